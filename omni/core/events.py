@@ -1,0 +1,102 @@
+"""What happens during a turn, as frozen values that every front end renders the same way.
+
+Events are equal, hashable and serialisable: `msgspec.json.encode(event)` writes one object whose `type` is the name of
+the event in snake case, which is also what `omni chat --json` prints.
+"""
+
+from re import sub
+from typing import Literal
+
+import msgspec
+
+
+def _snake(name: str) -> str:
+    return sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=_snake):
+    """The base of all events."""
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What one turn took, counted by the engine; times in seconds."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    answer_tokens: int = 0
+    prompt_seconds: float = 0.0
+    answer_seconds: float = 0.0
+    first_token_seconds: float = 0.0
+
+    @property
+    def speed(self) -> float:
+        """Tokens of the answer per second; 0 when nothing was measured."""
+        return self.answer_tokens / self.answer_seconds if self.answer_seconds > 0 else 0.0
+
+
+class TurnStarted(Event, frozen=True):
+    """The question is stored and an answer is being made. All but `brain` are ids."""
+
+    conversation: str
+    question: str
+    answer: str
+    brain: str
+
+
+class TurnQueued(Event, frozen=True):
+    """The turn waits; `place` counts from 1. `reason`: for memory, for a place in the worker, or for an earlier turn."""
+
+    place: int
+    reason: Literal["memory", "slot", "turn"]
+    detail: str = ""
+
+
+class BrainLoading(Event, frozen=True):
+    """The base is being read into memory. `fraction` is 0 to 1, or None where nobody can tell."""
+
+    brain: str
+    seconds: float
+    fraction: float | None = None
+
+
+class ContextCompacted(Event, frozen=True):
+    """The oldest whole turns are left out of this prompt; they stay in the conversation."""
+
+    left_out_turns: int
+    left_out_tokens: int
+    kept_tokens: int
+    allocated: int
+    reading_seconds: float | None = None
+
+
+class PromptProgress(Event, frozen=True):
+    """Tokens of the prompt read so far; `cached` of them needed no reading."""
+
+    done: int
+    total: int
+    cached: int = 0
+
+
+class ReasoningDelta(Event, frozen=True):
+    """More of what the brain thinks before it answers."""
+
+    text: str
+
+
+class TextDelta(Event, frozen=True):
+    """More of the answer."""
+
+    text: str
+
+
+class TurnEnded(Event, frozen=True):
+    """The answer is whole ("stop"), cut by its limit ("length"), or was ended by a person ("cancelled")."""
+
+    reason: Literal["stop", "length", "cancelled"]
+    usage: Usage
+    context_used: int = 0
+    context_allocated: int = 0
+
+
+EngineEvent = TurnQueued | BrainLoading | PromptProgress | ReasoningDelta | TextDelta | TurnEnded
+ChatEvent = TurnStarted | ContextCompacted | EngineEvent

@@ -1,0 +1,177 @@
+"""Where things live. No other module spells a path of Omni's own; this one needs the standard library only."""
+
+import hashlib
+import os
+import stat
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from omni.core.errors import SetupError, StorageError
+
+
+class Home:
+    """The folder that holds all that Omni keeps, and the folder of its sockets.
+
+    `root` may be any length; sockets lie in a short folder of their own under `/tmp`, because the kernel ends their
+    paths at 107 bytes.
+    """
+
+    __slots__ = ("root",)
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = Path(os.path.abspath(os.path.expanduser(root)))
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Home":
+        """The home named by `OMNI_HOME`, else `~/.omni`."""
+        return cls(environment.get("OMNI_HOME") or "~/.omni")
+
+    def __repr__(self) -> str:
+        return f"Home({str(self.root)!r})"
+
+    @property
+    def config(self) -> Path:
+        """The settings."""
+        return self.root / "config.toml"
+
+    @property
+    def venv(self) -> Path:
+        """A link to the environment in use."""
+        return self.root / "venv"
+
+    @property
+    def venvs(self) -> Path:
+        """Managed environments, one folder each."""
+        return self.root / "venvs"
+
+    @property
+    def bin(self) -> Path:
+        """The `omni` command that runs this code from any folder."""
+        return self.root / "bin"
+
+    @property
+    def logs(self) -> Path:
+        """One file a process."""
+        return self.root / "logs"
+
+    @property
+    def cartridges(self) -> Path:
+        """Brains."""
+        return self.root / "cartridges"
+
+    @property
+    def blobs(self) -> Path:
+        """Files of brains, named by their sha256."""
+        return self.root / "cartridges" / "blobs"
+
+    @property
+    def library(self) -> Path:
+        """The index of brains."""
+        return self.root / "cartridges" / "index.db"
+
+    @property
+    def chat(self) -> Path:
+        """Conversations."""
+        return self.root / "chat" / "omni.db"
+
+    @property
+    def audit(self) -> Path:
+        """What went through the airlock."""
+        return self.root / "audit"
+
+    @property
+    def hardware(self) -> Path:
+        """What was measured on this machine."""
+        return self.root / "hardware.json"
+
+    @property
+    def air_gap(self) -> Path:
+        """Is there while the person has shut all doors."""
+        return self.root / "air-gap"
+
+    @property
+    def keeper_lock(self) -> Path:
+        """Held by the keeper that lives."""
+        return self.root / "keeper.lock"
+
+    @property
+    def keeper_file(self) -> Path:
+        """How to reach the keeper."""
+        return self.root / "keeper.json"
+
+    @property
+    def setup_lock(self) -> Path:
+        """Held by a set-up that runs."""
+        return self.root / "setup.lock"
+
+    @property
+    def run(self) -> Path:
+        """State files of running workers; the held lock of one says that its process lives."""
+        return self.root / "run"
+
+    @property
+    def sockets(self) -> Path:
+        """`/tmp/omni-<uid>-<8 hex of the home's path>`: short, private to this user and this home."""
+        name = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:8]
+        return Path(f"/tmp/omni-{os.getuid()}-{name}")  # owner and mode are checked by ensure_sockets
+
+    def ensure(self) -> "Home":
+        """Make the home (0700) when it is missing. Raises SetupError or StorageError when that cannot be done."""
+        try:
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise SetupError(
+                f"The home folder {self.root} cannot be made: {error.strerror}.",
+                hint="Set OMNI_HOME to a folder that you may write to.",
+            ) from error
+        if not os.access(self.root, os.W_OK | os.X_OK) or _read_only(self.root):
+            raise SetupError(
+                f"The home folder {self.root} is read-only.", hint="Set OMNI_HOME to a folder that you may write to."
+            )
+        return self
+
+    def ensure_sockets(self) -> Path:
+        """Make the folder of sockets (0700) when it is missing; refuse one that somebody else prepared."""
+        folder = self.sockets
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            found = folder.lstat()
+        except OSError as error:
+            raise StorageError(f"The socket folder {folder} cannot be made: {error.strerror}.") from error
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+            raise SetupError(
+                f"The socket folder {folder} belongs to somebody else or is open to others.",
+                hint=f"Look at it with `ls -ld {folder}` and remove it.",
+            )
+        return folder
+
+
+def source_root() -> Path | None:
+    """The clone that this code runs from, or None when it was installed as a package."""
+    root = Path(__file__).resolve().parents[2]
+    return root if (root / "pyproject.toml").is_file() and (root / "requirements").is_dir() else None
+
+
+def resources(kind: str) -> Path:
+    """The folder of shipped data of one kind (`cartridges`, `themes`): in the clone, or inside the installed wheel."""
+    root = Path(__file__).resolve().parents[2]
+    inside = root / "omni" / "_data" / kind
+    return inside if inside.is_dir() else root / kind
+
+
+def python_command(module: str, *, packages: bool = True) -> list[str]:
+    """A command line that runs `module` of this very code, whatever folder and environment it is started in.
+
+    With `packages` false the interpreter skips `site`, which halves its start; only the standard library is there then.
+    """
+    root = str(Path(__file__).resolve().parents[2])
+    code = f"import sys; sys.path.insert(0, {root!r}); from runpy import run_module; run_module({module!r}, run_name='__main__')"
+    if not packages:  # runpy alone costs more than the keeper's whole start
+        code = f"import sys; sys.path.insert(0, {root!r}); import {module} as m; m.main()"
+    return [sys.executable, "-I", *(() if packages else ("-S",)), "-c", code]
+
+
+def _read_only(folder: Path) -> bool:
+    """True on a file system mounted read-only, which `os.access` does not tell root."""
+    return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)

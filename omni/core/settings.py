@@ -1,0 +1,172 @@
+"""What the user decided, from `config.toml`: typed, described, unknown keys refused with the nearest name."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct
+
+from omni.core.errors import UsageError, nearest
+from omni.core.files import write_atomic
+
+
+class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the file."""
+
+
+class Ui(Section, frozen=True):
+    """How the shell looks and listens."""
+
+    theme: Annotated[str, Meta(description="Theme; one of the files in `themes/`.")] = "omni-dark"
+    glyphs: Annotated[
+        Literal["auto", "unicode", "ascii"], Meta(description="Which characters are drawn; auto looks at the locale.")
+    ] = "auto"
+    mouse: Annotated[bool, Meta(description="Whether the shell takes mouse events.")] = True
+    keys: Annotated[dict[str, str], Meta(description="Remapped bindings: binding id = key.")] = {}
+    ready: Annotated[bool, Meta(description="Whether the first-run wizard was finished.")] = False
+
+
+class Chat(Section, frozen=True):
+    """How conversations begin."""
+
+    brain: Annotated[str, Meta(description="The brain that new conversations use; empty: the best one installed.")] = ""
+    system: Annotated[str, Meta(description="System text added after the brain's own.")] = ""
+    agents_md: Annotated[bool, Meta(description="Whether the project's AGENTS.md is read.")] = True
+    answer_tokens: Annotated[int, Meta(ge=16, description="The longest answer, in tokens.")] = 2048
+
+
+class Engine(Section, frozen=True):
+    """How brains are run."""
+
+    context: Annotated[
+        int, Meta(ge=256, description="Context to allocate, in tokens, where brain and memory allow it.")
+    ] = 16384
+    slots: Annotated[int, Meta(ge=1, le=64, description="How many answers one worker writes at a time.")] = 4
+    threads: Annotated[int, Meta(ge=0, description="Threads of a worker; 0: as many as cores.")] = 0
+    keep_alive: Annotated[int, Meta(ge=0, description="Seconds a worker stays loaded when nobody uses it.")] = 300
+    memory: Annotated[int, Meta(ge=0, description="Memory for brains in MB; 0: what the machine can spare.")] = 0
+
+
+class Brains(Section, frozen=True):
+    """Where brains are looked for."""
+
+    folders: Annotated[list[str], Meta(description="Folders with GGUF files of your own.")] = []
+    look_around: Annotated[bool, Meta(description="Whether the stores of Ollama, LM Studio and others are listed.")] = (
+        True
+    )
+
+
+class Settings(Section, frozen=True):
+    """All of `config.toml`."""
+
+    ui: Ui = Ui()
+    chat: Chat = Chat()
+    engine: Engine = Engine()
+    brains: Brains = Brains()
+
+    @classmethod
+    def load(cls, path: Path) -> "Settings":
+        """Read the file; a missing one means the defaults. Raises UsageError with file, line and the nearest name."""
+        try:
+            text = path.read_text("utf-8")
+        except FileNotFoundError:
+            return cls()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{path} cannot be read: {error}.", hint="Run `omni config path`.") from error
+        return parse(text, str(path))
+
+
+def parse(text: str, name: str = "config.toml") -> Settings:
+    """Settings from TOML text; `name` stands in the messages."""
+    try:
+        return msgspec.convert(tomllib.loads(text), Settings)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{name}: {error}.", hint="The file is TOML: `key = value` below `[section]`.") from error
+    except msgspec.ValidationError as error:
+        raise _explain(str(error), text, name) from error
+
+
+def described() -> dict[str, tuple[Any, Any, str]]:
+    """Every setting as `section.key` -> (type, default, description), for the manual, the screen and completion."""
+    found = {}
+    for section in Settings.__struct_fields__:
+        group = get_type_hints(Settings)[section]
+        hints = get_type_hints(group, include_extras=True)
+        for field in msgspec.structs.fields(group):
+            kind, meta = (
+                get_args(hints[field.name])[:2] if get_origin(hints[field.name]) is Annotated else (field.type, None)
+            )
+            default = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
+            found[f"{section}.{field.name}"] = (kind, default, meta.description if meta else "")
+    return found
+
+
+def change(path: Path, key: str, value: Any) -> Settings:
+    """Set `section.key` in the file, keeping its comments and order, and return what now holds.
+
+    `value` may be text as typed on a command line. Raises UsageError when the key is unknown or the value does not fit;
+    the file is then as it was.
+    """
+    import tomlkit  # needed only here, and slow to import
+
+    known = described()
+    if key not in known:
+        raise UsageError(f"There is no setting {key!r}.", hint=nearest(key, known) or "Run `omni config show`.")
+    Settings.load(path)  # a file that is already wrong is not made longer
+    if isinstance(value, str) and known[key][0] is not str:
+        value = _typed(value, known[key][0], key)
+    section, _, field = key.partition(".")
+    document = tomlkit.parse(path.read_text("utf-8") if path.exists() else "")
+    document.setdefault(section, tomlkit.table())[field] = value
+    text = tomlkit.dumps(document)
+    settings = parse(text, str(path))
+    write_atomic(path, text)
+    return settings
+
+
+def _typed(value: str, kind: Any, key: str) -> Any:
+    if get_origin(kind) is Literal:
+        return value
+    if kind is bool and value.lower() in ("on", "yes", "off", "no"):
+        return value.lower() in ("on", "yes")
+    try:
+        return tomllib.loads(f"x = {value}")["x"]
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{key} does not take {value!r}.", hint="Lists and numbers are written as in TOML.") from error
+
+
+def _explain(message: str, text: str, name: str) -> UsageError:
+    """Adds to msgspec's message where in the file it is and what was meant."""
+    unknown = re.search(r"unknown field `(.+?)`", message)
+    where = re.search(r"at `\$\.?(.*?)`", message)
+    path = where[1] if where else ""
+    section = path.split(".")[0].split("[")[0]
+    field = unknown[1] if unknown else path.rpartition(".")[2]
+    line = _line_of(text, section if unknown and path else (section if field != section else ""), field)
+    place = f"{name}, line {line}" if line else name
+    if unknown:
+        groups = get_type_hints(Settings)
+        names = groups[section].__struct_fields__ if section in groups else Settings.__struct_fields__
+        known = ", ".join(names)
+        title = f"{section}.{field}" if section else field
+        return UsageError(
+            f"{place}: there is no setting {title!r}.", hint=nearest(field, names) or f"Known here: {known}."
+        )
+    return UsageError(
+        f"{place}: {message.partition(' - at')[0]} for {path}.", hint="Run `omni config show` to see what fits."
+    )
+
+
+def _line_of(text: str, section: str, field: str) -> int:
+    """The line that sets `field` below `[section]`, counted from 1; 0 when it is spelled in some other way."""
+    current = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[\[?\s*([^\]\s]+)\s*\]", line):
+            current = header[1]
+            if not section and current == field:
+                return number
+        elif re.match(rf"\s*[\"']?{re.escape(field)}[\"']?\s*=", line) and current == section:
+            return number
+    return 0

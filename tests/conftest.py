@@ -1,0 +1,27 @@
+"""What every test may ask for: a home of its own, the starter brain, a loop that must not be blocked."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from omni.core.paths import Home
+
+
+@pytest.fixture(autouse=True)
+def _nobodys_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Shut out the settings of whoever runs the tests."""
+    for name in list(os.environ):
+        if name.startswith(("OMNI_", "OLLAMA_", "HF_", "XDG_", "TEXTUAL")) and not name.startswith("OMNI_TEST_"):
+            monkeypatch.delenv(name)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("OMNI_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    """An empty home whose socket folder is removed afterwards."""
+    found = Home(tmp_path / "home").ensure()
+    yield found
+    shutil.rmtree(found.sockets, ignore_errors=True)
