@@ -1,0 +1,160 @@
+"""An engine that answers from a script: in process, no model, no clock. What waits, waits for an event of the test."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from hashlib import sha256
+
+from msgspec import Struct
+
+from omni.core.errors import EngineError, OmniError
+from omni.core.events import EngineEvent, PromptProgress, ReasoningDelta, TextDelta, TurnEnded, Usage
+from omni.engine.context import answer_room
+from omni.engine.types import Capabilities, ChatRequest, Message
+
+
+class Reply(Struct, frozen=True, kw_only=True):
+    """One scripted answer.
+
+    `before` is yielded first (a `TurnQueued`, a `BrainLoading`). `gates` are awaited before the token of that number
+    (0: before the first). `error` is raised once `fail_after` tokens have come. An `endless` reply repeats its text
+    until the request's `max_tokens` ends it.
+    """
+
+    text: str = ""
+    reasoning: str = ""
+    before: tuple[EngineEvent, ...] = ()
+    gates: Mapping[int, asyncio.Event] = {}
+    error: OmniError | None = None
+    fail_after: int = 0
+    endless: bool = False
+
+
+Script = Sequence[str | Reply] | Callable[[ChatRequest], str | Reply]
+
+
+def words(text: str) -> list[str]:
+    """The tokens of this engine: words with the white space before them."""
+    return re.findall(r"\s*\S+|\s+\Z", text)
+
+
+def prompt_words(messages: Sequence[Message]) -> list[str]:
+    """The tokens of a prompt: each message's role and its words."""
+    return [token for message in messages for token in (f"<{message.role}>", *words(message.content))]
+
+
+class ScriptedEngine:
+    """Answers with `replies` in turn (the last one again and again), or with what `replies(request)` returns.
+
+    `requests` keeps what was asked, `cancelled` counts the turns that were closed before their end. Embeddings are
+    eight numbers made from a hash of the text.
+    """
+
+    def __init__(
+        self,
+        replies: Script = ("A scripted answer.",),
+        *,
+        context: int = 4096,
+        context_max: int | None = None,
+        slots: int = 4,
+        tokens_per_chunk: int = 1,
+        schema: bool = False,
+    ) -> None:
+        self._replies = replies
+        self._capabilities = Capabilities(
+            context=context, context_max=context_max or context, slots=slots, embeds=True, schema=schema, reasoning=True
+        )
+        self._per_chunk = tokens_per_chunk
+        self._cached: list[str] = []
+        self.requests: list[ChatRequest] = []
+        self.cancelled = 0
+        self.closed = False
+
+    async def chat(self, request: ChatRequest) -> AsyncIterator[EngineEvent]:
+        """Yield the next reply of the script word by word."""
+        reply = self._next(request)
+        prompt = prompt_words(request.messages)
+        allocated = self._capabilities.context
+        room = answer_room(len(prompt), request.sampling.max_tokens, allocated)
+        done = False
+        try:
+            for event in reply.before:
+                yield event
+            cached = self._common(prompt)
+            yield PromptProgress(done=len(prompt), total=len(prompt), cached=cached)
+            count, whole = 0, len(words(reply.reasoning)) + len(words(reply.text))
+            for kind, tokens in self._written(reply, room):
+                for at in range(count, count + len(tokens)):
+                    if (gate := reply.gates.get(at)) is not None:
+                        await gate.wait()
+                count += len(tokens)
+                yield kind(text="".join(tokens))
+            if reply.error is not None:
+                raise reply.error
+            self._cached = prompt
+            done = True
+            yield TurnEnded(
+                reason="length" if reply.endless or count < whole else "stop",
+                usage=Usage(prompt_tokens=len(prompt), cached_tokens=cached, answer_tokens=count),
+                context_used=len(prompt) + count,
+                context_allocated=allocated,
+            )
+        except OmniError:
+            done = True
+            raise
+        finally:
+            self.cancelled += not done
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """Eight numbers between 0 and 1 a text; equal texts get equal ones."""
+        return [[byte / 255 for byte in sha256(text.encode()).digest()[:8]] for text in texts]
+
+    async def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Words, and one token a message for its role."""
+        return len(prompt_words(messages))
+
+    async def capabilities(self) -> Capabilities:
+        """What the constructor was told."""
+        return self._capabilities
+
+    async def close(self) -> None:
+        """Remember that it was closed."""
+        self.closed = True
+
+    def _next(self, request: ChatRequest) -> Reply:
+        if self.closed:
+            raise EngineError("The engine is closed.")
+        self.requests.append(request)
+        if callable(self._replies):
+            found = self._replies(request)
+        else:
+            found = self._replies[min(len(self.requests), len(self._replies)) - 1]
+        return Reply(text=found) if isinstance(found, str) else found
+
+    def _written(self, reply: Reply, room: int) -> Iterator[tuple[type[ReasoningDelta] | type[TextDelta], list[str]]]:
+        """The reply in chunks of tokens, at most `room` of them in all."""
+        parts: list[tuple[type[ReasoningDelta] | type[TextDelta], list[str]]] = [
+            (ReasoningDelta, words(reply.reasoning)),
+            (TextDelta, words(reply.text)),
+        ]
+        left = min(room, reply.fail_after) if reply.error is not None else room
+        while True:
+            for kind, tokens in parts:
+                for start in range(0, len(tokens), self._per_chunk):
+                    if left <= 0:
+                        return
+                    chunk = tokens[start : start + self._per_chunk][:left]
+                    left -= len(chunk)
+                    yield kind, chunk
+            if not reply.endless or not parts[1][1]:
+                return
+            parts[0] = (ReasoningDelta, [])
+
+    def _common(self, prompt: list[str]) -> int:
+        """Tokens that the last prompt and this one begin with alike; the last of a prompt is always read again."""
+        count = 0
+        for old, new in zip(self._cached, prompt[:-1], strict=False):
+            if old != new:
+                break
+            count += 1
+        return count
