@@ -1,0 +1,135 @@
+"""Which brains fit into this machine, with how much context, and how fast they will answer; always with the reason."""
+
+import msgspec
+
+from omni.core.settings import Settings
+from omni.hardware.machine import HardwareProfile
+from omni.hardware.notes import Notes
+
+SHARE = 0.8  # of memory for brains: the rest is for the person's other programs and the page cache
+OVERHEAD = 160 << 20  # compute buffers at a batch of 128, the engine's code, and the worker's Python
+TOKEN_SECONDS = 0.004  # what a token costs beside reading the weights (synchronising threads, sampling)
+LEAST_CONTEXT = 2048  # less than this is no conversation
+CLASSES = (4, 8, 16, 32, 64)
+
+# Bits per weight of llama.cpp's mixtures, as its own table gives them for a 7B model; the best that fits is wanted.
+QUANTISATIONS = {"Q8_0": 8.5, "Q6_K": 6.56, "Q5_K_M": 5.69, "Q4_K_M": 4.85}
+
+
+class BaseFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a base decides whether it fits. `active_bytes` is what one token reads (less than all in a mixture of
+    experts; 0: all); layers of 0 mean that nobody knows its shape yet."""
+
+    id: str = ""
+    name: str = ""
+    weights_bytes: int
+    active_bytes: int = 0
+    layers: int = 0
+    kv_heads: int = 0
+    head_dim: int = 0
+    context_max: int = 0
+
+
+class Fit(msgspec.Struct, frozen=True, kw_only=True):
+    """The verdict on one base. `memory` in bytes with `context` tokens; `speed` in tokens a second, None: unknown."""
+
+    fits: bool
+    context: int
+    memory: int
+    speed: float | None = None
+    measured: bool = False
+    why: str = ""
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
+    """What this machine can give to brains: `memory` bytes in all, `free` of them now."""
+
+    memory: int
+    free: int
+    context: int
+    bandwidth: float | None = None
+    memory_class: int = 4
+    notes: Notes = Notes()
+
+    @classmethod
+    def of(cls, profile: HardwareProfile, settings: Settings, notes: Notes | None = None) -> "Budget":
+        """From the machine and what the person decided (`engine.memory`, `engine.context`)."""
+        memory = settings.engine.memory * 10**6 or int(profile.memory.usable * SHARE)
+        return cls(
+            memory=memory,
+            free=min(memory, profile.memory.available),
+            context=settings.engine.context,
+            bandwidth=profile.bandwidth,
+            memory_class=memory_class(profile.memory.usable),
+            notes=notes or Notes(),
+        )
+
+    def fit(self, base: BaseFacts) -> Fit:
+        """Whether a base fits, with the most context that memory, the base and the settings allow."""
+        speed, measured = self.speed(base)
+        most = min(base.context_max or self.context, self.context)
+        context = most
+        while context > LEAST_CONTEXT and memory_needed(base, context) > self.memory:
+            context //= 2
+        memory = memory_needed(base, context)
+        fits = memory <= self.memory
+        return Fit(
+            fits=fits,
+            context=context,
+            memory=memory,
+            speed=speed,
+            measured=measured,
+            why=self._why(base, fits=fits, memory=memory, context=context, most=most),
+        )
+
+    def speed(self, base: BaseFacts) -> tuple[float | None, bool]:
+        """Tokens a second and whether that was measured; else the estimate: memory bandwidth over bytes per token."""
+        if base.id in self.notes.speeds:
+            return self.notes.speeds[base.id].answer, True
+        if self.bandwidth is None:
+            return None, False
+        return 1 / ((base.active_bytes or base.weights_bytes) / self.bandwidth + TOKEN_SECONDS), False
+
+    def quantisation(self, parameters: int, offered: tuple[str, ...] = tuple(QUANTISATIONS)) -> str | None:
+        """The best of the offered quantisations whose weights leave a quarter of the budget for context, or None."""
+        for name in QUANTISATIONS:
+            if name in offered and quantised_bytes(parameters, name) <= self.memory * 0.75:
+                return name
+        return None
+
+    def _why(self, base: BaseFacts, *, fits: bool, memory: int, context: int, most: int) -> str:
+        need = f"{gigabytes(base.weights_bytes)} of weights"
+        if base.layers:
+            need += f" and {gigabytes(kv_bytes(base, context))} for {context:,} tokens of context"
+        if not fits:
+            return f"needs {gigabytes(memory)} ({need}); brains may use {gigabytes(self.memory)} here"
+        if memory > self.free:
+            return f"{need}; only {gigabytes(self.free)} are free now"
+        if context < most:
+            return f"{need}; more context does not fit into {gigabytes(self.memory)}"
+        return need
+
+
+def kv_bytes(base: BaseFacts, context: int) -> int:
+    """Bytes of the key and value cache at 16 bits for `context` tokens."""
+    return 2 * 2 * base.layers * base.kv_heads * base.head_dim * context
+
+
+def memory_needed(base: BaseFacts, context: int) -> int:
+    """Bytes that a worker holds with this base and context."""
+    return base.weights_bytes + kv_bytes(base, context) + OVERHEAD
+
+
+def memory_class(usable: int) -> int:
+    """The class of a machine in GB: the largest of 4, 8, 16, 32, 64 that it reaches (firmware takes some of what is sold)."""
+    return max((size for size in CLASSES if usable >= size * 10**9 * 0.92), default=CLASSES[0])
+
+
+def quantised_bytes(parameters: int, quantisation: str) -> int:
+    """About how many bytes a model of so many parameters takes in one of llama.cpp's mixtures."""
+    return int(parameters * QUANTISATIONS[quantisation] / 8)
+
+
+def gigabytes(size: int) -> str:
+    """ "98 MB" or "4.7 GB": how sizes are shown everywhere."""
+    return f"{size / 10**9:.1f} GB" if size >= 10**9 else f"{size / 10**6:.0f} MB"

@@ -1,0 +1,128 @@
+"""How the machine is asked. Everything that looks at a machine goes through `Probes`, so that a recording can stand in."""
+
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+
+class NvidiaCard(msgspec.Struct, frozen=True):
+    """One card as the NVIDIA driver names it; memory in bytes."""
+
+    name: str
+    memory: int
+
+
+class Probes:
+    """The machine itself."""
+
+    def system(self) -> tuple[str, str]:
+        """("Linux", "x86_64") and the like."""
+        found = platform.uname()
+        return found.system, found.machine
+
+    def read(self, path: str) -> str | None:
+        """A small file's text, or None when it cannot be read."""
+        try:
+            return Path(path).read_text("utf-8", "replace")
+        except OSError:
+            return None
+
+    def names(self, folder: str) -> list[str]:
+        """The names in a folder, sorted; empty when it cannot be read."""
+        try:
+            return sorted(entry.name for entry in Path(folder).iterdir())
+        except OSError:
+            return []
+
+    def run(self, command: Sequence[str]) -> str | None:
+        """What a command prints, or None when it is missing, fails or takes longer than two seconds."""
+        try:
+            return subprocess.run(command, capture_output=True, text=True, check=True, timeout=2).stdout
+        except (OSError, subprocess.SubprocessError):
+            return None
+
+    def affinity(self) -> int | None:
+        """How many processors this process may use, or None where the system does not say."""
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+
+    def disk(self, path: Path) -> int:
+        """Free bytes on the file system that holds `path` or its nearest existing parent."""
+        while not path.exists() and path != path.parent:
+            path = path.parent
+        return shutil.disk_usage(path).free
+
+    def nvidia(self) -> list[NvidiaCard] | None:
+        """The cards that NVIDIA's driver lists (NVML); None when there is no driver."""
+        import pynvml
+
+        try:
+            pynvml.nvmlInit()
+        except pynvml.NVMLError:
+            return None
+        try:
+            handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+            return [
+                NvidiaCard(_text(pynvml.nvmlDeviceGetName(handle)), int(pynvml.nvmlDeviceGetMemoryInfo(handle).total))
+                for handle in handles
+            ]
+        except pynvml.NVMLError:
+            return None
+        finally:
+            pynvml.nvmlShutdown()
+
+
+class RecordedProbes(Probes):
+    """Another machine, from what its files and commands said; used by tests and for reports of strangers' machines."""
+
+    def __init__(
+        self,
+        *,
+        system: tuple[str, str],
+        files: Mapping[str, str] | None = None,
+        commands: Mapping[str, str] | None = None,
+        affinity: int | None = None,
+        free: int = 100 << 30,
+        nvidia: Sequence[NvidiaCard] | None = None,
+    ) -> None:
+        self._system, self._files, self._commands = system, dict(files or {}), dict(commands or {})
+        self._affinity, self._free, self._nvidia = affinity, free, nvidia
+
+    def system(self) -> tuple[str, str]:
+        """As recorded."""
+        return self._system
+
+    def read(self, path: str) -> str | None:
+        """As recorded."""
+        return self._files.get(path)
+
+    def names(self, folder: str) -> list[str]:
+        """The next path component of every recorded file below `folder`."""
+        prefix = folder.rstrip("/") + "/"
+        return sorted({path[len(prefix) :].split("/")[0] for path in self._files if path.startswith(prefix)})
+
+    def run(self, command: Sequence[str]) -> str | None:
+        """As recorded under the command's words joined by spaces."""
+        return self._commands.get(" ".join(command))
+
+    def affinity(self) -> int | None:
+        """As recorded."""
+        return self._affinity
+
+    def disk(self, path: Path) -> int:  # noqa: ARG002 - a recording has one disk
+        """As recorded."""
+        return self._free
+
+    def nvidia(self) -> list[NvidiaCard] | None:
+        """As recorded."""
+        return None if self._nvidia is None else list(self._nvidia)
+
+
+def _text(value: Any) -> str:
+    """Older drivers' bindings return bytes."""
+    return value.decode() if isinstance(value, bytes) else str(value)
