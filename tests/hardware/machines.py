@@ -1,0 +1,98 @@
+"""Machines that are not here, as what their files and commands said."""
+
+from omni.hardware import RecordedProbes
+from omni.hardware.probes import NvidiaCard
+
+MEMINFO = "MemTotal:       {total} kB\nMemFree:         1000000 kB\nMemAvailable:   {available} kB\n"
+
+
+def processors(count: int, *, name: str, flags: str, per_core: int = 2) -> str:
+    """A `/proc/cpuinfo` of x86."""
+    return "\n\n".join(
+        f"processor\t: {n}\nvendor_id\t: x\nmodel name\t: {name}\nphysical id\t: 0\n"
+        f"core id\t\t: {n // per_core}\nflags\t\t: fpu {flags}"
+        for n in range(count)
+    )
+
+
+def laptop(**changes: object) -> RecordedProbes:
+    """A 16 GB laptop: 8 cores, 16 threads, AVX2, one RTX card with its driver."""
+    files = {
+        "/proc/cpuinfo": processors(
+            16, name="Intel(R) Core(TM) i7-11800H CPU @ 2.30GHz", flags="sse2 avx2 avx512f avx512_vnni"
+        ),
+        "/proc/meminfo": MEMINFO.format(total=16_200_000, available=11_000_000),
+        "/proc/self/cgroup": "0::/user.slice/user-1000.slice\n",
+        "/sys/bus/pci/devices/0000:01:00.0/vendor": "0x10de\n",
+        "/sys/bus/pci/devices/0000:01:00.0/class": "0x030000\n",
+    }
+    files |= changes.get("files", {})  # type: ignore[arg-type, operator]
+    cards = changes.get("nvidia", [NvidiaCard("NVIDIA GeForce RTX 3060 Laptop GPU", 6 << 30)])
+    return RecordedProbes(system=("Linux", "x86_64"), files=files, affinity=16, nvidia=cards)  # type: ignore[arg-type]
+
+
+def docker(limit: str = "2147483648", cpu: str = "150000 100000") -> RecordedProbes:
+    """A container on a 64-thread server, held by control groups of version 2."""
+    return RecordedProbes(
+        system=("Linux", "x86_64"),
+        files={
+            "/.dockerenv": "",
+            "/proc/cpuinfo": processors(64, name="AMD EPYC 7763 64-Core Processor", flags="avx2"),
+            "/proc/meminfo": MEMINFO.format(total=264_000_000, available=200_000_000),
+            "/proc/self/cgroup": "0::/\n",
+            "/sys/fs/cgroup/memory.max": limit,
+            "/sys/fs/cgroup/memory.current": "1073741824",
+            "/sys/fs/cgroup/memory.stat": "anon 536870912\ninactive_file 536870912\n",
+            "/sys/fs/cgroup/cpu.max": cpu,
+        },
+        affinity=64,
+    )
+
+
+def kubernetes_v1() -> RecordedProbes:
+    """A pod under control groups of version 1; the parent's limit is the tighter one."""
+    memory, cpu = "/sys/fs/cgroup/memory/kubepods/pod1", "/sys/fs/cgroup/cpu/kubepods/pod1"
+    return RecordedProbes(
+        system=("Linux", "x86_64"),
+        files={
+            "/proc/1/cgroup": "4:memory:/kubepods/pod1/box\n",
+            "/proc/cpuinfo": processors(8, name="Xeon", flags="avx2"),
+            "/proc/meminfo": MEMINFO.format(total=32_000_000, available=30_000_000),
+            "/proc/self/cgroup": "4:memory:/kubepods/pod1/box\n3:cpu,cpuacct:/kubepods/pod1/box\n",
+            f"{memory}/box/memory.limit_in_bytes": "9223372036854771712",
+            f"{memory}/memory.limit_in_bytes": "4294967296",
+            f"{memory}/memory.usage_in_bytes": "1000000000",
+            f"{cpu}/cpu.cfs_quota_us": "250000",
+            f"{cpu}/cpu.cfs_period_us": "100000",
+        },
+        affinity=8,
+    )
+
+
+def apple() -> RecordedProbes:
+    """A MacBook with an M3."""
+    return RecordedProbes(
+        system=("Darwin", "arm64"),
+        commands={
+            "sysctl -n machdep.cpu.brand_string": "Apple M3\n",
+            "sysctl -n hw.physicalcpu": "8\n",
+            "sysctl -n hw.logicalcpu": "8\n",
+            "sysctl -n hw.memsize": f"{24 << 30}\n",
+            "vm_stat": "Mach Virtual Memory Statistics: (page size of 16384 bytes)\n"
+            "Pages free:                               100000.\nPages inactive:                           300000.\n",
+        },
+    )
+
+
+def raspberry() -> RecordedProbes:
+    """A Raspberry Pi 5: no model name in cpuinfo, named in the device tree."""
+    block = "processor\t: {n}\nBogoMIPS\t: 108.00\nFeatures\t: fp asimd evtstrm asimddp\nCPU implementer\t: 0x41"
+    return RecordedProbes(
+        system=("Linux", "aarch64"),
+        files={
+            "/proc/cpuinfo": "\n\n".join(block.format(n=n) for n in range(4)) + "\n\nRevision\t: c04170\n",
+            "/proc/device-tree/model": "Raspberry Pi 5 Model B Rev 1.0\0",
+            "/proc/meminfo": MEMINFO.format(total=8_100_000, available=6_000_000),
+        },
+        affinity=4,
+    )
