@@ -1,0 +1,55 @@
+"""Which processes live, who waits for which brain, what changed. Importing this package imports none of its modules."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from omni.keeper.client import Keeper as Keeper
+    from omni.keeper.client import Lease as Lease
+    from omni.keeper.client import Turn as Turn
+    from omni.keeper.places import air_gap as air_gap
+    from omni.keeper.places import set_air_gap as set_air_gap
+    from omni.keeper.starter import Starter as Starter
+    from omni.keeper.starter import start as start
+    from omni.keeper.values import Change as Change
+    from omni.keeper.values import Door as Door
+    from omni.keeper.values import Doors as Doors
+    from omni.keeper.values import DoorTicket as DoorTicket
+    from omni.keeper.values import Loading as Loading
+    from omni.keeper.values import Priority as Priority
+    from omni.keeper.values import ProcessInfo as ProcessInfo
+    from omni.keeper.values import Ready as Ready
+    from omni.keeper.values import Waiting as Waiting
+    from omni.keeper.values import WorkerSpec as WorkerSpec
+
+_NAMES = {
+    "Keeper": "client",
+    "Lease": "client",
+    "Turn": "client",
+    "air_gap": "places",
+    "set_air_gap": "places",
+    "Starter": "starter",
+    "start": "starter",
+    "Change": "values",
+    "Door": "values",
+    "DoorTicket": "values",
+    "Doors": "values",
+    "Loading": "values",
+    "Priority": "values",
+    "ProcessInfo": "values",
+    "Ready": "values",
+    "Waiting": "values",
+    "WorkerSpec": "values",
+}
+
+__all__ = sorted(_NAMES)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_NAMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,139 @@
+"""The side of a worker: take the order on fd 0, hold the state file, answer on the control socket.
+
+    place = adopt.take()                    # first thing in main(), before anything slow
+    serve(place.spec, place.key, place.socket)
+    place.ready()                           # the socket answers now; or place.failed("why"), which ends the process
+
+From then on a thread listens on the control socket: a keeper that dials is told the state and may order `stop` or
+`wall`. The state file's held lock says that this process lives; a later keeper finds the worker by it. A worker that no
+keeper dials for a minute ends. Standard library only.
+"""
+
+import fcntl
+import json
+import os
+import select
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+from omni.keeper.places import listen
+from omni.keeper.wire import Garbage, Lines, encode
+
+LONELY_SECONDS = 60.0
+
+Answer = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class Place:
+    """What a worker was told, and its line to the keeper."""
+
+    def __init__(self, order: dict[str, Any], *, lonely: float, orders: dict[str, Answer]) -> None:
+        self.name: str = order["name"]
+        self.spec: dict[str, Any] = order["spec"]
+        self.key: str = order["key"]
+        self.socket: str = order["socket"]
+        self.control: str = order["control"]
+        self._state_file = Path(order["state"])
+        self._lonely = lonely
+        self._orders: dict[str, Answer] = {"wall": _wall, **orders}
+        self._state: dict[str, Any] = {"state": "loading"}
+        self._changed, self._wake = os.pipe()
+        os.set_blocking(self._wake, False)
+        self._hold(order)
+        self._listener = listen(Path(self.control))
+        threading.Thread(target=self._listen, name="control", daemon=True).start()
+
+    def _hold(self, order: dict[str, Any]) -> None:
+        """The state file appears by rename with its lock already held, so nobody sees it and takes it for stale."""
+        self._state_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = self._state_file.with_name(f".{self._state_file.name}.{os.getpid()}")
+        self._lock = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        os.write(self._lock, json.dumps(order | {"pid": os.getpid()}).encode())
+        temporary.rename(self._state_file)
+
+    def ready(self, **facts: Any) -> None:
+        """Tell the keeper that the worker's socket answers."""
+        self._say({"state": "ready", **facts})
+
+    def failed(self, message: str) -> NoReturn:
+        """End the process; `message` goes to the log, whose last lines the waiting front end shows."""
+        sys.stderr.write(f"{message}\n")
+        sys.stderr.flush()
+        self._end(1)
+
+    def _say(self, state: dict[str, Any]) -> None:
+        self._state = state
+        with suppress(BlockingIOError):
+            os.write(self._wake, b".")
+
+    def _end(self, code: int) -> NoReturn:
+        for path in (self.socket, self.control, self._state_file):
+            with suppress(OSError):
+                os.unlink(path)
+        os._exit(code)  # native threads may be anywhere; there is nothing to save
+
+    def _listen(self) -> None:
+        """One keeper at a time; the latest that dials is the one that lives."""
+        keeper: socket.socket | None = None
+        lines = Lines()
+        while True:
+            waiting = [self._listener, self._changed, *([keeper] if keeper else [])]
+            readable = select.select(waiting, [], [], None if keeper else self._lonely)[0]
+            if not readable and keeper is None:
+                sys.stderr.write(f"no keeper for {self._lonely:g} s: this worker ends\n")
+                self._end(0)
+            try:
+                if self._listener in readable:
+                    if keeper:
+                        keeper.close()
+                    keeper, lines = self._listener.accept()[0], Lines()
+                    keeper.settimeout(5)
+                    keeper.sendall(encode(self._state))
+                if self._changed in readable:
+                    os.read(self._changed, 64)
+                    if keeper:
+                        keeper.sendall(encode(self._state))
+                if keeper and keeper in readable:
+                    data = keeper.recv(65536)
+                    if not data:
+                        raise ConnectionError
+                    for order in lines.feed(data):
+                        keeper.sendall(encode(self._obey(order)))
+            except (OSError, Garbage):
+                if keeper:
+                    keeper.close()
+                keeper = None
+
+    def _obey(self, order: dict[str, Any]) -> dict[str, Any]:
+        name = str(order.get("order"))
+        if name == "stop":
+            self._end(0)
+        if name not in self._orders:
+            return {"order": name, "error": "no such order"}
+        try:
+            return {"order": name, **self._orders[name](order)}
+        except Exception as error:  # noqa: BLE001 - told to who asked; the line to the keeper must not break
+            return {"order": name, "error": f"{type(error).__name__}: {error}"}
+
+
+def take(*, lonely: float = LONELY_SECONDS, orders: dict[str, Answer] | None = None, stdin: int = 0) -> Place:
+    """Read the order from fd 0, close it, take the place. `orders` are further ones that the keeper may give."""
+    data = b""
+    while chunk := os.read(stdin, 65536):
+        data += chunk
+    empty = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, stdin)
+    os.close(empty)
+    return Place(json.loads(data), lonely=lonely, orders=orders or {})
+
+
+def _wall(_order: dict[str, Any]) -> dict[str, Any]:
+    from omni.core.wall import attempts
+
+    return {"attempts": [attempt._asdict() for attempt in attempts()]}

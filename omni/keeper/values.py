@@ -1,0 +1,92 @@
+"""What a front end tells the keeper and hears from it, as frozen values."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from omni.keeper.wire import spec_key
+
+Priority = Literal["interactive", "agent", "background"]
+
+
+class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One base model as it shall be loaded. Equal specs share one worker.
+
+    `need_bytes` is the memory it takes when loaded. Of `settings` the keeper itself reads `slots` (turns at a time,
+    default 1) and `keep_alive` (seconds that it stays without being used, default 300); the worker reads the rest.
+    """
+
+    engine: Literal["xllamacpp", "scripted"]
+    base: str
+    path: str
+    need_bytes: int
+    settings: dict[str, int | str] = {}
+
+    @property
+    def key(self) -> str:
+        """Equal for specs that one worker can serve; how long it stays and what it needs make no difference."""
+        return spec_key(msgspec.to_builtins(self))
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """The turn waits. `place` counts from 1; `detail` says in words for what."""
+
+    place: int
+    reason: Literal["memory", "slot"]
+    detail: str = ""
+
+
+class Loading(msgspec.Struct, frozen=True, kw_only=True):
+    """The worker starts and loads its base since `seconds`; `fraction` is 0 to 1, or None where nobody can tell."""
+
+    seconds: float
+    fraction: float | None = None
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True):
+    """The worker that was asked for has loaded its base."""
+
+    worker: str
+
+
+class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One process of Omni. `since` is seconds since the epoch; `confined` says what keeps it from the network."""
+
+    name: str
+    kind: Literal["keeper", "starter", "client", "airlock", "worker"]
+    pid: int
+    confined: str
+    since: float
+    detail: str = ""
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """Something changed: a "conversation", the "library", the "doors", the "processes" or the "settings"."""
+
+    topic: str
+    value: Any = None
+
+
+class Door(msgspec.Struct, frozen=True, kw_only=True):
+    """A connection that the airlock holds."""
+
+    purpose: str
+    host: str
+    since: float
+    bytes: int = 0
+
+
+class Doors(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of the way out. `verified`: the kernel confirmed what is said here, `detail` says how."""
+
+    air_gap: bool
+    open: tuple[Door, ...] = ()
+    verified: bool = False
+    detail: str = ""
+
+
+class DoorTicket(msgspec.Struct, frozen=True, kw_only=True):
+    """The airlock's socket, and the token that it takes an order for."""
+
+    socket: str
+    token: str

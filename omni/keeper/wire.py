@@ -1,0 +1,71 @@
+"""The protocol: JSON objects, one a line, over Unix sockets. No I/O here, and the standard library only.
+
+A client sends `{"id": 7, "do": "processes", …}` and gets `{"id": 7, "ok": …}` or `{"id": 7, "error": {…}}`; what nobody
+asked for comes as `{"event": …}`. Lines are bounded, so that neither side can fill the memory of the other.
+"""
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+from omni.core import errors
+
+PROTOCOL = 1
+MAX_LINE = 1 << 18  # bytes; the longest real line is a list of processes
+
+
+class Garbage(Exception):
+    """The other side sent something that is no line of this protocol."""
+
+
+class Lines:
+    """Cuts a stream of bytes into objects. A line that is too long or is no JSON object raises Garbage."""
+
+    def __init__(self, limit: int = MAX_LINE) -> None:
+        self._limit = limit
+        self._rest = bytearray()
+
+    def feed(self, data: bytes) -> list[dict[str, Any]]:
+        """The objects that are complete now."""
+        self._rest += data
+        *lines, self._rest = self._rest.split(b"\n")
+        if len(self._rest) > self._limit or any(len(line) > self._limit for line in lines):
+            raise Garbage(f"a line of more than {self._limit} bytes")
+        return [decode(line) for line in lines if line.strip()]
+
+
+def decode(line: bytes | bytearray) -> dict[str, Any]:
+    """The object on one line."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise Garbage(f"no JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise Garbage(f"no object but {type(found).__name__}")
+    return found
+
+
+def encode(value: Mapping[str, Any]) -> bytes:
+    """One line."""
+    return json.dumps(value, separators=(",", ":")).encode() + b"\n"
+
+
+def spec_key(spec: Mapping[str, Any]) -> str:
+    """Identifies what a worker has loaded and how; how long it stays and how much it needs are left out."""
+    settings = {key: value for key, value in spec["settings"].items() if key != "keep_alive"}
+    parts = [spec["engine"], spec["base"], spec["path"], settings]
+    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def error_to_wire(error: errors.OmniError) -> dict[str, str]:
+    """An error as an object."""
+    return {"kind": type(error).__name__, "message": error.message, "hint": error.hint}
+
+
+def error_from_wire(value: Mapping[str, Any]) -> errors.OmniError:
+    """The error that an object describes; a kind that is not known becomes an OmniError."""
+    kind = getattr(errors, str(value.get("kind")), None)
+    if not (isinstance(kind, type) and issubclass(kind, errors.OmniError)):
+        kind = errors.OmniError
+    return kind(str(value.get("message")), hint=str(value.get("hint", "")))
