@@ -1,0 +1,95 @@
+"""llama.cpp's chat protocol: the body of a request, and the events that its stream stands for. Nothing is sent here."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from omni.core.errors import EngineError
+from omni.core.events import EngineEvent, PromptProgress, ReasoningDelta, TextDelta, TurnEnded, Usage
+from omni.engine.types import ChatRequest
+
+
+def body_of(request: ChatRequest, *, room: int, seed: int, adapters: Sequence[str]) -> dict[str, Any]:
+    """What is posted to `/v1/chat/completions`.
+
+    The list of adapters is always whole: a request without it is not compared with what a slot has cached, and would
+    go on from the keys and values of another adapter.
+    """
+    sampling = request.sampling
+    body: dict[str, Any] = {
+        "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+        "stream": True,
+        "return_progress": True,
+        "cache_prompt": True,
+        "max_tokens": room,
+        "seed": seed,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
+        "min_p": sampling.min_p,
+        "repeat_penalty": sampling.repeat_penalty,
+        "lora": scales(request, adapters),
+    }
+    if sampling.stop:
+        body["stop"] = list(sampling.stop)
+    if request.schema is not None:
+        body["response_format"] = {"type": "json_object", "schema": request.schema}
+    return body
+
+
+def scales(request: ChatRequest, adapters: Sequence[str]) -> list[dict[str, Any]]:
+    """The scale of every adapter that the worker has loaded. Raises EngineError when it lacks the wanted one."""
+    wanted = request.adapter
+    if wanted is not None and wanted.path not in adapters:
+        raise EngineError(
+            f"The adapter {wanted.path} is not loaded.", hint="Stop this brain with `omni stop` and ask again."
+        )
+    return [
+        {"id": at, "scale": wanted.scale if wanted is not None and wanted.path == path else 0.0}
+        for at, path in enumerate(adapters)
+    ]
+
+
+class Answer:
+    """Turns the chunks of one stream into events, and remembers what the last event needs."""
+
+    def __init__(self) -> None:
+        self.reason = "stop"
+        self.whole = False
+        self.timings: dict[str, Any] = {}
+
+    def events(self, chunk: dict[str, Any]) -> Iterator[EngineEvent]:
+        """The events of one chunk. Raises EngineError when it has an unknown form."""
+        try:
+            if (progress := chunk.get("prompt_progress")) is not None:
+                yield PromptProgress(done=progress["processed"], total=progress["total"], cached=progress["cache"])
+            for choice in chunk.get("choices", ()):
+                delta = choice["delta"]
+                if text := delta.get("reasoning_content"):
+                    yield ReasoningDelta(text=text)
+                if text := delta.get("content"):
+                    yield TextDelta(text=text)
+                if choice.get("finish_reason"):
+                    self.reason, self.whole = choice["finish_reason"], True
+            self.timings = chunk.get("timings") or self.timings
+        except (KeyError, TypeError, AttributeError) as error:
+            raise EngineError(f"The brain's process sent an event of an unknown form: {error!r}.") from error
+
+    def ended(self, *, first_token_seconds: float, allocated: int) -> TurnEnded:
+        """The last event. Raises EngineError when the stream was closed without saying how the answer ended."""
+        if not self.whole:
+            raise EngineError("The brain's process ended its answer without a reason.", hint="Ask again.")
+        times = self.timings
+        usage = Usage(
+            prompt_tokens=int(times.get("prompt_n", 0)) + int(times.get("cache_n", 0)),
+            cached_tokens=int(times.get("cache_n", 0)),
+            answer_tokens=int(times.get("predicted_n", 0)),
+            prompt_seconds=float(times.get("prompt_ms", 0)) / 1000,
+            answer_seconds=float(times.get("predicted_ms", 0)) / 1000,
+            first_token_seconds=first_token_seconds,
+        )
+        return TurnEnded(
+            reason="length" if self.reason == "length" else "stop",
+            usage=usage,
+            context_used=usage.prompt_tokens + usage.answer_tokens,
+            context_allocated=allocated,
+        )

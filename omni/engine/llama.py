@@ -1,0 +1,94 @@
+"""llama.cpp's server inside a worker: its parameters from a spec, and what its log says when it cannot load a base.
+
+Only the worker's process uses this module: importing xllamacpp maps 100 MB of native code.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from omni.core.errors import BadFile, EngineError
+
+BATCH = 128
+QUIET = 2  # warnings and errors: the log neither grows with every request nor tells who asked what
+
+
+def start(path: str, socket: str, key: str, settings: dict[str, Any], *, log: Path, offset: int = 0) -> Any:
+    """Load the GGUF at `path` and serve it on `socket`; returns the server, which lives as long as it is referenced.
+
+    Holds the GIL until the base is loaded. Raises BadFile with llama.cpp's own reason from `log` (what was written to
+    it after `offset`).
+    """
+    from xllamacpp import Server
+
+    Path(socket).unlink(missing_ok=True)
+    try:
+        return Server(parameters(path, socket, key, settings))
+    except RuntimeError as error:
+        reason = reason_of(_tail(log, offset))
+        raise BadFile(
+            f"This engine cannot load {Path(path).name}: {reason or str(error)}.",
+            hint="Verify the file, or try another quantisation of this brain.",
+        ) from error
+
+
+def parameters(path: str, socket: str, key: str, settings: dict[str, Any]) -> Any:
+    """llama.cpp's parameters for a worker.
+
+    One cache of `cells` is shared by all slots. Batches are small, because a cancelled turn computes to the end of one.
+    The prompt cache in RAM is off: it compares tokens only and would give one adapter what another computed.
+    """
+    from xllamacpp import CommonParams, xllamacpp
+
+    wanted = CommonParams()
+    wanted.verbosity = QUIET
+    wanted.model.path = path
+    wanted.hostnames = [socket]
+    wanted.api_keys = [key]
+    wanted.n_parallel = slots = int(settings.get("slots", 1))
+    wanted.n_threads_http = slots + 8  # one thread a stream, and some for counting and for looking at the slots
+    wanted.kv_unified = True
+    wanted.n_ctx = int(settings.get("cells") or settings.get("context") or 4096)
+    wanted.n_batch = wanted.n_ubatch = int(settings.get("batch", BATCH))
+    wanted.cache_ram_mib = 0
+    wanted.cache_idle_slots = False
+    wanted.slot_prompt_similarity = 0.5  # else a new chat that shares a system text takes the place of an old one
+    wanted.load_mode = xllamacpp.llama_load_mode.LLAMA_LOAD_MODE_MMAP  # the page cache survives the worker
+    wanted.fit_params = False  # the budget has decided already; asking again loads twice
+    wanted.warmup = False  # an empty run costs more than it saves on the first prompt
+    wanted.ui = False
+    wanted.endpoint_slots = True
+    wanted.endpoint_metrics = True
+    wanted.use_jinja = True
+    wanted.cpuparams.n_threads = wanted.cpuparams_batch.n_threads = threads = int(settings.get("threads", 0)) or -1
+    if threads > 0:
+        wanted.cpuparams.poll = 0
+    if template := str(settings.get("chat_template", "")):
+        wanted.chat_template = template
+    if settings.get("embeddings"):
+        wanted.embedding = True
+    adapters: list[str] = json.loads(str(settings.get("adapters", "[]")))
+    if adapters:
+        wanted.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(adapter, 0.0) for adapter in adapters]
+    return wanted
+
+
+def reason_of(log: str) -> str:
+    """The cause in llama.cpp's words, without time stamps and function names; "" when the log tells none."""
+    errors = [match[1].strip() for match in re.finditer(r"^\S+ E (?:\S+ +)?\w+: (.+)$", log, re.MULTILINE)]
+    for at, line in enumerate(errors):
+        if line.startswith("error loading model:"):
+            told = line.removeprefix("error loading model:").strip()
+            vague = told.startswith("llama_model_loader: failed to load") and at > 0
+            return (errors[at - 1] if vague else told).rstrip(".")
+    return errors[0].rstrip(".") if errors else ""
+
+
+def _tail(log: Path, offset: int) -> str:
+    try:
+        with log.open("rb") as file:
+            file.seek(offset)
+            return file.read(1 << 20).decode("utf-8", "replace")
+    except OSError as error:
+        raise EngineError(f"The worker's log {log} cannot be read: {error.strerror}.") from error

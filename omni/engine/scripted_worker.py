@@ -1,0 +1,287 @@
+"""A worker without a model: llama.cpp's HTTP protocol on a Unix socket, from the standard library, for tests.
+
+It is chosen by `engine: "scripted"` in the worker's spec. Its settings beside the usual ones: `reply` (else it repeats
+the question), `reasoning`, `token_ms` (time between tokens), `load_ms`, `load_error`, `endless` (never stops by
+itself), `die_after` (ends its process by SIGKILL after so many tokens of an answer). Tokens are words.
+"""
+
+import json
+import os
+import re
+import select
+import signal
+import socketserver
+import sys
+import threading
+import time
+import traceback
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any, ClassVar
+
+from omni.core.errors import BadFile
+
+Settings = dict[str, Any]
+
+
+class ScriptedServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """Serves at once; `slots` requests are answered at a time, the others wait."""
+
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 64
+
+    def __init__(self, socket: str, key: str, settings: Settings) -> None:
+        self.key, self.settings = key, settings
+        self.slots = [Slot(number) for number in range(int(settings.get("slots", 1)))]
+        self.free = threading.Semaphore(len(self.slots))
+        self.lock = threading.Lock()
+        self.context = int(settings.get("context", 4096))
+        self.adapters: list[str] = json.loads(settings.get("adapters", "[]"))
+        if "load_ms" in settings:
+            time.sleep(int(settings["load_ms"]) / 1000)
+        if "load_error" in settings:
+            raise BadFile(str(settings["load_error"]))
+        super().__init__(socket, _Handler)
+
+    def start(self) -> None:
+        """Serve in a thread."""
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the parent's signature
+        """A client that went away is no error; anything else goes to the log."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            traceback.print_exc()
+
+
+class Slot:
+    """One place: what it answers, and the prompt it remembers."""
+
+    def __init__(self, number: int) -> None:
+        self.number, self.busy, self.seed = number, False, -1
+        self.known: list[str] = []
+        self.lora: list[float] = []
+
+    def view(self, context: int) -> dict[str, Any]:
+        """As `/slots` shows it."""
+        return {
+            "id": self.number,
+            "n_ctx": context,
+            "is_processing": self.busy,
+            "params": {"seed": self.seed},
+            "n_prompt_tokens": len(self.known),
+        }
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: ScriptedServer
+    protocol_version = "HTTP/1.1"
+    posts: ClassVar[dict[str, str]] = {
+        "/apply-template": "_apply_template",
+        "/tokenize": "_tokenize",
+        "/v1/chat/completions": "_chat",
+        "/v1/chat/completions/input_tokens": "_input_tokens",
+        "/v1/embeddings": "_embeddings",
+    }
+
+    def address_string(self) -> str:
+        return "unix"
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the parent's name
+        pass
+
+    def do_GET(self) -> None:
+        if not self._admitted():
+            return
+        server = self.server
+        with server.lock:
+            answers: dict[str, Any] = {
+                "/health": {"status": "ok"},
+                "/props": {
+                    "default_generation_settings": {"n_ctx": server.context},
+                    "total_slots": len(server.slots),
+                    "model_path": "scripted",
+                    "chat_template": "<role> content",
+                },
+                "/slots": [slot.view(server.context) for slot in server.slots],
+                "/lora-adapters": [{"id": at, "path": path} for at, path in enumerate(server.adapters)],
+            }
+        found = answers.get(self.path)
+        self._answer(found) if found is not None else self._refuse(404, "File Not Found", "not_found_error")
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if not self._admitted():
+            return
+        if (method := self.posts.get(self.path)) is None:
+            self._refuse(404, "File Not Found", "not_found_error")
+            return
+        try:
+            getattr(self, method)(json.loads(body))
+        except (ValueError, KeyError, TypeError) as error:
+            self._refuse(400, f"bad request: {error!r}", "invalid_request_error")
+
+    def _admitted(self) -> bool:
+        if self.path == "/health" or self.headers.get("Authorization") == f"Bearer {self.server.key}":
+            return True
+        self._refuse(401, "Invalid API Key", "authentication_error")
+        return False
+
+    def _apply_template(self, body: dict[str, Any]) -> None:
+        self._answer({"prompt": _prompt(body["messages"])})
+
+    def _tokenize(self, body: dict[str, Any]) -> None:
+        self._answer({"tokens": list(range(len(_words(body["content"]))))})
+
+    def _input_tokens(self, body: dict[str, Any]) -> None:
+        self._answer({"input_tokens": len(_words(_prompt(body["messages"])))})
+
+    def _embeddings(self, body: dict[str, Any]) -> None:
+        from hashlib import sha256
+
+        if not self.server.settings.get("embeddings"):
+            self._refuse(501, "This server does not support embeddings.", "not_supported_error")
+            return
+        texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+        vectors = [[byte / 255 for byte in sha256(text.encode()).digest()[:8]] for text in texts]
+        data = [{"index": at, "embedding": vector} for at, vector in enumerate(vectors)]
+        self._answer({"object": "list", "data": data})
+
+    def _chat(self, body: dict[str, Any]) -> None:
+        prompt = _words(_prompt(body["messages"]))
+        if len(prompt) >= self.server.context:
+            extra = {"n_prompt_tokens": len(prompt), "n_ctx": self.server.context}
+            self._refuse(400, "the request exceeds the context", "exceed_context_size_error", extra)
+            return
+        with self.server.free:
+            slot, cached = self._take(prompt, body)
+            try:
+                self._write(body, prompt, cached, slot)
+            finally:
+                with self.server.lock:
+                    slot.busy = False
+
+    def _take(self, prompt: list[str], body: dict[str, Any]) -> tuple[Slot, int]:
+        lora = [float(item["scale"]) for item in body.get("lora", [])]
+        with self.server.lock:
+            slot = max(
+                (slot for slot in self.server.slots if not slot.busy), key=lambda one: _common(one.known, prompt)
+            )
+            cached = _common(slot.known, prompt[:-1]) if slot.lora == lora and body.get("cache_prompt", True) else 0
+            slot.busy, slot.seed, slot.known, slot.lora = True, int(body.get("seed", -1)), prompt, lora
+        return slot, cached
+
+    def _write(self, body: dict[str, Any], prompt: list[str], cached: int, slot: Slot) -> None:
+        settings, started = self.server.settings, time.perf_counter()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        if body.get("return_progress"):
+            progress = {"total": len(prompt), "cache": cached, "processed": len(prompt), "time_ms": 1}
+            self._send({"choices": [_choice({"role": "assistant", "content": None})], "prompt_progress": progress})
+        limit, count, reason = int(body.get("max_tokens") or 1 << 30), 0, "stop"
+        for field, token in self._tokens(body):
+            if count >= limit:
+                reason = "length"
+                break
+            if not self._pause(int(settings.get("token_ms", 0)) / 1000):
+                return
+            if count == int(settings.get("die_after", -1)):
+                os.kill(os.getpid(), signal.SIGKILL)
+            self._send({"choices": [_choice({field: token})]})
+            count += 1
+        spent = (time.perf_counter() - started) * 1000
+        timings = {
+            "cache_n": cached,
+            "prompt_n": len(prompt) - cached,
+            "prompt_ms": 1.0,
+            "predicted_n": count,
+            "predicted_ms": spent,
+        }
+        self._send({"choices": [_choice({}, reason)]})
+        self._send({"choices": [], "timings": timings})
+        self._chunk(b"data: [DONE]\n\n")
+        self.wfile.write(b"0\r\n\r\n")
+        with self.server.lock:
+            slot.known = prompt
+
+    def _tokens(self, body: dict[str, Any]) -> Any:
+        settings = self.server.settings
+        if (schema := body.get("response_format", {}).get("schema")) is not None:
+            yield "content", json.dumps(_instance(schema))
+            return
+        question = next((str(m["content"]) for m in reversed(body["messages"]) if m["role"] == "user"), "")
+        reply = str(settings.get("reply", f"You said: {question}"))
+        for token in _words(str(settings.get("reasoning", ""))):
+            yield "reasoning_content", token
+        while True:
+            for token in _words(reply):
+                yield "content", token
+            if not settings.get("endless"):
+                return
+
+    def _pause(self, seconds: float) -> bool:
+        """Wait, unless the client hangs up; False then."""
+        readable, _, _ = select.select([self.connection], [], [], seconds)
+        return not readable
+
+    def _send(self, event: dict[str, Any]) -> None:
+        self._chunk(b"data: " + json.dumps(event).encode() + b"\n\n")
+
+    def _chunk(self, data: bytes) -> None:
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+
+    def _answer(self, value: Any, status: int = 200) -> None:
+        data = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def _refuse(self, status: int, message: str, kind: str, extra: dict[str, Any] | None = None) -> None:
+        self._answer({"error": {"code": status, "message": message, "type": kind} | (extra or {})}, status)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\s*\S+|\s+\Z", text)
+
+
+def _prompt(messages: list[dict[str, Any]]) -> str:
+    return " ".join(f"<{message['role']}> {message['content']}" for message in messages)
+
+
+def _choice(delta: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
+    return {"index": 0, "delta": delta, "finish_reason": reason}
+
+
+def _common(old: list[str], new: list[str]) -> int:
+    return next((at for at, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
+
+
+def _instance(schema: dict[str, Any]) -> Any:
+    """The smallest value that a plain schema allows."""
+    if "const" in schema or schema.get("enum"):
+        return schema.get("const", (schema.get("enum") or [None])[0])
+    match schema.get("type"):
+        case "object":
+            return {name: _instance(part) for name, part in schema.get("properties", {}).items()}
+        case "array":
+            return [_instance(schema["items"])] * int(schema.get("minItems", 0)) if "items" in schema else []
+        case "string":
+            return "x" * int(schema.get("minLength", 0))
+        case "integer" | "number":
+            return schema.get("minimum", 0)
+        case "boolean":
+            return False
+        case _:
+            return None
+
+
+def serve(socket: str, key: str, settings: Settings) -> ScriptedServer:
+    """Listen on `socket` and answer in threads. Raises BadFile when the settings say so."""
+    Path(socket).unlink(missing_ok=True)
+    server = ScriptedServer(socket, key, settings)
+    server.start()
+    return server

@@ -1,0 +1,96 @@
+"""A worker's process: takes its order, builds its wall, loads one base, and serves it until it is told to end.
+
+Nothing heavy may be imported before `prepare`: libgomp reads its environment once, when it is loaded.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+NICE = 10
+SPIN_COUNT = "1000"  # libgomp's spinning barrier costs a factor of 30 as soon as anybody else wants a core
+
+
+def main() -> None:
+    """Run a worker with the order on fd 0; never returns."""
+    started = time.monotonic()
+    from omni.core import wall
+    from omni.keeper import adopt
+
+    prepare()
+    place = adopt.take()
+    wall.undumpable()
+    wall.confine()
+    log = log_path()
+    offset = log.stat().st_size if log.is_file() else 0
+    from omni.core.errors import OmniError
+
+    try:
+        server = _serve(place, log, offset)
+    except OmniError as error:
+        place.failed(f"{error.message}\n{error.hint}")
+    except Exception as error:  # noqa: BLE001 - whatever it is, the front end that waits shall read it
+        place.failed(f"The worker failed: {type(error).__name__}: {error}")
+    confined = wall.confine(connect=False, execute=False)
+    settings = place.spec["settings"]
+    place.ready(
+        seconds=round(time.monotonic() - started, 3),
+        context=int(settings.get("context", 0)),
+        cells=int(settings.get("cells", 0)),
+        memory=resident_bytes(),
+        confined=confined.kind if confined.enforced else f"none: {confined.reason}",
+    )
+    _sleep(server)
+
+
+def prepare() -> None:
+    """Be a good neighbour even when who started this process forgot it."""
+    os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
+    missing = NICE - os.nice(0)
+    if missing > 0:
+        os.nice(missing)
+
+
+def log_path() -> Path:
+    """The file that standard error goes to, or the null device when it is no file."""
+    if os.uname().sysname == "Darwin":  # untested: written from the manual of fcntl(2)
+        import fcntl
+
+        path = os.fsdecode(fcntl.fcntl(2, 50, b"\0" * 1024).rstrip(b"\0"))  # F_GETPATH
+    else:
+        path = os.fspath(Path("/proc/self/fd/2").readlink())
+    return Path(path) if Path(path).is_file() else Path(os.devnull)
+
+
+def resident_bytes() -> int:
+    """Memory of this process that is really there; 0 where nobody tells."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _serve(place: Any, log: Path, offset: int) -> Any:
+    settings: dict[str, Any] = place.spec["settings"]
+    if place.spec["engine"] == "scripted":
+        from omni.engine.scripted_worker import serve
+
+        return serve(place.socket, place.key, settings)
+    from omni.engine.llama import start
+
+    return start(place.spec["path"], place.socket, place.key, settings, log=log, offset=offset)
+
+
+def _sleep(server: Any) -> None:
+    """Keep the server alive; native threads and the control thread do all the work and end the process."""
+    import threading
+
+    threading.Event().wait()
+    sys.stderr.write(f"{server} ended\n")
+
+
+if __name__ == "__main__":
+    main()
