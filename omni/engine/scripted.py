@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from hashlib import sha256
 
 from msgspec import Struct
@@ -70,7 +70,7 @@ class ScriptedEngine:
         self.cancelled = 0
         self.closed = False
 
-    async def chat(self, request: ChatRequest) -> AsyncIterator[EngineEvent]:
+    async def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
         """Yield the next reply of the script word by word."""
         reply = self._next(request)
         prompt = prompt_words(request.messages)

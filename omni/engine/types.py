@@ -1,6 +1,6 @@
 """What an engine is asked and what it can do: frozen values, and the protocol that every engine follows."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Literal, Protocol
 
 from msgspec import Struct
@@ -72,7 +72,7 @@ class Engine(Protocol):
     answer cannot fit, and EngineError when the brain failed; the same request may then be sent again.
     """
 
-    def chat(self, request: ChatRequest) -> AsyncIterator[EngineEvent]:
+    def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
         """Answer `request`."""
         ...
 

@@ -1,0 +1,162 @@
+"""Workers without a keeper: what an engine needs of one, and nothing else."""
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from types import TracebackType
+from typing import Any
+
+import msgspec
+from omni.core.errors import EngineError
+from omni.core.paths import Home, python_command
+from omni.keeper import Loading, Ready, Waiting, WorkerSpec
+
+
+class Worker:
+    """One spawned worker process."""
+
+    def __init__(self, home: Home, name: str, spec: WorkerSpec) -> None:
+        sockets = home.ensure_sockets()
+        home.logs.mkdir(parents=True, exist_ok=True)
+        home.run.mkdir(parents=True, exist_ok=True)
+        self.name, self.spec, self.key = name, spec, secrets.token_hex(16)
+        self.socket, self.control = str(sockets / f"{name}.sock"), str(sockets / f"{name}.ctl")
+        self.log = home.logs / f"worker-{name}.log"
+        order = {
+            "name": name,
+            "spec": msgspec.to_builtins(spec),
+            "key": self.key,
+            "socket": self.socket,
+            "control": self.control,
+            "state": str(home.run / f"{name}.json"),
+        }
+        environment = {"PATH": os.environ["PATH"], "GOMP_SPINCOUNT": "1000"}
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                python_command("omni.engine.worker"),
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
+            )
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(order).encode())
+        self.process.stdin.close()
+        self.facts: dict[str, Any] = {}
+        self._line: asyncio.StreamWriter | None = None
+        self._answers: asyncio.StreamReader | None = None
+
+    async def ready(self) -> None:
+        """Dial its control socket and wait until it has loaded."""
+        if self.facts:
+            return
+        while self._line is None:
+            if self.process.poll() is not None:
+                raise EngineError("The worker ended while it was loading.", hint=self.log.read_text("utf-8"))
+            with suppress(OSError):
+                self._answers, self._line = await asyncio.open_unix_connection(self.control)
+                break
+            await asyncio.sleep(0.005)
+        assert self._answers is not None
+        while True:
+            line = await self._answers.readline()
+            if not line:
+                self.process.wait()
+                raise EngineError("The worker ended while it was loading.", hint=self.log.read_text("utf-8"))
+            self.facts = json.loads(line)
+            if self.facts["state"] == "ready":
+                return
+
+    async def order(self, name: str) -> dict[str, Any]:
+        """Give an order and return the answer; an empty one when the worker ended instead."""
+        assert self._line is not None and self._answers is not None
+        self._line.write(json.dumps({"order": name}).encode() + b"\n")
+        line = await self._answers.readline()
+        return dict(json.loads(line)) if line else {}
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def close(self) -> None:
+        if self._line is not None:
+            self._line.close()
+        if self.process.poll() is None:
+            self.kill()
+
+
+class Lease:
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self.worker, self.socket, self.key = worker.name, worker.socket, worker.key
+
+    async def states(self) -> AsyncIterator[Loading | Ready]:
+        if not self._worker.facts:
+            yield Loading(seconds=0.0)
+            await self._worker.ready()
+        yield Ready(worker=self.worker)
+
+    async def close(self) -> None:
+        pass
+
+
+class Turn:
+    def __init__(self, keeper: "DirectKeeper", spec: WorkerSpec, tokens: int) -> None:
+        self._keeper, self._spec, self.tokens = keeper, spec, tokens
+        self.worker = self.socket = self.key = ""
+
+    async def __aenter__(self) -> "Turn":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._keeper.turns.discard(self)
+        self._keeper.given_back.set()
+
+    async def waiting(self) -> AsyncIterator[Loading | Waiting]:
+        worker = self._keeper.process(self._spec)
+        if not worker.facts:
+            yield Loading(seconds=0.0)
+            await worker.ready()
+        self.worker, self.socket, self.key = worker.name, worker.socket, worker.key
+        self._keeper.turns.add(self)
+
+
+class DirectKeeper:
+    """Spawns a worker a spec, and a new one when it died. Grants every turn at once and remembers them."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.workers: dict[str, Worker] = {}
+        self.turns: set[Turn] = set()
+        self.given_back = asyncio.Event()
+
+    def process(self, spec: WorkerSpec) -> Worker:
+        found = self.workers.get(spec.key)
+        if found is None or found.process.poll() is not None:
+            if found is not None:
+                found.close()
+            name = f"worker-{len(self.workers) + 1}"
+            found = self.workers[spec.key] = Worker(self.home, name, spec)
+        return found
+
+    async def worker(self, spec: WorkerSpec) -> Lease:
+        return Lease(self.process(spec))
+
+    def turn(self, spec: WorkerSpec, *, priority: str = "interactive", tokens: int = 0) -> Turn:
+        return Turn(self, spec, tokens)
+
+    async def close(self) -> None:
+        for worker in self.workers.values():
+            worker.close()
+
+
+assert sys.platform != "win32"
