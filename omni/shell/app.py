@@ -1,0 +1,517 @@
+"""The frame of the shell: rail, panes, status line, and what works from anywhere."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rich.console import Console
+from textual import events
+from textual.app import App, ComposeResult, SystemCommand
+from textual.binding import BindingsMap
+from textual.containers import Container, Horizontal
+from textual.dom import DOMNode
+from textual.filter import ANSIToTruecolor, LineFilter
+from textual.screen import Screen
+from textual.theme import Theme
+from textual.widget import Widget
+
+from omni.core.errors import OmniError
+from omni.core.paths import resources
+from omni.shell.bindings import FRAME, pane_bindings
+from omni.shell.filters import Ascii, Plain
+from omni.shell.glyphs import ASCII, glyphs
+from omni.shell.meters import Meters
+from omni.shell.panes import BUILT_IN, PaneSpec
+from omni.shell.rail import FOLD_BELOW, Rail
+from omni.shell.status import StatusLine
+from omni.shell.theme import (
+    Depth,
+    ThemeFile,
+    Themes,
+    Watcher,
+    colour_depth,
+    console_colours,
+    textual_theme,
+)
+
+if TYPE_CHECKING:
+    from omni.app import Services
+    from omni.keeper import Doors, Keeper
+    from omni.shell.pulls import Pulls
+
+log = logging.getLogger(__name__)
+
+METER_SECONDS = 2.0
+QUIT_SECONDS = 3.0
+CHORD_SECONDS = 2.0
+
+
+class OmniApp(App[None], inherit_bindings=False):
+    """The shell. `services` is what the composition root made; nothing of it is asked for before the first frame."""
+
+    CSS = """
+    * { scrollbar-size-vertical: 1; scrollbar-size-horizontal: 1; }
+    Screen { background: $omni-background; color: $omni-text; }
+    Screen.-narrow Rail { width: 4; }
+    #body { height: 1fr; }
+    #panes { width: 1fr; height: 1fr; }
+    ModalScreen { background: $omni-background 55%; }
+    ToastRack { margin-bottom: 1; }
+    Toast { background: $omni-raised; width: auto; min-width: 30; max-width: 80%; padding: 0 2; margin-top: 1; }
+    Toast.-information { border-left: outer $omni-accent; }
+    Toast.-warning { border-left: outer $omni-amber; }
+    Toast.-error { border-left: outer $omni-red; }
+    Tooltip { background: $omni-raised; color: $omni-second; padding: 0 1; margin: 0; max-width: 40; }
+    """
+    BINDINGS: ClassVar = [*FRAME, *pane_bindings(BUILT_IN)]
+    HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-narrow"), (FOLD_BELOW, "-wide")]
+    VERTICAL_BREAKPOINTS: ClassVar = [(0, "-low"), (20, "-high")]
+    COMMANDS: ClassVar = set()  # the palette's provider is imported when the palette is opened
+    AUTO_FOCUS: ClassVar = None
+    ENABLE_COMMAND_PALETTE: ClassVar = True
+    TITLE = "omni"
+
+    def __init__(
+        self,
+        services: "Services",
+        *,
+        brain: str = "",
+        project: Path,
+        panes: Sequence[PaneSpec] = BUILT_IN,
+        environment: Mapping[str, str] = os.environ,
+    ) -> None:
+        super().__init__()
+        self.services, self.project, self.wanted_brain = services, project, brain
+        self.panes = {pane.name: pane for pane in panes}
+        self.meters = Meters()
+        self.glyphs = glyphs(services.settings.ui.glyphs)
+        self.keeper: Keeper | None = None
+        self.doors: Doors | None = None
+        self._depth: Depth = colour_depth(environment)
+        self._themes = Themes([resources("themes"), services.home.root / "themes"])
+        self._plain: LineFilter | None = None
+        self._ascii = Ascii() if self.glyphs == ASCII else None
+        self._watcher = Watcher(self._themes, self._theme_file_changed)
+        self._focus: dict[str, Widget] = {}
+        self._chord = ""
+        self._chord_at = self._quit_at = float("-inf")
+        self._pulls: Pulls | None = None
+        self._startup_error: OmniError | None = None
+        if (colours := console_colours(self._depth)) != console_colours(_richs_own(environment)):
+            self._use_colours(colours)
+        self._use_theme(services.settings.ui.theme)
+        if services.settings.ui.keys:
+            self.set_keymap(dict(services.settings.ui.keys))
+        self.title = f"omni · {project.name or project}"
+        begin = "chat" if (services.settings.ui.ready or brain) and "chat" in self.panes else "home"
+        self.rail = Rail(panes, begin)
+        self.status = StatusLine()
+
+    # -- the first frame
+
+    def compose(self) -> ComposeResult:
+        """Rail, the one pane that is shown, status line."""
+        with Horizontal(id="body"):
+            yield self.rail
+            with Container(id="panes"):
+                yield self._make(self.panes[self.rail.active])
+        yield self.status
+
+    def on_mount(self) -> None:
+        """Show the project in the terminal's title; everything slow begins once the first frame stands."""
+        self.call_after_refresh(self._after_first_frame)
+
+    def _after_first_frame(self) -> None:
+        self._write(f"\x1b[22;0t\x1b]2;{_printable(self.title)}\x07")
+        self._focus_pane()
+        if self._startup_error is not None:
+            self.explain(self._startup_error)
+        self.run_worker(self._begin(), name="begin", group="frame", description="connect what is behind the frame")
+        self.run_worker(self._measure(), name="meters", group="frame", description="sample processor and memory")
+
+    async def _begin(self) -> None:
+        """Import what the first frame did not need, then meet the keeper and listen to it."""
+        await asyncio.to_thread(self._warm)
+        self._watcher.start()
+        await self._attend_keeper()
+
+    def _warm(self) -> None:
+        from importlib import import_module
+
+        for module in ("omni.shell.palette", "omni.shell.modals", "omni.shell.help", "omni.shell.pulls"):
+            import_module(module)
+        for pane in self.panes.values():
+            try:
+                pane.load()
+            except Exception:  # noqa: BLE001 - showing the pane says what is wrong with it
+                log.warning("the pane %s does not load", pane.name, exc_info=True)
+
+    async def _measure(self) -> None:
+        while True:
+            reading = await asyncio.to_thread(self.meters.sample)
+            self.rail.measure(reading)
+            await asyncio.sleep(METER_SECONDS)
+
+    # -- panes
+
+    def _make(self, spec: PaneSpec) -> Widget:
+        pane = spec.make(self.services)
+        pane.id = f"pane-{spec.name}"
+        return pane
+
+    def pane(self, name: str) -> Widget | None:
+        """The pane of this name, when it was shown before."""
+        found = self.screen_stack[0].query(f"#pane-{name}") if self.screen_stack else ()
+        return next(iter(found), None)
+
+    async def show(self, name: str) -> Widget:
+        """Show a pane; the first time it is imported in a thread and made."""
+        spec = self.panes[name]
+        if name != self.rail.active and (now := self.pane(self.rail.active)) is not None:
+            if (focused := self.screen_stack[0].focused) is not None:
+                self._focus[self.rail.active] = focused
+            now.display = False
+        self.rail.mark(name)
+        pane = self.pane(name)
+        if pane is None:
+            await asyncio.to_thread(spec.load)
+            pane = self.pane(name)  # asked for twice while it was imported
+            if pane is None:
+                pane = self._make(spec)
+                pane.display = self.rail.active == name
+                await self.screen_stack[0].query_one("#panes").mount(pane)
+        if self.rail.active == name:
+            pane.display = True
+            self._focus_pane()
+        return pane
+
+    def _focus_pane(self) -> None:
+        name = self.rail.active
+        target = self._focus.get(name)
+        if target is not None and target.is_attached:
+            target.focus()
+        elif (pane := self.pane(name)) is not None:
+            take = getattr(pane, "take_focus", None)
+            if take is not None:
+                take()
+            elif first := next((node for node in pane.query("*") if isinstance(node, Widget) and node.focusable), None):
+                first.focus()
+
+    async def action_pane(self, name: str) -> None:
+        """Show a pane by its key."""
+        if name in self.panes and len(self.screen_stack) == 1:
+            await self.show(name)
+
+    async def on_rail_chosen(self, message: Rail.Chosen) -> None:
+        """Show the pane that was clicked."""
+        await self.show(message.name)
+
+    # -- themes and glyphs
+
+    def _use_theme(self, name: str) -> None:
+        try:
+            file = self._themes.read(name)
+        except OmniError as error:
+            self._startup_error = error
+            name, file = "omni-dark", self._themes.read("omni-dark")
+        self._learn(name, file)
+        self.theme = name
+
+    def _learn(self, name: str, file: ThemeFile) -> Theme:
+        theme = textual_theme(name, file, self._depth)
+        self.register_theme(theme)
+        if self._depth == "none":
+            self._plain = Plain(file.colour_set(self._depth))
+        return theme
+
+    async def preview_theme(self, name: str) -> None:
+        """Show everything in this theme; raises OmniError when its file is wrong."""
+        self._learn(name, await asyncio.to_thread(self._themes.read, name))
+        self.theme = name
+
+    async def theme_files(self) -> dict[str, ThemeFile]:
+        """Every theme whose file is right, Omni's own first."""
+
+        def read() -> dict[str, ThemeFile]:
+            found = {}
+            for name in self._themes.paths():
+                try:
+                    found[name] = self._themes.read(name)
+                except OmniError as error:
+                    log.warning(error.message)
+            return found
+
+        return await asyncio.to_thread(read)
+
+    def _theme_file_changed(self, name: str, found: ThemeFile | OmniError) -> None:
+        """Called in the watcher's thread."""
+        self.call_from_thread(self._reload_theme, name, found)
+
+    def _reload_theme(self, name: str, found: ThemeFile | OmniError) -> None:
+        if isinstance(found, OmniError):
+            self.explain(found)
+        elif name == self.theme:
+            self._learn(name, found)
+            self._watch_theme(name)  # the name is the same, so the reactive does not notice
+
+    def _use_colours(self, colours: str | None) -> None:
+        self.console = Console(
+            color_system=colours,  # type: ignore[arg-type]
+            file=self.console.file,
+            highlight=False,
+            emoji=False,
+            legacy_windows=False,
+            _environ={},
+            force_terminal=True,
+            safe_box=False,
+        )
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Textual's own, but for its way to show no colours; and ours."""
+        filters: list[LineFilter] = [
+            each for each in self._filters if isinstance(each, ANSIToTruecolor) and each.enabled
+        ]
+        return filters + [each for each in (self._plain, self._ascii) if each is not None]
+
+    # -- errors
+
+    def explain(self, error: OmniError) -> None:
+        """Say what went wrong and what helps, where it is seen from every pane."""
+        log.warning(error.message, extra={"hint": error.hint})
+        self.notify(f"{error.message}\n{error.hint}".strip(), severity="error", markup=False, timeout=8)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """An error that nobody explains ends the shell, loudly; the log keeps it too."""
+        if isinstance(error, OmniError):
+            self.explain(error)
+            return
+        log.error("the shell crashed", exc_info=error)
+        super()._handle_exception(error)
+
+    # -- doors
+
+    async def _attend_keeper(self) -> None:
+        told = False
+        while True:
+            try:
+                self.keeper = keeper = await self.services.keeper()
+                self._doors_are(await keeper.doors())
+                told = False
+                async for change in keeper.changes():
+                    if change.topic == "doors":
+                        self._doors_are(await keeper.doors())
+                    for pane in self.panes:
+                        heard = getattr(self.pane(pane), "heard", None)
+                        if heard is not None:
+                            heard(change)
+            except OmniError as error:
+                self.keeper, self.doors = None, None
+                self.status.show(doors="unknown")
+                if not told:
+                    self.explain(error)
+                told = True
+            await asyncio.sleep(2.0)  # a keeper that died is started again by the next question
+
+    def _doors_are(self, doors: "Doors") -> None:
+        self.doors = doors
+        door = doors.open[0] if doors.open else None
+        state = (
+            "open"
+            if door
+            else "not enforced"
+            if not doors.verified
+            else "air gap"
+            if doors.air_gap
+            else "shut"
+        )
+        self.status.show(doors=state, door=f"{door.purpose} {door.host}".strip() if door else "")
+
+    async def action_air_gap(self) -> None:
+        """F12: shut every door now; when they are shut, ask before they may open again."""
+        if self.doors is not None and self.doors.air_gap:
+            self._ask_to_reopen()
+        else:
+            self.run_worker(self._air_gap(on=True), name="air gap", group="doors", description="shut every door")
+
+    def _ask_to_reopen(self) -> None:
+        from omni.shell.modals import Consent
+
+        if any(isinstance(screen, Consent) for screen in self.screen_stack):
+            return
+        question = Consent(
+            "Open the doors again?",
+            "Omni may then use the network when you pull a brain or install something.\nNothing opens by itself.",
+            yes="open",
+            clock=self.services.clock,
+        )
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.run_worker(self._air_gap(on=False), name="air gap", group="doors", description="lift the air gap")
+
+        self.push_screen(question, answered)
+
+    async def _air_gap(self, *, on: bool) -> None:
+        try:
+            keeper = self.keeper or await self.services.keeper()
+            self._doors_are(await keeper.air_gap(on))
+        except OmniError as error:
+            self.status.show(doors="unknown")
+            self.explain(error)
+            return
+        if on:
+            self.notify("Every door is shut, also after a restart. F12 opens them again.", markup=False, timeout=4)
+
+    async def on_status_line_doors_clicked(self) -> None:
+        """A click on the doors is F12."""
+        await self.action_air_gap()
+
+    # -- keys in two steps
+
+    def action_chord(self, first: str) -> None:
+        """Wait for the second key of a pair."""
+        self._chord, self._chord_at = first, self.services.clock.monotonic()
+        if first == "ctrl+x":
+            self.status.show(waiting="ctrl+x  then k: air gap")
+
+    async def on_event(self, event: events.Event) -> None:
+        """Take the second key of a pair before anybody else sees it."""
+        if self._chord and isinstance(event, events.Key) and not event.is_forwarded:
+            first, self._chord = self._chord, ""
+            self.status.show(waiting="")
+            if self.services.clock.monotonic() - self._chord_at <= CHORD_SECONDS:
+                if first == "ctrl+x" and event.key in ("k", "ctrl+k"):
+                    await self.action_air_gap()
+                    return
+                spec = next((pane for pane in self.panes.values() if pane.letter == event.key), None)
+                if first == "g" and spec is not None:
+                    await self.action_pane(spec.name)
+                    return
+        await super().on_event(event)
+
+    # -- copying, stopping, leaving
+
+    def action_copy_or_stop(self) -> None:
+        """Ctrl+C: copy a selection, else stop the answer, else (twice, with nothing written) leave."""
+        if (text := self._selection()) is not None:
+            self._copy(text)
+            return
+        chat = self.pane("chat")
+        stop = getattr(chat, "stop_answer", None)
+        if stop is not None and stop():
+            return
+        if len(self.screen_stack) > 1 and not self.screen.is_modal:
+            self.pop_screen()
+            return
+        written = getattr(self.screen.focused, "text", "") or getattr(self.screen.focused, "value", "")
+        now = self.services.clock.monotonic()
+        if isinstance(written, str) and written.strip():
+            self.notify("Ctrl+C twice leaves Omni once nothing is written here.", markup=False, timeout=3)
+        elif now - self._quit_at <= QUIT_SECONDS:
+            self.exit()
+        else:
+            self._quit_at = now
+            self.notify("Ctrl+C once more leaves Omni.", markup=False, timeout=QUIT_SECONDS)
+
+    def _selection(self) -> str | None:
+        focused = self.screen.focused
+        inside = getattr(focused, "selected_text", "")
+        return inside if isinstance(inside, str) and inside else self.screen.get_selected_text() or None
+
+    def _copy(self, text: str) -> None:
+        self.screen.clear_selection()
+        self.copy_to_clipboard(text)
+
+    async def action_quit(self) -> None:
+        """Leave."""
+        self.exit()
+
+    # -- modals
+
+    async def action_help(self) -> None:
+        """F1: all keys."""
+        from omni.shell.help import HelpScreen
+
+        if not isinstance(self.screen, HelpScreen):
+            await self.push_screen(HelpScreen(self))
+
+    def action_brains(self) -> None:
+        """Ctrl+O: choose the brain to talk to."""
+        from omni.shell.modals import BrainChooser
+
+        def chosen(name: str | None) -> None:
+            if name:
+                self.run_worker(self.chat_with(name), group="frame", description="turn to another brain")
+
+        self.push_screen(BrainChooser(self.services), chosen)
+
+    async def chat_with(self, brain: str) -> None:
+        """Go to the conversation and use this brain there."""
+        chat = await self.show("chat")
+        use = getattr(chat, "use_brain", None)
+        if use is not None:
+            use(brain)
+
+    @property
+    def pulls(self) -> "Pulls":
+        """The downloads that run; they outlive the pane that began them."""
+        if self._pulls is None:
+            from omni.shell.pulls import Pulls
+
+            self._pulls = Pulls(self)
+        return self._pulls
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Nothing of Textual's own: `omni.shell.palette` lists what there is."""
+        yield from ()
+
+    def action_command_palette(self) -> None:
+        """Ctrl+P: everything by name."""
+        from omni.shell.palette import open_palette
+
+        open_palette(self)
+
+    # -- messages of panes
+
+    def on_chat_pane_status(self, message: Any) -> None:
+        """What the conversation says about its brain and its context."""
+        self.status.show(
+            brain=message.brain,
+            base=message.base,
+            used=message.used,
+            allocated=message.allocated,
+            speed=message.speed,
+        )
+
+    # -- the end
+
+    def on_unmount(self) -> None:
+        """Give the terminal its title back, and end the threads."""
+        self._watcher.stop()
+        self._write("\x1b[23;0t")
+
+    def _write(self, text: str) -> None:
+        if self._driver is not None and not self.is_headless:
+            self._driver.write(text)
+
+    @property
+    def bindings_of_frame(self) -> BindingsMap:
+        """The frame's keys as they are now, remapped ones included."""
+        return self._bindings
+
+
+def handlers(node: DOMNode) -> Iterable[DOMNode]:
+    """A node and all above it, the order in which they are asked about a key."""
+    return node.ancestors_with_self
+
+
+def _richs_own(environment: Mapping[str, str]) -> Depth:
+    """What Rich would find out by itself."""
+    return colour_depth({key: value for key, value in environment.items() if key not in ("TMUX", "NO_COLOR")})
+
+
+def _printable(text: str) -> str:
+    return "".join(character for character in text if character.isprintable())

@@ -1,0 +1,81 @@
+"""The keys of the frame. Each has an id, by which `[ui.keys]` in `config.toml` gives it another key, and a tooltip.
+
+ctrl+a, b, s and q are nobody's default: terminals, screen and tmux take them.
+"""
+
+from collections.abc import Iterable
+
+from textual.binding import Binding
+
+from omni.shell.panes import PaneSpec
+
+AIR_GAP_CHORD = "ctrl+x"
+
+FRAME = (
+    Binding("f12", "air_gap", "Air gap", id="air-gap", priority=True, tooltip="Shut every door at once, or open again"),
+    Binding(
+        AIR_GAP_CHORD,
+        "chord('ctrl+x')",
+        "Air gap",
+        id="air-gap-chord",
+        priority=True,
+        tooltip="Then k: the air gap, where F12 belongs to the terminal",
+    ),
+    Binding("ctrl+p", "command_palette", "Everything", id="palette", priority=True, tooltip="Find anything by its name"),
+    Binding("ctrl+o", "brains", "Brains", id="brains", tooltip="Choose the brain to talk to"),
+    Binding("f1", "help", "Help", id="help", tooltip="All keys"),
+    Binding("question_mark", "help", "Help", id="help-too", show=False, tooltip="All keys, where ? is not typed as text"),
+    Binding(
+        "ctrl+c",
+        "copy_or_stop",
+        "Copy or stop",
+        id="copy-or-stop",
+        priority=True,
+        tooltip="Copies a selection, else stops the answer; twice with nothing written leaves Omni",
+    ),
+    Binding("g", "chord('g')", "Plug-ins", id="plug-in-panes", show=False, tooltip="Then a letter: the pane of a plug-in"),
+)
+
+
+def pane_bindings(panes: Iterable[PaneSpec]) -> list[Binding]:
+    """The keys that show each pane: its function key, and alt + number where the terminal keeps function keys."""
+    found = []
+    for pane in panes:
+        if pane.key:
+            found.append(
+                Binding(pane.key, f"pane('{pane.name}')", pane.title, id=f"pane-{pane.name}", tooltip=pane.about)
+            )
+        if pane.number:
+            found.append(
+                Binding(
+                    f"alt+{pane.number}",
+                    f"pane('{pane.name}')",
+                    pane.title,
+                    id=f"pane-{pane.name}-too",
+                    show=False,
+                    tooltip=pane.about,
+                )
+            )
+    return found
+
+
+def key_words(key: str) -> str:
+    """A key as a person reads it: `F12`, `ctrl+p`, `?`."""
+    names = {
+        "question_mark": "?",
+        "slash": "/",
+        "delete": "del",
+        "escape": "esc",
+        "space": "space",
+        "up": "↑",
+        "down": "↓",
+        "left": "←",
+        "right": "→",
+        "pageup": "page up",
+        "pagedown": "page down",
+    }
+    parts = key.split("+")
+    last = names.get(parts[-1], parts[-1])
+    if last.startswith("f") and last[1:].isdigit():
+        last = last.upper()
+    return "+".join([*parts[:-1], last])

@@ -1,0 +1,35 @@
+"""What the machine does now, sampled in a thread: the figures at the foot of the rail and the graphs of System."""
+
+from collections import deque
+
+from msgspec import Struct
+
+
+class Reading(Struct, frozen=True, kw_only=True):
+    """One sample: processor in percent of all cores, memory in bytes."""
+
+    cpu: float
+    memory_used: float
+    memory_total: float
+    cores: int
+
+
+class Meters:
+    """The last samples, oldest first."""
+
+    def __init__(self, length: int = 240) -> None:
+        self.history: deque[Reading] = deque(maxlen=length)
+
+    def sample(self) -> Reading:
+        """Take one more sample. Reads /proc, so it is called in a thread."""
+        import psutil  # 10 ms that the first frame does not need
+
+        memory = psutil.virtual_memory()
+        reading = Reading(
+            cpu=round(psutil.cpu_percent(None)),
+            memory_used=memory.total - memory.available,
+            memory_total=memory.total,
+            cores=psutil.cpu_count() or 1,
+        )
+        self.history.append(reading)
+        return reading

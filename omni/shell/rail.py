@@ -1,0 +1,109 @@
+"""The left edge: the panes and their keys, and at its foot what the machine is doing."""
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+from textual.content import Content
+from textual.events import Click, MouseMove
+from textual.message import Message
+
+from omni.shell.meters import Reading
+from omni.shell.panes import PaneSpec
+from omni.shell.widgets import Paint, bar, ink, memory_words
+
+WIDE, FOLDED = 18, 4
+FOLD_BELOW = 100
+
+
+class Rail(Paint):
+    """Lists the panes; a click or a key shows one. Folds to four columns where the terminal is narrow."""
+
+    DEFAULT_CSS = "Rail { width: 18; height: 1fr; background: $omni-rail; }"
+    ALLOW_SELECT: ClassVar[bool] = False
+
+    class Chosen(Message):
+        """A pane was clicked."""
+
+        def __init__(self, name: str) -> None:
+            super().__init__()
+            self.name = name
+
+    def __init__(self, panes: Sequence[PaneSpec], active: str) -> None:
+        super().__init__(id="rail")
+        self._panes, self._active = tuple(panes), active
+        self._reading: Reading | None = None
+        self._rows: dict[int, PaneSpec] = {}
+
+    @property
+    def active(self) -> str:
+        """The name of the pane that is marked."""
+        return self._active
+
+    def mark(self, name: str) -> None:
+        """Mark the pane that is shown."""
+        self._active = name
+        self.refresh()
+
+    def add(self, panes: Iterable[PaneSpec]) -> None:
+        """List more panes: those of plug-ins."""
+        self._panes += tuple(panes)
+        self.refresh()
+
+    def measure(self, reading: Reading) -> None:
+        """Show what the machine does now."""
+        if reading != self._reading:
+            self._reading = reading
+            self.refresh()
+
+    def lines(self, width: int, height: int) -> Iterable[Content]:
+        """Name, panes with gaps between their groups where there is room, free space, two meters."""
+        folded = width < WIDE
+        rows: list[tuple[Content, PaneSpec | None]] = [(Content(""), None)]
+        rows.append((ink((" om" if folded else "  omni", "bold accent")), None))
+        gaps = height >= len(self._panes) + len({pane.group for pane in self._panes}) + 5
+        group = -1
+        for pane in self._panes:
+            if pane.group != group and (gaps or group == -1):
+                rows.append((Content(""), None))
+            group = pane.group
+            rows.append((self._entry(pane, width, folded=folded), pane))
+        foot = list(self._foot(folded=folded))
+        rows = rows[: max(0, height - len(foot))]
+        self._rows = {y: pane for y, (_, pane) in enumerate(rows) if pane is not None}
+        blank = height - len(rows) - len(foot) - (1 if gaps else 0)
+        return [row for row, _ in rows] + [Content("")] * blank + foot
+
+    def _entry(self, pane: PaneSpec, width: int, *, folded: bool) -> Content:
+        here = pane.name == self._active
+        key = pane.key.upper() or f"g {pane.letter}"
+        mark = ("▌", "accent on $omni-panel") if here else " "
+        if folded:
+            text = (f"{pane.title[:2]:<{width - 1}}", "bold text on $omni-panel" if here else "second")
+            return ink(mark, text)
+        room = width - 4 - len(key)
+        strength, weak = ("bold text on $omni-panel", "third on $omni-panel") if here else ("second", "third")
+        return ink(mark, (f" {pane.title[:room]:<{room}}", strength), (key, weak))
+
+    def _foot(self, *, folded: bool) -> Iterable[Content]:
+        now = self._reading
+        percent = f"{now.cpu:.0f}%" if now else ""
+        memory = memory_words(now.memory_used).replace(" GB", "G").replace(" MB", "M") if now else ""
+        if folded:
+            return ink((f"{percent:>4}", "second")), ink((f"{memory:>4}"[-4:], "second"))
+        cpu, ram = (now.cpu / 100, now.memory_used / now.memory_total) if now else (0, 0)
+        return (
+            ink((" CPU ", "second"), bar(7, cpu), (f"{percent:>5}", "second")),
+            ink((" RAM ", "second"), bar(7, ram), (f"{memory:>5}", "second")),
+        )
+
+    def on_click(self, event: Click) -> None:
+        """Show the pane under the mouse."""
+        if (pane := self._rows.get(event.y)) is not None:
+            self.post_message(self.Chosen(pane.name))
+
+    def on_mouse_move(self, event: MouseMove) -> None:
+        """Say what the pane under the mouse is for."""
+        pane = self._rows.get(event.y)
+        text = f"{pane.title}  {pane.key.upper()}\n{pane.about}" if pane else None
+        if self.tooltip != text:
+            self.tooltip = text

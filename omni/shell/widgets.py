@@ -1,0 +1,177 @@
+"""What the frame and the panes are made of: widgets that draw their lines themselves, and words for quantities."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, ClassVar, TypeAlias, cast
+
+from textual.content import Content
+from textual.events import Click
+from textual.widget import Widget
+
+if TYPE_CHECKING:
+    from omni.shell.app import OmniApp
+
+Part: TypeAlias = "str | Content | tuple[str, str]"
+"""Text, or text with how it is written: `text second third accent person amber red line`, and `bold`, `reverse` …"""
+
+INKS = ("text", "second", "third", "accent", "person", "amber", "red", "line", "background", "panel", "raised", "rail")
+
+
+def ink(*parts: Part) -> Content:
+    """One line of parts, each in its own strength: `ink(("CPU ", "third"), ("62 %", "bold text"))`."""
+    return Content.assemble(*(_inked(part) for part in parts))
+
+
+def _inked(part: Part) -> "str | Content | tuple[str, str]":
+    if not isinstance(part, tuple):
+        return part
+    text, style = part
+    return text, " ".join(f"$omni-{word}" if word in INKS else word for word in style.split())
+
+
+def fitted(parts: Content, width: int, *, ellipsis: bool = True) -> Content:
+    """The line cut to `width` cells."""
+    return parts.truncate(width, ellipsis=ellipsis) if parts.cell_length > width else parts
+
+
+class Paint(Widget):
+    """A widget that draws itself as lines; `lines` is asked again whenever it is refreshed or resized."""
+
+    DEFAULT_CSS = "Paint { width: 1fr; height: auto; text-wrap: nowrap; text-overflow: clip; }"
+
+    @property
+    def omni(self) -> "OmniApp":
+        """The app, by its own type."""
+        return cast("OmniApp", self.app)
+
+    def lines(self, width: int, height: int) -> Iterable[Content]:
+        """The lines for this many cells; more than `height` of them are cut off."""
+        raise NotImplementedError
+
+    def render(self) -> Content:
+        """All lines."""
+        size = self.content_size
+        return Content("\n").join(list(self.lines(size.width, size.height)))
+
+
+class Lines(Paint):
+    """A few fixed lines, replaced by `show`."""
+
+    DEFAULT_CSS = "Lines { height: auto; }"
+
+    def __init__(self, *lines: Content, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
+        self._lines: Sequence[Content] = lines
+
+    def show(self, *lines: Content) -> None:
+        """Draw these lines from now on; nothing happens when they are what is there."""
+        if [(line.plain, line.spans) for line in lines] == [(line.plain, line.spans) for line in self._lines]:
+            return
+        layout = len(lines) != len(self._lines)
+        self._lines = lines
+        self.refresh(layout=layout)
+
+    def lines(self, width: int, height: int) -> Iterable[Content]:  # noqa: ARG002
+        """What was given, each cut to the width."""
+        return [fitted(line, width) for line in self._lines]
+
+    def get_content_height(self, container: object, viewport: object, width: int) -> int:  # noqa: ARG002
+        """One row a line."""
+        return len(self._lines)
+
+
+class Keys(Paint):
+    """The row of keys at the bottom of a pane: each key in one strength, what it does in the next.
+
+    A click on one presses it. What does not fit is left out from the right, so the most needed stand first.
+    """
+
+    DEFAULT_CSS = "Keys { height: 1; }"
+    ALLOW_SELECT: ClassVar[bool] = False
+
+    def __init__(self, *keys: tuple[str, str, str], id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._keys = keys
+        self._places: list[tuple[int, int, str]] = []
+
+    def show(self, *keys: tuple[str, str, str]) -> None:
+        """Show these from now on: how the key is written, what it does, and its name to press it by a click."""
+        if keys != self._keys:
+            self._keys = keys
+            self.refresh()
+
+    def lines(self, width: int, height: int) -> Iterable[Content]:  # noqa: ARG002
+        """One row."""
+        row: list[Content] = []
+        self._places, x = [], 0
+        for shown, meaning, key in self._keys:
+            item = ink((shown, "second"), (f" {meaning}", "third"))
+            if x + item.cell_length > width:
+                break
+            row.append(item)
+            self._places.append((x, x + item.cell_length, key))
+            x += item.cell_length + 3
+        return [Content("   ").join(row)]
+
+    def on_click(self, event: Click) -> None:
+        """Press the key that was clicked."""
+        for start, end, key in self._places:
+            if start <= event.x < end and key:
+                self.app.simulate_key(key)
+
+
+def bar(width: int, fraction: float, *, full: str = "━", empty: str = "━", style: str = "accent") -> Content:
+    """A thin bar of `width` cells; anything above nothing shows at least one."""
+    done = round(max(0.0, min(1.0, fraction)) * width)
+    if fraction > 0:
+        done = max(1, done)
+    return ink((full * done, style), (empty * (width - done), "line"))
+
+
+def size_words(count: float | None) -> str:
+    """Bytes as a person says them, in the units of the trade: `98 MB`, `4.7 GB`."""
+    if count is None:
+        return ""
+    if count < 1e6:
+        return f"{count / 1e3:.0f} kB" if count >= 1e3 else f"{count:.0f} B"
+    if count < 0.9995e9:
+        return f"{count / 1e6:.0f} MB"
+    return f"{count / 1e9:.1f} GB"
+
+
+def memory_words(count: float | None) -> str:
+    """Memory in the units that a kernel counts it in, written the way machines are sold: `23.5 GB`, `58 MB`."""
+    if count is None:
+        return ""
+    if count < 1 << 30:
+        return f"{count / (1 << 20):.0f} MB"
+    return f"{count / (1 << 30):.1f} GB"
+
+
+def token_words(count: int | None) -> str:
+    """Numbers of tokens: `980`, `3.9k`, `16k`, `128k`."""
+    if not count:
+        return "0" if count == 0 else ""
+    if count < 1000:
+        return str(count)
+    if count % 1024 == 0:
+        return f"{count // 1024}k"
+    return f"{count / 1000:.1f}k" if count < 10_000 else f"{count / 1000:.0f}k"
+
+
+def time_words(seconds: float | None) -> str:
+    """A time to wait: `10 s`, `2 min`, `1.5 h`."""
+    if seconds is None:
+        return ""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def speed_words(tokens: float | None, *, measured: bool = True) -> str:
+    """`34.8 tok/s` when measured, `≈ 7 tok/s` when expected."""
+    if not tokens:
+        return ""
+    number = f"{tokens:.1f}" if measured and tokens < 100 else f"{tokens:.0f}"
+    return f"{number} tok/s" if measured else f"≈ {number} tok/s"
