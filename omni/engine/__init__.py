@@ -7,20 +7,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from omni.engine.context import answer_room
-    from omni.engine.scripted import Reply, ScriptedEngine
-    from omni.engine.types import Adapter, Capabilities, ChatRequest, Engine, Message, Sampling
+    from omni.engine.context import answer_room as answer_room
+    from omni.engine.engines import EngineFactory as EngineFactory
+    from omni.engine.engines import Engines as Engines
+    from omni.engine.engines import facts_of as facts_of
+    from omni.engine.engines import sampling_of as sampling_of
+    from omni.engine.scripted import Reply as Reply
+    from omni.engine.scripted import ScriptedEngine as ScriptedEngine
+    from omni.engine.types import Adapter as Adapter
+    from omni.engine.types import Capabilities as Capabilities
+    from omni.engine.types import ChatRequest as ChatRequest
+    from omni.engine.types import Engine as Engine
+    from omni.engine.types import Message as Message
+    from omni.engine.types import Priority as Priority
+    from omni.engine.types import Sampling as Sampling
+    from omni.engine.worker_engine import WorkerEngine as WorkerEngine
 
-_PLACES = {
+_NAMES = {
     "Adapter": "types",
     "Capabilities": "types",
     "ChatRequest": "types",
     "Engine": "types",
+    "EngineFactory": "engines",
+    "Engines": "engines",
     "Message": "types",
+    "Priority": "types",
     "Reply": "scripted",
     "Sampling": "types",
     "ScriptedEngine": "scripted",
+    "WorkerEngine": "worker_engine",
     "answer_room": "context",
+    "facts_of": "engines",
+    "sampling_of": "engines",
 }
 
 __all__ = [
@@ -28,18 +46,24 @@ __all__ = [
     "Capabilities",
     "ChatRequest",
     "Engine",
+    "EngineFactory",
+    "Engines",
     "Message",
+    "Priority",
     "Reply",
     "Sampling",
     "ScriptedEngine",
+    "WorkerEngine",
     "answer_room",
+    "facts_of",
+    "sampling_of",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
+    if name not in _NAMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_NAMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

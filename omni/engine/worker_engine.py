@@ -202,8 +202,9 @@ class WorkerEngine:
         try:
             with suppress(OmniError, TimeoutError):
                 async with asyncio.timeout(IDLE_SECONDS):
-                    while _computes(await client.json("/slots"), seed):
-                        await asyncio.sleep(LOOK_SECONDS)  # noqa: ASYNC110 - another process cannot set an event
+                    # The slot is another process's: nothing here can wait for it but looking.
+                    while _computes(await client.json("/slots"), seed):  # noqa: ASYNC110
+                        await asyncio.sleep(LOOK_SECONDS)
         finally:
             await turn.__aexit__(None, None, None)
 

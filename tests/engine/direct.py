@@ -6,13 +6,13 @@ import os
 import secrets
 import signal
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
 import msgspec
+
 from omni.core.errors import EngineError
 from omni.core.paths import Home, python_command
 from omni.keeper import Loading, Ready, Waiting, WorkerSpec
@@ -76,7 +76,8 @@ class Worker:
 
     async def order(self, name: str) -> dict[str, Any]:
         """Give an order and return the answer; an empty one when the worker ended instead."""
-        assert self._line is not None and self._answers is not None
+        assert self._line is not None
+        assert self._answers is not None
         self._line.write(json.dumps({"order": name}).encode() + b"\n")
         line = await self._answers.readline()
         return dict(json.loads(line)) if line else {}
@@ -157,6 +158,3 @@ class DirectKeeper:
     async def close(self) -> None:
         for worker in self.workers.values():
             worker.close()
-
-
-assert sys.platform != "win32"

@@ -1,0 +1,161 @@
+"""Which engine runs a brain: the spec of its worker, and one engine object for all brains that share it."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from omni.core.errors import NotFound
+from omni.core.paths import Home
+from omni.core.settings import Settings
+from omni.engine.types import Engine, Sampling
+from omni.hardware import BaseFacts, Budget, HardwareProfile, Notes, kv_bytes
+from omni.keeper import WorkerSpec
+
+if TYPE_CHECKING:
+    from omni.cartridges import Base, Brain
+    from omni.keeper import Keeper, ProcessInfo
+
+CELLS = 256  # llama.cpp rounds the size of its cache up to this
+OVERHEAD = 64 << 20  # compute buffers at a batch of 128, native code, Python
+
+
+class EngineFactory(Protocol):
+    """What a plug-in offers under the hook `omni_engines`: another way to run a brain."""
+
+    name: str
+
+    def runs(self, brain: "Brain") -> bool:
+        """Whether it wants this brain; asked before the engine of Omni's own is used."""
+        ...
+
+    def open(self, brain: "Brain") -> Engine:
+        """The engine for it; called once a brain."""
+        ...
+
+
+class Engines:
+    """The engines of one front end. Nothing is loaded before an engine is asked.
+
+    `adapters` names the LoRA files of all brains on a base, by the base's id: a worker loads them together, so that
+    changing the brain changes a number in the request and not the process. `factories` are the plug-ins' engines.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        keeper: "Keeper",
+        settings: Settings,
+        profile: HardwareProfile,
+        *,
+        notes: Notes | None = None,
+        adapters: Callable[[str], Sequence[str]] = lambda _base: (),
+        factories: Sequence[EngineFactory] = (),
+    ) -> None:
+        self.home, self._keeper = home, keeper
+        self._settings, self._profile = settings.engine, profile
+        self._budget = Budget.of(profile, settings, notes)
+        self._adapters, self._factories = adapters, tuple(factories)
+        self._open: dict[str, Engine] = {}
+
+    def spec(self, brain: "Brain", *, embeddings: bool = False) -> WorkerSpec:
+        """How the worker for `brain` is loaded. Brains on one base have equal specs.
+
+        Raises NotFound when the brain has no file here that could be loaded.
+        """
+        base = self._base(brain)
+        settings, facts = self._settings, facts_of(base)
+        context = self._budget.fit(facts).context
+        cells = self.cells(facts, context)
+        found: dict[str, int | str] = {
+            "context": context,
+            "cells": cells,
+            "slots": settings.slots,
+            "threads": settings.threads or self._threads(),
+            "keep_alive": settings.keep_alive,
+        }
+        paths = sorted({*self._adapters(base.id), *([brain.adapter.path] if brain.adapter else [])})
+        if paths:
+            found["adapters"] = json.dumps(paths)
+        if base.template is not None:
+            found["chat_template"] = base.template
+        if embeddings:
+            found["embeddings"] = 1
+        need = facts.weights_bytes + kv_bytes(facts, cells) + OVERHEAD
+        return WorkerSpec(engine="xllamacpp", base=base.id, path=base.path, need_bytes=need, settings=found)
+
+    def cells(self, facts: BaseFacts, context: int) -> int:
+        """The size of the cache that the slots share: what the settings say, where memory and the slots can use it.
+
+        It is never less than `context`, so that one chat may always have all that it was promised, and more only for
+        bases whose own context is smaller than the setting.
+        """
+        wanted = min(self._settings.context, context * self._settings.slots)
+        room = self._budget.memory - facts.weights_bytes - OVERHEAD
+        if kv_bytes(facts, wanted) > room:
+            wanted = context
+        return max(CELLS, -(-wanted // CELLS) * CELLS)
+
+    async def open(self, brain: "Brain") -> Engine:
+        """The engine for `brain`: always the same object for brains that share a worker."""
+        for factory in self._factories:
+            if factory.runs(brain):
+                key = f"{factory.name}:{brain.name}"
+                if key not in self._open:
+                    self._open[key] = factory.open(brain)
+                return self._open[key]
+        from omni.engine.worker_engine import WorkerEngine
+
+        spec = self.spec(brain)
+        if spec.key not in self._open:
+            most = self._base(brain).header.context_length
+            self._open[spec.key] = WorkerEngine(spec, self._keeper, name=brain.name, context_max=most)
+        return self._open[spec.key]
+
+    async def loaded(self) -> "list[ProcessInfo]":
+        """The workers that live now, whoever asked for them."""
+        return [process for process in await self._keeper.processes() if process.kind == "worker"]
+
+    async def close(self) -> None:
+        """End the turns in flight; workers stay until their `keep_alive` is over."""
+        for engine in self._open.values():
+            await engine.close()
+        self._open.clear()
+
+    def _threads(self) -> int:
+        """One a core: a second thread on a core only waits for the first one's arithmetic."""
+        cpu = self._profile.cpu
+        return max(1, min(cpu.cores, cpu.usable))
+
+    def _base(self, brain: "Brain") -> "Base":
+        if brain.base is None or brain.state in ("gone", "unreadable"):
+            reason = brain.reason or f"{brain.name} is not installed"
+            raise NotFound(f"{reason.rstrip('.')}.", hint=brain.command or f"Run `omni pull {brain.name}`.")
+        return brain.base
+
+
+def facts_of(base: "Base") -> BaseFacts:
+    """What the budget must know of a base, from its header; the cache is counted by its exact number of values."""
+    header = base.header
+    share = (header.experts_used / header.experts) if header.experts else 1.0
+    exact = header.kv_elements > 0
+    return BaseFacts(
+        id=base.id,
+        name=header.name,
+        weights_bytes=header.weights_bytes or base.size,
+        active_bytes=int((header.weights_bytes or base.size) * share),
+        layers=1 if exact else header.layers,
+        kv_heads=1 if exact else header.kv_heads,
+        head_dim=header.kv_elements // 2 if exact else header.head_dim,
+        context_max=header.context_length,
+    )
+
+
+def sampling_of(brain: "Brain", *, max_tokens: int) -> Sampling:
+    """How a brain samples: Omni's defaults, then its base's, then its own. Parameters unknown here are left out."""
+    known: dict[str, Any] = {"max_tokens": max_tokens}
+    for source in (brain.base.parameters if brain.base else {}, brain.sampling):
+        known |= {name: value for name, value in source.items() if name in Sampling.__struct_fields__}
+    known["max_tokens"] = min(max_tokens, int(known["max_tokens"]))
+    return msgspec.convert(known, Sampling)
