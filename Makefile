@@ -1,0 +1,36 @@
+# Every target prepares its own environment (under $OMNI_HOME/venvs, default ~/.omni) from requirements/dev.txt:
+# no pip, no virtual environment and no tool beyond Python 3.11 is needed beforehand.
+PYTHON ?= python3
+DEVELOP = $(PYTHON) -m omni develop
+
+.PHONY: run test test-fast lint types bench docs lock
+
+run:
+	$(PYTHON) -m omni run
+
+test:
+	$(DEVELOP) pytest
+
+test-fast:
+	$(DEVELOP) pytest -m "not real"
+
+lint:
+	$(DEVELOP) ruff check .
+	$(DEVELOP) ruff format --check .
+	$(DEVELOP) importlinter.cli
+
+types:
+	$(DEVELOP) mypy
+
+bench:
+	$(DEVELOP) benchmarks
+
+docs:
+	$(DEVELOP) docs.generate
+
+# Writes the lock files anew from pyproject.toml; needs uv on the PATH. They name hashes, never an index.
+LOCK = uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	--python-version 3.11 pyproject.toml
+lock:
+	$(LOCK) -o requirements/core.txt
+	$(LOCK) --extra dev -o requirements/dev.txt

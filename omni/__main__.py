@@ -1,0 +1,30 @@
+"""`python3 -m omni`: from a clone it finds or makes the environment, installed as a package it uses its own.
+
+This file is read by every Python that somebody may try, 2.7 included, and by every start: it stays short and old.
+"""
+
+import os
+import sys
+
+
+def main():
+    """Run Omni and return the exit code; the arguments are those of the command line."""
+    if sys.version_info < (3, 11):
+        from omni.too_old import explain
+
+        return explain(sys.argv[1:])
+    if os.name == "nt":
+        sys.stderr.write("Omni runs on Linux and macOS; on Windows start it inside WSL2 (`wsl --install`).\n")
+        return 4
+    from omni.sandbox.start import start
+
+    return start(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    # Whatever the working folder holds, this clone's code runs: only its root may be asked before the library.
+    _root = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    if sys.path and not getattr(sys.flags, "safe_path", False):
+        del sys.path[0]
+    sys.path.insert(0, _root)
+    sys.exit(main())

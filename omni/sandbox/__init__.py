@@ -1,0 +1,43 @@
+"""The managed Python environment: made, checked, repaired, exported and removed. Importing this costs nothing."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from omni.sandbox.command import Linked, link_command
+    from omni.sandbox.environment import Environment
+    from omni.sandbox.export import export_wheels
+    from omni.sandbox.findings import Finding
+    from omni.sandbox.footprint import Kept, footprint, remove_all
+    from omni.sandbox.progress import Step
+
+__all__ = [
+    "Environment",
+    "Finding",
+    "Kept",
+    "Linked",
+    "Step",
+    "export_wheels",
+    "footprint",
+    "link_command",
+    "remove_all",
+]
+
+_HOMES = {
+    "Environment": "environment",
+    "Finding": "findings",
+    "Kept": "footprint",
+    "Linked": "command",
+    "Step": "progress",
+    "export_wheels": "export",
+    "footprint": "footprint",
+    "link_command": "command",
+    "remove_all": "footprint",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,88 @@
+"""The environment as the front ends see it: check, repair, remove, size, packages."""
+
+import asyncio
+from pathlib import Path
+
+from omni.core.errors import SetupError
+from omni.core.paths import Home, source_root
+from omni.sandbox import place
+from omni.sandbox.findings import Finding, check_managed, check_own
+from omni.sandbox.progress import Show, Step
+
+FEATURES = {place.CORE: "what the shell, chat and the brains need"}
+
+
+class _Shown:
+    """Lets a callback stand where a display is expected."""
+
+    def __init__(self, show: Show | None) -> None:
+        self._show = show
+
+    def step(self, step: Step) -> None:
+        if self._show is not None:
+            self._show(step)
+
+    def say(self, sentence: str) -> None:
+        """Sentences are for terminals."""
+
+    def close(self) -> None:
+        """Nothing was drawn."""
+
+
+class Environment:
+    """The managed environment of `clone` in `home`; without a clone (an installed package) it is only looked at."""
+
+    def __init__(self, home: Home, clone: Path | None = None) -> None:
+        self.home = home
+        self.clone = source_root() if clone is None else clone
+
+    @property
+    def path(self) -> Path | None:
+        """Its folder, made or not; None for an installed package."""
+        from omni.sandbox.prepare import environment_path
+
+        return None if self.clone is None else environment_path(self.home, self.clone, place.CORE)
+
+    async def check(self) -> list[Finding]:
+        """Look at everything; each finding carries the command that mends it."""
+        if self.clone is None:
+            return await asyncio.to_thread(check_own)
+        return await asyncio.to_thread(check_managed, self.home, self.clone)
+
+    async def repair(self, show: Show | None = None) -> None:
+        """Make it anew beside what runs, and delete what interrupted set-ups left.
+
+        Starts a process that uses the network, so never call it behind the wall. `show` is called in another thread.
+        """
+        from omni.sandbox.prepare import prepare
+
+        await asyncio.to_thread(prepare, self.home, self._own(), place.CORE, _Shown(show), again=True)
+
+    async def remove(self) -> int:
+        """Delete all managed environments that no other process runs from; returns the bytes that this freed."""
+        from omni.sandbox.footprint import remove_environments
+
+        self._own()
+        return await asyncio.to_thread(remove_environments, self.home)
+
+    async def size(self) -> int:
+        """Bytes on the disk."""
+        from omni.sandbox.footprint import tree_size
+
+        path = self.path
+        return 0 if path is None else await asyncio.to_thread(tree_size, path)
+
+    async def packages(self) -> dict[str, str]:
+        """Names and versions of what is installed in it."""
+        from omni.sandbox.installer import installed, site_packages
+
+        path = self.path
+        return {} if path is None else await asyncio.to_thread(lambda: installed(site_packages(path)))
+
+    def _own(self) -> Path:
+        if self.clone is None:
+            raise SetupError(
+                "Omni was installed as a package; its environment belongs to the tool that installed it.",
+                hint="Use that tool: pip, pipx or uv.",
+            )
+        return self.clone

@@ -1,0 +1,177 @@
+"""What a check found, each with the command that mends it, and the checks themselves (blocking, standard library)."""
+
+import csv
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+from typing import Any
+
+from omni.core.errors import OmniError
+from omni.core.paths import Home
+from omni.sandbox import place
+from omni.sandbox.command import linked_here
+from omni.sandbox.prepare import environment_path
+from omni.sandbox.progress import size_text
+from omni.sandbox.requirements import normalised
+from omni.sandbox.users import leftovers, outdated, read_stamp
+
+REPAIR = "omni sandbox repair"
+LOW_DISK = 500_000_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One thing that was looked at: whether it is as it should be, what was seen, and the command that mends it."""
+
+    name: str
+    ok: bool
+    detail: str
+    command: str = ""
+
+
+def check_managed(home: Home, clone: Path) -> list[Finding]:
+    """Every finding about the environment that a clone made in `home`."""
+    try:
+        environment = environment_path(home, clone, place.CORE)
+    except OmniError as error:
+        return [Finding(name="lock file", ok=False, detail=error.message, command="git checkout requirements")]
+    stamp = read_stamp(environment)
+    if stamp is None:
+        there = "is not whole" if environment.exists() else "was not made yet"
+        detail = f"{environment} {there} (the lock file or the Python is another one)"
+        return [Finding(name="environment", ok=False, detail=detail, command="python3 -m omni run"), _disk(home)]
+    return [
+        Finding(name="environment", ok=True, detail=str(environment)),
+        _python(environment, stamp),
+        _link(home, environment),
+        _packages(environment, stamp),
+        _command(home, clone),
+        _half(home),
+        _old(home, environment),
+        _disk(home),
+    ]
+
+
+def check_own() -> list[Finding]:
+    """Findings about the environment that an installed package lives in: are its requirements there?"""
+    from importlib.metadata import PackageNotFoundError, requires, version
+
+    try:
+        wanted = requires("omni-sovereign") or []
+    except PackageNotFoundError:
+        return [Finding(name="environment", ok=True, detail=f"{sys.prefix} (not managed by Omni)")]
+    missing = []
+    for requirement in wanted:
+        name, _, marker = requirement.partition(";")
+        if "extra" not in marker and "sys_platform" not in marker:
+            bare = name.strip().split(" ")[0]
+            for sign in "<>=!~[":
+                bare = bare.partition(sign)[0]
+            try:
+                version(bare)
+            except PackageNotFoundError:
+                missing.append(bare)
+    detail = (
+        f"{sys.prefix}: missing {', '.join(missing)}" if missing else f"{sys.prefix} (managed by what installed it)"
+    )
+    command = "pip install --force-reinstall omni-sovereign" if missing else ""
+    return [Finding(name="environment", ok=not missing, detail=detail, command=command)]
+
+
+def _python(environment: Path, stamp: dict[str, Any]) -> Finding:
+    python = Path(place.python(str(environment)))
+    try:
+        real = python.resolve(strict=True)
+    except OSError:
+        detail = f"{python} leads to {python.readlink() if python.is_symlink() else 'nothing'}, which is gone"
+        return Finding(name="python", ok=False, detail=detail, command="python3 -m omni sandbox repair")
+    if not os.access(real, os.X_OK):
+        return Finding(
+            name="python", ok=False, detail=f"{real} cannot be run", command="python3 -m omni sandbox repair"
+        )
+    return Finding(name="python", ok=True, detail=f"{stamp.get('python')} ({real})")
+
+
+def _link(home: Home, environment: Path) -> Finding:
+    target = str(home.venv.readlink()) if home.venv.is_symlink() else None
+    if target == f"venvs/{environment.name}":
+        return Finding(name="link", ok=True, detail=f"{home.venv} names it")
+    return Finding(
+        name="link", ok=False, detail=f"{home.venv} leads to {target or 'nothing'}", command="omni --version"
+    )
+
+
+def _packages(environment: Path, stamp: dict[str, Any]) -> Finding:
+    wanted = dict(stamp.get("packages", {}))
+    (packages,) = [*environment.glob("lib/python*/site-packages"), environment][:1]
+    found = {normalised(each.metadata["Name"]): each for each in distributions(path=[str(packages)])}
+    wrong = [f"{name} is missing" for name in sorted(wanted.keys() - found.keys())]
+    wrong += [f"{name} was added" for name in sorted(found.keys() - wanted.keys())]
+    wrong += [
+        f"{name} is {found[name].version} instead of {version}"
+        for name, version in sorted(wanted.items())
+        if name in found and found[name].version != version
+    ]
+    for name in sorted(found.keys() & wanted.keys()):
+        wrong += [f"{name}: {changed}" for changed in _changed(packages, found[name])]
+    if not wrong:
+        return Finding(name="packages", ok=True, detail=f"{len(found)} packages are as they were installed")
+    more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+    return Finding(name="packages", ok=False, detail="; ".join(wrong[:3]) + more, command=REPAIR)
+
+
+def _changed(packages: Path, distribution: Distribution) -> Iterator[str]:
+    """Files whose size is not the one in RECORD. Sizes, not hashes: some thousand files in some ten milliseconds."""
+    for name, _, size in csv.reader((distribution.read_text("RECORD") or "").splitlines()):
+        if size:
+            try:
+                now = os.stat(os.path.join(packages, name)).st_size  # noqa: PTH116
+            except OSError:
+                yield f"{name} is gone"
+            else:
+                if now != int(size):
+                    yield f"{name} was changed"
+
+
+def _command(home: Home, clone: Path) -> Finding:
+    script = home.bin / "omni"
+    text = script.read_text("utf-8", "replace") if script.is_file() else ""
+    if not text:
+        return Finding(name="command", ok=False, detail=f"{script} is not there", command="omni --version")
+    linked = "linked into ~/.local/bin" if linked_here(home) else "not linked into ~/.local/bin"
+    detail = f"{script} ({linked})" if str(clone) in text else f"{script} runs another clone"
+    return Finding(name="command", ok=True, detail=detail)
+
+
+def _half(home: Home) -> Finding:
+    import fcntl
+
+    with home.setup_lock.open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return Finding(name="leftovers", ok=True, detail="a set-up is running")
+        found = leftovers(home.venvs)
+    if found:
+        return Finding(
+            name="leftovers", ok=False, detail=f"{len(found)} folders of interrupted set-ups", command=REPAIR
+        )
+    return Finding(name="leftovers", ok=True, detail="no interrupted set-up")
+
+
+def _old(home: Home, environment: Path) -> Finding:
+    from omni.sandbox.footprint import tree_size
+
+    found = outdated(home.venvs, environment, place.CORE)
+    detail = f"{len(found)} older environments, {size_text(sum(map(tree_size, found)))}" if found else "none"
+    return Finding(name="older environments", ok=True, detail=detail, command=REPAIR if found else "")
+
+
+def _disk(home: Home) -> Finding:
+    free = shutil.disk_usage(home.root if home.root.exists() else home.root.anchor).free
+    command = "" if free >= LOW_DISK else "omni uninstall --dry-run"
+    return Finding(name="disk", ok=free >= LOW_DISK, detail=f"{size_text(free)} free", command=command)

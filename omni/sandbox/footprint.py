@@ -1,0 +1,153 @@
+"""What Omni keeps on the disk, and taking all of it away."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from omni.core.errors import SetupError, StorageError
+from omni.core.paths import Home
+from omni.sandbox.command import link_path, linked_here
+from omni.sandbox.users import take_away, users
+
+_WHAT = {
+    "config.toml": "settings",
+    "venvs": "Python environments",
+    "venv": "link to the environment",
+    "bin": "the command omni",
+    "logs": "logs",
+    "cartridges": "brains",
+    "chat": "conversations",
+    "audit": "record of connections",
+    "hardware.json": "measurements of this machine",
+    "run": "state of running brains",
+    "air-gap": "the shut doors",
+    "memory": "project memory",
+    "bus": "message journal",
+    "vault": "secrets",
+    "training": "training data",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kept:
+    """A file or folder of Omni's, what it takes on the disk, and what it is."""
+
+    path: Path
+    size: int
+    what: str
+
+
+def tree_size(path: Path) -> int:
+    """Bytes that a file or folder takes; a file with two names counts once, links count nothing."""
+    seen: set[tuple[int, int]] = set()
+    total = 0
+    stack = [os.fspath(path)]
+    while stack:
+        try:
+            found = os.lstat(stack[-1])
+            current = stack.pop()
+            if (found.st_dev, found.st_ino) not in seen:
+                seen.add((found.st_dev, found.st_ino))
+                total += found.st_blocks * 512
+                if os.path.isdir(current) and not os.path.islink(current):  # noqa: PTH112, PTH114
+                    stack += [entry.path for entry in os.scandir(current)]
+        except FileNotFoundError:  # deleted meanwhile
+            if stack:
+                stack.pop()
+    return total
+
+
+def footprint(home: Home) -> list[Kept]:
+    """All that Omni keeps, largest first: in its home, its sockets, and its link on the PATH. Nothing that is not its own."""
+    found = [
+        Kept(path=path, size=tree_size(path), what=_WHAT.get(path.name, "state"))
+        for path in _own(home)
+        if os.path.lexists(path)
+    ]
+    if _is_own_folder(home.sockets):
+        found.append(Kept(path=home.sockets, size=tree_size(home.sockets), what="sockets"))
+    if linked_here(home):
+        found.append(Kept(path=link_path(), size=0, what="link to the command"))
+    return sorted(found, key=lambda kept: -kept.size)
+
+
+def remove_all(home: Home) -> list[Kept]:
+    """Delete what `footprint` lists; returns it. A file of somebody else's in the home stays, and so does the home then.
+
+    Raises SetupError while another process of Omni runs from the home.
+    """
+    busy = sorted({pid for folder in _environments(home) for pid in users(folder)} - _relatives())
+    if busy:
+        raise SetupError(
+            f"Omni is still running (process {', '.join(map(str, busy[:5]))}).", hint="Close it: omni stop --all"
+        )
+    found = footprint(home)
+    for kept in found:
+        _delete(kept.path)
+    try:
+        if home.root.is_dir() and not any(home.root.iterdir()):
+            home.root.rmdir()
+    except OSError as error:
+        raise StorageError(f"{home.root} cannot be removed: {error.strerror}.") from error
+    return found
+
+
+def remove_environments(home: Home) -> int:
+    """Delete all environments that no other process runs from; returns the bytes that this freed."""
+    freed = 0
+    for folder in _environments(home):
+        if not set(users(folder)) - _relatives():
+            size = tree_size(folder)
+            take_away(folder)
+            freed += size
+    if home.venv.is_symlink() and not home.venv.exists():
+        home.venv.unlink(missing_ok=True)
+    return freed
+
+
+def _delete(path: Path) -> None:
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(f"{error.filename or path} cannot be removed: {error.strerror}.") from error
+
+
+def _own(home: Home) -> list[Path]:
+    """Everything that may lie in a home: what `Home` names, what later rooms add, and traces of interrupted writes."""
+    named = {getattr(home, name) for name, kind in vars(Home).items() if isinstance(kind, property)}
+    tops = {home.root / path.relative_to(home.root).parts[0] for path in named if path.is_relative_to(home.root)}
+    tops |= {home.root / name for name in _WHAT}
+    tops |= {home.setup_lock.with_suffix(suffix) for suffix in (".json", ".new")}
+    names = {path.name for path in tops}
+    if home.root.is_dir():
+        for entry in home.root.iterdir():
+            base = entry.name.removeprefix(".")
+            if any(base.startswith((f"{name}.", f"{name}-")) for name in names):
+                tops.add(entry)
+    return sorted(path for path in tops if path != home.root)
+
+
+def _environments(home: Home) -> list[Path]:
+    return sorted(each for each in home.venvs.iterdir() if each.is_dir()) if home.venvs.is_dir() else []
+
+
+def _is_own_folder(folder: Path) -> bool:
+    try:
+        found = folder.lstat()
+    except OSError:
+        return False
+    return found.st_uid == os.getuid() and folder.is_dir() and not folder.is_symlink()
+
+
+def _relatives() -> set[int]:
+    """This process's parent and children: a command's own starter is no reason to wait."""
+    found = {os.getppid()}
+    try:
+        children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text("ascii")
+    except OSError:
+        children = ""
+    return found | {int(pid) for pid in children.split()}

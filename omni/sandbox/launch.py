@@ -1,0 +1,114 @@
+"""What a start does when the environment is not there yet, or is to be mended: everything here may take its time."""
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from omni.core.errors import OmniError, UsageError
+from omni.core.paths import Home
+from omni.sandbox import place, reference
+from omni.sandbox.progress import Terminal, size_text
+
+INTERRUPTED = 130
+
+
+def set_up(root: str, arguments: list[str]) -> int | None:
+    """Answer without an environment what can be, else make it. Returns an exit code, or None when it is there now."""
+    if reference.wants_version(arguments):
+        from omni import __version__
+
+        sys.stdout.write(f"omni {__version__}\n")
+        return 0
+    if reference.wants_help(arguments):
+        sys.stdout.write(reference.help_text(arguments, Path(root) / "omni" / "cli" / "reference.txt"))
+        return 0
+    home = Home.from_environment()
+    if arguments[:1] == ["uninstall"] and not home.venvs.exists():
+        sys.stdout.write(f"There is no environment of Omni in {home.root}.\n")
+        return 0
+    return _guarded(lambda: _make(home, Path(root), place.CORE))
+
+
+def _make(home: Home, clone: Path, feature: str, *, again: bool = False) -> Path:
+    """Make an environment and say so in two sentences."""
+    from omni.sandbox.footprint import tree_size
+    from omni.sandbox.prepare import prepare
+
+    display = Terminal()
+    display.say(f"Omni {'mends' if again else 'prepares'} its own Python environment in {home.venvs}.")
+    wheels = os.environ.get("OMNI_FROM")
+    environment = prepare(home, clone, feature, display, wheels=Path(wheels) if wheels else None, again=again)
+    display.say(f"Ready: {size_text(tree_size(environment))} in {environment.name}.")
+    return environment
+
+
+def maintain(root: str, arguments: list[str]) -> int:
+    """The two commands that stand above the environment: `develop MODULE …` and `sandbox repair`."""
+    if reference.wants_help(arguments[:3]):
+        sys.stdout.write(reference.help_text(arguments, Path(root) / "omni" / "cli" / "reference.txt"))
+        return 0
+    if arguments[0] == "develop":
+        return _develop(Path(root), arguments[1:])
+    return _guarded(lambda: _make(Home.from_environment(), Path(root), place.CORE, again=True)) or 0
+
+
+def _develop(clone: Path, arguments: list[str]) -> int:
+    """Run a module with the development requirements, in the clone."""
+
+    def made() -> Path:
+        from omni.sandbox.prepare import environment_path
+        from omni.sandbox.users import read_stamp
+
+        if not arguments:
+            raise UsageError("Which module?", hint="For instance: python3 -m omni develop pytest -q")
+        home = Home.from_environment()
+        environment = environment_path(home, clone, place.DEV)
+        return environment if read_stamp(environment) else _make(home, clone, place.DEV)
+
+    found: list[Path] = []
+    code = _guarded(lambda: found.append(made()))
+    if code is not None:
+        return code
+    import fcntl
+
+    descriptor = os.open(found[0] / place.STAMP, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    os.set_inheritable(descriptor, True)
+    os.chdir(clone)
+    python = place.python(str(found[0]))
+    os.execv(python, [python, "-m", *arguments])  # noqa: S606 -- this is what was asked for
+    raise AssertionError  # exec does not return
+
+
+def renew(home: str, environment: str, root: str) -> None:
+    """Mend `venv` and `bin/omni` of a home in passing; a home that cannot be written is left as it is."""
+    from omni.sandbox.command import switch_link, write_command
+
+    with suppress(OmniError):
+        switch_link(Home(home), Path(environment))
+        write_command(Home(home), Path(environment), Path(root))
+
+
+def damaged(error: ModuleNotFoundError) -> int:
+    """Say that a package is missing and what mends it."""
+    if place.source_root() is None:
+        hint = "Install Omni again with the tool that installed it."
+    else:
+        hint = "Mend it: omni sandbox repair (or, in the clone: python3 -m omni sandbox repair)"
+    sys.stderr.write(f"The environment {sys.prefix} is damaged: {error.name} is missing.\n{hint}\n")
+    return 4
+
+
+def _guarded(action: Callable[[], object]) -> int | None:
+    """Run a set-up; an explained failure becomes a sentence, a hint and an exit code."""
+    try:
+        action()
+    except OmniError as error:
+        sys.stderr.write(f"{error.message}\n" + (f"{error.hint}\n" if error.hint else ""))
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted; nothing half-made is kept.\n")
+        return INTERRUPTED
+    return None

@@ -1,0 +1,98 @@
+"""Who runs from an environment, and taking environments away that nobody runs from.
+
+Every start holds a shared `flock` on the stamp of its environment and hands it on to what it starts. Processes that
+lost the descriptor on their way are found in `/proc`.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from omni.sandbox import place
+
+GONE = ".gone-"  # a folder that is being deleted; what a killed deletion left goes with the next set-up
+
+
+def read_stamp(environment: Path) -> dict[str, Any] | None:
+    """What was written when the environment was whole; None when it is not."""
+    try:
+        found = json.loads((environment / place.STAMP).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def users(environment: Path) -> list[int]:
+    """The other processes that run from `environment` (Linux; elsewhere the list is empty)."""
+    needle, found = os.fsencode(environment) + b"/", []
+    for entry in Path("/proc").glob("[0-9]*"):
+        if int(entry.name) == os.getpid():
+            continue
+        with suppress(OSError):
+            if needle in (entry / "cmdline").read_bytes() or needle in (entry / "maps").read_bytes():
+                found.append(int(entry.name))
+    return sorted(found)
+
+
+def take_away(folder: Path) -> None:
+    """Delete a folder so that a kill in the middle never leaves it half there under its own name."""
+    aside = folder if folder.name.startswith(GONE) else folder.with_name(f"{GONE}{os.getpid()}-{folder.name}")
+    if aside != folder:
+        try:
+            folder.rename(aside)
+        except FileNotFoundError:
+            return
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def remove_unless_used(environment: Path) -> bool:
+    """Delete a whole environment, unless a process runs from it. True when it is gone."""
+    try:
+        descriptor = os.open(environment / place.STAMP, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if users(environment):
+            return False
+        take_away(environment)  # with the lock held: whoever waits for it finds the folder gone
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def leftovers(venvs: Path) -> list[Path]:
+    """Folders of set-ups and deletions that were killed. Only the holder of the set-up lock may believe them dead."""
+    try:
+        return sorted(
+            each
+            for each in venvs.iterdir()
+            if each.name.startswith(GONE) or (each.is_dir() and read_stamp(each) is None)
+        )
+    except FileNotFoundError:
+        return []
+
+
+def outdated(venvs: Path, current: Path, feature: str) -> list[Path]:
+    """Whole environments of `feature` that no clone wants any more."""
+    found = []
+    for each in sorted(venvs.iterdir()) if venvs.is_dir() else []:
+        stamp = read_stamp(each)
+        if each != current and stamp is not None and stamp.get("feature") == feature and not _wanted(each, stamp):
+            found.append(each)
+    return found
+
+
+def _wanted(environment: Path, stamp: dict[str, Any]) -> bool:
+    """True while the clone that made it still has that lock file: two clones may share a home."""
+    try:
+        wanted = place.file_hash(place.lock_file(str(stamp["clone"]), str(stamp["feature"])))[:16]
+    except (OSError, KeyError):
+        return False
+    return environment.name.startswith(f"{wanted}-")
