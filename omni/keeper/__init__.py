@@ -42,7 +42,7 @@ _NAMES = {
     "WorkerSpec": "values",
 }
 
-__all__ = sorted(_NAMES)  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = list(_NAMES)
 
 
 def __getattr__(name: str) -> Any:

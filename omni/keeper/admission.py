@@ -292,7 +292,8 @@ class _Step:
                     self._stop(worker, "its memory is needed")
             self.draining |= {worker.name for worker in chosen}
             if not chosen and need <= free:
-                worker = table.workers[name] = Worker(name := table.free_name(), request.spec, "loading", self.now)
+                name = table.free_name()
+                worker = table.workers[name] = Worker(name, request.spec, "loading", self.now)
                 self.actions.append(Start(name, request.spec))
                 return worker
         self.promised += need

@@ -83,7 +83,7 @@ class Place:
         keeper: socket.socket | None = None
         lines = Lines()
         while True:
-            waiting = [self._listener, self._changed, *([keeper] if keeper else [])]
+            waiting: list[Any] = [self._listener, self._changed, *([keeper] if keeper else [])]
             readable = select.select(waiting, [], [], None if keeper else self._lonely)[0]
             if not readable and keeper is None:
                 sys.stderr.write(f"no keeper for {self._lonely:g} s: this worker ends\n")

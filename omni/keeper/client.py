@@ -1,0 +1,481 @@
+"""A front end's line to the keeper, on asyncio.
+
+The line holds all that the front end has: when it ends, however, its turns and leases are given back. When the keeper
+dies, answers in flight go on, because they come from the worker itself; this end starts another keeper through its
+starter, says what it holds, and asks again for what it waited for.
+"""
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import msgspec
+
+from omni.core.errors import EngineError, NotFound, OmniError, SetupError
+from omni.core.paths import Home
+from omni.keeper.doors import end_airlock
+from omni.keeper.places import read_object, set_air_gap, tail
+from omni.keeper.starter import Starter
+from omni.keeper.values import (
+    Change,
+    Doors,
+    DoorTicket,
+    Loading,
+    Priority,
+    ProcessInfo,
+    Ready,
+    Waiting,
+    WorkerSpec,
+)
+from omni.keeper.wire import MAX_LINE, PROTOCOL, encode, error_from_wire
+
+T = TypeVar("T")
+
+PATIENCE = 10.0  # seconds for a keeper to start
+ANSWER = 30.0  # seconds for it to answer
+MAX_CHANGES = 1000  # kept for a reader that is slow; then the oldest go
+
+
+class _Gone(Exception):
+    """The line ended before the answer came."""
+
+
+class _Ticket:
+    """What a turn and a lease have in common: a number, and what the keeper said about it last."""
+
+    def __init__(self, keeper: "Keeper", number: int, spec: WorkerSpec, priority: Priority, *, lease: bool) -> None:
+        self.number, self.spec, self.priority, self.lease = number, spec, priority, lease
+        self.said: dict[str, Any] | None = None
+        self.error: OmniError | None = None
+        self._keeper = keeper
+        self._news = asyncio.Event()
+
+    @property
+    def granted(self) -> bool:
+        """Whether there is a place now."""
+        return self.said is not None and self.said["state"] == "granted"
+
+    def hear(self, said: dict[str, Any]) -> None:
+        """The keeper said something about this ticket."""
+        if said.get("state") == "failed":
+            self.error = error_from_wire(said.get("error") or {})
+        else:
+            self.said = said
+        self._news.set()
+
+    def fail(self, error: OmniError) -> None:
+        """There is no keeper any more who could say something."""
+        if not self.granted:
+            self.error = error
+            self._news.set()
+
+    async def states(self) -> AsyncIterator[Waiting | Loading]:
+        """The latest state, whenever it changes, until the place is there. Raises what prevents that."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            if self.error is not None:
+                raise self.error
+            assert self.said is not None
+            match self.said:
+                case {"state": "granted"}:
+                    return
+                case {"state": "loading", "seconds": seconds, "fraction": fraction}:
+                    yield Loading(seconds=seconds, fraction=fraction)
+                case {"state": "waiting", "place": place, "reason": reason, "detail": detail}:
+                    yield Waiting(place=place, reason=reason, detail=detail)
+
+
+class Turn:
+    """A place in a worker for one answer.
+
+    Enter it, read `waiting()` to its end, then talk to the worker; leaving the block gives the place back.
+    """
+
+    def __init__(self, keeper: "Keeper", spec: WorkerSpec, priority: Priority) -> None:
+        self._keeper, self._spec, self._priority = keeper, spec, priority
+        self._ticket: _Ticket | None = None
+
+    async def __aenter__(self) -> Self:
+        self._ticket = await self._keeper._ask_for(self._spec, self._priority, lease=False)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._ticket is not None:
+            self._keeper._give_back(self._ticket)
+
+    async def waiting(self) -> AsyncIterator[Waiting | Loading]:
+        """What the turn waits for, whenever that changes, until it is granted.
+
+        Raises EngineError when the worker cannot load its base (the hint is the end of its log) or can never fit.
+        """
+        if self._ticket is None:
+            raise RuntimeError("waiting() belongs inside `async with`")
+        async for state in self._ticket.states():
+            yield state
+
+    @property
+    def socket(self) -> Path:
+        """Where the worker serves HTTP."""
+        return Path(self._granted("socket"))
+
+    @property
+    def key(self) -> str:
+        """The worker's API key."""
+        return self._granted("key")
+
+    @property
+    def worker(self) -> str:
+        """The worker's name."""
+        return self._granted("worker")
+
+    def _granted(self, field: str) -> str:
+        if self._ticket is None or self._ticket.said is None or not self._ticket.granted:
+            raise RuntimeError("the turn was not granted yet: read waiting() to its end")
+        return str(self._ticket.said[field])
+
+
+class Lease:
+    """The wish that a worker with this spec is loaded. It keeps it from ending for lack of use, not from eviction."""
+
+    def __init__(self, keeper: "Keeper", ticket: _Ticket) -> None:
+        self._keeper, self._ticket = keeper, ticket
+
+    async def states(self) -> AsyncIterator[Waiting | Loading | Ready]:
+        """What is happening, whenever that changes; ends with Ready. Raises EngineError when it cannot be loaded."""
+        async for state in self._ticket.states():
+            yield state
+        assert self._ticket.said is not None
+        yield Ready(worker=self._ticket.said["worker"])
+
+    def close(self) -> None:
+        """Give it back; the worker ends after its `keep_alive`."""
+        self._keeper._give_back(self._ticket)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Changes:
+    """Changes from now on. `aclose` (or the keeper's `close`) ends it."""
+
+    def __init__(self, closed: "Callable[[Changes], None]") -> None:
+        self._queue: deque[Change] = deque(maxlen=MAX_CHANGES)
+        self._news = asyncio.Event()
+        self._closed, self._open = closed, True
+
+    def put(self, change: Change) -> None:
+        """Add one for the reader; what it has not read yet is not repeated."""
+        if change not in self._queue:
+            self._queue.append(change)
+            self._news.set()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Change:
+        while not self._queue:
+            if not self._open:
+                raise StopAsyncIteration
+            self._news.clear()
+            await self._news.wait()
+        return self._queue.popleft()
+
+    async def aclose(self) -> None:
+        """Read no more."""
+        self.end()
+
+    def end(self) -> None:
+        """Let the reader finish what is queued, and stop."""
+        self._open = False
+        self._news.set()
+        self._closed(self)
+
+
+class Keeper:
+    """The client: what a front end asks of the keeper. Made by `connect`."""
+
+    def __init__(self, home: Home, starter: Starter | None, client: str, patience: float = PATIENCE) -> None:
+        self.home, self.epoch = home, ""
+        self._starter, self._client, self._patience = starter, client, patience
+        self._reader: asyncio.Task[None] | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._again: asyncio.Task[None] | None = None
+        self._connecting = asyncio.Lock()
+        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self._tickets: dict[int, _Ticket] = {}
+        self._listeners: set[Changes] = set()
+        self._number = 0
+        self._closed = False
+
+    @classmethod
+    async def connect(cls, home: Home, starter: Starter | None, *, client: str, patience: float = PATIENCE) -> "Keeper":
+        """Reach the keeper of a home, started through `starter` when none answers.
+
+        Raises NotFound when there is none and no starter either, SetupError when none can be started within `patience`
+        seconds.
+        """
+        keeper = cls(home, starter, client, patience)
+        try:
+            await keeper._connected()
+        except BaseException:
+            await keeper.close()
+            raise
+        return keeper
+
+    async def worker(self, spec: WorkerSpec, *, priority: Priority = "interactive") -> Lease:
+        """See to it that a worker with this spec lives; read the lease's `states()` to follow it."""
+        return Lease(self, await self._ask_for(spec, priority, lease=True))
+
+    def turn(self, spec: WorkerSpec, *, priority: Priority = "interactive") -> Turn:
+        """A place in a worker with this spec for one answer, to be used with `async with`."""
+        return Turn(self, spec, priority)
+
+    async def processes(self) -> list[ProcessInfo]:
+        """All processes of Omni in this home, and what confines each."""
+        return msgspec.convert(await self._ask("processes"), list[ProcessInfo])
+
+    async def stop(self, name: str) -> None:
+        """End a worker or the airlock, and wait for it. Raises NotFound."""
+        await self._ask("stop", name=name)
+
+    async def shutdown(self) -> None:
+        """End the keeper and all that it started, and wait for it."""
+        with suppress(_Gone):
+            await self._once("shutdown")
+        if self._reader is not None:
+            await asyncio.wait([self._reader], timeout=ANSWER)
+
+    async def wall(self, name: str) -> list[dict[str, Any]]:
+        """Have a worker, or the keeper itself, try to get around the wall: the fields of `core.wall.Attempt`."""
+        return msgspec.convert(await self._ask("wall", name=name), list[dict[str, Any]])
+
+    async def changed(self, topic: str, value: Any = None) -> None:
+        """Tell all other clients that something changed."""
+        await self._ask("changed", topic=topic, value=value)
+
+    def changes(self) -> Changes:
+        """What other clients and the keeper itself tell from now on."""
+        found = Changes(self._listeners.discard)
+        self._listeners.add(found)
+        return found
+
+    async def doors(self) -> Doors:
+        """What is open, and whether the person has shut all doors."""
+        return msgspec.convert(await self._ask("doors"), Doors)
+
+    async def air_gap(self, on: bool) -> Doors:
+        """Shut all doors, at once and until it is undone; or allow doors again.
+
+        Works without a keeper, too: then this process ends what is left of an airlock and writes down the decision,
+        which every later keeper obeys.
+        """
+        try:
+            return msgspec.convert(await self._ask("air_gap", on=on), Doors)
+        except SetupError as error:
+            gone = await asyncio.to_thread(end_airlock, self.home) if on else True
+            await asyncio.to_thread(set_air_gap, self.home, on)
+            return Doors(air_gap=on, verified=gone, detail=f"done without the keeper: {error.message}")
+
+    async def door(self, purpose: str) -> DoorTicket:
+        """Ask for a door: "install" or "pull". Raises DoorShut while the air gap is on."""
+        return msgspec.convert(await self._ask("door", purpose=purpose), DoorTicket)
+
+    async def close(self) -> None:
+        """Leave: all turns and leases are given back."""
+        self._closed = True
+        for changes in list(self._listeners):
+            changes.end()
+        for task in (self._again, self._reader):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+        if self._writer is not None:
+            self._writer.close()
+            with suppress(OSError):
+                await self._writer.wait_closed()
+            self._writer = None
+
+    # -- tickets ----------------------------------------------------------------------------------------------------
+
+    async def _ask_for(self, spec: WorkerSpec, priority: Priority, *, lease: bool) -> _Ticket:
+        await self._connected()
+        self._number += 1
+        ticket = self._tickets[self._number] = _Ticket(self, self._number, spec, priority, lease=lease)
+        self._send_ticket(ticket)
+        return ticket
+
+    def _send_ticket(self, ticket: _Ticket) -> None:
+        self._send(
+            {
+                "do": "lease" if ticket.lease else "turn",
+                "ticket": ticket.number,
+                "spec": msgspec.to_builtins(ticket.spec),
+                "priority": ticket.priority,
+            }
+        )
+
+    def _give_back(self, ticket: _Ticket) -> None:
+        """Never waits, so that it also works in a task that is being cancelled."""
+        if self._tickets.pop(ticket.number, None) is not None:
+            self._send({"do": "done", "ticket": ticket.number})
+
+    # -- asking -----------------------------------------------------------------------------------------------------
+
+    async def _ask(self, what: str, **facts: Any) -> Any:
+        """Ask, and once more when the keeper died before it answered."""
+        for _ in range(2):
+            await self._connected()
+            with suppress(_Gone):
+                return await self._once(what, **facts)
+        raise SetupError("The keeper died twice while it was asked.", hint=await self._log())
+
+    async def _once(self, what: str, **facts: Any) -> Any:
+        if self._writer is None:
+            raise _Gone
+        self._number += 1
+        number = self._number
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        self._send({"id": number, "do": what, **facts})
+        try:
+            async with asyncio.timeout(ANSWER):
+                return await answer
+        except TimeoutError:
+            raise SetupError(f"The keeper did not answer within {ANSWER:g} s.", hint="Run `omni doctor`.") from None
+        finally:
+            self._answers.pop(number, None)
+
+    def _send(self, value: dict[str, Any]) -> None:
+        if self._writer is not None and not self._writer.is_closing():
+            self._writer.write(encode(value))
+
+    # -- the line ---------------------------------------------------------------------------------------------------
+
+    async def _connected(self) -> None:
+        """Return when the line is up; raise when it cannot be."""
+        async with self._connecting:
+            if self._closed:
+                raise EngineError("This window has left its keeper.")
+            if self._writer is None:
+                await self._establish()
+
+    async def _establish(self) -> None:
+        deadline = asyncio.get_running_loop().time() + self._patience
+        asked, broken = 0.0, None
+        while not await self._dial():
+            now = asyncio.get_running_loop().time()
+            if now > deadline or (broken and now > asked + 1):
+                raise broken or SetupError("The keeper does not start.", hint=await self._log())
+            if self._starter is None:
+                raise NotFound("No keeper is running.", hint="It starts with the first window of Omni.")
+            if now > asked + 1 and broken is None:
+                asked = now
+                try:
+                    self._starter.keeper()
+                except SetupError as error:
+                    broken = error  # another window may just be starting one: look a little longer
+            await asyncio.sleep(0.01)
+
+    async def _dial(self) -> bool:
+        address = await asyncio.to_thread(read_object, self.home.keeper_file)
+        if address is None or not isinstance(address.get("socket"), str):
+            return False
+        try:
+            reader, writer = await asyncio.open_unix_connection(address["socket"], limit=4 * MAX_LINE)
+        except OSError:
+            return False
+        held = [
+            {"ticket": ticket.number, "worker": ticket.said["worker"], "key": ticket.said["key"]}
+            for ticket in self._tickets.values()
+            if ticket.granted and ticket.said is not None and not ticket.lease
+        ]
+        hello = {
+            "id": 0,
+            "do": "hello",
+            "protocol": PROTOCOL,
+            "client": self._client,
+            "pid": os.getpid(),
+            "starter": self._starter.pid if self._starter else 0,
+            "tickets": held,
+        }
+        try:
+            writer.write(encode(hello))
+            async with asyncio.timeout(5):
+                answer = msgspec.json.decode(await reader.readline(), type=dict[str, Any])
+        except (OSError, TimeoutError, ValueError):  # it has just ended, or is no keeper
+            writer.close()
+            return False
+        except BaseException:
+            writer.close()
+            raise
+        if "error" in answer:
+            writer.close()
+            raise error_from_wire(answer["error"])
+        self.epoch = answer["ok"]["epoch"]
+        self._writer = writer
+        self._reader = asyncio.create_task(self._read(reader, writer), name="keeper")
+        for ticket in self._tickets.values():
+            if ticket.lease or not ticket.granted:
+                self._send_ticket(ticket)
+        return True
+
+    async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        bye = False
+        try:
+            while line := await reader.readline():
+                said = msgspec.json.decode(line, type=dict[str, Any])
+                bye = bye or said.get("event") == "bye"
+                self._hear(said)
+        except (OSError, ValueError):  # it died, or sent what is no line
+            pass
+        finally:
+            self._writer = None
+            writer.close()
+            for answer in self._answers.values():
+                if not answer.done():
+                    answer.set_exception(_Gone())
+        if not self._closed and not bye:  # one that ended on purpose is started again when it is needed
+            self._again = asyncio.create_task(self._reconnect(), name="keeper again")
+
+    async def _reconnect(self) -> None:
+        try:
+            await self._connected()
+        except OmniError as error:
+            for ticket in self._tickets.values():
+                ticket.fail(error)
+        else:
+            for topic in ("processes", "doors"):
+                self._publish(Change(topic=topic))
+
+    def _hear(self, said: dict[str, Any]) -> None:
+        match said:
+            case {"event": "ticket", "ticket": int(number)}:
+                if ticket := self._tickets.get(number):
+                    ticket.hear(said)
+            case {"event": "changed", "topic": str(topic)}:
+                self._publish(Change(topic=topic, value=said.get("value")))
+            case {"id": int(number), "ok": value}:
+                if (answer := self._answers.get(number)) and not answer.done():
+                    answer.set_result(value)
+            case {"id": int(number), "error": dict(error)}:
+                if (answer := self._answers.get(number)) and not answer.done():
+                    answer.set_exception(error_from_wire(error))
+
+    def _publish(self, change: Change) -> None:
+        for listener in list(self._listeners):
+            listener.put(change)
+
+    async def _log(self) -> str:
+        return await asyncio.to_thread(tail, self.home.logs / "keeper.log")

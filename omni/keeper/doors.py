@@ -1,0 +1,226 @@
+"""The airlock as the keeper's child, and the air gap, which ends it and keeps it from coming back.
+
+The airlock's fd 0 is a socket to the keeper; its end is the keeper's end, and ends the airlock. The first line on it is
+`{"home", "socket", "epoch"}`, then one `{"token", "purpose", "client"}` per door. The airlock may answer there with
+`{"doors": [{"purpose", "host", "since", "bytes"}, …]}` whenever they change. Its fd 3 carries the lock by which a later
+keeper sees whether it, or anything that it started, still lives.
+"""
+
+import os
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from omni.core.errors import DoorShut, OmniError
+from omni.core.paths import Home
+from omni.keeper.children import Kind, end_group, end_holder, exit_code, how_it_ended, spawn, wait
+from omni.keeper.places import air_gap, airlock_lock, is_held, lock, set_air_gap, tail
+from omni.keeper.wire import Garbage, Lines, encode
+
+PURPOSES = ("install", "pull")
+PATIENCE = 10.0  # seconds for an airlock to listen
+LOOK = 0.01  # seconds between looks whether it does
+
+Answer = Callable[[dict[str, str] | OmniError], None]
+
+
+class Doors:
+    """The way out of one home."""
+
+    def __init__(
+        self, home: Home, kind: Kind, selector: selectors.BaseSelector, *, epoch: str, changed: Callable[[], None]
+    ) -> None:
+        self.pid, self.since = 0, 0.0
+        self.open: list[dict[str, Any]] = []
+        self._home, self._kind, self._selector, self._epoch, self._changed = home, kind, selector, epoch, changed
+        self._line: socket.socket | None = None
+        self._lines = Lines()
+        self._listens = False
+        self._waiting: list[tuple[str, str, Answer]] = []
+        self._give_up = 0.0
+
+    @property
+    def socket(self) -> Path:
+        """Where the airlock takes orders."""
+        return self._home.sockets / "airlock.sock"
+
+    def state(self) -> dict[str, Any]:
+        """What holds now; `verified` is the kernel's word, not a memory of ours."""
+        gap, alive = air_gap(self._home), is_held(airlock_lock(self._home))
+        if gap:
+            detail = "an airlock that was told to end still lives" if alive else "no airlock lives"
+        else:
+            detail = f"airlock {self.pid} lives" if alive else "no airlock lives; one starts when it is needed"
+        return {
+            "air_gap": gap,
+            "open": self.open if alive else [],
+            "verified": not (gap and alive),
+            "detail": detail,
+        }
+
+    def set_air_gap(self, on: bool) -> dict[str, Any]:
+        """Shut all doors, or allow them again. Doors first, then the file: nothing goes out while the disk is slow."""
+        gone = True
+        if on:
+            self._refuse_all(_shut())
+            gone = self.end()
+        set_air_gap(self._home, on)
+        found = self.state()
+        found["verified"] = found["verified"] and gone and found["air_gap"] is on
+        self._changed()
+        return found
+
+    def door(self, purpose: str, client: str, answer: Answer) -> None:
+        """Give a token for one order, once the airlock listens. Answers an OmniError where that cannot be."""
+        if purpose not in PURPOSES:
+            answer(DoorShut(f"No door is opened for {purpose!r}.", hint=f"Known purposes: {', '.join(PURPOSES)}."))
+        elif air_gap(self._home):
+            answer(_shut())
+        else:
+            self._waiting.append((purpose, client, answer))
+            self._give_up = time.monotonic() + PATIENCE
+            self.tick(time.monotonic())
+
+    def end(self) -> bool:
+        """Kill the airlock and wait for it; True when nothing of it is left."""
+        pid, self.pid = self.pid, 0
+        gone = True
+        if pid:
+            end_group(pid, signal.SIGKILL)
+            gone = wait(pid, 1.0)
+        self._hang_up()
+        gone = end_airlock(self._home) and gone
+        if pid:
+            self.socket.unlink(missing_ok=True)
+            self._changed()
+        return gone
+
+    def reap(self) -> None:
+        """Look whether the airlock has ended by itself."""
+        if self.pid and (code := exit_code(self.pid)) is not None:
+            self.pid = 0
+            self._hang_up()
+            log = tail(self._home.logs / "airlock.log")
+            self._refuse_all(DoorShut(f"The airlock does not start: {how_it_ended(code)}.", hint=log))
+            self._changed()
+
+    def deadline(self) -> float | None:
+        """When `tick` has something to do."""
+        return time.monotonic() + LOOK if self._waiting else None
+
+    def tick(self, now: float) -> None:
+        """Start the airlock for those who wait, and hand out tokens once it listens."""
+        if not self._waiting:
+            return
+        if now > self._give_up:
+            hint = tail(self._home.logs / "airlock.log")
+            self._refuse_all(DoorShut(f"The airlock did not listen within {PATIENCE:g} s.", hint=hint))
+            return
+        try:
+            if not self.pid:
+                self._start()
+        except (OmniError, OSError) as error:
+            self._refuse_all(error if isinstance(error, OmniError) else DoorShut(f"No airlock: {error}."))
+            return
+        if self.pid and self._look():
+            waiting, self._waiting = self._waiting, []
+            for purpose, client, answer in waiting:
+                token = os.urandom(16).hex()
+                self._tell({"token": token, "purpose": purpose, "client": client})
+                answer({"socket": str(self.socket), "token": token})
+
+    def _start(self) -> None:
+        held = lock(airlock_lock(self._home))
+        if held is None:  # one that a dead keeper left is ending, or must be helped
+            end_airlock(self._home)
+            return
+        self._home.ensure_sockets()
+        self.socket.unlink(missing_ok=True)
+        ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            log = self._home.logs / "airlock.log"
+            self.pid = spawn(self._kind, home=self._home.root, log=log, stdin=its.fileno(), keep=held)
+            os.ftruncate(held, 0)
+            os.pwrite(held, str(self.pid).encode(), 0)
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            its.close()
+            os.close(held)  # the airlock's copy goes on holding the lock
+        ours.setblocking(False)
+        self._line, self._lines, self._listens, self.since = ours, Lines(), False, time.time()
+        self._selector.register(ours, selectors.EVENT_READ, lambda _mask: self._hear())
+        self._tell({"home": str(self._home.root), "socket": str(self.socket), "epoch": self._epoch})
+        self._changed()
+
+    def _look(self) -> bool:
+        """Whether the airlock listens, found by connecting."""
+        if not self._listens:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+                probe.setblocking(False)
+                try:
+                    probe.connect(os.fspath(self.socket))
+                except OSError:
+                    return False
+            self._listens = True
+        return True
+
+    def _tell(self, value: dict[str, Any]) -> None:
+        if self._line is not None:
+            try:
+                self._line.send(encode(value))
+            except OSError:  # it does not read its orders: it is no use as it is
+                end_group(self.pid, signal.SIGKILL)
+
+    def _hear(self) -> None:
+        if self._line is None:
+            return
+        try:
+            data = self._line.recv(65536)
+            said = self._lines.feed(data) if data else None
+        except BlockingIOError:
+            return
+        except (OSError, Garbage):
+            said = None
+        if said is None:
+            self._hang_up()
+            return
+        for line in said:
+            if isinstance(doors := line.get("doors"), list):
+                self.open = [door for door in doors if isinstance(door, dict)]
+                self._changed()
+
+    def _hang_up(self) -> None:
+        if self._line is not None:
+            self._selector.unregister(self._line)
+            self._line.close()
+            self._line = None
+        self.open = []
+
+    def _refuse_all(self, error: OmniError) -> None:
+        waiting, self._waiting = self._waiting, []
+        for _, _, answer in waiting:
+            answer(error)
+
+
+def end_airlock(home: Home) -> bool:
+    """Kill whichever process holds the airlock's lock, as one does whose keeper died; True when none is left."""
+    path = airlock_lock(home)
+    deadline = time.monotonic() + 0.5
+    while is_held(path):
+        with suppress(OSError, ValueError):
+            end_holder(int(path.read_text()), path, signal.SIGKILL)
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.001)
+    return True
+
+
+def _shut() -> DoorShut:
+    return DoorShut("The air gap is on: nothing may leave this machine.", hint="Press F12, or run `omni airgap off`.")

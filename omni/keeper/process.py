@@ -1,0 +1,535 @@
+"""The keeper process: one per home, small and dull. Standard library, `core.paths`, `core.errors` and `core.wall` only.
+
+It holds the lock of the home while it lives, listens on `keeper.sock` in the folder of sockets, and says where by
+`keeper.json`, which appears when it is ready. One loop, no threads: whatever a client does is an event that takes
+microseconds, and none of them can end it.
+"""
+
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omni.core.errors import EngineError, NotFound, OmniError, UsageError, nearest
+from omni.core.paths import Home
+from omni.keeper import memory, places
+from omni.keeper.admission import PRIORITIES, Admission, Grant, Load, Refuse, Start, Stop, Ticket, Wait
+from omni.keeper.children import Kind, how_it_ended, kinds
+from omni.keeper.doors import Doors
+from omni.keeper.peers import Order, Peer
+from omni.keeper.wire import PROTOCOL, error_to_wire, spec_key
+from omni.keeper.workers import Worker, Workers
+
+MAX_PEERS = 200
+MAX_TICKETS = 1000  # of one client
+MAX_SPEC = 32768  # bytes; it goes through a pipe, which holds twice as much
+
+
+class Timings(NamedTuple):
+    """Seconds."""
+
+    idle: float = 60.0  # without clients and workers, until the keeper ends
+    look: float = 2.0  # between looks whether home and socket are still where they were
+    hello: float = 10.0  # for a client to say who it is
+    pin: float = 3.0  # that adopted workers are taken for busy, until all clients have said what they hold
+    progress: float = 0.25  # between two reports of a loading worker
+
+
+class Keeper:
+    """All of one keeper. `run` returns when it is no longer needed."""
+
+    def __init__(self, home: Home, lock: int, table: Mapping[str, Kind], timings: Timings) -> None:
+        self._home, self._lock, self._timings = home, lock, timings
+        self._epoch, self._since = os.urandom(8).hex(), time.time()
+        self._selector = selectors.DefaultSelector()
+        self._admission = Admission(0)
+        self._workers = Workers(home, table["worker"], self._selector, said=self._said, ended=self._ended)
+        self._doors = Doors(
+            home, table["airlock"], self._selector, epoch=self._epoch, changed=lambda: self._announce("doors")
+        )
+        self._peers: dict[int, Peer] = {}
+        self._number = 0
+        self._dirty = True
+        self._news: set[str] = set()
+        self._stops: list[tuple[str, Peer, Order]] = []
+        self._shutdown: tuple[Peer, Order] | None = None
+        self._end = False
+        self._needed = self._looked = self._reported = time.monotonic()
+        self._orders: dict[str, Callable[[Peer, Order], None]] = {
+            name.removeprefix("_do_"): getattr(self, name) for name in dir(self) if name.startswith("_do_")
+        }
+        now = time.monotonic()
+        for worker in self._workers.adopt():
+            self._admission.adopt(worker.name, worker.spec, now, pinned=now + timings.pin)
+        self._listen()
+
+    def run(self) -> None:
+        """Serve until told to end, or until nobody needs it."""
+        wake = self._catch_signals()
+        self._selector.register(wake, selectors.EVENT_READ, lambda _mask: self._reap(wake))
+        try:
+            while not self._end:
+                for key, mask in self._selector.select(self._timeout()):
+                    with _reported():
+                        key.data(mask)
+                with _reported():
+                    self._tick(time.monotonic())
+        finally:
+            self._leave()
+
+    # -- the loop ---------------------------------------------------------------------------------------------------
+
+    def _timeout(self) -> float:
+        now = time.monotonic()
+        deadlines = (self._workers.deadline(), self._doors.deadline(), self._admission.deadline(now))
+        times = [self._looked + self._timings.look, *(one for one in deadlines if one is not None)]
+        if any(self._loading(peer) for peer in self._peers.values()):
+            times.append(self._reported + self._timings.progress)
+        if not self._busy():
+            times.append(self._needed + self._timings.idle)
+        return 0.0 if self._dirty or self._news else max(0.0, min(times) - now)
+
+    def _tick(self, now: float) -> None:
+        self._workers.tick(now)
+        self._doors.tick(now)
+        if now >= self._looked + self._timings.look:
+            self._looked = now
+            self._look(now)
+        deadline = self._admission.deadline(now)
+        if deadline is not None and deadline <= now + 0.001:
+            self._dirty = True
+        if self._dirty or self._admission.requests or deadline is not None:
+            self._dirty = False
+            self._step(now)
+        if now >= self._reported + self._timings.progress:
+            self._reported = now
+            self._report()
+        news, self._news = self._news, set()
+        for topic in sorted(news):
+            self._tell_all({"event": "changed", "topic": topic, "value": None})
+        if self._busy():
+            self._needed = now
+        elif now >= self._needed + self._timings.idle:
+            self._end = True
+
+    def _busy(self) -> bool:
+        return bool(self._workers.table) or any(peer.name for peer in self._peers.values())
+
+    def _look(self, now: float) -> None:
+        """Is this still the keeper of this home, and can it be reached?"""
+        try:
+            here = self._home.keeper_lock.stat().st_ino == os.fstat(self._lock).st_ino
+        except OSError:
+            here = False
+        if not here:  # the home was moved or removed; a keeper of its new place adopts the workers
+            _log("the home is gone from its place")
+            self._end = True
+            return
+        try:
+            reachable = (self._home.sockets / "keeper.sock").stat().st_ino == self._inode
+        except OSError:
+            reachable = False
+        found = places.read_object(self._home.keeper_file)
+        if not reachable or found is None or found.get("epoch") != self._epoch:
+            _log("listening anew: the socket or its address was gone")
+            self._selector.unregister(self._listener)
+            self._listener.close()
+            self._listen()
+        for peer in list(self._peers.values()):
+            if not peer.name and now > peer.connected + self._timings.hello:
+                peer.close()
+
+    def _listen(self) -> None:
+        path = self._home.ensure_sockets() / "keeper.sock"
+        self._listener = places.listen(path)
+        self._inode = path.stat().st_ino
+        self._selector.register(self._listener, selectors.EVENT_READ, lambda _mask: self._accept())
+        address = {"epoch": self._epoch, "socket": str(path), "pid": os.getpid(), "protocol": PROTOCOL}
+        places.write(self._home.keeper_file, json.dumps(address).encode())
+
+    def _accept(self) -> None:
+        try:
+            connection = self._listener.accept()[0]
+        except OSError:  # it left again, or there are no descriptors left
+            return
+        if len(self._peers) >= MAX_PEERS:
+            connection.close()
+            return
+        self._number += 1
+        self._peers[self._number] = Peer(self._number, connection, self._selector, obey=self._obey, lost=self._departed)
+
+    def _departed(self, peer: Peer) -> None:
+        self._peers.pop(peer.number, None)
+        self._admission.gone(peer.number, time.monotonic())
+        self._stops = [stop for stop in self._stops if stop[1] is not peer]
+        self._dirty = True
+        self._announce("processes")
+
+    def _catch_signals(self) -> socket.socket:
+        ours, its = socket.socketpair()
+        ours.setblocking(False)
+        its.setblocking(False)
+        self._signals = its
+        signal.set_wakeup_fd(its.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGTERM, lambda *_: self._stop_all())
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_IGN)
+        return ours
+
+    def _stop_all(self) -> None:
+        self._end = self._everything = True
+
+    _everything = False
+
+    def _leave(self) -> None:
+        self._doors.end()
+        if self._everything:
+            self._workers.kill_all(3.0)
+        if self._shutdown:
+            self._shutdown[0].answer(self._shutdown[1])
+        self._tell_all({"event": "bye"})
+        for peer in list(self._peers.values()):
+            peer.flush(0.2)
+        found = places.read_object(self._home.keeper_file)
+        if found and found.get("epoch") == self._epoch:
+            with suppress(OSError):
+                self._home.keeper_file.unlink()
+                (self._home.sockets / "keeper.sock").unlink()
+
+    def _reap(self, wake: socket.socket) -> None:
+        wake.recv(256)
+        self._workers.reap()
+        self._doors.reap()
+
+    # -- admission --------------------------------------------------------------------------------------------------
+
+    def _step(self, now: float) -> None:
+        if any(self._admission.serving(request.key) is None for request in self._admission.requests):
+            pids = [worker.pid for worker in self._workers.table.values()]
+            self._admission.budget = memory.budget(self._home, pids)
+        for action in self._admission.step(now):
+            match action:
+                case Start(name, spec):
+                    self._start(name, spec)
+                case Stop(name, why):
+                    self._workers.stop(name, why)
+                case Grant(ticket, name):
+                    self._grant(ticket, name)
+                case Load(ticket, name):
+                    self._tell(ticket, ("loading", name), partial(self._progress, name))
+                case Wait(ticket, place, reason, detail):
+                    state = {"state": "waiting", "place": place, "reason": reason, "detail": detail}
+                    self._tell(ticket, ("waiting", place, reason, detail), state.copy)
+                case Refuse(ticket, message, hint):
+                    self._fail(ticket, EngineError(message, hint=hint))
+
+    def _start(self, name: str, spec: Mapping[str, Any]) -> None:
+        try:
+            self._workers.start(name, spec)
+        except (OSError, OmniError) as error:
+            self._admission.ended(name)
+            found = error if isinstance(error, OmniError) else EngineError(f"A worker cannot be started: {error}.")
+            for ticket in self._admission.fail(spec_key(spec)):
+                self._fail(ticket, found)
+            self._dirty = True
+        self._announce("processes")
+
+    def _grant(self, ticket: Ticket, name: str) -> None:
+        worker = self._workers.table[name]
+        if not worker.socket.exists():  # a cleaner of /tmp came by: nobody can reach it any more
+            self._admission.ending(name)
+            self._workers.stop(name, "its socket is gone")
+            self._admission.done(ticket, time.monotonic())
+            self._fail(ticket, EngineError(f"{name} lost its socket and was ended.", hint="Ask again."))
+            return
+        state = {"state": "granted", "worker": name, "socket": str(worker.socket), "key": worker.key}
+        self._tell(ticket, ("granted", name), lambda: state)
+
+    def _tell(self, ticket: Ticket, mark: Any, state: Callable[[], dict[str, Any]]) -> None:
+        """Tell a client about its ticket, if it was not told the same before."""
+        peer = self._peers.get(_peer_number(ticket))
+        if peer and peer.told.get(ticket[1]) != mark:
+            peer.told[ticket[1]] = mark
+            peer.send({"event": "ticket", "ticket": ticket[1], **state()})
+
+    def _fail(self, ticket: Ticket, error: OmniError) -> None:
+        self._tell(ticket, ("failed",), lambda: {"state": "failed", "error": error_to_wire(error)})
+
+    def _progress(self, name: str) -> dict[str, Any]:
+        worker = self._workers.table.get(name)
+        seconds = round(time.monotonic() - worker.started, 2) if worker else 0.0
+        return {"state": "loading", "seconds": seconds, "fraction": worker.fraction if worker else None}
+
+    def _report(self) -> None:
+        """Tell those who wait for a loading worker how far it is."""
+        for peer in list(self._peers.values()):
+            for number, name in self._loading(peer):
+                peer.send({"event": "ticket", "ticket": number, **self._progress(name)})
+
+    def _loading(self, peer: Peer) -> list[tuple[int, str]]:
+        return [(number, mark[1]) for number, mark in peer.told.items() if mark[0] == "loading"]
+
+    def _said(self, worker: Worker) -> None:
+        if worker.state == "ready":
+            self._admission.ready(worker.name, time.monotonic())
+        self._dirty = True
+        self._announce("processes")
+
+    def _ended(self, worker: Worker, code: int | None) -> None:
+        known = self._admission.ended(worker.name)
+        _log(f"{worker.name} ({worker.pid}): {how_it_ended(code)}{f', {worker.stopped}' if worker.stopped else ''}")
+        if worker.state != "ready" and known is not None and worker.stopped not in ("its memory is needed", "not used"):
+            why = worker.stopped or how_it_ended(code)
+            error = EngineError(f"The brain could not be loaded: {why}.", hint=places.tail(worker.log))
+            for ticket in self._admission.fail(known.key):
+                self._fail(ticket, error)
+        for name, peer, order in self._stops:
+            if name == worker.name:
+                peer.answer(order)
+        self._stops = [stop for stop in self._stops if stop[0] != worker.name]
+        self._dirty = True
+        self._announce("processes")
+
+    # -- what clients ask -------------------------------------------------------------------------------------------
+
+    def _obey(self, peer: Peer, order: Order) -> None:
+        """Nothing that a client sends may end the keeper, not even what finds a bug in it."""
+        try:
+            what = order.get("do")
+            if not peer.name and what != "hello":
+                raise UsageError("Who are you? The first order is hello.")
+            if not isinstance(what, str) or what not in self._orders:
+                raise UsageError(f"The keeper knows no order {what!r}.")
+            self._orders[what](peer, order)
+        except OmniError as error:
+            peer.refuse(order, error)
+        except Exception as error:  # noqa: BLE001
+            _log(traceback.format_exc())
+            peer.refuse(order, OmniError(f"The keeper could not do that: {type(error).__name__}: {error}."))
+
+    def _do_hello(self, peer: Peer, order: Order) -> None:
+        name = order.get("client")
+        if not isinstance(name, str) or not name:
+            raise UsageError("A hello names the client.")
+        if order.get("protocol") != PROTOCOL:
+            raise OmniError(
+                "A keeper of another version of Omni is running.", hint="Close the other windows of Omni and try again."
+            )
+        peer.name, peer.pid, peer.starter = name[:40], _integer(order, "pid"), _integer(order, "starter")
+        for held in order.get("tickets", ()):
+            worker = self._workers.table.get(held["worker"])
+            if worker and worker.key == held["key"]:
+                self._admission.hold((peer.number, int(held["ticket"])), worker.name)
+        peer.answer(order, {"epoch": self._epoch, "pid": os.getpid()})
+        self._dirty = True
+        self._announce("processes")
+
+    def _do_turn(self, peer: Peer, order: Order) -> None:
+        self._ask(peer, order, lease=False)
+
+    def _do_lease(self, peer: Peer, order: Order) -> None:
+        self._ask(peer, order, lease=True)
+
+    def _ask(self, peer: Peer, order: Order, *, lease: bool) -> None:
+        spec, priority = _spec(order.get("spec")), order.get("priority", "interactive")
+        if priority not in PRIORITIES:
+            raise UsageError(f"There is no priority {priority!r}.", hint=nearest(str(priority), PRIORITIES))
+        number = _integer(order, "ticket")
+        if len(peer.told) >= MAX_TICKETS or number in peer.told:
+            raise UsageError("Too many turns at once, or a ticket used twice.")
+        peer.told[number] = ("asked",)
+        self._admission.ask((peer.number, number), spec, priority, lease=lease)
+        self._dirty = True
+
+    def _do_done(self, peer: Peer, order: Order) -> None:
+        number = _integer(order, "ticket")
+        peer.told.pop(number, None)
+        self._admission.done((peer.number, number), time.monotonic())
+        self._dirty = True
+
+    def _do_processes(self, peer: Peer, order: Order) -> None:
+        from omni.core.wall import state_of
+
+        me = os.getpid()
+        rows: list[tuple[str, str, int, float, str]] = [("keeper", "keeper", me, self._since, str(self._home.root))]
+        for one in sorted(self._peers.values(), key=lambda one: one.number):
+            if one.name:
+                rows.append((f"{one.name}-{one.pid}", "client", one.pid, one.since, ""))
+                if one.starter:
+                    rows.append(
+                        (f"starter-{one.starter}", "starter", one.starter, one.since, f"of {one.name}-{one.pid}")
+                    )
+        if self._doors.pid:
+            detail = f"{len(self._doors.open)} open" if self._doors.open else "no door is open"
+            rows.append(("airlock", "airlock", self._doors.pid, self._doors.since, detail))
+        rows += [(one.name, "worker", one.pid, one.since, self._detail(one)) for one in self._workers.table.values()]
+        found = []
+        for name, kind, pid, since, detail in rows:
+            wall = state_of(pid, beside=me)
+            found.append(
+                {
+                    "name": name,
+                    "kind": kind,
+                    "pid": pid,
+                    "confined": wall.kind if wall.enforced else "none",
+                    "since": since,
+                    "detail": detail,
+                }
+            )
+        peer.answer(order, found)
+
+    def _detail(self, worker: Worker) -> str:
+        known = self._admission.workers.get(worker.name)
+        if known is None or known.state == "ending":
+            return "ending"
+        used = f"{len(known.turns)} of {known.slots} places" if known.state == "ready" else "loading"
+        return f"{Path(worker.spec['path']).name}, {used}"
+
+    def _do_stop(self, peer: Peer, order: Order) -> None:
+        name = str(order.get("name"))
+        if name == "airlock" and self._doors.pid:
+            self._doors.end()
+            peer.answer(order)
+        elif name in self._workers.table:
+            self._admission.ending(name)
+            self._stops.append((name, peer, order))
+            self._workers.stop(name, "it was stopped")
+        else:
+            known = [*self._workers.table, *(["airlock"] if self._doors.pid else [])]
+            hint = nearest(name, known) or (
+                f"These can be ended: {', '.join(known)}." if known else "None can be ended."
+            )
+            raise NotFound(f"There is no worker named {name!r}.", hint=hint)
+
+    def _do_shutdown(self, peer: Peer, order: Order) -> None:
+        self._shutdown = (peer, order)
+        self._stop_all()
+
+    def _do_changed(self, peer: Peer, order: Order) -> None:
+        topic = order.get("topic")
+        if not isinstance(topic, str):
+            raise UsageError("A change has a topic.")
+        self._tell_all({"event": "changed", "topic": topic, "value": order.get("value")}, but=peer)
+        peer.answer(order)
+
+    def _do_doors(self, peer: Peer, order: Order) -> None:
+        peer.answer(order, self._doors.state())
+
+    def _do_air_gap(self, peer: Peer, order: Order) -> None:
+        if not isinstance(order.get("on"), bool):
+            raise UsageError("The air gap is on or off.")
+        peer.answer(order, self._doors.set_air_gap(order["on"]))
+
+    def _do_door(self, peer: Peer, order: Order) -> None:
+        def answer(found: dict[str, str] | OmniError) -> None:
+            if isinstance(found, OmniError):
+                peer.refuse(order, found)
+            else:
+                peer.answer(order, found)
+
+        self._doors.door(str(order.get("purpose")), f"{peer.name}-{peer.pid}", answer)
+
+    def _do_wall(self, peer: Peer, order: Order) -> None:
+        """Have a process try to get around its wall."""
+        name = str(order.get("name"))
+        if name == "keeper":
+            from omni.core.wall import attempts
+
+            peer.answer(order, [attempt._asdict() for attempt in attempts()])
+        elif not self._workers.order(name, "wall", lambda said: self._tried(peer, order, said)):
+            raise NotFound(f"{name} does not answer orders.")
+
+    def _tried(self, peer: Peer, order: Order, said: dict[str, Any]) -> None:
+        if "error" in said:
+            peer.refuse(order, EngineError(str(said["error"])))
+        else:
+            peer.answer(order, said.get("attempts"))
+
+    # -- telling ----------------------------------------------------------------------------------------------------
+
+    def _announce(self, topic: str) -> None:
+        self._news.add(topic)
+
+    def _tell_all(self, event: dict[str, Any], *, but: Peer | None = None) -> None:
+        for peer in list(self._peers.values()):
+            if peer.name and peer is not but:
+                peer.send(event)
+
+
+class _reported:  # noqa: N801 - used as a statement
+    """An error is logged; the keeper lives on."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, Exception):
+            _log("".join(traceback.format_exception(error)))
+            return True
+        return False
+
+
+def _peer_number(ticket: Ticket) -> int:
+    return ticket[0] if isinstance(ticket[0], int) else -1
+
+
+def _integer(order: Order, name: str) -> int:
+    value = order.get(name)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise UsageError(f"{name} is a number.")
+    return value
+
+
+def _spec(value: Any) -> dict[str, Any]:
+    kinds_of = {"engine": str, "base": str, "path": str, "need_bytes": int, "settings": dict}
+    if not isinstance(value, dict) or any(not isinstance(value.get(name), kind) for name, kind in kinds_of.items()):
+        raise UsageError(f"A worker's spec has {', '.join(kinds_of)}.")
+    if value["need_bytes"] < 0 or len(json.dumps(value)) > MAX_SPEC:
+        raise UsageError("A worker's spec is too long, or needs less than nothing.")
+    return value
+
+
+def _log(text: str) -> None:
+    sys.stderr.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {text}\n")
+    sys.stderr.flush()
+
+
+def _detach(home: Home) -> None:
+    """Leave the terminal, the folder and the output of who started this process."""
+    with suppress(OSError):
+        os.setsid()
+    os.chdir("/")
+    os.umask(0o077)
+    home.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = home.logs / "keeper.log"
+    with suppress(OSError):
+        if path.stat().st_size > 1 << 20:
+            path.replace(path.with_suffix(".1.log"))
+    null, log = os.open(os.devnull, os.O_RDONLY), os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for source, target in ((null, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    os.close(null)
+    os.close(log)
+
+
+def main(table: Mapping[str, Kind] | None = None, timings: Timings | None = None) -> None:
+    """Be the keeper of `OMNI_HOME`, unless it has one; `table` and `timings` are what tests replace."""
+    home = Home.from_environment()
+    lock = places.lock(home.keeper_lock)
+    if lock is None:
+        return
+    _detach(home)
+    from omni.core.wall import undumpable
+
+    undumpable()
+    Keeper(home, lock, table or kinds(), timings or Timings()).run()

@@ -1,0 +1,192 @@
+"""The starter: a small `/bin/sh` beside each front end, started before the wall goes up around it.
+
+It has the front end's terminal and environment, reads orders from a pipe, and obeys a fixed table of them: `keeper`,
+`editor PATH`, `open URL`, `goodbye`. When the pipe ends without a goodbye the front end was killed, and it gives the
+terminal back as it was. It is not confined, and opens no socket. Imports `os` only until it is used.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+from omni.core.errors import SetupError, UsageError
+from omni.core.paths import Home, python_command
+
+_LEAVE = r"\033[?2026l\033[?1049l\033[?25h\033[?1000;1002;1003;1004;1006;1015;2004l\033[<u\033[0m\033[?7h\r"
+
+# $1 the terminal as it was, $2 what leaves the full screen, then the keeper's command; fd 0 orders, 3 terminal, 4 answers.
+# A job-control shell takes its terminal back by itself: it is set here only while Ctrl+C still has no effect in it.
+_SCRIPT = r"""
+set -f; trap '' INT QUIT TSTP TTOU HUP; saved=$1; leave=$2; shift 2
+while IFS= read -r line; do
+  rest=${line#* }
+  case $line in
+  keeper) (trap - INT QUIT TSTP TTOU HUP; exec "$@" </dev/null >/dev/null 2>&1 3>&- 4>&-) & ;;
+  'editor '*)
+    editor=${VISUAL:-${EDITOR:-}}
+    [ -n "$editor" ] || for one in nano vim vi; do
+      if command -v "$one" >/dev/null 2>&1; then editor=$one; break; fi
+    done
+    (trap - INT QUIT TSTP TTOU HUP; exec ${editor:-vi} "$rest" <&3 >&3 2>&3 4>&-); echo "editor $?" >&4 ;;
+  'open '*)
+    code=127
+    for one in ${BROWSER:-} xdg-open open wslview; do
+      if command -v "$one" >/dev/null 2>&1; then
+        (trap - INT QUIT TSTP TTOU HUP; exec "$one" "$rest" </dev/null >/dev/null 2>&1 3>&- 4>&-) & code=0; break
+      fi
+    done
+    echo "open $code" >&4 ;;
+  goodbye) exit 0 ;;
+  esac
+done
+[ -n "$saved" ] || exit 0
+printf "$leave" >&3
+case $(stty -a <&3 2>/dev/null) in *-isig*) stty "$saved" <&3 2>/dev/null || stty sane <&3 ;; esac
+"""
+
+
+class Starter:
+    """The front end's end of the pipes."""
+
+    def __init__(self, pid: int, orders: int, answers: int) -> None:
+        self.pid = pid
+        self._orders, self._answers = orders, answers
+        self._one_at_a_time: asyncio.Lock | None = None
+        self.editing = False
+
+    def keeper(self) -> None:
+        """Start the keeper; one that lives already is not disturbed. Raises SetupError when the starter is gone."""
+        self._order("keeper")
+
+    async def editor(self, path: str | os.PathLike[str]) -> int:
+        """Open a file in the person's editor, which takes the terminal, and return its exit code when it has ended."""
+        self.editing = True
+        try:
+            return await self._ask(f"editor {_one_line(os.fspath(path))}")
+        finally:
+            self.editing = False
+
+    async def open(self, url: str) -> bool:
+        """Show a web page in the person's browser; False when this machine has none."""
+        if not url.lower().startswith(("http://", "https://")):
+            raise UsageError(f"{url!r} is no web address.")
+        return await self._ask(f"open {_one_line(url)}") == 0
+
+    def goodbye(self) -> None:
+        """The front end ends in good order: nothing has to be restored."""
+        with suppress(SetupError):
+            self._order("goodbye")
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the pipes. Without a `goodbye` before it the starter restores the terminal."""
+        for name in ("_orders", "_answers"):
+            descriptor = getattr(self, name)
+            if descriptor >= 0:
+                os.close(descriptor)
+                setattr(self, name, -1)
+        if self.pid:
+            with suppress(ChildProcessError):
+                os.waitpid(self.pid, os.WNOHANG)
+
+    def _order(self, line: str) -> None:
+        try:
+            if self._orders < 0:
+                raise BrokenPipeError
+            os.write(self._orders, line.encode("utf-8", "surrogateescape") + b"\n")
+        except OSError as error:
+            raise SetupError(
+                "This window's starter has ended, so no process can be started from here.",
+                hint="Close this window of Omni and start it again; nothing is lost.",
+            ) from error
+
+    async def _ask(self, line: str) -> int:
+        if self._one_at_a_time is None:
+            self._one_at_a_time = asyncio.Lock()
+        async with self._one_at_a_time:
+            loop = asyncio.get_running_loop()
+            done: asyncio.Future[bytes] = loop.create_future()
+
+            def readable() -> None:
+                data = os.read(self._answers, 4096)
+                if not done.done():
+                    done.set_result(data)
+
+            self._order(line)
+            loop.add_reader(self._answers, readable)
+            try:
+                answer = await done
+            finally:
+                loop.remove_reader(self._answers)
+        if not answer:
+            raise SetupError("This window's starter has ended.", hint="Close this window of Omni and start it again.")
+        return int(answer.split()[-1])
+
+
+def start(home: Home, *, full_screen: bool = True, keeper_command: Sequence[str] | None = None) -> Starter:
+    """Start the starter of this process: before the wall, and before anything heavy is imported.
+
+    With `full_screen` false only the terminal's mode is restored after a sudden death, not its screen. `keeper_command`
+    is what tests replace.
+    """
+    import signal
+
+    command = list(keeper_command or python_command("omni.keeper.process", packages=False))
+    terminal = _terminal()
+    saved = _mode(terminal) if terminal >= 0 else ""
+    if terminal < 0:
+        terminal = os.open(os.devnull, os.O_RDWR)
+    orders_read, orders = os.pipe()
+    answers, answers_write = os.pipe()
+    try:
+        # Copies above 9 cannot be overwritten while they are put into place.
+        pid = os.posix_spawn(
+            "/bin/sh",
+            ["/bin/sh", "-c", _SCRIPT, "omni-starter", saved, _LEAVE if full_screen else "", *command],
+            {**os.environ, "OMNI_HOME": os.fspath(home.root)},
+            file_actions=_into_place({0: orders_read, 3: terminal, 4: answers_write}),
+            setsigmask=[],
+            setsigdef=[signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGPIPE, signal.SIGTSTP, signal.SIGTERM],
+        )
+    finally:
+        for descriptor in (orders_read, answers_write, terminal):
+            os.close(descriptor)
+    os.set_blocking(orders, False)
+    os.set_blocking(answers, False)
+    return Starter(pid, orders, answers)
+
+
+def _into_place(wanted: dict[int, int]) -> list[tuple[int, int, int]]:
+    """Descriptor moves that do not overwrite a source before it was moved: all go up first, then down."""
+    up = [(os.POSIX_SPAWN_DUP2, source, 50 + target) for target, source in wanted.items()]
+    down = [(os.POSIX_SPAWN_DUP2, 50 + target, target) for target in wanted]
+    return up + down
+
+
+def _terminal() -> int:
+    try:
+        return os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return -1
+
+
+def _mode(terminal: int) -> str:
+    """The terminal's mode as `stty` takes it back."""
+    import termios
+
+    try:
+        iflag, oflag, cflag, lflag, _, _, characters = termios.tcgetattr(terminal)
+    except termios.error:
+        return ""
+    if not sys.platform.startswith("linux"):
+        return "sane"
+    codes = [one[0] if isinstance(one, bytes) else one for one in characters]
+    return ":".join(f"{number:x}" for number in (iflag, oflag, cflag, lflag, *codes))
+
+
+def _one_line(text: str) -> str:
+    if "\n" in text or "\r" in text or "\0" in text:
+        raise UsageError(f"{text!r} has a line break in it.")
+    return text
