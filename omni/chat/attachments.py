@@ -1,0 +1,176 @@
+"""Text files in a question: `@path` in what a person writes, and the project's AGENTS.md.
+
+A path is one inside the project, links followed; only UTF-8 text of a bearable size is read. `@"a name"` takes spaces.
+What stands in a code fence or in backticks is not looked at, and a word like `@someone` that names no file stays a word.
+"""
+
+import os
+import re
+import stat
+from pathlib import Path
+
+from omni.chat.types import Attachment
+from omni.core.errors import BadFile, NotFound, UsageError, nearest
+
+LARGEST = 256 << 10
+LARGEST_TOGETHER = 1 << 20
+AGENTS_LARGEST = 32 << 10
+_MENTION = re.compile(r"""(?<![\w@`/.])@(?:"(?P<double>[^"\n]+)"|'(?P<single>[^'\n]+)'|(?P<bare>[^\s"'`]+))""")
+_CODE = re.compile(r"(?P<fence>`{3,}|~{3,}).*?(?:(?P=fence)|\Z)|`[^`\n]*`", re.DOTALL)
+_AFTER = ".,;:!?)]}>"
+
+
+def expand(text: str, root: Path) -> tuple[str, list[Attachment]]:
+    """The text as it is sent, and the files that it mentions, each once.
+
+    A mention becomes the plain path. Raises NotFound for a path that is clearly meant and not there, UsageError for one
+    outside the project, a folder, or too much, and BadFile for what is not text.
+    """
+    files: dict[str, Attachment] = {}
+    code = [match.span() for match in _CODE.finditer(text)]
+
+    def replace(match: re.Match[str]) -> str:
+        if any(start <= match.start() < end for start, end in code):
+            return match[0]
+        quoted = match["double"] or match["single"]
+        found = _named(quoted or match["bare"], root, meant=quoted is not None)
+        if found is None:
+            return match[0]
+        path, rest = found
+        file = files.get(str(path)) or read_text(path, root)
+        files[str(path)] = file
+        if sum(known.bytes for known in files.values()) > LARGEST_TOGETHER:
+            raise UsageError(f"The attached files are more than {LARGEST_TOGETHER >> 10:,} KiB.", hint="Attach fewer.")
+        return file.path + rest
+
+    return _MENTION.sub(replace, text), list(files.values())
+
+
+def read_text(path: Path, root: Path, *, largest: int = LARGEST) -> Attachment:
+    """One text file inside `root`. Raises as `expand` does."""
+    inside = _inside(path, root)
+    name = printable(os.path.relpath(path if path.is_absolute() else root / path, root))
+    if inside is None:
+        raise UsageError(f"{name} is outside the project.", hint=f"Only files below {root} can be attached.")
+    try:
+        # O_NONBLOCK: a named pipe would wait for its writer. What was opened is what is looked at.
+        descriptor = os.open(inside, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        with os.fdopen(descriptor, "rb") as file:
+            kind = os.fstat(descriptor)
+            if stat.S_ISDIR(kind.st_mode):
+                raise UsageError(f"{name} is a folder.", hint="Name a file in it.")
+            if not stat.S_ISREG(kind.st_mode):
+                raise UsageError(f"{name} is no regular file.")
+            data = file.read(largest + 1)
+    except FileNotFoundError as error:
+        raise NotFound(f"There is no file {name}.", hint=_near(inside)) from error
+    except IsADirectoryError as error:
+        raise UsageError(f"{name} is a folder.", hint="Name a file in it.") from error
+    except OSError as error:
+        raise BadFile(f"{name} cannot be read: {error.strerror}.") from error
+    if len(data) > largest:
+        raise UsageError(f"{name} is larger than {largest >> 10} KiB.", hint="Attach a part of it.")
+    return Attachment(
+        path=name, bytes=len(data), lines=data.count(b"\n") + (not data.endswith(b"\n")), text=_text(data, name)
+    )
+
+
+def agents_md(root: Path) -> Attachment | None:
+    """The nearest AGENTS.md from `root` upwards, as far as the repository, the home folder or the file system reach.
+
+    Only a file of this user or of root is followed, so that nobody can leave instructions in `/tmp`. What is longer
+    than 32 KiB is cut, and says so.
+    """
+    start = Path(os.path.abspath(root))
+    home = Path(os.path.expanduser("~"))
+    try:
+        device = start.stat().st_dev
+        for folder in (start, *start.parents):
+            if folder.stat().st_dev != device:
+                return None
+            if (found := _agents(folder / "AGENTS.md")) is not None:
+                return found
+            if folder == home or (folder / ".git").exists():
+                return None
+    except OSError:  # a folder that went away or cannot be entered has no instructions
+        return None
+    return None
+
+
+def printable(name: str) -> str:
+    """A name with all that does not print escaped: names may hold line breaks and bytes that are no text."""
+    return "".join(sign if sign.isprintable() else _escaped(sign) for sign in name)
+
+
+def _escaped(sign: str) -> str:
+    return sign.encode("unicode_escape", "surrogatepass").decode()
+
+
+def _agents(path: Path) -> Attachment | None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        kind = os.fstat(descriptor)
+        if not stat.S_ISREG(kind.st_mode) or kind.st_uid not in (os.getuid(), 0):
+            return None
+        data = file.read(AGENTS_LARGEST + 1)
+    text = data[:AGENTS_LARGEST].decode("utf-8", "replace").replace("\0", "\ufffd")
+    if len(data) > AGENTS_LARGEST:
+        text += f"\n[{path.name} goes on; its first {AGENTS_LARGEST >> 10} KiB were read]"
+    return Attachment(path=path.name, bytes=min(len(data), AGENTS_LARGEST), lines=text.count("\n") + 1, text=text)
+
+
+def _named(name: str, root: Path, *, meant: bool) -> tuple[Path, str] | None:
+    """The file that a mention names and what follows it, or None when it is only a word."""
+    expanded = os.path.expanduser(name) if name.startswith("~/") else name
+    if "\0" in expanded:
+        return None
+    path = root / expanded
+    if meant:
+        return path, ""
+    while True:
+        if _exists(path):
+            return path, name[len(expanded) :]
+        if not expanded or expanded[-1] not in _AFTER:  # `see @notes.md, please`
+            break
+        expanded = expanded[:-1]
+        path = root / expanded
+    first = name.split("/", maxsplit=1)[0]
+    if "/" in name and (first in ("", ".", "..", "~") or _exists(root / first)):
+        return root / (os.path.expanduser(name) if first == "~" else name).rstrip(_AFTER), ""
+    return None
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists() and path.name != ""
+    except OSError:  # a name too long, a folder that cannot be entered
+        return False
+
+
+def _inside(path: Path, root: Path) -> Path | None:
+    """The real path when it lies below the real root."""
+    try:
+        real, top = (root / path).resolve(), root.resolve()
+    except (OSError, RuntimeError) as error:  # a circle of links
+        raise BadFile(f"{printable(str(path))} cannot be followed: {error}.") from error
+    return real if real == top or top in real.parents else None
+
+
+def _near(path: Path) -> str:
+    try:
+        names = [entry.name for entry, _ in zip(os.scandir(path.parent), range(2000), strict=False)]
+    except OSError:
+        return "Its folder is not there either."
+    return printable(nearest(path.name, names))
+
+
+def _text(data: bytes, name: str) -> str:
+    if b"\0" in data:
+        raise BadFile(f"{name} is not a text file.", hint="Only text can be attached.")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadFile(f"{name} is not UTF-8 text (byte {error.start}).", hint="Convert it first.") from error

@@ -1,0 +1,81 @@
+"""From a stored question to what the engine is asked."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from omni.chat.attachments import agents_md
+from omni.chat.context import Fitted, fit
+from omni.chat.prompt import SUMMARISE, prompt_of, system_text
+from omni.chat.store import ChatStore, Started
+from omni.chat.types import ChatMessage
+from omni.core.settings import Settings
+from omni.engine import Adapter, ChatRequest, Engine, Message, Sampling
+
+if TYPE_CHECKING:
+    from omni.cartridges import Brain
+
+SUMMARY_TOKENS = 1024
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """A request and the engine that it goes to. `allocated` in tokens."""
+
+    engine: Engine
+    request: ChatRequest
+    fitted: Fitted
+    allocated: int
+
+
+async def prepare(
+    store: ChatStore,
+    engine: Engine,
+    brain: "Brain",
+    started: Started,
+    settings: Settings,
+    *,
+    limit: int | None = None,
+) -> Prepared:
+    """Lay out the prompt and make it fit; `limit` is a context that turned out to be smaller than announced."""
+    conversation, summary = started.conversation, started.question is None
+    branch = await store.branch(conversation.id, started.leaf)
+    agents = None
+    if settings.chat.agents_md and conversation.project:
+        agents = await asyncio.to_thread(agents_md, Path(conversation.project))
+    prompt = prompt_of(branch, system_text(brain.prompt, agents, conversation.system or settings.chat.system))
+    if summary:
+        prompt = msgspec.structs.replace(prompt, after=(Message(role="user", content=SUMMARISE),))
+    can = await engine.capabilities()
+    sampling = msgspec.convert(brain.sampling, Sampling)
+    longest = settings.chat.answer_tokens if "max_tokens" not in brain.sampling else sampling.max_tokens
+    fitted = await fit(
+        prompt,
+        count=engine.count_tokens,
+        allocated=limit or can.context,
+        context_max=can.context_max,
+        answer_tokens=min(longest, settings.chat.answer_tokens, *((SUMMARY_TOKENS,) if summary else ())),
+        beginnings=await store.beginnings(conversation.id),
+        reading_speed=_reading_speed(branch, brain.name),
+        exact=limit is not None,
+    )
+    if fitted.beginning is not None and not summary:  # a summary is read once, by itself
+        await store.begin_at(fitted.beginning)
+    request = ChatRequest(
+        messages=fitted.messages,
+        sampling=msgspec.structs.replace(sampling, max_tokens=fitted.room),
+        adapter=Adapter(path=brain.adapter.path, scale=brain.adapter.scale) if brain.adapter else None,
+    )
+    return Prepared(engine, request, fitted, limit or can.context)
+
+
+def _reading_speed(branch: list[ChatMessage], brain: str) -> float | None:
+    """Tokens of a prompt per second, as this brain last read enough of them to tell."""
+    for message in reversed(branch):
+        usage = message.usage
+        if usage is not None and message.brain == brain and usage.prompt_seconds > 0:
+            read = usage.prompt_tokens - usage.cached_tokens
+            if read >= 64:
+                return read / usage.prompt_seconds
+    return None

@@ -1,0 +1,173 @@
+"""Between rows and values: the one place that knows the columns."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from omni.chat.tree import Node, Tree
+from omni.chat.types import Attachment, ChatMessage, Conversation
+from omni.core.errors import NotFound
+from omni.core.events import Usage
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection, Row
+
+CONVERSATION = """
+SELECT c.*, (SELECT count(*) FROM message m WHERE m.conversation = c.id AND m.role = 'user') AS turns FROM conversation c
+"""
+# Pieces are joined for at most one row: only an answer that is being written has any.
+MESSAGES = """
+SELECT m.*, b.tokens AS left_out,
+    CASE WHEN m.state = 'writing' THEN
+        (SELECT group_concat(p.text, '' ORDER BY p.number) FROM piece p WHERE p.message = m.id) END AS more,
+    CASE WHEN m.state = 'writing' THEN
+        (SELECT group_concat(p.reasoning, '' ORDER BY p.number) FROM piece p WHERE p.message = m.id) END AS more_reasoning
+FROM message m LEFT JOIN beginning b ON b.message = m.id
+WHERE m.conversation = ? ORDER BY m.number
+"""
+_ATTACHMENTS = msgspec.json.Decoder(tuple[Attachment, ...])
+_USAGE = msgspec.json.Decoder(Usage)
+
+
+def clean(text: str) -> str:
+    """Text that a database can hold: lone surrogates (from bytes that were no UTF-8) and NULs are replaced."""
+    if "\0" in text:
+        text = text.replace("\0", "\ufffd")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text
+
+
+def conversation_of(row: "Row") -> Conversation:
+    """One row of CONVERSATION."""
+    return Conversation(
+        id=row["id"],
+        title=row["title"],
+        project=row["project"],
+        created=row["created"],
+        updated=row["updated"],
+        brain=row["brain"],
+        system=row["system"],
+        head=row["head"],
+        turns=row["turns"],
+        at=row["at"],
+    )
+
+
+def message_of(row: "Row", tree: Tree) -> ChatMessage:
+    """One row of MESSAGES."""
+    return ChatMessage(
+        id=row["id"],
+        parent=row["parent"],
+        role=row["role"],
+        text=row["text"] + (row["more"] or ""),
+        time=row["time"],
+        reasoning=row["reasoning"] + (row["more_reasoning"] or ""),
+        brain=row["brain"],
+        state=row["state"],
+        reason=row["reason"],
+        usage=_USAGE.decode(row["usage"]) if row["usage"] else None,
+        seconds=row["seconds"],
+        reasoning_seconds=row["reasoning_seconds"],
+        siblings=tree.siblings(row["id"]),
+        attachments=attachments_of(row),
+        left_out=row["left_out"] or 0,
+    )
+
+
+def attachments_of(row: "Row") -> tuple[Attachment, ...]:
+    """What was attached to a message, without the contents."""
+    return _ATTACHMENTS.decode(row["attachments"]) if row["attachments"] != "[]" else ()
+
+
+def tree_of(rows: Iterable["Row"]) -> Tree:
+    """The tree of the messages in `rows`."""
+    return Tree(Node(row["id"], row["parent"], row["number"]) for row in rows)
+
+
+def one_conversation(db: "Connection", conversation: str) -> Conversation:
+    """Raises NotFound."""
+    row = db.execute(f"{CONVERSATION} WHERE c.id = ?", (conversation,)).fetchone()
+    if row is None:
+        raise NotFound(f"There is no conversation {conversation!r}.", hint="It may have been deleted.")
+    return conversation_of(row)
+
+
+def one_message(db: "Connection", conversation: str, message: str) -> "Row":
+    """The bare row of a message of this conversation. Raises NotFound."""
+    row: Row | None = db.execute(
+        "SELECT * FROM message WHERE id = ? AND conversation = ?", (message, conversation)
+    ).fetchone()
+    if row is None:
+        one_conversation(db, conversation)
+        raise NotFound(f"There is no message {message!r} in this conversation.")
+    return row
+
+
+def skeleton(db: "Connection", conversation: str) -> Tree:
+    """The tree of a conversation, without texts."""
+    return tree_of(db.execute("SELECT id, parent, number FROM message WHERE conversation = ?", (conversation,)))
+
+
+def branch(db: "Connection", conversation: str, leaf: str | None = None) -> list["tuple[ChatMessage, str]"]:
+    """The messages of the branch that ends in `leaf` (the head), each with the owner that is writing it or ""."""
+    head = leaf or one_conversation(db, conversation).head
+    rows = {row["id"]: row for row in db.execute(MESSAGES, (conversation,))}
+    tree = tree_of(rows.values())
+    return [(message_of(rows[message], tree), rows[message]["owner"]) for message in tree.path(head)]
+
+
+def with_contents(db: "Connection", messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+    """The same messages with the contents of what was attached to them."""
+    found = []
+    for message in messages:
+        if message.attachments:
+            rows = db.execute("SELECT text FROM attachment WHERE message = ? ORDER BY number", (message.id,))
+            files = tuple(
+                msgspec.structs.replace(attachment, text=row["text"])
+                for attachment, row in zip(message.attachments, rows, strict=True)
+            )
+            message = msgspec.structs.replace(message, attachments=files)
+        found.append(message)
+    return found
+
+
+def insert_message(db: "Connection", message: ChatMessage, conversation: str, owner: str = "") -> None:
+    """Store a message and what is attached to it."""
+    bare = [msgspec.structs.replace(attachment, text="") for attachment in message.attachments]
+    db.execute(
+        "INSERT INTO message (id, conversation, parent, role, text, reasoning, brain, time, state, reason, owner,"
+        " usage, seconds, reasoning_seconds, attachments) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            message.id,
+            conversation,
+            message.parent,
+            message.role,
+            clean(message.text),
+            clean(message.reasoning),
+            message.brain,
+            message.time,
+            message.state,
+            clean(message.reason),
+            owner,
+            msgspec.json.encode(message.usage).decode() if message.usage else None,
+            message.seconds,
+            message.reasoning_seconds,
+            msgspec.json.encode(bare).decode(),
+        ),
+    )
+    db.executemany(
+        "INSERT INTO attachment (message, path, text) VALUES (?, ?, ?)",
+        [(message.id, attachment.path, clean(attachment.text)) for attachment in message.attachments],
+    )
+
+
+def touch(db: "Connection", conversation: str, **values: Any) -> None:
+    """Set columns of a conversation and count the change. Raises NotFound."""
+    sets = "".join(f", {column} = ?" for column in values)
+    done = db.execute(f"UPDATE conversation SET at = at + 1{sets} WHERE id = ?", (*values.values(), conversation))  # noqa: S608 - names from our own code
+    if not done.rowcount:
+        one_conversation(db, conversation)

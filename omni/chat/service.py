@@ -1,0 +1,188 @@
+"""The chat as front ends see it. The order of a turn's events stands in `omni.chat.runner`."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from omni.chat.export import parsed, to_json, to_markdown
+from omni.chat.notify import Notifier, Teller
+from omni.chat.runner import BrainSource, EngineSource, Turn, TurnRunner
+from omni.chat.types import Attachment, ChatMessage, Conversation, Hit
+from omni.core.clock import Clock, SystemClock
+from omni.core.events import ChatEvent
+from omni.core.settings import Settings
+
+if TYPE_CHECKING:
+    from omni.chat.store import ChatStore
+
+
+class ChatService:
+    """Conversations, and the turns in them.
+
+    `settings` may be replaced while it runs; the next turn follows the new ones. `keeper` (None: nobody else is there)
+    is told of every change. Every method raises StorageError when the database cannot be used, and NotFound for an id
+    that nothing has.
+    """
+
+    def __init__(
+        self,
+        store: "ChatStore",
+        engines: EngineSource,
+        library: BrainSource,
+        *,
+        keeper: Teller | None = None,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+        pause: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self.settings = settings or Settings()
+        self._store = store
+        self._notifier = Notifier(keeper)
+        self._runner = TurnRunner(
+            store,
+            engines,
+            library,
+            notifier=self._notifier,
+            clock=clock or SystemClock(),
+            settings=lambda: self.settings,
+            pause=pause,
+        )
+
+    # --- conversations
+
+    async def conversations(
+        self, *, project: str | Path | None = None, query: str = "", limit: int = 100, offset: int = 0
+    ) -> list[Conversation]:
+        """The most recent first; of one project only, or those in which `query` is found."""
+        folder = None if project is None else str(project)
+        return await self._store.conversations(project=folder, query=query, limit=limit, offset=offset)
+
+    async def conversation(self, conversation_id: str) -> Conversation:
+        """One conversation."""
+        return await self._store.conversation(conversation_id)
+
+    async def messages(self, conversation_id: str) -> list[ChatMessage]:
+        """The active branch, first message first. An answer whose writer died is shown as "interrupted"."""
+        return await self._store.messages(conversation_id)
+
+    async def create(self, *, project: str | Path | None = None, brain: str = "", system: str = "") -> Conversation:
+        """A conversation without a message; it gets its title from its first question."""
+        made = await self._store.create(project=None if project is None else str(project), brain=brain, system=system)
+        self._notifier.tell(made.id, "created")
+        return made
+
+    async def rename(self, conversation_id: str, title: str) -> Conversation:
+        """Give it a title; an empty one is made from the next question."""
+        return await self._changed(conversation_id, title=" ".join(title.split()))
+
+    async def choose(self, conversation_id: str, *, brain: str) -> Conversation:
+        """The brain of the next turns."""
+        return await self._changed(conversation_id, brain=brain)
+
+    async def instruct(self, conversation_id: str, system: str) -> Conversation:
+        """The person's system text of the next turns."""
+        return await self._changed(conversation_id, system=system)
+
+    async def delete(self, conversation_id: str) -> None:
+        """Remove it with all its branches."""
+        await self._store.delete(conversation_id)
+        self._notifier.tell(conversation_id, "deleted")
+
+    async def search(self, text: str, *, limit: int = 50) -> list[Hit]:
+        """Where `text` stands, in titles and messages of all branches."""
+        return await self._store.search(text, limit=limit)
+
+    async def switch(self, conversation_id: str, message_id: str) -> str:
+        """Make the branch through this message the active one (one of a message's `siblings`); returns its last id."""
+        head = await self._store.switch(conversation_id, message_id)
+        self._notifier.tell(conversation_id, "switched")
+        return head
+
+    async def undo(self, conversation_id: str) -> str:
+        """Take the last question and its answer off the active branch and return the question's text."""
+        text = await self._store.undo(conversation_id)
+        self._notifier.tell(conversation_id, "switched")
+        return text
+
+    async def recover(self) -> list[str]:
+        """Mark what dead processes left unfinished as interrupted. `messages` does so by itself for what it shows."""
+        found = await self._store.recover()
+        for conversation in found:
+            self._notifier.tell(conversation, "recovered")
+        return found
+
+    async def export(self, conversation_id: str, form: Literal["markdown", "json"] = "markdown") -> str:
+        """The active branch as Markdown, or all branches as JSON that `load` reads."""
+        conversation = await self._store.conversation(conversation_id)
+        messages = await self._store.all_messages(conversation_id)
+        return to_json(conversation, messages) if form == "json" else to_markdown(conversation, messages)
+
+    async def load(self, text: str) -> Conversation:
+        """Store an exported conversation once more, under new ids. Raises BadFile."""
+        made = await self._store.restore(*parsed(text))
+        self._notifier.tell(made.id, "created")
+        return made
+
+    # --- turns
+
+    def ask(
+        self,
+        conversation_id: str,
+        text: str,
+        *,
+        brain: str = "",
+        attachments: Sequence[Attachment] = (),
+        system: str | None = None,
+    ) -> AsyncGenerator[ChatEvent]:
+        """Ask below the end of the active branch. `brain` and `system`, where given, hold for later turns too."""
+        return self._runner.run(
+            Turn(
+                conversation_id,
+                lambda: self._store.ask(conversation_id, text, attachments=attachments, brain=brain, system=system),
+                brain,
+            )
+        )
+
+    def regenerate(self, conversation_id: str, answer_id: str, *, brain: str = "") -> AsyncGenerator[ChatEvent]:
+        """Another answer beside this one (or one to this question), perhaps by another brain."""
+        return self._runner.run(
+            Turn(conversation_id, lambda: self._store.regenerate(conversation_id, answer_id, brain=brain), brain)
+        )
+
+    def edit(
+        self,
+        conversation_id: str,
+        message_id: str,
+        text: str,
+        *,
+        brain: str = "",
+        attachments: Sequence[Attachment] | None = None,
+    ) -> AsyncGenerator[ChatEvent]:
+        """Ask anew in the place of a question: a new branch. None keeps what was attached."""
+        return self._runner.run(
+            Turn(
+                conversation_id,
+                lambda: self._store.edit(conversation_id, message_id, text, attachments=attachments, brain=brain),
+                brain,
+            )
+        )
+
+    def resume(self, conversation_id: str, answer_id: str) -> AsyncGenerator[ChatEvent]:
+        """Go on with an answer that was interrupted, cancelled, cut or failed; the deltas are what is added to it."""
+        return self._runner.run(Turn(conversation_id, lambda: self._store.resume(conversation_id, answer_id)))
+
+    def compact(self, conversation_id: str, *, brain: str = "") -> AsyncGenerator[ChatEvent]:
+        """Have the brain sum up the branch; later prompts begin with this summary, and nothing is deleted."""
+        return self._runner.run(
+            Turn(conversation_id, lambda: self._store.summarise(conversation_id, brain=brain), brain)
+        )
+
+    async def close(self) -> None:
+        """Tell what is still to be told and close the database. Close the iterators of turns before."""
+        await self._notifier.close()
+        await self._store.close()
+
+    async def _changed(self, conversation_id: str, **values: str) -> Conversation:
+        found = await self._store.change(conversation_id, **values)
+        self._notifier.tell(conversation_id, "renamed")
+        return found

@@ -1,0 +1,63 @@
+"""Who is writing: each process that writes answers holds a lock, and a free lock means that its process is dead."""
+
+import fcntl
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+from omni.core.files import storage_error
+
+
+class Writer:
+    """This process (or one of several in it), as the owner of answers that are being written.
+
+    The lock is taken at the first answer, before its row is stored, and ends with the process however it dies.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._descriptor: int | None = None
+        self.name = f"{os.getpid()}-{secrets.token_hex(4)}"
+
+    def hold(self) -> None:
+        """Take the lock, once."""
+        if self._descriptor is not None:
+            return
+        path = self._folder / self.name
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise storage_error(path, error) from error
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+
+    def release(self) -> None:
+        """Give the lock back and remove its file."""
+        if self._descriptor is not None:
+            with suppress(FileNotFoundError):
+                os.unlink(self._folder / self.name)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def alive(self, name: str) -> bool:
+        """Whether the writer of this name still lives; asking removes what a dead one left behind."""
+        if name == self.name:
+            return self._descriptor is not None
+        if not name or os.sep in name:
+            return False
+        path = self._folder / name
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two who ask do not take each other for it
+        except BlockingIOError:
+            return True
+        else:
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+            return False
+        finally:
+            os.close(descriptor)
