@@ -63,17 +63,14 @@ async def fit(
     answer_tokens: int,
     beginnings: Sequence[Beginning] = (),
     reading_speed: float | None = None,
-    exact: bool = False,
 ) -> Fitted:
     """Leave out as little as possible. Raises ContextOverflow when the last turn alone does not fit.
 
     `reading_speed` in tokens per second, as measured before, makes `reading_seconds`. Counts once when everything
-    fits (not at all when that is plain to see, unless `exact`), else about log2(turns) times.
+    fits, else about log2(turns) times.
     """
     start, mark = start_of(prompt, beginnings, allocated)
     messages = prompt.messages(start)
-    if not exact and surely_fits(messages, answer_tokens, allocated):
-        return Fitted(messages=messages, room=answer_tokens)
     before = await count(messages)
     if before + reserve(answer_tokens, allocated) <= allocated:
         return Fitted(messages=messages, room=min(answer_tokens, allocated - before))

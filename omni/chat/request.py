@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from omni.chat.attachments import agents_md
-from omni.chat.context import Fitted, fit
+from omni.chat.context import Fitted, fit, surely_fits
 from omni.chat.prompt import SUMMARISE, prompt_of, system_text
 from omni.chat.store import ChatStore, Started
 from omni.chat.types import ChatMessage
+from omni.core.events import ContextCompacted
 from omni.core.settings import Settings
 from omni.engine import Adapter, ChatRequest, Engine, Message, Sampling
 
@@ -21,12 +22,11 @@ SUMMARY_TOKENS = 1024
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """A request and the engine that it goes to. `allocated` in tokens."""
+    """A request, the engine that it goes to, and what had to be left out for it."""
 
     engine: Engine
     request: ChatRequest
-    fitted: Fitted
-    allocated: int
+    compacted: ContextCompacted | None = None
 
 
 async def prepare(
@@ -38,7 +38,10 @@ async def prepare(
     *,
     limit: int | None = None,
 ) -> Prepared:
-    """Lay out the prompt and make it fit; `limit` is a context that turned out to be smaller than announced."""
+    """Lay out the prompt and make it fit. `limit` is a context that turned out to be smaller than it was thought to be.
+
+    Raises ContextOverflow when the last turn alone does not fit.
+    """
     conversation, summary = started.conversation, started.question is None
     branch = await store.branch(conversation.id, started.leaf)
     agents = None
@@ -47,27 +50,36 @@ async def prepare(
     prompt = prompt_of(branch, system_text(brain.prompt, agents, conversation.system or settings.chat.system))
     if summary:
         prompt = msgspec.structs.replace(prompt, after=(Message(role="user", content=SUMMARISE),))
-    can = await engine.capabilities()
     sampling = msgspec.convert(brain.sampling, Sampling)
-    longest = settings.chat.answer_tokens if "max_tokens" not in brain.sampling else sampling.max_tokens
-    fitted = await fit(
-        prompt,
-        count=engine.count_tokens,
-        allocated=limit or can.context,
-        context_max=can.context_max,
-        answer_tokens=min(longest, settings.chat.answer_tokens, *((SUMMARY_TOKENS,) if summary else ())),
-        beginnings=await store.beginnings(conversation.id),
-        reading_speed=_reading_speed(branch, brain.name),
-        exact=limit is not None,
-    )
-    if fitted.beginning is not None and not summary:  # a summary is read once, by itself
+    longest = settings.chat.answer_tokens
+    if "max_tokens" in brain.sampling:
+        longest = min(longest, sampling.max_tokens)
+    if summary:
+        longest = min(longest, SUMMARY_TOKENS)
+    beginnings = await store.beginnings(conversation.id)
+    expected = min(settings.engine.context, brain.context_max or settings.engine.context)
+    if limit is None and not beginnings and surely_fits(prompt.messages(), longest, expected // 2):
+        # Nothing has to be asked before: the engine loads the brain in sight of everybody, and counts before it computes.
+        fitted = Fitted(messages=prompt.messages(), room=longest)
+    else:
+        can = await engine.capabilities()
+        fitted = await fit(
+            prompt,
+            count=engine.count_tokens,
+            allocated=min(limit or can.context, can.context),
+            context_max=can.context_max,
+            answer_tokens=longest,
+            beginnings=beginnings,
+            reading_speed=_reading_speed(branch, brain.name),
+        )
+    if fitted.beginning is not None and not summary:  # what is read for a summary is read once
         await store.begin_at(fitted.beginning)
     request = ChatRequest(
         messages=fitted.messages,
         sampling=msgspec.structs.replace(sampling, max_tokens=fitted.room),
         adapter=Adapter(path=brain.adapter.path, scale=brain.adapter.scale) if brain.adapter else None,
     )
-    return Prepared(engine, request, fitted, limit or can.context)
+    return Prepared(engine, request, fitted.compacted)
 
 
 def _reading_speed(branch: list[ChatMessage], brain: str) -> float | None:

@@ -28,8 +28,9 @@ import msgspec
 from omni.chat.notify import Notifier
 from omni.chat.pen import Pen
 from omni.chat.request import Prepared, prepare
-from omni.chat.store import Busy, ChatStore, Outcome, Started
+from omni.chat.store import ChatStore, Started
 from omni.chat.types import State
+from omni.chat.writing import Busy, Outcome
 from omni.core.clock import Clock
 from omni.core.errors import ContextOverflow, EngineError, NotFound, OmniError
 from omni.core.events import (
@@ -243,8 +244,8 @@ class TurnRunner:
                         yield step
                     else:
                         prepared = step
-            if prepared.fitted.compacted is not None:
-                yield prepared.fitted.compacted
+            if prepared.compacted is not None:
+                yield prepared.compacted
             try:
                 async with aclosing(_closable(prepared.engine.chat(prepared.request))) as events:
                     async for event in events:
@@ -253,7 +254,7 @@ class TurnRunner:
                             await pen.add(event.text)
                         elif isinstance(event, ReasoningDelta):
                             await pen.add(reasoning=event.text)
-                        yield _filled(event, prepared, watch) if isinstance(event, TurnEnded) else event
+                        yield _filled(event, watch) if isinstance(event, TurnEnded) else event
                 return
             except ContextOverflow as error:  # less than was announced, because memory became scarce
                 if limit is not None or watch.first is not None or error.allocated <= 0:
@@ -274,9 +275,8 @@ class TurnRunner:
             while not (await asyncio.wait({working}, timeout=HEARTBEAT))[0]:
                 yield BrainLoading(brain=brain.name, seconds=watch.seconds)
         finally:
-            if not working.done():
-                working.cancel()
-                await asyncio.wait({working})
+            working.cancel()  # nothing happens to one that is done
+            await asyncio.gather(working, return_exceptions=True)
         yield working.result()
 
     async def _brain(self, name: str) -> "Brain":
@@ -324,7 +324,7 @@ def _started(started: Started, brain: str) -> TurnStarted:
     )
 
 
-def _filled(event: TurnEnded, prepared: Prepared, watch: _Watch) -> TurnEnded:
+def _filled(event: TurnEnded, watch: _Watch) -> TurnEnded:
     """The end with what the engine did not measure."""
     usage = event.usage
     if not usage.first_token_seconds and watch.first is not None:
@@ -333,7 +333,6 @@ def _filled(event: TurnEnded, prepared: Prepared, watch: _Watch) -> TurnEnded:
         event,
         usage=usage,
         context_used=event.context_used or usage.prompt_tokens + usage.answer_tokens,
-        context_allocated=event.context_allocated or prepared.allocated,
     )
 
 

@@ -30,18 +30,13 @@ from omni.chat.rows import (
 )
 from omni.chat.search import find, matching
 from omni.chat.titles import title_of
-from omni.chat.types import Attachment, ChatMessage, Conversation, Hit, Role, State
-from omni.chat.writers import Writer
+from omni.chat.types import Attachment, ChatMessage, Conversation, Hit, Role
+from omni.chat.writing import Outcome, Writing
 from omni.core.clock import Clock, SystemClock
 from omni.core.errors import StorageError, UsageError
-from omni.core.events import Usage
 
 if TYPE_CHECKING:
-    from sqlite3 import Connection, Row
-
-
-class Busy(Exception):
-    """Another turn is being written in this conversation. Never leaves the chat domain."""
+    from sqlite3 import Connection
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,18 +62,6 @@ class Beginning(msgspec.Struct, frozen=True, kw_only=True):
     turns: int
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How an answer ended, with all of its text."""
-
-    state: State
-    text: str
-    reasoning: str = ""
-    reason: str = ""
-    usage: Usage | None = None
-    seconds: float = 0.0
-    reasoning_seconds: float = 0.0
-
-
 class ChatStore:
     """The conversations of one home. `path` is the database's; locks of writers lie in `writers` beside it."""
 
@@ -89,14 +72,12 @@ class ChatStore:
         self._database = Database(path, MIGRATIONS)
         self._clock = clock or SystemClock()
         self._new_id = new_id or (lambda: secrets.token_hex(8))
-        self._writer = Writer(path.parent / "writers")
-        self._open: set[str] = set()
-        self._unsaved: dict[str, Outcome] = {}
+        self._writing = Writing(path.parent / "writers", self._clock)
 
     async def close(self) -> None:
         """Close the database; answers that are still being written become interrupted ones."""
         await self._database.close()
-        self._writer.release()
+        self._writing.close()
 
     async def sync(self) -> None:
         """Make what was stored survive a power cut."""
@@ -189,7 +170,7 @@ class ChatStore:
     async def messages(self, conversation: str) -> list[ChatMessage]:
         """The active branch from its first message on. Raises NotFound."""
         found = await self._database.read(lambda db: branch(db, conversation))
-        view = [self._as_it_is(message, owner) for message, owner in found]
+        view = [self._writing.as_it_is(message, owner) for message, owner in found]
         if any(old.state != new.state for (old, _), new in zip(found, view, strict=True)):
             try:
                 await self.recover(conversation)
@@ -246,7 +227,7 @@ class ChatStore:
         """Make the branch through `message` the active one; returns its new head. Raises NotFound, UsageError."""
 
         def work(db: "Connection") -> str:
-            self._no_turn(db, conversation)
+            self._writing.no_turn(db, conversation)
             one_message(db, conversation, message)
             head = skeleton(db, conversation).leaf(message)
             touch(db, conversation, head=head)
@@ -261,7 +242,7 @@ class ChatStore:
         """
 
         def work(db: "Connection") -> str:
-            self._no_turn(db, conversation)
+            self._writing.no_turn(db, conversation)
             head = one_conversation(db, conversation).head
             for message in reversed(skeleton(db, conversation).path(head)):
                 row = one_message(db, conversation, message)
@@ -336,6 +317,9 @@ class ChatStore:
             found = one_conversation(db, conversation)
             if found.head is None:
                 raise UsageError("There is nothing to sum up in this conversation.")
+            last = one_message(db, conversation, found.head)
+            if last["role"] == "summary" and last["state"] == "whole":
+                raise UsageError("Nothing was said since the last summary.")
             return self._answer(db, found, found.head, brain, "summary")
 
         return await self._begin(conversation, work)
@@ -351,12 +335,11 @@ class ChatStore:
                 raise UsageError(
                     "Only the last answer of a branch can go on.", hint="Ask for it again (retry) instead."
                 )
-            self._own(answer)
             db.execute("DELETE FROM piece WHERE message = ?", (answer,))
             reasoning = row["reasoning"] if row["text"] else ""  # an answer goes on, a thought is thought anew
             db.execute(
                 "UPDATE message SET state = 'writing', owner = ?, reason = '', reasoning = ? WHERE id = ?",
-                (self._writer.name, reasoning, answer),
+                (self._writing.own(answer), reasoning, answer),
             )
             touch(db, conversation, head=answer, updated=self._clock.now())
             return Started(
@@ -397,20 +380,20 @@ class ChatStore:
 
         When the disk is full the outcome is kept in memory, shown by `messages`, and stored with the next turn.
         """
-        self._unsaved[answer] = outcome
-        self._open.discard(answer)
-        await self._database.write(lambda db: self._finish(db, conversation, answer, outcome))
-        self._unsaved.pop(answer, None)
+        self._writing.unsaved[answer] = outcome
+        self._writing.disown(answer)
+        await self._database.write(lambda db: self._writing.finish(db, conversation, answer, outcome))
+        self._writing.unsaved.pop(answer, None)
 
     async def recover(self, conversation: str | None = None) -> list[str]:
         """Mark answers whose writer is dead as interrupted, with all that came; returns their conversations."""
-        return await self._database.write(lambda db: self._recover(db, conversation))
+        return await self._database.write(lambda db: self._writing.recover(db, conversation))
 
     # --- inside a transaction
 
     async def _begin(self, conversation: str, work: "Callable[[Connection], Started]") -> Started:
         def alone(db: "Connection") -> Started:
-            self._no_writer(db, conversation)
+            self._writing.no_writer(db, conversation)
             return work(db)
 
         return await self._database.write(alone)
@@ -461,8 +444,7 @@ class ChatStore:
             brain=brain or conversation.brain,
             state="writing",
         )
-        self._own(answer.id)
-        insert_message(db, answer, conversation.id, owner=self._writer.name)
+        insert_message(db, answer, conversation.id, owner=self._writing.own(answer.id))
         touch(db, conversation.id, head=answer.id, updated=now)
         return Started(
             conversation=one_conversation(db, conversation.id),
@@ -470,82 +452,3 @@ class ChatStore:
             answer=answer.id,
             leaf=parent,
         )
-
-    def _own(self, answer: str) -> None:
-        self._writer.hold()
-        self._open.add(answer)
-
-    def _lives(self, answer: str, owner: str) -> bool:
-        """Whether somebody is writing this answer."""
-        return answer in self._open if owner == self._writer.name else self._writer.alive(owner)
-
-    def _as_it_is(self, message: ChatMessage, owner: str) -> ChatMessage:
-        """The message as it will be stored, when its writer is dead or could not store its end."""
-        if message.state != "writing" or self._lives(message.id, owner):
-            return message
-        outcome = self._unsaved.get(message.id)
-        if outcome is None:
-            return msgspec.structs.replace(message, state="interrupted")
-        return msgspec.structs.replace(
-            message, state=outcome.state, text=outcome.text, reasoning=outcome.reasoning, reason=outcome.reason
-        )
-
-    def _no_writer(self, db: "Connection", conversation: str) -> None:
-        """Raise Busy while a living process writes in this conversation; what dead ones left becomes interrupted."""
-        rows = db.execute("SELECT id, owner FROM message WHERE conversation = ? AND state = 'writing'", (conversation,))
-        if any(self._lives(row["id"], row["owner"]) for row in rows.fetchall()):
-            raise Busy
-        self._recover(db, conversation)
-
-    def _no_turn(self, db: "Connection", conversation: str) -> None:
-        one_conversation(db, conversation)
-        try:
-            self._no_writer(db, conversation)
-        except Busy:
-            raise UsageError(
-                "An answer is being written in this conversation.", hint="Wait for its end or stop it first."
-            ) from None
-
-    def _finish(self, db: "Connection", conversation: str, answer: str, outcome: Outcome) -> None:
-        db.execute(
-            "UPDATE message SET state = ?, text = ?, reasoning = ?, reason = ?, usage = ?, seconds = seconds + ?,"
-            " reasoning_seconds = reasoning_seconds + ?, owner = '' WHERE id = ?",
-            (
-                outcome.state,
-                clean(outcome.text),
-                clean(outcome.reasoning),
-                clean(outcome.reason),
-                msgspec.json.encode(outcome.usage).decode() if outcome.usage else None,
-                outcome.seconds,
-                outcome.reasoning_seconds,
-                answer,
-            ),
-        )
-        db.execute("DELETE FROM piece WHERE message = ?", (answer,))
-        # A conversation that was deleted meanwhile stays deleted.
-        db.execute("UPDATE conversation SET at = at + 1, updated = ? WHERE id = ?", (self._clock.now(), conversation))
-
-    def _recover(self, db: "Connection", conversation: str | None) -> list[str]:
-        rows: list[Row] = db.execute(
-            "SELECT id, conversation, owner FROM message WHERE state = 'writing' AND (?1 IS NULL OR conversation = ?1)",
-            (conversation,),
-        ).fetchall()
-        found = []
-        for row in rows:
-            if self._lives(row["id"], row["owner"]):
-                continue
-            if (outcome := self._unsaved.get(row["id"])) is not None:
-                self._finish(db, row["conversation"], row["id"], outcome)
-            else:
-                db.execute(
-                    "UPDATE message SET state = 'interrupted', owner = '',"
-                    " text = text || coalesce((SELECT group_concat(p.text, '' ORDER BY p.number) FROM piece p"
-                    " WHERE p.message = ?1), ''),"
-                    " reasoning = reasoning || coalesce((SELECT group_concat(p.reasoning, '' ORDER BY p.number) FROM piece p"
-                    " WHERE p.message = ?1), '') WHERE id = ?1",
-                    (row["id"],),
-                )
-                db.execute("DELETE FROM piece WHERE message = ?", (row["id"],))
-                touch(db, row["conversation"])
-            found.append(row["conversation"])
-        return found

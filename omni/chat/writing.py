@@ -1,0 +1,136 @@
+"""Answers that are being written: who writes them, whether the writer lives, and how they end."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from omni.chat.rows import clean, one_conversation, touch
+from omni.chat.types import ChatMessage, State
+from omni.chat.writers import Writer
+from omni.core.clock import Clock
+from omni.core.errors import UsageError
+from omni.core.events import Usage
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection, Row
+
+
+class Busy(Exception):
+    """Another turn is being written in this conversation. Never leaves the chat domain."""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How an answer ended, with all of its text."""
+
+    state: State
+    text: str
+    reasoning: str = ""
+    reason: str = ""
+    usage: Usage | None = None
+    seconds: float = 0.0
+    reasoning_seconds: float = 0.0
+
+
+class Writing:
+    """What this process is writing, and what others left. All methods that take `db` run inside a transaction.
+
+    `unsaved` are ends that could not be stored because the disk was full; they are stored with the next change.
+    """
+
+    def __init__(self, folder: Path, clock: Clock) -> None:
+        self._writer, self._clock = Writer(folder), clock
+        self._open: set[str] = set()
+        self.unsaved: dict[str, Outcome] = {}
+
+    def close(self) -> None:
+        """Let go of everything: what is still being written becomes interrupted."""
+        self._writer.release()
+
+    def own(self, answer: str) -> str:
+        """Become the writer of an answer; returns the name to store with it."""
+        self._writer.hold()
+        self._open.add(answer)
+        return self._writer.name
+
+    def disown(self, answer: str) -> None:
+        """Write no more of it; its end may still have to be stored."""
+        self._open.discard(answer)
+
+    def _lives(self, answer: str, owner: str) -> bool:
+        """Whether somebody is writing this answer."""
+        return answer in self._open if owner == self._writer.name else self._writer.alive(owner)
+
+    def as_it_is(self, message: ChatMessage, owner: str) -> ChatMessage:
+        """The message as it will be stored, when its writer is dead or could not store its end."""
+        if message.state != "writing" or self._lives(message.id, owner):
+            return message
+        outcome = self.unsaved.get(message.id)
+        if outcome is None:
+            return msgspec.structs.replace(message, state="interrupted")
+        return msgspec.structs.replace(
+            message, state=outcome.state, text=outcome.text, reasoning=outcome.reasoning, reason=outcome.reason
+        )
+
+    def no_writer(self, db: "Connection", conversation: str) -> None:
+        """Raise Busy while a living process writes in this conversation; what dead ones left becomes interrupted."""
+        rows = db.execute("SELECT id, owner FROM message WHERE conversation = ? AND state = 'writing'", (conversation,))
+        if any(self._lives(row["id"], row["owner"]) for row in rows.fetchall()):
+            raise Busy
+        self.recover(db, conversation)
+
+    def no_turn(self, db: "Connection", conversation: str) -> None:
+        """Raise UsageError while an answer is being written here."""
+        one_conversation(db, conversation)
+        try:
+            self.no_writer(db, conversation)
+        except Busy:
+            raise UsageError(
+                "An answer is being written in this conversation.", hint="Wait for its end or stop it first."
+            ) from None
+
+    def finish(self, db: "Connection", conversation: str, answer: str, outcome: Outcome) -> None:
+        """Store how an answer ended."""
+        db.execute(
+            "UPDATE message SET state = ?, text = ?, reasoning = ?, reason = ?, usage = ?, seconds = seconds + ?,"
+            " reasoning_seconds = reasoning_seconds + ?, owner = '' WHERE id = ?",
+            (
+                outcome.state,
+                clean(outcome.text),
+                clean(outcome.reasoning),
+                clean(outcome.reason),
+                msgspec.json.encode(outcome.usage).decode() if outcome.usage else None,
+                outcome.seconds,
+                outcome.reasoning_seconds,
+                answer,
+            ),
+        )
+        db.execute("DELETE FROM piece WHERE message = ?", (answer,))
+        # A conversation that was deleted meanwhile stays deleted.
+        db.execute("UPDATE conversation SET at = at + 1, updated = ? WHERE id = ?", (self._clock.now(), conversation))
+
+    def recover(self, db: "Connection", conversation: str | None) -> list[str]:
+        """End what nobody writes any more; returns the conversations in which something was."""
+        rows: list[Row] = db.execute(
+            "SELECT id, conversation, owner FROM message WHERE state = 'writing' AND (?1 IS NULL OR conversation = ?1)",
+            (conversation,),
+        ).fetchall()
+        found = []
+        for row in rows:
+            if self._lives(row["id"], row["owner"]):
+                continue
+            if (outcome := self.unsaved.get(row["id"])) is not None:
+                self.finish(db, row["conversation"], row["id"], outcome)
+            else:
+                db.execute(
+                    "UPDATE message SET state = 'interrupted', owner = '',"
+                    " text = text || coalesce((SELECT group_concat(p.text, '' ORDER BY p.number) FROM piece p"
+                    " WHERE p.message = ?1), ''),"
+                    " reasoning = reasoning || coalesce((SELECT group_concat(p.reasoning, '' ORDER BY p.number) FROM piece p"
+                    " WHERE p.message = ?1), '') WHERE id = ?1",
+                    (row["id"],),
+                )
+                db.execute("DELETE FROM piece WHERE message = ?", (row["id"],))
+                touch(db, row["conversation"])
+            found.append(row["conversation"])
+        return found
