@@ -1,0 +1,1 @@
+"""The terminal shell: a Textual front end that renders what the domains say."""

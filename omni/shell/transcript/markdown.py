@@ -1,0 +1,378 @@
+"""Markdown to lines: markdown-it parses a section once, and its nodes are laid out for any width."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from omni.shell.glyphs import UNICODE, Glyphs
+from omni.shell.transcript.clean import clean
+from omni.shell.transcript.lines import Line, Run, chop, slice_runs, width_of, wrap
+from omni.shell.transcript.split import Section, Splitter
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
+
+Highlight = Callable[[str, str], "list[list[Run]] | None"]
+"""Takes the language and the text of a code block; returns its lines in colour, or None while nobody knows them."""
+
+DEEPEST = 12  # levels of lists and quotes that are still indented
+_URL = re.compile(r"https?://[^\s<>\"'`]+[^\s<>\"'`.,;:!?)\]}]")
+_OPENABLE = re.compile(r"(?:https?://|mailto:)[\x21-\x7e]+\Z", re.IGNORECASE)
+_PAD = "  "
+
+
+class Node(NamedTuple):
+    """One block of Markdown. `runs` holds its text, `nodes` its children, `info` what its kind needs besides."""
+
+    kind: str
+    runs: list[Run] = []
+    nodes: "list[Node]" = []
+    info: Any = None
+
+
+class Setting(NamedTuple):
+    """What a layout depends on besides the text."""
+
+    width: int
+    glyphs: Glyphs = UNICODE
+    highlight: Highlight = lambda _info, _text: None
+    final: bool = True
+
+
+@lru_cache(1)
+def _parser() -> "MarkdownIt":
+    from markdown_it import MarkdownIt  # not needed for the first frame
+
+    # html stays off: tags are shown as the text that they are
+    return MarkdownIt("commonmark", {"html": False, "maxNesting": 24}).enable(["table", "strikethrough"])
+
+
+def parse(text: str, number: int | None = None) -> list[Node]:
+    """The blocks of clean text; `number` overrides the first number of a list that begins it."""
+    tokens = _parser().parse(text)
+    if number is not None and tokens and tokens[0].type == "ordered_list_open":
+        tokens[0].attrSet("start", number)
+    return _nodes(iter(tokens), None)
+
+
+def _nodes(tokens: "Iterable[Token]", until: str | None) -> list[Node]:
+    found: list[Node] = []
+    stream = iter(tokens)
+    for token in stream:
+        kind = token.type
+        if kind == until:
+            break
+        if kind in ("paragraph_open", "heading_open"):
+            inline = next(stream)
+            next(stream)
+            level = int(token.tag[1]) if kind == "heading_open" else 0
+            base = "text" if not level else "text.b" if level < 3 else "second.b"
+            found.append(Node("paragraph", _runs(inline.children or (), base), info=level))
+        elif kind in ("bullet_list_open", "ordered_list_open"):
+            start = int(token.attrGet("start") or (0 if "start" in token.attrs else 1)) if kind[0] == "o" else None
+            found.append(Node("list", nodes=_nodes(stream, kind.replace("open", "close")), info=start))
+        elif kind == "list_item_open":
+            found.append(Node("item", nodes=_nodes(stream, "list_item_close")))
+        elif kind == "blockquote_open":
+            found.append(Node("quote", nodes=_nodes(stream, "blockquote_close")))
+        elif kind in ("fence", "code_block"):
+            found.append(Node("code", info=(token.info.strip(), clean(token.content.rstrip("\n")))))
+        elif kind == "hr":
+            found.append(Node("rule"))
+        elif kind == "table_open":
+            found.append(_table(stream))
+        elif kind == "inline":  # what markdown-it leaves where the nesting is too deep
+            found.append(Node("paragraph", _runs(token.children or (), "text"), info=0))
+        elif token.content:
+            found.append(Node("paragraph", [(clean(token.content), "text", "")], info=0))
+    return found
+
+
+def _table(stream: "Iterable[Token]") -> Node:
+    rows: list[list[list[Run]]] = []
+    aligns: list[str] = []
+    head = True
+    for token in stream:
+        if token.type == "table_close":
+            break
+        if token.type == "tr_open":
+            rows.append([])
+        elif token.type == "thead_close":
+            head = False
+        elif token.type in ("th_open", "td_open"):
+            if head:
+                aligns.append(str(token.attrGet("style") or "").rpartition(":")[2])
+        elif token.type == "inline":
+            rows[-1].append(_runs(token.children or (), "second.b" if head else "text"))
+    return Node("table", info=(aligns, rows))
+
+
+def _runs(tokens: "Iterable[Token]", base: str) -> list[Run]:
+    """Inline tokens as runs. Marks nest, so the key is the base with the letters of all that is open."""
+    runs: list[Run] = []
+    colour, _, letters = base.partition(".")
+    marks: list[str] = []
+    links: list[str] = []
+
+    def key() -> str:
+        flags = "".join(sorted({*letters, *marks}))
+        return f"{'link' if links else colour}.{flags}" if flags else "link" if links else colour
+
+    for token in tokens:
+        kind = token.type
+        if kind == "text":
+            if not token.content:
+                continue
+            text = clean(token.content).replace("\n", " ").replace("\t", " ")
+            if links or "://" not in text:
+                runs.append((text, key(), links[-1] if links else ""))
+            else:
+                runs += _bare_links(text, key())
+        elif kind == "softbreak":
+            runs.append((" ", key(), links[-1] if links else ""))
+        elif kind == "hardbreak":
+            runs.append(("\n", key(), ""))
+        elif kind == "code_inline":
+            runs.append((clean(token.content).replace("\n", " "), "inline", links[-1] if links else ""))
+        elif kind in ("strong_open", "em_open", "s_open"):
+            marks.append(kind[0] if kind[0] == "s" and kind[1] == "_" else "b" if kind[0] == "s" else "i")
+        elif kind in ("strong_close", "em_close", "s_close"):
+            marks.pop()
+        elif kind == "link_open":
+            links.append(_address(str(token.attrGet("href") or "")))
+        elif kind == "link_close":
+            links.pop()
+        elif kind == "image":
+            runs.append((clean(token.content) or "image", "link", _address(str(token.attrGet("src") or ""))))
+        elif token.content:
+            runs.append((clean(token.content).replace("\n", " "), key(), ""))
+    return runs
+
+
+def _address(href: str) -> str:
+    """An address that may be opened, else nothing: the text is shown either way."""
+    return href if len(href) <= 2048 and _OPENABLE.match(href) else ""
+
+
+def _bare_links(text: str, key: str) -> list[Run]:
+    runs: list[Run] = []
+    at = 0
+    for match in _URL.finditer(text):
+        if not (address := _address(match[0])):
+            continue
+        if match.start() > at:
+            runs.append((text[at : match.start()], key, ""))
+        runs.append((match[0], "link", address))
+        at = match.end()
+    if at < len(text):
+        runs.append((text[at:], key, ""))
+    return runs
+
+
+def lay_section(section: Section, setting: Setting) -> list[Line]:
+    """The lines of one section."""
+    if section.kind == "fence":
+        return _code(section.info, section.source, setting, open_=not section.closed)
+    return lay(parse(section.source, section.number), setting)
+
+
+def lay_text(text: str, setting: Setting) -> list[Line]:
+    """The lines of a whole text, as they stand in the transcript."""
+    splitter = Splitter(text)
+    splitter.finish()
+    lines: list[Line] = []
+    for section in splitter.sections:
+        if lines and not section.joined:
+            lines.append(Line(()))
+        lines += lay_section(section, setting)
+    return lines
+
+
+def lay(nodes: Sequence[Node], setting: Setting, depth: int = 0) -> list[Line]:
+    """The lines of blocks, one under the other."""
+    lines: list[Line] = []
+    before = ""
+    for node in nodes:
+        if lines and not (depth and node.kind == "list" and before == "paragraph"):
+            lines.append(Line(()))
+        before = node.kind
+        match node.kind:
+            case "paragraph":
+                lines += _paragraph(node.runs, setting.width)
+            case "list":
+                lines += _list(node, setting, depth)
+            case "quote":
+                bar = (setting.glyphs.quote + " ", "third", "")
+                deep = depth >= DEEPEST or setting.width < 12
+                inner = lay(node.nodes, setting._replace(width=setting.width - (0 if deep else 2)), depth + 1)
+                lines += [_prefixed(line, () if deep else (bar,), soften=True) for line in inner]
+            case "code":
+                lines += _code(*node.info, setting)
+            case "rule":
+                lines.append(Line([(setting.glyphs.rule * setting.width, "line", "")]))
+            case "table":
+                lines += _lay_table(*node.info, setting)
+            case _:
+                lines += lay(node.nodes, setting, depth + 1)
+    return lines
+
+
+def _paragraph(runs: list[Run], width: int) -> list[Line]:
+    rows = wrap(runs, width)
+    lines = [Line(row, join=" ") for row in rows]
+    lines[-1].join = "\n"
+    return lines
+
+
+def _prefixed(line: Line, prefix: Sequence[Run], *, soften: bool = False) -> Line:
+    runs = [(text, "second" + key[4:] if soften and key.startswith("text") else key, link) for text, key, link in line.runs]
+    return Line([*prefix, *runs], join=line.join, code=line.code)
+
+
+def _list(node: Node, setting: Setting, depth: int) -> list[Line]:
+    lines: list[Line] = []
+    glyphs = setting.glyphs
+    wide = 0 if node.info is None else len(str(node.info + len(node.nodes) - 1)) + 2
+    for index, item in enumerate(node.nodes):
+        nodes = item.nodes
+        if node.info is not None:
+            mark: Run = (f"{node.info + index}. ".rjust(wide), "second", "")
+        else:
+            mark = (glyphs.bullets[min(depth, len(glyphs.bullets) - 1)] + " ", "second", "")
+            if (task := _task(nodes)) is not None:
+                nodes = task[1]
+                mark = (f"{glyphs.done if task[0] else glyphs.todo} ", "accent" if task[0] else "second", "")
+        indent = width_of(mark[0])
+        if depth >= DEEPEST or setting.width - indent < 10:  # too deep to be indented: the marks are enough
+            first, rest = (mark,), ()
+            inner = lay(nodes, setting._replace(width=max(setting.width - indent, 4)), depth + 1) or [Line(())]
+        else:
+            first, rest = (mark,), ((" " * indent, "text", ""),)
+            inner = lay(nodes, setting._replace(width=setting.width - indent), depth + 1) or [Line(())]
+        lines.append(_prefixed(inner[0], first))
+        lines += [_prefixed(line, rest) if line.runs else line for line in inner[1:]]
+    return lines
+
+
+def _task(nodes: list[Node]) -> tuple[bool, list[Node]] | None:
+    """Whether an item begins with a box that is ticked, and the item without it."""
+    if not nodes or nodes[0].kind != "paragraph" or not nodes[0].runs:
+        return None
+    text, key, link = nodes[0].runs[0]
+    if text[:4] not in ("[ ] ", "[x] ", "[X] "):
+        return None
+    return text[1] != " ", [nodes[0]._replace(runs=[(text[4:], key, link), *nodes[0].runs[1:]]), *nodes[1:]]
+
+
+def _code(info: str, text: str, setting: Setting, *, open_: bool = False) -> list[Line]:
+    """A code block: a row with its language and its copy key, then its lines on a shade of their own."""
+    width = max(setting.width, 8)
+    language = clean(info.split()[0]) if info else ""
+    lines = [_label(language, " ".join(info.split()[1:]), width, "" if open_ else text)]
+    coloured = None if open_ or not setting.final or not text else setting.highlight(language, text)
+    inner = width - 2 * len(_PAD)
+    if coloured is None:
+        for row in text.split("\n"):
+            lines += code_rows(row, inner)
+    else:
+        for runs in coloured:
+            lines += _coloured_rows(runs, inner)
+    return lines
+
+
+def _label(language: str, rest: str, width: int, text: str) -> Line:
+    name = language or "text"
+    copy = "copy" if text else ""
+    room = width - 2 * len(_PAD) - len(copy) - 2
+    shown = (name + ("   " + clean(rest) if rest else ""))[: max(room, 4)]
+    if width_of(shown) > room:
+        shown = chop(shown, max(room, 4))[0]
+    gap = max(width - 2 * len(_PAD) - width_of(shown) - len(copy), 0)
+    runs: list[Run] = [(_PAD + shown + " " * gap, "code third", "")]
+    if copy:
+        runs.append((copy, "code second", "copy:"))
+    runs.append((_PAD, "code third", ""))
+    return Line(runs, code=text)
+
+
+def code_rows(row: str, width: int) -> list[Line]:
+    """One line of code without colours, in as many rows as it needs."""
+    row = row.expandtabs(4)
+    lines = []
+    for part in chop(row, width):
+        pad = " " * (width - width_of(part))
+        lines.append(Line([(f"{_PAD}{part}{pad}{_PAD}", "code", "")], join=""))
+    lines[-1].join = "\n"
+    return lines
+
+
+def _coloured_rows(runs: list[Run], width: int) -> list[Line]:
+    text = "".join([run[0] for run in runs])
+    size = width_of(text)
+    if size <= width:
+        return [Line([(_PAD, "code", ""), *runs, (" " * (width - size) + _PAD, "code", "")])]
+    spans, at = [], 0
+    for part in chop(text, width):
+        spans.append((at, at + len(part)))
+        at += len(part)
+    lines = []
+    for (start, end), row in zip(spans, slice_runs(runs, spans), strict=True):
+        pad = " " * (width - width_of(text[start:end]))
+        lines.append(Line([(_PAD, "code", ""), *row, (pad + _PAD, "code", "")], join=""))
+    lines[-1].join = "\n"
+    return lines
+
+
+def _lay_table(aligns: list[str], rows: list[list[list[Run]]], setting: Setting) -> list[Line]:
+    """A table that fits: columns shrink to their longest word, and a table that still does not fit becomes records."""
+    gap = 3
+    columns = len(aligns)
+    rows = [(row + [[]] * columns)[:columns] for row in rows]
+    texts = [["".join(run[0] for run in cell) for cell in row] for row in rows]
+    natural = [max([width_of(row[at]) for row in texts] + [1]) for at in range(columns)]
+    least = [
+        min(max([max(map(width_of, row[at].split()), default=1) for row in texts] + [1]), 24) for at in range(columns)
+    ]
+    room = setting.width - gap * (columns - 1)
+    if sum(least) > room or columns == 0:
+        return _records(rows, setting)
+    widths = _shares(natural, least, room)
+    lines: list[Line] = []
+    for number, row in enumerate(rows):
+        cells = [wrap(cell, widths[at]) for at, cell in enumerate(row)]
+        for level in range(max(len(cell) for cell in cells)):
+            runs: list[Run] = []
+            for at, cell in enumerate(cells):
+                part = cell[level] if level < len(cell) else []
+                spare = widths[at] - sum(width_of(run[0]) for run in part)
+                left = spare if aligns[at] == "right" else spare // 2 if aligns[at] == "center" else 0
+                runs += [(" " * left, "text", ""), *part]
+                if at < columns - 1:
+                    runs.append((" " * (spare - left + gap), "text", ""))
+            lines.append(Line([run for run in runs if run[0]]))
+        if number == 0:
+            lines.append(Line([(setting.glyphs.rule * (sum(widths) + gap * (columns - 1)), "line", "")]))
+    return lines
+
+
+def _shares(natural: list[int], least: list[int], room: int) -> list[int]:
+    """Widths between `least` and `natural` that fill `room` at most: the widest columns give first."""
+    widths = list(natural)
+    while (over := sum(widths) - room) > 0:
+        at = max(range(len(widths)), key=lambda index: (widths[index] - least[index], widths[index]))
+        second = max([width for index, width in enumerate(widths) if index != at and width > least[index]], default=0)
+        give = min(over, widths[at] - least[at], max(widths[at] - second, 1))
+        widths[at] -= max(give, 1)
+    return widths
+
+
+def _records(rows: list[list[list[Run]]], setting: Setting) -> list[Line]:
+    lines: list[Line] = []
+    for row in rows[1:] or rows:
+        if lines:
+            lines.append(Line(()))
+        for head, cell in zip(rows[0], row, strict=True):
+            lines += _paragraph([*head, ("  ", "text", ""), *(cell if row is not rows[0] else [])], setting.width)
+    return lines
