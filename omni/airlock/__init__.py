@@ -1,0 +1,58 @@
+"""The only door to the network: a process that downloads for the others, and what asks it.
+
+Importing this package imports nothing; each name is imported when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from omni.airlock.client import Airlock, FetchProgress
+    from omni.airlock.default_index import default_index
+    from omni.airlock.fetch import Fetched, Page, download, page
+    from omni.airlock.index import IndexFile, files, find, is_local, normalise, pages, search
+    from omni.airlock.net import NetSettings, net_settings
+
+_WHERE = {
+    "Airlock": "client",
+    "FetchProgress": "client",
+    "default_index": "default_index",
+    "Fetched": "fetch",
+    "Page": "fetch",
+    "download": "fetch",
+    "page": "fetch",
+    "IndexFile": "index",
+    "files": "index",
+    "find": "index",
+    "is_local": "index",
+    "normalise": "index",
+    "pages": "index",
+    "search": "index",
+    "NetSettings": "net",
+    "net_settings": "net",
+}
+
+__all__ = [
+    "Airlock",
+    "FetchProgress",
+    "Fetched",
+    "IndexFile",
+    "NetSettings",
+    "Page",
+    "default_index",
+    "download",
+    "files",
+    "find",
+    "is_local",
+    "net_settings",
+    "normalise",
+    "page",
+    "pages",
+    "search",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)

@@ -1,0 +1,168 @@
+"""What went through the airlock: one JSON line a connection, and the doors that are open right now.
+
+A line is written before its connection is made, with room to spare, and rewritten in place as bytes come: an airlock
+that is killed, as the kill switch does, leaves a true line behind. No credentials, no paths, no query strings.
+"""
+
+import json
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from omni.airlock.wire import Door, Watch
+
+_ROOM = 96  # characters for the verdict and the digits of the bytes
+_REWRITE = 1.0  # seconds between two looks at the bytes of a line
+
+
+class Audit:
+    """The file of lines. A line that cannot be written is reported on stderr, which is the airlock's log."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+
+    def line(self, client: str, purpose: str, host: str, verdict: str) -> "Line":
+        """Write a new line."""
+        now = time.time()
+        start = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
+        fields: dict[str, Any] = {"time": start, "client": client[:64], "purpose": purpose[:32], "host": host[:260]}
+        file = -1
+        try:
+            with self._lock:
+                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+                file = os.open(self._path, flags, 0o600)
+                line = Line(file, os.lseek(file, 0, os.SEEK_END), fields)
+                line.write(0, verdict)
+        except OSError as error:
+            sys.stderr.write(f"The audit line for {host} cannot be written: {error.strerror}.\n")
+            if file >= 0:
+                os.close(file)
+            return Line(-1, 0, fields)
+        return line
+
+
+class Line:
+    """One line, and where it is."""
+
+    def __init__(self, file: int, offset: int, fields: dict[str, Any]) -> None:
+        self._file, self._offset, self._fields = file, offset, fields
+        self._width = len(json.dumps(fields | {"bytes": 0, "verdict": ""})) + _ROOM
+
+    def write(self, count: int, verdict: str) -> None:
+        """Say what is known now. Raises OSError."""
+        if self._file >= 0:
+            text = json.dumps(self._fields | {"bytes": count, "verdict": ""})
+            room = self._width - len(text)
+            verdict = verdict.encode("ascii", "replace").decode().replace('"', "'").replace("\\", "/")
+            text = json.dumps(self._fields | {"bytes": count, "verdict": verdict[: max(room, 0)]})
+            os.pwrite(self._file, text.ljust(self._width).encode() + b"\n", self._offset)
+
+    def close(self, count: int, verdict: str) -> None:
+        """Say the last word."""
+        if self._file >= 0:
+            try:
+                self.write(count, verdict)
+            except OSError as error:
+                sys.stderr.write(f"An audit line cannot be written: {error.strerror}.\n")
+            os.close(self._file)
+            self._file = -1
+
+
+class Doors:
+    """All connections that are open now. Used by the threads of all orders."""
+
+    def __init__(self, audit: Audit, changed: Callable[[], None]) -> None:
+        self._audit, self._changed = audit, changed
+        self._open: dict[int, OpenDoor] = {}
+        self._lock = threading.Lock()
+
+    def watch(self, client: str, purpose: str) -> "OrderWatch":
+        """A watch for one order."""
+        return OrderWatch(self, client, purpose)
+
+    def enter(self, host: str, client: str, purpose: str) -> "OpenDoor":
+        """A door opens."""
+        door = OpenDoor(self, host, purpose, self._audit.line(client, purpose, host, "open"))
+        with self._lock:
+            self._open[id(door)] = door
+        self._changed()
+        return door
+
+    def leave(self, door: "OpenDoor") -> None:
+        """A door is shut."""
+        with self._lock:
+            self._open.pop(id(door), None)
+        self._changed()
+
+    def state(self) -> list[dict[str, Any]]:
+        """What the keeper is told."""
+        with self._lock:
+            return [
+                {"purpose": door.purpose, "host": door.host, "since": door.since, "bytes": door.count}
+                for door in self._open.values()
+            ]
+
+
+class OrderWatch(Watch):
+    """The doors of one order, which can all be cut at once."""
+
+    def __init__(self, doors: Doors, client: str, purpose: str) -> None:
+        self._doors, self._client, self._purpose = doors, client, purpose
+        self._now: OpenDoor | None = None
+        self.cancelled = False
+
+    def door(self, host: str) -> Door:
+        """A connection is about to be made."""
+        self._now = self._doors.enter(host, self._client, self._purpose)
+        return self._now
+
+    def cancel(self) -> None:
+        """Cut the connection and let no other be made; called from another thread."""
+        self.cancelled = True
+        if self._now is not None:
+            self._now.cut()
+
+
+class OpenDoor(Door):
+    """One connection, counted and audited."""
+
+    def __init__(self, doors: Doors, host: str, purpose: str, line: Line) -> None:
+        self.host, self.purpose, self.since, self.count = host, purpose, time.time(), 0
+        self._doors, self._line, self._written = doors, line, time.monotonic()
+        self._connection: socket.socket | None = None
+        self._closed = False
+
+    def attach(self, connection: socket.socket) -> None:
+        """The connection is open."""
+        self._connection = connection
+
+    def cut(self) -> None:
+        """End what another thread is reading. The descriptor itself is closed by that thread."""
+        if self._connection is not None and not self._closed:
+            with suppress(OSError):
+                # Not the method of an encrypted socket: that one would free what the other thread still uses.
+                socket.socket.shutdown(self._connection, socket.SHUT_RDWR)
+
+    def received(self, count: int) -> None:
+        """More came."""
+        self.count += count
+        now = time.monotonic()
+        if now - self._written > _REWRITE:
+            self._written = now
+            with suppress(OSError):  # the last word is tried again, and reported
+                self._line.write(self.count, "open")
+
+    def close(self, verdict: str) -> None:
+        """It is over."""
+        if not self._closed:
+            self._closed = True
+            self._line.close(self.count, verdict)
+            self._doors.leave(self)
