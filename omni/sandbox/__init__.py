@@ -1,7 +1,6 @@
 """The managed Python environment: made, checked, repaired, exported and removed. Importing this costs nothing."""
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # importing `typing` for it would double what a start costs
 if TYPE_CHECKING:
     from omni.sandbox.command import Linked, link_command
     from omni.sandbox.environment import Environment
@@ -35,9 +34,10 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    found: object = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return found

@@ -50,10 +50,9 @@ def main() -> None:
     try:
         answer = {"install": install, "download": download}[order["task"]](order, _tell)
     except OmniError as error:
-        _send({"error": type(error).__name__, "message": error.message, "hint": error.hint})
+        _fail(error)
     except OSError as error:
-        known = storage_error(Path(error.filename or order.get("environment") or order["target"]), error)
-        _send({"error": type(known).__name__, "message": known.message, "hint": known.hint})
+        _fail(storage_error(Path(error.filename or order.get("environment") or order["target"]), error))
     else:
         _send({"answer": answer})
 
@@ -200,6 +199,12 @@ def _end_with_parent() -> None:
 
 def _tell(step: Step) -> None:
     _send(step.as_dict())
+
+
+def _fail(error: OmniError) -> None:
+    """Send an error under the name of the class that the other side knows."""
+    kind = next(each for each in type(error).__mro__ if each.__module__ == OmniError.__module__)
+    _send({"error": kind.__name__, "message": error.message, "hint": error.hint})
 
 
 def _send(message: dict[str, Any]) -> None:

@@ -59,13 +59,13 @@ def _develop(clone: Path, arguments: list[str]) -> int:
 
     def made() -> Path:
         from omni.sandbox.prepare import environment_path
-        from omni.sandbox.users import read_stamp
+        from omni.sandbox.users import is_whole
 
         if not arguments:
             raise UsageError("Which module?", hint="For instance: python3 -m omni develop pytest -q")
         home = Home.from_environment()
         environment = environment_path(home, clone, place.DEV)
-        return environment if read_stamp(environment) else _make(home, clone, place.DEV)
+        return environment if is_whole(environment) else _make(home, clone, place.DEV)
 
     found: list[Path] = []
     code = _guarded(lambda: found.append(made()))

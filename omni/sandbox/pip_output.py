@@ -20,7 +20,7 @@ class PipOutput:
         self._phase: Phase = "download"
         self._begun, self._name = 0, ""
         self._size, self._current, self._part = 0, 0, 0.0
-        self._network, self._errors, self._mismatch = "", list[str](), ""
+        self._network, self._errors, self._mismatch, self._last = "", list[str](), "", ""
 
     def feed(self, line: str) -> Step | None:
         """Take one line; returns the new state when the line changed it."""
@@ -62,6 +62,7 @@ class PipOutput:
         self._size, self._current, self._part = self._size + self._current, 0, 0.0
 
     def _look_for_trouble(self, line: str) -> None:
+        self._last = line or self._last
         if any(sign in line for sign in _NETWORK):
             self._network = line
         if line.startswith("ERROR: "):
@@ -96,7 +97,7 @@ class PipOutput:
                 f"The package index has no {wanted} for this Python and this machine.",
                 hint="Check PIP_INDEX_URL, or run with another Python (3.11 to 3.13).",
             )
-        last = self._errors[-1] if self._errors else f"the installer ended with code {code}"
+        last = self._errors[-1] if self._errors else self._last or f"the installer ended with code {code}"
         return SetupError(f"The packages could not be installed: {last}", hint=hint)
 
 

@@ -6,7 +6,10 @@ A new lock file therefore means a new folder, beside the one that an open shell 
 
 import os
 import sys
-from collections.abc import Mapping
+
+TYPE_CHECKING = False  # importing `typing` for it would double what a start costs
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 STAMP = "omni.json"
 CORE, DEV = "core", "dev"
@@ -18,7 +21,7 @@ def source_root() -> str | None:
     return root if os.path.isfile(f"{root}/pyproject.toml") and os.path.isdir(f"{root}/requirements") else None
 
 
-def home_folder(environment: Mapping[str, str] = os.environ) -> str:
+def home_folder(environment: "Mapping[str, str]" = os.environ) -> str:
     """The same answer as `omni.core.paths.Home`, without its imports."""
     return os.path.abspath(os.path.expanduser(environment.get("OMNI_HOME") or "~/.omni"))
 

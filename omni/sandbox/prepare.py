@@ -25,7 +25,7 @@ from omni.sandbox import place
 from omni.sandbox.command import switch_link, write_command
 from omni.sandbox.progress import Display, Step
 from omni.sandbox.requirements import read_lock
-from omni.sandbox.users import leftovers, outdated, read_stamp, remove_unless_used, take_away
+from omni.sandbox.users import is_whole, leftovers, outdated, remove_unless_used, take_away
 
 # Installed, unpacked on the way and in the installer's cache, with some air: a full disk is said before, not after.
 NEEDED = {place.CORE: 320_000_000, place.DEV: 700_000_000}
@@ -66,7 +66,7 @@ def prepare(
     home.ensure()
     environment = environment_path(home, clone, feature)
     with _alone(home, display) as descriptor:
-        if again or read_stamp(environment) is None:
+        if again or not is_whole(environment):
             _check(home, wheels, needed if needed is not None else NEEDED[feature])
             for folder in {*leftovers(home.venvs), environment}:
                 if folder.exists():

@@ -140,7 +140,10 @@ class Terminal:
         key = (step.phase, step.done, step.name, step.waiting)
         if key != self._spoken:
             self._spoken = key
-            facts = f" {step.done} of {step.total}" if step.total else ""
+            count = min(
+                step.done + bool(step.name), step.total
+            )  # the one that is under way counts: no line comes after it
+            facts = f" {count} of {step.total}" if step.total else ""
             self._write(f"{TITLES[step.phase]}{facts}{': ' + step.name if step.name else ''}\n")
 
     def say(self, sentence: str) -> None:

@@ -26,6 +26,11 @@ def read_stamp(environment: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+def is_whole(environment: Path) -> bool:
+    """True when the environment was stamped and its Python is still there."""
+    return read_stamp(environment) is not None and os.access(place.python(str(environment)), os.X_OK)
+
+
 def users(environment: Path) -> list[int]:
     """The other processes that run from `environment` (Linux; elsewhere the list is empty)."""
     needle, found = os.fsencode(environment) + b"/", []

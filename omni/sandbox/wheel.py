@@ -2,17 +2,18 @@
 
 import hashlib
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omni.core.errors import BadFile, NotFound, SetupError
+from omni.core.errors import BadFile, DoorShut, NotFound, SetupError
 from omni.sandbox.progress import Step
 from omni.sandbox.requirements import Pin
 
 if TYPE_CHECKING:
     from omni.airlock import Page
+
+_OFFLINE = "To set up without a network: --from FOLDER, with a folder that `omni export` wrote elsewhere."
 
 
 def wheel_name(pin: Pin) -> str:
@@ -32,10 +33,11 @@ def find_wheel(folder: Path, pin: Pin) -> Path:
 def obtain_wheel(pin: Pin, target: Path, tell: Callable[[Step], None]) -> Path:
     """Fetch the wheel to `target` (or into it, when it is a folder); returns where it is.
 
-    Raises DoorShut when no index answers, BadFile when what it sends is not what is pinned, SetupError when it has none.
+    Raises DoorShut when no index answers, BadFile when what it sends is not what is pinned, SetupError
+    when it has none or no index is configured.
     """
     from omni.airlock import lookup, net_settings
-    from omni.airlock.index import is_local, local_path
+    from omni.airlock.index import ACCEPT
 
     path = target / wheel_name(pin) if target.is_dir() else target
     net = net_settings()
@@ -44,34 +46,28 @@ def obtain_wheel(pin: Pin, target: Path, tell: Callable[[Step], None]) -> Path:
     def get(url: str) -> "Page":
         from omni.airlock import page  # what it needs for TLS is not loaded for an index on a disk
 
-        return page(url, net=net)
+        return page(url, net=net, headers=[("Accept", ACCEPT)])
 
-    for file in lookup(pin.name, net, get):
-        if file.name != name:
-            continue
+    try:
+        file = next((file for file in lookup(pin.name, net, get) if file.name == name), None)
+        if file is None:
+            raise NotFound(f"The package index has no {name}.", hint="Check pip's settings: `pip config list`.")
         if file.sha256 and file.sha256 not in pin.hashes:
             raise BadFile(
                 f"The index offers a {name} that is not the pinned one (wrong sha256).",
                 hint="Check pip's settings: `pip config list`.",
             )
-        if is_local(file.url):
-            shutil.copyfile(local_path(file.url), path)
-        else:
-            from omni.airlock import download
+        from omni.airlock import download
 
-            total = file.size or 0
+        def progress(done: int, size: int | None) -> None:
+            tell(Step(phase="installer", name=name, size=done, part=done / size if size else 0.0))
 
-            def progress(done: int, size: int | None, known: int = total) -> None:
-                whole = size or known
-                tell(Step(phase="installer", name=name, size=done, part=done / whole if whole else 0.0))
-
-            download(file.url, path, net=net, size=file.size, sha256=min(pin.hashes), progress=progress)
-        _verify(path, pin)
-        return path
-    raise SetupError(
-        f"The package index has no {name}.",
-        hint="Set PIP_INDEX_URL to an index that has it, or set up from an export with --from FOLDER.",
-    )
+        download(file.url, path, net=net, size=file.size, sha256=min(pin.hashes), progress=progress)
+    except NotFound as error:
+        raise SetupError(error.message, hint=f"{error.hint} {_OFFLINE}".strip()) from error
+    except DoorShut as error:
+        raise DoorShut(error.message, hint=f"{error.hint} {_OFFLINE}".strip()) from error
+    return path
 
 
 def _verify(path: Path, pin: Pin) -> None:
