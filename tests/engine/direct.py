@@ -50,13 +50,17 @@ class Worker:
         self.process.stdin.write(json.dumps(order).encode())
         self.process.stdin.close()
         self.facts: dict[str, Any] = {}
+        self._dialling = asyncio.Lock()
         self._line: asyncio.StreamWriter | None = None
         self._answers: asyncio.StreamReader | None = None
 
     async def ready(self) -> None:
         """Dial its control socket and wait until it has loaded."""
-        if self.facts:
-            return
+        async with self._dialling:
+            if self.facts.get("state") != "ready":
+                await self._dial()
+
+    async def _dial(self) -> None:
         while self._line is None:
             if self.process.poll() is not None:
                 raise EngineError("The worker ended while it was loading.", hint=self.log.read_text("utf-8"))
@@ -99,7 +103,7 @@ class Lease:
         self.worker, self.socket, self.key = worker.name, worker.socket, worker.key
 
     async def states(self) -> AsyncIterator[Loading | Ready]:
-        if not self._worker.facts:
+        if self._worker.facts.get("state") != "ready":
             yield Loading(seconds=0.0)
             await self._worker.ready()
         yield Ready(worker=self.worker)
@@ -124,7 +128,7 @@ class Turn:
 
     async def waiting(self) -> AsyncIterator[Loading | Waiting]:
         worker = self._keeper.process(self._spec)
-        if not worker.facts:
+        if worker.facts.get("state") != "ready":
             yield Loading(seconds=0.0)
             await worker.ready()
         self.worker, self.socket, self.key = worker.name, worker.socket, worker.key

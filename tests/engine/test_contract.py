@@ -1,0 +1,190 @@
+"""What every engine must do, tried on every engine that is here. A new engine is one more line in `ENGINES`."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from omni.core.errors import ContextOverflow, EngineError
+from omni.core.events import EngineEvent, PromptProgress, TextDelta, TurnEnded
+from omni.engine import ChatRequest, Engine, Message, Sampling, ScriptedEngine
+from tests.engine.conftest import real_spec, scripted_spec
+
+
+async def _scripted(_request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
+    yield ScriptedEngine(lambda request: f"You said: {request.messages[-1].content}", context=512)
+
+
+async def _scripted_worker(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
+    async with request.getfixturevalue("worker_engine")(scripted_spec()) as engine:
+        yield engine
+
+
+async def _xllamacpp(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
+    make, gguf = request.getfixturevalue("worker_engine"), request.getfixturevalue("starter_gguf")
+    async with make(real_spec(gguf, context=512, cells=512)) as engine:
+        yield engine
+
+
+ENGINES = [
+    pytest.param(_scripted, id="scripted"),
+    pytest.param(_scripted_worker, id="scripted worker"),
+    pytest.param(_xllamacpp, id="xllamacpp", marks=pytest.mark.real),
+]
+
+
+@pytest.fixture(params=ENGINES)
+async def engine(request: pytest.FixtureRequest, worker_engine: Any) -> AsyncIterator[Engine]:
+    """One of the engines."""
+    make: Callable[[pytest.FixtureRequest], AsyncIterator[Engine]] = request.param
+    async for found in make(request):
+        yield found
+
+
+def asked(text: str, *, max_tokens: int = 16, **more: Any) -> ChatRequest:
+    sampling = Sampling(temperature=0.0, seed=7, max_tokens=max_tokens)
+    return ChatRequest(messages=(Message(role="user", content=text),), sampling=sampling, **more)
+
+
+async def events_of(engine: Engine, request: ChatRequest) -> list[EngineEvent]:
+    async with aclosing(engine.chat(request)) as events:
+        return [event async for event in events]
+
+
+def text_of(events: list[EngineEvent]) -> str:
+    return "".join(event.text for event in events if isinstance(event, TextDelta))
+
+
+def end_of(events: list[EngineEvent]) -> TurnEnded:
+    *_, last = events
+    assert isinstance(last, TurnEnded)
+    return last
+
+
+async def test_an_answer_streams_and_ends_once(engine: Engine) -> None:
+    events = await events_of(engine, asked("Say something about the sea."))
+    assert text_of(events).strip()
+    assert [event for event in events if isinstance(event, TurnEnded)] == [end_of(events)]
+
+
+async def test_the_prompt_is_counted_exactly(engine: Engine) -> None:
+    messages = (
+        Message(role="system", content="Be brief. Überlege 123 <|im_end|> ok."),
+        Message(role="user", content="hello\n\n```py\nx = 1\n```"),
+        Message(role="assistant", content="Hello!"),
+        Message(role="user", content="and   now?"),
+    )
+    counted = await engine.count_tokens(messages)
+    ended = end_of(await events_of(engine, ChatRequest(messages=messages, sampling=Sampling(max_tokens=4))))
+    assert ended.usage.prompt_tokens == counted
+    assert ended.context_used == counted + ended.usage.answer_tokens
+
+
+async def test_reading_the_prompt_shows_its_progress(engine: Engine) -> None:
+    events = await events_of(engine, asked("word " * 200, max_tokens=4))
+    seen = [event for event in events if isinstance(event, PromptProgress)]
+    assert seen
+    assert [event.done for event in seen] == sorted(event.done for event in seen)
+    assert {event.total for event in seen} == {end_of(events).usage.prompt_tokens}
+
+
+async def test_an_answer_is_bounded_by_its_limit(engine: Engine) -> None:
+    ended = end_of(await events_of(engine, asked("Count from one to one hundred in words.", max_tokens=3)))
+    assert ended.reason == "length"
+    assert ended.usage.answer_tokens == 3
+
+
+async def test_a_prompt_that_does_not_fit_is_refused_with_figures(engine: Engine) -> None:
+    request = asked("word " * 600)
+    with pytest.raises(ContextOverflow) as refused:
+        await events_of(engine, request)
+    capabilities = await engine.capabilities()
+    assert refused.value.allocated == capabilities.context == 512
+    assert refused.value.needed > await engine.count_tokens(request.messages)
+
+
+async def test_an_answer_takes_no_more_than_what_is_left(engine: Engine) -> None:
+    request = asked("word " * 400, max_tokens=10_000)
+    ended = end_of(await events_of(engine, request))
+    assert ended.context_used <= ended.context_allocated == 512
+
+
+async def test_a_repeated_prefix_is_not_read_again(engine: Engine) -> None:
+    text = "Tell me about the sea. " * 10
+    await events_of(engine, asked(text, max_tokens=4))
+    usage = end_of(await events_of(engine, asked(text, max_tokens=4))).usage
+    assert usage.cached_tokens == usage.prompt_tokens - 1
+
+
+async def test_the_same_seed_gives_the_same_answer(engine: Engine) -> None:
+    sampling = Sampling(temperature=0.9, seed=11, max_tokens=12)
+    request = ChatRequest(messages=(Message(role="user", content="Name a colour."),), sampling=sampling)
+    await events_of(engine, request)  # so that both have the same prefix in the cache
+    assert text_of(await events_of(engine, request)) == text_of(await events_of(engine, request))
+
+
+async def test_chats_at_the_same_time_do_not_mix(engine: Engine) -> None:
+    answers = await asyncio.gather(*(events_of(engine, asked(f"Repeat: {n}", max_tokens=8)) for n in range(6)))
+    assert all(text_of(events).strip() for events in answers)
+    assert len({id(end_of(events)) for events in answers}) == 6
+
+
+async def test_closing_the_iterator_cancels_and_the_next_turn_works(engine: Engine) -> None:
+    events = engine.chat(asked("Tell a long story about a lighthouse keeper.", max_tokens=400))
+    async with asyncio.timeout(20):
+        async for event in events:
+            if isinstance(event, TextDelta):
+                break
+        await events.aclose()
+        assert text_of(await events_of(engine, asked("Hello.")))
+
+
+async def test_cancelling_the_reading_task_cancels_the_turn(engine: Engine) -> None:
+    begun = asyncio.Event()
+
+    async def read() -> None:
+        async with aclosing(engine.chat(asked("Tell a long story.", max_tokens=400))) as events:
+            async for event in events:
+                if isinstance(event, TextDelta):
+                    begun.set()
+                    await asyncio.Event().wait()
+
+    task = asyncio.create_task(read())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert text_of(await events_of(engine, asked("Hello.")))
+
+
+async def test_a_schema_is_followed_where_it_is_offered(engine: Engine) -> None:
+    if not (await engine.capabilities()).schema:
+        pytest.skip("no schema")
+    schema = {
+        "type": "object",
+        "properties": {"tool": {"enum": ["read", "write"]}, "lines": {"type": "integer", "minimum": 0, "maximum": 99}},
+        "required": ["tool", "lines"],
+        "additionalProperties": False,
+    }
+    events = await events_of(engine, asked("Which tool reads a file?", max_tokens=64, schema=schema))
+    answer = json.loads(text_of(events))
+    assert answer["tool"] in ("read", "write")
+    assert isinstance(answer["lines"], int)
+
+
+async def test_embeddings_are_offered_or_refused(engine: Engine) -> None:
+    if (await engine.capabilities()).embeds:
+        vectors = await engine.embed(["sea", "mountain", "sea"])
+        assert vectors[0] == vectors[2] != vectors[1]
+    else:
+        with pytest.raises(EngineError):
+            await engine.embed(["sea"])
+
+
+async def test_a_closed_engine_says_so(engine: Engine) -> None:
+    await engine.close()
+    with pytest.raises(EngineError):
+        await events_of(engine, asked("Hello."))
