@@ -6,7 +6,7 @@ its own. Neither ever runs on the event loop.
 """
 
 import asyncio
-import shutil
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -17,6 +17,7 @@ import msgspec
 import sqlcipher3.dbapi2 as sqlite
 
 from omni.core.errors import OmniError, StorageError
+from omni.core.files import locked
 
 if TYPE_CHECKING:  # sqlcipher3 mirrors the standard library's module and ships no types
     from sqlite3 import Connection
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # sqlcipher3 mirrors the standard library's module and ships 
 T = TypeVar("T")
 
 BUSY_SECONDS = 10.0
+OUR_BUGS = frozenset({sqlite.SQLITE_ERROR, sqlite.SQLITE_MISUSE, sqlite.SQLITE_RANGE, sqlite.SQLITE_MISMATCH})
 
 
 class Migration(msgspec.Struct, frozen=True):
@@ -48,6 +50,7 @@ class Database:
         self._reader_thread = ThreadPoolExecutor(1, thread_name_prefix=f"read-{path.stem}")
         self._writer: Any = None
         self._reader: Any = None
+        self._folder_synced = False
 
     async def write(self, work: "Callable[[Connection], T]") -> T:
         """Run `work` in one transaction on the writer thread; rolled back when it raises."""
@@ -63,52 +66,91 @@ class Database:
 
     async def close(self) -> None:
         """Finish what is queued and close both connections."""
-        for thread, attribute in ((self._reader_thread, "_reader"), (self._writer_thread, "_writer")):
-            connection = getattr(self, attribute)
-            if connection is not None:
-                await asyncio.get_running_loop().run_in_executor(thread, connection.close)
-                setattr(self, attribute, None)
-            thread.shutdown(wait=False)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._reader_thread, self._close_reader)
+        await loop.run_in_executor(self._writer_thread, self._close_writer)
+        self._reader_thread.shutdown(wait=False)
+        self._writer_thread.shutdown(wait=False)
+
+    def _close_reader(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def _close_writer(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
 
     def _open_writer(self) -> Any:
         if self._writer is None:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            connection = self._connect()
-            try:
-                self._migrate(connection)
-            except BaseException:
-                connection.close()
-                raise
+            # SQLite answers "locked" at once when two processes turn a file into WAL or migrate it: one after the other.
+            with locked(self.path.with_name(f"{self.path.name}.lock")):
+                connection = self._connect()
+                try:
+                    self._migrate(connection)
+                except BaseException:
+                    connection.close()
+                    raise
             self._writer = connection
         return self._writer
 
     def _connect(self) -> Any:
         connection = sqlite.connect(str(self.path), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        connection.row_factory = sqlite.Row
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA foreign_keys = ON")
+        try:
+            connection.row_factory = sqlite.Row
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA foreign_keys = ON")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _migrate(self, connection: Any) -> None:
         connection.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY) STRICT")
-        # A second process may migrate at the same time: look again once the write lock is held.
-        if not self._missing(connection):
-            return
         missing = self._missing(connection)
+        if not missing:
+            return
         if len(missing) < len(self._migrations):
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            shutil.copy2(self.path, self.path.with_name(f"{self.path.name}.before-{missing[0].name}"))
+            self._put_aside(missing[0].name)
         connection.execute("BEGIN IMMEDIATE")
         try:
-            for step in self._missing(connection):
+            for step in missing:
                 for statement in _statements(step.script):
                     connection.execute(statement)
                 connection.execute("INSERT INTO migrations VALUES (?)", (step.name,))
+            connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            with suppress(sqlite.Error):  # a full disk has already rolled back
+                connection.execute("ROLLBACK")
             raise
-        connection.execute("COMMIT")
+
+    def _put_aside(self, migration: str) -> None:
+        """Copy the database as it is, whole or not at all.
+
+        By SQLite itself: a copy made beside it misses what is in the WAL, and closing the file would drop the locks
+        that this process holds on it.
+        """
+        copy = self.path.with_name(f"{self.path.name}.before-{migration}")
+        unfinished = copy.with_name(f"{copy.name}.part")
+        unfinished.unlink(missing_ok=True)
+        try:
+            source, target = self._connect(), None
+            try:
+                target = sqlite.connect(str(unfinished), isolation_level=None)
+                source.backup(target)
+            finally:
+                source.close()
+                if target is not None:
+                    target.close()
+            unfinished.chmod(0o600)
+            _fsync(unfinished)
+            unfinished.replace(copy)
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise
 
     def _missing(self, connection: Any) -> list[Migration]:
         done = {row[0] for row in connection.execute("SELECT name FROM migrations")}
@@ -146,7 +188,14 @@ class Database:
 
     def _sync(self) -> None:
         with _explained(self.path):
-            self._open_writer().execute("PRAGMA wal_checkpoint(FULL)")
+            self._open_writer()
+            # What was committed lies in the WAL (or, after a checkpoint, synced in the database): one fsync is enough,
+            # and unlike a checkpoint nobody who reads can hinder it. SQLite holds no locks on this file to lose.
+            with suppress(FileNotFoundError):
+                _fsync(self.path.with_name(f"{self.path.name}-wal"))
+            if not self._folder_synced:  # both files were new once
+                _fsync(self.path.parent)
+                self._folder_synced = True
 
 
 class _explained:  # noqa: N801 - used as a statement
@@ -161,6 +210,8 @@ class _explained:  # noqa: N801 - used as a statement
     def __exit__(self, kind: object, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, sqlite.IntegrityError | sqlite.ProgrammingError):
             return  # a bug of ours, which should be seen as one
+        if isinstance(error, sqlite.Error) and getattr(error, "sqlite_errorcode", None) in OUR_BUGS:
+            return  # such as SQL that names a column that is not there
         if isinstance(error, sqlite.Error | OSError) and not isinstance(error, OmniError):
             text = str(error)
             if "full" in text or "No space" in text:
@@ -170,10 +221,22 @@ class _explained:  # noqa: N801 - used as a statement
                 ) from error
             if "locked" in text:
                 raise StorageError(f"{self._path} is busy: another process holds it.", hint="Try again.") from error
+            if "readonly" in text or "unable to open" in text or isinstance(error, PermissionError):
+                raise StorageError(
+                    f"{self._path} cannot be written: {text}.", hint="Set OMNI_HOME to a folder that you may write to."
+                ) from error
             raise StorageError(
                 f"{self._path} cannot be used: {text}.",
                 hint=f"Copies from before each upgrade lie beside it in {self._path.parent}.",
             ) from error
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _statements(script: str) -> list[str]:

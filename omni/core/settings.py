@@ -82,10 +82,13 @@ def parse(text: str, name: str = "config.toml") -> Settings:
     """Settings from TOML text; `name` stands in the messages."""
     try:
         return msgspec.convert(tomllib.loads(text), Settings)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{name}: {error}.", hint="The file is TOML: `key = value` below `[section]`.") from error
     except msgspec.ValidationError as error:
         raise _explain(str(error), text, name) from error
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # tomllib's own error is one; so are a number or a nesting without end
+        raise UsageError(f"{name}: {error}.", hint="The file is TOML: `key = value` below `[section]`.") from error
 
 
 def described() -> dict[str, tuple[Any, Any, str]]:
@@ -132,8 +135,11 @@ def _typed(value: str, kind: Any, key: str) -> Any:
     if kind is bool and value.lower() in ("on", "yes", "off", "no"):
         return value.lower() in ("on", "yes")
     try:
-        return tomllib.loads(f"x = {value}")["x"]
-    except tomllib.TOMLDecodeError as error:
+        found = tomllib.loads(f"x = {value}")
+        if len(found) > 1:
+            raise ValueError("more than one value")
+        return found["x"]
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{key} does not take {value!r}.", hint="Lists and numbers are written as in TOML.") from error
 
 

@@ -1,0 +1,57 @@
+"""Events are equal, hashable, frozen, and one JSON object each."""
+
+from typing import get_args
+
+import msgspec
+import pytest
+
+from omni.core.events import (
+    BrainLoading,
+    ChatEvent,
+    ContextCompacted,
+    Event,
+    PromptProgress,
+    ReasoningDelta,
+    TextDelta,
+    TurnEnded,
+    TurnQueued,
+    TurnStarted,
+    Usage,
+)
+
+ALL = [
+    TurnStarted(conversation="c", question="q", answer="a", brain="@omni/x"),
+    TurnQueued(place=1, reason="slot"),
+    BrainLoading(brain="@omni/x", seconds=1.5, fraction=0.5),
+    ContextCompacted(left_out_turns=1, left_out_tokens=2, kept_tokens=3, allocated=4),
+    PromptProgress(done=1, total=2),
+    ReasoningDelta(text="hm"),
+    TextDelta(text="ö"),
+    TurnEnded(reason="stop", usage=Usage(answer_tokens=3)),
+]
+
+
+def test_this_list_has_every_event() -> None:
+    assert {type(event) for event in ALL} == set(get_args(ChatEvent))
+
+
+@pytest.mark.parametrize("event", ALL, ids=lambda event: type(event).__name__)
+def test_an_event_survives_json(event: Event) -> None:
+    assert msgspec.json.decode(msgspec.json.encode(event), type=ChatEvent) == event
+
+
+@pytest.mark.parametrize("event", ALL, ids=lambda event: type(event).__name__)
+def test_an_event_is_hashable_and_frozen(event: Event) -> None:
+    assert hash(event) == hash(msgspec.structs.replace(event))
+    with pytest.raises(AttributeError):
+        setattr(event, event.__struct_fields__[0], None)
+
+
+def test_the_type_is_the_name_in_snake_case() -> None:
+    assert msgspec.json.decode(msgspec.json.encode(ALL[0]))["type"] == "turn_started"
+    assert msgspec.json.decode(msgspec.json.encode(ALL[6])) == {"type": "text_delta", "text": "ö"}
+
+
+def test_speed_needs_a_measured_time() -> None:
+    assert Usage(answer_tokens=10, answer_seconds=2.0).speed == 5.0
+    assert Usage(answer_tokens=10).speed == 0.0

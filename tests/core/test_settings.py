@@ -1,0 +1,175 @@
+"""Settings: typed, refused with file, line and nearest name, changed without losing a comment."""
+
+import string
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omni.core.errors import UsageError
+from omni.core.settings import Settings, change, described, parse
+
+KEYS = sorted(described())
+
+
+def test_no_file_means_the_defaults(tmp_path: Path) -> None:
+    assert Settings.load(tmp_path / "config.toml") == Settings()
+    assert parse("") == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "says", "hint"),
+    [
+        ("[chat]\n\nbrian = 'x'", "line 3: there is no setting 'chat.brian'", "'brain'"),
+        ("[caht]\nbrain = 'x'", "line 1: there is no setting 'caht'", "'chat'"),
+        ("[engine]\nslots = 'four'", "line 2", "omni config show"),
+        ("[engine]\nslots = 0", "line 2", "omni config show"),
+        ("[ui]\nglyphs = 'emoji'", "line 2", "omni config show"),
+        ("[chat]\nbrain = \n", "line 2", "TOML"),
+        ("[chat\n", "line 1", "TOML"),
+        ("brain = ", "at end of document", "TOML"),
+        ("chat = 3", "line 1", "omni config show"),
+        ("[engine]\nzzzzzz = 1", "engine.zzzzzz", "Known here: context"),
+        ("x = " + "1" * 5000, "config.toml", "TOML"),
+        ("x = " + "[" * 100_000, "config.toml", "TOML"),
+    ],
+)
+def test_a_wrong_file_is_explained(text: str, says: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(text)
+    assert says in caught.value.message
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"[ui]\ntheme = '\xe9'"])
+def test_a_file_that_is_no_text_is_explained(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "config.toml").write_bytes(content)
+    with pytest.raises(UsageError, match="cannot be read"):
+        Settings.load(tmp_path / "config.toml")
+
+
+def test_a_folder_in_the_place_of_the_file_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        Settings.load(tmp_path)
+
+
+toml_like = st.text(alphabet=string.printable + "ö\u2028\0", max_size=60) | st.lists(
+    st.sampled_from(
+        ["[chat]", "[[chat]]", "[ui.keys]", "brain", "=", "1", "'x'", "\n", "{", "}", "[", "]", ".", '"', "keys", "#"]
+    ),
+    max_size=20,
+).map(" ".join)
+
+
+@given(toml_like)
+def test_any_text_is_settings_or_a_usage_error(text: str) -> None:
+    try:
+        found = parse(text)
+    except UsageError:
+        return
+    assert isinstance(found, Settings)
+
+
+values = st.none() | st.booleans() | st.integers(-(2**80), 2**80) | st.floats() | st.text(max_size=9)
+
+
+@given(
+    st.sampled_from(KEYS),
+    values | st.lists(values, max_size=2) | st.dictionaries(st.text(max_size=3), values, max_size=2),
+)
+def test_any_value_is_taken_whole_or_refused(key: str, value: Any) -> None:
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    section, _, field = key.partition(".")
+    try:
+        text = tomlkit.dumps({section: {field: value}})
+    except (TOMLKitError, ValueError, TypeError):  # what TOML has no word for, such as None
+        return
+    try:
+        found = parse(text)
+    except UsageError:
+        return
+    assert getattr(getattr(found, section), field) == value
+
+
+def test_every_setting_is_described_and_its_default_fits() -> None:
+    for key, (_, default, text) in described().items():
+        assert text.endswith("."), key
+        section, _, field = key.partition(".")
+        assert getattr(getattr(Settings(), section), field) == default
+
+
+def test_a_change_keeps_comments_and_order(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("# mine\n[ui]\n# dark at night\ntheme = 'x' # really\n")
+    assert change(path, "engine.slots", "2").engine.slots == 2
+    assert change(path, "ui.theme", "omni-light").ui.theme == "omni-light"
+    text = path.read_text()
+    assert "# mine" in text
+    assert "# dark at night" in text
+    assert "# really" in text
+    assert Settings.load(path).engine.slots == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "typed", "value"),
+    [
+        ("ui.mouse", "off", False),
+        ("ui.mouse", "true", True),
+        ("ui.theme", "true", "true"),
+        ("ui.glyphs", "ascii", "ascii"),
+        ("brains.folders", '["/a", "/b"]', ["/a", "/b"]),
+        ("chat.answer_tokens", 64, 64),
+        ("chat.system", 'Say "ö".\nTwice.', 'Say "ö".\nTwice.'),
+    ],
+)
+def test_what_is_typed_on_a_command_line_gets_its_type(tmp_path: Path, key: str, typed: Any, value: Any) -> None:
+    path = tmp_path / "config.toml"
+    section, _, field = key.partition(".")
+    assert getattr(getattr(change(path, key, typed), section), field) == value
+    assert getattr(getattr(Settings.load(path), section), field) == value
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("engine.slts", "2"),
+        ("engine.slots", "many"),
+        ("engine.slots", "0"),
+        ("ui.glyphs", "emoji"),
+        ("ui", "x"),
+        ("engine.slots", "2\nthreads = 3"),
+        ("engine.slots", ""),
+    ],
+)
+def test_a_refused_change_leaves_the_file_as_it_was(tmp_path: Path, key: str, value: str) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("[engine]\nslots = 3\n")
+    with pytest.raises(UsageError):
+        change(path, key, value)
+    assert path.read_text() == "[engine]\nslots = 3\n"
+
+
+def test_a_file_that_is_wrong_already_is_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("[nonsense]\n")
+    with pytest.raises(UsageError, match="nonsense"):
+        change(path, "ui.theme", "x")
+    assert path.read_text() == "[nonsense]\n"
+
+
+@given(st.sampled_from(KEYS), st.text(max_size=20))
+def test_any_typed_text_is_taken_or_refused(key: str, text: str) -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "config.toml"
+        try:
+            settings = change(path, key, text)
+        except UsageError:
+            assert not path.exists()
+        else:
+            assert Settings.load(path) == settings
