@@ -35,7 +35,7 @@ def setting(home: Home) -> int:
         value = tomllib.loads(text.decode()).get("engine", {}).get("memory", 0)
     except (ValueError, AttributeError):
         return 0
-    return value * 1_000_000 if isinstance(value, int) and value > 0 else 0
+    return value * 1_000_000 if type(value) is int and value > 0 else 0  # a bool is an int, too
 
 
 def available(root: Path = Path("/")) -> int | None:

@@ -23,9 +23,10 @@ from omni.core.errors import EngineError, NotFound, OmniError, UsageError, neare
 from omni.core.paths import Home
 from omni.keeper import memory, places
 from omni.keeper.admission import PRIORITIES, Admission, Grant, Load, Refuse, Start, Stop, Ticket, Wait
-from omni.keeper.children import Kind, how_it_ended, kinds
+from omni.keeper.children import Kind, how_it_ended, is_exiting, kinds
 from omni.keeper.doors import Doors
 from omni.keeper.peers import Order, Peer
+from omni.keeper.places import is_held
 from omni.keeper.wire import PROTOCOL, error_to_wire, spec_key
 from omni.keeper.workers import Worker, Workers
 
@@ -214,6 +215,10 @@ class Keeper:
     # -- admission --------------------------------------------------------------------------------------------------
 
     def _step(self, now: float) -> None:
+        wanted = {request.key for request in self._admission.requests}
+        for known in list(self._admission.workers.values()):
+            if known.key in wanted and known.state == "ready":
+                self._check(self._workers.table[known.name])
         if any(self._admission.serving(request.key) is None for request in self._admission.requests):
             pids = [worker.pid for worker in self._workers.table.values()]
             self._admission.budget = memory.budget(self._home, pids)
@@ -233,6 +238,14 @@ class Keeper:
                 case Refuse(ticket, message, hint):
                     self._fail(ticket, EngineError(message, hint=hint))
 
+    def _check(self, worker: Worker) -> None:
+        """Before places are given away: can the worker serve anybody?"""
+        if is_exiting(worker.pid) or not is_held(worker.state_file):  # it was killed, and its end is not reported yet
+            self._admission.ending(worker.name)
+        elif not worker.socket.exists():  # a cleaner of /tmp came by
+            self._admission.ending(worker.name)
+            self._workers.stop(worker.name, "its socket is gone")
+
     def _start(self, name: str, spec: Mapping[str, Any]) -> None:
         try:
             self._workers.start(name, spec)
@@ -246,12 +259,6 @@ class Keeper:
 
     def _grant(self, ticket: Ticket, name: str) -> None:
         worker = self._workers.table[name]
-        if not worker.socket.exists():  # a cleaner of /tmp came by: nobody can reach it any more
-            self._admission.ending(name)
-            self._workers.stop(name, "its socket is gone")
-            self._admission.done(ticket, time.monotonic())
-            self._fail(ticket, EngineError(f"{name} lost its socket and was ended.", hint="Ask again."))
-            return
         state = {"state": "granted", "worker": name, "socket": str(worker.socket), "key": worker.key}
         self._tell(ticket, ("granted", name), lambda: state)
 
@@ -401,13 +408,17 @@ class Keeper:
             self._doors.end()
             peer.answer(order)
         elif name in self._workers.table:
+            known = self._admission.workers[name]
+            if known.state == "loading":  # who waits for it shall not have it started again
+                for ticket in self._admission.fail(known.key):
+                    self._fail(ticket, EngineError("The loading of the brain was stopped."))
             self._admission.ending(name)
             self._stops.append((name, peer, order))
             self._workers.stop(name, "it was stopped")
         else:
-            known = [*self._workers.table, *(["airlock"] if self._doors.pid else [])]
-            hint = nearest(name, known) or (
-                f"These can be ended: {', '.join(known)}." if known else "None can be ended."
+            names = [*self._workers.table, *(["airlock"] if self._doors.pid else [])]
+            hint = nearest(name, names) or (
+                f"These can be ended: {', '.join(names)}." if names else "None can be ended."
             )
             raise NotFound(f"There is no worker named {name!r}.", hint=hint)
 

@@ -6,7 +6,6 @@ asked for comes as `{"event": …}`. Lines are bounded, so that neither side can
 
 import json
 from collections.abc import Mapping
-from hashlib import sha256
 from typing import Any
 
 from omni.core import errors
@@ -55,7 +54,7 @@ def spec_key(spec: Mapping[str, Any]) -> str:
     """Identifies what a worker has loaded and how; how long it stays and how much it needs are left out."""
     settings = {key: value for key, value in spec["settings"].items() if key != "keep_alive"}
     parts = [spec["engine"], spec["base"], spec["path"], settings]
-    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    return json.dumps(parts, sort_keys=True)
 
 
 def error_to_wire(error: errors.OmniError) -> dict[str, str]:

@@ -1,0 +1,38 @@
+"""A home with a real keeper, real workers and a real starter, and whatever is left of them ended afterwards."""
+
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from omni.core.errors import OmniError
+from omni.core.paths import Home
+from omni.keeper import Keeper
+from omni.keeper.places import is_held, read_object
+
+sys.path.insert(0, str(Path(__file__).parent))  # test modules are imported by path: their folder is no package
+
+from keeper_office import Office
+
+
+@pytest.fixture
+async def office(home: Home) -> AsyncIterator[Office]:
+    found = Office(home)
+    yield found
+    for client in found.clients:
+        await client.close()
+    for starter in found.starters:
+        starter.goodbye()
+    with suppress(OmniError):
+        last = await Keeper.connect(home, None, client="tests")
+        await last.shutdown()
+        await last.close()
+    for path in home.run.glob("*.json"):  # of a keeper that was killed
+        state = read_object(path)
+        if state and is_held(path):
+            with suppress(ProcessLookupError):
+                os.kill(state["pid"], signal.SIGKILL)

@@ -1,0 +1,103 @@
+"""What the tests of this room share: an office, which is a home with a real keeper, real workers, real starters."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from omni.core.paths import Home
+from omni.keeper import Keeper, ProcessInfo, Starter, Turn, WorkerSpec, start
+from omni.keeper.places import read_object
+
+DOUBLES = Path(__file__).with_name("doubles.py")
+
+
+async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+    """Wait until a condition holds; a test that waits for it in vain fails."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - other processes set no event
+            await asyncio.sleep(0.005)
+
+
+def keeper_command(**timings: float) -> list[str]:
+    return [sys.executable, "-I", "-S", str(DOUBLES), "keeper", json.dumps(timings)]
+
+
+class Office:
+    """One home and all that lives in it."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.starters: list[Starter] = []
+        self.clients: list[Keeper] = []
+        self.timings: dict[str, float] = {"idle": 30.0, "look": 0.05, "pin": 0.2, "progress": 0.02}
+
+    def starter(self) -> Starter:
+        found = start(self.home, full_screen=False, keeper_command=keeper_command(**self.timings))
+        self.starters.append(found)
+        return found
+
+    async def client(self, name: str = "shell", *, starter: Starter | None = None) -> Keeper:
+        found = await Keeper.connect(self.home, starter or self.starter(), client=name)
+        self.clients.append(found)
+        return found
+
+    def spec(self, base: str = "base", *, need: int = 1000, **settings: int | str) -> WorkerSpec:
+        path = f"/brains/{base}.gguf"
+        return WorkerSpec(engine="scripted", base=base, path=path, need_bytes=need, settings=settings)
+
+    def keeper(self, command: list[str] | None = None) -> subprocess.Popen[bytes]:
+        """A keeper as a child of the tests, which can be waited for."""
+        environment = {**os.environ, "OMNI_HOME": str(self.home.root)}
+        return subprocess.Popen(command or keeper_command(**self.timings), env=environment)
+
+    @property
+    def pid(self) -> int:
+        """The keeper's."""
+        found = read_object(self.home.keeper_file)
+        assert found is not None
+        return int(found["pid"])
+
+    def kill_keeper(self) -> int:
+        pid = self.pid
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def memory(self, megabytes: int) -> None:
+        """Set the budget."""
+        self.home.config.write_text(f"[engine]\nmemory = {megabytes}\n")
+
+
+async def granted(turn: Turn) -> Turn:
+    async for _ in turn.waiting():
+        pass
+    return turn
+
+
+async def named(client: Keeper, kind: str) -> list[ProcessInfo]:
+    return [one for one in await client.processes() if one.kind == kind]
+
+
+async def echo(turn: Turn, text: str = "hello") -> str:
+    reader, writer = await asyncio.open_unix_connection(turn.socket)
+    writer.write(f"{text}\n".encode())
+    line = await reader.readline()
+    writer.close()
+    return line.decode().strip()
+
+
+def proc(pid: int, name: str) -> str:
+    """A file of the kernel about a process; "" when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/{name}").read_text()
+    except OSError:
+        return ""
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and that nobody has waited for does not."""
+    return proc(pid, "stat").rpartition(") ")[2][:1] not in ("", "Z", "X")
