@@ -3,16 +3,15 @@
 import asyncio
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.console import Console
 from textual import events
-from textual.app import App, ComposeResult, SystemCommand
+from textual.app import App, ComposeResult, SuspendNotSupported, SystemCommand
 from textual.binding import BindingsMap
 from textual.containers import Container, Horizontal
-from textual.dom import DOMNode
 from textual.filter import ANSIToTruecolor, LineFilter
 from textual.screen import Screen
 from textual.theme import Theme
@@ -23,7 +22,7 @@ from omni.core.paths import resources
 from omni.shell.bindings import FRAME, pane_bindings
 from omni.shell.filters import Ascii, Plain
 from omni.shell.glyphs import ASCII, glyphs
-from omni.shell.meters import Meters
+from omni.shell.meters import Meters, Reading
 from omni.shell.panes import BUILT_IN, PaneSpec
 from omni.shell.rail import FOLD_BELOW, Rail
 from omni.shell.status import StatusLine
@@ -87,9 +86,11 @@ class OmniApp(App[None], inherit_bindings=False):
         self.services, self.project, self.wanted_brain = services, project, brain
         self.panes = {pane.name: pane for pane in panes}
         self.meters = Meters()
+        self._meter_watchers: list[Callable[[Reading], None]] = []
         self.glyphs = glyphs(services.settings.ui.glyphs)
         self.keeper: Keeper | None = None
         self.doors: Doors | None = None
+        self.warmed = asyncio.Event()
         self._depth: Depth = colour_depth(environment)
         self._themes = Themes([resources("themes"), services.home.root / "themes"])
         self._plain: LineFilter | None = None
@@ -100,6 +101,7 @@ class OmniApp(App[None], inherit_bindings=False):
         self._chord_at = self._quit_at = float("-inf")
         self._pulls: Pulls | None = None
         self._startup_error: OmniError | None = None
+        self.crash: Exception | None = None
         if (colours := console_colours(self._depth)) != console_colours(_richs_own(environment)):
             self._use_colours(colours)
         self._use_theme(services.settings.ui.theme)
@@ -135,25 +137,37 @@ class OmniApp(App[None], inherit_bindings=False):
     async def _begin(self) -> None:
         """Import what the first frame did not need, then meet the keeper and listen to it."""
         await asyncio.to_thread(self._warm)
+        self.warmed.set()
         self._watcher.start()
         await self._attend_keeper()
 
     def _warm(self) -> None:
         from importlib import import_module
 
-        for module in ("omni.shell.palette", "omni.shell.modals", "omni.shell.help", "omni.shell.pulls"):
-            import_module(module)
+        for module in ("keeper.client", "hardware.machine", "cartridges.library", "chat.service"):
+            try:  # what the services stand on: imported here, not on the loop
+                import_module(f"omni.{module}")
+            except ImportError:
+                log.warning("omni.%s does not load", module, exc_info=True)
+        for module in ("brains", "pulls", "modals", "palette", "help"):
+            import_module(f"omni.shell.{module}")
         for pane in self.panes.values():
             try:
                 pane.load()
-            except Exception:  # noqa: BLE001 - showing the pane says what is wrong with it
+            except Exception:
                 log.warning("the pane %s does not load", pane.name, exc_info=True)
 
     async def _measure(self) -> None:
         while True:
             reading = await asyncio.to_thread(self.meters.sample)
             self.rail.measure(reading)
+            for watcher in self._meter_watchers:
+                watcher(reading)
             await asyncio.sleep(METER_SECONDS)
+
+    def watch_meters(self, watcher: Callable[[Reading], None]) -> None:
+        """Call `watcher` with every sample of processor and memory."""
+        self._meter_watchers.append(watcher)
 
     # -- panes
 
@@ -232,6 +246,14 @@ class OmniApp(App[None], inherit_bindings=False):
         self._learn(name, await asyncio.to_thread(self._themes.read, name))
         self.theme = name
 
+    async def keep_theme(self, name: str) -> None:
+        """Show everything in this theme from now on."""
+        try:
+            await self.preview_theme(name)
+            await self.services.change_setting("ui.theme", name)
+        except OmniError as error:
+            self.explain(error)
+
     async def theme_files(self) -> dict[str, ThemeFile]:
         """Every theme whose file is right, Omni's own first."""
 
@@ -288,6 +310,7 @@ class OmniApp(App[None], inherit_bindings=False):
         if isinstance(error, OmniError):
             self.explain(error)
             return
+        self.crash = error
         log.error("the shell crashed", exc_info=error)
         super()._handle_exception(error)
 
@@ -318,15 +341,7 @@ class OmniApp(App[None], inherit_bindings=False):
     def _doors_are(self, doors: "Doors") -> None:
         self.doors = doors
         door = doors.open[0] if doors.open else None
-        state = (
-            "open"
-            if door
-            else "not enforced"
-            if not doors.verified
-            else "air gap"
-            if doors.air_gap
-            else "shut"
-        )
+        state = "open" if door else "not enforced" if not doors.verified else "air gap" if doors.air_gap else "shut"
         self.status.show(doors=state, door=f"{door.purpose} {door.host}".strip() if door else "")
 
     async def action_air_gap(self) -> None:
@@ -429,6 +444,18 @@ class OmniApp(App[None], inherit_bindings=False):
         """Leave."""
         self.exit()
 
+    async def edit(self, path: Path) -> bool:
+        """Open a file in the editor of the person, by the starter; false when there is no starter or no editor."""
+        if self.services.starter is None:
+            return False
+        try:
+            with self.suspend():
+                await self.services.starter.editor(str(path))
+        except (OmniError, SuspendNotSupported) as error:
+            log.warning("no editor: %s", error)
+            return False
+        return True
+
     # -- modals
 
     async def action_help(self) -> None:
@@ -448,12 +475,23 @@ class OmniApp(App[None], inherit_bindings=False):
 
         self.push_screen(BrainChooser(self.services), chosen)
 
-    async def chat_with(self, brain: str) -> None:
-        """Go to the conversation and use this brain there."""
-        chat = await self.show("chat")
-        use = getattr(chat, "use_brain", None)
-        if use is not None:
-            use(brain)
+    async def chat_with(self, brain: str, *, new: bool = False) -> None:
+        """Go to the conversation and use this brain there, or in a new one."""
+        chat: Any = await self.show("chat")
+        if new:
+            await chat.new_conversation(brain=brain)
+        else:
+            await chat.use_brain(brain)
+
+    async def new_conversation(self) -> None:
+        """Begin anew."""
+        chat: Any = await self.show("chat")
+        await chat.new_conversation()
+
+    async def open_conversation(self, conversation: str) -> None:
+        """Go to this conversation."""
+        chat: Any = await self.show("chat")
+        await chat.open_conversation(conversation)
 
     @property
     def pulls(self) -> "Pulls":
@@ -464,7 +502,7 @@ class OmniApp(App[None], inherit_bindings=False):
             self._pulls = Pulls(self)
         return self._pulls
 
-    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:  # noqa: ARG002
         """Nothing of Textual's own: `omni.shell.palette` lists what there is."""
         yield from ()
 
@@ -484,14 +522,16 @@ class OmniApp(App[None], inherit_bindings=False):
             used=message.used,
             allocated=message.allocated,
             speed=message.speed,
+            answering=message.state in ("writing", "answering"),
         )
 
     # -- the end
 
-    def on_unmount(self) -> None:
-        """Give the terminal its title back, and end the threads."""
+    async def on_unmount(self) -> None:
+        """Give the terminal its title back, end the threads and what the services began."""
         self._watcher.stop()
         self._write("\x1b[23;0t")
+        await self.services.close()
 
     def _write(self, text: str) -> None:
         if self._driver is not None and not self.is_headless:
@@ -501,11 +541,6 @@ class OmniApp(App[None], inherit_bindings=False):
     def bindings_of_frame(self) -> BindingsMap:
         """The frame's keys as they are now, remapped ones included."""
         return self._bindings
-
-
-def handlers(node: DOMNode) -> Iterable[DOMNode]:
-    """A node and all above it, the order in which they are asked about a key."""
-    return node.ancestors_with_self
 
 
 def _richs_own(environment: Mapping[str, str]) -> Depth:

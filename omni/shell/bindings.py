@@ -21,10 +21,14 @@ FRAME = (
         priority=True,
         tooltip="Then k: the air gap, where F12 belongs to the terminal",
     ),
-    Binding("ctrl+p", "command_palette", "Everything", id="palette", priority=True, tooltip="Find anything by its name"),
+    Binding(
+        "ctrl+p", "command_palette", "Everything", id="palette", priority=True, tooltip="Find anything by its name"
+    ),
     Binding("ctrl+o", "brains", "Brains", id="brains", tooltip="Choose the brain to talk to"),
     Binding("f1", "help", "Help", id="help", tooltip="All keys"),
-    Binding("question_mark", "help", "Help", id="help-too", show=False, tooltip="All keys, where ? is not typed as text"),
+    Binding(
+        "question_mark", "help", "Help", id="help-too", show=False, tooltip="All keys, where ? is not typed as text"
+    ),
     Binding(
         "ctrl+c",
         "copy_or_stop",
@@ -33,7 +37,9 @@ FRAME = (
         priority=True,
         tooltip="Copies a selection, else stops the answer; twice with nothing written leaves Omni",
     ),
-    Binding("g", "chord('g')", "Plug-ins", id="plug-in-panes", show=False, tooltip="Then a letter: the pane of a plug-in"),
+    Binding(
+        "g", "chord('g')", "Plug-ins", id="plug-in-panes", show=False, tooltip="Then a letter: the pane of a plug-in"
+    ),
 )
 
 

@@ -1,1 +1,216 @@
-"""stub"""
+"""Questions over the pane: consent, the choice of a brain, a path to type."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.content import Content
+from textual.events import Click, Key
+from textual.screen import ModalScreen
+from textual.widgets import Input
+
+from omni.core.clock import Clock
+from omni.core.errors import OmniError
+from omni.shell.listing import Column, Listing
+from omni.shell.widgets import Keys, Lines, Part, ink
+
+if TYPE_CHECKING:
+    from omni.app import Services
+
+QUIET_SECONDS = 0.5
+
+
+class Sheet(ModalScreen[str]):
+    """What all of them look like: a raised sheet with a bar at its left edge."""
+
+    DEFAULT_CSS = """
+    Sheet, Consent { align: center middle; }
+    .sheet { width: 84; max-width: 94%; height: auto; max-height: 90%; background: $omni-raised;
+             border-left: outer $omni-accent; padding: 1 3; }
+    .sheet.-harm { border-left: outer $omni-red; }
+    .sheet Lines { margin-bottom: 1; }
+    .sheet Listing { background: $omni-raised; padding: 0; max-height: 20; margin-bottom: 1; }
+    .sheet Input { background: $omni-background; border: none; height: 1; padding: 0 1; margin-bottom: 1;
+                   color: $omni-text; }
+    Screen.-low .sheet { padding: 0 1; max-height: 100%; }
+    """
+    SCOPED_CSS: ClassVar[bool] = False
+
+
+class Consent(ModalScreen[bool]):
+    """A question that stands on "no" and takes no key until half a second has passed without one.
+
+    What was typed for something else can so never answer it. `parts` are lines of (what, what it does);
+    `harm` paints the bar red.
+    """
+
+    DEFAULT_CSS = Sheet.DEFAULT_CSS
+    SCOPED_CSS: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        title: str,
+        text: str = "",
+        *,
+        yes: str = "yes",
+        no: str = "no",
+        parts: Sequence[tuple[str, str]] = (),
+        harm: bool = False,
+        clock: Clock,
+    ) -> None:
+        super().__init__()
+        self._title, self._text, self._parts = title, text, parts
+        self._yes, self._no, self._harm = yes, no, harm
+        self._clock = clock
+        self._last_key = clock.monotonic()
+        self._on_yes = False
+
+    def compose(self) -> ComposeResult:
+        """Title, what it is about, the answers."""
+        with Vertical(classes="sheet -harm" if self._harm else "sheet"):
+            yield Lines(ink((self._title, "bold text")))
+            if self._text:
+                yield Lines(*(ink((line, "second")) for line in self._text.splitlines()))
+            if self._parts:
+                room = max(len(what) for what, _ in self._parts)
+                yield Lines(*(ink((f"{what:<{room}}  ", "text"), (does, "second")) for what, does in self._parts))
+            yield Lines(self._answers(), id="answers")
+
+    def _answers(self) -> Content:
+        def answer(key: str, word: str, *, here: bool, style: str) -> Content:
+            mark: Part = ("▌ ", style) if here else "  "
+            return ink(mark, (key, "bold text" if here else "second"), "  ", (word, "bold text" if here else "third"))
+
+        return Content("     ").join(
+            [
+                answer("n", self._no, here=not self._on_yes, style="accent"),
+                answer(self._yes[:1], self._yes, here=self._on_yes, style="red" if self._harm else "amber"),
+                ink(("enter", "second"), (" takes the one with the bar", "third")),
+            ]
+        )
+
+    def on_key(self, event: Key) -> None:
+        """Every key comes here; none counts that follows another too soon."""
+        event.stop()
+        event.prevent_default()
+        now = self._clock.monotonic()
+        quiet, self._last_key = now - self._last_key >= QUIET_SECONDS, now
+        if not quiet:
+            return
+        if event.key in ("n", "escape"):
+            self.dismiss(False)
+        elif event.key == self._yes[:1]:
+            self.dismiss(True)
+        elif event.key == "enter":
+            self.dismiss(self._on_yes)
+        elif event.key in ("left", "right", "tab", "shift+tab", "up", "down"):
+            self._on_yes = not self._on_yes
+            self._last_key = float("-inf")  # moving the bar was meant; the next key may follow at once
+            self.query_one("#answers", Lines).show(self._answers())
+
+    def on_click(self, event: Click) -> None:
+        """An answer that is clicked is taken; a click made before the question was there is not."""
+        if self._clock.monotonic() - self._last_key < QUIET_SECONDS:
+            return
+        answers = self.query_one("#answers", Lines)
+        if event.screen_y != answers.region.y:
+            return
+        x = event.screen_x - answers.region.x
+        plain = self._answers().plain
+        start = plain.index(f"{self._yes[:1]}  {self._yes}") - 2
+        if start <= x < start + len(self._yes) + 5:
+            self.dismiss(True)
+        elif x < start:
+            self.dismiss(False)
+
+
+class BrainChooser(Sheet):
+    """Ctrl+O: the brains that can be asked, filtered as one types."""
+
+    BINDINGS: ClassVar = [
+        Binding("escape", "dismiss('')", "Back", id="brains.back", tooltip="Keep the brain that is there"),
+        Binding("down", "move(1)", "Down", show=False, priority=True, id="brains.down", tooltip="The next brain"),
+        Binding("up", "move(-1)", "Up", show=False, priority=True, id="brains.up", tooltip="The brain before"),
+    ]
+
+    def __init__(self, services: "Services") -> None:
+        super().__init__()
+        self._services = services
+
+    def compose(self) -> ComposeResult:
+        """A line to type in, the brains, the keys."""
+        with Vertical(classes="sheet"):
+            yield Lines(ink(("Which brain shall answer?", "bold text")))
+            yield Input(placeholder="type to filter", select_on_focus=False)
+            yield Listing(
+                Column(), Column(leaves=2), Column(leaves=1, align="right"), Column(leaves=3), empty="Looking …"
+            )
+            yield Keys(("↑↓", "choose", ""), ("enter", "use it", "enter"), ("esc", "back", "escape"))
+
+    def on_mount(self) -> None:
+        """Read the brains behind the frame."""
+        self.query_one(Input).focus()
+        self.run_worker(self._read(), name="brains", description="list the brains that can be asked")
+
+    async def _read(self) -> None:
+        from omni.shell.brains import known_brains
+
+        try:
+            self._brains = await known_brains(self._services)
+        except OmniError as error:
+            self.dismiss("")
+            self.app.notify(f"{error.message}\n{error.hint}", severity="error", markup=False)
+            return
+        self._fill("")
+
+    def _fill(self, text: str) -> None:
+        from omni.shell.brains import chooser_groups
+
+        listing = self.query_one(Listing)
+        listing.say_when_empty("Nothing is called that." if text else "No brain is here yet: F5 has some to pull.")
+        listing.fill(chooser_groups(self._brains, text))
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Filter."""
+        if hasattr(self, "_brains"):
+            self._fill(event.value)
+
+    def action_move(self, by: int) -> None:
+        """Move in the list while the focus stays in the line."""
+        self.query_one(Listing).action_move(by)
+
+    def on_input_submitted(self) -> None:
+        """Take the one with the bar."""
+        self.query_one(Listing).action_choose()
+
+    def on_listing_chosen(self, message: Listing.Chosen) -> None:
+        """Done."""
+        self.dismiss(message.key)
+
+
+class AskPath(Sheet):
+    """A path to type or paste."""
+
+    BINDINGS: ClassVar = [Binding("escape", "dismiss('')", "Back", id="path.back", tooltip="Do nothing")]
+
+    def __init__(self, title: str, text: str, *, value: str = "", done: str = "take it") -> None:
+        super().__init__()
+        self._title, self._text, self._value, self._done = title, text, value, done
+
+    def compose(self) -> ComposeResult:
+        """Title, explanation, line, keys."""
+        with Vertical(classes="sheet"):
+            yield Lines(ink((self._title, "bold text")))
+            yield Lines(*(ink((line, "second")) for line in self._text.splitlines()))
+            yield Input(value=self._value, placeholder="a path; ~ is your home", select_on_focus=False)
+            yield Keys(("enter", self._done, "enter"), ("esc", "back", "escape"))
+
+    def on_mount(self) -> None:
+        """Type at once."""
+        self.query_one(Input).focus()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Done."""
+        self.dismiss(event.value.strip())

@@ -1,1 +1,89 @@
-"""stub"""
+"""Ctrl+P: everything by its name, found by a few of its letters."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
+
+if TYPE_CHECKING:
+    from omni.shell.app import OmniApp
+
+Command = tuple[str, str, Callable[[], Any]]
+
+
+class OmniCommands(Provider):
+    """The frame's commands, and those of the pane that is shown."""
+
+    @property
+    def omni(self) -> "OmniApp":
+        """The app, by its own type."""
+        return cast("OmniApp", self.app)
+
+    async def startup(self) -> None:
+        """Read what needs a file before the first letter is typed."""
+        self._themes = await self.omni.theme_files()
+
+    async def discover(self) -> Hits:
+        """Everything, in the order of the rail."""
+        for title, about, run in self._commands():
+            yield DiscoveryHit(title, run, help=about)
+
+    async def search(self, query: str) -> Hits:
+        """What has these letters in this order."""
+        matcher = self.matcher(query)
+        for title, about, run in self._commands():
+            score = max(matcher.match(title), matcher.match(about) * 0.6)
+            if score > 0:
+                yield Hit(score, matcher.highlight(title), run, help=about)
+
+    def _commands(self) -> Iterator[Command]:
+        app = self.omni
+        for pane in app.panes.values():
+            yield f"{pane.title}", f"{pane.about}   {pane.key.upper()}", partial(app.show, pane.name)
+        yield "New conversation", "begin anew with the brain that is chosen", app.new_conversation
+        yield "Brains", "choose the brain to talk to   ctrl+o", app.action_brains
+        air = app.doors is not None and app.doors.air_gap
+        if air:
+            yield "Open the doors again", "end the air gap   F12", app.action_air_gap
+        else:
+            yield "Air gap", "shut every door at once   F12", app.action_air_gap
+        shown = app.pane(app.rail.active)
+        if shown is not None:
+            for _, binding in shown._bindings:
+                if binding.id is not None and binding.show and binding.description:
+                    title = f"{app.panes[app.rail.active].title}: {binding.description.lower()}"
+                    run = partial(app.run_action, binding.action, default_namespace=shown)
+                    yield title, binding.tooltip, run
+        for name, file in self._themes.items():
+            yield f"Theme: {file.title}", f"{name}, {'dark' if file.dark else 'light'}", partial(app.keep_theme, name)
+        yield "Help", "all keys   F1", app.action_help
+        yield "Quit", "leave Omni; workers end by themselves   ctrl+c twice", app.exit
+
+
+class Palette(CommandPalette):
+    """Textual's palette in Omni's clothes."""
+
+    DEFAULT_CSS = """
+    Palette { background: $omni-background 55%; align-horizontal: center; }
+    Palette > Vertical { margin-top: 2; width: 84; max-width: 94%; background: $omni-raised; visibility: hidden; }
+    Palette #--input { border: none; border-left: outer $omni-accent; height: 3; padding: 1 1; visibility: visible;
+                       background: $omni-raised; }
+    Palette #--input.--list-visible { border: none; border-left: outer $omni-accent; }
+    Palette #--input Label { display: none; }
+    Palette #--input Input, Palette #--input Input:focus { border: none; height: 1; padding: 0 1; background: $omni-raised; }
+    Palette CommandList { border: none; border-left: outer $omni-accent; background: $omni-raised; color: $omni-text;
+                          max-height: 60vh; padding: 0 1 1 1; }
+    Palette CommandList > .option-list--option-highlighted,
+    Palette CommandList:focus > .option-list--option-highlighted { background: $omni-line; color: $omni-text; }
+    Palette CommandList > .option-list--option-hover { background: $omni-line; }
+    Palette > .command-palette--help-text { color: $omni-third; text-style: none; }
+    Palette > .command-palette--highlight { color: $omni-accent; text-style: bold; }
+    Palette LoadingIndicator { display: none; }
+    """
+
+
+def open_palette(app: "OmniApp") -> None:
+    """Open it, once."""
+    if not CommandPalette.is_open(app):
+        app.push_screen(Palette([OmniCommands], placeholder="What do you want?"))

@@ -25,6 +25,7 @@ class State(Struct, frozen=True, kw_only=True):
     allocated: int = 0
     speed: float = 0.0
     waiting: str = ""
+    answering: bool = False
 
 
 class StatusLine(Paint):

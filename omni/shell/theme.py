@@ -27,9 +27,9 @@ Basic = Annotated[int, Meta(ge=0, le=15)]
 
 # What Rich takes the sixteen colours for; naming exactly these makes it send the sixteen numbers that were meant.
 _BASIC = (
-    "#000000 #aa0000 #00aa00 #aa5500 #0000aa #aa00aa #00aaaa #aaaaaa "
-    "#555555 #ff5555 #55ff55 #ffff55 #5555ff #ff55ff #55ffff #ffffff"
-).split()
+    "#000000", "#aa0000", "#00aa00", "#aa5500", "#0000aa", "#aa00aa", "#00aaaa", "#aaaaaa",
+    "#555555", "#ff5555", "#55ff55", "#ffff55", "#5555ff", "#ff55ff", "#55ffff", "#ffffff",
+)
 
 
 class _Strict(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -143,11 +143,15 @@ def read_theme(path: Path) -> ThemeFile:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"The theme {path} cannot be read: {error}.") from error
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"The theme {path} is no TOML: {error}.", hint="Compare it with themes/omni-dark.toml.") from error
+        raise UsageError(
+            f"The theme {path} is no TOML: {error}.", hint="Compare it with themes/omni-dark.toml."
+        ) from error
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at `$")
         key = where.strip("`.") or "the top of the file"
-        raise UsageError(f"The theme {path}: {what}, at {key}.", hint="Compare it with themes/omni-dark.toml.") from error
+        raise UsageError(
+            f"The theme {path}: {what}, at {key}.", hint="Compare it with themes/omni-dark.toml."
+        ) from error
 
 
 class Themes:

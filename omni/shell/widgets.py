@@ -1,6 +1,8 @@
 """What the frame and the panes are made of: widgets that draw their lines themselves, and words for quantities."""
 
+import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeAlias, cast
 
 from textual.content import Content
@@ -125,6 +127,17 @@ def bar(width: int, fraction: float, *, full: str = "━", empty: str = "━", s
     if fraction > 0:
         done = max(1, done)
     return ink((full * done, style), (empty * (width - done), "line"))
+
+
+def own_path(text: str) -> Path:
+    """A path as a person types it: `~` is the home folder."""
+    return Path(os.path.expanduser(text))
+
+
+def home_path(path: str) -> str:
+    """A path as a person reads it, with `~` for the home folder."""
+    home = os.path.expanduser("~")
+    return f"~{path[len(home) :]}" if path == home or path.startswith(f"{home}/") else path
 
 
 def size_words(count: float | None) -> str:

@@ -132,6 +132,8 @@ class FakeServices:
         self.plugins = None
         self.profile: Any = None
         self.fake_budget: Any = None
+        self.fits: dict[str, Any] = {}
+        self.closed = False
         for name, value in given.items():
             setattr(self, name, value)
 
@@ -144,5 +146,146 @@ class FakeServices:
     async def budget(self) -> Any:
         return self.fake_budget
 
+    async def measured_hardware(self) -> Any:
+        return self.profile
+
+    async def fit(self, brain: Any) -> Any:
+        return self.fits.get(brain.name)
+
+    async def pull(self, name: str) -> AsyncIterator[Any]:
+        async for event in self.library.pull(name):
+            yield event
+
+    async def remove(self, name: str) -> int:
+        return int(await self.library.remove(name))
+
+    async def close(self) -> None:
+        self.closed = True
+
     async def change_setting(self, key: str, value: Any) -> None:
         self.changed_settings[key] = value
+
+
+def sample_brains() -> tuple[list[Any], dict[str, Any]]:
+    """Brains of every kind, and how they fit into a small machine."""
+    from omni.cartridges.brains import Base, Brain
+    from omni.cartridges.gguf import GgufHeader
+    from omni.hardware import Fit
+
+    def base(key: str, name: str, size: int, path: str = "", sha256: str | None = "cc32" + "0" * 56 + "b046") -> Base:
+        header = GgufHeader(version=3, architecture="qwen2", kind="model", name=name, weights_bytes=size)
+        path = path or f"/home/ada/.omni/cartridges/blobs/sha256-{key}"
+        return Base(id=f"sha256-{key}", path=path, parts=(path,), size=size, header=header, origin="blob", sha256=sha256)
+
+    smol, coder = base("aa", "SmolLM2 135M", 98_362_432), base("bb", "Qwen2.5 Coder 1.5B Instruct", 1_117_320_768)
+    brains = [
+        Brain(name="@omni/smollm2", state="ready", title="SmolLM2 starter", summary="A starter that proves that all works.",
+              good_for="a first test", base=smol, size=98_362_432, licence="Apache-2.0", context_max=8192,
+              quantisation="Q4_1", starter=True, verified="verified by us"),
+        Brain(name="@omni/coder", state="installed", title="Qwen coder 1.5B", good_for="code, tools",
+              summary="It writes code and answers faster than you read.", base=coder, size=1_117_320_768,
+              licence="Apache-2.0", context_max=32768, quantisation="Q4_K_M", verified="verified today"),
+        Brain(name="@roe/backend", state="installed", title="Backend", summary="Python, FastAPI, SQL", base=coder,
+              size=1_117_320_768, shares="@omni/coder", licence="Apache-2.0", context_max=32768),
+        Brain(name="qwen2.5-coder:7b", state="installed", origin="Ollama", licence="Apache-2.0", context_max=32768,
+              base=base("cc", "Qwen2.5 Coder 7B", 4_700_000_000, "/usr/share/ollama/.ollama/models/blobs/sha256-cc"), size=4_700_000_000),
+        Brain(name="gemma3:4b", state="unloadable", origin="Ollama", size=3_300_000_000, licence="Gemma",
+              reason="This engine does not know the architecture gemma3n.", command="omni show gemma3:4b"),
+        Brain(name="notes", state="unreadable", origin="folder", size=2_000_000_000,
+              reason="The file belongs to another user.", command="sudo chmod a+r /srv/models/notes.gguf"),
+        Brain(name="@omni/qwen3-4b", state="available", title="Qwen3 4B", good_for="longer plans", size=2_500_000_000,
+              summary="It plans longer work well.", licence="Apache-2.0", context_max=32768, verified="not verified by us"),
+        Brain(name="@omni/qwen3-30b", state="available", title="Qwen3 30B", good_for="hard questions",
+              size=18_600_000_000, size_is_estimate=True, licence="Apache-2.0", context_max=32768, verified="not verified by us"),
+    ]  # fmt: skip
+    fits = {
+        "@omni/smollm2": Fit(fits=True, context=8192, memory=260_000_000, speed=131.0, measured=True, why="98 MB of weights"),
+        "@omni/coder": Fit(fits=True, context=16384, memory=1_600_000_000, speed=34.8, measured=True, why="1.1 GB of weights and 0.5 GB for 16,384 tokens of context"),
+        "@roe/backend": Fit(fits=True, context=16384, memory=1_600_000_000, speed=34.8, measured=True, why="1.1 GB of weights and 0.5 GB for 16,384 tokens of context"),
+        "qwen2.5-coder:7b": Fit(fits=True, context=16384, memory=5_600_000_000, speed=7.0, why="4.7 GB of weights"),
+        "@omni/qwen3-4b": Fit(fits=True, context=16384, memory=4_900_000_000, speed=14.0, why="2.5 GB of weights"),
+        "@omni/qwen3-30b": Fit(fits=False, context=2048, memory=19_400_000_000, speed=11.0, why="needs 19.4 GB (18.6 GB of weights); brains may use 18.8 GB here"),
+    }
+    return brains, fits
+
+
+def sample_profile() -> Any:
+    """A small server without a graphics processor that is used."""
+    from omni.hardware import Cpu, Disk, Gpu, HardwareProfile, Memory
+
+    return HardwareProfile(
+        system="Linux",
+        machine="x86_64",
+        cpu=Cpu(name="AMD EPYC", cores=2, threads=2, usable=2, features=("AVX2", "AVX-512", "VNNI")),
+        memory=Memory(total=25_276_051_456, available=23_500_000_000),
+        disk=Disk(free=80_000_000_000, path="/home/ada/.omni"),
+        gpus=(Gpu(name="NVIDIA T400", kind="nvidia", memory=4 << 30, note="present, not used: omni has no engine for it yet"),),
+        bandwidth=31e9,
+    )
+
+
+def sample_processes(now: float) -> list[ProcessInfo]:
+    """One of each kind."""
+    import os
+
+    return [
+        ProcessInfo(name="shell", kind="client", pid=os.getpid(), confined="none, by seccomp", since=now - 600),
+        ProcessInfo(name="keeper", kind="keeper", pid=1, confined="unused, not confined", since=now - 590),
+        ProcessInfo(name="airlock", kind="airlock", pid=2, confined="the only door", since=now - 580, detail="0 open, 3 today"),
+        ProcessInfo(name="w1", kind="worker", pid=3, confined="none, by seccomp", since=now - 300, detail="Qwen coder 1.5B, 2 chats"),
+    ]
+
+
+class FakeEnvironment:
+    """An environment with one finding."""
+
+    path = Path("/home/ada/.omni/venv")
+
+    async def check(self) -> list[Any]:
+        from omni.sandbox.findings import Finding
+
+        return [
+            Finding(name="environment", ok=True, detail="whole"),
+            Finding(name="command", ok=False, detail="`omni` is not on the PATH", command="omni sandbox repair"),
+        ]
+
+    async def packages(self) -> dict[str, str]:
+        return {f"package{number}": "1.0" for number in range(23)}
+
+
+class FakeChat:
+    """Conversations that one had."""
+
+    def __init__(self, now: float = 1_700_001_000.0) -> None:
+        self.now = now
+
+    async def conversations(self, **_: Any) -> list[Any]:
+        from omni.chat.types import Conversation
+
+        def one(number: int, title: str, ago: float, brain: str, project: str) -> Conversation:
+            return Conversation(id=str(number), title=title, project=project, created=0, updated=self.now - ago,
+                                brain=brain, system="", head=None, turns=3, at=1)  # fmt: skip
+
+        return [
+            one(1, "Slow order endpoint", 40, "@roe/backend", "/home/ada/code/shop-api"),
+            one(2, "Write a haiku about the sea", 900, "@omni/smollm2", "/home/ada"),
+            one(3, "Why does the invoice total differ by one cent?", 90_000, "@omni/coder", "/home/ada/code/billing"),
+        ]
+
+
+def sample_services(root: Path, **given: Any) -> FakeServices:
+    """Services of a machine that has been used for a while."""
+    brains, fits = sample_brains()
+    services = FakeServices(
+        root,
+        **{
+            "library": FakeLibrary(brains),
+            "fits": fits,
+            "profile": sample_profile(),
+            "environment": FakeEnvironment(),
+            "chat": FakeChat(),
+            **given,
+        },
+    )
+    services.fake_keeper.listed = sample_processes(services.clock.now())
+    return services

@@ -1,6 +1,222 @@
-"""Home."""
-from textual.containers import Container
-class HomePane(Container):
-    """Home."""
-    def __init__(self, services):
-        super().__init__(); self.services = services
+"""Home: the wizard on the first run, then the place to begin from."""
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.content import Content
+
+from omni.core.errors import OmniError
+from omni.shell.listing import Column, Group, Listing, Row
+from omni.shell.machine import machine_lines
+from omni.shell.pane import Pane
+from omni.shell.panes.wizard import Wizard
+from omni.shell.widgets import Keys, Lines, Part, home_path, ink, size_words
+
+if TYPE_CHECKING:
+    from omni.chat import Conversation
+    from omni.hardware import HardwareProfile
+    from omni.keeper import Change
+    from omni.shell.brains import Offer
+
+RECENT = 12
+
+
+class HomePane(Pane):
+    """What to do next: the best brain for this memory, the last conversations, the state of machine and doors."""
+
+    DEFAULT_CSS = """
+    HomePane > Lines { margin-bottom: 1; }
+    HomePane > Listing { max-height: 60%; margin-bottom: 1; }
+    HomePane > #home-space { height: 1fr; }
+    Screen.-low HomePane > Listing { max-height: 1fr; margin-bottom: 0; }
+    Screen.-low HomePane > #home-machine, Screen.-low HomePane > #home-space { display: none; }
+    Screen.-low HomePane > Lines { margin-bottom: 0; }
+    """
+    BINDINGS: ClassVar = [
+        Binding("n", "new", "New conversation", id="home.new", tooltip="Begin a conversation with the best brain"),
+        Binding("w", "wizard", "First steps", id="home.wizard", tooltip="Go through the first steps again"),
+    ]
+
+    def on_mount(self) -> None:
+        """Begin with what fits: the wizard until it was gone through."""
+        self._profile: HardwareProfile | None = None
+        self._best: Offer | None = None
+        self._recent: list[Conversation] = []
+        self._looked = False
+        self.app.theme_changed_signal.subscribe(self, lambda _: None)
+
+    def compose(self) -> ComposeResult:
+        """The wizard, or the dashboard."""
+        if self.services.settings.ui.ready:
+            yield from self._dashboard()
+        else:
+            yield Wizard(self.services)
+
+    def _dashboard(self) -> ComposeResult:
+        project = self.omni.project
+        yield Lines(ink(("Home", "bold text"), "   ", (project.name, "second"), "   ", (home_path(str(project)), "third")))
+        yield Listing(
+            Column(most=48), Column(leaves=2, most=24), Column(leaves=1, most=40), id="home-list", empty="Looking …"
+        )
+        yield Lines(id="home-machine")
+        yield Lines(id="home-doors")
+        yield Vertical(id="home-space")
+        yield Keys(
+            ("↑↓", "choose", ""),
+            ("enter", "open", "enter"),
+            ("n", "new conversation", "n"),
+            ("F5", "brains", "f5"),
+            ("w", "first steps", "w"),
+        )
+        self.run_worker(self._look(), name="home", exclusive=True, group="home", description="read what Home shows")
+
+    async def on_wizard_done(self, message: Wizard.Done) -> None:
+        """Into the conversation, or to the dashboard."""
+        message.stop()
+        await self.query(Wizard).remove()
+        await self.mount_all(self._dashboard())
+        if message.ready and message.brain:
+            await self.omni.chat_with(message.brain)
+        else:
+            self.take_focus()
+
+    async def action_wizard(self) -> None:
+        """Again."""
+        if not self.query(Wizard):
+            await self.query("HomePane > *").remove()
+            await self.mount(Wizard(self.services))
+
+    def action_new(self) -> None:
+        """Enter on the first row."""
+        if self.query("#home-list"):
+            self.run_worker(self._begin("new"), name="open", description="open a conversation")
+
+    async def _look(self) -> None:
+        from omni.shell.brains import offer_of
+
+        await self.omni.warmed.wait()
+        try:
+            best, self._recent, self._profile = await asyncio.gather(
+                self.services.library.best(),
+                self.services.chat.conversations(limit=RECENT),
+                self.services.hardware(),
+            )
+            self._best = await offer_of(self.services, best) if best else None
+        except OmniError as error:
+            self.omni.explain(error)
+        self._looked = True
+        self._draw()
+
+    def _draw(self) -> None:
+        if not self._looked or not self.query("#home-list"):
+            return
+        groups = [Group(titles=("begin", "", ""), rows=tuple(self._first_rows()))]
+        rows = tuple(
+            Row(
+                key=f"chat {one.id}",
+                cells=(
+                    (one.title or "untitled", "text"),
+                    (ago_words(self.services.clock.now() - one.updated, one.updated), "second"),
+                    (f"{one.brain}   {_name(one.project)}".strip(), "third"),
+                ),
+            )
+            for one in self._recent
+        )
+        groups.append(Group(titles=("recent conversations", "", ""), rows=rows))
+        self.query_one("#home-list", Listing).fill(groups)
+        if self._profile is not None:
+            self.query_one("#home-machine", Lines).show(*machine_lines(self._profile, max(30, self.content_size.width)))
+        self.query_one("#home-doors", Lines).show(self._doors())
+
+    def _first_rows(self) -> list[Row]:
+        best: list[Row] = []
+        if self._best is not None:
+            brain = self._best.brain
+            facts = "   ".join(
+                part for part in (self._best.speed, size_words(brain.size) if brain.size else "") if part
+            )
+            name: Part = ink(("Talk to ", "text"), (brain.title or brain.name, "accent"))
+            best.append(Row(key="new", cells=(name, ("best for this memory", "second"), (facts, "second"))))
+        else:
+            best.append(
+                Row(
+                    key="pull",
+                    cells=(
+                        ("Pull a first brain", "text"),
+                        ("none is installed yet", "second"),
+                        ("F5 lists them", "third"),
+                    ),
+                )
+            )
+        return best
+
+    def _doors(self) -> Content:
+        doors = self.omni.doors
+        if doors is None:
+            return ink((f"{'Doors':<12}", "second"), ("not known yet", "third"))
+        if doors.air_gap:
+            return ink(
+                (f"{'Doors':<12}", "second"),
+                ("air gap", "accent"),
+                ("   nothing can be pulled; F12 opens them", "third"),
+            )
+        if doors.open:
+            what = ", ".join(f"{door.purpose} {door.host}" for door in doors.open)
+            return ink((f"{'Doors':<12}", "second"), (what, "amber"), ("   F12 shuts every door", "third"))
+        return ink(
+            (f"{'Doors':<12}", "second"),
+            ("all shut", "text"),
+            ("   one opens only while you pull or install; F12 keeps them shut", "third"),
+        )
+
+    async def on_listing_chosen(self, message: Listing.Chosen) -> None:
+        """Open it."""
+        message.stop()
+        await self._begin(message.key)
+
+    async def _begin(self, key: str) -> None:
+        if key == "new" and self._best is not None:
+            await self.omni.chat_with(self._best.brain.name, new=True)
+        elif key.startswith("chat "):
+            await self.omni.open_conversation(key.removeprefix("chat "))
+        else:
+            await self.omni.show("cartridges")
+
+    def take_focus(self) -> None:
+        """The list, or the wizard's own."""
+        for wizard in self.query(Wizard):
+            wizard.take_focus()
+            return
+        for listing in self.query("#home-list"):
+            listing.focus()
+        if self._looked:
+            self.run_worker(self._look(), name="home", exclusive=True, group="home", description="read what Home shows")
+
+    def heard(self, change: "Change") -> None:
+        """Conversations and brains come and go in other front ends too."""
+        if self._looked and self.display and change.topic in ("conversation", "library", "doors"):
+            self.run_worker(self._look(), name="home", exclusive=True, group="home", description="read what Home shows")
+
+    def on_resize(self) -> None:
+        """The machine's lines depend on the width."""
+        self._draw()
+
+
+def ago_words(seconds: float, moment: float) -> str:
+    """How long ago: `5 min ago`, `14:02`, `yesterday`, `12 Nov`."""
+    if seconds < 60:
+        return "just now"
+    if seconds < 3600:
+        return f"{seconds // 60:.0f} min ago"
+    when = time.localtime(moment)
+    if seconds < 86_400:
+        return time.strftime("%H:%M", when)
+    return "yesterday" if seconds < 172_800 else f"{when.tm_mday} {time.strftime('%b', when)}"
+
+
+def _name(project: str | None) -> str:
+    return project.rstrip("/").rpartition("/")[2] if project else ""

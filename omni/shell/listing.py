@@ -1,0 +1,225 @@
+"""A table that one can walk through: groups of rows under their own titles, drawn by one widget."""
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, Literal
+
+from msgspec import Struct
+from textual.binding import Binding
+from textual.content import Content
+from textual.events import Click, MouseScrollDown, MouseScrollUp
+from textual.geometry import Size
+from textual.message import Message
+
+from omni.shell.widgets import Paint, Part, fitted, ink
+
+
+class Column(Struct, frozen=True, kw_only=True):
+    """One column. Where the table is too wide, those with the highest `leaves` go first; 0 stays and is shortened."""
+
+    leaves: int = 0
+    align: Literal["left", "right"] = "left"
+    most: int = 40
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """One row; `key` names it in messages."""
+
+    key: str
+    cells: tuple[Part, ...]
+
+
+class Group(Struct, frozen=True, kw_only=True):
+    """Rows under their titles."""
+
+    titles: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+class Listing(Paint, can_focus=True):
+    """Groups of rows. Arrows move a bar at the left edge, Enter or a second click chooses."""
+
+    DEFAULT_CSS = """
+    Listing { height: auto; background: $omni-panel; padding: 1 2; }
+    Screen.-low Listing { padding: 0 1; }
+    Screen.-narrow Listing { padding-left: 1; padding-right: 1; }
+    """
+    SCOPED_CSS: ClassVar[bool] = False
+    ALLOW_SELECT: ClassVar[bool] = False
+    BINDINGS: ClassVar = [
+        Binding("up", "move(-1)", "Up", id="list.up", show=False, tooltip="The row above"),
+        Binding("down", "move(1)", "Down", id="list.down", show=False, tooltip="The row below"),
+        Binding("pageup", "move(-10)", "Page up", id="list.page-up", show=False, tooltip="Ten rows up"),
+        Binding("pagedown", "move(10)", "Page down", id="list.page-down", show=False, tooltip="Ten rows down"),
+        Binding("home", "move(-100000)", "First", id="list.first", show=False, tooltip="The first row"),
+        Binding("end", "move(100000)", "Last", id="list.last", show=False, tooltip="The last row"),
+        Binding("enter", "choose", "Choose", id="list.choose", show=False, tooltip="Take this row"),
+    ]
+
+    class Highlighted(Message):
+        """The bar stands on another row."""
+
+        def __init__(self, listing: "Listing", key: str) -> None:
+            super().__init__()
+            self.listing, self.key = listing, key
+
+        @property
+        def control(self) -> "Listing":
+            """The table."""
+            return self.listing
+
+    class Chosen(Highlighted):
+        """A row was taken."""
+
+    def __init__(self, *columns: Column, empty: str = "", id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._columns = columns
+        self._empty = empty
+        self._groups: tuple[Group, ...] = ()
+        self._rows: list[Row] = []
+        self._cursor = 0
+        self._top = 0
+        self._at: dict[int, int] = {}
+
+    @property
+    def key(self) -> str:
+        """The key of the row with the bar; "" when there is none."""
+        return self._rows[self._cursor].key if self._rows else ""
+
+    def fill(self, groups: Iterable[Group], *, key: str = "") -> None:
+        """Show these rows. The bar stays where it is, by key; `key` moves it."""
+        wanted, height = key or self.key, self._height()
+        self._groups = tuple(group for group in groups if group.rows)
+        self._rows = [row for group in self._groups for row in group.rows]
+        before = self._cursor
+        place = next((index for index, row in enumerate(self._rows) if row.key == wanted), None)
+        self._cursor = min(before, max(0, len(self._rows) - 1)) if place is None else place
+        self.refresh(layout=height != self._height())
+        if self.key != wanted and self._rows:
+            self.post_message(self.Highlighted(self, self.key))
+
+    def say_when_empty(self, text: str) -> None:
+        """What stands there while there are no rows."""
+        if text != self._empty:
+            self._empty = text
+            self.refresh()
+
+    def put(self, key: str) -> None:
+        """Move the bar to this row."""
+        for index, row in enumerate(self._rows):
+            if row.key == key and index != self._cursor:
+                self._go(index)
+
+    def _go(self, index: int) -> None:
+        self._cursor = index
+        self.refresh()
+        self.post_message(self.Highlighted(self, self.key))
+
+    def action_move(self, by: int) -> None:
+        """Move the bar."""
+        index = max(0, min(len(self._rows) - 1, self._cursor + by))
+        if self._rows and index != self._cursor:
+            self._go(index)
+
+    def action_choose(self) -> None:
+        """Take the row."""
+        if self._rows:
+            self.post_message(self.Chosen(self, self.key))
+
+    def on_click(self, event: Click) -> None:
+        """The first click moves the bar, one on the bar takes the row."""
+        offset = event.get_content_offset(self)
+        index = self._at.get(offset.y) if offset is not None else None
+        if index is None:
+            return
+        if index == self._cursor:
+            self.action_choose()
+        else:
+            self._go(index)
+
+    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
+        """Move the bar with the wheel."""
+        event.stop()
+        self.action_move(1)
+
+    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
+        """Move the bar with the wheel."""
+        event.stop()
+        self.action_move(-1)
+
+    def on_focus(self) -> None:
+        """The bar takes its colour."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """The bar loses its colour."""
+        self.refresh()
+
+    def _height(self) -> int:
+        return sum(len(group.rows) + 1 for group in self._groups) + max(0, len(self._groups) - 1)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
+        """One row each, their titles, a gap between groups."""
+        return max(1, self._height())
+
+    def lines(self, width: int, height: int) -> Iterable[Content]:
+        """What is in view; scrolled so that the bar is."""
+        if not self._rows:
+            return [ink((self._empty, "third"))]
+        margin = 3 if width >= 60 else 2
+        widths = self._widths(width - margin)
+        plan: list[tuple[Group, Row | None] | None] = []
+        for group in self._groups:
+            if plan:
+                plan.append(None)
+            plan.append((group, None))
+            plan.extend((group, row) for row in group.rows)
+        here = next(y for y, line in enumerate(plan) if line and line[1] is self._rows[self._cursor])
+        first = here - 1 if plan[here - 1] and plan[here - 1][1] is None else here  # type: ignore[index]
+        self._top = max(0, min(self._top, first, len(plan) - height))
+        self._top = max(self._top, here - height + 1)
+        index = {id(row): place for place, row in enumerate(self._rows)}
+        self._at, shown = {}, []
+        for y, line in enumerate(plan[self._top : self._top + height]):
+            if line is None:
+                shown.append(Content(""))
+            elif line[1] is None:
+                shown.append(self._line(tuple((title, "third") for title in line[0].titles), widths, " " * margin))
+            else:
+                self._at[y] = index[id(line[1])]
+                marked = line[1] is self._rows[self._cursor]
+                mark = (
+                    ink(("▌", "accent" if self.has_focus else "third"), " " * (margin - 1)) if marked else " " * margin
+                )
+                row = self._line(line[1].cells, widths, mark)
+                shown.append(row.stylize_before("bold") if marked else row)
+        return shown
+
+    def _line(self, cells: Sequence[Part], widths: Sequence[int], mark: "Content | str") -> Content:
+        parts: list[Content | str] = [mark]
+        for cell, column, width in zip(cells, self._columns, widths, strict=False):
+            if width:
+                text = fitted(ink(cell), width)
+                gap = width - text.cell_length
+                parts.append(text.pad_left(gap) if column.align == "right" else text.pad_right(gap))
+                parts.append("  ")
+        return Content.assemble(*parts[:-1])
+
+    def _widths(self, room: int) -> list[int]:
+        """The cells of each column; 0 for one that left."""
+        widths = [0] * len(self._columns)
+        for cells in [group.titles for group in self._groups] + [row.cells for row in self._rows]:
+            for index, cell in enumerate(cells[: len(widths)]):
+                widths[index] = max(widths[index], min(ink(cell).cell_length, self._columns[index].most))
+
+        def total() -> int:
+            used = [width for width in widths if width]
+            return sum(used) + 2 * (len(used) - 1)
+
+        for column in sorted(range(len(widths)), key=lambda each: -self._columns[each].leaves):
+            if total() <= room or not self._columns[column].leaves:
+                break
+            widths[column] = 0
+        for column, width in enumerate(widths):  # the first that stays gives way
+            if total() > room and width:
+                widths[column] = max(8, width - (total() - room))
+        return widths

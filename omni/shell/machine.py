@@ -1,0 +1,44 @@
+"""This machine in four lines, as the wizard, Home and System say it."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from omni.shell.widgets import ink, memory_words, size_words
+
+if TYPE_CHECKING:
+    from omni.hardware import HardwareProfile
+
+_SHOWN = ("AVX-512", "AVX512", "VNNI", "AVX2", "NEON", "AMX")
+
+
+def machine_lines(profile: "HardwareProfile", width: int) -> Iterable[Content]:
+    """Processor, memory, graphics, disk: what it is, and what that means."""
+    cpu, memory = profile.cpu, profile.memory
+    features = " ".join(feature for feature in cpu.features if feature.upper().startswith(_SHOWN))
+    what = f"{cpu.name}, {cpu.usable} {'core' if cpu.usable == 1 else 'cores'}"
+    if features:
+        what += f", {features}"
+    speed = f"{profile.bandwidth / 1e9:.0f} GB/s measured" if profile.bandwidth else "memory speed is being measured"
+    if cpu.limited_by:
+        speed = f"limited by {cpu.limited_by}"
+    limit = f"a limit of {memory_words(memory.limit)} holds here" if memory.limit else "no limit set"
+    if profile.container:
+        limit += f", in {profile.container}"
+    rows = [
+        ("Processor", what, speed),
+        ("Memory", f"{memory_words(memory.total)}, {memory_words(memory.available)} free", limit),
+    ]
+    if not profile.gpus:
+        rows.append(("Graphics", "none found", "brains run on the processor"))
+    for gpu in profile.gpus:
+        size = f", {memory_words(gpu.memory)}" if gpu.memory else ""
+        rows.append(("Graphics", f"{gpu.name}{size}", gpu.note or ("used" if gpu.used else "present, not used yet")))
+    rows.append(("Disk", f"{size_words(profile.disk.free)} free", "brains need 0.1 to 40 GB"))
+    room = max(len(row[1]) for row in rows)
+    for name, fact, meaning in rows:
+        line = ink((f"{name:<12}", "second"), (fact, "text"))
+        if 12 + room + 3 + len(meaning) <= width:
+            line = ink(line, " " * (room - len(fact) + 3), (meaning, "third"))
+        yield line

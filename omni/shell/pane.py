@@ -1,0 +1,36 @@
+"""What all panes of the frame have in common."""
+
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.containers import Vertical
+
+if TYPE_CHECKING:
+    from omni.app import Services
+    from omni.keeper import Change
+    from omni.shell.app import OmniApp
+
+
+class Pane(Vertical):
+    """One screen area. It is made with the services alone and asks them for nothing before it is mounted."""
+
+    DEFAULT_CSS = """
+    Pane { width: 1fr; height: 1fr; padding: 1 3 1 3; }
+    Screen.-narrow Pane { padding: 1 1 0 2; }
+    Screen.-low Pane { padding: 0 1 0 1; }
+    """
+    SCOPED_CSS: ClassVar[bool] = False
+
+    def __init__(self, services: "Services") -> None:
+        super().__init__()
+        self.services = services
+
+    @property
+    def omni(self) -> "OmniApp":
+        """The app, by its own type."""
+        return cast("OmniApp", self.app)
+
+    def take_focus(self) -> None:
+        """The pane is shown: focus what is used first."""
+
+    def heard(self, change: "Change") -> None:
+        """Something changed in another process."""

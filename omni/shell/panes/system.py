@@ -1,0 +1,344 @@
+"""System: everything that runs, what it costs, what confines it, and the machine it runs on."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+
+from omni.core.errors import OmniError
+from omni.shell.graph import graph
+from omni.shell.listing import Column, Group, Listing, Row
+from omni.shell.machine import machine_lines
+from omni.shell.meters import Reading
+from omni.shell.pane import Pane
+from omni.shell.widgets import Keys, Lines, Paint, Part, home_path, ink, memory_words
+
+if TYPE_CHECKING:
+    from omni.hardware import HardwareProfile
+    from omni.keeper import Change, ProcessInfo
+    from omni.sandbox.findings import Finding
+
+PROCESS_SECONDS = 3.0
+
+
+class Graph(Paint):
+    """One figure, what it is of, and its last minutes."""
+
+    DEFAULT_CSS = """
+    Graph { width: 1fr; height: 5; background: $omni-panel; padding: 1 2 0 2; margin-right: 1; }
+    Screen.-low Graph { height: 2; padding: 0 1; }
+    """
+    SCOPED_CSS: ClassVar[bool] = False
+
+    def __init__(self, title: str, style: str) -> None:
+        super().__init__()
+        self._title, self._style = title, style
+        self._values: Iterable[float] = ()
+        self._top = 1.0
+        self._figure = self._of = ""
+
+    def show(self, figure: str, of: str, values: Iterable[float], top: float) -> None:
+        """Draw these."""
+        self._figure, self._of, self._values, self._top = figure, of, values, top
+        self.refresh()
+
+    def lines(self, width: int, height: int) -> Iterable[Content]:
+        """Title, figure, blocks; without the title where it is low."""
+        head = ink((self._figure, "bold text"), "   ", (self._of, "second"))
+        if height < 3:
+            head = ink((f"{self._title[:4]} ", "second"), (self._figure, "bold text"))
+        else:
+            yield ink((self._title, "second"))
+        yield head
+        for row in graph(list(self._values), width, self._top):
+            yield ink((row, self._style))
+
+
+class SystemPane(Pane):
+    """Live figures, processes, environment, hardware."""
+
+    DEFAULT_CSS = """
+    SystemPane > #system-title { margin-bottom: 1; }
+    SystemPane > #graphs { height: auto; margin-bottom: 1; }
+    SystemPane > Listing { background: $omni-background; padding: 0; max-height: 45%; margin-bottom: 1; }
+    SystemPane > #system-environment, SystemPane > #system-machine { margin-bottom: 1; }
+    SystemPane > #system-space { height: 1fr; }
+    Screen.-low SystemPane > #system-title, Screen.-low SystemPane > #graphs { margin-bottom: 0; }
+    Screen.-low SystemPane > Listing { max-height: 1fr; margin: 0; padding: 0; }
+    Screen.-low SystemPane > #system-environment, Screen.-low SystemPane > #system-machine,
+    Screen.-low SystemPane > #system-space { display: none; }
+    """
+    BINDINGS: ClassVar = [
+        Binding("d", "doctor", "Doctor", id="system.doctor", tooltip="Look at everything that could be wrong"),
+        Binding("l", "log", "Log", id="system.log", tooltip="Open the log of the process with the bar in your editor"),
+        Binding(
+            "k", "end", "End a worker", id="system.end", tooltip="End the worker with the bar; its memory comes back"
+        ),
+    ]
+
+    def compose(self) -> ComposeResult:
+        """Top to bottom."""
+        yield Lines(
+            ink(("System", "bold text"), "   ", ("everything that runs, and what it costs", "second")),
+            id="system-title",
+        )
+        with Horizontal(id="graphs"):
+            yield Graph("Processor", "accent")
+            yield Graph("Memory", "person")
+            yield Graph("Answering", "accent")
+        yield Listing(
+            Column(most=30),
+            Column(leaves=2, align="right"),
+            Column(most=34),
+            Column(leaves=4),
+            Column(leaves=3, most=40),
+            empty="Asking the keeper …",
+        )
+        yield Lines(id="system-environment")
+        yield Lines(id="system-machine")
+        yield Vertical(id="system-space")
+        yield Keys()
+
+    def on_mount(self) -> None:
+        """Begin to look."""
+        self._processes: list[ProcessInfo] = []
+        self._memory: dict[int, int] = {}
+        self._speeds: deque[float] = deque(maxlen=240)
+        self._profile: HardwareProfile | None = None
+        self._findings: list[Finding] | None = None
+        self._packages = 0
+        self._own_pid = 0
+        self.omni.watch_meters(self._measured)
+        self._draw_keys()
+        self.run_worker(self._follow(), name="processes", group="system", description="follow the processes")
+        self.run_worker(self._once(), name="machine", group="system", description="look at machine and environment")
+
+    # -- looking
+
+    async def _follow(self) -> None:
+        while True:
+            if self.display:
+                await self._read_processes()
+            await asyncio.sleep(PROCESS_SECONDS)
+
+    async def _read_processes(self) -> None:
+        try:
+            processes = await (await self.services.keeper()).processes()
+        except OmniError as error:
+            self.query_one(Listing).say_when_empty(f"{error.message} {error.hint}")
+            processes = []
+        self._memory = await asyncio.to_thread(_memory_of, [process.pid for process in processes])
+        self._processes = processes
+        self._draw_processes()
+
+    async def _once(self) -> None:
+        try:
+            self._profile = await self.services.hardware()
+            self._draw_machine()
+            self._findings = await self.services.environment.check()
+            self._packages = len(await self.services.environment.packages())
+        except OmniError as error:
+            self.omni.explain(error)
+        self._draw_environment()
+
+    def _measured(self, reading: Reading) -> None:
+        if not self.is_attached:
+            return
+        self._speeds.append(self.omni.status.state.speed if self.omni.status.state.answering else 0.0)
+        if not self.display:
+            return
+        cpu, memory, answering = self.query(Graph)
+        history = self.omni.meters.history
+        cores = f"of {reading.cores} {'core' if reading.cores == 1 else 'cores'}"
+        cpu.show(f"{reading.cpu:.0f} %", cores, [each.cpu for each in history], 100)
+        memory.show(
+            memory_words(reading.memory_used),
+            f"of {memory_words(reading.memory_total).removesuffix(' GB')}",
+            [each.memory_used for each in history],
+            reading.memory_total,
+        )
+        now = self._speeds[-1]
+        answering.show(
+            f"{now:.1f} tok/s" if now else "idle",
+            "" if now else "nobody is answering",
+            self._speeds,
+            max([*self._speeds, 1.0]),
+        )
+
+    # -- drawing
+
+    def _draw_processes(self) -> None:
+        rows = []
+        for process in self._processes:
+            detail = process.detail or {"keeper": "starts the others", "airlock": "the way out"}.get(process.kind, "")
+            rows.append(
+                Row(
+                    key=process.name,
+                    cells=(
+                        ink(("● ", "accent"), (self._name(process), "text")),
+                        (memory_words(self._memory.get(process.pid)), "second"),
+                        confined_words(process),
+                        (time.strftime("%H:%M", time.localtime(process.since)), "second"),
+                        (detail, "third"),
+                    ),
+                )
+            )
+        self.query_one(Listing).fill([Group(titles=("process", "memory", "network", "since", ""), rows=tuple(rows))])
+        self._draw_keys()
+
+    def _name(self, process: "ProcessInfo") -> str:
+        import os
+
+        if process.pid == os.getpid():
+            return "shell  this window"
+        return process.name if process.kind == process.name else f"{process.kind}  {process.name}"
+
+    def _draw_environment(self) -> None:
+        findings = self._findings or []
+        wrong = [finding for finding in findings if not finding.ok]
+        words = f"{self._packages} packages" if self._packages else ""
+        verdict = ("everything is as it should be", "second") if not wrong else (f"{len(wrong)} to look at", "amber")
+        path = str(self.services.environment.path or "the tool that installed Omni keeps it")
+        lines = [
+            ink(("Environment", "bold text"), "   ", (home_path(path), "second"), "   ", (words, "second"), "   ", verdict)
+        ]
+        for finding in wrong:
+            lines.append(ink(("! ", "amber"), (f"{finding.name:<14}", "text"), (finding.detail, "second")))
+            if finding.command:
+                lines.append(ink("  ", " " * 14, (finding.command, "text")))
+        self.query_one("#system-environment", Lines).show(*lines)
+
+    def _draw_machine(self) -> None:
+        if self._profile is not None:
+            width = max(30, self.content_size.width)
+            self.query_one("#system-machine", Lines).show(
+                ink(("Machine", "bold text")), *machine_lines(self._profile, width)
+            )
+
+    def _draw_keys(self) -> None:
+        process = self._process()
+        keys = [("↑↓", "choose", ""), ("d", "doctor", "d"), ("l", "its log", "l")]
+        if process is not None and process.kind == "worker":
+            keys.append(("k", "end this worker", "k"))
+        self.query_one(Keys).show(*keys)
+
+    def _process(self) -> "ProcessInfo | None":
+        key = self.query_one(Listing).key
+        return next((process for process in self._processes if process.name == key), None)
+
+    def on_listing_highlighted(self, message: Listing.Highlighted) -> None:
+        """The keys depend on the row."""
+        message.stop()
+        self._draw_keys()
+
+    def on_resize(self) -> None:
+        """The machine's lines depend on the width."""
+        self._draw_machine()
+
+    def take_focus(self) -> None:
+        """The processes."""
+        self.query_one(Listing).focus()
+
+    def heard(self, change: "Change") -> None:
+        """A process came or went."""
+        if change.topic == "processes" and self.display:
+            self.run_worker(self._read_processes(), exclusive=True, group="heard", description="list the processes")
+
+    # -- acting
+
+    def action_doctor(self) -> None:
+        """Check the environment again."""
+
+        async def work() -> None:
+            try:
+                self._findings = await self.services.environment.check()
+            except OmniError as error:
+                self.omni.explain(error)
+                return
+            self._draw_environment()
+            wrong = sum(not finding.ok for finding in self._findings)
+            self.notify(
+                f"{len(self._findings)} things looked at, {wrong} to mend."
+                if wrong
+                else f"{len(self._findings)} things looked at; all is well.",
+                markup=False,
+            )
+
+        self.run_worker(work(), exclusive=True, group="doctor", description="check the environment")
+
+    def action_log(self) -> None:
+        """Show where the log is, in the editor where there is one."""
+        process = self._process()
+        logs = self.services.home.logs
+        names = [f"worker-{process.name}.log", f"{process.name}.log", f"{process.kind}.jsonl"] if process else []
+
+        async def work() -> None:
+            def find() -> Path | None:
+                return next((logs / name for name in [*names, "shell.jsonl"] if (logs / name).is_file()), None)
+
+            path = await asyncio.to_thread(find)
+            if path is None:
+                self.notify(f"Nothing was written yet; logs lie in {logs}.", markup=False)
+            elif not await self.omni.edit(path):
+                self.notify(f"The log is {path}.", markup=False, timeout=10)
+
+        self.run_worker(work(), exclusive=True, group="log", description="open a log")
+
+    def action_end(self) -> None:
+        """End a worker, after a question."""
+        process = self._process()
+        if process is None or process.kind != "worker":
+            return
+        from omni.shell.modals import Consent
+
+        name = process.name
+
+        async def work() -> None:
+            try:
+                await (await self.services.keeper()).stop(name)
+            except OmniError as error:
+                self.omni.explain(error)
+            await self._read_processes()
+
+        def answered(sure: bool | None) -> None:
+            if sure:
+                self.run_worker(work(), description="end a worker")
+
+        memory = memory_words(self._memory.get(process.pid))
+        text = f"An answer in progress ends with an error. {memory + ' come back at once.' if memory else ''}"
+        self.app.push_screen(
+            Consent(f"End the worker {name}?", text, yes="end", harm=True, clock=self.services.clock), answered
+        )
+
+
+def confined_words(process: "ProcessInfo") -> Part:
+    """What keeps it from the network, coloured by how good that is."""
+    words = process.confined
+    if process.kind == "airlock":
+        return words, "amber"
+    safe = "seccomp" in words or "sandbox" in words
+    return words, "accent" if safe else "second"
+
+
+def _memory_of(pids: list[int]) -> dict[int, int]:
+    """Proportional memory of each process in bytes; those that are gone or closed to us are left out."""
+    found = {}
+    for pid in pids:
+        try:
+            text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            found[pid] = next(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Pss:"))
+        except (OSError, StopIteration, ValueError):
+            try:  # not dumpable: the resident size is all that the kernel tells
+                pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+                found[pid] = pages * 4096
+            except (OSError, ValueError, IndexError):
+                continue
+    return found
+

@@ -1,0 +1,55 @@
+"""The order in which a shell comes to be: terminal, starter, wall, services, Textual."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+from omni.core import wall
+from omni.core.errors import OmniError, SetupError
+from omni.core.paths import Home
+
+
+def check_terminal() -> None:
+    """Raise SetupError where a full-screen shell cannot be shown."""
+    hint = "`omni chat` is a conversation line by line, which works everywhere."
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise SetupError("There is no terminal here for the full-screen shell.", hint=hint)
+    if os.environ.get("TERM", "dumb") in ("dumb", "unknown", ""):
+        raise SetupError("This terminal (TERM=dumb) cannot show the full-screen shell.", hint=hint)
+
+
+def run(home: Home, *, brain: str = "", project: Path | None = None, plugins: bool = True) -> int:
+    """Open the shell and stay in it; the exit code is that of the whole program.
+
+    The starter is a child from before the wall and before anything heavy is imported.
+    """
+    check_terminal()
+    from omni.keeper.starter import start
+
+    starter = start(home)
+    try:
+        wall.confine()
+        return _shell(home, starter, brain, project or Path.cwd(), plugins=plugins)
+    finally:
+        starter.goodbye()
+
+
+def _shell(home: Home, starter: object, brain: str, project: Path, *, plugins: bool) -> int:
+    from omni.app import Services
+    from omni.core.logs import log_to_file
+    from omni.shell.app import OmniApp
+
+    log_to_file(home, "shell")
+    services = Services(home, starter=starter, client="shell", plugins=plugins)  # type: ignore[arg-type]
+    app = OmniApp(services, brain=brain, project=project)
+    app.run(mouse=services.settings.ui.mouse)
+    if isinstance(app.crash, OmniError):
+        raise app.crash
+    if app.crash is not None:
+        where = home.logs / "shell.jsonl"
+        sys.stderr.write(f"Omni's shell crashed. The log is {where}; nothing that was written is lost.
+")
+        logging.shutdown()
+        return 1
+    return app.return_code or 0
