@@ -77,7 +77,7 @@ class Worker:
     def __init__(self, name: str, spec: Spec, state: str, now: float) -> None:
         self.name, self.spec, self.key = name, spec, spec_key(spec)
         self.state = state  # loading, ready, ending
-        self.turns: set[Ticket] = set()
+        self.turns: dict[Ticket, int] = {}  # and the tokens reserved for each
         self.since = self.used = now
         self.pinned = now  # until then it may hold turns that nobody has told about yet
 
@@ -91,6 +91,12 @@ class Worker:
         """Turns at a time."""
         return max(1, _number(self.spec, "slots", 1))
 
+    def holds(self, tokens: int) -> bool:
+        """Whether so many tokens fit beside those reserved. A turn that is alone is never refused here: its engine
+        says better what does not fit."""
+        cells = _number(self.spec, "cells", 0)
+        return cells <= 0 or not self.turns or sum(self.turns.values()) + tokens <= cells
+
     @property
     def keep_alive(self) -> int:
         """Seconds that it stays without being used."""
@@ -100,9 +106,12 @@ class Worker:
 class Request:
     """A turn that waits for a place, or a lease that waits for a worker to be there."""
 
-    __slots__ = ("key", "lease", "priority", "sequence", "spec", "ticket")
+    __slots__ = ("key", "lease", "priority", "sequence", "spec", "ticket", "tokens")
 
-    def __init__(self, ticket: Ticket, spec: Spec, priority: int, sequence: int, lease: bool) -> None:
+    def __init__(
+        self, ticket: Ticket, spec: Spec, priority: int, sequence: int, lease: bool, *, tokens: int = 0
+    ) -> None:
+        self.tokens = tokens
         self.ticket, self.spec, self.key = ticket, spec, spec_key(spec)
         self.priority, self.sequence, self.lease = priority, sequence, lease
 
@@ -117,19 +126,23 @@ class Admission:
         self.leases: dict[Ticket, str] = {}
         self._sequence = 0
 
-    def ask(self, ticket: Ticket, spec: Spec, priority: str, *, lease: bool = False) -> None:
-        """Add a request. A lease also keeps workers of its spec from ending for lack of use, until `done`."""
+    def ask(self, ticket: Ticket, spec: Spec, priority: str, *, lease: bool = False, tokens: int = 0) -> None:
+        """Add a request. A lease also keeps workers of its spec from ending for lack of use, until `done`.
+
+        All slots of a worker share one cache of `cells` tokens (a setting of the spec; none: no limit); a turn gets its
+        place when its `tokens` fit beside those of the others.
+        """
         self._sequence += 1
-        self.requests.append(Request(ticket, spec, PRIORITIES.index(priority), self._sequence, lease))
+        self.requests.append(Request(ticket, spec, PRIORITIES.index(priority), self._sequence, lease, tokens=tokens))
         if lease:
             self.leases[ticket] = spec_key(spec)
 
-    def hold(self, ticket: Ticket, worker: str) -> bool:
+    def hold(self, ticket: Ticket, worker: str, tokens: int = 0) -> bool:
         """Take note of a turn that was granted before this keeper lived; False when the worker is gone."""
         found = self.workers.get(worker)
         if found is None or found.state == "ending":
             return False
-        found.turns.add(ticket)
+        found.turns[ticket] = tokens
         return True
 
     def done(self, ticket: Ticket, now: float) -> None:
@@ -138,7 +151,7 @@ class Admission:
         key = self.leases.pop(ticket, None)
         for worker in self.workers.values():
             if ticket in worker.turns or worker.key == key:
-                worker.turns.discard(ticket)
+                worker.turns.pop(ticket, None)
                 worker.used = now
 
     def gone(self, client: Hashable, now: float) -> None:
@@ -229,6 +242,7 @@ class _Step:
         self.actions: list[Action] = []
         self.wanted: set[str] = set()  # keys that this or an earlier request asks for
         self.draining: set[str] = set()  # workers that end as soon as their turns have, for an earlier request
+        self.filling: set[str] = set()  # workers whose cache an earlier request waits for
         self.promised = 0  # bytes that earlier requests wait for
         self.loading: Counter[str] = Counter()  # places in loading workers that earlier requests will take
         self.waiting: Counter[str] = Counter()  # requests before this one, by what they wait for
@@ -253,12 +267,17 @@ class _Step:
                 self.actions.append(Load(request.ticket, worker.name))
             else:
                 self._wait(request, "slot", f"{worker.name} is loading, for {worker.slots} at a time")
-        elif request.lease or len(worker.turns) < worker.slots:
+        elif not request.lease and worker.name in self.filling:
+            self._wait(request, "slot", f"an earlier turn waits for its share of the context of {worker.name}")
+        elif request.lease or (len(worker.turns) < worker.slots and worker.holds(request.tokens)):
             self.table.requests.remove(request)
             if not request.lease:
-                worker.turns.add(request.ticket)
+                worker.turns[request.ticket] = request.tokens
             worker.used = self.now
             self.actions.append(Grant(request.ticket, worker.name))
+        elif len(worker.turns) < worker.slots:
+            self.filling.add(worker.name)
+            self._wait(request, "slot", f"{request.tokens:,} tokens of the context of {worker.name} are not free yet")
         else:
             self._wait(request, "slot", f"{len(worker.turns)} of {worker.slots} places of {worker.name} are taken")
 

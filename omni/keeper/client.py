@@ -48,8 +48,10 @@ class _Gone(Exception):
 class _Ticket:
     """What a turn and a lease have in common: a number, and what the keeper said about it last."""
 
-    def __init__(self, keeper: "Keeper", number: int, spec: WorkerSpec, priority: Priority, *, lease: bool) -> None:
-        self.number, self.spec, self.priority, self.lease = number, spec, priority, lease
+    def __init__(
+        self, keeper: "Keeper", number: int, spec: WorkerSpec, priority: Priority, tokens: int, *, lease: bool
+    ) -> None:
+        self.number, self.spec, self.priority, self.tokens, self.lease = number, spec, priority, tokens, lease
         self.said: dict[str, Any] | None = None
         self.error: OmniError | None = None
         self._keeper = keeper
@@ -59,6 +61,12 @@ class _Ticket:
     def granted(self) -> bool:
         """Whether there is a place now."""
         return self.said is not None and self.said["state"] == "granted"
+
+    def fact(self, field: str) -> str:
+        """What was told with the grant."""
+        if self.said is None or not self.granted:
+            raise RuntimeError("nothing was granted yet: read the states to their end")
+        return str(self.said[field])
 
     def hear(self, said: dict[str, Any]) -> None:
         """The keeper said something about this ticket."""
@@ -97,12 +105,12 @@ class Turn:
     Enter it, read `waiting()` to its end, then talk to the worker; leaving the block gives the place back.
     """
 
-    def __init__(self, keeper: "Keeper", spec: WorkerSpec, priority: Priority) -> None:
-        self._keeper, self._spec, self._priority = keeper, spec, priority
+    def __init__(self, keeper: "Keeper", spec: WorkerSpec, priority: Priority, tokens: int) -> None:
+        self._keeper, self._spec, self._priority, self._tokens = keeper, spec, priority, tokens
         self._ticket: _Ticket | None = None
 
     async def __aenter__(self) -> Self:
-        self._ticket = await self._keeper._ask_for(self._spec, self._priority, lease=False)
+        self._ticket = await self._keeper._ask_for(self._spec, self._priority, self._tokens, lease=False)
         return self
 
     async def __aexit__(
@@ -137,9 +145,9 @@ class Turn:
         return self._granted("worker")
 
     def _granted(self, field: str) -> str:
-        if self._ticket is None or self._ticket.said is None or not self._ticket.granted:
-            raise RuntimeError("the turn was not granted yet: read waiting() to its end")
-        return str(self._ticket.said[field])
+        if self._ticket is None:
+            raise RuntimeError("a turn has its place inside `async with`")
+        return self._ticket.fact(field)
 
 
 class Lease:
@@ -154,6 +162,21 @@ class Lease:
             yield state
         assert self._ticket.said is not None
         yield Ready(worker=self._ticket.said["worker"])
+
+    @property
+    def socket(self) -> Path:
+        """Where the worker answers what needs no place (counting tokens, its properties)."""
+        return Path(self._ticket.fact("socket"))
+
+    @property
+    def key(self) -> str:
+        """The worker's API key."""
+        return self._ticket.fact("key")
+
+    @property
+    def worker(self) -> str:
+        """The worker's name."""
+        return self._ticket.fact("worker")
 
     def close(self) -> None:
         """Give it back; the worker ends after its `keep_alive`."""
@@ -237,11 +260,14 @@ class Keeper:
 
     async def worker(self, spec: WorkerSpec, *, priority: Priority = "interactive") -> Lease:
         """See to it that a worker with this spec lives; read the lease's `states()` to follow it."""
-        return Lease(self, await self._ask_for(spec, priority, lease=True))
+        return Lease(self, await self._ask_for(spec, priority, 0, lease=True))
 
-    def turn(self, spec: WorkerSpec, *, priority: Priority = "interactive") -> Turn:
-        """A place in a worker with this spec for one answer, to be used with `async with`."""
-        return Turn(self, spec, priority)
+    def turn(self, spec: WorkerSpec, *, priority: Priority = "interactive", tokens: int = 0) -> Turn:
+        """A place in a worker with this spec for one answer, to be used with `async with`.
+
+        `tokens` of the worker's shared cache are reserved with it: its prompt and the longest answer.
+        """
+        return Turn(self, spec, priority, tokens)
 
     async def processes(self) -> list[ProcessInfo]:
         """All processes of Omni in this home, and what confines each."""
@@ -310,10 +336,10 @@ class Keeper:
 
     # -- tickets ----------------------------------------------------------------------------------------------------
 
-    async def _ask_for(self, spec: WorkerSpec, priority: Priority, *, lease: bool) -> _Ticket:
+    async def _ask_for(self, spec: WorkerSpec, priority: Priority, tokens: int, *, lease: bool) -> _Ticket:
         await self._connected()
         self._number += 1
-        ticket = self._tickets[self._number] = _Ticket(self, self._number, spec, priority, lease=lease)
+        ticket = self._tickets[self._number] = _Ticket(self, self._number, spec, priority, tokens, lease=lease)
         self._send_ticket(ticket)
         return ticket
 
@@ -324,6 +350,7 @@ class Keeper:
                 "ticket": ticket.number,
                 "spec": msgspec.to_builtins(ticket.spec),
                 "priority": ticket.priority,
+                "tokens": ticket.tokens,
             }
         )
 
@@ -397,7 +424,12 @@ class Keeper:
         except OSError:
             return False
         held = [
-            {"ticket": ticket.number, "worker": ticket.said["worker"], "key": ticket.said["key"]}
+            {
+                "ticket": ticket.number,
+                "worker": ticket.said["worker"],
+                "key": ticket.said["key"],
+                "tokens": ticket.tokens,
+            }
             for ticket in self._tickets.values()
             if ticket.granted and ticket.said is not None and not ticket.lease
         ]

@@ -336,7 +336,7 @@ class Keeper:
         for held in order.get("tickets", ()):
             worker = self._workers.table.get(held["worker"])
             if worker and worker.key == held["key"]:
-                self._admission.hold((peer.number, int(held["ticket"])), worker.name)
+                self._admission.hold((peer.number, int(held["ticket"])), worker.name, _tokens(held))
         peer.answer(order, {"epoch": self._epoch, "pid": os.getpid()})
         self._dirty = True
         self._announce("processes")
@@ -355,7 +355,7 @@ class Keeper:
         if len(peer.told) >= MAX_TICKETS or number in peer.told:
             raise UsageError("Too many turns at once, or a ticket used twice.")
         peer.told[number] = ("asked",)
-        self._admission.ask((peer.number, number), spec, priority, lease=lease)
+        self._admission.ask((peer.number, number), spec, priority, lease=lease, tokens=_tokens(order))
         self._dirty = True
 
     def _do_done(self, peer: Peer, order: Order) -> None:
@@ -492,6 +492,11 @@ class _reported:  # noqa: N801 - used as a statement
 
 def _peer_number(ticket: Ticket) -> int:
     return ticket[0] if isinstance(ticket[0], int) else -1
+
+
+def _tokens(order: Order) -> int:
+    """How much of the shared cache a turn asks for; a lease asks for none."""
+    return _integer(order, "tokens") if "tokens" in order else 0
 
 
 def _integer(order: Order, name: str) -> int:
