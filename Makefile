@@ -34,3 +34,4 @@ LOCK = uv pip compile --quiet --universal --generate-hashes --no-emit-index-url 
 lock:
 	$(LOCK) -o requirements/core.txt
 	$(LOCK) --extra dev -o requirements/dev.txt
+	echo "setuptools>=80,<81" | $(subst pyproject.toml,-,$(LOCK)) -o requirements/build.txt

@@ -6,7 +6,7 @@ if TYPE_CHECKING:
     from omni.sandbox.environment import Environment
     from omni.sandbox.export import export_wheels
     from omni.sandbox.findings import Finding
-    from omni.sandbox.footprint import Kept, footprint, remove_all
+    from omni.sandbox.kept import Kept, footprint, remove_all
     from omni.sandbox.progress import Step
 
 __all__ = [
@@ -24,13 +24,13 @@ __all__ = [
 _HOMES = {
     "Environment": "environment",
     "Finding": "findings",
-    "Kept": "footprint",
+    "Kept": "kept",
     "Linked": "command",
     "Step": "progress",
     "export_wheels": "export",
-    "footprint": "footprint",
+    "footprint": "kept",
     "link_command": "command",
-    "remove_all": "footprint",
+    "remove_all": "kept",
 }
 
 

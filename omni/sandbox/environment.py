@@ -60,14 +60,14 @@ class Environment:
 
     async def remove(self) -> int:
         """Delete all managed environments that no other process runs from; returns the bytes that this freed."""
-        from omni.sandbox.footprint import remove_environments
+        from omni.sandbox.kept import remove_environments
 
         self._own()
         return await asyncio.to_thread(remove_environments, self.home)
 
     async def size(self) -> int:
         """Bytes on the disk."""
-        from omni.sandbox.footprint import tree_size
+        from omni.sandbox.kept import tree_size
 
         path = self.path
         return 0 if path is None else await asyncio.to_thread(tree_size, path)

@@ -48,6 +48,7 @@ def export_wheels(home: Home, folder: Path, display: Display, *, clone: Path | N
         "lock": str(lock),
         "installer": str(requirements / "installer.txt"),
         "total": len(read_lock(lock)),
+        "built": [],
         "log": str(home.logs / "export.log"),
     }
     try:

@@ -164,7 +164,7 @@ def _half(home: Home) -> Finding:
 
 
 def _old(home: Home, environment: Path) -> Finding:
-    from omni.sandbox.footprint import tree_size
+    from omni.sandbox.kept import tree_size
 
     found = outdated(home.venvs, environment, place.CORE)
     detail = f"{len(found)} older environments, {size_text(sum(map(tree_size, found)))}" if found else "none"

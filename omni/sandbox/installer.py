@@ -124,7 +124,10 @@ def run_pip(
     common = ["--no-input", "--disable-pip-version-check", "--require-hashes", "--no-deps", "--only-binary", ":all:"]
     # --isolated: an export is installed alone from its folder, whatever else is configured.
     source = [] if wheels is None else ["--isolated", "--no-index", "--find-links", str(wheels)]
-    command = [*command, *common, *source, "--progress-bar", "raw", "-r", order["lock"]]
+    built = (
+        [f"--no-binary={','.join(order['built'])}", f"--build-constraint={order['build']}"] if order["built"] else []
+    )
+    command = [*command, *common, *source, *built, "--progress-bar", "raw", "-r", order["lock"]]
     output = PipOutput(order["total"])
     with (
         Path(order["log"]).open("wb") as log,

@@ -33,7 +33,7 @@ def set_up(root: str, arguments: list[str]) -> int | None:
 
 def _make(home: Home, clone: Path, feature: str, *, again: bool = False) -> Path:
     """Make an environment and say so in two sentences."""
-    from omni.sandbox.footprint import tree_size
+    from omni.sandbox.kept import tree_size
     from omni.sandbox.prepare import prepare
 
     display = Terminal()
@@ -46,11 +46,11 @@ def _make(home: Home, clone: Path, feature: str, *, again: bool = False) -> Path
 
 def maintain(root: str, arguments: list[str]) -> int:
     """The two commands that stand above the environment: `develop MODULE …` and `sandbox repair`."""
-    if reference.wants_help(arguments[:3]):
-        sys.stdout.write(reference.help_text(arguments, Path(root) / "omni" / "cli" / "reference.txt"))
-        return 0
     if arguments[0] == "develop":
         return _develop(Path(root), arguments[1:])
+    if reference.wants_help(arguments):
+        sys.stdout.write(reference.help_text(arguments, Path(root) / "omni" / "cli" / "reference.txt"))
+        return 0
     return _guarded(lambda: _make(Home.from_environment(), Path(root), place.CORE, again=True)) or 0
 
 

@@ -27,6 +27,8 @@ from omni.sandbox.progress import Display, Step
 from omni.sandbox.requirements import read_lock
 from omni.sandbox.users import is_whole, leftovers, outdated, remove_unless_used, take_away
 
+# Only the development lock has a package without a wheel; what builds it is pinned by hash, too (requirements/build.txt).
+BUILT = frozenset({"forbiddenfruit"})
 # Installed, unpacked on the way and in the installer's cache, with some air: a full disk is said before, not after.
 NEEDED = {place.CORE: 320_000_000, place.DEV: 700_000_000}
 
@@ -137,12 +139,15 @@ def _install(
         home.logs.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise storage_error(environment, error) from error
+    pins = read_lock(lock_file)
     order = {
         "task": "install",
         "environment": str(environment),
         "lock": str(lock_file),
         "installer": place.lock_file(str(clone), "installer"),
-        "total": len(read_lock(lock_file)),
+        "total": len(pins),
+        "built": sorted(BUILT.intersection(pin.name for pin in pins)),
+        "build": place.lock_file(str(clone), "build"),
         "wheels": None if wheels is None else str(wheels / "wheels"),
         "log": str(home.logs / "setup.log"),
     }
@@ -183,6 +188,10 @@ def run_installer(
         process.stdin.write(json.dumps(order).encode() + b"\n")
         process.stdin.flush()
         return _follow(process.stdout.fileno(), display, state)
+    except EOFError as error:
+        code = process.wait()
+        words = f"was ended by signal {-code}" if code < 0 else f"failed with code {code}"
+        raise SetupError(f"The installer {words}.", hint="Start again: what it left is redone.") from error
     finally:
         process.stdin.close()
         process.stdout.close()
@@ -195,7 +204,7 @@ def _follow(descriptor: int, display: Display, state: Path | None) -> Any:
         if select.select([descriptor], [], [], 0.2)[0]:
             data = os.read(descriptor, 65536)
             if not data:
-                raise SetupError("The installer was ended by somebody.", hint="Start again: what it left is redone.")
+                raise EOFError
             *lines, pending = (pending + data).split(b"\n")
             for line in lines:
                 message = json.loads(line)

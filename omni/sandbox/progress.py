@@ -76,12 +76,12 @@ def render(step: Step, width: int, *, unicode: bool = True, seconds: float = 0.0
     dot = " · " if unicode else ", "
     title = "Another start: " + TITLES[step.phase].lower() if step.waiting else TITLES[step.phase]
     facts = dot.join(parts)
-    bar = min(30, width - len(title) - len(facts) - 8)
+    bar = min(30, width - len(title) - 30)  # room for the facts whether they are long or short: the bar does not jump
     if bar < 6:
         return f"{title} {facts}"[:width].rstrip()
     line = f"  {title}  {_bar(step.fraction, bar, unicode=unicode)}  {facts}"
     if step.name and len(line) + len(dot) + len(step.name) <= width:
-        line += dot + step.name
+        line += (dot if facts else "") + step.name
     return line[:width].rstrip()
 
 

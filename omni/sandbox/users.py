@@ -38,7 +38,8 @@ def users(environment: Path) -> list[int]:
         if int(entry.name) == os.getpid():
             continue
         with suppress(OSError):
-            if needle in (entry / "cmdline").read_bytes() or needle in (entry / "maps").read_bytes():
+            started_as = (entry / "cmdline").read_bytes().partition(b"\0")[0]
+            if started_as.startswith(needle) or needle in (entry / "maps").read_bytes():
                 found.append(int(entry.name))
     return sorted(found)
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from omni.airlock import Page
 
 _OFFLINE = "To set up without a network: --from FOLDER, with a folder that `omni export` wrote elsewhere."
+_ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.1"
 
 
 def wheel_name(pin: Pin) -> str:
@@ -36,8 +37,7 @@ def obtain_wheel(pin: Pin, target: Path, tell: Callable[[Step], None]) -> Path:
     Raises DoorShut when no index answers, BadFile when what it sends is not what is pinned, SetupError
     when it has none or no index is configured.
     """
-    from omni.airlock import lookup, net_settings
-    from omni.airlock.index import ACCEPT
+    from omni.airlock import find, net_settings
 
     path = target / wheel_name(pin) if target.is_dir() else target
     net = net_settings()
@@ -46,12 +46,10 @@ def obtain_wheel(pin: Pin, target: Path, tell: Callable[[Step], None]) -> Path:
     def get(url: str) -> "Page":
         from omni.airlock import page  # what it needs for TLS is not loaded for an index on a disk
 
-        return page(url, net=net, headers=[("Accept", ACCEPT)])
+        return page(url, net=net, headers=[("Accept", _ACCEPT)])
 
     try:
-        file = next((file for file in lookup(pin.name, net, get) if file.name == name), None)
-        if file is None:
-            raise NotFound(f"The package index has no {name}.", hint="Check pip's settings: `pip config list`.")
+        (file, *_) = find(pin.name, net, get, lambda file: file.name == name)
         if file.sha256 and file.sha256 not in pin.hashes:
             raise BadFile(
                 f"The index offers a {name} that is not the pinned one (wrong sha256).",

@@ -77,7 +77,7 @@ def remove_all(home: Home) -> list[Kept]:
 
     Raises SetupError while another process of Omni runs from the home.
     """
-    busy = sorted({pid for folder in _environments(home) for pid in users(folder)} - _relatives())
+    busy = sorted({pid for folder in _environments(home) for pid in users(folder)})
     if busy:
         raise SetupError(
             f"Omni is still running (process {', '.join(map(str, busy[:5]))}).", hint="Close it: omni stop --all"
@@ -97,7 +97,7 @@ def remove_environments(home: Home) -> int:
     """Delete all environments that no other process runs from; returns the bytes that this freed."""
     freed = 0
     for folder in _environments(home):
-        if not set(users(folder)) - _relatives():
+        if not users(folder):
             size = tree_size(folder)
             take_away(folder)
             freed += size
@@ -141,13 +141,3 @@ def _is_own_folder(folder: Path) -> bool:
     except OSError:
         return False
     return found.st_uid == os.getuid() and folder.is_dir() and not folder.is_symlink()
-
-
-def _relatives() -> set[int]:
-    """This process's parent and children: a command's own starter is no reason to wait."""
-    found = {os.getppid()}
-    try:
-        children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text("ascii")
-    except OSError:
-        children = ""
-    return found | {int(pid) for pid in children.split()}
