@@ -11,22 +11,91 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from omni.cartridges.access import AirlockAccess, Fetcher
     from omni.cartridges.brains import (
-        Base as Base,
-        Brain as Brain,
+        Adapter,
+        Base,
+        Brain,
+        PullDone,
+        PullEvent,
+        PullProgress,
+        PullStarted,
+        PullVerifying,
+        Unfinished,
+        Verified,
+        VerifyEvent,
     )
-    from omni.cartridges.gguf import GgufHeader as GgufHeader, read_header as read_header
+    from omni.cartridges.gguf import GgufHeader, read_header
+    from omni.cartridges.holds import hold
+    from omni.cartridges.library import Library
+    from omni.cartridges.manifest import Manifest, load_manifests, manifest_schema, parse_manifest
+    from omni.cartridges.ranking import facts_of
+    from omni.cartridges.sources import Access, RemoteFile, Resolved, Source, WebPage
 
 _WHERE = {
+    "Access": "sources",
+    "Adapter": "brains",
+    "AirlockAccess": "access",
     "Base": "brains",
     "Brain": "brains",
+    "Fetcher": "access",
     "GgufHeader": "gguf",
+    "Library": "library",
+    "Manifest": "manifest",
+    "PullDone": "brains",
+    "PullEvent": "brains",
+    "PullProgress": "brains",
+    "PullStarted": "brains",
+    "PullVerifying": "brains",
+    "RemoteFile": "sources",
+    "Resolved": "sources",
+    "Source": "sources",
+    "Unfinished": "brains",
+    "Verified": "brains",
+    "VerifyEvent": "brains",
+    "WebPage": "sources",
+    "facts_of": "ranking",
+    "hold": "holds",
+    "load_manifests": "manifest",
+    "manifest_schema": "manifest",
+    "parse_manifest": "manifest",
     "read_header": "gguf",
 }
-__all__ = sorted(_WHERE)  # noqa: PLE0605 - the table is the one list of public names
+
+__all__ = [
+    "Access",
+    "Adapter",
+    "AirlockAccess",
+    "Base",
+    "Brain",
+    "Fetcher",
+    "GgufHeader",
+    "Library",
+    "Manifest",
+    "PullDone",
+    "PullEvent",
+    "PullProgress",
+    "PullStarted",
+    "PullVerifying",
+    "RemoteFile",
+    "Resolved",
+    "Source",
+    "Unfinished",
+    "Verified",
+    "VerifyEvent",
+    "WebPage",
+    "facts_of",
+    "hold",
+    "load_manifests",
+    "manifest_schema",
+    "parse_manifest",
+    "read_header",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    found = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    globals()[name] = found
+    return found

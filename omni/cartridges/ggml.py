@@ -79,26 +79,31 @@ FILE_TYPES: dict[int, tuple[str, tuple[str, ...]]] = {  # number -> name, the te
     40: ("Q1_0", ("Q1_0",)),
 }
 
-EMBEDDING_ARCHITECTURES = frozenset(
-    "bert modern-bert nomic-bert nomic-bert-moe neo-bert jina-bert-v2 jina-bert-v3 eurobert gemma-embedding "
-    "gemma-embedding2 llama-embed t5encoder".split()
-)
+_EMBEDDING = """
+bert modern-bert nomic-bert nomic-bert-moe neo-bert jina-bert-v2 jina-bert-v3 eurobert gemma-embedding
+gemma-embedding2 llama-embed t5encoder
+"""
+EMBEDDING_ARCHITECTURES = frozenset(_EMBEDDING.split())
 
-OTHER_ARCHITECTURES = frozenset("wavtokenizer-dec qwen3tts pockettts gemma4-assistant".split())
+_OTHER = """
+wavtokenizer-dec qwen3tts pockettts gemma4-assistant
+"""
+OTHER_ARCHITECTURES = frozenset(_OTHER.split())
 """Known to the engine, but speech or draft models that answer nobody."""
 
-CHAT_ARCHITECTURES = frozenset(
-    "llama llama4 deci falcon baichuan grok gpt2 gptj gptneox mpt starcoder refact bloom stablelm qwen qwen2 qwen2moe "
-    "qwen2vl qwen3 qwen3moe qwen3next qwen3vl qwen3vlmoe qwen35 qwen35moe qwen4exp phi2 phi3 phimoe plamo plamo2 "
-    "plamo3 codeshell orion internlm2 minicpm minicpm3 gemma gemma2 gemma3 gemma3n gemma4 starcoder2 mamba mamba2 "
-    "maple jamba falcon-h1 xverse command-r cohere2 cohere2moe dbrx olmo olmo2 olmoe openelm arctic deepseek "
-    "deepseek2 deepseek2-ocr deepseek32 deepseek4 chatglm glm4 glm4moe glm-dsa bitnet t5 jais jais2 nemotron "
-    "nemotron_h nemotron_h_moe exaone exaone4 exaone-moe rwkv6 rwkv6qwen2 rwkv7 arwkv7 granite granitemoe "
-    "granitehybrid graniteswitch granite_swa chameleon plm bailingmoe bailingmoe2 bailingmoe3 dots1 dots3note arcee "
-    "afmoe laguna ernie4_5 ernie4_5-moe hunyuan-moe hunyuan-dense hunyuan_vl hy_v3 hy_v4 smollm3 gpt-oss lfm2 "
-    "lfm2moe dream smallthinker llada llada-moe seed_oss grovemoe apertus minimax-01 hrm_text minimax-m2 cogvlm rnd1 "
-    "pangu-embedded mistral3 mistral4 paddleocr mimo2 step35 spark2_5 maincoder kimi-linear kimi-k3 glm5-next talkie "
-    "mellum nanbeige k2-horizon".split()
-)
+_CHAT = """
+llama llama4 deci falcon baichuan grok gpt2 gptj gptneox mpt starcoder refact bloom stablelm qwen qwen2
+qwen2moe qwen2vl qwen3 qwen3moe qwen3next qwen3vl qwen3vlmoe qwen35 qwen35moe qwen4exp phi2 phi3 phimoe plamo
+plamo2 plamo3 codeshell orion internlm2 minicpm minicpm3 gemma gemma2 gemma3 gemma3n gemma4 starcoder2 mamba
+mamba2 maple jamba falcon-h1 xverse command-r cohere2 cohere2moe dbrx olmo olmo2 olmoe openelm arctic deepseek
+deepseek2 deepseek2-ocr deepseek32 deepseek4 chatglm glm4 glm4moe glm-dsa bitnet t5 jais jais2 nemotron
+nemotron_h nemotron_h_moe exaone exaone4 exaone-moe rwkv6 rwkv6qwen2 rwkv7 arwkv7 granite granitemoe
+granitehybrid graniteswitch granite_swa chameleon plm bailingmoe bailingmoe2 bailingmoe3 dots1 dots3note arcee
+afmoe laguna ernie4_5 ernie4_5-moe hunyuan-moe hunyuan-dense hunyuan_vl hy_v3 hy_v4 smollm3 gpt-oss lfm2
+lfm2moe dream smallthinker llada llada-moe seed_oss grovemoe apertus minimax-01 hrm_text minimax-m2 cogvlm
+rnd1 pangu-embedded mistral3 mistral4 paddleocr mimo2 step35 spark2_5 maincoder kimi-linear kimi-k3 glm5-next
+talkie mellum nanbeige k2-horizon
+"""
+CHAT_ARCHITECTURES = frozenset(_CHAT.split())
 
 KNOWN_ARCHITECTURES = CHAT_ARCHITECTURES | EMBEDDING_ARCHITECTURES | OTHER_ARCHITECTURES

@@ -253,7 +253,7 @@ class _Header:
                 cursor.wrong(f"the tensor {_plain(name)!r} has an impossible shape or place")
             if offset % alignment:
                 cursor.wrong(f"the tensor {_plain(name)!r} begins at {offset}, which is not a multiple of {alignment}")
-            weights.add(name, kind, shape[0] if shape else 1, elements, offset, cursor)
+            weights.add(cursor, name, kind, row=shape[0] if shape else 1, elements=elements, offset=offset)
         begin = -(-cursor.position // alignment) * alignment
         if weights.end and begin + weights.end > cursor.size:
             cursor.truncated(begin + weights.end)
@@ -329,7 +329,7 @@ class _Weights:
         self.unknown: set[int] = set()
         self._types: Counter[str] = Counter()
 
-    def add(self, name: str, kind: int, row: int, elements: int, offset: int, cursor: _Cursor) -> None:
+    def add(self, cursor: _Cursor, name: str, kind: int, *, row: int, elements: int, offset: int) -> None:
         self.elements += elements
         if kind not in TENSOR_TYPES:
             self.unknown.add(kind)

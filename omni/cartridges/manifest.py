@@ -185,7 +185,9 @@ def _explain(message: str, data: dict[str, Any], text: str, name: str) -> UsageE
             f"{_place(text, name, '', section)}: {'[' + section + '] ' if section else ''}needs {missing[1]!r}."
         )
     path = f"{section}.{field}".strip(".")
-    return UsageError(f"{_place(text, name, section, field)}: {message.partition(' - at')[0]} for {path or 'the file'}.")
+    return UsageError(
+        f"{_place(text, name, section, field)}: {message.partition(' - at')[0]} for {path or 'the file'}."
+    )
 
 
 def _fitting(section: str, data: dict[str, Any]) -> tuple[type[Struct], ...]:

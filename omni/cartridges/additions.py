@@ -1,0 +1,103 @@
+"""What the person brings: files and folders that are used where they lie, and exports, which are copied in."""
+
+import asyncio
+import os
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from omni.cartridges import naming
+from omni.cartridges.brains import Brain
+from omni.cartridges.exports import ExportFolder, copy_in, read_export
+from omni.cartridges.finders import Found, Surroundings, find_folders
+from omni.cartridges.index import Entry
+from omni.cartridges.inspection import inspect
+from omni.cartridges.scanning import base_of
+from omni.cartridges.shelf import judge_header
+from omni.cartridges.stock import Stock
+from omni.core.errors import BadFile, NotFound, OmniError
+
+
+class Additions:
+    """Adds to a stock."""
+
+    def __init__(self, stock: Stock) -> None:
+        self._stock = stock
+
+    async def add(self, path: str | os.PathLike[str]) -> list[Brain]:
+        """See `Library.add_all`."""
+        place = Path(path)
+        there, export, found = await asyncio.to_thread(_look, place)
+        if not there:
+            raise NotFound(f"There is no file or folder {place}.")
+        if export is not None:
+            return await self._import(export)
+        brains: list[Brain] = []
+        failure: OmniError | None = None
+        for each in found:
+            try:
+                brains.append(await self._add_file(each))
+            except OmniError as error:
+                failure = error
+        if not brains:
+            raise failure or NotFound(f"{place} holds no GGUF file.")
+        return brains
+
+    async def _add_file(self, path: Path) -> Brain:
+        inspected = await asyncio.to_thread(inspect, path)
+        verdict = judge_header(inspected.header, None, self._stock.architectures)
+        if verdict is not None:
+            raise BadFile(f"{path.name} cannot be a brain: {verdict.reason}.")
+        found = Found(name=path.name, origin="file", path=str(path))
+        base = base_of(found, inspected)
+        _, entries = await self._stock.index.load()
+        for entry in entries:
+            if entry.kind == "added" and entry.path == str(path):
+                name = entry.name
+                break
+        else:
+            name = _free_name("@me/" + naming.slug(path.name), base.id, entries, await self._stock.manifests())
+        await self._stock.index.put(base, Entry(name=name, kind="added", base=base.id, path=str(path), size=base.size))
+        return await self._stock.get(name)
+
+    async def _import(self, export: ExportFolder) -> list[Brain]:
+        names = []
+        for item in export.brains:
+            base = await asyncio.to_thread(copy_in, self._stock.home, export.folder, item)
+            entry = Entry(
+                name=item.name,
+                kind="pulled",
+                base=base.id,
+                title=item.title,
+                origin="blob",
+                path=base.path,
+                size=base.size,
+                prompt=item.prompt,
+                licence=item.licence,
+                reference=item.reference,
+                manifest=item.manifest,
+            )
+            await self._stock.index.put(base, entry, verified=self._stock.clock.now())
+            names.append(item.name)
+        return [await self._stock.get(name) for name in names]
+
+
+def _free_name(name: str, base_id: str, entries: Sequence[Entry], manifests: Collection[str]) -> str:
+    taken = {entry.name for entry in entries if entry.base != base_id} | set(manifests)
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name}-{number}"
+    return free
+
+
+def _look(place: Path) -> tuple[bool, ExportFolder | None, list[Path]]:
+    """Whether something is at `place`, the export that it is, and else the models that it holds."""
+    place = Path(os.path.abspath(os.path.expanduser(place)))
+    if place.is_file():
+        return True, None, [place]
+    if not place.is_dir():
+        return False, None, []
+    if (export := read_export(place)) is not None:
+        return True, export, []
+    found = find_folders(Surroundings(environment={}, user=place, folders=(place,)))
+    return True, None, [Path(each.path) for each in found if not each.problem]

@@ -1,0 +1,200 @@
+"""Brains as plain files in a folder, with a list of names and hashes: for another machine, without any network."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from omni.cartridges.brains import Base, Brain
+from omni.cartridges.index import Entry
+from omni.cartridges.inspection import inspect, model_stem
+from omni.cartridges.naming import slug
+from omni.cartridges.pulling import combined
+from omni.core.errors import BadFile, NotFound, StorageError, UsageError
+from omni.core.files import storage_error, write_atomic
+from omni.core.paths import Home
+
+LIST = "brains.json"
+FOLDER = "brains"
+_BLOCK = 8 << 20
+
+
+class ExportedFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One file beside the list."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+class ExportedBrain(msgspec.Struct, frozen=True, kw_only=True):
+    """One brain of an export; `files` in order. `manifest` is left empty for shipped cartridges."""
+
+    name: str
+    files: tuple[ExportedFile, ...]
+    title: str = ""
+    licence: str = ""
+    prompt: str = ""
+    template: str = ""
+    parameters: dict[str, Any] = {}
+    reference: str = ""
+    manifest: str = ""
+
+
+class Export(msgspec.Struct, frozen=True, kw_only=True):
+    """The list `brains.json`."""
+
+    version: int
+    brains: tuple[ExportedBrain, ...]
+
+
+class ExportFolder(msgspec.Struct, frozen=True, kw_only=True):
+    """A list and where it lies."""
+
+    folder: Path
+    brains: tuple[ExportedBrain, ...]
+
+
+def write_export(brains: Sequence[Brain], entries: Mapping[str, Entry], target: Path) -> Path:
+    """Copy the files of `brains` to TARGET/brains and add them to the list there; returns that folder.
+
+    Raises UsageError for a brain that is not here, StorageError when the disk is full; the list is written last.
+    """
+    folder = target / FOLDER
+    items: dict[str, ExportedBrain] = {}
+    if (before := read_export(target)) is not None:
+        items = {item.name: item for item in before.brains}
+    need = 0
+    for brain in brains:
+        if brain.base is None or not brain.usable:
+            raise UsageError(
+                f"{brain.name} cannot be exported: {brain.reason or 'it is not on this machine'}.",
+                hint=brain.command or f"omni pull {brain.name}",
+            )
+        need += brain.base.size
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if need > shutil.disk_usage(folder).free:
+            raise StorageError(f"{folder} has no room for {need / 1e9:.1f} GB.", hint="Choose a larger disk.")
+        for brain in brains:
+            assert brain.base is not None
+            items[brain.name] = _write_one(brain, brain.base, entries.get(brain.name), folder)
+    except OSError as error:
+        raise storage_error(folder, error) from error
+    export = Export(version=1, brains=tuple(items.values()))
+    write_atomic(folder / LIST, msgspec.json.format(msgspec.json.encode(export), indent=2), mode=0o644)
+    return folder
+
+
+def _write_one(brain: Brain, base: Base, entry: Entry | None, folder: Path) -> ExportedBrain:
+    parts = base.parts
+    names = [_file_name(base, Path(part), brain.shares or brain.name) for part in parts]
+    files = []
+    for part, name in zip(parts, names, strict=True):
+        size, sha256 = _copy(Path(part), folder / name)
+        files.append(ExportedFile(name=name, size=size, sha256=sha256))
+    actual = combined([file.sha256 for file in files])
+    if base.sha256 is not None and actual != base.sha256:
+        raise BadFile(f"{brain.name} is damaged: its sha256 is wrong.", hint=f"omni pull {brain.name}")
+    return ExportedBrain(
+        name=brain.name,
+        files=tuple(files),
+        title=brain.title,
+        licence=brain.licence,
+        prompt="" if brain.manifest else brain.prompt,
+        template=base.template or "",
+        parameters=base.parameters,
+        reference=entry.reference if entry else "",
+        manifest=entry.manifest if entry else "",
+    )
+
+
+def _file_name(base: Base, part: Path, brain: str) -> str:
+    """Blobs get a name that people can read; files in several parts keep theirs, which llama.cpp reads."""
+    if len(base.parts) > 1 or part.suffix.lower() == ".gguf":
+        return part.name
+    words = [slug(base.header.name) if base.header.name else slug(model_stem(brain.rpartition("/")[2]))]
+    return "-".join([*words, base.header.quantisation or "model", base.id.rpartition("-")[2][:8]]) + ".gguf"
+
+
+def read_export(place: Path) -> ExportFolder | None:
+    """The list in a folder or in its `brains`, or None when there is none. Raises BadFile for a wrong one."""
+    for folder in (place, place / FOLDER):
+        path = folder / LIST
+        if not path.is_file():
+            continue
+        try:
+            export = msgspec.json.decode(path.read_bytes(), type=Export)
+        except (OSError, msgspec.DecodeError) as error:
+            raise BadFile(f"{path} is no list of brains: {error}.", hint="Export again.") from error
+        if export.version != 1:
+            raise BadFile(f"{path} was written by a newer Omni.", hint="Update this Omni.")
+        return ExportFolder(folder=folder, brains=export.brains)
+    return None
+
+
+def copy_in(home: Home, folder: Path, item: ExportedBrain) -> Base:
+    """Copy one exported brain into the library's blobs, verified. Raises BadFile for a wrong byte or a foreign path."""
+    if not item.files:
+        raise BadFile(f"{item.name} has no files in this export.")
+    for file in item.files:
+        if file.name != os.path.basename(file.name) or file.name in ("", ".", ".."):  # noqa: PTH119 - a text, not a path
+            raise BadFile(f"{item.name} names a file outside of its folder.", hint="This is no export of Omni's.")
+    sha256 = combined([file.sha256 for file in item.files])
+    target = home.blobs / f"sha256-{sha256}"
+    temporary = home.cartridges / "pulls" / sha256
+    try:
+        temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
+        home.blobs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for file in item.files:
+            size, actual = _copy(folder / file.name, temporary / file.name)
+            if (size, actual) != (file.size, file.sha256):
+                raise BadFile(f"{folder / file.name} is damaged: its sha256 is wrong.", hint="Copy the export again.")
+        inspect(temporary / item.files[0].name)
+        if len(item.files) == 1:
+            (temporary / item.files[0].name).replace(target)
+        else:
+            if target.exists():
+                shutil.rmtree(target)
+            temporary.replace(target)
+    except FileNotFoundError as error:
+        raise NotFound(f"{error.filename} is missing in this export.") from error
+    except OSError as error:
+        raise storage_error(home.blobs, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    inspected = inspect(target if len(item.files) == 1 else target / item.files[0].name)
+    return Base(
+        id=f"sha256-{sha256}",
+        path=inspected.parts[0],
+        parts=inspected.parts,
+        size=inspected.size,
+        header=inspected.header,
+        origin="blob",
+        sha256=sha256,
+        template=item.template or None,
+        parameters=item.parameters,
+    )
+
+
+def _copy(source: Path, target: Path) -> tuple[int, str]:
+    """Copy by temporary file and rename; returns size and sha256 of what was read."""
+    digest, size = hashlib.sha256(), 0
+    temporary = target.with_name(target.name + ".part")
+    try:
+        with source.open("rb") as read, temporary.open("wb") as write:
+            while block := read.read(_BLOCK):
+                digest.update(block)
+                write.write(block)
+                size += len(block)
+            write.flush()
+            os.fsync(write.fileno())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return size, digest.hexdigest()

@@ -1,0 +1,218 @@
+"""Hugging Face repositories: `hf.co/OWNER/REPOSITORY[:QUANT]`. Sizes and hashes come from the hub's own listing.
+
+The listing is asked for one fixed revision, which is then the one that is downloaded and remembered.
+"""
+
+import re
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import msgspec
+
+from omni.cartridges.brains import licence_name
+from omni.cartridges.inspection import is_later_part, model_stem, part_names
+from omni.cartridges.manifest import HubBase
+from omni.cartridges.sources import Access, Headers, RemoteFile, Resolved
+from omni.core.errors import BadFile, NotFound, UsageError, nearest
+
+_NAME = re.compile(
+    r"^(?:https?://)?(?:www\.)?(?:hf\.co|huggingface\.co)/(?P<repository>[A-Za-z0-9][\w.-]*/[\w.-]+?)"
+    r"(?:/(?:blob|resolve|tree)/(?P<revision>[^/]+)(?:/(?P<file>.+?))?)?(?::(?P<quant>[\w.-]+))?/?(?:\?.*)?$",
+    re.IGNORECASE,
+)
+_QUANT = re.compile(
+    r"(?:^|[-._/])((?:UD-)?(?:I?Q\d(?:_[A-Z0-9]+)*|TQ\d_\d|BF16|F16|F32|FP16|MXFP4(?:_MOE)?|NVFP4))(?=$|[-._/])",
+    re.IGNORECASE,
+)
+PREFERRED = [
+    "Q4_K_M",
+    "Q4_K_S",
+    "Q5_K_M",
+    "IQ4_XS",
+    "Q4_0",
+    "MXFP4",
+    "Q4_1",
+    "Q5_K_S",
+    "Q6_K",
+    "Q8_0",
+    "Q3_K_M",
+    "Q3_K_L",
+    "BF16",
+    "F16",
+    "F32",
+]
+CACHE_SHARE = 0.8  # of the memory for brains; the rest is for context
+MAX_FILES = 20_000
+
+
+class HubModel(NamedTuple):
+    """One model of a repository: its files in order, what kind of quantisation its name says, bytes in all."""
+
+    paths: tuple[str, ...]
+    quant: str
+    size: int
+
+
+class _Lfs(msgspec.Struct):
+    oid: str
+    size: int
+
+
+class _Item(msgspec.Struct):
+    path: str
+    type: str
+    size: int = 0
+    lfs: _Lfs | None = None
+
+
+class HubSource:
+    """`hf.co/OWNER/REPOSITORY:QUANT`, also as an address copied from a browser."""
+
+    name = "hugging face"
+
+    def matches(self, reference: str) -> bool:
+        """Names and addresses of the hub."""
+        return _NAME.match(reference) is not None
+
+    async def resolve(self, reference: str, access: Access) -> Resolved:
+        """The quantisation asked for, else one that suits this machine."""
+        found = _NAME.match(reference)
+        if found is None:
+            raise UsageError(f"{reference!r} names no repository.", hint="Like hf.co/OWNER/REPOSITORY:Q4_K_M.")
+        return await resolve_hub(
+            found["repository"],
+            access,
+            file=found["file"] or "",
+            quant=found["quant"] or "",
+            revision=found["revision"] or "main",
+        )
+
+
+async def resolve_hub_base(name: str, base: HubBase, access: Access) -> Resolved:
+    """A catalogue entry: its file, or what the repository calls by the same quantisation now."""
+    found = await resolve_hub(
+        base.repository, access, file=base.file, quant=base.quantisation, revision=base.revision, lenient=True
+    )
+    if (base.sha256 and found.sha256 != base.sha256) or (base.size and found.size != base.size):
+        raise BadFile(
+            f"{base.repository} holds another {base.file} than the one that {name} was made for.",
+            hint=f"To take it nevertheless: omni pull {found.name}",
+        )
+    return msgspec.structs.replace(
+        found, name=name, reference=name, title=base.title, template=base.template or found.template
+    )
+
+
+async def resolve_hub(
+    repository: str,
+    access: Access,
+    *,
+    file: str = "",
+    quant: str = "",
+    revision: str = "main",
+    lenient: bool = False,
+) -> Resolved:
+    """The files of one model of a repository with their sizes and hashes, at a fixed revision.
+
+    Raises NotFound, naming what there is, when the repository, file or quantisation is not there; DoorShut when the hub
+    does not answer or wants an account.
+    """
+    end = (access.environment.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+    about = _decode((await access.page(f"{end}/api/models/{repository}/revision/{quote(revision)}")).data, dict)
+    commit = about.get("sha") if isinstance(about.get("sha"), str) else revision
+    listing = await access.page(f"{end}/api/models/{repository}/tree/{quote(str(commit))}?recursive=true")
+    items = {item.path: item for item in _decode(listing.data, list[_Item])[:MAX_FILES] if item.type == "file"}
+    models = models_of({path: item.lfs.size if item.lfs else item.size for path, item in items.items()})
+    chosen = _choose(repository, models, file=file, quant=quant, memory=access.memory, lenient=lenient)
+    files = tuple(
+        RemoteFile(
+            url=f"{end}/{repository}/resolve/{quote(str(commit))}/{quote(path)}",
+            name=path.rpartition("/")[2],
+            size=((lfs := items[path].lfs) and lfs.size) or items[path].size,
+            sha256=lfs.oid.lower() if lfs and re.fullmatch("[0-9a-fA-F]{64}", lfs.oid) else None,
+            headers=tuple(_headers(access)),
+        )
+        for path in chosen.paths
+    )
+    name = f"hf.co/{repository}:{chosen.quant or model_stem(chosen.paths[0].rpartition('/')[2])}"
+    return Resolved(
+        name=name,
+        reference=name,
+        files=files,
+        join=len(files) == 1,
+        size=chosen.size,
+        sha256=files[0].sha256 if len(files) == 1 else None,
+        title=repository.partition("/")[2].removesuffix("-GGUF").removesuffix("_gguf"),
+        licence=licence_name(_licence(about)),
+        verdict=f"sha256 of the hub checked, revision {str(commit)[:10]}",
+    )
+
+
+def models_of(sizes: dict[str, int]) -> list[HubModel]:
+    """The models among a repository's files: parts put together, eyes and unusable names left out."""
+    found = []
+    for path in sizes:
+        folder, _, file = path.rpartition("/")
+        lower = file.lower()
+        if not lower.endswith(".gguf") or is_later_part(file) or "mmproj" in lower or "imatrix" in lower:
+            continue
+        if not file.isprintable() or file.startswith(".") or ".." in path.split("/"):
+            continue
+        paths = tuple(f"{folder}/{part}".lstrip("/") for part in part_names(file))
+        if all(part in sizes for part in paths):
+            found.append(HubModel(paths, quant_of(path), sum(sizes[part] for part in paths)))
+    return found
+
+
+def quant_of(path: str) -> str:
+    """The quantisation that a file's name (or its folder's) tells, in capitals; "" when it tells none."""
+    folder, _, file = path.rpartition("/")
+    for text in (model_stem(file), folder):
+        if found := _QUANT.findall(text):
+            return str(found[-1]).upper()
+    return ""
+
+
+def _choose(repository: str, models: list[HubModel], *, file: str, quant: str, memory: int, lenient: bool) -> HubModel:
+    offered = ", ".join(dict.fromkeys(model.quant or model.paths[0] for model in models))
+    if not models:
+        raise NotFound(f"{repository} holds no GGUF file.", hint=f"Look for a repository named like {repository}-GGUF.")
+    for model in models:
+        if file and file in (model.paths[0], model.paths[0].rpartition("/")[2]):
+            return model
+    if file and not lenient:
+        raise NotFound(f"{repository} holds no {file!r}.", hint=f"It offers: {offered}.")
+    if quant:
+        for model in models:
+            if quant.upper() in (model.quant, model_stem(model.paths[0]).upper()):
+                return model
+        raise NotFound(
+            f"{repository} holds no {quant!r}.",
+            hint=nearest(quant.upper(), [model.quant for model in models]) or f"It offers: {offered}.",
+        )
+    small = [model for model in models if memory == 0 or model.size <= memory * CACHE_SHARE]
+    if not small:
+        raise NotFound(
+            f"Nothing in {repository} fits into this machine; the smallest has {min(m.size for m in models) / 1e9:.1f} GB.",
+            hint="Name a quantisation to take it nevertheless: hf.co/OWNER/REPOSITORY:QUANT",
+        )
+    order = {name: place for place, name in enumerate(PREFERRED)}
+    return min(small, key=lambda model: (order.get(model.quant, len(order)), -model.size))
+
+
+def _headers(access: Access) -> Headers:
+    token = access.environment.get("HF_TOKEN", "")
+    return (("Authorization", f"Bearer {token}"),) if token.isascii() and token.isprintable() and token else ()
+
+
+def _licence(about: dict[str, Any]) -> str:
+    card = about.get("cardData")
+    licence = card.get("license") if isinstance(card, dict) else None
+    return licence[:60] if isinstance(licence, str) and licence.isprintable() else ""
+
+
+def _decode(data: bytes, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.DecodeError as error:
+        raise BadFile("The hub's answer is not what its interface promises.", hint="Try again later.") from error

@@ -1,0 +1,211 @@
+"""The index of the library: what is known of bases and brains, in `cartridges/index.db`. Others see values, not rows.
+
+It can be lost: blobs name themselves by their content, and what others have is found again. Only what the person
+added and what was measured (loaded once, verified when) is written nowhere else.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from omni.cartridges.brains import Base, Origin, State
+from omni.cartridges.gguf import GgufHeader
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
+
+    from omni.core.database import Database
+
+_SCRIPT = """
+CREATE TABLE bases (
+    id TEXT PRIMARY KEY, data TEXT NOT NULL, ready INTEGER NOT NULL DEFAULT 0, unloadable TEXT NOT NULL DEFAULT '',
+    corrupt TEXT NOT NULL DEFAULT '', verified REAL, verdict TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE TABLE entries (name TEXT PRIMARY KEY, kind TEXT NOT NULL, base TEXT NOT NULL, data TEXT NOT NULL) STRICT;
+CREATE INDEX entries_by_base ON entries (base);
+CREATE TABLE headers (path TEXT PRIMARY KEY, stamp TEXT NOT NULL, header TEXT, error TEXT) STRICT;
+"""
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One brain that is not made of a shipped manifest alone.
+
+    kind: "pulled" (its file is a blob of ours), "added" (a file of the person's, in place), "found" (another program's).
+    `base` is the id of its base, or "" when there is a problem that hides it: then `state`, `reason` and `command` say which.
+    `reference` is what to pull again, `manifest` the TOML of an imported one.
+    """
+
+    name: str
+    kind: str
+    base: str = ""
+    title: str = ""
+    origin: Origin = "file"
+    path: str = ""
+    size: int = 0
+    state: State = "installed"
+    reason: str = ""
+    command: str = ""
+    prompt: str = ""
+    licence: str = ""
+    adapter: str = ""
+    reference: str = ""
+    manifest: str = ""
+
+
+class BaseRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A base and what happened to it."""
+
+    base: Base
+    ready: bool = False
+    unloadable: str = ""
+    corrupt: str = ""
+    verified: float | None = None
+    verdict: str = ""
+
+
+class Index:
+    """Reads and writes of the library. Each method is one transaction."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._database: Database | None = None
+
+    @property
+    def _db(self) -> "Database":
+        if self._database is None:
+            from omni.core.database import Database, Migration  # SQLite is loaded when the library is first asked
+
+            self._database = Database(self._path, [Migration("library", _SCRIPT)])
+        return self._database
+
+    async def close(self) -> None:
+        """Close the database."""
+        if self._database is not None:
+            await self._database.close()
+            self._database = None
+
+    async def load(self) -> tuple[dict[str, BaseRecord], list[Entry]]:
+        """Everything but the cache of headers."""
+
+        def work(connection: "Connection") -> tuple[dict[str, BaseRecord], list[Entry]]:
+            bases = {row["id"]: _record(row) for row in connection.execute("SELECT * FROM bases")}
+            rows = connection.execute("SELECT data FROM entries ORDER BY name")
+            return bases, [msgspec.json.decode(row["data"], type=Entry) for row in rows]
+
+        return await self._db.read(work)
+
+    async def put(self, base: Base | None, entry: Entry | None = None, *, verified: float | None = None) -> None:
+        """Remember a base, an entry or both. `verified` is when its hash was just found right; it clears "corrupt"."""
+
+        def work(connection: "Connection") -> None:
+            if base is not None:
+                _put_base(connection, base)
+                if verified is not None:
+                    connection.execute("UPDATE bases SET verified = ?, corrupt = '' WHERE id = ?", (verified, base.id))
+            if entry is not None:
+                _put_entry(connection, entry)
+
+        await self._db.write(work)
+
+    async def replace_found(self, found: Iterable[tuple[Base | None, Entry]]) -> None:
+        """What a look around found. What was found before and is missing now stays, so that it can be shown as gone;
+        a line that only told of a problem goes with its problem."""
+        found = list(found)
+
+        def work(connection: "Connection") -> None:
+            names = {entry.name for _, entry in found}
+            for row in connection.execute("SELECT name FROM entries WHERE kind = 'found' AND base = ''").fetchall():
+                if row["name"] not in names:
+                    connection.execute("DELETE FROM entries WHERE name = ?", (row["name"],))
+            for base, entry in found:
+                if base is not None:
+                    _put_base(connection, base)
+                row = connection.execute("SELECT kind FROM entries WHERE name = ?", (entry.name,)).fetchone()
+                if row is None or row["kind"] == "found":  # what the person added or pulled keeps its name
+                    _put_entry(connection, entry)
+
+        await self._db.write(work)
+
+    async def mark(self, base_id: str, **columns: Any) -> None:
+        """Set `ready`, `unloadable`, `corrupt`, `verified` or `verdict` of a base."""
+        names = [name for name in ("ready", "unloadable", "corrupt", "verified", "verdict") if name in columns]
+
+        def work(connection: "Connection") -> None:
+            connection.execute(
+                f"UPDATE bases SET {', '.join(f'{name} = ?' for name in names)} WHERE id = ?",  # noqa: S608 - names are ours
+                (*(columns[name] for name in names), base_id),
+            )
+
+        await self._db.write(work)
+
+    async def forget(self, *, entries: Iterable[str] = (), bases: Iterable[str] = ()) -> None:
+        """Remove brains and bases from the index; files are not touched."""
+        entries, bases = list(entries), list(bases)
+
+        def work(connection: "Connection") -> None:
+            connection.executemany("DELETE FROM entries WHERE name = ?", [(name,) for name in entries])
+            connection.executemany("DELETE FROM bases WHERE id = ?", [(base,) for base in bases])
+
+        await self._db.write(work)
+
+    async def headers(self) -> dict[str, tuple[str, GgufHeader | str]]:
+        """What was read before: path -> (stamp of the file then, its header or what was wrong)."""
+
+        def work(connection: "Connection") -> dict[str, tuple[str, GgufHeader | str]]:
+            found: dict[str, tuple[str, GgufHeader | str]] = {}
+            for row in connection.execute("SELECT * FROM headers"):
+                value = msgspec.json.decode(row["header"], type=GgufHeader) if row["header"] else str(row["error"])
+                found[row["path"]] = (row["stamp"], value)
+            return found
+
+        return await self._db.read(work)
+
+    async def put_headers(self, fresh: dict[str, tuple[str, GgufHeader | str]], *, gone: Iterable[str] = ()) -> None:
+        """Remember what was read, and forget files that are not there."""
+        rows = [
+            (path, stamp, None, value)
+            if isinstance(value, str)
+            else (path, stamp, msgspec.json.encode(value).decode(), None)
+            for path, (stamp, value) in fresh.items()
+        ]
+        lost = [(path,) for path in gone]
+
+        def work(connection: "Connection") -> None:
+            connection.executemany("INSERT OR REPLACE INTO headers VALUES (?, ?, ?, ?)", rows)
+            connection.executemany("DELETE FROM headers WHERE path = ?", lost)
+
+        if rows or lost:
+            await self._db.write(work)
+
+
+def _record(row: Any) -> BaseRecord:
+    return BaseRecord(
+        base=msgspec.json.decode(row["data"], type=Base),
+        ready=bool(row["ready"]),
+        unloadable=row["unloadable"],
+        corrupt=row["corrupt"],
+        verified=row["verified"],
+        verdict=row["verdict"],
+    )
+
+
+def _put_base(connection: "Connection", base: Base) -> None:
+    """A blob of ours is never displaced by another program's copy of the same content while it is there."""
+    row = connection.execute("SELECT data FROM bases WHERE id = ?", (base.id,)).fetchone()
+    if row is not None and base.origin != "blob":
+        known = msgspec.json.decode(row["data"], type=Base)
+        if known.origin == "blob" and Path(known.path).exists():
+            return
+    connection.execute(
+        "INSERT INTO bases (id, data) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET data = excluded.data",
+        (base.id, msgspec.json.encode(base).decode()),
+    )
+
+
+def _put_entry(connection: "Connection", entry: Entry) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)",
+        (entry.name, entry.kind, entry.base, msgspec.json.encode(entry).decode()),
+    )

@@ -1,0 +1,176 @@
+"""All brains of this machine: those that are here, those that other programs have, those that can be pulled."""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omni.cartridges import naming
+from omni.cartridges.access import Fetcher
+from omni.cartridges.additions import Additions
+from omni.cartridges.brains import Brain, PullDone, PullEvent, Unfinished, VerifyEvent
+from omni.cartridges.exports import write_export
+from omni.cartridges.finders import Surroundings, find_all
+from omni.cartridges.ggml import KNOWN_ARCHITECTURES
+from omni.cartridges.manifest import Manifest
+from omni.cartridges.pulls import Pulls
+from omni.cartridges.ranking import ranking
+from omni.cartridges.stock import Stock
+from omni.cartridges.upkeep import Upkeep
+from omni.core.clock import Clock, SystemClock
+from omni.core.paths import Home, resources
+from omni.core.settings import Settings
+
+if TYPE_CHECKING:
+    from omni.core.hooks import Plugins
+    from omni.hardware import Budget
+
+_READABLE = 4.0  # tokens a second below which nobody likes to wait
+_PLEASANT = 20.0  # faster than people read, and a prompt does not take forever either
+
+
+class Library:
+    """The brains of one home. Methods are async and do their work in threads; two processes may use one home.
+
+    `architectures` are those that the engine knows, `budget` tells what fits this machine (else it is measured when
+    first needed), `environment` and `user` (the home folder) say where to look for other programs' models.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        settings: Settings,
+        *,
+        plugins: "Plugins | None" = None,
+        clock: Clock | None = None,
+        budget: "Callable[[], Awaitable[Budget]] | None" = None,
+        environment: Mapping[str, str] = os.environ,
+        user: Path | None = None,
+        architectures: Collection[str] = KNOWN_ARCHITECTURES,
+        shipped: Path | None = None,
+    ) -> None:
+        self._home, self._settings = home, settings
+        self._budget = budget or self._measured
+        surroundings = Surroundings(
+            environment=environment,
+            user=user or Path(environment.get("HOME") or "~").expanduser(),
+            folders=tuple(Path(folder).expanduser() for folder in settings.brains.folders),
+        )
+        self._stock = Stock(
+            home,
+            clock=clock or SystemClock(),
+            shipped=shipped or resources("cartridges"),
+            surroundings=surroundings,
+            architectures=architectures,
+        )
+        self._pulls = Pulls(self._stock, plugins=plugins, environment=environment, memory=self._memory)
+        self._upkeep = Upkeep(self._stock)
+
+    async def close(self) -> None:
+        """Close the index."""
+        await self._stock.index.close()
+
+    async def brains(self) -> list[Brain]:
+        """All brains: installed first, then found elsewhere, then those that can be pulled."""
+        return await self._stock.brains()
+
+    async def get(self, name: str) -> Brain:
+        """One brain by its name (`@omni/coder`, also `coder` where that is clear; `llama3.2:3b`; `hf.co/…`).
+
+        Raises NotFound with the nearest name and, for a name in Ollama's form, the form for the hub.
+        """
+        return await self._stock.get(name)
+
+    async def manifests(self) -> dict[str, Manifest]:
+        """Shipped cartridges and the person's own (`cartridges/own/NAME/cartridge.toml` in the home)."""
+        return await self._stock.manifests()
+
+    async def best(self) -> Brain | None:
+        """The best usable brain for this memory, or None when none is here."""
+        usable = [brain for brain in await self.brains() if brain.usable and not brain.shares]
+        return max(usable, key=ranking(await self._budget(), pleasant=_READABLE)) if usable else None
+
+    async def recommended(self) -> Brain | None:
+        """What to pull first on this machine: the most capable that fits and still answers faster than people read."""
+        offered = [brain for brain in await self.brains() if brain.state == "available" and not brain.shares]
+        return max(offered, key=ranking(await self._budget(), pleasant=_PLEASANT)) if offered else None
+
+    async def scan(self) -> list[Brain]:
+        """Look around for models of other programs and in the person's folders; returns those that were found."""
+        await self._stock.take_in(find_all(self._stock.surroundings, others=self._settings.brains.look_around))
+        _, entries = await self._stock.index.load()
+        names = {entry.name for entry in entries if entry.kind == "found"}
+        return [brain for brain in await self.brains() if brain.name in names]
+
+    async def add(self, path: str | os.PathLike[str]) -> Brain:
+        """Add a file, a folder of GGUF files or an exported folder; returns the (first) brain that came of it."""
+        return (await self.add_all(path))[0]
+
+    async def add_all(self, path: str | os.PathLike[str]) -> list[Brain]:
+        """As `add`, all of them. Files are used where they lie; what was exported is copied into the library.
+
+        Raises NotFound when nothing is there, BadFile when the file is wrong or is no model that can answer.
+        """
+        return await Additions(self._stock).add(path)
+
+    async def pull(self, name: str, airlock: Fetcher) -> AsyncGenerator[PullEvent, None]:
+        """Fetch a brain: a cartridge, `hf.co/OWNER/REPOSITORY:QUANT`, an address, or a path on this machine.
+
+        Interrupted, it goes on from there the next time; closing the iterator cancels. Two processes that pull the same
+        do it once. Raises NotFound, DoorShut, BadFile (a wrong byte: nothing is kept) or StorageError (no room).
+        """
+        if await asyncio.to_thread(naming.is_path, name):
+            yield PullDone(brain=await self.add(name))
+            return
+        async with aclosing(self._pulls.pull(name, airlock)) as events:
+            async for event in events:
+                yield event
+
+    def verify(self, name: str) -> AsyncGenerator[VerifyEvent, None]:
+        """Read the whole file and compare its hash; the last event (`Verified`) says how it went.
+
+        A hash that differs marks the base as corrupt (pulling again mends a blob of ours). Where nobody ever named a
+        hash it is recorded now and compared from then on.
+        """
+        return self._upkeep.verify(name)
+
+    async def mark(self, base_id: str, *, ready: bool, reason: str = "") -> None:
+        """A worker has loaded this base (`ready`), or could not, for this reason."""
+        unloadable = "" if ready else reason or "a worker could not load it"
+        await self._stock.index.mark(base_id, ready=ready, unloadable=unloadable)
+
+    async def remove(self, name: str, *, in_use: Collection[str] = ()) -> int:
+        """Remove a pulled brain's file, forget an added or vanished one; returns the bytes that were freed.
+
+        `in_use` are ids of bases that workers have loaded; those and bases under `hold` are refused with UsageError, as
+        is what belongs to another program.
+        """
+        return await self._upkeep.remove(name, in_use=in_use)
+
+    async def collect(self, in_use: Collection[str] = ()) -> int:
+        """Remove blobs that no brain needs and what interrupted pulls left; returns the bytes that were freed.
+
+        Never removes what is in use: the bases in `in_use` and those under `hold`, or a pull that runs.
+        """
+        return await self._upkeep.collect(in_use)
+
+    async def unfinished(self) -> list[Unfinished]:
+        """What interrupted pulls left; `collect` removes it, pulling the same name goes on from it."""
+        return await self._upkeep.unfinished()
+
+    async def export(self, names: Sequence[str], folder: str | os.PathLike[str]) -> Path:
+        """Write brains as plain files with a list of their hashes; `add(FOLDER)` reads it on another machine."""
+        brains = [await self.get(name) for name in names]
+        _, entries = await self._stock.index.load()
+        known = {entry.name: entry for entry in entries}
+        return await asyncio.to_thread(write_export, brains, known, Path(folder))
+
+    async def _measured(self) -> "Budget":
+        from omni.hardware import Budget, profile
+
+        return Budget.of(await profile(self._home), self._settings)
+
+    async def _memory(self) -> int:
+        return (await self._budget()).memory

@@ -1,0 +1,168 @@
+"""What `omni pull` does: find out what a name stands for, fetch it once, and put it into the index."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from omni.cartridges import naming
+from omni.cartridges.access import AirlockAccess, Fetcher
+from omni.cartridges.brains import Base, PullDone, PullEvent, PullProgress, PullStarted
+from omni.cartridges.holds import in_thread, pulling
+from omni.cartridges.hub import HubSource, resolve_hub_base
+from omni.cartridges.index import Entry
+from omni.cartridges.manifest import CartridgeBase, HubBase, Manifest, PackageBase, UrlBase
+from omni.cartridges.package_index import resolve_package
+from omni.cartridges.pulling import Fetching, Installed, bytes_here
+from omni.cartridges.shelf import judge
+from omni.cartridges.sources import Access, Resolved, Source, UrlSource, resolve_url
+from omni.cartridges.stock import Stock, blob_base
+from omni.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from omni.core.hooks import Plugins
+
+_WAIT = 0.2  # seconds between two looks at a pull of another process
+
+
+class Pulls:
+    """Pulls into a stock. `memory` tells how many bytes brains may use; asked only when a quantisation is chosen."""
+
+    def __init__(
+        self,
+        stock: Stock,
+        *,
+        plugins: "Plugins | None",
+        environment: Mapping[str, str],
+        memory: Callable[[], Awaitable[int]],
+    ) -> None:
+        self._stock, self._plugins, self._environment, self._memory = stock, plugins, environment, memory
+
+    async def pull(self, name: str, airlock: Fetcher) -> AsyncGenerator[PullEvent, None]:
+        """See `Library.pull`; paths are not meant here."""
+        manifest = await self._manifest_for(name)
+        if manifest is not None and isinstance(manifest.base, CartridgeBase):
+            async with aclosing(self._pull_role(manifest, manifest.base, airlock)) as events:
+                async for event in events:
+                    yield event
+            return
+        if manifest is not None and (brain := await self._stock.get(manifest.name)).usable:
+            yield PullDone(brain=brain, fresh=False)
+            return
+        memory = await self._memory() if manifest is None else 0
+        access = AirlockAccess(airlock, self._stock.home, memory=memory, environment=self._environment)
+        resolved = await self._resolve(name, manifest, access)
+        async with aclosing(self._fetch(resolved, manifest, access)) as steps:
+            async for event in steps:
+                yield event
+
+    async def _manifest_for(self, name: str) -> Manifest | None:
+        manifests = await self._stock.manifests()
+        found = naming.find(name, manifests)
+        return manifests[found] if found is not None else None
+
+    async def _pull_role(
+        self, manifest: Manifest, base: CartridgeBase, airlock: Fetcher
+    ) -> AsyncGenerator[PullEvent, None]:
+        """A brain that borrows its base needs nothing when there is one, else the one that it prefers."""
+        brain = await self._stock.get(manifest.name)
+        wanted = base.name if base.name != "any" else next(iter(base.prefer), "")
+        if brain.usable or not wanted:
+            yield PullDone(brain=brain, fresh=False)
+            return
+        async with aclosing(self.pull(wanted, airlock)) as events:
+            async for event in events:
+                if isinstance(event, PullDone):
+                    yield PullDone(brain=await self._stock.get(manifest.name), fresh=event.fresh)
+                else:
+                    yield event
+
+    async def _resolve(self, name: str, manifest: Manifest | None, access: Access) -> Resolved:
+        if manifest is not None:
+            match manifest.base:
+                case PackageBase() as base:
+                    return await resolve_package(manifest.name, base, access)
+                case HubBase() as base:
+                    return await resolve_hub_base(manifest.name, base, access)
+                case UrlBase() as base:
+                    found = resolve_url(base.url, size=base.size, sha256=base.sha256)
+                    return msgspec.structs.replace(found, name=manifest.name, reference=manifest.name)
+                case _:
+                    raise UsageError(f"{manifest.name} has no base of its own.")
+        for source in self._sources():
+            if source.matches(name):
+                return await source.resolve(name, access)
+        _, entries = await self._stock.index.load()
+        for entry in entries:
+            if entry.name == name and entry.reference not in ("", name):
+                found = await self._resolve(entry.reference, None, access)
+                return msgspec.structs.replace(found, name=name)
+        brain = await self._stock.get(name)  # raises NotFound with what helps
+        raise UsageError(
+            f"{brain.name} is here already, in {brain.origin}; Omni uses it where it lies.",
+            hint=brain.command or f'Ask it: omni chat --brain "{brain.name}" "…"',
+        )
+
+    def _sources(self) -> list[Source]:
+        extra = self._plugins.gather("omni_cartridge_sources") if self._plugins is not None else []
+        return [*extra, HubSource(), UrlSource()]
+
+    async def _fetch(
+        self, resolved: Resolved, manifest: Manifest | None, access: Access
+    ) -> AsyncGenerator[PullEvent, None]:
+        fetching = Fetching(self._stock.home, resolved, access, self._stock.clock)
+        yield PullStarted(brain=resolved.name, size=fetching.total, parts=len(resolved.files))
+        while True:
+            async with in_thread(pulling(self._stock.home, fetching.key)) as ours:
+                if ours:
+                    async with aclosing(self._fetch_alone(fetching, resolved, manifest)) as events:
+                        async for event in events:
+                            yield event
+                    return
+            done = await asyncio.to_thread(bytes_here, self._stock.home, fetching.key)
+            yield PullProgress(done=done, total=fetching.total, what="another Omni is fetching it")
+            await asyncio.sleep(_WAIT)
+
+    async def _fetch_alone(
+        self, fetching: Fetching, resolved: Resolved, manifest: Manifest | None
+    ) -> AsyncGenerator[PullEvent, None]:
+        """With the lock held; another process may just have finished, and then there is nothing to do."""
+        if (base := await self._whole(resolved.sha256)) is not None:
+            await self._stock.index.put(None, _entry(resolved, base, manifest))
+            yield PullDone(brain=await self._stock.get(resolved.name), fresh=False)
+            return
+        async with aclosing(fetching.run()) as steps:
+            async for step in steps:
+                if isinstance(step, Installed):
+                    base = await asyncio.to_thread(blob_base, step.sha256, step.path, template=resolved.template)
+                    entry = _entry(resolved, base, manifest)
+                    await self._stock.index.put(base, entry, verified=self._stock.clock.now())
+                    await self._stock.index.mark(base.id, verdict=resolved.verdict, unloadable="")
+                    yield PullDone(brain=await self._stock.get(entry.name))
+                else:
+                    yield step
+
+    async def _whole(self, sha256: str | None) -> Base | None:
+        """The blob with this hash, when it is here and as far as anybody knows whole."""
+        bases, _ = await self._stock.index.load()
+        record = bases.get(f"sha256-{sha256}")
+        if record is None or record.base.origin != "blob":
+            return None
+        state = (await asyncio.to_thread(judge, record)).state
+        return None if state in ("gone", "unreadable", "corrupt") else record.base
+
+
+def _entry(resolved: Resolved, base: Base, manifest: Manifest | None) -> Entry:
+    return Entry(
+        name=resolved.name,
+        kind="pulled",
+        base=base.id,
+        title=resolved.title,
+        origin="blob",
+        path=base.path,
+        size=base.size,
+        licence=manifest.licence if manifest else resolved.licence,
+        reference=resolved.reference,
+    )

@@ -1,0 +1,142 @@
+"""Turns what the finders saw into bases and entries: opens each file once, remembers what it was, leaves out doubles."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from omni.cartridges.brains import Base, licence_name
+from omni.cartridges.finders import Found
+from omni.cartridges.gguf import GgufHeader, read_header
+from omni.cartridges.index import Entry
+from omni.cartridges.inspection import Inspected, inspect, stamp
+from omni.cartridges.templates import known_template
+from omni.cartridges.unreadable import why_unreadable
+from omni.core.errors import BadFile, OmniError
+
+HeaderCache = dict[str, tuple[str, GgufHeader | str]]
+
+
+class Scan:
+    """One look around. `cache` is what earlier looks read; `fresh` is what this one had to read."""
+
+    def __init__(self, cache: HeaderCache, *, own: Path, known: Iterable[str] = ()) -> None:
+        self._cache, self._own = cache, own
+        self._known = {inode for path in known if (inode := _inode(path))}
+        self._seen: dict[tuple[int, int], str] = {}
+        self._names: set[str] = set()
+        self.fresh: HeaderCache = {}
+
+    def run(self, found: Iterable[Found]) -> list[tuple[Base | None, Entry]]:
+        """Bases and entries of everything that was found."""
+        return [item for each in found if (item := self._one(each)) is not None]
+
+    def read(self, path: Path) -> GgufHeader:
+        """The header of a file, from the cache while the file is the same. Raises as `read_header` does."""
+        key, now = str(path), stamp(path)
+        known = self.fresh.get(key) or self._cache.get(key)
+        if known is None or known[0] != now:
+            try:
+                known = now, read_header(path)
+            except BadFile as error:
+                known = now, error.message
+            self.fresh[key] = known
+        if isinstance(known[1], str):
+            raise BadFile(known[1], hint="Download or copy it again.")
+        return known[1]
+
+    def _one(self, found: Found) -> tuple[Base | None, Entry] | None:
+        if found.problem:
+            return None, _problem(found, self._name(found), found.problem, found.reason, found.command)
+        if self._is_double(found):
+            return None
+        name = self._name(found)
+        if denied := why_unreadable(Path(found.path)):
+            return None, _problem(found, name, "unreadable", denied.reason, denied.command)
+        try:
+            base = base_of(found, inspect(Path(found.path), self.read))
+        except OSError as error:
+            return None, _problem(found, name, "gone", f"{found.path} cannot be opened: {error.strerror}")
+        except BadFile as error:
+            return None, _problem(found, name, "corrupt", error.message)
+        except OmniError as error:
+            return None, _problem(found, name, "gone", error.message)
+        header = base.header
+        entry = Entry(
+            name=name,
+            kind="found",
+            base=base.id,
+            title=found.title or header.name,
+            origin=found.origin,
+            path=found.path,
+            size=base.size,
+            prompt=found.system,
+            licence=found.licence or licence_name(header.licence),
+            adapter=found.adapter,
+        )
+        return base, entry
+
+    def _is_double(self, found: Found) -> bool:
+        """Whether another program's list, or ours, already has this very file. Ollama's users know all its names."""
+        inode = _inode(found.path)
+        if inode is None:
+            return False
+        if inode in self._known or Path(os.path.realpath(found.path)).is_relative_to(os.path.realpath(self._own)):
+            return True
+        first = self._seen.setdefault(inode, found.path)
+        return found.origin != "ollama" and first != found.path
+
+    def _name(self, found: Found) -> str:
+        """The name, with a number where two different models have the same."""
+        name, number = found.name, 1
+        while name in self._names:
+            number += 1
+            name = f"{found.name} ({number})"
+        self._names.add(name)
+        return name
+
+
+def base_of(found: Found, inspected: Inspected) -> Base:
+    """The base of a file in place. Where the file carries no chat template, the family that its owner's text tells."""
+    header = inspected.header
+    template = None
+    if not header.chat_template and found.go_template and (family := known_template(found.go_template)):
+        template = family.jinja
+    return Base(
+        id=f"sha256-{found.sha256}" if found.sha256 else inspected.id,
+        path=inspected.parts[0],
+        parts=inspected.parts,
+        size=inspected.size,
+        header=header,
+        origin=found.origin,
+        sha256=found.sha256,
+        template=template,
+        parameters=found.parameters,
+        projector=found.projector or None,
+    )
+
+
+def _problem(found: Found, name: str, state: str, reason: str, command: str = "") -> Entry:
+    return msgspec.convert(
+        {
+            "name": name,
+            "kind": "found",
+            "origin": found.origin,
+            "path": found.path,
+            "state": state,
+            "reason": reason,
+            "command": command,
+            "licence": found.licence,
+            "title": found.title,
+        },
+        Entry,
+    )
+
+
+def _inode(path: str) -> tuple[int, int] | None:
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

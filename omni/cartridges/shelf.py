@@ -1,0 +1,319 @@
+"""Puts the list of brains together: manifests, the index and what is on the disk now. No database, no network here."""
+
+import os
+import time
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+import msgspec
+
+from omni.cartridges.brains import USABLE, Adapter, Base, Brain, State, licence_name
+from omni.cartridges.ggml import KNOWN_ARCHITECTURES
+from omni.cartridges.gguf import GgufHeader
+from omni.cartridges.index import BaseRecord, Entry
+from omni.cartridges.manifest import CartridgeBase, Facts, Manifest, PackageBase, parse_manifest
+from omni.cartridges.unreadable import why_unreadable
+from omni.core.errors import OmniError
+
+_KINDS = {
+    "embedding": "an embedding model: it turns text into numbers and cannot answer",
+    "adapter": "an adapter: it needs the model that it was trained on",
+    "mmproj": "the eyes of another model, not a model by itself",
+    "other": "no language model",
+}
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What state a base is in, why, and what to type against it."""
+
+    state: State
+    reason: str = ""
+    command: str = ""
+
+
+def judge(record: BaseRecord, architectures: Collection[str] = KNOWN_ARCHITECTURES) -> Verdict:
+    """The state of a base now; looks at its files, opens none."""
+    base = record.base
+    if verdict := _missing(base):
+        return verdict
+    if record.corrupt:
+        command = "omni pull" if base.origin == "blob" else ""
+        return Verdict(state="corrupt", reason=record.corrupt, command=command)
+    if base.header.kind != "model":
+        return Verdict(state="not chat", reason=_KINDS.get(base.header.kind, _KINDS["other"]))
+    if record.unloadable:
+        return Verdict(state="unloadable", reason=record.unloadable)
+    if record.ready:
+        return Verdict(state="ready")
+    return judge_header(base.header, base.template, architectures) or Verdict(state="installed")
+
+
+def judge_header(
+    header: GgufHeader, template: str | None, architectures: Collection[str] = KNOWN_ARCHITECTURES
+) -> Verdict | None:
+    """What keeps a model from answering that its header already tells, or None."""
+    if header.kind != "model":
+        return Verdict(state="not chat", reason=_KINDS[header.kind])
+    if header.architecture not in architectures:
+        return Verdict(state="unloadable", reason=f"this engine does not know the architecture {header.architecture!r}")
+    if header.unknown_types:
+        numbers = ", ".join(map(str, header.unknown_types))
+        return Verdict(
+            state="unloadable", reason=f"its weights are of a kind that this engine does not know ({numbers})"
+        )
+    if not template and not header.chat_template:
+        return Verdict(
+            state="not chat", reason="it has no chat template: a base model, or one that was never taught to answer"
+        )
+    return None
+
+
+def _missing(base: Base) -> Verdict | None:
+    size = 0
+    for part in base.parts:
+        try:
+            size += Path(part).stat().st_size
+        except PermissionError:
+            return _denied(Path(part))
+        except OSError:
+            if denied := why_unreadable(Path(part)):
+                return Verdict(state="unreadable", reason=denied.reason, command=denied.command)
+            return Verdict(state="gone", reason=f"the file {part} is not there any more")
+        if not os.access(part, os.R_OK):
+            return _denied(Path(part))
+    if size != base.size:
+        if base.origin == "blob":
+            return Verdict(
+                state="corrupt", reason=f"its file has {size:,} bytes instead of {base.size:,}", command="omni pull"
+            )
+        return Verdict(state="gone", reason=f"the file {base.path} was replaced by another; look around again")
+    return None
+
+
+def _denied(path: Path) -> Verdict:
+    denied = why_unreadable(path)
+    return Verdict(
+        state="unreadable",
+        reason=denied.reason if denied else f"{path} may not be read",
+        command=denied.command if denied else "",
+    )
+
+
+class Shelf:
+    """All brains at one moment."""
+
+    def __init__(
+        self,
+        manifests: Mapping[str, Manifest],
+        bases: Mapping[str, BaseRecord],
+        entries: Collection[Entry],
+        *,
+        architectures: Collection[str] = KNOWN_ARCHITECTURES,
+        rank: "Callable[[Brain], tuple[float, ...]] | None" = None,
+    ) -> None:
+        self._manifests = dict(manifests)
+        self._bases, self._entries = dict(bases), {entry.name: entry for entry in entries}
+        self._by_hash = {record.base.sha256: record for record in self._bases.values() if record.base.sha256}
+        self._architectures = architectures
+        self._rank = rank or quality
+        self._verdicts: dict[str, Verdict] = {}
+        for entry in entries:
+            if entry.manifest and entry.name not in self._manifests:
+                try:
+                    self._manifests[entry.name] = parse_manifest(entry.manifest, entry.name)
+                except OmniError:  # written by another version of Omni: the brain works without it
+                    continue
+
+    def brains(self) -> list[Brain]:
+        """Installed first, then what else is here, then what can be had; each group by name."""
+        roles = {name for name, manifest in self._manifests.items() if isinstance(manifest.base, CartridgeBase)}
+        plain = {name: self._from_manifest(self._manifests[name]) for name in self._manifests if name not in roles}
+        for name, entry in self._entries.items():
+            if name not in self._manifests:
+                plain[name] = self._from_entry(entry)
+        brains = dict(plain)
+        for name in roles:
+            brains[name] = self._role(self._manifests[name], plain)
+        return sorted(brains.values(), key=_order)
+
+    def judge_all(self) -> None:
+        """Look at the files of all bases now; `brains` then touches no disk."""
+        for record in self._bases.values():
+            self._judge(record)
+
+    def _judge(self, record: BaseRecord) -> Verdict:
+        base_id = record.base.id
+        if base_id not in self._verdicts:
+            self._verdicts[base_id] = judge(record, self._architectures)
+        return self._verdicts[base_id]
+
+    def record_of(self, manifest: Manifest) -> BaseRecord | None:
+        """What of a manifest's base is here: its own pull, or any file with its hash."""
+        entry = self._entries.get(manifest.name)
+        if entry is not None and entry.base in self._bases:
+            return self._bases[entry.base]
+        sha256 = manifest.base.sha256 if isinstance(manifest.base, Facts) else None
+        return self._by_hash.get(sha256) if sha256 else None
+
+    def _from_manifest(self, manifest: Manifest) -> Brain:
+        facts = manifest.base
+        assert isinstance(facts, Facts)
+        record = self.record_of(manifest)
+        verdict = self._judge(record) if record else None
+        if verdict is not None and record is not None and record.base.origin != "blob" and verdict.state not in USABLE:
+            record = None  # another program's copy that is of no use: it can still be pulled
+        brain = Brain(
+            name=manifest.name,
+            state="available",
+            title=manifest.title,
+            summary=manifest.summary,
+            good_for=manifest.good_for,
+            manifest=manifest,
+            size=facts.size or facts.about_bytes or 0,
+            size_is_estimate=facts.size is None,
+            licence=manifest.licence,
+            context_max=facts.context,
+            prompt=manifest.prompt.strip(),
+            sampling=manifest.sampling.chosen(),
+            quantisation=facts.quantisation,
+            memory_class=manifest.memory_class,
+            starter=manifest.starter,
+            origin="package index" if isinstance(facts, PackageBase) else "web",
+            verified=""
+            if facts.sha256
+            else "not verified by us: size and hash are read from the hub and pinned at pull",
+        )
+        if record is None or verdict is None or verdict.state == "gone":
+            return brain
+        return msgspec.structs.replace(
+            brain,
+            state=verdict.state,
+            reason=verdict.reason,
+            command=f"omni pull {manifest.name}" if verdict.command == "omni pull" else verdict.command,
+            base=_with_template(record.base, facts.template),
+            origin=record.base.origin,
+            size=record.base.size,
+            size_is_estimate=False,
+            context_max=record.base.header.context_length or facts.context,
+            quantisation=record.base.header.quantisation or facts.quantisation,
+            verified=verified_words(record),
+        )
+
+    def _from_entry(self, entry: Entry) -> Brain:
+        record = self._bases.get(entry.base)
+        if record is None:
+            return Brain(
+                name=entry.name,
+                state=entry.state if entry.base == "" else "gone",
+                title=entry.title,
+                reason=entry.reason,
+                command=entry.command,
+                origin=entry.origin,
+                size=entry.size,
+                licence=entry.licence,
+            )
+        verdict, header = self._judge(record), record.base.header
+        return Brain(
+            name=entry.name,
+            state=verdict.state,
+            title=entry.title or header.name,
+            summary=_summary(header),
+            base=record.base,
+            reason=verdict.reason,
+            command=f"omni pull {entry.reference or entry.name}" if verdict.command == "omni pull" else verdict.command,
+            origin=entry.origin,
+            size=record.base.size,
+            licence=licence_name(entry.licence or header.licence),
+            context_max=header.context_length,
+            adapter=Adapter(path=entry.adapter) if entry.adapter else None,
+            prompt=entry.prompt,
+            sampling=dict(record.base.parameters),
+            quantisation=header.quantisation,
+            verified=verified_words(record),
+        )
+
+    def _role(self, manifest: Manifest, plain: Mapping[str, Brain]) -> Brain:
+        """A brain that borrows its base."""
+        wanted = manifest.base
+        assert isinstance(wanted, CartridgeBase)
+        host = self._host(wanted, plain)
+        brain = Brain(
+            name=manifest.name,
+            state="available",
+            title=manifest.title,
+            summary=manifest.summary,
+            good_for=manifest.good_for,
+            manifest=manifest,
+            prompt=manifest.prompt.strip(),
+            sampling=manifest.sampling.chosen(),
+            licence=manifest.licence,
+            memory_class=manifest.memory_class,
+        )
+        if host is None:
+            return msgspec.structs.replace(brain, state="gone", reason=f"its base {wanted.name} is not known here")
+        return msgspec.structs.replace(
+            brain,
+            state=host.state,
+            base=host.base,
+            reason=host.reason,
+            command=host.command,
+            origin=host.origin,
+            size=host.size,
+            size_is_estimate=host.size_is_estimate,
+            context_max=host.context_max,
+            quantisation=host.quantisation,
+            memory_class=brain.memory_class or host.memory_class,
+            shares=host.name,
+            verified=host.verified,
+        )
+
+    def _host(self, wanted: CartridgeBase, plain: Mapping[str, Brain]) -> Brain | None:
+        if wanted.name != "any":
+            return plain.get(wanted.name)
+        preferred = [plain[name] for name in wanted.prefer if name in plain]
+        usable = [brain for brain in plain.values() if brain.state in USABLE]
+        for brain in preferred:
+            if brain.state in USABLE:
+                return brain
+        if usable:
+            return max(usable, key=self._rank)
+        return preferred[0] if preferred else None
+
+
+def quality(brain: Brain) -> tuple[float, ...]:
+    """Larger is better, as far as anybody can tell without asking it: no starter, then the most weights."""
+    parameters = brain.base.header.parameters if brain.base else 0
+    return (not brain.starter, parameters)
+
+
+def verified_words(record: BaseRecord) -> str:
+    """Whether and when the hash of a base was checked, for people."""
+    if record.corrupt:
+        return "its hash is wrong"
+    if record.verified is not None:
+        day = time.strftime("%Y-%m-%d", time.localtime(record.verified))
+        return f"{record.verdict or 'sha256 checked'} on {day}"
+    if record.base.sha256 and record.base.origin != "blob":
+        return f"named by its hash in the store of {record.base.origin}; not checked by Omni"
+    return "never checked"
+
+
+def _with_template(base: Base, template: str) -> Base:
+    return msgspec.structs.replace(base, template=template) if template else base
+
+
+def _summary(header: GgufHeader) -> str:
+    words = [header.size_label or _about(header.parameters), header.architecture, header.quantisation]
+    return " ".join(word for word in words if word)
+
+
+def _about(parameters: int) -> str:
+    if parameters >= 10**9:
+        return f"{parameters / 10**9:.1f}B"
+    return f"{parameters / 10**6:.0f}M" if parameters else ""
+
+
+def _order(brain: Brain) -> tuple[int, str]:
+    if brain.state in USABLE:
+        return (0 if brain.manifest or brain.origin in ("blob", "file") else 1), brain.name
+    return (3 if brain.state == "available" else 2), brain.name

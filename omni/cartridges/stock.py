@@ -1,0 +1,109 @@
+"""What the library is made of: its index, its manifests and what is on the disk. The rooms of the library share it."""
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+
+from omni.cartridges import naming
+from omni.cartridges.brains import Base, Brain
+from omni.cartridges.finders import Found, Surroundings, find_ollama
+from omni.cartridges.index import BaseRecord, Index
+from omni.cartridges.inspection import inspect
+from omni.cartridges.manifest import Facts, Manifest, load_manifests
+from omni.cartridges.scanning import Scan
+from omni.cartridges.shelf import Shelf
+from omni.core.clock import Clock
+from omni.core.errors import OmniError
+from omni.core.paths import Home
+
+
+class Stock:
+    """The brains of one home, as they are now."""
+
+    def __init__(
+        self, home: Home, *, clock: Clock, shipped: Path, surroundings: Surroundings, architectures: Collection[str]
+    ) -> None:
+        self.home, self.clock, self.surroundings = home, clock, surroundings
+        self.architectures = architectures
+        self.index = Index(home.library)
+        self._shipped = shipped
+        self._manifests: dict[str, Manifest] | None = None
+
+    async def brains(self) -> list[Brain]:
+        """All brains, in the order in which they are shown."""
+        return (await self.shelf()).brains()
+
+    async def get(self, name: str) -> Brain:
+        """One brain by its name (`@omni/coder`, also `coder` where that is clear; `llama3.2:3b`; `hf.co/…`).
+
+        Raises NotFound with the nearest name and, for a name in Ollama's form, the form for the hub.
+        """
+        brains = {brain.name: brain for brain in await self.brains()}
+        if found := naming.find(name, brains):
+            return brains[found]
+        if naming.ollama_form(name):  # perhaps it came to Ollama's store after the last look around
+            await self.take_in(find_ollama(self.surroundings))
+            brains = {brain.name: brain for brain in await self.brains()}
+            if found := naming.find(name, brains):
+                return brains[found]
+        raise naming.not_found(name, brains.values())
+
+    async def manifests(self) -> dict[str, Manifest]:
+        """Shipped cartridges and the person's own."""
+        if self._manifests is None:
+            self._manifests = await asyncio.to_thread(self._load_manifests)
+        return self._manifests
+
+    def _load_manifests(self) -> dict[str, Manifest]:
+        return load_manifests(self._shipped) | load_manifests(self.home.cartridges / "own")
+
+    async def take_in(self, finds: Iterable[Found]) -> None:
+        """Put what the finders see into the index; runs them in a thread."""
+        _, entries = await self.index.load()
+        cache = await self.index.headers()
+        mine = [entry.path for entry in entries if entry.kind == "added"]
+        scan = Scan(cache, own=self.home.cartridges, known=mine)
+        found = await asyncio.to_thread(lambda: scan.run(finds))
+        await self.index.put_headers(scan.fresh)
+        await self.index.replace_found(found)
+
+    async def shelf(self) -> Shelf:
+        """Everything at this moment."""
+        bases, entries = await self.index.load()
+        manifests = await self.manifests()
+        known = {record.base.sha256 for record in bases.values()}
+        fresh = await asyncio.to_thread(self._unlisted_blobs, manifests, known)
+        for base in fresh:  # the index was lost, the files were not
+            await self.index.put(base)
+            bases[base.id] = BaseRecord(base=base)
+        shelf = Shelf(manifests, bases, entries, architectures=self.architectures)
+        await asyncio.to_thread(shelf.judge_all)
+        return shelf
+
+    def _unlisted_blobs(self, manifests: Mapping[str, Manifest], known: Collection[str | None]) -> list[Base]:
+        found = []
+        for manifest in manifests.values():
+            facts = manifest.base
+            sha256 = facts.sha256 if isinstance(facts, Facts) else None
+            path = self.home.blobs / f"sha256-{sha256}"
+            if sha256 and sha256 not in known and path.is_file():
+                try:
+                    found.append(blob_base(sha256, path))
+                except OmniError:  # not what its name says: a pull mends it
+                    continue
+        return found
+
+
+def blob_base(sha256: str, path: Path, *, template: str = "") -> Base:
+    """The base of a blob of ours. Raises NotFound and BadFile as reading its header does."""
+    inspected = inspect(path)
+    return Base(
+        id=f"sha256-{sha256}",
+        path=inspected.parts[0],
+        parts=inspected.parts,
+        size=inspected.size,
+        header=inspected.header,
+        origin="blob",
+        sha256=sha256,
+        template=template or None,
+    )

@@ -1,0 +1,78 @@
+"""Why a file cannot be read, and the command that mends it."""
+
+import grp
+import os
+import pwd
+import stat
+from pathlib import Path
+
+import msgspec
+
+
+class Denied(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands in the way, in a sentence, and what to type against it."""
+
+    reason: str
+    command: str
+
+
+def why_unreadable(path: Path) -> Denied | None:
+    """None when `path` can be read (a folder: listed), or is not there at all and nothing hides it.
+
+    The first folder on the way that may not be entered is the cause, not the file below it.
+    """
+    for step in [*reversed(path.parents), path]:
+        last = step == path
+        try:
+            found = step.stat()
+        except PermissionError:
+            continue  # its parent was already found to be shut, or is a race
+        except OSError:
+            return None
+        folder = stat.S_ISDIR(found.st_mode)
+        needed = (os.R_OK if last else 0) | (os.X_OK if folder else 0)
+        if not os.access(step, needed):
+            return _explain(step, found, needed)
+    return None
+
+
+def _explain(step: Path, found: os.stat_result, needed: int) -> Denied:
+    user, group = _name(pwd.getpwuid, found.st_uid), _name(grp.getgrgid, found.st_gid)
+    what = "folder" if stat.S_ISDIR(found.st_mode) else "file"
+    group_may = (found.st_mode >> 3) & needed == needed
+    if found.st_uid == os.getuid():
+        return Denied(reason=f"the {what} {step} is shut, even to you", command=f"chmod u+rX {_quote(step)}")
+    if group_may and found.st_gid not in (0, os.getgid(), *os.getgroups()):
+        if _is_member(found.st_gid):
+            return Denied(
+                reason=f"the {what} {step} is for the group {group}, which you joined after you logged in",
+                command="log out and in again",
+            )
+        return Denied(
+            reason=f"the {what} {step} is only for the group {group}",
+            command=f"sudo usermod -aG {group} $USER, then log out and in again",
+        )
+    return Denied(
+        reason=f"the {what} {step} belongs to {user} and is shut to others",
+        command=f"sudo chmod -R o+rX {_quote(step)}",
+    )
+
+
+def _is_member(gid: int) -> bool:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name in grp.getgrgid(gid).gr_mem
+    except KeyError:
+        return False
+
+
+def _name(lookup: object, number: int) -> str:
+    try:
+        return str(lookup(number)[0])  # type: ignore[operator]
+    except KeyError:
+        return str(number)
+
+
+def _quote(path: Path) -> str:
+    from shlex import quote
+
+    return quote(str(path))

@@ -1,0 +1,145 @@
+"""What is checked, and what is thrown away: never what is in use, never what belongs to another program."""
+
+import asyncio
+import re
+import shutil
+from collections.abc import AsyncGenerator, Collection
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import msgspec
+
+from omni.cartridges.brains import Base, Brain, PullVerifying, Unfinished, Verified, VerifyEvent
+from omni.cartridges.holds import claim, in_thread, pulling
+from omni.cartridges.index import BaseRecord
+from omni.cartridges.manifest import Facts
+from omni.cartridges.pulling import collect_unfinished, combined, hash_files, unfinished
+from omni.cartridges.stock import Stock
+from omni.core.errors import NotFound, UsageError
+from omni.core.paths import Home
+
+
+class Upkeep:
+    """Looks after a stock."""
+
+    def __init__(self, stock: Stock) -> None:
+        self._stock = stock
+
+    async def verify(self, name: str) -> AsyncGenerator[VerifyEvent, None]:
+        """See `Library.verify`."""
+        brain = await self._stock.get(name)
+        if brain.base is None:
+            raise NotFound(
+                f"{brain.name} is not on this machine, so there is nothing to verify.",
+                hint=brain.command or f"omni pull {brain.name}",
+            )
+        bases, _ = await self._stock.index.load()
+        record = bases[brain.base.id]
+        steps, hashes = hash_files(record.base.parts), list[str]()
+        total = await asyncio.to_thread(_total, record.base.parts)
+        try:
+            while (step := await asyncio.to_thread(next, steps, None)) is not None:
+                done, finished = step
+                hashes += [finished] if finished else []
+                yield PullVerifying(done=done, total=total)
+        except OSError as error:
+            raise NotFound(f"{record.base.path} cannot be read: {error.strerror}.", hint=brain.command) from error
+        yield await self._conclude(brain, record, combined(hashes))
+
+    async def _conclude(self, brain: Brain, record: BaseRecord, actual: str) -> Verified:
+        base = record.base
+        if base.sha256 is not None and actual != base.sha256:
+            reason = f"its bytes are not what they were: sha256 {actual[:12]}… instead of {base.sha256[:12]}…"
+            await self._stock.index.mark(base.id, corrupt=reason, ready=False)
+            return Verified(brain=brain.name, ok=False, detail=reason)
+        verdict = record.verdict or ("sha256 checked" if base.sha256 else "sha256 recorded")
+        if base.sha256 is None:
+            await self._stock.index.put(msgspec.structs.replace(base, sha256=actual))
+        now = self._stock.clock.now()
+        await self._stock.index.mark(base.id, verified=now, corrupt="", unloadable="", verdict=verdict)
+        return Verified(brain=brain.name, ok=True, detail=f"sha256 {actual}")
+
+    async def remove(self, name: str, *, in_use: Collection[str]) -> int:
+        """See `Library.remove`."""
+        brain = await self._stock.get(name)
+        bases, entries = await self._stock.index.load()
+        entry = next((entry for entry in entries if entry.name == brain.name), None)
+        if brain.shares:
+            raise UsageError(
+                f"{brain.name} has no file of its own; it shares that of {brain.shares}.",
+                hint=f"omni rm {brain.shares}",
+            )
+        foreign = brain.base is not None and brain.base.origin not in ("blob", "file")
+        if brain.state != "gone" and ((entry is not None and entry.kind == "found") or (entry is None and foreign)):
+            raise UsageError(f"{brain.name} belongs to {brain.origin}; Omni only uses it.", hint=_elsewhere(brain))
+        if brain.state == "available" or (entry is None and brain.base is None):
+            raise NotFound(f"{brain.name} is not on this machine.")
+        base_id = brain.base.id if brain.base is not None else (entry.base if entry else "")
+        alone = not any(other.base == base_id and other.name != brain.name for other in entries)
+        blob = brain.base if brain.base is not None and brain.base.origin == "blob" and alone else None
+        async with AsyncExitStack() as stack:
+            if blob is not None:
+                free = await stack.enter_async_context(in_thread(claim(self._stock.home, base_id)))
+                if base_id in in_use or not free:
+                    raise UsageError(f"{brain.name} is in use.", hint="Stop it first: omni stop")
+                freed = await asyncio.to_thread(_delete, blob)
+            else:
+                freed = 0
+            await self._stock.index.forget(entries=[brain.name], bases=[base_id] if alone and base_id in bases else [])
+        return freed
+
+    async def collect(self, in_use: Collection[str]) -> int:
+        """See `Library.collect`."""
+        bases, entries = await self._stock.index.load()
+        manifests = await self._stock.manifests()
+        facts = [manifest.base for manifest in manifests.values() if isinstance(manifest.base, Facts)]
+        needed = {entry.base for entry in entries} | {f"sha256-{each.sha256}" for each in facts if each.sha256}
+        freed, lost = await asyncio.to_thread(_sweep, self._stock.home, needed | set(in_use), bases)
+        await self._stock.index.forget(bases=lost - needed)
+        return freed
+
+    async def unfinished(self) -> list[Unfinished]:
+        """What interrupted pulls left."""
+        return await asyncio.to_thread(unfinished, self._stock.home)
+
+
+def _total(paths: Collection[str]) -> int:
+    return sum(path.stat().st_size for path in map(Path, paths) if path.exists())
+
+
+def _sweep(home: Home, needed: Collection[str], bases: dict[str, BaseRecord]) -> tuple[int, set[str]]:
+    """Remove what nobody needs; returns the bytes, and the bases whose files are not there."""
+    freed = collect_unfinished(home)
+    shutil.rmtree(home.cartridges / "pages", ignore_errors=True)
+    for path in sorted(home.blobs.iterdir()) if home.blobs.is_dir() else []:
+        if path.name in needed or not re.fullmatch(r"sha256-[0-9a-f]{64}", path.name):
+            continue
+        # A pull that has just renamed its blob holds its lock until the index knows of it.
+        with pulling(home, path.name.removeprefix("sha256-")) as idle, claim(home, path.name) as free:
+            if idle and free:
+                freed += _delete_path(path)
+    return freed, {base_id for base_id, record in bases.items() if not Path(record.base.path).exists()}
+
+
+def _delete(base: Base) -> int:
+    path = Path(base.path)
+    return _delete_path(path.parent if len(base.parts) > 1 else path)
+
+
+def _delete_path(path: Path) -> int:
+    if path.is_dir():
+        size = sum(part.stat().st_size for part in path.iterdir())
+        shutil.rmtree(path)
+        return size
+    try:
+        size = path.stat().st_size
+        path.unlink()
+    except FileNotFoundError:
+        return 0
+    return size
+
+
+def _elsewhere(brain: Brain) -> str:
+    if brain.origin == "ollama":
+        return f"ollama rm {brain.name}"
+    return f"Remove the file yourself: {brain.base.path}" if brain.base else f"It is in {brain.origin}."
