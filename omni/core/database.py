@@ -50,7 +50,7 @@ class Database:
         self._reader_thread = ThreadPoolExecutor(1, thread_name_prefix=f"read-{path.stem}")
         self._writer: Any = None
         self._reader: Any = None
-        self._folder_synced = False
+        self._folder_synced = self._closed = False
 
     async def write(self, work: "Callable[[Connection], T]") -> T:
         """Run `work` in one transaction on the writer thread; rolled back when it raises."""
@@ -65,7 +65,10 @@ class Database:
         await asyncio.get_running_loop().run_in_executor(self._writer_thread, self._sync)
 
     async def close(self) -> None:
-        """Finish what is queued and close both connections."""
+        """Finish what is queued and close both connections; more than once does no harm."""
+        if self._closed:
+            return
+        self._closed = True
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._reader_thread, self._close_reader)
         await loop.run_in_executor(self._writer_thread, self._close_writer)

@@ -1,0 +1,558 @@
+"""The turn runner: what is stored when, in which order events come, and how a turn ends."""
+
+import asyncio
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+from omni.cartridges import Brain
+from omni.chat import Attachment
+from omni.chat.pen import Pen
+from omni.core.errors import EngineError, NotFound, OmniError, StorageError
+from omni.core.events import (
+    BrainLoading,
+    ContextCompacted,
+    PromptProgress,
+    ReasoningDelta,
+    TextDelta,
+    TurnEnded,
+    TurnQueued,
+    TurnStarted,
+)
+from omni.core.settings import Chat, Settings
+from omni.engine import Reply, ScriptedEngine
+
+
+def kinds(events: Any) -> list[str]:
+    return [type(event).__name__ for event in events]
+
+
+def seen(messages: Any) -> list[tuple[str, str, str]]:
+    return [(message.role, message.state, message.text) for message in messages]
+
+
+async def until(events: Any, text: str) -> None:
+    """Read a turn until `text` has come."""
+    async for event in events:
+        if isinstance(event, TextDelta) and text in event.text:
+            return
+    raise AssertionError(f"{text!r} never came")
+
+
+async def test_a_turn_in_its_order(bench: Any, collect: Any, text_of: Any) -> None:
+    waits = (TurnQueued(place=2, reason="slot"), BrainLoading(brain="@omni/test", seconds=0.5))
+    service = bench.open(ScriptedEngine([Reply(text="Hello you", reasoning="They greet", before=waits)]))
+    made = await service.create()
+    events = await collect(service.ask(made.id, "Hi"))
+    assert kinds(events) == [
+        "TurnStarted",
+        "TurnQueued",
+        "BrainLoading",
+        "PromptProgress",
+        "ReasoningDelta",
+        "ReasoningDelta",
+        "TextDelta",
+        "TextDelta",
+        "TurnEnded",
+    ]
+    question, answer = await service.messages(made.id)
+    assert events[0] == TurnStarted(conversation=made.id, question=question.id, answer=answer.id, brain="@omni/test")
+    assert (question.text, answer.text, answer.reasoning) == ("Hi", "Hello you", "They greet")
+    assert text_of(events) == answer.text
+    assert (answer.state, answer.brain, answer.parent) == ("whole", "@omni/test", question.id)
+    assert answer.usage == events[-1].usage
+    assert events[-1].context_used > 0
+    assert (await service.conversation(made.id)).brain == "@omni/test"
+
+
+async def test_the_question_is_stored_before_the_engine_is_asked(bench: Any, collect: Any) -> None:
+    service = bench.open()
+    made = await service.create()
+
+    async def look(_: Brain) -> Any:
+        looked.extend(seen(await service.messages(made.id)))
+        raise EngineError("no engine today")
+
+    looked: list[Any] = []
+    bench.engines.open = look
+    with pytest.raises(EngineError):
+        await collect(service.ask(made.id, "Hi"))
+    assert looked == [("user", "whole", "Hi"), ("assistant", "writing", "")]
+
+
+async def test_a_question_is_stored_even_when_there_is_no_brain(bench: Any) -> None:
+    bench.shelf.brains.clear()
+    service = bench.open()
+    made = await service.create()
+    events = []
+    with pytest.raises(NotFound, match="No brain") as caught:
+        async for event in service.ask(made.id, "Hi"):
+            events.append(event)
+    assert kinds(events) == ["TurnStarted"]
+    assert "omni pull" in caught.value.hint
+    assert seen(await service.messages(made.id)) == [("user", "whole", "Hi"), ("assistant", "failed", "")]
+    assert (await service.messages(made.id))[1].reason == caught.value.message
+
+
+async def test_a_brain_that_is_not_there_says_what_helps(bench: Any, collect: Any) -> None:
+    bench.shelf.brains["@omni/far"] = Brain(name="@omni/far", state="available")
+    bench.shelf.brains["bad"] = Brain(name="bad", state="unloadable", reason="It is too new.", command="omni rm bad")
+    service = bench.open()
+    made = await service.create(brain="@omni/far")
+    with pytest.raises(NotFound) as caught:
+        await collect(service.ask(made.id, "Hi"))
+    assert caught.value.hint == "omni pull @omni/far"
+    with pytest.raises(NotFound, match="too new") as caught:
+        await collect(service.ask(made.id, "Hi", brain="bad"))
+    assert caught.value.hint == "omni rm bad"
+
+
+async def test_which_brain_answers(bench: Any, collect: Any) -> None:
+    service = bench.open()
+    made = await service.create()
+    await collect(service.ask(made.id, "1"))
+    await collect(service.ask(made.id, "2", brain="@omni/other"))
+    await collect(service.ask(made.id, "3"))
+    assert bench.engines.opened == ["@omni/test", "@omni/other", "@omni/other"]
+    service.settings = Settings(chat=Chat(brain="@omni/other"))
+    fresh = await service.create()
+    await collect(service.ask(fresh.id, "4"))
+    assert bench.engines.opened[-1] == "@omni/other"
+
+
+async def test_what_a_brain_says_of_itself_reaches_the_engine(bench: Any, collect: Any) -> None:
+    bench.shelf.brains["tuned"] = Brain(
+        name="tuned", state="ready", sampling={"temperature": 0.1, "stop": ("END",), "max_tokens": 100_000}
+    )
+    service = bench.open()
+    made = await service.create(brain="tuned")
+    await collect(service.ask(made.id, "1"))
+    sampling = bench.engine.requests[0].sampling
+    assert (sampling.temperature, sampling.stop, sampling.top_k) == (0.1, ("END",), 40)
+    assert sampling.max_tokens == service.settings.chat.answer_tokens
+
+
+async def test_the_answer_is_stored_while_it_comes(bench: Any, clock: Any) -> None:
+    gates = {1: asyncio.Event(), 2: asyncio.Event()}
+    service = bench.open(ScriptedEngine([Reply(text="one two three", gates=gates)]))
+    made = await service.create()
+    async with aclosing(service.ask(made.id, "Hi")) as events:
+        await until(events, "one")
+        assert (await service.messages(made.id))[1].text == ""  # it is not yet 100 ms old
+        clock.time += 0.2
+        gates[1].set()
+        await until(events, "two")
+        assert (await service.messages(made.id))[1].text == "one two"
+        gates[2].set()
+        await until(events, "three")
+        assert seen(await service.messages(made.id))[1] == ("assistant", "writing", "one two")
+        assert isinstance(await anext(events), TurnEnded)
+    assert seen(await service.messages(made.id))[1] == ("assistant", "whole", "one two three")
+
+
+async def test_thirty_two_tokens_are_stored_at_once(clock: Any) -> None:
+    pieces: list[str] = []
+
+    async def append(text: str, reasoning: str) -> None:
+        pieces.append(text)
+
+    pen = Pen(append, clock)
+    for _ in range(70):
+        await pen.add("x")
+    pen.close()
+    assert pieces == ["x" * 32] * 2
+    assert pen.text == "x" * 70
+
+
+async def test_a_silent_brain_does_not_keep_text_from_being_stored(clock: Any) -> None:
+    stored = asyncio.Event()
+
+    async def append(text: str, reasoning: str) -> None:
+        assert (text, reasoning) == ("a", "b")
+        stored.set()
+
+    pen = Pen(append, clock)  # whose clock stands still
+    await pen.add("a", "b")
+    await asyncio.wait_for(stored.wait(), 10)
+    pen.close()
+
+
+async def test_what_a_full_disk_refused_is_stored_later(clock: Any) -> None:
+    pieces: list[str] = []
+    full = True
+
+    async def append(text: str, reasoning: str) -> None:
+        if full:
+            raise StorageError("full")
+        pieces.append(text)
+
+    pen = Pen(append, clock)
+    clock.time += 1
+    await pen.add("a")
+    full = False
+    clock.time += 1
+    await pen.add("b")
+    pen.close()
+    assert pieces == ["ab"]
+
+
+async def test_an_answer_outlives_a_full_disk(bench: Any, collect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = bench.open(ScriptedEngine(["all of it"]))
+    made = await service.create()
+    finish = bench.store._writing.finish
+
+    def full(*_: object) -> None:
+        raise StorageError("The disk is full.")
+
+    monkeypatch.setattr(bench.store._writing, "finish", full)
+    events = []
+    with pytest.raises(StorageError):
+        async for event in service.ask(made.id, "Hi"):
+            events.append(event)
+    assert kinds(events)[-1] == "TextDelta"
+    assert seen(await service.messages(made.id))[1] == ("assistant", "whole", "all of it")
+    monkeypatch.setattr(bench.store._writing, "finish", finish)
+    await collect(service.ask(made.id, "Again"))
+    other = bench.open()
+    assert seen(await other.messages(made.id))[1] == ("assistant", "whole", "all of it")
+
+
+@pytest.mark.parametrize("reasoning", ["", "hm hm "])
+async def test_closing_the_events_cancels_the_turn(bench: Any, reasoning: str) -> None:
+    gate = asyncio.Event()
+    service = bench.open(ScriptedEngine([Reply(text="one two three", gates={2: gate})]))
+    made = await service.create()
+    async with aclosing(service.ask(made.id, "Hi")) as events:
+        await until(events, "two")
+    assert seen(await service.messages(made.id))[1] == ("assistant", "cancelled", "one two")
+    assert bench.engine.cancelled == 1
+
+
+@pytest.mark.parametrize("token", [0, 1])
+async def test_cancelling_the_task_cancels_the_turn(bench: Any, token: int) -> None:
+    gate, reached = asyncio.Event(), asyncio.Event()
+    service = bench.open(ScriptedEngine([Reply(text="one two", gates={token: gate})]))
+    made = await service.create()
+
+    async def read() -> None:
+        async for event in service.ask(made.id, "Hi"):
+            if isinstance(event, (PromptProgress, TextDelta)[token]):
+                reached.set()
+
+    task = asyncio.create_task(read())
+    await reached.wait()
+    await asyncio.sleep(0)  # it waits for the gate
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert seen(await service.messages(made.id))[1] == ("assistant", "cancelled", ("", "one")[token])
+    assert bench.engine.cancelled == 1
+
+
+@pytest.mark.parametrize("steps", range(60))
+async def test_a_turn_cancelled_anywhere_has_an_end(bench: Any, steps: int) -> None:
+    """The task is cancelled after so many turns of the loop, wherever it then is: nothing stays "writing"."""
+    service = bench.open(ScriptedEngine([Reply(text="one two", reasoning="hm")]))
+    made = await service.create()
+
+    async def read() -> None:
+        async for _ in service.ask(made.id, "Hi"):
+            pass
+
+    task = asyncio.create_task(read())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+        if steps % 3 == 0:  # let the writer's thread catch up, so that other places are hit
+            await bench.store._database.write(lambda _: None)
+    task.cancel()
+    await asyncio.wait({task})
+    states = [said.state for said in await service.messages(made.id)]
+    assert states in ([], ["whole", "cancelled"], ["whole", "whole"])
+    async with aclosing(service.ask(made.id, "Next")) as events:
+        assert isinstance(await anext(events), TurnStarted)
+
+
+async def test_a_failing_engine_keeps_what_came(bench: Any, collect: Any) -> None:
+    failure = EngineError("The worker died.", hint="Ask again.")
+    service = bench.open(ScriptedEngine([Reply(text="one two three", error=failure, fail_after=2), "fine"]))
+    made = await service.create()
+    with pytest.raises(EngineError) as caught:
+        await collect(service.ask(made.id, "Hi"))
+    assert caught.value is failure
+    answer = (await service.messages(made.id))[1]
+    assert (answer.state, answer.text, answer.reason) == ("failed", "one two", "The worker died.")
+    await collect(service.regenerate(made.id, answer.id))
+    assert seen(await service.messages(made.id))[1] == ("assistant", "whole", "fine")
+    assert len((await service.messages(made.id))[1].siblings) == 2
+
+
+async def test_a_bug_is_raised_as_it_is_and_ends_the_answer(bench: Any, collect: Any) -> None:
+    def broken(_: Any) -> str:
+        raise ZeroDivisionError("a bug")
+
+    service = bench.open(ScriptedEngine(broken))
+    made = await service.create()
+    with pytest.raises(ZeroDivisionError):
+        await collect(service.ask(made.id, "Hi"))
+    assert seen(await service.messages(made.id))[1] == ("assistant", "failed", "")
+
+
+async def test_an_engine_that_falls_silent_has_failed(bench: Any, collect: Any) -> None:
+    class Silent(ScriptedEngine):
+        async def chat(self, request: Any) -> Any:
+            yield TextDelta(text="half")
+
+    service = bench.open(Silent())
+    made = await service.create()
+    with pytest.raises(EngineError, match="without its end"):
+        await collect(service.ask(made.id, "Hi"))
+    assert seen(await service.messages(made.id))[1] == ("assistant", "failed", "half")
+
+
+async def test_an_answer_that_never_stops_is_cut_and_says_so(bench: Any, collect: Any) -> None:
+    bench.settings = Settings(chat=Chat(answer_tokens=40))
+    service = bench.open(ScriptedEngine([Reply(text="on and ", endless=True)]))
+    made = await service.create()
+    events = await collect(service.ask(made.id, "Hi"))
+    assert events[-1].reason == "length"
+    answer = (await service.messages(made.id))[1]
+    assert (answer.state, answer.reason) == ("whole", "length")
+    await collect(service.resume(made.id, answer.id))  # and may go on
+    assert len((await service.messages(made.id))[1].text) > len(answer.text)
+
+
+async def test_reasoning_is_timed_apart(bench: Any, clock: Any, collect: Any) -> None:
+    clock.tick = 1.0
+    service = bench.open(ScriptedEngine([Reply(text="a b", reasoning="x y z")]))
+    made = await service.create()
+    await collect(service.ask(made.id, "Hi"))
+    answer = (await service.messages(made.id))[1]
+    assert 0 < answer.reasoning_seconds < answer.seconds
+
+
+# --- going on, branching
+
+
+@pytest.mark.parametrize("how", ["cancelled", "failed"])
+async def test_an_answer_goes_on_from_its_partial_text(bench: Any, collect: Any, text_of: Any, how: str) -> None:
+    gate = asyncio.Event()
+    first = (
+        Reply(text="one two", gates={1: gate})
+        if how == "cancelled"
+        else Reply(text="one", error=EngineError("x"), fail_after=1)
+    )
+    service = bench.open(ScriptedEngine([first, Reply(text=" three four")]))
+    made = await service.create()
+    if how == "cancelled":
+        async with aclosing(service.ask(made.id, "Count")) as events:
+            await until(events, "one")
+    else:
+        with pytest.raises(EngineError):
+            await collect(service.ask(made.id, "Count"))
+    answer = (await service.messages(made.id))[1]
+    assert answer.state == how
+    added = await collect(service.resume(made.id, answer.id))
+    assert text_of(added) == " three four"
+    asked = bench.engine.requests[-1].messages
+    assert [(message.role, message.content) for message in asked] == [
+        ("system", "Be brief."),
+        ("user", "Count"),
+        ("assistant", "one"),
+    ]
+    assert seen(await service.messages(made.id)) == [("user", "whole", "Count"), ("assistant", "whole", "one three four")]
+    assert (await service.messages(made.id))[1].id == answer.id
+
+
+async def test_an_answer_without_text_is_asked_for_anew(bench: Any, collect: Any) -> None:
+    failure = Reply(reasoning="hm hm", error=EngineError("x"), fail_after=1)
+    service = bench.open(ScriptedEngine([failure, Reply(text="fine", reasoning="better")]))
+    made = await service.create()
+    with pytest.raises(EngineError):
+        await collect(service.ask(made.id, "Hi"))
+    answer = (await service.messages(made.id))[1]
+    assert answer.reasoning == "hm"
+    await collect(service.resume(made.id, answer.id))
+    assert bench.engine.requests[-1].messages[-1].content == "Hi"
+    answer = (await service.messages(made.id))[1]
+    assert (answer.text, answer.reasoning, answer.state) == ("fine", "better", "whole")
+
+
+async def test_editing_makes_a_branch_and_switching_returns(bench: Any, collect: Any) -> None:
+    service = bench.open(ScriptedEngine(lambda request: f"to {request.messages[-1].content}"))
+    made = await bench.talk(service, "a", "b")
+    first = await service.messages(made)
+    await collect(service.edit(made, first[2].id, "c"))
+    second = await service.messages(made)
+    assert [said.text for said in second] == ["a", "to a", "c", "to c"]
+    assert second[2].siblings == (first[2].id, second[2].id)
+    await service.switch(made, first[2].id)
+    assert [said.id for said in await service.messages(made)] == [said.id for said in first]
+    await collect(service.edit(made, first[0].id, "d"))
+    assert [said.text for said in await service.messages(made)] == ["d", "to d"]
+
+
+async def test_an_edit_keeps_what_was_attached(bench: Any, collect: Any) -> None:
+    service = bench.open()
+    made = await service.create()
+    file = Attachment(path="a.txt", bytes=3, lines=1, text="abc")
+    await collect(service.ask(made.id, "What?", attachments=[file]))
+    question = (await service.messages(made.id))[0]
+    assert question.attachments == (Attachment(path="a.txt", bytes=3, lines=1),)
+    await collect(service.edit(made.id, question.id, "Why?"))
+    assert bench.engine.requests[-1].messages == (
+        bench.engine.requests[0].messages[0],
+        type(bench.engine.requests[0].messages[0])(role="user", content="a.txt\n```\nabc\n```\n\nWhy?"),
+    )
+    await collect(service.edit(made.id, question.id, "Why not?", attachments=()))
+    assert bench.engine.requests[-1].messages[-1].content == "Why not?"
+
+
+async def test_taking_back_returns_the_question(bench: Any, collect: Any) -> None:
+    service = bench.open()
+    made = await bench.talk(service, "a", "b")
+    assert await service.undo(made) == "b"
+    assert [said.text for said in await service.messages(made)] == ["a", "A scripted answer."]
+    await collect(service.ask(made, "c"))
+    assert len((await service.messages(made))[2].siblings) == 2
+
+
+# --- one turn at a time
+
+
+async def test_a_second_turn_here_waits_and_says_so(bench: Any, collect: Any) -> None:
+    gate = asyncio.Event()
+    service = bench.open(ScriptedEngine([Reply(text="one two", gates={1: gate}), "next"]))
+    made = await service.create()
+    async with aclosing(service.ask(made.id, "first")) as first:
+        await until(first, "one")
+        second = asyncio.create_task(collect(service.ask(made.id, "second")))
+        third = service.ask(made.id, "third")
+        await asyncio.sleep(0)
+        assert await anext(third) == TurnQueued(place=2, reason="turn")
+        await third.aclose()
+        gate.set()
+        await collect(first)
+    events = await second
+    assert events[0] == TurnQueued(place=1, reason="turn")
+    assert [said.text for said in await service.messages(made.id)] == ["first", "one two", "second", "next"]
+
+
+async def test_turns_of_different_conversations_do_not_wait(bench: Any, collect: Any) -> None:
+    gate = asyncio.Event()
+    service = bench.open(ScriptedEngine([Reply(text="one two", gates={1: gate}), "next"]))
+    made = await service.create()
+    other = await service.create()
+    async with aclosing(service.ask(made.id, "first")) as first:
+        await until(first, "one")
+        assert (await collect(service.ask(other.id, "second")))[-1].reason == "stop"
+
+
+async def test_a_turn_waits_for_another_process(bench: Any, collect: Any) -> None:
+    gate, looked = asyncio.Event(), asyncio.Event()
+
+    async def pause() -> None:
+        looked.set()
+        await asyncio.sleep(0)
+
+    service = bench.open(ScriptedEngine([Reply(text="one two", gates={1: gate})]))
+    other = bench.open(ScriptedEngine(["from there"]), pause=pause)
+    made = await service.create()
+    async with aclosing(service.ask(made.id, "first")) as first:
+        await until(first, "one")
+        second = asyncio.create_task(collect(other.ask(made.id, "second")))
+        await looked.wait()
+        gate.set()
+        await collect(first)
+    events = await second
+    assert isinstance(events[0], TurnQueued)
+    assert (events[0].reason, bool(events[0].detail)) == ("turn", True)
+    assert [said.text for said in await service.messages(made.id)] == ["first", "one two", "second", "from there"]
+
+
+async def test_loading_in_order_to_count_is_told(bench: Any) -> None:
+    loaded = asyncio.Event()
+
+    class Slow(ScriptedEngine):
+        async def capabilities(self) -> Any:
+            await loaded.wait()
+            return await super().capabilities()
+
+    service = bench.open(Slow())
+    made = await service.create()
+    async with aclosing(service.ask(made.id, "long " * 20_000)) as events:
+        assert isinstance(await anext(events), TurnStarted)
+        assert isinstance(await anext(events), BrainLoading)
+        loaded.set()
+        with pytest.raises(OmniError):
+            async for _ in events:
+                pass
+
+
+# --- others are told
+
+
+async def test_others_hear_of_every_change(bench: Any, collect: Any) -> None:
+    service = bench.open()
+    made = await service.create()
+    await collect(service.ask(made.id, "Hi"))
+    await service.rename(made.id, "x")
+    await service.undo(made.id)
+    await service.delete(made.id)
+    await service.close()
+    told = [what for conversation, what in bench.keeper.told if conversation == made.id]
+    assert told[0] in ("created", "asked")
+    assert told[-1] == "deleted"
+
+
+async def test_a_keeper_that_went_away_disturbs_no_turn(bench: Any, collect: Any) -> None:
+    async def gone(topic: str, value: Any) -> None:
+        raise OmniError("The keeper is gone.")
+
+    bench.keeper.changed = gone
+    service = bench.open()
+    made = await service.create()
+    assert (await collect(service.ask(made.id, "Hi")))[-1].reason == "stop"
+
+
+async def test_a_summary_stands_for_what_was_before(bench: Any, collect: Any) -> None:
+    service = bench.open(ScriptedEngine(["one", "two", "The gist.", "three"]))
+    made = await bench.talk(service, "a", "b")
+    events = await collect(service.compact(made))
+    assert events[0].question == ""
+    assert not any(isinstance(event, ContextCompacted) for event in events)
+    assert seen(await service.messages(made))[-1] == ("summary", "whole", "The gist.")
+    assert bench.engine.requests[-1].messages[-1].content.startswith("Sum up")
+    await collect(service.ask(made, "c"))
+    asked = bench.engine.requests[-1].messages
+    assert [message.role for message in asked] == ["system", "user"]
+    assert "The gist." in asked[-1].content
+    assert asked[-1].content.endswith("c")
+    assert len(await service.messages(made)) == 7
+    assert await service.undo(made) == "c"
+    assert await service.undo(made) == ""  # the summary
+    assert await service.undo(made) == "b"
+
+
+async def test_a_summary_is_refused_where_there_is_nothing_to_sum_up(bench: Any, collect: Any) -> None:
+    service = bench.open()
+    made = await service.create()
+    with pytest.raises(OmniError, match="nothing to sum up"):
+        await collect(service.compact(made.id))
+    await collect(service.ask(made.id, "a"))
+    await collect(service.compact(made.id))
+    with pytest.raises(OmniError, match="since the last summary"):
+        await collect(service.compact(made.id))
+
+
+async def test_a_summary_that_was_stopped_stands_for_nothing(bench: Any, collect: Any) -> None:
+    gate = asyncio.Event()
+    service = bench.open(ScriptedEngine(["one", Reply(text="The gist", gates={1: gate}), "two"]))
+    made = await bench.talk(service, "a")
+    async with aclosing(service.compact(made)) as events:
+        await until(events, "The")
+    await collect(service.ask(made, "b"))
+    assert [message.content for message in bench.engine.requests[-1].messages] == ["Be brief.", "a", "one", "b"]
+
+
+def test_reasoning_is_never_text() -> None:
+    assert ReasoningDelta(text="x") != TextDelta(text="x")
