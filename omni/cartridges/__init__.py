@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from omni.cartridges.library import Library
     from omni.cartridges.manifest import Manifest, load_manifests, manifest_schema, parse_manifest
     from omni.cartridges.ranking import facts_of
-    from omni.cartridges.sources import Access, RemoteFile, Resolved, Source, WebPage
+    from omni.cartridges.sources import Access, RemoteFile, Resolved, Source
 
 _WHERE = {
     "Access": "sources",
@@ -53,7 +53,6 @@ _WHERE = {
     "Unfinished": "brains",
     "Verified": "brains",
     "VerifyEvent": "brains",
-    "WebPage": "sources",
     "facts_of": "ranking",
     "hold": "holds",
     "load_manifests": "manifest",
@@ -83,7 +82,6 @@ __all__ = [
     "Unfinished",
     "Verified",
     "VerifyEvent",
-    "WebPage",
     "facts_of",
     "hold",
     "load_manifests",

@@ -1,20 +1,14 @@
-"""The way out for everything here that needs the network: the airlock, asked to write files below the home."""
+"""The way out for everything here that needs the network: the airlock, always for the purpose `pull`."""
 
-import asyncio
-import itertools
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from omni.cartridges.sources import Headers, WebPage
-from omni.core.errors import BadFile
-from omni.core.paths import Home
+from omni.cartridges.sources import Headers
 
 if TYPE_CHECKING:
-    from omni.airlock import FetchProgress, NetSettings
-
-MAX_PAGE = 64 << 20
+    from omni.airlock import FetchProgress, IndexFile, Page
 
 
 class Fetcher(Protocol):
@@ -25,7 +19,7 @@ class Fetcher(Protocol):
         url: str,
         target: Path,
         *,
-        purpose: str,
+        purpose: Literal["install", "pull"],
         size: int | None = None,
         sha256: str | None = None,
         headers: Headers = (),
@@ -33,58 +27,34 @@ class Fetcher(Protocol):
         """Download to `target`; closing the iterator cancels."""
         ...
 
+    async def page(self, url: str, *, purpose: Literal["install", "pull"], headers: Headers = ()) -> "Page":
+        """The content of a small address."""
+        ...
+
+    async def find(
+        self, project: str, *, purpose: Literal["install", "pull"], wanted: "Callable[[IndexFile], bool]"
+    ) -> "list[IndexFile]":
+        """The wanted files of a project on the person's package indexes."""
+        ...
+
 
 class AirlockAccess:
-    """Access through an airlock, with the settings of this environment."""
+    """Access through an airlock. `memory` are the bytes that brains may use here; 0 when nobody asked."""
 
-    def __init__(
-        self,
-        airlock: Fetcher,
-        home: Home,
-        *,
-        memory: int = 0,
-        environment: Mapping[str, str] = os.environ,
-    ) -> None:
-        self._airlock, self._home = airlock, home
-        self._net: NetSettings | None = None
+    def __init__(self, airlock: Fetcher, *, memory: int = 0, environment: Mapping[str, str] = os.environ) -> None:
+        self._airlock = airlock
         self.memory, self.environment = memory, environment
-        self._numbers = itertools.count()
 
-    @property
-    def net(self) -> "NetSettings":
-        """Read when it is first needed."""
-        if self._net is None:
-            from omni.airlock import net_settings
+    async def page(self, url: str, *, headers: Headers = ()) -> bytes:
+        """The content of a small address."""
+        return (await self._airlock.page(url, purpose="pull", headers=headers)).data
 
-            self._net = net_settings(self.environment)
-        return self._net
-
-    async def page(self, url: str, *, headers: Headers = ()) -> WebPage:
-        """Fetch to a temporary file and read that; its kind is told from its beginning."""
-        target = self._home.cartridges / "pages" / f"{os.getpid()}-{next(self._numbers)}"
-        try:
-            async for _ in self._airlock.fetch(url, target, purpose="pull", headers=headers):
-                pass
-            data = await asyncio.to_thread(_read, target)
-        finally:
-            await asyncio.shield(asyncio.to_thread(_drop, target))
-        if len(data) > MAX_PAGE:
-            raise BadFile(f"The page {url} is larger than {MAX_PAGE >> 20} MiB.")
-        kind = "application/json" if data.lstrip()[:1] in (b"{", b"[") else "text/html"
-        return WebPage(data=data, content_type=kind, url=url)
+    async def find(self, project: str, wanted: "Callable[[IndexFile], bool]") -> "list[IndexFile]":
+        """The wanted files of a project on the person's package indexes."""
+        return await self._airlock.find(project, purpose="pull", wanted=wanted)
 
     def fetch(
         self, url: str, target: Path, *, size: int | None, sha256: str | None, headers: Headers
     ) -> "AsyncIterator[FetchProgress]":
-        """As the airlock does it, for the purpose `pull`."""
+        """As the airlock does it."""
         return self._airlock.fetch(url, target, purpose="pull", size=size, sha256=sha256, headers=headers)
-
-
-def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(MAX_PAGE + 1)
-
-
-def _drop(path: Path) -> None:
-    for leftover in (path, path.with_name(path.name + ".part")):
-        leftover.unlink(missing_ok=True)

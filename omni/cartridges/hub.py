@@ -118,10 +118,15 @@ async def resolve_hub(
     does not answer or wants an account.
     """
     end = (access.environment.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
-    about = _decode((await access.page(f"{end}/api/models/{repository}/revision/{quote(revision)}")).data, dict)
+    headers = tuple(_headers(access))
+    about = _decode(
+        await access.page(f"{end}/api/models/{repository}/revision/{quote(revision)}", headers=headers), dict
+    )
     commit = about.get("sha") if isinstance(about.get("sha"), str) else revision
-    listing = await access.page(f"{end}/api/models/{repository}/tree/{quote(str(commit))}?recursive=true")
-    items = {item.path: item for item in _decode(listing.data, list[_Item])[:MAX_FILES] if item.type == "file"}
+    listing = await access.page(
+        f"{end}/api/models/{repository}/tree/{quote(str(commit))}?recursive=true", headers=headers
+    )
+    items = {item.path: item for item in _decode(listing, list[_Item])[:MAX_FILES] if item.type == "file"}
     models = models_of({path: item.lfs.size if item.lfs else item.size for path, item in items.items()})
     chosen = _choose(repository, models, file=file, quant=quant, memory=access.memory, lenient=lenient)
     files = tuple(
@@ -130,7 +135,7 @@ async def resolve_hub(
             name=path.rpartition("/")[2],
             size=((lfs := items[path].lfs) and lfs.size) or items[path].size,
             sha256=lfs.oid.lower() if lfs and re.fullmatch("[0-9a-fA-F]{64}", lfs.oid) else None,
-            headers=tuple(_headers(access)),
+            headers=headers,
         )
         for path in chosen.paths
     )

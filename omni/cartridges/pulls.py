@@ -52,7 +52,7 @@ class Pulls:
             yield PullDone(brain=brain, fresh=False)
             return
         memory = await self._memory() if manifest is None else 0
-        access = AirlockAccess(airlock, self._stock.home, memory=memory, environment=self._environment)
+        access = AirlockAccess(airlock, memory=memory, environment=self._environment)
         resolved = await self._resolve(name, manifest, access)
         async with aclosing(self._fetch(resolved, manifest, access)) as steps:
             async for event in steps:

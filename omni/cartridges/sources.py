@@ -1,6 +1,6 @@
 """Where brains can be pulled from: a source turns a reference into files with addresses, sizes and hashes."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
@@ -10,7 +10,7 @@ import msgspec
 from omni.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from omni.airlock import FetchProgress, NetSettings
+    from omni.airlock import FetchProgress, IndexFile
 
 Headers = Sequence[tuple[str, str]]
 
@@ -44,21 +44,8 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
     verdict: str = "sha256 checked"
 
 
-class WebPage(msgspec.Struct, frozen=True, kw_only=True):
-    """A small answer, read into memory."""
-
-    data: bytes
-    content_type: str
-    url: str
-
-
 class Access(Protocol):
     """What a source may ask while it resolves. All of it goes through the airlock."""
-
-    @property
-    def net(self) -> "NetSettings":
-        """The person's indexes, proxy and certificates."""
-        ...
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -70,8 +57,12 @@ class Access(Protocol):
         """Bytes that brains may use on this machine; 0 when nobody knows."""
         ...
 
-    async def page(self, url: str, *, headers: Headers = ()) -> WebPage:
-        """A page or a listing of at most some megabytes."""
+    async def page(self, url: str, *, headers: Headers = ()) -> bytes:
+        """The content of a small address."""
+        ...
+
+    async def find(self, project: str, wanted: "Callable[[IndexFile], bool]") -> "list[IndexFile]":
+        """The wanted files of a project on the person's package indexes. Raises NotFound when there are none."""
         ...
 
     def fetch(

@@ -110,7 +110,6 @@ def _total(paths: Collection[str]) -> int:
 def _sweep(home: Home, needed: Collection[str], bases: dict[str, BaseRecord]) -> tuple[int, set[str]]:
     """Remove what nobody needs; returns the bytes, and the bases whose files are not there."""
     freed = collect_unfinished(home)
-    shutil.rmtree(home.cartridges / "pages", ignore_errors=True)
     for path in sorted(home.blobs.iterdir()) if home.blobs.is_dir() else []:
         if path.name in needed or not re.fullmatch(r"sha256-[0-9a-f]{64}", path.name):
             continue
