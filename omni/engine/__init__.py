@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from omni.engine.engines import Engines as Engines
     from omni.engine.engines import facts_of as facts_of
     from omni.engine.engines import sampling_of as sampling_of
+    from omni.engine.observed import ObservedEngine as ObservedEngine
     from omni.engine.scripted import Reply as Reply
     from omni.engine.scripted import ScriptedEngine as ScriptedEngine
     from omni.engine.types import Adapter as Adapter
@@ -31,6 +32,7 @@ _NAMES = {
     "EngineFactory": "engines",
     "Engines": "engines",
     "Message": "types",
+    "ObservedEngine": "observed",
     "Priority": "types",
     "Reply": "scripted",
     "Sampling": "types",
@@ -49,6 +51,7 @@ __all__ = [
     "EngineFactory",
     "Engines",
     "Message",
+    "ObservedEngine",
     "Priority",
     "Reply",
     "Sampling",

@@ -1,0 +1,249 @@
+"""The composition root: the one place that knows how the parts of Omni are put together."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from omni.core.clock import Clock, SystemClock
+from omni.core.errors import NotFound
+from omni.core.paths import Home
+from omni.core.settings import Settings, change
+
+if TYPE_CHECKING:
+    from omni.airlock import Airlock
+    from omni.cartridges import Brain, Library, PullEvent
+    from omni.chat import ChatService
+    from omni.core.events import Usage
+    from omni.core.hooks import Plugins
+    from omni.engine import Engine, Engines
+    from omni.hardware import Budget, Fit, HardwareProfile
+    from omni.keeper import Keeper, Starter
+    from omni.sandbox import Environment
+
+T = TypeVar("T")
+
+MEASURABLE = 16  # tokens; the speed of a shorter answer says little
+
+
+class Services:
+    """Everything that a front end uses. Making it costs nothing: each part comes to be when it is first asked for.
+
+    `client` names the front end to the keeper; `starter` is None in commands that start no process. Use it as an async
+    context manager: leaving it ends turns in flight and gives back what the keeper lent.
+    """
+
+    def __init__(
+        self, home: Home, *, starter: "Starter | None", client: str, clock: Clock | None = None, plugins: bool = True
+    ) -> None:
+        self.home, self.starter, self.client = home, starter, client
+        self.clock = clock or SystemClock()
+        self._with_plugins = plugins
+        self._settings: Settings | None = None
+        self._tasks: dict[str, asyncio.Task[Any]] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        await self.close()
+
+    @property
+    def settings(self) -> Settings:
+        """What `config.toml` says, read once; `change_setting` keeps it true."""
+        if self._settings is None:
+            self._settings = Settings.load(self.home.config)
+        return self._settings
+
+    async def change_setting(self, key: str, value: Any) -> Settings:
+        """Set `section.key` in the file and here."""
+        self._settings = await asyncio.to_thread(change, self.home.config, key, value)
+        if "chat" in vars(self):
+            self.chat.settings = self._settings
+        return self._settings
+
+    async def keeper(self) -> "Keeper":
+        """The connection to the keeper, which is started when there is none."""
+
+        async def connect() -> "Keeper":
+            from omni.keeper import Keeper
+
+            return await Keeper.connect(self.home, self.starter, client=self.client)
+
+        return await self._once("keeper", connect)
+
+    async def airlock(self) -> "Airlock":
+        """The way to the network, for what the person asked for."""
+
+        async def make() -> "Airlock":
+            from omni.airlock import Airlock
+
+            return Airlock(await self.keeper())
+
+        return await self._once("airlock", make)
+
+    async def hardware(self) -> "HardwareProfile":
+        """This machine. The speed of its memory is measured in the background when nobody did before."""
+
+        async def look() -> "HardwareProfile":
+            from omni.hardware import profile
+
+            return await profile(self.home, measure=False)
+
+        return await self._once("hardware", look)
+
+    async def measured_hardware(self) -> "HardwareProfile":
+        """The same with the speed of memory, which takes half a second once in a home's life."""
+
+        async def measure() -> "HardwareProfile":
+            from omni.hardware import profile
+
+            return await profile(self.home)
+
+        return await self._once("measured hardware", measure)
+
+    async def budget(self) -> "Budget":
+        """What brains may take here, with the speeds that were measured so far."""
+        from omni.hardware import Budget, Notes
+
+        measured = self._tasks.get("measured hardware")
+        profile = (
+            measured.result() if measured and measured.done() and not measured.cancelled() else await self.hardware()
+        )
+        return Budget.of(profile, self.settings, await asyncio.to_thread(Notes.load, self.home))
+
+    @cached_property
+    def plugins(self) -> "Plugins":
+        """The plug-ins; none are loaded before `load_all`."""
+        from omni.core.hooks import Plugins
+
+        return Plugins(None if self._with_plugins else ())
+
+    @cached_property
+    def environment(self) -> "Environment":
+        """The managed environment."""
+        from omni.sandbox import Environment
+
+        return Environment(self.home)
+
+    @cached_property
+    def library(self) -> "Library":
+        """The brains."""
+        from omni.cartridges import Library
+
+        return Library(self.home, self.settings, plugins=self.plugins, budget=self.budget, clock=self.clock)
+
+    async def engines(self) -> "Engines":
+        """The engines, which run brains in workers of the keeper."""
+
+        async def make() -> "Engines":
+            from omni.engine import Engines
+
+            return Engines(self.home, await self.keeper(), self.settings, await self.hardware())
+
+        return await self._once("engines", make)
+
+    @cached_property
+    def chat(self) -> "ChatService":
+        """The conversations."""
+        from omni.chat import ChatService, ChatStore
+
+        store = ChatStore(self.home.chat, clock=self.clock)
+        return ChatService(store, self, self.library, keeper=self, settings=self.settings, clock=self.clock)
+
+    async def open(self, brain: "Brain") -> "Engine":
+        """The engine for `brain`, as chat asks for it; what it measures and what it cannot load is remembered."""
+        from omni.engine import ObservedEngine
+        from omni.hardware import remember_speed
+
+        engine = await (await self.engines()).open(brain)
+        base = brain.base.id if brain.base else ""
+
+        async def measured(usage: "Usage") -> None:
+            await self.library.mark(base, ready=True)
+            if usage.answer_tokens >= MEASURABLE:
+                reading = (
+                    (usage.prompt_tokens - usage.cached_tokens) / usage.prompt_seconds if usage.prompt_seconds else 0.0
+                )
+                await asyncio.to_thread(remember_speed, self.home, base, usage.speed, reading)
+
+        async def refused(reason: str) -> None:
+            await self.library.mark(base, ready=False, reason=reason)
+
+        return ObservedEngine(engine, measured=measured, refused=refused)
+
+    async def changed(self, topic: str, value: Any) -> None:
+        """Tell the other front ends, as chat asks for it."""
+        await (await self.keeper()).changed(topic, value)
+
+    async def default_brain(self) -> "Brain":
+        """The brain of the settings, else the best one here. Raises NotFound when none is here."""
+        if self.settings.chat.brain:
+            return await self.library.get(self.settings.chat.brain)
+        found = await self.library.best()
+        if found is None:
+            raise NotFound("No brain is here yet.", hint="`omni pull @omni/smollm2` fetches the starter (98 MB).")
+        return found
+
+    async def pull(self, name: str) -> "AsyncIterator[PullEvent]":
+        """Fetch a brain through the airlock and tell the other front ends when it is here."""
+        async for event in self.library.pull(name, await self.airlock()):
+            yield event
+        await self.changed("library", {"brain": name})
+
+    async def fit(self, brain: "Brain") -> "Fit | None":
+        """How `brain` fits into this machine; None while its file is not here."""
+        if brain.base is None:
+            return None
+        from omni.engine import facts_of
+
+        return (await self.budget()).fit(facts_of(brain.base))
+
+    async def in_use(self) -> set[str]:
+        """The ids of the bases that a worker has loaded."""
+        return {process.base for process in await (await self.keeper()).processes() if process.base}
+
+    async def remove(self, name: str) -> int:
+        """Remove a brain that no worker holds; returns the bytes that are free again."""
+        freed = await self.library.remove(name, in_use=await self.in_use())
+        await self.changed("library", {"brain": name})
+        return freed
+
+    async def collect(self) -> int:
+        """Remove what no brain needs; returns the bytes that are free again."""
+        return await self.library.collect(await self.in_use())
+
+    async def workers_of(self, name: str) -> list[str]:
+        """The names of the workers that have loaded the base of this brain."""
+        brain = await self.library.get(name)
+        base = brain.base.id if brain.base else ""
+        return [process.name for process in await (await self.keeper()).processes() if base and process.base == base]
+
+    async def close(self) -> None:
+        """End what was begun, in the opposite order. What was never asked for is not made in order to be closed."""
+        if "chat" in vars(self):
+            await self.chat.close()
+        if engines := await self._made("engines"):
+            await engines.close()
+        if "library" in vars(self):
+            await self.library.close()
+        if keeper := await self._made("keeper"):
+            await keeper.close()
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        self._tasks.clear()
+
+    async def _once(self, name: str, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """The result of `make`, made once for all who ask; a failure is forgotten, so that asking again tries again."""
+        task = self._tasks.get(name)
+        if task is None or (task.done() and (task.cancelled() or task.exception())):
+            task = self._tasks[name] = asyncio.create_task(make(), name=name)
+        # Whoever asks may be cancelled; the others still wait for the same task.
+        return await asyncio.shield(task)
+
+    async def _made(self, name: str) -> Any:
+        task = self._tasks.get(name)
+        if task is None or not task.done() or task.cancelled() or task.exception():
+            return None
+        return task.result()

@@ -1,0 +1,40 @@
+"""`omni airgap`: the kill switch from the command line."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from omni.cli.session import with_services
+from omni.cli.table import print_json
+
+if TYPE_CHECKING:
+    from omni.app import Services
+
+
+@click.command("airgap")
+@click.argument("state", type=click.Choice(["on", "off", "status"]), default="status")
+@click.option("--yes", is_flag=True, help="Open the doors without asking.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(state: str, yes: bool, as_json: bool) -> None:
+    """Shut every door to the network, or open them again.
+
+    `on` ends the airlock and whatever goes through it, at once, and holds until `off`, through restarts.
+    """
+    if state == "off" and not yes:
+        click.confirm("Allow downloads again? Each still happens only when you ask for it.", abort=True)
+
+    async def work(services: "Services") -> None:
+        keeper = await services.keeper()
+        doors = await keeper.doors() if state == "status" else await keeper.air_gap(state == "on")
+        if as_json:
+            print_json(doors)
+            return
+        if doors.air_gap:
+            sentence = "The air gap is on: no door can open"
+        elif doors.open:
+            sentence = "Open now: " + ", ".join(f"{door.purpose} to {door.host}" for door in doors.open)
+        else:
+            sentence = "Every door is shut; a download that you ask for may open one"
+        click.echo(f"{sentence} ({'verified' if doors.verified else 'not verified'}).")
+
+    with_services(work)

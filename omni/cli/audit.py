@@ -1,0 +1,47 @@
+"""`omni audit`: what went through the airlock."""
+
+import json
+
+import click
+
+from omni.cli.table import print_table
+from omni.core.paths import Home
+from omni.hardware.budget import gigabytes
+
+
+@click.command("audit")
+@click.option("--json", "as_json", is_flag=True, help="Print the lines as they are stored: one JSON object each.")
+@click.option("--last", "count", default=20, show_default=True, metavar="N", help="How many connections; 0 for all.")
+def command(as_json: bool, count: int) -> None:
+    """Show what went through the airlock.
+
+    One line a connection: when, who asked, for what, which host, how many bytes, and how it ended. The record is in
+    `audit/` of Omni's home and never leaves this machine.
+    """
+    path = Home.from_environment().audit / "airlock.jsonl"
+    lines = path.read_text("utf-8", "replace").splitlines() if path.exists() else []
+    shown = lines[-count:] if count else lines
+    if as_json:
+        for line in shown:
+            click.echo(line)
+        return
+    entries = [entry for line in shown if (entry := _parsed(line))]
+    if not entries:
+        click.echo("Nothing has gone through the airlock yet.")
+        return
+    columns = ("time", "client", "purpose", "host", "bytes", "verdict")
+    print_table(columns, [[_cell(entry, column) for column in columns] for entry in entries])
+
+
+def _parsed(line: str) -> dict[str, object] | None:
+    """A line torn by a power cut is passed over."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) else None
+
+
+def _cell(entry: dict[str, object], column: str) -> str:
+    value = entry.get(column, "")
+    return gigabytes(value) if column == "bytes" and isinstance(value, int) else str(value)

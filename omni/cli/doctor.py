@@ -1,0 +1,236 @@
+"""`omni doctor`: what is wrong, and what mends it; with `--wall`, the kernel's wall put to the test in every process."""
+
+import locale
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from omni.cli.session import with_services
+from omni.cli.table import print_json, print_table
+from omni.core.errors import OmniError
+
+if TYPE_CHECKING:
+    from omni.app import Services
+    from omni.sandbox import Finding
+
+
+@click.command("doctor")
+@click.option(
+    "--wall",
+    "try_wall",
+    is_flag=True,
+    help="Have every process of Omni try to reach the network, and show who was refused.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(try_wall: bool, as_json: bool) -> int:
+    """Find what is wrong, and print the command that mends it.
+
+    The exit code is 1 when something is.
+    """
+
+    async def work(services: "Services") -> int:
+        if try_wall:
+            rows = await attempts(services)
+            if as_json:
+                print_json(
+                    [dict(zip(("process", "attempt", "by", "refused", "how"), row, strict=True)) for row in rows]
+                )
+            else:
+                print_wall(rows)
+            return (
+                1
+                if any(
+                    confined and not refused for confined, refused in ((row[0] not in OUTSIDE, row[3]) for row in rows)
+                )
+                else 0
+            )
+        found = await findings(services)
+        if as_json:
+            print_json(found)
+        else:
+            from omni.cli.sandbox import print_findings
+
+            print_findings(found)
+            bad = sum(not finding.ok for finding in found)
+            click.echo(f"\n{bad} to mend." if bad else "\nAll is well.")
+        return 1 if any(not finding.ok for finding in found) else 0
+
+    return with_services(work)
+
+
+OUTSIDE = ("keeper", "airlock")  # these two could open a socket: the keeper does not, the airlock is there for it
+
+
+async def findings(services: "Services") -> "list[Finding]":
+    """Everything that is looked at, in the order in which it builds on each other."""
+    found = await services.environment.check()
+    for check in (_settings, _wall, _terminal, _machine, _keeper, _brains, _plugins):
+        try:
+            found += await check(services)
+        except OmniError as error:
+            found.append(_finding(check.__name__.strip("_"), ok=False, detail=error.message, command=error.hint))
+    return found
+
+
+def _finding(name: str, *, ok: bool, detail: str, command: str = "") -> "Finding":
+    from omni.sandbox import Finding
+
+    return Finding(name=name, ok=ok, detail=detail, command=command)
+
+
+async def _settings(services: "Services") -> "list[Finding]":
+    services.settings  # noqa: B018 - reading them is the check
+    return [_finding("settings", ok=True, detail=str(services.home.config))]
+
+
+async def _wall(services: "Services") -> "list[Finding]":  # noqa: ARG001 - all checks look alike
+    from omni.core import wall
+
+    state = wall.state()
+    detail = f"enforced by {state.kind}" if state.enforced else f"NOT enforced here: {state.reason}"
+    return [
+        _finding(
+            "wall", ok=state.enforced, detail=detail, command="" if state.enforced else "a Linux kernel with seccomp"
+        )
+    ]
+
+
+async def _terminal(services: "Services") -> "list[Finding]":  # noqa: ARG001
+    term, colours = os.environ.get("TERM", ""), os.environ.get("COLORTERM", "")
+    encoding = locale.getpreferredencoding(do_setlocale=False)
+    found = [
+        _finding(
+            "locale",
+            ok=encoding.lower().replace("-", "") == "utf8",
+            detail=f"{encoding}; without UTF-8 the shell draws with ASCII only",
+            command="export LANG=C.UTF-8",
+        ),
+        _finding(
+            "terminal",
+            ok=term not in ("", "dumb"),
+            detail=f"{term or 'none'}, {colours or '256 colours at most'}",
+            command="omni chat",
+        ),
+    ]
+    if os.environ.get("TMUX") and not colours:
+        found.append(
+            _finding(
+                "tmux",
+                ok=True,
+                detail="256 colours; for all of them add to tmux.conf: set -as terminal-features ',*:RGB'",
+            )
+        )
+    return found
+
+
+async def _machine(services: "Services") -> "list[Finding]":
+    from omni.hardware.budget import gigabytes
+
+    profile = await services.hardware()
+    budget = await services.budget()
+    features = " ".join(profile.cpu.features)
+    found = [
+        _finding(
+            "processor",
+            ok=True,
+            detail=f"{profile.cpu.name}, {profile.cpu.usable} usable, {features or 'no vector unit known'}",
+        ),
+        _finding("memory", ok=True, detail=f"{gigabytes(budget.memory)} for brains, {gigabytes(budget.free)} free now"),
+    ]
+    found += [_finding("graphics", ok=True, detail=f"{gpu.name}: {gpu.note}") for gpu in profile.gpus]
+    return found
+
+
+async def _keeper(services: "Services") -> "list[Finding]":
+    keeper = await services.keeper()
+    doors = await keeper.doors()
+    state = (
+        "the air gap is on"
+        if doors.air_gap
+        else f"{len(doors.open)} doors open"
+        if doors.open
+        else "all doors are shut"
+    )
+    return [
+        _finding("keeper", ok=True, detail=f"answers, {len(await keeper.processes())} processes"),
+        _finding(
+            "doors",
+            ok=doors.verified,
+            detail=f"{state}, {'verified' if doors.verified else 'NOT verified'}",
+            command="omni airgap on",
+        ),
+    ]
+
+
+async def _brains(services: "Services") -> "list[Finding]":
+    await services.library.scan()
+    brains = await services.library.brains()
+    usable = [brain for brain in brains if brain.usable]
+    found = [
+        _finding(
+            "brains",
+            ok=bool(usable),
+            detail=f"{len(usable)} can be asked" if usable else "none is here yet",
+            command="omni pull @omni/smollm2",
+        )
+    ]
+    found += [
+        _finding(brain.name, ok=False, detail=brain.reason, command=brain.command)
+        for brain in brains
+        if brain.state in ("unreadable", "corrupt", "gone")
+    ]
+    return found
+
+
+async def _plugins(services: "Services") -> "list[Finding]":
+    services.plugins.load_all()
+    return [
+        _finding(name, ok=False, detail=text, command="update or uninstall it")
+        for name, text in services.plugins.failures.items()
+    ]
+
+
+async def attempts(services: "Services") -> list[tuple[str, str, str, bool, str]]:
+    """(process, what it tried, itself or a child, refused, how), for this process and all that the keeper can ask."""
+    import asyncio
+
+    from omni.core import wall
+
+    keeper = await services.keeper()
+    mine: list[Any] = [
+        {"what": each.what, "where": each.where, "refused": each.refused, "how": each.how}
+        for each in await asyncio.to_thread(wall.attempts)
+    ]
+    tried = {"this command": mine}
+    workers = [process.name for process in await keeper.processes() if process.kind == "worker"]
+    if not workers:
+        try:
+            brain = await services.default_brain()
+        except OmniError:
+            click.echo("omni: no brain is here, so no worker can be tried", err=True)
+        else:
+            await (await services.open(brain)).capabilities()
+            workers = [process.name for process in await keeper.processes() if process.kind == "worker"]
+    for name in ["keeper", *workers]:
+        tried[name] = await keeper.wall(name)
+    return [
+        (name, each["what"], each["where"], each["refused"], each["how"])
+        for name, found in tried.items()
+        for each in found
+    ]
+
+
+def print_wall(rows: list[tuple[str, str, str, bool, str]]) -> None:
+    """The table, and what it means."""
+    print_table(
+        ("process", "tried", "by", "outcome", "how"),
+        [
+            (process, what, where, "refused" if refused else "ALLOWED", how)
+            for process, what, where, refused, how in rows
+        ],
+    )
+    click.echo(
+        "\nThe keeper is not confined (it starts the others) and opens no socket; the airlock is the only door and is there"
+        " for it.\nEverything else must be refused everything."
+    )

@@ -1,0 +1,52 @@
+"""Progress of a download: one line that is rewritten in a terminal, a line now and then elsewhere."""
+
+import sys
+import time
+
+from omni.hardware.budget import gigabytes
+
+LINE_EVERY = 5.0  # seconds between lines where nothing can be rewritten
+REDRAW_EVERY = 0.1
+
+
+class Progress:
+    """Shows what is done on stderr; stdout stays for results."""
+
+    def __init__(self, *, rewrite: bool | None = None) -> None:
+        self._rewrite = sys.stderr.isatty() if rewrite is None else rewrite
+        self._shown = 0.0
+        self._width = 0
+
+    def show(self, what: str, done: int, total: int | None, rate: float = 0.0, left: float | None = None) -> None:
+        """`done` and `total` in bytes, `rate` in bytes a second, `left` in seconds."""
+        now = time.monotonic()
+        if now - self._shown < (REDRAW_EVERY if self._rewrite else LINE_EVERY):
+            return
+        self._shown = now
+        line = f"{what}  {gigabytes(done)}"
+        if total:
+            line += f" of {gigabytes(total)}  {done * 100 // total} %"
+        if rate:
+            line += f"  {gigabytes(int(rate))}/s"
+        if left is not None:
+            line += f"  {duration(left)} left"
+        self._put(line, "\r" if self._rewrite else "\n")
+
+    def end(self, line: str = "") -> None:
+        """Replace the progress by a last line."""
+        if line or (self._rewrite and self._width):
+            self._put(line, "\n" if line else "\r")
+
+    def _put(self, line: str, end: str) -> None:
+        padding = " " * max(0, self._width - len(line)) if self._rewrite else ""
+        sys.stderr.write(f"{line}{padding}{end}")
+        sys.stderr.flush()
+        self._width = len(line) if end == "\r" else 0
+
+
+def duration(seconds: float) -> str:
+    """ "12 s", "3 min", "1 h 20 min": as exact as a person wants to know."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,33 @@
+"""`omni rm`: remove brains."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from omni.cli.session import with_services
+from omni.core.errors import UsageError
+from omni.hardware.budget import gigabytes
+
+if TYPE_CHECKING:
+    from omni.app import Services
+
+
+@click.command("rm")
+@click.argument("brains", nargs=-1, metavar="[BRAIN...]")
+@click.option("--unused", is_flag=True, help="Also remove what no brain needs any more, unfinished downloads included.")
+def command(brains: tuple[str, ...], unused: bool) -> None:
+    """Remove brains and free their disk space.
+
+    A file that Omni did not download (Ollama's, LM Studio's, your own) is only taken off the list, never deleted.
+    """
+    if not brains and not unused:
+        raise UsageError("Neither a BRAIN nor --unused was given.", hint="`omni ls --here` lists what can be removed.")
+
+    async def work(services: "Services") -> None:
+        for name in brains:
+            freed = await services.remove(name)
+            click.echo(f"{name} is removed; {gigabytes(freed)} are free again.")
+        if unused:
+            click.echo(f"{gigabytes(await services.collect())} were not used and are free again.")
+
+    with_services(work)

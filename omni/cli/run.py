@@ -1,0 +1,29 @@
+"""`omni run`: the shell."""
+
+import sys
+
+import click
+
+from omni.core.paths import Home
+
+
+@click.command("run")
+@click.argument("brain", default="")
+@click.argument("prompt", nargs=-1)
+@click.option("--safe", is_flag=True, help="Load no plug-ins; for finding out whether one of them is at fault.")
+@click.option(
+    "--from", "folder", metavar="FOLDER", help="Set up from a folder that `omni export` wrote, without a network."
+)
+def command(brain: str, prompt: tuple[str, ...], safe: bool, folder: str | None) -> int:  # noqa: ARG001 - set-up took --from
+    """Open the shell (also what plain `omni` does).
+
+    BRAIN is the brain to begin with. With a PROMPT, or where there is no terminal, this is `omni chat`.
+    """
+    if prompt or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        from omni.cli.chat import command as chat
+
+        chat.callback(prompt=prompt, brain=brain, system="", go_on=False, as_json=False, reasoning=False)  # type: ignore[misc]
+        return 0
+    from omni.shell.start import run
+
+    return run(Home.from_environment().ensure(), brain=brain, plugins=not safe)

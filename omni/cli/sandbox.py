@@ -1,0 +1,68 @@
+"""`omni sandbox`: the managed environment."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from omni.cli.session import offline_services
+from omni.cli.table import print_json
+from omni.core.paths import Home
+
+if TYPE_CHECKING:
+    from omni.app import Services
+    from omni.sandbox import Finding
+
+
+@click.group("sandbox")
+def command() -> None:
+    """Check, repair or remove the managed environment."""
+
+
+@command.command("check")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def check(as_json: bool) -> int:
+    """Look at the environment and print what is wrong with the command that mends it."""
+
+    async def work(services: "Services") -> "list[Finding]":
+        return await services.environment.check()
+
+    found = offline_services(work)
+    if as_json:
+        print_json(found)
+    else:
+        print_findings(found)
+    return 0 if all(finding.ok for finding in found) else 1
+
+
+@command.command("repair")
+def repair() -> None:
+    """Make the environment anew beside the old one, and switch to it when it is whole."""
+    # `omni.sandbox.start` takes this command before click is there, so that it works in a damaged environment; only an
+    # installed package comes here, and that has nothing of ours to repair.
+    from omni.core.errors import SetupError
+
+    raise SetupError("This Omni was installed as a package.", hint="Install it again with the tool that installed it.")
+
+
+@command.command("remove")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def remove(yes: bool) -> None:
+    """Remove the environments that nobody uses; the next start makes its own again."""
+    if not yes:
+        click.confirm(f"Remove what nobody uses in {Home.from_environment().venvs}?", abort=True)
+
+    async def work(services: "Services") -> int:
+        return await services.environment.remove()
+
+    from omni.hardware.budget import gigabytes
+
+    click.echo(f"{gigabytes(offline_services(work))} are free again.")
+
+
+def print_findings(found: "list[Finding]") -> None:
+    """One line a finding, and below what is wrong the command that mends it."""
+    width = max((len(finding.name) for finding in found), default=0)
+    for finding in found:
+        click.echo(f"{'ok ' if finding.ok else 'BAD'}  {finding.name:<{width}}  {finding.detail}")
+        if finding.command and not finding.ok:
+            click.echo(f"     {'':<{width}}  mend it: {finding.command}")

@@ -1,0 +1,44 @@
+"""How a command gets at the services: starter first, then the wall, then everything heavy."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from omni.core import wall
+from omni.core.paths import Home
+
+if TYPE_CHECKING:
+    from omni.app import Services
+    from omni.keeper import Starter
+
+T = TypeVar("T")
+
+
+def with_services(work: "Callable[[Services], Awaitable[T]]") -> T:
+    """Run `work` behind the wall with the services of this home, and close them whatever happens.
+
+    The starter is a child from before the wall: it is what can start a keeper, whose children may need the network.
+    """
+    from omni.keeper import start
+
+    home = Home.from_environment().ensure()
+    starter = start(home, full_screen=False)
+    try:
+        wall.confine()
+        return asyncio.run(_run(home, starter, work))
+    finally:
+        starter.goodbye()
+
+
+async def _run(home: Home, starter: "Starter | None", work: "Callable[[Services], Awaitable[T]]") -> T:
+    from omni.app import Services
+
+    async with Services(home, starter=starter, client="cli") as services:
+        return await work(services)
+
+
+def offline_services(work: "Callable[[Services], Awaitable[T]]") -> T:
+    """The same for commands that start no process and need no keeper: behind the wall, without a starter."""
+    home = Home.from_environment().ensure()
+    wall.confine()
+    return asyncio.run(_run(home, None, work))

@@ -1,0 +1,75 @@
+"""`omni show`: all that is known about one brain."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from omni.cli.session import offline_services
+from omni.cli.table import print_facts, print_json
+from omni.hardware.budget import gigabytes
+
+if TYPE_CHECKING:
+    from omni.app import Services
+
+
+@click.command("show")
+@click.argument("brain")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--verify", is_flag=True, help="Read the whole file and compare its sha256.")
+def command(brain: str, as_json: bool, verify: bool) -> None:
+    """Show what is known about a brain."""
+
+    async def work(services: "Services") -> None:
+        from omni.cli.ls import facts
+
+        if verify:
+            await check(services, brain)
+        found = await services.library.get(brain)
+        if as_json:
+            print_json(facts(found))
+            return
+        fit = await services.fit(found)
+        header = found.base.header if found.base else None
+        print_facts(
+            (
+                ("brain", found.name + (f"  {found.title}" if found.title else "")),
+                ("", found.summary),
+                ("state", found.state + (f": {found.reason}" if found.reason else "")),
+                ("base", f"{header.name or header.architecture} ({header.architecture})" if header else ""),
+                ("quantisation", found.quantisation),
+                ("size", gigabytes(found.size) if found.size else ""),
+                ("licence", found.licence or "unknown"),
+                ("context", f"{found.context_max:,} tokens at most" if found.context_max else ""),
+                ("memory", f"{gigabytes(fit.memory)} with {fit.context:,} tokens of context: {fit.why}" if fit else ""),
+                ("speed", speed(fit.speed, measured=fit.measured) if fit and fit.speed else ""),
+                ("file", str(found.base.path) if found.base else ""),
+                ("sha256", (found.base.sha256 or "not computed") if found.base else ""),
+                ("verified", found.verified),
+                ("prompt", found.prompt.replace("\n", " ")),
+            )
+        )
+
+    offline_services(work)
+
+
+def speed(tokens: float, *, measured: bool) -> str:
+    """ "131 tok/s measured here" or "about 28 tok/s expected"."""
+    return f"{tokens:.0f} tok/s measured here" if measured else f"about {tokens:.0f} tok/s expected"
+
+
+async def check(services: "Services", name: str) -> None:
+    """Read the file of a brain whole; raises BadFile when it is not what it was."""
+    from omni.cartridges import PullVerifying, Verified
+    from omni.cli.progress import Progress
+    from omni.core.errors import BadFile
+
+    progress = Progress()
+    async for event in services.library.verify(name):
+        match event:
+            case PullVerifying(done=done, total=total):
+                progress.show(f"{name}  checking", done, total)
+            case Verified(ok=True, detail=detail):
+                progress.end(f"{name}: {detail}")
+            case Verified(detail=detail):
+                progress.end()
+                raise BadFile(f"{name} is not what it was: {detail}", hint=f"Fetch it again: omni pull {name}")

@@ -1,0 +1,35 @@
+"""`omni uninstall`: leave nothing behind, and say what that frees."""
+
+import click
+
+from omni.cli.table import print_table
+from omni.core.paths import Home
+from omni.hardware.budget import gigabytes
+
+
+@click.command("uninstall")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+def command(yes: bool, dry_run: bool) -> None:
+    """Remove Omni from this machine, saying what that frees.
+
+    Conversations and brains that Omni downloaded go too; files of other programs that it only used stay where they are.
+    """
+    from omni.sandbox import footprint, remove_all
+
+    home = Home.from_environment()
+    found = footprint(home)
+    if not found:
+        click.echo(f"There is nothing of Omni in {home.root}.")
+        return
+    print_table(("what", "size", "where"), [(kept.what, gigabytes(kept.size), str(kept.path)) for kept in found])
+    click.echo(f"{gigabytes(sum(kept.size for kept in found))} in all. `omni export` can keep brains elsewhere first.")
+    if dry_run:
+        return
+    if not yes:
+        click.confirm("Remove all of it?", abort=True)
+    from omni.keeper import stop_everything
+
+    stop_everything(home)
+    removed = remove_all(home)
+    click.echo(f"Removed; {gigabytes(sum(kept.size for kept in removed))} are free again.")

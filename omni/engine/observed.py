@@ -1,0 +1,54 @@
+"""An engine whose turns are observed: what was measured, and whether its base could be loaded at all."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+
+from omni.core.errors import BadFile
+from omni.core.events import EngineEvent, TurnEnded, Usage
+from omni.engine.types import Capabilities, ChatRequest, Engine, Message
+
+
+class ObservedEngine:
+    """Does what `engine` does. After each whole turn `measured(usage)` is awaited; when the base turns out to be a file
+    that the engine cannot load, `refused(reason)` is, before the error goes on."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        measured: Callable[[Usage], Awaitable[None]],
+        refused: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self._engine, self._measured, self._refused = engine, measured, refused
+
+    async def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
+        """See `Engine`."""
+        try:
+            async with aclosing(self._engine.chat(request)) as events:
+                async for event in events:
+                    if isinstance(event, TurnEnded):
+                        await self._measured(event.usage)
+                    yield event
+        except BadFile as error:
+            await self._refused(error.message)
+            raise
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """See `Engine`."""
+        return await self._engine.embed(texts)
+
+    async def count_tokens(self, messages: Sequence[Message]) -> int:
+        """See `Engine`."""
+        try:
+            return await self._engine.count_tokens(messages)
+        except BadFile as error:
+            await self._refused(error.message)
+            raise
+
+    async def capabilities(self) -> Capabilities:
+        """See `Engine`."""
+        return await self._engine.capabilities()
+
+    async def close(self) -> None:
+        """See `Engine`."""
+        await self._engine.close()
