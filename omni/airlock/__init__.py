@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from omni.airlock.client import Airlock, FetchProgress
-    from omni.airlock.default_index import default_index
+    from omni.airlock.defaults import default_index
     from omni.airlock.fetch import Fetched, Page, download, page
     from omni.airlock.index import IndexFile, files, find, is_local, normalise, pages, search
     from omni.airlock.net import NetSettings, net_settings
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _WHERE = {
     "Airlock": "client",
     "FetchProgress": "client",
-    "default_index": "default_index",
+    "default_index": "defaults",
     "Fetched": "fetch",
     "Page": "fetch",
     "download": "fetch",

@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
-from omni.airlock.fetch import Cancelled, Fetched, Page, already, download
+from omni.airlock.fetch import Fetched, Page, already, download
 from omni.airlock.index import ACCEPT, MAX_PAGE, IndexFile, is_local, search
 from omni.airlock.net import NetSettings, net_settings
 from omni.airlock.orders import MAX_LINE, error_from_wire
+from omni.airlock.wire import Cancelled
 from omni.core.errors import DoorShut, OmniError
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Airlock:
         size: int | None = None,
         sha256: str | None = None,
         headers: Iterable[tuple[str, str]] = (),
-    ) -> AsyncIterator[FetchProgress]:
+    ) -> AsyncGenerator[FetchProgress, None]:
         """Bring `url` to `target`, which lies in the home; see `fetch.download`. Closing the iterator cancels.
 
         A target that is already right and a `file:` URL need no door, and work with the air gap on. Raises DoorShut,
@@ -73,7 +74,7 @@ class Airlock:
                 async for event in copying:
                     yield event
             finally:
-                await copying.aclose()  # type: ignore[attr-defined]  # it is a generator
+                await copying.aclose()
             return
         order = {"target": str(target), "size": size, "sha256": sha256}
         reader, writer = await self._order(url, purpose, headers, order)
@@ -145,7 +146,9 @@ class Airlock:
             return reader, writer
         raise _ended()
 
-    async def _copy(self, url: str, target: Path, size: int | None, sha256: str | None) -> AsyncIterator[FetchProgress]:
+    async def _copy(
+        self, url: str, target: Path, size: int | None, sha256: str | None
+    ) -> AsyncGenerator[FetchProgress, None]:
         speed, seen, over = _Speed(), [0, None], False
 
         def progress(done: int, total: int | None) -> None:
@@ -175,7 +178,7 @@ class Airlock:
                     await work
 
 
-class _Found(Exception):  # noqa: N818 - the end of a search
+class _Found(Exception):
     def __init__(self, files: list[IndexFile]) -> None:
         super().__init__()
         self.files = files

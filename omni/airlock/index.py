@@ -70,7 +70,7 @@ def pages(project: str, net: "NetSettings", *, default: Callable[[], str] | None
 
 
 def _pips_default() -> str:
-    from omni.airlock.default_index import default_index
+    from omni.airlock.defaults import default_index
 
     return default_index()
 

@@ -71,15 +71,10 @@ def inside(target: Any, home: Home) -> Path:
     """The target with every link resolved, if it lies in the home and not where the airlock keeps its own record."""
     if not isinstance(target, str) or not target.startswith("/") or "\0" in target:
         raise ValueError("target")
-    folder, root = os.path.realpath(os.path.dirname(target)), os.path.realpath(home.root)  # noqa: PTH120
-    found = Path(folder, os.path.basename(target))  # noqa: PTH119 - pathlib would drop a final dot
-    own = Path(os.path.realpath(home.audit))
-    if (
-        found.name in ("", ".", "..")
-        or not found.is_relative_to(root)
-        or found.is_relative_to(own)
-        or found.is_symlink()
-    ):
+    folder, name = os.path.split(target)  # pathlib would drop a final slash or dot
+    real, root = Path(os.path.realpath(folder)), os.path.realpath(home.root)
+    found, own = real / name, os.path.realpath(home.audit)
+    if name in ("", ".", "..") or not real.is_relative_to(root) or found.is_relative_to(own) or found.is_symlink():
         raise DoorShut(f"{target} is not in {home.root}: the airlock writes nowhere else.")
     return found
 

@@ -170,9 +170,10 @@ class Airlock:
         self._start()
 
     def _spend(self, name: object) -> _Token:
+        name = name if isinstance(name, str) else ""
         if name not in self._tokens and self._lines.more(_KEEPER):  # the client may have been quicker than the keeper
             self._take_tokens()
-        token = self._tokens.pop(name, None) if isinstance(name, str) else None
+        token = self._tokens.pop(name, None)
         if token is None or token.until < time.monotonic():
             raise DoorShut("The airlock takes no order without a token of the keeper.")
         if token.purpose not in orders.PURPOSES:
