@@ -5,6 +5,7 @@ arrives in pieces, which are joined when it ends, or when somebody finds that it
 "interrupted". A conversation has at most one answer in the state "writing", across all processes.
 """
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Sequence
@@ -77,7 +78,7 @@ class ChatStore:
     async def close(self) -> None:
         """Close the database; answers that are still being written become interrupted ones."""
         await self._database.close()
-        self._writing.close()
+        await asyncio.to_thread(self._writing.close)
 
     async def sync(self) -> None:
         """Make what was stored survive a power cut."""
@@ -169,9 +170,14 @@ class ChatStore:
 
     async def messages(self, conversation: str) -> list[ChatMessage]:
         """The active branch from its first message on. Raises NotFound."""
-        found = await self._database.read(lambda db: branch(db, conversation))
-        view = [self._writing.as_it_is(message, owner) for message, owner in found]
-        if any(old.state != new.state for (old, _), new in zip(found, view, strict=True)):
+
+        def work(db: "Connection") -> tuple[list[ChatMessage], bool]:
+            found = branch(db, conversation)
+            view = [self._writing.as_it_is(message, owner) for message, owner in found]
+            return view, any(old.state != new.state for (old, _), new in zip(found, view, strict=True))
+
+        view, left_over = await self._database.read(work)
+        if left_over:
             try:
                 await self.recover(conversation)
             except StorageError as error:  # a full disk must not keep anybody from reading

@@ -1,11 +1,12 @@
 """A chat with a scripted engine, a clock that a test moves, and a keeper that only listens."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from blockbuster import blockbuster_ctx
 from omni.cartridges import Brain
 from omni.chat import ChatService, ChatStore
 from omni.core.errors import NotFound
@@ -107,6 +108,13 @@ async def events_of(events: Any) -> list[ChatEvent]:
     """All events of a turn."""
     async with aclosing(events) as stream:
         return [event async for event in stream]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_blocks_the_loop() -> Iterator[None]:
+    """Whatever of Omni's waits for a disk or a lock on the event loop raises here."""
+    with blockbuster_ctx("omni"):
+        yield
 
 
 @pytest.fixture
