@@ -16,6 +16,7 @@ from omni.keeper.wire import spec_key
 
 PRIORITIES = ("interactive", "agent", "background")
 KEEP_ALIVE = 300  # seconds
+LEASE = 5.0  # seconds that a new lease also keeps a worker from eviction, for a question on the way to a turn
 
 Ticket = tuple[Hashable, int]  # of which client, and its own number for it
 Spec = Mapping[str, Any]
@@ -72,12 +73,13 @@ Action = Start | Stop | Grant | Load | Wait | Refuse
 class Worker:
     """What admission knows of a worker."""
 
-    __slots__ = ("key", "name", "pinned", "since", "spec", "state", "turns", "used")
+    __slots__ = ("key", "leased", "name", "pinned", "since", "spec", "state", "turns", "used")
 
     def __init__(self, name: str, spec: Spec, state: str, now: float) -> None:
         self.name, self.spec, self.key = name, spec, spec_key(spec)
         self.state = state  # loading, ready, ending
         self.turns: dict[Ticket, int] = {}  # and the tokens reserved for each
+        self.leased: dict[Ticket, float] = {}  # new leases, and until when each keeps it from eviction
         self.since = self.used = now
         self.pinned = now  # until then it may hold turns that nobody has told about yet
 
@@ -96,6 +98,10 @@ class Worker:
         says better what does not fit."""
         cells = _number(self.spec, "cells", 0)
         return cells <= 0 or not self.turns or sum(self.turns.values()) + tokens <= cells
+
+    def held_until(self) -> float:
+        """Until when it is taken for busy although no turn is known."""
+        return max(self.pinned, *self.leased.values(), 0.0)
 
     @property
     def keep_alive(self) -> int:
@@ -152,6 +158,7 @@ class Admission:
         for worker in self.workers.values():
             if ticket in worker.turns or worker.key == key:
                 worker.turns.pop(ticket, None)
+                worker.leased.pop(ticket, None)
                 worker.used = now
 
     def gone(self, client: Hashable, now: float) -> None:
@@ -198,7 +205,7 @@ class Admission:
 
     def deadline(self, now: float) -> float | None:
         """When `step` must be called again although nothing happens: the next end of a pin or of a keep_alive."""
-        times = [worker.pinned for worker in self.workers.values() if worker.pinned > now]
+        times = [until for worker in self.workers.values() if (until := worker.held_until()) > now]
         times += [worker.used + worker.keep_alive for worker in self.workers.values() if self._idle(worker, now)]
         return min(times, default=None)
 
@@ -228,7 +235,7 @@ class Admission:
         return (
             worker.state == "ready"
             and not worker.turns
-            and worker.pinned <= now
+            and worker.held_until() <= now
             and worker.key not in self.leases.values()
             and all(request.key != worker.key for request in self.requests)
         )
@@ -271,7 +278,9 @@ class _Step:
             self._wait(request, "slot", f"an earlier turn waits for its share of the context of {worker.name}")
         elif request.lease or (len(worker.turns) < worker.slots and worker.holds(request.tokens)):
             self.table.requests.remove(request)
-            if not request.lease:
+            if request.lease:
+                worker.leased[request.ticket] = self.now + LEASE
+            else:
                 worker.turns[request.ticket] = request.tokens
             worker.used = self.now
             self.actions.append(Grant(request.ticket, worker.name))
@@ -332,7 +341,7 @@ class _Step:
         ]
 
     def _busy(self, worker: Worker) -> bool:
-        return bool(worker.turns) or worker.pinned > self.now or worker.state == "ending"
+        return bool(worker.turns) or worker.held_until() > self.now or worker.state == "ending"
 
     def _stop(self, worker: Worker, why: str) -> None:
         worker.state = "ending"

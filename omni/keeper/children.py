@@ -98,8 +98,7 @@ def exit_code(pid: int) -> int | None:
 def is_exiting(pid: int) -> bool:
     """Whether a process has begun to end: its files close one after the other, so its held lock may come late."""
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b") ")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2].split()
     except OSError:
         return False
     return fields[0] in (b"Z", b"X") or bool(int(fields[6]) & 0x4)  # PF_EXITING

@@ -151,7 +151,11 @@ class Turn:
 
 
 class Lease:
-    """The wish that a worker with this spec is loaded. It keeps it from ending for lack of use, not from eviction."""
+    """The wish that a worker with this spec is loaded.
+
+    It keeps the worker from ending for lack of use, and in its first five seconds also from eviction, so that a short
+    question can be asked without a turn.
+    """
 
     def __init__(self, keeper: "Keeper", ticket: _Ticket) -> None:
         self._keeper, self._ticket = keeper, ticket
@@ -160,8 +164,7 @@ class Lease:
         """What is happening, whenever that changes; ends with Ready. Raises EngineError when it cannot be loaded."""
         async for state in self._ticket.states():
             yield state
-        assert self._ticket.said is not None
-        yield Ready(worker=self._ticket.said["worker"])
+        yield Ready(worker=self.worker)
 
     @property
     def socket(self) -> Path:

@@ -391,6 +391,7 @@ class Keeper:
                     "confined": wall.kind if wall.enforced else "none",
                     "since": since,
                     "detail": detail,
+                    "base": self._workers.table[name].spec["base"] if kind == "worker" else "",
                 }
             )
         peer.answer(order, found)
@@ -541,6 +542,7 @@ def _detach(home: Home) -> None:
 def main(table: Mapping[str, Kind] | None = None, timings: Timings | None = None) -> None:
     """Be the keeper of `OMNI_HOME`, unless it has one; `table` and `timings` are what tests replace."""
     home = Home.from_environment()
+    os.closerange(3, 256)  # whatever the starter's shell or its parents left open
     lock = places.lock(home.keeper_lock)
     if lock is None:
         return

@@ -141,7 +141,6 @@ def start(home: Home, *, full_screen: bool = True, keeper_command: Sequence[str]
     orders_read, orders = os.pipe()
     answers, answers_write = os.pipe()
     try:
-        # Copies above 9 cannot be overwritten while they are put into place.
         pid = os.posix_spawn(
             "/bin/sh",
             ["/bin/sh", "-c", _SCRIPT, "omni-starter", saved, _LEAVE if full_screen else "", *command],
@@ -158,11 +157,13 @@ def start(home: Home, *, full_screen: bool = True, keeper_command: Sequence[str]
     return Starter(pid, orders, answers)
 
 
-def _into_place(wanted: dict[int, int]) -> list[tuple[int, int, int]]:
+def _into_place(wanted: dict[int, int]) -> list[tuple[int, ...]]:
     """Descriptor moves that do not overwrite a source before it was moved: all go up first, then down."""
-    up = [(os.POSIX_SPAWN_DUP2, source, 50 + target) for target, source in wanted.items()]
-    down = [(os.POSIX_SPAWN_DUP2, 50 + target, target) for target in wanted]
-    return up + down
+    # Copies that stayed open would keep the pipe of a starter that has died.
+    base = max(10, *wanted.values()) + 1
+    up = [(os.POSIX_SPAWN_DUP2, source, base + target) for target, source in wanted.items()]
+    down = [(os.POSIX_SPAWN_DUP2, base + target, target) for target in wanted]
+    return [*up, *down, *((os.POSIX_SPAWN_CLOSE, base + target) for target in wanted)]
 
 
 def _terminal() -> int:

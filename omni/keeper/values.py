@@ -13,7 +13,8 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One base model as it shall be loaded. Equal specs share one worker.
 
     `need_bytes` is the memory it takes when loaded. Of `settings` the keeper itself reads `slots` (turns at a time,
-    default 1), `cells` (tokens that the turns of all slots share; none: no limit) and `keep_alive` (seconds that it stays without being used, default 300); the worker reads the rest.
+    default 1), `cells` (tokens that the turns of all slots share; none: no limit) and `keep_alive` (seconds that it
+    stays without being used, default 300); the worker reads the rest.
     """
 
     engine: Literal["xllamacpp", "scripted"]
@@ -50,7 +51,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """One process of Omni. `since` is seconds since the epoch; `confined` says what keeps it from the network."""
+    """One process of Omni. `since` is seconds since the epoch; `confined` says what keeps it from the network; `base` is
+    what a worker has loaded."""
 
     name: str
     kind: Literal["keeper", "starter", "client", "airlock", "worker"]
@@ -58,6 +60,7 @@ class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True):
     confined: str
     since: float
     detail: str = ""
+    base: str = ""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):

@@ -124,6 +124,7 @@ class Workers:
     def kill_all(self, seconds: float) -> None:
         """End all workers and wait for it, when the keeper is told to end with everything."""
         for worker in self.table.values():
+            self._hang_up(worker)
             self._signal(worker, signal.SIGTERM)
         deadline = time.monotonic() + seconds
         hard = time.monotonic() + seconds / 2

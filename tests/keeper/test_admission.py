@@ -136,6 +136,10 @@ def test_a_lease_keeps_a_worker_from_ending_but_not_from_eviction() -> None:
     table.step(0)
     table.ready("worker-1", 0)
     assert of(Grant, table.step(0)) == [Grant(("a", 1), "worker-1")]
+    table.ask(("b", 1), spec("other"), "interactive")
+    assert of(Stop, table.step(4)) == []  # a question may be on its way
+    assert table.deadline(4) == 5
+    table.done(("b", 1), 5)
     assert of(Stop, table.step(1000)) == []
     table.ask(("b", 1), spec("other"), "interactive")
     assert len(of(Stop, table.step(1001))) == 1
@@ -185,6 +189,25 @@ def test_a_failed_load_takes_all_who_waited_for_it() -> None:
 SPECS = {
     name: spec(name, need, slots=slots) for name, need, slots in [("x", 4, 1), ("y", 5, 2), ("z", 9, 1), ("big", 11, 1)]
 }
+
+
+def test_tokens_are_reserved_and_a_long_prompt_is_not_overtaken_for_ever() -> None:
+    table = Admission(10)
+    loaded(table, "b", slots=4, cells=100)
+    for client, tokens in (("a", 60), ("b", 50), ("c", 10)):
+        table.ask((client, 1), spec("b", slots=4, cells=100), "interactive", tokens=tokens)
+    actions = table.step(0)
+    assert [grant.ticket[0] for grant in of(Grant, actions)] == ["a"]
+    assert [(wait.ticket[0], wait.reason) for wait in of(Wait, actions)] == [("b", "slot"), ("c", "slot")]
+    table.done(("a", 1), 0)
+    assert [grant.ticket[0] for grant in of(Grant, table.step(0))] == ["b", "c"]
+
+
+def test_more_tokens_than_there_are_get_the_worker_alone() -> None:
+    table = Admission(10)
+    name = loaded(table, "b", slots=4, cells=100)
+    table.ask(("a", 1), spec("b", slots=4, cells=100), "interactive", tokens=500)
+    assert of(Grant, table.step(0)) == [Grant(("a", 1), name)]
 
 
 class Machine(RuleBasedStateMachine):
