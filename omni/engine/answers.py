@@ -74,7 +74,7 @@ class Answer:
         except (KeyError, TypeError, AttributeError) as error:
             raise EngineError(f"The brain's process sent an event of an unknown form: {error!r}.") from error
 
-    def ended(self, *, first_token_seconds: float, allocated: int) -> TurnEnded:
+    def ended(self, *, allocated: int) -> TurnEnded:
         """The last event. Raises EngineError when the stream was closed without saying how the answer ended."""
         if not self.whole:
             raise EngineError("The brain's process ended its answer without a reason.", hint="Ask again.")
@@ -85,7 +85,6 @@ class Answer:
             answer_tokens=int(times.get("predicted_n", 0)),
             prompt_seconds=float(times.get("prompt_ms", 0)) / 1000,
             answer_seconds=float(times.get("predicted_ms", 0)) / 1000,
-            first_token_seconds=first_token_seconds,
         )
         return TurnEnded(
             reason="length" if self.reason == "length" else "stop",

@@ -5,6 +5,7 @@ What the other side sends is bounded, and every failure is one of Omni's errors.
 """
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -21,6 +22,10 @@ SILENCE_SECONDS = 600.0
 GONE = "The brain's process is not there."
 ENDED = "The brain's process ended in the middle of its answer."
 AGAIN = "Ask again: the brain is loaded anew."
+
+
+class WorkerGone(EngineError):
+    """The process ended, or was ended, before it answered a single byte: asking another one is safe."""
 
 
 class ServerSentEvents:
@@ -46,8 +51,8 @@ class ServerSentEvents:
 class Client:
     """Talks to one worker. `key` is sent as a bearer token; `silence` is the longest wait for the next byte."""
 
-    def __init__(self, socket: str, key: str, *, silence: float = SILENCE_SECONDS) -> None:
-        self.socket, self._key, self._silence = socket, key, silence
+    def __init__(self, socket: str | os.PathLike[str], key: str, *, silence: float = SILENCE_SECONDS) -> None:
+        self.socket, self._key, self._silence = os.fspath(socket), key, silence
 
     async def json(self, path: str, body: Any = None) -> Any:
         """GET `path`, or POST `body` to it, and return what the answer's JSON says.
@@ -86,7 +91,8 @@ class Client:
         try:
             reader, writer = await asyncio.open_unix_connection(self.socket)
         except OSError as error:
-            raise EngineError(GONE, hint=AGAIN) from error
+            raise WorkerGone(GONE, hint=AGAIN) from error
+        answered = False
         try:
             connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=LARGEST_LINE)
             writer.write(self._request(connection, path, body))
@@ -94,6 +100,7 @@ class Client:
             refused = b""
             status = 0
             while not isinstance(event := await self._next(connection, reader), h11.EndOfMessage):
+                answered = True
                 if isinstance(event, h11.Response):
                     status = event.status_code
                 elif isinstance(event, h11.Data):
@@ -104,7 +111,7 @@ class Client:
             if status >= 400:
                 raise _refusal(status, refused)
         except (OSError, h11.RemoteProtocolError) as error:
-            raise EngineError(ENDED, hint=AGAIN) from error
+            raise (EngineError if answered else WorkerGone)(ENDED, hint=AGAIN) from error
         finally:
             writer.transport.abort()
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from omni.core.errors import BadFile, EngineError
 
+CANNOT_LOAD = "This engine cannot load"  # how a refused file is known in the log, which is all that a keeper passes on
 BATCH = 128
 QUIET = 2  # warnings and errors: the log neither grows with every request nor tells who asked what
 
@@ -28,7 +29,7 @@ def start(path: str, socket: str, key: str, settings: dict[str, Any], *, log: Pa
     except RuntimeError as error:
         reason = reason_of(_tail(log, offset))
         raise BadFile(
-            f"This engine cannot load {Path(path).name}: {reason or str(error)}.",
+            f"{CANNOT_LOAD} {Path(path).name}: {reason or str(error)}.",
             hint="Verify the file, or try another quantisation of this brain.",
         ) from error
 
@@ -68,6 +69,8 @@ def parameters(path: str, socket: str, key: str, settings: dict[str, Any]) -> An
         wanted.chat_template = template
     if settings.get("embeddings"):
         wanted.embedding = True
+        if pooling := str(settings.get("pooling", "")):  # else what the file says, which chat models do not
+            wanted.pooling_type = getattr(xllamacpp.llama_pooling_type, f"LLAMA_POOLING_TYPE_{pooling.upper()}")
     adapters: list[str] = json.loads(str(settings.get("adapters", "[]")))
     if adapters:
         wanted.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(adapter, 0.0) for adapter in adapters]
@@ -83,6 +86,15 @@ def reason_of(log: str) -> str:
             vague = told.startswith("llama_model_loader: failed to load") and at > 0
             return (errors[at - 1] if vague else told).rstrip(".")
     return errors[0].rstrip(".") if errors else ""
+
+
+def refusal(told: str) -> BadFile | None:
+    """The BadFile that ended a worker, from the end of its log as a keeper tells it; None when it ended otherwise."""
+    lines = told.splitlines()
+    for at, line in enumerate(lines):
+        if line.startswith(CANNOT_LOAD):
+            return BadFile(line, hint="\n".join(lines[at + 1 :]))
+    return None
 
 
 def _tail(log: Path, offset: int) -> str:

@@ -5,29 +5,36 @@ import json
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AsyncExitStack, aclosing, suppress
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
 
 from omni.core.errors import EngineError, OmniError
-from omni.core.events import BrainLoading, EngineEvent, TextDelta, TurnQueued
+from omni.core.events import BrainLoading, EngineEvent, ReasoningDelta, TextDelta, TurnEnded, TurnQueued
 from omni.engine.answers import Answer, body_of, scales
 from omni.engine.context import answer_room
-from omni.engine.http import Client
+from omni.engine.http import Client, WorkerGone
+from omni.engine.llama import refusal
 from omni.engine.types import Capabilities, ChatRequest, Message
 
 if TYPE_CHECKING:
-    from omni.keeper import Keeper, Loading, Ready, Waiting, WorkerSpec
+    from omni.keeper import Keeper, Lease, Loading, Ready, Turn, Waiting, WorkerSpec
+
+T = TypeVar("T")
 
 REMEMBERED = 64  # prompts whose length is known
 LOOK_SECONDS = 0.1
 IDLE_SECONDS = 30.0  # the server looks at its connections once a second, and then ends its batch
+TRIES = 3  # a worker may end, for another base or by a kill, between being promised and being asked
+PAUSE_SECONDS = 0.1  # until the keeper has seen that
 
 
 class WorkerEngine:
     """The engine for one `WorkerSpec`. Nothing is loaded before the first question.
 
-    `name` is what loading events call the brain, `context_max` what the GGUF says it could. After a cancelled turn the
+    `name` is what loading events call the brain, `context_max` what the GGUF says it could. After a cancelled turn its
     ticket stays with this object until the worker's slot is idle, so that the next turn does not wait in the server.
     """
 
@@ -45,61 +52,33 @@ class WorkerEngine:
         self._context_max = context_max
         self._adapters: tuple[str, ...] = tuple(json.loads(str(spec.settings.get("adapters", "[]"))))
         self._counts: OrderedDict[tuple[Message, ...], int] = OrderedDict()
-        self._allocated: tuple[str, int] = ("", 0)  # by which worker
-        self._slots_given_back: set[asyncio.Task[None]] = set()
-        self._closed = False
+        self._allocated: tuple[str, int] = ("", 0)  # as told by which worker
+        self._giving_back: set[asyncio.Task[None]] = set()
+        self._closed = asyncio.Event()
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
-        """Queue, load, read, answer; see `Engine`."""
+        """Queue, load, count, read, answer; see `Engine`."""
         started, first = self._clock(), 0.0
         scales(request, self._adapters)  # a wrong adapter is an error before anything is loaded
-        async with AsyncExitStack() as held:
-            events = await held.enter_async_context(aclosing(self._with_worker(held)))
-            client = None
-            async for event in events:
-                if isinstance(event, Client):
-                    client = event
-                else:
-                    yield event
-            assert client is not None
-            prompt = await self._count(client, request.messages)
-            allocated = await self._context(client)
-            room = answer_room(prompt, request.sampling.max_tokens, allocated)
-            turn = self._keeper.turn(self.spec, priority=request.priority, tokens=prompt + room)
-            await turn.__aenter__()
-            seed = request.sampling.seed if request.sampling.seed is not None else secrets.randbits(31)
-            ended = asked = False
+        for last in (False,) * (TRIES - 1) + (True,):
             try:
-                async for state in turn.waiting():
-                    yield self._event(state)
-                await held.aclose()  # the turn itself keeps the worker from now on
-                client = Client(turn.socket, turn.key)
-                body = body_of(request, room=room, seed=seed, adapters=self._adapters)
-                answer, asked = Answer(), True
-                async with aclosing(client.stream("/v1/chat/completions", body)) as chunks:
-                    async for chunk in chunks:
-                        for event in answer.events(chunk):
-                            if not first and isinstance(event, TextDelta):
-                                first = self._clock() - started
-                            yield event
-                ended = True
-            except OmniError:
-                ended = True  # the worker has ended the turn, or its life
-                raise
-            finally:
-                if ended or not asked:
-                    await turn.__aexit__(None, None, None)
-                else:
-                    self._give_back_later(turn, client, seed)
-            yield answer.ended(first_token_seconds=first, allocated=allocated)
+                async with aclosing(self._turn(request)) as events:
+                    async for event in events:
+                        if not first and isinstance(event, TextDelta | ReasoningDelta):
+                            first = self._clock() - started
+                        yield _timed(event, first) if isinstance(event, TurnEnded) else event
+                return
+            except WorkerGone:
+                if last:
+                    raise
+            await asyncio.sleep(PAUSE_SECONDS)
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """One vector a text. Raises EngineError when the spec was made without embeddings."""
         if not self.spec.settings.get("embeddings"):
             raise EngineError(f"{self._name} was not loaded for embeddings.", hint="Choose an embedding model.")
-        turn = self._keeper.turn(self.spec, priority="background", tokens=0)
-        async with turn:
-            async for _ in turn.waiting():
+        async with self._keeper.turn(self.spec, priority="background") as turn:
+            async for _ in self._events(turn.waiting()):
                 pass
             answer = await Client(turn.socket, turn.key).json("/v1/embeddings", {"input": list(texts)})
         try:
@@ -111,16 +90,15 @@ class WorkerEngine:
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         """Tokens of the prompt that `messages` make, counted by the worker, which is loaded for it."""
         key = tuple(messages)
-        if key in self._counts:
-            return self._counts[key]
-        async with AsyncExitStack() as held:
-            return await self._count(await self._loaded(held), key)
+        if (known := self._counts.get(key)) is not None:
+            return known
+        async with await self._lease() as lease:
+            return await self._count(await self._loaded(lease), key)
 
     async def capabilities(self) -> Capabilities:
         """What the worker has allocated; loads it."""
-        async with AsyncExitStack() as held:
-            context = await self._context(await self._loaded(held))
-        real = self.spec.engine == "xllamacpp"
+        async with await self._lease() as lease:
+            context = await self._context(await self._loaded(lease))
         return Capabilities(
             context=context,
             context_max=self._context_max or context,
@@ -128,53 +106,105 @@ class WorkerEngine:
             embeds=bool(self.spec.settings.get("embeddings")),
             schema=True,
             reasoning=True,
-            adapters=self._adapters if real else (),
+            adapters=self._adapters,
         )
 
     async def close(self) -> None:
         """Give back all tickets; workers stay for who asks next."""
-        self._closed = True
-        for task in list(self._slots_given_back):
-            task.cancel()
-        await asyncio.gather(*self._slots_given_back, return_exceptions=True)
+        self._closed.set()
+        await asyncio.gather(*self._giving_back)
 
-    async def _loaded(self, held: AsyncExitStack) -> Client:
-        async with aclosing(self._with_worker(held)) as events:
+    # -- one turn ---------------------------------------------------------------------------------------------------
+
+    async def _turn(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
+        async with await self._lease() as lease:
+            async with aclosing(self._events(lease.states())) as waiting:
+                async for event in waiting:
+                    yield event
+            client = Client(lease.socket, lease.key)
+            prompt = await self._count(client, request.messages)
+            allocated = await self._context(client)
+            room = answer_room(prompt, request.sampling.max_tokens, allocated)
+            turn = await self._keeper.turn(self.spec, priority=request.priority, tokens=prompt + room).__aenter__()
+        async with aclosing(self._answer(request, turn, room=room, allocated=allocated)) as events:
             async for event in events:
-                if isinstance(event, Client):
-                    return event
-        raise EngineError(f"{self._name} could not be loaded.")
-
-    async def _with_worker(self, held: AsyncExitStack) -> AsyncGenerator[EngineEvent | Client]:
-        """Events until the worker is there, then how to reach it; it stays at least until `held` is closed."""
-        if self._closed:
-            raise EngineError("The engine is closed.", hint="Ask again.")
-        lease = await self._keeper.worker(self.spec)
-        held.push_async_callback(lease.close)
-        async for state in lease.states():
-            if (event := self._event(state)) is not None:
                 yield event
-        yield Client(lease.socket, lease.key)
 
-    def _event(self, state: "Waiting | Loading | Ready") -> Any:
-        """What a state of the keeper is to a front end; None for `Ready`."""
+    async def _answer(
+        self, request: ChatRequest, turn: "Turn", *, room: int, allocated: int
+    ) -> AsyncGenerator[EngineEvent]:
+        """Wait for the place, ask the worker, and give the place back: at once, or when a cancelled slot is idle."""
+        seed = request.sampling.seed if request.sampling.seed is not None else secrets.randbits(31)
+        computing: Client | None = None
+        answer = Answer()
+        try:
+            async with aclosing(self._events(turn.waiting())) as waiting:
+                async for event in waiting:
+                    yield event
+            computing = Client(turn.socket, turn.key)
+            body = body_of(request, room=room, seed=seed, adapters=self._adapters)
+            async with aclosing(computing.stream("/v1/chat/completions", body)) as chunks:
+                async for chunk in chunks:
+                    for event in answer.events(chunk):
+                        yield event
+            computing = None
+        except OmniError:
+            computing = None  # the worker has ended the turn, or its life
+            raise
+        finally:
+            if computing is None:
+                await turn.__aexit__(None, None, None)
+            else:
+                task = asyncio.get_running_loop().create_task(self._give_back(turn, computing, seed), name="give back")
+                self._giving_back.add(task)
+                task.add_done_callback(self._giving_back.discard)
+        yield answer.ended(allocated=allocated)
+
+    async def _give_back(self, turn: "Turn", client: Client, seed: int) -> None:
+        """Wait until the slot of a cancelled turn is idle, but not for ever; then give its place back."""
+        try:
+            with suppress(OmniError, TimeoutError):
+                async with asyncio.timeout(IDLE_SECONDS):
+                    while not self._closed.is_set() and _computes(await client.json("/slots"), seed):
+                        with suppress(TimeoutError):
+                            await asyncio.wait_for(self._closed.wait(), LOOK_SECONDS)
+        finally:
+            await turn.__aexit__(None, None, None)
+
+    # -- the worker -------------------------------------------------------------------------------------------------
+
+    async def _lease(self) -> "Lease":
+        """Keeps the worker while it is asked what needs no place."""
+        if self._closed.is_set():
+            raise EngineError("The engine is closed.", hint="Ask again.")
+        return await self._keeper.worker(self.spec)
+
+    async def _loaded(self, lease: "Lease") -> Client:
+        async for _ in self._events(lease.states()):
+            pass
+        return Client(lease.socket, lease.key)
+
+    async def _events(self, states: "AsyncIterator[Waiting | Loading | Ready]") -> AsyncGenerator[EngineEvent]:
+        """What the keeper's states are to a front end. Raises BadFile when the worker refused its file."""
         from omni.keeper import Loading, Waiting
 
-        if isinstance(state, Waiting):
-            return TurnQueued(place=state.place, reason=state.reason, detail=state.detail)
-        if isinstance(state, Loading):
-            return BrainLoading(brain=self._name, seconds=state.seconds, fraction=state.fraction)
-        return None
+        try:
+            async for state in states:
+                if isinstance(state, Waiting):
+                    yield TurnQueued(place=state.place, reason=state.reason, detail=state.detail)
+                elif isinstance(state, Loading):
+                    yield BrainLoading(brain=self._name, seconds=state.seconds, fraction=state.fraction)
+        except EngineError as error:
+            if (refused := refusal(error.hint)) is not None:
+                raise refused from error
+            raise
 
     async def _count(self, client: Client, messages: tuple[Message, ...]) -> int:
         """By the server's own way of making a prompt, so that the number is the one it will read."""
         if (known := self._counts.get(messages)) is None:
             body = {"messages": [{"role": message.role, "content": message.content} for message in messages]}
             answer = await client.json("/v1/chat/completions/input_tokens", body)
-            try:
-                known = int(answer["input_tokens"])
-            except (KeyError, TypeError, ValueError) as error:
-                raise EngineError("The brain's process cannot count tokens.") from error
+            known = _told(lambda: int(answer["input_tokens"]), "cannot count tokens")
             self._counts[messages] = known
             while len(self._counts) > REMEMBERED:
                 self._counts.popitem(last=False)
@@ -185,28 +215,16 @@ class WorkerEngine:
         worker, allocated = self._allocated
         if worker != client.socket:
             answer = await client.json("/props")
-            try:
-                allocated = int(answer["default_generation_settings"]["n_ctx"])
-            except (KeyError, TypeError, ValueError) as error:
-                raise EngineError("The brain's process does not tell its context.") from error
+            allocated = _told(lambda: int(answer["default_generation_settings"]["n_ctx"]), "does not tell its context")
             self._allocated = (client.socket, allocated)
         return allocated
 
-    def _give_back_later(self, turn: Any, client: Client, seed: int) -> None:
-        task = asyncio.get_running_loop().create_task(self._give_back(turn, client, seed), name="give back")
-        self._slots_given_back.add(task)
-        task.add_done_callback(self._slots_given_back.discard)
 
-    async def _give_back(self, turn: Any, client: Client, seed: int) -> None:
-        """Wait until the slot that was cancelled is idle, but not for ever; then give the ticket back."""
-        try:
-            with suppress(OmniError, TimeoutError):
-                async with asyncio.timeout(IDLE_SECONDS):
-                    # The slot is another process's: nothing here can wait for it but looking.
-                    while _computes(await client.json("/slots"), seed):  # noqa: ASYNC110
-                        await asyncio.sleep(LOOK_SECONDS)
-        finally:
-            await turn.__aexit__(None, None, None)
+def _told(read: Callable[[], T], otherwise: str) -> T:
+    try:
+        return read()
+    except (KeyError, TypeError, ValueError) as error:
+        raise EngineError(f"The brain's process {otherwise}.") from error
 
 
 def _computes(slots: Any, seed: int) -> bool:
@@ -214,3 +232,7 @@ def _computes(slots: Any, seed: int) -> bool:
     return isinstance(slots, list) and any(
         slot.get("is_processing") and slot.get("params", {}).get("seed") == seed for slot in slots
     )
+
+
+def _timed(event: TurnEnded, first: float) -> TurnEnded:
+    return msgspec.structs.replace(event, usage=msgspec.structs.replace(event.usage, first_token_seconds=first))

@@ -1,28 +1,24 @@
-"""Engines to try: scripted in process, a scripted worker, and a real worker with the starter brain."""
+"""Engines to try: over a directly spawned worker, and over a worker of the real keeper."""
 
+import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from omni.core.paths import Home
-from omni.engine import Engine, WorkerEngine
-from omni.keeper import WorkerSpec
-from tests.engine.direct import DirectKeeper
+from omni.engine import WorkerEngine
+from omni.keeper import Keeper, WorkerSpec, start
 
+sys.path.insert(0, str(Path(__file__).parent))  # test modules are imported by path: their folder is no package
 
-def scripted_spec(**settings: int | str) -> WorkerSpec:
-    """A worker without a model."""
-    settings = {"slots": 4, "context": 512, "cells": 2048, **settings}
-    return WorkerSpec(engine="scripted", base="scripted", path="", need_bytes=1 << 20, settings=settings)
+from engine_tools import DirectKeeper
 
-
-def real_spec(gguf: Path, **settings: int | str) -> WorkerSpec:
-    """The starter brain, small."""
-    settings = {"slots": 4, "context": 2048, "cells": 2048, "threads": 2, **settings}
-    return WorkerSpec(engine="xllamacpp", base="starter", path=str(gguf), need_bytes=1 << 29, settings=settings)
+Make = Callable[[WorkerSpec], AbstractAsyncContextManager[WorkerEngine]]
 
 
 @pytest.fixture
@@ -33,19 +29,36 @@ async def keeper(home: Home) -> AsyncIterator[DirectKeeper]:
     await found.close()
 
 
+@asynccontextmanager
+async def _engine(spec: WorkerSpec, keeper: Any) -> AsyncIterator[WorkerEngine]:
+    engine = WorkerEngine(spec, keeper, name="@omni/test", context_max=8192)
+    try:
+        yield engine
+    finally:
+        await engine.close()
+
+
 @pytest.fixture
-def worker_engine(keeper: DirectKeeper) -> Any:
+def worker_engine(keeper: DirectKeeper) -> Make:
     """Makes an engine over a directly spawned worker."""
+    return lambda spec: _engine(spec, keeper)
+
+
+@pytest.fixture
+def kept_engine(home: Home) -> Make:
+    """Makes an engine over a worker of a real keeper, which ends with it."""
 
     @asynccontextmanager
     async def make(spec: WorkerSpec) -> AsyncIterator[WorkerEngine]:
-        engine = WorkerEngine(spec, keeper, name="@omni/test", context_max=8192)  # type: ignore[arg-type]
+        starter = start(home, full_screen=False)
+        keeper = await Keeper.connect(home, starter, client="tests")
         try:
-            yield engine
+            async with _engine(spec, keeper) as engine:
+                yield engine
         finally:
-            await engine.close()
+            await keeper.shutdown()
+            await keeper.close()
+            starter.goodbye()
+            await asyncio.to_thread(os.waitpid, starter.pid, 0)
 
     return make
-
-
-Make = Callable[..., Engine]

@@ -4,14 +4,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from typing import Any
 
 import pytest
+from engine_tools import asked, end_of, events_of, real_spec, scripted_spec, text_of
 
 from omni.core.errors import ContextOverflow, EngineError
-from omni.core.events import EngineEvent, PromptProgress, TextDelta, TurnEnded
+from omni.core.events import PromptProgress, TextDelta, TurnEnded
 from omni.engine import ChatRequest, Engine, Message, Sampling, ScriptedEngine
-from tests.engine.conftest import real_spec, scripted_spec
 
 
 async def _scripted(_request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
@@ -19,12 +18,12 @@ async def _scripted(_request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
 
 
 async def _scripted_worker(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
-    async with request.getfixturevalue("worker_engine")(scripted_spec()) as engine:
+    async with request.getfixturevalue("kept_engine")(scripted_spec()) as engine:
         yield engine
 
 
 async def _xllamacpp(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
-    make, gguf = request.getfixturevalue("worker_engine"), request.getfixturevalue("starter_gguf")
+    make, gguf = request.getfixturevalue("kept_engine"), request.getfixturevalue("starter_gguf")
     async with make(real_spec(gguf, context=512, cells=512)) as engine:
         yield engine
 
@@ -37,31 +36,11 @@ ENGINES = [
 
 
 @pytest.fixture(params=ENGINES)
-async def engine(request: pytest.FixtureRequest, worker_engine: Any) -> AsyncIterator[Engine]:
+async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
     """One of the engines."""
     make: Callable[[pytest.FixtureRequest], AsyncIterator[Engine]] = request.param
     async for found in make(request):
         yield found
-
-
-def asked(text: str, *, max_tokens: int = 16, **more: Any) -> ChatRequest:
-    sampling = Sampling(temperature=0.0, seed=7, max_tokens=max_tokens)
-    return ChatRequest(messages=(Message(role="user", content=text),), sampling=sampling, **more)
-
-
-async def events_of(engine: Engine, request: ChatRequest) -> list[EngineEvent]:
-    async with aclosing(engine.chat(request)) as events:
-        return [event async for event in events]
-
-
-def text_of(events: list[EngineEvent]) -> str:
-    return "".join(event.text for event in events if isinstance(event, TextDelta))
-
-
-def end_of(events: list[EngineEvent]) -> TurnEnded:
-    *_, last = events
-    assert isinstance(last, TurnEnded)
-    return last
 
 
 async def test_an_answer_streams_and_ends_once(engine: Engine) -> None:
@@ -153,7 +132,9 @@ async def test_cancelling_the_reading_task_cancels_the_turn(engine: Engine) -> N
                     await asyncio.Event().wait()
 
     task = asyncio.create_task(read())
-    await begun.wait()
+    waiting = asyncio.create_task(begun.wait())
+    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

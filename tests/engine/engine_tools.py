@@ -1,4 +1,4 @@
-"""Workers without a keeper: what an engine needs of one, and nothing else."""
+"""Workers without a keeper, specs to load, and what tests ask and read."""
 
 import asyncio
 import json
@@ -7,15 +7,50 @@ import secrets
 import signal
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import msgspec
 
 from omni.core.errors import EngineError
+from omni.core.events import EngineEvent, TextDelta, TurnEnded
 from omni.core.paths import Home, python_command
+from omni.engine import ChatRequest, Engine, Message, Sampling
 from omni.keeper import Loading, Ready, Waiting, WorkerSpec
+
+
+def scripted_spec(**settings: int | str) -> WorkerSpec:
+    """A worker without a model."""
+    settings = {"slots": 4, "context": 512, "cells": 2048, **settings}
+    return WorkerSpec(engine="scripted", base="scripted", path="", need_bytes=1 << 20, settings=settings)
+
+
+def real_spec(gguf: Path, **settings: int | str) -> WorkerSpec:
+    """The starter brain, small."""
+    settings = {"slots": 4, "context": 2048, "cells": 2048, "threads": 2, **settings}
+    return WorkerSpec(engine="xllamacpp", base="starter", path=str(gguf), need_bytes=1 << 29, settings=settings)
+
+
+def asked(text: str, *, max_tokens: int = 16, **more: Any) -> ChatRequest:
+    sampling = Sampling(temperature=0.0, seed=7, max_tokens=max_tokens)
+    return ChatRequest(messages=(Message(role="user", content=text),), sampling=sampling, **more)
+
+
+async def events_of(engine: Engine, request: ChatRequest) -> list[EngineEvent]:
+    async with aclosing(engine.chat(request)) as events:
+        return [event async for event in events]
+
+
+def text_of(events: list[EngineEvent]) -> str:
+    return "".join(event.text for event in events if isinstance(event, TextDelta))
+
+
+def end_of(events: list[EngineEvent]) -> TurnEnded:
+    *_, last = events
+    assert isinstance(last, TurnEnded)
+    return last
 
 
 class Worker:
@@ -100,7 +135,7 @@ class Worker:
 class Lease:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
-        self.worker, self.socket, self.key = worker.name, worker.socket, worker.key
+        self.worker, self.socket, self.key = worker.name, Path(worker.socket), worker.key
 
     async def states(self) -> AsyncIterator[Loading | Ready]:
         if self._worker.facts.get("state") != "ready":
@@ -108,14 +143,20 @@ class Lease:
             await self._worker.ready()
         yield Ready(worker=self.worker)
 
-    async def close(self) -> None:
+    def close(self) -> None:
+        pass
+
+    async def __aenter__(self) -> "Lease":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
         pass
 
 
 class Turn:
     def __init__(self, keeper: "DirectKeeper", spec: WorkerSpec, tokens: int) -> None:
         self._keeper, self._spec, self.tokens = keeper, spec, tokens
-        self.worker = self.socket = self.key = ""
+        self.worker, self.socket, self.key = "", Path(), ""
 
     async def __aenter__(self) -> "Turn":
         return self
@@ -131,7 +172,7 @@ class Turn:
         if worker.facts.get("state") != "ready":
             yield Loading(seconds=0.0)
             await worker.ready()
-        self.worker, self.socket, self.key = worker.name, worker.socket, worker.key
+        self.worker, self.socket, self.key = worker.name, Path(worker.socket), worker.key
         self._keeper.turns.add(self)
 
 

@@ -1,0 +1,255 @@
+"""A worker's process: how it loads, what confines it, how it ends, and what a front end sees of that."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine_tools import DirectKeeper, asked, end_of, events_of, real_spec, scripted_spec, text_of
+
+from omni.core.errors import BadFile, EngineError
+from omni.core.events import BrainLoading, EngineEvent, TextDelta
+from omni.core.paths import Home
+from omni.core.wall import state_of
+from omni.engine.http import Client
+from omni.engine.llama import reason_of
+from omni.keeper import WorkerSpec
+
+Make = Any
+
+
+async def collect(events: AsyncIterator[EngineEvent], take: Callable[[EngineEvent], object]) -> None:
+    async for event in events:
+        take(event)
+
+
+async def test_loading_is_told_before_the_first_word(worker_engine: Make) -> None:
+    async with worker_engine(scripted_spec()) as engine:
+        events = await events_of(engine, asked("Hi"))
+        assert isinstance(events[0], BrainLoading)
+        assert not any(isinstance(event, BrainLoading) for event in await events_of(engine, asked("Hi")))
+
+
+async def test_a_death_in_mid_answer_is_an_error_and_the_next_turn_works(
+    worker_engine: Make, keeper: DirectKeeper
+) -> None:
+    async with worker_engine(scripted_spec(reply="one two three four five", die_after=3)) as engine:
+        seen: list[EngineEvent] = []
+        with pytest.raises(EngineError, match="ended in the middle of its answer"):
+            await collect(engine.chat(asked("Hi")), seen.append)
+        assert text_of(seen) == "one two three"
+        assert not keeper.turns
+        assert text_of(await events_of(engine, asked("Hi", max_tokens=2))) == "one two"
+
+
+@pytest.mark.real
+async def test_kill_9_in_mid_answer_is_an_error_and_the_next_turn_works(
+    worker_engine: Make, keeper: DirectKeeper, starter_gguf: Path
+) -> None:
+    spec = real_spec(starter_gguf)
+    async with worker_engine(spec) as engine:
+        worker, events = keeper.process(spec), engine.chat(asked("Tell a long story.", max_tokens=1000))
+        with pytest.raises(EngineError, match="ended in the middle of its answer"):
+            await collect(events, lambda event: worker.kill() if isinstance(event, TextDelta) else None)
+        assert text_of(await events_of(engine, asked("Hello.")))
+
+
+async def test_a_cancelled_turn_keeps_its_ticket_until_the_slot_is_idle(
+    worker_engine: Make, keeper: DirectKeeper
+) -> None:
+    async with worker_engine(scripted_spec(endless=1, reply="on and on", token_ms=1)) as engine:
+        events = engine.chat(asked("Hi", max_tokens=100_000))
+        await anext(event async for event in events if isinstance(event, TextDelta))
+        keeper.given_back.clear()
+        await events.aclose()
+        assert keeper.turns
+        async with asyncio.timeout(10):
+            await keeper.given_back.wait()
+        assert not keeper.turns
+        slots = await Client(keeper.process(engine.spec).socket, keeper.process(engine.spec).key).json("/slots")
+        assert not any(slot["is_processing"] for slot in slots)
+
+
+@pytest.mark.real
+async def test_computing_stops_after_a_cancelled_prompt(
+    worker_engine: Make, keeper: DirectKeeper, starter_gguf: Path
+) -> None:
+    """A prompt of 1,700 tokens takes seconds; the server looks at its client once a second, then ends its batch."""
+    async with worker_engine(real_spec(starter_gguf)) as engine:
+        await engine.capabilities()
+        events = engine.chat(asked("word " * 1700, max_tokens=64))
+        await anext(events)
+        keeper.given_back.clear()
+        await events.aclose()
+        async with asyncio.timeout(20):
+            await keeper.given_back.wait()
+        assert text_of(await events_of(engine, asked("Hello.")))
+
+
+async def test_closing_the_engine_gives_back_what_a_cancelled_turn_held(
+    worker_engine: Make, keeper: DirectKeeper
+) -> None:
+    async with worker_engine(scripted_spec(endless=1, reply="on", token_ms=1)) as engine:
+        events = engine.chat(asked("Hi", max_tokens=100_000))
+        await anext(event async for event in events if isinstance(event, TextDelta))
+        await events.aclose()
+    assert not keeper.turns
+
+
+async def test_a_turn_reserves_its_prompt_and_its_answer(worker_engine: Make, keeper: DirectKeeper) -> None:
+    async with worker_engine(scripted_spec(reply="a b c")) as engine:
+        async with aclosing(engine.chat(asked("one two", max_tokens=100))) as events:
+            await anext(event async for event in events if isinstance(event, TextDelta))
+            assert [turn.tokens for turn in keeper.turns] == [3 + 100]
+        await events_of(engine, asked("x"))
+
+
+async def test_a_model_that_never_stops_is_stopped(worker_engine: Make) -> None:
+    async with worker_engine(scripted_spec(endless=1, reply="again")) as engine:
+        assert end_of(await events_of(engine, asked("Hi", max_tokens=50))).reason == "length"
+
+
+async def test_thoughts_are_apart_from_the_answer(worker_engine: Make) -> None:
+    async with worker_engine(scripted_spec(reasoning="hm so", reply="Yes.")) as engine:
+        events = await events_of(engine, asked("Hi"))
+        assert text_of(events) == "Yes."
+        assert "".join(event.text for event in events if type(event).__name__ == "ReasoningDelta") == "hm so"
+
+
+async def test_a_base_that_cannot_be_loaded_says_why(worker_engine: Make) -> None:
+    async with worker_engine(scripted_spec(load_error="It is broken.")) as engine:
+        with pytest.raises(EngineError) as failed:
+            await events_of(engine, asked("Hi"))
+        assert "It is broken." in failed.value.hint
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("kind", ["truncated", "no GGUF"])
+async def test_a_bad_file_gives_the_reason_of_llama_cpp(
+    worker_engine: Make, starter_gguf: Path, tmp_path: Path, kind: str
+) -> None:
+    bad = tmp_path / "bad.gguf"
+    with starter_gguf.open("rb") as whole:
+        bad.write_bytes(whole.read(5_000_000) if kind == "truncated" else b"hello, I am no GGUF" * 100)
+    async with worker_engine(real_spec(bad)) as engine:
+        wanted = "tensor .* is not within the file bounds" if kind == "truncated" else "invalid magic"
+        with pytest.raises(BadFile, match=f"^This engine cannot load bad.gguf: {wanted}"):
+            await events_of(engine, asked("Hi"))
+
+
+def test_the_reason_is_found_in_the_log() -> None:
+    log = (
+        "0.00.002.708 E gguf_init_from_reader: invalid magic characters: 'hell', expected 'GGUF'\n"
+        "0.00.002.835 E llama_model_load: error loading model: llama_model_loader: failed to load model from /x.gguf\n"
+        "0.00.002.847 E cmn  common_init_: failed to load model '/x.gguf'\n"
+    )
+    assert reason_of(log) == "invalid magic characters: 'hell', expected 'GGUF'"
+    unknown = "0.1.2.3 E llama_model_load: error loading model: unknown model architecture: 'new'\n"
+    assert reason_of(unknown) == "unknown model architecture: 'new'"
+    assert reason_of("0.1.2.3 W srv init: something else\n") == ""
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("engine", ["scripted", "xllamacpp"])
+async def test_a_worker_is_confined_and_nice_and_tells_its_figures(
+    keeper: DirectKeeper, starter_gguf: Path, engine: str
+) -> None:
+    worker = keeper.process(scripted_spec() if engine == "scripted" else real_spec(starter_gguf))
+    await worker.ready()
+    assert worker.facts["confined"] in ("seccomp", "sandbox-exec") or worker.facts["confined"].startswith("none: ")
+    assert worker.facts["seconds"] > 0
+    assert worker.facts["cells"] == 2048
+    if os.uname().sysname == "Linux":
+        assert state_of(worker.process.pid).enforced
+        assert os.getpriority(os.PRIO_PROCESS, worker.process.pid) >= 10
+        assert worker.facts["memory"] > 1 << 20
+    attempts = (await worker.order("wall"))["attempts"]
+    assert attempts
+    assert all(attempt["refused"] for attempt in attempts)
+
+
+async def test_the_order_to_stop_ends_the_worker_and_its_sockets(keeper: DirectKeeper, home: Home) -> None:
+    worker = keeper.process(scripted_spec())
+    await worker.ready()
+    assert await worker.order("stop") == {}
+    assert await asyncio.to_thread(worker.process.wait, 10) == 0
+    assert Path(worker.socket).name not in os.listdir(home.sockets)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("engine", ["scripted", "xllamacpp"])
+async def test_only_who_has_the_key_is_answered(keeper: DirectKeeper, starter_gguf: Path, engine: str) -> None:
+    worker = keeper.process(scripted_spec() if engine == "scripted" else real_spec(starter_gguf))
+    await worker.ready()
+    with pytest.raises(EngineError, match="Invalid API Key"):
+        await Client(worker.socket, "guessed").json("/slots")
+
+
+@pytest.mark.real
+async def test_a_stale_socket_is_no_obstacle(keeper: DirectKeeper, starter_gguf: Path) -> None:
+    (keeper.home.ensure_sockets() / "worker-1.sock").touch()
+    await keeper.process(real_spec(starter_gguf)).ready()
+
+
+@pytest.mark.real
+async def test_the_log_does_not_say_what_was_asked(
+    worker_engine: Make, keeper: DirectKeeper, starter_gguf: Path
+) -> None:
+    spec = real_spec(starter_gguf)
+    async with worker_engine(spec) as engine:
+        answer = text_of(await events_of(engine, asked("My password is hunter2.")))
+    log = keeper.process(spec).log.read_text("utf-8")
+    assert "hunter2" not in log
+    assert answer not in log
+
+
+@pytest.mark.real
+async def test_a_template_of_the_spec_replaces_the_one_of_the_file(
+    worker_engine: Make, keeper: DirectKeeper, starter_gguf: Path
+) -> None:
+    template = "{% for message in messages %}<<{{ message['content'] }}>>{% endfor %}"
+    spec = real_spec(starter_gguf, chat_template=template)
+    async with worker_engine(spec) as engine:
+        await engine.capabilities()
+        worker = keeper.process(spec)
+        body = {"messages": [{"role": "user", "content": "Hi"}]}
+        prompt = (await Client(worker.socket, worker.key).json("/apply-template", body))["prompt"]
+        assert prompt == "<<Hi>>"
+        assert text_of(await events_of(engine, asked("Hi")))
+
+
+@pytest.mark.real
+async def test_embeddings_come_from_a_worker_that_was_loaded_for_them(worker_engine: Make, starter_gguf: Path) -> None:
+    async with worker_engine(real_spec(starter_gguf, embeddings=1, pooling="mean")) as engine:
+        sea, hill, again = await engine.embed(["the sea", "a hill", "the sea"])
+        assert len(sea) == 576
+        assert sea == pytest.approx(again, abs=1e-3)
+        assert sea != pytest.approx(hill, abs=1e-3)
+
+
+@pytest.mark.real
+async def test_one_chat_never_pushes_another_out(worker_engine: Make, starter_gguf: Path) -> None:
+    """What idle slots keep for the prefix cache gives way to a chat that was promised all cells."""
+    spec: WorkerSpec = real_spec(starter_gguf, context=1024, cells=1024, slots=3)
+    async with worker_engine(spec) as engine:
+        for topic in ("sea ", "hill ", "tree "):
+            await events_of(engine, asked(topic * 300, max_tokens=4))
+        ended = end_of(await events_of(engine, asked("star " * 800, max_tokens=100)))
+        assert ended.context_used > 800
+
+
+async def test_the_double_speaks_of_itself_as_the_real_server_does(keeper: DirectKeeper) -> None:
+    worker = keeper.process(scripted_spec(adapters=json.dumps(["/a.gguf"])))
+    await worker.ready()
+    client = Client(worker.socket, worker.key)
+    assert await client.json("/health") == {"status": "ok"}
+    assert (await client.json("/props"))["total_slots"] == 4
+    assert (await client.json("/lora-adapters"))[0]["path"] == "/a.gguf"
+    prompt = (await client.json("/apply-template", {"messages": [{"role": "user", "content": "a b"}]}))["prompt"]
+    assert len((await client.json("/tokenize", {"content": prompt}))["tokens"]) == 3
+    with pytest.raises(EngineError):
+        await client.json("/nowhere")
