@@ -5,7 +5,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from rich.console import Console
 from textual import events
@@ -66,8 +66,8 @@ class OmniApp(App[None], inherit_bindings=False):
     Tooltip { background: $omni-raised; color: $omni-second; padding: 0 1; margin: 0; max-width: 40; }
     """
     BINDINGS: ClassVar = [*FRAME, *pane_bindings(BUILT_IN)]
-    HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-narrow"), (FOLD_BELOW, "-wide")]
-    VERTICAL_BREAKPOINTS: ClassVar = [(0, "-low"), (20, "-high")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (FOLD_BELOW, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (20, "-middle"), (30, "-high")]
     COMMANDS: ClassVar = set()  # the palette's provider is imported when the palette is opened
     AUTO_FOCUS: ClassVar = None
     ENABLE_COMMAND_PALETTE: ClassVar = True
@@ -412,7 +412,8 @@ class OmniApp(App[None], inherit_bindings=False):
     def action_copy_or_stop(self) -> None:
         """Ctrl+C: copy a selection, else stop the answer, else (twice, with nothing written) leave."""
         if (text := self._selection()) is not None:
-            self._copy(text)
+            self.screen.clear_selection()
+            self.run_worker(self._copy(text), name="copy", group="frame", description="copy the selection")
             return
         chat = self.pane("chat")
         stop = getattr(chat, "stop_answer", None)
@@ -436,9 +437,15 @@ class OmniApp(App[None], inherit_bindings=False):
         inside = getattr(focused, "selected_text", "")
         return inside if isinstance(inside, str) and inside else self.screen.get_selected_text() or None
 
-    def _copy(self, text: str) -> None:
-        self.screen.clear_selection()
-        self.copy_to_clipboard(text)
+    async def _copy(self, text: str) -> None:
+        from omni.shell.clipboard import copy
+
+        try:
+            self.notify(
+                await copy(text, app=cast("App[object]", self), home=self.services.home), markup=False, timeout=3
+            )
+        except OmniError as error:
+            self.explain(error)
 
     async def action_quit(self) -> None:
         """Leave."""
@@ -519,10 +526,10 @@ class OmniApp(App[None], inherit_bindings=False):
         self.status.show(
             brain=message.brain,
             base=message.base,
-            used=message.used,
-            allocated=message.allocated,
-            speed=message.speed,
-            answering=message.state in ("writing", "answering"),
+            used=message.used or 0,
+            allocated=message.allocated or 0,
+            speed=message.speed or 0.0,
+            answering=bool(message.state),
         )
 
     # -- the end

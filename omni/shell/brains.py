@@ -40,7 +40,6 @@ async def offer_of(services: "Services", brain: "Brain") -> Offer:
         from omni.hardware import BaseFacts
 
         facts = brain.manifest.base if brain.manifest else None
-        shape = {name: getattr(facts, name, 0) for name in ("layers", "kv_heads", "head_dim")}
         share = 1.0
         if active := getattr(facts, "active_parameters", 0):
             share = active / (getattr(facts, "parameters", 0) or active)
@@ -50,7 +49,9 @@ async def offer_of(services: "Services", brain: "Brain") -> Offer:
                 weights_bytes=brain.size,
                 active_bytes=round(brain.size * share),
                 context_max=brain.context_max,
-                **shape,
+                layers=getattr(facts, "layers", 0),
+                kv_heads=getattr(facts, "kv_heads", 0),
+                head_dim=getattr(facts, "head_dim", 0),
             )
         )
     return Offer(brain=brain, fit=fit)
@@ -104,11 +105,11 @@ def state_words(brain: "Brain") -> Part:
         case "unreadable":
             return "not readable", "amber"
         case "unloadable":
-            return "cannot be loaded", "amber"
+            return "not loadable", "amber"
         case "corrupt":
             return "hash differs", "red"
         case _:
-            return "not a chat brain", "third"
+            return "not for chat", "third"
 
 
 def expected_cells(offer: Offer, fastest: float) -> tuple["Content", Part]:

@@ -28,7 +28,7 @@ class HelpScreen(ModalScreen[None]):
     HelpScreen > .help { width: 92; max-width: 96%; height: auto; max-height: 92%; background: $omni-raised;
                          border-left: outer $omni-accent; padding: 1 3; }
     HelpScreen VerticalScroll { height: auto; max-height: 100%; scrollbar-background: $omni-raised; }
-    HelpScreen Keys { margin-top: 1; }
+    HelpScreen Keys { margin-top: 1; dock: none; }
     """
     BINDINGS: ClassVar = [
         Binding("escape,f1,question_mark,enter", "dismiss", "Back", id="help.back", tooltip="Back to where you were"),
@@ -75,16 +75,20 @@ def sections(app: "OmniApp") -> Iterator[tuple[str, list[tuple[str, str, str]]]]
 
 
 def _rows(app: "OmniApp", bindings: BindingsMap, seen: set[str]) -> Iterator[tuple[str, str, str]]:
-    """One row for each action that has an id; keys that do the same stand together."""
+    """One row for each thing that a key with an id does; keys that do the same stand together."""
     remapped = dict(app.services.settings.ui.keys)
-    found: dict[str, tuple[list[str], str, str]] = {}
+    found: dict[str, tuple[list[str], list[str]]] = {}
     for key, binding in bindings:
-        if binding.id is None or binding.action in seen:
+        what = binding.tooltip or binding.description
+        if binding.id is None or what in seen:
             continue
-        keys = remapped.get(binding.id, key).split(",")
-        words = [_CHORDS.get(binding.action) or key_words(each.strip()) for each in keys]
-        known = found.setdefault(binding.action, ([], binding.tooltip or binding.description, binding.id))
-        known[0].extend(word for word in words if word not in known[0])
+        keys, names = found.setdefault(what, ([], []))
+        for each in remapped.get(binding.id, key).split(","):
+            word = _CHORDS.get(binding.action) or key_words(each.strip())
+            if word not in keys:
+                keys.append(word)
+        if binding.id not in names:
+            names.append(binding.id)
     seen.update(found)
-    for keys, what, name in found.values():
-        yield " ".join(keys), what, name
+    for what, (keys, names) in found.items():
+        yield " ".join(keys), what, names[0] if len(names) == 1 else " ".join(names[:2]) + (" …" if names[2:] else "")

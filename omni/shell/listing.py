@@ -7,16 +7,17 @@ from msgspec import Struct
 from textual.binding import Binding
 from textual.content import Content
 from textual.events import Click, MouseScrollDown, MouseScrollUp
-from textual.geometry import Size
 from textual.message import Message
 
 from omni.shell.widgets import Paint, Part, fitted, ink
 
 
 class Column(Struct, frozen=True, kw_only=True):
-    """One column. Where the table is too wide, those with the highest `leaves` go first; 0 stays and is shortened."""
+    """One column. Where the table is too wide, those that may leave are shortened to their `least`, then leave, the
+    highest `leaves` first; then those that stay are shortened to theirs."""
 
     leaves: int = 0
+    least: int = 0
     align: Literal["left", "right"] = "left"
     most: int = 40
 
@@ -39,19 +40,19 @@ class Listing(Paint, can_focus=True):
     """Groups of rows. Arrows move a bar at the left edge, Enter or a second click chooses."""
 
     DEFAULT_CSS = """
-    Listing { height: auto; background: $omni-panel; padding: 1 2; }
-    Screen.-low Listing { padding: 0 1; }
-    Screen.-narrow Listing { padding-left: 1; padding-right: 1; }
+    Listing { height: 1fr; min-height: 4; background: $omni-panel; padding: 1 2; }
+    Screen.-narrow Listing { padding: 1 1; }
+    Screen.-low Listing, Screen.-middle Listing { padding: 0 1; }
     """
     SCOPED_CSS: ClassVar[bool] = False
     ALLOW_SELECT: ClassVar[bool] = False
     BINDINGS: ClassVar = [
-        Binding("up", "move(-1)", "Up", id="list.up", show=False, tooltip="The row above"),
-        Binding("down", "move(1)", "Down", id="list.down", show=False, tooltip="The row below"),
-        Binding("pageup", "move(-10)", "Page up", id="list.page-up", show=False, tooltip="Ten rows up"),
-        Binding("pagedown", "move(10)", "Page down", id="list.page-down", show=False, tooltip="Ten rows down"),
-        Binding("home", "move(-100000)", "First", id="list.first", show=False, tooltip="The first row"),
-        Binding("end", "move(100000)", "Last", id="list.last", show=False, tooltip="The last row"),
+        Binding("up", "move(-1)", "Up", id="list.up", show=False, tooltip="Move the bar"),
+        Binding("down", "move(1)", "Down", id="list.down", show=False, tooltip="Move the bar"),
+        Binding("pageup", "move(-10)", "Page up", id="list.page-up", show=False, tooltip="Move the bar"),
+        Binding("pagedown", "move(10)", "Page down", id="list.page-down", show=False, tooltip="Move the bar"),
+        Binding("home", "move(-100000)", "First", id="list.first", show=False, tooltip="Move the bar"),
+        Binding("end", "move(100000)", "Last", id="list.last", show=False, tooltip="Move the bar"),
         Binding("enter", "choose", "Choose", id="list.choose", show=False, tooltip="Take this row"),
     ]
 
@@ -94,6 +95,7 @@ class Listing(Paint, can_focus=True):
         place = next((index for index, row in enumerate(self._rows) if row.key == wanted), None)
         self._cursor = min(before, max(0, len(self._rows) - 1)) if place is None else place
         self.refresh(layout=height != self._height())
+        self._bound()
         if self.key != wanted and self._rows:
             self.post_message(self.Highlighted(self, self.key))
 
@@ -154,12 +156,19 @@ class Listing(Paint, can_focus=True):
         """The bar loses its colour."""
         self.refresh()
 
+    def on_resize(self) -> None:
+        """The padding depends on the terminal's size."""
+        self._bound()
+
+    def _bound(self) -> None:
+        """Take the room there is, but no more than the rows need."""
+        most = max(1, self._height()) + self.gutter.height
+        scalar = self.styles.max_height
+        if scalar is None or scalar.value != most:
+            self.styles.max_height = most
+
     def _height(self) -> int:
         return sum(len(group.rows) + 1 for group in self._groups) + max(0, len(self._groups) - 1)
-
-    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
-        """One row each, their titles, a gap between groups."""
-        return max(1, self._height())
 
     def lines(self, width: int, height: int) -> Iterable[Content]:
         """What is in view; scrolled so that the bar is."""
@@ -215,11 +224,20 @@ class Listing(Paint, can_focus=True):
             used = [width for width in widths if width]
             return sum(used) + 2 * (len(used) - 1)
 
-        for column in sorted(range(len(widths)), key=lambda each: -self._columns[each].leaves):
-            if total() <= room or not self._columns[column].leaves:
-                break
-            widths[column] = 0
-        for column, width in enumerate(widths):  # the first that stays gives way
+        def shorten(index: int) -> None:
+            least = min(self._columns[index].least or widths[index], widths[index])
+            widths[index] = max(least, widths[index] - max(0, total() - room))
+
+        order = sorted(range(len(widths)), key=lambda each: -self._columns[each].leaves)
+        for index in order:
+            if self._columns[index].leaves:
+                shorten(index)
+        for index in order:
+            if total() > room and self._columns[index].leaves:
+                widths[index] = 0
+        for index in order:
+            shorten(index)
+        for index, width in enumerate(widths):  # the first that stays gives way
             if total() > room and width:
-                widths[column] = max(8, width - (total() - room))
+                widths[index] = max(8, width - (total() - room))
         return widths

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from omni.shell.widgets import ink, memory_words, size_words
+from omni.shell.widgets import fitted, ink, memory_words, size_words
 
 if TYPE_CHECKING:
     from omni.hardware import HardwareProfile
@@ -16,7 +16,9 @@ _SHOWN = ("AVX-512", "AVX512", "VNNI", "AVX2", "NEON", "AMX")
 def machine_lines(profile: "HardwareProfile", width: int) -> Iterable[Content]:
     """Processor, memory, graphics, disk: what it is, and what that means."""
     cpu, memory = profile.cpu, profile.memory
-    features = " ".join(feature for feature in cpu.features if feature.upper().startswith(_SHOWN))
+    named = [feature for feature in cpu.features if feature.upper().startswith(_SHOWN)]
+    wide = any("512" in feature for feature in named)
+    features = " ".join(feature for feature in named if not (wide and feature.upper() == "AVX2"))
     what = f"{cpu.name}, {cpu.usable} {'core' if cpu.usable == 1 else 'cores'}"
     if features:
         what += f", {features}"
@@ -39,6 +41,6 @@ def machine_lines(profile: "HardwareProfile", width: int) -> Iterable[Content]:
     room = max(len(row[1]) for row in rows)
     for name, fact, meaning in rows:
         line = ink((f"{name:<12}", "second"), (fact, "text"))
-        if 12 + room + 3 + len(meaning) <= width:
+        if width - room - 15 >= 20:
             line = ink(line, " " * (room - len(fact) + 3), (meaning, "third"))
-        yield line
+        yield fitted(line, width)

@@ -22,7 +22,7 @@ class Meters:
 
     def sample(self) -> Reading:
         """Take one more sample. Reads /proc, so it is called in a thread."""
-        import psutil  # 10 ms that the first frame does not need
+        import psutil  # type: ignore[import-untyped] # 10 ms that the first frame does not need
 
         memory = psutil.virtual_memory()
         reading = Reading(

@@ -31,10 +31,13 @@ class Sheet(ModalScreen[str]):
              border-left: outer $omni-accent; padding: 1 3; }
     .sheet.-harm { border-left: outer $omni-red; }
     .sheet Lines { margin-bottom: 1; }
-    .sheet Listing { background: $omni-raised; padding: 0; max-height: 20; margin-bottom: 1; }
+    .sheet Listing { background: $omni-raised; padding: 0; height: 16; margin-bottom: 1; }
+    .sheet Keys { dock: none; }
     .sheet Input { background: $omni-background; border: none; height: 1; padding: 0 1; margin-bottom: 1;
                    color: $omni-text; }
     Screen.-low .sheet { padding: 0 1; max-height: 100%; }
+    Screen.-low .sheet Listing { height: 5; margin-bottom: 0; }
+    Screen.-low .sheet Lines, Screen.-low .sheet Input { margin-bottom: 0; }
     """
     SCOPED_CSS: ClassVar[bool] = False
 

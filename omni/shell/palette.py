@@ -85,5 +85,5 @@ class Palette(CommandPalette):
 
 def open_palette(app: "OmniApp") -> None:
     """Open it, once."""
-    if not CommandPalette.is_open(app):
+    if not any(isinstance(screen, CommandPalette) for screen in app.screen_stack):
         app.push_screen(Palette([OmniCommands], placeholder="What do you want?"))

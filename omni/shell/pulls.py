@@ -1,9 +1,9 @@
 """Downloads of brains. They belong to the shell, not to a pane, and go on whatever pane is shown."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from msgspec import Struct
 from textual.content import Content
@@ -14,6 +14,8 @@ from omni.shell.widgets import bar, ink, size_words, time_words
 
 if TYPE_CHECKING:
     from omni.shell.app import OmniApp
+
+T = TypeVar("T")
 
 
 class Pulling(Struct, kw_only=True):
@@ -85,7 +87,7 @@ class Pulls:
 
         pulling = self.all[name]
         try:
-            async with aclosing(self._app.services.pull(name)) as events:
+            async with aclosing(_closable(self._app.services.pull(name))) as events:
                 async for event in events:
                     match event:
                         case PullStarted(size=size):
@@ -113,7 +115,7 @@ class Pulls:
 
         pulling = self.all[name]
         try:
-            async with aclosing(self._app.services.library.verify(name)) as events:
+            async with aclosing(_closable(self._app.services.library.verify(name))) as events:
                 async for event in events:
                     match event:
                         case PullVerifying(done=done, total=total):
@@ -141,6 +143,11 @@ class Pulls:
     def _tell(self, pulling: Pulling) -> None:
         for listener in self._listeners:
             listener(pulling)
+
+
+def _closable(events: AsyncIterator[T]) -> AsyncGenerator[T]:
+    """What the services yield from is a generator, whatever its annotation promises."""
+    return cast("AsyncGenerator[T]", events)
 
 
 def pulling_line(pulling: Pulling, width: int, *, cancel_key: str = "x") -> Content:

@@ -48,8 +48,7 @@ def _shell(home: Home, starter: object, brain: str, project: Path, *, plugins: b
         raise app.crash
     if app.crash is not None:
         where = home.logs / "shell.jsonl"
-        sys.stderr.write(f"Omni's shell crashed. The log is {where}; nothing that was written is lost.
-")
+        sys.stderr.write(f"Omni's shell crashed. The log is {where}; nothing that was written is lost.\n")
         logging.shutdown()
         return 1
     return app.return_code or 0

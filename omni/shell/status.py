@@ -53,12 +53,12 @@ class StatusLine(Paint):
         """The fullest of the possible rows that fits."""
         doors = self._doors()
         self._doors_end = 1 + doors.cell_length
-        for parts in self._choices():
-            left = Content("   ").join([doors, *(part for part in parts[:-1] if part)])
-            gap = width - 2 - left.cell_length - parts[-1].cell_length
+        for parts, right in self._choices():
+            left = Content("   ").join([doors, *(part for part in parts if part)])
+            gap = width - 2 - left.cell_length - right.cell_length
             if gap >= 0:
-                self._air_gap_start = width - 1 - parts[-1].cell_length
-                return [Content.assemble(" ", left, " " * gap, parts[-1], " ")]
+                self._air_gap_start = width - 1 - right.cell_length
+                return [Content.assemble(" ", left, " " * gap, right, " ")]
         self._air_gap_start = width
         room = width - 2 - doors.cell_length - 2
         if room < 6:  # 40 columns hold both; below that the doors win
@@ -85,8 +85,8 @@ class StatusLine(Paint):
             return ink(("no brain yet", "second"))
         return ink((self.state.brain, "bold text"))
 
-    def _choices(self) -> Iterable[tuple[Content | None, ...]]:
-        """From the fullest row to the barest; the last part of each stands at the right."""
+    def _choices(self) -> Iterable[tuple[list[Content | None], Content]]:
+        """From the fullest row to the barest: what stands at the left, and what at the right."""
         state = self.state
         brain = self._brain()
         full = Content.assemble(brain, "  ", ink((state.base, "second"))) if state.base else brain
@@ -101,15 +101,15 @@ class StatusLine(Paint):
             speed = ink((state.waiting, "amber"))
         gap = ink(("F12", "second"), (" reopen" if state.doors == "air gap" else " air gap", "third"))
         short, none = ink(("F12", "second")), Content("")
-        yield full, meter, speed, gap
-        yield full, meter, gap
-        yield brain, meter, gap
-        yield brain, numbers, gap
-        yield brain, numbers, short
-        yield brain, numbers, none
-        yield brain, gap
-        yield brain, short
-        yield brain, none
+        yield [full, meter, speed], gap
+        yield [full, meter], gap
+        yield [brain, meter], gap
+        yield [brain, numbers], gap
+        yield [brain, numbers], short
+        yield [brain, numbers], none
+        yield [brain], gap
+        yield [brain], short
+        yield [brain], none
 
     def on_click(self, event: Click) -> None:
         """The doors are the kill switch."""

@@ -55,18 +55,22 @@ class Paint(Widget):
         return Content("\n").join(list(self.lines(size.width, size.height)))
 
 
+Line: TypeAlias = "Content | tuple[Content, ...]"
+"""One line; of several parts those stand there, three spaces apart, that fit from the first on."""
+
+
 class Lines(Paint):
     """A few fixed lines, replaced by `show`."""
 
     DEFAULT_CSS = "Lines { height: auto; }"
 
-    def __init__(self, *lines: Content, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *lines: Line, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
-        self._lines: Sequence[Content] = lines
+        self._lines: Sequence[Line] = lines
 
-    def show(self, *lines: Content) -> None:
+    def show(self, *lines: Line) -> None:
         """Draw these lines from now on; nothing happens when they are what is there."""
-        if [(line.plain, line.spans) for line in lines] == [(line.plain, line.spans) for line in self._lines]:
+        if _marked(lines) == _marked(self._lines):
             return
         layout = len(lines) != len(self._lines)
         self._lines = lines
@@ -74,20 +78,36 @@ class Lines(Paint):
 
     def lines(self, width: int, height: int) -> Iterable[Content]:  # noqa: ARG002
         """What was given, each cut to the width."""
-        return [fitted(line, width) for line in self._lines]
+        return [parted(line, width) for line in self._lines]
 
     def get_content_height(self, container: object, viewport: object, width: int) -> int:  # noqa: ARG002
         """One row a line."""
         return len(self._lines)
 
 
+def _marked(lines: Sequence[Line]) -> list[tuple[str, object]]:
+    return [(part.plain, part.spans) for line in lines for part in (line if isinstance(line, tuple) else (line,))]
+
+
+def parted(line: Line, width: int) -> Content:
+    """The parts of a line that fit, or its first one cut."""
+    if isinstance(line, Content):
+        return fitted(line, width)
+    row = line[0]
+    for part in line[1:]:
+        if row.cell_length + 3 + part.cell_length > width:
+            break
+        row = Content.assemble(row, "   ", part)
+    return fitted(row, width)
+
+
 class Keys(Paint):
     """The row of keys at the bottom of a pane: each key in one strength, what it does in the next.
 
-    A click on one presses it. What does not fit is left out from the right, so the most needed stand first.
+    A click on one presses it. What does not fit is left out, so the most needed stand first.
     """
 
-    DEFAULT_CSS = "Keys { height: 1; }"
+    DEFAULT_CSS = "Keys { height: 1; dock: bottom; }"
     ALLOW_SELECT: ClassVar[bool] = False
 
     def __init__(self, *keys: tuple[str, str, str], id: str | None = None) -> None:  # noqa: A002
@@ -108,7 +128,7 @@ class Keys(Paint):
         for shown, meaning, key in self._keys:
             item = ink((shown, "second"), (f" {meaning}", "third"))
             if x + item.cell_length > width:
-                break
+                continue  # a shorter one may still fit
             row.append(item)
             self._places.append((x, x + item.cell_length, key))
             x += item.cell_length + 3

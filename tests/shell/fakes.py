@@ -84,7 +84,8 @@ class FakeLibrary:
         return list(self.list)
 
     async def best(self) -> Any:
-        return next((brain for brain in self.list if brain.usable), None)
+        usable = [brain for brain in self.list if brain.usable]
+        return next((brain for brain in usable if not brain.starter), usable[0] if usable else None)
 
     async def get(self, name: str) -> Any:
         return next(brain for brain in self.list if brain.name == name)
@@ -175,7 +176,9 @@ def sample_brains() -> tuple[list[Any], dict[str, Any]]:
     def base(key: str, name: str, size: int, path: str = "", sha256: str | None = "cc32" + "0" * 56 + "b046") -> Base:
         header = GgufHeader(version=3, architecture="qwen2", kind="model", name=name, weights_bytes=size)
         path = path or f"/home/ada/.omni/cartridges/blobs/sha256-{key}"
-        return Base(id=f"sha256-{key}", path=path, parts=(path,), size=size, header=header, origin="blob", sha256=sha256)
+        return Base(
+            id=f"sha256-{key}", path=path, parts=(path,), size=size, header=header, origin="blob", sha256=sha256
+        )
 
     smol, coder = base("aa", "SmolLM2 135M", 98_362_432), base("bb", "Qwen2.5 Coder 1.5B Instruct", 1_117_320_768)
     brains = [
@@ -199,12 +202,34 @@ def sample_brains() -> tuple[list[Any], dict[str, Any]]:
               size=18_600_000_000, size_is_estimate=True, licence="Apache-2.0", context_max=32768, verified="not verified by us"),
     ]  # fmt: skip
     fits = {
-        "@omni/smollm2": Fit(fits=True, context=8192, memory=260_000_000, speed=131.0, measured=True, why="98 MB of weights"),
-        "@omni/coder": Fit(fits=True, context=16384, memory=1_600_000_000, speed=34.8, measured=True, why="1.1 GB of weights and 0.5 GB for 16,384 tokens of context"),
-        "@roe/backend": Fit(fits=True, context=16384, memory=1_600_000_000, speed=34.8, measured=True, why="1.1 GB of weights and 0.5 GB for 16,384 tokens of context"),
+        "@omni/smollm2": Fit(
+            fits=True, context=8192, memory=260_000_000, speed=131.0, measured=True, why="98 MB of weights"
+        ),
+        "@omni/coder": Fit(
+            fits=True,
+            context=16384,
+            memory=1_600_000_000,
+            speed=34.8,
+            measured=True,
+            why="1.1 GB of weights and 0.5 GB for 16,384 tokens of context",
+        ),
+        "@roe/backend": Fit(
+            fits=True,
+            context=16384,
+            memory=1_600_000_000,
+            speed=34.8,
+            measured=True,
+            why="1.1 GB of weights and 0.5 GB for 16,384 tokens of context",
+        ),
         "qwen2.5-coder:7b": Fit(fits=True, context=16384, memory=5_600_000_000, speed=7.0, why="4.7 GB of weights"),
         "@omni/qwen3-4b": Fit(fits=True, context=16384, memory=4_900_000_000, speed=14.0, why="2.5 GB of weights"),
-        "@omni/qwen3-30b": Fit(fits=False, context=2048, memory=19_400_000_000, speed=11.0, why="needs 19.4 GB (18.6 GB of weights); brains may use 18.8 GB here"),
+        "@omni/qwen3-30b": Fit(
+            fits=False,
+            context=2048,
+            memory=19_400_000_000,
+            speed=11.0,
+            why="needs 19.4 GB (18.6 GB of weights); brains may use 18.8 GB here",
+        ),
     }
     return brains, fits
 
@@ -219,7 +244,7 @@ def sample_profile() -> Any:
         cpu=Cpu(name="AMD EPYC", cores=2, threads=2, usable=2, features=("AVX2", "AVX-512", "VNNI")),
         memory=Memory(total=25_276_051_456, available=23_500_000_000),
         disk=Disk(free=80_000_000_000, path="/home/ada/.omni"),
-        gpus=(Gpu(name="NVIDIA T400", kind="nvidia", memory=4 << 30, note="present, not used: omni has no engine for it yet"),),
+        gpus=(Gpu(name="NVIDIA T400", kind="nvidia", memory=4 << 30, note="present, not used yet"),),
         bandwidth=31e9,
     )
 
@@ -231,8 +256,17 @@ def sample_processes(now: float) -> list[ProcessInfo]:
     return [
         ProcessInfo(name="shell", kind="client", pid=os.getpid(), confined="none, by seccomp", since=now - 600),
         ProcessInfo(name="keeper", kind="keeper", pid=1, confined="unused, not confined", since=now - 590),
-        ProcessInfo(name="airlock", kind="airlock", pid=2, confined="the only door", since=now - 580, detail="0 open, 3 today"),
-        ProcessInfo(name="w1", kind="worker", pid=3, confined="none, by seccomp", since=now - 300, detail="Qwen coder 1.5B, 2 chats"),
+        ProcessInfo(
+            name="airlock", kind="airlock", pid=2, confined="the only door", since=now - 580, detail="0 open, 3 today"
+        ),
+        ProcessInfo(
+            name="w1",
+            kind="worker",
+            pid=3,
+            confined="none, by seccomp",
+            since=now - 300,
+            detail="Qwen coder 1.5B, 2 chats",
+        ),
     ]
 
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Input
 
@@ -20,7 +19,7 @@ from omni.shell.widgets import Keys, Lines, Part, home_path, ink, own_path, size
 if TYPE_CHECKING:
     from omni.keeper import Change
 
-FOUND = "found on this machine"
+FOUND = "found here"
 
 
 class CartridgesPane(Pane):
@@ -30,14 +29,13 @@ class CartridgesPane(Pane):
     CartridgesPane > #brains-title { margin-bottom: 1; }
     CartridgesPane > Input { border: none; height: 1; padding: 0; margin-bottom: 1; background: $omni-background;
                              display: none; color: $omni-text; }
-    CartridgesPane > Listing { max-height: 62%; }
     CartridgesPane > #brains-pulls { margin-top: 1; }
-    CartridgesPane > #brains-detail { margin-top: 1; }
-    CartridgesPane > #brains-space { height: 1fr; }
-    Screen.-low CartridgesPane > Listing { max-height: 6; }
+    CartridgesPane > #brains-detail { margin-top: 1; margin-bottom: 1; }
+    Screen.-low CartridgesPane > #brains-detail { max-height: 2; }
     Screen.-low CartridgesPane > #brains-pulls, Screen.-low CartridgesPane > #brains-title,
-    Screen.-low CartridgesPane > #brains-detail { margin: 0; }
+    Screen.-low CartridgesPane > #brains-detail, Screen.-low CartridgesPane > Input { margin: 0; }
     """
+    SCOPED_CSS: ClassVar[bool] = False
     BINDINGS: ClassVar = [
         Binding("p", "pull", "Pull", id="cartridges.pull", tooltip="Download this brain, or go on with it"),
         Binding(
@@ -58,17 +56,16 @@ class CartridgesPane(Pane):
         yield Input(placeholder="filter by name, use, licence or state", select_on_focus=False)
         yield Listing(
             Column(most=34),
-            Column(leaves=4, most=26),
+            Column(leaves=4, most=27, least=12),
             Column(leaves=1, align="right"),
             Column(leaves=5),
             Column(leaves=2, align="right"),
-            Column(leaves=6, most=20),
+            Column(leaves=6, most=20, least=10),
             Column(leaves=0, most=20),
             empty="Looking …",
         )
         yield Lines(id="brains-pulls")
         yield Lines(id="brains-detail")
-        yield Vertical(id="brains-space")
         yield Keys()
 
     def on_mount(self) -> None:
@@ -120,7 +117,11 @@ class CartridgesPane(Pane):
             if self._looking
             else "No brains."
         )
-        listing.fill(Group(titles=(name, *titles), rows=tuple(found)) for name, found in rows.items())
+        groups = [(name, tuple(found)) for name, found in rows.items() if found]
+        listing.fill(
+            Group(titles=(name, *(titles if index == 0 else ())), rows=found)
+            for index, (name, found) in enumerate(groups)
+        )
         self._draw_title()
         self._draw_detail()
         self._draw_keys()
@@ -168,7 +169,7 @@ class CartridgesPane(Pane):
         if self._looking:
             words += ", still looking around"
         self.query_one("#brains-title", Lines).show(
-            ink(("Cartridges", "bold text"), "   ", (words, "second"), "   ", ("/", "second"), (" filter", "third"))
+            (ink(("Cartridges", "bold text")), ink((words, "second")), ink(("/", "second"), (" filter", "third")))
         )
 
     def _offer(self, name: str) -> Offer | None:
@@ -427,4 +428,3 @@ class CartridgesPane(Pane):
 def fact(name: str, words: str, style: str = "text") -> Content:
     """One line of the details."""
     return ink((f"{name:<12}", "second"), (words, style))
-

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Vertical
 from textual.content import Content
 
 from omni.core.errors import OmniError
@@ -30,12 +29,11 @@ class HomePane(Pane):
 
     DEFAULT_CSS = """
     HomePane > Lines { margin-bottom: 1; }
-    HomePane > Listing { max-height: 60%; margin-bottom: 1; }
-    HomePane > #home-space { height: 1fr; }
-    Screen.-low HomePane > Listing { max-height: 1fr; margin-bottom: 0; }
-    Screen.-low HomePane > #home-machine, Screen.-low HomePane > #home-space { display: none; }
-    Screen.-low HomePane > Lines { margin-bottom: 0; }
+    HomePane > Listing { margin-bottom: 1; }
+    Screen.-low HomePane > #home-machine, Screen.-low HomePane > #home-doors { display: none; }
+    Screen.-low HomePane > Lines, Screen.-low HomePane > Listing { margin-bottom: 0; }
     """
+    SCOPED_CSS: ClassVar[bool] = False
     BINDINGS: ClassVar = [
         Binding("n", "new", "New conversation", id="home.new", tooltip="Begin a conversation with the best brain"),
         Binding("w", "wizard", "First steps", id="home.wizard", tooltip="Go through the first steps again"),
@@ -58,16 +56,20 @@ class HomePane(Pane):
 
     def _dashboard(self) -> ComposeResult:
         project = self.omni.project
-        yield Lines(ink(("Home", "bold text"), "   ", (project.name, "second"), "   ", (home_path(str(project)), "third")))
+        path = home_path(str(project))
+        yield Lines((ink(("Home", "bold text")), ink((project.name, "second")), ink((path, "third"))))
         yield Listing(
-            Column(most=48), Column(leaves=2, most=24), Column(leaves=1, most=40), id="home-list", empty="Looking …"
+            Column(most=48, least=30),
+            Column(leaves=1, most=24),
+            Column(leaves=2, most=40, least=20),
+            id="home-list",
+            empty="Looking …",
         )
         yield Lines(id="home-machine")
         yield Lines(id="home-doors")
-        yield Vertical(id="home-space")
         yield Keys(
-            ("↑↓", "choose", ""),
             ("enter", "open", "enter"),
+            ("↑↓", "choose", ""),
             ("n", "new conversation", "n"),
             ("F5", "brains", "f5"),
             ("w", "first steps", "w"),

@@ -1,6 +1,7 @@
 """System: everything that runs, what it costs, what confines it, and the machine it runs on."""
 
 import asyncio
+import os
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 from textual.content import Content
 
 from omni.core.errors import OmniError
@@ -18,7 +19,7 @@ from omni.shell.listing import Column, Group, Listing, Row
 from omni.shell.machine import machine_lines
 from omni.shell.meters import Reading
 from omni.shell.pane import Pane
-from omni.shell.widgets import Keys, Lines, Paint, Part, home_path, ink, memory_words
+from omni.shell.widgets import Keys, Line, Lines, Paint, Part, home_path, ink, memory_words, parted
 
 if TYPE_CHECKING:
     from omni.hardware import HardwareProfile
@@ -33,7 +34,7 @@ class Graph(Paint):
 
     DEFAULT_CSS = """
     Graph { width: 1fr; height: 5; background: $omni-panel; padding: 1 2 0 2; margin-right: 1; }
-    Screen.-low Graph { height: 2; padding: 0 1; }
+    Screen.-low Graph, Screen.-middle Graph { height: 2; padding: 0 1; }
     """
     SCOPED_CSS: ClassVar[bool] = False
 
@@ -53,7 +54,10 @@ class Graph(Paint):
         """Title, figure, blocks; without the title where it is low."""
         head = ink((self._figure, "bold text"), "   ", (self._of, "second"))
         if height < 3:
-            head = ink((f"{self._title[:4]} ", "second"), (self._figure, "bold text"))
+            title = ink((self._title, "second"), " ", (self._figure, "bold text"))
+            head = parted((title, ink((self._of, "third"))), width)
+            if title.cell_length > width:
+                head = ink((self._figure, "bold text"))
         else:
             yield ink((self._title, "second"))
         yield head
@@ -67,14 +71,14 @@ class SystemPane(Pane):
     DEFAULT_CSS = """
     SystemPane > #system-title { margin-bottom: 1; }
     SystemPane > #graphs { height: auto; margin-bottom: 1; }
-    SystemPane > Listing { background: $omni-background; padding: 0; max-height: 45%; margin-bottom: 1; }
+    SystemPane > Listing, Screen.-low SystemPane > Listing, Screen.-middle SystemPane > Listing {
+        background: $omni-background; padding: 0; margin-bottom: 1; }
     SystemPane > #system-environment, SystemPane > #system-machine { margin-bottom: 1; }
-    SystemPane > #system-space { height: 1fr; }
-    Screen.-low SystemPane > #system-title, Screen.-low SystemPane > #graphs { margin-bottom: 0; }
-    Screen.-low SystemPane > Listing { max-height: 1fr; margin: 0; padding: 0; }
-    Screen.-low SystemPane > #system-environment, Screen.-low SystemPane > #system-machine,
-    Screen.-low SystemPane > #system-space { display: none; }
+    Screen.-low SystemPane > #system-title, Screen.-low SystemPane > #graphs,
+    Screen.-low SystemPane > Listing { margin-bottom: 0; }
+    Screen.-low SystemPane > #system-environment, Screen.-low SystemPane > #system-machine { display: none; }
     """
+    SCOPED_CSS: ClassVar[bool] = False
     BINDINGS: ClassVar = [
         Binding("d", "doctor", "Doctor", id="system.doctor", tooltip="Look at everything that could be wrong"),
         Binding("l", "log", "Log", id="system.log", tooltip="Open the log of the process with the bar in your editor"),
@@ -86,7 +90,7 @@ class SystemPane(Pane):
     def compose(self) -> ComposeResult:
         """Top to bottom."""
         yield Lines(
-            ink(("System", "bold text"), "   ", ("everything that runs, and what it costs", "second")),
+            (ink(("System", "bold text")), ink(("everything that runs, and what it costs", "second"))),
             id="system-title",
         )
         with Horizontal(id="graphs"):
@@ -96,14 +100,13 @@ class SystemPane(Pane):
         yield Listing(
             Column(most=30),
             Column(leaves=2, align="right"),
-            Column(most=34),
+            Column(most=34, least=16),
             Column(leaves=4),
-            Column(leaves=3, most=40),
+            Column(leaves=3, most=40, least=12),
             empty="Asking the keeper …",
         )
         yield Lines(id="system-environment")
         yield Lines(id="system-machine")
-        yield Vertical(id="system-space")
         yield Keys()
 
     def on_mount(self) -> None:
@@ -135,12 +138,15 @@ class SystemPane(Pane):
             self.query_one(Listing).say_when_empty(f"{error.message} {error.hint}")
             processes = []
         self._memory = await asyncio.to_thread(_memory_of, [process.pid for process in processes])
-        self._processes = processes
+        order = ("client", "keeper", "starter", "airlock", "worker")
+        self._processes = sorted(processes, key=lambda one: (order.index(one.kind), one.pid != os.getpid(), one.since))
         self._draw_processes()
 
     async def _once(self) -> None:
         try:
             self._profile = await self.services.hardware()
+            self._draw_machine()
+            self._profile = await self.services.measured_hardware()
             self._draw_machine()
             self._findings = await self.services.environment.check()
             self._packages = len(await self.services.environment.packages())
@@ -177,12 +183,12 @@ class SystemPane(Pane):
     def _draw_processes(self) -> None:
         rows = []
         for process in self._processes:
-            detail = process.detail or {"keeper": "starts the others", "airlock": "the way out"}.get(process.kind, "")
+            detail = {"keeper": "starts the others", "starter": process.detail}.get(process.kind, process.detail)
             rows.append(
                 Row(
                     key=process.name,
                     cells=(
-                        ink(("● ", "accent"), (self._name(process), "text")),
+                        ink(("● ", "accent"), (self._called(process), "text")),
                         (memory_words(self._memory.get(process.pid)), "second"),
                         confined_words(process),
                         (time.strftime("%H:%M", time.localtime(process.since)), "second"),
@@ -193,12 +199,15 @@ class SystemPane(Pane):
         self.query_one(Listing).fill([Group(titles=("process", "memory", "network", "since", ""), rows=tuple(rows))])
         self._draw_keys()
 
-    def _name(self, process: "ProcessInfo") -> str:
-        import os
-
+    def _called(self, process: "ProcessInfo") -> str:
         if process.pid == os.getpid():
             return "shell  this window"
-        return process.name if process.kind == process.name else f"{process.kind}  {process.name}"
+        own = process.name.removeprefix(f"{process.kind}-")
+        return (
+            process.kind
+            if own in (process.kind, process.name.rpartition("-")[2]) and process.kind != "worker"
+            else (process.name if process.kind == "client" else f"{process.kind}  {own}")
+        )
 
     def _draw_environment(self) -> None:
         findings = self._findings or []
@@ -206,8 +215,8 @@ class SystemPane(Pane):
         words = f"{self._packages} packages" if self._packages else ""
         verdict = ("everything is as it should be", "second") if not wrong else (f"{len(wrong)} to look at", "amber")
         path = str(self.services.environment.path or "the tool that installed Omni keeps it")
-        lines = [
-            ink(("Environment", "bold text"), "   ", (home_path(path), "second"), "   ", (words, "second"), "   ", verdict)
+        lines: list[Line] = [
+            (ink(("Environment", "bold text")), ink(verdict), ink((home_path(path), "second")), ink((words, "second")))
         ]
         for finding in wrong:
             lines.append(ink(("! ", "amber"), (f"{finding.name:<14}", "text"), (finding.detail, "second")))
@@ -319,12 +328,15 @@ class SystemPane(Pane):
 
 
 def confined_words(process: "ProcessInfo") -> Part:
-    """What keeps it from the network, coloured by how good that is."""
-    words = process.confined
+    """What way out it has and what keeps it from one, coloured by how good that is."""
+    by = process.confined
     if process.kind == "airlock":
-        return words, "amber"
-    safe = "seccomp" in words or "sandbox" in words
-    return words, "accent" if safe else "second"
+        return "the only door", "amber"
+    if by in ("none", "", "unknown"):
+        return (
+            ("unused, not confined", "second") if process.kind in ("keeper", "starter") else ("not confined", "amber")
+        )
+    return f"none, by {by}", "accent"
 
 
 def _memory_of(pids: list[int]) -> dict[int, int]:
@@ -341,4 +353,3 @@ def _memory_of(pids: list[int]) -> dict[int, int]:
             except (OSError, ValueError, IndexError):
                 continue
     return found
-

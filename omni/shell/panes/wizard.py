@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from omni.shell.theme import ThemeFile
 
 Step = Literal["Machine", "Brain", "Look", "Ready"]
+READING_SPEED = 12  # tokens a second; people read 5 to 8
+SOON_BYTES = 3_000_000_000
 STEPS: tuple[Step, ...] = ("Machine", "Brain", "Look", "Ready")
 
 
@@ -33,11 +35,9 @@ class Wizard(Vertical):
     Wizard { height: 1fr; }
     Wizard > Lines { margin-bottom: 1; }
     Wizard > #wizard-question { margin-bottom: 0; }
-    Wizard > Listing { max-height: 60%; margin-bottom: 1; }
-    Wizard > #wizard-space { height: 1fr; }
-    Screen.-low Wizard > #wizard-machine { display: none; }
-    Screen.-low Wizard > Listing { max-height: 5; margin-bottom: 0; }
-    Screen.-low Wizard > Lines { margin-bottom: 0; }
+    Wizard > Listing { margin-bottom: 1; }
+    Screen.-low Wizard > Listing, Screen.-low Wizard > Lines { margin-bottom: 0; }
+    Screen.-low Wizard > #wizard-detail { max-height: 2; }
     """
     SCOPED_CSS: ClassVar[bool] = False
     BINDINGS: ClassVar = [
@@ -79,7 +79,7 @@ class Wizard(Vertical):
 
     def compose(self) -> ComposeResult:
         """Welcome, the steps, the machine, one question at a time."""
-        yield Lines(ink(("Welcome to omni", "bold text"), "   ", ("your own brains, on your own machine", "second")))
+        yield Lines((ink(("Welcome to omni", "bold text")), ink(("your own brains, on your own machine", "second"))))
         yield Lines(self._steps(), id="wizard-steps")
         yield Lines(ink(("Looking at this machine …", "third")), id="wizard-machine")
         yield Lines(id="wizard-question")
@@ -93,7 +93,6 @@ class Wizard(Vertical):
             empty="Looking for brains that are here already …",
         )
         yield Lines(id="wizard-detail")
-        yield Vertical(id="wizard-space")
         yield Lines(id="wizard-pull")
         yield Keys()
 
@@ -144,29 +143,37 @@ class Wizard(Vertical):
         self._draw()
 
     def _recommended(self) -> str:
-        """Without a word from the library: the largest that fits and answers faster than one reads."""
+        """When the library has nothing to propose: what is soon here, answers faster than one reads, and was checked."""
+
+        def worth(offer: Offer) -> tuple[bool, bool, bool, int]:
+            brain = offer.brain
+            checked = brain.manifest is not None and bool(getattr(brain.manifest.base, "sha256", None))
+            fast = offer.fit is not None and (offer.fit.speed or 0) >= READING_SPEED
+            return not brain.starter, fast, checked, brain.size
+
         fitting = [
             offer
             for offer in self._offers
-            if offer.brain.state in ("ready", "installed", "available") and offer.fit and offer.fit.fits
+            if (offer.brain.usable or offer.brain.state == "available") and not (offer.fit and not offer.fit.fits)
         ]
-        fast = [offer for offer in fitting if ((offer.fit and offer.fit.speed) or 0) >= 12] or fitting
-        chosen = max(fast, key=lambda offer: (not offer.brain.starter, offer.brain.size), default=None)
+        soon = [offer for offer in fitting if offer.brain.size <= SOON_BYTES] or fitting
+        chosen = max(soon, key=worth, default=None)
         return chosen.brain.name if chosen else ""
 
     # -- drawing
 
     def _steps(self) -> Content:
         at = STEPS.index(self._step)
+        narrow = self.app.size.width < 60
         parts = []
         for index, step in enumerate(STEPS):
             if index < at:
-                parts.append(ink(("✓ ", "accent"), (step, "text")))
+                parts.append(ink(("✓", "accent"), ("" if narrow else f" {step}", "text")))
             elif index == at:
                 parts.append(ink(("● ", "accent"), (step, "bold text")))
             else:
-                parts.append(ink(("○ ", "third"), (step, "second")))
-        gap = "  " if self.app.size.width < 60 else "   "
+                parts.append(ink(("○", "third"), ("" if narrow else f" {step}", "second")))
+        gap = " " if narrow else "   "
         return ink((f"{gap}–{gap}", "third")).join(parts)
 
     def _draw(self) -> None:
@@ -176,7 +183,7 @@ class Wizard(Vertical):
         machine = self.query_one("#wizard-machine", Lines)
         if self._profile is not None:
             machine.show(*machine_lines(self._profile, max(30, self.size.width)))
-        machine.display = self._step in ("Machine", "Brain", "Ready") and not self.screen.has_class("-low")
+        machine.display = self._step == "Machine" or (self._step != "Look" and self.screen.has_class("-high"))
         listing = self.query_one(Listing)
         listing.display = self._step in ("Brain", "Look")
         question, detail = self.query_one("#wizard-question", Lines), self.query_one("#wizard-detail", Lines)
@@ -190,15 +197,11 @@ class Wizard(Vertical):
                     if self._searching
                     else "you can add others at any time"
                 )
-                question.show(ink(("Which brain shall be the first?", "bold text"), "   ", (note, "second")))
+                question.show((ink(("Which brain shall be the first?", "bold text")), ink((note, "second"))))
                 detail.show(*self._brain_detail())
             case "Look":
                 question.show(
-                    ink(
-                        ("How shall it look?", "bold text"),
-                        "   ",
-                        ("files in themes/, yours in ~/.omni/themes/", "second"),
-                    )
+                    (ink(("How shall it look?", "bold text")), ink(("your own go into ~/.omni/themes/", "second")))
                 )
                 detail.show(ink(("What you see now is the theme with the bar.", "second")))
             case "Ready":
@@ -218,9 +221,9 @@ class Wizard(Vertical):
                 brain = self._offer(self.query_one(Listing).key)
                 fetch = brain is not None and brain.brain.state == "available"
                 go = "fetch it and go on" if fetch else "use it and go on"
-                keys.show(("↑↓", "choose", ""), ("enter", go, "enter"), ("o", "another file or folder", "o"), later)
+                keys.show(("enter", go, "enter"), ("↑↓", "choose", ""), ("o", "another file or folder", "o"), later)
             case "Look":
-                keys.show(("↑↓", "try on", ""), ("enter", "keep it", "enter"), ("←", "back", "left"), later)
+                keys.show(("enter", "keep it", "enter"), ("↑↓", "try on", ""), ("←", "back", "left"), later)
             case "Ready":
                 begin = ("enter", "begin", "enter") if not self._waits else ("x", "cancel the download", "x")
                 link = (("l", "link omni into ~/.local/bin", "l"),) if self._linked is None else ()
@@ -289,9 +292,13 @@ class Wizard(Vertical):
         if self._step != "Brain" and not first:
             return
         fastest = max((offer.fit.speed or 0 for offer in self._offers if offer.fit), default=1.0) or 1.0
-        here, away = [], []
-        for offer in self._offers:
+        here: list[Row] = []
+        away: list[Row] = []
+        by_size = sorted(self._offers, key=lambda offer: offer.brain.size if offer.brain.state == "available" else 0)
+        for offer in by_size:
             brain = offer.brain
+            if brain.state == "available" and brain.shares:
+                continue  # it comes with its base
             row_bar, speed = expected_cells(offer, fastest)
             title = brain.title if brain.state == "available" and brain.title else brain.name
             away_ = brain.state == "available"
