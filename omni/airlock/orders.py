@@ -5,7 +5,6 @@ import os
 import socket
 import sys
 import time
-import traceback
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,6 +88,8 @@ def carry_out(order: Order, client: socket.socket, watch: OrderWatch) -> None:
         except OSError:
             raise
         except Exception as error:  # noqa: BLE001 - a bug of ours must not take the other downloads along
+            import traceback
+
             # Without the message, which may quote an address with its password.
             sys.stderr.write(f"{type(error).__name__}\n{''.join(traceback.format_tb(error.__traceback__))}")
             tell(client, {"error": error_to_wire(DoorShut(f"The airlock failed ({type(error).__name__})."))})

@@ -8,6 +8,7 @@ One seccomp filter, set through `ctypes` and without privileges:
 | `socket`, `socketpair` of any family but AF_UNIX | ENETDOWN |
 | `io_uring_*`, which makes sockets behind a filter's back | ENOSYS |
 | `pidfd_getfd`, `ptrace`, `process_vm_*`, which take what a neighbour holds | EPERM |
+| `ioctl` with TIOCSTI or TIOCLINUX, which type into the terminal that an unfiltered shell reads | EPERM |
 | `connect` where `connect=False`, `execve` where `execute=False` | EPERM |
 
 Sockets that were open before go on, and so do AF_UNIX sockets: local peers (Docker, D-Bus, an ssh-agent) and what they
@@ -35,7 +36,13 @@ _PR_GET_SECCOMP, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 21, 4, 38
 _SET_MODE_FILTER, _TSYNC, _SPEC_ALLOW = 1, 1, 4
 _KILL, _ERRNO, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
 _LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
-_NUMBER_AT, _ARCH_AT, _FIRST_ARGUMENT_AT = 0, 4, 16  # offsets in struct seccomp_data, little-endian
+_NUMBER_AT, _ARCH_AT, _FIRST_ARGUMENT_AT, _SECOND_ARGUMENT_AT = (
+    0,
+    4,
+    16,
+    24,
+)  # offsets in struct seccomp_data, little-endian
+_TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 _PATIENCE = 5.0  # seconds for a forked child that only tries one call
 
 
@@ -66,6 +73,7 @@ class _Machine(NamedTuple):
     socketpair: int
     connect: int
     ptrace: int
+    ioctl: int
     execs: tuple[int, ...]
     memory: tuple[int, ...]
     io_uring: tuple[int, ...] = (425, 426, 427)
@@ -73,8 +81,8 @@ class _Machine(NamedTuple):
 
 
 _MACHINES = {
-    "x86_64": _Machine(0xC000003E, True, 317, 41, 53, 42, 101, (59, 322), (310, 311)),
-    "aarch64": _Machine(0xC00000B7, False, 277, 198, 199, 203, 117, (221, 281), (270, 271)),
+    "x86_64": _Machine(0xC000003E, True, 317, 41, 53, 42, 101, 16, (59, 322), (310, 311)),
+    "aarch64": _Machine(0xC00000B7, False, 277, 198, 199, 203, 117, 29, (221, 281), (270, 271)),
 }
 
 
@@ -129,6 +137,14 @@ def filter_program(*, machine: _Machine, connect: bool = True, execute: bool = T
         refuse(number, errno.EPERM)
     for number in (*(() if connect else (machine.connect,)), *(() if execute else machine.execs)):
         refuse(number, errno.EPERM)
+    code += [
+        _bpf(_EQUAL, machine.ioctl, 0, 5),
+        _bpf(_LOAD, _SECOND_ARGUMENT_AT),
+        _bpf(_EQUAL, _TIOCSTI, 1, 0),
+        _bpf(_EQUAL, _TIOCLINUX, 0, 1),
+        _bpf(_RETURN, _ERRNO | errno.EPERM),
+        _bpf(_RETURN, _ALLOW),
+    ]
     for number in (machine.socket, machine.socketpair):
         code += [
             _bpf(_EQUAL, number, 0, 4),

@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from omni.airlock import Airlock, NetSettings
+from omni.airlock.orders import parse as parse_order
 from omni.core.errors import BadFile, DoorShut, NotFound, OmniError, UsageError
 from omni.core.paths import Home
 
@@ -277,6 +280,30 @@ def test_a_line_without_end_is_hung_up_on(started: Any) -> None:
         line.connect(str(started.socket))
         with pytest.raises(OSError):
             line.sendall(b"x" * (64 << 20))
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=20)
+    | st.sampled_from(["http://x/", "/x"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["url", "target", "size", "sha256", "limit", "headers", "net"]), VALUES),
+    st.sampled_from([{}, {"url": "https://x/"}]),
+)
+def test_any_order_is_one_or_an_error(order: dict[str, Any], start: dict[str, Any]) -> None:
+    home = Home("/nowhere/omni")
+    try:
+        found = parse_order({**order, **start}, home)
+    except OmniError:
+        return
+    assert found.target is None or found.target.is_relative_to(home.root)
 
 
 # --- living and dying ---

@@ -43,9 +43,9 @@ def behind(code: str, *, before: str = "", arguments: str = "") -> Any:
 # --- the program itself, run by a small interpreter, so that machines that are not here are tested too ---
 
 
-def verdict(program: bytes, arch: int, number: int, first: int) -> int:
+def verdict(program: bytes, arch: int, number: int, first: int, second: int = 0) -> int:
     """What the kernel would do; instructions as in linux/filter.h."""
-    data = struct.pack("<iIQQ", number if number < 1 << 31 else number - (1 << 32), arch, 0, first) + bytes(40)
+    data = struct.pack("<iIQQQ", number if number < 1 << 31 else number - (1 << 32), arch, 0, first, second) + bytes(32)
     code = list(struct.iter_unpack("<HBBI", program))
     at, accumulator = 0, 0
     while True:
@@ -84,6 +84,17 @@ def test_a_foreign_architecture_is_killed_whatever_it_calls(name: str, arch: int
 def test_x32_numbers_are_killed(number: int) -> None:
     machine = MACHINES["x86_64"]
     assert verdict(wall.filter_program(machine=machine), machine.audit_arch, number, 1) == KILL
+
+
+@pytest.mark.parametrize("name", MACHINES)
+@given(st.sampled_from([0x5412, 0x541C, 0x5413, 0x5401, 0]), st.integers(0, 2**32 - 1))
+def test_nobody_types_into_the_terminal_of_others(name: str, request: int, high: int) -> None:
+    machine = MACHINES[name]
+    wanted = EPERM if request in (0x5412, 0x541C) else ALLOW
+    assert (
+        verdict(wall.filter_program(machine=machine), machine.audit_arch, machine.ioctl, 0, high << 32 | request)
+        == wanted
+    )
 
 
 def test_the_number_by_which_a_tracer_skips_a_call_passes() -> None:
