@@ -17,7 +17,7 @@ test-fast:
 lint:
 	$(DEVELOP) ruff check .
 	$(DEVELOP) ruff format --check .
-	$(DEVELOP) importlinter.cli
+	$(DEVELOP) lint-imports
 
 types:
 	$(DEVELOP) mypy

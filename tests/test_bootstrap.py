@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,35 @@ def test_a_fresh_clone_sets_itself_up_with_the_library_alone(python: str, tmp_pa
     )
     assert again.stdout.startswith("omni ")
     assert again.stderr == ""
+
+
+@pytest.mark.real
+def test_an_installed_package_uses_its_own_environment_and_makes_none(tmp_path: Path) -> None:
+    source, home, venv = tmp_path / "source", tmp_path / "home", tmp_path / "venv"
+    source.mkdir()
+    for name in ("omni", "cartridges", "themes", "requirements"):
+        shutil.copytree(REPOSITORY / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "LICENSE"):
+        shutil.copy(REPOSITORY / name, source)
+    (source / "README.md").write_text("# Omni\n")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=source, check=True, capture_output=True, timeout=120)
+    (wheel,) = tmp_path.glob("*.whl")
+    subprocess.run([PYTHON, "-m", "venv", "--without-pip", venv], check=True, timeout=60)
+    (packages,) = venv.glob("lib/python*/site-packages")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(packages)
+    (packages / "requirements.pth").write_text("\n".join(each for each in sys.path if each.endswith("site-packages")))
+    code = "import sys; from importlib.metadata import distribution as d;"
+    code += "(point,) = d('omni-sovereign').entry_points.select(name='omni'); sys.argv[1:] = ['config', 'path']; sys.exit(point.load()())"
+    environment = {"OMNI_HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+    ran = subprocess.run(
+        [venv / "bin" / "python", "-I", "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert str(home) in ran.stdout
+    assert not (home / "venvs").exists()
+    look = "from omni.core.paths import resources, source_root; from pathlib import Path;"
+    look += "assert source_root() is None; print(*(any(resources(k).iterdir()) for k in ('cartridges', 'themes', 'requirements')))"
+    ran = subprocess.run([venv / "bin" / "python", "-I", "-c", look], cwd=tmp_path, capture_output=True, text=True)
+    assert ran.stdout == "True True True\n", ran.stderr

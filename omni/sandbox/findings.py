@@ -101,7 +101,7 @@ def _link(home: Home, environment: Path) -> Finding:
     if target == f"venvs/{environment.name}":
         return Finding(name="link", ok=True, detail=f"{home.venv} names it")
     return Finding(
-        name="link", ok=False, detail=f"{home.venv} leads to {target or 'nothing'}", command="omni --version"
+        name="link", ok=False, detail=f"{home.venv} leads to {target or 'nothing'}", command="python3 -m omni --version"
     )
 
 
@@ -141,7 +141,7 @@ def _command(home: Home, clone: Path) -> Finding:
     script = home.bin / "omni"
     text = script.read_text("utf-8", "replace") if script.is_file() else ""
     if not text:
-        return Finding(name="command", ok=False, detail=f"{script} is not there", command="omni --version")
+        return Finding(name="command", ok=False, detail=f"{script} is not there", command="python3 -m omni --version")
     linked = "linked into ~/.local/bin" if linked_here(home) else "not linked into ~/.local/bin"
     detail = f"{script} ({linked})" if str(clone) in text else f"{script} runs another clone"
     return Finding(name="command", ok=True, detail=detail)

@@ -2,10 +2,13 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from omni.core.errors import SetupError, StorageError
+from omni.core.files import locked
 from omni.core.paths import Home
 from omni.sandbox.command import link_path, linked_here
 from omni.sandbox.users import take_away, users
@@ -82,9 +85,10 @@ def remove_all(home: Home) -> list[Kept]:
         raise SetupError(
             f"Omni is still running (process {', '.join(map(str, busy[:5]))}).", hint="Close it: omni stop --all"
         )
-    found = footprint(home)
-    for kept in found:
-        _delete(kept.path)
+    with _no_set_up(home):
+        found = footprint(home)
+        for kept in found:
+            _delete(kept.path)
     try:
         if home.root.is_dir() and not any(home.root.iterdir()):
             home.root.rmdir()
@@ -96,14 +100,27 @@ def remove_all(home: Home) -> list[Kept]:
 def remove_environments(home: Home) -> int:
     """Delete all environments that no other process runs from; returns the bytes that this freed."""
     freed = 0
-    for folder in _environments(home):
-        if not users(folder):
-            size = tree_size(folder)
-            take_away(folder)
-            freed += size
+    with _no_set_up(home):
+        for folder in _environments(home):
+            if not users(folder):
+                size = tree_size(folder)
+                take_away(folder)
+                freed += size
     if home.venv.is_symlink() and not home.venv.exists():
         home.venv.unlink(missing_ok=True)
     return freed
+
+
+@contextmanager
+def _no_set_up(home: Home) -> Iterator[None]:
+    """Hold the lock of the set-up. Raises SetupError while one runs."""
+    if not home.root.is_dir():
+        yield
+        return
+    with locked(home.setup_lock, wait=False) as alone:
+        if not alone:
+            raise SetupError("Omni is being set up right now.", hint="Wait for it, or end it.")
+        yield
 
 
 def _delete(path: Path) -> None:

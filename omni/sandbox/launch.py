@@ -55,7 +55,7 @@ def maintain(root: str, arguments: list[str]) -> int:
 
 
 def _develop(clone: Path, arguments: list[str]) -> int:
-    """Run a module with the development requirements, in the clone."""
+    """Run a module, or a script that is no module (`lint-imports`), with the development requirements, in the clone."""
 
     def made() -> Path:
         from omni.sandbox.prepare import environment_path
@@ -77,8 +77,9 @@ def _develop(clone: Path, arguments: list[str]) -> int:
     fcntl.flock(descriptor, fcntl.LOCK_SH)
     os.set_inheritable(descriptor, True)
     os.chdir(clone)
-    python = place.python(str(found[0]))
-    os.execv(python, [python, "-m", *arguments])  # noqa: S606 -- this is what was asked for
+    python, script = place.python(str(found[0])), found[0] / "bin" / arguments[0]
+    run = [str(script)] if "-" in arguments[0] and script.is_file() else ["-m", arguments[0]]
+    os.execv(python, [python, *run, *arguments[1:]])  # noqa: S606 -- this is what was asked for
     raise AssertionError  # exec does not return
 
 

@@ -24,7 +24,10 @@ def start(arguments: list[str]) -> int:
         return maintain(root, arguments)
     if _is_development(root):
         return _open(arguments)
-    environment = place.environment_folder(place.home_folder(), place.lock_file(root, place.CORE))
+    try:
+        environment = place.environment_folder(place.home_folder(), place.lock_file(root, place.CORE))
+    except OSError:  # no lock file: the set-up says so
+        environment = f"{place.home_folder()}/venvs/none"
     if _enter(environment, root, arguments):
         return _open(arguments)
     from omni.sandbox.launch import set_up

@@ -435,3 +435,11 @@ def test_a_read_only_home_is_one_sentence(clone: Clone, environment: dict[str, s
     )  # fmt: skip
     assert ran.returncode == 4
     assert "read-only" in ran.stderr
+
+
+def test_a_clone_without_its_lock_file_is_one_sentence(clone: Clone, environment: dict[str, str]) -> None:
+    (clone.requirements / "core.txt").unlink()
+    ran = omni(clone, environment)
+    assert ran.returncode == 8
+    assert "lock file" in ran.stderr
+    assert "Traceback" not in ran.stderr
