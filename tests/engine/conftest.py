@@ -1,7 +1,5 @@
 """Engines to try: over a directly spawned worker, and over a worker of the real keeper."""
 
-import asyncio
-import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -59,6 +57,5 @@ def kept_engine(home: Home) -> Make:
             await keeper.shutdown()
             await keeper.close()
             starter.goodbye()
-            await asyncio.to_thread(os.waitpid, starter.pid, 0)
 
     return make

@@ -3,9 +3,12 @@
 import asyncio
 import json
 import os
+import random
 import secrets
 import signal
+import struct
 import subprocess
+from array import array
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
 from pathlib import Path
@@ -203,3 +206,29 @@ class DirectKeeper:
     async def close(self) -> None:
         for worker in self.workers.values():
             worker.close()
+
+
+def write_adapter(path: Path, *, seed: int, layers: int = 30, width: int = 576, rank: int = 4) -> None:
+    """A LoRA of random numbers on the queries of SmolLM2-135M, as a GGUF of llama.cpp's form."""
+    dice = random.Random(seed)
+
+    def text(value: str) -> bytes:
+        return struct.pack("<Q", len(value)) + value.encode()
+
+    facts = [
+        text(key) + struct.pack("<I", 8) + text(value)
+        for key, value in {
+            "general.architecture": "llama",
+            "general.type": "adapter",
+            "adapter.type": "lora",
+        }.items()
+    ]
+    facts.append(text("adapter.lora.alpha") + struct.pack("<If", 6, float(rank)))
+    tensors, data = [], b""
+    for layer in range(layers):
+        for name, shape in (("lora_a", (width, rank)), ("lora_b", (rank, width))):
+            title = text(f"blk.{layer}.attn_q.weight.{name}")
+            tensors.append(title + struct.pack("<IQQIQ", 2, *shape, 0, len(data)))
+            data += array("f", [dice.uniform(-0.2, 0.2) for _ in range(width * rank)]).tobytes()
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(facts)) + b"".join(facts) + b"".join(tensors)
+    path.write_bytes(head + bytes(-len(head) % 32) + data)

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ class Server:
     def __init__(self, answer: bytes, *, hold: bool) -> None:
         self._answer, self._hold = answer, hold
         self.asked = b""
-        self.gone = asyncio.Event()
+        self.gone, self.ended = asyncio.Event(), asyncio.Event()
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -34,6 +34,9 @@ class Server:
             await reader.read()
             self.gone.set()
         writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+        self.ended.set()
 
 
 Serve = Callable[..., Any]
@@ -52,6 +55,7 @@ def serve(home: Any) -> Serve:
             yield Client(path, "secret", silence=silence), server
         finally:
             listening.close()
+            await server.ended.wait()
             os.unlink(path)
 
     return at

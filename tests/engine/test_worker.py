@@ -78,10 +78,10 @@ async def test_a_cancelled_turn_keeps_its_ticket_until_the_slot_is_idle(
 async def test_computing_stops_after_a_cancelled_prompt(
     worker_engine: Make, keeper: DirectKeeper, starter_gguf: Path
 ) -> None:
-    """A prompt of 1,700 tokens takes seconds; the server looks at its client once a second, then ends its batch."""
+    """A prompt of 1,500 tokens takes seconds; the server looks at its client once a second, then ends its batch."""
     async with worker_engine(real_spec(starter_gguf)) as engine:
         await engine.capabilities()
-        events = engine.chat(asked("word " * 1700, max_tokens=64))
+        events = engine.chat(asked("word " * 1500, max_tokens=64))
         await anext(events)
         keeper.given_back.clear()
         await events.aclose()
@@ -234,12 +234,12 @@ async def test_embeddings_come_from_a_worker_that_was_loaded_for_them(worker_eng
 @pytest.mark.real
 async def test_one_chat_never_pushes_another_out(worker_engine: Make, starter_gguf: Path) -> None:
     """What idle slots keep for the prefix cache gives way to a chat that was promised all cells."""
-    spec: WorkerSpec = real_spec(starter_gguf, context=1024, cells=1024, slots=3)
+    spec: WorkerSpec = real_spec(starter_gguf, context=512, cells=512, slots=3)
     async with worker_engine(spec) as engine:
         for topic in ("sea ", "hill ", "tree "):
-            await events_of(engine, asked(topic * 300, max_tokens=4))
-        ended = end_of(await events_of(engine, asked("star " * 800, max_tokens=100)))
-        assert ended.context_used > 800
+            await events_of(engine, asked(topic * 130, max_tokens=4))
+        ended = end_of(await events_of(engine, asked("star " * 380, max_tokens=32)))
+        assert ended.context_used > 380
 
 
 async def test_the_double_speaks_of_itself_as_the_real_server_does(keeper: DirectKeeper) -> None:

@@ -1,0 +1,170 @@
+"""Which worker a brain gets: what is allocated, what is shared, and what costs nothing."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omni.cartridges import Base, Brain, GgufHeader
+from omni.cartridges.brains import Adapter
+from omni.core.errors import ContextOverflow, NotFound
+from omni.core.paths import Home
+from omni.core.settings import Settings, parse
+from omni.engine import Engines, ScriptedEngine, answer_room, sampling_of
+from omni.engine.context import least_answer
+from omni.hardware import Cpu, Disk, HardwareProfile, Memory
+
+
+def machine(gigabytes: float) -> HardwareProfile:
+    size = int(gigabytes * 1e9)
+    return HardwareProfile(
+        system="Linux",
+        machine="x86_64",
+        cpu=Cpu(name="a CPU", cores=4, threads=8, usable=8),
+        memory=Memory(total=size, available=size),
+        disk=Disk(free=1 << 40, path="/"),
+    )
+
+
+def base(**more: Any) -> Base:
+    header = GgufHeader(
+        version=3,
+        architecture="llama",
+        kind="model",
+        context_length=more.pop("context", 8192),
+        kv_elements=11520,
+        weights_bytes=98_000_000,
+    )
+    return Base(id="sha256-1", path="/a.gguf", parts=("/a.gguf",), size=1, header=header, origin="blob", **more)
+
+
+def brain(name: str = "@omni/a", **more: Any) -> Brain:
+    return Brain(name=name, state=more.pop("state", "ready"), base=more.pop("base", base()), **more)
+
+
+def engines(home: Home, *, gigabytes: float = 16, settings: str = "", **more: Any) -> Engines:
+    return Engines(home, SimpleNamespace(), parse(settings) if settings else Settings(), machine(gigabytes), **more)  # type: ignore[arg-type]
+
+
+def test_brains_on_one_base_share_a_worker(home: Home) -> None:
+    found = engines(home)
+    one, other = found.spec(brain("@omni/a", prompt="Be brief.")), found.spec(brain("@omni/b", sampling={"top_k": 1}))
+    assert one.key == other.key
+
+
+async def test_brains_on_one_base_share_an_engine(home: Home) -> None:
+    found = engines(home)
+    assert await found.open(brain("@omni/a")) is await found.open(brain("@omni/b"))
+    await found.close()
+
+
+def test_all_adapters_of_a_base_are_loaded_whichever_brain_is_asked_first(home: Home) -> None:
+    found = engines(home, adapters=lambda _base: ("/b.gguf", "/a.gguf"))
+    bare, adapted = found.spec(brain()), found.spec(brain(adapter=Adapter(path="/a.gguf")))
+    assert bare.key == adapted.key
+    assert json.loads(str(bare.settings["adapters"])) == ["/a.gguf", "/b.gguf"]
+
+
+def test_another_template_is_another_worker(home: Home) -> None:
+    found = engines(home)
+    assert found.spec(brain()).key != found.spec(brain(base=base(template="{{ x }}"))).key
+
+
+def test_the_context_is_the_least_of_file_settings_and_memory(home: Home) -> None:
+    assert engines(home).spec(brain()).settings["context"] == 8192
+    assert engines(home, settings="[engine]\ncontext = 4096").spec(brain()).settings["context"] == 4096
+    big = base(context=1 << 20)
+    small = engines(home, gigabytes=0.6, settings="[engine]\ncontext = 65536").spec(brain(base=big))
+    assert int(small.settings["context"]) < 65536
+    assert small.need_bytes <= 0.8 * 0.6e9
+
+
+def test_slots_share_what_the_settings_allow_where_one_chat_cannot_use_it_all(home: Home) -> None:
+    settings = engines(home).spec(brain()).settings
+    assert (settings["context"], settings["cells"]) == (8192, 16384)
+    assert engines(home, settings="[engine]\nslots = 1").spec(brain()).settings["cells"] == 8192
+
+
+def test_threads_are_cores_and_not_hyperthreads(home: Home) -> None:
+    assert engines(home).spec(brain()).settings["threads"] == 4
+    assert engines(home, settings="[engine]\nthreads = 3").spec(brain()).settings["threads"] == 3
+
+
+@pytest.mark.parametrize("state", ["gone", "unreadable"])
+def test_a_brain_without_its_file_says_what_to_do(home: Home, state: str) -> None:
+    with pytest.raises(NotFound) as failed:
+        engines(home).spec(brain(state=state, reason="The file went away.", command="omni pull @omni/a"))
+    assert failed.value.message == "The file went away."
+    assert failed.value.hint == "omni pull @omni/a"
+
+
+def test_a_brain_that_was_not_pulled_says_what_to_do(home: Home) -> None:
+    with pytest.raises(NotFound) as failed:
+        engines(home).spec(brain(base=None, state="available"))
+    assert "omni pull @omni/a" in failed.value.hint
+
+
+async def test_an_engine_of_a_plug_in_comes_first(home: Home) -> None:
+    class Factory:
+        name = "other"
+
+        def runs(self, brain: Brain) -> bool:
+            return brain.name == "@other/brain"
+
+        def open(self, brain: Brain) -> ScriptedEngine:
+            return ScriptedEngine()
+
+    found = engines(home, factories=[Factory()])
+    mine = await found.open(brain("@other/brain"))
+    assert isinstance(mine, ScriptedEngine)
+    assert await found.open(brain("@other/brain")) is mine
+    assert not isinstance(await found.open(brain()), ScriptedEngine)
+    await found.close()
+    assert mine.closed
+
+
+def test_sampling_comes_from_the_brain_then_its_base_then_here() -> None:
+    found = sampling_of(
+        brain(base=base(parameters={"temperature": 0.1, "top_k": 7, "num_gpu": 3}), sampling={"temperature": 0.9}),
+        max_tokens=100,
+    )
+    assert (found.temperature, found.top_k, found.top_p, found.max_tokens) == (0.9, 7, 0.95, 100)
+
+
+@given(st.integers(0, 20_000), st.integers(1, 20_000), st.integers(256, 20_000))
+def test_an_answer_never_leaves_the_context(prompt: int, wanted: int, allocated: int) -> None:
+    least = least_answer(wanted, allocated)
+    if allocated - prompt < least:
+        with pytest.raises(ContextOverflow) as refused:
+            answer_room(prompt, wanted, allocated)
+        assert refused.value.needed > allocated
+    else:
+        room = answer_room(prompt, wanted, allocated)
+        assert least <= room <= wanted
+        assert prompt + room <= allocated
+
+
+def test_naming_the_engine_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, omni.engine; from omni.engine import Message, ScriptedEngine, Engines\n"
+        "heavy = {'xllamacpp', 'h11', 'http', 'textual', 'psutil'} & set(sys.modules)\n"
+        "sys.exit(', '.join(sorted(heavy)))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False
+    )
+    assert found.stderr.strip() == ""
+
+
+def test_the_package_itself_imports_none_of_its_modules() -> None:
+    code = "import sys, omni.engine; sys.exit(', '.join(m for m in sys.modules if m.startswith(('omni.engine.', 'msgspec', 'asyncio'))))"
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False
+    )
+    assert found.stderr.strip() == ""
