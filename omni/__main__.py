@@ -18,7 +18,22 @@ def main():
         return 4
     from omni.sandbox.start import start
 
-    return start(sys.argv[1:])
+    code, arguments = start(sys.argv[1:])
+    return open_command_line(arguments) if code is None else code
+
+
+def open_command_line(arguments):
+    """Hand over to the command line, in the environment that holds what it needs."""
+    sys.argv = ["omni"] + arguments  # noqa: RUF005
+    try:
+        from omni.cli.main import main as run
+    except ImportError as error:
+        if (error.name or "omni").partition(".")[0] == "omni":
+            raise
+        from omni.sandbox.launch import damaged
+
+        return damaged(error)
+    return run() or 0
 
 
 if __name__ == "__main__":

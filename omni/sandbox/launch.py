@@ -92,13 +92,13 @@ def renew(home: str, environment: str, root: str) -> None:
         write_command(Home(home), Path(environment), Path(root))
 
 
-def damaged(error: ModuleNotFoundError) -> int:
+def damaged(error: ImportError) -> int:
     """Say that a package is missing and what mends it."""
     if place.source_root() is None:
         hint = "Install Omni again with the tool that installed it."
     else:
         hint = "Mend it: omni sandbox repair (or, in the clone: python3 -m omni sandbox repair)"
-    sys.stderr.write(f"The environment {sys.prefix} is damaged: {error.name} is missing.\n{hint}\n")
+    sys.stderr.write(f"The environment {sys.prefix} is damaged: {error.name} is missing or broken.\n{hint}\n")
     return 4
 
 

@@ -11,47 +11,36 @@ from omni.sandbox import place
 _STARTED = "_OMNI_STARTED"  # "<pid>:<descriptor>"; exec keeps the pid, so a child that inherits it is not fooled
 
 
-def start(arguments: list[str]) -> int:
-    """Run `arguments` in the right environment: at once, by exec, or after setting it up. Returns the exit code."""
+def start(arguments: list[str]) -> tuple[int | None, list[str]]:
+    """Bring `arguments` into the right environment: it is this one, or by exec, or after setting it up.
+
+    Returns (None, arguments) where this process is to run them, else an exit code: all is done.
+    """
     started = os.environ.pop(_STARTED, "")
     root = place.source_root()
     if root is None or os.environ.get("OMNI_ENVIRONMENT") == "own" or started.startswith(f"{os.getpid()}:"):
-        return _open(arguments)
+        return None, arguments
     arguments = _take_from(arguments)
     if arguments[:1] == ["develop"] or arguments[:2] == ["sandbox", "repair"]:
         from omni.sandbox.launch import maintain
 
-        return maintain(root, arguments)
+        return maintain(root, arguments), []
     if _is_development(root):
-        return _open(arguments)
+        return None, arguments
     try:
         environment = place.environment_folder(place.home_folder(), place.lock_file(root, place.CORE))
     except OSError:  # no lock file: the set-up says so
         environment = f"{place.home_folder()}/venvs/none"
     if _enter(environment, root, arguments):
-        return _open(arguments)
+        return None, arguments
     from omni.sandbox.launch import set_up
 
     code = set_up(root, arguments)
     if code is None and _enter(environment, root, arguments):
-        return _open(arguments)
+        return None, arguments
     if code is None:
         sys.stderr.write(f"The environment {environment} was set up, but its Python does not run.\n")
-    return 4 if code is None else code
-
-
-def _open(arguments: list[str]) -> int:
-    """Hand over to the command line."""
-    sys.argv = ["omni", *arguments]
-    try:
-        from omni.cli.main import main
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "omni":
-            raise
-        from omni.sandbox.launch import damaged
-
-        return damaged(error)
-    return int(main() or 0)
+    return 4 if code is None else code, []
 
 
 def _enter(environment: str, root: str, arguments: list[str]) -> bool:
