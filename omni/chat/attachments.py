@@ -23,7 +23,7 @@ _AFTER = ".,;:!?)]}>"
 def expand(text: str, root: Path) -> tuple[str, list[Attachment]]:
     """The text as it is sent, and the files that it mentions, each once.
 
-    A mention becomes the plain path. Raises NotFound for a path that is clearly meant and not there, UsageError for one
+    A mention becomes the plain path. Reads files: call it off the event loop. Raises NotFound for a path that is clearly meant and not there, UsageError for one
     outside the project, a folder, or too much, and BadFile for what is not text.
     """
     files: dict[str, Attachment] = {}
@@ -37,8 +37,8 @@ def expand(text: str, root: Path) -> tuple[str, list[Attachment]]:
         if found is None:
             return match[0]
         path, rest = found
-        file = files.get(str(path)) or read_text(path, root)
-        files[str(path)] = file
+        file = read_text(path, root)
+        file = files.setdefault(file.path, file)
         if sum(known.bytes for known in files.values()) > LARGEST_TOGETHER:
             raise UsageError(f"The attached files are more than {LARGEST_TOGETHER >> 10:,} KiB.", hint="Attach fewer.")
         return file.path + rest
@@ -154,7 +154,7 @@ def _inside(path: Path, root: Path) -> Path | None:
     """The real path when it lies below the real root."""
     try:
         real, top = (root / path).resolve(), root.resolve()
-    except (OSError, RuntimeError) as error:  # a circle of links
+    except (OSError, RuntimeError, ValueError) as error:  # a circle of links, a name that cannot be one
         raise BadFile(f"{printable(str(path))} cannot be followed: {error}.") from error
     return real if real == top or top in real.parents else None
 

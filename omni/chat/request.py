@@ -13,7 +13,7 @@ from omni.chat.store import ChatStore, Started
 from omni.chat.types import ChatMessage
 from omni.core.events import ContextCompacted
 from omni.core.settings import Settings
-from omni.engine import Adapter, ChatRequest, Engine, Message, Sampling
+from omni.engine import Adapter, ChatRequest, Engine, Message, sampling_of
 
 if TYPE_CHECKING:
     from omni.cartridges import Brain
@@ -50,12 +50,8 @@ async def prepare(
     prompt = prompt_of(branch, system_text(brain.prompt, agents, conversation.system or settings.chat.system))
     if summary:
         prompt = msgspec.structs.replace(prompt, after=(Message(role="user", content=SUMMARISE),))
-    sampling = msgspec.convert(brain.sampling, Sampling)
-    longest = settings.chat.answer_tokens
-    if "max_tokens" in brain.sampling:
-        longest = min(longest, sampling.max_tokens)
-    if summary:
-        longest = min(longest, SUMMARY_TOKENS)
+    sampling = sampling_of(brain, max_tokens=settings.chat.answer_tokens)
+    longest = min(sampling.max_tokens, SUMMARY_TOKENS) if summary else sampling.max_tokens
     beginnings = await store.beginnings(conversation.id)
     expected = min(settings.engine.context, brain.context_max or settings.engine.context)
     if limit is None and not beginnings and surely_fits(prompt.messages(), longest, expected // 2):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from blockbuster import blockbuster_ctx
+
 from omni.cartridges import Brain
 from omni.chat import ChatService, ChatStore
 from omni.core.errors import NotFound
@@ -112,8 +113,8 @@ async def events_of(events: Any) -> list[ChatEvent]:
 
 @pytest.fixture(autouse=True)
 def _nothing_blocks_the_loop() -> Iterator[None]:
-    """Whatever of Omni's waits for a disk or a lock on the event loop raises here."""
-    with blockbuster_ctx("omni"):
+    """Whatever of chat waits for a disk or a lock on the event loop raises here."""
+    with blockbuster_ctx("omni.chat"):
         yield
 
 

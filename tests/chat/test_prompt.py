@@ -1,9 +1,11 @@
 """The prompt: stable part first, roles in turn, files in fences that they cannot close."""
 
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from omni.chat import Attachment, ChatMessage
 from omni.chat.prompt import prompt_of, rendered, system_text
 from omni.core.settings import Chat, Settings
@@ -27,7 +29,9 @@ def test_questions_without_an_answer_are_joined() -> None:
     assert [(message.role, message.content) for message in prompt_of(branch, "").messages()] == [("user", "a\n\nb")]
 
 
-roles = st.lists(st.tuples(st.sampled_from(["user", "assistant", "summary"]), st.sampled_from(["", "x", "y"])), max_size=12)
+roles = st.lists(
+    st.tuples(st.sampled_from(["user", "assistant", "summary"]), st.sampled_from(["", "x", "y"])), max_size=12
+)
 
 
 @given(roles, st.integers(0, 12))
@@ -36,7 +40,7 @@ def test_roles_always_take_turns(parts: list[tuple[str, str]], left_out: int) ->
     messages = prompt.messages(min(left_out, max(0, len(prompt.turns) - 1)))
     found = [message.role for message in messages]
     assert found[:1] == ["system"]
-    assert all(one != other for one, other in zip(found, found[1:], strict=False))
+    assert all(one != other for one, other in pairwise(found))
     assert all(message.content for message in messages)
 
 

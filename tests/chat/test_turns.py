@@ -5,6 +5,7 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
+
 from omni.cartridges import Brain
 from omni.chat import Attachment
 from omni.chat.pen import Pen
@@ -29,6 +30,12 @@ def kinds(events: Any) -> list[str]:
 
 def seen(messages: Any) -> list[tuple[str, str, str]]:
     return [(message.role, message.state, message.text) for message in messages]
+
+
+async def gather(found: list[Any], events: Any) -> None:
+    """Read a turn into `found`, as far as it comes."""
+    async for event in events:
+        found.append(event)  # noqa: PERF401 - what came before a failure counts
 
 
 async def until(events: Any, text: str) -> None:
@@ -84,10 +91,9 @@ async def test_a_question_is_stored_even_when_there_is_no_brain(bench: Any) -> N
     bench.shelf.brains.clear()
     service = bench.open()
     made = await service.create()
-    events = []
+    events: list[Any] = []
     with pytest.raises(NotFound, match="No brain") as caught:
-        async for event in service.ask(made.id, "Hi"):
-            events.append(event)
+        await gather(events, service.ask(made.id, "Hi"))
     assert kinds(events) == ["TurnStarted"]
     assert "omni pull" in caught.value.hint
     assert seen(await service.messages(made.id)) == [("user", "whole", "Hi"), ("assistant", "failed", "")]
@@ -205,10 +211,9 @@ async def test_an_answer_outlives_a_full_disk(bench: Any, collect: Any, monkeypa
         raise StorageError("The disk is full.")
 
     monkeypatch.setattr(bench.store._writing, "finish", full)
-    events = []
+    events: list[Any] = []
     with pytest.raises(StorageError):
-        async for event in service.ask(made.id, "Hi"):
-            events.append(event)
+        await gather(events, service.ask(made.id, "Hi"))
     assert kinds(events)[-1] == "TextDelta"
     assert seen(await service.messages(made.id))[1] == ("assistant", "whole", "all of it")
     monkeypatch.setattr(bench.store._writing, "finish", finish)
@@ -359,7 +364,10 @@ async def test_an_answer_goes_on_from_its_partial_text(bench: Any, collect: Any,
         ("user", "Count"),
         ("assistant", "one"),
     ]
-    assert seen(await service.messages(made.id)) == [("user", "whole", "Count"), ("assistant", "whole", "one three four")]
+    assert seen(await service.messages(made.id)) == [
+        ("user", "whole", "Count"),
+        ("assistant", "whole", "one three four"),
+    ]
     assert (await service.messages(made.id))[1].id == answer.id
 
 
@@ -484,8 +492,7 @@ async def test_loading_in_order_to_count_is_told(bench: Any) -> None:
         assert isinstance(await anext(events), BrainLoading)
         loaded.set()
         with pytest.raises(OmniError):
-            async for _ in events:
-                pass
+            await gather([], events)
 
 
 # --- others are told
