@@ -143,6 +143,10 @@ class Admission:
         if lease:
             self.leases[ticket] = spec_key(spec)
 
+    def keep(self, ticket: Ticket, spec: Spec) -> None:
+        """Take note of a lease that was granted before this keeper lived."""
+        self.leases[ticket] = spec_key(spec)
+
     def hold(self, ticket: Ticket, worker: str, tokens: int = 0) -> bool:
         """Take note of a turn that was granted before this keeper lived; False when the worker is gone."""
         found = self.workers.get(worker)

@@ -55,6 +55,7 @@ class _Ticket:
         self.said: dict[str, Any] | None = None
         self.error: OmniError | None = None
         self._keeper = keeper
+        self._unread: deque[dict[str, Any]] = deque(maxlen=8)
         self._news = asyncio.Event()
 
     @property
@@ -74,6 +75,9 @@ class _Ticket:
             self.error = error_from_wire(said.get("error") or {})
         else:
             self.said = said
+            if self._unread and self._unread[-1]["state"] == said["state"]:
+                self._unread.pop()  # a reader that is slow sees each kind of state, and of each the latest
+            self._unread.append(said)
         self._news.set()
 
     def fail(self, error: OmniError) -> None:
@@ -83,15 +87,16 @@ class _Ticket:
             self._news.set()
 
     async def states(self) -> AsyncIterator[Waiting | Loading]:
-        """The latest state, whenever it changes, until the place is there. Raises what prevents that."""
-        while True:
-            await self._news.wait()
-            self._news.clear()
-            if self.error is not None:
-                raise self.error
-            assert self.said is not None
-            match self.said:
-                case {"state": "granted"}:
+        """What happens, until the place is there. Raises what prevents that."""
+        while not (self.granted and not self._unread):
+            if not self._unread:
+                if self.error is not None:
+                    raise self.error
+                self._news.clear()
+                await self._news.wait()
+                continue
+            match self._unread.popleft():
+                case {"state": "granted"} if self.granted:
                     return
                 case {"state": "loading", "seconds": seconds, "fraction": fraction}:
                     yield Loading(seconds=seconds, fraction=fraction)
@@ -346,7 +351,7 @@ class Keeper:
         self._send_ticket(ticket)
         return ticket
 
-    def _send_ticket(self, ticket: _Ticket) -> None:
+    def _send_ticket(self, ticket: _Ticket, *, again: bool = False) -> None:
         self._send(
             {
                 "do": "lease" if ticket.lease else "turn",
@@ -354,6 +359,7 @@ class Keeper:
                 "spec": msgspec.to_builtins(ticket.spec),
                 "priority": ticket.priority,
                 "tokens": ticket.tokens,
+                "held": again and ticket.granted,
             }
         )
 
@@ -463,7 +469,7 @@ class Keeper:
         self._reader = asyncio.create_task(self._read(reader, writer), name="keeper")
         for ticket in self._tickets.values():
             if ticket.lease or not ticket.granted:
-                self._send_ticket(ticket)
+                self._send_ticket(ticket, again=True)
         return True
 
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -481,7 +487,10 @@ class Keeper:
             for answer in self._answers.values():
                 if not answer.done():
                     answer.set_exception(_Gone())
-        if not self._closed and not bye:  # one that ended on purpose is started again when it is needed
+        if bye:  # one that ended on purpose is started again when it is needed
+            for ticket in self._tickets.values():
+                ticket.fail(EngineError("The keeper was told to end.", hint="Ask again."))
+        elif not self._closed:
             self._again = asyncio.create_task(self._reconnect(), name="keeper again")
 
     async def _reconnect(self) -> None:

@@ -354,7 +354,10 @@ class Keeper:
         if len(peer.told) >= MAX_TICKETS or number in peer.told:
             raise UsageError("Too many turns at once, or a ticket used twice.")
         peer.told[number] = ("asked",)
-        self._admission.ask((peer.number, number), spec, priority, lease=lease, tokens=_tokens(order))
+        if lease and order.get("held"):  # of a client that comes back; it shall not load what was evicted meanwhile
+            self._admission.keep((peer.number, number), spec)
+        else:
+            self._admission.ask((peer.number, number), spec, priority, lease=lease, tokens=_tokens(order))
         self._dirty = True
 
     def _do_done(self, peer: Peer, order: Order) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from keeper_office import Office, alive, echo, granted, named, until
 
-from omni.core.errors import SetupError
+from omni.core.errors import EngineError, SetupError
 from omni.core.paths import Home
 from omni.keeper import Keeper
 from omni.keeper.places import is_held, read_object
@@ -39,13 +39,8 @@ async def test_kill_9_of_the_keeper_during_a_turn_costs_nothing(office: Office) 
                 state = await anext(second.waiting())
             await turn.__aexit__(None, None, None)  # a place that was granted before the keeper lived
             await granted(second)
-            assert second.key == turn_key(second)
         assert (await client.door("pull")).token != ticket.token
         writer.close()
-
-
-def turn_key(turn: object) -> object:
-    return turn.key  # type: ignore[attr-defined]
 
 
 async def test_a_worker_that_is_loading_is_adopted(office: Office, tmp_path: Path) -> None:
@@ -317,3 +312,29 @@ async def test_a_worker_that_no_keeper_dials_ends(office: Office, monkeypatch: p
     assert not (office.home.run / "worker-1.json").exists()
     with pytest.raises(SetupError):
         await Keeper.connect(office.home, office.starters[0], client="cli", patience=0.1)
+
+
+async def test_a_lease_is_kept_by_the_next_keeper_and_loads_nothing_again(office: Office) -> None:
+    client = await office.client()
+    one = await client.worker(office.spec("one", keep_alive=0))
+    two = await client.worker(office.spec("two", keep_alive=0))
+    assert [[type(state).__name__ async for state in lease.states()][-1] for lease in (one, two)] == ["Ready", "Ready"]
+    await client.stop(two.worker)
+    office.kill_keeper()
+    changes = client.changes()
+    async with client.turn(office.spec("one", keep_alive=0)) as turn:
+        await granted(turn)
+    assert [item.name for item in await named(client, "worker")] == [one.worker]
+    one.close()
+    async with asyncio.timeout(20):
+        while await named(client, "worker"):
+            await anext(changes)
+
+
+async def test_whoever_waits_when_all_is_shut_down_is_told(office: Office, tmp_path: Path) -> None:
+    one, two = await office.client("shell"), await office.client("cli")
+    async with one.turn(office.spec(gate=str(tmp_path / "never"))) as turn:
+        await anext(turn.waiting())
+        await two.shutdown()
+        with pytest.raises(EngineError, match=r"told to end|could not be loaded"):
+            await granted(turn)
