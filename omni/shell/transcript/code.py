@@ -10,8 +10,8 @@ _KEPT = 400
 
 def highlight(language: str, text: str) -> list[list[Run]] | None:
     """The lines of `text` as runs whose keys name Pygments' token types; None where the language is unknown. Slow."""
-    from pygments.lexers import get_lexer_by_name
-    from pygments.util import ClassNotFound
+    from pygments.lexers import get_lexer_by_name  # type: ignore[import-untyped]
+    from pygments.util import ClassNotFound  # type: ignore[import-untyped]
 
     if not language or len(text) > LONGEST:
         return None
@@ -50,7 +50,7 @@ def _same(rows: list[list[Run]], text: str) -> bool:
 
 def load_style(name: str) -> dict[str, tuple[str, str]]:
     """A Pygments style as `token type -> (colour, flags)`; an unknown name gives the default style. Slow."""
-    from pygments.styles import get_style_by_name
+    from pygments.styles import get_style_by_name  # type: ignore[import-untyped]
     from pygments.util import ClassNotFound
 
     try:

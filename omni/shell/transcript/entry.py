@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from omni.shell.glyphs import Glyphs
 from omni.shell.transcript.clean import Cleaner, clean
 from omni.shell.transcript.lines import Line, Run, chop, width_of, wrap
 from omni.shell.transcript.markdown import Setting, code_rows, lay_section
@@ -33,8 +32,8 @@ class Entry:
 
     __slots__ = (
         "_cleaner",
-        "_head",
         "_foot",
+        "_head",
         "_splitter",
         "_text",
         "_think",
@@ -236,7 +235,9 @@ class Entry:
         name = "thinking" if self.writing and not took else "thought"
         mark = glyphs.unfolded if self.unfolded_thought else glyphs.folded
         words = f"{len(self.reasoning.split()):,} words"
-        head = Line([(f"{mark} ", "third", "think:"), (name, "second.b", "think:"), (f"   {took or words}", "third", "think:")])
+        head = Line(
+            [(f"{mark} ", "third", "think:"), (name, "second.b", "think:"), (f"   {took or words}", "third", "think:")]
+        )
         if not self.unfolded_thought:
             return [head]
         lines = [head]
@@ -313,5 +314,3 @@ def _keep_drawn(old: list[Line], new: list[Line]) -> None:
     for at, (before, after) in enumerate(zip(old, new, strict=False)):
         if before.code == after.code and before.join == after.join and list(before.runs) == list(after.runs):
             new[at] = before
-
-

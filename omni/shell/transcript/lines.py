@@ -29,7 +29,7 @@ class Line:
         self.join = join
         self.code = code
         self.strip: object = None
-        self.stamp = -1
+        self.stamp: tuple[int, str, int, str] | None = None
 
     @property
     def text(self) -> str:
@@ -47,8 +47,7 @@ def width_of(text: str) -> int:
 
 def chop(text: str, width: int) -> list[str]:
     """`text` in parts of at most `width` cells; a character is never separated from what combines with it."""
-    if width < 1:
-        width = 1
+    width = max(width, 1)
     if text.isascii():
         return [text[start : start + width] for start in range(0, len(text), width)] or [""]
     return _chop_wide(text, max(width, 2))

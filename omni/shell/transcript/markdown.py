@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 Highlight = Callable[[str, str], "list[list[Run]] | None"]
 """Takes the language and the text of a code block; returns its lines in colour, or None while nobody knows them."""
 
+# Deeper than the parser goes: it would leave such text out.
+_TOO_DEEP = re.compile(
+    r"^(?:[ \t]*(?:>|[-+*](?=\s)|\d{1,9}[.)](?=\s))){20}|^[ \t]{40,}(?:>|[-+*]\s|\d{1,9}[.)]\s)", re.MULTILINE
+)
 DEEPEST = 12  # levels of lists and quotes that are still indented
 _URL = re.compile(r"https?://[^\s<>\"'`]+[^\s<>\"'`.,;:!?)\]}]")
 _OPENABLE = re.compile(r"(?:https?://|mailto:)[\x21-\x7e]+\Z", re.IGNORECASE)
@@ -27,8 +31,8 @@ class Node(NamedTuple):
     """One block of Markdown. `runs` holds its text, `nodes` its children, `info` what its kind needs besides."""
 
     kind: str
-    runs: list[Run] = []
-    nodes: "list[Node]" = []
+    runs: Sequence[Run] = ()
+    nodes: "Sequence[Node]" = ()
     info: Any = None
 
 
@@ -51,10 +55,21 @@ def _parser() -> "MarkdownIt":
 
 def parse(text: str, number: int | None = None) -> list[Node]:
     """The blocks of clean text; `number` overrides the first number of a list that begins it."""
+    if _TOO_DEEP.search(text):
+        return [Node("paragraph", [run for row in text.split("\n") for run in _literal(row)][:-1], info=0)]
     tokens = _parser().parse(text)
     if number is not None and tokens and tokens[0].type == "ordered_list_open":
         tokens[0].attrSet("start", number)
     return _nodes(iter(tokens), None)
+
+
+def _literal(row: str) -> list[Run]:
+    return [(row.replace("\t", " "), "text", ""), ("\n", "text", "")]
+
+
+def _flat(text: str) -> str:
+    """Clean text in one row."""
+    return clean(text).replace("\n", " ").replace("\t", " ")
 
 
 def _nodes(tokens: "Iterable[Token]", until: str | None) -> list[Node]:
@@ -86,7 +101,7 @@ def _nodes(tokens: "Iterable[Token]", until: str | None) -> list[Node]:
         elif kind == "inline":  # what markdown-it leaves where the nesting is too deep
             found.append(Node("paragraph", _runs(token.children or (), "text"), info=0))
         elif token.content:
-            found.append(Node("paragraph", [(clean(token.content), "text", "")], info=0))
+            found.append(Node("paragraph", [(_flat(token.content), "text", "")], info=0))
     return found
 
 
@@ -125,7 +140,7 @@ def _runs(tokens: "Iterable[Token]", base: str) -> list[Run]:
         if kind == "text":
             if not token.content:
                 continue
-            text = clean(token.content).replace("\n", " ").replace("\t", " ")
+            text = _flat(token.content)
             if links or "://" not in text:
                 runs.append((text, key(), links[-1] if links else ""))
             else:
@@ -135,7 +150,7 @@ def _runs(tokens: "Iterable[Token]", base: str) -> list[Run]:
         elif kind == "hardbreak":
             runs.append(("\n", key(), ""))
         elif kind == "code_inline":
-            runs.append((clean(token.content).replace("\n", " "), "inline", links[-1] if links else ""))
+            runs.append((_flat(token.content), "inline", links[-1] if links else ""))
         elif kind in ("strong_open", "em_open", "s_open"):
             marks.append(kind[0] if kind[0] == "s" and kind[1] == "_" else "b" if kind[0] == "s" else "i")
         elif kind in ("strong_close", "em_close", "s_close"):
@@ -145,9 +160,9 @@ def _runs(tokens: "Iterable[Token]", base: str) -> list[Run]:
         elif kind == "link_close":
             links.pop()
         elif kind == "image":
-            runs.append((clean(token.content) or "image", "link", _address(str(token.attrGet("src") or ""))))
+            runs.append((_flat(token.content) or "image", "link", _address(str(token.attrGet("src") or ""))))
         elif token.content:
-            runs.append((clean(token.content).replace("\n", " "), key(), ""))
+            runs.append((_flat(token.content), key(), ""))
     return runs
 
 
@@ -209,17 +224,19 @@ def lay(nodes: Sequence[Node], setting: Setting, depth: int = 0) -> list[Line]:
                 inner = lay(node.nodes, setting._replace(width=setting.width - (0 if deep else 2)), depth + 1)
                 lines += [_prefixed(line, () if deep else (bar,), soften=True) for line in inner]
             case "code":
-                lines += _code(*node.info, setting)
+                language, text = node.info
+                lines += _code(language, text, setting)
             case "rule":
                 lines.append(Line([(setting.glyphs.rule * setting.width, "line", "")]))
             case "table":
-                lines += _lay_table(*node.info, setting)
+                aligns, rows = node.info
+                lines += _lay_table(aligns, rows, setting)
             case _:
                 lines += lay(node.nodes, setting, depth + 1)
     return lines
 
 
-def _paragraph(runs: list[Run], width: int) -> list[Line]:
+def _paragraph(runs: Sequence[Run], width: int) -> list[Line]:
     rows = wrap(runs, width)
     lines = [Line(row, join=" ") for row in rows]
     lines[-1].join = "\n"
@@ -227,7 +244,9 @@ def _paragraph(runs: list[Run], width: int) -> list[Line]:
 
 
 def _prefixed(line: Line, prefix: Sequence[Run], *, soften: bool = False) -> Line:
-    runs = [(text, "second" + key[4:] if soften and key.startswith("text") else key, link) for text, key, link in line.runs]
+    runs = [
+        (text, "second" + key[4:] if soften and key.startswith("text") else key, link) for text, key, link in line.runs
+    ]
     return Line([*prefix, *runs], join=line.join, code=line.code)
 
 
@@ -246,17 +265,17 @@ def _list(node: Node, setting: Setting, depth: int) -> list[Line]:
                 mark = (f"{glyphs.done if task[0] else glyphs.todo} ", "accent" if task[0] else "second", "")
         indent = width_of(mark[0])
         if depth >= DEEPEST or setting.width - indent < 10:  # too deep to be indented: the marks are enough
-            first, rest = (mark,), ()
+            rest: tuple[Run, ...] = ()
             inner = lay(nodes, setting._replace(width=max(setting.width - indent, 4)), depth + 1) or [Line(())]
         else:
-            first, rest = (mark,), ((" " * indent, "text", ""),)
+            rest = ((" " * indent, "text", ""),)
             inner = lay(nodes, setting._replace(width=setting.width - indent), depth + 1) or [Line(())]
-        lines.append(_prefixed(inner[0], first))
+        lines.append(_prefixed(inner[0], (mark,)))
         lines += [_prefixed(line, rest) if line.runs else line for line in inner[1:]]
     return lines
 
 
-def _task(nodes: list[Node]) -> tuple[bool, list[Node]] | None:
+def _task(nodes: Sequence[Node]) -> tuple[bool, Sequence[Node]] | None:
     """Whether an item begins with a box that is ticked, and the item without it."""
     if not nodes or nodes[0].kind != "paragraph" or not nodes[0].runs:
         return None
@@ -269,8 +288,9 @@ def _task(nodes: list[Node]) -> tuple[bool, list[Node]] | None:
 def _code(info: str, text: str, setting: Setting, *, open_: bool = False) -> list[Line]:
     """A code block: a row with its language and its copy key, then its lines on a shade of their own."""
     width = max(setting.width, 8)
-    language = clean(info.split()[0]) if info else ""
-    lines = [_label(language, " ".join(info.split()[1:]), width, "" if open_ else text)]
+    words = info.split()
+    language = clean(words[0]) if words else ""
+    lines = [_label(language, " ".join(words[1:]), width, "" if open_ else text)]
     coloured = None if open_ or not setting.final or not text else setting.highlight(language, text)
     inner = width - 2 * len(_PAD)
     if coloured is None:
@@ -284,11 +304,12 @@ def _code(info: str, text: str, setting: Setting, *, open_: bool = False) -> lis
 
 def _label(language: str, rest: str, width: int, text: str) -> Line:
     name = language or "text"
-    copy = "copy" if text else ""
+    copy = "copy" if text and width >= 16 else ""
     room = width - 2 * len(_PAD) - len(copy) - 2
-    shown = (name + ("   " + clean(rest) if rest else ""))[: max(room, 4)]
+    room = max(room, 2)
+    shown = (name + ("   " + clean(rest) if rest else ""))[:room]
     if width_of(shown) > room:
-        shown = chop(shown, max(room, 4))[0]
+        shown = chop(shown, room)[0]
     gap = max(width - 2 * len(_PAD) - width_of(shown) - len(copy), 0)
     runs: list[Run] = [(_PAD + shown + " " * gap, "code third", "")]
     if copy:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from rich.color import Color
 from rich.style import Style
+from textual.color import Color as Blended
 
 NAMES = (
     "background",
@@ -30,7 +31,10 @@ class Palette:
     def __init__(self, variables: Mapping[str, str], stamp: int = 0) -> None:
         self.colours = {name: variables.get(f"omni-{name}", "") for name in NAMES}
         self.code_style = variables.get("omni-code-style", "default")
-        self.selection = Style(bgcolor=_colour(variables.get("screen-selection-background", "")))
+        shade = variables.get("screen-selection-background", "") or self.colours["line"]
+        if shade and self.colours["background"]:  # it may be see-through
+            shade = (Blended.parse(self.colours["background"]) + Blended.parse(shade)).hex6
+        self.selection = Style(bgcolor=_colour(shade))
         self.stamp = stamp
         self.tokens: dict[str, tuple[str, str]] = {}
         self._styles: dict[tuple[str, str], Style] = {}

@@ -10,7 +10,6 @@ from typing import ClassVar, NamedTuple, cast
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.app import RenderResult
 from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
@@ -64,30 +63,71 @@ class Transcript(ScrollView, can_focus=True):
         scrollbar-background: $omni-background;
         scrollbar-background-hover: $omni-background;
         scrollbar-background-active: $omni-background;
-        scrollbar-color: $omni-line;
+        scrollbar-color: $omni-raised;
         scrollbar-color-hover: $omni-third;
         scrollbar-color-active: $omni-third;
     }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("shift+tab,k", "block(-1)", "up a block", id="transcript.previous", show=False, tooltip="Focus the block above"),
+        Binding(
+            "shift+tab,k",
+            "block(-1)",
+            "up a block",
+            id="transcript.previous",
+            show=False,
+            tooltip="Focus the block above",
+        ),
         Binding("tab,j", "block(1)", "down a block", id="transcript.next", show=False, tooltip="Focus the block below"),
         Binding("c", "act('copy')", "copy", id="transcript.copy", tooltip="Copy the text of this block"),
         Binding("y", "act('code')", "copy code", id="transcript.code", tooltip="Copy the code block in view"),
-        Binding("e", "act('edit')", "edit", id="transcript.edit", tooltip="Ask this question differently, on a new branch"),
+        Binding(
+            "e", "act('edit')", "edit", id="transcript.edit", tooltip="Ask this question differently, on a new branch"
+        ),
         Binding("r", "act('retry')", "retry", id="transcript.retry", tooltip="Have this answer written again"),
         Binding("u", "act('undo')", "undo", id="transcript.undo", tooltip="Take the last question back"),
-        Binding("g", "act('resume')", "go on", id="transcript.resume", show=False, tooltip="Go on with an interrupted answer"),
+        Binding(
+            "g",
+            "act('resume')",
+            "go on",
+            id="transcript.resume",
+            show=False,
+            tooltip="Go on with an interrupted answer",
+        ),
         Binding("enter", "fold", "fold", id="transcript.fold", tooltip="Fold or unfold thoughts, else the block"),
-        Binding("left_square_bracket", "act('older')", "branch", id="transcript.older", show=False, tooltip="Show the branch before this one"),
-        Binding("right_square_bracket", "act('newer')", "branch", id="transcript.newer", show=False, tooltip="Show the branch after this one"),
-        Binding("n", "find(1)", "next hit", id="transcript.find_next", show=False, tooltip="Go to the next place found"),
-        Binding("N", "find(-1)", "last hit", id="transcript.find_previous", show=False, tooltip="Go to the place found before"),
+        Binding(
+            "left_square_bracket",
+            "act('older')",
+            "branch",
+            id="transcript.older",
+            show=False,
+            tooltip="Show the branch before this one",
+        ),
+        Binding(
+            "right_square_bracket",
+            "act('newer')",
+            "branch",
+            id="transcript.newer",
+            show=False,
+            tooltip="Show the branch after this one",
+        ),
+        Binding(
+            "n", "find(1)", "next hit", id="transcript.find_next", show=False, tooltip="Go to the next place found"
+        ),
+        Binding(
+            "N",
+            "find(-1)",
+            "last hit",
+            id="transcript.find_previous",
+            show=False,
+            tooltip="Go to the place found before",
+        ),
         Binding("up", "lines(-1)", "up", id="transcript.up", show=False, tooltip="One line up"),
         Binding("down", "lines(1)", "down", id="transcript.down", show=False, tooltip="One line down"),
         Binding("pageup", "page(-1)", "page up", id="transcript.page_up", show=False, tooltip="One page up"),
-        Binding("pagedown,space", "page(1)", "page down", id="transcript.page_down", show=False, tooltip="One page down"),
+        Binding(
+            "pagedown,space", "page(1)", "page down", id="transcript.page_down", show=False, tooltip="One page down"
+        ),
         Binding("home", "top", "top", id="transcript.top", show=False, tooltip="The beginning"),
         Binding("end", "tail", "end", id="transcript.tail", show=False, tooltip="The end; follow what is written"),
         Binding("escape", "leave", "back", id="transcript.leave", tooltip="Back to the composer"),
@@ -245,6 +285,7 @@ class Transcript(ScrollView, can_focus=True):
         if (entry := self.entry(id)) is not None:
             entry.finish()
             self._measure(entry)
+        self._rows = None  # the caret is gone
         self._settle(anchor)
 
     def search(self, query: str) -> int:
@@ -257,6 +298,17 @@ class Transcript(ScrollView, can_focus=True):
         self._redraw()
         return len(hits)
 
+    @property
+    def visible_rows(self) -> Sequence[Row]:
+        """What is drawn, from the top."""
+        return tuple(self._rows or ())
+
+    @property
+    def searching(self) -> bool:
+        """Whether something is marked."""
+        return bool(self._query)
+
+    @property
     def selected_text(self) -> str:
         """What the mouse selected in here."""
         selection = self.text_selection
@@ -268,7 +320,7 @@ class Transcript(ScrollView, can_focus=True):
     @property
     def measure(self) -> int:
         """The width of the text."""
-        return max(min(MEASURE, self._width - GUTTER - 1), 8)
+        return max(min(MEASURE, self._width - GUTTER), 8)
 
     def _setting(self) -> Setting:
         return Setting(self.measure, self._glyphs, self._highlight, True)
@@ -307,12 +359,21 @@ class Transcript(ScrollView, can_focus=True):
         """Rows of everything; partly guessed."""
         return self._make_tops()[-1]
 
+    def _parts(self, at: int) -> list[Section]:
+        """The parts of an entry; its height is guessed anew when its text is looked at for the first time."""
+        entry = self._entries[at]
+        if entry.height_stamp != self.measure or not entry.opened:
+            parts = entry.parts()
+            entry.sections()
+            entry.height_stamp = -1
+            self._height(entry)
+            self._tops_good = min(self._tops_good, at)
+            return parts
+        return entry.parts()
+
     def _lay(self, at: int, part: Section) -> Layout:
         """The exact lines of one part; corrects the height of its entry."""
         entry = self._entries[at]
-        if entry.height_stamp != self.measure:
-            self._height(entry)
-            self._tops_good = min(self._tops_good, at)
         before = entry.part_height(part, self.measure)
         layout = entry.lay(part, self._setting(), self._misses)
         change = len(layout.lines) + entry.lead(part) - before
@@ -340,7 +401,7 @@ class Transcript(ScrollView, can_focus=True):
         at, number, offset = anchor
         top = self._make_tops()[at]
         entry = self._entries[at]
-        parts = entry.parts()
+        parts = self._parts(at)
         for part in parts[:number]:
             top += entry.part_height(part, self.measure)
         if number < len(parts):
@@ -356,10 +417,7 @@ class Transcript(ScrollView, can_focus=True):
         skip = start - tops[at]
         while at < len(self._entries) and len(rows) < count:
             entry = self._entries[at]
-            if entry.height_stamp != self.measure:
-                self._height(entry)
-                self._tops_good = min(self._tops_good, at)
-            for number, part in enumerate(entry.parts()):
+            for number, part in enumerate(self._parts(at)):
                 if skip and (height := entry.part_height(part, self.measure)) <= skip:
                     skip -= height
                     continue
@@ -392,9 +450,14 @@ class Transcript(ScrollView, can_focus=True):
         moved = 0
         while at >= 0 and count > 0:
             entry = self._entries[at]
+            guessed = self._height(entry)
             top = 0
             spans = []
-            for part in entry.parts():
+            parts = self._parts(at)
+            if inside >= guessed:  # all of it is above, so what it grows by is above
+                moved += entry.height - guessed
+                inside = entry.height
+            for part in parts:
                 spans.append((top, part))
                 top += entry.part_height(part, self.measure)
             if inside > top:
@@ -406,7 +469,7 @@ class Transcript(ScrollView, can_focus=True):
                 layout = self._lay(at, part)
                 height = len(layout.lines) + entry.lead(part)
                 moved += height - before if top + before <= inside else 0
-                count -= height
+                count -= min(height, inside - top)
                 if count <= 0:
                     break
             at -= 1
@@ -536,7 +599,7 @@ class Transcript(ScrollView, can_focus=True):
     def _lay_below(self, row: Row, count: int, end: float) -> bool:
         number = row.part if row.part >= 0 else 1 << _PART
         for at in range(row.entry, len(self._entries)):
-            for part in self._entries[at].parts()[number:]:
+            for part in self._parts(at)[number:]:
                 if time.perf_counter() > end:
                     return True
                 count -= len(self._lay(at, part).lines)
@@ -547,7 +610,7 @@ class Transcript(ScrollView, can_focus=True):
 
     def _lay_above(self, row: Row, count: int, end: float) -> bool:
         for at in range(row.entry, -1, -1):
-            parts = self._entries[at].parts()
+            parts = self._parts(at)
             if at == row.entry and row.part >= 0:
                 parts = parts[: row.part]
             for part in reversed(parts):
@@ -589,7 +652,9 @@ class Transcript(ScrollView, can_focus=True):
     def _want_highlights(self) -> None:
         if not self._highlighting and self.is_attached:
             self._highlighting = True
-            self.run_worker(self._fetch_highlights(), name="highlight", group="transcript-highlight", exit_on_error=False)
+            self.run_worker(
+                self._fetch_highlights(), name="highlight", group="transcript-highlight", exit_on_error=False
+            )
 
     async def _fetch_highlights(self) -> None:
         try:
@@ -646,7 +711,9 @@ class Transcript(ScrollView, can_focus=True):
         if self._palette.code_style == old.code_style:
             self._palette.tokens = old.tokens
         elif old.tokens:
-            self.run_worker(self._load_style(self._palette), name="code style", group="transcript-style", exclusive=True)
+            self.run_worker(
+                self._load_style(self._palette), name="code style", group="transcript-style", exclusive=True
+            )
         self._redraw()
 
     async def _load_style(self, palette: Palette) -> None:
@@ -657,7 +724,7 @@ class Transcript(ScrollView, can_focus=True):
             self._drawn = (self._palette.stamp, self._query)
             self._redraw()
 
-    def render(self) -> RenderResult:
+    def render(self) -> str:
         """Nothing: lines are drawn by `render_lines`."""
         return ""
 
@@ -794,7 +861,7 @@ class Transcript(ScrollView, can_focus=True):
         """All rows from place `first` to place `last`."""
         for at in range(first >> _ENTRY, len(self._entries)):
             entry = self._entries[at]
-            for number, part in enumerate(entry.parts()):
+            for number, part in enumerate(self._parts(at)):
                 lines = self._lay(at, part).lines
                 lead = entry.lead(part)
                 for offset, line in enumerate([_EMPTY] * lead + lines):
@@ -825,13 +892,12 @@ class Transcript(ScrollView, can_focus=True):
             self.action_tail()
             return
         line = row.what
-        at = GUTTER
-        for text, _, link in line.runs:
+        at, link = GUTTER, ""
+        for text, _, target in line.runs:
             at += width_of(text)
             if event.x < at:
+                link = target
                 break
-        else:
-            link = ""
         if event.x < GUTTER or not link:
             if event.chain == 2:
                 self._select_word(row, event.x - GUTTER)
@@ -958,7 +1024,7 @@ class Transcript(ScrollView, can_focus=True):
         """Focus a block and bring it into view: all of it where it fits, else its beginning."""
         self._focused = at
         height = self.scrollable_content_region.height
-        for part in self._entries[at].parts():
+        for part in self._parts(at):
             self._lay(at, part)
         tops = self._make_tops()
         top, bottom = tops[at], tops[at + 1] - 1
