@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from omni.core.paths import Home
 
+pytest_plugins = ["tests.fixtures_starter"]
+
 
 @pytest.fixture(autouse=True)
 def _nobodys_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 """Where things live. No other module spells a path of Omni's own; this one needs the standard library only."""
 
-import hashlib
 import os
 import stat
 import sys
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -113,8 +113,9 @@ class Home:
     @property
     def sockets(self) -> Path:
         """`/tmp/omni-<uid>-<8 hex of the home's path>`: short, private to this user and this home."""
-        name = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:8]
-        return Path(f"/tmp/omni-{os.getuid()}-{name}")  # owner and mode are checked by ensure_sockets
+        # A checksum is enough to tell the homes of one person apart, and hashlib would load all of OpenSSL.
+        name = zlib.crc32(os.fsencode(self.root))
+        return Path(f"/tmp/omni-{os.getuid()}-{name:08x}")  # owner and mode are checked by ensure_sockets
 
     def ensure(self) -> "Home":
         """Make the home (0700) when it is missing. Raises SetupError or StorageError when that cannot be done."""
