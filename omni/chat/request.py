@@ -13,7 +13,7 @@ from omni.chat.store import ChatStore, Started
 from omni.chat.types import ChatMessage
 from omni.core.events import ContextCompacted
 from omni.core.settings import Settings
-from omni.engine import Adapter, ChatRequest, Engine, Message, sampling_of
+from omni.engine import Adapter, ChatRequest, Engine, Message
 
 if TYPE_CHECKING:
     from omni.cartridges import Brain
@@ -42,6 +42,8 @@ async def prepare(
 
     Raises ContextOverflow when the last turn alone does not fit.
     """
+    from omni.engine import sampling_of  # which knows workers and machines: nothing for a first frame
+
     conversation, summary = started.conversation, started.question is None
     branch = await store.branch(conversation.id, started.leaf)
     agents = None

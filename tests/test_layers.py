@@ -1,0 +1,237 @@
+"""The walls of the house: what may be imported by whom, on paper (import-linter) and in fact (fresh interpreters)."""
+
+import ast
+import importlib
+import importlib.util
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+OMNI = ROOT / "omni"
+ROOMS = sorted(folder.name for folder in OMNI.iterdir() if (folder / "__init__.py").is_file())
+FRONT_ENDS = {"cli", "shell"}
+DOMAINS = [room for room in ROOMS if room not in FRONT_ENDS | {"core"}]
+FRONT_END_LIBRARIES = {"textual", "rich", "click"}
+HEAVY = {"xllamacpp", "numpy", "sqlcipher3", "tomlkit", "psutil", "pynvml", "h11"}
+# What starts in milliseconds, or before there is an environment.
+STANDARD_LIBRARY_ONLY = [
+    "omni",
+    "omni.__main__",
+    "omni.core.paths",
+    "omni.core.errors",
+    "omni.core.files",
+    "omni.core.clock",
+    "omni.core.wall",
+    "omni.keeper.process",
+    "omni.keeper.adopt",
+    "omni.keeper.starter",
+    "omni.airlock.process",
+    "omni.airlock.fetch",
+    "omni.sandbox",
+]
+
+
+def modules_of(package: str) -> list[str]:
+    """Every module below `omni.PACKAGE`, itself included."""
+    folder = OMNI / package
+    return sorted(
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in folder.rglob("*.py")
+        if "__main__" not in path.parts
+    )
+
+
+def loaded_by(*modules: str, isolated: bool = False) -> set[str]:
+    """What a fresh interpreter has loaded after importing these."""
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r})\nbefore = set(sys.modules)\nimport importlib\n"
+    code += "".join(f"importlib.import_module({module!r})\n" for module in modules)
+    code += "print(*(set(sys.modules) - before))"
+    flags = ["-I", "-S"] if isolated else ["-I"]
+    done = subprocess.run([sys.executable, *flags, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+def tops(names: set[str]) -> set[str]:
+    """The top-level packages among module names."""
+    return {name.partition(".")[0] for name in names}
+
+
+# --- on paper
+
+
+def test_the_contracts_hold() -> None:
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache", "--no-logo"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_no_room_was_forgotten_in_the_contracts() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"]
+    floors = next(contract for contract in contracts if contract["type"] == "layers")["layers"]
+    named = {part.strip() for floor in floors for part in floor.replace(":", "|").split("|")}
+    assert named == {f"omni.{room}" for room in ROOMS} | {"omni.app"}
+    pure = next(contract for contract in contracts if contract["name"].startswith("Domains know no front end"))
+    assert set(pure["source_modules"]) == {f"omni.{room}" for room in [*DOMAINS, "core"]}
+
+
+def imports_of(path: Path) -> Iterator[tuple[str, list[str], int]]:
+    """Every import anywhere in a file: module, names, line; those for type checkers included."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, [], node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno} imports relatively"
+            yield node.module or "", [alias.name for alias in node.names], node.lineno
+
+
+@pytest.mark.parametrize("room", DOMAINS)
+def test_a_domain_is_entered_by_its_front_door(room: str) -> None:
+    """Whoever wants something of another domain asks its package for a public name."""
+    through = []
+    for path in (OMNI / room).rglob("*.py"):
+        for module, names, line in imports_of(path):
+            parts = module.split(".")
+            if parts[0] != "omni" or len(parts) < 2 or parts[1] in (room, "core", "app"):
+                continue
+            public = _public(parts[1])
+            if len(parts) > 2 or not set(names) <= public:
+                through.append(f"{path.relative_to(ROOT)}:{line} {module} {names}")
+    allowed = SIDE_DOORS.get(room, set())
+    assert [entry for entry in through if entry.split()[1] not in allowed] == []
+
+
+# Room -> modules of other rooms that it imports as modules, each for a reason.
+SIDE_DOORS = {
+    "engine": {"omni.keeper"},  # `omni.keeper.adopt` is the worker's side of the keeper, standard library only
+}
+
+
+def _public(room: str) -> set[str]:
+    tree = ast.parse((OMNI / room / "__init__.py").read_text("utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            return {
+                alias.asname or alias.name
+                for line in node.body
+                if isinstance(line, ast.ImportFrom)
+                for alias in line.names
+            }
+    return set()
+
+
+# --- in fact
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_import_leads_somewhere(room: str) -> None:
+    """Those inside functions, too, which would otherwise fail on the one day that they are needed."""
+    lost = [
+        f"{path.relative_to(ROOT)}:{line} {module}.{name}"
+        for path in (OMNI / room).rglob("*.py")
+        for module, names, line in imports_of(path)
+        if module.split(".")[0] == "omni"
+        for name in names or [""]
+        if not _is_there(module, name)
+    ]
+    assert lost == []
+
+
+def _is_there(module: str, name: str) -> bool:
+    found = importlib.import_module(module)
+    if not name or hasattr(found, name):
+        return True
+    return importlib.util.find_spec(f"{module}.{name}") is not None
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        name
+        for name in STANDARD_LIBRARY_ONLY
+        if (OMNI / "/".join(name.split(".")[1:])).exists() or (ROOT / f"{name.replace('.', '/')}.py").exists()
+    ],
+)
+def test_it_needs_the_standard_library_only(module: str) -> None:
+    found = loaded_by(module, isolated=True)
+    assert tops(found) - set(sys.stdlib_module_names) <= {"omni"}
+
+
+def test_the_keeper_has_no_event_loop_and_no_other_room() -> None:
+    found = loaded_by("omni.keeper.process", isolated=True)
+    assert not {"asyncio", "threading", "subprocess", "logging", "ctypes.util"} & found
+    assert {name.split(".")[1] for name in found if name.count(".") and name.startswith("omni.")} <= {"core", "keeper"}
+
+
+def test_the_airlock_has_no_other_room() -> None:
+    found = loaded_by("omni.airlock.process", isolated=True)
+    assert {name.split(".")[1] for name in found if name.startswith("omni.")} <= {"core", "keeper", "airlock"}
+
+
+@pytest.mark.parametrize("room", DOMAINS)
+def test_importing_a_domain_imports_none_of_its_modules(room: str) -> None:
+    found = loaded_by(f"omni.{room}")
+    assert {name for name in found if name.startswith("omni")} == {"omni", f"omni.{room}"}
+    assert tops(found) - set(sys.stdlib_module_names) == {"omni"}
+
+
+@pytest.mark.parametrize("room", [*DOMAINS, "core"])
+def test_no_module_of_a_domain_loads_a_front_end(room: str) -> None:
+    found = loaded_by(*modules_of(room))
+    assert not FRONT_END_LIBRARIES & tops(found)
+    assert not {f"omni.{front_end}" for front_end in FRONT_ENDS} & found
+    assert "xllamacpp" not in found  # a worker loads it when it has a spec
+
+
+@pytest.mark.parametrize("module", [name for name in modules_of("core") if name != "omni.core.database"])
+def test_core_loads_msgspec_and_pluggy_at_most(module: str) -> None:
+    assert tops(loaded_by(module)) - set(sys.stdlib_module_names) <= {"omni", "msgspec", "pluggy", "typing_extensions"}
+
+
+def types(names: list[str]) -> bool:
+    """Whether only types were taken, which annotations need."""
+    return bool(names) and set(names) <= {"Connection", "Row"}
+
+
+def test_only_the_database_module_loads_sqlite() -> None:
+    users = [
+        str(path.relative_to(ROOT))
+        for path in OMNI.rglob("*.py")
+        if any(
+            module.split(".")[0] in ("sqlcipher3", "sqlite3")
+            for module, names, _ in imports_of(path)
+            if not types(names)
+        )
+    ]
+    assert users == ["omni/core/database.py"]
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        name
+        for name in ("omni.app", "omni.chat.service", "omni.engine.types", "omni.cli.main")
+        if (ROOT / f"{name.replace('.', '/')}.py").exists()
+    ],
+)
+def test_what_a_first_frame_imports_is_light(module: str) -> None:
+    assert not HEAVY & tops(loaded_by(module))
+
+
+def test_the_command_line_imports_no_domain_for_its_help() -> None:
+    found = loaded_by("omni.cli.main")
+    assert {name.split(".")[1] for name in found if name.startswith("omni.")} <= {"core", "cli"}
+    assert "msgspec" not in found
+
+
+def test_chat_reaches_the_engine_by_its_types_alone() -> None:
+    """The runner is imported with the shell's first frame: no worker, keeper or hardware comes with it."""
+    found = loaded_by("omni.chat.service")
+    rooms = {".".join(name.split(".")[:2]) for name in found if name.startswith("omni.") and name.count(".") > 1}
+    assert rooms <= {"omni.core", "omni.chat", "omni.engine"}
+    assert "omni.core.database" not in found
