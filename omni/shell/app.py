@@ -66,10 +66,10 @@ class OmniApp(App[None], inherit_bindings=False):
     Tooltip { background: $omni-raised; color: $omni-second; padding: 0 1; margin: 0; max-width: 40; }
     """
     BINDINGS: ClassVar = [*FRAME, *pane_bindings(BUILT_IN)]
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (FOLD_BELOW, "-wide")]
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (20, "-middle"), (30, "-high")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (FOLD_BELOW, "-wide")]  # noqa: RUF012 - as Textual declares it
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (20, "-middle"), (30, "-high")]  # noqa: RUF012
     COMMANDS: ClassVar = set()  # the palette's provider is imported when the palette is opened
-    AUTO_FOCUS: ClassVar = None
+    AUTO_FOCUS: ClassVar = None  # each pane knows what one comes to it for
     ENABLE_COMMAND_PALETTE: ClassVar = True
     TITLE = "omni"
 
@@ -123,12 +123,14 @@ class OmniApp(App[None], inherit_bindings=False):
         yield self.status
 
     def on_mount(self) -> None:
-        """Show the project in the terminal's title; everything slow begins once the first frame stands."""
+        """Take keys from the first frame on; everything slow begins once it stands."""
+        self._focus_pane()
         self.call_after_refresh(self._after_first_frame)
 
     def _after_first_frame(self) -> None:
         self._write(f"\x1b[22;0t\x1b]2;{_printable(self.title)}\x07")
-        self._focus_pane()
+        if self.focused is None:
+            self._focus_pane()
         if self._startup_error is not None:
             self.explain(self._startup_error)
         self.run_worker(self._begin(), name="begin", group="frame", description="connect what is behind the frame")

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from textual.content import Content
 from textual.events import Click, MouseMove
+from textual.geometry import Region
 from textual.message import Message
 
 from omni.shell.meters import Reading
@@ -13,6 +14,7 @@ from omni.shell.widgets import Paint, bar, ink, memory_words
 
 WIDE, FOLDED = 18, 4
 FOLD_BELOW = 100
+FOOT = 2  # rows
 
 
 class Rail(Paint):
@@ -33,6 +35,7 @@ class Rail(Paint):
         self._panes, self._active = tuple(panes), active
         self._reading: Reading | None = None
         self._rows: dict[int, PaneSpec] = {}
+        self._foot_row = 0
 
     @property
     def active(self) -> str:
@@ -53,7 +56,7 @@ class Rail(Paint):
         """Show what the machine does now."""
         if reading != self._reading:
             self._reading = reading
-            self.refresh()
+            self.refresh(Region(0, self._foot_row, self.size.width, FOOT))
 
     def lines(self, width: int, height: int) -> Iterable[Content]:
         """Name, panes with gaps between their groups where there is room, free space, two meters."""
@@ -68,9 +71,10 @@ class Rail(Paint):
             group = pane.group
             rows.append((self._entry(pane, width, folded=folded), pane))
         foot = list(self._foot(folded=folded))
-        rows = rows[: max(0, height - len(foot))]
+        rows = rows[: max(0, height - FOOT)]
         self._rows = {y: pane for y, (_, pane) in enumerate(rows) if pane is not None}
-        blank = height - len(rows) - len(foot) - (1 if gaps else 0)
+        blank = height - len(rows) - FOOT
+        self._foot_row = len(rows) + max(0, blank)
         return [row for row, _ in rows] + [Content("")] * blank + foot
 
     def _entry(self, pane: PaneSpec, width: int, *, folded: bool) -> Content:

@@ -93,7 +93,7 @@ class CartridgesPane(Pane):
         try:
             keeper = await self.services.keeper()
             workers = [one for one in await keeper.processes() if one.kind == "worker"]
-            self._loaded = {worker.detail: worker.name for worker in workers}
+            self._loaded = {worker.base: worker.name for worker in workers}
         except OmniError:
             self._loaded = {}  # the status line says what is wrong with the keeper
         self._fill()
@@ -154,13 +154,7 @@ class CartridgesPane(Pane):
 
     def _worker(self, name: str) -> str:
         offer = self._offer(name)
-        if offer is None or offer.brain.base is None:
-            return ""
-        base = offer.brain.base
-        names = (name, base.id, base.path, Path(base.path).name)
-        return next(
-            (worker for detail, worker in self._loaded.items() if detail and any(one in detail for one in names)), ""
-        )
+        return self._loaded.get(offer.brain.base.id, "") if offer is not None and offer.brain.base is not None else ""
 
     def _draw_title(self) -> None:
         here = [offer.brain for offer in self._offers if offer.brain.usable]
