@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from omni.airlock import FetchProgress, IndexFile, NetSettings, Page, download, find, net_settings, page
 from omni.cartridges import Library, PullDone
 from omni.core.errors import OmniError
@@ -88,6 +89,12 @@ class DirectAirlock:
             return page(url, net=self.net)
 
         return await asyncio.to_thread(find, project, self.net, get, wanted)
+
+
+@pytest.fixture
+def direct_airlock() -> Callable[..., DirectAirlock]:
+    """Makes an airlock without a process: `direct_airlock(NetSettings(...))`."""
+    return DirectAirlock
 
 
 async def last(events: AsyncIterator[Any]) -> Any:

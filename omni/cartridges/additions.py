@@ -44,9 +44,9 @@ class Additions:
 
     async def _add_file(self, path: Path) -> Brain:
         inspected = await asyncio.to_thread(inspect, path)
-        verdict = judge_header(inspected.header, None, self._stock.architectures)
-        if verdict is not None:
-            raise BadFile(f"{path.name} cannot be a brain: {verdict.reason}.")
+        if inspected.header.kind != "model":
+            verdict = judge_header(inspected.header, None)
+            raise BadFile(f"{path.name} cannot be a brain: it is {verdict.reason if verdict else 'something else'}.")
         found = Found(name=path.name, origin="file", path=str(path))
         base = base_of(found, inspected)
         _, entries = await self._stock.index.load()

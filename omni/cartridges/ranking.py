@@ -9,6 +9,7 @@ from omni.cartridges.manifest import Facts
 if TYPE_CHECKING:
     from omni.hardware import BaseFacts, Budget
 
+_ROOM = 8192  # tokens of context that a conversation about a project needs
 _SMALL = 1_500_000_000  # bytes read for each token that every machine manages quickly
 
 
@@ -21,7 +22,8 @@ def ranking(budget: "Budget", *, pleasant: float) -> Callable[[Brain], tuple[flo
         speed = fit.speed
         quick = speed >= pleasant if speed is not None else (facts.active_bytes or facts.weights_bytes) < _SMALL
         parameters = _parameters(brain)
-        return (fit.fits, not brain.starter, quick, parameters if quick else -parameters, brain.state == "ready")
+        roomy = fit.context >= min(_ROOM, facts.context_max or _ROOM)
+        return (fit.fits, not brain.starter, roomy, quick, parameters if quick else -parameters, brain.state == "ready")
 
     return rank
 

@@ -5,6 +5,7 @@ import os
 import pwd
 import stat
 from pathlib import Path
+from shlex import quote
 
 import msgspec
 
@@ -73,6 +74,4 @@ def _name(lookup: object, number: int) -> str:
 
 
 def _quote(path: Path) -> str:
-    from shlex import quote
-
     return quote(str(path))

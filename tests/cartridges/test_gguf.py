@@ -1,0 +1,248 @@
+"""Headers: what a good one says, and that no bad one does harm."""
+
+import struct
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from omni.cartridges import GgufHeader, read_header
+from omni.cartridges.inspection import inspect, part_names
+from omni.core.errors import BadFile, NotFound
+
+Make = Callable[..., bytes]
+
+
+def parse(folder: Path, data: bytes) -> GgufHeader:
+    path = folder / "x.gguf"
+    path.write_bytes(data)
+    return read_header(path)
+
+
+@pytest.mark.real
+def test_the_starter_is_read_in_an_instant(starter_gguf: Path) -> None:
+    before = time.perf_counter()
+    header = read_header(starter_gguf)
+    assert time.perf_counter() - before < 2
+    assert (header.architecture, header.quantisation, header.size_label) == ("llama", "Q4_1", "135M")
+    assert (header.layers, header.heads, header.kv_heads, header.head_dim) == (30, 9, 3, 64)
+    assert (header.context_length, header.tensors, header.kind) == (8192, 272, "model")
+    assert header.parameters == 134_515_008
+    assert header.licence == "apache-2.0"
+    assert "<|im_start|>" in (header.chat_template or "")
+
+
+def test_counts_come_from_the_tensors(tmp_path: Path, gguf: Make) -> None:
+    header = parse(tmp_path, gguf())
+    assert (header.parameters, header.weights_bytes) == (256 * 4 + 256, 576 + 1024)
+    assert (header.quantisation, header.name, header.kv_heads, header.head_dim) == ("Q4_K_M", "Tiny", 2, 64)
+    assert header.kv_elements == 2 * 2 * (64 + 64)
+    assert header.file_bytes == (tmp_path / "x.gguf").stat().st_size
+
+
+def test_version_2_is_read_like_3(tmp_path: Path, gguf: Make) -> None:
+    assert parse(tmp_path, gguf(version=2)).version == 2
+
+
+def test_a_file_type_that_no_tensor_agrees_with_loses_to_the_majority(tmp_path: Path, gguf: Make) -> None:
+    assert parse(tmp_path, gguf(general__file_type=7)).quantisation == "Q4_K"
+    assert parse(tmp_path, gguf(general__file_type=None)).quantisation == "Q4_K"
+    assert parse(tmp_path, gguf(general__file_type=1024 + 15)).quantisation == "Q4_K_M"
+
+
+def test_head_counts_may_differ_by_layer(tmp_path: Path, gguf: Make) -> None:
+    header = parse(tmp_path, gguf(llama__attention__head_count_kv=[2, 0, 2, 0], llama__block_count=4))
+    assert header.kv_heads == 1
+    assert header.kv_elements == 4 * (64 + 64)
+
+
+def test_key_and_value_length_win_over_the_width(tmp_path: Path, gguf: Make) -> None:
+    header = parse(tmp_path, gguf(llama__attention__key_length=128, llama__attention__value_length=96))
+    assert (header.head_dim, header.kv_elements) == (128, 2 * 2 * (128 + 96))
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"general__type": "adapter", "adapter__type": "lora"}, "adapter"),
+        ({"general__architecture": "clip"}, "mmproj"),
+        ({"general__type": "mmproj"}, "mmproj"),
+        ({"general__architecture": "nomic-bert"}, "embedding"),
+        ({"llama__pooling_type": 1}, "embedding"),
+        ({"llama__pooling_type": 0}, "model"),
+        ({"general__type": "imatrix"}, "other"),
+    ],
+)
+def test_what_is_no_chat_model_is_told_apart(tmp_path: Path, gguf: Make, changes: dict[str, Any], kind: str) -> None:
+    assert parse(tmp_path, gguf(**changes)).kind == kind
+
+
+def test_names_cannot_move_the_cursor(tmp_path: Path, gguf: Make) -> None:
+    assert parse(tmp_path, gguf(general__name="a\x1b[2Jb‮c")).name == "a [2Jb c"
+
+
+def test_every_cut_is_noticed(tmp_path: Path, gguf: Make) -> None:
+    data = gguf()
+    for length in [*range(0, len(data) - 32, 7), len(data) - 33]:
+        with pytest.raises(BadFile):
+            parse(tmp_path, data[:length])
+
+
+def test_a_cut_says_how_many_bytes_are_missing(tmp_path: Path, gguf: Make) -> None:
+    data = gguf()
+    with pytest.raises(BadFile, match=f"truncated: it has {len(data) - 100:,} bytes and should have"):
+        parse(tmp_path, data[:-100])
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "only 0 bytes"),
+        (b"PK\3\4" + b"\0" * 40, "begins with"),
+        (b"GGUF" + struct.pack(">I", 3) + b"\0" * 40, "big endian"),
+        (b"GGUF" + struct.pack("<IQQ", 1, 0, 0), "version is 1"),
+        (b"GGUF" + struct.pack("<IQQ", 99, 0, 0), "version is 99"),
+        (b"GGUF" + struct.pack("<IQQ", 3, 1 << 60, 0), "claims"),
+        (b"GGUF" + struct.pack("<IQQ", 3, 0, 1 << 60), "claims"),
+        (b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q", 1 << 63), "name of an entry"),
+        (b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q1sIQ", 1, b"k", 8, 1 << 62), "1,048,576"),
+        (b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q1sIIQ", 1, b"k", 9, 8, 1 << 62), "texts"),
+        (b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q1sIIQ", 1, b"k", 9, 4, 1 << 62), "truncated"),
+        (b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q1sIIQ", 1, b"k", 9, 9, 1), "unknown type 9"),
+        (b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + struct.pack("<Q1sI", 1, b"k", 77) + b"\0" * 9, "unknown type 77"),
+        (b"GGUF" + struct.pack("<IQQ", 3, 0, 2) + struct.pack("<Q1sIB", 1, b"k", 0, 1) * 2, "twice"),
+    ],
+)
+def test_hostile_headers_are_refused_in_words(tmp_path: Path, data: bytes, message: str) -> None:
+    with pytest.raises(BadFile, match=message) as caught:
+        parse(tmp_path, data)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("tensor", "message"),
+    [
+        (("t", (255,), 12), "no multiple of 256"),
+        (("t", (0,), 0), "impossible"),
+        (("t", (1 << 40, 1 << 40), 0), "impossible"),
+        (("t" * 200, (4,), 0), "200 bytes long"),
+    ],
+)
+def test_impossible_tensors_are_refused(
+    tmp_path: Path, gguf: Make, tensor: tuple[str, tuple[int, ...], int], message: str
+) -> None:
+    with pytest.raises(BadFile, match=message):
+        parse(tmp_path, gguf(tensors=[]).replace(struct.pack("<IQQ", 3, 0, 11), _with_one(tensor, gguf)))
+
+
+def _with_one(tensor: tuple[str, tuple[int, ...], int], gguf: Make) -> bytes:
+    """A header and all its entries, then one tensor: what follows in the file no longer matters."""
+    whole = gguf(tensors=[])
+    entries = whole[24:].rstrip(b"\0")
+    name, shape, kind = tensor
+    info = struct.pack("<Q", len(name)) + name.encode() + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, 0)
+    return struct.pack("<IQQ", 3, 1, 11) + entries + info + b"\0" * 64
+
+
+def test_unknown_tensor_types_are_told_and_not_fatal(tmp_path: Path, gguf: Make) -> None:
+    header = parse(tmp_path, gguf(tensors=[("t", (256,), 12), ("u", (32,), 99)]))
+    assert header.unknown_types == (99,)
+
+
+def test_long_token_lists_are_stepped_over_without_being_kept(tmp_path: Path, gguf: Make) -> None:
+    data = gguf(tokenizer__ggml__tokens=["token" * 4] * 200_000)
+    path = tmp_path / "x.gguf"
+    path.write_bytes(data)
+    tracemalloc.start()
+    read_header(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 << 20
+
+
+def test_a_text_that_crosses_the_window_is_stepped_over(tmp_path: Path, gguf: Make) -> None:
+    header = parse(tmp_path, gguf(tokenizer__ggml__tokens=["x" * 200_000, "y" * 300_000, "z"]))
+    assert header.chat_template
+
+
+def test_a_file_that_is_not_there_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        read_header(tmp_path / "none.gguf")
+    with pytest.raises(BadFile, match="cannot be read"):
+        read_header(tmp_path)
+
+
+@settings(max_examples=300, deadline=2000)
+@given(data=st.binary(max_size=400))
+def test_noise_is_a_bad_file_and_nothing_else(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    path = tmp_path_factory.getbasetemp() / "noise.gguf"
+    path.write_bytes(b"GGUF\3\0\0\0" + data)
+    with pytest.raises(BadFile):
+        read_header(path)
+
+
+@settings(max_examples=400, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=st.lists(st.tuples(st.integers(0, 2000), st.binary(min_size=1, max_size=9)), min_size=1, max_size=4))
+def test_a_changed_header_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, gguf: Make, changes: list[tuple[int, bytes]]
+) -> None:
+    data = bytearray(gguf())
+    for place, new in changes:
+        data[place : place + len(new)] = new
+    _read_or_refuse(tmp_path_factory.getbasetemp() / "changed.gguf", bytes(data))
+
+
+def _read_or_refuse(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+    try:
+        header = read_header(path)
+    except BadFile:
+        return
+    assert header.name.isprintable()
+    assert header.layers >= 0
+    assert header.kv_elements >= 0
+
+
+@pytest.mark.real
+@settings(max_examples=60, deadline=5000)
+@given(
+    changes=st.lists(
+        st.tuples(st.integers(0, 1_785_000), st.sampled_from([b"\xff" * 8, b"\0" * 8, b"\x7f", b"\xff" * 4])),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_the_real_header_with_changes_is_read_or_refused_in_bounded_time(
+    starter_gguf: Path, tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[int, bytes]]
+) -> None:
+    with starter_gguf.open("rb") as file:
+        data = bytearray(file.read(1_800_000))
+    for place, new in changes:
+        data[place : place + len(new)] = new
+    path = tmp_path_factory.getbasetemp() / "real.gguf"
+    path.write_bytes(data)
+    with path.open("r+b") as file:
+        file.truncate(98_362_432)  # sparse: as long as the real one
+    try:
+        read_header(path)
+    except BadFile:
+        pass
+
+
+def test_the_parts_of_a_model_are_one(tmp_path: Path, gguf: Make) -> None:
+    first = tmp_path / "big-00001-of-00002.gguf"
+    first.write_bytes(gguf(split__no=0, split__count=2))
+    second = tmp_path / "big-00002-of-00002.gguf"
+    with pytest.raises(BadFile, match="1 of 2 parts.*big-00002-of-00002.gguf is missing"):
+        inspect(first)
+    second.write_bytes(gguf(tensors=[("x.weight", (256, 2), 12)]))
+    found = inspect(first)
+    assert found.parts == (str(first), str(second))
+    assert found.header.parameters == 256 * 4 + 256 + 512
+    assert found.size == first.stat().st_size + second.stat().st_size
+    assert part_names("x-00003-of-00002.gguf") == ["x-00003-of-00002.gguf"]

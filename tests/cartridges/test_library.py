@@ -1,0 +1,361 @@
+"""The library: what is added, marked, verified, removed, collected, exported and read back."""
+
+import hashlib
+import multiprocessing
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omni.cartridges import Brain, Library, PullDone, Verified, hold
+from omni.cartridges.holds import claim
+from omni.core.errors import BadFile, NotFound, UsageError
+from omni.core.paths import Home
+
+Write = Callable[..., Path]
+Open = Callable[..., Library]
+Drain = Callable[[Any], Any]
+
+
+async def test_a_new_home_offers_the_catalogue(library: Library) -> None:
+    brains = await library.brains()
+    assert {brain.state for brain in brains} == {"available"}
+    assert await library.best() is None
+    starter = await library.get("smollm2")
+    assert (starter.name, starter.starter, starter.size, starter.size_is_estimate) == (
+        "@omni/smollm2",
+        True,
+        98_362_432,
+        False,
+    )
+    unchecked = await library.get("@omni/qwen3-8b")
+    assert unchecked.size_is_estimate
+    assert "not verified by us" in unchecked.verified
+
+
+async def test_an_unknown_name_names_the_nearest(library: Library) -> None:
+    with pytest.raises(NotFound) as caught:
+        await library.get("@omni/codr")
+    assert "'@omni/coder'" in caught.value.hint
+    assert caught.value.exit_code == 3
+
+
+async def test_a_file_is_used_where_it_lies(library: Library, write_gguf: Write, tmp_path: Path, home: Home) -> None:
+    path = write_gguf(tmp_path / "My Model.Q4_K_M.gguf")
+    brain = await library.add(path)
+    assert (brain.name, brain.state, brain.licence) == ("@me/my-model.q4_k_m", "installed", "Apache-2.0")
+    assert brain.base is not None
+    assert (brain.base.path, brain.base.origin) == (str(path), "file")
+    assert not home.blobs.exists()
+    assert (await library.add(path)).name == brain.name  # adding twice is once
+
+
+async def test_two_files_with_one_name_are_two_brains(library: Library, write_gguf: Write, tmp_path: Path) -> None:
+    first = await library.add(write_gguf(tmp_path / "a/x.gguf", salt="1"))
+    second = await library.add(write_gguf(tmp_path / "b/x.gguf", salt="2"))
+    assert (first.name, second.name) == ("@me/x", "@me/x-2")
+
+
+async def test_a_folder_adds_what_it_holds(library: Library, write_gguf: Write, tmp_path: Path) -> None:
+    write_gguf(tmp_path / "m/a.gguf", salt="1")
+    write_gguf(tmp_path / "m/deep/b.gguf", salt="2")
+    write_gguf(tmp_path / "m/mmproj-a.gguf", general__architecture="clip")
+    assert [brain.name for brain in await library.add_all(tmp_path / "m")] == ["@me/a", "@me/b"]
+
+
+async def test_what_is_wrong_is_not_added(library: Library, write_gguf: Write, gguf: Any, tmp_path: Path) -> None:
+    (tmp_path / "cut.gguf").write_bytes(gguf()[:-50])
+    with pytest.raises(BadFile, match="truncated") as caught:
+        await library.add(tmp_path / "cut.gguf")
+    assert caught.value.exit_code == 8
+    with pytest.raises(BadFile, match="an adapter"):
+        await library.add(write_gguf(tmp_path / "lora.gguf", general__type="adapter"))
+    with pytest.raises(NotFound):
+        await library.add(tmp_path / "none.gguf")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(NotFound, match="holds no GGUF"):
+        await library.add(tmp_path / "empty")
+
+
+async def test_ready_and_unloadable_are_remembered(open_library: Open, write_gguf: Write, tmp_path: Path) -> None:
+    library = open_library()
+    brain = await library.add(write_gguf(tmp_path / "x.gguf"))
+    assert brain.base is not None
+    await library.mark(brain.base.id, ready=True)
+    assert (await open_library().get("@me/x")).state == "ready"
+    await library.mark(brain.base.id, ready=False, reason="the worker died of signal 4")
+    found = await library.get("@me/x")
+    assert (found.state, found.reason) == ("unloadable", "the worker died of signal 4")
+
+
+async def test_a_worker_knows_better_than_the_list_of_architectures(
+    open_library: Open, write_gguf: Write, tmp_path: Path
+) -> None:
+    library = open_library(architectures={"qwen2"})
+    brain = await library.add(write_gguf(tmp_path / "x.gguf"))
+    assert (brain.state, "architecture 'llama'" in brain.reason) == ("unloadable", True)
+    assert brain.base is not None
+    await library.mark(brain.base.id, ready=True)
+    assert (await library.get("@me/x")).state == "ready"
+
+
+async def test_a_file_that_went_away_is_gone_and_comes_back(
+    library: Library, write_gguf: Write, tmp_path: Path
+) -> None:
+    path = write_gguf(tmp_path / "x.gguf")
+    await library.add(path)
+    path.rename(tmp_path / "y.gguf")
+    brain = await library.get("@me/x")
+    assert (brain.state, str(path) in brain.reason) == ("gone", True)
+    (tmp_path / "y.gguf").rename(path)
+    assert (await library.get("@me/x")).state == "installed"
+
+
+async def test_roles_stand_on_the_best_brain_that_is_here(library: Library, write_gguf: Write, tmp_path: Path) -> None:
+    role = await library.get("@roe/backend")
+    assert (role.state, role.shares) == ("available", "@omni/coder")
+    await library.add(write_gguf(tmp_path / "small.gguf", salt="1"))
+    await library.add(write_gguf(tmp_path / "large.gguf", salt="2", tensors=[("t", (256, 64), 12)]))
+    role = await library.get("@roe/backend")
+    assert (role.state, role.shares) == ("installed", "@me/large")
+    assert "backend engineer" in role.prompt
+    assert role.base == (await library.get("@me/large")).base
+
+
+async def test_the_best_brain_fits_the_memory(open_library: Open, write_gguf: Write, tmp_path: Path) -> None:
+    library = open_library(memory=10**9)
+    await library.add(write_gguf(tmp_path / "small.gguf", salt="1"))
+    big = write_gguf(tmp_path / "big.gguf", salt="2", tensors=[("t", (256, 64), 12)])
+    await library.add(big)
+    best = await library.best()
+    assert best is not None
+    assert best.name == "@me/big"
+    tiny = open_library(memory=10**8)  # nothing fits: the least bad is still named
+    assert await tiny.best() is not None
+
+
+async def test_the_recommendation_follows_the_machine(open_library: Open) -> None:
+    from omni.hardware import Budget
+
+    async def recommended(memory: int, bandwidth: float | None) -> str:
+        async def known() -> Budget:
+            return Budget(memory=memory, free=memory, context=16384, bandwidth=bandwidth, memory_class=4)
+
+        brain = await open_library(budget=known).recommended()
+        assert brain is not None
+        return brain.name
+
+    assert await recommended(18 * 10**9, 31e9) == "@omni/coder"  # two cores of a server
+    assert await recommended(25 * 10**8, 100e9) == "@omni/coder"
+    assert await recommended(12 * 10**9, 200e9) == "@omni/qwen3-8b"
+    assert await recommended(50 * 10**9, 200e9) == "@omni/qwen3-30b-a3b"
+    assert await recommended(6 * 10**9, None) == "@omni/coder"
+
+
+async def test_verifying_records_a_hash_and_then_compares(
+    library: Library, write_gguf: Write, tmp_path: Path, drain: Drain
+) -> None:
+    path = write_gguf(tmp_path / "x.gguf")
+    await library.add(path)
+    events = await drain(library.verify("@me/x"))
+    assert events[-1] == Verified(
+        brain="@me/x", ok=True, detail=f"sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
+    )
+    assert events[-2].done == events[-2].total == path.stat().st_size
+    assert "sha256 recorded on" in (await library.get("@me/x")).verified
+    data = bytearray(path.read_bytes())
+    data[-40] ^= 1
+    path.write_bytes(data)
+    events = await drain(library.verify("@me/x"))
+    assert not events[-1].ok
+    brain = await library.get("@me/x")
+    assert (brain.state, "not what they were" in brain.reason) == ("corrupt", True)
+
+
+async def test_verifying_what_is_not_here_says_so(library: Library, drain: Drain) -> None:
+    with pytest.raises(NotFound, match="not on this machine"):
+        await drain(library.verify("@omni/coder"))
+
+
+async def exported(library: Library, write_gguf: Write, folder: Path) -> Brain:
+    await library.add(write_gguf(folder / "src/x.gguf"))
+    await library.export(["@me/x"], folder / "usb")
+    return await library.get("@me/x")
+
+
+async def test_an_export_is_plain_files_and_comes_back(
+    library: Library, open_library: Open, write_gguf: Write, tmp_path: Path
+) -> None:
+    await exported(library, write_gguf, tmp_path)
+    files = sorted(path.name for path in (tmp_path / "usb/brains").iterdir())
+    assert files == ["brains.json", "x.gguf"]
+    await library.remove("@me/x")
+    (tmp_path / "src/x.gguf").unlink()
+    brain = await library.add(tmp_path / "usb")
+    assert (brain.name, brain.state) == ("@me/x", "installed")
+    assert brain.base is not None
+    assert brain.base.origin == "blob"
+    assert "sha256 checked" in brain.verified or "on 20" in brain.verified
+
+
+async def test_a_damaged_export_is_refused(library: Library, write_gguf: Write, tmp_path: Path, home: Home) -> None:
+    await exported(library, write_gguf, tmp_path)
+    file = tmp_path / "usb/brains/x.gguf"
+    data = bytearray(file.read_bytes())
+    data[-40] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(BadFile, match="sha256 is wrong"):
+        await library.add(tmp_path / "usb")
+    assert list(home.blobs.iterdir()) == []
+    file.unlink()
+    with pytest.raises(NotFound, match="missing in this export"):
+        await library.add(tmp_path / "usb")
+    listing = tmp_path / "usb/brains/brains.json"
+    listing.write_text(listing.read_text().replace("x.gguf", "../../src/x.gguf"))
+    with pytest.raises(BadFile, match="outside of its folder"):
+        await library.add(tmp_path / "usb")
+    listing.write_text("{}")
+    with pytest.raises(BadFile, match="no list of brains"):
+        await library.add(tmp_path / "usb")
+
+
+async def test_only_what_is_here_is_exported(library: Library, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        await library.export(["@omni/coder"], tmp_path / "usb")
+    assert "omni pull @omni/coder" in caught.value.hint
+
+
+async def blob(library: Library, write_gguf: Write, tmp_path: Path) -> Brain:
+    """A brain whose file is a blob of ours."""
+    await exported(library, write_gguf, tmp_path)
+    await library.remove("@me/x")
+    return await library.add(tmp_path / "usb")
+
+
+async def test_removing_frees_the_blob(library: Library, write_gguf: Write, tmp_path: Path, home: Home) -> None:
+    brain = await blob(library, write_gguf, tmp_path)
+    assert await library.remove("@me/x") == brain.size
+    assert list(home.blobs.iterdir()) == []
+    with pytest.raises(NotFound):
+        await library.get("@me/x")
+
+
+async def test_what_is_in_use_is_not_removed(library: Library, write_gguf: Write, tmp_path: Path, home: Home) -> None:
+    brain = await blob(library, write_gguf, tmp_path)
+    assert brain.base is not None
+    with pytest.raises(UsageError, match="in use"):
+        await library.remove("@me/x", in_use={brain.base.id})
+    with hold(home, brain.base.id), pytest.raises(UsageError, match="in use"):
+        await library.remove("@me/x")
+    assert Path(brain.base.path).exists()
+    assert await library.remove("@me/x") == brain.size
+
+
+def _hold_until_told(root: str, base_id: str, ready: Any, leave: Any) -> None:
+    with hold(Home(root), base_id):
+        ready.set()
+        leave.wait(20)
+
+
+async def test_another_process_can_hold_a_base(home: Home) -> None:
+    context = multiprocessing.get_context("spawn")
+    ready, leave = context.Event(), context.Event()
+    process = context.Process(target=_hold_until_told, args=(str(home.root), "sha256-x", ready, leave))
+    process.start()
+    try:
+        assert ready.wait(20)
+        with claim(home, "sha256-x") as free:
+            assert not free
+        process.kill()  # however it ends, its hold ends with it
+        process.join(20)
+        with claim(home, "sha256-x") as free:
+            assert free
+    finally:
+        leave.set()
+        process.join(20)
+        process.close()
+
+
+async def test_collecting_takes_only_what_nobody_needs(
+    library: Library, write_gguf: Write, tmp_path: Path, home: Home
+) -> None:
+    brain = await blob(library, write_gguf, tmp_path)
+    orphan = home.blobs / f"sha256-{'0' * 64}"
+    held = home.blobs / f"sha256-{'1' * 64}"
+    used = home.blobs / f"sha256-{'2' * 64}"
+    for path in (orphan, held, used):
+        path.write_bytes(b"x" * 100)
+    with hold(home, held.name):
+        assert await library.collect({used.name}) == 100
+    assert not orphan.exists()
+    assert held.exists()
+    assert used.exists()
+    assert (await library.get("@me/x")).state == "installed"
+    assert await library.collect() == 200
+    assert brain.base is not None
+    assert Path(brain.base.path).exists()
+
+
+async def test_what_has_no_file_of_its_own_is_not_removed(library: Library) -> None:
+    with pytest.raises(UsageError, match="shares that of @omni/coder"):
+        await library.remove("@roe/backend")
+    with pytest.raises(NotFound, match="not on this machine"):
+        await library.remove("@omni/coder")
+
+
+async def test_two_libraries_of_one_home_see_each_other(open_library: Open, write_gguf: Write, tmp_path: Path) -> None:
+    one, two = open_library(), open_library()
+    await one.brains()
+    await two.brains()
+    await one.add(write_gguf(tmp_path / "x.gguf"))
+    assert (await two.get("@me/x")).state == "installed"
+
+
+async def test_a_lost_index_finds_shipped_blobs_again(
+    open_library: Open, write_gguf: Write, tmp_path: Path, home: Home, gguf: Any
+) -> None:
+    data = gguf()
+    sha256 = hashlib.sha256(data).hexdigest()
+    folder = tmp_path / "shipped/one"
+    folder.mkdir(parents=True)
+    (folder / "cartridge.toml").write_text(
+        'name = "@omni/one"\nversion = "1.0.0"\ntitle = "One"\nsummary = "One."\nlicence = "MIT"\n'
+        f'[base]\nsource = "url"\nurl = "https://example.org/x.gguf"\nsize = {len(data)}\nsha256 = "{sha256}"\n'
+    )
+    home.blobs.mkdir(parents=True)
+    (home.blobs / f"sha256-{sha256}").write_bytes(data)
+    brain = await open_library(shipped=folder.parent).get("@omni/one")
+    assert (brain.state, brain.verified) == ("installed", "never checked")
+
+
+async def test_a_path_can_be_pulled(library: Library, write_gguf: Write, tmp_path: Path, drain: Drain) -> None:
+    path = write_gguf(tmp_path / "x.gguf")
+    events = await drain(library.pull(str(path), None))  # type: ignore[arg-type]
+    assert isinstance(events[-1], PullDone)
+    assert events[-1].brain.name == "@me/x"
+
+
+async def test_an_index_of_a_newer_omni_is_not_touched(open_library: Open, home: Home) -> None:
+    library = open_library()
+    await library.brains()
+    await library.close()
+    from omni.core.errors import StorageError
+
+    connection = sqlite3.connect(home.library)
+    connection.execute("INSERT INTO migrations VALUES ('from the future')")
+    connection.commit()
+    connection.close()
+    with pytest.raises(StorageError, match="newer Omni"):
+        await open_library().brains()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+async def test_a_file_that_may_not_be_read_is_unreadable(library: Library, write_gguf: Write, tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "x.gguf")
+    await library.add(path)
+    path.chmod(0)
+    brain = await library.get("@me/x")
+    assert (brain.state, brain.command) == ("unreadable", f"chmod u+rX {path}")
