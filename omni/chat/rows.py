@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 CONVERSATION = """
 SELECT c.*, (SELECT count(*) FROM message m WHERE m.conversation = c.id AND m.role = 'user') AS turns FROM conversation c
 """
-# Pieces are joined for at most one row: only an answer that is being written has any.
+# Pieces are joined for at most one row: only an answer that is being written has any. The order of the columns is the
+# one in which `message_of` takes them: looking them up by name costs twice as much as all the rest of the work.
 MESSAGES = """
-SELECT m.*, b.tokens AS left_out,
+SELECT m.number, m.id, m.parent, m.role, m.text, m.time, m.reasoning, m.brain, m.state, m.reason, m.owner, m.usage, m.seconds,
+    m.reasoning_seconds, m.attachments, b.tokens,
     CASE WHEN m.state = 'writing' THEN
         (SELECT group_concat(p.text, '' ORDER BY p.number) FROM piece p WHERE p.message = m.id) END AS more,
     CASE WHEN m.state = 'writing' THEN
@@ -26,6 +28,7 @@ SELECT m.*, b.tokens AS left_out,
 FROM message m LEFT JOIN beginning b ON b.message = m.id
 WHERE m.conversation = ? ORDER BY m.number
 """
+_ID, _OWNER = 1, 10
 _ATTACHMENTS = msgspec.json.Decoder(tuple[Attachment, ...])
 _USAGE = msgspec.json.Decoder(Usage)
 
@@ -59,33 +62,48 @@ def conversation_of(row: "Row") -> Conversation:
 
 def message_of(row: "Row", tree: Tree) -> ChatMessage:
     """One row of MESSAGES."""
+    (
+        _,
+        found,
+        parent,
+        role,
+        text,
+        time,
+        reasoning,
+        brain,
+        state,
+        reason,
+        _,
+        usage,
+        seconds,
+        reasoning_seconds,
+        attachments,
+        left_out,
+        more,
+        more_reasoning,
+    ) = row
     return ChatMessage(
-        id=row["id"],
-        parent=row["parent"],
-        role=row["role"],
-        text=row["text"] + (row["more"] or ""),
-        time=row["time"],
-        reasoning=row["reasoning"] + (row["more_reasoning"] or ""),
-        brain=row["brain"],
-        state=row["state"],
-        reason=row["reason"],
-        usage=_USAGE.decode(row["usage"]) if row["usage"] else None,
-        seconds=row["seconds"],
-        reasoning_seconds=row["reasoning_seconds"],
-        siblings=tree.siblings(row["id"]),
-        attachments=attachments_of(row),
-        left_out=row["left_out"] or 0,
+        id=found,
+        parent=parent,
+        role=role,
+        text=text + more if more else text,
+        time=time,
+        reasoning=reasoning + more_reasoning if more_reasoning else reasoning,
+        brain=brain,
+        state=state,
+        reason=reason,
+        usage=_USAGE.decode(usage) if usage else None,
+        seconds=seconds,
+        reasoning_seconds=reasoning_seconds,
+        siblings=tree.siblings(found),
+        attachments=_ATTACHMENTS.decode(attachments) if attachments != "[]" else (),
+        left_out=left_out or 0,
     )
 
 
-def attachments_of(row: "Row") -> tuple[Attachment, ...]:
-    """What was attached to a message, without the contents."""
-    return _ATTACHMENTS.decode(row["attachments"]) if row["attachments"] != "[]" else ()
-
-
 def tree_of(rows: Iterable["Row"]) -> Tree:
-    """The tree of the messages in `rows`."""
-    return Tree(Node(row["id"], row["parent"], row["number"]) for row in rows)
+    """The tree of the messages in `rows`, which begin with number, id and parent."""
+    return Tree(Node(found, parent, number) for number, found, parent, *_ in rows)
 
 
 def one_conversation(db: "Connection", conversation: str) -> Conversation:
@@ -109,15 +127,15 @@ def one_message(db: "Connection", conversation: str, message: str) -> "Row":
 
 def skeleton(db: "Connection", conversation: str) -> Tree:
     """The tree of a conversation, without texts."""
-    return tree_of(db.execute("SELECT id, parent, number FROM message WHERE conversation = ?", (conversation,)))
+    return tree_of(db.execute("SELECT number, id, parent FROM message WHERE conversation = ?", (conversation,)))
 
 
 def branch(db: "Connection", conversation: str, leaf: str | None = None) -> list["tuple[ChatMessage, str]"]:
     """The messages of the branch that ends in `leaf` (the head), each with the owner that is writing it or ""."""
     head = leaf or one_conversation(db, conversation).head
-    rows = {row["id"]: row for row in db.execute(MESSAGES, (conversation,))}
+    rows = {row[_ID]: row for row in db.execute(MESSAGES, (conversation,))}
     tree = tree_of(rows.values())
-    return [(message_of(rows[message], tree), rows[message]["owner"]) for message in tree.path(head)]
+    return [(message_of(rows[message], tree), rows[message][_OWNER]) for message in tree.path(head)]
 
 
 def with_contents(db: "Connection", messages: Sequence[ChatMessage]) -> list[ChatMessage]:

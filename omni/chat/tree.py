@@ -1,6 +1,7 @@
 """The tree of messages, without a database: which branch is active, what stands beside it."""
 
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 
@@ -18,7 +19,7 @@ class Tree:
     def __init__(self, nodes: Iterable[Node]) -> None:
         self.nodes: dict[str, Node] = {node.id: node for node in nodes}
         self._children: dict[str | None, list[Node]] = {}
-        for node in sorted(self.nodes.values(), key=lambda node: node.number):
+        for node in sorted(self.nodes.values(), key=itemgetter(2)):
             self._children.setdefault(node.parent, []).append(node)
 
     def path(self, leaf: str | None) -> list[str]:

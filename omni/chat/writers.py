@@ -25,12 +25,18 @@ class Writer:
         if self._descriptor is not None:
             return
         path = self._folder / self.name
+        unheld = self._folder / f".{self.name}"
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            self._descriptor = os.open(unheld, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+            unheld.rename(path)  # nobody sees the file without its lock
+            for other in self._folder.iterdir():
+                if not other.name.startswith("."):
+                    self.alive(other.name)  # which removes what a dead one left
         except OSError as error:
+            self.release()
             raise storage_error(path, error) from error
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
 
     def release(self) -> None:
         """Give the lock back and remove its file."""

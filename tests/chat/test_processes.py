@@ -1,7 +1,7 @@
 """Several processes and one database: what a killed one leaves, and how two keep out of each other's way."""
 
 import asyncio
-import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -98,9 +98,19 @@ async def test_a_killed_front_end_loses_a_tenth_of_a_second_at_most(bench: Any, 
     assert bench.engine.requests[-1].messages[-1].content == answer.text
     whole = (await service.messages(made.id))[1]
     assert (whole.id, whole.text, whole.state) == (answer.id, f"{answer.text} and on", "whole")
-    assert list((bench.path.parent / "writers").iterdir()) == [
-        bench.path.parent / "writers" / bench.store._writing._writer.name
-    ]
+    assert os.listdir(bench.path.parent / "writers") == [bench.store._writing._writer.name]
+
+
+async def test_a_writer_removes_the_locks_of_dead_ones(bench: Any, collect: Any) -> None:
+    service = bench.open()
+    made = await service.create()
+    folder = bench.path.parent / "writers"
+    with front_end(bench.path, made.id) as alive:
+        await lines(alive, 1)
+        (held,) = os.listdir(folder)
+        (folder / "1-dead").touch()
+        await collect(service.ask((await service.create()).id, "Hello?"))
+        assert sorted(os.listdir(folder)) == sorted([held, bench.store._writing._writer.name])
 
 
 async def test_a_question_waits_for_the_other_front_end(bench: Any) -> None:
@@ -165,4 +175,3 @@ async def test_many_front_ends_take_turns(tmp_path: Path, bench: Any) -> None:
     messages = await service.messages(made.id)
     assert [message.role for message in messages] == ["user", "assistant"] * 3
     assert {message.state for message in messages} == {"whole"}
-    json.dumps([message.text for message in messages])
