@@ -5,7 +5,7 @@ from typing import Any
 
 from omni.core.errors import EngineError
 from omni.core.events import EngineEvent, PromptProgress, ReasoningDelta, TextDelta, TurnEnded, Usage
-from omni.engine.types import ChatRequest
+from omni.engine.types import ChatRequest, Message
 
 
 def body_of(request: ChatRequest, *, room: int, seed: int, adapters: Sequence[str]) -> dict[str, Any]:
@@ -16,7 +16,7 @@ def body_of(request: ChatRequest, *, room: int, seed: int, adapters: Sequence[st
     """
     sampling = request.sampling
     body: dict[str, Any] = {
-        "messages": [{"role": message.role, "content": message.content} for message in request.messages],
+        "messages": sent(request.messages),
         "stream": True,
         "return_progress": True,
         "cache_prompt": True,
@@ -34,6 +34,13 @@ def body_of(request: ChatRequest, *, room: int, seed: int, adapters: Sequence[st
     if request.schema is not None:
         body["response_format"] = {"type": "json_object", "schema": request.schema}
     return body
+
+
+def sent(messages: Sequence[Message]) -> list[dict[str, str]]:
+    """Messages as they go over the wire. Half a surrogate pair, as a broken paste may leave it, becomes `?`."""
+    return [
+        {"role": message.role, "content": message.content.encode("utf-8", "replace").decode()} for message in messages
+    ]
 
 
 def scales(request: ChatRequest, adapters: Sequence[str]) -> list[dict[str, Any]]:

@@ -67,6 +67,7 @@ def parameters(path: str, socket: str, key: str, settings: dict[str, Any]) -> An
         wanted.cpuparams.poll = 0
     if template := str(settings.get("chat_template", "")):
         wanted.chat_template = template
+        wanted.use_jinja = "{" in template  # else it is the name of one that llama.cpp knows
     if settings.get("embeddings"):
         wanted.embedding = True
         if pooling := str(settings.get("pooling", "")):  # else what the file says, which chat models do not

@@ -13,7 +13,7 @@ import msgspec
 
 from omni.core.errors import EngineError, OmniError
 from omni.core.events import BrainLoading, EngineEvent, ReasoningDelta, TextDelta, TurnEnded, TurnQueued
-from omni.engine.answers import Answer, body_of, scales
+from omni.engine.answers import Answer, body_of, scales, sent
 from omni.engine.context import answer_room
 from omni.engine.http import Client, WorkerGone
 from omni.engine.llama import refusal
@@ -77,7 +77,8 @@ class WorkerEngine:
         """One vector a text. Raises EngineError when the spec was made without embeddings."""
         if not self.spec.settings.get("embeddings"):
             raise EngineError(f"{self._name} was not loaded for embeddings.", hint="Choose an embedding model.")
-        async with self._keeper.turn(self.spec, priority="background") as turn:
+        tokens = int(self.spec.settings.get("context", 0))  # one text at a time, however long
+        async with self._keeper.turn(self.spec, priority="background", tokens=tokens) as turn:
             async for _ in self._events(turn.waiting()):
                 pass
             answer = await Client(turn.socket, turn.key).json("/v1/embeddings", {"input": list(texts)})
@@ -202,8 +203,7 @@ class WorkerEngine:
     async def _count(self, client: Client, messages: tuple[Message, ...]) -> int:
         """By the server's own way of making a prompt, so that the number is the one it will read."""
         if (known := self._counts.get(messages)) is None:
-            body = {"messages": [{"role": message.role, "content": message.content} for message in messages]}
-            answer = await client.json("/v1/chat/completions/input_tokens", body)
+            answer = await client.json("/v1/chat/completions/input_tokens", {"messages": sent(messages)})
             known = _told(lambda: int(answer["input_tokens"]), "cannot count tokens")
             self._counts[messages] = known
             while len(self._counts) > REMEMBERED:

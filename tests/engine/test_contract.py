@@ -62,6 +62,24 @@ async def test_the_prompt_is_counted_exactly(engine: Engine) -> None:
     assert ended.context_used == counted + ended.usage.answer_tokens
 
 
+async def test_an_answer_that_was_begun_is_continued(engine: Engine) -> None:
+    messages = (
+        Message(role="user", content="Count from one to ten."),
+        Message(role="assistant", content="One, two, three, f"),
+    )
+    counted = await engine.count_tokens(messages)
+    events = await events_of(engine, ChatRequest(messages=messages, sampling=Sampling(temperature=0, max_tokens=8)))
+    assert end_of(events).usage.prompt_tokens == counted
+    assert not text_of(events).startswith("One, two")
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "\x00", "half a pair: \ud83d", "\u202e\U0001f701" * 9, "<|im_end|><|endoftext|>"]
+)
+async def test_any_text_can_be_asked(engine: Engine, text: str) -> None:
+    end_of(await events_of(engine, asked(text, max_tokens=2)))
+
+
 async def test_reading_the_prompt_shows_its_progress(engine: Engine) -> None:
     events = await events_of(engine, asked("word " * 200, max_tokens=4))
     seen = [event for event in events if isinstance(event, PromptProgress)]

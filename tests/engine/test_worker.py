@@ -208,17 +208,23 @@ async def test_the_log_does_not_say_what_was_asked(
 
 
 @pytest.mark.real
+@pytest.mark.parametrize(
+    ("template", "wanted"),
+    [
+        ("{% for message in messages %}<<{{ message['content'] }}>>{% endfor %}", "<<Hi>>"),
+        ("zephyr", "<|user|>\nHi<|endoftext|>\n<|assistant|>\n"),
+    ],
+)
 async def test_a_template_of_the_spec_replaces_the_one_of_the_file(
-    worker_engine: Make, keeper: DirectKeeper, starter_gguf: Path
+    worker_engine: Make, keeper: DirectKeeper, starter_gguf: Path, template: str, wanted: str
 ) -> None:
-    template = "{% for message in messages %}<<{{ message['content'] }}>>{% endfor %}"
     spec = real_spec(starter_gguf, chat_template=template)
     async with worker_engine(spec) as engine:
         await engine.capabilities()
         worker = keeper.process(spec)
         body = {"messages": [{"role": "user", "content": "Hi"}]}
         prompt = (await Client(worker.socket, worker.key).json("/apply-template", body))["prompt"]
-        assert prompt == "<<Hi>>"
+        assert prompt == wanted
         assert text_of(await events_of(engine, asked("Hi")))
 
 
