@@ -2,10 +2,13 @@
 
 import asyncio
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
-from engine_tools import asked, end_of, events_of, scripted_spec, text_of
+import pytest
+from engine_tools import asked, end_of, events_of, real_spec, scripted_spec, text_of
 
+from omni.core.errors import BadFile
 from omni.core.events import TextDelta, TurnQueued
 from omni.core.paths import Home
 from omni.engine import WorkerEngine
@@ -49,6 +52,22 @@ async def test_a_stopped_worker_is_started_again_by_the_next_question(kept_engin
         await other.stop(worker.name)
         await other.close()
         assert text_of(await events_of(engine, asked("Hi"))) == "here"
+
+
+@pytest.mark.real
+async def test_a_bad_file_is_told_through_the_keeper_which_lives_on(
+    kept_engine: Any, home: Home, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.gguf"
+    bad.write_bytes(b"hello, I am no GGUF" * 100)
+    async with kept_engine(real_spec(bad)) as engine:
+        with pytest.raises(BadFile, match=r"cannot load bad\.gguf: invalid magic"):
+            await events_of(engine, asked("Hi"))
+        with pytest.raises(BadFile):
+            await engine.count_tokens(())
+        other = await Keeper.connect(home, None, client="another")
+        assert not [process for process in await other.processes() if process.kind == "worker"]
+        await other.close()
 
 
 async def test_many_questions_at_once_are_all_answered(kept_engine: Any) -> None:
