@@ -114,10 +114,10 @@ class Services:
 
     @cached_property
     def plugins(self) -> "Plugins":
-        """The plug-ins; none are loaded before `load_all`."""
+        """The plug-ins; none are loaded before somebody asks for what they add."""
         from omni.core.hooks import Plugins
 
-        return Plugins(None if self._with_plugins else ())
+        return Plugins(None if self._with_plugins else (), home=self.home)
 
     @cached_property
     def environment(self) -> "Environment":
@@ -139,7 +139,8 @@ class Services:
         async def make() -> "Engines":
             from omni.engine import Engines
 
-            return Engines(self.home, await self.keeper(), self.settings, await self.hardware())
+            factories = await asyncio.to_thread(self.plugins.gather, "omni_engines")
+            return Engines(self.home, await self.keeper(), self.settings, await self.hardware(), factories=factories)
 
         return await self._once("engines", make)
 

@@ -91,6 +91,16 @@ class Home:
         return self.root / "air-gap"
 
     @property
+    def plugins(self) -> Path:
+        """Plug-ins that the person put there; it outlives every environment."""
+        return self.root / "plugins"
+
+    @property
+    def plugin_list(self) -> Path:
+        """What is known of the installed plug-ins, until one is installed or removed."""
+        return self.root / "plugins.json"
+
+    @property
     def keeper_lock(self) -> Path:
         """Held by the keeper that lives."""
         return self.root / "keeper.lock"
