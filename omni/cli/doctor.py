@@ -184,10 +184,12 @@ async def _brains(services: "Services") -> "list[Finding]":
 
 
 async def _plugins(services: "Services") -> "list[Finding]":
-    services.plugins.load_all()
+    import asyncio
+
+    failures = await asyncio.to_thread(services.plugins.examine)
     return [
-        _finding(name, ok=False, detail=text, command="update or uninstall it")
-        for name, text in services.plugins.failures.items()
+        _finding(name, ok=name not in failures, detail=failures.get(name, "plug-in"), command="update or uninstall it")
+        for name in services.plugins.names()
     ]
 
 

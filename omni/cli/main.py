@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
 
 import click
 
@@ -36,35 +35,45 @@ INTERRUPTED = 130
 class LazyGroup(click.Group):
     """Knows its commands by name; imports one when it is run."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """In the order of the table: what is used most stands first."""
-        return list(COMMANDS)
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of the table: what is used most stands first; then those of plug-ins."""
+        from omni.cli import plugins
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import the module of one command, or look for it among the plug-ins'."""
+        return [*COMMANDS, *plugins.commands(ctx, COMMANDS)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of one command, or the plug-in that brings it."""
         if cmd_name in COMMANDS:
             found: click.Command = import_module(f"omni.cli.{cmd_name}").command
             return found
-        return _of_plugins().get(cmd_name)
+        from omni.cli import plugins
+
+        return plugins.find(ctx, cmd_name, COMMANDS)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Unknown names get the nearest known one as a hint."""
         if args and args[0] not in COMMANDS and self.get_command(ctx, args[0]) is None:
-            hint = nearest(args[0], COMMANDS) or "Run `omni --help` for all commands."
+            hint = nearest(args[0], self.list_commands(ctx)) or "Run `omni --help` for all commands."
             raise click.UsageError(f"There is no command {args[0]!r}. {hint}", ctx)
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """The table, without importing anything."""
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The tables, without importing anything."""
+        from omni.cli import plugins
+
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+        if of_plugins := plugins.commands(ctx, COMMANDS):
+            with formatter.section("Plug-ins"):
+                formatter.write_dl([(each.name, each.summary) for each in of_plugins.values()])
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="omni", message="%(prog)s %(version)s")
-def omni() -> None:
+@click.option("--safe", is_flag=True, is_eager=True, help="Load no plug-ins.")
+def omni(safe: bool) -> None:
     """Omni: your own brains, on your own machine.
 
     `omni` alone opens the shell; `omni chat "…"` answers on the command line. Nothing leaves this machine unless you
@@ -79,8 +88,8 @@ def omni() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; failures are one sentence and a hint on stderr."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words:
-        words = ["run"]
+    if not set(words) - {"--safe"}:
+        words.append("run")
     try:
         result = omni.main(words, prog_name="omni", standalone_mode=False)
     except click.exceptions.Exit as leave:
@@ -105,11 +114,3 @@ def print_error(error: OmniError) -> None:
     click.echo(f"omni: {error.message}", err=True)
     if error.hint:
         click.echo(f"      {error.hint}", err=True)
-
-
-def _of_plugins() -> dict[str, Any]:
-    from omni.core.hooks import Plugins
-
-    plugins = Plugins()
-    plugins.load_all()
-    return {command.name: command for command in plugins.gather("omni_commands")}

@@ -21,6 +21,7 @@ def pages() -> dict[str, str]:
     def walk(command: click.Command, parent: click.Context | None, name: str) -> None:
         context = click.Context(command, parent=parent, info_name=name, terminal_width=WIDTH, max_content_width=WIDTH)
         context.help_option_names = ["-h", "--help"]
+        context.params["safe"] = True  # what happens to be installed here is not part of the manual
         found[context.command_path] = command.get_help(context) + "\n"
         if isinstance(command, click.Group):
             for each in command.list_commands(context):

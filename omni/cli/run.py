@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from omni.cli.session import is_safe
 from omni.core.paths import Home
 
 
@@ -26,4 +27,4 @@ def command(brain: str, prompt: tuple[str, ...], safe: bool, folder: str | None)
         return 0
     from omni.shell.start import run
 
-    return run(Home.from_environment().ensure(), brain=brain, plugins=not safe)
+    return run(Home.from_environment().ensure(), brain=brain, plugins=not (safe or is_safe()))

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
+import click
+
 from omni.core import wall
 from omni.core.paths import Home
 
@@ -22,6 +24,9 @@ def with_services(work: "Callable[[Services], Awaitable[T]]") -> T:
     from omni.keeper import start
 
     home = Home.from_environment().ensure()
+    context = click.get_current_context(silent=True)
+    if context is not None and (early := context.find_root().obj) is not None:
+        return asyncio.run(_run(home, early, work))  # the command of a plug-in, whose code was already confined
     starter = start(home, full_screen=False)
     try:
         wall.confine()
@@ -33,8 +38,13 @@ def with_services(work: "Callable[[Services], Awaitable[T]]") -> T:
 async def _run(home: Home, starter: "Starter | None", work: "Callable[[Services], Awaitable[T]]") -> T:
     from omni.app import Services
 
-    async with Services(home, starter=starter, client="cli") as services:
-        return await work(services)
+    async with Services(home, starter=starter, client="cli", plugins=not is_safe()) as services:
+        try:
+            return await work(services)
+        finally:
+            if "plugins" in vars(services):
+                for message in services.plugins.failures.values():
+                    click.echo(f"omni: {message}", err=True)
 
 
 def offline_services(work: "Callable[[Services], Awaitable[T]]") -> T:
@@ -42,3 +52,20 @@ def offline_services(work: "Callable[[Services], Awaitable[T]]") -> T:
     home = Home.from_environment().ensure()
     wall.confine()
     return asyncio.run(_run(home, None, work))
+
+
+def step_behind_the_wall(context: click.Context, home: Home) -> None:
+    """Confine this process before the code of a plug-in is imported; the starter for its command comes first."""
+    root = context.find_root()
+    if root.obj is None:
+        from omni.keeper import start
+
+        root.obj = start(home, full_screen=False)
+        root.call_on_close(root.obj.goodbye)
+        wall.confine()
+
+
+def is_safe(context: click.Context | None = None) -> bool:
+    """Whether `--safe` was given: no plug-ins."""
+    context = context or click.get_current_context(silent=True)
+    return bool(context is not None and context.find_root().params.get("safe"))

@@ -25,6 +25,8 @@ _WHAT = {
     "hardware.json": "measurements of this machine",
     "run": "state of running brains",
     "air-gap": "the shut doors",
+    "plugins": "plug-ins",
+    "plugins.json": "list of the plug-ins",
     "memory": "project memory",
     "bus": "message journal",
     "vault": "secrets",

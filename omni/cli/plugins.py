@@ -1,0 +1,75 @@
+"""Commands that plug-ins bring: listed from what is remembered, imported when one runs, and only behind the wall."""
+
+from collections.abc import Collection
+
+import click
+
+from omni.cli.session import is_safe, step_behind_the_wall
+from omni.core.installed import Command, Installed
+from omni.core.paths import Home
+
+
+def commands(context: click.Context, taken: Collection[str]) -> dict[str, Command]:
+    """The commands of all plug-ins by name, without those named like one in `taken`; none with `--safe`.
+
+    Imports nothing as long as no plug-in was installed, updated or removed since the last time.
+    """
+    if is_safe(context):
+        return {}
+    home = Home.from_environment()
+    found: dict[str, Command] = {}
+    for each in Installed(home).commands(lambda: _learn(context, home)):
+        if each.name not in taken:
+            found.setdefault(each.name, each)
+    return found
+
+
+def find(context: click.Context, name: str, taken: Collection[str]) -> click.Command | None:
+    """The command of this name: its plug-in alone is imported. None when no plug-in brings it."""
+    if is_safe(context) or name.startswith("-"):
+        return None
+    home = Home.from_environment()
+    known = commands(context, taken).get(name)
+    if known is None:
+        installed = Installed(home)
+        if not installed.plugins():
+            return None
+        installed.forget()  # one that is worked on may have it by now
+        known = commands(context, taken).get(name)
+    return _load(context, home, known) if known is not None else None
+
+
+def _load(context: click.Context, home: Home, known: Command) -> click.Command | None:
+    from omni.core.hooks import Plugins
+
+    step_behind_the_wall(context, home)
+    plugins = Plugins(home=home)
+    plugins.load(known.plugin)
+    found = {each.name: each for each in plugins.gather_from(known.plugin, "omni_commands")}
+    report(plugins.failures)
+    if known.name not in found:
+        Installed(home).forget()
+    command: click.Command | None = found.get(known.name)
+    return command
+
+
+def _learn(context: click.Context, home: Home) -> list[Command]:
+    """Import all plug-ins, once after each change, to know what their commands are called."""
+    from omni.core.hooks import Plugins
+
+    step_behind_the_wall(context, home)
+    plugins = Plugins(home=home)
+    plugins.load_all()
+    found = [
+        Command(command.name, name, command.get_short_help_str(80))
+        for name in plugins.names()
+        for command in plugins.gather_from(name, "omni_commands")
+    ]
+    report(plugins.failures)
+    return found
+
+
+def report(failures: dict[str, str]) -> None:
+    """Say on stderr what plug-ins did wrong."""
+    for message in failures.values():
+        click.echo(f"omni: {message}", err=True)
