@@ -91,7 +91,7 @@ class Pulls:
                     return msgspec.structs.replace(found, name=manifest.name, reference=manifest.name)
                 case _:
                     raise UsageError(f"{manifest.name} has no base of its own.")
-        for source in self._sources():
+        for source in await asyncio.to_thread(self._sources):  # asking for them may import plug-ins
             if source.matches(name):
                 return await source.resolve(name, access)
         _, entries = await self._stock.index.load()
