@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 from textual import events, on
@@ -14,6 +15,7 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import TextArea
 from textual.widgets.text_area import Selection
+from textual.worker import WorkType
 
 from omni.shell.transcript.clean import clean
 
@@ -78,7 +80,8 @@ class Popup(Widget):
         self.at = next((at for at, one in enumerate(self.choices) if one.text == name), 0)
         self.display = bool(self.choices)
         if self.choices:
-            self.styles.offset = (1, -min(len(self.choices), POPUP_ROWS))
+            above = self.parent.styles.padding.top if isinstance(self.parent, Widget) else 0
+            self.styles.offset = (-2, -min(len(self.choices), POPUP_ROWS) - above)
             self.refresh(layout=True)
 
     def move(self, step: int) -> None:
@@ -369,7 +372,8 @@ class Composer(Vertical):
             scored = [(fuzzy(before[1:], one.text[1:]), at, one) for at, one in enumerate(self._commands())]
             self.popup.show([one for score, at, one in sorted((s, a, o) for s, a, o in scored if s is not None)])
         elif self._complete is not None and (found := _WORD.search(before)):
-            self.run_worker(self._find(found[2]), name="complete", group="complete", exclusive=True)
+            work: WorkType[None] = partial(self._find, found[2])
+            self.run_worker(work, name="complete", group="complete", exclusive=True)
         else:
             self.popup.show(())
 

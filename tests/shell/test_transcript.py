@@ -4,14 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
-from omni.shell.glyphs import ASCII
-from omni.shell.transcript import Entry, Transcript
-from omni.shell.transcript.entry import Layout
 from textual.app import App, ComposeResult
 from textual.geometry import Offset
 from textual.pilot import Pilot
 from textual.selection import Selection
 from textual.theme import Theme
+
+from omni.shell.glyphs import ASCII
+from omni.shell.transcript import Entry, Transcript
+from omni.shell.transcript.entry import Layout
 
 DARK = {
     "background": "#0e1116", "rail": "#0b0d11", "panel": "#151a21", "raised": "#1c222b", "line": "#262d38",
@@ -22,7 +23,7 @@ DARK = {
 
 @pytest.fixture(autouse=True)
 def _no_blocking() -> Iterator[BlockBuster]:
-    with blockbuster_ctx() as blocker:
+    with blockbuster_ctx("omni") as blocker:
         yield blocker
 
 
@@ -64,7 +65,12 @@ CODE = "```python\ndef f():\n    return 1\n```"
 
 def entries(count: int) -> list[Entry]:
     return [
-        Entry(str(at), "person" if at % 2 == 0 else "brain", "you", f"{at}: " + "word " * 60 + f"\n\n- a\n- b\n\n{CODE}\n\nend {at}")
+        Entry(
+            str(at),
+            "person" if at % 2 == 0 else "brain",
+            "you",
+            f"{at}: " + "word " * 60 + f"\n\n- a\n- b\n\n{CODE}\n\nend {at}",
+        )
         for at in range(count)
     ]
 
@@ -170,7 +176,12 @@ async def test_a_fence_is_plain_while_open_and_coloured_once_closed_even_when_th
         host.transcript.flush()
         await settle(pilot)
         assert "token" in keys()
-        assert [row.split() for row in screen(pilot)[1:5]] == [["▌", "python", "copy"], ["▌", "def", "f():"], ["▌", "return", "1"], ["▌"]]
+        assert [row.split() for row in screen(pilot)[1:5]] == [
+            ["▌", "python", "copy"],
+            ["▌", "def", "f():"],
+            ["▌", "return", "1"],
+            ["▌"],
+        ]
 
 
 async def test_the_caret_stands_behind_what_is_written_and_goes_at_the_end() -> None:
@@ -272,7 +283,9 @@ async def test_deltas_are_joined() -> None:
 async def test_every_width_draws(width: int) -> None:
     host = Host(Transcript(glyphs=ASCII))
     async with host.run_test(size=(width, 20)) as pilot:
-        host.transcript.show([*entries(3), Entry("t", "brain", "b", "| a | b |\n|---|---|\n| 日本 | " + "w " * 50 + "|")])
+        host.transcript.show(
+            [*entries(3), Entry("t", "brain", "b", "| a | b |\n|---|---|\n| 日本 | " + "w " * 50 + "|")]
+        )
         await settle(pilot)
         rows = host.transcript.render_lines(host.transcript.scrollable_content_region.size.region)
         assert {strip.cell_length for strip in rows} == {width - 1}
@@ -284,9 +297,7 @@ async def test_a_selected_place_survives_text_that_grows_above() -> None:
     async with host.run_test(size=(60, 20)) as pilot:
         host.transcript.show([Entry("a", "brain", "b", writing=True), Entry("c", "brain", "b", "keep this")])
         row = next(row for row in host.transcript.visible_rows if "keep" in row.what.text)
-        host.screen.selections = {
-            host.transcript: Selection(Offset(0, row.place), Offset(4, row.place))
-        }
+        host.screen.selections = {host.transcript: Selection(Offset(0, row.place), Offset(4, row.place))}
         for _ in range(5):
             host.transcript.write("a", "more\n\n")
             host.transcript.flush()

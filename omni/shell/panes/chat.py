@@ -1,7 +1,7 @@
 """Chat: one conversation on the screen, as many as one likes answering behind it."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import aclosing, nullcontext
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, assert_never
 from textual import on
 from textual.app import ComposeResult, SuspendNotSupported
 from textual.binding import Binding, BindingType
+from textual.content import Content
 from textual.message import Message
+from textual.worker import Worker, WorkerState, WorkType
 
 from omni.core.errors import OmniError, UsageError
 from omni.core.events import (
@@ -50,7 +52,7 @@ class ChatPane(Pane):
     DEFAULT_CSS = """
     ChatPane { padding: 1 1 0 2; }
     ChatPane > #chat-title { margin-bottom: 1; }
-    ChatPane > Transcript { height: 1fr; }
+    ChatPane > Transcript { height: 1fr; width: 100%; }
     ChatPane > #chat-teach { height: 1fr; padding: 0 3; }
     ChatPane > #chat-queue { padding: 0 3; display: none; }
     ChatPane > Composer { margin: 0 1 0 0; }
@@ -130,7 +132,7 @@ class ChatPane(Pane):
         self._brain = getattr(self.app, "wanted_brain", "") or self.services.settings.chat.brain
         self._show_empty()
         self._show_keys()
-        self._work(self._know_brain(), "brain of the conversation")
+        self._work(self._know_brain, "brain of the conversation")
 
     def take_focus(self) -> None:
         """Writing is what one comes for."""
@@ -143,12 +145,12 @@ class ChatPane(Pane):
             found = value.get("conversation", "") if isinstance(value, dict) else str(value)
             self.refresh_conversation(found)
         elif change.topic in ("library", "processes"):
-            self._work(self._know_brain(), "brain of the conversation")
+            self._work(self._know_brain, "brain of the conversation")
 
     def refresh_conversation(self, conversation: str) -> None:
         """Read a conversation again if it is on the screen; the view stays where it is."""
         if self.conversation is not None and self.conversation.id == conversation and conversation not in self._turns:
-            self._work(self._reload(), "read the conversation again")
+            self._work(self._reload, "read the conversation again")
 
     def stop_answer(self) -> bool:
         """Stop the answer of the conversation on the screen; False when nothing is being written."""
@@ -198,12 +200,13 @@ class ChatPane(Pane):
 
     # ---- what is shown
 
-    def _work(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        self.run_worker(self._explained(work), name=name, group="chat", exit_on_error=True)
+    def _work(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+        explained: WorkType[None] = partial(self._explained, work)
+        self.run_worker(explained, name=name, group="chat", exit_on_error=True)
 
-    async def _explained(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _explained(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await work
+            await work()
         except OmniError as error:
             self._complain(error)
 
@@ -246,19 +249,26 @@ class ChatPane(Pane):
         )
 
     def _show_title(self) -> None:
+        """Title, project, turns; where it is narrow the title gives."""
         one = self.conversation
-        if one is None:
-            self._title.show(ink(("New conversation", "bold text"), (f"   {self.project.name}", "second")))
-            return
-        place = Path(one.project).name if one.project else ""
-        turns = sum(message.role == "user" for message in self._messages)
+        place = self.project.name if one is None else Path(one.project).name if one.project else ""
+        turns = sum(entry.kind == "person" for entry in self.transcript.entries)
+        count = f"{turns} turn{'s' * (turns != 1)}" if one is not None else ""
+        title = Content((one.title if one is not None else "") or "New conversation")
+        room = self._title.size.width - sum(len(part) + 3 for part in (place, count) if part)
+        if 12 <= room < title.cell_length:
+            title = title.truncate(room, ellipsis=True)
         self._title.show(
             ink(
-                (one.title or "New conversation", "bold text"),
+                (title.plain, "bold text"),
                 (f"   {place}" if place else "", "second"),
-                (f"   {turns} turn{'s' * (turns != 1)}", "third"),
+                (f"   {count}" if count else "", "third"),
             )
         )
+
+    def on_resize(self) -> None:
+        """The title takes the room that there is."""
+        self._show_title()
 
     def _show_empty(self) -> None:
         empty = not self.transcript.entries
@@ -308,7 +318,8 @@ class ChatPane(Pane):
             entry = self.transcript.focused_entry
             person = entry is not None and entry.kind == "person"
             first = [("e", "edit", "e")] if person else [("r", "retry", "r")]
-            keys = [("c", "copy", "c"), *first, ("y", "code", "y"), ("u", "undo", "u"), ("enter", "fold", "enter")]
+            code = [("y", "code", "y")] if entry is not None and entry.codes() else []
+            keys = [("c", "copy", "c"), *first, *code, ("u", "undo", "u"), ("enter", "fold", "enter")]
             if entry is not None and entry.branch[1] > 1:
                 keys.insert(0, ("[ ]", "branch", ""))
             if entry is not None and any("g go on" in text for text, _ in entry.foot):
@@ -475,17 +486,24 @@ class ChatPane(Pane):
             )
         )
         self.transcript.action_tail()
+        if self.transcript.has_focus:
+            self.transcript.focus_entry(len(self.transcript.entries) - 1)
+        self._show_title()
         self._show_empty()
         return running
 
     def _start(self, running: Running, ask: Ask, *, unsent: str = "") -> None:
+        running.unsent = unsent
         running.worker = self.run_worker(
-            self._turn(running, ask, unsent), name=f"turn in {running.conversation}", group="turns", exit_on_error=True
+            partial(self._turn, running, ask),
+            name=f"turn in {running.conversation}",
+            group="turns",
+            exit_on_error=True,
         )
         self._show_keys()
         self._post_status()
 
-    async def _turn(self, running: Running, ask: Ask, unsent: str) -> None:
+    async def _turn(self, running: Running, ask: Ask) -> None:
         """Receive one turn to its end, whatever the end is; then the next in the queue."""
         failure: OmniError | None = None
         whole = False
@@ -504,16 +522,26 @@ class ChatPane(Pane):
                 shown = self.conversation is not None and self.conversation.id == running.conversation
                 if shown:
                     self.transcript.finish(running.answer or f"answer {running.question}")
-                self.call_later(self._after, running, failure, unsent, whole and not running.stopped)
+                self.call_later(self._after, running, failure, whole and not running.stopped)
 
-    async def _after(self, running: Running, failure: OmniError | None, unsent: str, go_on: bool) -> None:
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """A turn that was stopped before it began never came to its own end."""
+        if event.state is not WorkerState.CANCELLED:
+            return
+        for running in list(self._turns.values()):
+            if running.worker is event.worker:
+                del self._turns[running.conversation]
+                self.transcript.finish(running.answer or f"answer {running.question}")
+                self.call_later(self._after, running, None, False)
+
+    async def _after(self, running: Running, failure: OmniError | None, go_on: bool) -> None:
         """The turn is over: show what was stored of it."""
         shown = self.conversation is not None and self.conversation.id == running.conversation
         try:
             if shown:
                 await self._reload()
                 if failure is not None and not running.answer:
-                    self._refused(failure, unsent)
+                    self._refused(failure, running.unsent)
             elif failure is not None:
                 self._complain(failure)
             self._post_status()
@@ -802,7 +830,7 @@ class ChatPane(Pane):
     @on(Composer.Editor)
     def _editor(self, event: Composer.Editor) -> None:
         event.stop()
-        self._work(self._edit_outside(), "write in the editor")
+        self._work(self._edit_outside, "write in the editor")
 
     async def _edit_outside(self) -> None:
         """Hand terminal and text to the person's editor and take the text back."""
@@ -841,11 +869,11 @@ class ChatPane(Pane):
 
     def action_new(self) -> None:
         """Begin a conversation."""
-        self._work(self.new_conversation(), "a new conversation")
+        self._work(self.new_conversation, "a new conversation")
 
     def action_retry(self) -> None:
         """Have the last answer written again."""
-        self._work(self._retry_last(), "retry")
+        self._work(self._retry_last, "retry")
 
     async def _retry_last(self) -> None:
         if not self._messages:
@@ -860,9 +888,9 @@ class ChatPane(Pane):
             if found == NEW:
                 self.action_new()
             elif found and (self.conversation is None or found != self.conversation.id):
-                self._work(self.open_conversation(found), "open a conversation")
+                self._work(partial(self.open_conversation, found), "open a conversation")
             else:
-                self._work(self._reload(), "read the conversation again")
+                self._work(self._reload, "read the conversation again")
 
         self.app.push_screen(
             ConversationList(

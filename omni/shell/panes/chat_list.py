@@ -32,6 +32,7 @@ class ConversationList(ModalScreen[str | None]):
         border-left: outer $omni-accent; padding: 1 3; }
     ConversationList.-harm > Vertical { border-left: outer $omni-red; }
     ConversationList Input { border: none; height: 1; padding: 0 1; background: $omni-background; color: $omni-text; }
+    ConversationList Input:focus { border: none; }
     ConversationList OptionList { border: none; height: 1fr; margin: 1 0; padding: 0; background: $omni-raised;
         color: $omni-text; scrollbar-size-vertical: 1; }
     ConversationList OptionList:focus { border: none; }
@@ -71,12 +72,17 @@ class ConversationList(ModalScreen[str | None]):
             yield OptionList(compact=True)
             yield Static()
 
-    async def on_mount(self) -> None:
+    def on_mount(self) -> None:
         """Show the most recent ones."""
         self.query_one(OptionList).can_focus = False
         self.query_one(Input).focus()
         self._say()
-        await self._fill("")
+        self.call_after_refresh(self._fill, "")
+
+    async def on_resize(self) -> None:
+        """Rows take the width that there is."""
+        if self._found:
+            await self._fill(self.query_one(Input).value if self._mode == "find" else "")
 
     def _say(self, *parts: tuple[str, str]) -> None:
         keys = parts or tuple(

@@ -29,6 +29,7 @@ class Running:
         self.thinking_seconds = 0.0
         self.worker: Worker[None] | None = None
         self.stopped = False
+        self.unsent = ""
 
     @property
     def text(self) -> str:

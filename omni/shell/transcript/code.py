@@ -65,7 +65,7 @@ def load_style(name: str) -> dict[str, tuple[str, str]]:
 
 
 class Highlights:
-    """What is known about code blocks: asked while lines are laid out, filled by whoever runs `work` in a thread."""
+    """What is known about code blocks: asked while lines are laid out, filled by whoever runs `highlight_all` in a thread."""
 
     def __init__(self, wanted: Callable[[], None]) -> None:
         self._known: dict[tuple[str, str], list[list[Run]] | None] = {}
@@ -95,6 +95,6 @@ class Highlights:
             del self._known[next(iter(self._known))]
 
 
-def work(todo: list[tuple[str, str]]) -> dict[tuple[str, str], list[list[Run]] | None]:
+def highlight_all(todo: list[tuple[str, str]]) -> dict[tuple[str, str], list[list[Run]] | None]:
     """Highlight each; runs in a thread."""
     return {(language, text): highlight(language, text) for language, text in todo}

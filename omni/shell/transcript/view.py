@@ -4,6 +4,7 @@ import asyncio
 import time
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import accumulate
 from typing import ClassVar, NamedTuple, cast
 
@@ -17,9 +18,10 @@ from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
+from textual.worker import WorkType
 
 from omni.shell.glyphs import UNICODE, Glyphs
-from omni.shell.transcript.code import Highlights, load_style, work
+from omni.shell.transcript.code import Highlights, highlight_all, load_style
 from omni.shell.transcript.entry import Entry, Layout
 from omni.shell.transcript.lines import Line, Run, width_of
 from omni.shell.transcript.markdown import Setting
@@ -652,16 +654,15 @@ class Transcript(ScrollView, can_focus=True):
     def _want_highlights(self) -> None:
         if not self._highlighting and self.is_attached:
             self._highlighting = True
-            self.run_worker(
-                self._fetch_highlights(), name="highlight", group="transcript-highlight", exit_on_error=False
-            )
+            work: WorkType[None] = self._fetch_highlights
+            self.run_worker(work, name="highlight", group="transcript-highlight", exit_on_error=False)
 
     async def _fetch_highlights(self) -> None:
         try:
             while todo := self._highlights.take():
                 if not self._palette.tokens:
                     self._palette.tokens = await asyncio.to_thread(load_style, self._palette.code_style)
-                self._highlights.store(await asyncio.to_thread(work, todo))
+                self._highlights.store(await asyncio.to_thread(highlight_all, todo))
                 self._recolour()
         finally:
             self._highlighting = False
@@ -711,9 +712,8 @@ class Transcript(ScrollView, can_focus=True):
         if self._palette.code_style == old.code_style:
             self._palette.tokens = old.tokens
         elif old.tokens:
-            self.run_worker(
-                self._load_style(self._palette), name="code style", group="transcript-style", exclusive=True
-            )
+            work: WorkType[None] = partial(self._load_style, self._palette)
+            self.run_worker(work, name="code style", group="transcript-style", exclusive=True)
         self._redraw()
 
     async def _load_style(self, palette: Palette) -> None:

@@ -1,0 +1,208 @@
+"""The composer: keys, history, completion, folded pastes."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from textual import events
+from textual.app import App, ComposeResult
+from textual.theme import Theme
+
+from omni.core.errors import UsageError
+from omni.shell.composer import Choice, Composer, fuzzy
+from omni.shell.panes.chat_commands import COMMANDS, parse_command
+
+COLOURS = [
+    "background",
+    "rail",
+    "panel",
+    "raised",
+    "line",
+    "text",
+    "second",
+    "third",
+    "accent",
+    "person",
+    "amber",
+    "red",
+]
+FILES = ["src/orders.py", "src/", "src/a file.py", "README.md"]
+
+
+class Host(App[None]):
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[object] = []
+        self.composer = Composer(
+            commands=lambda: [Choice(f"/{one.name}", one.about, bool(one.takes)) for one in COMMANDS],
+            complete=self.complete,
+        )
+        self.register_theme(Theme(name="plain", primary="#808080", variables={f"omni-{n}": "#808080" for n in COLOURS}))
+        self.theme = "plain"
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return {f"omni-{name}": "#808080" for name in COLOURS}
+
+    def complete(self, prefix: str) -> Sequence[str]:
+        return [path for path in FILES if fuzzy(prefix, path) is not None]
+
+    def compose(self) -> ComposeResult:
+        yield self.composer
+
+    def on_mount(self) -> None:
+        self.composer.field.focus()
+
+    def on_composer_submitted(self, message: Composer.Submitted) -> None:
+        self.heard.append(message.text)
+        self.composer.accept(message.text)
+
+    def on_composer_escaped(self) -> None:
+        self.heard.append("escaped")
+
+    def on_composer_read(self) -> None:
+        self.heard.append("read")
+
+    def on_composer_scroll(self, message: Composer.Scroll) -> None:
+        self.heard.append(message.pages)
+
+
+async def test_enter_sends_and_ctrl_j_adds_a_line() -> None:
+    host = Host()
+    async with host.run_test() as pilot:
+        await pilot.press("a", "ctrl+j", "b", "shift+enter", "c", "enter")
+        await pilot.pause()
+        assert host.heard == ["a\nb\nc"]
+        assert host.composer.text == ""
+        await pilot.press("enter")
+        assert len(host.heard) == 1
+
+
+async def test_up_recalls_earlier_questions_and_down_comes_back_to_the_draft() -> None:
+    host = Host()
+    async with host.run_test() as pilot:
+        for text in ("one", "two"):
+            await pilot.press(*text, "enter")
+            await pilot.pause()
+        await pilot.press(*"draft")
+        found = []
+        for key in ("up", "up", "up", "down", "down"):
+            await pilot.press(key)
+            found.append(host.composer.text)
+        assert found == ["two", "one", "one", "two", "draft"]
+
+
+async def test_up_inside_a_text_of_several_lines_only_moves() -> None:
+    host = Host()
+    async with host.run_test() as pilot:
+        await pilot.press("x", "enter")
+        await pilot.pause()
+        await pilot.press("a", "ctrl+j", "b", "up")
+        assert host.composer.text == "a\nb"
+        assert host.composer.field.cursor_location == (0, 1)
+
+
+async def test_a_slash_lists_commands_filters_them_and_enter_takes_one() -> None:
+    host = Host()
+    async with host.run_test() as pilot:
+        await pilot.press("slash")
+        await pilot.pause()
+        assert len(host.composer.popup.choices) == len(COMMANDS)
+        await pilot.press("r", "t")
+        await pilot.pause()
+        assert [one.text for one in host.composer.popup.choices] == ["/retry", "/export"]
+        await pilot.press("enter")
+        await pilot.pause()
+        assert host.heard == ["/retry"]
+        assert not host.composer.popup.open
+        await pilot.press(*"/rena")
+        await pilot.pause()
+        await pilot.press("tab")
+        assert host.composer.text == "/rename "
+        assert host.heard == ["/retry"]
+
+
+async def test_esc_closes_the_popup_first() -> None:
+    host = Host()
+    async with host.run_test() as pilot:
+        await pilot.press("slash", "escape")
+        assert not host.composer.popup.open
+        assert host.heard == []
+        await pilot.press("escape", "shift+tab", "pageup")
+        await pilot.pause()
+        assert host.heard == ["escaped", "read", -1]
+
+
+async def test_an_at_sign_completes_files_and_quotes_spaces() -> None:
+    host = Host()
+    async with host.run_test() as pilot:
+        await pilot.press(*"look at @ord")
+        await host.workers.wait_for_complete()
+        await pilot.pause()
+        assert [one.text for one in host.composer.popup.choices] == ["src/orders.py"]
+        await pilot.press("enter")
+        assert host.composer.text == "look at @src/orders.py "
+        await pilot.press(*"@afile")
+        await host.workers.wait_for_complete()
+        await pilot.pause()
+        await pilot.press("tab")
+        assert host.composer.text == 'look at @src/orders.py @"src/a file.py" '
+        await pilot.press(*"me@x")
+        await host.workers.wait_for_complete()
+        assert not host.composer.popup.open
+
+
+async def test_a_long_paste_folds_and_is_sent_whole() -> None:
+    host = Host()
+    async with host.run_test() as pilot:
+        long = "\n".join(f"line {at}" for at in range(12))
+        await pilot.press(*"see ")
+        host.composer.field.post_message(events.Paste(long + "\x1b[31m"))
+        await pilot.pause()
+        assert host.composer.field.text == "see [pasted 12 lines]"
+        await pilot.press("enter")
+        await pilot.pause()
+        assert host.heard == [f"see {long}"]
+        host.composer.field.post_message(events.Paste("short\npaste"))
+        await pilot.pause()
+        assert host.composer.field.text == "short\npaste"
+        host.composer.put("")
+        host.composer.field.post_message(events.Paste(long))
+        await pilot.pause()
+        await pilot.press("backspace")
+        assert host.composer.field.text == ""
+
+
+async def test_it_grows_to_a_third_of_the_screen() -> None:
+    host = Host()
+    async with host.run_test(size=(80, 30)) as pilot:
+        small = host.composer.region.height
+        host.composer.put("\n".join("abcdefgh"))
+        await pilot.pause()
+        assert host.composer.region.height == small + 7
+        host.composer.field.text = "x\n" * 60
+        await pilot.pause()
+        assert host.composer.region.height <= 12
+
+
+@given(st.text(max_size=5), st.text(max_size=12))
+def test_fuzzy_finds_what_holds_all_letters_in_order(wanted: str, name: str) -> None:
+    score = fuzzy(wanted, name)
+    if name.lower().startswith(wanted.lower()):
+        assert score == 0
+    if score is not None:
+        letters = iter(name.lower())
+        assert all(letter in letters for letter in wanted.lower())
+
+
+def test_commands_are_told_from_questions() -> None:
+    assert parse_command("what is /etc?") is None
+    assert parse_command("/etc/hosts is what?") is None
+    found = parse_command("/rename A title")
+    assert found is not None
+    assert (found[0].name, found[1]) == ("rename", "A title")
+    with pytest.raises(UsageError, match="/rename needs TITLE"):
+        parse_command("/rename")
+    with pytest.raises(UsageError) as caught:
+        parse_command("/exprot")
+    assert "/export" in caught.value.hint
