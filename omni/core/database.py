@@ -217,7 +217,7 @@ class _explained:  # noqa: N801 - used as a statement
             return  # such as SQL that names a column that is not there
         if isinstance(error, sqlite.Error | OSError) and not isinstance(error, OmniError):
             text = str(error)
-            if "full" in text or "No space" in text:
+            if "full" in text or "No space" in text or ("I/O" in text and not _room(self._path)):
                 raise StorageError(
                     f"The disk that holds {self._path} is full.",
                     hint="Free some space and try again; nothing was lost.",
@@ -232,6 +232,15 @@ class _explained:  # noqa: N801 - used as a statement
                 f"{self._path} cannot be used: {text}.",
                 hint=f"Copies from before each upgrade lie beside it in {self._path.parent}.",
             ) from error
+
+
+def _room(path: Path) -> int:
+    """Bytes that are left on the disk of a database: SQLite calls a full one an I/O error while it maps its index."""
+    try:
+        found = os.statvfs(path.parent)
+    except OSError:
+        return 1
+    return found.f_bfree * found.f_frsize
 
 
 def _fsync(path: Path) -> None:

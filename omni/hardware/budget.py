@@ -131,5 +131,7 @@ def quantised_bytes(parameters: int, quantisation: str) -> int:
 
 
 def gigabytes(size: int) -> str:
-    """ "98 MB" or "4.7 GB": how sizes are shown everywhere."""
+    """ "12 kB", "98 MB" or "4.7 GB": how sizes are shown everywhere."""
+    if 0 < size < 10**6:
+        return f"{size / 10**3:.0f} kB"
     return f"{size / 10**9:.1f} GB" if size >= 10**9 else f"{size / 10**6:.0f} MB"

@@ -6,6 +6,8 @@ if TYPE_CHECKING:
     from omni.keeper.client import Keeper as Keeper
     from omni.keeper.client import Lease as Lease
     from omni.keeper.client import Turn as Turn
+    from omni.keeper.ending import anything_runs as anything_runs
+    from omni.keeper.ending import stop_everything as stop_everything
     from omni.keeper.places import air_gap as air_gap
     from omni.keeper.places import set_air_gap as set_air_gap
     from omni.keeper.starter import Starter as Starter
@@ -26,9 +28,11 @@ _NAMES = {
     "Lease": "client",
     "Turn": "client",
     "air_gap": "places",
+    "anything_runs": "ending",
     "set_air_gap": "places",
     "Starter": "starter",
     "start": "starter",
+    "stop_everything": "ending",
     "Change": "values",
     "Door": "values",
     "DoorTicket": "values",

@@ -16,10 +16,10 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
-from omni.core.errors import EngineError, NotFound, OmniError, SetupError
+from omni.core.errors import EngineError, NotFound, OmniError, SetupError, StorageError
 from omni.core.paths import Home
 from omni.keeper.doors import end_airlock
-from omni.keeper.places import read_object, set_air_gap, tail
+from omni.keeper.places import is_full, read_object, set_air_gap, tail
 from omni.keeper.starter import Starter
 from omni.keeper.values import (
     Change,
@@ -318,7 +318,7 @@ class Keeper:
         """
         try:
             return msgspec.convert(await self._ask("air_gap", on=on), Doors)
-        except SetupError as error:
+        except (SetupError, StorageError) as error:
             gone = await asyncio.to_thread(end_airlock, self.home) if on else True
             await asyncio.to_thread(set_air_gap, self.home, on)
             return Doors(air_gap=on, verified=gone, detail=f"done without the keeper: {error.message}")
@@ -422,6 +422,11 @@ class Keeper:
                     self._starter.keeper()
                 except SetupError as error:
                     broken = error  # another window may just be starting one: look a little longer
+            elif asked and now > asked + 0.5 and await asyncio.to_thread(is_full, self.home.root):
+                raise StorageError(
+                    f"The disk that holds {self.home.root} is full, so the keeper cannot start.",
+                    hint="Free some space and try again; nothing was lost.",
+                )
             await asyncio.sleep(0.01)
 
     async def _dial(self) -> bool:

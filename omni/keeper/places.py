@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from omni.core.errors import StorageError
 from omni.core.paths import Home
 
 
@@ -56,12 +57,21 @@ def air_gap(home: Home) -> bool:
 
 
 def set_air_gap(home: Home, on: bool) -> None:
-    """Shut the doors of this home or allow them again, for good. For who has no keeper to ask; it obeys the file, too."""
-    if on:
-        write(home.air_gap, b"on\n", sync=True)
-    elif home.air_gap.exists():
-        home.air_gap.unlink(missing_ok=True)
-        sync_folder(home.root)
+    """Shut the doors of this home or allow them again, for good. For who has no keeper to ask; it obeys the file, too.
+
+    Raises StorageError when that cannot be written down.
+    """
+    try:
+        if on:
+            write(home.air_gap, b"", sync=True)  # an empty file can be made on a full disk, too
+        elif home.air_gap.exists():
+            home.air_gap.unlink(missing_ok=True)
+            sync_folder(home.root)
+    except OSError as error:
+        raise StorageError(
+            f"The air gap could not be turned {'on' if on else 'off'} for good: {error.strerror}.",
+            hint=f"It is kept as a file in {home.root}." + (" The airlock was ended." if on else ""),
+        ) from error
 
 
 def airlock_lock(home: Home) -> Path:
@@ -110,6 +120,14 @@ def listen(path: Path, *, backlog: int = 64) -> socket.socket:
         raise
     listener.setblocking(False)
     return listener
+
+
+def is_full(folder: Path) -> bool:
+    """Whether nothing more can be written to the disk of a folder."""
+    try:
+        return os.statvfs(folder).f_bavail == 0
+    except OSError:
+        return False
 
 
 def tail(path: Path, lines: int = 6) -> str:
