@@ -16,10 +16,20 @@ def main():
     if os.name == "nt":
         sys.stderr.write("Omni runs on Linux and macOS; on Windows start it inside WSL2 (`wsl --install`).\n")
         return 4
+    occupy_standard_descriptors()
     from omni.sandbox.start import start
 
     code, arguments = start(sys.argv[1:])
     return open_command_line(arguments) if code is None else code
+
+
+def occupy_standard_descriptors():
+    """Give a start with closed standard streams (`<&-`) the null device: else the next file opened would be one of them."""
+    descriptor = os.open(os.devnull, os.O_RDWR)
+    while descriptor <= 2:
+        os.set_inheritable(descriptor, True)
+        descriptor = os.open(os.devnull, os.O_RDWR)
+    os.close(descriptor)
 
 
 def open_command_line(arguments):

@@ -24,6 +24,8 @@ def set_up(root: str, arguments: list[str]) -> int | None:
     if reference.wants_help(arguments):
         sys.stdout.write(reference.help_text(arguments, Path(root) / "omni" / "cli" / "reference.txt"))
         return 0
+    if "_OMNI_COMPLETE" in os.environ:  # a Tab key sets nothing up
+        return 0
     home = Home.from_environment()
     if arguments[:1] == ["uninstall"] and not home.venvs.exists():
         sys.stdout.write(f"There is no environment of Omni in {home.root}.\n")
