@@ -1,12 +1,15 @@
 """The composition root: the one place that knows how the parts of Omni are put together."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+import logging
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from contextlib import aclosing, contextmanager
 from functools import cached_property
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from omni.core.clock import Clock, SystemClock
-from omni.core.errors import NotFound
+from omni.core.errors import NotFound, OmniError
 from omni.core.paths import Home
 from omni.core.settings import Settings, change
 
@@ -45,8 +48,16 @@ class Services:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *failure: object) -> None:
-        await self.close()
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await self.close()
+        except Exception:
+            if error is None:
+                raise
+            # Why the work failed is what the person must hear; why closing failed as well is for the log.
+            logging.getLogger(__name__).warning("Closing failed after a failure", exc_info=True)
 
     @property
     def settings(self) -> Settings:
@@ -161,15 +172,16 @@ class Services:
         base = brain.base.id if brain.base else ""
 
         async def measured(usage: "Usage") -> None:
-            await self.library.mark(base, ready=True)
-            if usage.answer_tokens >= MEASURABLE:
-                reading = (
-                    (usage.prompt_tokens - usage.cached_tokens) / usage.prompt_seconds if usage.prompt_seconds else 0.0
-                )
-                await asyncio.to_thread(remember_speed, self.home, base, usage.speed, reading)
+            with _noted():
+                await self.library.mark(base, ready=True)
+                if usage.answer_tokens >= MEASURABLE:
+                    read = usage.prompt_tokens - usage.cached_tokens
+                    reading = read / usage.prompt_seconds if usage.prompt_seconds else 0.0
+                    await asyncio.to_thread(remember_speed, self.home, base, usage.speed, reading)
 
         async def refused(reason: str) -> None:
-            await self.library.mark(base, ready=False, reason=reason)
+            with _noted():
+                await self.library.mark(base, ready=False, reason=reason)
 
         return ObservedEngine(engine, measured=measured, refused=refused)
 
@@ -186,19 +198,33 @@ class Services:
             raise NotFound("No brain is here yet.", hint="`omni pull @omni/smollm2` fetches the starter (98 MB).")
         return found
 
-    async def pull(self, name: str) -> "AsyncIterator[PullEvent]":
+    async def pull(self, name: str) -> "AsyncGenerator[PullEvent]":
         """Fetch a brain through the airlock and tell the other front ends when it is here."""
-        async for event in self.library.pull(name, await self.airlock()):
-            yield event
+        async with aclosing(self.library.pull(name, await self.airlock())) as events:
+            async for event in events:
+                yield event
         await self.changed("library", {"brain": name})
 
-    async def fit(self, brain: "Brain") -> "Fit | None":
-        """How `brain` fits into this machine; None while its file is not here."""
-        if brain.base is None:
-            return None
-        from omni.engine import facts_of
+    async def fit(self, brain: "Brain", budget: "Budget | None" = None) -> "Fit | None":
+        """How `brain` fits into this machine, before a pull by its manifest; None while nobody knows its size."""
+        budget = budget or await self.budget()
+        if brain.base is not None:
+            from omni.engine import facts_of
 
-        return (await self.budget()).fit(facts_of(brain.base))
+            return budget.fit(facts_of(brain.base))
+        if not brain.size:
+            return None
+        from omni.cartridges import facts_of as announced
+
+        return budget.fit(announced(brain))
+
+    async def brains_on(self) -> dict[str, list[str]]:
+        """The names of the brains on each base, by its id; the one that the base belongs to stands first."""
+        found: dict[str, list[str]] = {}
+        for brain in sorted(await self.library.brains(), key=lambda brain: bool(brain.shares)):
+            if brain.base is not None:
+                found.setdefault(brain.base.id, []).append(brain.name)
+        return found
 
     async def in_use(self) -> set[str]:
         """The ids of the bases that a worker has loaded."""
@@ -221,19 +247,27 @@ class Services:
         return [process.name for process in await (await self.keeper()).processes() if base and process.base == base]
 
     async def close(self) -> None:
-        """End what was begun, in the opposite order. What was never asked for is not made in order to be closed."""
-        if "chat" in vars(self):
-            await self.chat.close()
-        if engines := await self._made("engines"):
-            await engines.close()
-        if "library" in vars(self):
-            await self.library.close()
-        if keeper := await self._made("keeper"):
-            await keeper.close()
-        for task in self._tasks.values():
+        """End what was begun, in the opposite order. What was never asked for is not made in order to be closed.
+
+        Each part is closed even when another one cannot be; the first failure is raised when all have had their turn.
+        """
+        unfinished = [task for task in self._tasks.values() if not task.done()]
+        for task in unfinished:
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*unfinished, return_exceptions=True)
+        parts: list[Any] = [vars(self).get("chat"), self._made("engines"), vars(self).get("library")]
+        first: Exception | None = None
+        for part in (*parts, self._made("keeper")):
+            try:
+                if part is not None:
+                    await part.close()
+            except Exception as error:  # noqa: BLE001 - the first is raised below, the others are logged
+                if first is not None:
+                    logging.getLogger(__name__).warning("A part could not be closed: %r", error)
+                first = first or error
         self._tasks.clear()
+        if first is not None:
+            raise first
 
     async def _once(self, name: str, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The result of `make`, made once for all who ask; a failure is forgotten, so that asking again tries again."""
@@ -243,8 +277,17 @@ class Services:
         # Whoever asks may be cancelled; the others still wait for the same task.
         return await asyncio.shield(task)
 
-    async def _made(self, name: str) -> Any:
+    def _made(self, name: str) -> Any:
         task = self._tasks.get(name)
         if task is None or not task.done() or task.cancelled() or task.exception():
             return None
         return task.result()
+
+
+@contextmanager
+def _noted() -> Iterator[None]:
+    """What cannot be remembered is logged: a full disk does not make a whole answer a failed one."""
+    try:
+        yield
+    except OmniError as error:
+        logging.getLogger(__name__).warning("Not remembered: %s", error.message)

@@ -47,7 +47,11 @@ class ObservedEngine:
 
     async def capabilities(self) -> Capabilities:
         """See `Engine`."""
-        return await self._engine.capabilities()
+        try:
+            return await self._engine.capabilities()
+        except BadFile as error:
+            await self._refused(error.message)
+            raise
 
     async def close(self) -> None:
         """See `Engine`."""
