@@ -1,12 +1,15 @@
 """Commands that plug-ins bring: listed from what is remembered, imported when one runs, and only behind the wall."""
 
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 import click
 
-from omni.cli.session import is_safe, step_behind_the_wall
 from omni.core.installed import Command, Installed
 from omni.core.paths import Home
+
+if TYPE_CHECKING:
+    from omni.core.hooks import Plugins
 
 
 def commands(context: click.Context, taken: Collection[str]) -> dict[str, Command]:
@@ -40,10 +43,7 @@ def find(context: click.Context, name: str, taken: Collection[str]) -> click.Com
 
 
 def _load(context: click.Context, home: Home, known: Command) -> click.Command | None:
-    from omni.core.hooks import Plugins
-
-    step_behind_the_wall(context, home)
-    plugins = Plugins(home=home)
+    plugins = _behind_the_wall(context, home)
     plugins.load(known.plugin)
     found = {each.name: each for each in plugins.gather_from(known.plugin, "omni_commands")}
     report(plugins.failures)
@@ -55,10 +55,7 @@ def _load(context: click.Context, home: Home, known: Command) -> click.Command |
 
 def _learn(context: click.Context, home: Home) -> list[Command]:
     """Import all plug-ins, once after each change, to know what their commands are called."""
-    from omni.core.hooks import Plugins
-
-    step_behind_the_wall(context, home)
-    plugins = Plugins(home=home)
+    plugins = _behind_the_wall(context, home)
     plugins.load_all()
     found = [
         Command(command.name, name, command.get_short_help_str(80))
@@ -67,6 +64,22 @@ def _learn(context: click.Context, home: Home) -> list[Command]:
     ]
     report(plugins.failures)
     return found
+
+
+def _behind_the_wall(context: click.Context, home: Home) -> "Plugins":
+    from omni.cli.session import (
+        step_behind_the_wall,
+    )  # imported with the first plug-in: the help has no use for asyncio
+    from omni.core.hooks import Plugins
+
+    step_behind_the_wall(context, home)
+    return Plugins(home=home)
+
+
+def is_safe(context: click.Context | None = None) -> bool:
+    """Whether `--safe` was given: no plug-ins."""
+    context = context or click.get_current_context(silent=True)
+    return bool(context is not None and context.find_root().params.get("safe"))
 
 
 def report(failures: dict[str, str]) -> None:

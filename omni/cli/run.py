@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from omni.cli.session import is_safe
+from omni.cli.plugins import is_safe
 from omni.core.paths import Home
 
 

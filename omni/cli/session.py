@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from omni.cli.plugins import is_safe, report
 from omni.core import wall
 from omni.core.paths import Home
 
@@ -43,8 +44,7 @@ async def _run(home: Home, starter: "Starter | None", work: "Callable[[Services]
             return await work(services)
         finally:
             if "plugins" in vars(services):
-                for message in services.plugins.failures.values():
-                    click.echo(f"omni: {message}", err=True)
+                report(services.plugins.failures)
 
 
 def offline_services(work: "Callable[[Services], Awaitable[T]]") -> T:
@@ -63,9 +63,3 @@ def step_behind_the_wall(context: click.Context, home: Home) -> None:
         root.obj = start(home, full_screen=False)
         root.call_on_close(root.obj.goodbye)
         wall.confine()
-
-
-def is_safe(context: click.Context | None = None) -> bool:
-    """Whether `--safe` was given: no plug-ins."""
-    context = context or click.get_current_context(silent=True)
-    return bool(context is not None and context.find_root().params.get("safe"))

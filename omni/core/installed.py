@@ -40,7 +40,8 @@ class Installed:
 
     def folders(self) -> list[str]:
         """Where packages are looked for; the home's own folder comes last, so that it never hides anything of ours."""
-        return [*(folder for folder in sys.path if folder), str(self._home.plugins)]
+        own = str(self._home.plugins)
+        return [*dict.fromkeys(folder for folder in sys.path if folder not in ("", own)), own]
 
     def plugins(self) -> list[Listed]:
         """All that are installed, the first of a name first."""
