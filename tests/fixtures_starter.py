@@ -1,7 +1,6 @@
 """The starter brain for tests that need a real one: fetched once per machine, the way a user fetches it."""
 
 import asyncio
-import functools
 import hashlib
 import os
 import threading
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from omni.airlock import FetchProgress, IndexFile, NetSettings, Page, download, find, net_settings, page
+from omni.airlock import Fetched, FetchProgress, IndexFile, NetSettings, Page, download, find, net_settings, page
 from omni.cartridges import Library, PullDone
 from omni.core.errors import OmniError
 from omni.core.files import locked
@@ -53,10 +52,8 @@ class DirectAirlock:
         def told(done: int, total: int | None) -> None:
             loop.call_soon_threadsafe(steps.put_nowait, FetchProgress(done=done, total=total))
 
-        work = loop.run_in_executor(
-            None,
-            functools.partial(
-                download,
+        def bring() -> Fetched:
+            return download(
                 url,
                 target,
                 net=self.net,
@@ -65,8 +62,9 @@ class DirectAirlock:
                 headers=headers,
                 progress=told,
                 cancelled=over.is_set,
-            ),
-        )
+            )
+
+        work = loop.run_in_executor(None, bring)
         work.add_done_callback(lambda _: steps.put_nowait(None))
         try:
             while (step := await steps.get()) is not None:
@@ -79,7 +77,7 @@ class DirectAirlock:
 
     async def page(self, url: str, *, purpose: str, headers: Iterable[tuple[str, str]] = ()) -> Page:
         self.asked.append(url)
-        return await asyncio.to_thread(page, url, net=self.net, headers=headers)
+        return await asyncio.to_thread(lambda: page(url, net=self.net, headers=headers))
 
     async def find(
         self, project: str, *, purpose: str, wanted: Callable[[IndexFile], bool] = lambda file: True
@@ -88,7 +86,7 @@ class DirectAirlock:
             self.asked.append(url)
             return page(url, net=self.net)
 
-        return await asyncio.to_thread(find, project, self.net, get, wanted)
+        return await asyncio.to_thread(lambda: find(project, self.net, get, wanted))
 
 
 @pytest.fixture
@@ -134,12 +132,16 @@ async def _fetch(folder: Path, target: Path) -> None:
         base = done.brain.base
         assert base is not None
         assert _hash(Path(base.path)) == SHA256
-        target.unlink(missing_ok=True)
-        os.link(base.path, target)
+        await asyncio.to_thread(_link, base.path, target)
     except OmniError as error:
         pytest.fail(f"the starter brain cannot be fetched: {error.message} {error.hint}")
     finally:
         await library.close()
+
+
+def _link(path: str, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    os.link(path, target)
 
 
 def _hash(path: Path) -> str:

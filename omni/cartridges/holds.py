@@ -6,8 +6,11 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from omni.core.paths import Home
+
+T = TypeVar("T")
 
 
 def _lock_file(home: Home, kind: str, key: str) -> Path:
@@ -52,7 +55,7 @@ def _flock(path: Path, how: int) -> Iterator[bool]:
 
 
 @asynccontextmanager
-async def in_thread(lock: AbstractContextManager[bool]) -> AsyncIterator[bool]:
+async def in_thread(lock: AbstractContextManager[T]) -> AsyncIterator[T]:
     """Enter and leave a lock without touching the disk on the event loop."""
     held = await asyncio.to_thread(lock.__enter__)
     try:

@@ -20,7 +20,7 @@ from omni.cartridges.ranking import ranking
 from omni.cartridges.stock import Stock
 from omni.cartridges.upkeep import Upkeep
 from omni.core.clock import Clock, SystemClock
-from omni.core.paths import Home, resources
+from omni.core.paths import Home
 from omni.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Library:
         self._stock = Stock(
             home,
             clock=clock or SystemClock(),
-            shipped=shipped or resources("cartridges"),
+            shipped=shipped,
             surroundings=surroundings,
             architectures=architectures,
         )

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -227,7 +228,7 @@ class Shelf:
             context_max=header.context_length,
             adapter=Adapter(path=entry.adapter) if entry.adapter else None,
             prompt=entry.prompt,
-            sampling=dict(record.base.parameters),
+            sampling=_sampling(record.base.parameters),
             quantisation=header.quantisation,
             verified=verified_words(record),
         )
@@ -296,6 +297,11 @@ def verified_words(record: BaseRecord) -> str:
     if record.base.sha256 and record.base.origin != "blob":
         return f"named by its hash in the store of {record.base.origin}; not checked by Omni"
     return "never checked"
+
+
+def _sampling(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """As the manifest's own: lists, which JSON made of tuples, are tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in parameters.items()}
 
 
 def _with_template(base: Base, template: str) -> Base:

@@ -14,14 +14,20 @@ from omni.cartridges.scanning import Scan
 from omni.cartridges.shelf import Shelf
 from omni.core.clock import Clock
 from omni.core.errors import OmniError
-from omni.core.paths import Home
+from omni.core.paths import Home, resources
 
 
 class Stock:
     """The brains of one home, as they are now."""
 
     def __init__(
-        self, home: Home, *, clock: Clock, shipped: Path, surroundings: Surroundings, architectures: Collection[str]
+        self,
+        home: Home,
+        *,
+        clock: Clock,
+        shipped: Path | None,
+        surroundings: Surroundings,
+        architectures: Collection[str],
     ) -> None:
         self.home, self.clock, self.surroundings = home, clock, surroundings
         self.architectures = architectures
@@ -55,7 +61,7 @@ class Stock:
         return self._manifests
 
     def _load_manifests(self) -> dict[str, Manifest]:
-        return load_manifests(self._shipped) | load_manifests(self.home.cartridges / "own")
+        return load_manifests(self._shipped or resources("cartridges")) | load_manifests(self.home.cartridges / "own")
 
     async def take_in(self, finds: Iterable[Found]) -> None:
         """Put what the finders see into the index; runs them in a thread."""

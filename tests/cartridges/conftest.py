@@ -206,7 +206,7 @@ def until() -> Callable[..., Any]:
 
     async def wait(condition: Callable[[], bool], seconds: float = 10.0) -> None:
         async with asyncio.timeout(seconds):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 - what is waited for is in another process
                 await asyncio.sleep(0.005)
 
     return wait

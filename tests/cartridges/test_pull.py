@@ -1,3 +1,4 @@
+# ruff: noqa: PLR0917 - fixtures come by name
 """Pulls: from an index, an address and a hub; whole or not there, whatever happens in between."""
 
 import asyncio
@@ -8,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from io import BytesIO
 from pathlib import Path
@@ -349,6 +350,17 @@ async def test_an_address_that_is_no_model_leaves_nothing(
     assert (blobs(home), left(home)) == ([], [])
 
 
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 4 MB."""
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(small)], capture_output=True).returncode:
+        pytest.skip("may not mount")
+    yield small
+    subprocess.run(["umount", str(small)], check=True)
+
+
 class Hub:
     """A repository on the loopback's hub."""
 
@@ -550,12 +562,12 @@ async def test_kill_9_in_mid_pull_leaves_what_resumes(
         "    async for _ in library.pull('@omni/many', starter.DirectAirlock(net)): pass\n"
         "asyncio.run(main())\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", code])
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
     try:
         await until(lambda: any(path == paths[1] for path, _ in shop.web.asked), 30)
     finally:
         process.kill()
-        process.wait()
+        await process.wait()
     shop.web.stall.pop(paths[1]).set()
     assert blobs(home) == []
     assert [each.name for each in await library.unfinished()] == ["@omni/many"]
@@ -569,33 +581,26 @@ async def test_kill_9_in_mid_pull_leaves_what_resumes(
 @pytest.mark.real
 @pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="mounts a small disk")
 async def test_a_disk_that_fills_up_loses_nothing(
-    shop: Shop, open_library: Open, tmp_path: Path, gguf: Make, drain: Drain, monkeypatch: pytest.MonkeyPatch
+    shop: Shop, small_disk: Path, gguf: Make, drain: Drain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = tmp_path / "small"
-    small.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(small)], capture_output=True).returncode:
-        pytest.skip("may not mount")
-    try:
-        data = gguf(tensors=[("t", (256, 60_000), 12)])  # 8.6 MB
-        shop.one(data)
-        home = Home(small / "home").ensure()
+    data = gguf(tensors=[("t", (256, 60_000), 12)])  # 8.6 MB
+    shop.one(data)
+    home = Home(small_disk / "home").ensure()
 
-        async def unused() -> Any:
-            raise AssertionError
+    async def unused() -> Any:
+        raise AssertionError
 
-        library = Library(home, Settings(), shipped=shop.shipped, environment={}, budget=unused)
-        with pytest.raises(StorageError):
-            await drain(library.pull("@omni/one", shop.airlock))
-        monkeypatch.setattr(  # somebody else fills the disk after we looked
-            "omni.cartridges.pulling.shutil.disk_usage", lambda _: shutil._ntuple_diskusage(1 << 40, 0, 1 << 40)
-        )
-        with pytest.raises(StorageError, match="full"):
-            await drain(library.pull("@omni/one", shop.airlock))
-        assert (await library.get("@omni/one")).state == "available"
-        assert await library.collect() > 0
-        await library.close()
-    finally:
-        subprocess.run(["umount", str(small)], check=True)
+    library = Library(home, Settings(), shipped=shop.shipped, environment={}, budget=unused)
+    with pytest.raises(StorageError):
+        await drain(library.pull("@omni/one", shop.airlock))
+    monkeypatch.setattr(  # somebody else fills the disk after we looked
+        "omni.cartridges.pulling.shutil.disk_usage", lambda _: shutil._ntuple_diskusage(1 << 40, 0, 1 << 40)
+    )
+    with pytest.raises(StorageError, match="full"):
+        await drain(library.pull("@omni/one", shop.airlock))
+    assert (await library.get("@omni/one")).state == "available"
+    assert await library.collect() > 0
+    await library.close()
 
 
 @pytest.mark.real
