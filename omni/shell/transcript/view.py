@@ -2,16 +2,14 @@
 
 import asyncio
 import time
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from itertools import accumulate
-from typing import ClassVar, NamedTuple, cast
+from typing import ClassVar, cast
 
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
@@ -23,31 +21,17 @@ from textual.worker import WorkType
 from omni.shell.glyphs import UNICODE, Glyphs
 from omni.shell.transcript.code import Highlights, highlight_all, load_style
 from omni.shell.transcript.entry import Entry, Layout
-from omni.shell.transcript.lines import Line, Run, width_of
+from omni.shell.transcript.flow import EMPTY, ENTRY_BITS, Anchor, Flow, Row
+from omni.shell.transcript.keys import KEYS
+from omni.shell.transcript.lines import Run, width_of
 from omni.shell.transcript.markdown import Setting
+from omni.shell.transcript.marks import marked, selected
 from omni.shell.transcript.palette import Palette
-from omni.shell.transcript.split import Section
 
 MEASURE = 100
 GUTTER = 3
 UPDATE_SECONDS = 1 / 30
 _SLICE_SECONDS = 0.002
-_PART, _ENTRY = 20, 40  # bits: a selected place is entry, part and line in one number, so that it survives growth
-_EMPTY = Line(())
-
-
-class Row(NamedTuple):
-    """One row of the view: which entry, part and line it shows; part -1 is the empty row below an entry."""
-
-    entry: int
-    part: int
-    line: int
-    what: Line
-
-    @property
-    def place(self) -> int:
-        """The row as one number that grows from top to bottom."""
-        return (self.entry << _ENTRY) | ((self.part if self.part >= 0 else (1 << _PART) - 1) << _PART) | self.line
 
 
 class Transcript(ScrollView, can_focus=True):
@@ -71,69 +55,7 @@ class Transcript(ScrollView, can_focus=True):
     }
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "shift+tab,k",
-            "block(-1)",
-            "up a block",
-            id="transcript.previous",
-            show=False,
-            tooltip="Focus the block above",
-        ),
-        Binding("tab,j", "block(1)", "down a block", id="transcript.next", show=False, tooltip="Focus the block below"),
-        Binding("c", "act('copy')", "copy", id="transcript.copy", tooltip="Copy the text of this block"),
-        Binding("y", "act('code')", "copy code", id="transcript.code", tooltip="Copy the code block in view"),
-        Binding(
-            "e", "act('edit')", "edit", id="transcript.edit", tooltip="Ask this question differently, on a new branch"
-        ),
-        Binding("r", "act('retry')", "retry", id="transcript.retry", tooltip="Have this answer written again"),
-        Binding("u", "act('undo')", "undo", id="transcript.undo", tooltip="Take the last question back"),
-        Binding(
-            "g",
-            "act('resume')",
-            "go on",
-            id="transcript.resume",
-            show=False,
-            tooltip="Go on with an interrupted answer",
-        ),
-        Binding("enter", "fold", "fold", id="transcript.fold", tooltip="Fold or unfold thoughts, else the block"),
-        Binding(
-            "left_square_bracket",
-            "act('older')",
-            "branch",
-            id="transcript.older",
-            show=False,
-            tooltip="Show the branch before this one",
-        ),
-        Binding(
-            "right_square_bracket",
-            "act('newer')",
-            "branch",
-            id="transcript.newer",
-            show=False,
-            tooltip="Show the branch after this one",
-        ),
-        Binding(
-            "n", "find(1)", "next hit", id="transcript.find_next", show=False, tooltip="Go to the next place found"
-        ),
-        Binding(
-            "N",
-            "find(-1)",
-            "last hit",
-            id="transcript.find_previous",
-            show=False,
-            tooltip="Go to the place found before",
-        ),
-        Binding("up", "lines(-1)", "up", id="transcript.up", show=False, tooltip="One line up"),
-        Binding("down", "lines(1)", "down", id="transcript.down", show=False, tooltip="One line down"),
-        Binding("pageup", "page(-1)", "page up", id="transcript.page_up", show=False, tooltip="One page up"),
-        Binding(
-            "pagedown,space", "page(1)", "page down", id="transcript.page_down", show=False, tooltip="One page down"
-        ),
-        Binding("home", "top", "top", id="transcript.top", show=False, tooltip="The beginning"),
-        Binding("end", "tail", "end", id="transcript.tail", show=False, tooltip="The end; follow what is written"),
-        Binding("escape", "leave", "back", id="transcript.leave", tooltip="Back to the composer"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*KEYS]
 
     class Act(Message):
         """A letter was pressed on a block: copy, code, edit, retry, undo, resume, older or newer."""
@@ -174,15 +96,11 @@ class Transcript(ScrollView, can_focus=True):
     def __init__(self, *, glyphs: Glyphs = UNICODE, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
         self._glyphs = glyphs
-        self._entries: list[Entry] = []
-        self._index: dict[str, int] = {}
-        self._tops: list[int] = [0]
-        self._tops_good = 0
         self._width = 0
         self._rows: list[Row] | None = None
         self._palette = Palette({})
         self._highlights = Highlights(self._want_highlights)
-        self._misses = [0]
+        self._flow = Flow(self._setting())
         self._writes: dict[str, list[str]] = {}
         self._thoughts: dict[str, list[str]] = {}
         self._flushed = 0.0
@@ -201,61 +119,60 @@ class Transcript(ScrollView, can_focus=True):
     @property
     def entries(self) -> Sequence[Entry]:
         """The entries, from the top."""
-        return self._entries
+        return self._flow.entries
 
     def entry(self, id: str) -> Entry | None:  # noqa: A002
         """One entry."""
-        at = self._index.get(id)
-        return None if at is None else self._entries[at]
+        at = self._flow.index.get(id)
+        return None if at is None else self._flow.entries[at]
 
     @property
     def focused_entry(self) -> Entry | None:
         """The block that letters act on."""
-        return self._entries[self._focused] if 0 <= self._focused < len(self._entries) else None
+        return self._flow.entries[self._focused] if 0 <= self._focused < len(self._flow.entries) else None
 
     def show(self, entries: Iterable[Entry], *, keep: bool = False) -> None:
         """Show these entries instead; with `keep` the row at the top of the view stays where it is."""
         anchor = self._anchor() if keep and not self.following else None
         old = self.focused_entry
-        name = self._entries[anchor[0]].id if anchor else ""
-        self._entries = list(entries)
-        self._reindex()
-        self._focused = self._index.get(old.id, -1) if old else -1
-        self._writes = {key: value for key, value in self._writes.items() if key in self._index}
-        self._thoughts = {key: value for key, value in self._thoughts.items() if key in self._index}
+        name = self._flow.entries[anchor[0]].id if anchor else ""
+        self._flow.entries = list(entries)
+        self._flow.reindex()
+        self._focused = self._flow.index.get(old.id, -1) if old else -1
+        self._writes = {key: value for key, value in self._writes.items() if key in self._flow.index}
+        self._thoughts = {key: value for key, value in self._thoughts.items() if key in self._flow.index}
         if not keep:
             self.following = True
             self.unseen = False
             self.screen.clear_selection()
-        self._tops_good = 0
-        if anchor is not None and name in self._index:
-            self._settle((self._index[name], anchor[1], anchor[2]))
+        if anchor is not None and name in self._flow.index:
+            self._settle((self._flow.index[name], anchor[1], anchor[2]))
         else:
             self._settle()
 
     def add(self, *entries: Entry) -> None:
         """Put entries at the end."""
         for entry in entries:
-            self._index[entry.id] = len(self._entries)
-            self._entries.append(entry)
+            self._flow.index[entry.id] = len(self._flow.entries)
+            self._flow.entries.append(entry)
         if not self.following:
             self.unseen = True
         self._settle(self._anchor())
 
     def cut(self, id: str) -> None:  # noqa: A002
         """Take away this entry and all that follow."""
-        if (at := self._index.get(id)) is not None:
+        if (at := self._flow.index.get(id)) is not None:
             anchor = self._anchor()
-            del self._entries[at:]
-            self._reindex()
-            self._focused = min(self._focused, len(self._entries) - 1)
+            del self._flow.entries[at:]
+            self._flow.reindex()
+            self._focused = min(self._focused, len(self._flow.entries) - 1)
             self._settle(anchor if anchor and anchor[0] < at else None)
 
     def rename_entry(self, old: str, new: str) -> None:
         """An entry gets the id under which it was stored."""
-        if (at := self._index.pop(old, None)) is not None:
-            self._entries[at].id = new
-            self._index[new] = at
+        if (at := self._flow.index.pop(old, None)) is not None:
+            self._flow.entries[at].id = new
+            self._flow.index[new] = at
 
     def write(self, id: str, text: str) -> None:  # noqa: A002
         """More text for an entry; joined with what else comes in the next 33 ms."""
@@ -277,7 +194,7 @@ class Transcript(ScrollView, can_focus=True):
         for id in ids:  # noqa: A001
             if (entry := self.entry(id)) is not None:
                 entry.touch()
-                self._measure(entry)
+                self._flow.changed(entry)
         self._settle(anchor)
 
     def finish(self, id: str) -> None:  # noqa: A002
@@ -286,7 +203,7 @@ class Transcript(ScrollView, can_focus=True):
         anchor = self._anchor()
         if (entry := self.entry(id)) is not None:
             entry.finish()
-            self._measure(entry)
+            self._flow.changed(entry)
         self._rows = None  # the caret is gone
         self._settle(anchor)
 
@@ -319,176 +236,32 @@ class Transcript(ScrollView, can_focus=True):
 
     # ---- heights
 
-    @property
-    def measure(self) -> int:
-        """The width of the text."""
-        return max(min(MEASURE, self._width - GUTTER), 8)
-
     def _setting(self) -> Setting:
-        return Setting(self.measure, self._glyphs, self._highlight, True)
+        return Setting(max(min(MEASURE, self._width - GUTTER), 8), self._glyphs, self._highlight, True)
 
     def _highlight(self, language: str, text: str) -> list[list[Run]] | None:
         found = self._highlights(language, text)
         if found is None and (language, text) in self._highlights.waiting:
-            self._misses[0] += 1
+            self._flow.misses[0] += 1
         return found
-
-    def _reindex(self) -> None:
-        self._index = {entry.id: at for at, entry in enumerate(self._entries)}
-        self._tops_good = 0
-
-    def _height(self, entry: Entry) -> int:
-        if entry.height_stamp != self.measure:
-            entry.height, entry.height_stamp = entry.guess(self.measure), self.measure
-        return entry.height
-
-    def _measure(self, entry: Entry) -> None:
-        """Heights of an entry changed; those above it did not."""
-        entry.height_stamp = -1
-        self._tops_good = min(self._tops_good, self._index[entry.id])
-
-    def _make_tops(self) -> list[int]:
-        good, count = self._tops_good, len(self._entries)
-        if good < count or len(self._tops) != count + 1:
-            good = min(good, len(self._tops) - 1)
-            heights = [self._height(entry) for entry in self._entries[good:]]
-            self._tops[good:] = accumulate(heights, initial=self._tops[good] if good else 0)
-            self._tops_good = count
-        return self._tops
-
-    @property
-    def total(self) -> int:
-        """Rows of everything; partly guessed."""
-        return self._make_tops()[-1]
-
-    def _parts(self, at: int) -> list[Section]:
-        """The parts of an entry; its height is guessed anew when its text is looked at for the first time."""
-        entry = self._entries[at]
-        if entry.height_stamp != self.measure or not entry.opened:
-            parts = entry.parts()
-            entry.sections()
-            entry.height_stamp = -1
-            self._height(entry)
-            self._tops_good = min(self._tops_good, at)
-            return parts
-        return entry.parts()
-
-    def _lay(self, at: int, part: Section) -> Layout:
-        """The exact lines of one part; corrects the height of its entry."""
-        entry = self._entries[at]
-        before = entry.part_height(part, self.measure)
-        layout = entry.lay(part, self._setting(), self._misses)
-        change = len(layout.lines) + entry.lead(part) - before
-        if change:
-            entry.height += change
-            self._tops_good = min(self._tops_good, at)
-        return layout
 
     # ---- where things are
 
-    def _anchor(self) -> tuple[int, int, int] | None:
+    def _anchor(self) -> Anchor | None:
         """The entry, part and row that stand at the top of the view; None when the end is followed."""
-        if self.following or not self._entries:
+        if self.following or not self._flow.entries:
             return None
         rows = self._rows
         if rows:
             row = rows[0]
             if row.part >= 0:
                 return row.entry, row.part, row.line
-            return row.entry, len(self._entries[row.entry].parts()), 0
+            return row.entry, len(self._flow.entries[row.entry].parts()), 0
         return None
-
-    def _place_of(self, anchor: tuple[int, int, int]) -> int:
-        """The row at which an anchor stands now."""
-        at, number, offset = anchor
-        top = self._make_tops()[at]
-        entry = self._entries[at]
-        parts = self._parts(at)
-        for part in parts[:number]:
-            top += entry.part_height(part, self.measure)
-        if number < len(parts):
-            layout = self._lay(at, parts[number])
-            offset = min(offset, len(layout.lines) + entry.lead(parts[number]) - 1)
-        return top + max(offset, 0)
-
-    def _collect(self, start: int, count: int) -> tuple[int, list[Row]]:
-        """The rows from `start` on, laid out exactly, and the row that `start` turned out to be."""
-        rows: list[Row] = []
-        tops = self._make_tops()
-        at = max(min(bisect_right(tops, start) - 1, len(self._entries) - 1), 0)
-        skip = start - tops[at]
-        while at < len(self._entries) and len(rows) < count:
-            entry = self._entries[at]
-            for number, part in enumerate(self._parts(at)):
-                if skip and (height := entry.part_height(part, self.measure)) <= skip:
-                    skip -= height
-                    continue
-                lines = self._lay(at, part).lines
-                lead = entry.lead(part)
-                if skip >= len(lines) + lead:
-                    start -= skip - (len(lines) + lead - 1)
-                    skip = len(lines) + lead - 1
-                if lead and skip == 0:
-                    rows.append(Row(at, number, 0, _EMPTY))
-                first = max(skip - lead, 0)
-                rows += [Row(at, number, lead + first + i, line) for i, line in enumerate(lines[first : first + count])]
-                skip = 0
-                if len(rows) >= count:
-                    break
-            else:
-                if skip:
-                    skip = 0
-                rows.append(Row(at, -1, 0, _EMPTY))
-            at += 1
-        return max(start, 0), rows[:count]
-
-    def _expose(self, bottom: int, count: int) -> int:
-        """Lay out `count` rows above row `bottom` exactly; returns by how much `bottom` moved."""
-        if bottom <= 0 or not self._entries:
-            return 0
-        tops = self._make_tops()
-        at = max(min(bisect_right(tops, bottom - 1) - 1, len(self._entries) - 1), 0)
-        inside = bottom - tops[at]
-        moved = 0
-        while at >= 0 and count > 0:
-            entry = self._entries[at]
-            guessed = self._height(entry)
-            top = 0
-            spans = []
-            parts = self._parts(at)
-            if inside >= guessed:  # all of it is above, so what it grows by is above
-                moved += entry.height - guessed
-                inside = entry.height
-            for part in parts:
-                spans.append((top, part))
-                top += entry.part_height(part, self.measure)
-            if inside > top:
-                count -= 1  # the empty row below
-            for top, part in reversed(spans):
-                if top >= inside:
-                    continue
-                before = entry.part_height(part, self.measure)
-                layout = self._lay(at, part)
-                height = len(layout.lines) + entry.lead(part)
-                moved += height - before if top + before <= inside else 0
-                count -= min(height, inside - top)
-                if count <= 0:
-                    break
-            at -= 1
-            inside = 1 << 60
-        return moved
-
-    def _bottom(self, height: int) -> int:
-        """The row at the top of the view when its end stands at the bottom, exactly."""
-        for _ in range(8):  # the end moves while it is laid out
-            total = self.total
-            if not self._expose(total, height):
-                break
-        return max(self.total - height, 0)
 
     # ---- keeping the view right
 
-    def _settle(self, anchor: tuple[int, int, int] | None = None, *, redraw: bool = True) -> None:
+    def _settle(self, anchor: Anchor | None = None, *, redraw: bool = True) -> None:
         """Lay out what is seen and put it where it belongs: at the end when that is followed, else at the anchor."""
         if not self.is_attached or self._width <= 0:
             return
@@ -496,17 +269,17 @@ class Transcript(ScrollView, can_focus=True):
         before = self._rows
         where = round(self.scroll_y)
         if self.following:
-            where = self._bottom(height)
-        elif anchor is not None and anchor[0] < len(self._entries):
-            where = self._place_of(anchor)
-        where, rows = self._collect(where, height) if self._entries else (0, [])
+            where = self._flow.bottom(height)
+        elif anchor is not None and anchor[0] < len(self._flow.entries):
+            where = self._flow.place_of(anchor)
+        where, rows = self._flow.collect(where, height) if self._flow.entries else (0, [])
         if len(rows) < height and where:
-            where = self._bottom(height)
-            where, rows = self._collect(where, height)
+            where = self._flow.bottom(height)
+            where, rows = self._flow.collect(where, height)
         # the empty row below the last entry is not scrolled away from, and none is added for it
         self._rows = rows
         self._put(where)
-        if where + height >= self.total:
+        if where + height >= self._flow.total:
             self.unseen = False
         if redraw:
             self._redraw_changes(before)
@@ -514,7 +287,7 @@ class Transcript(ScrollView, can_focus=True):
 
     def _put(self, where: int) -> None:
         """Set size and scroll position without a layout of the screen: only the scroll bar needs to know."""
-        total = self.total
+        total = self._flow.total
         size = Size(self._width, total)
         if size != self.virtual_size:
             self.set_reactive(Widget.virtual_size, size)
@@ -542,16 +315,16 @@ class Transcript(ScrollView, can_focus=True):
         height = self.scrollable_content_region.height
         old = round(self.scroll_y) if old is None else old
         if 0 < old - where <= 3 * height:
-            where += self._expose(old, old - where)
+            where += self._flow.expose(old, old - where)
         where = max(where, 0)
         self.following = False
         self._rows = None
-        before_end = where + height < self.total
+        before_end = where + height < self._flow.total
         if not before_end:
             self.following = True
-        self._put(min(where, max(self.total - height, 0)))
+        self._put(min(where, max(self._flow.total - height, 0)))
         self._settle(redraw=False)
-        if not self.following and round(self.scroll_y) + height >= self.total:
+        if not self.following and round(self.scroll_y) + height >= self._flow.total:
             self.following = True
         self._redraw()
 
@@ -569,7 +342,7 @@ class Transcript(ScrollView, can_focus=True):
             for at, (old, new) in enumerate(zip(before, rows, strict=True))
             if old.what is not new.what or old.entry != new.entry
         ]
-        for entry in {row.entry for row in rows if self._entries[row.entry].writing}:
+        for entry in {row.entry for row in rows if self._flow.entries[row.entry].writing}:
             changed += [at for at, row in enumerate(rows) if row.entry == entry][-2:]
         if self.unseen and rows:
             changed.append(len(rows) - 1)
@@ -586,42 +359,18 @@ class Transcript(ScrollView, can_focus=True):
     def _idle(self) -> None:
         """Lay out one screen above and below the view, a little at a time, so that a page key finds it done."""
         self._idle_due = False
-        if not self._rows or not self._entries:
+        if not self._rows or not self._flow.entries:
             return
         end = time.perf_counter() + _SLICE_SECONDS
         height = self.scrollable_content_region.height
         rows = self._rows
-        if self._lay_below(rows[-1], height, end) or self._lay_above(rows[0], height, end):
+        if self._flow.lay_below(rows[-1], height, end) or self._flow.lay_above(rows[0], height, end):
             self._idle_soon()
-        self._put(self._place_of(self._row_anchor(rows[0])) if not self.following else max(self.total - height, 0))
-
-    def _row_anchor(self, row: Row) -> tuple[int, int, int]:
-        return row.entry, row.part if row.part >= 0 else len(self._entries[row.entry].parts()), row.line
-
-    def _lay_below(self, row: Row, count: int, end: float) -> bool:
-        number = row.part if row.part >= 0 else 1 << _PART
-        for at in range(row.entry, len(self._entries)):
-            for part in self._parts(at)[number:]:
-                if time.perf_counter() > end:
-                    return True
-                count -= len(self._lay(at, part).lines)
-                if count <= 0:
-                    return False
-            number = 0
-        return False
-
-    def _lay_above(self, row: Row, count: int, end: float) -> bool:
-        for at in range(row.entry, -1, -1):
-            parts = self._parts(at)
-            if at == row.entry and row.part >= 0:
-                parts = parts[: row.part]
-            for part in reversed(parts):
-                if time.perf_counter() > end:
-                    return True
-                count -= len(self._lay(at, part).lines)
-                if count <= 0:
-                    return False
-        return False
+        self._put(
+            self._flow.place_of(self._flow.anchor_of(rows[0]))
+            if not self.following
+            else max(self._flow.total - height, 0)
+        )
 
     # ---- what arrives
 
@@ -642,11 +391,11 @@ class Transcript(ScrollView, can_focus=True):
         for id, texts in thoughts.items():  # noqa: A001
             if (entry := self.entry(id)) is not None:
                 entry.think("".join(texts))
-                self._measure(entry)
+                self._flow.changed(entry)
         for id, texts in writes.items():  # noqa: A001
             if (entry := self.entry(id)) is not None:
                 entry.write("".join(texts))
-                self._measure(entry)
+                self._flow.changed(entry)
         if not self.following:
             self.unseen = True
         self._settle(anchor)
@@ -670,12 +419,12 @@ class Transcript(ScrollView, can_focus=True):
     def _recolour(self) -> None:
         """Lay out again what was laid out while its colours were unknown; heights stay."""
         anchor = self._anchor()
-        for entry in self._entries:
+        for entry in self._flow.entries:
             if entry.opened:
                 for part in entry.sections():
                     if isinstance(part.layout, Layout) and part.layout.pending:
                         part.layout.stamp = -1
-                        self._measure(entry)
+                        self._flow.changed(entry)
         self._rows = None
         self._settle(anchor)
 
@@ -691,7 +440,7 @@ class Transcript(ScrollView, can_focus=True):
         region = self.scrollable_content_region
         if region.width != self._width:
             self._width = region.width
-            self._tops_good = 0
+            self._flow.resize(self._setting())
         self._rows = None
         self._settle(anchor)
 
@@ -763,20 +512,20 @@ class Transcript(ScrollView, can_focus=True):
         if row.part < 0:
             strip = self._blank()
             return self._with_hint(strip) if self.unseen and y == len(self._rows or ()) - 1 else strip
-        entry = self._entries[row.entry]
+        entry = self._flow.entries[row.entry]
         focused = row.entry == self._focused and self.has_focus
         bar = "accent" if focused else "person" if entry.kind == "person" else "line"
         caret = entry.writing and self._is_end(row)
         selection = self.text_selection
         key = (*self._drawn, self._width, bar)
-        if line.stamp == key and selection is None and not caret and line is not _EMPTY:
+        if line.stamp == key and selection is None and not caret and line is not EMPTY:
             strip = cast("Strip", line.strip)
         else:
             runs = line.runs
             if caret:
                 runs = [*runs, (self._glyphs.caret, "accent", "")]
             if self._query:
-                runs = self._marked(runs)
+                runs = marked(runs, self._query)
             segments = [Segment(self._glyphs.bar, palette.style(bar)), Segment("  ", palette.style("text"))]
             segments += [Segment(text, palette.style(name, link)) for text, name, link in runs]
             size = GUTTER + sum([width_of(run[0]) for run in runs])
@@ -786,8 +535,8 @@ class Transcript(ScrollView, can_focus=True):
             if size > self._width:
                 strip = strip.crop(0, self._width)
             if selection is not None and (span := selection.get_span(row.place)) is not None:
-                strip = self._selected(strip, line, span)
-            elif selection is None and not caret and line is not _EMPTY:
+                strip = selected(strip, line, span, left=GUTTER, shade=palette.selection)
+            elif selection is None and not caret and line is not EMPTY:
                 line.strip, line.stamp = strip, key
         if self.unseen and not self.following and y == len(self._rows or ()) - 1:
             strip = self._with_hint(strip)
@@ -795,7 +544,7 @@ class Transcript(ScrollView, can_focus=True):
 
     def _is_end(self, row: Row) -> bool:
         """Whether this is the last row of the text of an entry that is being written."""
-        entry = self._entries[row.entry]
+        entry = self._flow.entries[row.entry]
         sections = entry.sections()
         if not sections:
             return False
@@ -804,35 +553,10 @@ class Transcript(ScrollView, can_focus=True):
             return False
         return bool(part.layout.lines) and row.what is part.layout.lines[-1]
 
-    def _marked(self, runs: Sequence[Run]) -> list[Run]:
-        found: list[Run] = []
-        for text, key, link in runs:
-            at, low = 0, text.lower()
-            while (hit := low.find(self._query, at)) >= 0 and len(low) == len(text):
-                if hit > at:
-                    found.append((text[at:hit], key, link))
-                found.append((text[hit : hit + len(self._query)], "amber.bu", link))
-                at = hit + len(self._query)
-            if at < len(text):
-                found.append((text[at:], key, link))
-        return found
-
-    def _selected(self, strip: Strip, line: Line, span: tuple[int, int]) -> Strip:
-        start, end = span
-        text = line.text
-        first = GUTTER + width_of(text[: max(start, 0)])
-        last = GUTTER + width_of(text if end < 0 else text[:end])
-        if last <= first:
-            return strip
-        left, middle, right = strip.crop(0, first), strip.crop(first, last), strip.crop(last)
-        shade = self._palette.selection
-        marked = [Segment(part, (style or Style.null()) + shade) for part, style, _ in middle]
-        return Strip([*left, *marked, *right], strip.cell_length)
-
     def _with_hint(self, strip: Strip) -> Strip:
         text = f" {self._glyphs.down} new text below   end "
         size = width_of(text)
-        right = min(GUTTER + self.measure, self._width)
+        right = min(GUTTER + self._flow.measure, self._width)
         if size + GUTTER > right:
             return strip
         style = self._palette.style("accent") + Style(bgcolor=self._palette.style("inline").bgcolor)
@@ -859,20 +583,20 @@ class Transcript(ScrollView, can_focus=True):
 
     def _walk(self, first: int, last: int | None) -> Iterator[Row]:
         """All rows from place `first` to place `last`."""
-        for at in range(first >> _ENTRY, len(self._entries)):
-            entry = self._entries[at]
-            for number, part in enumerate(self._parts(at)):
-                lines = self._lay(at, part).lines
+        for at in range(first >> ENTRY_BITS, len(self._flow.entries)):
+            entry = self._flow.entries[at]
+            for number, part in enumerate(self._flow.parts(at)):
+                lines = self._flow.lay(at, part).lines
                 lead = entry.lead(part)
-                for offset, line in enumerate([_EMPTY] * lead + lines):
+                for offset, line in enumerate([EMPTY] * lead + lines):
                     row = Row(at, number, offset, line)
                     if last is not None and row.place > last:
                         return
                     if row.place >= first:
                         yield row
-            if last is not None and Row(at, -1, 0, _EMPTY).place > last:
+            if last is not None and Row(at, -1, 0, EMPTY).place > last:
                 return
-            yield Row(at, -1, 0, _EMPTY)
+            yield Row(at, -1, 0, EMPTY)
 
     def selection_updated(self, selection: Selection | None) -> None:  # noqa: ARG002
         """Draw the selection."""
@@ -961,9 +685,9 @@ class Transcript(ScrollView, can_focus=True):
 
     def action_block(self, direction: int) -> None:
         """Focus the block above or below; below the last one the composer has the keyboard again."""
-        at = self._focused if self._focused >= 0 else len(self._entries)
+        at = self._focused if self._focused >= 0 else len(self._flow.entries)
         at += direction
-        if at >= len(self._entries) or not self._entries:
+        if at >= len(self._flow.entries) or not self._flow.entries:
             self.action_leave()
             return
         self.focus_entry(max(at, 0))
@@ -999,34 +723,34 @@ class Transcript(ScrollView, can_focus=True):
     def _hits(self) -> list[int]:
         if not self._query:
             return []
-        return [at for at, entry in enumerate(self._entries) if self._query in entry.text.lower()]
+        return [at for at, entry in enumerate(self._flow.entries) if self._query in entry.text.lower()]
 
     def _fold(self, at: int) -> None:
-        entry = self._entries[at]
+        entry = self._flow.entries[at]
         if entry.reasoning and not entry.folded:
             entry.unfolded_thought = not entry.unfolded_thought
             if entry.sections():
                 entry.sections()[0].stamp += 1
         else:
             entry.folded = not entry.folded
-        anchor = self._anchor() or (self._row_anchor(self._rows[0]) if self._rows else None)
+        anchor = self._anchor() or (self._flow.anchor_of(self._rows[0]) if self._rows else None)
         self.following = False
         self.touch_at(entry, anchor)
 
-    def touch_at(self, entry: Entry, anchor: tuple[int, int, int] | None) -> None:
+    def touch_at(self, entry: Entry, anchor: Anchor | None) -> None:
         """An entry changed its height; the view stays at `anchor`."""
         entry.touch()
-        self._measure(entry)
+        self._flow.changed(entry)
         self._settle(anchor)
-        self.following = round(self.scroll_y) + self.scrollable_content_region.height >= self.total
+        self.following = round(self.scroll_y) + self.scrollable_content_region.height >= self._flow.total
 
     def focus_entry(self, at: int) -> None:
         """Focus a block and bring it into view: all of it where it fits, else its beginning."""
         self._focused = at
         height = self.scrollable_content_region.height
-        for part in self._parts(at):
-            self._lay(at, part)
-        tops = self._make_tops()
+        for part in self._flow.parts(at):
+            self._flow.lay(at, part)
+        tops = self._flow.tops()
         top, bottom = tops[at], tops[at + 1] - 1
         here = round(self.scroll_y)
         if top < here or bottom - top >= height:
@@ -1034,20 +758,20 @@ class Transcript(ScrollView, can_focus=True):
         elif bottom > here + height:
             self.go_to(bottom - height)
         self._redraw()
-        self.post_message(self.Focused(self._entries[at].id))
+        self.post_message(self.Focused(self._flow.entries[at].id))
 
     def _code_in_view(self) -> str:
         """The first code block of the focused block that is in view, else its last one."""
         for row in self._rows or ():
             if row.entry == self._focused and row.what.code:
                 return row.what.code
-        codes = self._entries[self._focused].codes()
+        codes = self._flow.entries[self._focused].codes()
         return codes[-1] if codes else ""
 
     def on_focus(self) -> None:
         """The keyboard came: the last block is focused unless another was."""
-        if self.focused_entry is None and self._entries:
-            self.focus_entry(len(self._entries) - 1)
+        if self.focused_entry is None and self._flow.entries:
+            self.focus_entry(len(self._flow.entries) - 1)
         else:
             self._redraw()
 
