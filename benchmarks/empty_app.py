@@ -11,7 +11,7 @@ class EmptyApp(App[None]):
     """Nothing but what every app of this shape has."""
 
     CSS = "Vertical { width: 18; } Horizontal { height: 1fr; } TextArea { width: 1fr; }"
-    BINDINGS = [(f"f{number}", "bell", name) for number, name in enumerate(PANES, 2)]
+    BINDINGS = [(f"f{number}", "bell", name) for number, name in enumerate(PANES, 2)]  # noqa: RUF012
 
     def compose(self) -> ComposeResult:
         with Horizontal():

@@ -140,6 +140,7 @@ class OmniApp(App[None], inherit_bindings=False):
         """Import what the first frame did not need, then meet the keeper and listen to it."""
         await asyncio.to_thread(self._warm)
         self.warmed.set()
+        await self._load_plugins()
         self._watcher.start()
         await self._attend_keeper()
 
@@ -158,6 +159,21 @@ class OmniApp(App[None], inherit_bindings=False):
                 pane.load()
             except Exception:
                 log.warning("the pane %s does not load", pane.name, exc_info=True)
+
+    async def _load_plugins(self) -> None:
+        """Panes of plug-ins stand below ours; one that fails is named and never stops the shell."""
+        plugins = self.services.plugins
+
+        def load() -> list[PaneSpec]:
+            plugins.load_all()
+            return plugins.gather("omni_panes")
+
+        found = await asyncio.to_thread(load)
+        for name, reason in plugins.failures.items():
+            self.notify(f"The plug-in {name} failed to load: {reason}", severity="warning", markup=False)
+        self.panes |= {pane.name: pane for pane in found}
+        if found:
+            self.rail.add(found)
 
     async def _measure(self) -> None:
         while True:
@@ -186,6 +202,8 @@ class OmniApp(App[None], inherit_bindings=False):
     async def show(self, name: str) -> Widget:
         """Show a pane; the first time it is imported in a thread and made."""
         spec = self.panes[name]
+        if self.pane(name) is None:
+            await self._load_pane(spec)
         if name != self.rail.active and (now := self.pane(self.rail.active)) is not None:
             if (focused := self.screen_stack[0].focused) is not None:
                 self._focus[self.rail.active] = focused
@@ -193,16 +211,22 @@ class OmniApp(App[None], inherit_bindings=False):
         self.rail.mark(name)
         pane = self.pane(name)
         if pane is None:
-            await asyncio.to_thread(spec.load)
-            pane = self.pane(name)  # asked for twice while it was imported
-            if pane is None:
-                pane = self._make(spec)
-                pane.display = self.rail.active == name
-                await self.screen_stack[0].query_one("#panes").mount(pane)
+            pane = self._make(spec)
+            await self.screen_stack[0].query_one("#panes").mount(pane)
         if self.rail.active == name:
             pane.display = True
             self._focus_pane()
         return pane
+
+    async def _load_pane(self, spec: PaneSpec) -> None:
+        """Import it in a thread. Raises OmniError for one of a plug-in; ours are expected to load."""
+        try:
+            await asyncio.to_thread(spec.load)
+        except Exception as error:
+            if not spec.letter:
+                raise
+            hint = "Update the plug-in that it belongs to, or uninstall it."
+            raise OmniError(f"The pane {spec.title} does not load: {error}", hint=hint) from error
 
     def _focus_pane(self) -> None:
         name = self.rail.active
@@ -219,11 +243,17 @@ class OmniApp(App[None], inherit_bindings=False):
     async def action_pane(self, name: str) -> None:
         """Show a pane by its key."""
         if name in self.panes and len(self.screen_stack) == 1:
-            await self.show(name)
+            await self._show_or_explain(name)
 
     async def on_rail_chosen(self, message: Rail.Chosen) -> None:
         """Show the pane that was clicked."""
-        await self.show(message.name)
+        await self._show_or_explain(message.name)
+
+    async def _show_or_explain(self, name: str) -> None:
+        try:
+            await self.show(name)
+        except OmniError as error:
+            self.explain(error)
 
     # -- themes and glyphs
 

@@ -1,13 +1,20 @@
 """What stands behind the shell in its tests: scripted services, a clock that is set by hand."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+from blockbuster import blockbuster_ctx
+from textual.pilot import Pilot
+
 from omni.core.paths import Home
-from omni.core.settings import Settings
+from omni.core.settings import Settings, Ui
 from omni.keeper import Change, Door, Doors, ProcessInfo
+from omni.shell.app import OmniApp
 
 # Same-named fakes may grow; both halves of the shell use this file.
 
@@ -32,8 +39,6 @@ class FakeKeeper:
     """Answers about doors and processes, and tells of changes that a test makes."""
 
     def __init__(self) -> None:
-        import asyncio
-
         self.air = False
         self.open: tuple[Door, ...] = ()
         self.verified = True
@@ -116,6 +121,20 @@ class FakeLibrary:
         self.orders.append(f"export {list(names)} {folder}")
 
 
+class FakePlugins:
+    """Panes of plug-ins."""
+
+    def __init__(self) -> None:
+        self.panes: list[Any] = []
+        self.failures: dict[str, str] = {}
+
+    def load_all(self) -> None:
+        pass
+
+    def gather(self, hook: str) -> list[Any]:
+        return list(self.panes)
+
+
 class FakeServices:
     """What `omni.app.Services` offers to the shell, without a keeper, a disk or a brain behind it."""
 
@@ -130,7 +149,7 @@ class FakeServices:
         self.changed_settings: dict[str, Any] = {}
         self.chat: Any = None
         self.environment: Any = None
-        self.plugins = None
+        self.plugins = FakePlugins()
         self.profile: Any = None
         self.fake_budget: Any = None
         self.fits: dict[str, Any] = {}
@@ -251,8 +270,6 @@ def sample_profile() -> Any:
 
 def sample_processes(now: float) -> list[ProcessInfo]:
     """One of each kind."""
-    import os
-
     return [
         ProcessInfo(name="shell", kind="client", pid=os.getpid(), confined="none, by seccomp", since=now - 600),
         ProcessInfo(name="keeper", kind="keeper", pid=1, confined="unused, not confined", since=now - 590),
@@ -323,3 +340,51 @@ def sample_services(root: Path, **given: Any) -> FakeServices:
     )
     services.fake_keeper.listed = sample_processes(services.clock.now())
     return services
+
+
+@pytest.fixture(autouse=True)
+def nothing_blocks() -> Iterator[None]:
+    """The loop of the shell may not wait for a file, a lock or a sleep; import this name to have it watched."""
+    with blockbuster_ctx("omni.shell") as watched:
+        for function in watched.functions.values():
+            function.can_block_in("tests/shell/fakes.py", "shell")  # in life the app is made before the loop
+        yield
+
+
+def shell(root: Path, *, ready: bool = True, begin: str = "", size: Any = None, **given: Any) -> OmniApp:
+    """The app over sample services, in truecolor."""
+    settings = given.pop("settings", Settings(ui=Ui(ready=ready)))
+    environment = given.pop("environment", {"COLORTERM": "truecolor"})
+    services = given.pop("services", None) or sample_services(root, settings=settings, **given)
+    return OmniApp(services, project=Path("/home/ada/code/shop-api"), environment=environment)
+
+
+async def settled(pilot: Pilot[Any]) -> None:
+    """Wait until what stands behind the frame is imported and everything that it led to was drawn."""
+    app: Any = pilot.app
+    await app.warmed.wait()
+    for _ in range(4):
+        await pilot.pause()
+
+
+def screen_text(app: OmniApp) -> str:
+    """What stands on the screen, line by line."""
+    return "\n".join("".join(segment.text for segment in strip) for strip in app.screen._compositor.render_strips())
+
+
+def said(app: OmniApp) -> str:
+    """What the toasts say."""
+    return "\n".join(notification.message for notification in app._notifications)
+
+
+class Gate:
+    """A place where a scripted stream waits until the test opens it."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def open(self) -> None:
+        self._event.set()
+
+    async def __call__(self) -> None:
+        await self._event.wait()

@@ -1,0 +1,64 @@
+"""Ctrl+P finds everything by a few letters."""
+
+from pathlib import Path
+from typing import Any
+
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from tests.shell.fakes import nothing_blocks, screen_text, settled, shell  # noqa: F401
+
+
+async def find(pilot: Pilot[Any], letters: str) -> None:
+    await settled(pilot)
+    await pilot.press("ctrl+p")
+    await settled(pilot)
+    pilot.app.screen.query_one(Input).value = letters
+    await pilot.app.workers.wait_for_complete([each for each in pilot.app.workers if "gather" in str(each.name)])
+    await settled(pilot)
+
+
+async def test_it_lists_panes_themes_and_the_air_gap(tmp_path: Path) -> None:
+    app = shell(tmp_path)
+    async with app.run_test(size=(120, 60)) as pilot:
+        await settled(pilot)
+        await pilot.press("ctrl+p")
+        await settled(pilot)
+        await settled(pilot)
+        text = screen_text(app)
+        for words in ("Cartridges", "Air gap", "Theme: Light", "Brains", "Quit"):
+            assert words in text, words
+
+
+async def test_a_theme_is_found_by_its_letters_and_kept(tmp_path: Path) -> None:
+    app = shell(tmp_path)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await find(pilot, "thlig")
+        await pilot.press("enter")
+        await settled(pilot)
+        await settled(pilot)
+        assert app.theme == "omni-light"
+        assert app.services.changed_settings == {"ui.theme": "omni-light"}  # type: ignore[attr-defined]
+
+
+async def test_it_opens_once(tmp_path: Path) -> None:
+    app = shell(tmp_path)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await settled(pilot)
+        await pilot.press("ctrl+p", "ctrl+p")
+        await settled(pilot)
+        assert len(app.screen_stack) == 2
+
+
+async def test_ctrl_o_chooses_a_brain_by_typing(tmp_path: Path) -> None:
+    app = shell(tmp_path)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await settled(pilot)
+        await pilot.press("ctrl+o")
+        await settled(pilot)
+        await pilot.press(*"smol")
+        await settled(pilot)
+        await pilot.press("enter")
+        await settled(pilot)
+        assert len(app.screen_stack) == 1
+        assert app.status.state.brain == "@omni/smollm2"

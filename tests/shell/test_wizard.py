@@ -1,0 +1,207 @@
+"""The first run: machine, brain, look, ready, and straight into the conversation."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from omni.cartridges.brains import PullDone, PullProgress, PullStarted
+from omni.core.errors import DoorShut
+from omni.shell.app import OmniApp
+from omni.shell.listing import Listing
+from omni.shell.panes.wizard import Wizard
+from tests.shell.fakes import Gate, nothing_blocks, sample_brains, screen_text, settled, shell  # noqa: F401
+
+STARTER, CODER, QWEN = "@omni/smollm2", "@omni/coder", "@omni/qwen3-4b"
+
+
+async def at_brains(pilot: Pilot[Any]) -> Listing:
+    await settled(pilot)
+    await settled(pilot)
+    return pilot.app.query_one(Wizard).query_one(Listing)
+
+
+async def test_it_shows_the_machine_and_first_what_is_here_with_the_best_one_marked(tmp_path: Path) -> None:
+    app = shell(tmp_path, ready=False)
+    async with app.run_test(size=(120, 36)) as pilot:
+        listing = await at_brains(pilot)
+        text = screen_text(app)
+        for words in ("AMD EPYC, 2 cores", "31 GB/s measured", "NVIDIA T400", "present, not used"):
+            assert words in text
+        assert text.index("on this machine") < text.index("to download")
+        assert listing.key == CODER
+        assert "Recommended" in text
+        assert "Apache-2.0 · context up to 32k, 16k given · needs 1.6 GB of memory" in text
+        assert "2.5 GB" in text
+        assert "14 tok/s" in text
+
+
+async def test_an_unloadable_brain_says_why_and_is_not_taken(tmp_path: Path) -> None:
+    app = shell(tmp_path, ready=False)
+    async with app.run_test(size=(120, 36)) as pilot:
+        listing = await at_brains(pilot)
+        listing.put("gemma3:4b")
+        await settled(pilot)
+        assert "does not know the architecture gemma3n" in screen_text(app)
+        await pilot.press("enter")
+        await settled(pilot)
+        assert "Which brain shall be the first?" in screen_text(app)
+
+
+async def test_from_a_brain_that_is_here_into_the_conversation(tmp_path: Path) -> None:
+    app = shell(tmp_path, ready=False)
+    changed = app.services.changed_settings  # type: ignore[attr-defined]
+    async with app.run_test(size=(120, 36)) as pilot:
+        await at_brains(pilot)
+        await pilot.press("enter")
+        await settled(pilot)
+        assert "How shall it look?" in screen_text(app)
+        app.query_one(Listing).put("omni-light")
+        await settled(pilot)
+        assert app.theme == "omni-light"
+        await pilot.press("enter")
+        await settled(pilot)
+        assert "Ready." in screen_text(app)
+        await pilot.press("enter")
+        await settled(pilot)
+        assert app.rail.active == "chat"
+        assert type(app.focused).__name__ == "Field"
+        assert changed == {"ui.theme": "omni-light", "ui.ready": True, "chat.brain": CODER}
+        assert app.status.state.brain == CODER
+
+
+async def test_a_brain_to_pull_comes_with_progress_and_the_conversation_begins_when_it_is_here(tmp_path: Path) -> None:
+    app = shell(tmp_path, ready=False)
+    library: Any = app.services.library
+    half, whole = Gate(), Gate()
+    brain = next(each for each in library.list if each.name == QWEN)
+    library.pull_events = [
+        PullStarted(brain=QWEN, size=2_500_000_000),
+        PullProgress(done=1_000_000_000, total=2_500_000_000, rate=22e6, seconds_left=68),
+        half,
+        whole,
+        PullDone(brain=brain),
+    ]
+    async with app.run_test(size=(120, 36)) as pilot:
+        listing = await at_brains(pilot)
+        listing.put(QWEN)
+        await pilot.press("enter")
+        await settled(pilot)
+        text = screen_text(app)
+        for words in ("1.0 GB of 2.5 GB", "22 MB/s", "68 s left"):
+            assert words in text
+        await pilot.press("enter")
+        await settled(pilot)
+        await pilot.press("enter")
+        await settled(pilot)
+        assert "begins by itself" in screen_text(app)
+        assert app.rail.active == "home"
+        half.open()
+        whole.open()
+        await settled(pilot)
+        await settled(pilot)
+        assert app.rail.active == "chat"
+
+
+async def test_a_download_can_be_cancelled_and_gone_on_with(tmp_path: Path) -> None:
+    app = shell(tmp_path, ready=False)
+    library: Any = app.services.library
+    library.pull_events = [PullStarted(brain=QWEN, size=100), Gate()]
+    async with app.run_test(size=(120, 36)) as pilot:
+        listing = await at_brains(pilot)
+        listing.put(QWEN)
+        await pilot.press("enter")
+        await settled(pilot)
+        await pilot.press("x")
+        await settled(pilot)
+        assert app.pulls.running == []
+        assert "cancelled" in screen_text(app)
+        await pilot.press("r")
+        await settled(pilot)
+        assert library.orders.count(f"pull {QWEN}") == 2
+        await pilot.press("x")
+        await settled(pilot)
+
+
+async def test_a_shut_door_is_said_where_the_download_stands(tmp_path: Path) -> None:
+    app = shell(tmp_path, ready=False)
+
+    async def refused() -> None:
+        raise DoorShut("The air gap is on.", hint="F12 opens the doors again.")
+
+    app.services.library.pull_events = [refused]  # type: ignore[attr-defined]
+    async with app.run_test(size=(120, 36)) as pilot:
+        listing = await at_brains(pilot)
+        listing.put(QWEN)
+        await pilot.press("enter")
+        await settled(pilot)
+        text = screen_text(app)
+        assert "The air gap is on." in text
+        assert "F12 opens the doors again." in text
+        assert "r try again" in text
+
+
+async def test_esc_leaves_it_for_later_and_the_dashboard_offers_it_again(tmp_path: Path) -> None:
+    app = shell(tmp_path, ready=False)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await at_brains(pilot)
+        await pilot.press("escape")
+        await settled(pilot)
+        assert not app.query(Wizard)
+        assert "w first steps" in screen_text(app)
+        assert app.services.changed_settings == {}  # type: ignore[attr-defined]
+        await pilot.press("w")
+        await settled(pilot)
+        assert app.query(Wizard)
+
+
+async def test_a_file_of_ones_own(tmp_path: Path) -> None:
+    app = shell(tmp_path, ready=False)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await at_brains(pilot)
+        await pilot.press("o")
+        await settled(pilot)
+        await pilot.press(*"/models", "enter")
+        await settled(pilot)
+        assert "add /models" in app.services.library.orders  # type: ignore[attr-defined]
+
+
+async def test_the_last_step_links_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from omni.sandbox.command import Linked
+
+    path = tmp_path / "bin" / "omni"
+    monkeypatch.setattr("omni.sandbox.link_command", lambda home: Linked(path=path, on_path=True), raising=False)
+    app = shell(tmp_path, ready=False)
+    async with app.run_test(size=(160, 36)) as pilot:
+        await at_brains(pilot)
+        await pilot.press("enter")
+        await settled(pilot)
+        await pilot.press("enter")
+        await settled(pilot)
+        await pilot.press("l")
+        await settled(pilot)
+        await settled(pilot)
+        assert "from now on `omni` opens this" in screen_text(app)
+
+
+@pytest.mark.parametrize("size", [(40, 12), (80, 24)])
+async def test_it_can_be_gone_through_where_it_is_small(tmp_path: Path, size: tuple[int, int]) -> None:
+    app: OmniApp = shell(tmp_path, ready=False)
+    async with app.run_test(size=size) as pilot:
+        await at_brains(pilot)
+        assert "Recommended" in screen_text(app)
+        assert "enter use it" in screen_text(app)
+        for _ in range(3):
+            await pilot.press("enter")
+            await settled(pilot)
+        assert app.rail.active == "chat"
+
+
+async def test_without_a_word_from_the_library_what_is_soon_here_is_recommended(tmp_path: Path) -> None:
+    brains, fits = sample_brains()
+    app = shell(tmp_path, ready=False)
+    app.services.library.list = [brain for brain in brains if brain.state == "available"]  # type: ignore[attr-defined]
+    app.services.fits = fits  # type: ignore[attr-defined]
+    async with app.run_test(size=(120, 36)) as pilot:
+        assert (await at_brains(pilot)).key == QWEN
