@@ -194,10 +194,12 @@ def _record(row: Any) -> BaseRecord:
 def _put_base(connection: "Connection", base: Base) -> None:
     """A blob of ours is never displaced by another program's copy of the same content while it is there."""
     row = connection.execute("SELECT data FROM bases WHERE id = ?", (base.id,)).fetchone()
-    if row is not None and base.origin != "blob":
+    if row is not None:
         known = msgspec.json.decode(row["data"], type=Base)
-        if known.origin == "blob" and Path(known.path).exists():
+        if known.origin == "blob" and base.origin != "blob" and Path(known.path).exists():
             return
+        if base.sha256 is None and known.sha256 is not None:  # recorded when it was verified; a look around knows none
+            base = msgspec.structs.replace(base, sha256=known.sha256)
     connection.execute(
         "INSERT INTO bases (id, data) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET data = excluded.data",
         (base.id, msgspec.json.encode(base).decode()),

@@ -9,7 +9,7 @@ import msgspec
 
 from omni.cartridges import naming
 from omni.cartridges.access import AirlockAccess, Fetcher
-from omni.cartridges.brains import Base, PullDone, PullEvent, PullProgress, PullStarted
+from omni.cartridges.brains import Base, Brain, PullDone, PullEvent, PullProgress, PullStarted
 from omni.cartridges.holds import in_thread, pulling
 from omni.cartridges.hub import HubSource, resolve_hub_base
 from omni.cartridges.index import Entry
@@ -48,7 +48,7 @@ class Pulls:
                 async for event in events:
                     yield event
             return
-        if manifest is not None and (brain := await self._stock.get(manifest.name)).usable:
+        if (brain := await self._here(manifest.name if manifest is not None else name)) is not None:
             yield PullDone(brain=brain, fresh=False)
             return
         memory = await self._memory() if manifest is None else 0
@@ -57,6 +57,12 @@ class Pulls:
         async with aclosing(self._fetch(resolved, manifest, access)) as steps:
             async for event in steps:
                 yield event
+
+    async def _here(self, name: str) -> Brain | None:
+        """The brain of this name when it can be used as it is, wherever it lies."""
+        brains = {brain.name: brain for brain in await self._stock.brains()}
+        found = naming.find(name, brains)
+        return brains[found] if found is not None and brains[found].usable else None
 
     async def _manifest_for(self, name: str) -> Manifest | None:
         manifests = await self._stock.manifests()

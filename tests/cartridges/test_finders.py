@@ -303,6 +303,27 @@ async def test_what_belongs_to_others_is_not_removed(ollama: Ollama, library: Li
     assert (await library.get("a:1b")).state == "installed"
 
 
+async def test_what_another_program_has_is_not_pulled_again(ollama: Ollama, library: Library, gguf: Make) -> None:
+    ollama.model("registry.ollama.ai/library/a/1b", gguf())
+    await library.scan()
+    events = [event async for event in library.pull("a:1b", None)]  # type: ignore[arg-type]
+    assert [(type(event).__name__, event.fresh) for event in events] == [("PullDone", False)]
+
+
+async def test_a_recorded_hash_survives_a_look_around(
+    open_library: Open, tmp_path: Path, write_gguf: Callable[..., Path]
+) -> None:
+    write_gguf(tmp_path / "m/x.gguf")
+    library = open_library(folders=(str(tmp_path / "m"),))
+    await library.scan()
+    events = [event async for event in library.verify("x")]
+    assert events[-1].ok
+    await library.scan()
+    base = (await library.get("x")).base
+    assert base is not None
+    assert base.sha256 == events[-1].detail.removeprefix("sha256 ")
+
+
 async def test_a_second_look_reads_no_header_again(
     ollama: Ollama, library: Library, gguf: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
