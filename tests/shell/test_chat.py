@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +13,7 @@ from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 from textual.theme import Theme
 from textual.widgets import Input
+from textual.worker import WorkerCancelled
 
 from omni.cartridges.brains import Base, Brain
 from omni.cartridges.gguf import GgufHeader
@@ -120,7 +121,8 @@ class Stage:
     async def quiet(self) -> None:
         """Until no turn runs and all that follows from it is shown."""
         for _ in range(3):
-            await self.host.workers.wait_for_complete()
+            with suppress(WorkerCancelled):  # a stopped turn is one
+                await self.host.workers.wait_for_complete()
             await self.pilot.pause()
 
     async def until(self, holds: Callable[[], bool]) -> None:
@@ -428,3 +430,33 @@ async def test_a_narrow_and_low_terminal_still_asks_and_answers(tmp_path: Path) 
         assert "A whole answer." in one.screen
         assert one.host.query_one(Composer).region.bottom <= 12
         assert one.host.query_one(Transcript).region.width <= 40
+
+
+async def test_the_editor_takes_the_text_and_gives_it_back(tmp_path: Path) -> None:
+    async with stage(tmp_path) as one:
+        seen: list[str] = []
+
+        async def editor(path: Path) -> int:
+            seen.append(await asyncio.to_thread(path.read_text))
+            await asyncio.to_thread(path.write_text, "from the editor\n")
+            return 0
+
+        one.services.starter = SimpleNamespace(editor=editor)
+        one.composer.put("a draft")
+        await one.pilot.press("ctrl+g")
+        await one.until(lambda: one.composer.text == "from the editor")
+        assert seen == ["a draft"]
+        assert not list(one.services.home.root.glob("question-*"))
+
+
+async def test_stopping_at_once_leaves_nothing_running(tmp_path: Path) -> None:
+    async with stage(tmp_path, Reply(text="never", gates={0: asyncio.Event()})) as one:
+        await one.say("go")
+        assert one.pane.stop_answer() or not one.pane._turns
+        await one.quiet()
+        assert not one.pane._turns
+        await one.pane._ask("again")
+        assert one.pane._turns
+        one.pane.stop_answer()
+        await one.quiet()
+        assert not one.pane._turns

@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from contextlib import aclosing, nullcontext
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any, ClassVar, assert_never
 
 from textual import on
-from textual.app import ComposeResult, SuspendNotSupported
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.message import Message
@@ -27,15 +26,15 @@ from omni.core.events import (
     TurnQueued,
     TurnStarted,
 )
-from omni.core.files import write_atomic
 from omni.shell.composer import Choice, Composer
 from omni.shell.glyphs import glyphs
 from omni.shell.pane import Pane
-from omni.shell.panes.chat_commands import COMMANDS, Command, parse_command
+from omni.shell.panes.chat_commands import COMMANDS, parse_command, run_command
+from omni.shell.panes.chat_editor import edit_outside
 from omni.shell.panes.chat_entries import clock_time, compacted_words, entries_of, waiting_words
 from omni.shell.panes.chat_turn import Ask, Running
 from omni.shell.transcript import Entry, Transcript
-from omni.shell.widgets import Keys, Lines, ink, own_path
+from omni.shell.widgets import Keys, Lines, ink
 
 if TYPE_CHECKING:
     from omni.app import Services
@@ -86,16 +85,16 @@ class ChatPane(Pane):
     def __init__(self, services: "Services") -> None:
         super().__init__(services)
         self.conversation: Conversation | None = None
-        self._brain = ""
+        self.brain = ""
         self._base = ""
-        self._system = ""
+        self.system = ""
         self._used: int | None = None
         self._allocated: int | None = None
         self._speed: float | None = None
         self._turns: dict[str, Running] = {}
         self._queues: dict[str, list[str]] = {}
         self._known: dict[str, tuple[ChatMessage, list[Entry]]] = {}
-        self._messages: list[ChatMessage] = []
+        self.messages: list[ChatMessage] = []
         self._failures: dict[str, OmniError] = {}
         self._edited: str | None = None
         self._count = 0
@@ -129,7 +128,7 @@ class ChatPane(Pane):
 
     def on_mount(self) -> None:
         """An empty conversation; its brain is looked up behind the first frame."""
-        self._brain = getattr(self.app, "wanted_brain", "") or self.services.settings.chat.brain
+        self.brain = getattr(self.app, "wanted_brain", "") or self.services.settings.chat.brain
         self._show_empty()
         self._show_keys()
         self._work(self._know_brain, "brain of the conversation")
@@ -163,7 +162,7 @@ class ChatPane(Pane):
 
     async def use_brain(self, brain: str) -> None:
         """The next answers come from this brain."""
-        self._brain = brain
+        self.brain = brain
         if self.conversation is not None:
             self.conversation = await self.services.chat.choose(self.conversation.id, brain=brain)
         self._used = self._allocated = self._speed = None
@@ -173,13 +172,13 @@ class ChatPane(Pane):
     async def new_conversation(self, brain: str = "") -> None:
         """An empty conversation; it is stored with its first question."""
         self.conversation = None
-        self._brain = brain or self._brain
-        self._system = ""
-        self._messages, self._known, self._edited = [], {}, None
+        self.brain = brain or self.brain
+        self.system = ""
+        self.messages, self._known, self._edited = [], {}, None
         self._used = self._allocated = self._speed = None
         self.composer.put("")
         self.transcript.show([])
-        self._show_title()
+        self.show_title()
         self._show_empty()
         self._show_queue()
         self._show_keys()
@@ -189,8 +188,8 @@ class ChatPane(Pane):
     async def open_conversation(self, conversation: str) -> None:
         """Show a stored conversation at its end."""
         self.conversation = await self.services.chat.conversation(conversation)
-        self._brain = self.conversation.brain or self._brain
-        self._messages, self._known, self._edited = [], {}, None
+        self.brain = self.conversation.brain or self.brain
+        self.messages, self._known, self._edited = [], {}, None
         self._used = self._allocated = self._speed = None
         await self._reload(keep=False)
         self._learn_usage()
@@ -213,7 +212,8 @@ class ChatPane(Pane):
     def _complain(self, error: OmniError) -> None:
         self.notify(f"{error.message}\n{error.hint}".strip(), severity="error", markup=False, timeout=8)
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """A word that goes away by itself."""
         self.notify(text, markup=False, timeout=3)
 
     def _shown_turn(self) -> Running | None:
@@ -224,11 +224,11 @@ class ChatPane(Pane):
         brain: Brain | None = None
         library = self.services.library
         try:
-            brain = await library.get(self._brain) if self._brain else await library.best()
+            brain = await library.get(self.brain) if self.brain else await library.best()
         except OmniError:
             brain = None  # said when a question is asked
         if brain is not None:
-            self._brain = brain.name
+            self.brain = brain.name
             self._base = (brain.base.header.name if brain.base is not None else "") or brain.title
         else:
             self._base = ""
@@ -239,7 +239,7 @@ class ChatPane(Pane):
         running = self._shown_turn()
         self.post_message(
             self.Status(
-                brain=self._brain,
+                brain=self.brain,
                 base=self._base,
                 used=self._used,
                 allocated=self._allocated,
@@ -248,7 +248,7 @@ class ChatPane(Pane):
             )
         )
 
-    def _show_title(self) -> None:
+    def show_title(self) -> None:
         """Title, project, turns; where it is narrow the title gives."""
         one = self.conversation
         place = self.project.name if one is None else Path(one.project).name if one.project else ""
@@ -268,7 +268,7 @@ class ChatPane(Pane):
 
     def on_resize(self) -> None:
         """The title takes the room that there is."""
-        self._show_title()
+        self.show_title()
 
     def _show_empty(self) -> None:
         empty = not self.transcript.entries
@@ -276,9 +276,9 @@ class ChatPane(Pane):
         self.transcript.display = not empty
         if not empty:
             return
-        who = self._brain or "a brain"
+        who = self.brain or "a brain"
         lines = [
-            ink(("Ask ", "second"), (who, "accent bold" if self._brain else "second"), (" something below.", "second")),
+            ink(("Ask ", "second"), (who, "accent bold" if self.brain else "second"), (" something below.", "second")),
             ink(("What is said stays on this machine.", "third")),
             ink(),
             ink(
@@ -351,7 +351,7 @@ class ChatPane(Pane):
             messages = await self.services.chat.messages(one.id)
             if self.conversation is None or self.conversation.id != one.id:
                 return  # the person went on while this was read
-            self.conversation, self._messages = found, messages
+            self.conversation, self.messages = found, messages
             running = self._turns.get(one.id)
             entries: list[Entry] = []
             for message in messages:
@@ -369,7 +369,7 @@ class ChatPane(Pane):
                 else self._known
             )
             self.transcript.show(entries, keep=keep)
-            self._show_title()
+            self.show_title()
             self._show_empty()
             self._show_keys()
 
@@ -417,7 +417,7 @@ class ChatPane(Pane):
         return [made]
 
     def _learn_usage(self) -> None:
-        for message in reversed(self._messages):
+        for message in reversed(self.messages):
             if message.usage is not None:
                 self._speed = message.usage.speed or None
                 return
@@ -431,7 +431,7 @@ class ChatPane(Pane):
         try:
             if (command := parse_command(text)) is not None:
                 self.composer.accept(text)
-                await self._command(*command)
+                await run_command(self, *command)
                 return
             if self._edited is not None:
                 await self._ask_anew(text)
@@ -460,18 +460,18 @@ class ChatPane(Pane):
         chat = self.services.chat
         self.composer.accept(text)
         if self.conversation is None:
-            self.conversation = await chat.create(project=self.project, brain=self._brain, system=self._system)
+            self.conversation = await chat.create(project=self.project, brain=self.brain, system=self.system)
         conversation = self.conversation.id
         facts = (clock_time(self.services.clock.now()), *(f"{one.path} {one.lines:,} lines" for one in attachments))
-        running = self._begin(conversation, sent, facts=facts)
-        self._start(
-            running, partial(chat.ask, conversation, sent, brain=self._brain, attachments=attachments), unsent=text
+        running = self.begin_turn(conversation, sent, facts=facts)
+        self.start_turn(
+            running, partial(chat.ask, conversation, sent, brain=self.brain, attachments=attachments), unsent=text
         )
 
-    def _begin(self, conversation: str, question: str | None, *, facts: tuple[str, ...] = ()) -> Running:
+    def begin_turn(self, conversation: str, question: str | None, *, facts: tuple[str, ...] = ()) -> Running:
         """Show a turn before anything was stored."""
         self._count += 1
-        running = Running(conversation, self._brain)
+        running = Running(conversation, self.brain)
         running.question = f"asked {self._count}"
         self._turns[conversation] = running
         if question is not None:
@@ -480,7 +480,7 @@ class ChatPane(Pane):
             Entry(
                 f"answer {running.question}",
                 "brain",
-                self._brain or "brain",
+                self.brain or "brain",
                 facts=(clock_time(self.services.clock.now()), "asking"),
                 writing=True,
             )
@@ -488,11 +488,12 @@ class ChatPane(Pane):
         self.transcript.action_tail()
         if self.transcript.has_focus:
             self.transcript.focus_entry(len(self.transcript.entries) - 1)
-        self._show_title()
+        self.show_title()
         self._show_empty()
         return running
 
-    def _start(self, running: Running, ask: Ask, *, unsent: str = "") -> None:
+    def start_turn(self, running: Running, ask: Ask, *, unsent: str = "") -> None:
+        """Hand a turn to a worker of its own; `unsent` is given back when nothing of it is stored."""
         running.unsent = unsent
         running.worker = self.run_worker(
             partial(self._turn, running, ask),
@@ -632,7 +633,7 @@ class ChatPane(Pane):
                 self.transcript.touch(key)
             self._post_status()
 
-    def _idle(self) -> None:
+    def must_be_idle(self) -> None:
         """Raises where the branch cannot be changed because an answer is being written on it."""
         if self._shown_turn() is not None:
             raise UsageError("An answer is being written here.", hint="esc stops it.")
@@ -649,12 +650,12 @@ class ChatPane(Pane):
 
     async def _do(self, act: str, key: str) -> None:
         entry = self.transcript.entry(key)
-        message = next((one for one in self._messages if one.id == key), None)
+        message = next((one for one in self.messages if one.id == key), None)
         if act == "copy" and entry is not None:
-            await self._copy(entry.text, "the block")
+            await self.copy_text(entry.text, "the block")
             return
         if act == "undo":
-            await self._undo()
+            await self.undo()
             return
         if message is None or self.conversation is None:
             return
@@ -663,9 +664,9 @@ class ChatPane(Pane):
         elif act == "retry":
             await self._retry(message)
         elif act == "resume":
-            self._resume(message)
+            self.resume(message)
         elif act in ("older", "newer") and len(message.siblings) > 1:
-            self._idle()
+            self.must_be_idle()
             at = message.siblings.index(message.id) + (-1 if act == "older" else 1)
             if 0 <= at < len(message.siblings):
                 await self.services.chat.switch(self.conversation.id, message.siblings[at])
@@ -678,10 +679,10 @@ class ChatPane(Pane):
             self.transcript.focus_entry(ids.index(key))
 
     def _edit(self, message: "ChatMessage") -> None:
-        self._idle()
+        self.must_be_idle()
         question: ChatMessage | None = message
         if message.role != "user":
-            question = next((one for one in self._messages if one.id == message.parent and one.role == "user"), None)
+            question = next((one for one in self.messages if one.id == message.parent and one.role == "user"), None)
         if question is None:
             return
         self._edited = question.id
@@ -691,41 +692,40 @@ class ChatPane(Pane):
 
     async def _ask_anew(self, text: str) -> None:
         """The edited question goes out on a branch of its own."""
-        self._idle()
+        self.must_be_idle()
         assert self.conversation is not None
         assert self._edited is not None
         from omni.chat import expand
 
         edited, conversation, chat = self._edited, self.conversation.id, self.services.chat
-        message = next(one for one in self._messages if one.id == edited)
+        message = next(one for one in self.messages if one.id == edited)
         sent, attachments = await asyncio.to_thread(expand, text, self.project)
         given = {one.path: one for one in (*message.attachments, *attachments)}
         kept = tuple(given.values()) if attachments else None
         self._edited = None
         self.composer.accept(text)
         self.transcript.cut(edited)
-        running = self._begin(conversation, sent, facts=(clock_time(self.services.clock.now()),))
-        self._start(
+        running = self.begin_turn(conversation, sent, facts=(clock_time(self.services.clock.now()),))
+        self.start_turn(
             running,
-            partial(chat.edit, conversation, edited, sent, brain=self._brain, attachments=kept),
+            partial(chat.edit, conversation, edited, sent, brain=self.brain, attachments=kept),
             unsent=text,
         )
 
     async def _retry(self, message: "ChatMessage") -> None:
-        self._idle()
+        self.must_be_idle()
         assert self.conversation is not None
         conversation = self.conversation.id
         answer = message if message.role != "user" else None
-        following = (
-            next((one for one in self._messages if one.parent == message.id), None) if answer is None else answer
-        )
+        following = next((one for one in self.messages if one.parent == message.id), None) if answer is None else answer
         if following is not None:
             self.transcript.cut(following.id)
-        running = self._begin(conversation, None)
-        self._start(running, partial(self.services.chat.regenerate, conversation, message.id, brain=self._brain))
+        running = self.begin_turn(conversation, None)
+        self.start_turn(running, partial(self.services.chat.regenerate, conversation, message.id, brain=self.brain))
 
-    def _resume(self, message: "ChatMessage") -> None:
-        self._idle()
+    def resume(self, message: "ChatMessage") -> None:
+        """Go on with an answer that is not whole."""
+        self.must_be_idle()
         if message.role == "user" or (message.state == "whole" and message.reason != "length"):
             raise UsageError("This answer is whole.", hint="r has it written again.")
         assert self.conversation is not None
@@ -747,31 +747,33 @@ class ChatPane(Pane):
         )
         self.transcript.show(entries, keep=True)
         self.transcript.action_tail()
-        self._start(running, partial(self.services.chat.resume, self.conversation.id, message.id))
+        self.start_turn(running, partial(self.services.chat.resume, self.conversation.id, message.id))
 
-    async def _undo(self) -> None:
-        self._idle()
-        if self.conversation is None or not self._messages:
+    async def undo(self) -> None:
+        """Take the last question back into the composer."""
+        self.must_be_idle()
+        if self.conversation is None or not self.messages:
             raise UsageError("Nothing was asked here yet.")
         text = await self.services.chat.undo(self.conversation.id)
         await self._reload()
         if not self.composer.text:
             self.composer.put(text)
         self.take_focus()
-        self._say("The question is back in the composer; its branch is kept.")
+        self.say("The question is back in the composer; its branch is kept.")
 
     # ---- copying, opening, reading
 
     @on(Transcript.Copy)
     async def _copy_code(self, event: Transcript.Copy) -> None:
         event.stop()
-        await self._copy(event.text, event.what)
+        await self.copy_text(event.text, event.what)
 
-    async def _copy(self, text: str, what: str) -> None:  # noqa: ARG002  the words say how much, which is enough
+    async def copy_text(self, text: str, what: str) -> None:  # noqa: ARG002  the words say how much, which is enough
+        """Copy, and say where to."""
         from omni.shell.clipboard import copy
 
         try:
-            self._say(await copy(text, app=self.app, home=self.services.home))
+            self.say(await copy(text, app=self.app, home=self.services.home))
         except OmniError as error:
             self._complain(error)
 
@@ -781,10 +783,10 @@ class ChatPane(Pane):
         address = event.address
         starter = self.services.starter
         if starter is None or not address.lower().startswith(("http://", "https://")):
-            self._say(address)
+            self.say(address)
             return
         if not await starter.open(address):
-            await self._copy(address, "the address")
+            await self.copy_text(address, "the address")
 
     @on(Composer.Read)
     def _read(self, event: Composer.Read) -> None:
@@ -830,35 +832,7 @@ class ChatPane(Pane):
     @on(Composer.Editor)
     def _editor(self, event: Composer.Editor) -> None:
         event.stop()
-        self._work(self._edit_outside, "write in the editor")
-
-    async def _edit_outside(self) -> None:
-        """Hand terminal and text to the person's editor and take the text back."""
-        starter = self.services.starter
-        if starter is None:
-            raise UsageError("No editor can be started here.")
-        text = self.composer.text
-        path = await asyncio.to_thread(_draft, self.services.home.root, text)
-        try:
-            try:
-                suspended: Any = self.app.suspend()
-                suspended.__enter__()
-            except SuspendNotSupported:
-                suspended = nullcontext()
-                suspended.__enter__()
-            try:
-                with self.app.batch_update():  # nothing is drawn over the editor
-                    await starter.editor(path)
-            finally:
-                suspended.__exit__(None, None, None)
-            found = await asyncio.to_thread(path.read_text, "utf-8", "replace")
-            self.composer.put(found.rstrip("\n"))
-        except OSError as error:
-            raise UsageError(f"What was written cannot be read: {error.strerror}.") from error
-        finally:
-            await asyncio.to_thread(path.unlink, missing_ok=True)
-        self.app.refresh()
-        self.take_focus()
+        self._work(partial(edit_outside, self), "write in the editor")
 
     def _complete(self, prefix: str) -> list[str]:
         from omni.chat import complete_path
@@ -873,12 +847,13 @@ class ChatPane(Pane):
 
     def action_retry(self) -> None:
         """Have the last answer written again."""
-        self._work(self._retry_last, "retry")
+        self._work(self.retry_last, "retry")
 
-    async def _retry_last(self) -> None:
-        if not self._messages:
+    async def retry_last(self) -> None:
+        """Have the last answer written again."""
+        if not self.messages:
             raise UsageError("Nothing was asked here yet.")
-        await self._retry(self._messages[-1])
+        await self._retry(self.messages[-1])
 
     def action_conversations(self) -> None:
         """Other conversations."""
@@ -913,83 +888,8 @@ class ChatPane(Pane):
         if self.conversation is not None and self.conversation.id == conversation:
             await self.new_conversation()
 
-    async def _command(self, command: Command, rest: str) -> None:
-        """Do what was typed after `/`."""
-        match command.name:
-            case "new":
-                await self.new_conversation()
-            case "brain":
-                if rest:
-                    await self.use_brain((await self.services.library.get(rest)).name)
-                else:
-                    await self.app.run_action("brains")
-            case "system":
-                await self._instruct(rest)
-            case "retry":
-                await self._retry_last()
-            case "continue":
-                if not self._messages:
-                    raise UsageError("Nothing was asked here yet.")
-                self._resume(self._messages[-1])
-            case "undo":
-                await self._undo()
-            case "copy":
-                answer = next((one for one in reversed(self._messages) if one.role == "assistant"), None)
-                if answer is None:
-                    raise UsageError("There is no answer yet.")
-                await self._copy(answer.text, "the last answer")
-            case "search":
-                count = self.transcript.search(rest)
-                if count:
-                    self.transcript.focus()
-                    self._say(f"{count} block{'s' * (count != 1)} with {rest!r}; n and N go on, esc ends.")
-                else:
-                    self._say(f"{rest!r} stands nowhere here; ctrl+t finds in all conversations.")
-            case "list":
-                self.action_conversations()
-            case "rename":
-                self.conversation = await self.services.chat.rename(self._stored().id, rest)
-                self._show_title()
-            case "export":
-                await self._export(rest)
-            case "compact":
-                self._compact()
-            case "delete":
-                self._stored()
-                self.action_conversations()
-                self._say("del deletes the conversation that is marked.")
-            case "help":
-                await self.app.run_action("help")
-
-    def _stored(self) -> "Conversation":
+    def stored(self) -> "Conversation":
+        """The conversation, which must have been stored. Raises UsageError."""
         if self.conversation is None:
             raise UsageError("Nothing was asked here yet.")
         return self.conversation
-
-    async def _instruct(self, text: str) -> None:
-        if self.conversation is not None:
-            self.conversation = await self.services.chat.instruct(self.conversation.id, text)
-        self._system = text
-        self._say("The brain reads it before every question." if text else "The system text is removed.")
-
-    def _compact(self) -> None:
-        one = self._stored()
-        self._idle()
-        running = self._begin(one.id, None)
-        self._start(running, partial(self.services.chat.compact, one.id, brain=self._brain))
-
-    async def _export(self, name: str) -> None:
-        one = self._stored()
-        title = "".join(char if char.isalnum() or char in "-_" else "-" for char in one.title.lower())[:LONGEST_NAME]
-        path = self.project / own_path(name or f"{title.strip('-') or 'conversation'}.md")
-        if await asyncio.to_thread(path.exists):
-            raise UsageError(f"{path} is already there.", hint="/export takes another name.")
-        text = await self.services.chat.export(one.id, "json" if path.suffix == ".json" else "markdown")
-        await asyncio.to_thread(write_atomic, path, text)
-        self._say(f"Wrote {path}.")
-
-
-def _draft(folder: Path, text: str) -> Path:
-    with NamedTemporaryFile("w", encoding="utf-8", prefix="question-", suffix=".md", dir=folder, delete=False) as file:
-        file.write(text)
-    return Path(file.name)

@@ -1,8 +1,17 @@
 """What can be typed after `/` in the composer: one table, from which the popup, the help and the parser come."""
 
-from typing import NamedTuple
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 from omni.core.errors import UsageError, nearest
+from omni.core.files import write_atomic
+from omni.shell.widgets import own_path
+
+if TYPE_CHECKING:
+    from omni.shell.panes.chat import ChatPane
+
+LONGEST_NAME = 60
 
 
 class Command(NamedTuple):
@@ -50,3 +59,77 @@ def parse_command(text: str) -> tuple[Command, str] | None:
     raise UsageError(
         f"There is no command /{name}.", hint=near.replace("'", "/", 1).replace("'", "") or "Type / to see all."
     )
+
+
+async def run_command(pane: "ChatPane", command: Command, rest: str) -> None:
+    """Do what was typed after `/`."""
+    match command.name:
+        case "new":
+            await pane.new_conversation()
+        case "brain":
+            if rest:
+                await pane.use_brain((await pane.services.library.get(rest)).name)
+            else:
+                await pane.app.run_action("brains")
+        case "system":
+            await _instruct(pane, rest)
+        case "retry":
+            await pane.retry_last()
+        case "continue":
+            if not pane.messages:
+                raise UsageError("Nothing was asked here yet.")
+            pane.resume(pane.messages[-1])
+        case "undo":
+            await pane.undo()
+        case "copy":
+            answer = next((one for one in reversed(pane.messages) if one.role == "assistant"), None)
+            if answer is None:
+                raise UsageError("There is no answer yet.")
+            await pane.copy_text(answer.text, "the last answer")
+        case "search":
+            count = pane.transcript.search(rest)
+            if count:
+                pane.transcript.focus()
+                pane.say(f"{count} block{'s' * (count != 1)} with {rest!r}; n and N go on, esc ends.")
+            else:
+                pane.say(f"{rest!r} stands nowhere here; ctrl+t finds in all conversations.")
+        case "list":
+            pane.action_conversations()
+        case "rename":
+            pane.conversation = await pane.services.chat.rename(pane.stored().id, rest)
+            pane.show_title()
+        case "export":
+            await _export(pane, rest)
+        case "compact":
+            _compact(pane)
+        case "delete":
+            pane.stored()
+            pane.action_conversations()
+            pane.say("del deletes the conversation that is marked.")
+        case "help":
+            await pane.app.run_action("help")
+
+
+async def _instruct(pane: "ChatPane", text: str) -> None:
+    if pane.conversation is not None:
+        pane.conversation = await pane.services.chat.instruct(pane.conversation.id, text)
+    pane.system = text
+    pane.say("The brain reads it before every question." if text else "The system text is removed.")
+
+
+def _compact(pane: "ChatPane") -> None:
+    one = pane.stored()
+    pane.must_be_idle()
+    running = pane.begin_turn(one.id, None)
+    pane.start_turn(running, partial(pane.services.chat.compact, one.id, brain=pane.brain))
+
+
+async def _export(pane: "ChatPane", name: str) -> None:
+    one = pane.stored()
+    title = "".join(char if char.isalnum() or char in "-_" else "-" for char in one.title.lower())[:LONGEST_NAME]
+    path = pane.project / own_path(name or f"{title.strip('-') or 'conversation'}.md")
+    if await asyncio.to_thread(path.exists):
+        raise UsageError(f"{path} is already there.", hint="/export takes another name.")
+    text = await pane.services.chat.export(one.id, "json" if path.suffix == ".json" else "markdown")
+    await asyncio.to_thread(write_atomic, path, text)
+    pane.say(f"Wrote {path}.")

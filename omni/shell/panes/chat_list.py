@@ -36,7 +36,7 @@ class ConversationList(ModalScreen[str | None]):
     ConversationList OptionList { border: none; height: 1fr; margin: 1 0; padding: 0; background: $omni-raised;
         color: $omni-text; scrollbar-size-vertical: 1; }
     ConversationList OptionList:focus { border: none; }
-    ConversationList .option-list--option-highlighted, ConversationList OptionList:focus > .option-list--option-highlighted {
+    ConversationList OptionList > .option-list--option-highlighted, ConversationList OptionList:focus > .option-list--option-highlighted {
         background: $omni-line; color: $omni-text; text-style: none; }
     ConversationList Static { color: $omni-second; height: auto; }
     """
