@@ -38,7 +38,7 @@ from omni.shell.theme import (
 
 if TYPE_CHECKING:
     from omni.app import Services
-    from omni.keeper import Doors, Keeper
+    from omni.keeper import Change, Doors, Keeper
     from omni.shell.pulls import Pulls
 
 log = logging.getLogger(__name__)
@@ -358,10 +358,8 @@ class OmniApp(App[None], inherit_bindings=False):
                 async for change in keeper.changes():
                     if change.topic == "doors":
                         self._doors_are(await keeper.doors())
-                    for pane in self.panes:
-                        heard = getattr(self.pane(pane), "heard", None)
-                        if heard is not None:
-                            heard(change)
+                    else:
+                        self._tell_panes(change)
             except OmniError as error:
                 self.keeper, self.doors = None, None
                 self.status.show(doors="unknown")
@@ -371,10 +369,19 @@ class OmniApp(App[None], inherit_bindings=False):
             await asyncio.sleep(2.0)  # a keeper that died is started again by the next question
 
     def _doors_are(self, doors: "Doors") -> None:
+        from omni.keeper import Change
+
         self.doors = doors
         door = doors.open[0] if doors.open else None
         state = "open" if door else "not enforced" if not doors.verified else "air gap" if doors.air_gap else "shut"
         self.status.show(doors=state, door=f"{door.purpose} {door.host}".strip() if door else "")
+        self._tell_panes(Change(topic="doors"))
+
+    def _tell_panes(self, change: "Change") -> None:
+        for name in self.panes:
+            heard = getattr(self.pane(name), "heard", None)
+            if heard is not None:
+                heard(change)
 
     async def action_air_gap(self) -> None:
         """F12: shut every door now; when they are shut, ask before they may open again."""

@@ -77,8 +77,8 @@ def key_words(key: str) -> str:
         "down": "↓",
         "left": "←",
         "right": "→",
-        "pageup": "page up",
-        "pagedown": "page down",
+        "pageup": "pgup",
+        "pagedown": "pgdn",
     }
     parts = key.split("+")
     last = names.get(parts[-1], parts[-1])

@@ -17,7 +17,14 @@ async def test_it_says_what_works_here_and_everywhere(tmp_path: Path) -> None:
         await settled(pilot)
         assert isinstance(app.screen, HelpScreen)
         text = screen_text(app)
-        for words in ("Download this brain", "cartridges.pull", "Shut every door at once", "F12", "ctrl+x k", "F3 alt+2"):
+        for words in (
+            "Download this brain",
+            "cartridges.pull",
+            "Shut every door at once",
+            "F12",
+            "ctrl+x k",
+            "F3 alt+2",
+        ):
             assert words in text, words
         await pilot.press("escape")
         await settled(pilot)

@@ -15,7 +15,8 @@ async def opened(pilot: Pilot[Any]) -> Listing:
     await settled(pilot)
     await pilot.press("f10")
     await settled(pilot)
-    await pilot.app.workers.wait_for_complete([each for each in pilot.app.workers if each.name == "machine"])
+    while any(worker.name == "machine" for worker in pilot.app.workers):
+        await pilot.pause()
     await settled(pilot)
     return pilot.app.query_one(SystemPane).query_one(Listing)
 

@@ -16,6 +16,7 @@ from omni.shell.panes.wizard import Wizard
 from omni.shell.widgets import Keys, Lines, Part, home_path, ink, size_words
 
 if TYPE_CHECKING:
+    from omni.app import Services
     from omni.chat import Conversation
     from omni.hardware import HardwareProfile
     from omni.keeper import Change
@@ -39,13 +40,12 @@ class HomePane(Pane):
         Binding("w", "wizard", "First steps", id="home.wizard", tooltip="Go through the first steps again"),
     ]
 
-    def on_mount(self) -> None:
-        """Begin with what fits: the wizard until it was gone through."""
+    def __init__(self, services: "Services") -> None:
+        super().__init__(services)
         self._profile: HardwareProfile | None = None
         self._best: Offer | None = None
         self._recent: list[Conversation] = []
         self._looked = False
-        self.app.theme_changed_signal.subscribe(self, lambda _: None)
 
     def compose(self) -> ComposeResult:
         """The wizard, or the dashboard."""
@@ -61,7 +61,7 @@ class HomePane(Pane):
         yield Listing(
             Column(most=48, least=30),
             Column(leaves=1, most=24),
-            Column(leaves=2, most=40, least=20),
+            Column(leaves=2, most=40, least=12),
             id="home-list",
             empty="Looking …",
         )
@@ -200,7 +200,9 @@ class HomePane(Pane):
 
     def heard(self, change: "Change") -> None:
         """Conversations and brains come and go in other front ends too."""
-        if self._looked and self.display and change.topic in ("conversation", "library", "doors"):
+        if change.topic == "doors":
+            self._draw()
+        elif self._looked and self.display and change.topic in ("conversation", "library"):
             self.run_worker(self._look(), name="home", exclusive=True, group="home", description="read what Home shows")
 
     def on_resize(self) -> None:
