@@ -219,15 +219,15 @@ async def test_what_is_sent_during_an_answer_is_queued_and_can_be_taken_back(tmp
         assert not one.pane._queue.display
 
 
-async def test_esc_stops_and_g_goes_on(tmp_path: Path) -> None:
+async def test_esc_stops_and_o_goes_on(tmp_path: Path) -> None:
     gate = asyncio.Event()
     async with stage(tmp_path, Reply(text="half of it", gates={2: gate}), " and the rest") as one:
         await one.say("go")
         await one.until(lambda: "half of" in one.screen)
         await one.pilot.press("escape")
         await one.quiet()
-        assert "stopped   g go on   r retry" in one.screen
-        await one.pilot.press("shift+tab", "g")
+        assert "stopped   o go on   r retry" in one.screen
+        await one.pilot.press("shift+tab", "o")
         await one.quiet()
         assert "half of and the rest" in one.screen
         assert "stopped" not in one.screen

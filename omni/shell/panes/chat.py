@@ -322,8 +322,8 @@ class ChatPane(Pane):
             keys = [("c", "copy", "c"), *first, *code, ("u", "undo", "u"), ("enter", "fold", "enter")]
             if entry is not None and entry.branch[1] > 1:
                 keys.insert(0, ("[ ]", "branch", ""))
-            if entry is not None and any("g go on" in text for text, _ in entry.foot):
-                keys.insert(0, ("g", "go on", "g"))
+            if entry is not None and any("o go on" in text for text, _ in entry.foot):
+                keys.insert(0, ("o", "go on", "o"))
             self._keys.show(*keys, ("shift+tab", "up", "shift+tab"), ("esc", "back", "escape"))
             return
         running = self._shown_turn()
@@ -363,11 +363,8 @@ class ChatPane(Pane):
                 entries += [
                     one for one in self.transcript.entries if one.id in (running.question, f"answer {running.question}")
                 ]
-            self._known = (
-                {key: value for key, value in self._known.items() if any(one.id == key for one in messages)}
-                if len(self._known) > 2 * len(messages) + 8
-                else self._known
-            )
+            ids = {message.id for message in messages}
+            self._known = {key: value for key, value in self._known.items() if key in ids}
             self.transcript.show(entries, keep=keep)
             self.show_title()
             self._show_empty()

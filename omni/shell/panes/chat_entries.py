@@ -44,14 +44,14 @@ def foot_of(message: "ChatMessage") -> list[Foot]:
     """What is to be said below an answer that is not simply whole, with the keys that help."""
     match message.state:
         case "interrupted":
-            return [("interrupted   g go on   r retry", "amber")]
+            return [("interrupted   o go on   r retry", "amber")]
         case "cancelled":
-            return [("stopped   g go on   r retry", "amber")]
+            return [("stopped   o go on   r retry", "amber")]
         case "failed":
             reason = message.reason or "The brain or its worker failed."
-            return [(reason, "red"), ("r retry" + ("   g go on" if message.text else ""), "second")]
+            return [(reason, "red"), ("r retry" + ("   o go on" if message.text else ""), "second")]
         case "whole" if message.reason == "length":
-            return [("cut by its longest length   g go on", "amber")]
+            return [("cut by its longest length   o go on", "amber")]
         case "whole" if not message.text and message.role == "assistant":
             return [("the brain said nothing   r retry", "second")]
         case _:

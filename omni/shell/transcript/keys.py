@@ -2,6 +2,7 @@
 
 from textual.binding import Binding
 
+# g is left to the frame: with a letter it shows the pane of a plug-in
 KEYS = (
     Binding(
         "shift+tab,k",
@@ -18,7 +19,7 @@ KEYS = (
     Binding("r", "act('retry')", "retry", id="transcript.retry", tooltip="Have this answer written again"),
     Binding("u", "act('undo')", "undo", id="transcript.undo", tooltip="Take the last question back"),
     Binding(
-        "g",
+        "o",
         "act('resume')",
         "go on",
         id="transcript.resume",
