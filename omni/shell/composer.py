@@ -21,6 +21,7 @@ from omni.shell.transcript.clean import clean
 
 PASTE_LINES, PASTE_SIZE = 10, 2000
 POPUP_ROWS = 8
+FAR = 1_000_000  # pages
 _WORD = re.compile(r"(?:^|(?<=\s))@(\"?)([^\s\"'`]*)\Z")
 _COMMAND = re.compile(r"/[\w-]*\Z")
 
@@ -328,6 +329,8 @@ class Composer(Vertical):
                 return self._recall(1)
             case "down" if row == field.document.line_count - 1 and field.selection.is_empty:
                 return self._recall(-1)
+            case "home" | "end" if not field.text:  # nothing to move in: the transcript goes to its beginning or end
+                self.post_message(self.Scroll(-FAR if key == "home" else FAR))
             case "pageup" | "pagedown":
                 self.post_message(self.Scroll(-1 if key == "pageup" else 1))
             case _:

@@ -10,7 +10,7 @@ from textual.app import App, ComposeResult
 from textual.theme import Theme
 
 from omni.core.errors import UsageError
-from omni.shell.composer import Choice, Composer, fuzzy
+from omni.shell.composer import FAR, Choice, Composer, fuzzy
 from omni.shell.panes.chat_commands import COMMANDS, parse_command
 
 COLOURS = [
@@ -128,9 +128,9 @@ async def test_esc_closes_the_popup_first() -> None:
         await pilot.press("slash", "escape")
         assert not host.composer.popup.open
         assert host.heard == []
-        await pilot.press("escape", "shift+tab", "pageup")
+        await pilot.press("escape", "shift+tab", "pageup", "end")
         await pilot.pause()
-        assert host.heard == ["escaped", "read", -1]
+        assert host.heard == ["escaped", "read", -1, FAR]
 
 
 async def test_an_at_sign_completes_files_and_quotes_spaces() -> None:
