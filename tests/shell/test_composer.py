@@ -128,7 +128,7 @@ async def test_esc_closes_the_popup_first() -> None:
         await pilot.press("slash", "escape")
         assert not host.composer.popup.open
         assert host.heard == []
-        await pilot.press("escape", "shift+tab", "pageup", "end")
+        await pilot.press("escape", "shift+tab", "pageup", "backspace", "end")
         await pilot.pause()
         assert host.heard == ["escaped", "read", -1, FAR]
 
