@@ -111,7 +111,7 @@ def test_a_plug_in_cannot_hide_a_module_of_ours(home: Home, packages: Path) -> N
 def test_a_command_stands_in_the_help_and_runs_behind_the_wall(home: Home, packages: Path) -> None:
     install(packages, "hello", COMMANDS)
     first = omni(home, "--help")
-    assert first.stdout.rstrip().endswith("Plug-ins:\n  greet  Say hello to WHOM.")
+    assert "\n\nPlug-ins:\n  greet  Say hello to WHOM.\n" in first.stdout
     assert first.stderr == ""
     module = packages / "omni_test_hello.py"
     source = module.read_text()

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from omni.cli.asking import require_consent
 from omni.cli.session import with_services
 from omni.cli.table import print_json
 
@@ -15,26 +16,28 @@ if TYPE_CHECKING:
 @click.argument("state", type=click.Choice(["on", "off", "status"]), default="status")
 @click.option("--yes", is_flag=True, help="Open the doors without asking.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(state: str, yes: bool, as_json: bool) -> None:
+def command(state: str, yes: bool, as_json: bool) -> int:
     """Shut every door to the network, or open them again.
 
-    `on` ends the airlock and whatever goes through it, at once, and holds until `off`, through restarts.
+    `on` ends the airlock and whatever goes through it, at once, and holds until `off`, through restarts. The exit code
+    is 1 when the kernel does not confirm that the doors are shut.
     """
     if state == "off" and not yes:
-        click.confirm("Allow downloads again? Each still happens only when you ask for it.", abort=True)
+        require_consent("Allow downloads again? Each still happens only when you ask for it.")
 
-    async def work(services: "Services") -> None:
+    async def work(services: "Services") -> int:
         keeper = await services.keeper()
         doors = await keeper.doors() if state == "status" else await keeper.air_gap(state == "on")
         if as_json:
             print_json(doors)
-            return
-        if doors.air_gap:
-            sentence = "The air gap is on: no door can open"
-        elif doors.open:
-            sentence = "Open now: " + ", ".join(f"{door.purpose} to {door.host}" for door in doors.open)
         else:
-            sentence = "Every door is shut; a download that you ask for may open one"
-        click.echo(f"{sentence} ({'verified' if doors.verified else 'not verified'}).")
+            if doors.air_gap:
+                sentence = "The air gap is on: no door can open"
+            elif doors.open:
+                sentence = "Open now: " + ", ".join(f"{door.purpose} to {door.host}" for door in doors.open)
+            else:
+                sentence = "Every door is shut; a download that you ask for may open one"
+            click.echo(f"{sentence} ({'verified' if doors.verified else 'NOT VERIFIED: ' + doors.detail}).")
+        return 0 if doors.verified else 1
 
-    with_services(work)
+    return with_services(work)

@@ -1,6 +1,7 @@
 """`omni audit`: what went through the airlock."""
 
 import json
+from datetime import datetime
 
 import click
 
@@ -11,7 +12,15 @@ from omni.hardware.budget import gigabytes
 
 @click.command("audit")
 @click.option("--json", "as_json", is_flag=True, help="Print the lines as they are stored: one JSON object each.")
-@click.option("--last", "count", default=20, show_default=True, metavar="N", help="How many connections; 0 for all.")
+@click.option(
+    "--last",
+    "count",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="How many connections; 0 for all.",
+)
 def command(as_json: bool, count: int) -> None:
     """Show what went through the airlock.
 
@@ -30,7 +39,7 @@ def command(as_json: bool, count: int) -> None:
         click.echo("Nothing has gone through the airlock yet.")
         return
     columns = ("time", "client", "purpose", "host", "bytes", "verdict")
-    print_table(columns, [[_cell(entry, column) for column in columns] for entry in entries])
+    print_table(columns, [[_cell(entry, column) for column in columns] for entry in entries], right=("bytes",))
 
 
 def _parsed(line: str) -> dict[str, object] | None:
@@ -44,4 +53,11 @@ def _parsed(line: str) -> dict[str, object] | None:
 
 def _cell(entry: dict[str, object], column: str) -> str:
     value = entry.get(column, "")
-    return gigabytes(value) if column == "bytes" and isinstance(value, int) else str(value)
+    if column == "bytes" and isinstance(value, int):
+        return gigabytes(value)
+    if column == "time":
+        try:
+            return datetime.fromisoformat(str(value)).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        except ValueError:
+            return str(value)
+    return str(value)

@@ -1,19 +1,27 @@
 """`omni chat`: one question and its answer on stdout, or a plain line by line conversation."""
 
-import sys
-from collections.abc import AsyncIterator
+import asyncio
+import re
+from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from omni.cli import streams
+from omni.cli.names import BRAIN
+from omni.cli.say import print_error, tell
 from omni.cli.session import with_services
 from omni.core.errors import NotFound, OmniError, UsageError
 
 if TYPE_CHECKING:
     from omni.app import Services
-    from omni.core.events import ChatEvent
+    from omni.cli.printers import Printer
+
+INTERRUPTED = 130
+LEAVE = ("/bye", "/exit", "/quit")  # the first is Ollama's
+COMMAND = re.compile(r"/[a-z?]+")
 
 
 @click.command("chat")
@@ -21,9 +29,10 @@ if TYPE_CHECKING:
 @click.option(
     "--brain",
     "-b",
+    type=BRAIN,
     default="",
     metavar="NAME",
-    help="The brain to ask; default: the conversation's, else the best one here.",
+    help="The brain to ask, or a GGUF file; default: the conversation's, else the best one here.",
 )
 @click.option("--system", "-s", default="", metavar="TEXT", help="System text for this conversation.")
 @click.option("--continue", "-c", "go_on", is_flag=True, help="Go on with this folder's latest conversation.")
@@ -31,158 +40,116 @@ if TYPE_CHECKING:
 @click.option("--reasoning", is_flag=True, help="Print what the brain thinks before it answers, too.")
 def command(  # noqa: PLR0917 - click hands over what the options are
     prompt: tuple[str, ...], brain: str, system: str, go_on: bool, as_json: bool, reasoning: bool
-) -> None:
+) -> int:
     """Ask a brain; stream its answer to stdout.
 
     What is piped in is added to PROMPT. `@path` in PROMPT attaches a text file of this folder. Without a PROMPT in a
-    terminal it is a conversation line by line, which screen readers and dumb terminals can follow; an empty line or
-    ctrl+d ends it.
+    terminal it is a conversation line by line, which screen readers and dumb terminals can follow; ctrl+c stops an
+    answer, an empty line, /bye or ctrl+d ends it.
     """
-    piped = "" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.read().strip()
-    question = "\n\n".join(part for part in (" ".join(prompt).strip(), piped) if part)
-    if not question and (sys.stdin is None or not sys.stdin.isatty()):
+    return ask(prompt, brain=brain, system=system, go_on=go_on, as_json=as_json, reasoning=reasoning)
+
+
+def ask(
+    prompt: tuple[str, ...],
+    *,
+    brain: str = "",
+    system: str = "",
+    go_on: bool = False,
+    as_json: bool = False,
+    reasoning: bool = False,
+) -> int:
+    """What the command does, for others that mean the same."""
+    from omni.cli.printers import JsonPrinter, TextPrinter
+
+    question, piped = streams.as_text(" ".join(prompt)).strip(), streams.piped_text()
+    printer = JsonPrinter() if as_json else TextPrinter(reasoning=reasoning)
+    turns = Turns(printer, brain=brain, system=streams.as_text(system), go_on=go_on)
+    if question or piped:
+        try:
+            with_services(turns.once(question, piped))
+        except KeyboardInterrupt:
+            tell("stopped; what came is kept: `omni chat -c` goes on from it" if turns.begun else "stopped")
+            return INTERRUPTED
+        return 0
+    if not streams.at_terminal():
         raise UsageError(
             "There is no question: neither a PROMPT nor anything piped in.", hint='Try `omni chat "Hello"`.'
         )
-    turn = Turns(brain=brain, system=system, go_on=go_on, as_json=as_json, reasoning=reasoning)
-    with_services(turn.once(question) if question else turn.line_by_line)
+    return with_services(turns.line_by_line)
 
 
 class Turns:
     """One or several questions in one conversation."""
 
-    def __init__(self, *, brain: str, system: str, go_on: bool, as_json: bool, reasoning: bool) -> None:
-        self._brain, self._system, self._go_on = brain, system, go_on
-        self._printer = JsonPrinter() if as_json else TextPrinter(reasoning=reasoning)
+    def __init__(self, printer: "Printer", *, brain: str, system: str, go_on: bool) -> None:
+        self._printer, self._brain, self._system, self._go_on = printer, brain, system, go_on
+        self.begun = False
 
-    def once(self, question: str):  # type: ignore[no-untyped-def]
+    def once(self, question: str, piped: str) -> "Callable[[Services], Coroutine[Any, Any, None]]":
         """The work of asking one question."""
 
         async def work(services: "Services") -> None:
-            conversation = await self._conversation(services)
-            await self._ask(services, conversation, question)
+            await self._ask(services, await self._conversation(services), question, piped)
 
         return work
 
-    async def line_by_line(self, services: "Services") -> None:
+    async def line_by_line(self, services: "Services") -> int:
         """Read questions until an empty one; a failed turn is told and the next may be asked."""
-        conversation = await self._conversation(services)
-        while question := (await read_line()).strip():
-            try:
-                await self._ask(services, conversation, question)
-            except OmniError as error:
-                from omni.cli.main import print_error
+        from omni.cli.asking import Interrupts, Lines, Stopped
 
-                print_error(error)
+        lines, pressed = Lines(), False
+        with Interrupts() as interrupts:
+            try:
+                conversation = await interrupts.run(self._conversation(services))
+            except Stopped:
+                return INTERRUPTED
+            tell(f"{self._brain} answers; ctrl+c stops an answer, an empty line or ctrl+d ends")
+            while True:
+                try:
+                    question = await interrupts.run(lines.read("\nyou> "))
+                except Stopped:
+                    click.echo(err=True)
+                    if pressed:
+                        return INTERRUPTED
+                    pressed = True
+                    tell("ctrl+c once more, an empty line or ctrl+d ends")
+                    continue
+                pressed = False
+                if not question or not question.strip() or question.strip() in LEAVE:
+                    return 0
+                if COMMAND.fullmatch(question.strip()):
+                    tell("commands are the shell's (`omni`); here only /bye is known")
+                    continue
+                try:
+                    await interrupts.run(self._ask(services, conversation, question.strip()))
+                except Stopped:
+                    tell("stopped; what came is kept")
+                except OmniError as error:
+                    print_error(error)
 
     async def _conversation(self, services: "Services") -> str:
+        """The conversation to ask in, and in `_brain` the name of who is asked."""
+        from omni.cli.brains import brain_to_ask
+
         project = str(Path.cwd())
         if self._go_on:
             found = await services.chat.conversations(project=project, limit=1)
             if not found:
                 raise NotFound(f"There is no conversation in {project} to go on with.", hint="Leave --continue away.")
+            self._brain = (await brain_to_ask(services, self._brain or found[0].brain)).name
             return found[0].id
-        brain = self._brain or (await services.default_brain()).name
-        return (await services.chat.create(project=project, brain=brain, system=self._system)).id
+        self._brain = (await brain_to_ask(services, self._brain)).name
+        return (await services.chat.create(project=project, brain=self._brain)).id
 
-    async def _ask(self, services: "Services", conversation: str, question: str) -> None:
+    async def _ask(self, services: "Services", conversation: str, question: str, piped: str = "") -> None:
         from omni.chat import expand
 
-        text, attachments = expand(question, Path.cwd())
-        events = services.chat.ask(conversation, text, brain=self._brain, attachments=attachments)
+        text, attachments = await asyncio.to_thread(expand, question, Path.cwd())
+        text = "\n\n".join(part for part in (text, piped) if part)  # an @ in what is piped in names no file of ours
+        events = services.chat.ask(
+            conversation, text, brain=self._brain, attachments=attachments, system=self._system or None
+        )
         async with aclosing(events):
+            self.begun = True
             await self._printer.turn(events)
-
-
-class JsonPrinter:
-    """Every event as one line."""
-
-    async def turn(self, events: "AsyncIterator[ChatEvent]") -> None:
-        """Print one turn."""
-        import msgspec
-
-        async for event in events:
-            sys.stdout.buffer.write(msgspec.json.encode(event) + b"\n")
-            sys.stdout.buffer.flush()
-
-
-class TextPrinter:
-    """The answer on stdout as it comes; what is waited for on stderr, and only for a person."""
-
-    def __init__(self, *, reasoning: bool) -> None:
-        self._reasoning = reasoning
-        self._person = sys.stderr.isatty()
-        self._said = ""
-
-    async def turn(self, events: "AsyncIterator[ChatEvent]") -> None:
-        """Print one turn; its last line always ends."""
-        from omni.core import events as e
-
-        last = ""
-        try:
-            async for event in events:
-                match event:
-                    case e.TextDelta(text=text):
-                        if not last:
-                            text = text.lstrip("\n")
-                        self._write(text)
-                        last = text or last
-                    case e.ReasoningDelta(text=text):
-                        if self._reasoning:
-                            self._write(text)
-                            last = text or last
-                    case e.TurnQueued(place=place, reason=reason):
-                        self._tell(f"waiting for {REASONS[reason]}, place {place}")
-                    case e.BrainLoading(brain=brain):
-                        self._tell(f"loading {brain}")
-                    case e.ContextCompacted(left_out_turns=turns, kept_tokens=kept, allocated=allocated):
-                        self._tell(
-                            f"the oldest {turns} turns are left out; {kept:,} of {allocated:,} tokens are sent",
-                            always=True,
-                        )
-                    case e.PromptProgress(done=done, total=total):
-                        if total > 2000:
-                            self._tell(f"reading {total:,} tokens", once=done < total)
-                    case e.TurnEnded(reason=ended):
-                        if ended == "length":
-                            self._tell(
-                                "cut at the longest answer allowed (`omni config set chat.answer_tokens N`)",
-                                always=True,
-                            )
-                    case e.TurnStarted():
-                        pass
-                    case _:
-                        assert_never(event)
-        finally:
-            if last and not last.endswith("\n"):
-                self._write("\n")
-            self._said = ""
-
-    def _write(self, text: str) -> None:
-        # A file keeps what the brain wrote; a terminal gets no control characters from it.
-        sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
-        sys.stdout.flush()
-
-    def _tell(self, text: str, *, once: bool = True, always: bool = False) -> None:
-        if (self._person or always) and not (once and text == self._said):
-            click.echo(f"omni: {text}", err=True)
-            self._said = text
-
-
-REASONS = {"memory": "memory", "slot": "a free place in the brain", "turn": "an earlier turn of this conversation"}
-
-
-def printable(text: str) -> str:
-    """Without the control characters that could move the cursor or write to the clipboard of a terminal."""
-    return "".join(ch for ch in text if ch in "\n\t" or (ch >= " " and not "\x7f" <= ch <= "\x9f"))
-
-
-async def read_line() -> str:
-    """One line from the person, or "" at the end of the input."""
-    import asyncio
-
-    try:
-        return await asyncio.to_thread(input, "you> ")
-    except EOFError:
-        click.echo()
-        return ""

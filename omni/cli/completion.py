@@ -1,9 +1,30 @@
 """`omni completion`: what makes Tab work."""
 
 import click
-from click.shell_completion import get_completion_class
+from click.shell_completion import FishComplete, ZshComplete
 
-from omni.core.errors import OmniError
+# click's own script takes the words that bash made, which breaks `@omni/coder` at the @ and `llama3.2:3b` at the colon.
+# This one splits at blanks only, and cuts off what bash takes for words of their own.
+BASH = """\
+_omni_completion() {
+    local line="${COMP_LINE:0:COMP_POINT}" words current kept response type value
+    read -ra words <<< "$line"
+    [[ $line == *[[:space:]] ]] && words+=("")
+    current="${words[-1]}"
+    kept="${current%"${current##*[@:=]}"}"
+    local IFS=$'\\n'
+    response=$(env COMP_WORDS="${words[*]}" COMP_CWORD=$((${#words[@]} - 1)) _OMNI_COMPLETE=bash_complete "$1" 2>/dev/null)
+    COMPREPLY=()
+    while IFS=, read -r type value; do
+        case $type in
+        dir) compopt -o dirnames ;;
+        file) compopt -o default ;;
+        plain) COMPREPLY+=("${value#"$kept"}") ;;
+        esac
+    done <<< "$response"
+}
+complete -o nosort -F _omni_completion omni
+"""
 
 
 @click.command("completion")
@@ -16,9 +37,14 @@ def command(shell: str) -> None:
     zsh:   omni completion zsh > "${fpath[1]}/_omni"
     fish:  omni completion fish > ~/.config/fish/completions/omni.fish
     """
+    click.echo(script(shell).rstrip())
+
+
+def script(shell: str) -> str:
+    """The script for one shell."""
+    if shell == "bash":
+        return BASH
     from omni.cli.main import omni
 
-    kind = get_completion_class(shell)
-    if kind is None:
-        raise OmniError(f"There is no completion for {shell}.")
-    click.echo(kind(omni, {}, "omni", "_OMNI_COMPLETE").source())
+    kind = {"zsh": ZshComplete, "fish": FishComplete}[shell]
+    return kind(omni, {}, "omni", "_OMNI_COMPLETE").source()

@@ -2,12 +2,12 @@
 
 import locale
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from omni.cli.session import with_services
-from omni.cli.table import print_json, print_table
+from omni.cli.table import print_json
 from omni.core.errors import OmniError
 
 if TYPE_CHECKING:
@@ -18,33 +18,21 @@ if TYPE_CHECKING:
 @click.command("doctor")
 @click.option(
     "--wall",
-    "try_wall",
     is_flag=True,
     help="Have every process of Omni try to reach the network, and show who was refused.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(try_wall: bool, as_json: bool) -> int:
+def command(wall: bool, as_json: bool) -> int:
     """Find what is wrong, and print the command that mends it.
 
     The exit code is 1 when something is.
     """
 
     async def work(services: "Services") -> int:
-        if try_wall:
-            rows = await attempts(services)
-            if as_json:
-                print_json(
-                    [dict(zip(("process", "attempt", "by", "refused", "how"), row, strict=True)) for row in rows]
-                )
-            else:
-                print_wall(rows)
-            return (
-                1
-                if any(
-                    confined and not refused for confined, refused in ((row[0] not in OUTSIDE, row[3]) for row in rows)
-                )
-                else 0
-            )
+        if wall:
+            from omni.cli.wall import try_wall
+
+            return await try_wall(services, as_json=as_json)
         found = await findings(services)
         if as_json:
             print_json(found)
@@ -57,9 +45,6 @@ def command(try_wall: bool, as_json: bool) -> int:
         return 1 if any(not finding.ok for finding in found) else 0
 
     return with_services(work)
-
-
-OUTSIDE = ("keeper", "airlock")  # these two could open a socket: the keeper does not, the airlock is there for it
 
 
 async def findings(services: "Services") -> "list[Finding]":
@@ -98,19 +83,22 @@ async def _wall(services: "Services") -> "list[Finding]":  # noqa: ARG001 - all 
 
 async def _terminal(services: "Services") -> "list[Finding]":  # noqa: ARG001
     term, colours = os.environ.get("TERM", ""), os.environ.get("COLORTERM", "")
-    encoding = locale.getpreferredencoding(do_setlocale=False)
+    encoding = locale.getencoding()  # not what Python makes of it: in the C locale it writes UTF-8 all the same
+    utf8 = encoding.lower().replace("-", "") == "utf8"
     found = [
         _finding(
             "locale",
-            ok=encoding.lower().replace("-", "") == "utf8",
-            detail=f"{encoding}; without UTF-8 the shell draws with ASCII only",
+            ok=utf8,
+            detail="UTF-8" if utf8 else f"{encoding}, so the shell draws with ASCII only",
             command="export LANG=C.UTF-8",
         ),
         _finding(
             "terminal",
             ok=term not in ("", "dumb"),
-            detail=f"{term or 'none'}, {colours or '256 colours at most'}",
-            command="omni chat",
+            detail=f"{term}, {colours or '256 colours at most'}"
+            if term not in ("", "dumb")
+            else f"TERM is {term or 'not set'}, so the shell cannot be drawn",
+            command="another terminal, or: omni chat",
         ),
     ]
     if os.environ.get("TMUX") and not colours:
@@ -191,48 +179,3 @@ async def _plugins(services: "Services") -> "list[Finding]":
         _finding(name, ok=name not in failures, detail=failures.get(name, "plug-in"), command="update or uninstall it")
         for name in services.plugins.names()
     ]
-
-
-async def attempts(services: "Services") -> list[tuple[str, str, str, bool, str]]:
-    """(process, what it tried, itself or a child, refused, how), for this process and all that the keeper can ask."""
-    import asyncio
-
-    from omni.core import wall
-
-    keeper = await services.keeper()
-    mine: list[Any] = [
-        {"what": each.what, "where": each.where, "refused": each.refused, "how": each.how}
-        for each in await asyncio.to_thread(wall.attempts)
-    ]
-    tried = {"this command": mine}
-    workers = [process.name for process in await keeper.processes() if process.kind == "worker"]
-    if not workers:
-        try:
-            brain = await services.default_brain()
-        except OmniError:
-            click.echo("omni: no brain is here, so no worker can be tried", err=True)
-        else:
-            await (await services.open(brain)).capabilities()
-            workers = [process.name for process in await keeper.processes() if process.kind == "worker"]
-    for name in ["keeper", *workers]:
-        tried[name] = await keeper.wall(name)
-    return [
-        (name, each["what"], each["where"], each["refused"], each["how"])
-        for name, found in tried.items()
-        for each in found
-    ]
-
-
-def print_wall(rows: list[tuple[str, str, str, bool, str]]) -> None:
-    """The table, and what it means."""
-    print_table(
-        ("process", "tried", "by", "outcome", "how"),
-        [
-            (process, what, where, "refused" if refused else "ALLOWED", how)
-            for process, what, where, refused, how in rows
-        ],
-    )
-    click.echo(
-        "\nThe keeper is not confined (it starts the others) and opens no socket; the airlock is the only door and is there"
-        " for it.\nEverything else must be refused everything."
-    )

@@ -1,28 +1,35 @@
 """`omni export`: everything for a machine without a network."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from omni.cli.names import BRAIN
 from omni.cli.session import offline_services
-from omni.core.errors import DoorShut
+from omni.core.errors import DoorShut, UsageError
 from omni.core.paths import Home
 from omni.hardware.budget import gigabytes
+
+if TYPE_CHECKING:
+    from omni.app import Services
 
 
 @click.command("export")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.argument("brains", nargs=-1, metavar="[BRAIN...]")
+@click.argument("brains", type=BRAIN, nargs=-1, metavar="[BRAIN...]")
 @click.option("--only-brains", is_flag=True, help="Leave out the program; needs no network.")
 def command(folder: Path, brains: tuple[str, ...], only_brains: bool) -> None:
-    """Write everything that a machine without a network needs into a folder.
+    """Write what a machine without a network needs to a folder.
 
     FOLDER gets the locked packages for this platform, the source, and the BRAINs, each with its sha256. On the other
     machine: `cd FOLDER/source && python3 -m omni run --from ..`, then `omni pull FOLDER` for the brains.
     """
+    from omni.keeper import air_gap
+
     home = Home.from_environment().ensure()
     if not only_brains:
-        if home.air_gap.exists():
+        if air_gap(home):
             raise DoorShut(
                 "The air gap is on, so the packages cannot be downloaded.",
                 hint="`omni export --only-brains`, or `omni airgap off`.",
@@ -35,8 +42,13 @@ def command(folder: Path, brains: tuple[str, ...], only_brains: bool) -> None:
         click.echo(f"{len(files)} files of the program are in {folder}.")
     if brains:
 
-        async def work(services):  # type: ignore[no-untyped-def]
-            return await services.library.export(list(brains), folder)
+        async def work(services: "Services") -> None:
+            found = [await services.library.get(name) for name in brains]
+            await services.library.export([brain.name for brain in found], folder)
+            for brain in found:
+                click.echo(f"{brain.name}  {gigabytes(brain.size)}")
+            click.echo(f"{len(found)} brains are in {folder}; on the other machine: omni pull {folder}")
 
-        for path in offline_services(work):
-            click.echo(f"{path}  {gigabytes(path.stat().st_size)}")
+        offline_services(work)
+    elif only_brains:
+        raise UsageError("--only-brains names no BRAIN.", hint="`omni ls --here` lists what can be exported.")

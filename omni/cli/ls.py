@@ -5,12 +5,18 @@ from typing import TYPE_CHECKING
 import click
 
 from omni.cli.session import offline_services
-from omni.cli.table import print_json, print_table
+from omni.cli.table import Row, print_groups, print_json
+from omni.core.errors import NotFound
 from omni.hardware.budget import gigabytes
 
 if TYPE_CHECKING:
     from omni.app import Services
     from omni.cartridges import Brain
+    from omni.hardware import Fit
+
+HEAD = ("brain", "size", "context", "speed", "licence", "good for")
+OURS = ("blob", "file", "")  # where brains lie that nobody else keeps
+STORES = {"ollama": "Ollama", "lm studio": "LM Studio", "hugging face": "the Hugging Face cache", "folder": "a folder"}
 
 
 @click.command("ls")
@@ -19,46 +25,97 @@ if TYPE_CHECKING:
 def command(as_json: bool, here: bool) -> None:
     """List the brains that are here and those that can be had.
 
-    Sizes are in powers of ten. The state says: ready (has answered here), installed (not tried yet), available (can be
-    pulled), or why a brain cannot be used.
+    Sizes are in powers of ten. Speeds are in tokens a second: measured on this machine, or with `~` what to expect of
+    it. Brains that share a file with another take no room of their own.
     """
 
     async def work(services: "Services") -> None:
-        await services.library.scan()
+        import asyncio
+
+        await asyncio.gather(services.library.scan(), services.measured_hardware())
         brains = [brain for brain in await services.library.brains() if not (here and brain.state == "available")]
+        budget = await services.budget()
+        fits = {brain.name: await services.fit(brain, budget) for brain in brains}
+        default = await default_name(services)
         if as_json:
-            print_json([facts(brain) for brain in brains])
-        elif not brains:
-            click.echo("No brain is here yet. `omni pull @omni/smollm2` fetches the starter (98 MB).")
-        else:
-            print_table(("brain", "state", "size", "context", "licence", "what"), [row(brain) for brain in brains])
+            print_json([facts(brain, fits[brain.name]) | {"default": brain.name == default} for brain in brains])
+            return
+        if not any(brain.state != "available" for brain in brains):
+            click.echo("No brain is here yet. `omni pull @omni/smollm2` fetches the starter (98 MB).", err=True)
+        if not brains:
+            return
+        groups: dict[str, list[Row]] = {}
+        for brain in sorted(brains, key=_order):
+            groups.setdefault(group(brain), []).append(row(brain, fits[brain.name], default=brain.name == default))
+        print_groups(HEAD, groups, right=("size", "context", "speed"))
 
     offline_services(work)
 
 
-def row(brain: "Brain") -> tuple[str, ...]:
+async def default_name(services: "Services") -> str:
+    """Whom `omni chat` asks; "" when nobody is here."""
+    try:
+        return (await services.default_brain()).name
+    except NotFound:
+        return ""
+
+
+def group(brain: "Brain") -> str:
+    """The title that a brain stands under."""
+    if brain.state == "available":
+        return "Can be pulled:"
+    return "On this machine:" if brain.origin in OURS else f"Found in {STORES.get(brain.origin, brain.origin)}:"
+
+
+def _order(brain: "Brain") -> tuple[int, str]:
+    found = brain.state != "available" and brain.origin not in OURS
+    return (2 if brain.state == "available" else 1 if found else 0, brain.origin if found else "")
+
+
+def row(brain: "Brain", fit: "Fit | None", *, default: bool) -> Row:
     """One brain as the cells of a listing."""
+    about = brain.good_for or brain.title
+    if brain.state not in ("ready", "installed", "available"):
+        about = f"{brain.state}: {brain.reason}" if brain.reason else brain.state
+    elif brain.shares:
+        about += f" (on {brain.shares})"
     return (
         brain.name,
-        brain.state,
-        gigabytes(brain.size) if brain.size else "",
+        "" if brain.shares else gigabytes(brain.size) if brain.size else "",
         f"{brain.context_max // 1024}k" if brain.context_max else "",
+        speed(fit),
         brain.licence,
-        brain.reason or brain.title or "",
+        f"{about}  <- `omni chat`" if default else about,
     )
 
 
-def facts(brain: "Brain") -> dict[str, object]:
+def speed(fit: "Fit | None") -> str:
+    """ "131 tok/s", "~28 tok/s", or that it does not fit."""
+    if fit is None:
+        return ""
+    if not fit.fits:
+        return "too large"
+    return f"{'' if fit.measured else '~'}{fit.speed:.0f} tok/s" if fit.speed else ""
+
+
+def facts(brain: "Brain", fit: "Fit | None" = None) -> dict[str, object]:
     """One brain for programs; the names stay from version to version."""
     return {
         "name": brain.name,
         "state": brain.state,
         "reason": brain.reason,
         "title": brain.title,
+        "good_for": brain.good_for,
+        "origin": brain.origin,
+        "shares": brain.shares,
         "size": brain.size,
         "quantisation": brain.quantisation,
         "context": brain.context_max,
         "licence": brain.licence,
+        "fits": fit.fits if fit else None,
+        "memory": fit.memory if fit else None,
+        "speed": round(fit.speed, 1) if fit and fit.speed else None,
+        "speed_measured": fit.measured if fit else False,
         "path": str(brain.base.path) if brain.base else None,
         "sha256": brain.base.sha256 if brain.base else None,
     }

@@ -1,6 +1,6 @@
 """The root command: a static table of subcommands, of which only the one that runs is imported."""
 
-import os
+import errno
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -8,7 +8,9 @@ from importlib import import_module
 import click
 
 from omni import __version__
-from omni.core.errors import OmniError, nearest
+from omni.cli import streams
+from omni.cli.say import print_error, tell
+from omni.core.errors import OmniError, UsageError, nearest
 
 # name -> what it is for. The module is `omni.cli.NAME`, the command in it `command`; a test compares the summaries.
 COMMANDS = {
@@ -22,13 +24,14 @@ COMMANDS = {
     "stop": "Unload brains: end their workers.",
     "airgap": "Shut every door to the network, or open them again.",
     "audit": "Show what went through the airlock.",
-    "export": "Write everything that a machine without a network needs into a folder.",
+    "export": "Write what a machine without a network needs to a folder.",
     "doctor": "Find what is wrong, and print the command that mends it.",
     "sandbox": "Check, repair or remove the managed environment.",
     "config": "Show, check and change settings.",
     "completion": "Print the completion script for your shell.",
     "uninstall": "Remove Omni from this machine, saying what that frees.",
 }
+ALIASES = {"list": "ls"}  # Ollama's name; its others are ours, too
 INTERRUPTED = 130
 
 
@@ -43,20 +46,21 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the module of one command, or the plug-in that brings it."""
-        if cmd_name in COMMANDS:
-            found: click.Command = import_module(f"omni.cli.{cmd_name}").command
+        name = ALIASES.get(cmd_name, cmd_name)
+        if name in COMMANDS:
+            found: click.Command = import_module(f"omni.cli.{name}").command
             return found
         from omni.cli import plugins
 
-        return plugins.find(ctx, cmd_name, COMMANDS)
+        return plugins.find(ctx, name, COMMANDS)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Unknown names get the nearest known one as a hint."""
         if args and args[0] not in COMMANDS and self.get_command(ctx, args[0]) is None:
-            hint = nearest(args[0], self.list_commands(ctx)) or "Run `omni --help` for all commands."
-            raise click.UsageError(f"There is no command {args[0]!r}. {hint}", ctx)
+            hint = nearest(args[0], self.list_commands(ctx)) or "`omni --help` lists all commands."
+            raise UsageError(f"There is no command {args[0]!r}.", hint=f'{hint} A question: omni chat "…"')
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -70,47 +74,83 @@ class LazyGroup(click.Group):
                 formatter.write_dl([(each.name, each.summary) for each in of_plugins.values()])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="""\b
+Exit codes:
+    0  done                      5  the brain failed: ask again
+    1  failed                    6  too long for the context
+    2  not understood            7  the network is shut or silent
+    3  not found                 8  a bad file
+    4  machine or terminal is    9  the disk
+       not as needed           130  interrupted
+""",
+)
 @click.version_option(__version__, prog_name="omni", message="%(prog)s %(version)s")
 @click.option("--safe", is_flag=True, is_eager=True, help="Load no plug-ins.")
 def omni(safe: bool) -> None:
     """Omni: your own brains, on your own machine.
 
-    `omni` alone opens the shell; `omni chat "…"` answers on the command line. Nothing leaves this machine unless you
-    ask for a download.
-
-    Exit codes: 0 done, 1 failed, 2 not understood, 3 not found, 4 this machine or terminal is not as needed, 5 the brain
-    failed (ask again), 6 too long for the context, 7 the network is shut or did not answer, 8 a bad file, 9 the disk,
-    130 interrupted.
+    `omni` alone opens the shell, `omni @roe/backend` opens it with a brain, `omni "a question"` answers on the command
+    line. Nothing leaves this machine unless you ask for a download.
     """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; failures are one sentence and a hint on stderr."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    if not set(words) - {"--safe"}:
-        words.append("run")
+    streams.prepare()
+    words = in_full(list(sys.argv[1:] if arguments is None else arguments))
     try:
         result = omni.main(words, prog_name="omni", standalone_mode=False)
     except click.exceptions.Exit as leave:
         return leave.exit_code
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "omni"
+        print_error(UsageError(error.format_message(), hint=f"`{path} --help` tells more."))
         return error.exit_code
     except OmniError as error:
         print_error(error)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
+        tell("interrupted")
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone, as `head` does: nothing to say, and nowhere to say it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read our output has gone, as `head` does: nothing to say, and nobody to hear it
+        streams.let_go()
         return INTERRUPTED
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        return _disk(error)
     return result if isinstance(result, int) else 0
 
 
-def print_error(error: OmniError) -> None:
-    """The message and what to do, on stderr."""
-    click.echo(f"omni: {error.message}", err=True)
-    if error.hint:
-        click.echo(f"      {error.hint}", err=True)
+def in_full(words: list[str]) -> list[str]:
+    """What the short forms mean: nothing is `run`, a brain is `run` or `chat` with it, a sentence is `chat`."""
+    if words[:1] == ["--safe"]:
+        return ["--safe", *in_full(words[1:])]
+    if not words:
+        return ["run"]
+    first, rest = words[0], words[1:]
+    if first.startswith("-") or first in COMMANDS or first in ALIASES:
+        return words
+    if any(sign.isspace() for sign in first):
+        return ["chat", *words]
+    if first.startswith("@") or ":" in first or "/" in first:
+        return ["chat", "--brain", first, *rest] if rest else ["run", first]
+    return words
+
+
+def _disk(error: OSError) -> int:
+    """A full or read-only disk that nobody explained, standard output included (`> /dev/full`)."""
+    from pathlib import Path
+
+    from omni.core.files import storage_error
+
+    streams.let_go()
+    found = storage_error(Path(error.filename or "the output"), error)
+    print_error(found)
+    return found.exit_code

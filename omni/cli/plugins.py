@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from omni.cli.say import tell
 from omni.core.installed import Command, Installed
 from omni.core.paths import Home
 
@@ -67,9 +68,8 @@ def _learn(context: click.Context, home: Home) -> list[Command]:
 
 
 def _behind_the_wall(context: click.Context, home: Home) -> "Plugins":
-    from omni.cli.session import (
-        step_behind_the_wall,
-    )  # imported with the first plug-in: the help has no use for asyncio
+    # Imported with the first plug-in: the help has no use for asyncio.
+    from omni.cli.session import step_behind_the_wall
     from omni.core.hooks import Plugins
 
     step_behind_the_wall(context, home)
@@ -85,4 +85,4 @@ def is_safe(context: click.Context | None = None) -> bool:
 def report(failures: dict[str, str]) -> None:
     """Say on stderr what plug-ins did wrong."""
     for message in failures.values():
-        click.echo(f"omni: {message}", err=True)
+        tell(message)

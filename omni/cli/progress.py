@@ -3,6 +3,7 @@
 import sys
 import time
 
+from omni.cli.say import one_line
 from omni.hardware.budget import gigabytes
 
 LINE_EVERY = 5.0  # seconds between lines where nothing can be rewritten
@@ -38,6 +39,7 @@ class Progress:
             self._put(line, "\n" if line else "\r")
 
     def _put(self, line: str, end: str) -> None:
+        line = one_line(line)
         padding = " " * max(0, self._width - len(line)) if self._rewrite else ""
         sys.stderr.write(f"{line}{padding}{end}")
         sys.stderr.flush()

@@ -1,14 +1,20 @@
 """`omni ps`: who runs, and what holds them."""
 
+import os
 from typing import TYPE_CHECKING
 
 import click
 
 from omni.cli.session import with_services
 from omni.cli.table import print_json, print_table
+from omni.core.paths import Home
+from omni.hardware.budget import gigabytes
 
 if TYPE_CHECKING:
     from omni.app import Services
+    from omni.keeper import ProcessInfo
+
+ORDER = ("client", "keeper", "starter", "airlock", "worker")
 
 
 @click.command("ps")
@@ -16,29 +22,79 @@ if TYPE_CHECKING:
 def command(as_json: bool) -> None:
     """List every process of Omni and what confines it.
 
-    The network column is read from the kernel for each process, not from what Omni believes.
+    The network column is read from the kernel for each process, not from what Omni believes. Memory is what is in RAM
+    now, mapped files included.
     """
+    from omni.keeper import anything_runs
+
+    if not anything_runs(Home.from_environment()):  # looking starts nothing
+        click.echo("[]" if as_json else "No process of Omni is running.")
+        return
 
     async def work(services: "Services") -> None:
         from datetime import datetime
 
-        found = await (await services.keeper()).processes()
+        found = sorted(await (await services.keeper()).processes(), key=lambda one: (ORDER.index(one.kind), one.since))
+        brains = await services.brains_on()
         if as_json:
-            print_json(found)
+            import msgspec
+
+            print_json(
+                [
+                    msgspec.to_builtins(one) | {"memory": resident(one.pid), "brains": brains.get(one.base, [])}
+                    for one in found
+                ]
+            )
             return
         print_table(
-            ("process", "kind", "pid", "network", "since", ""),
+            ("process", "pid", "memory", "network", "since", "what"),
             [
                 (
-                    process.name,
-                    process.kind,
-                    str(process.pid),
-                    process.confined,
-                    datetime.fromtimestamp(process.since).astimezone().strftime("%H:%M"),
-                    process.detail,
+                    one.name,
+                    str(one.pid),
+                    gigabytes(size) if (size := resident(one.pid)) else "",
+                    confinement(one),
+                    datetime.fromtimestamp(one.since).astimezone().strftime("%H:%M"),
+                    what(one, brains.get(one.base, [])),
                 )
-                for process in found
+                for one in found
             ],
+            right=("pid", "memory"),
         )
 
     with_services(work)
+
+
+def confinement(process: "ProcessInfo") -> str:
+    """What keeps a process from the network, in words."""
+    if process.confined != "none":
+        return f"none, by {process.confined}"
+    return {
+        "airlock": "the only door",
+        "keeper": "unused, not confined",
+        "starter": "unused, not confined",
+    }.get(process.kind, "NOT CONFINED")
+
+
+def what(process: "ProcessInfo", brains: list[str]) -> str:
+    """What a process is there for."""
+    if process.kind == "worker":
+        return f"{several(brains) or process.base}, {process.detail.rpartition(', ')[2]}"
+    if process.kind == "client":
+        return "this command" if process.pid == os.getpid() else process.detail
+    return "starts the others" if process.kind == "keeper" else process.detail
+
+
+def several(brains: list[str]) -> str:
+    """ "@omni/coder", or "@omni/coder and 3 on it"."""
+    return brains[0] + (f" and {len(brains) - 1} on it" if len(brains) > 1 else "") if brains else ""
+
+
+def resident(pid: int) -> int:
+    """Bytes of a process that are in memory; 0 when it has just ended."""
+    import psutil  # type: ignore[import-untyped]
+
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0

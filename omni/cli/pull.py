@@ -1,19 +1,24 @@
 """`omni pull`: fetch a brain."""
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import click
 
+from omni.cli.names import BRAIN
+from omni.cli.say import tell
 from omni.cli.session import with_services
 
 if TYPE_CHECKING:
     from omni.app import Services
 
+INTERRUPTED = 130
+
 
 @click.command("pull")
-@click.argument("brains", nargs=-1, required=True, metavar="BRAIN...")
+@click.argument("brains", type=BRAIN, nargs=-1, required=True, metavar="BRAIN...")
 @click.option("--json", "as_json", is_flag=True, help="Print the events, one JSON object a line.")
-def command(brains: tuple[str, ...], as_json: bool) -> None:
+def command(brains: tuple[str, ...], as_json: bool) -> int:
     """Download a brain, verified and resumable.
 
     BRAIN is a name from `omni ls`, `hf.co/OWNER/REPO[:QUANT]`, a URL, a GGUF file, a folder of them, or a folder that
@@ -24,7 +29,12 @@ def command(brains: tuple[str, ...], as_json: bool) -> None:
         for name in brains:
             await fetch(services, name, as_json=as_json)
 
-    with_services(work)
+    try:
+        with_services(work)
+    except KeyboardInterrupt:
+        tell("interrupted; the same command goes on where it stopped")
+        return INTERRUPTED
+    return 0
 
 
 async def fetch(services: "Services", name: str, *, as_json: bool = False) -> None:
@@ -36,18 +46,20 @@ async def fetch(services: "Services", name: str, *, as_json: bool = False) -> No
 
     progress = Progress()
     try:
-        async for event in services.pull(name):
-            if as_json:
-                click.echo(msgspec.json.encode(event, enc_hook=str).decode())
-                continue
-            match event:
-                case PullProgress(done=done, total=total, rate=rate, seconds_left=left):
-                    progress.show(name, done, total, rate, left)
-                case PullVerifying(done=done, total=total):
-                    progress.show(f"{name}  checking", done, total)
-                case PullStarted():
-                    pass
-                case PullDone(brain=brain):
-                    progress.end(f"{brain.name} is here: {brain.verified or 'not verified by us'}.")
+        async with aclosing(services.pull(name)) as events:
+            async for event in events:
+                if as_json:
+                    click.echo(msgspec.json.encode(event, enc_hook=str).decode())
+                    continue
+                match event:
+                    case PullProgress(done=done, total=total, rate=rate, seconds_left=left):
+                        progress.show(name, done, total, rate, left)
+                    case PullVerifying(done=done, total=total):
+                        progress.show(f"{name}  checking", done, total)
+                    case PullStarted():
+                        pass
+                    case PullDone(brain=brain, fresh=fresh):
+                        here = "is here" if fresh else "was here already"
+                        progress.end(f"{brain.name} {here} ({brain.verified or 'not verified by us'}).")
     finally:
         progress.end()

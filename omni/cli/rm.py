@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from omni.cli.names import BRAIN
 from omni.cli.session import with_services
 from omni.core.errors import UsageError
 from omni.hardware.budget import gigabytes
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command("rm")
-@click.argument("brains", nargs=-1, metavar="[BRAIN...]")
+@click.argument("brains", type=BRAIN, nargs=-1, metavar="[BRAIN...]")
 @click.option("--unused", is_flag=True, help="Also remove what no brain needs any more, unfinished downloads included.")
 def command(brains: tuple[str, ...], unused: bool) -> None:
     """Remove brains and free their disk space.
@@ -26,8 +27,11 @@ def command(brains: tuple[str, ...], unused: bool) -> None:
     async def work(services: "Services") -> None:
         for name in brains:
             freed = await services.remove(name)
-            click.echo(f"{name} is removed; {gigabytes(freed)} are free again.")
+            click.echo(
+                f"{name} is removed; {gigabytes(freed)} are free again." if freed else f"{name} is taken off the list."
+            )
         if unused:
-            click.echo(f"{gigabytes(await services.collect())} were not used and are free again.")
+            freed = await services.collect()
+            click.echo(f"{gigabytes(freed)} were not used and are free again." if freed else "Nothing was unused.")
 
     with_services(work)

@@ -4,12 +4,13 @@ import sys
 
 import click
 
+from omni.cli.names import BRAIN
 from omni.cli.plugins import is_safe
 from omni.core.paths import Home
 
 
 @click.command("run")
-@click.argument("brain", default="")
+@click.argument("brain", type=BRAIN, default="")
 @click.argument("prompt", nargs=-1)
 @click.option("--safe", is_flag=True, help="Load no plug-ins; for finding out whether one of them is at fault.")
 @click.option(
@@ -20,11 +21,11 @@ def command(brain: str, prompt: tuple[str, ...], safe: bool, folder: str | None)
 
     BRAIN is the brain to begin with. With a PROMPT, or where there is no terminal, this is `omni chat`.
     """
-    if prompt or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        from omni.cli.chat import command as chat
+    here = all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+    if prompt or not here:
+        from omni.cli.chat import ask
 
-        chat.callback(prompt=prompt, brain=brain, system="", go_on=False, as_json=False, reasoning=False)  # type: ignore[misc]
-        return 0
+        return ask(prompt, brain=brain)
     from omni.shell.start import run
 
     return run(Home.from_environment().ensure(), brain=brain, plugins=not (safe or is_safe()))

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from omni.cli.asking import require_consent
+from omni.cli.say import one_line
 from omni.cli.session import offline_services
 from omni.cli.table import print_json
 from omni.core.paths import Home
@@ -21,7 +23,10 @@ def command() -> None:
 @command.command("check")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def check(as_json: bool) -> int:
-    """Look at the environment and print what is wrong with the command that mends it."""
+    """Say what is wrong with it and what mends it.
+
+    The exit code is 1 when something is.
+    """
 
     async def work(services: "Services") -> "list[Finding]":
         return await services.environment.check()
@@ -36,7 +41,10 @@ def check(as_json: bool) -> int:
 
 @command.command("repair")
 def repair() -> None:
-    """Make the environment anew beside the old one, and switch to it when it is whole."""
+    """Make it anew beside the old one.
+
+    Omni switches to it when it is whole; an interrupted repair changes nothing.
+    """
     # `omni.sandbox.start` takes this command before click is there, so that it works in a damaged environment; only an
     # installed package comes here, and that has nothing of ours to repair.
     from omni.core.errors import SetupError
@@ -47,9 +55,12 @@ def repair() -> None:
 @command.command("remove")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def remove(yes: bool) -> None:
-    """Remove the environments that nobody uses; the next start makes its own again."""
+    """Remove the environments that nobody uses.
+
+    The next start makes its own again.
+    """
     if not yes:
-        click.confirm(f"Remove what nobody uses in {Home.from_environment().venvs}?", abort=True)
+        require_consent(f"Remove what nobody uses in {Home.from_environment().venvs}?")
 
     async def work(services: "Services") -> int:
         return await services.environment.remove()
@@ -63,6 +74,6 @@ def print_findings(found: "list[Finding]") -> None:
     """One line a finding, and below what is wrong the command that mends it."""
     width = max((len(finding.name) for finding in found), default=0)
     for finding in found:
-        click.echo(f"{'ok ' if finding.ok else 'BAD'}  {finding.name:<{width}}  {finding.detail}")
+        click.echo(f"{'ok ' if finding.ok else 'BAD'}  {one_line(finding.name):<{width}}  {one_line(finding.detail)}")
         if finding.command and not finding.ok:
-            click.echo(f"     {'':<{width}}  mend it: {finding.command}")
+            click.echo(f"     {'':<{width}}  mend it: {one_line(finding.command)}")

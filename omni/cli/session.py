@@ -1,8 +1,8 @@
 """How a command gets at the services: starter first, then the wall, then everything heavy."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def with_services(work: "Callable[[Services], Awaitable[T]]") -> T:
+def with_services(work: "Callable[[Services], Coroutine[Any, Any, T]]") -> T:
     """Run `work` behind the wall with the services of this home, and close them whatever happens.
 
     The starter is a child from before the wall: it is what can start a keeper, whose children may need the network.
@@ -36,7 +36,7 @@ def with_services(work: "Callable[[Services], Awaitable[T]]") -> T:
         starter.goodbye()
 
 
-async def _run(home: Home, starter: "Starter | None", work: "Callable[[Services], Awaitable[T]]") -> T:
+async def _run(home: Home, starter: "Starter | None", work: "Callable[[Services], Coroutine[Any, Any, T]]") -> T:
     from omni.app import Services
 
     async with Services(home, starter=starter, client="cli", plugins=not is_safe()) as services:
@@ -47,7 +47,7 @@ async def _run(home: Home, starter: "Starter | None", work: "Callable[[Services]
                 report(services.plugins.failures)
 
 
-def offline_services(work: "Callable[[Services], Awaitable[T]]") -> T:
+def offline_services(work: "Callable[[Services], Coroutine[Any, Any, T]]") -> T:
     """The same for commands that start no process and need no keeper: behind the wall, without a starter."""
     home = Home.from_environment().ensure()
     wall.confine()

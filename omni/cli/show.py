@@ -4,16 +4,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from omni.cli.names import BRAIN
 from omni.cli.session import offline_services
 from omni.cli.table import print_facts, print_json
 from omni.hardware.budget import gigabytes
 
 if TYPE_CHECKING:
     from omni.app import Services
+    from omni.hardware import Fit
 
 
 @click.command("show")
-@click.argument("brain")
+@click.argument("brain", type=BRAIN)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--verify", is_flag=True, help="Read the whole file and compare its sha256.")
 def command(brain: str, as_json: bool, verify: bool) -> None:
@@ -25,31 +27,40 @@ def command(brain: str, as_json: bool, verify: bool) -> None:
         if verify:
             await check(services, brain)
         found = await services.library.get(brain)
-        if as_json:
-            print_json(facts(found))
-            return
         fit = await services.fit(found)
+        if as_json:
+            print_json(facts(found, fit))
+            return
         header = found.base.header if found.base else None
         print_facts(
             (
                 ("brain", found.name + (f"  {found.title}" if found.title else "")),
                 ("", found.summary),
                 ("state", found.state + (f": {found.reason}" if found.reason else "")),
+                ("mend it", found.command),
+                ("shares", f"the file of {found.shares}" if found.shares else ""),
                 ("base", f"{header.name or header.architecture} ({header.architecture})" if header else ""),
                 ("quantisation", found.quantisation),
-                ("size", gigabytes(found.size) if found.size else ""),
+                ("size", f"{'about ' if found.size_is_estimate else ''}{gigabytes(found.size)}" if found.size else ""),
                 ("licence", found.licence or "unknown"),
                 ("context", f"{found.context_max:,} tokens at most" if found.context_max else ""),
-                ("memory", f"{gigabytes(fit.memory)} with {fit.context:,} tokens of context: {fit.why}" if fit else ""),
+                ("memory", memory(fit) if fit else ""),
                 ("speed", speed(fit.speed, measured=fit.measured) if fit and fit.speed else ""),
                 ("file", str(found.base.path) if found.base else ""),
                 ("sha256", (found.base.sha256 or "not computed") if found.base else ""),
                 ("verified", found.verified),
-                ("prompt", found.prompt.replace("\n", " ")),
+                ("prompt", found.prompt),
             )
         )
 
     offline_services(work)
+
+
+def memory(fit: "Fit") -> str:
+    """How much a brain takes here, and why."""
+    if not fit.fits:
+        return f"too large for this machine: {fit.why}"
+    return f"{gigabytes(fit.memory)} with {fit.context:,} tokens of context: {fit.why}"
 
 
 def speed(tokens: float, *, measured: bool) -> str:

@@ -4,42 +4,58 @@ from typing import TYPE_CHECKING
 
 import click
 
+from omni.cli.names import BRAIN
 from omni.cli.session import with_services
-from omni.core.errors import NotFound
+from omni.core import wall
+from omni.core.errors import NotFound, UsageError
+from omni.core.paths import Home
 
 if TYPE_CHECKING:
     from omni.app import Services
 
 
 @click.command("stop")
-@click.argument("brains", nargs=-1, metavar="[BRAIN...]")
+@click.argument("brains", type=BRAIN, nargs=-1, metavar="[BRAIN...]")
 @click.option(
     "--all", "everything", is_flag=True, help="Also end the keeper and the airlock; they start again when needed."
 )
 def command(brains: tuple[str, ...], everything: bool) -> None:
     """Unload brains: end their workers.
 
-    Without BRAIN all of them. Answers that are being written end as interrupted and can be gone on with.
+    Without BRAIN all of them; a worker's name from `omni ps` is good, too. Answers that are being written end as
+    interrupted and can be gone on with.
     """
+    from omni.keeper import anything_runs, stop_everything
+
+    if everything and brains:
+        raise UsageError("--all ends everything; it takes no BRAIN.")
+    home = Home.from_environment()
+    if everything:
+        wall.confine()
+        ended = stop_everything(home, windows=True)
+        click.echo("Keeper, airlock and workers have ended." if ended else "No process of Omni is running.")
+        return
+    if not brains and not anything_runs(home):
+        click.echo("No brain is loaded.")
+        return
 
     async def work(services: "Services") -> None:
+        from omni.cli.ps import several
+
         keeper = await services.keeper()
-        if everything:
-            await keeper.shutdown()
-            click.echo("All processes of Omni are ending.")
-            return
-        workers = {process.name: process.detail for process in await keeper.processes() if process.kind == "worker"}
-        for name in brains:
-            mine = [name] if name in workers else await services.workers_of(name)
+        names = await services.brains_on()
+        workers = {one.name: one for one in await keeper.processes() if one.kind == "worker"}
+        for brain in brains:
+            mine = [brain] if brain in workers else await services.workers_of(brain)
             if not mine:
-                raise NotFound(f"{name} is not loaded.", hint="`omni ps` lists what is.")
+                raise NotFound(f"{brain} is not loaded.", hint="`omni ps` lists what is.")
             for worker in mine:
                 await keeper.stop(worker)
-            click.echo(f"{name} is unloaded.")
+            click.echo(f"{brain} is unloaded.")
         if not brains:
-            for worker, detail in workers.items():
+            for worker, process in workers.items():
                 await keeper.stop(worker)
-                click.echo(f"{worker} is unloaded ({detail}).")
+                click.echo(f"{several(names.get(process.base, [])) or worker} is unloaded.")
             if not workers:
                 click.echo("No brain is loaded.")
 

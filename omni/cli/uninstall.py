@@ -2,7 +2,9 @@
 
 import click
 
+from omni.cli.asking import require_consent
 from omni.cli.table import print_table
+from omni.core import wall
 from omni.core.paths import Home
 from omni.hardware.budget import gigabytes
 
@@ -15,21 +17,24 @@ def command(yes: bool, dry_run: bool) -> None:
 
     Conversations and brains that Omni downloaded go too; files of other programs that it only used stay where they are.
     """
+    from omni.keeper import stop_everything
     from omni.sandbox import footprint, remove_all
 
+    wall.confine()
     home = Home.from_environment()
     found = footprint(home)
     if not found:
         click.echo(f"There is nothing of Omni in {home.root}.")
         return
-    print_table(("what", "size", "where"), [(kept.what, gigabytes(kept.size), str(kept.path)) for kept in found])
+    rows = [(kept.what, gigabytes(kept.size), str(kept.path)) for kept in found]
+    print_table(("what", "size", "where"), rows, right=("size",))
     click.echo(f"{gigabytes(sum(kept.size for kept in found))} in all. `omni export` can keep brains elsewhere first.")
     if dry_run:
         return
     if not yes:
-        click.confirm("Remove all of it?", abort=True)
-    from omni.keeper import stop_everything
-
+        require_consent("Remove all of it?")
     stop_everything(home)
     removed = remove_all(home)
     click.echo(f"Removed; {gigabytes(sum(kept.size for kept in removed))} are free again.")
+    if home.root.exists():
+        click.echo(f"{home.root} stays: it holds files that are not Omni's.")

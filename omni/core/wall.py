@@ -225,9 +225,10 @@ def attempts() -> list[Attempt]:
         found.append(Attempt(what, "itself", *_try(what)))
         found.append(Attempt(what, "a child", *_in_child(lambda name=what: _try(name))))  # type: ignore[misc]
     if (machine := _machine()) is not None and machine.x32:
-        for way in (_x32_socket, _i386_socket):
-            found.append(Attempt("foreign ABI", "itself", *_in_child(way)))
-            found.append(Attempt("foreign ABI", "a child", *_in_child(lambda call=way: _in_child(call))))  # type: ignore[misc]
+        for name, way in (("x32", _x32_socket), ("i386", _i386_socket)):
+            mine, its = _in_child(way), _in_child(lambda call=way: _in_child(call))  # type: ignore[misc]
+            found.append(Attempt("foreign ABI", "itself", *_called(name, mine)))
+            found.append(Attempt("foreign ABI", "a child", *_called(name, its)))
     return found
 
 
@@ -343,6 +344,12 @@ def _foreign(name: str, result: int, number: int) -> tuple[bool, str]:
         os.close(result)
         return False, f"{name}: it was given a socket"
     return True, f"{name}: {errno.errorcode.get(number, str(number))}"
+
+
+def _called(name: str, outcome: tuple[bool, str]) -> tuple[bool, str]:
+    """A process that was killed could not say which ABI it tried."""
+    refused, how = outcome
+    return refused, how if how.startswith(name) else f"{name}: {how}"
 
 
 def _in_child(call: Callable[[], tuple[bool, str]]) -> tuple[bool, str]:

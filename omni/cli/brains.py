@@ -1,0 +1,58 @@
+"""Which brain a command means: a name, a file, or what is fetched when the person agrees."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omni.cli.asking import agrees
+from omni.core.errors import NotFound
+from omni.hardware.budget import gigabytes
+
+if TYPE_CHECKING:
+    from omni.app import Services
+    from omni.cartridges import Brain
+
+STARTER = "@omni/smollm2"
+
+
+async def brain_to_ask(services: "Services", name: str) -> "Brain":
+    """A brain that can be asked now; "" means the default one.
+
+    One that is not here is fetched when there is a person who agrees. Raises NotFound, or BadFile for a bad file.
+    """
+    if is_file(name):
+        brain = await services.library.add(name)
+    else:
+        try:
+            brain = await services.library.get(name) if name else await services.default_brain()
+        except NotFound:
+            if name or services.settings.chat.brain:
+                raise
+            brain = await services.library.get(STARTER)
+            if not await _fetched(services, brain, "No brain is here yet."):
+                raise
+            brain = await services.library.get(STARTER)
+    if brain.state == "available" and await _fetched(services, brain, f"{brain.name} is not here yet."):
+        brain = await services.library.get(brain.name)
+    if not brain.usable:
+        absent = brain.state == "available"
+        why = brain.reason or ("it is not here yet" if absent else f"it is {brain.state}")
+        raise NotFound(
+            f"{brain.name} cannot be asked: {why.rstrip('.')}.",
+            hint=brain.command or (f"`omni pull {brain.name}` fetches it ({gigabytes(brain.size)})." if absent else ""),
+        )
+    return brain
+
+
+def is_file(name: str) -> bool:
+    """Whether a file is meant and not a name."""
+    return name.startswith(("/", "./", "../", "~")) or (name.lower().endswith(".gguf") and Path(name).exists())
+
+
+async def _fetched(services: "Services", brain: "Brain", sentence: str) -> bool:
+    from omni.cli.pull import fetch
+
+    size = f" ({gigabytes(brain.size)})" if brain.size else ""
+    if not await agrees(f"{sentence} Download {brain.title or brain.name}{size} now?"):
+        return False
+    await fetch(services, brain.name)
+    return True

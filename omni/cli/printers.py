@@ -1,0 +1,103 @@
+"""How the events of a turn are printed: as text for people and pipes, or as JSON."""
+
+import sys
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Protocol, assert_never
+
+from omni.cli.say import printable, tell
+
+if TYPE_CHECKING:
+    from omni.core.events import ChatEvent
+
+LONG_PROMPT = 2000  # tokens; reading fewer takes no time worth a line
+PATIENCE = 1.0  # seconds of loading that need no word
+
+REASONS = {
+    "memory": "memory",
+    "slot": "a free place in the brain",
+    "turn": "an earlier answer in this conversation",
+}
+
+
+class Printer(Protocol):
+    """Prints one turn after the other."""
+
+    async def turn(self, events: "AsyncIterator[ChatEvent]") -> None:
+        """Print one turn."""
+        ...
+
+
+class JsonPrinter:
+    """Every event as one line."""
+
+    async def turn(self, events: "AsyncIterator[ChatEvent]") -> None:
+        """Print one turn."""
+        import msgspec
+
+        async for event in events:
+            sys.stdout.buffer.write(msgspec.json.encode(event) + b"\n")
+            sys.stdout.buffer.flush()
+
+
+class TextPrinter:
+    """The answer on stdout as it comes; what is waited for on stderr, and only for a person."""
+
+    def __init__(self, *, reasoning: bool) -> None:
+        self._reasoning = reasoning
+        self._person = sys.stderr.isatty()
+        self._last = ""  # what was written to stdout last
+        self._said = ""
+
+    async def turn(self, events: "AsyncIterator[ChatEvent]") -> None:
+        """Print one turn; its last line always ends."""
+        self._last = self._said = ""
+        try:
+            async for event in events:
+                self._print(event)
+        finally:
+            self._end_line()
+
+    def _print(self, event: "ChatEvent") -> None:
+        from omni.core import events as e
+
+        match event:
+            case e.TextDelta(text=text):
+                self._write(text if self._last else text.lstrip("\n"))
+            case e.ReasoningDelta(text=text):
+                if self._reasoning:
+                    self._write(text)
+            case e.TurnQueued(place=place, reason=reason):
+                self._mention(f"waiting for {REASONS[reason]}, place {place}")
+            case e.BrainLoading(brain=brain, seconds=seconds):
+                if seconds >= PATIENCE:
+                    self._mention(f"loading {brain}")
+            case e.ContextCompacted(left_out_turns=turns, kept_tokens=kept, allocated=allocated):
+                tell(f"the oldest {turns} turns are left out; {kept:,} of {allocated:,} tokens are sent")
+            case e.PromptProgress(total=total, cached=cached):
+                if total - cached > LONG_PROMPT:
+                    self._mention(f"reading {total - cached:,} tokens")
+            case e.TurnEnded(reason=ended):
+                if ended == "length":
+                    self._end_line()
+                    tell("cut at the longest answer allowed (`omni config set chat.answer_tokens N`)")
+            case e.TurnStarted():
+                pass
+            case _:
+                assert_never(event)
+
+    def _write(self, text: str) -> None:
+        # A file keeps what the brain wrote; a terminal gets no control characters from it.
+        sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
+        sys.stdout.flush()
+        self._last = text or self._last
+
+    def _end_line(self) -> None:
+        if self._last and not self._last.endswith("\n"):
+            self._write("\n")
+
+    def _mention(self, text: str) -> None:
+        """Something that is waited for, once."""
+        if self._person and text != self._said:
+            self._end_line()
+            tell(text)
+            self._said = text
