@@ -47,7 +47,7 @@ def command(folder: Path, brains: tuple[str, ...], only_brains: bool) -> None:
             await services.library.export([brain.name for brain in found], folder)
             for brain in found:
                 click.echo(f"{brain.name}  {gigabytes(brain.size)}")
-            click.echo(f"{len(found)} brains are in {folder}; on the other machine: omni pull {folder}")
+            click.echo(f"On the other machine: omni pull {folder}")
 
         offline_services(work)
     elif only_brains:

@@ -1,6 +1,7 @@
 """The root command: a static table of subcommands, of which only the one that runs is imported."""
 
 import errno
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -10,7 +11,7 @@ import click
 from omni import __version__
 from omni.cli import streams
 from omni.cli.say import print_error, tell
-from omni.core.errors import OmniError, UsageError, nearest
+from omni.core.errors import OmniError, SetupError, UsageError, nearest
 
 # name -> what it is for. The module is `omni.cli.NAME`, the command in it `command`; a test compares the summaries.
 COMMANDS = {
@@ -102,6 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     streams.prepare()
     words = in_full(list(sys.argv[1:] if arguments is None else arguments))
     try:
+        _look_around()
         result = omni.main(words, prog_name="omni", standalone_mode=False)
     except click.exceptions.Exit as leave:
         return leave.exit_code
@@ -142,6 +144,14 @@ def in_full(words: list[str]) -> list[str]:
     if first.startswith("@") or ":" in first or "/" in first:
         return ["chat", "--brain", first, *rest] if rest else ["run", first]
     return words
+
+
+def _look_around() -> None:
+    """Every process that is started would fail, or complain, in a folder that is not there."""
+    try:
+        os.getcwd()
+    except OSError:
+        raise SetupError("The folder that you are in does not exist any more.", hint="Change to another one.") from None
 
 
 def _disk(error: OSError) -> int:

@@ -1,5 +1,6 @@
 """Progress of a download: one line that is rewritten in a terminal, a line now and then elsewhere."""
 
+import shutil
 import sys
 import time
 
@@ -40,6 +41,8 @@ class Progress:
 
     def _put(self, line: str, end: str) -> None:
         line = one_line(line)
+        if self._rewrite:  # what wraps cannot be taken back
+            line = line[: shutil.get_terminal_size().columns - 1]
         padding = " " * max(0, self._width - len(line)) if self._rewrite else ""
         sys.stderr.write(f"{line}{padding}{end}")
         sys.stderr.flush()

@@ -30,4 +30,4 @@ def printable(text: str) -> str:
 
 def one_line(text: str) -> str:
     """The same for a cell of a listing: names inside foreign files may hold anything."""
-    return printable(" ".join(text.split()))
+    return printable("".join(" " if sign.isspace() else sign for sign in text))

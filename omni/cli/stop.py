@@ -40,8 +40,6 @@ def command(brains: tuple[str, ...], everything: bool) -> None:
         return
 
     async def work(services: "Services") -> None:
-        from omni.cli.ps import several
-
         keeper = await services.keeper()
         names = await services.brains_on()
         workers = {one.name: one for one in await keeper.processes() if one.kind == "worker"}
@@ -55,7 +53,7 @@ def command(brains: tuple[str, ...], everything: bool) -> None:
         if not brains:
             for worker, process in workers.items():
                 await keeper.stop(worker)
-                click.echo(f"{several(names.get(process.base, [])) or worker} is unloaded.")
+                click.echo(f"{names.get(process.base, [worker])[0]} is unloaded.")
             if not workers:
                 click.echo("No brain is loaded.")
 
