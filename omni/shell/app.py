@@ -16,6 +16,7 @@ from textual.filter import ANSIToTruecolor, LineFilter
 from textual.screen import Screen
 from textual.theme import Theme
 from textual.widget import Widget
+from textual.worker import WorkerFailed
 
 from omni.core.errors import OmniError
 from omni.core.paths import resources
@@ -338,9 +339,13 @@ class OmniApp(App[None], inherit_bindings=False):
         self.notify(f"{error.message}\n{error.hint}".strip(), severity="error", markup=False, timeout=8)
 
     def _handle_exception(self, error: Exception) -> None:
-        """An error that nobody explains ends the shell, loudly; the log keeps it too."""
-        if isinstance(error, OmniError):
-            self.explain(error)
+        """An error that nobody explains ends the shell, loudly; the log keeps it too.
+
+        One that Omni can explain and that ended only a worker is said. In the middle of a message it ends the widget
+        that got it, so the shell cannot go on as if nothing had happened.
+        """
+        if isinstance(error, WorkerFailed) and isinstance(error.error, OmniError):
+            self.explain(error.error)
             return
         self.crash = error
         log.error("the shell crashed", exc_info=error)
@@ -523,21 +528,30 @@ class OmniApp(App[None], inherit_bindings=False):
 
     async def chat_with(self, brain: str, *, new: bool = False) -> None:
         """Go to the conversation and use this brain there, or in a new one."""
-        chat: Any = await self.show("chat")
-        if new:
-            await chat.new_conversation(brain=brain)
-        else:
-            await chat.use_brain(brain)
+        try:
+            chat: Any = await self.show("chat")
+            if new:
+                await chat.new_conversation(brain=brain)
+            else:
+                await chat.use_brain(brain)
+        except OmniError as error:
+            self.explain(error)
 
     async def new_conversation(self) -> None:
         """Begin anew."""
-        chat: Any = await self.show("chat")
-        await chat.new_conversation()
+        try:
+            chat: Any = await self.show("chat")
+            await chat.new_conversation()
+        except OmniError as error:
+            self.explain(error)
 
     async def open_conversation(self, conversation: str) -> None:
         """Go to this conversation."""
-        chat: Any = await self.show("chat")
-        await chat.open_conversation(conversation)
+        try:
+            chat: Any = await self.show("chat")
+            await chat.open_conversation(conversation)
+        except OmniError as error:
+            self.explain(error)
 
     @property
     def pulls(self) -> "Pulls":

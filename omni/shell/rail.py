@@ -73,7 +73,8 @@ class Rail(Paint):
         foot = list(self._foot(folded=folded))
         rows = rows[: max(0, height - FOOT)]
         self._rows = {y: pane for y, (_, pane) in enumerate(rows) if pane is not None}
-        blank = height - len(rows) - FOOT
+        beside_keys = 1 if not folded and height >= 19 else 0  # the panes leave a row free below their keys there
+        blank = height - len(rows) - FOOT - beside_keys
         self._foot_row = len(rows) + max(0, blank)
         return [row for row, _ in rows] + [Content("")] * blank + foot
 

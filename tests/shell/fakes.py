@@ -271,16 +271,14 @@ def sample_profile() -> Any:
 def sample_processes(now: float) -> list[ProcessInfo]:
     """One of each kind."""
     return [
-        ProcessInfo(name="shell", kind="client", pid=os.getpid(), confined="none, by seccomp", since=now - 600),
-        ProcessInfo(name="keeper", kind="keeper", pid=1, confined="unused, not confined", since=now - 590),
-        ProcessInfo(
-            name="airlock", kind="airlock", pid=2, confined="the only door", since=now - 580, detail="0 open, 3 today"
-        ),
+        ProcessInfo(name="shell", kind="client", pid=os.getpid(), confined="seccomp", since=now - 600),
+        ProcessInfo(name="keeper", kind="keeper", pid=1, confined="none", since=now - 590),
+        ProcessInfo(name="airlock", kind="airlock", pid=2, confined="none", since=now - 580, detail="0 open, 3 today"),
         ProcessInfo(
             name="w1",
             kind="worker",
             pid=3,
-            confined="none, by seccomp",
+            confined="seccomp",
             since=now - 300,
             detail="Qwen coder 1.5B, 2 chats",
         ),

@@ -59,7 +59,7 @@ class HomePane(Pane):
         path = home_path(str(project))
         yield Lines((ink(("Home", "bold text")), ink((project.name, "second")), ink((path, "third"))))
         yield Listing(
-            Column(most=48, least=30),
+            Column(most=40, least=30),
             Column(leaves=1, most=24),
             Column(leaves=2, most=40, least=12),
             id="home-list",

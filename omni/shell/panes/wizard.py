@@ -145,7 +145,7 @@ class Wizard(Vertical):
     def _recommended(self) -> str:
         """When the library has nothing to propose: what is soon here, answers faster than one reads, and was checked."""
 
-        def worth(offer: Offer) -> tuple[bool, bool, bool, int]:
+        def worth(offer: "Offer") -> tuple[bool, bool, bool, int]:
             brain = offer.brain
             checked = brain.manifest is not None and bool(getattr(brain.manifest.base, "sha256", None))
             fast = offer.fit is not None and (offer.fit.speed or 0) >= READING_SPEED
