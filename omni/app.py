@@ -207,16 +207,11 @@ class Services:
 
     async def fit(self, brain: "Brain", budget: "Budget | None" = None) -> "Fit | None":
         """How `brain` fits into this machine, before a pull by its manifest; None while nobody knows its size."""
-        budget = budget or await self.budget()
-        if brain.base is not None:
-            from omni.engine import facts_of
-
-            return budget.fit(facts_of(brain.base))
         if not brain.size:
             return None
-        from omni.cartridges import facts_of as announced
+        from omni.cartridges import facts_of
 
-        return budget.fit(announced(brain))
+        return (budget or await self.budget()).fit(facts_of(brain))
 
     async def brains_on(self) -> dict[str, list[str]]:
         """The names of the brains on each base, by its id; the one that the base belongs to stands first."""

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
         Verified,
         VerifyEvent,
     )
+    from omni.cartridges.facts import base_facts, facts_of
     from omni.cartridges.gguf import GgufHeader, read_header
     from omni.cartridges.holds import hold
     from omni.cartridges.library import Library
     from omni.cartridges.manifest import Manifest, load_manifests, manifest_schema, parse_manifest
-    from omni.cartridges.ranking import facts_of
     from omni.cartridges.sources import Access, RemoteFile, Resolved, Source
 
 _WHERE = {
@@ -53,7 +53,8 @@ _WHERE = {
     "Unfinished": "brains",
     "Verified": "brains",
     "VerifyEvent": "brains",
-    "facts_of": "ranking",
+    "base_facts": "facts",
+    "facts_of": "facts",
     "hold": "holds",
     "load_manifests": "manifest",
     "manifest_schema": "manifest",
@@ -82,6 +83,7 @@ __all__ = [
     "Unfinished",
     "Verified",
     "VerifyEvent",
+    "base_facts",
     "facts_of",
     "hold",
     "load_manifests",

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from omni.engine.context import answer_room as answer_room
     from omni.engine.engines import EngineFactory as EngineFactory
     from omni.engine.engines import Engines as Engines
-    from omni.engine.engines import facts_of as facts_of
     from omni.engine.engines import sampling_of as sampling_of
     from omni.engine.observed import ObservedEngine as ObservedEngine
     from omni.engine.scripted import Reply as Reply
@@ -39,7 +38,6 @@ _NAMES = {
     "ScriptedEngine": "scripted",
     "WorkerEngine": "worker_engine",
     "answer_room": "context",
-    "facts_of": "engines",
     "sampling_of": "engines",
 }
 
@@ -58,7 +56,6 @@ __all__ = [
     "ScriptedEngine",
     "WorkerEngine",
     "answer_room",
-    "facts_of",
     "sampling_of",
 ]
 

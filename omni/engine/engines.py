@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from omni.cartridges import base_facts
 from omni.core.errors import NotFound
 from omni.core.paths import Home
 from omni.core.settings import Settings
@@ -65,7 +66,7 @@ class Engines:
         Raises NotFound when the brain has no file here that could be loaded.
         """
         base = self._base(brain)
-        settings, facts = self._settings, facts_of(base)
+        settings, facts = self._settings, base_facts(base)
         context = self._budget.fit(facts).context
         cells = self.cells(facts, context)
         found: dict[str, int | str] = {
@@ -133,23 +134,6 @@ class Engines:
             reason = brain.reason or f"{brain.name} is not installed"
             raise NotFound(f"{reason.rstrip('.')}.", hint=brain.command or f"Run `omni pull {brain.name}`.")
         return brain.base
-
-
-def facts_of(base: "Base") -> BaseFacts:
-    """What the budget must know of a base, from its header; the cache is counted by its exact number of values."""
-    header = base.header
-    share = (header.experts_used / header.experts) if header.experts else 1.0
-    exact = header.kv_elements > 0
-    return BaseFacts(
-        id=base.id,
-        name=header.name,
-        weights_bytes=header.weights_bytes or base.size,
-        active_bytes=int((header.weights_bytes or base.size) * share),
-        layers=1 if exact else header.layers,
-        kv_heads=1 if exact else header.kv_heads,
-        head_dim=header.kv_elements // 2 if exact else header.head_dim,
-        context_max=header.context_length,
-    )
 
 
 def sampling_of(brain: "Brain", *, max_tokens: int) -> Sampling:

@@ -17,8 +17,12 @@ QUANTISATIONS = {"Q8_0": 8.5, "Q6_K": 6.56, "Q5_K_M": 5.69, "Q4_K_M": 4.85}
 
 
 class BaseFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What of a base decides whether it fits. `active_bytes` is what one token reads (less than all in a mixture of
-    experts; 0: all); layers of 0 mean that nobody knows its shape yet."""
+    """What of a base decides whether it fits.
+
+    `active_bytes` is what one token reads (less than all in a mixture of experts; 0: all). `kv_values` is how many values
+    one token keeps in the cache, where a header tells exactly; else it follows from `layers`, `kv_heads` and `head_dim`.
+    All of them 0: nobody knows its shape yet.
+    """
 
     id: str = ""
     name: str = ""
@@ -27,6 +31,7 @@ class BaseFacts(msgspec.Struct, frozen=True, kw_only=True):
     layers: int = 0
     kv_heads: int = 0
     head_dim: int = 0
+    kv_values: int = 0
     context_max: int = 0
 
 
@@ -99,7 +104,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
 
     def _why(self, base: BaseFacts, *, fits: bool, memory: int, context: int, most: int) -> str:
         need = f"{gigabytes(base.weights_bytes)} of weights"
-        if base.layers:
+        if kv_bytes(base, 1):
             need += f" and {gigabytes(kv_bytes(base, context))} for {context:,} tokens of context"
         if not fits:
             return f"needs {gigabytes(memory)} ({need}); brains may use {gigabytes(self.memory)} here"
@@ -112,7 +117,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
 
 def kv_bytes(base: BaseFacts, context: int) -> int:
     """Bytes of the key and value cache at 16 bits for `context` tokens."""
-    return 2 * 2 * base.layers * base.kv_heads * base.head_dim * context
+    return 2 * (base.kv_values or 2 * base.layers * base.kv_heads * base.head_dim) * context
 
 
 def memory_needed(base: BaseFacts, context: int) -> int:

@@ -1,0 +1,50 @@
+"""What a budget must know of a brain: from the header of its file, or before a pull from its manifest."""
+
+from typing import TYPE_CHECKING
+
+from omni.cartridges.brains import Base, Brain
+from omni.cartridges.manifest import Facts
+
+if TYPE_CHECKING:
+    from omni.hardware import BaseFacts
+
+_DENSE_SHARE = 0.1  # of a mixture of experts, what every token reads beside its experts
+
+
+def base_facts(base: Base) -> "BaseFacts":
+    """The facts of a base that is here, by its header."""
+    from omni.hardware import BaseFacts
+
+    header = base.header
+    weights = header.weights_bytes or base.size
+    share = header.experts_used / header.experts if header.experts and header.experts_used else 1.0
+    return BaseFacts(
+        id=base.id,
+        name=header.name,
+        weights_bytes=weights,
+        active_bytes=int(weights * min(1.0, share + _DENSE_SHARE)) if share < 1 else 0,
+        layers=header.layers,
+        kv_heads=header.kv_heads,
+        head_dim=header.head_dim,
+        kv_values=header.kv_elements,
+        context_max=header.context_length,
+    )
+
+
+def facts_of(brain: Brain) -> "BaseFacts":
+    """The facts of a brain, here or still to be pulled."""
+    from omni.hardware import BaseFacts
+
+    if brain.base is not None:
+        return base_facts(brain.base)
+    facts = brain.manifest.base if brain.manifest is not None and isinstance(brain.manifest.base, Facts) else Facts()
+    share = facts.active_parameters / facts.parameters if facts.active_parameters and facts.parameters else 0
+    return BaseFacts(
+        name=brain.name,
+        weights_bytes=brain.size,
+        active_bytes=int(brain.size * share),
+        layers=facts.layers,
+        kv_heads=facts.kv_heads,
+        head_dim=facts.head_dim,
+        context_max=brain.context_max,
+    )
