@@ -20,7 +20,7 @@ from textual.worker import WorkerFailed
 
 from omni.core.errors import OmniError
 from omni.core.paths import resources
-from omni.shell.bindings import FRAME, pane_bindings
+from omni.shell.bindings import FRAME, let_alt_numbers_be_keys, pane_bindings
 from omni.shell.filters import Ascii, Plain
 from omni.shell.glyphs import ASCII, glyphs
 from omni.shell.meters import Meters, Reading
@@ -84,6 +84,7 @@ class OmniApp(App[None], inherit_bindings=False):
         environment: Mapping[str, str] = os.environ,
     ) -> None:
         super().__init__()
+        let_alt_numbers_be_keys()
         self.services, self.project, self.wanted_brain = services, project, brain
         self.panes = {pane.name: pane for pane in panes}
         self.meters = Meters()
@@ -98,6 +99,7 @@ class OmniApp(App[None], inherit_bindings=False):
         self._ascii = Ascii() if self.glyphs == ASCII else None
         self._watcher = Watcher(self._themes, self._theme_file_changed)
         self._focus: dict[str, Widget] = {}
+        self._failed_panes: dict[str, Widget] = {}
         self._chord = ""
         self._chord_at = self._quit_at = float("-inf")
         self._pulls: Pulls | None = None
@@ -169,9 +171,14 @@ class OmniApp(App[None], inherit_bindings=False):
             plugins.load_all()
             return plugins.gather("omni_panes")
 
-        found = await asyncio.to_thread(load)
-        for name, reason in plugins.failures.items():
-            self.notify(f"The plug-in {name} failed to load: {reason}", severity="warning", markup=False)
+        offered = await asyncio.to_thread(load)
+        if not offered and not plugins.failures:
+            return
+        from omni.shell.foreign import admitted
+
+        found, complaints = admitted(offered, self.panes)
+        for complaint in [*plugins.failures.values(), *complaints]:
+            self.notify(complaint, severity="warning", markup=False)
         self.panes |= {pane.name: pane for pane in found}
         if found:
             self.rail.add(found)
@@ -195,8 +202,54 @@ class OmniApp(App[None], inherit_bindings=False):
         pane.id = f"pane-{spec.name}"
         return pane
 
+    def _make_foreign(self, spec: PaneSpec) -> Widget:
+        try:
+            return self._make(spec)
+        except Exception as error:
+            log.warning("the pane %s cannot be made", spec.name, exc_info=True)
+            return self._failed(spec, error)
+
+    def _failed(self, spec: PaneSpec, error: Exception) -> Widget:
+        from omni.shell.foreign import FailedPane
+
+        pane = self._failed_panes[spec.name] = FailedPane(self.services, spec, error)
+        return pane
+
+    def _is_foreign(self, error: Exception) -> bool:
+        """Whether a plug-in's pane failed; it is hidden then, and the reason stands in its place."""
+        if not any(pane.letter for pane in self.panes.values()):
+            return False
+        from omni.shell.foreign import at_fault
+
+        spec = at_fault(error, self.panes)
+        if spec is None:
+            return False
+        if spec.name not in self._failed_panes and (broken := self.pane(spec.name)) is not None:
+            log.warning("the pane %s failed", spec.name, exc_info=error)
+            instead = self._failed(spec, error)
+            # Not removed: its own loop may have ended with the error, and then nobody would answer.
+            broken.display, instead.display = False, self.rail.active == spec.name
+            self.run_worker(self._stand_in(instead), name="failed pane", group="frame", description="say what failed")
+        return True
+
+    async def _stand_in(self, instead: Widget) -> None:
+        await self.screen_stack[0].query_one("#panes").mount(instead)
+        if instead.display:
+            instead.focus()
+
+    async def run_action(self, action: Any, default_namespace: Any = None, namespaces: Any = None) -> bool:
+        """As Textual does; what a plug-in's pane raises in answer to a key ends that pane and not the shell."""
+        try:
+            return await super().run_action(action, default_namespace, namespaces)
+        except Exception as error:
+            if not self._is_foreign(error):
+                raise
+            return True
+
     def pane(self, name: str) -> Widget | None:
-        """The pane of this name, when it was shown before."""
+        """The pane of this name, when it was shown before; of one that failed, what stands in its place."""
+        if name in self._failed_panes:
+            return self._failed_panes[name]
         found = self.screen_stack[0].query(f"#pane-{name}") if self.screen_stack else ()
         return next(iter(found), None)
 
@@ -212,7 +265,7 @@ class OmniApp(App[None], inherit_bindings=False):
         self.rail.mark(name)
         pane = self.pane(name)
         if pane is None:
-            pane = self._make(spec)
+            pane = self._make_foreign(spec) if spec.letter else self._make(spec)
             await self.screen_stack[0].query_one("#panes").mount(pane)
         if self.rail.active == name:
             pane.display = True
@@ -347,6 +400,8 @@ class OmniApp(App[None], inherit_bindings=False):
         if isinstance(error, WorkerFailed) and isinstance(error.error, OmniError):
             self.explain(error.error)
             return
+        if self._is_foreign(error):
+            return
         self.crash = error
         log.error("the shell crashed", exc_info=error)
         super()._handle_exception(error)
@@ -402,7 +457,7 @@ class OmniApp(App[None], inherit_bindings=False):
             return
         question = Consent(
             "Open the doors again?",
-            "Omni may then use the network when you pull a brain or install something.\nNothing opens by itself.",
+            "Omni may then use the network when you pull or install.\nNothing opens by itself.",
             yes="open",
             clock=self.services.clock,
         )

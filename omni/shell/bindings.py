@@ -5,6 +5,7 @@ ctrl+a, b, s and q are nobody's default: terminals, screen and tmux take them.
 
 from collections.abc import Iterable
 
+from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual.binding import Binding
 
 from omni.shell.panes import PaneSpec
@@ -41,6 +42,16 @@ FRAME = (
         "g", "chord('g')", "Plug-ins", id="plug-in-panes", show=False, tooltip="Then a letter: the pane of a plug-in"
     ),
 )
+
+
+def let_alt_numbers_be_keys() -> None:
+    """Make alt + number arrive as that key.
+
+    A terminal sends it as escape and the digit, which Textual reads as what a Mac's option key writes (`¡™£¢…`); those
+    characters themselves still arrive as what they are.
+    """
+    for number in range(10):
+        ANSI_SEQUENCES_KEYS.pop(f"\x1b{number}", None)
 
 
 def pane_bindings(panes: Iterable[PaneSpec]) -> list[Binding]:

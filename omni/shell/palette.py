@@ -40,7 +40,8 @@ class OmniCommands(Provider):
     def _commands(self) -> Iterator[Command]:
         app = self.omni
         for pane in app.panes.values():
-            yield f"{pane.title}", f"{pane.about}   {pane.key.upper()}", partial(app.show, pane.name)
+            key = pane.key.upper() or f"g {pane.letter}"
+            yield f"{pane.title}", f"{pane.about}   {key}", partial(app.show, pane.name)
         yield "New conversation", "begin anew with the brain that is chosen", app.new_conversation
         yield "Brains", "choose the brain to talk to   ctrl+o", app.action_brains
         air = app.doors is not None and app.doors.air_gap

@@ -286,6 +286,13 @@ async def test_nothing_is_asked_of_the_services_before_the_first_frame(tmp_path:
         assert "doors checking" in screen_text(app)
 
 
+def test_alt_and_a_number_are_not_taken_for_what_a_macs_option_key_writes(tmp_path: Path) -> None:
+    from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
+
+    shell(tmp_path)
+    assert not any(f"\x1b{number}" in ANSI_SEQUENCES_KEYS for number in range(10))
+
+
 def test_without_a_terminal_one_sentence_says_what_works_there() -> None:
     from omni.shell.start import check_terminal
 
@@ -315,7 +322,7 @@ async def test_any_other_failure_ends_the_shell_loudly(tmp_path: Path) -> None:
     async def fail() -> None:
         raise ZeroDivisionError
 
-    with pytest.raises(Exception, match="ZeroDivisionError"):
+    with pytest.raises(Exception, match="ZeroDivisionError"):  # noqa: PT012 - it is raised when the app ends
         async with app.run_test(size=(120, 36)) as pilot:
             await settled(pilot)
             app.run_worker(fail())
