@@ -4,6 +4,7 @@ ctrl+a, b, s and q are nobody's default: terminals, screen and tmux take them.
 """
 
 from collections.abc import Iterable
+from typing import cast
 
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual.binding import Binding
@@ -50,8 +51,9 @@ def let_alt_numbers_be_keys() -> None:
     A terminal sends it as escape and the digit, which Textual reads as what a Mac's option key writes (`¡™£¢…`); those
     characters themselves still arrive as what they are.
     """
+    table = cast("dict[str, object]", ANSI_SEQUENCES_KEYS)
     for number in range(10):
-        ANSI_SEQUENCES_KEYS.pop(f"\x1b{number}", None)
+        table.pop(f"\x1b{number}", None)
 
 
 def pane_bindings(panes: Iterable[PaneSpec]) -> list[Binding]:
