@@ -104,7 +104,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = in_full(list(sys.argv[1:] if arguments is None else arguments))
     try:
         _look_around()
-        result = omni.main(words, prog_name="omni", standalone_mode=False)
+        if how := os.environ.get("_OMNI_COMPLETE"):
+            from click.shell_completion import shell_complete
+
+            return shell_complete(omni, {}, "omni", "_OMNI_COMPLETE", how)
+        # Not `omni.main`: that one ends the process by itself when a pipe breaks or Ctrl+C is pressed.
+        with omni.make_context("omni", words) as context:
+            result = omni.invoke(context)
     except click.exceptions.Exit as leave:
         return leave.exit_code
     except click.exceptions.NoArgsIsHelpError as error:

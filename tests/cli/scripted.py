@@ -1,0 +1,29 @@
+"""Omni with a scripted worker behind every brain: `OMNI_TEST_SCRIPT` holds the worker's settings as JSON."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.remove(str(Path(__file__).parent))
+
+import msgspec
+from omni.engine.engines import Engines
+
+original = Engines.spec
+
+
+def scripted(self: Engines, brain: Any, **options: Any) -> Any:
+    spec = original(self, brain, **options)
+    wanted = json.loads(os.environ.get("OMNI_TEST_SCRIPT", "{}"))
+    return msgspec.structs.replace(spec, engine="scripted", settings=spec.settings | wanted)
+
+
+Engines.spec = scripted  # type: ignore[method-assign]
+
+if __name__ == "__main__":
+    from omni.__main__ import main
+
+    sys.exit(main())
