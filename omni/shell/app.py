@@ -227,15 +227,18 @@ class OmniApp(App[None], inherit_bindings=False):
         if spec.name not in self._failed_panes and (broken := self.pane(spec.name)) is not None:
             log.warning("the pane %s failed", spec.name, exc_info=error)
             instead = self._failed(spec, error)
-            # Not removed: its own loop may have ended with the error, and then nobody would answer.
             broken.display, instead.display = False, self.rail.active == spec.name
-            self.run_worker(self._stand_in(instead), name="failed pane", group="frame", description="say what failed")
+            stand_in = self._stand_in(instead, broken)
+            self.run_worker(stand_in, name="failed pane", group="frame", description="say what failed")
         return True
 
-    async def _stand_in(self, instead: Widget) -> None:
+    async def _stand_in(self, instead: Widget, broken: Widget) -> None:
         await self.screen_stack[0].query_one("#panes").mount(instead)
         if instead.display:
             instead.focus()
+        await broken.remove()
+        if broken.is_attached:  # Textual leaves it where it is when the error was in its first message
+            await broken._message_loop_exit()
 
     async def run_action(self, action: Any, default_namespace: Any = None, namespaces: Any = None) -> bool:
         """As Textual does; what a plug-in's pane raises in answer to a key ends that pane and not the shell."""
@@ -267,6 +270,7 @@ class OmniApp(App[None], inherit_bindings=False):
         if pane is None:
             pane = self._make_foreign(spec) if spec.letter else self._make(spec)
             await self.screen_stack[0].query_one("#panes").mount(pane)
+            pane = self._failed_panes.get(name, pane)
         if self.rail.active == name:
             pane.display = True
             self._focus_pane()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from omni.core.paths import Home
 from tests.docs.examples import write
 

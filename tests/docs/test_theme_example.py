@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from omni.core.errors import OmniError
 from omni.core.settings import Settings, Ui
 from omni.shell.theme import ThemeFile, Themes, Watcher, read_theme

@@ -1,0 +1,80 @@
+"""Panes of plug-ins: which of them may stand in the rail, and what is shown of one that failed."""
+
+import traceback
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.widget import Widget
+from textual.worker import WorkerFailed
+
+from omni.shell.pane import Pane
+from omni.shell.panes import PaneSpec
+from omni.shell.widgets import Keys, Lines, ink
+
+if TYPE_CHECKING:
+    from omni.app import Services
+
+
+def admitted(offered: Iterable[object], here: Mapping[str, PaneSpec]) -> tuple[list[PaneSpec], list[str]]:
+    """The panes that can be shown beside those `here`, and why the others cannot. Function keys are Omni's own."""
+    found: dict[str, PaneSpec] = {}
+    complaints = []
+    for offer in offered:
+        if not isinstance(offer, PaneSpec):
+            complaints.append(f"A plug-in offers {offer!r}, which is no PaneSpec.")
+            continue
+        taken = {each.letter: each for each in [*here.values(), *found.values()] if each.letter}
+        if offer.name in here or offer.name in found or not offer.name.isidentifier():
+            complaints.append(f"The pane {offer.title} of a plug-in is left out: another one is named {offer.name!r}.")
+        elif len(offer.letter) != 1 or not offer.letter.isalpha():
+            complaints.append(f"The pane {offer.title} of a plug-in is left out: {offer.letter!r} is no letter.")
+        elif offer.letter in taken:
+            other = taken[offer.letter].title
+            complaints.append(f"The pane {offer.title} of a plug-in is left out: g {offer.letter} shows {other}.")
+        else:
+            found[offer.name] = msgspec.structs.replace(offer, key="", number=0, group=9)
+    return list(found.values()), complaints
+
+
+def at_fault(error: Exception, panes: Mapping[str, PaneSpec]) -> PaneSpec | None:
+    """The plug-in's pane in whose code `error` was raised, whoever called it: a message, a key, a worker, a timer."""
+    ids = {f"pane-{pane.name}": pane for pane in panes.values() if pane.letter}
+    for frame, _ in traceback.walk_tb(_cause(error).__traceback__):
+        node = frame.f_locals.get("self")
+        for each in node.ancestors_with_self if isinstance(node, Widget) and ids else ():
+            if each.id in ids:
+                return ids[each.id]
+    return None
+
+
+def _cause(error: BaseException) -> BaseException:
+    return error.error if isinstance(error, WorkerFailed) else error
+
+
+class FailedPane(Pane):
+    """Stands where a plug-in's pane would be, and says what happened to it."""
+
+    can_focus = True
+
+    def __init__(self, services: "Services", spec: PaneSpec, error: BaseException) -> None:
+        super().__init__(services)
+        self._spec, self._error = spec, _cause(error)
+
+    def compose(self) -> ComposeResult:
+        """Name, error, what helps."""
+        reason = f"{type(self._error).__name__}: {self._error}".rstrip(": ").replace("\n", " ")
+        yield Lines(
+            ink((f"{self._spec.title} failed", "bold red")),
+            Content(""),
+            ink((reason, "text")),
+            ink((f"It is a pane of a plug-in ({self._spec.target}). Everything else goes on.", "second")),
+            ink(("Update the plug-in or uninstall it; the log has the lines of code.", "second")),
+        )
+        yield Keys(("ctrl+p", "everything", "ctrl+p"), ("f2", "home", "f2"))
+
+    def take_focus(self) -> None:
+        """Keys go on working."""
+        self.focus()
