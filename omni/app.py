@@ -246,13 +246,10 @@ class Services:
 
         Each part is closed even when another one cannot be; the first failure is raised when all have had their turn.
         """
-        unfinished = [task for task in self._tasks.values() if not task.done()]
-        for task in unfinished:
-            task.cancel()
-        await asyncio.gather(*unfinished, return_exceptions=True)
-        parts: list[Any] = [vars(self).get("chat"), self._made("engines"), vars(self).get("library")]
         first: Exception | None = None
-        for part in (*parts, self._made("keeper")):
+
+        async def end(part: Any) -> None:
+            nonlocal first
             try:
                 if part is not None:
                     await part.close()
@@ -260,6 +257,14 @@ class Services:
                 if first is not None:
                     logging.getLogger(__name__).warning("A part could not be closed: %r", error)
                 first = first or error
+
+        await end(vars(self).get("chat"))  # it still has something to tell the keeper, which may be on its way
+        unfinished = [task for task in self._tasks.values() if not task.done()]
+        for task in unfinished:
+            task.cancel()
+        await asyncio.gather(*unfinished, return_exceptions=True)
+        for part in (self._made("engines"), vars(self).get("library"), self._made("keeper")):
+            await end(part)
         self._tasks.clear()
         if first is not None:
             raise first

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from omni.cli.say import tell
 from omni.cli.session import with_services
 from omni.cli.table import print_json, print_table
+from omni.core.errors import OmniError
 from omni.core.paths import Home
 from omni.hardware.budget import gigabytes
 
@@ -35,7 +37,7 @@ def command(as_json: bool) -> None:
         from datetime import datetime
 
         found = sorted(await (await services.keeper()).processes(), key=lambda one: (ORDER.index(one.kind), one.since))
-        brains = await services.brains_on()
+        brains = await brains_on(services)
         if as_json:
             import msgspec
 
@@ -63,6 +65,15 @@ def command(as_json: bool) -> None:
         )
 
     with_services(work)
+
+
+async def brains_on(services: "Services") -> dict[str, list[str]]:
+    """The names of the brains on each base; none when the library cannot be read, because processes can all the same."""
+    try:
+        return await services.brains_on()
+    except OmniError as error:
+        tell(error.message)
+        return {}
 
 
 def confinement(process: "ProcessInfo") -> str:

@@ -11,11 +11,11 @@ import click
 from omni.cli.main import omni
 from omni.sandbox.reference import MARK
 
-WIDTH = 100
+WIDTH = 98  # what `max_content_width` of the root command leaves of a wide terminal
 
 
 def pages() -> dict[str, str]:
-    """The help of every command by its path, as it is printed 100 columns wide."""
+    """The help of every command by its path, as it is printed on a wide terminal."""
     found: dict[str, str] = {}
 
     def walk(command: click.Command, parent: click.Context | None, name: str) -> None:

@@ -40,8 +40,10 @@ def command(brains: tuple[str, ...], everything: bool) -> None:
         return
 
     async def work(services: "Services") -> None:
+        from omni.cli.ps import brains_on
+
         keeper = await services.keeper()
-        names = await services.brains_on()
+        names = await brains_on(services)
         workers = {one.name: one for one in await keeper.processes() if one.kind == "worker"}
         for brain in brains:
             mine = [brain] if brain in workers else await services.workers_of(brain)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from omni.core import wall
 from omni.core.paths import Home
 from omni.keeper import stop_everything
-
 from tests.cartridges.conftest import gguf_bytes
 from tests.cli.tools import REAL, SCRIPTED, Cli, Result
 

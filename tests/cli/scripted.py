@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path.remove(str(Path(__file__).parent))
 
 import msgspec
+
 from omni.engine.engines import Engines
 
 original = Engines.spec

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 import pytest
+
 from omni.cli import main as root
 from omni.cli.main import ALIASES, COMMANDS, in_full, omni
 from omni.core import errors
-
 from tests.cli.conftest import Call
 from tests.cli.tools import ROOT, Cli
 
@@ -30,9 +30,7 @@ HEAVY = {"asyncio", "msgspec", "pluggy", "rich", "sqlcipher3", "textual", "psuti
 
 
 def test_help_imports_no_domain() -> None:
-    code = (
-        "import sys; from omni.cli.main import main; main(['--help']); print(*sorted(sys.modules), file=sys.stderr)"
-    )
+    code = "import sys; from omni.cli.main import main; main(['--help']); print(*sorted(sys.modules), file=sys.stderr)"
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     modules = set(found.stderr.split())
     assert {name for name in modules if name.startswith("omni.")} <= HELP
@@ -112,7 +110,11 @@ def test_what_is_not_understood_is_said_in_a_sentence_and_a_hint(call: Call, wor
 @pytest.mark.parametrize(
     ("raised", "code", "said"),
     [
-        (errors.OmniError("It failed.", hint="Do this.\nOr that."), 1, "omni: It failed.\n      Do this.\n      Or that.\n"),
+        (
+            errors.OmniError("It failed.", hint="Do this.\nOr that."),
+            1,
+            "omni: It failed.\n      Do this.\n      Or that.\n",
+        ),
         (errors.UsageError("It failed."), 2, "omni: It failed.\n"),
         (errors.NotFound("It failed."), 3, "omni: It failed.\n"),
         (errors.SetupError("It failed."), 4, "omni: It failed.\n"),
@@ -122,7 +124,11 @@ def test_what_is_not_understood_is_said_in_a_sentence_and_a_hint(call: Call, wor
         (errors.BadFile("It \x1b[31mfailed\x07."), 8, "omni: It [31mfailed.\n"),
         (errors.StorageError("It failed."), 9, "omni: It failed.\n"),
         (OSError(errno.ENOSPC, "No space left on device"), 9, "omni: The disk that holds the output is full.\n"),
-        (OSError(errno.EROFS, "Read-only file system", "/a"), 4, "omni: /a cannot be written: Read-only file system.\n"),
+        (
+            OSError(errno.EROFS, "Read-only file system", "/a"),
+            4,
+            "omni: /a cannot be written: Read-only file system.\n",
+        ),
         (KeyboardInterrupt(), 130, "omni: interrupted\n"),
         (click.Abort(), 130, "omni: interrupted\n"),
         (BrokenPipeError(), 130, ""),
@@ -171,7 +177,7 @@ def test_closed_streams_are_no_trouble(cli: Cli, closed: str) -> None:
     found = cli.run(prefix=("sh", "-c", f'exec "$@" config get ui.theme {closed}', "sh"))
     assert found.code == 0
     assert found.err == ""
-    assert found.out == ("" if ">&- " in f"{closed} " and "2>&-" != closed else "omni-dark\n")
+    assert found.out == ("" if ">&- " in f"{closed} " and closed != "2>&-" else "omni-dark\n")
 
 
 def test_a_full_disk_behind_the_output_is_said(cli: Cli) -> None:

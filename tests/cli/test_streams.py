@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 
 import pytest
+
 from omni.cli import streams
 from omni.cli.say import one_line, printable
 from omni.core.errors import BadFile, UsageError

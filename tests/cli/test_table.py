@@ -4,6 +4,7 @@ import os
 import sys
 
 import pytest
+
 from omni.cli.table import print_facts, print_groups, print_json, print_table
 
 

@@ -1,0 +1,282 @@
+"""`omni chat` with scripted workers: real processes all the way, and a brain that says what it is told."""
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from omni.core.paths import Home
+from tests.cli.tools import Cli, until
+
+
+def script(**settings: object) -> dict[str, str]:
+    return {"OMNI_TEST_SCRIPT": json.dumps(settings)}
+
+
+def states(cli: Cli) -> list[tuple[str, str]]:
+    """(state, text) of all answers, oldest first, read by the command that the next question uses."""
+    import asyncio
+
+    from omni.chat import ChatService, ChatStore
+
+    async def read() -> list[tuple[str, str]]:
+        service = ChatService(ChatStore(cli.home.chat), None, None)  # type: ignore[arg-type] # nobody is asked
+        try:
+            found = reversed(await service.conversations())
+            messages = [message for one in found for message in await service.messages(one.id)]
+            return [(message.state, message.text) for message in messages if message.role == "assistant"]
+        finally:
+            await service.close()
+
+    return asyncio.run(read())
+
+
+def test_the_answer_is_all_that_stdout_gets(scripted: Cli) -> None:
+    found = scripted.run("chat", "how", "are", "you?")
+    assert found == (0, "You said: how are you?\n", "")
+
+
+def test_what_is_piped_in_is_added_and_attaches_nothing(scripted: Cli) -> None:
+    (scripted.folder / "notes.txt").write_text("secret")
+    found = scripted.run("chat", "explain", stdin=b"  see @notes.txt and /etc\n")
+    assert found == (0, "You said: explain\n\nsee @notes.txt and /etc\n", "")
+    assert scripted.run("chat", stdin=b"only this").out == "You said: only this\n"
+    assert scripted.run(stdin=b"and this").out == "You said: and this\n"
+    attached = scripted.run("chat", "see @notes.txt")
+    assert attached.code == 0
+    assert "secret" in attached.out
+
+
+def test_other_words_for_chat(scripted: Cli) -> None:
+    assert scripted.run("a question").out == "You said: a question\n"
+    assert scripted.run("@me/tiny", "a", "question").out == "You said: a question\n"
+    assert scripted.run("run", "tiny", "a question").out == "You said: a question\n"
+    assert scripted.run("@me/tiny", stdin=b"piped").out == "You said: piped\n"
+    assert scripted.run("chat", "-b", str(scripted.folder / "tiny.gguf"), "by file").out == "You said: by file\n"
+
+
+def test_json_prints_the_events(scripted: Cli) -> None:
+    found = scripted.run("chat", "--json", "hi")
+    assert (found.code, found.err) == (0, "")
+    kinds = [event["type"] for event in found.events]
+    assert kinds[0] == "turn_started"
+    assert kinds[-1] == "turn_ended"
+    assert "".join(event["text"] for event in found.events if event["type"] == "text_delta") == "You said: hi"
+    assert found.events[-1]["usage"]["answer_tokens"] == 3
+
+
+def test_continue_goes_on_with_this_folders_conversation(scripted: Cli) -> None:
+    none = scripted.run("chat", "--continue", "more")
+    assert none.code == 3
+    first = scripted.run("chat", "--json", "one")
+    again = scripted.run("chat", "--json", "-c", "two", "--system", "Be brief.")
+    assert again.events[0]["conversation"] == first.events[0]["conversation"]
+    assert again.events[-1]["usage"]["prompt_tokens"] > first.events[-1]["usage"]["prompt_tokens"] + 4
+    elsewhere = scripted.folder / "elsewhere"
+    elsewhere.mkdir()
+    assert scripted.run("chat", "-c", "x", prefix=("sh", "-c", f'cd {elsewhere} && exec "$@"', "sh")).code == 3
+
+
+def test_thoughts_are_printed_when_they_are_wanted(scripted: Cli) -> None:
+    words = script(reasoning="let me think", reply="\n\nfour")
+    assert scripted.run("chat", "2+2?", **words).out == "four\n"
+    assert scripted.run("chat", "2+2?", "--reasoning", **words).out == "let me think\n\nfour\n"
+
+
+def test_a_brain_that_never_stops_is_stopped(scripted: Cli) -> None:
+    scripted.run("config", "set", "chat.answer_tokens", "20")
+    found = scripted.run("chat", "go", **script(reply=" again", endless=1))
+    assert found.code == 0
+    assert len(found.out.split()) == 20
+    assert found.out.endswith("\n")
+    assert found.err == "omni: cut at the longest answer allowed (`omni config set chat.answer_tokens N`)\n"
+
+
+def test_a_question_that_does_not_fit_is_told_with_figures(scripted: Cli) -> None:
+    found = scripted.run("chat", "word " * 5000)
+    assert (found.code, found.out) == (6, "")
+    assert "tokens" in found.err
+    assert "2,048 are allocated" in found.err
+    assert len(found.err.splitlines()) == 2
+    assert scripted.run("chat", "short").code == 0
+
+
+def test_a_question_that_no_brain_can_take_leaves_no_conversation(scripted: Cli) -> None:
+    assert scripted.run("chat", "hi", "-b", "nothing/here").code == 3
+    assert scripted.run("chat", "hi", "-b", "@omni/coder").code == 3
+    assert states(scripted) == []
+
+
+def test_ctrl_c_stores_what_came_as_cancelled(scripted: Cli) -> None:
+    running = scripted.start("chat", "go", env=scripted.environment | script(reply="on ", endless=1, token_ms=5))
+    assert running.stdout is not None
+    assert os.read(running.stdout.fileno(), 100)
+    running.send_signal(signal.SIGINT)
+    found = scripted.finish(running)
+    assert found.code == 130
+    assert found.out.endswith("\n")
+    assert found.err == "omni: stopped; what came is kept: `omni chat -c` goes on from it\n"
+    ((state, text),) = states(scripted)
+    assert state == "cancelled"
+    assert text.startswith("on")
+    assert scripted.run("chat", "-c", "more").code == 0
+
+
+def test_who_reads_one_line_ends_the_answer(scripted: Cli) -> None:
+    words = scripted.environment | script(reply="a line\n", endless=1, token_ms=1)
+    command = [*scripted.command, "chat", "go"]
+    found = subprocess.run(
+        ["bash", "-c", '"$@" | head -1; echo ${PIPESTATUS[0]}', "bash", *command],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env=words,
+        cwd=scripted.folder,
+        timeout=60,
+    )
+    assert found.stdout == b"a line\n130\n"
+    assert found.stderr == b""
+    assert states(scripted)[0][0] == "cancelled"
+
+
+def test_a_worker_that_dies_is_told_and_the_next_question_works(scripted: Cli) -> None:
+    words = script(reply="one two three four", die_after=2)
+    found = scripted.run("chat", "go", **words)
+    assert found.code == 5
+    assert found.out == "one two\n"
+    assert found.err.startswith("omni: The brain's process ended in the middle of its answer.\n      ")
+    assert states(scripted)[0][0] == "failed"
+    assert scripted.run("chat", "again").out == "You said: again\n"
+
+
+def test_a_brain_that_cannot_be_loaded_says_why(scripted: Cli) -> None:
+    found = scripted.run("chat", "go", **script(load_error="This file is upside down."))
+    assert found.code == 5
+    assert found.out == ""
+    assert "upside down" in found.err
+
+
+def test_two_at_once_share_one_worker(scripted: Cli) -> None:
+    slow = scripted.environment | script(reply="a b c d e f g h", token_ms=20)
+    both = [scripted.start("chat", "go", env=slow) for _ in range(2)]
+    assert [scripted.finish(one) for one in both] == [(0, "a b c d e f g h\n", "")] * 2
+    assert scripted.run("chat", "third", **script(reply="a b c d e f g h", token_ms=20)).code == 0
+    (worker,) = scripted.processes("worker")
+    assert worker["brains"][0] == "@me/tiny"
+    assert worker["memory"] > 1_000_000
+    assert worker["confined"] == "seccomp"
+
+
+def test_ps_names_everything_and_what_confines_it(scripted: Cli) -> None:
+    scripted.run("chat", "hi")
+    lines = scripted.run("ps").out.splitlines()
+    assert lines[0].split() == ["process", "pid", "memory", "network", "since", "what"]
+    rows = {line.split()[0].partition("-")[0]: line for line in lines[1:]}
+    assert list(rows) == ["cli", "keeper", "starter", "worker"]
+    assert "none, by seccomp" in rows["cli"]
+    assert rows["cli"].endswith("this command")
+    assert "unused, not confined" in rows["keeper"]
+    assert "unused, not confined" in rows["starter"]
+    assert "none, by seccomp" in rows["worker"]
+    assert rows["worker"].endswith("@me/tiny and 3 on it, 0 of 4 places")
+    assert "sha256" not in "".join(lines)
+
+
+def test_stop_unloads_by_name_and_all(scripted: Cli) -> None:
+    scripted.run("chat", "hi")
+    assert scripted.run("stop", "tiny") == (0, "tiny is unloaded.\n", "")
+    not_loaded = scripted.run("stop", "tiny")
+    assert (not_loaded.code, not_loaded.err) == (3, "omni: tiny is not loaded.\n      `omni ps` lists what is.\n")
+    scripted.run("chat", "hi")
+    assert scripted.run("stop") == (0, "@me/tiny is unloaded.\n", "")
+    scripted.run("chat", "hi")
+    assert scripted.run("stop", "worker-1").code == 0
+    assert scripted.run("stop", "--all").out == "Keeper, airlock and workers have ended.\n"
+    assert scripted.run("ps").out == "No process of Omni is running.\n"
+
+
+def test_stop_all_ends_a_worker_whose_keeper_was_killed(scripted: Cli) -> None:
+    scripted.run("chat", "hi")
+    (worker,), (keeper,) = scripted.processes("worker"), scripted.processes("keeper")
+    os.kill(keeper["pid"], signal.SIGKILL)
+    assert scripted.run("stop", "--all").out == "Keeper, airlock and workers have ended.\n"
+    until(lambda: not Path(f"/proc/{worker['pid']}/exe").exists())
+
+
+def test_a_killed_keeper_costs_no_answer(scripted: Cli) -> None:
+    words = scripted.environment | script(reply="a b c d e f g h i j", token_ms=50)
+    running = scripted.start("chat", "go", env=words)
+    assert running.stdout is not None
+    assert os.read(running.stdout.fileno(), 1) == b"a"
+    os.kill(json.loads(scripted.home.keeper_file.read_text())["pid"], signal.SIGKILL)
+    assert scripted.finish(running) == (0, " b c d e f g h i j\n", "")
+    assert scripted.run("chat", "next").out == "You said: next\n"
+
+
+def test_uninstall_refuses_while_a_window_is_open(scripted: Cli) -> None:
+    running = scripted.start("chat", "go", env=scripted.environment | script(reply="on ", endless=1, token_ms=5))
+    assert running.stdout is not None
+    assert os.read(running.stdout.fileno(), 1)
+    found = scripted.run("uninstall", "--yes")
+    assert found.code == 4
+    assert found.err == f"omni: Omni is still open: cli-{running.pid}.\n      Close it there first.\n"
+    assert running.poll() is None
+    running.send_signal(signal.SIGINT)
+    assert scripted.finish(running).code == 130
+    assert scripted.run("uninstall", "--yes").code == 0
+    assert not scripted.home.root.exists()
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX"])
+def test_an_answer_with_other_signs_is_no_crash_anywhere(scripted: Cli, locale: str) -> None:
+    words = script(reply="Grüße 😊 café")
+    plain = scripted.run("chat", "ü", LC_ALL=locale, **words)
+    assert plain.code == 0
+    ascii_only = scripted.run("chat", "hi", LC_ALL=locale, PYTHONIOENCODING="ascii", **words)
+    assert (ascii_only.code, ascii_only.out) == (0, "Gr??e ? caf?\n")
+
+
+def test_questions_may_hold_any_bytes(scripted: Cli) -> None:
+    found = subprocess.run(
+        [*scripted.command, "chat", b"caf\xe9"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env=scripted.environment,
+        cwd=scripted.folder,
+        timeout=60,
+    )
+    assert (found.returncode, found.stdout.decode()) == (0, "You said: caf\ufffd\n")
+
+
+def test_closed_standard_input_asks_nothing_more(scripted: Cli) -> None:
+    assert scripted.run("chat", "hi", prefix=("sh", "-c", 'exec "$@" <&-', "sh")).out == "You said: hi\n"
+    assert scripted.run("chat", prefix=("sh", "-c", 'exec "$@" <&-', "sh")).code == 2
+
+
+def test_nothing_is_pending_and_nothing_warns(scripted: Cli) -> None:
+    strict = [scripted.command[0], "-X", "dev", "-W", "error", *scripted.command[1:]]
+    for words, code in ((["chat", "hi"], 0), (["ps"], 0), (["chat", "x", "-b", "no/where"], 3), (["ls"], 0)):
+        found = subprocess.run(
+            [*strict, *words],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=scripted.environment | {"PYTHONASYNCIODEBUG": "1"},
+            cwd=scripted.folder,
+            timeout=120,
+        )
+        assert found.returncode == code
+        assert len(found.stderr.splitlines()) == (0 if code == 0 else 2), found.stderr.decode()
+
+
+def test_a_read_only_home_is_one_sentence(cli: Cli, home: Home) -> None:
+    if os.getuid() == 0:
+        pytest.skip("root may write everywhere; see the test with a read-only disk")
+    home.root.chmod(0o500)
+    try:
+        found = cli.run("chat", "hi")
+    finally:
+        home.root.chmod(0o700)
+    assert found.code == 4
+    assert found.err.startswith(f"omni: The home folder {home.root} is read-only.\n")

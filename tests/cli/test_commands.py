@@ -1,0 +1,279 @@
+"""The commands that ask no brain, on a real library."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from omni.cartridges import Base, Brain, read_header
+from omni.cli.ls import group, row
+from omni.cli.ps import confinement, several, what
+from omni.core.paths import Home
+from omni.hardware import Fit
+from omni.keeper import ProcessInfo, anything_runs
+from tests.cartridges.conftest import gguf_bytes
+from tests.cli.conftest import Call
+
+
+def test_an_empty_home_lists_what_can_be_pulled(call: Call) -> None:
+    found = call("ls")
+    assert found.code == 0
+    assert found.err == "No brain is here yet. `omni pull @omni/smollm2` fetches the starter (98 MB).\n"
+    lines = found.out.splitlines()
+    assert lines[0].split() == ["brain", "size", "context", "speed", "licence", "good", "for"]
+    assert "Can be pulled:" in lines
+    assert "On this machine:" not in lines
+    starter = next(line for line in lines if line.startswith("@omni/smollm2 "))
+    assert starter.split()[1:4] == ["98", "MB", "8k"]
+    assert "tok/s" in starter
+    assert call("ls", "--here").out == ""
+    assert call("ls", "--here", "--json").json == []
+
+
+def test_what_was_added_is_listed_first_and_asked_by_default(call: Call, tiny: Path) -> None:
+    added = call("pull", str(tiny))
+    assert (added.code, added.out) == (0, "")
+    assert added.err == "@me/tiny is here (never checked).\n"
+    lines = call("ls").out.splitlines()
+    assert lines[2] == "On this machine:"
+    assert lines[3].startswith("@me/tiny ")
+    assert lines[3].endswith("<- `omni chat`")
+    (brain,) = [one for one in call("ls", "--json").json if one["default"]]
+    assert (brain["name"], brain["state"], brain["path"]) == ("@me/tiny", "installed", str(tiny))
+    assert brain["fits"] is True
+
+
+def test_show_tells_all_and_verifies(call: Call, tiny: Path) -> None:
+    call("pull", str(tiny))
+    shown = call("show", "tiny")
+    assert shown.code == 0
+    facts = dict(line.split(maxsplit=1) for line in shown.out.splitlines() if line[0] != " ")
+    assert facts["brain"].startswith("@me/tiny")
+    assert facts["file"] == str(tiny)
+    assert facts["context"] == "2,048 tokens at most"
+    assert call("show", "tiny", "--verify").code == 0
+    tiny.write_bytes(gguf_bytes(salt="another"))
+    os.utime(tiny, (1, 1))
+    assert call("show", "tiny", "--json").json["name"] == "@me/tiny"
+
+
+def test_a_file_that_changed_is_a_bad_file(call: Call, tiny: Path) -> None:
+    call("pull", str(tiny))
+    assert call("show", "tiny", "--verify").code == 0
+    data = bytearray(tiny.read_bytes())
+    before = tiny.stat()
+    data[-40] ^= 1
+    tiny.write_bytes(data)
+    os.utime(tiny, ns=(before.st_atime_ns, before.st_mtime_ns))
+    found = call("show", "tiny", "--verify")
+    assert found.code == 8
+    assert "is not what it was" in found.err
+
+
+def test_a_foreign_file_is_never_deleted(call: Call, tiny: Path) -> None:
+    call("pull", str(tiny))
+    assert call("rm", "tiny") == (0, "tiny is taken off the list.\n", "")
+    assert tiny.exists()
+    assert call("rm", "tiny").code == 3
+    assert call("rm", "--unused") == (0, "Nothing was unused.\n", "")
+
+
+@pytest.mark.parametrize(
+    "words", [["show"], ["rm"], ["stop"], ["pull"], ["chat", "hi", "--brain"], ["export", "x", "--only-brains"]]
+)
+def test_an_unknown_brain_is_named_with_what_comes_near(call: Call, words: list[str]) -> None:
+    found = call(*words, "smolm2")
+    assert (found.code, found.out) == (3, "")
+    assert "Did you mean '@omni/smollm2'?" in found.err
+    ollama = call(*words, "llama3.2:3b")
+    assert ollama.code == 3
+    assert "Nearest in the catalogue: @omni/qwen3-4b" in ollama.err
+    assert "hf.co/OWNER/REPOSITORY:QUANT" in ollama.err
+    assert len(ollama.err.splitlines()) == 2
+
+
+BAD = {
+    "empty": b"",
+    "text": b"hello\n",
+    "cut head": gguf_bytes()[:60],
+    "cut tensors": gguf_bytes()[:-200],
+    "hostile counts": gguf_bytes()[:8] + b"\xff" * 64,
+    "hostile length": gguf_bytes()[:24] + b"\xff\xff\xff\xff\xff\xff\xff\x7f" + gguf_bytes()[32:],
+    "adapter": gguf_bytes(general__type="adapter"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_file_never_becomes_a_brain(call: Call, tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "bad.gguf"
+    path.write_bytes(BAD[kind])
+    for words in (["pull", "./../bad.gguf"], ["chat", "hi", "--brain", str(path)], ["run", str(path), "hi"]):
+        found = call(*words) if words[0] != "pull" else call("pull", str(path))
+        assert (found.code, found.out) == (8, ""), found
+        assert found.err.startswith("omni: ")
+        assert len(found.err.splitlines()) <= 2
+    assert call("ls", "--here", "--json").json == []
+
+
+def test_names_inside_files_cannot_steer_the_terminal(call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "odd.gguf"
+    path.write_bytes(gguf_bytes(general__name="a\x1b]0;owned\x07\nb", general__license="\x1b[2J"))
+    assert call("pull", str(path)).code == 0
+    for words in (["ls"], ["show", "odd"]):
+        out = call(*words).out
+        assert "\x1b" not in out
+        assert "\x07" not in out
+
+
+def test_looking_starts_no_process(call: Call, home: Home) -> None:
+    assert call("ps") == (0, "No process of Omni is running.\n", "")
+    assert call("ps", "--json").json == []
+    assert call("stop") == (0, "No brain is loaded.\n", "")
+    assert call("stop", "--all") == (0, "No process of Omni is running.\n", "")
+    assert not anything_runs(home)
+
+
+def test_the_air_gap_refuses_a_pull_and_says_how_to_undo_it(call: Call, home: Home) -> None:
+    assert call("airgap", "on") == (0, "The air gap is on: no door can open (verified).\n", "")
+    refused = call("pull", "@omni/smollm2")
+    assert (refused.code, refused.out) == (7, "")
+    assert "`omni airgap off`" in refused.err
+    assert call("export", str(home.root / "out")).code == 7
+    assert call("airgap", "--json").json["air_gap"] is True
+    assert call("airgap", "off", "--yes").out.startswith("Every door is shut; ")
+    assert not home.air_gap.exists()
+
+
+def test_settings_are_shown_changed_and_checked(call: Call, home: Home) -> None:
+    assert call("config", "check").out.endswith("all is default.\n")
+    assert call("config", "set", "engine.context", "4096") == (0, "engine.context = 4096\n", "")
+    assert call("config", "get", "engine.context").out == "4096\n"
+    assert "engine.context      4096  (changed)" in call("config", "show").out
+    assert call("config", "show", "--json").json["engine"]["context"] == 4096
+    assert call("config", "path").out == f"{home.config}\n"
+    assert call("config", "set", "engine.context", "none").code == 2
+    home.config.write_text("[chat]\nbrian = 1\n")
+    found = call("config", "check")
+    assert found.code == 2
+    assert "line 2: there is no setting 'chat.brian'" in found.err
+    assert "Did you mean 'brain'?" in found.err
+    assert call("ls").code == 2
+
+
+def test_the_record_of_connections_is_shown(call: Call, home: Home) -> None:
+    assert call("audit").out == "Nothing has gone through the airlock yet.\n"
+    home.audit.mkdir()
+    line = {"time": "2026-01-02T03:04:05.678Z", "client": "cli-1", "purpose": "pull", "host": "a.example:443"}
+    lines = [json.dumps(line | {"bytes": 98_000_000, "verdict": "whole"}), "torn {", json.dumps(line | {"bytes": 12})]
+    (home.audit / "airlock.jsonl").write_text("\n".join(lines) + "\n")
+    shown = call("audit").out.splitlines()
+    assert shown[0].split() == ["time", "client", "purpose", "host", "bytes", "verdict"]
+    assert shown[1].endswith("cli-1   pull     a.example:443  98 MB  whole")
+    assert len(shown) == 3
+    assert call("audit", "--json", "--last", "1").out == lines[2] + "\n"
+
+
+def test_an_export_holds_the_brain_and_can_be_pulled(call: Call, tiny: Path, tmp_path: Path) -> None:
+    call("pull", str(tiny))
+    folder = tmp_path / "export"
+    assert call("export", str(folder), "tiny", "--only-brains").out.splitlines() == [
+        "@me/tiny  1 kB" if tiny.stat().st_size < 1500 else f"@me/tiny  {tiny.stat().st_size / 1000:.0f} kB",
+        f"On the other machine: omni pull {folder}",
+    ]
+    call("rm", "tiny")
+    assert call("pull", str(folder)).code == 0
+    here = [one for one in call("ls", "--here", "--json").json if not one["shares"]]
+    assert [one["name"] for one in here] == ["@me/tiny"]
+
+
+def test_doctor_prints_every_finding_with_what_mends_it(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    found = call("doctor")
+    assert found.code == 1
+    lines = found.out.splitlines()
+    bad = [number for number, line in enumerate(lines) if line.startswith("BAD  ")]
+    assert all("mend it: " in lines[number + 1] for number in bad)
+    names = {line.split()[1] for line in lines if line.startswith(("ok ", "BAD "))}
+    assert {"environment", "settings", "wall", "locale", "terminal", "memory", "keeper", "doors", "brains"} <= names
+    assert found.out.endswith(f"\n{len(bad)} to mend.\n")
+    assert {one["name"] for one in call("doctor", "--json").json} == names
+
+
+def test_completion_is_printed_for_each_shell(call: Call) -> None:
+    assert "complete -o nosort -F _omni_completion omni" in call("completion", "bash").out
+    assert "#compdef omni" in call("completion", "zsh").out
+    assert "complete --no-files --command omni" in call("completion", "fish").out
+    assert call("completion", "tcsh").code == 2
+
+
+def test_uninstall_says_what_it_frees_and_leaves_nothing(call: Call, home: Home, tiny: Path) -> None:
+    call("pull", str(tiny))
+    call("ls")
+    call("airgap")
+    assert anything_runs(home)
+    planned = call("uninstall", "--dry-run")
+    assert planned.out.splitlines()[0].split() == ["what", "size", "where"]
+    assert home.library.exists()
+    assert call("uninstall").code == 2
+    done = call("uninstall", "--yes")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines()[-1].startswith("Removed; ")
+    assert not home.root.exists()
+    assert not home.sockets.exists()
+    assert not anything_runs(home)
+    assert tiny.exists()
+    assert call("uninstall").out == f"There is nothing of Omni in {home.root}.\n"
+
+
+def test_uninstall_leaves_what_is_not_omnis(call: Call, home: Home) -> None:
+    call("ls")
+    (home.root / "diary.txt").write_text("mine")
+    assert call("uninstall", "--yes").out.endswith("stays: it holds files that are not Omni's.\n")
+    assert [path.name for path in home.root.iterdir()] == ["diary.txt"]
+
+
+# -- the cells of the listings
+
+
+def process(kind: str, **values: object) -> ProcessInfo:
+    return ProcessInfo(**{"name": f"{kind}-1", "kind": kind, "pid": 1, "confined": "none", "since": 0.0, **values})  # type: ignore[arg-type]
+
+
+def test_what_confines_a_process_is_said_in_words() -> None:
+    assert confinement(process("worker", confined="seccomp")) == "none, by seccomp"
+    assert confinement(process("airlock")) == "the only door"
+    assert confinement(process("keeper")) == "unused, not confined"
+    assert confinement(process("starter")) == "unused, not confined"
+    assert confinement(process("worker")) == "NOT CONFINED"
+    assert confinement(process("client")) == "NOT CONFINED"
+
+
+def test_a_worker_is_called_by_its_brains() -> None:
+    worker = process("worker", base="sha256-0", detail="sha256-0, 1 of 4 places")
+    assert what(worker, ["@omni/coder", "@roe/a", "@roe/b"]) == "@omni/coder and 2 on it, 1 of 4 places"
+    assert what(worker, []) == "sha256-0, 1 of 4 places"
+    assert what(process("client", pid=os.getpid()), []) == "this command"
+    assert several(["a"]) == "a"
+
+
+def brain(tmp_path: Path, **values: object) -> Brain:
+    path = tmp_path / "tiny.gguf"
+    path.write_bytes(gguf_bytes())
+    base = Base(id="x", path=str(path), parts=(str(path),), size=1, header=read_header(path), origin="ollama")
+    return Brain(**{"name": "a", "state": "ready", "base": base, **values})  # type: ignore[arg-type]
+
+
+def test_brains_stand_where_they_lie(tmp_path: Path) -> None:
+    assert group(brain(tmp_path, origin="blob")) == "On this machine:"
+    assert group(brain(tmp_path, origin="ollama")) == "Found in Ollama:"
+    assert group(brain(tmp_path, origin="web", state="available")) == "Can be pulled:"
+    fit = Fit(fits=True, context=2048, memory=1, speed=28.4)
+    assert row(brain(tmp_path, good_for="code"), fit, default=False)[3:] == ("~28 tok/s", "", "code")
+    assert row(brain(tmp_path, shares="@omni/coder", size=5), None, default=False)[1] == ""
+    gone = brain(tmp_path, state="gone", reason="its file went away", good_for="code")
+    assert row(gone, Fit(fits=False, context=1, memory=1), default=False)[3:] == (
+        "too large",
+        "",
+        "gone: its file went away",
+    )

@@ -1,0 +1,272 @@
+"""The command line with the real starter brain, the kernel's own walls, full disks and broken downloads."""
+
+import ctypes
+import hashlib
+import http.server
+import json
+import os
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from omni.core.paths import Home
+from tests.cartridges.conftest import gguf_bytes
+from tests.cli.tools import REAL, Cli, until
+
+pytestmark = pytest.mark.real
+
+
+def test_the_starter_answers_and_is_measured(starter: Cli) -> None:
+    (name,) = [one["name"] for one in starter.run("ls", "--here", "--json").json if not one["shares"]]
+    found = starter.run("chat", "Write one sentence about the sea.")
+    assert found.code == 0
+    assert len(found.out.split()) >= 2
+    assert found.err == ""
+    json_answer = starter.run("chat", "--json", "Count from one to twenty in words.")
+    assert json_answer.events[-1]["usage"]["answer_tokens"] > 0
+    (shown,) = [one for one in starter.run("ls", "--json").json if one["name"] == name]
+    assert shown["state"] == "ready"
+    (worker,) = starter.processes("worker")
+    assert worker["brains"][0] == name
+    assert "Seccomp:\t2" in Path(f"/proc/{worker['pid']}/status").read_text()
+
+
+def test_a_worker_killed_in_mid_answer_costs_one_turn(starter: Cli) -> None:
+    running = starter.start("chat", "Write a very long story about the sea.")
+    assert running.stdout is not None
+    assert os.read(running.stdout.fileno(), 10)
+    (worker,) = starter.processes("worker")
+    os.kill(worker["pid"], signal.SIGKILL)
+    found = starter.finish(running)
+    assert found.code == 5
+    assert found.err.startswith("omni: ")
+    assert len(found.err.splitlines()) == 2
+    assert starter.run("chat", "-c", "Say hello.").code == 0
+
+
+def test_ctrl_c_gives_the_place_back_at_once(starter: Cli) -> None:
+    running = starter.start("chat", "Write a very long story about the sea.")
+    assert running.stdout is not None
+    assert os.read(running.stdout.fileno(), 10)
+    running.send_signal(signal.SIGINT)
+    assert starter.finish(running, 5.0).code == 130
+    assert "0 of " in starter.processes("worker")[0]["detail"]
+
+
+def test_too_long_for_a_small_context_is_told_with_figures(starter: Cli) -> None:
+    starter.run("config", "set", "engine.context", "512")
+    found = starter.run("chat", "hello there " * 500)
+    assert found.code == 6
+    assert "512 are allocated" in found.err
+    assert starter.run("chat", "Say hello.").code == 0
+
+
+def test_an_installed_brain_needs_no_network(starter: Cli) -> None:
+    if subprocess.run(["unshare", "-n", "true"], capture_output=True).returncode:
+        pytest.skip("network namespaces are not allowed here")
+    assert starter.run("chat", "Say hello.", prefix=("unshare", "-n")).code == 0
+
+
+def test_a_home_of_200_bytes(tmp_path: Path, starter_gguf: Path) -> None:
+    home = Home(tmp_path / ("d" * (200 - len(str(tmp_path)) - 1)))
+    assert len(str(home.root)) == 200
+    cli = Cli(home, REAL)
+    try:
+        assert cli.run("pull", str(starter_gguf)).code == 0
+        assert cli.run("chat", "Say hello.").code == 0
+        assert cli.processes("worker")
+    finally:
+        cli.close()
+        shutil.rmtree(home.sockets, ignore_errors=True)
+
+
+# -- disks
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 3 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    libc = ctypes.CDLL(None, use_errno=True)
+    if os.getuid() != 0 or libc.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", 0, b"size=3m,mode=0700"):
+        pytest.skip("only root may mount a small disk, where it may at all")
+    yield folder
+    libc.umount2(os.fsencode(folder), 2)
+
+
+def fill(folder: Path) -> Path:
+    path = folder / "filler"
+    with path.open("wb", buffering=0) as file:
+        try:
+            while file.write(b"\0" * 4096):
+                pass
+        except OSError:
+            pass
+    return path
+
+
+def test_a_full_disk_is_told_and_nothing_is_lost(disk: Path, tiny: Path) -> None:
+    from tests.cli.tools import SCRIPTED
+
+    cli = Cli(Home(disk / "home"), SCRIPTED)
+    try:
+        assert cli.run("pull", str(tiny)).code == 0
+        assert cli.run("chat", "one").code == 0
+        no_room = cli.run("pull", "@omni/smollm2")
+        assert no_room.code == 9
+        assert len(no_room.err.splitlines()) == 2
+        filler = fill(disk)
+        for words in (["chat", "two"], ["config", "set", "ui.theme", "x"]):
+            found = cli.run(*words)
+            assert (found.code, found.out) == (9, ""), found
+            assert "is full" in found.err
+            assert "Traceback" not in found.err
+        assert cli.run("ps").code == 0
+        assert cli.run("stop", "--all").code == 0
+        for words in (["ps"], ["airgap", "on"]):  # without a keeper, which cannot start
+            found = cli.run(*words)
+            assert found.code == 0, found
+        assert cli.home.air_gap.exists()
+        cli.run("airgap", "off", "--yes")
+        filler.unlink()
+        assert cli.run("chat", "-c", "three").out == "You said: three\n"
+        fill(disk)
+        assert cli.run("uninstall", "--yes").code == 0
+        assert not cli.home.root.exists()
+    finally:
+        cli.close()
+
+
+def test_a_disk_that_fills_up_in_mid_answer(disk: Path, tiny: Path) -> None:
+    from tests.cli.tools import SCRIPTED
+
+    cli = Cli(Home(disk / "home"), SCRIPTED)
+    words = {"OMNI_TEST_SCRIPT": json.dumps({"reply": "word " * 40, "endless": 1, "token_ms": 1})}
+    try:
+        cli.run("pull", str(tiny))
+        cli.run("config", "set", "chat.answer_tokens", "1500")
+        running = cli.start("chat", "go", env=cli.environment | words)
+        assert running.stdout is not None
+        assert os.read(running.stdout.fileno(), 10)
+        filler = fill(disk)
+        found = cli.finish(running)
+        assert found.code == 9, found
+        assert "is full" in found.err
+        assert "Traceback" not in found.err
+        filler.unlink()
+        assert cli.run("chat", "next").out == "You said: next\n"
+    finally:
+        cli.close()
+
+
+def test_a_read_only_disk_is_one_sentence(disk: Path) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.mount(b"tmpfs", os.fsencode(disk), b"tmpfs", 0x1 | 0x20, b"") == 0  # MS_RDONLY | MS_REMOUNT
+    for home in (disk, disk / "home"):
+        cli = Cli(Home(home), REAL)
+        cli.folder = disk.parent
+        for words in (["chat", "hi"], ["ls"], ["pull", "x.gguf"], ["airgap", "on"], ["config", "set", "ui.theme", "x"]):
+            found = cli.run(*words)
+            assert (found.code, found.out) == (4, ""), found
+            assert found.err.startswith(f"omni: The home folder {home} ")
+            assert len(found.err.splitlines()) == 2
+        for words in (["config", "show"], ["audit"], ["ps"], ["uninstall", "--dry-run"], ["--help"]):
+            assert cli.run(*words).code == 0
+
+
+# -- downloads
+
+
+class SlowServer:
+    """Serves one GGUF; holds its second half back until told."""
+
+    def __init__(self, data: bytes) -> None:
+        self.go_on, self.half_sent = threading.Event(), threading.Event()
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_HEAD(self) -> None:
+                self.answer(b"")
+
+            def do_GET(self) -> None:
+                start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-").split("-")[0])
+                self.answer(data[start:], start)
+
+            def answer(self, body: bytes, start: int = 0) -> None:
+                self.send_response(206 if start else 200)
+                self.send_header("Content-Length", str(len(data) - start))
+                self.send_header("Accept-Ranges", "bytes")
+                self.send_header("ETag", '"one"')
+                if start:
+                    self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+                self.end_headers()
+                half = len(body) // 2
+                try:
+                    self.wfile.write(body[:half])
+                    self.wfile.flush()
+                    if body:
+                        outer.half_sent.set()
+                        outer.go_on.wait(60)
+                    self.wfile.write(body[half:])
+                except OSError:
+                    pass
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}/tiny-model.gguf"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self.go_on.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def slow() -> Iterator[SlowServer]:
+    found = SlowServer(gguf_bytes(tensors=[("token_embd.weight", (256, 40_000), 12)]))
+    yield found
+    found.close()
+
+
+@pytest.mark.parametrize("how", ["airlock", "ctrl+c", "kill", "air gap"])
+def test_an_interrupted_download_is_told_and_goes_on(cli: Cli, home: Home, slow: SlowServer, how: str) -> None:
+    running = cli.start("pull", slow.url)
+    assert slow.half_sent.wait(30)
+    until(lambda: any(path.stat().st_size > 1_000_000 for path in home.cartridges.rglob("*") if path.is_file()))
+    if how == "airlock":
+        os.kill(cli.processes("airlock")[0]["pid"], signal.SIGKILL)
+        codes = {7}
+    elif how == "air gap":
+        assert cli.run("airgap", "on").code == 0
+        codes = {7}
+    else:
+        running.send_signal(signal.SIGINT if how == "ctrl+c" else signal.SIGKILL)
+        codes = {130, -signal.SIGKILL}
+    found = cli.finish(running, 30)
+    assert found.code in codes, found
+    assert "Traceback" not in found.err
+    if how in ("airlock", "air gap"):
+        assert "omni: " in found.err
+    if how == "ctrl+c":
+        assert found.err.endswith("omni: interrupted; the same command goes on where it stopped\n")
+    if how == "air gap":
+        assert cli.run("pull", slow.url).code == 7
+        cli.run("airgap", "off", "--yes")
+    assert cli.run("ls", "--here", "--json").json == []
+    slow.go_on.set()
+    again = cli.run("pull", slow.url)
+    assert again.code == 0, again
+    (brain,) = [one for one in cli.run("ls", "--here", "--json").json if not one["shares"]]
+    assert hashlib.sha256(Path(brain["path"]).read_bytes()).hexdigest() == brain["sha256"]
+    assert cli.run("show", brain["name"], "--verify").code == 0
+    assert cli.run("audit").out.count("127.0.0.1") >= 2
