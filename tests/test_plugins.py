@@ -99,6 +99,17 @@ def test_safe_mode_looks_at_nothing(home: Home, packages: Path) -> None:
     assert not home.plugin_list.exists()
 
 
+async def test_the_services_load_them_unless_told_not_to(home: Home, packages: Path) -> None:
+    from omni.app import Services
+
+    install(packages, "hello", COMMANDS)
+    async with Services(home, starter=None, client="test") as services:
+        assert services.plugins.names() == ["hello"]
+    async with Services(home, starter=None, client="test", plugins=False) as services:
+        assert services.plugins.names() == []
+        assert services.plugins.gather("omni_commands") == []
+
+
 def test_a_plug_in_cannot_hide_a_module_of_ours(home: Home, packages: Path) -> None:
     install(packages, "one", "import click, json\nFROM = click.__file__")
     (packages / "click.py").write_text("raise RuntimeError('the wrong click')")
