@@ -4,6 +4,7 @@ ctrl+a, b, s and q are nobody's default: terminals, screen and tmux take them.
 """
 
 from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import cast
 
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
@@ -54,6 +55,12 @@ def let_alt_numbers_be_keys() -> None:
     table = cast("dict[str, object]", ANSI_SEQUENCES_KEYS)
     for number in range(10):
         table.pop(f"\x1b{number}", None)
+
+
+def let_alt_enter_be_a_key() -> None:
+    """Make alt + Enter arrive as that key where the terminal sends escape and a carriage return for it."""
+    table = cast("dict[str, object]", ANSI_SEQUENCES_KEYS)
+    table["\x1b\r"] = (SimpleNamespace(value="alt+enter"),)
 
 
 def pane_bindings(panes: Iterable[PaneSpec]) -> list[Binding]:

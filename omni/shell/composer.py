@@ -4,130 +4,27 @@ import asyncio
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.content import Content
 from textual.message import Message
-from textual.widget import Widget
 from textual.widgets import TextArea
 from textual.widgets.text_area import Selection
 from textual.worker import WorkType
 
+from omni.shell.bindings import let_alt_enter_be_a_key
+from omni.shell.completion import Choice, Popup, fuzzy
 from omni.shell.transcript.clean import clean
 
 PASTE_LINES, PASTE_SIZE = 10, 2000
-POPUP_ROWS = 8
 FAR = 1_000_000  # pages
+# How Textual names Enter with a modifier where the terminal reports it in xterm's way.
+_MODIFIED_ENTER = {"shift+\r": "shift+enter", "\r": "alt+enter"}
 _WORD = re.compile(r"(?:^|(?<=\s))@(\"?)([^\s\"'`]*)\Z")
 _COMMAND = re.compile(r"/[\w-]*\Z")
-
-
-class Choice(NamedTuple):
-    """Something that may be completed: what is inserted, what is shown beside it, whether more is to be typed."""
-
-    text: str
-    about: str = ""
-    more: bool = False
-
-
-def fuzzy(wanted: str, name: str) -> int | None:
-    """How well the letters of `wanted` are found in `name` in their order: less is better, None is not at all."""
-    wanted, low = wanted.lower(), name.lower()
-    if low.startswith(wanted):
-        return 0
-    at, gaps = -1, 1
-    for letter in wanted:
-        found = low.find(letter, at + 1)
-        if found < 0:
-            return None
-        gaps += found - at - 1
-        at = found
-    return gaps
-
-
-class Popup(Widget):
-    """The list of completions above the composer."""
-
-    DEFAULT_CSS = """
-    Popup { overlay: screen; width: auto; max-width: 90%; height: auto; background: $omni-raised; display: none; }
-    """
-
-    class Picked(Message):
-        """A row was clicked."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.choices: list[Choice] = []
-        self.at = 0
-
-    @property
-    def open(self) -> bool:
-        """Whether it is seen."""
-        return bool(self.choices)
-
-    @property
-    def choice(self) -> Choice:
-        """The one that Enter takes."""
-        return self.choices[self.at]
-
-    def show(self, choices: Sequence[Choice]) -> None:
-        """Show these; none closes it."""
-        name = self.choices[self.at].text if self.choices else ""
-        self.choices = list(choices)
-        self.at = next((at for at, one in enumerate(self.choices) if one.text == name), 0)
-        self.display = bool(self.choices)
-        if self.choices:
-            above = self.parent.styles.padding.top if isinstance(self.parent, Widget) else 0
-            self.styles.offset = (-2, -min(len(self.choices), POPUP_ROWS) - above)
-            self.refresh(layout=True)
-
-    def move(self, step: int) -> None:
-        """Another row."""
-        self.at = (self.at + step) % len(self.choices)
-        self.refresh()
-
-    def _first(self) -> int:
-        return max(0, min(self.at - POPUP_ROWS // 2, len(self.choices) - POPUP_ROWS))
-
-    def _wide(self) -> int:
-        return max((len(one.text) for one in self.choices), default=0)
-
-    def render(self) -> Content:
-        """The rows around the chosen one."""
-        wide = self._wide()
-        width = self.size.width
-        first = self._first()
-        rows = []
-        for at, one in enumerate(self.choices[first : first + POPUP_ROWS], first):
-            chosen = at == self.at
-            row = Content.assemble(
-                "  ",
-                (one.text.ljust(wide), "bold $omni-accent" if chosen else "$omni-text"),
-                (f"   {one.about}" if one.about else "", "$omni-second" if chosen else "$omni-third"),
-            ).truncate(width, ellipsis=True)
-            row = row.pad_right(max(width - row.cell_length, 0))
-            rows.append(row.stylize("on $omni-line") if chosen else row)
-        return Content("\n").join(rows)
-
-    def get_content_width(self, container: object, viewport: object) -> int:  # noqa: ARG002
-        """The widest row."""
-        about = max((len(one.about) for one in self.choices), default=0)
-        return self._wide() + (about + 3 if about else 0) + 4
-
-    def get_content_height(self, container: object, viewport: object, width: int) -> int:  # noqa: ARG002
-        """One row a choice."""
-        return min(len(self.choices), POPUP_ROWS)
-
-    def on_click(self, event: events.Click) -> None:
-        """Take the row."""
-        event.stop()
-        if event.y < len(self.choices):
-            self.at = self._first() + event.y
-            self.post_message(self.Picked())
 
 
 class Field(TextArea):
@@ -144,9 +41,15 @@ class Field(TextArea):
     """
     # ctrl+a is the terminal's or tmux's: home does the same
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+j,shift+enter", "newline", "line", id="composer.newline", tooltip="Add a line"),
+        Binding("ctrl+j,shift+enter,alt+enter", "newline", "line", id="composer.newline", tooltip="Add a line"),
         Binding("ctrl+g", "editor", "editor", id="composer.editor", tooltip="Write in $EDITOR"),
     ]
+
+    def __init__(self, placeholder: str) -> None:
+        super().__init__("", soft_wrap=True, show_line_numbers=False, placeholder=placeholder, compact=True)
+        self.highlight_cursor_line = False
+        for key in ("f6", "f7"):  # panes are behind the function keys
+            self._bindings.key_to_bindings.pop(key, None)
 
     @property
     def outer(self) -> "Composer":
@@ -164,10 +67,20 @@ class Field(TextArea):
         self.post_message(Composer.Editor())
 
     async def _on_key(self, event: events.Key) -> None:
-        if self.outer.key(event.key):
+        """What a key does must be done before the next one is looked at: a key that Textual lets rise to the app comes
+        back as an action when letters typed right after it stand in the text already."""
+        key = _MODIFIED_ENTER.get(event.key, event.key)
+        if self.outer.key(key):
             event.stop()
             event.prevent_default()
             return
+        if not event.is_printable and key != "enter":
+            active = self.screen.active_bindings.get(key)
+            if active is not None and active.node is self and active.enabled:
+                event.stop()
+                event.prevent_default()
+                await self.run_action(active.binding.action)
+                return
         await super()._on_key(event)
 
     async def _on_paste(self, event: events.Paste) -> None:
@@ -227,15 +140,16 @@ class Composer(Vertical):
         placeholder: str = "Ask, or type @ for a file, / for a command",
     ) -> None:
         super().__init__()
+        let_alt_enter_be_a_key()
         self._commands, self._complete = commands, complete
         self.history: list[str] = []
         self._back = 0
         self._draft = ""
         self._chips: dict[str, str] = {}
         self._known: str | None = None
+        self._submitted = ""
         self.queued = 0
-        self.field = Field("", soft_wrap=True, show_line_numbers=False, placeholder=placeholder, compact=True)
-        self.field.highlight_cursor_line = False
+        self.field = Field(placeholder)
         self.popup = Popup()
 
     def compose(self) -> ComposeResult:
@@ -263,11 +177,17 @@ class Composer(Vertical):
         self.popup.show(())
 
     def accept(self, text: str) -> None:
-        """What was submitted is on its way: remember and clear it."""
+        """What was submitted is on its way: remember and clear it. What was typed since then stays."""
         if text.strip() and (not self.history or self.history[-1] != text):
             self.history.append(text)
         self._back = 0
         self._draft = ""
+        written, self._submitted = self._submitted, ""
+        since = self.field.text.removeprefix(written) if written else ""
+        if since and since != self.field.text:
+            self.field.delete((0, 0), _end_of(written))
+            self._chips = {chip: content for chip, content in self._chips.items() if chip in since}
+            return
         self._chips.clear()
         self.put("")
 
@@ -300,6 +220,8 @@ class Composer(Vertical):
     def key(self, key: str) -> bool:
         """What a key does before it writes; True when it was used up."""
         popup = self.popup
+        if popup.open and not self._completing():  # typed on faster than the popup could follow
+            popup.show(())
         if popup.open:
             if key in ("up", "down"):
                 popup.move(-1 if key == "up" else 1)
@@ -314,8 +236,7 @@ class Composer(Vertical):
         row = field.cursor_location[0]
         match key:
             case "enter":
-                if self.text.strip():
-                    self.post_message(self.Submitted(self.text.strip("\n")))
+                self._submit()
             case "escape":
                 self.post_message(self.Escaped())
             case "shift+tab":
@@ -336,6 +257,11 @@ class Composer(Vertical):
             case _:
                 return False
         return True
+
+    def _submit(self) -> None:
+        if self.text.strip():
+            self._submitted = self.field.text
+            self.post_message(self.Submitted(self.text.strip("\n")))
 
     def _recall(self, step: int) -> bool:
         at = self._back + step
@@ -367,6 +293,10 @@ class Composer(Vertical):
     def _before_cursor(self) -> str:
         row, column = self.field.cursor_location
         return self.field.document.get_line(row)[:column]
+
+    def _completing(self) -> bool:
+        before = self._before_cursor()
+        return bool(_WORD.search(before) or (self.field.cursor_location[0] == 0 and _COMMAND.match(before)))
 
     def _look(self) -> None:
         """Open, change or close the popup for what stands before the cursor."""
@@ -410,7 +340,7 @@ class Composer(Vertical):
             self.field.replace(choice.text + (" " if choice.more else ""), (0, 0), (row, column))
             self._known = self.field.text
             if submit and not choice.more:
-                self.post_message(self.Submitted(self.text.strip("\n")))
+                self._submit()
             return
         found = _WORD.search(before)
         if found is None:
@@ -428,6 +358,11 @@ class Composer(Vertical):
     def select_all(self) -> None:
         """Select what is written."""
         self.field.selection = Selection((0, 0), self.field.document.end)
+
+
+def _end_of(text: str) -> tuple[int, int]:
+    """Where `text` ends when it stands at the beginning of a document."""
+    return text.count("\n"), len(text) - (text.rfind("\n") + 1)
 
 
 def _long(text: str) -> bool:

@@ -6,11 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from textual import events
+from textual._xterm_parser import XTermParser
 from textual.app import App, ComposeResult
 from textual.theme import Theme
 
 from omni.core.errors import UsageError
-from omni.shell.composer import FAR, Choice, Composer, fuzzy
+from omni.shell.bindings import let_alt_enter_be_a_key
+from omni.shell.completion import Choice, fuzzy
+from omni.shell.composer import FAR, Composer
 from omni.shell.panes.chat_commands import COMMANDS, parse_command
 
 COLOURS = [
@@ -76,6 +79,63 @@ async def test_enter_sends_and_ctrl_j_adds_a_line() -> None:
         assert host.composer.text == ""
         await pilot.press("enter")
         assert len(host.heard) == 1
+
+
+def hurry(host: Host, *keys: tuple[str, str | None]) -> None:
+    """Keys that a terminal sends in one breath: all are there before the first one is looked at."""
+    for key, character in keys:
+        host.post_message(events.Key(key, character))
+
+
+async def test_a_line_is_added_where_it_was_asked_for_however_fast_one_types() -> None:
+    host = Host()
+    async with host.run_test() as pilot:
+        hurry(
+            host,
+            ("a", "a"),
+            ("ctrl+j", "\n"),
+            ("b", "b"),
+            ("backspace", "\x7f"),
+            ("c", "c"),
+            ("left", None),
+            ("d", "d"),
+        )
+        await pilot.pause()
+        assert host.composer.text == "a\ndc"
+
+
+@pytest.mark.parametrize("key", ["ctrl+j", "shift+enter", "alt+enter", "shift+\r", "\r"])
+async def test_every_way_in_which_terminals_report_enter_with_a_modifier_adds_a_line(key: str) -> None:
+    host = Host()
+    async with host.run_test() as pilot:
+        hurry(host, ("a", "a"), (key, None), ("b", "b"))
+        await pilot.pause()
+        assert (host.composer.text, host.heard) == ("a\nb", [])
+
+
+async def test_what_is_typed_right_after_enter_belongs_to_the_next_question() -> None:
+    host = Host()
+    async with host.run_test() as pilot:
+        hurry(host, ("a", "a"), ("ctrl+j", "\n"), ("b", "b"), ("enter", "\r"), ("c", "c"), ("d", "d"))
+        await pilot.pause()
+        assert (host.heard, host.composer.text) == (["a\nb"], "cd")
+
+
+async def test_enter_sends_though_the_popup_of_an_earlier_word_is_still_open() -> None:
+    host = Host()
+    async with host.run_test() as pilot:
+        await pilot.press(*"see @README.md")
+        await pilot.pause()
+        hurry(host, ("space", " "), ("x", "x"), ("enter", "\r"))
+        await pilot.pause()
+        assert host.heard == ["see @README.md x"]
+
+
+def test_alt_enter_is_a_key_of_its_own_where_the_terminal_sends_an_escape() -> None:
+    let_alt_enter_be_a_key()
+    parser = XTermParser()
+    found = [token.key for token in (*parser.feed("a\x1b\rb"), *parser.feed("")) if isinstance(token, events.Key)]
+    assert found == ["a", "alt+enter", "b"]
 
 
 async def test_up_recalls_earlier_questions_and_down_comes_back_to_the_draft() -> None:

@@ -26,7 +26,8 @@ from omni.core.events import (
     TurnQueued,
     TurnStarted,
 )
-from omni.shell.composer import Choice, Composer
+from omni.shell.completion import Choice
+from omni.shell.composer import Composer
 from omni.shell.glyphs import glyphs
 from omni.shell.pane import Pane
 from omni.shell.panes.chat_commands import COMMANDS, parse_command, run_command
