@@ -1,13 +1,18 @@
 """The order in which a shell comes to be: terminal, starter, wall, services, Textual."""
 
+import asyncio
 import logging
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omni.core import wall
 from omni.core.errors import OmniError, SetupError
 from omni.core.paths import Home
+
+if TYPE_CHECKING:
+    from omni.app import Services
 
 
 def check_terminal() -> None:
@@ -35,12 +40,21 @@ def run(home: Home, *, brain: str = "", project: Path | None = None, plugins: bo
         starter.goodbye()
 
 
+async def _named(services: "Services", brain: str) -> str:
+    """The full name of the brain that was named, or of the file. Raises NotFound or BadFile."""
+    async with services:
+        file = brain.startswith(("/", "./", "../", "~"))
+        return (await (services.library.add(brain) if file else services.library.get(brain))).name
+
+
 def _shell(home: Home, starter: object, brain: str, project: Path, *, plugins: bool) -> int:
     from omni.app import Services
     from omni.core.logs import log_to_file
     from omni.shell.app import OmniApp
 
     log_to_file(home, "shell")
+    if brain:  # a name that nothing has is one sentence on the command line, not a shell that cannot answer
+        brain = asyncio.run(_named(Services(home, starter=None, client="shell", plugins=plugins), brain))
     services = Services(home, starter=starter, client="shell", plugins=plugins)  # type: ignore[arg-type]
     app = OmniApp(services, brain=brain, project=project)
     app.run(mouse=services.settings.ui.mouse)
