@@ -7,39 +7,26 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from rich.console import Console
 from textual import events
 from textual.app import App, ComposeResult, SuspendNotSupported, SystemCommand
 from textual.binding import BindingsMap
 from textual.containers import Container, Horizontal
-from textual.filter import ANSIToTruecolor, LineFilter
 from textual.screen import Screen
-from textual.theme import Theme
 from textual.widget import Widget
 from textual.worker import WorkerFailed
 
 from omni.core.errors import OmniError
-from omni.core.paths import resources
 from omni.shell.bindings import FRAME, let_alt_numbers_be_keys, pane_bindings
-from omni.shell.filters import Ascii, Plain
-from omni.shell.glyphs import ASCII, glyphs
+from omni.shell.doors import DoorWatch
+from omni.shell.looks import Looks
 from omni.shell.meters import Meters, Reading
 from omni.shell.panes import BUILT_IN, PaneSpec
 from omni.shell.rail import FOLD_BELOW, Rail
 from omni.shell.status import StatusLine
-from omni.shell.theme import (
-    Depth,
-    ThemeFile,
-    Themes,
-    Watcher,
-    colour_depth,
-    console_colours,
-    textual_theme,
-)
 
 if TYPE_CHECKING:
     from omni.app import Services
-    from omni.keeper import Change, Doors, Keeper
+    from omni.keeper import Change, Doors
     from omni.shell.pulls import Pulls
 
 log = logging.getLogger(__name__)
@@ -49,7 +36,7 @@ QUIT_SECONDS = 3.0
 CHORD_SECONDS = 2.0
 
 
-class OmniApp(App[None], inherit_bindings=False):
+class OmniApp(Looks, inherit_bindings=False):
     """The shell. `services` is what the composition root made; nothing of it is asked for before the first frame."""
 
     CSS = """
@@ -83,31 +70,20 @@ class OmniApp(App[None], inherit_bindings=False):
         panes: Sequence[PaneSpec] = BUILT_IN,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
-        super().__init__()
+        super().__init__(services, environment=environment)
         let_alt_numbers_be_keys()
-        self.services, self.project, self.wanted_brain = services, project, brain
+        self.project, self.wanted_brain = project, brain
         self.panes = {pane.name: pane for pane in panes}
         self.meters = Meters()
         self._meter_watchers: list[Callable[[Reading], None]] = []
-        self.glyphs = glyphs(services.settings.ui.glyphs)
-        self.keeper: Keeper | None = None
-        self.doors: Doors | None = None
+        self._doors = DoorWatch(self)
         self.warmed = asyncio.Event()
-        self._depth: Depth = colour_depth(environment)
-        self._themes = Themes([resources("themes"), services.home.root / "themes"])
-        self._plain: LineFilter | None = None
-        self._ascii = Ascii() if self.glyphs == ASCII else None
-        self._watcher = Watcher(self._themes, self._theme_file_changed)
         self._focus: dict[str, Widget] = {}
         self._failed_panes: dict[str, Widget] = {}
         self._chord = ""
         self._chord_at = self._quit_at = float("-inf")
         self._pulls: Pulls | None = None
-        self._startup_error: OmniError | None = None
         self.crash: Exception | None = None
-        if (colours := console_colours(self._depth)) != console_colours(_richs_own(environment)):
-            self._use_colours(colours)
-        self._use_theme(services.settings.ui.theme)
         if services.settings.ui.keys:
             self.set_keymap(dict(services.settings.ui.keys))
         self.title = f"omni · {project.name or project}"
@@ -145,7 +121,7 @@ class OmniApp(App[None], inherit_bindings=False):
         self.warmed.set()
         await self._load_plugins()
         self._watcher.start()
-        await self._attend_keeper()
+        await self._doors.attend()
 
     def _warm(self) -> None:
         from importlib import import_module
@@ -313,87 +289,7 @@ class OmniApp(App[None], inherit_bindings=False):
         except OmniError as error:
             self.explain(error)
 
-    # -- themes and glyphs
-
-    def _use_theme(self, name: str) -> None:
-        try:
-            file = self._themes.read(name)
-        except OmniError as error:
-            self._startup_error = error
-            name, file = "omni-dark", self._themes.read("omni-dark")
-        self._learn(name, file)
-        self.theme = name
-
-    def _learn(self, name: str, file: ThemeFile) -> Theme:
-        theme = textual_theme(name, file, self._depth)
-        self.register_theme(theme)
-        if self._depth == "none":
-            self._plain = Plain(file.colour_set(self._depth))
-        return theme
-
-    async def preview_theme(self, name: str) -> None:
-        """Show everything in this theme; raises OmniError when its file is wrong."""
-        self._learn(name, await asyncio.to_thread(self._themes.read, name))
-        self.theme = name
-
-    async def keep_theme(self, name: str) -> None:
-        """Show everything in this theme from now on."""
-        try:
-            await self.preview_theme(name)
-            await self.services.change_setting("ui.theme", name)
-        except OmniError as error:
-            self.explain(error)
-
-    async def theme_files(self) -> dict[str, ThemeFile]:
-        """Every theme whose file is right, Omni's own first."""
-
-        def read() -> dict[str, ThemeFile]:
-            found = {}
-            for name in self._themes.paths():
-                try:
-                    found[name] = self._themes.read(name)
-                except OmniError as error:
-                    log.warning(error.message)
-            return found
-
-        return await asyncio.to_thread(read)
-
-    def _theme_file_changed(self, name: str, found: ThemeFile | OmniError) -> None:
-        """Called in the watcher's thread."""
-        self.call_from_thread(self._reload_theme, name, found)
-
-    def _reload_theme(self, name: str, found: ThemeFile | OmniError) -> None:
-        if isinstance(found, OmniError):
-            self.explain(found)
-        elif name == self.theme:
-            self._learn(name, found)
-            self._watch_theme(name)  # the name is the same, so the reactive does not notice
-
-    def _use_colours(self, colours: str | None) -> None:
-        self.console = Console(
-            color_system=colours,  # type: ignore[arg-type]
-            file=self.console.file,
-            highlight=False,
-            emoji=False,
-            legacy_windows=False,
-            _environ={},
-            force_terminal=True,
-            safe_box=False,
-        )
-
-    def get_line_filters(self) -> Sequence[LineFilter]:
-        """Textual's own, but for its way to show no colours; and ours."""
-        filters: list[LineFilter] = [
-            each for each in self._filters if isinstance(each, ANSIToTruecolor) and each.enabled
-        ]
-        return filters + [each for each in (self._plain, self._ascii) if each is not None]
-
     # -- errors
-
-    def explain(self, error: OmniError) -> None:
-        """Say what went wrong and what helps, where it is seen from every pane."""
-        log.warning(error.message, extra={"hint": error.hint})
-        self.notify(f"{error.message}\n{error.hint}".strip(), severity="error", markup=False, timeout=8)
 
     def _handle_exception(self, error: Exception) -> None:
         """An error that nobody explains ends the shell, loudly; the log keeps it too.
@@ -412,36 +308,13 @@ class OmniApp(App[None], inherit_bindings=False):
 
     # -- doors
 
-    async def _attend_keeper(self) -> None:
-        told = False
-        while True:
-            try:
-                self.keeper = keeper = await self.services.keeper()
-                self._doors_are(await keeper.doors())
-                told = False
-                async for change in keeper.changes():
-                    if change.topic == "doors":
-                        self._doors_are(await keeper.doors())
-                    else:
-                        self._tell_panes(change)
-            except OmniError as error:
-                self.keeper, self.doors = None, None
-                self.status.show(doors="unknown")
-                if not told:
-                    self.explain(error)
-                told = True
-            await asyncio.sleep(2.0)  # a keeper that died is started again by the next question
+    @property
+    def doors(self) -> "Doors | None":
+        """What was verified last; None while nobody knows."""
+        return self._doors.state
 
-    def _doors_are(self, doors: "Doors") -> None:
-        from omni.keeper import Change
-
-        self.doors = doors
-        door = doors.open[0] if doors.open else None
-        state = "open" if door else "not enforced" if not doors.verified else "air gap" if doors.air_gap else "shut"
-        self.status.show(doors=state, door=f"{door.purpose} {door.host}".strip() if door else "")
-        self._tell_panes(Change(topic="doors"))
-
-    def _tell_panes(self, change: "Change") -> None:
+    def tell_panes(self, change: "Change") -> None:
+        """Something changed, here or in another process."""
         for name in self.panes:
             heard = getattr(self.pane(name), "heard", None)
             if heard is not None:
@@ -449,43 +322,11 @@ class OmniApp(App[None], inherit_bindings=False):
 
     async def action_air_gap(self) -> None:
         """F12: shut every door now; when they are shut, ask before they may open again."""
-        if self.doors is not None and self.doors.air_gap:
-            self._ask_to_reopen()
-        else:
-            self.run_worker(self._air_gap(on=True), name="air gap", group="doors", description="shut every door")
-
-    def _ask_to_reopen(self) -> None:
-        from omni.shell.modals import Consent
-
-        if any(isinstance(screen, Consent) for screen in self.screen_stack):
-            return
-        question = Consent(
-            "Open the doors again?",
-            "Omni may then use the network when you pull or install.\nNothing opens by itself.",
-            yes="open",
-            clock=self.services.clock,
-        )
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self.run_worker(self._air_gap(on=False), name="air gap", group="doors", description="lift the air gap")
-
-        self.push_screen(question, answered)
-
-    async def _air_gap(self, *, on: bool) -> None:
-        try:
-            keeper = self.keeper or await self.services.keeper()
-            self._doors_are(await keeper.air_gap(on))
-        except OmniError as error:
-            self.status.show(doors="unknown")
-            self.explain(error)
-            return
-        if on:
-            self.notify("Every door is shut, also after a restart. F12 opens them again.", markup=False, timeout=4)
+        self._doors.turn()
 
     async def on_status_line_doors_clicked(self) -> None:
         """A click on the doors is F12."""
-        await self.action_air_gap()
+        self._doors.turn()
 
     # -- keys in two steps
 
@@ -660,11 +501,6 @@ class OmniApp(App[None], inherit_bindings=False):
     def bindings_of_frame(self) -> BindingsMap:
         """The frame's keys as they are now, remapped ones included."""
         return self._bindings
-
-
-def _richs_own(environment: Mapping[str, str]) -> Depth:
-    """What Rich would find out by itself."""
-    return colour_depth({key: value for key, value in environment.items() if key not in ("TMUX", "NO_COLOR")})
 
 
 def _printable(text: str) -> str:

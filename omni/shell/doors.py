@@ -1,0 +1,94 @@
+"""What the shell knows of the doors, and how it shuts them; the keeper's other news go to the panes."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from omni.core.errors import OmniError
+
+if TYPE_CHECKING:
+    from omni.keeper import Doors, Keeper
+    from omni.shell.app import OmniApp
+    from omni.shell.modals import Consent
+
+AGAIN_SECONDS = 2.0
+
+
+class DoorWatch:
+    """Listens to the keeper as long as the shell runs; `state` is what was verified last, None while nobody knows."""
+
+    def __init__(self, app: "OmniApp") -> None:
+        self._app = app
+        self._keeper: Keeper | None = None
+        self._question: Consent | None = None
+        self.state: Doors | None = None
+
+    async def attend(self) -> None:
+        """Follow the keeper. One that died is started again; what is wrong with it is said once."""
+        app, told = self._app, False
+        while True:
+            try:
+                self._keeper = keeper = await app.services.keeper()
+                self._are(await keeper.doors())
+                told = False
+                async for change in keeper.changes():
+                    if change.topic == "doors":
+                        self._are(await keeper.doors())
+                    else:
+                        app.tell_panes(change)
+            except OmniError as error:
+                self._keeper, self.state = None, None
+                app.status.show(doors="unknown")
+                if not told:
+                    app.explain(error)
+                told = True
+            await asyncio.sleep(AGAIN_SECONDS)
+
+    def _are(self, doors: "Doors") -> None:
+        from omni.keeper import Change
+
+        self.state = doors
+        door = doors.open[0] if doors.open else None
+        state = "open" if door else "not enforced" if not doors.verified else "air gap" if doors.air_gap else "shut"
+        self._app.status.show(doors=state, door=f"{door.purpose} {door.host}".strip() if door else "")
+        self._app.tell_panes(Change(topic="doors"))
+
+    def turn(self) -> None:
+        """F12: shut every door now; when they are shut, ask before they may open again."""
+        if self.state is not None and self.state.air_gap:
+            self._ask_to_reopen()
+        else:
+            self._begin(on=True)
+
+    def _begin(self, *, on: bool) -> None:
+        what = "shut every door" if on else "lift the air gap"
+        self._app.run_worker(self._set(on=on), name="air gap", group="doors", description=what)
+
+    def _ask_to_reopen(self) -> None:
+        from omni.shell.modals import Consent
+
+        if self._question is not None and self._question in self._app.screen_stack:
+            return
+        question = self._question = Consent(
+            "Open the doors again?",
+            "Omni may then use the network when you pull or install.\nNothing opens by itself.",
+            yes="open",
+            clock=self._app.services.clock,
+        )
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._begin(on=False)
+
+        self._app.push_screen(question, answered)
+
+    async def _set(self, *, on: bool) -> None:
+        app = self._app
+        try:
+            keeper = self._keeper or await app.services.keeper()
+            self._are(await keeper.air_gap(on))
+        except OmniError as error:
+            app.status.show(doors="unknown")
+            app.explain(error)
+            return
+        if on:
+            app.notify("Every door is shut, also after a restart. F12 opens them again.", markup=False, timeout=4)
