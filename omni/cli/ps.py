@@ -92,7 +92,9 @@ def what(process: "ProcessInfo", brains: list[str]) -> str:
     if process.kind == "worker":
         return f"{several(brains) or process.base}, {process.detail.rpartition(', ')[2]}"
     if process.kind == "client":
-        return "this command" if process.pid == os.getpid() else process.detail
+        if process.pid == os.getpid():
+            return "this command"
+        return "an open shell" if process.name.startswith("shell-") else process.detail or "another command"
     return "starts the others" if process.kind == "keeper" else process.detail
 
 

@@ -277,3 +277,11 @@ def test_durations_are_as_exact_as_one_wants_to_know() -> None:
 def test_until_is_bounded() -> None:
     with pytest.raises(AssertionError, match="in vain"):
         until(lambda: False, 0.01)
+
+
+@pytest.mark.parametrize("words", [["smolm2:1b"], ["run", "@omni/smolm2"], ["./none.gguf"]])
+def test_the_shell_does_not_open_for_a_brain_that_nothing_has(cli: Cli, words: list[str]) -> None:
+    screen = cli.terminal(*words, TERM="xterm-256color")
+    assert screen.end() == 3
+    assert screen.screen.startswith("omni: ")
+    assert "\x1b" not in screen.screen
