@@ -183,13 +183,13 @@ async def test_waiting_and_loading_are_said_in_the_header(tmp_path: Path) -> Non
     before = (TurnQueued(place=2, reason="memory"), BrainLoading(brain="b", seconds=1.2, fraction=0.4))
     async with stage(tmp_path, Reply(text="x y", before=before, gates={0: gate})) as one:
         seen: list[str] = []
-        state = one.pane._state
+        say = one.pane.turns._say
 
-        def remember(running: Any, words: str, shown: bool) -> None:
+        def remember(running: Any, words: str) -> None:
             seen.append(words)
-            state(running, words, shown)
+            say(running, words)
 
-        one.pane._state = remember  # type: ignore[method-assign]
+        one.pane.turns._say = remember  # type: ignore[method-assign]
         await one.say("hi")
         await one.until(lambda: "writing" in seen)
         gate.set()
@@ -226,7 +226,7 @@ async def test_esc_stops_and_o_goes_on(tmp_path: Path) -> None:
         await one.until(lambda: "half of" in one.screen)
         await one.pilot.press("escape")
         await one.quiet()
-        assert "stopped   o go on   r retry" in one.screen
+        assert "stopped   ctrl+r retry   shift+tab o go on" in one.screen
         await one.pilot.press("shift+tab", "o")
         await one.quiet()
         assert "half of and the rest" in one.screen
@@ -240,7 +240,7 @@ async def test_a_failed_answer_says_why_and_r_retries(tmp_path: Path) -> None:
         await one.quiet()
         assert "some words" in one.screen
         assert "The worker died." in one.screen
-        assert "Ask again.   r retry" in one.screen
+        assert "Ask again.   ctrl+r retry" in one.screen
         await one.pilot.press("shift+tab", "r")
         await one.quiet()
         assert "now it works" in one.screen
@@ -452,11 +452,11 @@ async def test_the_editor_takes_the_text_and_gives_it_back(tmp_path: Path) -> No
 async def test_stopping_at_once_leaves_nothing_running(tmp_path: Path) -> None:
     async with stage(tmp_path, Reply(text="never", gates={0: asyncio.Event()})) as one:
         await one.say("go")
-        assert one.pane.stop_answer() or not one.pane._turns
+        assert one.pane.stop_answer() or not one.pane.turns
         await one.quiet()
-        assert not one.pane._turns
-        await one.pane._ask("again")
-        assert one.pane._turns
+        assert not one.pane.turns
+        await one.pane.questions.ask("again")
+        assert one.pane.turns
         one.pane.stop_answer()
         await one.quiet()
-        assert not one.pane._turns
+        assert not one.pane.turns

@@ -74,18 +74,16 @@ async def run_command(pane: "ChatPane", command: Command, rest: str) -> None:
         case "system":
             await _instruct(pane, rest)
         case "retry":
-            await pane.retry_last()
+            pane.acts.retry_last()
         case "continue":
-            if not pane.messages:
-                raise UsageError("Nothing was asked here yet.")
-            pane.resume(pane.messages[-1])
+            pane.acts.resume_last()
         case "undo":
-            await pane.undo()
+            await pane.acts.undo()
         case "copy":
             answer = next((one for one in reversed(pane.messages) if one.role == "assistant"), None)
             if answer is None:
                 raise UsageError("There is no answer yet.")
-            await pane.copy_text(answer.text, "the last answer")
+            await pane.copy_text(answer.text)
         case "search":
             count = pane.transcript.search(rest)
             if count:
@@ -119,9 +117,9 @@ async def _instruct(pane: "ChatPane", text: str) -> None:
 
 def _compact(pane: "ChatPane") -> None:
     one = pane.stored()
-    pane.must_be_idle()
-    running = pane.begin_turn(one.id, None)
-    pane.start_turn(running, partial(pane.services.chat.compact, one.id, brain=pane.brain))
+    pane.turns.must_be_idle()
+    running = pane.turns.begin(one.id, None)
+    pane.turns.start(running, partial(pane.services.chat.compact, one.id, brain=pane.brain))
 
 
 async def _export(pane: "ChatPane", name: str) -> None:

@@ -1,16 +1,22 @@
 """Messages of a conversation as entries of the transcript, in the words of a person."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from omni.core.errors import OmniError
 from omni.core.events import BrainLoading, ContextCompacted, PromptProgress, TurnQueued, Usage
-from omni.shell.transcript import Entry
+from omni.shell.panes.chat_turn import Running
+from omni.shell.transcript import Entry, Transcript
 
 if TYPE_CHECKING:
-    from omni.chat import ChatMessage
+    from omni.chat import Attachment, ChatMessage
 
 Foot = tuple[str, str]
+
+# Keys as they are pressed while one writes, which is where the keyboard mostly is.
+RETRY, GO_ON = "ctrl+r retry", "shift+tab o go on"
+LONGER = "`omni config set chat.answer_tokens NUMBER` changes how long answers may be"
 
 
 def clock_time(seconds: float) -> str:
@@ -40,25 +46,37 @@ def usage_facts(seconds: float, usage: Usage | None) -> list[str]:
     return facts
 
 
-def foot_of(message: "ChatMessage") -> list[Foot]:
+def foot_of(message: "ChatMessage", failure: OmniError | None = None) -> list[Foot]:
     """What is to be said below an answer that is not simply whole, with the keys that help."""
     match message.state:
         case "interrupted":
-            return [("interrupted   o go on   r retry", "amber")]
+            return [(f"interrupted   {RETRY}   {GO_ON}", "amber")]
         case "cancelled":
-            return [("stopped   o go on   r retry", "amber")]
+            return [(f"stopped   {RETRY}   {GO_ON}", "amber")]
         case "failed":
-            reason = message.reason or "The brain or its worker failed."
-            return [(reason, "red"), ("r retry" + ("   o go on" if message.text else ""), "second")]
+            reason = failure.message if failure else message.reason or "The brain or its worker failed."
+            help_ = [failure.hint] if failure and failure.hint else []
+            return [(reason, "red"), ("   ".join([*help_, RETRY, *([GO_ON] if message.text else [])]), "second")]
         case "whole" if message.reason == "length":
-            return [("cut by its longest length   o go on", "amber")]
+            size = f" after {message.usage.answer_tokens:,} tokens" if message.usage else ""
+            return [(f"cut{size}: the longest answer   {GO_ON}", "amber"), (LONGER, "second")]
         case "whole" if not message.text and message.role == "assistant":
-            return [("the brain said nothing   r retry", "second")]
+            return [(f"the brain said nothing   {RETRY}", "second")]
         case _:
             return []
 
 
-def entries_of(message: "ChatMessage") -> list[Entry]:
+def attachment_words(one: "Attachment") -> str:
+    """A file that goes along: `src/a.py 118 lines`."""
+    return f"{one.path} {one.lines:,} line{'s' * (one.lines != 1)}"
+
+
+def asked_facts(now: float, attachments: "Iterable[Attachment]") -> tuple[str, ...]:
+    """What stands behind the name over a question that is just being asked."""
+    return (clock_time(now), *map(attachment_words, attachments))
+
+
+def entries_of(message: "ChatMessage", failure: OmniError | None = None) -> list[Entry]:
     """The entry of a message, and before it a line where the prompt begins since the last compaction."""
     entries = []
     if message.left_out:
@@ -75,7 +93,7 @@ def entries_of(message: "ChatMessage") -> list[Entry]:
         branch = (message.siblings.index(message.id) + 1, len(message.siblings))
     facts = [clock_time(message.time)]
     if message.role == "user":
-        facts += [f"{one.path} {one.lines:,} line{'s' * (one.lines != 1)}" for one in message.attachments]
+        facts += map(attachment_words, message.attachments)
         entries.append(Entry(message.id, "person", "you", message.text, facts=facts, branch=branch))
         return entries
     writing = message.state == "writing"
@@ -89,7 +107,7 @@ def entries_of(message: "ChatMessage") -> list[Entry]:
             facts=facts,
             reasoning=message.reasoning,
             thinking_seconds=message.reasoning_seconds,
-            foot=foot_of(message),
+            foot=foot_of(message, failure),
             branch=branch,
             writing=writing,
         )
@@ -120,6 +138,78 @@ def compacted_words(event: ContextCompacted) -> Foot:
     return text, "amber"
 
 
-def same_entries(old: Sequence[Entry], new: Sequence[Entry]) -> bool:
-    """Whether two lists show the same objects."""
-    return len(old) == len(new) and all(a is b for a, b in zip(old, new, strict=True))
+class Entries:
+    """The entries of the conversation on the screen. One whose message did not change stays the same object, so that
+    what was laid out and drawn of it, and what the person folded, is kept."""
+
+    def __init__(self, failures: Mapping[str, OmniError]) -> None:
+        self._failures = failures
+        self._known: dict[str, tuple[ChatMessage, list[Entry]]] = {}
+
+    def forget(self) -> None:
+        """Another conversation."""
+        self._known = {}
+
+    def of(self, messages: "Sequence[ChatMessage]", running: Running | None, shown: Transcript) -> list[Entry]:
+        """The entries of all messages; the answer that is being written here shows what came, not what was stored."""
+        entries: list[Entry] = []
+        for message in messages:
+            if running is not None and message.id == running.answer:
+                entries.append(self._live(running, message, shown))
+            else:
+                entries += self._kept(message, shown)
+        if running is not None and not running.answer:  # nothing of it is stored yet
+            entries += [one for one in shown.entries if one.id in (running.question, running.entry)]
+        ids = {message.id for message in messages}
+        self._known = {key: value for key, value in self._known.items() if key in ids}
+        return entries
+
+    def _kept(self, message: "ChatMessage", shown: Transcript) -> list[Entry]:
+        known = self._known.get(message.id)
+        if known is not None and known[0] == message:
+            return known[1]
+        entries = entries_of(message, self._failures.get(message.id))
+        old = known[1][-1] if known else shown.entry(message.id)
+        if old is not None and _takes_over(old, entries[-1]):
+            entries[-1] = old
+        self._known[message.id] = (message, entries)
+        return entries
+
+    @staticmethod
+    def _live(running: Running, message: "ChatMessage", shown: Transcript) -> Entry:
+        old = shown.entry(running.answer)
+        if old is not None and old.writing:
+            return old
+        entry = entries_of(message)[-1]
+        return Entry(
+            running.answer,
+            entry.kind,
+            entry.name,
+            running.text,
+            facts=(clock_time(message.time), running.state),
+            reasoning=running.reasoning,
+            foot=running.foot,
+            branch=entry.branch,
+            writing=True,
+        )
+
+
+def _takes_over(old: Entry, new: Entry) -> bool:
+    """Make `old` say what `new` says, where that is the same text, or more of it while another Omni writes it."""
+    if old.kind != new.kind:
+        return False
+    if old.text != new.text or old.reasoning != new.reasoning:
+        if not old.writing or not new.text.startswith(old.text) or not new.reasoning.startswith(old.reasoning):
+            return False
+        if more := new.text[len(old.text) :]:
+            old.write(more)
+        if more := new.reasoning[len(old.reasoning) :]:
+            old.think(more)
+    if old.writing and not new.writing:
+        old.finish()
+    old.facts, old.foot, old.branch, old.name = new.facts, new.foot, new.branch, new.name
+    old.thinking_seconds = new.thinking_seconds or old.thinking_seconds
+    old.writing = new.writing
+    old.touch()
+    old.height_stamp = -1
+    return True

@@ -10,6 +10,30 @@ if TYPE_CHECKING:
 
 Ask = Callable[[], AsyncGenerator[ChatEvent]]
 
+STEADY = 16  # tokens before a speed is told
+STEADY_SECONDS = 0.5
+LOOK_AGAIN = 1.0
+
+
+class Pace:
+    """How fast an answer comes: tokens since the first one, told at most once a second so that it can be read."""
+
+    def __init__(self) -> None:
+        self.speed = 0.0
+        self.tokens = 0
+        self._first = self._told = 0.0
+
+    def saw(self, now: float) -> bool:
+        """One more token came; True when the speed is to be shown anew."""
+        if not self.tokens:
+            self._first = now
+        self.tokens += 1
+        took = now - self._first
+        if self.tokens < STEADY or took < STEADY_SECONDS or now - self._told < LOOK_AGAIN:
+            return False
+        self._told, self.speed = now, (self.tokens - 1) / took
+        return True
+
 
 class Running:
     """What came so far of an answer, and the worker that receives it.
@@ -30,6 +54,13 @@ class Running:
         self.worker: Worker[None] | None = None
         self.stopped = False
         self.unsent = ""
+        self.prompt_tokens = 0
+        self.pace = Pace()
+
+    @property
+    def entry(self) -> str:
+        """The id of the answer in the transcript."""
+        return self.answer or f"answer {self.question}"
 
     @property
     def text(self) -> str:
@@ -40,3 +71,11 @@ class Running:
     def reasoning(self) -> str:
         """All thoughts so far."""
         return "".join(self.thoughts)
+
+    def stop(self) -> bool:
+        """End it; False when there is nothing to end."""
+        if self.worker is None or self.stopped:
+            return False
+        self.stopped = True
+        self.worker.cancel()
+        return True

@@ -1,0 +1,198 @@
+"""The turns of a chat pane: each is received to its end, on the screen or behind it, and then the next one is asked."""
+
+from contextlib import aclosing
+from functools import partial
+from typing import TYPE_CHECKING, assert_never
+
+from textual.worker import Worker, WorkerState
+
+from omni.core.errors import OmniError, UsageError
+from omni.core.events import (
+    BrainLoading,
+    ChatEvent,
+    ContextCompacted,
+    PromptProgress,
+    ReasoningDelta,
+    TextDelta,
+    TurnEnded,
+    TurnQueued,
+    TurnStarted,
+)
+from omni.shell.panes.chat_entries import clock_time, compacted_words, waiting_words
+from omni.shell.panes.chat_turn import Ask, Running
+from omni.shell.transcript import Entry
+
+if TYPE_CHECKING:
+    from omni.shell.panes.chat import ChatPane
+
+
+class Turns:
+    """What is being answered, at most one turn in each conversation of this shell."""
+
+    def __init__(self, pane: "ChatPane") -> None:
+        self._pane = pane
+        self._running: dict[str, Running] = {}
+        self.failures: dict[str, OmniError] = {}
+        self._count = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._running)
+
+    def __contains__(self, conversation: object) -> bool:
+        return conversation in self._running
+
+    def get(self, conversation: str) -> Running | None:
+        """The turn of a conversation."""
+        return self._running.get(conversation)
+
+    @property
+    def shown(self) -> Running | None:
+        """The turn of the conversation on the screen."""
+        return self._running.get(self._pane.shown_id)
+
+    def must_be_idle(self) -> None:
+        """Raises where the branch cannot be changed because an answer is being written on it."""
+        if self.shown is not None:
+            raise UsageError("An answer is being written here.", hint="esc stops it.")
+
+    def _is_shown(self, running: Running) -> bool:
+        return self._pane.shown_id == running.conversation
+
+    # ---- beginning
+
+    def begin(
+        self, conversation: str, question: str | None, *, facts: tuple[str, ...] = (), brain: str = ""
+    ) -> Running:
+        """A turn, shown before anything of it was stored; `question` is None when it only has an answer."""
+        pane = self._pane
+        self._count += 1
+        running = self._running[conversation] = Running(conversation, brain or pane.brain)
+        running.question = f"asked {self._count}"
+        if not self._is_shown(running):
+            return running
+        transcript = pane.transcript
+        if question is not None:
+            transcript.add(Entry(running.question, "person", "you", question, facts=facts))
+        now = clock_time(pane.services.clock.now())
+        name = running.brain or "brain"
+        transcript.add(Entry(running.entry, "brain", name, facts=(now, "asking"), writing=True))
+        transcript.action_tail()
+        if transcript.has_focus:
+            transcript.focus_entry(len(transcript.entries) - 1)
+        pane.show_title()
+        pane.show_empty()
+        return running
+
+    def go_on(self, running: Running) -> None:
+        """A turn that adds to an answer which is on the screen."""
+        self._running[running.conversation] = running
+
+    def start(self, running: Running, ask: Ask, *, unsent: str = "") -> None:
+        """Hand a turn to a worker of its own; `unsent` is given back when nothing of it is stored."""
+        running.unsent = unsent
+        running.worker = self._pane.run_worker(
+            partial(self._receive_all, running, ask),
+            name=f"turn in {running.conversation}",
+            group="turns",
+            exit_on_error=True,
+        )
+        self._pane.show_keys()
+        self._pane.post_status()
+
+    # ---- receiving
+
+    async def _receive_all(self, running: Running, ask: Ask) -> None:
+        """Receive one turn to its end, whatever the end is; then the next in the queue."""
+        failure: OmniError | None = None
+        whole = False
+        try:
+            async with aclosing(ask()) as events:
+                async for event in events:
+                    self._receive(running, event)
+                    whole = whole or isinstance(event, TurnEnded)
+        except OmniError as error:
+            failure = error
+            if running.answer:
+                self.failures[running.answer] = error
+        finally:
+            self._over(running, failure, go_on=whole and not running.stopped)
+
+    def worker_changed(self, event: Worker.StateChanged) -> None:
+        """A turn that was stopped before it began never came to its own end."""
+        if event.state is WorkerState.CANCELLED:
+            for running in [one for one in self._running.values() if one.worker is event.worker]:
+                self._over(running, None, go_on=False)
+
+    def _over(self, running: Running, failure: OmniError | None, *, go_on: bool) -> None:
+        if self._running.get(running.conversation) is running:
+            del self._running[running.conversation]
+        if self._pane.is_attached:
+            if self._is_shown(running):
+                self._pane.transcript.finish(running.entry)
+            self._pane.call_later(self._pane.turn_over, running, failure, go_on)
+
+    def _receive(self, running: Running, event: ChatEvent) -> None:
+        """One event of a turn; what is not on the screen is only remembered."""
+        shown = self._is_shown(running)
+        transcript, clock = self._pane.transcript, self._pane.services.clock
+        match event:
+            case TurnStarted(question=question, answer=answer, brain=brain):
+                running.brain = brain or running.brain
+                if shown:
+                    transcript.rename_entry(running.question, question)
+                    transcript.rename_entry(running.entry, answer)
+                    if (entry := transcript.entry(answer)) is not None and brain:
+                        entry.name = brain
+                running.answer = answer
+                self._say(running, "asking")
+            case TurnQueued() | BrainLoading():
+                self._say(running, waiting_words(event))
+            case PromptProgress(total=total):
+                running.prompt_tokens = total
+                self._say(running, waiting_words(event))
+            case ContextCompacted():
+                running.foot = [compacted_words(event)]
+                if shown and (entry := transcript.entry(running.answer)) is not None:
+                    entry.foot = tuple(running.foot)
+                    transcript.touch(running.answer)
+            case ReasoningDelta(text=text):
+                running.thoughts.append(text)
+                now = clock.monotonic()
+                running.began_thinking = now if running.began_thinking is None else running.began_thinking
+                self._came(running, "thinking", now)
+                if shown:
+                    transcript.think(running.answer, text)
+            case TextDelta(text=text):
+                running.texts.append(text)
+                now = clock.monotonic()
+                if running.began_thinking is not None and not running.thinking_seconds:
+                    running.thinking_seconds = now - running.began_thinking
+                    if shown and (entry := transcript.entry(running.answer)) is not None:
+                        entry.thinking_seconds = running.thinking_seconds
+                self._came(running, "writing", now)
+                if shown:
+                    transcript.write(running.answer, text)
+            case TurnEnded():
+                if shown:
+                    self._pane.gauge.ended(event)
+                running.state = "ended"
+            case _:
+                assert_never(event)
+
+    def _came(self, running: Running, state: str, now: float) -> None:
+        """A token came: say what is going on when that is new, and how fast when that can be told."""
+        anew = running.pace.saw(now)
+        if running.state != state:
+            self._say(running, state)
+        elif anew and self._is_shown(running):
+            self._pane.post_status()
+
+    def _say(self, running: Running, state: str) -> None:
+        if running.state == state:
+            return
+        running.state = state
+        if self._is_shown(running):
+            if (entry := self._pane.transcript.entry(running.entry)) is not None:
+                entry.facts = (*entry.facts[:1], state)
+                self._pane.transcript.touch(running.entry)
+            self._pane.post_status()
