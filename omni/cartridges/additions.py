@@ -93,10 +93,8 @@ def _free_name(name: str, base_id: str, entries: Sequence[Entry], manifests: Col
 def _look(place: Path) -> tuple[bool, ExportFolder | None, list[Path]]:
     """Whether something is at `place`, the export that it is, and else the models that it holds."""
     place = Path(os.path.abspath(os.path.expanduser(place)))
-    if place.is_file():
-        return True, None, [place]
     if not place.is_dir():
-        return False, None, []
+        return place.exists(), None, [place]  # what is there and no model is refused when it is opened
     if (export := read_export(place)) is not None:
         return True, export, []
     found = find_folders(Surroundings(environment={}, user=place, folders=(place,)))

@@ -6,6 +6,7 @@ Every finder yields what it sees and says what it may not see; none raises for a
 import json
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -345,7 +346,7 @@ def _walk(folder: Path, ending: str) -> Iterator[Path]:
             try:
                 if entry.is_dir():
                     below.append((Path(entry.path), depth + 1))
-                elif entry.name.lower().endswith(ending):
+                elif entry.name.lower().endswith(ending) and (entry.is_file() or entry.is_symlink()):
                     yield Path(entry.path)
             except OSError:
                 continue
@@ -379,7 +380,9 @@ def _json(path: Path) -> Any:
 
 def _text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # a named pipe would wait for its writer
+                return ""
             return file.read(MAX_TEXT).decode("utf-8", "replace")
     except OSError:
         return ""

@@ -6,6 +6,7 @@ header and the time are bounded. Source: docs/gguf.md of ggml; versions 2 and 3,
 """
 
 import os
+import stat
 import struct
 from collections import Counter
 from collections.abc import Mapping
@@ -74,8 +75,12 @@ def read_header(path: str | os.PathLike[str]) -> GgufHeader:
     """
     name = Path(path)
     try:
-        with name.open("rb") as file:
-            return _Header(_Cursor(file, os.fstat(file.fileno()).st_size, name)).read()
+        # O_NONBLOCK: a named pipe would wait for its writer.
+        with os.fdopen(os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise BadFile(f"{name} is no regular file, so it cannot be a model.", hint="Name the GGUF file itself.")
+            return _Header(_Cursor(file, found.st_size, name)).read()
     except FileNotFoundError as error:
         raise NotFound(f"There is no file {name}.") from error
     except OSError as error:

@@ -271,6 +271,14 @@ async def test_own_folders_are_looked_through_without_loops(
     assert len(brains["two"].base.parts) == 2
 
 
+async def test_a_pipe_among_the_models_holds_up_nobody(open_library: Open, tmp_path: Path, gguf: Make) -> None:
+    (tmp_path / "mine").mkdir()
+    os.mkfifo(tmp_path / "mine" / "pipe.gguf")
+    os.mkfifo(tmp_path / "mine" / "settings.json")
+    (tmp_path / "mine" / "good.gguf").write_bytes(gguf())
+    assert [brain.name for brain in await open_library().add_all(tmp_path / "mine")] == ["@me/good"]
+
+
 async def test_look_around_can_be_switched_off(ollama: Ollama, home: Any, tmp_path: Path, gguf: Make) -> None:
     from omni.core.settings import Brains, Settings
 

@@ -1,5 +1,6 @@
 """Headers: what a good one says, and that no bad one does harm."""
 
+import os
 import struct
 import time
 import tracemalloc
@@ -168,6 +169,17 @@ def test_long_token_lists_are_stepped_over_without_being_kept(tmp_path: Path, gg
 def test_a_text_that_crosses_the_window_is_stepped_over(tmp_path: Path, gguf: Make) -> None:
     header = parse(tmp_path, gguf(tokenizer__ggml__tokens=["x" * 200_000, "y" * 300_000, "z"]))
     assert header.chat_template
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "x.gguf"
+    if kind == "pipe":
+        os.mkfifo(path)  # whoever opens it waits for a writer
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(BadFile, match="no regular file"):
+        read_header(path)
 
 
 def test_a_file_that_is_not_there_is_not_found(tmp_path: Path) -> None:
