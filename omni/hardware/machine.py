@@ -58,8 +58,8 @@ def probe(home: Home, probes: Probes | None = None) -> HardwareProfile:
         total, available = _mac_memory(probes)
     else:
         total, available = meminfo(probes)
-    if limits.memory is not None:
-        available = min(available, max(limits.memory - (limits.memory_used or 0), 0))
+    if limits.memory_free is not None:
+        available = min(available, limits.memory_free)
     processor = cpu(probes, limits.processors)
     notes = Notes.load(home)
     return HardwareProfile(

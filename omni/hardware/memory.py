@@ -8,10 +8,14 @@ _UNLIMITED = 1 << 60  # cgroup v1 writes a number near 2^63 where there is no li
 
 
 class CgroupLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What the control groups above this process allow; None where they say nothing."""
+    """What the control groups above this process allow; None where they say nothing.
+
+    `memory` is the least of their limits and `memory_free` the least that one of them has left: with groups inside
+    groups these may be two different ones.
+    """
 
     memory: int | None = None
-    memory_used: int | None = None
+    memory_free: int | None = None
     processors: float | None = None
 
 
@@ -46,10 +50,9 @@ def cgroup_limits(probes: Probes) -> CgroupLimits:
                 memory.append((limit, used))
             if share is not None:
                 processors.append(share)
-    tightest = min(memory, key=lambda pair: pair[0] - (pair[1] or 0), default=(None, None))
     return CgroupLimits(
         memory=min((limit for limit, _ in memory), default=None),
-        memory_used=tightest[1],
+        memory_free=min((max(limit - (used or 0), 0) for limit, used in memory), default=None),
         processors=min(processors, default=None),
     )
 
@@ -69,8 +72,8 @@ def available_memory(probes: Probes | None = None) -> int:
     probes = probes or Probes()
     _, available = meminfo(probes)
     limits = cgroup_limits(probes)
-    if limits.memory is not None:
-        available = min(available, max(limits.memory - (limits.memory_used or 0), 0))
+    if limits.memory_free is not None:
+        available = min(available, limits.memory_free)
     return available
 
 

@@ -69,6 +69,24 @@ def kubernetes_v1() -> RecordedProbes:
     )
 
 
+def groups_in_groups() -> RecordedProbes:
+    """A wide group that is nearly full around a narrow one that is nearly empty."""
+    outer, inner = "/sys/fs/cgroup/user.slice", "/sys/fs/cgroup/user.slice/box"
+    return RecordedProbes(
+        system=("Linux", "x86_64"),
+        files={
+            "/proc/cpuinfo": processors(8, name="Xeon", flags="avx2"),
+            "/proc/meminfo": MEMINFO.format(total=32_000_000, available=30_000_000),
+            "/proc/self/cgroup": "0::/user.slice/box\n",
+            f"{outer}/memory.max": str(8 << 30),
+            f"{outer}/memory.current": str(7 << 30),
+            f"{inner}/memory.max": str(4 << 30),
+            f"{inner}/memory.current": str(1 << 28),
+        },
+        affinity=8,
+    )
+
+
 def apple() -> RecordedProbes:
     """A MacBook with an M3."""
     return RecordedProbes(

@@ -51,6 +51,12 @@ def test_a_parent_group_of_version_1_binds_too(home: Home) -> None:
     assert found.cpu.usable == 2
 
 
+def test_of_groups_in_groups_the_one_with_the_least_left_counts(home: Home) -> None:
+    found = probe(home, machines.groups_in_groups())
+    assert found.memory.limit == 4 << 30
+    assert found.memory.available == available_memory(machines.groups_in_groups()) == 1 << 30
+
+
 def test_apple_silicon_shares_its_memory_with_metal(home: Home) -> None:
     found = probe(home, machines.apple())
     assert found.cpu.name == "Apple M3"
