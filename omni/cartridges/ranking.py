@@ -1,32 +1,85 @@
-"""Which of several brains is the best one for this machine."""
+"""Which of several brains is the best one for this machine: of those that are here, and of those that could be had."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from omni.cartridges.brains import Brain
 from omni.cartridges.facts import facts_of
 from omni.cartridges.manifest import Facts
 
 if TYPE_CHECKING:
-    from omni.hardware import Budget
+    from omni.hardware import BaseFacts, Budget
+
+READING = 4.0  # tokens a second: slower than people read
+PLEASANT = 20.0  # a person never waits for the next line, and a prompt or a thought does not take forever either
+SOON = 6_000_000_000  # bytes: eight minutes at 100 Mbit/s
 
 _ROOM = 8192  # tokens of context that a conversation about a project needs
 _SMALL = 1_500_000_000  # bytes read for each token that every machine manages quickly
+_MODEST = 0.7 / 0.8  # of the budget, which is 80 % of the memory: what is proposed takes at most 70 % of it
+_CHECKED = 4.0  # a file whose hash somebody here compared counts as much as one of so many times its weights
 
 
-def ranking(budget: "Budget", *, pleasant: float) -> Callable[[Brain], tuple[float, ...]]:
-    """Larger is better: fits, is no starter, answers at `pleasant` tokens a second or more, and then the most capable."""
+def best_here(budget: "Budget") -> Callable[[Brain], tuple[float, ...]]:
+    """For brains that are here; larger is better.
+
+    Fits, is no starter, has room to talk, answers as fast as people read, and then the most capable.
+    """
 
     def rank(brain: Brain) -> tuple[float, ...]:
         facts = facts_of(brain)
         fit = budget.fit(facts)
-        speed = fit.speed
-        quick = speed >= pleasant if speed is not None else (facts.active_bytes or facts.weights_bytes) < _SMALL
+        quick = _as_fast_as(READING, fit.speed, facts)
         parameters = _parameters(brain)
         roomy = fit.context >= min(_ROOM, facts.context_max or _ROOM)
         return (fit.fits, not brain.starter, roomy, quick, parameters if quick else -parameters, brain.state == "ready")
 
     return rank
+
+
+def first_to_pull(budget: "Budget") -> Callable[[Brain], tuple[float, ...]]:
+    """For brains that somebody new here could fetch; larger is better.
+
+    Takes at most 70 % of the memory with room to talk, keeps up with a reader, is no starter, answers quickly, is here
+    in minutes, and then the most capable, where a checked file outweighs one that is somewhat larger. Where nothing is
+    quick, the smallest is.
+    """
+    modest = msgspec.structs.replace(budget, memory=int(budget.memory * _MODEST))
+
+    def rank(brain: Brain) -> tuple[float, ...]:
+        facts = facts_of(brain)
+        fit = modest.fit(facts)
+        roomy = fit.context >= min(_ROOM, facts.context_max or _ROOM)
+        quick = _as_fast_as(PLEASANT, fit.speed, facts)
+        worth = _parameters(brain) * (_CHECKED if _checked(brain) else 1.0)
+        return (
+            fit.fits and roomy,
+            _as_fast_as(READING, fit.speed, facts),
+            not brain.starter,
+            quick,
+            brain.size <= SOON,
+            worth if quick else -facts.weights_bytes,
+        )
+
+    return rank
+
+
+def fits_modestly(budget: "Budget", brain: Brain) -> bool:
+    """Whether it takes no more of the memory than may be proposed to anybody."""
+    return msgspec.structs.replace(budget, memory=int(budget.memory * _MODEST)).fit(facts_of(brain)).fits
+
+
+def _as_fast_as(wanted: float, speed: float | None, facts: "BaseFacts") -> bool:
+    """By its measured or expected speed; where nobody knows it, by its size."""
+    return speed >= wanted if speed is not None else (facts.active_bytes or facts.weights_bytes) < _SMALL
+
+
+def _checked(brain: Brain) -> bool:
+    return (
+        brain.manifest is not None and isinstance(brain.manifest.base, Facts) and brain.manifest.base.sha256 is not None
+    )
 
 
 def _parameters(brain: Brain) -> int:

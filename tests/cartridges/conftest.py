@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 import struct
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -48,9 +49,10 @@ def gguf_bytes(
     *,
     version: int = 3,
     salt: str = "",
+    bare: bool = False,
     **changes: Any,
 ) -> bytes:
-    """A whole GGUF file. `changes` to the metadata are keys with `__` for dots; None leaves one out."""
+    """A whole GGUF file, or with `bare` all but its weights. `changes` to the metadata are keys with `__` for dots; None leaves one out."""
     meta: dict[str, Any] = {
         "general.architecture": "llama",
         "general.name": "Tiny",
@@ -80,8 +82,9 @@ def gguf_bytes(
             elements *= length
         block, size = sizes.get(kind, (1, 1))
         length = elements // block * size
-        data += b"\7" * length + b"\0" * (-length % 32)
-        offset = len(data)
+        if not bare:
+            data += b"\7" * length + b"\0" * (-length % 32)
+        offset += length + -length % 32
     head = b"GGUF" + struct.pack("<IQQ", version, len(shapes), len(meta))
     head += b"".join(text(key) + value(item) for key, item in meta.items()) + infos
     return head + b"\0" * (-len(head) % 32) + data
@@ -94,9 +97,12 @@ def gguf() -> Callable[..., bytes]:
 
 @pytest.fixture
 def write_gguf() -> Callable[..., Path]:
-    def write(path: Path, **options: Any) -> Path:
+    def write(path: Path, *, sparse: int = 0, **options: Any) -> Path:
+        """With `sparse` the weights are a hole of so many bytes."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(gguf_bytes(**options))
+        path.write_bytes(gguf_bytes(bare=bool(sparse), **options))
+        if sparse:
+            os.truncate(path, path.stat().st_size + sparse)
         return path
 
     return write

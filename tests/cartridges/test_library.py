@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from omni.cartridges import Brain, Library, PullDone, Verified, hold
+from omni.cartridges import Brain, Library, PullDone, Verified, facts_of, hold
 from omni.cartridges.holds import claim, in_thread
 from omni.core.errors import BadFile, NotFound, UsageError
 from omni.core.paths import Home
+from omni.hardware import Budget
 
 Write = Callable[..., Path]
 Open = Callable[..., Library]
@@ -138,22 +139,66 @@ async def test_the_best_brain_fits_the_memory(open_library: Open, write_gguf: Wr
     assert await tiny.best() is not None
 
 
-async def test_the_recommendation_follows_the_machine(open_library: Open) -> None:
-    from omni.hardware import Budget
+def machine(gigabytes: float, bandwidth: float | None) -> Budget:
+    """What a machine sold with so much memory gives to brains; bandwidth in GB/s."""
+    memory = int(gigabytes * 0.95 * 0.8 * 10**9)
+    speed = None if bandwidth is None else bandwidth * 10**9
+    return Budget(memory=memory, free=memory, context=16384, bandwidth=speed)
 
-    async def recommended(memory: int, bandwidth: float | None) -> str:
-        async def known() -> Budget:
-            return Budget(memory=memory, free=memory, context=16384, bandwidth=bandwidth, memory_class=4)
 
-        brain = await open_library(budget=known).recommended()
-        assert brain is not None
-        return brain.name
+async def recommended(open_library: Open, budget: Budget) -> Brain | None:
+    async def known() -> Budget:
+        return budget
 
-    assert await recommended(18 * 10**9, 31e9) == "@omni/coder"  # two cores of a server
-    assert await recommended(25 * 10**8, 100e9) == "@omni/coder"
-    assert await recommended(12 * 10**9, 200e9) == "@omni/qwen3-8b"
-    assert await recommended(50 * 10**9, 200e9) == "@omni/qwen3-30b-a3b"
-    assert await recommended(6 * 10**9, None) == "@omni/coder"
+    return await open_library(budget=known).recommended()
+
+
+@pytest.mark.parametrize("gigabytes", [4, 8, 16, 24, 32, 64])
+@pytest.mark.parametrize("bandwidth", [10, 30, 100, 400, None])
+async def test_a_newcomer_is_offered_what_is_quick_soon_here_and_checked(
+    open_library: Open, gigabytes: int, bandwidth: float | None
+) -> None:
+    budget = machine(gigabytes, bandwidth)
+    brain = await recommended(open_library, budget)
+    assert brain is not None
+    large = bandwidth == 400 and gigabytes >= 16  # memory so fast that a brain of five times the weights is quick
+    assert brain.name == ("@omni/qwen3-8b" if large else "@omni/coder")
+    fit = budget.fit(facts_of(brain))
+    assert fit.memory <= 0.7 * gigabytes * 10**9
+    assert brain.size <= 6 * 10**9
+    assert fit.speed is None or fit.speed > 8  # people read 5 to 8 tokens a second
+
+
+async def test_where_even_that_is_slower_than_reading_the_starter_is_offered(open_library: Open) -> None:
+    brain = await recommended(open_library, machine(8, 3))
+    assert brain is not None
+    assert brain.name == "@omni/smollm2"
+
+
+async def test_what_takes_most_of_the_memory_is_never_offered(open_library: Open) -> None:
+    brain = await recommended(open_library, machine(1.2, 100))
+    assert brain is not None
+    assert brain.starter
+    assert await recommended(open_library, machine(0.1, 100)) is None
+
+
+@pytest.mark.parametrize("gigabytes", [4, 8, 16, 32, 64])
+@pytest.mark.parametrize("bandwidth", [10, 30, 100, 400])
+async def test_of_what_is_here_the_largest_that_keeps_up_with_a_reader_is_the_best(
+    open_library: Open, write_gguf: Write, tmp_path: Path, gigabytes: int, bandwidth: int
+) -> None:
+    async def known() -> Budget:
+        return machine(gigabytes, bandwidth)
+
+    library = open_library(budget=known)
+    for name, gigabyte in (("small", 1), ("large", 10)):
+        path = write_gguf(
+            tmp_path / f"{name}.gguf", tensors=[("t", (256, gigabyte * 10**9 // 144), 12)], sparse=gigabyte * 10**9
+        )
+        await library.add(path)
+    best = await library.best()
+    assert best is not None
+    assert best.name == ("@me/large" if bandwidth >= 100 and gigabytes >= 16 else "@me/small")
 
 
 async def test_verifying_records_a_hash_and_then_compares(
