@@ -50,6 +50,7 @@ class Brain(msgspec.Struct, frozen=True, kw_only=True):
     reason  what is wrong, in a sentence; `command` is what a person can type against it
     size    bytes on disk; before a pull what the manifest says, an estimate when `size_is_estimate`
     shares  the name of the brain whose base this one borrows, or ""
+    base_title  what people call its base; a file's own name for it where no manifest says better
     verified  in words, for people: whether and by whom the hash was checked
     """
 
@@ -60,6 +61,7 @@ class Brain(msgspec.Struct, frozen=True, kw_only=True):
     good_for: str = ""
     manifest: Manifest | None = None
     base: Base | None = None
+    base_title: str = ""
     reason: str = ""
     command: str = ""
     origin: str = ""

@@ -170,6 +170,7 @@ class Shelf:
             summary=manifest.summary,
             good_for=manifest.good_for,
             manifest=manifest,
+            base_title=facts.title,
             size=facts.size or facts.about_bytes or 0,
             size_is_estimate=facts.size is None,
             licence=manifest.licence,
@@ -220,6 +221,7 @@ class Shelf:
             title=entry.title or header.name,
             summary=_summary(header),
             base=record.base,
+            base_title=_base_title(header),
             reason=verdict.reason,
             command=f"omni pull {entry.reference or entry.name}" if verdict.command == "omni pull" else verdict.command,
             origin=entry.origin,
@@ -256,6 +258,7 @@ class Shelf:
             brain,
             state=host.state,
             base=host.base,
+            base_title=host.base_title,
             reason=host.reason,
             command=host.command,
             origin=host.origin,
@@ -306,6 +309,12 @@ def _sampling(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 def _with_template(base: Base, template: str) -> Base:
     return msgspec.structs.replace(base, template=template) if template else base
+
+
+def _base_title(header: GgufHeader) -> str:
+    """The file's own name, with its size where that does not say it."""
+    name = header.name or header.architecture
+    return name if header.size_label.lower() in name.lower() else f"{name} {header.size_label}"
 
 
 def _summary(header: GgufHeader) -> str:
