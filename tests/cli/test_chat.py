@@ -267,7 +267,9 @@ def test_nothing_is_pending_and_nothing_warns(scripted: Cli) -> None:
             timeout=120,
         )
         assert found.returncode == code
-        assert len(found.stderr.splitlines()) == (0 if code == 0 else 2), found.stderr.decode()
+        # How long a step took depends on who else wants the machine, and is no warning of ours.
+        said = [line for line in found.stderr.decode().splitlines() if not line.startswith("Executing <")]
+        assert len(said) == (0 if code == 0 else 2), said
 
 
 def test_a_read_only_home_is_one_sentence(cli: Cli, home: Home) -> None:
