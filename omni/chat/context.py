@@ -74,6 +74,17 @@ async def fit(
     before = await count(messages)
     if before + reserve(answer_tokens, allocated) <= allocated:
         return Fitted(messages=messages, room=min(answer_tokens, allocated - before))
+    if len((answered := prompt.without_refused()).turns) < len(prompt.turns):
+        # One question that was refused because it was too long must not push out all that was said before it.
+        return await fit(
+            answered,
+            count=count,
+            allocated=allocated,
+            context_max=context_max,
+            answer_tokens=answer_tokens,
+            beginnings=beginnings,
+            reading_speed=reading_speed,
+        )
     left_out, tokens = await _bisect(prompt, count, start, before, allocated // 2)
     try:
         room = answer_room(tokens, answer_tokens, allocated)

@@ -23,6 +23,12 @@ class PromptTurn(msgspec.Struct, frozen=True, kw_only=True):
     first: str
     messages: tuple[ChatMessage, ...]
 
+    @property
+    def refused(self) -> bool:
+        """Whether its question failed without a word of an answer, which its failure says on the screen."""
+        answers = [message for message in self.messages if message.role == "assistant"]
+        return bool(answers) and all(message.state == "failed" and not message.text for message in answers)
+
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     """All that may be sent. `summary` stands for everything before the first turn, `files` were attached there."""
@@ -46,6 +52,11 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
                     preface = ""
                 parts.append((message.role, "\n\n".join(part for part in content if part)))
         return _joined([*parts, *((message.role, message.content) for message in self.after)], preface)
+
+    def without_refused(self) -> "Prompt":
+        """The same without earlier questions that were refused; what was asked last stays."""
+        earlier = tuple(turn for turn in self.turns[:-1] if not turn.refused)
+        return msgspec.structs.replace(self, turns=(*earlier, *self.turns[-1:]))
 
     def _preface(self, left_out: int, kept: Sequence[PromptTurn]) -> str:
         again = {file.path for turn in kept for message in turn.messages for file in message.attachments}

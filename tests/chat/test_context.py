@@ -238,6 +238,18 @@ async def test_a_question_that_cannot_fit_is_kept_and_explained(bench: Any, coll
     await collect(service.ask(made, "short again"))
 
 
+async def test_a_question_that_was_refused_pushes_out_nothing(bench: Any, collect: Any) -> None:
+    engine = ScriptedEngine(["yes"], context=300)
+    service = bench.open(engine)
+    made = await bench.talk(service, "my name is Ada", "remember it")
+    with pytest.raises(ContextOverflow):
+        await collect(service.ask(made, "w " * 400))
+    events = await collect(service.ask(made, "what is my name?"))
+    assert not any(isinstance(event, ContextCompacted) for event in events)
+    sent = [message.content for message in engine.requests[-1].messages if message.role == "user"]
+    assert sent == ["my name is Ada", "remember it", "what is my name?"]
+
+
 async def test_the_summary_of_a_conversation_that_does_not_fit(bench: Any, collect: Any) -> None:
     service = bench.open(ScriptedEngine(["yes"], context=300))
     made = await bench.talk(service, *["w " * 60] * 6)
