@@ -1,22 +1,33 @@
-"""Titles without a model: the first line of the question, shortened."""
+"""Titles without a model: the beginning of the question, shortened."""
 
 import re
 import unicodedata
 
 LONGEST = 60
+_MARKS = re.compile(r"^(?:[#>*+-]+\s+|`{3,}.*|~{3,}.*|\d+[.)]\s+)+")
 
 
 def title_of(text: str, *, longest: int = LONGEST) -> str:
-    """The first line that says something, without Markdown's marks and control characters.
+    """The first paragraph that says something, in one line, without Markdown's marks and control characters.
 
     >>> title_of("  ## How do I *sort* a list?\\n\\nI tried everything.")
     'How do I *sort* a list?'
+    >>> title_of("Why is it slow,\\nand what helps?")
+    'Why is it slow, and what helps?'
     """
+    found: list[str] = []
     for line in text.splitlines():
         words = "".join(" " if unicodedata.category(sign) in ("Cc", "Cf", "Zl", "Zp") else sign for sign in line)
-        words = re.sub(r"^(?:[#>*+-]+\s+|`{3,}.*|~{3,}.*|\d+[.)]\s+)+", "", " ".join(words.split())).strip()
-        if any(sign.isalnum() for sign in words):
-            return _shortened(words, longest)
+        words = " ".join(words.split())
+        bare = _MARKS.sub("", words).strip()
+        if found and (not words or bare != words):
+            break
+        if any(sign.isalnum() for sign in bare):
+            found.append(bare)
+            if bare != words or sum(map(len, found)) > longest:  # a heading or an item says enough by itself
+                break
+    if found:
+        return _shortened(" ".join(found).rstrip(": "), longest)
     words = " ".join(text.split())
     return _shortened(words, longest) if words and words.isprintable() else "Untitled"
 

@@ -1,4 +1,4 @@
-"""A title is the first line that says something."""
+"""A title is the first paragraph that says something, shortened."""
 
 import pytest
 from hypothesis import given
@@ -14,6 +14,8 @@ from omni.chat import title_of
         ("\n\n  ## Plan\nmore", "Plan"),
         ("> - 1. Deep", "Deep"),
         ("```python\nprint(1)\n```", "print(1)"),
+        ("Why is it slow,\nand what helps?\n\nI tried all.", "Why is it slow, and what helps?"),
+        ("Explain this:\n```\nx = 1\n```", "Explain this"),
         ("---\nThen this", "Then this"),
         ("a\tb   c", "a b c"),
         ("\x1b[31mred\x1b[0m", "[31mred [0m"),

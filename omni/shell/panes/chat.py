@@ -233,6 +233,17 @@ class ChatPane(Pane):
         title = one.title if one is not None else ""
         self._title.show(title_line(title, place, None if one is None else turns, self._title.size.width))
 
+    def learn_title(self) -> None:
+        """The first question gave the conversation its title."""
+        if self.conversation is not None and self.conversation.turns == 0:
+            self._work(partial(self._learn_title, self.conversation.id), "title of the conversation")
+
+    async def _learn_title(self, conversation: str) -> None:
+        found = await self.services.chat.conversation(conversation)
+        if self.shown_id == conversation:
+            self.conversation = found
+            self.show_title()
+
     def on_resize(self) -> None:
         """The title takes the room that there is."""
         self.show_title()

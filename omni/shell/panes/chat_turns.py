@@ -145,6 +145,8 @@ class Turns:
                         entry.name = brain
                 running.answer = answer
                 self._say(running, "asking")
+                if shown:
+                    self._pane.learn_title()
             case TurnQueued() | BrainLoading():
                 self._say(running, waiting_words(event))
             case PromptProgress(total=total):
