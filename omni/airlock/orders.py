@@ -14,7 +14,8 @@ from omni.core import errors
 from omni.core.errors import DoorShut, OmniError, UsageError
 from omni.core.paths import Home
 
-PURPOSES = ("install", "pull")
+FOLDERS = {"install": "venvs", "pull": "cartridges"}  # where in the home each purpose may write
+PURPOSES = tuple(FOLDERS)
 MAX_LINE = 1 << 18  # bytes of one order
 PATIENCE = 30.0  # seconds for a client that does not read what it asked for
 
@@ -35,8 +36,8 @@ class Order(NamedTuple):
     net: NetSettings
 
 
-def parse(line: dict[str, Any], home: Home) -> Order:
-    """The order on a line. Raises UsageError for anything that is none, DoorShut for a target outside the home."""
+def parse(line: dict[str, Any], home: Home, purpose: str) -> Order:
+    """The order on a line. Raises UsageError for anything that is none, DoorShut for a target in another place."""
     from urllib.parse import urlsplit
 
     from omni.airlock.wire import headers_of
@@ -55,7 +56,7 @@ def parse(line: dict[str, Any], home: Home) -> Order:
         target = line.get("target")
         return Order(
             url=url,
-            target=None if target is None else inside(target, home),
+            target=None if target is None else inside(target, home.root / FOLDERS[purpose]),
             size=size,
             sha256=sha256,
             limit=limit,
@@ -66,15 +67,18 @@ def parse(line: dict[str, Any], home: Home) -> Order:
         raise UsageError(f"The airlock does not understand the order ({type(error).__name__}: {error}).") from None
 
 
-def inside(target: Any, home: Home) -> Path:
-    """The target with every link resolved, if it lies in the home and not where the airlock keeps its own record."""
+def inside(target: Any, place: Path) -> Path:
+    """The target with every link resolved, if it lies in `place`, which may itself be a link to another disk.
+
+    Not just anywhere in the home: programs lie there, too, and settings, and the airlock's own record.
+    """
     if not isinstance(target, str) or not target.startswith("/") or "\0" in target:
         raise ValueError("target")
     folder, name = os.path.split(target)  # pathlib would drop a final slash or dot
-    real, root = Path(os.path.realpath(folder)), os.path.realpath(home.root)
-    found, own = real / name, os.path.realpath(home.audit)
-    if name in ("", ".", "..") or not real.is_relative_to(root) or found.is_relative_to(own) or found.is_symlink():
-        raise DoorShut(f"{target} is not in {home.root}: the airlock writes nowhere else.")
+    real = Path(os.path.realpath(folder))
+    found = real / name
+    if name in ("", ".", "..") or not real.is_relative_to(os.path.realpath(place)) or found.is_symlink():
+        raise DoorShut(f"{target} is not in {place}: the airlock writes nowhere else for this purpose.")
     return found
 
 

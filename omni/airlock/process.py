@@ -24,6 +24,7 @@ from omni.core.paths import Home
 
 _KEEPER = 0
 _MOST = 16  # orders at a time; others wait their turn
+_CLIENTS = 200
 _TOKENS = 1024
 _TOKEN_SECONDS = 60.0
 _HURRY = 10.0  # seconds for a client to send its order
@@ -120,6 +121,9 @@ class Airlock:
     def _accept(self) -> None:
         with suppress(OSError):
             connection, _ = self._listener.accept()
+            if len(self._clients) >= _CLIENTS:
+                connection.close()
+                return
             client = _Client(connection)
             connection.settimeout(orders.PATIENCE)  # for what its thread sends; the loop only reads what is there
             self._clients.add(client)
@@ -154,7 +158,7 @@ class Airlock:
             if not isinstance(line, dict):
                 raise DoorShut("The airlock does not understand the order.")
             token = self._spend(line.get("token"))
-            client.order = orders.parse(line, self._home)
+            client.order = orders.parse(line, self._home, token.purpose)
         except OmniError as error:
             if token is None:
                 self._audit.line("", "", "", "").close(0, "refused: no token")

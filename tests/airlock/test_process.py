@@ -169,7 +169,7 @@ async def test_more_orders_than_threads_wait_their_turn(airlock: Airlock, site: 
 
 async def test_the_keeper_hears_which_doors_are_open(airlock: Airlock, keeper: Any, site: Any, home: Home) -> None:
     content = site.add("/blob", DATA, hold=100_000)
-    work = asyncio.create_task(fetched(airlock, f"{site.url}/blob", home.blobs / "blob", purpose="install"))
+    work = asyncio.create_task(fetched(airlock, f"{site.url}/blob", home.venvs / "blob", purpose="install"))
     assert await asyncio.to_thread(content.held.wait, 20)
     [door] = await asyncio.to_thread(keeper.heard, lambda doors: bool(doors and doors[0]["bytes"]))
     assert (door["purpose"], door["host"], door["bytes"]) == ("install", f"127.0.0.1:{site.port}", 100_000)
@@ -234,6 +234,9 @@ def test_it_writes_nowhere_but_in_the_home(started: Any, site: Any, home: Home, 
         home.root / "out" / "x",
         home.root / "link",
         home.audit / "airlock.jsonl",
+        home.bin / "omni",
+        home.config,
+        home.blobs / ".." / ".." / "bin" / "omni",
         home.root,
         f"{home.root}/.",
         f"{home.root}/",
@@ -242,8 +245,17 @@ def test_it_writes_nowhere_but_in_the_home(started: Any, site: Any, home: Home, 
         answer = ordered(started, {"url": f"{site.url}/blob", "target": f"{target}"})
         assert answer["error"]["kind"] == "DoorShut", target
     assert ordered(started, {"url": f"{site.url}/blob", "target": "x"})["error"]["kind"] == "UsageError"
+    assert ordered(started, {"url": f"{site.url}/blob", "target": str(home.blobs / "x")}, purpose="install")["error"]
     assert site.asked == []
     assert not (tmp_path / "x").exists()
+
+
+def test_brains_may_lie_on_another_disk(started: Any, site: Any, home: Home, tmp_path: Path) -> None:
+    site.add("/blob", b"x")
+    (tmp_path / "big disk").mkdir()
+    home.cartridges.symlink_to(tmp_path / "big disk")
+    assert "done" in ordered(started, {"url": f"{site.url}/blob", "target": str(home.blobs / "x")})
+    assert (tmp_path / "big disk" / "blobs" / "x").read_bytes() == b"x"
 
 
 @pytest.mark.parametrize(
@@ -300,7 +312,7 @@ VALUES = st.recursive(
 def test_any_order_is_one_or_an_error(order: dict[str, Any], start: dict[str, Any]) -> None:
     home = Home("/nowhere/omni")
     try:
-        found = parse_order({**order, **start}, home)
+        found = parse_order({**order, **start}, home, "pull")
     except OmniError:
         return
     assert found.target is None or found.target.is_relative_to(home.root)
@@ -373,7 +385,7 @@ async def test_a_real_package_comes_through_the_users_own_settings(
             "six", purpose="install", wanted=lambda f: f.name == "six-1.17.0-py2.py3-none-any.whl"
         )
         [*_, last] = await fetched(
-            airlock, wheel.url, home.root / wheel.name, purpose="install", sha256=wheel.sha256 or None
+            airlock, wheel.url, home.venvs / wheel.name, purpose="install", sha256=wheel.sha256 or None
         )
     except OmniError as error:
         pytest.skip(f"no package index is reached from here: {error}")
