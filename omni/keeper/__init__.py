@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from omni.keeper.client import Turn as Turn
     from omni.keeper.ending import anything_runs as anything_runs
     from omni.keeper.ending import stop_everything as stop_everything
+    from omni.keeper.installer import begin_installing as begin_installing
+    from omni.keeper.installer import name_installer as name_installer
     from omni.keeper.places import air_gap as air_gap
     from omni.keeper.places import set_air_gap as set_air_gap
     from omni.keeper.starter import Starter as Starter
@@ -28,7 +30,9 @@ _NAMES = {
     "Lease": "client",
     "Turn": "client",
     "air_gap": "places",
+    "begin_installing": "installer",
     "anything_runs": "ending",
+    "name_installer": "installer",
     "set_air_gap": "places",
     "Starter": "starter",
     "start": "starter",

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Hashable, Mapping
 from typing import Any, NamedTuple
 
-from omni.keeper.wire import spec_key
+from omni.keeper.wire import MAX_NUMBER, spec_key
 
 PRIORITIES = ("interactive", "agent", "background")
 KEEP_ALIVE = 300  # seconds
@@ -359,7 +359,7 @@ class _Step:
 
 def _number(spec: Spec, name: str, default: int) -> int:
     try:
-        return int(spec["settings"].get(name, default))
+        return max(-MAX_NUMBER, min(int(spec["settings"].get(name, default)), MAX_NUMBER))
     except (TypeError, ValueError):
         return default
 

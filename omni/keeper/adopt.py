@@ -45,6 +45,8 @@ class Place:
         self._changed, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
         self._hold(order)
+        if os.getppid() != order.get("keeper", os.getppid()):
+            self.failed("The keeper that started this worker is gone, and the next one may not have seen it.")
         self._listener = listen(Path(self.control))
         threading.Thread(target=self._listen, name="control", daemon=True).start()
 

@@ -19,6 +19,7 @@ import msgspec
 from omni.core.errors import EngineError, NotFound, OmniError, SetupError, StorageError
 from omni.core.paths import Home
 from omni.keeper.doors import end_airlock
+from omni.keeper.installer import end_installer
 from omni.keeper.places import is_full, read_object, set_air_gap, tail
 from omni.keeper.starter import Starter
 from omni.keeper.values import (
@@ -38,6 +39,7 @@ T = TypeVar("T")
 
 PATIENCE = 10.0  # seconds for a keeper to start
 ANSWER = 30.0  # seconds for it to answer
+SHUT = 2.5  # seconds for it to shut the doors; then this process does it
 MAX_CHANGES = 1000  # kept for a reader that is slow; then the oldest go
 
 
@@ -317,10 +319,15 @@ class Keeper:
         which every later keeper obeys.
         """
         try:
-            return msgspec.convert(await self._ask("air_gap", on=on), Doors)
+            return msgspec.convert(await self._ask("air_gap", seconds=SHUT, on=on), Doors)
         except (SetupError, StorageError) as error:
-            gone = await asyncio.to_thread(end_airlock, self.home) if on else True
-            await asyncio.to_thread(set_air_gap, self.home, on)
+
+            def alone() -> bool:
+                gone = (end_airlock(self.home) & end_installer(self.home)) if on else True
+                set_air_gap(self.home, on)
+                return gone
+
+            gone = await asyncio.to_thread(alone)
             return Doors(air_gap=on, verified=gone, detail=f"done without the keeper: {error.message}")
 
     async def door(self, purpose: str) -> DoorTicket:
@@ -370,15 +377,15 @@ class Keeper:
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
-    async def _ask(self, what: str, **facts: Any) -> Any:
+    async def _ask(self, what: str, *, seconds: float = ANSWER, **facts: Any) -> Any:
         """Ask, and once more when the keeper died before it answered."""
         for _ in range(2):
             await self._connected()
             with suppress(_Gone):
-                return await self._once(what, **facts)
+                return await self._once(what, seconds=seconds, **facts)
         raise SetupError("The keeper died twice while it was asked.", hint=await self._log())
 
-    async def _once(self, what: str, **facts: Any) -> Any:
+    async def _once(self, what: str, *, seconds: float = ANSWER, **facts: Any) -> Any:
         if self._writer is None:
             raise _Gone
         self._number += 1
@@ -386,10 +393,10 @@ class Keeper:
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         self._send({"id": number, "do": what, **facts})
         try:
-            async with asyncio.timeout(ANSWER):
+            async with asyncio.timeout(seconds):
                 return await answer
         except TimeoutError:
-            raise SetupError(f"The keeper did not answer within {ANSWER:g} s.", hint="Run `omni doctor`.") from None
+            raise SetupError(f"The keeper did not answer within {seconds:g} s.", hint="Run `omni doctor`.") from None
         finally:
             self._answers.pop(number, None)
 

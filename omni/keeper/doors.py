@@ -19,6 +19,7 @@ from typing import Any
 from omni.core.errors import DoorShut, OmniError
 from omni.core.paths import Home
 from omni.keeper.children import Kind, end_group, end_holder, exit_code, how_it_ended, spawn, wait
+from omni.keeper.installer import end_installer, installer_lock
 from omni.keeper.places import air_gap, airlock_lock, is_held, lock, set_air_gap, tail
 from omni.keeper.wire import Garbage, Lines, encode
 
@@ -52,24 +53,36 @@ class Doors:
     def state(self) -> dict[str, Any]:
         """What holds now; `verified` is the kernel's word, not a memory of ours."""
         gap, alive = air_gap(self._home), is_held(airlock_lock(self._home))
+        installing = is_held(installer_lock(self._home))
         if gap:
-            detail = "an airlock that was told to end still lives" if alive else "no airlock lives"
+            living = [name for name, lives in (("an airlock", alive), ("an installer", installing)) if lives]
+            detail = f"{' and '.join(living)} that was told to end still lives" if living else "no airlock lives"
         else:
             detail = f"airlock {self.pid} lives" if alive else "no airlock lives; one starts when it is needed"
         return {
             "air_gap": gap,
-            "open": self.open if alive else [],
-            "verified": not (gap and alive),
+            "open": (self.open if alive else []) + (self._installing() if installing else []),
+            "verified": not (gap and (alive or installing)),
             "detail": detail,
         }
+
+    def _installing(self) -> list[dict[str, Any]]:
+        """What an installer has open is its own business; that it may is shown."""
+        try:
+            since = installer_lock(self._home).stat().st_mtime
+        except OSError:
+            return []
+        return [{"purpose": "install", "host": "package index", "since": since}]
 
     def set_air_gap(self, on: bool) -> dict[str, Any]:
         """Shut all doors, or allow them again. Doors first, then the file: nothing goes out while the disk is slow."""
         gone = True
         if on:
             self._refuse_all(_shut())
-            gone = self.end()
+            gone = self.end() & end_installer(self._home)
         set_air_gap(self._home, on)
+        if on:
+            gone &= end_installer(self._home)  # one that had just looked whether it may
         found = self.state()
         found["verified"] = found["verified"] and gone and found["air_gap"] is on
         self._changed()
@@ -161,6 +174,9 @@ class Doors:
 
     def _look(self) -> bool:
         """Whether the airlock listens, found by connecting."""
+        if self._listens and not self.socket.exists():  # a cleaner of /tmp came by: nobody can reach it any more
+            self.end()
+            return False
         if not self._listens:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
                 probe.setblocking(False)

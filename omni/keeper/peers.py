@@ -6,6 +6,7 @@ is still there connects again and says what it holds.
 
 import selectors
 import socket
+import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -64,6 +65,13 @@ class Peer:
             with suppress(OSError):
                 self._socket.settimeout(seconds)
                 self._socket.sendall(self._out)
+
+    def credentials(self) -> int:
+        """The pid of who connected, in the kernel's words; 0 where it does not tell (macOS, another pid namespace)."""
+        if not hasattr(socket, "SO_PEERCRED"):
+            return 0
+        found = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)  # struct ucred: pid, uid, gid
+        return int.from_bytes(found[:4], sys.byteorder)
 
     def close(self) -> None:
         """End the connection."""

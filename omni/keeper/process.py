@@ -26,12 +26,12 @@ from omni.keeper.children import Kind, how_it_ended, is_exiting, kinds
 from omni.keeper.doors import Doors
 from omni.keeper.peers import Order, Peer
 from omni.keeper.places import is_held
-from omni.keeper.wire import PROTOCOL, error_to_wire, spec_key
+from omni.keeper.wire import PROTOCOL, checked_spec, error_to_wire, integer, spec_key
 from omni.keeper.workers import Worker, Workers
 
 MAX_PEERS = 200
 MAX_TICKETS = 1000  # of one client
-MAX_SPEC = 32768  # bytes; it goes through a pipe, which holds twice as much
+BREATH = 0.02  # seconds after a fault of ours, which may come back at once
 
 
 class Timings(NamedTuple):
@@ -63,6 +63,7 @@ class Keeper:
         self._stops: list[tuple[str, Peer, Order]] = []
         self._shutdown: tuple[Peer, Order] | None = None
         self._end = False
+        self._trouble = ""
         self._needed = self._looked = self._reported = time.monotonic()
         self._orders: dict[str, Callable[[Peer, Order], None]] = {
             name.removeprefix("_do_"): getattr(self, name) for name in dir(self) if name.startswith("_do_")
@@ -79,14 +80,22 @@ class Keeper:
         try:
             while not self._end:
                 for key, mask in self._selector.select(self._timeout()):
-                    with _reported():
-                        key.data(mask)
-                with _reported():
-                    self._tick(time.monotonic())
+                    self._guarded(key.data, mask)
+                self._guarded(self._tick, time.monotonic())
         finally:
             self._leave()
 
     # -- the loop ---------------------------------------------------------------------------------------------------
+
+    def _guarded(self, call: Callable[[Any], None], value: Any) -> None:
+        """An error is logged, once if it repeats, and the keeper lives on: neither disk nor processor is filled by it."""
+        try:
+            call(value)
+        except Exception as error:  # noqa: BLE001
+            if (trouble := _trace(error)) != self._trouble:
+                self._trouble = trouble
+                _log(trouble)
+            time.sleep(BREATH)
 
     def _timeout(self) -> float:
         now = time.monotonic()
@@ -331,11 +340,12 @@ class Keeper:
             raise OmniError(
                 "A keeper of another version of Omni is running.", hint="Close the other windows of Omni and try again."
             )
-        peer.name, peer.pid, peer.starter = name[:40], _integer(order, "pid"), _integer(order, "starter")
+        pid, peer.starter = integer(order.get("pid"), "pid"), integer(order.get("starter"), "starter")
+        peer.name, peer.pid = name[:40], peer.credentials() or pid
         for held in order.get("tickets", ()):
             worker = self._workers.table.get(held["worker"])
             if worker and worker.key == held["key"]:
-                self._admission.hold((peer.number, int(held["ticket"])), worker.name, _tokens(held))
+                self._admission.hold((peer.number, integer(held["ticket"], "ticket")), worker.name, _tokens(held))
         peer.answer(order, {"epoch": self._epoch, "pid": os.getpid()})
         self._dirty = True
         self._announce("processes")
@@ -347,23 +357,23 @@ class Keeper:
         self._ask(peer, order, lease=True)
 
     def _ask(self, peer: Peer, order: Order, *, lease: bool) -> None:
-        spec, priority = _spec(order.get("spec")), order.get("priority", "interactive")
+        spec, priority = checked_spec(order.get("spec")), order.get("priority", "interactive")
         if priority not in PRIORITIES:
             raise UsageError(f"There is no priority {priority!r}.", hint=nearest(str(priority), PRIORITIES))
-        number = _integer(order, "ticket")
-        if len(peer.told) >= MAX_TICKETS or number in peer.told:
+        ticket, tokens = integer(order.get("ticket"), "ticket"), _tokens(order)
+        if len(peer.told) >= MAX_TICKETS or ticket in peer.told:
             raise UsageError("Too many turns at once, or a ticket used twice.")
-        peer.told[number] = ("asked",)
+        peer.told[ticket] = ("asked",)
         if lease and order.get("held"):  # of a client that comes back; it shall not load what was evicted meanwhile
-            self._admission.keep((peer.number, number), spec)
+            self._admission.keep((peer.number, ticket), spec)
         else:
-            self._admission.ask((peer.number, number), spec, priority, lease=lease, tokens=_tokens(order))
+            self._admission.ask((peer.number, ticket), spec, priority, lease=lease, tokens=tokens)
         self._dirty = True
 
     def _do_done(self, peer: Peer, order: Order) -> None:
-        number = _integer(order, "ticket")
-        peer.told.pop(number, None)
-        self._admission.done((peer.number, number), time.monotonic())
+        ticket = integer(order.get("ticket"), "ticket")
+        peer.told.pop(ticket, None)
+        self._admission.done((peer.number, ticket), time.monotonic())
         self._dirty = True
 
     def _do_processes(self, peer: Peer, order: Order) -> None:
@@ -480,42 +490,13 @@ class Keeper:
                 peer.send(event)
 
 
-class _reported:  # noqa: N801 - used as a statement
-    """An error is logged; the keeper lives on."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        if isinstance(error, Exception):
-            _log(_trace(error))
-            return True
-        return False
-
-
 def _peer_number(ticket: Ticket) -> int:
     return ticket[0] if isinstance(ticket[0], int) else -1
 
 
 def _tokens(order: Order) -> int:
     """How much of the shared cache a turn asks for; a lease asks for none."""
-    return _integer(order, "tokens") if "tokens" in order else 0
-
-
-def _integer(order: Order, name: str) -> int:
-    value = order.get(name)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise UsageError(f"{name} is a number.")
-    return value
-
-
-def _spec(value: Any) -> dict[str, Any]:
-    kinds_of = {"engine": str, "base": str, "path": str, "need_bytes": int, "settings": dict}
-    if not isinstance(value, dict) or any(not isinstance(value.get(name), kind) for name, kind in kinds_of.items()):
-        raise UsageError(f"A worker's spec has {', '.join(kinds_of)}.")
-    if value["need_bytes"] < 0 or len(json.dumps(value)) > MAX_SPEC:
-        raise UsageError("A worker's spec is too long, or needs less than nothing.")
-    return value
+    return integer(order["tokens"], "tokens") if "tokens" in order else 0
 
 
 def _log(text: str) -> None:

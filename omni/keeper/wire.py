@@ -12,6 +12,8 @@ from omni.core import errors
 
 PROTOCOL = 1
 MAX_LINE = 1 << 18  # bytes; the longest real line is a list of processes
+MAX_SPEC = 32768  # bytes; it goes through a pipe, which holds twice as much
+MAX_NUMBER = 1 << 53  # beyond it a number is no float any more, and adding it to a time fails
 
 
 class Garbage(Exception):
@@ -48,6 +50,26 @@ def decode(line: bytes | bytearray) -> dict[str, Any]:
 def encode(value: Mapping[str, Any]) -> bytes:
     """One line."""
     return json.dumps(value, separators=(",", ":")).encode() + b"\n"
+
+
+def integer(value: Any, name: str) -> int:
+    """A number from outside. Raises UsageError for anything else, and for one that nobody can count to."""
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > MAX_NUMBER:
+        raise errors.UsageError(f"{name} is a number.")
+    return value
+
+
+def checked_spec(value: Any) -> dict[str, Any]:
+    """A worker's spec from outside (see `values.WorkerSpec`). Raises UsageError when it is none."""
+    kinds = {"engine": str, "base": str, "path": str, "settings": dict}
+    if not isinstance(value, dict) or any(not isinstance(value.get(name), kind) for name, kind in kinds.items()):
+        raise errors.UsageError(f"A worker's spec has {', '.join(kinds)} and need_bytes.")
+    for name, setting in value["settings"].items():
+        if not isinstance(setting, str):
+            integer(setting, name)
+    if integer(value.get("need_bytes"), "need_bytes") < 0 or len(json.dumps(value)) > MAX_SPEC:
+        raise errors.UsageError("A worker's spec is too long, or needs less than nothing.")
+    return value
 
 
 def spec_key(spec: Mapping[str, Any]) -> str:

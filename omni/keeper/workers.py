@@ -10,16 +10,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from omni.core.errors import UsageError
 from omni.core.paths import Home
 from omni.keeper.children import GRACE, Kind, end_group, end_holder, exit_code, spawn
 from omni.keeper.memory import resident
 from omni.keeper.places import is_held, read_object
-from omni.keeper.wire import Garbage, Lines, encode
+from omni.keeper.wire import Garbage, Lines, checked_spec, encode, integer
 
 DIAL = 0.02  # seconds between tries
 SILENT = 60.0  # seconds until a worker that does not even listen is given up
-
-Fields = ("name", "spec", "key", "socket", "control", "state", "pid")
 
 
 class Worker:
@@ -65,17 +64,17 @@ class Workers:
 
     def start(self, name: str, spec: Mapping[str, Any]) -> Worker:
         """Start a worker; its spec and a fresh key go through a pipe."""
-        folder = self._home.ensure_sockets()
+        # The name of its files is nobody else's: a keeper that was killed may have started a worker that nobody knows of.
+        folder, files = self._home.ensure_sockets(), f"{name}-{os.urandom(3).hex()}"
         order = {
             "name": name,
             "spec": dict(spec),
             "key": os.urandom(16).hex(),
-            "socket": f"{folder}/{name}.sock",
-            "control": f"{folder}/{name}.ctl",
-            "state": str(self._home.run / f"{name}.json"),
+            "socket": f"{folder}/{files}.sock",
+            "control": f"{folder}/{files}.ctl",
+            "state": str(self._home.run / f"{files}.json"),
+            "keeper": os.getpid(),
         }
-        for left in ("socket", "control", "state"):
-            Path(str(order[left])).unlink(missing_ok=True)
         log = self._home.logs / f"{name}.log"
         with suppress(OSError):
             log.replace(log.with_suffix(".1.log"))  # so that the last lines of a log are of this process
@@ -97,17 +96,16 @@ class Workers:
         """Take over the workers whose state files are held; remove what dead ones left."""
         found = []
         for path in sorted(self._home.run.glob("*.json")):
-            order = read_object(path)
-            if not is_held(path) or order is None or any(field not in order for field in Fields):
+            order = _state(path)
+            if order is None or not is_held(path):
                 path.unlink(missing_ok=True)
-                if order and "socket" in order:
-                    for left in (order["socket"], order.get("control", order["socket"])):
-                        with suppress(OSError):
-                            os.unlink(left)
+                for left in (order["socket"], order["control"]) if order else ():
+                    with suppress(OSError):
+                        os.unlink(left)
                 continue
             order["state"] = str(path)  # the home may have been moved
             log = self._home.logs / f"{order['name']}.log"
-            worker = self.table[order["name"]] = Worker(order, pid=int(order["pid"]), child=False, log=log)
+            worker = self.table[order["name"]] = Worker(order, pid=order["pid"], child=False, log=log)
             found.append(worker)
         for path in self._home.run.glob(".*.json.*"):
             if not is_held(path):
@@ -234,3 +232,16 @@ class Workers:
             with suppress(OSError):
                 path.unlink()
         self._ended(worker, code)
+
+
+def _state(path: Path) -> dict[str, Any] | None:
+    """What a worker wrote about itself; None when it is anything else, as that of another version may be."""
+    found = read_object(path)
+    if found is None or any(not isinstance(found.get(name), str) for name in ("name", "key", "socket", "control")):
+        return None
+    try:
+        checked_spec(found.get("spec"))
+        integer(found.get("pid"), "pid")
+    except UsageError:
+        return None
+    return found

@@ -35,6 +35,8 @@ def keeper() -> None:
 def worker() -> None:
     from omni.keeper import adopt
 
+    while (slow := os.environ.get("SLOW_START")) and not os.path.exists(slow):
+        time.sleep(0.005)
     place = adopt.take(lonely=float(os.environ.get("LONELY", "60")))
     settings = place.spec["settings"]
     if settings.get("environment"):

@@ -4,13 +4,15 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 from keeper_office import Office, alive, granted, named, until
 
-from omni.core.errors import DoorShut
+from omni.core.errors import DoorShut, SetupError
 from omni.core.paths import Home
-from omni.keeper import Door, DoorTicket, Keeper, air_gap, set_air_gap
+from omni.keeper import Door, DoorTicket, Keeper, air_gap, begin_installing, name_installer, set_air_gap
 
 
 async def present(ticket: DoorTicket) -> object:
@@ -148,3 +150,59 @@ async def test_a_keeper_obeys_the_file_that_somebody_wrote(office: Office) -> No
     set_air_gap(office.home, True)
     with pytest.raises(DoorShut):
         await client.door("pull")
+
+
+async def test_an_airlock_whose_socket_a_cleaner_took_is_started_anew(office: Office) -> None:
+    client = await office.client()
+    ticket = await client.door("pull")
+    (old,) = await named(client, "airlock")
+    os.unlink(ticket.socket)
+    again = await client.door("pull")
+    assert [one.pid for one in await named(client, "airlock")] != [old.pid]
+    assert await present(again) == {"token": again.token, "purpose": "pull", "client": f"shell-{os.getpid()}"}
+
+
+def installing(held: int) -> "subprocess.Popen[bytes]":
+    """A process that holds the lock, with a child that holds it, too."""
+    code = "import subprocess; subprocess.run(['sleep', '60'], close_fds=False)"
+    return subprocess.Popen([sys.executable, "-c", code], pass_fds=[held], start_new_session=True)
+
+
+async def test_the_air_gap_ends_an_installer_with_all_that_it_started(office: Office) -> None:
+    client = await office.client()
+    held = begin_installing(office.home)
+    installer = installing(held)
+    name_installer(held, installer.pid)
+    os.close(held)
+    (door,) = (await client.doors()).open
+    assert door.purpose == "install"
+    with pytest.raises(SetupError, match="Another installer"):
+        begin_installing(office.home)
+    doors = await client.air_gap(True)
+    assert doors.verified
+    assert doors.open == ()
+    assert installer.wait(10) == -signal.SIGKILL
+    with pytest.raises(DoorShut):
+        begin_installing(office.home)
+    await client.air_gap(False)
+    os.close(begin_installing(office.home))
+
+
+async def test_a_keeper_that_hangs_does_not_keep_the_doors_open(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from omni.keeper import client as module
+
+    monkeypatch.setattr(module, "SHUT", 0.1)
+    client = await office.client()
+    await client.door("pull")
+    (airlock,) = await named(client, "airlock")
+    os.kill(office.pid, signal.SIGSTOP)
+    try:
+        doors = await client.air_gap(True)
+        assert doors.air_gap
+        assert doors.verified
+        assert not alive(airlock.pid)
+    finally:
+        os.kill(office.pid, signal.SIGCONT)
+    assert (await client.doors()).air_gap

@@ -14,6 +14,7 @@ from omni.core.errors import EngineError, SetupError
 from omni.core.paths import Home
 from omni.keeper import Keeper
 from omni.keeper.places import is_held, read_object
+from omni.keeper.process import Keeper as Process
 
 
 async def test_kill_9_of_the_keeper_during_a_turn_costs_nothing(office: Office) -> None:
@@ -49,7 +50,7 @@ async def test_a_worker_that_is_loading_is_adopted(office: Office, tmp_path: Pat
     async with client.turn(office.spec(gate=str(gate))) as turn:
         states = turn.waiting()
         await anext(states)
-        await until(lambda: is_held(office.home.run / "worker-1.json"))
+        await until(lambda: any(is_held(path) for path in office.home.run.glob("worker-1-*.json")))
         (worker,) = await named(client, "worker")
         office.kill_keeper()
         gate.touch()
@@ -158,7 +159,8 @@ async def test_what_dead_workers_left_is_removed(office: Office) -> None:
     run = office.home.run
     run.mkdir()
     folder = office.home.ensure_sockets()
-    order = dict.fromkeys(("name", "key", "state"), "x") | {"pid": 1, "spec": {}, "socket": f"{folder}/x.sock"}
+    spec = {"engine": "scripted", "base": "x", "path": "x", "need_bytes": 1, "settings": {}}
+    order = dict.fromkeys(("name", "key", "state"), "x") | {"pid": 1, "spec": spec, "socket": f"{folder}/x.sock"}
     (run / "worker-1.json").write_text(json.dumps(order | {"control": f"{folder}/x.ctl"}))
     (run / "worker-2.json").write_text("garbage")
     (run / ".worker-3.json.77").write_text("")
@@ -283,12 +285,82 @@ async def test_a_client_that_never_reads_is_let_go(office: Office) -> None:
     with dial(office) as deaf:
         hello = {"id": 1, "do": "hello", "client": "deaf", "protocol": 1, "pid": 1, "starter": 0}
         deaf.sendall(json.dumps(hello).encode() + b"\n")
-        names: list[str] = ["deaf-1"]
+        name = f"deaf-{os.getpid()}"  # whatever it says about its pid
+        await until_named(client, name)
+        names = [name]
         async with asyncio.timeout(20):
-            while "deaf-1" in names or "deaf-1" not in [*names, "deaf-1"]:
+            while name in names:
                 await client.changed("conversation", "x" * 100_000)
                 names = [one.name for one in await named(client, "client")]
     assert len(names) == 1
+
+
+async def until_named(client: Keeper, name: str) -> None:
+    async with asyncio.timeout(20):
+        while name not in [one.name for one in await named(client, "client")]:
+            pass
+
+
+async def test_a_worker_that_its_keeper_did_not_live_to_see_leaves_the_place_to_the_next(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = tmp_path / "gate"
+    monkeypatch.setenv("SLOW_START", str(gate))  # Python itself takes a while to start
+    client = await office.client()
+    async with client.turn(office.spec()) as turn:
+        await anext(turn.waiting())
+        (orphan,) = await named(client, "worker")
+        office.kill_keeper()
+        await until(lambda: client.epoch != "" and office.pid)
+        async with asyncio.timeout(20):
+            while [one.pid for one in await named(client, "worker")] in ([], [orphan.pid]):
+                pass
+        gate.touch()
+        await granted(turn)
+        assert await echo(turn) == f"{turn.key} hello"  # not the orphan's key
+        await until(lambda: not alive(orphan.pid))
+        assert await echo(turn) == f"{turn.key} hello"  # and it has not taken the sockets along
+        assert len(list(office.home.run.glob("*.json"))) == 1
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        b'"spec": {"engine": "x", "base": "x", "path": "/x", "need_bytes": 1, "settings": {"slots": Infinity}}',
+        b'"spec": {"engine": "x", "base": "x", "path": "/x", "need_bytes": 1, "settings": {"keep_alive": 1%s}}'
+        % (b"0" * 400),
+        b'"spec": {"engine": "x", "base": "x", "path": "/x", "need_bytes": 1%s, "settings": {}}' % (b"0" * 400),
+        b'"spec": {"engine": "x", "base": "x", "path": "/x", "need_bytes": 1, "settings": {"slots": [1]}}',
+        b'"tokens": 1e999, "spec": {"engine": "x", "base": "x", "path": "/x", "need_bytes": 1, "settings": {}}',
+    ],
+)
+async def test_a_number_without_measure_stops_nobody(office: Office, order: bytes) -> None:
+    client = await office.client()
+    hello = {"id": 1, "do": "hello", "client": "x", "protocol": 1, "pid": 10**30, "starter": 0}
+    for pid in (10**30, 1):
+        with dial(office) as connection, connection.makefile("rwb") as line:
+            line.write(
+                json.dumps(hello | {"pid": pid}).encode() + b'\n{"id": 2, "do": "turn", "ticket": 1, ' + order + b"}\n"
+            )
+            line.flush()
+            found: dict[str, object] = {}
+            while found.get("id") != 2:
+                found = json.loads(await asyncio.to_thread(line.readline))
+            assert "error" in found
+    async with client.turn(office.spec()) as turn:
+        await granted(turn)
+    assert len(await named(client, "worker")) == 1
+
+
+def test_a_fault_of_ours_that_repeats_does_not_fill_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(_: object) -> None:
+        raise OverflowError("too much")
+
+    keeper = object.__new__(Process)
+    keeper._trouble = ""
+    for _ in range(3):
+        keeper._guarded(fail, None)
+    assert capsys.readouterr().err.count("OverflowError: too much") == 1
 
 
 async def test_who_never_says_hello_does_not_keep_it_alive(office: Office) -> None:
