@@ -7,7 +7,7 @@ import click
 
 from omni.cli.table import print_table
 from omni.core.paths import Home
-from omni.hardware.budget import gigabytes
+from omni.hardware import gigabytes
 
 
 @click.command("audit")

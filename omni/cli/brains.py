@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from omni.cli.asking import agrees
 from omni.core.errors import NotFound
-from omni.hardware.budget import gigabytes
+from omni.hardware import gigabytes
 
 if TYPE_CHECKING:
     from omni.app import Services

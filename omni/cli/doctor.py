@@ -113,7 +113,7 @@ async def _terminal(services: "Services") -> "list[Finding]":  # noqa: ARG001
 
 
 async def _machine(services: "Services") -> "list[Finding]":
-    from omni.hardware.budget import gigabytes
+    from omni.hardware import gigabytes
 
     profile = await services.hardware()
     budget = await services.budget()

@@ -9,7 +9,7 @@ from omni.cli.names import BRAIN
 from omni.cli.session import offline_services
 from omni.core.errors import DoorShut, UsageError
 from omni.core.paths import Home
-from omni.hardware.budget import gigabytes
+from omni.hardware import gigabytes
 
 if TYPE_CHECKING:
     from omni.app import Services

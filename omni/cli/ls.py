@@ -7,7 +7,7 @@ import click
 from omni.cli.session import offline_services
 from omni.cli.table import Row, print_groups, print_json
 from omni.core.errors import NotFound
-from omni.hardware.budget import gigabytes
+from omni.hardware import gigabytes
 
 if TYPE_CHECKING:
     from omni.app import Services

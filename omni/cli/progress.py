@@ -5,7 +5,7 @@ import sys
 import time
 
 from omni.cli.say import one_line
-from omni.hardware.budget import gigabytes
+from omni.hardware import gigabytes
 
 LINE_EVERY = 5.0  # seconds between lines where nothing can be rewritten
 REDRAW_EVERY = 0.1

@@ -10,7 +10,7 @@ from omni.cli.session import with_services
 from omni.cli.table import print_json, print_table
 from omni.core.errors import OmniError
 from omni.core.paths import Home
-from omni.hardware.budget import gigabytes
+from omni.hardware import gigabytes
 
 if TYPE_CHECKING:
     from omni.app import Services

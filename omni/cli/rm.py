@@ -7,7 +7,7 @@ import click
 from omni.cli.names import BRAIN
 from omni.cli.session import with_services
 from omni.core.errors import UsageError
-from omni.hardware.budget import gigabytes
+from omni.hardware import gigabytes
 
 if TYPE_CHECKING:
     from omni.app import Services

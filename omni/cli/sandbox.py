@@ -65,7 +65,7 @@ def remove(yes: bool) -> None:
     async def work(services: "Services") -> int:
         return await services.environment.remove()
 
-    from omni.hardware.budget import gigabytes
+    from omni.hardware import gigabytes
 
     click.echo(f"{gigabytes(offline_services(work))} are free again.")
 

@@ -7,7 +7,7 @@ import click
 from omni.cli.names import BRAIN
 from omni.cli.session import offline_services
 from omni.cli.table import print_facts, print_json
-from omni.hardware.budget import gigabytes
+from omni.hardware import gigabytes
 
 if TYPE_CHECKING:
     from omni.app import Services

@@ -6,7 +6,7 @@ from omni.cli.asking import require_consent
 from omni.cli.table import print_table
 from omni.core import wall
 from omni.core.paths import Home
-from omni.hardware.budget import gigabytes
+from omni.hardware import gigabytes
 
 
 @click.command("uninstall")

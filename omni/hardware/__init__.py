@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from omni.hardware.bandwidth import measure_bandwidth
-    from omni.hardware.budget import BaseFacts, Budget, Fit, kv_bytes, memory_class, quantised_bytes
+    from omni.hardware.budget import BaseFacts, Budget, Fit, gigabytes, kv_bytes, memory_class, quantised_bytes
     from omni.hardware.machine import Cpu, Disk, Gpu, HardwareProfile, Memory, probe, profile
     from omni.hardware.memory import available_memory
     from omni.hardware.notes import Notes, remember_speed
@@ -15,6 +15,7 @@ _PLACES = {
     "BaseFacts": "budget",
     "Budget": "budget",
     "Fit": "budget",
+    "gigabytes": "budget",
     "kv_bytes": "budget",
     "memory_class": "budget",
     "quantised_bytes": "budget",
@@ -45,6 +46,7 @@ __all__ = [
     "Probes",
     "RecordedProbes",
     "available_memory",
+    "gigabytes",
     "kv_bytes",
     "measure_bandwidth",
     "memory_class",
