@@ -44,6 +44,7 @@ class Services:
         self._with_plugins = plugins
         self._settings: Settings | None = None
         self._tasks: dict[str, asyncio.Task[Any]] = {}
+        self._adapters: dict[str, tuple[str, ...]] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -151,7 +152,14 @@ class Services:
             from omni.engine import Engines
 
             factories = await asyncio.to_thread(self.plugins.gather, "omni_engines")
-            return Engines(self.home, await self.keeper(), self.settings, await self.hardware(), factories=factories)
+            return Engines(
+                self.home,
+                await self.keeper(),
+                self.settings,
+                await self.hardware(),
+                adapters=lambda base: self._adapters.get(base, ()),
+                factories=factories,
+            )
 
         return await self._once("engines", make)
 
@@ -168,6 +176,7 @@ class Services:
         from omni.engine import ObservedEngine
         from omni.hardware import remember_speed
 
+        self._adapters = await self.library.adapters()
         engine = await (await self.engines()).open(brain)
         base = brain.base.id if brain.base else ""
 
@@ -180,8 +189,9 @@ class Services:
                     await asyncio.to_thread(remember_speed, self.home, base, usage.speed, reading)
 
         async def refused(reason: str) -> None:
-            with _noted():
-                await self.library.mark(base, ready=False, reason=reason)
+            if not self._adapters.get(base):  # else it may be an adapter that is wrong, and not the base
+                with _noted():
+                    await self.library.mark(base, ready=False, reason=reason)
 
         return ObservedEngine(engine, measured=measured, refused=refused)
 

@@ -49,6 +49,7 @@ class Brain(msgspec.Struct, frozen=True, kw_only=True):
             be pulled; "gone": the file went away; "unreadable", "unloadable", "not chat", "corrupt": see `reason`
     reason  what is wrong, in a sentence; `command` is what a person can type against it
     size    bytes on disk; before a pull what the manifest says, an estimate when `size_is_estimate`
+    context  tokens to ask for, whatever the settings say; 0: as they say. Brains on one base have the same
     shares  the name of the brain whose base this one borrows, or ""
     base_title  what people call its base; a file's own name for it where no manifest says better
     verified  in words, for people: whether and by whom the hash was checked
@@ -69,6 +70,7 @@ class Brain(msgspec.Struct, frozen=True, kw_only=True):
     size_is_estimate: bool = False
     licence: str = ""
     context_max: int = 0
+    context: int = 0
     adapter: Adapter | None = None
     prompt: str = ""
     sampling: dict[str, Any] = {}

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from omni.cartridges.brains import Base, Brain
+from omni.cartridges.holds import pulling
 from omni.cartridges.index import Entry
 from omni.cartridges.inspection import inspect, model_stem
 from omni.cartridges.naming import slug
@@ -59,10 +60,13 @@ class ExportFolder(msgspec.Struct, frozen=True, kw_only=True):
     brains: tuple[ExportedBrain, ...]
 
 
-def write_export(brains: Sequence[Brain], entries: Mapping[str, Entry], target: Path) -> Path:
+def write_export(
+    brains: Sequence[Brain], entries: Mapping[str, Entry], manifests: Mapping[str, str], target: Path
+) -> Path:
     """Copy the files of `brains` to TARGET/brains and add them to the list there; returns that folder.
 
-    Raises UsageError for a brain that is not here, StorageError when the disk is full; the list is written last.
+    `manifests` are the texts of cartridges that the other machine does not have. Raises UsageError for a brain that is
+    not here or has an adapter, StorageError when the disk is full; the list is written last.
     """
     folder = target / FOLDER
     items: dict[str, ExportedBrain] = {}
@@ -75,6 +79,11 @@ def write_export(brains: Sequence[Brain], entries: Mapping[str, Entry], target: 
                 f"{brain.name} cannot be exported: {brain.reason or 'it is not on this machine'}.",
                 hint=brain.command or f"omni pull {brain.name}",
             )
+        if brain.adapter is not None:
+            raise UsageError(
+                f"{brain.name} has an adapter, and an export carries none yet.",
+                hint=f"Export its base, and copy the folder of {Path(brain.adapter.path).parent} yourself.",
+            )
         need += brain.base.size
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -82,7 +91,9 @@ def write_export(brains: Sequence[Brain], entries: Mapping[str, Entry], target: 
             raise StorageError(f"{folder} has no room for {need / 1e9:.1f} GB.", hint="Choose a larger disk.")
         for brain in brains:
             assert brain.base is not None
-            items[brain.name] = _write_one(brain, brain.base, entries.get(brain.name), folder)
+            items[brain.name] = _write_one(
+                brain, brain.base, entries.get(brain.name), manifests.get(brain.name, ""), folder
+            )
     except OSError as error:
         raise storage_error(folder, error) from error
     export = Export(version=1, brains=tuple(items.values()))
@@ -90,7 +101,7 @@ def write_export(brains: Sequence[Brain], entries: Mapping[str, Entry], target: 
     return folder
 
 
-def _write_one(brain: Brain, base: Base, entry: Entry | None, folder: Path) -> ExportedBrain:
+def _write_one(brain: Brain, base: Base, entry: Entry | None, manifest: str, folder: Path) -> ExportedBrain:
     parts = base.parts
     names = [_file_name(base, Path(part), brain.shares or brain.name) for part in parts]
     files = []
@@ -109,7 +120,7 @@ def _write_one(brain: Brain, base: Base, entry: Entry | None, folder: Path) -> E
         template=base.template or "",
         parameters=base.parameters,
         reference=entry.reference if entry else "",
-        manifest=entry.manifest if entry else "",
+        manifest=manifest or (entry.manifest if entry else ""),
     )
 
 
@@ -145,6 +156,13 @@ def copy_in(home: Home, folder: Path, item: ExportedBrain) -> Base:
         if file.name != os.path.basename(file.name) or file.name in ("", ".", ".."):  # noqa: PTH119 - a text, not a path
             raise BadFile(f"{item.name} names a file outside of its folder.", hint="This is no export of Omni's.")
     sha256 = combined([file.sha256 for file in item.files])
+    with pulling(home, sha256) as alone:
+        if not alone:
+            raise UsageError(f"{item.name} is being fetched by another Omni now.", hint="Wait for its end.")
+        return _copied_in(home, folder, item, sha256)
+
+
+def _copied_in(home: Home, folder: Path, item: ExportedBrain, sha256: str) -> Base:
     target = home.blobs / f"sha256-{sha256}"
     temporary = home.cartridges / "pulls" / sha256
     try:

@@ -100,6 +100,14 @@ class Library:
         ]
         return max(offered, key=first_to_pull(budget), default=None)
 
+    async def adapters(self) -> dict[str, tuple[str, ...]]:
+        """The adapters of all brains on each base, by its id: a worker loads them together."""
+        found: dict[str, set[str]] = {}
+        for brain in await self.brains():
+            if brain.usable and brain.base is not None and brain.adapter is not None:
+                found.setdefault(brain.base.id, set()).add(brain.adapter.path)
+        return {base: tuple(sorted(paths)) for base, paths in found.items()}
+
     async def scan(self) -> list[Brain]:
         """Look around for models of other programs and in the person's folders; returns those that were found."""
         await self._stock.take_in(find_all(self._stock.surroundings, others=self._settings.brains.look_around))
@@ -168,7 +176,8 @@ class Library:
         brains = [await self.get(name) for name in names]
         _, entries = await self._stock.index.load()
         known = {entry.name: entry for entry in entries}
-        return await asyncio.to_thread(write_export, brains, known, Path(folder))
+        manifests = await self._stock.own_texts(names=[brain.name for brain in brains])
+        return await asyncio.to_thread(write_export, brains, known, manifests, Path(folder))
 
     async def _measured(self) -> "Budget":
         from omni.hardware import Budget, profile

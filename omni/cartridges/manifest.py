@@ -75,9 +75,9 @@ BaseSource = PackageBase | UrlBase | HubBase | CartridgeBase
 class AdapterTable(Table, frozen=True, kw_only=True):
     """A LoRA in GGUF form beside the manifest."""
 
-    file: str
+    file: Annotated[str, Meta(pattern=r"^[\w-][\w.-]*$", description="Its name in the cartridge's folder.")]
     sha256: Sha256
-    scale: Annotated[float, Meta(ge=-4, le=4)] = 1.0
+    scale: Annotated[float, Meta(ge=-4, le=4, description="How strongly it applies.")] = 1.0
 
 
 class SamplingTable(Table, frozen=True, kw_only=True):
@@ -103,7 +103,7 @@ class SamplingTable(Table, frozen=True, kw_only=True):
 
 
 class Manifest(Table, frozen=True, kw_only=True):
-    """A cartridge: a base with its prompt, sampling and, later, adapter."""
+    """A cartridge: a base with its prompt, sampling and adapter."""
 
     name: Name
     version: Annotated[str, Meta(pattern=r"^\d+\.\d+\.\d+$")]
@@ -114,7 +114,13 @@ class Manifest(Table, frozen=True, kw_only=True):
     good_for: Annotated[str, Meta(max_length=40, description="A few words for the list.")] = ""
     starter: Annotated[bool, Meta(description="Whether it only proves that all works.")] = False
     memory_class: Literal[0, 4, 8, 16, 32, 64] = 0
-    context: Annotated[int, Meta(ge=0, description="Context to ask for, in tokens; 0: as the settings say.")] = 0
+    context: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Context to ask for, in tokens; 0: as the settings say. One that borrows its base has its base's.",
+        ),
+    ] = 0
     prompt: Annotated[str, Meta(max_length=8000, description="System text.")] = ""
     sampling: SamplingTable = SamplingTable()
     adapter: AdapterTable | None = None
@@ -146,16 +152,21 @@ def load_manifest(path: Path) -> Manifest:
 
 
 def load_manifests(folder: Path) -> dict[str, Manifest]:
-    """Every `FOLDER/NAME/cartridge.toml`, by the name that stands in it; none when the folder is missing.
+    """Every `FOLDER/NAME/cartridge.toml`, by the name that stands in it. Raises as `manifest_files` does."""
+    return {name: manifest for name, (_, manifest) in manifest_files(folder).items()}
+
+
+def manifest_files(folder: Path) -> dict[str, tuple[Path, Manifest]]:
+    """Every `FOLDER/NAME/cartridge.toml` and what it says, by the name that stands in it; none without the folder.
 
     Raises UsageError for a wrong file or when two cartridges have one name.
     """
-    found: dict[str, Manifest] = {}
+    found: dict[str, tuple[Path, Manifest]] = {}
     for path in sorted(folder.glob("*/cartridge.toml")):
         manifest = load_manifest(path)
         if manifest.name in found:
             raise UsageError(f"{path}: another cartridge is named {manifest.name!r} too.", hint="Rename one of them.")
-        found[manifest.name] = manifest
+        found[manifest.name] = path, manifest
     return found
 
 

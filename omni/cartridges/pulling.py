@@ -77,9 +77,14 @@ class Fetching:
             files = [self.folder / file.name for file in self._resolved.files]
             done = 0
             for number, (file, target) in enumerate(zip(self._resolved.files, files, strict=True), 1):
-                async with aclosing(self._download(file, target, done, number)) as steps:
-                    async for event in steps:
-                        yield event
+                try:
+                    async with aclosing(self._download(file, target, done, number)) as steps:
+                        async for event in steps:
+                            yield event
+                except BadFile:  # of which the airlock has kept nothing
+                    if len(files) == 1:
+                        await asyncio.to_thread(self.discard)
+                    raise
                 done += await asyncio.to_thread(_length, target)
         hashes: list[str] = []
         async with aclosing(self._verify(files, hashes)) as checks:

@@ -63,6 +63,8 @@ class Scan:
         except OmniError as error:
             return None, _problem(found, name, "gone", error.message)
         header = base.header
+        if found.adapter and (problem := self._wrong_adapter(Path(found.adapter), header)):
+            return None, _problem(found, name, "unloadable", problem)
         entry = Entry(
             name=name,
             kind="found",
@@ -76,6 +78,16 @@ class Scan:
             adapter=found.adapter,
         )
         return base, entry
+
+    def _wrong_adapter(self, path: Path, base: GgufHeader) -> str:
+        """What keeps an adapter of another program from being loaded with its base; "" when nothing does."""
+        try:
+            header = self.read(path)
+        except (OmniError, OSError):
+            return "its adapter is not in a form that this engine reads"
+        if (header.kind, header.architecture) != ("adapter", base.architecture):
+            return "its adapter was not made for this base"
+        return ""
 
     def _is_double(self, found: Found) -> bool:
         """Whether another program's list, or ours, already has this very file. Ollama's users know all its names."""

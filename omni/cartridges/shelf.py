@@ -2,12 +2,13 @@
 
 import os
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from omni.cartridges.adapters import AdapterFile
 from omni.cartridges.brains import USABLE, Adapter, Base, Brain, State, licence_name
 from omni.cartridges.ggml import KNOWN_ARCHITECTURES
 from omni.cartridges.gguf import GgufHeader
@@ -110,13 +111,12 @@ class Shelf:
         entries: Collection[Entry],
         *,
         architectures: Collection[str] = KNOWN_ARCHITECTURES,
-        rank: "Callable[[Brain], tuple[float, ...]] | None" = None,
+        adapters: Mapping[str, AdapterFile] = {},
     ) -> None:
         self._manifests = dict(manifests)
         self._bases, self._entries = dict(bases), {entry.name: entry for entry in entries}
         self._by_hash = {record.base.sha256: record for record in self._bases.values() if record.base.sha256}
-        self._architectures = architectures
-        self._rank = rank or quality
+        self._architectures, self._adapters = architectures, adapters
         self._verdicts: dict[str, Verdict] = {}
         for entry in entries:
             if entry.manifest and entry.name not in self._manifests:
@@ -135,6 +135,9 @@ class Shelf:
         brains = dict(plain)
         for name in roles:
             brains[name] = self._role(self._manifests[name], plain)
+        for name, manifest in self._manifests.items():
+            if manifest.adapter is not None and brains[name].state in USABLE:
+                brains[name] = self._adapted(brains[name])
         return sorted(brains.values(), key=_order)
 
     def judge_all(self) -> None:
@@ -175,6 +178,7 @@ class Shelf:
             size_is_estimate=facts.size is None,
             licence=manifest.licence,
             context_max=facts.context,
+            context=manifest.context,
             prompt=manifest.prompt.strip(),
             sampling=manifest.sampling.chosen(),
             quantisation=facts.quantisation,
@@ -240,6 +244,9 @@ class Shelf:
         wanted = manifest.base
         assert isinstance(wanted, CartridgeBase)
         host = self._host(wanted, plain)
+        entry = self._entries.get(manifest.name)
+        if entry is not None and entry.base in self._bases and (host is None or host.state not in USABLE):
+            host = msgspec.structs.replace(self._from_entry(entry), name="")  # an export brought it with its own base
         brain = Brain(
             name=manifest.name,
             state="available",
@@ -265,11 +272,23 @@ class Shelf:
             size=host.size,
             size_is_estimate=host.size_is_estimate,
             context_max=host.context_max,
+            context=host.context,
             quantisation=host.quantisation,
             memory_class=brain.memory_class or host.memory_class,
             shares=host.name,
             verified=host.verified,
         )
+
+    def _adapted(self, brain: Brain) -> Brain:
+        """A brain with its adapter, or why it cannot have it."""
+        file = self._adapters.get(brain.name, AdapterFile(problem="its adapter did not come with it"))
+        architecture = brain.base.header.architecture if brain.base else ""
+        problem = file.problem
+        if not problem and file.architecture != architecture:
+            problem = f"its adapter is made for {file.architecture!r}, and its base is {architecture!r}"
+        if problem:
+            return msgspec.structs.replace(brain, state="unloadable", reason=problem)
+        return msgspec.structs.replace(brain, adapter=file.adapter)
 
     def _host(self, wanted: CartridgeBase, plain: Mapping[str, Brain]) -> Brain | None:
         if wanted.name != "any":
@@ -280,7 +299,7 @@ class Shelf:
             if brain.state in USABLE:
                 return brain
         if usable:
-            return max(usable, key=self._rank)
+            return max(usable, key=quality)
         return preferred[0] if preferred else None
 
 

@@ -5,11 +5,12 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from omni.cartridges import naming
+from omni.cartridges.adapters import AdapterFile, look_at
 from omni.cartridges.brains import Base, Brain
 from omni.cartridges.finders import Found, Surroundings, find_ollama
 from omni.cartridges.index import BaseRecord, Index
 from omni.cartridges.inspection import inspect
-from omni.cartridges.manifest import Facts, Manifest, load_manifests
+from omni.cartridges.manifest import Facts, Manifest, manifest_files
 from omni.cartridges.scanning import Scan
 from omni.cartridges.shelf import Shelf
 from omni.core.clock import Clock
@@ -34,6 +35,8 @@ class Stock:
         self.index = Index(home.library)
         self._shipped = shipped
         self._manifests: dict[str, Manifest] | None = None
+        self._files: dict[str, Path] = {}
+        self._adapters: dict[str, AdapterFile] = {}
 
     async def brains(self) -> list[Brain]:
         """All brains, in the order in which they are shown."""
@@ -60,8 +63,23 @@ class Stock:
             self._manifests = await asyncio.to_thread(self._load_manifests)
         return self._manifests
 
+    async def own_texts(self, names: Iterable[str]) -> dict[str, str]:
+        """The `cartridge.toml` of those brains that are neither shipped with Omni nor without one."""
+        await self.manifests()
+        own = {name: self._files[name] for name in names if name in self._files}
+        own = {name: path for name, path in own.items() if path.is_relative_to(self.home.cartridges / "own")}
+        return await asyncio.to_thread(lambda: {name: path.read_text("utf-8") for name, path in own.items()})
+
     def _load_manifests(self) -> dict[str, Manifest]:
-        return load_manifests(self._shipped or resources("cartridges")) | load_manifests(self.home.cartridges / "own")
+        found = manifest_files(self._shipped or resources("cartridges"))
+        found |= manifest_files(self.home.cartridges / "own")
+        self._files = {name: path for name, (path, _) in found.items()}
+        self._adapters = {
+            name: look_at(path.parent, manifest.adapter)
+            for name, (path, manifest) in found.items()
+            if manifest.adapter is not None
+        }
+        return {name: manifest for name, (_, manifest) in found.items()}
 
     async def take_in(self, finds: Iterable[Found]) -> None:
         """Put what the finders see into the index; runs them in a thread."""
@@ -82,7 +100,7 @@ class Stock:
         for base in fresh:  # the index was lost, the files were not
             await self.index.put(base)
             bases[base.id] = BaseRecord(base=base)
-        shelf = Shelf(manifests, bases, entries, architectures=self.architectures)
+        shelf = Shelf(manifests, bases, entries, architectures=self.architectures, adapters=self._adapters)
         await asyncio.to_thread(shelf.judge_all)
         return shelf
 

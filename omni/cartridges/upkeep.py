@@ -90,13 +90,25 @@ class Upkeep:
 
     async def collect(self, in_use: Collection[str]) -> int:
         """See `Library.collect`."""
-        bases, entries = await self._stock.index.load()
+        home = self._stock.home
+        freed = await asyncio.to_thread(collect_unfinished, home)
+        for name in await asyncio.to_thread(_blobs, home):
+            # A pull holds its lock until the index knows of its blob: what is needed is asked with the lock in hand.
+            sha256 = name.removeprefix("sha256-")
+            async with in_thread(pulling(home, sha256)) as idle, in_thread(claim(home, name)) as free:
+                if idle and free and name not in await self._needed() | set(in_use):
+                    freed += await asyncio.to_thread(_delete_path, home.blobs / name)
+        bases, _ = await self._stock.index.load()
+        lost = await asyncio.to_thread(_lost, bases)
+        await self._stock.index.forget(bases=lost - await self._needed())
+        return freed
+
+    async def _needed(self) -> set[str]:
+        """The ids of the bases that a brain stands on."""
+        _, entries = await self._stock.index.load()
         manifests = await self._stock.manifests()
         facts = [manifest.base for manifest in manifests.values() if isinstance(manifest.base, Facts)]
-        needed = {entry.base for entry in entries} | {f"sha256-{each.sha256}" for each in facts if each.sha256}
-        freed, lost = await asyncio.to_thread(_sweep, self._stock.home, needed | set(in_use), bases)
-        await self._stock.index.forget(bases=lost - needed)
-        return freed
+        return {entry.base for entry in entries} | {f"sha256-{each.sha256}" for each in facts if each.sha256}
 
     async def unfinished(self) -> list[Unfinished]:
         """What interrupted pulls left."""
@@ -107,17 +119,14 @@ def _total(paths: Collection[str]) -> int:
     return sum(path.stat().st_size for path in map(Path, paths) if path.exists())
 
 
-def _sweep(home: Home, needed: Collection[str], bases: dict[str, BaseRecord]) -> tuple[int, set[str]]:
-    """Remove what nobody needs; returns the bytes, and the bases whose files are not there."""
-    freed = collect_unfinished(home)
-    for path in sorted(home.blobs.iterdir()) if home.blobs.is_dir() else []:
-        if path.name in needed or not re.fullmatch(r"sha256-[0-9a-f]{64}", path.name):
-            continue
-        # A pull that has just renamed its blob holds its lock until the index knows of it.
-        with pulling(home, path.name.removeprefix("sha256-")) as idle, claim(home, path.name) as free:
-            if idle and free:
-                freed += _delete_path(path)
-    return freed, {base_id for base_id, record in bases.items() if not Path(record.base.path).exists()}
+def _blobs(home: Home) -> list[str]:
+    names = [path.name for path in home.blobs.iterdir()] if home.blobs.is_dir() else []
+    return sorted(name for name in names if re.fullmatch(r"sha256-[0-9a-f]{64}", name))
+
+
+def _lost(bases: dict[str, BaseRecord]) -> set[str]:
+    """The bases whose files are not there."""
+    return {base_id for base_id, record in bases.items() if not Path(record.base.path).exists()}
 
 
 def _delete(base: Base) -> int:

@@ -67,7 +67,10 @@ class Engines:
         """
         base = self._base(brain)
         settings, facts = self._settings, base_facts(base)
-        context = self._budget.fit(facts).context
+        budget = self._budget
+        if brain.context:
+            budget = msgspec.structs.replace(budget, context=brain.context)
+        context = budget.fit(facts).context
         cells = self.cells(facts, context)
         found: dict[str, int | str] = {
             "context": context,
@@ -92,7 +95,7 @@ class Engines:
         It is never less than `context`, so that one chat may always have all that it was promised, and more only for
         bases whose own context is smaller than the setting.
         """
-        wanted = min(self._settings.context, context * self._settings.slots)
+        wanted = max(context, min(self._settings.context, context * self._settings.slots))
         room = self._budget.memory - facts.weights_bytes - OVERHEAD
         if kv_bytes(facts, wanted) > room:
             wanted = context

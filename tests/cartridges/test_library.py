@@ -1,5 +1,6 @@
 """The library: what is added, marked, verified, removed, collected, exported and read back."""
 
+import asyncio
 import hashlib
 import os
 import sqlite3
@@ -11,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from omni.cartridges import Brain, Library, PullDone, Verified, facts_of, hold
-from omni.cartridges.holds import claim, in_thread
+from omni.cartridges import Brain, Library, PullDone, Verified, facts_of, hold, upkeep
+from omni.cartridges.holds import claim, in_thread, pulling
 from omni.core.errors import BadFile, NotFound, UsageError
 from omni.core.paths import Home
+from omni.core.settings import Settings
 from omni.hardware import Budget
 
 Write = Callable[..., Path]
@@ -274,6 +276,41 @@ async def test_only_what_is_here_is_exported(library: Library, tmp_path: Path) -
     assert "omni pull @omni/coder" in caught.value.hint
 
 
+async def test_a_brain_of_ones_own_is_exported_with_its_manifest(
+    library: Library, home: Home, write_gguf: Write, tmp_path: Path
+) -> None:
+    own = home.cartridges / "own" / "poet"
+    own.mkdir(parents=True)
+    own.joinpath("cartridge.toml").write_text(
+        'name = "@me/poet"\nversion = "1.0.0"\ntitle = "Poet"\nsummary = "Rhymes."\nlicence = "MIT"\n'
+        'prompt = "You rhyme."\n[base]\nsource = "cartridge"\n[sampling]\ntemperature = 1.5\n'
+    )
+    await library.add(write_gguf(tmp_path / "src/x.gguf"))
+    await library.export(["@me/poet"], tmp_path / "usb")
+    elsewhere = Library(Home(tmp_path / "elsewhere"), Settings(), environment={}, user=tmp_path / "nobody")
+    try:
+        poet = await elsewhere.add(tmp_path / "usb")
+        assert (poet.name, poet.title, poet.prompt) == ("@me/poet", "Poet", "You rhyme.")
+        assert (poet.usable, poet.sampling) == (True, {"temperature": 1.5})
+    finally:
+        await elsewhere.close()
+
+
+async def test_an_export_waits_for_who_fetches_the_same(
+    library: Library, write_gguf: Write, tmp_path: Path, home: Home
+) -> None:
+    await exported(library, write_gguf, tmp_path)
+    sha256 = hashlib.sha256((tmp_path / "src/x.gguf").read_bytes()).hexdigest()
+    part = home.cartridges / "pulls" / sha256 / "x.gguf.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"half")
+    async with in_thread(pulling(home, sha256)):
+        with pytest.raises(UsageError, match="by another Omni now"):
+            await library.add(tmp_path / "usb")
+        assert part.read_bytes() == b"half"
+    assert (await library.add(tmp_path / "usb")).usable
+
+
 async def blob(library: Library, write_gguf: Write, tmp_path: Path) -> Brain:
     """A brain whose file is a blob of ours."""
     await exported(library, write_gguf, tmp_path)
@@ -338,6 +375,25 @@ async def test_collecting_takes_only_what_nobody_needs(
     assert await library.collect() == 200
     assert brain.base is not None
     assert os.path.exists(brain.base.path)  # noqa: ASYNC240 - a test may look
+
+
+async def test_collecting_asks_what_is_needed_when_nobody_can_add_to_it(
+    open_library: Open, write_gguf: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pull that ends between the look at the index and the look at the blobs keeps its blob."""
+    library, other = open_library(), open_library()
+    await exported(library, write_gguf, tmp_path)
+    await library.remove("@me/x")
+    listed = upkeep._blobs
+
+    def while_another_pulls(home: Home) -> list[str]:
+        asyncio.run_coroutine_threadsafe(other.add(tmp_path / "usb"), loop).result(10)
+        return listed(home)
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(upkeep, "_blobs", while_another_pulls)
+    assert await library.collect() == 0
+    assert (await library.get("@me/x")).state == "installed"
 
 
 async def test_what_has_no_file_of_its_own_is_not_removed(library: Library) -> None:

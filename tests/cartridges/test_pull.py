@@ -488,6 +488,7 @@ async def test_the_hub_lying_about_a_hash_is_noticed(
     with pytest.raises(BadFile):
         await drain(library.pull("hf.co/Qwen/Tiny-GGUF:Q4_K_M", shop.airlock))
     assert blobs(home) == []
+    assert await library.unfinished() == []
 
 
 async def test_noise_from_the_hub_is_an_error_of_ours(shop: Shop, hub: Hub, library: Library, drain: Drain) -> None:

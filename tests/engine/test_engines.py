@@ -71,6 +71,13 @@ def test_all_adapters_of_a_base_are_loaded_whichever_brain_is_asked_first(home: 
     assert json.loads(str(bare.settings["adapters"])) == ["/a.gguf", "/b.gguf"]
 
 
+def test_a_cartridge_may_ask_for_its_own_context(home: Home) -> None:
+    found = engines(home, settings="[engine]\ncontext = 4096")
+    assert found.spec(brain(context=8192)).settings["context"] == 8192
+    assert int(found.spec(brain(context=8192)).settings["cells"]) >= 8192
+    assert found.spec(brain(context=1024)).settings["context"] == 1024
+
+
 def test_another_template_is_another_worker(home: Home) -> None:
     found = engines(home)
     assert found.spec(brain()).key != found.spec(brain(base=base(template="{{ x }}"))).key

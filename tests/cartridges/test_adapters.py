@@ -1,0 +1,101 @@
+"""A cartridge's adapter: found beside its manifest, checked before anything loads it, named by every brain on its base."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omni.cartridges import Library
+from omni.core.errors import UsageError
+from omni.core.paths import Home
+
+Write = Callable[..., Path]
+Make = Callable[..., bytes]
+
+PIRATE = """
+name = "@me/pirate"
+version = "1.0.0"
+title = "Pirate"
+summary = "Talks like one."
+licence = "Apache-2.0"
+prompt = "You are a pirate."
+context = 1024
+
+[base]
+source = "cartridge"
+
+[adapter]
+file = "pirate.gguf"
+sha256 = "{sha256}"
+scale = 0.5
+"""
+
+
+@pytest.fixture
+def pirate(home: Home, gguf: Make) -> Callable[..., Path]:
+    """Writes the cartridge; `sha256` and `adapter` may be wrong ones."""
+
+    def write(*, sha256: str = "", adapter: bytes | None = None, **changes: Any) -> Path:
+        folder = home.cartridges / "own" / "pirate"
+        folder.mkdir(parents=True)
+        data = gguf(**({"general__type": "adapter", "adapter__type": "lora"} | changes)) if adapter is None else adapter
+        if data:
+            (folder / "pirate.gguf").write_bytes(data)
+        (folder / "cartridge.toml").write_text(PIRATE.format(sha256=sha256 or hashlib.sha256(data).hexdigest()))
+        return folder / "pirate.gguf"
+
+    return write
+
+
+async def test_a_brain_has_the_adapter_of_its_cartridge(
+    library: Library, pirate: Callable[..., Path], write_gguf: Write, tmp_path: Path
+) -> None:
+    path = pirate()
+    base = await library.add(write_gguf(tmp_path / "base.gguf"))
+    brain = await library.get("@me/pirate")
+    assert brain.usable
+    assert brain.adapter is not None
+    assert (brain.adapter.path, brain.adapter.scale) == (str(path), 0.5)
+    assert (brain.shares, brain.context) == ("@me/base", 0)  # brains on one base share its worker, and its context
+    assert base.base is not None
+    assert await library.adapters() == {base.base.id: (str(path),)}
+    assert (await library.get("@me/base")).adapter is None
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ({"sha256": "0" * 64}, "sha256"),
+        ({"adapter": b"", "sha256": "0" * 64}, "There is no file"),
+        ({"adapter": b"GGUF" + b"\xff" * 60}, "no usable GGUF"),
+        ({"general__type": "model", "adapter__type": None}, "is no adapter"),
+        ({"general__architecture": "qwen2"}, "made for 'qwen2', and its base is 'llama'"),
+    ],
+)
+async def test_an_adapter_that_is_wrong_costs_only_its_own_brain(
+    library: Library,
+    pirate: Callable[..., Path],
+    write_gguf: Write,
+    tmp_path: Path,
+    case: tuple[dict[str, Any], str],
+) -> None:
+    wrong, reason = case
+    pirate(**wrong)
+    await library.add(write_gguf(tmp_path / "base.gguf"))
+    brain = await library.get("@me/pirate")
+    assert (brain.state, brain.adapter) == ("unloadable", None)
+    assert reason in brain.reason
+    assert await library.adapters() == {}
+    assert (await library.get("@me/base")).usable
+
+
+async def test_an_adapter_is_not_exported_without_a_word(
+    library: Library, pirate: Callable[..., Path], write_gguf: Write, tmp_path: Path
+) -> None:
+    pirate()
+    await library.add(write_gguf(tmp_path / "base.gguf"))
+    with pytest.raises(UsageError, match="has an adapter") as caught:
+        await library.export(["@me/pirate"], tmp_path / "usb")
+    assert "copy the folder" in caught.value.hint
