@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from omni.core.errors import BadFile, NotFound, SetupError, StorageError
+from omni.core.errors import BadFile, NotFound, SetupError, StorageError, UsageError
 from omni.core.files import storage_error, write_atomic
 from omni.core.paths import Home, resources, source_root
 from omni.sandbox import place
@@ -29,7 +29,7 @@ _LEFT_OUT = {".git", "__pycache__", ".venv", "dist", "build", "node_modules"}
 def export_wheels(home: Home, folder: Path, display: Display, *, clone: Path | None = None) -> list[Path]:
     """Write wheels, source and manifest into `folder`; returns the files. Uses the network, so never behind the wall.
 
-    Raises DoorShut, StorageError, SetupError. What is in the folder already and right is kept.
+    Raises DoorShut, StorageError, SetupError, UsageError. What is in the folder already and right is kept.
     """
     from omni.sandbox.prepare import run_installer
 
@@ -37,6 +37,7 @@ def export_wheels(home: Home, folder: Path, display: Display, *, clone: Path | N
     requirements = resources("requirements") if clone is None else clone / "requirements"
     lock = requirements / "core.txt"
     wheels, source = folder / "wheels", folder / "source"
+    _check_target(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         home.ensure().logs.mkdir(mode=0o700, exist_ok=True)
@@ -52,13 +53,27 @@ def export_wheels(home: Home, folder: Path, display: Display, *, clone: Path | N
         "log": str(home.logs / "export.log"),
     }
     try:
-        run_installer(order, display)
+        run_installer(home, order, display)
     finally:
         display.close()
     _copy_source(clone, requirements, source)
     files = [*_files(wheels), *_files(source)]
     write_atomic(folder / MANIFEST, json.dumps(_manifest(folder, lock, files), indent=1), mode=0o644)
     return [*files, folder / MANIFEST]
+
+
+def _check_target(folder: Path) -> None:
+    """Raises UsageError where the export would take the place of something that is not one."""
+    source, manifest = folder / "source", folder / MANIFEST
+    foreign = [path for path in (source,) if path.exists() and not (path / "omni" / "__main__.py").is_file()]
+    if manifest.exists():
+        try:
+            ours = "lock" in json.loads(manifest.read_text("utf-8"))
+        except (OSError, ValueError, TypeError):
+            ours = False
+        foreign += [] if ours else [manifest]
+    if foreign:
+        raise UsageError(f"{foreign[0]} is there already and is not Omni's.", hint="Choose an empty folder.")
 
 
 def check_export(folder: Path) -> dict[str, Any]:
@@ -118,18 +133,22 @@ def _digest(path: Path) -> str:
 
 def _copy_source(clone: Path | None, requirements: Path, target: Path) -> None:
     """The tracked files of a clone as they are now; of an installed package, what makes it a clone again."""
+    new = target.with_name(f".{target.name}.new")
     try:
-        if target.exists():
-            shutil.rmtree(target)
+        shutil.rmtree(new, ignore_errors=True)
         if clone is not None:
             for name in _tracked(clone):
-                (target / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(clone / name, target / name, follow_symlinks=False)
-            return
-        package = Path(__file__).resolve().parents[1]
-        shutil.copytree(package, target / "omni", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copytree(requirements, target / "requirements")
-        (target / "pyproject.toml").write_text('[project]\nname = "omni-sovereign"\ndynamic = ["version"]\n', "utf-8")
+                (new / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(clone / name, new / name, follow_symlinks=False)
+        else:
+            package = Path(__file__).resolve().parents[1]
+            shutil.copytree(package, new / "omni", ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(requirements, new / "requirements")
+            project = '[project]\nname = "omni-sovereign"\ndynamic = ["version"]\n'
+            (new / "pyproject.toml").write_text(project, "utf-8")
+        if target.exists():
+            shutil.rmtree(target)
+        new.rename(target)
     except shutil.Error as error:
         raise StorageError(f"The source cannot be copied: {error}.") from error
     except OSError as error:

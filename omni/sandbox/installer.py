@@ -137,6 +137,7 @@ def run_pip(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=pip_environment(os.environ),
+            pass_fds=() if order["door"] is None else (order["door"],),  # so that the air gap finds pip as well
         ) as process,
     ):
         assert process.stdout is not None

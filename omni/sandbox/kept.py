@@ -81,8 +81,13 @@ def footprint(home: Home) -> list[Kept]:
 def remove_all(home: Home) -> list[Kept]:
     """Delete what `footprint` lists; returns it. A file of somebody else's in the home stays, and so does the home then.
 
-    Raises SetupError while another process of Omni runs from the home.
+    Raises SetupError while another process of Omni runs from the home, and where the home is a person's whole own one.
     """
+    if Path(os.path.expanduser("~")).is_relative_to(home.root):
+        raise SetupError(
+            f"OMNI_HOME is {home.root}, which holds more than Omni; nothing is removed.",
+            hint=f"What is Omni's there, to be removed by hand: {', '.join(kept.path.name for kept in footprint(home))}.",
+        )
     busy = sorted({pid for folder in _environments(home) for pid in users(folder)})
     if busy:
         raise SetupError(
@@ -91,7 +96,7 @@ def remove_all(home: Home) -> list[Kept]:
     with _no_set_up(home):
         found = footprint(home)
         for kept in found:
-            _delete(kept.path)
+            _delete(kept.path, home)
     try:
         if home.root.is_dir() and not any(home.root.iterdir()):
             home.root.rmdir()
@@ -126,9 +131,14 @@ def _no_set_up(home: Home) -> Iterator[None]:
         yield
 
 
-def _delete(path: Path) -> None:
+def _delete(path: Path, home: Home) -> None:
     try:
-        if path.is_dir() and not path.is_symlink():
+        if path == home.bin and not path.is_symlink():
+            for own in (path / "omni", *path.glob(".omni.*")):  # another command in there is a person's own
+                own.unlink(missing_ok=True)
+            if path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
+        elif path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
@@ -145,8 +155,8 @@ def _own(home: Home) -> list[Path]:
     names = {path.name for path in tops}
     if home.root.is_dir():
         for entry in home.root.iterdir():
-            base = entry.name.removeprefix(".")
-            if any(base.startswith((f"{name}.", f"{name}-")) for name in names):
+            stem, _, number = entry.name.rpartition(".")
+            if any(entry.name.startswith(f".{name}.") for name in names) or (number.isdecimal() and stem == "plugins"):
                 tops.add(entry)
     return sorted(path for path in tops if path != home.root)
 

@@ -21,11 +21,12 @@ from omni.core import errors
 from omni.core.errors import BadFile, DoorShut, OmniError, SetupError, StorageError
 from omni.core.files import storage_error, write_atomic
 from omni.core.paths import Home, python_command
+from omni.keeper import begin_installing, name_installer
 from omni.sandbox import place
 from omni.sandbox.command import switch_link, write_command
 from omni.sandbox.progress import Display, Step
 from omni.sandbox.requirements import read_lock
-from omni.sandbox.users import is_whole, leftovers, outdated, remove_unless_used, take_away
+from omni.sandbox.users import beside, is_whole, leftovers, outdated, put_in_place, remove_unless_used, take_away
 
 # Only the development lock has a package without a wheel; what builds it is pinned by hash, too (requirements/build.txt).
 BUILT = frozenset({"forbiddenfruit"})
@@ -60,7 +61,7 @@ def prepare(
         feature: `core` or `dev`; only `core` is linked as `venv` and gets the command `bin/omni`.
         display: What shows the progress.
         wheels: Install from this folder and use no network.
-        again: Make it anew although it is whole.
+        again: Make it anew although it is whole: beside it, so that it stays when that fails.
         needed: Bytes that must be free; by default what was measured for the feature.
     Raises:
         SetupError, DoorShut, BadFile, StorageError: With nothing half made left in use.
@@ -70,10 +71,14 @@ def prepare(
     with _alone(home, display) as descriptor:
         if again or not is_whole(environment):
             _check(home, wheels, needed if needed is not None else NEEDED[feature])
-            for folder in {*leftovers(home.venvs), environment}:
+            whole = is_whole(environment)
+            for folder in {*leftovers(home.venvs), *(() if whole else (environment,))}:
                 if folder.exists():
                     take_away(folder)
-            _install(home, clone, environment, display, feature=feature, wheels=wheels, lock=descriptor)
+            made = beside(environment) if whole else environment  # what works stays until its successor does, too
+            _install(home, clone, made, display, feature=feature, wheels=wheels, lock=descriptor)
+            if whole:
+                put_in_place(made, environment)
         if feature == place.CORE:
             switch_link(home, environment)
             write_command(home, environment, clone)
@@ -152,7 +157,7 @@ def _install(
         "log": str(home.logs / "setup.log"),
     }
     try:
-        installed = run_installer(order, display, keep=lock, state=_state(home))
+        installed = run_installer(home, order, display, keep=lock, state=_state(home))
         stamp = {
             "feature": feature,
             "lock": place.file_hash(str(lock_file)),
@@ -169,27 +174,43 @@ def _install(
 
 
 def run_installer(
-    order: dict[str, Any], display: Display, *, keep: int | None = None, state: Path | None = None
+    home: Home, order: dict[str, Any], display: Display, *, keep: int | None = None, state: Path | None = None
 ) -> Any:
     """Run one order in an installer process and show its steps; returns its answer or raises its error.
 
-    The process ends when this one does, however that happens: the end of its standard input is the sign.
+    The process ends when this one does, however that happens: the end of its standard input is the sign. One that uses
+    the network (its order names no `wheels`) also ends with the air gap: DoorShut.
     """
+    door = begin_installing(home) if order.get("wheels") is None else None
+    try:
+        return _run(home, order | {"door": door}, display, [each for each in (keep, door) if each is not None], state)
+    finally:
+        if door is not None:
+            os.close(door)
+
+
+def _run(home: Home, order: dict[str, Any], display: Display, inherited: list[int], state: Path | None) -> Any:
     process = subprocess.Popen(
         python_command("omni.sandbox.installer"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,  # Ctrl+C belongs to the front end, which ends the installer
-        pass_fds=() if keep is None else (keep,),
+        pass_fds=inherited,
     )
     assert process.stdin is not None
     assert process.stdout is not None
     try:
+        if order["door"] is not None:
+            name_installer(order["door"], process.pid)
         process.stdin.write(json.dumps(order).encode() + b"\n")
         process.stdin.flush()
         return _follow(process.stdout.fileno(), display, state)
-    except EOFError as error:
+    except (EOFError, BrokenPipeError) as error:
         code = process.wait()
+        if order["door"] is not None and home.air_gap.exists():
+            raise DoorShut(
+                "The air gap was turned on, which ended the installer.", hint="Start again when the doors may open."
+            ) from error
         words = f"was ended by signal {-code}" if code < 0 else f"failed with code {code}"
         raise SetupError(f"The installer {words}.", hint="Start again: what it left is redone.") from error
     finally:

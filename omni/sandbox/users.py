@@ -15,6 +15,7 @@ from typing import Any
 from omni.sandbox import place
 
 GONE = ".gone-"  # a folder that is being deleted; what a killed deletion left goes with the next set-up
+NEW = ".new-"  # a folder that will take the place of a whole one
 
 
 def read_stamp(environment: Path) -> dict[str, Any] | None:
@@ -42,6 +43,19 @@ def users(environment: Path) -> list[int]:
             if started_as.startswith(needle) or needle in (entry / "maps").read_bytes():
                 found.append(int(entry.name))
     return sorted(found)
+
+
+def beside(environment: Path) -> Path:
+    """Where the successor of a whole environment is made."""
+    return environment.with_name(f"{NEW}{os.getpid()}-{environment.name}")
+
+
+def put_in_place(new: Path, environment: Path) -> None:
+    """Let a whole environment take the place of another; who runs from that one finds the same packages there."""
+    aside = environment.with_name(f"{GONE}{os.getpid()}-{environment.name}")
+    environment.rename(aside)
+    new.rename(environment)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def take_away(folder: Path) -> None:
@@ -79,7 +93,7 @@ def leftovers(venvs: Path) -> list[Path]:
         return sorted(
             each
             for each in venvs.iterdir()
-            if each.name.startswith(GONE) or (each.is_dir() and read_stamp(each) is None)
+            if each.name.startswith((GONE, NEW)) or (each.is_dir() and read_stamp(each) is None)
         )
     except FileNotFoundError:
         return []

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from omni.core.errors import SetupError
+from omni.core.errors import SetupError, UsageError
 from omni.core.paths import Home
 from omni.sandbox import Environment, footprint, link_command, place, remove_all
 from omni.sandbox.command import linked_here, switch_link, write_command
+from omni.sandbox.export import export_wheels
 from omni.sandbox.findings import Finding
+from omni.sandbox.progress import Terminal
 from omni.sandbox.users import leftovers, outdated, read_stamp, remove_unless_used, take_away
 
 
@@ -190,3 +192,28 @@ def test_a_link_of_somebody_else_stays(home: Home, person: Path) -> None:
     link.symlink_to("/opt/other/omni")
     remove_all(home)
     assert link.is_symlink()
+
+
+def test_a_persons_own_commands_and_folders_stay(home: Home, clone: Path, person: Path) -> None:
+    write_command(home, home.venvs / "x", clone)
+    (home.bin / "mine").write_text("a person's own command")
+    (home.root / "chat-notes").mkdir()
+    (home.root / ".config.toml.abc").touch()  # an interrupted write of ours
+    remove_all(home)
+    assert sorted(each.name for each in home.root.iterdir()) == ["bin", "chat-notes"]
+    assert [each.name for each in home.bin.iterdir()] == ["mine"]
+    with pytest.raises(SetupError, match="more than Omni"):
+        remove_all(Home(person))
+
+
+def test_an_export_takes_the_place_of_nothing_else(home: Home, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    (work / "source").mkdir(parents=True)
+    (work / "source" / "thesis.tex").write_text("years")
+    with pytest.raises(UsageError, match="not Omni's"):
+        export_wheels(home, work, Terminal())
+    (other := tmp_path / "other").mkdir()
+    (other / "manifest.json").write_text('{"name": "an app"}')
+    with pytest.raises(UsageError, match="not Omni's"):
+        export_wheels(home, other, Terminal())
+    assert [each.name for each in work.iterdir()] == ["source"]

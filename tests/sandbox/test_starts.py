@@ -16,6 +16,10 @@ from typing import Any
 
 import pytest
 
+from omni.core.paths import Home
+from omni.keeper import set_air_gap
+from omni.keeper.installer import end_installer
+
 pytestmark = pytest.mark.real
 
 PYTHON = getattr(sys, "_base_executable", sys.executable)
@@ -273,6 +277,32 @@ def test_the_air_gap_holds_for_set_up(clone: Clone, environment: dict[str, str])
     ran = omni(clone, environment)
     assert ran.returncode == 7
     assert "air gap" in ran.stderr
+
+
+def test_the_air_gap_ends_a_set_up_in_its_middle(clone: Clone, environment: dict[str, str], gate: type[Gate]) -> None:
+    process = started(clone, environment)
+    assert gate.asked.wait(60)
+    home = Home(environment["OMNI_HOME"])
+    set_air_gap(home, True)
+    assert end_installer(home)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 7, said
+    assert "air gap was turned on" in said
+    assert not environments(environment)
+
+
+def test_a_repair_that_fails_leaves_what_works(clone: Clone, environment: dict[str, str]) -> None:
+    omni(clone, environment)
+    (made,) = environments(environment)
+    (made / "mark").touch()
+    offline = environment | {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0"}
+    assert omni(clone, offline, "sandbox", "repair").returncode == 7
+    assert environments(environment) == [made]
+    assert facts(omni(clone, offline))["prefix"] == str(made)
+    assert omni(clone, environment, "sandbox", "repair").returncode == 0
+    assert environments(environment) == [made]
+    assert not (made / "mark").exists()
+    assert facts(omni(clone, offline))["version"] == "1.0"
 
 
 def test_pips_own_install_settings_do_not_lead_astray(
