@@ -27,7 +27,7 @@ from omni.shell.status import StatusLine
 if TYPE_CHECKING:
     from omni.app import Services
     from omni.keeper import Change, Doors
-    from omni.shell.pulls import Pulls
+    from omni.shell.pulls import Pulling, Pulls
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +73,7 @@ class OmniApp(Looks, inherit_bindings=False):
         super().__init__(services, environment=environment)
         let_alt_numbers_be_keys()
         self.project, self.wanted_brain = project, brain
+        self.new_here = not services.home.library.exists()
         self.panes = {pane.name: pane for pane in panes}
         self.meters = Meters()
         self._meter_watchers: list[Callable[[Reading], None]] = []
@@ -126,12 +127,12 @@ class OmniApp(Looks, inherit_bindings=False):
     def _warm(self) -> None:
         from importlib import import_module
 
-        for module in ("keeper.client", "hardware.machine", "cartridges.library", "chat.service"):
+        for module in ("keeper.client", "hardware.machine", "cartridges.library", "chat.service", "engine.engines"):
             try:  # what the services stand on: imported here, not on the loop
                 import_module(f"omni.{module}")
             except ImportError:
                 log.warning("omni.%s does not load", module, exc_info=True)
-        for module in ("brains", "pulls", "modals", "palette", "help"):
+        for module in ("brains", "pulls", "strip", "modals", "palette", "help"):
             import_module(f"omni.shell.{module}")
         for pane in self.panes.values():
             try:
@@ -242,6 +243,8 @@ class OmniApp(Looks, inherit_bindings=False):
                 self._focus[self.rail.active] = focused
             now.display = False
         self.rail.mark(name)
+        if self._pulls is not None:
+            self._draw_pulls()
         pane = self.pane(name)
         if pane is None:
             pane = self._make_foreign(spec) if spec.letter else self._make(spec)
@@ -305,6 +308,16 @@ class OmniApp(Looks, inherit_bindings=False):
         self.crash = error
         log.error("the shell crashed", exc_info=error)
         super()._handle_exception(error)
+
+    def _fatal_error(self) -> None:
+        """As Textual does, but without local variables: what somebody wrote is nobody's to print."""
+        from rich.segment import Segments
+        from rich.traceback import Traceback
+
+        self.bell()
+        traceback = Traceback(show_locals=False, width=None)
+        self._exit_renderables.append(Segments(self.console.render(traceback, self.console.options)))
+        self._close_messages_no_wait()
 
     # -- doors
 
@@ -462,6 +475,34 @@ class OmniApp(Looks, inherit_bindings=False):
             self._pulls = Pulls(self)
         return self._pulls
 
+    def pull_moved(self, pulling: "Pulling") -> None:
+        """A download went on: the rail marks it, and a line above the status tells of it in every pane."""
+        from omni.keeper import Change
+
+        if not self.screen_stack:
+            return  # the shell is ending, and the download with it
+        self.rail.busy("cartridges", bool(self.pulls.running))
+        self._draw_pulls()
+        if pulling.end == "here":
+            self.tell_panes(Change(topic="library", value={"brain": pulling.name}))
+            if self.rail.active != "cartridges":
+                self.notify(f"{pulling.name} is here.", markup=False, timeout=4)
+
+    def _draw_pulls(self) -> None:
+        from omni.shell.strip import PullStrip
+
+        strip = next(iter(self.screen_stack[0].query(PullStrip)), None)
+        if strip is None:
+            strip = PullStrip()
+            self.screen_stack[0].query_one("#panes").mount(strip)
+        hidden = bool(getattr(self.pane(self.rail.active), "shows_pulls", False))
+        strip.draw(list(self.pulls.all.values()), hidden=hidden)
+
+    async def first_steps(self) -> None:
+        """Go through the first steps again."""
+        home: Any = await self.show("home")
+        await home.action_wizard()
+
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:  # noqa: ARG002
         """Nothing of Textual's own: `omni.shell.palette` lists what there is."""
         yield from ()
@@ -484,6 +525,7 @@ class OmniApp(Looks, inherit_bindings=False):
             speed=message.speed or 0.0,
             answering=bool(message.state),
         )
+        self.rail.busy("chat", message.busy)
 
     # -- the end
 

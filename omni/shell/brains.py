@@ -82,13 +82,27 @@ def chooser_groups(offers: Sequence[Offer], text: str) -> Iterable[Group]:
 
 
 def base_words(brain: "Brain") -> str:
-    """What the base is called."""
+    """What people call its base: here, in the status line and wherever else it is named."""
     header = brain.base.header if brain.base else None
-    if header is not None:
-        name = header.name or header.architecture
-        return f"{name} {header.size_label}".strip() if header.size_label.lower() not in name.lower() else name
-    facts = brain.manifest.base if brain.manifest else None
-    return getattr(facts, "title", "") or brain.title
+    return brain.base_title or (header.name or header.architecture if header else brain.title)
+
+
+_ORIGINS = {
+    "": "Omni",
+    "blob": "Omni",
+    "file": "a file of yours",
+    "folder": "a folder of yours",
+    "ollama": "Ollama",
+    "lm studio": "LM Studio",
+    "hugging face": "Hugging Face",
+    "gpt4all": "GPT4All",
+    "jan": "Jan",
+}
+
+
+def origin_words(brain: "Brain") -> str:
+    """In which program's store it was found."""
+    return _ORIGINS.get(brain.origin, brain.origin)
 
 
 def state_words(brain: "Brain") -> Part:

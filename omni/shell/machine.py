@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from omni.shell.widgets import fitted, ink, memory_words, size_words
+from omni.shell.widgets import Paint, fitted, ink, memory_words, size_words
 
 if TYPE_CHECKING:
     from omni.hardware import HardwareProfile
@@ -44,3 +44,30 @@ def machine_lines(profile: "HardwareProfile", width: int) -> Iterable[Content]:
         if width - room - 15 >= 20:
             line = ink(line, " " * (room - len(fact) + 3), (meaning, "third"))
         yield fitted(line, width)
+
+
+class MachineFacts(Paint):
+    """The lines of this machine, as wide as there is room."""
+
+    DEFAULT_CSS = "MachineFacts { height: auto; }"
+
+    def __init__(self, *titles: Content, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._titles = titles
+        self._profile: HardwareProfile | None = None
+
+    def show(self, profile: "HardwareProfile") -> None:
+        """Draw this machine from now on."""
+        if profile != self._profile:
+            self._profile = profile
+            self.refresh(layout=True)
+
+    def lines(self, width: int, height: int) -> Iterable[Content]:  # noqa: ARG002
+        """Titles and facts; before they are known that one looks."""
+        if self._profile is None:
+            return [*self._titles, ink(("Looking at this machine …", "third"))]
+        return [*self._titles, *machine_lines(self._profile, max(30, width))]
+
+    def get_content_height(self, container: object, viewport: object, width: int) -> int:  # noqa: ARG002
+        """One row a line."""
+        return len(list(self.lines(width, 0)))

@@ -44,6 +44,7 @@ class OmniCommands(Provider):
             yield f"{pane.title}", f"{pane.about}   {key}", partial(app.show, pane.name)
         yield "New conversation", "begin anew with the brain that is chosen", app.new_conversation
         yield "Brains", "choose the brain to talk to   ctrl+o", app.action_brains
+        yield "First steps", "the wizard again: machine, brain, look", app.first_steps
         air = app.doors is not None and app.doors.air_gap
         if air:
             yield "Open the doors again", "end the air gap   F12", app.action_air_gap

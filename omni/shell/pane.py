@@ -29,6 +29,11 @@ class Pane(Vertical):
         """The app, by its own type."""
         return cast("OmniApp", self.app)
 
+    @property
+    def shows_pulls(self) -> bool:
+        """Whether downloads are seen here without the frame's help."""
+        return False
+
     def take_focus(self) -> None:
         """The pane is shown: focus what is used first."""
 

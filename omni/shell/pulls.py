@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from msgspec import Struct
 from textual.content import Content
@@ -19,16 +19,22 @@ T = TypeVar("T")
 
 
 class Pulling(Struct, kw_only=True):
-    """One download, or one verification, as far as it is."""
+    """One download, or one verification, as far as it is. `end` is "" while it runs."""
 
     name: str
-    what: str = ""
+    kind: Literal["pull", "verify"] = "pull"
+    checking: bool = False
     done: int = 0
     total: int | None = None
     rate: float = 0.0
     seconds_left: float | None = None
     failure: OmniError | None = None
-    finished: bool = False
+    end: Literal["", "here", "verified", "cancelled", "failed"] = ""
+
+    @property
+    def running(self) -> bool:
+        """Whether there is more to come."""
+        return not self.end
 
     @property
     def fraction(self) -> float:
@@ -44,11 +50,21 @@ class Pulls:
         self._workers: dict[str, Worker[None]] = {}
         self._listeners: list[Callable[[Pulling], None]] = []
         self.all: dict[str, Pulling] = {}
+        self.rate = 0.0  # bytes a second of what came last; 0 before anything did
 
     @property
     def running(self) -> list[Pulling]:
         """Those that are not finished."""
-        return [pulling for pulling in self.all.values() if not pulling.finished]
+        return [pulling for pulling in self.all.values() if pulling.running]
+
+    def runs(self, name: str) -> bool:
+        """Whether this brain is being fetched or checked."""
+        return name in self.all and self.all[name].running
+
+    async def over(self, name: str) -> None:
+        """Wait until this brain is fetched, or will not be."""
+        if (worker := self._workers.get(name)) is not None and worker._task is not None:
+            await asyncio.wait([worker._task])
 
     def listen(self, listener: Callable[[Pulling], None]) -> None:
         """Tell `listener` from now on."""
@@ -56,93 +72,86 @@ class Pulls:
 
     def start(self, name: str) -> Pulling:
         """Begin, unless it runs already; one that was interrupted goes on where it stopped."""
-        return self._start(name, self._pull(name))
+        return self._start(Pulling(name=name), self._pull)
 
     def verify(self, name: str) -> Pulling:
         """Read the whole file and compare its hash."""
-        return self._start(name, self._verify(name), what="checking")
+        return self._start(Pulling(name=name, kind="verify", checking=True), self._verify)
 
     def cancel(self, name: str) -> None:
         """End it; what came so far is kept for the next try."""
         if (worker := self._workers.get(name)) is not None:
             worker.cancel()
 
-    def _start(self, name: str, work: object, what: str = "") -> Pulling:
-        known = self.all.get(name)
-        if known is not None and not known.finished:
-            work.close()  # type: ignore[attr-defined]
-            return known
-        pulling = self.all[name] = Pulling(name=name, what=what)
+    def forget(self, name: str) -> None:
+        """What became of it is of no interest any more."""
+        if not self.runs(name) and (pulling := self.all.pop(name, None)) is not None:
+            self._tell(pulling)
+
+    def _start(self, pulling: Pulling, work: Callable[[Pulling], AsyncIterator[None]]) -> Pulling:
+        name = pulling.name
+        if self.runs(name):
+            return self.all[name]
+        self.all[name] = pulling
         self._workers[name] = self._app.run_worker(
-            work,  # type: ignore[arg-type]
-            name=f"pull {name}",
-            group="pulls",
-            description=f"fetch or check {name}",
+            self._run(pulling, work), name=f"pull {name}", group="pulls", description=f"fetch or check {name}"
         )
         self._tell(pulling)
         return pulling
 
-    async def _pull(self, name: str) -> None:
+    async def _run(self, pulling: Pulling, work: Callable[[Pulling], AsyncIterator[None]]) -> None:
+        try:
+            async with aclosing(_closable(work(pulling))) as steps:
+                async for _ in steps:
+                    self._tell(pulling)
+        except OmniError as error:
+            pulling.failure, pulling.end = error, "failed"
+        except asyncio.CancelledError:
+            pulling.end = "cancelled"
+            raise
+        finally:
+            pulling.end = pulling.end or ("here" if pulling.kind == "pull" else "verified")
+            self._workers.pop(pulling.name, None)
+            self._tell(pulling)
+
+    async def _pull(self, pulling: Pulling) -> AsyncIterator[None]:
         from omni.cartridges import PullProgress, PullStarted, PullVerifying
 
-        pulling = self.all[name]
-        try:
-            async with aclosing(_closable(self._app.services.pull(name))) as events:
-                async for event in events:
-                    match event:
-                        case PullStarted(size=size):
-                            pulling.total = size
-                        case PullProgress(done=done, total=total, rate=rate, seconds_left=left):
-                            pulling.what = ""
-                            pulling.done, pulling.total = done, total
-                            pulling.rate, pulling.seconds_left = rate, left
-                        case PullVerifying(done=done, total=total):
-                            pulling.what, pulling.done, pulling.total = "checking", done, total
-                            pulling.rate, pulling.seconds_left = 0.0, None
-                        case _:
-                            pulling.what = "here"
-                    self._tell(pulling)
-        except OmniError as error:
-            pulling.failure = error
-        except asyncio.CancelledError:
-            pulling.what = "cancelled"
-            raise
-        finally:
-            self._finish(pulling)
+        async with aclosing(_closable(self._app.services.pull(pulling.name))) as events:
+            async for event in events:
+                match event:
+                    case PullStarted(size=size):
+                        pulling.total = size
+                    case PullProgress(done=done, total=total, rate=rate, seconds_left=left):
+                        pulling.checking = False
+                        pulling.done, pulling.total = done, total
+                        pulling.rate, pulling.seconds_left = rate, left
+                        self.rate = rate or self.rate
+                    case PullVerifying(done=done, total=total):
+                        pulling.checking, pulling.done, pulling.total = True, done, total
+                        pulling.rate, pulling.seconds_left = 0.0, None
+                    case _:
+                        pass  # it is here: the end says so
+                yield
 
-    async def _verify(self, name: str) -> None:
+    async def _verify(self, pulling: Pulling) -> AsyncIterator[None]:
         from omni.cartridges import PullVerifying, Verified
 
-        pulling = self.all[name]
-        try:
-            async with aclosing(_closable(self._app.services.library.verify(name))) as events:
-                async for event in events:
-                    match event:
-                        case PullVerifying(done=done, total=total):
-                            pulling.done, pulling.total = done, total
-                        case Verified(ok=ok, detail=detail):
-                            pulling.what = "verified" if ok else "differs"
-                            if not ok:
-                                pulling.failure = OmniError(
-                                    f"{name} is not what it was: {detail}", hint="Remove it and pull it again."
-                                )
-                    self._tell(pulling)
-        except OmniError as error:
-            pulling.failure = error
-        except asyncio.CancelledError:
-            pulling.what = "cancelled"
-            raise
-        finally:
-            self._finish(pulling)
-
-    def _finish(self, pulling: Pulling) -> None:
-        pulling.finished = True
-        self._workers.pop(pulling.name, None)
-        self._tell(pulling)
+        async with aclosing(_closable(self._app.services.library.verify(pulling.name))) as events:
+            async for event in events:
+                match event:
+                    case PullVerifying(done=done, total=total):
+                        pulling.done, pulling.total = done, total
+                    case Verified(ok=False, detail=detail):
+                        again = (await self._app.services.library.get(pulling.name)).origin in ("", "blob")
+                        hint = "p pulls it again." if again else "Put the right file back, or remove the entry."
+                        raise OmniError(f"{pulling.name} is not what it was: {detail}", hint=hint)
+                yield
 
     def _tell(self, pulling: Pulling) -> None:
         for listener in self._listeners:
             listener(pulling)
+        self._app.pull_moved(pulling)
 
 
 def _closable(events: AsyncIterator[T]) -> AsyncGenerator[T]:
@@ -150,28 +159,24 @@ def _closable(events: AsyncIterator[T]) -> AsyncGenerator[T]:
     return cast("AsyncGenerator[T]", events)
 
 
-def pulling_line(pulling: Pulling, width: int, *, cancel_key: str = "x") -> Content:
-    """One download on one line: how far, how fast, how long still, how to stop it."""
+def pulling_line(pulling: Pulling, width: int, *, key: tuple[str, str] = ("x", "cancel")) -> Content:
+    """One download on one line: how far, how fast, how long still, and the key that helps."""
     if pulling.failure is not None:
-        return ink(
-            (pulling.name, "text"), "  ", (pulling.failure.message, "red"), "  ", (pulling.failure.hint, "second")
-        )
-    if pulling.what in ("here", "verified", "cancelled", "differs"):
-        return ink((pulling.name, "text"), "  ", (pulling.what, "accent" if pulling.what != "cancelled" else "amber"))
+        failure = pulling.failure
+        return ink((pulling.name, "text"), "  ", (failure.message, "red"), "  ", (failure.hint, "second"))
+    if pulling.end:
+        return ink((pulling.name, "text"), "  ", (pulling.end, "amber" if pulling.end == "cancelled" else "accent"))
     facts = []
     if pulling.total:
-        facts.append(
-            f"{pulling.fraction:.0%} checked"
-            if pulling.what == "checking"
-            else f"{size_words(pulling.done)} of {size_words(pulling.total)}"
-        )
+        of = f"{size_words(pulling.done)} of {size_words(pulling.total)}"
+        facts.append(f"{pulling.fraction:.0%} checked" if pulling.checking else of)
     else:
-        facts.append("checking" if pulling.what == "checking" else "asking where it lies")
+        facts.append("checking" if pulling.checking else "asking where it lies")
     if pulling.rate:
         facts.append(f"{size_words(pulling.rate)}/s")
     if pulling.seconds_left is not None:
         facts.append(f"{time_words(pulling.seconds_left)} left")
-    end = ink(("   ".join(facts), "second"), "   ", (cancel_key, "second"), (" cancel", "third"))
+    end = ink(("   ".join(facts), "second"), "   ", (key[0], "second"), (f" {key[1]}", "third"))
     room = width - len(pulling.name) - end.cell_length - 5
     middle = bar(min(30, room), pulling.fraction) if room >= 6 else Content("")
     return Content.assemble(ink((pulling.name, "text")), "  ", middle, "  " if middle else "", end)

@@ -33,6 +33,7 @@ class Rail(Paint):
     def __init__(self, panes: Sequence[PaneSpec], active: str) -> None:
         super().__init__(id="rail")
         self._panes, self._active = tuple(panes), active
+        self._busy: set[str] = set()
         self._reading: Reading | None = None
         self._rows: dict[int, PaneSpec] = {}
         self._foot_row = 0
@@ -46,6 +47,12 @@ class Rail(Paint):
         """Mark the pane that is shown."""
         self._active = name
         self.refresh()
+
+    def busy(self, name: str, on: bool) -> None:
+        """Mark a pane behind which something goes on: an answer is written, a brain is fetched."""
+        if on != (name in self._busy):
+            self._busy ^= {name}
+            self.refresh()
 
     def add(self, panes: Iterable[PaneSpec]) -> None:
         """List more panes: those of plug-ins."""
@@ -82,12 +89,13 @@ class Rail(Paint):
         here = pane.name == self._active
         key = pane.key.upper() or f"g {pane.letter}"
         mark = ("▌", "accent on $omni-panel") if here else " "
+        on = " on $omni-panel" if here else ""
+        busy = ("•" if pane.name in self._busy else " ", f"accent{on}")
+        strength, weak = (f"bold text{on}", f"third{on}") if here else ("second", "third")
         if folded:
-            text = (f"{pane.title[:2]:<{width - 1}}", "bold text on $omni-panel" if here else "second")
-            return ink(mark, text)
+            return ink(mark, (pane.title[:2], strength), busy)
         room = width - 4 - len(key)
-        strength, weak = ("bold text on $omni-panel", "third on $omni-panel") if here else ("second", "third")
-        return ink(mark, (f" {pane.title[:room]:<{room}}", strength), (key, weak))
+        return ink(mark, busy, (f"{pane.title[:room]:<{room}}", strength), (key, weak))
 
     def _foot(self, *, folded: bool) -> Iterable[Content]:
         now = self._reading

@@ -92,6 +92,10 @@ class FakeLibrary:
         usable = [brain for brain in self.list if brain.usable]
         return next((brain for brain in usable if not brain.starter), usable[0] if usable else None)
 
+    async def recommended(self) -> Any:
+        offered = [brain for brain in self.list if brain.state == "available"]
+        return min(offered, key=lambda brain: brain.size, default=None)
+
     async def get(self, name: str) -> Any:
         return next(brain for brain in self.list if brain.name == name)
 

@@ -7,11 +7,12 @@ import pytest
 from textual.pilot import Pilot
 
 from omni.cartridges.brains import PullDone, PullProgress, PullStarted
-from omni.core.errors import DoorShut
+from omni.core.errors import DoorShut, OmniError
 from omni.shell.app import OmniApp
 from omni.shell.listing import Listing
 from omni.shell.panes.wizard import Wizard
-from tests.shell.fakes import Gate, nothing_blocks, sample_brains, screen_text, settled, shell  # noqa: F401
+from tests.shell.fakes import Gate, nothing_blocks, said, sample_brains, screen_text, settled, shell  # noqa: F401
+from tests.shell.test_palette import find
 
 STARTER, CODER, QWEN = "@omni/smollm2", "@omni/coder", "@omni/qwen3-4b"
 
@@ -46,6 +47,26 @@ async def test_an_unloadable_brain_says_why_and_is_not_taken(tmp_path: Path) -> 
         assert "does not know the architecture gemma3n" in screen_text(app)
         await pilot.press("enter")
         await settled(pilot)
+        text = screen_text(app)
+        assert "cannot be used.   Choose another one." in text
+        assert "enter use it" not in text
+
+
+async def test_one_that_is_too_big_says_so_and_wants_another_choice(tmp_path: Path) -> None:
+    app = shell(tmp_path, ready=False)
+    async with app.run_test(size=(120, 36)) as pilot:
+        listing = await at_brains(pilot)
+        listing.put("@omni/qwen3-30b")
+        await settled(pilot)
+        text = screen_text(app)
+        assert "Too big here: needs 19.4 GB" in text
+        assert "enter fetch it" not in text
+        await pilot.press("enter")
+        await settled(pilot)
+        assert "Qwen3 30B is too big here.   Choose another one." in screen_text(app)
+        assert app.pulls.all == {}
+        await pilot.press("up")
+        await settled(pilot)
         assert "Which brain shall be the first?" in screen_text(app)
 
 
@@ -71,16 +92,15 @@ async def test_from_a_brain_that_is_here_into_the_conversation(tmp_path: Path) -
         assert app.status.state.brain == CODER
 
 
-async def test_a_brain_to_pull_comes_with_progress_and_the_conversation_begins_when_it_is_here(tmp_path: Path) -> None:
+async def test_a_brain_on_its_way_is_waited_for_in_the_conversation(tmp_path: Path) -> None:
     app = shell(tmp_path, ready=False)
     library: Any = app.services.library
-    half, whole = Gate(), Gate()
+    half = Gate()
     brain = next(each for each in library.list if each.name == QWEN)
     library.pull_events = [
         PullStarted(brain=QWEN, size=2_500_000_000),
         PullProgress(done=1_000_000_000, total=2_500_000_000, rate=22e6, seconds_left=68),
         half,
-        whole,
         PullDone(brain=brain),
     ]
     async with app.run_test(size=(120, 36)) as pilot:
@@ -88,20 +108,56 @@ async def test_a_brain_to_pull_comes_with_progress_and_the_conversation_begins_w
         listing.put(QWEN)
         await pilot.press("enter")
         await settled(pilot)
+        progress = ("1.0 GB of 2.5 GB", "22 MB/s", "68 s left")
+        for words in progress:
+            assert words in screen_text(app)
+        await pilot.press("enter")
+        await settled(pilot)
         text = screen_text(app)
-        for words in ("1.0 GB of 2.5 GB", "22 MB/s", "68 s left"):
-            assert words in text
+        assert "Almost ready." in text
+        assert "Everything is here." not in text
         await pilot.press("enter")
-        await settled(pilot)
-        await pilot.press("enter")
-        await settled(pilot)
-        assert "begins by itself" in screen_text(app)
-        assert app.rail.active == "home"
-        half.open()
-        whole.open()
-        await settled(pilot)
         await settled(pilot)
         assert app.rail.active == "chat"
+        for words in progress:
+            assert words in screen_text(app)
+        assert "•Cartridges" in screen_text(app)
+        half.open()
+        await settled(pilot)
+        await settled(pilot)
+        assert f"{QWEN} is here." in said(app)
+        assert "22 MB/s" not in screen_text(app)
+        assert "•Cartridges" not in screen_text(app)
+
+
+async def test_ready_is_not_said_of_a_brain_that_did_not_come(tmp_path: Path) -> None:
+    app = shell(tmp_path, ready=False)
+    library: Any = app.services.library
+    fails = [True]
+
+    async def broken() -> None:
+        if fails:
+            raise OmniError("The other side hung up.", hint="Look at the network.")
+
+    library.pull_events = [broken]
+    async with app.run_test(size=(120, 36)) as pilot:
+        listing = await at_brains(pilot)
+        listing.put(QWEN)
+        await pilot.press("enter", "enter")
+        await settled(pilot)
+        await pilot.press("enter")
+        await settled(pilot)
+        text = screen_text(app)
+        for words in ("Not ready yet.", "It did not come.", "The other side hung up.", "← choose another"):
+            assert words in text
+        assert "Everything is here." not in text
+        fails.clear()
+        await pilot.press("r")
+        await settled(pilot)
+        assert "Everything is here." in screen_text(app)
+        await pilot.press("left", "left")
+        await settled(pilot)
+        assert "Which brain shall be the first?" in screen_text(app)
 
 
 async def test_a_download_can_be_cancelled_and_gone_on_with(tmp_path: Path) -> None:
@@ -198,10 +254,29 @@ async def test_it_can_be_gone_through_where_it_is_small(tmp_path: Path, size: tu
         assert app.rail.active == "chat"
 
 
-async def test_without_a_word_from_the_library_what_is_soon_here_is_recommended(tmp_path: Path) -> None:
+async def test_where_nothing_is_here_the_library_recommends_what_to_fetch(tmp_path: Path) -> None:
     brains, fits = sample_brains()
     app = shell(tmp_path, ready=False)
     app.services.library.list = [brain for brain in brains if brain.state == "available"]  # type: ignore[attr-defined]
     app.services.fits = fits  # type: ignore[attr-defined]
     async with app.run_test(size=(120, 36)) as pilot:
         assert (await at_brains(pilot)).key == QWEN
+        text = screen_text(app)
+        assert "● Recommended  the most capable that answers faster than you read" in text
+        assert "● Qwen3 4B" in text
+        assert "2.5 GB to download · Apache-2.0" in text
+
+
+async def test_whoever_has_a_brain_gets_the_dashboard_and_the_first_steps_from_the_palette(tmp_path: Path) -> None:
+    (tmp_path / "cartridges").mkdir()
+    (tmp_path / "cartridges" / "index.db").touch()
+    app = shell(tmp_path, ready=False)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await settled(pilot)
+        await settled(pilot)
+        assert "Talk to Qwen coder 1.5B" in screen_text(app)
+        await find(pilot, "first steps")
+        await pilot.press("enter")
+        await settled(pilot)
+        await settled(pilot)
+        assert "Welcome to omni" in screen_text(app)

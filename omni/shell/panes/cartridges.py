@@ -98,6 +98,11 @@ class CartridgesPane(Pane):
             self._loaded = {}  # the status line says what is wrong with the keeper
         self._fill()
 
+    @property
+    def shows_pulls(self) -> bool:
+        """Below the table."""
+        return True
+
     # -- drawing
 
     def _fill(self) -> None:
@@ -144,7 +149,7 @@ class CartridgesPane(Pane):
     def _state(self, offer: Offer) -> Part:
         brain = offer.brain
         pulling = self.omni.pulls.all.get(brain.name)
-        if pulling is not None and not pulling.finished:
+        if pulling is not None and pulling.running:
             return (f"{pulling.fraction:.0%}" if pulling.total else "asking …"), "accent"
         if self._worker(brain.name):
             return "loaded", "accent"
@@ -213,7 +218,7 @@ class CartridgesPane(Pane):
         if offer is not None:
             brain = offer.brain
             pulling = self.omni.pulls.all.get(brain.name)
-            busy = pulling is not None and not pulling.finished
+            busy = pulling is not None and pulling.running
             if brain.usable:
                 keys.append(("enter", "chat", "enter"))
             if brain.state in ("available", "corrupt", "gone") and not busy:
@@ -234,12 +239,12 @@ class CartridgesPane(Pane):
     def _pull_moved(self, pulling: Pulling) -> None:
         if not self.is_attached:
             return
-        if pulling.finished:
+        if pulling.end:
             self.run_worker(self._read(), name="brains", exclusive=True, group="look", description="list the brains")
         lines = [
             pulling_line(each, max(30, self.content_size.width))
             for each in self.omni.pulls.all.values()
-            if not each.finished or each.failure is not None or each is pulling
+            if each.running or each.failure is not None or each is pulling
         ][-4:]
         shown = self.query_one("#brains-pulls", Lines)
         shown.display = bool(lines)

@@ -10,7 +10,7 @@ from textual.content import Content
 
 from omni.core.errors import OmniError
 from omni.shell.listing import Column, Group, Listing, Row
-from omni.shell.machine import machine_lines
+from omni.shell.machine import MachineFacts
 from omni.shell.pane import Pane
 from omni.shell.panes.wizard import Wizard
 from omni.shell.widgets import Keys, Lines, Part, home_path, ink, size_words
@@ -29,7 +29,7 @@ class HomePane(Pane):
     """What to do next: the best brain for this memory, the last conversations, the state of machine and doors."""
 
     DEFAULT_CSS = """
-    HomePane > Lines { margin-bottom: 1; }
+    HomePane > Lines, HomePane > MachineFacts { margin-bottom: 1; }
     HomePane > Listing { margin-bottom: 1; }
     Screen.-low HomePane > #home-machine, Screen.-low HomePane > #home-doors { display: none; }
     Screen.-low HomePane > Lines, Screen.-low HomePane > Listing { margin-bottom: 0; }
@@ -48,11 +48,30 @@ class HomePane(Pane):
         self._looked = False
 
     def compose(self) -> ComposeResult:
-        """The wizard, or the dashboard."""
+        """The dashboard, or the wizard where nothing was ever there; where that must be looked up, nothing yet."""
         if self.services.settings.ui.ready:
             yield from self._dashboard()
-        else:
+        elif self.omni.new_here:
             yield Wizard(self.services)
+        else:
+            self.run_worker(self._decide(), name="decide", group="decide", description="look for a brain that is here")
+
+    async def _decide(self) -> None:
+        """Whoever has a brain needs no first steps."""
+        await self.omni.warmed.wait()
+        try:
+            here = await self.services.library.best() is not None
+        except OmniError as error:
+            self.omni.explain(error)
+            here = False
+        await self.mount_all(self._dashboard() if here else [Wizard(self.services)])
+        if self.omni.rail.active == "home" and len(self.app.screen_stack) == 1:
+            self.take_focus()
+
+    @property
+    def shows_pulls(self) -> bool:
+        """The wizard does."""
+        return bool(self.query(Wizard))
 
     def _dashboard(self) -> ComposeResult:
         project = self.omni.project
@@ -65,7 +84,7 @@ class HomePane(Pane):
             id="home-list",
             empty="Looking …",
         )
-        yield Lines(id="home-machine")
+        yield MachineFacts(id="home-machine")
         yield Lines(id="home-doors")
         yield Keys(
             ("enter", "open", "enter"),
@@ -91,6 +110,7 @@ class HomePane(Pane):
         if not self.query(Wizard):
             await self.query("HomePane > *").remove()
             await self.mount(Wizard(self.services))
+            self.take_focus()
 
     def action_new(self) -> None:
         """Enter on the first row."""
@@ -131,7 +151,7 @@ class HomePane(Pane):
         groups.append(Group(titles=("recent conversations", "", ""), rows=rows))
         self.query_one("#home-list", Listing).fill(groups)
         if self._profile is not None:
-            self.query_one("#home-machine", Lines).show(*machine_lines(self._profile, max(30, self.content_size.width)))
+            self.query_one(MachineFacts).show(self._profile)
         self.query_one("#home-doors", Lines).show(self._doors())
 
     def _first_rows(self) -> list[Row]:
@@ -204,10 +224,6 @@ class HomePane(Pane):
             self._draw()
         elif self._looked and self.display and change.topic in ("conversation", "library"):
             self.run_worker(self._look(), name="home", exclusive=True, group="home", description="read what Home shows")
-
-    def on_resize(self) -> None:
-        """The machine's lines depend on the width."""
-        self._draw()
 
 
 def ago_words(seconds: float, moment: float) -> str:

@@ -1,0 +1,125 @@
+"""What the wizard says: the steps, the brains to choose from, why one is recommended, how far the first one is."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from textual.content import Content
+
+from omni.shell.brains import expected_cells, origin_words, size_cell, state_words, why_words
+from omni.shell.listing import Group, Row
+from omni.shell.pulls import Pulling, pulling_line
+from omni.shell.widgets import Line, ink, size_words, time_words
+
+if TYPE_CHECKING:
+    from omni.shell.brains import Offer
+
+Step = Literal["Machine", "Brain", "Look", "Ready"]
+STEPS: tuple[Step, ...] = ("Machine", "Brain", "Look", "Ready")
+Arrival = Literal["none", "here", "coming", "failed"]
+READING_SPEED = 8  # tokens a second; people read 5 to 8
+
+TITLES_HERE = ("  on this machine", "size", "expected", "", "found in", "state")
+TITLES_AWAY = ("  to download", "size", "expected", "", "good for", "licence")
+
+
+def steps_line(now: Step, *, narrow: bool) -> Content:
+    """All steps; where it is narrow only the present one has its name."""
+    at = STEPS.index(now)
+    parts = []
+    for index, step in enumerate(STEPS):
+        if index < at:
+            parts.append(ink(("✓", "accent"), ("" if narrow else f" {step}", "text")))
+        elif index == at:
+            parts.append(ink(("● ", "accent"), (step, "bold text")))
+        else:
+            parts.append(ink(("○", "third"), ("" if narrow else f" {step}", "second")))
+    gap = " " if narrow else "   "
+    return ink((f"{gap}–{gap}", "third")).join(parts)
+
+
+def too_big(offer: "Offer") -> bool:
+    """Whether this machine has no room for it."""
+    return offer.fit is not None and not offer.fit.fits
+
+
+def can_be_first(offer: "Offer") -> bool:
+    """Whether it can be the first brain: it is here or can be fetched, and it fits."""
+    return (offer.brain.usable or offer.brain.state == "available") and not too_big(offer)
+
+
+def brain_groups(offers: Sequence["Offer"], best: str) -> list[Group]:
+    """What is here, then what can be downloaded, the small ones first; a dot marks the one that is recommended."""
+    fastest = max((offer.fit.speed or 0 for offer in offers if offer.fit), default=1.0) or 1.0
+    here: list[Row] = []
+    away: list[Row] = []
+    for offer in sorted(offers, key=lambda one: one.brain.size if one.brain.state == "available" else 0):
+        brain = offer.brain
+        fetched = brain.state == "available"
+        if fetched and brain.shares:
+            continue  # it comes with its base
+        row_bar, speed = expected_cells(offer, fastest)
+        mark = ("● ", "accent") if brain.name == best else "  "
+        title = brain.title if fetched and brain.title else brain.name
+        last = (brain.good_for, "second") if fetched else (origin_words(brain), "second")
+        end = (brain.licence or "", "third") if fetched else state_words(brain)
+        row = Row(key=brain.name, cells=(ink(mark, (title, "text")), size_cell(brain), row_bar, speed, last, end))
+        (away if fetched else here).append(row)
+    return [Group(titles=TITLES_HERE, rows=tuple(here)), Group(titles=TITLES_AWAY, rows=tuple(away))]
+
+
+def brain_lines(offer: "Offer", *, best: bool, rate: float) -> list[Content]:
+    """Why this one or why not, and what it costs; `rate` is how fast the last download came, 0 when nobody knows."""
+    brain = offer.brain
+    if brain.reason:
+        return [ink((brain.reason, "amber")), ink((brain.command, "text"))]
+    if too_big(offer):
+        why = offer.fit.why if offer.fit else ""
+        return [ink(("Too big here: ", "bold amber"), (why, "amber")), ink(("Choose another one.", "second"))]
+    lines = []
+    if best:
+        lines.append(ink(("● Recommended  ", "accent"), (_because(offer), "second")))
+    if brain.summary or brain.title:
+        lines.append(ink((brain.summary or brain.title, "second")))
+    cost = ""
+    if brain.state == "available" and brain.size:
+        about = f", about {time_words(brain.size / rate)}" if rate else ""
+        cost = f"{'≈ ' if brain.size_is_estimate else ''}{size_words(brain.size)} to download{about} · "
+    lines.append(ink((cost + why_words(offer), "third")))
+    return lines
+
+
+def _because(offer: "Offer") -> str:
+    speed = offer.fit.speed if offer.fit else None
+    fast = "answers faster than you read" if (speed or 0) >= READING_SPEED else "fits into this memory"
+    if offer.brain.usable:
+        return f"the most capable that is here already and {fast}"
+    return f"the most capable that {fast}" if not offer.brain.starter else "a small one to begin with"
+
+
+def ready_lines(offer: "Offer | None", arrival: Arrival) -> list[Line]:
+    """Ready is only said when the brain is there."""
+    if offer is None or arrival == "none":
+        return [(ink(("No brain yet.", "bold text")), ink(("Enter goes back to choose one.", "second")))]
+    name = ink((offer.brain.title or offer.brain.name, "accent"))
+    keys = ink(("F3 is the conversation, F12 shuts every door, ctrl+p finds anything, F1 shows all keys.", "third"))
+    match arrival:
+        case "here":
+            return [(ink(("Ready.", "bold text")), name, ink(("Everything is here.", "second"))), keys]
+        case "coming":
+            says = "It is on its way; enter waits for it in the conversation."
+            return [(ink(("Almost ready.", "bold text")), name, ink((says, "second"))), keys]
+        case _:
+            failed = ink(("It did not come.", "amber"))
+            return [(ink(("Not ready yet.", "bold text")), name, failed), keys]
+
+
+def pull_lines(pulling: Pulling, width: int) -> list[Content]:
+    """How far the download is, or why it ended and what helps."""
+    if pulling.end in ("", "here"):
+        return [pulling_line(pulling, width)]
+    message = pulling.failure.message if pulling.failure else "The download was cancelled; what came so far is kept."
+    hint = f"{pulling.failure.hint}   " if pulling.failure and pulling.failure.hint else ""
+    keys = ink(
+        (hint, "second"), ("r", "second"), (" try again   ", "third"), ("←", "second"), (" choose another", "third")
+    )
+    return [ink((pulling.name, "text"), "  ", (message, "red" if pulling.failure else "amber")), keys]
