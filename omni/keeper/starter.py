@@ -1,7 +1,8 @@
 """The starter: a small `/bin/sh` beside each front end, started before the wall goes up around it.
 
 It has the front end's terminal and environment, reads orders from a pipe, and obeys a fixed table of them: `keeper`,
-`editor PATH`, `open URL`, `goodbye`. When the pipe ends without a goodbye the front end was killed, and it gives the
+`editor PATH`, `open URL`, `goodbye`. It looks itself at what it is given: a path is never an option or a command of the
+editor (`+!sh`), and only web addresses are opened. When the pipe ends without a goodbye the front end was killed, and it gives the
 terminal back as it was. It is not confined, and opens no socket. Imports `os` only until it is used.
 """
 
@@ -29,8 +30,9 @@ while IFS= read -r line; do
     [ -n "$editor" ] || for one in nano vim vi; do
       if command -v "$one" >/dev/null 2>&1; then editor=$one; break; fi
     done
+    case $rest in /*) ;; *) rest=./$rest ;; esac
     (trap - INT QUIT TSTP TTOU HUP; exec ${editor:-vi} "$rest" <&3 >&3 2>&3 4>&-); echo "editor $?" >&4 ;;
-  'open '*)
+  'open http://'*|'open https://'*)
     code=127
     for one in ${BROWSER:-} xdg-open open wslview; do
       if command -v "$one" >/dev/null 2>&1; then
@@ -54,6 +56,7 @@ class Starter:
         self.pid = pid
         self._orders, self._answers = orders, answers
         self._one_at_a_time: asyncio.Lock | None = None
+        self._unread = 0  # answers that nobody waits for any more
         self.editing = False
 
     def keeper(self) -> None:
@@ -70,9 +73,10 @@ class Starter:
 
     async def open(self, url: str) -> bool:
         """Show a web page in the person's browser; False when this machine has none."""
-        if not url.lower().startswith(("http://", "https://")):
+        scheme, mark, rest = url.partition("://")
+        if scheme.lower() not in ("http", "https") or not mark:
             raise UsageError(f"{url!r} is no web address.")
-        return await self._ask(f"open {_one_line(url)}") == 0
+        return await self._ask(f"open {scheme.lower()}://{_one_line(rest)}") == 0
 
     def goodbye(self) -> None:
         """The front end ends in good order: nothing has to be restored."""
@@ -107,22 +111,28 @@ class Starter:
             self._one_at_a_time = asyncio.Lock()
         async with self._one_at_a_time:
             loop = asyncio.get_running_loop()
-            done: asyncio.Future[bytes] = loop.create_future()
+            done: asyncio.Future[int] = loop.create_future()
+            rest = b""
 
             def readable() -> None:
+                nonlocal rest
                 data = os.read(self._answers, 4096)
-                if not done.done():
-                    done.set_result(data)
+                *lines, rest = (rest + data).split(b"\n")
+                for each in lines:
+                    self._unread -= 1
+                    if self._unread == 0 and not done.done():
+                        done.set_result(int(each.split()[-1]))
+                if not data and not done.done():
+                    hint = "Close this window of Omni and start it again."
+                    done.set_exception(SetupError("This window's starter has ended.", hint=hint))
 
             self._order(line)
+            self._unread += 1
             loop.add_reader(self._answers, readable)
             try:
-                answer = await done
+                return await done
             finally:
                 loop.remove_reader(self._answers)
-        if not answer:
-            raise SetupError("This window's starter has ended.", hint="Close this window of Omni and start it again.")
-        return int(answer.split()[-1])
 
 
 def start(home: Home, *, full_screen: bool = True, keeper_command: Sequence[str] | None = None) -> Starter:

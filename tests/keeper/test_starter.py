@@ -217,6 +217,52 @@ async def test_answers_do_not_block_the_loop(home: Home, tmp_path: Path, monkeyp
     starter.goodbye()
 
 
+async def test_it_obeys_nothing_that_hides_in_a_path_or_an_address(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "program"
+    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$1" >> {tmp_path}/asked\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("VISUAL", str(program))
+    monkeypatch.setenv("BROWSER", str(program))
+    starter = start(home, full_screen=False, keeper_command=["/bin/true"])
+    for order in (
+        "open file:///etc/passwd",
+        "open --help",
+        "sh -c id",
+        "editor",
+        "keeper; id",
+    ):  # of a front end gone wild
+        starter._order(order)
+    for path in ("+:!id", "-c :!id", "notes.md", "/notes.md"):
+        assert await starter.editor(path) == 0
+    assert await starter.open("HTTPS://example.org/A")
+    await until(lambda: (tmp_path / "asked").read_text().count("\n") == 5)
+    assert (tmp_path / "asked").read_text().splitlines() == [
+        *("./+:!id", "./-c :!id", "./notes.md", "/notes.md"),
+        "https://example.org/A",
+    ]
+    starter.goodbye()
+
+
+async def test_an_answer_that_nobody_waits_for_is_not_taken_for_another(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text(f'#!/bin/sh\nwhile [ ! -e {tmp_path}/gate ]; do sleep 0.01; done\nexit $(cat "$1")\n')
+    editor.chmod(0o755)
+    monkeypatch.setenv("VISUAL", str(editor))
+    for code in ("3", "4"):
+        (tmp_path / code).write_text(code)
+    starter = start(home, full_screen=False, keeper_command=["/bin/true"])
+    task = asyncio.create_task(starter.editor(tmp_path / "3"))
+    await until(lambda: starter._unread == 1)
+    task.cancel()
+    (tmp_path / "gate").touch()
+    assert await starter.editor(tmp_path / "4") == 4
+    starter.goodbye()
+
+
 def link(pid: int, descriptor: object) -> str:
     """What a descriptor of a process is; "" when it has just been closed."""
     try:
