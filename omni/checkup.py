@@ -1,0 +1,145 @@
+"""Everything that could be wrong, looked at in the order in which it builds on each other; each with what mends it."""
+
+import locale
+import os
+from typing import TYPE_CHECKING
+
+from omni.core.errors import OmniError
+
+if TYPE_CHECKING:
+    from omni.app import Services
+    from omni.sandbox import Finding
+
+
+async def findings(services: "Services") -> "list[Finding]":
+    """Everything that is looked at, in the order in which it builds on each other."""
+    found = await services.environment.check()
+    for check in (_settings, _wall, _terminal, _machine, _keeper, _brains, _plugins):
+        try:
+            found += await check(services)
+        except OmniError as error:
+            found.append(_finding(check.__name__.strip("_"), ok=False, detail=error.message, command=error.hint))
+    return found
+
+
+def _finding(name: str, *, ok: bool, detail: str, command: str = "") -> "Finding":
+    from omni.sandbox import Finding
+
+    return Finding(name=name, ok=ok, detail=detail, command=command)
+
+
+async def _settings(services: "Services") -> "list[Finding]":
+    services.settings  # noqa: B018 - reading them is the check
+    return [_finding("settings", ok=True, detail=str(services.home.config))]
+
+
+async def _wall(services: "Services") -> "list[Finding]":  # noqa: ARG001 - all checks look alike
+    from omni.core import wall
+
+    state = wall.state()
+    detail = f"enforced by {state.kind}" if state.enforced else f"NOT enforced here: {state.reason}"
+    return [
+        _finding(
+            "wall", ok=state.enforced, detail=detail, command="" if state.enforced else "a Linux kernel with seccomp"
+        )
+    ]
+
+
+async def _terminal(services: "Services") -> "list[Finding]":  # noqa: ARG001
+    term, colours = os.environ.get("TERM", ""), os.environ.get("COLORTERM", "")
+    encoding = locale.getencoding()  # not what Python makes of it: in the C locale it writes UTF-8 all the same
+    utf8 = encoding.lower().replace("-", "") == "utf8"
+    found = [
+        _finding(
+            "locale",
+            ok=utf8,
+            detail="UTF-8" if utf8 else f"{encoding}, so the shell draws with ASCII only",
+            command="export LANG=C.UTF-8",
+        ),
+        _finding(
+            "terminal",
+            ok=term not in ("", "dumb"),
+            detail=f"{term}, {colours or '256 colours at most'}"
+            if term not in ("", "dumb")
+            else f"TERM is {term or 'not set'}, so the shell cannot be drawn",
+            command="another terminal, or: omni chat",
+        ),
+    ]
+    if os.environ.get("TMUX") and not colours:
+        found.append(
+            _finding(
+                "tmux",
+                ok=True,
+                detail="256 colours; for all of them add to tmux.conf: set -as terminal-features ',*:RGB'",
+            )
+        )
+    return found
+
+
+async def _machine(services: "Services") -> "list[Finding]":
+    from omni.hardware import gigabytes
+
+    profile = await services.hardware()
+    budget = await services.budget()
+    features = " ".join(profile.cpu.features)
+    found = [
+        _finding(
+            "processor",
+            ok=True,
+            detail=f"{profile.cpu.name}, {profile.cpu.usable} usable, {features or 'no vector unit known'}",
+        ),
+        _finding("memory", ok=True, detail=f"{gigabytes(budget.memory)} for brains, {gigabytes(budget.free)} free now"),
+    ]
+    found += [_finding("graphics", ok=True, detail=f"{gpu.name}: {gpu.note}") for gpu in profile.gpus]
+    return found
+
+
+async def _keeper(services: "Services") -> "list[Finding]":
+    keeper = await services.keeper()
+    doors = await keeper.doors()
+    state = (
+        "the air gap is on"
+        if doors.air_gap
+        else f"{len(doors.open)} doors open"
+        if doors.open
+        else "all doors are shut"
+    )
+    return [
+        _finding("keeper", ok=True, detail=f"answers, {len(await keeper.processes())} processes"),
+        _finding(
+            "doors",
+            ok=doors.verified,
+            detail=f"{state}, {'verified' if doors.verified else 'NOT verified'}",
+            command="omni airgap on",
+        ),
+    ]
+
+
+async def _brains(services: "Services") -> "list[Finding]":
+    await services.library.scan()
+    brains = await services.library.brains()
+    usable = [brain for brain in brains if brain.usable]
+    found = [
+        _finding(
+            "brains",
+            ok=bool(usable),
+            detail=f"{len(usable)} can be asked" if usable else "none is here yet",
+            command="omni pull @omni/smollm2",
+        )
+    ]
+    found += [
+        _finding(brain.name, ok=False, detail=brain.reason, command=brain.command)
+        for brain in brains
+        if brain.state in ("unreadable", "corrupt", "gone")
+    ]
+    return found
+
+
+async def _plugins(services: "Services") -> "list[Finding]":
+    import asyncio
+
+    failures = await asyncio.to_thread(services.plugins.examine)
+    return [
+        _finding(name, ok=name not in failures, detail=failures.get(name, "plug-in"), command="update or uninstall it")
+        for name in services.plugins.names()
+    ]
