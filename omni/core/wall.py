@@ -10,6 +10,7 @@ One seccomp filter, set through `ctypes` and without privileges:
 | `pidfd_getfd`, `ptrace`, `process_vm_*`, which take what a neighbour holds | EPERM |
 | `ioctl` with TIOCSTI or TIOCLINUX, which type into the terminal that an unfiltered shell reads | EPERM |
 | `connect` where `connect=False`, `execve` where `execute=False` | EPERM |
+| a local datagram socket where `connect=False`: it could send without a `connect` | ENETDOWN |
 
 Sockets that were open before go on, and so do AF_UNIX sockets: local peers (Docker, D-Bus, an ssh-agent) and what they
 hand over are outside the claim. Standard library only; `ctypes` is imported by the functions that need it.
@@ -30,12 +31,13 @@ What = Literal["AF_INET", "AF_INET6", "AF_NETLINK", "io_uring", "foreign ABI"]
 Where = Literal["itself", "a child"]
 
 _AF_UNIX, _AF_INET, _AF_NETLINK = 1, 2, 16
+_SOCK_STREAM, _TYPE_MASK = 1, 0xF  # in the kernel's linux/net.h: the other bits are flags
 _ENETDOWN = 100  # on every Linux; the module errno has the number of the system that runs this
 _X32 = 0x40000000
 _PR_GET_SECCOMP, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 21, 4, 38
 _SET_MODE_FILTER, _TSYNC, _SPEC_ALLOW = 1, 1, 4
 _KILL, _ERRNO, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
-_LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
+_LOAD, _AND, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x06
 _NUMBER_AT, _ARCH_AT, _FIRST_ARGUMENT_AT, _SECOND_ARGUMENT_AT = (
     0,
     4,
@@ -89,7 +91,7 @@ _MACHINES = {
 def confine(*, connect: bool = True, execute: bool = True) -> Confinement:
     """Set the filter on all threads of this process, running ones included, and return the verified `state()`.
 
-    With `connect` false also `connect(2)` is refused, with `execute` false also `execve`; threads and forks go on. May
+    With `connect` false also `connect(2)` is refused, and datagrams with it; with `execute` false also `execve`; threads and forks go on. May
     be called again to give up more; nothing gives anything back. Where the kernel cannot do it nothing is raised: the
     returned state says so and why.
     """
@@ -145,12 +147,15 @@ def filter_program(*, machine: _Machine, connect: bool = True, execute: bool = T
         _bpf(_RETURN, _ERRNO | errno.EPERM),
         _bpf(_RETURN, _ALLOW),
     ]
+    streams = [_bpf(_LOAD, _SECOND_ARGUMENT_AT), _bpf(_AND, _TYPE_MASK), _bpf(_EQUAL, _SOCK_STREAM, 0, 1)]
+    kinds = [] if connect else streams
     for number in (machine.socket, machine.socketpair):
         code += [
-            _bpf(_EQUAL, number, 0, 4),
+            _bpf(_EQUAL, number, 0, 4 + len(kinds)),
             # The family is an int: the kernel drops the high word of the register, so only the low one is looked at.
             _bpf(_LOAD, _FIRST_ARGUMENT_AT),
-            _bpf(_EQUAL, _AF_UNIX, 0, 1),
+            _bpf(_EQUAL, _AF_UNIX, 0, 1 + len(kinds)),
+            *kinds,
             _bpf(_RETURN, _ALLOW),
             _bpf(_RETURN, _ERRNO | _ENETDOWN),
         ]

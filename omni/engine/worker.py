@@ -22,7 +22,7 @@ def main() -> None:
     prepare()
     place = adopt.take()
     wall.undumpable()
-    wall.confine()
+    wall.confine(connect=False, execute=False)  # before the first byte of a file that a stranger may have made
     log = log_path()
     offset = log.stat().st_size if log.is_file() else 0
     from omni.core.errors import OmniError
@@ -33,7 +33,7 @@ def main() -> None:
         place.failed(f"{error.message}\n{error.hint}")
     except Exception as error:  # noqa: BLE001 - whatever it is, the front end that waits shall read it
         place.failed(f"The worker failed: {type(error).__name__}: {error}")
-    confined = wall.confine(connect=False, execute=False)
+    confined = wall.state()
     settings = place.spec["settings"]
     place.ready(
         seconds=round(time.monotonic() - started, 3),

@@ -1,8 +1,10 @@
 """The wall: what it refuses, from where, and the list of things that must go on working behind it."""
 
+import errno
 import json
 import os
 import shutil
+import socket
 import struct
 import subprocess
 import sys
@@ -53,6 +55,8 @@ def verdict(program: bytes, arch: int, number: int, first: int, second: int = 0)
         at += 1
         if operation == 0x20:
             accumulator = struct.unpack_from("<I", data, value)[0]
+        elif operation == 0x54:
+            accumulator &= value
         elif operation == 0x15:
             at += yes if accumulator == value else no
         elif operation == 0x35:
@@ -70,6 +74,16 @@ def test_only_unix_sockets_pass_whatever_the_high_word_says(name: str, family: i
     wanted = ALLOW if family == 1 else ENETDOWN
     for number in (machine.socket, machine.socketpair):
         assert verdict(program, machine.audit_arch, number, high << 32 | family) == wanted
+
+
+@pytest.mark.parametrize("name", MACHINES)
+@given(family=st.sampled_from([1, 2, 16]), kind=st.integers(0, 15), flags=st.integers(0, 2**60 - 1))
+def test_without_connect_only_streams_pass(name: str, family: int, kind: int, flags: int) -> None:
+    machine = MACHINES[name]
+    program = wall.filter_program(machine=machine, connect=False)
+    wanted = ALLOW if family == 1 and kind == 1 else ENETDOWN
+    for number in (machine.socket, machine.socketpair):
+        assert verdict(program, machine.audit_arch, number, family, flags << 4 | kind) == wanted
 
 
 @pytest.mark.parametrize("name", MACHINES)
@@ -208,6 +222,28 @@ def test_without_connect_a_server_still_answers_and_cannot_call() -> None:
     finally:
         shutil.rmtree(folder)
     assert found == 1
+
+
+def test_without_connect_no_datagram_leaves() -> None:
+    folder = tempfile.mkdtemp(prefix="omni-wall-")
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as service:
+            service.bind(f"{folder}/s")
+            service.setblocking(False)
+            found = behind(
+                f"""
+                import socket
+                pair = socket.socketpair()  # what asyncio wakes itself with
+                try: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b"x", {folder!r} + "/s")
+                except OSError as error: tell(error.errno)
+            """,
+                arguments="connect=False",
+            )
+            with pytest.raises(BlockingIOError):
+                service.recv(1)
+    finally:
+        shutil.rmtree(folder)
+    assert found == errno.ENETDOWN
 
 
 def test_without_execute_threads_and_forks_go_on() -> None:
