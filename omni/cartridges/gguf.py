@@ -269,7 +269,9 @@ class _Header:
         architecture = self._text("general.architecture")
         kind = _kind(architecture, self._text("general.type"), values, tensors)
         if kind == "model" and not architecture:
-            self._cursor.wrong("it does not say its architecture")
+            if not _count(values.get("split.no", 0)):
+                self._cursor.wrong("it does not say its architecture")
+            kind = "other"  # llama.cpp writes what a model is into the first of its files only
         layers, heads = self._number("block_count"), self._mean("attention.head_count")
         width = self._number("embedding_length")
         head_dim = self._number("attention.key_length") or (width // heads if heads else 0)

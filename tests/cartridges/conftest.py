@@ -50,9 +50,10 @@ def gguf_bytes(
     version: int = 3,
     salt: str = "",
     bare: bool = False,
+    alone: bool = False,
     **changes: Any,
 ) -> bytes:
-    """A whole GGUF file, or with `bare` all but its weights. `changes` to the metadata are keys with `__` for dots; None leaves one out."""
+    """A whole GGUF file, or with `bare` all but its weights; `alone`: only `values` are its metadata. `changes` to the metadata are keys with `__` for dots; None leaves one out."""
     meta: dict[str, Any] = {
         "general.architecture": "llama",
         "general.name": "Tiny",
@@ -66,7 +67,7 @@ def gguf_bytes(
         "tokenizer.ggml.tokens": ["a", "b", "<s>"],
         "tokenizer.chat_template": TEMPLATE,
     }
-    meta |= values or {}
+    meta = (values or {}) if alone else meta | (values or {})
     meta |= {key.replace("__", "."): item for key, item in changes.items()}
     if salt:
         meta["general.description"] = salt

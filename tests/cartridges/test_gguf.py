@@ -258,3 +258,15 @@ def test_the_parts_of_a_model_are_one(tmp_path: Path, gguf: Make) -> None:
     assert found.header.parameters == 256 * 4 + 256 + 512
     assert found.size == first.stat().st_size + second.stat().st_size
     assert part_names("x-00003-of-00002.gguf") == ["x-00003-of-00002.gguf"]
+
+
+def test_later_parts_say_nothing_but_that_they_are_parts(tmp_path: Path, gguf: Make) -> None:
+    """As llama.cpp's own program for splitting writes them."""
+    first, second = tmp_path / "big-00001-of-00002.gguf", tmp_path / "big-00002-of-00002.gguf"
+    first.write_bytes(gguf(split__no=0, split__count=2, split__tensors__count=3))
+    parts = {"split.no": 1, "split.count": 2, "split.tensors.count": 3}
+    second.write_bytes(gguf(parts, tensors=[("x.weight", (256, 2), 12)], alone=True))
+    assert read_header(second).kind == "other"  # alone it is nothing
+    found = inspect(first)
+    assert (found.header.kind, found.header.architecture) == ("model", "llama")
+    assert found.header.parameters == 256 * 4 + 256 + 512
