@@ -34,6 +34,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: "pulled" (its file is a blob of ours), "added" (a file of the person's, in place), "found" (another program's).
     `base` is the id of its base, or "" when there is a problem that hides it: then `state`, `reason` and `command` say which.
+    `template` and `parameters` are this name's own, where several names stand on one base.
     `reference` is what to pull again, `manifest` the TOML of an imported one.
     """
 
@@ -50,6 +51,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     prompt: str = ""
     licence: str = ""
     adapter: str = ""
+    template: str = ""
+    parameters: dict[str, Any] = {}
     reference: str = ""
     manifest: str = ""
 

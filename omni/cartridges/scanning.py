@@ -76,6 +76,8 @@ class Scan:
             prompt=found.system,
             licence=found.licence or licence_name(header.licence),
             adapter=found.adapter,
+            template=_template(found, header),
+            parameters=found.parameters,
         )
         return base, entry
 
@@ -110,23 +112,23 @@ class Scan:
 
 
 def base_of(found: Found, inspected: Inspected) -> Base:
-    """The base of a file in place. Where the file carries no chat template, the family that its owner's text tells."""
-    header = inspected.header
-    template = None
-    if not header.chat_template and found.go_template and (family := known_template(found.go_template)):
-        template = family.jinja
+    """The base of a file in place. What other programs say of one of its names is the entry's, not the base's."""
     return Base(
         id=f"sha256-{found.sha256}" if found.sha256 else inspected.id,
         path=inspected.parts[0],
         parts=inspected.parts,
         size=inspected.size,
-        header=header,
+        header=inspected.header,
         origin=found.origin,
         sha256=found.sha256,
-        template=template,
-        parameters=found.parameters,
         projector=found.projector or None,
     )
+
+
+def _template(found: Found, header: GgufHeader) -> str:
+    """Where the file carries no chat template, that of the family which its owner's text tells."""
+    family = known_template(found.go_template) if found.go_template and not header.chat_template else None
+    return family.jinja if family else ""
 
 
 def _problem(found: Found, name: str, state: str, reason: str, command: str = "") -> Entry:

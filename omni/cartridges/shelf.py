@@ -41,13 +41,14 @@ def judge(record: BaseRecord, architectures: Collection[str] = KNOWN_ARCHITECTUR
     if record.corrupt:
         command = "omni pull" if base.origin == "blob" else ""
         return Verdict(state="corrupt", reason=record.corrupt, command=command)
-    if base.header.kind != "model":
-        return Verdict(state="not chat", reason=_KINDS.get(base.header.kind, _KINDS["other"]))
+    verdict = judge_header(base.header, base.template, architectures)
+    if verdict is not None and verdict.state == "not chat":
+        return verdict
     if record.unloadable:
         return Verdict(state="unloadable", reason=record.unloadable)
-    if record.ready:
+    if record.ready:  # a worker knows better than our list of architectures
         return Verdict(state="ready")
-    return judge_header(base.header, base.template, architectures) or Verdict(state="installed")
+    return verdict or Verdict(state="installed")
 
 
 def judge_header(
@@ -56,16 +57,16 @@ def judge_header(
     """What keeps a model from answering that its header already tells, or None."""
     if header.kind != "model":
         return Verdict(state="not chat", reason=_KINDS[header.kind])
+    if not template and not header.chat_template:
+        return Verdict(
+            state="not chat", reason="it has no chat template: a base model, or one that was never taught to answer"
+        )
     if header.architecture not in architectures:
         return Verdict(state="unloadable", reason=f"this engine does not know the architecture {header.architecture!r}")
     if header.unknown_types:
         numbers = ", ".join(map(str, header.unknown_types))
         return Verdict(
             state="unloadable", reason=f"its weights are of a kind that this engine does not know ({numbers})"
-        )
-    if not template and not header.chat_template:
-        return Verdict(
-            state="not chat", reason="it has no chat template: a base model, or one that was never taught to answer"
         )
     return None
 
@@ -117,7 +118,7 @@ class Shelf:
         self._bases, self._entries = dict(bases), {entry.name: entry for entry in entries}
         self._by_hash = {record.base.sha256: record for record in self._bases.values() if record.base.sha256}
         self._architectures, self._adapters = architectures, adapters
-        self._verdicts: dict[str, Verdict] = {}
+        self._verdicts: dict[tuple[str, str | None], Verdict] = {}
         for entry in entries:
             if entry.manifest and entry.name not in self._manifests:
                 try:
@@ -144,12 +145,25 @@ class Shelf:
         """Look at the files of all bases now; `brains` then touches no disk."""
         for record in self._bases.values():
             self._judge(record)
+        for entry in self._entries.values():
+            if entry.template and entry.base in self._bases:
+                self._judge(self._own_record(entry))
 
     def _judge(self, record: BaseRecord) -> Verdict:
-        base_id = record.base.id
-        if base_id not in self._verdicts:
-            self._verdicts[base_id] = judge(record, self._architectures)
-        return self._verdicts[base_id]
+        key = record.base.id, record.base.template
+        if key not in self._verdicts:
+            self._verdicts[key] = judge(record, self._architectures)
+        return self._verdicts[key]
+
+    def _own_record(self, entry: Entry) -> BaseRecord:
+        """The base of an entry with what only this name of it has."""
+        record = self._bases[entry.base]
+        base = msgspec.structs.replace(
+            record.base,
+            template=entry.template or record.base.template,
+            parameters=entry.parameters or record.base.parameters,
+        )
+        return msgspec.structs.replace(record, base=base)
 
     def record_of(self, manifest: Manifest) -> BaseRecord | None:
         """What of a manifest's base is here: its own pull, or any file with its hash."""
@@ -206,8 +220,7 @@ class Shelf:
         )
 
     def _from_entry(self, entry: Entry) -> Brain:
-        record = self._bases.get(entry.base)
-        if record is None:
+        if entry.base not in self._bases:
             return Brain(
                 name=entry.name,
                 state=entry.state if entry.base == "" else "gone",
@@ -218,6 +231,7 @@ class Shelf:
                 size=entry.size,
                 licence=entry.licence,
             )
+        record = self._own_record(entry)
         verdict, header = self._judge(record), record.base.header
         return Brain(
             name=entry.name,

@@ -91,6 +91,27 @@ async def test_ollamas_layers_are_used(ollama: Ollama, library: Library, gguf: M
     assert (brain.prompt, brain.licence) == ("Be brief.", "Apache-2.0")
 
 
+async def test_names_on_one_model_keep_their_own_layers(ollama: Ollama, library: Library, gguf: Make) -> None:
+    """`ollama create` makes another name for the same file, with another system text, template and parameters."""
+    model = gguf(tokenizer__chat_template=None)
+    known, place = "<|im_start|>user\n{{ .Prompt }}<|im_end|>", "registry.ollama.ai/library"
+    ollama.model(f"{place}/tiny/1b", model, template=known, params='{"temperature": 0.3}')
+    ollama.model(f"{place}/pirate/latest", model, template=known, params='{"temperature": 1.5}', system="You are one.")
+    ollama.model(f"{place}/raw/latest", model, template="{{ .Prompt }}")
+    brains = await found(library)
+    tiny, pirate, raw = brains["tiny:1b"], brains["pirate:latest"], brains["raw:latest"]
+    assert (tiny.sampling, tiny.prompt) == ({"temperature": 0.3}, "")
+    assert (pirate.sampling, pirate.prompt) == ({"temperature": 1.5}, "You are one.")
+    assert tiny.base is not None
+    assert pirate.base is not None
+    assert tiny.base.id == pirate.base.id
+    assert (tiny.base.parameters, pirate.base.parameters) == ({"temperature": 0.3}, {"temperature": 1.5})
+    await library.mark(tiny.base.id, ready=True)
+    brains = await found(library)
+    assert [brains[name].state for name in ("tiny:1b", "pirate:latest", "raw:latest")] == ["ready", "ready", "not chat"]
+    assert raw.sampling == {}
+
+
 async def test_the_files_own_template_wins(ollama: Ollama, library: Library, gguf: Make) -> None:
     ollama.model("registry.ollama.ai/library/tiny/1b", gguf(), template="<|im_start|><|im_end|>")
     base = (await found(library))["tiny:1b"].base
