@@ -170,6 +170,13 @@ class FakeServices:
     async def budget(self) -> Any:
         return self.fake_budget
 
+    async def brains_on(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for brain in self.library.list:
+            if brain.base is not None:
+                found.setdefault(brain.base.id, []).append(brain.name)
+        return found
+
     async def measured_hardware(self) -> Any:
         return self.profile
 
@@ -284,7 +291,8 @@ def sample_processes(now: float) -> list[ProcessInfo]:
             pid=3,
             confined="seccomp",
             since=now - 300,
-            detail="Qwen coder 1.5B, 2 chats",
+            detail="sha256-bb, 1 of 4 places",
+            base="sha256-bb",
         ),
     ]
 

@@ -16,7 +16,7 @@ from textual.content import Content
 from omni.core.errors import OmniError
 from omni.shell.graph import graph
 from omni.shell.listing import Column, Group, Listing, Row
-from omni.shell.machine import machine_lines
+from omni.shell.machine import MachineFacts
 from omni.shell.meters import Reading
 from omni.shell.pane import Pane
 from omni.shell.widgets import Keys, Line, Lines, Paint, Part, home_path, ink, memory_words, parted
@@ -81,7 +81,7 @@ class SystemPane(Pane):
     SCOPED_CSS: ClassVar[bool] = False
     BINDINGS: ClassVar = [
         Binding("d", "doctor", "Doctor", id="system.doctor", tooltip="Look at everything that could be wrong"),
-        Binding("l", "log", "Log", id="system.log", tooltip="Open the log of the process with the bar in your editor"),
+        Binding("l", "log", "Log", id="system.log", tooltip="Read the log of the process with the bar as it grows"),
         Binding(
             "k", "end", "End a worker", id="system.end", tooltip="End the worker with the bar; its memory comes back"
         ),
@@ -98,15 +98,16 @@ class SystemPane(Pane):
             yield Graph("Memory", "person")
             yield Graph("Answering", "accent")
         yield Listing(
-            Column(most=30),
+            Column(most=44, least=20),
             Column(leaves=2, align="right"),
             Column(most=34, least=16),
             Column(leaves=4),
             Column(leaves=3, most=40, least=12),
             empty="Asking the keeper …",
+            id="system-processes",
         )
         yield Lines(id="system-environment")
-        yield Lines(id="system-machine")
+        yield MachineFacts(ink(("Machine", "bold text")), id="system-machine")
         yield Keys()
 
     def on_mount(self) -> None:
@@ -117,7 +118,8 @@ class SystemPane(Pane):
         self._profile: HardwareProfile | None = None
         self._findings: list[Finding] | None = None
         self._packages = 0
-        self._own_pid = 0
+        self._brains: dict[str, list[str]] = {}
+        self._written, self._written_at = 0, 0.0
         self.omni.watch_meters(self._measured)
         self._draw_keys()
         self.run_worker(self._follow(), name="processes", group="system", description="follow the processes")
@@ -137,6 +139,8 @@ class SystemPane(Pane):
         except OmniError as error:
             self.query_one(Listing).say_when_empty(f"{error.message} {error.hint}")
             processes = []
+        if any(process.base not in self._brains for process in processes if process.base):
+            self._brains = await self.services.brains_on()
         self._memory = await asyncio.to_thread(_memory_of, [process.pid for process in processes])
         order = ("client", "keeper", "starter", "airlock", "worker")
         self._processes = sorted(processes, key=lambda one: (order.index(one.kind), one.pid != os.getpid(), one.since))
@@ -157,7 +161,7 @@ class SystemPane(Pane):
     def _measured(self, reading: Reading) -> None:
         if not self.is_attached:
             return
-        self._speeds.append(self.omni.status.state.speed if self.omni.status.state.answering else 0.0)
+        self._speeds.append(self._speed_now())
         if not self.display:
             return
         cpu, memory, answering = self.query(Graph)
@@ -173,17 +177,30 @@ class SystemPane(Pane):
         now = self._speeds[-1]
         answering.show(
             f"{now:.1f} tok/s" if now else "idle",
-            "" if now else "nobody is answering",
+            self._who_writes() if now else "nobody is answering",
             self._speeds,
             max([*self._speeds, 1.0]),
         )
+
+    def _speed_now(self) -> float:
+        """Pieces of text, which are tokens, that came in a second since the last look."""
+        chat = self.omni.pane("chat")
+        written, now = int(getattr(chat, "pieces", 0)), self.services.clock.monotonic()
+        since, before = now - self._written_at, self._written
+        self._written, self._written_at = written, now
+        return max(0, written - before) / since if since > 0 and before else 0.0
+
+    def _who_writes(self) -> str:
+        return self.omni.status.state.brain
 
     # -- drawing
 
     def _draw_processes(self) -> None:
         rows = []
         for process in self._processes:
-            detail = {"keeper": "starts the others", "starter": process.detail}.get(process.kind, process.detail)
+            detail = "starts the others" if process.kind == "keeper" else process.detail
+            if process.kind == "worker":
+                detail = detail.rpartition(", ")[2] if process.base in self._brains else detail
             rows.append(
                 Row(
                     key=process.name,
@@ -202,12 +219,14 @@ class SystemPane(Pane):
     def _called(self, process: "ProcessInfo") -> str:
         if process.pid == os.getpid():
             return "shell  this window"
+        if process.kind == "worker":
+            names = self._brains.get(process.base, [])
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            return f"worker  {names[0]}{more}" if names else f"worker  {process.name}"
         own = process.name.removeprefix(f"{process.kind}-")
-        return (
-            process.kind
-            if own in (process.kind, process.name.rpartition("-")[2]) and process.kind != "worker"
-            else (process.name if process.kind == "client" else f"{process.kind}  {own}")
-        )
+        if own in (process.kind, process.name.rpartition("-")[2]):
+            return process.kind
+        return process.name if process.kind == "client" else f"{process.kind}  {own}"
 
     def _draw_environment(self) -> None:
         findings = self._findings or []
@@ -226,10 +245,7 @@ class SystemPane(Pane):
 
     def _draw_machine(self) -> None:
         if self._profile is not None:
-            width = max(30, self.content_size.width)
-            self.query_one("#system-machine", Lines).show(
-                ink(("Machine", "bold text")), *machine_lines(self._profile, width)
-            )
+            self.query_one(MachineFacts).show(self._profile)
 
     def _draw_keys(self) -> None:
         process = self._process()
@@ -247,10 +263,6 @@ class SystemPane(Pane):
         message.stop()
         self._draw_keys()
 
-    def on_resize(self) -> None:
-        """The machine's lines depend on the width."""
-        self._draw_machine()
-
     def take_focus(self) -> None:
         """The processes."""
         self.query_one(Listing).focus()
@@ -263,42 +275,24 @@ class SystemPane(Pane):
     # -- acting
 
     def action_doctor(self) -> None:
-        """Check the environment again."""
+        """Look at everything that could be wrong."""
+        from omni.shell.reading import DoctorReading
 
-        async def work() -> None:
-            try:
-                self._findings = await self.services.environment.check()
-            except OmniError as error:
-                self.omni.explain(error)
-                return
-            self._draw_environment()
-            wrong = sum(not finding.ok for finding in self._findings)
-            self.notify(
-                f"{len(self._findings)} things looked at, {wrong} to mend."
-                if wrong
-                else f"{len(self._findings)} things looked at; all is well.",
-                markup=False,
-            )
-
-        self.run_worker(work(), exclusive=True, group="doctor", description="check the environment")
+        self.app.push_screen(DoctorReading(self.services))
 
     def action_log(self) -> None:
-        """Show where the log is, in the editor where there is one."""
+        """Read the log of the process with the bar."""
+        from omni.shell.reading import LogReading
+
         process = self._process()
+        names = [f"{process.kind}.log", f"{process.kind}.jsonl"] if process else []
+        if process is not None and process.kind == "worker":
+            names = [f"worker-{process.name}.log"]
+        elif process is not None and process.kind == "client":
+            names = [f"{process.name.partition('-')[0]}.jsonl"]
         logs = self.services.home.logs
-        names = [f"worker-{process.name}.log", f"{process.name}.log", f"{process.kind}.jsonl"] if process else []
-
-        async def work() -> None:
-            def find() -> Path | None:
-                return next((logs / name for name in [*names, "shell.jsonl"] if (logs / name).is_file()), None)
-
-            path = await asyncio.to_thread(find)
-            if path is None:
-                self.notify(f"Nothing was written yet; logs lie in {logs}.", markup=False)
-            elif not await self.omni.edit(path):
-                self.notify(f"The log is {path}.", markup=False, timeout=10)
-
-        self.run_worker(work(), exclusive=True, group="log", description="open a log")
+        title = self._called(process).replace("  ", " ") if process else "the shell"
+        self.app.push_screen(LogReading(title, [logs / name for name in names or ["shell.jsonl"]]))
 
     def action_end(self) -> None:
         """End a worker, after a question."""
@@ -323,7 +317,14 @@ class SystemPane(Pane):
         memory = memory_words(self._memory.get(process.pid))
         text = f"An answer in progress ends with an error. {memory + ' come back at once.' if memory else ''}"
         self.app.push_screen(
-            Consent(f"End the worker {name}?", text, yes="end", harm=True, clock=self.services.clock), answered
+            Consent(
+                f"End the {self._called(process).replace('  ', ' ')}?",
+                text,
+                yes="end",
+                harm=True,
+                clock=self.services.clock,
+            ),
+            answered,
         )
 
 
