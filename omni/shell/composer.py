@@ -11,12 +11,14 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
+from textual.widget import Widget
 from textual.widgets import TextArea
 from textual.widgets.text_area import Selection
 from textual.worker import WorkType
 
 from omni.shell.bindings import let_alt_enter_be_a_key
 from omni.shell.completion import Choice, Popup, fuzzy
+from omni.shell.promptly import done_at_once
 from omni.shell.transcript.clean import clean
 
 PASTE_LINES, PASTE_SIZE = 10, 2000
@@ -32,7 +34,8 @@ class Field(TextArea):
 
     DEFAULT_CSS = """
     Field { height: auto; max-height: 33vh; min-height: 1; border: none; padding: 0; background: $omni-panel;
-            color: $omni-text; scrollbar-size-vertical: 1; overflow-x: hidden; }
+            color: $omni-text; scrollbar-size-vertical: 1; overflow-x: hidden; scrollbar-color: $omni-raised;
+            scrollbar-background: $omni-panel; scrollbar-background-hover: $omni-panel; }
     Field:focus { border: none; }
     Field .text-area--cursor-line { background: $omni-panel; }
     Field .text-area--placeholder { color: $omni-third; }
@@ -67,20 +70,14 @@ class Field(TextArea):
         self.post_message(Composer.Editor())
 
     async def _on_key(self, event: events.Key) -> None:
-        """What a key does must be done before the next one is looked at: a key that Textual lets rise to the app comes
-        back as an action when letters typed right after it stand in the text already."""
-        key = _MODIFIED_ENTER.get(event.key, event.key)
-        if self.outer.key(key):
+        event.key = _MODIFIED_ENTER.get(event.key, event.key)
+        if self.app.focused is self and self.outer.key(event.key):
             event.stop()
             event.prevent_default()
             return
-        if not event.is_printable and key != "enter":
-            active = self.screen.active_bindings.get(key)
-            if active is not None and active.node is self and active.enabled:
-                event.stop()
-                event.prevent_default()
-                await self.run_action(active.binding.action)
-                return
+        own = not event.is_printable and event.key != "enter"
+        if (own or self.app.focused is not self) and await done_at_once(self, event):
+            return
         await super()._on_key(event)
 
     async def _on_paste(self, event: events.Paste) -> None:
@@ -120,7 +117,7 @@ class Composer(Vertical):
         """The text is to be edited elsewhere."""
 
     class Read(Message):
-        """Shift+Tab: the keyboard goes into the transcript."""
+        """Shift+Tab: the keyboard goes into the transcript; not told when there is a `reader` to take it."""
 
     class Scroll(Message):
         """A page key: the transcript scrolls while the keyboard stays here."""
@@ -149,6 +146,7 @@ class Composer(Vertical):
         self._known: str | None = None
         self._submitted = ""
         self.queued = 0
+        self.reader: Widget | None = None
         self.field = Field(placeholder)
         self.popup = Popup()
 
@@ -240,7 +238,7 @@ class Composer(Vertical):
             case "escape":
                 self.post_message(self.Escaped())
             case "shift+tab":
-                self.post_message(self.Read())
+                self._read()
             case "tab":
                 return not self._open_path()
             case "up" if row == 0 and field.selection.is_empty:
@@ -257,6 +255,12 @@ class Composer(Vertical):
             case _:
                 return False
         return True
+
+    def _read(self) -> None:
+        if self.reader is None:
+            self.post_message(self.Read())
+        elif self.reader.display:  # now, so that a letter typed right after it acts there
+            self.screen.set_focus(self.reader)
 
     def _submit(self) -> None:
         if self.text.strip():

@@ -56,6 +56,10 @@ class Terminal:
         """Type text."""
         self._tmux("send-keys", "-l", text)
 
+    def bytes(self, what: bytes) -> None:
+        """What a terminal sends in one breath, byte for byte."""
+        self._tmux("send-keys", "-H", *(f"{byte:02x}" for byte in what))
+
     def until(self, text: str, *, seconds: float = 60) -> str:
         """Wait until `text` stands on the screen and return the screen; fails with what stands there instead."""
         return self.wait(lambda screen: text in screen, f"{text!r}", seconds=seconds)

@@ -80,6 +80,7 @@ class ChatPane(Pane):
             commands=lambda: [Choice(f"/{one.name}", one.about, bool(one.takes)) for one in COMMANDS],
             complete=self._complete,
         )
+        self.composer.reader, self.transcript.writer = self.transcript, self.composer.field
         self._title = Lines(ink(("New conversation", "bold text")), id="chat-title")
         self._teach = Lines(id="chat-teach")
         self._queue = Lines(id="chat-queue")
@@ -362,17 +363,6 @@ class ChatPane(Pane):
             return
         if not await starter.open(address):
             await self.copy_text(address)
-
-    @on(Composer.Read)
-    def _read(self, event: Composer.Read) -> None:
-        event.stop()
-        if self.transcript.entries:
-            self.transcript.focus()
-
-    @on(Transcript.Leave)
-    def _left(self, event: Transcript.Leave) -> None:
-        event.stop()
-        self.take_focus()
 
     @on(Transcript.Focused)
     def _focused(self, event: Transcript.Focused) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from omni.chat import Attachment, ChatMessage
 
 Foot = tuple[str, str]
+SHORTEST = 0.05  # seconds that are worth a word
 
 # Keys as they are pressed while one writes, which is where the keyboard mostly is.
 RETRY, GO_ON = "ctrl+r retry", "shift+tab o go on"
@@ -38,7 +39,7 @@ def seconds_words(seconds: float) -> str:
 
 def usage_facts(seconds: float, usage: Usage | None) -> list[str]:
     """What an answer took."""
-    facts = [seconds_words(seconds)] if seconds else []
+    facts = [seconds_words(seconds)] if seconds >= SHORTEST else []
     if usage is not None and usage.answer_tokens:
         facts.append(f"{usage.answer_tokens:,} token{'s' * (usage.answer_tokens != 1)}")
         if usage.speed:

@@ -19,6 +19,7 @@ from textual.widget import Widget
 from textual.worker import WorkType
 
 from omni.shell.glyphs import UNICODE, Glyphs
+from omni.shell.promptly import done_at_once
 from omni.shell.transcript.code import Highlights, highlight_all, load_style
 from omni.shell.transcript.entry import Entry, Layout
 from omni.shell.transcript.flow import EMPTY, ENTRY_BITS, Anchor, Flow, Row
@@ -84,7 +85,7 @@ class Transcript(ScrollView, can_focus=True):
             self.address = address
 
     class Leave(Message):
-        """The keyboard goes back to the composer."""
+        """The keyboard goes back; not told when there is a `writer` to take it."""
 
     class Focused(Message):
         """Another block is focused, or none."""
@@ -113,6 +114,7 @@ class Transcript(ScrollView, can_focus=True):
         self._drawn: tuple[int, str] = (0, "")
         self.following = True
         self.unseen = False
+        self.writer: Widget | None = None
 
     # ---- what others say
 
@@ -710,7 +712,10 @@ class Transcript(ScrollView, can_focus=True):
 
     def action_leave(self) -> None:
         """Give the keyboard back."""
-        self.post_message(self.Leave())
+        if self.writer is None:
+            self.post_message(self.Leave())
+        else:  # now, so that a letter typed right after it is text
+            self.screen.set_focus(self.writer)
 
     def action_find(self, direction: int) -> None:
         """Go to the next block that has what was searched."""
@@ -767,6 +772,10 @@ class Transcript(ScrollView, can_focus=True):
                 return row.what.code
         codes = self._flow.entries[self._focused].codes()
         return codes[-1] if codes else ""
+
+    async def _on_key(self, event: events.Key) -> None:
+        if not await done_at_once(self, event):
+            await super()._on_key(event)
 
     def on_focus(self) -> None:
         """The keyboard came: the last block is focused unless another was."""
