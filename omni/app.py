@@ -69,10 +69,30 @@ class Services:
 
     async def change_setting(self, key: str, value: Any) -> Settings:
         """Set `section.key` in the file and here."""
-        self._settings = await asyncio.to_thread(change, self.home.config, key, value)
+        self._follow(await asyncio.to_thread(change, self.home.config, key, value))
+        return self.settings
+
+    async def read_settings_again(self) -> Settings:
+        """What the file says now: `omni config set` in another terminal holds from the next turn on.
+
+        While the file is wrong the last right ones hold, and the log says why.
+        """
+        try:
+            found = await asyncio.to_thread(Settings.load, self.home.config)
+        except OmniError as error:
+            logging.getLogger(__name__).warning("Settings not taken: %s", error.message)
+            return self.settings
+        if found != self.settings:
+            self._follow(found)
+        return found
+
+    def _follow(self, settings: Settings) -> None:
+        """Give new settings to the parts that are there already."""
+        self._settings = settings
         if "chat" in vars(self):
-            self.chat.settings = self._settings
-        return self._settings
+            self.chat.settings = settings
+        if (engines := self._made("engines")) is not None:
+            engines.follow(settings)
 
     async def keeper(self) -> "Keeper":
         """The connection to the keeper, which is started when there is none."""
@@ -176,6 +196,7 @@ class Services:
         from omni.engine import ObservedEngine
         from omni.hardware import remember_speed
 
+        await self.read_settings_again()
         self._adapters = await self.library.adapters()
         engine = await (await self.engines()).open(brain)
         base = brain.base.id if brain.base else ""

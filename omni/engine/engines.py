@@ -55,10 +55,15 @@ class Engines:
         factories: Sequence[EngineFactory] = (),
     ) -> None:
         self.home, self._keeper = home, keeper
-        self._settings, self._profile = settings.engine, profile
-        self._budget = Budget.of(profile, settings, notes)
+        self._profile, self._notes = profile, notes
+        self.follow(settings)
         self._adapters, self._factories = adapters, tuple(factories)
         self._open: dict[str, Engine] = {}
+
+    def follow(self, settings: Settings) -> None:
+        """Make specs by these settings from now on; what is open stays as it is."""
+        self._settings = settings.engine
+        self._budget = Budget.of(self._profile, settings, self._notes)
 
     def spec(self, brain: "Brain", *, embeddings: bool = False) -> WorkerSpec:
         """How the worker for `brain` is loaded. Brains on one base have equal specs.

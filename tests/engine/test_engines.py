@@ -71,6 +71,12 @@ def test_all_adapters_of_a_base_are_loaded_whichever_brain_is_asked_first(home: 
     assert json.loads(str(bare.settings["adapters"])) == ["/a.gguf", "/b.gguf"]
 
 
+def test_new_settings_hold_for_the_next_spec(home: Home) -> None:
+    found = engines(home, settings="[engine]\ncontext = 4096")
+    found.follow(parse("[engine]\ncontext = 8192\nthreads = 2"))
+    assert (found.spec(brain()).settings["context"], found.spec(brain()).settings["threads"]) == (8192, 2)
+
+
 def test_a_cartridge_may_ask_for_its_own_context(home: Home) -> None:
     found = engines(home, settings="[engine]\ncontext = 4096")
     assert found.spec(brain(context=8192)).settings["context"] == 8192
