@@ -83,8 +83,7 @@ def chooser_groups(offers: Sequence[Offer], text: str) -> Iterable[Group]:
 
 def base_words(brain: "Brain") -> str:
     """What people call its base: here, in the status line and wherever else it is named."""
-    header = brain.base.header if brain.base else None
-    return brain.base_title or (header.name or header.architecture if header else brain.title)
+    return brain.base_title or brain.title
 
 
 _ORIGINS = {

@@ -220,6 +220,8 @@ class Listing(Paint, can_focus=True):
             for index, cell in enumerate(cells[: len(widths)]):
                 widths[index] = max(widths[index], min(ink(cell).cell_length, self._columns[index].most))
 
+        full = list(widths)
+
         def total() -> int:
             used = [width for width in widths if width]
             return sum(used) + 2 * (len(used) - 1)
@@ -237,6 +239,9 @@ class Listing(Paint, can_focus=True):
                 widths[index] = 0
         for index in order:
             shorten(index)
+        for index in reversed(order):  # room that a column left when it went belongs to those that were shortened
+            if widths[index] and total() < room:
+                widths[index] = min(full[index], widths[index] + room - total())
         for index, width in enumerate(widths):  # the first that stays gives way
             if total() > room and width:
                 widths[index] = max(8, width - (total() - room))

@@ -116,6 +116,9 @@ class FakeLibrary:
         for event in self.verify_events:
             yield event
 
+    async def unfinished(self) -> list[Any]:
+        return []
+
     async def remove(self, name: str, *, in_use: Any = ()) -> int:
         self.orders.append(f"remove {name}")
         self.list = [brain for brain in self.list if brain.name != name]
@@ -213,16 +216,16 @@ def sample_brains() -> tuple[list[Any], dict[str, Any]]:
     smol, coder = base("aa", "SmolLM2 135M", 98_362_432), base("bb", "Qwen2.5 Coder 1.5B Instruct", 1_117_320_768)
     brains = [
         Brain(name="@omni/smollm2", state="ready", title="SmolLM2 starter", summary="A starter that proves that all works.",
-              good_for="a first test", base=smol, size=98_362_432, licence="Apache-2.0", context_max=8192,
+              good_for="a first test", base_title="SmolLM2 135M", base=smol, size=98_362_432, licence="Apache-2.0", context_max=8192,
               quantisation="Q4_1", starter=True, verified="verified by us"),
         Brain(name="@omni/coder", state="installed", title="Qwen coder 1.5B", good_for="code, tools",
-              summary="It writes code and answers faster than you read.", base=coder, size=1_117_320_768,
+              base_title="Qwen coder 1.5B", summary="It writes code and answers faster than you read.", base=coder, size=1_117_320_768,
               licence="Apache-2.0", context_max=32768, quantisation="Q4_K_M", verified="verified today"),
-        Brain(name="@roe/backend", state="installed", title="Backend", summary="Python, FastAPI, SQL", base=coder,
+        Brain(name="@roe/backend", state="installed", title="Backend", summary="Python, FastAPI, SQL", base_title="Qwen coder 1.5B", base=coder,
               size=1_117_320_768, shares="@omni/coder", licence="Apache-2.0", context_max=32768),
-        Brain(name="qwen2.5-coder:7b", state="installed", origin="Ollama", licence="Apache-2.0", context_max=32768,
+        Brain(name="qwen2.5-coder:7b", state="installed", origin="ollama", base_title="Qwen2.5 Coder 7B", licence="Apache-2.0", context_max=32768,
               base=base("cc", "Qwen2.5 Coder 7B", 4_700_000_000, "/usr/share/ollama/.ollama/models/blobs/sha256-cc"), size=4_700_000_000),
-        Brain(name="gemma3:4b", state="unloadable", origin="Ollama", size=3_300_000_000, licence="Gemma",
+        Brain(name="gemma3:4b", state="unloadable", origin="ollama", size=3_300_000_000, licence="Gemma",
               reason="This engine does not know the architecture gemma3n.", command="omni show gemma3:4b"),
         Brain(name="notes", state="unreadable", origin="folder", size=2_000_000_000,
               reason="The file belongs to another user.", command="sudo chmod a+r /srv/models/notes.gguf"),

@@ -41,6 +41,9 @@ class CartridgesPane(Pane):
         Binding(
             "x", "cancel", "Cancel", id="cartridges.cancel", tooltip="End the download of this row, or of the last"
         ),
+        Binding(
+            "r", "again", "Try again", id="cartridges.again", show=False, tooltip="Go on with a download that ended"
+        ),
         Binding("v", "verify", "Verify", id="cartridges.verify", tooltip="Read the whole file and compare its hash"),
         Binding("u", "unload", "Unload", id="cartridges.unload", tooltip="Give back the memory of a loaded brain"),
         Binding("delete", "remove", "Remove", id="cartridges.remove", tooltip="Remove this brain, after a question"),
@@ -74,6 +77,7 @@ class CartridgesPane(Pane):
         self._text = ""
         self._looking = True
         self._loaded: dict[str, str] = {}
+        self._kept: dict[str, int] = {}
         self.query_one("#brains-pulls").display = False
         self.omni.pulls.listen(self._pull_moved)
         self._draw_keys()
@@ -90,6 +94,7 @@ class CartridgesPane(Pane):
 
     async def _read(self) -> None:
         self._offers = await known_brains(self.services)
+        self._kept = {one.name: one.size for one in await self.services.library.unfinished()}
         try:
             keeper = await self.services.keeper()
             workers = [one for one in await keeper.processes() if one.kind == "worker"]
@@ -151,6 +156,8 @@ class CartridgesPane(Pane):
         pulling = self.omni.pulls.all.get(brain.name)
         if pulling is not None and pulling.running:
             return (f"{pulling.fraction:.0%}" if pulling.total else "asking …"), "accent"
+        if brain.state == "available" and (kept := self._kept.get(brain.name)):
+            return (f"{kept / brain.size:.0%} is here" if brain.size > kept else "begun"), "amber"
         if self._worker(brain.name):
             return "loaded", "accent"
         if offer.fit is not None and not offer.fit.fits and brain.state in ("available", "installed", "ready"):
@@ -196,6 +203,8 @@ class CartridgesPane(Pane):
             yield fact("File", home_path(base.path))
         elif manifest is not None:
             source = getattr(manifest.base, "project", "") or getattr(manifest.base, "repository", "")
+            if (parts := getattr(manifest.base, "parts", 1)) > 1:
+                source = f"{source.partition('{')[0]}1 to {parts}"
             kind = {"project": "package index", "repository": "Hugging Face"}
             where = next((words for field, words in kind.items() if getattr(manifest.base, field, "")), "")
             if where:
@@ -222,7 +231,9 @@ class CartridgesPane(Pane):
             if brain.usable:
                 keys.append(("enter", "chat", "enter"))
             if brain.state in ("available", "corrupt", "gone") and not busy:
-                keys.append(("p", "pull", "p"))
+                keys.append(("p", "go on" if brain.name in self._kept else "pull", "p"))
+            if self._ended_early() and not busy:
+                keys.append(("r", "try again", "r"))
             if busy:
                 keys.append(("x", "cancel", "x"))
             if brain.usable and not busy:
@@ -246,16 +257,28 @@ class CartridgesPane(Pane):
             for each in self.omni.pulls.all.values()
             if each.running or each.failure is not None or each is pulling
         ][-4:]
+        self._show_pulls(lines)
+        self._fill()
+
+    def _show_pulls(self, lines: list[Content]) -> None:
         shown = self.query_one("#brains-pulls", Lines)
         shown.display = bool(lines)
         shown.show(*lines)
-        self._fill()
+
+    def _ended_early(self) -> str:
+        """The download to go on with: that of this row, else the last that failed or was cancelled."""
+        pulls = self.omni.pulls.all
+        ended = [one.name for one in pulls.values() if one.kind == "pull" and one.end in ("failed", "cancelled")]
+        name = self.query_one(Listing).key
+        return name if name in ended else ended[-1] if ended else ""
 
     # -- moving
 
     def on_listing_highlighted(self, message: Listing.Highlighted) -> None:
         """Say what is known of the row."""
         message.stop()
+        if all(one.end and one.failure is None for one in self.omni.pulls.all.values()):
+            self._show_pulls([])  # what came well was seen
         self._draw_detail()
         self._draw_keys()
 
@@ -318,6 +341,11 @@ class CartridgesPane(Pane):
             )
         else:
             self.omni.pulls.start(offer.brain.name)
+
+    def action_again(self) -> None:
+        """Go on with a download that failed or was cancelled."""
+        if name := self._ended_early():
+            self.omni.pulls.start(name)
 
     def action_cancel(self) -> None:
         """End a download."""
