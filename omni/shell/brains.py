@@ -83,7 +83,8 @@ def chooser_groups(offers: Sequence[Offer], text: str) -> Iterable[Group]:
 
 def base_words(brain: "Brain") -> str:
     """What people call its base: here, in the status line and wherever else it is named."""
-    return brain.base_title or brain.title
+    header = brain.base.header if brain.base else None
+    return brain.base_title or (header.name or header.architecture if header else brain.title)
 
 
 _ORIGINS = {
