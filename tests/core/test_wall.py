@@ -207,6 +207,29 @@ def test_a_neighbours_descriptor_cannot_be_taken() -> None:
     assert set(found) == {1}
 
 
+def test_the_memory_of_processes_outside_cannot_be_written() -> None:
+    code = "tell(wall._leave_neighbours_alone(wall._libc()))"
+    if not behind(code):
+        pytest.skip("this kernel has no Landlock")
+    with subprocess.Popen(["sleep", "60"]) as neighbour:
+        found = behind(
+            f"""
+            import subprocess
+            child = subprocess.Popen(["sleep", "60"])
+            said = []
+            for pid in ({neighbour.pid}, child.pid):
+                try:
+                    with open(f"/proc/{{pid}}/mem", "r+b", buffering=0): said.append("opened")
+                except OSError as error: said.append(type(error).__name__)
+            child.kill(); child.wait()
+            os.kill({neighbour.pid}, 0)
+            tell([*said, open("/proc/{neighbour.pid}/status").readline()])
+        """
+        )
+        neighbour.kill()
+    assert found == ["PermissionError", "opened", "Name:\tsleep\n"]
+
+
 def test_without_connect_a_server_still_answers_and_cannot_call() -> None:
     folder = tempfile.mkdtemp(prefix="omni-wall-")
     try:
