@@ -26,6 +26,7 @@ class Glyphs(msgspec.Struct, frozen=True, kw_only=True):
     ellipsis: str = "…"
     dot: str = "·"
     meter: str = "━"
+    wrapped: str = "›"
 
 
 UNICODE = Glyphs()
@@ -47,6 +48,7 @@ ASCII = Glyphs(
     ellipsis="...",
     dot="-",
     meter="=",
+    wrapped=">",
 )
 
 

@@ -235,7 +235,7 @@ async def test_a_click_copies_code_opens_links_and_a_drag_selects() -> None:
         await pilot.hover(Transcript, offset=(9, 5))
         await pilot.pause()
         await pilot.mouse_up(Transcript, offset=(9, 5))
-        assert host.screen.get_selected_text() == "see it there\n\n  python\n  def f():\n      r"
+        assert host.screen.get_selected_text() == "see it there\n\npython\ndef f():\n    r"
 
 
 async def test_a_wrapped_paragraph_is_copied_as_one_line() -> None:

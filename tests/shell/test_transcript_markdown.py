@@ -10,8 +10,9 @@ from omni.shell.glyphs import ASCII, UNICODE, glyphs
 from omni.shell.transcript.clean import Cleaner, clean
 from omni.shell.transcript.code import highlight, load_style
 from omni.shell.transcript.entry import Entry
+from omni.shell.transcript.fences import Setting, code_rows
 from omni.shell.transcript.lines import Line, chop, width_of, wrap
-from omni.shell.transcript.markdown import Setting, lay_text
+from omni.shell.transcript.markdown import lay_text
 from omni.shell.transcript.split import LIMIT, Splitter
 
 SNIPPETS = [
@@ -134,3 +135,20 @@ def test_glyphs_follow_the_locale() -> None:
     assert glyphs("auto", "ANSI_X3.4-1968") is ASCII
     assert glyphs("ascii") is ASCII
     assert all(part.isascii() for value in (getattr(ASCII, name) for name in ASCII.__struct_fields__) for part in value)
+
+
+def test_a_long_line_of_code_breaks_at_a_space_and_hangs_behind_a_mark() -> None:
+    lines = code_rows("    cmd = run('one', 'two')  # and a remark that is long", Setting(40))
+    assert [line.text.rstrip() for line in lines] == [
+        "      cmd = run('one', 'two')  # and a",
+        "      › remark that is long",
+    ]
+    assert [run[1] for run in lines[1].runs] == ["code third", "code", "code"]
+
+
+@given(st.text(st.sampled_from("ab ().é海👩\u200d"), max_size=200), st.integers(12, 60))
+def test_a_broken_line_of_code_has_every_character_of_it(text: str, width: int) -> None:
+    lines = code_rows(text, Setting(width))
+    copied = "".join(line.text[slice(*line.body or ())] + line.join for line in lines)
+    assert copied == text + "\n"
+    assert all(width_of(line.text) <= max(width, 8) for line in lines)

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 from omni.shell.transcript.clean import Cleaner, clean
+from omni.shell.transcript.fences import Setting, code_rows
 from omni.shell.transcript.lines import Line, Run, chop, width_of, wrap
-from omni.shell.transcript.markdown import Setting, code_rows, lay_section
+from omni.shell.transcript.markdown import lay_section
 from omni.shell.transcript.split import Section, Splitter
 
 Kind = Literal["person", "brain", "note"]
@@ -288,17 +289,16 @@ def _plain(part: Section, setting: Setting) -> list[Line]:
 
 def _grow(layout: Layout | None, part: Section, setting: Setting) -> Layout:
     """Lay out what an open fence got since the last time."""
-    inner = max(setting.width, 8) - 4
     if layout is None or layout.width != setting.width or not layout.base:
         label = lay_section(_label_of(part), setting)[:1]
         layout = Layout(setting.width, part.stamp, False, label)
         layout.base = 1
     del layout.lines[layout.base :]
     for row in part.lines[layout.done :]:
-        layout.lines += code_rows(row, inner)
+        layout.lines += code_rows(row, setting)
     layout.done, layout.base = len(part.lines), len(layout.lines)
     if part.tail:
-        layout.lines += code_rows(part.tail, inner)
+        layout.lines += code_rows(part.tail, setting)
     layout.stamp = part.stamp
     return layout
 

@@ -6,8 +6,8 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from omni.shell.transcript.entry import Entry, Layout
+from omni.shell.transcript.fences import Setting
 from omni.shell.transcript.lines import Line
-from omni.shell.transcript.markdown import Setting
 from omni.shell.transcript.split import Section
 
 PART_BITS, ENTRY_BITS = 20, 40  # a place is entry, part and line in one number, so that it survives growth

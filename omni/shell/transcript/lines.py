@@ -19,12 +19,15 @@ class Line:
     """One row of a block.
 
     `join` is what stands between this line's text and the next one's in a copy, `code` the text that the copy key in
-    this line copies. `strip` is the drawn row, as of palette `stamp`.
+    this line copies, `body` the part of the text that is no decoration. `strip` is the drawn row, as of palette `stamp`.
     """
 
-    __slots__ = ("code", "join", "runs", "stamp", "strip")
+    __slots__ = ("body", "code", "join", "runs", "stamp", "strip")
 
-    def __init__(self, runs: Sequence[Run], *, join: str = "\n", code: str = "") -> None:
+    def __init__(
+        self, runs: Sequence[Run], *, join: str = "\n", code: str = "", body: tuple[int, int] | None = None
+    ) -> None:
+        self.body = body
         self.runs = runs
         self.join = join
         self.code = code

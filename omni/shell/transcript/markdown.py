@@ -1,21 +1,18 @@
 """Markdown to lines: markdown-it parses a section once, and its nodes are laid out for any width."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from omni.shell.glyphs import UNICODE, Glyphs
 from omni.shell.transcript.clean import clean
-from omni.shell.transcript.lines import Line, Run, chop, slice_runs, width_of, wrap
+from omni.shell.transcript.fences import Setting, lay_code
+from omni.shell.transcript.lines import Line, Run, width_of, wrap
 from omni.shell.transcript.split import Section, Splitter
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
-
-Highlight = Callable[[str, str], "list[list[Run]] | None"]
-"""Takes the language and the text of a code block; returns its lines in colour, or None while nobody knows them."""
 
 # Deeper than the parser goes: it would leave such text out.
 _TOO_DEEP = re.compile(
@@ -24,7 +21,6 @@ _TOO_DEEP = re.compile(
 DEEPEST = 12  # levels of lists and quotes that are still indented
 _URL = re.compile(r"https?://[^\s<>\"'`]+[^\s<>\"'`.,;:!?)\]}]")
 _OPENABLE = re.compile(r"(?:https?://|mailto:)[\x21-\x7e]+\Z", re.IGNORECASE)
-_PAD = "  "
 
 
 class Node(NamedTuple):
@@ -34,15 +30,6 @@ class Node(NamedTuple):
     runs: Sequence[Run] = ()
     nodes: "Sequence[Node]" = ()
     info: Any = None
-
-
-class Setting(NamedTuple):
-    """What a layout depends on besides the text."""
-
-    width: int
-    glyphs: Glyphs = UNICODE
-    highlight: Highlight = lambda _info, _text: None
-    final: bool = True
 
 
 @lru_cache(1)
@@ -189,7 +176,7 @@ def _bare_links(text: str, key: str) -> list[Run]:
 def lay_section(section: Section, setting: Setting) -> list[Line]:
     """The lines of one section."""
     if section.kind == "fence":
-        return _code(section.info, section.source, setting, open_=not section.closed)
+        return lay_code(section.info, section.source, setting, open_=not section.closed)
     return lay(parse(section.source, section.number), setting)
 
 
@@ -225,7 +212,7 @@ def lay(nodes: Sequence[Node], setting: Setting, depth: int = 0) -> list[Line]:
                 lines += [_prefixed(line, () if deep else (bar,), soften=True) for line in inner]
             case "code":
                 language, text = node.info
-                lines += _code(language, text, setting)
+                lines += lay_code(language, text, setting)
             case "rule":
                 lines.append(Line([(setting.glyphs.rule * setting.width, "line", "")]))
             case "table":
@@ -247,7 +234,11 @@ def _prefixed(line: Line, prefix: Sequence[Run], *, soften: bool = False) -> Lin
     runs = [
         (text, "second" + key[4:] if soften and key.startswith("text") else key, link) for text, key, link in line.runs
     ]
-    return Line([*prefix, *runs], join=line.join, code=line.code)
+    body = line.body
+    if body is not None:
+        added = sum(len(text) for text, _, _ in prefix)
+        body = (body[0] + added, body[1] + added)
+    return Line([*prefix, *runs], join=line.join, code=line.code, body=body)
 
 
 def _list(node: Node, setting: Setting, depth: int) -> list[Line]:
@@ -283,67 +274,6 @@ def _task(nodes: Sequence[Node]) -> tuple[bool, Sequence[Node]] | None:
     if text[:4] not in ("[ ] ", "[x] ", "[X] "):
         return None
     return text[1] != " ", [nodes[0]._replace(runs=[(text[4:], key, link), *nodes[0].runs[1:]]), *nodes[1:]]
-
-
-def _code(info: str, text: str, setting: Setting, *, open_: bool = False) -> list[Line]:
-    """A code block: a row with its language and its copy key, then its lines on a shade of their own."""
-    width = max(setting.width, 8)
-    words = info.split()
-    language = clean(words[0]) if words else ""
-    lines = [_label(language, " ".join(words[1:]), width, "" if open_ else text)]
-    coloured = None if open_ or not setting.final or not text else setting.highlight(language, text)
-    inner = width - 2 * len(_PAD)
-    if coloured is None:
-        for row in text.split("\n"):
-            lines += code_rows(row, inner)
-    else:
-        for runs in coloured:
-            lines += _coloured_rows(runs, inner)
-    return lines
-
-
-def _label(language: str, rest: str, width: int, text: str) -> Line:
-    name = language or "text"
-    copy = "copy" if text and width >= 16 else ""
-    room = width - 2 * len(_PAD) - len(copy) - 2
-    room = max(room, 2)
-    shown = (name + ("   " + clean(rest) if rest else ""))[:room]
-    if width_of(shown) > room:
-        shown = chop(shown, room)[0]
-    gap = max(width - 2 * len(_PAD) - width_of(shown) - len(copy), 0)
-    runs: list[Run] = [(_PAD + shown + " " * gap, "code third", "")]
-    if copy:
-        runs.append((copy, "code second", "copy:"))
-    runs.append((_PAD, "code third", ""))
-    return Line(runs, code=text)
-
-
-def code_rows(row: str, width: int) -> list[Line]:
-    """One line of code without colours, in as many rows as it needs."""
-    row = row.expandtabs(4)
-    lines = []
-    for part in chop(row, width):
-        pad = " " * (width - width_of(part))
-        lines.append(Line([(f"{_PAD}{part}{pad}{_PAD}", "code", "")], join=""))
-    lines[-1].join = "\n"
-    return lines
-
-
-def _coloured_rows(runs: list[Run], width: int) -> list[Line]:
-    text = "".join([run[0] for run in runs])
-    size = width_of(text)
-    if size <= width:
-        return [Line([(_PAD, "code", ""), *runs, (" " * (width - size) + _PAD, "code", "")])]
-    spans, at = [], 0
-    for part in chop(text, width):
-        spans.append((at, at + len(part)))
-        at += len(part)
-    lines = []
-    for (start, end), row in zip(spans, slice_runs(runs, spans), strict=True):
-        pad = " " * (width - width_of(text[start:end]))
-        lines.append(Line([(_PAD, "code", ""), *row, (pad + _PAD, "code", "")], join=""))
-    lines[-1].join = "\n"
-    return lines
 
 
 def _lay_table(aligns: list[str], rows: list[list[list[Run]]], setting: Setting) -> list[Line]:

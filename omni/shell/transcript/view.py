@@ -2,30 +2,24 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import ClassVar, cast
+from typing import cast
 
 from rich.segment import Segment
 from rich.style import Style
-from textual import events
-from textual.binding import BindingType
 from textual.geometry import Region, Size
-from textual.message import Message
 from textual.scroll_view import ScrollView
-from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
 from textual.worker import WorkType
 
 from omni.shell.glyphs import UNICODE, Glyphs
-from omni.shell.promptly import done_at_once
 from omni.shell.transcript.code import Highlights, highlight_all, load_style
 from omni.shell.transcript.entry import Entry, Layout
-from omni.shell.transcript.flow import EMPTY, ENTRY_BITS, Anchor, Flow, Row
-from omni.shell.transcript.keys import KEYS
+from omni.shell.transcript.fences import Setting
+from omni.shell.transcript.flow import EMPTY, Anchor, Flow, Row
 from omni.shell.transcript.lines import Run, width_of
-from omni.shell.transcript.markdown import Setting
 from omni.shell.transcript.marks import marked, selected
 from omni.shell.transcript.palette import Palette
 
@@ -35,64 +29,8 @@ UPDATE_SECONDS = 1 / 30
 _SLICE_SECONDS = 0.002
 
 
-class Transcript(ScrollView, can_focus=True):
-    """Lines of a conversation. It knows entries and keys; what a key means is decided by whoever hears `Act`."""
-
-    FOCUS_ON_CLICK = False  # a click copies, opens or selects; the composer keeps the keyboard
-
-    DEFAULT_CSS = """
-    Transcript {
-        background: $omni-background;
-        overflow-x: hidden;
-        overflow-y: scroll;
-        scrollbar-size: 0 1;
-        scrollbar-gutter: stable;
-        scrollbar-background: $omni-background;
-        scrollbar-background-hover: $omni-background;
-        scrollbar-background-active: $omni-background;
-        scrollbar-color: $omni-raised;
-        scrollbar-color-hover: $omni-third;
-        scrollbar-color-active: $omni-third;
-    }
-    """
-
-    BINDINGS: ClassVar[list[BindingType]] = [*KEYS]
-
-    class Act(Message):
-        """A letter was pressed on a block: copy, code, edit, retry, undo, resume, older or newer."""
-
-        def __init__(self, transcript: "Transcript", entry: str, act: str) -> None:
-            super().__init__()
-            self.transcript, self.entry, self.act = transcript, entry, act
-
-        @property
-        def control(self) -> "Transcript":
-            """The transcript."""
-            return self.transcript
-
-    class Copy(Message):
-        """A text is to be copied; `what` says what it is."""
-
-        def __init__(self, text: str, what: str) -> None:
-            super().__init__()
-            self.text, self.what = text, what
-
-    class Open(Message):
-        """An address was clicked."""
-
-        def __init__(self, address: str) -> None:
-            super().__init__()
-            self.address = address
-
-    class Leave(Message):
-        """The keyboard goes back; not told when there is a `writer` to take it."""
-
-    class Focused(Message):
-        """Another block is focused, or none."""
-
-        def __init__(self, entry: str | None) -> None:
-            super().__init__()
-            self.entry = entry
+class View(ScrollView):
+    """Draws the lines of a conversation and takes what arrives. It knows nothing of keys, mouse and messages."""
 
     def __init__(self, *, glyphs: Glyphs = UNICODE, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
@@ -109,12 +47,11 @@ class Transcript(ScrollView, can_focus=True):
         self._settling = False
         self._idle_due = False
         self._highlighting = False
-        self._focused = -1
-        self._query = ""
+        self._focused = -1  # the entry that is drawn as focused
+        self._query = ""  # what is drawn as found, in lower case
         self._drawn: tuple[int, str] = (0, "")
         self.following = True
         self.unseen = False
-        self.writer: Widget | None = None
 
     # ---- what others say
 
@@ -128,19 +65,14 @@ class Transcript(ScrollView, can_focus=True):
         at = self._flow.index.get(id)
         return None if at is None else self._flow.entries[at]
 
-    @property
-    def focused_entry(self) -> Entry | None:
-        """The block that letters act on."""
-        return self._flow.entries[self._focused] if 0 <= self._focused < len(self._flow.entries) else None
-
     def show(self, entries: Iterable[Entry], *, keep: bool = False) -> None:
         """Show these entries instead; with `keep` the row at the top of the view stays where it is."""
         anchor = self._anchor() if keep and not self.following else None
-        old = self.focused_entry
+        old = self._flow.entries[self._focused].id if 0 <= self._focused < len(self._flow.entries) else ""
         name = self._flow.entries[anchor[0]].id if anchor else ""
         self._flow.entries = list(entries)
         self._flow.reindex()
-        self._focused = self._flow.index.get(old.id, -1) if old else -1
+        self._focused = self._flow.index.get(old, -1)
         self._writes = {key: value for key, value in self._writes.items() if key in self._flow.index}
         self._thoughts = {key: value for key, value in self._thoughts.items() if key in self._flow.index}
         if not keep:
@@ -209,32 +141,10 @@ class Transcript(ScrollView, can_focus=True):
         self._rows = None  # the caret is gone
         self._settle(anchor)
 
-    def search(self, query: str) -> int:
-        """Mark a text wherever it is drawn and go to its last place; returns the number of blocks that have it."""
-        self._query = query.lower()
-        self._drawn = (self._drawn[0], self._query)
-        hits = self._hits()
-        if hits:
-            self.focus_entry(hits[-1])
-        self._redraw()
-        return len(hits)
-
     @property
     def visible_rows(self) -> Sequence[Row]:
         """What is drawn, from the top."""
         return tuple(self._rows or ())
-
-    @property
-    def searching(self) -> bool:
-        """Whether something is marked."""
-        return bool(self._query)
-
-    @property
-    def selected_text(self) -> str:
-        """What the mouse selected in here."""
-        selection = self.text_selection
-        found = self.get_selection(selection) if selection is not None else None
-        return found[0] if found else ""
 
     # ---- heights
 
@@ -563,229 +473,3 @@ class Transcript(ScrollView, can_focus=True):
             return strip
         style = self._palette.style("accent") + Style(bgcolor=self._palette.style("inline").bgcolor)
         return Strip([*strip.crop(0, right - size), Segment(text, style), *strip.crop(right)], self._width)
-
-    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
-        """The selected text: wrapped lines are whole again, decoration at the right is gone."""
-        start = selection.start or None
-        end = selection.end or None
-        found: list[str] = []
-        for row in self._walk(start.y if start else 0, end.y if end else None):
-            text = row.what.text
-            cut = text[: end.x] if end is not None and row.place == end.y else text
-            if start is not None and row.place == start.y:
-                cut = cut[start.x :]
-            if row.what.code:
-                cut = cut.removesuffix("  ").removesuffix("copy")
-            found.append(cut.rstrip() if row.what.join == "\n" else cut)
-            found.append(row.what.join)
-        if found:
-            found.pop()
-        text = "".join(found).rstrip()
-        return (text, "\n") if text else None
-
-    def _walk(self, first: int, last: int | None) -> Iterator[Row]:
-        """All rows from place `first` to place `last`."""
-        for at in range(first >> ENTRY_BITS, len(self._flow.entries)):
-            entry = self._flow.entries[at]
-            for number, part in enumerate(self._flow.parts(at)):
-                lines = self._flow.lay(at, part).lines
-                lead = entry.lead(part)
-                for offset, line in enumerate([EMPTY] * lead + lines):
-                    row = Row(at, number, offset, line)
-                    if last is not None and row.place > last:
-                        return
-                    if row.place >= first:
-                        yield row
-            if last is not None and Row(at, -1, 0, EMPTY).place > last:
-                return
-            yield Row(at, -1, 0, EMPTY)
-
-    def selection_updated(self, selection: Selection | None) -> None:  # noqa: ARG002
-        """Draw the selection."""
-        self._redraw()
-
-    def text_select_all(self) -> None:
-        """A double click selects nothing but the words themselves: see `on_click`."""
-
-    # ---- mouse
-
-    async def _on_click(self, event: events.Click) -> None:
-        rows = self._rows or []
-        if not 0 <= event.y < len(rows):
-            return
-        row = rows[event.y]
-        if self.unseen and event.y == len(rows) - 1 and not self.following:
-            self.action_tail()
-            return
-        line = row.what
-        at, link = GUTTER, ""
-        for text, _, target in line.runs:
-            at += width_of(text)
-            if event.x < at:
-                link = target
-                break
-        if event.x < GUTTER or not link:
-            if event.chain == 2:
-                self._select_word(row, event.x - GUTTER)
-            return
-        event.stop()
-        if link == "copy:":
-            self.post_message(self.Copy(line.code, "code"))
-        elif link == "think:":
-            self._fold(row.entry)
-        else:
-            self.post_message(self.Open(link))
-
-    def _select_word(self, row: Row, x: int) -> None:
-        from textual.geometry import Offset
-
-        text, at = row.what.text, 0
-        while at < len(text) and width_of(text[: at + 1]) <= x:
-            at += 1
-        if at >= len(text) or text[at].isspace():
-            return
-        start = end = at
-        while start and not text[start - 1].isspace():
-            start -= 1
-        while end < len(text) and not text[end].isspace():
-            end += 1
-        self.screen.selections = {self: Selection(Offset(start, row.place), Offset(end, row.place))}
-
-    def _on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        event.stop()
-        self.action_lines(3)
-
-    def _on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        event.stop()
-        self.action_lines(-3)
-
-    # ---- keys
-
-    def action_lines(self, count: int) -> None:
-        """Scroll by lines."""
-        where = round(self.scroll_y) + count
-        if count < 0 and round(self.scroll_y) == 0:
-            return
-        if count > 0 and self.following:
-            return
-        self.go_to(where)
-
-    def action_page(self, direction: int) -> None:
-        """Scroll by a page that keeps two lines of the last one."""
-        self.action_lines(direction * max(self.scrollable_content_region.height - 2, 1))
-
-    def action_top(self) -> None:
-        """Go to the beginning."""
-        self.go_to(0)
-
-    def action_tail(self) -> None:
-        """Go to the end and follow it."""
-        self.following = True
-        self.unseen = False
-        self._rows = None
-        self._settle()
-
-    def action_block(self, direction: int) -> None:
-        """Focus the block above or below; below the last one the composer has the keyboard again."""
-        at = self._focused if self._focused >= 0 else len(self._flow.entries)
-        at += direction
-        if at >= len(self._flow.entries) or not self._flow.entries:
-            self.action_leave()
-            return
-        self.focus_entry(max(at, 0))
-
-    def action_act(self, act: str) -> None:
-        """Tell what a letter was pressed on."""
-        entry = self.focused_entry
-        if entry is None:
-            return
-        if act == "code":
-            if code := self._code_in_view():
-                self.post_message(self.Copy(code, "code"))
-            return
-        self.post_message(self.Act(self, entry.id, act))
-
-    def action_fold(self) -> None:
-        """Fold or unfold the focused block: its thoughts where it has any, else all of it."""
-        if self._focused >= 0:
-            self._fold(self._focused)
-
-    def action_leave(self) -> None:
-        """Give the keyboard back."""
-        if self.writer is None:
-            self.post_message(self.Leave())
-        else:  # now, so that a letter typed right after it is text
-            self.screen.set_focus(self.writer)
-
-    def action_find(self, direction: int) -> None:
-        """Go to the next block that has what was searched."""
-        hits = self._hits()
-        if not hits:
-            return
-        ahead = [at for at in hits if (at - self._focused) * direction > 0]
-        self.focus_entry((min(ahead) if direction > 0 else max(ahead)) if ahead else hits[0 if direction > 0 else -1])
-
-    def _hits(self) -> list[int]:
-        if not self._query:
-            return []
-        return [at for at, entry in enumerate(self._flow.entries) if self._query in entry.text.lower()]
-
-    def _fold(self, at: int) -> None:
-        entry = self._flow.entries[at]
-        if entry.reasoning and not entry.folded:
-            entry.unfolded_thought = not entry.unfolded_thought
-            if entry.sections():
-                entry.sections()[0].stamp += 1
-        else:
-            entry.folded = not entry.folded
-        anchor = self._anchor() or (self._flow.anchor_of(self._rows[0]) if self._rows else None)
-        self.following = False
-        self.touch_at(entry, anchor)
-
-    def touch_at(self, entry: Entry, anchor: Anchor | None) -> None:
-        """An entry changed its height; the view stays at `anchor`."""
-        entry.touch()
-        self._flow.changed(entry)
-        self._settle(anchor)
-        self.following = round(self.scroll_y) + self.scrollable_content_region.height >= self._flow.total
-
-    def focus_entry(self, at: int) -> None:
-        """Focus a block and bring it into view: all of it where it fits, else its beginning."""
-        self._focused = at
-        height = self.scrollable_content_region.height
-        for part in self._flow.parts(at):
-            self._flow.lay(at, part)
-        tops = self._flow.tops()
-        top, bottom = tops[at], tops[at + 1] - 1
-        here = round(self.scroll_y)
-        if top < here or bottom - top >= height:
-            self.go_to(top)
-        elif bottom > here + height:
-            self.go_to(bottom - height)
-        self._redraw()
-        self.post_message(self.Focused(self._flow.entries[at].id))
-
-    def _code_in_view(self) -> str:
-        """The first code block of the focused block that is in view, else its last one."""
-        for row in self._rows or ():
-            if row.entry == self._focused and row.what.code:
-                return row.what.code
-        codes = self._flow.entries[self._focused].codes()
-        return codes[-1] if codes else ""
-
-    async def _on_key(self, event: events.Key) -> None:
-        if not await done_at_once(self, event):
-            await super()._on_key(event)
-
-    def on_focus(self) -> None:
-        """The keyboard came: the last block is focused unless another was."""
-        if self.focused_entry is None and self._flow.entries:
-            self.focus_entry(len(self._flow.entries) - 1)
-        else:
-            self._redraw()
-
-    def on_blur(self) -> None:
-        """The keyboard went."""
-        self._focused = -1
-        self._redraw()
-        self.post_message(self.Focused(None))
