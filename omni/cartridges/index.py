@@ -165,21 +165,19 @@ class Index:
 
         return await self._db.read(work)
 
-    async def put_headers(self, fresh: dict[str, tuple[str, GgufHeader | str]], *, gone: Iterable[str] = ()) -> None:
-        """Remember what was read, and forget files that are not there."""
+    async def put_headers(self, fresh: dict[str, tuple[str, GgufHeader | str]]) -> None:
+        """Remember what was read."""
         rows = [
             (path, stamp, None, value)
             if isinstance(value, str)
             else (path, stamp, msgspec.json.encode(value).decode(), None)
             for path, (stamp, value) in fresh.items()
         ]
-        lost = [(path,) for path in gone]
 
         def work(connection: "Connection") -> None:
             connection.executemany("INSERT OR REPLACE INTO headers VALUES (?, ?, ?, ?)", rows)
-            connection.executemany("DELETE FROM headers WHERE path = ?", lost)
 
-        if rows or lost:
+        if rows:
             await self._db.write(work)
 
 
