@@ -28,6 +28,7 @@ from omni.shell.composer import Composer
 from omni.shell.panes.chat import ChatPane
 from omni.shell.panes.chat_list import ConversationList
 from omni.shell.transcript import Transcript
+from tests.shell.fakes import FakeClock
 
 COLOURS = [
     "background",
@@ -130,9 +131,18 @@ class Stage:
             while not holds():
                 await self.pilot.pause()
 
+    async def hears(self, told: Callable[[], None], text: str) -> None:
+        """Tell of a change until its text is on the screen."""
+        async with asyncio.timeout(10):
+            while text not in self.screen:
+                told()
+                await self.pilot.pause()
+
 
 @asynccontextmanager
-async def stage(tmp_path: Path, *replies: str | Reply, size: tuple[int, int] = (100, 40)) -> AsyncIterator[Stage]:
+async def stage(
+    tmp_path: Path, *replies: str | Reply, size: tuple[int, int] = (100, 40), clock: Any = None
+) -> AsyncIterator[Stage]:
     home = await asyncio.to_thread(_home, tmp_path)
     project = tmp_path / "shop"
     engine = ScriptedEngine(replies or ("A whole answer.",), tokens_per_chunk=2)
@@ -140,7 +150,7 @@ async def stage(tmp_path: Path, *replies: str | Reply, size: tuple[int, int] = (
     store = ChatStore(home.root / "chat.db")
     chat = ChatService(store, SimpleNamespace(open=lambda _brain: _ready(engine)), library)
     services: Any = SimpleNamespace(
-        chat=chat, library=library, settings=Settings(), clock=SystemClock(), home=home, starter=None
+        chat=chat, library=library, settings=Settings(), clock=clock or SystemClock(), home=home, starter=None
     )
     host = Host(services, project)
     async with host.run_test(size=size) as pilot:
@@ -240,7 +250,8 @@ async def test_a_failed_answer_says_why_and_r_retries(tmp_path: Path) -> None:
         await one.quiet()
         assert "some words" in one.screen
         assert "The worker died." in one.screen
-        assert "Ask again.   ctrl+r retry" in one.screen
+        assert "Ask again." in one.screen
+        assert "ctrl+r retry" in one.screen
         await one.pilot.press("shift+tab", "r")
         await one.quiet()
         assert "now it works" in one.screen
@@ -460,3 +471,112 @@ async def test_stopping_at_once_leaves_nothing_running(tmp_path: Path) -> None:
         one.pane.stop_answer()
         await one.quiet()
         assert not one.pane.turns
+
+
+async def test_an_answer_that_never_stops_is_cut_and_says_how_to_change_that(tmp_path: Path) -> None:
+    async with stage(tmp_path, Reply(text="on and ", endless=True)) as one:
+        changed: dict[str, Any] = {}
+
+        async def change_setting(key: str, value: Any) -> None:
+            changed[key] = value
+
+        one.services.change_setting = change_setting
+        await one.say("go")
+        await one.quiet()
+        assert "tokens, the longest answer   shift+tab o go on" in one.screen
+        assert "/longest TOKENS allows longer ones" in one.screen
+        await one.say("/longest many")
+        await one.until(lambda: "'many' is no number of tokens." in one.notes)
+        await one.say("/longest 4,096")
+        await one.until(lambda: "Answers may be 4,096 tokens long." in one.notes)
+        assert changed == {"chat.answer_tokens": 4096}
+
+
+async def test_a_question_that_is_too_long_says_so_in_place_and_the_next_one_works(tmp_path: Path) -> None:
+    async with stage(tmp_path, "short again") as one:
+        await one.say("word " * 5000)
+        await one.quiet()
+        assert "4,096" in one.screen
+        assert "shift+tab u take the question back" in one.screen
+        await one.pilot.press("shift+tab", "u")
+        await one.until(lambda: one.composer.text.startswith("word"))
+        one.composer.put("")
+        await one.say("a short one")
+        await one.quiet()
+        assert "short again" in one.screen
+
+
+async def test_what_is_queued_is_asked_though_another_conversation_is_shown(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+    async with stage(tmp_path, Reply(text="first answer", gates={1: gate}), "second answer") as one:
+        await one.say("one")
+        await one.until(lambda: len(one.engine.requests) == 1)
+        await one.say("two")
+        first = one.pane.conversation.id
+        await one.pane.new_conversation()
+        one.composer.put("a draft")
+        gate.set()
+        await one.until(lambda: len(one.engine.requests) == 2)
+        await one.until(lambda: not one.pane.turns)
+        assert one.composer.text == "a draft"
+        assert not one.transcript.entries
+        await one.pane.open_conversation(first)
+        assert [entry.text for entry in one.transcript.entries] == ["one", "first answer", "two", "second answer"]
+
+
+async def test_the_speed_and_that_something_is_written_are_told_while_it_streams(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+    clock = FakeClock()
+    async with stage(tmp_path, Reply(text="word " * 60, gates={40: gate}), clock=clock) as one:
+        receive = one.pane.turns._receive
+
+        def later(running: Any, event: Any) -> None:
+            clock.advance(0.1)  # 2 words a chunk, a chunk each tenth of a second
+            receive(running, event)
+
+        one.pane.turns._receive = later  # type: ignore[method-assign]
+        await one.say("go")
+        await one.until(lambda: bool(one.host.statuses and one.host.statuses[-1].speed))
+        assert one.host.statuses[-1].speed == pytest.approx(10.0)
+        assert one.host.statuses[-1].busy
+        told = len({status.speed for status in one.host.statuses})
+        assert told <= 3, "once a second, so that it can be read"
+        gate.set()
+        await one.quiet()
+        assert not one.host.statuses[-1].busy
+
+
+async def test_the_title_stands_while_the_first_answer_is_written(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+    async with stage(tmp_path, Reply(text="some words", gates={1: gate})) as one:
+        await one.say("Why is it slow?")
+        await one.until(lambda: one.pane.conversation is not None and one.pane.conversation.title == "Why is it slow?")
+        gate.set()
+        await one.quiet()
+
+
+async def test_an_answer_of_another_omni_grows_in_place(tmp_path: Path) -> None:
+    gates = {2: asyncio.Event(), 4: asyncio.Event()}
+    async with stage(tmp_path, "mine", Reply(text="a b c d e f", gates=gates)) as one:
+        await one.say("first")
+        await one.quiet()
+        conversation = one.pane.conversation.id
+
+        async def theirs() -> None:
+            async for _ in one.services.chat.ask(conversation, "theirs"):
+                pass
+
+        def heard() -> None:
+            one.pane.heard(SimpleNamespace(topic="conversation", value={"conversation": conversation}))
+
+        asking = asyncio.create_task(theirs())
+        await one.hears(heard, "a b")
+        growing = one.transcript.entries[-1]
+        assert growing.writing
+        gates[2].set()
+        await one.hears(heard, "a b c d")
+        gates[4].set()
+        await asking
+        await one.hears(heard, "a b c d e f")
+        assert one.transcript.entries[-1] is growing
+        assert not growing.writing

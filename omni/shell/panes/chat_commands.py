@@ -35,6 +35,7 @@ COMMANDS = (
     Command("rename", "give the conversation another title", "TITLE"),
     Command("export", "write the conversation to a file: Markdown, or JSON when it ends in .json", "[FILE]"),
     Command("compact", "sum up what was said, so that later prompts are short"),
+    Command("longest", "how long an answer may be, from the next one on", "TOKENS"),
     Command("delete", "delete this conversation"),
     Command("help", "all keys"),
 )
@@ -100,6 +101,8 @@ async def run_command(pane: "ChatPane", command: Command, rest: str) -> None:
             await _export(pane, rest)
         case "compact":
             _compact(pane)
+        case "longest":
+            await _set_longest(pane, rest)
         case "delete":
             pane.stored()
             pane.action_conversations()
@@ -113,6 +116,14 @@ async def _instruct(pane: "ChatPane", text: str) -> None:
         pane.conversation = await pane.services.chat.instruct(pane.conversation.id, text)
     pane.system = text
     pane.say("The brain reads it before every question." if text else "The system text is removed.")
+
+
+async def _set_longest(pane: "ChatPane", text: str) -> None:
+    if not text.replace(",", "").isdecimal():
+        raise UsageError(f"{text!r} is no number of tokens.", hint="/longest 4096, for example.")
+    count = int(text.replace(",", ""))
+    await pane.services.change_setting("chat.answer_tokens", count)
+    pane.say(f"Answers may be {count:,} tokens long.")
 
 
 def _compact(pane: "ChatPane") -> None:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from omni.core.errors import OmniError
+from omni.core.errors import ContextOverflow, OmniError
 from omni.core.events import BrainLoading, ContextCompacted, PromptProgress, TurnQueued, Usage
 from omni.shell.panes.chat_turn import Running
 from omni.shell.transcript import Entry, Transcript
@@ -16,8 +16,8 @@ Foot = tuple[str, str]
 SHORTEST = 0.05  # seconds that are worth a word
 
 # Keys as they are pressed while one writes, which is where the keyboard mostly is.
-RETRY, GO_ON = "ctrl+r retry", "shift+tab o go on"
-LONGER = "`omni config set chat.answer_tokens NUMBER` changes how long answers may be"
+RETRY, GO_ON, TAKE_BACK = "ctrl+r retry", "shift+tab o go on", "shift+tab u take the question back"
+LONGER = "/longest TOKENS allows longer ones"
 
 
 def clock_time(seconds: float) -> str:
@@ -56,11 +56,12 @@ def foot_of(message: "ChatMessage", failure: OmniError | None = None) -> list[Fo
             return [(f"stopped   {RETRY}   {GO_ON}", "amber")]
         case "failed":
             reason = failure.message if failure else message.reason or "The brain or its worker failed."
-            help_ = [failure.hint] if failure and failure.hint else []
-            return [(reason, "red"), ("   ".join([*help_, RETRY, *([GO_ON] if message.text else [])]), "second")]
+            hint = [(failure.hint, "second")] if failure and failure.hint else []
+            first = TAKE_BACK if isinstance(failure, ContextOverflow) else RETRY
+            return [(reason, "red"), *hint, (f"{first}   {GO_ON}" if message.text else first, "second")]
         case "whole" if message.reason == "length":
             size = f" after {message.usage.answer_tokens:,} tokens" if message.usage else ""
-            return [(f"cut{size}: the longest answer   {GO_ON}", "amber"), (LONGER, "second")]
+            return [(f"cut{size}, the longest answer   {GO_ON}", "amber"), (LONGER, "second")]
         case "whole" if not message.text and message.role == "assistant":
             return [(f"the brain said nothing   {RETRY}", "second")]
         case _:
