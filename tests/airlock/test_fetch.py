@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import random
 import subprocess
 import threading
 from pathlib import Path
@@ -15,7 +16,7 @@ from omni.airlock.wire import Cancelled, Interrupted
 from omni.core.errors import BadFile, DoorShut, NotFound, OmniError, SetupError, StorageError
 
 NET = NetSettings(timeout=5.0)
-DATA = os.urandom(1_000_003)
+DATA = random.Random(1).randbytes(1_000_003)
 SHA = hashlib.sha256(DATA).hexdigest()
 
 
@@ -106,7 +107,11 @@ def test_a_complete_part_of_unknown_size_is_found_complete(site: Any, target: Pa
     assert fetch(f"{site.url}/blob", target, sha256=SHA).size == len(DATA)
 
 
-@pytest.mark.parametrize("content", [b"x" * len(DATA), DATA[:-1] + b"x", b"x" * 10, DATA + b"x", DATA[:5] + b"x"])
+@pytest.mark.parametrize(
+    "content",
+    [b"x" * len(DATA), DATA[:-1] + b"x", b"x" * 10, DATA + b"x", DATA[:5] + b"x"],
+    ids=["another", "last byte", "short", "longer", "begins right"],
+)
 def test_a_wrong_part_is_thrown_away_and_fetched_once_more(site: Any, target: Path, content: bytes) -> None:
     target.parent.mkdir()
     Path(f"{target}.part").write_bytes(content)
@@ -173,7 +178,7 @@ def test_a_wrong_hash_is_kept_nowhere(site: Any, target: Path) -> None:
 
 
 @pytest.mark.parametrize("length", [True, False])
-@pytest.mark.parametrize("content", [DATA + b"more", DATA[:-3]])
+@pytest.mark.parametrize("content", [DATA + b"more", DATA[:-3]], ids=["more", "less"])
 def test_a_wrong_size_is_refused(site: Any, target: Path, content: bytes, length: bool) -> None:
     site.add("/blob", content, length=length)
     with pytest.raises((BadFile, DoorShut)):
