@@ -1,12 +1,16 @@
 """`omni airgap`: the kill switch from the command line."""
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import click
 
 from omni.cli.asking import require_consent
+from omni.cli.say import tell
 from omni.cli.session import with_services
 from omni.cli.table import print_json
+from omni.core.errors import SetupError, StorageError
+from omni.core.paths import Home
 
 if TYPE_CHECKING:
     from omni.app import Services
@@ -22,12 +26,23 @@ def command(state: str, yes: bool, as_json: bool) -> int:
     `on` ends the airlock and whatever goes through it, at once, and holds until `off`, through restarts. The exit code
     is 1 when the kernel does not confirm that the doors are shut.
     """
+    from omni.keeper import air_gap_alone
+
     if state == "off" and not yes:
         require_consent("Allow downloads again? Each still happens only when you ask for it.")
+    if state == "on":
+        air_gap_alone(Home.from_environment().ensure(), True)  # first of all, whatever becomes of the rest
 
     async def work(services: "Services") -> int:
-        keeper = await services.keeper()
-        doors = await keeper.doors() if state == "status" else await keeper.air_gap(state == "on")
+        try:
+            keeper = await services.keeper()
+        except (SetupError, StorageError) as error:  # it hangs, or the disk is full: the doors are shut all the same
+            if state == "status":
+                raise
+            doors = await asyncio.to_thread(air_gap_alone, services.home, state == "on")
+            tell(error.message)
+        else:
+            doors = await keeper.doors() if state == "status" else await keeper.air_gap(state == "on")
         if as_json:
             print_json(doors)
         else:

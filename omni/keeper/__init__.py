@@ -6,6 +6,7 @@ if TYPE_CHECKING:
     from omni.keeper.client import Keeper as Keeper
     from omni.keeper.client import Lease as Lease
     from omni.keeper.client import Turn as Turn
+    from omni.keeper.client import air_gap_alone as air_gap_alone
     from omni.keeper.ending import anything_runs as anything_runs
     from omni.keeper.ending import stop_everything as stop_everything
     from omni.keeper.installer import begin_installing as begin_installing
@@ -30,6 +31,7 @@ _NAMES = {
     "Lease": "client",
     "Turn": "client",
     "air_gap": "places",
+    "air_gap_alone": "client",
     "begin_installing": "installer",
     "anything_runs": "ending",
     "name_installer": "installer",

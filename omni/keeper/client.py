@@ -43,6 +43,20 @@ SHUT = 2.5  # seconds for it to shut the doors; then this process does it
 MAX_CHANGES = 1000  # kept for a reader that is slow; then the oldest go
 
 
+def air_gap_alone(home: Home, on: bool) -> Doors:
+    """Shut all doors of a home, or allow them again, without asking its keeper, which obeys. Blocking.
+
+    Raises StorageError when that cannot be written down; what was open has been ended then all the same.
+    """
+    gone = True
+    if on:
+        gone = end_airlock(home) & end_installer(home)
+    set_air_gap(home, on)
+    if on:
+        gone = end_airlock(home) & end_installer(home) & gone  # what had just looked whether it may
+    return Doors(air_gap=on, verified=gone, detail="done without the keeper")
+
+
 class _Gone(Exception):
     """The line ended before the answer came."""
 
@@ -315,20 +329,14 @@ class Keeper:
     async def air_gap(self, on: bool) -> Doors:
         """Shut all doors, at once and until it is undone; or allow doors again.
 
-        Works without a keeper, too: then this process ends what is left of an airlock and writes down the decision,
-        which every later keeper obeys.
+        This process shuts them itself before it asks the keeper to look: they must not stay open because that one hangs
+        or is gone. Every later keeper obeys what is written down.
         """
+        shut = await asyncio.to_thread(air_gap_alone, self.home, True) if on else None
         try:
             return msgspec.convert(await self._ask("air_gap", seconds=SHUT, on=on), Doors)
-        except (SetupError, StorageError) as error:
-
-            def alone() -> bool:
-                gone = (end_airlock(self.home) & end_installer(self.home)) if on else True
-                set_air_gap(self.home, on)
-                return gone
-
-            gone = await asyncio.to_thread(alone)
-            return Doors(air_gap=on, verified=gone, detail=f"done without the keeper: {error.message}")
+        except (SetupError, StorageError):
+            return shut if shut is not None else await asyncio.to_thread(air_gap_alone, self.home, on)
 
     async def door(self, purpose: str) -> DoorTicket:
         """Ask for a door: "install" or "pull". Raises DoorShut while the air gap is on."""

@@ -193,7 +193,7 @@ async def test_a_keeper_that_hangs_does_not_keep_the_doors_open(
 ) -> None:
     from omni.keeper import client as module
 
-    monkeypatch.setattr(module, "SHUT", 0.1)
+    monkeypatch.setattr(module, "SHUT", 0.1)  # the doors are shut long before
     client = await office.client()
     await client.door("pull")
     (airlock,) = await named(client, "airlock")
