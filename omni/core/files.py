@@ -27,8 +27,11 @@ def storage_error(path: Path, error: OSError) -> OmniError:
 def write_atomic(path: Path, data: bytes | str, *, mode: int = 0o600) -> None:
     """Replace `path` by temporary file, fsync and rename: a reader sees the old or the new content, never a part.
 
-    Raises StorageError when the disk is full and SetupError when the folder is read-only; no temporary file stays.
+    A link is followed: settings that a person keeps elsewhere stay there. Raises StorageError when the disk is full and
+    SetupError when the folder is read-only; no temporary file stays.
     """
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
     content = data.encode() if isinstance(data, str) else data
     temporary = None
     try:

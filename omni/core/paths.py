@@ -179,7 +179,8 @@ def python_command(module: str, *, packages: bool = True) -> list[str]:
     root = str(Path(__file__).resolve().parents[2])
     code = f"import sys; sys.path.insert(0, {root!r}); from runpy import run_module; run_module({module!r}, run_name='__main__')"
     if not packages:  # runpy alone costs more than the keeper's whole start
-        code = f"import sys; sys.path.insert(0, {root!r}); import {module} as m; m.main()"
+        # Last: of an installed wheel the root is the folder of all packages, which shall not hide the standard library.
+        code = f"import sys; sys.path.append({root!r}); import {module} as m; m.main()"
     return [sys.executable, "-I", *(() if packages else ("-S",)), "-c", code]
 
 

@@ -21,6 +21,16 @@ def test_a_file_is_replaced_whole_and_private(tmp_path: Path) -> None:
     assert os.listdir(path.parent) == ["file"]
 
 
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "dotfiles").mkdir()
+    link = tmp_path / "config.toml"
+    link.symlink_to(tmp_path / "dotfiles" / "omni.toml")
+    write_atomic(link, "a = 1\n")
+    write_atomic(link, "a = 2\n")
+    assert link.is_symlink()
+    assert (tmp_path / "dotfiles" / "omni.toml").read_text() == "a = 2\n"
+
+
 def test_a_failed_write_leaves_the_old_content_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
