@@ -12,7 +12,7 @@ test:
 	$(DEVELOP) pytest
 
 test-fast:
-	$(DEVELOP) pytest -m "not real"
+	$(DEVELOP) pytest -m "not real" -n auto
 
 lint:
 	$(DEVELOP) ruff check .

@@ -22,6 +22,8 @@ from omni.airlock.orders import parse as parse_order
 from omni.core.errors import BadFile, DoorShut, NotFound, OmniError, UsageError
 from omni.core.paths import Home
 
+pytestmark = pytest.mark.real  # every test here starts processes
+
 DATA = random.Random(2).randbytes(3_000_001)
 SHA = hashlib.sha256(DATA).hexdigest()
 NET = NetSettings(timeout=5.0)

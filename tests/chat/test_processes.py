@@ -9,8 +9,12 @@ from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from omni.core.events import TurnEnded, TurnQueued, TurnStarted
 from omni.engine import ScriptedEngine
+
+pytestmark = pytest.mark.real  # every test here starts processes
 
 ROOT = Path(__file__).resolve().parents[2]
 

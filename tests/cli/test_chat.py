@@ -11,6 +11,8 @@ import pytest
 from omni.core.paths import Home
 from tests.cli.tools import Cli, until
 
+pytestmark = pytest.mark.real  # every test here starts processes
+
 
 def script(**settings: object) -> dict[str, str]:
     return {"OMNI_TEST_SCRIPT": json.dumps(settings)}

@@ -15,6 +15,8 @@ from omni.keeper import ProcessInfo, anything_runs
 from tests.cartridges.conftest import gguf_bytes
 from tests.cli.conftest import Call
 
+pytestmark = pytest.mark.real  # every test here starts processes
+
 
 def test_an_empty_home_lists_what_can_be_pulled(call: Call) -> None:
     found = call("ls")

@@ -11,6 +11,8 @@ from omni.cli.progress import Progress, duration
 from omni.core.paths import Home
 from tests.cli.tools import ROOT, Cli, Terminal, until
 
+pytestmark = pytest.mark.real  # every test here starts processes
+
 
 def scripted_terminal(cli: Cli, *words: str, **settings: object) -> Terminal:
     return cli.terminal(*words, OMNI_TEST_SCRIPT=json.dumps(settings))

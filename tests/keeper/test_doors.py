@@ -14,6 +14,8 @@ from omni.core.errors import DoorShut, SetupError
 from omni.core.paths import Home
 from omni.keeper import Door, DoorTicket, Keeper, air_gap, begin_installing, name_installer, set_air_gap
 
+pytestmark = pytest.mark.real  # every test here starts processes
+
 
 async def present(ticket: DoorTicket) -> object:
     """Show a ticket to the airlock and hear what it knows of it."""

@@ -16,6 +16,8 @@ from omni.core.paths import Home, python_command
 from omni.keeper import Keeper, Loading, Ready, Waiting
 from omni.keeper.places import is_held, read_object
 
+pytestmark = pytest.mark.real  # every test here starts processes
+
 
 async def test_ten_started_at_once_and_one_lives(office: Office) -> None:
     started = [office.keeper() for _ in range(10)]

@@ -16,6 +16,8 @@ from omni.keeper import Keeper
 from omni.keeper.places import is_held, read_object
 from omni.keeper.process import Keeper as Process
 
+pytestmark = pytest.mark.real  # every test here starts processes
+
 
 async def test_kill_9_of_the_keeper_during_a_turn_costs_nothing(office: Office) -> None:
     client = await office.client()
