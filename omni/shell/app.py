@@ -475,6 +475,11 @@ class OmniApp(Looks, inherit_bindings=False):
             self._pulls = Pulls(self)
         return self._pulls
 
+    @property
+    def pulls_running(self) -> "list[Pulling]":
+        """What is being fetched or checked by this shell."""
+        return self._pulls.running if self._pulls is not None else []
+
     def pull_moved(self, pulling: "Pulling") -> None:
         """A download went on: the rail marks it, and a line above the status tells of it in every pane."""
         from omni.keeper import Change
@@ -483,6 +488,7 @@ class OmniApp(Looks, inherit_bindings=False):
             return  # the shell is ending, and the download with it
         self.rail.busy("cartridges", bool(self.pulls.running))
         self._draw_pulls()
+        self._doors.draw()
         if pulling.end == "here":
             self.tell_panes(Change(topic="library", value={"brain": pulling.name}))
             if self.rail.active != "cartridges":

@@ -47,10 +47,18 @@ class DoorWatch:
         from omni.keeper import Change
 
         self.state = doors
-        door = doors.open[0] if doors.open else None
-        state = "open" if door else "not enforced" if not doors.verified else "air gap" if doors.air_gap else "shut"
-        self._app.status.show(doors=state, door=f"{door.purpose} {door.host}".strip() if door else "")
+        self.draw()
         self._app.tell_panes(Change(topic="doors"))
+
+    def draw(self) -> None:
+        """Say it in the status line. Between two parts of a download its door counts as open: it has leave to be."""
+        doors = self.state
+        if doors is None:
+            return
+        pulling = not doors.air_gap and any(one.kind == "pull" for one in self._app.pulls_running)
+        door = f"{doors.open[0].purpose} {doors.open[0].host}".strip() if doors.open else "pull" if pulling else ""
+        state = "open" if door else "not enforced" if not doors.verified else "air gap" if doors.air_gap else "shut"
+        self._app.status.show(doors=state, door=door)
 
     def turn(self) -> None:
         """F12: shut every door now; when they are shut, ask before they may open again."""

@@ -1,6 +1,7 @@
 """Questions over the pane: consent, the choice of a brain, a path to type."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -33,7 +34,7 @@ class Sheet(ModalScreen[str]):
     .sheet Lines { margin-bottom: 1; }
     .sheet Listing { background: $omni-raised; padding: 0; height: 16; margin-bottom: 1; }
     .sheet Keys { dock: none; }
-    .sheet Input { background: $omni-background; border: none; height: 1; padding: 0 1; margin-bottom: 1;
+    .sheet Input, .sheet Input:focus { background: $omni-background; border: none; height: 1; padding: 0 1; margin-bottom: 1;
                    color: $omni-text; }
     Screen.-low .sheet { padding: 0 1; max-height: 100%; }
     Screen.-low .sheet Listing { height: 5; margin-bottom: 0; }
@@ -155,7 +156,7 @@ class BrainChooser(Sheet):
     def on_mount(self) -> None:
         """Read the brains behind the frame."""
         self.query_one(Input).focus()
-        self.run_worker(self._read(), name="brains", description="list the brains that can be asked")
+        self.run_worker(self._read, name="brains", description="list the brains that can be asked")
 
     async def _read(self) -> None:
         from omni.shell.brains import known_brains
@@ -194,26 +195,52 @@ class BrainChooser(Sheet):
 
 
 class AskPath(Sheet):
-    """A path to type or paste."""
+    """A path to type or paste. It stays until `act` has done what was wanted with it, or says why that cannot be."""
 
     BINDINGS: ClassVar = [Binding("escape", "dismiss('')", "Back", id="path.back", tooltip="Do nothing")]
 
-    def __init__(self, title: str, text: str, *, value: str = "", done: str = "take it") -> None:
+    def __init__(
+        self, title: str, text: str, act: Callable[[str], Awaitable[None]], *, done: str = "take it", busy: str = ""
+    ) -> None:
         super().__init__()
-        self._title, self._text, self._value, self._done = title, text, value, done
+        self._title, self._text, self._act, self._done = title, text, act, done
+        self._busy = busy or "Looking at it …"
 
     def compose(self) -> ComposeResult:
-        """Title, explanation, line, keys."""
+        """Title, explanation, line, what is wrong with it, keys."""
         with Vertical(classes="sheet"):
             yield Lines(ink((self._title, "bold text")))
             yield Lines(*(ink((line, "second")) for line in self._text.splitlines()))
-            yield Input(value=self._value, placeholder="a path; ~ is your home", select_on_focus=False)
+            yield Input(placeholder="a path; ~ is your home", select_on_focus=False)
+            yield Lines(id="path-answer")
             yield Keys(("enter", self._done, "enter"), ("esc", "back", "escape"))
 
     def on_mount(self) -> None:
         """Type at once."""
+        self._say()
         self.query_one(Input).focus()
 
+    def _say(self, *lines: Content) -> None:
+        answer = self.query_one("#path-answer", Lines)
+        answer.display = bool(lines)
+        answer.show(*lines)
+
+    def on_input_changed(self) -> None:
+        """Another path, another answer."""
+        self._say()
+
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Done."""
-        self.dismiss(event.value.strip())
+        """Do it."""
+        if path := event.value.strip():
+            self.run_worker(self._do(path), exclusive=True, name="path", description="use the path that was typed")
+
+    async def _do(self, path: str) -> None:
+        self._say(ink((self._busy, "third")))
+        try:
+            await self._act(path)
+        except OmniError as error:
+            width = max(20, self.query_one(Input).size.width)
+            lines = [ink((line, "red")) for line in wrap(error.message, width)]
+            self._say(*lines, *(ink((line, "second")) for line in wrap(error.hint, width)))
+        else:
+            self.dismiss(path)

@@ -145,7 +145,7 @@ class Pulls:
                     case Verified(ok=False, detail=detail):
                         again = (await self._app.services.library.get(pulling.name)).origin in ("", "blob")
                         hint = "p pulls it again." if again else "Put the right file back, or remove the entry."
-                        raise OmniError(f"{pulling.name} is not what it was: {detail}", hint=hint)
+                        raise OmniError(f"{detail[:1].upper()}{detail[1:]}.", hint=hint)
                 yield
 
     def _tell(self, pulling: Pulling) -> None:
@@ -180,3 +180,17 @@ def pulling_line(pulling: Pulling, width: int, *, key: tuple[str, str] = ("x", "
     room = width - len(pulling.name) - end.cell_length - 5
     middle = bar(min(30, room), pulling.fraction) if room >= 6 else Content("")
     return Content.assemble(ink((pulling.name, "text")), "  ", middle, "  " if middle else "", end)
+
+
+def pulling_lines(pulling: Pulling, width: int, *keys: tuple[str, str]) -> list[Content]:
+    """The same where it can be acted on: one that ended early says below why, and which `keys` help."""
+    if pulling.end not in ("failed", "cancelled"):
+        return [pulling_line(pulling, width)]
+    failure = pulling.failure
+    message = failure.message if failure else "The download was cancelled; what came so far is kept."
+    helps = [ink((failure.hint, "second"))] if failure and failure.hint else []
+    helps += [ink((key, "second"), (f" {meaning}", "third")) for key, meaning in keys]
+    return [
+        ink((pulling.name, "text"), "  ", (message, "red" if failure else "amber")),
+        Content("   ").join(helps),
+    ]

@@ -167,7 +167,7 @@ class DoctorReading(Reading):
 
     def action_look(self) -> None:
         """Look at everything again."""
-        self.run_worker(self._look(), exclusive=True, group="doctor", description="look at everything")
+        self.run_worker(self._look, exclusive=True, group="doctor", description="look at everything")
 
     async def _look(self) -> None:
         from omni.checkup import findings

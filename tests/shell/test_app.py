@@ -98,12 +98,16 @@ async def test_f12_shuts_every_door_at_once(tmp_path: Path) -> None:
         assert app.status.state.doors == "air gap"
 
 
+async def not_done(path: str) -> None:
+    raise AssertionError(path)
+
+
 @pytest.mark.parametrize("keys", [["f12"], ["ctrl+x", "k"]])
 async def test_the_kill_switch_works_inside_a_modal(tmp_path: Path, keys: list[str]) -> None:
     app = shell(tmp_path)
     async with app.run_test(size=(120, 36)) as pilot:
         await settled(pilot)
-        app.push_screen(AskPath("A path", "Any."))
+        app.push_screen(AskPath("A path", "Any.", not_done))
         await settled(pilot)
         await pilot.press(*keys)
         await settled(pilot)

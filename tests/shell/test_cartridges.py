@@ -6,6 +6,7 @@ from typing import Any
 from textual.pilot import Pilot
 
 from omni.cartridges.brains import PullProgress, PullStarted, PullVerifying, Verified
+from omni.core.errors import BadFile, OmniError
 from omni.keeper import ProcessInfo
 from omni.shell.listing import Listing
 from omni.shell.modals import Consent
@@ -110,7 +111,7 @@ async def test_a_verification_that_fails_says_so(tmp_path: Path) -> None:
         await pilot.press("v")
         await settled(pilot)
         await settled(pilot)
-        assert "is not what it was" in screen_text(app)
+        assert "Sha256 is ab…" in screen_text(app)
 
 
 async def test_removing_says_what_it_frees_and_asks(tmp_path: Path) -> None:
@@ -170,3 +171,55 @@ async def test_saving_and_adding_take_a_path(tmp_path: Path) -> None:
         await settled(pilot)
         assert "export ['@omni/coder'] /usb" in orders
         assert "add /models" in orders
+
+
+async def test_a_file_that_is_no_brain_says_why_where_its_path_was_typed(tmp_path: Path) -> None:
+    app = shell(tmp_path)
+    library: Any = app.services.library
+    right = library.add
+
+    async def refused(path: Any) -> Any:
+        raise BadFile(f"{path} is no usable GGUF file: it is cut off.", hint="Download or copy it again.")
+
+    library.add = refused
+    async with app.run_test(size=(120, 36)) as pilot:
+        await opened(pilot)
+        await pilot.press("o")
+        await settled(pilot)
+        await pilot.press(*"/x", "enter")
+        await settled(pilot)
+        text = screen_text(app)
+        for words in ("Add a brain", "/x is no usable GGUF file: it is cut off.", "Download or copy it again."):
+            assert words in text, words
+        await pilot.press("y")
+        await settled(pilot)
+        assert "cut off" not in screen_text(app)
+        library.add = right
+        await pilot.press("enter")
+        await settled(pilot)
+        assert len(app.screen_stack) == 1
+        assert "add /xy" in library.orders
+
+
+async def test_a_download_that_ended_early_is_gone_on_with(tmp_path: Path) -> None:
+    app = shell(tmp_path)
+    library: Any = app.services.library
+    name = "@omni/qwen3-4b"
+
+    async def broken() -> None:
+        raise OmniError("The airlock ended before the download was whole.", hint="It goes on from where it stopped.")
+
+    library.pull_events = [broken]
+    async with app.run_test(size=(120, 36)) as pilot:
+        listing = await opened(pilot)
+        listing.put(name)
+        await pilot.press("p")
+        await settled(pilot)
+        text = screen_text(app)
+        for words in ("The airlock ended", "It goes on from where it stopped.   r try again"):
+            assert words in text, words
+        library.pull_events = []
+        await pilot.press("r")
+        await settled(pilot)
+        assert library.orders.count(f"pull {name}") == 2
+        assert "The airlock ended" not in screen_text(app)

@@ -13,7 +13,8 @@ from omni.core.errors import OmniError
 from omni.shell.brains import Offer, base_words, known_brains, matches, size_cell, state_words
 from omni.shell.listing import Column, Group, Listing, Row
 from omni.shell.pane import Pane
-from omni.shell.pulls import Pulling, pulling_line
+from omni.shell.pulls import Pulling, pulling_lines
+from omni.shell.rail import WIDE
 from omni.shell.widgets import Keys, Lines, Part, home_path, ink, own_path, size_words, speed_words, token_words
 
 if TYPE_CHECKING:
@@ -27,8 +28,9 @@ class CartridgesPane(Pane):
 
     DEFAULT_CSS = """
     CartridgesPane > #brains-title { margin-bottom: 1; }
-    CartridgesPane > Input { border: none; height: 1; padding: 0; margin-bottom: 1; background: $omni-background;
-                             display: none; color: $omni-text; }
+    CartridgesPane > Input, CartridgesPane > Input:focus {
+        border: none; height: 1; padding: 0; margin-bottom: 1; background: $omni-background; color: $omni-text; }
+    CartridgesPane > Input { display: none; }
     CartridgesPane > #brains-pulls { margin-top: 1; }
     CartridgesPane > #brains-detail { margin-top: 1; margin-bottom: 1; }
     Screen.-low CartridgesPane > #brains-detail { max-height: 2; }
@@ -81,7 +83,7 @@ class CartridgesPane(Pane):
         self.query_one("#brains-pulls").display = False
         self.omni.pulls.listen(self._pull_moved)
         self._draw_keys()
-        self.run_worker(self._look(), name="brains", exclusive=True, group="look", description="list the brains")
+        self.run_worker(self._look, name="brains", exclusive=True, group="look", description="list the brains")
 
     async def _look(self) -> None:
         try:
@@ -245,18 +247,22 @@ class CartridgesPane(Pane):
             if brain.usable:
                 keys.append(("s", "save to a folder", "s"))
         keys += [("o", "add a file or folder", "o"), ("/", "filter", "slash")]
+        if self._text:
+            keys.insert(0, ("esc", "show all", "escape"))
         self.query_one(Keys).show(*keys)
 
     def _pull_moved(self, pulling: Pulling) -> None:
         if not self.is_attached:
             return
         if pulling.end:
-            self.run_worker(self._read(), name="brains", exclusive=True, group="look", description="list the brains")
-        lines = [
-            pulling_line(each, max(30, self.content_size.width))
-            for each in self.omni.pulls.all.values()
-            if each.running or each.failure is not None or each is pulling
-        ][-4:]
+            self.run_worker(self._read, name="brains", exclusive=True, group="look", description="list the brains")
+        shown = [
+            one for one in self.omni.pulls.all.values() if one.running or one.failure is not None or one is pulling
+        ]
+        width = max(30, self.content_size.width or self.app.size.width - WIDE - 6)
+        lines = []
+        for one in shown[-3:]:
+            lines += pulling_lines(one, width, *((("r", "try again"),) if one.kind == "pull" else ()))
         self._show_pulls(lines)
         self._fill()
 
@@ -323,7 +329,7 @@ class CartridgesPane(Pane):
     def heard(self, change: "Change") -> None:
         """Another front end pulled, removed or loaded something."""
         if change.topic in ("library", "processes"):
-            self.run_worker(self._read(), name="brains", exclusive=True, group="look", description="list the brains")
+            self.run_worker(self._read, name="brains", exclusive=True, group="look", description="list the brains")
 
     # -- acting on the row
 
@@ -407,39 +413,25 @@ class CartridgesPane(Pane):
 
         name = offer.brain.name
 
-        def given(path: str | None) -> None:
-            if path:
-                self.run_worker(self._save(name, path), name="save", description="copy a brain to a folder")
-
-        text = "A folder, for example on a USB stick. On the other machine: o adds it, or `omni pull FOLDER`."
-        self.app.push_screen(AskPath(f"Save {name}", text, done="save"), given)
-
-    async def _save(self, name: str, path: str) -> None:
-        folder = own_path(path)
-        try:
+        async def save(path: str) -> None:
+            folder = own_path(path)
             await self.services.library.export([name], folder)
             self.notify(f"{name} lies in {folder}.", markup=False)
-        except OmniError as error:
-            self.omni.explain(error)
+
+        text = "A folder, for example on a USB stick. On the other machine: o adds it, or `omni pull FOLDER`."
+        self.app.push_screen(AskPath(f"Save {name}", text, save, done="save", busy="Copying …"))
 
     def action_other(self) -> None:
         """A file or folder of one's own."""
         from omni.shell.modals import AskPath
 
-        def given(path: str | None) -> None:
-            if path:
-                self.run_worker(self._add(path), name="add", description="take in a file or folder")
-
         text = "A GGUF file, a folder that holds some, or a folder that was saved here. It is used where it lies."
-        self.app.push_screen(AskPath("Add a brain", text, done="add"), given)
+        self.app.push_screen(AskPath("Add a brain", text, self._add, done="add"))
 
     async def _add(self, path: str) -> None:
-        try:
-            brain = await self.services.library.add(own_path(path))
-            await self._read()
-        except OmniError as error:
-            self.omni.explain(error)
-            return
+        brain = await self.services.library.add(own_path(path))
+        self.action_clear()
+        await self._read()
         self.query_one(Listing).put(brain.name)
 
     def _ask(self, title: str, text: str, yes: str, act: object, *, harm: bool = False) -> None:

@@ -18,12 +18,11 @@ from omni.shell.panes.wizard_words import (
     brain_groups,
     brain_lines,
     can_be_first,
-    pull_lines,
     ready_lines,
     steps_line,
     too_big,
 )
-from omni.shell.pulls import Pulling
+from omni.shell.pulls import Pulling, pulling_lines
 from omni.shell.widgets import Keys, Lines, ink, own_path
 
 if TYPE_CHECKING:
@@ -107,8 +106,8 @@ class Wizard(Vertical, can_focus=True):
         """Look at the machine and for brains behind the frame."""
         self.query_one(Listing).display = False
         self._draw()
-        self.run_worker(self._look_at_machine(), name="machine", description="look at the machine")
-        self.run_worker(self._look_for_brains(), name="scan", description="look for brains that are here already")
+        self.run_worker(self._look_at_machine, name="machine", description="look at the machine")
+        self.run_worker(self._look_for_brains, name="scan", description="look for brains that are here already")
         self.call_after_refresh(lambda: self.omni.pulls.listen(self._pull_moved))
 
     # -- what is found
@@ -208,7 +207,9 @@ class Wizard(Vertical, can_focus=True):
 
     def _draw_pull(self) -> None:
         pulling = self._pulling()
-        lines = pull_lines(pulling, self.size.width) if pulling is not None and pulling.kind == "pull" else []
+        lines = []
+        if pulling is not None and pulling.kind == "pull":
+            lines = pulling_lines(pulling, self.size.width, ("r", "try again"), ("←", "choose another"))
         if self._step == "Ready" and self._arrival() == "here":
             lines = []  # said already
         if self._failure is not None:
@@ -357,29 +358,19 @@ class Wizard(Vertical, can_focus=True):
             return
         from omni.shell.modals import AskPath
 
-        def given(path: str | None) -> None:
-            if path:
-                self.run_worker(self._add(path), name="add", description="take in a file or folder")
-
         text = "A GGUF file, or a folder that holds some. It is used where it lies."
-        self.app.push_screen(AskPath("A brain of your own", text), given)
+        self.app.push_screen(AskPath("A brain of your own", text, self._add))
 
     async def _add(self, path: str) -> None:
-        self._failure = None
-        try:
-            brain = await self._services.library.add(own_path(path))
-            await self._read_brains()
-        except OmniError as error:
-            self._failure = error
-            self._draw()
-            return
+        brain = await self._services.library.add(own_path(path))
+        await self._read_brains()
         self._fill_brains()
         self.query_one(Listing).put(brain.name)
 
     def action_link(self) -> None:
         """Make `omni` a command."""
         if self._step == "Ready":
-            self.run_worker(self._link(), name="link", description="link omni into ~/.local/bin")
+            self.run_worker(self._link, name="link", description="link omni into ~/.local/bin")
 
     async def _link(self) -> None:
         from omni.sandbox import link_command

@@ -7,7 +7,6 @@ from textual.content import Content
 
 from omni.shell.brains import expected_cells, origin_words, size_cell, state_words, why_words
 from omni.shell.listing import Group, Row
-from omni.shell.pulls import Pulling, pulling_line
 from omni.shell.widgets import Line, ink, size_words, time_words
 
 if TYPE_CHECKING:
@@ -111,15 +110,3 @@ def ready_lines(offer: "Offer | None", arrival: Arrival) -> list[Line]:
         case _:
             failed = ink(("It did not come.", "amber"))
             return [(ink(("Not ready yet.", "bold text")), name, failed), keys]
-
-
-def pull_lines(pulling: Pulling, width: int) -> list[Content]:
-    """How far the download is, or why it ended and what helps."""
-    if pulling.end in ("", "here"):
-        return [pulling_line(pulling, width)]
-    message = pulling.failure.message if pulling.failure else "The download was cancelled; what came so far is kept."
-    hint = f"{pulling.failure.hint}   " if pulling.failure and pulling.failure.hint else ""
-    keys = ink(
-        (hint, "second"), ("r", "second"), (" try again   ", "third"), ("←", "second"), (" choose another", "third")
-    )
-    return [ink((pulling.name, "text"), "  ", (message, "red" if pulling.failure else "amber")), keys]
