@@ -26,7 +26,7 @@ bench:
 	$(DEVELOP) benchmarks
 
 docs:
-	$(DEVELOP) omni.cli.reference
+	$(DEVELOP) docs.generate
 
 # Writes the lock files anew from pyproject.toml; needs uv on the PATH. They name hashes, never an index.
 LOCK = uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
