@@ -69,7 +69,14 @@ class Writing:
         if outcome is None:
             return msgspec.structs.replace(message, state="interrupted")
         return msgspec.structs.replace(
-            message, state=outcome.state, text=outcome.text, reasoning=outcome.reasoning, reason=outcome.reason
+            message,
+            state=outcome.state,
+            text=outcome.text,
+            reasoning=outcome.reasoning,
+            reason=outcome.reason,
+            usage=outcome.usage,
+            seconds=message.seconds + outcome.seconds,
+            reasoning_seconds=message.reasoning_seconds + outcome.reasoning_seconds,
         )
 
     def no_writer(self, db: "Connection", conversation: str) -> None:

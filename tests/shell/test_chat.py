@@ -19,7 +19,7 @@ from omni.cartridges.brains import Base, Brain
 from omni.cartridges.gguf import GgufHeader
 from omni.chat import ChatService, ChatStore
 from omni.core.clock import SystemClock
-from omni.core.errors import EngineError, NotFound
+from omni.core.errors import EngineError, NotFound, StorageError
 from omni.core.events import BrainLoading, TurnQueued
 from omni.core.paths import Home
 from omni.core.settings import Settings
@@ -580,3 +580,24 @@ async def test_an_answer_of_another_omni_grows_in_place(tmp_path: Path) -> None:
         await one.hears(heard, "a b c d e f")
         assert one.transcript.entries[-1] is growing
         assert not growing.writing
+
+
+async def test_an_answer_that_the_disk_does_not_take_is_kept_and_stored_with_the_next_question(tmp_path: Path) -> None:
+    async with stage(tmp_path, "a whole answer", "the next") as one:
+        store = one.services.chat._store
+        finish = store._writing.finish
+
+        def full(*_: Any) -> None:
+            raise StorageError("The disk is full.", hint="Free some space.")
+
+        store._writing.finish = full
+        await one.say("go")
+        await one.quiet()
+        assert "a whole answer" in one.screen
+        assert "The disk is full." in one.screen
+        assert "kept in memory" in one.screen
+        store._writing.finish = finish
+        await one.say("again")
+        await one.quiet()
+        assert "a whole answer" in one.screen
+        assert "kept in memory" not in one.screen

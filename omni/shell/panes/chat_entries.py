@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from omni.core.errors import ContextOverflow, OmniError
+from omni.core.errors import ContextOverflow, OmniError, StorageError
 from omni.core.events import BrainLoading, ContextCompacted, PromptProgress, TurnQueued, Usage
 from omni.shell.panes.chat_turn import Running
 from omni.shell.transcript import Entry, Transcript
@@ -17,6 +17,7 @@ SHORTEST = 0.05  # seconds that are worth a word
 
 # Keys as they are pressed while one writes, which is where the keyboard mostly is.
 RETRY, GO_ON, TAKE_BACK = "ctrl+r retry", "shift+tab o go on", "shift+tab u take the question back"
+UNSAVED = "The answer is kept in memory until the next question, and stored with it."
 LONGER = "/longest TOKENS allows longer ones"
 
 
@@ -49,6 +50,8 @@ def usage_facts(seconds: float, usage: Usage | None) -> list[str]:
 
 def foot_of(message: "ChatMessage", failure: OmniError | None = None) -> list[Foot]:
     """What is to be said below an answer that is not simply whole, with the keys that help."""
+    if isinstance(failure, StorageError) and message.state != "failed":
+        return [(failure.message, "red"), (f"{failure.hint} {UNSAVED}".strip(), "second")]
     match message.state:
         case "interrupted":
             return [(f"interrupted   {RETRY}   {GO_ON}", "amber")]
@@ -146,7 +149,7 @@ class Entries:
 
     def __init__(self, failures: Mapping[str, OmniError]) -> None:
         self._failures = failures
-        self._known: dict[str, tuple[ChatMessage, list[Entry]]] = {}
+        self._known: dict[str, tuple[tuple[ChatMessage, OmniError | None], list[Entry]]] = {}
 
     def forget(self) -> None:
         """Another conversation."""
@@ -167,14 +170,14 @@ class Entries:
         return entries
 
     def _kept(self, message: "ChatMessage", shown: Transcript) -> list[Entry]:
-        known = self._known.get(message.id)
-        if known is not None and known[0] == message:
+        known, failure = self._known.get(message.id), self._failures.get(message.id)
+        if known is not None and known[0] == (message, failure):
             return known[1]
-        entries = entries_of(message, self._failures.get(message.id))
+        entries = entries_of(message, failure)
         old = known[1][-1] if known else shown.entry(message.id)
         if old is not None and _takes_over(old, entries[-1]):
             entries[-1] = old
-        self._known[message.id] = (message, entries)
+        self._known[message.id] = ((message, failure), entries)
         return entries
 
     @staticmethod

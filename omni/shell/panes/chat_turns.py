@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from textual.worker import Worker, WorkerState
 
-from omni.core.errors import OmniError, UsageError
+from omni.core.errors import OmniError, StorageError, UsageError
 from omni.core.events import (
     BrainLoading,
     ChatEvent,
@@ -138,6 +138,7 @@ class Turns:
         match event:
             case TurnStarted(question=question, answer=answer, brain=brain):
                 running.brain = brain or running.brain
+                self._stored()
                 if shown:
                     transcript.rename_entry(running.question, question)
                     transcript.rename_entry(running.entry, answer)
@@ -180,6 +181,11 @@ class Turns:
                 running.state = "ended"
             case _:
                 assert_never(event)
+
+    def _stored(self) -> None:
+        """A question was stored, and with it what a full disk had kept in memory."""
+        for answer in [key for key, failure in self.failures.items() if isinstance(failure, StorageError)]:
+            del self.failures[answer]
 
     def _came(self, running: Running, state: str, now: float) -> None:
         """A token came: say what is going on when that is new, and how fast when that can be told."""
