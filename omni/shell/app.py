@@ -491,7 +491,7 @@ class OmniApp(Looks, inherit_bindings=False):
         self._doors.draw()
         if pulling.end == "here":
             self.tell_panes(Change(topic="library", value={"brain": pulling.name}))
-            if self.rail.active != "cartridges":
+            if not getattr(self.pane(self.rail.active), "shows_pulls", False):
                 self.notify(f"{pulling.name} is here.", markup=False, timeout=4)
 
     def _draw_pulls(self) -> None:

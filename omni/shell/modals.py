@@ -15,7 +15,7 @@ from textual.widgets import Input
 from omni.core.clock import Clock
 from omni.core.errors import OmniError
 from omni.shell.listing import Column, Listing
-from omni.shell.widgets import Keys, Lines, Part, ink
+from omni.shell.widgets import Keys, Lines, Part, Prose, ink, job
 
 if TYPE_CHECKING:
     from omni.app import Services
@@ -31,14 +31,14 @@ class Sheet(ModalScreen[str]):
     .sheet { width: 84; max-width: 94%; height: auto; max-height: 90%; background: $omni-raised;
              border-left: outer $omni-accent; padding: 1 3; }
     .sheet.-harm { border-left: outer $omni-red; }
-    .sheet Lines { margin-bottom: 1; }
+    .sheet Lines, .sheet Prose { margin-bottom: 1; }
     .sheet Listing { background: $omni-raised; padding: 0; height: 16; margin-bottom: 1; }
     .sheet Keys { dock: none; }
     .sheet Input, .sheet Input:focus { background: $omni-background; border: none; height: 1; padding: 0 1; margin-bottom: 1;
                    color: $omni-text; }
     Screen.-low .sheet { padding: 0 1; max-height: 100%; }
     Screen.-low .sheet Listing { height: 5; margin-bottom: 0; }
-    Screen.-low .sheet Lines, Screen.-low .sheet Input { margin-bottom: 0; }
+    Screen.-low .sheet Lines, Screen.-low .sheet Prose, Screen.-low .sheet Input { margin-bottom: 0; }
     """
     SCOPED_CSS: ClassVar[bool] = False
 
@@ -76,7 +76,7 @@ class Consent(ModalScreen[bool]):
         with Vertical(classes="sheet -harm" if self._harm else "sheet"):
             yield Lines(ink((self._title, "bold text")))
             if self._text:
-                yield Lines(*(ink((line, "second")) for line in self._text.splitlines()))
+                yield Prose(self._text)
             if self._parts:
                 room = max(len(what) for what, _ in self._parts)
                 yield Lines(*(ink((f"{what:<{room}}  ", "text"), (does, "second")) for what, does in self._parts))
@@ -156,7 +156,7 @@ class BrainChooser(Sheet):
     def on_mount(self) -> None:
         """Read the brains behind the frame."""
         self.query_one(Input).focus()
-        self.run_worker(self._read, name="brains", description="list the brains that can be asked")
+        self.run_worker(job(self._read), name="brains", description="list the brains that can be asked")
 
     async def _read(self) -> None:
         from omni.shell.brains import known_brains
@@ -210,7 +210,7 @@ class AskPath(Sheet):
         """Title, explanation, line, what is wrong with it, keys."""
         with Vertical(classes="sheet"):
             yield Lines(ink((self._title, "bold text")))
-            yield Lines(*(ink((line, "second")) for line in self._text.splitlines()))
+            yield Prose(self._text)
             yield Input(placeholder="a path; ~ is your home", select_on_focus=False)
             yield Lines(id="path-answer")
             yield Keys(("enter", self._done, "enter"), ("esc", "back", "escape"))

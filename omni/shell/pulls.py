@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
+from textwrap import wrap
 from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from msgspec import Struct
@@ -188,9 +189,8 @@ def pulling_lines(pulling: Pulling, width: int, *keys: tuple[str, str]) -> list[
         return [pulling_line(pulling, width)]
     failure = pulling.failure
     message = failure.message if failure else "The download was cancelled; what came so far is kept."
-    helps = [ink((failure.hint, "second"))] if failure and failure.hint else []
-    helps += [ink((key, "second"), (f" {meaning}", "third")) for key, meaning in keys]
-    return [
-        ink((pulling.name, "text"), "  ", (message, "red" if failure else "amber")),
-        Content("   ").join(helps),
-    ]
+    first = message if message.startswith(pulling.name) else f"{pulling.name}  {message}"
+    lines = [ink((row, "red" if failure else "amber")) for row in wrap(first, max(20, width))]
+    lines += [ink((row, "second")) for row in wrap(failure.hint if failure else "", max(20, width))]
+    helps = [ink((key, "second"), (f" {meaning}", "third")) for key, meaning in keys]
+    return [*lines, Content("   ").join(helps)] if helps else lines

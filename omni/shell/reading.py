@@ -13,7 +13,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 
 from omni.core.errors import OmniError
-from omni.shell.widgets import Keys, Lines, home_path, ink
+from omni.shell.widgets import Keys, Lines, home_path, ink, job
 
 if TYPE_CHECKING:
     from omni.app import Services
@@ -167,7 +167,7 @@ class DoctorReading(Reading):
 
     def action_look(self) -> None:
         """Look at everything again."""
-        self.run_worker(self._look, exclusive=True, group="doctor", description="look at everything")
+        self.run_worker(job(self._look), exclusive=True, group="doctor", description="look at everything")
 
     async def _look(self) -> None:
         from omni.checkup import findings

@@ -1,15 +1,18 @@
 """What the frame and the panes are made of: widgets that draw their lines themselves, and words for quantities."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, TypeAlias, cast
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast
 
 from textual.content import Content
 from textual.events import Click
 from textual.widget import Widget
 
 if TYPE_CHECKING:
+    from textual.worker import WorkType
+
     from omni.shell.app import OmniApp
 
 Part: TypeAlias = "str | Content | tuple[str, str]"
@@ -101,6 +104,25 @@ def parted(line: Line, width: int) -> Content:
     return fitted(row, width)
 
 
+class Prose(Paint):
+    """Sentences, wrapped to the width that there is."""
+
+    DEFAULT_CSS = "Prose { height: auto; }"
+
+    def __init__(self, text: str = "", *, style: str = "second", id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._text, self._style = text, style
+
+    def lines(self, width: int, height: int) -> Iterable[Content]:  # noqa: ARG002
+        """Each given line by itself."""
+        rows = [row for line in self._text.splitlines() for row in wrap(line, max(20, width)) or [""]]
+        return [ink((row, self._style)) for row in rows]
+
+    def get_content_height(self, container: object, viewport: object, width: int) -> int:  # noqa: ARG002
+        """As many rows as it takes."""
+        return len(list(self.lines(width, 0)))
+
+
 class Keys(Paint):
     """The row of keys at the bottom of a pane: each key in one strength, what it does in the next.
 
@@ -147,6 +169,11 @@ def bar(width: int, fraction: float, *, full: str = "━", empty: str = "━", s
     if fraction > 0:
         done = max(1, done)
     return ink((full * done, style), (empty * (width - done), "line"))
+
+
+def job(work: Callable[[], Coroutine[Any, Any, None]]) -> "WorkType[None]":
+    """What a worker is made of. A coroutine that was made already would be lost when its worker ends before it begins."""
+    return work
 
 
 def own_path(text: str) -> Path:

@@ -216,7 +216,7 @@ async def test_a_download_that_ended_early_is_gone_on_with(tmp_path: Path) -> No
         await pilot.press("p")
         await settled(pilot)
         text = screen_text(app)
-        for words in ("The airlock ended", "It goes on from where it stopped.   r try again"):
+        for words in ("The airlock ended", "It goes on from where it stopped.", "r try again"):
             assert words in text, words
         library.pull_events = []
         await pilot.press("r")

@@ -15,7 +15,7 @@ from omni.shell.listing import Column, Group, Listing, Row
 from omni.shell.pane import Pane
 from omni.shell.pulls import Pulling, pulling_lines
 from omni.shell.rail import WIDE
-from omni.shell.widgets import Keys, Lines, Part, home_path, ink, own_path, size_words, speed_words, token_words
+from omni.shell.widgets import Keys, Lines, Part, home_path, ink, job, own_path, size_words, speed_words, token_words
 
 if TYPE_CHECKING:
     from omni.keeper import Change
@@ -83,7 +83,7 @@ class CartridgesPane(Pane):
         self.query_one("#brains-pulls").display = False
         self.omni.pulls.listen(self._pull_moved)
         self._draw_keys()
-        self.run_worker(self._look, name="brains", exclusive=True, group="look", description="list the brains")
+        self.run_worker(job(self._look), name="brains", exclusive=True, group="look", description="list the brains")
 
     async def _look(self) -> None:
         try:
@@ -255,7 +255,7 @@ class CartridgesPane(Pane):
         if not self.is_attached:
             return
         if pulling.end:
-            self.run_worker(self._read, name="brains", exclusive=True, group="look", description="list the brains")
+            self.run_worker(job(self._read), name="brains", exclusive=True, group="look", description="list the brains")
         shown = [
             one for one in self.omni.pulls.all.values() if one.running or one.failure is not None or one is pulling
         ]
@@ -329,7 +329,7 @@ class CartridgesPane(Pane):
     def heard(self, change: "Change") -> None:
         """Another front end pulled, removed or loaded something."""
         if change.topic in ("library", "processes"):
-            self.run_worker(self._read, name="brains", exclusive=True, group="look", description="list the brains")
+            self.run_worker(job(self._read), name="brains", exclusive=True, group="look", description="list the brains")
 
     # -- acting on the row
 

@@ -13,7 +13,7 @@ from omni.shell.listing import Column, Group, Listing, Row
 from omni.shell.machine import MachineFacts
 from omni.shell.pane import Pane
 from omni.shell.panes.wizard import Wizard
-from omni.shell.widgets import Keys, Lines, Part, home_path, ink, size_words
+from omni.shell.widgets import Keys, Lines, Part, home_path, ink, job, size_words
 
 if TYPE_CHECKING:
     from omni.app import Services
@@ -54,7 +54,9 @@ class HomePane(Pane):
         elif self.omni.new_here:
             yield Wizard(self.services)
         else:
-            self.run_worker(self._decide, name="decide", group="decide", description="look for a brain that is here")
+            self.run_worker(
+                job(self._decide), name="decide", group="decide", description="look for a brain that is here"
+            )
 
     async def _decide(self) -> None:
         """Whoever has a brain needs no first steps."""
@@ -93,7 +95,7 @@ class HomePane(Pane):
             ("F5", "brains", "f5"),
             ("w", "first steps", "w"),
         )
-        self.run_worker(self._look, name="home", exclusive=True, group="home", description="read what Home shows")
+        self.run_worker(job(self._look), name="home", exclusive=True, group="home", description="read what Home shows")
 
     async def on_wizard_done(self, message: Wizard.Done) -> None:
         """Into the conversation, or to the dashboard."""
@@ -216,14 +218,18 @@ class HomePane(Pane):
         for listing in self.query("#home-list"):
             listing.focus()
         if self._looked:
-            self.run_worker(self._look, name="home", exclusive=True, group="home", description="read what Home shows")
+            self.run_worker(
+                job(self._look), name="home", exclusive=True, group="home", description="read what Home shows"
+            )
 
     def heard(self, change: "Change") -> None:
         """Conversations and brains come and go in other front ends too."""
         if change.topic == "doors":
             self._draw()
         elif self._looked and self.display and change.topic in ("conversation", "library"):
-            self.run_worker(self._look, name="home", exclusive=True, group="home", description="read what Home shows")
+            self.run_worker(
+                job(self._look), name="home", exclusive=True, group="home", description="read what Home shows"
+            )
 
 
 def ago_words(seconds: float, moment: float) -> str:

@@ -19,7 +19,7 @@ from omni.shell.listing import Column, Group, Listing, Row
 from omni.shell.machine import MachineFacts
 from omni.shell.meters import Reading
 from omni.shell.pane import Pane
-from omni.shell.widgets import Keys, Line, Lines, Paint, Part, home_path, ink, memory_words, parted
+from omni.shell.widgets import Keys, Line, Lines, Paint, Part, home_path, ink, job, memory_words, parted
 
 if TYPE_CHECKING:
     from omni.hardware import HardwareProfile
@@ -122,8 +122,8 @@ class SystemPane(Pane):
         self._written, self._written_at = 0, 0.0
         self.omni.watch_meters(self._measured)
         self._draw_keys()
-        self.run_worker(self._follow, name="processes", group="system", description="follow the processes")
-        self.run_worker(self._once, name="machine", group="system", description="look at machine and environment")
+        self.run_worker(job(self._follow), name="processes", group="system", description="follow the processes")
+        self.run_worker(job(self._once), name="machine", group="system", description="look at machine and environment")
 
     # -- looking
 
@@ -270,7 +270,7 @@ class SystemPane(Pane):
     def heard(self, change: "Change") -> None:
         """A process came or went."""
         if change.topic == "processes" and self.display:
-            self.run_worker(self._read_processes, exclusive=True, group="heard", description="list the processes")
+            self.run_worker(job(self._read_processes), exclusive=True, group="heard", description="list the processes")
 
     # -- acting
 

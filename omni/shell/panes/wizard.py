@@ -23,7 +23,7 @@ from omni.shell.panes.wizard_words import (
     too_big,
 )
 from omni.shell.pulls import Pulling, pulling_lines
-from omni.shell.widgets import Keys, Lines, ink, own_path
+from omni.shell.widgets import Keys, Lines, ink, job, own_path
 
 if TYPE_CHECKING:
     from omni.app import Services
@@ -106,8 +106,8 @@ class Wizard(Vertical, can_focus=True):
         """Look at the machine and for brains behind the frame."""
         self.query_one(Listing).display = False
         self._draw()
-        self.run_worker(self._look_at_machine, name="machine", description="look at the machine")
-        self.run_worker(self._look_for_brains, name="scan", description="look for brains that are here already")
+        self.run_worker(job(self._look_at_machine), name="machine", description="look at the machine")
+        self.run_worker(job(self._look_for_brains), name="scan", description="look for brains that are here already")
         self.call_after_refresh(lambda: self.omni.pulls.listen(self._pull_moved))
 
     # -- what is found
@@ -370,7 +370,7 @@ class Wizard(Vertical, can_focus=True):
     def action_link(self) -> None:
         """Make `omni` a command."""
         if self._step == "Ready":
-            self.run_worker(self._link, name="link", description="link omni into ~/.local/bin")
+            self.run_worker(job(self._link), name="link", description="link omni into ~/.local/bin")
 
     async def _link(self) -> None:
         from omni.sandbox import link_command

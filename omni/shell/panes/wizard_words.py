@@ -100,7 +100,8 @@ def ready_lines(offer: "Offer | None", arrival: Arrival) -> list[Line]:
     if offer is None or arrival == "none":
         return [(ink(("No brain yet.", "bold text")), ink(("Enter goes back to choose one.", "second")))]
     name = ink((offer.brain.title or offer.brain.name, "accent"))
-    keys = ink(("F3 is the conversation, F12 shuts every door, ctrl+p finds anything, F1 shows all keys.", "third"))
+    known = (("F3", "the conversation"), ("F12", "shuts every door"), ("ctrl+p", "finds anything"), ("F1", "all keys"))
+    keys = tuple(ink((key, "second"), (f" {what}", "third")) for key, what in known)
     match arrival:
         case "here":
             return [(ink(("Ready.", "bold text")), name, ink(("Everything is here.", "second"))), keys]
