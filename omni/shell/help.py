@@ -12,11 +12,12 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 
 from omni.shell.bindings import key_words
-from omni.shell.widgets import Keys, Lines, ink
+from omni.shell.widgets import Keys, Line, Lines, ink
 
 if TYPE_CHECKING:
     from omni.shell.app import OmniApp
 
+WIDEST = 14  # of what does one thing the first keys are enough to know
 _CHORDS = {"chord('ctrl+x')": "ctrl+x k", "chord('g')": "g + letter"}
 
 
@@ -49,14 +50,15 @@ class HelpScreen(ModalScreen[None]):
         """Let the arrows scroll."""
         self.query_one(VerticalScroll).focus()
 
-    def _lines(self) -> Iterable[Content]:
-        width = max((len(keys) for _, rows in self._sections for keys, *_ in rows), default=8)
+    def _lines(self) -> Iterable[Line]:
+        width = min(WIDEST, max((len(keys) for _, rows in self._sections for keys, *_ in rows), default=8))
         for number, (title, rows) in enumerate(self._sections):
             if number:
                 yield Content("")
             yield ink((title, "bold text"))
             for keys, what, name in rows:
-                yield ink((f"{keys:<{width}}   ", "accent"), (what, "text"), "   ", (name, "third"))
+                shown = keys if len(keys) <= width else keys[: keys.rindex(" ", 0, width - 1)] + " …"
+                yield ink((f"{shown:<{width}}   ", "accent"), (what, "text")), ink((name, "third"))
 
 
 def sections(app: "OmniApp") -> Iterator[tuple[str, list[tuple[str, str, str]]]]:

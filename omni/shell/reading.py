@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
@@ -180,16 +181,18 @@ class DoctorReading(Reading):
             return
         wrong = sum(not finding.ok for finding in found)
         words = f"{len(found)} things looked at, {f'{wrong} to mend' if wrong else 'all is well'}"
-        self.show(words, doctor_lines(found))
+        self.show(words, doctor_lines(found, self.query_one(VerticalScroll).size.width - 2))
 
 
-def doctor_lines(found: "Sequence[Finding]") -> list[Content]:
-    """What is wrong first."""
+def doctor_lines(found: "Sequence[Finding]", room: int) -> list[Content]:
+    """What is wrong first, each in as many lines of `room` cells as it takes."""
     width = max((len(finding.name) for finding in found), default=0)
     lines = []
     for finding in sorted(found, key=lambda one: one.ok):
         mark = ("✓ ", "accent") if finding.ok else ("! ", "bold amber")
-        lines.append(ink(mark, (f"{finding.name:<{width}}   ", "text"), (finding.detail, "second")))
+        first, *others = wrap(finding.detail, max(20, room - width - 5)) or [""]
+        lines.append(ink(mark, (f"{finding.name:<{width}}   ", "text"), (first, "second")))
+        lines += [ink(" " * (width + 5), (other, "second")) for other in others]
         if finding.command and not finding.ok:
             lines.append(ink(" " * (width + 5), (finding.command, "accent")))
     return lines

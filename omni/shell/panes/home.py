@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.content import Content
 
 from omni.core.errors import OmniError
 from omni.shell.listing import Column, Group, Listing, Row
 from omni.shell.machine import MachineFacts
 from omni.shell.pane import Pane
 from omni.shell.panes.wizard import Wizard
-from omni.shell.widgets import Keys, Lines, Part, home_path, ink, job, size_words
+from omni.shell.widgets import Keys, Line, Lines, Part, home_path, ink, job, size_words
 
 if TYPE_CHECKING:
     from omni.app import Services
@@ -178,24 +177,20 @@ class HomePane(Pane):
             )
         return best
 
-    def _doors(self) -> Content:
+    def _doors(self) -> Line:
+        def line(state: str, style: str, *notes: str) -> Line:
+            first = ink((f"{'Doors':<12}", "second"), (state, style))
+            return (first, *(ink((note, "third")) for note in notes))
+
         doors = self.omni.doors
         if doors is None:
-            return ink((f"{'Doors':<12}", "second"), ("not known yet", "third"))
+            return line("not known yet", "third")
         if doors.air_gap:
-            return ink(
-                (f"{'Doors':<12}", "second"),
-                ("air gap", "accent"),
-                ("   nothing can be pulled; F12 opens them", "third"),
-            )
+            return line("air gap", "accent", "nothing can be pulled", "F12 opens them")
         if doors.open:
             what = ", ".join(f"{door.purpose} {door.host}" for door in doors.open)
-            return ink((f"{'Doors':<12}", "second"), (what, "amber"), ("   F12 shuts every door", "third"))
-        return ink(
-            (f"{'Doors':<12}", "second"),
-            ("all shut", "text"),
-            ("   one opens only while you pull or install; F12 keeps them shut", "third"),
-        )
+            return line(what, "amber", "F12 shuts every door")
+        return line("all shut", "text", "one opens only while you pull or install", "F12 keeps them shut")
 
     async def on_listing_chosen(self, message: Listing.Chosen) -> None:
         """Open it."""

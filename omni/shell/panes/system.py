@@ -52,7 +52,7 @@ class Graph(Paint):
 
     def lines(self, width: int, height: int) -> Iterable[Content]:
         """Title, figure, blocks; without the title where it is low."""
-        head = ink((self._figure, "bold text"), "   ", (self._of, "second"))
+        head = parted((ink((self._figure, "bold text")), ink((self._of, "second"))), width)
         if height < 3:
             title = ink((self._title, "second"), " ", (self._figure, "bold text"))
             head = parted((title, ink((self._of, "third"))), width)
