@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from chat_pane import opening
 from empty_transcript import (
     HEAD,
     LONG_FENCE,
@@ -35,8 +36,12 @@ DARK = {
 LIGHT = DARK | {"background": "#fbfaf7", "panel": "#f4f2ec", "text": "#2a2e35", "accent": "#0c7458"}
 
 
+def own_variables(colours: dict[str, str]) -> dict[str, str]:
+    return {f"omni-{key}": value for key, value in colours.items()}
+
+
 def theme(name: str, colours: dict[str, str], code: str) -> Theme:
-    own = {f"omni-{key}": value for key, value in colours.items()}
+    own = own_variables(colours)
     return Theme(
         name=name,
         primary=colours["accent"],
@@ -67,7 +72,7 @@ class TranscriptApp(App[None]):
         self.count, self.first = count, texts or [""] * STREAMS
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        return {f"omni-{key}": value for key, value in DARK.items()}
+        return own_variables(DARK)
 
     def compose(self) -> ComposeResult:
         yield Transcript()
@@ -153,8 +158,14 @@ def main() -> None:
     fences = best(measure(lambda: TranscriptApp(texts=[LONG_FENCE] * STREAMS), scroll=True))
     print(row("transcript: four open fences of 2,000 lines", fences))
     print()
-    print(f"{'CPU time of one act, ms':44} {'20':>8} {'1,000':>8} {'ratio':>8}")
-    few, many = ([in_terminal(acts(count)) for _ in range(3)] for count in (20, 1000))
+    print(f"{'one act, ms (CPU time if not said otherwise)':44} {'20':>8} {'1,000':>8} {'ratio':>8}")
+    compare(acts)
+    compare(lambda count: opening(count, theme("one", DARK, "one-dark"), own_variables(DARK)))
+
+
+def compare(work: Callable[[int], Callable[[], dict[str, float]]]) -> None:
+    """Print what `work` takes with 20 and with 1,000 messages, the best of three."""
+    few, many = ([in_terminal(work(count)) for _ in range(3)] for count in (20, 1000))
     for name in few[0]:
         a, b = min(run[name] for run in few), min(run[name] for run in many)
         print(f"{name:44} {a:8.1f} {b:8.1f} {b / a:7.2f}x")

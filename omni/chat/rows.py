@@ -130,12 +130,24 @@ def skeleton(db: "Connection", conversation: str) -> Tree:
     return tree_of(db.execute("SELECT number, id, parent FROM message WHERE conversation = ?", (conversation,)))
 
 
-def branch(db: "Connection", conversation: str, leaf: str | None = None) -> list["tuple[ChatMessage, str]"]:
-    """The messages of the branch that ends in `leaf` (the head), each with the owner that is writing it or ""."""
+def branch(
+    db: "Connection", conversation: str, leaf: str | None = None, last: int | None = None
+) -> list["tuple[ChatMessage, str]"]:
+    """The messages of the branch that ends in `leaf` (the head), each with the owner that is writing it or "".
+
+    With `last`, only so many at its end: of the others only the place in the tree is read.
+    """
     head = leaf or one_conversation(db, conversation).head
-    rows = {row[_ID]: row for row in db.execute(MESSAGES, (conversation,))}
-    tree = tree_of(rows.values())
-    return [(message_of(rows[message], tree), rows[message][_OWNER]) for message in tree.path(head)]
+    if last is None:
+        rows = {row[_ID]: row for row in db.execute(MESSAGES, (conversation,))}
+        tree = tree_of(rows.values())
+        path = tree.path(head)
+    else:
+        tree = skeleton(db, conversation)
+        path = tree.path(head)[-last:]
+        some = MESSAGES.replace("ORDER BY m.number", f"AND m.id IN ({', '.join('?' * len(path))})")
+        rows = {row[_ID]: row for row in db.execute(some, (conversation, *path))}
+    return [(message_of(rows[message], tree), rows[message][_OWNER]) for message in path]
 
 
 def with_contents(db: "Connection", messages: Sequence[ChatMessage]) -> list[ChatMessage]:

@@ -61,9 +61,10 @@ class ChatService:
         """One conversation."""
         return await self._store.conversation(conversation_id)
 
-    async def messages(self, conversation_id: str) -> list[ChatMessage]:
-        """The active branch, first message first. An answer whose writer died is shown as "interrupted"."""
-        return await self._store.messages(conversation_id)
+    async def messages(self, conversation_id: str, *, last: int | None = None) -> list[ChatMessage]:
+        """The active branch, first message first, or only the `last` so many of it. An answer whose writer died is shown
+        as "interrupted"."""
+        return await self._store.messages(conversation_id, last)
 
     async def create(self, *, project: str | Path | None = None, brain: str = "", system: str = "") -> Conversation:
         """A conversation without a message; it gets its title from its first question."""

@@ -168,11 +168,11 @@ class ChatStore:
 
     # --- messages
 
-    async def messages(self, conversation: str) -> list[ChatMessage]:
-        """The active branch from its first message on. Raises NotFound."""
+    async def messages(self, conversation: str, last: int | None = None) -> list[ChatMessage]:
+        """The active branch from its first message on, or only so many at its end. Raises NotFound."""
 
         def work(db: "Connection") -> tuple[list[ChatMessage], bool]:
-            found = branch(db, conversation)
+            found = branch(db, conversation, last=last)
             view = [self._writing.as_it_is(message, owner) for message, owner in found]
             return view, any(old.state != new.state for (old, _), new in zip(found, view, strict=True))
 

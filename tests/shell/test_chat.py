@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
+from msgspec import structs
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 from textual.theme import Theme
@@ -17,7 +18,8 @@ from textual.worker import WorkerCancelled
 
 from omni.cartridges.brains import Base, Brain
 from omni.cartridges.gguf import GgufHeader
-from omni.chat import ChatService, ChatStore
+from omni.chat import ChatMessage, ChatService, ChatStore
+from omni.chat.export import to_json
 from omni.core.clock import SystemClock
 from omni.core.errors import EngineError, NotFound, StorageError
 from omni.core.events import BrainLoading, TurnQueued
@@ -25,7 +27,7 @@ from omni.core.paths import Home
 from omni.core.settings import Settings
 from omni.engine.scripted import Reply, ScriptedEngine
 from omni.shell.composer import Composer
-from omni.shell.panes.chat import ChatPane
+from omni.shell.panes.chat import FIRST_SHOWN, ChatPane
 from omni.shell.panes.chat_list import ConversationList
 from omni.shell.transcript import Transcript
 from tests.shell.fakes import FakeClock
@@ -601,3 +603,24 @@ async def test_an_answer_that_the_disk_does_not_take_is_kept_and_stored_with_the
         await one.quiet()
         assert "a whole answer" in one.screen
         assert "kept in memory" not in one.screen
+
+
+async def test_a_long_conversation_opens_at_its_end_and_is_there_as_a_whole(tmp_path: Path) -> None:
+    async with stage(tmp_path) as one:
+        count = 3 * FIRST_SHOWN
+        messages = tuple(
+            ChatMessage(id=str(at), parent=str(at - 1) if at else None, role="assistant" if at % 2 else "user",
+                        text=f"message {at}", time=0.0)
+            for at in range(count)
+        )  # fmt: skip
+        made = await one.services.chat.create()
+        head = structs.replace(made, title="Long", head=str(count - 1))
+        long = await one.services.chat.load(to_json(head, messages))
+        await one.pane.open_conversation(long.id)
+        await one.until(lambda: len(one.transcript.entries) == count)
+        await one.quiet()
+        assert f"message {count - 1}" in one.screen
+        assert one.transcript.following
+        one.transcript.action_top()
+        await one.pilot.pause()
+        assert "message 0" in one.screen

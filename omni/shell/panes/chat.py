@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from omni.chat import ChatMessage, Conversation
     from omni.keeper import Change
 
+FIRST_SHOWN = 80  # messages that a long conversation opens with
+
 
 class ChatPane(Pane):
     """Title, transcript, what is queued, composer, keys."""
@@ -67,6 +69,7 @@ class ChatPane(Pane):
         super().__init__(services)
         self.conversation: Conversation | None = None
         self.messages: list[ChatMessage] = []
+        self._partly = False
         self.brain = self.system = ""
         self.gauge = Gauge()
         self.turns = Turns(self)
@@ -173,7 +176,9 @@ class ChatPane(Pane):
         self.conversation = await self.services.chat.conversation(conversation)
         self.brain = self.conversation.brain or self.brain
         self._leave()
-        await self.reload(keep=False)
+        await self.reload(keep=False, last=FIRST_SHOWN)
+        if len(self.messages) == FIRST_SHOWN:  # the rest, once its end is on the screen
+            self.call_after_refresh(self._work, self.reload, "read all of the conversation")
         self.gauge.learn(next((one.usage for one in reversed(self.messages) if one.usage is not None), None))
         self.show_queue()
         await self._know_brain()
@@ -182,6 +187,7 @@ class ChatPane(Pane):
     def _leave(self) -> None:
         """Nothing of the conversation that was on the screen is meant any more."""
         self._entries.forget()
+        self._partly = False
         self.acts.edited = None
         self.gauge.clear()
 
@@ -232,7 +238,8 @@ class ChatPane(Pane):
         place = self.project.name if one is None else Path(one.project).name if one.project else ""
         turns = sum(entry.kind == "person" for entry in self.transcript.entries)
         title = one.title if one is not None else ""
-        self._title.show(title_line(title, place, None if one is None else turns, self._title.size.width))
+        count = None if one is None or self._partly else turns
+        self._title.show(title_line(title, place, count, self._title.size.width))
 
     def learn_title(self) -> None:
         """The first question gave the conversation its title."""
@@ -272,17 +279,17 @@ class ChatPane(Pane):
             answering, editing = self.turns.shown is not None, self.acts.edited is not None
             self._keys.show(*writing_keys(answering=answering, editing=editing))
 
-    async def reload(self, *, keep: bool = True) -> None:
-        """Read the conversation and show it; entries that did not change stay the same objects."""
+    async def reload(self, *, keep: bool = True, last: int | None = None) -> None:
+        """Read the conversation (or its `last` messages) and show it; entries that did not change stay the same."""
         async with self._reading:
             one = self.conversation
             if one is None:
                 return
             found = await self.services.chat.conversation(one.id)
-            messages = await self.services.chat.messages(one.id)
+            messages = await self.services.chat.messages(one.id, last=last)
             if self.shown_id != one.id:
                 return  # the person went on while this was read
-            self.conversation, self.messages = found, messages
+            self.conversation, self.messages, self._partly = found, messages, len(messages) == last
             running = self.turns.get(one.id)
             self.transcript.show(self._entries.of(messages, running, self.transcript), keep=keep)
             self.show_title()

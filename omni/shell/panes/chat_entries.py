@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from omni.core.errors import ContextOverflow, OmniError, StorageError
@@ -96,28 +97,33 @@ def entries_of(message: "ChatMessage", failure: OmniError | None = None) -> list
     branch = (1, 1)
     if message.id in message.siblings:
         branch = (message.siblings.index(message.id) + 1, len(message.siblings))
-    facts = [clock_time(message.time)]
-    if message.role == "user":
-        facts += map(attachment_words, message.attachments)
-        entries.append(Entry(message.id, "person", "you", message.text, facts=facts, branch=branch))
-        return entries
-    writing = message.state == "writing"
-    facts += ["writing"] if writing else usage_facts(message.seconds, message.usage)
+    person = message.role == "user"
+    summary = message.role == "summary"
     entries.append(
         Entry(
             message.id,
-            "note" if message.role == "summary" else "brain",
-            "summary" if message.role == "summary" else message.brain or "brain",
+            "person" if person else "note" if summary else "brain",
+            "you" if person else "summary" if summary else message.brain or "brain",
             message.text,
-            facts=facts,
+            facts=partial(facts_of, message),
             reasoning=message.reasoning,
             thinking_seconds=message.reasoning_seconds,
-            foot=foot_of(message, failure),
+            foot=() if person else foot_of(message, failure),
             branch=branch,
-            writing=writing,
+            writing=message.state == "writing",
         )
     )
     return entries
+
+
+def facts_of(message: "ChatMessage") -> list[str]:
+    """What stands behind the name over a message: when, what went along, what it took."""
+    when = clock_time(message.time)
+    if message.role == "user":
+        return [when, *map(attachment_words, message.attachments)]
+    if message.state == "writing":
+        return [when, "writing"]
+    return [when, *usage_facts(message.seconds, message.usage)]
 
 
 def waiting_words(event: TurnQueued | BrainLoading | PromptProgress) -> str:
@@ -212,7 +218,7 @@ def _takes_over(old: Entry, new: Entry) -> bool:
             old.think(more)
     if old.writing and not new.writing:
         old.finish()
-    old.facts, old.foot, old.branch, old.name = new.facts, new.foot, new.branch, new.name
+    old.facts, old.foot, old.branch, old.name = new._facts, new.foot, new.branch, new.name
     old.thinking_seconds = new.thinking_seconds or old.thinking_seconds
     old.writing = new.writing
     old.touch()

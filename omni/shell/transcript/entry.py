@@ -1,6 +1,6 @@
 """One message of the transcript: its header, what the brain thought, its sections, and what is to be said below it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from omni.shell.transcript.clean import Cleaner, clean
@@ -27,12 +27,14 @@ class Layout:
 class Entry:
     """What the transcript knows about one message.
 
-    `facts` stand behind the name, the first one last to go where it is narrow; `foot` below the text, as `(text, key)`.
+    `facts` (or what tells them) stand behind the name, the first one last to go where it is narrow; `foot` below the
+    text, as `(text, key)`.
     Nothing is cut or laid out before it comes near the view.
     """
 
     __slots__ = (
         "_cleaner",
+        "_facts",
         "_foot",
         "_head",
         "_splitter",
@@ -40,7 +42,6 @@ class Entry:
         "_think",
         "_thought",
         "branch",
-        "facts",
         "folded",
         "foot",
         "height",
@@ -61,7 +62,7 @@ class Entry:
         name: str,
         text: str = "",
         *,
-        facts: Sequence[str] = (),
+        facts: Sequence[str] | Callable[[], Sequence[str]] = (),
         reasoning: str = "",
         thinking_seconds: float = 0.0,
         foot: Sequence[tuple[str, str]] = (),
@@ -69,7 +70,7 @@ class Entry:
         writing: bool = False,
     ) -> None:
         self.id, self.kind, self.name = id, kind, name
-        self.facts = tuple(facts)
+        self._facts = facts
         self.thinking_seconds = thinking_seconds
         self.foot = tuple(foot)
         self.branch = branch
@@ -83,10 +84,23 @@ class Entry:
         self._thought: list[str] = [reasoning] if reasoning else []
         self._splitter: Splitter | None = None
         self._cleaner: Cleaner | None = None
-        self._head, self._think, self._foot = Section("head"), Section("think"), Section("foot")
+        self._head: Section | None = None
+        self._think: Section | None = None
+        self._foot: Section | None = None
 
     def __repr__(self) -> str:
         return f"Entry({self.id!r}, {self.kind!r})"
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """What stands behind the name; asked for when the header is drawn."""
+        if not isinstance(self._facts, tuple):
+            self._facts = tuple(self._facts() if callable(self._facts) else self._facts)
+        return self._facts
+
+    @facts.setter
+    def facts(self, facts: Sequence[str] | Callable[[], Sequence[str]]) -> None:
+        self._facts = facts
 
     @property
     def text(self) -> str:
@@ -131,7 +145,8 @@ class Entry:
     def think(self, text: str) -> None:
         """More thoughts."""
         self._thought.append(text)
-        self._think.stamp += 1
+        if self._think is not None:
+            self._think.stamp += 1
 
     def finish(self) -> None:
         """The text is whole, or at least nothing more comes."""
@@ -148,17 +163,24 @@ class Entry:
     def touch(self) -> None:
         """Header, thoughts or foot changed."""
         for section in (self._head, self._think, self._foot):
-            section.stamp += 1
+            if section is not None:
+                section.stamp += 1
 
     def parts(self) -> list[Section]:
         """All that is drawn, from the top."""
+        if self._head is None:
+            self._head = Section("head")
         parts = [self._head]
         if self.folded:
             return parts
         if self._thought:
+            if self._think is None:
+                self._think = Section("think")
             parts.append(self._think)
         parts += self._split().sections
         if self.foot:
+            if self._foot is None:
+                self._foot = Section("foot")
             parts.append(self._foot)
         return parts
 

@@ -249,10 +249,12 @@ class View(ScrollView):
         if before is None or len(before) != len(rows):
             self._redraw()
             return
+        # entries may have come or gone above: the same lines, all moved by as many entries, look the same
+        moved = rows[0].entry - before[0].entry if rows else 0
         changed = [
             at
             for at, (old, new) in enumerate(zip(before, rows, strict=True))
-            if old.what is not new.what or old.entry != new.entry
+            if old.what is not new.what or old.entry + moved != new.entry
         ]
         for entry in {row.entry for row in rows if self._flow.entries[row.entry].writing}:
             changed += [at for at, row in enumerate(rows) if row.entry == entry][-2:]
