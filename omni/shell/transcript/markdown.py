@@ -132,9 +132,7 @@ def _runs(tokens: "Iterable[Token]", base: str) -> list[Run]:
                 runs.append((text, key(), links[-1] if links else ""))
             else:
                 runs += _bare_links(text, key())
-        elif kind == "softbreak":
-            runs.append((" ", key(), links[-1] if links else ""))
-        elif kind == "hardbreak":
+        elif kind in ("hardbreak", "softbreak"):  # brains end a line where they mean it: verse, addresses, steps
             runs.append(("\n", key(), ""))
         elif kind == "code_inline":
             runs.append((_flat(token.content), "inline", links[-1] if links else ""))
