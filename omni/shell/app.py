@@ -85,6 +85,7 @@ class OmniApp(Looks, inherit_bindings=False):
         self._chord_at = self._quit_at = float("-inf")
         self._pulls: Pulls | None = None
         self.crash: Exception | None = None
+        self.when_it_stands: Callable[[], None] = lambda: None
         if services.settings.ui.keys:
             self.set_keymap(dict(services.settings.ui.keys))
         self.title = f"omni · {project.name or project}"
@@ -108,6 +109,7 @@ class OmniApp(Looks, inherit_bindings=False):
         self.call_after_refresh(self._after_first_frame)
 
     def _after_first_frame(self) -> None:
+        self.when_it_stands()
         self._write(f"\x1b[22;0t\x1b]2;{_printable(self.title)}\x07")
         if self.focused is None:
             self._focus_pane()

@@ -1,6 +1,7 @@
 """The order in which a shell comes to be: terminal, starter, wall, services, Textual."""
 
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -30,6 +31,7 @@ def run(home: Home, *, brain: str = "", project: Path | None = None, plugins: bo
     The starter is a child from before the wall and before anything heavy is imported.
     """
     check_terminal()
+    gc.disable()  # a start makes nearly no garbage, and looking for it takes a seventh of the way to the first frame
     from omni.keeper.starter import start
 
     starter = start(home)
@@ -57,6 +59,7 @@ def _shell(home: Home, starter: object, brain: str, project: Path, *, plugins: b
         brain = asyncio.run(_named(Services(home, starter=None, client="shell", plugins=plugins), brain))
     services = Services(home, starter=starter, client="shell", plugins=plugins)  # type: ignore[arg-type]
     app = OmniApp(services, brain=brain, project=project)
+    app.when_it_stands = _collect_again
     app.run(mouse=services.settings.ui.mouse)
     if isinstance(app.crash, OmniError):
         raise app.crash
@@ -66,3 +69,9 @@ def _shell(home: Home, starter: object, brain: str, project: Path, *, plugins: b
         logging.shutdown()
         return 1
     return app.return_code or 0
+
+
+def _collect_again() -> None:
+    """Everything that is there now stays for good; from here on garbage is looked for as usual."""
+    gc.freeze()
+    gc.enable()
