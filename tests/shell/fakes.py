@@ -322,6 +322,21 @@ class FakeChat:
 
     def __init__(self, now: float = 1_700_001_000.0) -> None:
         self.now = now
+        self.asked: list[str] = []
+
+    async def create(self, *, project: Any = None, brain: str = "", system: str = "") -> Any:
+        return (await self.conversations())[0]
+
+    async def conversation(self, conversation: str) -> Any:
+        return next(one for one in await self.conversations() if one.id == conversation)
+
+    async def messages(self, conversation: str, **_: Any) -> list[Any]:
+        return []
+
+    async def ask(self, conversation: str, text: str, **_: Any) -> AsyncIterator[Any]:
+        self.asked.append(text)
+        return
+        yield
 
     async def conversations(self, **_: Any) -> list[Any]:
         from omni.chat.types import Conversation

@@ -122,10 +122,15 @@ async def test_a_brain_on_its_way_is_waited_for_in_the_conversation(tmp_path: Pa
         for words in progress:
             assert words in screen_text(app)
         assert "•Cartridges" in screen_text(app)
+        await pilot.press(*"hello", "enter")
+        await settled(pilot)
+        assert "waiting for the download" in screen_text(app)
+        assert app.services.chat.asked == []
         half.open()
         await settled(pilot)
         await settled(pilot)
         assert f"{QWEN} is here." in said(app)
+        assert app.services.chat.asked == ["hello"]
         assert "22 MB/s" not in screen_text(app)
         assert "•Cartridges" not in screen_text(app)
 

@@ -50,6 +50,11 @@ class Turns:
         """The turn of the conversation on the screen."""
         return self._running.get(self._pane.shown_id)
 
+    @property
+    def speed(self) -> float:
+        """Tokens a second of all that is being written."""
+        return sum(running.pace.speed for running in self._running.values())
+
     def must_be_idle(self) -> None:
         """Raises where the branch cannot be changed because an answer is being written on it."""
         if self.shown is not None:
@@ -106,6 +111,7 @@ class Turns:
         failure: OmniError | None = None
         whole = False
         try:
+            await self._arrival(running)
             async with aclosing(ask()) as events:
                 async for event in events:
                     self._receive(running, event)
@@ -116,6 +122,13 @@ class Turns:
                 self.failures[running.answer] = error
         finally:
             self._over(running, failure, go_on=whole and not running.stopped)
+
+    async def _arrival(self, running: Running) -> None:
+        """A brain that is on its way is waited for; when it does not come, asking says why."""
+        pulls = getattr(self._pane.app, "pulls", None) if getattr(self._pane.app, "pulls_running", ()) else None
+        if pulls is not None and pulls.runs(running.brain):
+            self._say(running, "waiting for the download")
+            await pulls.over(running.brain)
 
     def worker_changed(self, event: Worker.StateChanged) -> None:
         """A turn that was stopped before it began never came to its own end."""

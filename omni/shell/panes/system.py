@@ -119,7 +119,6 @@ class SystemPane(Pane):
         self._findings: list[Finding] | None = None
         self._packages = 0
         self._brains: dict[str, list[str]] = {}
-        self._written, self._written_at = 0, 0.0
         self.omni.watch_meters(self._measured)
         self._draw_keys()
         self.run_worker(job(self._follow), name="processes", group="system", description="follow the processes")
@@ -177,21 +176,15 @@ class SystemPane(Pane):
         now = self._speeds[-1]
         answering.show(
             f"{now:.1f} tok/s" if now else "idle",
-            self._who_writes() if now else "nobody is answering",
+            self.omni.status.state.brain if now else "nobody is answering",
             self._speeds,
             max([*self._speeds, 1.0]),
         )
 
     def _speed_now(self) -> float:
-        """Pieces of text, which are tokens, that came in a second since the last look."""
-        chat = self.omni.pane("chat")
-        written, now = int(getattr(chat, "pieces", 0)), self.services.clock.monotonic()
-        since, before = now - self._written_at, self._written
-        self._written, self._written_at = written, now
-        return max(0, written - before) / since if since > 0 and before else 0.0
-
-    def _who_writes(self) -> str:
-        return self.omni.status.state.brain
+        """Tokens a second of all answers that this shell receives."""
+        turns = getattr(self.omni.pane("chat"), "turns", None)
+        return float(getattr(turns, "speed", 0.0))
 
     # -- drawing
 
