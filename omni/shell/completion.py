@@ -38,7 +38,7 @@ class Popup(Widget):
     """The list of completions above the composer."""
 
     DEFAULT_CSS = """
-    Popup { overlay: screen; width: auto; max-width: 90%; height: auto; background: $omni-raised; display: none; }
+    Popup { overlay: screen; width: auto; max-width: 100%; height: auto; background: $omni-raised; display: none; }
     """
 
     class Picked(Message):

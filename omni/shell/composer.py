@@ -174,6 +174,12 @@ class Composer(Vertical):
         self.field.move_cursor(self.field.document.end)
         self.popup.show(())
 
+    def remember(self, texts: Sequence[str]) -> None:
+        """Up recalls these first: the questions of the conversation that was opened."""
+        known = set(texts)
+        self.history = [text for text in self.history if text not in known] + list(texts)
+        self._back = 0
+
     def accept(self, text: str) -> None:
         """What was submitted is on its way: remember and clear it. What was typed since then stays."""
         if text.strip() and (not self.history or self.history[-1] != text):

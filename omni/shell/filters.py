@@ -46,13 +46,15 @@ class Ascii(LineFilter):
 
 
 class Plain(LineFilter):
-    """Shows a theme without any colour: what is weaker is dim, what has a meaning is bold, what is raised is reversed."""
+    """Shows a theme without any colour: what is weaker is dim, what has a meaning is bold, what is raised is reversed,
+    and what is chosen in there, or selected anywhere, is bold and underlined."""
 
     def __init__(self, colours: Mapping[str, str]) -> None:
         super().__init__()
         self._weak = {colours[name].lower() for name in ("third", "line")}
         self._strong = {colours[name].lower() for name in ("accent", "person", "amber", "red")}
         self._areas = {colours[name].lower() for name in ("background", "rail", "panel")}
+        self._chosen = colours["line"].lower()
         self._styles: dict[Style, Style] = {}
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:  # noqa: ARG002
@@ -66,12 +68,13 @@ class Plain(LineFilter):
 
     def _plain(self, style: Style) -> Style:
         ground, front = _hex(style.bgcolor), _hex(style.color)
-        reverse = bool(style.reverse) != (ground is not None and ground not in self._areas)
+        chosen = ground == self._chosen
+        reverse = bool(style.reverse) != (ground is not None and ground not in self._areas and not chosen)
         found = self._styles[style] = Style(
-            bold=style.bold or front in self._strong,
-            dim=front in self._weak and not reverse,
+            bold=style.bold or front in self._strong or chosen,
+            dim=front in self._weak and not reverse and not chosen,
             italic=style.italic,
-            underline=style.underline,
+            underline=style.underline or chosen,
             reverse=reverse,
             strike=style.strike,
             link=style.link,

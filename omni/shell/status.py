@@ -56,7 +56,7 @@ class StatusLine(Paint):
         for parts, right in self._choices():
             left = Content("   ").join([doors, *(part for part in parts if part)])
             gap = width - 2 - left.cell_length - right.cell_length
-            if gap >= 0:
+            if gap >= (2 if right.cell_length else 0):
                 self._air_gap_start = width - 1 - right.cell_length
                 return [Content.assemble(" ", left, " " * gap, right, " ")]
         self._air_gap_start = width

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 from msgspec import structs
+from textual import events
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 from textual.theme import Theme
@@ -624,3 +625,26 @@ async def test_a_long_conversation_opens_at_its_end_and_is_there_as_a_whole(tmp_
         one.transcript.action_top()
         await one.pilot.pause()
         assert "message 0" in one.screen
+
+
+async def test_letters_right_behind_shift_tab_act_and_right_behind_esc_are_written(tmp_path: Path) -> None:
+    async with stage(tmp_path) as one:
+        await one.say("question")
+        await one.quiet()
+        for key in ("shift+tab", "c", "escape", "c"):
+            one.host.post_message(events.Key(key, key if len(key) == 1 else None))
+        await one.until(lambda: "OSC 52" in one.notes)
+        await one.until(lambda: one.composer.text == "c")
+        assert one.host.clipboard == "A whole answer."
+
+
+async def test_up_recalls_the_questions_of_the_conversation_that_was_opened(tmp_path: Path) -> None:
+    async with stage(tmp_path) as one:
+        await one.say("an old question")
+        await one.quiet()
+        conversation = one.pane.conversation.id
+        one.composer.history.clear()
+        await one.pane.new_conversation()
+        await one.pane.open_conversation(conversation)
+        await one.pilot.press("up")
+        assert one.composer.text == "an old question"

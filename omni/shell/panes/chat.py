@@ -45,7 +45,7 @@ class ChatPane(Pane):
     ChatPane > Transcript { height: 1fr; width: 100%; }
     ChatPane > #chat-teach { height: 1fr; padding: 0 3; }
     ChatPane > #chat-queue { padding: 0 3; display: none; }
-    ChatPane > Composer { margin: 0 1 0 0; }
+    ChatPane > Composer { margin: 0 1 0 0; max-width: 103; }
     ChatPane > #chat-keys { padding: 0 1 0 3; }
     Screen.-narrow ChatPane { padding: 0 0 0 1; }
     Screen.-low ChatPane { padding: 0 0 0 1; }
@@ -179,6 +179,7 @@ class ChatPane(Pane):
         await self.reload(keep=False, last=FIRST_SHOWN)
         if len(self.messages) == FIRST_SHOWN:  # the rest, once its end is on the screen
             self.call_after_refresh(self._work, self.reload, "read all of the conversation")
+        self.composer.remember([one.text for one in self.messages if one.role == "user"])
         self.gauge.learn(next((one.usage for one in reversed(self.messages) if one.usage is not None), None))
         self.show_queue()
         await self._know_brain()

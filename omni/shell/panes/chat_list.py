@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from omni.chat import ChatService, Conversation
 
 NEW = "new"
+TITLE_ROOM = 24  # cells that facts leave to a title
 _KEYS = (("enter", "open"), ("ctrl+n", "new"), ("ctrl+r", "rename"), ("del", "delete"), ("esc", "back"))
 
 
@@ -109,13 +110,15 @@ class ConversationList(ModalScreen[str | None]):
             )
 
     def _row(self, one: "Conversation") -> Content:
-        width = max(self.query_one(OptionList).content_size.width - 2, 30)
+        width = max(self.query_one(OptionList).content_size.width - 2, 12)
         place = Path(one.project).name if one.project else ""
-        facts = "   ".join(
-            part for part in (place, f"{one.turns} turn{'s' * (one.turns != 1)}", clock_time(one.updated)) if part
-        )
+        parts = [place, f"{one.turns} turn{'s' * (one.turns != 1)}", clock_time(one.updated)]
         if self._busy(one.id):
-            facts = "answering   " + facts
+            parts.insert(0, "answering")
+        parts = [part for part in parts if part]
+        while len(parts) > 1 and width - len("   ".join(parts)) < TITLE_ROOM:
+            parts.pop(1 if parts[0] == "answering" else 0)  # the title is what one looks for
+        facts = "   ".join(parts)
         room = max(width - len(facts) - 3, 10)
         title = Content(one.title or "new conversation").truncate(room, ellipsis=True)
         gap = " " * max(width - title.cell_length - len(facts), 1)

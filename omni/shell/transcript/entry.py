@@ -246,8 +246,8 @@ class Entry:
         if part.kind == "think":
             return self._thoughts(setting)
         if part.kind == "foot":
-            rows = [row for text, key in self.foot for row in wrap([(clean(text), key, "")], setting.width)]
-            return [Line(row) for row in rows]
+            rows = [(row, key) for text, key in self.foot for row in _packed(clean(text), setting.width)]
+            return [Line(found) for row, key in rows for found in wrap([(row, key, "")], setting.width)]
         if self.kind == "person":
             return _plain(part, setting)
         return lay_section(part, setting)
@@ -272,6 +272,17 @@ class Entry:
     def codes(self) -> list[str]:
         """The code blocks of its text, in order."""
         return [section.source for section in self.sections() if section.kind == "fence"]
+
+
+def _packed(text: str, width: int) -> list[str]:
+    """What stands three spaces apart is a key and its meaning, which stay in one row."""
+    rows: list[str] = []
+    for part in text.split("   "):
+        if rows and width_of(rows[-1]) + 3 + width_of(part) <= width:
+            rows[-1] += "   " + part
+        else:
+            rows.append(part)
+    return rows
 
 
 def _header(entry: Entry, setting: Setting) -> list[Run]:
