@@ -10,7 +10,7 @@ from textual.message import Message
 
 from omni.shell.meters import Reading
 from omni.shell.panes import PaneSpec
-from omni.shell.widgets import Paint, bar, ink, memory_words
+from omni.shell.widgets import Paint, bar, ink
 
 WIDE, FOLDED = 18, 4
 FOLD_BELOW = 100
@@ -100,9 +100,9 @@ class Rail(Paint):
     def _foot(self, *, folded: bool) -> Iterable[Content]:
         now = self._reading
         percent = f"{now.cpu:.0f}%" if now else ""
-        memory = memory_words(now.memory_used).replace(" GB", "G").replace(" MB", "M") if now else ""
+        memory = short_memory(now.memory_used) if now else ""
         if folded:
-            return ink((f"{percent:>4}", "second")), ink((f"{memory:>4}"[-4:], "second"))
+            return ink((f"{percent:>4}", "second")), ink((f"{memory:>4}", "second"))
         cpu, ram = (now.cpu / 100, now.memory_used / now.memory_total) if now else (0, 0)
         return (
             ink((" CPU ", "second"), bar(7, cpu), (f"{percent:>5}", "second")),
@@ -120,3 +120,12 @@ class Rail(Paint):
         text = f"{pane.title}  {pane.key.upper()}\n{pane.about}" if pane else None
         if self.tooltip != text:
             self.tooltip = text
+
+
+def short_memory(count: float) -> str:
+    """Memory in at most four characters, so that no digit is ever cut: `999M`, `2.1G`, `24G`, `512G`."""
+    mebibytes = count / (1 << 20)
+    if round(mebibytes) < 1000:
+        return f"{mebibytes:.0f}M"
+    gibibytes = mebibytes / 1024
+    return f"{gibibytes:.1f}G" if round(gibibytes, 1) < 10 else f"{gibibytes:.0f}G"

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import pytest
 from textual.geometry import Offset
 
 from omni.shell.meters import Reading
 from omni.shell.panes import BUILT_IN, PaneSpec
-from omni.shell.rail import Rail
+from omni.shell.rail import Rail, short_memory
 from tests.shell.fakes import nothing_blocks, screen_text, settled, shell  # noqa: F401
 
 
@@ -71,3 +72,12 @@ async def test_it_folds_below_a_hundred_columns(tmp_path: Path) -> None:
         await pilot.resize_terminal(100, 30)
         await settled(pilot)
         assert app.rail.size.width == 18
+
+
+@pytest.mark.parametrize(
+    ("mebibytes", "shown"),
+    [(58, "58M"), (999, "999M"), (1007, "1.0G"), (1945, "1.9G"), (10_240, "10G"), (524_288, "512G")],
+)
+def test_memory_never_loses_a_digit(mebibytes: int, shown: str) -> None:
+    assert short_memory(mebibytes * 2**20) == shown
+    assert len(shown) <= 4
