@@ -3,7 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING
 
-from omni.core.errors import OmniError
+from omni.core.errors import DoorShut, OmniError
 
 if TYPE_CHECKING:
     from omni.keeper import Doors, Keeper
@@ -87,6 +87,7 @@ class DoorWatch:
             if yes:
                 self._begin(on=False)
 
+        self._app.clear_notifications()  # the one about the doors lies where the question's keys are
         self._app.push_screen(question, answered)
 
     async def _set(self, *, on: bool) -> None:
@@ -98,5 +99,9 @@ class DoorWatch:
             app.status.show(doors="unknown")
             app.explain(error)
             return
+        if not on:
+            # What the shut doors refused would go on saying so, and its F12 would shut them again.
+            for name in [name for name, pulling in app.pulls.all.items() if isinstance(pulling.failure, DoorShut)]:
+                app.pulls.forget(name)
         if on:
             app.notify("Every door is shut, also after a restart. F12 opens them again.", markup=False, timeout=4)
