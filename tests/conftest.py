@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from omni.core.paths import Home
 
 pytest_plugins = ["tests.fixtures_starter"]
