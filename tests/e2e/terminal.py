@@ -46,6 +46,9 @@ class Terminal:
     def dead(self) -> int | None:
         """The exit code of the command, or None while it runs."""
         answer = self._tmux("display-message", "-p", "#{pane_dead} #{pane_dead_status}").split()
+        if answer[:1] == ["1"] and len(answer) == 1:
+            # tmux ignores ended children while it writes utmp at the end of a pane; another one's end wakes it up.
+            self._tmux("run-shell", "true")
         return int(answer[1]) if answer[:1] == ["1"] and len(answer) > 1 else None
 
     def key(self, *names: str) -> None:

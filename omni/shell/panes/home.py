@@ -133,6 +133,9 @@ class HomePane(Pane):
             self.omni.explain(error)
         self._looked = True
         self._draw()
+        if self._profile is not None and self._profile.bandwidth is None:
+            self._profile = await self.services.measured_hardware()
+            self._draw()
 
     def _draw(self) -> None:
         if not self._looked or not self.query("#home-list"):

@@ -131,7 +131,9 @@ class Wizard(Vertical, can_focus=True):
 
         self._offers = await known_brains(self._services)
         library = self._services.library
-        best = await library.best() or await library.recommended()
+        best = await library.best()
+        if best is None or best.starter:  # a starter only proves that all works
+            best = await library.recommended() or best
         self._best = best.name if best else ""
 
     async def _look_for_brains(self) -> None:

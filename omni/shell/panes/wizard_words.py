@@ -91,7 +91,7 @@ def _because(offer: "Offer") -> str:
     speed = offer.fit.speed if offer.fit else None
     fast = "answers faster than you read" if (speed or 0) >= READING_SPEED else "fits into this memory"
     if offer.brain.usable:
-        return f"the most capable that is here already and {fast}"
+        return f"it is here already and {fast}"
     return f"the most capable that {fast}" if not offer.brain.starter else "a small one to begin with"
 
 
