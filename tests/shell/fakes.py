@@ -391,8 +391,9 @@ async def settled(pilot: Pilot[Any]) -> None:
     """Wait until what stands behind the frame is imported and everything that it led to was drawn."""
     app: Any = pilot.app
     await app.warmed.wait()
-    for _ in range(4):
-        await pilot.pause()
+    for _ in range(6):
+        await pilot.pause(0)  # every message is handled; without a delay Textual waits for an idle processor each time
+    await pilot.pause()
 
 
 def screen_text(app: OmniApp) -> str:
