@@ -14,10 +14,21 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 OMNI = ROOT / "omni"
 ROOMS = sorted(folder.name for folder in OMNI.iterdir() if (folder / "__init__.py").is_file())
-FRONT_ENDS = {"cli", "shell"}
+FRONT_ENDS = {"cli", "shell", "server"}
 DOMAINS = [room for room in ROOMS if room not in FRONT_ENDS | {"core"}]
-FRONT_END_LIBRARIES = {"textual", "rich", "click"}
-HEAVY = {"xllamacpp", "numpy", "sqlcipher3", "tomlkit", "psutil", "pynvml", "h11"}
+FRONT_END_LIBRARIES = {"textual", "rich", "click", "uvicorn", "starlette"}
+HEAVY = {
+    "xllamacpp",
+    "numpy",
+    "sqlcipher3",
+    "tomlkit",
+    "psutil",
+    "pynvml",
+    "h11",
+    "uvicorn",
+    "starlette",
+    "cryptography",
+}
 # What starts in milliseconds, or before there is an environment.
 STANDARD_LIBRARY_ONLY = [
     "omni",

@@ -26,7 +26,20 @@ HELP = {
     "omni.core.installed",
     "omni.core.paths",
 }
-HEAVY = {"asyncio", "msgspec", "pluggy", "rich", "sqlcipher3", "textual", "psutil", "tomlkit", "xllamacpp", "h11"}
+HEAVY = {
+    "asyncio",
+    "msgspec",
+    "pluggy",
+    "rich",
+    "sqlcipher3",
+    "textual",
+    "psutil",
+    "tomlkit",
+    "xllamacpp",
+    "h11",
+    "uvicorn",
+    "starlette",
+}
 
 
 def test_help_imports_no_domain() -> None:
