@@ -1,8 +1,9 @@
 """The process of the airlock: the only one of Omni that opens INET sockets, and none before it is asked with a token.
 
 The keeper starts it with a line on fd 0, a socket or pipe, that names home and socket; then comes one line per token.
-The end of fd 0 is the end of the process, at once. Open doors are told to the keeper on the same line. It can be
-killed at any moment: what is half done lies in `.part` files.
+The end of fd 0 is the end of the process, at once. Open doors are told to the keeper on the same line, and so is what
+came of `{"order": "wall"}`, which has this process try the wall. It can be killed at any moment: what is half done lies
+in `.part` files.
 """
 
 import json
@@ -111,6 +112,9 @@ class Airlock:
 
     def _take_tokens(self) -> None:
         for line in self._lines.take():
+            if line.get("order") == "wall":
+                self._say({"order": "wall", "attempts": [attempt._asdict() for attempt in wall.attempts()]})
+                continue
             token, purpose = line.get("token"), line.get("purpose")
             if isinstance(token, str) and isinstance(purpose, str) and len(token) >= 16:
                 until = time.monotonic() + _TOKEN_SECONDS
@@ -232,8 +236,11 @@ class Airlock:
         ):
             return
         self._reported, self._report_at = doors, now + _BEAT
+        self._say({"doors": doors})
+
+    def _say(self, value: dict[str, Any]) -> None:
         with suppress(OSError):  # a pipe that can only be read, or a keeper that does not read
-            os.write(_KEEPER, json.dumps({"doors": doors}, separators=(",", ":")).encode() + b"\n")
+            os.write(_KEEPER, json.dumps(value, separators=(",", ":")).encode() + b"\n")
 
 
 class _Lines:

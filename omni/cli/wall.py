@@ -1,6 +1,8 @@
 """`omni doctor --wall`: the kernel's wall put to the test in the processes of Omni."""
 
-from typing import TYPE_CHECKING
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -11,84 +13,124 @@ from omni.core.errors import OmniError
 
 if TYPE_CHECKING:
     from omni.app import Services
+    from omni.keeper import Keeper, ProcessInfo
 
-OUTSIDE = ("keeper",)  # it could open a socket and does not
+# What is not confined, and what is said of it when it is not refused. Everything else must be refused everything.
+UNCONFINED = {"airlock": "allowed: the one door", "keeper": "could, and does not", "starter": "could, and does not"}
+OF_STARTER = {"itself": "a child", "a child": "a grandchild"}  # a shell cannot make a socket: a child of it tries
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt of one process (or of a child of it) to get around the wall."""
+    """One attempt of one process (or of a child of it) to get around the wall.
+
+    `kind` is the process's; `confined` is what holds it, read from the kernel ("none": nothing); `expected` says whether
+    the outcome is what it must be.
+    """
 
     process: str
+    kind: str
+    confined: str
     attempt: str
     by: str
     refused: bool
+    expected: bool
     how: str
 
 
 async def try_wall(services: "Services", *, as_json: bool) -> int:
     """Let every process try, print the outcome, and return 1 when one that must be refused was not."""
-    trials, others = await attempts(services)
+    trials, unasked = await attempts(services)
     if as_json:
         print_json(trials)
     else:
-        print_trials(trials, others)
-    return 1 if any(not trial.refused and trial.process not in OUTSIDE for trial in trials) else 0
+        print_trials(trials)
+    for reason in unasked:
+        tell(f"not tried: {reason}")
+    return 0 if all(trial.expected for trial in trials) else 1
 
 
 async def attempts(services: "Services") -> tuple[list[Trial], list[str]]:
-    """What was tried by this process and all that the keeper can ask, and the other processes with their state."""
+    """What was tried by each process of this home, and which could not be asked, each with the reason."""
+    keeper = await services.keeper()
+    unasked = await _complete(services, keeper)
+    found: list[Trial] = []
+    for process in await keeper.processes():
+        try:
+            found += _trials(process, await _ask(services, keeper, process))
+        except OmniError as error:
+            unasked.append(f"{process.name}: {error.message}")
+    return sorted(found, key=lambda trial: trial.process != "this command"), unasked
+
+
+async def _complete(services: "Services", keeper: "Keeper") -> list[str]:
+    """See to it that there is an airlock and a worker to try. Returns why there is none."""
+    kinds = {process.kind for process in await keeper.processes()}
+    missing: list[str] = []
+    if "airlock" not in kinds:
+        try:
+            await keeper.door("pull")  # which is opened by an order only, and none is given
+        except OmniError as error:
+            missing.append(f"an airlock: {error.message}")
+    if "worker" not in kinds:
+        usable = [brain for brain in await services.library.brains() if brain.usable]
+        if not usable:
+            return [*missing, "a worker: no brain is here"]
+        try:
+            await (await services.open(min(usable, key=lambda brain: brain.size))).capabilities()
+        except OmniError as error:
+            missing.append(f"a worker: {error.message}")
+    return missing
+
+
+async def _ask(services: "Services", keeper: "Keeper", process: "ProcessInfo") -> list[dict[str, Any]]:
+    """This process and its starter are asked directly, the others through the keeper."""
     import asyncio
 
-    from omni.cli.ps import confinement
     from omni.core import wall
 
-    keeper = await services.keeper()
-    found = [
-        Trial(process="this command", attempt=each.what, by=each.where, refused=each.refused, how=each.how)
-        for each in await asyncio.to_thread(wall.attempts)
+    if process.pid == os.getpid():
+        return [attempt._asdict() for attempt in await asyncio.to_thread(wall.attempts)]
+    if services.starter is not None and process.pid == services.starter.pid:
+        return await services.starter.wall()
+    return await keeper.wall(process.name)
+
+
+def _trials(process: "ProcessInfo", tried: Iterable[dict[str, Any]]) -> list[Trial]:
+    return [
+        Trial(
+            process="this command" if process.pid == os.getpid() else process.name,
+            kind=process.kind,
+            confined=process.confined,
+            attempt=each["what"],
+            by=OF_STARTER.get(each["where"], each["where"]) if process.kind == "starter" else each["where"],
+            refused=each["refused"],
+            expected=each["refused"] or process.kind in UNCONFINED,
+            how=each["how"],
+        )
+        for each in tried
     ]
-    processes = await keeper.processes()
-    if not any(process.kind == "worker" for process in processes):
-        await _load_one(services)
-        processes = await keeper.processes()
-    asked = [process for process in processes if process.kind in ("keeper", "worker")]
-    for process in asked:
-        found += [
-            Trial(
-                process=process.name, attempt=each["what"], by=each["where"], refused=each["refused"], how=each["how"]
-            )
-            for each in await keeper.wall(process.name)
-        ]
-    others = [f"{process.name} ({confinement(process)})" for process in processes if process not in asked]
-    return found, others
 
 
-async def _load_one(services: "Services") -> None:
-    """Load the smallest brain, so that there is a worker to try."""
-    usable = [brain for brain in await services.library.brains() if brain.usable]
-    if not usable:
-        tell("no brain is here, so no worker can be tried")
-        return
-    try:
-        await (await services.open(min(usable, key=lambda brain: brain.size))).capabilities()
-    except OmniError as error:
-        tell(f"no worker can be tried: {error.message}")
+def outcome(trial: Trial) -> str:
+    """In words."""
+    return "refused" if trial.refused else UNCONFINED.get(trial.kind, "ALLOWED")
 
 
-def print_trials(trials: list[Trial], others: list[str]) -> None:
+def print_trials(trials: list[Trial]) -> None:
     """The table, and what it means."""
-    by: dict[tuple[str, str, bool, str], list[str]] = {}
+    by: dict[tuple[str, str, str, str, str], list[str]] = {}
     for trial in trials:
-        by.setdefault((trial.process, trial.attempt, trial.refused, trial.how), []).append(trial.by)
+        row = (trial.process, trial.confined, trial.attempt, outcome(trial), trial.how)
+        by.setdefault(row, []).append(trial.by)
     print_table(
-        ("process", "tried", "outcome", "how", "by"),
-        [
-            (process, attempt, "refused" if refused else "ALLOWED", how, " and ".join(who))
-            for (process, attempt, refused, how), who in by.items()
-        ],
+        ("process", "confined by", "tried", "outcome", "how", "by"),
+        [(*row[:1], row[1].replace("none", "nothing"), *row[2:], " and ".join(who)) for row, who in by.items()],
     )
-    click.echo(f"\nNot asked to try, but read from the kernel: {', '.join(others)}." if others else "")
+    held = list(dict.fromkeys(trial.process for trial in trials if trial.kind not in UNCONFINED))
+    free = list(dict.fromkeys(trial.process for trial in trials if trial.kind in UNCONFINED))
     click.echo(
-        "The keeper is not confined (it starts the others) and opens no socket; the airlock is the only door and is there"
-        " for it.\nEverything else must be refused everything."
+        f"\nMust be refused everything: {', '.join(held)}.\nNot confined: {', '.join(free)}. The airlock is the one door;"
+        " keeper and starter could open a socket, and do not."
     )
+    bad = list(dict.fromkeys(trial.process for trial in trials if not trial.expected))
+    click.echo(f"NOT ENFORCED: {', '.join(bad)} was given what must be refused." if bad else "The wall holds.")

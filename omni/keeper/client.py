@@ -264,6 +264,7 @@ class Keeper:
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._tickets: dict[int, _Ticket] = {}
         self._listeners: set[Changes] = set()
+        self._trials: set[asyncio.Task[None]] = set()
         self._number = 0
         self._closed = False
 
@@ -309,7 +310,10 @@ class Keeper:
             await asyncio.wait([self._reader], timeout=ANSWER)
 
     async def wall(self, name: str) -> list[dict[str, Any]]:
-        """Have a worker, or the keeper itself, try to get around the wall: the fields of `core.wall.Attempt`."""
+        """Have a process of `processes()` try to get around the wall: the fields of `core.wall.Attempt`.
+
+        Raises NotFound when it cannot be asked.
+        """
         return msgspec.convert(await self._ask("wall", name=name), list[dict[str, Any]])
 
     async def changed(self, topic: str, value: Any = None) -> None:
@@ -347,7 +351,7 @@ class Keeper:
         self._closed = True
         for changes in list(self._listeners):
             changes.end()
-        for task in (self._again, self._reader):
+        for task in (self._again, self._reader, *self._trials):
             if task is not None:
                 task.cancel()
                 await asyncio.wait([task])
@@ -469,6 +473,7 @@ class Keeper:
             "client": self._client,
             "pid": os.getpid(),
             "starter": self._starter.pid if self._starter else 0,
+            "tries": True,
             "tickets": held,
         }
         try:
@@ -530,6 +535,10 @@ class Keeper:
                     ticket.hear(said)
             case {"event": "changed", "topic": str(topic)}:
                 self._publish(Change(topic=topic, value=said.get("value")))
+            case {"event": "wall", "trial": int(number)}:
+                task = asyncio.create_task(self._try_wall(number, starter=said.get("starter") is True), name="wall")
+                self._trials.add(task)
+                task.add_done_callback(self._trials.discard)
             case {"id": int(number), "ok": value}:
                 if (answer := self._answers.get(number)) and not answer.done():
                     answer.set_result(value)
@@ -537,9 +546,29 @@ class Keeper:
                 if (answer := self._answers.get(number)) and not answer.done():
                     answer.set_exception(error_from_wire(error))
 
+    async def _try_wall(self, number: int, *, starter: bool) -> None:
+        """Somebody wants to see what this process, or its starter, can do."""
+        try:
+            found = await _attempts(self._starter if starter else None)
+        except OmniError as error:
+            self._send({"do": "tried", "trial": number, "error": error.message})
+        else:
+            self._send({"do": "tried", "trial": number, "attempts": found})
+
     def _publish(self, change: Change) -> None:
         for listener in list(self._listeners):
             listener.put(change)
 
     async def _log(self) -> str:
         return await asyncio.to_thread(tail, self.home.logs / "keeper.log")
+
+
+async def _attempts(starter: Starter | None) -> list[dict[str, Any]]:
+    """What a starter, or else this very process, can do against the wall."""
+    if starter is not None:
+        if starter.editing:
+            raise SetupError("An editor is open: the starter waits for its end.")
+        return await starter.wall()
+    from omni.core.wall import attempts
+
+    return [attempt._asdict() for attempt in await asyncio.to_thread(attempts)]

@@ -2,7 +2,8 @@
 
 The airlock's fd 0 is a socket to the keeper; its end is the keeper's end, and ends the airlock. The first line on it is
 `{"home", "socket", "epoch"}`, then one `{"token", "purpose", "client"}` per door. The airlock may answer there with
-`{"doors": [{"purpose", "host", "since", "bytes"}, …]}` whenever they change. Its fd 3 carries the lock by which a later
+`{"doors": [{"purpose", "host", "since", "bytes"}, …]}` whenever they change, and answers `{"order": "wall"}` with what
+it tried. Its fd 3 carries the lock by which a later
 keeper sees whether it, or anything that it started, still lives.
 """
 
@@ -16,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from omni.core.errors import DoorShut, OmniError
+from omni.core.errors import DoorShut, NotFound, OmniError
 from omni.core.paths import Home
 from omni.keeper.children import Kind, end_group, end_holder, exit_code, how_it_ended, spawn, wait
 from omni.keeper.installer import end_installer, installer_lock
@@ -28,6 +29,7 @@ PATIENCE = 10.0  # seconds for an airlock to listen
 LOOK = 0.01  # seconds between looks whether it does
 
 Answer = Callable[[dict[str, str] | OmniError], None]
+Tried = Callable[[list[Any] | OmniError], None]
 
 
 class Doors:
@@ -43,6 +45,7 @@ class Doors:
         self._lines = Lines()
         self._listens = False
         self._waiting: list[tuple[str, str, Answer]] = []
+        self._trials: list[Tried] = []  # in the order in which the airlock was asked
         self._give_up = 0.0
 
     @property
@@ -98,6 +101,14 @@ class Doors:
             self._waiting.append((purpose, client, answer))
             self._give_up = time.monotonic() + PATIENCE
             self.tick(time.monotonic())
+
+    def try_wall(self, answer: Tried) -> None:
+        """Have the airlock try to get around the wall. It is not started for it."""
+        if self._line is None or not self.pid:
+            answer(NotFound("No airlock is running.", hint="One starts with the first download."))
+            return
+        self._trials.append(answer)
+        self._tell({"order": "wall"})
 
     def end(self) -> bool:
         """Kill the airlock and wait for it; True when nothing of it is left."""
@@ -211,6 +222,8 @@ class Doors:
             if isinstance(doors := line.get("doors"), list):
                 self.open = [door for door in doors if isinstance(door, dict)]
                 self._changed()
+            elif isinstance(tried := line.get("attempts"), list) and self._trials:
+                self._trials.pop(0)(tried)
 
     def _hang_up(self) -> None:
         if self._line is not None:
@@ -218,6 +231,9 @@ class Doors:
             self._line.close()
             self._line = None
         self.open = []
+        trials, self._trials = self._trials, []
+        for answer in trials:
+            answer(NotFound("The airlock has gone."))
 
     def _refuse_all(self, error: OmniError) -> None:
         waiting, self._waiting = self._waiting, []

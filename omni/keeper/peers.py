@@ -34,6 +34,7 @@ class Peer:
     ) -> None:
         self.number, self.since, self.connected = number, time.time(), time.monotonic()
         self.name, self.pid, self.starter = "", 0, 0  # known after its hello
+        self.tries = False  # whether it tries the wall when it is asked to
         self.told: dict[int, Any] = {}  # what its tickets were told last
         self._socket, self._selector, self._obey, self._lost = connection, selector, obey, lost
         self._lines, self._out = Lines(), bytearray()

@@ -61,6 +61,7 @@ class Keeper:
         self._dirty = True
         self._news: set[str] = set()
         self._stops: list[tuple[str, Peer, Order]] = []
+        self._trials: dict[int, tuple[Peer, Peer, Order]] = {}  # number -> who tries the wall, for whom
         self._shutdown: tuple[Peer, Order] | None = None
         self._end = False
         self._trouble = ""
@@ -180,6 +181,10 @@ class Keeper:
         self._peers.pop(peer.number, None)
         self._admission.gone(peer.number, time.monotonic())
         self._stops = [stop for stop in self._stops if stop[1] is not peer]
+        for number, (asked, asker, order) in list(self._trials.items()):
+            if peer in (asked, asker):
+                del self._trials[number]
+                asker.refuse(order, NotFound("It has just ended."))
         self._dirty = True
         self._announce("processes")
 
@@ -342,6 +347,7 @@ class Keeper:
             )
         pid, peer.starter = integer(order.get("pid"), "pid"), integer(order.get("starter"), "starter")
         peer.name, peer.pid = name[:40], peer.credentials() or pid
+        peer.tries = order.get("tries") is True
         for held in order.get("tickets", ()):
             worker = self._workers.table.get(held["worker"])
             if worker and worker.key == held["key"]:
@@ -455,13 +461,7 @@ class Keeper:
         peer.answer(order, self._doors.set_air_gap(order["on"]))
 
     def _do_door(self, peer: Peer, order: Order) -> None:
-        def answer(found: dict[str, str] | OmniError) -> None:
-            if isinstance(found, OmniError):
-                peer.refuse(order, found)
-            else:
-                peer.answer(order, found)
-
-        self._doors.door(str(order.get("purpose")), f"{peer.name}-{peer.pid}", answer)
+        self._doors.door(str(order.get("purpose")), f"{peer.name}-{peer.pid}", partial(_answer, peer, order))
 
     def _do_wall(self, peer: Peer, order: Order) -> None:
         """Have a process try to get around its wall."""
@@ -470,14 +470,31 @@ class Keeper:
             from omni.core.wall import attempts
 
             peer.answer(order, [attempt._asdict() for attempt in attempts()])
-        elif not self._workers.order(name, "wall", lambda said: self._tried(peer, order, said)):
+        elif name == "airlock":
+            self._doors.try_wall(partial(_answer, peer, order))
+        elif not (
+            self._workers.order(name, "wall", lambda said: _tried(peer, order, said))
+            or self._ask_front_end(name, peer, order)
+        ):
             raise NotFound(f"{name} does not answer orders.")
 
-    def _tried(self, peer: Peer, order: Order, said: dict[str, Any]) -> None:
-        if "error" in said:
-            peer.refuse(order, EngineError(str(said["error"])))
-        else:
-            peer.answer(order, said.get("attempts"))
+    def _ask_front_end(self, name: str, asker: Peer, order: Order) -> bool:
+        """Have the front end of this name, or the one whose starter it is, try; False when there is none that can."""
+        for peer in self._peers.values():
+            starter = bool(peer.starter) and name == f"starter-{peer.starter}"
+            if peer.tries and (starter or name == f"{peer.name}-{peer.pid}"):
+                self._number += 1
+                self._trials[self._number] = (peer, asker, order)
+                peer.send({"event": "wall", "trial": self._number, "starter": starter})
+                return True
+        return False
+
+    def _do_tried(self, peer: Peer, order: Order) -> None:
+        """A front end says what came of it."""
+        number = integer(order.get("trial"), "trial")
+        if number in self._trials and self._trials[number][0] is peer:
+            _, asker, asked = self._trials.pop(number)
+            _tried(asker, asked, order)
 
     # -- telling ----------------------------------------------------------------------------------------------------
 
@@ -488,6 +505,21 @@ class Keeper:
         for peer in list(self._peers.values()):
             if peer.name and peer is not but:
                 peer.send(event)
+
+
+def _tried(peer: Peer, order: Order, said: dict[str, Any]) -> None:
+    if "error" in said:
+        peer.refuse(order, EngineError(str(said["error"])))
+    else:
+        peer.answer(order, said.get("attempts"))
+
+
+def _answer(peer: Peer, order: Order, found: Any) -> None:
+    """Answer with what was found, which may be why there is nothing."""
+    if isinstance(found, OmniError):
+        peer.refuse(order, found)
+    else:
+        peer.answer(order, found)
 
 
 def _peer_number(ticket: Ticket) -> int:

@@ -1,7 +1,7 @@
 """The starter: a small `/bin/sh` beside each front end, started before the wall goes up around it.
 
 It has the front end's terminal and environment, reads orders from a pipe, and obeys a fixed table of them: `keeper`,
-`editor PATH`, `open URL`, `goodbye`. It looks itself at what it is given: a path is never an option or a command of the
+`editor PATH`, `open URL`, `wall`, `goodbye`. It looks itself at what it is given: a path is never an option or a command of the
 editor (`+!sh`), and only web addresses are opened. When the pipe ends without a goodbye the front end was killed, and it gives the
 terminal back as it was. It is not confined, and opens no socket. Imports `os` only until it is used.
 """
@@ -11,16 +11,18 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 from omni.core.errors import SetupError, UsageError
 from omni.core.paths import Home, python_command
 
 _LEAVE = r"\033[?2026l\033[?1049l\033[?25h\033[?1000;1002;1003;1004;1006;1015;2004l\033[<u\033[0m\033[?7h\r"
 
-# $1 the terminal as it was, $2 what leaves the full screen, then the keeper's command; fd 0 orders, 3 terminal, 4 answers.
+# $1 the terminal as it was, $2 what leaves the full screen, $3 and $4 the Python and the code that try the wall, then the
+# keeper's command; fd 0 orders, 3 terminal, 4 answers.
 # A job-control shell takes its terminal back by itself: it is set here only while Ctrl+C still has no effect in it.
 _SCRIPT = r"""
-set -f; trap '' INT QUIT TSTP TTOU HUP; saved=$1; leave=$2; shift 2
+set -f; trap '' INT QUIT TSTP TTOU HUP; saved=$1; leave=$2; python=$3; probe=$4; shift 4
 while IFS= read -r line; do
   rest=${line#* }
   case $line in
@@ -40,6 +42,7 @@ while IFS= read -r line; do
       fi
     done
     echo "open $code" >&4 ;;
+  wall) echo "wall $("$python" -I -S -c "$probe" </dev/null 2>/dev/null 3>&- 4>&-)" >&4 ;;
   goodbye) exit 0 ;;
   esac
 done
@@ -67,7 +70,7 @@ class Starter:
         """Open a file in the person's editor, which takes the terminal, and return its exit code when it has ended."""
         self.editing = True
         try:
-            return await self._ask(f"editor {_one_line(os.fspath(path))}")
+            return int(await self._ask(f"editor {_one_line(os.fspath(path))}"))
         finally:
             self.editing = False
 
@@ -76,7 +79,20 @@ class Starter:
         scheme, mark, rest = url.partition("://")
         if scheme.lower() not in ("http", "https") or not mark:
             raise UsageError(f"{url!r} is no web address.")
-        return await self._ask(f"open {scheme.lower()}://{_one_line(rest)}") == 0
+        return await self._ask(f"open {scheme.lower()}://{_one_line(rest)}") == "0"
+
+    async def wall(self) -> list[dict[str, Any]]:
+        """Have a child of the starter try to get around the wall: the fields of `core.wall.Attempt`.
+
+        "itself" is that child then, because a shell cannot make a socket; it is held by what holds the starter.
+        """
+        import json
+
+        answer = await self._ask("wall")
+        if not answer:
+            raise SetupError("This window's starter cannot run a Python.", hint="Run `omni sandbox repair`.")
+        found: list[dict[str, Any]] = json.loads(answer)
+        return found
 
     def goodbye(self) -> None:
         """The front end ends in good order: nothing has to be restored."""
@@ -106,12 +122,13 @@ class Starter:
                 hint="Close this window of Omni and start it again; nothing is lost.",
             ) from error
 
-    async def _ask(self, line: str) -> int:
+    async def _ask(self, line: str) -> str:
+        """Send an order and return what is answered behind its name."""
         if self._one_at_a_time is None:
             self._one_at_a_time = asyncio.Lock()
         async with self._one_at_a_time:
             loop = asyncio.get_running_loop()
-            done: asyncio.Future[int] = loop.create_future()
+            done: asyncio.Future[str] = loop.create_future()
             rest = b""
 
             def readable() -> None:
@@ -121,7 +138,7 @@ class Starter:
                 for each in lines:
                     self._unread -= 1
                     if self._unread == 0 and not done.done():
-                        done.set_result(int(each.split()[-1]))
+                        done.set_result(each.decode().partition(" ")[2])
                 if not data and not done.done():
                     hint = "Close this window of Omni and start it again."
                     done.set_exception(SetupError("This window's starter has ended.", hint=hint))
@@ -144,8 +161,10 @@ def start(home: Home, *, full_screen: bool = True, keeper_command: Sequence[str]
     import signal
 
     command = list(keeper_command or python_command("omni.keeper.process", packages=False))
+    probe = python_command("omni.core.wall", packages=False)
     terminal = _terminal()
     saved = _mode(terminal) if terminal >= 0 else ""
+    leave = _LEAVE if full_screen else ""
     if terminal < 0:
         terminal = os.open(os.devnull, os.O_RDWR)
     orders_read, orders = os.pipe()
@@ -153,7 +172,7 @@ def start(home: Home, *, full_screen: bool = True, keeper_command: Sequence[str]
     try:
         pid = os.posix_spawn(
             "/bin/sh",
-            ["/bin/sh", "-c", _SCRIPT, "omni-starter", saved, _LEAVE if full_screen else "", *command],
+            ["/bin/sh", "-c", _SCRIPT, "omni-starter", saved, leave, probe[0], probe[-1], *command],
             {**os.environ, "OMNI_HOME": os.fspath(home.root)},
             file_actions=_into_place({0: orders_read, 3: terminal, 4: answers_write}),
             setsigmask=[],

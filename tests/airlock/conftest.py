@@ -215,7 +215,7 @@ class Keeper:
         self.process: subprocess.Popen[bytes] | None = None
         self.line: socket.socket | None = None
         self.doors: list[list[dict[str, Any]]] = []
-        self.client = "shell"
+        self.client, self.rest = "shell", b""
 
     def start(self) -> None:
         self.home.ensure_sockets()
@@ -253,15 +253,20 @@ class Keeper:
 
     def heard(self, until: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
         """The next report of open doors that satisfies `until`."""
+        while True:
+            said = self.said()
+            if "doors" in said and until(doors := said["doors"]):
+                return doors
+
+    def said(self) -> dict[str, Any]:
+        """The next line of the airlock."""
         assert self.line is not None
         self.line.settimeout(20)
-        rest = b""
-        while True:
-            rest += self.line.recv(65536)
-            *lines, rest = rest.split(b"\n")
-            for line in lines:
-                if until(doors := json.loads(line)["doors"]):
-                    return doors
+        while b"\n" not in self.rest:
+            self.rest += self.line.recv(65536)
+        line, _, self.rest = self.rest.partition(b"\n")
+        found: dict[str, Any] = json.loads(line)
+        return found
 
     def kill(self) -> None:
         assert self.process is not None

@@ -356,6 +356,14 @@ def test_its_memory_is_closed_to_neighbours(started: Any) -> None:
     assert "Seccomp:\t0" in status.read_text()
 
 
+def test_it_tries_the_wall_when_its_keeper_asks_and_is_not_refused(started: Any) -> None:
+    started.tell({"order": "wall"})
+    tried = started.said()["attempts"]
+    assert {each["what"] for each in tried} >= {"AF_INET", "AF_INET6", "AF_NETLINK", "io_uring"}
+    assert not any(each["refused"] for each in tried if each["what"] == "AF_INET")
+    assert ordered(started, {"url": "https://x/"}, token="wrong")["error"]["kind"] == "DoorShut"  # it serves on
+
+
 def test_waiting_it_has_imported_neither_ssl_nor_http() -> None:
     code = "import sys, omni.airlock.process; print([n for n in ('ssl', 'http.client', 'asyncio', 'msgspec', 'ctypes', 'email') if n in sys.modules])"
     root = str(Path(__file__).parents[2])

@@ -36,6 +36,36 @@ def test_the_starter_answers_and_is_measured(starter: Cli) -> None:
     assert "Seccomp:\t2" in Path(f"/proc/{worker['pid']}/status").read_text()
 
 
+def test_every_process_tries_the_wall(scripted: Cli) -> None:
+    slow = {"OMNI_TEST_SCRIPT": json.dumps({"reply": "word " * 1000, "token_ms": 200})}
+    other = scripted.start("chat", "go", env=scripted.environment | slow)
+    assert other.stdout is not None
+    assert os.read(other.stdout.fileno(), 10)
+    found = scripted.run("doctor", "--wall", "--json")
+    assert (found.code, found.err) == (0, "")
+    trials = found.json
+    by_kind = {kind: [one for one in trials if one["kind"] == kind] for kind in {one["kind"] for one in trials}}
+    assert set(by_kind) == {"client", "keeper", "starter", "airlock", "worker"}
+    assert {"this command", f"cli-{other.pid}"} == {one["process"] for one in by_kind["client"]}
+    assert len({one["process"] for one in by_kind["starter"]}) == 2
+    for one in [*by_kind["client"], *by_kind["worker"]]:
+        assert (one["refused"], one["confined"]) == (True, "seccomp")
+    for one in [*by_kind["keeper"], *by_kind["starter"], *by_kind["airlock"]]:
+        assert one["confined"] == "none"
+        assert one["attempt"] != "AF_INET" or not one["refused"]
+    assert {one["by"] for one in by_kind["starter"]} == {"a child", "a grandchild"}
+    assert all(one["expected"] for one in trials)
+    text = scripted.run("doctor", "--wall").out
+    assert "airlock" in text
+    assert "allowed: the one door" in text
+    assert "could, and does not" in text
+    assert text.endswith("The wall holds.\n")
+    scripted.run("airgap", "on")
+    gapped = scripted.run("doctor", "--wall")
+    assert gapped.code == 0
+    assert "omni: not tried: an airlock: The air gap is on" in gapped.err
+
+
 def test_a_worker_killed_in_mid_answer_costs_one_turn(starter: Cli) -> None:
     running = starter.start("chat", "Write a very long story about the sea.")
     assert running.stdout is not None

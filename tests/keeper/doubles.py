@@ -95,6 +95,10 @@ def airlock() -> None:
     threading.Thread(target=serve, daemon=True).start()
     for line in lines:
         order = json.loads(line)
+        if order.get("order") == "wall":
+            lines.write(b'{"order": "wall", "attempts": [{"what": "AF_INET", "refused": false}]}\n')
+            lines.flush()
+            continue
         tokens[order["token"]] = order
     os._exit(0)
 

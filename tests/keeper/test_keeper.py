@@ -285,6 +285,32 @@ async def test_the_wall_is_tried_in_a_worker(office: Office) -> None:
         await client.wall("worker-7")
 
 
+async def test_the_wall_is_tried_in_everything_that_processes_names(office: Office) -> None:
+    shell, asker = await office.client("shell"), await office.client("cli")
+    with pytest.raises(NotFound, match="No airlock"):
+        await asker.wall("airlock")
+    await shell.door("pull")
+    kinds = set()
+    for one in await asker.processes():
+        kinds.add(one.kind)
+        assert "AF_INET" in {each["what"] for each in await asker.wall(one.name)}, one
+    assert kinds == {"keeper", "client", "starter", "airlock"}
+
+
+async def test_who_leaves_before_it_tried_the_wall_is_no_mystery(office: Office) -> None:
+    shell, asker = await office.client("shell"), await office.client("cli")
+    starter = office.starters[0]
+    os.kill(starter.pid, signal.SIGSTOP)
+    task = asyncio.create_task(asker.wall(f"starter-{starter.pid}"))
+    async with asyncio.timeout(20):
+        while starter._unread == 0:  # noqa: ASYNC110 - the order comes through the keeper
+            await asyncio.sleep(0.005)
+    await shell.close()
+    with pytest.raises(NotFound, match="ended"):
+        await task
+    os.kill(starter.pid, signal.SIGCONT)
+
+
 async def test_a_home_with_a_very_long_name(tmp_path: Path) -> None:
     home = Home(tmp_path / ("x" * 100) / ("y" * 100)).ensure()
     office = Office(home)

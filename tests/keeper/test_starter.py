@@ -245,6 +245,14 @@ async def test_it_obeys_nothing_that_hides_in_a_path_or_an_address(
     starter.goodbye()
 
 
+async def test_a_child_of_it_tries_the_wall(home: Home) -> None:
+    starter = start(home, full_screen=False, keeper_command=["/bin/true"])
+    tried = await starter.wall()
+    assert {(each["what"], each["where"]) for each in tried} >= {("AF_INET", "itself"), ("io_uring", "a child")}
+    assert not any(each["refused"] for each in tried if each["what"] == "AF_INET")
+    starter.goodbye()
+
+
 async def test_an_answer_that_nobody_waits_for_is_not_taken_for_another(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
