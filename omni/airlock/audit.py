@@ -84,6 +84,11 @@ class Doors:
         self._open: dict[int, OpenDoor] = {}
         self._lock = threading.Lock()
 
+    @property
+    def audit(self) -> Audit:
+        """The record."""
+        return self._audit
+
     def watch(self, client: str, purpose: str) -> "OrderWatch":
         """A watch for one order."""
         return OrderWatch(self, client, purpose)
@@ -115,13 +120,15 @@ class OrderWatch(Watch):
     """The doors of one order, which can all be cut at once."""
 
     def __init__(self, doors: Doors, client: str, purpose: str) -> None:
-        self._doors, self._client, self._purpose = doors, client, purpose
+        self.client = client
+        self._doors, self._purpose = doors, purpose
         self._now: OpenDoor | None = None
         self.cancelled = False
+        self.draining = False  # nothing new shall begin
 
     def door(self, host: str) -> Door:
         """A connection is about to be made."""
-        self._now = self._doors.enter(host, self._client, self._purpose)
+        self._now = self._doors.enter(host, self.client, self._purpose)
         return self._now
 
     def cancel(self) -> None:
@@ -129,6 +136,12 @@ class OrderWatch(Watch):
         self.cancelled = True
         if self._now is not None:
             self._now.cut()
+
+    def drain(self) -> None:
+        """Let nothing new begin, and what is open go on; for doors whose other end listens for a nudge."""
+        self.draining = True
+        if self._now is not None:
+            self._now.nudge()
 
 
 class OpenDoor(Door):
@@ -150,6 +163,12 @@ class OpenDoor(Door):
             with suppress(OSError):
                 # Not the method of an encrypted socket: that one would free what the other thread still uses.
                 socket.socket.shutdown(self._connection, socket.SHUT_RDWR)
+
+    def nudge(self) -> None:
+        """Wake whoever waits at this door, without ending anything."""
+        if self._connection is not None and not self._closed:
+            with suppress(OSError):
+                self._connection.send(b".")
 
     def received(self, count: int) -> None:
         """More came."""

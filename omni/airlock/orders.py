@@ -8,14 +8,15 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from omni.airlock.audit import OrderWatch
+from omni.airlock import listen
+from omni.airlock.audit import Audit, OrderWatch
 from omni.airlock.net import NetSettings
 from omni.core import errors
 from omni.core.errors import DoorShut, OmniError, UsageError
 from omni.core.paths import Home
 
 FOLDERS = {"install": "venvs", "pull": "cartridges"}  # where in the home each purpose may write
-PURPOSES = tuple(FOLDERS)
+PURPOSES = (*FOLDERS, listen.PURPOSE)
 MAX_LINE = 1 << 18  # bytes of one order
 PATIENCE = 30.0  # seconds for a client that does not read what it asked for
 
@@ -36,8 +37,13 @@ class Order(NamedTuple):
     net: NetSettings
 
 
-def parse(line: dict[str, Any], home: Home, purpose: str) -> Order:
+def parse(line: dict[str, Any], home: Home, purpose: str) -> "Order | listen.Listen":
     """The order on a line. Raises UsageError for anything that is none, DoorShut for a target in another place."""
+    return listen.parse(line, home) if purpose == listen.PURPOSE else parse_fetch(line, home, purpose)
+
+
+def parse_fetch(line: dict[str, Any], home: Home, purpose: str) -> Order:
+    """The same for what is to be fetched."""
     from urllib.parse import urlsplit
 
     from omni.airlock.wire import headers_of
@@ -82,13 +88,19 @@ def inside(target: Any, place: Path) -> Path:
     return found
 
 
-def carry_out(order: Order, client: socket.socket, watch: OrderWatch) -> None:
-    """Do it, telling the client as it goes: lines of `progress`, then one of `done`, `page` (and its bytes) or `error`."""
+def carry_out(order: "Order | listen.Listen", client: socket.socket, watch: OrderWatch, audit: Audit) -> None:
+    """Do it, telling the client as it goes: lines of `progress`, then one of `done`, `page` (and its bytes) or `error`.
+
+    Of a listener the one line is `listening`, with its address.
+    """
     try:
         try:
-            _fetch(order, client, watch)
+            if isinstance(order, listen.Listen):
+                listen.carry_out(order, watch, audit, lambda value: tell(client, value))
+            else:
+                _fetch(order, client, watch)
         except OmniError as error:
-            tell(client, {"error": error_to_wire(error)})
+            tell(client, listen.error_to_wire(error, error_to_wire(error)))
         except OSError:
             raise
         except Exception as error:  # noqa: BLE001 - a bug of ours must not take the other downloads along

@@ -17,12 +17,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from omni.airlock import orders
+from omni.airlock import listen, orders
 from omni.airlock.audit import Audit, Doors, OrderWatch
 from omni.core import wall
 from omni.core.errors import DoorShut, OmniError
 from omni.core.paths import Home
 
+DRAIN = b"drain\n"  # a server accepts no more, and finishes what it has begun
 _KEEPER = 0
 _MOST = 16  # orders at a time; others wait their turn
 _CLIENTS = 200
@@ -60,7 +61,7 @@ class _Client:
         self.received = bytearray()
         self.until = time.monotonic() + _HURRY
         self.watch: OrderWatch | None = None  # once it has ordered
-        self.order: orders.Order | None = None
+        self.order: orders.Order | listen.Listen | None = None
 
 
 class Airlock:
@@ -73,7 +74,7 @@ class Airlock:
         self._tokens: dict[str, _Token] = {}
         self._clients: set[_Client] = set()
         self._queue: deque[_Client] = deque()
-        self._running = 0
+        self._running = self._listening = 0
         self._finished: deque[_Client] = deque()
         self._selector = selectors.DefaultSelector()
         self._wake_reader, self._wake_writer = os.pipe()
@@ -138,6 +139,9 @@ class Airlock:
             data = client.connection.recv(65536)
         except OSError:
             data = b""
+        if client.watch is not None and data == DRAIN and isinstance(client.order, listen.Listen):
+            client.watch.drain()
+            return
         if client.watch is not None:  # it hangs up, or says what it has no business to say
             client.watch.cancel()
             self._selector.unregister(client.connection)
@@ -163,6 +167,8 @@ class Airlock:
                 raise DoorShut("The airlock does not understand the order.")
             token = self._spend(line.get("token"))
             client.order = orders.parse(line, self._home, token.purpose)
+            if isinstance(client.order, listen.Listen) and self._listening >= listen.MOST:
+                raise DoorShut(f"The airlock listens in {listen.MOST} places already.")
         except OmniError as error:
             if token is None:
                 self._audit.line("", "", "", "").close(0, "refused: no token")
@@ -174,6 +180,10 @@ class Airlock:
             self._drop(client)
             return
         client.watch = self._doors.watch(token.client, token.purpose)
+        if isinstance(client.order, listen.Listen):  # it may stay for days, and takes no download's place
+            self._listening += 1
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+            return
         self._queue.append(client)
         self._start()
 
@@ -195,7 +205,7 @@ class Airlock:
 
     def _serve(self, client: _Client) -> None:
         if client.order is not None and client.watch is not None:
-            orders.carry_out(client.order, client.connection, client.watch)
+            orders.carry_out(client.order, client.connection, client.watch, self._audit)
         self._finished.append(client)
         self._wake()
 
@@ -210,7 +220,10 @@ class Airlock:
     def _collect(self) -> None:
         while self._finished:
             client = self._finished.popleft()
-            self._running -= 1
+            if isinstance(client.order, listen.Listen):
+                self._listening -= 1
+            else:
+                self._running -= 1
             with suppress(KeyError, ValueError):  # it hung up first
                 self._selector.unregister(client.connection)
             self._drop(client)

@@ -24,7 +24,7 @@ from omni.keeper.installer import end_installer, installer_lock
 from omni.keeper.places import air_gap, airlock_lock, is_held, lock, set_air_gap, tail
 from omni.keeper.wire import Garbage, Lines, encode
 
-PURPOSES = ("install", "pull")
+PURPOSES = ("install", "pull", "serve")
 PATIENCE = 10.0  # seconds for an airlock to listen
 LOOK = 0.01  # seconds between looks whether it does
 
@@ -68,6 +68,15 @@ class Doors:
             "verified": not (gap and (alive or installing)),
             "detail": detail,
         }
+
+    @property
+    def detail(self) -> str:
+        """What the airlock does now, in a few words."""
+        listens = [str(door.get("host")) for door in self.open if door.get("purpose") == "serve"]
+        words = [f"listens on {', '.join(listens)}"] if listens else []
+        if others := len(self.open) - len(listens):
+            words.append(f"{others} open")
+        return "; ".join(words) or "no door is open"
 
     def _installing(self) -> list[dict[str, Any]]:
         """What an installer has open is its own business; that it may is shown."""

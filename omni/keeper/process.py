@@ -395,8 +395,7 @@ class Keeper:
                         (f"starter-{one.starter}", "starter", one.starter, one.since, f"of {one.name}-{one.pid}")
                     )
         if self._doors.pid:
-            detail = f"{len(self._doors.open)} open" if self._doors.open else "no door is open"
-            rows.append(("airlock", "airlock", self._doors.pid, self._doors.since, detail))
+            rows.append(("airlock", "airlock", self._doors.pid, self._doors.since, self._doors.detail))
         rows += [(one.name, "worker", one.pid, one.since, self._detail(one)) for one in self._workers.table.values()]
         found = []
         for name, kind, pid, since, detail in rows:

@@ -50,8 +50,8 @@ async def test_open_doors_are_shown_and_announced(office: Office) -> None:
 
 async def test_an_unknown_purpose_opens_nothing(office: Office) -> None:
     client = await office.client()
-    with pytest.raises(DoorShut, match="serve"):
-        await client.door("serve")
+    with pytest.raises(DoorShut, match="browse"):
+        await client.door("browse")
     assert await named(client, "airlock") == []
 
 
