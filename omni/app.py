@@ -191,14 +191,14 @@ class Services:
         store = ChatStore(self.home.chat, clock=self.clock)
         return ChatService(store, self, self.library, keeper=self, settings=self.settings, clock=self.clock)
 
-    async def open(self, brain: "Brain") -> "Engine":
+    async def open(self, brain: "Brain", *, embeddings: bool = False) -> "Engine":
         """The engine for `brain`, as chat asks for it; what it measures and what it cannot load is remembered."""
         from omni.engine import ObservedEngine
         from omni.hardware import remember_speed
 
         await self.read_settings_again()
         self._adapters = await self.library.adapters()
-        engine = await (await self.engines()).open(brain)
+        engine = await (await self.engines()).open(brain, embeddings=embeddings)
         base = brain.base.id if brain.base else ""
 
         async def measured(usage: "Usage") -> None:

@@ -7,7 +7,7 @@ The order of events in a turn:
     BrainLoading*                  while the brain is loaded in order to count
     ContextCompacted?              the oldest turns are left out of this prompt
     TurnQueued* BrainLoading*      while the turn waits for memory or a place
-    PromptProgress*
+    PromptCounted PromptProgress*
     ReasoningDelta* TextDelta*     stored within 100 ms
     TurnEnded                      stored for good; nothing follows
 

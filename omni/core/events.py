@@ -69,6 +69,17 @@ class ContextCompacted(Event, frozen=True):
     reading_seconds: float | None = None
 
 
+class PromptCounted(Event, frozen=True):
+    """The whole prompt has `tokens`, the answer may take `room` more, and both fit into what is `allocated`.
+
+    What follows can fail, but not for want of context.
+    """
+
+    tokens: int
+    room: int
+    allocated: int
+
+
 class PromptProgress(Event, frozen=True):
     """Tokens of the prompt read so far; `cached` of them needed no reading."""
 
@@ -89,14 +100,50 @@ class TextDelta(Event, frozen=True):
     text: str
 
 
-class TurnEnded(Event, frozen=True):
-    """The answer is whole ("stop"), cut by its limit ("length"), or was ended by a person ("cancelled")."""
+class Likelihood(msgspec.Struct, frozen=True, kw_only=True):
+    """A token that was possible at a place: its text, its bytes (a token may be half a character), its log probability."""
 
-    reason: Literal["stop", "length", "cancelled"]
+    token: str
+    logprob: float
+    bytes: tuple[int, ...] = ()
+
+
+class TokenChosen(Event, frozen=True):
+    """How likely a token of the text before was, and the likeliest ones; only where a request asks for it."""
+
+    chosen: Likelihood
+    top: tuple[Likelihood, ...] = ()
+
+
+class ToolCallDelta(Event, frozen=True):
+    """More of a call that the brain asks for. `id` and `name` come once, with the first piece of call number `index`;
+    the pieces of `arguments` make one JSON object."""
+
+    index: int
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+
+
+class TurnEnded(Event, frozen=True):
+    """The answer is whole ("stop"), asks for tools ("tool_calls"), is cut by its limit ("length"), or was ended by a
+    person ("cancelled")."""
+
+    reason: Literal["stop", "tool_calls", "length", "cancelled"]
     usage: Usage
     context_used: int = 0
     context_allocated: int = 0
 
 
-EngineEvent = TurnQueued | BrainLoading | PromptProgress | ReasoningDelta | TextDelta | TurnEnded
+EngineEvent = (
+    TurnQueued
+    | BrainLoading
+    | PromptCounted
+    | PromptProgress
+    | ReasoningDelta
+    | TextDelta
+    | TokenChosen
+    | ToolCallDelta
+    | TurnEnded
+)
 ChatEvent = TurnStarted | ContextCompacted | EngineEvent

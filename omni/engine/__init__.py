@@ -17,16 +17,22 @@ if TYPE_CHECKING:
     from omni.engine.types import Adapter as Adapter
     from omni.engine.types import Capabilities as Capabilities
     from omni.engine.types import ChatRequest as ChatRequest
+    from omni.engine.types import CompletionRequest as CompletionRequest
     from omni.engine.types import Engine as Engine
     from omni.engine.types import Message as Message
     from omni.engine.types import Priority as Priority
     from omni.engine.types import Sampling as Sampling
+    from omni.engine.types import Tool as Tool
+    from omni.engine.types import ToolCall as ToolCall
     from omni.engine.worker_engine import WorkerEngine as WorkerEngine
 
 _NAMES = {
     "Adapter": "types",
     "Capabilities": "types",
     "ChatRequest": "types",
+    "CompletionRequest": "types",
+    "Tool": "types",
+    "ToolCall": "types",
     "Engine": "types",
     "EngineFactory": "engines",
     "Engines": "engines",
@@ -45,6 +51,7 @@ __all__ = [
     "Adapter",
     "Capabilities",
     "ChatRequest",
+    "CompletionRequest",
     "Engine",
     "EngineFactory",
     "Engines",
@@ -54,6 +61,8 @@ __all__ = [
     "Reply",
     "Sampling",
     "ScriptedEngine",
+    "Tool",
+    "ToolCall",
     "WorkerEngine",
     "answer_room",
     "sampling_of",

@@ -4,8 +4,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from omni.core.errors import EngineError
-from omni.core.events import EngineEvent, PromptProgress, ReasoningDelta, TextDelta, TurnEnded, Usage
-from omni.engine.types import ChatRequest, Message
+from omni.core.events import (
+    EngineEvent,
+    Likelihood,
+    PromptProgress,
+    ReasoningDelta,
+    TextDelta,
+    TokenChosen,
+    ToolCallDelta,
+    TurnEnded,
+    Usage,
+)
+from omni.engine.types import ChatRequest, CompletionRequest, Message, Tool
 
 
 def body_of(request: ChatRequest, *, room: int, seed: int, adapters: Sequence[str]) -> dict[str, Any]:
@@ -14,11 +24,47 @@ def body_of(request: ChatRequest, *, room: int, seed: int, adapters: Sequence[st
     The list of adapters is always whole: a request without it is not compared with what a slot has cached, and would
     go on from the keys and values of another adapter.
     """
+    body = prompt_of(request.messages, request.tools) | _common(request, room=room, seed=seed, adapters=adapters)
+    body["return_progress"] = True
+    if request.tools:
+        body |= {"tool_choice": request.tool_choice, "parallel_tool_calls": request.tool_choice == "auto"}
+    if request.logprobs is not None:
+        body |= {"logprobs": True, "top_logprobs": request.logprobs}
+    if request.thinking is not None:
+        body["chat_template_kwargs"] = {"enable_thinking": request.thinking}
+    return body
+
+
+def completion_body(
+    request: CompletionRequest, *, prompt: Sequence[int], room: int, seed: int, adapters: Sequence[str]
+) -> dict[str, Any]:
+    """What is posted to `/v1/completions` for a prompt that was made into tokens already."""
+    body: dict[str, Any] = {"prompt": list(prompt), **_common(request, room=room, seed=seed, adapters=adapters)}
+    if request.logprobs is not None:
+        body |= {"logprobs": request.logprobs, "n_probs": request.logprobs}
+    return body
+
+
+def prompt_of(messages: Sequence[Message], tools: Sequence[Tool]) -> dict[str, Any]:
+    """The part of a body that becomes the prompt, which is all that counting needs."""
+    body: dict[str, Any] = {"messages": sent(messages)}
+    if tools:
+        body["tools"] = [
+            {
+                "type": "function",
+                "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
+            }
+            for tool in tools
+        ]
+    return body
+
+
+def _common(
+    request: ChatRequest | CompletionRequest, *, room: int, seed: int, adapters: Sequence[str]
+) -> dict[str, Any]:
     sampling = request.sampling
     body: dict[str, Any] = {
-        "messages": sent(request.messages),
         "stream": True,
-        "return_progress": True,
         "cache_prompt": True,
         "max_tokens": room,
         "seed": seed,
@@ -27,6 +73,8 @@ def body_of(request: ChatRequest, *, room: int, seed: int, adapters: Sequence[st
         "top_k": sampling.top_k,
         "min_p": sampling.min_p,
         "repeat_penalty": sampling.repeat_penalty,
+        "presence_penalty": sampling.presence_penalty,
+        "frequency_penalty": sampling.frequency_penalty,
         "lora": scales(request, adapters),
     }
     if sampling.stop:
@@ -36,14 +84,24 @@ def body_of(request: ChatRequest, *, room: int, seed: int, adapters: Sequence[st
     return body
 
 
-def sent(messages: Sequence[Message]) -> list[dict[str, str]]:
+def sent(messages: Sequence[Message]) -> list[dict[str, Any]]:
     """Messages as they go over the wire. Half a surrogate pair, as a broken paste may leave it, becomes `?`."""
-    return [
-        {"role": message.role, "content": message.content.encode("utf-8", "replace").decode()} for message in messages
-    ]
+    return [_sent(message) for message in messages]
 
 
-def scales(request: ChatRequest, adapters: Sequence[str]) -> list[dict[str, Any]]:
+def _sent(message: Message) -> dict[str, Any]:
+    found: dict[str, Any] = {"role": message.role, "content": message.content.encode("utf-8", "replace").decode()}
+    if message.calls:
+        found["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in message.calls
+        ]
+    if message.role == "tool":
+        found |= {"tool_call_id": message.call_id, "name": message.name}
+    return found
+
+
+def scales(request: ChatRequest | CompletionRequest, adapters: Sequence[str]) -> list[dict[str, Any]]:
     """The scale of every adapter that the worker has loaded. Raises EngineError when it lacks the wanted one."""
     wanted = request.adapter
     if wanted is not None and wanted.path not in adapters:
@@ -70,11 +128,16 @@ class Answer:
             if (progress := chunk.get("prompt_progress")) is not None:
                 yield PromptProgress(done=progress["processed"], total=progress["total"], cached=progress["cache"])
             for choice in chunk.get("choices", ()):
-                delta = choice["delta"]
+                delta = choice.get("delta") or {}
                 if text := delta.get("reasoning_content"):
                     yield ReasoningDelta(text=text)
-                if text := delta.get("content"):
+                if text := delta.get("content") or choice.get("text"):
                     yield TextDelta(text=text)
+                for call in delta.get("tool_calls") or ():
+                    yield _called(call)
+                for token in (choice.get("logprobs") or {}).get("content") or ():
+                    top = tuple(_likelihood(each) for each in token.get("top_logprobs", ()))
+                    yield TokenChosen(chosen=_likelihood(token), top=top)
                 if choice.get("finish_reason"):
                     self.reason, self.whole = choice["finish_reason"], True
             self.timings = chunk.get("timings") or self.timings
@@ -94,8 +157,22 @@ class Answer:
             answer_seconds=float(times.get("predicted_ms", 0)) / 1000,
         )
         return TurnEnded(
-            reason="length" if self.reason == "length" else "stop",
+            reason=self.reason if self.reason in ("length", "tool_calls") else "stop",  # type: ignore[arg-type]
             usage=usage,
             context_used=usage.prompt_tokens + usage.answer_tokens,
             context_allocated=allocated,
         )
+
+
+def _likelihood(token: dict[str, Any]) -> Likelihood:
+    return Likelihood(token=token["token"], logprob=token["logprob"], bytes=tuple(token.get("bytes") or ()))
+
+
+def _called(call: dict[str, Any]) -> ToolCallDelta:
+    function = call.get("function") or {}
+    return ToolCallDelta(
+        index=int(call.get("index", 0)),
+        id=call.get("id") or "",
+        name=function.get("name") or "",
+        arguments=function.get("arguments") or "",
+    )

@@ -91,6 +91,8 @@ class Engines:
             found["chat_template"] = base.template
         if embeddings:
             found["embeddings"] = 1
+            if base.header.kind != "embedding":  # such a file says itself how; of a chat model, all tokens count alike
+                found["pooling"] = "mean"
         need = facts.weights_bytes + kv_bytes(facts, cells) + OVERHEAD
         return WorkerSpec(engine="xllamacpp", base=base.id, path=base.path, need_bytes=need, settings=found)
 
@@ -106,8 +108,9 @@ class Engines:
             wanted = context
         return max(CELLS, -(-wanted // CELLS) * CELLS)
 
-    async def open(self, brain: "Brain") -> Engine:
-        """The engine for `brain`: always the same object for brains that share a worker."""
+    async def open(self, brain: "Brain", *, embeddings: bool = False) -> Engine:
+        """The engine for `brain`: always the same object for brains that share a worker. `embeddings`: for vectors, in
+        a worker of its own."""
         for factory in self._factories:
             if factory.runs(brain):
                 key = f"{factory.name}:{brain.name}"
@@ -116,7 +119,7 @@ class Engines:
                 return self._open[key]
         from omni.engine.worker_engine import WorkerEngine
 
-        spec = self.spec(brain)
+        spec = self.spec(brain, embeddings=embeddings)
         if spec.key not in self._open:
             most = self._base(brain).header.context_length
             self._open[spec.key] = WorkerEngine(spec, self._keeper, name=brain.name, context_max=most)

@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 from omni.core.errors import BadFile
 from omni.core.events import EngineEvent, TurnEnded, Usage
-from omni.engine.types import Capabilities, ChatRequest, Engine, Message
+from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Engine, Message, Tool
 
 
 class ObservedEngine:
@@ -21,10 +21,17 @@ class ObservedEngine:
     ) -> None:
         self._engine, self._measured, self._refused = engine, measured, refused
 
-    async def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
+    def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
         """See `Engine`."""
+        return self._observed(self._engine.chat(request))
+
+    def complete(self, request: CompletionRequest) -> AsyncGenerator[EngineEvent]:
+        """See `Engine`."""
+        return self._observed(self._engine.complete(request))
+
+    async def _observed(self, turn: AsyncGenerator[EngineEvent]) -> AsyncGenerator[EngineEvent]:
         try:
-            async with aclosing(self._engine.chat(request)) as events:
+            async with aclosing(turn) as events:
                 async for event in events:
                     if isinstance(event, TurnEnded):
                         await self._measured(event.usage)
@@ -37,13 +44,17 @@ class ObservedEngine:
         """See `Engine`."""
         return await self._engine.embed(texts)
 
-    async def count_tokens(self, messages: Sequence[Message]) -> int:
+    async def count_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
         """See `Engine`."""
         try:
-            return await self._engine.count_tokens(messages)
+            return await self._engine.count_tokens(messages, tools)
         except BadFile as error:
             await self._refused(error.message)
             raise
+
+    async def tokenize(self, text: str) -> list[int]:
+        """See `Engine`."""
+        return await self._engine.tokenize(text)
 
     async def capabilities(self) -> Capabilities:
         """See `Engine`."""

@@ -3,14 +3,16 @@
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from hashlib import sha256
 
 from msgspec import Struct
 
 from omni.core.errors import EngineError, OmniError
-from omni.core.events import EngineEvent, PromptProgress, ReasoningDelta, TextDelta, TurnEnded, Usage
+from omni.core.events import EngineEvent, PromptCounted, PromptProgress, ReasoningDelta, TextDelta, TurnEnded, Usage
+from omni.engine import calling
 from omni.engine.context import answer_room
-from omni.engine.types import Capabilities, ChatRequest, Message
+from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Message, Tool
 
 
 class Reply(Struct, frozen=True, kw_only=True):
@@ -71,15 +73,38 @@ class ScriptedEngine:
         self.closed = False
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
-        """Yield the next reply of the script word by word."""
-        reply = self._next(request)
-        prompt = prompt_words(request.messages)
+        """Yield the next reply of the script word by word; a reply that is a call of a tool in JSON is one."""
+        checked = calling.checked(request)
+        asked = calling.in_words(checked)
+        reader = calling.CallReader(checked.tools, forced=checked.tool_choice == "required")
+        async with aclosing(self._said(self._next(request), prompt_words(asked.messages), asked)) as events:
+            async for event in events:
+                if not checked.tools:
+                    yield event
+                    continue
+                try:
+                    for read in reader.read(event):
+                        yield read
+                except calling.Cut as error:
+                    raise calling.unfinished() from error
+
+    async def complete(self, request: CompletionRequest) -> AsyncGenerator[EngineEvent]:
+        """Yield the next reply of the script."""
+        asked = ChatRequest(
+            messages=(Message(role="user", content=request.prompt + (request.suffix or "")),), sampling=request.sampling
+        )
+        async with aclosing(self._said(self._next(asked), words(asked.messages[0].content), asked)) as events:
+            async for event in events:
+                yield event
+
+    async def _said(self, reply: Reply, prompt: list[str], request: ChatRequest) -> AsyncGenerator[EngineEvent]:
         allocated = self._capabilities.context
         room = answer_room(len(prompt), request.sampling.max_tokens, allocated)
         done = False
         try:
             for event in reply.before:
                 yield event
+            yield PromptCounted(tokens=len(prompt), room=room, allocated=allocated)
             cached = self._common(prompt)
             yield PromptProgress(done=len(prompt), total=len(prompt), cached=cached)
             count, whole = 0, len(words(reply.reasoning)) + len(words(reply.text))
@@ -109,9 +134,14 @@ class ScriptedEngine:
         """Eight numbers between 0 and 1 a text; equal texts get equal ones."""
         return [[byte / 255 for byte in sha256(text.encode()).digest()[:8]] for text in texts]
 
-    async def count_tokens(self, messages: Sequence[Message]) -> int:
+    async def count_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
         """Words, and one token a message for its role."""
-        return len(prompt_words(messages))
+        asked = calling.in_words(ChatRequest(messages=tuple(messages), tools=tuple(tools)))
+        return len(prompt_words(asked.messages))
+
+    async def tokenize(self, text: str) -> list[int]:
+        """One number a word."""
+        return [int.from_bytes(sha256(word.encode()).digest()[:2]) for word in words(text)]
 
     async def capabilities(self) -> Capabilities:
         """What the constructor was told."""

@@ -80,6 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
         "/apply-template": "_apply_template",
         "/tokenize": "_tokenize",
         "/v1/chat/completions": "_chat",
+        "/v1/completions": "_complete",
         "/v1/chat/completions/input_tokens": "_input_tokens",
         "/v1/embeddings": "_embeddings",
     }
@@ -147,8 +148,13 @@ class _Handler(BaseHTTPRequestHandler):
         data = [{"index": at, "embedding": vector} for at, vector in enumerate(vectors)]
         self._answer({"object": "list", "data": data})
 
+    def _complete(self, body: dict[str, Any]) -> None:
+        self._write_answer(body, [str(token) for token in body["prompt"]])
+
     def _chat(self, body: dict[str, Any]) -> None:
-        prompt = _words(_prompt(body["messages"]))
+        self._write_answer(body, _words(_prompt(body["messages"])))
+
+    def _write_answer(self, body: dict[str, Any], prompt: list[str]) -> None:
         if len(prompt) >= self.server.context:
             extra = {"n_prompt_tokens": len(prompt), "n_ctx": self.server.context}
             self._refuse(400, "the request exceeds the context", "exceed_context_size_error", extra)
@@ -189,7 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             if count == int(settings.get("die_after", -1)):
                 os.kill(os.getpid(), signal.SIGKILL)
-            self._send({"choices": [_choice({field: token})]})
+            self._send({"choices": [_choice({field: token}) if "messages" in body else {"index": 0, "text": token}]})
             count += 1
         spent = (time.perf_counter() - started) * 1000
         timings = {
@@ -211,7 +217,8 @@ class _Handler(BaseHTTPRequestHandler):
         if (schema := body.get("response_format", {}).get("schema")) is not None:
             yield "content", json.dumps(_instance(schema))
             return
-        question = next((str(m["content"]) for m in reversed(body["messages"]) if m["role"] == "user"), "")
+        said = body.get("messages", [])
+        question = next((str(m["content"]) for m in reversed(said) if m["role"] == "user"), "")
         reply = str(settings.get("reply", f"You said: {question}"))
         for token in _words(str(settings.get("reasoning", ""))):
             yield "reasoning_content", token
@@ -264,6 +271,8 @@ def _instance(schema: dict[str, Any]) -> Any:
     """The smallest value that a plain schema allows."""
     if "const" in schema or schema.get("enum"):
         return schema.get("const", (schema.get("enum") or [None])[0])
+    if "anyOf" in schema:
+        return _instance(schema["anyOf"][0])
     match schema.get("type"):
         case "object":
             return {name: _instance(part) for name, part in schema.get("properties", {}).items()}

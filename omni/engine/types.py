@@ -10,11 +10,30 @@ from omni.core.events import EngineEvent
 Priority = Literal["interactive", "agent", "background"]
 
 
-class Message(Struct, frozen=True, kw_only=True):
-    """One message of a prompt."""
+class ToolCall(Struct, frozen=True, kw_only=True):
+    """A call that a brain asked for; `arguments` is a JSON object as text."""
 
-    role: Literal["system", "user", "assistant"]
+    id: str
+    name: str
+    arguments: str = "{}"
+
+
+class Message(Struct, frozen=True, kw_only=True):
+    """One message of a prompt. An assistant's may hold `calls`; a tool's is the result of the call `call_id` of `name`."""
+
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
+    calls: tuple[ToolCall, ...] = ()
+    call_id: str = ""
+    name: str = ""
+
+
+class Tool(Struct, frozen=True, kw_only=True):
+    """What a brain may ask for. `parameters` is the JSON Schema of the arguments."""
+
+    name: str
+    description: str = ""
+    parameters: dict[str, Any] = {}
 
 
 class Sampling(Struct, frozen=True, kw_only=True):
@@ -25,6 +44,8 @@ class Sampling(Struct, frozen=True, kw_only=True):
     top_k: int = 40
     min_p: float = 0.05
     repeat_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
     seed: int | None = None
     max_tokens: int = 2048
     stop: tuple[str, ...] = ()
@@ -43,12 +64,33 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     `messages` begin with what stays the same from turn to turn (the prefix cache lives on it). `schema` is a JSON
     Schema that the answer will follow, forced by a grammar. When the last message is the assistant's, the engine goes
     on writing it.
+
+    `tools` are what the brain may call: it decides ("auto"), must not ("none"), must ("required"), or must call the one
+    that `tool_choice` names. A call that is forced is always valid, whatever the brain's template knows of tools.
+    `logprobs` asks for so many of the likeliest tokens at each place. `thinking` switches reasoning on or off where the
+    brain's template knows how.
     """
 
     messages: tuple[Message, ...]
     sampling: Sampling = Sampling()
     adapter: Adapter | None = None
     schema: dict[str, Any] | None = None
+    priority: Priority = "interactive"
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str = "auto"
+    logprobs: int | None = None
+    thinking: bool | None = None
+
+
+class CompletionRequest(Struct, frozen=True, kw_only=True):
+    """A text to go on with, without a template; with a `suffix`, what stands between the two (fill in the middle)."""
+
+    prompt: str
+    suffix: str | None = None
+    sampling: Sampling = Sampling()
+    adapter: Adapter | None = None
+    schema: dict[str, Any] | None = None
+    logprobs: int | None = None
     priority: Priority = "interactive"
 
 
@@ -61,6 +103,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     embeds: bool = False
     schema: bool = False
     reasoning: bool = False
+    tools: bool = False  # whether the brain's own template knows tools; calls can be had from the others, too
     adapters: tuple[str, ...] = ()
 
 
@@ -76,12 +119,21 @@ class Engine(Protocol):
         """Answer `request`."""
         ...
 
+    def complete(self, request: CompletionRequest) -> AsyncGenerator[EngineEvent]:
+        """Go on with a text; events and errors as with `chat`. Raises EngineError for a suffix where the brain was not
+        made to fill in."""
+        ...
+
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """One vector a text. Raises EngineError where `capabilities().embeds` is false."""
         ...
 
-    async def count_tokens(self, messages: Sequence[Message]) -> int:
-        """Tokens of the whole prompt that `messages` make, by the brain's own template and tokenizer."""
+    async def count_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
+        """Tokens of the whole prompt that `messages` and `tools` make, by the brain's own template and tokenizer."""
+        ...
+
+    async def tokenize(self, text: str) -> list[int]:
+        """The ids of the tokens of `text`, without any that mark its beginning."""
         ...
 
     async def capabilities(self) -> Capabilities:

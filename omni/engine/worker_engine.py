@@ -7,17 +7,20 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
 from omni.core.errors import EngineError, OmniError
-from omni.core.events import BrainLoading, EngineEvent, ReasoningDelta, TextDelta, TurnEnded, TurnQueued
-from omni.engine.answers import Answer, body_of, scales, sent
+from omni.core.events import BrainLoading, EngineEvent, PromptCounted, ReasoningDelta, TextDelta, TurnEnded, TurnQueued
+from omni.engine import calling
+from omni.engine.answers import Answer, body_of, completion_body, prompt_of, scales
 from omni.engine.context import answer_room
 from omni.engine.http import Client, WorkerGone
+from omni.engine.infill import prompt_tokens, tokens_of
 from omni.engine.llama import refusal
-from omni.engine.types import Capabilities, ChatRequest, Message
+from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Message, Tool
 
 if TYPE_CHECKING:
     from omni.keeper import Keeper, Lease, Loading, Ready, Turn, Waiting, WorkerSpec
@@ -52,17 +55,37 @@ class WorkerEngine:
         self._context_max = context_max
         self._adapters: tuple[str, ...] = tuple(json.loads(str(spec.settings.get("adapters", "[]"))))
         self._counts: OrderedDict[tuple[Message, ...], int] = OrderedDict()
-        self._allocated: tuple[str, int] = ("", 0)  # as told by which worker
+        self._known: tuple[str, _Props | None] = ("", None)  # as told by which worker
         self._giving_back: set[asyncio.Task[None]] = set()
         self._closed = asyncio.Event()
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
-        """Queue, load, count, read, answer; see `Engine`."""
+        """Queue, load, count, read, answer; see `Engine`. A forced call that finds no end is asked for again, bounded."""
+        request = calling.checked(request)
+        for bounded in (False, True):
+            try:
+                async with aclosing(self._tried(request, bounded=bounded)) as events:
+                    async for event in events:
+                        yield event
+                return
+            except calling.Cut as error:
+                if bounded:
+                    raise calling.unfinished() from error
+
+    async def complete(self, request: CompletionRequest) -> AsyncGenerator[EngineEvent]:
+        """The same for a text without a template."""
+        async with aclosing(self._tried(request)) as events:
+            async for event in events:
+                yield event
+
+    async def _tried(
+        self, request: ChatRequest | CompletionRequest, *, bounded: bool = False
+    ) -> AsyncGenerator[EngineEvent]:
         started, first = self._clock(), 0.0
         scales(request, self._adapters)  # a wrong adapter is an error before anything is loaded
         for last in (False,) * (TRIES - 1) + (True,):
             try:
-                async with aclosing(self._turn(request)) as events:
+                async with aclosing(self._turn(request, bounded)) as events:
                     async for event in events:
                         if not first and isinstance(event, TextDelta | ReasoningDelta):
                             first = self._clock() - started
@@ -88,25 +111,32 @@ class WorkerEngine:
         except (KeyError, TypeError, ValueError) as error:
             raise EngineError("The brain's process sent vectors of an unknown form.") from error
 
-    async def count_tokens(self, messages: Sequence[Message]) -> int:
-        """Tokens of the prompt that `messages` make, counted by the worker, which is loaded for it."""
-        key = tuple(messages)
-        if (known := self._counts.get(key)) is not None:
+    async def count_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
+        """Tokens of the prompt that `messages` and `tools` make, counted by the worker, which is loaded for it."""
+        if not tools and (known := self._counts.get(tuple(messages))) is not None:
             return known
         async with await self._lease() as lease:
-            return await self._count(await self._loaded(lease), key)
+            client = await self._loaded(lease)
+            asked = ChatRequest(messages=tuple(messages), tools=tuple(tools))
+            return await self._count(client, asked if (await self._props(client)).tools else calling.in_words(asked))
+
+    async def tokenize(self, text: str) -> list[int]:
+        """By the worker, which is loaded for it."""
+        async with await self._lease() as lease:
+            return await tokens_of(await self._loaded(lease), text)
 
     async def capabilities(self) -> Capabilities:
         """What the worker has allocated; loads it."""
         async with await self._lease() as lease:
-            context = await self._context(await self._loaded(lease))
+            props = await self._props(await self._loaded(lease))
         return Capabilities(
-            context=context,
-            context_max=self._context_max or context,
+            context=props.context,
+            context_max=self._context_max or props.context,
             slots=int(self.spec.settings.get("slots", 1)),
             embeds=bool(self.spec.settings.get("embeddings")),
             schema=True,
             reasoning=True,
+            tools=props.tools,
             adapters=self._adapters,
         )
 
@@ -117,25 +147,51 @@ class WorkerEngine:
 
     # -- one turn ---------------------------------------------------------------------------------------------------
 
-    async def _turn(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
+    async def _turn(self, request: ChatRequest | CompletionRequest, bounded: bool) -> AsyncGenerator[EngineEvent]:
         async with await self._lease() as lease:
             async with aclosing(self._events(lease.states())) as waiting:
                 async for event in waiting:
                     yield event
             client = Client(lease.socket, lease.key)
-            prompt = await self._count(client, request.messages)
-            allocated = await self._context(client)
-            room = answer_room(prompt, request.sampling.max_tokens, allocated)
-            turn = await self._keeper.turn(self.spec, priority=request.priority, tokens=prompt + room).__aenter__()
-        async with aclosing(self._answer(request, turn, room=room, allocated=allocated)) as events:
+            props = await self._props(client)
+            asked = await self._asked(client, request, props, bounded)
+            room = answer_room(asked.tokens, asked.room, props.context)
+            yield PromptCounted(tokens=asked.tokens, room=room, allocated=props.context)
+            turn = await self._keeper.turn(
+                self.spec, priority=request.priority, tokens=asked.tokens + room
+            ).__aenter__()
+        async with aclosing(self._answer(asked, turn, room=room, allocated=props.context)) as events:
             async for event in events:
-                yield event
+                for read in asked.reader.read(event) if asked.reader else (event,):
+                    yield read
 
-    async def _answer(
-        self, request: ChatRequest, turn: "Turn", *, room: int, allocated: int
-    ) -> AsyncGenerator[EngineEvent]:
+    async def _asked(
+        self, client: Client, request: ChatRequest | CompletionRequest, props: "_Props", bounded: bool
+    ) -> "_Asked":
+        """What the worker is asked, and how many tokens it will read for it."""
+        if isinstance(request, CompletionRequest):
+            prompt = await prompt_tokens(client, request)
+            return _Asked(
+                path="/v1/completions",
+                tokens=len(prompt),
+                room=request.sampling.max_tokens,
+                seed=request.sampling.seed,
+                body=partial(completion_body, request, prompt=prompt, adapters=self._adapters),
+            )
+        said = request if props.tools else calling.in_words(request, bounded=bounded)
+        tells = bool(request.tools) and not props.tools
+        return _Asked(
+            path="/v1/chat/completions",
+            tokens=await self._count(client, said),
+            room=said.sampling.max_tokens,
+            seed=said.sampling.seed,
+            body=partial(body_of, said, adapters=self._adapters),
+            reader=calling.CallReader(request.tools, forced=request.tool_choice == "required") if tells else None,
+        )
+
+    async def _answer(self, asked: "_Asked", turn: "Turn", *, room: int, allocated: int) -> AsyncGenerator[EngineEvent]:
         """Wait for the place, ask the worker, and give the place back: at once, or when a cancelled slot is idle."""
-        seed = request.sampling.seed if request.sampling.seed is not None else secrets.randbits(31)
+        seed = asked.seed if asked.seed is not None else secrets.randbits(31)
         computing: Client | None = None
         answer = Answer()
         try:
@@ -143,8 +199,7 @@ class WorkerEngine:
                 async for event in waiting:
                     yield event
             computing = Client(turn.socket, turn.key)
-            body = body_of(request, room=room, seed=seed, adapters=self._adapters)
-            async with aclosing(computing.stream("/v1/chat/completions", body)) as chunks:
+            async with aclosing(computing.stream(asked.path, asked.body(room=room, seed=seed))) as chunks:
                 async for chunk in chunks:
                     for event in answer.events(chunk):
                         yield event
@@ -200,24 +255,49 @@ class WorkerEngine:
                 raise refused from error
             raise
 
-    async def _count(self, client: Client, messages: tuple[Message, ...]) -> int:
+    async def _count(self, client: Client, request: ChatRequest) -> int:
         """By the server's own way of making a prompt, so that the number is the one it will read."""
-        if (known := self._counts.get(messages)) is None:
-            answer = await client.json("/v1/chat/completions/input_tokens", {"messages": sent(messages)})
+        if request.tools or (known := self._counts.get(request.messages)) is None:
+            answer = await client.json("/v1/chat/completions/input_tokens", prompt_of(request.messages, request.tools))
             known = _told(lambda: int(answer["input_tokens"]), "cannot count tokens")
-            self._counts[messages] = known
-            while len(self._counts) > REMEMBERED:
-                self._counts.popitem(last=False)
+            if not request.tools:
+                self._counts[request.messages] = known
+                while len(self._counts) > REMEMBERED:
+                    self._counts.popitem(last=False)
         return known
 
-    async def _context(self, client: Client) -> int:
-        """Tokens that one chat may have in this worker, asked once."""
-        worker, allocated = self._allocated
-        if worker != client.socket:
+    async def _props(self, client: Client) -> "_Props":
+        """What this worker says of itself, asked once."""
+        worker, known = self._known
+        if known is None or worker != client.socket:
             answer = await client.json("/props")
-            allocated = _told(lambda: int(answer["default_generation_settings"]["n_ctx"]), "does not tell its context")
-            self._allocated = (client.socket, allocated)
-        return allocated
+            known = _told(
+                lambda: _Props(
+                    context=int(answer["default_generation_settings"]["n_ctx"]),
+                    tools=bool(answer.get("chat_template_caps", {}).get("supports_tools")),
+                ),
+                "does not tell its context",
+            )
+            self._known = (client.socket, known)
+        return known
+
+
+class _Props(NamedTuple):
+    """`context`: tokens that one chat may have; `tools`: whether the template knows them."""
+
+    context: int
+    tools: bool
+
+
+class _Asked(NamedTuple):
+    """A request as it goes to the worker. `reader`, where there is one, finds calls in what it says."""
+
+    path: str
+    tokens: int
+    room: int
+    seed: int | None
+    body: Callable[..., dict[str, Any]]
+    reader: "calling.CallReader | None" = None
 
 
 def _told(read: Callable[[], T], otherwise: str) -> T:

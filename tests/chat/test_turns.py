@@ -55,6 +55,7 @@ async def test_a_turn_in_its_order(bench: Any, collect: Any, text_of: Any) -> No
         "TurnStarted",
         "TurnQueued",
         "BrainLoading",
+        "PromptCounted",
         "PromptProgress",
         "ReasoningDelta",
         "ReasoningDelta",

@@ -10,9 +10,13 @@ from omni.core.events import (
     ChatEvent,
     ContextCompacted,
     Event,
+    Likelihood,
+    PromptCounted,
     PromptProgress,
     ReasoningDelta,
     TextDelta,
+    TokenChosen,
+    ToolCallDelta,
     TurnEnded,
     TurnQueued,
     TurnStarted,
@@ -24,9 +28,12 @@ ALL = [
     TurnQueued(place=1, reason="slot"),
     BrainLoading(brain="@omni/x", seconds=1.5, fraction=0.5),
     ContextCompacted(left_out_turns=1, left_out_tokens=2, kept_tokens=3, allocated=4),
+    PromptCounted(tokens=3, room=4, allocated=8),
     PromptProgress(done=1, total=2),
     ReasoningDelta(text="hm"),
     TextDelta(text="ö"),
+    TokenChosen(chosen=Likelihood(token="ö", logprob=-0.5, bytes=(195, 182)), top=(Likelihood(token="o", logprob=-1),)),
+    ToolCallDelta(index=0, id="call_1", name="read", arguments="{}"),
     TurnEnded(reason="stop", usage=Usage(answer_tokens=3)),
 ]
 
@@ -49,7 +56,7 @@ def test_an_event_is_hashable_and_frozen(event: Event) -> None:
 
 def test_the_type_is_the_name_in_snake_case() -> None:
     assert msgspec.json.decode(msgspec.json.encode(ALL[0]))["type"] == "turn_started"
-    assert msgspec.json.decode(msgspec.json.encode(ALL[6])) == {"type": "text_delta", "text": "ö"}
+    assert msgspec.json.decode(msgspec.json.encode(TextDelta(text="ö"))) == {"type": "text_delta", "text": "ö"}
 
 
 def test_speed_needs_a_measured_time() -> None:

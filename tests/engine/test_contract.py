@@ -4,13 +4,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 from engine_tools import asked, end_of, events_of, real_spec, scripted_spec, text_of
 
-from omni.core.errors import ContextOverflow, EngineError
-from omni.core.events import PromptProgress, TextDelta, TurnEnded
-from omni.engine import ChatRequest, Engine, Message, Sampling, ScriptedEngine
+from omni.core.errors import ContextOverflow, EngineError, UsageError
+from omni.core.events import EngineEvent, PromptCounted, PromptProgress, TextDelta, ToolCallDelta, TurnEnded
+from omni.engine import ChatRequest, CompletionRequest, Engine, Message, Sampling, ScriptedEngine, Tool, ToolCall
 
 
 async def _scripted(_request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
@@ -172,6 +173,72 @@ async def test_a_schema_is_followed_where_it_is_offered(engine: Engine) -> None:
     answer = json.loads(text_of(events))
     assert answer["tool"] in ("read", "write")
     assert isinstance(answer["lines"], int)
+
+
+WEATHER = Tool(
+    name="weather",
+    description="The weather in a city.",
+    parameters={
+        "type": "object",
+        "properties": {"city": {"type": "string"}, "unit": {"$ref": "#/$defs/Unit"}},
+        "required": ["city", "unit"],
+        "additionalProperties": False,
+        "$defs": {"Unit": {"enum": ["c", "f"]}},
+    },
+)
+CLOCK = Tool(name="clock", parameters={"type": "object", "properties": {}, "additionalProperties": False})
+
+
+def calls_of(events: list[EngineEvent]) -> list[tuple[str, Any]]:
+    deltas = [event for event in events if isinstance(event, ToolCallDelta)]
+    names = {event.index: event.name for event in deltas if event.name}
+    assert all(event.id for event in deltas if event.name)
+    return [
+        (name, json.loads("".join(event.arguments for event in deltas if event.index == at)))
+        for at, name in names.items()
+    ]
+
+
+@pytest.mark.parametrize("choice", ["required", "weather"])
+async def test_a_call_can_be_forced_whatever_the_template_knows(engine: Engine, choice: str) -> None:
+    if not (await engine.capabilities()).schema:
+        pytest.skip("no schema")
+    request = asked("What is the weather in Oslo?", max_tokens=200, tools=(CLOCK, WEATHER), tool_choice=choice)
+    events = await events_of(engine, request)
+    [(name, arguments)] = calls_of(events)
+    assert end_of(events).reason == "tool_calls"
+    assert not text_of(events)
+    if choice == "weather":
+        assert name == "weather"
+    assert set(arguments) == ({"city", "unit"} if name == "weather" else set())
+
+
+async def test_a_choice_that_is_no_tool_is_refused(engine: Engine) -> None:
+    with pytest.raises(UsageError, match="whether"):
+        await events_of(engine, asked("Hi", tools=(WEATHER,), tool_choice="whether"))
+
+
+async def test_tools_are_counted_and_results_are_read(engine: Engine) -> None:
+    messages = (
+        Message(role="user", content="What is the weather in Oslo?"),
+        Message(role="assistant", content="", calls=(ToolCall(id="call_1", name="weather", arguments="{}"),)),
+        Message(role="tool", content="Rain.", call_id="call_1"),
+    )
+    counted = await engine.count_tokens(messages, (CLOCK,))
+    assert counted > await engine.count_tokens(messages) > 10
+    events = await events_of(
+        engine, ChatRequest(messages=messages, sampling=Sampling(temperature=0, max_tokens=8), tools=(CLOCK,))
+    )
+    assert end_of(events).usage.prompt_tokens == counted
+    assert next(event for event in events if isinstance(event, PromptCounted)).tokens == counted
+
+
+async def test_a_text_is_gone_on_with_without_a_template(engine: Engine) -> None:
+    request = CompletionRequest(prompt="One, two, three,", sampling=Sampling(temperature=0, max_tokens=6))
+    async with aclosing(engine.complete(request)) as completed:
+        events = [event async for event in completed]
+    assert text_of(events).strip()
+    assert end_of(events).usage.prompt_tokens >= len(await engine.tokenize("One, two, three,")) > 0
 
 
 async def test_embeddings_are_offered_or_refused(engine: Engine) -> None:

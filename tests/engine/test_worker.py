@@ -12,7 +12,7 @@ import pytest
 from engine_tools import DirectKeeper, asked, end_of, events_of, real_spec, scripted_spec, text_of
 
 from omni.core.errors import BadFile, EngineError
-from omni.core.events import BrainLoading, EngineEvent, TextDelta
+from omni.core.events import BrainLoading, EngineEvent, PromptProgress, TextDelta
 from omni.core.paths import Home
 from omni.core.wall import state_of
 from omni.engine.http import Client
@@ -82,7 +82,7 @@ async def test_computing_stops_after_a_cancelled_prompt(
     async with worker_engine(real_spec(starter_gguf)) as engine:
         await engine.capabilities()
         events = engine.chat(asked("word " * 1500, max_tokens=64))
-        await anext(events)
+        await anext(event async for event in events if isinstance(event, PromptProgress))
         keeper.given_back.clear()
         await events.aclose()
         async with asyncio.timeout(20):

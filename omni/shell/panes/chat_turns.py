@@ -11,9 +11,12 @@ from omni.core.events import (
     BrainLoading,
     ChatEvent,
     ContextCompacted,
+    PromptCounted,
     PromptProgress,
     ReasoningDelta,
     TextDelta,
+    TokenChosen,
+    ToolCallDelta,
     TurnEnded,
     TurnQueued,
     TurnStarted,
@@ -188,6 +191,8 @@ class Turns:
                 self._came(running, "writing", now)
                 if shown:
                     transcript.write(running.answer, text)
+            case PromptCounted() | TokenChosen() | ToolCallDelta():
+                pass
             case TurnEnded():
                 if shown:
                     self._pane.gauge.ended(event)

@@ -1,0 +1,241 @@
+"""Calls of tools for brains whose template knows none: told in words, forced by a grammar, read out of the text.
+
+A brain that must call answers under a grammar that admits calls only. One that may call is watched: an answer that is
+a call, and nothing else, is taken for one.
+"""
+
+import copy
+import json
+import re
+import secrets
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from omni.core.errors import EngineError, UsageError, nearest
+from omni.core.events import EngineEvent, TextDelta, TokenChosen, ToolCallDelta, TurnEnded
+from omni.engine.types import ChatRequest, Message, Tool
+
+FIRST_TOKENS = 2048  # that a forced call may take before it is asked for again with its strings bounded
+LONGEST_STRING = 500
+MOST_ITEMS = 4
+
+_TOLD = """You can call these tools:
+
+{tools}
+
+To call one, answer with nothing but this JSON: {{"name": "the tool", "arguments": {{...}}}}"""
+_MAY = "Call a tool only when it helps; else answer in words."
+_MUST = "Answer with a call now."
+_RESULT = "The tool {name} returned:\n{content}"
+_OPENED = re.compile(r"\s*(?:```(?:json)?\s*|<tool_call>\s*)?\{")
+_MAYBE = re.compile(r"\s*(?:`{0,3}|```\w{0,4}\s*|<[a-z_]{0,9}>?\s*)\Z")
+_CALL = re.compile(r"\s*(?:```(?:json)?\s*|<tool_call>\s*)?(\{.*\})\s*(?:```|</tool_call>)?\s*", re.DOTALL)
+
+
+class Cut(Exception):
+    """A forced call was not finished within its tokens."""
+
+
+def checked(request: ChatRequest) -> ChatRequest:
+    """The request with only the tools that may be called now. Raises UsageError for a choice that is no tool."""
+    if request.tool_choice in ("auto", "required"):
+        if request.tool_choice == "required" and not request.tools:
+            raise UsageError("A tool must be called, but the request names none.", hint="Send `tools` as well.")
+        return request
+    if request.tool_choice == "none":
+        return msgspec.structs.replace(request, tools=())
+    found = tuple(tool for tool in request.tools if tool.name == request.tool_choice)
+    if not found:
+        names = [tool.name for tool in request.tools]
+        raise UsageError(
+            f"`tool_choice` names {request.tool_choice!r}, which is none of the {len(names)} tools of the request.",
+            hint=nearest(request.tool_choice, names),
+        )
+    return msgspec.structs.replace(request, tools=found, tool_choice="required")
+
+
+def unfinished() -> EngineError:
+    """What to say when even a bounded call did not fit."""
+    return EngineError("The brain did not finish its call.", hint="Allow more `max_tokens`, or offer simpler tools.")
+
+
+def in_words(request: ChatRequest, *, bounded: bool = False) -> ChatRequest:
+    """The same request for a template without tools: tools, calls and results as text, a forced call as a schema."""
+    messages = request.messages
+    if any(message.calls or message.role == "tool" for message in messages):
+        messages = _without_tools(messages)
+    if not request.tools:
+        return request if messages is request.messages else msgspec.structs.replace(request, messages=messages)
+    forced = request.tool_choice == "required"
+    listed = "\n".join(json.dumps(msgspec.to_builtins(tool), ensure_ascii=False) for tool in request.tools)
+    told = f"{_TOLD.format(tools=listed)}\n{_MUST if forced else _MAY}"
+    if messages and messages[0].role == "system":
+        first = msgspec.structs.replace(messages[0], content=f"{messages[0].content}\n\n{told}")
+        messages = (first, *messages[1:])
+    else:
+        messages = (Message(role="system", content=told), *messages)
+    if not forced:
+        return msgspec.structs.replace(request, messages=messages, tools=())
+    schema, room = call_schema(request.tools), min(request.sampling.max_tokens, FIRST_TOKENS)
+    sampling = msgspec.structs.replace(request.sampling, max_tokens=room, stop=())
+    return msgspec.structs.replace(
+        request,
+        messages=messages,
+        tools=(),
+        sampling=sampling,
+        schema=bounded_schema(schema, room) if bounded else schema,
+    )
+
+
+def call_schema(tools: Sequence[Tool]) -> dict[str, Any]:
+    """What a call of one of `tools` looks like, as JSON Schema."""
+    definitions: dict[str, Any] = {}
+    calls = [
+        {
+            "type": "object",
+            "properties": {
+                "name": {"const": tool.name},
+                "arguments": _hoisted(tool.parameters or {"type": "object", "properties": {}}, f"t{at}_", definitions),
+            },
+            "required": ["name", "arguments"],
+            "additionalProperties": False,
+        }
+        for at, tool in enumerate(tools)
+    ]
+    found = calls[0] if len(calls) == 1 else {"anyOf": calls}
+    return {**found, "$defs": definitions} if definitions else found
+
+
+def bounded_schema(schema: dict[str, Any], room: int) -> dict[str, Any]:
+    """The same with an end to every string, list and object that has none, so that a call fits into `room` tokens."""
+    found = copy.deepcopy(schema)
+    open_ended = list(_open_ended(found))
+    longest = max(8, min(LONGEST_STRING, room // (3 * max(1, len(open_ended)))))
+    for part in open_ended:
+        match part.get("type"):
+            case "array":
+                part["maxItems"] = max(int(part.get("minItems", 0)), MOST_ITEMS)
+            case "object":
+                part["additionalProperties"] = False
+            case _:
+                part.update(type="string", maxLength=max(int(part.get("minLength", 0)), longest))
+    return found
+
+
+class CallReader:
+    """Reads calls out of the text of an answer. `forced`: the answer is a call and nothing else."""
+
+    def __init__(self, tools: Sequence[Tool], *, forced: bool) -> None:
+        self._names = {tool.name for tool in tools}
+        self._forced = forced
+        self._held = ""
+        self._passing = False  # it has turned out to be text
+
+    def read(self, event: EngineEvent) -> Iterator[EngineEvent]:
+        """What `event` means. Text is held back as long as it may be a call. Raises Cut."""
+        if isinstance(event, TurnEnded):
+            yield from self._ended(event)
+        elif isinstance(event, TokenChosen) and not self._passing:
+            pass  # the likelihoods of a call's JSON are nobody's business
+        elif not isinstance(event, TextDelta) or self._passing:
+            yield event
+        else:
+            self._held += event.text
+            if not self._forced and not (_OPENED.match(self._held) or _MAYBE.match(self._held)):
+                self._passing = True
+                yield TextDelta(text=self._held)
+                self._held = ""
+
+    def _ended(self, event: TurnEnded) -> Iterator[EngineEvent]:
+        call = self._call()
+        if call is not None:
+            yield ToolCallDelta(index=0, id=f"call_{secrets.token_hex(12)}", name=call[0])
+            yield ToolCallDelta(index=0, arguments=call[1])
+            yield msgspec.structs.replace(event, reason="tool_calls")
+            return
+        if self._forced and event.reason != "cancelled":
+            raise Cut
+        if self._held:
+            yield TextDelta(text=self._held)
+        yield event
+
+    def _call(self) -> tuple[str, str] | None:
+        match = _CALL.fullmatch(self._held)
+        try:
+            found = json.loads(match[1]) if match else None
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(found, dict) or found.get("name") not in self._names:
+            return None
+        arguments = found.get("arguments", found.get("parameters", {}))
+        if not isinstance(arguments, dict):
+            return None
+        return found["name"], json.dumps(arguments, ensure_ascii=False)
+
+
+def _without_tools(messages: Sequence[Message]) -> tuple[Message, ...]:
+    """Calls as the text that they were, results as what a person says; neighbours of one role are joined."""
+    found: list[Message] = []
+    names = {call.id: call.name for message in messages for call in message.calls}
+    after_result = False
+    for message in messages:
+        content, role = message.content, message.role
+        if message.calls:
+            calls = [f'{{"name": {json.dumps(call.name)}, "arguments": {call.arguments}}}' for call in message.calls]
+            content = "\n".join([*([content] if content else []), *calls])
+        elif role == "tool":
+            role = "user"
+            content = _RESULT.format(name=message.name or names.get(message.call_id, ""), content=content)
+        if (after_result or message.role == "tool") and found and found[-1].role == role == "user":
+            found[-1] = msgspec.structs.replace(found[-1], content=f"{found[-1].content}\n\n{content}")
+        else:
+            found.append(Message(role=role, content=content))
+        after_result = message.role == "tool"
+    return tuple(found)
+
+
+def _hoisted(schema: Any, prefix: str, definitions: dict[str, Any]) -> Any:
+    """A schema that is about to become part of another: its definitions move to the other's root."""
+    if isinstance(schema, list):
+        return [_hoisted(part, prefix, definitions) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {}
+    for key, value in schema.items():
+        if key in ("$defs", "definitions") and isinstance(value, dict):
+            for name, part in value.items():
+                definitions[prefix + name] = _hoisted(part, prefix, definitions)
+        elif key == "$ref" and isinstance(value, str):
+            found[key] = f"#/$defs/{prefix}{value.rpartition('/')[2]}"
+        else:
+            found[key] = _hoisted(value, prefix, definitions)
+    return found
+
+
+def _open_ended(schema: Any) -> Iterator[dict[str, Any]]:
+    """The parts of a schema that admit values without an end."""
+    if isinstance(schema, list):
+        for part in schema:
+            yield from _open_ended(part)
+    if not isinstance(schema, dict):
+        return
+    if any(key in schema for key in ("anyOf", "oneOf", "allOf", "$ref", "enum", "const")):
+        for key in ("anyOf", "oneOf", "allOf"):
+            yield from _open_ended(schema.get(key))
+    elif schema.get("type") == "array" or "items" in schema:
+        if "maxItems" not in schema:
+            schema.setdefault("type", "array")
+            yield schema
+        yield from _open_ended(schema.get("items"))
+    elif schema.get("type") == "object" or "properties" in schema:
+        if schema.get("additionalProperties") is not False:
+            schema.setdefault("type", "object")
+            yield schema
+        for part in schema.get("properties", {}).values():
+            yield from _open_ended(part)
+    elif schema.get("type") in ("string", None) and not {"maxLength", "pattern", "format"} & schema.keys():
+        yield schema
+    for part in schema.get("$defs", {}).values():
+        yield from _open_ended(part)

@@ -1,0 +1,133 @@
+"""Calls of tools in words: what a brain is told, what it may say, and what is read out of its answer."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omni.core.events import EngineEvent, ReasoningDelta, TextDelta, ToolCallDelta, TurnEnded, Usage
+from omni.engine import ChatRequest, Message, Sampling, Tool, ToolCall
+from omni.engine.calling import CallReader, Cut, bounded_schema, call_schema, in_words
+
+READ = Tool(name="read", parameters={"type": "object", "properties": {"path": {"type": "string"}}})
+END = TurnEnded(reason="stop", usage=Usage())
+
+
+def read(pieces: list[str], *, forced: bool = False, end: TurnEnded = END) -> list[EngineEvent]:
+    reader = CallReader((READ,), forced=forced)
+    events: list[EngineEvent] = [TextDelta(text=piece) for piece in pieces]
+    return [found for event in [*events, end] for found in reader.read(event)]
+
+
+def text_of(events: list[EngineEvent]) -> str:
+    return "".join(event.text for event in events if isinstance(event, TextDelta))
+
+
+@pytest.mark.parametrize("around", ["{}", "```json\n{}\n```", "<tool_call>\n{}\n</tool_call>", "\n  {}\n"])
+def test_an_answer_that_is_a_call_is_one(around: str) -> None:
+    said = around.replace("{}", '{"name": "read", "arguments": {"path": "a.py"}}')
+    first, second, end = read(list(said))
+    assert isinstance(first, ToolCallDelta)
+    assert isinstance(second, ToolCallDelta)
+    assert (first.name, json.loads(second.arguments)) == ("read", {"path": "a.py"})
+    assert isinstance(end, TurnEnded)
+    assert end.reason == "tool_calls"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Hello.",
+        '{"name": "remove", "arguments": {}}',
+        '{"name": "read", "arguments": "all"}',
+        '{"name": "read", "arguments": {}} is what I would do',
+        '{"name": "read", "argu',
+        "{",
+        "<b>bold</b>",
+        "``` ```",
+        "",
+    ],
+)
+def test_any_other_answer_is_the_text_that_it_is(said: str) -> None:
+    events = read(list(said))
+    assert text_of(events) == said
+    assert events[-1] == END
+
+
+@given(st.lists(st.text(st.sampled_from('{}"`<>ntol_call name:read,arguments \n')), max_size=12))
+def test_no_character_is_lost(pieces: list[str]) -> None:
+    events = read(pieces)
+    if not any(isinstance(event, ToolCallDelta) for event in events):
+        assert text_of(events) == "".join(pieces)
+
+
+def test_text_streams_as_soon_as_it_is_known_to_be_text() -> None:
+    reader = CallReader((READ,), forced=False)
+    assert list(reader.read(ReasoningDelta(text="hm"))) == [ReasoningDelta(text="hm")]
+    assert list(reader.read(TextDelta(text=" \n"))) == []
+    assert list(reader.read(TextDelta(text="I "))) == [TextDelta(text=" \nI ")]
+    assert list(reader.read(TextDelta(text="{"))) == [TextDelta(text="{")]
+
+
+def test_a_forced_call_without_an_end_is_cut() -> None:
+    with pytest.raises(Cut):
+        read(
+            ['{"name": "read", "arguments": {"path": "aaaa'], forced=True, end=TurnEnded(reason="length", usage=Usage())
+        )
+
+
+def test_tools_calls_and_results_become_words() -> None:
+    request = ChatRequest(
+        messages=(
+            Message(role="system", content="Be brief."),
+            Message(role="user", content="Read a.py"),
+            Message(role="assistant", content="", calls=(ToolCall(id="1", name="read", arguments='{"path": "a.py"}'),)),
+            Message(role="tool", content="x = 1", call_id="1"),
+            Message(role="user", content="And?"),
+        ),
+        tools=(READ,),
+    )
+    said = in_words(request)
+    assert [message.role for message in said.messages] == ["system", "user", "assistant", "user"]
+    assert said.messages[0].content.startswith("Be brief.\n\nYou can call these tools:")
+    assert said.messages[2].content == '{"name": "read", "arguments": {"path": "a.py"}}'
+    assert said.messages[3].content == "The tool read returned:\nx = 1\n\nAnd?"
+    assert not said.tools
+    assert said.schema is None
+
+
+def test_a_forced_call_is_a_schema_and_its_definitions_move_along() -> None:
+    kind = {"$defs": {"Kind": {"enum": [1]}}, "type": "object", "properties": {"kind": {"$ref": "#/$defs/Kind"}}}
+    schema = call_schema((READ, Tool(name="sort", parameters=kind)))
+    assert [call["properties"]["name"] for call in schema["anyOf"]] == [{"const": "read"}, {"const": "sort"}]
+    assert schema["anyOf"][1]["properties"]["arguments"]["properties"] == {"kind": {"$ref": "#/$defs/t1_Kind"}}
+    assert schema["$defs"] == {"t1_Kind": {"enum": [1]}}
+
+
+def test_a_bounded_schema_ends() -> None:
+    parameters = {
+        "type": "object",
+        "properties": {
+            "text": {"type": "string"},
+            "short": {"type": "string", "maxLength": 3},
+            "list": {"type": "array", "items": {"type": "string"}, "minItems": 6},
+            "free": {"type": "object"},
+            "any": {},
+            "number": {"type": "integer"},
+        },
+    }
+    bounded = bounded_schema(call_schema((Tool(name="x", parameters=parameters),)), 200)
+    found = bounded["properties"]["arguments"]["properties"]
+    assert found["text"]["maxLength"] == 200 // (3 * 6)
+    assert found["short"]["maxLength"] == 3
+    assert found["list"]["maxItems"] == 6
+    assert found["free"]["additionalProperties"] is False
+    assert found["any"]["type"] == "string"
+    assert found["number"] == {"type": "integer"}
+    assert "maxLength" not in parameters["properties"]["text"]  # type: ignore[index]
+
+
+def test_a_request_without_tools_stays_as_it_is() -> None:
+    request = ChatRequest(messages=(Message(role="user", content="Hi"),), sampling=Sampling())
+    assert in_words(request) is request
