@@ -77,7 +77,9 @@ async def _terminal(services: "Services") -> "list[Finding]":  # noqa: ARG001
 
 
 async def _machine(services: "Services") -> "list[Finding]":
-    from omni.hardware import gigabytes
+    import asyncio
+
+    from omni.hardware import available_memory, gigabytes
 
     profile = await services.hardware()
     budget = await services.budget()
@@ -88,7 +90,12 @@ async def _machine(services: "Services") -> "list[Finding]":
             ok=True,
             detail=f"{profile.cpu.name}, {profile.cpu.usable} usable, {features or 'no vector unit known'}",
         ),
-        _finding("memory", ok=True, detail=f"{gigabytes(budget.memory)} for brains, {gigabytes(budget.free)} free now"),
+        _finding(
+            "memory",
+            ok=True,
+            detail=f"{gigabytes(profile.memory.total)}, {gigabytes(await asyncio.to_thread(available_memory))} free now, "
+            f"{gigabytes(budget.memory)} for brains",
+        ),
     ]
     found += [_finding("graphics", ok=True, detail=f"{gpu.name}: {gpu.note}") for gpu in profile.gpus]
     return found

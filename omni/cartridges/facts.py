@@ -16,7 +16,7 @@ def base_facts(base: Base) -> "BaseFacts":
     from omni.hardware import BaseFacts
 
     header = base.header
-    weights = header.weights_bytes or base.size
+    weights = base.size or header.weights_bytes  # as before a pull, so that no figure changes when it is here
     share = header.experts_used / header.experts if header.experts and header.experts_used else 1.0
     return BaseFacts(
         id=base.id,

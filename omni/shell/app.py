@@ -46,7 +46,9 @@ class OmniApp(Looks, inherit_bindings=False):
     #body { height: 1fr; }
     #panes { width: 1fr; height: 1fr; }
     ModalScreen { background: $omni-background 55%; }
-    ToastRack { margin-bottom: 1; }
+    ToastRack { margin-bottom: 3; }
+    Screen.-narrow ToastRack { margin-bottom: 2; }
+    Screen.-low ToastRack { margin-bottom: 1; }
     Toast { background: $omni-raised; width: auto; min-width: 30; max-width: 80%; padding: 0 2; margin-top: 1; }
     Toast.-information { border-left: outer $omni-accent; }
     Toast.-warning { border-left: outer $omni-amber; }

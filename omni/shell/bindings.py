@@ -22,26 +22,29 @@ FRAME = (
         "Air gap",
         id="air-gap-chord",
         priority=True,
-        tooltip="Then k: the air gap, where F12 belongs to the terminal",
+        tooltip="Shut every door at once, or open again",
     ),
     Binding(
         "ctrl+p", "command_palette", "Everything", id="palette", priority=True, tooltip="Find anything by its name"
     ),
     Binding("ctrl+o", "brains", "Brains", id="brains", tooltip="Choose the brain to talk to"),
-    Binding("f1", "help", "Help", id="help", tooltip="All keys"),
-    Binding(
-        "question_mark", "help", "Help", id="help-too", show=False, tooltip="All keys, where ? is not typed as text"
-    ),
+    Binding("f1", "help", "Help", id="help", tooltip="Show all keys that work here"),
+    Binding("question_mark", "help", "Help", id="help-too", show=False, tooltip="Show all keys that work here"),
     Binding(
         "ctrl+c",
         "copy_or_stop",
         "Copy or stop",
         id="copy-or-stop",
         priority=True,
-        tooltip="Copies a selection, else stops the answer; twice with nothing written leaves Omni",
+        tooltip="Copy what is selected, else stop the answer; twice on an empty line leaves Omni",
     ),
     Binding(
-        "g", "chord('g')", "Plug-ins", id="plug-in-panes", show=False, tooltip="Then a letter: the pane of a plug-in"
+        "g",
+        "chord('g')",
+        "Plug-ins",
+        id="plug-in-panes",
+        show=False,
+        tooltip="Go to the pane of a plug-in by its letter",
     ),
 )
 
@@ -69,7 +72,7 @@ def pane_bindings(panes: Iterable[PaneSpec]) -> list[Binding]:
     for pane in panes:
         if pane.key:
             found.append(
-                Binding(pane.key, f"pane('{pane.name}')", pane.title, id=f"pane-{pane.name}", tooltip=pane.about)
+                Binding(pane.key, f"pane('{pane.name}')", pane.title, id=f"pane-{pane.name}", tooltip=pane.sentence)
             )
         if pane.number:
             found.append(
@@ -79,7 +82,7 @@ def pane_bindings(panes: Iterable[PaneSpec]) -> list[Binding]:
                     pane.title,
                     id=f"pane-{pane.name}-too",
                     show=False,
-                    tooltip=pane.about,
+                    tooltip=pane.sentence,
                 )
             )
     return found

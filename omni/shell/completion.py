@@ -8,7 +8,10 @@ from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
 
-POPUP_ROWS = 8
+from omni.shell.widgets import thumb
+
+MOST_ROWS, LEAST_ROWS = 16, 4
+BELOW = 9  # rows of the terminal that stay free of it: the composer, its keys, the status line, something to look at
 
 
 class Choice(NamedTuple):
@@ -38,7 +41,7 @@ class Popup(Widget):
     """The list of completions above the composer."""
 
     DEFAULT_CSS = """
-    Popup { overlay: screen; width: auto; max-width: 100%; height: auto; background: $omni-raised; display: none; }
+    Popup { overlay: screen; height: auto; background: $omni-raised; display: none; }
     """
 
     class Picked(Message):
@@ -66,46 +69,61 @@ class Popup(Widget):
         self.at = next((at for at, one in enumerate(self.choices) if one.text == name), 0)
         self.display = bool(self.choices)
         if self.choices:
-            above = self.parent.styles.padding.top if isinstance(self.parent, Widget) else 0
-            self.styles.offset = (-2, -min(len(self.choices), POPUP_ROWS) - above)
-            self.refresh(layout=True)
+            self._place()
 
     def move(self, step: int) -> None:
         """Another row."""
         self.at = (self.at + step) % len(self.choices)
         self.refresh()
 
+    def _place(self) -> None:
+        """Above the composer and as wide."""
+        if isinstance(self.parent, Widget):
+            self.styles.width = self.parent.outer_size.width - 1
+            self.styles.offset = (-2, -self._rows() - self.parent.styles.padding.top)
+        self.refresh(layout=True)
+
+    def on_mount(self) -> None:
+        """Follow the size of the terminal."""
+        self.watch(self.screen, "size", self._resized, init=False)
+
+    def _resized(self) -> None:
+        if self.open:
+            self.call_after_refresh(self._place)
+
+    def _rows(self) -> int:
+        """How many choices are seen at once."""
+        return min(len(self.choices), max(LEAST_ROWS, min(MOST_ROWS, self.app.size.height - BELOW)))
+
     def _first(self) -> int:
-        return max(0, min(self.at - POPUP_ROWS // 2, len(self.choices) - POPUP_ROWS))
+        rows = self._rows()
+        return max(0, min(self.at - rows // 2, len(self.choices) - rows))
 
     def _wide(self) -> int:
         return max((len(one.text) for one in self.choices), default=0)
 
     def render(self) -> Content:
-        """The rows around the chosen one."""
+        """The rows around the chosen one; a bar at the right tells how many more there are."""
         wide = self._wide()
         width = self.size.width
-        first = self._first()
+        first, count = self._first(), self._rows()
+        marks = thumb(first, count, len(self.choices))
         rows = []
-        for at, one in enumerate(self.choices[first : first + POPUP_ROWS], first):
+        for at, one in enumerate(self.choices[first : first + count], first):
             chosen = at == self.at
             row = Content.assemble(
-                "  ",
+                ("▌ ", "$omni-accent") if chosen else "  ",
                 (one.text.ljust(wide), "bold $omni-accent" if chosen else "$omni-text"),
-                (f"   {one.about}" if one.about else "", "$omni-second" if chosen else "$omni-third"),
-            ).truncate(width, ellipsis=True)
-            row = row.pad_right(max(width - row.cell_length, 0))
-            rows.append(row.stylize("on $omni-line") if chosen else row)
+                (f"   {one.about}" if one.about else "", "$omni-text" if chosen else "$omni-third"),
+            ).truncate(max(1, width - 2), ellipsis=True)
+            row = row.pad_right(max(width - 1 - row.cell_length, 0))
+            row = Content.assemble(row, ("▐", "$omni-third") if at - first in marks else " ")
+            rows.append(row.stylize_before("on $omni-chosen") if chosen else row)
         return Content("\n").join(rows)
-
-    def get_content_width(self, container: object, viewport: object) -> int:  # noqa: ARG002
-        """The widest row."""
-        about = max((len(one.about) for one in self.choices), default=0)
-        return self._wide() + (about + 3 if about else 0) + 4
 
     def get_content_height(self, container: object, viewport: object, width: int) -> int:  # noqa: ARG002
         """One row a choice."""
-        return min(len(self.choices), POPUP_ROWS)
+        return self._rows()
 
     def on_click(self, event: events.Click) -> None:
         """Take the row."""

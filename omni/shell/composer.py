@@ -45,8 +45,17 @@ class Field(TextArea):
     # ctrl+a is the terminal's or tmux's: home does the same
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+j,shift+enter,alt+enter", "newline", "line", id="composer.newline", tooltip="Add a line"),
-        Binding("ctrl+g", "editor", "editor", id="composer.editor", tooltip="Write in $EDITOR"),
+        Binding("ctrl+g", "editor", "editor", id="composer.editor", tooltip="Write in your own editor"),
     ]
+
+    told_keys: ClassVar = (
+        ("enter", "Send what is written"),
+        ("esc", "Close what is open, else stop the answer"),
+        ("shift+tab", "Go into the conversation, block by block"),
+        ("↑ ↓", "Fetch back what you asked before"),
+        ("tab", "Complete the file after @ or the command after /"),
+        ("pgup pgdn", "Scroll the conversation"),
+    )
 
     def __init__(self, placeholder: str) -> None:
         super().__init__("", soft_wrap=True, show_line_numbers=False, placeholder=placeholder, compact=True)

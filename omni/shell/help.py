@@ -12,12 +12,13 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 
 from omni.shell.bindings import key_words
-from omni.shell.widgets import Keys, Line, Lines, ink
+from omni.shell.widgets import Folded, Keys, Line, Lines, ink
 
 if TYPE_CHECKING:
     from omni.shell.app import OmniApp
 
-WIDEST = 14  # of what does one thing the first keys are enough to know
+WIDEST, NARROW = 14, 60  # keys that do not fit beside each other are named after what they do
+AROUND = 6  # rows of the terminal above and below the list of keys
 _CHORDS = {"chord('ctrl+x')": "ctrl+x k", "chord('g')": "g + letter"}
 
 
@@ -26,39 +27,57 @@ class HelpScreen(ModalScreen[None]):
 
     DEFAULT_CSS = """
     HelpScreen { align: center middle; }
-    HelpScreen > .help { width: 92; max-width: 96%; height: auto; max-height: 92%; background: $omni-raised;
-                         border-left: outer $omni-accent; padding: 1 3; }
-    HelpScreen VerticalScroll { height: auto; max-height: 100%; scrollbar-background: $omni-raised; }
+    HelpScreen > .help { width: 92; max-width: 96%; height: auto; background: $omni-raised;
+                         border-left: outer $omni-accent; padding: 1 1 1 3; }
+    HelpScreen VerticalScroll { height: auto; scrollbar-background: $omni-raised; }
+    HelpScreen Lines { padding-right: 2; }
     HelpScreen Keys { margin-top: 1; dock: none; }
+    Screen.-low .help { padding: 0 1; }
     """
     BINDINGS: ClassVar = [
+        Binding("i", "names", "Names", id="help.names", tooltip="Show the names by which config.toml remaps keys"),
         Binding("escape,f1,question_mark,enter", "dismiss", "Back", id="help.back", tooltip="Back to where you were"),
     ]
 
     def __init__(self, app: "OmniApp") -> None:
         super().__init__()
         self._sections = list(sections(app))
+        self._names = False
 
     def compose(self) -> ComposeResult:
         """Title, sections, the way back."""
         with Vertical(classes="help"):
             with VerticalScroll():
                 yield Lines(*self._lines())
-            yield Keys(("esc", "back", "escape"), ("↑↓", "more", ""))
+            yield Keys(("esc", "back", "escape"), ("↑↓", "more", ""), ("i", "names for config.toml", "i"))
 
     def on_mount(self) -> None:
         """Let the arrows scroll."""
         self.query_one(VerticalScroll).focus()
 
+    def on_resize(self) -> None:
+        """The list scrolls where it is longer than the terminal; the way back stays in view."""
+        self.query_one(VerticalScroll).styles.max_height = max(3, self.app.size.height - AROUND)
+
+    def action_names(self) -> None:
+        """Show, or hide again, by which name each key is remapped."""
+        self._names = not self._names
+        self.query_one(Lines).show(*self._lines())
+
     def _lines(self) -> Iterable[Line]:
-        width = min(WIDEST, max((len(keys) for _, rows in self._sections for keys, *_ in rows), default=8))
+        widest = WIDEST if self.app.size.width >= NARROW else WIDEST - 4
+        width = min(widest, max((len(keys) for _, rows in self._sections for keys, *_ in rows), default=8))
         for number, (title, rows) in enumerate(self._sections):
             if number:
                 yield Content("")
             yield ink((title, "bold text"))
             for keys, what, name in rows:
-                shown = keys if len(keys) <= width else keys[: keys.rindex(" ", 0, width - 1)] + " …"
-                yield ink((f"{shown:<{width}}   ", "accent"), (what, "text")), ink((name, "third"))
+                end = keys.rfind(" ", 0, width + 1) if len(keys) > width else len(keys)
+                first, more = (keys[:end], keys[end:].split()) if end > 0 else (keys, [])
+                also = f" (also {', '.join(more)})" if more else ""
+                yield Folded(head=ink((f"{first:<{width}}   ", "accent")), text=what + also)
+                if self._names and name:
+                    yield Folded(head=Content(" " * (width + 3)), text=name, style="third")
 
 
 def sections(app: "OmniApp") -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
@@ -70,10 +89,17 @@ def sections(app: "OmniApp") -> Iterator[tuple[str, list[tuple[str, str, str]]]]
     if pane is not None and pane not in nodes:
         nodes.append(pane)
     title = app.panes[app.rail.active].title
-    rows = [row for node in nodes if isinstance(node, Widget) for row in _rows(app, node._bindings, seen)]
+    rows = [
+        row for node in nodes if isinstance(node, Widget) for row in (*_told(node), *_rows(app, node._bindings, seen))
+    ]
     if rows:
         yield title, rows
     yield "Everywhere", list(_rows(app, app.bindings_of_frame, seen))
+
+
+def _told(node: Widget) -> Iterator[tuple[str, str, str]]:
+    """Keys that a widget takes without a binding, because they mean something only at some places of a text."""
+    yield from ((keys, what, "") for keys, what in getattr(node, "told_keys", ()))
 
 
 def _rows(app: "OmniApp", bindings: BindingsMap, seen: set[str]) -> Iterator[tuple[str, str, str]]:
@@ -93,4 +119,4 @@ def _rows(app: "OmniApp", bindings: BindingsMap, seen: set[str]) -> Iterator[tup
             names.append(binding.id)
     seen.update(found)
     for what, (keys, names) in found.items():
-        yield " ".join(keys), what, names[0] if len(names) == 1 else " ".join(names[:2]) + (" …" if names[2:] else "")
+        yield " ".join(keys), what, " ".join(names)

@@ -9,12 +9,12 @@ from textual.content import Content
 from textual.events import Click, MouseScrollDown, MouseScrollUp
 from textual.message import Message
 
-from omni.shell.widgets import Paint, Part, fitted, ink
+from omni.shell.widgets import Paint, Part, fitted, ink, thumb
 
 
 class Column(Struct, frozen=True, kw_only=True):
-    """One column. Where the table is too wide, those that may leave are shortened to their `least`, then leave, the
-    highest `leaves` first; then those that stay are shortened to theirs."""
+    """One column. Where the table is too wide, those that may leave are shortened to their `least`, the highest `leaves`
+    first; those that do not fit even so leave; then those that stay are shortened to theirs."""
 
     leaves: int = 0
     least: int = 0
@@ -53,7 +53,7 @@ class Listing(Paint, can_focus=True):
         Binding("pagedown", "move(10)", "Page down", id="list.page-down", show=False, tooltip="Move the bar"),
         Binding("home", "move(-100000)", "First", id="list.first", show=False, tooltip="Move the bar"),
         Binding("end", "move(100000)", "Last", id="list.last", show=False, tooltip="Move the bar"),
-        Binding("enter", "choose", "Choose", id="list.choose", show=False, tooltip="Take this row"),
+        Binding("enter", "choose", "Choose", id="list.choose", show=False, tooltip="Take the row with the bar"),
     ]
 
     class Highlighted(Message):
@@ -175,13 +175,14 @@ class Listing(Paint, can_focus=True):
         if not self._rows:
             return [ink((self._empty, "third"))]
         margin = 3 if width >= 60 else 2
-        widths = self._widths(width - margin)
         plan: list[tuple[Group, Row | None] | None] = []
         for group in self._groups:
             if plan:
                 plan.append(None)
             plan.append((group, None))
             plan.extend((group, row) for row in group.rows)
+        more = len(plan) > height
+        widths = self._widths(width - margin - more)
         here = next(y for y, line in enumerate(plan) if line and line[1] is self._rows[self._cursor])
         first = here - 1 if plan[here - 1] and plan[here - 1][1] is None else here  # type: ignore[index]
         self._top = max(0, min(self._top, first, len(plan) - height))
@@ -201,6 +202,12 @@ class Listing(Paint, can_focus=True):
                 )
                 row = self._line(line[1].cells, widths, mark)
                 shown.append(row.stylize_before("bold") if marked else row)
+        if more:
+            marks = thumb(self._top, height, len(plan))
+            shown = [
+                Content.assemble(row.pad_right(max(0, width - 1 - row.cell_length)), ink((bar, "third")))
+                for row, bar in zip(shown, ("▐" if y in marks else " " for y in range(height)), strict=False)
+            ]
         return shown
 
     def _line(self, cells: Sequence[Part], widths: Sequence[int], mark: "Content | str") -> Content:
@@ -215,34 +222,28 @@ class Listing(Paint, can_focus=True):
 
     def _widths(self, room: int) -> list[int]:
         """The cells of each column; 0 for one that left."""
-        widths = [0] * len(self._columns)
+        full = [0] * len(self._columns)
         for cells in [group.titles for group in self._groups] + [row.cells for row in self._rows]:
-            for index, cell in enumerate(cells[: len(widths)]):
-                widths[index] = max(widths[index], min(ink(cell).cell_length, self._columns[index].most))
+            for index, cell in enumerate(cells[: len(full)]):
+                full[index] = max(full[index], min(ink(cell).cell_length, self._columns[index].most))
+        least = [min(column.least or width, width) for column, width in zip(self._columns, full, strict=True)]
+        stay = [index for index, column in enumerate(self._columns) if full[index] and not column.leaves]
+        rest = [index for index, column in enumerate(self._columns) if full[index] and column.leaves]
+        rest.sort(key=lambda index: self._columns[index].leaves)
+        widths = [full[index] if index in stay else 0 for index in range(len(full))]
 
-        full = list(widths)
-
-        def total() -> int:
+        def spare() -> int:
             used = [width for width in widths if width]
-            return sum(used) + 2 * (len(used) - 1)
+            return room - sum(used) - 2 * max(0, len(used) - 1)
 
-        def shorten(index: int) -> None:
-            least = min(self._columns[index].least or widths[index], widths[index])
-            widths[index] = max(least, widths[index] - max(0, total() - room))
-
-        order = sorted(range(len(widths)), key=lambda each: -self._columns[each].leaves)
-        for index in order:
-            if self._columns[index].leaves:
-                shorten(index)
-        for index in order:
-            if total() > room and self._columns[index].leaves:
-                widths[index] = 0
-        for index in order:
-            shorten(index)
-        for index in reversed(order):  # room that a column left when it went belongs to those that were shortened
-            if widths[index] and total() < room:
-                widths[index] = min(full[index], widths[index] + room - total())
-        for index, width in enumerate(widths):  # the first that stays gives way
-            if total() > room and width:
-                widths[index] = max(8, width - (total() - room))
+        for index in stay:
+            widths[index] = max(least[index], widths[index] + min(0, spare()))
+        for index in rest:
+            if spare() >= least[index] + 2:
+                widths[index] = least[index]
+        for index in (*stay, *rest):
+            if widths[index]:
+                widths[index] = min(full[index], widths[index] + max(0, spare()))
+        for index in stay:  # the first gives way
+            widths[index] = max(min(8, widths[index]), widths[index] + min(0, spare()))
         return widths

@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
 from textual.content import Content
 
-from omni.shell.widgets import Paint, fitted, ink, memory_words, size_words
+from omni.shell.meters import Reading
+from omni.shell.widgets import Paint, fitted, ink, size_words
 
 if TYPE_CHECKING:
     from omni.hardware import HardwareProfile
@@ -25,17 +27,17 @@ def machine_lines(profile: "HardwareProfile", width: int) -> Iterable[Content]:
     speed = f"{profile.bandwidth / 1e9:.0f} GB/s measured" if profile.bandwidth else "memory speed is being measured"
     if cpu.limited_by:
         speed = f"limited by {cpu.limited_by}"
-    limit = f"a limit of {memory_words(memory.limit)} holds here" if memory.limit else "no limit set"
+    limit = f"a limit of {size_words(memory.limit)} holds here" if memory.limit else "no limit set"
     if profile.container:
         limit += f", in {profile.container}"
     rows = [
         ("Processor", what, speed),
-        ("Memory", f"{memory_words(memory.total)}, {memory_words(memory.available)} free", limit),
+        ("Memory", f"{size_words(memory.total)}, {size_words(memory.available)} free", limit),
     ]
     if not profile.gpus:
         rows.append(("Graphics", "none found", "brains run on the processor"))
     for gpu in profile.gpus:
-        size = f", {memory_words(gpu.memory)}" if gpu.memory else ""
+        size = f", {size_words(gpu.memory)}" if gpu.memory else ""
         rows.append(("Graphics", f"{gpu.name}{size}", gpu.note or ("used" if gpu.used else "present, not used yet")))
     rows.append(("Disk", f"{size_words(profile.disk.free)} free", "brains need 0.1 to 40 GB"))
     room = max(len(row[1]) for row in rows)
@@ -59,8 +61,18 @@ class MachineFacts(Paint):
     def show(self, profile: "HardwareProfile") -> None:
         """Draw this machine from now on."""
         if profile != self._profile:
+            if self._profile is not None:  # what is free was measured since this was read
+                profile = replace(profile, memory=replace(profile.memory, available=self._profile.memory.available))
             self._profile = profile
             self.refresh(layout=True)
+
+    def measured(self, reading: Reading) -> None:
+        """Say how much memory is free now."""
+        if self._profile is not None and reading.memory_free:
+            memory = replace(self._profile.memory, available=reading.memory_free)
+            if size_words(memory.available) != size_words(self._profile.memory.available):
+                self._profile = replace(self._profile, memory=memory)
+                self.refresh()
 
     def lines(self, width: int, height: int) -> Iterable[Content]:  # noqa: ARG002
         """Titles and facts; before they are known that one looks."""

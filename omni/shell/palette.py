@@ -77,9 +77,9 @@ class Palette(CommandPalette):
     Palette CommandList { border: none; border-left: outer $omni-accent; background: $omni-raised; color: $omni-text;
                           max-height: 60vh; padding: 0 1 1 1; }
     Palette CommandList > .option-list--option-highlighted,
-    Palette CommandList:focus > .option-list--option-highlighted { background: $omni-line; color: $omni-text; }
-    Palette CommandList > .option-list--option-hover { background: $omni-line; }
-    Palette > .command-palette--help-text { color: $omni-third; text-style: none; }
+    Palette CommandList:focus > .option-list--option-highlighted { background: $omni-chosen; color: $omni-text; }
+    Palette CommandList > .option-list--option-hover { background: $omni-chosen; }
+    Palette > .command-palette--help-text { color: $omni-third; text-style: not bold; }
     Palette > .command-palette--highlight { color: $omni-accent; text-style: bold; }
     Palette LoadingIndicator { display: none; }
     """

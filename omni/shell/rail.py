@@ -124,8 +124,8 @@ class Rail(Paint):
 
 def short_memory(count: float) -> str:
     """Memory in at most four characters, so that no digit is ever cut: `999M`, `2.1G`, `24G`, `512G`."""
-    mebibytes = count / (1 << 20)
-    if round(mebibytes) < 1000:
-        return f"{mebibytes:.0f}M"
-    gibibytes = mebibytes / 1024
-    return f"{gibibytes:.1f}G" if round(gibibytes, 1) < 10 else f"{gibibytes:.0f}G"
+    megabytes = count / 1e6
+    if round(megabytes) < 1000:
+        return f"{megabytes:.0f}M"
+    gigabytes = megabytes / 1000
+    return f"{gigabytes:.1f}G" if round(gigabytes, 1) < 10 else f"{gigabytes:.0f}G"

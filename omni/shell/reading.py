@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from textwrap import wrap
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
@@ -14,7 +13,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 
 from omni.core.errors import OmniError
-from omni.shell.widgets import Keys, Lines, home_path, ink, job
+from omni.shell.widgets import Folded, Keys, Line, Lines, home_path, home_words, ink, job
 
 if TYPE_CHECKING:
     from omni.app import Services
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
 FOLLOW_SECONDS = 1.0
 TAIL_BYTES = 200_000
+NOTHING = "This log is empty: nothing went wrong, and nothing had to be noted. What comes is shown as it comes."
 STRENGTH = {"warning": "amber", "error": "red", "critical": "bold red"}
 
 
@@ -35,7 +35,6 @@ class Reading(ModalScreen[None]):
                          padding: 1 3; }
     Reading VerticalScroll { height: 1fr; margin: 1 0; scrollbar-background: $omni-raised; }
     Reading Keys { dock: none; }
-    Reading Lines { width: auto; min-width: 100%; }
     Screen.-low .reading { padding: 0 1; }
     Screen.-low Reading VerticalScroll { margin: 0; }
     """
@@ -63,7 +62,7 @@ class Reading(ModalScreen[None]):
     def _head(self, note: str) -> tuple[Content, ...]:
         return ink((self._title, "bold text")), ink((note, "second"))
 
-    def show(self, note: str, lines: Iterable[Content]) -> None:
+    def show(self, note: str, lines: Iterable[Line]) -> None:
         """Replace what is read."""
         self.query_one("#reading-title", Lines).show(self._head(note))
         self.query_one("#reading-lines", Lines).show(*lines)
@@ -100,9 +99,9 @@ class LogReading(Reading):
             if found != seen:
                 at_end = seen is None or scroll.max_scroll_y - scroll.scroll_offset.y <= 1
                 seen, (self._path, text) = found, found
-                words = [log_line(line) for line in text.splitlines()]
+                words = [log_line(line) for line in text.splitlines() if line.strip()]
                 note = home_path(str(self._path)) if self._path else ""
-                self.show(note, words or [ink(("Nothing was written yet.", "third"))])
+                self.show(note, words or [Folded(head=Content(), text=NOTHING, style="second")])
                 if at_end:
                     scroll.scroll_end(animate=False)
             await asyncio.sleep(FOLLOW_SECONDS)
@@ -139,21 +138,28 @@ def _tail(files: Sequence[Path]) -> tuple[Path | None, str]:
     return there, ""
 
 
-def log_line(line: str) -> Content:
+def log_line(line: str) -> Folded:
     """A line as a person reads it: of a structured one time, level and message."""
     try:
         record = json.loads(line)
         moment, level, message = str(record["time"])[11:19], str(record["level"]), str(record["message"])
     except (ValueError, KeyError, TypeError):
-        return ink(("".join(each if each.isprintable() else " " for each in line), "second"))
+        return Folded(
+            head=Content(), text="".join(each if each.isprintable() else " " for each in line), style="second"
+        )
     rest = str(record.get("traceback", "")).strip().rpartition("\n")[2] or str(record.get("hint", ""))
     words = f"{message}  {rest}".rstrip().replace("\n", " ")
-    return ink((f"{moment}  ", "third"), (f"{level:<8}", STRENGTH.get(level, "second")), (words, "text"))
+    return Folded(head=ink((f"{moment}  ", "third"), (f"{level:<8}", STRENGTH.get(level, "second"))), text=words)
 
 
 class DoctorReading(Reading):
     """Everything that was looked at, what is wrong first, each with the command that mends it."""
 
+    DEFAULT_CSS = """
+    DoctorReading > .reading { height: auto; max-height: 90%; }
+    DoctorReading VerticalScroll { height: auto; }
+    """
+    SCOPED_CSS: ClassVar[bool] = False
     BINDINGS: ClassVar = [Binding("d", "look", "Again", id="doctor.again", tooltip="Look at everything again")]
     keys: ClassVar = (("d", "look again", "d"),)
 
@@ -181,18 +187,17 @@ class DoctorReading(Reading):
             return
         wrong = sum(not finding.ok for finding in found)
         words = f"{len(found)} things looked at, {f'{wrong} to mend' if wrong else 'all is well'}"
-        self.show(words, doctor_lines(found, self.query_one(VerticalScroll).size.width - 2))
+        self.show(words, doctor_lines(found))
 
 
-def doctor_lines(found: "Sequence[Finding]", room: int) -> list[Content]:
-    """What is wrong first, each in as many lines of `room` cells as it takes."""
+def doctor_lines(found: "Sequence[Finding]") -> list[Line]:
+    """What is wrong first, with what mends it; the rest in a line each."""
     width = max((len(finding.name) for finding in found), default=0)
-    lines = []
+    lines: list[Line] = []
     for finding in sorted(found, key=lambda one: one.ok):
         mark = ("✓ ", "accent") if finding.ok else ("! ", "bold amber")
-        first, *others = wrap(finding.detail, max(20, room - width - 5)) or [""]
-        lines.append(ink(mark, (f"{finding.name:<{width}}   ", "text"), (first, "second")))
-        lines += [ink(" " * (width + 5), (other, "second")) for other in others]
+        head = ink(mark, (f"{finding.name:<{width}}   ", "text"))
+        lines.append(Folded(head=head, text=home_words(finding.detail), style="second"))
         if finding.command and not finding.ok:
-            lines.append(ink(" " * (width + 5), (finding.command, "accent")))
+            lines.append(Folded(head=Content(" " * (width + 5)), text=finding.command, style="accent"))
     return lines

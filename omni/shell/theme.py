@@ -193,6 +193,8 @@ def textual_theme(name: str, file: ThemeFile, depth: Depth) -> "Theme":
 
     c = file.colour_set(depth)
     own = {f"omni-{key}": value for key, value in c.items()}
+    # The row with the bar on a raised sheet: the theme's strongest ground, where there are shades at all.
+    own["omni-chosen"] = c["background" if depth in ("truecolor", "256") else "line"]
     return Theme(
         name=name,
         dark=file.dark,

@@ -6,6 +6,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast
 
+from msgspec import Struct
 from textual.content import Content
 from textual.events import Click
 from textual.widget import Widget
@@ -58,7 +59,26 @@ class Paint(Widget):
         return Content("\n").join(list(self.lines(size.width, size.height)))
 
 
-Line: TypeAlias = "Content | tuple[Content, ...]"
+class Folded(Struct, frozen=True, kw_only=True):
+    """A sentence after a `head`, folded below its own beginning where the line is too short for it."""
+
+    head: Content
+    text: str
+    style: str = "text"
+
+    def rows(self, width: int) -> list[Content]:
+        """As many rows as it takes; no word is cut that fits into one of them."""
+        indent = self.head.cell_length
+        first, *others = folded(self.text, width - indent) or [""]
+        return [ink(self.head, (first, self.style)), *(ink(" " * indent, (row, self.style)) for row in others)]
+
+
+def folded(text: str, width: int) -> list[str]:
+    """The text in rows of at most `width` cells, broken between words and never inside a name with hyphens."""
+    return wrap(text, max(20, width), break_on_hyphens=False)
+
+
+Line: TypeAlias = "Content | tuple[Content, ...] | Folded"
 """One line; of several parts those stand there, three spaces apart, that fit from the first on."""
 
 
@@ -70,29 +90,55 @@ class Lines(Paint):
     def __init__(self, *lines: Line, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
         self._lines: Sequence[Line] = lines
+        self._folded: tuple[int, list[Content]] | None = None  # the rows for a width, of which a log has thousands
 
     def show(self, *lines: Line) -> None:
         """Draw these lines from now on; nothing happens when they are what is there."""
         if _marked(lines) == _marked(self._lines):
             return
-        layout = len(lines) != len(self._lines)
-        self._lines = lines
-        self.refresh(layout=layout)
+        width = self.content_size.width
+        before = len(self._rows(width))
+        self._lines, self._folded = lines, None
+        self.refresh(layout=before != len(self._rows(width)))
 
     def lines(self, width: int, height: int) -> Iterable[Content]:  # noqa: ARG002
-        """What was given, each cut to the width."""
-        return [parted(line, width) for line in self._lines]
+        """What was given, each cut or folded to the width."""
+        return self._rows(width)
 
     def get_content_height(self, container: object, viewport: object, width: int) -> int:  # noqa: ARG002
-        """One row a line."""
-        return len(self._lines)
+        """One row a line, more for one that is folded."""
+        return len(self._rows(width))
+
+    def _rows(self, width: int) -> list[Content]:
+        if self._folded is None or self._folded[0] != width:
+            rows: list[Content] = []
+            for line in self._lines:
+                rows += line.rows(width) if isinstance(line, Folded) else (parted(line, width),)
+            self._folded = width, rows
+        return self._folded[1]
 
 
 def _marked(lines: Sequence[Line]) -> list[tuple[str, object]]:
-    return [(part.plain, part.spans) for line in lines for part in (line if isinstance(line, tuple) else (line,))]
+    found: list[tuple[str, object]] = []
+    for line in lines:
+        if isinstance(line, Folded):
+            found.append((line.head.plain, line.head.spans))
+            found.append((line.text, line.style))
+        else:
+            found += [(part.plain, part.spans) for part in (line if isinstance(line, tuple) else (line,))]
+    return found
 
 
-def parted(line: Line, width: int) -> Content:
+def thumb(first: int, shown: int, total: int) -> range:
+    """Which of `shown` rows the thumb of a scroll bar stands beside; none where all `total` rows are in view."""
+    if total <= shown or shown < 1:
+        return range(0)
+    size = max(1, shown * shown // total)
+    top = round(first / (total - shown) * (shown - size))
+    return range(top, top + size)
+
+
+def parted(line: "Content | tuple[Content, ...]", width: int) -> Content:
     """The parts of a line that fit, or its first one cut."""
     if isinstance(line, Content):
         return fitted(line, width)
@@ -187,8 +233,14 @@ def home_path(path: str) -> str:
     return f"~{path[len(home) :]}" if path == home or path.startswith(f"{home}/") else path
 
 
+def home_words(text: str) -> str:
+    """A sentence with `~` for the home folder wherever a path in it begins there."""
+    home = os.path.expanduser("~")
+    return text.replace(f"{home}/", "~/") if home != "/" else text
+
+
 def size_words(count: float | None) -> str:
-    """Bytes as a person says them, in the units of the trade: `98 MB`, `4.7 GB`."""
+    """Bytes as a person says them, of a disk and of memory alike, so that they can be compared: `98 MB`, `4.7 GB`."""
     if count is None:
         return ""
     if count < 1e6:
@@ -196,15 +248,6 @@ def size_words(count: float | None) -> str:
     if count < 0.9995e9:
         return f"{count / 1e6:.0f} MB"
     return f"{count / 1e9:.1f} GB"
-
-
-def memory_words(count: float | None) -> str:
-    """Memory in the units that a kernel counts it in, written the way machines are sold: `23.5 GB`, `58 MB`."""
-    if count is None:
-        return ""
-    if count < 1 << 30:
-        return f"{count / (1 << 20):.0f} MB"
-    return f"{count / (1 << 30):.1f} GB"
 
 
 def token_words(count: int | None) -> str:

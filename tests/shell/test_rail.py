@@ -75,9 +75,9 @@ async def test_it_folds_below_a_hundred_columns(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mebibytes", "shown"),
-    [(58, "58M"), (999, "999M"), (1007, "1.0G"), (1945, "1.9G"), (10_240, "10G"), (524_288, "512G")],
+    ("megabytes", "shown"),
+    [(58, "58M"), (999, "999M"), (1000, "1.0G"), (1945, "1.9G"), (10_000, "10G"), (512_000, "512G")],
 )
-def test_memory_never_loses_a_digit(mebibytes: int, shown: str) -> None:
-    assert short_memory(mebibytes * 2**20) == shown
+def test_memory_never_loses_a_digit(megabytes: int, shown: str) -> None:
+    assert short_memory(megabytes * 1e6) == shown
     assert len(shown) <= 4

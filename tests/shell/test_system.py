@@ -1,13 +1,16 @@
 """System: what runs, what confines it, what it costs."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from textual.pilot import Pilot
 
+from omni.keeper import ProcessInfo
 from omni.shell.graph import graph
 from omni.shell.listing import Listing
-from omni.shell.panes.system import SystemPane
+from omni.shell.meters import Reading
+from omni.shell.panes.system import SystemPane, detail_words
 from tests.shell.fakes import nothing_blocks, screen_text, settled, shell  # noqa: F401
 
 
@@ -26,7 +29,7 @@ async def test_every_process_stands_with_what_confines_it(tmp_path: Path) -> Non
     async with app.run_test(size=(140, 40)) as pilot:
         listing = await opened(pilot)
         text = screen_text(app)
-        for words in ("shell  this window", "none, by seccomp", "unused, not confined", "the only door", "worker  @omni/coder and 1 more", "1 of 4 places",
+        for words in ("shell  this window", "none, by seccomp", "unused, not confined", "the only door", "worker  @omni/coder and 1 more", "writes 1 of at most 4 answers",
                       "NVIDIA T400", "present, not used", "23 packages", "1 to look at", "omni sandbox repair"):  # fmt: skip
             assert words in text, words
         assert [row.key for row in listing._rows] == ["shell", "keeper", "airlock", "w1"]
@@ -109,3 +112,80 @@ def test_a_graph_shows_the_newest_at_the_right_and_a_foot_for_little() -> None:
     assert graph([100] * 9, 4, 100) == ["████"]
     assert graph([], 3, 100) == ["   "]
     assert graph([100], 2, 100, rows=2) == [" █", " █"]
+
+
+async def test_the_processes_come_first_and_tell_when_there_are_more(tmp_path: Path) -> None:
+    app = shell(tmp_path)
+    keeper = app.services.fake_keeper  # type: ignore[attr-defined]
+    now = app.services.clock.now()
+    keeper.listed += [
+        ProcessInfo(
+            name=f"w{number}", kind="worker", pid=3 + number, confined="seccomp", since=now, detail="x, loading"
+        )
+        for number in range(2, 20)
+    ]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot)
+        text = screen_text(app)
+        assert "22 processes" in text
+        assert "▐" in text
+        assert "worker  w9" in text
+        assert "Machine" not in text  # it stands on Home, and the processes need the room
+        await pilot.resize_terminal(80, 60)
+        await settled(pilot)
+        text = screen_text(app)
+        assert "▐" not in text
+        assert "worker  w19" in text
+        assert "Machine" in text
+
+
+async def test_what_is_free_follows_the_meters_and_is_what_the_doctor_says(tmp_path: Path) -> None:
+    app = shell(tmp_path)
+    async with app.run_test(size=(140, 40)) as pilot:
+        await opened(pilot)
+        assert "25.3 GB, " in screen_text(app)
+        reading = Reading(cpu=1, memory_used=1.0, memory_total=2.0, cores=2, memory_free=7_700_000_000)
+        for watcher in app._meter_watchers:
+            watcher(reading)
+        await settled(pilot)
+        assert "25.3 GB, 7.7 GB free" in screen_text(app)
+    total, free = detail_of_memory(await findings_of(app))
+    assert total == "25.3 GB"
+    assert free.endswith(" free now")
+
+
+async def findings_of(app: Any) -> list[Any]:
+    from omni.checkup import _machine
+
+    app.services.fake_budget = SimpleNamespace(memory=20_200_000_000, free=20_200_000_000)
+    return await _machine(app.services)
+
+
+def detail_of_memory(found: list[Any]) -> tuple[str, str]:
+    total, free, _ = next(each.detail for each in found if each.name == "memory").split(", ")
+    return total, free
+
+
+async def test_an_empty_log_says_that_this_is_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "worker-w1.log").write_text("")
+    app = shell(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        listing = await opened(pilot)
+        listing.put("w1")
+        await settled(pilot)
+        await pilot.press("l")
+        while "This log is empty" not in screen_text(app):
+            await pilot.pause()
+        assert "is shown as it comes." in screen_text(app)
+
+
+def test_nobody_has_to_know_what_a_starter_or_a_place_is() -> None:
+    def words(kind: Any, detail: str) -> str:
+        return detail_words(ProcessInfo(name="x", kind=kind, pid=1, confined="none", since=0.0, detail=detail))
+
+    assert words("starter", "of shell-892") == "opens your editor and links"
+    assert words("worker", "a.gguf, 0 of 4 places") == "idle, room for 4 answers"
+    assert words("worker", "a.gguf, 2 of 4 places") == "writes 2 of at most 4 answers"
+    assert words("worker", "a.gguf, loading") == "loading"
+    assert words("airlock", "no door is open") == "no door is open"

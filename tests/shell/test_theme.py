@@ -45,6 +45,32 @@ def test_the_weakest_text_has_a_contrast_of_four_on_every_area_at_every_depth(pa
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_the_row_with_the_bar_and_what_is_selected_are_read_well(path: Path) -> None:
+    """As the accessibility guidelines measure it: 4.5 for every text, 7 where the theme promises high contrast."""
+    file = read_theme(path)
+    wanted = 7 if path.stem == "omni-contrast" else 4.5
+    chosen = textual_theme("x", file, "truecolor").variables["omni-chosen"]
+    assert chosen == file.colours.background
+    numbers = msgspec.structs.asdict(file.colours256)
+    for colours in (file.colour_set("truecolor"), {name: cube_colour(number) for name, number in numbers.items()}):
+        for ink in INKS:
+            for ground in ("background", "panel"):  # of a chosen row on a sheet, and in a table
+                assert contrast(colours[ink], colours[ground]) >= wanted, (ink, ground, colours[ink], colours[ground])
+        assert contrast(colours["text"], colours["line"]) >= wanted  # selected text
+
+
+def test_high_contrast_is_high_everywhere() -> None:
+    file = read_theme(resources("themes") / "omni-contrast.toml")
+    numbers = msgspec.structs.asdict(file.colours256)
+    for colours in (file.colour_set("truecolor"), {name: cube_colour(number) for name, number in numbers.items()}):
+        for ink in INKS:
+            for area in AREAS:
+                assert contrast(colours[ink], colours[area]) >= 7, (ink, area)
+    sixteen = file.colour_set("16")
+    assert contrast(sixteen["text"], textual_theme("x", file, "16").variables["omni-chosen"]) >= 7
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_the_numbers_of_a_theme_are_what_the_terminal_is_sent(path: Path) -> None:
     file = read_theme(path)
     for depth, system, numbers in (

@@ -25,6 +25,11 @@ class PaneSpec(Struct, frozen=True, kw_only=True):
     group: int = 9
     about: str = ""
 
+    @property
+    def sentence(self) -> str:
+        """What its key does, as the help says it."""
+        return f"{self.title}: {self.about}" if self.about else f"Go to {self.title}"
+
     def load(self) -> "type[Widget]":
         """Import the pane's module and return its class."""
         module, _, name = self.target.partition(":")
@@ -43,7 +48,7 @@ HOME = PaneSpec(
     key="f2",
     number=1,
     group=0,
-    about="where to begin: the machine, its brains, what you did last",
+    about="the machine, its brains, what you did last",
 )
 CHAT = PaneSpec(
     name="chat",

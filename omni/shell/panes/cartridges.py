@@ -15,7 +15,20 @@ from omni.shell.listing import Column, Group, Listing, Row
 from omni.shell.pane import Pane
 from omni.shell.pulls import Pulling, pulling_lines
 from omni.shell.rail import WIDE
-from omni.shell.widgets import Keys, Lines, Part, home_path, ink, job, own_path, size_words, speed_words, token_words
+from omni.shell.widgets import (
+    Folded,
+    Keys,
+    Line,
+    Lines,
+    Part,
+    home_path,
+    ink,
+    job,
+    own_path,
+    size_words,
+    speed_words,
+    token_words,
+)
 
 if TYPE_CHECKING:
     from omni.keeper import Change
@@ -33,6 +46,7 @@ class CartridgesPane(Pane):
     CartridgesPane > Input { display: none; }
     CartridgesPane > #brains-pulls { margin-top: 1; }
     CartridgesPane > #brains-detail { margin-top: 1; margin-bottom: 1; }
+    Screen.-middle CartridgesPane > #brains-detail { min-height: 7; }
     Screen.-low CartridgesPane > #brains-detail { max-height: 2; }
     Screen.-low CartridgesPane > #brains-pulls, Screen.-low CartridgesPane > #brains-title,
     Screen.-low CartridgesPane > #brains-detail, Screen.-low CartridgesPane > Input { margin: 0; }
@@ -188,11 +202,11 @@ class CartridgesPane(Pane):
         lines = list(self._detail(offer)) if offer else []
         self.query_one("#brains-detail", Lines).show(*lines)
 
-    def _detail(self, offer: Offer) -> Iterable[Content]:
+    def _detail(self, offer: Offer) -> Iterable[Line]:
         brain, fit = offer.brain, offer.fit
         manifest = brain.manifest
         head = "   ".join(part for part in (manifest.version if manifest else "", brain.summary or brain.title) if part)
-        yield ink((brain.name, "bold text"), "   ", (head, "second"))
+        yield Folded(head=ink((brain.name, "bold text"), "   "), text=head, style="second")
         if brain.reason:
             yield fact("Why not", brain.reason, "amber")
             if brain.command:
@@ -211,10 +225,8 @@ class CartridgesPane(Pane):
             where = next((words for field, words in kind.items() if getattr(manifest.base, field, "")), "")
             if where:
                 yield fact("From", f"{where}, {source}{', ' + brain.verified if brain.verified else ''}")
-        yield fact(
-            "Adapter",
-            "none" if brain.adapter is None else f"{Path(brain.adapter.path).name}, scale {brain.adapter.scale:g}",
-        )
+        if brain.adapter is not None:
+            yield fact("Adapter", f"{Path(brain.adapter.path).name}, scale {brain.adapter.scale:g}")
         if fit is not None and fit.memory:
             yield fact("Memory", f"{size_words(fit.memory)}: {fit.why}", "text" if fit.fits else "amber")
         if fit is not None and fit.speed:
@@ -444,6 +456,6 @@ class CartridgesPane(Pane):
         self.app.push_screen(Consent(title, text, yes=yes, harm=harm, clock=self.services.clock), answered)
 
 
-def fact(name: str, words: str, style: str = "text") -> Content:
-    """One line of the details."""
-    return ink((f"{name:<12}", "second"), (words, style))
+def fact(name: str, words: str, style: str = "text") -> Folded:
+    """One of the details."""
+    return Folded(head=ink((f"{name:<12}", "second")), text=words, style=style)

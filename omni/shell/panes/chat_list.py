@@ -38,7 +38,7 @@ class ConversationList(ModalScreen[str | None]):
         color: $omni-text; scrollbar-size-vertical: 1; }
     ConversationList OptionList:focus { border: none; }
     ConversationList OptionList > .option-list--option-highlighted, ConversationList OptionList:focus > .option-list--option-highlighted {
-        background: $omni-line; color: $omni-text; text-style: none; }
+        background: $omni-chosen; color: $omni-text; text-style: none; }
     ConversationList Static { color: $omni-second; height: auto; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -10,12 +10,14 @@ from textual.binding import Binding
 from omni.core.errors import OmniError
 from omni.shell.listing import Column, Group, Listing, Row
 from omni.shell.machine import MachineFacts
+from omni.shell.meters import Reading
 from omni.shell.pane import Pane
 from omni.shell.panes.wizard import Wizard
 from omni.shell.widgets import Keys, Line, Lines, Part, home_path, ink, job, size_words
 
 if TYPE_CHECKING:
     from omni.app import Services
+    from omni.cartridges import Brain
     from omni.chat import Conversation
     from omni.hardware import HardwareProfile
     from omni.keeper import Change
@@ -35,16 +37,16 @@ class HomePane(Pane):
     """
     SCOPED_CSS: ClassVar[bool] = False
     BINDINGS: ClassVar = [
-        Binding("n", "new", "New conversation", id="home.new", tooltip="Begin a conversation with the best brain"),
+        Binding("n", "new", "New conversation", id="home.new", tooltip="Begin a conversation"),
         Binding("w", "wizard", "First steps", id="home.wizard", tooltip="Go through the first steps again"),
     ]
 
     def __init__(self, services: "Services") -> None:
         super().__init__(services)
         self._profile: HardwareProfile | None = None
-        self._best: Offer | None = None
+        self._offer: Offer | None = None
         self._recent: list[Conversation] = []
-        self._looked = False
+        self._looked = self._chosen = False
 
     def compose(self) -> ComposeResult:
         """The dashboard, or the wizard where nothing was ever there; where that must be looked up, nothing yet."""
@@ -56,6 +58,10 @@ class HomePane(Pane):
             self.run_worker(
                 job(self._decide), name="decide", group="decide", description="look for a brain that is here"
             )
+
+    def on_mount(self) -> None:
+        """Follow what the machine does."""
+        self.omni.watch_meters(self._measured)
 
     async def _decide(self) -> None:
         """Whoever has a brain needs no first steps."""
@@ -96,6 +102,11 @@ class HomePane(Pane):
         )
         self.run_worker(job(self._look), name="home", exclusive=True, group="home", description="read what Home shows")
 
+    def _measured(self, reading: Reading) -> None:
+        if self.is_attached and self.display:
+            for machine in self.query("#home-machine").results(MachineFacts):
+                machine.measured(reading)
+
     async def on_wizard_done(self, message: Wizard.Done) -> None:
         """Into the conversation, or to the dashboard."""
         message.stop()
@@ -123,12 +134,12 @@ class HomePane(Pane):
 
         await self.omni.warmed.wait()
         try:
-            best, self._recent, self._profile = await asyncio.gather(
-                self.services.library.best(),
+            (brain, self._chosen), self._recent, self._profile = await asyncio.gather(
+                self._brain_to_offer(),
                 self.services.chat.conversations(limit=RECENT),
                 self.services.hardware(),
             )
-            self._best = await offer_of(self.services, best) if best else None
+            self._offer = await offer_of(self.services, brain) if brain else None
         except OmniError as error:
             self.omni.explain(error)
         self._looked = True
@@ -136,6 +147,20 @@ class HomePane(Pane):
         if self._profile is not None and self._profile.bandwidth is None:
             self._profile = await self.services.measured_hardware()
             self._draw()
+
+    async def _brain_to_offer(self) -> "tuple[Brain | None, bool]":
+        """The brain that was chosen in the conversation or in the settings, else the best; and whether it was chosen."""
+        library = self.services.library
+        best = await library.best()
+        name = self.omni.status.state.brain or self.services.settings.chat.brain
+        if name and (best is None or name != best.name):
+            try:
+                brain = await library.get(name)
+            except OmniError:
+                return best, False  # it was removed since
+            if brain.usable:
+                return brain, True
+        return best, False
 
     def _draw(self) -> None:
         if not self._looked or not self.query("#home-list"):
@@ -160,13 +185,14 @@ class HomePane(Pane):
 
     def _first_rows(self) -> list[Row]:
         best: list[Row] = []
-        if self._best is not None:
-            brain = self._best.brain
+        if self._offer is not None:
+            brain = self._offer.brain
             facts = "   ".join(
-                part for part in (self._best.speed, size_words(brain.size) if brain.size else "") if part
+                part for part in (self._offer.speed, size_words(brain.size) if brain.size else "") if part
             )
             name: Part = ink(("Talk to ", "text"), (brain.title or brain.name, "accent"))
-            best.append(Row(key="new", cells=(name, ("best for this memory", "second"), (facts, "second"))))
+            why = "the one you chose" if self._chosen else "best for this memory"
+            best.append(Row(key="new", cells=(name, (why, "second"), (facts, "second"))))
         else:
             best.append(
                 Row(
@@ -201,8 +227,8 @@ class HomePane(Pane):
         await self._begin(message.key)
 
     async def _begin(self, key: str) -> None:
-        if key == "new" and self._best is not None:
-            await self.omni.chat_with(self._best.brain.name, new=True)
+        if key == "new" and self._offer is not None:
+            await self.omni.chat_with(self._offer.brain.name, new=True)
         elif key.startswith("chat "):
             await self.omni.open_conversation(key.removeprefix("chat "))
         else:

@@ -19,7 +19,7 @@ from omni.shell.listing import Column, Group, Listing, Row
 from omni.shell.machine import MachineFacts
 from omni.shell.meters import Reading
 from omni.shell.pane import Pane
-from omni.shell.widgets import Keys, Line, Lines, Paint, Part, home_path, ink, job, memory_words, parted
+from omni.shell.widgets import Folded, Keys, Line, Lines, Paint, Part, home_path, ink, job, parted, size_words
 
 if TYPE_CHECKING:
     from omni.hardware import HardwareProfile
@@ -76,7 +76,6 @@ class SystemPane(Pane):
     SystemPane > #system-environment, SystemPane > #system-machine { margin-bottom: 1; }
     Screen.-low SystemPane > #system-title, Screen.-low SystemPane > #graphs,
     Screen.-low SystemPane > Listing { margin-bottom: 0; }
-    Screen.-low SystemPane > #system-environment, Screen.-low SystemPane > #system-machine { display: none; }
     """
     SCOPED_CSS: ClassVar[bool] = False
     BINDINGS: ClassVar = [
@@ -163,13 +162,14 @@ class SystemPane(Pane):
         self._speeds.append(self._speed_now())
         if not self.display:
             return
+        self.query_one(MachineFacts).measured(reading)
         cpu, memory, answering = self.query(Graph)
         history = self.omni.meters.history
         cores = f"of {reading.cores} {'core' if reading.cores == 1 else 'cores'}"
         cpu.show(f"{reading.cpu:.0f} %", cores, [each.cpu for each in history], 100)
         memory.show(
-            memory_words(reading.memory_used),
-            f"of {memory_words(reading.memory_total).removesuffix(' GB')}",
+            size_words(reading.memory_used),
+            f"of {size_words(reading.memory_total).removesuffix(' GB')}",
             [each.memory_used for each in history],
             reading.memory_total,
         )
@@ -191,27 +191,44 @@ class SystemPane(Pane):
     def _draw_processes(self) -> None:
         rows = []
         for process in self._processes:
-            detail = "starts the others" if process.kind == "keeper" else process.detail
-            if process.kind == "worker":
-                detail = detail.rpartition(", ")[2] if process.base in self._brains else detail
+            called = self._called(process)
             rows.append(
                 Row(
                     key=process.name,
                     cells=(
-                        ink(("● ", "accent"), (self._called(process), "text")),
-                        (memory_words(self._memory.get(process.pid)), "second"),
+                        ink(("● ", "accent"), (called, "text")),
+                        (size_words(self._memory.get(process.pid)), "second"),
                         confined_words(process),
                         (time.strftime("%H:%M", time.localtime(process.since)), "second"),
-                        (detail, "third"),
+                        (detail_words(process), "third"),
                     ),
                 )
             )
-        self.query_one(Listing).fill([Group(titles=("process", "memory", "network", "since", ""), rows=tuple(rows))])
+        count = f"{len(rows)} process{'es' * (len(rows) != 1)}"
+        self.query_one(Listing).fill([Group(titles=(count, "memory", "network", "since", ""), rows=tuple(rows))])
+        self._arrange()
         self._draw_keys()
+
+    def _arrange(self) -> None:
+        """The processes come first: what else there is stands below them where all of it has room."""
+        environment, machine = self.query_one("#system-environment"), self.query_one("#system-machine")
+        graphs, keys = self.query_one("#graphs"), 1
+        room = self.content_size.height - 2 - graphs.outer_size.height - 1 - keys - (len(self._processes) + 2)
+        width = self.content_size.width
+        for block in (environment, machine):
+            rows = block.get_content_height(self.content_size, self.app.size, width) + 1
+            block.display = rows <= room
+            room -= rows if block.display else 0
+
+    def on_resize(self) -> None:
+        """Another size has room for more or less."""
+        self._arrange()
 
     def _called(self, process: "ProcessInfo") -> str:
         if process.pid == os.getpid():
             return "shell  this window"
+        if process.kind == "client" and process.name.startswith("shell"):
+            return "shell  another window"
         if process.kind == "worker":
             names = self._brains.get(process.base, [])
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
@@ -231,14 +248,17 @@ class SystemPane(Pane):
             (ink(("Environment", "bold text")), ink(verdict), ink((home_path(path), "second")), ink((words, "second")))
         ]
         for finding in wrong:
-            lines.append(ink(("! ", "amber"), (f"{finding.name:<14}", "text"), (finding.detail, "second")))
+            head = ink(("! ", "amber"), (f"{finding.name:<14}", "text"))
+            lines.append(Folded(head=head, text=finding.detail, style="second"))
             if finding.command:
                 lines.append(ink("  ", " " * 14, (finding.command, "text")))
         self.query_one("#system-environment", Lines).show(*lines)
+        self._arrange()
 
     def _draw_machine(self) -> None:
         if self._profile is not None:
             self.query_one(MachineFacts).show(self._profile)
+            self._arrange()
 
     def _draw_keys(self) -> None:
         process = self._process()
@@ -307,7 +327,7 @@ class SystemPane(Pane):
             if sure:
                 self.run_worker(work(), description="end a worker")
 
-        memory = memory_words(self._memory.get(process.pid))
+        memory = size_words(self._memory.get(process.pid))
         text = f"An answer in progress ends with an error. {memory + ' come back at once.' if memory else ''}"
         self.app.push_screen(
             Consent(
@@ -331,6 +351,26 @@ def confined_words(process: "ProcessInfo") -> Part:
             ("unused, not confined", "second") if process.kind in ("keeper", "starter") else ("not confined", "amber")
         )
     return f"none, by {by}", "accent"
+
+
+def detail_words(process: "ProcessInfo") -> str:
+    """What a process is there for, or what it does now."""
+    match process.kind:
+        case "keeper":
+            return "starts the others"
+        case "starter":
+            return "opens your editor and links"
+        case "worker":
+            state = process.detail.rpartition(", ")[2]
+            answers, of, places = state.removesuffix(" places").partition(" of ")
+            if not of:
+                return state
+            return (
+                f"idle, room for {places} answers"
+                if answers == "0"
+                else f"writes {answers} of at most {places} answers"
+            )
+    return process.detail
 
 
 def _memory_of(pids: list[int]) -> dict[int, int]:

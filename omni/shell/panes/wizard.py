@@ -45,6 +45,7 @@ class Wizard(Vertical, can_focus=True):
     Wizard > Listing { margin-bottom: 1; }
     Screen.-low Wizard > Listing, Screen.-low Wizard > Lines { margin-bottom: 0; }
     Screen.-low Wizard > #wizard-detail { max-height: 2; }
+    Screen.-middle Wizard.-brain > #wizard-detail { min-height: 5; }
     """
     SCOPED_CSS: ClassVar[bool] = False
     BINDINGS: ClassVar = [
@@ -94,8 +95,8 @@ class Wizard(Vertical, can_focus=True):
             Column(leaves=3, align="right"),
             Column(leaves=4),
             Column(leaves=1, align="right"),
-            Column(leaves=5, most=18),
-            Column(leaves=2, most=22),
+            Column(leaves=5, most=44),
+            Column(leaves=2, most=30),
             empty="Looking for brains that are here already …",
         )
         yield Lines(id="wizard-detail")
@@ -176,6 +177,7 @@ class Wizard(Vertical, can_focus=True):
             machine.show(self._profile)
         machine.display = self._step == "Machine" or (self._step != "Look" and self.screen.has_class("-high"))
         self.query_one(Listing).display = self._step in ("Brain", "Look")
+        self.set_class(self._step == "Brain", "-brain")  # the table keeps its height while the bar moves
         question, detail = self.query_one("#wizard-question", Lines), self.query_one("#wizard-detail", Lines)
         match self._step:
             case "Machine":
@@ -192,10 +194,19 @@ class Wizard(Vertical, can_focus=True):
                 detail.show(ink(("What you see now is the theme with the bar.", "second")))
             case "Ready":
                 question.show(*ready_lines(self._offer(self._brain), self._arrival()))
+                self._tell_status()
                 detail.show(*((self._linked,) if self._linked else ()))
         question.display, detail.display = self._step != "Machine", self._step != "Machine"
         self._draw_pull()
         self._draw_keys()
+
+    def _tell_status(self) -> None:
+        """The brain that everything is here for stands in the status line too."""
+        offer = self._offer(self._brain)
+        if offer is not None and self._arrival() == "here":
+            from omni.shell.brains import base_words
+
+            self.omni.status.show(brain=offer.brain.name, base=base_words(offer.brain))
 
     def _brain_question(self) -> tuple[Content, ...]:
         if self._refused:

@@ -7,7 +7,7 @@ from textual.content import Content
 
 from omni.shell.brains import expected_cells, origin_words, size_cell, state_words, why_words
 from omni.shell.listing import Group, Row
-from omni.shell.widgets import Line, ink, size_words, time_words
+from omni.shell.widgets import Folded, Line, ink, size_words, time_words
 
 if TYPE_CHECKING:
     from omni.shell.brains import Offer
@@ -66,25 +66,29 @@ def brain_groups(offers: Sequence["Offer"], best: str) -> list[Group]:
     return [Group(titles=TITLES_HERE, rows=tuple(here)), Group(titles=TITLES_AWAY, rows=tuple(away))]
 
 
-def brain_lines(offer: "Offer", *, best: bool, rate: float) -> list[Content]:
+def brain_lines(offer: "Offer", *, best: bool, rate: float) -> list[Line]:
     """Why this one or why not, and what it costs; `rate` is how fast the last download came, 0 when nobody knows."""
     brain = offer.brain
     if brain.reason:
-        return [ink((brain.reason, "amber")), ink((brain.command, "text"))]
+        return [_sentence(brain.reason, "amber"), _sentence(brain.command, "text")]
     if too_big(offer):
         why = offer.fit.why if offer.fit else ""
-        return [ink(("Too big here: ", "bold amber"), (why, "amber")), ink(("Choose another one.", "second"))]
-    lines = []
+        return [Folded(head=ink(("Too big here: ", "bold amber")), text=why, style="amber")]
+    lines: list[Line] = []
     if best:
-        lines.append(ink(("● Recommended  ", "accent"), (_because(offer), "second")))
+        lines.append(Folded(head=ink(("● Recommended  ", "accent")), text=_because(offer), style="second"))
     if brain.summary or brain.title:
-        lines.append(ink((brain.summary or brain.title, "second")))
+        lines.append(_sentence(brain.summary or brain.title, "second"))
     cost = ""
     if brain.state == "available" and brain.size:
         about = f", about {time_words(brain.size / rate)}" if rate else ""
         cost = f"{'≈ ' if brain.size_is_estimate else ''}{size_words(brain.size)} to download{about} · "
-    lines.append(ink((cost + why_words(offer), "third")))
+    lines.append(_sentence(cost + why_words(offer), "third"))
     return lines
+
+
+def _sentence(text: str, style: str) -> Folded:
+    return Folded(head=Content(), text=text, style=style)
 
 
 def _because(offer: "Offer") -> str:
@@ -101,13 +105,13 @@ def ready_lines(offer: "Offer | None", arrival: Arrival) -> list[Line]:
         return [(ink(("No brain yet.", "bold text")), ink(("Enter goes back to choose one.", "second")))]
     name = ink((offer.brain.title or offer.brain.name, "accent"))
     known = (("F3", "the conversation"), ("F12", "shuts every door"), ("ctrl+p", "finds anything"), ("F1", "all keys"))
-    keys = tuple(ink((key, "second"), (f" {what}", "third")) for key, what in known)
+    keys = [ink(), *(ink((f"{key:<9}", "second"), (what, "third")) for key, what in known)]
     match arrival:
         case "here":
-            return [(ink(("Ready.", "bold text")), name, ink(("Everything is here.", "second"))), keys]
+            return [(ink(("Ready.", "bold text")), name, ink(("Everything is here.", "second"))), *keys]
         case "coming":
             says = "It is on its way; enter waits for it in the conversation."
-            return [(ink(("Almost ready.", "bold text")), name, ink((says, "second"))), keys]
+            return [(ink(("Almost ready.", "bold text")), name, ink((says, "second"))), *keys]
         case _:
             failed = ink(("It did not come.", "amber"))
-            return [(ink(("Not ready yet.", "bold text")), name, failed), keys]
+            return [(ink(("Not ready yet.", "bold text")), name, failed), *keys]
