@@ -25,7 +25,7 @@ class Command(NamedTuple):
 COMMANDS = (
     Command("new", "begin a conversation"),
     Command("brain", "choose the brain to talk to", "[NAME]"),
-    Command("system", "text that the brain reads before every question; nothing removes it", "[TEXT]"),
+    Command("system", "what the brain reads before every question, or nothing", "[TEXT]"),
     Command("retry", "have the last answer written again"),
     Command("continue", "go on with an answer that was cut or stopped"),
     Command("undo", "take the last question back"),
@@ -33,7 +33,7 @@ COMMANDS = (
     Command("search", "find text in this conversation", "TEXT"),
     Command("list", "other conversations"),
     Command("rename", "give the conversation another title", "TITLE"),
-    Command("export", "write the conversation to a file: Markdown, or JSON when it ends in .json", "[FILE]"),
+    Command("export", "write the conversation to a file: .md, or .json", "[FILE]"),
     Command("compact", "sum up what was said, so that later prompts are short"),
     Command("longest", "how long an answer may be, from the next one on", "TOKENS"),
     Command("delete", "delete this conversation"),
