@@ -22,6 +22,7 @@ from omni.keeper.doors import end_airlock
 from omni.keeper.installer import end_installer
 from omni.keeper.places import is_full, read_object, set_air_gap, tail
 from omni.keeper.starter import Starter
+from omni.keeper.succession import environment
 from omni.keeper.values import (
     Change,
     Doors,
@@ -39,6 +40,7 @@ T = TypeVar("T")
 
 PATIENCE = 10.0  # seconds for a keeper to start
 ANSWER = 30.0  # seconds for it to answer
+HEIR = 2.0  # seconds for a newer window to start the keeper that follows; then this one does
 SHUT = 2.5  # seconds for it to shut the doors; then this process does it
 MAX_CHANGES = 1000  # kept for a reader that is slow; then the oldest go
 
@@ -266,6 +268,7 @@ class Keeper:
         self._listeners: set[Changes] = set()
         self._trials: set[asyncio.Task[None]] = set()
         self._number = 0
+        self._others_turn = 0.0  # until then another window starts the keeper
         self._closed = False
 
     @classmethod
@@ -433,6 +436,9 @@ class Keeper:
             now = asyncio.get_running_loop().time()
             if now > deadline or (broken and now > asked + 1):
                 raise broken or SetupError("The keeper does not start.", hint=await self._log())
+            if now < self._others_turn:
+                await asyncio.sleep(0.01)
+                continue
             if self._starter is None:
                 raise NotFound("No keeper is running.", hint="It starts with the first window of Omni.")
             if now > asked + 1 and broken is None:
@@ -473,6 +479,7 @@ class Keeper:
             "client": self._client,
             "pid": os.getpid(),
             "starter": self._starter.pid if self._starter else 0,
+            "environment": environment(self._starter.python) if self._starter else "",
             "tries": True,
             "tickets": held,
         }
@@ -503,6 +510,8 @@ class Keeper:
             while line := await reader.readline():
                 said = msgspec.json.decode(line, type=dict[str, Any])
                 bye = bye or said.get("event") == "bye"
+                if said.get("event") == "handover" and self._is_left_behind(said):
+                    self._others_turn = asyncio.get_running_loop().time() + HEIR
                 self._hear(said)
         except (OSError, ValueError):  # it died, or sent what is no line
             pass
@@ -517,6 +526,10 @@ class Keeper:
                 ticket.fail(EngineError("The keeper was told to end.", hint="Ask again."))
         elif not self._closed:
             self._again = asyncio.create_task(self._reconnect(), name="keeper again")
+
+    def _is_left_behind(self, said: dict[str, Any]) -> bool:
+        """Whether this window is of the environment that the keeper which gives way is of."""
+        return self._starter is None or environment(self._starter.python) == said.get("environment")
 
     async def _reconnect(self) -> None:
         try:

@@ -27,6 +27,7 @@ from omni.keeper.wire import Garbage, Lines, encode
 PURPOSES = ("install", "pull", "serve")
 PATIENCE = 10.0  # seconds for an airlock to listen
 LOOK = 0.01  # seconds between looks whether it does
+USE = 2.0  # seconds in which a token is used
 
 Answer = Callable[[dict[str, str] | OmniError], None]
 Tried = Callable[[list[Any] | OmniError], None]
@@ -47,6 +48,7 @@ class Doors:
         self._waiting: list[tuple[str, str, Answer]] = []
         self._trials: list[Tried] = []  # in the order in which the airlock was asked
         self._give_up = 0.0
+        self._given = float("-inf")  # when the last token was
 
     @property
     def socket(self) -> Path:
@@ -119,6 +121,10 @@ class Doors:
         self._trials.append(answer)
         self._tell({"order": "wall"})
 
+    def in_use(self, now: float) -> bool:
+        """Whether a client has a door or is about to: ending the airlock would break something off."""
+        return bool(self.pid and (self.open or self._waiting or now < self._given + USE))
+
     def end(self) -> bool:
         """Kill the airlock and wait for it; True when nothing of it is left."""
         pid, self.pid = self.pid, 0
@@ -165,6 +171,7 @@ class Doors:
             for purpose, client, answer in waiting:
                 token = os.urandom(16).hex()
                 self._tell({"token": token, "purpose": purpose, "client": client})
+                self._given = now
                 answer({"socket": str(self.socket), "token": token})
 
     def _start(self) -> None:

@@ -26,6 +26,7 @@ from omni.keeper.children import Kind, how_it_ended, is_exiting, kinds
 from omni.keeper.doors import Doors
 from omni.keeper.peers import Order, Peer
 from omni.keeper.places import is_held
+from omni.keeper.succession import check_protocol, environment, is_heir, updated
 from omni.keeper.wire import PROTOCOL, checked_spec, error_to_wire, integer, spec_key
 from omni.keeper.workers import Worker, Workers
 
@@ -63,7 +64,8 @@ class Keeper:
         self._stops: list[tuple[str, Peer, Order]] = []
         self._trials: dict[int, tuple[Peer, Peer, Order]] = {}  # number -> who tries the wall, for whom
         self._shutdown: tuple[Peer, Order] | None = None
-        self._end = False
+        self._end = self._gives_way = False
+        self._farewell = {"event": "bye"}
         self._trouble = ""
         self._needed = self._looked = self._reported = time.monotonic()
         self._orders: dict[str, Callable[[Peer, Order], None]] = {
@@ -104,6 +106,8 @@ class Keeper:
         times = [self._looked + self._timings.look, *(one for one in deadlines if one is not None)]
         if any(self._loading(peer) for peer in self._peers.values()):
             times.append(self._reported + self._timings.progress)
+        if self._gives_way:
+            times.append(now + self._timings.look)
         if not self._busy():
             times.append(self._needed + self._timings.idle)
         return 0.0 if self._dirty or self._news else max(0.0, min(times) - now)
@@ -126,6 +130,8 @@ class Keeper:
         news, self._news = self._news, set()
         for topic in sorted(news):
             self._tell_all({"event": "changed", "topic": topic, "value": None})
+        if self._gives_way:
+            self._hand_over(now)
         if self._busy():
             self._needed = now
         elif now >= self._needed + self._timings.idle:
@@ -211,7 +217,7 @@ class Keeper:
             self._workers.kill_all(3.0)
         if self._shutdown:
             self._shutdown[0].answer(self._shutdown[1])
-        self._tell_all({"event": "bye"})
+        self._tell_all(self._farewell)
         for peer in list(self._peers.values()):
             peer.flush(0.2)
         found = places.read_object(self._home.keeper_file)
@@ -261,6 +267,8 @@ class Keeper:
 
     def _start(self, name: str, spec: Mapping[str, Any]) -> None:
         try:
+            if self._gives_way:
+                raise updated()
             self._workers.start(name, spec)
         except (OSError, OmniError) as error:
             self._admission.ended(name)
@@ -341,10 +349,11 @@ class Keeper:
         name = order.get("client")
         if not isinstance(name, str) or not name:
             raise UsageError("A hello names the client.")
-        if order.get("protocol") != PROTOCOL:
-            raise OmniError(
-                "A keeper of another version of Omni is running.", hint="Close the other windows of Omni and try again."
-            )
+        if is_heir(self._home, order):
+            self._gives_way = True
+            if self._hand_over(time.monotonic()):
+                return
+        check_protocol(order)
         pid, peer.starter = integer(order.get("pid"), "pid"), integer(order.get("starter"), "starter")
         peer.name, peer.pid = name[:40], peer.credentials() or pid
         peer.tries = order.get("tries") is True
@@ -355,6 +364,15 @@ class Keeper:
         peer.answer(order, {"epoch": self._epoch, "pid": os.getpid()})
         self._dirty = True
         self._announce("processes")
+
+    def _hand_over(self, now: float) -> bool:
+        """Leave the home to the keeper of a newer environment, as soon as that disturbs nobody."""
+        if self._doors.in_use(now) or self._stops:
+            return False
+        _log("Omni was updated: the next keeper is of another environment")
+        self._farewell = {"event": "handover", "environment": environment()}
+        self._end = True
+        return True
 
     def _do_turn(self, peer: Peer, order: Order) -> None:
         self._ask(peer, order, lease=False)

@@ -55,8 +55,8 @@ case $(stty -a <&3 2>/dev/null) in *-isig*) stty "$saved" <&3 2>/dev/null || stt
 class Starter:
     """The front end's end of the pipes."""
 
-    def __init__(self, pid: int, orders: int, answers: int) -> None:
-        self.pid = pid
+    def __init__(self, pid: int, orders: int, answers: int, python: str) -> None:
+        self.pid, self.python = pid, python  # which runs the keeper
         self._orders, self._answers = orders, answers
         self._one_at_a_time: asyncio.Lock | None = None
         self._unread = 0  # answers that nobody waits for any more
@@ -183,7 +183,7 @@ def start(home: Home, *, full_screen: bool = True, keeper_command: Sequence[str]
             os.close(descriptor)
     os.set_blocking(orders, False)
     os.set_blocking(answers, False)
-    return Starter(pid, orders, answers)
+    return Starter(pid, orders, answers, command[0])
 
 
 def _into_place(wanted: dict[int, int]) -> list[tuple[int, ...]]:

@@ -36,8 +36,8 @@ class Office:
         self.clients: list[Keeper] = []
         self.timings: dict[str, float] = {"idle": 30.0, "look": 0.05, "pin": 0.2, "progress": 0.02}
 
-    def starter(self) -> Starter:
-        found = start(self.home, full_screen=False, keeper_command=keeper_command(**self.timings))
+    def starter(self, python: str = sys.executable) -> Starter:
+        found = start(self.home, full_screen=False, keeper_command=[python, *keeper_command(**self.timings)[1:]])
         self.starters.append(found)
         return found
 
