@@ -7,15 +7,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from omni.airlock.client import Airlock, FetchProgress
+    from omni.airlock.client import Airlock, FetchProgress, Listening
     from omni.airlock.defaults import default_index
     from omni.airlock.fetch import Fetched, Page, download, page
     from omni.airlock.index import IndexFile, files, find, is_local, normalise, pages, search
+    from omni.airlock.listen import Taken
     from omni.airlock.net import NetSettings, net_settings
 
 _WHERE = {
     "Airlock": "client",
     "FetchProgress": "client",
+    "Listening": "client",
+    "Taken": "listen",
     "default_index": "defaults",
     "Fetched": "fetch",
     "Page": "fetch",
@@ -37,8 +40,10 @@ __all__ = [
     "FetchProgress",
     "Fetched",
     "IndexFile",
+    "Listening",
     "NetSettings",
     "Page",
+    "Taken",
     "default_index",
     "download",
     "files",

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from omni.airlock.fetch import Fetched, Page, already, download
 from omni.airlock.index import ACCEPT, MAX_PAGE, IndexFile, is_local, search
+from omni.airlock.listen import DRAIN, Taken
 from omni.airlock.net import NetSettings, net_settings
 from omni.airlock.orders import MAX_LINE, error_from_wire
 from omni.airlock.wire import Cancelled
@@ -22,7 +23,7 @@ from omni.core.errors import DoorShut, OmniError
 if TYPE_CHECKING:
     from omni.keeper import Keeper
 
-Purpose = Literal["install", "pull"]
+Purpose = Literal["install", "pull", "serve"]
 
 _BEAT = 0.1  # seconds between two events of a copy
 _MEMORY = 5.0  # seconds that the rate looks back
@@ -35,6 +36,31 @@ class FetchProgress(Struct, frozen=True, kw_only=True):
     total: int | None = None
     rate: float = 0.0
     fetched: Fetched | None = None
+
+
+class Listening:
+    """A public address that the airlock holds for this process, which relays as long as this is open."""
+
+    def __init__(self, host: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.host, self.port = host, port
+        self._reader, self._writer = reader, writer
+
+    async def ended(self) -> None:
+        """Return when the address is lost: the airlock was ended, or the air gap is on."""
+        with suppress(OSError):
+            while await self._reader.read(4096):
+                pass
+
+    def drain(self) -> None:
+        """Accept nothing new; what is open goes on until `close`."""
+        if not self._writer.is_closing():
+            self._writer.write(DRAIN)
+
+    async def close(self) -> None:
+        """Give the address back and cut what is still open."""
+        self._writer.close()
+        with suppress(OSError):
+            await self._writer.wait_closed()
 
 
 class Airlock:
@@ -127,10 +153,32 @@ class Airlock:
             except OmniError as failure:
                 error = failure
 
+    async def listen(
+        self, host: str, port: int, upstream: Path, *, certificate: tuple[Path, Path] | None = None
+    ) -> "Listening":
+        """Have the airlock listen on a public address and relay to the Unix socket `upstream`, until that is closed.
+
+        With a `certificate` and its key the connections are encrypted. Raises Taken, which says who has the port,
+        SetupError, and DoorShut while the air gap is on.
+        """
+        tls = {"cert": str(certificate[0]), "key": str(certificate[1])} if certificate else None
+        order = {"host": host, "port": port, "socket": str(upstream), "tls": tls}
+        reader, writer = await self._send("serve", {"listen": order})
+        try:
+            where = (await _line(reader))["listening"]
+        except BaseException:
+            writer.close()
+            raise
+        return Listening(where[0], where[1], reader, writer)
+
     async def _order(
         self, url: str, purpose: Purpose, headers: Iterable[tuple[str, str]], more: dict[str, Any]
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         net = await self.net()
+        order = {"url": url, "headers": [list(pair) for pair in headers], "net": net.plain()}
+        return await self._send(purpose, order | more)
+
+    async def _send(self, purpose: Purpose, order: dict[str, Any]) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         for last in (False, True):
             ticket = await self._keeper.door(purpose)
             try:
@@ -139,8 +187,7 @@ class Airlock:
                 if last:
                     raise _ended() from error
                 continue
-            order = {"token": ticket.token, "url": url, "headers": [list(pair) for pair in headers], "net": net.plain()}
-            writer.write(json.dumps(order | more).encode() + b"\n")
+            writer.write(json.dumps({"token": ticket.token} | order).encode() + b"\n")
             with suppress(OSError):  # what it has to say is read below
                 await writer.drain()
             return reader, writer
@@ -229,6 +276,8 @@ async def _line(reader: asyncio.StreamReader) -> dict[str, Any]:
     if not data.endswith(b"\n"):
         raise _ended()
     line: dict[str, Any] = json.loads(data)
+    if "taken" in line:
+        raise Taken(line["error"]["message"], hint=line["error"]["hint"], by=line["taken"])
     if "error" in line:
         raise error_from_wire(line["error"])
     return line

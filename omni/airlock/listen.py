@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from omni.airlock.audit import Audit, OrderWatch
 
 PURPOSE = "serve"
+DRAIN = b"drain\n"  # what a server says that accepts no more and finishes what it has begun
 MOST = 8  # listeners at a time
 _DESCRIPTORS = 4096  # wished for: two a connection, and one for its line in the record
 _BACKLOG = 128

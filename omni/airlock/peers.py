@@ -112,7 +112,7 @@ def _process(port: int) -> str:
     if not inodes:
         return ""
     with suppress(OSError):
-        for process in islice(Path("/proc").iterdir(), _PROCESSES):
+        for process in islice(Path("/proc").glob("[1-9]*"), _PROCESSES):
             with suppress(OSError):
                 for descriptor in (process / "fd").iterdir():
                     if str(descriptor.readlink()) in inodes:

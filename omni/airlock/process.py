@@ -23,7 +23,6 @@ from omni.core import wall
 from omni.core.errors import DoorShut, OmniError
 from omni.core.paths import Home
 
-DRAIN = b"drain\n"  # a server accepts no more, and finishes what it has begun
 _KEEPER = 0
 _MOST = 16  # orders at a time; others wait their turn
 _CLIENTS = 200
@@ -139,7 +138,7 @@ class Airlock:
             data = client.connection.recv(65536)
         except OSError:
             data = b""
-        if client.watch is not None and data == DRAIN and isinstance(client.order, listen.Listen):
+        if client.watch is not None and data == listen.DRAIN and isinstance(client.order, listen.Listen):
             client.watch.drain()
             return
         if client.watch is not None:  # it hangs up, or says what it has no business to say

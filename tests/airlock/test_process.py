@@ -220,7 +220,7 @@ def test_an_order_without_a_good_token_is_refused_and_audited(
     assert [line["verdict"] for line in audit()][1:] == ["refused: no token"] * 5
 
 
-@pytest.mark.parametrize("purpose", ["browse", "serve", "", "PULL"])
+@pytest.mark.parametrize("purpose", ["browse", "", "PULL"])
 def test_other_purposes_are_refused(started: Any, site: Any, home: Home, purpose: str) -> None:
     answer = ordered(started, {"url": f"{site.url}/", "target": str(home.blobs / "x")}, purpose=purpose)
     assert answer["error"]["kind"] == "DoorShut"
