@@ -58,6 +58,21 @@ class Brains(Section, frozen=True):
     )
 
 
+class Serve(Section, frozen=True):
+    """How other programs and browsers reach the brains."""
+
+    host: Annotated[str, Meta(description="Address to listen on; any but this machine's own needs a key and TLS.")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[int, Meta(ge=0, le=65535, description="Port of `omni serve`.")] = 11434
+    web_port: Annotated[int, Meta(ge=0, le=65535, description="Port of `omni web`.")] = 8080
+    names: Annotated[
+        list[str], Meta(description="Host names under which this machine is reached, besides localhost.")
+    ] = []
+    aliases: Annotated[dict[str, str], Meta(description='Names that programs ask for: "gpt-4o" = "@omni/coder".')] = {}
+    queue: Annotated[int, Meta(ge=0, description="Requests that may wait for a brain before one is turned away.")] = 128
+
+
 class Settings(Section, frozen=True):
     """All of `config.toml`."""
 
@@ -65,6 +80,7 @@ class Settings(Section, frozen=True):
     chat: Chat = Chat()
     engine: Engine = Engine()
     brains: Brains = Brains()
+    serve: Serve = Serve()
 
     @classmethod
     def load(cls, path: Path) -> "Settings":

@@ -1,0 +1,95 @@
+"""The server as one ASGI application, put together from the protocols that it speaks."""
+
+import logging
+import time
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route as Path
+
+from omni.core.errors import NotFound, OmniError
+from omni.server.brains import Names
+from omni.server.metrics import Metrics
+from omni.server.places import Places
+from omni.server.routes import Endpoint, Route
+from omni.server.streams import Gone
+
+if TYPE_CHECKING:
+    from omni.app import Services
+    from omni.cartridges import Brain
+
+PROTOCOLS = ("plain", "openai", "anthropic", "ollama")
+
+
+class Server:
+    """What all requests share. `started` is a Unix time."""
+
+    def __init__(self, services: "Services") -> None:
+        self.services = services
+        self.names = Names(services)
+        self.metrics = Metrics()
+        self.started = time.time()
+        self._places: dict[str, Places] = {}
+
+    def places_of(self, brain: "Brain") -> Places:
+        """The places of the worker that runs `brain`; brains on one base share them."""
+        settings = self.services.settings
+        base = brain.base.id if brain.base else brain.name
+        found = self._places.setdefault(base, Places(settings.engine.slots, settings.serve.queue))
+        found.slots, found.waiting = settings.engine.slots, settings.serve.queue
+        return found
+
+    def load(self) -> tuple[int, int]:
+        """Answers being written, and requests that wait."""
+        places = self._places.values()
+        return sum(one.running for one in places), sum(one.queued for one in places)
+
+
+def routes(protocols: Sequence[str] = PROTOCOLS) -> list[Route]:
+    """Everything that is answered to."""
+    return [route for name in protocols for route in import_module(f"omni.server.{name}").routes()]
+
+
+def create_app(server: Server, table: Sequence[Route] | None = None) -> Starlette:
+    """The application without its guard. `app.state.server` and `app.state.routes` are for endpoints and guard."""
+    table = routes() if table is None else list(table)
+    app = Starlette(
+        routes=[Path(route.path, _told(server, route), methods=list(route.methods)) for route in table],
+        exception_handlers={404: _unknown_path, 405: _unknown_path},
+    )
+    app.state.server, app.state.routes = server, tuple(table)
+    return app
+
+
+def _told(server: Server, route: Route) -> Endpoint:
+    """The endpoint with its failures in the words of its protocol, and counted."""
+
+    async def endpoint(request: Request) -> Response:
+        began = time.monotonic()
+        try:
+            response = await route.endpoint(request)
+        except OmniError as error:
+            response = route.problem(error)
+        except Gone:
+            response = Response(status_code=499)  # nobody reads it
+        except Exception as error:
+            logging.getLogger(__name__).exception("%s failed", route.path)
+            response = route.problem(OmniError(f"Omni failed ({type(error).__name__}); the log says where."))
+        server.metrics.answered(route.path, response.status_code, time.monotonic() - began)
+        return response
+
+    return endpoint
+
+
+async def _unknown_path(request: Request, error: Exception) -> Response:
+    from omni.server.openai.problems import problem
+
+    status = getattr(error, "status_code", 404)
+    what = f"{request.method} {request.url.path}"
+    response = problem(NotFound(f"Nothing answers to {what}.", hint="The document of the API is at /openapi.json."))
+    response.status_code = status
+    return response

@@ -1,0 +1,64 @@
+"""Which brain a model's name means: a cartridge, a base, or an alias of the user's."""
+
+from typing import TYPE_CHECKING
+
+from omni.core.errors import NotFound, nearest
+
+if TYPE_CHECKING:
+    from omni.app import Services
+    from omni.cartridges import Brain
+
+LATEST = ":latest"  # what Ollama's clients add to a name without a tag
+
+
+class Names:
+    """Finds brains for requests."""
+
+    def __init__(self, services: "Services") -> None:
+        self._services = services
+
+    async def usable(self) -> "list[Brain]":
+        """The brains that can be asked now, the default one first."""
+        brains = [brain for brain in await self._services.library.brains() if brain.usable]
+        default = self._services.settings.chat.brain
+        return sorted(brains, key=lambda brain: brain.name != default)
+
+    def aliases(self) -> dict[str, str]:
+        """The names that the user gave to brains."""
+        return dict(self._services.settings.serve.aliases)
+
+    async def find(self, name: str) -> "Brain":
+        """The brain that can be asked under `name`; "" is the default one. Raises NotFound, which lists what is here."""
+        await self._services.read_settings_again()
+        if not name:
+            return await self._services.default_brain()
+        aliases = self.aliases()
+        wanted = aliases.get(name) or aliases.get(name.removesuffix(LATEST)) or name
+        try:
+            found = await self._get(wanted)
+        except NotFound as error:
+            raise await self._unknown(name, error) from error
+        if not found.usable:
+            why = found.reason or ("it is not installed." if found.state == "available" else f"it is {found.state}.")
+            raise NotFound(
+                f"{found.name} cannot be asked: {why}", hint=found.command or f"Run `omni pull {found.name}`."
+            )
+        return found
+
+    async def _get(self, name: str) -> "Brain":
+        try:
+            return await self._services.library.get(name)
+        except NotFound:
+            if not name.endswith(LATEST):
+                raise
+            return await self._services.library.get(name.removesuffix(LATEST))
+
+    async def _unknown(self, name: str, error: NotFound) -> NotFound:
+        names = [brain.name for brain in await self.usable()] + list(self.aliases())
+        if not names:
+            return NotFound(f"There is no model {name!r} here, and no other.", hint="Run `omni pull @omni/smollm2`.")
+        near = nearest(name, names)
+        return NotFound(
+            f"There is no model {name!r} here. Installed: {', '.join(names)}.",
+            hint=near or error.hint or "Map the name to one of them under [serve.aliases] in config.toml.",
+        )

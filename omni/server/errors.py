@@ -1,0 +1,61 @@
+"""What a failure is in HTTP: the status of every OmniError, and two failures that only a server knows."""
+
+from omni.core.errors import (
+    BadFile,
+    ContextOverflow,
+    DoorShut,
+    EngineError,
+    NotFound,
+    OmniError,
+    SetupError,
+    StorageError,
+    UsageError,
+)
+
+_STATUS: tuple[tuple[type[OmniError], int], ...] = (
+    (UsageError, 400),
+    (ContextOverflow, 400),
+    (NotFound, 404),
+    (EngineError, 500),
+    (BadFile, 500),
+    (SetupError, 500),
+    (DoorShut, 503),
+    (StorageError, 507),
+)
+
+
+class Refused(OmniError):
+    """Who asks may not. `status` is 401 where a key would help, else 403."""
+
+    def __init__(self, message: str, *, hint: str = "", status: int = 403) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+class Busy(OmniError):
+    """All places and the whole queue are taken; `retry_after` in seconds."""
+
+    def __init__(self, message: str, *, hint: str = "", retry_after: int = 1) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+
+
+def status_of(error: OmniError) -> int:
+    """The HTTP status of a failure."""
+    if isinstance(error, Refused):
+        return error.status
+    if isinstance(error, Busy):
+        return 429
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+
+
+def headers_of(error: OmniError) -> dict[str, str]:
+    """What a client that keeps to the rules reads besides the status."""
+    if isinstance(error, Busy):
+        return {"Retry-After": str(error.retry_after)}
+    return {"WWW-Authenticate": "Bearer"} if status_of(error) == 401 else {}
+
+
+def said(error: OmniError) -> str:
+    """Message and hint as one text, for protocols that have one place for both."""
+    return f"{error.message} {error.hint}".strip()

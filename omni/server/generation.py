@@ -1,0 +1,178 @@
+"""One answer for a client: the brain is found, the prompt counted and a place in the queue taken before anything is
+sent; then its events, read from the engine as fast as it writes them, however slowly the client reads."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+from msgspec import Struct
+
+from omni.core.errors import EngineError, UsageError
+from omni.core.events import BrainLoading, EngineEvent, PromptCounted, TurnEnded, TurnQueued
+from omni.engine import Adapter, ChatRequest, CompletionRequest, Message, Sampling, Tool
+from omni.server.places import Ticket
+
+if TYPE_CHECKING:
+    from omni.cartridges import Brain
+    from omni.server.app import Server
+
+
+class Wish(Struct, frozen=True, kw_only=True):
+    """What a client asks of a brain, whatever protocol it speaks.
+
+    `messages`, or a `prompt` (with a `suffix`) that is gone on with as it is. `sampling` holds those of Sampling's fields
+    that the client names; the others are the brain's. Without `max_tokens` an answer may take all that is left.
+    """
+
+    model: str
+    messages: tuple[Message, ...] = ()
+    prompt: str | None = None
+    suffix: str | None = None
+    sampling: Mapping[str, Any] = {}
+    schema: dict[str, Any] | None = None
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str = "auto"
+    logprobs: int | None = None
+    thinking: bool | None = None
+
+
+class Generation:
+    """An answer that was admitted: `brain` writes it, `counted` says how long the prompt is. Close it, always.
+
+    `loading` are the seconds that the brain took to load.
+    """
+
+    def __init__(self, brain: "Brain", turn: AsyncGenerator[EngineEvent], ticket: Ticket) -> None:
+        self.brain = brain
+        self.counted: PromptCounted = PromptCounted(tokens=0, room=0, allocated=0)
+        self.loading = 0.0
+        self._turn, self._ticket = turn, ticket
+        self._events: asyncio.Queue[EngineEvent | BaseException | None] = asyncio.Queue()
+        self._reading: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def events(self) -> AsyncGenerator[EngineEvent]:
+        """What happens from now on, `TurnEnded` last. Raises EngineError when the brain fails."""
+        self._reading = asyncio.create_task(self._read(), name="generation")
+        while (event := await self._events.get()) is not None:
+            if isinstance(event, BaseException):
+                raise event
+            yield event
+
+    async def close(self) -> None:
+        """End it, wherever it is; its place is free at once."""
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
+        await self._turn.aclose()
+        self._ticket.__exit__(None, None, None)
+
+    async def count(self) -> None:
+        """Go on until the prompt is counted. Raises ContextOverflow, and whatever keeps the brain from being loaded."""
+        async for event in self._turn:
+            if isinstance(event, PromptCounted):
+                self.counted = event
+                return
+            if isinstance(event, BrainLoading):
+                self.loading = max(self.loading, event.seconds)
+        raise EngineError("The brain gave no answer.", hint="Ask again.")
+
+    async def _read(self) -> None:
+        """Never slower than the engine: a client that does not read must not hold a place that others wait for."""
+        try:
+            with self._ticket:
+                if self._ticket.waits:
+                    self._events.put_nowait(TurnQueued(place=1, reason="slot"))
+                    await self._ticket.granted()
+                async for event in self._turn:
+                    self._events.put_nowait(event)
+        except Exception as error:  # noqa: BLE001 - it is raised where the events are read
+            self._events.put_nowait(error)
+        else:
+            self._events.put_nowait(None)
+
+
+async def begin(server: "Server", lane: str, wish: Wish) -> Generation:
+    """Admit one answer: nothing was sent yet, and whatever is wrong with the request is raised here.
+
+    Raises NotFound (no such brain), Busy (the queue is full), ContextOverflow, UsageError, EngineError.
+    """
+    brain = await server.names.find(wish.model)
+    ticket = server.places_of(brain).enter(lane)
+    async with AsyncExitStack() as undo:
+        undo.enter_context(ticket)
+        engine = await server.services.open(brain)
+        request = request_of(brain, wish)
+        turn = engine.chat(request) if isinstance(request, ChatRequest) else engine.complete(request)
+        generation = Generation(brain, turn, ticket)
+        undo.push_async_callback(turn.aclose)
+        await generation.count()
+        undo.pop_all()
+    return generation
+
+
+async def whole(generation: Generation) -> tuple[list[EngineEvent], TurnEnded]:
+    """All events of an answer and its end, for clients that want no stream. Raises EngineError."""
+    async with generation, aclosing(generation.events()) as events:
+        found = [event async for event in events]
+    if not found or not isinstance(found[-1], TurnEnded):
+        raise EngineError("The brain gave no answer.", hint="Ask again.")
+    return found, found[-1]
+
+
+def request_of(brain: "Brain", wish: Wish) -> ChatRequest | CompletionRequest:
+    """What the engine is asked. Raises UsageError for values that no brain takes."""
+    sampling = _sampling(brain, wish.sampling)
+    adapter = Adapter(path=brain.adapter.path, scale=brain.adapter.scale) if brain.adapter else None
+    if wish.prompt is not None:
+        return CompletionRequest(
+            prompt=wish.prompt,
+            suffix=wish.suffix,
+            sampling=sampling,
+            adapter=adapter,
+            schema=wish.schema,
+            logprobs=wish.logprobs,
+        )
+    return ChatRequest(
+        messages=_with_prompt(brain.prompt, wish.messages),
+        sampling=sampling,
+        adapter=adapter,
+        schema=wish.schema,
+        tools=wish.tools,
+        tool_choice=wish.tool_choice,
+        logprobs=wish.logprobs,
+        thinking=wish.thinking,
+    )
+
+
+def _with_prompt(prompt: str, messages: Sequence[Message]) -> tuple[Message, ...]:
+    """The brain's own text first; all system texts as one, because many templates take one only, at the start."""
+    texts = [text for text in (prompt, *(m.content for m in messages if m.role == "system")) if text.strip()]
+    system = (Message(role="system", content="\n\n".join(texts)),) if texts else ()
+    return (*system, *(message for message in messages if message.role != "system"))
+
+
+def _sampling(brain: "Brain", wanted: Mapping[str, Any]) -> Sampling:
+    from omni.engine import sampling_of
+
+    unlimited = 1 << 30  # the engine gives what is left of the context
+    base = sampling_of(brain, max_tokens=unlimited)
+    values = {name: value for name, value in wanted.items() if value is not None}
+    try:
+        found = msgspec.convert({**msgspec.to_builtins(base), **values}, Sampling)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"The request is not as expected: {error}.") from error
+    for name, (least, most) in {"temperature": (0, 100), "top_p": (0, 1), "max_tokens": (1, unlimited)}.items():
+        if not least <= getattr(found, name) <= most:
+            raise UsageError(f"`{name}` must be from {least} to {most}; {getattr(found, name)} was sent.")
+    return found

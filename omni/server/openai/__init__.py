@@ -1,0 +1,8 @@
+"""OpenAI's API: models, chat, completions, embeddings, responses."""
+
+from omni.server.routes import Route
+
+
+def routes() -> list[Route]:
+    """What this protocol answers to."""
+    return []

@@ -1,0 +1,87 @@
+"""Who may have an answer written next: so many at a time, the rest in a fair queue of bounded length.
+
+Fair means that of those who wait the one goes first whose lane (a key, or an address) has the fewest answers running;
+among equals the one that waits longest. One script with a hundred requests delays a person by one answer, not by all.
+"""
+
+import asyncio
+from collections import Counter
+from types import TracebackType
+from typing import Self
+
+from omni.server.errors import Busy
+
+
+class Ticket:
+    """A place, or one in the queue for it. Leaving the context gives it back, whatever it was."""
+
+    def __init__(self, places: "Places", lane: str, number: int) -> None:
+        self.lane, self.number = lane, number
+        self._places = places
+        self._granted = asyncio.Event()
+
+    async def granted(self) -> None:
+        """Return when the place is there."""
+        await self._granted.wait()
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is still in the queue."""
+        return not self._granted.is_set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._places._leave(self)
+
+
+class Places:
+    """The places of one worker. `slots` answers are written at a time, `waiting` more may wait."""
+
+    def __init__(self, slots: int, waiting: int) -> None:
+        self.slots, self.waiting = slots, waiting
+        self._running: set[Ticket] = set()
+        self._queue: list[Ticket] = []
+        self._number = 0
+
+    @property
+    def running(self) -> int:
+        """Answers that are written now."""
+        return len(self._running)
+
+    @property
+    def queued(self) -> int:
+        """Requests that wait."""
+        return len(self._queue)
+
+    def enter(self, lane: str) -> Ticket:
+        """A place at once, or one in the queue. Raises Busy when that is full."""
+        if len(self._running) >= self.slots and len(self._queue) >= self.waiting:
+            rounds = 1 + len(self._queue) // max(1, self.slots)
+            raise Busy(
+                f"{len(self._running)} answers are being written and {len(self._queue)} requests wait.",
+                hint="Try again later, or allow a longer queue (serve.queue).",
+                retry_after=min(60, 2 * rounds),
+            )
+        self._number += 1
+        ticket = Ticket(self, lane, self._number)
+        self._queue.append(ticket)
+        self._grant()
+        return ticket
+
+    def _leave(self, ticket: Ticket) -> None:
+        self._running.discard(ticket)
+        if ticket in self._queue:
+            self._queue.remove(ticket)
+        self._grant()
+
+    def _grant(self) -> None:
+        while self._queue and len(self._running) < self.slots:
+            running = Counter(ticket.lane for ticket in self._running)
+            ticket = min(self._queue, key=lambda one: (running[one.lane], one.number))
+            self._queue.remove(ticket)
+            self._running.add(ticket)
+            ticket._granted.set()

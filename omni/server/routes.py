@@ -1,0 +1,54 @@
+"""What the server answers to: one value a route, from which the app, the guard and the OpenAPI document are made."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from omni.core.errors import OmniError, UsageError
+
+T = TypeVar("T")
+
+Reach = Literal["anyone", "chat", "admin"]
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class Route(Struct, frozen=True, kw_only=True):
+    """One path. `reach` says who may come: "anyone"; "chat", also a foreign page or an unknown peer without a key; or
+    "admin", this user, our own page and keys of that scope.
+
+    `request`, `response` and `stream` (one event of a streamed answer) are types for the document; `problem` writes
+    failures in the words of the protocol that the path belongs to.
+    """
+
+    path: str
+    methods: tuple[str, ...]
+    endpoint: Endpoint
+    reach: Reach
+    problem: Callable[[OmniError], Response]
+    summary: str
+    request: Any = None
+    response: Any = None
+    stream: Any = None
+
+
+async def body_of(request: Request, kind: type[T]) -> T:
+    """The body as `kind`; unknown fields are ignored. Raises UsageError that says where it is wrong."""
+    try:
+        body = await request.body()
+    except ClientDisconnect as error:
+        raise UsageError("The request ended before its body was whole.") from error
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"The request is not as expected: {error}.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"The body is no JSON: {error}.", hint="Send one JSON object in UTF-8.") from error
+
+
+def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Anything that msgspec can encode, as JSON."""
+    return Response(msgspec.json.encode(value), status, headers, "application/json")

@@ -1,0 +1,95 @@
+"""Answers that come piece by piece, to clients that may leave, wait long, or read slowly."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Awaitable
+from typing import TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+T = TypeVar("T")
+
+BEAT_SECONDS = 10.0
+SSE = "text/event-stream"
+NDJSON = "application/x-ndjson"
+
+
+class Gone(Exception):
+    """The client has left."""
+
+
+class Streamed(Response):
+    """A body of pieces. While none comes for ten seconds `beat` is sent, where the protocol has something to say
+    nothing with. A client that leaves closes `pieces`; what they raise ends the connection, so pieces explain
+    their failures themselves."""
+
+    def __init__(
+        self,
+        pieces: AsyncGenerator[bytes],
+        *,
+        media_type: str = SSE,
+        beat: bytes = b": \n\n",
+        every: float = BEAT_SECONDS,
+    ) -> None:
+        super().__init__(None, 200, {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}, media_type)
+        del self.headers["content-length"]
+        self._pieces, self._beat, self._every = pieces, beat, every
+        self._sent = 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+        """See ASGI."""
+        pumping = asyncio.create_task(self._pump(send), name="stream")
+        others = [asyncio.create_task(gone(receive), name="gone"), asyncio.create_task(self._beats(send), name="beat")]
+        try:
+            await asyncio.wait({pumping, others[0]}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (pumping, *others):
+                task.cancel()
+            await asyncio.gather(pumping, *others, return_exceptions=True)
+            await self._pieces.aclose()
+        if not pumping.cancelled() and (error := pumping.exception()) is not None:
+            logging.getLogger(__name__).error("A stream was broken off", exc_info=error)
+            raise error
+
+    async def _pump(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        self._sent = time.monotonic()
+        async for piece in self._pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            self._sent = time.monotonic()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _beats(self, send: Send) -> None:
+        while self._beat:
+            await asyncio.sleep(self._every)
+            if self._sent and time.monotonic() - self._sent >= self._every:
+                await send({"type": "http.response.body", "body": self._beat, "more_body": True})
+
+
+async def gone(receive: Receive) -> None:
+    """Return when the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def while_there(request: Request, work: Awaitable[T]) -> T:
+    """The result of `work`, which is cancelled when the client leaves; raises Gone then. Read the body before."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.create_task(gone(request.receive), name="gone")
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise Gone
+        return working.result()
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+def sse(data: bytes, event: str = "") -> bytes:
+    """One server-sent event."""
+    return b"event: %s\ndata: %s\n\n" % (event.encode(), data) if event else b"data: %s\n\n" % data

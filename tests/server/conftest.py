@@ -1,0 +1,45 @@
+"""A server in this process: the real app over scripted brains, asked through ASGI; and one over the real starter."""
+
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # test modules are imported by path: their folder is no package
+
+from server_tools import FakeServices, brain
+
+from omni.engine import Engine, ScriptedEngine
+from omni.server.app import Server, create_app
+
+
+class Bench:
+    """A server, its client, and what stands behind it."""
+
+    def __init__(self, services: FakeServices) -> None:
+        self.services = services
+        self.server = Server(services)  # type: ignore[arg-type] # the part of Services that a server uses
+        self.app = create_app(self.server)
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=True)
+        self.client = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:11434")
+
+
+Make = Callable[..., AbstractAsyncContextManager[Bench]]
+
+
+@pytest.fixture
+def serving() -> Make:
+    """Makes a bench: `async with serving(engine) as bench`."""
+
+    @asynccontextmanager
+    async def make(engine: Engine | None = None, **services: Any) -> AsyncIterator[Bench]:
+        found = FakeServices(engine or ScriptedEngine(), brains=(brain("@omni/test"),), **services)
+        bench = Bench(found)
+        async with bench.client:
+            yield bench
+
+    return make

@@ -1,0 +1,126 @@
+"""Admission of one answer: names, places, the count before anything is sent, and a place that never leaks."""
+
+import asyncio
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+from server_tools import brain
+
+from omni.core.errors import ContextOverflow, EngineError, NotFound, UsageError
+from omni.core.events import TextDelta, TurnEnded
+from omni.engine import Message, Reply, ScriptedEngine
+from omni.server.errors import Busy
+from omni.server.generation import Wish, begin, whole
+from omni.server.places import Places
+
+
+def wish(text: str = "Hi", **more: Any) -> Wish:
+    return Wish(model="@omni/test", messages=(Message(role="user", content=text),), **more)
+
+
+def test_places_go_to_the_lane_with_the_fewest() -> None:
+    places = Places(2, 8)
+    first, second = places.enter("a"), places.enter("a")
+    third, person = places.enter("a"), places.enter("b")
+    assert [ticket.waits for ticket in (first, second, third, person)] == [False, False, True, True]
+    with first:
+        pass
+    assert (third.waits, person.waits) == (True, False)
+    with second, person:
+        pass
+    assert not third.waits
+    with third:
+        pass
+    assert (places.running, places.queued) == (0, 0)
+
+
+def test_a_full_queue_turns_away_and_one_that_leaves_makes_room() -> None:
+    places = Places(1, 1)
+    running, waiting = places.enter("a"), places.enter("a")
+    with pytest.raises(Busy) as refused:
+        places.enter("b")
+    assert refused.value.retry_after >= 1
+    with waiting:
+        pass
+    with places.enter("b") as other:
+        assert other.waits
+    with running:
+        pass
+
+
+async def test_the_prompt_is_counted_before_anything_happens(serving: Any) -> None:
+    async with serving(ScriptedEngine(["A word or two."])) as bench:
+        generation = await begin(bench.server, "me", wish("one two"))
+        assert generation.counted.tokens == 3
+        assert bench.server.load() == (1, 0)
+        events, end = await whole(generation)
+        assert "".join(event.text for event in events if isinstance(event, TextDelta)) == "A word or two."
+        assert end.reason == "stop"
+        assert bench.server.load() == (0, 0)
+
+
+async def test_what_is_refused_leaves_no_place_taken(serving: Any) -> None:
+    async with serving(ScriptedEngine(context=64)) as bench:
+        with pytest.raises(ContextOverflow):
+            await begin(bench.server, "me", wish("word " * 100))
+        with pytest.raises(NotFound, match="Installed: @omni/test"):
+            await begin(bench.server, "me", Wish(model="gpt-4o"))
+        with pytest.raises(UsageError):
+            await begin(bench.server, "me", wish(sampling={"temperature": -1}))
+        assert bench.server.load() == (0, 0)
+
+
+async def test_an_alias_means_a_brain(serving: Any) -> None:
+    async with serving() as bench:
+        bench.services.set("serve", aliases={"gpt-4o": "@omni/test"})
+        for name in ("gpt-4o", "gpt-4o:latest", "@omni/test:latest", ""):
+            assert (await bench.server.names.find(name)).name == "@omni/test"
+
+
+async def test_the_brains_prompt_stands_before_the_clients(serving: Any) -> None:
+    engine = ScriptedEngine()
+    async with serving(engine) as bench:
+        bench.services.library.known[0] = brain("@omni/test", prompt="You are a pirate.")
+        messages = (Message(role="user", content="Hi"), Message(role="system", content="Be brief."))
+        await whole(await begin(bench.server, "me", Wish(model="", messages=messages)))
+    assert [(message.role, message.content) for message in engine.requests[0].messages] == [
+        ("system", "You are a pirate.\n\nBe brief."),
+        ("user", "Hi"),
+    ]
+
+
+async def test_one_that_waits_gets_its_place_and_one_that_leaves_gives_it_back(serving: Any) -> None:
+    gate = asyncio.Event()
+    async with serving(ScriptedEngine([Reply(text="one two", gates={1: gate})])) as bench:
+        bench.services.set("engine", slots=1)
+        first = await begin(bench.server, "a", wish())
+        reading = asyncio.create_task(whole(first))
+        second = await begin(bench.server, "b", wish())
+        third = await begin(bench.server, "c", wish())
+        assert bench.server.load() == (1, 2)
+        await second.close()
+        assert bench.server.load() == (1, 1)
+        gate.set()
+        await reading
+        async with third, aclosing(third.events()) as events:
+            assert isinstance([event async for event in events][-1], TurnEnded)
+        assert bench.server.load() == (0, 0)
+
+
+async def test_a_client_that_does_not_read_holds_nobody_up(serving: Any) -> None:
+    async with serving(ScriptedEngine(["A word or two."])) as bench:
+        bench.services.set("engine", slots=1)
+        async with await begin(bench.server, "slow", wish()) as slow, aclosing(slow.events()) as events:
+            await anext(events)
+            _, end = await whole(await begin(bench.server, "quick", wish()))
+            assert end.reason == "stop"
+            assert isinstance([event async for event in events][-1], TurnEnded)
+
+
+async def test_a_failure_in_mid_answer_is_raised_where_it_is_read(serving: Any) -> None:
+    reply = Reply(text="one two three", error=EngineError("It died."), fail_after=1)
+    async with serving(ScriptedEngine([reply])) as bench:
+        with pytest.raises(EngineError, match="It died"):
+            await whole(await begin(bench.server, "me", wish()))
+        assert bench.server.load() == (0, 0)
