@@ -9,6 +9,7 @@ from omni.cartridges.sources import Headers
 
 if TYPE_CHECKING:
     from omni.airlock import FetchProgress, IndexFile, Page
+    from omni.hardware import Budget
 
 
 class Fetcher(Protocol):
@@ -39,11 +40,13 @@ class Fetcher(Protocol):
 
 
 class AirlockAccess:
-    """Access through an airlock. `memory` are the bytes that brains may use here; 0 when nobody asked."""
+    """Access through an airlock. `budget` is what brains may use here; None when nobody asked."""
 
-    def __init__(self, airlock: Fetcher, *, memory: int = 0, environment: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self, airlock: Fetcher, *, budget: "Budget | None" = None, environment: Mapping[str, str] = os.environ
+    ) -> None:
         self._airlock = airlock
-        self.memory, self.environment = memory, environment
+        self.budget, self.environment = budget, environment
 
     async def page(self, url: str, *, headers: Headers = ()) -> bytes:
         """The content of a small address."""

@@ -4,7 +4,7 @@ The listing is asked for one fixed revision, which is then the one that is downl
 """
 
 import re
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 import msgspec
@@ -15,6 +15,9 @@ from omni.cartridges.manifest import HubBase
 from omni.cartridges.sources import Access, Headers, RemoteFile, Resolved
 from omni.core.errors import BadFile, NotFound, UsageError, nearest
 
+if TYPE_CHECKING:
+    from omni.hardware import Budget
+
 _NAME = re.compile(
     r"^(?:https?://)?(?:www\.)?(?:hf\.co|huggingface\.co)/(?P<repository>[A-Za-z0-9][\w.-]*/[\w.-]+?)"
     r"(?:/(?:blob|resolve|tree)/(?P<revision>[^/]+)(?:/(?P<file>.+?))?)?(?::(?P<quant>[\w.-]+))?/?(?:\?.*)?$",
@@ -24,25 +27,8 @@ _QUANT = re.compile(
     r"(?:^|[-._/])((?:UD-)?(?:I?Q\d(?:_[A-Z0-9]+)*|TQ\d_\d|BF16|F16|F32|FP16|MXFP4(?:_MOE)?|NVFP4))(?=$|[-._/])",
     re.IGNORECASE,
 )
-PREFERRED = [
-    "Q4_K_M",
-    "Q4_K_S",
-    "Q5_K_M",
-    "IQ4_XS",
-    "Q4_0",
-    "MXFP4",
-    "Q4_1",
-    "Q5_K_S",
-    "Q6_K",
-    "Q8_0",
-    "Q3_K_M",
-    "Q3_K_L",
-    "BF16",
-    "F16",
-    "F32",
-]
-CACHE_SHARE = 0.8  # of the memory for brains; the rest is for context
 MAX_FILES = 20_000
+_ANY = 1 << 62  # bytes: what a person asked for by its name is not measured
 
 
 class HubModel(NamedTuple):
@@ -128,7 +114,7 @@ async def resolve_hub(
     )
     items = {item.path: item for item in _decode(listing, list[_Item])[:MAX_FILES] if item.type == "file"}
     models = models_of({path: item.lfs.size if item.lfs else item.size for path, item in items.items()})
-    chosen = _choose(repository, models, file=file, quant=quant, memory=access.memory, lenient=lenient)
+    chosen = _choose(repository, models, file=file, quant=quant, budget=access.budget, lenient=lenient)
     files = tuple(
         RemoteFile(
             url=f"{end}/{repository}/resolve/{quote(str(commit))}/{quote(path)}",
@@ -178,7 +164,11 @@ def quant_of(path: str) -> str:
     return ""
 
 
-def _choose(repository: str, models: list[HubModel], *, file: str, quant: str, memory: int, lenient: bool) -> HubModel:
+def _choose(
+    repository: str, models: list[HubModel], *, file: str, quant: str, budget: "Budget | None", lenient: bool
+) -> HubModel:
+    from omni.hardware import Budget
+
     offered = ", ".join(dict.fromkeys(model.quant or model.paths[0] for model in models))
     if not models:
         raise NotFound(f"{repository} holds no GGUF file.", hint=f"Look for a repository named like {repository}-GGUF.")
@@ -195,14 +185,18 @@ def _choose(repository: str, models: list[HubModel], *, file: str, quant: str, m
             f"{repository} holds no {quant!r}.",
             hint=nearest(quant.upper(), [model.quant for model in models]) or f"It offers: {offered}.",
         )
-    small = [model for model in models if memory == 0 or model.size <= memory * CACHE_SHARE]
-    if not small:
+    budget = budget or Budget(memory=_ANY, free=_ANY, context=0)
+    sizes: dict[str, int] = {}
+    for model in sorted(models, key=lambda model: model.size):
+        if model.quant not in sizes or model.size <= budget.weights:
+            sizes[model.quant] = model.size
+    suits = budget.quantisation(sizes)
+    if suits is None:
         raise NotFound(
             f"Nothing in {repository} fits into this machine; the smallest has {min(m.size for m in models) / 1e9:.1f} GB.",
             hint="Name a quantisation to take it nevertheless: hf.co/OWNER/REPOSITORY:QUANT",
         )
-    order = {name: place for place, name in enumerate(PREFERRED)}
-    return min(small, key=lambda model: (order.get(model.quant, len(order)), -model.size))
+    return next(model for model in models if (model.quant, model.size) == (suits, sizes[suits]))
 
 
 def _headers(access: Access) -> Headers:

@@ -62,7 +62,7 @@ class Library:
             surroundings=surroundings,
             architectures=architectures,
         )
-        self._pulls = Pulls(self._stock, plugins=plugins, environment=environment, memory=self._memory)
+        self._pulls = Pulls(self._stock, plugins=plugins, environment=environment, budget=self._budget)
         self._upkeep = Upkeep(self._stock)
 
     async def close(self) -> None:
@@ -183,6 +183,3 @@ class Library:
         from omni.hardware import Budget, profile
 
         return Budget.of(await profile(self._home), self._settings)
-
-    async def _memory(self) -> int:
-        return (await self._budget()).memory

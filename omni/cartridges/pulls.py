@@ -23,12 +23,13 @@ from omni.core.errors import UsageError
 
 if TYPE_CHECKING:
     from omni.core.hooks import Plugins
+    from omni.hardware import Budget
 
 _WAIT = 0.2  # seconds between two looks at a pull of another process
 
 
 class Pulls:
-    """Pulls into a stock. `memory` tells how many bytes brains may use; asked only when a quantisation is chosen."""
+    """Pulls into a stock. `budget` tells what brains may use; asked only when a quantisation is chosen."""
 
     def __init__(
         self,
@@ -36,9 +37,9 @@ class Pulls:
         *,
         plugins: "Plugins | None",
         environment: Mapping[str, str],
-        memory: Callable[[], Awaitable[int]],
+        budget: "Callable[[], Awaitable[Budget]]",
     ) -> None:
-        self._stock, self._plugins, self._environment, self._memory = stock, plugins, environment, memory
+        self._stock, self._plugins, self._environment, self._budget = stock, plugins, environment, budget
 
     async def pull(self, name: str, airlock: Fetcher) -> AsyncGenerator[PullEvent, None]:
         """See `Library.pull`; paths are not meant here."""
@@ -51,8 +52,8 @@ class Pulls:
         if (brain := await self._here(manifest.name if manifest is not None else name)) is not None:
             yield PullDone(brain=brain, fresh=False)
             return
-        memory = await self._memory() if manifest is None else 0
-        access = AirlockAccess(airlock, memory=memory, environment=self._environment)
+        budget = await self._budget() if manifest is None else None
+        access = AirlockAccess(airlock, budget=budget, environment=self._environment)
         resolved = await self._resolve(name, manifest, access)
         async with aclosing(self._fetch(resolved, manifest, access)) as steps:
             async for event in steps:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from omni.hardware import BaseFacts, Budget
 
 READING = 4.0  # tokens a second: slower than people read
-PLEASANT = 20.0  # a person never waits for the next line, and a prompt or a thought does not take forever either
 SOON = 6_000_000_000  # bytes: eight minutes at 100 Mbit/s
 
 _ROOM = 8192  # tokens of context that a conversation about a project needs
@@ -46,6 +45,8 @@ def first_to_pull(budget: "Budget") -> Callable[[Brain], tuple[float, ...]]:
     in minutes, and then the most capable, where a checked file outweighs one that is somewhat larger. Where nothing is
     quick, the smallest is.
     """
+    from omni.hardware import PLEASANT
+
     modest = msgspec.structs.replace(budget, memory=int(budget.memory * _MODEST))
 
     def rank(brain: Brain) -> tuple[float, ...]:

@@ -11,6 +11,7 @@ from omni.core.errors import UsageError
 
 if TYPE_CHECKING:
     from omni.airlock import FetchProgress, IndexFile
+    from omni.hardware import Budget
 
 Headers = Sequence[tuple[str, str]]
 
@@ -53,8 +54,8 @@ class Access(Protocol):
         ...
 
     @property
-    def memory(self) -> int:
-        """Bytes that brains may use on this machine; 0 when nobody knows."""
+    def budget(self) -> "Budget | None":
+        """What this machine can give to brains; None where the person has chosen already."""
         ...
 
     async def page(self, url: str, *, headers: Headers = ()) -> bytes:

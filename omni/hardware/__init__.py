@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from omni.hardware.bandwidth import measure_bandwidth
-    from omni.hardware.budget import BaseFacts, Budget, Fit, gigabytes, kv_bytes, memory_class, quantised_bytes
+    from omni.hardware.budget import PLEASANT, BaseFacts, Budget, Fit, gigabytes, kv_bytes, memory_class
     from omni.hardware.machine import Cpu, Disk, Gpu, HardwareProfile, Memory, probe, profile
     from omni.hardware.memory import available_memory
     from omni.hardware.notes import Notes, remember_speed
@@ -18,7 +18,7 @@ _PLACES = {
     "gigabytes": "budget",
     "kv_bytes": "budget",
     "memory_class": "budget",
-    "quantised_bytes": "budget",
+    "PLEASANT": "budget",
     "available_memory": "memory",
     "Notes": "notes",
     "remember_speed": "notes",
@@ -34,6 +34,7 @@ _PLACES = {
 }
 
 __all__ = [
+    "PLEASANT",
     "BaseFacts",
     "Budget",
     "Cpu",
@@ -52,7 +53,6 @@ __all__ = [
     "memory_class",
     "probe",
     "profile",
-    "quantised_bytes",
     "remember_speed",
 ]
 

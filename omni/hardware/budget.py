@@ -1,5 +1,7 @@
 """Which brains fit into this machine, with how much context, and how fast they will answer; always with the reason."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from omni.core.settings import Settings
@@ -12,8 +14,13 @@ TOKEN_SECONDS = 0.004  # what a token costs beside reading the weights (synchron
 LEAST_CONTEXT = 2048  # less than this is no conversation
 CLASSES = (4, 8, 16, 32, 64)
 
-# Bits per weight of llama.cpp's mixtures, as its own table gives them for a 7B model; the best that fits is wanted.
-QUANTISATIONS = {"Q8_0": 8.5, "Q6_K": 6.56, "Q5_K_M": 5.69, "Q4_K_M": 4.85}
+PLEASANT = 20.0  # tokens a second: a person never waits for the next line, nor for ever for a prompt or a thought
+
+# Quantisations from the best on: worth their size where they are quick all the same; four bits, the common trade; the rest.
+FINE = ("Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S")
+USUAL = ("Q4_K_M", "Q4_K_S", "IQ4_XS", "Q4_0", "MXFP4", "Q4_1")
+OTHERS = ("Q5_K_M", "Q5_K_S", "Q6_K", "Q8_0", "Q3_K_L", "Q3_K_M", "BF16", "F16", "F32")
+ROOM = 0.75  # of the budget for weights: the rest is for context
 
 
 class BaseFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,12 +102,26 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
             return None, False
         return 1 / ((base.active_bytes or base.weights_bytes) / self.bandwidth + TOKEN_SECONDS), False
 
-    def quantisation(self, parameters: int, offered: tuple[str, ...] = tuple(QUANTISATIONS)) -> str | None:
-        """The best of the offered quantisations whose weights leave a quarter of the budget for context, or None."""
-        for name in QUANTISATIONS:
-            if name in offered and quantised_bytes(parameters, name) <= self.memory * 0.75:
+    @property
+    def weights(self) -> int:
+        """Bytes that the weights of a brain may take, with room left for context."""
+        return int(self.memory * ROOM)
+
+    def quantisation(self, offered: Mapping[str, int]) -> str | None:
+        """Which of a model's quantisations suits this machine, by their sizes in bytes; None when none fits.
+
+        Where it is known to be quick the best one, else four bits; always with room left for context.
+        """
+        small = {name: size for name, size in offered.items() if size <= self.weights}
+        fine = [name for name in FINE if name in small and self._is_pleasant(small[name])]
+        for name in (*fine, *USUAL, *OTHERS):
+            if name in small:
                 return name
-        return None
+        return max(small, key=small.__getitem__, default=None)
+
+    def _is_pleasant(self, weights_bytes: int) -> bool:
+        speed, _ = self.speed(BaseFacts(weights_bytes=weights_bytes))
+        return speed is not None and speed >= PLEASANT
 
     def _why(self, base: BaseFacts, *, fits: bool, memory: int, context: int, most: int) -> str:
         need = f"{gigabytes(base.weights_bytes)} of weights"
@@ -128,11 +149,6 @@ def memory_needed(base: BaseFacts, context: int) -> int:
 def memory_class(usable: int) -> int:
     """The class of a machine in GB: the largest of 4, 8, 16, 32, 64 that it reaches (firmware takes some of what is sold)."""
     return max((size for size in CLASSES if usable >= size * 10**9 * 0.92), default=CLASSES[0])
-
-
-def quantised_bytes(parameters: int, quantisation: str) -> int:
-    """About how many bytes a model of so many parameters takes in one of llama.cpp's mixtures."""
-    return int(parameters * QUANTISATIONS[quantisation] / 8)
 
 
 def gigabytes(size: int) -> str:

@@ -87,9 +87,16 @@ def test_the_person_decides_the_memory(home: Home) -> None:
 
 
 def test_the_best_quantisation_that_fits() -> None:
-    assert budget(16).quantisation(7_600_000_000) == "Q8_0"
-    assert budget(8).quantisation(7_600_000_000) == "Q5_K_M"
-    assert budget(4).quantisation(7_600_000_000) is None
+    seven = {"Q8_0": 8_100_000_000, "Q6_K": 6_250_000_000, "Q4_K_M": 4_680_000_000, "Q2_K": 3_000_000_000}
+    half = {"F16": 1_260_000_000, "Q8_0": 675_000_000, "Q4_K_M": 400_000_000}
+    assert budget(16, bandwidth=30e9).quantisation(seven) == "Q4_K_M"  # eight bits would fit, and crawl
+    assert budget(64, bandwidth=400e9).quantisation(seven) == "Q8_0"
+    assert budget(4, bandwidth=30e9).quantisation(half) == "Q8_0"
+    assert budget(4, bandwidth=None).quantisation(half) == "Q4_K_M"
+    assert budget(6, bandwidth=30e9).quantisation(seven) == "Q2_K"
+    assert budget(2, bandwidth=30e9).quantisation(seven) is None
+    assert budget(16).quantisation({"Q6_K": 6_250_000_000, "F16": 15_000_000_000}) == "Q6_K"
+    assert budget(16).quantisation({"": 5, "NEW_2": 7}) == "NEW_2"  # names that nobody knows: the larger one
 
 
 @given(st.integers(1, 64), st.integers(1, 80 << 30), st.integers(0, 128), st.integers(0, 200_000))
