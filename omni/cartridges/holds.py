@@ -1,6 +1,5 @@
 """Locks that end with their holder: who uses a base, and who is fetching it."""
 
-import asyncio
 import fcntl
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -57,6 +56,8 @@ def _flock(path: Path, how: int) -> Iterator[bool]:
 @asynccontextmanager
 async def in_thread(lock: AbstractContextManager[T]) -> AsyncIterator[T]:
     """Enter and leave a lock without touching the disk on the event loop."""
+    import asyncio  # a worker, which only holds, has no use for it
+
     held = await asyncio.to_thread(lock.__enter__)
     try:
         yield held

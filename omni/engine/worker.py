@@ -6,6 +6,7 @@ Nothing heavy may be imported before `prepare`: libgomp reads its environment on
 import os
 import sys
 import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ def main() -> None:
     prepare()
     place = adopt.take()
     wall.undumpable()
+    held = hold_base(str(place.spec["base"]))
     wall.confine(connect=False, execute=False)  # before the first byte of a file that a stranger may have made
     log = log_path()
     offset = log.stat().st_size if log.is_file() else 0
@@ -42,7 +44,7 @@ def main() -> None:
         memory=resident_bytes(),
         confined=confined.kind if confined.enforced else f"none: {confined.reason}",
     )
-    _sleep(server)
+    _sleep(server, held)
 
 
 def prepare() -> None:
@@ -51,6 +53,17 @@ def prepare() -> None:
     missing = NICE - os.nice(0)
     if missing > 0:
         os.nice(missing)
+
+
+def hold_base(base: str) -> ExitStack:
+    """Take hold of the base, as long as this process lives: nobody removes its file meanwhile, however its keeper fares."""
+    from omni.cartridges import hold
+    from omni.core.paths import Home
+
+    found = ExitStack()
+    with suppress(OSError):  # a full disk keeps nobody from asking a brain
+        found.enter_context(hold(Home.from_environment(), base))
+    return found
 
 
 def log_path() -> Path:
@@ -84,12 +97,12 @@ def _serve(place: Any, log: Path, offset: int) -> Any:
     return start(place.spec["path"], place.socket, place.key, settings, log=log, offset=offset)
 
 
-def _sleep(server: Any) -> None:
-    """Keep the server alive; native threads and the control thread do all the work and end the process."""
+def _sleep(*kept: object) -> None:
+    """Keep what is handed over alive; native threads and the control thread do all the work and end the process."""
     import threading
 
     threading.Event().wait()
-    sys.stderr.write(f"{server} ended\n")
+    sys.stderr.write(f"{kept} ended\n")
 
 
 if __name__ == "__main__":
