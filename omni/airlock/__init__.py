@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from omni.airlock.index import IndexFile, files, find, is_local, normalise, pages, search
     from omni.airlock.listen import Taken
     from omni.airlock.net import NetSettings, net_settings
+    from omni.airlock.record import read_record
 
 _WHERE = {
     "Airlock": "client",
@@ -33,6 +34,7 @@ _WHERE = {
     "search": "index",
     "NetSettings": "net",
     "net_settings": "net",
+    "read_record": "record",
 }
 
 __all__ = [
@@ -53,6 +55,7 @@ __all__ = [
     "normalise",
     "page",
     "pages",
+    "read_record",
     "search",
 ]
 

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from omni.airlock.record import LIMIT, append
 from omni.airlock.wire import Door, Watch
 
 _ROOM = 96  # characters for the verdict and the digits of the bytes
@@ -22,10 +23,10 @@ _REWRITE = 1.0  # seconds between two looks at the bytes of a line
 
 
 class Audit:
-    """The file of lines. A line that cannot be written is reported on stderr, which is the airlock's log."""
+    """The record of lines. A line that cannot be written is reported on stderr, which is the airlock's log."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, limit: int = LIMIT) -> None:
+        self._path, self._limit = path, limit
         self._lock = threading.Lock()
 
     def line(self, client: str, purpose: str, host: str, verdict: str) -> "Line":
@@ -33,18 +34,12 @@ class Audit:
         now = time.time()
         start = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
         fields: dict[str, Any] = {"time": start, "client": client[:64], "purpose": purpose[:32], "host": host[:260]}
-        file = -1
         try:
-            with self._lock:
-                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-                file = os.open(self._path, flags, 0o600)
-                line = Line(file, os.lseek(file, 0, os.SEEK_END), fields)
+            with self._lock, append(self._path, limit=self._limit) as (file, end):
+                line = Line(file, end, fields)
                 line.write(0, verdict)
         except OSError as error:
             sys.stderr.write(f"The audit line for {host} cannot be written: {error.strerror}.\n")
-            if file >= 0:
-                os.close(file)
             return Line(-1, 0, fields)
         return line
 

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from omni.airlock import listen, orders
 from omni.airlock.audit import Audit, Doors, OrderWatch
+from omni.airlock.record import record_file
 from omni.core import wall
 from omni.core.errors import DoorShut, OmniError
 from omni.core.paths import Home
@@ -68,7 +69,7 @@ class Airlock:
 
     def __init__(self, home: Home, listener: socket.socket, lines: "_Lines") -> None:
         self._home, self._listener, self._lines = home, listener, lines
-        self._audit = Audit(home.audit / "airlock.jsonl")
+        self._audit = Audit(record_file(home))
         self._doors = Doors(self._audit, self._wake)
         self._tokens: dict[str, _Token] = {}
         self._clients: set[_Client] = set()

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import click
 
+from omni.airlock import read_record
 from omni.cli.table import print_table
 from omni.core.paths import Home
 from omni.hardware import gigabytes
@@ -25,11 +26,9 @@ def command(as_json: bool, count: int) -> None:
     """Show what went through the airlock.
 
     One line a connection: when, who asked, for what, which host, how many bytes, and how it ended. The record is in
-    `audit/` of Omni's home and never leaves this machine.
+    `audit/` of Omni's home and never leaves this machine; of more than 5 MB the oldest lines go.
     """
-    path = Home.from_environment().audit / "airlock.jsonl"
-    lines = path.read_text("utf-8", "replace").splitlines() if path.exists() else []
-    shown = lines[-count:] if count else lines
+    shown = read_record(Home.from_environment(), count)
     if as_json:
         for line in shown:
             click.echo(line)
