@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from omni.airlock.client import Airlock, FetchProgress, Listening
     from omni.airlock.defaults import default_index
     from omni.airlock.fetch import Fetched, Page, download, page
-    from omni.airlock.index import IndexFile, files, find, is_local, normalise, pages, search
+    from omni.airlock.index import IndexFile, files, find, normalise, pages, search
     from omni.airlock.listen import Taken
+    from omni.airlock.local import is_local
     from omni.airlock.net import NetSettings, net_settings
     from omni.airlock.record import read_record
 
@@ -28,7 +29,7 @@ _WHERE = {
     "IndexFile": "index",
     "files": "index",
     "find": "index",
-    "is_local": "index",
+    "is_local": "local",
     "normalise": "index",
     "pages": "index",
     "search": "index",

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from msgspec import Struct
 
 from omni.airlock.fetch import Fetched, Page, already, download
-from omni.airlock.index import ACCEPT, MAX_PAGE, IndexFile, is_local, search
+from omni.airlock.index import ACCEPT, MAX_PAGE, IndexFile, search
 from omni.airlock.listen import DRAIN, Taken
+from omni.airlock.local import is_local
 from omni.airlock.net import NetSettings, net_settings
 from omni.airlock.orders import MAX_LINE, error_from_wire
 from omni.airlock.wire import Cancelled

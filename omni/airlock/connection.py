@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from omni.airlock.audit import Line
     from omni.airlock.relay import Relay
 
+Group = tuple[str, bool]  # an address, and whether it is the person's own who runs this
+
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 BLOCK = 1 << 16
 RETRY = 0.02  # seconds until a server whose queue was full is dialled again
@@ -46,9 +48,9 @@ class Connection:
         peer: tuple[str, int],
         here: tuple[str, int],
         uid: int | None,
-        group: tuple[str, bool],
+        group: Group | None,
     ) -> None:
-        self.group = group
+        self.group = group  # that it is counted in; None: it was turned away
         self.until = 0.0  # when `late` is called; 0.0: never
         self._give_up = time.monotonic() + relay.limits.patience
         self._relay, self._end, self._peer, self._here, self._uid = relay, end, peer, here, uid

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from omni.airlock.local import local_path
 from omni.airlock.net import NetSettings, public
 from omni.airlock.wire import Answer, Cancelled, Interrupted, Watch, Wire
 from omni.core.errors import BadFile, DoorShut, NotFound, OmniError, SetupError, StorageError
@@ -315,8 +316,6 @@ class _Download:
 
     def _copied(self) -> int:
         """A file of this machine; what lies in the part is not trusted, copying is quick."""
-        from omni.airlock.index import local_path
-
         self._restart()
         try:
             with local_path(self._url).open("rb") as source:

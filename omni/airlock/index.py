@@ -8,11 +8,10 @@ come out.
 import os
 import re
 from collections.abc import Callable, Generator, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urljoin, urlsplit
-from urllib.request import url2pathname
 
+from omni.airlock.local import is_local, local_path
 from omni.core.errors import BadFile, NotFound, OmniError
 
 if TYPE_CHECKING:
@@ -73,16 +72,6 @@ def _pips_default() -> str:
     from omni.airlock.defaults import default_index
 
     return default_index()
-
-
-def is_local(url: str) -> bool:
-    """Whether reading it needs no network."""
-    return url.startswith("file:") or "://" not in url
-
-
-def local_path(url: str) -> Path:
-    """The path of a file URL, or of a plain path."""
-    return Path(url2pathname(urlsplit(url).path)) if url.startswith("file:") else Path(url)
 
 
 def local_files(project: str, url: str) -> list[IndexFile]:

@@ -10,8 +10,8 @@ import struct
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 UID = 0xE0
 SSL = 0x20
-_VERSION_AND_PROXY = 0x21
-_TCP4, _TCP6 = 0x11, 0x21
+PROXY = 0x21  # version 2, and a connection made for somebody else
+TCP4, TCP6 = 0x11, 0x21
 _WITH_TLS = b"\x01" + b"\0\0\0\x01"  # the client spoke TLS and showed no certificate
 
 
@@ -26,5 +26,10 @@ def proxy_line(peer: tuple[str, int], here: tuple[str, int], *, uid: int | None,
         body += struct.pack(">BH", UID, len(digits)) + digits
     if tls:
         body += struct.pack(">BH", SSL, len(_WITH_TLS)) + _WITH_TLS
-    head = struct.pack(">BBH", _VERSION_AND_PROXY, _TCP6 if six else _TCP4, len(body))
+    head = struct.pack(">BBH", PROXY, TCP6 if six else TCP4, len(body))
     return SIGNATURE + head + body
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address, as the kernel writes it, is this machine's own."""
+    return host == "::1" or host.startswith("127.")

@@ -9,12 +9,14 @@ import os
 import selectors
 import socket
 import time
+from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from omni.airlock.connection import READ, Connection, said
+from omni.airlock.connection import READ, Connection, Group, said
 from omni.airlock.ends import End
 from omni.airlock.peers import owner
+from omni.airlock.proxyline import is_loopback
 
 if TYPE_CHECKING:
     import ssl
@@ -53,7 +55,7 @@ class Relay:
         self.connections: set[Connection] = set()
         self.moved = 0  # bytes since the last look
         self._listener: socket.socket | None = listener
-        self._by_address: dict[tuple[str, bool], int] = {}
+        self._admitted: Counter[Group] = Counter()
         self._refused = 0.0
         self._look = 0.0  # when a connection may be late; 0.0: none will be
         self._bell, ours = socket.socketpair()
@@ -93,11 +95,10 @@ class Relay:
     def left(self, connection: "Connection") -> None:
         """A connection has ended."""
         self.connections.discard(connection)
-        left = self._by_address.get(connection.group, 1) - 1
-        if left:
-            self._by_address[connection.group] = left
-        else:
-            self._by_address.pop(connection.group, None)
+        if connection.group is not None:
+            self._admitted[connection.group] -= 1
+            if not self._admitted[connection.group]:
+                del self._admitted[connection.group]
 
     def look_at(self, moment: float) -> None:
         """A connection wants to be told when it is late."""
@@ -158,18 +159,18 @@ class Relay:
         own = uid is not None and uid == os.getuid()
         group = (peer[0], own)
         limit = self.limits.own if own else self.limits.per_address
-        full = len(self.connections) >= self.limits.connections or self._by_address.get(group, 0) >= limit
+        full = self._admitted.total() >= self.limits.connections or self._admitted[group] >= limit
         if full:
             self._note_refusal(peer)
-            if len(self.connections) >= 2 * self.limits.connections:  # not even a word for this many
+            # Why it is refused is said to as many as are served; and with TLS it would need a handshake.
+            if self.context is not None or len(self.connections) >= 2 * self.limits.connections:
                 line.close()
                 return
-        self._by_address[group] = self._by_address.get(group, 0) + 1
-        connection = Connection(self, self._end(line), peer=peer, here=here, uid=uid, group=group)
+        else:
+            self._admitted[group] += 1
+        connection = Connection(self, self._end(line), peer=peer, here=here, uid=uid, group=None if full else group)
         self.connections.add(connection)
-        if full and self.context is not None:  # a word would need a handshake
-            connection.close("refused")
-        elif full:
+        if full:
             connection.turn_away()
         else:
             connection.begin()
@@ -187,8 +188,3 @@ class Relay:
         if now - self._refused >= 1:
             self._refused = now
             self.audit.line(self.client, "serve", said(peer), "").close(0, "refused: too many connections")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address, as the kernel writes it, is this machine's own."""
-    return host == "::1" or host.startswith("127.")

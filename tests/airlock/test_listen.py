@@ -22,8 +22,8 @@ from omni.airlock.audit import Audit, Doors
 from omni.airlock.listen import Listen, bind
 from omni.airlock.listen import parse as parse_listen
 from omni.airlock.peers import _asked, _read, holder, owner
-from omni.airlock.proxyline import SIGNATURE, proxy_line
-from omni.airlock.relay import Limits, Relay, is_loopback
+from omni.airlock.proxyline import SIGNATURE, is_loopback, proxy_line
+from omni.airlock.relay import Limits, Relay
 from omni.core.errors import DoorShut, SetupError, UsageError
 from omni.core.paths import Home
 
@@ -357,7 +357,7 @@ def test_tls_to_a_plain_port(door: Make) -> None:
 
 def test_too_many_connections_are_told_so(door: Make, upstream: Upstream, audit: Read) -> None:
     upstream.answer = echo
-    found = door(connections=8, own=4)
+    found = door(own=4)
     lines = [found.dial() for _ in range(4)]
     for line in lines:
         line.sendall(ASK)
@@ -427,7 +427,7 @@ def test_half_open_connections_and_resets(door: Make, upstream: Upstream) -> Non
     deadline = threading.Event()
     while found.relay.connections and not deadline.wait(0.01):
         pass
-    assert found.relay._by_address == {}
+    assert not found.relay._admitted
     assert len(found.relay.selector.get_map()) == 2  # the bell and the listener
 
 

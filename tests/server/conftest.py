@@ -1,7 +1,9 @@
-"""A server in this process: the real app over scripted brains, asked through ASGI; and one over the real starter."""
+"""A server in this process: the real app over scripted brains, asked through ASGI; and applications on a Unix socket,
+served by the protocol class alone or behind a real relay."""
 
+import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # test modules are imported by path: their folder is no package
 
-from server_tools import FakeServices, brain
+from server_tools import FakeServices, Heard, Served, brain
 
+from omni.core.paths import Home
 from omni.engine import Engine, ScriptedEngine
 from omni.server.app import Server, create_app
 
@@ -28,6 +31,7 @@ class Bench:
         self.client = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:11434")
 
 
+Serve = Callable[..., Awaitable[Served]]
 Make = Callable[..., AbstractAsyncContextManager[Bench]]
 
 
@@ -43,3 +47,20 @@ def serving() -> Make:
             yield bench
 
     return make
+
+
+@pytest.fixture
+async def serve(home: Home) -> AsyncIterator[Serve]:
+    """Serve an application on a Unix socket, with the bounds that are given."""
+    made: list[Served] = []
+
+    async def start(app: Any = None, **bounds: Any) -> Served:
+        home.ensure_sockets()
+        made.append(Served(home.sockets / f"test-{len(made)}.sock", app or Heard(), bounds))
+        await made[-1].start()
+        return made[-1]
+
+    yield start
+    for each in made:
+        await each.close()
+    await asyncio.sleep(0)

@@ -1,15 +1,21 @@
-"""Doubles of what stands behind a server: a library of made-up brains, and one engine for all of them."""
+"""What the tests of this room share: doubles of what stands behind a server (a library of made-up brains, one engine for
+all of them), and applications on a Unix socket."""
 
+import asyncio
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from uvicorn import Config
+from uvicorn.server import ServerState
 
 from omni.cartridges import Brain
 from omni.core.errors import NotFound
 from omni.core.settings import Settings
 from omni.engine import Engine
+from omni.server.protocol import Bounds, Protocol
 
 
 def brain(name: str, **more: Any) -> Brain:
@@ -57,3 +63,93 @@ class FakeServices:
 
     async def open(self, _brain: Brain, *, embeddings: bool = False) -> Engine:
         return self.engine
+
+
+class Heard:
+    """An application that remembers its scopes and answers with the length of the body."""
+
+    def __init__(self) -> None:
+        self.scopes: list[dict[str, Any]] = []
+        self.left = asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.scopes.append(scope)
+        count = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.left.set()
+                return
+            count += len(message["body"])
+            if not message.get("more_body"):
+                break
+        body = json.dumps({"body": count}).encode()
+        headers = [(b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+class Served:
+    """The protocol class on a Unix socket."""
+
+    def __init__(self, path: Path, app: Any, bounds: dict[str, Any]) -> None:
+        self.path, self.app = path, app
+        self.config = Config(
+            app, http=Protocol, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False
+        )
+        self.config.load()
+        self.state = ServerState()
+        self.protocol = type("Bounded", (Protocol,), {"bounds": Bounds(**bounds)})
+
+    async def start(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def make() -> Any:
+            return self.protocol(self.config, self.state, {}, loop)
+
+        self.server = await loop.create_unix_server(make, self.path)
+
+    async def dial(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_unix_connection(self.path)
+
+    async def ask(self, data: bytes) -> "Answer":
+        """Send and read one answer."""
+        reader, writer = await self.dial()
+        writer.write(data)
+        try:
+            return await answer(reader)
+        finally:
+            writer.close()
+
+    async def close(self) -> None:
+        self.server.close()
+        for one in list(self.state.connections):
+            one.transport.abort()
+        for task in list(self.state.tasks):
+            task.cancel()
+        await asyncio.gather(*self.state.tasks, return_exceptions=True)
+
+
+class Answer:
+    """One answer as it came."""
+
+    def __init__(self, head: bytes, body: bytes) -> None:
+        first, *lines = head.decode().rstrip().split("\r\n")
+        self.status = int(first.split()[1])
+        self.headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        self.body = body
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+async def answer(reader: asyncio.StreamReader) -> Answer:
+    async with asyncio.timeout(20):
+        head = await reader.readuntil(b"\r\n\r\n")
+        found = Answer(head, b"")
+        if "content-length" in found.headers:
+            found.body = await reader.readexactly(int(found.headers["content-length"]))
+        else:
+            found.body = await reader.read()
+    return found

@@ -1,0 +1,270 @@
+"""Requests that are none, that never end, that are too large; and what the relay says about whoever sends them."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from server_tools import Heard, answer
+
+from omni.airlock.proxyline import SIGNATURE, proxy_line
+from omni.server.protocol import RELAY, read_line
+
+ASK = b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n"
+LINE = proxy_line(("127.0.0.1", 5), ("127.0.0.1", 7), uid=7, tls=True)
+
+
+async def test_the_relays_line_is_in_the_scope(serve: Any) -> None:
+    app = Heard()
+    served = await serve(app)
+    assert (await served.ask(LINE + ASK)).json == {"body": 0}
+    [scope] = app.scopes
+    assert (scope["client"], scope["server"], scope["scheme"]) == (("127.0.0.1", 5), ("127.0.0.1", 7), "https")
+    assert scope["extensions"] == {RELAY: {"uid": 7, "loopback": True, "tls": True, "local": ("127.0.0.1", 7)}}
+
+
+async def test_it_holds_for_every_request_of_the_connection(serve: Any) -> None:
+    app = Heard()
+    reader, writer = await (await serve(app)).dial()
+    for byte in LINE:
+        writer.write(bytes([byte]))
+        await asyncio.sleep(0)
+    for _ in range(2):
+        writer.write(ASK)
+        assert (await answer(reader)).status == 200
+    writer.close()
+    assert [scope["extensions"][RELAY]["uid"] for scope in app.scopes] == [7, 7]
+
+
+async def test_without_a_line_nothing_is_known(serve: Any) -> None:
+    app = Heard()
+    assert (await (await serve(app)).ask(ASK)).status == 200
+    assert "extensions" not in app.scopes[0]
+
+
+def test_lines_of_all_kinds() -> None:
+    line = proxy_line(("::1", 5), ("::1", 7), uid=None, tls=False)
+    found = read_line(line + b"rest")
+    assert found is not None
+    assert found[0].extension() == {"uid": None, "loopback": True, "tls": False, "local": ("::1", 7)}
+    assert found[1] == len(line)
+    far = read_line(proxy_line(("10.1.2.3", 5), ("10.1.2.4", 7), uid=None, tls=True))
+    assert far is not None
+    assert not far[0].extension()["loopback"]
+    for end in range(len(line)):
+        assert read_line(line[:end]) is None
+
+
+@given(st.binary(max_size=80), st.integers(0, 255), st.integers(0, 255))
+def test_a_line_is_one_or_an_error(rest: bytes, kind: int, family: int) -> None:
+    data = SIGNATURE + bytes([kind, family]) + len(rest).to_bytes(2, "big") + rest
+    try:
+        read_line(data)
+    except ValueError:
+        pass
+
+
+@pytest.mark.parametrize("line", [SIGNATURE + b"\x20\x00\0\0", SIGNATURE + b"\x21\x11\xff\xff", LINE[:14] + b"\0\2xx"])
+async def test_a_line_that_is_none_is_hung_up_on(serve: Any, line: bytes) -> None:
+    reader, writer = await (await serve()).dial()
+    writer.write(line + ASK)
+    with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+        await reader.readexactly(1)
+    writer.close()
+
+
+# --- hostile input ---
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"garbage\r\n\r\n",
+        b"GET /\xff\xfe HTTP/1.1\r\nHost: h\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: h\r\nHost: i\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: h\r\nX: a\0b\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: many\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"\xff" * 100 + b"\r\n\r\n",
+    ],
+)
+async def test_what_is_no_request_is_told_so(serve: Any, data: bytes) -> None:
+    found = await (await serve()).ask(data)
+    assert found.status in (400, 501)
+    assert "HTTP" in found.json["error"]["message"]
+    assert found.headers["connection"] == "close"
+
+
+async def test_a_path_that_is_no_utf8_reaches_the_app_as_text(serve: Any) -> None:
+    app = Heard()
+    assert (await (await serve(app)).ask(b"GET /%ff%fe HTTP/1.1\r\nHost: h\r\n\r\n")).status == 200
+    assert app.scopes[0]["path"] == "/\ufffd\ufffd"
+
+
+async def test_ten_thousand_headers_and_heads_without_end(serve: Any) -> None:
+    served = await serve()
+    few = b"".join(b"X-%d: y\r\n" % each for each in range(99))
+    assert (await served.ask(b"GET / HTTP/1.1\r\nHost: h\r\n" + few + b"\r\n")).status == 200
+    assert (await served.ask(b"GET / HTTP/1.1\r\nHost: h\r\nY: z\r\n" + few + b"\r\n")).status == 431
+    many = b"".join(b"X-%d: y\r\n" % each for each in range(10_000))
+    assert (await served.ask(b"GET / HTTP/1.1\r\nHost: h\r\n" + many + b"\r\n")).status == 431
+    assert (await served.ask(b"GET / HTTP/1.1\r\nX: " + b"x" * 70_000)).status == 431
+
+
+async def test_a_body_that_says_it_is_too_long_is_refused_at_once(serve: Any) -> None:
+    app = Heard()
+    found = await (await serve(app)).ask(b"POST /v1 HTTP/1.1\r\nHost: h\r\nContent-Length: 50000000\r\n\r\n")
+    assert found.status == 413
+    assert found.json["error"]["message"] == "The body is longer than 32 MiB."
+    assert app.scopes == []
+
+
+async def test_a_body_that_turns_out_too_long_is_cut_off(serve: Any) -> None:
+    app = Heard()
+    reader, writer = await (await serve(app, body=1 << 20)).dial()
+    writer.write(b"POST /api/chat HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n")
+    chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+    for _ in range(17):
+        writer.write(chunk)
+    found = await answer(reader)
+    assert found.status == 413
+    assert found.json == {"error": "The body is longer than 1 MiB."}  # in Ollama's words, because of the path
+    await asyncio.wait_for(app.left.wait(), 20)
+    writer.close()
+
+
+async def test_a_body_of_the_right_length_comes_through(serve: Any) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % (32 << 20)
+    assert (await (await serve()).ask(head + b"x" * (32 << 20))).json == {"body": 32 << 20}
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"GET / HT", LINE, LINE + b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nxy"]
+)
+async def test_a_request_that_stops_half_way(serve: Any, said: bytes) -> None:
+    found = await (await serve(seconds=0.05)).ask(said)
+    assert found.status == 408
+    assert found.json["error"]["message"] == "Nothing came for 0.05 s, and the request was not whole."
+
+
+class Clock:
+    """As much of a loop as the protocol uses, with a time that tests move."""
+
+    def __init__(self) -> None:
+        self.now, self.calls = 0.0, []  # type: ignore[var-annotated]
+        self.create_task = asyncio.get_running_loop().create_task
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, delay: float, call: Any, *arguments: Any) -> Any:
+        entry = [self.now + delay, call, arguments]
+        self.calls.append(entry)
+        return type("Handle", (), {"cancel": lambda _: self.calls.remove(entry) if entry in self.calls else None})()
+
+    def move(self, seconds: float) -> None:
+        until = self.now + seconds
+        while due := [each for each in self.calls if each[0] <= until]:
+            first = min(due, key=lambda each: each[0])
+            self.calls.remove(first)
+            self.now = max(self.now, first[0])
+            first[1](*first[2])
+        self.now = until
+
+
+class Wire(asyncio.Transport):
+    """What was written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent, self.closed = b"", False
+
+    def write(self, data: Any) -> None:
+        self.sent += bytes(data)
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    @property
+    def status(self) -> int:
+        return int(self.sent.split()[1]) if self.sent else 0
+
+
+def alone(served: Any) -> tuple[Any, Wire, Clock]:
+    clock, wire = Clock(), Wire()
+    protocol = served.protocol(served.config, served.state, {}, clock)
+    protocol.connection_made(wire)
+    return protocol, wire, clock
+
+
+async def test_one_byte_a_second_keeps_a_body_alive_but_no_head(serve: Any) -> None:
+    served = await serve()
+    protocol, wire, clock = alone(served)
+    protocol.data_received(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n")
+    for _ in range(99):
+        clock.move(1)
+        protocol.data_received(b"x")
+    assert wire.sent == b""
+    clock.move(31)
+    assert (wire.status, wire.closed) == (408, True)
+    protocol.connection_lost(None)
+    protocol, wire, clock = alone(served)
+    for count in range(100):
+        clock.move(1)
+        protocol.data_received(b"GET / HTTP/1.1\r\nX: xxxxxxxxxxxxxxxxxxxxx"[count : count + 1] or b"x")
+        if wire.closed:
+            break
+    assert (wire.status, count) == (408, 30)
+    protocol.connection_lost(None)
+
+
+async def test_an_answer_may_take_as_long_as_it_likes_and_so_may_an_app_that_does_not_read(serve: Any) -> None:
+    async def busy(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.Event().wait()
+
+    served = await serve(busy)
+    for body in (b"", b"x" * 100_000):  # the second is more than is read ahead
+        protocol, wire, clock = alone(served)
+        length = 200_000 if body else 0
+        protocol.data_received(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % length + body)
+        clock.move(10_000)
+        assert (wire.sent, wire.closed) == (b"", False)
+        protocol.connection_lost(None)
+
+
+async def test_an_idle_connection_is_closed_without_a_word(serve: Any) -> None:
+    protocol, wire, clock = alone(await serve())
+    protocol.data_received(ASK)
+    while not wire.sent:  # noqa: ASYNC110 - the answer is a matter of a few turns of the loop
+        await asyncio.sleep(0)
+    clock.move(protocol.timeout_keep_alive - 0.1)
+    assert not wire.closed
+    clock.move(0.2)
+    assert (wire.closed, wire.sent.count(b"HTTP/1.1")) == (True, 1)
+    protocol.connection_lost(None)
+
+
+async def test_a_client_that_leaves_is_noticed(serve: Any) -> None:
+    left = asyncio.Event()
+
+    async def endless(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        left.set()
+
+    reader, writer = await (await serve(endless)).dial()
+    writer.write(ASK)
+    await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+    await asyncio.wait_for(left.wait(), 20)
