@@ -27,8 +27,11 @@ class Names:
         """The names that the user gave to brains."""
         return dict(self._services.settings.serve.aliases)
 
-    async def find(self, name: str) -> "Brain":
-        """The brain that can be asked under `name`; "" is the default one. Raises NotFound, which lists what is here."""
+    async def find(self, name: str, *, chats: bool = True) -> "Brain":
+        """The brain that can be asked under `name`; "" is the default one. Raises NotFound, which lists what is here.
+
+        `chats` false: one will do that was never taught to answer, for its vectors or to go on with a text.
+        """
         await self._services.read_settings_again()
         if not name:
             return await self._services.default_brain()
@@ -38,7 +41,7 @@ class Names:
             found = await self._get(wanted)
         except NotFound as error:
             raise await self._unknown(name, error) from error
-        if not found.usable:
+        if not found.usable and not (found.state == "not chat" and found.base is not None and not chats):
             why = found.reason or ("it is not installed." if found.state == "available" else f"it is {found.state}.")
             raise NotFound(
                 f"{found.name} cannot be asked: {why}", hint=found.command or f"Run `omni pull {found.name}`."

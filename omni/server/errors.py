@@ -24,6 +24,18 @@ _STATUS: tuple[tuple[type[OmniError], int], ...] = (
 )
 
 
+class BadParameter(UsageError):
+    """A field of a request is wrong; `param` is its path, as in `messages[0].content`."""
+
+    def __init__(self, message: str, *, hint: str = "", param: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.param = param
+
+
+class NotHere(OmniError):
+    """Asked for what Omni does not do, or cannot do yet."""
+
+
 class Refused(OmniError):
     """Who asks may not. `status` is 401 where a key would help, else 403."""
 
@@ -46,6 +58,8 @@ def status_of(error: OmniError) -> int:
         return error.status
     if isinstance(error, Busy):
         return 429
+    if isinstance(error, NotHere):
+        return 501
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 

@@ -107,7 +107,7 @@ async def begin(server: "Server", lane: str, wish: Wish) -> Generation:
 
     Raises NotFound (no such brain), Busy (the queue is full), ContextOverflow, UsageError, EngineError.
     """
-    brain = await server.names.find(wish.model)
+    brain = await server.names.find(wish.model, chats=wish.prompt is None)
     ticket = server.places_of(brain).enter(lane)
     async with AsyncExitStack() as undo:
         undo.enter_context(ticket)

@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from omni.core.errors import OmniError, UsageError
+from omni.server.errors import BadParameter
 
 T = TypeVar("T")
 
@@ -44,7 +45,11 @@ async def body_of(request: Request, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        raise UsageError(f"The request is not as expected: {error}.") from error
+        what, _, where = str(error).partition(" - at ")
+        param = where.strip("`").removeprefix("$").removeprefix(".")
+        raise BadParameter(
+            f"The request is not as expected: {what}{f' at `{param}`' if param else ''}.", param=param
+        ) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"The body is no JSON: {error}.", hint="Send one JSON object in UTF-8.") from error
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TypeVar
 
 from starlette.requests import Request
@@ -24,7 +24,9 @@ class Gone(Exception):
 class Streamed(Response):
     """A body of pieces. While none comes for ten seconds `beat` is sent, where the protocol has something to say
     nothing with. A client that leaves closes `pieces`; what they raise ends the connection, so pieces explain
-    their failures themselves."""
+    their failures themselves. `close` is called at the end in all cases: a generator that was never begun cannot give
+    back what it was made with.
+    """
 
     def __init__(
         self,
@@ -33,10 +35,11 @@ class Streamed(Response):
         media_type: str = SSE,
         beat: bytes = b": \n\n",
         every: float = BEAT_SECONDS,
+        close: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         super().__init__(None, 200, {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}, media_type)
         del self.headers["content-length"]
-        self._pieces, self._beat, self._every = pieces, beat, every
+        self._pieces, self._beat, self._every, self._close = pieces, beat, every, close
         self._sent = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
@@ -50,6 +53,8 @@ class Streamed(Response):
                 task.cancel()
             await asyncio.gather(pumping, *others, return_exceptions=True)
             await self._pieces.aclose()
+            if self._close is not None:
+                await self._close()
         if not pumping.cancelled() and (error := pumping.exception()) is not None:
             logging.getLogger(__name__).error("A stream was broken off", exc_info=error)
             raise error

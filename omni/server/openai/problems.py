@@ -18,7 +18,10 @@ def error_of(error: OmniError) -> dict[str, object]:
         code = "context_length_exceeded"
     elif isinstance(error, NotFound):
         code = "model_not_found"
-    return {"error": {"message": said(error), "type": kind, "param": None, "code": code}}
+    elif status == 501:
+        code = "not_implemented"
+    param = getattr(error, "param", "") or None
+    return {"error": {"message": said(error), "type": kind, "param": param, "code": code}}
 
 
 def problem(error: OmniError) -> Response:
