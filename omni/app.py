@@ -45,6 +45,7 @@ class Services:
         self._settings: Settings | None = None
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._adapters: dict[str, tuple[str, ...]] = {}
+        self._listeners: list[Callable[[str, Any], None]] = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -216,8 +217,15 @@ class Services:
 
         return ObservedEngine(engine, measured=measured, refused=refused)
 
+    def listen(self, listener: Callable[[str, Any], None]) -> Callable[[], None]:
+        """Have `listener` hear what changes in this process: the keeper tells it to the others only. Returns the end."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
     async def changed(self, topic: str, value: Any) -> None:
-        """Tell the other front ends, as chat asks for it."""
+        """Tell the other front ends, as chat asks for it, and those of this one that listen."""
+        for listener in tuple(self._listeners):
+            listener(topic, value)
         await (await self.keeper()).changed(topic, value)
 
     async def default_brain(self) -> "Brain":
