@@ -68,11 +68,16 @@ def _learn(context: click.Context, home: Home) -> list[Command]:
 
 
 def _behind_the_wall(context: click.Context, home: Home) -> "Plugins":
-    # Imported with the first plug-in: the help has no use for asyncio.
-    from omni.cli.session import step_behind_the_wall
+    """The plug-ins, for a process that was confined before their code is imported; a starter for its command comes first."""
+    from omni.core import wall
     from omni.core.hooks import Plugins
+    from omni.keeper import start
 
-    step_behind_the_wall(context, home)
+    root = context.find_root()
+    if root.obj is None:
+        root.obj = start(home, full_screen=False)
+        root.call_on_close(root.obj.goodbye)
+        wall.confine()
     return Plugins(home=home)
 
 

@@ -52,14 +52,3 @@ def offline_services(work: "Callable[[Services], Coroutine[Any, Any, T]]") -> T:
     home = Home.from_environment().ensure()
     wall.confine()
     return asyncio.run(_run(home, None, work))
-
-
-def step_behind_the_wall(context: click.Context, home: Home) -> None:
-    """Confine this process before the code of a plug-in is imported; the starter for its command comes first."""
-    root = context.find_root()
-    if root.obj is None:
-        from omni.keeper import start
-
-        root.obj = start(home, full_screen=False)
-        root.call_on_close(root.obj.goodbye)
-        wall.confine()

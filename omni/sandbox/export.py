@@ -20,6 +20,7 @@ from omni.core.paths import Home, resources, source_root
 from omni.sandbox import place
 from omni.sandbox.progress import Display
 from omni.sandbox.requirements import read_lock
+from omni.sandbox.running import run_installer
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -31,8 +32,6 @@ def export_wheels(home: Home, folder: Path, display: Display, *, clone: Path | N
 
     Raises DoorShut, StorageError, SetupError, UsageError. What is in the folder already and right is kept.
     """
-    from omni.sandbox.prepare import run_installer
-
     clone = source_root() if clone is None else clone
     requirements = resources("requirements") if clone is None else clone / "requirements"
     lock = requirements / "core.txt"
