@@ -98,10 +98,10 @@ def test_json_that_is_no_page_is_refused(page: bytes) -> None:
     ["<a ", '<a href="', "<!--", "<a href='x", "<", "<a/", "<base ", "<a b=\"'", "</a", "<a href=x-1.whl>", "&#x"],
 )
 def test_hostile_html_takes_linear_time(piece: str) -> None:
-    body = piece * ((1 << 20) // len(piece))
+    body = piece * ((1 << 18) // len(piece))
     start = time.process_time()
     html(body)
-    assert time.process_time() - start < 20  # a second or two; quadratic would be hours
+    assert time.process_time() - start < 5  # a part of a second; quadratic would be minutes
 
 
 def test_a_page_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

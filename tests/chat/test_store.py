@@ -176,7 +176,7 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 TestStore = StoreMachine.TestCase
-TestStore.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+TestStore.settings = settings(max_examples=20, stateful_step_count=16, deadline=None)
 
 
 async def test_conversations_come_newest_first_and_by_project(bench: Any) -> None:

@@ -323,4 +323,4 @@ class Machine(RuleBasedStateMachine):
 
 
 TestAdmission = Machine.TestCase
-TestAdmission.settings = hypothesis_settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestAdmission.settings = hypothesis_settings(max_examples=100, stateful_step_count=25, deadline=None)

@@ -19,6 +19,7 @@ async def find(pilot: Pilot[Any], letters: str) -> None:
         options = pilot.app.screen.query("CommandList").only_one()
         if options.option_count == 1:  # type: ignore[attr-defined]
             return
+    raise AssertionError(f"{letters!r} never found one thing alone")
 
 
 async def test_it_lists_panes_themes_and_the_air_gap(tmp_path: Path) -> None:
@@ -65,3 +66,16 @@ async def test_ctrl_o_chooses_a_brain_by_typing(tmp_path: Path) -> None:
         await settled(pilot)
         assert len(app.screen_stack) == 1
         assert app.status.state.brain == "@omni/smollm2"
+
+
+async def test_what_a_command_does_is_weaker_than_its_name(tmp_path: Path) -> None:
+    app = shell(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("ctrl+p")
+        await settled(pilot)
+        palette = app.screen
+        help_text = palette.get_component_rich_style("command-palette--help-text")
+        assert help_text.bold is False
+        assert help_text.color is not None
+        assert help_text.color.get_truecolor().hex == app.theme_variables["omni-third"]

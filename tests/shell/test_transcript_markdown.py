@@ -37,7 +37,7 @@ def body(entry: Entry, width: int) -> list[tuple[list[tuple[str, str, str]], str
     return found
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(TEXTS, st.data())
 def test_streamed_in_any_pieces_gives_the_lines_of_the_whole(text: str, data: st.DataObject) -> None:
     whole = Entry("w", "brain", "b", text)

@@ -280,8 +280,47 @@ async def test_whoever_has_a_brain_gets_the_dashboard_and_the_first_steps_from_t
         await settled(pilot)
         await settled(pilot)
         assert "Talk to Qwen coder 1.5B" in screen_text(app)
-        await find(pilot, "first steps")
+        await find(pilot, "wizard again")
         await pilot.press("enter")
         await settled(pilot)
         await settled(pilot)
         assert "Welcome to omni" in screen_text(app)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60)])
+async def test_no_word_is_cut_where_one_chooses(tmp_path: Path, size: tuple[int, int]) -> None:
+    app = shell(tmp_path, ready=False)
+    async with app.run_test(size=size) as pilot:
+        listing = await at_brains(pilot)
+        for key in (CODER, QWEN, "gemma3:4b", "@omni/qwen3-30b", STARTER):
+            listing.put(key)
+            await settled(pilot)
+            rows = [row for row in screen_text(app).splitlines() if "still looking" not in row]
+            assert "…" not in "".join(rows), key
+        assert "Choose another one." not in screen_text(app)
+
+
+async def test_the_table_keeps_its_height_while_the_bar_moves(tmp_path: Path) -> None:
+    app = shell(tmp_path, ready=False)
+    async with app.run_test(size=(80, 24)) as pilot:
+        listing = await at_brains(pilot)
+        heights = set()
+        for key in (CODER, QWEN, "@omni/qwen3-30b", STARTER):
+            listing.put(key)
+            await settled(pilot)
+            heights.add(listing.size.height)
+        assert len(heights) == 1
+
+
+async def test_ready_is_not_contradicted_by_the_status_line(tmp_path: Path) -> None:
+    app = shell(tmp_path, ready=False)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await at_brains(pilot)
+        await pilot.press("enter")
+        await settled(pilot)
+        await pilot.press("enter")
+        await settled(pilot)
+        text = screen_text(app)
+        assert "Everything is here." in text
+        assert "no brain yet" not in text
+        assert CODER in text.splitlines()[-1]
