@@ -1,0 +1,209 @@
+"""The same conversations as in the shell."""
+
+from typing import Literal
+
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from omni.chat import ChatMessage, ChatService, Conversation, Hit
+from omni.core.errors import UsageError
+from omni.server.routes import Route, body_of, json_response
+from omni.server.webapi.problems import route
+
+MOST = 200  # conversations in one answer
+
+
+class Listed(Struct, frozen=True, kw_only=True):
+    """Conversations, the most recent first; `more` when there are others."""
+
+    conversations: list[Conversation]
+    more: bool
+
+
+class Shown(Struct, frozen=True, kw_only=True):
+    """A conversation with its active branch, or the end of it."""
+
+    conversation: Conversation
+    messages: list[ChatMessage]
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """Where something stands."""
+
+    hits: list[Hit]
+
+
+class New(Struct, frozen=True, kw_only=True):
+    """A conversation to begin."""
+
+    brain: str = ""
+    system: str = ""
+
+
+class Edit(Struct, frozen=True, kw_only=True):
+    """What to change; None stays."""
+
+    title: str | None = None
+    brain: str | None = None
+    system: str | None = None
+
+
+class Choice(Struct, frozen=True, kw_only=True):
+    """A message of the branch to show."""
+
+    message: str
+
+
+class Taken(Struct, frozen=True, kw_only=True):
+    """A question that was taken back."""
+
+    text: str
+
+
+class Reread(Struct, frozen=True, kw_only=True):
+    """What asking another brain costs first: about `tokens` are read, in `seconds` where that is known; `loaded` says
+    whether it is in memory, `load` how many bytes it has else. `same` brains go on where they are."""
+
+    tokens: int
+    seconds: float | None
+    loaded: bool
+    load: int
+    same: bool
+
+
+def chat_of(request: Request) -> ChatService:
+    """The conversations of this server."""
+    found: ChatService = request.app.state.server.services.chat
+    return found
+
+
+def routes() -> list[Route]:
+    """Listing, reading, changing; asking stands in `turns`."""
+    one = "/conversations/{id}"
+    return [
+        route("GET", "/conversations", listed, "List conversations.", response=Listed),
+        route("POST", "/conversations", create, "Begin a conversation.", request=New, response=Conversation),
+        route("POST", "/conversations/load", load, "Take in an exported conversation.", response=Conversation),
+        route("GET", "/search", search, "Search titles and messages.", response=Found),
+        route("GET", one, shown, "Read a conversation.", response=Shown),
+        route("PATCH", one, change, "Change title, brain or instructions.", request=Edit, response=Conversation),
+        route("DELETE", one, delete, "Remove a conversation."),
+        route("GET", one + "/export", export, "Read it as Markdown or JSON."),
+        route("POST", one + "/switch", switch, "Show another branch.", request=Choice, response=Shown),
+        route("POST", one + "/undo", undo, "Take the last question back.", response=Taken),
+        route("GET", one + "/reread", reread, "Say what another brain must read first.", response=Reread),
+    ]
+
+
+async def listed(request: Request) -> Response:
+    """`query` finds, `limit` and `offset` page."""
+    limit, offset = min(_number(request, "limit", 100), MOST), _number(request, "offset", 0)
+    query = request.query_params.get("query", "")
+    found = await chat_of(request).conversations(query=query, limit=limit + 1, offset=offset)
+    return json_response(Listed(conversations=found[:limit], more=len(found) > limit))
+
+
+async def create(request: Request) -> Response:
+    """Without a message yet."""
+    new = await body_of(request, New)
+    return json_response(await chat_of(request).create(brain=new.brain, system=new.system), 201)
+
+
+async def load(request: Request) -> Response:
+    """The body is what `export?form=json` gave."""
+    try:
+        text = (await request.body()).decode()
+    except UnicodeDecodeError as error:
+        raise UsageError("The file is no UTF-8.") from error
+    return json_response(await chat_of(request).load(text), 201)
+
+
+async def search(request: Request) -> Response:
+    """`text` is what is looked for."""
+    return json_response(Found(hits=await chat_of(request).search(request.query_params.get("text", ""))))
+
+
+async def shown(request: Request) -> Response:
+    """`last` reads the end only."""
+    last = _number(request, "last", 0) or None
+    return json_response(await _shown(request, last))
+
+
+async def change(request: Request) -> Response:
+    """Each field by itself."""
+    edit, chat, name = await body_of(request, Edit), chat_of(request), request.path_params["id"]
+    if edit.title is not None:
+        await chat.rename(name, edit.title)
+    if edit.brain is not None:
+        if edit.brain:
+            await request.app.state.server.services.library.get(edit.brain)
+        await chat.choose(name, brain=edit.brain)
+    if edit.system is not None:
+        await chat.instruct(name, edit.system)
+    return json_response(await chat.conversation(name))
+
+
+async def delete(request: Request) -> Response:
+    """With all branches."""
+    await chat_of(request).delete(request.path_params["id"])
+    return Response(status_code=204)
+
+
+async def export(request: Request) -> Response:
+    """As a file."""
+    form: Literal["markdown", "json"] = "json" if request.query_params.get("form") == "json" else "markdown"
+    conversation = await chat_of(request).conversation(request.path_params["id"])
+    text = await chat_of(request).export(conversation.id, form)
+    plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in conversation.title.lower())
+    name = "-".join(part for part in plain.split("-") if part)[:60] or "conversation"
+    ending, kind = ("json", "application/json") if form == "json" else ("md", "text/markdown; charset=utf-8")
+    return Response(text, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}.{ending}"'})
+
+
+async def switch(request: Request) -> Response:
+    """And read it."""
+    choice = await body_of(request, Choice)
+    await chat_of(request).switch(request.path_params["id"], choice.message)
+    return json_response(await _shown(request))
+
+
+async def undo(request: Request) -> Response:
+    """The question's text, to be edited."""
+    return json_response(Taken(text=await chat_of(request).undo(request.path_params["id"])))
+
+
+async def reread(request: Request) -> Response:
+    """Counted from what the last answer took; another brain counts a little differently."""
+    services = request.app.state.server.services
+    brain = await services.library.get(request.query_params.get("brain", ""))
+    conversation = await chat_of(request).conversation(request.path_params["id"])
+    messages = await chat_of(request).messages(conversation.id, last=4)
+    usage = next((message.usage for message in reversed(messages) if message.usage is not None), None)
+    tokens = usage.prompt_tokens + usage.answer_tokens if usage is not None else 0
+    base = brain.base.id if brain.base else ""
+    speed = (await services.budget()).notes.speeds.get(base)
+    return json_response(
+        Reread(
+            tokens=tokens,
+            seconds=tokens / speed.prompt if speed is not None and speed.prompt else None,
+            loaded=base in await services.in_use(),
+            load=brain.base.size if brain.base else brain.size,
+            same=brain.name == conversation.brain,
+        )
+    )
+
+
+async def _shown(request: Request, last: int | None = None) -> Shown:
+    chat, name = chat_of(request), request.path_params["id"]
+    messages = await chat.messages(name, last=last)
+    return Shown(conversation=await chat.conversation(name), messages=messages)
+
+
+def _number(request: Request, name: str, default: int) -> int:
+    text = request.query_params.get(name, "")
+    if not text:
+        return default
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise UsageError(f"`{name}` is a number; {text!r} was sent.")
+    return int(text)

@@ -1,0 +1,143 @@
+"""One feed for all open pages: what other windows change, what these pages change, and the machine's figures."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+
+from omni.core.errors import OmniError
+from omni.server.webapi.pace import Pace
+from omni.server.webapi.pulls import Pulls
+from omni.server.webapi.readings import Readings
+
+if TYPE_CHECKING:
+    from omni.app import Services
+
+EVERY = 2.0  # seconds between two readings of the machine
+BEHIND = 500  # changes; a page that is so far behind reads everything anew
+AGAIN = 1.0  # seconds until the keeper is asked again after a failure
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """What a page hears: "conversation", "library", "doors", "processes" and "settings" as the keeper tells them,
+    "machine" (a Reading), "pull" (a Pull), and "everything" after something was missed."""
+
+    topic: str
+    value: Any = None
+
+
+class Page:
+    """What one page has not read yet."""
+
+    def __init__(self) -> None:
+        self._changes: deque[Change] = deque()
+        self._news = asyncio.Event()
+
+    def put(self, change: Change) -> None:
+        """Add one; what is said already is not repeated, and of figures only the latest counts."""
+        if change in self._changes:
+            return
+        if change.topic == "machine":
+            for old in [each for each in self._changes if each.topic == "machine"]:
+                self._changes.remove(old)
+        if len(self._changes) >= BEHIND:
+            self._changes.clear()
+            change = Change(topic="everything")
+        self._changes.append(change)
+        self._news.set()
+
+    async def get(self) -> Change:
+        """The next one."""
+        while not self._changes:
+            self._news.clear()
+            await self._news.wait()
+        return self._changes.popleft()
+
+
+class Hub:
+    """Follows the keeper and the machine while there is a page that listens."""
+
+    def __init__(self, services: "Services", *, every: float = EVERY) -> None:
+        self._services, self._every = services, every
+        self._pages: set[Page] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.pace = Pace()
+        self.readings = Readings(services, self.pace)
+        self.pulls = Pulls(services, lambda pull: self.tell("pull", pull))
+        self._deaf = services.listen(self.tell)
+
+    def tell(self, topic: str, value: Any = None) -> None:
+        """Let all pages know."""
+        change = Change(topic=topic, value=value)
+        for page in self._pages:
+            page.put(change)
+
+    async def changes(self) -> AsyncGenerator[Change]:
+        """Everything from now on; the state of pulls and machine first."""
+        page = Page()
+        self._pages.add(page)
+        try:
+            if not self._tasks:
+                self._tasks = [
+                    asyncio.create_task(self._follow(), name="web changes"),
+                    asyncio.create_task(self._look(), name="web machine"),
+                ]
+            for pull in self.pulls.all():
+                page.put(Change(topic="pull", value=pull))
+            if self.readings.last is not None:
+                page.put(Change(topic="machine", value=self.readings.last))
+            while True:
+                yield await page.get()
+        finally:
+            self._pages.discard(page)
+            if not self._pages:
+                tasks, self._tasks = self._tasks, []
+                for task in tasks:
+                    task.cancel()
+
+    async def close(self) -> None:
+        """End what runs for the pages."""
+        self._deaf()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.pulls.close()
+
+    async def _follow(self) -> None:
+        while True:
+            with suppress(OmniError):
+                changes = (await self._services.keeper()).changes()
+                try:
+                    async for change in changes:
+                        self.tell(change.topic, change.value)
+                finally:
+                    await changes.aclose()
+            await asyncio.sleep(AGAIN)
+
+    async def _look(self) -> None:
+        while True:
+            try:
+                self.tell("machine", await self.readings.take())
+            except OmniError as error:
+                logging.getLogger(__name__).warning("The machine could not be read: %s", error.message)
+            await asyncio.sleep(self._every)
+
+
+def hub_of(request: Request) -> Hub:
+    """The hub of this server, made when the first page asks."""
+    state = request.app.state
+    if getattr(state, "hub", None) is None:
+        state.hub = Hub(state.server.services)
+    found: Hub = state.hub
+    return found
+
+
+def encoded(value: Any) -> bytes:
+    """As it goes over the line."""
+    return msgspec.json.encode(value)

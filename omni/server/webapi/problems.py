@@ -1,0 +1,51 @@
+"""Failures in the words of the web interface, and the short way to write its routes."""
+
+import re
+from typing import Any
+
+from msgspec import Struct
+from starlette.responses import Response
+
+from omni.core.errors import OmniError
+from omni.server.errors import headers_of, status_of
+from omni.server.routes import Endpoint, Route, json_response
+
+PREFIX = "/omni/v1"
+
+
+class Problem(Struct, frozen=True, kw_only=True):
+    """`kind` is the class of the failure in snake case: `not_found`, `door_shut`, `context_overflow` …"""
+
+    kind: str
+    message: str
+    hint: str = ""
+
+
+class Failed(Struct, frozen=True, kw_only=True, tag="error", tag_field="type"):
+    """The last event of a stream that failed."""
+
+    error: Problem
+
+
+def problem_of(error: OmniError) -> Problem:
+    """A failure as a value."""
+    kind = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(error).__name__).lower()
+    return Problem(kind=kind, message=error.message, hint=error.hint)
+
+
+def problem(error: OmniError) -> Response:
+    """The answer to a request that failed."""
+    return json_response({"error": problem_of(error)}, status_of(error), headers_of(error))
+
+
+def route(method: str, path: str, endpoint: Endpoint, summary: str, **types: Any) -> Route:
+    """One route of the interface, for its person only."""
+    return Route(
+        path=PREFIX + path,
+        methods=(method,),
+        endpoint=endpoint,
+        reach="admin",
+        problem=problem,
+        summary=summary,
+        **types,
+    )
