@@ -81,6 +81,21 @@ class Home:
         return self.root / "audit"
 
     @property
+    def keys(self) -> Path:
+        """The hashed keys of those who may use the server."""
+        return self.root / "server" / "keys.json"
+
+    @property
+    def certificate(self) -> Path:
+        """The certificate that `omni serve --tls` made; its key lies beside it."""
+        return self.root / "server" / "certificate.pem"
+
+    @property
+    def certificate_key(self) -> Path:
+        """What only the airlock reads."""
+        return self.root / "server" / "certificate.key"
+
+    @property
     def hardware(self) -> Path:
         """What was measured on this machine."""
         return self.root / "hardware.json"
