@@ -13,7 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # test modules are imported by path: their folder is no package
 
-from server_tools import FakeServices, Heard, Served, brain
+from server_tools import FakeServices, Heard, Served, brain, listening
 
 from omni.core.paths import Home
 from omni.engine import Engine, ScriptedEngine
@@ -29,6 +29,7 @@ class Bench:
         self.app = create_app(self.server)
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=True)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:11434")
+        self.url = ""
 
 
 Serve = Callable[..., Awaitable[Served]]
@@ -64,3 +65,15 @@ async def serve(home: Home) -> AsyncIterator[Serve]:
     for each in made:
         await each.close()
     await asyncio.sleep(0)
+
+
+@pytest.fixture
+def live(serving: Make) -> Make:
+    """The same on a real port: `async with live(engine) as bench`, and `bench.url` is where it listens."""
+
+    @asynccontextmanager
+    async def make(engine: Engine | None = None, **services: Any) -> AsyncIterator[Bench]:
+        async with serving(engine, **services) as bench, listening(bench.app) as bench.url:
+            yield bench
+
+    return make

@@ -3,11 +3,14 @@ all of them), and applications on a Unix socket."""
 
 import asyncio
 import json
-from collections.abc import Sequence
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import uvicorn
 from uvicorn import Config
 from uvicorn.server import ServerState
 
@@ -153,3 +156,39 @@ async def answer(reader: asyncio.StreamReader) -> Answer:
         else:
             found.body = await reader.read()
     return found
+
+
+class _Uvicorn(uvicorn.Server):
+    """One that tells when it listens, and leaves the signals to pytest."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+    def capture_signals(self) -> Any:
+        return nullcontext()
+
+
+@asynccontextmanager
+async def listening(app: Any) -> AsyncIterator[str]:
+    """`app` behind the protocol of the real server, on a port of this machine; gives its address."""
+    door = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        app, http=Protocol, ws="none", lifespan="off", log_config=None, timeout_graceful_shutdown=5, loop="asyncio"
+    )
+    server = _Uvicorn(config)
+    serving = asyncio.create_task(server.serve([door]), name="uvicorn")
+    rising = asyncio.create_task(server.up.wait(), name="rising")
+    try:
+        await asyncio.wait({serving, rising}, return_when=asyncio.FIRST_COMPLETED)
+        assert server.up.is_set()
+        yield f"http://127.0.0.1:{door.getsockname()[1]}"
+    finally:
+        rising.cancel()
+        server.should_exit = True
+        await serving
+        door.close()
