@@ -46,6 +46,9 @@ def command(  # noqa: PLR0917 - click hands over what the options are
     What is piped in is added to PROMPT. `@path` in PROMPT attaches a text file of this folder. Without a PROMPT in a
     terminal it is a conversation line by line, which screen readers and dumb terminals can follow; ctrl+c stops an
     answer, an empty line, /bye or ctrl+d ends it.
+
+    With --json what goes wrong is the last line on stdout, too: {"type": "error", "kind": "NotFound", "message": "…",
+    "hint": "…", "exit_code": 3}.
     """
     return ask(prompt, brain=brain, system=system, go_on=go_on, as_json=as_json, reasoning=reasoning)
 
@@ -62,9 +65,17 @@ def ask(
     """What the command does, for others that mean the same."""
     from omni.cli.printers import JsonPrinter, TextPrinter
 
-    question, piped = streams.as_text(" ".join(prompt)).strip(), streams.piped_text()
-    printer = JsonPrinter() if as_json else TextPrinter(reasoning=reasoning)
+    printer: Printer = JsonPrinter() if as_json else TextPrinter(reasoning=reasoning)
     turns = Turns(printer, brain=brain, system=streams.as_text(system), go_on=go_on)
+    try:
+        return _ask(turns, streams.as_text(" ".join(prompt)).strip())
+    except OmniError as error:
+        printer.failed(error)
+        raise
+
+
+def _ask(turns: "Turns", question: str) -> int:
+    piped = streams.piped_text()
     if question or piped:
         try:
             with_services(turns.once(question, piped))
@@ -126,6 +137,7 @@ class Turns:
                 except Stopped:
                     tell("stopped; what came is kept")
                 except OmniError as error:
+                    self._printer.failed(error)
                     print_error(error)
 
     async def _conversation(self, services: "Services") -> str:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Protocol
 
 from omni.cli.say import printable, tell
+from omni.core.errors import OmniError
 
 if TYPE_CHECKING:
     from omni.core.events import ChatEvent
@@ -20,15 +21,19 @@ REASONS = {
 
 
 class Printer(Protocol):
-    """Prints one turn after the other."""
+    """Prints one turn after the other, and what went wrong where stdout is to tell it, too."""
 
     async def turn(self, events: "AsyncIterator[ChatEvent]") -> None:
         """Print one turn."""
         ...
 
+    def failed(self, error: OmniError) -> None:
+        """Print what ended a turn, or kept it from beginning. It is told on stderr besides."""
+        ...
+
 
 class JsonPrinter:
-    """Every event as one line."""
+    """Every event as one line; a failure is one of `type` "error"."""
 
     async def turn(self, events: "AsyncIterator[ChatEvent]") -> None:
         """Print one turn."""
@@ -37,6 +42,14 @@ class JsonPrinter:
         async for event in events:
             sys.stdout.buffer.write(msgspec.json.encode(event) + b"\n")
             sys.stdout.buffer.flush()
+
+    def failed(self, error: OmniError) -> None:
+        """The kind of the error, its words, and the exit code that a command ends with for it."""
+        import json
+
+        found = {"type": "error", "kind": type(error).__name__, "message": error.message, "hint": error.hint}
+        sys.stdout.buffer.write(json.dumps(found | {"exit_code": error.exit_code}).encode() + b"\n")
+        sys.stdout.buffer.flush()
 
 
 class TextPrinter:
@@ -56,6 +69,9 @@ class TextPrinter:
                 self._print(event)
         finally:
             self._end_line()
+
+    def failed(self, error: OmniError) -> None:
+        """A person reads it on stderr."""
 
     def _print(self, event: "ChatEvent") -> None:
         from omni.core import events as e

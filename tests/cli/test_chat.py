@@ -70,6 +70,19 @@ def test_json_prints_the_events(scripted: Cli) -> None:
     assert found.events[-1]["usage"]["answer_tokens"] == 3
 
 
+def test_json_prints_errors_too(scripted: Cli) -> None:
+    fallen = scripted.run("chat", "--json", "hi", **script(reply="one two three", die_after=2))
+    assert fallen.code == 5
+    assert [event["type"] for event in fallen.events].count("error") == 1
+    error = fallen.events[-1]
+    assert (error["type"], error["kind"], error["exit_code"]) == ("error", "EngineError", 5)
+    assert f"omni: {error['message']}\n" in fallen.err
+    for words, code in ((("hi", "-b", "nothing/here"), 3), (("word " * 5000,), 6), ((), 2)):
+        found = scripted.run("chat", "--json", *words)
+        assert (found.code, found.events[-1]["exit_code"]) == (code, code)
+        assert found.err.startswith(f"omni: {found.events[-1]['message']}")
+
+
 def test_continue_goes_on_with_this_folders_conversation(scripted: Cli) -> None:
     none = scripted.run("chat", "--continue", "more")
     assert none.code == 3
