@@ -91,7 +91,9 @@ async def test_a_conversation_with_the_starter_brain(chat: ChatService, collect:
     # Too long for 512 tokens, it leaves out its oldest turns.
     compacted: list[ContextCompacted] = []
     for number in range(12):
-        events = await collect(chat.ask(made.id, f"Tell me something about the number {number}."))
+        # The questions alone are more than 512 tokens, however short the answers turn out.
+        question = f"Tell me something about the number {number}." + " Think of what was said before." * 8
+        events = await collect(chat.ask(made.id, question))
         compacted += [event for event in events if isinstance(event, ContextCompacted)]
         assert events[-1].context_used <= CONTEXT
     assert compacted
