@@ -27,7 +27,8 @@ def body_of(request: ChatRequest, *, room: int, seed: int, adapters: Sequence[st
     body = prompt_of(request.messages, request.tools) | _common(request, room=room, seed=seed, adapters=adapters)
     body["return_progress"] = True
     if request.tools:
-        body |= {"tool_choice": request.tool_choice, "parallel_tool_calls": request.tool_choice == "auto"}
+        parallel = request.parallel_calls and request.tool_choice == "auto"
+        body |= {"tool_choice": request.tool_choice, "parallel_tool_calls": parallel}
     if request.logprobs is not None:
         body |= {"logprobs": True, "top_logprobs": request.logprobs}
     if request.thinking is not None:
@@ -79,6 +80,8 @@ def _common(
     }
     if sampling.stop:
         body["stop"] = list(sampling.stop)
+    if sampling.logit_bias:
+        body["logit_bias"] = [list(one) for one in sampling.logit_bias]
     if request.schema is not None:
         body["response_format"] = {"type": "json_object", "schema": request.schema}
     return body

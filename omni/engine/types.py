@@ -37,7 +37,8 @@ class Tool(Struct, frozen=True, kw_only=True):
 
 
 class Sampling(Struct, frozen=True, kw_only=True):
-    """How tokens are chosen; the names are llama.cpp's. `seed` None: another answer each time."""
+    """How tokens are chosen; the names are llama.cpp's. `seed` None: another answer each time. `logit_bias` makes
+    tokens, by their numbers, likelier or less likely."""
 
     temperature: float = 0.7
     top_p: float = 0.95
@@ -49,6 +50,7 @@ class Sampling(Struct, frozen=True, kw_only=True):
     seed: int | None = None
     max_tokens: int = 2048
     stop: tuple[str, ...] = ()
+    logit_bias: tuple[tuple[int, float], ...] = ()
 
 
 class Adapter(Struct, frozen=True, kw_only=True):
@@ -66,9 +68,9 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     on writing it.
 
     `tools` are what the brain may call: it decides ("auto"), must not ("none"), must ("required"), or must call the one
-    that `tool_choice` names. A call that is forced is always valid, whatever the brain's template knows of tools.
-    `logprobs` asks for so many of the likeliest tokens at each place. `thinking` switches reasoning on or off where the
-    brain's template knows how.
+    that `tool_choice` names; more than one at a time where `parallel_calls` and the template allow it. A call that is
+    forced is always valid, whatever the brain's template knows of tools. `logprobs` asks for so many of the likeliest
+    tokens at each place. `thinking` switches reasoning on or off where the brain's template knows how.
     """
 
     messages: tuple[Message, ...]
@@ -78,6 +80,7 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     priority: Priority = "interactive"
     tools: tuple[Tool, ...] = ()
     tool_choice: str = "auto"
+    parallel_calls: bool = True
     logprobs: int | None = None
     thinking: bool | None = None
 

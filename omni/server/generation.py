@@ -35,6 +35,7 @@ class Wish(Struct, frozen=True, kw_only=True):
     schema: dict[str, Any] | None = None
     tools: tuple[Tool, ...] = ()
     tool_choice: str = "auto"
+    parallel_calls: bool = True
     logprobs: int | None = None
     thinking: bool | None = None
 
@@ -150,6 +151,7 @@ def request_of(brain: "Brain", wish: Wish) -> ChatRequest | CompletionRequest:
         schema=wish.schema,
         tools=wish.tools,
         tool_choice=wish.tool_choice,
+        parallel_calls=wish.parallel_calls,
         logprobs=wish.logprobs,
         thinking=wish.thinking,
     )

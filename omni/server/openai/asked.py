@@ -1,0 +1,263 @@
+"""What a request for a chat asks of a brain: messages, tools and sampling in the words of the engine."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from omni.core.errors import nearest
+from omni.engine import Message, Tool, ToolCall
+from omni.server.errors import BadParameter
+from omni.server.generation import Wish
+from omni.server.openai.types import (
+    AudioPart,
+    CalledFunction,
+    ChatBody,
+    ChatMessage,
+    ImagePart,
+    NamedFunction,
+    Part,
+    RefusalPart,
+    ResponseFormat,
+    Sampled,
+    TextPart,
+    ToolChoice,
+)
+
+if TYPE_CHECKING:
+    from omni.cartridges import Brain
+
+DEEPEST = 64  # levels of a schema
+ANY_OBJECT: dict[str, Any] = {"type": "object"}
+
+
+def wish_of(body: ChatBody, brain: "Brain") -> Wish:
+    """What `brain` is asked. Raises BadParameter."""
+    if "audio" in (body.modalities or ()):
+        raise BadParameter(f"{brain.name} cannot speak: it answers in text only.", param="modalities")
+    limit = "max_tokens" if body.max_completion_tokens is None else "max_completion_tokens"
+    tools, choice = _tools(body)
+    return Wish(
+        model=body.model or "",
+        messages=tuple(messages_of(body.messages, brain)),
+        sampling=sampling_of(body, limit),
+        schema=schema_of(body.response_format),
+        tools=tools,
+        tool_choice=choice,
+        parallel_calls=body.parallel_tool_calls is not False and body.functions is None,
+        logprobs=_top(body),
+        thinking=_thinking(body),
+    )
+
+
+def sampling_of(body: Sampled, limit: str = "max_tokens") -> dict[str, Any]:
+    """The fields of Sampling that a request names; `limit` is the field that bounds the answer."""
+    names = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty", "presence_penalty", "frequency_penalty")
+    found: dict[str, Any] = {name: value for name in names if (value := getattr(body, name)) is not None}
+    most: int | None = getattr(body, limit)
+    if most == 0:
+        raise BadParameter(f"`{limit}` must be at least 1.", hint="Leave it out for all that is left.", param=limit)
+    if most is not None and 0 < most < 1 << 30:
+        found["max_tokens"] = most
+    if body.seed is not None and body.seed != -1:  # which is llama.cpp's word for "any"
+        found["seed"] = body.seed & 0x7FFFFFFF
+    if body.stop:
+        found["stop"] = [text for text in ([body.stop] if isinstance(body.stop, str) else body.stop) if text]
+    if body.logit_bias:
+        found["logit_bias"] = [(_token(key), bias) for key, bias in body.logit_bias.items()]
+    return found
+
+
+def seeded(wish: Wish, at: int) -> Wish:
+    """The same for answer number `at`: with a seed of its own, where there is one."""
+    seed = wish.sampling.get("seed")
+    if seed is None or at == 0:
+        return wish
+    return msgspec.structs.replace(wish, sampling={**wish.sampling, "seed": (seed + at) & 0x7FFFFFFF})
+
+
+def messages_of(messages: Sequence[ChatMessage], brain: "Brain") -> Iterable[Message]:
+    """The messages as engines know them."""
+    for at, message in enumerate(messages):
+        where = f"messages[{at}]"
+        text = _text(message.content, brain, f"{where}.content")
+        match message.role:
+            case "system" | "developer":
+                yield Message(role="system", content=text)
+            case "user":
+                yield Message(role="user", content=text)
+            case "tool":
+                yield Message(role="tool", content=text, call_id=message.tool_call_id or "", name=message.name or "")
+            case "function":
+                name = message.name or ""
+                yield Message(role="tool", content=text, call_id=name, name=name)
+            case "assistant":
+                yield Message(role="assistant", content=text or message.refusal or "", calls=_calls(message, where))
+
+
+def schema_of(wanted: ResponseFormat | None) -> dict[str, Any] | None:
+    """The schema that the answer must follow. Raises BadParameter for one that is not there or too deep."""
+    if wanted is None or wanted.type == "text":
+        return None
+    if wanted.type == "json_object":
+        schema, where = wanted.schema or ANY_OBJECT, "response_format.schema"
+    else:
+        where = "response_format.json_schema.schema"
+        named = wanted.json_schema
+        if named is None or named.schema is None:
+            raise BadParameter('A `response_format` of type "json_schema" needs a schema.', param=where)
+        schema = named.schema
+    _shallow(schema, where)
+    return schema
+
+
+def _text(content: str | Sequence[Part] | None, brain: "Brain", where: str) -> str:
+    if content is None or isinstance(content, str):
+        return content or ""
+    found: list[str] = []
+    for at, part in enumerate(content):
+        match part:
+            case TextPart(text=text) | RefusalPart(refusal=text):
+                found.append(text)
+            case ImagePart():
+                raise BadParameter(
+                    f"{brain.name} cannot see: it reads text only.", hint="Leave out the image.", param=f"{where}[{at}]"
+                )
+            case AudioPart():
+                raise BadParameter(
+                    f"{brain.name} cannot hear: it reads text only.",
+                    hint="Leave out the sound.",
+                    param=f"{where}[{at}]",
+                )
+            case _:
+                raise BadParameter(
+                    f"{brain.name} cannot open files: it reads text only.",
+                    hint="Send the text of the file.",
+                    param=f"{where}[{at}]",
+                )
+    return "\n".join(found)
+
+
+def _calls(message: ChatMessage, where: str) -> tuple[ToolCall, ...]:
+    found = [
+        ToolCall(
+            id=call.id or f"call_{at}",
+            name=call.function.name,
+            arguments=_arguments(call.function, f"{where}.tool_calls[{at}].function.arguments"),
+        )
+        for at, call in enumerate(message.tool_calls or ())
+    ]
+    if message.function_call is not None and not found:
+        called = message.function_call
+        arguments = _arguments(called, f"{where}.function_call.arguments")
+        found.append(ToolCall(id=called.name, name=called.name, arguments=arguments))
+    return tuple(found)
+
+
+def _arguments(called: CalledFunction, where: str) -> str:
+    if isinstance(called.arguments, dict):
+        return json.dumps(called.arguments, ensure_ascii=False)
+    text = (called.arguments or "").strip() or "{}"
+    try:
+        whole = isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        whole = False
+    if not whole:
+        raise BadParameter(
+            "The arguments of a call must be a JSON object as text.",
+            hint="Leave out a call that was cut, and what followed it.",
+            param=where,
+        )
+    return text
+
+
+def _tools(body: ChatBody) -> tuple[tuple[Tool, ...], str]:
+    """The tools that may be called, and whether one must be. A choice of one leaves that one only."""
+    functions = [tool.function for tool in body.tools or ()] or body.functions or []
+    listed = "tools[{}].function.parameters" if body.tools else "functions[{}].parameters"
+    tools: list[Tool] = []
+    for at, function in enumerate(functions):
+        parameters = function.parameters or {"type": "object", "properties": {}}
+        where = listed.format(at)
+        if parameters.get("type", "object") != "object":
+            raise BadParameter("The arguments of a tool are an object.", hint='Use "type": "object".', param=where)
+        _shallow(parameters, where)
+        tools.append(Tool(name=function.name, description=function.description or "", parameters=parameters))
+    choice: Literal["none", "auto", "required"] | ToolChoice | NamedFunction | None = body.tool_choice
+    field = "tool_choice"
+    if choice is None and body.function_call is not None:
+        choice, field = body.function_call, "function_call"
+    if choice is None or isinstance(choice, str):
+        if choice == "required" and not tools:
+            raise BadParameter(
+                "A tool must be called, but the request names none.", hint="Send `tools` as well.", param=field
+            )
+        return tuple(tools), choice or "auto"
+    if isinstance(choice, ToolChoice) and choice.type == "allowed_tools":
+        if choice.allowed_tools is None:
+            raise BadParameter("`allowed_tools` is missing.", param=field)
+        names = [_name(one) for one in choice.allowed_tools.tools]
+        return _only(tools, names, field), choice.allowed_tools.mode
+    name = choice.name or (choice.function.name if isinstance(choice, ToolChoice) and choice.function else None)
+    if not name:
+        raise BadParameter("The choice names no function.", param=field)
+    return _only(tools, [name], field), "required"
+
+
+def _name(tool: dict[str, Any]) -> str:
+    function = tool.get("function")
+    return str((function if isinstance(function, dict) else tool).get("name", ""))
+
+
+def _only(tools: Sequence[Tool], names: Sequence[str], field: str) -> tuple[Tool, ...]:
+    known = [tool.name for tool in tools]
+    for name in names:
+        if name not in known:
+            raise BadParameter(
+                f"`{field}` names {name!r}, which is none of the {len(known)} tools of the request.",
+                hint=nearest(name, known),
+                param=field,
+            )
+    if not names:
+        raise BadParameter(f"`{field}` names no tool.", param=field)
+    return tuple(tool for tool in tools if tool.name in names)
+
+
+def _shallow(schema: Any, where: str) -> None:
+    level, deep = [schema], 0
+    while level:
+        deep += 1
+        if deep > DEEPEST:
+            raise BadParameter(f"A schema may be {DEEPEST} levels deep; this one is deeper.", param=where)
+        level = [
+            part
+            for value in level
+            for part in (value.values() if isinstance(value, dict) else value)
+            if isinstance(part, dict | list)
+        ]
+
+
+def _top(body: ChatBody) -> int | None:
+    if not body.logprobs:
+        if body.top_logprobs:
+            raise BadParameter("`top_logprobs` needs `logprobs`: true.", param="top_logprobs")
+        return None
+    return body.top_logprobs or 0
+
+
+def _thinking(body: ChatBody) -> bool | None:
+    if body.chat_template_kwargs is not None and body.chat_template_kwargs.enable_thinking is not None:
+        return body.chat_template_kwargs.enable_thinking
+    return None if body.reasoning_effort is None else body.reasoning_effort not in ("none", "minimal")
+
+
+def _token(key: str) -> int:
+    try:
+        return int(key)
+    except ValueError as error:
+        raise BadParameter(
+            f"`logit_bias` names tokens by their numbers; {key!r} is none.",
+            hint="POST /tokenize tells the numbers.",
+            param="logit_bias",
+        ) from error

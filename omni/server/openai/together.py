@@ -1,0 +1,165 @@
+"""Several answers for one request: all are admitted or none, and their events come as they happen."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Protocol, Self
+
+import msgspec
+
+from omni.core.errors import EngineError, OmniError
+from omni.core.events import EngineEvent, ReasoningDelta, TurnEnded
+from omni.server.generation import Generation, Wish, begin
+from omni.server.openai.problems import error_of
+from omni.server.openai.types import AnswerDetails, PromptDetails, Used
+from omni.server.streams import sse
+
+if TYPE_CHECKING:
+    from omni.server.app import Server
+
+
+class Together:
+    """Answers that were admitted together, numbered from 0. Close them, always.
+
+    `prompts` of them have prompts of their own; the others repeat these. When all events were read, `ends` holds how
+    each answer ended, and `reasoning` what each brain thought.
+    """
+
+    def __init__(self, server: "Server", generations: Sequence[Generation], *, prompts: int = 1) -> None:
+        self._server, self._generations = server, tuple(generations)
+        self._prompts = prompts
+        self.ends: list[TurnEnded | None] = [None] * len(self._generations)
+        self.reasoning = [""] * len(self._generations)
+
+    @classmethod
+    async def begin(cls, server: "Server", lane: str, wishes: Iterable[Wish], *, prompts: int = 1) -> Self:
+        """Admit all of `wishes`. Raises what `generation.begin` raises, and then none has taken a place."""
+        found: list[Generation] = []
+        try:
+            for wish in wishes:
+                found.append(await begin(server, lane, wish))  # noqa: PERF401 - what is there is closed below
+        except BaseException:
+            for generation in found:
+                await generation.close()
+            raise
+        return cls(server, found, prompts=prompts)
+
+    @property
+    def brain(self) -> str:
+        """The name of the brain that answers."""
+        return self._generations[0].brain.name
+
+    async def events(self) -> AsyncGenerator[tuple[int, EngineEvent]]:
+        """What happens, with the number of the answer that it happens to. Raises EngineError when one of them fails."""
+        queue: asyncio.Queue[tuple[int, EngineEvent | BaseException | None]] = asyncio.Queue()
+        tasks = [
+            asyncio.create_task(_read(at, generation, queue), name="together")
+            for at, generation in enumerate(self._generations)
+        ]
+        left = len(tasks)
+        try:
+            while left:
+                at, event = await queue.get()
+                if event is None:
+                    left -= 1
+                elif isinstance(event, BaseException):
+                    raise event
+                else:
+                    self._note(at, event)
+                    yield at, event
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.close()
+        if None in self.ends:
+            raise EngineError("The brain gave no answer.", hint="Ask again.")
+
+    async def close(self) -> None:
+        """End all of them, wherever they are."""
+        for generation in self._generations:
+            await generation.close()
+
+    async def used(self) -> Used:
+        """What the answers took; a prompt that several answers share counts once."""
+        ends = [end.usage for end in self.ends if end is not None]
+        each = max(1, len(ends) // self._prompts)
+        prompt = sum(usage.prompt_tokens for usage in ends[::each])
+        cached = sum(usage.cached_tokens for usage in ends[::each])
+        answers = sum(usage.answer_tokens for usage in ends)
+        return Used(
+            prompt_tokens=prompt,
+            completion_tokens=answers,
+            total_tokens=prompt + answers,
+            prompt_tokens_details=PromptDetails(cached),
+            completion_tokens_details=AnswerDetails(min(answers, await self._reasoned())),
+        )
+
+    def _note(self, at: int, event: EngineEvent) -> None:
+        if isinstance(event, TurnEnded):
+            self.ends[at] = event
+            self._server.metrics.ended(self._generations[at].brain.name, event)
+        elif isinstance(event, ReasoningDelta):
+            self.reasoning[at] += event.text
+
+    async def _reasoned(self) -> int:
+        """Tokens of the reasoning, by the brain's own tokenizer."""
+        texts = [text for text in self.reasoning if text]
+        if not texts:
+            return 0
+        try:
+            engine = await self._server.services.open(self._generations[0].brain)
+            return sum([len(await engine.tokenize(text)) for text in texts])
+        except OmniError:  # the answer is there; a figure about it is not worth an error
+            return 0
+
+
+class Writer(Protocol):
+    """Writes the events of a streamed answer in the form of one endpoint."""
+
+    def begin(self) -> Iterator[msgspec.Struct]:
+        """What comes first."""
+        ...
+
+    def read(self, at: int, event: EngineEvent) -> Iterator[msgspec.Struct]:
+        """What `event` of answer number `at` means."""
+        ...
+
+    def used(self, used: Used) -> msgspec.Struct:
+        """The last chunk, for those who want it."""
+        ...
+
+
+async def chunks(answers: Together, writer: Writer, *, usage: bool) -> AsyncGenerator[bytes]:
+    """A stream of server-sent events. A failure is one event, the last."""
+    encode = msgspec.json.encode
+    try:
+        for chunk in writer.begin():
+            yield sse(encode(chunk))
+        async with aclosing(answers.events()) as events:
+            async for at, event in events:
+                for chunk in writer.read(at, event):
+                    yield sse(encode(chunk))
+        if usage:
+            yield sse(encode(writer.used(await answers.used())))
+        yield sse(b"[DONE]")
+    except OmniError as error:
+        yield sse(encode(error_of(error)))
+    except Exception as error:
+        logging.getLogger(__name__).exception("A stream failed")
+        what = OmniError(f"Omni failed ({type(error).__name__}); the log says where.")
+        yield sse(encode(error_of(what)))
+
+
+async def _read(
+    at: int, generation: Generation, queue: "asyncio.Queue[tuple[int, EngineEvent | BaseException | None]]"
+) -> None:
+    try:
+        async with aclosing(generation.events()) as events:
+            async for event in events:
+                queue.put_nowait((at, event))
+    except Exception as error:  # noqa: BLE001 - it is raised where the events are read
+        queue.put_nowait((at, error))
+    else:
+        queue.put_nowait((at, None))

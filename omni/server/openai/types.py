@@ -1,0 +1,333 @@
+"""What requests and answers of the chat look like. The OpenAPI document is written from these types, and requests are
+checked by them: unknown fields are ignored, `null` is the same as a field that is not there."""
+
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+MOST_CHOICES = 8
+MOST_TOP = 20  # likeliest tokens at one place
+
+Temperature = Annotated[float, Meta(ge=0, le=2)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Penalty = Annotated[float, Meta(ge=-2, le=2)]
+Bias = Annotated[float, Meta(ge=-100, le=100)]
+Limit = Annotated[int, Meta(ge=-1, description="Tokens of the answer; without it, or with -1, all that is left.")]
+TopK = Annotated[int, Meta(ge=0)]
+RepeatPenalty = Annotated[float, Meta(ge=0.1, le=10)]
+Choices = Annotated[int, Meta(ge=1, le=MOST_CHOICES)]
+Stop = str | Annotated[list[str], Meta(max_length=64)]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+Finish = Literal["stop", "length", "tool_calls", "function_call"]
+
+
+class Sampled(Struct, kw_only=True):
+    """How tokens are chosen; what is left out is the brain's own."""
+
+    model: str | None = None
+    max_tokens: Limit | None = None
+    temperature: Temperature | None = None
+    top_p: Share | None = None
+    top_k: TopK | None = None
+    min_p: Share | None = None
+    repeat_penalty: RepeatPenalty | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    logit_bias: dict[str, Bias] | None = None
+    seed: int | None = None
+    stop: Stop | None = None
+    n: Choices | None = None
+    stream: bool | None = None
+    stream_options: "StreamOptions | None" = None
+
+
+class StreamOptions(Struct):
+    """What a stream holds besides the answer."""
+
+    include_usage: bool | None = None
+
+
+# -- a request for a chat
+
+
+class TextPart(Struct, tag_field="type", tag="text"):
+    """Text."""
+
+    text: str
+
+
+class ImageUrl(Struct):
+    """Where an image is; `data:` holds it."""
+
+    url: str
+    detail: str | None = None
+
+
+class ImagePart(Struct, tag_field="type", tag="image_url"):
+    """An image."""
+
+    image_url: ImageUrl | str
+
+
+class AudioInput(Struct):
+    """Sound in base64."""
+
+    data: str
+    format: str | None = None
+
+
+class AudioPart(Struct, tag_field="type", tag="input_audio"):
+    """Sound."""
+
+    input_audio: AudioInput
+
+
+class FilePart(Struct, tag_field="type", tag="file"):
+    """A file."""
+
+    file: dict[str, Any]
+
+
+class RefusalPart(Struct, tag_field="type", tag="refusal"):
+    """What an assistant said instead of an answer."""
+
+    refusal: str
+
+
+Part = TextPart | ImagePart | AudioPart | FilePart | RefusalPart
+
+
+class CalledFunction(Struct):
+    """Which function, and its arguments: a JSON object as text."""
+
+    name: str
+    arguments: str | dict[str, Any] | None = None
+
+
+class CallIn(Struct, kw_only=True):
+    """A call that an assistant asked for earlier."""
+
+    id: str | None = None
+    type: Literal["function"] | None = None
+    function: CalledFunction
+
+
+class ChatMessage(Struct, kw_only=True):
+    """One message. `reasoning_content` (or `reasoning`) of an assistant is accepted and not read again."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[Part] | None = None
+    name: str | None = None
+    tool_calls: list[CallIn] | None = None
+    tool_call_id: str | None = None
+    function_call: CalledFunction | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+
+
+class FunctionIn(Struct, kw_only=True):
+    """What may be called; `parameters` is a JSON Schema."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=256)]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class ToolIn(Struct, kw_only=True):
+    """A tool; functions are the only kind."""
+
+    type: Literal["function"] = "function"
+    function: FunctionIn
+
+
+class NamedFunction(Struct):
+    """A function by its name."""
+
+    name: str
+
+
+class AllowedTools(Struct):
+    """Some of the tools of the request."""
+
+    mode: Literal["auto", "required"]
+    tools: list[dict[str, Any]]
+
+
+class ToolChoice(Struct, kw_only=True):
+    """One function that must be called, or the tools that may be."""
+
+    type: Literal["function", "allowed_tools"] = "function"
+    function: NamedFunction | None = None
+    name: str | None = None
+    allowed_tools: AllowedTools | None = None
+
+
+class NamedSchema(Struct, kw_only=True):
+    """A JSON Schema that the answer will follow, always: a grammar forces it."""
+
+    name: str | None = None
+    description: str | None = None
+    schema: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class ResponseFormat(Struct, kw_only=True):
+    """What kind of text the answer is. `schema` with "json_object" is llama.cpp's short form."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: NamedSchema | None = None
+    schema: dict[str, Any] | None = None
+
+
+class TemplateOptions(Struct):
+    """Options of the brain's template, as llama.cpp and vLLM name them."""
+
+    enable_thinking: bool | None = None
+
+
+class ChatBody(Sampled, kw_only=True):
+    """A request for the next message of a chat."""
+
+    messages: Annotated[list[ChatMessage], Meta(min_length=1)]
+    max_completion_tokens: Limit | None = None
+    tools: list[ToolIn] | None = None
+    tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    functions: list[FunctionIn] | None = None
+    function_call: Literal["none", "auto"] | NamedFunction | None = None
+    response_format: ResponseFormat | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=MOST_TOP)] | None = None
+    reasoning_effort: Effort | None = None
+    chat_template_kwargs: TemplateOptions | None = None
+    modalities: list[str] | None = None
+
+
+# -- the answer
+
+
+class PromptDetails(Struct):
+    """Of the prompt's tokens, those that needed no reading."""
+
+    cached_tokens: int = 0
+
+
+class AnswerDetails(Struct):
+    """Of the answer's tokens, those that were reasoning."""
+
+    reasoning_tokens: int = 0
+
+
+class Used(Struct, kw_only=True):
+    """What a request took, in tokens."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptDetails
+    completion_tokens_details: AnswerDetails
+
+
+class TopToken(Struct):
+    """A token that was possible."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class ChosenToken(Struct):
+    """A token of the answer and the likeliest ones at its place."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+    top_logprobs: list[TopToken]
+
+
+class Logprobs(Struct):
+    """How likely the tokens of the answer were."""
+
+    content: list[ChosenToken]
+    refusal: list[ChosenToken] | None = None
+
+
+class FunctionOut(Struct, omit_defaults=True):
+    """Name and arguments of a call; in a stream the name comes once and the arguments in pieces."""
+
+    name: str | UnsetType = UNSET
+    arguments: str | UnsetType = UNSET
+
+
+class CallOut(Struct, kw_only=True):
+    """A call that the assistant asks for."""
+
+    index: int | UnsetType = UNSET
+    id: str | UnsetType = UNSET
+    type: Literal["function"] | UnsetType = UNSET
+    function: FunctionOut
+
+
+class MessageOut(Struct, kw_only=True):
+    """The assistant's message."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str | None
+    refusal: None = None
+    reasoning_content: str | UnsetType = UNSET
+    tool_calls: list[CallOut] | UnsetType = UNSET
+    function_call: FunctionOut | UnsetType = UNSET
+
+
+class ChatChoice(Struct, kw_only=True):
+    """One of the answers."""
+
+    index: int
+    message: MessageOut
+    logprobs: Logprobs | None = None
+    finish_reason: Finish
+
+
+class ChatAnswer(Struct, kw_only=True):
+    """An answer as a whole."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    choices: list[ChatChoice]
+    usage: Used
+    system_fingerprint: str
+
+
+class Delta(Struct, kw_only=True):
+    """What is new in a message."""
+
+    role: Literal["assistant"] | UnsetType = UNSET
+    content: str | UnsetType | None = UNSET
+    reasoning_content: str | UnsetType = UNSET
+    tool_calls: list[CallOut] | UnsetType = UNSET
+    function_call: FunctionOut | UnsetType = UNSET
+
+
+class ChunkChoice(Struct, kw_only=True):
+    """What is new in one of the answers."""
+
+    index: int
+    delta: Delta
+    logprobs: Logprobs | None = None
+    finish_reason: Finish | None = None
+
+
+class ChatChunk(Struct, kw_only=True):
+    """One event of a streamed answer."""
+
+    id: str
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+    created: int
+    model: str
+    choices: list[ChunkChoice]
+    usage: Used | UnsetType | None = UNSET
+    system_fingerprint: str
