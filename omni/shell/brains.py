@@ -132,7 +132,7 @@ def expected_cells(offer: Offer, fastest: float) -> tuple["Content", Part]:
     if fit is None or not fit.speed or (not offer.brain.usable and offer.brain.state != "available"):
         return ink(""), ""
     if not fit.fits:
-        return ink(("too big here", "amber")), ""
+        return ink(""), ("too big", "amber")
     slow = fit.speed < 8  # slower than one reads
     return bar(10, fit.speed / max(fastest, fit.speed), style="amber" if slow else "accent"), (
         f"{fit.speed:.0f} tok/s",

@@ -41,7 +41,7 @@ class Popup(Widget):
     """The list of completions above the composer."""
 
     DEFAULT_CSS = """
-    Popup { overlay: screen; height: auto; background: $omni-raised; display: none; }
+    Popup { overlay: screen; height: auto; padding-top: 1; background: $omni-raised; display: none; }
     """
 
     class Picked(Message):
@@ -80,7 +80,7 @@ class Popup(Widget):
         """Above the composer and as wide."""
         if isinstance(self.parent, Widget):
             self.styles.width = self.parent.outer_size.width - 1
-            self.styles.offset = (-2, -self._rows() - self.parent.styles.padding.top)
+            self.styles.offset = (-2, -self._rows() - self.gutter.height - self.parent.styles.padding.top)
         self.refresh(layout=True)
 
     def on_mount(self) -> None:
@@ -105,7 +105,7 @@ class Popup(Widget):
     def render(self) -> Content:
         """The rows around the chosen one; a bar at the right tells how many more there are."""
         wide = self._wide()
-        width = self.size.width
+        width = self.content_size.width
         first, count = self._first(), self._rows()
         marks = thumb(first, count, len(self.choices))
         rows = []
@@ -128,6 +128,7 @@ class Popup(Widget):
     def on_click(self, event: events.Click) -> None:
         """Take the row."""
         event.stop()
-        if event.y < len(self.choices):
-            self.at = self._first() + event.y
+        offset = event.get_content_offset(self)
+        if offset is not None and 0 <= offset.y < self._rows():
+            self.at = self._first() + offset.y
             self.post_message(self.Picked())

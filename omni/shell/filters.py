@@ -9,7 +9,8 @@ from textual.filter import LineFilter
 
 _ASCII = str.maketrans(
     {
-        **dict.fromkeys("━─╌▁▔", "-"),
+        **dict.fromkeys("─╌▁▔", "-"),
+        "━": "=",
         **dict.fromkeys("▌▎▏▐│┃█▊▋▍", "|"),
         **dict.fromkeys("▂▃", "."),
         **dict.fromkeys("▄▅", ":"),
@@ -62,9 +63,17 @@ class Plain(LineFilter):
         return [
             segment
             if segment.style is None
-            else Segment(segment.text, self._styles.get(segment.style) or self._plain(segment.style), segment.control)
+            else Segment(
+                segment.text.replace("━", "─") if "━" in segment.text and self._empty(segment.style) else segment.text,
+                self._styles.get(segment.style) or self._plain(segment.style),
+                segment.control,
+            )
             for segment in segments
         ]
+
+    def _empty(self, style: Style) -> bool:
+        """Whether this is the part of a meter that is not used yet, which only its colour tells."""
+        return _hex(style.color) == self._chosen
 
     def _plain(self, style: Style) -> Style:
         ground, front = _hex(style.bgcolor), _hex(style.color)

@@ -72,12 +72,21 @@ class HelpScreen(ModalScreen[None]):
                 yield Content("")
             yield ink((title, "bold text"))
             for keys, what, name in rows:
-                end = keys.rfind(" ", 0, width + 1) if len(keys) > width else len(keys)
-                first, more = (keys[:end], keys[end:].split()) if end > 0 else (keys, [])
+                first, more = _beside(keys, width)
                 also = f" (also {', '.join(more)})" if more else ""
                 yield Folded(head=ink((f"{first:<{width}}   ", "accent")), text=what + also)
                 if self._names and name:
                     yield Folded(head=Content(" " * (width + 3)), text=name, style="third")
+
+
+def _beside(keys: str, width: int) -> tuple[str, list[str]]:
+    """As many of the keys as fit beside each other, at least one, and the others."""
+    for chord in _CHORDS.values():
+        keys = keys.replace(chord, chord.replace(" ", "\0"))
+    first, *more = keys.split(" ")
+    while more and len(first) + 1 + len(more[0]) <= width:
+        first = f"{first} {more.pop(0)}"
+    return first.replace("\0", " "), [key.replace("\0", " ") for key in more]
 
 
 def sections(app: "OmniApp") -> Iterator[tuple[str, list[tuple[str, str, str]]]]:

@@ -11,13 +11,17 @@ from textual.message import Message
 
 from omni.shell.widgets import Paint, Part, fitted, ink, thumb
 
+LEAST_HELD = 5  # rows; a table lower than this has none to spare for its titles
+
 
 class Column(Struct, frozen=True, kw_only=True):
     """One column. Where the table is too wide, those that may leave are shortened to their `least`, the highest `leaves`
-    first; those that do not fit even so leave; then those that stay are shortened to theirs."""
+    first; those that do not fit even so leave; then those that stay are shortened to theirs. One that `gives` is
+    shortened to its `least` before any other has to leave."""
 
     leaves: int = 0
     least: int = 0
+    gives: bool = False
     align: Literal["left", "right"] = "left"
     most: int = 40
 
@@ -71,8 +75,10 @@ class Listing(Paint, can_focus=True):
     class Chosen(Highlighted):
         """A row was taken."""
 
-    def __init__(self, *columns: Column, empty: str = "", id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, *columns: Column, empty: str = "", lit: bool = False, id: str | None = None) -> None:  # noqa: A002
+        """`lit`: the bar keeps its colour while one types elsewhere, where Enter takes its row all the same."""
         super().__init__(id=id)
+        self._lit = lit
         self._columns = columns
         self._empty = empty
         self._groups: tuple[Group, ...] = ()
@@ -184,31 +190,47 @@ class Listing(Paint, can_focus=True):
         more = len(plan) > height
         widths = self._widths(width - margin - more)
         here = next(y for y, line in enumerate(plan) if line and line[1] is self._rows[self._cursor])
-        first = here - 1 if plan[here - 1] and plan[here - 1][1] is None else here  # type: ignore[index]
+        shown: list[Content] = []
+        if held := more and height >= LEAST_HELD:  # the titles of the columns stay while the rows move
+            plan, here, height = plan[1:], here - 1, height - 1
+        first = here - 1 if here and plan[here - 1] and plan[here - 1][1] is None else here  # type: ignore[index]
         self._top = max(0, min(self._top, first, len(plan) - height))
         self._top = max(self._top, here - height + 1)
+        view = plan[self._top :]
+        if held:
+            while view[0] is None or view[0][1] is None:
+                view = view[1:]
+            group = view[0][0]
+            own = group.titles if len(group.titles) > 1 else (*group.titles, *self._groups[0].titles[1:])
+            shown.append(self._titles(own, widths, margin))
         index = {id(row): place for place, row in enumerate(self._rows)}
-        self._at, shown = {}, []
-        for y, line in enumerate(plan[self._top : self._top + height]):
+        self._at = {}
+        for line in view[:height]:
             if line is None:
                 shown.append(Content(""))
             elif line[1] is None:
-                shown.append(self._line(tuple((title, "third") for title in line[0].titles), widths, " " * margin))
+                shown.append(self._titles(line[0].titles, widths, margin))
             else:
-                self._at[y] = index[id(line[1])]
-                marked = line[1] is self._rows[self._cursor]
-                mark = (
-                    ink(("▌", "accent" if self.has_focus else "third"), " " * (margin - 1)) if marked else " " * margin
-                )
-                row = self._line(line[1].cells, widths, mark)
-                shown.append(row.stylize_before("bold") if marked else row)
+                self._at[len(shown)] = index[id(line[1])]
+                shown.append(self._row(line[1], widths, margin))
         if more:
             marks = thumb(self._top, height, len(plan))
+            bars = [" "] * held + ["▐" if y in marks else " " for y in range(height)]
             shown = [
                 Content.assemble(row.pad_right(max(0, width - 1 - row.cell_length)), ink((bar, "third")))
-                for row, bar in zip(shown, ("▐" if y in marks else " " for y in range(height)), strict=False)
+                for row, bar in zip((*shown, *[Content("")] * height), bars, strict=False)
             ]
         return shown
+
+    def _titles(self, titles: Sequence[str], widths: Sequence[int], margin: int) -> Content:
+        return self._line(tuple((title, "third") for title in titles), widths, " " * margin)
+
+    def _row(self, row: Row, widths: Sequence[int], margin: int) -> Content:
+        if row is not self._rows[self._cursor]:
+            return self._line(row.cells, widths, " " * margin)
+        lit = self.has_focus or self._lit
+        mark = ink(("▌", "accent" if lit else "third"), " " * (margin - 1))
+        return self._line(row.cells, widths, mark).stylize_before("bold")
 
     def _line(self, cells: Sequence[Part], widths: Sequence[int], mark: "Content | str") -> Content:
         parts: list[Content | str] = [mark]
@@ -230,7 +252,9 @@ class Listing(Paint, can_focus=True):
         stay = [index for index, column in enumerate(self._columns) if full[index] and not column.leaves]
         rest = [index for index, column in enumerate(self._columns) if full[index] and column.leaves]
         rest.sort(key=lambda index: self._columns[index].leaves)
-        widths = [full[index] if index in stay else 0 for index in range(len(full))]
+        widths = [0] * len(full)
+        for index in stay:
+            widths[index] = least[index] if self._columns[index].gives else full[index]
 
         def spare() -> int:
             used = [width for width in widths if width]

@@ -149,7 +149,12 @@ class BrainChooser(Sheet):
             yield Lines(ink(("Which brain shall answer?", "bold text")))
             yield Input(placeholder="type to filter", select_on_focus=False)
             yield Listing(
-                Column(), Column(leaves=2), Column(leaves=1, align="right"), Column(leaves=3), empty="Looking …"
+                Column(),
+                Column(leaves=2),
+                Column(leaves=1, align="right"),
+                Column(leaves=3),
+                empty="Looking …",
+                lit=True,
             )
             yield Keys(("↑↓", "choose", ""), ("enter", "use it", "enter"), ("esc", "back", "escape"))
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
+from textual.command import CommandList, CommandPalette, DiscoveryHit, Hit, Hits, Provider
 
 if TYPE_CHECKING:
     from omni.shell.app import OmniApp
@@ -27,7 +27,7 @@ class OmniCommands(Provider):
     async def discover(self) -> Hits:
         """Everything, in the order of the rail."""
         for title, about, run in self._commands():
-            yield DiscoveryHit(title, run, help=about)
+            yield DiscoveryHit(title, run, help=_capital(about))
 
     async def search(self, query: str) -> Hits:
         """What has these letters in this order."""
@@ -35,7 +35,7 @@ class OmniCommands(Provider):
         for title, about, run in self._commands():
             score = max(matcher.match(title), matcher.match(about) * 0.6)
             if score > 0:
-                yield Hit(score, matcher.highlight(title), run, help=about)
+                yield Hit(score, matcher.highlight(title), run, help=_capital(about))
 
     def _commands(self) -> Iterator[Command]:
         app = self.omni
@@ -63,6 +63,10 @@ class OmniCommands(Provider):
         yield "Quit", "leave Omni; workers end by themselves   ctrl+c twice", app.exit
 
 
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 class Palette(CommandPalette):
     """Textual's palette in Omni's clothes."""
 
@@ -74,8 +78,7 @@ class Palette(CommandPalette):
     Palette #--input.--list-visible { border: none; border-left: outer $omni-accent; }
     Palette #--input Label { display: none; }
     Palette #--input Input, Palette #--input Input:focus { border: none; height: 1; padding: 0 1; background: $omni-raised; }
-    Palette CommandList { border: none; border-left: outer $omni-accent; background: $omni-raised; color: $omni-text;
-                          max-height: 60vh; padding: 0 1 1 1; }
+    Palette CommandList { border: none; border-left: outer $omni-accent; background: $omni-raised; color: $omni-text; padding: 0 1 1 1; }
     Palette CommandList > .option-list--option-highlighted,
     Palette CommandList:focus > .option-list--option-highlighted { background: $omni-chosen; color: $omni-text; }
     Palette CommandList > .option-list--option-hover { background: $omni-chosen; }
@@ -83,6 +86,10 @@ class Palette(CommandPalette):
     Palette > .command-palette--highlight { color: $omni-accent; text-style: bold; }
     Palette LoadingIndicator { display: none; }
     """
+
+    def on_resize(self) -> None:
+        """The list ends with a whole entry, which is two rows high, and a row below it."""
+        self.query_one(CommandList).styles.max_height = max(3, self.app.size.height * 6 // 20 * 2 + 1)
 
 
 def open_palette(app: "OmniApp") -> None:

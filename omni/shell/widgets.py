@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Part: TypeAlias = "str | Content | tuple[str, str]"
 """Text, or text with how it is written: `text second third accent person amber red line`, and `bold`, `reverse` …"""
 
+LEAST_FOLD = 8  # cells; narrower than this no sentence is read
+
 INKS = ("text", "second", "third", "accent", "person", "amber", "red", "line", "background", "panel", "raised", "rail")
 
 
@@ -60,22 +62,25 @@ class Paint(Widget):
 
 
 class Folded(Struct, frozen=True, kw_only=True):
-    """A sentence after a `head`, folded below its own beginning where the line is too short for it."""
+    """A sentence after a `head`, folded where the line is too short for it, below its own beginning or at `indent`."""
 
     head: Content
     text: str
     style: str = "text"
+    indent: int | None = None
 
     def rows(self, width: int) -> list[Content]:
         """As many rows as it takes; no word is cut that fits into one of them."""
-        indent = self.head.cell_length
-        first, *others = folded(self.text, width - indent) or [""]
+        start = self.head.cell_length
+        indent = start if self.indent is None else self.indent
+        first, *others = folded(self.text, width - indent, start - indent) or [""]
         return [ink(self.head, (first, self.style)), *(ink(" " * indent, (row, self.style)) for row in others)]
 
 
-def folded(text: str, width: int) -> list[str]:
-    """The text in rows of at most `width` cells, broken between words and never inside a name with hyphens."""
-    return wrap(text, max(20, width), break_on_hyphens=False)
+def folded(text: str, width: int, taken: int = 0) -> list[str]:
+    """The text in rows of at most `width` cells, broken between words; of the first so many are `taken`."""
+    rows = wrap(text, max(LEAST_FOLD, width), initial_indent=" " * max(0, taken), break_on_hyphens=False)
+    return [row[taken:] if at == 0 else row for at, row in enumerate(rows)]
 
 
 Line: TypeAlias = "Content | tuple[Content, ...] | Folded"

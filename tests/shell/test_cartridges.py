@@ -47,6 +47,24 @@ async def test_what_is_wrong_with_a_brain_is_said_with_the_command_that_helps(tm
         assert "sudo chmod a+r /srv/models/notes.gguf" in text
 
 
+async def test_at_eighty_columns_the_room_is_used_and_nothing_ends_in_dots(tmp_path: Path) -> None:
+    app = shell(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        listing = await opened(pilot)
+        assert "context" in screen_text(app)
+        for row in list(listing._rows):
+            listing.put(row.key)
+            await settled(pilot)
+            text = screen_text(app)
+            assert "context" in text  # the titles stay in view
+            assert row.key in text.partition("▌  ")[2], row.key  # and so does the row with the bar
+            assert "…" not in text.replace("cc32…b046", ""), row.key
+        listing.put("@omni/qwen3-30b")
+        await settled(pilot)
+        words = " ".join(screen_text(app).split())
+        assert "needs 19.4 GB (18.6 GB of weights); brains may use 18.8 GB here" in words.replace(" | ", " ")
+
+
 async def test_the_filter_narrows_and_esc_ends_it(tmp_path: Path) -> None:
     app = shell(tmp_path)
     async with app.run_test(size=(120, 36)) as pilot:

@@ -46,6 +46,7 @@ COLOURS = [
     "person",
     "amber",
     "red",
+    "chosen",
 ]
 
 

@@ -29,6 +29,7 @@ COLOURS = [
     "person",
     "amber",
     "red",
+    "chosen",
 ]
 FILES = ["src/orders.py", "src/", "src/a file.py", "README.md"]
 
@@ -180,6 +181,26 @@ async def test_a_slash_lists_commands_filters_them_and_enter_takes_one() -> None
         await pilot.press("tab")
         assert host.composer.text == "/rename "
         assert host.heard == ["/retry"]
+
+
+@pytest.mark.parametrize(("height", "all_of_them"), [(24, True), (14, False)])
+async def test_the_popup_shows_all_or_that_there_are_more_and_is_as_wide_as_the_composer(
+    height: int, all_of_them: bool
+) -> None:
+    host = Host()
+    async with host.run_test(size=(80, height)) as pilot:
+        await pilot.press("/")
+        await pilot.pause()
+        popup = host.composer.popup
+        text = popup.render().plain
+        assert len(popup.choices) == len(COMMANDS)
+        assert ("▐" not in text) == all_of_them
+        assert all(f"/{one.name}" in text for one in COMMANDS) == all_of_them
+        assert "…" not in text
+        assert popup.region.right == host.composer.region.right
+        await pilot.press("up")
+        await pilot.pause()
+        assert f"/{COMMANDS[-1].name}" in popup.render().plain
 
 
 async def test_esc_closes_the_popup_first() -> None:

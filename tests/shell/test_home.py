@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from omni.core.settings import Chat, Settings, Ui
 from omni.keeper import Change
 from omni.shell.listing import Listing
 from omni.shell.panes.home import ago_words
@@ -26,6 +27,36 @@ async def test_its_first_action_is_the_best_brain_then_the_last_conversations(tm
         await settled(pilot)
         assert app.rail.active == "chat"
         assert app.status.state.brain == "@omni/coder"
+
+
+async def test_who_has_chosen_a_brain_is_offered_that_one(tmp_path: Path) -> None:
+    settings = Settings(ui=Ui(ready=True), chat=Chat(brain="@omni/smollm2"))
+    app = shell(tmp_path, settings=settings)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settled(pilot)
+        await pilot.press("f2")
+        await settled(pilot)
+        text = screen_text(app)
+        assert "Talk to SmolLM2 starter" in text
+        assert "the one you chose" in text
+        await app.chat_with("@roe/backend")
+        await settled(pilot)
+        await pilot.press("f2")
+        await settled(pilot)
+        assert "Talk to Backend" in screen_text(app)
+        await pilot.press("home", "enter")
+        await settled(pilot)
+        assert app.status.state.brain == "@roe/backend"
+
+
+async def test_a_choice_that_is_gone_gives_way_to_the_best(tmp_path: Path) -> None:
+    app = shell(tmp_path)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await settled(pilot)
+        await app.chat_with("gemma3:4b")  # it cannot be loaded
+        await pilot.press("f2")
+        await settled(pilot)
+        assert "Talk to Qwen coder 1.5B" in screen_text(app)
 
 
 async def test_a_conversation_is_opened(tmp_path: Path, monkeypatch: Any) -> None:

@@ -188,9 +188,17 @@ def test_without_colours_strength_and_area_are_still_told_apart() -> None:
     assert not shown("text", "panel").reverse
 
 
+def test_without_colours_a_meter_still_tells_how_far_it_is() -> None:
+    colours = read_theme(SHIPPED[0]).colour_set("none")
+    meter = [Segment("━━", Style(color=colours["accent"])), Segment("━━━", Style(color=colours["line"]))]
+    shown = Plain(colours).apply(meter, Shade(0, 0, 0))
+    assert "".join(segment.text for segment in shown) == "━━───"
+    assert "".join(segment.text for segment in Ascii().apply(shown, Shade(0, 0, 0))) == "==---"
+
+
 def test_ascii_keeps_every_cell_and_leaves_other_text() -> None:
     segments = Ascii().apply([Segment("▌ ✓ Machine – ● x ━━ …"), Segment("Grüße")], Shade(0, 0, 0))
-    assert segments[0].text == "| + Machine - * x -- ."
+    assert segments[0].text == "| + Machine - * x == ."
     assert segments[1].text == "Grüße"
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from omni.keeper import Change
 
 FOUND = "found here"
+FACT = 12  # cells that the name of a detail has
 
 
 class CartridgesPane(Pane):
@@ -46,7 +47,7 @@ class CartridgesPane(Pane):
     CartridgesPane > Input { display: none; }
     CartridgesPane > #brains-pulls { margin-top: 1; }
     CartridgesPane > #brains-detail { margin-top: 1; margin-bottom: 1; }
-    Screen.-middle CartridgesPane > #brains-detail { min-height: 7; }
+    Screen.-middle CartridgesPane > #brains-detail { min-height: 7; max-height: 10; }
     Screen.-low CartridgesPane > #brains-detail { max-height: 2; }
     Screen.-low CartridgesPane > #brains-pulls, Screen.-low CartridgesPane > #brains-title,
     Screen.-low CartridgesPane > #brains-detail, Screen.-low CartridgesPane > Input { margin: 0; }
@@ -75,11 +76,11 @@ class CartridgesPane(Pane):
         yield Input(placeholder="filter by name, use, licence or state", select_on_focus=False)
         yield Listing(
             Column(most=34),
-            Column(leaves=4, most=27, least=12),
+            Column(leaves=4, most=27),
             Column(leaves=1, align="right"),
             Column(leaves=5),
             Column(leaves=2, align="right"),
-            Column(leaves=6, most=20, least=10),
+            Column(leaves=6, most=20),
             Column(leaves=0, most=20),
             empty="Looking …",
         )
@@ -206,7 +207,7 @@ class CartridgesPane(Pane):
         brain, fit = offer.brain, offer.fit
         manifest = brain.manifest
         head = "   ".join(part for part in (manifest.version if manifest else "", brain.summary or brain.title) if part)
-        yield Folded(head=ink((brain.name, "bold text"), "   "), text=head, style="second")
+        yield Folded(head=ink((brain.name, "bold text"), "   "), text=head, style="second", indent=FACT)
         if brain.reason:
             yield fact("Why not", brain.reason, "amber")
             if brain.command:
@@ -216,7 +217,6 @@ class CartridgesPane(Pane):
             digest = f", sha256 {base.sha256[:4]}…{base.sha256[-4:]}" if base.sha256 else ""
             name = " ".join(part for part in (base_words(brain), brain.quantisation) if part)
             yield fact("Base", f"{name}{digest}{', ' + brain.verified if brain.verified else ''}")
-            yield fact("File", home_path(base.path))
         elif manifest is not None:
             source = getattr(manifest.base, "project", "") or getattr(manifest.base, "repository", "")
             if (parts := getattr(manifest.base, "parts", 1)) > 1:
@@ -234,6 +234,8 @@ class CartridgesPane(Pane):
             yield fact("Speed", f"{speed_words(fit.speed, measured=fit.measured)} {how}")
         if brain.shares:
             yield fact("Shares", f"its base with {brain.shares}: one loaded model serves both")
+        if brain.base is not None:
+            yield fact("File", home_path(brain.base.path))
 
     def _draw_keys(self) -> None:
         offer = self._offer(self.query_one(Listing).key)
@@ -458,4 +460,4 @@ class CartridgesPane(Pane):
 
 def fact(name: str, words: str, style: str = "text") -> Folded:
     """One of the details."""
-    return Folded(head=ink((f"{name:<12}", "second")), text=words, style=style)
+    return Folded(head=ink((f"{name:<{FACT}}", "second")), text=words, style=style)

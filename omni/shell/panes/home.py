@@ -85,9 +85,10 @@ class HomePane(Pane):
         path = home_path(str(project))
         yield Lines((ink(("Home", "bold text")), ink((project.name, "second")), ink((path, "third"))))
         yield Listing(
-            Column(most=40, least=30),
+            Column(most=60, least=30, gives=True),
             Column(leaves=1, most=24),
-            Column(leaves=2, most=40, least=12),
+            Column(leaves=2, most=30, least=10),
+            Column(leaves=3, most=30),
             id="home-list",
             empty="Looking …",
         )
@@ -165,19 +166,20 @@ class HomePane(Pane):
     def _draw(self) -> None:
         if not self._looked or not self.query("#home-list"):
             return
-        groups = [Group(titles=("begin", "", ""), rows=tuple(self._first_rows()))]
+        groups = [Group(titles=("begin", "", "", ""), rows=tuple(self._first_rows()))]
         rows = tuple(
             Row(
                 key=f"chat {one.id}",
                 cells=(
                     (one.title or "untitled", "text"),
                     (ago_words(self.services.clock.now() - one.updated, one.updated), "second"),
-                    (f"{one.brain}   {_name(one.project)}".strip(), "third"),
+                    (one.brain, "third"),
+                    (_name(one.project), "third"),
                 ),
             )
             for one in self._recent
         )
-        groups.append(Group(titles=("recent conversations", "", ""), rows=rows))
+        groups.append(Group(titles=("recent conversations", "", "", ""), rows=rows))
         self.query_one("#home-list", Listing).fill(groups)
         if self._profile is not None:
             self.query_one(MachineFacts).show(self._profile)
@@ -187,12 +189,10 @@ class HomePane(Pane):
         best: list[Row] = []
         if self._offer is not None:
             brain = self._offer.brain
-            facts = "   ".join(
-                part for part in (self._offer.speed, size_words(brain.size) if brain.size else "") if part
-            )
+            size = size_words(brain.size) if brain.size else ""
             name: Part = ink(("Talk to ", "text"), (brain.title or brain.name, "accent"))
             why = "the one you chose" if self._chosen else "best for this memory"
-            best.append(Row(key="new", cells=(name, (why, "second"), (facts, "second"))))
+            best.append(Row(key="new", cells=(name, (why, "second"), (self._offer.speed, "second"), (size, "second"))))
         else:
             best.append(
                 Row(
@@ -241,6 +241,9 @@ class HomePane(Pane):
             return
         for listing in self.query("#home-list"):
             listing.focus()
+
+    def on_show(self) -> None:
+        """Much may have happened since: another brain was chosen, conversations went on."""
         if self._looked:
             self.run_worker(
                 job(self._look), name="home", exclusive=True, group="home", description="read what Home shows"

@@ -101,7 +101,7 @@ class SystemPane(Pane):
             Column(leaves=2, align="right"),
             Column(most=34, least=16),
             Column(leaves=4),
-            Column(leaves=3, most=40, least=12),
+            Column(leaves=5, most=40),
             empty="Asking the keeper …",
             id="system-processes",
         )
@@ -167,9 +167,10 @@ class SystemPane(Pane):
         history = self.omni.meters.history
         cores = f"of {reading.cores} {'core' if reading.cores == 1 else 'cores'}"
         cpu.show(f"{reading.cpu:.0f} %", cores, [each.cpu for each in history], 100)
+        used, total = size_words(reading.memory_used), size_words(reading.memory_total)
         memory.show(
-            size_words(reading.memory_used),
-            f"of {size_words(reading.memory_total).removesuffix(' GB')}",
+            used,
+            f"of {total.removesuffix(' GB') if used.endswith(' GB') else total}",
             [each.memory_used for each in history],
             reading.memory_total,
         )
@@ -251,7 +252,7 @@ class SystemPane(Pane):
             head = ink(("! ", "amber"), (f"{finding.name:<14}", "text"))
             lines.append(Folded(head=head, text=finding.detail, style="second"))
             if finding.command:
-                lines.append(ink("  ", " " * 14, (finding.command, "text")))
+                lines.append(Folded(head=Content(" " * 16), text=finding.command))
         self.query_one("#system-environment", Lines).show(*lines)
         self._arrange()
 

@@ -17,8 +17,8 @@ STEPS: tuple[Step, ...] = ("Machine", "Brain", "Look", "Ready")
 Arrival = Literal["none", "here", "coming", "failed"]
 READING_SPEED = 8  # tokens a second; people read 5 to 8
 
-TITLES_HERE = ("  on this machine", "size", "expected", "", "found in", "state")
-TITLES_AWAY = ("  to download", "size", "expected", "", "good for", "licence")
+TITLES_HERE = ("  on this machine", "size", "", "expected", "found in", "state")
+TITLES_AWAY = ("  to download", "size", "", "expected", "good for", "licence")
 
 
 def steps_line(now: Step, *, narrow: bool) -> Content:
