@@ -96,6 +96,11 @@ class Home:
         return self.root / "server" / "certificate.key"
 
     @property
+    def responses(self) -> Path:
+        """Answers that programs may go on from."""
+        return self.root / "server" / "responses.db"
+
+    @property
     def hardware(self) -> Path:
         """What was measured on this machine."""
         return self.root / "hardware.json"

@@ -2,9 +2,9 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -25,6 +25,17 @@ if TYPE_CHECKING:
 PROTOCOLS = ("plain", "openai", "anthropic", "ollama")
 
 
+class Closable(Protocol):
+    """What is closed with the server."""
+
+    async def close(self) -> None:
+        """End it."""
+        ...
+
+
+C = TypeVar("C", bound=Closable)
+
+
 class Server:
     """What all requests share. `started` is a Unix time."""
 
@@ -34,6 +45,19 @@ class Server:
         self.metrics = Metrics()
         self.started = time.time()
         self._places: dict[str, Places] = {}
+        self._kept: dict[str, Any] = {}
+
+    def kept(self, name: str, make: Callable[[], C]) -> C:
+        """What lives as long as the server, made when it is first asked for."""
+        if name not in self._kept:
+            self._kept[name] = make()
+        found: C = self._kept[name]
+        return found
+
+    async def close(self) -> None:
+        """Close what was kept; more than once does no harm."""
+        while self._kept:
+            await self._kept.popitem()[1].close()
 
     def places_of(self, brain: "Brain") -> Places:
         """The places of the worker that runs `brain`; brains on one base share them."""

@@ -37,15 +37,19 @@ Make = Callable[..., AbstractAsyncContextManager[Bench]]
 
 
 @pytest.fixture
-def serving() -> Make:
+def serving(home: Home) -> Make:
     """Makes a bench: `async with serving(engine) as bench`."""
 
     @asynccontextmanager
     async def make(engine: Engine | None = None, **services: Any) -> AsyncIterator[Bench]:
+        services.setdefault("home", home)
         found = FakeServices(engine or ScriptedEngine(), brains=(brain("@omni/test"),), **services)
         bench = Bench(found)
         async with bench.client:
-            yield bench
+            try:
+                yield bench
+            finally:
+                await bench.server.close()
 
     return make
 

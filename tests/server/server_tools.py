@@ -16,6 +16,7 @@ from uvicorn.server import ServerState
 
 from omni.cartridges import Brain
 from omni.core.errors import NotFound
+from omni.core.paths import Home
 from omni.core.settings import Settings
 from omni.engine import Engine
 from omni.server.protocol import Bounds, Protocol
@@ -46,7 +47,7 @@ class FakeServices:
     """The part of `Services` that a server uses, over one engine."""
 
     def __init__(
-        self, engine: Engine, *, brains: Sequence[Brain], settings: Settings | None = None, home: Path | None = None
+        self, engine: Engine, *, brains: Sequence[Brain], settings: Settings | None = None, home: Home | None = None
     ) -> None:
         self.engine = engine
         self.library = FakeLibrary(brains)
