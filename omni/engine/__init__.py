@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from omni.engine.engines import EngineFactory as EngineFactory
     from omni.engine.engines import Engines as Engines
     from omni.engine.engines import sampling_of as sampling_of
+    from omni.engine.infill import fills_in as fills_in
     from omni.engine.observed import ObservedEngine as ObservedEngine
     from omni.engine.scripted import Reply as Reply
     from omni.engine.scripted import ScriptedEngine as ScriptedEngine
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from omni.engine.types import Sampling as Sampling
     from omni.engine.types import Tool as Tool
     from omni.engine.types import ToolCall as ToolCall
+    from omni.engine.types import Vectors as Vectors
     from omni.engine.worker_engine import WorkerEngine as WorkerEngine
 
 _NAMES = {
@@ -33,6 +35,7 @@ _NAMES = {
     "CompletionRequest": "types",
     "Tool": "types",
     "ToolCall": "types",
+    "Vectors": "types",
     "Engine": "types",
     "EngineFactory": "engines",
     "Engines": "engines",
@@ -44,6 +47,7 @@ _NAMES = {
     "ScriptedEngine": "scripted",
     "WorkerEngine": "worker_engine",
     "answer_room": "context",
+    "fills_in": "infill",
     "sampling_of": "engines",
 }
 
@@ -63,8 +67,10 @@ __all__ = [
     "ScriptedEngine",
     "Tool",
     "ToolCall",
+    "Vectors",
     "WorkerEngine",
     "answer_room",
+    "fills_in",
     "sampling_of",
 ]
 

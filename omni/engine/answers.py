@@ -46,7 +46,9 @@ def completion_body(
     return body
 
 
-def prompt_of(messages: Sequence[Message], tools: Sequence[Tool]) -> dict[str, Any]:
+def prompt_of(
+    messages: Sequence[Message], tools: Sequence[Tool], schema: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """The part of a body that becomes the prompt, which is all that counting needs."""
     body: dict[str, Any] = {"messages": sent(messages)}
     if tools:
@@ -57,7 +59,13 @@ def prompt_of(messages: Sequence[Message], tools: Sequence[Tool]) -> dict[str, A
             }
             for tool in tools
         ]
+    if schema is not None:
+        body["response_format"] = _format(schema)
     return body
+
+
+def _format(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "json_object", "schema": schema}
 
 
 def _common(
@@ -83,7 +91,7 @@ def _common(
     if sampling.logit_bias:
         body["logit_bias"] = [list(one) for one in sampling.logit_bias]
     if request.schema is not None:
-        body["response_format"] = {"type": "json_object", "schema": request.schema}
+        body["response_format"] = _format(request.schema)
     return body
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 CELLS = 256  # llama.cpp rounds the size of its cache up to this
 OVERHEAD = 64 << 20  # compute buffers at a batch of 128, native code, Python
+LONGEST_TEXT = 2048  # tokens of a text whose vector is wanted, which are read in one batch; chat models: half of it
+BATCH_BYTES = 256 << 10  # a token of such a batch, most of it for likelihoods that nobody asks for
 
 
 class EngineFactory(Protocol):
@@ -84,16 +86,20 @@ class Engines:
             "threads": settings.threads or self._threads(),
             "keep_alive": settings.keep_alive,
         }
+        buffers = 0
         paths = sorted({*self._adapters(base.id), *([brain.adapter.path] if brain.adapter else [])})
         if paths:
             found["adapters"] = json.dumps(paths)
         if base.template is not None:
             found["chat_template"] = base.template
         if embeddings:
+            chats = base.header.kind != "embedding"
             found["embeddings"] = 1
-            if base.header.kind != "embedding":  # such a file says itself how; of a chat model, all tokens count alike
+            found["batch"] = batch = min(context, LONGEST_TEXT // 2 if chats else LONGEST_TEXT)
+            buffers = batch * (BATCH_BYTES if chats else BATCH_BYTES // 4)
+            if chats:  # the others say themselves how; of a chat model, all tokens count alike
                 found["pooling"] = "mean"
-        need = facts.weights_bytes + kv_bytes(facts, cells) + OVERHEAD
+        need = facts.weights_bytes + kv_bytes(facts, cells) + OVERHEAD + buffers
         return WorkerSpec(engine="xllamacpp", base=base.id, path=base.path, need_bytes=need, settings=found)
 
     def cells(self, facts: BaseFacts, context: int) -> int:

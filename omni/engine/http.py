@@ -6,6 +6,7 @@ What the other side sends is bounded, and every failure is one of Omni's errors.
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -13,8 +14,9 @@ from typing import Any
 import h11
 import msgspec
 
-from omni.core.errors import ContextOverflow, EngineError
+from omni.core.errors import ContextOverflow, EngineError, OmniError, UsageError
 
+_TOO_LARGE = re.compile(r"input \((\d+) tokens\) is too large.*batch size: (\d+)")  # said of what shall be embedded
 LARGEST_LINE = 1 << 20
 LARGEST_BODY = 256 << 20
 SILENCE_SECONDS = 600.0
@@ -154,14 +156,14 @@ def _decoded(payload: bytes) -> Any:
         raise EngineError("The brain's process sent something that is no JSON.", hint=AGAIN) from error
 
 
-def _refusal(status: int, body: bytes) -> EngineError | ContextOverflow:
+def _refusal(status: int, body: bytes) -> OmniError:
     try:
         return _error(msgspec.json.decode(body), status)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return EngineError(f"The brain's process answered with status {status}.", hint=AGAIN)
 
 
-def _error(answer: Any, status: int = 0) -> EngineError | ContextOverflow:
+def _error(answer: Any, status: int = 0) -> OmniError:
     """The error that llama.cpp's `{"error": {"message", "type", …}}` stands for."""
     error = answer.get("error") if isinstance(answer, dict) else None
     if not isinstance(error, dict):
@@ -174,5 +176,15 @@ def _error(answer: Any, status: int = 0) -> EngineError | ContextOverflow:
             needed=int(error.get("n_prompt_tokens") or 0),
             allocated=int(error.get("n_ctx") or 0),
         )
-    hint = "" if status in (400, 404) else AGAIN  # the same request would fail in the same way
+    if (found := _TOO_LARGE.search(message)) is not None:
+        needed, allocated = int(found[1]), int(found[2])
+        return ContextOverflow(
+            f"A text has {needed:,} tokens; {allocated:,} can be read for one vector.",
+            hint="Send it in parts.",
+            needed=needed,
+            allocated=allocated,
+        )
+    if status == 400:  # the same request would fail in the same way
+        return UsageError(f"The brain's process refused: {message.rstrip('.')}.")
+    hint = "" if status == 404 else AGAIN
     return EngineError(f"The brain's process refused: {message.rstrip('.')}.", hint=hint)

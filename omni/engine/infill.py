@@ -3,7 +3,11 @@
 llama.cpp's own `/infill` cuts what surrounds the gap to a part of its batch without saying so; here all of it is read.
 """
 
-from omni.core.errors import EngineError
+import mmap
+import os
+from pathlib import Path
+
+from omni.core.errors import EngineError, UsageError
 from omni.engine.http import Client
 from omni.engine.types import CompletionRequest
 
@@ -17,6 +21,21 @@ _MARKS = (
 )
 
 
+def fills_in(path: str | os.PathLike[str], header: int) -> bool:
+    """Whether the vocabulary of a GGUF file, whose header is at most `header` bytes long, has the marks of a family.
+
+    A token stands in it as its length and its bytes, which nothing else in a header looks like.
+    """
+    try:
+        with Path(path).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+            return any(
+                all(text.find(len(mark := part.encode()).to_bytes(8, "little") + mark, 0, header) >= 0 for part in marks)
+                for marks in _MARKS
+            )
+    except (OSError, ValueError):  # gone, or empty
+        return False
+
+
 async def tokens_of(client: Client, text: str, *, special: bool = False, beginning: bool = False) -> list[int]:
     """The tokens of `text`; `special`: marks in it count as such; `beginning`: with what the brain expects first."""
     answer = await client.json("/tokenize", {"content": text, "parse_special": special, "add_special": beginning})
@@ -27,7 +46,7 @@ async def tokens_of(client: Client, text: str, *, special: bool = False, beginni
 
 
 async def prompt_tokens(client: Client, request: CompletionRequest) -> list[int]:
-    """The whole prompt. Raises EngineError for a suffix where the brain knows no marks for a gap."""
+    """The whole prompt. Raises UsageError for a suffix where the brain knows no marks for a gap."""
     if request.suffix is None:
         return await tokens_of(client, request.prompt, beginning=True)
     before, after, middle = await _marks(client)
@@ -45,7 +64,7 @@ async def _marks(client: Client) -> list[int]:
         found = [await tokens_of(client, mark, special=True) for mark in marks]
         if all(len(tokens) == 1 for tokens in found):
             return [tokens[0] for tokens in found]
-    raise EngineError(
+    raise UsageError(
         "This brain was not made to fill in between two texts.",
         hint="Leave out `suffix`, or take a coder's base model.",
     )

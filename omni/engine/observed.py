@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 from omni.core.errors import BadFile
 from omni.core.events import EngineEvent, TurnEnded, Usage
-from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Engine, Message, Tool
+from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Engine, Message, Tool, Vectors
 
 
 class ObservedEngine:
@@ -40,7 +40,7 @@ class ObservedEngine:
             await self._refused(error.message)
             raise
 
-    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    async def embed(self, texts: Sequence[str]) -> Vectors:
         """See `Engine`."""
         return await self._engine.embed(texts)
 

@@ -12,7 +12,7 @@ from omni.core.errors import EngineError, OmniError
 from omni.core.events import EngineEvent, PromptCounted, PromptProgress, ReasoningDelta, TextDelta, TurnEnded, Usage
 from omni.engine import calling
 from omni.engine.context import answer_room
-from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Message, Tool
+from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Message, Tool, Vectors
 
 
 class Reply(Struct, frozen=True, kw_only=True):
@@ -130,9 +130,10 @@ class ScriptedEngine:
         finally:
             self.cancelled += not done
 
-    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    async def embed(self, texts: Sequence[str]) -> Vectors:
         """Eight numbers between 0 and 1 a text; equal texts get equal ones."""
-        return [[byte / 255 for byte in sha256(text.encode()).digest()[:8]] for text in texts]
+        vectors = [[byte / 255 for byte in sha256(text.encode()).digest()[:8]] for text in texts]
+        return Vectors(vectors, tokens=sum(len(words(text)) for text in texts))
 
     async def count_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
         """Words, and one token a message for its role."""

@@ -1,6 +1,6 @@
 """What an engine is asked and what it can do: frozen values, and the protocol that every engine follows."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Any, Literal, Protocol
 
 from msgspec import Struct
@@ -97,6 +97,14 @@ class CompletionRequest(Struct, frozen=True, kw_only=True):
     priority: Priority = "interactive"
 
 
+class Vectors(list[list[float]]):
+    """One vector a text, and how many tokens were read for them in all."""
+
+    def __init__(self, vectors: Iterable[list[float]], *, tokens: int) -> None:
+        super().__init__(vectors)
+        self.tokens = tokens
+
+
 class Capabilities(Struct, frozen=True, kw_only=True):
     """What an engine offers. `context` is what one chat may use here, `context_max` what the brain could; in tokens."""
 
@@ -123,12 +131,13 @@ class Engine(Protocol):
         ...
 
     def complete(self, request: CompletionRequest) -> AsyncGenerator[EngineEvent]:
-        """Go on with a text; events and errors as with `chat`. Raises EngineError for a suffix where the brain was not
+        """Go on with a text; events and errors as with `chat`. Raises UsageError for a suffix where the brain was not
         made to fill in."""
         ...
 
-    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
-        """One vector a text. Raises EngineError where `capabilities().embeds` is false."""
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        """One vector a text. Raises EngineError where `capabilities().embeds` is false, ContextOverflow for a text that
+        is too long."""
         ...
 
     async def count_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:

@@ -20,7 +20,7 @@ from omni.engine.context import answer_room
 from omni.engine.http import Client, WorkerGone
 from omni.engine.infill import prompt_tokens, tokens_of
 from omni.engine.llama import refusal
-from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Message, Tool
+from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Message, Tool, Vectors
 
 if TYPE_CHECKING:
     from omni.keeper import Keeper, Lease, Loading, Ready, Turn, Waiting, WorkerSpec
@@ -96,7 +96,7 @@ class WorkerEngine:
                     raise
             await asyncio.sleep(PAUSE_SECONDS)
 
-    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    async def embed(self, texts: Sequence[str]) -> Vectors:
         """One vector a text. Raises EngineError when the spec was made without embeddings."""
         if not self.spec.settings.get("embeddings"):
             raise EngineError(f"{self._name} was not loaded for embeddings.", hint="Choose an embedding model.")
@@ -107,7 +107,8 @@ class WorkerEngine:
             answer = await Client(turn.socket, turn.key).json("/v1/embeddings", {"input": list(texts)})
         try:
             found = sorted(answer["data"], key=lambda one: one["index"])
-            return [list(map(float, one["embedding"])) for one in found]
+            vectors = [list(map(float, one["embedding"])) for one in found]
+            return Vectors(vectors, tokens=int(answer["usage"]["prompt_tokens"]))
         except (KeyError, TypeError, ValueError) as error:
             raise EngineError("The brain's process sent vectors of an unknown form.") from error
 
@@ -256,9 +257,14 @@ class WorkerEngine:
             raise
 
     async def _count(self, client: Client, request: ChatRequest) -> int:
-        """By the server's own way of making a prompt, so that the number is the one it will read."""
-        if request.tools or (known := self._counts.get(request.messages)) is None:
-            answer = await client.json("/v1/chat/completions/input_tokens", prompt_of(request.messages, request.tools))
+        """By the server's own way of making a prompt, so that the number is the one it will read.
+
+        A schema goes along: one that no grammar can be made of is refused now, and not in the middle of an answer.
+        """
+        if request.tools or request.schema is not None or (known := self._counts.get(request.messages)) is None:
+            answer = await client.json(
+                "/v1/chat/completions/input_tokens", prompt_of(request.messages, request.tools, request.schema)
+            )
             known = _told(lambda: int(answer["input_tokens"]), "cannot count tokens")
             if not request.tools:
                 self._counts[request.messages] = known

@@ -67,6 +67,8 @@ def headers_of(error: OmniError) -> dict[str, str]:
     """What a client that keeps to the rules reads besides the status."""
     if isinstance(error, Busy):
         return {"Retry-After": str(error.retry_after)}
+    if isinstance(error, NotHere):
+        return {"X-Should-Retry": "false"}  # OpenAI's clients try again after a 5xx
     return {"WWW-Authenticate": "Bearer"} if status_of(error) == 401 else {}
 
 

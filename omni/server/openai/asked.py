@@ -108,7 +108,7 @@ def schema_of(wanted: ResponseFormat | None) -> dict[str, Any] | None:
         if named is None or named.schema is None:
             raise BadParameter('A `response_format` of type "json_schema" needs a schema.', param=where)
         schema = named.schema
-    _shallow(schema, where)
+    shallow(schema, where)
     return schema
 
 
@@ -144,18 +144,19 @@ def _calls(message: ChatMessage, where: str) -> tuple[ToolCall, ...]:
         ToolCall(
             id=call.id or f"call_{at}",
             name=call.function.name,
-            arguments=_arguments(call.function, f"{where}.tool_calls[{at}].function.arguments"),
+            arguments=arguments_of(call.function, f"{where}.tool_calls[{at}].function.arguments"),
         )
         for at, call in enumerate(message.tool_calls or ())
     ]
     if message.function_call is not None and not found:
         called = message.function_call
-        arguments = _arguments(called, f"{where}.function_call.arguments")
+        arguments = arguments_of(called, f"{where}.function_call.arguments")
         found.append(ToolCall(id=called.name, name=called.name, arguments=arguments))
     return tuple(found)
 
 
-def _arguments(called: CalledFunction, where: str) -> str:
+def arguments_of(called: CalledFunction, where: str) -> str:
+    """The arguments of an earlier call as the text of a JSON object. Raises BadParameter when they are none."""
     if isinstance(called.arguments, dict):
         return json.dumps(called.arguments, ensure_ascii=False)
     text = (called.arguments or "").strip() or "{}"
@@ -182,7 +183,7 @@ def _tools(body: ChatBody) -> tuple[tuple[Tool, ...], str]:
         where = listed.format(at)
         if parameters.get("type", "object") != "object":
             raise BadParameter("The arguments of a tool are an object.", hint='Use "type": "object".', param=where)
-        _shallow(parameters, where)
+        shallow(parameters, where)
         tools.append(Tool(name=function.name, description=function.description or "", parameters=parameters))
     choice: Literal["none", "auto", "required"] | ToolChoice | NamedFunction | None = body.tool_choice
     field = "tool_choice"
@@ -198,11 +199,11 @@ def _tools(body: ChatBody) -> tuple[tuple[Tool, ...], str]:
         if choice.allowed_tools is None:
             raise BadParameter("`allowed_tools` is missing.", param=field)
         names = [_name(one) for one in choice.allowed_tools.tools]
-        return _only(tools, names, field), choice.allowed_tools.mode
+        return only_of(tools, names, field), choice.allowed_tools.mode
     name = choice.name or (choice.function.name if isinstance(choice, ToolChoice) and choice.function else None)
     if not name:
         raise BadParameter("The choice names no function.", param=field)
-    return _only(tools, [name], field), "required"
+    return only_of(tools, [name], field), "required"
 
 
 def _name(tool: dict[str, Any]) -> str:
@@ -210,7 +211,8 @@ def _name(tool: dict[str, Any]) -> str:
     return str((function if isinstance(function, dict) else tool).get("name", ""))
 
 
-def _only(tools: Sequence[Tool], names: Sequence[str], field: str) -> tuple[Tool, ...]:
+def only_of(tools: Sequence[Tool], names: Sequence[str], field: str) -> tuple[Tool, ...]:
+    """Those of `tools` that `field` names. Raises BadParameter for a name that none has."""
     known = [tool.name for tool in tools]
     for name in names:
         if name not in known:
@@ -224,7 +226,8 @@ def _only(tools: Sequence[Tool], names: Sequence[str], field: str) -> tuple[Tool
     return tuple(tool for tool in tools if tool.name in names)
 
 
-def _shallow(schema: Any, where: str) -> None:
+def shallow(schema: Any, where: str) -> None:
+    """Raises BadParameter for a schema that is too deep to make a grammar of."""
     level, deep = [schema], 0
     while level:
         deep += 1

@@ -65,7 +65,7 @@ async def embeddings(request: Request) -> Response:
     return json_response(
         EmbeddingAnswer(
             data=[
-                Embedding(index=at, embedding=_encoded(_cut(vector, body.dimensions), body.encoding_format))
+                Embedding(index=at, embedding=_encoded(cut(vector, body.dimensions), body.encoding_format))
                 for at, vector in enumerate(vectors)
             ],
             model=body.model or name,
@@ -83,8 +83,7 @@ async def embed(server: Server, lane: str, model: str, texts: Sequence[str]) -> 
         if not (await engine.capabilities()).embeds:
             raise _cannot(brain)
         vectors = await engine.embed(texts)
-        tokens = sum([len(await engine.tokenize(text)) for text in texts])
-    return brain.name, vectors, tokens
+    return brain.name, vectors, vectors.tokens
 
 
 def _cannot(brain: "Brain") -> NotHere:
@@ -105,7 +104,8 @@ def _texts(body: EmbeddingBody) -> list[str]:
     return texts
 
 
-def _cut(vector: list[float], dimensions: int | None) -> list[float]:
+def cut(vector: list[float], dimensions: int | None) -> list[float]:
+    """The first `dimensions` of a vector, of length 1 again. Raises BadParameter when it has fewer."""
     if dimensions is None or dimensions == len(vector):
         return vector
     if dimensions > len(vector):
