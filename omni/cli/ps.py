@@ -94,7 +94,8 @@ def what(process: "ProcessInfo", brains: list[str]) -> str:
     if process.kind == "client":
         if process.pid == os.getpid():
             return "this command"
-        return "an open shell" if process.name.startswith("shell-") else process.detail or "another command"
+        known = {"shell": "an open shell", "server": "serves other programs"}
+        return known.get(process.name.partition("-")[0]) or process.detail or "another command"
     return "starts the others" if process.kind == "keeper" else process.detail
 
 

@@ -183,11 +183,11 @@ class Guard:
             return
         if caller.foreign and reach == "admin":
             raise Refused("A page of another origin may not do this.", hint="Send a key of the scope admin.")
-        if not caller.foreign and self._is_doorstep(scope["path"]):
-            return
         hint = "Send a key: `omni serve key add NAME` makes one."
         if caller.who == "other":
             raise Refused("This server belongs to another user of this machine.", hint=hint)
+        if not caller.foreign and self._is_doorstep(scope["path"]):
+            return
         if caller.who == "remote":
             raise Refused("From another machine a key is needed.", hint=hint, status=401)
         if reach == "admin":

@@ -117,6 +117,7 @@ async def test_this_user_may_do_everything(gate: Gate) -> None:
 
 async def test_another_user_may_do_nothing(gate: Gate) -> None:
     assert await statuses(gate, uid=65534) == [403] * 4
+    assert (await gate.ask("/omni/session", uid=65534)).status == 403
     assert "another user" in (await gate.ask(uid=0)).json["error"]["message"]
 
 

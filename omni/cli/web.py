@@ -1,0 +1,61 @@
+"""`omni web`: the server with its pages, opened in a browser."""
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import click
+
+from omni.cli.plugins import is_safe
+from omni.cli.say import tell
+from omni.cli.serve import listening, tell_of_shut, tell_of_tls
+from omni.core.errors import OmniError
+from omni.core.paths import Home
+
+if TYPE_CHECKING:
+    from omni.app import Services
+    from omni.server.start import Link, Said
+
+
+@click.command("web")
+@listening
+@click.option("--no-open", is_flag=True, help="Print the address and open no browser.")
+def command(
+    *, host: str | None, port: int | None, tls: bool, cert: str | None, key_file: str | None, no_open: bool
+) -> None:
+    """Open the web interface in a browser.
+
+    The address that is printed lets one browser in, once and within a minute. Programs find the same API there as with
+    `omni serve`. Ctrl+C ends it.
+    """
+    from omni.server.start import Wish, run
+
+    opened = False
+    opening: set[asyncio.Task[None]] = set()
+
+    def said(services: "Services", link: "Link", said: "Said") -> None:
+        nonlocal opened
+        door = said.door
+        if tell_of_tls(said) or door is None or tell_of_shut(said):
+            return
+        if door.taken:
+            tell(f"port {door.taken} is taken by {door.taken_by}; this one is {door.port}")
+        url = f"{door.url}/#token={link()}"
+        click.echo(f"Omni's web interface: {url}")
+        if not opened and not no_open:  # not again when the door was lost in between
+            task = asyncio.get_running_loop().create_task(_open(services, url))
+            opening.add(task)
+            task.add_done_callback(opening.discard)
+        opened = True
+
+    wish = Wish(host=host or "", port=port, tls=tls, cert=cert or "", key_file=key_file or "", web=True)
+    run(Home.from_environment().ensure(), wish, said, plugins=not is_safe())
+
+
+async def _open(services: "Services", url: str) -> None:
+    found = False
+    if services.starter is not None:
+        with suppress(OmniError):
+            found = await services.starter.open(url)
+    if not found:
+        tell("no browser was found here: open the address yourself")
