@@ -79,7 +79,7 @@ _EXAMPLE = """
 theme = "omni-light"
 
 [ui.keys]
-air-gap = "f12,ctrl+g"     # binding ids stand beside the keys in the help (F1)
+air-gap = "f12,ctrl+g"     # the ids of bindings stand in the help: F1, then i
 
 [chat]
 brain = "@omni/coder"

@@ -15,12 +15,13 @@ from textual.widgets import Input
 from omni.core.clock import Clock
 from omni.core.errors import OmniError
 from omni.shell.listing import Column, Listing
-from omni.shell.widgets import Keys, Lines, Part, Prose, ink, job
+from omni.shell.widgets import Folded, Keys, Lines, Part, Prose, ink, job
 
 if TYPE_CHECKING:
     from omni.app import Services
 
 QUIET_SECONDS = 0.5
+NARROW = 64  # columns; below that the answers stand alone
 
 
 class Sheet(ModalScreen[str]):
@@ -74,7 +75,7 @@ class Consent(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         """Title, what it is about, the answers."""
         with Vertical(classes="sheet -harm" if self._harm else "sheet"):
-            yield Lines(ink((self._title, "bold text")))
+            yield Lines(Folded(head=Content(), text=self._title, style="bold text"))
             if self._text:
                 yield Prose(self._text)
             if self._parts:
@@ -87,13 +88,12 @@ class Consent(ModalScreen[bool]):
             mark: Part = ("▌ ", style) if here else "  "
             return ink(mark, (key, "bold text" if here else "second"), "  ", (word, "bold text" if here else "third"))
 
-        return Content("     ").join(
-            [
-                answer("n", self._no, here=not self._on_yes, style="accent"),
-                answer(self._yes[:1], self._yes, here=self._on_yes, style="red" if self._harm else "amber"),
-                ink(("enter", "second"), (" takes the one with the bar", "third")),
-            ]
-        )
+        both = [
+            answer("n", self._no, here=not self._on_yes, style="accent"),
+            answer(self._yes[:1], self._yes, here=self._on_yes, style="red" if self._harm else "amber"),
+        ]
+        enter = ink(("enter", "second"), (" takes the one with the bar", "third"))
+        return Content("     ").join([*both, enter] if self.app.size.width >= NARROW else both)
 
     def on_key(self, event: Key) -> None:
         """Every key comes here; none counts that follows another too soon."""

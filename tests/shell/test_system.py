@@ -29,7 +29,7 @@ async def test_every_process_stands_with_what_confines_it(tmp_path: Path) -> Non
     async with app.run_test(size=(140, 40)) as pilot:
         listing = await opened(pilot)
         text = screen_text(app)
-        for words in ("shell  this window", "none, by seccomp", "unused, not confined", "the only door", "worker  @omni/coder and 1 more", "writes 1 of at most 4 answers",
+        for words in ("shell  this window", "none, by seccomp", "unused, not confined", "the only door", "worker  @omni/coder and 1 more", "writes 1 answer",
                       "NVIDIA T400", "present, not used", "23 packages", "1 to look at", "omni sandbox repair"):  # fmt: skip
             assert words in text, words
         assert [row.key for row in listing._rows] == ["shell", "keeper", "airlock", "w1"]
@@ -184,8 +184,8 @@ def test_nobody_has_to_know_what_a_starter_or_a_place_is() -> None:
     def words(kind: Any, detail: str) -> str:
         return detail_words(ProcessInfo(name="x", kind=kind, pid=1, confined="none", since=0.0, detail=detail))
 
-    assert words("starter", "of shell-892") == "opens your editor and links"
-    assert words("worker", "a.gguf, 0 of 4 places") == "idle, room for 4 answers"
-    assert words("worker", "a.gguf, 2 of 4 places") == "writes 2 of at most 4 answers"
+    assert words("starter", "of shell-892") == "opens your editor"
+    assert words("worker", "a.gguf, 0 of 4 places") == "idle"
+    assert words("worker", "a.gguf, 2 of 4 places") == "writes 2 answers"
     assert words("worker", "a.gguf, loading") == "loading"
     assert words("airlock", "no door is open") == "no door is open"

@@ -360,17 +360,13 @@ def detail_words(process: "ProcessInfo") -> str:
         case "keeper":
             return "starts the others"
         case "starter":
-            return "opens your editor and links"
+            return "opens your editor"
         case "worker":
             state = process.detail.rpartition(", ")[2]
-            answers, of, places = state.removesuffix(" places").partition(" of ")
+            answers, of, _ = state.partition(" of ")
             if not of:
                 return state
-            return (
-                f"idle, room for {places} answers"
-                if answers == "0"
-                else f"writes {answers} of at most {places} answers"
-            )
+            return "idle" if answers == "0" else f"writes {answers} answer{'s' * (answers != '1')}"
     return process.detail
 
 
