@@ -427,6 +427,7 @@ class Keeper:
                     "since": since,
                     "detail": detail,
                     "base": self._workers.table[name].spec["base"] if kind == "worker" else "",
+                    "turns": len(known.turns) if (known := self._admission.workers.get(name)) is not None else 0,
                 }
             )
         peer.answer(order, found)

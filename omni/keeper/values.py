@@ -52,7 +52,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
 
 class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One process of Omni. `since` is seconds since the epoch; `confined` says what keeps it from the network; `base` is
-    what a worker has loaded."""
+    what a worker has loaded, `turns` are the answers that it writes now."""
 
     name: str
     kind: Literal["keeper", "starter", "client", "airlock", "worker"]
@@ -61,6 +61,7 @@ class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True):
     since: float
     detail: str = ""
     base: str = ""
+    turns: int = 0
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
