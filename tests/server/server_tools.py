@@ -4,7 +4,7 @@ all of them), and applications on a Unix socket."""
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,28 @@ import uvicorn
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from omni.cartridges import Brain
+from omni.cartridges import Base, Brain, GgufHeader
 from omni.core.errors import NotFound
 from omni.core.paths import Home
 from omni.core.settings import Settings
 from omni.engine import Engine
+from omni.keeper import ProcessInfo, WorkerSpec
 from omni.server.protocol import Bounds, Protocol
 
 
 def brain(name: str, **more: Any) -> Brain:
     """A brain that can be asked."""
     return Brain(name=name, state="ready", **more)
+
+
+def base(path: str = "/models/test.gguf", **header: Any) -> Base:
+    """What a brain stands on; no file is there."""
+    known = {"name": "Test 135M", "architecture": "llama", "quantisation": "Q4_1", "context_length": 8192}
+    known |= {"parameters": 134_515_008, "layers": 30, "heads": 9, "kv_heads": 3, "chat_template": "{{ messages }}"}
+    described = GgufHeader(
+        **{"version": 3, "kind": "model", "file_bytes": 1000, "weights_bytes": 900, **known, **header}
+    )
+    return Base(id="sha256-" + "ab" * 32, path=path, parts=(path,), size=1000, header=described, origin="blob")
 
 
 class FakeLibrary:
@@ -43,6 +54,64 @@ class FakeLibrary:
         raise NotFound(f"There is no brain {name!r}.")
 
 
+class FakeKeeper:
+    """Has the processes that a test gives it."""
+
+    def __init__(self) -> None:
+        self.running: list[ProcessInfo] = []
+        self.stopped: list[str] = []
+        self.ended = asyncio.Event()
+        self.leases: list[Any] = []
+
+    async def processes(self) -> list[ProcessInfo]:
+        return list(self.running)
+
+    async def stop(self, name: str) -> None:
+        self.stopped.append(name)
+        self.ended.set()
+        self.running = [process for process in self.running if process.name != name]
+
+    async def worker(self, spec: WorkerSpec) -> "FakeLease":
+        lease = FakeLease(self.leases, spec)
+        self.leases.append(lease)
+        return lease
+
+    def load(self, brain: Brain, *, turns: int = 0) -> None:
+        """A worker that has loaded it."""
+        assert brain.base is not None
+        self.running.append(
+            ProcessInfo(
+                name=f"worker-{len(self.running) + 1}",
+                kind="worker",
+                pid=1,
+                confined="seccomp",
+                since=0.0,
+                base=brain.base.id,
+                turns=turns,
+            )
+        )
+
+
+class FakeLease:
+    """Is in the list as long as it is held."""
+
+    def __init__(self, leases: list[Any], spec: WorkerSpec) -> None:
+        self._leases, self.spec = leases, spec
+
+    def close(self) -> None:
+        self._leases.remove(self)
+
+
+class FakeEngines:
+    """Gives every brain the same context."""
+
+    def spec(self, brain: Brain, *, embeddings: bool = False) -> WorkerSpec:
+        assert brain.base is not None
+        return WorkerSpec(
+            engine="scripted", base=brain.base.id, path=brain.base.path, need_bytes=1 << 28, settings={"context": 4096}
+        )
+
+
 class FakeServices:
     """The part of `Services` that a server uses, over one engine."""
 
@@ -53,6 +122,37 @@ class FakeServices:
         self.library = FakeLibrary(brains)
         self.settings = settings or Settings()
         self.home = home
+        self.fake_keeper = FakeKeeper()
+        self.pulling: Callable[[str], AsyncGenerator[Any]] | None = None
+        self.removed: list[str] = []
+
+    async def keeper(self) -> FakeKeeper:
+        return self.fake_keeper
+
+    async def engines(self) -> FakeEngines:
+        return FakeEngines()
+
+    async def brains_on(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for each in self.library.known:
+            if each.base is not None:
+                found.setdefault(each.base.id, []).append(each.name)
+        return found
+
+    async def workers_of(self, name: str) -> list[str]:
+        base = (await self.library.get(name)).base
+        return [one.name for one in self.fake_keeper.running if base is not None and one.base == base.id]
+
+    async def in_use(self) -> set[str]:
+        return {process.base for process in self.fake_keeper.running}
+
+    def pull(self, name: str) -> AsyncGenerator[Any]:
+        assert self.pulling is not None
+        return self.pulling(name)
+
+    async def remove(self, name: str) -> int:
+        self.removed.append((await self.library.get(name)).name)
+        return 1
 
     def set(self, section: str, **values: Any) -> None:
         """Change settings."""

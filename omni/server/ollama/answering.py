@@ -1,0 +1,137 @@
+"""POST /api/chat and /api/generate: one answer, as lines or as a whole."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import UNSET
+from starlette.requests import Request
+from starlette.responses import Response
+
+from omni.core.errors import OmniError
+from omni.server.callers import lane_of
+from omni.server.errors import BadParameter
+from omni.server.generation import Wish, begin
+from omni.server.ollama.answers import Piece, figures, pieces, together
+from omni.server.ollama.asked import chat_wish, generate_wish
+from omni.server.ollama.keeping import keeping_of
+from omni.server.ollama.models import is_embedding
+from omni.server.ollama.problems import error_of
+from omni.server.ollama.times import duration, rfc3339
+from omni.server.ollama.types import Asked, ChatBody, ChatLine, GenerateBody, GenerateLine, Line, Said
+from omni.server.routes import body_of, json_response
+from omni.server.streams import NDJSON, Streamed, while_there
+
+if TYPE_CHECKING:
+    from omni.cartridges import Brain
+    from omni.server.app import Server
+
+Write = Callable[[str, Piece, dict[str, Any]], Line]  # name, what is new, the figures of the end
+
+
+async def chat(request: Request) -> Response:
+    """Answer a conversation; without messages, load or unload the brain."""
+    body = await body_of(request, ChatBody)
+    brain = await _brain(request, body)
+    if not body.messages:
+        return await _only_loaded(request, body, brain, _chat_line)
+    return await _answered(request, body, brain, chat_wish(body, brain), _chat_line)
+
+
+async def generate(request: Request) -> Response:
+    """Answer one prompt, go on with a text, or fill in between two; without a prompt, load or unload the brain."""
+    body = await body_of(request, GenerateBody)
+    brain = await _brain(request, body)
+    if not body.prompt and not body.suffix:
+        return await _only_loaded(request, body, brain, _generate_line)
+    wish = await asyncio.to_thread(generate_wish, body, brain)
+    return await _answered(request, body, brain, wish, _generate_line)
+
+
+async def _brain(request: Request, body: Asked) -> "Brain":
+    server: Server = request.app.state.server
+    if not body.wanted:
+        raise BadParameter("`model` is missing.", hint="GET /api/tags lists the models.", param="model")
+    wants_text = isinstance(body, GenerateBody) and bool(body.raw or body.suffix)
+    chats = not wants_text and bool(body.messages if isinstance(body, ChatBody) else getattr(body, "prompt", ""))
+    brain = await server.names.find(body.wanted, chats=chats)
+    if not chats and not is_embedding(brain) and not wants_text:
+        brain = await server.names.find(body.wanted)
+    return brain
+
+
+async def _answered(request: Request, body: Asked, brain: "Brain", wish: Wish, write: Write) -> Response:
+    """Admit the answer; what is wrong with the request is said before a byte is sent."""
+    server: Server = request.app.state.server
+    began, keep = time.monotonic(), duration(body.keep_alive)
+    keeping = keeping_of(server)
+    if body.stream is False:
+
+        async def whole() -> Line:
+            generation = await begin(server, lane_of(request), wish)
+            piece = await together(server, generation)
+            await keeping.used(brain, keep)
+            assert piece.end is not None
+            return write(body.wanted, piece, figures(generation, piece.end, began))
+
+        return json_response(await while_there(request, whole()))
+    generation = await while_there(request, begin(server, lane_of(request), wish))
+
+    async def lines() -> AsyncGenerator[bytes]:
+        try:
+            async with aclosing(pieces(server, generation)) as found:
+                async for piece in found:
+                    if piece.end is None:
+                        yield _encoded(write(body.wanted, piece, {}))
+                    else:
+                        last = write(body.wanted, piece, figures(generation, piece.end, began))
+            await keeping.used(brain, keep)
+            yield _encoded(last)
+        except OmniError as error:
+            yield _encoded(error_of(error))
+        except Exception as error:
+            logging.getLogger(__name__).exception("A stream failed")
+            what = OmniError(f"Omni failed ({type(error).__name__}); the log says where.")
+            yield _encoded(error_of(what))
+
+    nothing = _encoded(write(body.wanted, Piece(), {}))
+    return Streamed(lines(), media_type=NDJSON, beat=nothing, close=generation.close)
+
+
+async def _only_loaded(request: Request, body: Asked, brain: "Brain", write: Write) -> Response:
+    """No question: the brain shall be loaded, or with `keep_alive` 0 go."""
+    server: Server = request.app.state.server
+    keep = duration(body.keep_alive)
+    if keep != 0:
+        engine = await server.services.open(brain, embeddings=is_embedding(brain))
+        await while_there(request, engine.capabilities())
+    await keeping_of(server).used(brain, keep)
+    end = {"done_reason": "unload" if keep == 0 else "load"}
+    line = _encoded(write(body.wanted, Piece(), end))
+    return Response(line, media_type="application/json" if body.stream is False else NDJSON)
+
+
+def _chat_line(model: str, piece: Piece, end: dict[str, Any]) -> Line:
+    said = Said(
+        content=piece.text,
+        thinking=piece.thinking or UNSET,
+        tool_calls=list(piece.calls) if piece.calls else UNSET,
+    )
+    return ChatLine(message=said, **_common(model, piece, end))
+
+
+def _generate_line(model: str, piece: Piece, end: dict[str, Any]) -> Line:
+    return GenerateLine(response=piece.text, thinking=piece.thinking or UNSET, **_common(model, piece, end))
+
+
+def _common(model: str, piece: Piece, end: dict[str, Any]) -> dict[str, Any]:
+    logprobs = list(piece.logprobs) if piece.logprobs else UNSET
+    return {"model": model, "created_at": rfc3339(), "done": bool(end), "logprobs": logprobs, **end}
+
+
+def _encoded(line: msgspec.Struct) -> bytes:
+    return msgspec.json.encode(line) + b"\n"

@@ -1,0 +1,207 @@
+"""What a request of Ollama's clients asks of a brain, in the words of the engine."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from omni.engine import Message, Tool, ToolCall
+from omni.server.errors import BadParameter
+from omni.server.generation import Wish
+from omni.server.ollama.models import inserts, thinks
+from omni.server.ollama.types import Asked, Called, ChatBody, ChatMessage, GenerateBody, Number, Options, ToolSpec
+
+if TYPE_CHECKING:
+    from omni.cartridges import Brain
+
+ANY_OBJECT: dict[str, Any] = {"type": "object"}
+DEEPEST = 64  # levels of a schema
+LEVELS = ("low", "medium", "high")
+_PLAIN = ("temperature", "top_p", "min_p", "repeat_penalty", "presence_penalty", "frequency_penalty")
+
+
+def chat_wish(body: ChatBody, brain: "Brain") -> Wish:
+    """What /api/chat asks. Raises BadParameter."""
+    _blind(brain, (image for message in body.messages or () for image in message.images or ()), "messages")
+    return Wish(
+        model=body.wanted,
+        messages=tuple(messages_of(body.messages or ())),
+        sampling=sampling_of(body.options),
+        schema=schema_of(body.format),
+        tools=tuple(_tool(tool, at) for at, tool in enumerate(body.tools or ())),
+        logprobs=_top(body),
+        thinking=_thinking(body, brain),
+    )
+
+
+def generate_wish(body: GenerateBody, brain: "Brain") -> Wish:
+    """What /api/generate asks. Raises BadParameter. Blocking: may look into the brain's file."""
+    _blind(brain, body.images or (), "images")
+    if body.template:
+        raise BadParameter(
+            "A brain answers by its own template only.", hint="Send `raw` with a prompt that is made.", param="template"
+        )
+    if body.context:
+        raise BadParameter(
+            "`context` is not kept: it holds numbers of tokens, not what was said.",
+            hint="POST /api/chat with all messages.",
+            param="context",
+        )
+    prompt = body.prompt or ""
+    sampling, schema = sampling_of(body.options), schema_of(body.format)
+    if body.suffix or body.raw:
+        if body.system:
+            raise BadParameter("`system` needs a template; `raw` and `suffix` use none.", param="system")
+        if body.suffix and brain.base is not None and not inserts(brain):
+            raise BadParameter(
+                f'"{body.wanted}" does not support insert: it was not made to fill in between two texts.',
+                hint="Leave out `suffix`, or take a brain whose capabilities have `insert`.",
+                param="suffix",
+            )
+        return Wish(
+            model=body.wanted,
+            prompt=prompt,
+            suffix=body.suffix or None,
+            sampling=sampling,
+            schema=schema,
+            logprobs=_top(body),
+        )
+    system = (Message(role="system", content=body.system),) if body.system else ()
+    return Wish(
+        model=body.wanted,
+        messages=(*system, Message(role="user", content=prompt)),
+        sampling=sampling,
+        schema=schema,
+        logprobs=_top(body),
+        thinking=_thinking(body, brain),
+    )
+
+
+def messages_of(messages: Sequence[ChatMessage]) -> Iterator[Message]:
+    """The messages as engines know them. Ollama's calls have no ids, so that results are told by name or by order."""
+    open_calls: list[ToolCall] = []
+    for at, message in enumerate(messages):
+        content = message.content or ""
+        if message.role == "tool":
+            call = _answered(open_calls, message)
+            name = message.tool_name or (call.name if call else "")
+            yield Message(role="tool", content=content, call_id=call.id if call else "", name=name)
+        elif message.role == "assistant":
+            calls = tuple(_call(call, at, number) for number, call in enumerate(message.tool_calls or ()))
+            open_calls = list(calls)
+            yield Message(role="assistant", content=content, calls=calls)
+        else:
+            yield Message(role=message.role, content=content)
+
+
+def sampling_of(options: Options | None) -> dict[str, Any]:
+    """The fields of Sampling that a request names. Raises BadParameter.
+
+    `num_ctx` allocates nothing: a brain has what fits into this machine, and a prompt that is longer is refused.
+    """
+    if options is None:
+        return {}
+    found: dict[str, Any] = {name: getattr(options, name) for name in _PLAIN if getattr(options, name) is not None}
+    if (most := _whole(options.num_predict, "num_predict")) is not None and 0 < most < 1 << 30:
+        found["max_tokens"] = most  # else (-1, -2, 0) all that is left
+    if (top := _whole(options.top_k, "top_k")) is not None:
+        found["top_k"] = max(0, min(top, 1 << 30))
+    if (seed := _whole(options.seed, "seed")) is not None and seed >= 0:
+        found["seed"] = seed & 0x7FFFFFFF
+    if options.stop:
+        found["stop"] = [text for text in ([options.stop] if isinstance(options.stop, str) else options.stop) if text]
+    return found
+
+
+def schema_of(wanted: str | dict[str, Any] | None) -> dict[str, Any] | None:
+    """The schema of `format`. Raises BadParameter."""
+    if not wanted:
+        return None
+    if wanted == "json":
+        return ANY_OBJECT
+    if isinstance(wanted, str):
+        raise BadParameter(f'`format` must be "json" or a JSON Schema; {wanted!r} was sent.', param="format")
+    shallow(wanted, "format")
+    return wanted
+
+
+def shallow(schema: Any, where: str) -> None:
+    """Raises BadParameter for a schema without a bottom."""
+    level, deep = [schema], 0
+    while level:
+        deep += 1
+        if deep > DEEPEST:
+            raise BadParameter(f"A schema may be {DEEPEST} levels deep; this one is deeper.", param=where)
+        level = [
+            part
+            for value in level
+            for part in (value.values() if isinstance(value, dict) else value)
+            if isinstance(part, dict | list)
+        ]
+
+
+def _whole(value: Number | None, name: str) -> int | None:
+    if value is None:
+        return None
+    if not -(1 << 63) <= value < 1 << 63 or value != int(value):
+        raise BadParameter(f"`{name}` must be a whole number; {value} was sent.", param=f"options.{name}")
+    return int(value)
+
+
+def _tool(tool: ToolSpec, at: int) -> Tool:
+    function, where = tool.function, f"tools[{at}].function.parameters"
+    parameters = function.parameters or {"type": "object", "properties": {}}
+    if parameters.get("type", "object") != "object":
+        raise BadParameter("The arguments of a tool are an object.", hint='Use "type": "object".', param=where)
+    shallow(parameters, where)
+    return Tool(name=function.name, description=function.description or "", parameters=parameters)
+
+
+def _call(call: Called, at: int, number: int) -> ToolCall:
+    arguments = call.function.arguments
+    where = f"messages[{at}].tool_calls[{number}].function.arguments"
+    if isinstance(arguments, str):
+        try:
+            arguments = json.loads(arguments or "{}")
+        except (ValueError, RecursionError) as error:
+            raise BadParameter("The arguments of a call must be an object.", param=where) from error
+        if not isinstance(arguments, dict):
+            raise BadParameter("The arguments of a call must be an object.", param=where)
+    text = json.dumps(arguments or {}, ensure_ascii=False)
+    return ToolCall(id=call.id or f"call_{at}_{number}", name=call.function.name, arguments=text)
+
+
+def _answered(open_calls: list[ToolCall], message: ChatMessage) -> ToolCall | None:
+    """The call that a result belongs to: by its id, else by its name, else the first without a result."""
+    for matches in (
+        lambda call: bool(message.tool_call_id) and call.id == message.tool_call_id,
+        lambda call: bool(message.tool_name) and call.name == message.tool_name,
+        lambda _call: not message.tool_call_id and not message.tool_name,
+    ):
+        for call in open_calls:
+            if matches(call):
+                open_calls.remove(call)
+                return call
+    return None
+
+
+def _blind(brain: "Brain", images: Iterable[str], where: str) -> None:
+    if any(True for _ in images):
+        raise BadParameter(f"{brain.name} cannot see: it reads text only.", hint="Leave out the images.", param=where)
+
+
+def _top(body: Asked) -> int | None:
+    most = body.top_logprobs or 0
+    if not 0 <= most <= 20:
+        raise BadParameter(f"`top_logprobs` must be from 0 to 20; {most} was sent.", param="top_logprobs")
+    return most if body.logprobs else None
+
+
+def _thinking(body: Asked, brain: "Brain") -> bool | None:
+    wanted = body.think
+    if wanted is None or wanted == "":
+        return None
+    if isinstance(wanted, str) and wanted not in LEVELS:
+        raise BadParameter(f"`think` must be true, false or one of {', '.join(LEVELS)}.", param="think")
+    if wanted and brain.base is not None and not thinks(brain):
+        raise BadParameter(f'"{body.wanted}" does not support thinking.', hint="Leave out `think`.", param="think")
+    return bool(wanted)

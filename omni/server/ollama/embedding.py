@@ -1,0 +1,71 @@
+"""POST /api/embed and its older form: texts as vectors."""
+
+import time
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from omni.server.callers import lane_of
+from omni.server.errors import BadParameter
+from omni.server.ollama.keeping import keeping_of
+from omni.server.ollama.times import duration, nanoseconds
+from omni.server.ollama.types import EmbedBody, Embedded, OldEmbedBody, OldEmbedded
+from omni.server.openai.embeddings import cut
+from omni.server.openai.embeddings import embed as vectors_of
+from omni.server.routes import body_of, json_response
+from omni.server.streams import while_there
+
+if TYPE_CHECKING:
+    from omni.server.app import Server
+
+MOST_TEXTS = 2048
+
+
+async def embed(request: Request) -> Response:
+    """One vector a text. A text that is too long is refused, whatever `truncate` says: nothing is cut here."""
+    body = await body_of(request, EmbedBody)
+    texts = [body.input] if isinstance(body.input, str) else body.input or []
+    if texts == [""]:
+        texts = []
+    if not all(texts):
+        raise BadParameter("A text is empty.", hint="Send at least one character.", param="input")
+    if len(texts) > MOST_TEXTS:
+        raise BadParameter(f"One request may hold {MOST_TEXTS} texts.", hint="Send several requests.", param="input")
+    if body.dimensions is not None and body.dimensions < 0:
+        raise BadParameter("`dimensions` must be at least 1.", param="dimensions")
+    return json_response(
+        await while_there(request, _embedded(request, body, texts, dimensions=body.dimensions or None))
+    )
+
+
+async def embeddings(request: Request) -> Response:
+    """One vector for one text."""
+    body = await body_of(request, OldEmbedBody)
+    texts = [body.prompt] if body.prompt else []
+    found = await while_there(request, _embedded(request, body, texts))
+    return json_response(OldEmbedded(embedding=found.embeddings[0] if found.embeddings else []))
+
+
+async def _embedded(
+    request: Request, body: EmbedBody | OldEmbedBody, texts: list[str], *, dimensions: int | None = None
+) -> Embedded:
+    """Without texts the brain is only loaded."""
+    server: Server = request.app.state.server
+    if not body.wanted:
+        raise BadParameter("`model` is missing.", hint="GET /api/tags lists the models.", param="model")
+    began, keep = time.monotonic(), duration(body.keep_alive)
+    brain = await server.names.find(body.wanted, chats=False)
+    await (await server.services.open(brain, embeddings=True)).capabilities()
+    loaded = time.monotonic()
+    tokens, vectors = 0, list[list[float]]()
+    if texts:
+        _, vectors, tokens = await vectors_of(server, lane_of(request), body.wanted, texts)
+    await keeping_of(server).used(brain, keep)
+    return Embedded(
+        model=body.wanted,
+        embeddings=[cut(vector, dimensions) for vector in vectors],
+        total_duration=nanoseconds(time.monotonic() - began),
+        load_duration=nanoseconds(loaded - began),
+        prompt_eval_count=tokens,
+    )

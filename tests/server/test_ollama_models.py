@@ -1,0 +1,273 @@
+"""Ollama's lists, as strictly as its strictest clients read them."""
+
+import asyncio
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from server_tools import base, brain
+
+from omni.cartridges import PullDone, PullProgress, PullStarted, PullVerifying
+from omni.core.errors import DoorShut
+from omni.engine import ScriptedEngine
+from omni.server.errors import BadParameter
+from omni.server.ollama.models import human
+from omni.server.ollama.times import FOREVER, duration
+
+
+class ZedDetails(msgspec.Struct):
+    """What Zed reads with serde: a missing field fails the whole list."""
+
+    format: str
+    family: str
+    families: list[str]
+    parameter_size: str
+    quantization_level: str
+
+
+class ZedModel(msgspec.Struct):
+    name: str
+    modified_at: datetime
+    size: int
+    digest: str
+    details: ZedDetails
+
+
+class ZedModels(msgspec.Struct):
+    models: list[ZedModel]
+
+
+def known(*, template: str = "{{ messages }}", path: str = "/models/test.gguf", **more: Any) -> Any:
+    return brain("@omni/test", base=base(path, chat_template=template), **more)
+
+
+async def test_who_is_there(serving: Any) -> None:
+    async with serving() as bench:
+        for method in ("GET", "HEAD"):
+            found = await bench.client.request(method, "/")
+            assert (found.status_code, found.text) == (200, "Ollama is running" if method == "GET" else "")
+        version = (await bench.client.get("/api/version")).json()
+        assert tuple(map(int, version["version"].split("."))) >= (0, 6, 4)
+
+
+async def test_the_list_has_every_field_of_every_kind_of_brain(serving: Any) -> None:
+    vectors = msgspec.structs.replace(brain("embed", base=base(kind="embedding")), state="not chat")
+    async with serving() as bench:
+        bench.services.library.known = [known(), brain("plug-in"), vectors, brain("far", base=None)]
+        bench.services.library.known[3] = msgspec.structs.replace(bench.services.library.known[3], state="available")
+        bench.services.set("serve", aliases={"gpt-4o": "@omni/test", "lost": "nobody"})
+        answer = await bench.client.get("/api/tags")
+        zed = msgspec.json.decode(answer.content, type=ZedModels).models
+        assert [one.name for one in zed] == ["@omni/test", "plug-in", "embed", "gpt-4o"]
+        first, plug_in, embed, alias = answer.json()["models"]
+        assert first == {
+            "name": "@omni/test",
+            "model": "@omni/test",
+            "modified_at": first["modified_at"],
+            "size": 1000,
+            "digest": first["digest"],
+            "details": {
+                "parent_model": "",
+                "format": "gguf",
+                "family": "llama",
+                "families": ["llama"],
+                "parameter_size": "134.52M",
+                "quantization_level": "Q4_1",
+            },
+            "capabilities": ["completion", "tools"],
+        }
+        assert len(first["digest"]) == len(plug_in["digest"]) == 64
+        assert embed["capabilities"] == ["embedding"]
+        assert (alias["model"], alias["digest"]) == ("gpt-4o", first["digest"])
+
+
+async def test_what_a_brain_can_is_read_from_its_file(serving: Any, tmp_path: Path) -> None:
+    file = tmp_path / "coder.gguf"
+    marks = (b"<|fim_prefix|>", b"<|fim_suffix|>", b"<|fim_middle|>")
+    file.write_bytes(b"GGUF" + b"".join(len(mark).to_bytes(8, "little") + mark for mark in marks))
+    coder = known(
+        template="{% if enable_thinking %}<think>{% endif %}",
+        path=str(file),
+        prompt="You write code.",
+        licence="MIT",
+        sampling={"temperature": 0.2, "stop": ["<|im_end|>", 'a "b"']},
+    )
+    async with serving() as bench:
+        bench.services.library.known = [coder]
+        for body in ({"model": "@omni/test"}, {"name": "@omni/test:latest"}):
+            found = (await bench.client.post("/api/show", json=body)).json()
+            assert found["capabilities"] == ["completion", "tools", "insert", "thinking"]
+            assert ".Suffix" in found["template"]
+            assert found["system"] == "You write code."
+            assert found["license"] == "MIT"
+            info = found["model_info"]
+            assert info["general.architecture"] == "llama"
+            assert info["llama.context_length"] == 4096  # what fits here; clients fill what they are told
+            assert info["omni.context_length.trained"] == 8192
+            assert info["general.basename"] == "Test 135M"
+            lines = [line.split(maxsplit=1) for line in found["parameters"].split("\n")]
+            assert lines == [
+                ["num_ctx", "4096"],
+                ["temperature", "0.2"],
+                ["stop", '"<|im_end|>"'],
+                ["stop", '"a \\"b\\""'],
+            ]
+        file.write_bytes(b"GGUF")
+        found = (await bench.client.post("/api/show", json={"model": "@omni/test"})).json()
+        assert ".Suffix" not in found["template"]
+        missing = await bench.client.post("/api/show", json={"model": "llama3"})
+        assert missing.status_code == 404
+        assert "Installed: @omni/test" in missing.json()["error"]
+        assert (await bench.client.post("/api/show", json={})).status_code == 400
+
+
+async def test_what_is_loaded(serving: Any) -> None:
+    async with serving() as bench:
+        bench.services.library.known = [known()]
+        assert (await bench.client.get("/api/ps")).json() == {"models": []}
+        bench.services.fake_keeper.load(known())
+        bench.services.fake_keeper.load(known())  # for vectors
+        (one,) = (await bench.client.get("/api/ps")).json()["models"]
+        assert (one["name"], one["model"], one["size"], one["size_vram"]) == ("@omni/test", "@omni/test", 1 << 28, 0)
+        assert one["context_length"] == 4096
+        left = datetime.fromisoformat(one["expires_at"]).timestamp() - time.time()
+        assert 290 < left <= 301
+        await bench.client.post("/api/chat", json={"model": "", "messages": []})
+
+
+async def test_keep_alive_holds_lets_go_and_ends_only_what_is_idle(serving: Any) -> None:
+    async with serving() as bench:
+        keeper, bench.services.library.known = bench.services.fake_keeper, [known()]
+        keeper.load(known())
+        ask = {"model": "@omni/test", "messages": [{"role": "user", "content": "Hi"}], "stream": False}
+
+        async def chat(**more: Any) -> dict[str, Any]:
+            return dict((await bench.client.post("/api/chat", json=ask | more)).json())
+
+        await chat(keep_alive=-1)
+        assert len(keeper.leases) == 1
+        (one,) = (await bench.client.get("/api/ps")).json()["models"]
+        assert datetime.fromisoformat(one["expires_at"]).year > 2100
+        await chat(keep_alive="30m")
+        assert len(keeper.leases) == 1
+        keeper.running[0] = msgspec.structs.replace(keeper.running[0], turns=1)  # the shell asks it, too
+        await chat(keep_alive=0)
+        assert (keeper.leases, keeper.stopped) == ([], [])
+        keeper.running[0] = msgspec.structs.replace(keeper.running[0], turns=0)
+        await chat(keep_alive=0)
+        assert keeper.stopped == ["worker-1"]
+        keeper.load(known())
+        keeper.ended.clear()
+        await chat(keep_alive=0.01)
+        await asyncio.wait_for(keeper.ended.wait(), 20)
+        refused = await bench.client.post("/api/chat", json=ask | {"keep_alive": "soon"})
+        assert refused.status_code == 400
+        assert "keep_alive" in refused.json()["error"]
+
+
+@pytest.mark.parametrize("path", ["chat", "generate"])
+async def test_no_question_loads_and_unloads(serving: Any, path: str) -> None:
+    async with serving() as bench:
+        keeper, bench.services.library.known = bench.services.fake_keeper, [known()]
+        keeper.load(known())
+        body = {"model": "@omni/test"} | ({"messages": []} if path == "chat" else {"prompt": ""})
+        loaded = (await bench.client.post(f"/api/{path}", json=body)).json()
+        assert (loaded["done"], loaded["done_reason"]) == (True, "load")
+        gone = (await bench.client.post(f"/api/{path}", json=body | {"keep_alive": 0, "stream": False})).json()
+        assert (gone["done"], gone["done_reason"]) == (True, "unload")
+        assert keeper.stopped == ["worker-1"]
+        assert gone["message" if path == "chat" else "response"] in ("", {"role": "assistant", "content": ""})
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [(300, 300), ("5m", 300), ("1h30m", 5400), ("1.5s", 1.5), ("0", 0), (0, 0), (-1, FOREVER), ("-1m", FOREVER)],
+)
+def test_durations(text: Any, seconds: float) -> None:
+    assert duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["soon", "5", "5 m", "m", "1h!", "9" * 50])
+def test_what_is_no_duration(text: str) -> None:
+    if text == "5":
+        assert duration(text) == 5
+    else:
+        with pytest.raises(BadParameter):
+            duration(text)
+
+
+def test_numbers_of_weights_are_written_as_ollama_does() -> None:
+    assert [human(n) for n in (134_515_008, 8_030_261_248, 7_000_000_000, 0)] == ["134.52M", "8.0B", "7B", "0"]
+
+
+async def test_a_pull_tells_how_far_it_is(serving: Any) -> None:
+    async def pulling(name: str) -> Any:
+        yield PullStarted(brain=name, size=100)
+        yield PullProgress(done=40, total=100)
+        yield PullVerifying(done=100, total=100)
+        yield PullDone(brain=known())
+
+    async with serving() as bench:
+        bench.services.pulling = pulling
+        answer = await bench.client.post("/api/pull", json={"name": "@omni/test"})
+        assert answer.headers["content-type"].startswith("application/x-ndjson")
+        lines = [msgspec.json.decode(line) for line in answer.content.splitlines()]
+        assert [line["status"].split()[0] for line in lines] == [
+            "pulling", "pulling", "pulling", "verifying", "pulling", "writing", "success",
+        ]  # fmt: skip
+        assert (lines[2]["completed"], lines[2]["total"]) == (40, 100)
+        assert lines[2]["digest"].startswith("sha256:")
+        assert lines[-1] == {"status": "success"}
+        whole = await bench.client.post("/api/pull", json={"model": "@omni/test", "stream": False})
+        assert whole.json() == {"status": "success"}
+
+
+async def test_a_pull_that_cannot_be_says_why(serving: Any) -> None:
+    shut = DoorShut("The air gap is on.", hint="omni airgap off")
+
+    async def at_once(name: str) -> Any:
+        raise shut
+        yield
+
+    async def later(name: str) -> Any:
+        yield PullStarted(brain=name, size=100)
+        raise shut
+
+    async with serving() as bench:
+        bench.services.pulling = at_once
+        for stream in (True, False):
+            answer = await bench.client.post("/api/pull", json={"model": "@omni/test", "stream": stream})
+            assert (answer.status_code, answer.json()) == (503, {"error": "The air gap is on. omni airgap off"})
+        bench.services.pulling = later
+        answer = await bench.client.post("/api/pull", json={"model": "@omni/test"})
+        last = msgspec.json.decode(answer.content.splitlines()[-1])
+        assert last == {"error": "The air gap is on. omni airgap off"}
+
+
+async def test_what_is_in_use_is_not_deleted(serving: Any) -> None:
+    async with serving() as bench:
+        keeper, bench.services.library.known = bench.services.fake_keeper, [known()]
+        keeper.load(known(), turns=1)
+
+        async def delete(body: dict[str, str]) -> Any:
+            return await bench.client.request("DELETE", "/api/delete", json=body)
+
+        busy = await delete({"model": "@omni/test"})
+        assert busy.status_code == 409
+        assert "in use" in busy.json()["error"]
+        keeper.running[0] = msgspec.structs.replace(keeper.running[0], turns=0)
+        done = await delete({"name": "@omni/test:latest"})
+        assert (done.status_code, keeper.stopped, bench.services.removed) == (200, ["worker-1"], ["@omni/test"])
+        assert (await delete({"model": "nobody"})).status_code == 404
+        assert (await delete({})).status_code == 400
+
+
+@pytest.mark.parametrize("path", ["copy", "create", "push", "blobs/sha256:ab"])
+async def test_what_omni_does_otherwise(serving: Any, path: str) -> None:
+    async with serving(ScriptedEngine()) as bench:
+        answer = await bench.client.post(f"/api/{path}", json={"source": "a", "destination": "b"})
+        assert answer.status_code == 501
+        assert "Omni has no /api/" in answer.json()["error"]
