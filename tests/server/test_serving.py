@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -385,3 +386,48 @@ def test_half_a_certificate_is_none(program: Any) -> None:
     found = program("serve", "--port", "0", "--cert", "/x")
     assert found.process.wait(20) == 4
     assert "belong together" in found.process.stdout.read()
+
+
+# --- hostile input, the whole way ---
+
+
+def raw(port: int, data: bytes) -> bytes:
+    """Everything that is answered; sending goes on until the other side has had enough."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as line:
+        with suppress(OSError):
+            line.sendall(data)
+            line.shutdown(socket.SHUT_WR)
+        found = b""
+        while block := line.recv(1 << 16):
+            found += block
+    return found
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "status"),
+    [
+        (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 50000000\r\n\r\n", b"x" * 50_000_000, 413),
+        (b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: y\r\n" % each for each in range(10_000)) + b"\r\n", b"", 431),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 101 + b"\r\n", b"", 431),
+        (b"GET /\xff\xfe HTTP/1.1\r\nHost: localhost\r\n\r\n", b"", 400),
+        (b"\x00\x01\x02\r\n\r\n", b"", 400),
+        (b"\x16\x03\x01\x00\xf4\x01\x00\x00", b"", 400),
+    ],
+    ids=["50 MB", "10,000 headers", "101 headers", "no UTF-8", "garbage", "TLS"],
+)
+async def test_a_clear_answer_and_everyone_else_unharmed(served: Make, head: bytes, body: bytes, status: int) -> None:
+    door = await served().door()
+    answer = await asyncio.to_thread(raw, door.port, head + body)
+    assert int(answer.split()[1]) == status
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["message"]
+    assert await asyncio.to_thread(get, door) == {"body": 0}
+
+
+async def test_a_hundred_half_open_connections_harm_nobody(served: Make) -> None:
+    door = await served().door()
+    lines = [socket.create_connection(("127.0.0.1", door.port)) for _ in range(100)]
+    for line in lines:
+        line.sendall(b"GET / HTTP/1.1\r\nX: ")
+    assert await asyncio.to_thread(get, door) == {"body": 0}
+    for line in lines:
+        line.close()
