@@ -134,7 +134,7 @@ def expected_cells(offer: Offer, fastest: float) -> tuple["Content", Part]:
     if not fit.fits:
         return ink(""), ("too big", "amber")
     slow = fit.speed < 8  # slower than one reads
-    return bar(10, fit.speed / max(fastest, fit.speed), style="amber" if slow else "accent"), (
+    return bar(8, fit.speed / max(fastest, fit.speed), style="amber" if slow else "accent"), (
         f"{fit.speed:.0f} tok/s",
         "text",
     )

@@ -45,7 +45,7 @@ class Wizard(Vertical, can_focus=True):
     Wizard > Listing { margin-bottom: 1; }
     Screen.-low Wizard > Listing, Screen.-low Wizard > Lines { margin-bottom: 0; }
     Screen.-low Wizard > #wizard-detail { max-height: 2; }
-    Screen.-middle Wizard.-brain > #wizard-detail { min-height: 5; }
+    Screen.-middle Wizard.-brain > #wizard-detail { min-height: 5; max-height: 6; }
     """
     SCOPED_CSS: ClassVar[bool] = False
     BINDINGS: ClassVar = [

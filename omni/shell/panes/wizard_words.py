@@ -73,10 +73,10 @@ def brain_lines(offer: "Offer", *, best: bool, rate: float) -> list[Line]:
         return [_sentence(brain.reason, "amber"), _sentence(brain.command, "text")]
     if too_big(offer):
         why = offer.fit.why if offer.fit else ""
-        return [Folded(head=ink(("Too big here: ", "bold amber")), text=why, style="amber")]
+        return [Folded(head=ink(("Too big here: ", "bold amber")), text=why, style="amber", indent=0)]
     lines: list[Line] = []
     if best:
-        lines.append(Folded(head=ink(("● Recommended  ", "accent")), text=_because(offer), style="second"))
+        lines.append(Folded(head=ink(("● Recommended  ", "accent")), text=_because(offer), style="second", indent=0))
     if brain.summary or brain.title:
         lines.append(_sentence(brain.summary or brain.title, "second"))
     cost = ""
