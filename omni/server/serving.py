@@ -58,8 +58,17 @@ Tell = Callable[[Door], None]
 class Serving:
     """One application, served until `stop`."""
 
-    def __init__(self, services: "Services", app: ASGIApp, options: Options, *, tell: Tell = lambda _: None) -> None:
-        self._services, self._options, self._tell = services, options, tell
+    def __init__(
+        self,
+        services: "Services",
+        app: ASGIApp,
+        options: Options,
+        *,
+        tell: Tell = lambda _: None,
+        leaving: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`leaving` is called when the end begins: time to end what would go on for ever."""
+        self._services, self._options, self._tell, self._leaving = services, options, tell, leaving
         self._socket = services.home.sockets / f"server-{os.getpid()}.sock"
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -103,6 +112,7 @@ class Serving:
 
     async def _end(self, serving: "asyncio.Task[None]") -> None:
         """Let what runs finish, but not for ever, and what is cancelled clean up."""
+        self._leaving()
         self._uvicorn.leave()
         hurry = asyncio.create_task(self._hurry.wait(), name="hurry")
         await asyncio.wait({serving, hurry}, timeout=self._options.grace + 1, return_when=asyncio.FIRST_COMPLETED)

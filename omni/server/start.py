@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
-from starlette.types import ASGIApp
 
 from omni.core import wall
 from omni.core.errors import SetupError
@@ -22,6 +21,7 @@ from omni.server.sessions import Sessions
 
 if TYPE_CHECKING:
     from omni.app import Services
+    from omni.server.webapi.hub import Hub
 
 
 class Wish(Struct, frozen=True, kw_only=True):
@@ -74,26 +74,57 @@ def run(home: Home, wish: Wish, tell: Callable[["Services", Link, Said], None], 
                 for each in said:
                     told(each)
                 names = (*settings.serve.names, options.host)
-                app = application(services, sessions, names=names, web=wish.web)
-                await Serving(services, app, options, tell=lambda door: told(Said(door=door))).run()
+                front = Front(services, sessions, names=names, web=wish.web)
+                serving = Serving(
+                    services, front.guard, options, tell=lambda door: told(Said(door=door)), leaving=front.leave
+                )
+                try:
+                    await serving.run()
+                finally:
+                    await front.close()
 
         asyncio.run(serve())
     finally:
         starter.goodbye()
 
 
-def application(
-    services: "Services", sessions: Sessions, *, names: Collection[str] = (), web: bool = False, uid: int | None = None
-) -> ASGIApp:
+class Front:
     """Everything that is answered to, behind its guard."""
-    from omni.server.app import PROTOCOLS, Server, create_app, routes
-    from omni.server.openai.problems import problem
 
-    # First what a browser asks for: it shall find its page at `/`.
-    table = [*(routes(("webapi",)) if web else ()), *sessions.routes(problem), *routes(PROTOCOLS)]
-    app = create_app(Server(services), table)
-    doorstep = (browser.PATH, *(route.path.partition("{")[0] for route in (_pages() if web else ())))
-    return Guard(app, table, keys=Keys(services.home.keys), sessions=sessions, names=names, doorstep=doorstep, uid=uid)
+    def __init__(
+        self,
+        services: "Services",
+        sessions: Sessions,
+        *,
+        names: Collection[str] = (),
+        web: bool = False,
+        uid: int | None = None,
+    ) -> None:
+        from omni.server.app import PROTOCOLS, Server, create_app, routes
+        from omni.server.openai.problems import problem
+
+        # First what a browser asks for: it shall find its page at `/`.
+        table = [*(routes(("webapi",)) if web else ()), *sessions.routes(problem), *routes(PROTOCOLS)]
+        self.app = create_app(Server(services), table)
+        doorstep = (browser.PATH, *(route.path.partition("{")[0] for route in (_pages() if web else ())))
+        self.guard = Guard(
+            self.app, table, keys=Keys(services.home.keys), sessions=sessions, names=names, doorstep=doorstep, uid=uid
+        )
+
+    def leave(self) -> None:
+        """The end begins: feeds that would never end do."""
+        if (hub := self._hub) is not None:
+            hub.finish()
+
+    async def close(self) -> None:
+        """End what runs for the pages."""
+        if (hub := self._hub) is not None:
+            await hub.close()
+
+    @property
+    def _hub(self) -> "Hub | None":
+        found: Hub | None = getattr(self.app.state, "hub", None)
+        return found
 
 
 def _pages() -> list[Route]:

@@ -360,6 +360,18 @@ def test_the_web_address_lets_a_browser_in_once(program: Any) -> None:
         exchange()
 
 
+def test_an_open_page_does_not_hold_up_the_end(program: Any) -> None:
+    found = program("web", "--port", "0", "--no-open")
+    port = int(found.line().partition("/#token=")[0].rpartition(":")[2])
+    line = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    line.request("GET", "/omni/v1/changes")
+    answer = line.getresponse()
+    assert b"hello" in answer.fp.readline() + answer.fp.readline()
+    found.process.send_signal(signal.SIGTERM)
+    assert found.process.wait(8) == 0  # and not after the grace of ten seconds
+    line.close()
+
+
 def test_other_addresses_need_a_key_and_tls(program: Any, home: Home) -> None:
     def refusal(*words: str) -> str:
         found = program("serve", "--port", "0", *words)

@@ -38,6 +38,7 @@ class Page:
     def __init__(self) -> None:
         self._changes: deque[Change] = deque()
         self._news = asyncio.Event()
+        self._over = False
 
     def put(self, change: Change) -> None:
         """Add one; what is said already is not repeated, and of figures only the latest counts."""
@@ -52,12 +53,19 @@ class Page:
         self._changes.append(change)
         self._news.set()
 
-    async def get(self) -> Change:
-        """The next one."""
+    async def get(self) -> Change | None:
+        """The next one; None when there will be none."""
         while not self._changes:
+            if self._over:
+                return None
             self._news.clear()
             await self._news.wait()
         return self._changes.popleft()
+
+    def end(self) -> None:
+        """Let the page hear what is queued, and no more."""
+        self._over = True
+        self._news.set()
 
 
 class Hub:
@@ -67,6 +75,7 @@ class Hub:
         self._services, self._every = services, every
         self._pages: set[Page] = set()
         self._tasks: list[asyncio.Task[None]] = []
+        self._over = False
         self.pace = Pace()
         self.readings = Readings(services, self.pace)
         self.pulls = Pulls(services, lambda pull: self.tell("pull", pull))
@@ -92,14 +101,22 @@ class Hub:
                 page.put(Change(topic="pull", value=pull))
             if self.readings.last is not None:
                 page.put(Change(topic="machine", value=self.readings.last))
-            while True:
-                yield await page.get()
+            if self._over:
+                page.end()
+            while (change := await page.get()) is not None:
+                yield change
         finally:
             self._pages.discard(page)
             if not self._pages:
                 tasks, self._tasks = self._tasks, []
                 for task in tasks:
                     task.cancel()
+
+    def finish(self) -> None:
+        """The server is about to end, and shall not wait for feeds that never do."""
+        self._over = True
+        for page in self._pages:
+            page.end()
 
     async def close(self) -> None:
         """End what runs for the pages."""
