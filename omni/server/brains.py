@@ -49,12 +49,15 @@ class Names:
         return found
 
     async def _get(self, name: str) -> "Brain":
-        try:
-            return await self._services.library.get(name)
-        except NotFound:
-            if not name.endswith(LATEST):
-                raise
-            return await self._services.library.get(name.removesuffix(LATEST))
+        """By its whole name; by the part after the owner, where one usable brain has it; as the library finds it."""
+        short = name.removesuffix(LATEST)
+        usable = await self.usable()
+        for wanted in (name, short):
+            if found := [brain for brain in usable if wanted == brain.name]:
+                return found[0]
+        if len(found := [brain for brain in usable if short == brain.name.rpartition("/")[2]]) == 1:
+            return found[0]
+        return await self._services.library.get(short)
 
     async def _unknown(self, name: str, error: NotFound) -> NotFound:
         names = [brain.name for brain in await self.usable()] + list(self.aliases())

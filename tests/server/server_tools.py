@@ -25,7 +25,7 @@ from omni.server.protocol import Bounds, Protocol
 
 def brain(name: str, **more: Any) -> Brain:
     """A brain that can be asked."""
-    return Brain(name=name, state="ready", **more)
+    return Brain(**{"name": name, "state": "ready", **more})
 
 
 def base(path: str = "/models/test.gguf", **header: Any) -> Base:

@@ -74,7 +74,8 @@ async def test_what_is_refused_leaves_no_place_taken(serving: Any) -> None:
 async def test_an_alias_means_a_brain(serving: Any) -> None:
     async with serving() as bench:
         bench.services.set("serve", aliases={"gpt-4o": "@omni/test"})
-        for name in ("gpt-4o", "gpt-4o:latest", "@omni/test:latest", ""):
+        bench.services.library.known.append(brain("@me/test", state="available"))
+        for name in ("gpt-4o", "gpt-4o:latest", "@omni/test:latest", "test", "test:latest", ""):
             assert (await bench.server.names.find(name)).name == "@omni/test"
 
 
