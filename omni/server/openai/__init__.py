@@ -5,7 +5,7 @@ from omni.server.routes import Route
 
 def routes() -> list[Route]:
     """What this protocol answers to."""
-    from omni.server.openai import audio, chat, completions, embeddings, models, types
+    from omni.server.openai import audio, chat, completions, embeddings, models, responses, types
     from omni.server.openai.problems import problem
 
     return [
@@ -75,4 +75,5 @@ def routes() -> list[Route]:
             problem=problem,
             summary="Text as speech: not there yet, which is what it answers.",
         ),
+        *responses.routes(),
     ]

@@ -13,15 +13,17 @@ def error_of(error: OmniError) -> dict[str, object]:
     """The body of a failure; also what a stream ends with."""
     status = status_of(error)
     kind = "rate_limit_error" if status == 429 else _TYPES.get(status, "server_error")
-    code: str | None = None
-    if isinstance(error, ContextOverflow):
-        code = "context_length_exceeded"
-    elif isinstance(error, NotFound):
-        code = "model_not_found"
-    elif status == 501:
-        code = "not_implemented"
     param = getattr(error, "param", "") or None
-    return {"error": {"message": said(error), "type": kind, "param": param, "code": code}}
+    return {"error": {"message": said(error), "type": kind, "param": param, "code": _code(error, status)}}
+
+
+def _code(error: OmniError, status: int) -> str | None:
+    """The word for programs, where there is one."""
+    if isinstance(error, ContextOverflow):
+        return "context_length_exceeded"
+    if isinstance(error, NotFound):
+        return getattr(error, "code", "model_not_found")
+    return "not_implemented" if status == 501 else None
 
 
 def problem(error: OmniError) -> Response:

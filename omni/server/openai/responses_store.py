@@ -1,0 +1,164 @@
+"""Answers that were kept, so that programs can fetch them and go on from them by their ids alone."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from omni.core.database import Database, Migration
+from omni.core.errors import NotFound
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
+
+MOST = 10_000  # answers
+MOST_BYTES = 256 << 20
+DAYS = 30
+
+_MIGRATIONS = (
+    Migration(
+        "responses",
+        """
+CREATE TABLE responses (
+    id TEXT PRIMARY KEY,
+    owner TEXT NOT NULL,
+    previous TEXT,
+    input BLOB NOT NULL,
+    output BLOB NOT NULL,
+    response BLOB NOT NULL,
+    size INTEGER NOT NULL,
+    used REAL NOT NULL
+) STRICT;
+CREATE INDEX responses_used ON responses (used, size);
+""",
+    ),
+)
+
+_CHAIN = """
+WITH RECURSIVE chain (id, previous, input, output, depth) AS (
+    SELECT id, previous, input, output, 0 FROM responses WHERE id = :id AND owner = :owner AND used >= :least
+    UNION ALL
+    SELECT r.id, r.previous, r.input, r.output, depth + 1
+    FROM responses r JOIN chain ON r.id = chain.previous AND r.owner = :owner
+)
+SELECT id, previous, input, output FROM chain ORDER BY depth DESC
+"""
+
+_SURPLUS = """
+DELETE FROM responses WHERE id IN (
+    SELECT id FROM (
+        SELECT id, row_number() OVER latest AS number, sum(size) OVER latest AS bytes FROM responses
+        WINDOW latest AS (ORDER BY used DESC, rowid DESC)
+    ) WHERE number > ? OR bytes > ?
+)
+"""
+
+
+class NotKept(NotFound):
+    """No answer has this id, or no longer. `param` is the field that names it, `code` the word for programs."""
+
+    def __init__(self, message: str, *, hint: str = "", param: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.param = param
+        self.code = "previous_response_not_found" if param == "previous_response_id" else "response_not_found"
+
+
+class Turn(Struct, frozen=True):
+    """What was new in a request, and the items of its answer; both JSON lists."""
+
+    input: bytes
+    output: bytes
+
+
+class ResponseStore:
+    """A bounded store. What is gone on from counts as used with all that it stands on; what was not used for longest
+    goes first. An answer belongs to the key that it was asked with: nobody else finds it."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        most: int = MOST,
+        most_bytes: int = MOST_BYTES,
+        days: float = DAYS,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._database = Database(path, _MIGRATIONS)
+        self._most, self._most_bytes, self._seconds, self._now = most, most_bytes, days * 86_400, now
+
+    async def put(self, ident: str, owner: str, turn: Turn, response: bytes, *, previous: str | None) -> None:
+        """Keep an answer; it survives a power cut. Raises StorageError."""
+        now, size = self._now(), len(turn.input) + len(turn.output) + len(response)
+
+        def work(database: "Connection") -> None:
+            database.execute(
+                "INSERT INTO responses (id, owner, previous, input, output, response, size, used)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (ident, owner, previous, turn.input, turn.output, response, size, now),
+            )
+            database.execute("DELETE FROM responses WHERE used < ?", (now - self._seconds,))
+            count, held = database.execute("SELECT count(*), sum(size) FROM responses").fetchone()
+            if count > self._most or held > self._most_bytes:
+                database.execute(_SURPLUS, (self._most, self._most_bytes))
+
+        await self._database.write(work)
+        await self._database.sync()
+
+    async def get(self, ident: str, owner: str) -> bytes:
+        """An answer as it was given. Raises NotKept."""
+
+        def work(database: "Connection") -> bytes | None:
+            row = database.execute(
+                "SELECT response FROM responses WHERE id = ? AND owner = ? AND used >= ?",
+                (ident, owner, self._now() - self._seconds),
+            ).fetchone()
+            return bytes(row[0]) if row else None
+
+        found = await self._database.read(work)
+        if found is None:
+            raise _lost(ident, "response_id")
+        return found
+
+    async def turns(self, ident: str, owner: str) -> list[Turn]:
+        """What led to an answer, and the answer, the oldest turn first. Raises NotKept when any of it is missing."""
+
+        def work(database: "Connection") -> list[tuple[str, str | None, bytes, bytes]]:
+            now = self._now()
+            wanted = {"id": ident, "owner": owner, "least": now - self._seconds}
+            rows = [tuple(row) for row in database.execute(_CHAIN, wanted)]
+            database.executemany("UPDATE responses SET used = ? WHERE id = ?", [(now, row[0]) for row in rows])
+            return rows
+
+        rows = await self._database.write(work)
+        if not rows:
+            raise _lost(ident, "previous_response_id")
+        if (missing := rows[0][1]) is not None:
+            raise NotKept(
+                f"The answer {ident!r} goes on from {missing!r}, which is no longer kept.",
+                hint="Send the whole conversation as `input`.",
+                param="previous_response_id",
+            )
+        return [Turn(bytes(row[2]), bytes(row[3])) for row in rows]
+
+    async def delete(self, ident: str, owner: str) -> None:
+        """Forget an answer; nothing can go on from it then. Raises NotKept."""
+
+        def work(database: "Connection") -> int:
+            return database.execute("DELETE FROM responses WHERE id = ? AND owner = ?", (ident, owner)).rowcount
+
+        if not await self._database.write(work):
+            raise _lost(ident, "response_id")
+
+    async def close(self) -> None:
+        """Close the database."""
+        await self._database.close()
+
+
+def _lost(ident: str, param: str) -> NotKept:
+    return NotKept(
+        f"No answer with the id {ident[:100]!r} is kept here.",
+        hint=f"It was asked for with `store`: false or with another key, was deleted, or is older than {DAYS} days.",
+        param=param,
+    )

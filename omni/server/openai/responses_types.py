@@ -1,0 +1,413 @@
+"""What requests and answers of `/v1/responses` look like. Unknown fields are ignored, `null` is the same as a field that
+is not there; an answer is a list of items, and items of an answer may be sent back as input."""
+
+from typing import Annotated, Any, Literal, TypedDict
+
+from msgspec import Meta, Struct
+
+from omni.server.openai.types import MOST_TOP, ChosenToken, Effort, Share, Temperature
+
+Status = Literal["in_progress", "completed", "incomplete", "failed"]
+Count = Annotated[int, Meta(ge=0, le=MOST_TOP)]
+
+# -- a request
+
+
+class PartIn(Struct, kw_only=True, omit_defaults=True):
+    """A piece of an item: text under one of its names, or what no brain here reads."""
+
+    type: Literal[
+        "input_text",
+        "output_text",
+        "summary_text",
+        "reasoning_text",
+        "text",
+        "refusal",
+        "input_image",
+        "input_audio",
+        "input_file",
+    ]
+    text: str | None = None
+    refusal: str | None = None
+
+
+class ItemIn(Struct, kw_only=True, omit_defaults=True):
+    """One item of the input.
+
+    `type` is message (the default; it needs `role` and `content`), function_call (`call_id`, `name`, `arguments`),
+    function_call_output (`call_id`, `output`), or reasoning, which is accepted and not read again.
+    """
+
+    type: str | None = None
+    role: Literal["user", "assistant", "system", "developer"] | None = None
+    content: str | list[PartIn] | None = None
+    call_id: str | None = None
+    name: str | None = None
+    arguments: str | None = None
+    output: str | list[PartIn] | None = None
+
+
+class ToolIn(Struct, kw_only=True):
+    """A tool. Only those of type "function" can be called; others are left out, and the answer's `tools` shows it."""
+
+    type: str
+    name: str | None = None
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class NamedTool(Struct, kw_only=True, omit_defaults=True):
+    """A tool of the request by its name."""
+
+    type: str = "function"
+    name: str | None = None
+
+
+class ChoiceIn(Struct, kw_only=True, omit_defaults=True):
+    """One function that must be called (type "function"), or those that may be (type "allowed_tools")."""
+
+    type: str
+    name: str | None = None
+    mode: Literal["auto", "required"] | None = None
+    tools: list[NamedTool] | None = None
+
+
+class FormatIn(Struct, kw_only=True, omit_defaults=True):
+    """What kind of text the answer is; "json_schema" needs a `schema`, which a grammar forces."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    name: str | None = None
+    description: str | None = None
+    schema: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class TextIn(Struct, kw_only=True, omit_defaults=True):
+    """How the text of the answer is to be."""
+
+    format: FormatIn | None = None
+    verbosity: str | None = None
+
+
+class ReasoningIn(Struct, kw_only=True):
+    """Whether the brain thinks first, where it knows how: "none" and "minimal" switch it off."""
+
+    effort: Effort | None = None
+    summary: str | None = None
+
+
+class ResponseBody(Struct, kw_only=True):
+    """A request for an answer. Without `store`: false it is kept, and another may go on from it."""
+
+    model: str | None = None
+    input: str | list[ItemIn]
+    instructions: str | None = None
+    previous_response_id: str | None = None
+    store: bool | None = None
+    stream: bool | None = None
+    tools: list[ToolIn] | None = None
+    tool_choice: Literal["none", "auto", "required"] | ChoiceIn | None = None
+    parallel_tool_calls: bool | None = None
+    text: TextIn | None = None
+    reasoning: ReasoningIn | None = None
+    max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
+    temperature: Temperature | None = None
+    top_p: Share | None = None
+    top_logprobs: Count | None = None
+    include: list[str] | None = None
+    metadata: dict[str, str] | None = None
+    truncation: Literal["auto", "disabled"] | None = None
+    background: bool | None = None
+    conversation: str | dict[str, Any] | None = None
+    prompt: dict[str, Any] | None = None
+
+
+# -- the answer
+
+
+class OutputText(Struct, kw_only=True, tag_field="type", tag="output_text"):
+    """Text of the answer."""
+
+    text: str
+    annotations: list[dict[str, Any]] = []
+    logprobs: list[ChosenToken] = []
+
+
+class SummaryText(Struct, kw_only=True, tag_field="type", tag="summary_text"):
+    """What the brain thought."""
+
+    text: str
+
+
+class MessageItem(Struct, kw_only=True, tag_field="type", tag="message"):
+    """What the brain says."""
+
+    id: str
+    status: Status
+    role: Literal["assistant"] = "assistant"
+    content: list[OutputText]
+
+
+class CallItem(Struct, kw_only=True, tag_field="type", tag="function_call"):
+    """A call that the brain asks for; `arguments` is a JSON object as text."""
+
+    id: str
+    status: Status
+    call_id: str
+    name: str
+    arguments: str
+
+
+class ReasoningItem(Struct, kw_only=True, tag_field="type", tag="reasoning"):
+    """What the brain thought before it answered."""
+
+    id: str
+    summary: list[SummaryText]
+    encrypted_content: None = None
+
+
+Item = MessageItem | CallItem | ReasoningItem
+
+
+class InputDetails(Struct):
+    """Of the input's tokens, those that needed no reading."""
+
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+
+
+class OutputDetails(Struct):
+    """Of the answer's tokens, those that were reasoning."""
+
+    reasoning_tokens: int = 0
+
+
+class Usage(Struct, kw_only=True):
+    """What an answer took, in tokens."""
+
+    input_tokens: int
+    input_tokens_details: InputDetails
+    output_tokens: int
+    output_tokens_details: OutputDetails
+    total_tokens: int
+
+
+class Failure(Struct):
+    """Why there is no answer."""
+
+    code: str
+    message: str
+
+
+class Incomplete(Struct):
+    """Why an answer is not whole: its limit, or the end of the context."""
+
+    reason: Literal["max_output_tokens"] = "max_output_tokens"
+
+
+class FunctionTool(Struct, kw_only=True, tag_field="type", tag="function"):
+    """A function that could be called."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+    strict: bool = True
+
+
+class Answer(Struct, kw_only=True):
+    """An answer, whole or at one moment; what the request said comes back with it."""
+
+    id: str
+    object: Literal["response"] = "response"
+    created_at: int
+    completed_at: int | None = None
+    status: Status
+    error: Failure | None = None
+    incomplete_details: Incomplete | None = None
+    model: str
+    output: list[Item]
+    usage: Usage | None = None
+    instructions: str | None = None
+    previous_response_id: str | None = None
+    store: bool
+    tools: list[FunctionTool]
+    tool_choice: Literal["none", "auto", "required"] | ChoiceIn
+    parallel_tool_calls: bool
+    text: TextIn
+    reasoning: ReasoningIn
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_logprobs: int = 0
+    metadata: dict[str, str]
+    truncation: Literal["disabled"] = "disabled"
+    background: Literal[False] = False
+
+
+class Deleted(Struct):
+    """An answer that is kept no longer."""
+
+    id: str
+    object: Literal["response"] = "response"
+    deleted: Literal[True] = True
+
+
+# -- the events of a stream, numbered from 0
+
+
+class Numbered(Struct, kw_only=True, tag_field="type"):
+    """What all events have."""
+
+    sequence_number: int
+
+
+class Created(Numbered, tag="response.created"):
+    """The request was admitted."""
+
+    response: Answer
+
+
+class InProgress(Numbered, tag="response.in_progress"):
+    """The answer is being written, or waits for its turn."""
+
+    response: Answer
+
+
+class Completed(Numbered, tag="response.completed"):
+    """The last event: the answer is whole."""
+
+    response: Answer
+
+
+class NotCompleted(Numbered, tag="response.incomplete"):
+    """The last event: the answer was cut by its limit."""
+
+    response: Answer
+
+
+class Failed(Numbered, tag="response.failed"):
+    """The last event: the brain failed."""
+
+    response: Answer
+
+
+class ItemAdded(Numbered, tag="response.output_item.added"):
+    """An item begins."""
+
+    output_index: int
+    item: Item
+
+
+class ItemDone(Numbered, tag="response.output_item.done"):
+    """An item is whole."""
+
+    output_index: int
+    item: Item
+
+
+class OfItem(Numbered):
+    """What happens to an item."""
+
+    item_id: str
+    output_index: int
+
+
+class Place(TypedDict):
+    """The fields of OfItem."""
+
+    sequence_number: int
+    item_id: str
+    output_index: int
+
+
+class PartAdded(OfItem, tag="response.content_part.added"):
+    """A part of a message begins."""
+
+    content_index: int
+    part: OutputText
+
+
+class PartDone(OfItem, tag="response.content_part.done"):
+    """A part of a message is whole."""
+
+    content_index: int
+    part: OutputText
+
+
+class TextMore(OfItem, tag="response.output_text.delta"):
+    """More of the text."""
+
+    content_index: int
+    delta: str
+    logprobs: list[ChosenToken] = []
+
+
+class TextDone(OfItem, tag="response.output_text.done"):
+    """The whole text."""
+
+    content_index: int
+    text: str
+    logprobs: list[ChosenToken] = []
+
+
+class ArgumentsMore(OfItem, tag="response.function_call_arguments.delta"):
+    """More of a call's arguments."""
+
+    delta: str
+
+
+class ArgumentsDone(OfItem, tag="response.function_call_arguments.done"):
+    """The whole arguments of a call."""
+
+    name: str
+    arguments: str
+
+
+class SummaryAdded(OfItem, tag="response.reasoning_summary_part.added"):
+    """The brain begins to think."""
+
+    summary_index: int
+    part: SummaryText
+
+
+class SummaryMore(OfItem, tag="response.reasoning_summary_text.delta"):
+    """More of what the brain thinks."""
+
+    summary_index: int
+    delta: str
+
+
+class SummaryDone(OfItem, tag="response.reasoning_summary_text.done"):
+    """All that the brain thought."""
+
+    summary_index: int
+    text: str
+
+
+class SummaryPartDone(OfItem, tag="response.reasoning_summary_part.done"):
+    """The brain has thought."""
+
+    summary_index: int
+    part: SummaryText
+
+
+Event = (
+    Created
+    | InProgress
+    | ItemAdded
+    | PartAdded
+    | TextMore
+    | TextDone
+    | PartDone
+    | ArgumentsMore
+    | ArgumentsDone
+    | SummaryAdded
+    | SummaryMore
+    | SummaryDone
+    | SummaryPartDone
+    | ItemDone
+    | Completed
+    | NotCompleted
+    | Failed
+)
