@@ -9,12 +9,12 @@ from omni.server.errors import BadParameter
 from omni.server.generation import Wish
 from omni.server.ollama.models import inserts, thinks
 from omni.server.ollama.types import Asked, Called, ChatBody, ChatMessage, GenerateBody, Number, Options, ToolSpec
+from omni.server.schemas import shallow
 
 if TYPE_CHECKING:
     from omni.cartridges import Brain
 
 ANY_OBJECT: dict[str, Any] = {"type": "object"}
-DEEPEST = 64  # levels of a schema
 LEVELS = ("low", "medium", "high")
 _PLAIN = ("temperature", "top_p", "min_p", "repeat_penalty", "presence_penalty", "frequency_penalty")
 
@@ -122,21 +122,6 @@ def schema_of(wanted: str | dict[str, Any] | None) -> dict[str, Any] | None:
         raise BadParameter(f'`format` must be "json" or a JSON Schema; {wanted!r} was sent.', param="format")
     shallow(wanted, "format")
     return wanted
-
-
-def shallow(schema: Any, where: str) -> None:
-    """Raises BadParameter for a schema without a bottom."""
-    level, deep = [schema], 0
-    while level:
-        deep += 1
-        if deep > DEEPEST:
-            raise BadParameter(f"A schema may be {DEEPEST} levels deep; this one is deeper.", param=where)
-        level = [
-            part
-            for value in level
-            for part in (value.values() if isinstance(value, dict) else value)
-            if isinstance(part, dict | list)
-        ]
 
 
 def _whole(value: Number | None, name: str) -> int | None:

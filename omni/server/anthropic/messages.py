@@ -1,0 +1,75 @@
+"""POST /v1/messages and /v1/messages/count_tokens."""
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from omni.core.errors import OmniError
+from omni.engine import ChatRequest
+from omni.server.anthropic.asked import messages_of, thinks, tools_of, wish_of
+from omni.server.anthropic.problems import error_of
+from omni.server.anthropic.types import Answer, CountBody, Counted, Event, MessagesBody, Ping
+from omni.server.anthropic.writing import Writing
+from omni.server.callers import lane_of
+from omni.server.generation import Wish, begin, request_of
+from omni.server.routes import body_of, json_response
+from omni.server.streams import Streamed, sse, while_there
+
+if TYPE_CHECKING:
+    from omni.server.app import Server
+    from omni.server.generation import Generation
+
+
+async def messages(request: Request) -> Response:
+    """The next message, whole or as a stream of events."""
+    server: Server = request.app.state.server
+    body = await body_of(request, MessagesBody)
+    wish = wish_of(body, await server.names.find(body.model))
+
+    def writing(generation: "Generation") -> Writing:
+        return Writing(server, generation, model=body.model, stops=body.stop_sequences or (), thinks=thinks(body))
+
+    if not body.stream:
+
+        async def whole() -> Answer:
+            return await writing(await begin(server, lane_of(request), wish)).whole()
+
+        return json_response(await while_there(request, whole()))
+    generation = await while_there(request, begin(server, lane_of(request), wish))
+    return Streamed(_events(writing(generation)), beat=_encoded(Ping()), close=generation.close)
+
+
+async def count_tokens(request: Request) -> Response:
+    """How long a prompt is, by the brain's own template and tokenizer. Loads the brain."""
+    server: Server = request.app.state.server
+    body = await body_of(request, CountBody)
+    brain = await server.names.find(body.model)
+    tools, choice = tools_of(body)
+    wish = Wish(model=body.model, messages=messages_of(body, brain), tools=tools if choice != "none" else ())
+    asked = request_of(brain, wish)
+    assert isinstance(asked, ChatRequest)
+    engine = await server.services.open(brain)
+    tokens = await while_there(request, engine.count_tokens(asked.messages, asked.tools))
+    return json_response(Counted(input_tokens=tokens))
+
+
+async def _events(writing: Writing) -> AsyncGenerator[bytes]:
+    """A failure is one event, the last."""
+    try:
+        async with aclosing(writing.events()) as found:
+            async for event in found:
+                yield _encoded(event)
+    except OmniError as error:
+        yield _encoded(error_of(error))
+    except Exception as error:
+        logging.getLogger(__name__).exception("A stream failed")
+        yield _encoded(error_of(OmniError(f"Omni failed ({type(error).__name__}); the log says where.")))
+
+
+def _encoded(event: Event) -> bytes:
+    return sse(msgspec.json.encode(event), str(type(event).__struct_config__.tag))

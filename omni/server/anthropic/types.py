@@ -1,0 +1,208 @@
+"""What Anthropic's clients send and read, field by field."""
+
+from typing import Any, Literal
+
+from msgspec import Struct
+
+StopReason = Literal["end_turn", "max_tokens", "tool_use", "stop_sequence"]
+
+
+class InBlock(Struct, frozen=True, kw_only=True):
+    """A part of a message, of whatever kind; `type` says which fields mean something."""
+
+    type: str
+    text: str | None = None
+    thinking: str | None = None
+    id: str | None = None
+    name: str | None = None
+    input: dict[str, Any] | None = None
+    tool_use_id: str | None = None
+    content: "str | list[InBlock] | None" = None
+    is_error: bool | None = None
+
+
+class InMessage(Struct, frozen=True, kw_only=True):
+    """One message; newer clients send a system's in the middle, too."""
+
+    role: Literal["user", "assistant", "system"]
+    content: str | list[InBlock]
+
+
+class ToolSpec(Struct, frozen=True, kw_only=True):
+    """A tool of the client's. With another `type` than "custom" it is one of Anthropic's own."""
+
+    name: str
+    description: str | None = None
+    input_schema: dict[str, Any] | None = None
+    type: str | None = None
+
+
+class ToolChoice(Struct, frozen=True, kw_only=True):
+    """Whether a tool must be called: "any", the "tool" of this name, "none", or as the brain decides."""
+
+    type: Literal["auto", "any", "tool", "none"]
+    name: str | None = None
+    disable_parallel_tool_use: bool | None = None
+
+
+class Thinking(Struct, frozen=True, kw_only=True):
+    """Whether reasoning is wanted."""
+
+    type: str
+    budget_tokens: int | None = None
+
+
+class CountBody(Struct, frozen=True, kw_only=True):
+    """POST /v1/messages/count_tokens."""
+
+    model: str
+    messages: list[InMessage]
+    system: str | list[InBlock] | None = None
+    tools: list[ToolSpec] | None = None
+    tool_choice: ToolChoice | None = None
+    thinking: Thinking | None = None
+
+
+class MessagesBody(CountBody, frozen=True, kw_only=True):
+    """POST /v1/messages."""
+
+    max_tokens: int
+    stream: bool | None = None
+    stop_sequences: list[str] | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+
+
+class Counted(Struct, frozen=True, kw_only=True):
+    """How long a prompt is."""
+
+    input_tokens: int
+
+
+class Usage(Struct, frozen=True, kw_only=True):
+    """Tokens read anew, found in the cache, and written."""
+
+    input_tokens: int
+    output_tokens: int
+    cache_creation_input_tokens: int = 0
+    cache_read_input_tokens: int = 0
+
+
+class TextBlock(Struct, frozen=True, kw_only=True, tag_field="type", tag="text"):
+    """Text of an answer."""
+
+    text: str
+
+
+class ThinkingBlock(Struct, frozen=True, kw_only=True, tag_field="type", tag="thinking"):
+    """Reasoning; Omni signs nothing."""
+
+    thinking: str
+    signature: str = ""
+
+
+class ToolUseBlock(Struct, frozen=True, kw_only=True, tag_field="type", tag="tool_use"):
+    """A call."""
+
+    id: str
+    name: str
+    input: dict[str, Any]
+
+
+Block = TextBlock | ThinkingBlock | ToolUseBlock
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """A whole answer, or what is known of it when it begins."""
+
+    id: str
+    model: str
+    content: list[Block]
+    usage: Usage
+    type: Literal["message"] = "message"
+    role: Literal["assistant"] = "assistant"
+    stop_reason: StopReason | None = None
+    stop_sequence: str | None = None
+
+
+class TextDelta(Struct, frozen=True, kw_only=True, tag_field="type", tag="text_delta"):
+    """More text."""
+
+    text: str
+
+
+class ThinkingDelta(Struct, frozen=True, kw_only=True, tag_field="type", tag="thinking_delta"):
+    """More reasoning."""
+
+    thinking: str
+
+
+class InputDelta(Struct, frozen=True, kw_only=True, tag_field="type", tag="input_json_delta"):
+    """More of a call's arguments."""
+
+    partial_json: str
+
+
+class MessageStart(Struct, frozen=True, kw_only=True, tag_field="type", tag="message_start"):
+    """The first event."""
+
+    message: Answer
+
+
+class BlockStart(Struct, frozen=True, kw_only=True, tag_field="type", tag="content_block_start"):
+    """A block begins, empty."""
+
+    index: int
+    content_block: Block
+
+
+class BlockDelta(Struct, frozen=True, kw_only=True, tag_field="type", tag="content_block_delta"):
+    """More of a block."""
+
+    index: int
+    delta: TextDelta | ThinkingDelta | InputDelta
+
+
+class BlockStop(Struct, frozen=True, kw_only=True, tag_field="type", tag="content_block_stop"):
+    """A block is whole."""
+
+    index: int
+
+
+class Ended(Struct, frozen=True, kw_only=True):
+    """How it ended."""
+
+    stop_reason: StopReason
+    stop_sequence: str | None
+
+
+class MessageDelta(Struct, frozen=True, kw_only=True, tag_field="type", tag="message_delta"):
+    """How an answer ended, and what it took."""
+
+    delta: Ended
+    usage: Usage
+
+
+class MessageStop(Struct, frozen=True, kw_only=True, tag_field="type", tag="message_stop"):
+    """The last event."""
+
+
+class Ping(Struct, frozen=True, kw_only=True, tag_field="type", tag="ping"):
+    """Nothing."""
+
+
+class Failure(Struct, frozen=True, kw_only=True):
+    """Why not."""
+
+    type: str
+    message: str
+
+
+class Failed(Struct, frozen=True, kw_only=True, tag_field="type", tag="error"):
+    """The body of a failure; also the event that a stream ends with."""
+
+    error: Failure
+
+
+Event = MessageStart | BlockStart | BlockDelta | BlockStop | MessageDelta | MessageStop | Ping | Failed
