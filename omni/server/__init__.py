@@ -1,15 +1,8 @@
 """The local API and the web interface: a front end that other programs and browsers talk to.
 
-Importing this package imports nothing; each name is imported when it is first used.
+    start       the order in which a server comes to be       serving   uvicorn on a Unix socket, and the airlock's door
+    guard       who may do what                                keys, sessions   what proves who somebody is
+    protocol    HTTP, bounded, behind the relay's line         app, routes      what is answered to
+
+Importing this package imports none of its modules.
 """
-
-from importlib import import_module
-from typing import Any
-
-_WHERE: dict[str, str] = {}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
