@@ -55,16 +55,17 @@ class Gauge:
 
     def status(self, brain: str, running: "Running | None", *, busy: bool) -> Status:
         """The figures as they are now."""
-        used, speed = self._used, self._speed
+        used, allocated, speed = self._used, self._allocated, self._speed
         if running is not None:
             speed = running.pace.speed  # nothing, until it can be told: an old figure beside a new answer is not true
-            if running.prompt_tokens:
+            if running.prompt_tokens:  # from when the prompt is counted, and rising with what is written
                 used = running.prompt_tokens + running.pace.tokens
+                allocated = running.allocated or allocated
         return Status(
             brain=brain,
             base=self.base,
             used=used or None,
-            allocated=self._allocated or None,
+            allocated=allocated or None,
             speed=speed or None,
             state=running.state if running else "",
             busy=busy,

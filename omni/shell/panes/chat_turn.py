@@ -54,7 +54,7 @@ class Running:
         self.worker: Worker[None] | None = None
         self.stopped = False
         self.unsent = ""
-        self.prompt_tokens = 0
+        self.prompt_tokens = self.allocated = 0
         self.pace = Pace()
 
     @property

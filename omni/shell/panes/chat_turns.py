@@ -191,7 +191,11 @@ class Turns:
                 self._came(running, "writing", now)
                 if shown:
                     transcript.write(running.answer, text)
-            case PromptCounted() | TokenChosen() | ToolCallDelta():
+            case PromptCounted(tokens=tokens, allocated=allocated):
+                running.prompt_tokens, running.allocated = tokens, allocated
+                if shown:
+                    self._pane.post_status()
+            case TokenChosen() | ToolCallDelta():
                 pass
             case TurnEnded():
                 if shown:
