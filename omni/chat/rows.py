@@ -28,7 +28,23 @@ SELECT m.number, m.id, m.parent, m.role, m.text, m.time, m.reasoning, m.brain, m
 FROM message m LEFT JOIN beginning b ON b.message = m.id
 WHERE m.conversation = ? ORDER BY m.number
 """
-_ID, _OWNER = 1, 10
+# The branch above a message, and what stands beside it, without reading the rest of a long conversation. Its last
+# part asks for the beginnings of this conversation only: those of all others have no parent either.
+# "CROSS" and "+" say where to begin: SQLite, which knows no sizes here, would look at every message that there is.
+END = """
+WITH RECURSIVE path(number, id, parent, place) AS (
+    SELECT number, id, parent, 1 FROM message WHERE id = :head AND conversation = :conversation
+    UNION ALL
+    SELECT m.number, m.id, m.parent, p.place + 1 FROM path p JOIN message m ON m.id = p.parent
+    WHERE p.place < :last AND +m.conversation = :conversation
+)
+SELECT number, id, parent FROM path
+UNION SELECT m.number, m.id, m.parent FROM path p CROSS JOIN message m ON m.parent = p.parent
+    WHERE +m.conversation = :conversation
+UNION SELECT m.number, m.id, m.parent FROM message m
+    WHERE m.conversation = :conversation AND m.parent IS NULL AND EXISTS (SELECT 1 FROM path WHERE parent IS NULL)
+"""
+_ID, _PARENT, _OWNER = 1, 2, 10
 _ATTACHMENTS = msgspec.json.Decoder(tuple[Attachment, ...])
 _USAGE = msgspec.json.Decoder(Usage)
 
@@ -60,8 +76,8 @@ def conversation_of(row: "Row") -> Conversation:
     )
 
 
-def message_of(row: "Row", tree: Tree) -> ChatMessage:
-    """One row of MESSAGES."""
+def message_of(row: "Row", siblings: tuple[str, ...]) -> ChatMessage:
+    """One row of MESSAGES, and what stands in its place on all branches."""
     (
         _,
         found,
@@ -95,7 +111,7 @@ def message_of(row: "Row", tree: Tree) -> ChatMessage:
         usage=_USAGE.decode(usage) if usage else None,
         seconds=seconds,
         reasoning_seconds=reasoning_seconds,
-        siblings=tree.siblings(found),
+        siblings=siblings,
         attachments=_ATTACHMENTS.decode(attachments) if attachments != "[]" else (),
         left_out=left_out or 0,
     )
@@ -135,19 +151,23 @@ def branch(
 ) -> list["tuple[ChatMessage, str]"]:
     """The messages of the branch that ends in `leaf` (the head), each with the owner that is writing it or "".
 
-    With `last`, only so many at its end: of the others only the place in the tree is read.
+    With `last`, only so many at its end: nothing is read of the others.
     """
     head = leaf or one_conversation(db, conversation).head
     if last is None:
-        rows = {row[_ID]: row for row in db.execute(MESSAGES, (conversation,))}
-        tree = tree_of(rows.values())
+        found = db.execute(MESSAGES, (conversation,)).fetchall()
+        ids = [row[_ID] for row in found]
+        if ids and ids[-1] == head and [row[_PARENT] for row in found] == [None, *ids[:-1]]:  # no branches: no tree
+            return [(message_of(row, (message,)), row[_OWNER]) for message, row in zip(ids, found, strict=True)]
+        rows = dict(zip(ids, found, strict=True))
+        tree = tree_of(found)
         path = tree.path(head)
     else:
-        tree = skeleton(db, conversation)
+        tree = tree_of(db.execute(END, {"head": head, "conversation": conversation, "last": last}))
         path = tree.path(head)[-last:]
         some = MESSAGES.replace("ORDER BY m.number", f"AND m.id IN ({', '.join('?' * len(path))})")
         rows = {row[_ID]: row for row in db.execute(some, (conversation, *path))}
-    return [(message_of(rows[message], tree), rows[message][_OWNER]) for message in path]
+    return [(message_of(rows[message], tree.siblings(message)), rows[message][_OWNER]) for message in path]
 
 
 def with_contents(db: "Connection", messages: Sequence[ChatMessage]) -> list[ChatMessage]:

@@ -199,7 +199,7 @@ class ChatStore:
             one_conversation(db, conversation)
             rows = db.execute(MESSAGES, (conversation,)).fetchall()
             tree = tree_of(rows)
-            return with_contents(db, [message_of(row, tree) for row in rows])
+            return with_contents(db, [message_of(row, tree.siblings(row["id"])) for row in rows])
 
         return await self._database.read(work)
 

@@ -39,7 +39,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     """Grows with each change, so that others can tell whether they have seen it."""
 
 
-class ChatMessage(msgspec.Struct, frozen=True, kw_only=True):
+class ChatMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):  # a long conversation has thousands, no circle
     """One message of the active branch.
 
     `siblings` are the ids that stand in its place on all branches, itself included, oldest first. `reason` says why an

@@ -59,7 +59,7 @@ def _shell(home: Home, starter: object, brain: str, project: Path, *, plugins: b
         brain = asyncio.run(_named(Services(home, starter=None, client="shell", plugins=plugins), brain))
     services = Services(home, starter=starter, client="shell", plugins=plugins)  # type: ignore[arg-type]
     app = OmniApp(services, brain=brain, project=project)
-    app.when_it_stands = _collect_again
+    app.when_it_stands = collect_again
     app.run(mouse=services.settings.ui.mouse)
     if isinstance(app.crash, OmniError):
         raise app.crash
@@ -71,7 +71,9 @@ def _shell(home: Home, starter: object, brain: str, project: Path, *, plugins: b
     return app.return_code or 0
 
 
-def _collect_again() -> None:
-    """Everything that is there now stays for good; from here on garbage is looked for as usual."""
+def collect_again() -> None:
+    """Everything that is there now stays for good; from here on garbage is looked for, but seldom: what is drawn and
+    read are many small objects, hardly any of them in circles, and Python's own figures look after every 700."""
     gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
     gc.enable()

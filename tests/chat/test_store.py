@@ -164,6 +164,8 @@ class StoreMachine(RuleBasedStateMachine):
             said = self.said[message.id]
             assert (message.parent, message.role, message.text, message.state) == said[:4]
             assert message.siblings == tree.siblings(message.id)
+        for last in (1, 3, len(view) + 1):
+            assert self.do(self.store.messages(self.conversation, last)) == view[-last:]
         found = self.do(self.store.conversation(self.conversation))
         assert found.head == self.head
         assert found.turns == sum(said.role == "user" for said in self.said.values())

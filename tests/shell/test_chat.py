@@ -545,6 +545,10 @@ async def test_the_speed_and_that_something_is_written_are_told_while_it_streams
         assert one.host.statuses[-1].busy
         told = len({status.speed for status in one.host.statuses})
         assert told <= 3, "once a second, so that it can be read"
+        counted = [status for status in one.host.statuses if status.used]
+        assert counted[0].state != "writing", "the meter stands before the first word of the first answer"
+        assert all(status.allocated == 4096 for status in counted)
+        assert counted[-1].used > counted[0].used, "and rises while it is written"
         gate.set()
         await one.quiet()
         assert not one.host.statuses[-1].busy
@@ -623,6 +627,7 @@ async def test_a_long_conversation_opens_at_its_end_and_is_there_as_a_whole(tmp_
         await one.quiet()
         assert f"message {count - 1}" in one.screen
         assert one.transcript.following
+        assert one.composer.history[0] == "message 0"
         one.transcript.action_top()
         await one.pilot.pause()
         assert "message 0" in one.screen

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from omni.chat import ChatMessage, Conversation
     from omni.keeper import Change
 
-FIRST_SHOWN = 80  # messages that a long conversation opens with
+FIRST_SHOWN = 40  # messages that a long conversation opens with
 
 
 class ChatPane(Pane):
@@ -178,12 +178,19 @@ class ChatPane(Pane):
         self._leave()
         await self.reload(keep=False, last=FIRST_SHOWN)
         if len(self.messages) == FIRST_SHOWN:  # the rest, once its end is on the screen
-            self.call_after_refresh(self._work, self.reload, "read all of the conversation")
-        self.composer.remember([one.text for one in self.messages if one.role == "user"])
+            self.call_after_refresh(self._work, self._read_rest, "read all of the conversation")
+        self._remember_questions()
         self.gauge.learn(next((one.usage for one in reversed(self.messages) if one.usage is not None), None))
         self.show_queue()
         await self._know_brain()
         self.take_focus()
+
+    async def _read_rest(self) -> None:
+        await self.reload()
+        self._remember_questions()
+
+    def _remember_questions(self) -> None:
+        self.composer.remember([one.text for one in self.messages if one.role == "user"])
 
     def _leave(self) -> None:
         """Nothing of the conversation that was on the screen is meant any more."""
