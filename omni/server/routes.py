@@ -15,6 +15,7 @@ T = TypeVar("T")
 
 Reach = Literal["anyone", "chat", "admin"]
 Endpoint = Callable[[Request], Awaitable[Response]]
+Problem = Callable[[OmniError], Response]
 
 
 class Route(Struct, frozen=True, kw_only=True):
@@ -22,18 +23,23 @@ class Route(Struct, frozen=True, kw_only=True):
     "admin", this user, our own page and keys of that scope.
 
     `request`, `response` and `stream` (one event of a streamed answer) are types for the document; `problem` writes
-    failures in the words of the protocol that the path belongs to.
+    failures in the words of the protocol that the path belongs to. `status` is that of success, `media` and
+    `stream_media` say what a whole and a streamed answer is, `query` what each parameter behind the path means.
     """
 
     path: str
     methods: tuple[str, ...]
     endpoint: Endpoint
     reach: Reach
-    problem: Callable[[OmniError], Response]
+    problem: Problem
     summary: str
     request: Any = None
     response: Any = None
     stream: Any = None
+    status: int = 200
+    media: str = "application/json"
+    stream_media: str = "text/event-stream"
+    query: dict[str, str] = {}
 
 
 async def body_of(request: Request, kind: type[T]) -> T:

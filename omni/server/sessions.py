@@ -87,11 +87,11 @@ class Sessions:
         return [
             Route(
                 path=PATH, methods=("POST",), endpoint=enter, reach="admin", problem=problem,
-                summary="Exchange a one-time token for a session's cookie.",
+                summary="Exchange a one-time token for a session's cookie.", request=dict[str, str], response=dict[str, bool],
             ),
             Route(
                 path=PATH, methods=("DELETE",), endpoint=leave, reach="admin", problem=problem,
-                summary="End the session of this browser.",
+                summary="End the session of this browser.", response=dict[str, bool],
             ),
         ]  # fmt: skip
 

@@ -21,6 +21,7 @@ from omni.server.sessions import Sessions
 
 if TYPE_CHECKING:
     from omni.app import Services
+    from omni.server.app import Server
     from omni.server.webapi.hub import Hub
 
 
@@ -117,9 +118,11 @@ class Front:
             hub.finish()
 
     async def close(self) -> None:
-        """End what runs for the pages."""
+        """End what runs for the pages, and close what the server keeps."""
         if (hub := self._hub) is not None:
             await hub.close()
+        server: Server = self.app.state.server
+        await server.close()
 
     @property
     def _hub(self) -> "Hub | None":

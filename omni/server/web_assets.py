@@ -59,6 +59,8 @@ def _route(path: str, endpoint: object, summary: str) -> Route:
         reach="anyone",
         problem=problem,
         summary=summary,
+        response=str,
+        media="text/html" if path == "/" else "*/*",
     )
 
 

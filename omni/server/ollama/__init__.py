@@ -9,6 +9,7 @@ def routes() -> list[Route]:
     """What this protocol answers to."""
     from omni.server.ollama import answering, embedding, library, models, types
     from omni.server.ollama.problems import problem
+    from omni.server.streams import NDJSON
 
     def route(method: str, path: str, endpoint: Endpoint, reach: Reach, summary: str, **more: Any) -> Route:
         return Route(
@@ -22,7 +23,7 @@ def routes() -> list[Route]:
         )
 
     return [
-        route("GET", "/", models.root, "anyone", "Says that somebody is there", response=str),
+        route("GET", "/", models.root, "anyone", "Says that somebody is there", response=str, media="text/plain"),
         route("GET", "/api/version", models.version, "anyone", "The version of the API", response=types.Version),
         route("GET", "/api/tags", models.tags, "chat", "The brains that are here", response=types.Tags),
         route("GET", "/api/ps", models.processes, "chat", "The brains that are loaded", response=types.Processes),
@@ -44,6 +45,7 @@ def routes() -> list[Route]:
             request=types.ChatBody,
             response=types.ChatLine,
             stream=types.ChatLine,
+            stream_media=NDJSON,
         ),
         route(
             "POST",
@@ -54,6 +56,7 @@ def routes() -> list[Route]:
             request=types.GenerateBody,
             response=types.GenerateLine,
             stream=types.GenerateLine,
+            stream_media=NDJSON,
         ),
         route(
             "POST",
@@ -82,10 +85,11 @@ def routes() -> list[Route]:
             request=types.PullBody,
             response=types.Pulling,
             stream=types.Pulling,
+            stream_media=NDJSON,
         ),
         route("DELETE", "/api/delete", library.delete, "admin", "Remove a brain", request=types.Named),
         *(
-            route("POST", f"/api/{path}", library.not_here, "admin", "Not done by Omni")
+            route("POST", f"/api/{path}", library.not_here, "admin", "Not done by Omni", status=501)
             for path in ("copy", "create", "push", "blobs/{digest}")
         ),
     ]

@@ -66,6 +66,7 @@ def routes() -> list[Route]:
             reach="chat",
             problem=problem,
             summary="Speech as text: not there yet, which is what it answers.",
+            status=501,
         ),
         Route(
             path="/v1/audio/speech",
@@ -74,6 +75,7 @@ def routes() -> list[Route]:
             reach="chat",
             problem=problem,
             summary="Text as speech: not there yet, which is what it answers.",
+            status=501,
         ),
         *responses.routes(),
     ]

@@ -1,5 +1,6 @@
 """Failures in OpenAI's words."""
 
+from msgspec import Struct
 from starlette.responses import Response
 
 from omni.core.errors import ContextOverflow, NotFound, OmniError
@@ -9,12 +10,27 @@ from omni.server.routes import json_response
 _TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
 
 
-def error_of(error: OmniError) -> dict[str, object]:
+class Failure(Struct, kw_only=True):
+    """What went wrong. `param` is the field that is wrong, `code` a word for programs, where there is one."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class Failed(Struct):
+    """The body of a failure."""
+
+    error: Failure
+
+
+def error_of(error: OmniError) -> Failed:
     """The body of a failure; also what a stream ends with."""
     status = status_of(error)
     kind = "rate_limit_error" if status == 429 else _TYPES.get(status, "server_error")
     param = getattr(error, "param", "") or None
-    return {"error": {"message": said(error), "type": kind, "param": param, "code": _code(error, status)}}
+    return Failed(Failure(message=said(error), type=kind, param=param, code=_code(error, status)))
 
 
 def _code(error: OmniError, status: int) -> str | None:

@@ -47,6 +47,7 @@ def routes() -> list[Route]:
             problem=problem,
             summary="An answer that was kept.",
             response=Answer,
+            query={"stream": "Anything but true: what is kept is not streamed again."},
         ),
         Route(
             path="/v1/responses/{response_id}",

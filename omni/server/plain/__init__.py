@@ -1,14 +1,26 @@
 """Health, metrics and tokens: what belongs to no vendor."""
 
+from typing import Any
+
 from omni.server.routes import Route
 
 
 def routes() -> list[Route]:
     """What this protocol answers to."""
+    from omni.server import openapi
     from omni.server.openai.problems import problem
     from omni.server.plain import health
 
     return [
+        Route(
+            path="/openapi.json",
+            methods=("GET",),
+            endpoint=openapi.openapi,
+            reach="anyone",
+            problem=problem,
+            summary="The document of the API.",
+            response=dict[str, Any],
+        ),
         Route(
             path="/health",
             methods=("GET",),
@@ -25,6 +37,8 @@ def routes() -> list[Route]:
             reach="admin",
             problem=problem,
             summary="Counters, as Prometheus reads them.",
+            response=str,
+            media="text/plain",
         ),
         Route(
             path="/tokenize",

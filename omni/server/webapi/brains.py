@@ -7,6 +7,7 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
+from omni.cartridges import VerifyEvent
 from omni.core.errors import OmniError
 from omni.hardware import Fit
 from omni.server.routes import Route, body_of, json_response
@@ -73,14 +74,18 @@ def routes() -> list[Route]:
     return [
         route("GET", "/brains", listed, "List brains.", response=Offers),
         route("POST", "/brains/scan", scan, "Look for models of other programs.", response=Offers),
-        route("POST", "/brains/choose", choose, "Make it the one that new conversations use.", request=Named),
-        route("POST", "/brains/verify", verify, "Read it whole and compare its hash.", request=Named),
+        route(
+            "POST", "/brains/choose", choose, "Make it the one that new conversations use.", request=Named, status=204
+        ),
+        route(
+            "POST", "/brains/verify", verify, "Read it whole and compare its hash.", request=Named, stream=VerifyEvent
+        ),
         route("POST", "/brains/remove", remove, "Remove it.", request=Named, response=Freed),
-        route("POST", "/brains/unload", unload, "Give its memory back.", request=Named),
+        route("POST", "/brains/unload", unload, "Give its memory back.", request=Named, status=204),
         route("GET", "/pulls", pulls, "List downloads.", response=list[Pull]),
-        route("POST", "/pulls", pull, "Fetch a brain.", request=Named, response=Pull),
-        route("POST", "/pulls/cancel", cancel, "End a download.", request=Named),
-        route("POST", "/pulls/forget", forget, "Show a download that is over no more.", request=Named),
+        route("POST", "/pulls", pull, "Fetch a brain.", request=Named, response=Pull, status=202),
+        route("POST", "/pulls/cancel", cancel, "End a download.", request=Named, status=204),
+        route("POST", "/pulls/forget", forget, "Show a download that is over no more.", request=Named, status=204),
     ]
 
 

@@ -1,6 +1,6 @@
 """The same conversations as in the shell."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 from starlette.requests import Request
@@ -81,18 +81,51 @@ def chat_of(request: Request) -> ChatService:
 def routes() -> list[Route]:
     """Listing, reading, changing; asking stands in `turns`."""
     one = "/conversations/{id}"
+    paged = {"query": "What titles hold.", "limit": "How many.", "offset": "How many are left out."}
     return [
-        route("GET", "/conversations", listed, "List conversations.", response=Listed),
-        route("POST", "/conversations", create, "Begin a conversation.", request=New, response=Conversation),
-        route("POST", "/conversations/load", load, "Take in an exported conversation.", response=Conversation),
-        route("GET", "/search", search, "Search titles and messages.", response=Found),
-        route("GET", one, shown, "Read a conversation.", response=Shown),
+        route("GET", "/conversations", listed, "List conversations.", response=Listed, query=paged),
+        route(
+            "POST", "/conversations", create, "Begin a conversation.", request=New, response=Conversation, status=201
+        ),
+        route(
+            "POST",
+            "/conversations/load",
+            load,
+            "Take in an exported conversation.",
+            request=dict[str, Any],
+            response=Conversation,
+            status=201,
+        ),
+        route(
+            "GET",
+            "/search",
+            search,
+            "Search titles and messages.",
+            response=Found,
+            query={"text": "What is looked for."},
+        ),
+        route("GET", one, shown, "Read a conversation.", response=Shown, query={"last": "Read so many messages."}),
         route("PATCH", one, change, "Change title, brain or instructions.", request=Edit, response=Conversation),
-        route("DELETE", one, delete, "Remove a conversation."),
-        route("GET", one + "/export", export, "Read it as Markdown or JSON."),
+        route("DELETE", one, delete, "Remove a conversation.", status=204),
+        route(
+            "GET",
+            one + "/export",
+            export,
+            "Read it as Markdown or JSON.",
+            response=str,
+            media="text/markdown",
+            query={"form": '"json" for JSON.'},
+        ),
         route("POST", one + "/switch", switch, "Show another branch.", request=Choice, response=Shown),
         route("POST", one + "/undo", undo, "Take the last question back.", response=Taken),
-        route("GET", one + "/reread", reread, "Say what another brain must read first.", response=Reread),
+        route(
+            "GET",
+            one + "/reread",
+            reread,
+            "Say what another brain must read first.",
+            response=Reread,
+            query={"brain": "The other brain."},
+        ),
     ]
 
 

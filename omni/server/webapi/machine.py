@@ -53,7 +53,7 @@ def routes() -> list[Route]:
     return [
         route("GET", "/changes", changes, "Follow everything that changes.", stream=Change),
         route("GET", "/system", system, "Read processes and machine.", response=System),
-        route("POST", "/system/stop", stop, "End a worker.", request=Stop),
+        route("POST", "/system/stop", stop, "End a worker.", request=Stop, status=204),
         route("GET", "/doors", doors, "Read the state of the doors.", response=Doors),
         route("POST", "/doors", air_gap, "Shut all doors, or allow them again.", request=AirGap, response=Doors),
     ]

@@ -21,6 +21,12 @@ class Problem(Struct, frozen=True, kw_only=True):
     hint: str = ""
 
 
+class Answer(Struct, frozen=True):
+    """The body of a failure."""
+
+    error: Problem
+
+
 class Failed(Struct, frozen=True, kw_only=True, tag="error", tag_field="type"):
     """The last event of a stream that failed."""
 
@@ -35,7 +41,7 @@ def problem_of(error: OmniError) -> Problem:
 
 def problem(error: OmniError) -> Response:
     """The answer to a request that failed."""
-    return json_response({"error": problem_of(error)}, status_of(error), headers_of(error))
+    return json_response(Answer(problem_of(error)), status_of(error), headers_of(error))
 
 
 def route(method: str, path: str, endpoint: Endpoint, summary: str, **types: Any) -> Route:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from omni.core.errors import OmniError
+from omni.keeper import Doors
 from omni.server.webapi.pace import Pace
 
 if TYPE_CHECKING:
     from omni.app import Services
-    from omni.keeper import Doors
 
 
 class Vram(Struct, frozen=True, kw_only=True):
