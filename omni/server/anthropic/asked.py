@@ -38,6 +38,7 @@ def wish_of(body: MessagesBody, brain: "Brain") -> Wish:
         model=body.model,
         messages=messages_of(body, brain),
         sampling=sampling,
+        schema=_schema(body),
         tools=tools,
         tool_choice=choice,
         parallel_calls=parallel,
@@ -89,6 +90,15 @@ def tools_of(body: CountBody) -> tuple[tuple[Tool, ...], str]:
             param="tool_choice",
         )
     return named, "required"
+
+
+def _schema(body: MessagesBody) -> dict[str, Any] | None:
+    """The schema of the answer; `output_format` is the older name for it."""
+    wanted = (body.output_config.format if body.output_config else None) or body.output_format
+    if wanted is None:
+        return None
+    shallow(wanted.schema, "output_config.format.schema")
+    return wanted.schema
 
 
 def _messages(message: InMessage, brain: "Brain", where: str) -> Iterator[Message]:

@@ -52,6 +52,20 @@ class Thinking(Struct, frozen=True, kw_only=True):
     budget_tokens: int | None = None
 
 
+class OutputFormat(Struct, frozen=True, kw_only=True):
+    """The JSON Schema that an answer must follow."""
+
+    type: Literal["json_schema"]
+    schema: dict[str, Any]
+
+
+class OutputConfig(Struct, frozen=True, kw_only=True):
+    """How an answer is written."""
+
+    format: OutputFormat | None = None
+    effort: str | None = None
+
+
 class CountBody(Struct, frozen=True, kw_only=True):
     """POST /v1/messages/count_tokens."""
 
@@ -69,6 +83,8 @@ class MessagesBody(CountBody, frozen=True, kw_only=True):
     max_tokens: int
     stream: bool | None = None
     stop_sequences: list[str] | None = None
+    output_config: OutputConfig | None = None
+    output_format: OutputFormat | None = None
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
