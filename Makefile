@@ -3,7 +3,7 @@
 PYTHON ?= python3
 DEVELOP = $(PYTHON) -m omni develop
 
-.PHONY: run test test-fast lint types bench docs lock
+.PHONY: run test test-fast lint types bench docs web lock
 
 run:
 	$(PYTHON) -m omni run
@@ -31,6 +31,10 @@ bench:
 
 docs:
 	$(DEVELOP) docs.generate
+
+# Builds the pages of the web interface; users need no Node, because what comes of it is committed.
+web:
+	cd omni/server/web && npm ci --ignore-scripts && npm run build
 
 # Writes the lock files anew from pyproject.toml; needs uv on the PATH. They name hashes, never an index.
 LOCK = uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \

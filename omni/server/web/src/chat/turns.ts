@@ -1,0 +1,287 @@
+/** Answers being written for this page. The words go straight to who shows them; the rest of the page hears of steps. */
+
+import { problemOf, stream } from "../api";
+import { announce, state, toast } from "../state";
+import { newConversation, readConversations, reread, setMessages, setMeter } from "../actions";
+import { many, seconds, tokens } from "../format";
+import type { Message, Problem, TurnEvent } from "../types";
+
+/** How a turn begins: the path to ask at, what to send, and which messages stay on the page. */
+export interface Wish {
+  path: string;
+  body: Record<string, unknown>;
+  question?: { text: string; replaces?: string; files?: { path: string; bytes: number; lines: number }[] };
+  answer?: { replaces?: string; resumes?: string };
+}
+
+export class Turn {
+  text = "";
+  reasoning = "";
+  step = "asking";
+  brain = "";
+  answer = "";
+  prompt = 0;
+  allocated = 0;
+  written = 0;
+  started = performance.now();
+  thinkingSince = 0;
+  thought = 0;
+  speed = 0;
+  readonly abort = new AbortController();
+  private readonly listeners = new Set<() => void>();
+  private frame = 0;
+  private times: number[] = [];
+
+  constructor(readonly conversation: string) {}
+
+  subscribe(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** At most once a frame, however many words come in it. */
+  moved(): void {
+    if (this.frame) return;
+    this.frame = requestAnimationFrame(() => {
+      this.frame = 0;
+      for (const listener of this.listeners) listener();
+    });
+  }
+
+  token(): void {
+    const now = performance.now();
+    this.written++;
+    this.times.push(now);
+    while (this.times.length > 2 && now - this.times[0]! > 3000) this.times.shift();
+    const span = now - this.times[0]!;
+    this.speed = span > 200 ? ((this.times.length - 1) * 1000) / span : 0;
+  }
+}
+
+class Turns {
+  private running = new Map<string, Turn>();
+  private queues = new Map<string, Wish[]>();
+  private readonly listeners = new Set<() => void>();
+  private version = 0;
+
+  subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+
+  snapshot = (): number => this.version;
+
+  of(conversation: string): Turn | undefined {
+    return this.running.get(conversation);
+  }
+
+  waiting(conversation: string): Wish[] {
+    return this.queues.get(conversation) ?? [];
+  }
+
+  get busy(): boolean {
+    return this.running.size > 0;
+  }
+
+  unqueue(conversation: string, wish: Wish): void {
+    this.queues.set(conversation, this.waiting(conversation).filter((one) => one !== wish));
+    this.tell();
+  }
+
+  stop(conversation: string): void {
+    this.running.get(conversation)?.abort.abort();
+  }
+
+  /** Ask in the open conversation, or in a new one; during an answer it waits for its end. */
+  async ask(text: string, files: { path: string; text: string }[]): Promise<void> {
+    const id = state.get().open?.id ?? (await newConversation()).id;
+    const attached = files.map((file) => ({
+      path: file.path,
+      bytes: new Blob([file.text]).size,
+      lines: file.text.split("\n").length,
+    }));
+    await this.begin(id, { path: "ask", body: { text, files }, question: { text, files: attached } });
+  }
+
+  async begin(id: string, wish: Wish): Promise<void> {
+    if (this.running.has(id)) {
+      this.queues.set(id, [...this.waiting(id), wish]);
+      this.tell();
+      return;
+    }
+    const turn = new Turn(id);
+    this.running.set(id, turn);
+    this.tell();
+    const before = state.get().open?.messages ?? [];
+    prepare(id, wish);
+    let problem: Problem | null = null;
+    let stopped = false;
+    try {
+      for await (const event of stream<TurnEvent>(`/conversations/${id}/${wish.path}`, wish.body, turn.abort.signal)) {
+        if (event.type === "error") problem = event.error;
+        else this.hear(turn, wish, event);
+      }
+    } catch (error) {
+      stopped = turn.abort.signal.aborted;
+      if (!stopped) problem = problemOf(error);
+    }
+    const begun = turn.answer !== "";
+    if (!begun && !stopped) setMessages(id, () => before);
+    await this.ended(turn, problem, stopped);
+    if (!begun && problem) throw Object.assign(new Error(problem.message), { problem });
+  }
+
+  private async ended(turn: Turn, problem: Problem | null, stopped: boolean): Promise<void> {
+    const id = turn.conversation;
+    // Leaving the stream stops the answer; it is stored a moment later.
+    for (let tries = 0; tries < (stopped ? 20 : 1); tries++) {
+      try {
+        await reread(id);
+      } catch {
+        break;
+      }
+      const last = state.get().open?.messages.at(-1);
+      if (state.get().open?.id !== id || last?.state !== "writing") break;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    this.running.delete(id);
+    this.tell();
+    if (problem) {
+      toast(problem.message, problem.hint, "bad");
+      announce(`The answer failed: ${problem.message}`);
+    } else announce(stopped ? "Stopped." : `${turn.brain} answered: ${turn.text.slice(0, 1500)}`);
+    readConversations().catch(() => undefined);
+    const [next, ...rest] = this.waiting(id);
+    this.queues.set(id, rest);
+    if (next && !problem) void this.begin(id, next).catch(() => undefined);
+    else if (next) this.queues.set(id, [next, ...rest]);
+  }
+
+  private hear(turn: Turn, wish: Wish, event: Exclude<TurnEvent, { type: "error" }>): void {
+    switch (event.type) {
+      case "turn_started":
+        turn.answer = event.answer;
+        turn.brain = event.brain;
+        turn.step = "reading";
+        named(turn, wish, event);
+        announce(`${event.brain} is answering.`);
+        this.tell();
+        break;
+      case "turn_queued":
+        turn.step =
+          event.reason === "turn"
+            ? event.detail || "waits for the answer before"
+            : `place ${event.place} in the queue${event.reason === "memory" ? ", waits for memory" : ""}`;
+        break;
+      case "brain_loading":
+        turn.step = `loading ${event.brain} · ${
+          event.fraction === null ? seconds(event.seconds) : `${Math.round(event.fraction * 100)} %`
+        }`;
+        break;
+      case "context_compacted":
+        turn.step = `leaves ${many(event.left_out_turns, "old turn")} out, ${tokens(event.left_out_tokens)} tokens`;
+        break;
+      case "prompt_counted":
+        turn.prompt = event.tokens;
+        turn.allocated = event.allocated;
+        this.meter(turn);
+        break;
+      case "prompt_progress":
+        turn.step = event.done < event.total ? `reading ${tokens(event.done)} of ${tokens(event.total)}` : "thinking of the first word";
+        break;
+      case "reasoning_delta":
+        turn.thinkingSince ||= performance.now();
+        turn.step = "thinking";
+        turn.reasoning += event.text;
+        turn.token();
+        this.meter(turn);
+        break;
+      case "text_delta":
+        if (turn.thinkingSince && !turn.thought) turn.thought = (performance.now() - turn.thinkingSince) / 1000;
+        turn.step = "writing";
+        turn.text += event.text;
+        turn.token();
+        this.meter(turn);
+        break;
+      case "turn_ended":
+        turn.prompt = event.context_used - turn.written;
+        turn.allocated = event.context_allocated || turn.allocated;
+        if (event.usage.answer_seconds > 0) turn.speed = event.usage.answer_tokens / event.usage.answer_seconds;
+        setMeter(turn.conversation, { used: event.context_used, allocated: turn.allocated, speed: turn.speed });
+        break;
+    }
+    turn.moved();
+  }
+
+  private metered = 0;
+
+  private meter(turn: Turn): void {
+    const now = performance.now();
+    if (now - this.metered < 250) return;
+    this.metered = now;
+    setMeter(turn.conversation, { used: turn.prompt + turn.written, allocated: turn.allocated, speed: turn.speed });
+  }
+
+  private tell(): void {
+    this.version++;
+    for (const listener of this.listeners) listener();
+  }
+}
+
+export const turns = new Turns();
+
+const BLANK: Message = {
+  id: "",
+  parent: null,
+  role: "assistant",
+  text: "",
+  time: 0,
+  reasoning: "",
+  brain: "",
+  state: "writing",
+  reason: "",
+  usage: null,
+  seconds: 0,
+  reasoning_seconds: 0,
+  siblings: [],
+  attachments: [],
+  left_out: 0,
+};
+
+const ASKED = "asked";
+const COMING = "coming";
+
+/** What the page shows from the key press on, before the server has said anything. */
+function prepare(id: string, wish: Wish): void {
+  const time = Date.now() / 1000;
+  setMessages(id, (messages) => {
+    const resumed = wish.answer?.resumes;
+    if (resumed) return messages.map((one) => (one.id === resumed ? { ...one, state: "writing" as const } : one));
+    const from = wish.question?.replaces ?? wish.answer?.replaces;
+    const at = from ? messages.findIndex((one) => one.id === from) : -1;
+    const kept = at >= 0 ? messages.slice(0, at) : messages;
+    const role = wish.path === "compact" ? ("summary" as const) : ("assistant" as const);
+    const parent = kept.at(-1)?.id ?? null;
+    const question: Message[] = wish.question
+      ? [{ ...BLANK, id: ASKED, role: "user", state: "whole", text: wish.question.text, parent, time, attachments: wish.question.files ?? [] }]
+      : [];
+    return [...kept, ...question, { ...BLANK, id: COMING, role, time, parent: question.length ? ASKED : parent }];
+  });
+}
+
+/** The ids that the server has given. */
+function named(turn: Turn, wish: Wish, event: { question: string; answer: string; brain: string }): void {
+  const resumed = wish.answer?.resumes;
+  setMessages(turn.conversation, (messages) =>
+    messages.map((one) => {
+      if (one.id === ASKED) return { ...one, id: event.question || ASKED };
+      if (one.id === COMING) return { ...one, id: event.answer, brain: event.brain, parent: event.question || one.parent };
+      return one;
+    }),
+  );
+  if (resumed) {
+    const old = state.get().open?.messages.find((one) => one.id === resumed);
+    turn.text = old?.text ?? "";
+    turn.reasoning = old?.reasoning ?? "";
+  }
+}

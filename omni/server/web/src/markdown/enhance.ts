@@ -1,0 +1,25 @@
+/** What makes a rendered text whole, little by little: colours, formulas, diagrams. */
+
+import { later } from "./later";
+import { highlight } from "./highlight";
+import { drawMath } from "./math";
+import { drawDiagram } from "./mermaid";
+
+export function enhance(root: Element): void {
+  for (const block of within(root, ".code")) {
+    const lang = block.dataset["lang"] ?? "";
+    const code = block.querySelector<HTMLElement>("code");
+    if (!code || !lang) continue;
+    const alive = () => block.isConnected;
+    if (lang === "mermaid") later(alive, () => drawDiagram(block, code.textContent ?? ""));
+    else later(alive, () => highlight(code, lang));
+  }
+  for (const place of within(root, ".math")) {
+    later(() => place.isConnected, () => drawMath(place));
+  }
+}
+
+function within(root: Element, selector: string): HTMLElement[] {
+  const found = [...root.querySelectorAll<HTMLElement>(selector)];
+  return root instanceof HTMLElement && root.matches(selector) ? [root, ...found] : found;
+}

@@ -1,0 +1,32 @@
+import { airGap } from "../actions";
+import { state } from "../state";
+import { Dialog } from "./dialog";
+
+/** The state in the shell's words. */
+export function doorWords(doors: ReturnType<typeof state.get>["doors"]): { text: string; detail: string; tone: string } {
+  if (!doors) return { text: "doors unknown", detail: "nobody could verify them yet", tone: "amber" };
+  const outward = doors.open.filter((door) => door.purpose !== "serve");
+  const first = outward[0];
+  if (first) return { text: "doors open", detail: `${first.purpose} ${first.host}`.trim(), tone: "amber" };
+  if (!doors.verified) return { text: "doors not enforced", detail: doors.detail, tone: "amber" };
+  if (doors.air_gap) return { text: "air gap", detail: "verified", tone: "good" };
+  return { text: "doors shut", detail: "verified", tone: "good" };
+}
+
+export function DoorsDialog() {
+  const close = () => state.set({ dialog: "" });
+  return (
+    <Dialog name="doors" title="Open the doors again?">
+      <h2>Open the doors again?</h2>
+      <p>Omni may then use the network when you pull or install. Nothing opens by itself.</p>
+      <div className="buttons">
+        <button type="button" autoFocus onClick={close}>
+          no
+        </button>
+        <button type="button" className="care" onClick={() => (close(), void airGap(false))}>
+          open
+        </button>
+      </div>
+    </Dialog>
+  );
+}

@@ -1,0 +1,133 @@
+"""The web interface in a real browser: every page, by mouse, by keys alone, on a phone's width, and with hostile answers."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from web_tools import Web, web
+
+from omni.engine import Engine, Reply, ScriptedEngine
+
+CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), "")
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.skipif(not CHROMIUM, reason="no Chromium is installed (Debian's package: chromium)"),
+]
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+WAIT = 15_000
+
+
+class Visit:
+    """A page, and everything that it tried which it must not."""
+
+    def __init__(self, page: Any, served: Web) -> None:
+        self.page, self.served = page, served
+        self.wrong: list[str] = []
+        page.on("request", self._asked)
+        page.on("console", lambda said: said.type == "error" and self.wrong.append(f"console: {said.text}"))
+        page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
+        page.on("dialog", self._dialog)
+        page.on("popup", lambda other: self.wrong.append(f"popup: {other.url}"))
+
+    def _asked(self, request: Any) -> None:
+        if not request.url.startswith((self.served.url, "blob:" + self.served.url, "data:")):
+            self.wrong.append(f"request: {request.url}")
+
+    async def _dialog(self, dialog: Any) -> None:
+        self.wrong.append(f"dialog: {dialog.message}")
+        await dialog.dismiss()
+
+    async def ask(self, text: str) -> None:
+        await self.page.fill("#composer", text)
+        await self.page.press("#composer", "Enter")
+
+    async def answered(self, count: int = 1) -> None:
+        """Until so many answers are whole on the page."""
+        await self.page.wait_for_function(
+            "n => [...document.querySelectorAll('.message.assistant .actions')].length >= n"
+            " && !document.querySelector('.live')",
+            arg=count,
+        )
+
+
+class Desk:
+    """Opens pages, and closes what a test has opened."""
+
+    def __init__(self, browser: Any, folder: Path) -> None:
+        self._browser, self._folder = browser, folder
+        self._stack = AsyncExitStack()
+        self.visits: list[Visit] = []
+
+    async def serve(self, engine: Engine | None = None, **more: Any) -> Web:
+        return await self._stack.enter_async_context(web(self._folder / "home", engine or ScriptedEngine(), **more))
+
+    async def visit(self, served: Web, path: str = "", **context: Any) -> Visit:
+        values = {"viewport": {"width": 1280, "height": 800}, **context}
+        made = await self._browser.new_context(**values)
+        self._stack.push_async_callback(made.close)
+        await made.grant_permissions(["clipboard-read", "clipboard-write"], origin=served.url)
+        page = await made.new_page()
+        page.set_default_timeout(WAIT)
+        found = Visit(page, served)
+        self.visits.append(found)
+        await page.goto(served.link)
+        await page.wait_for_selector(".status")
+        if path:
+            await page.evaluate("path => { location.hash = path }", path)
+        return found
+
+    async def open(self, engine: Engine | None = None, **more: Any) -> Visit:
+        return await self.visit(await self.serve(engine), **more)
+
+    async def close(self) -> None:
+        await self._stack.aclose()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Any]:
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as player:
+        found = await player.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield found
+        await found.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def desk(browser: Any, tmp_path: Path) -> AsyncIterator[Desk]:
+    os.environ["OMNI_HOME"] = str(tmp_path / "home")
+    found = Desk(browser, tmp_path)
+    yield found
+    await found.close()
+    assert [wrong for visit in found.visits for wrong in visit.wrong] == []
+
+
+async def test_a_question_is_answered_word_by_word(desk: Desk) -> None:
+    gate = asyncio.Event()
+    visit = await desk.open(ScriptedEngine([Reply(text="The **first** words and the last.", gates={3: gate})]))
+    page = visit.page
+    assert await page.title() == "Omni"
+    assert "token" not in page.url
+    await visit.ask("What is it?")
+    await page.wait_for_selector(".live strong >> text=first")
+    assert "last" not in await page.inner_text(".live")
+    gate.set()
+    await visit.answered()
+    assert "The first words and the last." in await page.inner_text(".message.assistant")
+    assert await page.inner_text(".head h1") == "What is it?"
+    assert await page.inner_text(".list .row.current a") == "What is it?"
+    (made,) = await visit.served.chat.conversations()
+    assert [one.text for one in await visit.served.chat.messages(made.id)] == [
+        "What is it?",
+        "The **first** words and the last.",
+    ]

@@ -1,0 +1,223 @@
+"""What stands behind the web interface in tests: the real services and conversations over a scripted brain, with a
+keeper and a library that a test holds in its hand."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from server_tools import base, brain, listening
+
+from omni.app import Services
+from omni.cartridges import Brain, PullDone, PullProgress, PullStarted, PullVerifying, Verified
+from omni.core.errors import DoorShut, NotFound, OmniError
+from omni.core.paths import Home
+from omni.engine import Engine
+from omni.keeper import Change, Doors, ProcessInfo
+from omni.server.sessions import Sessions
+from omni.server.start import Front
+
+GB = 10**9
+
+
+class WebKeeper:
+    """Says what a test lets it say."""
+
+    def __init__(self) -> None:
+        self.state = Doors(air_gap=False, verified=True, detail="no airlock is running")
+        self.running = [
+            ProcessInfo(name="keeper", kind="keeper", pid=1, confined="unused, not confined", since=1e9),
+            ProcessInfo(name="server", kind="client", pid=1, confined="none, by seccomp", since=1e9),
+        ]
+        self.told: list[tuple[str, Any]] = []
+        self._listeners: list[asyncio.Queue[Change]] = []
+
+    async def doors(self) -> Doors:
+        return self.state
+
+    async def air_gap(self, on: bool) -> Doors:
+        self.state = Doors(air_gap=on, verified=True, detail="verified")
+        return self.state
+
+    async def processes(self) -> list[ProcessInfo]:
+        return list(self.running)
+
+    async def stop(self, name: str) -> None:
+        self.running = [one for one in self.running if one.name != name]
+
+    async def changed(self, topic: str, value: Any = None) -> None:
+        self.told.append((topic, value))
+
+    def say(self, topic: str, value: Any = None) -> None:
+        """As another window would."""
+        for queue in self._listeners:
+            queue.put_nowait(Change(topic=topic, value=value))
+
+    def load(self, brain: Brain) -> None:
+        """A worker that has loaded it."""
+        assert brain.base is not None
+        self.running.append(
+            ProcessInfo(
+                name="worker-1", kind="worker", pid=1, confined="none, by seccomp", since=1e9, base=brain.base.id
+            )
+        )
+
+    def changes(self) -> "WebChanges":
+        return WebChanges(self._listeners)
+
+    async def close(self) -> None:
+        pass
+
+
+class WebChanges:
+    """What was said from now on."""
+
+    def __init__(self, listeners: list[asyncio.Queue[Change]]) -> None:
+        self._queue: asyncio.Queue[Change] = asyncio.Queue()
+        self._listeners = listeners
+        listeners.append(self._queue)
+
+    def __aiter__(self) -> AsyncIterator[Change]:
+        return self
+
+    async def __anext__(self) -> Change:
+        return await self._queue.get()
+
+    async def aclose(self) -> None:
+        self._listeners.remove(self._queue)
+
+
+class WebLibrary:
+    """A few brains of every kind."""
+
+    def __init__(self, brains: Sequence[Brain]) -> None:
+        self.known = {one.name: one for one in brains}
+        self.step = asyncio.Event()
+        self.failure: OmniError | None = None
+
+    async def brains(self) -> list[Brain]:
+        return list(self.known.values())
+
+    async def get(self, name: str) -> Brain:
+        if name not in self.known:
+            raise NotFound(f"There is no brain {name!r}.")
+        return self.known[name]
+
+    async def best(self) -> Brain | None:
+        return next((one for one in self.known.values() if one.usable), None)
+
+    async def scan(self) -> list[Brain]:
+        return []
+
+    async def unfinished(self) -> list[Any]:
+        return []
+
+    async def adapters(self) -> dict[str, tuple[str, ...]]:
+        return {}
+
+    async def mark(self, base_id: str, *, ready: bool, reason: str = "") -> None:
+        pass
+
+    async def verify(self, name: str) -> AsyncGenerator[Any]:
+        one = await self.get(name)
+        yield PullVerifying(done=one.size // 2, total=one.size)
+        yield PullVerifying(done=one.size, total=one.size)
+        yield Verified(brain=name, ok=True, detail="the hash is that of the catalogue")
+
+    async def pull(self, name: str, _airlock: Any) -> AsyncGenerator[Any]:
+        one = await self.get(name)
+        yield PullStarted(brain=name, size=one.size)
+        yield PullProgress(done=one.size // 3, total=one.size, rate=22e6, seconds_left=12.0)
+        await self.step.wait()
+        if self.failure is not None:
+            raise self.failure
+        yield PullVerifying(done=one.size, total=one.size)
+        self.known[name] = msgspec.structs.replace(one, state="installed", base=base(name=one.title))
+        yield PullDone(brain=self.known[name])
+
+    async def remove(self, name: str, *, in_use: Any = ()) -> int:
+        one = await self.get(name)
+        self.known[name] = msgspec.structs.replace(one, state="available", base=None)
+        return one.size
+
+    async def close(self) -> None:
+        pass
+
+
+def some_brains() -> list[Brain]:
+    """As a person with a few brains has them."""
+    known = base(name="SmolLM2 135M")
+    coder = msgspec.structs.replace(base(name="Qwen2.5 Coder 1.5B"), id="sha256-" + "cd" * 32)
+    return [
+        brain("@omni/smollm2", title="SmolLM2 135M Instruct", base=known, base_title="SmolLM2 135M", size=98_000_000,
+              summary="The starter: small and quick.", good_for="short questions", licence="Apache-2.0",
+              context_max=8192, quantisation="Q4_1", verified="verified today"),
+        brain("@omni/coder", base=coder, base_title="Qwen coder 1.5B", size=1_120_000_000, state="installed",
+              summary="Writes and explains code.", good_for="code", licence="Apache-2.0", context_max=32768,
+              quantisation="Q4_K_M"),
+        brain("@roe/architect", base=coder, base_title="Qwen coder 1.5B", size=1_120_000_000, shares="@omni/coder",
+              summary="Draws what is to be built.", good_for="design", licence="Apache-2.0", context_max=32768),
+        brain("llama3.2:3b", base=msgspec.structs.replace(known, id="file-1"), base_title="Llama 3.2 3B",
+              size=2 * GB, origin="ollama", licence="Llama 3.2", context_max=131072, quantisation="Q4_K_M"),
+        brain("@me/notes", base=msgspec.structs.replace(known, id="file-2"), size=2 * GB, state="corrupt",
+              reason="The hash is not what it was.", licence=""),
+        brain("@omni/qwen", state="available", size=4_700_000_000, base_title="Qwen 7B", title="Qwen 7B",
+              summary="Larger and slower.", licence="Apache-2.0", context_max=32768),
+    ]  # fmt: skip
+
+
+class WebServices(Services):
+    """The real ones, but for the keeper, the library and the engine."""
+
+    def __init__(self, home: Home, engine: Engine, brains: Sequence[Brain] | None = None) -> None:
+        super().__init__(home, starter=None, client="test", plugins=False)
+        self.engine = engine
+        self.fake_keeper = WebKeeper()
+        self.fake_library = WebLibrary(some_brains() if brains is None else brains)
+
+    @cached_property
+    def library(self) -> Any:
+        return self.fake_library
+
+    async def keeper(self) -> Any:
+        return self.fake_keeper
+
+    async def airlock(self) -> Any:
+        if self.fake_keeper.state.air_gap:
+            raise DoorShut("The doors are shut.", hint="Lift the air gap first.")
+
+    async def open(self, brain: Brain, *, embeddings: bool = False) -> Engine:
+        return self.engine
+
+
+class Web:
+    """A server with its pages, on a port."""
+
+    def __init__(self, services: WebServices, sessions: Sessions, front: Front) -> None:
+        self.services, self.sessions, self.front = services, sessions, front
+        self.keeper, self.library, self.chat = services.fake_keeper, services.fake_library, services.chat
+        self.url = ""
+
+    @property
+    def link(self) -> str:
+        """What a person opens."""
+        return f"{self.url}/#token={self.sessions.token()}"
+
+
+@asynccontextmanager
+async def web(folder: Path, engine: Engine, brains: Sequence[Brain] | None = None) -> AsyncIterator[Web]:
+    """Serve the interface: behind the real guard, which knows nobody without a session."""
+    home = Home(folder).ensure()
+    async with WebServices(home, engine, brains) as services:
+        sessions = Sessions()
+        front = Front(services, sessions, web=True)
+        found = Web(services, sessions, front)
+        async with listening(front.guard) as found.url:
+            try:
+                yield found
+            finally:
+                front.leave()
+                await front.close()
