@@ -15,6 +15,7 @@ from omni.core.events import (
     TurnEnded,
     Usage,
 )
+from omni.engine.schemas import plain
 from omni.engine.types import ChatRequest, CompletionRequest, Message, Tool
 
 
@@ -55,7 +56,7 @@ def prompt_of(
         body["tools"] = [
             {
                 "type": "function",
-                "function": {"name": tool.name, "description": tool.description, "parameters": tool.parameters},
+                "function": {"name": tool.name, "description": tool.description, "parameters": plain(tool.parameters)},
             }
             for tool in tools
         ]
@@ -65,7 +66,7 @@ def prompt_of(
 
 
 def _format(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "json_object", "schema": schema}
+    return {"type": "json_object", "schema": plain(schema)}
 
 
 def _common(

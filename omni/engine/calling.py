@@ -15,6 +15,7 @@ import msgspec
 
 from omni.core.errors import EngineError, UsageError, nearest
 from omni.core.events import EngineEvent, TextDelta, TokenChosen, ToolCallDelta, TurnEnded
+from omni.engine.schemas import DATA, follows, plain, pointed, whole_numbers
 from omni.engine.types import ChatRequest, Message, Tool
 
 FIRST_TOKENS = 2048  # that a forced call may take before it is asked for again with its strings bounded
@@ -35,7 +36,7 @@ _CALL = re.compile(r"\s*(?:```(?:json)?\s*|<tool_call>\s*)?(\{.*\})\s*(?:```|</t
 
 
 class Cut(Exception):
-    """A forced call was not finished within its tokens."""
+    """A forced call was not finished within its tokens, or is not as its tool wants it."""
 
 
 def checked(request: ChatRequest) -> ChatRequest:
@@ -97,7 +98,7 @@ def call_schema(tools: Sequence[Tool]) -> dict[str, Any]:
             "type": "object",
             "properties": {
                 "name": {"const": tool.name},
-                "arguments": _hoisted(tool.parameters or {"type": "object", "properties": {}}, f"t{at}_", definitions),
+                "arguments": _Hoisting(plain(tool.parameters), f"t{at}_", definitions).whole(),
             },
             "required": ["name", "arguments"],
             "additionalProperties": False,
@@ -109,8 +110,9 @@ def call_schema(tools: Sequence[Tool]) -> dict[str, Any]:
 
 
 def bounded_schema(schema: dict[str, Any], room: int) -> dict[str, Any]:
-    """The same with an end to every string, list and object that has none, so that a call fits into `room` tokens."""
-    found = copy.deepcopy(schema)
+    """The same with an end to every string, list and object that has none, so that a call fits into `room` tokens; and
+    with numbers that a grammar can keep within their bounds."""
+    found: dict[str, Any] = whole_numbers(copy.deepcopy(schema))
     open_ended = list(_open_ended(found))
     longest = max(8, min(LONGEST_STRING, room // (3 * max(1, len(open_ended)))))
     for part in open_ended:
@@ -125,11 +127,12 @@ def bounded_schema(schema: dict[str, Any], room: int) -> dict[str, Any]:
 
 
 class CallReader:
-    """Reads calls out of the text of an answer. `forced`: the answer is a call and nothing else."""
+    """Reads calls out of the text of an answer. `forced`: the answer is a call and nothing else; `strict`: one that is
+    not as its tool wants it is none."""
 
-    def __init__(self, tools: Sequence[Tool], *, forced: bool) -> None:
-        self._names = {tool.name for tool in tools}
-        self._forced = forced
+    def __init__(self, tools: Sequence[Tool], *, forced: bool, strict: bool = False) -> None:
+        self._tools = {tool.name: tool for tool in tools}
+        self._forced, self._strict = forced, forced and strict
         self._held = ""
         self._passing = False  # it has turned out to be text
 
@@ -167,10 +170,12 @@ class CallReader:
             found = json.loads(match[1]) if match else None
         except (ValueError, RecursionError):
             return None
-        if not isinstance(found, dict) or found.get("name") not in self._names:
+        if not isinstance(found, dict) or found.get("name") not in self._tools:
             return None
         arguments = found.get("arguments", found.get("parameters", {}))
         if not isinstance(arguments, dict):
+            return None
+        if self._strict and not follows(arguments, self._tools[found["name"]].parameters):
             return None
         return found["name"], json.dumps(arguments, ensure_ascii=False)
 
@@ -196,22 +201,43 @@ def _without_tools(messages: Sequence[Message]) -> tuple[Message, ...]:
     return tuple(found)
 
 
-def _hoisted(schema: Any, prefix: str, definitions: dict[str, Any]) -> Any:
-    """A schema that is about to become part of another: its definitions move to the other's root."""
-    if isinstance(schema, list):
-        return [_hoisted(part, prefix, definitions) for part in schema]
-    if not isinstance(schema, dict):
-        return schema
-    found = {}
-    for key, value in schema.items():
-        if key in ("$defs", "definitions") and isinstance(value, dict):
-            for name, part in value.items():
-                definitions[prefix + name] = _hoisted(part, prefix, definitions)
-        elif key == "$ref" and isinstance(value, str):
-            found[key] = f"#/$defs/{prefix}{value.rpartition('/')[2]}"
-        else:
-            found[key] = _hoisted(value, prefix, definitions)
-    return found
+class _Hoisting:
+    """Makes a schema a part of another: what its references point at moves to the definitions at the other's root."""
+
+    def __init__(self, schema: dict[str, Any], prefix: str, definitions: dict[str, Any]) -> None:
+        self._root = schema or {"type": "object", "properties": {}}
+        self._prefix, self._definitions = prefix, definitions
+        self._names: dict[str, str] = {}
+
+    def whole(self) -> Any:
+        """The schema as the part that it becomes. Raises UsageError for a reference to nothing."""
+        return self._moved(self._root)
+
+    def _moved(self, schema: Any) -> Any:
+        if isinstance(schema, list):
+            return [self._moved(part) for part in schema]
+        if not isinstance(schema, dict):
+            return schema
+        found: dict[str, Any] = {}
+        for key, value in schema.items():
+            if key in ("properties", "patternProperties") and isinstance(value, dict):
+                found[key] = {name: self._moved(part) for name, part in value.items()}
+            elif key in DATA:
+                found[key] = value
+            elif key not in ("$defs", "definitions", "$ref"):
+                found[key] = self._moved(value)
+        if isinstance(ref := schema.get("$ref"), str):
+            found["$ref"] = f"#/$defs/{self._name(ref)}"
+        return found
+
+    def _name(self, ref: str) -> str:
+        if ref not in self._names:
+            name = self._names[ref] = f"{self._prefix}{len(self._names)}"
+            try:
+                self._definitions[name] = self._moved(pointed(self._root, ref))
+            except (LookupError, TypeError) as error:
+                raise UsageError(f"The schema of a tool refers to {ref!r}, which is not in it.") from error
+        return self._names[ref]
 
 
 def _open_ended(schema: Any) -> Iterator[dict[str, Any]]:

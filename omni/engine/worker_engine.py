@@ -180,6 +180,7 @@ class WorkerEngine:
                 body=partial(completion_body, request, prompt=prompt, adapters=self._adapters),
             )
         said = request if props.tools else calling.in_words(request, bounded=bounded)
+        forced = request.tool_choice == "required"
         tells = bool(request.tools) and not props.tools
         return _Asked(
             path="/v1/chat/completions",
@@ -187,7 +188,7 @@ class WorkerEngine:
             room=said.sampling.max_tokens,
             seed=said.sampling.seed,
             body=partial(body_of, said, adapters=self._adapters),
-            reader=calling.CallReader(request.tools, forced=request.tool_choice == "required") if tells else None,
+            reader=calling.CallReader(request.tools, forced=forced, strict=not bounded) if tells else None,
         )
 
     async def _answer(self, asked: "_Asked", turn: "Turn", *, room: int, allocated: int) -> AsyncGenerator[EngineEvent]:

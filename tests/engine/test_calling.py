@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from omni.core.errors import UsageError
 from omni.core.events import EngineEvent, ReasoningDelta, TextDelta, ToolCallDelta, TurnEnded, Usage
 from omni.engine import ChatRequest, Message, Sampling, Tool, ToolCall
 from omni.engine.calling import CallReader, Cut, bounded_schema, call_schema, in_words
@@ -101,8 +102,46 @@ def test_a_forced_call_is_a_schema_and_its_definitions_move_along() -> None:
     kind = {"$defs": {"Kind": {"enum": [1]}}, "type": "object", "properties": {"kind": {"$ref": "#/$defs/Kind"}}}
     schema = call_schema((READ, Tool(name="sort", parameters=kind)))
     assert [call["properties"]["name"] for call in schema["anyOf"]] == [{"const": "read"}, {"const": "sort"}]
-    assert schema["anyOf"][1]["properties"]["arguments"]["properties"] == {"kind": {"$ref": "#/$defs/t1_Kind"}}
-    assert schema["$defs"] == {"t1_Kind": {"enum": [1]}}
+    assert schema["anyOf"][1]["properties"]["arguments"]["properties"] == {"kind": {"$ref": "#/$defs/t1_0"}}
+    assert schema["$defs"] == {"t1_0": {"enum": [1]}}
+
+
+def test_references_are_followed_wherever_they_point() -> None:
+    parameters = {
+        "type": "object",
+        "properties": {
+            "definitions": {"type": "string"},
+            "same": {"$ref": "#/properties/definitions"},
+            "all": {"$ref": "#"},
+        },
+        "$defs": {"a/b": {"type": "integer"}},
+        "anyOf": [{"$ref": "#/$defs/a~1b"}],
+    }
+    schema = call_schema((Tool(name="x", parameters=parameters),))
+    found = schema["properties"]["arguments"]
+    assert found["properties"] == {
+        "definitions": {"type": "string"},
+        "same": {"$ref": "#/$defs/t0_0"},
+        "all": {"$ref": "#/$defs/t0_1"},
+    }
+    assert schema["$defs"]["t0_0"] == {"type": "string"}
+    assert schema["$defs"]["t0_1"] == found
+    assert schema["$defs"]["t0_2"] == {"type": "integer"}
+    with pytest.raises(UsageError, match="not in it"):
+        call_schema((Tool(name="x", parameters={"properties": {"a": {"$ref": "#/nowhere"}}}),))
+
+
+def test_a_forced_call_that_is_not_as_wanted_is_asked_for_again() -> None:
+    tool = Tool(name="x", parameters={"type": "object", "properties": {"a": {"type": "number", "maximum": 1}}})
+    said = TextDelta(text='{"name": "x", "arguments": {"a": 7.5}}')
+    strict = CallReader((tool,), forced=True, strict=True)
+    assert list(strict.read(said)) == []
+    with pytest.raises(Cut):
+        list(strict.read(END))
+    assert bounded_schema(call_schema((tool,)), 200)["properties"]["arguments"]["properties"]["a"] == {
+        "type": "integer",
+        "maximum": 1,
+    }
 
 
 def test_a_bounded_schema_ends() -> None:

@@ -1,0 +1,238 @@
+"""JSON Schema as llama.cpp's grammars understand it, and whether a value follows a schema.
+
+A grammar cannot say everything: bounds of fractions, for one, are checked when a forced call is whole.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, TypeGuard
+
+_PARTS = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames")
+_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
+_MAPS = ("properties", "$defs", "definitions", "patternProperties")
+DATA = ("const", "enum", "default", "examples")  # what holds values, and not schemas
+_CLASSES = {"d": "0-9", "w": "A-Za-z0-9_", "s": " "}
+_DEEPEST = 100
+
+
+def plain(schema: Any) -> Any:
+    """The same schema without what no grammar is made of: `true` and `false` as schemas, fields that are null,
+    required properties that nothing describes, and what patterns have besides the simplest signs."""
+    if not isinstance(schema, dict):
+        return {} if schema is True or schema is None else schema
+    found: dict[str, Any] = {}
+    for key, value in schema.items():
+        if value is None and key not in ("const", "default"):
+            continue
+        if key in _MAPS and isinstance(value, dict):
+            found[key] = {name: plain(part) for name, part in value.items() if part is not False}
+        elif key in _LISTS and isinstance(value, list):
+            found[key] = [plain(part) for part in value if part is not False]
+        elif key == "items" and isinstance(value, bool):
+            if value and "prefixItems" not in schema:
+                found[key] = {}
+        elif key in _PARTS and isinstance(value, dict):
+            found[key] = plain(value)
+        elif key == "pattern" and isinstance(value, str):
+            if (pattern := plain_pattern(value)) is not None:
+                found[key] = pattern
+        else:
+            found[key] = value
+    required = found.get("required")
+    if isinstance(required, list) and (isinstance(found.get("properties"), dict) or found.get("type") == "object"):
+        described = found.setdefault("properties", {})
+        for name in required:
+            if isinstance(name, str):
+                described.setdefault(name, {})
+    return found
+
+
+def plain_pattern(pattern: str) -> str | None:
+    """A regular expression with classes written out, and anchored; None for one that a grammar cannot follow.
+
+    What stands for any character leaves out what would end the string that it is in.
+    """
+    found, at, inside = "", 0, False
+    while at < len(pattern):
+        sign = pattern[at]
+        at += 1
+        if sign == "\\":
+            if at == len(pattern):
+                return None
+            escaped = pattern[at]
+            at += 1
+            if escaped in _CLASSES:
+                found += _CLASSES[escaped] if inside else f"[{_CLASSES[escaped]}]"
+            elif escaped.isalnum() or escaped in '"\\':
+                return None
+            else:
+                found += f"\\{escaped}"
+        elif sign == '"':
+            return None
+        elif inside:
+            inside = sign != "]"
+            found += sign
+        elif sign == "[":
+            inside = True
+            found += sign
+            if pattern[at : at + 1] == "^":
+                at += 1
+                found += '^"\\\\\\x00-\\x1f'
+        elif sign == ".":
+            found += '[^"\\\\\\x00-\\x1f]'
+        elif sign == "(" and pattern[at : at + 1] == "?":
+            if pattern[at : at + 2] != "?:":
+                return None
+            at += 2
+            found += sign
+        elif sign == "?" and found[-1:] in ("*", "+", "?", "}"):  # as few as possible: the same texts
+            pass
+        else:
+            found += sign
+    return None if inside else _anchored(found)
+
+
+def _anchored(pattern: str) -> str | None:
+    begins, ends = pattern.startswith("^"), pattern.endswith("$") and not pattern.endswith("\\$")
+    core = pattern[begins : len(pattern) - ends]
+    if re.search(r"(?<![\\\[])\^|(?<!\\)\$", core):
+        return None
+    anything = '[^"\\\\\\x00-\\x1f]*'
+    if begins and ends:
+        return f"^{core}$"
+    return f"^{'' if begins else anything}({core}){'' if ends else anything}$"
+
+
+def whole_numbers(schema: Any) -> Any:
+    """The same with whole numbers where fractions have bounds: those a grammar keeps to."""
+    if isinstance(schema, list):
+        return [whole_numbers(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: value if key in DATA else whole_numbers(value) for key, value in schema.items()}
+    if found.get("type") != "number":
+        return found
+    low, high = found.get("minimum"), found.get("maximum")
+    above, below = found.get("exclusiveMinimum"), found.get("exclusiveMaximum")
+    least = max(
+        math.ceil(low) if _is_number(low) else -math.inf, math.floor(above) + 1 if _is_number(above) else -math.inf
+    )
+    most = min(
+        math.floor(high) if _is_number(high) else math.inf, math.ceil(below) - 1 if _is_number(below) else math.inf
+    )
+    if least > most or (least, most) == (-math.inf, math.inf):
+        return found
+    bounds = {"minimum": least} if least > -math.inf else {}
+    return {"type": "integer", **bounds, **({"maximum": most} if most < math.inf else {})}
+
+
+def follows(value: Any, schema: Any) -> bool:
+    """Whether `value` is as `schema` says, as far as this knows its words; what it does not know is no obstacle."""
+    try:
+        return _follows(value, schema, schema, 0)
+    except (TypeError, ValueError, AttributeError, ArithmeticError):  # it is no schema
+        return True
+
+
+def _follows(value: Any, schema: Any, root: Any, depth: int) -> bool:
+    if isinstance(schema, bool):
+        return schema
+    if not isinstance(schema, Mapping) or depth > _DEEPEST:
+        return True
+
+    def also(part: Any, of: Any = None) -> bool:
+        return _follows(value if of is None else of[0], part, root, depth + 1)
+
+    if isinstance(ref := schema.get("$ref"), str):
+        try:
+            if not also(pointed(root, ref)):
+                return False
+        except LookupError:
+            pass
+    if "const" in schema and not _same(value, schema["const"]):
+        return False
+    if isinstance(schema.get("enum"), list) and not any(_same(value, one) for one in schema["enum"]):
+        return False
+    kinds = schema.get("type")
+    if kinds is not None and not any(_is(value, kind) for kind in ([kinds] if isinstance(kinds, str) else kinds)):
+        return False
+    for key, enough in (("allOf", all), ("anyOf", any), ("oneOf", any)):
+        if isinstance(parts := schema.get(key), list) and parts and not enough(also(part) for part in parts):
+            return False
+    if isinstance(value, str):
+        return _text(value, schema)
+    if _is_number(value):
+        return _number(value, schema)
+    if isinstance(value, list):
+        if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)):
+            return False
+        first = schema.get("prefixItems") or []
+        rest = schema.get("items", {})
+        return all(also(first[at] if at < len(first) else rest, (one,)) for at, one in enumerate(value))
+    if isinstance(value, dict):
+        described, others = schema.get("properties") or {}, schema.get("additionalProperties", True)
+        if any(name not in value for name in schema.get("required") or ()):
+            return False
+        return all(also(described.get(name, others), (one,)) for name, one in value.items())
+    return True
+
+
+def pointed(root: Any, ref: str) -> Any:
+    """What `ref` points at in the document `root`. Raises LookupError."""
+    if not ref.startswith("#"):
+        raise LookupError(ref)
+    found = root
+    for part in ref[1:].split("/")[1:]:
+        name = part.replace("~1", "/").replace("~0", "~")
+        found = found[int(name)] if isinstance(found, list) and name.isdecimal() else found[name]
+    return found
+
+
+def _text(value: str, schema: Mapping[str, Any]) -> bool:
+    if not schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)):
+        return False
+    try:
+        return not isinstance(pattern := schema.get("pattern"), str) or re.search(pattern, value) is not None
+    except (re.error, RecursionError):
+        return True
+
+
+def _number(value: float, schema: Mapping[str, Any]) -> bool:
+    if (step := schema.get("multipleOf")) and abs(value / step - round(value / step)) > 1e-9:
+        return False
+    return (
+        value >= schema.get("minimum", value)
+        and value <= schema.get("maximum", value)
+        and not (_is_number(above := schema.get("exclusiveMinimum")) and value <= above)
+        and not (_is_number(below := schema.get("exclusiveMaximum")) and value >= below)
+    )
+
+
+def _is_number(value: Any) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is(value: Any, kind: Any) -> bool:
+    match kind:
+        case "integer":
+            return _is_number(value) and float(value).is_integer()
+        case "number":
+            return _is_number(value)
+        case "string":
+            return isinstance(value, str)
+        case "boolean":
+            return isinstance(value, bool)
+        case "null":
+            return value is None
+        case "array":
+            return isinstance(value, list)
+        case "object":
+            return isinstance(value, dict)
+        case _:
+            return True
+
+
+def _same(value: Any, other: Any) -> bool:
+    return json.dumps(value, sort_keys=True) == json.dumps(other, sort_keys=True)
