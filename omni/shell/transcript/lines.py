@@ -5,6 +5,7 @@ A run is `(text, key, link)`: `key` names a style that a `Palette` resolves, so 
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 from rich.cells import cell_len, chop_cells
 
@@ -12,7 +13,13 @@ Run = tuple[str, str, str]
 
 # A word, a space, or one wide character: East Asian text breaks anywhere.
 _WIDE = "\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6"
-_WORDS = re.compile(rf"\s+|[{_WIDE}]|[^\s{_WIDE}]+")
+_WORDS = re.compile(r"\s+|\S+")
+
+
+@cache
+def _words_and_wide() -> re.Pattern[str]:
+    """Made when it is needed: its classes take longer to compile than all else that this package does at the start."""
+    return re.compile(rf"\s+|[{_WIDE}]|[^\s{_WIDE}]+")
 
 
 class Line:
@@ -92,7 +99,7 @@ def _breaks(text: str, width: int) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     start = used = 0
     ascii_only = text.isascii()
-    for match in _WORDS.finditer(text):
+    for match in (_WORDS if ascii_only else _words_and_wide()).finditer(text):
         word = match[0]
         size = len(word) if ascii_only else width_of(word)
         if used + size <= width:
