@@ -18,7 +18,7 @@ _WORDS = re.compile(r"\s+|\S+")
 
 @cache
 def _words_and_wide() -> re.Pattern[str]:
-    """Made when it is needed: its classes take longer to compile than all else that this package does at the start."""
+    """Made when it is needed: it takes longer to compile than all other patterns of this package."""
     return re.compile(rf"\s+|[{_WIDE}]|[^\s{_WIDE}]+")
 
 
