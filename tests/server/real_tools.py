@@ -1,8 +1,8 @@
-"""A server over the real starter brain, with its keeper and its worker."""
+"""A server over the real starter brain, with its keeper and its worker; and waiting for what nobody tells."""
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -37,3 +37,10 @@ async def real_server(folder: Path, gguf: Path) -> AsyncIterator[Real]:
         starter.goodbye()
         await asyncio.to_thread(stop_everything, home, windows=True)
         shutil.rmtree(home.sockets, ignore_errors=True)
+
+
+async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    """Return when it holds; in vain is a failure."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.005)
