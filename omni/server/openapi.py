@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from omni import __version__
 from omni.server.routes import Problem, Route
+from omni.server.streams import SSE
 
 _REFERENCE = "#/components/schemas/{name}"
 _PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
@@ -136,9 +137,19 @@ class _Writer:
         if route.response is not None:
             content[route.media] = {"schema": self._schemas[id(route.response)]}
         if route.stream is not None:
-            # One event is what the schema says; a stream of them is no JSON.
-            content[route.stream_media] = {"schema": {"type": "string"}, "x-event": self._schemas[id(route.stream)]}
+            content[route.stream_media] = {"schema": self._event(route)}
         return {"description": route.summary, **({"content": content} if content else {})}
+
+    def _event(self, route: Route) -> dict[str, Any]:
+        """One event of a stream; of lines, where it is no stream of server-sent events."""
+        protocol, failed = self._protocols[route.problem]
+        kinds = {"anyOf": [self._schemas[id(route.stream)], self._schemas[id(failed)]]}
+        if route.stream_media != SSE:
+            return {"type": "string", "description": "One JSON value a line.", "x-line": kinds}
+        data: dict[str, Any] = {"type": "string", "contentMediaType": "application/json", "contentSchema": kinds}
+        if protocol == "openai":
+            data = {"anyOf": [{"const": "[DONE]"}, data]}
+        return {"type": "object", "properties": {"event": {"type": "string"}, "data": data}, "required": ["data"]}
 
     def _failure(self, protocol: str, failed: Any, status: int) -> str:
         name = f"{protocol}_{status}"

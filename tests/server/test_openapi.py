@@ -75,7 +75,8 @@ async def test_it_is_served(serving: Any) -> None:
 
 def test_streams_say_what_one_event_is(whole: dict[str, Any]) -> None:
     chat = whole["paths"]["/v1/responses"]["post"]["responses"]["200"]["content"]
-    events = chat["text/event-stream"]["x-event"]
+    event = chat["text/event-stream"]["schema"]["properties"]["data"]["anyOf"][1]
+    events = event["contentSchema"]["anyOf"][0]
     kinds = set(events["discriminator"]["mapping"])
     assert {"response.created", "response.output_text.delta", "response.completed", "response.failed"} <= kinds
     assert "application/x-ndjson" in whole["paths"]["/api/chat"]["post"]["responses"]["200"]["content"]
