@@ -29,7 +29,9 @@ def fills_in(path: str | os.PathLike[str], header: int) -> bool:
     try:
         with Path(path).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
             return any(
-                all(text.find(len(mark := part.encode()).to_bytes(8, "little") + mark, 0, header) >= 0 for part in marks)
+                all(
+                    text.find(len(mark := part.encode()).to_bytes(8, "little") + mark, 0, header) >= 0 for part in marks
+                )
                 for marks in _MARKS
             )
     except (OSError, ValueError):  # gone, or empty

@@ -44,10 +44,14 @@ class ObservedEngine:
         """See `Engine`."""
         return await self._engine.embed(texts)
 
-    async def count_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
+    async def count_tokens(
+        self, messages: Sequence[Message], tools: Sequence[Tool] = (), *, thinking: bool | None = None
+    ) -> int:
         """See `Engine`."""
         try:
-            return await self._engine.count_tokens(messages, tools)
+            if thinking is None:
+                return await self._engine.count_tokens(messages, tools)
+            return await self._engine.count_tokens(messages, tools, thinking=thinking)
         except BadFile as error:
             await self._refused(error.message)
             raise

@@ -135,7 +135,13 @@ class ScriptedEngine:
         vectors = [[byte / 255 for byte in sha256(text.encode()).digest()[:8]] for text in texts]
         return Vectors(vectors, tokens=sum(len(words(text)) for text in texts))
 
-    async def count_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
+    async def count_tokens(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool] = (),
+        *,
+        thinking: bool | None = None,  # noqa: ARG002 - makes no difference to its prompts
+    ) -> int:
         """Words, and one token a message for its role."""
         asked = calling.in_words(ChatRequest(messages=tuple(messages), tools=tuple(tools)))
         return len(prompt_words(asked.messages))

@@ -140,7 +140,9 @@ class Engine(Protocol):
         is too long."""
         ...
 
-    async def count_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
+    async def count_tokens(
+        self, messages: Sequence[Message], tools: Sequence[Tool] = (), *, thinking: bool | None = None
+    ) -> int:
         """Tokens of the whole prompt that `messages` and `tools` make, by the brain's own template and tokenizer."""
         ...
 

@@ -54,7 +54,7 @@ class WorkerEngine:
         self._keeper, self._name, self._clock = keeper, name, clock
         self._context_max = context_max
         self._adapters: tuple[str, ...] = tuple(json.loads(str(spec.settings.get("adapters", "[]"))))
-        self._counts: OrderedDict[tuple[Message, ...], int] = OrderedDict()
+        self._counts: OrderedDict[tuple[tuple[Message, ...], bool | None], int] = OrderedDict()
         self._known: tuple[str, _Props | None] = ("", None)  # as told by which worker
         self._giving_back: set[asyncio.Task[None]] = set()
         self._closed = asyncio.Event()
@@ -112,13 +112,15 @@ class WorkerEngine:
         except (KeyError, TypeError, ValueError) as error:
             raise EngineError("The brain's process sent vectors of an unknown form.") from error
 
-    async def count_tokens(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
+    async def count_tokens(
+        self, messages: Sequence[Message], tools: Sequence[Tool] = (), *, thinking: bool | None = None
+    ) -> int:
         """Tokens of the prompt that `messages` and `tools` make, counted by the worker, which is loaded for it."""
-        if not tools and (known := self._counts.get(tuple(messages))) is not None:
+        if not tools and (known := self._counts.get((tuple(messages), thinking))) is not None:
             return known
         async with await self._lease() as lease:
             client = await self._loaded(lease)
-            asked = ChatRequest(messages=tuple(messages), tools=tuple(tools))
+            asked = ChatRequest(messages=tuple(messages), tools=tuple(tools), thinking=thinking)
             return await self._count(client, asked if (await self._props(client)).tools else calling.in_words(asked))
 
     async def tokenize(self, text: str) -> list[int]:
@@ -262,13 +264,15 @@ class WorkerEngine:
 
         A schema goes along: one that no grammar can be made of is refused now, and not in the middle of an answer.
         """
-        if request.tools or request.schema is not None or (known := self._counts.get(request.messages)) is None:
-            answer = await client.json(
-                "/v1/chat/completions/input_tokens", prompt_of(request.messages, request.tools, request.schema)
-            )
+        key = (request.messages, request.thinking)
+        if request.tools or request.schema is not None or (known := self._counts.get(key)) is None:
+            body = prompt_of(request.messages, request.tools, request.schema)
+            if request.thinking is not None:  # templates write a prompt of another length without it
+                body["chat_template_kwargs"] = {"enable_thinking": request.thinking}
+            answer = await client.json("/v1/chat/completions/input_tokens", body)
             known = _told(lambda: int(answer["input_tokens"]), "cannot count tokens")
             if not request.tools:
-                self._counts[request.messages] = known
+                self._counts[key] = known
                 while len(self._counts) > REMEMBERED:
                     self._counts.popitem(last=False)
         return known

@@ -54,7 +54,8 @@ async def count_tokens(request: Request) -> Response:
     asked = request_of(brain, wish)
     assert isinstance(asked, ChatRequest)
     engine = await server.services.open(brain)
-    tokens = await while_there(request, engine.count_tokens(asked.messages, asked.tools))
+    counting = engine.count_tokens(asked.messages, asked.tools, thinking=thinks(body))
+    tokens = await while_there(request, counting)
     return json_response(Counted(input_tokens=tokens))
 
 
