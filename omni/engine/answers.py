@@ -31,7 +31,7 @@ def body_of(request: ChatRequest, *, room: int, seed: int, adapters: Sequence[st
         parallel = request.parallel_calls and request.tool_choice == "auto"
         body |= {"tool_choice": request.tool_choice, "parallel_tool_calls": parallel}
     if request.logprobs is not None:
-        body |= {"logprobs": True, "top_logprobs": request.logprobs}
+        body |= {"logprobs": True, "top_logprobs": max(1, request.logprobs)}  # with none, nothing at all is told
     if request.thinking is not None:
         body["chat_template_kwargs"] = {"enable_thinking": request.thinking}
     return body
@@ -43,7 +43,7 @@ def completion_body(
     """What is posted to `/v1/completions` for a prompt that was made into tokens already."""
     body: dict[str, Any] = {"prompt": list(prompt), **_common(request, room=room, seed=seed, adapters=adapters)}
     if request.logprobs is not None:
-        body |= {"logprobs": request.logprobs, "n_probs": request.logprobs}
+        body |= {"logprobs": (most := max(1, request.logprobs)), "n_probs": most}
     return body
 
 

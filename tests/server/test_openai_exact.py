@@ -279,6 +279,8 @@ async def test_likelihoods_go_with_their_text_and_not_with_reasoning(serving: An
             if one["logprobs"]
         ]
         assert said == [("Hello", ["Hello"]), (" you.", [" you."])]
+        bare = (await ask(bench, messages=USER, logprobs=True)).json()["choices"][0]["logprobs"]["content"]
+        assert bare[0] == {**hello, "top_logprobs": []}
         old = (await ask(bench, "/v1/completions", prompt="Hi", logprobs=1)).json()["choices"][0]
         assert old["logprobs"]["tokens"][-2:] == ["Hello", " you."]
         assert old["logprobs"]["top_logprobs"][-1] == {" you.": -0.5}

@@ -36,7 +36,9 @@ VARIED: list[tuple[str, dict[str, Any], str]] = [
     (
         "tree",
         {
-            "$defs": {"node": _object(["name"], name=TEXT, children={"type": "array", "items": {"$ref": "#/$defs/node"}})},
+            "$defs": {
+                "node": _object(["name"], name=TEXT, children={"type": "array", "items": {"$ref": "#/$defs/node"}})
+            },
             **_object(root={"$ref": "#/$defs/node"}),
         },
         "Make a tree with a root and two leaves.",
@@ -44,7 +46,11 @@ VARIED: list[tuple[str, dict[str, Any], str]] = [
     ("label", _object(labels={"type": "object", "additionalProperties": TEXT}), "Label the box: colour red."),
     ("call_number", _object(number={"type": "string", "pattern": "^[0-9]{3}-[0-9]{4}$"}), "Call 555-1234."),
     ("name_it", _object(name={"type": "string", "minLength": 3, "maxLength": 12}), "Name the dog."),
-    ("mcp__files__read-file", {"$schema": "http://json-schema.org/draft-07/schema#", **_object(path=TEXT)}, "Read a.txt."),
+    (
+        "mcp__files__read-file",
+        {"$schema": "http://json-schema.org/draft-07/schema#", **_object(path=TEXT)},
+        "Read a.txt.",
+    ),
     ("größe_messen", _object(länge={"type": "number"}, einheit={"enum": ["cm", "m"]}), "Miss 3 Meter."),
     ("choose", _object(kind={"const": "fast"}, level={"enum": [1, 2, 3, None]}), "Choose a fast one."),
     ("pair", _object(point={"type": "array", "prefixItems": [TEXT, {"type": "integer"}], "items": False}), "A and 1."),

@@ -24,6 +24,7 @@ from omni.server.callers import lane_of
 from omni.server.openai.asked import seeded, wish_of
 from omni.server.openai.together import Together, chunks
 from omni.server.openai.types import (
+    MOST_TOP,
     CallOut,
     ChatAnswer,
     ChatBody,
@@ -86,6 +87,7 @@ class _Message:
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._calls: dict[int, list[str]] = {}  # id, name, arguments
+        self._top = body.top_logprobs or 0
         self._tokens: list[ChosenToken] | None = [] if body.logprobs else None
         self._thinks = False
         self._end: TurnEnded | None = None
@@ -104,7 +106,7 @@ class _Message:
                 for at, piece in enumerate((event.id, event.name, event.arguments)):
                     call[at] += piece
             case TokenChosen() if self._tokens is not None and not self._thinks:
-                self._tokens.append(chosen(event))
+                self._tokens.append(chosen(event, self._top))
             case TurnEnded():
                 self._end = event
 
@@ -137,7 +139,7 @@ class ChatWriter:
         self._model, self._usage = body.model or brain, usage
         self._id, self._created = f"chatcmpl-{secrets.token_hex(12)}", int(time.time())
         self._legacy = body.functions is not None and not body.tools
-        self._logprobs = bool(body.logprobs)
+        self._logprobs, self._top = bool(body.logprobs), body.top_logprobs or 0
         count = body.n or 1
         self._held = [""] * count  # text whose likelihoods are to come
         self._thinks = [False] * count
@@ -153,7 +155,7 @@ class ChatWriter:
         if isinstance(event, TokenChosen):
             if self._logprobs and not self._thinks[at]:
                 text, self._held[at] = self._held[at], ""
-                yield self._chunk(at, Delta(content=text), Logprobs([chosen(event)]))
+                yield self._chunk(at, Delta(content=text), Logprobs([chosen(event, self._top)]))
             return
         if isinstance(event, TextDelta | ReasoningDelta | ToolCallDelta | TurnEnded) and self._held[at]:
             text, self._held[at] = self._held[at], ""
@@ -218,10 +220,10 @@ def finish(end: TurnEnded | None, *, calls: bool = False, legacy: bool = False) 
     return "stop"
 
 
-def chosen(event: TokenChosen) -> ChosenToken:
-    """A token and how likely it was."""
+def chosen(event: TokenChosen, most: int = MOST_TOP) -> ChosenToken:
+    """A token and how likely it was; at most `most` of the likeliest ones."""
     token = event.chosen
-    return ChosenToken(token.token, token.logprob, list(token.bytes), [_top(one) for one in event.top])
+    return ChosenToken(token.token, token.logprob, list(token.bytes), [_top(one) for one in event.top[:most]])
 
 
 def new_call() -> str:

@@ -145,7 +145,7 @@ class CompletionWriter:
     def __init__(self, body: CompletionBody, brain: str, prompts: list[str], *, usage: bool) -> None:
         self._model, self._usage = body.model or brain, usage
         self._id, self._created = f"cmpl-{secrets.token_hex(12)}", int(time.time())
-        self._logprobs = body.logprobs is not None
+        self._logprobs, self._top = body.logprobs is not None, body.logprobs or 0
         each = body.n or 1
         self._echoed = [prompt for prompt in prompts for _ in range(each)] if body.echo else []
         self._held = [""] * (each * len(prompts))
@@ -186,7 +186,7 @@ class CompletionWriter:
         return OldLogprobs(
             tokens=[token.token],
             token_logprobs=[token.logprob],
-            top_logprobs=[{one.token: one.logprob for one in event.top}],
+            top_logprobs=[{one.token: one.logprob for one in event.top[: self._top]}],
             text_offset=[offset],
         )
 
