@@ -74,10 +74,7 @@ def exactly(line: socket.socket, count: int) -> bytes:
 
 
 def rest(line: socket.socket) -> bytes:
-    found = b""
-    while block := line.recv(1 << 16):
-        found += block
-    return found
+    return b"".join(iter(lambda: line.recv(1 << 16), b""))
 
 
 def head_of(line: socket.socket) -> bytes:
