@@ -110,10 +110,13 @@ def _told(server: Server, route: Route) -> Endpoint:
 
 
 async def _unknown_path(request: Request, error: Exception) -> Response:
-    from omni.server.openai.problems import problem
-
+    path = request.url.path
+    protocol = "ollama" if path.startswith("/api/") else "anthropic" if path.startswith("/v1/messages") else "openai"
+    problem = import_module(f"omni.server.{protocol}.problems").problem
     status = getattr(error, "status_code", 404)
-    what = f"{request.method} {request.url.path}"
-    response = problem(NotFound(f"Nothing answers to {what}.", hint="The document of the API is at /openapi.json."))
+    what = f"{request.method} {path}"
+    response: Response = problem(
+        NotFound(f"Nothing answers to {what}.", hint="The document of the API is at /openapi.json.")
+    )
     response.status_code = status
     return response

@@ -74,4 +74,7 @@ def headers_of(error: OmniError) -> dict[str, str]:
 
 def said(error: OmniError) -> str:
     """Message and hint as one text, for protocols that have one place for both."""
+    if isinstance(error, ContextOverflow) and error.needed > error.allocated:
+        over = error.needed - error.allocated  # the hint is about the shell
+        return f"{error.message} That is {over:,} tokens too many: send less, or allocate more (engine.context)."
     return f"{error.message} {error.hint}".strip()

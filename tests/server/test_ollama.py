@@ -210,6 +210,27 @@ async def test_what_is_wrong_is_said_before_anything_else(
         assert bench.server.load() == (0, 0)
 
 
+async def test_an_overflow_says_how_many_tokens_too_many(serving: Any) -> None:
+    async with serving(ScriptedEngine(context=64)) as bench:
+        body = {"model": "@omni/test", "messages": [{"role": "user", "content": "word " * 99}]}
+        for path in ("/api/chat", "/v1/messages"):
+            answer = await bench.client.post(path, json=body | {"max_tokens": 64})
+            assert answer.status_code == 400
+            assert "That is 53 tokens too many" in answer.text  # 101, and 16 for the answer
+
+
+@pytest.mark.parametrize(("path", "field"), [("/api/nothing", ""), ("/v1/messages/batches", "type"), ("/v1/x", "code")])
+async def test_a_path_that_is_not_there_is_said_in_the_words_of_its_protocol(
+    serving: Any, path: str, field: str
+) -> None:
+    async with serving() as bench:
+        answer = await bench.client.get(path)
+        assert answer.status_code == 404
+        error = answer.json()["error"]
+        assert field in error if field else isinstance(error, str)
+        assert "Nothing answers to GET" in str(error)
+
+
 async def test_unknown_models_list_the_known_ones(serving: Any) -> None:
     async with serving() as bench:
         for path in ("chat", "generate", "embed"):
