@@ -169,7 +169,7 @@ async def test_schemas_and_thinking_reach_the_engine(serving: Any) -> None:
 
 
 def test_likelihoods_go_with_their_text() -> None:
-    writer = ResponseWriter(_answer(), logprobs=True)
+    writer = ResponseWriter(_answer(), top=1)
     token = TokenChosen(chosen=Likelihood(token="a", logprob=-0.5, bytes=(97,)))
     end = TurnEnded(reason="stop", usage=Usage())
     said = [TextDelta(text="a"), token, TextDelta(text="b"), TextDelta(text="c"), token, end]

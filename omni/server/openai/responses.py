@@ -170,7 +170,7 @@ class _Asked:
             top_logprobs=body.top_logprobs or 0,
             metadata=body.metadata or {},
         )
-        return ResponseWriter(answer, logprobs=top_of(body) is not None)
+        return ResponseWriter(answer, top=top_of(body))
 
     async def _finish(self, answers: Together, writer: ResponseWriter) -> None:
         """Say what it took, and keep it, before the client hears that it is whole and goes on from it."""

@@ -13,9 +13,9 @@ from omni.server.openai.types import ChosenToken
 class ResponseWriter:
     """Writes the items of `answer`. Each event must be encoded before the next is asked for: items grow."""
 
-    def __init__(self, answer: Answer, *, logprobs: bool) -> None:
+    def __init__(self, answer: Answer, *, top: int | None) -> None:
         self.answer = answer
-        self._logprobs = logprobs
+        self._top = top  # likely tokens at each place; None: not even the chosen one's likelihood
         self._number = 0
         self._text: list[str] = []  # of the item that is open
         self._tokens: list[ChosenToken] = []
@@ -33,8 +33,8 @@ class ResponseWriter:
         """What an event becomes. With likelihoods, a text goes out together with those of its tokens."""
         match event:
             case TokenChosen():
-                if self._logprobs and isinstance(self._item, MessageItem):
-                    self._tokens.append(chosen(event))
+                if self._top is not None and isinstance(self._item, MessageItem):
+                    self._tokens.append(chosen(event, self._top))
                     text, self._held = self._held or "", None
                     yield self._more(text, [self._tokens[-1]])
             case ReasoningDelta(text=text):
@@ -47,7 +47,7 @@ class ResponseWriter:
                 if not isinstance(self._item, MessageItem):
                     yield from self._start(MessageItem(id=_new("msg"), status="in_progress", content=[]))
                 self._text.append(text)
-                if self._logprobs:
+                if self._top is not None:
                     self._held = text
                 else:
                     yield self._more(text, [])
