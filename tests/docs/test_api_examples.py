@@ -1,0 +1,139 @@
+"""docs/api.md: its requests are sent as they stand there and answered as it shows; its programs run."""
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from omni.core.paths import Home
+from omni.engine import ChatRequest, ScriptedEngine
+from tests.docs.examples import DOCS
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "server"))
+
+from server_tools import FakeServices, brain, listening
+
+PAGE = (DOCS / "api.md").read_text("utf-8")
+ADDRESS = "http://127.0.0.1:11434"
+PROGRAMS = dict(re.findall(r"^```python\n# (\w+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
+PRINTS = {
+    "openai": "Hello.",
+    "ollama": "Hello.\n",
+    "anthropic": "Hello.\n",
+    "tools": "weather {'city': 'Oslo'}\nIt is cold.\n",
+    "responses": "Red. Blue.\n",
+}
+BLOCKS = re.findall(r"^```console\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+ANSWERS = {
+    "Say hello.": "Hello.",
+    "Name a colour.": "Red.",
+    "Another one.": "Blue.",
+    "Which city is the capital of Norway?": '{"city": "Oslo"}',
+    "How is the weather in Oslo?": '{"name": "weather", "arguments": {"city": "Oslo"}}',
+    "3 degrees": "It is cold.",
+}
+
+
+def script(request: ChatRequest) -> str:
+    return ANSWERS.get(request.messages[-1].content, "I see.")
+
+
+@pytest.fixture
+async def url(home: Home) -> AsyncIterator[str]:
+    from omni.server.app import Server, create_app
+
+    services = FakeServices(ScriptedEngine(script, schema=True), brains=(brain("@omni/smollm2"),), home=home)
+    services.set("serve", aliases={"gpt-4o": "@omni/smollm2"})
+    server = Server(services)  # type: ignore[arg-type] # the part of Services that a server uses
+    async with listening(create_app(server)) as found:
+        yield found
+    await server.close()
+
+
+async def run(*command: str, **environment: str) -> str:
+    inherited = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    done = await asyncio.to_thread(
+        subprocess.run, command, capture_output=True, text=True, timeout=120, env=inherited | environment
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def shown(answer: str) -> re.Pattern[str]:
+    """What an answer must be: as it is shown, with anything where the page has an ellipsis."""
+    return re.compile(".*".join(re.escape(part) for part in answer.strip().split("…")), re.DOTALL)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not here")
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.split("\n")[0].split("11434")[1].split()[0])
+async def test_a_request_is_answered_as_shown(url: str, block: str) -> None:
+    for part in block.removeprefix("$ ").split("\n$ "):
+        command, _, answer = part.partition("\n")
+        said = await run("bash", "-c", command.replace(ADDRESS, url))
+        assert shown(answer).fullmatch(said.strip()), said
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("name", PRINTS)
+async def test_a_program_prints_what_it_should(url: str, name: str) -> None:
+    said = await run(
+        sys.executable,
+        "-c",
+        PROGRAMS[name],
+        OPENAI_BASE_URL=f"{url}/v1",
+        OPENAI_API_KEY="none",
+        OLLAMA_HOST=url,
+        ANTHROPIC_BASE_URL=url,
+        ANTHROPIC_API_KEY="none",
+    )
+    assert said == PRINTS[name]
+
+
+def test_every_program_is_run() -> None:
+    assert set(PROGRAMS) == set(PRINTS)
+    assert len(BLOCKS) == PAGE.count("```console")
+
+
+def test_every_path_is_explained() -> None:
+    from omni.server.app import routes
+
+    hidden = {"/"}
+    found = {route.path.replace(":path", "") for route in routes()} - hidden
+    explained = set(re.findall(r"`(/[\w./{}-]+)`", PAGE))
+    audio = {path for path in found if path.startswith("/v1/audio/")}
+    stubs = {path for path in found if path.split("/")[2:3] in (["copy"], ["create"], ["push"], ["blobs"])}
+    assert found - audio - stubs - explained == set()
+    assert explained - found == set()
+
+
+def test_every_command_is_one() -> None:
+    from omni.cli.main import omni
+
+    for line in re.findall(r"^omni (.+)$", PAGE, re.MULTILINE):
+        command: Any = omni
+        context = click.Context(command)
+        for word in line.split():
+            if not isinstance(command, click.Group) or word.startswith("-"):
+                break
+            found = command.get_command(context, word)
+            assert found is not None, line
+            command = found
+        options = {option for each in command.params for option in each.opts}
+        assert {word for word in line.split() if word.startswith("--")} <= options, line
+
+
+def test_the_aliases_are_understood(tmp_path: Path) -> None:
+    from omni.core.settings import Settings
+
+    (block,) = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    path = tmp_path / "config.toml"
+    path.write_text(block)
+    assert Settings.load(path).serve.aliases == {"gpt-4o": "@omni/smollm2"}
