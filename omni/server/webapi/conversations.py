@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from omni.chat import ChatMessage, ChatService, Conversation, Hit
-from omni.core.errors import UsageError
+from omni.core.errors import BadFile, UsageError
 from omni.server.routes import Route, body_of, json_response
 from omni.server.webapi.problems import route
 
@@ -149,7 +149,11 @@ async def load(request: Request) -> Response:
         text = (await request.body()).decode()
     except UnicodeDecodeError as error:
         raise UsageError("The file is no UTF-8.") from error
-    return json_response(await chat_of(request).load(text), 201)
+    try:
+        found = await chat_of(request).load(text)
+    except BadFile as error:  # what a page sends is no file of ours that broke
+        raise UsageError(error.message, hint=error.hint) from error
+    return json_response(found, 201)
 
 
 async def search(request: Request) -> Response:
