@@ -219,7 +219,7 @@ class Observed:
         self.services, self.path = services, path
 
         class Engines:
-            async def open(self, brain: Any) -> Any:
+            async def open(self, brain: Any, *, embeddings: bool) -> Any:
                 return ScriptedEngine(["one two three four five six seven eight nine ten " * 3])
 
             async def close(self) -> None:

@@ -11,7 +11,15 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 # Hosts that may be named: licences and standards, the hub that `hf.co/…` means, and two that are names of folders in
 # which other programs keep models. No package index is among them: which one is asked, the person's pip says.
-HOSTS = {"huggingface.co", "hf.co", "json-schema.org", "www.apache.org", "keepachangelog.com", "semver.org"}
+HOSTS = {
+    "huggingface.co",
+    "hf.co",
+    "json-schema.org",
+    "www.apache.org",
+    "keepachangelog.com",
+    "semver.org",
+    "www.w3.org",
+}
 FOLDERS = {"registry.ollama.ai", "nomic.ai"}
 NOBODY = re.compile(
     r"(^|\.)(example|test|invalid|localhost|local)$|(^|\.)example\.(com|org|net)$|^127\.|^\[?::1|^0\.0\.0\.0$"
@@ -72,15 +80,25 @@ def test_every_page_of_the_papers_is_in_their_index() -> None:
     ] == []
 
 
+# Textual's own export names the fonts of its pictures; libraries of the page, and their lock, name their homes.
+GENERATED = ("__snapshots__", "static", "package-lock.json")
+
+
 def test_no_file_names_a_host_that_is_not_on_the_list() -> None:
     found = {
         f"{path.relative_to(ROOT)}: {host}"
         for path in tracked()
-        if "__snapshots__" not in path.parts  # Textual's own export names the fonts of its pictures; nobody loads them
+        if not set(GENERATED) & set(path.parts)
         for host in [*HOST.findall(text_of(path)), *BARE.findall(text_of(path))]
         if host.lower() not in HOSTS | FOLDERS and not NOBODY.search(host.lower())
     }
     assert sorted(found) == []
+
+
+def test_no_file_names_a_registry() -> None:
+    """Not even what is built or locked by others' programs."""
+    registries = re.compile("|".join(("npmjs", "npmmirror", "pythonhosted", r"pypi")) + r"\.(org|com)")
+    assert [path for path in tracked() if path.name != "test_papers.py" and registries.search(text_of(path))] == []
 
 
 def test_lock_files_name_no_index() -> None:
