@@ -20,7 +20,8 @@ State = Literal["starting", "fetching", "verifying", "done", "cancelled", "faile
 
 
 class Pull(Struct, frozen=True, kw_only=True):
-    """One download. Sizes in bytes, `rate` in bytes a second, `left` in seconds; None: nobody can tell."""
+    """One download. Sizes in bytes, `rate` in bytes a second, `left` in seconds; None: nobody can tell. `at` grows, so
+    that a page can tell which of two came first."""
 
     name: str
     state: State = "starting"
@@ -30,6 +31,7 @@ class Pull(Struct, frozen=True, kw_only=True):
     left: float | None = None
     what: str = ""
     error: Problem | None = None
+    at: int = 0
 
     @property
     def over(self) -> bool:
@@ -44,6 +46,7 @@ class Pulls:
         self._services, self._moved = services, moved
         self._pulls: dict[str, Pull] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._at = 0
 
     def all(self) -> list[Pull]:
         """Oldest first."""
@@ -88,7 +91,10 @@ class Pulls:
             self._show(replace(self._pulls[name], state="failed", error=said))
 
     def _show(self, pull: Pull) -> None:
-        self._pulls.pop(pull.name, None) if pull.state == "starting" else None
+        self._at += 1
+        pull = replace(pull, at=self._at)
+        if pull.state == "starting":
+            self._pulls.pop(pull.name, None)  # to the end of the list
         self._pulls[pull.name] = pull
         self._moved(pull)
 

@@ -181,6 +181,7 @@ export async function forgetPull(name: string): Promise<void> {
 export function hearPull(next: Pull): void {
   state.set((now) => {
     const at = now.pulls.findIndex((one) => one.name === next.name);
+    if (at >= 0 && now.pulls[at]!.at > next.at) return {}; // the feed was quicker than an answer
     return { pulls: at < 0 ? [...now.pulls, next] : now.pulls.map((one, index) => (index === at ? next : one)) };
   });
 }
@@ -188,8 +189,17 @@ export function hearPull(next: Pull): void {
 // --- doors and settings
 
 export async function airGap(on: boolean): Promise<void> {
-  const doors = await attempt(send<Doors>("POST", "/doors", { on }));
-  if (!doors) return;
+  let doors: Doors;
+  try {
+    doors = await send<Doors>("POST", "/doors", { on });
+  } catch (error) {
+    const problem = problemOf(error);
+    // This page comes through a door, too: where that was shut first, no answer could come any more.
+    if (on && problem.kind === "gone") {
+      state.set({ connected: false, doors: { air_gap: true, open: [], verified: false, detail: "" } });
+    } else toast(problem.message, problem.hint, "bad");
+    return;
+  }
   state.set({ doors });
   toast(on ? "Every door is shut, also after a restart." : "Doors may open again when you pull or install.");
 }

@@ -59,15 +59,14 @@ function Lost() {
   const connected = state.use((now) => now.connected);
   const gap = state.use((now) => now.doors?.air_gap);
   if (connected) return null;
-  return (
+  return gap ? (
     <div className="banner" role="alert">
-      Omni does not answer. Is <code>omni web</code> still running?{" "}
-      {gap && (
-        <>
-          The air gap may have shut this page's own door, too; <code>omni airgap off</code> opens it.{" "}
-        </>
-      )}
-      This page goes on by itself.
+      Air gap: every door is shut, this page's own as well. <code>omni airgap off</code> in a terminal, or F12 in the shell,
+      opens them again; then this page goes on by itself.
+    </div>
+  ) : (
+    <div className="banner" role="alert">
+      Omni does not answer. Is <code>omni web</code> still running? This page goes on by itself.
     </div>
   );
 }

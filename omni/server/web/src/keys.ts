@@ -23,6 +23,15 @@ const search = () => {
   requestAnimationFrame(() => focus("#search"));
 };
 
+/** From message to message; what Enter and Tab do there is the browser's. */
+const step = (by: number) => {
+  const all = [...document.querySelectorAll<HTMLElement>(".message")];
+  const at = all.findIndex((one) => one.contains(document.activeElement));
+  const next = all[at < 0 ? (by < 0 ? all.length - 1 : 0) : Math.max(0, Math.min(all.length - 1, at + by))];
+  next?.focus({ preventScroll: true });
+  next?.scrollIntoView({ block: "nearest" });
+};
+
 export const KEYS: Key[] = [
   { keys: "ctrl+k", does: "everything: the command palette", run: () => state.set({ dialog: "palette" }) },
   { keys: "?", does: "these keys", run: () => state.set({ dialog: "help" }) },
@@ -30,6 +39,8 @@ export const KEYS: Key[] = [
   { keys: "b", does: "choose the brain that answers", run: () => state.set({ dialog: "brains" }) },
   { keys: "/", does: "search the conversations", run: search },
   { keys: "c", does: "write", run: () => (go("chat", state.get().open?.id ?? ""), requestAnimationFrame(() => focus("#composer"))) },
+  { keys: "k", does: "the message before", run: () => step(-1) },
+  { keys: "j", does: "the next message", run: () => step(1) },
   { keys: "1", does: "Chat", run: () => go("chat", state.get().open?.id ?? "") },
   { keys: "2", does: "Cartridges", run: () => go("cartridges") },
   { keys: "3", does: "System", run: () => go("system") },

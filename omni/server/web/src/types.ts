@@ -118,6 +118,7 @@ export interface Pull {
   left: number | null;
   what: string;
   error: Problem | null;
+  at: number;
 }
 
 export interface Doors {

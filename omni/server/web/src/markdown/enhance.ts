@@ -19,6 +19,14 @@ export function enhance(root: Element): void {
   }
 }
 
+/** Diagrams have the colours of the page, also after it has got others. */
+export function redraw(): void {
+  for (const block of document.querySelectorAll<HTMLElement>('.code.drawn[data-lang="mermaid"]')) {
+    const source = block.querySelector("code")?.textContent ?? "";
+    later(() => block.isConnected, () => drawDiagram(block, source));
+  }
+}
+
 function within(root: Element, selector: string): HTMLElement[] {
   const found = [...root.querySelectorAll<HTMLElement>(selector)];
   return root instanceof HTMLElement && root.matches(selector) ? [root, ...found] : found;

@@ -47,6 +47,7 @@ async function draw(mermaid: typeof import("mermaid").default, block: HTMLElemen
     mermaid.initialize({
       startOnLoad: false,
       securityLevel: "strict",
+      layout: "dagre", // the other one is not built in
       htmlLabels: false,
       flowchart: { htmlLabels: false, useMaxWidth: false },
       maxTextSize: LONGEST,

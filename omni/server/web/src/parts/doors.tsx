@@ -5,9 +5,11 @@ import { Dialog } from "./dialog";
 /** The state in the shell's words. */
 export function doorWords(doors: ReturnType<typeof state.get>["doors"]): { text: string; detail: string; tone: string } {
   if (!doors) return { text: "doors unknown", detail: "nobody could verify them yet", tone: "amber" };
-  const outward = doors.open.filter((door) => door.purpose !== "serve");
+  const home = /^(?:127\.|localhost|\[?::1)/;
+  const outward = doors.open.filter((door) => door.purpose !== "serve" || !home.test(door.host));
   const first = outward[0];
   if (first) return { text: "doors open", detail: `${first.purpose} ${first.host}`.trim(), tone: "amber" };
+  if (doors.air_gap && !doors.detail) return { text: "air gap", detail: "this page's door is shut as well", tone: "amber" };
   if (!doors.verified) return { text: "doors not enforced", detail: doors.detail, tone: "amber" };
   if (doors.air_gap) return { text: "air gap", detail: "verified", tone: "good" };
   return { text: "doors shut", detail: "verified", tone: "good" };

@@ -10,6 +10,8 @@ export function StatusLine() {
   const brain = state.use(currentBrain);
   const base = state.use((now) => now.brains.find((one) => one.name === currentBrain(now))?.base_title ?? "");
   const meter = state.use((now) => (now.open ? now.meters[now.open.id] : undefined));
+  const given = state.use((now) => now.brains.find((one) => one.name === currentBrain(now))?.fit?.context ?? 0);
+  const allocated = meter ? meter.allocated || given : 0;
   const words = doorWords(doors);
   return (
     <footer className="status" aria-label="status">
@@ -27,9 +29,9 @@ export function StatusLine() {
       </button>
       {meter && (
         <span className="context" title="context used of what is allocated">
-          {meter.allocated > 0 && <Bar share={meter.used / meter.allocated} label="context used" />}
+          {allocated > 0 && <Bar share={meter.used / allocated} label="context used" />}
           {tokens(meter.used)}
-          {meter.allocated > 0 && ` of ${tokens(meter.allocated)}`}
+          {allocated > 0 && ` of ${tokens(allocated)}`}
         </span>
       )}
       {meter && meter.speed > 0 && <span className="hide-narrow">{speed(meter.speed)}</span>}
