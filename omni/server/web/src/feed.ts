@@ -3,7 +3,7 @@
 import { attempt, hearPull, readBrains, readConversations, readSettings, reread, go } from "./actions";
 import { get } from "./api";
 import { turns } from "./chat/turns";
-import { state } from "./state";
+import { remember, state } from "./state";
 import type { Change, Doors, Pull, Reading } from "./types";
 
 /** Do `work` soon, once for many calls, never twice at a time. */
@@ -91,6 +91,7 @@ function hear(change: Change): void {
       break;
     case "machine": {
       const reading = change.value as Reading;
+      remember(reading);
       state.set({ reading, doors: reading.doors });
       break;
     }

@@ -93,6 +93,18 @@ export function announce(text: string): void {
   requestAnimationFrame(() => state.set({ said: text }));
 }
 
+const LENGTH = 90;
+
+/** The last minutes of the machine, oldest first. */
+export const history: { cpu: number[]; memory: number[]; speed: number[] } = { cpu: [], memory: [], speed: [] };
+
+export function remember(reading: Reading): void {
+  for (const [name, value] of [["cpu", reading.cpu], ["memory", reading.memory_used], ["speed", reading.speed]] as const) {
+    history[name].push(value);
+    if (history[name].length > LENGTH) history[name].shift();
+  }
+}
+
 /** The brain that answers next in the open conversation. */
 export function currentBrain(now: State): string {
   return now.open?.conversation?.brain || chosen.get().brain || now.defaultBrain;

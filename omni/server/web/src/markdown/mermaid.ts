@@ -47,9 +47,10 @@ async function draw(mermaid: typeof import("mermaid").default, block: HTMLElemen
     mermaid.initialize({
       startOnLoad: false,
       securityLevel: "strict",
+      look: "classic",
       layout: "dagre", // the other one is not built in
-      htmlLabels: false,
-      flowchart: { htmlLabels: false, useMaxWidth: false },
+      htmlLabels: true,
+      flowchart: { htmlLabels: true, useMaxWidth: false },
       maxTextSize: LONGEST,
       maxEdges: 300,
       suppressErrorRendering: true,
@@ -66,6 +67,17 @@ async function draw(mermaid: typeof import("mermaid").default, block: HTMLElemen
         tertiaryColor: colour("background"),
         textColor: colour("text"),
         fontSize: "14px",
+        edgeLabelBackground: colour("panel"),
+        noteBkgColor: colour("raised"),
+        noteTextColor: colour("text"),
+        noteBorderColor: colour("amber"),
+        pieSectionTextColor: colour("background"),
+        pieTitleTextColor: colour("text"),
+        pieLegendTextColor: colour("text"),
+        pieStrokeColor: colour("background"),
+        pieOuterStrokeColor: colour("line"),
+        pieOpacity: "1",
+        ...shades(["accent", "person", "amber", "red", "second", "third"].map(colour), colour("background")),
       },
     });
   }
@@ -85,6 +97,19 @@ async function draw(mermaid: typeof import("mermaid").default, block: HTMLElemen
     document.getElementById(id)?.remove();
     document.getElementById(`d${id}`)?.remove();
   }
+}
+
+/** The colours of slices, branches and sections, with their words in the colour of the page behind. */
+function shades(colours: string[], words: string): Record<string, string> {
+  return Object.fromEntries(
+    Array.from({ length: 12 }, (_, at) => colours[at % colours.length]!).flatMap((colour, at) => [
+      [`pie${at + 1}`, colour],
+      [`cScale${at}`, colour],
+      [`cScaleLabel${at}`, words],
+      [`cScalePeer${at}`, colour],
+      [`git${at}`, colour],
+    ]),
+  );
 }
 
 async function show(block: HTMLElement, svg: string, source: string): Promise<void> {
@@ -115,7 +140,7 @@ async function show(block: HTMLElement, svg: string, source: string): Promise<vo
 function whole(svg: string): { text: string; width: number; height: number } {
   const root = new DOMParser().parseFromString(svg, "text/html").querySelector("svg");
   if (!root) throw new Error("there is no picture");
-  for (const unwanted of root.querySelectorAll("script, foreignObject, image, a[href]")) unwanted.remove();
+  for (const unwanted of root.querySelectorAll("script, image, img, iframe, link, a[href]")) unwanted.remove();
   const [, , wide = "300", high = "150"] = (root.getAttribute("viewBox") ?? "").split(/[\s,]+/);
   const width = Math.ceil(Number(wide)) || 300;
   const height = Math.ceil(Number(high)) || 150;

@@ -1,14 +1,13 @@
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useState } from "react";
 import { attempt } from "../actions";
 import { get, send } from "../api";
 import { clock, size, speed } from "../format";
-import { state } from "../state";
+import { history, state } from "../state";
 import { doorWords } from "../parts/doors";
 import { PageHead } from "./head";
 import type { Running, System } from "../types";
 
 const LENGTH = 90;
-const history: { cpu: number[]; memory: number[]; speed: number[] } = { cpu: [], memory: [], speed: [] };
 
 export function SystemPage() {
   const [system, setSystem] = useState<System | null>(null);
@@ -26,14 +25,6 @@ export function SystemPage() {
       clearInterval(every);
     };
   }, []);
-  const seen = useRef<unknown>(null);
-  if (reading && seen.current !== reading) {
-    seen.current = reading;
-    for (const [name, value] of [["cpu", reading.cpu], ["memory", reading.memory_used], ["speed", reading.speed]] as const) {
-      history[name].push(value);
-      if (history[name].length > LENGTH) history[name].shift();
-    }
-  }
   const doors = state.use((now) => now.doors);
   const words = doorWords(doors);
   return (
