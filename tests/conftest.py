@@ -28,7 +28,9 @@ def _nobodys_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in list(os.environ):
         if name.startswith(("OMNI_", "OLLAMA_", "HF_", "XDG_", "TEXTUAL")) and not name.startswith("OMNI_TEST_"):
             monkeypatch.delenv(name)
-    monkeypatch.delenv("NO_COLOR", raising=False)
+    # A runner of several processes tells them a size of its own, which would be that of every terminal of a test.
+    for name in ("NO_COLOR", "COLUMNS", "LINES"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OMNI_HOME", str(tmp_path / "home"))
 
 

@@ -27,7 +27,7 @@ def begun(person: Person) -> Terminal:
     terminal = person.shell()
     terminal.type(LONG)
     terminal.key("Enter")
-    terminal.wait(lambda screen: WRITING in screen and "tok/s" in screen, "an answer that streams")
+    terminal.wait(lambda screen: WRITING in screen and " writing" in screen, "an answer that streams")
     return terminal
 
 
