@@ -64,9 +64,10 @@ def test_the_wheel_holds_data_code_and_licence_and_nothing_else(wheel: Path) -> 
         shipped = {str(path.relative_to(ROOT)) for path in (ROOT / kind).rglob("*") if path.is_file()}
         assert shipped
         assert {name.removeprefix("omni/_data/") for name in names if name.startswith(f"omni/_data/{kind}/")} == shipped
-    code = {str(path.relative_to(ROOT)) for path in (ROOT / "omni").rglob("*.py")}
+    code = {str(path.relative_to(ROOT)) for path in (ROOT / "omni").rglob("*.py") if "node_modules" not in path.parts}
     assert code <= names
-    assert {"omni/cli/reference.txt"} <= names
+    assert {"omni/cli/reference.txt", "omni/server/static/index.html"} <= names
+    assert not [name for name in names if name.startswith("omni/server/web/")]
     assert any(name.endswith("LICENSE") for name in names)
     assert {name.split("/")[0].partition("-")[0] for name in names} == {"omni", "omni_sovereign"}
     assert not [name for name in names if name.endswith((".pyc", ".so", ".gguf"))]

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shutil
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from web_tools import Web, long_chat, some_brains, web
+from web_tools import Web, long_chat, node_modules, some_brains, web
 
 from omni.engine import Engine, Reply, ScriptedEngine
 
@@ -29,8 +28,6 @@ FLAGS = [
                  "disable-component-update", "disable-sync")
 ]  # fmt: skip
 WAIT = 15_000
-SOURCES = Path(__file__).resolve().parents[2] / "omni" / "server" / "web"
-AXE = SOURCES / "node_modules" / "axe-core" / "axe.min.js"
 
 
 class Visit:
@@ -568,18 +565,9 @@ async def test_axe_finds_nothing_serious(desk: Desk, theme: str, axe: str) -> No
 
 
 @pytest.fixture(scope="module")
-def axe() -> str:
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The checker, from the development dependencies of the pages."""
-    npm = shutil.which("npm")
-    if not AXE.exists():
-        if npm is None:
-            pytest.skip("axe-core is not installed, and there is no npm to install it")
-        done = subprocess.run(
-            [npm, "ci", "--ignore-scripts"], cwd=SOURCES, capture_output=True, text=True, timeout=280, check=False
-        )
-        if done.returncode:
-            pytest.skip(f"npm could not install axe-core: {done.stderr[-300:]}")
-    return AXE.read_text()
+    return (node_modules(tmp_path_factory.getbasetemp()) / "axe-core" / "axe.min.js").read_text()
 
 
 async def findings(page: Any, axe: str) -> list[str]:

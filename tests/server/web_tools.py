@@ -3,6 +3,8 @@ keeper and a library that a test holds in its hand."""
 
 import asyncio
 import json
+import shutil
+import subprocess
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import cached_property
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from server_tools import base, brain, listening
 
 from omni.app import Services
@@ -22,6 +25,28 @@ from omni.server.sessions import Sessions
 from omni.server.start import Front
 
 GB = 10**9
+SOURCES = Path(__file__).resolve().parents[2] / "omni" / "server" / "web"
+BUILT = SOURCES.parent / "static"
+
+
+def node_modules(folder: Path) -> Path:
+    """What the pages are built of: as it lies beside the sources, else installed once into a temporary `folder`."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm is not installed (Debian's packages: nodejs, npm)")
+    here = SOURCES / "node_modules"
+    if (here / ".package-lock.json").is_file():
+        return here
+    place = folder / "npm"
+    if not (place / "node_modules" / ".package-lock.json").is_file():
+        place.mkdir(exist_ok=True)
+        for name in ("package.json", "package-lock.json", ".npmrc"):
+            shutil.copy(SOURCES / name, place)
+        command = [npm, "ci", "--ignore-scripts", "--no-update-notifier"]
+        done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=280, check=False)
+        if done.returncode:
+            pytest.skip(f"npm could not install what the pages are built of: {done.stderr[-400:]}")
+    return place / "node_modules"
 
 
 class WebKeeper:
