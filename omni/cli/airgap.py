@@ -29,7 +29,9 @@ def command(state: str, yes: bool, as_json: bool) -> int:
     from omni.keeper import air_gap_alone
 
     if state == "off" and not yes:
-        require_consent("Allow downloads again? Each still happens only when you ask for it.")
+        require_consent(
+            "Allow downloads again? Each still happens only when you ask for it; a server that runs listens again."
+        )
     if state == "on":
         air_gap_alone(Home.from_environment().ensure(), True)  # first of all, whatever becomes of the rest
 

@@ -67,6 +67,9 @@ def command(
 def _said(services: "Services", link: "Link", said: "Said") -> None:  # noqa: ARG001 - what the web interface needs
     door = said.door
     if not tell_of_tls(said) and door is not None and not tell_of_shut(said):
+        if door.again:
+            tell(f"it can be reached again, at {door.url}")
+            return
         if door.taken:
             tell(f"port {door.taken} is taken by {door.taken_by}; this one is {door.port}")
         click.echo(f"Omni serves at {door.url}")
@@ -75,9 +78,9 @@ def _said(services: "Services", link: "Link", said: "Said") -> None:  # noqa: AR
 
 
 def tell_of_tls(said: "Said") -> bool:
-    """Print the certificate's fingerprint, when that is what is said."""
+    """Print the certificate's fingerprint and where it lies, when that is what is said."""
     if said.fingerprint:
-        click.echo(f"{'New certificate' if said.new else 'Certificate'}, SHA-256 {said.fingerprint}")
+        click.echo(f"{'New certificate' if said.new else 'Certificate'}, SHA-256 {said.fingerprint}, in {said.path}")
     return bool(said.fingerprint)
 
 

@@ -30,23 +30,23 @@ def command(
     """
     from omni.server.start import Wish, run
 
-    opened = False
     opening: set[asyncio.Task[None]] = set()
 
     def said(services: "Services", link: "Link", said: "Said") -> None:
-        nonlocal opened
         door = said.door
         if tell_of_tls(said) or door is None or tell_of_shut(said):
+            return
+        if door.again:  # a browser that was let in before still is
+            tell(f"it can be reached again, at {door.url}")
             return
         if door.taken:
             tell(f"port {door.taken} is taken by {door.taken_by}; this one is {door.port}")
         url = f"{door.url}/#token={link()}"
         click.echo(f"Omni's web interface: {url}")
-        if not opened and not no_open:  # not again when the door was lost in between
+        if not no_open:
             task = asyncio.get_running_loop().create_task(_open(services, url))
             opening.add(task)
             task.add_done_callback(opening.discard)
-        opened = True
 
     wish = Wish(host=host or "", port=port, tls=tls, cert=cert or "", key_file=key_file or "", web=True)
     run(Home.from_environment().ensure(), wish, said, plugins=not is_safe())

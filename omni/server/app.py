@@ -1,5 +1,6 @@
 """The server as one ASGI application, put together from the protocols that it speaks."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from starlette.routing import Route as Path
 
 from omni.core.errors import NotFound, OmniError
 from omni.server.brains import Names
+from omni.server.errors import Stopping
 from omni.server.metrics import Metrics
 from omni.server.places import Places
 from omni.server.routes import Endpoint, Route
@@ -21,6 +23,7 @@ from omni.server.streams import Gone
 if TYPE_CHECKING:
     from omni.app import Services
     from omni.cartridges import Brain
+    from omni.server.generation import Generation
 
 PROTOCOLS = ("plain", "openai", "anthropic", "ollama")
 
@@ -44,6 +47,8 @@ class Server:
         self.names = Names(services)
         self.metrics = Metrics()
         self.started = time.time()
+        self.stopping = False
+        self.generations: set[Generation] = set()  # the answers that were begun, so that the end can be told to them
         self._places: dict[str, Places] = {}
         self._kept: dict[str, Any] = {}
 
@@ -53,6 +58,12 @@ class Server:
             self._kept[name] = make()
         found: C = self._kept[name]
         return found
+
+    def stop(self) -> None:
+        """The time for running answers is over: each ends with words that say so."""
+        self.stopping = True
+        for generation in tuple(self.generations):
+            generation.fail(stopped())
 
     async def close(self) -> None:
         """Close what was kept; more than once does no harm."""
@@ -71,6 +82,11 @@ class Server:
         """Answers being written, and requests that wait."""
         places = self._places.values()
         return sum(one.running for one in places), sum(one.queued for one in places)
+
+
+def stopped() -> Stopping:
+    """What those are told whose answers are not whole when the server ends."""
+    return Stopping("The server was stopped before the answer was whole.", hint="Ask again when it runs.")
 
 
 def routes(protocols: Sequence[str] = PROTOCOLS) -> list[Route]:
@@ -98,6 +114,10 @@ def _told(server: Server, route: Route) -> Endpoint:
             response = await route.endpoint(request)
         except OmniError as error:
             response = route.problem(error)
+        except asyncio.CancelledError:
+            if not server.stopping:
+                raise
+            response = route.problem(stopped())
         except Gone:
             response = Response(status_code=499)  # nobody reads it
         except Exception as error:

@@ -44,6 +44,10 @@ class Refused(OmniError):
         self.status = status
 
 
+class Stopping(OmniError):
+    """The server ends, and the time for running answers is over."""
+
+
 class Busy(OmniError):
     """All places and the whole queue are taken; `retry_after` in seconds."""
 
@@ -60,6 +64,8 @@ def status_of(error: OmniError) -> int:
         return 429
     if isinstance(error, NotHere):
         return 501
+    if isinstance(error, Stopping):
+        return 503
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 

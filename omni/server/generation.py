@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 from msgspec import Struct
 
-from omni.core.errors import EngineError, UsageError
+from omni.core.errors import EngineError, OmniError, UsageError
 from omni.core.events import BrainLoading, EngineEvent, PromptCounted, TurnEnded, TurnQueued
 from omni.engine import Adapter, ChatRequest, CompletionRequest, Message, Sampling, Tool
 from omni.server.places import Ticket
@@ -46,11 +46,11 @@ class Generation:
     `loading` are the seconds that the brain took to load.
     """
 
-    def __init__(self, brain: "Brain", turn: AsyncGenerator[EngineEvent], ticket: Ticket) -> None:
+    def __init__(self, server: "Server", brain: "Brain", turn: AsyncGenerator[EngineEvent], ticket: Ticket) -> None:
         self.brain = brain
         self.counted: PromptCounted = PromptCounted(tokens=0, room=0, allocated=0)
         self.loading = 0.0
-        self._turn, self._ticket = turn, ticket
+        self._server, self._turn, self._ticket = server, turn, ticket
         self._events: asyncio.Queue[EngineEvent | BaseException | None] = asyncio.Queue()
         self._reading: asyncio.Task[None] | None = None
 
@@ -70,8 +70,13 @@ class Generation:
                 raise event
             yield event
 
+    def fail(self, error: OmniError) -> None:
+        """Whoever reads the events gets this instead of those that are still to come."""
+        self._events.put_nowait(error)
+
     async def close(self) -> None:
         """End it, wherever it is; its place is free at once."""
+        self._server.generations.discard(self)
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
@@ -115,10 +120,11 @@ async def begin(server: "Server", lane: str, wish: Wish) -> Generation:
         engine = await server.services.open(brain)
         request = request_of(brain, wish)
         turn = engine.chat(request) if isinstance(request, ChatRequest) else engine.complete(request)
-        generation = Generation(brain, turn, ticket)
+        generation = Generation(server, brain, turn, ticket)
         undo.push_async_callback(turn.aclose)
         await generation.count()
         undo.pop_all()
+        server.generations.add(generation)
     return generation
 
 

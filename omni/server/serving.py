@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import signal
 import socket
@@ -28,6 +29,7 @@ KEEP_ALIVE = 75  # seconds that an idle connection stays: longer than most clien
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _NEXT = 10  # ports that are tried after the one that is taken
 _PAUSES = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # before the door is asked for again, the last one for ever
+_LAST_WORDS = 0.5  # seconds to say that the server ends
 _STEADY = 30.0  # seconds after which an end was no part of a series
 
 
@@ -42,13 +44,14 @@ class Options(Struct, frozen=True, kw_only=True):
 
 
 class Door(Struct, frozen=True, kw_only=True):
-    """What the person is told: the address is open (`taken_by` says who has the wanted port, when it is another), or
-    `shut`, and why."""
+    """What the person is told: the address is open (`taken_by` says who has the wanted port, when it is another; `again`
+    after it was lost), or `shut`, and why."""
 
     url: str = ""
     port: int = 0
     taken: int = 0
     taken_by: str = ""
+    again: bool = False  # it was open before
     shut: str = ""
 
 
@@ -66,9 +69,12 @@ class Serving:
         *,
         tell: Tell = lambda _: None,
         leaving: Callable[[], None] = lambda: None,
+        ending: Callable[[], None] = lambda: None,
     ) -> None:
-        """`leaving` is called when the end begins: time to end what would go on for ever."""
-        self._services, self._options, self._tell, self._leaving = services, options, tell, leaving
+        """`leaving` is called when the end begins: time to end what would go on for ever. `ending` is called when the
+        grace is over: time for last words."""
+        self._services, self._options, self._tell = services, options, tell
+        self._leaving, self._ending = leaving, ending
         self._socket = services.home.sockets / f"server-{os.getpid()}.sock"
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -115,17 +121,19 @@ class Serving:
         self._leaving()
         self._uvicorn.leave()
         hurry = asyncio.create_task(self._hurry.wait(), name="hurry")
-        await asyncio.wait({serving, hurry}, timeout=self._options.grace + 1, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({serving, hurry}, timeout=self._options.grace, return_when=asyncio.FIRST_COMPLETED)
         hurry.cancel()
-        tasks = list(self._uvicorn.server_state.tasks)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=1)
+        if tasks := list(self._uvicorn.server_state.tasks):
+            self._ending()
+            _, tasks = await asyncio.wait(tasks, timeout=_LAST_WORDS)
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks, timeout=1)
 
     def _bind(self) -> socket.socket:
         self._services.home.ensure_sockets()
-        self._socket.unlink(missing_ok=True)  # of a process that had this number before
+        self._sweep()
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             listener.bind(os.fspath(self._socket))
@@ -135,6 +143,20 @@ class Serving:
             listener.close()
             raise SetupError(f"The server's socket {self._socket} cannot be made: {error.strerror}.") from error
         return listener
+
+    def _sweep(self) -> None:
+        """Remove the sockets of servers that were killed; at one that lives somebody listens."""
+        self._socket.unlink(missing_ok=True)  # of a process that had this number before
+        for path in self._services.home.sockets.glob("server-*.sock"):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
+                line.setblocking(False)
+                try:
+                    line.connect(os.fspath(path))
+                except ConnectionRefusedError:
+                    if not _lives(path.stem.rpartition("-")[2]):  # else it is between binding and listening
+                        path.unlink(missing_ok=True)
+                except OSError:
+                    continue
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
@@ -193,7 +215,15 @@ class Serving:
                 by = by or error.by or "another program"
                 continue
             self._port = found.port  # the same again, when the door is lost
-            self._tell(Door(url=self._url(found.port), port=found.port, taken=wanted if by else 0, taken_by=by))
+            self._tell(
+                Door(
+                    url=self._url(found.port),
+                    port=found.port,
+                    taken=wanted if by else 0,
+                    taken_by=by,
+                    again=self._opened,
+                )
+            )
             return found
         raise SetupError(f"The ports {wanted} to {wanted + _NEXT} are taken.", hint="Choose another with --port.")
 
@@ -225,6 +255,16 @@ class Serving:
                 raise DoorShut("The keeper has gone.")
 
 
+def _lives(number: str) -> bool:
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, ValueError, OverflowError):
+        return True
+    return True
+
+
 class _Uvicorn(Uvicorn):
     """uvicorn without a terminal, signals, and ten wake-ups a second. Endpoints find `stopping` in their state."""
 
@@ -242,7 +282,7 @@ class _Uvicorn(Uvicorn):
                 server_header=False,
                 headers=[("Server", "omni")],
                 timeout_keep_alive=KEEP_ALIVE,
-                timeout_graceful_shutdown=max(1, round(grace)),
+                timeout_graceful_shutdown=math.ceil(grace) + 2,  # we are sooner
             )
         )
         self._stopping = stopping

@@ -42,6 +42,7 @@ class Said(Struct, frozen=True, kw_only=True):
 
     door: Door | None = None
     fingerprint: str = ""
+    path: Path | None = None  # where it lies, for programs that shall trust it
     new: bool = False
 
 
@@ -77,7 +78,12 @@ def run(home: Home, wish: Wish, tell: Callable[["Services", Link, Said], None], 
                 names = (*settings.serve.names, options.host)
                 front = Front(services, sessions, names=names, web=wish.web)
                 serving = Serving(
-                    services, front.guard, options, tell=lambda door: told(Said(door=door)), leaving=front.leave
+                    services,
+                    front.guard,
+                    options,
+                    tell=lambda door: told(Said(door=door)),
+                    leaving=front.leave,
+                    ending=front.end,
                 )
                 try:
                     await serving.run()
@@ -116,6 +122,11 @@ class Front:
         """The end begins: feeds that would never end do."""
         if (hub := self._hub) is not None:
             hub.finish()
+
+    def end(self) -> None:
+        """The time for running answers is over."""
+        server: Server = self.app.state.server
+        server.stop()
 
     async def close(self) -> None:
         """End what runs for the pages, and close what the server keeps."""
@@ -157,13 +168,13 @@ def _options(home: Home, settings: Settings, wish: Wish) -> tuple[Options, list[
         from omni.server.certificate import fingerprint
 
         pair = (Path(wish.cert).absolute(), Path(wish.key_file).absolute())
-        said.append(Said(fingerprint=fingerprint(pair[0])))
+        said.append(Said(fingerprint=fingerprint(pair[0]), path=pair[0]))
     elif wants_tls:
         from omni.server.certificate import certificate
 
         made = certificate(home, (*settings.serve.names, host))
         pair = (made.certificate, made.key)
-        said.append(Said(fingerprint=made.fingerprint, new=made.new))
+        said.append(Said(fingerprint=made.fingerprint, path=made.certificate, new=made.new))
     port = usual if wish.port is None else wish.port
     fixed = wish.port is not None
     return Options(host=host, port=port, fixed=fixed, certificate=pair, grace=wish.grace), said

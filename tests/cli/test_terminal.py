@@ -146,7 +146,7 @@ def test_without_a_terminal_nothing_is_offered(cli: Cli) -> None:
 def test_doors_open_only_with_consent(cli: Cli, home: Home, answer: str, code: int, open_again: bool) -> None:
     cli.run("airgap", "on")
     screen = cli.terminal("airgap", "off")
-    screen.read("Allow downloads again? Each still happens only when you ask for it. [y/N] ")
+    screen.read("listens again. [y/N] ")
     screen.type(answer)
     assert screen.end() == code
     assert ("omni: Nothing was changed." in screen.screen) is not open_again
