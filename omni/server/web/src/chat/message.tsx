@@ -25,22 +25,19 @@ export const MessageView = memo(function MessageView({ message, near, turn, last
   useEffect(() => near.follow(element.current!, (value) => flushSync(() => setWhole(value))), [near]);
   const person = message.role === "user";
   const who = person ? "you" : message.role === "summary" ? "summary" : message.brain || "…";
-  const lines = Math.ceil(message.text.length / 90) + message.text.split("\n").length;
   return (
-    <>
-      {message.left_out > 0 && (
-        <p className="left-out" role="note">
-          {count(message.left_out)} tokens above are no longer sent to the brain
-        </p>
-      )}
       <article
         ref={element}
         id={`m-${message.id}`}
         className={`message ${message.role}`}
         tabIndex={-1}
         aria-label={`${who}, ${clock(message.time)}`}
-        style={{ containIntrinsicSize: `auto ${50 + lines * 22}px` }}
       >
+        {message.left_out > 0 && (
+          <p className="left-out" role="note">
+            {count(message.left_out)} tokens above are no longer sent to the brain
+          </p>
+        )}
         <div className="meta">
           <b className="who">{who}</b>
           <span>{clock(message.time)}</span>
@@ -56,7 +53,6 @@ export const MessageView = memo(function MessageView({ message, near, turn, last
         )}
         {!turn && !person && <Actions message={message} conversation={conversation} edit={() => setEditing(true)} />}
       </article>
-    </>
   );
 });
 

@@ -1,14 +1,60 @@
-import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
+import { memo, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
 import type { Message } from "../types";
 import { MessageView } from "./message";
 import { Near } from "./near";
-import { turns } from "./turns";
+import { turns, type Turn } from "./turns";
+
+const LENGTH = 20;
+
+function chunks(messages: Message[]): Message[][] {
+  return Array.from({ length: Math.ceil(messages.length / LENGTH) }, (_, at) => messages.slice(at * LENGTH, (at + 1) * LENGTH));
+}
+
+interface Part {
+  messages: Message[];
+  near: Near;
+  turn: Turn | undefined;
+  last: boolean;
+  conversation: string;
+}
+
+/** A few messages that are laid out together, or not at all. */
+const Chunk = memo(
+  function Chunk({ messages, near, turn, last, conversation }: Part) {
+    const end = messages.length - 1;
+    return (
+      <div className="chunk" style={last ? undefined : { contentVisibility: "auto", containIntrinsicSize: `auto ${height(messages)}px` }}>
+        {messages.map((message, index) => (
+          <MessageView
+            key={message.id === "asked" || message.id === "coming" ? `new ${index}` : message.id}
+            message={message}
+            near={near}
+            turn={last && index === end && message.state === "writing" ? turn : undefined}
+            last={last && index === end}
+            conversation={conversation}
+          />
+        ))}
+      </div>
+    );
+  },
+  (had, now) =>
+    had.last === now.last &&
+    (!now.last || had.turn === now.turn) &&
+    had.messages.length === now.messages.length &&
+    had.messages.every((message, index) => message === now.messages[index]),
+);
+
+/** About how high they will be: exact where they were shown before, because browsers remember that. */
+function height(messages: Message[]): number {
+  return messages.reduce((sum, { text }) => sum + 70 + (Math.ceil(text.length / 90) + text.split("\n").length) * 21, 0);
+}
 
 /** The active branch. What is far from view is plain text that is not laid out; it becomes whole when it comes near. */
 export function Transcript({ id, messages, loading }: { id: string; messages: Message[]; loading: boolean }) {
   const scroller = useRef<HTMLDivElement>(null);
   const inner = useRef<HTMLDivElement>(null);
   const follow = useRef(true);
+  const before = useRef(0);
   const [away, setAway] = useState(false);
   const [near] = useState(() => new Near());
 
@@ -32,10 +78,12 @@ export function Transcript({ id, messages, loading }: { id: string; messages: Me
 
   const scrolled = useCallback(() => {
     const frame = scroller.current!;
+    near.down = frame.scrollTop > before.current;
+    before.current = frame.scrollTop;
     const left = frame.scrollHeight - frame.scrollTop - frame.clientHeight;
     follow.current = left < 60;
     setAway(left > 400);
-  }, []);
+  }, [near]);
 
   const loaded = !loading;
   useEffect(() => {
@@ -61,15 +109,8 @@ export function Transcript({ id, messages, loading }: { id: string; messages: Me
   return (
     <div className="scroller" ref={scroller} onScroll={scrolled} tabIndex={0} role="region" aria-label="conversation">
       <div className="transcript" ref={inner}>
-        {messages.map((message, index) => (
-          <MessageView
-            key={message.id === "asked" || message.id === "coming" ? `new ${index}` : message.id}
-            message={message}
-            near={near}
-            turn={turn && message.state === "writing" && index === messages.length - 1 ? turn : undefined}
-            last={index === messages.length - 1}
-            conversation={id}
-          />
+        {chunks(messages).map((chunk, index, all) => (
+          <Chunk key={index} messages={chunk} near={near} turn={turn} last={index === all.length - 1} conversation={id} />
         ))}
       </div>
       {away && (
