@@ -16,9 +16,11 @@ BENCHMARKS = {
     "transcript": "CPU time per loop turn while four answers stream (p99 <= 8 ms); 1,000 messages against 20 (<= 1.5 x)",
     "engine": "first token with nothing loaded (<= 1.5 s), beside busy neighbours, 8 chats against one (>= 1.6 x)",
     "server": "the server against the bare worker: tokens a second (>= 0.95 x), first token (+ <= 5 ms), connections",
+    "serve_soak": "64 chats at a time for a minute: no error, no growth, and places shared fairly",
+    "web": "a conversation of 1,000 messages in a browser: script and layout a frame (<= 8 ms), memory",
     "air_gap": "F12 until every door is closed and verified (<= 50 ms)",
 }
-NEEDS_BRAIN = {"engine", "server"}
+NEEDS_BRAIN = {"engine", "server", "serve_soak"}
 
 
 def main() -> int:

@@ -50,6 +50,14 @@ class Way(NamedTuple):
     key: str = "x"
 
 
+class Served(NamedTuple):
+    """The ways to a brain that is served, the processes that take part, and the port."""
+
+    ways: list[Way]
+    pids: dict[str, int]
+    port: int
+
+
 class Took(NamedTuple):
     """One answer: seconds to its first token and in all, and its tokens."""
 
@@ -161,7 +169,7 @@ def memory(pid: int) -> int:
 
 
 @contextlib.asynccontextmanager
-async def served(home: Home, gguf: Path) -> AsyncIterator[tuple[list[Way], dict[str, int]]]:
+async def served(home: Home, gguf: Path) -> AsyncIterator[Served]:
     """`omni serve` in a home with this brain, and the three ways to it."""
     environment = {**os.environ, "OMNI_HOME": str(home.root), "OMNI_ENVIRONMENT": "own"}
     with socket.socket() as probe:
@@ -197,8 +205,8 @@ async def served(home: Home, gguf: Path) -> AsyncIterator[tuple[list[Way], dict[
                 Way("server", behind_the_relay, brain.name),
                 Way("server and relay", lambda: asyncio.open_connection("127.0.0.1", port), brain.name),
             ]
-            airlock = next(one for one in await keeper.processes() if one.kind == "airlock")
-            yield ways, {"server": process.pid, "airlock": airlock.pid}
+            found = {one.kind: one.pid for one in await keeper.processes()}
+            yield Served(ways, {"server": process.pid, "airlock": found["airlock"], "worker": found["worker"]}, port)
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(20)
@@ -233,12 +241,12 @@ async def main(gguf: Path) -> None:
     """All figures."""
     home = Home(Path(tempfile.mkdtemp(prefix="omni-bench-"))).ensure()
     try:
-        async with served(home, gguf) as (ways, pids):
+        async with served(home, gguf) as (ways, pids, _):
             with llama_cpp_server(gguf) as other:
                 await compare([*ways, *([other] if other else [])])
                 if other is None:
                     show("llama_cpp.server", "not installed: pip install 'llama-cpp-python[server]' compiles it")
-            await connections(ways[2], ways[1], pids)
+            await connections(ways[2], ways[1], {name: pids[name] for name in ("server", "airlock")})
     finally:
         shutil.rmtree(home.root)
         shutil.rmtree(home.sockets, ignore_errors=True)

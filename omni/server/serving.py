@@ -123,7 +123,7 @@ class Serving:
         hurry = asyncio.create_task(self._hurry.wait(), name="hurry")
         await asyncio.wait({serving, hurry}, timeout=self._options.grace, return_when=asyncio.FIRST_COMPLETED)
         hurry.cancel()
-        if tasks := list(self._uvicorn.server_state.tasks):
+        if tasks := set(self._uvicorn.server_state.tasks):
             self._ending()
             _, tasks = await asyncio.wait(tasks, timeout=_LAST_WORDS)
             for task in tasks:
