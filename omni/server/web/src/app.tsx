@@ -17,11 +17,12 @@ import type { Problem } from "./types";
 export function App() {
   const entry = state.use((now) => now.entry);
   const drawer = state.use((now) => now.drawer);
+  const connected = state.use((now) => now.connected);
   useEffect(listen, []);
   if (entry.state === "refused" && entry.problem) return <Refused problem={entry.problem} />;
   if (entry.state === "asking") return <main className="door" aria-busy="true" aria-label="Omni" />;
   return (
-    <div className="frame" data-drawer={drawer || undefined}>
+    <div className="frame" data-drawer={drawer || undefined} data-lost={!connected || undefined}>
       <a className="skip" href="#main" onClick={(event) => (event.preventDefault(), document.getElementById("main")?.focus())}>
         to the page
       </a>

@@ -15,7 +15,7 @@ export function SystemPage() {
   useEffect(() => {
     let wanted = true;
     const read = async () => {
-      const found = await attempt(get<System>("/system"));
+      const found = await get<System>("/system").catch(() => null); // the banner says that nobody answers
       if (found && wanted) setSystem(found);
     };
     void read();
@@ -105,7 +105,7 @@ function Processes({ of }: { of: Running[] }) {
                 {process.kind === "client" ? process.name : process.kind} <span className="second">{brains.slice(0, 2).join(", ") || process.detail}</span>
               </td>
               <td className="right">{memory ? size(memory) : ""}</td>
-              <td className={process.kind === "airlock" ? "amber" : process.confined.includes("seccomp") ? "accent" : "second"}>{process.confined}</td>
+              <Network process={process} />
               <td className="second">{clock(process.since)}</td>
               <td>
                 {process.kind === "worker" && (
@@ -120,6 +120,14 @@ function Processes({ of }: { of: Running[] }) {
       </table>
     </div>
   );
+}
+
+/** Whether a process could reach the network, in the shell's words. */
+function Network({ process }: { process: Running["process"] }) {
+  if (process.kind === "airlock") return <td className="amber">the only door</td>;
+  if (process.confined === "none") return <td className="second">unused, not confined</td>;
+  const words = process.confined.includes("none") ? process.confined : `none, by ${process.confined}`;
+  return <td className="accent">{words}</td>;
 }
 
 function Machine({ system }: { system: System }) {
