@@ -6,6 +6,7 @@ The kernel is asked over netlink for exactly one socket, which takes 20 µs; whe
 
 import socket
 import struct
+import time
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -14,16 +15,19 @@ Address = tuple[str, int]
 
 _SOCK_DIAG = 4  # the netlink family that describes sockets
 _BY_FAMILY = 20  # its request, and the type of its answer
-_ESTABLISHED, _LISTEN = 1, 10
+_ESTABLISHED, _FIN_WAIT_1, _FIN_WAIT_2, _LISTEN = 1, 4, 5, 10
+_READS = (_ESTABLISHED, _FIN_WAIT_1, _FIN_WAIT_2)  # states of a client that can still read an answer
+NOBODY = (1 << 32) - 1  # no user's uid
 _ASK = 0.2  # seconds for the kernel to answer; it needs microseconds
 _PROBE = 0.5  # seconds for a web server to say what it is
 _PROCESSES = 5000  # that are looked at
 
 
 def owner(peer: Address, here: Address) -> int | None:
-    """The uid whose process holds the other end of an established loopback connection; None when nobody can tell.
+    """The uid whose process holds the other end of a loopback connection; None when nobody can tell.
 
-    Only while both ends are open: of a socket that its process has let go, the kernel says uid 0.
+    Also of one that has said its last word and only reads: whoever was quick with it would be a stranger, and strangers
+    may more than other users. Of a socket that its process has let go the kernel says uid 0: that is NOBODY here.
     """
     try:
         found = _asked(peer, here)
@@ -56,9 +60,10 @@ def _asked(peer: Address, here: Address) -> int | None:
         return None
     # The lookup also finds a listener where there is no connection; the ports say which one it is.
     state, ports = answer[17], answer[20:24]
-    if state != _ESTABLISHED or ports != one[:4]:
+    if state not in _READS or ports != one[:4]:
         return None
-    return int(struct.unpack_from("=I", answer, 16 + 4 + 48 + 12)[0])
+    uid, inode = struct.unpack_from("=II", answer, 16 + 4 + 48 + 12)
+    return int(uid) if inode else NOBODY
 
 
 def _read(peer: Address, here: Address) -> int | None:
@@ -66,9 +71,9 @@ def _read(peer: Address, here: Address) -> int | None:
     wanted = {(_as_table(peer, six), _as_table(here, six)) for six in (False, True)}
     for name in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{name}").read_bytes().splitlines()[1:]:
-            fields = line.split(None, 8)
-            if (fields[1], fields[2]) in wanted and int(fields[3], 16) == _ESTABLISHED:
-                return int(fields[7])
+            fields = line.split(None, 10)
+            if (fields[1], fields[2]) in wanted and int(fields[3], 16) in _READS:
+                return int(fields[7]) if fields[9] != b"0" else NOBODY
     return None
 
 
@@ -89,8 +94,8 @@ def _speaks(port: int, host: str) -> str:
     try:
         with socket.create_connection((local, port), timeout=_PROBE) as line:
             line.sendall(b"GET / HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
-            answer = b""
-            while len(answer) < 8192 and (block := line.recv(4096)):
+            answer, until = b"", time.monotonic() + _PROBE
+            while len(answer) < 8192 and time.monotonic() < until and (block := line.recv(4096)):
                 answer += block
     except (OSError, ValueError):
         return ""
@@ -117,5 +122,6 @@ def _process(port: int) -> str:
                 for descriptor in (process / "fd").iterdir():
                     if str(descriptor.readlink()) in inodes:
                         name = (process / "comm").read_text("utf-8", "replace").strip()
-                        return f"{name} (process {process.name})"
+                        plain = "".join(c if c.isprintable() else "?" for c in name)  # any process names itself
+                        return f"{plain} (process {process.name})"
     return ""

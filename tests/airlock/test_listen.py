@@ -11,7 +11,9 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from omni.airlock import Airlock, Listening, NetSettings, Taken
 from omni.airlock.audit import Audit, Doors
 from omni.airlock.listen import Listen, bind
 from omni.airlock.listen import parse as parse_listen
-from omni.airlock.peers import _asked, _read, holder, owner
+from omni.airlock.peers import NOBODY, _asked, _read, holder, owner
 from omni.airlock.proxyline import SIGNATURE, is_loopback, proxy_line
 from omni.airlock.relay import Limits, Relay
 from omni.core.errors import DoorShut, SetupError, UsageError
@@ -256,9 +258,12 @@ def test_the_kernel_says_whose_the_other_end_is() -> None:
             peer, here = accepted.getpeername()[:2], accepted.getsockname()[:2]
             for ask in (_asked, _read, owner):
                 assert ask(peer, here) == os.getuid()
+            client.shutdown(socket.SHUT_WR)  # it still reads: a quick last word makes nobody a stranger
+            for ask in (_asked, _read, owner):
+                assert ask(peer, here) == os.getuid()
             client.close()  # now it is nobody's, and the kernel would call that root's
             for ask in (_asked, _read, owner):
-                assert ask(peer, here) is None
+                assert ask(peer, here) == NOBODY
             accepted.close()
     assert owner(("127.0.0.1", 1), ("127.0.0.1", 2)) is None
 
@@ -506,6 +511,25 @@ def test_a_taken_port_is_named(site: Any) -> None:
     site.add("/", b"Ollama is running", headers={"Server": "omni"})
     with pytest.raises(Taken, match="another `omni serve`"):
         bind("127.0.0.1", site.port)
+
+
+def test_who_holds_a_port_and_speaks_slowly_holds_nobody_up() -> None:
+    over = threading.Event()
+
+    def drip(listener: socket.socket) -> None:
+        line, _ = listener.accept()
+        with line, suppress(OSError):
+            while not over.wait(0.05):
+                line.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=drip, args=(listener,), daemon=True)
+        thread.start()
+        began = time.monotonic()
+        assert f"process {os.getpid()}" in holder(listener.getsockname()[1], "127.0.0.1")
+        assert time.monotonic() - began < 5
+        over.set()
+        thread.join(5)
 
 
 def test_nobody_holds_a_free_port() -> None:
