@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import aclosing, contextmanager
 from functools import cached_property
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_YOUNG = 1_000_000_000  # nanoseconds
 MEASURABLE = 16  # tokens; the speed of a shorter answer says little
 
 
@@ -43,6 +46,7 @@ class Services:
         self.clock = clock or SystemClock()
         self._with_plugins = plugins
         self._settings: Settings | None = None
+        self._stamp: tuple[int, int, int] | None = None
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._adapters: dict[str, tuple[str, ...]] = {}
         self._listeners: list[Callable[[str, Any], None]] = []
@@ -76,8 +80,11 @@ class Services:
     async def read_settings_again(self) -> Settings:
         """What the file says now: `omni config set` in another terminal holds from the next turn on.
 
-        While the file is wrong the last right ones hold, and the log says why.
+        While the file is wrong the last right ones hold, and the log says why. It is read only when it has changed.
         """
+        stamp = _stamp(self.home.config)
+        if stamp is not None and stamp == self._stamp:
+            return self.settings
         try:
             found = await asyncio.to_thread(Settings.load, self.home.config)
         except OmniError as error:
@@ -85,6 +92,7 @@ class Services:
             return self.settings
         if found != self.settings:
             self._follow(found)
+        self._stamp = stamp
         return found
 
     def _follow(self, settings: Settings) -> None:
@@ -321,6 +329,17 @@ class Services:
         if task is None or not task.done() or task.cancelled() or task.exception():
             return None
         return task.result()
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """What tells one state of a file from another; None while it is so young that the next could have the same."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    if abs(time.time_ns() - found.st_mtime_ns) < _YOUNG:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 @contextmanager

@@ -152,6 +152,22 @@ async def test_without_a_starter_there_is_no_keeper_and_that_is_said(home: Home)
         assert await services.library.brains()
 
 
+async def test_settings_are_read_again_when_the_file_has_changed(
+    services: Services, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.config.write_text("[chat]\nanswer_tokens = 77\n")
+    assert (await services.read_settings_again()).chat.answer_tokens == 77
+    os.utime(home.config, (1, 1))  # long ago: what it says is known from now on
+    await services.read_settings_again()
+    with monkeypatch.context() as patch:
+        patch.setattr("omni.app.Settings.load", None)
+        assert (await services.read_settings_again()).chat.answer_tokens == 77
+    home.config.write_text("[chat]\nanswer_tokens = 88\n")
+    assert (await services.read_settings_again()).chat.answer_tokens == 88
+    home.config.unlink()
+    assert (await services.read_settings_again()).chat.answer_tokens == 2048
+
+
 async def test_settings_are_read_once_and_changed_in_both_places(services: Services, home: Home) -> None:
     assert services.settings.chat.answer_tokens == 2048
     assert services.chat.settings.chat.answer_tokens == 2048

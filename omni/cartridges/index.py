@@ -74,6 +74,9 @@ class Index:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._database: Database | None = None
+        self._seen: tuple[Connection, int] | None = None
+        self._loaded: tuple[dict[str, BaseRecord], list[Entry]] = {}, []
+        self.version = 0  # counts the changes that `load` has seen
 
     @property
     def _db(self) -> "Database":
@@ -87,15 +90,20 @@ class Index:
         """Close the database."""
         if self._database is not None:
             await self._database.close()
-            self._database = None
+            self._database = self._seen = None
 
     async def load(self) -> tuple[dict[str, BaseRecord], list[Entry]]:
-        """Everything but the cache of headers."""
+        """Everything but the cache of headers. What nobody has changed since, here or elsewhere, is not read again."""
 
         def work(connection: "Connection") -> tuple[dict[str, BaseRecord], list[Entry]]:
-            bases = {row["id"]: _record(row) for row in connection.execute("SELECT * FROM bases")}
-            rows = connection.execute("SELECT data FROM entries ORDER BY name")
-            return bases, [msgspec.json.decode(row["data"], type=Entry) for row in rows]
+            seen = connection, int(connection.execute("PRAGMA data_version").fetchone()[0])
+            if seen != self._seen:
+                bases = {row["id"]: _record(row) for row in connection.execute("SELECT * FROM bases")}
+                rows = connection.execute("SELECT data FROM entries ORDER BY name")
+                self._loaded = bases, [msgspec.json.decode(row["data"], type=Entry) for row in rows]
+                self._seen, self.version = seen, self.version + 1
+            bases, entries = self._loaded
+            return dict(bases), list(entries)
 
         return await self._db.read(work)
 
@@ -132,13 +140,15 @@ class Index:
         await self._db.write(work)
 
     async def mark(self, base_id: str, **columns: Any) -> None:
-        """Set `ready`, `unloadable`, `corrupt`, `verified` or `verdict` of a base."""
+        """Set `ready`, `unloadable`, `corrupt`, `verified` or `verdict` of a base. What is so already is not written:
+        every answer says that its base is ready, and all who have read the index would read it again."""
         names = [name for name in ("ready", "unloadable", "corrupt", "verified", "verdict") if name in columns]
 
         def work(connection: "Connection") -> None:
             connection.execute(
-                f"UPDATE bases SET {', '.join(f'{name} = ?' for name in names)} WHERE id = ?",  # noqa: S608 - names are ours
-                (*(columns[name] for name in names), base_id),
+                f"UPDATE bases SET {', '.join(f'{name} = ?' for name in names)} WHERE id = ?"  # noqa: S608 - names are ours
+                f" AND ({' OR '.join(f'{name} IS NOT ?' for name in names)})",
+                (*(columns[name] for name in names), base_id, *(columns[name] for name in names)),
             )
 
         await self._db.write(work)

@@ -1,6 +1,7 @@
 """What the library is made of: its index, its manifests and what is on the disk. The rooms of the library share it."""
 
 import asyncio
+import os
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
@@ -37,10 +38,20 @@ class Stock:
         self._manifests: dict[str, Manifest] | None = None
         self._files: dict[str, Path] = {}
         self._adapters: dict[str, AdapterFile] = {}
+        self._look: tuple[object, ...] | None = None
+        self._brains: list[Brain] = []
 
     async def brains(self) -> list[Brain]:
-        """All brains, in the order in which they are shown."""
-        return (await self.shelf()).brains()
+        """All brains, in the order in which they are shown. Cheap while neither the index nor a file has changed."""
+        bases, _ = await self.index.load()
+        manifests = await self.manifests()
+        version = self.index.version
+        found = await asyncio.to_thread(self._glance, bases, manifests)
+        look = None if found is None else (version, *found)
+        if look is None or look != self._look:
+            brains = (await self.shelf()).brains()
+            self._look, self._brains = look, brains
+        return list(self._brains)
 
     async def get(self, name: str) -> Brain:
         """One brain by its name (`@omni/coder`, also `coder` where that is clear; `llama3.2:3b`; `hf.co/…`).
@@ -103,6 +114,25 @@ class Stock:
         shelf = Shelf(manifests, bases, entries, architectures=self.architectures, adapters=self._adapters)
         await asyncio.to_thread(shelf.judge_all)
         return shelf
+
+    def _glance(
+        self, bases: Mapping[str, BaseRecord], manifests: Mapping[str, Manifest]
+    ) -> tuple[tuple[object, ...], ...] | None:
+        """What there is of the files, to be compared with a look before; None where one has to look closer."""
+        found: list[tuple[object, ...]] = []
+        try:
+            for record in bases.values():
+                for part in record.base.parts:
+                    seen = Path(part).stat()
+                    found.append((part, seen.st_size, seen.st_mode, seen.st_uid, os.access(part, os.R_OK)))
+        except OSError:
+            return None
+        known = {record.base.sha256 for record in bases.values()}
+        for manifest in manifests.values():
+            sha256 = manifest.base.sha256 if isinstance(manifest.base, Facts) else None
+            if sha256 and sha256 not in known and (self.home.blobs / f"sha256-{sha256}").is_file():
+                return None
+        return tuple(found)
 
     def _unlisted_blobs(self, manifests: Mapping[str, Manifest], known: Collection[str | None]) -> list[Base]:
         found = []

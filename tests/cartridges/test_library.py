@@ -95,6 +95,22 @@ async def test_ready_and_unloadable_are_remembered(open_library: Open, write_ggu
     assert (found.state, found.reason) == ("unloadable", "the worker died of signal 4")
 
 
+async def test_the_index_is_read_again_only_when_somebody_has_changed_it(
+    open_library: Open, write_gguf: Write, tmp_path: Path
+) -> None:
+    library, other = open_library(), open_library()
+    brain = await library.add(write_gguf(tmp_path / "x.gguf"))
+    assert brain.base is not None
+    await library.mark(brain.base.id, ready=True)
+    seen = await library.get("@me/x")
+    await other.mark(brain.base.id, ready=True)  # as after every answer
+    assert await library.get("@me/x") is seen
+    await other.mark(brain.base.id, ready=False, reason="broken")
+    assert (await library.get("@me/x")).state == "unloadable"
+    await other.add(write_gguf(tmp_path / "y.gguf"))
+    assert (await library.get("@me/y")).state == "installed"
+
+
 async def test_a_worker_knows_better_than_the_list_of_architectures(
     open_library: Open, write_gguf: Write, tmp_path: Path
 ) -> None:
