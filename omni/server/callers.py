@@ -1,4 +1,4 @@
-"""Who asks, as far as the fair queue is concerned."""
+"""Who asks, as far as the fair queue and what is kept are concerned."""
 
 from starlette.requests import Request
 
@@ -9,3 +9,9 @@ def lane_of(request: Request) -> str:
     if caller is not None:
         return str(caller.lane)
     return request.client.host if request.client else ""
+
+
+def owner_of(request: Request) -> str | None:
+    """Whose what is kept for this request is; None: nothing is kept for it."""
+    caller = getattr(request.state, "caller", None)
+    return "" if caller is None else caller.owner

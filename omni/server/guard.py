@@ -39,12 +39,17 @@ _APPS = re.compile(
 )
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _SECRETS = ("authorization", "x-api-key")
+_SAID_ONCE = ("origin", "sec-fetch-site")
 _EXPOSED = "Retry-After, X-Request-Id"
 _OURS = ("same-origin", "none")  # Sec-Fetch-Site: our own page, or a person at the address bar
 
 
 class Caller(Struct, frozen=True, kw_only=True):
-    """Who asks, as far as it is known. `key` names the key that was shown; `lane` is for the fair queue."""
+    """Who asks, as far as it is known. `key` names the key that was shown; `lane` is for the fair queue.
+
+    `owner` says whose the answers are that may be kept for it: a mark of the key (a name may go to another key), "" for
+    this user, None for those for whom nothing is kept.
+    """
 
     address: str
     who: Who
@@ -53,6 +58,7 @@ class Caller(Struct, frozen=True, kw_only=True):
     session: bool = False
     foreign: bool = False  # a page of another origin
     lane: str = ""
+    owner: str | None = None
 
 
 class Guard:
@@ -89,6 +95,8 @@ class Guard:
         grant = ""  # the origin that may read the answer
         try:
             self._check_host(scope, headers)
+            if any(len(headers.getlist(name)) > 1 for name in _SAID_ONCE):
+                raise Refused("A request has one origin.")
             if origin == "null":
                 raise Refused("A page without an origin may not use this server.")
             foreign = _is_foreign(scope, headers, origin)
@@ -118,7 +126,8 @@ class Guard:
         if name not in self._names and not (local and name == str(local[0]).lower()):
             raise Refused(
                 f"This server does not answer to the name {host[:100]!r}.",
-                hint="Use 127.0.0.1 or localhost, or add the name: `omni config set serve.names '[\"NAME\"]'`.",
+                hint="Use 127.0.0.1 or localhost, or add the name with "
+                "`omni config set serve.names '[\"NAME\"]'` and start the server again.",
             )
 
     async def _caller(self, scope: Scope, headers: Headers, foreign: bool) -> Caller:
@@ -131,7 +140,13 @@ class Guard:
         if key is not None:
             scopes = frozenset[str](key.scopes)
             return Caller(
-                address=address, who=who, key=key.name, scopes=scopes, foreign=foreign, lane=f"key {key.name}"
+                address=address,
+                who=who,
+                key=key.name,
+                scopes=scopes,
+                foreign=foreign,
+                lane=f"key {key.name}",
+                owner=key.sha256[:16],
             )
         if (inside and who != "other") or (who == "self" and not foreign):
             scopes = frozenset[str](("chat", "admin"))
@@ -143,7 +158,8 @@ class Guard:
             lane = "web" if inside else "self"
         else:
             lane = f"uid {known['uid']}" if who == "other" else address or who
-        return Caller(address=address, who=who, scopes=scopes, session=inside, foreign=foreign, lane=lane)
+        owner = "" if "admin" in scopes else None
+        return Caller(address=address, who=who, scopes=scopes, session=inside, foreign=foreign, lane=lane, owner=owner)
 
     def _who(self, known: dict[str, Any]) -> Who:
         if known and not known["loopback"]:

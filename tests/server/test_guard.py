@@ -1,6 +1,6 @@
 """Who gets in: every row of the guard's table, and what does not get around it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,7 @@ class Gate:
         relayed: bool = True,
         scheme: str = "http",
         host: str | None = "127.0.0.1:11434",
+        more: Sequence[tuple[bytes, bytes]] = (),
         **headers: str,
     ) -> Answer:
         told = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -72,7 +73,7 @@ class Gate:
             "path": path,
             "scheme": scheme,
             "client": ("127.0.0.1" if loopback else "10.0.0.9", 5000),
-            "headers": raw + ([(b"host", host.encode("latin-1"))] if host is not None else []),
+            "headers": [*raw, *more] + ([(b"host", host.encode("latin-1"))] if host is not None else []),
         }
         if relayed:
             local = ("127.0.0.1" if loopback else "10.0.0.1", 11434)
@@ -112,7 +113,9 @@ async def statuses(gate: Gate, **how: Any) -> list[int]:
 
 async def test_this_user_may_do_everything(gate: Gate) -> None:
     assert await statuses(gate) == [200] * 4
-    assert gate.caller == Caller(address="127.0.0.1", who="self", scopes=frozenset({"chat", "admin"}), lane="self")
+    assert gate.caller == Caller(
+        address="127.0.0.1", who="self", scopes=frozenset({"chat", "admin"}), lane="self", owner=""
+    )
 
 
 async def test_another_user_may_do_nothing(gate: Gate) -> None:
@@ -228,6 +231,30 @@ async def test_our_own_page_may_do_everything(gate: Gate) -> None:
         {"sec_fetch_site": "none"},
     ):
         assert await statuses(gate, **headers) == [200] * 4
+
+
+async def test_a_request_has_one_origin(gate: Gate) -> None:
+    for name, ours, theirs in (
+        ("origin", "http://127.0.0.1:11434", EVIL),
+        ("sec-fetch-site", "same-origin", "cross-site"),
+    ):
+        both = [(name.encode(), ours.encode()), (name.encode(), theirs.encode())]
+        assert (await gate.ask(ADMIN, more=both)).status == 403
+        assert (await gate.ask(ADMIN, more=both[:1])).status == 200
+
+
+async def test_only_who_may_do_everything_or_has_a_key_keeps_answers(gate: Gate) -> None:
+    for how, owner in (({}, ""), ({"origin": OBSIDIAN}, None), ({"uid": None}, None)):
+        assert (await gate.ask(**how)).status == 200  # type: ignore[arg-type]
+        assert gate.caller.owner == owner
+    owners = []
+    for _ in range(2):
+        secret = gate.keys.add("phone")
+        await gate.ask(authorization=f"Bearer {secret}", origin=EVIL)
+        owners.append(gate.caller.owner)
+        gate.keys.revoke("phone")
+    assert all(owners)
+    assert owners[0] != owners[1]  # a new key of an old name inherits nothing
 
 
 async def test_a_null_origin_may_do_nothing_at_all(gate: Gate) -> None:

@@ -3,8 +3,10 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from openai import AsyncOpenAI, BadRequestError, NotFoundError, OpenAI
 from openai.types.responses import ResponseFunctionToolCall
@@ -13,9 +15,13 @@ from pydantic import BaseModel
 from omni.core.errors import EngineError, StorageError
 from omni.core.events import Likelihood, TextDelta, TokenChosen, TurnEnded, Usage
 from omni.engine import ChatRequest, Reply, ScriptedEngine
+from omni.server.guard import Guard
+from omni.server.keys import Keys
 from omni.server.openai import responses_types as shown
 from omni.server.openai.responses_store import NotKept, ResponseStore, Turn
 from omni.server.openai.responses_writer import ResponseWriter
+from omni.server.protocol import RELAY
+from omni.server.sessions import Sessions
 
 WEATHER = {
     "type": "function",
@@ -338,6 +344,40 @@ async def test_one_that_is_unknown_or_was_not_kept(serving: Any) -> None:
             assert (error["code"], error["param"]) == ("previous_response_not_found", "previous_response_id")
         again = await bench.client.get(f"/v1/responses/{first['id']}?stream=true")
         assert again.status_code == 400
+
+
+async def test_nothing_is_kept_for_a_page_of_elsewhere(serving: Any, tmp_path: Path) -> None:
+    async with serving() as bench:
+        table = bench.app.state.routes
+        bench.guard = Guard(bench.app, table, keys=Keys(tmp_path / "keys"), sessions=Sessions(), uid=1)
+        mine = (await guarded(bench, "POST", uid=1)).json()
+        assert mine["store"]
+        theirs = await guarded(bench, "POST", uid=1, origin="app://obsidian.md")
+        assert (theirs.status_code, theirs.json()["store"]) == (200, False)
+        lost = await guarded(bench, "POST", uid=1, origin="app://obsidian.md", previous_response_id=mine["id"])
+        assert lost.status_code == 404
+        for method in ("GET", "DELETE"):
+            path = f"/{mine['id']}"
+            assert (await guarded(bench, method, path, uid=1, origin="app://obsidian.md")).status_code == 403
+            assert (await guarded(bench, method, path, uid=None)).status_code == 401
+            assert (await guarded(bench, method, path, uid=1)).status_code == 200
+
+
+async def guarded(
+    bench: Any, method: str, path: str = "", *, uid: int | None, origin: str = "", **body: Any
+) -> httpx.Response:
+    """The answer behind the guard, to somebody on this machine."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        local = ("127.0.0.1", 11434)
+        scope["extensions"] = {RELAY: {"uid": uid, "loopback": True, "tls": False, "local": local}}
+        await bench.guard(scope, receive, send)
+
+    base = "http://127.0.0.1:11434"
+    headers = {"origin": origin} if origin else {}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=base) as client:
+        content = {"json": {"input": "Hi", **body}} if method == "POST" else {}
+        return await client.request(method, f"/v1/responses{path}", headers=headers, **content)  # type: ignore[arg-type]
 
 
 async def test_what_cannot_be_kept_is_answered_all_the_same(serving: Any, monkeypatch: pytest.MonkeyPatch) -> None:

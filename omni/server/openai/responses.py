@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from omni.core.errors import ContextOverflow, OmniError, StorageError
 from omni.server.app import Server
-from omni.server.callers import lane_of
+from omni.server.callers import lane_of, owner_of
 from omni.server.errors import BadParameter, said
 from omni.server.openai import responses_types as shown
 from omni.server.openai.problems import problem
@@ -43,7 +43,7 @@ def routes() -> list[Route]:
             path="/v1/responses/{response_id}",
             methods=("GET",),
             endpoint=fetch,
-            reach="chat",
+            reach="admin",
             problem=problem,
             summary="An answer that was kept.",
             response=Answer,
@@ -53,7 +53,7 @@ def routes() -> list[Route]:
             path="/v1/responses/{response_id}",
             methods=("DELETE",),
             endpoint=forget,
-            reach="chat",
+            reach="admin",
             problem=problem,
             summary="Forget an answer.",
             response=shown.Deleted,
@@ -75,14 +75,14 @@ async def fetch(request: Request) -> Response:
     """An answer that was kept, byte for byte."""
     if request.query_params.get("stream", "").lower() == "true":
         raise BadParameter("A kept answer is not streamed again.", hint="Ask without `stream`.", param="stream")
-    kept = await store_of(request).get(request.path_params["response_id"], _owner(request))
+    kept = await store_of(request).get(request.path_params["response_id"], owner_of(request))
     return Response(kept, media_type="application/json")
 
 
 async def forget(request: Request) -> Response:
     """Forget an answer that was kept."""
     ident = request.path_params["response_id"]
-    await store_of(request).delete(ident, _owner(request))
+    await store_of(request).delete(ident, owner_of(request))
     return json_response(shown.Deleted(ident))
 
 
@@ -92,17 +92,12 @@ def store_of(request: Request) -> ResponseStore:
     return server.kept("responses", lambda: ResponseStore(server.services.home.responses))
 
 
-def _owner(request: Request) -> str:
-    """Whose an answer is: the name of the key that was shown, "" without one."""
-    return str(getattr(getattr(request.state, "caller", None), "key", ""))
-
-
 class _Asked:
     """One request for an answer."""
 
     def __init__(self, request: Request, body: ResponseBody) -> None:
         self._server: Server = request.app.state.server
-        self._store, self._lane, self._owner = store_of(request), lane_of(request), _owner(request)
+        self._store, self._lane, self._owner = store_of(request), lane_of(request), owner_of(request)
         self._body = body
 
     async def begin(self) -> Together:
@@ -155,7 +150,7 @@ class _Asked:
             output=[],
             instructions=body.instructions,
             previous_response_id=body.previous_response_id,
-            store=body.store is not False,
+            store=body.store is not False and self._owner is not None,
             tools=[
                 shown.FunctionTool(name=tool.name, description=tool.description, parameters=tool.parameters)
                 for tool in tools_of(body.tools or ())
@@ -186,7 +181,7 @@ class _Asked:
             answer.status, answer.incomplete_details = "incomplete", shown.Incomplete()
         else:
             answer.status, answer.completed_at = "completed", int(time.time())
-        if not answer.store:
+        if not answer.store or self._owner is None:
             return
         encode = msgspec.json.encode
         turn = Turn(encode(items_of(self._body.input)), encode(answer.output))

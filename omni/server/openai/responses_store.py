@@ -74,7 +74,7 @@ class Turn(Struct, frozen=True):
 
 class ResponseStore:
     """A bounded store. What is gone on from counts as used with all that it stands on; what was not used for longest
-    goes first. An answer belongs to the key that it was asked with: nobody else finds it."""
+    goes first. An answer belongs to the owner that it was kept for: nobody else finds it, and None, who has none, nothing."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class ResponseStore:
         await self._database.write(work)
         await self._database.sync()
 
-    async def get(self, ident: str, owner: str) -> bytes:
+    async def get(self, ident: str, owner: str | None) -> bytes:
         """An answer as it was given. Raises NotKept."""
 
         def work(database: "Connection") -> bytes | None:
@@ -121,7 +121,7 @@ class ResponseStore:
             raise _lost(ident, "response_id")
         return found
 
-    async def turns(self, ident: str, owner: str) -> list[Turn]:
+    async def turns(self, ident: str, owner: str | None) -> list[Turn]:
         """What led to an answer, and the answer, the oldest turn first. Raises NotKept when any of it is missing."""
 
         def work(database: "Connection") -> list[tuple[str, str | None, bytes, bytes]]:
@@ -142,7 +142,7 @@ class ResponseStore:
             )
         return [Turn(bytes(row[2]), bytes(row[3])) for row in rows]
 
-    async def delete(self, ident: str, owner: str) -> None:
+    async def delete(self, ident: str, owner: str | None) -> None:
         """Forget an answer; nothing can go on from it then. Raises NotKept."""
 
         def work(database: "Connection") -> int:
