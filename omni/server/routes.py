@@ -1,6 +1,7 @@
 """What the server answers to: one value a route, from which the app, the guard and the OpenAPI document are made."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -42,10 +43,15 @@ class Route(Struct, frozen=True, kw_only=True):
     query: dict[str, str] = {}
 
 
-async def body_of(request: Request, kind: type[T]) -> T:
-    """The body as `kind`; unknown fields are ignored. Raises UsageError that says where it is wrong."""
+async def body_of(request: Request, kind: type[T], *, most: int | None = None) -> T:
+    """The body as `kind`, of `most` bytes; unknown fields are ignored. Raises UsageError that says where it is wrong."""
     try:
-        body = await request.body()
+        body = bytearray()
+        async with aclosing(request.stream()) as pieces:
+            async for piece in pieces:
+                body += piece
+                if most is not None and len(body) > most:
+                    raise UsageError(f"The body is longer than {most} bytes.")
     except ClientDisconnect as error:
         raise UsageError("The request ended before its body was whole.") from error
     try:

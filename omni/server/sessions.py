@@ -21,6 +21,7 @@ TOKEN_SECONDS = 60.0
 SESSION_SECONDS = 7 * 24 * 3600.0  # since it was used last
 MOST = 64
 _BYTES = 32
+_LONGEST = 1 << 10  # bytes of a request for a session: anybody may send one
 
 
 class Sessions:
@@ -63,7 +64,7 @@ class Sessions:
         """`POST` exchanges `{"token": …}` for the cookie, `DELETE` ends the session."""
 
         async def enter(request: Request) -> Response:
-            given = await body_of(request, dict[str, str])
+            given = await body_of(request, dict[str, str], most=_LONGEST)
             session = self.exchange(given.get("token", ""))
             if session is None:
                 raise Refused(

@@ -1,6 +1,7 @@
 """The order in which a server comes to be: starter, wall, services, application, guard, door."""
 
 import asyncio
+import ipaddress
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -150,7 +151,10 @@ def _pages() -> list[Route]:
 
 def is_this_machine(host: str) -> bool:
     """Whether only this machine can reach an address."""
-    return host in ("localhost", "::1") or host.startswith("127.")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name, whatever it looks like
+        return False
 
 
 def _options(home: Home, settings: Settings, wish: Wish) -> tuple[Options, list[Said]]:

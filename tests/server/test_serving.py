@@ -26,6 +26,7 @@ from omni.keeper import start
 from omni.server.certificate import certificate, fingerprint
 from omni.server.protocol import RELAY
 from omni.server.serving import Door, Options, Serving
+from omni.server.start import is_this_machine
 
 pytestmark = pytest.mark.real  # every test here starts processes
 
@@ -393,6 +394,16 @@ def test_other_addresses_need_a_key_and_tls(program: Any, home: Home) -> None:
     port = port_of(found.line())
     context = ssl.create_default_context(cafile=str(home.certificate))
     assert get(Door(port=port), "/v1/models", context)["object"] == "list"
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "::1"])
+def test_what_only_this_machine_reaches(host: str) -> None:
+    assert is_this_machine(host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "127.evil.example", "127.1", ""])
+def test_what_others_may_reach(host: str) -> None:
+    assert not is_this_machine(host)
 
 
 def test_half_a_certificate_is_none(program: Any) -> None:

@@ -87,6 +87,7 @@ def test_the_cookie_is_for_us_alone(sessions: Sessions, scheme: str) -> None:
         assert client.post(PATH, json={"token": "wrong"}).status_code == 401
         assert client.post(PATH, content=b"\xff").status_code == 400
         assert client.post(PATH, json=[]).status_code == 400
+        assert "longer" in client.post(PATH, json={"token": "x" * 2000}).text  # anybody may send one
         answer = client.post(PATH, json={"token": sessions.token()})
         cookie = answer.headers["set-cookie"]
         assert {"HttpOnly", "SameSite=strict", "Path=/"} <= set(cookie.split("; "))
