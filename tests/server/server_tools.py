@@ -73,6 +73,7 @@ class FakeKeeper:
 
     async def worker(self, spec: WorkerSpec) -> "FakeLease":
         lease = FakeLease(self.leases, spec)
+        await asyncio.sleep(0)  # as long as the way to the real one takes, others go on
         self.leases.append(lease)
         return lease
 

@@ -14,6 +14,7 @@ from omni.cartridges import PullDone, PullProgress, PullStarted, PullVerifying
 from omni.core.errors import DoorShut
 from omni.engine import ScriptedEngine
 from omni.server.errors import BadParameter
+from omni.server.ollama.keeping import keeping_of
 from omni.server.ollama.models import human
 from omni.server.ollama.times import FOREVER, duration
 
@@ -166,6 +167,18 @@ async def test_keep_alive_holds_lets_go_and_ends_only_what_is_idle(serving: Any)
         refused = await bench.client.post("/api/chat", json=ask | {"keep_alive": "soon"})
         assert refused.status_code == 400
         assert "keep_alive" in refused.json()["error"]
+
+
+async def test_two_wishes_at_once_hold_one_lease(serving: Any) -> None:
+    async with serving() as bench:
+        keeper = bench.services.fake_keeper
+        bench.services.library.known = [known()]
+        keeper.load(known())
+        keeping = keeping_of(bench.server)
+        await asyncio.gather(keeping.used(known(), FOREVER), keeping.used(known(), FOREVER))
+        assert len(keeper.leases) == 1
+        await keeping.unload(known())
+        assert keeper.leases == []
 
 
 @pytest.mark.parametrize("path", ["chat", "generate"])

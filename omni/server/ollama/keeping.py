@@ -82,7 +82,11 @@ class Keeping:
             self._timers[base] = asyncio.get_running_loop().call_later(seconds, self._over, brain)
         if base not in self._leases and await services.workers_of(brain.name):
             spec = (await services.engines()).spec(brain)
-            self._leases[base] = await (await services.keeper()).worker(spec)
+            lease = await (await services.keeper()).worker(spec)
+            if base in self._leases:  # another answer was quicker
+                lease.close()
+            else:
+                self._leases[base] = lease
 
     def _over(self, brain: "Brain") -> None:
         task = asyncio.get_running_loop().create_task(self._unloaded(brain), name="keep_alive")
