@@ -55,14 +55,15 @@ class Keys:
         except OSError as error:
             raise storage_error(self._path, error) from error
         mark = (state.st_mtime_ns, state.st_size, state.st_ino)
-        if self._read is None or self._read[0] != mark:
+        read = self._read  # once: other threads forget it
+        if read is None or read[0] != mark:
             try:
                 found = msgspec.json.decode(self._path.read_bytes(), type=_File)
             except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
                 hint = "Remove it and make new keys with `omni serve key add NAME`."
                 raise BadFile(f"{self._path} cannot be read: {error}.", hint=hint) from error
-            self._read = mark, found.keys
-        return self._read[1]
+            read = self._read = mark, found.keys
+        return read[1]
 
     def add(self, name: str, scopes: tuple[Scope, ...] = ("chat",)) -> str:
         """Make a key and return it: the only time that anybody sees it. Raises UsageError for a name that is taken."""
