@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as Path
 
-from omni.core.errors import NotFound, OmniError
+from omni.core.errors import OmniError
 from omni.server.brains import Names
-from omni.server.errors import Stopping
+from omni.server.errors import NoPath, Stopping
 from omni.server.metrics import Metrics
 from omni.server.places import Places
 from omni.server.routes import Endpoint, Route
@@ -136,7 +136,7 @@ async def _unknown_path(request: Request, error: Exception) -> Response:
     status = getattr(error, "status_code", 404)
     what = f"{request.method} {path}"
     response: Response = problem(
-        NotFound(f"Nothing answers to {what}.", hint="The document of the API is at /openapi.json.")
+        NoPath(f"Nothing answers to {what}.", hint="The document of the API is at /openapi.json.")
     )
     response.status_code = status
     return response

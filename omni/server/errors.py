@@ -32,6 +32,12 @@ class BadParameter(UsageError):
         self.param = param
 
 
+class NoPath(NotFound):
+    """Nothing answers to a path."""
+
+    code = "unknown_url"
+
+
 class NotHere(OmniError):
     """Asked for what Omni does not do, or cannot do yet."""
 

@@ -406,6 +406,9 @@ async def test_models_and_their_other_names(serving: Any) -> None:
             one = (await bench.client.get(f"/v1/models/{name}")).json()
             assert (one["object"], one["root"]) == ("model", "@omni/test")
         assert one["id"] == "gpt-4o"
+        assert (await bench.client.get("/v1/models/")).json() == found
+        nothing = (await bench.client.get("/v1/nothing")).json()["error"]
+        assert (nothing["type"], nothing["code"]) == ("not_found_error", "unknown_url")
         missing = await bench.client.get("/v1/models/gpt-5")
         assert (missing.status_code, missing.json()["error"]["code"]) == (404, "model_not_found")
         assert (await ask(bench, model="gpt-5", messages=USER)).status_code == 404

@@ -24,11 +24,11 @@ from omni.server.openai.types import (
     TextPart,
     ToolChoice,
 )
+from omni.server.schemas import shallow
 
 if TYPE_CHECKING:
     from omni.cartridges import Brain
 
-DEEPEST = 64  # levels of a schema
 ANY_OBJECT: dict[str, Any] = {"type": "object"}
 
 
@@ -224,21 +224,6 @@ def only_of(tools: Sequence[Tool], names: Sequence[str], field: str) -> tuple[To
     if not names:
         raise BadParameter(f"`{field}` names no tool.", param=field)
     return tuple(tool for tool in tools if tool.name in names)
-
-
-def shallow(schema: Any, where: str) -> None:
-    """Raises BadParameter for a schema that is too deep to make a grammar of."""
-    level, deep = [schema], 0
-    while level:
-        deep += 1
-        if deep > DEEPEST:
-            raise BadParameter(f"A schema may be {DEEPEST} levels deep; this one is deeper.", param=where)
-        level = [
-            part
-            for value in level
-            for part in (value.values() if isinstance(value, dict) else value)
-            if isinstance(part, dict | list)
-        ]
 
 
 def _top(body: ChatBody) -> int | None:

@@ -53,6 +53,8 @@ async def model(request: Request) -> Response:
     """One of them, by its name."""
     server: Server = request.app.state.server
     name: str = request.path_params["id"]
+    if not name:
+        return await models(request)
     found = await _model(server, await server.names.find(name, chats=False))
     return json_response(found if found.id == name else _alias(name, found))
 

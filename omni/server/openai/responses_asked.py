@@ -8,9 +8,10 @@ import msgspec
 from omni.engine import Message, Tool, ToolCall
 from omni.server.errors import BadParameter
 from omni.server.generation import Wish
-from omni.server.openai.asked import ANY_OBJECT, arguments_of, only_of, shallow
+from omni.server.openai.asked import ANY_OBJECT, arguments_of, only_of
 from omni.server.openai.responses_types import ChoiceIn, FormatIn, ItemIn, PartIn, ResponseBody, ToolIn
 from omni.server.openai.types import CalledFunction
+from omni.server.schemas import shallow
 
 if TYPE_CHECKING:
     from omni.cartridges import Brain
