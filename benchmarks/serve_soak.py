@@ -68,16 +68,16 @@ class Soaked(NamedTuple):
         return statistics.median(one.first for one in self.answers[key] if not one.error)
 
 
-async def ask(port: int, model: str, key: str, text: str) -> Answer:
+async def ask(port: int, model: str, key: str, text: str, tokens: int) -> Answer:
     """One streamed answer over a connection of its own."""
     body = json.dumps(
-        {"model": model, "messages": [{"role": "user", "content": text}], "max_tokens": TOKENS, "stream": True}
+        {"model": model, "messages": [{"role": "user", "content": text}], "max_tokens": tokens, "stream": True}
     ).encode()
     head = (
         "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
         f"Authorization: Bearer {key}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     )
-    started, first, tokens = time.perf_counter(), 0.0, 0
+    started, first, count = time.perf_counter(), 0.0, 0
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(head.encode() + body)
@@ -86,19 +86,26 @@ async def ask(port: int, model: str, key: str, text: str) -> Answer:
             return Answer(0.0, 0, (status + await reader.read(2000)).decode("utf-8", "replace"))
         async for line in reader:
             if line.startswith(b'data: {"error"'):
-                return Answer(first, tokens, line.decode("utf-8", "replace"))
+                return Answer(first, count, line.decode("utf-8", "replace"))
             if line.startswith(b"data: [DONE]"):
-                return Answer(first, tokens, "")
+                return Answer(first, count, "")
             if line.startswith(b"data: {") and b'"content":"' in line and b'"content":""' not in line:
                 first = first or time.perf_counter() - started
-                tokens += 1
-        return Answer(first, tokens, "the answer was not whole")
+                count += 1
+        return Answer(first, count, "the answer was not whole")
     finally:
         writer.transport.abort()
 
 
 async def soak(
-    port: int, model: str, keys: Mapping[str, str], pids: Mapping[str, int], *, seconds: float, chats: int = CHATS
+    port: int,
+    model: str,
+    keys: Mapping[str, str],
+    pids: Mapping[str, int],
+    *,
+    seconds: float,
+    chats: int = CHATS,
+    tokens: int = TOKENS,
 ) -> Soaked:
     """Ask with `chats` at a time; one of them has the second key."""
     answers: dict[str, list[Answer]] = {name: [] for name in keys}
@@ -110,7 +117,7 @@ async def soak(
         while time.perf_counter() - began < seconds:
             turn += 1
             try:
-                found = await ask(port, model, keys[name], f"Tell story {turn} of number {number}.")
+                found = await ask(port, model, keys[name], f"Tell story {turn} of number {number}.", tokens)
             except (OSError, ValueError) as error:
                 found = Answer(0.0, 0, repr(error))
             answers[name].append(found)

@@ -310,7 +310,7 @@ def test_a_full_queue_says_when_to_come_back_and_who_leaves_it_is_gone(service: 
     service.person.omni("config", "set", "serve.queue", "2")
     try:
         for _ in range(4):
-            service.begun(max_tokens=100)
+            service.begun(max_tokens=50)
         lines = [service.asked("/v1/chat/completions", SHORT) for _ in range(2)]
         until(lambda: service.load() == (4, 2), "a full queue")
         refused = service.post(SHORT)
@@ -329,11 +329,11 @@ def test_a_full_queue_says_when_to_come_back_and_who_leaves_it_is_gone(service: 
 def test_those_who_read_nothing_hold_nobody_up(service: Service) -> None:
     lines = []
     try:
-        for _ in range(8):  # twice as many as there are places
+        for _ in range(5):  # more than there are places
             line = socket.socket()
             line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
             line.connect(("127.0.0.1", service.port))
-            body = json.dumps({"model": MODEL, **LONG, "max_tokens": 100, "stream": True, "logprobs": True,
+            body = json.dumps({"model": MODEL, **LONG, "max_tokens": 70, "stream": True, "logprobs": True,
                                "top_logprobs": 20}).encode()  # fmt: skip
             line.sendall(CHAT + LOCAL + b"Content-Length: %d\r\n\r\n" % len(body) + body)
             lines.append(line)
@@ -353,7 +353,7 @@ def test_sixty_four_chats_at_a_time(service: Service) -> None:
         "airlock": service.person.process("airlock"),
         "worker": service.person.process("worker"),
     }
-    found = asyncio.run(serve_soak.soak(service.port, MODEL, keys, pids, seconds=6))
+    found = asyncio.run(serve_soak.soak(service.port, MODEL, keys, pids, seconds=4, tokens=5))
     assert found.errors == []
     assert found.wait("one") < found.wait("many") / 2
     for name, before in found.before.items():
