@@ -52,6 +52,21 @@ class Together:
 
     async def events(self) -> AsyncGenerator[tuple[int, EngineEvent]]:
         """What happens, with the number of the answer that it happens to. Raises EngineError when one of them fails."""
+        async with aclosing(self._alone() if len(self._generations) == 1 else self._merged()) as events:
+            async for at, event in events:
+                self._note(at, event)
+                yield at, event
+        if None in self.ends:
+            raise EngineError("The brain gave no answer.", hint="Ask again.")
+
+    async def _alone(self) -> AsyncGenerator[tuple[int, EngineEvent]]:
+        """The usual case, without another queue."""
+        (generation,) = self._generations
+        async with generation, aclosing(generation.events()) as events:
+            async for event in events:
+                yield 0, event
+
+    async def _merged(self) -> AsyncGenerator[tuple[int, EngineEvent]]:
         queue: asyncio.Queue[tuple[int, EngineEvent | BaseException | None]] = asyncio.Queue()
         tasks = [
             asyncio.create_task(_read(at, generation, queue), name="together")
@@ -66,15 +81,12 @@ class Together:
                 elif isinstance(event, BaseException):
                     raise event
                 else:
-                    self._note(at, event)
                     yield at, event
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.close()
-        if None in self.ends:
-            raise EngineError("The brain gave no answer.", hint="Ask again.")
 
     async def close(self) -> None:
         """End all of them, wherever they are."""
