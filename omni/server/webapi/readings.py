@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -12,6 +13,9 @@ from omni.server.webapi.pace import Pace
 
 if TYPE_CHECKING:
     from omni.app import Services
+
+LEAST = 0.2
+"""Seconds of processor time, of all cores together, below which a percentage would be noise."""
 
 
 class Vram(Struct, frozen=True, kw_only=True):
@@ -41,12 +45,40 @@ class Reading(Struct, frozen=True, kw_only=True):
     doubt: str = ""
 
 
+class Processor:
+    """How busy all cores were since the last sample.
+
+    psutil's own percentage counts from the last call of the same thread, and samples are taken by a pool of them.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._before = (0.0, 0.0)
+        self._percent = 0
+
+    def percent(self) -> int:
+        """Percent of all cores; the last figure again where hardly any time has passed. Blocking."""
+        import psutil  # type: ignore[import-untyped]
+
+        times = psutil.cpu_times()
+        # Linux counts what guests take in user time already.
+        total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+        idle = times.idle + getattr(times, "iowait", 0.0)
+        with self._lock:
+            spent, rested = total - self._before[0], idle - self._before[1]
+            if spent >= LEAST:
+                self._before = total, idle
+                self._percent = round(max(0.0, min(100.0, 100 * (spent - rested) / spent)))
+            return self._percent
+
+
 class Readings:
     """Takes samples. `last` is the latest."""
 
     def __init__(self, services: "Services", pace: Pace) -> None:
         self._services, self._pace = services, pace
         self._graphics: bool | None = None
+        self._processor = Processor()
         self.last: Reading | None = None
 
     async def take(self) -> Reading:
@@ -62,7 +94,8 @@ class Readings:
             self._graphics = False
             with suppress(OmniError):
                 self._graphics = any(gpu.kind == "nvidia" for gpu in (await self._services.hardware()).gpus)
-        memory, machine, vram = await asyncio.to_thread(_look, [each.pid for each in workers], self._graphics)
+        pids = [each.pid for each in workers]
+        memory, machine, vram = await asyncio.to_thread(_look, pids, self._graphics, self._processor)
         self.last = Reading(
             cpu=machine[0],
             cores=machine[1],
@@ -80,7 +113,7 @@ class Readings:
 
 def memory_of(pids: list[int]) -> dict[int, int]:
     """What processes hold in memory, in bytes. Blocking."""
-    import psutil  # type: ignore[import-untyped]
+    import psutil
 
     found = {}
     for pid in pids:
@@ -89,12 +122,14 @@ def memory_of(pids: list[int]) -> dict[int, int]:
     return found
 
 
-def _look(pids: list[int], graphics: bool) -> tuple[dict[int, int], tuple[int, int, int, int], tuple[Vram, ...]]:
+def _look(
+    pids: list[int], graphics: bool, processor: Processor
+) -> tuple[dict[int, int], tuple[int, int, int, int], tuple[Vram, ...]]:
     import psutil
 
     memory = psutil.virtual_memory()
     machine = (
-        round(psutil.cpu_percent(None)),
+        processor.percent(),
         psutil.cpu_count() or 1,
         int(memory.total - memory.available),
         int(memory.total),
