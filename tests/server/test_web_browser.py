@@ -13,6 +13,7 @@ import pytest_asyncio
 from web_tools import Web, long_chat, node_modules, some_brains, web
 
 from omni.engine import Engine, Reply, ScriptedEngine
+from omni.keeper import Door, Doors
 
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
@@ -128,6 +129,7 @@ async def test_a_question_is_answered_word_by_word(desk: Desk) -> None:
     await visit.ask("What is it?")
     await page.wait_for_selector(".live strong >> text=first")
     assert "last" not in await page.inner_text(".live")
+    await page.wait_for_selector(".head h1 >> text=What is it?")
     gate.set()
     await visit.answered()
     assert "The first words and the last." in await page.inner_text(".message.assistant")
@@ -219,6 +221,24 @@ async def test_conversations_are_found_renamed_and_removed(desk: Desk) -> None:
     await page.click("dialog >> text=remove >> nth=-1")
     await page.wait_for_selector(".list >> text=Big cats", state="detached")
     assert [one.title for one in await visit.served.chat.conversations()] == ["Stripes?"]
+
+
+async def test_what_is_found_in_the_open_conversation_is_shown_also_from_another_branch(desk: Desk) -> None:
+    visit = await desk.open(ScriptedEngine(["About zebras.", "About lions."]))
+    page = visit.page
+    await visit.ask("Which animal?")
+    await visit.answered(1)
+    await page.click("text=retry")
+    await page.wait_for_selector(".message.assistant >> text=About lions.")
+    await visit.answered(1)
+    await page.fill("#search", "zebras")
+    await page.click(".hit")
+    await page.wait_for_selector(".message.found >> text=About zebras.")
+    assert await page.inner_text(".message.assistant .branches span") == "1/2"
+    await page.fill("#search", "lions")
+    await page.click(".hit mark >> text=lions")
+    await page.wait_for_selector(".message.found >> text=About lions.")
+    assert await page.locator(".message.found").count() == 1
 
 
 async def test_a_conversation_is_saved_to_a_file(desk: Desk) -> None:
@@ -329,6 +349,17 @@ async def test_the_air_gap_is_one_press_away_and_two_from_being_undone(desk: Des
     assert not visit.served.keeper.state.air_gap
 
 
+async def test_doors_that_only_listen_here_are_not_called_open_nor_shut(desk: Desk) -> None:
+    served = await desk.serve()
+    here = Door(purpose="serve", host="127.0.0.1:8080", since=1e9)
+    served.keeper.state = Doors(air_gap=False, verified=True, open=(here,))
+    page = (await desk.visit(served)).page
+    await page.wait_for_selector(".doors.good >> text=no door out")
+    assert "listens on 127.0.0.1:8080" in await page.inner_text(".doors")
+    await page.click(".doors")  # shuts them all
+    await page.wait_for_selector(".doors >> text=air gap")
+
+
 async def test_system_shows_what_runs(desk: Desk) -> None:
     served = await desk.serve()
     served.keeper.load(served.library.known["@omni/coder"])
@@ -344,6 +375,11 @@ async def test_without_a_brain_the_page_says_how_to_get_one(desk: Desk) -> None:
     visit = await desk.open(brains=[one for one in some_brains() if one.state == "available"])
     visit.served.library.step.set()
     await visit.page.wait_for_selector("text=No brain is here yet.")
+    await visit.page.fill("#composer", "Too early")
+    await visit.page.keyboard.press("Enter")
+    await visit.page.wait_for_selector(".toast.bad >> text=Fetch one first")
+    assert await visit.page.input_value("#composer") == "Too early"
+    assert await visit.served.chat.conversations() == []
     await visit.page.click("text=fetch @omni/qwen")
     await visit.page.wait_for_selector("text=Ask something.")
 

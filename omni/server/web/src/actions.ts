@@ -46,6 +46,10 @@ export async function readConversations(offset = 0): Promise<void> {
     `/conversations?limit=${limit}&offset=${offset}`,
   );
   state.set({ conversations: [...had, ...found.conversations], more: found.more });
+  // The open one's title and brain stand there as well, and come here first while an answer is being written.
+  const open = state.get().open;
+  const same = found.conversations.find((one) => one.id === open?.id);
+  if (open?.conversation && same && same.updated >= open.conversation.updated) change(open.id, { conversation: same });
 }
 
 export async function openConversation(id: string): Promise<void> {
@@ -63,12 +67,17 @@ function change(id: string, values: Partial<Open>): void {
 
 function show(id: string, shown: Shown): void {
   change(id, { conversation: shown.conversation, messages: shown.messages, problem: null });
-  const last = [...shown.messages].reverse().find((message) => message.usage);
-  if (last?.usage && !state.get().meters[id]) {
-    const usage = last.usage;
-    const speed = usage.answer_seconds > 0 ? usage.answer_tokens / usage.answer_seconds : 0;
-    setMeter(id, { used: usage.prompt_tokens + usage.answer_tokens, allocated: 0, speed });
-  }
+  measure(id, shown.messages);
+}
+
+/** The meter after an answer that was written somewhere else, or on another branch. */
+function measure(id: string, messages: Message[]): void {
+  if (turns.of(id)) return; // it tells by itself
+  const had = state.get().meters[id];
+  const usage = had ? messages.at(-1)?.usage : [...messages].reverse().find((message) => message.usage)?.usage;
+  if (!usage) return;
+  const speed = usage.answer_seconds > 0 ? usage.answer_tokens / usage.answer_seconds : 0;
+  setMeter(id, { used: usage.prompt_tokens + usage.answer_tokens, allocated: had?.allocated ?? 0, speed });
 }
 
 export function setMeter(id: string, meter: { used: number; allocated: number; speed: number }): void {
@@ -83,8 +92,10 @@ export async function reread(id: string, all = false): Promise<void> {
   const now = state.get().open;
   if (now?.id !== id) return;
   const joined = join(now.messages, shown.messages);
-  if (joined) change(id, { conversation: shown.conversation, messages: joined, problem: null });
-  else show(id, await get<Shown>(`/conversations/${id}`));
+  if (joined) {
+    change(id, { conversation: shown.conversation, messages: joined, problem: null });
+    measure(id, joined);
+  } else show(id, await get<Shown>(`/conversations/${id}`));
 }
 
 /** The new end on what is there already; null where they do not meet. Messages that are equal stay the same objects. */
@@ -134,6 +145,7 @@ export async function switchBranch(id: string, message: string): Promise<void> {
   if (shown) {
     const joined = join(state.get().open?.messages ?? [], shown.messages) ?? shown.messages;
     change(id, { conversation: shown.conversation, messages: joined });
+    measure(id, joined);
   }
 }
 

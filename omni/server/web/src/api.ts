@@ -1,5 +1,6 @@
 /** Asking the server. Everything goes to the address that this page came from. */
 
+import { state } from "./state";
 import type { Problem } from "./types";
 
 const PREFIX = "/omni/v1";
@@ -17,6 +18,9 @@ export class ApiError extends Error {
 export function problemOf(error: unknown): Problem {
   if (error instanceof ApiError) return error.problem;
   if (error instanceof TypeError) {
+    if (state.get().doors?.air_gap) {
+      return { kind: "gone", message: "The air gap is on.", hint: "This page goes on when the doors may open again." };
+    }
     return { kind: "gone", message: "Omni does not answer.", hint: "Is `omni web` still running?" };
   }
   return { kind: "failed", message: String(error instanceof Error ? error.message : error), hint: "" };

@@ -49,7 +49,8 @@ export function follow(): void {
     met = true;
   };
   source.onerror = () => {
-    state.set({ connected: false });
+    // What nobody tells any more is not known; only the air gap stays until somebody lifts it.
+    state.set(({ doors }) => ({ connected: false, doors: doors?.air_gap ? doors : null }));
     if (source.readyState === EventSource.CLOSED) setTimeout(follow, 2000);
   };
 }

@@ -47,6 +47,8 @@ export interface State {
   dialog: "" | "palette" | "help" | "brains" | "doors";
   toasts: Toast[];
   said: string;
+  /** The message that was looked for, until it is in view. */
+  wanted: { conversation: string; message: string } | null;
 }
 
 export const state = createStore<State>({
@@ -71,6 +73,7 @@ export const state = createStore<State>({
   dialog: "",
   toasts: [],
   said: "",
+  wanted: null,
 });
 
 let toastNumber = 0;

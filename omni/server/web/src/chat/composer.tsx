@@ -35,6 +35,10 @@ export function Composer({ id }: { id: string }) {
     const asked = text;
     const attached = files;
     if (!asked.trim() && !attached.length) return;
+    if (!usable) {
+      toast("No brain is here yet.", "Fetch one first; the question stays where it is.", "bad");
+      return;
+    }
     setText("");
     setFiles([]);
     drafts.delete(id);

@@ -214,7 +214,7 @@ function Actions({ message, conversation, edit }: { message: Message; conversati
           retry
         </button>
       )}
-      {message.role === "assistant" && unfinished && (
+      {message.role === "assistant" && unfinished && (message.text || message.reasoning) && (
         <button type="button" className="quiet accent" onClick={goOn}>
           go on
         </button>

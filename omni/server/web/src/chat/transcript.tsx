@@ -1,4 +1,6 @@
 import { memo, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
+import { switchBranch } from "../actions";
+import { state } from "../state";
 import type { Message } from "../types";
 import { MessageView } from "./message";
 import { Near } from "./near";
@@ -86,18 +88,26 @@ export function Transcript({ id, messages, loading }: { id: string; messages: Me
   }, [near]);
 
   const loaded = !loading;
+  const wanted = state.use((now) => (now.wanted?.conversation === id ? now.wanted.message : ""));
+  const switched = useRef("");
   useEffect(() => {
-    const wanted = sessionStorage.getItem("omni.goto");
     if (!loaded || !wanted) return;
-    sessionStorage.removeItem("omni.goto");
     const element = document.getElementById(`m-${wanted}`);
+    if (!element && switched.current !== wanted) {
+      switched.current = wanted; // it stands on another branch
+      void switchBranch(id, wanted);
+      return;
+    }
+    state.set({ wanted: null });
+    switched.current = "";
     if (!element) return;
     follow.current = false;
+    for (const old of inner.current!.querySelectorAll(".found")) old.classList.remove("found");
     element.scrollIntoView({ block: "start" });
     requestAnimationFrame(() => element.scrollIntoView({ block: "start" }));
     element.focus({ preventScroll: true });
     element.classList.add("found");
-  }, [loaded]);
+  }, [loaded, wanted, id, messages]);
 
   const asked = messages.length > 0 && messages.at(-1)!.state === "writing";
   useEffect(() => {

@@ -90,7 +90,7 @@ async function draw(mermaid: typeof import("mermaid").default, block: HTMLElemen
     block.dataset["problem"] = "1";
     const note = document.createElement("div");
     note.className = "note";
-    note.textContent = `This diagram cannot be drawn: ${String(error instanceof Error ? error.message : error).split("\n")[0]}`;
+    note.textContent = `This diagram cannot be drawn: ${String(error instanceof Error ? error.message : error).split("\n")[0]!.replace(/[:\s]+$/, "")}`;
     block.querySelector(".note")?.remove();
     block.append(note);
   } finally {

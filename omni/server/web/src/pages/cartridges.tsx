@@ -143,7 +143,11 @@ function Card({ brain }: { brain: Brain }) {
         <span className={tone}>{word}</span>
       </div>
       {(brain.summary || brain.good_for) && <p>{brain.summary || brain.good_for}</p>}
-      <p className="facts second">{facts.join("  ·  ")}</p>
+      <p className="facts second">
+        {facts.map((fact) => (
+          <span key={fact}>{fact} </span>
+        ))}
+      </p>
       {fit && !fit.fits && <p className="amber">{fit.why}</p>}
       {brain.reason && <p className="amber">{brain.reason}</p>}
       {brain.command && !brain.usable && brain.state !== "available" && (

@@ -4,7 +4,7 @@ import { Dialog } from "./dialog";
 
 /** The state in the shell's words. */
 export function doorWords(doors: ReturnType<typeof state.get>["doors"]): { text: string; detail: string; tone: string } {
-  if (!doors) return { text: "doors unknown", detail: "nobody could verify them yet", tone: "amber" };
+  if (!doors) return { text: "doors unknown", detail: "nobody can verify them now", tone: "amber" };
   const home = /^(?:127\.|localhost|\[?::1)/;
   const outward = doors.open.filter((door) => door.purpose !== "serve" || !home.test(door.host));
   const first = outward[0];
@@ -12,6 +12,8 @@ export function doorWords(doors: ReturnType<typeof state.get>["doors"]): { text:
   if (doors.air_gap && !doors.detail) return { text: "air gap", detail: "this page's door is shut as well", tone: "amber" };
   if (!doors.verified) return { text: "doors not enforced", detail: doors.detail, tone: "amber" };
   if (doors.air_gap) return { text: "air gap", detail: "verified", tone: "good" };
+  const own = doors.open.map((door) => door.host).join(", ");
+  if (own) return { text: "no door out", detail: `verified, listens on ${own}`, tone: "good" };
   return { text: "doors shut", detail: "verified", tone: "good" };
 }
 

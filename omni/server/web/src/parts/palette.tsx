@@ -56,7 +56,7 @@ function Everything() {
     ...(open && turns.of(open.id) ? [choice("do", "stop the answer", "esc", () => turns.stop(open.id))] : []),
     ...(open?.messages.length
       ? [
-          choice("do", "sum the conversation up", "", () => void turns.begin(open.id, { path: "compact", body: {} }).catch(() => undefined), "later prompts begin with the summary"),
+          choice("do", "sum the conversation up", "", () => void turns.begin(open.id, { path: "compact", body: {} }).catch(() => undefined), "later prompts begin with it"),
           choice("do", "export as Markdown", "", () => exportConversation(open.id, "markdown")),
           choice("do", "export as JSON", "", () => exportConversation(open.id, "json")),
         ]
@@ -75,7 +75,7 @@ function Everything() {
     ...hits
       .filter((hit) => hit.message)
       .map((hit) => ({
-        ...choice("found", hit.title, "", () => (sessionStorage.setItem("omni.goto", hit.message!), go("chat", hit.conversation)), hit.snippet),
+        ...choice("found", hit.title, "", () => (state.set({ wanted: { conversation: hit.conversation, message: hit.message! } }), go("chat", hit.conversation)), hit.snippet),
         key: `hit ${hit.message}`,
         text: text,
       })),

@@ -194,8 +194,7 @@ function Hits({ text }: { text: string }) {
               className="hit"
               href={`#/chat/${hit.conversation}`}
               onClick={() => {
-                state.set({ drawer: false });
-                if (hit.message) sessionStorage.setItem("omni.goto", hit.message);
+                state.set({ drawer: false, wanted: hit.message ? { conversation: hit.conversation, message: hit.message } : null });
               }}
             >
               <b>{hit.title || "New conversation"}</b>
