@@ -26,7 +26,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from omni.core.events import TextDelta, TurnEnded, Usage
+from omni.core.events import PromptProgress, TextDelta, TurnEnded, Usage
 from omni.core.paths import Home
 from omni.engine import Adapter, ChatRequest, Message, Sampling, WorkerEngine
 from omni.keeper import Keeper, WorkerSpec, start
@@ -138,7 +138,7 @@ async def cancel(engine: WorkerEngine) -> None:
         for attempt in range(3):
             events = engine.chat(question(f"{attempt} {text}", 512))
             async for event in events:
-                if isinstance(event, TextDelta) or what == "mid-prompt":
+                if isinstance(event, TextDelta if what == "mid-answer" else PromptProgress):
                     break
             started = time.perf_counter()
             await events.aclose()
