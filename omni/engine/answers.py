@@ -19,14 +19,17 @@ from omni.engine.schemas import plain
 from omni.engine.types import ChatRequest, CompletionRequest, Message, Tool
 
 
-def body_of(request: ChatRequest, *, room: int, seed: int, adapters: Sequence[str]) -> dict[str, Any]:
+def body_of(
+    request: ChatRequest, *, room: int, seed: int, adapters: Sequence[str], progress: bool = True
+) -> dict[str, Any]:
     """What is posted to `/v1/chat/completions`.
 
     The list of adapters is always whole: a request without it is not compared with what a slot has cached, and would
     go on from the keys and values of another adapter.
     """
     body = prompt_of(request.messages, request.tools) | _common(request, room=room, seed=seed, adapters=adapters)
-    body["return_progress"] = True
+    if progress:
+        body["return_progress"] = True
     if request.tools:
         parallel = request.parallel_calls and request.tool_choice == "auto"
         body |= {"tool_choice": request.tool_choice, "parallel_tool_calls": parallel}

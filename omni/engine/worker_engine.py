@@ -31,6 +31,7 @@ REMEMBERED = 64  # prompts whose length is known
 LOOK_SECONDS = 0.1
 IDLE_SECONDS = 30.0  # the server looks at its connections once a second, and then ends its batch
 TRIES = 3  # a worker may end, for another base or by a kill, between being promised and being asked
+LONG_PROMPT = 128  # tokens, one batch: to tell of less costs the worker's threads 1.5 ms and tells nobody anything
 PAUSE_SECONDS = 0.1  # until the keeper has seen that
 
 
@@ -184,12 +185,13 @@ class WorkerEngine:
         said = request if props.tools else calling.in_words(request, bounded=bounded)
         forced = request.tool_choice == "required"
         tells = bool(request.tools) and not props.tools
+        tokens = await self._count(client, said)
         return _Asked(
             path="/v1/chat/completions",
-            tokens=await self._count(client, said),
+            tokens=tokens,
             room=said.sampling.max_tokens,
             seed=said.sampling.seed,
-            body=partial(body_of, said, adapters=self._adapters),
+            body=partial(body_of, said, adapters=self._adapters, progress=tokens > LONG_PROMPT),
             reader=calling.CallReader(request.tools, forced=forced, strict=not bounded) if tells else None,
         )
 
