@@ -4,7 +4,6 @@ A brain that must call answers under a grammar that admits calls only. One that 
 a call, and nothing else, is taken for one.
 """
 
-import copy
 import json
 import re
 import secrets
@@ -13,14 +12,14 @@ from typing import Any
 
 import msgspec
 
-from omni.core.errors import EngineError, UsageError, nearest
+from omni.core.errors import UsageError, nearest
 from omni.core.events import EngineEvent, TextDelta, TokenChosen, ToolCallDelta, TurnEnded
-from omni.engine.schemas import DATA, follows, plain, pointed, whole_numbers
+from omni.engine.bounded import bounded_schema
+from omni.engine.schemas import DATA, follows, plain, pointed
 from omni.engine.types import ChatRequest, Message, Tool
 
-FIRST_TOKENS = 2048  # that a forced call may take before it is asked for again with its strings bounded
-LONGEST_STRING = 500
-MOST_ITEMS = 4
+FIRST_TOKENS = 2048  # that a forced call may take before it is asked for again
+DENSITIES = (None, 3, 1)  # try after try: for how many characters a token a forced call has room; None: no end is set
 
 _TOLD = """You can call these tools:
 
@@ -57,13 +56,16 @@ def checked(request: ChatRequest) -> ChatRequest:
     return msgspec.structs.replace(request, tools=found, tool_choice="required")
 
 
-def unfinished() -> EngineError:
-    """What to say when even a bounded call did not fit."""
-    return EngineError("The brain did not finish its call.", hint="Allow more `max_tokens`, or offer simpler tools.")
+def unfinished() -> UsageError:
+    """What to say when even the shortest call did not fit."""
+    return UsageError(
+        "The brain did not finish its call within `max_tokens`.", hint="Allow more, or offer simpler tools."
+    )
 
 
-def in_words(request: ChatRequest, *, bounded: bool = False) -> ChatRequest:
-    """The same request for a template without tools: tools, calls and results as text, a forced call as a schema."""
+def in_words(request: ChatRequest, *, density: int | None = None) -> ChatRequest:
+    """The same request for a template without tools: tools, calls and results as text, a forced call as a schema;
+    `density`: see `DENSITIES`."""
     messages = request.messages
     if any(message.calls or message.role == "tool" for message in messages):
         messages = _without_tools(messages)
@@ -86,7 +88,7 @@ def in_words(request: ChatRequest, *, bounded: bool = False) -> ChatRequest:
         messages=messages,
         tools=(),
         sampling=sampling,
-        schema=bounded_schema(schema, room) if bounded else schema,
+        schema=schema if density is None else bounded_schema(schema, room * density),
     )
 
 
@@ -107,23 +109,6 @@ def call_schema(tools: Sequence[Tool]) -> dict[str, Any]:
     ]
     found = calls[0] if len(calls) == 1 else {"anyOf": calls}
     return {**found, "$defs": definitions} if definitions else found
-
-
-def bounded_schema(schema: dict[str, Any], room: int) -> dict[str, Any]:
-    """The same with an end to every string, list and object that has none, so that a call fits into `room` tokens; and
-    with numbers that a grammar can keep within their bounds."""
-    found: dict[str, Any] = whole_numbers(copy.deepcopy(schema))
-    open_ended = list(_open_ended(found))
-    longest = max(8, min(LONGEST_STRING, room // (3 * max(1, len(open_ended)))))
-    for part in open_ended:
-        match part.get("type"):
-            case "array":
-                part["maxItems"] = max(int(part.get("minItems", 0)), MOST_ITEMS)
-            case "object":
-                part["additionalProperties"] = False
-            case _:
-                part.update(type="string", maxLength=max(int(part.get("minLength", 0)), longest))
-    return found
 
 
 class CallReader:
@@ -238,30 +223,3 @@ class _Hoisting:
             except (LookupError, TypeError) as error:
                 raise UsageError(f"The schema of a tool refers to {ref!r}, which is not in it.") from error
         return self._names[ref]
-
-
-def _open_ended(schema: Any) -> Iterator[dict[str, Any]]:
-    """The parts of a schema that admit values without an end."""
-    if isinstance(schema, list):
-        for part in schema:
-            yield from _open_ended(part)
-    if not isinstance(schema, dict):
-        return
-    if any(key in schema for key in ("anyOf", "oneOf", "allOf", "$ref", "enum", "const")):
-        for key in ("anyOf", "oneOf", "allOf"):
-            yield from _open_ended(schema.get(key))
-    elif schema.get("type") == "array" or "items" in schema:
-        if "maxItems" not in schema:
-            schema.setdefault("type", "array")
-            yield schema
-        yield from _open_ended(schema.get("items"))
-    elif schema.get("type") == "object" or "properties" in schema:
-        if schema.get("additionalProperties") is not False:
-            schema.setdefault("type", "object")
-            yield schema
-        for part in schema.get("properties", {}).values():
-            yield from _open_ended(part)
-    elif schema.get("type") in ("string", None) and not {"maxLength", "pattern", "format"} & schema.keys():
-        yield schema
-    for part in schema.get("$defs", {}).values():
-        yield from _open_ended(part)

@@ -63,14 +63,14 @@ class WorkerEngine:
     async def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
         """Queue, load, count, read, answer; see `Engine`. A forced call that finds no end is asked for again, bounded."""
         request = calling.checked(request)
-        for bounded in (False, True):
+        for density in calling.DENSITIES:
             try:
-                async with aclosing(self._tried(request, bounded=bounded)) as events:
+                async with aclosing(self._tried(request, density=density)) as events:
                     async for event in events:
                         yield event
                 return
             except calling.Cut as error:
-                if bounded:
+                if density == calling.DENSITIES[-1]:
                     raise calling.unfinished() from error
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[EngineEvent]:
@@ -80,13 +80,13 @@ class WorkerEngine:
                 yield event
 
     async def _tried(
-        self, request: ChatRequest | CompletionRequest, *, bounded: bool = False
+        self, request: ChatRequest | CompletionRequest, *, density: int | None = None
     ) -> AsyncGenerator[EngineEvent]:
         started, first = self._clock(), 0.0
         scales(request, self._adapters)  # a wrong adapter is an error before anything is loaded
         for last in (False,) * (TRIES - 1) + (True,):
             try:
-                async with aclosing(self._turn(request, bounded)) as events:
+                async with aclosing(self._turn(request, density)) as events:
                     async for event in events:
                         if not first and isinstance(event, TextDelta | ReasoningDelta):
                             first = self._clock() - started
@@ -151,14 +151,14 @@ class WorkerEngine:
 
     # -- one turn ---------------------------------------------------------------------------------------------------
 
-    async def _turn(self, request: ChatRequest | CompletionRequest, bounded: bool) -> AsyncGenerator[EngineEvent]:
+    async def _turn(self, request: ChatRequest | CompletionRequest, density: int | None) -> AsyncGenerator[EngineEvent]:
         async with await self._lease() as lease:
             async with aclosing(self._events(lease.states())) as waiting:
                 async for event in waiting:
                     yield event
             client = Client(lease.socket, lease.key)
             props = await self._props(client)
-            asked = await self._asked(client, request, props, bounded)
+            asked = await self._asked(client, request, props, density)
             room = answer_room(asked.tokens, asked.room, props.context)
             yield PromptCounted(tokens=asked.tokens, room=room, allocated=props.context)
             turn = await self._keeper.turn(
@@ -170,7 +170,7 @@ class WorkerEngine:
                     yield read
 
     async def _asked(
-        self, client: Client, request: ChatRequest | CompletionRequest, props: "_Props", bounded: bool
+        self, client: Client, request: ChatRequest | CompletionRequest, props: "_Props", density: int | None
     ) -> "_Asked":
         """What the worker is asked, and how many tokens it will read for it."""
         if isinstance(request, CompletionRequest):
@@ -182,9 +182,11 @@ class WorkerEngine:
                 seed=request.sampling.seed,
                 body=partial(completion_body, request, prompt=prompt, adapters=self._adapters),
             )
-        said = request if props.tools else calling.in_words(request, bounded=bounded)
-        forced = request.tool_choice == "required"
-        tells = bool(request.tools) and not props.tools
+        said = request if props.tools else calling.in_words(request, density=density)
+        reader = None
+        if request.tools and not props.tools:
+            strict = density != calling.DENSITIES[-1]
+            reader = calling.CallReader(request.tools, forced=request.tool_choice == "required", strict=strict)
         tokens = await self._count(client, said)
         return _Asked(
             path="/v1/chat/completions",
@@ -192,7 +194,7 @@ class WorkerEngine:
             room=said.sampling.max_tokens,
             seed=said.sampling.seed,
             body=partial(body_of, said, adapters=self._adapters, progress=tokens > LONG_PROMPT),
-            reader=calling.CallReader(request.tools, forced=forced, strict=not bounded) if tells else None,
+            reader=reader,
         )
 
     async def _answer(self, asked: "_Asked", turn: "Turn", *, room: int, allocated: int) -> AsyncGenerator[EngineEvent]:

@@ -1,6 +1,7 @@
 """Calls of tools in words: what a brain is told, what it may say, and what is read out of its answer."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 from omni.core.errors import UsageError
 from omni.core.events import EngineEvent, ReasoningDelta, TextDelta, ToolCallDelta, TurnEnded, Usage
 from omni.engine import ChatRequest, Message, Sampling, Tool, ToolCall
-from omni.engine.calling import CallReader, Cut, bounded_schema, call_schema, in_words
+from omni.engine.bounded import bounded_schema, longest
+from omni.engine.calling import CallReader, Cut, call_schema, in_words
 
 READ = Tool(name="read", parameters={"type": "object", "properties": {"path": {"type": "string"}}})
 END = TurnEnded(reason="stop", usage=Usage())
@@ -144,27 +146,74 @@ def test_a_forced_call_that_is_not_as_wanted_is_asked_for_again() -> None:
     }
 
 
+NODE = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "children": {"type": "array", "items": {"$ref": "#/$defs/node"}}},
+    "required": ["name"],
+}
+
+
+def bounded(parameters: Any, characters: int) -> Any:
+    """The arguments of a call of a tool with these parameters, and the definitions that they use."""
+    found = bounded_schema(call_schema((Tool(name="x", parameters=parameters),)), characters)
+    return found["properties"]["arguments"], found.get("$defs", {})
+
+
 def test_a_bounded_schema_ends() -> None:
     parameters = {
         "type": "object",
         "properties": {
             "text": {"type": "string"},
             "short": {"type": "string", "maxLength": 3},
+            "long": {"type": ["string", "null"], "minLength": 40, "maxLength": 10_000},
             "list": {"type": "array", "items": {"type": "string"}, "minItems": 6},
+            "many": {"type": "array", "items": {"type": "integer"}, "maxItems": 1000},
+            "pair": {"prefixItems": [{"type": "string"}, {"type": "integer"}]},
             "free": {"type": "object"},
             "any": {},
             "number": {"type": "integer"},
+            "const": {"const": "c"},
         },
     }
-    bounded = bounded_schema(call_schema((Tool(name="x", parameters=parameters),)), 200)
-    found = bounded["properties"]["arguments"]["properties"]
-    assert found["text"]["maxLength"] == 200 // (3 * 6)
+    found = bounded(parameters, 1)[0]["properties"]
+    assert found["text"]["maxLength"] == 8
     assert found["short"]["maxLength"] == 3
+    assert [one["type"] for one in found["long"]["anyOf"]] == ["string", "null"]
+    assert found["long"]["anyOf"][0]["maxLength"] == 40
     assert found["list"]["maxItems"] == 6
+    assert found["many"] == {"const": []}
+    assert found["pair"]["prefixItems"][0]["maxLength"] == 8
+    assert bounded(parameters, 10_000)[0]["properties"]["many"]["maxItems"] == 4
     assert found["free"]["additionalProperties"] is False
     assert found["any"]["type"] == "string"
     assert found["number"] == {"type": "integer"}
     assert "maxLength" not in parameters["properties"]["text"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("characters", [40_000, 4000, 1200, 400])
+def test_what_holds_itself_comes_to_an_end(characters: int) -> None:
+    tree = {"$defs": {"node": NODE}, "type": "object", "properties": {"root": {"$ref": "#/$defs/node"}}}
+    schema = bounded_schema(call_schema((Tool(name="x", parameters=tree),)), characters)
+    assert longest(schema) <= characters
+    last = schema["$defs"][max(schema["$defs"])]
+    assert last["properties"]["children"] == {"const": []}
+    assert "$ref" not in json.dumps(last)
+
+
+def test_of_what_holds_itself_only_what_can_end_is_left() -> None:
+    def rule(*, back: bool) -> dict[str, Any]:
+        either = {"anyOf": [{"$ref": "#/$defs/sum"}, *([] if back else [{"type": "integer"}])]}
+        of = {"type": "object", "properties": {"of": either, "default": {"$ref": "#/$defs/sum"}}, "required": ["of"]}
+        return {"$defs": {"sum": of}, "type": "object", "properties": {"sum": {"$ref": "#/$defs/sum"}}}
+
+    arguments, definitions = bounded({**rule(back=False), "required": ["sum"]}, 1)
+    assert arguments["properties"]["sum"]["$ref"].removeprefix("#/$defs/") in definitions
+    assert [one["properties"] for one in definitions.values()] == [{"of": {"anyOf": [{"type": "integer"}]}}]
+    arguments, definitions = bounded({**rule(back=True), "required": ["sum"]}, 1)
+    assert definitions  # no value of it ends: it stays as it was
+    arguments, definitions = bounded(rule(back=True), 1)
+    assert arguments["properties"] == {}
+    assert definitions == {}
 
 
 def test_a_request_without_tools_stays_as_it_is() -> None:

@@ -44,7 +44,8 @@ async def test_a_chat(real: Real, ai: openai.AsyncOpenAI) -> None:
 async def test_a_stream_counts_what_it_sent(real: Real, ai: openai.AsyncOpenAI) -> None:
     stream = await ai.chat.completions.create(
         model=real.brain,
-        messages=user("Count from one to one hundred in words."),
+        messages=user("Write a long story about the sea."),
+        temperature=0,
         max_tokens=12,
         stream=True,
         stream_options={"include_usage": True},
@@ -149,6 +150,22 @@ async def test_a_call_that_must_be_is_valid(real: Real, ai: openai.AsyncOpenAI, 
     for call in choice.message.tool_calls:
         assert call.type == "function"
         assert fault_of(call.function.name, call.function.arguments) == ""
+
+
+@pytest.mark.parametrize("seed", [0, 1, 3])
+async def test_a_call_ends_where_its_schema_does_not(real: Real, ai: openai.AsyncOpenAI, seed: int) -> None:
+    tree = next(one for one in VARIED if one[0] == "tree")
+    found = await ai.chat.completions.create(
+        model=real.brain,
+        messages=user(tree[2]),
+        tools=tools_of(tree),  # type: ignore[arg-type]
+        tool_choice="required",
+        temperature=1.0,
+        seed=seed,
+        max_tokens=150,
+    )
+    calls: Any = found.choices[0].message.tool_calls
+    assert fault_of("tree", calls[0].function.arguments) == ""
 
 
 async def test_the_tool_that_is_named_is_called_in_a_stream(real: Real, ai: openai.AsyncOpenAI) -> None:
