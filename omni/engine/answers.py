@@ -16,7 +16,7 @@ from omni.core.events import (
     Usage,
 )
 from omni.engine.schemas import plain
-from omni.engine.types import ChatRequest, CompletionRequest, Message, Tool
+from omni.engine.types import ChatRequest, CompletionRequest, Message
 
 
 def body_of(
@@ -27,16 +27,11 @@ def body_of(
     The list of adapters is always whole: a request without it is not compared with what a slot has cached, and would
     go on from the keys and values of another adapter.
     """
-    body = prompt_of(request.messages, request.tools) | _common(request, room=room, seed=seed, adapters=adapters)
+    body = prompt_of(request) | _common(request, room=room, seed=seed, adapters=adapters)
     if progress:
         body["return_progress"] = True
-    if request.tools:
-        parallel = request.parallel_calls and request.tool_choice == "auto"
-        body |= {"tool_choice": request.tool_choice, "parallel_tool_calls": parallel}
     if request.logprobs is not None:
         body |= {"logprobs": True, "top_logprobs": max(1, request.logprobs)}  # with none, nothing at all is told
-    if request.thinking is not None:
-        body["chat_template_kwargs"] = {"enable_thinking": request.thinking}
     return body
 
 
@@ -44,32 +39,33 @@ def completion_body(
     request: CompletionRequest, *, prompt: Sequence[int], room: int, seed: int, adapters: Sequence[str]
 ) -> dict[str, Any]:
     """What is posted to `/v1/completions` for a prompt that was made into tokens already."""
-    body: dict[str, Any] = {"prompt": list(prompt), **_common(request, room=room, seed=seed, adapters=adapters)}
+    common = _common(request, room=room, seed=seed, adapters=adapters)
+    body: dict[str, Any] = {"prompt": list(prompt), **common, **_format(request.schema)}
     if request.logprobs is not None:
         body |= {"logprobs": (most := max(1, request.logprobs)), "n_probs": most}
     return body
 
 
-def prompt_of(
-    messages: Sequence[Message], tools: Sequence[Tool], schema: dict[str, Any] | None = None
-) -> dict[str, Any]:
+def prompt_of(request: ChatRequest) -> dict[str, Any]:
     """The part of a body that becomes the prompt, which is all that counting needs."""
-    body: dict[str, Any] = {"messages": sent(messages)}
-    if tools:
+    body: dict[str, Any] = {"messages": sent(request.messages), **_format(request.schema)}
+    if request.tools:
         body["tools"] = [
             {
                 "type": "function",
                 "function": {"name": tool.name, "description": tool.description, "parameters": plain(tool.parameters)},
             }
-            for tool in tools
+            for tool in request.tools
         ]
-    if schema is not None:
-        body["response_format"] = _format(schema)
+        parallel = request.parallel_calls and request.tool_choice == "auto"
+        body |= {"tool_choice": request.tool_choice, "parallel_tool_calls": parallel}
+    if request.thinking is not None:  # templates write a prompt of another length without it
+        body["chat_template_kwargs"] = {"enable_thinking": request.thinking}
     return body
 
 
-def _format(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "json_object", "schema": plain(schema)}
+def _format(schema: dict[str, Any] | None) -> dict[str, Any]:
+    return {} if schema is None else {"response_format": {"type": "json_object", "schema": plain(schema)}}
 
 
 def _common(
@@ -94,8 +90,6 @@ def _common(
         body["stop"] = list(sampling.stop)
     if sampling.logit_bias:
         body["logit_bias"] = [list(one) for one in sampling.logit_bias]
-    if request.schema is not None:
-        body["response_format"] = _format(request.schema)
     return body
 
 

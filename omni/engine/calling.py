@@ -1,13 +1,14 @@
-"""Calls of tools for brains whose template knows none: told in words, forced by a grammar, read out of the text.
+"""Calls of tools: told by the brain's template or in words, forced by a grammar, read out of the text.
 
-A brain that must call answers under a grammar that admits calls only. One that may call is watched: an answer that is
-a call, and nothing else, is taken for one.
+A brain that must call answers under a grammar that admits calls only, whatever its template knows: llama.cpp's own
+ways to force a call bind some templates only. One that may call is watched: an answer that is a call, and nothing
+else, is taken for one.
 """
 
 import json
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -31,6 +32,7 @@ _MUST = "Answer with a call now."
 _RESULT = "The tool {name} returned:\n{content}"
 _OPENED = re.compile(r"\s*(?:```(?:json)?\s*|<tool_call>\s*)?\{")
 _MAYBE = re.compile(r"\s*(?:`{0,3}|```\w{0,4}\s*|<[a-z_]{0,9}>?\s*)\Z")
+_BROKEN = '{{\\"name\\"'  # in the templates of some coders, for `{"name"`: their brains write the braces twice, too
 _CALL = re.compile(r"\s*(?:```(?:json)?\s*|<tool_call>\s*)?(\{.*\})\s*(?:```|</tool_call>)?\s*", re.DOTALL)
 
 
@@ -56,6 +58,11 @@ def checked(request: ChatRequest) -> ChatRequest:
     return msgspec.structs.replace(request, tools=found, tool_choice="required")
 
 
+def knows_tools(template: str, caps: Mapping[str, Any]) -> bool:
+    """Whether a chat template tells a brain of tools in a way that it can follow; `caps`: what llama.cpp found in it."""
+    return bool(caps.get("supports_tools")) and _BROKEN not in template
+
+
 def unfinished() -> UsageError:
     """What to say when even the shortest call did not fit."""
     return UsageError(
@@ -63,31 +70,17 @@ def unfinished() -> UsageError:
     )
 
 
-def in_words(request: ChatRequest, *, density: int | None = None) -> ChatRequest:
-    """The same request for a template without tools: tools, calls and results as text, a forced call as a schema;
-    `density`: see `DENSITIES`."""
-    messages = request.messages
-    if any(message.calls or message.role == "tool" for message in messages):
-        messages = _without_tools(messages)
-    if not request.tools:
-        return request if messages is request.messages else msgspec.structs.replace(request, messages=messages)
-    forced = request.tool_choice == "required"
-    listed = "\n".join(json.dumps(msgspec.to_builtins(tool), ensure_ascii=False) for tool in request.tools)
-    told = f"{_TOLD.format(tools=listed)}\n{_MUST if forced else _MAY}"
-    if messages and messages[0].role == "system":
-        first = msgspec.structs.replace(messages[0], content=f"{messages[0].content}\n\n{told}")
-        messages = (first, *messages[1:])
-    else:
-        messages = (Message(role="system", content=told), *messages)
-    if not forced:
-        return msgspec.structs.replace(request, messages=messages, tools=())
+def told(request: ChatRequest, *, template: bool, density: int | None = None) -> ChatRequest:
+    """The request as a brain is asked: tools, calls and results as text where its template knows none; a forced call as
+    a schema that the answer follows. `density`: see `DENSITIES`."""
+    found = request if template else _in_words(request)
+    if request.tool_choice != "required" or not request.tools:
+        return found
     schema, room = call_schema(request.tools), min(request.sampling.max_tokens, FIRST_TOKENS)
-    sampling = msgspec.structs.replace(request.sampling, max_tokens=room, stop=())
     return msgspec.structs.replace(
-        request,
-        messages=messages,
-        tools=(),
-        sampling=sampling,
+        found,
+        tool_choice="none",  # of llama.cpp's own kinds: it shall write the prompt with the tools in it, and force nothing
+        sampling=msgspec.structs.replace(request.sampling, max_tokens=room, stop=()),
         schema=schema if density is None else bounded_schema(schema, room * density),
     )
 
@@ -127,6 +120,12 @@ class CallReader:
             yield from self._ended(event)
         elif isinstance(event, TokenChosen) and not self._passing:
             pass  # the likelihoods of a call's JSON are nobody's business
+        elif isinstance(event, ToolCallDelta) and not self._passing:  # read by llama.cpp, in the form of the template
+            self._passing = True
+            if self._held.strip():
+                yield TextDelta(text=self._held)
+            self._held = ""
+            yield event
         elif not isinstance(event, TextDelta) or self._passing:
             yield event
         else:
@@ -163,6 +162,22 @@ class CallReader:
         if self._strict and not follows(arguments, self._tools[found["name"]].parameters):
             return None
         return found["name"], json.dumps(arguments, ensure_ascii=False)
+
+
+def _in_words(request: ChatRequest) -> ChatRequest:
+    messages = request.messages
+    if any(message.calls or message.role == "tool" for message in messages):
+        messages = _without_tools(messages)
+    if not request.tools:
+        return request if messages is request.messages else msgspec.structs.replace(request, messages=messages)
+    listed = "\n".join(json.dumps(msgspec.to_builtins(tool), ensure_ascii=False) for tool in request.tools)
+    words = f"{_TOLD.format(tools=listed)}\n{_MUST if request.tool_choice == 'required' else _MAY}"
+    if messages and messages[0].role == "system":
+        first = msgspec.structs.replace(messages[0], content=f"{messages[0].content}\n\n{words}")
+        messages = (first, *messages[1:])
+    else:
+        messages = (Message(role="system", content=words), *messages)
+    return msgspec.structs.replace(request, messages=messages, tools=())
 
 
 def _without_tools(messages: Sequence[Message]) -> tuple[Message, ...]:

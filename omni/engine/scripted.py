@@ -75,7 +75,7 @@ class ScriptedEngine:
     async def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
         """Yield the next reply of the script word by word; a reply that is a call of a tool in JSON is one."""
         checked = calling.checked(request)
-        asked = calling.in_words(checked)
+        asked = calling.told(checked, template=False)
         reader = calling.CallReader(checked.tools, forced=checked.tool_choice == "required")
         async with aclosing(self._said(self._next(request), prompt_words(asked.messages), asked)) as events:
             async for event in events:
@@ -143,7 +143,7 @@ class ScriptedEngine:
         thinking: bool | None = None,  # noqa: ARG002 - makes no difference to its prompts
     ) -> int:
         """Words, and one token a message for its role."""
-        asked = calling.in_words(ChatRequest(messages=tuple(messages), tools=tuple(tools)))
+        asked = calling.told(ChatRequest(messages=tuple(messages), tools=tuple(tools)), template=False)
         return len(prompt_words(asked.messages))
 
     async def tokenize(self, text: str) -> list[int]:

@@ -122,7 +122,7 @@ class WorkerEngine:
         async with await self._lease() as lease:
             client = await self._loaded(lease)
             asked = ChatRequest(messages=tuple(messages), tools=tuple(tools), thinking=thinking)
-            return await self._count(client, asked if (await self._props(client)).tools else calling.in_words(asked))
+            return await self._count(client, calling.told(asked, template=(await self._props(client)).tools))
 
     async def tokenize(self, text: str) -> list[int]:
         """By the worker, which is loaded for it."""
@@ -182,9 +182,9 @@ class WorkerEngine:
                 seed=request.sampling.seed,
                 body=partial(completion_body, request, prompt=prompt, adapters=self._adapters),
             )
-        said = request if props.tools else calling.in_words(request, density=density)
+        said = calling.told(request, template=props.tools, density=density)
         reader = None
-        if request.tools and not props.tools:
+        if request.tools:
             strict = density != calling.DENSITIES[-1]
             reader = calling.CallReader(request.tools, forced=request.tool_choice == "required", strict=strict)
         tokens = await self._count(client, said)
@@ -270,10 +270,7 @@ class WorkerEngine:
         """
         key = (request.messages, request.thinking)
         if request.tools or request.schema is not None or (known := self._counts.get(key)) is None:
-            body = prompt_of(request.messages, request.tools, request.schema)
-            if request.thinking is not None:  # templates write a prompt of another length without it
-                body["chat_template_kwargs"] = {"enable_thinking": request.thinking}
-            answer = await client.json("/v1/chat/completions/input_tokens", body)
+            answer = await client.json("/v1/chat/completions/input_tokens", prompt_of(request))
             known = _told(lambda: int(answer["input_tokens"]), "cannot count tokens")
             if not request.tools:
                 self._counts[key] = known
@@ -289,7 +286,7 @@ class WorkerEngine:
             known = _told(
                 lambda: _Props(
                     context=int(answer["default_generation_settings"]["n_ctx"]),
-                    tools=bool(answer.get("chat_template_caps", {}).get("supports_tools")),
+                    tools=calling.knows_tools(answer.get("chat_template", ""), answer.get("chat_template_caps", {})),
                 ),
                 "does not tell its context",
             )

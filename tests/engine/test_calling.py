@@ -11,7 +11,7 @@ from omni.core.errors import UsageError
 from omni.core.events import EngineEvent, ReasoningDelta, TextDelta, ToolCallDelta, TurnEnded, Usage
 from omni.engine import ChatRequest, Message, Sampling, Tool, ToolCall
 from omni.engine.bounded import bounded_schema, longest
-from omni.engine.calling import CallReader, Cut, call_schema, in_words
+from omni.engine.calling import CallReader, Cut, call_schema, told
 
 READ = Tool(name="read", parameters={"type": "object", "properties": {"path": {"type": "string"}}})
 END = TurnEnded(reason="stop", usage=Usage())
@@ -91,7 +91,7 @@ def test_tools_calls_and_results_become_words() -> None:
         ),
         tools=(READ,),
     )
-    said = in_words(request)
+    said = told(request, template=False)
     assert [message.role for message in said.messages] == ["system", "user", "assistant", "user"]
     assert said.messages[0].content.startswith("Be brief.\n\nYou can call these tools:")
     assert said.messages[2].content == '{"name": "read", "arguments": {"path": "a.py"}}'
@@ -218,4 +218,4 @@ def test_of_what_holds_itself_only_what_can_end_is_left() -> None:
 
 def test_a_request_without_tools_stays_as_it_is() -> None:
     request = ChatRequest(messages=(Message(role="user", content="Hi"),), sampling=Sampling())
-    assert in_words(request) is request
+    assert told(request, template=False) is request
