@@ -43,6 +43,12 @@ class Route(Struct, frozen=True, kw_only=True):
     query: dict[str, str] = {}
 
 
+def route(methods: str, path: str, endpoint: Endpoint, summary: str, **more: Any) -> Route:
+    """A route as a line of a table: `methods` with spaces between them; `more` are the other fields of Route. What the
+    routes of a protocol have in common it says once: `for_chat = partial(route, reach="chat", problem=problem)`."""
+    return Route(path=path, methods=tuple(methods.split()), endpoint=endpoint, summary=summary, **more)
+
+
 async def body_of(request: Request, kind: type[T], *, most: int | None = None) -> T:
     """The body as `kind`, of `most` bytes; unknown fields are ignored. Raises UsageError that says where it is wrong."""
     try:

@@ -7,13 +7,14 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from omni.core.errors import OmniError
 from omni.server.errors import Refused
-from omni.server.routes import Route, body_of, json_response
+from omni.server.routes import Route, body_of, json_response, route
 
 COOKIE = "omni-session"
 PATH = "/omni/session"
@@ -85,16 +86,11 @@ class Sessions:
             response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
             return response
 
+        ours = partial(route, reach="admin", problem=problem, response=dict[str, bool])
         return [
-            Route(
-                path=PATH, methods=("POST",), endpoint=enter, reach="admin", problem=problem,
-                summary="Exchange a one-time token for a session's cookie.", request=dict[str, str], response=dict[str, bool],
-            ),
-            Route(
-                path=PATH, methods=("DELETE",), endpoint=leave, reach="admin", problem=problem,
-                summary="End the session of this browser.", response=dict[str, bool],
-            ),
-        ]  # fmt: skip
+            ours("POST", PATH, enter, "Exchange a one-time token for a session's cookie.", request=dict[str, str]),
+            ours("DELETE", PATH, leave, "End the session of this browser."),
+        ]
 
 
 def _put(table: dict[bytes, float], secret: str, until: float) -> None:

@@ -1,6 +1,8 @@
 """Anthropic's API: messages and their tokens."""
 
-from omni.server.routes import Route
+from functools import partial
+
+from omni.server.routes import Route, route
 
 
 def routes() -> list[Route]:
@@ -8,26 +10,11 @@ def routes() -> list[Route]:
     from omni.server.anthropic import messages, types
     from omni.server.anthropic.problems import problem
 
+    for_chat = partial(route, reach="chat", problem=problem)
     return [
-        Route(
-            path="/v1/messages",
-            methods=("POST",),
-            endpoint=messages.messages,
-            reach="chat",
-            problem=problem,
-            summary="The next message of a conversation.",
-            request=types.MessagesBody,
-            response=types.Answer,
-            stream=types.Event,
-        ),
-        Route(
-            path="/v1/messages/count_tokens",
-            methods=("POST",),
-            endpoint=messages.count_tokens,
-            reach="chat",
-            problem=problem,
-            summary="How many tokens a prompt has, by the brain's own tokenizer.",
-            request=types.CountBody,
-            response=types.Counted,
-        ),
-    ]
+        for_chat("POST", "/v1/messages", messages.messages, "The next message of a conversation.",
+                 request=types.MessagesBody, response=types.Answer, stream=types.Event),
+        for_chat("POST", "/v1/messages/count_tokens", messages.count_tokens,
+                 "How many tokens a prompt has, by the brain's own tokenizer.",
+                 request=types.CountBody, response=types.Counted),
+    ]  # fmt: skip

@@ -1,8 +1,8 @@
 """Ollama's API."""
 
-from typing import Any
+from functools import partial
 
-from omni.server.routes import Endpoint, Reach, Route
+from omni.server.routes import Route, route
 
 
 def routes() -> list[Route]:
@@ -11,85 +11,29 @@ def routes() -> list[Route]:
     from omni.server.ollama.problems import problem
     from omni.server.streams import NDJSON
 
-    def route(method: str, path: str, endpoint: Endpoint, reach: Reach, summary: str, **more: Any) -> Route:
-        return Route(
-            path=path,
-            methods=(method,),
-            endpoint=endpoint,
-            reach=reach,
-            problem=problem,
-            summary=summary,
-            **more,
-        )
-
+    for_anyone = partial(route, reach="anyone", problem=problem)
+    for_chat = partial(route, reach="chat", problem=problem, stream_media=NDJSON)
+    for_admin = partial(route, reach="admin", problem=problem, stream_media=NDJSON)
     return [
-        route("GET", "/", models.root, "anyone", "Says that somebody is there", response=str, media="text/plain"),
-        route("GET", "/api/version", models.version, "anyone", "The version of the API", response=types.Version),
-        route("GET", "/api/tags", models.tags, "chat", "The brains that are here", response=types.Tags),
-        route("GET", "/api/ps", models.processes, "chat", "The brains that are loaded", response=types.Processes),
-        route(
-            "POST",
-            "/api/show",
-            models.show,
-            "chat",
-            "What there is to know about a brain",
-            request=types.Named,
-            response=types.Shown,
-        ),
-        route(
-            "POST",
-            "/api/chat",
-            answering.chat,
-            "chat",
-            "Answer a conversation",
-            request=types.ChatBody,
-            response=types.ChatLine,
-            stream=types.ChatLine,
-            stream_media=NDJSON,
-        ),
-        route(
-            "POST",
-            "/api/generate",
-            answering.generate,
-            "chat",
-            "Answer a prompt, go on with a text, or fill in",
-            request=types.GenerateBody,
-            response=types.GenerateLine,
-            stream=types.GenerateLine,
-            stream_media=NDJSON,
-        ),
-        route(
-            "POST",
-            "/api/embed",
-            embedding.embed,
-            "chat",
-            "Texts as vectors",
-            request=types.EmbedBody,
-            response=types.Embedded,
-        ),
-        route(
-            "POST",
-            "/api/embeddings",
-            embedding.embeddings,
-            "chat",
-            "One text as a vector",
-            request=types.OldEmbedBody,
-            response=types.OldEmbedded,
-        ),
-        route(
-            "POST",
-            "/api/pull",
-            library.pull,
-            "admin",
-            "Fetch a brain",
-            request=types.PullBody,
-            response=types.Pulling,
-            stream=types.Pulling,
-            stream_media=NDJSON,
-        ),
-        route("DELETE", "/api/delete", library.delete, "admin", "Remove a brain", request=types.Named),
+        for_anyone("GET", "/", models.root, "Says that somebody is there", response=str, media="text/plain"),
+        for_anyone("GET", "/api/version", models.version, "The version of the API", response=types.Version),
+        for_chat("GET", "/api/tags", models.tags, "The brains that are here", response=types.Tags),
+        for_chat("GET", "/api/ps", models.processes, "The brains that are loaded", response=types.Processes),
+        for_chat("POST", "/api/show", models.show, "What there is to know about a brain",
+                 request=types.Named, response=types.Shown),
+        for_chat("POST", "/api/chat", answering.chat, "Answer a conversation",
+                 request=types.ChatBody, response=types.ChatLine, stream=types.ChatLine),
+        for_chat("POST", "/api/generate", answering.generate, "Answer a prompt, go on with a text, or fill in",
+                 request=types.GenerateBody, response=types.GenerateLine, stream=types.GenerateLine),
+        for_chat("POST", "/api/embed", embedding.embed, "Texts as vectors",
+                 request=types.EmbedBody, response=types.Embedded),
+        for_chat("POST", "/api/embeddings", embedding.embeddings, "One text as a vector",
+                 request=types.OldEmbedBody, response=types.OldEmbedded),
+        for_admin("POST", "/api/pull", library.pull, "Fetch a brain",
+                  request=types.PullBody, response=types.Pulling, stream=types.Pulling),
+        for_admin("DELETE", "/api/delete", library.delete, "Remove a brain", request=types.Named),
         *(
-            route("POST", f"/api/{path}", library.not_here, "admin", "Not done by Omni", status=501)
+            for_admin("POST", f"/api/{path}", library.not_here, "Not done by Omni", status=501)
             for path in ("copy", "create", "push", "blobs/{digest}")
         ),
-    ]
+    ]  # fmt: skip

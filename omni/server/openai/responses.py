@@ -5,6 +5,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 
 import msgspec
 from starlette.requests import Request
@@ -21,44 +22,22 @@ from omni.server.openai.responses_store import ResponseStore, Turn
 from omni.server.openai.responses_types import Answer, Event, ItemIn, ResponseBody
 from omni.server.openai.responses_writer import ResponseWriter
 from omni.server.openai.together import Together
-from omni.server.routes import Route, body_of, json_response
+from omni.server.routes import Route, body_of, json_response, route
 from omni.server.streams import Streamed, sse, while_there
 
 
 def routes() -> list[Route]:
     """What is answered to."""
+    for_chat = partial(route, reach="chat", problem=problem)
+    for_admin = partial(route, reach="admin", problem=problem)
+    one = "/v1/responses/{response_id}"
+    unstreamed = {"stream": "Anything but true: what is kept is not streamed again."}
     return [
-        Route(
-            path="/v1/responses",
-            methods=("POST",),
-            endpoint=respond,
-            reach="chat",
-            problem=problem,
-            summary="An answer as a list of items; kept, and gone on from by its id.",
-            request=ResponseBody,
-            response=Answer,
-            stream=Event,
-        ),
-        Route(
-            path="/v1/responses/{response_id}",
-            methods=("GET",),
-            endpoint=fetch,
-            reach="admin",
-            problem=problem,
-            summary="An answer that was kept.",
-            response=Answer,
-            query={"stream": "Anything but true: what is kept is not streamed again."},
-        ),
-        Route(
-            path="/v1/responses/{response_id}",
-            methods=("DELETE",),
-            endpoint=forget,
-            reach="admin",
-            problem=problem,
-            summary="Forget an answer.",
-            response=shown.Deleted,
-        ),
-    ]
+        for_chat("POST", "/v1/responses", respond, "An answer as a list of items; kept, and gone on from by its id.",
+                 request=ResponseBody, response=Answer, stream=Event),
+        for_admin("GET", one, fetch, "An answer that was kept.", response=Answer, query=unstreamed),
+        for_admin("DELETE", one, forget, "Forget an answer.", response=shown.Deleted),
+    ]  # fmt: skip
 
 
 async def respond(request: Request) -> Response:

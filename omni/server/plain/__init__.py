@@ -1,8 +1,9 @@
 """Health, metrics and tokens: what belongs to no vendor."""
 
+from functools import partial
 from typing import Any
 
-from omni.server.routes import Route
+from omni.server.routes import Route, route
 
 
 def routes() -> list[Route]:
@@ -11,43 +12,15 @@ def routes() -> list[Route]:
     from omni.server.openai.problems import problem
     from omni.server.plain import health
 
+    for_anyone = partial(route, reach="anyone", problem=problem)
+    for_chat = partial(route, reach="chat", problem=problem)
+    for_admin = partial(route, reach="admin", problem=problem)
     return [
-        Route(
-            path="/openapi.json",
-            methods=("GET",),
-            endpoint=openapi.openapi,
-            reach="anyone",
-            problem=problem,
-            summary="The document of the API.",
-            response=dict[str, Any],
-        ),
-        Route(
-            path="/health",
-            methods=("GET",),
-            endpoint=health.health,
-            reach="anyone",
-            problem=problem,
-            summary="Whether the server lives, and how busy it is.",
-            response=health.Health,
-        ),
-        Route(
-            path="/metrics",
-            methods=("GET",),
-            endpoint=health.metrics,
-            reach="admin",
-            problem=problem,
-            summary="Counters, as Prometheus reads them.",
-            response=str,
-            media="text/plain",
-        ),
-        Route(
-            path="/tokenize",
-            methods=("POST",),
-            endpoint=health.tokenize,
-            reach="chat",
-            problem=problem,
-            summary="A text as the tokens of a brain.",
-            request=health.TokenizeBody,
-            response=health.Tokens,
-        ),
-    ]
+        for_anyone("GET", "/openapi.json", openapi.openapi, "The document of the API.", response=dict[str, Any]),
+        for_anyone("GET", "/health", health.health, "Whether the server lives, and how busy it is.",
+                   response=health.Health),
+        for_admin("GET", "/metrics", health.metrics, "Counters, as Prometheus reads them.",
+                  response=str, media="text/plain"),
+        for_chat("POST", "/tokenize", health.tokenize, "A text as the tokens of a brain.",
+                 request=health.TokenizeBody, response=health.Tokens),
+    ]  # fmt: skip

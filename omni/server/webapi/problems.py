@@ -7,6 +7,7 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from omni.core.errors import OmniError
+from omni.server import routes
 from omni.server.errors import headers_of, status_of
 from omni.server.routes import Endpoint, Route, json_response
 
@@ -44,14 +45,6 @@ def problem(error: OmniError) -> Response:
     return json_response(Answer(problem_of(error)), status_of(error), headers_of(error))
 
 
-def route(method: str, path: str, endpoint: Endpoint, summary: str, **types: Any) -> Route:
+def route(methods: str, path: str, endpoint: Endpoint, summary: str, **more: Any) -> Route:
     """One route of the interface, for its person only."""
-    return Route(
-        path=PREFIX + path,
-        methods=(method,),
-        endpoint=endpoint,
-        reach="admin",
-        problem=problem,
-        summary=summary,
-        **types,
-    )
+    return routes.route(methods, PREFIX + path, endpoint, summary, reach="admin", problem=problem, **more)
