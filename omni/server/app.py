@@ -78,6 +78,10 @@ class Server:
         found.slots, found.waiting = settings.engine.slots, settings.serve.queue
         return found
 
+    def most(self) -> int:
+        """How many answers of one brain there can be at once, those that wait included."""
+        return self.services.settings.engine.slots + self.services.settings.serve.queue
+
     def load(self) -> tuple[int, int]:
         """Answers being written, and requests that wait."""
         places = self._places.values()

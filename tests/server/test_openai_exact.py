@@ -9,13 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
-from real_tools import until
-from server_tools import brain
 
 from omni.core.errors import EngineError
 from omni.core.events import BrainLoading, Likelihood, TokenChosen, TurnQueued
 from omni.engine import Reply, ScriptedEngine
 from omni.engine.types import ChatRequest
+from tests.server.real_tools import until
+from tests.server.server_tools import brain
 
 USER = [{"role": "user", "content": "Hi"}]
 TOOL = {
@@ -246,12 +246,28 @@ async def test_several_answers_are_admitted_together_or_not_at_all(serving: Any)
     async with serving() as bench:
         bench.services.set("engine", slots=1)
         bench.services.set("serve", queue=1)
-        refused = await ask(bench, messages=USER, n=3)
-        assert refused.status_code == 429
-        assert int(refused.headers["retry-after"]) >= 1
-        assert refused.json()["error"]["type"] == "rate_limit_error"
-        assert bench.server.load() == (0, 0)
+        with bench.server.places_of(await bench.server.names.find("")).enter("other"):
+            refused = await ask(bench, messages=USER, n=2)
+            assert refused.status_code == 429
+            assert int(refused.headers["retry-after"]) >= 1
+            assert refused.json()["error"]["type"] == "rate_limit_error"
+            assert bench.server.load() == (1, 0)
         assert (await ask(bench, messages=USER, n=2)).status_code == 200
+
+
+async def test_more_answers_than_there_will_ever_be_places_for_are_no_reason_to_try_again(serving: Any) -> None:
+    async with serving() as bench:
+        bench.services.set("engine", slots=1)
+        bench.services.set("serve", queue=1)
+        prompts = {"model": "@omni/test", "prompt": ["a", "b", "c"]}
+        for refused, param in (
+            (await ask(bench, messages=USER, n=3), "n"),
+            (await ask(bench, messages=USER, n=3, stream=True), "n"),
+            (await bench.client.post("/v1/completions", json=prompts), "prompt"),
+        ):
+            assert (refused.status_code, refused.json()["error"]["param"]) == (400, param)
+            assert "3 answers are asked for at once, and 2 can be had." in refused.json()["error"]["message"]
+        assert bench.server.load() == (0, 0)
 
 
 class Likely(ScriptedEngine):

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -10,6 +10,7 @@ import msgspec
 
 from omni.core.errors import EngineError, OmniError
 from omni.core.events import EngineEvent, ReasoningDelta, TurnEnded
+from omni.server.errors import BadParameter
 from omni.server.generation import Generation, Wish, begin
 from omni.server.openai.problems import error_of
 from omni.server.openai.types import AnswerDetails, PromptDetails, Used
@@ -33,8 +34,15 @@ class Together:
         self.reasoning = [""] * len(self._generations)
 
     @classmethod
-    async def begin(cls, server: "Server", lane: str, wishes: Iterable[Wish], *, prompts: int = 1) -> Self:
-        """Admit all of `wishes`. Raises what `generation.begin` raises, and then none has taken a place."""
+    async def begin(cls, server: "Server", lane: str, wishes: Sequence[Wish], *, prompts: int = 1) -> Self:
+        """Admit all of `wishes`. Raises what `generation.begin` raises, and then none has taken a place; BadParameter
+        for more than there will ever be places for, so that nobody tries that again."""
+        if len(wishes) > (most := server.most()):
+            raise BadParameter(
+                f"{len(wishes)} answers are asked for at once, and {most} can be had.",
+                hint="Send several requests, or allow a longer queue (serve.queue).",
+                param="n" if len(wishes) > prompts else "prompt",
+            )
         found: list[Generation] = []
         try:
             for wish in wishes:
