@@ -92,6 +92,25 @@ async def test_from_a_brain_that_is_here_into_the_conversation(tmp_path: Path) -
         assert app.status.state.brain == CODER
 
 
+async def test_the_status_line_names_the_chosen_brain_as_soon_as_it_is_here(tmp_path: Path) -> None:
+    app = shell(tmp_path, ready=False)
+    library: Any = app.services.library
+    library.pull_events = [PullStarted(brain=QWEN, size=2_500_000_000), Gate()]
+    async with app.run_test(size=(120, 36)) as pilot:
+        listing = await at_brains(pilot)
+        assert app.status.state.brain == ""
+        await pilot.press("enter")
+        await settled(pilot)
+        assert "How shall it look?" in screen_text(app)
+        assert app.status.state.brain == CODER
+        await pilot.press("left")
+        await settled(pilot)
+        listing.put(QWEN)  # another one, which must be fetched first
+        await pilot.press("enter")
+        await settled(pilot)
+        assert (app.status.state.brain, app.status.state.base) == ("", "")
+
+
 async def test_a_brain_on_its_way_is_waited_for_in_the_conversation(tmp_path: Path) -> None:
     app = shell(tmp_path, ready=False)
     library: Any = app.services.library

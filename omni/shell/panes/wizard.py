@@ -78,6 +78,7 @@ class Wizard(Vertical, can_focus=True):
         self._themes: dict[str, ThemeFile] = {}
         self._linked: Content | None = None
         self._failure: OmniError | None = None
+        self._status_before = ("", "")  # a brain and its base
 
     @property
     def omni(self) -> "OmniApp":
@@ -105,6 +106,7 @@ class Wizard(Vertical, can_focus=True):
 
     def on_mount(self) -> None:
         """Look at the machine and for brains behind the frame."""
+        self._status_before = (self.omni.status.state.brain, self.omni.status.state.base)
         self.query_one(Listing).display = False
         self._draw()
         self.run_worker(job(self._look_at_machine), name="machine", description="look at the machine")
@@ -194,19 +196,22 @@ class Wizard(Vertical, can_focus=True):
                 detail.show(ink(("What you see now is the theme with the bar.", "second")))
             case "Ready":
                 question.show(*ready_lines(self._offer(self._brain), self._arrival()))
-                self._tell_status()
                 detail.show(*((self._linked,) if self._linked else ()))
         question.display, detail.display = self._step != "Machine", self._step != "Machine"
+        if self._step in ("Look", "Ready"):
+            self._tell_status()
         self._draw_pull()
         self._draw_keys()
 
     def _tell_status(self) -> None:
-        """The brain that everything is here for stands in the status line too."""
+        """The brain that was chosen stands in the status line too once it is here; until then what stood there before."""
+        brain, base = self._status_before
         offer = self._offer(self._brain)
         if offer is not None and self._arrival() == "here":
             from omni.shell.brains import base_words
 
-            self.omni.status.show(brain=offer.brain.name, base=base_words(offer.brain))
+            brain, base = offer.brain.name, base_words(offer.brain)
+        self.omni.status.show(brain=brain, base=base)
 
     def _brain_question(self) -> tuple[Content, ...]:
         if self._refused:
