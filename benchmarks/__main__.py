@@ -34,7 +34,7 @@ def main() -> int:
     for name in wanted:
         print(f"\n== {name}: {BENCHMARKS[name]}", flush=True)
         arguments = [str(starter())] if name in NEEDS_BRAIN else []
-        command = [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), *arguments]
+        command = [sys.executable, "-m", f"benchmarks.{name}", *arguments]
         code |= subprocess.run(command, check=False, env=environment, cwd=ROOT).returncode
     return 1 if code else 0
 

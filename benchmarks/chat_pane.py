@@ -12,10 +12,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from empty_transcript import message
 from textual.app import App, ComposeResult
 from textual.theme import Theme
 
+from benchmarks.empty_transcript import message
 from omni.chat import ChatMessage, ChatService, ChatStore, Conversation
 from omni.chat.export import to_json
 from omni.core.clock import SystemClock

@@ -11,13 +11,11 @@ import os
 import pty
 import random
 import struct
-import sys
 import termios
 import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from textual import events
@@ -26,8 +24,6 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widgets import TextArea
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 SIZE = (200, 60)
 SECONDS = 6.0

@@ -1,6 +1,6 @@
 """The engine on this machine, with a real brain in a real worker of a real keeper.
 
-    python benchmarks/engine.py BRAIN.gguf
+    python -m benchmarks.engine BRAIN.gguf
 
 It prints the time from asking to the first token with nothing loaded (the keeper runs) and with a warm worker, tokens a
 second beside 0, 1 and 2 busy neighbours, 8 chats against one, how long after a cancelled turn its place is free, and
@@ -23,8 +23,6 @@ from array import array
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from omni.core.events import PromptProgress, TextDelta, TurnEnded, Usage
 from omni.core.paths import Home

@@ -1,6 +1,6 @@
 """64 chats at a time for a minute, over the relay: no error, no growth, and nobody is crowded out.
 
-    python benchmarks/serve_soak.py BRAIN.gguf [SECONDS]
+    python -m benchmarks.serve_soak BRAIN.gguf [SECONDS]
 
 Each chat asks again as soon as its answer is whole. 63 of them show one key, one shows another: its wait beside the
 others' says whether places are shared fairly. Memory and open files of server, airlock and worker are those after a
@@ -18,8 +18,6 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.server import memory, served
 from omni.core.paths import Home

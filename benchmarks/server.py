@@ -1,6 +1,6 @@
 """The server against the bare worker, with and without the relay, and beside llama-cpp-python's server where it is here.
 
-    python benchmarks/server.py BRAIN.gguf
+    python -m benchmarks.server BRAIN.gguf
 
 Everything is real: `omni serve` as a process of its own, its airlock, the starter in a worker. The same client asks in
 all cases; cases take turns, so that a noisy machine is noisy for all of them. Printed are tokens a second of 1, 4, 8 and
@@ -24,8 +24,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from omni.airlock import proxyline
 from omni.app import Services

@@ -1,7 +1,7 @@
 """From the start of the shell until rail, composer and status line stand and a key is echoed, beside an empty app.
 
-    python benchmarks/start.py             this interpreter, straight into the shell
-    python benchmarks/start.py HOME        the whole of `python3 -m omni run` with a home that is set up
+    python -m benchmarks.start             this interpreter, straight into the shell
+    python -m benchmarks.start HOME        the whole of `python3 -m omni run` with a home that is set up
 
 Both programs run in a pseudo-terminal of 120 x 36, in turns, with the same interpreter; the best of several counts.
 Memory is the proportional set size of the process that draws, when the key is echoed.

@@ -9,8 +9,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from chat_pane import opening
-from empty_transcript import (
+from textual.app import App, ComposeResult
+from textual.geometry import Size
+from textual.theme import Theme
+from textual.widgets import TextArea
+
+from benchmarks.chat_pane import opening
+from benchmarks.empty_transcript import (
     HEAD,
     LONG_FENCE,
     STREAMS,
@@ -21,11 +26,6 @@ from empty_transcript import (
     message,
     row,
 )
-from textual.app import App, ComposeResult
-from textual.geometry import Size
-from textual.theme import Theme
-from textual.widgets import TextArea
-
 from omni.shell.transcript import Entry, Transcript
 
 DARK = {

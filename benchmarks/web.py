@@ -13,12 +13,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "server")]
-
-from web_tools import BUILT, long_chat, web  # noqa: E402 - found where the tests are
-
-from omni.engine import Reply, ScriptedEngine  # noqa: E402
+from omni.engine import Reply, ScriptedEngine
+from tests.server.web_tools import BUILT, long_chat, web
 
 MESSAGES = 1000
 SPEED = 100  # tokens a second

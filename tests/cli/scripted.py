@@ -3,11 +3,7 @@
 import json
 import os
 import sys
-from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-sys.path.remove(str(Path(__file__).parent))
 
 import msgspec
 

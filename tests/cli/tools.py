@@ -16,7 +16,7 @@ from omni.keeper import stop_everything
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL = [sys.executable, "-m", "omni"]
-SCRIPTED = [sys.executable, str(Path(__file__).with_name("scripted.py"))]
+SCRIPTED = [sys.executable, "-m", "tests.cli.scripted"]
 
 
 class Result(NamedTuple):

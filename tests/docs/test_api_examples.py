@@ -16,10 +16,7 @@ import pytest
 from omni.core.paths import Home
 from omni.engine import ChatRequest, ScriptedEngine
 from tests.docs.examples import DOCS
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "server"))
-
-from server_tools import FakeServices, brain, listening
+from tests.server.server_tools import FakeServices, brain, listening
 
 PAGE = (DOCS / "api.md").read_text("utf-8")
 ADDRESS = "http://127.0.0.1:11434"

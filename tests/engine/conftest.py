@@ -1,9 +1,7 @@
 """Engines to try: over a directly spawned worker, and over a worker of the real keeper."""
 
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +9,7 @@ import pytest
 from omni.core.paths import Home
 from omni.engine import WorkerEngine
 from omni.keeper import Keeper, WorkerSpec, start
-
-sys.path.insert(0, str(Path(__file__).parent))  # test modules are imported by path: their folder is no package
-
-from engine_tools import DirectKeeper
+from tests.engine.engine_tools import DirectKeeper
 
 Make = Callable[[WorkerSpec], AbstractAsyncContextManager[WorkerEngine]]
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_tools import DirectKeeper, asked, end_of, events_of, real_spec, scripted_spec, write_adapter
 
 from omni.core.errors import EngineError
 from omni.engine import Adapter, ChatRequest
 from omni.engine.answers import body_of
 from omni.engine.http import Client
+from tests.engine.engine_tools import DirectKeeper, asked, end_of, events_of, real_spec, scripted_spec, write_adapter
 
 QUESTION = "Tell me about the sea and the ships that sail on it. " * 4
 

@@ -7,11 +7,11 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
-from engine_tools import asked, end_of, events_of, real_spec, scripted_spec, text_of
 
 from omni.core.errors import ContextOverflow, EngineError, UsageError
 from omni.core.events import EngineEvent, PromptCounted, PromptProgress, TextDelta, ToolCallDelta, TurnEnded
 from omni.engine import ChatRequest, CompletionRequest, Engine, Message, Sampling, ScriptedEngine, Tool, ToolCall
+from tests.engine.engine_tools import asked, end_of, events_of, real_spec, scripted_spec, text_of
 
 
 async def _scripted(_request: pytest.FixtureRequest) -> AsyncIterator[Engine]:

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_tools import asked, end_of, events_of, real_spec, scripted_spec, text_of
 
 from omni.core.errors import BadFile
 from omni.core.events import TextDelta, TurnQueued
 from omni.core.paths import Home
 from omni.engine import WorkerEngine
 from omni.keeper import Keeper
+from tests.engine.engine_tools import asked, end_of, events_of, real_spec, scripted_spec, text_of
 
 
 async def test_a_chat_waits_in_sight_until_another_has_given_back_its_tokens(kept_engine: Any, home: Home) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from engine_tools import asked, end_of, events_of, real_spec
 
 from omni.core.events import PromptCounted
+from tests.engine.engine_tools import asked, end_of, events_of, real_spec
 
 TEMPLATE = (
     "{% for message in messages %}<<{{ message['content'] }}>>{% endfor %}"

@@ -6,10 +6,10 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-from engine_tools import asked, end_of, events_of, real_spec, text_of
 
 from omni.core.events import EngineEvent, PromptCounted, ToolCallDelta
 from omni.engine import Message, Tool, ToolCall
+from tests.engine.engine_tools import asked, end_of, events_of, real_spec, text_of
 
 pytestmark = pytest.mark.real
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_tools import DirectKeeper, asked, end_of, events_of, real_spec, scripted_spec, text_of
 
 from omni.core.errors import BadFile, EngineError
 from omni.core.events import BrainLoading, EngineEvent, PromptProgress, TextDelta
@@ -18,6 +17,7 @@ from omni.core.wall import state_of
 from omni.engine.http import Client
 from omni.engine.llama import reason_of
 from omni.keeper import WorkerSpec
+from tests.engine.engine_tools import DirectKeeper, asked, end_of, events_of, real_spec, scripted_spec, text_of
 
 Make = Any
 

@@ -2,10 +2,8 @@
 
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
@@ -13,10 +11,7 @@ from omni.core.errors import OmniError
 from omni.core.paths import Home
 from omni.keeper import Keeper
 from omni.keeper.places import is_held, read_object
-
-sys.path.insert(0, str(Path(__file__).parent))  # test modules are imported by path: their folder is no package
-
-from keeper_office import Office
+from tests.keeper.keeper_office import Office
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
-"""Run as a script: a real keeper whose table of kinds holds small processes instead of brains and the network.
+"""Run in a process of its own: a real keeper whose table of kinds holds small processes instead of brains and the network.
 
-doubles.py keeper [timings as JSON]     what a starter starts in these tests
-doubles.py worker                       echoes lines on its socket; spec.settings say how it misbehaves
-doubles.py airlock                      takes orders for tokens on its socket, ends with its fd 0
+keeper [timings as JSON]     what a starter starts in these tests
+worker                       echoes lines on its socket; spec.settings say how it misbehaves
+airlock                      takes orders for tokens on its socket, ends with its fd 0
 """
 
 import json
@@ -11,14 +11,12 @@ import socket
 import sys
 import threading
 import time
-from pathlib import Path
 
-ROOT = str(Path(__file__).resolve().parents[2])
-sys.path.insert(0, ROOT)
+from omni.core.paths import python_command
 
 
 def command(kind: str, *arguments: str) -> list[str]:
-    return [sys.executable, "-I", "-S", __file__, kind, *arguments]
+    return [*python_command("tests.keeper.doubles", packages=False), kind, *arguments]
 
 
 def keeper() -> None:
@@ -103,5 +101,5 @@ def airlock() -> None:
     os._exit(0)
 
 
-if __name__ == "__main__":
+def main() -> None:
     {"keeper": keeper, "worker": worker, "airlock": airlock}[sys.argv[1]]()

@@ -12,8 +12,9 @@ from pathlib import Path
 from omni.core.paths import Home
 from omni.keeper import Keeper, ProcessInfo, Starter, Turn, WorkerSpec, start
 from omni.keeper.places import read_object
+from tests.keeper import doubles
 
-DOUBLES = Path(__file__).with_name("doubles.py")
+ROOT = Path(__file__).resolve().parents[2]
 
 
 async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
@@ -24,7 +25,7 @@ async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
 
 
 def keeper_command(**timings: float) -> list[str]:
-    return [sys.executable, "-I", "-S", str(DOUBLES), "keeper", json.dumps(timings)]
+    return doubles.command("keeper", json.dumps(timings))
 
 
 class Office:

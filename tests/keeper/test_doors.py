@@ -8,11 +8,11 @@ import subprocess
 import sys
 
 import pytest
-from keeper_office import Office, alive, granted, named, until
 
 from omni.core.errors import DoorShut, SetupError
 from omni.core.paths import Home
 from omni.keeper import Door, DoorTicket, Keeper, air_gap, begin_installing, name_installer, set_air_gap
+from tests.keeper.keeper_office import Office, alive, granted, named, until
 
 pytestmark = pytest.mark.real  # every test here starts processes
 

@@ -9,12 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from keeper_office import DOUBLES, Office, alive, echo, granted, keeper_command, named, proc, until
 
 from omni.core.errors import EngineError, NotFound, SetupError
 from omni.core.paths import Home, python_command
 from omni.keeper import Keeper, Loading, Ready, Waiting
 from omni.keeper.places import is_held, read_object
+from tests.keeper.keeper_office import ROOT, Office, alive, echo, granted, keeper_command, named, proc, until
 
 pytestmark = pytest.mark.real  # every test here starts processes
 
@@ -108,7 +108,7 @@ async def test_the_place_of_a_killed_client_goes_to_the_next(office: Office) -> 
     client = await office.client()
     code = f"""
 import asyncio, sys
-sys.path.insert(0, {str(DOUBLES.parents[2])!r})
+sys.path.insert(0, {str(ROOT)!r})
 from omni.core.paths import Home
 from omni.keeper import Keeper, WorkerSpec
 async def main():

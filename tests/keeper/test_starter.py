@@ -13,16 +13,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from keeper_office import DOUBLES, alive, keeper_command, until
 
 from omni.core.errors import SetupError, UsageError
 from omni.core.paths import Home
 from omni.keeper import Keeper, start
 from omni.keeper.places import is_held, read_object
+from tests.keeper.keeper_office import ROOT, alive, keeper_command, until
 
 FRONT_END = f"""
 import asyncio, os, sys, termios, tty
-sys.path.insert(0, {str(DOUBLES.parents[2])!r})
+sys.path.insert(0, {str(ROOT)!r})
 from omni.core.paths import Home
 from omni.keeper.starter import start
 starter = start(Home.from_environment(), keeper_command=["/bin/true"])

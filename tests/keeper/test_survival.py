@@ -8,13 +8,13 @@ import socket
 from pathlib import Path
 
 import pytest
-from keeper_office import Office, alive, echo, granted, named, until
 
 from omni.core.errors import EngineError, SetupError
 from omni.core.paths import Home
 from omni.keeper import Keeper
 from omni.keeper.places import is_held, read_object
 from omni.keeper.process import Keeper as Process
+from tests.keeper.keeper_office import Office, alive, echo, granted, named, until
 
 pytestmark = pytest.mark.real  # every test here starts processes
 

@@ -2,22 +2,17 @@
 served by the protocol class alone or behind a real relay."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # test modules are imported by path: their folder is no package
-
-from server_tools import FakeServices, Heard, Served, brain, listening
-
 from omni.core.paths import Home
 from omni.engine import Engine, ScriptedEngine
 from omni.server.app import Server, create_app
+from tests.server.server_tools import FakeServices, Heard, Served, brain, listening
 
 
 class Bench:

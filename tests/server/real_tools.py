@@ -6,12 +6,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from server_tools import listening
-
 from omni.app import Services
 from omni.core.paths import Home
 from omni.keeper import start, stop_everything
 from omni.server.app import Server, create_app
+from tests.server.server_tools import listening
 
 
 class Real:

@@ -4,11 +4,11 @@ import json
 from typing import Any
 
 import pytest
-from server_tools import brain
 
 from omni.core.errors import EngineError
 from omni.engine import Message, Reply, ScriptedEngine, ToolCall
 from omni.server.anthropic.stops import Stops
+from tests.server.server_tools import brain
 
 ASK: dict[str, Any] = {"model": "@omni/test", "max_tokens": 100, "messages": [{"role": "user", "content": "one two"}]}
 WEATHER = {

@@ -7,9 +7,9 @@ from typing import Any
 
 import anthropic
 import pytest
-from real_tools import real_server
 
 from omni.engine import Reply, ScriptedEngine
+from tests.server.real_tools import real_server
 
 ASK: list[Any] = [{"role": "user", "content": "Hi"}]
 WEATHER: Any = {

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from msgspec import Struct
-from server_tools import base, brain
 
 from omni.engine import ChatRequest, Reply, ScriptedEngine
+from tests.server.server_tools import base, brain
 
 MODEL = "@omni/coder"
 CALL = '{"name": "read_file", "arguments": {"path": "a.py"}}'

@@ -16,12 +16,12 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from server_tools import FakeServices, brain
 
 from omni.core.errors import NotFound
 from omni.core.paths import Home
 from omni.engine import ChatRequest, ScriptedEngine
 from omni.server.app import Server, create_app, routes
+from tests.server.server_tools import FakeServices, brain
 
 TRIES = 10
 DOCUMENTED = [status_code_conformance, content_type_conformance, response_schema_conformance]

@@ -19,10 +19,10 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from web_tools import web
 
 from omni.engine import ScriptedEngine
 from omni.server.app import routes
+from tests.server.web_tools import web
 
 TRIES = 8
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]

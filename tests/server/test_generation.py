@@ -5,7 +5,6 @@ from contextlib import aclosing
 from typing import Any
 
 import pytest
-from server_tools import brain
 
 from omni.core.errors import ContextOverflow, EngineError, NotFound, UsageError
 from omni.core.events import TextDelta, TurnEnded
@@ -13,6 +12,7 @@ from omni.engine import Message, Reply, ScriptedEngine
 from omni.server.errors import Busy
 from omni.server.generation import Wish, begin, whole
 from omni.server.places import Places
+from tests.server.server_tools import brain
 
 
 def wish(text: str = "Hi", **more: Any) -> Wish:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from server_tools import Answer
 
 from omni.server.guard import Caller, Guard, _name_of
 from omni.server.keys import Keys
@@ -15,6 +14,7 @@ from omni.server.openai.problems import problem
 from omni.server.protocol import RELAY
 from omni.server.routes import Route
 from omni.server.sessions import COOKIE, Sessions
+from tests.server.server_tools import Answer
 
 ME = 1000
 CHAT, ADMIN, ANYONE, UNKNOWN = "/v1/chat/completions", "/api/pull", "/health", "/nothing"

@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from server_tools import base, brain
 
 from omni.core.errors import EngineError
 from omni.engine import Message, Reply, ScriptedEngine, ToolCall
+from tests.server.server_tools import base, brain
 
 FIGURES = {
     "total_duration",

@@ -7,11 +7,11 @@ from typing import Any
 
 import ollama
 import pytest
-from real_tools import real_server
-from server_tools import base, brain
 
 from omni.core.errors import EngineError
 from omni.engine import Reply, ScriptedEngine
+from tests.server.real_tools import real_server
+from tests.server.server_tools import base, brain
 
 
 def weather(city: str) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from server_tools import base, brain
 
 from omni.cartridges import PullDone, PullProgress, PullStarted, PullVerifying
 from omni.core.errors import DoorShut
@@ -17,6 +16,7 @@ from omni.server.errors import BadParameter
 from omni.server.ollama.keeping import keeping_of
 from omni.server.ollama.models import human
 from omni.server.ollama.times import FOREVER, duration
+from tests.server.server_tools import base, brain
 
 
 class ZedDetails(msgspec.Struct):

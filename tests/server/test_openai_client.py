@@ -6,10 +6,10 @@ from typing import Any
 
 import openai
 import pytest
-from real_tools import until
 
 from omni.core.errors import EngineError
 from omni.engine import Reply, ScriptedEngine
+from tests.server.real_tools import until
 
 USER: Any = [{"role": "user", "content": "Hi"}]
 TOOLS: Any = [{"type": "function", "function": {"name": "read", "parameters": {"type": "object", "properties": {}}}}]

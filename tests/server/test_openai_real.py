@@ -10,8 +10,9 @@ import jsonschema_rs
 import openai
 import pytest
 import pytest_asyncio
-from real_tools import Real, real_server, until
-from varied_tools import VARIED, fault_of, tools_of
+
+from tests.server.real_tools import Real, real_server, until
+from tests.server.varied_tools import VARIED, fault_of, tools_of
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 

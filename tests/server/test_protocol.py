@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from server_tools import Heard, answer
 
 from omni.airlock.proxyline import SIGNATURE, proxy_line
 from omni.server.protocol import RELAY, read_line
+from tests.server.server_tools import Heard, answer
 
 ASK = b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n"
 LINE = proxy_line(("127.0.0.1", 5), ("127.0.0.1", 7), uid=7, tls=True)

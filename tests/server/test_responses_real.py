@@ -9,7 +9,8 @@ import openai
 import pytest
 import pytest_asyncio
 from openai.types.responses import ResponseFunctionToolCall
-from real_tools import Real, real_server
+
+from tests.server.real_tools import Real, real_server
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 

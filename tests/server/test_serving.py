@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from server_tools import Heard
 
 from omni.app import Services
 from omni.core.errors import OmniError, SetupError
@@ -27,6 +26,7 @@ from omni.server.certificate import certificate, fingerprint
 from omni.server.protocol import RELAY
 from omni.server.serving import Door, Options, Serving
 from omni.server.start import is_this_machine
+from tests.server.server_tools import Heard
 
 pytestmark = pytest.mark.real  # every test here starts processes
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
-from web_tools import Web, web
 
 from omni.core.errors import DoorShut, EngineError
 from omni.engine import Reply, ScriptedEngine
 from omni.server import web_assets
 from omni.server.webapi.hub import BEHIND, Change, Page
 from omni.server.webapi.pace import Pace
+from tests.server.web_tools import Web, web
 
 
 class Browser:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from web_tools import Web, long_chat, node_modules, some_brains, web
 
 from omni.engine import Engine, Reply, ScriptedEngine
 from omni.keeper import Door, Doors
+from tests.server.web_tools import Web, long_chat, node_modules, some_brains, web
 
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""

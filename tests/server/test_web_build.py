@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from web_tools import BUILT, SOURCES, node_modules
+
+from tests.server.web_tools import BUILT, SOURCES, node_modules
 
 pytestmark = pytest.mark.real
 

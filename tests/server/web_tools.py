@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from server_tools import base, brain, listening
 
 from omni.app import Services
 from omni.cartridges import Brain, PullDone, PullProgress, PullStarted, PullVerifying, Verified
@@ -23,6 +22,7 @@ from omni.engine import Engine
 from omni.keeper import Change, Doors, ProcessInfo
 from omni.server.sessions import Sessions
 from omni.server.start import Front
+from tests.server.server_tools import base, brain, listening
 
 GB = 10**9
 SOURCES = Path(__file__).resolve().parents[2] / "omni" / "server" / "web"
