@@ -141,7 +141,8 @@ async def test_what_is_loaded(serving: Any) -> None:
 
 async def test_keep_alive_holds_lets_go_and_ends_only_what_is_idle(serving: Any) -> None:
     async with serving() as bench:
-        keeper, bench.services.library.known = bench.services.fake_keeper, [known()]
+        keeper = bench.services.fake_keeper
+        bench.services.library.known = [known()]
         keeper.load(known())
         ask = {"model": "@omni/test", "messages": [{"role": "user", "content": "Hi"}], "stream": False}
 
@@ -184,7 +185,8 @@ async def test_two_wishes_at_once_hold_one_lease(serving: Any) -> None:
 @pytest.mark.parametrize("path", ["chat", "generate"])
 async def test_no_question_loads_and_unloads(serving: Any, path: str) -> None:
     async with serving() as bench:
-        keeper, bench.services.library.known = bench.services.fake_keeper, [known()]
+        keeper = bench.services.fake_keeper
+        bench.services.library.known = [known()]
         keeper.load(known())
         body = {"model": "@omni/test"} | ({"messages": []} if path == "chat" else {"prompt": ""})
         loaded = (await bench.client.post(f"/api/{path}", json=body)).json()
@@ -262,7 +264,8 @@ async def test_a_pull_that_cannot_be_says_why(serving: Any) -> None:
 
 async def test_what_is_in_use_is_not_deleted(serving: Any) -> None:
     async with serving() as bench:
-        keeper, bench.services.library.known = bench.services.fake_keeper, [known()]
+        keeper = bench.services.fake_keeper
+        bench.services.library.known = [known()]
         keeper.load(known(), turns=1)
 
         async def delete(body: dict[str, str]) -> Any:
