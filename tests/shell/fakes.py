@@ -2,21 +2,17 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
-from blockbuster import blockbuster_ctx
 from textual.pilot import Pilot
 
 from omni.core.paths import Home
 from omni.core.settings import Settings, Ui
 from omni.keeper import Change, Door, Doors, ProcessInfo
 from omni.shell.app import OmniApp
-
-# Same-named fakes may grow; both halves of the shell use this file.
 
 
 class FakeClock:
@@ -368,15 +364,6 @@ def sample_services(root: Path, **given: Any) -> FakeServices:
     )
     services.fake_keeper.listed = sample_processes(services.clock.now())
     return services
-
-
-@pytest.fixture(autouse=True)
-def nothing_blocks() -> Iterator[None]:
-    """The loop of the shell may not wait for a file, a lock or a sleep; import this name to have it watched."""
-    with blockbuster_ctx("omni.shell") as watched:
-        for function in watched.functions.values():
-            function.can_block_in("tests/shell/fakes.py", "shell")  # in life the app is made before the loop
-        yield
 
 
 def shell(root: Path, *, ready: bool = True, begin: str = "", size: Any = None, **given: Any) -> OmniApp:

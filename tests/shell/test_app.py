@@ -14,7 +14,7 @@ from omni.keeper import Change, Door
 from omni.shell.app import OmniApp
 from omni.shell.modals import AskPath, Consent
 from omni.shell.panes import BUILT_IN, PaneSpec
-from tests.shell.fakes import FakeClock, nothing_blocks, said, sample_services, screen_text, settled, shell  # noqa: F401
+from tests.shell.fakes import FakeClock, said, sample_services, screen_text, settled, shell
 
 
 def test_the_frame_imports_no_domain_before_its_first_frame() -> None:

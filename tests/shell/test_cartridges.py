@@ -11,7 +11,7 @@ from omni.keeper import ProcessInfo
 from omni.shell.listing import Listing
 from omni.shell.modals import Consent
 from omni.shell.panes.cartridges import CartridgesPane
-from tests.shell.fakes import Gate, nothing_blocks, said, screen_text, settled, shell  # noqa: F401
+from tests.shell.fakes import Gate, said, screen_text, settled, shell
 
 QWEN = "@omni/qwen3-4b"
 

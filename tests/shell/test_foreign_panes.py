@@ -13,9 +13,7 @@ from omni.shell.foreign import admitted
 from omni.shell.pane import Pane
 from omni.shell.panes import BUILT_IN, PaneSpec
 from omni.shell.widgets import Lines, ink
-from tests.shell.fakes import nothing_blocks, said, sample_services, screen_text, settled, shell
-
-__all__ = ["nothing_blocks"]
+from tests.shell.fakes import said, sample_services, screen_text, settled, shell
 
 
 class Works(Pane):

@@ -6,7 +6,7 @@ import pytest
 
 from omni.core.settings import Settings, Ui
 from omni.shell.help import HelpScreen, sections
-from tests.shell.fakes import nothing_blocks, screen_text, settled, shell  # noqa: F401
+from tests.shell.fakes import screen_text, settled, shell
 
 
 async def test_it_says_what_works_here_and_everywhere(tmp_path: Path) -> None:

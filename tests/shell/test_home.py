@@ -7,7 +7,7 @@ from omni.core.settings import Chat, Settings, Ui
 from omni.keeper import Change
 from omni.shell.listing import Listing
 from omni.shell.panes.home import ago_words
-from tests.shell.fakes import FakeLibrary, nothing_blocks, screen_text, settled, shell  # noqa: F401
+from tests.shell.fakes import FakeLibrary, screen_text, settled, shell
 
 
 async def test_its_first_action_is_the_best_brain_then_the_last_conversations(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from tests.shell.fakes import nothing_blocks, screen_text, settled, shell  # noqa: F401
+from tests.shell.fakes import screen_text, settled, shell
 
 
 async def find(pilot: Pilot[Any], letters: str) -> None:

@@ -8,7 +8,7 @@ from textual.geometry import Offset
 from omni.shell.meters import Reading
 from omni.shell.panes import BUILT_IN, PaneSpec
 from omni.shell.rail import Rail, short_memory
-from tests.shell.fakes import nothing_blocks, screen_text, settled, shell  # noqa: F401
+from tests.shell.fakes import screen_text, settled, shell
 
 
 def rows(rail: Rail, width: int, height: int) -> list[str]:

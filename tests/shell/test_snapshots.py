@@ -8,7 +8,7 @@ import pytest
 from textual.pilot import Pilot
 
 from omni.shell.meters import Reading
-from tests.shell.fakes import nothing_blocks, settled, shell  # noqa: F401
+from tests.shell.fakes import settled, shell
 
 SIZE = (100, 30)
 REPORT = os.environ.get(

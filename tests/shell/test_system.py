@@ -11,7 +11,7 @@ from omni.shell.graph import graph
 from omni.shell.listing import Listing
 from omni.shell.meters import Reading
 from omni.shell.panes.system import SystemPane, detail_words
-from tests.shell.fakes import nothing_blocks, screen_text, settled, shell  # noqa: F401
+from tests.shell.fakes import screen_text, settled, shell
 
 
 async def opened(pilot: Pilot[Any]) -> Listing:

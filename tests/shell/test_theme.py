@@ -15,7 +15,7 @@ from omni.core.paths import resources
 from omni.core.settings import Settings, Ui
 from omni.shell.filters import Ascii, Plain
 from omni.shell.theme import Colours, ThemeFile, Themes, Watcher, colour_depth, cube_colour, read_theme, textual_theme
-from tests.shell.fakes import nothing_blocks, said, screen_text, settled, shell  # noqa: F401
+from tests.shell.fakes import said, screen_text, settled, shell
 
 SHIPPED = sorted(resources("themes").glob("*.toml"))
 LIGHT = read_theme(resources("themes") / "omni-light.toml")

@@ -11,7 +11,7 @@ from omni.core.errors import DoorShut, OmniError
 from omni.shell.app import OmniApp
 from omni.shell.listing import Listing
 from omni.shell.panes.wizard import Wizard
-from tests.shell.fakes import Gate, nothing_blocks, said, sample_brains, screen_text, settled, shell  # noqa: F401
+from tests.shell.fakes import Gate, said, sample_brains, screen_text, settled, shell
 from tests.shell.test_palette import find
 
 STARTER, CODER, QWEN = "@omni/smollm2", "@omni/coder", "@omni/qwen3-4b"
