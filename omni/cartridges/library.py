@@ -70,7 +70,7 @@ class Library:
         await self._stock.index.close()
 
     async def brains(self) -> list[Brain]:
-        """All brains: installed first, then found elsewhere, then those that can be pulled."""
+        """All brains: installed first, then found elsewhere, then those that can be pulled, the small ones first."""
         return await self._stock.brains()
 
     async def get(self, name: str) -> Brain:

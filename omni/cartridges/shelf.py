@@ -361,7 +361,9 @@ def _about(parameters: int) -> str:
     return f"{parameters / 10**6:.0f}M" if parameters else ""
 
 
-def _order(brain: Brain) -> tuple[int, str]:
-    if brain.state in USABLE:
-        return (0 if brain.manifest or brain.origin in ("blob", "file") else 1), brain.name
-    return (3 if brain.state == "available" else 2), brain.name
+def _order(brain: Brain) -> tuple[int, int, bool, str]:
+    """What is here by the name; what can be pulled the small ones first, since somebody new begins with one of them."""
+    if brain.state == "available":
+        return 3, brain.size, bool(brain.shares), brain.name
+    rank = 2 if brain.state not in USABLE else 0 if brain.manifest or brain.origin in ("blob", "file") else 1
+    return rank, 0, False, brain.name

@@ -29,7 +29,7 @@ class Offer(Struct, frozen=True, kw_only=True):
 
 
 async def known_brains(services: "Services") -> list[Offer]:
-    """All brains: installed first, then found, then those that can be pulled."""
+    """All brains, in the library's order."""
     return [await offer_of(services, brain) for brain in await services.library.brains()]
 
 

@@ -40,6 +40,12 @@ async def test_a_new_home_offers_the_catalogue(library: Library) -> None:
     assert "not verified by us" in unchecked.verified
 
 
+async def test_what_can_be_pulled_begins_with_the_small_ones_each_before_those_that_share_it(library: Library) -> None:
+    brains = await library.brains()
+    assert [brain.name for brain in brains[:3]] == ["@omni/smollm2", "@omni/coder", "@roe/architect"]
+    assert [brain.size for brain in brains] == sorted(brain.size for brain in brains)
+
+
 async def test_an_unknown_name_names_the_nearest(library: Library) -> None:
     with pytest.raises(NotFound) as caught:
         await library.get("@omni/codr")

@@ -47,11 +47,11 @@ def can_be_first(offer: "Offer") -> bool:
 
 
 def brain_groups(offers: Sequence["Offer"], best: str) -> list[Group]:
-    """What is here, then what can be downloaded, the small ones first; a dot marks the one that is recommended."""
+    """What is here, then what can be downloaded; a dot marks the one that is recommended."""
     fastest = max((offer.fit.speed or 0 for offer in offers if offer.fit), default=1.0) or 1.0
     here: list[Row] = []
     away: list[Row] = []
-    for offer in sorted(offers, key=lambda one: one.brain.size if one.brain.state == "available" else 0):
+    for offer in offers:
         brain = offer.brain
         fetched = brain.state == "available"
         if fetched and brain.shares:
