@@ -1,6 +1,5 @@
 """A writer of small GGUF files, a web server, and a library of its own for every test."""
 
-import asyncio
 import hashlib
 import os
 import struct
@@ -205,15 +204,3 @@ def drain() -> Callable[[AsyncIterator[Any]], Any]:
         return [event async for event in events]
 
     return collect
-
-
-@pytest.fixture
-def until() -> Callable[..., Any]:
-    """Wait for something to become true, without guessing how long it takes."""
-
-    async def wait(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-        async with asyncio.timeout(seconds):
-            while not condition():  # noqa: ASYNC110 - what is waited for is in another process
-                await asyncio.sleep(0.005)
-
-    return wait

@@ -1,6 +1,5 @@
 """What a worker has loaded is not removed, whoever asks, until its process is gone."""
 
-import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -10,6 +9,7 @@ import pytest
 from omni.cartridges import Library
 from omni.core.paths import Home
 from omni.keeper import Keeper, WorkerSpec, start
+from tests.waiting import until
 
 pytestmark = pytest.mark.real  # with a real keeper and a real worker
 
@@ -42,7 +42,5 @@ async def test_collecting_leaves_what_a_worker_has_loaded(
     assert blob.exists()
     lease.close()
     os.kill(worker, signal.SIGKILL)
-    async with asyncio.timeout(20):
-        while not await library.collect():  # noqa: ASYNC110 - the kernel tells nobody
-            await asyncio.sleep(0.005)
+    await until(library.collect)
     assert not blob.exists()

@@ -23,6 +23,7 @@ from omni.cartridges.pulling import RateMeter
 from omni.core.errors import BadFile, NotFound, OmniError, StorageError
 from omni.core.paths import Home
 from omni.core.settings import Settings
+from tests.waiting import until
 
 Make = Callable[..., bytes]
 Open = Callable[..., Library]
@@ -181,7 +182,7 @@ async def test_a_local_index_is_read_in_place(
 
 
 async def test_an_interrupted_pull_goes_on_with_whole_parts(
-    shop: Shop, library: Library, home: Home, gguf: Make, drain: Drain, until: Any
+    shop: Shop, library: Library, home: Home, gguf: Make, drain: Drain
 ) -> None:
     data = gguf(tensors=[(f"t{n}", (256, n + 1), 12) for n in range(9)])
     paths = shop.many(data)
@@ -541,7 +542,7 @@ def test_the_rate_is_of_the_last_seconds() -> None:
 
 @pytest.mark.real
 async def test_kill_9_in_mid_pull_leaves_what_resumes(
-    shop: Shop, library: Library, home: Home, gguf: Make, drain: Drain, until: Any
+    shop: Shop, library: Library, home: Home, gguf: Make, drain: Drain
 ) -> None:
     import threading
 

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from omni.core.paths import Home
@@ -15,13 +14,6 @@ from omni.keeper.places import read_object
 from tests.keeper import doubles
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    """Wait until a condition holds; a test that waits for it in vain fails."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - other processes set no event
-            await asyncio.sleep(0.005)
 
 
 def keeper_command(**timings: float) -> list[str]:

@@ -12,7 +12,8 @@ import pytest
 from omni.core.errors import DoorShut, SetupError
 from omni.core.paths import Home
 from omni.keeper import Door, DoorTicket, Keeper, air_gap, begin_installing, name_installer, set_air_gap
-from tests.keeper.keeper_office import Office, alive, granted, named, until
+from tests.keeper.keeper_office import Office, alive, granted, named
+from tests.waiting import until
 
 pytestmark = pytest.mark.real  # every test here starts processes
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,9 +13,10 @@ import pytest
 
 from omni.core.errors import EngineError, NotFound, SetupError
 from omni.core.paths import Home, python_command
-from omni.keeper import Keeper, Loading, Ready, Waiting
+from omni.keeper import Change, Keeper, Loading, Ready, Waiting
 from omni.keeper.places import is_held, read_object
-from tests.keeper.keeper_office import ROOT, Office, alive, echo, granted, keeper_command, named, proc, until
+from tests.keeper.keeper_office import ROOT, Office, alive, echo, granted, keeper_command, named, proc
+from tests.waiting import until
 
 pytestmark = pytest.mark.real  # every test here starts processes
 
@@ -110,7 +112,7 @@ async def test_the_place_of_a_killed_client_goes_to_the_next(office: Office) -> 
 import asyncio, sys
 sys.path.insert(0, {str(ROOT)!r})
 from omni.core.paths import Home
-from omni.keeper import Keeper, WorkerSpec
+from omni.keeper import Change, Keeper, WorkerSpec
 async def main():
     keeper = await Keeper.connect(Home({str(office.home.root)!r}), None, client="other")
     async with keeper.turn(WorkerSpec(engine="scripted", base="base", path="/brains/base.gguf", need_bytes=1000)) as turn:
@@ -302,9 +304,7 @@ async def test_who_leaves_before_it_tried_the_wall_is_no_mystery(office: Office)
     starter = office.starters[0]
     os.kill(starter.pid, signal.SIGSTOP)
     task = asyncio.create_task(asker.wall(f"starter-{starter.pid}"))
-    async with asyncio.timeout(20):
-        while starter._unread == 0:  # noqa: ASYNC110 - the order comes through the keeper
-            await asyncio.sleep(0.005)
+    await until(lambda: starter._unread)
     await shell.close()
     with pytest.raises(NotFound, match="ended"):
         await task
@@ -346,8 +346,8 @@ async def test_a_home_where_no_keeper_can_live_is_one_error(office: Office) -> N
     office.home.keeper_lock.rmdir()
 
 
-async def _first(changes: object, topic: str):  # type: ignore[no-untyped-def]
-    async for change in changes:  # type: ignore[attr-defined]
+async def _first(changes: AsyncIterator[Change], topic: str) -> AsyncIterator[Change]:
+    async for change in changes:
         if change.topic == topic:
             yield change
             return

@@ -18,7 +18,8 @@ from omni.core.errors import SetupError, UsageError
 from omni.core.paths import Home
 from omni.keeper import Keeper, start
 from omni.keeper.places import is_held, read_object
-from tests.keeper.keeper_office import ROOT, alive, keeper_command, until
+from tests.keeper.keeper_office import ROOT, alive, keeper_command
+from tests.waiting import until
 
 FRONT_END = f"""
 import asyncio, os, sys, termios, tty

@@ -12,7 +12,8 @@ from omni.core.errors import EngineError, OmniError
 from omni.keeper import Keeper
 from omni.keeper.places import read_object
 from omni.keeper.wire import PROTOCOL
-from tests.keeper.keeper_office import Office, alive, echo, granted, named, proc, until
+from tests.keeper.keeper_office import Office, alive, echo, granted, named, proc
+from tests.waiting import until
 
 pytestmark = pytest.mark.real  # every test here starts processes
 

@@ -14,7 +14,8 @@ from omni.core.paths import Home
 from omni.keeper import Keeper
 from omni.keeper.places import is_held, read_object
 from omni.keeper.process import Keeper as Process
-from tests.keeper.keeper_office import Office, alive, echo, granted, named, until
+from tests.keeper.keeper_office import Office, alive, echo, granted, named
+from tests.waiting import until
 
 pytestmark = pytest.mark.real  # every test here starts processes
 

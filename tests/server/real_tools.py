@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -36,10 +36,3 @@ async def real_server(folder: Path, gguf: Path) -> AsyncIterator[Real]:
         starter.goodbye()
         await asyncio.to_thread(stop_everything, home, windows=True)
         shutil.rmtree(home.sockets, ignore_errors=True)
-
-
-async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
-    """Return when it holds; in vain is a failure."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(0.005)

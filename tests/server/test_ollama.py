@@ -9,6 +9,7 @@ import pytest
 from omni.core.errors import EngineError
 from omni.engine import Message, Reply, ScriptedEngine, ToolCall
 from tests.server.server_tools import base, brain
+from tests.waiting import until
 
 FIGURES = {
     "total_duration",
@@ -285,9 +286,7 @@ async def test_a_client_that_leaves_ends_its_answer(live: Any) -> None:
             async for line in answer.aiter_lines():
                 assert msgspec.json.decode(line)["message"]["content"] == "one"
                 break
-        async with asyncio.timeout(20):
-            while bench.server.load() != (0, 0):  # noqa: ASYNC110 - nobody tells
-                await asyncio.sleep(0.001)
+        await until(lambda: bench.server.load() == (0, 0))
         assert engine.cancelled == 1
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from omni.core.errors import EngineError
 from omni.engine import Reply, ScriptedEngine
-from tests.server.real_tools import until
+from tests.waiting import until
 
 USER: Any = [{"role": "user", "content": "Hi"}]
 TOOLS: Any = [{"type": "function", "function": {"name": "read", "parameters": {"type": "object", "properties": {}}}}]

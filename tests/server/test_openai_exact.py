@@ -14,8 +14,8 @@ from omni.core.errors import EngineError
 from omni.core.events import BrainLoading, Likelihood, TokenChosen, TurnQueued
 from omni.engine import Reply, ScriptedEngine
 from omni.engine.types import ChatRequest
-from tests.server.real_tools import until
 from tests.server.server_tools import brain
+from tests.waiting import until
 
 USER = [{"role": "user", "content": "Hi"}]
 TOOL = {

@@ -11,8 +11,9 @@ import openai
 import pytest
 import pytest_asyncio
 
-from tests.server.real_tools import Real, real_server, until
+from tests.server.real_tools import Real, real_server
 from tests.server.varied_tools import VARIED, fault_of, tools_of
+from tests.waiting import until
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 
