@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omni.cli.asking import agrees
+from omni.cli.say import tell
 from omni.core.errors import NotFound
 from omni.hardware import gigabytes
 
@@ -41,6 +42,12 @@ async def brain_to_ask(services: "Services", name: str) -> "Brain":
             hint=brain.command or (f"`omni pull {brain.name}` fetches it ({gigabytes(brain.size)})." if absent else ""),
         )
     return brain
+
+
+async def tell_of_no_brain(services: "Services") -> None:
+    """Say how to get a brain where none is here: who serves does not want to learn it from the first client."""
+    if not any(brain.usable for brain in await services.library.brains()):
+        tell(f"no brain is here yet: `omni pull {STARTER}` fetches a small one")
 
 
 def is_file(name: str) -> bool:

@@ -1,6 +1,8 @@
 """`omni serve`: the local API, and the keys for those who may use it."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -8,10 +10,12 @@ import click
 from omni.cli.plugins import is_safe
 from omni.cli.say import tell
 from omni.cli.table import print_json, print_table
+from omni.core.errors import OmniError
 from omni.core.paths import Home
 
 if TYPE_CHECKING:
     from omni.app import Services
+    from omni.server.serving import Door
     from omni.server.start import Link, Said
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -58,38 +62,57 @@ def command(
     """
     if context.invoked_subcommand is not None:
         return
+    from omni.cli.brains import tell_of_no_brain
     from omni.server.start import Wish, run
 
-    wish = Wish(host=host or "", port=port, tls=tls, cert=cert or "", key_file=key_file or "", grace=grace)
-    run(Home.from_environment().ensure(), wish, _said, plugins=not is_safe())
+    beside = Beside()
 
-
-def _said(services: "Services", link: "Link", said: "Said") -> None:  # noqa: ARG001 - what the web interface needs
-    door = said.door
-    if not tell_of_tls(said) and door is not None and not tell_of_shut(said):
-        if door.again:
-            tell(f"it can be reached again, at {door.url}")
+    def said(services: "Services", link: "Link", said: "Said") -> None:  # noqa: ARG001 - what the web interface needs
+        if (door := new_address(said)) is None:
             return
-        if door.taken:
-            tell(f"port {door.taken} is taken by {door.taken_by}; this one is {door.port}")
         click.echo(f"Omni serves at {door.url}")
         if door.port != USUAL or not door.url.startswith("http://127.0.0.1:"):
             click.echo(f"export OPENAI_BASE_URL={door.url}/v1\nexport OLLAMA_HOST={door.url}")
+        beside.begin(tell_of_no_brain(services))
+
+    wish = Wish(host=host or "", port=port, tls=tls, cert=cert or "", key_file=key_file or "", grace=grace)
+    run(Home.from_environment().ensure(), wish, said, plugins=not is_safe())
 
 
-def tell_of_tls(said: "Said") -> bool:
-    """Print the certificate's fingerprint and where it lies, when that is what is said."""
+class Beside:
+    """What is done beside serving; a failure that can be explained is none of the server's."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it, from within the server's loop."""
+
+        async def done() -> None:
+            with suppress(OmniError):
+                await work
+
+        task = asyncio.get_running_loop().create_task(done())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def new_address(said: "Said") -> "Door | None":
+    """The door, when its address is news to the person; whatever else there is to say is printed."""
+    door = said.door
     if said.fingerprint:
         click.echo(f"{'New certificate' if said.new else 'Certificate'}, SHA-256 {said.fingerprint}, in {said.path}")
-    return bool(said.fingerprint)
-
-
-def tell_of_shut(said: "Said") -> bool:
-    """Print why nobody reaches the server now, when that is what is said."""
-    if said.door is not None and said.door.shut:
-        tell(said.door.shut)
-        return True
-    return False
+    if door is None:
+        return None
+    if door.shut:
+        tell(door.shut)
+        return None
+    if door.again:
+        tell(f"it can be reached again, at {door.url}")
+        return None
+    if door.taken:
+        tell(f"port {door.taken} is taken by {door.taken_by}; this one is {door.port}")
+    return door
 
 
 @command.group("key")

@@ -1,6 +1,5 @@
 """`omni web`: the server with its pages, opened in a browser."""
 
-import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -8,7 +7,7 @@ import click
 
 from omni.cli.plugins import is_safe
 from omni.cli.say import tell
-from omni.cli.serve import listening, tell_of_shut, tell_of_tls
+from omni.cli.serve import Beside, listening, new_address
 from omni.core.errors import OmniError
 from omni.core.paths import Home
 
@@ -30,23 +29,15 @@ def command(
     """
     from omni.server.start import Wish, run
 
-    opening: set[asyncio.Task[None]] = set()
+    beside = Beside()
 
     def said(services: "Services", link: "Link", said: "Said") -> None:
-        door = said.door
-        if tell_of_tls(said) or door is None or tell_of_shut(said):
+        if (door := new_address(said)) is None:  # a browser that was let in before still is
             return
-        if door.again:  # a browser that was let in before still is
-            tell(f"it can be reached again, at {door.url}")
-            return
-        if door.taken:
-            tell(f"port {door.taken} is taken by {door.taken_by}; this one is {door.port}")
         url = f"{door.url}/#token={link()}"
         click.echo(f"Omni's web interface: {url}")
         if not no_open:
-            task = asyncio.get_running_loop().create_task(_open(services, url))
-            opening.add(task)
-            task.add_done_callback(opening.discard)
+            beside.begin(_open(services, url))
 
     wish = Wish(host=host or "", port=port, tls=tls, cert=cert or "", key_file=key_file or "", web=True)
     run(Home.from_environment().ensure(), wish, said, plugins=not is_safe())

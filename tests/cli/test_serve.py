@@ -1,12 +1,18 @@
-"""`omni serve key`: what is printed, and what is not."""
+"""`omni serve` and `omni serve key`: what is printed, and what is not."""
 
+import asyncio
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from omni.cli.main import main
 from omni.core.paths import Home
+from omni.server import start
 from omni.server.keys import Keys
+from omni.server.serving import Door
 
 
 @pytest.fixture
@@ -49,3 +55,31 @@ def test_a_name_that_is_none_is_refused(run) -> None:  # type: ignore[no-untyped
     code, out, err = run("add", "a b")
     assert (code, out) == (2, "")
     assert "no name for a key" in err
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server whose address opens, and opens again, and which then ends."""
+
+    def run(home: Home, wish: start.Wish, tell: Callable[..., None], **_: Any) -> None:
+        async def serve() -> None:
+            from omni.app import Services
+
+            async with Services(home, starter=None, client="server") as services:
+                for again in (False, True):
+                    door = Door(url="http://127.0.0.1:11434", port=11434, again=again)
+                    tell(services, lambda: "token", start.Said(door=door))
+                    await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})
+
+        asyncio.run(serve())
+
+    monkeypatch.setattr(start, "run", run)
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_server_without_any_brain_says_once_how_to_get_one(call: Callable[..., Any], tiny: Path) -> None:
+    found = call("serve")
+    assert found.out == "Omni serves at http://127.0.0.1:11434\n"
+    assert found.err.count("omni: no brain is here yet: `omni pull @omni/smollm2`") == 1
+    assert call("pull", str(tiny)).code == 0
+    assert "no brain" not in call("serve").err
