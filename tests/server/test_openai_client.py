@@ -120,8 +120,12 @@ async def test_failures_are_the_exceptions_that_they_should_be(live: Any) -> Non
             [chunk async for chunk in stream]
         bench.services.set("engine", slots=1)
         bench.services.set("serve", queue=0)
-        with pytest.raises(openai.RateLimitError):
+        with pytest.raises(openai.BadRequestError, match="2 answers are asked for at once, and 1 can be had"):
             await ai.chat.completions.create(model="@omni/test", messages=USER, n=2)
+        bench.services.set("serve", queue=1)
+        with bench.server.places_of(bench.services.library.known[0]).enter("somebody"):
+            with pytest.raises(openai.RateLimitError):
+                await ai.chat.completions.create(model="@omni/test", messages=USER, n=2)
         assert bench.server.load() == (0, 0)
 
 
