@@ -314,13 +314,12 @@ class OmniApp(Looks, inherit_bindings=False):
         super()._handle_exception(error)
 
     def _fatal_error(self) -> None:
-        """As Textual does, but without local variables: what somebody wrote is nobody's to print."""
-        from rich.segment import Segments
+        """As Textual does, but without local variables (what somebody wrote is nobody's to print), and drawn only when
+        the end has come: drawing reads the sources, for which no loop shall wait."""
         from rich.traceback import Traceback
 
         self.bell()
-        traceback = Traceback(show_locals=False, width=None)
-        self._exit_renderables.append(Segments(self.console.render(traceback, self.console.options)))
+        self._exit_renderables.append(Traceback(show_locals=False, width=None))
         self._close_messages_no_wait()
 
     # -- doors

@@ -1,11 +1,13 @@
 """A crash is loud, and prints nothing of what was written."""
 
+import io
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from tests.shell.fakes import settled, shell
 
@@ -14,14 +16,14 @@ SECRET = "the words of a person"
 
 async def crashed(app: Any, fail: Callable[[], None]) -> str:
     """What the terminal would show when `fail` raises in the middle of the shell."""
-    printed: list[Any] = []
-    app._print_error_renderables = lambda: printed.extend(app._exit_renderables)
+    app.error_console = Console(file=io.StringIO(), width=120)
     with suppress(ValueError):
         async with app.run_test(size=(120, 36)) as pilot:
             await settled(pilot)
             app.call_later(fail)
             await pilot.pause()
-    return "".join(segment.text for each in printed for segment in each.segments)
+    printed: str = app.error_console.file.getvalue()
+    return printed
 
 
 async def test_a_crash_names_the_place_and_no_local_variable(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
