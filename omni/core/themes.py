@@ -96,7 +96,8 @@ class Colours16(_Strict, frozen=True):
 
 
 class ThemeFile(_Strict, frozen=True):
-    """One theme as its file says it. `code` is the Pygments style of code blocks."""
+    """One theme as its file says it. `code` is the Pygments style of code blocks; with `high_contrast` the scrollbars
+    are drawn in the strength of text, which a shade of the background never is."""
 
     title: str
     dark: bool
@@ -104,6 +105,7 @@ class ThemeFile(_Strict, frozen=True):
     colours: Colours
     colours256: Colours256
     colours16: Colours16
+    high_contrast: bool = False
 
     def colour_set(self, depth: Depth) -> dict[str, str]:
         """The twelve colours for a terminal of this depth, as `#rrggbb`."""

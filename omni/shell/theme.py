@@ -55,6 +55,9 @@ def textual_theme(name: str, file: ThemeFile, depth: Depth) -> "Theme":
     own = {f"omni-{key}": value for key, value in c.items()}
     # The row with the bar on a raised sheet: the theme's strongest ground, where there are shades at all.
     own["omni-chosen"] = c["background" if depth in ("truecolor", "256") else "line"]
+    bar, touched = ("third", "text") if file.high_contrast else ("line", "third")
+    own["omni-scrollbar"] = c["third" if file.high_contrast else "raised"]  # where one reads and writes it is quieter
+    own["omni-scrollbar-hover"] = c[touched]
     return Theme(
         name=name,
         dark=file.dark,
@@ -79,8 +82,8 @@ def textual_theme(name: str, file: ThemeFile, depth: Depth) -> "Theme":
             "input-selection-background": c["line"],
             "screen-selection-background": c["line"],
             "screen-selection-foreground": c["text"],
-            "scrollbar": c["line"],
-            "scrollbar-hover": c["third"],
+            "scrollbar": c[bar],
+            "scrollbar-hover": c[touched],
             "scrollbar-active": c["second"],
             "scrollbar-background": c["background"],
             "scrollbar-background-hover": c["background"],

@@ -70,6 +70,28 @@ def test_high_contrast_is_high_everywhere() -> None:
     assert contrast(sixteen["text"], textual_theme("x", file, "16").variables["omni-chosen"]) >= 7
 
 
+async def test_with_high_contrast_a_scrollbar_stands_out_from_its_track_at_every_depth(tmp_path: Path) -> None:
+    app = shell(tmp_path)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await app.show("chat")
+        await settled(pilot)
+        await app.preview_theme("omni-contrast")
+        await settled(pilot)
+        for name in ("Transcript", "Field", "Container"):
+            shown = app.screen.query(name).first().styles
+            for bar, track in (
+                (shown.scrollbar_color, shown.scrollbar_background),
+                (shown.scrollbar_color_hover, shown.scrollbar_background_hover),
+            ):
+                assert contrast(bar.hex.lower(), track.hex.lower()) >= 3, (name, bar, track)
+    file = read_theme(resources("themes") / "omni-contrast.toml")
+    for depth in ("truecolor", "256", "16"):
+        variables = textual_theme("x", file, depth).variables  # type: ignore[arg-type]
+        for bar in ("scrollbar", "scrollbar-hover", "omni-scrollbar", "omni-scrollbar-hover"):
+            for track in ("background", "panel", "raised"):
+                assert contrast(variables[bar], variables[f"omni-{track}"]) >= 3, (depth, bar, track)
+
+
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_the_numbers_of_a_theme_are_what_the_terminal_is_sent(path: Path) -> None:
     file = read_theme(path)

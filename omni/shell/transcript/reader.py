@@ -34,9 +34,9 @@ class Transcript(View, can_focus=True):
         scrollbar-background: $omni-background;
         scrollbar-background-hover: $omni-background;
         scrollbar-background-active: $omni-background;
-        scrollbar-color: $omni-raised;
-        scrollbar-color-hover: $omni-third;
-        scrollbar-color-active: $omni-third;
+        scrollbar-color: $omni-scrollbar;
+        scrollbar-color-hover: $omni-scrollbar-hover;
+        scrollbar-color-active: $omni-scrollbar-hover;
     }
     """
 
