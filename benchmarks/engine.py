@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from array import array
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
@@ -198,9 +198,9 @@ async def main(gguf: Path) -> None:
     async with kept() as keeper:
         await first_token(keeper, gguf)
         engine = WorkerEngine(spec(gguf), keeper, name="brain")
-        steps: list[Callable[[WorkerEngine], object]] = [warm, speed, together, cancel]
+        steps: list[Callable[[WorkerEngine], Awaitable[None]]] = [warm, speed, together, cancel]
         for step in steps:
-            await step(engine)  # type: ignore[misc]
+            await step(engine)
         await engine.close()
         await switch(keeper, gguf)
     show("load of this machine after", " ".join(f"{one:.1f}" for one in os.getloadavg()))

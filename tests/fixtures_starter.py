@@ -97,10 +97,7 @@ def direct_airlock() -> Callable[..., DirectAirlock]:
 
 async def last(events: AsyncIterator[Any]) -> Any:
     """The last event of a stream."""
-    event = None
-    async for event in events:  # noqa: B007 - the last one is wanted
-        pass
-    return event
+    return [event async for event in events][-1]
 
 
 @pytest.fixture(scope="session")

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from omni.app import Services
-from omni.cartridges import PullDone, PullStarted
+from omni.cartridges import Brain, PullDone, PullStarted
 from omni.core.errors import NotFound, SetupError, StorageError
 from omni.core.events import TurnEnded, Usage
 from omni.core.paths import Home
@@ -54,9 +54,9 @@ def with_parts(home: Home, closed: list[str], **failures: Exception) -> Services
     for name in ("chat", "library"):
         vars(found)[name] = Part(name, closed, failures.get(name))
     for name in ("engines", "keeper"):
-        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        done: Any = asyncio.get_running_loop().create_future()
         done.set_result(Part(name, closed, failures.get(name)))
-        found._tasks[name] = done  # type: ignore[assignment]
+        found._tasks[name] = done
     return found
 
 
@@ -196,7 +196,7 @@ async def test_a_pull_is_told_and_can_be_left(services: Services, monkeypatch: p
         async def pull(self, name: str, airlock: object) -> AsyncIterator[Any]:
             try:
                 yield PullStarted(brain=name, size=1)
-                yield PullDone(brain=SimpleNamespace(name=name))  # type: ignore[arg-type]
+                yield PullDone(brain=cast(Brain, SimpleNamespace(name=name)))
             finally:
                 left.append(name)
 

@@ -186,7 +186,8 @@ async def test_what_is_here_already_needs_no_door(site: Any, home: Home, tmp_pat
         async def door(self, purpose: str) -> None:
             raise DoorShut("the air gap is on")
 
-    airlock = Airlock(NoKeeper(), net=NET)  # type: ignore[arg-type]
+    keeper: Any = NoKeeper()
+    airlock = Airlock(keeper, net=NET)
     target = home.blobs / "blob"
     source = tmp_path / "blob"
     source.write_bytes(DATA)

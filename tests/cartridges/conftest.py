@@ -173,6 +173,9 @@ def budget(memory: int = 16 * 10**9, bandwidth: float | None = 30e9) -> Budget:
     return Budget(memory=memory, free=memory, context=16384, bandwidth=bandwidth, memory_class=16)
 
 
+NOT_ASKED: Any = None  # an airlock to which nobody turns
+
+
 @pytest.fixture
 async def open_library(home: Home, tmp_path: Path) -> AsyncIterator[Callable[..., Library]]:
     """Makes libraries of this test's home, whose surroundings are empty folders."""

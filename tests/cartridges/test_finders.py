@@ -16,6 +16,7 @@ import pytest
 from omni.cartridges import Brain, Library
 from omni.cartridges.finders import Surroundings, find_all, licence_of
 from omni.core.errors import NotFound, UsageError
+from tests.cartridges.conftest import NOT_ASKED
 
 Make = Callable[..., bytes]
 Open = Callable[..., Library]
@@ -335,7 +336,7 @@ async def test_what_belongs_to_others_is_not_removed(ollama: Ollama, library: Li
 async def test_what_another_program_has_is_not_pulled_again(ollama: Ollama, library: Library, gguf: Make) -> None:
     ollama.model("registry.ollama.ai/library/a/1b", gguf())
     await library.scan()
-    events = [event async for event in library.pull("a:1b", None)]  # type: ignore[arg-type]
+    events = [event async for event in library.pull("a:1b", NOT_ASKED)]
     assert [(type(event).__name__, event.fresh) for event in events] == [("PullDone", False)]
 
 

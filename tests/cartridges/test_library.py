@@ -18,6 +18,7 @@ from omni.core.errors import BadFile, NotFound, UsageError
 from omni.core.paths import Home
 from omni.core.settings import Settings
 from omni.hardware import Budget
+from tests.cartridges.conftest import NOT_ASKED
 
 Write = Callable[..., Path]
 Open = Callable[..., Library]
@@ -452,7 +453,7 @@ async def test_a_lost_index_finds_shipped_blobs_again(
 
 async def test_a_path_can_be_pulled(library: Library, write_gguf: Write, tmp_path: Path, drain: Drain) -> None:
     path = write_gguf(tmp_path / "x.gguf")
-    events = await drain(library.pull(str(path), None))  # type: ignore[arg-type]
+    events = await drain(library.pull(str(path), NOT_ASKED))
     assert isinstance(events[-1], PullDone)
     assert events[-1].brain.name == "@me/x"
 

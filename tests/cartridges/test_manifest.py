@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from omni.cartridges import load_manifests, manifest_schema, parse_manifest
+from omni.cartridges import Library, load_manifests, manifest_schema, parse_manifest
 from omni.cartridges.manifest import CartridgeBase, HubBase, PackageBase
 from omni.core.errors import OmniError, UsageError
 from omni.core.paths import resources
@@ -114,13 +114,13 @@ def test_the_schema_describes_every_kind_of_base() -> None:
 
 
 async def test_own_cartridges_join_the_shipped_ones(
-    home: object, open_library: Callable[..., object], tmp_path: Path
+    home: object, open_library: Callable[..., Library], tmp_path: Path
 ) -> None:
     folder = tmp_path / "home" / "cartridges" / "own" / "notes"
     folder.mkdir(parents=True)
     (folder / "cartridge.toml").write_text(GOOD)
     library = open_library()
-    brain = await library.get("@me/notes")  # type: ignore[attr-defined]
+    brain = await library.get("@me/notes")
     assert (brain.state, brain.sampling) == ("available", {"temperature": 0.5})
 
 

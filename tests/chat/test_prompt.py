@@ -11,8 +11,8 @@ from omni.chat.prompt import prompt_of, rendered, system_text
 from omni.core.settings import Chat, Settings
 
 
-def said(role: str, text: str, state: str = "whole") -> ChatMessage:
-    return ChatMessage(id=text or role, parent=None, role=role, text=text, time=0.0, state=state)  # type: ignore[arg-type]
+def said(role: Any, text: str, state: Any = "whole") -> ChatMessage:
+    return ChatMessage(id=text or role, parent=None, role=role, text=text, time=0.0, state=state)
 
 
 def test_the_system_text_has_its_order() -> None:

@@ -60,7 +60,7 @@ class StoreMachine(RuleBasedStateMachine):
     def create(self) -> None:
         self.conversation = self.do(self.store.create(project="/p", system="s")).id
 
-    def answer(self, started: Any, pieces: list[str], end: str) -> None:
+    def answer(self, started: Any, pieces: list[str], end: Any) -> None:
         """Write an answer and end it in one of the ways that there are."""
         prior = self.said[started.answer].text if started.answer in self.said else ""
         assert started.prior_text == prior
@@ -71,7 +71,7 @@ class StoreMachine(RuleBasedStateMachine):
             self.do(self.store.close())
             self.reopen()
         else:
-            self.do(self.store.finish(self.conversation, started.answer, Outcome(state=end, text=text)))  # type: ignore[arg-type]
+            self.do(self.store.finish(self.conversation, started.answer, Outcome(state=end, text=text)))
         old = self.said.get(started.answer)
         self.said[started.answer] = Said(
             old.parent if old else started.question,
@@ -86,7 +86,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.said[started.question] = Said(parent, "user", stored(text), "whole", next(self.numbers))
 
     @rule(text=QUESTIONS, pieces=st.lists(TEXTS, max_size=3), end=ENDS)
-    def ask(self, text: str, pieces: list[str], end: str) -> None:
+    def ask(self, text: str, pieces: list[str], end: Any) -> None:
         parent = self.head
         started = self.do(self.store.ask(self.conversation, text))
         self.asked(started, parent, text)
@@ -94,7 +94,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.said)
     @rule(data=st.data(), pieces=st.lists(TEXTS, max_size=2), end=ENDS)
-    def regenerate(self, data: st.DataObject, pieces: list[str], end: str) -> None:
+    def regenerate(self, data: st.DataObject, pieces: list[str], end: Any) -> None:
         message = data.draw(st.sampled_from(sorted(self.said)))
         started = self.do(self.store.regenerate(self.conversation, message))
         said = self.said[message]

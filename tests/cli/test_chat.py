@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,8 @@ def states(cli: Cli) -> list[tuple[str, str]]:
     from omni.chat import ChatService, ChatStore
 
     async def read() -> list[tuple[str, str]]:
-        service = ChatService(ChatStore(cli.home.chat), None, None)  # type: ignore[arg-type] # nobody is asked
+        nobody: Any = None  # is asked
+        service = ChatService(ChatStore(cli.home.chat), nobody, nobody)
         try:
             found = reversed(await service.conversations())
             messages = [message for one in found for message in await service.messages(one.id)]

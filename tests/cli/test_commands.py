@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -239,7 +240,8 @@ def test_uninstall_leaves_what_is_not_omnis(call: Call, home: Home) -> None:
 
 
 def process(kind: str, **values: object) -> ProcessInfo:
-    return ProcessInfo(**{"name": f"{kind}-1", "kind": kind, "pid": 1, "confined": "none", "since": 0.0, **values})  # type: ignore[arg-type]
+    usual: dict[str, Any] = {"name": f"{kind}-1", "kind": kind, "pid": 1, "confined": "none", "since": 0.0}
+    return ProcessInfo(**(usual | values))
 
 
 def test_what_confines_a_process_is_said_in_words() -> None:
@@ -263,7 +265,8 @@ def brain(tmp_path: Path, **values: object) -> Brain:
     path = tmp_path / "tiny.gguf"
     path.write_bytes(gguf_bytes())
     base = Base(id="x", path=str(path), parts=(str(path),), size=1, header=read_header(path), origin="ollama")
-    return Brain(**{"name": "a", "state": "ready", "base": base, **values})  # type: ignore[arg-type]
+    usual: dict[str, Any] = {"name": "a", "state": "ready", "base": base}
+    return Brain(**(usual | values))
 
 
 def test_brains_stand_where_they_lie(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from omni.core.paths import Home
 from omni.engine import ChatRequest, ScriptedEngine
 from tests.docs.examples import DOCS
-from tests.server.server_tools import FakeServices, brain, listening
+from tests.server.server_tools import FakeServices, brain, listening, server_over
 
 PAGE = (DOCS / "api.md").read_text("utf-8")
 ADDRESS = "http://127.0.0.1:11434"
@@ -45,11 +45,11 @@ def script(request: ChatRequest) -> str:
 
 @pytest.fixture
 async def url(home: Home) -> AsyncIterator[str]:
-    from omni.server.app import Server, create_app
+    from omni.server.app import create_app
 
     services = FakeServices(ScriptedEngine(script, schema=True), brains=(brain("@omni/smollm2"),), home=home)
     services.set("serve", aliases={"gpt-4o": "@omni/smollm2"})
-    server = Server(services)  # type: ignore[arg-type] # the part of Services that a server uses
+    server = server_over(services)
     async with listening(create_app(server)) as found:
         yield found
     await server.close()

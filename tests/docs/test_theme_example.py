@@ -6,11 +6,12 @@ import pytest
 
 from omni.core.errors import OmniError
 from omni.core.settings import Settings, Ui
+from omni.core.themes import Depth
 from omni.shell.theme import ThemeFile, Themes, Watcher, read_theme
 from tests.docs.examples import DOCS, write
 from tests.shell.fakes import settled, shell
 
-WAYS = {
+WAYS: dict[Depth, dict[str, str]] = {
     "truecolor": {"COLORTERM": "truecolor"},
     "256": {"TERM": "xterm-256color"},
     "16": {"TERM": "xterm"},
@@ -19,7 +20,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("depth", WAYS)
-async def test_the_example_is_shown(tmp_path: Path, depth: str) -> None:
+async def test_the_example_is_shown(tmp_path: Path, depth: Depth) -> None:
     (path,) = write("themes.md", tmp_path)
     file = read_theme(path)
     settings = Settings(ui=Ui(ready=True, theme="harbour"))
@@ -27,7 +28,7 @@ async def test_the_example_is_shown(tmp_path: Path, depth: str) -> None:
     async with app.run_test(size=(100, 30)) as pilot:
         await settled(pilot)
         assert app.theme == "harbour"
-        assert app.current_theme.variables["omni-accent"] == file.colour_set(depth)["accent"]  # type: ignore[arg-type]
+        assert app.current_theme.variables["omni-accent"] == file.colour_set(depth)["accent"]
         assert file.title in [each.title for each in (await app.theme_files()).values()]
 
 

@@ -5,7 +5,7 @@ import select
 import shlex
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -67,7 +67,7 @@ class Terminal:
         """Wait until `text` stands on the screen and return the screen; fails with what stands there instead."""
         return self.wait(lambda screen: text in screen, f"{text!r}", seconds=seconds)
 
-    def wait(self, there, what: str, *, seconds: float = 60) -> str:  # type: ignore[no-untyped-def]
+    def wait(self, there: Callable[[str], object], what: str, *, seconds: float = 60) -> str:
         """Wait until `there(screen)`."""
         deadline = time.monotonic() + seconds
         while not there(screen := self.screen):

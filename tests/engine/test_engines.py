@@ -49,7 +49,8 @@ def brain(name: str = "@omni/a", **more: Any) -> Brain:
 
 
 def engines(home: Home, *, gigabytes: float = 16, settings: str = "", **more: Any) -> Engines:
-    return Engines(home, SimpleNamespace(), parse(settings) if settings else Settings(), machine(gigabytes), **more)  # type: ignore[arg-type]
+    keeper: Any = SimpleNamespace()
+    return Engines(home, keeper, parse(settings) if settings else Settings(), machine(gigabytes), **more)
 
 
 def test_brains_on_one_base_share_a_worker(home: Home) -> None:

@@ -1,5 +1,7 @@
 """Machines that are not here, as what their files and commands said."""
 
+from collections.abc import Mapping, Sequence
+
 from omni.hardware import RecordedProbes
 from omni.hardware.probes import NvidiaCard
 
@@ -15,9 +17,12 @@ def processors(count: int, *, name: str, flags: str, per_core: int = 2) -> str:
     )
 
 
-def laptop(**changes: object) -> RecordedProbes:
+CARD = NvidiaCard("NVIDIA GeForce RTX 3060 Laptop GPU", 6 << 30)
+
+
+def laptop(*, files: Mapping[str, str] | None = None, nvidia: Sequence[NvidiaCard] | None = (CARD,)) -> RecordedProbes:
     """A 16 GB laptop: 8 cores, 16 threads, AVX2, one RTX card with its driver."""
-    files = {
+    usual = {
         "/proc/cpuinfo": processors(
             16, name="Intel(R) Core(TM) i7-11800H CPU @ 2.30GHz", flags="sse2 avx2 avx512f avx512_vnni"
         ),
@@ -26,9 +31,7 @@ def laptop(**changes: object) -> RecordedProbes:
         "/sys/bus/pci/devices/0000:01:00.0/vendor": "0x10de\n",
         "/sys/bus/pci/devices/0000:01:00.0/class": "0x030000\n",
     }
-    files |= changes.get("files", {})  # type: ignore[arg-type, operator]
-    cards = changes.get("nvidia", [NvidiaCard("NVIDIA GeForce RTX 3060 Laptop GPU", 6 << 30)])
-    return RecordedProbes(system=("Linux", "x86_64"), files=files, affinity=16, nvidia=cards)  # type: ignore[arg-type]
+    return RecordedProbes(system=("Linux", "x86_64"), files={**usual, **(files or {})}, affinity=16, nvidia=nvidia)
 
 
 def docker(limit: str = "2147483648", cpu: str = "150000 100000") -> RecordedProbes:

@@ -55,7 +55,7 @@ async def test_a_turn_loads_a_worker_and_talks_to_it(office: Office) -> None:
     client = await office.client()
     async with client.turn(office.spec()) as turn:
         with pytest.raises(RuntimeError):
-            turn.socket  # noqa: B018
+            turn.socket  # noqa: B018 - to ask for it is the test
         states = [state async for state in turn.waiting()]
         assert isinstance(states[0], Loading)
         assert await echo(turn) == f"{turn.key} hello"
@@ -100,7 +100,8 @@ async def test_the_waiting_client_is_told_place_and_reason(office: Office) -> No
         await granted(first)
         async with client.turn(office.spec()) as second, client.turn(office.spec(), priority="background") as third:
             state = await anext(second.waiting())
-            assert (state.place, state.reason) == (1, "slot")  # type: ignore[union-attr]
+            assert isinstance(state, Waiting)
+            assert (state.place, state.reason) == (1, "slot")
             assert await anext(third.waiting()) == Waiting(
                 place=2, reason="slot", detail="1 of 1 places of worker-1 are taken"
             )

@@ -11,8 +11,8 @@ import pytest
 
 from omni.core.paths import Home
 from omni.engine import Engine, ScriptedEngine
-from omni.server.app import Server, create_app
-from tests.server.server_tools import FakeServices, Heard, Served, brain, listening
+from omni.server.app import create_app
+from tests.server.server_tools import FakeServices, Heard, Served, brain, listening, server_over
 
 
 class Bench:
@@ -20,7 +20,7 @@ class Bench:
 
     def __init__(self, services: FakeServices) -> None:
         self.services = services
-        self.server = Server(services)  # type: ignore[arg-type] # the part of Services that a server uses
+        self.server = server_over(services)
         self.app = create_app(self.server)
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=True)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:11434")

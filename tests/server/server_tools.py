@@ -7,19 +7,21 @@ import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import uvicorn
 from uvicorn import Config
 from uvicorn.server import ServerState
 
+from omni.app import Services
 from omni.cartridges import Base, Brain, GgufHeader
 from omni.core.errors import NotFound
 from omni.core.paths import Home
 from omni.core.settings import Settings
 from omni.engine import Engine
 from omni.keeper import ProcessInfo, WorkerSpec
+from omni.server.app import Server
 from omni.server.protocol import Bounds, Protocol
 
 
@@ -168,6 +170,11 @@ class FakeServices:
 
     async def open(self, _brain: Brain, *, embeddings: bool = False) -> Engine:
         return self.engine
+
+
+def server_over(services: FakeServices) -> Server:
+    """A server, which uses no more of `Services` than there is."""
+    return Server(cast("Services", services))
 
 
 class Heard:

@@ -7,6 +7,7 @@ from typing import Any
 
 import anthropic
 import pytest
+from anthropic.types import Message
 
 from omni.engine import Reply, ScriptedEngine
 from tests.server.real_tools import real_server
@@ -24,13 +25,19 @@ WEATHER: Any = {
 CALL = '{"name": "weather", "arguments": {"city": "Rome"}}'
 
 
+def text_of(message: Message) -> str:
+    first = message.content[0]
+    assert first.type == "text"
+    return first.text
+
+
 async def test_the_sync_client(live: Any) -> None:
     async with live(ScriptedEngine([Reply(reasoning="Hm.", text="A word.")])) as bench:
 
         def use() -> None:
             with anthropic.Anthropic(base_url=bench.url, api_key="any", max_retries=0) as client:
                 answer = client.messages.create(model="@omni/test", max_tokens=100, messages=ASK)
-                assert answer.content[0].text == "A word."  # type: ignore[union-attr]
+                assert text_of(answer) == "A word."
                 assert (answer.stop_reason, answer.usage.output_tokens) == ("end_turn", 3)
                 with client.messages.stream(
                     model="@omni/test",
@@ -77,7 +84,7 @@ async def test_the_async_client_with_tools(live: Any) -> None:
         result = {"type": "tool_result", "tool_use_id": call.id, "content": "sun"}
         messages += [{"role": "assistant", "content": found.content}, {"role": "user", "content": [result]}]
         last = await client.messages.create(model="@omni/test", max_tokens=100, messages=messages, tools=[WEATHER])
-        assert last.content[0].text == "It is sunny."  # type: ignore[union-attr]
+        assert text_of(last) == "It is sunny."
 
 
 @pytest.mark.real
@@ -91,7 +98,7 @@ async def test_the_starter_through_anthropics_client(tmp_path: Path, starter_ggu
         answer = await client.messages.create(
             model=real.brain, max_tokens=24, system=system, extra_body={"temperature": 0}, messages=ASK
         )
-        assert answer.content[0].text  # type: ignore[union-attr]
+        assert text_of(answer)
         assert counted.input_tokens == answer.usage.input_tokens + (answer.usage.cache_read_input_tokens or 0)
         told = await client.messages.count_tokens(model=real.brain, system=system, messages=ASK, tools=[WEATHER])
         assert told.input_tokens > counted.input_tokens + 20
@@ -114,8 +121,8 @@ async def test_the_starter_through_anthropics_client(tmp_path: Path, starter_ggu
             messages=ASK,
             output_config={"format": {"type": "json_schema", "schema": schema}},
         )
-        assert isinstance(json.loads(shaped.content[0].text)["n"], int)  # type: ignore[union-attr]
-        first = answer.content[0].text.split()[1]  # type: ignore[union-attr]
+        assert isinstance(json.loads(text_of(shaped))["n"], int)
+        first = text_of(answer).split()[1]
         stopped = await client.messages.create(
             model=real.brain,
             max_tokens=24,

@@ -20,8 +20,8 @@ from schemathesis.specs.openapi.checks import (
 from omni.core.errors import NotFound
 from omni.core.paths import Home
 from omni.engine import ChatRequest, ScriptedEngine
-from omni.server.app import Server, create_app, routes
-from tests.server.server_tools import FakeServices, brain
+from omni.server.app import create_app, routes
+from tests.server.server_tools import FakeServices, brain, server_over
 
 TRIES = 10
 DOCUMENTED = [status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -51,7 +51,7 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     home = Home(tmp_path_factory.mktemp("fuzz") / "home").ensure()
     services = FakeServices(ScriptedEngine(script), brains=(brain("@omni/test"),), home=home)
     services.pulling = nothing
-    server = Server(services)  # type: ignore[arg-type] # the part of Services that a server uses
+    server = server_over(services)
     yield schemathesis.openapi.from_asgi("/openapi.json", create_app(server))
     asyncio.run(server.close())
 

@@ -21,7 +21,11 @@ CHAT, ADMIN, ANYONE, UNKNOWN = "/v1/chat/completions", "/api/pull", "/health", "
 OBSIDIAN, EVIL = "app://obsidian.md", "https://evil.example"
 
 
-async def nothing(request: Any) -> Any:
+async def nothing(_: Any) -> Any:
+    raise AssertionError
+
+
+async def unread() -> Any:
     raise AssertionError
 
 
@@ -83,7 +87,7 @@ class Gate:
         async def send(message: Any) -> None:
             sent.append(message)
 
-        await self.guard(scope, nothing, send)  # type: ignore[arg-type]
+        await self.guard(scope, unread, send)
         start, *rest = sent
         head = f"HTTP/1.1 {start['status']} X\r\n" + "".join(
             f"{name.decode()}: {value.decode('latin-1')}\r\n" for name, value in start["headers"]
@@ -244,8 +248,13 @@ async def test_a_request_has_one_origin(gate: Gate) -> None:
 
 
 async def test_only_who_may_do_everything_or_has_a_key_keeps_answers(gate: Gate) -> None:
-    for how, owner in (({}, ""), ({"origin": OBSIDIAN}, None), ({"uid": None}, None)):
-        assert (await gate.ask(**how)).status == 200  # type: ignore[arg-type]
+    asked: tuple[tuple[dict[str, Any], str | None], ...] = (
+        ({}, ""),
+        ({"origin": OBSIDIAN}, None),
+        ({"uid": None}, None),
+    )
+    for how, owner in asked:
+        assert (await gate.ask(**how)).status == 200
         assert gate.caller.owner == owner
     owners = []
     for _ in range(2):
@@ -381,5 +390,5 @@ async def test_a_session_counts_for_our_own_page_alone(gate: Gate) -> None:
 
 
 async def test_what_is_no_request_is_left_alone(gate: Gate) -> None:
-    await gate.guard({"type": "websocket"}, nothing, nothing)  # type: ignore[arg-type]
+    await gate.guard({"type": "websocket"}, unread, nothing)
     assert gate.callers == []

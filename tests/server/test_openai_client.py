@@ -123,9 +123,9 @@ async def test_failures_are_the_exceptions_that_they_should_be(live: Any) -> Non
         with pytest.raises(openai.BadRequestError, match="2 answers are asked for at once, and 1 can be had"):
             await ai.chat.completions.create(model="@omni/test", messages=USER, n=2)
         bench.services.set("serve", queue=1)
-        with bench.server.places_of(bench.services.library.known[0]).enter("somebody"):
-            with pytest.raises(openai.RateLimitError):
-                await ai.chat.completions.create(model="@omni/test", messages=USER, n=2)
+        taken = bench.server.places_of(bench.services.library.known[0]).enter("somebody")
+        with taken, pytest.raises(openai.RateLimitError):
+            await ai.chat.completions.create(model="@omni/test", messages=USER, n=2)
         assert bench.server.load() == (0, 0)
 
 

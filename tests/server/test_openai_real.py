@@ -129,8 +129,8 @@ async def test_likelihoods(real: Real, ai: openai.AsyncOpenAI) -> None:
 async def test_tokens_can_be_forbidden(real: Real, ai: openai.AsyncOpenAI) -> None:
     asked: Any = {"model": real.brain, "messages": user("Say hello."), "temperature": 0, "max_tokens": 1}
     likely = (await ai.chat.completions.create(**asked)).choices[0].message.content or ""
-    tokens = (await ai.post("../tokenize", cast_to=object, body={"model": real.brain, "content": likely}))["tokens"]  # type: ignore[index]
-    other = await ai.chat.completions.create(**asked, logit_bias={str(tokens[0]): -100})
+    split: Any = await ai.post("../tokenize", cast_to=object, body={"model": real.brain, "content": likely})
+    other = await ai.chat.completions.create(**asked, logit_bias={str(split["tokens"][0]): -100})
     assert other.choices[0].message.content != likely
 
 
@@ -140,7 +140,7 @@ async def test_a_call_that_must_be_is_valid(real: Real, ai: openai.AsyncOpenAI, 
     found = await ai.chat.completions.create(
         model=real.brain,
         messages=user(VARIED[at][2]),
-        tools=tools_of(*others),  # type: ignore[arg-type]
+        tools=tools_of(*others),
         tool_choice="required",
         temperature=0.7,
         max_tokens=400,
@@ -160,7 +160,7 @@ async def test_a_call_ends_where_its_schema_does_not(real: Real, ai: openai.Asyn
     found = await ai.chat.completions.create(
         model=real.brain,
         messages=user(tree[2]),
-        tools=tools_of(tree),  # type: ignore[arg-type]
+        tools=tools_of(tree),
         tool_choice="required",
         temperature=1.0,
         seed=seed,
@@ -174,7 +174,7 @@ async def test_the_tool_that_is_named_is_called_in_a_stream(real: Real, ai: open
     async with ai.chat.completions.stream(
         model=real.brain,
         messages=user("What is the weather in Paris?"),
-        tools=tools_of(*VARIED[:5]),  # type: ignore[arg-type]
+        tools=tools_of(*VARIED[:5]),
         tool_choice={"type": "function", "function": {"name": "add"}},
     ) as stream:
         final = await stream.get_final_completion()

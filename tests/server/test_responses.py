@@ -23,7 +23,7 @@ from omni.server.openai.responses_writer import ResponseWriter
 from omni.server.protocol import RELAY
 from omni.server.sessions import Sessions
 
-WEATHER = {
+WEATHER: Any = {
     "type": "function",
     "name": "weather",
     "description": "The weather of a city",
@@ -309,7 +309,7 @@ async def test_an_answer_is_gone_on_from_fetched_and_forgotten(serving: Any) -> 
     engine = ScriptedEngine([CALL, "It is cold.", "You are welcome."])
     async with serving(engine) as bench:
         first = (await post(bench, input="Oslo?", instructions="Be kind.", tools=[WEATHER])).json()
-        result = {"type": "function_call_output", "call_id": first["output"][0]["call_id"], "output": "-3"}
+        result: Any = {"type": "function_call_output", "call_id": first["output"][0]["call_id"], "output": "-3"}
         second = (await post(bench, input=[result], previous_response_id=first["id"])).json()
         third = (await post(bench, input="Thanks", previous_response_id=second["id"])).json()
         assert said(engine) == [
@@ -376,8 +376,8 @@ async def guarded(
     base = "http://127.0.0.1:11434"
     headers = {"origin": origin} if origin else {}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=base) as client:
-        content = {"json": {"input": "Hi", **body}} if method == "POST" else {}
-        return await client.request(method, f"/v1/responses{path}", headers=headers, **content)  # type: ignore[arg-type]
+        content: dict[str, Any] = {"json": {"input": "Hi", **body}} if method == "POST" else {}
+        return await client.request(method, f"/v1/responses{path}", headers=headers, **content)
 
 
 async def test_what_cannot_be_kept_is_answered_all_the_same(serving: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -454,13 +454,13 @@ def _talk(url: str) -> None:
             text = "".join(event.delta for event in stream if event.type == "response.output_text.delta")
             assert text == stream.get_final_response().output_text == "Red."
 
-        with client.responses.stream(model="@omni/test", input="Oslo?", tools=[WEATHER]) as stream:  # type: ignore[list-item]
+        with client.responses.stream(model="@omni/test", input="Oslo?", tools=[WEATHER]) as stream:
             final = stream.get_final_response()
         (call,) = final.output
         assert isinstance(call, ResponseFunctionToolCall)
         assert json.loads(call.arguments) == {"city": "Oslo"}
-        result = {"type": "function_call_output", "call_id": call.call_id, "output": "3"}
-        answer = client.responses.create(model="@omni/test", input=[result], previous_response_id=final.id)  # type: ignore[list-item]
+        result: Any = {"type": "function_call_output", "call_id": call.call_id, "output": "3"}
+        answer = client.responses.create(model="@omni/test", input=[result], previous_response_id=final.id)
         assert answer.output_text == "It is 3 degrees."
 
         client.responses.delete(first.id)

@@ -67,8 +67,8 @@ VARIED: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 
-def tools_of(*varied: tuple[str, dict[str, Any], str]) -> list[dict[str, Any]]:
-    """Tools as a request holds them."""
+def tools_of(*varied: tuple[str, dict[str, Any], str]) -> Any:
+    """Tools as a request of any client holds them."""
     return [
         {"type": "function", "function": {"name": name, "description": f"Use it for: {question}", "parameters": schema}}
         for name, schema, question in varied

@@ -5,10 +5,11 @@ import os
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 from textual.pilot import Pilot
 
+from omni.app import Services
 from omni.core.paths import Home
 from omni.core.settings import Settings, Ui
 from omni.keeper import Change, Door, Doors, ProcessInfo
@@ -371,7 +372,14 @@ def shell(root: Path, *, ready: bool = True, begin: str = "", size: Any = None, 
     settings = given.pop("settings", Settings(ui=Ui(ready=ready)))
     environment = given.pop("environment", {"COLORTERM": "truecolor"})
     services = given.pop("services", None) or sample_services(root, settings=settings, **given)
-    return OmniApp(services, project=Path("/home/ada/code/shop-api"), environment=environment)
+    return OmniApp(cast(Services, services), project=Path("/home/ada/code/shop-api"), environment=environment)
+
+
+def fakes_of(app: OmniApp) -> FakeServices:
+    """What stands behind an app of `shell`."""
+    found: object = app.services
+    assert isinstance(found, FakeServices)
+    return found
 
 
 async def settled(pilot: Pilot[Any]) -> None:

@@ -14,7 +14,7 @@ from omni.keeper import Change, Door
 from omni.shell.app import OmniApp
 from omni.shell.modals import AskPath, Consent
 from omni.shell.panes import BUILT_IN, PaneSpec
-from tests.shell.fakes import FakeClock, said, sample_services, screen_text, settled, shell
+from tests.shell.fakes import FakeClock, fakes_of, said, sample_services, screen_text, settled, shell
 
 
 def test_the_frame_imports_no_domain_before_its_first_frame() -> None:
@@ -43,7 +43,7 @@ async def test_each_pane_has_its_key(tmp_path: Path, key: str, name: str) -> Non
         pane = app.pane(name)
         assert pane is not None
         assert pane.display
-        assert sum(bool(app.pane(each) and app.pane(each).display) for each in app.panes) == 1  # type: ignore[union-attr]
+        assert [each.display for each in map(app.pane, app.panes) if each is not None].count(True) == 1
 
 
 async def test_a_key_of_an_absent_pane_is_free(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ async def test_the_kill_switch_works_inside_a_modal(tmp_path: Path, keys: list[s
         await settled(pilot)
         await pilot.press(*keys)
         await settled(pilot)
-        assert app.services.fake_keeper.orders == ["air gap on"]  # type: ignore[attr-defined]
+        assert fakes_of(app).fake_keeper.orders == ["air gap on"]
         assert isinstance(app.screen, AskPath)
 
 
@@ -127,7 +127,7 @@ async def test_a_click_on_the_doors_is_the_kill_switch(tmp_path: Path) -> None:
 async def test_lifting_the_air_gap_asks_and_no_key_counts_that_follows_another_too_soon(tmp_path: Path) -> None:
     clock = FakeClock()
     app = shell(tmp_path, clock=clock)
-    orders = app.services.fake_keeper.orders  # type: ignore[attr-defined]
+    orders = fakes_of(app).fake_keeper.orders
     async with app.run_test(size=(120, 36)) as pilot:
         await settled(pilot)
         await pilot.press("f12")
@@ -156,7 +156,7 @@ async def test_lifting_the_air_gap_asks_and_no_key_counts_that_follows_another_t
 
 async def test_the_doors_follow_what_the_keeper_tells(tmp_path: Path) -> None:
     app = shell(tmp_path)
-    keeper = app.services.fake_keeper  # type: ignore[attr-defined]
+    keeper = fakes_of(app).fake_keeper
     async with app.run_test(size=(120, 36)) as pilot:
         await settled(pilot)
         keeper.verified = False
@@ -190,7 +190,7 @@ async def test_ctrl_c_twice_leaves_but_not_with_text_and_not_after_a_while(tmp_p
         await pilot.press("ctrl+c")
         await pilot.pause()
         assert app._exit
-    assert app.services.closed  # type: ignore[attr-defined]
+    assert fakes_of(app).closed
 
 
 async def test_ctrl_c_copies_a_selection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,7 +273,9 @@ async def test_the_first_run_begins_at_home_and_later_ones_in_the_conversation(t
             assert app.rail.active == name
 
 
-async def test_nothing_is_asked_of_the_services_before_the_first_frame(tmp_path: Path) -> None:
+async def test_nothing_is_asked_of_the_services_before_the_first_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     services = sample_services(tmp_path, settings=Settings(ui=Ui(ready=False)))
     asked = asyncio.Event()
 
@@ -281,7 +283,8 @@ async def test_nothing_is_asked_of_the_services_before_the_first_frame(tmp_path:
         asked.set()
         await asyncio.Event().wait()
 
-    services.keeper = services.hardware = never  # type: ignore[method-assign]
+    for part in ("keeper", "hardware"):
+        monkeypatch.setattr(services, part, never)
     app = shell(tmp_path, services=services)
     async with app.run_test(size=(120, 36)) as pilot:
         await pilot.pause()

@@ -11,7 +11,7 @@ from omni.keeper import ProcessInfo
 from omni.shell.listing import Listing
 from omni.shell.modals import Consent
 from omni.shell.panes.cartridges import CartridgesPane
-from tests.shell.fakes import Gate, said, screen_text, settled, shell
+from tests.shell.fakes import Gate, fakes_of, said, screen_text, settled, shell
 
 QWEN = "@omni/qwen3-4b"
 
@@ -120,7 +120,7 @@ async def test_what_does_not_fit_is_asked_about_before_it_is_pulled(tmp_path: Pa
 
 async def test_a_verification_that_fails_says_so(tmp_path: Path) -> None:
     app = shell(tmp_path)
-    app.services.library.verify_events = [  # type: ignore[attr-defined]
+    fakes_of(app).library.verify_events = [
         PullVerifying(done=5, total=10),
         Verified(brain="@omni/coder", ok=False, detail="sha256 is ab…"),
     ]
@@ -148,7 +148,7 @@ async def test_removing_says_what_it_frees_and_asks(tmp_path: Path) -> None:
         clock.advance(1)
         await pilot.press("r")
         await settled(pilot)
-        assert "remove @omni/coder" in app.services.library.orders  # type: ignore[attr-defined]
+        assert "remove @omni/coder" in fakes_of(app).library.orders
         assert "is removed" in said(app)
 
 
@@ -164,7 +164,7 @@ async def test_enter_talks_to_it(tmp_path: Path) -> None:
 
 async def test_a_loaded_brain_says_so_and_can_be_unloaded(tmp_path: Path) -> None:
     app = shell(tmp_path)
-    keeper = app.services.fake_keeper  # type: ignore[attr-defined]
+    keeper = fakes_of(app).fake_keeper
     keeper.listed = [ProcessInfo(name="w1", kind="worker", pid=1, confined="seccomp", since=0, base="sha256-bb")]
     async with app.run_test(size=(140, 36)) as pilot:
         await opened(pilot, "@omni/coder")
@@ -176,7 +176,7 @@ async def test_a_loaded_brain_says_so_and_can_be_unloaded(tmp_path: Path) -> Non
 
 async def test_saving_and_adding_take_a_path(tmp_path: Path) -> None:
     app = shell(tmp_path)
-    orders = app.services.library.orders  # type: ignore[attr-defined]
+    orders = fakes_of(app).library.orders
     async with app.run_test(size=(120, 36)) as pilot:
         await opened(pilot, "@omni/coder")
         await pilot.press("s")

@@ -192,7 +192,7 @@ async def test_an_answer_is_streamed_and_kept(tmp_path: Path) -> None:
         assert [entry.id for entry in one.transcript.entries] == [message.id for message in stored]
 
 
-async def test_waiting_and_loading_are_said_in_the_header(tmp_path: Path) -> None:
+async def test_waiting_and_loading_are_said_in_the_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = asyncio.Event()
     before = (TurnQueued(place=2, reason="memory"), BrainLoading(brain="b", seconds=1.2, fraction=0.4))
     async with stage(tmp_path, Reply(text="x y", before=before, gates={0: gate})) as one:
@@ -203,7 +203,7 @@ async def test_waiting_and_loading_are_said_in_the_header(tmp_path: Path) -> Non
             seen.append(words)
             say(running, words)
 
-        one.pane.turns._say = remember  # type: ignore[method-assign]
+        monkeypatch.setattr(one.pane.turns, "_say", remember)
         await one.say("hi")
         await one.until(lambda: "writing" in seen)
         gate.set()
@@ -528,7 +528,9 @@ async def test_what_is_queued_is_asked_though_another_conversation_is_shown(tmp_
         assert [entry.text for entry in one.transcript.entries] == ["one", "first answer", "two", "second answer"]
 
 
-async def test_the_speed_and_that_something_is_written_are_told_while_it_streams(tmp_path: Path) -> None:
+async def test_the_speed_and_that_something_is_written_are_told_while_it_streams(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gate = asyncio.Event()
     clock = FakeClock()
     async with stage(tmp_path, Reply(text="word " * 60, gates={40: gate}), clock=clock) as one:
@@ -538,7 +540,7 @@ async def test_the_speed_and_that_something_is_written_are_told_while_it_streams
             clock.advance(0.1)  # 2 words a chunk, a chunk each tenth of a second
             receive(running, event)
 
-        one.pane.turns._receive = later  # type: ignore[method-assign]
+        monkeypatch.setattr(one.pane.turns, "_receive", later)
         await one.say("go")
         await one.until(lambda: bool(one.host.statuses and one.host.statuses[-1].speed))
         assert one.host.statuses[-1].speed == pytest.approx(10.0)

@@ -1,10 +1,11 @@
 """Panes of plug-ins: reached by g and a letter and by name; what they do wrong costs the shell nothing."""
 
 from pathlib import Path
+from typing import Any, ClassVar, Never
 
 import pytest
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.widgets import Button
 
 from omni.core.settings import Settings, Ui
@@ -61,7 +62,7 @@ class InTimer(Works):
 
 
 class InKey(Works):
-    BINDINGS = [Binding("x", "fail", "Fail", id="x")]  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("x", "fail", "Fail", id="x")]
 
     def action_fail(self) -> None:
         raise ValueError("boom")
@@ -84,13 +85,19 @@ class InRender(Works):
 
 
 class Crooked(Lines):
-    def render(self) -> object:  # type: ignore[override]
+    def render(self) -> Never:
         raise ValueError("boom")
 
 
-def spec(name: str, **given: str) -> PaneSpec:
-    given = {"title": name, "target": f"{__name__}:{name}", "letter": "x", "about": "of a plug-in", **given}
-    return PaneSpec(name=name.lower(), **given)  # type: ignore[arg-type]
+def spec(name: str, **changed: str) -> PaneSpec:
+    given: dict[str, Any] = {
+        "title": name,
+        "target": f"{__name__}:{name}",
+        "letter": "x",
+        "about": "of a plug-in",
+        **changed,
+    }
+    return PaneSpec(name=name.lower(), **given)
 
 
 def opened(root: Path, *offered: object) -> OmniApp:

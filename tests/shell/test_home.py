@@ -7,7 +7,7 @@ from omni.core.settings import Chat, Settings, Ui
 from omni.keeper import Change
 from omni.shell.listing import Listing
 from omni.shell.panes.home import ago_words
-from tests.shell.fakes import FakeLibrary, screen_text, settled, shell
+from tests.shell.fakes import FakeLibrary, fakes_of, screen_text, settled, shell
 
 
 async def test_its_first_action_is_the_best_brain_then_the_last_conversations(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ async def test_it_follows_the_doors(tmp_path: Path) -> None:
         await settled(pilot)
         await pilot.press("f12")
         await settled(pilot)
-        app.services.fake_keeper.told.put_nowait(Change(topic="doors"))  # type: ignore[attr-defined]
+        fakes_of(app).fake_keeper.told.put_nowait(Change(topic="doors"))
         await settled(pilot)
         await settled(pilot)
         assert "nothing can be pulled" in screen_text(app)

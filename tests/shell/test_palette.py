@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from textual.command import CommandList
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from tests.shell.fakes import screen_text, settled, shell
+from tests.shell.fakes import fakes_of, screen_text, settled, shell
 
 
 async def find(pilot: Pilot[Any], letters: str) -> None:
@@ -16,8 +17,8 @@ async def find(pilot: Pilot[Any], letters: str) -> None:
     pilot.app.screen.query_one(Input).value = letters
     for _ in range(200):  # Textual gathers hits in the background
         await pilot.pause()
-        options = pilot.app.screen.query("CommandList").only_one()
-        if options.option_count == 1:  # type: ignore[attr-defined]
+        options = pilot.app.screen.query_one(CommandList)
+        if options.option_count == 1:
             return
     raise AssertionError(f"{letters!r} never found one thing alone")
 
@@ -42,7 +43,7 @@ async def test_a_theme_is_found_by_its_letters_and_kept(tmp_path: Path) -> None:
         await settled(pilot)
         await settled(pilot)
         assert app.theme == "omni-light"
-        assert app.services.changed_settings == {"ui.theme": "omni-light"}  # type: ignore[attr-defined]
+        assert fakes_of(app).changed_settings == {"ui.theme": "omni-light"}
 
 
 async def test_it_opens_once(tmp_path: Path) -> None:

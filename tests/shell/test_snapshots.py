@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from omni.shell.app import OmniApp
 from omni.shell.meters import Reading
 from tests.shell.fakes import settled, shell
 
@@ -22,11 +23,12 @@ def report(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEXTUAL_SNAPSHOT_TEMPDIR", REPORT)
 
 
-def still(tmp_path: Path) -> Any:
+@pytest.fixture
+def still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OmniApp:
     """A shell whose figures do not move: the clock of the fakes, one reading of the meters."""
     app = shell(tmp_path)
     reading = Reading(cpu=12, memory_used=2.1 * (1 << 30), memory_total=25_276_051_456, cores=2)
-    app.meters.sample = lambda: reading  # type: ignore[method-assign]
+    monkeypatch.setattr(app.meters, "sample", lambda: reading)
     return app
 
 
@@ -45,9 +47,9 @@ async def _cartridges(pilot: Pilot[Any]) -> None:
     await _pane(pilot, "f5")
 
 
-def test_the_dashboard(snap_compare: Any, tmp_path: Path) -> None:
-    assert snap_compare(still(tmp_path), terminal_size=SIZE, run_before=_home)
+def test_the_dashboard(snap_compare: Any, still: OmniApp) -> None:
+    assert snap_compare(still, terminal_size=SIZE, run_before=_home)
 
 
-def test_the_cartridges(snap_compare: Any, tmp_path: Path) -> None:
-    assert snap_compare(still(tmp_path), terminal_size=SIZE, run_before=_cartridges)
+def test_the_cartridges(snap_compare: Any, still: OmniApp) -> None:
+    assert snap_compare(still, terminal_size=SIZE, run_before=_cartridges)

@@ -11,7 +11,7 @@ from omni.shell.graph import graph
 from omni.shell.listing import Listing
 from omni.shell.meters import Reading
 from omni.shell.panes.system import SystemPane, detail_words
-from tests.shell.fakes import screen_text, settled, shell
+from tests.shell.fakes import fakes_of, screen_text, settled, shell
 
 
 async def opened(pilot: Pilot[Any]) -> Listing:
@@ -37,7 +37,7 @@ async def test_every_process_stands_with_what_confines_it(tmp_path: Path) -> Non
 
 async def test_only_a_worker_can_be_ended_and_only_after_a_question(tmp_path: Path) -> None:
     app = shell(tmp_path)
-    keeper = app.services.fake_keeper  # type: ignore[attr-defined]
+    keeper = fakes_of(app).fake_keeper
     clock: Any = app.services.clock
     async with app.run_test(size=(140, 40)) as pilot:
         listing = await opened(pilot)
@@ -57,7 +57,8 @@ async def test_only_a_worker_can_be_ended_and_only_after_a_question(tmp_path: Pa
 
 async def test_the_doctor_says_in_place_what_it_found_and_what_mends_it(tmp_path: Path, monkeypatch: Any) -> None:
     async def findings(services: Any) -> list[Any]:
-        return await services.environment.check()  # type: ignore[no-any-return]
+        found: list[Any] = await services.environment.check()
+        return found
 
     monkeypatch.setattr("omni.checkup.findings", findings)
     app = shell(tmp_path)
@@ -116,7 +117,7 @@ def test_a_graph_shows_the_newest_at_the_right_and_a_foot_for_little() -> None:
 
 async def test_the_processes_come_first_and_tell_when_there_are_more(tmp_path: Path) -> None:
     app = shell(tmp_path)
-    keeper = app.services.fake_keeper  # type: ignore[attr-defined]
+    keeper = fakes_of(app).fake_keeper
     now = app.services.clock.now()
     keeper.listed += [
         ProcessInfo(

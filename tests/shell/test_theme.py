@@ -13,6 +13,7 @@ from textual.color import Color as Shade
 from omni.core.errors import NotFound, UsageError
 from omni.core.paths import resources
 from omni.core.settings import Settings, Ui
+from omni.core.themes import Depth
 from omni.shell.filters import Ascii, Plain
 from omni.shell.theme import Colours, ThemeFile, Themes, Watcher, colour_depth, cube_colour, read_theme, textual_theme
 from tests.shell.fakes import said, screen_text, settled, shell
@@ -85,9 +86,10 @@ async def test_with_high_contrast_a_scrollbar_stands_out_from_its_track_at_every
             ):
                 assert contrast(bar.hex.lower(), track.hex.lower()) >= 3, (name, bar, track)
     file = read_theme(resources("themes") / "omni-contrast.toml")
-    for depth in ("truecolor", "256", "16"):
-        variables = textual_theme("x", file, depth).variables  # type: ignore[arg-type]
-        for bar in ("scrollbar", "scrollbar-hover", "omni-scrollbar", "omni-scrollbar-hover"):
+    depths: tuple[Depth, ...] = ("truecolor", "256", "16")
+    for depth in depths:
+        variables = textual_theme("x", file, depth).variables
+        for bar in ("scrollbar", "scrollbar-hover", "scrollbar-active"):
             for track in ("background", "panel", "raised"):
                 assert contrast(variables[bar], variables[f"omni-{track}"]) >= 3, (depth, bar, track)
 
@@ -95,14 +97,12 @@ async def test_with_high_contrast_a_scrollbar_stands_out_from_its_track_at_every
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_the_numbers_of_a_theme_are_what_the_terminal_is_sent(path: Path) -> None:
     file = read_theme(path)
-    for depth, system, numbers in (
+    sets: tuple[tuple[Depth, ColorSystem, object], ...] = (
         ("256", ColorSystem.EIGHT_BIT, file.colours256),
         ("16", ColorSystem.STANDARD, file.colours16),
-    ):
-        sent = {
-            name: Color.parse(colour).downgrade(system).number
-            for name, colour in file.colour_set(depth).items()  # type: ignore[arg-type]
-        }
+    )
+    for depth, system, numbers in sets:
+        sent = {name: Color.parse(colour).downgrade(system).number for name, colour in file.colour_set(depth).items()}
         assert sent == msgspec.structs.asdict(numbers)
 
 

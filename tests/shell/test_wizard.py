@@ -11,7 +11,7 @@ from omni.core.errors import DoorShut, OmniError
 from omni.shell.app import OmniApp
 from omni.shell.listing import Listing
 from omni.shell.panes.wizard import Wizard
-from tests.shell.fakes import Gate, said, sample_brains, screen_text, settled, shell
+from tests.shell.fakes import Gate, fakes_of, said, sample_brains, screen_text, settled, shell
 from tests.shell.test_palette import find
 
 STARTER, CODER, QWEN = "@omni/smollm2", "@omni/coder", "@omni/qwen3-4b"
@@ -72,7 +72,7 @@ async def test_one_that_is_too_big_says_so_and_wants_another_choice(tmp_path: Pa
 
 async def test_from_a_brain_that_is_here_into_the_conversation(tmp_path: Path) -> None:
     app = shell(tmp_path, ready=False)
-    changed = app.services.changed_settings  # type: ignore[attr-defined]
+    changed = fakes_of(app).changed_settings
     async with app.run_test(size=(120, 36)) as pilot:
         await at_brains(pilot)
         await pilot.press("enter")
@@ -210,7 +210,7 @@ async def test_a_shut_door_is_said_where_the_download_stands(tmp_path: Path) -> 
     async def refused() -> None:
         raise DoorShut("The air gap is on.", hint="F12 opens the doors again.")
 
-    app.services.library.pull_events = [refused]  # type: ignore[attr-defined]
+    fakes_of(app).library.pull_events = [refused]
     async with app.run_test(size=(120, 36)) as pilot:
         listing = await at_brains(pilot)
         listing.put(QWEN)
@@ -230,7 +230,7 @@ async def test_esc_leaves_it_for_later_and_the_dashboard_offers_it_again(tmp_pat
         await settled(pilot)
         assert not app.query(Wizard)
         assert "w first steps" in screen_text(app)
-        assert app.services.changed_settings == {}  # type: ignore[attr-defined]
+        assert fakes_of(app).changed_settings == {}
         await pilot.press("w")
         await settled(pilot)
         assert app.query(Wizard)
@@ -244,7 +244,7 @@ async def test_a_file_of_ones_own(tmp_path: Path) -> None:
         await settled(pilot)
         await pilot.press(*"/models", "enter")
         await settled(pilot)
-        assert "add /models" in app.services.library.orders  # type: ignore[attr-defined]
+        assert "add /models" in fakes_of(app).library.orders
 
 
 async def test_the_last_step_links_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,8 +281,8 @@ async def test_it_can_be_gone_through_where_it_is_small(tmp_path: Path, size: tu
 async def test_where_nothing_is_here_the_library_recommends_what_to_fetch(tmp_path: Path) -> None:
     brains, fits = sample_brains()
     app = shell(tmp_path, ready=False)
-    app.services.library.list = [brain for brain in brains if brain.state == "available"]  # type: ignore[attr-defined]
-    app.services.fits = fits  # type: ignore[attr-defined]
+    fakes_of(app).library.list = [brain for brain in brains if brain.state == "available"]
+    fakes_of(app).fits = fits
     async with app.run_test(size=(120, 36)) as pilot:
         assert (await at_brains(pilot)).key == QWEN
         text = screen_text(app)
