@@ -34,7 +34,7 @@ class Field(TextArea):
 
     DEFAULT_CSS = """
     Field { height: auto; max-height: 33vh; min-height: 1; border: none; padding: 0; background: $omni-panel;
-            color: $omni-text; scrollbar-size-vertical: 1; overflow-x: hidden; scrollbar-color: $omni-scrollbar;
+            color: $omni-text; scrollbar-size-vertical: 1; overflow-x: hidden;
             scrollbar-background: $omni-panel; scrollbar-background-hover: $omni-panel; }
     Field:focus { border: none; }
     Field .text-area--cursor-line { background: $omni-panel; }

@@ -56,8 +56,6 @@ def textual_theme(name: str, file: ThemeFile, depth: Depth) -> "Theme":
     # The row with the bar on a raised sheet: the theme's strongest ground, where there are shades at all.
     own["omni-chosen"] = c["background" if depth in ("truecolor", "256") else "line"]
     bar, touched = ("third", "text") if file.high_contrast else ("line", "third")
-    own["omni-scrollbar"] = c["third" if file.high_contrast else "raised"]  # where one reads and writes it is quieter
-    own["omni-scrollbar-hover"] = c[touched]
     return Theme(
         name=name,
         dark=file.dark,

@@ -31,12 +31,6 @@ class Transcript(View, can_focus=True):
         overflow-y: scroll;
         scrollbar-size: 0 1;
         scrollbar-gutter: stable;
-        scrollbar-background: $omni-background;
-        scrollbar-background-hover: $omni-background;
-        scrollbar-background-active: $omni-background;
-        scrollbar-color: $omni-scrollbar;
-        scrollbar-color-hover: $omni-scrollbar-hover;
-        scrollbar-color-active: $omni-scrollbar-hover;
     }
     """
 
