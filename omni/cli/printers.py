@@ -44,12 +44,17 @@ class JsonPrinter:
             sys.stdout.buffer.flush()
 
     def failed(self, error: OmniError) -> None:
-        """The kind of the error, its words, and the exit code that a command ends with for it."""
-        import json
+        """One event more, the last of its turn."""
+        print_failure(error)
 
-        found = {"type": "error", "kind": type(error).__name__, "message": error.message, "hint": error.hint}
-        sys.stdout.buffer.write(json.dumps(found | {"exit_code": error.exit_code}).encode() + b"\n")
-        sys.stdout.buffer.flush()
+
+def print_failure(error: OmniError) -> None:
+    """A failure as an event, one line on stdout: its kind, its words, and the exit code that a command has for it."""
+    import json
+
+    found = {"type": "error", "kind": type(error).__name__, "message": error.message, "hint": error.hint}
+    sys.stdout.buffer.write(json.dumps(found | {"exit_code": error.exit_code}).encode() + b"\n")
+    sys.stdout.buffer.flush()
 
 
 class TextPrinter:

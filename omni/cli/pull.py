@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 import click
 
 from omni.cli.names import BRAIN
+from omni.cli.printers import print_failure
 from omni.cli.say import tell
 from omni.cli.session import with_services
+from omni.core.errors import OmniError
 
 if TYPE_CHECKING:
     from omni.app import Services
@@ -23,6 +25,8 @@ def command(brains: tuple[str, ...], as_json: bool) -> int:
 
     BRAIN is a name from `omni ls`, `hf.co/OWNER/REPO[:QUANT]`, a URL, a GGUF file, a folder of them, or a folder that
     `omni export` wrote. An interrupted download goes on where it stopped.
+
+    With --json what goes wrong is the last line on stdout, too, as with `omni chat --json`.
     """
 
     async def work(services: "Services") -> None:
@@ -31,6 +35,10 @@ def command(brains: tuple[str, ...], as_json: bool) -> int:
 
     try:
         with_services(work)
+    except OmniError as error:
+        if as_json:
+            print_failure(error)
+        raise
     except KeyboardInterrupt:
         tell("interrupted; the same command goes on where it stopped")
         return INTERRUPTED
