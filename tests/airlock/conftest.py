@@ -16,8 +16,10 @@ from typing import Any
 
 import pytest
 
+from omni.airlock.relay import Limits
 from omni.core.paths import Home, python_command
 from omni.keeper import DoorTicket
+from tests.airlock.listen_tools import Door, Make, Upstream, hello
 
 
 @dataclass
@@ -295,3 +297,23 @@ def audit(home: Home) -> Callable[[], list[dict[str, Any]]]:
 @pytest.fixture
 def sha() -> Callable[[bytes], str]:
     return lambda data: hashlib.sha256(data).hexdigest()
+
+
+@pytest.fixture
+def upstream(home: Home) -> Iterator[Upstream]:
+    found = Upstream(home, hello)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def door(home: Home, upstream: Upstream) -> Iterator[Make]:
+    made: list[Door] = []
+
+    def make(context: ssl.SSLContext | None = None, **limits: Any) -> Door:
+        made.append(Door(home, upstream.path, Limits(**limits), context))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.end()
