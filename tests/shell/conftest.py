@@ -13,3 +13,12 @@ def _nothing_blocks() -> Iterator[None]:
         for function in watched.functions.values():
             function.can_block_in("tests/shell/fakes.py", "shell")  # in life the app is made before the loop
         yield
+
+
+@pytest.fixture
+def all_of_omni_watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Not only the shell may not wait, and the terminal is a plain one of 256 colours."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("TMUX", raising=False)
+    with blockbuster_ctx("omni"):
+        yield

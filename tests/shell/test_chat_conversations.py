@@ -1,0 +1,216 @@
+"""The chat pane among conversations: which one is shown, which branch of it, and what others write."""
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from msgspec import structs
+from textual.widgets import Input
+
+from omni.chat import ChatMessage
+from omni.chat.export import to_json
+from omni.engine.scripted import Reply
+from omni.shell.panes.chat import FIRST_SHOWN
+from omni.shell.panes.chat_list import ConversationList
+from tests.shell.chat_tools import stage
+
+pytestmark = pytest.mark.usefixtures("all_of_omni_watched")
+
+
+async def test_editing_a_question_asks_on_a_new_branch_and_brackets_switch(tmp_path: Path) -> None:
+    async with stage(tmp_path, "first", "second") as one:
+        await one.say("old words")
+        await one.quiet()
+        await one.pilot.press("shift+tab", "shift+tab", "e")
+        await one.until(lambda: one.composer.text == "old words")
+        await one.say("new words")
+        await one.quiet()
+        assert [entry.text for entry in one.transcript.entries] == ["new words", "second"]
+        await one.pilot.press("shift+tab", "shift+tab", "left_square_bracket")
+        await one.quiet()
+        assert [entry.text for entry in one.transcript.entries] == ["old words", "first"]
+
+
+async def test_esc_leaves_an_edit_without_a_trace(tmp_path: Path) -> None:
+    async with stage(tmp_path) as one:
+        await one.say("old words")
+        await one.quiet()
+        await one.pilot.press("shift+tab", "e", "escape")
+        await one.until(lambda: one.composer.text == "")
+        await one.say("more")
+        await one.quiet()
+        assert len(one.transcript.entries) == 4
+
+
+async def test_undo_gives_the_question_back(tmp_path: Path) -> None:
+    async with stage(tmp_path) as one:
+        await one.say("take me back")
+        await one.quiet()
+        await one.say("/undo")
+        await one.quiet()
+        assert one.composer.text == "take me back"
+        assert not one.transcript.entries
+
+
+async def test_an_answer_goes_on_while_another_conversation_is_shown(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+    async with stage(tmp_path, Reply(text="slow but whole", gates={1: gate}), "quick") as one:
+        await one.say("first")
+        await one.until(lambda: len(one.engine.requests) == 1)
+        first = one.pane.conversation.id
+        await one.pilot.press("ctrl+n")
+        await one.until(lambda: one.pane.conversation is None)
+        await one.say("second")
+        await one.until(lambda: "quick" in one.screen)
+        gate.set()
+        await one.quiet()
+        assert "slow" not in one.screen
+        await one.pane.open_conversation(first)
+        assert "slow but whole" in one.screen
+
+
+async def test_coming_back_to_a_running_answer_shows_all_of_it(tmp_path: Path) -> None:
+    gates = {2: asyncio.Event(), 4: asyncio.Event()}
+    async with stage(tmp_path, Reply(text="a b c d e f", gates=gates)) as one:
+        await one.say("first")
+        await one.until(lambda: "a b" in one.screen)
+        conversation = one.pane.conversation.id
+        await one.pane.new_conversation()
+        gates[2].set()
+        await one.pilot.pause()
+        await one.pane.open_conversation(conversation)
+        gates[4].set()
+        await one.quiet()
+        assert "a b c d e f" in one.screen
+
+
+async def test_a_change_by_another_front_end_is_read(tmp_path: Path) -> None:
+    async with stage(tmp_path) as one:
+        await one.say("mine")
+        await one.quiet()
+        kept = list(one.transcript.entries)
+        other = one.services.chat
+        async for _ in other.ask(one.pane.conversation.id, "theirs"):
+            pass
+        one.pane.heard(SimpleNamespace(topic="conversation", value={"conversation": one.pane.conversation.id}))
+        await one.until(lambda: "theirs" in one.screen)
+        assert list(one.transcript.entries)[:2] == kept
+
+
+async def test_the_list_finds_renames_deletes_and_opens(tmp_path: Path) -> None:
+    async with stage(tmp_path) as one:
+        for text in ("apples are red", "pears are green"):
+            await one.say(text)
+            await one.quiet()
+            await one.pane.new_conversation()
+        await one.pilot.press("ctrl+t")
+        await one.until(lambda: isinstance(one.host.screen, ConversationList))
+        sheet = one.host.screen
+        assert isinstance(sheet, ConversationList)
+        await one.until(lambda: len(sheet._found) == 2)
+        sheet.query_one(Input).value = "apples"
+        await one.until(lambda: len(sheet._found) == 1)
+        await one.pilot.press("ctrl+r")
+        sheet.query_one(Input).value = "Fruit"
+        await one.pilot.press("enter")
+        await one.until(lambda: any(found.title == "Fruit" for found in sheet._found))
+        while sheet._chosen() != next(found.id for found in sheet._found if found.title != "Fruit"):
+            await one.pilot.press("down")
+        await one.pilot.press("delete")
+        assert sheet.has_class("-harm")
+        assert len(sheet._found) == 2
+        await one.pilot.press("delete")
+        await one.until(lambda: [found.title for found in sheet._found] == ["Fruit"])
+        await one.pilot.press("enter")
+        await one.until(lambda: one.pane.conversation is not None)
+        await one.quiet()
+        assert "apples are red" in one.screen
+
+
+async def test_what_is_queued_is_asked_though_another_conversation_is_shown(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+    async with stage(tmp_path, Reply(text="first answer", gates={1: gate}), "second answer") as one:
+        await one.say("one")
+        await one.until(lambda: len(one.engine.requests) == 1)
+        await one.say("two")
+        first = one.pane.conversation.id
+        await one.pane.new_conversation()
+        one.composer.put("a draft")
+        gate.set()
+        await one.until(lambda: len(one.engine.requests) == 2)
+        await one.until(lambda: not one.pane.turns)
+        assert one.composer.text == "a draft"
+        assert not one.transcript.entries
+        await one.pane.open_conversation(first)
+        assert [entry.text for entry in one.transcript.entries] == ["one", "first answer", "two", "second answer"]
+
+
+async def test_the_title_stands_while_the_first_answer_is_written(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+    async with stage(tmp_path, Reply(text="some words", gates={1: gate})) as one:
+        await one.say("Why is it slow?")
+        await one.until(lambda: one.pane.conversation is not None and one.pane.conversation.title == "Why is it slow?")
+        gate.set()
+        await one.quiet()
+
+
+async def test_an_answer_of_another_omni_grows_in_place(tmp_path: Path) -> None:
+    gates = {2: asyncio.Event(), 4: asyncio.Event()}
+    async with stage(tmp_path, "mine", Reply(text="a b c d e f", gates=gates)) as one:
+        await one.say("first")
+        await one.quiet()
+        conversation = one.pane.conversation.id
+
+        async def theirs() -> None:
+            async for _ in one.services.chat.ask(conversation, "theirs"):
+                pass
+
+        def heard() -> None:
+            one.pane.heard(SimpleNamespace(topic="conversation", value={"conversation": conversation}))
+
+        asking = asyncio.create_task(theirs())
+        await one.hears(heard, "a b")
+        growing = one.transcript.entries[-1]
+        assert growing.writing
+        gates[2].set()
+        await one.hears(heard, "a b c d")
+        gates[4].set()
+        await asking
+        await one.hears(heard, "a b c d e f")
+        assert one.transcript.entries[-1] is growing
+        assert not growing.writing
+
+
+async def test_a_long_conversation_opens_at_its_end_and_is_there_as_a_whole(tmp_path: Path) -> None:
+    async with stage(tmp_path) as one:
+        count = 3 * FIRST_SHOWN
+        messages = tuple(
+            ChatMessage(id=str(at), parent=str(at - 1) if at else None, role="assistant" if at % 2 else "user",
+                        text=f"message {at}", time=0.0)
+            for at in range(count)
+        )  # fmt: skip
+        made = await one.services.chat.create()
+        head = structs.replace(made, title="Long", head=str(count - 1))
+        long = await one.services.chat.load(to_json(head, messages))
+        await one.pane.open_conversation(long.id)
+        await one.until(lambda: len(one.transcript.entries) == count)
+        await one.quiet()
+        assert f"message {count - 1}" in one.screen
+        assert one.transcript.following
+        assert one.composer.history[0] == "message 0"
+        one.transcript.action_top()
+        await one.pilot.pause()
+        assert "message 0" in one.screen
+
+
+async def test_up_recalls_the_questions_of_the_conversation_that_was_opened(tmp_path: Path) -> None:
+    async with stage(tmp_path) as one:
+        await one.say("an old question")
+        await one.quiet()
+        conversation = one.pane.conversation.id
+        one.composer.history.clear()
+        await one.pane.new_conversation()
+        await one.pane.open_conversation(conversation)
+        await one.pilot.press("up")
+        assert one.composer.text == "an old question"
