@@ -1,4 +1,4 @@
-"""The turn runner: what is stored when, in which order events come, and how a turn ends."""
+"""The turn runner: what is stored when, in which order events come, and who waits for whom."""
 
 import asyncio
 from contextlib import aclosing
@@ -7,13 +7,10 @@ from typing import Any
 import pytest
 
 from omni.cartridges import Brain
-from omni.chat import Attachment
 from omni.chat.pen import Pen
 from omni.core.errors import EngineError, NotFound, OmniError, StorageError
 from omni.core.events import (
     BrainLoading,
-    ContextCompacted,
-    PromptProgress,
     ReasoningDelta,
     TextDelta,
     TurnEnded,
@@ -22,28 +19,7 @@ from omni.core.events import (
 )
 from omni.core.settings import Chat, Settings
 from omni.engine import Reply, ScriptedEngine
-
-
-def kinds(events: Any) -> list[str]:
-    return [type(event).__name__ for event in events]
-
-
-def seen(messages: Any) -> list[tuple[str, str, str]]:
-    return [(message.role, message.state, message.text) for message in messages]
-
-
-async def gather(found: list[Any], events: Any) -> None:
-    """Read a turn into `found`, as far as it comes."""
-    async for event in events:
-        found.append(event)  # noqa: PERF401 - what came before a failure counts
-
-
-async def until(events: Any, text: str) -> None:
-    """Read a turn until `text` has come."""
-    async for event in events:
-        if isinstance(event, TextDelta) and text in event.text:
-            return
-    raise AssertionError(f"{text!r} never came")
+from tests.chat.turn_tools import gather, kinds, seen, until
 
 
 async def test_a_turn_in_its_order(bench: Any, collect: Any, text_of: Any) -> None:
@@ -223,208 +199,6 @@ async def test_an_answer_outlives_a_full_disk(bench: Any, collect: Any, monkeypa
     assert seen(await other.messages(made.id))[1] == ("assistant", "whole", "all of it")
 
 
-@pytest.mark.parametrize("reasoning", ["", "hm hm "])
-async def test_closing_the_events_cancels_the_turn(bench: Any, reasoning: str) -> None:
-    gate = asyncio.Event()
-    service = bench.open(ScriptedEngine([Reply(text="one two three", gates={2: gate})]))
-    made = await service.create()
-    async with aclosing(service.ask(made.id, "Hi")) as events:
-        await until(events, "two")
-    assert seen(await service.messages(made.id))[1] == ("assistant", "cancelled", "one two")
-    assert bench.engine.cancelled == 1
-
-
-@pytest.mark.parametrize("token", [0, 1])
-async def test_cancelling_the_task_cancels_the_turn(bench: Any, token: int) -> None:
-    gate, reached = asyncio.Event(), asyncio.Event()
-    service = bench.open(ScriptedEngine([Reply(text="one two", gates={token: gate})]))
-    made = await service.create()
-
-    async def read() -> None:
-        async for event in service.ask(made.id, "Hi"):
-            if isinstance(event, (PromptProgress, TextDelta)[token]):
-                reached.set()
-
-    task = asyncio.create_task(read())
-    await reached.wait()
-    await asyncio.sleep(0)  # it waits for the gate
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert seen(await service.messages(made.id))[1] == ("assistant", "cancelled", ("", "one")[token])
-    assert bench.engine.cancelled == 1
-
-
-@pytest.mark.parametrize("steps", range(60))
-async def test_a_turn_cancelled_anywhere_has_an_end(bench: Any, steps: int) -> None:
-    """The task is cancelled after so many turns of the loop, wherever it then is: nothing stays "writing"."""
-    service = bench.open(ScriptedEngine([Reply(text="one two", reasoning="hm")]))
-    made = await service.create()
-
-    async def read() -> None:
-        async for _ in service.ask(made.id, "Hi"):
-            pass
-
-    task = asyncio.create_task(read())
-    for _ in range(steps):
-        await asyncio.sleep(0)
-        if steps % 3 == 0:  # let the writer's thread catch up, so that other places are hit
-            await bench.store._database.write(lambda _: None)
-    task.cancel()
-    await asyncio.wait({task})
-    states = [said.state for said in await service.messages(made.id)]
-    assert states in ([], ["whole", "cancelled"], ["whole", "whole"])
-    async with aclosing(service.ask(made.id, "Next")) as events:
-        assert isinstance(await anext(events), TurnStarted)
-
-
-async def test_a_failing_engine_keeps_what_came(bench: Any, collect: Any) -> None:
-    failure = EngineError("The worker died.", hint="Ask again.")
-    service = bench.open(ScriptedEngine([Reply(text="one two three", error=failure, fail_after=2), "fine"]))
-    made = await service.create()
-    with pytest.raises(EngineError) as caught:
-        await collect(service.ask(made.id, "Hi"))
-    assert caught.value is failure
-    answer = (await service.messages(made.id))[1]
-    assert (answer.state, answer.text, answer.reason) == ("failed", "one two", "The worker died.")
-    await collect(service.regenerate(made.id, answer.id))
-    assert seen(await service.messages(made.id))[1] == ("assistant", "whole", "fine")
-    assert len((await service.messages(made.id))[1].siblings) == 2
-
-
-async def test_a_bug_is_raised_as_it_is_and_ends_the_answer(bench: Any, collect: Any) -> None:
-    def broken(_: Any) -> str:
-        raise ZeroDivisionError("a bug")
-
-    service = bench.open(ScriptedEngine(broken))
-    made = await service.create()
-    with pytest.raises(ZeroDivisionError):
-        await collect(service.ask(made.id, "Hi"))
-    assert seen(await service.messages(made.id))[1] == ("assistant", "failed", "")
-
-
-async def test_an_engine_that_falls_silent_has_failed(bench: Any, collect: Any) -> None:
-    class Silent(ScriptedEngine):
-        async def chat(self, request: Any) -> Any:
-            yield TextDelta(text="half")
-
-    service = bench.open(Silent())
-    made = await service.create()
-    with pytest.raises(EngineError, match="without its end"):
-        await collect(service.ask(made.id, "Hi"))
-    assert seen(await service.messages(made.id))[1] == ("assistant", "failed", "half")
-
-
-async def test_an_answer_that_never_stops_is_cut_and_says_so(bench: Any, collect: Any) -> None:
-    bench.settings = Settings(chat=Chat(answer_tokens=40))
-    service = bench.open(ScriptedEngine([Reply(text="on and ", endless=True)]))
-    made = await service.create()
-    events = await collect(service.ask(made.id, "Hi"))
-    assert events[-1].reason == "length"
-    answer = (await service.messages(made.id))[1]
-    assert (answer.state, answer.reason) == ("whole", "length")
-    await collect(service.resume(made.id, answer.id))  # and may go on
-    assert len((await service.messages(made.id))[1].text) > len(answer.text)
-
-
-async def test_reasoning_is_timed_apart(bench: Any, clock: Any, collect: Any) -> None:
-    clock.tick = 1.0
-    service = bench.open(ScriptedEngine([Reply(text="a b", reasoning="x y z")]))
-    made = await service.create()
-    await collect(service.ask(made.id, "Hi"))
-    answer = (await service.messages(made.id))[1]
-    assert 0 < answer.reasoning_seconds < answer.seconds
-
-
-# --- going on, branching
-
-
-@pytest.mark.parametrize("how", ["cancelled", "failed"])
-async def test_an_answer_goes_on_from_its_partial_text(bench: Any, collect: Any, text_of: Any, how: str) -> None:
-    gate = asyncio.Event()
-    first = (
-        Reply(text="one two", gates={1: gate})
-        if how == "cancelled"
-        else Reply(text="one", error=EngineError("x"), fail_after=1)
-    )
-    service = bench.open(ScriptedEngine([first, Reply(text=" three four")]))
-    made = await service.create()
-    if how == "cancelled":
-        async with aclosing(service.ask(made.id, "Count")) as events:
-            await until(events, "one")
-    else:
-        with pytest.raises(EngineError):
-            await collect(service.ask(made.id, "Count"))
-    answer = (await service.messages(made.id))[1]
-    assert answer.state == how
-    added = await collect(service.resume(made.id, answer.id))
-    assert text_of(added) == " three four"
-    asked = bench.engine.requests[-1].messages
-    assert [(message.role, message.content) for message in asked] == [
-        ("system", "Be brief."),
-        ("user", "Count"),
-        ("assistant", "one"),
-    ]
-    assert seen(await service.messages(made.id)) == [
-        ("user", "whole", "Count"),
-        ("assistant", "whole", "one three four"),
-    ]
-    assert (await service.messages(made.id))[1].id == answer.id
-
-
-async def test_an_answer_without_text_is_asked_for_anew(bench: Any, collect: Any) -> None:
-    failure = Reply(reasoning="hm hm", error=EngineError("x"), fail_after=1)
-    service = bench.open(ScriptedEngine([failure, Reply(text="fine", reasoning="better")]))
-    made = await service.create()
-    with pytest.raises(EngineError):
-        await collect(service.ask(made.id, "Hi"))
-    answer = (await service.messages(made.id))[1]
-    assert answer.reasoning == "hm"
-    await collect(service.resume(made.id, answer.id))
-    assert bench.engine.requests[-1].messages[-1].content == "Hi"
-    answer = (await service.messages(made.id))[1]
-    assert (answer.text, answer.reasoning, answer.state) == ("fine", "better", "whole")
-
-
-async def test_editing_makes_a_branch_and_switching_returns(bench: Any, collect: Any) -> None:
-    service = bench.open(ScriptedEngine(lambda request: f"to {request.messages[-1].content}"))
-    made = await bench.talk(service, "a", "b")
-    first = await service.messages(made)
-    await collect(service.edit(made, first[2].id, "c"))
-    second = await service.messages(made)
-    assert [said.text for said in second] == ["a", "to a", "c", "to c"]
-    assert second[2].siblings == (first[2].id, second[2].id)
-    await service.switch(made, first[2].id)
-    assert [said.id for said in await service.messages(made)] == [said.id for said in first]
-    await collect(service.edit(made, first[0].id, "d"))
-    assert [said.text for said in await service.messages(made)] == ["d", "to d"]
-
-
-async def test_an_edit_keeps_what_was_attached(bench: Any, collect: Any) -> None:
-    service = bench.open()
-    made = await service.create()
-    file = Attachment(path="a.txt", bytes=3, lines=1, text="abc")
-    await collect(service.ask(made.id, "What?", attachments=[file]))
-    question = (await service.messages(made.id))[0]
-    assert question.attachments == (Attachment(path="a.txt", bytes=3, lines=1),)
-    await collect(service.edit(made.id, question.id, "Why?"))
-    assert bench.engine.requests[-1].messages == (
-        bench.engine.requests[0].messages[0],
-        type(bench.engine.requests[0].messages[0])(role="user", content="a.txt\n```\nabc\n```\n\nWhy?"),
-    )
-    await collect(service.edit(made.id, question.id, "Why not?", attachments=()))
-    assert bench.engine.requests[-1].messages[-1].content == "Why not?"
-
-
-async def test_taking_back_returns_the_question(bench: Any, collect: Any) -> None:
-    service = bench.open()
-    made = await bench.talk(service, "a", "b")
-    assert await service.undo(made) == "b"
-    assert [said.text for said in await service.messages(made)] == ["a", "A scripted answer."]
-    await collect(service.ask(made, "c"))
-    assert len((await service.messages(made))[2].siblings) == 2
-
-
 # --- one turn at a time
 
 
@@ -520,46 +294,6 @@ async def test_a_keeper_that_went_away_disturbs_no_turn(bench: Any, collect: Any
     service = bench.open()
     made = await service.create()
     assert (await collect(service.ask(made.id, "Hi")))[-1].reason == "stop"
-
-
-async def test_a_summary_stands_for_what_was_before(bench: Any, collect: Any) -> None:
-    service = bench.open(ScriptedEngine(["one", "two", "The gist.", "three"]))
-    made = await bench.talk(service, "a", "b")
-    events = await collect(service.compact(made))
-    assert events[0].question == ""
-    assert not any(isinstance(event, ContextCompacted) for event in events)
-    assert seen(await service.messages(made))[-1] == ("summary", "whole", "The gist.")
-    assert bench.engine.requests[-1].messages[-1].content.startswith("Sum up")
-    await collect(service.ask(made, "c"))
-    asked = bench.engine.requests[-1].messages
-    assert [message.role for message in asked] == ["system", "user"]
-    assert "The gist." in asked[-1].content
-    assert asked[-1].content.endswith("c")
-    assert len(await service.messages(made)) == 7
-    assert await service.undo(made) == "c"
-    assert await service.undo(made) == ""  # the summary
-    assert await service.undo(made) == "b"
-
-
-async def test_a_summary_is_refused_where_there_is_nothing_to_sum_up(bench: Any, collect: Any) -> None:
-    service = bench.open()
-    made = await service.create()
-    with pytest.raises(OmniError, match="nothing to sum up"):
-        await collect(service.compact(made.id))
-    await collect(service.ask(made.id, "a"))
-    await collect(service.compact(made.id))
-    with pytest.raises(OmniError, match="since the last summary"):
-        await collect(service.compact(made.id))
-
-
-async def test_a_summary_that_was_stopped_stands_for_nothing(bench: Any, collect: Any) -> None:
-    gate = asyncio.Event()
-    service = bench.open(ScriptedEngine(["one", Reply(text="The gist", gates={1: gate}), "two"]))
-    made = await bench.talk(service, "a")
-    async with aclosing(service.compact(made)) as events:
-        await until(events, "The")
-    await collect(service.ask(made, "b"))
-    assert [message.content for message in bench.engine.requests[-1].messages] == ["Be brief.", "a", "one", "b"]
 
 
 def test_reasoning_is_never_text() -> None:
