@@ -4,14 +4,17 @@ served by the protocol class alone or behind a real relay."""
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from omni.core.paths import Home
 from omni.engine import Engine, ScriptedEngine
 from omni.server.app import create_app
+from tests.server.browser_tools import CHROMIUM, FLAGS, Desk
 from tests.server.server_tools import FakeServices, Heard, Served, brain, listening, server_over
 
 
@@ -76,3 +79,23 @@ def live(serving: Make) -> Make:
             yield bench
 
     return make
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Any]:
+    """Chromium."""
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as player:
+        found = await player.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield found
+        await found.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def desk(browser: Any, tmp_path: Path) -> AsyncIterator[Desk]:
+    """Opens pages, none of which may try what it must not."""
+    found = Desk(browser, tmp_path)
+    yield found
+    await found.close()
+    assert [wrong for visit in found.visits for wrong in visit.wrong] == []
