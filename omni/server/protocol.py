@@ -12,7 +12,7 @@ import sys
 from typing import Any, NamedTuple
 
 import h11
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 from uvicorn.server import ServerState
@@ -131,16 +131,42 @@ class Protocol(H11Protocol):
         self._unread: bytearray | None = bytearray()  # until the PROXY line is whole
         self._heard = self._began = self.loop.time()
         self._timer: asyncio.TimerHandle | None = None
+        self._ended = False  # the client sends no more, and what it asked is being answered
 
     async def _relayed_app(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._relayed is not None:
             scope["extensions"] = {RELAY: self._relayed.extension()}
-        await self._inner(scope, receive, send)
+        cycle, whole = self.cycle, False
+
+        async def heard() -> Message:
+            nonlocal whole
+            message = await receive()
+            if whole and self._ended:
+                cycle.disconnected = True
+                return {"type": "http.disconnect"}
+            whole = message["type"] == "http.request" and not message["more_body"]
+            return message
+
+        try:
+            await self._inner(scope, heard, send)
+        finally:
+            if self._ended:
+                self.transport.close()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See asyncio."""
         super().connection_made(transport)
         self._timer = self.loop.call_later(self.bounds.seconds, self._look)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """See asyncio. Whoever asked and then closed its sending side, as `nc -N` does, still reads what can be answered
+        without waiting. Nobody can tell it from one who left, though, before something is written to it; so an
+        application that waits for either is told that the client left, and no place is held for nobody."""
+        cycle = self.cycle
+        self._ended = cycle is not None and not cycle.response_complete and not cycle.more_body
+        if self._ended:
+            cycle.message_event.set()
+        return self._ended
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio."""

@@ -44,6 +44,53 @@ async def test_without_a_line_nothing_is_known(serve: Any) -> None:
     assert "extensions" not in app.scopes[0]
 
 
+class Slow(Heard):
+    """Answers when it is let; or only waits for its client to leave."""
+
+    def __init__(self, *, waits: bool = False) -> None:
+        super().__init__()
+        self.let, self.waits = asyncio.Event(), waits
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def later(message: Any) -> None:
+            await self.let.wait()
+            await send(message)
+
+        if self.waits:
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            self.left.set()
+        else:
+            await super().__call__(scope, receive, later)
+
+
+@pytest.mark.parametrize("ask", [ASK, b"POST /x HTTP/1.0\r\nContent-Length: 2\r\n\r\nhi"])
+async def test_who_sends_no_more_still_reads_the_answer_and_is_hung_up_on_then(serve: Any, ask: bytes) -> None:
+    app = Slow()
+    reader, writer = await (await serve(app)).dial()
+    writer.write(ask)
+    writer.write_eof()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    app.let.set()
+    found = await answer(reader)
+    assert (found.status, found.json) == (200, {"body": 2 * (ask != ASK)})
+    assert await reader.read() == b""
+    writer.close()
+
+
+async def test_who_sends_no_more_has_left_for_those_who_wait_for_it(serve: Any) -> None:
+    app = Slow(waits=True)
+    served = await serve(app)
+    reader, writer = await served.dial()
+    writer.write(ASK)
+    writer.write_eof()
+    await asyncio.wait_for(app.left.wait(), 20)
+    assert await reader.read() == b""
+    assert not served.state.connections
+    writer.close()
+
+
 def test_lines_of_all_kinds() -> None:
     line = proxy_line(("::1", 5), ("::1", 7), uid=None, tls=False)
     found = read_line(line + b"rest")
