@@ -317,3 +317,8 @@ def door(home: Home, upstream: Upstream) -> Iterator[Make]:
     yield make
     for each in made:
         each.end()
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "files" / "blob"

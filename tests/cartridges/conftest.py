@@ -15,6 +15,7 @@ from omni.cartridges import Library
 from omni.core.paths import Home
 from omni.core.settings import Brains, Settings
 from omni.hardware import Budget
+from tests.cartridges.pull_tools import Direct, Shop
 
 TEMPLATE = "{% for m in messages %}{{ m.content }}{% endfor %}"
 
@@ -207,3 +208,9 @@ def drain() -> Callable[[AsyncIterator[Any]], Any]:
         return [event async for event in events]
 
     return collect
+
+
+@pytest.fixture
+def shop(web: Any, tmp_path: Path, direct_airlock: Direct) -> Shop:
+    (tmp_path / "shipped").mkdir()
+    return Shop(web, tmp_path / "shipped", direct_airlock)
