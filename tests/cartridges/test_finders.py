@@ -1,4 +1,3 @@
-# ruff: noqa: PLR0917 - fixtures come by name
 """What other programs have: found under the names that their users know, and said plainly when it cannot be used."""
 
 import hashlib
