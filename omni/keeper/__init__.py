@@ -4,8 +4,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from omni.keeper.client import Keeper as Keeper
-    from omni.keeper.client import Lease as Lease
-    from omni.keeper.client import Turn as Turn
     from omni.keeper.client import air_gap_alone as air_gap_alone
     from omni.keeper.ending import anything_runs as anything_runs
     from omni.keeper.ending import stop_everything as stop_everything
@@ -15,6 +13,8 @@ if TYPE_CHECKING:
     from omni.keeper.places import set_air_gap as set_air_gap
     from omni.keeper.starter import Starter as Starter
     from omni.keeper.starter import start as start
+    from omni.keeper.tickets import Lease as Lease
+    from omni.keeper.tickets import Turn as Turn
     from omni.keeper.values import Change as Change
     from omni.keeper.values import Door as Door
     from omni.keeper.values import Doors as Doors
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 _NAMES = {
     "Keeper": "client",
-    "Lease": "client",
-    "Turn": "client",
+    "Lease": "tickets",
+    "Turn": "tickets",
     "air_gap": "places",
     "air_gap_alone": "client",
     "begin_installing": "installer",

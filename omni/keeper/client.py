@@ -8,11 +8,10 @@ starter, says what it holds, and asks again for what it waited for.
 import asyncio
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from functools import partial
+from typing import Any, Self
 
 import msgspec
 
@@ -23,20 +22,9 @@ from omni.keeper.installer import end_installer
 from omni.keeper.places import is_full, read_object, set_air_gap, tail
 from omni.keeper.starter import Starter
 from omni.keeper.succession import environment
-from omni.keeper.values import (
-    Change,
-    Doors,
-    DoorTicket,
-    Loading,
-    Priority,
-    ProcessInfo,
-    Ready,
-    Waiting,
-    WorkerSpec,
-)
+from omni.keeper.tickets import Lease, Ticket, Turn
+from omni.keeper.values import Change, Doors, DoorTicket, Priority, ProcessInfo, WorkerSpec
 from omni.keeper.wire import MAX_LINE, PROTOCOL, encode, error_from_wire
-
-T = TypeVar("T")
 
 PATIENCE = 10.0  # seconds for a keeper to start
 ANSWER = 30.0  # seconds for it to answer
@@ -61,160 +49,6 @@ def air_gap_alone(home: Home, on: bool) -> Doors:
 
 class _Gone(Exception):
     """The line ended before the answer came."""
-
-
-class _Ticket:
-    """What a turn and a lease have in common: a number, and what the keeper said about it last."""
-
-    def __init__(
-        self, keeper: "Keeper", number: int, spec: WorkerSpec, priority: Priority, tokens: int, *, lease: bool
-    ) -> None:
-        self.number, self.spec, self.priority, self.tokens, self.lease = number, spec, priority, tokens, lease
-        self.said: dict[str, Any] | None = None
-        self.error: OmniError | None = None
-        self._keeper = keeper
-        self._unread: deque[dict[str, Any]] = deque(maxlen=8)
-        self._news = asyncio.Event()
-
-    @property
-    def granted(self) -> bool:
-        """Whether there is a place now."""
-        return self.said is not None and self.said["state"] == "granted"
-
-    def fact(self, field: str) -> str:
-        """What was told with the grant."""
-        if self.said is None or not self.granted:
-            raise RuntimeError("nothing was granted yet: read the states to their end")
-        return str(self.said[field])
-
-    def hear(self, said: dict[str, Any]) -> None:
-        """The keeper said something about this ticket."""
-        if said.get("state") == "failed":
-            self.error = error_from_wire(said.get("error") or {})
-        else:
-            self.said = said
-            if self._unread and self._unread[-1]["state"] == said["state"]:
-                self._unread.pop()  # a reader that is slow sees each kind of state, and of each the latest
-            self._unread.append(said)
-        self._news.set()
-
-    def fail(self, error: OmniError) -> None:
-        """There is no keeper any more who could say something."""
-        if not self.granted:
-            self.error = error
-            self._news.set()
-
-    async def states(self) -> AsyncIterator[Waiting | Loading]:
-        """What happens, until the place is there. Raises what prevents that."""
-        while not (self.granted and not self._unread):
-            if not self._unread:
-                if self.error is not None:
-                    raise self.error
-                self._news.clear()
-                await self._news.wait()
-                continue
-            match self._unread.popleft():
-                case {"state": "granted"} if self.granted:
-                    return
-                case {"state": "loading", "seconds": seconds, "fraction": fraction}:
-                    yield Loading(seconds=seconds, fraction=fraction)
-                case {"state": "waiting", "place": place, "reason": reason, "detail": detail}:
-                    yield Waiting(place=place, reason=reason, detail=detail)
-
-
-class Turn:
-    """A place in a worker for one answer.
-
-    Enter it, read `waiting()` to its end, then talk to the worker; leaving the block gives the place back.
-    """
-
-    def __init__(self, keeper: "Keeper", spec: WorkerSpec, priority: Priority, tokens: int) -> None:
-        self._keeper, self._spec, self._priority, self._tokens = keeper, spec, priority, tokens
-        self._ticket: _Ticket | None = None
-
-    async def __aenter__(self) -> Self:
-        self._ticket = await self._keeper._ask_for(self._spec, self._priority, self._tokens, lease=False)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._ticket is not None:
-            self._keeper._give_back(self._ticket)
-
-    async def waiting(self) -> AsyncIterator[Waiting | Loading]:
-        """What the turn waits for, whenever that changes, until it is granted.
-
-        Raises EngineError when the worker cannot load its base (the hint is the end of its log) or can never fit.
-        """
-        if self._ticket is None:
-            raise RuntimeError("waiting() belongs inside `async with`")
-        async for state in self._ticket.states():
-            yield state
-
-    @property
-    def socket(self) -> Path:
-        """Where the worker serves HTTP."""
-        return Path(self._granted("socket"))
-
-    @property
-    def key(self) -> str:
-        """The worker's API key."""
-        return self._granted("key")
-
-    @property
-    def worker(self) -> str:
-        """The worker's name."""
-        return self._granted("worker")
-
-    def _granted(self, field: str) -> str:
-        if self._ticket is None:
-            raise RuntimeError("a turn has its place inside `async with`")
-        return self._ticket.fact(field)
-
-
-class Lease:
-    """The wish that a worker with this spec is loaded.
-
-    It keeps the worker from ending for lack of use, and in its first five seconds also from eviction, so that a short
-    question can be asked without a turn.
-    """
-
-    def __init__(self, keeper: "Keeper", ticket: _Ticket) -> None:
-        self._keeper, self._ticket = keeper, ticket
-
-    async def states(self) -> AsyncIterator[Waiting | Loading | Ready]:
-        """What is happening, whenever that changes; ends with Ready. Raises EngineError when it cannot be loaded."""
-        async for state in self._ticket.states():
-            yield state
-        yield Ready(worker=self.worker)
-
-    @property
-    def socket(self) -> Path:
-        """Where the worker answers what needs no place (counting tokens, its properties)."""
-        return Path(self._ticket.fact("socket"))
-
-    @property
-    def key(self) -> str:
-        """The worker's API key."""
-        return self._ticket.fact("key")
-
-    @property
-    def worker(self) -> str:
-        """The worker's name."""
-        return self._ticket.fact("worker")
-
-    def close(self) -> None:
-        """Give it back; the worker ends after its `keep_alive`."""
-        self._keeper._give_back(self._ticket)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class Changes:
@@ -264,7 +98,7 @@ class Keeper:
         self._again: asyncio.Task[None] | None = None
         self._connecting = asyncio.Lock()
         self._answers: dict[int, asyncio.Future[Any]] = {}
-        self._tickets: dict[int, _Ticket] = {}
+        self._tickets: dict[int, Ticket] = {}
         self._listeners: set[Changes] = set()
         self._trials: set[asyncio.Task[None]] = set()
         self._number = 0
@@ -288,14 +122,14 @@ class Keeper:
 
     async def worker(self, spec: WorkerSpec, *, priority: Priority = "interactive") -> Lease:
         """See to it that a worker with this spec lives; read the lease's `states()` to follow it."""
-        return Lease(self, await self._ask_for(spec, priority, 0, lease=True))
+        return Lease(await self._ask_for(spec, priority, 0, lease=True), self._give_back)
 
     def turn(self, spec: WorkerSpec, *, priority: Priority = "interactive", tokens: int = 0) -> Turn:
         """A place in a worker with this spec for one answer, to be used with `async with`.
 
         `tokens` of the worker's shared cache are reserved with it: its prompt and the longest answer.
         """
-        return Turn(self, spec, priority, tokens)
+        return Turn(partial(self._ask_for, spec, priority, tokens, lease=False), self._give_back)
 
     async def processes(self) -> list[ProcessInfo]:
         """All processes of Omni in this home, and what confines each."""
@@ -366,14 +200,14 @@ class Keeper:
 
     # -- tickets ----------------------------------------------------------------------------------------------------
 
-    async def _ask_for(self, spec: WorkerSpec, priority: Priority, tokens: int, *, lease: bool) -> _Ticket:
+    async def _ask_for(self, spec: WorkerSpec, priority: Priority, tokens: int, *, lease: bool) -> Ticket:
         await self._connected()
         self._number += 1
-        ticket = self._tickets[self._number] = _Ticket(self, self._number, spec, priority, tokens, lease=lease)
+        ticket = self._tickets[self._number] = Ticket(self._number, spec, priority, tokens, lease=lease)
         self._send_ticket(ticket)
         return ticket
 
-    def _send_ticket(self, ticket: _Ticket, *, again: bool = False) -> None:
+    def _send_ticket(self, ticket: Ticket, *, again: bool = False) -> None:
         self._send(
             {
                 "do": "lease" if ticket.lease else "turn",
@@ -385,7 +219,7 @@ class Keeper:
             }
         )
 
-    def _give_back(self, ticket: _Ticket) -> None:
+    def _give_back(self, ticket: Ticket) -> None:
         """Never waits, so that it also works in a task that is being cancelled."""
         if self._tickets.pop(ticket.number, None) is not None:
             self._send({"do": "done", "ticket": ticket.number})
