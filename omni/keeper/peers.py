@@ -60,6 +60,13 @@ class Peer:
         """Why it cannot be had."""
         self.send({"id": order.get("id"), "error": error_to_wire(error)})
 
+    def reply(self, order: Order, found: Any) -> None:
+        """Answer with what was found, which may be why there is nothing."""
+        if isinstance(found, OmniError):
+            self.refuse(order, found)
+        else:
+            self.answer(order, found)
+
     def flush(self, seconds: float) -> None:
         """Wait a little until the client has read all, before the keeper ends."""
         if self.open and self._out:

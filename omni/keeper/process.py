@@ -10,23 +10,24 @@ import os
 import selectors
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from omni.core.errors import EngineError, NotFound, OmniError, UsageError, nearest
 from omni.core.paths import Home
 from omni.keeper import memory, places
 from omni.keeper.admission import PRIORITIES, Admission, Grant, Load, Refuse, Start, Stop, Ticket, Wait
+from omni.keeper.background import detach, log, trace
 from omni.keeper.children import Kind, how_it_ended, is_exiting, kinds
 from omni.keeper.doors import Doors
+from omni.keeper.listing import listing
 from omni.keeper.peers import Order, Peer
 from omni.keeper.places import is_held
 from omni.keeper.succession import check_protocol, environment, is_heir, updated
+from omni.keeper.trials import Trials
 from omni.keeper.wire import PROTOCOL, checked_spec, error_to_wire, integer, spec_key
 from omni.keeper.workers import Worker, Workers
 
@@ -62,7 +63,7 @@ class Keeper:
         self._dirty = True
         self._news: set[str] = set()
         self._stops: list[tuple[str, Peer, Order]] = []
-        self._trials: dict[int, tuple[Peer, Peer, Order]] = {}  # number -> who tries the wall, for whom
+        self._trials = Trials(self._peers, self._workers, self._doors)
         self._shutdown: tuple[Peer, Order] | None = None
         self._end = self._gives_way = False
         self._farewell = {"event": "bye"}
@@ -95,9 +96,9 @@ class Keeper:
         try:
             call(value)
         except Exception as error:  # noqa: BLE001
-            if (trouble := _trace(error)) != self._trouble:
+            if (trouble := trace(error)) != self._trouble:
                 self._trouble = trouble
-                _log(trouble)
+                log(trouble)
             time.sleep(BREATH)
 
     def _timeout(self) -> float:
@@ -147,7 +148,7 @@ class Keeper:
         except OSError:
             here = False
         if not here:  # the home was moved or removed; a keeper of its new place adopts the workers
-            _log("the home is gone from its place")
+            log("the home is gone from its place")
             self._end = True
             return
         try:
@@ -156,7 +157,7 @@ class Keeper:
             reachable = False
         found = places.read_object(self._home.keeper_file)
         if not reachable or found is None or found.get("epoch") != self._epoch:
-            _log("listening anew: the socket or its address was gone")
+            log("listening anew: the socket or its address was gone")
             self._selector.unregister(self._listener)
             self._listener.close()
             self._listen()
@@ -187,10 +188,7 @@ class Keeper:
         self._peers.pop(peer.number, None)
         self._admission.gone(peer.number, time.monotonic())
         self._stops = [stop for stop in self._stops if stop[1] is not peer]
-        for number, (asked, asker, order) in list(self._trials.items()):
-            if peer in (asked, asker):
-                del self._trials[number]
-                asker.refuse(order, NotFound("It has just ended."))
+        self._trials.departed(peer)
         self._dirty = True
         self._announce("processes")
 
@@ -315,7 +313,7 @@ class Keeper:
 
     def _ended(self, worker: Worker, code: int | None) -> None:
         known = self._admission.ended(worker.name)
-        _log(f"{worker.name} ({worker.pid}): {how_it_ended(code)}{f', {worker.stopped}' if worker.stopped else ''}")
+        log(f"{worker.name} ({worker.pid}): {how_it_ended(code)}{f', {worker.stopped}' if worker.stopped else ''}")
         if worker.state != "ready" and known is not None and worker.stopped not in ("its memory is needed", "not used"):
             why = worker.stopped or how_it_ended(code)
             error = EngineError(f"The brain could not be loaded: {why}.", hint=places.tail(worker.log))
@@ -342,7 +340,7 @@ class Keeper:
         except OmniError as error:
             peer.refuse(order, error)
         except Exception as error:  # noqa: BLE001
-            _log(_trace(error))
+            log(trace(error))
             peer.refuse(order, OmniError(f"The keeper could not do that: {type(error).__name__}: {error}."))
 
     def _do_hello(self, peer: Peer, order: Order) -> None:
@@ -369,7 +367,7 @@ class Keeper:
         """Leave the home to the keeper of a newer environment, as soon as that disturbs nobody."""
         if self._doors.in_use(now) or self._stops:
             return False
-        _log("Omni was updated: the next keeper is of another environment")
+        log("Omni was updated: the next keeper is of another environment")
         self._farewell = {"event": "handover", "environment": environment()}
         self._end = True
         return True
@@ -401,43 +399,10 @@ class Keeper:
         self._dirty = True
 
     def _do_processes(self, peer: Peer, order: Order) -> None:
-        from omni.core.wall import state_of
-
-        me = os.getpid()
-        rows: list[tuple[str, str, int, float, str]] = [("keeper", "keeper", me, self._since, str(self._home.root))]
-        for one in sorted(self._peers.values(), key=lambda one: one.number):
-            if one.name:
-                rows.append((f"{one.name}-{one.pid}", "client", one.pid, one.since, ""))
-                if one.starter:
-                    rows.append(
-                        (f"starter-{one.starter}", "starter", one.starter, one.since, f"of {one.name}-{one.pid}")
-                    )
-        if self._doors.pid:
-            rows.append(("airlock", "airlock", self._doors.pid, self._doors.since, self._doors.detail))
-        rows += [(one.name, "worker", one.pid, one.since, self._detail(one)) for one in self._workers.table.values()]
-        found = []
-        for name, kind, pid, since, detail in rows:
-            wall = state_of(pid, beside=me)
-            found.append(
-                {
-                    "name": name,
-                    "kind": kind,
-                    "pid": pid,
-                    "confined": wall.kind if wall.enforced else "none",
-                    "since": since,
-                    "detail": detail,
-                    "base": self._workers.table[name].spec["base"] if kind == "worker" else "",
-                    "turns": len(known.turns) if (known := self._admission.workers.get(name)) is not None else 0,
-                }
-            )
+        found = listing(
+            self._peers.values(), self._doors, self._workers, self._admission, home=self._home, since=self._since
+        )
         peer.answer(order, found)
-
-    def _detail(self, worker: Worker) -> str:
-        known = self._admission.workers.get(worker.name)
-        if known is None or known.state == "ending":
-            return "ending"
-        used = f"{len(known.turns)} of {known.slots} places" if known.state == "ready" else "loading"
-        return f"{Path(worker.spec['path']).name}, {used}"
 
     def _do_stop(self, peer: Peer, order: Order) -> None:
         name = str(order.get("name"))
@@ -479,40 +444,13 @@ class Keeper:
         peer.answer(order, self._doors.set_air_gap(order["on"]))
 
     def _do_door(self, peer: Peer, order: Order) -> None:
-        self._doors.door(str(order.get("purpose")), f"{peer.name}-{peer.pid}", partial(_answer, peer, order))
+        self._doors.door(str(order.get("purpose")), f"{peer.name}-{peer.pid}", partial(peer.reply, order))
 
     def _do_wall(self, peer: Peer, order: Order) -> None:
-        """Have a process try to get around its wall."""
-        name = str(order.get("name"))
-        if name == "keeper":
-            from omni.core.wall import attempts
-
-            peer.answer(order, [attempt._asdict() for attempt in attempts()])
-        elif name == "airlock":
-            self._doors.try_wall(partial(_answer, peer, order))
-        elif not (
-            self._workers.order(name, "wall", lambda said: _tried(peer, order, said))
-            or self._ask_front_end(name, peer, order)
-        ):
-            raise NotFound(f"{name} does not answer orders.")
-
-    def _ask_front_end(self, name: str, asker: Peer, order: Order) -> bool:
-        """Have the front end of this name, or the one whose starter it is, try; False when there is none that can."""
-        for peer in self._peers.values():
-            starter = bool(peer.starter) and name == f"starter-{peer.starter}"
-            if peer.tries and (starter or name == f"{peer.name}-{peer.pid}"):
-                self._number += 1
-                self._trials[self._number] = (peer, asker, order)
-                peer.send({"event": "wall", "trial": self._number, "starter": starter})
-                return True
-        return False
+        self._trials.begin(peer, order)
 
     def _do_tried(self, peer: Peer, order: Order) -> None:
-        """A front end says what came of it."""
-        number = integer(order.get("trial"), "trial")
-        if number in self._trials and self._trials[number][0] is peer:
-            _, asker, asked = self._trials.pop(number)
-            _tried(asker, asked, order)
+        self._trials.told(peer, order)
 
     # -- telling ----------------------------------------------------------------------------------------------------
 
@@ -525,21 +463,6 @@ class Keeper:
                 peer.send(event)
 
 
-def _tried(peer: Peer, order: Order, said: dict[str, Any]) -> None:
-    if "error" in said:
-        peer.refuse(order, EngineError(str(said["error"])))
-    else:
-        peer.answer(order, said.get("attempts"))
-
-
-def _answer(peer: Peer, order: Order, found: Any) -> None:
-    """Answer with what was found, which may be why there is nothing."""
-    if isinstance(found, OmniError):
-        peer.refuse(order, found)
-    else:
-        peer.answer(order, found)
-
-
 def _peer_number(ticket: Ticket) -> int:
     return ticket[0] if isinstance(ticket[0], int) else -1
 
@@ -549,35 +472,6 @@ def _tokens(order: Order) -> int:
     return integer(order["tokens"], "tokens") if "tokens" in order else 0
 
 
-def _log(text: str) -> None:
-    sys.stderr.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {text}\n")
-    sys.stderr.flush()
-
-
-def _trace(error: Exception) -> str:
-    from traceback import format_exception  # costs a fifth of the keeper's start
-
-    return "".join(format_exception(error))
-
-
-def _detach(home: Home) -> None:
-    """Leave the terminal, the folder and the output of who started this process."""
-    with suppress(OSError):
-        os.setsid()
-    os.chdir("/")
-    os.umask(0o077)
-    home.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = home.logs / "keeper.log"
-    with suppress(OSError):
-        if path.stat().st_size > 1 << 20:
-            path.replace(path.with_suffix(".1.log"))
-    null, log = os.open(os.devnull, os.O_RDONLY), os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    for source, target in ((null, 0), (log, 1), (log, 2)):
-        os.dup2(source, target)
-    os.close(null)
-    os.close(log)
-
-
 def main(table: Mapping[str, Kind] | None = None, timings: Timings | None = None) -> None:
     """Be the keeper of `OMNI_HOME`, unless it has one; `table` and `timings` are what tests replace."""
     home = Home.from_environment()
@@ -585,7 +479,7 @@ def main(table: Mapping[str, Kind] | None = None, timings: Timings | None = None
     lock = places.lock(home.keeper_lock)
     if lock is None:
         return
-    _detach(home)
+    detach(home)
     from omni.core.wall import undumpable
 
     undumpable()

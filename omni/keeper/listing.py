@@ -1,0 +1,58 @@
+"""What processes of a home there are, as `omni ps` and the panes show them."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from omni.core.paths import Home
+from omni.keeper.admission import Admission
+from omni.keeper.admission import Worker as Known
+from omni.keeper.doors import Doors
+from omni.keeper.peers import Peer
+from omni.keeper.workers import Worker, Workers
+
+
+def listing(
+    peers: Iterable[Peer], doors: Doors, workers: Workers, admission: Admission, *, home: Home, since: float
+) -> list[dict[str, Any]]:
+    """The keeper, which lives `since` then, its clients and their starters, the airlock and the workers: the fields of
+    `values.ProcessInfo`."""
+    found = [_row("keeper", "keeper", os.getpid(), since, str(home.root))]
+    for one in sorted(peers, key=lambda one: one.number):
+        if one.name:
+            name = f"{one.name}-{one.pid}"
+            found.append(_row(name, "client", one.pid, one.since))
+            if one.starter:
+                found.append(_row(f"starter-{one.starter}", "starter", one.starter, one.since, f"of {name}"))
+    if doors.pid:
+        found.append(_row("airlock", "airlock", doors.pid, doors.since, doors.detail))
+    for worker in workers.table.values():
+        known = admission.workers.get(worker.name)
+        row = _row(worker.name, "worker", worker.pid, worker.since, _detail(worker, known))
+        found.append(row | {"base": worker.spec["base"], "turns": len(known.turns) if known is not None else 0})
+    return found
+
+
+def _row(name: str, kind: str, pid: int, since: float, detail: str = "") -> dict[str, Any]:
+    from omni.core.wall import state_of
+
+    wall = state_of(pid, beside=os.getpid())
+    confined = wall.kind if wall.enforced else "none"
+    return {
+        "name": name,
+        "kind": kind,
+        "pid": pid,
+        "confined": confined,
+        "since": since,
+        "detail": detail,
+        "base": "",
+        "turns": 0,
+    }
+
+
+def _detail(worker: Worker, known: Known | None) -> str:
+    if known is None or known.state == "ending":
+        return "ending"
+    used = f"{len(known.turns)} of {known.slots} places" if known.state == "ready" else "loading"
+    return f"{Path(worker.spec['path']).name}, {used}"
