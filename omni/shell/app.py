@@ -12,16 +12,15 @@ from textual.app import App, ComposeResult, SuspendNotSupported, SystemCommand
 from textual.binding import BindingsMap
 from textual.containers import Container, Horizontal
 from textual.screen import Screen
-from textual.widget import Widget
 from textual.worker import WorkerFailed
 
 from omni.core.errors import OmniError
 from omni.shell.bindings import FRAME, let_alt_numbers_be_keys, pane_bindings
 from omni.shell.doors import DoorWatch
-from omni.shell.looks import Looks
 from omni.shell.meters import Meters, Reading
 from omni.shell.panes import BUILT_IN, PaneSpec
-from omni.shell.rail import FOLD_BELOW, Rail
+from omni.shell.rail import FOLD_BELOW
+from omni.shell.stage import Stage
 from omni.shell.status import StatusLine
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ QUIT_SECONDS = 3.0
 CHORD_SECONDS = 2.0
 
 
-class OmniApp(Looks, inherit_bindings=False):
+class OmniApp(Stage, inherit_bindings=False):
     """The shell. `services` is what the composition root made; nothing of it is asked for before the first frame."""
 
     CSS = """
@@ -72,17 +71,15 @@ class OmniApp(Looks, inherit_bindings=False):
         panes: Sequence[PaneSpec] = BUILT_IN,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
-        super().__init__(services, environment=environment)
+        ready = services.settings.ui.ready or bool(brain)
+        super().__init__(services, panes, begin="chat" if ready else "home", environment=environment)
         let_alt_numbers_be_keys()
         self.project, self.wanted_brain = project, brain
         self.new_here = not services.home.library.exists()
-        self.panes = {pane.name: pane for pane in panes}
         self.meters = Meters()
         self._meter_watchers: list[Callable[[Reading], None]] = []
         self._doors = DoorWatch(self)
         self.warmed = asyncio.Event()
-        self._focus: dict[str, Widget] = {}
-        self._failed_panes: dict[str, Widget] = {}
         self._chord = ""
         self._chord_at = self._quit_at = float("-inf")
         self._pulls: Pulls | None = None
@@ -91,8 +88,6 @@ class OmniApp(Looks, inherit_bindings=False):
         if services.settings.ui.keys:
             self.set_keymap(dict(services.settings.ui.keys))
         self.title = f"omni · {project.name or project}"
-        begin = "chat" if (services.settings.ui.ready or brain) and "chat" in self.panes else "home"
-        self.rail = Rail(panes, begin)
         self.status = StatusLine()
 
     # -- the first frame
@@ -144,26 +139,6 @@ class OmniApp(Looks, inherit_bindings=False):
             except Exception:
                 log.warning("the pane %s does not load", pane.name, exc_info=True)
 
-    async def _load_plugins(self) -> None:
-        """Panes of plug-ins stand below ours; one that fails is named and never stops the shell."""
-        plugins = self.services.plugins
-
-        def load() -> list[PaneSpec]:
-            plugins.load_all()
-            return plugins.gather("omni_panes")
-
-        offered = await asyncio.to_thread(load)
-        if not offered and not plugins.failures:
-            return
-        from omni.shell.foreign import admitted
-
-        found, complaints = admitted(offered, self.panes)
-        for complaint in [*plugins.failures.values(), *complaints]:
-            self.notify(complaint, severity="warning", markup=False)
-        self.panes |= {pane.name: pane for pane in found}
-        if found:
-            self.rail.add(found)
-
     async def _measure(self) -> None:
         while True:
             reading = await asyncio.to_thread(self.meters.sample)
@@ -175,126 +150,6 @@ class OmniApp(Looks, inherit_bindings=False):
     def watch_meters(self, watcher: Callable[[Reading], None]) -> None:
         """Call `watcher` with every sample of processor and memory."""
         self._meter_watchers.append(watcher)
-
-    # -- panes
-
-    def _make(self, spec: PaneSpec) -> Widget:
-        pane = spec.make(self.services)
-        pane.id = f"pane-{spec.name}"
-        return pane
-
-    def _make_foreign(self, spec: PaneSpec) -> Widget:
-        try:
-            return self._make(spec)
-        except Exception as error:
-            log.warning("the pane %s cannot be made", spec.name, exc_info=True)
-            return self._failed(spec, error)
-
-    def _failed(self, spec: PaneSpec, error: Exception) -> Widget:
-        from omni.shell.foreign import FailedPane
-
-        pane = self._failed_panes[spec.name] = FailedPane(self.services, spec, error)
-        return pane
-
-    def _is_foreign(self, error: Exception) -> bool:
-        """Whether a plug-in's pane failed; it is hidden then, and the reason stands in its place."""
-        if not any(pane.letter for pane in self.panes.values()):
-            return False
-        from omni.shell.foreign import at_fault
-
-        spec = at_fault(error, self.panes)
-        if spec is None:
-            return False
-        if spec.name not in self._failed_panes and (broken := self.pane(spec.name)) is not None:
-            log.warning("the pane %s failed", spec.name, exc_info=error)
-            instead = self._failed(spec, error)
-            broken.display, instead.display = False, self.rail.active == spec.name
-            stand_in = self._stand_in(instead, broken)
-            self.run_worker(stand_in, name="failed pane", group="frame", description="say what failed")
-        return True
-
-    async def _stand_in(self, instead: Widget, broken: Widget) -> None:
-        await self.screen_stack[0].query_one("#panes").mount(instead)
-        if instead.display:
-            instead.focus()
-        await broken.remove()
-        if broken.is_attached:  # Textual leaves it where it is when the error was in its first message
-            await broken._message_loop_exit()
-
-    async def run_action(self, action: Any, default_namespace: Any = None, namespaces: Any = None) -> bool:
-        """As Textual does; what a plug-in's pane raises in answer to a key ends that pane and not the shell."""
-        try:
-            return await super().run_action(action, default_namespace, namespaces)
-        except Exception as error:
-            if not self._is_foreign(error):
-                raise
-            return True
-
-    def pane(self, name: str) -> Widget | None:
-        """The pane of this name, when it was shown before; of one that failed, what stands in its place."""
-        if name in self._failed_panes:
-            return self._failed_panes[name]
-        found = self.screen_stack[0].query(f"#pane-{name}") if self.screen_stack else ()
-        return next(iter(found), None)
-
-    async def show(self, name: str) -> Widget:
-        """Show a pane; the first time it is imported in a thread and made."""
-        spec = self.panes[name]
-        if self.pane(name) is None:
-            await self._load_pane(spec)
-        if name != self.rail.active and (now := self.pane(self.rail.active)) is not None:
-            if (focused := self.screen_stack[0].focused) is not None:
-                self._focus[self.rail.active] = focused
-            now.display = False
-        self.rail.mark(name)
-        if self._pulls is not None:
-            self._draw_pulls()
-        pane = self.pane(name)
-        if pane is None:
-            pane = self._make_foreign(spec) if spec.letter else self._make(spec)
-            await self.screen_stack[0].query_one("#panes").mount(pane)
-            pane = self._failed_panes.get(name, pane)
-        if self.rail.active == name:
-            pane.display = True
-            self._focus_pane()
-        return pane
-
-    async def _load_pane(self, spec: PaneSpec) -> None:
-        """Import it in a thread. Raises OmniError for one of a plug-in; ours are expected to load."""
-        try:
-            await asyncio.to_thread(spec.load)
-        except Exception as error:
-            if not spec.letter:
-                raise
-            hint = "Update the plug-in that it belongs to, or uninstall it."
-            raise OmniError(f"The pane {spec.title} does not load: {error}", hint=hint) from error
-
-    def _focus_pane(self) -> None:
-        name = self.rail.active
-        target = self._focus.get(name)
-        if target is not None and target.is_attached:
-            target.focus()
-        elif (pane := self.pane(name)) is not None:
-            take = getattr(pane, "take_focus", None)
-            if take is not None:
-                take()
-            elif first := next((node for node in pane.query("*") if isinstance(node, Widget) and node.focusable), None):
-                first.focus()
-
-    async def action_pane(self, name: str) -> None:
-        """Show a pane by its key."""
-        if name in self.panes and len(self.screen_stack) == 1:
-            await self._show_or_explain(name)
-
-    async def on_rail_chosen(self, message: Rail.Chosen) -> None:
-        """Show the pane that was clicked."""
-        await self._show_or_explain(message.name)
-
-    async def _show_or_explain(self, name: str) -> None:
-        try:
-            await self.show(name)
-        except OmniError as error:
-            self.explain(error)
 
     # -- errors
 
@@ -496,6 +351,11 @@ class OmniApp(Looks, inherit_bindings=False):
             self.tell_panes(Change(topic="library", value={"brain": pulling.name}))
             if not getattr(self.pane(self.rail.active), "shows_pulls", False):
                 self.notify(f"{pulling.name} is here.", markup=False, timeout=4)
+
+    def pane_turned(self) -> None:
+        """The line of the downloads is not for the pane that lists them."""
+        if self._pulls is not None:
+            self._draw_pulls()
 
     def _draw_pulls(self) -> None:
         from omni.shell.strip import PullStrip
