@@ -41,6 +41,11 @@ def newcomer(starter_gguf: Path) -> Iterator[Person]:
         person.close()
 
 
+def is_marked(screen: str, words: str) -> bool:
+    """Whether the bar stands on the line with these words."""
+    return re.search(rf"▌ +[●\s]*{re.escape(words)}", screen) is not None
+
+
 class Walk:
     """One terminal, and the papers that say what stands in it."""
 
@@ -59,8 +64,17 @@ class Walk:
 
     def bar_at(self, words: str) -> None:
         """Wait until the bar stands on the line with these words."""
-        marked = re.compile(rf"▌ +[●\s]*{re.escape(words)}")
-        self.terminal.wait(lambda screen: marked.search(screen) is not None, f"the bar at {words!r}")
+        self.terminal.wait(lambda screen: is_marked(screen, words), f"the bar at {words!r}")
+
+    def moves_to(self, words: str) -> None:
+        """Move the bar down from the first line to the one with these words."""
+        self.terminal.key("Home")
+        for _ in range(20):
+            if is_marked(before := self.terminal.screen, words):
+                return
+            self.terminal.key("Down")
+            self.terminal.wait(lambda screen, old=before: screen != old, "the bar at the next line")
+        pytest.fail(f"the bar never came to {words!r}:\n{self.terminal.screen}")
 
     def consents(self, key: str, title: str) -> None:
         """Answer a question that takes no key within half a second of another."""
@@ -90,11 +104,8 @@ def test_the_papers_have_twenty_five_steps_each_with_keys_and_with_what_to_look_
     assert all("Keys: " in text for _, text in SECTIONS.findall(WALK))
 
 
-def test_the_walk(walk: Walk) -> None:
+def looks_for_a_brain_of_ones_own(walk: Walk) -> None:
     terminal = walk.terminal
-    walk.sees(1)
-    walk.sees(2)
-
     terminal.key("o")
     terminal.until("A brain of your own")
     terminal.type("/nowhere/brain.gguf")
@@ -102,6 +113,9 @@ def test_the_walk(walk: Walk) -> None:
     walk.sees(4)
     walk.leaves("A brain of your own")
 
+
+def chooses_a_brain_and_a_theme(walk: Walk) -> None:
+    terminal = walk.terminal
     terminal.key("Home")
     walk.bar_at("@omni/smollm2")
     terminal.key("Enter")
@@ -116,6 +130,9 @@ def test_the_walk(walk: Walk) -> None:
     terminal.key("Enter")
     walk.sees(7)
 
+
+def asks(walk: Walk) -> None:
+    terminal = walk.terminal
     terminal.type("Write a haiku about the sea")
     terminal.key("Enter")
     walk.sees(8)
@@ -125,12 +142,18 @@ def test_the_walk(walk: Walk) -> None:
     terminal.key("C-u")
     walk.sees(7)
 
+
+def looks_at_the_brains(walk: Walk) -> None:
+    terminal = walk.terminal
     terminal.key("F5")
     walk.sees(16)
     walk.bar_at("@omni/smollm2")
     terminal.key("v")
     walk.sees(18)
 
+
+def ends_a_worker(walk: Walk) -> None:
+    terminal = walk.terminal
     terminal.key("F10")
     walk.sees(19)
     terminal.key("End")
@@ -140,11 +163,14 @@ def test_the_walk(walk: Walk) -> None:
     walk.consents("e", "End the worker")
     terminal.wait(lambda screen: "worker  @omni/smollm2" not in screen, "a list without the worker")
 
+
+def shuts_and_opens_the_doors(walk: Walk) -> None:
+    terminal = walk.terminal
     terminal.key("F12")
     walk.sees(22)
     terminal.key("F5")
     terminal.until("Cartridges")
-    terminal.key("End")
+    walk.moves_to("@omni/coder")  # it fits everywhere: nothing is asked before the pull
     terminal.key("p")
     walk.sees(23)
     terminal.key("F12")
@@ -152,6 +178,9 @@ def test_the_walk(walk: Walk) -> None:
     walk.consents("o", "Open the doors again?")
     walk.sees(24, 1)
 
+
+def finds_its_way_and_leaves(walk: Walk) -> None:
+    terminal = walk.terminal
     terminal.key("C-p")
     terminal.until("What do you want?")
     terminal.type("light")
@@ -165,3 +194,15 @@ def test_the_walk(walk: Walk) -> None:
     walk.sees(25, 2)
     terminal.key("C-c")
     assert terminal.ended() == 0
+
+
+def test_the_walk(walk: Walk) -> None:
+    walk.sees(1)
+    walk.sees(2)
+    looks_for_a_brain_of_ones_own(walk)
+    chooses_a_brain_and_a_theme(walk)
+    asks(walk)
+    looks_at_the_brains(walk)
+    ends_a_worker(walk)
+    shuts_and_opens_the_doors(walk)
+    finds_its_way_and_leaves(walk)
