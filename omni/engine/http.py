@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
-import h11
+import httptools
 import msgspec
 
 from omni.core.errors import ContextOverflow, EngineError, OmniError, UsageError
@@ -22,6 +22,7 @@ LARGEST_BODY = 256 << 20
 SILENCE_SECONDS = 600.0
 
 GONE = "The brain's process is not there."
+ENDLESS = "The brain's process sent a line without end."
 ENDED = "The brain's process ended in the middle of its answer."
 AGAIN = "Ask again: the brain is loaded anew."
 
@@ -40,14 +41,17 @@ class ServerSentEvents:
     def feed(self, data: bytes) -> list[bytes]:
         """The payloads that `data` completes. Raises EngineError when a line grows past the limit."""
         *lines, self._rest = (self._rest + data).split(b"\n")
-        if max(map(len, (*lines, self._rest))) > self._largest:
-            raise EngineError("The brain's process sent a line without end.", hint=AGAIN)
-        # llama.cpp reports what fails in mid-stream as `error: {…}` in some versions, as `data: {"error": …}` in others.
-        return [
-            b'{"error":' + value + b"}" if field == b"error" else value
-            for field, colon, value in (line.rstrip(b"\r").partition(b": ") for line in lines)
-            if colon and field in (b"data", b"error")
-        ]
+        found: list[bytes] = []
+        for line in lines:
+            if len(line) > self._largest:
+                raise EngineError(ENDLESS, hint=AGAIN)
+            if line.startswith(b"data: "):
+                found.append(line[6:].rstrip(b"\r"))
+            elif line.startswith(b"error: "):  # so llama.cpp reports what fails in mid-stream in some versions
+                found.append(b'{"error":' + line[7:] + b"}")
+        if len(self._rest) > self._largest:
+            raise EngineError(ENDLESS, hint=AGAIN)
+        return found
 
 
 class Client:
@@ -90,63 +94,141 @@ class Client:
 
     async def _exchange(self, path: str, body: Any) -> AsyncGenerator[bytes]:
         """The body of the answer, piece by piece; the connection is closed at once when the caller goes."""
+        loop = asyncio.get_running_loop()
         try:
-            reader, writer = await asyncio.open_unix_connection(self.socket)
+            _, answer = await loop.create_unix_connection(lambda: _Answer(loop, self._silence), self.socket)
         except OSError as error:
             raise WorkerGone(GONE, hint=AGAIN) from error
-        answered = False
+        refused = b""
         try:
-            connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=LARGEST_LINE)
-            writer.write(self._request(connection, path, body))
-            await writer.drain()
-            refused = b""
-            status = 0
-            while not isinstance(event := await self._next(connection, reader), h11.EndOfMessage):
-                answered = True
-                if isinstance(event, h11.Response):
-                    status = event.status_code
-                elif isinstance(event, h11.Data):
-                    if status < 400:
-                        yield bytes(event.data)
-                    elif len(refused) < LARGEST_LINE:
-                        refused += bytes(event.data)
-            if status >= 400:
-                raise _refusal(status, refused)
-        except (OSError, h11.RemoteProtocolError) as error:
-            raise (EngineError if answered else WorkerGone)(ENDED, hint=AGAIN) from error
+            answer.ask(self._request(path, body))
+            while piece := await answer.piece():
+                if answer.status < 400:
+                    yield piece
+                elif len(refused) < LARGEST_LINE:
+                    refused += piece
+            if answer.status >= 400:
+                raise _refusal(answer.status, refused)
         finally:
-            writer.transport.abort()
+            answer.close()
 
-    def _request(self, connection: h11.Connection, path: str, body: Any) -> bytes:
+    def _request(self, path: str, body: Any) -> bytes:
         content = b"" if body is None else msgspec.json.encode(body)
-        headers = [
-            ("Host", "localhost"),
-            ("Authorization", f"Bearer {self._key}"),
-            ("Connection", "close"),
-            ("Content-Type", "application/json"),
-            ("Content-Length", str(len(content))),
-        ]
-        request = h11.Request(method="GET" if body is None else "POST", target=path, headers=headers)
-        parts = [connection.send(request)]
-        if content:
-            parts.append(connection.send(h11.Data(data=content)))
-        parts.append(connection.send(h11.EndOfMessage()))
-        return b"".join(part for part in parts if part)
+        head = (
+            f"{'GET' if body is None else 'POST'} {path} HTTP/1.1\r\nHost: localhost\r\n"
+            f"Authorization: Bearer {self._key}\r\nConnection: close\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+        )
+        return head.encode("ascii") + content
 
-    async def _next(self, connection: h11.Connection, reader: asyncio.StreamReader) -> h11.Event:
-        while (event := connection.next_event()) is h11.NEED_DATA:
-            try:
-                async with asyncio.timeout(self._silence):
-                    data = await reader.read(65536)
-            except TimeoutError as error:
-                raise EngineError(
-                    f"The brain's process was silent for {self._silence:.0f} seconds.",
-                    hint="Stop it with `omni stop` and ask again.",
-                ) from error
-            connection.receive_data(data)
-        if isinstance(event, h11.Event):
-            return event
-        raise EngineError(ENDED, hint=AGAIN)  # PAUSED, or closed before the answer was whole
+
+class _Answer(asyncio.Protocol):
+    """One answer while it comes: llhttp reads it, and what it has of the body is kept for who asks.
+
+    This is the path of every token. StreamReader, h11 and a time limit for each read took three times the instructions.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, silence: float) -> None:
+        self.status = 0
+        self._loop, self._silence = loop, silence
+        self._parser = httptools.HttpResponseParser(self)
+        self._transport: asyncio.Transport
+        self._pieces: list[bytes] = []
+        self._unread = 0  # bytes in them
+        self._waiting: asyncio.Future[None] | None = None
+        self._head = 0  # bytes of it, until it is whole
+        self._framed = False  # it says itself where it ends
+        self._over = False
+        self._error: EngineError | None = None
+        self._heard = 0.0
+        self._watch: asyncio.TimerHandle | None = None
+
+    def ask(self, request: bytes) -> None:
+        """Send the request; from now on the other side must not be silent for long."""
+        self._transport.write(request)
+        self._heard = self._loop.time()
+        self._watch = self._loop.call_later(self._silence, self._look)
+
+    async def piece(self) -> bytes:
+        """What has come of the body since the last piece; empty at its end. Raises EngineError, WorkerGone."""
+        while not self._pieces and not self._over:
+            self._waiting = self._loop.create_future()
+            await self._waiting
+        if not self._pieces and self._error is not None:
+            raise self._error
+        found = b"".join(self._pieces)
+        self._pieces.clear()
+        if self._unread > LARGEST_LINE:
+            self._transport.resume_reading()
+        self._unread = 0
+        return found
+
+    def close(self) -> None:
+        """Nothing more is wanted: the worker notices at once."""
+        if self._watch is not None:
+            self._watch.cancel()
+        self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio."""
+        self._transport = transport  # type: ignore[assignment]  # a Unix socket's is a Transport
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio."""
+        self._heard = self._loop.time()
+        if not self.status:
+            self._head += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._end(self._broken())
+        if not self.status and self._head > LARGEST_LINE:
+            self._end(self._broken())
+        if self._unread > LARGEST_LINE:
+            self._transport.pause_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """See asyncio."""
+        self._end(None if self.status and not self._framed else self._broken())
+
+    def on_header(self, name: bytes, value: bytes) -> None:  # noqa: ARG002 - httptools' signature
+        """See httptools."""
+        self._framed |= name.lower() in (b"content-length", b"transfer-encoding")
+
+    def on_headers_complete(self) -> None:
+        """See httptools."""
+        self.status = self._parser.get_status_code()
+
+    def on_body(self, body: bytes) -> None:
+        """See httptools."""
+        self._pieces.append(body)
+        self._unread += len(body)
+        self._wake()
+
+    def on_message_complete(self) -> None:
+        """See httptools."""
+        self._end(None)
+
+    def _broken(self) -> EngineError:
+        """Why nothing more comes. Who has seen nothing of an answer may ask another process."""
+        return EngineError(ENDED, hint=AGAIN) if self.status else WorkerGone(ENDED, hint=AGAIN)
+
+    def _look(self) -> None:
+        left = self._heard + self._silence - self._loop.time()
+        if left > 0:
+            self._watch = self._loop.call_later(left, self._look)
+            return
+        said = f"The brain's process was silent for {self._silence:.0f} seconds."
+        self._end(EngineError(said, hint="Stop it with `omni stop` and ask again."))
+
+    def _end(self, error: EngineError | None) -> None:
+        if not self._over:
+            self._over, self._error = True, error
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
 
 
 def _decoded(payload: bytes) -> Any:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omni.core.errors import ContextOverflow, EngineError
-from omni.engine.http import Client, ServerSentEvents
+from omni.engine.http import LARGEST_LINE, Client, ServerSentEvents
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 
@@ -132,6 +132,24 @@ async def test_a_refusal_of_any_form_is_an_engine_error(serve: Serve, body: byte
     async with serve(reply(body, b"401 Unauthorized")) as (client, _):
         with pytest.raises(EngineError):
             await client.json("/x")
+
+
+async def test_an_answer_without_a_length_ends_with_its_connection(serve: Serve) -> None:
+    async with serve(b'HTTP/1.1 200 OK\r\n\r\n{"n":1}') as (client, _):
+        assert await client.json("/x", {}) == {"n": 1}
+
+
+@pytest.mark.parametrize("head", [b"Content-Length: 9", b"Transfer-Encoding: chunked"])
+async def test_an_answer_that_is_cut_is_an_error(serve: Serve, head: bytes) -> None:
+    async with serve(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n4\r\ntrue") as (client, _):
+        with pytest.raises(EngineError, match="ended in the middle"):
+            await client.json("/x", {})
+
+
+async def test_a_head_without_end_is_an_error(serve: Serve) -> None:
+    async with serve(b"HTTP/1.1 200 OK\r\nX: " + b"x" * (LARGEST_LINE + 1), hold=True) as (client, _):
+        with pytest.raises(EngineError, match="ended in the middle"):
+            await client.json("/x", {})
 
 
 async def test_nobody_there_is_an_engine_error(tmp_path: Path) -> None:
