@@ -100,6 +100,30 @@ async def last(events: AsyncIterator[Any]) -> Any:
     return [event async for event in events][-1]
 
 
+STEADY_NAME = "@me/steady"
+STEADY = f"""
+name = "{STEADY_NAME}"
+version = "1.0.0"
+title = "Steady"
+summary = "Says the same every time."
+licence = "Apache-2.0"
+
+[base]
+source = "cartridge"
+
+[sampling]
+temperature = 0
+"""
+
+
+def steady(home: Home) -> str:
+    """The name of a brain over the one that is here, which says the same every time: what it says is not chance."""
+    folder = home.cartridges / "own" / "steady"
+    folder.mkdir(parents=True)
+    (folder / "cartridge.toml").write_text(STEADY)
+    return STEADY_NAME
+
+
 @pytest.fixture(scope="session")
 def starter_gguf(pytestconfig: pytest.Config) -> Path:
     """The path of the starter's GGUF.

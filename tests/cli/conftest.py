@@ -12,6 +12,7 @@ from omni.core.paths import Home
 from omni.keeper import stop_everything
 from tests.cartridges.conftest import gguf_bytes
 from tests.cli.tools import REAL, SCRIPTED, Cli, Result
+from tests.fixtures_starter import steady
 
 Call = Callable[..., Result]
 
@@ -65,5 +66,6 @@ def starter(home: Home, starter_gguf: Path) -> Iterator[Cli]:
     """The same with the real starter brain."""
     found = Cli(home, REAL)
     assert found.run("pull", str(starter_gguf)).code == 0
+    assert found.run("config", "set", "chat.brain", steady(home)).code == 0
     yield found
     found.close()

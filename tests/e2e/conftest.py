@@ -14,6 +14,7 @@ import pytest
 
 from omni.core.paths import Home
 from tests.e2e.terminal import Terminal
+from tests.fixtures_starter import steady
 
 ROOT = Path(__file__).resolve().parents[2]
 OMNI = [sys.executable, str(ROOT / "omni" / "__main__.py")]
@@ -62,6 +63,11 @@ class Person:
         rows = found["processes"] if isinstance(found, dict) else found
         return next(int(row["pid"]) for row in rows if row["kind"] == kind)
 
+    def owns(self, gguf: Path) -> None:
+        """Pull a brain, which says the same every time in their chats."""
+        self.omni("pull", str(gguf))
+        self.omni("config", "set", "chat.brain", steady(self.home))
+
     def close(self) -> None:
         """End all that was started."""
         self._terminals.close()
@@ -82,6 +88,6 @@ def person() -> Iterator[Person]:
 @pytest.fixture
 def owner(person: Person, starter_gguf: Path) -> Person:
     """Somebody who has the starter."""
-    person.omni("pull", str(starter_gguf))
+    person.owns(starter_gguf)
     person.omni("config", "set", "chat.answer_tokens", "300")
     return person

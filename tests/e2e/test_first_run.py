@@ -69,7 +69,7 @@ def test_from_an_empty_home_to_an_answer_and_back(folder: Path, newcomer: dict[s
         terminal.until("Everything is here", seconds=120)
         terminal.key("Enter")
         terminal.until("Ask, or type @ for a file")
-        terminal.type("What is the capital of France?")
+        terminal.type("What is the capital of France? Answer with a whole sentence.")
         terminal.key("Enter")
         screen = terminal.wait(lambda text: "tok/s" in answer_of(text)[0], "an answer with its speed", seconds=120)
         head, text = answer_of(screen)

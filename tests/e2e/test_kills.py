@@ -114,7 +114,7 @@ def full(person: Person, starter_gguf: Path) -> Iterator[Person]:
         pytest.skip("nothing can be mounted here")
     try:
         person.omni("config", "set", "ui.ready", "true")
-        person.omni("pull", str(starter_gguf))
+        person.owns(starter_gguf)
         person.omni("config", "set", "chat.answer_tokens", "300")
         yield person
     finally:

@@ -21,11 +21,12 @@ import pytest
 from benchmarks import serve_soak
 from omni.core.paths import Home
 from tests.e2e.conftest import OMNI, Person
+from tests.fixtures_starter import STEADY_NAME
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(180)]
 
 Body = dict[str, Any]
-MODEL = "@me/smollm2-135m-instruct.q4_1"
+MODEL = STEADY_NAME
 LONG = {"messages": [{"role": "user", "content": "Write a long story about a ship."}], "max_tokens": 1500}
 SHORT = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 3}
 
@@ -138,7 +139,7 @@ def running(starter_gguf: Path) -> Iterator[Service]:
     with tempfile.TemporaryDirectory(prefix="omni-e2e-", ignore_cleanup_errors=True) as name:
         person = Person(Path(name))
         try:
-            person.omni("pull", str(starter_gguf))
+            person.owns(starter_gguf)
             with Service(person) as found:
                 assert found.works()
                 yield found
@@ -159,16 +160,17 @@ from openai import OpenAI
 client = OpenAI()
 model = client.models.list().data[0].id
 ask = [{"role": "user", "content": "Hello"}]
-made = client.chat.completions.create(model=model, messages=ask, stream=True, max_tokens=8)
+made = client.chat.completions.create(model=model, messages=ask, stream=True, max_tokens=8, temperature=0)
 assert "".join(chunk.choices[0].delta.content or "" for chunk in made if chunk.choices)
 schema = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 20}, "unit": {"enum": ["c", "f"]}},
     "required": ["city", "unit"], "additionalProperties": False}
 tools = [{"type": "function", "function": {"name": "weather", "description": "The weather", "parameters": schema}}]
-made = client.chat.completions.create(model=model, messages=ask, tools=tools, tool_choice="required", max_tokens=90)
+kept = {"max_tokens": 90, "temperature": 0}
+made = client.chat.completions.create(model=model, messages=ask, tools=tools, tool_choice="required", **kept)
 call = made.choices[0].message.tool_calls[0].function
 assert call.name == "weather" and json.loads(call.arguments)["unit"] in ("c", "f"), call
 form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema, "strict": True}}
-made = client.chat.completions.create(model=model, messages=ask, response_format=form, max_tokens=90)
+made = client.chat.completions.create(model=model, messages=ask, response_format=form, **kept)
 assert json.loads(made.choices[0].message.content).keys() == {"city", "unit"}
 print("all well")
 """
@@ -383,7 +385,7 @@ def full(starter_gguf: Path) -> Iterator[Service]:
         if subprocess.run(mount, capture_output=True, check=False).returncode:
             pytest.skip("nothing can be mounted here")
         try:
-            person.omni("pull", str(starter_gguf))
+            person.owns(starter_gguf)
             with Service(person) as found:
                 assert found.works()
                 fill(person.home)

@@ -108,6 +108,7 @@ async def test_the_starter_through_anthropics_client(tmp_path: Path, starter_ggu
             messages=[{"role": "user", "content": "What is the weather in Rome?"}],
             tools=[WEATHER],
             tool_choice={"type": "tool", "name": "weather"},
+            extra_body={"temperature": 0},
         ) as stream:
             forced = await stream.get_final_message()
         (call,) = forced.content
@@ -120,6 +121,7 @@ async def test_the_starter_through_anthropics_client(tmp_path: Path, starter_ggu
             max_tokens=50,
             messages=ASK,
             output_config={"format": {"type": "json_schema", "schema": schema}},
+            extra_body={"temperature": 0},
         )
         assert isinstance(json.loads(text_of(shaped))["n"], int)
         first = text_of(answer).split()[1]

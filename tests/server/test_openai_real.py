@@ -36,7 +36,9 @@ def user(text: str) -> Any:
 
 
 async def test_a_chat(real: Real, ai: openai.AsyncOpenAI) -> None:
-    found = await ai.chat.completions.create(model=real.brain, messages=user("Say hello."), max_tokens=24)
+    found = await ai.chat.completions.create(
+        model=real.brain, messages=user("Say hello."), max_tokens=24, temperature=0
+    )
     assert (found.choices[0].message.content or "").strip()
     assert found.usage
     assert found.usage.prompt_tokens > 5
@@ -143,6 +145,7 @@ async def test_a_call_that_must_be_is_valid(real: Real, ai: openai.AsyncOpenAI, 
         tools=tools_of(*others),
         tool_choice="required",
         temperature=0.7,
+        seed=at,
         max_tokens=400,
     )
     choice = found.choices[0]
@@ -176,6 +179,7 @@ async def test_the_tool_that_is_named_is_called_in_a_stream(real: Real, ai: open
         messages=user("What is the weather in Paris?"),
         tools=tools_of(*VARIED[:5]),
         tool_choice={"type": "function", "function": {"name": "add"}},
+        temperature=0,
     ) as stream:
         final = await stream.get_final_completion()
     calls = final.choices[0].message.tool_calls
@@ -207,11 +211,17 @@ async def test_an_answer_follows_its_schema(real: Real, ai: openai.AsyncOpenAI) 
         "additionalProperties": False,
     }  # fmt: skip
     form: Any = {"type": "json_schema", "json_schema": {"name": "person", "strict": True, "schema": schema}}
-    found = await ai.chat.completions.create(model=real.brain, messages=user("Invent a person."), response_format=form)
+    found = await ai.chat.completions.create(
+        model=real.brain, messages=user("Invent a person."), response_format=form, temperature=0
+    )
     assert found.choices[0].finish_reason == "stop"
     jsonschema_rs.validate(schema, json.loads(found.choices[0].message.content or ""))
     free = await ai.chat.completions.create(
-        model=real.brain, messages=user("Invent a person."), response_format={"type": "json_object"}, max_tokens=600
+        model=real.brain,
+        messages=user("Invent a person."),
+        response_format={"type": "json_object"},
+        temperature=0,
+        max_tokens=600,
     )
     if free.choices[0].finish_reason == "stop":
         assert isinstance(json.loads(free.choices[0].message.content or ""), dict)
@@ -252,7 +262,7 @@ async def test_vectors(real: Real, ai: openai.AsyncOpenAI) -> None:
 
 async def test_who_leaves_in_mid_stream_frees_the_place(real: Real, ai: openai.AsyncOpenAI) -> None:
     stream = await ai.chat.completions.create(
-        model=real.brain, messages=user("Write a very long story about the sea."), stream=True
+        model=real.brain, messages=user("Write a very long story about the sea."), temperature=0, stream=True
     )
     async for chunk in stream:
         if chunk.choices[0].delta.content:

@@ -63,14 +63,16 @@ async def test_a_stream_and_its_end(real: Real, ai: openai.AsyncOpenAI) -> None:
 
 @pytest.mark.parametrize("question", ["Hello!", "What is the weather in Oslo?", "Write a poem."])
 async def test_a_call_that_is_required_is_made(real: Real, ai: openai.AsyncOpenAI, question: str) -> None:
-    async with ai.responses.stream(model=real.brain, input=question, tools=[WEATHER], tool_choice="required") as stream:
+    async with ai.responses.stream(
+        model=real.brain, input=question, tools=[WEATHER], tool_choice="required", temperature=0
+    ) as stream:
         answer = await stream.get_final_response()
     (call,) = answer.output
     assert isinstance(call, ResponseFunctionToolCall)
     assert isinstance(json.loads(call.arguments)["city"], str)
     result: Any = {"type": "function_call_output", "call_id": call.call_id, "output": "3 degrees, rain"}
     end = await ai.responses.create(
-        model=real.brain, input=[result], previous_response_id=answer.id, max_output_tokens=40
+        model=real.brain, input=[result], previous_response_id=answer.id, max_output_tokens=40, temperature=0
     )
     assert end.output_text.strip()
 
@@ -88,6 +90,7 @@ async def test_a_schema_is_followed_with_likelihoods(real: Real, ai: openai.Asyn
         text={"format": {"type": "json_schema", "name": "rating", "schema": schema, "strict": True}},
         include=["message.output_text.logprobs"],
         top_logprobs=2,
+        temperature=0,
     )
     assert 1 <= json.loads(answer.output_text)["n"] <= 5
     (message,) = answer.output
