@@ -14,9 +14,11 @@ from omni.server import start
 from omni.server.keys import Keys
 from omni.server.serving import Door
 
+Run = Callable[..., tuple[int, str, str]]
+
 
 @pytest.fixture
-def run(home: Home, capsys: pytest.CaptureFixture[str]):  # type: ignore[no-untyped-def]
+def run(home: Home, capsys: pytest.CaptureFixture[str]) -> Run:
     def one(*words: str) -> tuple[int, str, str]:
         code = main(["serve", "key", *words])
         found = capsys.readouterr()
@@ -25,7 +27,7 @@ def run(home: Home, capsys: pytest.CaptureFixture[str]):  # type: ignore[no-unty
     return one
 
 
-def test_a_key_is_printed_alone_so_that_a_script_can_take_it(run, home: Home) -> None:  # type: ignore[no-untyped-def]
+def test_a_key_is_printed_alone_so_that_a_script_can_take_it(run: Run, home: Home) -> None:
     code, out, err = run("add", "laptop")
     assert code == 0
     found = Keys(home.keys).check(out.strip())
@@ -35,7 +37,7 @@ def test_a_key_is_printed_alone_so_that_a_script_can_take_it(run, home: Home) ->
     assert out.strip() not in run("ls")[1]
 
 
-def test_keys_are_listed_and_revoked(run) -> None:  # type: ignore[no-untyped-def]
+def test_keys_are_listed_and_revoked(run: Run) -> None:
     assert "There is no key" in run("ls")[1]
     made = json.loads(run("add", "a", "--scope", "admin", "--json")[1])
     assert made["scopes"] == ["chat", "admin"]
@@ -51,7 +53,7 @@ def test_keys_are_listed_and_revoked(run) -> None:  # type: ignore[no-untyped-de
     assert "no key named 'a'" in err
 
 
-def test_a_name_that_is_none_is_refused(run) -> None:  # type: ignore[no-untyped-def]
+def test_a_name_that_is_none_is_refused(run: Run) -> None:
     code, out, err = run("add", "a b")
     assert (code, out) == (2, "")
     assert "no name for a key" in err
