@@ -1,7 +1,6 @@
 """The server as one ASGI application, put together from the protocols that it speaks."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -12,9 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as Path
 
-from omni.core.errors import OmniError
 from omni.server.brains import Names
-from omni.server.errors import NoPath, Stopping
+from omni.server.errors import NoPath, Stopping, explained
 from omni.server.metrics import Metrics
 from omni.server.places import Places
 from omni.server.routes import Endpoint, Route
@@ -116,17 +114,14 @@ def _told(server: Server, route: Route) -> Endpoint:
         began = time.monotonic()
         try:
             response = await route.endpoint(request)
-        except OmniError as error:
-            response = route.problem(error)
         except asyncio.CancelledError:
             if not server.stopping:
                 raise
             response = route.problem(stopped())
         except Gone:
             response = Response(status_code=499)  # nobody reads it
-        except Exception as error:
-            logging.getLogger(__name__).exception("%s failed", route.path)
-            response = route.problem(OmniError(f"Omni failed ({type(error).__name__}); the log says where."))
+        except Exception as error:  # noqa: BLE001 - it is logged and told
+            response = route.problem(explained(error, route.path))
         server.metrics.answered(route.path, response.status_code, time.monotonic() - began)
         return response
 

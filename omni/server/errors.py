@@ -1,5 +1,7 @@
 """What a failure is in HTTP: the status of every OmniError, and two failures that only a server knows."""
 
+import logging
+
 from omni.core.errors import (
     BadFile,
     ContextOverflow,
@@ -60,6 +62,14 @@ class Busy(OmniError):
     def __init__(self, message: str, *, hint: str = "", retry_after: int = 1) -> None:
         super().__init__(message, hint=hint)
         self.retry_after = retry_after
+
+
+def explained(error: Exception, what: str) -> OmniError:
+    """What is told of any failure. Of one that nobody thought of the log says where it was, and that `what` failed."""
+    if isinstance(error, OmniError):
+        return error
+    logging.getLogger("omni.server").error("%s failed", what, exc_info=error)
+    return OmniError(f"Omni failed ({type(error).__name__}); the log says where.")
 
 
 def status_of(error: OmniError) -> int:

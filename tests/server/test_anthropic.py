@@ -227,6 +227,7 @@ async def test_a_stop_sequence_is_named_and_not_sent(serving: Any, stream: bool)
         assert (end["stop_reason"], end["stop_sequence"]) == ("stop_sequence", "o thr")
         assert end["usage"]["output_tokens"] == 3
         assert bench.server.load() == (0, 0)
+        assert 'kind="answer"} 3' in bench.server.metrics.text(running=0, queued=0)
         whole = (await post(bench, ASK | {"stop_sequences": ["four!"]})).json()
         assert whole["content"][0]["text"] == "one two three four"
         assert whole["stop_reason"] == "end_turn"
@@ -256,6 +257,8 @@ def test_stops_hold_back_only_what_may_be_one() -> None:
         ({"tool_choice": {"type": "any"}}, "names none"),
         ({"tools": [WEATHER], "tool_choice": {"type": "tool", "name": "wether"}}, "weather"),
         ({"temperature": -1}, "temperature"),
+        ({"stop_sequences": ["x"] * 65}, "stop_sequences"),
+        ({"stop_sequences": ["x" * 1001]}, "stop_sequences"),
     ],
 )  # fmt: skip
 async def test_what_is_wrong_is_said_before_anything_else(serving: Any, change: dict[str, Any], words: str) -> None:

@@ -24,6 +24,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"top_logprobs": 2}, "top_logprobs"),
     ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
     ({"stop": [1]}, "stop[0]"),
+    ({"stop": ["x"] * 65}, "stop"),
+    ({"stop": ["x" * 1001]}, "stop[0]"),
+    ({"stop": "x" * 1001}, "stop"),
     ({"seed": 1.5}, "seed"),
     ({"messages": []}, "messages"),
     ({"messages": [{"role": "wizard", "content": ""}]}, "messages[0].role"),
@@ -136,6 +139,13 @@ async def test_what_is_wrong_with_a_vector_is_named(serving: Any, wrong: dict[st
         found = await ask(bench, "/v1/embeddings", **wrong)
         assert (found.status_code, found.json()["error"]["param"] or "") == (400, param)
         assert bench.server.load() == (0, 0)
+
+
+async def test_no_text_is_no_empty_text(serving: Any) -> None:
+    async with serving() as bench:
+        for nothing, words in (([], "There is no text"), ("", "A text is empty"), (["a", ""], "A text is empty")):
+            found = await ask(bench, "/v1/embeddings", input=nothing)
+            assert words in found.json()["error"]["message"]
 
 
 async def test_a_brain_without_vectors_says_what_to_install(serving: Any) -> None:

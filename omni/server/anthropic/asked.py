@@ -12,6 +12,7 @@ from omni.server.anthropic.types import CountBody, InBlock, InMessage, MessagesB
 from omni.server.errors import BadParameter
 from omni.server.generation import Wish
 from omni.server.schemas import shallow
+from omni.server.tools import tool_of
 
 if TYPE_CHECKING:
     from omni.cartridges import Brain
@@ -168,10 +169,4 @@ def _tool(tool: ToolSpec, at: int) -> Tool:
             hint="Send tools with an `input_schema`.",
             param=f"{where}.type",
         )
-    schema = tool.input_schema or {"type": "object", "properties": {}}
-    if schema.get("type", "object") != "object":
-        raise BadParameter(
-            "The input of a tool is an object.", hint='Use "type": "object".', param=f"{where}.input_schema"
-        )
-    shallow(schema, f"{where}.input_schema")
-    return Tool(name=tool.name, description=tool.description or "", parameters=schema)
+    return tool_of(tool.name, tool.description, tool.input_schema, f"{where}.input_schema")

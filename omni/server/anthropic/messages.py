@@ -1,6 +1,5 @@
 """POST /v1/messages and /v1/messages/count_tokens."""
 
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING
@@ -9,13 +8,13 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from omni.core.errors import OmniError
 from omni.engine import ChatRequest
 from omni.server.anthropic.asked import messages_of, thinks, tools_of, wish_of
 from omni.server.anthropic.problems import error_of
 from omni.server.anthropic.types import Answer, CountBody, Counted, Event, MessagesBody, Ping
 from omni.server.anthropic.writing import Writing
 from omni.server.callers import lane_of
+from omni.server.errors import explained
 from omni.server.generation import Wish, begin, request_of
 from omni.server.routes import body_of, json_response
 from omni.server.streams import Streamed, sse, while_there
@@ -65,11 +64,8 @@ async def _events(writing: Writing) -> AsyncGenerator[bytes]:
         async with aclosing(writing.events()) as found:
             async for event in found:
                 yield _encoded(event)
-    except OmniError as error:
-        yield _encoded(error_of(error))
-    except Exception as error:
-        logging.getLogger(__name__).exception("A stream failed")
-        yield _encoded(error_of(OmniError(f"Omni failed ({type(error).__name__}); the log says where.")))
+    except Exception as error:  # noqa: BLE001 - it is logged and told
+        yield _encoded(error_of(explained(error, "A stream")))
 
 
 def _encoded(event: Event) -> bytes:

@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from omni.server.bounds import StopTexts
+
 StopReason = Literal["end_turn", "max_tokens", "tool_use", "stop_sequence"]
 
 
@@ -82,7 +84,7 @@ class MessagesBody(CountBody, frozen=True, kw_only=True):
 
     max_tokens: int
     stream: bool | None = None
-    stop_sequences: list[str] | None = None
+    stop_sequences: StopTexts | None = None
     output_config: OutputConfig | None = None
     output_format: OutputFormat | None = None
     temperature: float | None = None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import structs
 
+from omni.core import events
 from omni.core.errors import EngineError
 from omni.core.events import EngineEvent, ReasoningDelta, ToolCallDelta, TurnEnded
 from omni.core.events import TextDelta as MoreText
@@ -151,17 +152,17 @@ class Writing:
             reason: StopReason = "stop_sequence"
         else:
             reason = _REASONS.get(end.reason, "end_turn")
-        if end is None:
+        if end is None:  # the engine was not asked for the rest, so nobody told what the answer took
             engine = await self._server.services.open(self._generation.brain)
-            usage = Usage(input_tokens=counted, output_tokens=len(await engine.tokenize(self._said)))
-        else:
-            self._server.metrics.ended(self._generation.brain.name, end)
-            cached = end.usage.cached_tokens
-            usage = Usage(
-                input_tokens=max(0, (end.usage.prompt_tokens or counted) - cached),
-                cache_read_input_tokens=cached,
-                output_tokens=end.usage.answer_tokens,
-            )
+            taken = events.Usage(prompt_tokens=counted, answer_tokens=len(await engine.tokenize(self._said)))
+            end = TurnEnded(reason="stop", usage=taken)
+        self._server.metrics.ended(self._generation.brain.name, end)
+        cached = end.usage.cached_tokens
+        usage = Usage(
+            input_tokens=max(0, (end.usage.prompt_tokens or counted) - cached),
+            cache_read_input_tokens=cached,
+            output_tokens=end.usage.answer_tokens,
+        )
         return MessageDelta(delta=Ended(stop_reason=reason, stop_sequence=self._stops.found), usage=usage)
 
 

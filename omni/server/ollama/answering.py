@@ -1,7 +1,6 @@
 """POST /api/chat and /api/generate: one answer, as lines or as a whole."""
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -12,9 +11,8 @@ from msgspec import UNSET
 from starlette.requests import Request
 from starlette.responses import Response
 
-from omni.core.errors import OmniError
 from omni.server.callers import lane_of
-from omni.server.errors import BadParameter
+from omni.server.errors import BadParameter, explained
 from omni.server.generation import Wish, begin
 from omni.server.ollama.answers import Piece, figures, pieces, together
 from omni.server.ollama.asked import chat_wish, generate_wish
@@ -91,12 +89,8 @@ async def _answered(request: Request, body: Asked, brain: "Brain", wish: Wish, w
                         last = write(body.wanted, piece, figures(generation, piece.end, began))
             await keeping.used(brain, keep)
             yield _encoded(last)
-        except OmniError as error:
-            yield _encoded(error_of(error))
-        except Exception as error:
-            logging.getLogger(__name__).exception("A stream failed")
-            what = OmniError(f"Omni failed ({type(error).__name__}); the log says where.")
-            yield _encoded(error_of(what))
+        except Exception as error:  # noqa: BLE001 - it is logged and told
+            yield _encoded(error_of(explained(error, "A stream")))
 
     nothing = _encoded(write(body.wanted, Piece(), {}))
     return Streamed(lines(), media_type=NDJSON, beat=nothing, close=generation.close)

@@ -10,11 +10,11 @@ from omni.server.generation import Wish
 from omni.server.ollama.models import inserts, thinks
 from omni.server.ollama.types import Asked, Called, ChatBody, ChatMessage, GenerateBody, Number, Options, ToolSpec
 from omni.server.schemas import shallow
+from omni.server.tools import ANY_OBJECT, tool_of
 
 if TYPE_CHECKING:
     from omni.cartridges import Brain
 
-ANY_OBJECT: dict[str, Any] = {"type": "object"}
 LEVELS = ("low", "medium", "high")
 _PLAIN = ("temperature", "top_p", "min_p", "repeat_penalty", "presence_penalty", "frequency_penalty")
 
@@ -133,12 +133,8 @@ def _whole(value: Number | None, name: str) -> int | None:
 
 
 def _tool(tool: ToolSpec, at: int) -> Tool:
-    function, where = tool.function, f"tools[{at}].function.parameters"
-    parameters = function.parameters or {"type": "object", "properties": {}}
-    if parameters.get("type", "object") != "object":
-        raise BadParameter("The arguments of a tool are an object.", hint='Use "type": "object".', param=where)
-    shallow(parameters, where)
-    return Tool(name=function.name, description=function.description or "", parameters=parameters)
+    function = tool.function
+    return tool_of(function.name, function.description, function.parameters, f"tools[{at}].function.parameters")
 
 
 def _call(call: Called, at: int, number: int) -> ToolCall:

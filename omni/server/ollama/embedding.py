@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 from starlette.responses import Response
 
+from omni.server.bounds import check_texts
 from omni.server.callers import lane_of
 from omni.server.errors import BadParameter
 from omni.server.ollama.keeping import keeping_of
@@ -19,8 +20,6 @@ from omni.server.streams import while_there
 if TYPE_CHECKING:
     from omni.server.app import Server
 
-MOST_TEXTS = 2048
-
 
 async def embed(request: Request) -> Response:
     """One vector a text. A text that is too long is refused, whatever `truncate` says: nothing is cut here."""
@@ -28,10 +27,7 @@ async def embed(request: Request) -> Response:
     texts = [body.input] if isinstance(body.input, str) else body.input or []
     if texts == [""]:
         texts = []
-    if not all(texts):
-        raise BadParameter("A text is empty.", hint="Send at least one character.", param="input")
-    if len(texts) > MOST_TEXTS:
-        raise BadParameter(f"One request may hold {MOST_TEXTS} texts.", hint="Send several requests.", param="input")
+    check_texts(texts)
     if body.dimensions is not None and body.dimensions < 0:
         raise BadParameter("`dimensions` must be at least 1.", param="dimensions")
     return json_response(

@@ -1,7 +1,6 @@
 """POST /api/pull, DELETE /api/delete, and what Omni does not do with its library."""
 
 import hashlib
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING
@@ -12,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from omni.cartridges import PullDone, PullEvent, PullProgress, PullStarted, PullVerifying
-from omni.core.errors import OmniError, UsageError
-from omni.server.errors import BadParameter, NotHere
+from omni.core.errors import UsageError
+from omni.server.errors import BadParameter, NotHere, explained
 from omni.server.ollama.keeping import keeping_of
 from omni.server.ollama.models import digest
 from omni.server.ollama.problems import error_of, problem
@@ -96,11 +95,8 @@ async def _lines(name: str, first: PullEvent, events: AsyncGenerator[PullEvent])
                 for line in _said(event, layer):
                     yield _encoded(line)
         yield _encoded(Pulling(status="success"))
-    except OmniError as error:
-        yield _encoded(error_of(error))
-    except Exception as error:
-        logging.getLogger(__name__).exception("A pull failed")
-        yield _encoded(error_of(OmniError(f"Omni failed ({type(error).__name__}); the log says where.")))
+    except Exception as error:  # noqa: BLE001 - it is logged and told
+        yield _encoded(error_of(explained(error, "A pull")))
 
 
 def _said(event: PullEvent, layer: str) -> list[Pulling]:

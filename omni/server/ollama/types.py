@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
+from omni.server.bounds import StopText, StopTexts
+
 Number = int | float  # whole numbers may come as 4096.0
 
 
@@ -17,7 +19,7 @@ class Options(Struct, frozen=True, kw_only=True):
     top_k: Number | None = None
     min_p: Number | None = None
     seed: Number | None = None
-    stop: str | list[str] | None = None
+    stop: StopText | StopTexts | None = None
     repeat_penalty: Number | None = None
     presence_penalty: Number | None = None
     frequency_penalty: Number | None = None

@@ -25,11 +25,10 @@ from omni.server.openai.types import (
     ToolChoice,
 )
 from omni.server.schemas import shallow
+from omni.server.tools import ANY_OBJECT, tool_of
 
 if TYPE_CHECKING:
     from omni.cartridges import Brain
-
-ANY_OBJECT: dict[str, Any] = {"type": "object"}
 
 
 def wish_of(body: ChatBody, brain: "Brain") -> Wish:
@@ -177,14 +176,10 @@ def _tools(body: ChatBody) -> tuple[tuple[Tool, ...], str]:
     """The tools that may be called, and whether one must be. A choice of one leaves that one only."""
     functions = [tool.function for tool in body.tools or ()] or body.functions or []
     listed = "tools[{}].function.parameters" if body.tools else "functions[{}].parameters"
-    tools: list[Tool] = []
-    for at, function in enumerate(functions):
-        parameters = function.parameters or {"type": "object", "properties": {}}
-        where = listed.format(at)
-        if parameters.get("type", "object") != "object":
-            raise BadParameter("The arguments of a tool are an object.", hint='Use "type": "object".', param=where)
-        shallow(parameters, where)
-        tools.append(Tool(name=function.name, description=function.description or "", parameters=parameters))
+    tools = [
+        tool_of(function.name, function.description, function.parameters, listed.format(at))
+        for at, function in enumerate(functions)
+    ]
     choice: Literal["none", "auto", "required"] | ToolChoice | NamedFunction | None = body.tool_choice
     field = "tool_choice"
     if choice is None and body.function_call is not None:

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from omni.server.app import Server
+from omni.server.bounds import check_texts
 from omni.server.callers import lane_of
 from omni.server.errors import BadParameter, NotHere
 from omni.server.routes import body_of, json_response
@@ -19,8 +20,6 @@ from omni.server.streams import while_there
 
 if TYPE_CHECKING:
     from omni.cartridges import Brain
-
-MOST_TEXTS = 2048
 
 
 class EmbeddingBody(Struct, kw_only=True):
@@ -97,10 +96,9 @@ def _texts(body: EmbeddingBody) -> list[str]:
         raise BadParameter(
             "Input made of tokens is not read.", hint="Send text; another model's tokens mean nothing.", param="input"
         )
-    if not texts or not all(texts):
-        raise BadParameter("A text is empty.", hint="Send at least one character.", param="input")
-    if len(texts) > MOST_TEXTS:
-        raise BadParameter(f"One request may hold {MOST_TEXTS} texts.", hint="Send several requests.", param="input")
+    if not texts:
+        raise BadParameter("There is no text: `input` is empty.", hint="Send at least one.", param="input")
+    check_texts(texts)
     return texts
 
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from omni.core.errors import ContextOverflow, OmniError, StorageError
 from omni.server.app import Server
 from omni.server.callers import lane_of, owner_of
-from omni.server.errors import BadParameter, said
+from omni.server.errors import BadParameter, explained, said
 from omni.server.openai import responses_types as shown
 from omni.server.openai.problems import problem
 from omni.server.openai.responses_asked import items_of, tools_of, top_of, wish_of
@@ -112,12 +112,8 @@ class _Asked:
                         yield _line(told)
             await self._finish(answers, writer)
             yield _line(writer.end())
-        except OmniError as error:
-            yield _line(writer.fail(_failure(error)))
-        except Exception as error:
-            logging.getLogger(__name__).exception("A stream failed")
-            what = OmniError(f"Omni failed ({type(error).__name__}); the log says where.")
-            yield _line(writer.fail(_failure(what)))
+        except Exception as error:  # noqa: BLE001 - it is logged and told
+            yield _line(writer.fail(_failure(explained(error, "A stream"))))
 
     def _writer(self, answers: Together) -> ResponseWriter:
         body = self._body

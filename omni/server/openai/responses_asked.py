@@ -8,10 +8,11 @@ import msgspec
 from omni.engine import Message, Tool, ToolCall
 from omni.server.errors import BadParameter
 from omni.server.generation import Wish
-from omni.server.openai.asked import ANY_OBJECT, arguments_of, only_of
+from omni.server.openai.asked import arguments_of, only_of
 from omni.server.openai.responses_types import ChoiceIn, FormatIn, ItemIn, PartIn, ResponseBody, ToolIn
 from omni.server.openai.types import CalledFunction
 from omni.server.schemas import shallow
+from omni.server.tools import ANY_OBJECT, tool_of
 
 if TYPE_CHECKING:
     from omni.cartridges import Brain
@@ -69,12 +70,7 @@ def tools_of(asked: Iterable[ToolIn]) -> tuple[Tool, ...]:
             continue
         if not tool.name:
             raise BadParameter("A function needs a `name`.", param=f"tools[{at}].name")
-        parameters = tool.parameters or {"type": "object", "properties": {}}
-        where = f"tools[{at}].parameters"
-        if parameters.get("type", "object") != "object":
-            raise BadParameter("The arguments of a tool are an object.", hint='Use "type": "object".', param=where)
-        shallow(parameters, where)
-        found.append(Tool(name=tool.name, description=tool.description or "", parameters=parameters))
+        found.append(tool_of(tool.name, tool.description, tool.parameters, f"tools[{at}].parameters"))
     return tuple(found)
 
 

@@ -1,7 +1,6 @@
 """Several answers for one request: all are admitted or none, and their events come as they happen."""
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Protocol, Self
@@ -10,7 +9,7 @@ import msgspec
 
 from omni.core.errors import EngineError, OmniError
 from omni.core.events import EngineEvent, ReasoningDelta, TurnEnded
-from omni.server.errors import BadParameter
+from omni.server.errors import BadParameter, explained
 from omni.server.generation import Generation, Wish, begin
 from omni.server.openai.problems import error_of
 from omni.server.openai.types import AnswerDetails, PromptDetails, Used
@@ -164,12 +163,8 @@ async def chunks(answers: Together, writer: Writer, *, usage: bool) -> AsyncGene
         if usage:
             yield sse(encode(writer.used(await answers.used())))
         yield sse(b"[DONE]")
-    except OmniError as error:
-        yield sse(encode(error_of(error)))
-    except Exception as error:
-        logging.getLogger(__name__).exception("A stream failed")
-        what = OmniError(f"Omni failed ({type(error).__name__}); the log says where.")
-        yield sse(encode(error_of(what)))
+    except Exception as error:  # noqa: BLE001 - it is logged and told
+        yield sse(encode(error_of(explained(error, "A stream"))))
 
 
 async def _read(

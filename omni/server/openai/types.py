@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from omni.server.bounds import StopText, StopTexts
+
 MOST_CHOICES = 8
 MOST_TOP = 20  # likeliest tokens at one place
 
@@ -16,7 +18,7 @@ Limit = Annotated[int, Meta(ge=-1, description="Tokens of the answer; without it
 TopK = Annotated[int, Meta(ge=0)]
 RepeatPenalty = Annotated[float, Meta(ge=0.1, le=10)]
 Choices = Annotated[int, Meta(ge=1, le=MOST_CHOICES)]
-Stop = str | Annotated[list[str], Meta(max_length=64)]
+Stop = StopText | StopTexts
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 Finish = Literal["stop", "length", "tool_calls", "function_call"]
 

@@ -1,7 +1,6 @@
 """Downloads that pages asked for. They belong to the server: a page that is closed does not end them."""
 
 import asyncio
-import logging
 from collections.abc import Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Literal
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from omni.core.errors import OmniError
+from omni.server.errors import explained
 from omni.server.webapi.problems import Problem, problem_of
 
 if TYPE_CHECKING:
@@ -83,12 +82,9 @@ class Pulls:
         except asyncio.CancelledError:
             self._show(replace(self._pulls[name], state="cancelled", rate=0.0, left=None))
             raise
-        except OmniError as error:
-            self._show(replace(self._pulls[name], state="failed", rate=0.0, left=None, error=problem_of(error)))
-        except Exception as error:
-            logging.getLogger(__name__).exception("A pull failed")
-            said = problem_of(OmniError(f"The pull failed ({type(error).__name__}); the log says where."))
-            self._show(replace(self._pulls[name], state="failed", error=said))
+        except Exception as error:  # noqa: BLE001 - it is logged and told
+            said = problem_of(explained(error, "A pull"))
+            self._show(replace(self._pulls[name], state="failed", rate=0.0, left=None, error=said))
 
     def _show(self, pull: Pull) -> None:
         self._at += 1

@@ -1,7 +1,6 @@
 """Events of a service as a stream for a page: read as fast as they come, however slowly the page reads."""
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from omni.core.errors import OmniError
+from omni.server.errors import explained
 from omni.server.streams import Streamed, sse, while_there
 from omni.server.webapi.hub import encoded
 from omni.server.webapi.problems import Failed, problem_of
@@ -41,7 +40,7 @@ async def streamed(
         try:
             while event is not None:
                 if isinstance(event, Exception):
-                    event = Failed(error=problem_of(_explained(event)))
+                    event = Failed(error=problem_of(explained(event, "A stream")))
                     yield sse(encoded(event))
                     return
                 yield sse(encoded(event))
@@ -57,13 +56,6 @@ async def streamed(
         await _ended(reading)
         raise
     return Streamed(pieces(first))
-
-
-def _explained(error: Exception) -> OmniError:
-    if isinstance(error, OmniError):
-        return error
-    logging.getLogger(__name__).error("A stream failed", exc_info=error)
-    return OmniError(f"Omni failed ({type(error).__name__}); the log says where.")
 
 
 async def _ended(task: "asyncio.Task[None]") -> None:

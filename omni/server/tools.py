@@ -1,0 +1,19 @@
+"""Tools that clients offer, and objects of any form."""
+
+from typing import Any
+
+from omni.engine import Tool
+from omni.server.errors import BadParameter
+from omni.server.schemas import shallow
+
+ANY_OBJECT: dict[str, Any] = {"type": "object"}  # the schema of an answer that is to be some JSON object
+
+
+def tool_of(name: str, description: str | None, parameters: dict[str, Any] | None, where: str) -> Tool:
+    """A tool as engines know it; `parameters` stand at `where` in the request. Raises BadParameter when they are no object,
+    or too deep."""
+    schema = parameters or {"type": "object", "properties": {}}
+    if schema.get("type", "object") != "object":
+        raise BadParameter("The arguments of a tool are an object.", hint='Use "type": "object".', param=where)
+    shallow(schema, where)
+    return Tool(name=name, description=description or "", parameters=schema)
