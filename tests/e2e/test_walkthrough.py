@@ -5,6 +5,8 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
+from functools import partial
+from operator import ne
 from pathlib import Path
 
 import pytest
@@ -73,7 +75,7 @@ class Walk:
             if is_marked(before := self.terminal.screen, words):
                 return
             self.terminal.key("Down")
-            self.terminal.wait(lambda screen, old=before: screen != old, "the bar at the next line")
+            self.terminal.wait(partial(ne, before), "the bar at the next line")
         pytest.fail(f"the bar never came to {words!r}:\n{self.terminal.screen}")
 
     def consents(self, key: str, title: str) -> None:

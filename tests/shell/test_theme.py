@@ -97,7 +97,7 @@ async def test_with_high_contrast_a_scrollbar_stands_out_from_its_track_at_every
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_the_numbers_of_a_theme_are_what_the_terminal_is_sent(path: Path) -> None:
     file = read_theme(path)
-    sets: tuple[tuple[Depth, ColorSystem, object], ...] = (
+    sets: tuple[tuple[Depth, ColorSystem, msgspec.Struct], ...] = (
         ("256", ColorSystem.EIGHT_BIT, file.colours256),
         ("16", ColorSystem.STANDARD, file.colours16),
     )
