@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as Path
@@ -14,9 +15,11 @@ from starlette.routing import Route as Path
 from omni.server.brains import Names
 from omni.server.errors import NoPath, Stopping, explained
 from omni.server.metrics import Metrics
+from omni.server.numbered import Numbered
 from omni.server.places import Places
 from omni.server.routes import Endpoint, Route
 from omni.server.streams import Gone
+from omni.server.words import problem_at
 
 if TYPE_CHECKING:
     from omni.app import Services
@@ -102,6 +105,7 @@ def create_app(server: Server, table: Sequence[Route] | None = None) -> Starlett
     app = Starlette(
         routes=[Path(route.path, _told(server, route), methods=list(route.methods)) for route in table],
         exception_handlers={404: _unknown_path, 405: _unknown_path},
+        middleware=[Middleware(Numbered)],
     )
     app.state.server, app.state.routes = server, tuple(table)
     return app
@@ -130,12 +134,7 @@ def _told(server: Server, route: Route) -> Endpoint:
 
 async def _unknown_path(request: Request, error: Exception) -> Response:
     path = request.url.path
-    protocol = "ollama" if path.startswith("/api/") else "anthropic" if path.startswith("/v1/messages") else "openai"
-    problem = import_module(f"omni.server.{protocol}.problems").problem
-    status = getattr(error, "status_code", 404)
-    what = f"{request.method} {path}"
-    response: Response = problem(
-        NoPath(f"Nothing answers to {what}.", hint="The document of the API is at /openapi.json.")
-    )
-    response.status_code = status
+    what = NoPath(f"Nothing answers to {request.method} {path}.", hint="The document of the API is at /openapi.json.")
+    response = problem_at(path)(what)
+    response.status_code = getattr(error, "status_code", 404)
     return response

@@ -52,6 +52,23 @@ class Refused(OmniError):
         self.status = status
 
 
+class Unread(OmniError):
+    """A request that is none, is not whole in time, or is too large to be read; `status` says which."""
+
+    def __init__(self, message: str, *, hint: str = "", status: int = 400) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+class WrongKey(Refused):
+    """A key that is not known, or no longer."""
+
+    code = "invalid_api_key"
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint, status=401)
+
+
 class Stopping(OmniError):
     """The server ends, and the time for running answers is over."""
 
@@ -74,7 +91,7 @@ def explained(error: Exception, what: str) -> OmniError:
 
 def status_of(error: OmniError) -> int:
     """The HTTP status of a failure."""
-    if isinstance(error, Refused):
+    if isinstance(error, Refused | Unread):
         return error.status
     if isinstance(error, Busy):
         return 429

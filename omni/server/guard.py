@@ -27,9 +27,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from omni.core.errors import OmniError
 from omni.server import sessions as browser
-from omni.server.errors import Refused
+from omni.server.errors import Refused, WrongKey
 from omni.server.keys import PREFIX, Key, Keys
+from omni.server.numbered import numbered
 from omni.server.routes import Reach, Route
+from omni.server.words import problem_at
 
 Who = Literal["self", "other", "unknown", "remote"]
 
@@ -40,7 +42,7 @@ _APPS = re.compile(
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _SECRETS = ("authorization", "x-api-key")
 _SAID_ONCE = ("origin", "sec-fetch-site")
-_EXPOSED = "Retry-After, X-Request-Id"
+_EXPOSED = "Retry-After, X-Request-Id, Request-Id"
 _OURS = ("same-origin", "none")  # Sec-Fetch-Site: our own page, or a person at the address bar
 
 
@@ -110,7 +112,8 @@ class Guard:
                 grant = origin
             self._check_reach(scope, caller, route)
         except OmniError as error:
-            answer = route.problem(error) if route is not None else _problem(error)
+            answer = (route.problem if route is not None else problem_at(scope["path"]))(error)
+            send = numbered(scope, send)  # which the application does to what it answers
             await answer(scope, receive, _readable(send, grant) if origin else send)
             return
         scope.setdefault("state", {})["caller"] = caller
@@ -123,6 +126,8 @@ class Guard:
         host = headers.get("host", "")
         name = _name_of(host)
         local = relay(scope).get("local")
+        if "host" not in headers and _is_look(scope):
+            return
         if name not in self._names and not (local and name == str(local[0]).lower()):
             raise Refused(
                 f"This server does not answer to the name {host[:100]!r}.",
@@ -177,10 +182,8 @@ class Guard:
             if shown.startswith(PREFIX):
                 found = await asyncio.to_thread(self._keys.check, shown)
                 if found is None:
-                    raise Refused(
-                        "This key is not known, or was revoked.",
-                        hint="`omni serve key add NAME` makes one.",
-                        status=401,
+                    raise WrongKey(
+                        "This key is not known, or was revoked.", hint="`omni serve key add NAME` makes one."
                     )
                 return found
         return None
@@ -251,6 +254,13 @@ def relay(scope: Scope) -> dict[str, Any]:
     return found
 
 
+def _is_look(scope: Scope) -> bool:
+    """Whether a program of this machine looks if the server lives, in a version of HTTP that needs no Host header; no
+    browser speaks it."""
+    old, here = scope.get("http_version") == "1.0", bool(relay(scope).get("loopback"))
+    return old and here and scope["path"] == "/health" and scope["method"] in ("GET", "HEAD")
+
+
 def _name_of(host: str) -> str:
     """The name in a Host header, without its port, in one form."""
     host = host.strip().lower()
@@ -299,9 +309,3 @@ def _readable(send: Send, origin: str) -> Send:
         await send(message)
 
     return told
-
-
-def _problem(error: OmniError) -> Response:
-    from omni.server.openai.problems import problem
-
-    return problem(error)

@@ -1,15 +1,15 @@
 """HTTP/1.1 on the server's socket: uvicorn's protocol class, with the relay's PROXY line read and every request bounded.
 
-What cannot be a request is answered before the application hears of it: 400 for what is no HTTP, 408 for one that stops
-half way, 413 for a body and 431 for a head that are too large.
+What cannot be a request is answered before the application hears of it, in the words of the protocol that its path
+belongs to: 400 for what is no HTTP, 408 for one that stops half way, 413 for a body and 431 for a head that are too large.
 """
 
 import asyncio
-import json
 import socket
 import struct
 import sys
 from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
 
 import h11
 from starlette.types import Message, Receive, Scope, Send
@@ -18,6 +18,8 @@ from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 from uvicorn.server import ServerState
 
 from omni.airlock import proxyline
+from omni.server.errors import Unread
+from omni.server.words import problem_at
 
 RELAY = "omni.relay"  # the name of the extension in a scope
 HEAD = 1 << 16
@@ -88,11 +90,12 @@ def read_line(data: bytes | bytearray) -> tuple[Relayed, int] | None:
 
 
 class _Connection(h11.Connection):
-    """h11's, which also counts."""
+    """h11's, which also counts. `path` is what the client asks for, as soon as that can be read."""
 
     def __init__(self, bounds: Bounds) -> None:
         super().__init__(h11.SERVER, HEAD)
         self._bounds, self._came = bounds, 0
+        self.path = ""
         self._in_chunks = False  # the answer that is being sent
 
     def send(self, event: Any) -> Any:
@@ -106,9 +109,13 @@ class _Connection(h11.Connection):
 
     def next_event(self) -> Any:
         """The next event. Raises RemoteProtocolError with the status that says why."""
+        if self.their_state is h11.IDLE:  # what h11 refuses, it does not give back
+            self.path = _path(self.trailing_data[0])
         event = super().next_event()
         if isinstance(event, h11.Request):
             self._came = 0
+            if not event.target.startswith((b"/", b"*")):
+                event = _in_origin_form(event)
             if len(event.headers) > self._bounds.headers:
                 raise h11.RemoteProtocolError("too many headers", error_status_hint=431)
             for name, value in event.headers:
@@ -119,6 +126,40 @@ class _Connection(h11.Connection):
             if self._came > self._bounds.body:
                 raise h11.RemoteProtocolError("a long body", error_status_hint=413)
         return event
+
+
+def _path(head: bytes) -> str:
+    """The path in the first line of a head that may be cut or broken; "" where there is none."""
+    words = head[:4096].lstrip(b"\r\n").partition(b"\n")[0].split(b" ", 2)
+    if len(words) < 3:
+        return ""
+    target = words[1].decode("ascii", "replace")
+    if not target.startswith("/"):
+        target = target.partition("://")[2].partition("/")[2]
+        target = "/" + target
+    return unquote(target.partition("?")[0])
+
+
+def _in_origin_form(asked: h11.Request) -> h11.Request:
+    """A request that names a whole address (RFC 9112, 3.2.2), as if it named the path: who is meant says the address then,
+    and the Host header does not count. Raises RemoteProtocolError for an address that is not of this kind."""
+    address = asked.target.decode("ascii")
+    try:
+        parts = urlsplit(address)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
+    except ValueError:
+        good = False
+    if not good:
+        raise h11.RemoteProtocolError("a strange target", error_status_hint=400)
+    _, _, rest = address.partition("://")
+    target = rest[len(parts.netloc) :]
+    headers = [(name, value) for name, value in asked.headers if name != b"host"]
+    return h11.Request(
+        method=asked.method,
+        target=(target if target.startswith("/") else f"/{target}").partition("#")[0].encode(),
+        headers=[(b"host", parts.netloc.encode()), *headers],
+        http_version=asked.http_version,
+    )
 
 
 class Protocol(H11Protocol):
@@ -134,7 +175,7 @@ class Protocol(H11Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.conn = _Connection(self.bounds)
+        self.conn = self._counted = _Connection(self.bounds)
         self._inner: Any = self.app
         self.app: Any = self._relayed_app
         self._relayed: Relayed | None = None
@@ -226,22 +267,13 @@ class Protocol(H11Protocol):
         words = _WORDS.get(status, _WORDS[400]).format(
             seconds=self.bounds.seconds, body=self.bounds.body >> 20, headers=self.bounds.headers
         )
-        ollama = self.scope is not None and self.scope["path"].startswith("/api/")
-        error: Any = (
-            words if ollama else {"message": words, "type": "invalid_request_error", "param": None, "code": None}
-        )
-        body = json.dumps({"error": error}).encode()
-        headers = [
-            *self.server_state.default_headers,
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(body)).encode()),
-            (b"connection", b"close"),
-        ]
+        told = problem_at(self._counted.path)(Unread(words, status=status))
+        headers = [*self.server_state.default_headers, *told.raw_headers, (b"connection", b"close")]
         reason = STATUS_PHRASES[status]
         try:
             for event in (
                 h11.Response(status_code=status, headers=headers, reason=reason),
-                h11.Data(data=body),
+                h11.Data(data=bytes(told.body)),
                 h11.EndOfMessage(),
             ):
                 self.transport.write(self.conn.send(event) or b"")

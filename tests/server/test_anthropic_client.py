@@ -55,8 +55,10 @@ async def test_the_sync_client(live: Any) -> None:
                     model="@omni/test", max_tokens=100, messages=ASK, stop_sequences=[" word"]
                 )
                 assert (stopped.stop_reason, stopped.stop_sequence) == ("stop_sequence", " word")
-                with pytest.raises(anthropic.NotFoundError, match="Installed: @omni/test"):
+                assert (stopped._request_id or "").startswith("req_")
+                with pytest.raises(anthropic.NotFoundError, match="Installed: @omni/test") as missing:
                     client.messages.create(model="claude", max_tokens=100, messages=ASK)
+                assert (missing.value.request_id or "").startswith("req_")
                 with pytest.raises(anthropic.BadRequestError, match="4,096"):
                     client.messages.create(
                         model="@omni/test", max_tokens=100, messages=[{"role": "user", "content": "word " * 5000}]

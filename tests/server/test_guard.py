@@ -65,6 +65,7 @@ class Gate:
         loopback: bool = True,
         relayed: bool = True,
         scheme: str = "http",
+        version: str = "1.1",
         host: str | None = "127.0.0.1:11434",
         more: Sequence[tuple[bytes, bytes]] = (),
         **headers: str,
@@ -76,6 +77,7 @@ class Gate:
             "method": method or ("GET" if path == ANYONE else "POST"),
             "path": path,
             "scheme": scheme,
+            "http_version": version,
             "client": ("127.0.0.1" if loopback else "10.0.0.9", 5000),
             "headers": [*raw, *more] + ([(b"host", host.encode("latin-1"))] if host is not None else []),
         }
@@ -160,7 +162,8 @@ async def test_a_wrong_key_is_refused_and_said_to_be_wrong(gate: Gate) -> None:
     for wrong in ("omni-", "omni-x", secret[:-1], secret + "\xe9"):
         answer = await gate.ask(authorization=f"Bearer {wrong}")
         assert (answer.status, answer.headers["www-authenticate"]) == (401, "Bearer")
-        assert answer.json["error"]["type"] == "authentication_error"
+        error = answer.json["error"]
+        assert (error["type"], error["code"]) == ("invalid_request_error", "invalid_api_key")
         assert (await gate.ask(x_api_key=wrong)).status == 401
     gate.keys.revoke("a")
     assert (await gate.ask(authorization=f"Bearer {secret}")).status == 401
@@ -217,6 +220,30 @@ async def test_the_address_that_was_dialled_is_a_name(gate: Gate) -> None:
     secret = gate.keys.add("a")
     assert (await gate.ask(loopback=False, host="10.0.0.1:11434", x_api_key=secret)).status == 200
     assert (await gate.ask(loopback=False, host="10.0.0.2:11434", x_api_key=secret)).status == 403
+
+
+async def test_an_old_look_at_the_health_needs_no_name(gate: Gate) -> None:
+    old: dict[str, Any] = {"host": None, "version": "1.0"}
+    assert (await gate.ask(ANYONE, **old)).status == 200
+    assert (await gate.ask(ANYONE, "HEAD", **old)).status == 200
+    assert [(await gate.ask(path, **old)).status for path in (CHAT, ADMIN, UNKNOWN)] == [403] * 3
+    assert (await gate.ask(ANYONE, **old | {"host": "evil.example"})).status == 403
+    assert (await gate.ask(ANYONE, **old | {"version": "1.1"})).status == 403
+    assert (await gate.ask(ANYONE, **old, loopback=False)).status == 403
+    assert (await gate.ask(ANYONE, **old, relayed=False)).status == 403
+    assert (await gate.ask(ANYONE, **old, uid=65534)).status == 403
+
+
+async def test_a_refusal_has_the_words_of_its_path_and_a_number(gate: Gate) -> None:
+    for path, words, number in (
+        ("/api/nothing", {"error"}, "x-request-id"),
+        ("/v1/messages/nothing", {"type", "error"}, "request-id"),
+        ("/nothing", {"error"}, "x-request-id"),
+    ):
+        answer = await gate.ask(path, uid=None)
+        assert (answer.status, set(answer.json)) == (401, words)
+        assert isinstance(answer.json["error"], str) == path.startswith("/api")
+        assert answer.headers[number].startswith("req_")
 
 
 @given(st.text(max_size=30))

@@ -104,8 +104,11 @@ async def test_the_other_endpoints(live: Any) -> None:
 async def test_failures_are_the_exceptions_that_they_should_be(live: Any) -> None:
     reply = Reply(text="one two", error=EngineError("It died."), fail_after=1)
     async with live(ScriptedEngine([reply], context=64)) as bench, client(bench) as ai:
-        with pytest.raises(openai.NotFoundError, match="Installed: @omni/test"):
+        with pytest.raises(openai.NotFoundError, match="Installed: @omni/test") as missing:
             await ai.chat.completions.create(model="gpt-5", messages=USER)
+        assert (missing.value.type, missing.value.code) == ("invalid_request_error", "model_not_found")
+        assert (missing.value.request_id or "").startswith("req_")
+        assert ((await ai.models.retrieve("@omni/test"))._request_id or "").startswith("req_")
         with pytest.raises(openai.BadRequestError) as refused:
             await ai.chat.completions.create(model="@omni/test", messages=USER, temperature=9)
         assert refused.value.param == "temperature"

@@ -30,9 +30,10 @@ async def test_models_and_their_other_names(serving: Any) -> None:
         assert one["id"] == "gpt-4o"
         assert (await bench.client.get("/v1/models/")).json() == found
         nothing = (await bench.client.get("/v1/nothing")).json()["error"]
-        assert (nothing["type"], nothing["code"]) == ("not_found_error", "unknown_url")
+        assert (nothing["type"], nothing["code"]) == ("invalid_request_error", "unknown_url")
         missing = await bench.client.get("/v1/models/gpt-5")
-        assert (missing.status_code, missing.json()["error"]["code"]) == (404, "model_not_found")
+        error = missing.json()["error"]
+        assert (missing.status_code, error["type"], error["code"]) == (404, "invalid_request_error", "model_not_found")
         assert (await ask(bench, model="gpt-5", messages=USER)).status_code == 404
         assert (await ask(bench, model="gpt-4o", messages=USER)).json()["model"] == "gpt-4o"
 

@@ -170,6 +170,63 @@ async def test_a_body_that_says_it_is_too_long_is_refused_at_once(serve: Any) ->
     assert app.scopes == []
 
 
+async def test_what_cannot_be_read_is_told_in_the_words_of_its_path(serve: Any) -> None:
+    served = await serve(seconds=0.05, body=10)
+    ask = b"POST %s HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n"
+    long = await served.ask(ask % (b"/v1/messages?beta=true", 11))
+    assert long.json["error"] == {"type": "request_too_large", "message": "The body is longer than 0 MiB."}
+    wrong: tuple[tuple[bytes, int], ...] = (
+        (ask % (b"/v1/messages", 5), 408),
+        (b"POST /v1/messages HTTP/1.1\r\nX: ", 408),
+        (b"POST /v1/messages HTTP/1.1\r\nHost: h\r\nX: a\0b\r\n\r\n", 400),
+        (b"POST /v1/messages HTTP/1.1\r\nX: " + b"x" * 70_000, 431),
+        (b"POST http://h/v1/messages HTTP/1.1\r\nHost: h\r\n" + b"X: y\r\n" * 100 + b"\r\n", 431),
+    )
+    for data, status in wrong:
+        found = await served.ask(data)
+        assert (found.status, found.json["type"]) == (status, "error")
+        assert found.json["error"]["type"] == "invalid_request_error"
+    assert (await served.ask(b"POST /omni/v1/x HTTP/1.1\r\n\r\n")).json["error"]["kind"] == "unread"
+
+
+async def test_a_second_request_is_told_in_its_own_words(serve: Any) -> None:
+    first = b"GET /api/tags HTTP/1.1\r\nHost: h\r\n\r\n"
+    for second in (b"GET /v1/messages HTTP/1.1\r\n\r\n", b"GET /v1/messages HTTP/1.1\r\nHost: h\r\nX: a\0b\r\n\r\n"):
+        reader, writer = await (await serve()).dial()
+        writer.write(first + second)
+        assert (await answer(reader)).status == 200
+        refused = await answer(reader)
+        assert (refused.status, refused.json["error"]["type"]) == (400, "invalid_request_error")
+        assert refused.json["type"] == "error"
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "host"),
+    [
+        (b"http://127.0.0.1:1/health", "/health", b"127.0.0.1:1"),
+        (b"HTTPS://localhost/a%20b?c=d", "/a b", b"localhost"),
+        (b"http://evil.example", "/", b"evil.example"),
+        (b"http://[::1]?x", "/", b"[::1]"),
+    ],
+)
+async def test_a_whole_address_is_its_path_and_its_host(serve: Any, target: bytes, path: str, host: bytes) -> None:
+    app = Heard()
+    assert (await (await serve(app)).ask(b"GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" % target)).status == 200
+    assert app.scopes[0]["path"] == path
+    assert [value for name, value in app.scopes[0]["headers"] if name == b"host"] == [host]
+    assert app.scopes[0]["query_string"] == target.partition(b"?")[2]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [b"http:///health", b"http://a@127.0.0.1/", b"ftp://127.0.0.1/", b"127.0.0.1:1", b"health", b"http://[::1/"],
+)
+async def test_an_address_of_another_kind_is_refused(serve: Any, target: bytes) -> None:
+    found = await (await serve()).ask(b"GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" % target)
+    assert found.status == 400
+
+
 async def test_a_body_that_turns_out_too_long_is_cut_off(serve: Any) -> None:
     app = Heard()
     reader, writer = await (await serve(app, body=1 << 20)).dial()

@@ -18,7 +18,7 @@ from omni.engine import ChatRequest, Reply, ScriptedEngine
 from omni.server.guard import Guard
 from omni.server.keys import Keys
 from omni.server.openai import responses_types as shown
-from omni.server.openai.responses_store import NotKept, ResponseStore, Turn
+from omni.server.openai.responses_store import NothingBefore, NotKept, ResponseStore, Turn
 from omni.server.openai.responses_writer import ResponseWriter
 from omni.server.protocol import RELAY
 from omni.server.sessions import Sessions
@@ -328,7 +328,7 @@ async def test_an_answer_is_gone_on_from_fetched_and_forgotten(serving: Any) -> 
             lost = await bench.client.request(method, f"/v1/responses/{second['id']}")
             assert (lost.status_code, lost.json()["error"]["param"]) == (404, "response_id")
         lost = await post(bench, input="And?", previous_response_id=third["id"])
-        assert lost.status_code == 404
+        assert lost.status_code == 400
         assert "no longer kept" in lost.json()["error"]["message"]
         assert bench.server.load() == (0, 0)
 
@@ -340,7 +340,7 @@ async def test_one_that_is_unknown_or_was_not_kept(serving: Any) -> None:
         for ident in (first["id"], "resp_x", "\0", "x" * 100_000):
             lost = await post(bench, input="Hi", previous_response_id=ident)
             error = lost.json()["error"]
-            assert lost.status_code == 404
+            assert (lost.status_code, error["type"]) == (400, "invalid_request_error")
             assert (error["code"], error["param"]) == ("previous_response_not_found", "previous_response_id")
         again = await bench.client.get(f"/v1/responses/{first['id']}?stream=true")
         assert again.status_code == 400
@@ -355,7 +355,7 @@ async def test_nothing_is_kept_for_a_page_of_elsewhere(serving: Any, tmp_path: P
         theirs = await guarded(bench, "POST", uid=1, origin="app://obsidian.md")
         assert (theirs.status_code, theirs.json()["store"]) == (200, False)
         lost = await guarded(bench, "POST", uid=1, origin="app://obsidian.md", previous_response_id=mine["id"])
-        assert lost.status_code == 404
+        assert lost.status_code == 400
         for method in ("GET", "DELETE"):
             path = f"/{mine['id']}"
             assert (await guarded(bench, method, path, uid=1, origin="app://obsidian.md")).status_code == 403
@@ -411,7 +411,7 @@ async def test_a_store_is_bounded_and_each_key_has_its_own(home: Any) -> None:
             await store.get("d", "")
         assert await store.get("e", "bob") == b"x" * 995
         now[0] += 90_000
-        with pytest.raises(NotKept):
+        with pytest.raises(NothingBefore):
             await store.turns("e", "bob")
     finally:
         await store.close()

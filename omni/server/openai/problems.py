@@ -7,7 +7,9 @@ from omni.core.errors import ContextOverflow, NotFound, OmniError
 from omni.server.errors import headers_of, said, status_of
 from omni.server.routes import json_response
 
-_TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
+_TYPES = {403: "permission_error", 429: "rate_limit_error"} | dict.fromkeys(
+    (400, 401, 404, 408, 413, 431), "invalid_request_error"
+)
 
 
 class Failure(Struct, kw_only=True):
@@ -28,8 +30,8 @@ class Failed(Struct):
 def error_of(error: OmniError) -> Failed:
     """The body of a failure; also what a stream ends with."""
     status = status_of(error)
-    kind = "rate_limit_error" if status == 429 else _TYPES.get(status, "server_error")
     param = getattr(error, "param", "") or None
+    kind = _TYPES.get(status, "server_error")
     return Failed(Failure(message=said(error), type=kind, param=param, code=_code(error, status)))
 
 
@@ -37,8 +39,10 @@ def _code(error: OmniError, status: int) -> str | None:
     """The word for programs, where there is one."""
     if isinstance(error, ContextOverflow):
         return "context_length_exceeded"
+    if code := getattr(error, "code", ""):
+        return str(code)
     if isinstance(error, NotFound):
-        return getattr(error, "code", "model_not_found")
+        return "model_not_found"
     return "not_implemented" if status == 501 else None
 
 

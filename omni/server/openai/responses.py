@@ -80,7 +80,7 @@ class _Asked:
         self._body = body
 
     async def begin(self) -> Together:
-        """Admit it. Raises NotKept, and what `generation.begin` raises."""
+        """Admit it. Raises NothingBefore, and what `generation.begin` raises."""
         history: list[ItemIn] = []
         if self._body.previous_response_id:
             for turn in await self._store.turns(self._body.previous_response_id, self._owner):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from omni.core.database import Database, Migration
-from omni.core.errors import NotFound
+from omni.core.errors import NotFound, UsageError
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 MOST = 10_000  # answers
 MOST_BYTES = 256 << 20
 DAYS = 30
+_WHY = f"It was asked for with `store`: false or with another key, was deleted, or is older than {DAYS} days."
 
 _MIGRATIONS = (
     Migration(
@@ -57,12 +58,15 @@ DELETE FROM responses WHERE id IN (
 
 
 class NotKept(NotFound):
-    """No answer has this id, or no longer. `param` is the field that names it, `code` the word for programs."""
+    """No answer has the id that is asked for, or no longer."""
 
-    def __init__(self, message: str, *, hint: str = "", param: str = "") -> None:
-        super().__init__(message, hint=hint)
-        self.param = param
-        self.code = "previous_response_not_found" if param == "previous_response_id" else "response_not_found"
+    param, code = "response_id", "response_not_found"
+
+
+class NothingBefore(UsageError):
+    """What a request goes on from is not kept, or no longer: to OpenAI's clients that is a wrong field."""
+
+    param, code = "previous_response_id", "previous_response_not_found"
 
 
 class Turn(Struct, frozen=True):
@@ -118,11 +122,11 @@ class ResponseStore:
 
         found = await self._database.read(work)
         if found is None:
-            raise _lost(ident, "response_id")
+            raise NotKept(_lost(ident), hint=_WHY)
         return found
 
     async def turns(self, ident: str, owner: str | None) -> list[Turn]:
-        """What led to an answer, and the answer, the oldest turn first. Raises NotKept when any of it is missing."""
+        """What led to an answer, and the answer, the oldest turn first. Raises NothingBefore when any of it is missing."""
 
         def work(database: "Connection") -> list[tuple[str, str | None, bytes, bytes]]:
             now = self._now()
@@ -133,12 +137,11 @@ class ResponseStore:
 
         rows = await self._database.write(work)
         if not rows:
-            raise _lost(ident, "previous_response_id")
+            raise NothingBefore(_lost(ident), hint=_WHY)
         if (missing := rows[0][1]) is not None:
-            raise NotKept(
+            raise NothingBefore(
                 f"The answer {ident!r} goes on from {missing!r}, which is no longer kept.",
                 hint="Send the whole conversation as `input`.",
-                param="previous_response_id",
             )
         return [Turn(bytes(row[2]), bytes(row[3])) for row in rows]
 
@@ -149,16 +152,12 @@ class ResponseStore:
             return database.execute("DELETE FROM responses WHERE id = ? AND owner = ?", (ident, owner)).rowcount
 
         if not await self._database.write(work):
-            raise _lost(ident, "response_id")
+            raise NotKept(_lost(ident), hint=_WHY)
 
     async def close(self) -> None:
         """Close the database."""
         await self._database.close()
 
 
-def _lost(ident: str, param: str) -> NotKept:
-    return NotKept(
-        f"No answer with the id {ident[:100]!r} is kept here.",
-        hint=f"It was asked for with `store`: false or with another key, was deleted, or is older than {DAYS} days.",
-        param=param,
-    )
+def _lost(ident: str) -> str:
+    return f"No answer with the id {ident[:100]!r} is kept here."
