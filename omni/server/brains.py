@@ -3,12 +3,26 @@
 from typing import TYPE_CHECKING
 
 from omni.core.errors import NotFound, nearest
+from omni.server.errors import BadParameter
 
 if TYPE_CHECKING:
     from omni.app import Services
     from omni.cartridges import Brain
 
 LATEST = ":latest"  # what Ollama's clients add to a name without a tag
+
+
+def pullable(name: str) -> str:
+    """A name that may be pulled over HTTP: no path, since the server would read that file for whoever asks. Raises
+    BadParameter."""
+    remote = "://" in name or name.startswith(("hf.co/", "huggingface.co/", "@"))
+    if name.startswith(("/", ".", "~", "file:")) or (name.lower().endswith(".gguf") and not remote):
+        raise BadParameter(
+            "A file of the server's machine is not pulled over the API.",
+            hint="Name a brain, hf.co/OWNER/MODEL:QUANT or an address; on that machine `omni pull FILE` takes a file.",
+            param="model",
+        )
+    return name
 
 
 class Names:

@@ -11,6 +11,12 @@ def lane_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
+def is_foreign(request: Request) -> bool:
+    """Whether a page of another origin asks, without a key."""
+    caller = getattr(request.state, "caller", None)
+    return caller is not None and caller.foreign and not caller.key
+
+
 def owner_of(request: Request) -> str | None:
     """Whose what is kept for this request is; None: nothing is kept for it."""
     caller = getattr(request.state, "caller", None)

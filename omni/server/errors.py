@@ -111,9 +111,15 @@ def headers_of(error: OmniError) -> dict[str, str]:
     return {"WWW-Authenticate": "Bearer"} if status_of(error) == 401 else {}
 
 
+def _for_the_shell(hint: str) -> bool:
+    """Whether a hint says nothing, or names what only a person in the shell can do."""
+    return not hint or "/compact" in hint
+
+
 def said(error: OmniError) -> str:
     """Message and hint as one text, for protocols that have one place for both."""
     if isinstance(error, ContextOverflow) and error.needed > error.allocated:
-        over = error.needed - error.allocated  # the hint is about the shell
-        return f"{error.message} That is {over:,} tokens too many: send less, or allocate more (engine.context)."
+        over = error.needed - error.allocated
+        hint = "Send less, or allocate more (engine.context)." if _for_the_shell(error.hint) else error.hint
+        return f"{error.message} That is {over:,} tokens too many. {hint}"
     return f"{error.message} {error.hint}".strip()

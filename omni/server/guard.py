@@ -3,10 +3,10 @@
 | who asks | without a key or session | with a key |
 |---|---|---|
 | this user, on this machine, no foreign page | everything | what its scopes allow |
-| a page of another origin | chat, completions, embeddings, models; the answer is readable for apps of a list | its scopes |
+| a page of another origin | chat, completions, embeddings, lists of models; readable for apps of a list | its scopes |
 | an origin that is `null` | nothing | nothing |
 | another user of this machine | nothing | its scopes |
-| somebody of this machine whom the kernel does not name | chat, completions, embeddings, models | its scopes |
+| somebody of this machine whom the kernel does not name | the same, and what is known of models, and tokens | its scopes |
 | another machine | nothing | its scopes |
 
 A session is a browser's: it stands for this user, but only in requests that our own page makes.
@@ -43,6 +43,7 @@ _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _SECRETS = ("authorization", "x-api-key")
 _SAID_ONCE = ("origin", "sec-fetch-site")
 _EXPOSED = "Retry-After, X-Request-Id, Request-Id"
+_NOT_FOR_PAGES: tuple[Reach, ...] = ("programs", "admin")  # of other origins, without a key
 _OURS = ("same-origin", "none")  # Sec-Fetch-Site: our own page, or a person at the address bar
 
 
@@ -195,12 +196,12 @@ class Guard:
         if caller.key:
             if reach == "admin" and "admin" not in caller.scopes:
                 raise Refused(f"The key {caller.key!r} is for chat only.", hint="Use one of the scope admin.")
-            if reach == "chat" and not caller.scopes:
+            if reach != "anyone" and not caller.scopes:
                 raise Refused(f"The key {caller.key!r} is for nothing.")
             return
         if "admin" in caller.scopes:
             return
-        if caller.foreign and reach == "admin":
+        if caller.foreign and reach in _NOT_FOR_PAGES:
             raise Refused("A page of another origin may not do this.", hint="Send a key of the scope admin.")
         hint = "Send a key: `omni serve key add NAME` makes one."
         if caller.who == "other":
@@ -229,7 +230,7 @@ class Guard:
         asked = [name for name in asked if _HEADER.fullmatch(name)][:50]
         method = headers["access-control-request-method"]
         route = self._route(scope["path"], method)
-        open_to_apps = route is not None and route.reach != "admin" and bool(_APPS.fullmatch(origin))
+        open_to_apps = route is not None and route.reach not in _NOT_FOR_PAGES and bool(_APPS.fullmatch(origin))
         if foreign and not open_to_apps and not any(name in _SECRETS for name in asked):
             raise Refused("A page of this origin may not ask here without a key.")
         answer = Response(status_code=204)

@@ -14,14 +14,14 @@ from omni.server.errors import BadParameter
 
 T = TypeVar("T")
 
-Reach = Literal["anyone", "chat", "admin"]
+Reach = Literal["anyone", "chat", "programs", "admin"]
 Endpoint = Callable[[Request], Awaitable[Response]]
 Problem = Callable[[OmniError], Response]
 
 
 class Route(Struct, frozen=True, kw_only=True):
-    """One path. `reach` says who may come: "anyone"; "chat", also a foreign page or an unknown peer without a key; or
-    "admin", this user, our own page and keys of that scope.
+    """One path. `reach` says who may come: "anyone"; "chat", also a foreign page or an unknown peer without a key;
+    "programs", the same without foreign pages; or "admin", this user, our own page and keys of that scope.
 
     `request`, `response` and `stream` (one event of a streamed answer) are types for the document; `problem` writes
     failures in the words of the protocol that the path belongs to. `status` is that of success, `media` and

@@ -18,6 +18,7 @@ from tests.server.server_tools import Answer
 
 ME = 1000
 CHAT, ADMIN, ANYONE, UNKNOWN = "/v1/chat/completions", "/api/pull", "/health", "/nothing"
+PROGRAMS = "/api/show"
 OBSIDIAN, EVIL = "app://obsidian.md", "https://evil.example"
 
 
@@ -39,6 +40,7 @@ ROUTES = [
     route("/v1/models/{name:path}", "admin", "DELETE"),
     route(ADMIN, "admin", "POST"),
     route(ANYONE, "anyone", "GET"),
+    route(PROGRAMS, "programs", "POST"),
     route("/omni/session", "admin", "POST"),
 ]
 
@@ -291,6 +293,38 @@ async def test_only_who_may_do_everything_or_has_a_key_keeps_answers(gate: Gate)
         gate.keys.revoke("phone")
     assert all(owners)
     assert owners[0] != owners[1]  # a new key of an old name inherits nothing
+
+
+async def test_what_only_programs_may_ask(gate: Gate) -> None:
+    secret = gate.keys.add("a")
+    assert (await gate.ask(PROGRAMS)).status == 200
+    assert (await gate.ask(PROGRAMS, uid=None)).status == 200
+    assert (await gate.ask(PROGRAMS, uid=65534)).status == 403
+    assert (await gate.ask(PROGRAMS, loopback=False, host="10.0.0.1")).status == 401
+    for origin in (OBSIDIAN, EVIL):
+        assert (await gate.ask(PROGRAMS, origin=origin)).status == 403
+        assert (await gate.ask(PROGRAMS, origin=origin, x_api_key=secret)).status == 200
+        preflight = await gate.ask(PROGRAMS, "OPTIONS", origin=origin, access_control_request_method="POST")
+        assert preflight.status == 403
+
+
+def test_what_a_page_of_elsewhere_reaches_is_what_is_said() -> None:
+    from omni.server.app import routes
+
+    reached = {each.path for each in routes() if each.reach == "chat"}
+    assert {path for path in reached if not path.startswith("/v1/audio/")} == {
+        "/v1/models", "/v1/models/{id:path}", "/v1/chat/completions", "/v1/completions", "/v1/embeddings",
+        "/v1/responses", "/v1/messages", "/v1/messages/count_tokens",
+        "/api/tags", "/api/chat", "/api/generate", "/api/embed", "/api/embeddings",
+    }  # fmt: skip
+    asked = {each.path for each in routes() if each.reach == "programs"}
+    assert asked == {"/api/show", "/api/ps", "/tokenize"}
+    assert {each.path for each in routes() if each.reach == "anyone"} == {
+        "/",
+        "/health",
+        "/api/version",
+        "/openapi.json",
+    }
 
 
 async def test_a_null_origin_may_do_nothing_at_all(gate: Gate) -> None:

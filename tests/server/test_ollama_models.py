@@ -1,18 +1,22 @@
 """Ollama's lists, as strictly as its strictest clients read them."""
 
 import asyncio
+import re
 import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 
 from omni.cartridges import PullDone, PullProgress, PullStarted, PullVerifying
+from omni.cli.main import COMMANDS
 from omni.core.errors import DoorShut
 from omni.engine import ScriptedEngine
 from omni.server.errors import BadParameter
+from omni.server.guard import Caller
 from omni.server.ollama.keeping import keeping_of
 from omni.server.ollama.models import human
 from omni.server.ollama.times import FOREVER, duration
@@ -170,6 +174,39 @@ async def test_keep_alive_holds_lets_go_and_ends_only_what_is_idle(serving: Any)
         assert "keep_alive" in refused.json()["error"]
 
 
+async def test_a_page_of_elsewhere_has_no_say_in_how_long_a_brain_stays(serving: Any) -> None:
+    async with serving() as bench:
+        keeper = bench.services.fake_keeper
+        bench.services.library.known = [known()]
+        keeper.load(known())
+        ask = {"model": "@omni/test", "messages": [{"role": "user", "content": "Hi"}], "stream": False}
+        foreign = Caller(address="127.0.0.1", who="self", foreign=True)
+        for caller, leases, stopped in (
+            (foreign, 0, []),
+            (msgspec.structs.replace(foreign, key="phone"), 1, ["worker-1"]),
+        ):
+            app = State(bench.app, caller)
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as page:
+                assert (await page.post("/api/chat", json=ask | {"keep_alive": -1})).status_code == 200
+                assert len(keeper.leases) == leases
+                assert (await page.post("/api/embed", json={"model": "@omni/test", "keep_alive": 0})).status_code == 200
+                assert (
+                    await page.post("/api/generate", json={"model": "@omni/test", "keep_alive": 0})
+                ).status_code == 200
+                assert keeper.stopped == stopped
+                assert (await page.post("/api/chat", json=ask | {"keep_alive": "soon"})).status_code == 400
+
+
+class State:
+    """An application with what the guard says of the caller."""
+
+    def __init__(self, app: Any, caller: Caller) -> None:
+        self._app, self._caller = app, caller
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self._app(scope | {"state": {"caller": self._caller}}, receive, send)
+
+
 async def test_two_wishes_at_once_hold_one_lease(serving: Any) -> None:
     async with serving() as bench:
         keeper = bench.services.fake_keeper
@@ -262,6 +299,14 @@ async def test_a_pull_that_cannot_be_says_why(serving: Any) -> None:
         assert last == {"error": "The air gap is on. omni airgap off"}
 
 
+@pytest.mark.parametrize("name", ["/etc/passwd", "~/x", "../x", ".", "file:///etc/passwd", "models/x.GGUF"])
+async def test_a_file_of_this_machine_is_not_pulled(serving: Any, name: str) -> None:
+    async with serving() as bench:  # whose library would fail, were it asked
+        answer = await bench.client.post("/api/pull", json={"model": name})
+        assert answer.status_code == 400
+        assert "`omni pull FILE`" in answer.json()["error"]
+
+
 async def test_what_is_in_use_is_not_deleted(serving: Any) -> None:
     async with serving() as bench:
         keeper = bench.services.fake_keeper
@@ -287,3 +332,10 @@ async def test_what_omni_does_otherwise(serving: Any, path: str) -> None:
         answer = await bench.client.post(f"/api/{path}", json={"source": "a", "destination": "b"})
         assert answer.status_code == 501
         assert "Omni has no /api/" in answer.json()["error"]
+        for command in re.findall(r"`omni (\w+)", answer.json()["error"]):
+            assert command in COMMANDS
+
+
+async def test_a_look_for_a_blob_is_no_wrong_method(serving: Any) -> None:
+    async with serving() as bench:
+        assert (await bench.client.head("/api/blobs/sha256:ab")).status_code == 501

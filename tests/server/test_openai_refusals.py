@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from omni.core.errors import ContextOverflow
 from omni.engine import ScriptedEngine
 from tests.server.openai_tools import TOOL, USER, ask
 
@@ -21,6 +22,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"presence_penalty": 2.5}, "presence_penalty"),
     ({"frequency_penalty": -2.5}, "frequency_penalty"),
     ({"logit_bias": {"x": 1}}, "logit_bias"),
+    ({"logit_bias": {"1_0": 1}}, "logit_bias"),
+    ({"logit_bias": {"\u0663": 1}}, "logit_bias"),
+    ({"logit_bias": {"-1": 1}}, "logit_bias"),
     ({"top_logprobs": 2}, "top_logprobs"),
     ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
     ({"stop": [1]}, "stop[0]"),
@@ -146,6 +150,25 @@ async def test_no_text_is_no_empty_text(serving: Any) -> None:
         for nothing, words in (([], "There is no text"), ("", "A text is empty"), (["a", ""], "A text is empty")):
             found = await ask(bench, "/v1/embeddings", input=nothing)
             assert words in found.json()["error"]["message"]
+
+
+async def test_a_text_that_is_too_long_for_one_vector_is_told_what_helps(
+    serving: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = ScriptedEngine()
+
+    async def embed(texts: Any) -> Any:
+        raise ContextOverflow("A text has 1,500 tokens.", hint="Send it in parts.", needed=1500, allocated=1024)
+
+    monkeypatch.setattr(engine, "embed", embed)
+    async with serving(engine) as bench:
+        found = await ask(bench, "/v1/embeddings", input="x")
+        assert found.json()["error"] | {"type": ""} == {
+            "message": "A text has 1,500 tokens. That is 476 tokens too many. Send it in parts.",
+            "type": "",
+            "param": None,
+            "code": "context_length_exceeded",
+        }
 
 
 async def test_a_brain_without_vectors_says_what_to_install(serving: Any) -> None:

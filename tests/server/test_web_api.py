@@ -178,6 +178,13 @@ async def test_what_is_exported_can_be_taken_in_again(folder: Path) -> None:
         assert bad.status_code == 400
 
 
+async def test_a_title_is_a_line(folder: Path) -> None:
+    async with entered(folder) as browser:
+        name = (await browser.ask("POST", "/conversations", {}, 201))["id"]
+        await browser.ask("PATCH", f"/conversations/{name}", {"title": "x" * 201}, 400)
+        assert (await browser.ask("PATCH", f"/conversations/{name}", {"title": "x" * 200}))["title"] == "x" * 200
+
+
 async def test_a_list_of_many_comes_in_pages(folder: Path) -> None:
     async with entered(folder) as browser:
         for _ in range(5):
@@ -337,6 +344,12 @@ async def test_a_pull_that_fails_says_why(folder: Path) -> None:
         assert (await pull_in(browser, "failed", "@no/body"))["error"]["kind"] == "not_found"
 
 
+async def test_a_file_is_not_pulled_from_a_page(folder: Path) -> None:
+    async with entered(folder) as browser:
+        await browser.ask("POST", "/pulls", {"name": "/etc/passwd"}, 400)
+        assert await browser.ask("GET", "/pulls") == []
+
+
 async def pull_in(browser: Browser, state: str, name: str = "@omni/qwen") -> dict[str, Any]:
     async with asyncio.timeout(10):
         while True:
@@ -364,7 +377,8 @@ async def test_the_system_says_what_runs(folder: Path) -> None:
         assert found["reading"]["memory_total"] > 0
         worker = next(one for one in found["processes"] if one["process"]["kind"] == "worker")
         assert worker["brains"] == ["@omni/coder", "@roe/architect"]
-        await browser.ask("POST", "/system/stop", {"name": "worker-1"}, 204)
+        for name, status in (("keeper", 400), ("nobody", 404), ("worker-1", 204)):
+            await browser.ask("POST", "/system/stop", {"name": name}, status)
         assert len((await browser.ask("GET", "/system"))["processes"]) == 2
 
 
@@ -384,6 +398,8 @@ async def test_settings_are_read_and_changed(folder: Path) -> None:
             ("chat.answer_tokens", 3, 400),
             ("chat.nothing", 1, 400),
             ("serve.host", "0.0.0.0", 400),
+            ("chat.brain", "a\nb", 404),
+            ("chat.brain", 7, 404),
         ):
             await browser.ask("PATCH", "/settings", {"key": key, "value": value}, status)
 

@@ -13,14 +13,15 @@ def routes() -> list[Route]:
 
     for_anyone = partial(route, reach="anyone", problem=problem)
     for_chat = partial(route, reach="chat", problem=problem, stream_media=NDJSON)
+    for_programs = partial(route, reach="programs", problem=problem)
     for_admin = partial(route, reach="admin", problem=problem, stream_media=NDJSON)
     return [
         for_anyone("GET", "/", models.root, "Says that somebody is there", response=str, media="text/plain"),
         for_anyone("GET", "/api/version", models.version, "The version of the API", response=types.Version),
         for_chat("GET", "/api/tags", models.tags, "The brains that are here", response=types.Tags),
-        for_chat("GET", "/api/ps", models.processes, "The brains that are loaded", response=types.Processes),
-        for_chat("POST", "/api/show", models.show, "What there is to know about a brain",
-                 request=types.Named, response=types.Shown),
+        for_programs("GET", "/api/ps", models.processes, "The brains that are loaded", response=types.Processes),
+        for_programs("POST", "/api/show", models.show, "What there is to know about a brain",
+                     request=types.Named, response=types.Shown),
         for_chat("POST", "/api/chat", answering.chat, "Answer a conversation",
                  request=types.ChatBody, response=types.ChatLine, stream=types.ChatLine),
         for_chat("POST", "/api/generate", answering.generate, "Answer a prompt, go on with a text, or fill in",
@@ -33,7 +34,7 @@ def routes() -> list[Route]:
                   request=types.PullBody, response=types.Pulling, stream=types.Pulling),
         for_admin("DELETE", "/api/delete", library.delete, "Remove a brain", request=types.Named),
         *(
-            for_admin("POST", f"/api/{path}", library.not_here, "Not done by Omni", status=501)
-            for path in ("copy", "create", "push", "blobs/{digest}")
+            for_admin(methods, f"/api/{path}", library.not_here, "Not done by Omni", status=501)
+            for methods, path in (("POST", "copy"), ("POST", "create"), ("POST", "push"), ("POST HEAD", "blobs/{digest}"))
         ),
     ]  # fmt: skip

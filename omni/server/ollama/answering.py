@@ -16,10 +16,10 @@ from omni.server.errors import BadParameter, explained
 from omni.server.generation import Wish, begin
 from omni.server.ollama.answers import Piece, figures, pieces, together
 from omni.server.ollama.asked import chat_wish, generate_wish
-from omni.server.ollama.keeping import keeping_of
+from omni.server.ollama.keeping import keeping_of, wished
 from omni.server.ollama.models import is_embedding
 from omni.server.ollama.problems import error_of
-from omni.server.ollama.times import duration, rfc3339
+from omni.server.ollama.times import rfc3339
 from omni.server.ollama.types import Asked, ChatBody, ChatLine, GenerateBody, GenerateLine, Line, Said
 from omni.server.routes import body_of, json_response
 from omni.server.streams import NDJSON, Streamed, while_there
@@ -65,7 +65,7 @@ async def _brain(request: Request, body: Asked) -> "Brain":
 async def _answered(request: Request, body: Asked, brain: "Brain", wish: Wish, write: Write) -> Response:
     """Admit the answer; what is wrong with the request is said before a byte is sent."""
     server: Server = request.app.state.server
-    began, keep = time.monotonic(), duration(body.keep_alive)
+    began, keep = time.monotonic(), wished(request, body.keep_alive)
     keeping = keeping_of(server)
     if body.stream is False:
 
@@ -99,7 +99,7 @@ async def _answered(request: Request, body: Asked, brain: "Brain", wish: Wish, w
 async def _only_loaded(request: Request, body: Asked, brain: "Brain", write: Write) -> Response:
     """No question: the brain shall be loaded, or with `keep_alive` 0 go."""
     server: Server = request.app.state.server
-    keep = duration(body.keep_alive)
+    keep = wished(request, body.keep_alive)
     if keep != 0:
         engine = await server.services.open(brain, embeddings=is_embedding(brain))
         await while_there(request, engine.capabilities())

@@ -9,8 +9,8 @@ from starlette.responses import Response
 from omni.server.bounds import check_texts
 from omni.server.callers import lane_of
 from omni.server.errors import BadParameter
-from omni.server.ollama.keeping import keeping_of
-from omni.server.ollama.times import duration, nanoseconds
+from omni.server.ollama.keeping import keeping_of, wished
+from omni.server.ollama.times import nanoseconds
 from omni.server.ollama.types import EmbedBody, Embedded, OldEmbedBody, OldEmbedded
 from omni.server.openai.embeddings import cut
 from omni.server.openai.embeddings import embed as vectors_of
@@ -50,7 +50,7 @@ async def _embedded(
     server: Server = request.app.state.server
     if not body.wanted:
         raise BadParameter("`model` is missing.", hint="GET /api/tags lists the models.", param="model")
-    began, keep = time.monotonic(), duration(body.keep_alive)
+    began, keep = time.monotonic(), wished(request, body.keep_alive)
     brain = await server.names.find(body.wanted, chats=False)
     await (await server.services.open(brain, embeddings=True)).capabilities()
     loaded = time.monotonic()

@@ -10,9 +10,12 @@ import time
 from typing import TYPE_CHECKING
 
 from omni.core.errors import NotFound, OmniError
-from omni.server.ollama.times import FOREVER
+from omni.server.callers import is_foreign
+from omni.server.ollama.times import FOREVER, duration
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
+
     from omni.cartridges import Brain
     from omni.keeper import Lease
     from omni.server.app import Server
@@ -102,6 +105,13 @@ class Keeping:
     def _give_back(self, base: str) -> None:
         if (lease := self._leases.pop(base, None)) is not None:
             lease.close()
+
+
+def wished(request: "Request", value: float | str | None) -> float | None:
+    """The `keep_alive` of a request in seconds, None for none. A page of elsewhere has no say in it: it could end a brain
+    that others use, or keep it for ever. Raises BadParameter."""
+    seconds = duration(value)
+    return None if is_foreign(request) else seconds
 
 
 def keeping_of(server: "Server") -> Keeping:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from omni.cartridges import PullDone, PullEvent, PullProgress, PullStarted, PullVerifying
 from omni.core.errors import UsageError
+from omni.server.brains import pullable
 from omni.server.errors import BadParameter, NotHere, explained
 from omni.server.ollama.keeping import keeping_of
 from omni.server.ollama.models import digest
@@ -30,7 +31,7 @@ async def pull(request: Request) -> Response:
     body = await body_of(request, PullBody)
     if not body.wanted:
         raise BadParameter("`model` is missing.", param="model")
-    events = server.services.pull(body.wanted)
+    events = server.services.pull(pullable(body.wanted))
     if body.stream is False:
 
         async def whole() -> None:
@@ -76,9 +77,9 @@ async def not_here(request: Request) -> Response:
     _, _, what = request.url.path.strip("/").partition("/")
     hints = {
         "copy": "A second name for a brain is a line under [serve.aliases] in config.toml.",
-        "create": "A brain of your own is a cartridge.toml; `omni add FILE` takes a GGUF file.",
+        "create": "A brain of your own is a cartridge.toml; `omni pull FILE` takes a GGUF file.",
         "push": "`omni export` writes brains into a folder.",
-        "blobs": "`omni add FILE` takes a GGUF file.",
+        "blobs": "`omni pull FILE` takes a GGUF file.",
     }
     name = what.partition("/")[0]
     raise NotHere(f"Omni has no /api/{name}.", hint=hints.get(name, ""))

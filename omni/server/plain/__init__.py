@@ -13,7 +13,7 @@ def routes() -> list[Route]:
     from omni.server.plain import health
 
     for_anyone = partial(route, reach="anyone", problem=problem)
-    for_chat = partial(route, reach="chat", problem=problem)
+    for_programs = partial(route, reach="programs", problem=problem)
     for_admin = partial(route, reach="admin", problem=problem)
     return [
         for_anyone("GET", "/openapi.json", openapi.openapi, "The document of the API.", response=dict[str, Any]),
@@ -21,6 +21,6 @@ def routes() -> list[Route]:
                    response=health.Health),
         for_admin("GET", "/metrics", health.metrics, "Counters, as Prometheus reads them.",
                   response=str, media="text/plain"),
-        for_chat("POST", "/tokenize", health.tokenize, "A text as the tokens of a brain.",
-                 request=health.TokenizeBody, response=health.Tokens),
+        for_programs("POST", "/tokenize", health.tokenize, "A text as the tokens of a brain.",
+                     request=health.TokenizeBody, response=health.Tokens),
     ]  # fmt: skip

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from omni.cartridges import VerifyEvent
 from omni.core.errors import OmniError
 from omni.hardware import Fit
+from omni.server.brains import pullable
 from omni.server.routes import Route, body_of, json_response
 from omni.server.webapi.hub import hub_of
 from omni.server.webapi.problems import route
@@ -144,7 +145,7 @@ async def pulls(request: Request) -> Response:
 async def pull(request: Request) -> Response:
     """Its progress comes with the changes."""
     wish = await body_of(request, Named)
-    return json_response(hub_of(request).pulls.start(wish.name), 202)
+    return json_response(hub_of(request).pulls.start(pullable(wish.name)), 202)
 
 
 async def cancel(request: Request) -> Response:

@@ -1,8 +1,8 @@
 """The same conversations as in the shell."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -12,6 +12,7 @@ from omni.server.routes import Route, body_of, json_response
 from omni.server.webapi.problems import route
 
 MOST = 200  # conversations in one answer
+LONGEST_TITLE = 200  # characters
 
 
 class Listed(Struct, frozen=True, kw_only=True):
@@ -44,7 +45,7 @@ class New(Struct, frozen=True, kw_only=True):
 class Edit(Struct, frozen=True, kw_only=True):
     """What to change; None stays."""
 
-    title: str | None = None
+    title: Annotated[str, Meta(max_length=LONGEST_TITLE)] | None = None
     brain: str | None = None
     system: str | None = None
 

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from omni import __version__
+from omni.core.errors import NotFound, UsageError
 from omni.hardware import HardwareProfile
 from omni.keeper import Doors, ProcessInfo
 from omni.server.routes import Route, body_of, json_response
@@ -43,7 +44,7 @@ class AirGap(Struct, frozen=True, kw_only=True):
 
 
 class Stop(Struct, frozen=True, kw_only=True):
-    """A process by its name."""
+    """A worker by its name."""
 
     name: str
 
@@ -95,7 +96,15 @@ async def system(request: Request) -> Response:
 async def stop(request: Request) -> Response:
     """Its memory comes back."""
     wish = await body_of(request, Stop)
-    await (await request.app.state.server.services.keeper()).stop(wish.name)
+    keeper = await request.app.state.server.services.keeper()
+    kinds = {process.name: process.kind for process in await keeper.processes()}
+    if wish.name not in kinds:
+        raise NotFound(f"No process is called {wish.name[:100]!r}.")
+    if kinds[wish.name] != "worker":  # such as the airlock, which carries the answer
+        raise UsageError(
+            f"{wish.name} is no worker.", hint="GET /omni/v1/system says which are; only these are ended here."
+        )
+    await keeper.stop(wish.name)
     return Response(status_code=204)
 
 

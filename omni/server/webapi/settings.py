@@ -74,7 +74,10 @@ async def change(request: Request) -> Response:
         raise UsageError(f"{wish.key} is not changed here.", hint=f"Use `omni config set {wish.key} …`.")
     if wish.key == "ui.theme":
         await asyncio.to_thread(themes_of(services).read, str(wish.value))
-    await services.change_setting(wish.key, wish.value)
+    value = wish.value
+    if wish.key == "chat.brain" and value:
+        value = (await services.library.get(str(value))).name
+    await services.change_setting(wish.key, value)
     await services.changed("settings", {"key": wish.key})
     return json_response(await _settled(request))
 
