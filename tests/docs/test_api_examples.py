@@ -43,6 +43,15 @@ def script(request: ChatRequest) -> str:
     return ANSWERS.get(request.messages[-1].content, "I see.")
 
 
+def test_what_a_page_of_elsewhere_reaches_is_listed() -> None:
+    from omni.server.app import routes
+
+    (listed,) = re.findall(r"reaches these, and nothing else:(.*?)Its `keep_alive`", PAGE, re.DOTALL)
+    said = {path for path in re.findall(r"`(/[^`]*)`", listed) if "…" not in path}
+    reached = {re.sub(r"\{(\w+):\w+\}", r"{\1}", each.path) for each in routes() if each.reach in ("anyone", "chat")}
+    assert {path for path in reached if not path.startswith("/v1/audio/")} == said
+
+
 @pytest.fixture
 async def url(home: Home) -> AsyncIterator[str]:
     from omni.server.app import create_app
