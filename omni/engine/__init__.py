@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from omni.engine.engines import Engines as Engines
     from omni.engine.engines import sampling_of as sampling_of
     from omni.engine.infill import fills_in as fills_in
+    from omni.engine.limits import check_schema as check_schema
     from omni.engine.observed import ObservedEngine as ObservedEngine
     from omni.engine.scripted import Reply as Reply
     from omni.engine.scripted import ScriptedEngine as ScriptedEngine
@@ -47,6 +48,7 @@ _NAMES = {
     "ScriptedEngine": "scripted",
     "WorkerEngine": "worker_engine",
     "answer_room": "context",
+    "check_schema": "limits",
     "fills_in": "infill",
     "sampling_of": "engines",
 }
@@ -70,6 +72,7 @@ __all__ = [
     "Vectors",
     "WorkerEngine",
     "answer_room",
+    "check_schema",
     "fills_in",
     "sampling_of",
 ]

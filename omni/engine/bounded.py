@@ -62,11 +62,15 @@ def longest(schema: Schema) -> int:
         whole = sum(map(of, part.get("allOf", ())))
         match part.get("type"):
             case "object":
-                return whole + 2 + sum(len(name) + 4 + _SPACE + of(one) for name, one in part["properties"].items())
+                return (
+                    whole
+                    + 2
+                    + sum(len(name) + 4 + _SPACE + of(one) for name, one in part.get("properties", {}).items())
+                )
             case "array":
                 first = part.get("prefixItems", [])
                 more = max(0, part.get("maxItems", len(first)) - len(first))
-                rest = of(part["items"]) + _SPACE if more else 0
+                rest = of(part.get("items", {})) + _SPACE if more else 0
                 return whole + 2 + sum(of(one) + _SPACE for one in first) + int(more * rest)
             case "string":
                 return whole + 2 + int(part.get("maxLength", _PATTERN))

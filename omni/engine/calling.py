@@ -16,6 +16,7 @@ import msgspec
 from omni.core.errors import UsageError, nearest
 from omni.core.events import EngineEvent, TextDelta, TokenChosen, ToolCallDelta, TurnEnded
 from omni.engine.bounded import bounded_schema
+from omni.engine.limits import check_schema
 from omni.engine.schemas import DATA, follows, plain, pointed
 from omni.engine.types import ChatRequest, Message, Tool
 
@@ -41,7 +42,11 @@ class Cut(Exception):
 
 
 def checked(request: ChatRequest) -> ChatRequest:
-    """The request with only the tools that may be called now. Raises UsageError for a choice that is no tool."""
+    """The request with only the tools that may be called now. Raises UsageError for a choice that is no tool, and for
+    schemas that no engine can bear."""
+    for schema in (request.schema, *(tool.parameters for tool in request.tools)):
+        if schema is not None:
+            check_schema(schema)
     if request.tool_choice in ("auto", "required"):
         if request.tool_choice == "required" and not request.tools:
             raise UsageError("A tool must be called, but the request names none.", hint="Send `tools` as well.")
@@ -76,12 +81,19 @@ def told(request: ChatRequest, *, template: bool, density: int | None = None) ->
     found = request if template else _in_words(request)
     if request.tool_choice != "required" or not request.tools:
         return found
-    schema, room = call_schema(request.tools), min(request.sampling.max_tokens, FIRST_TOKENS)
+    room = min(request.sampling.max_tokens, FIRST_TOKENS)
+    try:
+        schema = call_schema(request.tools)
+        schema = schema if density is None else bounded_schema(schema, room * density)
+    except RecursionError as error:
+        raise UsageError(
+            "The schemas of the tools refer to each other too often.", hint="Send simpler ones."
+        ) from error
     return msgspec.structs.replace(
         found,
         tool_choice="none",  # of llama.cpp's own kinds: it shall write the prompt with the tools in it, and force nothing
         sampling=msgspec.structs.replace(request.sampling, max_tokens=room, stop=()),
-        schema=schema if density is None else bounded_schema(schema, room * density),
+        schema=schema,
     )
 
 

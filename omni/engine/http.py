@@ -28,7 +28,14 @@ AGAIN = "Ask again: the brain is loaded anew."
 
 
 class WorkerGone(EngineError):
-    """The process ended, or was ended, before it answered a single byte: asking another one is safe."""
+    """The process ended, or was ended, before it answered a single byte: asking another one is safe.
+
+    `asked`: it had got the request.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", asked: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.asked = asked
 
 
 class ServerSentEvents:
@@ -211,7 +218,7 @@ class _Answer(asyncio.Protocol):
 
     def _broken(self) -> EngineError:
         """Why nothing more comes. Who has seen nothing of an answer may ask another process."""
-        return EngineError(ENDED, hint=AGAIN) if self.status else WorkerGone(ENDED, hint=AGAIN)
+        return EngineError(ENDED, hint=AGAIN) if self.status else WorkerGone(ENDED, hint=AGAIN, asked=True)
 
     def _look(self) -> None:
         left = self._heard + self._silence - self._loop.time()

@@ -9,12 +9,15 @@ import re
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
+from omni.engine.patterns import plain_pattern
+
 _PARTS = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames")
 _LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 _MAPS = ("properties", "$defs", "definitions", "patternProperties")
 DATA = ("const", "enum", "default", "examples")  # what holds values, and not schemas
-_CLASSES = {"d": "0-9", "w": "A-Za-z0-9_", "s": " "}
 _DEEPEST = 100
+_STEPS = 20_000  # of one check
+_BACKTRACKS = re.compile(r"[*+?{|(]")
 
 
 def plain(schema: Any) -> Any:
@@ -49,62 +52,6 @@ def plain(schema: Any) -> Any:
     return found
 
 
-def plain_pattern(pattern: str) -> str | None:
-    """A regular expression with classes written out, and anchored; None for one that a grammar cannot follow.
-
-    What stands for any character leaves out what would end the string that it is in.
-    """
-    found, at, inside = "", 0, False
-    while at < len(pattern):
-        sign = pattern[at]
-        at += 1
-        if sign == "\\":
-            if at == len(pattern):
-                return None
-            escaped = pattern[at]
-            at += 1
-            if escaped in _CLASSES:
-                found += _CLASSES[escaped] if inside else f"[{_CLASSES[escaped]}]"
-            elif escaped.isalnum() or escaped in '"\\':
-                return None
-            else:
-                found += f"\\{escaped}"
-        elif sign == '"':
-            return None
-        elif inside:
-            inside = sign != "]"
-            found += sign
-        elif sign == "[":
-            inside = True
-            found += sign
-            if pattern[at : at + 1] == "^":
-                at += 1
-                found += '^"\\\\\\x00-\\x1f'
-        elif sign == ".":
-            found += '[^"\\\\\\x00-\\x1f]'
-        elif sign == "(" and pattern[at : at + 1] == "?":
-            if pattern[at : at + 2] != "?:":
-                return None
-            at += 2
-            found += sign
-        elif sign == "?" and found[-1:] in ("*", "+", "?", "}"):  # as few as possible: the same texts
-            pass
-        else:
-            found += sign
-    return None if inside else _anchored(found)
-
-
-def _anchored(pattern: str) -> str | None:
-    begins, ends = pattern.startswith("^"), pattern.endswith("$") and not pattern.endswith("\\$")
-    core = pattern[begins : len(pattern) - ends]
-    if re.search(r"(?<![\\\[])\^|(?<!\\)\$", core):
-        return None
-    anything = '[^"\\\\\\x00-\\x1f]*'
-    if begins and ends:
-        return f"^{core}$"
-    return f"^{'' if begins else anything}({core}){'' if ends else anything}$"
-
-
 def whole_numbers(schema: Any) -> Any:
     """The same with whole numbers where fractions have bounds: those a grammar keeps to."""
     if isinstance(schema, list):
@@ -129,54 +76,70 @@ def whole_numbers(schema: Any) -> Any:
 
 
 def follows(value: Any, schema: Any) -> bool:
-    """Whether `value` is as `schema` says, as far as this knows its words; what it does not know is no obstacle."""
+    """Whether `value` is as `schema` says, as far as this knows its words; what it does not know is no obstacle, and
+    neither is what would take long to find out: patterns that may backtrack are kept by a grammar, or by nobody."""
     try:
-        return _follows(value, schema, schema, 0)
-    except (TypeError, ValueError, AttributeError, ArithmeticError):  # it is no schema
+        return _Check(schema).follows(value, schema, 0)
+    except (TypeError, ValueError, AttributeError, ArithmeticError, _TooLong):  # it is no schema, or too much of one
         return True
 
 
-def _follows(value: Any, schema: Any, root: Any, depth: int) -> bool:
-    if isinstance(schema, bool):
-        return schema
-    if not isinstance(schema, Mapping) or depth > _DEEPEST:
-        return True
+class _TooLong(Exception):
+    """A check takes more steps than it is worth."""
 
-    def also(part: Any, of: Any = None) -> bool:
-        return _follows(value if of is None else of[0], part, root, depth + 1)
 
-    if isinstance(ref := schema.get("$ref"), str):
-        try:
-            if not also(pointed(root, ref)):
+class _Check:
+    """One check of one value."""
+
+    def __init__(self, root: Any) -> None:
+        self._root, self._steps = root, 0
+
+    def follows(self, value: Any, schema: Any, depth: int) -> bool:
+        self._steps += 1
+        if self._steps > _STEPS:
+            raise _TooLong
+        if isinstance(schema, bool):
+            return schema
+        if not isinstance(schema, Mapping) or depth > _DEEPEST:
+            return True
+        return self._keys(value, schema, depth)
+
+    def _keys(self, value: Any, schema: Mapping[str, Any], depth: int) -> bool:
+        def also(part: Any, of: Any = None) -> bool:
+            return self.follows(value if of is None else of[0], part, depth + 1)
+
+        if isinstance(ref := schema.get("$ref"), str):
+            try:
+                if not also(pointed(self._root, ref)):
+                    return False
+            except LookupError:
+                pass
+        if "const" in schema and not _same(value, schema["const"]):
+            return False
+        if isinstance(schema.get("enum"), list) and not any(_same(value, one) for one in schema["enum"]):
+            return False
+        kinds = schema.get("type")
+        if kinds is not None and not any(_is(value, kind) for kind in ([kinds] if isinstance(kinds, str) else kinds)):
+            return False
+        for key, enough in (("allOf", all), ("anyOf", any), ("oneOf", any)):
+            if isinstance(parts := schema.get(key), list) and parts and not enough(also(part) for part in parts):
                 return False
-        except LookupError:
-            pass
-    if "const" in schema and not _same(value, schema["const"]):
-        return False
-    if isinstance(schema.get("enum"), list) and not any(_same(value, one) for one in schema["enum"]):
-        return False
-    kinds = schema.get("type")
-    if kinds is not None and not any(_is(value, kind) for kind in ([kinds] if isinstance(kinds, str) else kinds)):
-        return False
-    for key, enough in (("allOf", all), ("anyOf", any), ("oneOf", any)):
-        if isinstance(parts := schema.get(key), list) and parts and not enough(also(part) for part in parts):
-            return False
-    if isinstance(value, str):
-        return _text(value, schema)
-    if _is_number(value):
-        return _number(value, schema)
-    if isinstance(value, list):
-        if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)):
-            return False
-        first = schema.get("prefixItems") or []
-        rest = schema.get("items", {})
-        return all(also(first[at] if at < len(first) else rest, (one,)) for at, one in enumerate(value))
-    if isinstance(value, dict):
-        described, others = schema.get("properties") or {}, schema.get("additionalProperties", True)
-        if any(name not in value for name in schema.get("required") or ()):
-            return False
-        return all(also(described.get(name, others), (one,)) for name, one in value.items())
-    return True
+        if isinstance(value, str):
+            return _text(value, schema)
+        if _is_number(value):
+            return _number(value, schema)
+        if isinstance(value, list):
+            if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)):
+                return False
+            first = schema.get("prefixItems") or []
+            rest = schema.get("items", {})
+            return all(also(first[at] if at < len(first) else rest, (one,)) for at, one in enumerate(value))
+        if isinstance(value, dict):
+            described, others = schema.get("properties") or {}, schema.get("additionalProperties", True)
+            if any(name not in value for name in schema.get("required") or ()):
+                return False
+            return all(also(described.get(name, others), (one,)) for name, one in value.items())
+        return True
 
 
 def pointed(root: Any, ref: str) -> Any:
@@ -193,8 +156,11 @@ def pointed(root: Any, ref: str) -> Any:
 def _text(value: str, schema: Mapping[str, Any]) -> bool:
     if not schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)):
         return False
+    pattern = schema.get("pattern")
+    if not isinstance(pattern, str) or _BACKTRACKS.search(pattern):
+        return True
     try:
-        return not isinstance(pattern := schema.get("pattern"), str) or re.search(pattern, value) is not None
+        return re.search(pattern, value) is not None
     except (re.error, RecursionError):
         return True
 

@@ -19,6 +19,7 @@ from omni.engine.answers import Answer, body_of, completion_body, prompt_of, sca
 from omni.engine.context import answer_room
 from omni.engine.http import Client, WorkerGone
 from omni.engine.infill import prompt_tokens, tokens_of
+from omni.engine.limits import check_schema
 from omni.engine.llama import refusal
 from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Message, Tool, Vectors
 
@@ -31,6 +32,7 @@ REMEMBERED = 64  # prompts whose length is known
 LOOK_SECONDS = 0.1
 IDLE_SECONDS = 30.0  # the server looks at its connections once a second, and then ends its batch
 TRIES = 3  # a worker may end, for another base or by a kill, between being promised and being asked
+DEATHS = 2  # of workers that had been asked, and said nothing: the request may be what ends them
 LONG_PROMPT = 128  # tokens, one batch: to tell of less costs the worker's threads 1.5 ms and tells nobody anything
 PAUSE_SECONDS = 0.1  # until the keeper has seen that
 
@@ -39,7 +41,8 @@ class WorkerEngine:
     """The engine for one `WorkerSpec`. Nothing is loaded before the first question.
 
     `name` is what loading events call the brain, `context_max` what the GGUF says it could. After a cancelled turn its
-    ticket stays with this object until the worker's slot is idle, so that the next turn does not wait in the server.
+    ticket stays with this object until the worker's slot is idle, so that the next turn does not wait in the server, but
+    not longer than for `patience` seconds.
     """
 
     def __init__(
@@ -50,9 +53,10 @@ class WorkerEngine:
         name: str,
         context_max: int = 0,
         clock: Callable[[], float] = time.monotonic,
+        patience: float = IDLE_SECONDS,
     ) -> None:
         self.spec = spec
-        self._keeper, self._name, self._clock = keeper, name, clock
+        self._keeper, self._name, self._clock, self._patience = keeper, name, clock, patience
         self._context_max = context_max
         self._adapters: tuple[str, ...] = tuple(json.loads(str(spec.settings.get("adapters", "[]"))))
         self._counts: OrderedDict[tuple[tuple[Message, ...], bool | None], int] = OrderedDict()
@@ -75,6 +79,8 @@ class WorkerEngine:
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[EngineEvent]:
         """The same for a text without a template."""
+        if request.schema is not None:
+            check_schema(request.schema)
         async with aclosing(self._tried(request)) as events:
             async for event in events:
                 yield event
@@ -84,6 +90,7 @@ class WorkerEngine:
     ) -> AsyncGenerator[EngineEvent]:
         started, first = self._clock(), 0.0
         scales(request, self._adapters)  # a wrong adapter is an error before anything is loaded
+        deaths = 0
         for last in (False,) * (TRIES - 1) + (True,):
             try:
                 async with aclosing(self._turn(request, density)) as events:
@@ -92,8 +99,9 @@ class WorkerEngine:
                             first = self._clock() - started
                         yield _timed(event, first) if isinstance(event, TurnEnded) else event
                 return
-            except WorkerGone:
-                if last:
+            except WorkerGone as error:
+                deaths += error.asked
+                if last or deaths == DEATHS:
                     raise
             await asyncio.sleep(PAUSE_SECONDS)
 
@@ -225,13 +233,22 @@ class WorkerEngine:
         yield answer.ended(allocated=allocated)
 
     async def _give_back(self, turn: "Turn", client: Client, seed: int) -> None:
-        """Wait until the slot of a cancelled turn is idle, but not for ever; then give its place back."""
+        """Wait until the slot of a cancelled turn is idle, but not for ever; then give its place back.
+
+        A worker that answers nobody meanwhile hangs, for all who wait for it: it is ended.
+        """
+        heard = False
         try:
-            with suppress(OmniError, TimeoutError):
-                async with asyncio.timeout(IDLE_SECONDS):
+            with suppress(OmniError):
+                async with asyncio.timeout(self._patience):
                     while not self._closed.is_set() and _computes(await client.json("/slots"), seed):
+                        heard = True
                         with suppress(TimeoutError):
                             await asyncio.wait_for(self._closed.wait(), LOOK_SECONDS)
+        except TimeoutError:
+            if not heard:
+                with suppress(OmniError):
+                    await self._keeper.stop(turn.worker)
         finally:
             await turn.__aexit__(None, None, None)
 

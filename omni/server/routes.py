@@ -14,6 +14,8 @@ from omni.server.errors import BadParameter
 
 T = TypeVar("T")
 
+MOST_PARTS = 250_000  # objects and lists of one body
+
 Reach = Literal["anyone", "chat", "programs", "admin"]
 Endpoint = Callable[[Request], Awaitable[Response]]
 Problem = Callable[[OmniError], Response]
@@ -60,6 +62,8 @@ async def body_of(request: Request, kind: type[T], *, most: int | None = None) -
                     raise UsageError(f"The body is longer than {most} bytes.")
     except ClientDisconnect as error:
         raise UsageError("The request ended before its body was whole.") from error
+    if body.count(b"{") + body.count(b"[") > MOST_PARTS:  # each takes fifty times the memory that it took to send
+        raise UsageError(f"The body has more than {MOST_PARTS:,} objects and lists.", hint="Send less at once.")
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:

@@ -203,6 +203,9 @@ class DirectKeeper:
     def turn(self, spec: WorkerSpec, *, priority: str = "interactive", tokens: int = 0) -> Turn:
         return Turn(self, spec, tokens)
 
+    async def stop(self, name: str) -> None:
+        next(worker for worker in self.workers.values() if worker.name == name).kill()
+
     async def close(self) -> None:
         for worker in self.workers.values():
             worker.close()

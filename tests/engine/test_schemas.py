@@ -81,3 +81,10 @@ def test_a_value_follows_a_schema_or_not(schema: dict[str, Any], value: Any) -> 
 )
 def test_what_is_no_schema_is_no_obstacle(schema: Any) -> None:
     assert follows("x", schema)
+
+
+def test_no_check_takes_long() -> None:
+    backtracks = {"const": "a" * 60 + "!", "type": "string", "pattern": "^(a+)+$"}
+    assert follows("a" * 60 + "!", backtracks)  # what a grammar does not keep, nobody checks
+    doubled: dict[str, Any] = {f"d{at}": {"allOf": [{"$ref": f"#/$defs/d{at + 1}"}] * 2} for at in range(60)}
+    assert follows(1, {"$defs": doubled | {"d60": {}}, "allOf": [{"$ref": "#/$defs/d0"}]})

@@ -3,10 +3,12 @@
 import asyncio
 import json
 import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -14,6 +16,7 @@ from omni.core.errors import BadFile, EngineError
 from omni.core.events import BrainLoading, EngineEvent, PromptProgress, TextDelta
 from omni.core.paths import Home
 from omni.core.wall import state_of
+from omni.engine import WorkerEngine
 from omni.engine.http import Client
 from omni.engine.llama import reason_of
 from omni.keeper import WorkerSpec
@@ -98,6 +101,47 @@ async def test_closing_the_engine_gives_back_what_a_cancelled_turn_held(
         await anext(event async for event in events if isinstance(event, TextDelta))
         await events.aclose()
     assert not keeper.turns
+
+
+async def test_a_worker_that_hangs_after_its_client_has_left_is_ended(home: Home, keeper: DirectKeeper) -> None:
+    spec = scripted_spec(endless=1, reply="again")
+    engine = WorkerEngine(spec, cast("Any", keeper), name="@omni/test", patience=0.05)
+    async with aclosing(engine.chat(asked("Hi", max_tokens=1000))) as events:
+        await anext(event async for event in events if isinstance(event, TextDelta))
+        hanging = keeper.process(spec).process
+        hanging.send_signal(signal.SIGSTOP)
+    await keeper.given_back.wait()
+    assert hanging.poll() == -signal.SIGKILL
+    assert text_of(await events_of(engine, asked("Hi", max_tokens=2)))
+    await engine.close()
+
+
+async def test_a_request_that_has_ended_two_workers_is_not_sent_to_a_third(home: Home) -> None:
+    asked_for: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        path = (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1]
+        asked_for.append(path)
+        known = {
+            b"/props": b'{"default_generation_settings":{"n_ctx":100}}',
+            b"/v1/chat/completions/input_tokens": b'{"input_tokens":1}',
+        }.get(path)
+        if known is not None:  # else it ends, without a word
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(known), known))
+        writer.close()
+
+    class Dying(DirectKeeper):
+        """Its workers all are the one above."""
+
+        def process(self, spec: WorkerSpec) -> Any:
+            return SimpleNamespace(name="dying", socket=socket, key="k", facts={"state": "ready"})
+
+    socket = str(home.ensure_sockets() / "dying.sock")
+    async with await asyncio.start_unix_server(serve, socket):
+        engine = WorkerEngine(scripted_spec(), cast("Any", Dying(home)), name="@omni/test")
+        with pytest.raises(EngineError, match="ended in the middle"):
+            await events_of(engine, asked("Hi"))
+    assert asked_for.count(b"/v1/chat/completions") == 2
 
 
 async def test_a_turn_reserves_its_prompt_and_its_answer(worker_engine: Make, keeper: DirectKeeper) -> None:

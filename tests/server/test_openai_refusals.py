@@ -69,6 +69,14 @@ async def test_no_body_breaks_the_server(serving: Any, body: bytes) -> None:
         assert (found.status_code, found.json()["error"]["type"]) == (400, "invalid_request_error")
 
 
+async def test_a_body_of_too_many_parts_is_refused_before_it_is_read(serving: Any) -> None:
+    async with serving() as bench:
+        body = b'{"metadata":{"x":[' + b",".join([b"{}"] * 250_000) + b"]}}"
+        found = await bench.client.post("/v1/chat/completions", content=body)
+        assert found.status_code == 400
+        assert "250,000" in found.json()["error"]["message"]
+
+
 async def test_a_schema_without_a_bottom_is_refused(serving: Any) -> None:
     schema: dict[str, Any] = {"type": "object"}
     for _ in range(70):

@@ -167,7 +167,8 @@ class ToolChoice(Struct, kw_only=True):
 
 
 class NamedSchema(Struct, kw_only=True):
-    """A JSON Schema that the answer will follow, always: a grammar forces it."""
+    """A JSON Schema that a grammar makes the answer follow: types, properties, required ones, lists and their
+    lengths, values to choose from, bounds of whole numbers, lengths of texts, and patterns without look-around."""
 
     name: str | None = None
     description: str | None = None
