@@ -17,7 +17,7 @@ import msgspec
 import sqlcipher3.dbapi2 as sqlite
 
 from omni.core.errors import OmniError, StorageError
-from omni.core.files import locked
+from omni.core.files import locked, own
 
 if TYPE_CHECKING:  # sqlcipher3 mirrors the standard library's module and ships no types
     from sqlite3 import Connection
@@ -90,6 +90,7 @@ class Database:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             # SQLite answers "locked" at once when two processes turn a file into WAL or migrate it: one after the other.
             with locked(self.path.with_name(f"{self.path.name}.lock")):
+                self._own()
                 connection = self._connect()
                 try:
                     self._migrate(connection)
@@ -98,6 +99,13 @@ class Database:
                     raise
             self._writer = connection
         return self._writer
+
+    def _own(self) -> None:
+        """SQLite makes the files beside a database with the database's own mode."""
+        own(self.path)
+        for end in ("-wal", "-shm"):
+            if (beside := self.path.with_name(self.path.name + end)).exists():
+                own(beside)
 
     def _connect(self) -> Any:
         connection = sqlite.connect(str(self.path), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -48,6 +49,18 @@ def write_atomic(path: Path, data: bytes | str, *, mode: int = 0o600) -> None:
             with suppress(FileNotFoundError):
                 os.unlink(temporary)
         raise storage_error(path, error) from error
+
+
+def own(path: Path) -> None:
+    """See that `path` is there and this user's alone, however generous its folder or the umask is. Of a file that is there
+    already only the mode is changed: to open and close it would drop the locks that this process holds on it."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        with suppress(OSError):  # another user's, or a read-only disk: whoever writes to it says so
+            mode = path.stat().st_mode
+            if stat.S_ISREG(mode) and mode & 0o077:
+                path.chmod(0o600)
 
 
 @contextmanager

@@ -4,7 +4,10 @@ import json
 import logging
 import logging.handlers
 import time
+from io import TextIOWrapper
+from pathlib import Path
 
+from omni.core.files import own
 from omni.core.paths import Home
 
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -27,11 +30,17 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
+class _OwnFile(logging.handlers.RotatingFileHandler):
+    """Files that other users cannot read, also where the folder lets them in."""
+
+    def _open(self) -> TextIOWrapper:
+        own(Path(self.baseFilename))
+        return super()._open()
+
+
 def log_to_file(home: Home, process: str, *, level: int = logging.INFO) -> None:
     """Send all records of this process to `logs/PROCESS.jsonl` (2 MiB, three older ones kept)."""
     home.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handler = logging.handlers.RotatingFileHandler(
-        home.logs / f"{process}.jsonl", maxBytes=2 << 20, backupCount=3, encoding="utf-8", delay=True
-    )
+    handler = _OwnFile(home.logs / f"{process}.jsonl", maxBytes=2 << 20, backupCount=3, encoding="utf-8", delay=True)
     handler.setFormatter(JsonLines())
     logging.basicConfig(handlers=[handler], level=level, force=True)

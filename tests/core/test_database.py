@@ -49,6 +49,24 @@ async def test_what_is_written_is_read(database: Database) -> None:
     assert await database.read(texts) == ["a"]
 
 
+def modes_in(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+
+
+async def test_all_of_it_is_for_its_user_alone(tmp_path: Path) -> None:
+    for mode in (None, 0o644):  # new, and made by an earlier version
+        found = Database(tmp_path / "test.db", [FIRST])
+        if mode is not None:
+            (tmp_path / "test.db").chmod(mode)
+        try:
+            await found.write(add("a"))
+            await found.read(texts)
+            modes = modes_in(tmp_path)
+        finally:
+            await found.close()
+        assert modes == dict.fromkeys(("test.db", "test.db-wal", "test.db-shm", "test.db.lock"), 0o600)
+
+
 async def test_a_transaction_that_raises_leaves_nothing(database: Database) -> None:
     def half(db: Any) -> None:
         add("half")(db)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from omni.core.errors import SetupError, StorageError
-from omni.core.files import locked, storage_error, write_atomic
+from omni.core.files import locked, own, storage_error, write_atomic
 
 
 def test_a_file_is_replaced_whole_and_private(tmp_path: Path) -> None:
@@ -94,3 +94,13 @@ def test_a_lock_ends_with_a_killed_process(tmp_path: Path) -> None:
 
 def _root() -> Path:
     return Path(__file__).resolve().parents[2]
+
+
+def test_a_file_of_ones_own_is_for_nobody_else(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    own(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.write_text("x")
+    path.chmod(0o644)
+    own(path)
+    assert (path.stat().st_mode & 0o777, path.read_text()) == (0o600, "x")

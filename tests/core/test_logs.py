@@ -28,6 +28,7 @@ def test_records_become_lines_of_json_in_a_file(home: Home, capfd: pytest.Captur
     line = json.loads((home.logs / "shell.jsonl").read_text("utf-8"))
     assert (line["message"], line["level"], line["brain"]) == ("two\nlines ö", "warning", "@omni/x")
     assert capfd.readouterr() == ("", "")
+    assert (home.logs / "shell.jsonl").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_traceback_stays_in_its_line() -> None:
