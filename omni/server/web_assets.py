@@ -118,6 +118,7 @@ def _index(services: object) -> bytes:
     style = b""
     if theme is not None:
         colours = "".join(f"--{name}:{value};" for name, value in theme.colours.items())
+        colours += f"--bar:var(--{'third' if theme.high_contrast else 'line'});"
         scheme = "dark" if theme.dark else "light"
         style = f'<style id="theme" data-name="{escape(theme.name)}">:root{{color-scheme:{scheme};{colours}}}</style>'.encode()
     return path.read_bytes().replace(THEME, style)

@@ -393,6 +393,11 @@ async def test_settings_are_read_and_changed(folder: Path) -> None:
         assert next(one["value"] for one in found["settings"] if one["key"] == "ui.theme") == "omni-light"
         page = await browser.client.get("/", headers={"Accept": "text/html"})
         assert 'data-name="omni-light"' in page.text
+        assert "--bar:var(--line);" in page.text
+        assert {theme["name"] for theme in found["themes"] if theme["high_contrast"]} == {"omni-contrast"}
+        await browser.ask("PATCH", "/settings", {"key": "ui.theme", "value": "omni-contrast"})
+        page = await browser.client.get("/", headers={"Accept": "text/html"})
+        assert "--bar:var(--third);" in page.text  # the bar of a scrollbar is seen
         for key, value, status in (
             ("ui.theme", "none", 404),
             ("chat.answer_tokens", 3, 400),

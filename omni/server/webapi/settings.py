@@ -31,11 +31,12 @@ class Setting(Struct, frozen=True, kw_only=True):
 
 
 class Palette(Struct, frozen=True, kw_only=True):
-    """A theme: its colours under the names that its file has."""
+    """A theme: its colours under the names that its file has. With `high_contrast` scrollbars are drawn as text is."""
 
     name: str
     title: str
     dark: bool
+    high_contrast: bool
     colours: dict[str, str]
 
 
@@ -95,7 +96,10 @@ def palettes(themes: Themes) -> list[Palette]:
             file = themes.read(name)
         except OmniError:
             continue  # the shell says what is wrong with it
-        found.append(Palette(name=name, title=file.title, dark=file.dark, colours=asdict(file.colours)))
+        colours = asdict(file.colours)
+        found.append(
+            Palette(name=name, title=file.title, dark=file.dark, high_contrast=file.high_contrast, colours=colours)
+        )
     return found
 
 

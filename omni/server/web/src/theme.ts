@@ -8,6 +8,7 @@ export function applyTheme(theme: Palette): void {
   root.dataset["theme"] = theme.name;
   root.style.colorScheme = theme.dark ? "dark" : "light";
   for (const [name, colour] of Object.entries(theme.colours)) root.style.setProperty(`--${name}`, colour);
+  root.style.setProperty("--bar", theme.high_contrast ? "var(--third)" : "var(--line)"); // as in the shell
   window.dispatchEvent(new Event("omni-theme"));
 }
 

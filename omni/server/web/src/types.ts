@@ -177,6 +177,7 @@ export interface Palette {
   name: string;
   title: string;
   dark: boolean;
+  high_contrast: boolean;
   colours: Record<string, string>;
 }
 

@@ -153,7 +153,7 @@ function Rename({ conversation, close }: { conversation: Conversation; close: ()
         }}
       >
         <h2>Rename</h2>
-        <input autoFocus aria-label="title" value={title} onChange={(event) => setTitle(event.target.value)} />
+        <input autoFocus aria-label="title" maxLength={200} value={title} onChange={(event) => setTitle(event.target.value)} />
         <div className="buttons">
           <button type="button" onClick={close}>
             cancel
