@@ -315,7 +315,7 @@ def test_the_command_serves_and_ends_in_good_order(program: Any, home: Home, end
     assert "does not answer to the name" in refused["error"]["message"]
     assert "page without an origin" in get(Door(port=port), "/v1/models", Origin="null")["error"]["message"]
     wrong = get(Door(port=port), "/v1/models", Authorization="Bearer omni-wrong")
-    assert wrong["error"]["type"] == "authentication_error"
+    assert wrong["error"]["code"] == "invalid_api_key"
     found.process.send_signal(end)
     assert found.process.wait(20) == 0
     assert not list(home.sockets.glob("server-*"))
