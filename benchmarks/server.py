@@ -10,9 +10,9 @@ all cases; cases take turns, so that a noisy machine is noisy for all of them. P
 import argparse
 import asyncio
 import contextlib
-import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -34,6 +34,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CHATS = (1, 4, 8, 64)
 TOKENS = 96
 ROUNDS = 3
+_TOLD = re.compile(rb'"content": ?"[^"]')
 QUESTION = "Tell a long story about the sea."
 
 Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
@@ -88,7 +89,7 @@ async def ask(way: Way, text: str, tokens: int = TOKENS) -> Took:
         if b" 200 " not in status:
             raise RuntimeError(f"{way.name}: {status!r} {await reader.read(2000)!r}")
         async for line in reader:
-            if line.startswith(b"data: {") and b'"content":"' in line and b'"content":""' not in line:
+            if line.startswith(b"data: {") and _TOLD.search(line):
                 first = first or time.perf_counter() - started
                 count += 1
             elif line.startswith(b"data: [DONE]"):
@@ -214,15 +215,16 @@ async def served(home: Home, gguf: Path) -> AsyncIterator[Served]:
 
 
 @contextlib.contextmanager
-def llama_cpp_server(gguf: Path) -> Iterator[Way | None]:
-    """llama-cpp-python's server, where it is installed (it compiles: Omni does not depend on it)."""
-    if importlib.util.find_spec("llama_cpp") is None:
+def llama_cpp_server(gguf: Path, python: str) -> Iterator[Way | None]:
+    """llama-cpp-python's server, where an interpreter has it (it compiles: Omni does not depend on it)."""
+    if not python:
         yield None
         return
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "llama_cpp.server", "--model", str(gguf), "--port", str(port), "--n_ctx", "4096"]
+    command = [python, "-m", "llama_cpp.server", "--model", str(gguf), "--port", str(port), "--n_ctx", "4096"]
+    command += ["--n_threads", str(os.cpu_count() or 1), "--interrupt_requests", "False"]  # else one chat ends another
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         for _ in range(600):
@@ -235,15 +237,15 @@ def llama_cpp_server(gguf: Path) -> Iterator[Way | None]:
         process.wait(20)
 
 
-async def main(gguf: Path) -> None:
+async def main(gguf: Path, llama_cpp: str) -> None:
     """All figures."""
     home = Home(Path(tempfile.mkdtemp(prefix="omni-bench-"))).ensure()
     try:
         async with served(home, gguf) as (ways, pids, _):
-            with llama_cpp_server(gguf) as other:
+            with llama_cpp_server(gguf, llama_cpp) as other:
                 await compare([*ways, *([other] if other else [])])
                 if other is None:
-                    show("llama_cpp.server", "not installed: pip install 'llama-cpp-python[server]' compiles it")
+                    show("llama_cpp.server", "not asked for: --llama-cpp")
             await connections(ways[2], ways[1], {name: pids[name] for name in ("server", "airlock")})
     finally:
         shutil.rmtree(home.root)
@@ -258,4 +260,8 @@ def show(what: str, value: str, budget: str = "") -> None:
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser(description="The server against the bare worker.")
     arguments.add_argument("gguf", type=Path)
-    asyncio.run(main(arguments.parse_args().gguf))
+    arguments.add_argument(
+        "--llama-cpp", default="", metavar="PYTHON", help="of an environment with llama-cpp-python[server]"
+    )
+    given = arguments.parse_args()
+    asyncio.run(main(given.gguf, given.llama_cpp))
