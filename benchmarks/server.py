@@ -33,7 +33,7 @@ from omni.keeper import start
 ROOT = Path(__file__).resolve().parents[1]
 CHATS = (1, 4, 8, 64)
 TOKENS = 96
-ROUNDS = 3
+ROUNDS = 9
 _TOLD = re.compile(rb'"content": ?"[^"]')
 QUESTION = "Tell a long story about the sea."
 
@@ -115,13 +115,14 @@ async def compare(ways: list[Way]) -> None:
         await ask(way, QUESTION, 8)
     for chats in CHATS:
         found: dict[str, list[float]] = {way.name: [] for way in ways}
-        for _ in range(ROUNDS):
-            for way in ways:
+        for at in range(ROUNDS if chats < 64 else 2):
+            for way in ways if at % 2 else reversed(ways):
                 found[way.name].append(await rate(way, chats))
-        best = {name: max(rates) for name, rates in found.items()}
-        reference = best[ways[0].name]
-        for name, value in best.items():
-            show(f"{chats} chats, {name}", f"{value:.0f} tok/s", f"{value / reference:.3f} x")
+        reference = found[ways[0].name]
+        for name, rates in found.items():
+            best, median = max(rates), statistics.median(rates)
+            ratios = f"{median / statistics.median(reference):.3f} x, best {best / max(reference):.3f} x"
+            show(f"{chats} chats, {name}", f"{median:.0f} tok/s, best {best:.0f}", ratios)
     firsts: dict[str, list[float]] = {way.name: [] for way in ways}
     for _ in range(15):
         for way in ways:

@@ -7,7 +7,7 @@ from omni.engine import check_schema
 from omni.server.errors import BadParameter
 
 
-def shallow(schema: Any, where: str) -> None:
+def bearable(schema: Any, where: str) -> None:
     """Raises BadParameter for a schema that is too much for an engine; `where` it stands in the request."""
     try:
         check_schema(schema)

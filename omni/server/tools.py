@@ -4,7 +4,7 @@ from typing import Any
 
 from omni.engine import Tool
 from omni.server.errors import BadParameter
-from omni.server.schemas import shallow
+from omni.server.schemas import bearable
 
 ANY_OBJECT: dict[str, Any] = {"type": "object"}  # the schema of an answer that is to be some JSON object
 
@@ -15,5 +15,5 @@ def tool_of(name: str, description: str | None, parameters: dict[str, Any] | Non
     schema = parameters or {"type": "object", "properties": {}}
     if schema.get("type", "object") != "object":
         raise BadParameter("The arguments of a tool are an object.", hint='Use "type": "object".', param=where)
-    shallow(schema, where)
+    bearable(schema, where)
     return Tool(name=name, description=description or "", parameters=schema)

@@ -11,7 +11,7 @@ from omni.engine import Message, Tool, ToolCall
 from omni.server.anthropic.types import CountBody, InBlock, InMessage, MessagesBody, ToolSpec
 from omni.server.errors import BadParameter
 from omni.server.generation import Wish
-from omni.server.schemas import shallow
+from omni.server.schemas import bearable
 from omni.server.tools import tool_of
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _schema(body: MessagesBody) -> dict[str, Any] | None:
     wanted = (body.output_config.format if body.output_config else None) or body.output_format
     if wanted is None:
         return None
-    shallow(wanted.schema, "output_config.format.schema")
+    bearable(wanted.schema, "output_config.format.schema")
     return wanted.schema
 
 

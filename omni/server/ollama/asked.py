@@ -9,7 +9,7 @@ from omni.server.errors import BadParameter
 from omni.server.generation import Wish
 from omni.server.ollama.models import inserts, thinks
 from omni.server.ollama.types import Asked, Called, ChatBody, ChatMessage, GenerateBody, Number, Options, ToolSpec
-from omni.server.schemas import shallow
+from omni.server.schemas import bearable
 from omni.server.tools import ANY_OBJECT, tool_of
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def schema_of(wanted: str | dict[str, Any] | None) -> dict[str, Any] | None:
         return ANY_OBJECT
     if isinstance(wanted, str):
         raise BadParameter(f'`format` must be "json" or a JSON Schema; {wanted!r} was sent.', param="format")
-    shallow(wanted, "format")
+    bearable(wanted, "format")
     return wanted
 
 

@@ -25,7 +25,7 @@ from omni.server.openai.types import (
     TextPart,
     ToolChoice,
 )
-from omni.server.schemas import shallow
+from omni.server.schemas import bearable
 from omni.server.tools import ANY_OBJECT, tool_of
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def schema_of(wanted: ResponseFormat | None) -> dict[str, Any] | None:
         if named is None or named.schema is None:
             raise BadParameter('A `response_format` of type "json_schema" needs a schema.', param=where)
         schema = named.schema
-    shallow(schema, where)
+    bearable(schema, where)
     return schema
 
 

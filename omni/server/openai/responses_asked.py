@@ -11,7 +11,7 @@ from omni.server.generation import Wish
 from omni.server.openai.asked import arguments_of, only_of
 from omni.server.openai.responses_types import ChoiceIn, FormatIn, ItemIn, PartIn, ResponseBody, ToolIn
 from omni.server.openai.types import CalledFunction
-from omni.server.schemas import shallow
+from omni.server.schemas import bearable
 from omni.server.tools import ANY_OBJECT, tool_of
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _schema(wanted: FormatIn | None) -> dict[str, Any] | None:
     if wanted.type == "json_schema" and wanted.schema is None:
         raise BadParameter('A `text.format` of type "json_schema" needs a schema.', param=where)
     schema = ANY_OBJECT if wanted.schema is None else wanted.schema
-    shallow(schema, where)
+    bearable(schema, where)
     return schema
 
 
