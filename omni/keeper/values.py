@@ -79,6 +79,12 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
     since: float
     bytes: int = 0
 
+    @property
+    def outward(self) -> bool:
+        """Whether it leads to another machine, or lets one in; a server on the loopback does neither."""
+        name = self.host.rpartition(":")[0].strip("[]")
+        return self.purpose != "serve" or not (name in ("localhost", "::1") or name.startswith("127."))
+
 
 class Doors(msgspec.Struct, frozen=True, kw_only=True):
     """The state of the way out. `verified`: the kernel confirmed what is said here, `detail` says how."""

@@ -56,8 +56,11 @@ class DoorWatch:
         if doors is None:
             return
         pulling = not doors.air_gap and any(one.kind == "pull" for one in self._app.pulls_running)
-        door = f"{doors.open[0].purpose} {doors.open[0].host}".strip() if doors.open else "pull" if pulling else ""
+        outward = [one for one in doors.open if one.outward]
+        door = f"{outward[0].purpose} {outward[0].host}".strip() if outward else "pull" if pulling else ""
         state = "open" if door else "not enforced" if not doors.verified else "air gap" if doors.air_gap else "shut"
+        if state == "shut" and doors.open:
+            state, door = "listening", doors.open[0].host
         self._app.status.show(doors=state, door=door)
 
     def turn(self) -> None:

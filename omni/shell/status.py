@@ -11,7 +11,7 @@ from textual.message import Message
 
 from omni.shell.widgets import Paint, bar, fitted, ink, token_words
 
-DoorState = Literal["checking", "shut", "air gap", "open", "not enforced", "unknown"]
+DoorState = Literal["checking", "shut", "listening", "air gap", "open", "not enforced", "unknown"]
 
 
 class State(Struct, frozen=True, kw_only=True):
@@ -73,6 +73,8 @@ class StatusLine(Paint):
                 return ink(("air gap", "bold accent"), (" verified", "second"))
             case "open":
                 return ink(("door open", "bold amber"), (f" {self.state.door}", "second"))
+            case "listening":
+                return ink(("no door out", "accent"), (f" listens on {self.state.door}", "second"))
             case "not enforced":
                 return ink(("doors not enforced", "bold amber"))
             case "unknown":

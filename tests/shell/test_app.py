@@ -98,6 +98,20 @@ async def test_f12_shuts_every_door_at_once(tmp_path: Path) -> None:
         assert app.status.state.doors == "air gap"
 
 
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [("127.0.0.1:8080", "listening"), ("[::1]:8080", "listening"), ("0.0.0.0:8080", "open"), ("box.lan:8080", "open")],
+)
+async def test_a_server_for_this_machine_is_no_way_out(tmp_path: Path, host: str, said: str) -> None:
+    services = sample_services(tmp_path, settings=Settings(ui=Ui(ready=True)))
+    services.fake_keeper.open = (Door(purpose="serve", host=host, since=0),)
+    app = shell(tmp_path, services=services)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await settled(pilot)
+        assert app.status.state.doors == said
+        assert host in screen_text(app).splitlines()[-1]
+
+
 async def not_done(path: str) -> None:
     raise AssertionError(path)
 

@@ -73,6 +73,7 @@ def test_in_forty_columns_a_long_name_is_cut_not_left_out() -> None:
         ({"doors": "checking"}, "doors checking"),
         ({"doors": "air gap"}, "air gap verified"),
         ({"doors": "open", "door": "pull files.example.org"}, "door open pull files.example.org"),
+        ({"doors": "listening", "door": "127.0.0.1:8080"}, "no door out listens on 127.0.0.1:8080"),
         ({"doors": "not enforced"}, "doors not enforced"),
         ({"doors": "unknown"}, "doors unknown"),
     ],

@@ -216,6 +216,9 @@ class HomePane(Pane):
             return line("not known yet", "third")
         if doors.air_gap:
             return line("air gap", "accent", "nothing can be pulled", "F12 opens them")
+        if doors.open and not any(door.outward for door in doors.open):
+            where = ", ".join(door.host for door in doors.open)
+            return line("none out", "text", f"a server listens on {where}, for you alone", "F12 shuts it, too")
         if doors.open:
             what = ", ".join(f"{door.purpose} {door.host}" for door in doors.open)
             return line(what, "amber", "F12 shuts every door")
