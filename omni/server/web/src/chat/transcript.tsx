@@ -6,7 +6,7 @@ import { MessageView } from "./message";
 import { Near } from "./near";
 import { turns, type Turn } from "./turns";
 
-const LENGTH = 20;
+const LENGTH = 10; // at 20, one laid out anew made a frame longer than 8 ms
 
 function chunks(messages: Message[]): Message[][] {
   return Array.from({ length: Math.ceil(messages.length / LENGTH) }, (_, at) => messages.slice(at * LENGTH, (at + 1) * LENGTH));
