@@ -15,7 +15,7 @@ from omni.core.events import (
     TurnEnded,
     Usage,
 )
-from omni.engine.schemas import plain
+from omni.engine.references import followable
 from omni.engine.types import ChatRequest, CompletionRequest, Message
 
 
@@ -53,7 +53,11 @@ def prompt_of(request: ChatRequest) -> dict[str, Any]:
         body["tools"] = [
             {
                 "type": "function",
-                "function": {"name": tool.name, "description": tool.description, "parameters": plain(tool.parameters)},
+                "function": {
+                    "name": tool.name,
+                    "description": tool.description,
+                    "parameters": followable(tool.parameters),
+                },
             }
             for tool in request.tools
         ]
@@ -65,7 +69,7 @@ def prompt_of(request: ChatRequest) -> dict[str, Any]:
 
 
 def _format(schema: dict[str, Any] | None) -> dict[str, Any]:
-    return {} if schema is None else {"response_format": {"type": "json_object", "schema": plain(schema)}}
+    return {} if schema is None else {"response_format": {"type": "json_object", "schema": followable(schema)}}
 
 
 def _common(

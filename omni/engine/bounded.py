@@ -21,7 +21,16 @@ class _Bounds(NamedTuple):
     deeper: int  # than a definition that holds itself must
 
 
-_LADDER = (_Bounds(500, 4, 2), _Bounds(120, 4, 1), _Bounds(60, 3, 1), _Bounds(30, 2, 1), _Bounds(12, 1, 0))
+_LADDER = (
+    _Bounds(10_000, 8, 2),
+    _Bounds(4000, 8, 2),
+    _Bounds(1500, 4, 2),
+    _Bounds(500, 4, 2),
+    _Bounds(120, 4, 1),
+    _Bounds(60, 3, 1),
+    _Bounds(30, 2, 1),
+    _Bounds(12, 1, 0),
+)
 _LAST = _Bounds(8, 0, 0)
 
 

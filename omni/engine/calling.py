@@ -17,10 +17,11 @@ from omni.core.errors import UsageError, nearest
 from omni.core.events import EngineEvent, TextDelta, TokenChosen, ToolCallDelta, TurnEnded
 from omni.engine.bounded import bounded_schema
 from omni.engine.limits import check_schema
-from omni.engine.schemas import DATA, follows, plain, pointed
+from omni.engine.references import Hoisting
+from omni.engine.schemas import follows, plain
 from omni.engine.types import ChatRequest, Message, Tool
 
-FIRST_TOKENS = 2048  # that a forced call may take before it is asked for again
+FIRST_TOKENS = 4096  # that a forced call may take before it is asked for again
 DENSITIES = (None, 3, 1)  # try after try: for how many characters a token a forced call has room; None: no end is set
 
 _TOLD = """You can call these tools:
@@ -105,7 +106,7 @@ def call_schema(tools: Sequence[Tool]) -> dict[str, Any]:
             "type": "object",
             "properties": {
                 "name": {"const": tool.name},
-                "arguments": _Hoisting(plain(tool.parameters), f"t{at}_", definitions).whole(),
+                "arguments": Hoisting(plain(tool.parameters), f"t{at}_", definitions).whole(),
             },
             "required": ["name", "arguments"],
             "additionalProperties": False,
@@ -211,42 +212,3 @@ def _without_tools(messages: Sequence[Message]) -> tuple[Message, ...]:
             found.append(Message(role=role, content=content))
         after_result = message.role == "tool"
     return tuple(found)
-
-
-class _Hoisting:
-    """Makes a schema a part of another: what its references point at moves to the definitions at the other's root."""
-
-    def __init__(self, schema: dict[str, Any], prefix: str, definitions: dict[str, Any]) -> None:
-        self._root = schema or {"type": "object", "properties": {}}
-        self._prefix, self._definitions = prefix, definitions
-        self._names: dict[str, str] = {}
-
-    def whole(self) -> Any:
-        """The schema as the part that it becomes. Raises UsageError for a reference to nothing."""
-        return self._moved(self._root)
-
-    def _moved(self, schema: Any) -> Any:
-        if isinstance(schema, list):
-            return [self._moved(part) for part in schema]
-        if not isinstance(schema, dict):
-            return schema
-        found: dict[str, Any] = {}
-        for key, value in schema.items():
-            if key in ("properties", "patternProperties") and isinstance(value, dict):
-                found[key] = {name: self._moved(part) for name, part in value.items()}
-            elif key in DATA:
-                found[key] = value
-            elif key not in ("$defs", "definitions", "$ref"):
-                found[key] = self._moved(value)
-        if isinstance(ref := schema.get("$ref"), str):
-            found["$ref"] = f"#/$defs/{self._name(ref)}"
-        return found
-
-    def _name(self, ref: str) -> str:
-        if ref not in self._names:
-            name = self._names[ref] = f"{self._prefix}{len(self._names)}"
-            try:
-                self._definitions[name] = self._moved(pointed(self._root, ref))
-            except (LookupError, TypeError) as error:
-                raise UsageError(f"The schema of a tool refers to {ref!r}, which is not in it.") from error
-        return self._names[ref]

@@ -7,7 +7,7 @@ from typing import Any
 
 from omni.core.errors import UsageError
 from omni.engine.patterns import choices, plain_pattern
-from omni.engine.schemas import DATA, pointed
+from omni.engine.schemas import DATA, plain, pointed
 
 DEEPEST = 64  # levels
 MOST_PARTS = 5000  # objects, lists and listed values
@@ -21,9 +21,9 @@ LONGEST = 1 << 17  # bytes
 
 def check_schema(schema: Any) -> None:
     """Raises UsageError for a schema that no engine can bear, with what was found and what may be."""
-    parts = list(_parts(schema))
-    _within(len(parts), MOST_PARTS, "parts")
-    objects = [part for part in parts if isinstance(part, dict)]
+    _within(sum(1 for _ in _parts(schema)), MOST_PARTS, "parts")
+    schema = plain(schema)
+    objects = [part for part in _parts(schema) if isinstance(part, dict)]
     lists = [part.get(key) for part in objects for key in ("enum", "anyOf", "oneOf")]
     _within(sum(len(one) for one in lists if isinstance(one, list)), MOST_VALUES, "values to choose from")
     patterns = {part["pattern"] for part in objects if isinstance(part.get("pattern"), str)}
@@ -87,7 +87,7 @@ class _Written:
             return 1
         key = id(part), joined
         if key in self._open or len(self._open) > DEEPEST * 2:
-            raise UsageError("A schema holds itself by `$ref` and `allOf` alone, so that no value can follow it.")
+            raise UsageError("A schema holds itself by `$ref` and `allOf`, which no grammar can be made of.")
         if key not in self._sizes:
             self._open.add(key)
             self._sizes[key] = 1 + sum(self._sizes_within(part, joined=joined))

@@ -4,6 +4,8 @@ import re
 from typing import NamedTuple
 
 _CLASSES = {"d": "0-9", "w": "A-Za-z0-9_", "s": " "}
+_ENDING = '"\\\\\\x00-\\x1f'  # what would end the text that a pattern is in
+_SIGNS = "^$.[]()|{}*+?-"
 _LONGEST = 1000  # characters
 _MOST_CHOICES = 48
 _TOKEN = re.compile(
@@ -17,7 +19,7 @@ def plain_pattern(pattern: str) -> str | None:
     """A regular expression with classes written out, and anchored; None for one that a grammar cannot follow, or not
     without keeping everybody waiting.
 
-    What stands for any character leaves out what would end the string that it is in.
+    What stands for any character leaves out what would end the string that it is in. One that is plain stays as it is.
     """
     if len(pattern) > _LONGEST or choices(pattern) > _MOST_CHOICES:
         return None
@@ -30,12 +32,14 @@ def plain_pattern(pattern: str) -> str | None:
                 return None
             escaped = pattern[at]
             at += 1
-            if escaped in _CLASSES:
+            if escaped.lower() in _CLASSES and escaped.isupper() and not inside:
+                found += f"[^{_ENDING}{_CLASSES[escaped.lower()]}]"
+            elif escaped in _CLASSES:
                 found += _CLASSES[escaped] if inside else f"[{_CLASSES[escaped]}]"
             elif escaped.isalnum() or escaped in '"\\':
                 return None
-            else:
-                found += f"\\{escaped}"
+            else:  # llama.cpp gives up at a backslash before any other sign
+                found += f"\\{escaped}" if escaped in _SIGNS else escaped
         elif sign == '"':
             return None
         elif inside:
@@ -45,10 +49,10 @@ def plain_pattern(pattern: str) -> str | None:
             inside = True
             found += sign
             if pattern[at : at + 1] == "^":
-                at += 1
-                found += '^"\\\\\\x00-\\x1f'
+                at += 1 + len(_ENDING) * pattern.startswith(_ENDING, at + 1)  # it was made plain before
+                found += f"^{_ENDING}"
         elif sign == ".":
-            found += '[^"\\\\\\x00-\\x1f]'
+            found += f"[^{_ENDING}]"
         elif sign == "(" and pattern[at : at + 1] == "?":
             if pattern[at : at + 2] != "?:":
                 return None
@@ -66,7 +70,7 @@ def _anchored(pattern: str) -> str | None:
     core = pattern[begins : len(pattern) - ends]
     if re.search(r"(?<![\\\[])\^|(?<!\\)\$", core):
         return None
-    anything = '[^"\\\\\\x00-\\x1f]*'
+    anything = f"[^{_ENDING}]*"
     if begins and ends:
         return f"^{core}$"
     return f"^{'' if begins else anything}({core}){'' if ends else anything}$"

@@ -6,7 +6,7 @@ A grammar cannot say everything: bounds of fractions, for one, are checked when 
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeGuard
 
 from omni.engine.patterns import plain_pattern
@@ -15,6 +15,7 @@ _PARTS = ("items", "additionalProperties", "not", "if", "then", "else", "contain
 _LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 _MAPS = ("properties", "$defs", "definitions", "patternProperties")
 DATA = ("const", "enum", "default", "examples")  # what holds values, and not schemas
+_NOTES = {"title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly", "nullable", "$comment"}
 _DEEPEST = 100
 _STEPS = 20_000  # of one check
 _BACKTRACKS = re.compile(r"[*+?{|(]")
@@ -27,12 +28,17 @@ def plain(schema: Any) -> Any:
         return {} if schema is True or schema is None else schema
     found: dict[str, Any] = {}
     for key, value in schema.items():
-        if value is None and key not in ("const", "default"):
+        if (value is None and key not in ("const", "default")) or (key == "required" and not isinstance(value, list)):
             continue
         if key in _MAPS and isinstance(value, dict):
             found[key] = {name: plain(part) for name, part in value.items() if part is not False}
         elif key in _LISTS and isinstance(value, list):
             found[key] = [plain(part) for part in value if part is not False]
+        elif key == "items" and isinstance(value, list):  # as it was written until 2020
+            found["prefixItems"] = [plain(part) for part in value]
+        elif key == "additionalItems":
+            if isinstance(value, dict) and isinstance(schema.get("items"), list):
+                found["items"] = plain(value)
         elif key == "items" and isinstance(value, bool):
             if value and "prefixItems" not in schema:
                 found[key] = {}
@@ -43,6 +49,9 @@ def plain(schema: Any) -> Any:
                 found[key] = pattern
         else:
             found[key] = value
+    alone = found.get("allOf")
+    if isinstance(alone, list) and len(alone) == 1 and found.keys() - _NOTES == {"allOf"}:
+        return alone[0]  # a reference with words beside it, as it had to be written once
     required = found.get("required")
     if isinstance(required, list) and (isinstance(found.get("properties"), dict) or found.get("type") == "object"):
         described = found.setdefault("properties", {})
@@ -50,6 +59,14 @@ def plain(schema: Any) -> Any:
             if isinstance(name, str):
                 described.setdefault(name, {})
     return found
+
+
+def parts_of(schema: Any) -> Iterator[Any]:
+    """A schema and all that it holds."""
+    yield schema
+    if isinstance(schema, dict | list):
+        for part in schema.values() if isinstance(schema, dict) else schema:
+            yield from parts_of(part)
 
 
 def whole_numbers(schema: Any) -> Any:

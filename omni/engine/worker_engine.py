@@ -31,6 +31,7 @@ T = TypeVar("T")
 REMEMBERED = 64  # prompts whose length is known
 LOOK_SECONDS = 0.1
 IDLE_SECONDS = 30.0  # the server looks at its connections once a second, and then ends its batch
+HANGS = 4  # times as long: a batch of a large brain may take most of it, and answers nobody meanwhile
 TRIES = 3  # a worker may end, for another base or by a kill, between being promised and being asked
 DEATHS = 2  # of workers that had been asked, and said nothing: the request may be what ends them
 LONG_PROMPT = 128  # tokens, one batch: to tell of less costs the worker's threads 1.5 ms and tells nobody anything
@@ -235,20 +236,22 @@ class WorkerEngine:
     async def _give_back(self, turn: "Turn", client: Client, seed: int) -> None:
         """Wait until the slot of a cancelled turn is idle, but not for ever; then give its place back.
 
-        A worker that answers nobody meanwhile hangs, for all who wait for it: it is ended.
+        A worker that lets a question wait four times as long hangs, for all who wait for it: it is ended.
         """
-        heard = False
+        until = self._clock() + self._patience
         try:
-            with suppress(OmniError):
-                async with asyncio.timeout(self._patience):
-                    while not self._closed.is_set() and _computes(await client.json("/slots"), seed):
-                        heard = True
-                        with suppress(TimeoutError):
-                            await asyncio.wait_for(self._closed.wait(), LOOK_SECONDS)
+            while not self._closed.is_set():
+                async with asyncio.timeout(HANGS * self._patience):
+                    slots = await client.json("/slots")
+                if not _computes(slots, seed) or self._clock() > until:
+                    break
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._closed.wait(), LOOK_SECONDS)
         except TimeoutError:
-            if not heard:
-                with suppress(OmniError):
-                    await self._keeper.stop(turn.worker)
+            with suppress(OmniError):
+                await self._keeper.stop(turn.worker)
+        except OmniError:
+            pass  # it has ended
         finally:
             await turn.__aexit__(None, None, None)
 

@@ -191,7 +191,8 @@ class Protocol(H11Protocol):
 
         async def heard() -> Message:
             nonlocal whole
-            message = await receive()
+            if not (whole and self._ended):  # else nothing more would come, and nobody would wake who waits for it
+                message = await receive()
             if whole and self._ended:
                 cycle.disconnected = True
                 return {"type": "http.disconnect"}

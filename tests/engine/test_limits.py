@@ -13,8 +13,15 @@ ITSELF = {"$defs": {"a": {"$ref": "#/$defs/a"}}, "type": "object", "allOf": [{"$
 ANOTHER = {"$defs": {"a": {"allOf": [{"$ref": "#/$defs/b"}]}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"}
 # Each property is written in place, with itself in it.
 WITHIN = {
-    "$defs": {"a": {"type": "object", "properties": {"a": {"allOf": [{"$ref": "#/$defs/a"}]}}}},
+    "$defs": {"a": {"type": "object", "properties": {"a": {"allOf": [{"$ref": "#/$defs/a"}, {"required": ["a"]}]}}}},
     "allOf": [{"$ref": "#/$defs/a"}],
+}
+# As pydantic 1 writes what may be left out, and OpenAPI 3.0 what may be null.
+WORDS = {
+    "definitions": {
+        "a": {"properties": {"a": {"description": "x", "allOf": [{"$ref": "#/definitions/a"}], "nullable": True}}}
+    },
+    "$ref": "#/definitions/a",
 }
 DOUBLED = {
     "$defs": {f"d{at}": {"allOf": [{"$ref": f"#/$defs/d{at + 1}"}] * 2} for at in range(30)} | {"d30": {}},
@@ -64,6 +71,7 @@ def test_what_is_too_much_is_refused_at_once(schema: Any, said: str) -> None:
 @pytest.mark.parametrize(
     "schema",
     [
+        WORDS,
         nested(63),
         optional(128),
         {"enum": list(range(1000))},

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from omni.engine.references import followable
 from omni.engine.schemas import follows, plain, plain_pattern, whole_numbers
 
 
@@ -26,13 +27,56 @@ def test_what_no_grammar_is_made_of_is_said_otherwise(schema: Any, found: Any) -
     assert plain(schema) == found
 
 
-@pytest.mark.parametrize("pattern", [r"^\d{4}-\d\d$", r"[\w.-]+@x", "^a.c$", "^[^a]*?$", "(?:ab)+", r"^\+\$$", "^a|b$"])
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"^\d{4}-\d\d$",
+        r"[\w.-]+@x",
+        "^a.c$",
+        "^[^a]*?$",
+        "(?:ab)+",
+        r"^\+\$$",
+        "^a|b$",
+        r"^\/\S+\W\D$",
+        r"^\@\#$",
+        "x.[^y]",
+    ],
+)
 @given(text=st.text(st.sampled_from('abcx0123@.-+$\\" \n'), max_size=8))
 def test_a_plain_pattern_admits_no_other_texts(pattern: str, text: str) -> None:
     found = plain_pattern(pattern)
     assert found is not None
     if re.search(found, text):
         assert re.search(pattern, text)
+
+
+@pytest.mark.parametrize("pattern", ["a.c", "[^a]*", r"\S", "x"])
+def test_a_plain_pattern_stays_plain(pattern: str) -> None:
+    found = plain_pattern(pattern)
+    assert found is not None
+    assert plain_pattern(found) == found
+
+
+@pytest.mark.parametrize(
+    ("schema", "found"),
+    [
+        ({"items": [{"type": "string"}, True], "additionalItems": True}, {"prefixItems": [{"type": "string"}, {}]}),
+        ({"items": [{}], "additionalItems": {"a": True}}, {"prefixItems": [{}], "items": {"a": True}}),
+        ({"title": "x", "allOf": [{"$ref": "#/$defs/a"}]}, {"$ref": "#/$defs/a"}),
+        ({"type": "object", "allOf": [{"$ref": "#"}]}, {"type": "object", "allOf": [{"$ref": "#"}]}),
+        ({"required": True}, {}),
+    ],
+)
+def test_old_ways_of_writing_are_made_new(schema: Any, found: Any) -> None:
+    assert plain(schema) == found
+
+
+def test_a_reference_to_the_whole_becomes_one_to_a_definition() -> None:
+    node = {"type": "object", "properties": {"next": {"$ref": "#"}}}
+    found = followable(node)
+    assert found["properties"]["next"]["$ref"] in {f"#/$defs/{name}" for name in found["$defs"]}
+    assert found["$defs"][found["properties"]["next"]["$ref"].rpartition("/")[2]]["properties"] == found["properties"]
+    assert followable({"type": "string"}) == {"type": "string"}
 
 
 @pytest.mark.parametrize("pattern", [r"\bx", r"(?!x)", r"\p{L}", '"', "[a", "\\", r"(a)\1", "a^b", r"\\"])

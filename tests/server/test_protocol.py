@@ -79,6 +79,28 @@ async def test_who_sends_no_more_still_reads_the_answer_and_is_hung_up_on_then(s
     writer.close()
 
 
+async def test_who_sends_no_more_has_left_also_where_the_application_begins_late(serve: Any) -> None:
+    begins, left = asyncio.Event(), asyncio.Event()
+
+    async def late(scope: Any, receive: Any, send: Any) -> None:
+        await begins.wait()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        left.set()
+
+    served = await serve(late)
+    reader, writer = await served.dial()
+    writer.write(ASK)
+    writer.write_eof()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    begins.set()
+    await asyncio.wait_for(left.wait(), 20)
+    assert await reader.read() == b""
+    assert not served.state.connections
+    writer.close()
+
+
 async def test_who_sends_no_more_has_left_for_those_who_wait_for_it(serve: Any) -> None:
     app = Slow(waits=True)
     served = await serve(app)
