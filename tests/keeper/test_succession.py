@@ -80,7 +80,11 @@ async def test_old_windows_do_not_bring_the_old_keeper_back(updated: Updated) ->
     await updated.window(new)
     after = updated.pid
     assert runs(after, new)
-    assert {len(await named(shell, "client")) for shell in shells} == {5}
+
+    async def all_are_there() -> bool:
+        return {len(await named(shell, "client")) for shell in shells} == {5}
+
+    await until(all_are_there)  # each comes over in its own time
     await updated.window(old)  # somebody starts the old command again, which does not name its environment any more
     assert updated.pid == after
 

@@ -293,16 +293,20 @@ async def test_a_client_that_leaves_ends_its_answer(live: Any) -> None:
         assert engine.cancelled == 1
 
 
-async def test_a_quiet_brain_is_heard_as_an_empty_line(serving: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_quiet_brain_is_heard_as_an_empty_line(monkeypatch: pytest.MonkeyPatch) -> None:
     from omni.server import streams
 
     monkeypatch.setattr(
         streams.Streamed.__init__, "__kwdefaults__", {**streams.Streamed.__init__.__kwdefaults__, "every": 0.01}
     )
     gate = asyncio.Event()
-    async with serving(ScriptedEngine([Reply(text="one", gates={0: gate})])) as bench:
-        asyncio.get_running_loop().call_later(0.1, gate.set)
-        lines = lines_of(await bench.client.post("/api/chat", json=ASK))
+    engine = ScriptedEngine([Reply(text="one", gates={0: gate})])
+    async with live(engine) as bench, httpx.AsyncClient(base_url=bench.url) as client:
+        lines = []
+        async with client.stream("POST", "/api/chat", json=ASK) as answer:
+            async for line in answer.aiter_lines():
+                lines.append(msgspec.json.decode(line))
+                gate.set()  # not before the brain was heard to be quiet
         assert len(lines) > 2
         assert lines[0] | {"created_at": ""} == {
             "model": "@omni/test",
