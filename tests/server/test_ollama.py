@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 
@@ -280,8 +281,6 @@ async def test_vectors(serving: Any) -> None:
 
 
 async def test_a_client_that_leaves_ends_its_answer(live: Any) -> None:
-    import httpx
-
     gate = asyncio.Event()
     engine = ScriptedEngine([Reply(text="one two three", gates={1: gate})])
     async with live(engine) as bench, httpx.AsyncClient(base_url=bench.url) as client:
@@ -293,7 +292,7 @@ async def test_a_client_that_leaves_ends_its_answer(live: Any) -> None:
         assert engine.cancelled == 1
 
 
-async def test_a_quiet_brain_is_heard_as_an_empty_line(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_quiet_brain_is_heard_as_an_empty_line(live: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from omni.server import streams
 
     monkeypatch.setattr(
