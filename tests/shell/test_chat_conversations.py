@@ -90,12 +90,16 @@ async def test_a_change_by_another_front_end_is_read(tmp_path: Path) -> None:
         await one.say("mine")
         await one.quiet()
         kept = list(one.transcript.entries)
+        await one.until(lambda: bool(one.host.statuses[-1].used))
+        used = one.host.statuses[-1].used or 0
         other = one.services.chat
         async for _ in other.ask(one.pane.conversation.id, "theirs"):
             pass
         one.pane.heard(SimpleNamespace(topic="conversation", value={"conversation": one.pane.conversation.id}))
         await one.until(lambda: "theirs" in one.screen)
         assert list(one.transcript.entries)[:2] == kept
+        await one.until(lambda: (one.host.statuses[-1].used or 0) > used)  # the meter counts what others asked, too
+        assert one.host.statuses[-1].allocated == 4096
 
 
 async def test_the_list_finds_renames_deletes_and_opens(tmp_path: Path) -> None:

@@ -180,7 +180,6 @@ class ChatPane(Pane):
         if len(self.messages) == FIRST_SHOWN:  # the rest, once its end is on the screen
             self.call_after_refresh(self._work, self._read_rest, "read all of the conversation")
         self._remember_questions()
-        self.gauge.learn(next((one.usage for one in reversed(self.messages) if one.usage is not None), None))
         self.show_queue()
         await self._know_brain()
         self.take_focus()
@@ -300,6 +299,8 @@ class ChatPane(Pane):
             self.conversation, self.messages, self._partly = found, messages, len(messages) == last
             running = self.turns.get(one.id)
             self.transcript.show(self._entries.of(messages, running, self.transcript), keep=keep)
+            self.gauge.learn(next((one.usage for one in reversed(messages) if one.usage is not None), None))
+            self.post_status()
             self.show_title()
             self.show_empty()
             self.show_keys()

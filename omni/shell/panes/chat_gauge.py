@@ -44,9 +44,10 @@ class Gauge:
         self._speed = 0.0
 
     def learn(self, usage: Usage | None) -> None:
-        """What an earlier answer took."""
+        """What the last answer took, whoever asked for it."""
         if usage is not None:
-            self._speed = usage.speed
+            self._used = usage.prompt_tokens + usage.answer_tokens
+            self._speed = usage.speed or self._speed
 
     def ended(self, event: TurnEnded) -> None:
         """What was measured when an answer was whole."""
