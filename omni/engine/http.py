@@ -273,6 +273,11 @@ def _error(answer: Any, status: int = 0) -> OmniError:
             needed=needed,
             allocated=allocated,
         )
+    if "empty grammar stack" in message:
+        return UsageError(
+            "The answer came to where its schema admits nothing more.",
+            hint="Look for bounds and patterns that exclude each other.",
+        )
     if status == 400:  # the same request would fail in the same way
         return UsageError(f"The brain's process refused: {message.rstrip('.')}.")
     hint = "" if status == 404 else AGAIN

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omni.core.errors import ContextOverflow, EngineError
+from omni.core.errors import ContextOverflow, EngineError, UsageError
 from omni.engine.http import LARGEST_LINE, Client, ServerSentEvents
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
@@ -114,6 +114,15 @@ async def test_what_is_no_json_is_an_error(serve: Serve) -> None:
 async def test_an_error_in_the_stream_is_told(serve: Serve, line: bytes) -> None:
     async with serve(HEAD + line) as (client, _):
         with pytest.raises(EngineError, match="refused: no"):
+            await read(client)
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"500 Internal Server Error"])
+async def test_a_schema_that_nothing_can_follow_is_the_askers(serve: Serve, status: bytes) -> None:
+    body = b'{"error":{"message":"got exception: Unexpected empty grammar stack after: 6","type":"server_error"}}'
+    answer = reply(body, status) if status.startswith(b"500") else HEAD + b"data: " + body + b"\n\n"
+    async with serve(answer) as (client, _):
+        with pytest.raises(UsageError, match="admits nothing"):
             await read(client)
 
 
