@@ -10,6 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from omni.core.errors import OmniError
+from omni.server.errors import explained
+
 T = TypeVar("T")
 
 BEAT_SECONDS = 10.0
@@ -23,8 +26,8 @@ class Gone(Exception):
 
 class Streamed(Response):
     """A body of pieces. While none comes for ten seconds `beat` is sent, where the protocol has something to say
-    nothing with. A client that leaves closes `pieces`; what they raise ends the connection, so pieces explain
-    their failures themselves. `close` is called at the end in all cases: a generator that was never begun cannot give
+    nothing with. A client that leaves closes `pieces`. What they raise becomes the last piece by `failed`; without it,
+    it ends the connection, so such pieces explain their failures themselves. `close` is called at the end in all cases: a generator that was never begun cannot give
     back what it was made with.
     """
 
@@ -35,11 +38,13 @@ class Streamed(Response):
         media_type: str = SSE,
         beat: bytes = b": \n\n",
         every: float = BEAT_SECONDS,
+        failed: Callable[[OmniError], bytes] | None = None,
         close: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         super().__init__(None, 200, {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}, media_type)
         del self.headers["content-length"]
         self._pieces, self._beat, self._every, self._close = pieces, beat, every, close
+        self._failed = failed
         self._sent = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
@@ -62,9 +67,15 @@ class Streamed(Response):
     async def _pump(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         self._sent = time.monotonic()
-        async for piece in self._pieces:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-            self._sent = time.monotonic()
+        try:
+            async for piece in self._pieces:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                self._sent = time.monotonic()
+        except Exception as error:
+            if self._failed is None:
+                raise
+            last = self._failed(explained(error, "A stream"))
+            await send({"type": "http.response.body", "body": last, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _beats(self, send: Send) -> None:

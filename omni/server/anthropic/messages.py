@@ -8,13 +8,13 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from omni.core.errors import OmniError
 from omni.engine import ChatRequest
 from omni.server.anthropic.asked import messages_of, thinks, tools_of, wish_of
 from omni.server.anthropic.problems import error_of
 from omni.server.anthropic.types import Answer, CountBody, Counted, Event, MessagesBody, Ping
 from omni.server.anthropic.writing import Writing
 from omni.server.callers import lane_of
-from omni.server.errors import explained
 from omni.server.generation import Wish, begin, request_of
 from omni.server.routes import body_of, json_response
 from omni.server.streams import Streamed, sse, while_there
@@ -40,7 +40,7 @@ async def messages(request: Request) -> Response:
 
         return json_response(await while_there(request, whole()))
     generation = await while_there(request, begin(server, lane_of(request), wish))
-    return Streamed(_events(writing(generation)), beat=_encoded(Ping()), close=generation.close)
+    return Streamed(_events(writing(generation)), beat=_encoded(Ping()), failed=_failed, close=generation.close)
 
 
 async def count_tokens(request: Request) -> Response:
@@ -59,13 +59,14 @@ async def count_tokens(request: Request) -> Response:
 
 
 async def _events(writing: Writing) -> AsyncGenerator[bytes]:
+    async with aclosing(writing.events()) as found:
+        async for event in found:
+            yield _encoded(event)
+
+
+def _failed(error: OmniError) -> bytes:
     """A failure is one event, the last."""
-    try:
-        async with aclosing(writing.events()) as found:
-            async for event in found:
-                yield _encoded(event)
-    except Exception as error:  # noqa: BLE001 - it is logged and told
-        yield _encoded(error_of(explained(error, "A stream")))
+    return _encoded(error_of(error))
 
 
 def _encoded(event: Event) -> bytes:

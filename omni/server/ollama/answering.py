@@ -11,8 +11,9 @@ from msgspec import UNSET
 from starlette.requests import Request
 from starlette.responses import Response
 
+from omni.core.errors import OmniError
 from omni.server.callers import lane_of
-from omni.server.errors import BadParameter, explained
+from omni.server.errors import BadParameter
 from omni.server.generation import Wish, begin
 from omni.server.ollama.answers import Piece, figures, pieces, together
 from omni.server.ollama.asked import chat_wish, generate_wish
@@ -80,20 +81,17 @@ async def _answered(request: Request, body: Asked, brain: "Brain", wish: Wish, w
     generation = await while_there(request, begin(server, lane_of(request), wish))
 
     async def lines() -> AsyncGenerator[bytes]:
-        try:
-            async with aclosing(pieces(server, generation)) as found:
-                async for piece in found:
-                    if piece.end is None:
-                        yield _encoded(write(body.wanted, piece, {}))
-                    else:
-                        last = write(body.wanted, piece, figures(generation, piece.end, began))
-            await keeping.used(brain, keep)
-            yield _encoded(last)
-        except Exception as error:  # noqa: BLE001 - it is logged and told
-            yield _encoded(error_of(explained(error, "A stream")))
+        async with aclosing(pieces(server, generation)) as found:
+            async for piece in found:
+                if piece.end is None:
+                    yield _encoded(write(body.wanted, piece, {}))
+                else:
+                    last = write(body.wanted, piece, figures(generation, piece.end, began))
+        await keeping.used(brain, keep)
+        yield _encoded(last)
 
     nothing = _encoded(write(body.wanted, Piece(), {}))
-    return Streamed(lines(), media_type=NDJSON, beat=nothing, close=generation.close)
+    return Streamed(lines(), media_type=NDJSON, beat=nothing, failed=_failed, close=generation.close)
 
 
 async def _only_loaded(request: Request, body: Asked, brain: "Brain", write: Write) -> Response:
@@ -129,3 +127,8 @@ def _common(model: str, piece: Piece, end: dict[str, Any]) -> dict[str, Any]:
 
 def _encoded(line: msgspec.Struct) -> bytes:
     return msgspec.json.encode(line) + b"\n"
+
+
+def _failed(error: OmniError) -> bytes:
+    """A failure is one line, the last."""
+    return _encoded(error_of(error))

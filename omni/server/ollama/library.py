@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from omni.cartridges import PullDone, PullEvent, PullProgress, PullStarted, PullVerifying
-from omni.core.errors import UsageError
+from omni.core.errors import OmniError, UsageError
 from omni.server.brains import pullable
-from omni.server.errors import BadParameter, NotHere, explained
+from omni.server.errors import BadParameter, NotHere
 from omni.server.ollama.keeping import keeping_of
 from omni.server.ollama.models import digest
 from omni.server.ollama.problems import error_of, problem
@@ -52,6 +52,7 @@ async def pull(request: Request) -> Response:
         _lines(body.wanted, first, events),
         media_type=NDJSON,
         beat=_encoded(Pulling(status="pulling manifest")),
+        failed=_failed,
         close=events.aclose,
     )
 
@@ -87,17 +88,19 @@ async def not_here(request: Request) -> Response:
 
 async def _lines(name: str, first: PullEvent, events: AsyncGenerator[PullEvent]) -> AsyncGenerator[bytes]:
     layer = f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"  # the id of the download, until its hash is known
-    try:
-        yield _encoded(Pulling(status="pulling manifest"))
-        for line in _said(first, layer):
-            yield _encoded(line)
-        async with aclosing(events):
-            async for event in events:
-                for line in _said(event, layer):
-                    yield _encoded(line)
-        yield _encoded(Pulling(status="success"))
-    except Exception as error:  # noqa: BLE001 - it is logged and told
-        yield _encoded(error_of(explained(error, "A pull")))
+    yield _encoded(Pulling(status="pulling manifest"))
+    for line in _said(first, layer):
+        yield _encoded(line)
+    async with aclosing(events):
+        async for event in events:
+            for line in _said(event, layer):
+                yield _encoded(line)
+    yield _encoded(Pulling(status="success"))
+
+
+def _failed(error: OmniError) -> bytes:
+    """A failure is one line, the last."""
+    return _encoded(error_of(error))
 
 
 def _said(event: PullEvent, layer: str) -> list[Pulling]:

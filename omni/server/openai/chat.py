@@ -22,7 +22,7 @@ from omni.core.events import (
 from omni.server.app import Server
 from omni.server.callers import lane_of
 from omni.server.openai.asked import seeded, wish_of
-from omni.server.openai.together import Together, chunks
+from omni.server.openai.together import Together, chunks, failed
 from omni.server.openai.types import (
     MOST_TOP,
     CallOut,
@@ -54,7 +54,7 @@ async def chat(request: Request) -> Response:
     if body.stream:
         usage = bool(body.stream_options and body.stream_options.include_usage)
         writer = ChatWriter(body, answers.brain, usage=usage)
-        return Streamed(chunks(answers, writer, usage=usage), close=answers.close)
+        return Streamed(chunks(answers, writer, usage=usage), failed=failed, close=answers.close)
     return json_response(await while_there(request, _whole(answers, body)))
 
 

@@ -17,7 +17,7 @@ from omni.server.errors import BadParameter
 from omni.server.generation import Wish
 from omni.server.openai.asked import sampling_of, seeded
 from omni.server.openai.chat import FINGERPRINT, finish
-from omni.server.openai.together import Together, chunks
+from omni.server.openai.together import Together, chunks, failed
 from omni.server.openai.types import MOST_TOP, Finish, Sampled, Used
 from omni.server.routes import body_of, json_response
 from omni.server.streams import Streamed, while_there
@@ -74,7 +74,7 @@ async def completions(request: Request) -> Response:
     usage = not body.stream or bool(body.stream_options and body.stream_options.include_usage)
     writer = CompletionWriter(body, answers.brain, prompts, usage=usage)
     if body.stream:
-        return Streamed(chunks(answers, writer, usage=usage), close=answers.close)
+        return Streamed(chunks(answers, writer, usage=usage), failed=failed, close=answers.close)
     return json_response(await while_there(request, _whole(answers, writer)))
 
 

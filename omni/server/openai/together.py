@@ -9,7 +9,7 @@ import msgspec
 
 from omni.core.errors import EngineError, OmniError
 from omni.core.events import EngineEvent, ReasoningDelta, TurnEnded
-from omni.server.errors import BadParameter, explained
+from omni.server.errors import BadParameter
 from omni.server.generation import Generation, Wish, begin
 from omni.server.openai.problems import error_of
 from omni.server.openai.types import AnswerDetails, PromptDetails, Used
@@ -151,20 +151,22 @@ class Writer(Protocol):
 
 
 async def chunks(answers: Together, writer: Writer, *, usage: bool) -> AsyncGenerator[bytes]:
-    """A stream of server-sent events. A failure is one event, the last."""
+    """A stream of server-sent events."""
     encode = msgspec.json.encode
-    try:
-        for chunk in writer.begin():
-            yield sse(encode(chunk))
-        async with aclosing(answers.events()) as events:
-            async for at, event in events:
-                for chunk in writer.read(at, event):
-                    yield sse(encode(chunk))
-        if usage:
-            yield sse(encode(writer.used(await answers.used())))
-        yield sse(b"[DONE]")
-    except Exception as error:  # noqa: BLE001 - it is logged and told
-        yield sse(encode(error_of(explained(error, "A stream"))))
+    for chunk in writer.begin():
+        yield sse(encode(chunk))
+    async with aclosing(answers.events()) as events:
+        async for at, event in events:
+            for chunk in writer.read(at, event):
+                yield sse(encode(chunk))
+    if usage:
+        yield sse(encode(writer.used(await answers.used())))
+    yield sse(b"[DONE]")
+
+
+def failed(error: OmniError) -> bytes:
+    """A failure in a stream is one event, the last."""
+    return sse(msgspec.json.encode(error_of(error)))
 
 
 async def _read(
