@@ -67,7 +67,7 @@ def command(
 
     beside = Beside()
 
-    def said(services: "Services", link: "Link", said: "Said") -> None:  # noqa: ARG001 - what the web interface needs
+    def listening(services: "Services", _link: "Link", said: "Said") -> None:
         if (door := new_address(said)) is None:
             return
         click.echo(f"Omni serves at {door.url}")
@@ -76,7 +76,7 @@ def command(
         beside.begin(tell_of_no_brain(services))
 
     wish = Wish(host=host or "", port=port, tls=tls, cert=cert or "", key_file=key_file or "", grace=grace)
-    run(Home.from_environment().ensure(), wish, said, plugins=not is_safe())
+    run(Home.from_environment().ensure(), wish, listening, plugins=not is_safe())
 
 
 class Beside:

@@ -31,7 +31,7 @@ def command(
 
     beside = Beside()
 
-    def said(services: "Services", link: "Link", said: "Said") -> None:
+    def listening(services: "Services", link: "Link", said: "Said") -> None:
         if (door := new_address(said)) is None:  # a browser that was let in before still is
             return
         url = f"{door.url}/#token={link()}"
@@ -40,7 +40,7 @@ def command(
             beside.begin(_open(services, url))
 
     wish = Wish(host=host or "", port=port, tls=tls, cert=cert or "", key_file=key_file or "", web=True)
-    run(Home.from_environment().ensure(), wish, said, plugins=not is_safe())
+    run(Home.from_environment().ensure(), wish, listening, plugins=not is_safe())
 
 
 async def _open(services: "Services", url: str) -> None:
