@@ -1,11 +1,12 @@
 """One answer for a client: the brain is found, the prompt counted and a place in the queue taken before anything is
-sent; then its events, read from the engine as fast as it writes them, however slowly the client reads."""
+sent; then its events. The place is free with the last of them, whenever the client has read what they became."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -18,6 +19,8 @@ from omni.server.places import Ticket
 if TYPE_CHECKING:
     from omni.cartridges import Brain
     from omni.server.app import Server
+
+T = TypeVar("T")
 
 
 class Wish(Struct, frozen=True, kw_only=True):
@@ -51,8 +54,8 @@ class Generation:
         self.counted: PromptCounted = PromptCounted(tokens=0, room=0, allocated=0)
         self.loading = 0.0
         self._server, self._turn, self._ticket = server, turn, ticket
-        self._events: asyncio.Queue[EngineEvent | BaseException | None] = asyncio.Queue()
-        self._reading: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[Any] | None = None  # while it waits for the next event
+        self._failure: OmniError | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -64,24 +67,27 @@ class Generation:
 
     async def events(self) -> AsyncGenerator[EngineEvent]:
         """What happens from now on, `TurnEnded` last. Raises EngineError when the brain fails."""
-        self._reading = asyncio.create_task(self._read(), name="generation")
-        while (event := await self._events.get()) is not None:
-            if isinstance(event, BaseException):
-                raise event
-            yield event
+        if self._ticket.waits:
+            yield TurnQueued(place=1, reason="slot")
+            await self._unless_failed(self._ticket.granted)
+        with self._ticket:
+            step = partial(anext, self._turn, None)
+            while (event := await self._unless_failed(step)) is not None:
+                if isinstance(event, TurnEnded):
+                    self._ticket.leave()  # whoever waits for it does not wait for this client to read, too
+                yield event
 
     def fail(self, error: OmniError) -> None:
         """Whoever reads the events gets this instead of those that are still to come."""
-        self._events.put_nowait(error)
+        self._failure = error
+        if self._reading is not None:
+            self._reading.cancel()
 
     async def close(self) -> None:
         """End it, wherever it is; its place is free at once."""
         self._server.generations.discard(self)
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.gather(self._reading, return_exceptions=True)
         await self._turn.aclose()
-        self._ticket.__exit__(None, None, None)
+        self._ticket.leave()
 
     async def count(self) -> None:
         """Go on until the prompt is counted. Raises ContextOverflow, and whatever keeps the brain from being loaded."""
@@ -93,19 +99,22 @@ class Generation:
                 self.loading = max(self.loading, event.seconds)
         raise EngineError("The brain gave no answer.", hint="Ask again.")
 
-    async def _read(self) -> None:
-        """Never slower than the engine: a client that does not read must not hold a place that others wait for."""
+    async def _unless_failed(self, step: Callable[[], Awaitable[T]]) -> T:
+        """What `step` comes to. Raises what `fail` is called with before or meanwhile."""
+        self._check()
+        self._reading = task = asyncio.current_task()
         try:
-            with self._ticket:
-                if self._ticket.waits:
-                    self._events.put_nowait(TurnQueued(place=1, reason="slot"))
-                    await self._ticket.granted()
-                async for event in self._turn:
-                    self._events.put_nowait(event)
-        except Exception as error:  # noqa: BLE001 - it is raised where the events are read
-            self._events.put_nowait(error)
-        else:
-            self._events.put_nowait(None)
+            return await step()
+        except asyncio.CancelledError:
+            if self._failure is not None and task is not None and not task.uncancel():
+                self._check()
+            raise
+        finally:
+            self._reading = None
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
 
 
 async def begin(server: "Server", lane: str, wish: Wish) -> Generation:

@@ -35,6 +35,10 @@ class Ticket:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Give it back; more than once does no harm."""
         self._places._leave(self)
 
 

@@ -12,8 +12,10 @@ from starlette.types import Receive, Scope, Send
 
 from omni.core.errors import OmniError
 from omni.server.errors import explained
+from omni.server.protocol import PIECES
 
 T = TypeVar("T")
+Tell = Callable[[bytes], Awaitable[None]]
 
 BEAT_SECONDS = 10.0
 SSE = "text/event-stream"
@@ -47,10 +49,15 @@ class Streamed(Response):
         self._failed = failed
         self._sent = 0.0
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's signature
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
-        pumping = asyncio.create_task(self._pump(send), name="stream")
-        others = [asyncio.create_task(gone(receive), name="gone"), asyncio.create_task(self._beats(send), name="beat")]
+
+        async def through_all_layers(piece: bytes) -> None:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+
+        tell: Tell = scope.get(PIECES, through_all_layers)
+        pumping = asyncio.create_task(self._pump(send, tell), name="stream")
+        others = [asyncio.create_task(gone(receive), name="gone"), asyncio.create_task(self._beats(tell), name="beat")]
         try:
             await asyncio.wait({pumping, others[0]}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -64,25 +71,24 @@ class Streamed(Response):
             logging.getLogger(__name__).error("A stream was broken off", exc_info=error)
             raise error
 
-    async def _pump(self, send: Send) -> None:
+    async def _pump(self, send: Send, tell: Tell) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         self._sent = time.monotonic()
         try:
             async for piece in self._pieces:
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await tell(piece)
                 self._sent = time.monotonic()
         except Exception as error:
             if self._failed is None:
                 raise
-            last = self._failed(explained(error, "A stream"))
-            await send({"type": "http.response.body", "body": last, "more_body": True})
+            await tell(self._failed(explained(error, "A stream")))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _beats(self, send: Send) -> None:
+    async def _beats(self, tell: Tell) -> None:
         while self._beat:
             await asyncio.sleep(self._every)
             if self._sent and time.monotonic() - self._sent >= self._every:
-                await send({"type": "http.response.body", "body": self._beat, "more_body": True})
+                await tell(self._beat)
 
 
 async def gone(receive: Receive) -> None:

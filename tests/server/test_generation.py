@@ -9,7 +9,7 @@ import pytest
 from omni.core.errors import ContextOverflow, EngineError, NotFound, UsageError
 from omni.core.events import TextDelta, TurnEnded
 from omni.engine import Message, Reply, ScriptedEngine
-from omni.server.errors import Busy
+from omni.server.errors import Busy, Stopping
 from omni.server.generation import Wish, begin, whole
 from omni.server.places import Places
 from tests.server.server_tools import brain
@@ -17,6 +17,12 @@ from tests.server.server_tools import brain
 
 def wish(text: str = "Hi", **more: Any) -> Wish:
     return Wish(model="@omni/test", messages=(Message(role="user", content=text),), **more)
+
+
+async def settled() -> None:
+    """Everything has come to where it waits for somebody else."""
+    for _ in range(10):
+        await asyncio.sleep(0)
 
 
 def test_places_go_to_the_lane_with_the_fewest() -> None:
@@ -109,14 +115,64 @@ async def test_one_that_waits_gets_its_place_and_one_that_leaves_gives_it_back(s
         assert bench.server.load() == (0, 0)
 
 
-async def test_a_client_that_does_not_read_holds_nobody_up(serving: Any) -> None:
+async def test_an_answer_that_is_written_holds_no_place_until_it_is_read(serving: Any) -> None:
     async with serving(ScriptedEngine(["A word or two."])) as bench:
         bench.services.set("engine", slots=1)
         async with await begin(bench.server, "slow", wish()) as slow, aclosing(slow.events()) as events:
-            await anext(events)
+            async for event in events:
+                if isinstance(event, TurnEnded):
+                    break
             _, end = await whole(await begin(bench.server, "quick", wish()))
             assert end.reason == "stop"
-            assert isinstance([event async for event in events][-1], TurnEnded)
+
+
+async def test_a_client_that_does_not_read_holds_nobody_up(serving: Any, serve: Any) -> None:
+    long = "word " * 8000  # two megabytes as a stream: far more than the socket holds
+    body = b'{"messages": [{"role": "user", "content": "Hi"}], "stream": true}'
+    ask = b"POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    async with serving(ScriptedEngine([long, "Soon."], context=1 << 20)) as bench:
+        bench.services.set("engine", slots=1)
+        served = await serve(bench.app)
+        reader, writer = await served.dial()
+        writer.write(ask)
+        await reader.readline()
+        writer.transport.pause_reading()
+        _, end = await asyncio.wait_for(whole(await begin(bench.server, "quick", wish())), 20)
+        assert end.reason == "stop"
+        writer.transport.resume_reading()
+        words = 0
+        async with asyncio.timeout(20):
+            while (line := await reader.readline()) != b"data: [DONE]\n":
+                words += b"word" in line
+        assert words == 8000
+        writer.close()
+
+
+async def test_who_is_told_of_the_end_while_it_waits_is_told_at_once(serving: Any) -> None:
+    gate = asyncio.Event()
+    engine = ScriptedEngine([Reply(text="one two", gates={1: gate})] * 2)
+    async with serving(engine) as bench:
+        bench.services.set("engine", slots=1)
+        for count in range(2):  # one that is being written, one that waits for its place
+            found = [asyncio.ensure_future(whole(await begin(bench.server, "me", wish()))) for _ in range(count + 1)]
+            await settled()
+            bench.server.stop()
+            for each in found:
+                with pytest.raises(Stopping):
+                    await each
+            assert bench.server.load() == (0, 0)
+
+
+async def test_a_task_that_is_cancelled_while_the_server_ends_is_cancelled(serving: Any) -> None:
+    gate = asyncio.Event()
+    async with serving(ScriptedEngine([Reply(text="one two", gates={1: gate})])) as bench:
+        reading = asyncio.ensure_future(whole(await begin(bench.server, "me", wish())))
+        await settled()
+        bench.server.stop()
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        assert bench.server.load() == (0, 0)
 
 
 async def test_a_failure_in_mid_answer_is_raised_where_it_is_read(serving: Any) -> None:

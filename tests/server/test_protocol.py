@@ -325,6 +325,8 @@ class Wire(asyncio.Transport):
 
     def resume_reading(self) -> None: ...
 
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
+
     @property
     def status(self) -> int:
         return int(self.sent.split()[1]) if self.sent else 0
