@@ -75,7 +75,10 @@ class Connection:
     def event(self, source: object, mask: int) -> None:
         """Something can be read or written."""
         try:
-            if self._stage is _Stage.RELAY:
+            if source is self._server and mask == READ:
+                if self._from_server():
+                    return  # a token has gone through: nothing else is waited for than before
+            elif self._stage is _Stage.RELAY:
                 if source is self._server:
                     self._server_event(mask)
                 else:
@@ -218,23 +221,26 @@ class Connection:
             if not self._end.has_more():
                 return
 
-    def _from_server(self) -> None:
+    def _from_server(self) -> bool:
+        """Whether something came, and went on to the client as a whole."""
         if self._to_client is not None or self._server is None:
-            return
+            return False
         try:
             data = self._server.recv(BLOCK)
         except BlockingIOError:
-            return
+            return False
         except OSError:
             data = b""
         if not data:
             self._server_ended = True
             self._finish()
-            return
+            return False
         self._moved(len(data))
         sent = self._end.send(data)
         if sent < len(data):
             self._to_client = memoryview(data)[sent:]
+            return False
+        return not self._end.wants_write
 
     def _flush_to_client(self) -> None:
         if self._to_client is not None:

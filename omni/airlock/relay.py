@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from omni.airlock.audit import Audit, OrderWatch
 
 
+_TELL = 0.5  # seconds: the record is told of bytes no more often
+
+
 class Limits(NamedTuple):
     """What one listener bears."""
 
@@ -53,11 +56,12 @@ class Relay:
         self.watch, self.client = watch, watch.client
         self.selector = selectors.DefaultSelector()
         self.connections: set[Connection] = set()
-        self.moved = 0  # bytes since the last look
+        self.moved = 0  # bytes that the record does not know yet
         self._listener: socket.socket | None = listener
         self._admitted: Counter[Group] = Counter()
         self._refused = 0.0
         self._look = 0.0  # when a connection may be late; 0.0: none will be
+        self._told = 0.0  # when the record was told of bytes
         self._bell, ours = socket.socketpair()
         self._ours = ours
         ours.setblocking(False)
@@ -90,6 +94,7 @@ class Relay:
         self.selector.close()
         self._ours.close()
         self._bell.close()
+        self._tell(time.monotonic())
         self._door.close("whole")
 
     def left(self, connection: "Connection") -> None:
@@ -108,10 +113,9 @@ class Relay:
         return max(0.0, self._look - time.monotonic()) if self._look else None
 
     def _tick(self) -> None:
-        if self.moved:
-            self._door.received(self.moved)
-            self.moved = 0
         now = time.monotonic()
+        if now - self._told >= _TELL:
+            self._tell(now)
         if self._look and self._look <= now:
             self._look = 0.0
             for connection in [one for one in self.connections if one.until]:
@@ -120,6 +124,11 @@ class Relay:
             for connection in self.connections:
                 if connection.until:
                     self.look_at(connection.until)
+
+    def _tell(self, now: float) -> None:
+        self._told = now
+        self._door.received(self.moved)
+        self.moved = 0
 
     def _shut(self) -> None:
         if self._listener is not None:
