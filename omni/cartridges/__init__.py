@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Verified,
         VerifyEvent,
     )
+    from omni.cartridges.eyes import Eyes
     from omni.cartridges.facts import base_facts, facts_of
     from omni.cartridges.gguf import GgufHeader, read_header
     from omni.cartridges.holds import hold
@@ -38,6 +39,7 @@ _WHERE = {
     "AirlockAccess": "access",
     "Base": "brains",
     "Brain": "brains",
+    "Eyes": "eyes",
     "Fetcher": "access",
     "GgufHeader": "gguf",
     "Library": "library",
@@ -68,6 +70,7 @@ __all__ = [
     "AirlockAccess",
     "Base",
     "Brain",
+    "Eyes",
     "Fetcher",
     "GgufHeader",
     "Library",

@@ -8,6 +8,7 @@ from pathlib import Path
 from omni.cartridges import naming
 from omni.cartridges.brains import Brain
 from omni.cartridges.exports import ExportFolder, copy_in, read_export
+from omni.cartridges.eyes import beside
 from omni.cartridges.finders import Found, Surroundings, find_folders
 from omni.cartridges.index import Entry
 from omni.cartridges.inspection import inspect
@@ -47,8 +48,9 @@ class Additions:
         if inspected.header.kind != "model":
             verdict = judge_header(inspected.header, None)
             raise BadFile(f"{path.name} cannot be a brain: it is {verdict.reason if verdict else 'something else'}.")
-        found = Found(name=path.name, origin="file", path=str(path))
-        base = base_of(found, inspected)
+        eyes = await asyncio.to_thread(_eyes, path)
+        found = Found(name=path.name, origin="file", path=str(path), projector=eyes)
+        base = await asyncio.to_thread(base_of, found, inspected)
         _, entries = await self._stock.index.load()
         for entry in entries:
             if entry.kind == "added" and entry.path == str(path):
@@ -88,6 +90,14 @@ def _free_name(name: str, base_id: str, entries: Sequence[Entry], manifests: Col
         number += 1
         free = f"{name}-{number}"
     return free
+
+
+def _eyes(path: Path) -> str:
+    """The projector beside a file."""
+    try:
+        return beside(str(path), [str(other) for other in path.parent.iterdir()])
+    except OSError:
+        return ""
 
 
 def _look(place: Path) -> tuple[bool, ExportFolder | None, list[Path]]:

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from omni.cartridges.eyes import Eyes
 from omni.cartridges.gguf import GgufHeader
 from omni.cartridges.manifest import Manifest
 from omni.core.events import Event
@@ -19,7 +20,8 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
     `id` is `sha256-HEX` where the content is known, else `file-HEX` made of path, size and time. `parts` holds every
     file of a model in several, in order; `path` is the first and what an engine opens. `template` is a Jinja chat
     template to use instead of what the file carries (None: the file's own). `parameters` are sampling defaults under
-    the names of the manifest's `[sampling]`. `projector` is the path of an mmproj file that belongs to it.
+    the names of the manifest's `[sampling]`. `eyes` is the projector that it sees with; `blind` says why one that lies
+    beside it is not used.
     """
 
     id: str
@@ -31,7 +33,8 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str | None = None
     template: str | None = None
     parameters: dict[str, Any] = {}
-    projector: str | None = None
+    eyes: Eyes | None = None
+    blind: str = ""
 
 
 class Adapter(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +87,11 @@ class Brain(msgspec.Struct, frozen=True, kw_only=True):
     def usable(self) -> bool:
         """Whether it can be asked now."""
         return self.state in USABLE
+
+    @property
+    def sees(self) -> bool:
+        """Whether it can be shown images."""
+        return self.base is not None and self.base.eyes is not None
 
 
 class PullStarted(Event, frozen=True, kw_only=True):

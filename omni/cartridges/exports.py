@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from omni.cartridges.brains import Base, Brain
+from omni.cartridges.eyes import look
 from omni.cartridges.holds import pulling
 from omni.cartridges.index import Entry
 from omni.cartridges.inspection import inspect, model_stem
@@ -33,10 +34,12 @@ class ExportedFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExportedBrain(msgspec.Struct, frozen=True, kw_only=True):
-    """One brain of an export; `files` in order. `manifest` is left empty for shipped cartridges."""
+    """One brain of an export; `files` in order, `projector` is what it sees with. `manifest` is left empty for shipped
+    cartridges."""
 
     name: str
     files: tuple[ExportedFile, ...]
+    projector: ExportedFile | None = None
     title: str = ""
     licence: str = ""
     prompt: str = ""
@@ -84,7 +87,7 @@ def write_export(
                 f"{brain.name} has an adapter, and an export carries none yet.",
                 hint=f"Export its base, and copy the folder of {Path(brain.adapter.path).parent} yourself.",
             )
-        need += brain.base.size
+        need += brain.base.size + (brain.base.eyes.size if brain.base.eyes else 0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if need > shutil.disk_usage(folder).free:
@@ -114,6 +117,7 @@ def _write_one(brain: Brain, base: Base, entry: Entry | None, manifest: str, fol
     return ExportedBrain(
         name=brain.name,
         files=tuple(files),
+        projector=_write_eyes(base, folder, Path(names[0]).stem) if base.eyes else None,
         title=brain.title,
         licence=brain.licence,
         prompt="" if brain.manifest else brain.prompt,
@@ -122,6 +126,14 @@ def _write_one(brain: Brain, base: Base, entry: Entry | None, manifest: str, fol
         reference=entry.reference if entry else "",
         manifest=manifest or (entry.manifest if entry else ""),
     )
+
+
+def _write_eyes(base: Base, folder: Path, model: str) -> ExportedFile:
+    """The projector, named after its model, so that other programs find it, too."""
+    assert base.eyes is not None
+    name = f"mmproj-{model}.gguf"
+    size, sha256 = _copy(Path(base.eyes.path), folder / name)
+    return ExportedFile(name=name, size=size, sha256=sha256)
 
 
 def _file_name(base: Base, part: Path, brain: str) -> str:
@@ -152,14 +164,38 @@ def copy_in(home: Home, folder: Path, item: ExportedBrain) -> Base:
     """Copy one exported brain into the library's blobs, verified. Raises BadFile for a wrong byte or a foreign path."""
     if not item.files:
         raise BadFile(f"{item.name} has no files in this export.")
-    for file in item.files:
+    for file in (*item.files, *([item.projector] if item.projector else [])):
         if file.name != os.path.basename(file.name) or file.name in ("", ".", ".."):  # noqa: PTH119 - a text, not a path
             raise BadFile(f"{item.name} names a file outside of its folder.", hint="This is no export of Omni's.")
     sha256 = combined([file.sha256 for file in item.files])
     with pulling(home, sha256) as alone:
         if not alone:
             raise UsageError(f"{item.name} is being fetched by another Omni now.", hint="Wait for its end.")
-        return _copied_in(home, folder, item, sha256)
+        base = _copied_in(home, folder, item, sha256)
+    if item.projector is None:
+        return base
+    with pulling(home, item.projector.sha256) as alone:
+        path = _copied_eyes(home, folder, item.projector) if alone else home.blobs / f"sha256-{item.projector.sha256}"
+    eyes, blind = look(path, base.header, sha256=item.projector.sha256)
+    return msgspec.structs.replace(base, eyes=eyes, blind=blind)
+
+
+def _copied_eyes(home: Home, folder: Path, file: ExportedFile) -> Path:
+    target = home.blobs / f"sha256-{file.sha256}"
+    temporary = home.cartridges / "pulls" / file.sha256
+    try:
+        temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
+        size, actual = _copy(folder / file.name, temporary / file.name)
+        if (size, actual) != (file.size, file.sha256):
+            raise BadFile(f"{folder / file.name} is damaged: its sha256 is wrong.", hint="Copy the export again.")
+        (temporary / file.name).replace(target)
+    except FileNotFoundError as error:
+        raise NotFound(f"{error.filename} is missing in this export.") from error
+    except OSError as error:
+        raise storage_error(home.blobs, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return target
 
 
 def _copied_in(home: Home, folder: Path, item: ExportedBrain, sha256: str) -> Base:

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from omni.cartridges.brains import Origin
+from omni.cartridges.eyes import beside, is_projector
 from omni.cartridges.hub import quant_of
 from omni.cartridges.inspection import is_later_part, model_stem
 from omni.cartridges.unreadable import why_unreadable
@@ -197,10 +198,10 @@ def find_lm_studio(around: Surroundings) -> Iterator[Found]:
         files = list(_models(store))
         per_folder: dict[Path, int] = {}
         for path in files:
-            per_folder[path.parent] = per_folder.get(path.parent, 0) + (not _is_projector(path))
+            per_folder[path.parent] = per_folder.get(path.parent, 0) + (not is_projector(path.name))
         for path in files:
             name = re.sub(r"[-_]gguf$", "", path.parent.name, flags=re.IGNORECASE).lower()
-            if path.parent == store or _is_projector(path):
+            if path.parent == store or is_projector(path.name):
                 name = model_stem(path.name).lower()
             elif per_folder[path.parent] > 1:  # as LM Studio tells them apart
                 name += "@" + (quant_of(path.name).lower() or model_stem(path.name).lower())
@@ -251,19 +252,29 @@ def find_llama_cpp(around: Surroundings) -> Iterator[Found]:
         if (denied := _denied(store, "llama.cpp's cache", "llama.cpp")) is not None:
             yield denied
             continue
-        names = dict(_llama_cpp_names(store))
+        names = {model: (name, eyes) for model, name, eyes in _llama_cpp_names(store)}
         for path in _models(store):
-            yield Found(name=names.get(path.name, model_stem(path.name)), origin="llama.cpp", path=str(path))
+            name, eyes = names.get(path.name, (model_stem(path.name), ""))
+            eyes = str(store / eyes) if eyes else ""
+            yield Found(name=name, origin="llama.cpp", path=str(path), projector=eyes)
 
 
-def _llama_cpp_names(store: Path) -> Iterator[tuple[str, str]]:
+def _llama_cpp_names(store: Path) -> Iterator[tuple[str, str, str]]:
+    """A model's file, its name, and the file of its projector or ""."""
     for path in _listed(store):
         if found := re.fullmatch(r"manifest=([^=]+)=([^=]+)=([^=]+)\.json", path.name):
             content = _json(path)
-            file = content.get("ggufFile") if isinstance(content, dict) else None
-            name = file.get("rfilename") if isinstance(file, dict) else None
-            if isinstance(name, str):
-                yield f"{found[1]}_{found[2]}_{name.replace('/', '_')}", f"hf.co/{found[1]}/{found[2]}:{found[3]}"
+            model, eyes = (
+                _llama_cpp_file(content, key, f"{found[1]}_{found[2]}_") for key in ("ggufFile", "mmprojFile")
+            )
+            if model:
+                yield model, f"hf.co/{found[1]}/{found[2]}:{found[3]}", eyes
+
+
+def _llama_cpp_file(content: Any, key: str, start: str) -> str:
+    file = content.get(key) if isinstance(content, dict) else None
+    name = file.get("rfilename") if isinstance(file, dict) else None
+    return start + name.replace("/", "_") if isinstance(name, str) and name else ""
 
 
 def find_gpt4all(around: Surroundings) -> Iterator[Found]:
@@ -284,8 +295,10 @@ def find_jan(around: Surroundings) -> Iterator[Found]:
         around.user / "jan",
     ):
         for store in (base / "llamacpp" / "models", base / "models"):
-            for path in _models(store):
-                yield Found(name="/".join(path.relative_to(store).parts[:-1]), origin="jan", path=str(path))
+            files = list(_models(store))
+            for path in files:
+                name = "/".join(path.relative_to(store).parts[:-1])
+                yield Found(name=name, origin="jan", path=str(path), projector=_projector(path, files))
 
 
 def find_folders(around: Surroundings) -> Iterator[Found]:
@@ -361,14 +374,8 @@ def _listed(folder: Path) -> list[Path]:
         return []
 
 
-def _is_projector(path: Path) -> bool:
-    return "mmproj" in path.name.lower()
-
-
 def _projector(path: Path, files: list[Path]) -> str:
-    """The one file beside a model that are its eyes, when it is clear which."""
-    eyes = [other for other in files if other.parent == path.parent and _is_projector(other)]
-    return str(eyes[0]) if len(eyes) == 1 and not _is_projector(path) else ""
+    return beside(str(path), map(str, files))
 
 
 def _json(path: Path) -> Any:

@@ -38,7 +38,9 @@ class GgufHeader(msgspec.Struct, frozen=True, kw_only=True):
 
     `kv_heads` is the mean over the layers, rounded up, and `kv_elements` the exact number of values that one token
     keeps in the cache of keys and values. `quantisation` is by the file's own word where its tensors agree, else the
-    type of most of its weights. `unknown_types` are tensor types that this Omni does not know.
+    type of most of its weights. `unknown_types` are tensor types that this Omni does not know. `width` is how many
+    numbers a token is inside: of a projector what it gives, 0 where an old file does not say. `projector` is a projector's
+    kind, and `sees` whether it is for images (others are for sound).
     """
 
     version: int
@@ -55,6 +57,9 @@ class GgufHeader(msgspec.Struct, frozen=True, kw_only=True):
     kv_heads: int = 0
     head_dim: int = 0
     kv_elements: int = 0
+    width: int = 0
+    projector: str = ""
+    sees: bool = False
     sliding_window: int = 0
     experts: int = 0
     experts_used: int = 0
@@ -290,6 +295,9 @@ class _Header:
             kv_heads=self._mean("attention.head_count_kv") or heads,
             head_dim=head_dim,
             kv_elements=self._kv_elements(layers, heads, head_dim),
+            width=self._given() if kind == "mmproj" else width,
+            projector=self._text("clip.vision.projector_type") or self._text("clip.projector_type"),
+            sees=kind == "mmproj" and bool(values.get("clip.has_vision_encoder")),
             sliding_window=self._number("attention.sliding_window"),
             experts=self._number("expert_count"),
             experts_used=self._number("expert_used_count"),
@@ -301,6 +309,10 @@ class _Header:
             parts=max(1, _count(values.get("split.count", 1))),
             unknown_types=tuple(sorted(weights.unknown)),
         )
+
+    def _given(self) -> int:
+        """The width of what a projector gives. Files from before `general.type` was written mean another width by it."""
+        return _count(self._values.get("clip.vision.projection_dim", 0)) if "general.type" in self._values else 0
 
     def _kv_elements(self, layers: int, heads: int, head_dim: int) -> int:
         """Values that one token keeps, over all layers."""

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import msgspec
 
 from omni.cartridges.brains import licence_name
+from omni.cartridges.eyes import in_repository
 from omni.cartridges.inspection import is_later_part, model_stem, part_names
 from omni.cartridges.manifest import HubBase
 from omni.cartridges.sources import Access, Headers, RemoteFile, Resolved
@@ -77,7 +78,13 @@ class HubSource:
 async def resolve_hub_base(name: str, base: HubBase, access: Access) -> Resolved:
     """A catalogue entry: its file, or what the repository calls by the same quantisation now."""
     found = await resolve_hub(
-        base.repository, access, file=base.file, quant=base.quantisation, revision=base.revision, lenient=True
+        base.repository,
+        access,
+        file=base.file,
+        quant=base.quantisation,
+        revision=base.revision,
+        lenient=True,
+        projector=base.projector,
     )
     if (base.sha256 and found.sha256 != base.sha256) or (base.size and found.size != base.size):
         raise BadFile(
@@ -97,8 +104,10 @@ async def resolve_hub(
     quant: str = "",
     revision: str = "main",
     lenient: bool = False,
+    projector: str | None = None,
 ) -> Resolved:
-    """The files of one model of a repository with their sizes and hashes, at a fixed revision.
+    """The files of one model of a repository with their sizes and hashes, at a fixed revision. `projector` names the file
+    that it sees with ("": none is wanted); without it the repository's own is taken along, where there is one.
 
     Raises NotFound, naming what there is, when the repository, file or quantisation is not there; DoorShut when the hub
     does not answer or wants an account.
@@ -115,21 +124,28 @@ async def resolve_hub(
     items = {item.path: item for item in _decode(listing, list[_Item])[:MAX_FILES] if item.type == "file"}
     models = models_of({path: item.lfs.size if item.lfs else item.size for path, item in items.items()})
     chosen = _choose(repository, models, file=file, quant=quant, budget=access.budget, lenient=lenient)
-    files = tuple(
-        RemoteFile(
+    if projector is None:
+        projector = in_repository(chosen.paths[0], items)
+    elif projector and projector not in items:
+        raise NotFound(f"{repository} holds no {projector!r}, which is to let the brain see.")
+
+    def remote(path: str) -> RemoteFile:
+        lfs = items[path].lfs
+        return RemoteFile(
             url=f"{end}/{repository}/resolve/{quote(str(commit))}/{quote(path)}",
             name=path.rpartition("/")[2],
-            size=((lfs := items[path].lfs) and lfs.size) or items[path].size,
+            size=(lfs and lfs.size) or items[path].size,
             sha256=lfs.oid.lower() if lfs and re.fullmatch("[0-9a-fA-F]{64}", lfs.oid) else None,
             headers=headers,
         )
-        for path in chosen.paths
-    )
+
+    files = tuple(map(remote, chosen.paths))
     name = f"hf.co/{repository}:{chosen.quant or model_stem(chosen.paths[0].rpartition('/')[2])}"
     return Resolved(
         name=name,
         reference=name,
         files=files,
+        eyes=remote(projector) if projector else None,
         join=len(files) == 1,
         size=chosen.size,
         sha256=files[0].sha256 if len(files) == 1 else None,

@@ -52,6 +52,9 @@ class UrlBase(Facts, frozen=True, kw_only=True, tag_field="source", tag="url"):
     """A file on the web."""
 
     url: Https
+    projector: Annotated[
+        str, Meta(pattern="^(https://.*)?$", description="Where the projector lies that it sees with.")
+    ] = ""
 
 
 class HubBase(Facts, frozen=True, kw_only=True, tag_field="source", tag="huggingface"):
@@ -60,6 +63,7 @@ class HubBase(Facts, frozen=True, kw_only=True, tag_field="source", tag="hugging
     repository: Annotated[str, Meta(pattern="^[A-Za-z0-9][\\w.-]*/[\\w.-]+$", description="`OWNER/REPOSITORY`.")]
     file: str
     revision: str = "main"
+    projector: Annotated[str, Meta(description="The file of the same repository that it sees with.")] = ""
 
 
 class CartridgeBase(Table, frozen=True, kw_only=True, tag_field="source", tag="cartridge"):

@@ -53,8 +53,8 @@ class Fetching:
     """One pull of one resolved reference."""
 
     def __init__(self, home: Home, resolved: Resolved, access: Access, clock: Clock) -> None:
-        self._home, self._resolved, self._access = home, resolved, access
-        self.key = key_of(resolved)
+        self._home, self._resolved, self.access = home, resolved, access
+        self.key, self.sha256 = key_of(resolved), resolved.sha256
         self.folder = home.cartridges / "pulls" / self.key
         self._meter = RateMeter(clock)
         self.total = resolved.size
@@ -134,7 +134,7 @@ class Fetching:
         """One file to `target`. With a member, `before` bytes of the brain are here already."""
         count = len(self._resolved.files)
         what = f"part {number} of {count}" if count > 1 else ""
-        steps = self._access.fetch(file.url, target, size=file.size, sha256=file.sha256, headers=file.headers)
+        steps = self.access.fetch(file.url, target, size=file.size, sha256=file.sha256, headers=file.headers)
         try:
             async for step in steps:
                 total = self.total if self.total is not None else (step.total if count == 1 else None)

@@ -10,6 +10,7 @@ import msgspec
 from omni.cartridges import naming
 from omni.cartridges.access import AirlockAccess, Fetcher
 from omni.cartridges.brains import Base, Brain, PullDone, PullEvent, PullProgress, PullStarted
+from omni.cartridges.eyes import look
 from omni.cartridges.holds import in_thread, pulling
 from omni.cartridges.hub import HubSource, resolve_hub_base
 from omni.cartridges.index import Entry
@@ -19,7 +20,7 @@ from omni.cartridges.pulling import Fetching, Installed, bytes_here
 from omni.cartridges.shelf import judge
 from omni.cartridges.sources import Access, Resolved, Source, UrlSource, resolve_url
 from omni.cartridges.stock import Stock, blob_base
-from omni.core.errors import UsageError
+from omni.core.errors import BadFile, UsageError
 
 if TYPE_CHECKING:
     from omni.core.hooks import Plugins
@@ -95,7 +96,8 @@ class Pulls:
                     return await resolve_hub_base(manifest.name, base, access)
                 case UrlBase() as base:
                     found = resolve_url(base.url, size=base.size, sha256=base.sha256)
-                    return msgspec.structs.replace(found, name=manifest.name, reference=manifest.name)
+                    eyes = resolve_url(base.projector).files[0] if base.projector else None
+                    return msgspec.structs.replace(found, name=manifest.name, reference=manifest.name, eyes=eyes)
                 case _:
                     raise UsageError(f"{manifest.name} has no base of its own.")
         for source in await asyncio.to_thread(self._sources):  # asking for them may import plug-ins
@@ -136,14 +138,76 @@ class Pulls:
         self, fetching: Fetching, resolved: Resolved, manifest: Manifest | None
     ) -> AsyncGenerator[PullEvent, None]:
         """With the lock held; another process may just have finished, and then there is nothing to do."""
+        if resolved.eyes is None:
+            async with aclosing(self._fetch_model(fetching, resolved, manifest)) as events:
+                async for event in events:
+                    yield event
+            return
+        wanted = Resolved(
+            name=resolved.name,
+            reference=resolved.reference,
+            files=(resolved.eyes,),
+            join=False,
+            size=resolved.eyes.size,
+            sha256=resolved.eyes.sha256,
+        )
+        eyes = Fetching(self._stock.home, wanted, fetching.access, self._stock.clock)
+        while True:
+            # Held until the index knows that it is needed: nobody throws it away meanwhile.
+            async with in_thread(pulling(self._stock.home, eyes.key)) as ours:
+                if ours:
+                    async with aclosing(self._fetch_both(eyes, fetching, resolved, manifest)) as events:
+                        async for event in events:
+                            yield event
+                    return
+            yield PullProgress(done=0, total=eyes.total, what="another Omni is fetching the projector")
+            await asyncio.sleep(_WAIT)
+
+    async def _fetch_both(
+        self, eyes: Fetching, fetching: Fetching, resolved: Resolved, manifest: Manifest | None
+    ) -> AsyncGenerator[PullEvent, None]:
+        """The projector and the model. One that is no projector is left out: the brain answers to texts without it."""
+        sha256, blind = eyes.sha256, ""
+        path = self._stock.home.blobs / f"sha256-{sha256}"
+        here = await asyncio.to_thread(path.is_file) if sha256 else False
+        if not here:
+            try:
+                async with aclosing(eyes.run()) as steps:
+                    async for step in steps:
+                        if isinstance(step, Installed):
+                            path, sha256 = step.path, step.sha256
+                        elif isinstance(step, PullProgress):
+                            yield msgspec.structs.replace(step, what="the projector")
+                        else:
+                            yield step
+            except BadFile as error:
+                blind = f"its projector cannot be used: {error.message.rstrip('.')}"
+
+        def seeing(base: Base) -> Base:
+            found, why = look(path, base.header, sha256=sha256) if not blind else (None, blind)
+            return msgspec.structs.replace(base, eyes=found, blind=why)
+
+        async with aclosing(self._fetch_model(fetching, resolved, manifest, seeing)) as events:
+            async for event in events:
+                yield event
+
+    async def _fetch_model(
+        self,
+        fetching: Fetching,
+        resolved: Resolved,
+        manifest: Manifest | None,
+        seeing: Callable[[Base], Base] = lambda base: base,
+    ) -> AsyncGenerator[PullEvent, None]:
         if (base := await self._whole(resolved.sha256)) is not None:
-            await self._stock.index.put(None, _entry(resolved, base, manifest))
+            base = await asyncio.to_thread(seeing, base)
+            await self._stock.index.put(base, _entry(resolved, base, manifest))
             yield PullDone(brain=await self._stock.get(resolved.name), fresh=False)
             return
         async with aclosing(fetching.run()) as steps:
             async for step in steps:
                 if isinstance(step, Installed):
                     base = await asyncio.to_thread(blob_base, step.sha256, step.path, template=resolved.template)
+                    base = await asyncio.to_thread(seeing, base)
                     entry = _entry(resolved, base, manifest)
                     await self._stock.index.put(base, entry, verified=self._stock.clock.now())
                     await self._stock.index.mark(base.id, verdict=resolved.verdict, unloadable="")

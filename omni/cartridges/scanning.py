@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from omni.cartridges.brains import Base, licence_name
+from omni.cartridges.eyes import look
 from omni.cartridges.finders import Found
 from omni.cartridges.gguf import GgufHeader, read_header
 from omni.cartridges.index import Entry
@@ -113,6 +114,7 @@ class Scan:
 
 def base_of(found: Found, inspected: Inspected) -> Base:
     """The base of a file in place. What other programs say of one of its names is the entry's, not the base's."""
+    eyes, blind = look(found.projector, inspected.header) if found.projector else (None, "")
     return Base(
         id=f"sha256-{found.sha256}" if found.sha256 else inspected.id,
         path=inspected.parts[0],
@@ -121,7 +123,8 @@ def base_of(found: Found, inspected: Inspected) -> Base:
         header=inspected.header,
         origin=found.origin,
         sha256=found.sha256,
-        projector=found.projector or None,
+        eyes=eyes,
+        blind=blind,
     )
 
 

@@ -86,6 +86,8 @@ class Upkeep:
             else:
                 freed = 0
             await self._stock.index.forget(entries=[brain.name], bases=[base_id] if alone and base_id in bases else [])
+        if blob is not None and blob.eyes is not None and blob.eyes.sha256:
+            freed += await self._collect(f"sha256-{blob.eyes.sha256}", in_use)
         return freed
 
     async def collect(self, in_use: Collection[str]) -> int:
@@ -93,22 +95,30 @@ class Upkeep:
         home = self._stock.home
         freed = await asyncio.to_thread(collect_unfinished, home)
         for name in await asyncio.to_thread(_blobs, home):
-            # A pull holds its lock until the index knows of its blob: what is needed is asked with the lock in hand.
-            sha256 = name.removeprefix("sha256-")
-            async with in_thread(pulling(home, sha256)) as idle, in_thread(claim(home, name)) as free:
-                if idle and free and name not in await self._needed() | set(in_use):
-                    freed += await asyncio.to_thread(_delete_path, home.blobs / name)
+            freed += await self._collect(name, in_use)
         bases, _ = await self._stock.index.load()
         lost = await asyncio.to_thread(_lost, bases)
         await self._stock.index.forget(bases=lost - await self._needed())
         return freed
 
+    async def _collect(self, name: str, in_use: Collection[str]) -> int:
+        """Remove one blob that nobody needs; returns the bytes that were freed."""
+        home = self._stock.home
+        # A pull holds its lock until the index knows of its blob: what is needed is asked with the lock in hand.
+        sha256 = name.removeprefix("sha256-")
+        async with in_thread(pulling(home, sha256)) as idle, in_thread(claim(home, name)) as free:
+            if idle and free and name not in await self._needed() | set(in_use):
+                return await asyncio.to_thread(_delete_path, home.blobs / name)
+        return 0
+
     async def _needed(self) -> set[str]:
-        """The ids of the bases that a brain stands on."""
-        _, entries = await self._stock.index.load()
+        """The ids of the bases that a brain stands on, and those of their projectors."""
+        bases, entries = await self._stock.index.load()
         manifests = await self._stock.manifests()
         facts = [manifest.base for manifest in manifests.values() if isinstance(manifest.base, Facts)]
-        return {entry.base for entry in entries} | {f"sha256-{each.sha256}" for each in facts if each.sha256}
+        needed = {entry.base for entry in entries} | {f"sha256-{each.sha256}" for each in facts if each.sha256}
+        eyes = [bases[base].base.eyes for base in needed if base in bases]
+        return needed | {f"sha256-{each.sha256}" for each in eyes if each is not None and each.sha256}
 
     async def unfinished(self) -> list[Unfinished]:
         """What interrupted pulls left."""

@@ -211,7 +211,8 @@ async def test_lm_studio_is_found_wherever_its_settings_put_it(library: Library,
         (tmp_path / "big disk/b/Third/mmproj-third.gguf", "5"),
     ):
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(gguf(salt=salt, **({"general__architecture": "clip"} if "mmproj" in place.name else {})))
+        more = {"general__architecture": "clip", "clip__has_vision_encoder": True} if "mmproj" in place.name else {}
+        place.write_bytes(gguf(salt=salt, **more))
     (user / ".lmstudio/settings.json").write_text(json.dumps({"downloadsFolder": str(tmp_path / "big disk")}))
     brains = await found(library)
     assert {name: brain.state for name, brain in brains.items()} == {
@@ -223,7 +224,8 @@ async def test_lm_studio_is_found_wherever_its_settings_put_it(library: Library,
     }
     base = brains["third"].base
     assert base is not None
-    assert (base.projector or "").endswith("mmproj-third.gguf")
+    assert base.eyes is not None
+    assert base.eyes.path.endswith("mmproj-third.gguf")
 
 
 def snapshot(hub: Path, repository: str, revision: str, file: str, data: bytes) -> Path:

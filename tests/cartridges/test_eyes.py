@@ -1,0 +1,207 @@
+"""Projectors: which file lets which model see, wherever it lies, and what becomes of it."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omni.cartridges import Brain, Library, PullProgress
+from omni.cartridges.eyes import beside, in_repository, look
+from omni.cartridges.gguf import read_header
+from omni.core.errors import BadFile, UsageError
+from omni.core.paths import Home
+from tests.cartridges.pull_tools import Drain, Make, Open, Shop, blobs, sha
+from tests.cartridges.test_pull_hub import Hub
+from tests.image_tools import write_projector
+
+WIDTH = 256  # of the models of these tests
+
+
+@pytest.fixture
+def eyes(tmp_path: Path) -> bytes:
+    """A projector for them."""
+    return write_projector(tmp_path / "made.gguf", width=WIDTH).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("model", "others", "projector"),
+    [
+        ("m/Tiny-Q4_K_M.gguf", ["m/mmproj-model-f16.gguf"], "m/mmproj-model-f16.gguf"),
+        ("m/Tiny-Q4_K_M.gguf", ["m/mmproj-F16.gguf", "m/Tiny-Q8_0.gguf"], "m/mmproj-F16.gguf"),
+        ("m/Tiny-Q4_K_M.gguf", ["m/mmproj-F32.gguf", "m/mmproj-BF16.gguf", "m/mmproj-Q8_0.gguf"], "m/mmproj-Q8_0.gguf"),
+        ("m/Tiny-Q4_K_M.gguf", ["m/mmproj-Tiny-f16.gguf", "m/Other-Q4_0.gguf"], "m/mmproj-Tiny-f16.gguf"),
+        ("m/Tiny-Q4_K_M.gguf", ["m/Tiny-mmproj-fp16.gguf", "m/Other-Q4_0.gguf"], "m/Tiny-mmproj-fp16.gguf"),
+        ("m/Tiny-Q4_K_M.gguf", ["m/mmproj-Other-f16.gguf", "m/Other-Q4_0.gguf"], ""),
+        ("m/Tiny-Q4_K_M.gguf", ["m/mmproj-f16.gguf", "m/Other-Q4_0.gguf"], ""),  # whose it is, nobody knows
+        ("m/Tiny-Q4_K_M.gguf", ["n/mmproj-Tiny-f16.gguf"], ""),
+        ("m/Tiny-Q4_K_M.gguf", ["m/mmproj-Tiny-f16.txt", "m/Tiny-Q8_0.gguf"], ""),
+        (
+            "m/Tiny-4b-Q4_0.gguf",
+            ["m/mmproj-Tiny-4b-f16.gguf", "m/mmproj-Tiny-4b-it-f16.gguf"],
+            "m/mmproj-Tiny-4b-f16.gguf",
+        ),
+        ("m/mmproj-Tiny-f16.gguf", ["m/mmproj-Tiny-f32.gguf"], ""),
+        ("m/Q4_0.gguf", ["m/mmproj-Tiny-f16.gguf", "m/Other-Q4_0.gguf"], ""),
+    ],
+)
+def test_the_projector_of_a_model_is_known_by_its_name(model: str, others: list[str], projector: str) -> None:
+    assert beside(model, [model, *others]) == projector
+
+
+def test_projectors_may_lie_above_the_models_of_a_repository() -> None:
+    names = ["Q4_0/tiny-Q4_0.gguf", "Q8_0/tiny-Q8_0.gguf", "mmproj-F32.gguf", "mmproj-F16.gguf"]
+    assert in_repository(names[0], names) == "mmproj-F16.gguf"
+    assert in_repository("tiny.gguf", ["tiny.gguf"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"width": 128}, "gives 128 numbers a token, not 256"),
+        ({"clip__has_vision_encoder": None, "clip__has_audio_encoder": True}, "for sound"),
+        ({"general__architecture": "llama", "general__type": "model"}, "no projector"),
+    ],
+)
+def test_a_projector_that_cannot_be_this_models_is_not_used(
+    tmp_path: Path, gguf: Make, changes: dict[str, Any], said: str
+) -> None:
+    (tmp_path / "model.gguf").write_bytes(gguf())
+    path = write_projector(tmp_path / "mmproj.gguf", **{"width": WIDTH, **changes})
+    assert look(path, model := read_header(tmp_path / "model.gguf")) == (None, look(path, model)[1])
+    assert said in look(path, model)[1]
+
+
+def test_what_an_old_projector_says_of_its_width_is_not_believed(tmp_path: Path, gguf: Make) -> None:
+    (tmp_path / "model.gguf").write_bytes(gguf())
+    path = write_projector(tmp_path / "mmproj.gguf", width=WIDTH, general__type=None, clip__vision__projection_dim=768)
+    found, _ = look(path, read_header(tmp_path / "model.gguf"))
+    assert found is not None
+    assert (found.kind, found.size, found.looks_at_once) == ("mlp", path.stat().st_size, False)
+    path.write_bytes(path.read_bytes()[:-100])
+    assert "truncated" in look(path, read_header(tmp_path / "model.gguf"))[1]
+    assert "no file" in look(tmp_path / "none.gguf", read_header(tmp_path / "model.gguf"))[1]
+
+
+def put(path: Path, data: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+def seen_with(brain: Brain) -> str:
+    """The name of its projector's file."""
+    assert brain.base is not None
+    return Path(brain.base.eyes.path).name if brain.base.eyes else ""
+
+
+async def test_what_lies_beside_a_file_that_is_added_is_used(library: Library, tmp_path: Path, gguf: Make) -> None:
+    model = put(tmp_path / "m/Tiny-Q4_K_M.gguf", gguf())
+    assert not (await library.add(model)).sees
+    write_projector(tmp_path / "m/mmproj-Tiny-F16.gguf", width=128)
+    brain = await library.add(model)
+    assert not brain.sees
+    assert brain.base is not None
+    assert "made for another model" in brain.base.blind
+    write_projector(tmp_path / "m/mmproj-Tiny-F16.gguf", width=WIDTH)
+    brain = await library.add(tmp_path / "m")
+    assert (brain.sees, seen_with(brain)) == (True, "mmproj-Tiny-F16.gguf")
+
+
+async def test_projectors_in_the_stores_of_other_programs_are_used(
+    library: Library, tmp_path: Path, gguf: Make, eyes: bytes
+) -> None:
+    user = tmp_path / "user"
+    put(user / ".lmstudio/models/a/Studio-GGUF/Studio-Q4_K_M.gguf", gguf(salt="1"))
+    put(user / ".lmstudio/models/a/Studio-GGUF/mmproj-model-f16.gguf", eyes)
+    cache = user / ".cache/llama.cpp"
+    put(cache / "a_Cpp-GGUF_Cpp-Q4_K_M.gguf", gguf(salt="2"))
+    put(cache / "a_Cpp-GGUF_mmproj-Cpp-f16.gguf", eyes)
+    named = {"ggufFile": {"rfilename": "Cpp-Q4_K_M.gguf"}, "mmprojFile": {"rfilename": "mmproj-Cpp-f16.gguf"}}
+    (cache / "manifest=a=Cpp-GGUF=Q4_K_M.json").write_text(json.dumps(named))
+    snapshot = user / ".cache/huggingface/hub/models--a--Face-GGUF/snapshots/c0ffee"
+    put(snapshot / "Face-Q4_K_M.gguf", gguf(salt="3"))
+    put(snapshot / "mmproj-F16.gguf", eyes)
+    store = user / ".ollama/models"
+    layers = []
+    for kind, data in {"model": gguf(salt="4"), "projector": eyes}.items():
+        digest = hashlib.sha256(data).hexdigest()
+        put(store / f"blobs/sha256-{digest}", data)
+        layers.append({"mediaType": f"application/vnd.ollama.image.{kind}", "digest": f"sha256:{digest}"})
+    put(store / "manifests/registry.ollama.ai/library/llava/7b", json.dumps({"layers": layers}).encode())
+    sees = {brain.name: brain.sees for brain in await library.scan() if brain.usable}
+    assert sees == {"studio": True, "hf.co/a/Cpp-GGUF:Q4_K_M": True, "hf.co/a/Face-GGUF:Q4_K_M": True, "llava:7b": True}
+
+
+async def test_a_repositorys_projector_is_pulled_along_and_removed_with_its_model(
+    shop: Shop, open_library: Open, home: Home, gguf: Make, drain: Drain, eyes: bytes
+) -> None:
+    hub, library = Hub(shop.web), shop.library(open_library)
+    hub.file("tiny-Q4_K_M.gguf", model := gguf())
+    hub.file("tiny-Q8_0.gguf", gguf(salt="8"))
+    hub.file("mmproj-tiny-F32.gguf", eyes + b"0")
+    hub.file("mmproj-tiny-F16.gguf", eyes)
+    events = await drain(library.pull("hf.co/Qwen/Tiny-GGUF:Q4_K_M", shop.airlock))
+    assert "the projector" in [event.what for event in events if isinstance(event, PullProgress)]
+    brain = events[-1].brain
+    assert (brain.sees, seen_with(brain)) == (True, f"sha256-{sha(eyes)}")
+    assert blobs(home) == sorted([f"sha256-{sha(model)}", f"sha256-{sha(eyes)}"])
+    assert await library.collect() == 0
+    other = (await drain(library.pull("hf.co/Qwen/Tiny-GGUF:Q8_0", shop.airlock)))[-1].brain
+    assert other.sees
+    assert sum(path.endswith("mmproj-tiny-F16.gguf") for path, _ in shop.web.asked) == 1
+    assert await library.remove(brain.name) == len(model)
+    assert await library.remove(other.name) == other.size + len(eyes)
+    assert blobs(home) == []
+
+
+async def test_a_projector_that_is_none_leaves_the_brain_blind(
+    shop: Shop, open_library: Open, home: Home, gguf: Make, drain: Drain
+) -> None:
+    hub, library = Hub(shop.web), shop.library(open_library)
+    hub.file("tiny-Q4_K_M.gguf", model := gguf())
+    hub.file("mmproj-tiny-F16.gguf", b"not a projector, and not even a GGUF file")
+    brain = (await drain(library.pull("hf.co/Qwen/Tiny-GGUF:Q4_K_M", shop.airlock)))[-1].brain
+    assert (brain.usable, brain.sees) == (True, False)
+    assert brain.base is not None
+    assert "its projector cannot be used" in brain.base.blind
+    assert blobs(home) == [f"sha256-{sha(model)}"]
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_a_cartridge_has_the_projector_that_its_manifest_names(
+    shop: Shop, open_library: Open, gguf: Make, drain: Drain, eyes: bytes, named: bool
+) -> None:
+    hub, library = Hub(shop.web), shop.library(open_library)
+    more = 'projector = "mmproj-tiny-F16.gguf"\n' if named else ""
+    shop.cartridge("hub", f'source = "huggingface"\nrepository = "Qwen/Tiny-GGUF"\nfile = "tiny-Q4_K_M.gguf"\n{more}')
+    hub.file("tiny-Q4_K_M.gguf", gguf())
+    hub.file("mmproj-tiny-F16.gguf", eyes)
+    await drain(library.pull("@omni/hub", shop.airlock))
+    assert (await library.get("@omni/hub")).sees == named
+
+
+async def test_an_export_carries_the_projector(
+    open_library: Open, tmp_path: Path, gguf: Make, eyes: bytes, home: Home
+) -> None:
+    library = open_library()
+    put(tmp_path / "m/mmproj-f16.gguf", eyes)
+    brain = await library.add(put(tmp_path / "m/x.gguf", gguf()))
+    await library.export([brain.name], tmp_path / "usb")
+    assert {path.name for path in (tmp_path / "usb/brains").iterdir()} == {"brains.json", "x.gguf", "mmproj-x.gguf"}
+    await library.remove(brain.name)
+    back = await library.add(tmp_path / "usb")
+    assert (back.sees, seen_with(back)) == (True, f"sha256-{sha(eyes)}")
+    assert await library.collect() == 0
+    await library.remove(back.name)
+    assert blobs(home) == []
+    put(tmp_path / "usb/brains/mmproj-x.gguf", eyes[:-1] + b"x")
+    with pytest.raises(BadFile, match="damaged"):
+        await library.add(tmp_path / "usb")
+
+
+async def test_a_manifest_says_where_a_projector_lies(shop: Shop, open_library: Open) -> None:
+    shop.cartridge("bad", 'source = "url"\nurl = "https://x/y.gguf"\nprojector = "ftp://x/mmproj.gguf"\n')
+    with pytest.raises(UsageError, match="projector"):
+        await shop.library(open_library).brains()
