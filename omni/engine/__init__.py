@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from omni.engine.engines import EngineFactory as EngineFactory
     from omni.engine.engines import Engines as Engines
     from omni.engine.engines import sampling_of as sampling_of
+    from omni.engine.images import image_of as image_of
+    from omni.engine.images import joined as joined
     from omni.engine.infill import fills_in as fills_in
     from omni.engine.limits import check_schema as check_schema
     from omni.engine.observed import ObservedEngine as ObservedEngine
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from omni.engine.types import ChatRequest as ChatRequest
     from omni.engine.types import CompletionRequest as CompletionRequest
     from omni.engine.types import Engine as Engine
+    from omni.engine.types import Image as Image
     from omni.engine.types import Message as Message
     from omni.engine.types import Priority as Priority
     from omni.engine.types import Sampling as Sampling
@@ -40,6 +43,7 @@ _NAMES = {
     "Engine": "types",
     "EngineFactory": "engines",
     "Engines": "engines",
+    "Image": "types",
     "Message": "types",
     "ObservedEngine": "observed",
     "Priority": "types",
@@ -50,6 +54,8 @@ _NAMES = {
     "answer_room": "context",
     "check_schema": "limits",
     "fills_in": "infill",
+    "image_of": "images",
+    "joined": "images",
     "sampling_of": "engines",
 }
 
@@ -61,6 +67,7 @@ __all__ = [
     "Engine",
     "EngineFactory",
     "Engines",
+    "Image",
     "Message",
     "ObservedEngine",
     "Priority",
@@ -74,6 +81,8 @@ __all__ = [
     "answer_room",
     "check_schema",
     "fills_in",
+    "image_of",
+    "joined",
     "sampling_of",
 ]
 

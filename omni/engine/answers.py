@@ -1,5 +1,6 @@
 """llama.cpp's chat protocol: the body of a request, and the events that its stream stands for. Nothing is sent here."""
 
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,8 +16,9 @@ from omni.core.events import (
     TurnEnded,
     Usage,
 )
+from omni.engine.images import pieces
 from omni.engine.references import followable
-from omni.engine.types import ChatRequest, CompletionRequest, Message
+from omni.engine.types import ChatRequest, CompletionRequest, Image, Message
 
 
 def body_of(
@@ -103,7 +105,9 @@ def sent(messages: Sequence[Message]) -> list[dict[str, Any]]:
 
 
 def _sent(message: Message) -> dict[str, Any]:
-    found: dict[str, Any] = {"role": message.role, "content": message.content.encode("utf-8", "replace").decode()}
+    found: dict[str, Any] = {"role": message.role, "content": _plain(message.content)}
+    if message.images:
+        found["content"] = [_part(piece) for piece in pieces(message)]
     if message.calls:
         found["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
@@ -112,6 +116,17 @@ def _sent(message: Message) -> dict[str, Any]:
     if message.role == "tool":
         found |= {"tool_call_id": message.call_id, "name": message.name}
     return found
+
+
+def _part(piece: str | Image) -> dict[str, Any]:
+    if isinstance(piece, str):
+        return {"type": "text", "text": _plain(piece)}
+    address = f"data:image/{piece.kind};base64,{b64encode(piece.data).decode('ascii')}"
+    return {"type": "image_url", "image_url": {"url": address}}
+
+
+def _plain(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
 
 
 def scales(request: ChatRequest | CompletionRequest, adapters: Sequence[str]) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ import msgspec
 from omni.core.errors import UsageError, nearest
 from omni.core.events import EngineEvent, TextDelta, TokenChosen, ToolCallDelta, TurnEnded
 from omni.engine.bounded import bounded_schema
+from omni.engine.images import joined, moved
 from omni.engine.limits import check_schema
 from omni.engine.references import Hoisting
 from omni.engine.schemas import follows, plain
@@ -199,16 +200,19 @@ def _without_tools(messages: Sequence[Message]) -> tuple[Message, ...]:
     names = {call.id: call.name for message in messages for call in message.calls}
     after_result = False
     for message in messages:
-        content, role = message.content, message.role
+        content, role, images = message.content, message.role, message.images
         if message.calls:
             calls = [f'{{"name": {json.dumps(call.name)}, "arguments": {call.arguments}}}' for call in message.calls]
             content = "\n".join([*([content] if content else []), *calls])
         elif role == "tool":
             role = "user"
-            content = _RESULT.format(name=message.name or names.get(message.call_id, ""), content=content)
+            told = _RESULT.format(name=message.name or names.get(message.call_id, ""), content=content)
+            images = moved(images, len(told) - len(content))
+            content = told
+        plain = Message(role=role, content=content, images=images)
         if (after_result or message.role == "tool") and found and found[-1].role == role == "user":
-            found[-1] = msgspec.structs.replace(found[-1], content=f"{found[-1].content}\n\n{content}")
+            found[-1] = joined(found[-1], plain, "\n\n")
         else:
-            found.append(Message(role=role, content=content))
+            found.append(plain)
         after_result = message.role == "tool"
     return tuple(found)

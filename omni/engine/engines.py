@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 CELLS = 256  # llama.cpp rounds the size of its cache up to this
 OVERHEAD = 64 << 20  # compute buffers at a batch of 128, native code, Python
 LONGEST_TEXT = 2048  # tokens of a text whose vector is wanted, which are read in one batch; chat models: half of it
+WHOLE_IMAGE = 512  # tokens of a batch where those of an image look at each other: they must come together
 BATCH_BYTES = 256 << 10  # a token of such a batch, most of it for likelihoods that nobody asks for
 
 
@@ -73,7 +74,7 @@ class Engines:
         Raises NotFound when the brain has no file here that could be loaded.
         """
         base = self._base(brain)
-        settings, facts = self._settings, base_facts(base)
+        settings, facts = self._settings, base_facts(base, eyes=not embeddings)
         budget = self._budget
         if brain.context:
             budget = msgspec.structs.replace(budget, context=brain.context)
@@ -87,6 +88,10 @@ class Engines:
             "keep_alive": settings.keep_alive,
         }
         buffers = 0
+        if base.eyes is not None and not embeddings:
+            found["projector"] = base.eyes.path
+            if base.eyes.looks_at_once:
+                found["batch"] = WHOLE_IMAGE
         paths = sorted({*self._adapters(base.id), *([brain.adapter.path] if brain.adapter else [])})
         if paths:
             found["adapters"] = json.dumps(paths)
@@ -99,7 +104,7 @@ class Engines:
             buffers = batch * (BATCH_BYTES if chats else BATCH_BYTES // 4)
             if chats:  # the others say themselves how; of a chat model, all tokens count alike
                 found["pooling"] = "mean"
-        need = facts.weights_bytes + kv_bytes(facts, cells) + OVERHEAD + buffers
+        need = facts.weights_bytes + facts.eyes_bytes + kv_bytes(facts, cells) + OVERHEAD + buffers
         return WorkerSpec(engine="xllamacpp", base=base.id, path=base.path, need_bytes=need, settings=found)
 
     def cells(self, facts: BaseFacts, context: int) -> int:
@@ -109,7 +114,7 @@ class Engines:
         bases whose own context is smaller than the setting.
         """
         wanted = max(context, min(self._settings.context, context * self._settings.slots))
-        room = self._budget.memory - facts.weights_bytes - OVERHEAD
+        room = self._budget.memory - facts.weights_bytes - facts.eyes_bytes - OVERHEAD
         if kv_bytes(facts, wanted) > room:
             wanted = context
         return max(CELLS, -(-wanted // CELLS) * CELLS)

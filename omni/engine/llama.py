@@ -5,6 +5,7 @@ Only the worker's process uses this module: importing xllamacpp maps 100 MB of n
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ def start(path: str, socket: str, key: str, settings: dict[str, Any], *, log: Pa
     """Load the GGUF at `path` and serve it on `socket`; returns the server, which lives as long as it is referenced.
 
     Holds the GIL until the base is loaded. Raises BadFile with llama.cpp's own reason from `log` (what was written to
-    it after `offset`).
+    it after `offset`). A projector that cannot be loaded is left out, so that the brain answers to texts at least.
     """
     from xllamacpp import Server
 
@@ -27,6 +28,12 @@ def start(path: str, socket: str, key: str, settings: dict[str, Any], *, log: Pa
     try:
         return Server(parameters(path, socket, key, settings))
     except RuntimeError as error:
+        if projector := settings.get("projector"):
+            blind = {name: value for name, value in settings.items() if name != "projector"}
+            server = start(path, socket, key, blind, log=log, offset=_length(log))
+            sys.stderr.write(f"Without eyes: {Path(str(projector)).name} could not be loaded with this brain.\n")
+            sys.stderr.flush()
+            return server
         reason = reason_of(_tail(log, offset))
         raise BadFile(
             f"{CANNOT_LOAD} {Path(path).name}: {reason or str(error)}.",
@@ -72,6 +79,9 @@ def parameters(path: str, socket: str, key: str, settings: dict[str, Any]) -> An
         wanted.embedding = True
         if pooling := str(settings.get("pooling", "")):  # else what the file says, which chat models do not
             wanted.pooling_type = getattr(xllamacpp.llama_pooling_type, f"LLAMA_POOLING_TYPE_{pooling.upper()}")
+    if projector := str(settings.get("projector", "")):
+        wanted.mmproj.path = projector
+        wanted.mmproj_use_gpu = False
     adapters: list[str] = json.loads(str(settings.get("adapters", "[]")))
     if adapters:
         wanted.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(adapter, 0.0) for adapter in adapters]
@@ -96,6 +106,10 @@ def refusal(told: str) -> BadFile | None:
         if line.startswith(CANNOT_LOAD):
             return BadFile(line, hint="\n".join(lines[at + 1 :]))
     return None
+
+
+def _length(log: Path) -> int:
+    return log.stat().st_size if log.is_file() else 0
 
 
 def _tail(log: Path, offset: int) -> str:

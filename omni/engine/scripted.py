@@ -12,7 +12,10 @@ from omni.core.errors import EngineError, OmniError
 from omni.core.events import EngineEvent, PromptCounted, PromptProgress, ReasoningDelta, TextDelta, TurnEnded, Usage
 from omni.engine import calling
 from omni.engine.context import answer_room
+from omni.engine.images import check_images, pieces
 from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Message, Tool, Vectors
+
+IMAGE_TOKENS = 16
 
 
 class Reply(Struct, frozen=True, kw_only=True):
@@ -41,8 +44,13 @@ def words(text: str) -> list[str]:
 
 
 def prompt_words(messages: Sequence[Message]) -> list[str]:
-    """The tokens of a prompt: each message's role and its words."""
-    return [token for message in messages for token in (f"<{message.role}>", *words(message.content))]
+    """The tokens of a prompt: each message's role, its words, and so many for each image as every image has."""
+    found: list[str] = []
+    for message in messages:
+        found.append(f"<{message.role}>")
+        for piece in pieces(message):
+            found += words(piece) if isinstance(piece, str) else [f"<image {hash(piece.data)}>"] * IMAGE_TOKENS
+    return found
 
 
 class ScriptedEngine:
@@ -61,10 +69,17 @@ class ScriptedEngine:
         slots: int = 4,
         tokens_per_chunk: int = 1,
         schema: bool = False,
+        sees: bool = False,
     ) -> None:
         self._replies = replies
         self._capabilities = Capabilities(
-            context=context, context_max=context_max or context, slots=slots, embeds=True, schema=schema, reasoning=True
+            context=context,
+            context_max=context_max or context,
+            slots=slots,
+            embeds=True,
+            schema=schema,
+            reasoning=True,
+            sees=sees,
         )
         self._per_chunk = tokens_per_chunk
         self._cached: list[str] = []
@@ -75,6 +90,7 @@ class ScriptedEngine:
     async def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
         """Yield the next reply of the script word by word; a reply that is a call of a tool in JSON is one."""
         checked = calling.checked(request)
+        self._look(checked.messages)
         asked = calling.told(checked, template=False)
         reader = calling.CallReader(checked.tools, forced=checked.tool_choice == "required")
         async with aclosing(self._said(self._next(request), prompt_words(asked.messages), asked)) as events:
@@ -142,7 +158,8 @@ class ScriptedEngine:
         *,
         thinking: bool | None = None,  # noqa: ARG002 - makes no difference to its prompts
     ) -> int:
-        """Words, and one token a message for its role."""
+        """Words, one token a message for its role, and those of the images."""
+        self._look(messages)
         asked = calling.told(ChatRequest(messages=tuple(messages), tools=tuple(tools)), template=False)
         return len(prompt_words(asked.messages))
 
@@ -157,6 +174,9 @@ class ScriptedEngine:
     async def close(self) -> None:
         """Remember that it was closed."""
         self.closed = True
+
+    def _look(self, messages: Sequence[Message]) -> None:
+        check_images(messages, sees=self._capabilities.sees, name="The scripted brain")
 
     def _next(self, request: ChatRequest) -> Reply:
         if self.closed:

@@ -18,6 +18,7 @@ import traceback
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, ClassVar
+from zlib import crc32
 
 from omni.core.errors import BadFile
 
@@ -103,6 +104,7 @@ class _Handler(BaseHTTPRequestHandler):
                     "total_slots": len(server.slots),
                     "model_path": "scripted",
                     "chat_template": "<role> content",
+                    "modalities": {"vision": "projector" in server.settings},
                 },
                 "/slots": [slot.view(server.context) for slot in server.slots],
                 "/lora-adapters": [{"id": at, "path": path} for at, path in enumerate(server.adapters)],
@@ -218,7 +220,7 @@ class _Handler(BaseHTTPRequestHandler):
             yield "content", json.dumps(_instance(schema))
             return
         said = body.get("messages", [])
-        question = next((str(m["content"]) for m in reversed(said) if m["role"] == "user"), "")
+        question = next((_said(m["content"]) for m in reversed(said) if m["role"] == "user"), "")
         reply = str(settings.get("reply", f"You said: {question}"))
         for token in _words(str(settings.get("reasoning", ""))):
             yield "reasoning_content", token
@@ -256,7 +258,18 @@ def _words(text: str) -> list[str]:
 
 
 def _prompt(messages: list[dict[str, Any]]) -> str:
-    return " ".join(f"<{message['role']}> {message['content']}" for message in messages)
+    return " ".join(f"<{message['role']}> {_said(message['content'])}" for message in messages)
+
+
+def _said(content: str | list[dict[str, Any]]) -> str:
+    """The text of a message; an image counts as sixteen words of its own."""
+    if isinstance(content, str):
+        return content
+    return " ".join(part["text"] if part["type"] == "text" else _looked(part["image_url"]["url"]) for part in content)
+
+
+def _looked(address: str) -> str:
+    return " ".join([f"<image-{crc32(address.encode())}>"] * 16)
 
 
 def _choice(delta: dict[str, Any], reason: str | None = None) -> dict[str, Any]:

@@ -18,11 +18,26 @@ class ToolCall(Struct, frozen=True, kw_only=True):
     arguments: str = "{}"
 
 
+class Image(Struct, frozen=True, kw_only=True):
+    """An image in a message: the bytes of its file, what kind of file that is, its size in pixels, and before which
+    character of the message's text it stands. Made by `engine.image_of`, which looks at the bytes."""
+
+    data: bytes
+    kind: Literal["png", "jpeg", "gif", "bmp"]
+    width: int
+    height: int
+    at: int = 0
+
+
 class Message(Struct, frozen=True, kw_only=True):
-    """One message of a prompt. An assistant's may hold `calls`; a tool's is the result of the call `call_id` of `name`."""
+    """One message of a prompt. An assistant's may hold `calls`; a tool's is the result of the call `call_id` of `name`.
+
+    `images` stand within `content`, each at its `at`; those at one place in their order.
+    """
 
     role: Literal["system", "user", "assistant", "tool"]
     content: str
+    images: tuple[Image, ...] = ()
     calls: tuple[ToolCall, ...] = ()
     call_id: str = ""
     name: str = ""
@@ -114,6 +129,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     embeds: bool = False
     schema: bool = False
     reasoning: bool = False
+    sees: bool = False  # whether messages may hold images
     tools: bool = False  # whether the brain's own template knows tools; calls can be had from the others, too
     adapters: tuple[str, ...] = ()
 
@@ -123,7 +139,8 @@ class Engine(Protocol):
 
     `chat` yields events as they happen and ends with `TurnEnded`; closing the iterator (`aclose`, or cancelling the
     task that reads it) cancels the turn at once. It raises ContextOverflow before anything was computed when prompt and
-    answer cannot fit, and EngineError when the brain failed; the same request may then be sent again.
+    answer cannot fit, EngineError when the brain failed (the same request may then be sent again), and UsageError for
+    what no time will make right: images that the brain cannot see, or that are none.
     """
 
     def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
-from omni.core.errors import EngineError, OmniError
+from omni.core.errors import EngineError, OmniError, UsageError
 from omni.core.events import BrainLoading, EngineEvent, PromptCounted, ReasoningDelta, TextDelta, TurnEnded, TurnQueued
 from omni.engine import calling
 from omni.engine.answers import Answer, body_of, completion_body, prompt_of, scales
 from omni.engine.context import answer_room
 from omni.engine.http import Client, WorkerGone
+from omni.engine.images import check_images
 from omni.engine.infill import prompt_tokens, tokens_of
 from omni.engine.limits import check_schema
 from omni.engine.llama import refusal
@@ -36,6 +37,7 @@ TRIES = 3  # a worker may end, for another base or by a kill, between being prom
 DEATHS = 2  # of workers that had been asked, and said nothing: the request may be what ends them
 LONG_PROMPT = 128  # tokens, one batch: to tell of less costs the worker's threads 1.5 ms and tells nobody anything
 PAUSE_SECONDS = 0.1  # until the keeper has seen that
+BAD_IMAGE = "Look whether the images are whole, and whether other programs show them."
 
 
 class WorkerEngine:
@@ -68,6 +70,7 @@ class WorkerEngine:
     async def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
         """Queue, load, count, read, answer; see `Engine`. A forced call that finds no end is asked for again, bounded."""
         request = calling.checked(request)
+        self._look(request.messages)
         for density in calling.DENSITIES:
             try:
                 async with aclosing(self._tried(request, density=density)) as events:
@@ -126,6 +129,7 @@ class WorkerEngine:
         self, messages: Sequence[Message], tools: Sequence[Tool] = (), *, thinking: bool | None = None
     ) -> int:
         """Tokens of the prompt that `messages` and `tools` make, counted by the worker, which is loaded for it."""
+        self._look(messages)
         if not tools and (known := self._counts.get((tuple(messages), thinking))) is not None:
             return known
         async with await self._lease() as lease:
@@ -149,6 +153,7 @@ class WorkerEngine:
             embeds=bool(self.spec.settings.get("embeddings")),
             schema=True,
             reasoning=True,
+            sees=props.sees,
             tools=props.tools,
             adapters=self._adapters,
         )
@@ -283,20 +288,42 @@ class WorkerEngine:
                 raise refused from error
             raise
 
+    def _look(self, messages: Sequence[Message]) -> bool:
+        """Whether there are images. Raises UsageError where they cannot be seen."""
+        return check_images(messages, sees="projector" in self.spec.settings, name=self._name)
+
     async def _count(self, client: Client, request: ChatRequest) -> int:
         """By the server's own way of making a prompt, so that the number is the one it will read.
 
-        A schema goes along: one that no grammar can be made of is refused now, and not in the middle of an answer.
+        A schema goes along: one that no grammar can be made of is refused now, and not in the middle of an answer. So
+        are images that cannot be decoded.
         """
+        if shows := self._look(request.messages):
+            await self._see(client)
         key = (request.messages, request.thinking)
-        if request.tools or request.schema is not None or (known := self._counts.get(key)) is None:
-            answer = await client.json("/v1/chat/completions/input_tokens", prompt_of(request))
+        if shows or request.tools or request.schema is not None or (known := self._counts.get(key)) is None:
+            try:
+                answer = await client.json("/v1/chat/completions/input_tokens", prompt_of(request))
+            except WorkerGone:
+                raise
+            except EngineError as error:
+                if not shows:
+                    raise
+                raise UsageError(f"{error.message.rstrip('.')}.", hint=BAD_IMAGE) from error
             known = _told(lambda: int(answer["input_tokens"]), "cannot count tokens")
-            if not request.tools:
+            if not request.tools and not shows:  # images are large, and not worth remembering
                 self._counts[key] = known
                 while len(self._counts) > REMEMBERED:
                     self._counts.popitem(last=False)
         return known
+
+    async def _see(self, client: Client) -> None:
+        """Raises UsageError when the worker could not load the brain's eyes: it answers to texts without them."""
+        if not (await self._props(client)).sees:
+            raise UsageError(
+                f"{self._name} cannot see: this engine could not load its projector.",
+                hint="The log of its worker says why. Leave out the images.",
+            )
 
     async def _props(self, client: Client) -> "_Props":
         """What this worker says of itself, asked once."""
@@ -307,6 +334,7 @@ class WorkerEngine:
                 lambda: _Props(
                     context=int(answer["default_generation_settings"]["n_ctx"]),
                     tools=calling.knows_tools(answer.get("chat_template", ""), answer.get("chat_template_caps", {})),
+                    sees=bool(answer.get("modalities", {}).get("vision")),
                 ),
                 "does not tell its context",
             )
@@ -315,10 +343,11 @@ class WorkerEngine:
 
 
 class _Props(NamedTuple):
-    """`context`: tokens that one chat may have; `tools`: whether the template knows them."""
+    """`context`: tokens that one chat may have; `tools`: whether the template knows them; `sees`: whether it has eyes."""
 
     context: int
     tools: bool
+    sees: bool
 
 
 class _Asked(NamedTuple):

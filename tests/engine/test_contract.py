@@ -10,8 +10,19 @@ import pytest
 
 from omni.core.errors import ContextOverflow, EngineError, UsageError
 from omni.core.events import EngineEvent, PromptCounted, PromptProgress, TextDelta, ToolCallDelta, TurnEnded
-from omni.engine import ChatRequest, CompletionRequest, Engine, Message, Sampling, ScriptedEngine, Tool, ToolCall
+from omni.engine import (
+    ChatRequest,
+    CompletionRequest,
+    Engine,
+    Message,
+    Sampling,
+    ScriptedEngine,
+    Tool,
+    ToolCall,
+    image_of,
+)
 from tests.engine.engine_tools import asked, end_of, events_of, real_spec, scripted_spec, text_of
+from tests.image_tools import png
 
 
 async def _scripted(_request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
@@ -239,6 +250,15 @@ async def test_a_text_is_gone_on_with_without_a_template(engine: Engine) -> None
         events = [event async for event in completed]
     assert text_of(events).strip()
     assert end_of(events).usage.prompt_tokens >= len(await engine.tokenize("One, two, three,")) > 0
+
+
+async def test_images_are_refused_where_nothing_sees(engine: Engine) -> None:
+    assert not (await engine.capabilities()).sees
+    messages = (Message(role="user", content="What is this?", images=(image_of(png()),)),)
+    with pytest.raises(UsageError, match="cannot see"):
+        await engine.count_tokens(messages)
+    with pytest.raises(UsageError, match="cannot see"):
+        await events_of(engine, ChatRequest(messages=messages))
 
 
 async def test_embeddings_are_offered_or_refused(engine: Engine) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omni.cartridges import Base, Brain, GgufHeader
+from omni.cartridges import Base, Brain, Eyes, GgufHeader
 from omni.cartridges.brains import Adapter
 from omni.core.errors import ContextOverflow, NotFound
 from omni.core.paths import Home
@@ -83,6 +83,22 @@ def test_a_cartridge_may_ask_for_its_own_context(home: Home) -> None:
     assert found.spec(brain(context=8192)).settings["context"] == 8192
     assert int(found.spec(brain(context=8192)).settings["cells"]) >= 8192
     assert found.spec(brain(context=1024)).settings["context"] == 1024
+
+
+def test_eyes_are_loaded_with_the_base_and_counted(home: Home) -> None:
+    found, eyes = engines(home), Eyes(path="/mmproj.gguf", size=200_000_000, kind="mlp")
+    bare, seeing = found.spec(brain()), found.spec(brain(base=base(eyes=eyes)))
+    assert "projector" not in bare.settings
+    assert (seeing.settings["projector"], "batch" in seeing.settings) == ("/mmproj.gguf", False)
+    assert seeing.need_bytes - bare.need_bytes == eyes.memory > eyes.size
+    assert "projector" not in found.spec(brain(base=base(eyes=eyes)), embeddings=True).settings
+    small = engines(home, gigabytes=1.1).spec(brain(base=base(eyes=eyes)))
+    assert int(small.settings["context"]) < int(seeing.settings["context"])
+
+
+def test_an_image_whose_tokens_look_at_each_other_is_read_in_one_batch(home: Home) -> None:
+    eyes = Eyes(path="/mmproj.gguf", size=1, kind="gemma3")
+    assert engines(home).spec(brain(base=base(eyes=eyes))).settings["batch"] == 512
 
 
 def test_another_template_is_another_worker(home: Home) -> None:

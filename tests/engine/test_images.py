@@ -1,0 +1,105 @@
+"""Images by their headers, and their places in messages."""
+
+import struct
+
+import pytest
+
+from omni.core.errors import UsageError
+from omni.engine import ChatRequest, Image, Message, Tool, ToolCall, calling, image_of, joined
+from omni.engine.answers import sent
+from omni.engine.images import LONGEST_SIDE, MOST_PIXELS, check_images, measured, pieces
+from tests.image_tools import GIF, JPEG, WEBP, bmp, claimed, png
+
+
+@pytest.mark.parametrize(
+    ("data", "kind", "width", "height"),
+    [(png(7, 5), "png", 7, 5), (GIF, "gif", 1, 1), (JPEG, "jpeg", 1, 1), (bmp(6, 3), "bmp", 6, 3)],
+)
+def test_kind_and_size_are_read_from_the_header(data: bytes, kind: str, width: int, height: int) -> None:
+    assert measured(data) == (kind, width, height)
+    assert image_of(data, at=3) == Image(data=data, kind=kind, width=width, height=height, at=3)  # type: ignore[arg-type]
+
+
+def test_sizes_of_unusual_forms_of_bmp_and_jpeg_are_read() -> None:
+    assert measured(b"BM" + bytes(12) + struct.pack("<IHH", 12, 640, 480)) == ("bmp", 640, 480)
+    assert measured(b"BM" + bytes(12) + struct.pack("<Iii", 40, 640, -480)) == ("bmp", 640, 480)
+    filled = JPEG[:2] + b"\xff" * 5 + JPEG[3:]  # a marker may begin with many
+    assert measured(filled) == ("jpeg", 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "no image"),
+        (b"hello, world", "no image"),
+        (WEBP, "WebP"),
+        (b"\0\0\0\x18ftypheic", "HEIC"),
+        (b"<svg xmlns=", "SVG"),
+        (b"%PDF-1.7", "PDF"),
+        (png()[:20], "cut off"),
+        (JPEG[:40], "cut off"),
+        (b"\xff\xd8", "cut off"),
+        (b"\xff\xd8\xff\xc3\0\x11", "JPEG"),
+        (b"GIF89a\0", "cut off"),
+        (b"BM", "cut off"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(40), "PNG"),
+        (claimed(0, 5), "nothing to look at"),
+        (claimed(20_000, 20_000), "20,000 × 20,000"),
+        (claimed(LONGEST_SIDE + 1, 1000), "a side"),
+        (claimed(4097, 4096), f"{MOST_PIXELS:,}"),
+        (claimed(1, 101), "narrow"),
+    ],
+)
+def test_what_no_brain_can_be_shown_is_refused_by_its_first_bytes(data: bytes, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        image_of(data)
+
+
+def shown(text: str, *places: int) -> Message:
+    return Message(role="user", content=text, images=tuple(image_of(png(at + 1, 4), at=at) for at in places))
+
+
+def as_text(message: Message) -> list[str | int]:
+    """Its pieces, an image as the number that it was made with."""
+    return [piece if isinstance(piece, str) else piece.width - 1 for piece in pieces(message)]
+
+
+def test_pieces_are_in_their_order() -> None:
+    assert as_text(shown("ab", 1)) == ["a", 1, "b"]
+    assert as_text(shown("ab", 0, 2)) == [0, "ab", 2]
+    assert as_text(shown("", 0)) == [0]
+    assert as_text(shown("ab", 9)) == ["ab", 9]
+    assert as_text(Message(role="user", content="ab")) == ["ab"]
+    assert as_text(joined(shown("ab", 1), shown("cd", 0, 1), " + ")) == ["a", 1, "b + ", 0, "c", 1, "d"]
+
+
+def test_the_worker_is_sent_parts_in_their_order() -> None:
+    [message] = sent([shown("ab", 1)])
+    first, image, last = message["content"]
+    assert (first, last) == ({"type": "text", "text": "a"}, {"type": "text", "text": "b"})
+    assert image["image_url"]["url"].startswith("data:image/png;base64,iVBOR")
+    assert sent([Message(role="user", content="ab")]) == [{"role": "user", "content": "ab"}]
+
+
+def test_images_of_results_stay_in_their_places_where_a_template_knows_no_tools() -> None:
+    request = ChatRequest(
+        messages=(
+            Message(role="user", content="Look."),
+            Message(role="assistant", content="", calls=(ToolCall(id="1", name="look", arguments="{}"),)),
+            Message(role="tool", content="ab", call_id="1", images=shown("ab", 1).images),
+            shown("cd", 2),
+        ),
+        tools=(Tool(name="look"),),
+    )
+    told = calling.told(request, template=False)
+    assert as_text(told.messages[-1]) == ["The tool look returned:\na", 1, "b\n\ncd", 2]
+
+
+def test_images_are_too_large_together() -> None:
+    message = Message(role="user", content="", images=(image_of(claimed(4096, 4096)),) * 2)
+    assert check_images([message], sees=True, name="x")
+    with pytest.raises(UsageError, match="together"):
+        check_images([message, shown("", 0)], sees=True, name="x")
+    with pytest.raises(UsageError, match="x cannot see"):
+        check_images([message], sees=False, name="x")
+    assert not check_images([Message(role="user", content="")], sees=False, name="x")
