@@ -3,6 +3,8 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
+import msgspec
+
 from omni.core.errors import BadFile
 from omni.core.events import EngineEvent, TurnEnded, Usage
 from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Engine, Message, Tool, Vectors
@@ -23,18 +25,20 @@ class ObservedEngine:
 
     def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
         """See `Engine`."""
-        return self._observed(self._engine.chat(request))
+        shown = any(message.images for message in request.messages)
+        return self._observed(self._engine.chat(request), shown=shown)
 
     def complete(self, request: CompletionRequest) -> AsyncGenerator[EngineEvent]:
         """See `Engine`."""
         return self._observed(self._engine.complete(request))
 
-    async def _observed(self, turn: AsyncGenerator[EngineEvent]) -> AsyncGenerator[EngineEvent]:
+    async def _observed(self, turn: AsyncGenerator[EngineEvent], *, shown: bool = False) -> AsyncGenerator[EngineEvent]:
         try:
             async with aclosing(turn) as events:
                 async for event in events:
                     if isinstance(event, TurnEnded):
-                        await self._measured(event.usage)
+                        usage = event.usage  # to look at images takes longer than to read, and says nothing of that
+                        await self._measured(msgspec.structs.replace(usage, prompt_seconds=0.0) if shown else usage)
                     yield event
         except BadFile as error:
             await self._refused(error.message)

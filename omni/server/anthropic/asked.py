@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from omni.core.errors import nearest
-from omni.engine import Message, Tool, ToolCall
-from omni.server.anthropic.types import CountBody, InBlock, InMessage, MessagesBody, ToolSpec
+from omni.engine import Message, Tool, ToolCall, joined
+from omni.server.anthropic.types import CountBody, InBlock, InMessage, MessagesBody, Source, ToolSpec
 from omni.server.errors import BadParameter
 from omni.server.generation import Wish
+from omni.server.images import Parts, shown
 from omni.server.schemas import bearable
 from omni.server.tools import tool_of
 
@@ -107,17 +108,18 @@ def _messages(message: InMessage, brain: "Brain", where: str) -> Iterator[Messag
     if message.role == "assistant":
         yield _assistant(blocks, brain, where)
         return
-    texts: list[str] = []
+    parts, said = Parts(brain, between="\n\n"), False
     for at, block in enumerate(blocks):
         if block.type == "tool_result" and message.role == "user":
-            if texts:
-                yield Message(role="user", content="\n\n".join(texts))
-                texts = []
+            if said:
+                yield shown("user", parts, where)
+            parts, said = Parts(brain, between="\n\n"), False
             yield _result(block, brain, f"{where}[{at}]")
         else:
-            texts.append(_text(block, brain, f"{where}[{at}]"))
-    if texts:
-        yield Message(role=message.role, content="\n\n".join(texts))
+            _add(parts, block, brain, f"{where}[{at}]")
+            said = True
+    if said:
+        yield shown(message.role, parts, where)
 
 
 def _assistant(blocks: Sequence[InBlock], brain: "Brain", where: str) -> Message:
@@ -137,14 +139,28 @@ def _assistant(blocks: Sequence[InBlock], brain: "Brain", where: str) -> Message
 def _result(block: InBlock, brain: "Brain", where: str) -> Message:
     if not block.tool_use_id:
         raise BadParameter("A `tool_result` needs the id of its call.", param=f"{where}.tool_use_id")
+    parts = Parts(brain)
     if isinstance(block.content, list):
-        parts = [_text(part, brain, f"{where}.content[{at}]") for at, part in enumerate(block.content)]
-        text = "\n".join(parts)
+        for at, part in enumerate(block.content):
+            _add(parts, part, brain, f"{where}.content[{at}]")
     else:
-        text = block.content or ""
+        parts.text(block.content or "")
+    found = Message(role="tool", content=parts.content, images=parts.images, call_id=block.tool_use_id)
     if block.is_error:
-        text = f"Error: {text}"
-    return Message(role="tool", content=text, call_id=block.tool_use_id)
+        return joined(Message(role="tool", content="Error: ", call_id=block.tool_use_id), found, "")
+    return found
+
+
+def _add(parts: Parts, block: InBlock, brain: "Brain", where: str) -> None:
+    """The next part of a message: an image, or what `_text` reads."""
+    if block.type != "image":
+        parts.text(_text(block, brain, where))
+        return
+    source = block.source or Source()
+    if source.type == "base64" or (source.type is None and source.data is not None):
+        parts.base64(source.data or "", source.media_type or "", f"{where}.source")
+    else:
+        parts.address(source.url or "", f"{where}.source")
 
 
 def _text(block: InBlock, brain: "Brain", where: str) -> str:

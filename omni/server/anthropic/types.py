@@ -9,6 +9,16 @@ from omni.server.bounds import StopTexts
 StopReason = Literal["end_turn", "max_tokens", "tool_use", "stop_sequence"]
 
 
+class Source(Struct, frozen=True, kw_only=True):
+    """Where an image or a document is: `data` holds an image in base64, which `media_type` says the kind of (PNG, JPEG,
+    GIF or BMP). Addresses and files are refused: nothing is fetched or kept."""
+
+    type: str | None = None
+    media_type: str | None = None
+    data: str | None = None
+    url: str | None = None
+
+
 class InBlock(Struct, frozen=True, kw_only=True):
     """A part of a message, of whatever kind; `type` says which fields mean something."""
 
@@ -18,6 +28,7 @@ class InBlock(Struct, frozen=True, kw_only=True):
     id: str | None = None
     name: str | None = None
     input: dict[str, Any] | None = None
+    source: Source | None = None
     tool_use_id: str | None = None
     content: "str | list[InBlock] | None" = None
     is_error: bool | None = None

@@ -1,12 +1,13 @@
 """What a request of Ollama's clients asks of a brain, in the words of the engine."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from omni.engine import Message, Tool, ToolCall
 from omni.server.errors import BadParameter
 from omni.server.generation import Wish
+from omni.server.images import Parts, shown
 from omni.server.ollama.models import inserts, thinks
 from omni.server.ollama.types import Asked, Called, ChatBody, ChatMessage, GenerateBody, Number, Options, ToolSpec
 from omni.server.schemas import bearable
@@ -21,10 +22,9 @@ _PLAIN = ("temperature", "top_p", "min_p", "repeat_penalty", "presence_penalty",
 
 def chat_wish(body: ChatBody, brain: "Brain") -> Wish:
     """What /api/chat asks. Raises BadParameter."""
-    _blind(brain, (image for message in body.messages or () for image in message.images or ()), "messages")
     return Wish(
         model=body.wanted,
-        messages=tuple(messages_of(body.messages or ())),
+        messages=tuple(messages_of(body.messages or (), brain)),
         sampling=sampling_of(body.options),
         schema=schema_of(body.format),
         tools=tuple(_tool(tool, at) for at, tool in enumerate(body.tools or ())),
@@ -35,7 +35,7 @@ def chat_wish(body: ChatBody, brain: "Brain") -> Wish:
 
 def generate_wish(body: GenerateBody, brain: "Brain") -> Wish:
     """What /api/generate asks. Raises BadParameter. Blocking: may look into the brain's file."""
-    _blind(brain, body.images or (), "images")
+    parts = _parts(body.prompt or "", body.images, brain, "images")
     if body.template:
         raise BadParameter(
             "A brain answers by its own template only.", hint="Send `raw` with a prompt that is made.", param="template"
@@ -49,6 +49,7 @@ def generate_wish(body: GenerateBody, brain: "Brain") -> Wish:
     prompt = body.prompt or ""
     sampling, schema = sampling_of(body.options), schema_of(body.format)
     if body.suffix or body.raw:
+        parts.only_text("images")
         if body.system:
             raise BadParameter("`system` needs a template; `raw` and `suffix` use none.", param="system")
         if body.suffix and brain.base is not None and not inserts(brain):
@@ -68,7 +69,7 @@ def generate_wish(body: GenerateBody, brain: "Brain") -> Wish:
     system = (Message(role="system", content=body.system),) if body.system else ()
     return Wish(
         model=body.wanted,
-        messages=(*system, Message(role="user", content=prompt)),
+        messages=(*system, shown("user", parts, "images")),
         sampling=sampling,
         schema=schema,
         logprobs=_top(body),
@@ -76,21 +77,23 @@ def generate_wish(body: GenerateBody, brain: "Brain") -> Wish:
     )
 
 
-def messages_of(messages: Sequence[ChatMessage]) -> Iterator[Message]:
+def messages_of(messages: Sequence[ChatMessage], brain: "Brain") -> Iterator[Message]:
     """The messages as engines know them. Ollama's calls have no ids, so that results are told by name or by order."""
     open_calls: list[ToolCall] = []
     for at, message in enumerate(messages):
-        content = message.content or ""
+        content, where = message.content or "", f"messages[{at}].images"
+        parts = _parts(content, message.images, brain, where)
         if message.role == "tool":
             call = _answered(open_calls, message)
             name = message.tool_name or (call.name if call else "")
-            yield Message(role="tool", content=content, call_id=call.id if call else "", name=name)
+            call_id = call.id if call else ""
+            yield Message(role="tool", content=content, images=parts.images, call_id=call_id, name=name)
         elif message.role == "assistant":
             calls = tuple(_call(call, at, number) for number, call in enumerate(message.tool_calls or ()))
             open_calls = list(calls)
-            yield Message(role="assistant", content=content, calls=calls)
+            yield Message(role="assistant", content=parts.only_text(where), calls=calls)
         else:
-            yield Message(role=message.role, content=content)
+            yield shown(message.role, parts, where)
 
 
 def sampling_of(options: Options | None) -> dict[str, Any]:
@@ -165,9 +168,17 @@ def _answered(open_calls: list[ToolCall], message: ChatMessage) -> ToolCall | No
     return None
 
 
-def _blind(brain: "Brain", images: Iterable[str], where: str) -> None:
-    if any(True for _ in images):
-        raise BadParameter(f"{brain.name} cannot see: it reads text only.", hint="Leave out the images.", param=where)
+def _parts(content: str, images: Sequence[str] | None, brain: "Brain", where: str) -> Parts:
+    """A message and its images, which stand before the text; in base64, as `data:` addresses as well."""
+    found = Parts(brain)
+    for at, image in enumerate(images or ()):
+        place = f"{where}[{at}]"
+        if image.startswith(("data:", "http://", "https://")):
+            found.address(image, place)
+        else:
+            found.base64(image, "", place)
+    found.text(content)
+    return found
 
 
 def _top(body: Asked) -> int | None:

@@ -186,6 +186,8 @@ def _capabilities(brain: "Brain") -> list[str]:
     found = ["completion", "tools"]
     if inserts(brain):
         found.append("insert")
+    if brain.sees:
+        found.append("vision")
     if thinks(brain):
         found.append("thinking")
     return found

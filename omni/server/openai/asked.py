@@ -11,6 +11,7 @@ from omni.core.errors import nearest
 from omni.engine import Message, Tool, ToolCall
 from omni.server.errors import BadParameter
 from omni.server.generation import Wish
+from omni.server.images import Parts, shown
 from omni.server.openai.types import (
     AudioPart,
     CalledFunction,
@@ -81,19 +82,19 @@ def messages_of(messages: Sequence[ChatMessage], brain: "Brain") -> Iterable[Mes
     """The messages as engines know them."""
     for at, message in enumerate(messages):
         where = f"messages[{at}]"
-        text = _text(message.content, brain, f"{where}.content")
+        parts, place = _parts(message.content, brain, f"{where}.content"), f"{where}.content"
         match message.role:
             case "system" | "developer":
-                yield Message(role="system", content=text)
+                yield shown("system", parts, place)
             case "user":
-                yield Message(role="user", content=text)
-            case "tool":
-                yield Message(role="tool", content=text, call_id=message.tool_call_id or "", name=message.name or "")
-            case "function":
+                yield shown("user", parts, place)
+            case "tool" | "function":
                 name = message.name or ""
-                yield Message(role="tool", content=text, call_id=name, name=name)
+                call_id = name if message.role == "function" else message.tool_call_id or ""
+                yield Message(role="tool", content=parts.content, images=parts.images, call_id=call_id, name=name)
             case "assistant":
-                yield Message(role="assistant", content=text or message.refusal or "", calls=_calls(message, where))
+                text = parts.only_text(place) or message.refusal or ""
+                yield Message(role="assistant", content=text, calls=_calls(message, where))
 
 
 def schema_of(wanted: ResponseFormat | None) -> dict[str, Any] | None:
@@ -112,18 +113,17 @@ def schema_of(wanted: ResponseFormat | None) -> dict[str, Any] | None:
     return schema
 
 
-def _text(content: str | Sequence[Part] | None, brain: "Brain", where: str) -> str:
+def _parts(content: str | Sequence[Part] | None, brain: "Brain", where: str) -> Parts:
+    found = Parts(brain)
     if content is None or isinstance(content, str):
-        return content or ""
-    found: list[str] = []
+        found.text(content or "")
+        return found
     for at, part in enumerate(content):
         match part:
             case TextPart(text=text) | RefusalPart(refusal=text):
-                found.append(text)
-            case ImagePart():
-                raise BadParameter(
-                    f"{brain.name} cannot see: it reads text only.", hint="Leave out the image.", param=f"{where}[{at}]"
-                )
+                found.text(text)
+            case ImagePart(image_url=url):
+                found.address(url if isinstance(url, str) else url.url, f"{where}[{at}]")
             case AudioPart():
                 raise BadParameter(
                     f"{brain.name} cannot hear: it reads text only.",
@@ -136,7 +136,7 @@ def _text(content: str | Sequence[Part] | None, brain: "Brain", where: str) -> s
                     hint="Send the text of the file.",
                     param=f"{where}[{at}]",
                 )
-    return "\n".join(found)
+    return found
 
 
 def _calls(message: ChatMessage, where: str) -> tuple[ToolCall, ...]:

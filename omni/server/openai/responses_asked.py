@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from omni.engine import Message, Tool, ToolCall
+from omni.engine import Message, Tool, ToolCall, joined
 from omni.server.errors import BadParameter
 from omni.server.generation import Wish
+from omni.server.images import Parts, shown
 from omni.server.openai.asked import arguments_of, only_of
 from omni.server.openai.responses_types import ChoiceIn, FormatIn, ItemIn, PartIn, ResponseBody, ToolIn
 from omni.server.openai.types import CalledFunction
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 LOGPROBS = "message.output_text.logprobs"  # the word of `include` that asks for likelihoods
 _ROLES = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
-_CANNOT = {"input_image": "see", "input_audio": "hear", "input_file": "open files"}
+_CANNOT = {"input_audio": "hear", "input_file": "open files"}
 
 
 def items_of(asked: str | list[ItemIn]) -> list[ItemIn]:
@@ -110,8 +111,8 @@ def _messages(items: Iterable[ItemIn], brain: "Brain", where: str) -> Iterator[M
             case "message":
                 if item.role is None:
                     raise BadParameter("A message needs a `role`.", param=f"{place}.role")
-                text = _text(item.content, brain, f"{place}.content")
-                yield Message(role=_ROLES[item.role], content=text)  # type: ignore[arg-type] # the four of engines
+                parts = _parts(item.content, brain, f"{place}.content")
+                yield shown(_ROLES[item.role], parts, f"{place}.content")
             case "function_call":
                 name = item.name or ""
                 if not name:
@@ -122,7 +123,8 @@ def _messages(items: Iterable[ItemIn], brain: "Brain", where: str) -> Iterator[M
             case "function_call_output":
                 if not item.call_id:
                     raise BadParameter("The result of a call needs its `call_id`.", param=f"{place}.call_id")
-                yield Message(role="tool", content=_text(item.output, brain, f"{place}.output"), call_id=item.call_id)
+                parts = _parts(item.output, brain, f"{place}.output")
+                yield Message(role="tool", content=parts.content, images=parts.images, call_id=item.call_id)
             case "reasoning":
                 pass  # brains are not shown again what they thought
             case kind:
@@ -133,13 +135,25 @@ def _messages(items: Iterable[ItemIn], brain: "Brain", where: str) -> Iterator[M
                 )
 
 
-def _text(content: str | Sequence[PartIn] | None, brain: "Brain", where: str) -> str:
+def _parts(content: str | Sequence[PartIn] | None, brain: "Brain", where: str) -> Parts:
+    found = Parts(brain)
     if content is None or isinstance(content, str):
-        return content or ""
+        found.text(content or "")
+        return found
     for at, part in enumerate(content):
         if (what := _CANNOT.get(part.type)) is not None:
             raise BadParameter(f"{brain.name} cannot {what}: it reads text only.", param=f"{where}[{at}]")
-    return "\n".join(part.text or part.refusal or "" for part in content)
+        if part.type != "input_image":
+            found.text(part.text or part.refusal or "")
+        elif part.image_url is None and part.file_id is not None:
+            raise BadParameter(
+                "No files are kept here that an image could be.",
+                hint="Send the image itself as `image_url`.",
+                param=f"{where}[{at}]",
+            )
+        else:
+            found.address(part.image_url or "", f"{where}[{at}]")
+    return found
 
 
 def _joined(messages: Iterable[Message]) -> Iterator[Message]:
@@ -152,8 +166,8 @@ def _joined(messages: Iterable[Message]) -> Iterator[Message]:
         if message.role == "tool":
             message = msgspec.structs.replace(message, name=names.get(message.call_id, ""))
         if last is not None and last.role == message.role and last.role in ("user", "assistant"):
-            text = "\n\n".join(text for text in (last.content, message.content) if text)
-            last = msgspec.structs.replace(last, content=text, calls=(*last.calls, *message.calls))
+            between = "\n\n" if last.content and message.content else ""
+            last = msgspec.structs.replace(joined(last, message, between), calls=(*last.calls, *message.calls))
             continue
         if last is not None:
             yield last

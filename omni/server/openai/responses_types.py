@@ -14,7 +14,8 @@ Count = Annotated[int, Meta(ge=0, le=MOST_TOP)]
 
 
 class PartIn(Struct, kw_only=True, omit_defaults=True):
-    """A piece of an item: text under one of its names, or what no brain here reads."""
+    """A piece of an item: text under one of its names, an image (`image_url` is a `data:` address in base64), or what no
+    brain here reads."""
 
     type: Literal[
         "input_text",
@@ -29,6 +30,8 @@ class PartIn(Struct, kw_only=True, omit_defaults=True):
     ]
     text: str | None = None
     refusal: str | None = None
+    image_url: str | None = None
+    file_id: str | None = None
 
 
 class ItemIn(Struct, kw_only=True, omit_defaults=True):

@@ -59,14 +59,15 @@ class TextPart(Struct, tag_field="type", tag="text"):
 
 
 class ImageUrl(Struct):
-    """Where an image is; `data:` holds it."""
+    """An image as a `data:` address in base64: PNG, JPEG, GIF or BMP. Other addresses are refused: nothing is fetched.
+    `detail` changes nothing."""
 
     url: str
     detail: str | None = None
 
 
 class ImagePart(Struct, tag_field="type", tag="image_url"):
-    """An image."""
+    """An image, for brains that see."""
 
     image_url: ImageUrl | str
 

@@ -1,0 +1,272 @@
+"""Images in requests: in the words of every protocol, through its official client; and what is none, or cannot be seen."""
+
+import base64
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anthropic
+import msgspec
+import ollama
+import openai
+import pytest
+import pytest_asyncio
+
+from omni.cartridges import Eyes
+from omni.engine import ChatRequest, ScriptedEngine
+from omni.engine.images import pieces
+from tests.image_tools import GIF, IMAGE_TOKENS, JPEG, WEBP, bmp, claimed, png, write_projector
+from tests.server.real_tools import Real, real_server
+from tests.server.server_tools import base, brain
+
+MODEL = "@omni/test"
+
+
+def b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def address(data: bytes, kind: str = "image/png") -> str:
+    return f"data:{kind};base64,{b64(data)}"
+
+
+def part(url: str) -> Any:
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def text(said: str) -> Any:
+    return {"type": "text", "text": said}
+
+
+def block(data: bytes, kind: str = "image/png") -> Any:
+    return {"type": "image", "source": {"type": "base64", "media_type": kind, "data": b64(data)}}
+
+
+@asynccontextmanager
+async def seeing(make: Any, engine: ScriptedEngine) -> AsyncIterator[Any]:
+    """A bench whose brain sees."""
+    eyes = Eyes(path="/models/mmproj.gguf", size=1000, kind="mlp")
+    async with make(engine) as bench:
+        bench.services.library.known = [brain(MODEL, base=msgspec.structs.replace(base(), eyes=eyes))]
+        yield bench
+
+
+def looks() -> ScriptedEngine:
+    return ScriptedEngine(["A cat."], sees=True)
+
+
+def asked(engine: ScriptedEngine, at: int = -1) -> list[Any]:
+    """A message of the last request: its texts, and of each image kind and width."""
+    request: ChatRequest = engine.requests[-1]
+    found = pieces(request.messages[at])
+    return [piece if isinstance(piece, str) else (piece.kind, piece.width) for piece in found]
+
+
+async def test_openai_chat(live: Any) -> None:
+    content: Any = [
+        text("What is"),
+        part(address(png(7))),
+        text("this,"),
+        {"type": "image_url", "image_url": address(GIF, "image/gif")},
+    ]
+    async with (
+        seeing(live, engine := looks()) as bench,
+        openai.AsyncOpenAI(base_url=f"{bench.url}/v1", api_key="none", max_retries=0) as client,
+    ):
+        found = await client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": content}])
+        assert found.choices[0].message.content == "A cat."
+        assert asked(engine) == ["What is", ("png", 7), "\nthis,", ("gif", 1)]
+        assert found.usage
+        assert found.usage.prompt_tokens == 1 + 3 + 2 * IMAGE_TOKENS
+        result: Any = [
+            {"role": "user", "content": "Look."},
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": "1", "type": "function", "function": {"name": "look", "arguments": "{}"}}],
+            },
+            {"role": "tool", "tool_call_id": "1", "content": [text("There:"), part(address(JPEG, "image/jpg"))]},
+        ]
+        await client.chat.completions.create(model=MODEL, messages=result)
+        assert [image.kind for message in engine.requests[-1].messages for image in message.images] == ["jpeg"]
+
+
+async def test_openai_responses_keep_what_was_seen(live: Any, home: Any) -> None:
+    content: Any = [
+        {"type": "input_text", "text": "What is this?"},
+        {"type": "input_image", "image_url": address(png(7)), "detail": "auto"},
+    ]
+    async with (
+        seeing(live, engine := looks()) as bench,
+        openai.AsyncOpenAI(base_url=f"{bench.url}/v1", api_key="none", max_retries=0) as client,
+    ):
+        first = await client.responses.create(model=MODEL, input=[{"role": "user", "content": content}])
+        assert first.output_text == "A cat."
+        await client.responses.create(model=MODEL, input="Sure?", previous_response_id=first.id)
+        assert asked(engine, 0) == ["What is this?", ("png", 7)]
+        assert asked(engine) == ["Sure?"]
+        await client.responses.create(
+            model=MODEL, input=[{"role": "user", "content": "Both:"}, {"role": "user", "content": content}]
+        )
+        assert asked(engine) == ["Both:\n\nWhat is this?", ("png", 7)]
+        with pytest.raises(openai.BadRequestError, match="No files"):
+            await client.responses.create(
+                model=MODEL,
+                input=[{"role": "user", "content": [{"type": "input_image", "file_id": "f", "detail": "auto"}]}],
+            )
+    with sqlite3.connect(home.responses) as rows:
+        [(kept,)] = rows.execute("SELECT input FROM responses WHERE previous IS NOT NULL")
+    assert b64(png(7)).encode() not in kept  # only what was new
+
+
+async def test_anthropic(live: Any) -> None:
+    result: Any = [
+        {"role": "user", "content": [block(png(7)), text("Look.")]},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "t1", "name": "look", "input": {}}]},
+        {
+            "role": "user",
+            "content": [
+                {
+                    "type": "tool_result",
+                    "tool_use_id": "t1",
+                    "is_error": True,
+                    "content": [text("Here:"), block(bmp(3), "image/bmp")],
+                },
+                text("Well?"),
+            ],
+        },
+    ]
+    async with (
+        seeing(live, engine := looks()) as bench,
+        anthropic.AsyncAnthropic(base_url=bench.url, api_key="any", max_retries=0) as client,
+    ):
+        found = await client.messages.create(model=MODEL, max_tokens=10, messages=result)
+        assert found.content[0].type == "text"
+        assert asked(engine, 0) == [("png", 7), "Look."]
+        assert asked(engine, 2) == ["Error: Here:", ("bmp", 3)]
+        one: Any = [{"role": "user", "content": [text("Look."), block(png())]}]
+        without: Any = [{"role": "user", "content": "Look."}]
+        counted = await client.messages.count_tokens(model=MODEL, messages=one)
+        plain = await client.messages.count_tokens(model=MODEL, messages=without)
+        assert counted.input_tokens - plain.input_tokens == IMAGE_TOKENS
+
+
+async def test_ollama(live: Any) -> None:
+    async with seeing(live, engine := looks()) as bench, ollama.AsyncClient(bench.url) as client:
+        said: Any = {"role": "user", "content": "What is this?", "images": [png(7), b64(JPEG)]}
+        found = await client.chat(model=MODEL, messages=[said])
+        assert found.message.content == "A cat."
+        assert asked(engine) == [("png", 7), ("jpeg", 1), "What is this?"]
+        assert (await client.generate(model=MODEL, prompt="And this?", images=[bmp(5)])).response == "A cat."
+        assert asked(engine) == [("bmp", 5), "And this?"]
+        assert "vision" in ((await client.show(MODEL)).capabilities or ())
+        with pytest.raises(ollama.ResponseError, match="may stand in what a user says"):
+            await client.generate(model=MODEL, prompt="x", raw=True, images=[png()])
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("https://example.org/cat.png", "fetched from no address"),
+        ("file:///etc/passwd", "fetched from no address"),
+        ("data:image/png,abc", "must be a `data:` address"),
+        ("", "must be a `data:` address"),
+        ("data:image/png;base64,@@@", "not in base64"),
+        (address(b"no image at all"), "no image that is known"),
+        (address(WEBP, "image/webp"), "WebP"),
+        (address(png(), "image/jpeg"), "those of PNG"),
+        (address(png(), "text/plain"), "those of PNG"),
+        (address(claimed(20_000, 20_000)), "20,000 × 20,000"),
+        (address(png()[:20]), "cut off"),
+    ],
+)
+async def test_what_is_no_image_is_refused_with_its_place(serving: Any, url: str, words: str) -> None:
+    async with seeing(serving, looks()) as bench:
+        chat = {"model": MODEL, "messages": [{"role": "user", "content": [text("See"), part(url)]}]}
+        found = await bench.client.post("/v1/chat/completions", json=chat)
+        assert found.status_code == 400
+        error = found.json()["error"]
+        assert words in error["message"]
+        assert error["param"] == "messages[0].content[1]"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/chat/completions", {"messages": [{"role": "system", "content": [part(address(png()))]}]}),
+        ("/v1/chat/completions", {"messages": [{"role": "assistant", "content": [part(address(png()))]}]}),
+        ("/v1/messages", {"max_tokens": 9, "system": [block(png())], "messages": [{"role": "user", "content": "Hi"}]}),
+        ("/v1/messages", {"max_tokens": 9, "messages": [{"role": "assistant", "content": [block(png())]}]}),
+        ("/api/chat", {"messages": [{"role": "assistant", "content": "Hi", "images": [b64(png())]}]}),
+    ],
+)
+async def test_images_stand_where_brains_look_for_them(serving: Any, path: str, body: dict[str, Any]) -> None:
+    async with seeing(serving, looks()) as bench:
+        found = await bench.client.post(path, json={"model": MODEL, **body})
+        assert found.status_code == 400
+        assert "mage" in found.text or "cannot stand here" in found.text
+
+
+async def test_a_brain_that_has_no_use_for_its_projector_says_why(serving: Any) -> None:
+    async with serving(ScriptedEngine()) as bench:
+        why = "mmproj.gguf was made for another model"
+        bench.services.library.known = [brain(MODEL, base=msgspec.structs.replace(base(), blind=why))]
+        body = {"model": MODEL, "messages": [{"role": "user", "content": [part(address(png()))]}]}
+        found = await bench.client.post("/v1/chat/completions", json=body)
+        assert found.status_code == 400
+        assert "cannot see" in found.json()["error"]["message"]
+        assert why in found.json()["error"]["message"]
+        assert "vision" not in (await bench.client.post("/api/show", json={"model": MODEL})).json()["capabilities"]
+
+
+@pytest_asyncio.fixture
+async def real(starter_gguf: Path, tmp_path: Path) -> AsyncIterator[Real]:
+    """The starter brain with eyes that understand nothing."""
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m/starter.gguf").symlink_to(starter_gguf)
+    write_projector(tmp_path / "m/mmproj-starter.gguf")
+    async with real_server(tmp_path / "home", tmp_path / "m/starter.gguf") as found:
+        yield found
+
+
+@pytest.mark.real
+async def test_the_real_engine_is_shown_images_by_every_client(real: Real) -> None:
+    model = real.brain
+    async with openai.AsyncOpenAI(base_url=f"{real.url}/v1", api_key="none", max_retries=0) as client:
+        message: Any = [{"role": "user", "content": [text("What is this?"), part(address(png(64, 48)))]}]
+        whole = await client.chat.completions.create(model=model, messages=message, max_tokens=4, temperature=0)
+        assert whole.choices[0].message.content
+        assert whole.usage
+        assert whole.usage.prompt_tokens > IMAGE_TOKENS
+        again = await client.chat.completions.create(model=model, messages=message, max_tokens=4, temperature=0)
+        assert again.usage
+        assert again.usage.prompt_tokens_details
+        assert again.usage.prompt_tokens_details.cached_tokens == whole.usage.prompt_tokens - 1
+        item: Any = {
+            "role": "user",
+            "content": [{"type": "input_image", "image_url": address(png()), "detail": "auto"}],
+        }
+        first = await client.responses.create(model=model, input=[item], max_output_tokens=4)
+        second = await client.responses.create(
+            model=model, input="And?", max_output_tokens=4, previous_response_id=first.id
+        )
+        assert second.usage
+        assert first.usage
+        assert second.usage.input_tokens > first.usage.input_tokens > IMAGE_TOKENS
+        broken: Any = [{"role": "user", "content": [part(address(png(64, 48)[:60]))]}]
+        with pytest.raises(openai.BadRequestError, match="whole"):
+            await client.chat.completions.create(model=model, messages=broken)
+        many: Any = [{"role": "user", "content": [part(address(png(8, size))) for size in range(1, 300)]}]
+        with pytest.raises(openai.BadRequestError, match="tokens too many"):
+            await client.chat.completions.create(model=model, messages=many)
+    async with anthropic.AsyncAnthropic(base_url=real.url, api_key="any", max_retries=0) as claude:
+        shown: Any = [{"role": "user", "content": [block(png()), text("What is this?")]}]
+        counted = await claude.messages.count_tokens(model=model, messages=shown)
+        answer = await claude.messages.create(model=model, max_tokens=4, messages=shown)
+        assert answer.usage.input_tokens + (answer.usage.cache_read_input_tokens or 0) == counted.input_tokens
+    async with ollama.AsyncClient(real.url) as llama:
+        assert "vision" in ((await llama.show(model)).capabilities or ())
+        found = await llama.generate(model=model, prompt="What is this?", images=[png()], options={"num_predict": 4})
+        assert found.response
