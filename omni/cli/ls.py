@@ -77,8 +77,9 @@ def row(brain: "Brain", fit: "Fit | None", *, default: bool) -> Row:
     about = brain.good_for or brain.title
     if brain.state not in ("ready", "installed", "available"):
         about = f"{brain.state}: {brain.reason}" if brain.reason else brain.state
-    elif brain.shares:
-        about += f" (on {brain.shares})"
+    else:
+        about += f" (on {brain.shares})" if brain.shares else ""
+        about += ", sees images" if brain.sees and about else "sees images" if brain.sees else ""
     return (
         brain.name,
         "" if brain.shares else gigabytes(brain.size) if brain.size else "",
@@ -111,6 +112,7 @@ def facts(brain: "Brain", fit: "Fit | None" = None) -> dict[str, object]:
         "size": brain.size,
         "quantisation": brain.quantisation,
         "context": brain.context_max,
+        "sees": brain.sees,
         "licence": brain.licence,
         "fits": fit.fits if fit else None,
         "memory": fit.memory if fit else None,

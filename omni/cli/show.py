@@ -11,6 +11,7 @@ from omni.hardware import gigabytes
 
 if TYPE_CHECKING:
     from omni.app import Services
+    from omni.cartridges import Brain
     from omni.hardware import Fit
 
 
@@ -44,6 +45,7 @@ def command(brain: str, as_json: bool, verify: bool) -> None:
                 ("size", f"{'about ' if found.size_is_estimate else ''}{gigabytes(found.size)}" if found.size else ""),
                 ("licence", found.licence or "unknown"),
                 ("context", f"{found.context_max:,} tokens at most" if found.context_max else ""),
+                ("sees", sight(found)),
                 ("memory", memory(fit) if fit else ""),
                 ("speed", speed(fit.speed, measured=fit.measured) if fit and fit.speed else ""),
                 ("file", str(found.base.path) if found.base else ""),
@@ -54,6 +56,15 @@ def command(brain: str, as_json: bool, verify: bool) -> None:
         )
 
     offline_services(work)
+
+
+def sight(brain: "Brain") -> str:
+    """What it sees with, or why it does not although something lies there for it."""
+    if brain.base is None:
+        return ""
+    if brain.base.eyes is not None:
+        return f"images, with {brain.base.eyes.path} ({gigabytes(brain.base.eyes.size)})"
+    return f"nothing: {brain.base.blind}" if brain.base.blind else ""
 
 
 def memory(fit: "Fit") -> str:

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 import pytest
 
+from omni.cartridges import Eyes
 from omni.core.paths import Home
 from omni.engine import ChatRequest, ScriptedEngine
 from tests.docs.examples import DOCS
-from tests.server.server_tools import FakeServices, brain, listening, server_over
+from tests.image_tools import png
+from tests.server.server_tools import FakeServices, base, brain, listening, server_over
 
 PAGE = (DOCS / "api.md").read_text("utf-8")
 ADDRESS = "http://127.0.0.1:11434"
@@ -26,11 +29,13 @@ PRINTS = {
     "ollama": "Hello.\n",
     "anthropic": "Hello.\n",
     "tools": "weather {'city': 'Oslo'}\nIt is cold.\n",
+    "images": "A cat.\n",
     "responses": "Red. Blue.\n",
 }
 BLOCKS = re.findall(r"^```console\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 ANSWERS = {
     "Say hello.": "Hello.",
+    "What is this?": "A cat.",
     "Name a colour.": "Red.",
     "Another one.": "Blue.",
     "Which city is the capital of Norway?": '{"city": "Oslo"}',
@@ -56,7 +61,9 @@ def test_what_a_page_of_elsewhere_reaches_is_listed() -> None:
 async def url(home: Home) -> AsyncIterator[str]:
     from omni.server.app import create_app
 
-    services = FakeServices(ScriptedEngine(script, schema=True), brains=(brain("@omni/smollm2"),), home=home)
+    seeing = msgspec.structs.replace(base(), eyes=Eyes(path="/models/mmproj.gguf", size=1000))
+    engine = ScriptedEngine(script, schema=True, sees=True)
+    services = FakeServices(engine, brains=(brain("@omni/smollm2", base=seeing),), home=home)
     services.set("serve", aliases={"gpt-4o": "@omni/smollm2"})
     server = server_over(services)
     async with listening(create_app(server)) as found:
@@ -64,10 +71,10 @@ async def url(home: Home) -> AsyncIterator[str]:
     await server.close()
 
 
-async def run(*command: str, **environment: str) -> str:
+async def run(*command: str, folder: Path | None = None, **environment: str) -> str:
     inherited = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     done = await asyncio.to_thread(
-        subprocess.run, command, capture_output=True, text=True, timeout=120, env=inherited | environment
+        subprocess.run, command, capture_output=True, text=True, timeout=120, cwd=folder, env=inherited | environment
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -89,11 +96,13 @@ async def test_a_request_is_answered_as_shown(url: str, block: str) -> None:
 
 @pytest.mark.real
 @pytest.mark.parametrize("name", PRINTS)
-async def test_a_program_prints_what_it_should(url: str, name: str) -> None:
+async def test_a_program_prints_what_it_should(url: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / "cat.png").write_bytes(png())
     said = await run(
         sys.executable,
         "-c",
         PROGRAMS[name],
+        folder=tmp_path,
         OPENAI_BASE_URL=f"{url}/v1",
         OPENAI_API_KEY="none",
         OLLAMA_HOST=url,
