@@ -187,7 +187,11 @@ class Pulls:
             found, why = look(path, base.header, sha256=sha256) if not blind else (None, blind)
             return msgspec.structs.replace(base, eyes=found, blind=why)
 
-        async with aclosing(self._fetch_model(fetching, resolved, manifest, seeing)) as events:
+        # Where nobody told its hash before, it is only now known by it.
+        async with (
+            in_thread(pulling(self._stock.home, sha256 or eyes.key)),
+            aclosing(self._fetch_model(fetching, resolved, manifest, seeing)) as events,
+        ):
             async for event in events:
                 yield event
 

@@ -44,6 +44,12 @@ class Upkeep:
                 yield PullVerifying(done=done, total=total)
         except OSError as error:
             raise NotFound(f"{record.base.path} cannot be read: {error.strerror}.", hint=brain.command) from error
+        eyes = record.base.eyes
+        if eyes is not None and eyes.sha256 and await asyncio.to_thread(_hash, eyes.path) != eyes.sha256:
+            reason = "its projector's bytes are not what they were; `omni rm` and `omni pull` bring it anew"
+            await self._stock.index.put(msgspec.structs.replace(record.base, eyes=None, blind=reason))
+            yield Verified(brain=brain.name, ok=False, detail=reason)
+            return
         yield await self._conclude(brain, record, combined(hashes))
 
     async def _conclude(self, brain: Brain, record: BaseRecord, actual: str) -> Verified:
@@ -127,6 +133,15 @@ class Upkeep:
 
 def _total(paths: Collection[str]) -> int:
     return sum(path.stat().st_size for path in map(Path, paths) if path.exists())
+
+
+def _hash(path: str) -> str:
+    """The sha256 of a file, "" when it is not there."""
+    try:
+        *_, (_, sha256) = hash_files([path])
+    except OSError:
+        return ""
+    return sha256
 
 
 def _blobs(home: Home) -> list[str]:

@@ -66,6 +66,7 @@ class WorkerEngine:
         self._known: tuple[str, _Props | None] = ("", None)  # as told by which worker
         self._giving_back: set[asyncio.Task[None]] = set()
         self._closed = asyncio.Event()
+        self._decoding = asyncio.Lock()  # images, which take hundreds of megabytes for a moment: one request at a time
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
         """Queue, load, count, read, answer; see `Engine`. A forced call that finds no end is asked for again, bounded."""
@@ -201,28 +202,35 @@ class WorkerEngine:
         if request.tools:
             strict = density != calling.DENSITIES[-1]
             reader = calling.CallReader(request.tools, forced=request.tool_choice == "required", strict=strict)
-        tokens = await self._count(client, said)
+        tokens, shows = await self._count(client, said), self._look(said.messages)
         return _Asked(
             path="/v1/chat/completions",
             tokens=tokens,
             room=said.sampling.max_tokens,
             seed=said.sampling.seed,
-            body=partial(body_of, said, adapters=self._adapters, progress=tokens > LONG_PROMPT),
+            body=partial(body_of, said, adapters=self._adapters, progress=tokens > LONG_PROMPT or shows),
             reader=reader,
+            shows=shows,
         )
 
     async def _answer(self, asked: "_Asked", turn: "Turn", *, room: int, allocated: int) -> AsyncGenerator[EngineEvent]:
         """Wait for the place, ask the worker, and give the place back: at once, or when a cancelled slot is idle."""
         seed = asked.seed if asked.seed is not None else secrets.randbits(31)
         computing: Client | None = None
+        decoding = False
         answer = Answer()
         try:
             async with aclosing(self._events(turn.waiting())) as waiting:
                 async for event in waiting:
                     yield event
+            if asked.shows:
+                decoding = await self._decoding.acquire()
             computing = Client(turn.socket, turn.key)
             async with aclosing(computing.stream(asked.path, asked.body(room=room, seed=seed))) as chunks:
                 async for chunk in chunks:
+                    if decoding:  # the first progress is told when all images are decoded
+                        self._decoding.release()
+                        decoding = False
                     for event in answer.events(chunk):
                         yield event
             computing = None
@@ -230,6 +238,8 @@ class WorkerEngine:
             computing = None  # the worker has ended the turn, or its life
             raise
         finally:
+            if decoding:
+                self._decoding.release()
             if computing is None:
                 await turn.__aexit__(None, None, None)
             else:
@@ -302,20 +312,24 @@ class WorkerEngine:
             await self._see(client)
         key = (request.messages, request.thinking)
         if shows or request.tools or request.schema is not None or (known := self._counts.get(key)) is None:
-            try:
-                answer = await client.json("/v1/chat/completions/input_tokens", prompt_of(request))
-            except WorkerGone:
-                raise
-            except EngineError as error:
-                if not shows:
-                    raise
-                raise UsageError(f"{error.message.rstrip('.')}.", hint=BAD_IMAGE) from error
+            path, body = "/v1/chat/completions/input_tokens", prompt_of(request)
+            answer = await (self._shown(client, path, body) if shows else client.json(path, body))
             known = _told(lambda: int(answer["input_tokens"]), "cannot count tokens")
             if not request.tools and not shows:  # images are large, and not worth remembering
                 self._counts[key] = known
                 while len(self._counts) > REMEMBERED:
                     self._counts.popitem(last=False)
         return known
+
+    async def _shown(self, client: Client, path: str, body: dict[str, Any]) -> Any:
+        """The answer to a body with images. Raises UsageError when one cannot be decoded."""
+        try:
+            async with self._decoding:
+                return await client.json(path, body)
+        except WorkerGone:
+            raise
+        except EngineError as error:
+            raise UsageError(f"{error.message.rstrip('.')}.", hint=BAD_IMAGE) from error
 
     async def _see(self, client: Client) -> None:
         """Raises UsageError when the worker could not load the brain's eyes: it answers to texts without them."""
@@ -351,7 +365,8 @@ class _Props(NamedTuple):
 
 
 class _Asked(NamedTuple):
-    """A request as it goes to the worker. `reader`, where there is one, finds calls in what it says."""
+    """A request as it goes to the worker. `reader`, where there is one, finds calls in what it says; `shows`: it has
+    images."""
 
     path: str
     tokens: int
@@ -359,6 +374,7 @@ class _Asked(NamedTuple):
     seed: int | None
     body: Callable[..., dict[str, Any]]
     reader: "calling.CallReader | None" = None
+    shows: bool = False
 
 
 def _told(read: Callable[[], T], otherwise: str) -> T:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from omni.cartridges import Brain, Library, PullProgress
+from omni.cartridges import Brain, Library, PullProgress, pulls
 from omni.cartridges.eyes import beside, in_repository, look
 from omni.cartridges.gguf import read_header
+from omni.cartridges.sources import resolve_url
 from omni.core.errors import BadFile, UsageError
 from omni.core.paths import Home
 from tests.cartridges.pull_tools import Drain, Make, Open, Shop, blobs, sha
@@ -150,10 +151,25 @@ async def test_a_repositorys_projector_is_pulled_along_and_removed_with_its_mode
     assert await library.collect() == 0
     other = (await drain(library.pull("hf.co/Qwen/Tiny-GGUF:Q8_0", shop.airlock)))[-1].brain
     assert other.sees
+    assert (await drain(library.verify(brain.name)))[-1].ok
     assert sum(path.endswith("mmproj-tiny-F16.gguf") for path, _ in shop.web.asked) == 1
     assert await library.remove(brain.name) == len(model)
     assert await library.remove(other.name) == other.size + len(eyes)
     assert blobs(home) == []
+
+
+async def test_a_damaged_projector_is_noticed_and_left_alone(
+    shop: Shop, open_library: Open, home: Home, gguf: Make, drain: Drain, eyes: bytes
+) -> None:
+    hub, library = Hub(shop.web), shop.library(open_library)
+    hub.file("tiny-Q4_K_M.gguf", gguf())
+    hub.file("mmproj-tiny-F16.gguf", eyes)
+    name = (await drain(library.pull("hf.co/Qwen/Tiny-GGUF:Q4_K_M", shop.airlock)))[-1].brain.name
+    (home.blobs / f"sha256-{sha(eyes)}").write_bytes(eyes[:-1] + b"x")
+    checked = (await drain(library.verify(name)))[-1]
+    assert (checked.ok, "projector" in checked.detail) == (False, True)
+    brain = await library.get(name)
+    assert (brain.usable, brain.sees) == (True, False)
 
 
 async def test_a_projector_that_is_none_leaves_the_brain_blind(
@@ -180,6 +196,25 @@ async def test_a_cartridge_has_the_projector_that_its_manifest_names(
     hub.file("mmproj-tiny-F16.gguf", eyes)
     await drain(library.pull("@omni/hub", shop.airlock))
     assert (await library.get("@omni/hub")).sees == named
+
+
+async def test_a_projector_at_an_address_is_compared_with_its_hash(
+    shop: Shop, open_library: Open, gguf: Make, drain: Drain, eyes: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = shop.library(open_library)
+    shop.web.files["/tiny.gguf"], shop.web.files["/mmproj.gguf"] = gguf(), eyes
+    bases = {"good": f"#sha256={sha(eyes)}", "bare": "", "bad": f"#sha256={'0' * 64}"}
+    monkeypatch.setattr(pulls, "resolve_url", lambda url, **more: resolve_url(url.replace("https:", "http:"), **more))
+    host = shop.web.url.replace("http:", "https:")
+    for name, more in bases.items():
+        shop.cartridge(name, f'source = "url"\nurl = "{host}/tiny.gguf"\nprojector = "{host}/mmproj.gguf{more}"\n')
+    sees = {
+        name: (await drain(library.pull(f"@omni/{name}", shop.airlock)))[-1].brain.sees for name in ("good", "bare")
+    }
+    assert sees == {"good": True, "bare": True}
+    await library.remove("@omni/good")
+    await library.remove("@omni/bare")
+    assert not (await drain(library.pull("@omni/bad", shop.airlock)))[-1].brain.sees
 
 
 async def test_an_export_carries_the_projector(

@@ -1,5 +1,6 @@
 """Brains that are shown images: on every engine that can be, the real one with a projector of random weights."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -106,6 +107,17 @@ async def test_broken_images_are_refused_and_the_worker_lives(real: Engine) -> N
         await real.count_tokens((Message(role="user", content="What?", images=(broken,)),))
     assert "whole" in refused.value.hint
     assert text_of(await events_of(real, showing("What?", png())))
+
+
+async def test_chats_with_images_at_the_same_time_do_not_wait_for_ever(engine: Engine) -> None:
+    pictures = [showing("Which?", png(8, 8, (20 * n, 0, 0)), at=6) for n in range(6)]
+    waiting = asyncio.create_task(events_of(engine, pictures[0]))
+    answers = asyncio.gather(*(events_of(engine, request) for request in pictures))
+    waiting.cancel()
+    async with asyncio.timeout(60):
+        assert all(text_of(events) for events in await answers)
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
 
 
 @pytest.mark.real

@@ -200,7 +200,7 @@ def _details(brain: "Brain") -> Details:
         parent_model="",
         format="gguf",
         family=family,
-        families=[family],
+        families=[family, "clip"] if brain.sees else [family],  # by which older clients know who sees
         parameter_size=human(header.parameters if header else 0),
         quantization_level=(header.quantisation if header else "") or brain.quantisation or "unknown",
     )
