@@ -37,6 +37,7 @@ TRIES = 3  # a worker may end, for another base or by a kill, between being prom
 DEATHS = 2  # of workers that had been asked, and said nothing: the request may be what ends them
 LONG_PROMPT = 128  # tokens, one batch: to tell of less costs the worker's threads 1.5 ms and tells nobody anything
 PAUSE_SECONDS = 0.1  # until the keeper has seen that
+BROKEN_IMAGE = "An image of the request cannot be decoded."
 BAD_IMAGE = "Look whether the images are whole, and whether other programs show them."
 
 
@@ -329,7 +330,8 @@ class WorkerEngine:
         except WorkerGone:
             raise
         except EngineError as error:
-            raise UsageError(f"{error.message.rstrip('.')}.", hint=BAD_IMAGE) from error
+            broken = "load image" in error.message
+            raise UsageError(BROKEN_IMAGE if broken else error.message, hint=BAD_IMAGE) from error
 
     async def _see(self, client: Client) -> None:
         """Raises UsageError when the worker could not load the brain's eyes: it answers to texts without them."""

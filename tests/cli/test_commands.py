@@ -15,6 +15,7 @@ from omni.hardware import Fit
 from omni.keeper import ProcessInfo, anything_runs
 from tests.cartridges.conftest import gguf_bytes
 from tests.cli.conftest import Call
+from tests.image_tools import write_projector
 
 pytestmark = pytest.mark.real  # every test here starts processes
 
@@ -59,6 +60,18 @@ def test_show_tells_all_and_verifies(call: Call, tiny: Path) -> None:
     tiny.write_bytes(gguf_bytes(salt="another"))
     os.utime(tiny, (1, 1))
     assert call("show", "tiny", "--json").json["name"] == "@me/tiny"
+
+
+def test_what_a_brain_sees_with_is_told(call: Call, tiny: Path) -> None:
+    eyes = write_projector(tiny.with_name("mmproj-tiny.gguf"), width=128)
+    call("pull", str(tiny))
+    assert "made for another model" in call("show", "tiny").out
+    assert "sees images" not in call("ls").out
+    write_projector(eyes, width=256)
+    call("pull", str(tiny))
+    assert f"images, with {eyes}" in call("show", "tiny").out
+    assert "sees images" in call("ls").out
+    assert all(one["sees"] for one in call("ls", "--here", "--json").json)
 
 
 def test_a_file_that_changed_is_a_bad_file(call: Call, tiny: Path) -> None:

@@ -103,7 +103,7 @@ async def test_broken_images_are_refused_and_the_worker_lives(real: Engine) -> N
         with suppress(UsageError):  # of some kinds, what is cut off is shown as far as it goes
             await events_of(real, msgspec.structs.replace(request, sampling=Sampling(max_tokens=2)))
     broken = msgspec.structs.replace(image_of(whole), data=whole[:60])
-    with pytest.raises(UsageError, match="load image") as refused:
+    with pytest.raises(UsageError, match="cannot be decoded") as refused:
         await real.count_tokens((Message(role="user", content="What?", images=(broken,)),))
     assert "whole" in refused.value.hint
     assert text_of(await events_of(real, showing("What?", png())))
