@@ -153,3 +153,46 @@ async def test_what_another_window_writes_is_here_at_once(desk: Desk) -> None:
     gate.set()
     await two.page.wait_for_selector(".message.assistant >> text=first words last")
     await two.page.wait_for_selector(".message.assistant >> text=retry")
+
+
+async def test_the_end_stays_in_view_while_diagrams_are_drawn(desk: Desk) -> None:
+    diagram = "```mermaid\nflowchart TD\n  A --> B\n  B --> C\n  C --> D\n```\n\n"
+    visit = await desk.open(ScriptedEngine([diagram * 3 + "The end."]))
+    page = visit.page
+    await visit.ask("Draw")
+    await page.wait_for_function("() => document.querySelectorAll('img.diagram').length == 3")
+    await page.wait_for_function(
+        "() => { const s = document.querySelector('.scroller');"
+        " return s.scrollHeight > s.clientHeight && s.scrollHeight - s.scrollTop - s.clientHeight < 2 }"
+    )
+    await page.hover(".scroller")
+    await page.mouse.wheel(0, -600)
+    await page.wait_for_selector(".to-end")
+    await page.click(".to-end")
+    await page.wait_for_selector(".to-end", state="detached")
+
+
+async def test_the_enter_that_ends_a_composition_sends_nothing(desk: Desk) -> None:
+    """Safari says so by the code of the key alone."""
+    visit = await desk.open(ScriptedEngine(["Answer."]))
+    page = visit.page
+    await page.fill("#composer", "にほん")
+    await page.evaluate(
+        "() => document.querySelector('#composer').dispatchEvent("
+        "new KeyboardEvent('keydown', {key: 'Enter', keyCode: 229, bubbles: true, cancelable: true}))"
+    )
+    assert await page.input_value("#composer") == "にほん"
+    await page.press("#composer", "Enter")
+    await visit.answered()
+    assert await page.locator(".message.user").count() == 1
+
+
+async def test_a_long_question_is_edited_in_a_field_as_high_as_it(desk: Desk) -> None:
+    visit = await desk.open(ScriptedEngine(["Answer."]))
+    page = visit.page
+    await visit.ask("\n".join(f"line {number}" for number in range(12)))
+    await visit.answered()
+    await page.hover(".message.user")
+    await page.click(".message.user >> text=edit")
+    field = page.locator("[aria-label='edit the question']")
+    assert await field.evaluate("e => e.scrollHeight <= e.clientHeight")

@@ -11,6 +11,9 @@ export interface Key {
   run?: (() => void) | undefined;
 }
 
+/** Whether a key belongs to an input method; Safari ends its composition before the Enter that chose a word arrives. */
+export const composing = (event: KeyboardEvent) => event.isComposing || event.keyCode === 229;
+
 const focus = (selector: string) => document.querySelector<HTMLElement>(selector)?.focus();
 
 export const newChat = () => {
@@ -58,7 +61,7 @@ export const COMPOSER_KEYS: Key[] = [
 
 export function listen(): () => void {
   const down = (event: KeyboardEvent) => {
-    if (event.defaultPrevented || event.isComposing) return;
+    if (event.defaultPrevented || composing(event)) return;
     const target = event.target as HTMLElement;
     const typing = target.matches("input, textarea, select, [contenteditable]");
     const control = event.ctrlKey || event.metaKey;

@@ -1,7 +1,9 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "react";
 import { size } from "../format";
 import { problemOf } from "../api";
+import { composing } from "../keys";
 import { state, toast } from "../state";
+import { fit } from "./fit";
 import { turns } from "./turns";
 
 const LONGEST = 1 << 20;
@@ -22,11 +24,7 @@ export function Composer({ id }: { id: string }) {
   const usable = state.use((now) => !now.brainsRead || now.brains.some((brain) => brain.usable));
 
   useEffect(() => void drafts.set(id, text), [id, text]);
-  useLayoutEffect(() => {
-    const area = field.current!;
-    area.style.height = "auto";
-    area.style.height = `${Math.min(area.scrollHeight, window.innerHeight * 0.4)}px`;
-  }, [text]);
+  useLayoutEffect(() => fit(field.current!, 0.4), [text]);
   useEffect(() => {
     if (matchMedia("(hover: hover)").matches) field.current?.focus({ preventScroll: true });
   }, []);
@@ -123,7 +121,7 @@ export function Composer({ id }: { id: string }) {
             }
           }}
           onKeyDown={(event) => {
-            if (event.nativeEvent.isComposing) return;
+            if (composing(event.nativeEvent)) return;
             if (event.key === "Enter" && !event.shiftKey) {
               event.preventDefault();
               send();

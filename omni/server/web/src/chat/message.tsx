@@ -2,11 +2,13 @@ import { memo, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { flushSync } from "react-dom";
 import { switchBranch } from "../actions";
 import { clock, count, many, seconds, size, speed } from "../format";
+import { composing } from "../keys";
 import { toast } from "../state";
 import { enhance } from "../markdown/enhance";
 import { LiveMarkdown } from "../markdown/live";
 import { render } from "../markdown/render";
 import type { Message } from "../types";
+import { fit } from "./fit";
 import type { Near } from "./near";
 import { turns, type Turn } from "./turns";
 
@@ -225,6 +227,8 @@ function Actions({ message, conversation, edit }: { message: Message; conversati
 
 function Editor({ message, conversation, close }: { message: Message; conversation: string; close: () => void }) {
   const [text, setText] = useState(message.text);
+  const field = useRef<HTMLTextAreaElement>(null);
+  useLayoutEffect(() => fit(field.current!, 0.5), [text]);
   const send = () => {
     if (!text.trim()) return;
     close();
@@ -234,16 +238,18 @@ function Editor({ message, conversation, close }: { message: Message; conversati
   return (
     <form className="editor" onSubmit={(event) => (event.preventDefault(), send())}>
       <textarea
+        ref={field}
         autoFocus
         aria-label="edit the question"
         value={text}
         onChange={(event) => setText(event.target.value)}
         onKeyDown={(event) => {
+          if (composing(event.nativeEvent)) return;
           if (event.key === "Escape") {
             event.preventDefault();
             event.stopPropagation();
             close();
-          } else if (event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing) {
+          } else if (event.key === "Enter" && !event.shiftKey) {
             event.preventDefault();
             send();
           }

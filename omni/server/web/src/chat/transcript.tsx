@@ -6,6 +6,8 @@ import { MessageView } from "./message";
 import { Near } from "./near";
 import { turns, type Turn } from "./turns";
 
+// Whether the browser itself keeps what is read in its place when what stands above gets another height. Safari does not.
+const HOLDS = CSS.supports("overflow-anchor", "auto");
 const LENGTH = 10; // at 20, one laid out anew made a frame longer than 8 ms
 
 function chunks(messages: Message[]): Message[][] {
@@ -51,12 +53,30 @@ function height(messages: Message[]): number {
   return messages.reduce((sum, { text }) => sum + 70 + (Math.ceil(text.length / 90) + text.split("\n").length) * 21, 0);
 }
 
+/** The first message in view, and how far below the beginning it is. */
+interface Held {
+  element: Element;
+  place: number;
+}
+
+function placeOf(element: Element, frame: HTMLElement): number {
+  return element.getBoundingClientRect().top - frame.getBoundingClientRect().top + frame.scrollTop;
+}
+
+/** From the top downwards: a chunk that was not laid out yet has no messages to be found. */
+function hold(frame: HTMLElement, element: Element | null = null): Held | null {
+  const { left, top, bottom } = frame.getBoundingClientRect();
+  for (let y = top + 4; !element && y < bottom; y += 40) element = document.elementFromPoint(left + 60, y)?.closest(".message") ?? null;
+  return element && { element, place: placeOf(element, frame) };
+}
+
 /** The active branch. What is far from view is plain text that is not laid out; it becomes whole when it comes near. */
 export function Transcript({ id, messages, loading }: { id: string; messages: Message[]; loading: boolean }) {
   const scroller = useRef<HTMLDivElement>(null);
   const inner = useRef<HTMLDivElement>(null);
   const follow = useRef(true);
   const before = useRef(0);
+  const held = useRef<Held | null>(null);
   const [away, setAway] = useState(false);
   const [near] = useState(() => new Near());
 
@@ -70,6 +90,12 @@ export function Transcript({ id, messages, loading }: { id: string; messages: Me
     const frame = scroller.current!;
     const pin = () => {
       if (follow.current) frame.scrollTop = frame.scrollHeight;
+      else if (held.current?.element.isConnected) {
+        const moved = placeOf(held.current.element, frame) - held.current.place;
+        held.current.place += moved;
+        if (moved) frame.scrollTop += moved;
+      } else return;
+      before.current = frame.scrollTop;
     };
     const observer = new ResizeObserver(pin);
     observer.observe(inner.current!);
@@ -80,11 +106,15 @@ export function Transcript({ id, messages, loading }: { id: string; messages: Me
 
   const scrolled = useCallback(() => {
     const frame = scroller.current!;
+    const up = frame.scrollTop < before.current;
     near.down = frame.scrollTop > before.current;
     before.current = frame.scrollTop;
     const left = frame.scrollHeight - frame.scrollTop - frame.clientHeight;
-    follow.current = left < 60;
-    setAway(left > 400);
+    // Only going up leaves the end. It may be far away just because a diagram was drawn since the last frame.
+    if (left < 60) follow.current = true;
+    else if (up) follow.current = false;
+    if (!HOLDS) held.current = follow.current ? null : hold(frame);
+    setAway(left > 400 && !follow.current);
   }, [near]);
 
   const loaded = !loading;
@@ -104,6 +134,7 @@ export function Transcript({ id, messages, loading }: { id: string; messages: Me
     follow.current = false;
     for (const old of inner.current!.querySelectorAll(".found")) old.classList.remove("found");
     element.scrollIntoView({ block: "start" });
+    if (!HOLDS) held.current = hold(scroller.current!, element);
     requestAnimationFrame(() => element.scrollIntoView({ block: "start" }));
     element.focus({ preventScroll: true });
     element.classList.add("found");

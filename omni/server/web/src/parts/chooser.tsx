@@ -1,4 +1,5 @@
 import { useEffect, useId, useRef, useState, type ReactNode } from "react";
+import { composing } from "../keys";
 
 export interface Choice {
   key: string;
@@ -54,12 +55,13 @@ export function Chooser({
           onText?.(event.target.value);
         }}
         onKeyDown={(event) => {
+          if (composing(event.nativeEvent)) return;
           const moves: Record<string, number> = { ArrowDown: chosen + 1, ArrowUp: chosen - 1, PageDown: chosen + 8, PageUp: chosen - 8 };
           const next = moves[event.key];
           if (next !== undefined) {
             event.preventDefault();
             setAt(Math.max(0, Math.min(found.length - 1, next)));
-          } else if (event.key === "Enter" && !event.nativeEvent.isComposing) {
+          } else if (event.key === "Enter") {
             event.preventDefault();
             found[chosen]?.run();
           }

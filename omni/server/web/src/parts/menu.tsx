@@ -10,6 +10,8 @@ export interface Item {
 export function Menu({ label, items, text = "⋯" }: { label: string; items: Item[]; text?: string }) {
   const [open, setOpen] = useState(false);
   const root = useRef<HTMLDivElement>(null);
+  const used = useRef(false);
+  used.current ||= open;
   useEffect(() => {
     if (!open) return;
     root.current?.querySelector<HTMLElement>("[role=menuitem]")?.focus();
@@ -29,6 +31,7 @@ export function Menu({ label, items, text = "⋯" }: { label: string; items: Ite
     <div
       className="menu"
       ref={root}
+      data-used={used.current || undefined}
       onKeyDown={(event) => {
         if (!open) return;
         if (event.key === "ArrowDown") move(1);
