@@ -332,9 +332,12 @@ class Services:
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:
-    """What tells one state of a file from another; None while it is so young that the next could have the same."""
+    """What tells one state of a file from another, one that is not there included; None while it is so young that the
+    next could have the same."""
     try:
         found = path.stat()
+    except FileNotFoundError:
+        return 0, 0, 0
     except OSError:
         return None
     if abs(time.time_ns() - found.st_mtime_ns) < _YOUNG:
