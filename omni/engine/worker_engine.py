@@ -16,6 +16,7 @@ from omni.core.errors import EngineError, OmniError, UsageError
 from omni.core.events import BrainLoading, EngineEvent, PromptCounted, ReasoningDelta, TextDelta, TurnEnded, TurnQueued
 from omni.engine import calling
 from omni.engine.answers import Answer, body_of, completion_body, prompt_of, scales
+from omni.engine.chunks import Chunk
 from omni.engine.context import answer_room
 from omni.engine.http import Client, WorkerGone
 from omni.engine.images import check_images
@@ -227,7 +228,7 @@ class WorkerEngine:
             if asked.shows:
                 decoding = await self._decoding.acquire()
             computing = Client(turn.socket, turn.key)
-            async with aclosing(computing.stream(asked.path, asked.body(room=room, seed=seed))) as chunks:
+            async with aclosing(computing.stream(asked.path, asked.body(room=room, seed=seed), Chunk)) as chunks:
                 async for chunk in chunks:
                     if decoding:  # the first progress is told when all images are decoded
                         self._decoding.release()
