@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from omni.cartridges import EMBEDDER_HINT
 from omni.core.errors import NotFound, nearest
 from omni.server.errors import BadParameter
 
@@ -25,6 +26,15 @@ def pullable(name: str) -> str:
     return name
 
 
+def cannot_answer(brain: "Brain") -> BadParameter:
+    """What is said of a brain that only makes vectors to who wants an answer of it."""
+    return BadParameter(
+        f"{brain.name} is {brain.reason.rstrip('.')}.",
+        hint="Ask it at /v1/embeddings or /api/embed, and another one here.",
+        param="model",
+    )
+
+
 class Names:
     """Finds brains for requests."""
 
@@ -41,20 +51,24 @@ class Names:
         """The names that the user gave to brains."""
         return dict(self._services.settings.serve.aliases)
 
-    async def find(self, name: str, *, chats: bool = True) -> "Brain":
-        """The brain that can be asked under `name`; "" is the default one. Raises NotFound, which lists what is here.
+    async def find(self, name: str, *, chats: bool = True, vectors: bool = False) -> "Brain":
+        """The brain that can be asked under `name`; "" is the default one. Raises NotFound, which lists what is here, and
+        BadParameter for one that only makes vectors where it shall answer.
 
-        `chats` false: one will do that was never taught to answer, for its vectors or to go on with a text.
+        `chats` false: one will do that was never taught to answer, for its vectors or to go on with a text. `vectors`: it is
+        asked for these, so that "" is a brain made for them where there is one, and how to get one is told.
         """
         await self._services.read_settings_again()
         if not name:
-            return await self._services.default_brain()
+            return await self._default(vectors=vectors)
         aliases = self.aliases()
         wanted = aliases.get(name) or aliases.get(name.removesuffix(LATEST)) or name
         try:
             found = await self._get(wanted)
         except NotFound as error:
-            raise await self._unknown(name, error) from error
+            raise await (self._unknown_embedder(name) if vectors else self._unknown(name, error)) from error
+        if chats and found.embeds:
+            raise cannot_answer(found)
         if not found.usable and not (found.state == "not chat" and found.base is not None and not chats):
             why = found.reason or ("it is not installed." if found.state == "available" else f"it is {found.state}.")
             raise NotFound(
@@ -63,15 +77,39 @@ class Names:
         return found
 
     async def _get(self, name: str) -> "Brain":
-        """By its whole name; by the part after the owner, where one usable brain has it; as the library finds it."""
+        """By its whole name; by the part after the owner, where one usable brain or else one for vectors has it; as the
+        library finds it."""
         short = name.removesuffix(LATEST)
-        usable = await self.usable()
-        for wanted in (name, short):
-            if found := [brain for brain in usable if wanted == brain.name]:
+        for brains in (await self.usable(), await self.embedders()):
+            for wanted in (name, short):
+                if found := [brain for brain in brains if wanted == brain.name]:
+                    return found[0]
+            if len(found := [brain for brain in brains if short == brain.name.rpartition("/")[2]]) == 1:
                 return found[0]
-        if len(found := [brain for brain in usable if short == brain.name.rpartition("/")[2]]) == 1:
-            return found[0]
         return await self._services.library.get(short)
+
+    async def embedders(self) -> "list[Brain]":
+        """The brains that were made for vectors."""
+        return [brain for brain in await self._services.library.brains() if brain.embeds]
+
+    async def _default(self, *, vectors: bool) -> "Brain":
+        if vectors and (found := await self.embedders()):
+            return found[0]
+        try:
+            return await self._services.default_brain()
+        except NotFound as error:
+            if not vectors or self._services.settings.chat.brain:
+                raise
+            raise NotFound("No brain is here yet that makes vectors.", hint=EMBEDDER_HINT) from error
+
+    async def _unknown_embedder(self, name: str) -> NotFound:
+        names = [brain.name for brain in await self.embedders()]
+        if not names:
+            return NotFound(f"There is no model {name!r} here, and no embedding model at all.", hint=EMBEDDER_HINT)
+        return NotFound(
+            f"There is no model {name!r} here. Embedding models here: {', '.join(names)}.",
+            hint=nearest(name, names) or "Map the name to one of them under [serve.aliases] in config.toml.",
+        )
 
     async def _unknown(self, name: str, error: NotFound) -> NotFound:
         names = [brain.name for brain in await self.usable()] + list(self.aliases())

@@ -14,6 +14,7 @@ from msgspec import Struct
 from omni.core.errors import EngineError, OmniError, UsageError
 from omni.core.events import BrainLoading, EngineEvent, PromptCounted, TurnEnded, TurnQueued
 from omni.engine import Adapter, ChatRequest, CompletionRequest, Message, Sampling, Tool
+from omni.server.brains import cannot_answer
 from omni.server.places import Ticket
 
 if TYPE_CHECKING:
@@ -122,6 +123,8 @@ async def begin(server: "Server", lane: str, wish: Wish) -> Generation:
 
     Raises Busy (the queue is full), ContextOverflow, UsageError, EngineError.
     """
+    if wish.brain.embeds:
+        raise cannot_answer(wish.brain)
     ticket = server.places_of(wish.brain).enter(lane)
     async with AsyncExitStack() as undo:
         undo.enter_context(ticket)
