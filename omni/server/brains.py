@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from omni.app import Services
     from omni.cartridges import Brain
 
+MAP_IT = "Map the name to one of them under [serve.aliases] in config.toml."
 LATEST = ":latest"  # what Ollama's clients add to a name without a tag
 
 
@@ -66,7 +67,7 @@ class Names:
         try:
             found = await self._get(wanted)
         except NotFound as error:
-            raise await (self._unknown_embedder(name) if vectors else self._unknown(name, error)) from error
+            raise await self._unknown(name, error, vectors=vectors) from error
         if chats and found.embeds:
             raise cannot_answer(found)
         if not found.usable and not (found.state == "not chat" and found.base is not None and not chats):
@@ -102,21 +103,17 @@ class Names:
                 raise
             raise NotFound("No brain is here yet that makes vectors.", hint=EMBEDDER_HINT) from error
 
-    async def _unknown_embedder(self, name: str) -> NotFound:
-        names = [brain.name for brain in await self.embedders()]
+    async def _unknown(self, name: str, error: NotFound, *, vectors: bool) -> NotFound:
+        made = [brain.name for brain in await self.embedders()] if vectors else []
+        names = [*made, *(brain.name for brain in await self.usable()), *self.aliases()]
+        helps = error.hint or MAP_IT
+        if vectors:
+            helps = MAP_IT if made else EMBEDDER_HINT
         if not names:
-            return NotFound(f"There is no model {name!r} here, and no embedding model at all.", hint=EMBEDDER_HINT)
+            helps = EMBEDDER_HINT if vectors else "Run `omni pull @omni/smollm2`."
+            return NotFound(f"There is no model {name!r} here, and no other.", hint=helps)
         return NotFound(
-            f"There is no model {name!r} here. Embedding models here: {', '.join(names)}.",
-            hint=nearest(name, names) or "Map the name to one of them under [serve.aliases] in config.toml.",
-        )
-
-    async def _unknown(self, name: str, error: NotFound) -> NotFound:
-        names = [brain.name for brain in await self.usable()] + list(self.aliases())
-        if not names:
-            return NotFound(f"There is no model {name!r} here, and no other.", hint="Run `omni pull @omni/smollm2`.")
-        near = nearest(name, names)
-        return NotFound(
-            f"There is no model {name!r} here. Installed: {', '.join(names)}.",
-            hint=near or error.hint or "Map the name to one of them under [serve.aliases] in config.toml.",
+            f"There is no model {name!r} here. Installed: {', '.join(names)}."
+            + (" None of them was made for vectors." if vectors and not made else ""),
+            hint=nearest(name, names) or helps,
         )

@@ -104,15 +104,23 @@ async def test_a_model_for_vectors_that_is_not_here_is_told_with_what_helps(serv
 
         status, said = await ask("text-embedding-3-small")
         assert (status, said.startswith("There is no model 'text-embedding-3-small' here")) == (404, True)
+        assert "Installed: @omni/test. None of them was made for vectors." in said
         assert EMBEDDER_HINT in said
         bench.services.library.known.append(embedder())
         status, said = await ask("text-embedding-3-small")
         assert (status, EMBEDDER_HINT in said) == (404, False)
-        assert "Embedding models here: @me/bert." in said
+        assert "Installed: @me/bert, @omni/test." in said
         assert "[serve.aliases]" in said
         assert "Did you mean" in (await ask("@me/brt"))[1]
         bench.services.set("serve", aliases={"text-embedding-3-small": "@me/bert"})
         assert (await ask("text-embedding-3-small"))[0] == 200
+        bench.services.library.known.clear()
+        assert (await ask("nomic-embed-text"))[1] == (
+            f"There is no model 'nomic-embed-text' here. Installed: text-embedding-3-small. None of them was made for "
+            f"vectors. {EMBEDDER_HINT}"
+        )
+        bench.services.set("serve", aliases={})
+        assert f"There is no model 'x' here, and no other. {EMBEDDER_HINT}" == (await ask("x"))[1]
 
 
 async def test_without_a_name_the_brain_for_vectors_makes_them(serving: Any) -> None:
