@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 CELLS = 256  # llama.cpp rounds the size of its cache up to this
 OVERHEAD = 64 << 20  # compute buffers at a batch of 128, native code, Python
-LONGEST_TEXT = (
-    2048  # tokens of a text whose vector is wanted, which are read in one batch; half of it where a chat is possible
-)
+LONGEST_TEXT = 2048  # tokens of a text whose vector is wanted, which are read in one batch; of a decoder half of it
 WHOLE_IMAGE = 512  # tokens of a batch where those of an image look at each other: they must come together
 BATCH_BYTES = 256 << 10  # a token of such a batch, most of it for likelihoods that nobody asks for
 

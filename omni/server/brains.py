@@ -1,5 +1,6 @@
 """Which brain a model's name means: a cartridge, a base, or an alias of the user's."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from omni.cartridges import EMBEDDER_HINT
@@ -44,9 +45,11 @@ class Names:
 
     async def usable(self) -> "list[Brain]":
         """The brains that can be asked now, the default one first."""
-        brains = [brain for brain in await self._services.library.brains() if brain.usable]
+        return self._usable(await self._services.library.brains())
+
+    def _usable(self, brains: "Sequence[Brain]") -> "list[Brain]":
         default = self._services.settings.chat.brain
-        return sorted(brains, key=lambda brain: brain.name != default)
+        return sorted((brain for brain in brains if brain.usable), key=lambda brain: brain.name != default)
 
     def aliases(self) -> dict[str, str]:
         """The names that the user gave to brains."""
@@ -81,7 +84,8 @@ class Names:
         """By its whole name; by the part after the owner, where one usable brain or else one for vectors has it; as the
         library finds it."""
         short = name.removesuffix(LATEST)
-        for brains in (await self.usable(), await self.embedders()):
+        everyone = await self._services.library.brains()
+        for brains in (self._usable(everyone), _embedders(everyone)):
             for wanted in (name, short):
                 if found := [brain for brain in brains if wanted == brain.name]:
                     return found[0]
@@ -91,7 +95,7 @@ class Names:
 
     async def embedders(self) -> "list[Brain]":
         """The brains that were made for vectors."""
-        return [brain for brain in await self._services.library.brains() if brain.embeds]
+        return _embedders(await self._services.library.brains())
 
     async def _default(self, *, vectors: bool) -> "Brain":
         if vectors and (found := await self.embedders()):
@@ -117,3 +121,7 @@ class Names:
             + (" None of them was made for vectors." if vectors and not made else ""),
             hint=nearest(name, names) or helps,
         )
+
+
+def _embedders(brains: "Sequence[Brain]") -> "list[Brain]":
+    return [brain for brain in brains if brain.embeds]
