@@ -4,7 +4,8 @@
 
 Everything is real: `omni serve` as a process of its own, its airlock, the starter in a worker. The same client asks in
 all cases; cases take turns, so that a noisy machine is noisy for all of them. Printed are tokens a second of 1, 4, 8 and
-64 chats at a time, the time to the first token, what a new connection costs, and the memory of an idle connection.
+64 chats at a time (the median, the best, and the median of the rounds' ratios to the bare worker), the time to the first
+token, what a new connection costs, and the memory of an idle connection.
 """
 
 import argparse
@@ -121,7 +122,8 @@ async def compare(ways: list[Way]) -> None:
         reference = found[ways[0].name]
         for name, rates in found.items():
             best, median = max(rates), statistics.median(rates)
-            ratios = f"{median / statistics.median(reference):.3f} x, best {best / max(reference):.3f} x"
+            each = statistics.median(ours / bare for ours, bare in zip(rates, reference, strict=True))
+            ratios = f"{each:.3f} x, best {best / max(reference):.3f} x"
             show(f"{chats} chats, {name}", f"{median:.0f} tok/s, best {best:.0f}", ratios)
     firsts: dict[str, list[float]] = {way.name: [] for way in ways}
     for _ in range(15):

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _YOUNG = 1_000_000_000  # nanoseconds
-MEASURABLE = 16  # tokens; the speed of a shorter answer says little
+MEASURABLE = 16  # tokens; the speed at which fewer are written or read says little
 
 
 class Services:
@@ -215,7 +215,7 @@ class Services:
                 await self.library.mark(base, ready=True)
                 if usage.answer_tokens >= MEASURABLE:
                     read = usage.prompt_tokens - usage.cached_tokens
-                    reading = read / usage.prompt_seconds if usage.prompt_seconds else 0.0
+                    reading = read / usage.prompt_seconds if read >= MEASURABLE and usage.prompt_seconds else 0.0
                     await asyncio.to_thread(remember_speed, self.home, base, usage.speed, reading)
 
         async def refused(reason: str) -> None:
@@ -332,9 +332,12 @@ class Services:
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:
-    """What tells one state of a file from another; None while it is so young that the next could have the same."""
+    """What tells one state of a file from another, one that is not there included; None while it is so young that the
+    next could have the same."""
     try:
         found = path.stat()
+    except FileNotFoundError:
+        return 0, 0, 0
     except OSError:
         return None
     if abs(time.time_ns() - found.st_mtime_ns) < _YOUNG:

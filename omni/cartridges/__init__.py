@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from omni.cartridges.holds import hold
     from omni.cartridges.library import Library
     from omni.cartridges.manifest import Manifest, load_manifests, manifest_schema, parse_manifest
+    from omni.cartridges.naming import EMBEDDER_HINT
     from omni.cartridges.sources import Access, RemoteFile, Resolved, Source
 
 _WHERE = {
@@ -38,6 +39,7 @@ _WHERE = {
     "Adapter": "brains",
     "AirlockAccess": "access",
     "Base": "brains",
+    "EMBEDDER_HINT": "naming",
     "Brain": "brains",
     "Eyes": "eyes",
     "Fetcher": "access",
@@ -65,6 +67,7 @@ _WHERE = {
 }
 
 __all__ = [
+    "EMBEDDER_HINT",
     "Access",
     "Adapter",
     "AirlockAccess",

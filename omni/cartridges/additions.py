@@ -45,7 +45,7 @@ class Additions:
 
     async def _add_file(self, path: Path) -> Brain:
         inspected = await asyncio.to_thread(inspect, path)
-        if inspected.header.kind != "model":
+        if inspected.header.kind not in ("model", "embedding"):
             verdict = judge_header(inspected.header, None)
             raise BadFile(f"{path.name} cannot be a brain: it is {verdict.reason if verdict else 'something else'}.")
         eyes = await asyncio.to_thread(_eyes, path)

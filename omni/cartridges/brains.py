@@ -89,6 +89,11 @@ class Brain(msgspec.Struct, frozen=True, kw_only=True):
         return self.state in USABLE
 
     @property
+    def embeds(self) -> bool:
+        """Whether it was made for vectors of texts: it can be asked for them, and for nothing else."""
+        return self.state == "not chat" and self.base is not None and self.base.header.kind == "embedding"
+
+    @property
     def sees(self) -> bool:
         """Whether it can be shown images."""
         return self.base is not None and self.base.eyes is not None

@@ -79,6 +79,9 @@ FILE_TYPES: dict[int, tuple[str, tuple[str, ...]]] = {  # number -> name, the te
     40: ("Q1_0", ("Q1_0",)),
 }
 
+POOLINGS = {0: "none", 1: "mean", 2: "cls", 3: "last", 4: "rank"}
+"""How the vectors of a text's tokens become one, as `pooling_type` numbers it."""
+
 _EMBEDDING = """
 bert modern-bert nomic-bert nomic-bert-moe neo-bert jina-bert-v2 jina-bert-v3 eurobert gemma-embedding
 gemma-embedding2 llama-embed t5encoder

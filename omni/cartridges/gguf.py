@@ -15,7 +15,7 @@ from typing import IO, Any, Literal, NoReturn
 
 import msgspec
 
-from omni.cartridges.ggml import EMBEDDING_ARCHITECTURES, FILE_TYPES, OTHER_ARCHITECTURES, TENSOR_TYPES
+from omni.cartridges.ggml import EMBEDDING_ARCHITECTURES, FILE_TYPES, OTHER_ARCHITECTURES, POOLINGS, TENSOR_TYPES
 from omni.core.errors import BadFile, NotFound
 
 MAX_HEADER = 256 << 20  # the largest vocabularies in use take 20 MB
@@ -30,7 +30,7 @@ _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: 
 _STRING, _ARRAY = 8, 9
 _U32, _U64 = struct.Struct("<I"), struct.Struct("<Q")
 
-Kind = Literal["model", "embedding", "adapter", "mmproj", "other"]
+Kind = Literal["model", "embedding", "reranker", "adapter", "mmproj", "other"]
 
 
 class GgufHeader(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +40,8 @@ class GgufHeader(msgspec.Struct, frozen=True, kw_only=True):
     keeps in the cache of keys and values. `quantisation` is by the file's own word where its tensors agree, else the
     type of most of its weights. `unknown_types` are tensor types that this Omni does not know. `width` is how many
     numbers a token is inside: of a projector what it gives, 0 where an old file does not say. `projector` is a projector's
-    kind, and `sees` whether it is for images (others are for sound).
+    kind, and `sees` whether it is for images (others are for sound). `tokenizer` is what llama.cpp calls its kind, and `pooling`
+    how a text's vector is made of those of its tokens: "none" where the file does not say.
     """
 
     version: int
@@ -60,6 +61,8 @@ class GgufHeader(msgspec.Struct, frozen=True, kw_only=True):
     width: int = 0
     projector: str = ""
     sees: bool = False
+    tokenizer: str = ""
+    pooling: str = ""
     sliding_window: int = 0
     experts: int = 0
     experts_used: int = 0
@@ -70,6 +73,11 @@ class GgufHeader(msgspec.Struct, frozen=True, kw_only=True):
     part: int = 1
     parts: int = 1
     unknown_types: tuple[int, ...] = ()
+
+    @property
+    def encodes(self) -> bool:
+        """Whether every token looks at all others of its text, which must therefore be read at once; nothing follows it."""
+        return self.architecture in EMBEDDING_ARCHITECTURES
 
 
 def read_header(path: str | os.PathLike[str]) -> GgufHeader:
@@ -298,6 +306,8 @@ class _Header:
             width=self._given() if kind == "mmproj" else width,
             projector=self._text("clip.vision.projector_type") or self._text("clip.projector_type"),
             sees=kind == "mmproj" and bool(values.get("clip.has_vision_encoder")),
+            tokenizer=self._text("tokenizer.ggml.model"),
+            pooling=_pooling(architecture, values),
             sliding_window=self._number("attention.sliding_window"),
             experts=self._number("expert_count"),
             experts_used=self._number("expert_used_count"),
@@ -373,7 +383,7 @@ class _Weights:
 
 def _wanted(key: str) -> bool:
     if key.startswith("tokenizer."):
-        return key == "tokenizer.chat_template"
+        return key in ("tokenizer.chat_template", "tokenizer.ggml.model")
     return True
 
 
@@ -384,9 +394,14 @@ def _kind(architecture: str, stated: str, values: Mapping[str, Any], tensors: in
         return "mmproj"
     if stated not in ("", "model") or architecture in OTHER_ARCHITECTURES or not tensors:
         return "other"
-    if architecture in EMBEDDING_ARCHITECTURES or values.get(f"{architecture}.pooling_type"):
-        return "embedding"
-    return "model"
+    if (pooling := _pooling(architecture, values)) == "rank":
+        return "reranker"
+    return "embedding" if architecture in EMBEDDING_ARCHITECTURES or pooling != "none" else "model"
+
+
+def _pooling(architecture: str, values: Mapping[str, Any]) -> str:
+    number = values.get(f"{architecture}.pooling_type")
+    return POOLINGS.get(number, "unknown") if isinstance(number, int) else "none"
 
 
 def _count(value: object) -> int:

@@ -122,7 +122,7 @@ class Library:
     async def add_all(self, path: str | os.PathLike[str]) -> list[Brain]:
         """As `add`, all of them. Files are used where they lie; what was exported is copied into the library.
 
-        Raises NotFound when nothing is there, BadFile when the file is wrong or is no model that can answer.
+        Raises NotFound when nothing is there, BadFile when the file is wrong or is neither a model that answers nor one for vectors.
         """
         return await Additions(self._stock).add(path)
 

@@ -10,6 +10,11 @@ from omni.cartridges.manifest import Facts
 from omni.core.errors import NotFound, nearest
 
 _OLLAMA = re.compile(r"[a-z0-9][\w.-]*(?:/[\w.-]+)*(?::[\w.-]+)?", re.IGNORECASE)
+_EMBEDDERS = ("embed", "minilm", "bge-")  # in the names of models for vectors
+EMBEDDER_HINT = (
+    "`omni pull hf.co/nomic-ai/nomic-embed-text-v1.5-GGUF:Q8_0` fetches an embedding model (146 MB). Any other GGUF of one "
+    "will do: `omni pull FILE`."
+)
 
 
 def find(name: str, names: Collection[str]) -> str | None:
@@ -52,6 +57,8 @@ def not_found(name: str, brains: Iterable[Brain]) -> NotFound:
         return NotFound(f"There is no brain named {name!r}.", hint=near)
     if name.startswith(("hf.co/", "huggingface.co/", "https://", "http://")):
         return NotFound(f"{name} is not on this machine.", hint=f"Fetch it: omni pull {name}")
+    if any(word in name.lower() for word in _EMBEDDERS):
+        return NotFound(f"There is no brain named {name!r}.", hint=EMBEDDER_HINT)
     if ollama_form(name):
         alike = nearest_offer(name, brains)
         suggestion = f"Nearest in the catalogue: {alike.name} ({alike.title}). " if alike else ""

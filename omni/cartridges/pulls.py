@@ -64,7 +64,7 @@ class Pulls:
         """The brain of this name when it can be used as it is, wherever it lies."""
         brains = {brain.name: brain for brain in await self._stock.brains()}
         found = naming.find(name, brains)
-        return brains[found] if found is not None and brains[found].usable else None
+        return brains[found] if found is not None and (brains[found].usable or brains[found].embeds) else None
 
     async def _manifest_for(self, name: str) -> Manifest | None:
         manifests = await self._stock.manifests()

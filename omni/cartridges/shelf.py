@@ -19,6 +19,7 @@ from omni.core.errors import OmniError
 
 _KINDS = {
     "embedding": "an embedding model: it turns text into numbers and cannot answer",
+    "reranker": "a reranker: it says how well a text answers a question, and nothing else",
     "adapter": "an adapter: it needs the model that it was trained on",
     "mmproj": "the eyes of another model, not a model by itself",
     "other": "no language model",
@@ -42,7 +43,8 @@ def judge(record: BaseRecord, architectures: Collection[str] = KNOWN_ARCHITECTUR
         command = "omni pull" if base.origin == "blob" else ""
         return Verdict(state="corrupt", reason=record.corrupt, command=command)
     verdict = judge_header(base.header, base.template, architectures)
-    if verdict is not None and verdict.state == "not chat":
+    embeds = base.header.kind == "embedding"
+    if verdict is not None and verdict.state == "not chat" and not (embeds and record.unloadable):
         return verdict
     if record.unloadable:
         return Verdict(state="unloadable", reason=record.unloadable)

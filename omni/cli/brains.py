@@ -37,16 +37,16 @@ async def brain_to_ask(services: "Services", name: str) -> "Brain":
     if not brain.usable:
         absent = brain.state == "available"
         why = brain.reason or ("it is not here yet" if absent else f"it is {brain.state}")
-        raise NotFound(
-            f"{brain.name} cannot be asked: {why.rstrip('.')}.",
-            hint=brain.command or (f"`omni pull {brain.name}` fetches it ({gigabytes(brain.size)})." if absent else ""),
-        )
+        helps = f"`omni pull {brain.name}` fetches it ({gigabytes(brain.size)})." if absent else ""
+        if brain.embeds:
+            helps = "Programs get vectors of it from `omni serve`, at /v1/embeddings and /api/embed."
+        raise NotFound(f"{brain.name} cannot be asked: {why.rstrip('.')}.", hint=brain.command or helps)
     return brain
 
 
 async def tell_of_no_brain(services: "Services") -> None:
     """Say how to get a brain where none is here: who serves does not want to learn it from the first client."""
-    if not any(brain.usable for brain in await services.library.brains()):
+    if not any(brain.usable or brain.embeds for brain in await services.library.brains()):
         tell(f"no brain is here yet: `omni pull {STARTER}` fetches a small one")
 
 

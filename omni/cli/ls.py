@@ -75,7 +75,9 @@ def _order(brain: "Brain") -> tuple[int, str]:
 def row(brain: "Brain", fit: "Fit | None", *, default: bool) -> Row:
     """One brain as the cells of a listing."""
     about = brain.good_for or brain.title
-    if brain.state not in ("ready", "installed", "available"):
+    if brain.embeds:
+        about = f"vectors of texts{f' ({about})' if about else ''}"
+    elif brain.state not in ("ready", "installed", "available"):
         about = f"{brain.state}: {brain.reason}" if brain.reason else brain.state
     else:
         about += f" (on {brain.shares})" if brain.shares else ""
@@ -83,11 +85,16 @@ def row(brain: "Brain", fit: "Fit | None", *, default: bool) -> Row:
     return (
         brain.name,
         "" if brain.shares else gigabytes(brain.size) if brain.size else "",
-        f"{brain.context_max // 1024}k" if brain.context_max else "",
-        speed(fit),
+        context(brain.context_max),
+        "" if brain.embeds and fit is not None and fit.fits else speed(fit),
         brain.licence,
         f"{about}  <- `omni chat`" if default else about,
     )
+
+
+def context(tokens: int) -> str:
+    """ "8k", or of less than a thousand the number itself."""
+    return f"{tokens // 1024}k" if tokens >= 1024 else str(tokens or "")
 
 
 def speed(fit: "Fit | None") -> str:
@@ -113,6 +120,7 @@ def facts(brain: "Brain", fit: "Fit | None" = None) -> dict[str, object]:
         "quantisation": brain.quantisation,
         "context": brain.context_max,
         "sees": brain.sees,
+        "embeds": brain.embeds,
         "licence": brain.licence,
         "fits": fit.fits if fit else None,
         "memory": fit.memory if fit else None,

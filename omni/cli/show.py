@@ -46,8 +46,12 @@ def command(brain: str, as_json: bool, verify: bool) -> None:
                 ("licence", found.licence or "unknown"),
                 ("context", f"{found.context_max:,} tokens at most" if found.context_max else ""),
                 ("sees", sight(found)),
+                ("makes", f"vectors of {header.width} numbers, at /v1/embeddings" if header and found.embeds else ""),
                 ("memory", memory(fit) if fit else ""),
-                ("speed", speed(fit.speed, measured=fit.measured) if fit and fit.speed else ""),
+                (
+                    "speed",
+                    speed(fit.speed, measured=fit.measured) if fit and fit.speed and not found.embeds else "",
+                ),
                 ("file", str(found.base.path) if found.base else ""),
                 ("sha256", (found.base.sha256 or "not computed") if found.base else ""),
                 ("verified", found.verified),

@@ -1,7 +1,7 @@
 """llama.cpp's chat protocol: the body of a request, and the events that its stream stands for. Nothing is sent here."""
 
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from omni.core.errors import EngineError
@@ -16,6 +16,7 @@ from omni.core.events import (
     TurnEnded,
     Usage,
 )
+from omni.engine.chunks import Call, Chunk, Function, Timings, Token
 from omni.engine.images import pieces
 from omni.engine.references import followable
 from omni.engine.types import ChatRequest, CompletionRequest, Image, Message
@@ -148,29 +149,29 @@ class Answer:
     def __init__(self) -> None:
         self.reason = "stop"
         self.whole = False
-        self.timings: dict[str, Any] = {}
+        self.timings = Timings()
 
-    def events(self, chunk: dict[str, Any]) -> Iterator[EngineEvent]:
-        """The events of one chunk. Raises EngineError when it has an unknown form."""
-        try:
-            if (progress := chunk.get("prompt_progress")) is not None:
-                yield PromptProgress(done=progress["processed"], total=progress["total"], cached=progress["cache"])
-            for choice in chunk.get("choices", ()):
-                delta = choice.get("delta") or {}
-                if text := delta.get("reasoning_content"):
-                    yield ReasoningDelta(text=text)
-                if text := delta.get("content") or choice.get("text"):
-                    yield TextDelta(text=text)
-                for call in delta.get("tool_calls") or ():
-                    yield _called(call)
-                for token in (choice.get("logprobs") or {}).get("content") or ():
-                    top = tuple(_likelihood(each) for each in token.get("top_logprobs", ()))
-                    yield TokenChosen(chosen=_likelihood(token), top=top)
-                if choice.get("finish_reason"):
-                    self.reason, self.whole = choice["finish_reason"], True
-            self.timings = chunk.get("timings") or self.timings
-        except (KeyError, TypeError, AttributeError) as error:
-            raise EngineError(f"The brain's process sent an event of an unknown form: {error!r}.") from error
+    def events(self, chunk: Chunk) -> list[EngineEvent]:
+        """The events of one chunk."""
+        found: list[EngineEvent] = []
+        if (progress := chunk.prompt_progress) is not None:
+            found.append(PromptProgress(done=progress.processed, total=progress.total, cached=progress.cache))
+        for choice in chunk.choices:
+            text = choice.text
+            if (delta := choice.delta) is not None:
+                if delta.reasoning_content:
+                    found.append(ReasoningDelta(text=delta.reasoning_content))
+                text = delta.content
+            if text:
+                found.append(TextDelta(text=text))
+            if delta is not None and delta.tool_calls:
+                found += map(_called, delta.tool_calls)
+            if choice.logprobs is not None:
+                found += map(_chosen, choice.logprobs.content or ())
+            if choice.finish_reason:
+                self.reason, self.whole = choice.finish_reason, True
+        self.timings = chunk.timings or self.timings
+        return found
 
     def ended(self, *, allocated: int) -> TurnEnded:
         """The last event. Raises EngineError when the stream was closed without saying how the answer ended."""
@@ -178,11 +179,11 @@ class Answer:
             raise EngineError("The brain's process ended its answer without a reason.", hint="Ask again.")
         times = self.timings
         usage = Usage(
-            prompt_tokens=int(times.get("prompt_n", 0)) + int(times.get("cache_n", 0)),
-            cached_tokens=int(times.get("cache_n", 0)),
-            answer_tokens=int(times.get("predicted_n", 0)),
-            prompt_seconds=float(times.get("prompt_ms", 0)) / 1000,
-            answer_seconds=float(times.get("predicted_ms", 0)) / 1000,
+            prompt_tokens=times.prompt_n + times.cache_n,
+            cached_tokens=times.cache_n,
+            answer_tokens=times.predicted_n,
+            prompt_seconds=times.prompt_ms / 1000,
+            answer_seconds=times.predicted_ms / 1000,
         )
         return TurnEnded(
             reason=self.reason if self.reason in ("length", "tool_calls") else "stop",  # type: ignore[arg-type]
@@ -192,15 +193,16 @@ class Answer:
         )
 
 
-def _likelihood(token: dict[str, Any]) -> Likelihood:
-    return Likelihood(token=token["token"], logprob=token["logprob"], bytes=tuple(token.get("bytes") or ()))
+def _chosen(token: Token) -> TokenChosen:
+    return TokenChosen(chosen=_likelihood(token), top=tuple(map(_likelihood, token.top_logprobs)))
 
 
-def _called(call: dict[str, Any]) -> ToolCallDelta:
-    function = call.get("function") or {}
+def _likelihood(token: Token) -> Likelihood:
+    return Likelihood(token=token.token, logprob=token.logprob, bytes=tuple(token.bytes or ()))
+
+
+def _called(call: Call) -> ToolCallDelta:
+    function = call.function or Function()
     return ToolCallDelta(
-        index=int(call.get("index", 0)),
-        id=call.get("id") or "",
-        name=function.get("name") or "",
-        arguments=function.get("arguments") or "",
+        index=call.index, id=call.id or "", name=function.name or "", arguments=function.arguments or ""
     )

@@ -15,12 +15,12 @@ from omni.hardware import BaseFacts, Budget, HardwareProfile, Notes, kv_bytes
 from omni.keeper import WorkerSpec
 
 if TYPE_CHECKING:
-    from omni.cartridges import Base, Brain
+    from omni.cartridges import Base, Brain, GgufHeader
     from omni.keeper import Keeper, ProcessInfo
 
 CELLS = 256  # llama.cpp rounds the size of its cache up to this
 OVERHEAD = 64 << 20  # compute buffers at a batch of 128, native code, Python
-LONGEST_TEXT = 2048  # tokens of a text whose vector is wanted, which are read in one batch; chat models: half of it
+LONGEST_TEXT = 2048  # tokens of a text whose vector is wanted, which are read in one batch; of a decoder half of it
 WHOLE_IMAGE = 512  # tokens of a batch where those of an image look at each other: they must come together
 BATCH_BYTES = 256 << 10  # a token of such a batch, most of it for likelihoods that nobody asks for
 
@@ -74,6 +74,7 @@ class Engines:
         Raises NotFound when the brain has no file here that could be loaded.
         """
         base = self._base(brain)
+        embeddings = embeddings or base.header.kind == "embedding"  # which can be loaded for nothing else
         settings, facts = self._settings, base_facts(base, eyes=not embeddings)
         budget = self._budget
         if brain.context:
@@ -98,12 +99,8 @@ class Engines:
         if base.template is not None:
             found["chat_template"] = base.template
         if embeddings:
-            chats = base.header.kind != "embedding"
-            found["embeddings"] = 1
-            found["batch"] = batch = min(context, LONGEST_TEXT // 2 if chats else LONGEST_TEXT)
-            buffers = batch * (BATCH_BYTES if chats else BATCH_BYTES // 4)
-            if chats:  # the others say themselves how; of a chat model, all tokens count alike
-                found["pooling"] = "mean"
+            made, buffers = _for_vectors(base.header, context)
+            found |= made
         need = facts.weights_bytes + facts.eyes_bytes + kv_bytes(facts, cells) + OVERHEAD + buffers
         return WorkerSpec(engine="xllamacpp", base=base.id, path=base.path, need_bytes=need, settings=found)
 
@@ -156,6 +153,17 @@ class Engines:
             reason = brain.reason or f"{brain.name} is not installed"
             raise NotFound(f"{reason.rstrip('.')}.", hint=brain.command or f"Run `omni pull {brain.name}`.")
         return brain.base
+
+
+def _for_vectors(header: "GgufHeader", context: int) -> tuple[dict[str, int | str], int]:
+    """What a worker needs for vectors besides, and the memory that its batches take."""
+    found: dict[str, int | str] = {"embeddings": 1, "tokenizer": header.tokenizer}
+    if header.kind != "embedding" or header.pooling == "none":  # the others say themselves how; else all count alike
+        found["pooling"] = "mean"
+    if header.pooling == "last" and not header.encodes and "pooling" not in found:
+        return found, 0  # only its last token is asked for: the text may come in many batches
+    found["batch"] = batch = min(context, LONGEST_TEXT if header.encodes else LONGEST_TEXT // 2)
+    return found, batch * (BATCH_BYTES // 4 if header.encodes else BATCH_BYTES)
 
 
 def sampling_of(brain: "Brain", *, max_tokens: int) -> Sampling:

@@ -9,12 +9,14 @@ import os
 import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeVar
 
 import httptools
 import msgspec
 
 from omni.core.errors import ContextOverflow, EngineError, OmniError, UsageError
+
+T = TypeVar("T")
 
 _TOO_LARGE = re.compile(r"input \((\d+) tokens\) is too large.*batch size: (\d+)")  # said of what shall be embedded
 LARGEST_LINE = 1 << 20
@@ -80,8 +82,8 @@ class Client:
                     raise EngineError("The brain's process sent an answer without end.", hint=AGAIN)
         return _decoded(bytes(whole))
 
-    async def stream(self, path: str, body: Any) -> AsyncGenerator[dict[str, Any]]:
-        """POST `body` and yield the objects of the event stream; returns only after the stream's `[DONE]`.
+    async def stream(self, path: str, body: Any, kind: type[T]) -> AsyncGenerator[T]:
+        """POST `body` and yield the objects of the event stream as `kind`; returns only after the stream's `[DONE]`.
 
         Raises EngineError when the stream ends before it, which is how the death of a worker shows.
         """
@@ -91,12 +93,9 @@ class Client:
                 for payload in lines.feed(chunk):
                     if payload == b"[DONE]":
                         return
-                    event = _decoded(payload)
-                    if not isinstance(event, dict):
-                        raise EngineError("The brain's process sent an event of an unknown form.", hint=AGAIN)
-                    if "error" in event:
-                        raise _error(event)
-                    yield event
+                    if payload.startswith(b'{"error":'):
+                        raise _error(_decoded(payload))
+                    yield _decoded(payload, kind)
         raise EngineError(ENDED, hint=AGAIN)
 
     async def _exchange(self, path: str, body: Any) -> AsyncGenerator[bytes]:
@@ -238,9 +237,11 @@ class _Answer(asyncio.Protocol):
             self._waiting.set_result(None)
 
 
-def _decoded(payload: bytes) -> Any:
+def _decoded(payload: bytes, kind: Any = Any) -> Any:
     try:
-        return msgspec.json.decode(payload)
+        return msgspec.json.decode(payload, type=kind)
+    except msgspec.ValidationError as error:
+        raise EngineError(f"The brain's process sent an event of an unknown form: {error}.", hint=AGAIN) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise EngineError("The brain's process sent something that is no JSON.", hint=AGAIN) from error
 

@@ -148,7 +148,8 @@ class _Handler(BaseHTTPRequestHandler):
         texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
         vectors = [[byte / 255 for byte in sha256(text.encode()).digest()[:8]] for text in texts]
         data = [{"index": at, "embedding": vector} for at, vector in enumerate(vectors)]
-        self._answer({"object": "list", "data": data})
+        tokens = sum(len(_words(text)) for text in texts)
+        self._answer({"object": "list", "data": data, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}})
 
     def _complete(self, body: dict[str, Any]) -> None:
         self._write_answer(body, [str(token) for token in body["prompt"]])

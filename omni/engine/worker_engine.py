@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
-from omni.core.errors import EngineError, OmniError, UsageError
+from omni.core.errors import ContextOverflow, EngineError, OmniError, UsageError
 from omni.core.events import BrainLoading, EngineEvent, PromptCounted, ReasoningDelta, TextDelta, TurnEnded, TurnQueued
 from omni.engine import calling
 from omni.engine.answers import Answer, body_of, completion_body, prompt_of, scales
+from omni.engine.chunks import Chunk
 from omni.engine.context import answer_room
 from omni.engine.http import Client, WorkerGone
 from omni.engine.images import check_images
@@ -23,6 +24,7 @@ from omni.engine.infill import prompt_tokens, tokens_of
 from omni.engine.limits import check_schema
 from omni.engine.llama import refusal
 from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Message, Tool, Vectors
+from omni.engine.vectors import pieces, readable, too_long, vectors_of
 
 if TYPE_CHECKING:
     from omni.keeper import Keeper, Lease, Loading, Ready, Turn, Waiting, WorkerSpec
@@ -115,17 +117,35 @@ class WorkerEngine:
         """One vector a text. Raises EngineError when the spec was made without embeddings."""
         if not self.spec.settings.get("embeddings"):
             raise EngineError(f"{self._name} was not loaded for embeddings.", hint="Choose an embedding model.")
+        tokenizer = str(self.spec.settings.get("tokenizer", ""))
+        found, tokens = dict[int, list[float]](), 0
+        for piece in pieces(texts):
+            vectors = await self._vectors([readable(texts[at], tokenizer) for at in piece])
+            found |= zip(piece, vectors, strict=True)
+            tokens += vectors.tokens
+        return Vectors((found[at] for at in range(len(texts))), tokens=tokens)
+
+    async def _vectors(self, texts: list[str]) -> Vectors:
+        """A piece of what was asked. Its place is given back after it, so that nobody waits for a thousand texts."""
         tokens = int(self.spec.settings.get("context", 0))  # one text at a time, however long
-        async with self._keeper.turn(self.spec, priority="background", tokens=tokens) as turn:
-            async for _ in self._events(turn.waiting()):
-                pass
-            answer = await Client(turn.socket, turn.key).json("/v1/embeddings", {"input": list(texts)})
-        try:
-            found = sorted(answer["data"], key=lambda one: one["index"])
-            vectors = [list(map(float, one["embedding"])) for one in found]
-            return Vectors(vectors, tokens=int(answer["usage"]["prompt_tokens"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise EngineError("The brain's process sent vectors of an unknown form.") from error
+        deaths = 0
+        for last in (False,) * (TRIES - 1) + (True,):
+            try:
+                async with self._keeper.turn(self.spec, priority="background", tokens=tokens) as turn:
+                    async for _ in self._events(turn.waiting()):
+                        pass
+                    found = vectors_of(await Client(turn.socket, turn.key).json("/v1/embeddings", {"input": texts}))
+                break
+            except WorkerGone as error:
+                deaths += error.asked
+                if last or deaths == DEATHS:
+                    raise
+            except ContextOverflow as error:
+                raise too_long(error) from error
+            await asyncio.sleep(PAUSE_SECONDS)
+        if len(found) != len(texts):
+            raise EngineError("The brain's process sent vectors of an unknown form.")
+        return found
 
     async def count_tokens(
         self, messages: Sequence[Message], tools: Sequence[Tool] = (), *, thinking: bool | None = None
@@ -227,7 +247,7 @@ class WorkerEngine:
             if asked.shows:
                 decoding = await self._decoding.acquire()
             computing = Client(turn.socket, turn.key)
-            async with aclosing(computing.stream(asked.path, asked.body(room=room, seed=seed))) as chunks:
+            async with aclosing(computing.stream(asked.path, asked.body(room=room, seed=seed), Chunk)) as chunks:
                 async for chunk in chunks:
                     if decoding:  # the first progress is told when all images are decoded
                         self._decoding.release()

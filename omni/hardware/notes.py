@@ -7,6 +7,8 @@ import msgspec
 from omni.core.files import locked, write_atomic
 from omni.core.paths import Home
 
+ALIKE = 0.1  # of a speed: what answers of one base differ by on a quiet machine
+
 
 class Speed(msgspec.Struct, frozen=True, kw_only=True):
     """Measured tokens per second of one base: of its answers, and of reading prompts (0: not measured)."""
@@ -37,8 +39,12 @@ def remember_bandwidth(home: Home, bandwidth: float, processor: str) -> None:
 
 
 def remember_speed(home: Home, base_id: str, answer: float, prompt: float = 0.0) -> None:
-    """Keep how fast a base really answered; shown instead of the estimate from then on."""
-    if answer <= 0:
+    """Keep how fast a base really answered; shown instead of the estimate from then on. What is known well enough is
+    not written again: every answer measures, and whoever asked waits for the disk."""
+    known = Notes.load(home).speeds.get(base_id)
+    if answer <= 0 or (
+        known is not None and _near(answer, known.answer) and _near(prompt or known.prompt, known.prompt)
+    ):
         return
 
     def change(notes: Notes) -> Notes:
@@ -47,6 +53,10 @@ def remember_speed(home: Home, base_id: str, answer: float, prompt: float = 0.0)
         return msgspec.structs.replace(notes, speeds=notes.speeds | {base_id: speed})
 
     _change(home, change)
+
+
+def _near(new: float, old: float) -> bool:
+    return abs(new - old) <= ALIKE * old
 
 
 def _change(home: Home, change: Callable[[Notes], Notes]) -> None:

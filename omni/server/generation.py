@@ -14,6 +14,7 @@ from msgspec import Struct
 from omni.core.errors import EngineError, OmniError, UsageError
 from omni.core.events import BrainLoading, EngineEvent, PromptCounted, TurnEnded, TurnQueued
 from omni.engine import Adapter, ChatRequest, CompletionRequest, Message, Sampling, Tool
+from omni.server.brains import cannot_answer
 from omni.server.places import Ticket
 
 if TYPE_CHECKING:
@@ -24,13 +25,13 @@ T = TypeVar("T")
 
 
 class Wish(Struct, frozen=True, kw_only=True):
-    """What a client asks of a brain, whatever protocol it speaks.
+    """What a client asks of `brain`, whatever protocol it speaks.
 
     `messages`, or a `prompt` (with a `suffix`) that is gone on with as it is. `sampling` holds those of Sampling's fields
     that the client names; the others are the brain's. Without `max_tokens` an answer may take all that is left.
     """
 
-    model: str
+    brain: "Brain"
     messages: tuple[Message, ...] = ()
     prompt: str | None = None
     suffix: str | None = None
@@ -120,16 +121,17 @@ class Generation:
 async def begin(server: "Server", lane: str, wish: Wish) -> Generation:
     """Admit one answer: nothing was sent yet, and whatever is wrong with the request is raised here.
 
-    Raises NotFound (no such brain), Busy (the queue is full), ContextOverflow, UsageError, EngineError.
+    Raises Busy (the queue is full), ContextOverflow, UsageError, EngineError.
     """
-    brain = await server.names.find(wish.model, chats=wish.prompt is None)
-    ticket = server.places_of(brain).enter(lane)
+    if wish.brain.embeds:
+        raise cannot_answer(wish.brain)
+    ticket = server.places_of(wish.brain).enter(lane)
     async with AsyncExitStack() as undo:
         undo.enter_context(ticket)
-        engine = await server.services.open(brain)
-        request = request_of(brain, wish)
+        engine = await server.services.open(wish.brain)
+        request = request_of(wish)
         turn = engine.chat(request) if isinstance(request, ChatRequest) else engine.complete(request)
-        generation = Generation(server, brain, turn, ticket)
+        generation = Generation(server, wish.brain, turn, ticket)
         undo.push_async_callback(turn.aclose)
         await generation.count()
         undo.pop_all()
@@ -146,9 +148,9 @@ async def whole(generation: Generation) -> tuple[list[EngineEvent], TurnEnded]:
     return found, found[-1]
 
 
-def request_of(brain: "Brain", wish: Wish) -> ChatRequest | CompletionRequest:
+def request_of(wish: Wish) -> ChatRequest | CompletionRequest:
     """What the engine is asked. Raises UsageError for values that no brain takes."""
-    sampling = _sampling(brain, wish.sampling)
+    brain, sampling = wish.brain, _sampling(wish.brain, wish.sampling)
     adapter = Adapter(path=brain.adapter.path, scale=brain.adapter.scale) if brain.adapter else None
     if wish.prompt is not None:
         return CompletionRequest(

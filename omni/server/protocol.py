@@ -24,7 +24,6 @@ from omni.server.words import problem_at
 RELAY = "omni.relay"  # the name of the extension in a scope
 PIECES = "omni.pieces"  # in a scope: sends a piece of a body past the layers around the application
 HEAD = 1 << 16
-UNREAD = 8 << 20  # bytes of answers that wait in this process for one client, before the brain waits for it
 _LINE = 16  # bytes before the rest of a PROXY line
 _LONGEST = 1 << 12
 _WORDS = {
@@ -36,11 +35,14 @@ _WORDS = {
 
 
 class Bounds(NamedTuple):
-    """What one request may be."""
+    """What one request and its answer may be."""
 
     headers: int = 100
     body: int = 32 << 20
-    seconds: float = 30.0  # for a head, and between two pieces of a body
+    seconds: float = (
+        30.0  # for a head, between two pieces of a body, and for a client to read on where much waits for it
+    )
+    unread: int = 8 << 20  # bytes of an answer that wait here for its client; then the brain does
 
 
 class Relayed(NamedTuple):
@@ -214,14 +216,19 @@ class Protocol(H11Protocol):
             await cycle.send({"type": "http.response.body", "body": data, "more_body": True})
             return
         if self.flow.write_paused and not cycle.disconnected:
-            await self.flow.drain()
-        if data and not cycle.disconnected:
+            try:
+                async with asyncio.timeout(self.bounds.seconds):
+                    await self.flow.drain()
+            except TimeoutError:
+                self.transport.abort()  # else whoever does not read holds a place for as long as it likes
+                return
+        if data and not cycle.disconnected and not cycle.response_complete:
             self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See asyncio."""
         super().connection_made(transport)
-        transport.set_write_buffer_limits(UNREAD)
+        transport.set_write_buffer_limits(self.bounds.unread)
         self._timer = self.loop.call_later(self.bounds.seconds, self._look)
 
     def eof_received(self) -> bool:  # type: ignore[override]

@@ -1,11 +1,11 @@
 """The order in which a server comes to be: starter, wall, services, application, guard, door."""
 
-import asyncio
 import ipaddress
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import uvloop
 from msgspec import Struct
 
 from omni.core import wall
@@ -91,7 +91,7 @@ def run(home: Home, wish: Wish, tell: Callable[["Services", Link, Said], None], 
                 finally:
                     await front.close()
 
-        asyncio.run(serve())
+        uvloop.run(serve())
     finally:
         starter.goodbye()
 

@@ -76,11 +76,26 @@ def test_key_and_value_length_win_over_the_width(tmp_path: Path, gguf: Make) -> 
         ({"general__architecture": "nomic-bert"}, "embedding"),
         ({"llama__pooling_type": 1}, "embedding"),
         ({"llama__pooling_type": 0}, "model"),
+        ({"general__architecture": "jina-bert-v2"}, "embedding"),
+        ({"general__architecture": "gemma-embedding"}, "embedding"),
+        ({"general__architecture": "qwen3", "qwen3__pooling_type": 3}, "embedding"),
+        ({"general__architecture": "qwen3", "qwen3__pooling_type": 4}, "reranker"),
+        ({"general__architecture": "bert", "bert__pooling_type": 4}, "reranker"),
         ({"general__type": "imatrix"}, "other"),
     ],
 )
 def test_what_is_no_chat_model_is_told_apart(tmp_path: Path, gguf: Make, changes: dict[str, Any], kind: str) -> None:
     assert parse(tmp_path, gguf(**changes)).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("number", "pooling"), [(None, "none"), (0, "none"), (1, "mean"), (2, "cls"), (3, "last"), (9, "unknown")]
+)
+def test_how_vectors_are_made_is_told(tmp_path: Path, gguf: Make, number: int | None, pooling: str) -> None:
+    header = parse(
+        tmp_path, gguf(bert__pooling_type=number, general__architecture="bert", tokenizer__ggml__model="bert")
+    )
+    assert (header.pooling, header.tokenizer) == (pooling, "bert")
 
 
 def test_names_cannot_move_the_cursor(tmp_path: Path, gguf: Make) -> None:

@@ -91,6 +91,21 @@ async def test_what_is_wrong_is_not_added(library: Library, write_gguf: Write, g
         await library.add(tmp_path / "empty")
 
 
+async def test_a_file_that_makes_vectors_is_added_and_is_no_brain_to_chat_with(
+    library: Library, write_gguf: Write, tmp_path: Path
+) -> None:
+    brain = await library.add(write_gguf(tmp_path / "some.gguf", general__architecture="bert", bert__pooling_type=1))
+    assert (brain.name, brain.state, brain.embeds, brain.usable) == ("@me/some", "not chat", True, False)
+    assert await library.best() is None
+    assert brain.base is not None
+    await library.mark(brain.base.id, ready=False, reason="it has no layers")
+    brain = await library.get("some")
+    assert (brain.state, brain.reason, brain.embeds) == ("unloadable", "it has no layers", False)
+    assert await library.remove("some") == 0
+    with pytest.raises(BadFile, match="a reranker"):
+        await library.add(write_gguf(tmp_path / "rank.gguf", general__architecture="bert", bert__pooling_type=4))
+
+
 async def test_ready_and_unloadable_are_remembered(open_library: Open, write_gguf: Write, tmp_path: Path) -> None:
     library = open_library()
     brain = await library.add(write_gguf(tmp_path / "x.gguf"))

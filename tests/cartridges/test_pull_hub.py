@@ -1,12 +1,13 @@
 """Pulls from a hub: which of its files is taken, and what is believed of what it says."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from omni.cartridges import Library
+from omni.cartridges import EMBEDDER_HINT, Library
 from omni.core.errors import BadFile, NotFound
 from omni.core.paths import Home
 from tests.cartridges.pull_tools import Drain, Make, Open, Shop, blobs, sha
@@ -151,3 +152,22 @@ async def test_noise_from_the_hub_is_an_error_of_ours(shop: Shop, hub: Hub, libr
     shop.web.files["/api/models/Qwen/Tiny-GGUF/tree/c0ffee"] = b"<html>"
     with pytest.raises(BadFile, match="not what its interface promises"):
         await drain(library.pull("hf.co/Qwen/Tiny-GGUF", shop.airlock))
+
+
+async def test_the_command_that_is_told_for_vectors_fetches_a_brain_for_them(
+    shop: Shop, open_library: Open, gguf: Make, drain: Drain
+) -> None:
+    hub = Hub(shop.web, "nomic-ai/nomic-embed-text-v1.5-GGUF")
+    changes = {"general__architecture": "nomic-bert", "tokenizer__chat_template": None}
+    for quant in ("Q4_K_M", "Q8_0", "f16"):
+        hub.file(f"nomic-embed-text-v1.5.{quant}.gguf", gguf(salt=quant, **changes))
+    library = shop.library(open_library)
+    with pytest.raises(NotFound) as unknown:
+        await library.get("nomic-embed-text")
+    assert unknown.value.hint == EMBEDDER_HINT
+    (name,) = re.findall(r"omni pull (hf\.co\S+)`", EMBEDDER_HINT)
+    for fresh in (True, False):
+        done = (await drain(library.pull(name, shop.airlock)))[-1]
+        assert (done.brain.name, done.brain.embeds, done.brain.usable, done.fresh) == (name, True, False, fresh)
+    shop.web.files.clear()  # what is here is not asked for again
+    assert not (await drain(library.pull(name, shop.airlock)))[-1].fresh

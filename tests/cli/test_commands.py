@@ -15,6 +15,7 @@ from omni.hardware import Fit
 from omni.keeper import ProcessInfo, anything_runs
 from tests.cartridges.conftest import gguf_bytes
 from tests.cli.conftest import Call
+from tests.embedding_tools import Bert
 from tests.image_tools import write_projector
 
 pytestmark = pytest.mark.real  # every test here starts processes
@@ -72,6 +73,21 @@ def test_what_a_brain_sees_with_is_told(call: Call, tiny: Path) -> None:
     assert f"images, with {eyes}" in call("show", "tiny").out
     assert "sees images" in call("ls").out
     assert all(one["sees"] for one in call("ls", "--here", "--json").json)
+
+
+def test_what_makes_vectors_is_told(call: Call, tiny: Path) -> None:
+    bert = Bert().write(tiny.with_name("whatever.gguf"))
+    assert call("pull", str(bert)).err == "@me/whatever is here (never checked).\n"
+    line = next(line for line in call("ls", "--here").out.splitlines() if line.startswith("@me/whatever"))
+    assert line.split(maxsplit=4)[1:] == ["47", "kB", "64", "vectors of texts (Tiny Bert)"]
+    (facts,) = call("ls", "--here", "--json").json
+    assert (facts["embeds"], facts["state"], facts["default"]) == (True, "not chat", False)
+    assert "vectors of 32 numbers, at /v1/embeddings" in call("show", "whatever").out
+    refused = call("chat", "hi", "--brain", "whatever")
+    assert (refused.code, refused.out) == (3, "")
+    assert "cannot be asked: an embedding model" in refused.err
+    assert "/v1/embeddings" in refused.err
+    assert "`omni pull hf.co/" in call("show", "all-minilm").err
 
 
 def test_a_file_that_changed_is_a_bad_file(call: Call, tiny: Path) -> None:

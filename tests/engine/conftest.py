@@ -1,15 +1,24 @@
 """Engines to try: over a directly spawned worker, and over a worker of the real keeper."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
+import uvloop
 
 from omni.core.paths import Home
 from omni.engine import WorkerEngine
 from omni.keeper import Keeper, WorkerSpec, start
 from tests.engine.engine_tools import DirectKeeper
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Engines are asked on asyncio's loop by the shell and on uvloop's by the server, which tells in the transports."""
+    both = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    return both if item.path.name == "test_http.py" else {"asyncio": asyncio.new_event_loop}
+
 
 Make = Callable[[WorkerSpec], AbstractAsyncContextManager[WorkerEngine]]
 

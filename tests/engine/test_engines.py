@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,6 +52,30 @@ def brain(name: str = "@omni/a", **more: Any) -> Brain:
 def engines(home: Home, *, gigabytes: float = 16, settings: str = "", **more: Any) -> Engines:
     keeper: Any = SimpleNamespace()
     return Engines(home, keeper, parse(settings) if settings else Settings(), machine(gigabytes), **more)
+
+
+@pytest.mark.parametrize(
+    ("changes", "batch", "pooling"),
+    [
+        ({}, 1024, "mean"),  # a brain that chats, asked for vectors
+        ({"kind": "embedding", "architecture": "nomic-bert", "pooling": "mean"}, 2048, None),
+        ({"kind": "embedding", "architecture": "bert", "pooling": "cls", "context_length": 512}, 512, None),
+        ({"kind": "embedding", "architecture": "bert", "pooling": "none"}, 2048, "mean"),
+        ({"kind": "embedding", "architecture": "bert"}, 2048, None),  # as an older Omni has noted it
+        ({"kind": "embedding", "architecture": "qwen3", "pooling": "last"}, None, None),
+        ({"kind": "embedding", "architecture": "llama", "pooling": "mean"}, 1024, None),
+    ],
+)
+def test_a_worker_for_vectors_reads_a_text_at_once_where_that_is_needed(
+    home: Home, changes: dict[str, Any], batch: int | None, pooling: str | None
+) -> None:
+    found = engines(home)
+    header = msgspec.structs.replace(base().header, **changes)
+    asked = brain(base=msgspec.structs.replace(base(), header=header))
+    settings = found.spec(asked, embeddings=True).settings
+    assert (settings.get("batch"), settings.get("pooling"), settings["embeddings"]) == (batch, pooling, 1)
+    same = found.spec(asked).key == found.spec(asked, embeddings=True).key
+    assert same == (header.kind == "embedding")
 
 
 def test_brains_on_one_base_share_a_worker(home: Home) -> None:

@@ -62,7 +62,7 @@ def serve(home: Any) -> Serve:
 
 
 async def read(client: Client) -> list[dict[str, Any]]:
-    async with aclosing(client.stream("/x", {"a": 1})) as events:
+    async with aclosing(client.stream("/x", {"a": 1}, dict)) as events:
         return [event async for event in events]
 
 
@@ -174,7 +174,7 @@ async def test_silence_ends(serve: Serve) -> None:
 
 async def test_closing_the_stream_closes_the_connection(serve: Serve) -> None:
     async with serve(HEAD + b'data: {"n":1}\n\n', hold=True) as (client, server):
-        events = client.stream("/x", {})
+        events = client.stream("/x", {}, dict)
         assert await anext(events) == {"n": 1}
         await events.aclose()
         async with asyncio.timeout(5):

@@ -50,12 +50,23 @@ def test_what_fits_but_not_now_says_so() -> None:
 
 def test_the_first_answer_replaces_the_estimate(home: Home) -> None:
     remember_speed(home, "smol", 131.0, 400.0)
-    remember_speed(home, "smol", 140.0)
+    remember_speed(home, "smol", 160.0)
     remember_speed(home, "other", 0.0)
     notes = Notes.load(home)
     assert notes.speeds.keys() == {"smol"}
-    assert (notes.speeds["smol"].answer, notes.speeds["smol"].prompt) == (140.0, 400.0)
-    assert budget(16, notes=notes).speed(SMOL) == (140.0, True)
+    assert (notes.speeds["smol"].answer, notes.speeds["smol"].prompt) == (160.0, 400.0)
+    assert budget(16, notes=notes).speed(SMOL) == (160.0, True)
+
+
+def test_a_speed_that_is_known_is_not_written_with_every_answer(home: Home) -> None:
+    remember_speed(home, "smol", 131.0, 400.0)
+    home.hardware.chmod(0o400)  # what is written anew has its own mode
+    for near in (140.0, 120.0):
+        remember_speed(home, "smol", near)
+        remember_speed(home, "smol", near, 390.0)
+    assert home.hardware.stat().st_mode & 0o777 == 0o400
+    remember_speed(home, "smol", 131.0, 800.0)
+    assert Notes.load(home).speeds["smol"].prompt == 800.0
 
 
 def test_a_file_of_notes_that_was_torn_is_as_good_as_none(home: Home) -> None:

@@ -10,12 +10,18 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+import uvloop
 
 from omni.core.paths import Home
 from omni.engine import Engine, ScriptedEngine
 from omni.server.app import create_app
 from tests.server.browser_tools import CHROMIUM, FLAGS, Desk
 from tests.server.server_tools import FakeServices, Heard, Served, brain, listening, server_over
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loop that a server has."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 class Bench:

@@ -16,7 +16,7 @@ from tests.server.server_tools import brain
 
 
 def wish(text: str = "Hi", **more: Any) -> Wish:
-    return Wish(model="@omni/test", messages=(Message(role="user", content=text),), **more)
+    return Wish(brain=brain("@omni/test"), messages=(Message(role="user", content=text),), **more)
 
 
 async def settled() -> None:
@@ -70,8 +70,6 @@ async def test_what_is_refused_leaves_no_place_taken(serving: Any) -> None:
     async with serving(ScriptedEngine(context=64)) as bench:
         with pytest.raises(ContextOverflow):
             await begin(bench.server, "me", wish("word " * 100))
-        with pytest.raises(NotFound, match="Installed: @omni/test"):
-            await begin(bench.server, "me", Wish(model="gpt-4o"))
         with pytest.raises(UsageError):
             await begin(bench.server, "me", wish(sampling={"temperature": -1}))
         assert bench.server.load() == (0, 0)
@@ -83,14 +81,16 @@ async def test_an_alias_means_a_brain(serving: Any) -> None:
         bench.services.library.known.append(brain("@me/test", state="available"))
         for name in ("gpt-4o", "gpt-4o:latest", "@omni/test:latest", "test", "test:latest", ""):
             assert (await bench.server.names.find(name)).name == "@omni/test"
+        with pytest.raises(NotFound, match="Installed: @omni/test"):
+            await bench.server.names.find("gpt-3")
 
 
 async def test_the_brains_prompt_stands_before_the_clients(serving: Any) -> None:
     engine = ScriptedEngine()
     async with serving(engine) as bench:
-        bench.services.library.known[0] = brain("@omni/test", prompt="You are a pirate.")
+        pirate = brain("@omni/test", prompt="You are a pirate.")
         messages = (Message(role="user", content="Hi"), Message(role="system", content="Be brief."))
-        await whole(await begin(bench.server, "me", Wish(model="", messages=messages)))
+        await whole(await begin(bench.server, "me", Wish(brain=pirate, messages=messages)))
     assert [(message.role, message.content) for message in engine.requests[0].messages] == [
         ("system", "You are a pirate.\n\nBe brief."),
         ("user", "Hi"),

@@ -59,7 +59,7 @@ async def test_who_is_there(serving: Any) -> None:
 
 
 async def test_the_list_has_every_field_of_every_kind_of_brain(serving: Any) -> None:
-    vectors = msgspec.structs.replace(brain("embed", base=base(kind="embedding")), state="not chat")
+    vectors = msgspec.structs.replace(brain("embed", base=base(kind="embedding", width=384)), state="not chat")
     async with serving() as bench:
         bench.services.library.known = [known(), brain("plug-in"), vectors, brain("far", base=None)]
         bench.services.library.known[3] = msgspec.structs.replace(bench.services.library.known[3], state="available")
@@ -86,6 +86,9 @@ async def test_the_list_has_every_field_of_every_kind_of_brain(serving: Any) -> 
         }
         assert len(first["digest"]) == len(plug_in["digest"]) == 64
         assert embed["capabilities"] == ["embedding"]
+        shown = (await bench.client.post("/api/show", json={"model": "embed"})).json()
+        assert shown["capabilities"] == ["embedding"]
+        assert shown["model_info"]["llama.embedding_length"] == 384
         assert (alias["model"], alias["digest"]) == ("gpt-4o", first["digest"])
 
 

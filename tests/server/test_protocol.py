@@ -1,7 +1,8 @@
 """Requests that are none, that never end, that are too large; and what the relay says about whoever sends them."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from omni.airlock.proxyline import SIGNATURE, proxy_line
 from omni.server.protocol import RELAY, read_line
+from omni.server.streams import Streamed
 from tests.server.server_tools import Heard, answer
 
 ASK = b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -141,6 +143,57 @@ async def test_a_line_that_is_none_is_hung_up_on(serve: Any, line: bytes) -> Non
     writer.write(line + ASK)
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
         await reader.readexactly(1)
+    writer.close()
+
+
+# --- slow readers ---
+
+
+class Streaming:
+    """Answers with pieces; `ended` when it does no more."""
+
+    def __init__(self, pieces: Callable[[], AsyncGenerator[bytes]], *, every: float = 10.0) -> None:
+        self._pieces, self._every = pieces, every
+        self.ended = asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        try:
+            await Streamed(self._pieces(), beat=b": beat", every=self._every)(scope, receive, send)
+        finally:
+            self.ended.set()
+
+
+async def test_who_does_not_read_for_long_is_hung_up_on(serve: Any) -> None:
+    async def endless() -> AsyncGenerator[bytes]:
+        while True:
+            yield b"x" * 1000
+            await asyncio.sleep(0)
+
+    app = Streaming(endless)
+    reader, writer = await (await serve(app, unread=1 << 16, seconds=0.05)).dial()
+    writer.write(ASK)
+    await asyncio.wait_for(app.ended.wait(), 20)
+    with suppress(ConnectionError):
+        assert b"\r\n0\r\n\r\n" not in await reader.read()
+    writer.close()
+
+
+async def test_nothing_comes_after_the_end_of_an_answer_that_was_read_late(serve: Any) -> None:
+    async def two() -> AsyncGenerator[bytes]:
+        yield b"x" * (1 << 20)
+        yield b"the end"
+
+    app = Streaming(two, every=0.01)
+    reader, writer = await (await serve(app, unread=1 << 16)).dial()
+    writer.write(ASK)
+    await reader.readuntil(b"\r\n\r\n")
+    for _ in range(3):  # a beat, too, waits for the client to read
+        await asyncio.sleep(0.02)
+    await reader.readexactly(1 << 20)
+    assert (await reader.readuntil(b"0\r\n\r\n")).endswith(b"7\r\nthe end\r\n0\r\n\r\n")
+    writer.write(ASK)
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
     writer.close()
 
 

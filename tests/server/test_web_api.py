@@ -2,19 +2,21 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from omni.core.errors import DoorShut, EngineError
+from omni.core.errors import DoorShut, EngineError, NotFound
+from omni.core.events import ChatEvent, TurnStarted
 from omni.engine import Reply, ScriptedEngine
 from omni.server import web_assets
 from omni.server.webapi.hub import BEHIND, Change, Page
 from omni.server.webapi.pace import Pace
+from omni.server.webapi.running import Turns
 from tests.server.web_tools import Web, web
 
 
@@ -221,23 +223,96 @@ async def test_a_file_stands_in_the_question(folder: Path) -> None:
 # --- turns
 
 
-async def test_leaving_the_stream_stops_the_answer_and_it_can_be_gone_on_with(folder: Path) -> None:
-    gate = asyncio.Event()
-    engine = ScriptedEngine([Reply(text="one two three four", gates={2: gate}), " five"])
+async def test_an_answer_goes_on_without_its_page_and_can_be_followed_from_its_beginning(folder: Path) -> None:
+    gates = {2: asyncio.Event(), 3: asyncio.Event()}
+    engine = ScriptedEngine([Reply(text="one two three four", gates=gates)])
     async with entered(folder, engine) as browser:
-        name = await browser.talk()
-        async with browser.client.stream(
-            "POST", f"/omni/v1/conversations/{name}/ask", json={"text": "Count"}
-        ) as stream:
+        name, answer = await asked_and_left(browser, "two")
+        gates[2].set()
+        path = f"/omni/v1/conversations/{name}/answers/{answer}"
+        async with browser.client.stream("GET", path) as stream:
+            assert stream.status_code == 200
+            found = ""
             async for line in stream.aiter_lines():
-                if "two" in line:
-                    break
-        answer = await until(browser, name, "cancelled")
-        assert answer["text"] == "one two"
-        events = await browser.turn(f"/conversations/{name}/resume", {"answer": answer["id"]})
-        assert "".join(event.get("text", "") for event in events) == " five"
-        answer = await until(browser, name, "whole")
-        assert answer["text"] == "one two five"
+                found += line + "\n"
+                if "three" in line:
+                    gates[3].set()
+        events = events_in(found)
+        assert [event["type"] for event in events[:2]] == ["turn_before", "turn_started"]
+        assert "".join(event["text"] for event in events if event["type"] == "text_delta") == "one two three four"
+        assert events[-1]["type"] == "turn_ended"
+        assert (await until(browser, name, "whole"))["text"] == "one two three four"
+        await browser.ask("GET", path.removeprefix("/omni/v1"), status=404)
+
+
+async def test_an_answer_is_stopped_by_saying_so_and_can_be_gone_on_with(folder: Path) -> None:
+    gate, second = asyncio.Event(), asyncio.Event()
+    engine = ScriptedEngine(
+        [Reply(text="one two three four", gates={2: gate}), Reply(text=" five six", gates={1: second})]
+    )
+    async with entered(folder, engine) as browser:
+        name, answer = await asked_and_left(browser, "two")
+        path = f"/conversations/{name}/answers/{answer}"
+        await browser.ask("POST", path + "/stop", status=204)
+        stopped = (await browser.ask("GET", f"/conversations/{name}"))["messages"][-1]
+        assert (stopped["state"], stopped["text"]) == ("cancelled", "one two")
+        await browser.ask("POST", path + "/stop", status=404)
+        resuming = asyncio.ensure_future(browser.turn(f"/conversations/{name}/resume", {"answer": answer}))
+        await until(browser, name, "writing")
+        async with browser.client.stream("GET", "/omni/v1" + path) as stream:
+            first = await anext(line async for line in stream.aiter_lines() if line)
+        assert json.loads(first.removeprefix("data: ")) == {"type": "turn_before", "text": "one two", "reasoning": ""}
+        second.set()
+        assert "".join(event.get("text", "") for event in await resuming) == " five six"
+        assert (await until(browser, name, "whole"))["text"] == "one two five six"
+
+
+async def test_a_page_that_leaves_before_its_turn_comes_has_not_asked(folder: Path) -> None:
+    gate = asyncio.Event()
+    async with entered(folder, ScriptedEngine([Reply(text="one two", gates={1: gate}), "Never."])) as browser:
+        name, _ = await asked_and_left(browser, "one")
+        path = f"/omni/v1/conversations/{name}/ask"
+        async with browser.client.stream("POST", path, json={"text": "And?"}) as stream:
+            first = await anext(line async for line in stream.aiter_lines() if line)
+        assert json.loads(first.removeprefix("data: "))["type"] == "turn_queued"
+        gate.set()
+        await until(browser, name, "whole")
+        assert [one["text"] for one in (await browser.ask("GET", f"/conversations/{name}"))["messages"]] == [
+            "Count",
+            "one two",
+        ]
+
+
+async def test_answers_that_nobody_follows_end_with_the_server() -> None:
+    ended = asyncio.Event()
+
+    async def events() -> AsyncGenerator[ChatEvent]:
+        try:
+            yield TurnStarted(conversation="c", question="q", answer="a", brain="b")
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    turns = Turns()
+    async with aclosing(turns.begin(events()).follow()) as following:
+        assert await anext(following) == TurnStarted(conversation="c", question="q", answer="a", brain="b")
+        assert turns.of("a").answer == "a"
+        await turns.close()
+        assert ended.is_set()
+        assert await anext(following, None) is None
+    with pytest.raises(NotFound):
+        turns.of("a")
+
+
+async def asked_and_left(browser: Browser, word: str) -> tuple[str, str]:
+    """The conversation and the answer of a question whose page left when `word` came."""
+    name, found = await browser.talk(), ""
+    async with browser.client.stream("POST", f"/omni/v1/conversations/{name}/ask", json={"text": "Count"}) as stream:
+        async for line in stream.aiter_lines():
+            found += line + "\n"
+            if word in line:
+                break
+    return name, next(event["answer"] for event in events_in(found) if event["type"] == "turn_started")
 
 
 async def until(browser: Browser, name: str, state: str) -> dict[str, Any]:

@@ -45,6 +45,37 @@ async def test_an_answer_is_stopped_and_gone_on_with(desk: Desk) -> None:
     assert await page.locator(".end").count() == 0
 
 
+async def test_a_page_that_is_loaded_anew_reads_on_in_the_answer_and_can_stop_it(desk: Desk) -> None:
+    gates = {2: asyncio.Event(), 3: asyncio.Event()}
+    visit = await desk.open(ScriptedEngine([Reply(text="one two three four", gates=gates)]))
+    page = visit.page
+    await visit.ask("Count")
+    await page.wait_for_selector(".live >> text=one two")
+    await page.reload()
+    await page.wait_for_selector(".live >> text=one two")
+    gates[2].set()
+    await page.wait_for_selector(".live >> text=one two three")
+    await page.keyboard.press("Escape")
+    await page.wait_for_selector(".message.assistant >> text=stopped")
+    assert "one two three" in await page.inner_text(".message.assistant")
+    assert await page.locator(".message").count() == 2
+
+
+async def test_two_pages_show_one_answer_word_by_word(desk: Desk) -> None:
+    gates = {1: asyncio.Event(), 2: asyncio.Event()}
+    visit = await desk.open(ScriptedEngine([Reply(text="one two three", gates=gates)]))
+    await visit.ask("Count")
+    await visit.page.wait_for_selector(".live >> text=one")
+    other = await visit.page.context.new_page()
+    await other.goto(visit.page.url)
+    await other.wait_for_selector(".live >> text=one")
+    gates[1].set()
+    await other.wait_for_selector(".live >> text=one two")
+    await visit.page.close()
+    gates[2].set()
+    await other.wait_for_selector(".message.assistant .markdown:not(.live) >> text=one two three")
+
+
 async def test_questions_are_edited_and_answers_made_again_on_branches(desk: Desk) -> None:
     visit = await desk.open(ScriptedEngine([f"Answer {number}." for number in range(1, 9)]))
     page = visit.page

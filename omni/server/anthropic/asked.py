@@ -37,7 +37,7 @@ def wish_of(body: MessagesBody, brain: "Brain") -> Wish:
     tools, choice = tools_of(body)
     parallel = body.tool_choice is None or not body.tool_choice.disable_parallel_tool_use
     return Wish(
-        model=body.model,
+        brain=brain,
         messages=messages_of(body, brain),
         sampling=sampling,
         schema=_schema(body),

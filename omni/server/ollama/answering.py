@@ -18,7 +18,6 @@ from omni.server.generation import Wish, begin
 from omni.server.ollama.answers import Piece, figures, pieces, together
 from omni.server.ollama.asked import chat_wish, generate_wish
 from omni.server.ollama.keeping import keeping_of, wished
-from omni.server.ollama.models import is_embedding
 from omni.server.ollama.problems import error_of
 from omni.server.ollama.times import rfc3339
 from omni.server.ollama.types import Asked, ChatBody, ChatLine, GenerateBody, GenerateLine, Line, Said
@@ -58,7 +57,7 @@ async def _brain(request: Request, body: Asked) -> "Brain":
     wants_text = isinstance(body, GenerateBody) and bool(body.raw or body.suffix)
     chats = not wants_text and bool(body.messages if isinstance(body, ChatBody) else getattr(body, "prompt", ""))
     brain = await server.names.find(body.wanted, chats=chats)
-    if not chats and not is_embedding(brain) and not wants_text:
+    if not chats and not brain.embeds and not wants_text:
         brain = await server.names.find(body.wanted)
     return brain
 
@@ -99,7 +98,7 @@ async def _only_loaded(request: Request, body: Asked, brain: "Brain", write: Wri
     server: Server = request.app.state.server
     keep = wished(request, body.keep_alive)
     if keep != 0:
-        engine = await server.services.open(brain, embeddings=is_embedding(brain))
+        engine = await server.services.open(brain, embeddings=brain.embeds)
         await while_there(request, engine.capabilities())
     await keeping_of(server).used(brain, keep)
     end = {"done_reason": "unload" if keep == 0 else "load"}

@@ -23,7 +23,7 @@ _PLAIN = ("temperature", "top_p", "min_p", "repeat_penalty", "presence_penalty",
 def chat_wish(body: ChatBody, brain: "Brain") -> Wish:
     """What /api/chat asks. Raises BadParameter."""
     return Wish(
-        model=body.wanted,
+        brain=brain,
         messages=tuple(messages_of(body.messages or (), brain)),
         sampling=sampling_of(body.options),
         schema=schema_of(body.format),
@@ -59,7 +59,7 @@ def generate_wish(body: GenerateBody, brain: "Brain") -> Wish:
                 param="suffix",
             )
         return Wish(
-            model=body.wanted,
+            brain=brain,
             prompt=prompt,
             suffix=body.suffix or None,
             sampling=sampling,
@@ -68,7 +68,7 @@ def generate_wish(body: GenerateBody, brain: "Brain") -> Wish:
         )
     system = (Message(role="system", content=body.system),) if body.system else ()
     return Wish(
-        model=body.wanted,
+        brain=brain,
         messages=(*system, shown("user", parts, "images")),
         sampling=sampling,
         schema=schema,

@@ -55,7 +55,7 @@ async def tags(request: Request) -> Response:
     await server.services.read_settings_again()
     brains = {brain.name: brain for brain in await server.names.usable()}
     for brain in await server.services.library.brains():
-        if is_embedding(brain):
+        if brain.embeds:
             brains.setdefault(brain.name, brain)
     found = {name: await asyncio.to_thread(_listed, server, brain) for name, brain in brains.items()}
     for alias, name in server.names.aliases().items():
@@ -89,12 +89,6 @@ async def processes(request: Request) -> Response:
     return json_response(Processes(models=list(found.values())))
 
 
-def is_embedding(brain: "Brain") -> bool:
-    """Whether it makes vectors and cannot chat."""
-    base = brain.base
-    return brain.state == "not chat" and base is not None and base.header.kind == "embedding"
-
-
 def template_of(brain: "Brain") -> str:
     """The chat template, in Jinja."""
     base = brain.base
@@ -109,7 +103,7 @@ def thinks(brain: "Brain") -> bool:
 def inserts(brain: "Brain") -> bool:
     """Whether it was made to fill in between two texts. Blocking: reads the file's vocabulary."""
     base = brain.base
-    if base is None or is_embedding(brain):
+    if base is None or brain.embeds:
         return False
     header = base.header
     longest = header.file_bytes - header.weights_bytes
@@ -181,7 +175,7 @@ async def _running(server: "Server", brain: "Brain") -> Running:
 
 def _capabilities(brain: "Brain") -> list[str]:
     """`tools` always: a brain whose template knows none calls them by a grammar."""
-    if is_embedding(brain):
+    if brain.embeds:
         return ["embedding"]
     found = ["completion", "tools"]
     if inserts(brain):
@@ -238,6 +232,7 @@ def _info(brain: "Brain", room: int) -> dict[str, Any]:
         found |= {
             "general.size_label": header.size_label,
             f"{family}.block_count": header.layers,
+            f"{family}.embedding_length": header.width,
             f"{family}.attention.head_count": header.heads,
             f"{family}.attention.head_count_kv": header.kv_heads,
             "omni.context_length.trained": header.context_length,

@@ -40,7 +40,7 @@ def wish_of(body: ChatBody, brain: "Brain") -> Wish:
     limit = "max_tokens" if body.max_completion_tokens is None else "max_completion_tokens"
     tools, choice = _tools(body)
     return Wish(
-        model=body.model or "",
+        brain=brain,
         messages=tuple(messages_of(body.messages, brain)),
         sampling=sampling_of(body, limit),
         schema=schema_of(body.response_format),

@@ -107,9 +107,10 @@ def _prompts(body: CompletionBody) -> list[str]:
 
 
 async def _begin(server: Server, lane: str, body: CompletionBody, prompts: list[str]) -> Together:
+    brain = await server.names.find(body.model or "", chats=False)
     sampling = sampling_of(body)
     wishes = [
-        Wish(model=body.model or "", prompt=prompt, suffix=body.suffix, sampling=sampling, logprobs=body.logprobs)
+        Wish(brain=brain, prompt=prompt, suffix=body.suffix, sampling=sampling, logprobs=body.logprobs)
         for prompt in prompts
     ]
     count = body.n or 1

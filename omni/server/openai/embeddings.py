@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
+from omni.cartridges import EMBEDDER_HINT
 from omni.server.app import Server
 from omni.server.bounds import check_texts
 from omni.server.callers import lane_of
@@ -75,7 +76,7 @@ async def embeddings(request: Request) -> Response:
 
 async def embed(server: Server, lane: str, model: str, texts: Sequence[str]) -> tuple[str, list[list[float]], int]:
     """The brain's name, the vectors of `texts`, and how many tokens they have. Raises NotHere for a brain that makes none."""
-    brain = await server.names.find(model, chats=False)
+    brain = await server.names.find(model, chats=False, vectors=True)
     with server.places_of(brain).enter(lane) as place:
         await place.granted()
         engine = await server.services.open(brain, embeddings=True)
@@ -86,7 +87,7 @@ async def embed(server: Server, lane: str, model: str, texts: Sequence[str]) -> 
 
 
 def _cannot(brain: "Brain") -> NotHere:
-    return NotHere(f"{brain.name} makes no vectors.", hint="`omni pull @omni/smollm2` fetches a small brain that does.")
+    return NotHere(f"{brain.name} makes no vectors.", hint=EMBEDDER_HINT)
 
 
 def _texts(body: EmbeddingBody) -> list[str]:

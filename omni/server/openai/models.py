@@ -39,7 +39,7 @@ async def models(request: Request) -> Response:
     brains = await server.names.usable()
     known = {brain.name: brain for brain in brains}
     for brain in await server.services.library.brains():
-        if brain.name not in known and embeds_only(brain):
+        if brain.name not in known and brain.embeds:
             known[brain.name] = brain
     found = [await _model(server, brain) for brain in known.values()]
     by_name = {one.id: one for one in found}
@@ -57,11 +57,6 @@ async def model(request: Request) -> Response:
         return await models(request)
     found = await _model(server, await server.names.find(name, chats=False))
     return json_response(found if found.id == name else _alias(name, found))
-
-
-def embeds_only(brain: "Brain") -> bool:
-    """Whether it was made for vectors."""
-    return brain.state == "not chat" and brain.base is not None and brain.base.header.kind == "embedding"
 
 
 async def _model(server: Server, brain: "Brain") -> Model:

@@ -44,7 +44,7 @@ def wish_of(body: ResponseBody, history: Iterable[ItemIn], brain: "Brain") -> Wi
     sampling = {"temperature": body.temperature, "top_p": body.top_p, "max_tokens": body.max_output_tokens}
     effort = body.reasoning.effort if body.reasoning else None
     return Wish(
-        model=body.model or "",
+        brain=brain,
         messages=tuple(_joined(messages)),
         sampling={name: value for name, value in sampling.items() if value is not None},
         schema=_schema(body.text.format if body.text else None),

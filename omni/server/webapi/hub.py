@@ -15,6 +15,7 @@ from omni.core.errors import OmniError
 from omni.server.webapi.pace import Pace
 from omni.server.webapi.pulls import Pulls
 from omni.server.webapi.readings import Readings
+from omni.server.webapi.running import Turns
 
 if TYPE_CHECKING:
     from omni.app import Services
@@ -79,6 +80,7 @@ class Hub:
         self.pace = Pace()
         self.readings = Readings(services, self.pace)
         self.pulls = Pulls(services, lambda pull: self.tell("pull", pull))
+        self.turns = Turns()
         self._deaf = services.listen(self.tell)
 
     def tell(self, topic: str, value: Any = None) -> None:
@@ -125,6 +127,7 @@ class Hub:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.pulls.close()
+        await self.turns.close()
 
     async def _follow(self) -> None:
         while True:

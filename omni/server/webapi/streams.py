@@ -1,64 +1,42 @@
-"""Events of a service as a stream for a page: read as fast as they come, however slowly the page reads."""
+"""Events of a service as a stream for a page."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from omni.server.errors import explained
+from omni.core.errors import OmniError
 from omni.server.streams import Streamed, sse, while_there
 from omni.server.webapi.hub import encoded
 from omni.server.webapi.problems import Failed, problem_of
 
 
 async def streamed(
-    request: Request, events: AsyncGenerator[Any], see: Callable[[Any], None] = lambda _: None
+    request: Request, events: AsyncGenerator[Any], *, close: Callable[[], Awaitable[None]] | None = None
 ) -> Response:
     """`events` as a response. What fails before the first one is raised; later failures are the stream's last event.
 
-    A page that leaves closes `events`, which is how an answer is stopped. `see` is shown each event.
+    A page that leaves closes `events`; `close` is called at the end in all cases.
     """
-    unread: asyncio.Queue[Any] = asyncio.Queue()
-
-    async def read() -> None:
-        try:
-            async with aclosing(events):
-                async for event in events:
-                    see(event)
-                    unread.put_nowait(event)
-        except Exception as error:  # noqa: BLE001 - raised or told below
-            unread.put_nowait(error)
-        else:
-            unread.put_nowait(None)
-
-    reading = asyncio.create_task(read(), name="web turn")
-
-    async def pieces(event: Any) -> AsyncGenerator[bytes]:
-        try:
-            while event is not None:
-                if isinstance(event, Exception):
-                    event = Failed(error=problem_of(explained(event, "A stream")))
-                    yield sse(encoded(event))
-                    return
-                yield sse(encoded(event))
-                event = await unread.get()
-        finally:
-            await _ended(reading)
-
     try:
-        first = await while_there(request, unread.get())
-        if isinstance(first, Exception):
-            raise first
+        first = await while_there(request, anext(events, None))
     except BaseException:
-        await _ended(reading)
+        await events.aclose()
+        if close is not None:
+            await close()
         raise
-    return Streamed(pieces(first))
+
+    async def pieces() -> AsyncGenerator[bytes]:
+        async with aclosing(events):
+            if first is not None:  # it ended before anything happened
+                yield sse(encoded(first))
+            async for event in events:
+                yield sse(encoded(event))
+
+    return Streamed(pieces(), failed=_failed, close=close)
 
 
-async def _ended(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await asyncio.shield(asyncio.gather(task, return_exceptions=True))
+def _failed(error: OmniError) -> bytes:
+    return sse(encoded(Failed(error=problem_of(error))))

@@ -1,6 +1,8 @@
-"""Asking: each answer is a stream of the very events that the shell shows. Leaving the stream stops the answer."""
+"""Asking: each answer is a stream of the very events that the shell shows. Leaving the stream does not stop an answer
+that has begun: it can be followed again, from its beginning, and is stopped by saying so."""
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 from msgspec import Struct
@@ -13,7 +15,9 @@ from omni.core.events import ChatEvent, ReasoningDelta, TextDelta
 from omni.server.routes import Route, body_of
 from omni.server.webapi.conversations import chat_of
 from omni.server.webapi.hub import hub_of
+from omni.server.webapi.pace import Pace
 from omni.server.webapi.problems import route
+from omni.server.webapi.running import Before, Running
 from omni.server.webapi.streams import streamed
 
 LONGEST = 1 << 20  # bytes of one attached file
@@ -72,9 +76,14 @@ def routes() -> list[Route]:
         ("/resume", resume, "Go on with an answer.", GoOn),
         ("/compact", compact, "Sum the branch up.", Sum),
     ]
+    answer = one + "/answers/{answer}"
     return [
-        route("POST", one + path, endpoint, summary, request=kind, stream=ChatEvent)
-        for path, endpoint, summary, kind in asked
+        *(
+            route("POST", one + path, endpoint, summary, request=kind, stream=ChatEvent)
+            for path, endpoint, summary, kind in asked
+        ),
+        route("GET", answer, follow, "Follow an answer that is being written.", stream=Before | ChatEvent),
+        route("POST", answer + "/stop", stop, "Stop an answer that is being written.", status=204),
     ]
 
 
@@ -104,7 +113,10 @@ async def edit(request: Request) -> Response:
 async def resume(request: Request) -> Response:
     """The deltas are what is added."""
     wish = await body_of(request, GoOn)
-    return await _told(request, chat_of(request).resume(_id(request), wish.answer))
+    chat = chat_of(request)
+    found = next((one for one in await chat.messages(_id(request)) if one.id == wish.answer), None)
+    before = Before(text=found.text, reasoning=found.reasoning) if found else Before()
+    return await _told(request, chat.resume(_id(request), wish.answer), before)
 
 
 async def compact(request: Request) -> Response:
@@ -113,15 +125,48 @@ async def compact(request: Request) -> Response:
     return await _told(request, chat_of(request).compact(_id(request), brain=wish.brain))
 
 
-async def _told(request: Request, turn: AsyncGenerator[ChatEvent]) -> Response:
-    pace = hub_of(request).pace
+async def follow(request: Request) -> Response:
+    """All its events, also those that came already; what stood there before comes first."""
+    turn = _turn(request)
 
-    def see(event: ChatEvent) -> None:
-        if isinstance(event, TextDelta | ReasoningDelta):
-            pace.token()
+    async def events() -> AsyncGenerator[Before | ChatEvent]:
+        yield turn.before
+        async with aclosing(turn.follow()) as following:
+            async for event in following:
+                yield event
 
+    return await streamed(request, events())
+
+
+async def stop(request: Request) -> Response:
+    """What came is kept."""
+    await _turn(request).stop()
+    return Response(status_code=204)
+
+
+def _turn(request: Request) -> Running:
+    return hub_of(request).turns.of(str(request.path_params["answer"]))
+
+
+async def _told(request: Request, events: AsyncGenerator[ChatEvent], before: Before | None = None) -> Response:
+    """A turn that begins now. A page that leaves before there is an answer has not asked."""
     await request.app.state.server.services.read_settings_again()
-    return await streamed(request, turn, see)
+    hub = hub_of(request)
+    turn = hub.turns.begin(_seen(events, hub.pace), before)
+
+    async def left() -> None:
+        if not turn.answer:
+            await turn.stop()
+
+    return await streamed(request, turn.follow(), close=left)
+
+
+async def _seen(events: AsyncGenerator[ChatEvent], pace: Pace) -> AsyncGenerator[ChatEvent]:
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, TextDelta | ReasoningDelta):
+                pace.token()
+            yield event
 
 
 def _id(request: Request) -> str:

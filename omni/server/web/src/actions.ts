@@ -68,6 +68,8 @@ function change(id: string, values: Partial<Open>): void {
 function show(id: string, shown: Shown): void {
   change(id, { conversation: shown.conversation, messages: shown.messages, problem: null });
   measure(id, shown.messages);
+  const last = shown.messages.at(-1);
+  if (last?.state === "writing") void turns.follow(id, last); // begun before this page was there
 }
 
 /** The meter after an answer that was written somewhere else, or on another branch. */
@@ -92,10 +94,7 @@ export async function reread(id: string, all = false): Promise<void> {
   const now = state.get().open;
   if (now?.id !== id) return;
   const joined = join(now.messages, shown.messages);
-  if (joined) {
-    change(id, { conversation: shown.conversation, messages: joined, problem: null });
-    measure(id, joined);
-  } else show(id, await get<Shown>(`/conversations/${id}`));
+  show(id, joined ? { ...shown, messages: joined } : await get<Shown>(`/conversations/${id}`));
 }
 
 /** The new end on what is there already; null where they do not meet. Messages that are equal stay the same objects. */
@@ -134,7 +133,7 @@ export async function rename(id: string, title: string): Promise<void> {
 }
 
 export async function remove(id: string): Promise<void> {
-  turns.stop(id);
+  await turns.stop(id);
   await attempt(send("DELETE", `/conversations/${id}`));
   if (state.get().open?.id === id) go("chat");
   await attempt(readConversations());
@@ -143,9 +142,7 @@ export async function remove(id: string): Promise<void> {
 export async function switchBranch(id: string, message: string): Promise<void> {
   const shown = await attempt(send<Shown>("POST", `/conversations/${id}/switch`, { message }));
   if (shown) {
-    const joined = join(state.get().open?.messages ?? [], shown.messages) ?? shown.messages;
-    change(id, { conversation: shown.conversation, messages: joined });
-    measure(id, joined);
+    show(id, { ...shown, messages: join(state.get().open?.messages ?? [], shown.messages) ?? shown.messages });
   }
 }
 

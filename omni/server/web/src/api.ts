@@ -58,9 +58,9 @@ export async function send<T>(method: string, path: string, body?: unknown): Pro
   return (response.status === 204 ? undefined : await response.json()) as T;
 }
 
-/** Server-sent events of one answer. Aborting the signal ends the answer. */
-export async function* stream<T>(path: string, body: unknown, signal: AbortSignal): AsyncGenerator<T> {
-  const response = await request("POST", path, body, signal);
+/** Server-sent events. */
+export async function* stream<T>(method: string, path: string, body: unknown, signal: AbortSignal): AsyncGenerator<T> {
+  const response = await request(method, path, body, signal);
   const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   try {

@@ -69,7 +69,7 @@ export function listen(): () => void {
     if (event.key === "Escape" && !dialog) {
       const open = state.get().open;
       if (state.get().drawer) state.set({ drawer: false });
-      else if (open && turns.of(open.id)) turns.stop(open.id);
+      else if (open && turns.of(open.id)) void turns.stop(open.id);
       else if (typing) target.blur();
       return;
     }

@@ -61,6 +61,7 @@ export interface Problem {
 }
 
 export type TurnEvent =
+  | { type: "turn_before"; text: string; reasoning: string }
   | { type: "turn_started"; conversation: string; question: string; answer: string; brain: string }
   | { type: "turn_queued"; place: number; reason: "memory" | "slot" | "turn"; detail: string }
   | { type: "brain_loading"; brain: string; seconds: number; fraction: number | null }

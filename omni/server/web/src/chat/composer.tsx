@@ -146,7 +146,7 @@ export function Composer({ id }: { id: string }) {
           file
         </button>
         {running && (
-          <button type="button" className="care" onClick={() => turns.stop(id)} title="Stop the answer (esc)">
+          <button type="button" className="care" onClick={() => void turns.stop(id)} title="Stop the answer (esc)">
             stop
           </button>
         )}

@@ -1,6 +1,9 @@
-/** Answers being written for this page. The words go straight to who shows them; the rest of the page hears of steps. */
+/**
+ * Answers being written for this page. The words go straight to who shows them; the rest of the page hears of steps.
+ * An answer belongs to the server: a page that is loaded anew reads on in it.
+ */
 
-import { problemOf, stream } from "../api";
+import { ApiError, problemOf, send, stream } from "../api";
 import { announce, state, toast } from "../state";
 import { newConversation, readConversations, reread, setMessages, setMeter } from "../actions";
 import { many, seconds, tokens } from "../format";
@@ -27,6 +30,9 @@ export class Turn {
   thinkingSince = 0;
   thought = 0;
   speed = 0;
+  stopped = false;
+  /** What came before the page was there says nothing of the speed. */
+  since = 0;
   readonly abort = new AbortController();
   private readonly listeners = new Set<() => void>();
   private frame = 0;
@@ -51,6 +57,7 @@ export class Turn {
   token(): void {
     const now = performance.now();
     this.written++;
+    if (now < this.since) return;
     this.times.push(now);
     while (this.times.length > 2 && now - this.times[0]! > 3000) this.times.shift();
     const span = now - this.times[0]!;
@@ -60,6 +67,8 @@ export class Turn {
 
 class Turns {
   private running = new Map<string, Turn>();
+  /** Answers that were looked for at the server: one is followed once, and what another window writes is not there. */
+  private looked = new Set<string>();
   private queues = new Map<string, Wish[]>();
   private readonly listeners = new Set<() => void>();
   private version = 0;
@@ -88,8 +97,17 @@ class Turns {
     this.tell();
   }
 
-  stop(conversation: string): void {
-    this.running.get(conversation)?.abort.abort();
+  /** End the answer; what came is kept. */
+  async stop(conversation: string): Promise<void> {
+    const turn = this.running.get(conversation);
+    if (!turn || turn.stopped) return;
+    turn.stopped = true;
+    if (!turn.answer) return turn.abort.abort(); // nobody has begun with it
+    try {
+      await send("POST", `${answerPath(conversation, turn.answer)}/stop`);
+    } catch {
+      turn.abort.abort(); // it has ended just now, or the server is not there
+    }
   }
 
   /** Ask in the open conversation, or in a new one; during an answer it waits for its end. */
@@ -114,27 +132,53 @@ class Turns {
     this.tell();
     const before = state.get().open?.messages ?? [];
     prepare(id, wish);
-    let problem: Problem | null = null;
-    let stopped = false;
+    const events = stream<TurnEvent>("POST", `/conversations/${id}/${wish.path}`, wish.body, turn.abort.signal);
+    const problem = await this.read(turn, wish, events);
+    const begun = turn.answer !== "";
+    if (!begun && !turn.stopped) setMessages(id, () => before);
+    await this.ended(turn, problem);
+    if (!begun && problem) throw Object.assign(new Error(problem.message), { problem });
+  }
+
+  /** Read on in an answer that is being written, if it is this server that writes it. */
+  async follow(id: string, message: Message): Promise<void> {
+    if (this.running.has(id) || this.looked.has(message.id)) return;
+    this.looked.add(message.id);
+    const turn = new Turn(id);
+    const events = stream<TurnEvent>("GET", answerPath(id, message.id), undefined, turn.abort.signal);
     try {
-      for await (const event of stream<TurnEvent>(`/conversations/${id}/${wish.path}`, wish.body, turn.abort.signal)) {
+      const first = await events.next();
+      if (first.done || first.value.type !== "turn_before" || this.running.has(id)) return turn.abort.abort();
+      Object.assign(turn, { text: first.value.text, reasoning: first.value.reasoning });
+    } catch (error) {
+      if (!(error instanceof ApiError)) this.looked.delete(message.id);
+      return;
+    }
+    Object.assign(turn, { answer: message.id, brain: message.brain, since: performance.now() + 200 });
+    this.running.set(id, turn);
+    this.tell();
+    const problem = await this.read(turn, { path: "", body: {} }, events);
+    this.looked.delete(message.id); // it may be gone on with
+    await this.ended(turn, problem);
+  }
+
+  private async read(turn: Turn, wish: Wish, events: AsyncGenerator<TurnEvent>): Promise<Problem | null> {
+    let problem: Problem | null = null;
+    try {
+      for await (const event of events) {
         if (event.type === "error") problem = event.error;
         else this.hear(turn, wish, event);
       }
     } catch (error) {
-      stopped = turn.abort.signal.aborted;
-      if (!stopped) problem = problemOf(error);
+      if (!turn.stopped) problem = problemOf(error);
     }
-    const begun = turn.answer !== "";
-    if (!begun && !stopped) setMessages(id, () => before);
-    await this.ended(turn, problem, stopped);
-    if (!begun && problem) throw Object.assign(new Error(problem.message), { problem });
+    return problem;
   }
 
-  private async ended(turn: Turn, problem: Problem | null, stopped: boolean): Promise<void> {
+  private async ended(turn: Turn, problem: Problem | null): Promise<void> {
     const id = turn.conversation;
-    // Leaving the stream stops the answer; it is stored a moment later.
-    for (let tries = 0; tries < (stopped ? 20 : 1); tries++) {
+    // A question that nobody had begun with is taken back a moment later.
+    for (let tries = 0; tries < (turn.stopped ? 20 : 1); tries++) {
       try {
         await reread(id);
       } catch {
@@ -149,7 +193,7 @@ class Turns {
     if (problem) {
       toast(problem.message, problem.hint, "bad");
       announce(`The answer failed: ${problem.message}`);
-    } else announce(stopped ? "Stopped." : `${turn.brain} answered: ${turn.text.slice(0, 1500)}`);
+    } else announce(turn.stopped ? "Stopped." : `${turn.brain} answered: ${turn.text.slice(0, 1500)}`);
     readConversations().catch(() => undefined);
     const [next, ...rest] = this.waiting(id);
     this.queues.set(id, rest);
@@ -229,6 +273,8 @@ class Turns {
 }
 
 export const turns = new Turns();
+
+const answerPath = (conversation: string, answer: string): string => `/conversations/${conversation}/answers/${answer}`;
 
 const BLANK: Message = {
   id: "",

@@ -113,7 +113,7 @@ function Card({ brain }: { brain: Brain }) {
     const began = performance.now();
     await attempt(
       (async () => {
-        for await (const event of stream<Verdict>("/brains/verify", { name: brain.name }, new AbortController().signal)) {
+        for await (const event of stream<Verdict>("POST", "/brains/verify", { name: brain.name }, new AbortController().signal)) {
           if (event.type === "pull_verifying") setCheck({ share: event.done / Math.max(1, event.total) });
           else if (event.type === "error") toast(event.error.message, event.error.hint, "bad");
           else toast(`${brain.name}: ${event.ok ? "whole" : "not what it was"}, ${event.detail}`, `${seconds((performance.now() - began) / 1000)}`, event.ok ? "good" : "bad");

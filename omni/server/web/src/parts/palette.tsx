@@ -53,7 +53,7 @@ function Everything() {
     choice("do", "new conversation", "n", newChat),
     choice("do", "choose a brain", "b", () => setTimeout(() => state.set({ dialog: "brains" }))),
     choice("do", now.doors?.air_gap ? "open the doors again" : "air gap: shut every door", "ctrl+shift+x", () => setTimeout(turnDoors)),
-    ...(open && turns.of(open.id) ? [choice("do", "stop the answer", "esc", () => turns.stop(open.id))] : []),
+    ...(open && turns.of(open.id) ? [choice("do", "stop the answer", "esc", () => void turns.stop(open.id))] : []),
     ...(open?.messages.length
       ? [
           choice("do", "sum the conversation up", "", () => void turns.begin(open.id, { path: "compact", body: {} }).catch(() => undefined), "later prompts begin with it"),

@@ -1,0 +1,76 @@
+"""The chunks of a stream of llama.cpp's server, as far as they are read here: what is not named costs next to nothing."""
+
+from msgspec import Struct
+
+
+class Progress(Struct):
+    """How much of the prompt is read, in tokens; `cache` of them were known."""
+
+    processed: int
+    total: int
+    cache: int
+
+
+class Timings(Struct):
+    """What an answer took: tokens, and milliseconds."""
+
+    cache_n: int = 0
+    prompt_n: int = 0
+    prompt_ms: float = 0.0
+    predicted_n: int = 0
+    predicted_ms: float = 0.0
+
+
+class Function(Struct):
+    """A part of a call."""
+
+    name: str | None = None
+    arguments: str | None = None
+
+
+class Call(Struct):
+    """A part of the call number `index`."""
+
+    index: int = 0
+    id: str | None = None
+    function: Function | None = None
+
+
+class Delta(Struct):
+    """What came."""
+
+    content: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: list[Call] | None = None
+
+
+class Token(Struct):
+    """A token and how likely it was; with the one that was chosen, the likeliest ones."""
+
+    token: str
+    logprob: float
+    bytes: list[int] | None = None
+    top_logprobs: list["Token"] = []
+
+
+class Likelihoods(Struct):
+    """Those of the tokens that came."""
+
+    content: list[Token] | None = None
+
+
+class Choice(Struct):
+    """`delta` in chats, `text` in completions."""
+
+    delta: Delta | None = None
+    text: str | None = None
+    logprobs: Likelihoods | None = None
+    finish_reason: str | None = None
+
+
+class Chunk(Struct):
+    """One of a stream."""
+
+    choices: list[Choice] = []
+    prompt_progress: Progress | None = None
+    timings: Timings | None = None

@@ -1,0 +1,97 @@
+"""Answers that pages asked for. They belong to the server: a page that is loaded anew, or loses its connection, reads on
+where they are, and only who says so ends one."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+
+from msgspec import Struct
+
+from omni.core.errors import NotFound
+from omni.core.events import ChatEvent, TurnStarted
+
+
+class Before(Struct, frozen=True, kw_only=True, tag="turn_before", tag_field="type"):
+    """What stood in an answer before this turn went on with it."""
+
+    text: str = ""
+    reasoning: str = ""
+
+
+class Running:
+    """One turn, read as fast as it comes; whoever follows it hears all of it, however late and slowly."""
+
+    def __init__(self, events: AsyncGenerator[ChatEvent], before: Before) -> None:
+        self.before = before
+        self.answer = ""  # its id, when it has one
+        self._told: list[ChatEvent] = []
+        self._error: Exception | None = None
+        self._news = asyncio.Event()
+        self.reading = asyncio.create_task(self._read(events), name="web turn")
+
+    async def follow(self) -> AsyncGenerator[ChatEvent]:
+        """Everything from its beginning. Raises what the turn raised; ends without `TurnEnded` where it was stopped."""
+        at = 0
+        while True:
+            news = self._news
+            while at < len(self._told):
+                yield self._told[at]
+                at += 1
+            if self.reading.done():
+                break
+            await news.wait()
+        if self._error is not None:
+            raise self._error
+
+    async def stop(self) -> None:
+        """End it, and return when what came of it is stored."""
+        self.reading.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.shield(asyncio.gather(self.reading, return_exceptions=True))
+
+    def ring(self) -> None:
+        """Wake who follows."""
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def _read(self, events: AsyncGenerator[ChatEvent]) -> None:
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    if isinstance(event, TurnStarted):
+                        self.answer = event.answer
+                    self._told.append(event)
+                    self.ring()
+        except Exception as error:  # noqa: BLE001 - it is raised where the turn is followed
+            self._error = error
+
+
+class Turns:
+    """The turns that run in this server."""
+
+    def __init__(self) -> None:
+        self._running: set[Running] = set()
+
+    def begin(self, events: AsyncGenerator[ChatEvent], before: Before | None = None) -> Running:
+        """Let a turn run."""
+        found = Running(events, before or Before())
+        self._running.add(found)
+
+        def over(_: "asyncio.Task[None]") -> None:
+            self._running.discard(found)
+            found.ring()
+
+        found.reading.add_done_callback(over)
+        return found
+
+    def of(self, answer: str) -> Running:
+        """The turn that writes this answer. Raises NotFound."""
+        for each in self._running:
+            if each.answer == answer:
+                return each
+        raise NotFound("This answer is not being written here.")
+
+    async def close(self) -> None:
+        """End all of them."""
+        for each in tuple(self._running):
+            await each.stop()

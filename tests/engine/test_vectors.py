@@ -1,0 +1,107 @@
+"""Vectors of texts: of an embedding model as its numbers say, in order, and without keeping others waiting."""
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omni.cartridges import Base, Brain, read_header
+from omni.core.errors import ContextOverflow, EngineError
+from omni.core.paths import Home
+from omni.core.settings import Settings
+from omni.engine import Engines
+from omni.engine.vectors import PIECE_LETTERS, PIECE_TEXTS, pieces, readable, too_long
+from omni.keeper import WorkerSpec
+from tests.embedding_tools import Bert, near
+from tests.engine.conftest import Make
+from tests.engine.engine_tools import scripted_spec
+from tests.engine.test_engines import machine
+
+
+def spec_of(path: Path, home: Home) -> WorkerSpec:
+    """As a front end would load the file."""
+    header = read_header(path)
+    base = Base(id="bert", path=str(path), parts=(str(path),), size=header.file_bytes, header=header, origin="file")
+    keeper: Any = SimpleNamespace()
+    return Engines(home, keeper, Settings(), machine(16)).spec(Brain(name="@me/bert", state="not chat", base=base))
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("pooling", [1, 2, None])
+async def test_vectors_are_what_the_models_numbers_say(
+    worker_engine: Make, home: Home, tmp_path: Path, pooling: int | None
+) -> None:
+    """With the mean of all tokens, with the first one's, and with the mean where the file does not say."""
+    bert = Bert(pooling=pooling)
+    spec = spec_of(bert.write(tmp_path / "bert.gguf"), home)
+    assert spec.settings.get("pooling") == ("mean" if pooling is None else None)
+    texts = {
+        "The sea!": ("▁the", "▁sea", "▁!"),
+        "a  hill\n": ("▁a", "▁hill"),
+        "ÜBER seas": ("▁uber", "▁sea", "s"),
+        "U\u0308ber": ("▁uber",),
+        "海": ("▁海",),
+        "한": ("▁ᄒ", "ᅡ", "ᆫ"),
+        "🚀": ("[UNK]",),
+        "word " * 62: ("▁word",) * 62,
+        " ": (),
+    }
+    async with worker_engine(spec) as engine:
+        vectors = await engine.embed(list(texts))
+        assert vectors.tokens == sum(len(words) + 2 for words in texts.values())
+        for words, vector in zip(texts.values(), vectors, strict=True):
+            assert near(vector, bert.vector(*words)) > 0.9999, words
+        with pytest.raises(ContextOverflow) as refused:
+            await engine.embed(["the sea", "word " * 63])
+        assert (refused.value.needed, refused.value.allocated) == (65, 64)
+
+
+@given(st.lists(st.text(max_size=20) | st.integers(1, 3 * PIECE_LETTERS).map("x".__mul__), max_size=60))
+def test_pieces_hold_every_text_once_and_are_small(texts: list[str]) -> None:
+    found = list(pieces(texts))
+    assert sorted(at for piece in found for at in piece) == list(range(len(texts)))
+    for piece in found:
+        assert len(piece) == 1 or sum(len(texts[at]) for at in piece) <= PIECE_LETTERS
+        assert 0 < len(piece) <= PIECE_TEXTS
+    lengths = [len(texts[at]) for piece in found for at in piece]
+    assert lengths == sorted(lengths, reverse=True)
+
+
+def test_only_berts_vocabulary_has_syllables_in_parts() -> None:
+    assert readable("한é", "bert") == "\u1112\u1161\u11abe\u0301"
+    assert readable("한é", "gpt2") == "한é"
+
+
+def test_what_is_too_long_is_told_alike() -> None:
+    for needed, allocated, most in ((65, 64, 64), (9001, 8192, 8192), (8192, 8192, 8191)):
+        found = too_long(ContextOverflow("The prompt does not fit.", needed=needed, allocated=allocated))
+        assert (found.needed, found.allocated) == (needed, most)
+        assert found.message == f"A text has {needed:,} tokens; {most:,} can be read for one vector."
+
+
+async def test_a_thousand_texts_let_others_in(worker_engine: Make) -> None:
+    """Who asks for one vector does not wait until all of another's are there."""
+    order: list[str] = []
+    async with worker_engine(scripted_spec(embeddings=1, slots=1)) as engine:
+        await engine.embed(["loaded"])
+
+        async def ask(name: str, texts: list[str]) -> None:
+            found = await engine.embed(texts)
+            order.append(name)
+            assert [one == found[0] for one in found] == [text == texts[0] for text in texts]
+
+        many = [f"text number {number}" for number in range(100 * PIECE_TEXTS)]
+        async with asyncio.TaskGroup() as group:
+            group.create_task(ask("many", many))
+            group.create_task(ask("one", ["sea"]))
+    assert order == ["one", "many"]
+
+
+async def test_a_worker_that_was_not_loaded_for_vectors_makes_none(worker_engine: Make) -> None:
+    async with worker_engine(scripted_spec()) as engine:
+        with pytest.raises(EngineError, match="not loaded for embeddings"):
+            await engine.embed(["sea"])
