@@ -15,7 +15,8 @@ from omni.server.errors import BadParameter
 if TYPE_CHECKING:
     from omni.cartridges import Brain
 
-_DATA = re.compile(r"data:(?P<type>[\w.+-]*/?[\w.+-]*)(?P<more>(?:;[^,;]*)*),", re.IGNORECASE)
+_DATA = re.compile(r"data:(?P<type>[\w.+-]*(?:/[\w.+-]*)?)(?P<more>(?:;[^,;]*)*),", re.IGNORECASE)
+_LONGEST = 500  # characters before the comma of a `data:` address
 _TYPES = {
     "image/png": "png",
     "image/jpeg": "jpeg",
@@ -46,8 +47,8 @@ class Parts:
     def address(self, url: str, where: str) -> None:
         """An image comes next, as a `data:` address. Raises BadParameter."""
         self._check(where)
-        if (found := _DATA.match(url)) is None or not found["more"].lower().endswith(";base64"):
-            what = "is fetched from no address" if re.match(r"\w+://", url) else "must be a `data:` address"
+        if (found := _DATA.match(url, 0, _LONGEST)) is None or not found["more"].lower().endswith(";base64"):
+            what = "is fetched from no address" if re.match(r"\w+://", url[:_LONGEST]) else "must be a `data:` address"
             raise BadParameter(
                 f"An image {what}: Omni opens no connection for a request.",
                 hint='Send the image itself: "data:image/png;base64,…".',

@@ -173,6 +173,8 @@ async def test_ollama(live: Any) -> None:
         ("file:///etc/passwd", "fetched from no address"),
         ("data:image/png,abc", "must be a `data:` address"),
         ("", "must be a `data:` address"),
+        ("data:" + "A" * 1_000_000, "must be a `data:` address"),  # at once: half a day with a pattern that goes back
+        ("data:image/png;" + "A" * 1_000 + ";base64,", "must be a `data:` address"),
         ("data:image/png;base64,@@@", "not in base64"),
         (address(b"no image at all"), "no image that is known"),
         (address(WEBP, "image/webp"), "WebP"),
