@@ -41,11 +41,13 @@ def body_of(
 def completion_body(
     request: CompletionRequest, *, prompt: Sequence[int], room: int, seed: int, adapters: Sequence[str]
 ) -> dict[str, Any]:
-    """What is posted to `/v1/completions` for a prompt that was made into tokens already."""
-    common = _common(request, room=room, seed=seed, adapters=adapters)
-    body: dict[str, Any] = {"prompt": list(prompt), **common, **_format(request.schema)}
+    """What is posted to `/completion` for a prompt that was made into tokens already: `/v1/completions` takes none of
+    them from a brain that sees."""
+    body: dict[str, Any] = {"prompt": list(prompt), **_common(request, room=room, seed=seed, adapters=adapters)}
+    if request.schema is not None:
+        body["json_schema"] = followable(request.schema)
     if request.logprobs is not None:
-        body |= {"logprobs": (most := max(1, request.logprobs)), "n_probs": most}
+        body["n_probs"] = max(1, request.logprobs)
     return body
 
 
@@ -157,19 +159,23 @@ class Answer:
         if (progress := chunk.prompt_progress) is not None:
             found.append(PromptProgress(done=progress.processed, total=progress.total, cached=progress.cache))
         for choice in chunk.choices:
-            text = choice.text
             if (delta := choice.delta) is not None:
                 if delta.reasoning_content:
                     found.append(ReasoningDelta(text=delta.reasoning_content))
-                text = delta.content
-            if text:
-                found.append(TextDelta(text=text))
-            if delta is not None and delta.tool_calls:
-                found += map(_called, delta.tool_calls)
+                if delta.content:
+                    found.append(TextDelta(text=delta.content))
+                if delta.tool_calls:
+                    found += map(_called, delta.tool_calls)
             if choice.logprobs is not None:
                 found += map(_chosen, choice.logprobs.content or ())
             if choice.finish_reason:
                 self.reason, self.whole = choice.finish_reason, True
+        if chunk.content:
+            found.append(TextDelta(text=chunk.content))
+        if chunk.completion_probabilities:
+            found += map(_chosen, chunk.completion_probabilities)
+        if chunk.stop:
+            self.reason, self.whole = ("length" if chunk.stop_type == "limit" else "stop"), True
         self.timings = chunk.timings or self.timings
         return found
 

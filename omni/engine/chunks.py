@@ -60,17 +60,20 @@ class Likelihoods(Struct):
 
 
 class Choice(Struct):
-    """`delta` in chats, `text` in completions."""
+    """A part of a chat's answer."""
 
     delta: Delta | None = None
-    text: str | None = None
     logprobs: Likelihoods | None = None
     finish_reason: str | None = None
 
 
 class Chunk(Struct):
-    """One of a stream."""
+    """One of a stream: of a chat with `choices`; else `content` is what came, and the last one says `stop` and why."""
 
     choices: list[Choice] = []
     prompt_progress: Progress | None = None
     timings: Timings | None = None
+    content: str | None = None
+    completion_probabilities: list[Token] | None = None
+    stop: bool = False
+    stop_type: str = ""

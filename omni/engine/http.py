@@ -83,7 +83,8 @@ class Client:
         return _decoded(bytes(whole))
 
     async def stream(self, path: str, body: Any, kind: type[T]) -> AsyncGenerator[T]:
-        """POST `body` and yield the objects of the event stream as `kind`; returns only after the stream's `[DONE]`.
+        """POST `body` and yield the objects of the event stream as `kind`; returns only after the stream's `[DONE]`, or
+        after an object that says `stop`.
 
         Raises EngineError when the stream ends before it, which is how the death of a worker shows.
         """
@@ -95,7 +96,9 @@ class Client:
                         return
                     if payload.startswith(b'{"error":'):
                         raise _error(_decoded(payload))
-                    yield _decoded(payload, kind)
+                    yield (found := _decoded(payload, kind))
+                    if getattr(found, "stop", False):
+                        return
         raise EngineError(ENDED, hint=AGAIN)
 
     async def _exchange(self, path: str, body: Any) -> AsyncGenerator[bytes]:

@@ -81,7 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
         "/apply-template": "_apply_template",
         "/tokenize": "_tokenize",
         "/v1/chat/completions": "_chat",
-        "/v1/completions": "_complete",
+        "/completion": "_complete",
         "/v1/chat/completions/input_tokens": "_input_tokens",
         "/v1/embeddings": "_embeddings",
     }
@@ -152,7 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer({"object": "list", "data": data, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}})
 
     def _complete(self, body: dict[str, Any]) -> None:
-        self._write_answer(body, [str(token) for token in body["prompt"]])
+        self._write_answer(body, [str(token) for token in body["prompt"]])  # which are numbers, as the engine sends them
 
     def _chat(self, body: dict[str, Any]) -> None:
         self._write_answer(body, _words(_prompt(body["messages"])))
@@ -198,7 +198,8 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             if count == int(settings.get("die_after", -1)):
                 os.kill(os.getpid(), signal.SIGKILL)
-            self._send({"choices": [_choice({field: token}) if "messages" in body else {"index": 0, "text": token}]})
+            chat = {"choices": [_choice({field: token})]}
+            self._send(chat if "messages" in body else {"index": 0, "content": token, "stop": False})
             count += 1
         spent = (time.perf_counter() - started) * 1000
         timings = {
@@ -208,16 +209,20 @@ class _Handler(BaseHTTPRequestHandler):
             "predicted_n": count,
             "predicted_ms": spent,
         }
-        self._send({"choices": [_choice({}, reason)]})
-        self._send({"choices": [], "timings": timings})
-        self._chunk(b"data: [DONE]\n\n")
+        if "messages" in body:
+            self._send({"choices": [_choice({}, reason)]})
+            self._send({"choices": [], "timings": timings})
+            self._chunk(b"data: [DONE]\n\n")
+        else:
+            why = {"length": "limit", "stop": "eos"}[reason]
+            self._send({"index": 0, "content": "", "stop": True, "stop_type": why, "timings": timings})
         self.wfile.write(b"0\r\n\r\n")
         with self.server.lock:
             slot.known = prompt
 
     def _tokens(self, body: dict[str, Any]) -> Any:
         settings = self.server.settings
-        if (schema := body.get("response_format", {}).get("schema")) is not None:
+        if (schema := body.get("json_schema") or body.get("response_format", {}).get("schema")) is not None:
             yield "content", json.dumps(_instance(schema))
             return
         said = body.get("messages", [])

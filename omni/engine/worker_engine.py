@@ -212,7 +212,7 @@ class WorkerEngine:
         if isinstance(request, CompletionRequest):
             prompt = await prompt_tokens(client, request)
             return _Asked(
-                path="/v1/completions",
+                path="/completion",
                 tokens=len(prompt),
                 room=request.sampling.max_tokens,
                 seed=request.sampling.seed,

@@ -12,7 +12,6 @@ from omni.core.errors import ContextOverflow, EngineError, UsageError
 from omni.core.events import EngineEvent, PromptCounted, PromptProgress, TextDelta, ToolCallDelta, TurnEnded
 from omni.engine import (
     ChatRequest,
-    CompletionRequest,
     Engine,
     Message,
     Sampling,
@@ -242,14 +241,6 @@ async def test_tools_are_counted_and_results_are_read(engine: Engine) -> None:
     )
     assert end_of(events).usage.prompt_tokens == counted
     assert next(event for event in events if isinstance(event, PromptCounted)).tokens == counted
-
-
-async def test_a_text_is_gone_on_with_without_a_template(engine: Engine) -> None:
-    request = CompletionRequest(prompt="One, two, three,", sampling=Sampling(temperature=0, max_tokens=6))
-    async with aclosing(engine.complete(request)) as completed:
-        events = [event async for event in completed]
-    assert text_of(events).strip()
-    assert end_of(events).usage.prompt_tokens >= len(await engine.tokenize("One, two, three,")) > 0
 
 
 async def test_images_are_refused_where_nothing_sees(engine: Engine) -> None:
