@@ -70,7 +70,7 @@ class Client:
         self.socket, self._key, self._silence = os.fspath(socket), key, silence
 
     async def json(self, path: str, body: Any = None) -> Any:
-        """GET `path`, or POST `body` to it, and return what the answer's JSON says.
+        """GET `path`, or POST `body` to it (as JSON, or bytes that are it), and return what the answer's JSON says.
 
         Raises ContextOverflow or EngineError, as the server's own error tells.
         """
@@ -88,8 +88,9 @@ class Client:
 
         Raises EngineError when the stream ends before it, which is how the death of a worker shows.
         """
-        lines = ServerSentEvents()
-        async with aclosing(self._exchange(path, body)) as chunks:
+        lines, asking = ServerSentEvents(), self._exchange(path, body)
+        del body  # it may be large, and the answer long
+        async with aclosing(asking) as chunks:
             async for chunk in chunks:
                 for payload in lines.feed(chunk):
                     if payload == b"[DONE]":
@@ -111,6 +112,7 @@ class Client:
         refused = b""
         try:
             answer.ask(self._request(path, body))
+            del body
             while piece := await answer.piece():
                 if answer.status < 400:
                     yield piece
@@ -122,7 +124,7 @@ class Client:
             answer.close()
 
     def _request(self, path: str, body: Any) -> bytes:
-        content = b"" if body is None else msgspec.json.encode(body)
+        content = body if isinstance(body, bytes) else b"" if body is None else msgspec.json.encode(body)
         head = (
             f"{'GET' if body is None else 'POST'} {path} HTTP/1.1\r\nHost: localhost\r\n"
             f"Authorization: Bearer {self._key}\r\nConnection: close\r\n"

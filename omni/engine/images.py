@@ -19,6 +19,7 @@ Kind = Literal["png", "jpeg", "gif", "bmp"]
 MOST_PIXELS = 1 << 24  # of one image; a camera's picture of 12 megapixels is below
 MOST_PIXELS_TOGETHER = 1 << 25
 LONGEST_SIDE = 1 << 14
+MOST_SEGMENTS = 4096  # of a JPEG before the one that tells its size
 NARROWEST = 100  # times longer than wide: how brains cut images into tiles ends before that
 
 _UNREAD = {  # what people send that no brain here can read, by its first bytes
@@ -30,6 +31,7 @@ _UNREAD = {  # what people send that no brain here can read, by its first bytes
 }
 _KNOWN = "PNG, JPEG, GIF and BMP are read."
 _FRAMES = (0xC0, 0xC1, 0xC2)  # of JPEG: what tells the size; the kinds that stb_image decodes
+_FILL = re.compile(rb"\xff+")
 _SKIPPED = (0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0))
 
 
@@ -78,12 +80,10 @@ def measured(data: bytes) -> tuple[Kind, int, int]:
 def _jpeg(data: bytes) -> tuple[int, int]:
     """From marker to marker, as the decoder goes, to the one that tells the size."""
     at = 2
-    while True:
-        at = data.find(b"\xff", at)
-        if at < 0:
+    for _ in range(MOST_SEGMENTS):
+        if (filled := _FILL.search(data, at)) is None:
             raise struct.error
-        while data[at : at + 1] == b"\xff":
-            at += 1
+        at = filled.end()
         (marker, length) = struct.unpack_from(">BH", data, at)
         if marker in _FRAMES:
             height, width = struct.unpack_from(">HH", data, at + 4)
@@ -91,6 +91,7 @@ def _jpeg(data: bytes) -> tuple[int, int]:
         if marker not in _SKIPPED or length < 2:
             raise _broken("JPEG")
         at += 1 + length
+    raise UsageError(f"The JPEG image has more than {MOST_SEGMENTS:,} segments before its size.", hint="Save it anew.")
 
 
 def _bmp(data: bytes) -> tuple[int, int]:

@@ -152,7 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer({"object": "list", "data": data, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}})
 
     def _complete(self, body: dict[str, Any]) -> None:
-        self._write_answer(body, [str(token) for token in body["prompt"]])  # which are numbers, as the engine sends them
+        self._write_answer(body, [str(token) for token in body["prompt"]])
 
     def _chat(self, body: dict[str, Any]) -> None:
         self._write_answer(body, _words(_prompt(body["messages"])))

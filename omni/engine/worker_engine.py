@@ -5,7 +5,7 @@ import json
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -18,6 +18,7 @@ from omni.engine import calling
 from omni.engine.answers import Answer, body_of, completion_body, prompt_of, scales
 from omni.engine.chunks import Chunk
 from omni.engine.context import answer_room
+from omni.engine.decodable import check_decodable
 from omni.engine.http import Client, WorkerGone
 from omni.engine.images import check_images
 from omni.engine.infill import prompt_tokens, tokens_of
@@ -39,6 +40,7 @@ TRIES = 3  # a worker may end, for another base or by a kill, between being prom
 DEATHS = 2  # of workers that had been asked, and said nothing: the request may be what ends them
 LONG_PROMPT = 128  # tokens, one batch: to tell of less costs the worker's threads 1.5 ms and tells nobody anything
 PAUSE_SECONDS = 0.1  # until the keeper has seen that
+_COUNT = "/v1/chat/completions/input_tokens"
 BROKEN_IMAGE = "An image of the request cannot be decoded."
 BAD_IMAGE = "Look whether the images are whole, and whether other programs show them."
 
@@ -68,6 +70,7 @@ class WorkerEngine:
         self._counts: OrderedDict[tuple[tuple[Message, ...], bool | None], int] = OrderedDict()
         self._known: tuple[str, _Props | None] = ("", None)  # as told by which worker
         self._giving_back: set[asyncio.Task[None]] = set()
+        self._looking: set[asyncio.Task[Any]] = set()
         self._closed = asyncio.Event()
         self._decoding = asyncio.Lock()  # images, which take hundreds of megabytes for a moment: one request at a time
 
@@ -183,7 +186,9 @@ class WorkerEngine:
     async def close(self) -> None:
         """Give back all tickets; workers stay for who asks next."""
         self._closed.set()
-        await asyncio.gather(*self._giving_back)
+        for looking in self._looking:
+            looking.cancel()
+        await asyncio.gather(*self._giving_back, *self._looking, return_exceptions=True)
 
     # -- one turn ---------------------------------------------------------------------------------------------------
 
@@ -238,20 +243,23 @@ class WorkerEngine:
         """Wait for the place, ask the worker, and give the place back: at once, or when a cancelled slot is idle."""
         seed = asked.seed if asked.seed is not None else secrets.randbits(31)
         computing: Client | None = None
-        decoding = False
+        begun: asyncio.Task[_Begun] | None = None
         answer = Answer()
         try:
             async with aclosing(self._events(turn.waiting())) as waiting:
                 async for event in waiting:
                     yield event
-            if asked.shows:
-                decoding = await self._decoding.acquire()
             computing = Client(turn.socket, turn.key)
-            async with aclosing(computing.stream(asked.path, asked.body(room=room, seed=seed), Chunk)) as chunks:
+            first: Chunk | None = None
+            if asked.shows:
+                begun = await self._alone(partial(self._begin, computing, asked, room=room, seed=seed))
+                stream, first = await asyncio.shield(begun)
+            else:
+                stream = computing.stream(asked.path, asked.body(room=room, seed=seed), Chunk)
+            async with aclosing(stream) as chunks:
+                for event in answer.events(first) if first else ():
+                    yield event
                 async for chunk in chunks:
-                    if decoding:  # the first progress is told when all images are decoded
-                        self._decoding.release()
-                        decoding = False
                     for event in answer.events(chunk):
                         yield event
             computing = None
@@ -259,23 +267,33 @@ class WorkerEngine:
             computing = None  # the worker has ended the turn, or its life
             raise
         finally:
-            if decoding:
-                self._decoding.release()
             if computing is None:
                 await turn.__aexit__(None, None, None)
             else:
-                task = asyncio.get_running_loop().create_task(self._give_back(turn, computing, seed), name="give back")
+                giving = self._give_back(turn, computing, seed, begun)
+                task = asyncio.get_running_loop().create_task(giving, name="give back")
                 self._giving_back.add(task)
                 task.add_done_callback(self._giving_back.discard)
         yield answer.ended(allocated=allocated)
 
-    async def _give_back(self, turn: "Turn", client: Client, seed: int) -> None:
+    async def _begin(self, client: Client, asked: "_Asked", *, room: int, seed: int) -> "_Begun":
+        """The stream of an answer to images, and the first of it, which is told when all of them are decoded."""
+        stream = client.stream(asked.path, await asyncio.to_thread(_encoded, asked.body, room=room, seed=seed), Chunk)
+        return stream, await anext(stream, None)
+
+    async def _give_back(
+        self, turn: "Turn", client: Client, seed: int, begun: "asyncio.Task[_Begun] | None" = None
+    ) -> None:
         """Wait until the slot of a cancelled turn is idle, but not for ever; then give its place back.
 
         A worker that lets a question wait four times as long hangs, for all who wait for it: it is ended.
         """
         until = self._clock() + self._patience
         try:
+            if begun is not None:
+                with suppress(asyncio.CancelledError):  # by the end of this engine, which nobody else can be
+                    stream, _ = await begun
+                    await stream.aclose()
             while not self._closed.is_set():
                 async with asyncio.timeout(HANGS * self._patience):
                     slots = await client.json("/slots")
@@ -333,8 +351,10 @@ class WorkerEngine:
             await self._see(client)
         key = (request.messages, request.thinking)
         if shows or request.tools or request.schema is not None or (known := self._counts.get(key)) is None:
-            path, body = "/v1/chat/completions/input_tokens", prompt_of(request)
-            answer = await (self._shown(client, path, body) if shows else client.json(path, body))
+            if shows:
+                answer = await asyncio.shield(await self._alone(partial(self._shown, client, request)))
+            else:
+                answer = await client.json(_COUNT, prompt_of(request))
             known = _told(lambda: int(answer["input_tokens"]), "cannot count tokens")
             if not request.tools and not shows:  # images are large, and not worth remembering
                 self._counts[key] = known
@@ -342,16 +362,29 @@ class WorkerEngine:
                     self._counts.popitem(last=False)
         return known
 
-    async def _shown(self, client: Client, path: str, body: dict[str, Any]) -> Any:
-        """The answer to a body with images. Raises UsageError when one cannot be decoded."""
+    async def _shown(self, client: Client, request: ChatRequest) -> Any:
+        """The length of a prompt with images. Raises UsageError when one cannot be decoded."""
         try:
-            async with self._decoding:
-                return await client.json(path, body)
-        except WorkerGone:
+            return await client.json(_COUNT, await asyncio.to_thread(_checked, request))
+        except (EngineError, UsageError) as error:
+            if "load image" in error.message:
+                raise UsageError(BROKEN_IMAGE, hint=BAD_IMAGE) from error
             raise
-        except EngineError as error:
-            broken = "load image" in error.message
-            raise UsageError(BROKEN_IMAGE if broken else error.message, hint=BAD_IMAGE) from error
+
+    async def _alone(self, work: Callable[[], Coroutine[Any, Any, T]]) -> "asyncio.Task[T]":
+        """A task that has images decoded, begun when no other is at it. It goes on when who asked has left, as the
+        worker does: so there are never more of them than one in its memory."""
+        await self._decoding.acquire()
+        task = asyncio.get_running_loop().create_task(work(), name="decode")
+        self._looking.add(task)
+        task.add_done_callback(self._seen)
+        return task
+
+    def _seen(self, task: "asyncio.Task[Any]") -> None:
+        self._decoding.release()
+        self._looking.discard(task)
+        if not task.cancelled():
+            task.exception()  # known now, should nobody have waited for it
 
     async def _see(self, client: Client) -> None:
         """Raises UsageError when the worker could not load the brain's eyes: it answers to texts without them."""
@@ -397,6 +430,22 @@ class _Asked(NamedTuple):
     body: Callable[..., dict[str, Any]]
     reader: "calling.CallReader | None" = None
     shows: bool = False
+
+
+_Begun = tuple[AsyncGenerator[Chunk], Chunk | None]
+
+
+def _checked(request: ChatRequest) -> bytes:
+    """The body of a request with images, none of which takes more to decode than it should. Blocking."""
+    for message in request.messages:
+        for image in message.images:
+            check_decodable(image)
+    return _encoded(prompt_of, request)
+
+
+def _encoded(make: Callable[..., dict[str, Any]], *arguments: Any, **more: Any) -> bytes:
+    """The body that `make` makes, as JSON. Blocking where it is large."""
+    return msgspec.json.encode(make(*arguments, **more))
 
 
 def _told(read: Callable[[], T], otherwise: str) -> T:

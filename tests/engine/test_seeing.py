@@ -96,15 +96,14 @@ async def real(worker_engine: Make, starter_gguf: Path, tmp_path: Path) -> Async
 
 @pytest.mark.real
 async def test_broken_images_are_refused_and_the_worker_lives(real: Engine) -> None:
-    whole = png(64, 64)
-    for data in (whole[:60], whole[:33] + b"\0" * 40, JPEG[:-9] + b"\xff\xfe", bmp()[:60], GIF[:14] + b"\0" * 9):
-        image = msgspec.structs.replace(image_of(whole), data=data)
+    whole, broken = png(64, 64), GIF[:14] + b"\0" * 9
+    for data in (whole[:60], whole[:33] + b"\0" * 40, JPEG[:-9] + b"\xff\xfe", bmp()[:60], broken):
+        image = image_of(data)
         request = ChatRequest(messages=(Message(role="user", content="What?", images=(image,)),))
         with suppress(UsageError):  # of some kinds, what is cut off is shown as far as it goes
             await events_of(real, msgspec.structs.replace(request, sampling=Sampling(max_tokens=2)))
-    broken = msgspec.structs.replace(image_of(whole), data=whole[:60])
     with pytest.raises(UsageError, match="cannot be decoded") as refused:
-        await real.count_tokens((Message(role="user", content="What?", images=(broken,)),))
+        await real.count_tokens(showing("What?", broken).messages)
     assert "whole" in refused.value.hint
     assert text_of(await events_of(real, showing("What?", png())))
 
