@@ -16,7 +16,7 @@ from omni.server.brains import Names
 from omni.server.errors import NoPath, Stopping, explained
 from omni.server.metrics import Metrics
 from omni.server.numbered import Numbered
-from omni.server.places import Places
+from omni.server.places import Images, Places
 from omni.server.routes import Endpoint, Route
 from omni.server.streams import Gone
 from omni.server.words import problem_at
@@ -50,6 +50,7 @@ class Server:
         self.started = time.time()
         self.stopping = False
         self.generations: set[Generation] = set()  # the answers that were begun, so that the end can be told to them
+        self.images = Images()
         self._places: dict[str, Places] = {}
         self._kept: dict[str, Any] = {}
 

@@ -118,16 +118,18 @@ class Generation:
             raise self._failure
 
 
-async def begin(server: "Server", lane: str, wish: Wish) -> Generation:
-    """Admit one answer: nothing was sent yet, and whatever is wrong with the request is raised here.
+async def begin(server: "Server", lane: str, wish: Wish, *, again: bool = False) -> Generation:
+    """Admit one answer: nothing was sent yet, and whatever is wrong with the request is raised here. `again`: one of
+    the same request was admitted already, and its images are in memory once.
 
-    Raises Busy (the queue is full), ContextOverflow, UsageError, EngineError.
+    Raises Busy (the queue is full, or too many images wait), ContextOverflow, UsageError, EngineError.
     """
     if wish.brain.embeds:
         raise cannot_answer(wish.brain)
     ticket = server.places_of(wish.brain).enter(lane)
     async with AsyncExitStack() as undo:
         undo.enter_context(ticket)
+        ticket.holds(server.images.take(0 if again else bytes_of(wish)))
         engine = await server.services.open(wish.brain)
         request = request_of(wish)
         turn = engine.chat(request) if isinstance(request, ChatRequest) else engine.complete(request)
@@ -146,6 +148,11 @@ async def whole(generation: Generation) -> tuple[list[EngineEvent], TurnEnded]:
     if not found or not isinstance(found[-1], TurnEnded):
         raise EngineError("The brain gave no answer.", hint="Ask again.")
     return found, found[-1]
+
+
+def bytes_of(wish: Wish) -> int:
+    """Bytes of the images of a wish."""
+    return sum(len(image.data) for message in wish.messages for image in message.images)
 
 
 def request_of(wish: Wish) -> ChatRequest | CompletionRequest:

@@ -3,10 +3,12 @@
 Nothing is fetched from an address: this process cannot, and a model's file server is nobody's proxy.
 """
 
+import asyncio
 import binascii
 import re
 from base64 import b64decode
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from omni.core.errors import UsageError
 from omni.engine import Image, Message, image_of
@@ -14,6 +16,8 @@ from omni.server.errors import BadParameter
 
 if TYPE_CHECKING:
     from omni.cartridges import Brain
+
+T = TypeVar("T")
 
 _DATA = re.compile(r"data:(?P<type>[\w.+-]*(?:/[\w.+-]*)?)(?P<more>(?:;[^,;]*)*),", re.IGNORECASE)
 _LONGEST = 500  # characters before the comma of a `data:` address
@@ -74,22 +78,16 @@ class Parts:
     def only_text(self, where: str) -> str:
         """The content of a message that shows nothing. Raises BadParameter."""
         if self._images:
-            raise BadParameter(
-                "Images may stand in what a user says and in what a tool returns only.",
-                hint="Send it as a user's message.",
-                param=where,
-            )
+            raise misplaced(self._brain, where)
         return self.content
 
     def _check(self, where: str) -> None:
         if not self._brain.sees:
-            why = self._brain.base.blind if self._brain.base is not None else ""
-            hint = f"Leave out the image: {why}." if why else "Leave out the image."
-            raise BadParameter(f"{self._brain.name} cannot see: it reads text only.", hint=hint, param=where)
+            raise misplaced(self._brain, where)
 
     def _add(self, data: str, media_type: str, where: str) -> None:
         try:
-            decoded = b64decode("".join(data.split()), validate=True)
+            decoded = b64decode(data.encode("ascii").translate(None, b" \t\r\n"), validate=True)
         except (binascii.Error, ValueError) as error:
             raise BadParameter("The image is not in base64.", hint="Look whether it is whole.", param=where) from error
         try:
@@ -102,6 +100,24 @@ class Parts:
                 param=where,
             )
         self._images.append(image)
+
+
+def misplaced(brain: "Brain", where: str) -> BadParameter:
+    """What is said of an image where none can be: to a brain that does not see, or in a text of its own."""
+    if brain.sees:
+        return BadParameter(
+            "Images may stand in what a user says and in what a tool returns only.",
+            hint="Send it as a user's message.",
+            param=where,
+        )
+    why = brain.base.blind if brain.base is not None else ""
+    hint = f"Leave out the image: {why}." if why else "Leave out the image."
+    return BadParameter(f"{brain.name} cannot see: it reads text only.", hint=hint, param=where)
+
+
+async def made(brain: "Brain", make: Callable[[], T]) -> T:
+    """What `make` makes of a request to `brain`: in a thread where it may have to look at images, which are large."""
+    return await asyncio.to_thread(make) if brain.sees else make()
 
 
 def shown(role: str, parts: Parts, where: str) -> Message:

@@ -11,14 +11,55 @@ from typing import Self
 
 from omni.server.errors import Busy
 
+MOST_IMAGE_BYTES = 256 << 20  # of all requests that wait or are answered
+
+
+class Images:
+    """How many bytes of images all requests hold together: they are in memory until their answers are whole."""
+
+    def __init__(self, most: int = MOST_IMAGE_BYTES) -> None:
+        self.most, self.held = most, 0
+
+    def take(self, count: int) -> "Held":
+        """Room for so many bytes. Raises Busy when there is none."""
+        if count and self.held and self.held + count > self.most:
+            raise Busy(
+                f"The requests that wait hold {self.held >> 20} MiB of images; {self.most >> 20} MiB may be held.",
+                hint="Try again later, or send smaller images.",
+                retry_after=10,
+            )
+        self.held += count
+        return Held(self, count)
+
+
+class Held:
+    """Room for images. Leaving the context gives it back."""
+
+    def __init__(self, images: Images, count: int) -> None:
+        self._images, self._count = images, count
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Give it back; more than once does no harm."""
+        self._images.held -= self._count
+        self._count = 0
+
 
 class Ticket:
-    """A place, or one in the queue for it. Leaving the context gives it back, whatever it was."""
+    """A place, or one in the queue for it. Leaving the context gives it back, whatever it was, with what it `holds`."""
 
     def __init__(self, places: "Places", lane: str, number: int) -> None:
         self.lane, self.number = lane, number
         self._places = places
         self._granted = asyncio.Event()
+        self._held: Held | None = None
 
     async def granted(self) -> None:
         """Return when the place is there."""
@@ -37,9 +78,15 @@ class Ticket:
     ) -> None:
         self.leave()
 
+    def holds(self, held: Held) -> None:
+        """Room that goes when this place does."""
+        self._held = held
+
     def leave(self) -> None:
         """Give it back; more than once does no harm."""
         self._places._leave(self)
+        if self._held is not None:
+            self._held.leave()
 
 
 class Places:

@@ -223,6 +223,51 @@ async def test_a_brain_that_has_no_use_for_its_projector_says_why(serving: Any) 
         assert "vision" not in (await bench.client.post("/api/show", json={"model": MODEL})).json()["capabilities"]
 
 
+ASKED: list[tuple[str, dict[str, Any]]] = [
+    ("/v1/chat/completions", {"messages": [{"role": "user", "content": [part(address(png(7)))]}], "n": 2}),
+    ("/v1/chat/completions", {"messages": [{"role": "user", "content": [part(address(png(7)))]}], "stream": True}),
+    (
+        "/v1/responses",
+        {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": address(png(7))}]}]},
+    ),
+    ("/v1/messages", {"max_tokens": 9, "messages": [{"role": "user", "content": [block(png(7))]}]}),
+    ("/v1/messages/count_tokens", {"messages": [{"role": "user", "content": [block(png(7))]}]}),
+    ("/api/chat", {"messages": [{"role": "user", "content": "Hi", "images": [b64(png(7))]}]}),
+    ("/api/generate", {"prompt": "Hi", "images": [b64(png(7))]}),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), ASKED)
+async def test_images_that_wait_are_bounded_and_let_go(serving: Any, path: str, body: dict[str, Any]) -> None:
+    body = {"model": MODEL, **body}
+    async with seeing(serving, engine := looks()) as bench:
+        images = bench.server.images
+        images.most = len(png(7))
+        assert (await bench.client.post(path, json=body)).status_code == 200
+        assert images.held == 0
+        with images.take(1):
+            refused = await bench.client.post(path, json=body)
+            assert (refused.status_code, refused.headers["retry-after"]) == (429, "10")
+            assert "MiB of images" in refused.text
+            text = {"model": MODEL, "messages": [{"role": "user", "content": "Hi"}]}
+            assert (await bench.client.post("/v1/chat/completions", json=text)).status_code == 200
+            assert images.held == 1
+        assert images.held == 0
+        engine.closed = True  # fails
+        assert (await bench.client.post(path, json=body)).status_code in (200, 500)
+        assert images.held == 0
+
+
+async def test_base64_may_be_written_in_lines(serving: Any) -> None:
+    lines = "\r\n".join(b64(png(7))[at : at + 10] for at in range(0, 200, 10))
+    async with seeing(serving, engine := looks()) as bench:
+        body = {"model": MODEL, "messages": [{"role": "user", "content": "Hi", "images": [f" {lines}\t"]}]}
+        assert (await bench.client.post("/api/chat", json=body)).status_code == 200
+        assert asked(engine)[0] == ("png", 7)
+        body["messages"][0]["images"] = ["iVBO\u00e4"]  # type: ignore[index]
+        assert "not in base64" in (await bench.client.post("/api/chat", json=body)).text
+
+
 @pytest_asyncio.fixture
 async def real(starter_gguf: Path, tmp_path: Path) -> AsyncIterator[Real]:
     """The starter brain with eyes that understand nothing."""

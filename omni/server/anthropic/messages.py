@@ -15,7 +15,8 @@ from omni.server.anthropic.problems import error_of
 from omni.server.anthropic.types import Answer, CountBody, Counted, Event, MessagesBody, Ping
 from omni.server.anthropic.writing import Writing
 from omni.server.callers import lane_of
-from omni.server.generation import Wish, begin, request_of
+from omni.server.generation import Wish, begin, bytes_of, request_of
+from omni.server.images import made
 from omni.server.routes import body_of, json_response
 from omni.server.streams import Streamed, sse, while_there
 
@@ -28,7 +29,9 @@ async def messages(request: Request) -> Response:
     """The next message, whole or as a stream of events."""
     server: Server = request.app.state.server
     body = await body_of(request, MessagesBody)
-    wish = wish_of(body, await server.names.find(body.model))
+    brain = await server.names.find(body.model)
+    wish = await made(brain, lambda: wish_of(body, brain))
+    body.messages.clear()  # images are held once only
 
     def writing(generation: "Generation") -> Writing:
         return Writing(server, generation, model=body.model, stops=body.stop_sequences or (), thinks=thinks(body))
@@ -49,12 +52,15 @@ async def count_tokens(request: Request) -> Response:
     body = await body_of(request, CountBody)
     brain = await server.names.find(body.model)
     tools, choice = tools_of(body)
-    wish = Wish(brain=brain, messages=messages_of(body, brain), tools=tools if choice != "none" else ())
+    said = await made(brain, lambda: messages_of(body, brain))
+    body.messages.clear()
+    wish = Wish(brain=brain, messages=said, tools=tools if choice != "none" else ())
     asked = request_of(wish)
     assert isinstance(asked, ChatRequest)
-    engine = await server.services.open(brain)
-    counting = engine.count_tokens(asked.messages, asked.tools, thinking=thinks(body))
-    tokens = await while_there(request, counting)
+    with server.images.take(bytes_of(wish)):
+        engine = await server.services.open(brain)
+        counting = engine.count_tokens(asked.messages, asked.tools, thinking=thinks(body))
+        tokens = await while_there(request, counting)
     return json_response(Counted(input_tokens=tokens))
 
 

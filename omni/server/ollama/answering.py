@@ -15,6 +15,7 @@ from omni.core.errors import OmniError
 from omni.server.callers import lane_of
 from omni.server.errors import BadParameter
 from omni.server.generation import Wish, begin
+from omni.server.images import made
 from omni.server.ollama.answers import Piece, figures, pieces, together
 from omni.server.ollama.asked import chat_wish, generate_wish
 from omni.server.ollama.keeping import keeping_of, wished
@@ -37,7 +38,9 @@ async def chat(request: Request) -> Response:
     brain = await _brain(request, body)
     if not body.messages:
         return await _only_loaded(request, body, brain, _chat_line)
-    return await _answered(request, body, brain, chat_wish(body, brain), _chat_line)
+    wish = await made(brain, lambda: chat_wish(body, brain))
+    body.messages.clear()  # images are held once only
+    return await _answered(request, body, brain, wish, _chat_line)
 
 
 async def generate(request: Request) -> Response:
@@ -47,6 +50,8 @@ async def generate(request: Request) -> Response:
     if not body.prompt and not body.suffix:
         return await _only_loaded(request, body, brain, _generate_line)
     wish = await asyncio.to_thread(generate_wish, body, brain)
+    if body.images:
+        body.images.clear()  # images are held once only
     return await _answered(request, body, brain, wish, _generate_line)
 
 

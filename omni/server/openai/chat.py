@@ -21,6 +21,7 @@ from omni.core.events import (
 )
 from omni.server.app import Server
 from omni.server.callers import lane_of
+from omni.server.images import made
 from omni.server.openai.asked import seeded, wish_of
 from omni.server.openai.together import Together, chunks, failed
 from omni.server.openai.types import (
@@ -60,7 +61,8 @@ async def chat(request: Request) -> Response:
 
 async def _begin(server: Server, lane: str, body: ChatBody) -> Together:
     brain = await server.names.find(body.model or "")
-    wish = wish_of(body, brain)
+    wish = await made(brain, lambda: wish_of(body, brain))
+    body.messages.clear()  # images are held once only
     return await Together.begin(server, lane, [seeded(wish, at) for at in range(body.n or 1)])
 
 

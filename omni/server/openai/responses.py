@@ -15,6 +15,7 @@ from omni.core.errors import ContextOverflow, OmniError, StorageError
 from omni.server.app import Server
 from omni.server.callers import lane_of, owner_of
 from omni.server.errors import BadParameter, explained, said
+from omni.server.images import made
 from omni.server.openai import responses_types as shown
 from omni.server.openai.problems import problem
 from omni.server.openai.responses_asked import items_of, tools_of, top_of, wish_of
@@ -87,7 +88,9 @@ class _Asked:
                 for kept in (turn.input, turn.output):
                     history += msgspec.json.decode(kept, type=list[ItemIn])
         brain = await self._server.names.find(self._body.model or "")
-        wish = wish_of(self._body, history, brain)
+        wish = await made(brain, lambda: wish_of(self._body, history, brain))
+        if self._body.store is False or self._owner is None:
+            self._body.input = []  # else it is kept with the answer
         return await Together.begin(self._server, self._lane, [wish])
 
     async def whole(self, answers: Together) -> Answer:

@@ -45,7 +45,9 @@ class Together:
         found: list[Generation] = []
         try:
             for wish in wishes:
-                found.append(await begin(server, lane, wish))  # noqa: PERF401 - what is there is closed below
+                found.append(
+                    await begin(server, lane, wish, again=bool(found))
+                )  # those that are there are closed below
         except BaseException:
             for generation in found:
                 await generation.close()
