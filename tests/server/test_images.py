@@ -208,7 +208,7 @@ async def test_images_stand_where_brains_look_for_them(serving: Any, path: str, 
     async with seeing(serving, looks()) as bench:
         found = await bench.client.post(path, json={"model": MODEL, **body})
         assert found.status_code == 400
-        assert "mage" in found.text or "cannot stand here" in found.text
+        assert "in what a user says and in what a tool returns only" in found.text
 
 
 async def test_a_brain_that_has_no_use_for_its_projector_says_why(serving: Any) -> None:

@@ -11,7 +11,7 @@ from omni.engine import Message, Tool, ToolCall, joined
 from omni.server.anthropic.types import CountBody, InBlock, InMessage, MessagesBody, Source, ToolSpec
 from omni.server.errors import BadParameter
 from omni.server.generation import Wish
-from omni.server.images import Parts, shown
+from omni.server.images import Parts, misplaced, shown
 from omni.server.schemas import bearable
 from omni.server.tools import tool_of
 
@@ -169,7 +169,7 @@ def _text(block: InBlock, brain: "Brain", where: str) -> str:
             raise BadParameter("A block of text needs a `text`.", param=where)
         return block.text
     if block.type == "image":
-        raise BadParameter(f"{brain.name} cannot see: it reads text only.", hint="Leave out the image.", param=where)
+        raise misplaced(brain, where)
     if block.type == "document":
         raise BadParameter(
             f"{brain.name} cannot open documents: it reads text only.", hint="Send the text of it.", param=where
