@@ -223,7 +223,12 @@ class Services:
                 with _noted():
                     await self.library.mark(base, ready=False, reason=reason)
 
-        return ObservedEngine(engine, measured=measured, refused=refused)
+        async def blinded() -> None:
+            if brain.base is not None and brain.base.eyes is not None:
+                with _noted():
+                    await self.library.unsee(base, brain.base.eyes)
+
+        return ObservedEngine(engine, measured=measured, refused=refused, blinded=blinded)
 
     def listen(self, listener: Callable[[str, Any], None]) -> Callable[[], None]:
         """Have `listener` hear what changes in this process: the keeper tells it to the others only. Returns the end."""

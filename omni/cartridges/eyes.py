@@ -38,6 +38,14 @@ class Eyes(msgspec.Struct, frozen=True, kw_only=True):
         return self.kind.startswith("gemma3") or self.kind.startswith("gemma4")
 
     @property
+    def there(self) -> bool:
+        """Whether its file still is, as far as its size tells. Looks at the disk."""
+        try:
+            return Path(self.path).stat().st_size == self.size
+        except OSError:
+            return False
+
+    @property
     def memory(self) -> int:
         """Bytes that a worker needs for it."""
         return self.size + ROOM
@@ -93,6 +101,11 @@ def look(path: str | Path, model: GgufHeader, *, sha256: str | None = None) -> t
     if header.unknown_types:
         return None, f"{name} has weights of a kind that this engine does not know"
     return Eyes(path=str(path), size=header.file_bytes, kind=header.projector, sha256=sha256), ""
+
+
+def unfit(eyes: Eyes) -> str:
+    """Why a base does without eyes with which its worker ended: what says so says of which."""
+    return f"its projector ended the engine ({Path(eyes.path).name}, {eyes.size:,} bytes)"
 
 
 def _family(name: str) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from omni.cartridges.brains import Base, Origin, State
+from omni.cartridges.eyes import Eyes, unfit
 from omni.cartridges.gguf import GgufHeader
 
 if TYPE_CHECKING:
@@ -153,6 +154,19 @@ class Index:
 
         await self._db.write(work)
 
+    async def unsee(self, base_id: str, eyes: Eyes, why: str) -> None:
+        """The base does without these eyes from now on. Where they are `unfit` it does so whoever finds them again."""
+
+        def work(connection: "Connection") -> None:
+            row = connection.execute("SELECT data FROM bases WHERE id = ?", (base_id,)).fetchone()
+            base = msgspec.json.decode(row["data"], type=Base) if row is not None else None
+            if base is not None and base.eyes == eyes:
+                blind = msgspec.structs.replace(base, eyes=None, blind=why)
+                row = msgspec.json.encode(blind).decode(), base_id
+                connection.execute("UPDATE bases SET data = ? WHERE id = ?", row)
+
+        await self._db.write(work)
+
     async def forget(self, *, entries: Iterable[str] = (), bases: Iterable[str] = ()) -> None:
         """Remove brains and bases from the index; files are not touched."""
         entries, bases = list(entries), list(bases)
@@ -209,6 +223,8 @@ def _put_base(connection: "Connection", base: Base) -> None:
         known = msgspec.json.decode(row["data"], type=Base)
         if known.origin == "blob" and base.origin != "blob" and Path(known.path).exists():
             return
+        if base.eyes is not None and known.blind == unfit(base.eyes):
+            base = msgspec.structs.replace(base, eyes=None, blind=known.blind)
         if base.sha256 is None and known.sha256 is not None:  # recorded when it was verified; a look around knows none
             base = msgspec.structs.replace(base, sha256=known.sha256)
     connection.execute(

@@ -12,6 +12,7 @@ from omni.cartridges.access import Fetcher
 from omni.cartridges.additions import Additions
 from omni.cartridges.brains import Brain, PullDone, PullEvent, Unfinished, VerifyEvent
 from omni.cartridges.exports import write_export
+from omni.cartridges.eyes import Eyes, unfit
 from omni.cartridges.finders import Surroundings, find_all
 from omni.cartridges.ggml import KNOWN_ARCHITECTURES
 from omni.cartridges.manifest import Manifest
@@ -151,6 +152,10 @@ class Library:
         """A worker has loaded this base (`ready`), or could not, for this reason."""
         unloadable = "" if ready else reason or "a worker could not load it"
         await self._stock.index.mark(base_id, ready=ready, unloadable=unloadable)
+
+    async def unsee(self, base_id: str, eyes: Eyes) -> None:
+        """A worker of this base ended whenever it looked with `eyes`: the base does without, until it is removed."""
+        await self._stock.index.unsee(base_id, eyes, unfit(eyes))
 
     async def remove(self, name: str, *, in_use: Collection[str] = ()) -> int:
         """Remove a pulled brain's file, forget an added or vanished one; returns the bytes that were freed.

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from omni.core.errors import UsageError
+from omni.core.errors import EngineError, UsageError
 from omni.engine.types import Image, Message
 
 Kind = Literal["png", "jpeg", "gif", "bmp"]
@@ -33,6 +33,10 @@ _KNOWN = "PNG, JPEG, GIF and BMP are read."
 _FRAMES = (0xC0, 0xC1, 0xC2)  # of JPEG: what tells the size; the kinds that stb_image decodes
 _FILL = re.compile(rb"\xff+")
 _SKIPPED = (0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0))
+
+
+class Blinding(EngineError):
+    """A worker ended each time when it was shown the images of a request: the brain is better off without eyes."""
 
 
 def image_of(data: bytes, *, at: int = 0) -> Image:

@@ -7,12 +7,14 @@ import msgspec
 
 from omni.core.errors import BadFile
 from omni.core.events import EngineEvent, TurnEnded, Usage
+from omni.engine.images import Blinding
 from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Engine, Message, Tool, Vectors
 
 
 class ObservedEngine:
     """Does what `engine` does. After each whole turn `measured(usage)` is awaited; when the base turns out to be a file
-    that the engine cannot load, `refused(reason)` is, before the error goes on."""
+    that the engine cannot load, `refused(reason)` is, and `blinded()` when looking at images ends its worker, before the
+    error goes on."""
 
     def __init__(
         self,
@@ -20,8 +22,9 @@ class ObservedEngine:
         *,
         measured: Callable[[Usage], Awaitable[None]],
         refused: Callable[[str], Awaitable[None]],
+        blinded: Callable[[], Awaitable[None]],
     ) -> None:
-        self._engine, self._measured, self._refused = engine, measured, refused
+        self._engine, self._measured, self._refused, self._blinded = engine, measured, refused, blinded
 
     def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
         """See `Engine`."""
@@ -42,6 +45,9 @@ class ObservedEngine:
                     yield event
         except BadFile as error:
             await self._refused(error.message)
+            raise
+        except Blinding:
+            await self._blinded()
             raise
 
     async def embed(self, texts: Sequence[str]) -> Vectors:

@@ -19,8 +19,8 @@ from omni.engine.answers import Answer, body_of, completion_body, prompt_of, sca
 from omni.engine.chunks import Chunk
 from omni.engine.context import answer_room
 from omni.engine.decodable import check_decodable
-from omni.engine.http import Client, WorkerGone
-from omni.engine.images import check_images
+from omni.engine.http import ENDED, Client, WorkerGone
+from omni.engine.images import Blinding, check_images
 from omni.engine.infill import prompt_tokens, tokens_of
 from omni.engine.limits import check_schema
 from omni.engine.llama import refusal
@@ -42,6 +42,7 @@ LONG_PROMPT = 128  # tokens, one batch: to tell of less costs the worker's threa
 PAUSE_SECONDS = 0.1  # until the keeper has seen that
 _COUNT = "/v1/chat/completions/input_tokens"
 BROKEN_IMAGE = "An image of the request cannot be decoded."
+ENDED_BY_EYES = "The brain's process ended whenever it looked at the images."
 BAD_IMAGE = "Look whether the images are whole, and whether other programs show them."
 
 
@@ -101,6 +102,7 @@ class WorkerEngine:
     ) -> AsyncGenerator[EngineEvent]:
         started, first = self._clock(), 0.0
         scales(request, self._adapters)  # a wrong adapter is an error before anything is loaded
+        shows = isinstance(request, ChatRequest) and self._look(request.messages)
         deaths = 0
         for last in (False,) * (TRIES - 1) + (True,):
             try:
@@ -110,9 +112,15 @@ class WorkerEngine:
                             first = self._clock() - started
                         yield _timed(event, first) if isinstance(event, TurnEnded) else event
                 return
-            except WorkerGone as error:
-                deaths += error.asked
-                if last or deaths == DEATHS:
+            except EngineError as error:
+                gone = isinstance(error, WorkerGone)
+                looked = shows and not first and error.message == ENDED  # after it had told of its progress
+                deaths += looked or (isinstance(error, WorkerGone) and error.asked)
+                if shows and deaths == DEATHS:
+                    raise Blinding(
+                        ENDED_BY_EYES, hint=f"Leave out the images: {self._name} answers without."
+                    ) from error
+                if last or deaths == DEATHS or not (gone or looked):
                     raise
             await asyncio.sleep(PAUSE_SECONDS)
 

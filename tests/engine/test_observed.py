@@ -1,9 +1,15 @@
 """What is measured of the turns of an engine."""
 
+from pathlib import Path
+
+import pytest
+
+from omni.core.errors import EngineError
 from omni.core.events import TurnEnded, Usage
 from omni.engine import ChatRequest, Message, ObservedEngine, ScriptedEngine, image_of
-from tests.engine.engine_tools import asked, events_of
-from tests.image_tools import png
+from tests.engine.conftest import Make
+from tests.engine.engine_tools import DirectKeeper, asked, events_of, real_spec, scripted_spec, text_of
+from tests.image_tools import png, write_projector
 
 
 class _Timed(ScriptedEngine):
@@ -30,7 +36,10 @@ async def test_how_long_looking_takes_says_nothing_of_reading() -> None:
     async def refuse(_reason: str) -> None:
         raise AssertionError
 
-    engine = ObservedEngine(_Timed(sees=True), measured=note, refused=refuse)
+    async def never() -> None:
+        raise AssertionError
+
+    engine = ObservedEngine(_Timed(sees=True), measured=note, refused=refuse, blinded=never)
     await events_of(engine, asked("Hi"))
     shown = Message(role="user", content="What?", images=(image_of(png()),))
     events = await events_of(engine, ChatRequest(messages=(shown,)))
@@ -38,3 +47,37 @@ async def test_how_long_looking_takes_says_nothing_of_reading() -> None:
     assert measured[1].answer_tokens == 20
     assert isinstance(last := events[-1], TurnEnded)
     assert last.usage == USAGE  # who asked is told what it took
+
+
+async def test_a_projector_that_ends_the_worker_is_told_of_once(worker_engine: Make, keeper: DirectKeeper) -> None:
+    told: list[str] = []
+
+    async def note(*_found: object) -> None:
+        told.append("other")
+
+    async def blinded() -> None:
+        told.append("blinded")
+
+    async with worker_engine(scripted_spec(projector="eyes.gguf", die_after=0)) as worker:
+        engine = ObservedEngine(worker, measured=note, refused=note, blinded=blinded)
+        with pytest.raises(EngineError, match="middle of its answer"):
+            await events_of(engine, asked("Hi"))
+        assert (told, len(keeper.workers)) == ([], 1)
+        shown = Message(role="user", content="What?", images=(image_of(png()),))
+        with pytest.raises(EngineError, match="whenever it looked at the images") as ended:
+            await events_of(engine, ChatRequest(messages=(shown,)))
+        assert "answers without" in ended.value.hint
+        assert told == ["blinded"]
+        assert not keeper.turns
+
+
+@pytest.mark.real
+async def test_a_real_projector_that_ends_the_worker_is_told_of(
+    worker_engine: Make, starter_gguf: Path, tmp_path: Path
+) -> None:
+    eyes = write_projector(tmp_path / "mmproj.gguf", clip__vision__embedding_length=32)
+    async with worker_engine(real_spec(starter_gguf, context=512, cells=512, projector=str(eyes))) as engine:
+        shown = Message(role="user", content="What?", images=(image_of(png()),))
+        with pytest.raises(EngineError, match="whenever it looked at the images"):
+            await events_of(engine, ChatRequest(messages=(shown,)))
+        assert text_of(await events_of(engine, asked("Hi")))
