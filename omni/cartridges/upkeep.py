@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from omni.cartridges.brains import Base, Brain, PullVerifying, Unfinished, Verified, VerifyEvent
+from omni.cartridges.eyes import Eyes
 from omni.cartridges.holds import claim, in_thread, pulling
 from omni.cartridges.index import BaseRecord
 from omni.cartridges.manifest import Facts
@@ -47,10 +48,23 @@ class Upkeep:
         eyes = record.base.eyes
         if eyes is not None and eyes.sha256 and await asyncio.to_thread(_hash, eyes.path) != eyes.sha256:
             reason = "its projector's bytes are not what they were; `omni rm` and `omni pull` bring it anew"
-            await self._stock.index.put(msgspec.structs.replace(record.base, eyes=None, blind=reason))
-            yield Verified(brain=brain.name, ok=False, detail=reason)
+            await self._drop_eyes(eyes, reason)
+            blind = msgspec.structs.replace(record.base, eyes=None, blind=reason)
+            model = await self._conclude(brain, msgspec.structs.replace(record, base=blind), combined(hashes))
+            yield Verified(brain=brain.name, ok=False, detail=reason if model.ok else f"{model.detail}; {reason}")
             return
         yield await self._conclude(brain, record, combined(hashes))
+
+    async def _drop_eyes(self, eyes: Eyes, reason: str) -> None:
+        """Take a projector from all bases that see with it, and its file away where it is ours."""
+        home, blob = self._stock.home, f"sha256-{eyes.sha256}"
+        bases, _ = await self._stock.index.load()
+        for base_id, record in bases.items():
+            if record.base.eyes is not None and record.base.eyes.path == eyes.path:
+                await self._stock.index.unsee(base_id, record.base.eyes, reason)
+        async with in_thread(pulling(home, str(eyes.sha256))) as alone:  # else it is being brought anew just now
+            if alone and Path(eyes.path) == home.blobs / blob:
+                await asyncio.to_thread(_delete_path, home.blobs / blob)
 
     async def _conclude(self, brain: Brain, record: BaseRecord, actual: str) -> Verified:
         base = record.base

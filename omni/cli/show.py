@@ -98,4 +98,5 @@ async def check(services: "Services", name: str) -> None:
                 progress.end(f"{name}: {detail}")
             case Verified(detail=detail):
                 progress.end()
-                raise BadFile(f"{name} is not what it was: {detail}", hint=f"Fetch it again: omni pull {name}")
+                hint = "" if "omni pull" in detail else f"Fetch it again: omni pull {name}"
+                raise BadFile(f"{name} is not what it was: {detail}", hint=hint)

@@ -158,7 +158,7 @@ async def test_a_repositorys_projector_is_pulled_along_and_removed_with_its_mode
     assert blobs(home) == []
 
 
-async def test_a_damaged_projector_is_noticed_and_left_alone(
+async def test_a_damaged_projector_is_noticed_and_brought_anew(
     shop: Shop, open_library: Open, home: Home, gguf: Make, drain: Drain, eyes: bytes
 ) -> None:
     hub, library = Hub(shop.web), shop.library(open_library)
@@ -168,8 +168,46 @@ async def test_a_damaged_projector_is_noticed_and_left_alone(
     (home.blobs / f"sha256-{sha(eyes)}").write_bytes(eyes[:-1] + b"x")
     checked = (await drain(library.verify(name)))[-1]
     assert (checked.ok, "projector" in checked.detail) == (False, True)
+    assert not (home.blobs / f"sha256-{sha(eyes)}").exists()
     brain = await library.get(name)
     assert (brain.usable, brain.sees) == (True, False)
+    await library.remove(name)
+    assert (await drain(library.pull(name, shop.airlock)))[-1].brain.sees
+    assert (await drain(library.verify(name)))[-1].ok
+
+
+async def test_of_a_damaged_model_its_damage_is_told_beside_that_of_its_projector(
+    shop: Shop, open_library: Open, home: Home, gguf: Make, drain: Drain, eyes: bytes
+) -> None:
+    hub, library = Hub(shop.web), shop.library(open_library)
+    hub.file("tiny-Q4_K_M.gguf", model := gguf())
+    hub.file("mmproj-tiny-F16.gguf", eyes)
+    name = (await drain(library.pull("hf.co/Qwen/Tiny-GGUF:Q4_K_M", shop.airlock)))[-1].brain.name
+    for data in (model, eyes):
+        (home.blobs / f"sha256-{sha(data)}").write_bytes(data[:-1] + b"x")
+    detail = (await drain(library.verify(name)))[-1].detail
+    assert "sha256" in detail
+    assert "projector" in detail
+    assert (await library.get(name)).state == "corrupt"
+
+
+async def test_eyes_that_ended_a_worker_are_not_used_again(
+    open_library: Open, tmp_path: Path, gguf: Make, eyes: bytes
+) -> None:
+    library = open_library()
+    model, projector = put(tmp_path / "m/x.gguf", gguf()), put(tmp_path / "m/mmproj-f16.gguf", eyes)
+    brain = await library.add(model)
+    assert brain.base is not None
+    assert brain.base.eyes is not None
+    await library.unsee(brain.base.id, brain.base.eyes)
+    for found in (await library.get(brain.name), await library.add(model)):
+        assert found.base is not None
+        assert found.usable
+        assert (found.sees, found.base.blind[:34]) == (False, "its projector ended the engine (mm")
+    put(projector, eyes + bytes(32))  # another one has a chance
+    assert (await library.add(model)).sees
+    await library.unsee(brain.base.id, brain.base.eyes)  # the first ones, which are no longer its own
+    assert (await library.get(brain.name)).sees
 
 
 async def test_a_projector_that_is_none_leaves_the_brain_blind(
