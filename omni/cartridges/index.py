@@ -217,7 +217,8 @@ def _record(row: Any) -> BaseRecord:
 
 
 def _put_base(connection: "Connection", base: Base) -> None:
-    """A blob of ours is never displaced by another program's copy of the same content while it is there."""
+    """A blob of ours is never displaced by another program's copy of the same content while it is there, nor are eyes
+    by a name of the base that has none."""
     row = connection.execute("SELECT data FROM bases WHERE id = ?", (base.id,)).fetchone()
     if row is not None:
         known = msgspec.json.decode(row["data"], type=Base)
@@ -225,6 +226,8 @@ def _put_base(connection: "Connection", base: Base) -> None:
             return
         if base.eyes is not None and known.blind == unfit(base.eyes):
             base = msgspec.structs.replace(base, eyes=None, blind=known.blind)
+        elif base.eyes is None and known.eyes is not None and known.eyes.there:
+            base = msgspec.structs.replace(base, eyes=known.eyes, blind="")
         if base.sha256 is None and known.sha256 is not None:  # recorded when it was verified; a look around knows none
             base = msgspec.structs.replace(base, sha256=known.sha256)
     connection.execute(

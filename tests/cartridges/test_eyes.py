@@ -210,6 +210,29 @@ async def test_eyes_that_ended_a_worker_are_not_used_again(
     assert (await library.get(brain.name)).sees
 
 
+async def test_eyes_are_not_lost_to_another_name_of_the_model(
+    library: Library, tmp_path: Path, gguf: Make, eyes: bytes
+) -> None:
+    store = tmp_path / "user/.ollama/models"
+
+    def write(name: str, **layers: bytes) -> None:
+        found = []
+        for kind, data in layers.items():
+            digest = hashlib.sha256(data).hexdigest()
+            put(store / f"blobs/sha256-{digest}", data)
+            found.append({"mediaType": f"application/vnd.ollama.image.{kind}", "digest": f"sha256:{digest}"})
+        put(store / f"manifests/registry.ollama.ai/library/{name}", json.dumps({"layers": found}).encode())
+
+    write("llava/7b", model=gguf(), projector=eyes)
+    write("later/7b", model=gguf())
+    write("worse/7b", model=gguf(), projector=b"junk")
+    for _ in range(2):
+        sees = {brain.name: brain.sees for brain in await library.scan() if brain.usable}
+        assert sees == {"llava:7b": True, "later:7b": True, "worse:7b": True}
+    (store / f"blobs/sha256-{sha(eyes)}").unlink()
+    assert not any(brain.sees for brain in await library.scan())
+
+
 async def test_a_projector_that_is_none_leaves_the_brain_blind(
     shop: Shop, open_library: Open, home: Home, gguf: Make, drain: Drain
 ) -> None:
