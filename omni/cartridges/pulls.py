@@ -152,6 +152,10 @@ class Pulls:
             sha256=resolved.eyes.sha256,
         )
         eyes = Fetching(self._stock.home, wanted, fetching.access, self._stock.clock)
+        if eyes.key == fetching.key:
+            raise UsageError(
+                f"{resolved.name} names its own file as its projector.", hint="Correct `projector` in its cartridge.toml."
+            )
         while True:
             # Held until the index knows that it is needed: nobody throws it away meanwhile.
             async with in_thread(pulling(self._stock.home, eyes.key)) as ours:

@@ -278,6 +278,17 @@ async def test_a_projector_at_an_address_is_compared_with_its_hash(
     assert not (await drain(library.pull("@omni/bad", shop.airlock)))[-1].brain.sees
 
 
+async def test_a_model_that_is_its_own_projector_is_refused(
+    shop: Shop, open_library: Open, gguf: Make, drain: Drain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulls, "resolve_url", lambda url, **more: resolve_url(url.replace("https:", "http:"), **more))
+    shop.web.files["/tiny.gguf"] = gguf()
+    url = shop.web.url.replace("http:", "https:") + "/tiny.gguf"
+    shop.cartridge("own", f'source = "url"\nurl = "{url}"\nprojector = "{url}"\n')
+    with pytest.raises(UsageError, match="its own file as its projector"):
+        await drain(shop.library(open_library).pull("@omni/own", shop.airlock))
+
+
 async def test_an_export_carries_the_projector(
     open_library: Open, tmp_path: Path, gguf: Make, eyes: bytes, home: Home
 ) -> None:
