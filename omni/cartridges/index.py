@@ -28,6 +28,7 @@ CREATE TABLE entries (name TEXT PRIMARY KEY, kind TEXT NOT NULL, base TEXT NOT N
 CREATE INDEX entries_by_base ON entries (base);
 CREATE TABLE headers (path TEXT PRIMARY KEY, stamp TEXT NOT NULL, header TEXT, error TEXT) STRICT;
 """
+_WIDTHS = "DELETE FROM headers;\n"  # those that were read before did not tell how wide a model is
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +85,7 @@ class Index:
         if self._database is None:
             from omni.core.database import Database, Migration  # SQLite is loaded when the library is first asked
 
-            self._database = Database(self._path, [Migration("library", _SCRIPT)])
+            self._database = Database(self._path, [Migration("library", _SCRIPT), Migration("widths", _WIDTHS)])
         return self._database
 
     async def close(self) -> None:

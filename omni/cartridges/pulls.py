@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,6 +15,7 @@ from omni.cartridges.eyes import look
 from omni.cartridges.holds import in_thread, pulling
 from omni.cartridges.hub import HubSource, resolve_hub_base
 from omni.cartridges.index import Entry
+from omni.cartridges.inspection import inspect
 from omni.cartridges.manifest import CartridgeBase, HubBase, Manifest, PackageBase, UrlBase
 from omni.cartridges.package_index import resolve_package
 from omni.cartridges.pulling import Fetching, Installed, bytes_here
@@ -188,6 +190,8 @@ class Pulls:
                 blind = f"its projector cannot be used: {error.message.rstrip('.')}"
 
         def seeing(base: Base) -> Base:
+            if not base.header.width:  # read before this was
+                base = msgspec.structs.replace(base, header=inspect(Path(base.path)).header)
             found, why = look(path, base.header, sha256=sha256) if not blind else (None, blind)
             return msgspec.structs.replace(base, eyes=found, blind=why)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -287,6 +288,31 @@ async def test_a_model_that_is_its_own_projector_is_refused(
     shop.cartridge("own", f'source = "url"\nurl = "{url}"\nprojector = "{url}"\n')
     with pytest.raises(UsageError, match="its own file as its projector"):
         await drain(shop.library(open_library).pull("@omni/own", shop.airlock))
+
+
+async def test_widths_that_an_earlier_omni_did_not_read_are_read(
+    shop: Shop, open_library: Open, home: Home, gguf: Make, drain: Drain, tmp_path: Path
+) -> None:
+    hub, library = Hub(shop.web), shop.library(open_library)
+    hub.file("tiny-Q4_K_M.gguf", gguf())
+    await drain(library.pull("hf.co/Qwen/Tiny-GGUF:Q4_K_M", shop.airlock))
+    more = 'file = "tiny-Q4_K_M.gguf"\nprojector = "mmproj-tiny-F16.gguf"\n'
+    shop.cartridge("hub", f'source = "huggingface"\nrepository = "Qwen/Tiny-GGUF"\n{more}')
+    user = shop.shipped.parent / "user/.lmstudio/models/a/Studio-GGUF"
+    put(user / "Studio-Q4_K_M.gguf", gguf(salt="1"))
+    await library.scan()
+    await library.close()
+    with sqlite3.connect(home.library) as rows:  # as it was before
+        rows.execute("DELETE FROM migrations WHERE name = 'widths'")
+        rows.execute("UPDATE bases SET data = json_remove(data, '$.header.width')")
+        rows.execute("UPDATE headers SET header = json_remove(header, '$.width')")
+    library = shop.library(open_library)
+    hub.file("mmproj-tiny-F16.gguf", other := write_projector(tmp_path / "other.gguf", width=128).read_bytes())
+    put(user / "mmproj-model-f16.gguf", other)
+    assert not any(brain.sees for brain in await library.scan())
+    brain = (await drain(library.pull("@omni/hub", shop.airlock)))[-1].brain
+    assert not brain.sees
+    assert "128 numbers a token, not 256" in brain.base.blind
 
 
 async def test_an_export_carries_the_projector(
