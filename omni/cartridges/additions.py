@@ -3,19 +3,21 @@
 import asyncio
 import os
 from collections.abc import Collection, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from omni.cartridges import naming
-from omni.cartridges.brains import Brain
-from omni.cartridges.exports import ExportFolder, copy_in, read_export
+from omni.cartridges.brains import Base, Brain
+from omni.cartridges.exports import ExportedBrain, ExportFolder, copy_in, hashes, read_export
 from omni.cartridges.eyes import beside
 from omni.cartridges.finders import Found, Surroundings, find_folders
+from omni.cartridges.holds import in_thread, pulling
 from omni.cartridges.index import Entry
 from omni.cartridges.inspection import inspect
 from omni.cartridges.scanning import base_of
 from omni.cartridges.shelf import judge_header
 from omni.cartridges.stock import Stock
-from omni.core.errors import BadFile, NotFound, OmniError
+from omni.core.errors import BadFile, NotFound, OmniError, UsageError
 
 
 class Additions:
@@ -64,23 +66,29 @@ class Additions:
     async def _import(self, export: ExportFolder) -> list[Brain]:
         names = []
         for item in export.brains:
-            base = await asyncio.to_thread(copy_in, self._stock.home, export.folder, item)
-            entry = Entry(
-                name=item.name,
-                kind="pulled",
-                base=base.id,
-                title=item.title,
-                origin="blob",
-                path=base.path,
-                size=base.size,
-                prompt=item.prompt,
-                licence=item.licence,
-                reference=item.reference,
-                manifest=item.manifest,
-            )
-            await self._stock.index.put(base, entry, verified=self._stock.clock.now())
+            async with AsyncExitStack() as held:  # until the index knows of them: nobody throws them away meanwhile
+                for sha256 in hashes(item):
+                    if not await held.enter_async_context(in_thread(pulling(self._stock.home, sha256))):
+                        raise UsageError(f"{item.name} is being fetched by another Omni now.", hint="Wait for its end.")
+                await self._put(item, await asyncio.to_thread(copy_in, self._stock.home, export.folder, item))
             names.append(item.name)
         return [await self._stock.get(name) for name in names]
+
+    async def _put(self, item: ExportedBrain, base: Base) -> None:
+        entry = Entry(
+            name=item.name,
+            kind="pulled",
+            base=base.id,
+            title=item.title,
+            origin="blob",
+            path=base.path,
+            size=base.size,
+            prompt=item.prompt,
+            licence=item.licence,
+            reference=item.reference,
+            manifest=item.manifest,
+        )
+        await self._stock.index.put(base, entry, verified=self._stock.clock.now())
 
 
 def _free_name(name: str, base_id: str, entries: Sequence[Entry], manifests: Collection[str]) -> str:

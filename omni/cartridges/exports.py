@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,6 @@ import msgspec
 
 from omni.cartridges.brains import Base, Brain
 from omni.cartridges.eyes import look
-from omni.cartridges.holds import pulling
 from omni.cartridges.index import Entry
 from omni.cartridges.inspection import inspect, model_stem
 from omni.cartridges.naming import slug
@@ -87,6 +87,16 @@ def write_export(
                 f"{brain.name} has an adapter, and an export carries none yet.",
                 hint=f"Export its base, and copy the folder of {Path(brain.adapter.path).parent} yourself.",
             )
+        if (eyes := brain.base.eyes) is not None and not eyes.there:
+            raise NotFound(
+                f"{brain.name} cannot be exported: its projector {eyes.path} is not there any more, or is another.",
+                hint="Put it back, or do without it: "
+                + (
+                    f"omni pull {brain.base.path}"
+                    if brain.base.origin != "blob"
+                    else f"omni show --verify {brain.name}"
+                ),
+            )
         need += brain.base.size + (brain.base.eyes.size if brain.base.eyes else 0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -133,6 +143,8 @@ def _write_eyes(base: Base, folder: Path, model: str) -> ExportedFile:
     assert base.eyes is not None
     name = f"mmproj-{model}.gguf"
     size, sha256 = _copy(Path(base.eyes.path), folder / name)
+    if base.eyes.sha256 not in (None, sha256):
+        raise BadFile(f"{base.eyes.path} is damaged: its sha256 is wrong.", hint="omni show --verify tells what to do.")
     return ExportedFile(name=name, size=size, sha256=sha256)
 
 
@@ -161,23 +173,36 @@ def read_export(place: Path) -> ExportFolder | None:
 
 
 def copy_in(home: Home, folder: Path, item: ExportedBrain) -> Base:
-    """Copy one exported brain into the library's blobs, verified. Raises BadFile for a wrong byte or a foreign path."""
-    if not item.files:
-        raise BadFile(f"{item.name} has no files in this export.")
-    for file in (*item.files, *([item.projector] if item.projector else [])):
-        if file.name != os.path.basename(file.name) or file.name in ("", ".", ".."):  # noqa: PTH119 - a text, not a path
-            raise BadFile(f"{item.name} names a file outside of its folder.", hint="This is no export of Omni's.")
+    """Copy one exported brain into the library's blobs, verified, whole or not at all. Raises BadFile for a wrong byte
+    or a foreign path. Hold `pulling` of its `hashes`."""
     sha256 = combined([file.sha256 for file in item.files])
-    with pulling(home, sha256) as alone:
-        if not alone:
-            raise UsageError(f"{item.name} is being fetched by another Omni now.", hint="Wait for its end.")
-        base = _copied_in(home, folder, item, sha256)
+    target = home.blobs / f"sha256-{sha256}"
+    new = not target.exists()
+    base = _copied_in(home, folder, item, sha256)
     if item.projector is None:
         return base
-    with pulling(home, item.projector.sha256) as alone:
-        path = _copied_eyes(home, folder, item.projector) if alone else home.blobs / f"sha256-{item.projector.sha256}"
+    try:
+        path = _copied_eyes(home, folder, item.projector)
+    except BaseException:
+        if new:
+            shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
+        raise
     eyes, blind = look(path, base.header, sha256=item.projector.sha256)
     return msgspec.structs.replace(base, eyes=eyes, blind=blind)
+
+
+def hashes(item: ExportedBrain) -> list[str]:
+    """The hashes that its files will be known by, each once. Raises BadFile where the list is none of Omni's."""
+    if not item.files:
+        raise BadFile(f"{item.name} has no files in this export.")
+    files = (*item.files, *([item.projector] if item.projector else []))
+    for file in files:
+        if not re.fullmatch("[0-9a-f]{64}", file.sha256):
+            raise BadFile(f"{item.name} names no sha256 of {file.name}.", hint="This is no export of Omni's.")
+        if file.name != os.path.basename(file.name) or file.name in ("", ".", ".."):  # noqa: PTH119 - a text, not a path
+            raise BadFile(f"{item.name} names a file outside of its folder.", hint="This is no export of Omni's.")
+    model = combined([file.sha256 for file in item.files])
+    return [*dict.fromkeys((model, *([item.projector.sha256] if item.projector else [])))]
 
 
 def _copied_eyes(home: Home, folder: Path, file: ExportedFile) -> Path:

@@ -156,7 +156,8 @@ class Pulls:
         eyes = Fetching(self._stock.home, wanted, fetching.access, self._stock.clock)
         if eyes.key == fetching.key:
             raise UsageError(
-                f"{resolved.name} names its own file as its projector.", hint="Correct `projector` in its cartridge.toml."
+                f"{resolved.name} names its own file as its projector.",
+                hint="Correct `projector` in its cartridge.toml.",
             )
         while True:
             # Held until the index knows that it is needed: nobody throws it away meanwhile.

@@ -11,10 +11,11 @@ import pytest
 from omni.cartridges import Brain, Library, PullProgress, pulls
 from omni.cartridges.eyes import beside, in_repository, look
 from omni.cartridges.gguf import read_header
+from omni.cartridges.holds import in_thread, pulling
 from omni.cartridges.sources import resolve_url
-from omni.core.errors import BadFile, UsageError
+from omni.core.errors import BadFile, NotFound, UsageError
 from omni.core.paths import Home
-from tests.cartridges.pull_tools import Drain, Make, Open, Shop, blobs, sha
+from tests.cartridges.pull_tools import Drain, Make, Open, Shop, blobs, left, sha
 from tests.cartridges.test_pull_hub import Hub
 from tests.image_tools import write_projector
 
@@ -332,6 +333,41 @@ async def test_an_export_carries_the_projector(
     put(tmp_path / "usb/brains/mmproj-x.gguf", eyes[:-1] + b"x")
     with pytest.raises(BadFile, match="damaged"):
         await library.add(tmp_path / "usb")
+    assert blobs(home) == left(home) == []
+    (tmp_path / "usb/brains/mmproj-x.gguf").unlink()
+    with pytest.raises(NotFound, match="missing"):
+        await library.add(tmp_path / "usb")
+    assert blobs(home) == left(home) == []
+    put(tmp_path / "usb/brains/mmproj-x.gguf", eyes)
+    async with in_thread(pulling(home, sha(eyes))):
+        with pytest.raises(UsageError, match="by another Omni now"):
+            await library.add(tmp_path / "usb")
+    assert (await library.add(tmp_path / "usb")).sees
+
+
+async def test_a_list_that_names_no_hashes_is_no_export(library: Library, tmp_path: Path, gguf: Make) -> None:
+    brain = await library.add(put(tmp_path / "m/x.gguf", gguf()))
+    await library.export([brain.name], tmp_path / "usb")
+    listed = tmp_path / "usb/brains/brains.json"
+    listed.write_text(listed.read_text().replace(sha(gguf()), "../../../" + "0" * 55))
+    with pytest.raises(BadFile, match="names no sha256"):
+        await library.add(tmp_path / "usb")
+
+
+async def test_without_its_projector_a_brain_is_exported_when_it_is_known_to_be_blind(
+    open_library: Open, tmp_path: Path, gguf: Make, eyes: bytes
+) -> None:
+    library = open_library()
+    projector = put(tmp_path / "m/mmproj-f16.gguf", eyes)
+    brain = await library.add(put(tmp_path / "m/x.gguf", gguf()))
+    projector.unlink()
+    with pytest.raises(NotFound, match=r"mmproj-f16.gguf is not there") as missing:
+        await library.export([brain.name], tmp_path / "usb")
+    assert not (tmp_path / "usb").exists()
+    assert str(tmp_path / "m/x.gguf") in missing.value.hint
+    assert not (await library.add(tmp_path / "m/x.gguf")).sees
+    await library.export([brain.name], tmp_path / "usb")
+    assert {path.name for path in (tmp_path / "usb/brains").iterdir()} == {"brains.json", "x.gguf"}
 
 
 async def test_a_manifest_says_where_a_projector_lies(shop: Shop, open_library: Open) -> None:
