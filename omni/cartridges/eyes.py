@@ -15,7 +15,7 @@ from omni.cartridges.inspection import model_stem
 from omni.core.errors import OmniError
 
 BEST = ("F16", "Q8_0", "BF16", "F32")  # of the forms that a projector is offered in; any is better than none
-ROOM = 384 << 20  # beside its weights: images while they are decoded, and what looking at one takes
+ROOM = 512 << 20  # beside its weights: 400 MB while the largest images are decoded, and what looking at one takes
 
 _QUANT = re.compile(
     r"(?:^|[-._])((?:UD-)?(?:I?Q\d(?:_[A-Z0-9]+)*|TQ\d_\d|BF16|F16|F32|FP16|MXFP4(?:_MOE)?|NVFP4))(?=$|[-._])",

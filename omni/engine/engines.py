@@ -10,6 +10,7 @@ from omni.cartridges import base_facts
 from omni.core.errors import NotFound
 from omni.core.paths import Home
 from omni.core.settings import Settings
+from omni.engine.llama import BATCH
 from omni.engine.types import Engine, Sampling
 from omni.hardware import BaseFacts, Budget, HardwareProfile, Notes, kv_bytes
 from omni.keeper import WorkerSpec
@@ -93,6 +94,7 @@ class Engines:
             found["projector"] = base.eyes.path
             if base.eyes.looks_at_once:
                 found["batch"] = WHOLE_IMAGE
+                buffers = (WHOLE_IMAGE - BATCH) * BATCH_BYTES
         paths = sorted({*self._adapters(base.id), *([brain.adapter.path] if brain.adapter else [])})
         if paths:
             found["adapters"] = json.dumps(paths)

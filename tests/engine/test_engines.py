@@ -123,7 +123,10 @@ def test_eyes_are_loaded_with_the_base_and_counted(home: Home) -> None:
 
 def test_an_image_whose_tokens_look_at_each_other_is_read_in_one_batch(home: Home) -> None:
     eyes = Eyes(path="/mmproj.gguf", size=1, kind="gemma3")
-    assert engines(home).spec(brain(base=base(eyes=eyes))).settings["batch"] == 512
+    spec = engines(home).spec(brain(base=base(eyes=eyes)))
+    assert spec.settings["batch"] == 512
+    without = engines(home).spec(brain(base=base(eyes=Eyes(path="/mmproj.gguf", size=1, kind="mlp"))))
+    assert spec.need_bytes - without.need_bytes == (512 - 128) * (256 << 10)
 
 
 def test_another_template_is_another_worker(home: Home) -> None:
