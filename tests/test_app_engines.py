@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,8 +10,12 @@ from typing import Any
 import pytest
 
 from omni.app import Services
+from omni.core.events import EngineEvent
 from omni.core.paths import Home
+from omni.engine import ChatRequest, Engines, ScriptedEngine
+from omni.engine.images import Blinding
 from tests.cartridges.conftest import gguf_bytes
+from tests.image_tools import write_projector
 
 ROLE = """
 name = "@me/pirate"
@@ -54,6 +59,31 @@ async def test_settings_from_another_terminal_hold_from_the_next_turn_on(home: H
         home.config.write_text("[engine]\ncontext = 'many'\n")
         await services.open(brain)
         assert engines.spec(brain).settings["context"] == 1024
+
+
+@pytest.mark.usefixtures("alone")
+async def test_a_brain_whose_eyes_end_its_worker_does_without_them(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ended(ScriptedEngine):
+        async def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
+            raise Blinding("It ended.")
+            yield
+
+    async def opened(*_asked: Any, **_more: Any) -> ScriptedEngine:
+        return Ended(sees=True)
+
+    tmp_path.joinpath("base.gguf").write_bytes(gguf_bytes())
+    write_projector(tmp_path / "mmproj.gguf", width=256)
+    monkeypatch.setattr(Engines, "open", opened)
+    async with Services(home, starter=None, client="test", plugins=False) as services:
+        brain = await services.library.add(tmp_path / "base.gguf")
+        assert brain.sees
+        engine = await services.open(brain)
+        with pytest.raises(Blinding):
+            await anext(engine.chat(ChatRequest(messages=())))
+        brain = await services.library.get(brain.name)
+        assert (brain.usable, brain.sees) == (True, False)
 
 
 @pytest.mark.usefixtures("alone")

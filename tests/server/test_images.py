@@ -305,6 +305,10 @@ async def test_the_real_engine_is_shown_images_by_every_client(real: Real) -> No
         broken: Any = [{"role": "user", "content": [part(address(png(64, 48)[:60]))]}]
         with pytest.raises(openai.BadRequestError, match="whole"):
             await client.chat.completions.create(model=model, messages=broken)
+        gone_on = await client.completions.create(
+            model=model, prompt=["One, two, three,", "A, b,"], max_tokens=3, temperature=0, logprobs=1, n=2
+        )
+        assert [choice.text for choice in gone_on.choices[:2]] == [" four, five"] * 2
         many: Any = [{"role": "user", "content": [part(address(png(8, size))) for size in range(1, 300)]}]
         with pytest.raises(openai.BadRequestError, match="tokens too many"):
             await client.chat.completions.create(model=model, messages=many)
@@ -317,3 +321,6 @@ async def test_the_real_engine_is_shown_images_by_every_client(real: Real) -> No
         assert "vision" in ((await llama.show(model)).capabilities or ())
         found = await llama.generate(model=model, prompt="What is this?", images=[png()], options={"num_predict": 4})
         assert found.response
+        plain = {"num_predict": 3, "temperature": 0.0}
+        raw = await llama.generate(model=model, prompt="One, two, three,", raw=True, options=plain)
+        assert raw.response == " four, five"
