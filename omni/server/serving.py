@@ -20,6 +20,7 @@ from uvicorn import Server as Uvicorn
 
 from omni.airlock import Listening, Taken
 from omni.core.errors import DoorShut, OmniError, SetupError
+from omni.server.memory import give_back
 from omni.server.protocol import Protocol
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class Serving:
 
     async def run(self) -> None:
         """Serve. Raises SetupError or DoorShut when it cannot begin."""
+        give_back()
         listener = self._bind()
         self._uvicorn.config.load()
         serving = asyncio.create_task(self._uvicorn.serve(sockets=[listener]), name="serving")
