@@ -45,9 +45,7 @@ class Together:
         found: list[Generation] = []
         try:
             for wish in wishes:
-                found.append(
-                    await begin(server, lane, wish, again=bool(found))
-                )  # those that are there are closed below
+                found.append(await begin(server, lane, wish, again=bool(found)))
         except BaseException:
             for generation in found:
                 await generation.close()
