@@ -2,11 +2,10 @@
 sent; then its events. The place is free with the last of them, whenever the client has read what they became."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
-from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 from msgspec import Struct
@@ -20,8 +19,6 @@ from omni.server.places import Ticket
 if TYPE_CHECKING:
     from omni.cartridges import Brain
     from omni.server.app import Server
-
-T = TypeVar("T")
 
 
 class Wish(Struct, frozen=True, kw_only=True):
@@ -55,7 +52,8 @@ class Generation:
         self.counted: PromptCounted = PromptCounted(tokens=0, room=0, allocated=0)
         self.loading = 0.0
         self._server, self._turn, self._ticket = server, turn, ticket
-        self._reading: asyncio.Task[Any] | None = None  # while it waits for the next event
+        self._reader: asyncio.Task[Any] | None = None
+        self._waits = False  # the reader, for the next event
         self._failure: OmniError | None = None
 
     async def __aenter__(self) -> Self:
@@ -68,21 +66,34 @@ class Generation:
 
     async def events(self) -> AsyncGenerator[EngineEvent]:
         """What happens from now on, `TurnEnded` last. Raises EngineError when the brain fails."""
-        if self._ticket.waits:
+        self._reader, waits = asyncio.current_task(), self._ticket.waits
+        if waits:
             yield TurnQueued(place=1, reason="slot")
-            await self._unless_failed(self._ticket.granted)
-        with self._ticket:
-            step = partial(anext, self._turn, None)
-            while (event := await self._unless_failed(step)) is not None:
-                if isinstance(event, TurnEnded):
-                    self._ticket.leave()  # whoever waits for it does not wait for this client to read, too
-                yield event
+        try:
+            with self._ticket:
+                self._check()
+                if waits:
+                    await self._ticket.granted()
+                while (event := await anext(self._turn, None)) is not None:
+                    self._waits = False
+                    if isinstance(event, TurnEnded):
+                        self._ticket.leave()  # whoever waits for it does not wait for this client to read, too
+                    yield event
+                    self._check()
+        except asyncio.CancelledError:
+            if self._failure is not None and self._reader is not None and not self._reader.uncancel():
+                raise self._failure from None
+            raise
+        finally:
+            self._waits = False
 
     def fail(self, error: OmniError) -> None:
-        """Whoever reads the events gets this instead of those that are still to come."""
+        """Whoever reads the events gets this instead of those that are still to come; the first such error counts."""
+        if self._failure is not None:
+            return
         self._failure = error
-        if self._reading is not None:
-            self._reading.cancel()
+        if self._waits and self._reader is not None:
+            self._reader.cancel()
 
     async def close(self) -> None:
         """End it, wherever it is; its place is free at once."""
@@ -100,22 +111,11 @@ class Generation:
                 self.loading = max(self.loading, event.seconds)
         raise EngineError("The brain gave no answer.", hint="Ask again.")
 
-    async def _unless_failed(self, step: Callable[[], Awaitable[T]]) -> T:
-        """What `step` comes to. Raises what `fail` is called with before or meanwhile."""
-        self._check()
-        self._reading = task = asyncio.current_task()
-        try:
-            return await step()
-        except asyncio.CancelledError:
-            if self._failure is not None and task is not None and not task.uncancel():
-                self._check()
-            raise
-        finally:
-            self._reading = None
-
     def _check(self) -> None:
+        """From here on the reader waits. Raises what `fail` was called with before."""
         if self._failure is not None:
             raise self._failure
+        self._waits = True
 
 
 async def begin(server: "Server", lane: str, wish: Wish, *, again: bool = False) -> Generation:

@@ -159,7 +159,7 @@ class ChatWriter:
                 text, self._held[at] = self._held[at], ""
                 yield self._chunk(at, Delta(content=text), Logprobs([chosen(event, self._top)]))
             return
-        if isinstance(event, TextDelta | ReasoningDelta | ToolCallDelta | TurnEnded) and self._held[at]:
+        if self._held[at] and isinstance(event, TextDelta | ReasoningDelta | ToolCallDelta | TurnEnded):
             text, self._held[at] = self._held[at], ""
             yield self._chunk(at, Delta(content=text))
         match event:

@@ -59,19 +59,19 @@ class Together:
 
     async def events(self) -> AsyncGenerator[tuple[int, EngineEvent]]:
         """What happens, with the number of the answer that it happens to. Raises EngineError when one of them fails."""
-        async with aclosing(self._alone() if len(self._generations) == 1 else self._merged()) as events:
-            async for at, event in events:
-                self._note(at, event)
-                yield at, event
+        if len(self._generations) == 1:  # the usual case, without another queue
+            (generation,) = self._generations
+            async with generation, aclosing(generation.events()) as alone:
+                async for event in alone:
+                    self._note(0, event)
+                    yield 0, event
+        else:
+            async with aclosing(self._merged()) as merged:
+                async for at, event in merged:
+                    self._note(at, event)
+                    yield at, event
         if None in self.ends:
             raise EngineError("The brain gave no answer.", hint="Ask again.")
-
-    async def _alone(self) -> AsyncGenerator[tuple[int, EngineEvent]]:
-        """The usual case, without another queue."""
-        (generation,) = self._generations
-        async with generation, aclosing(generation.events()) as events:
-            async for event in events:
-                yield 0, event
 
     async def _merged(self) -> AsyncGenerator[tuple[int, EngineEvent]]:
         queue: asyncio.Queue[tuple[int, EngineEvent | BaseException | None]] = asyncio.Queue()
