@@ -3,7 +3,7 @@ where they are, and only who says so ends one."""
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 
 from msgspec import Struct
 
@@ -26,6 +26,7 @@ class Running:
         self.answer = ""  # its id, when it has one
         self._told: list[ChatEvent] = []
         self._error: Exception | None = None
+        self._stopping = False
         self._news = asyncio.Event()
         self.reading = asyncio.create_task(self._read(events), name="web turn")
 
@@ -45,9 +46,10 @@ class Running:
 
     async def stop(self) -> None:
         """End it, and return when what came of it is stored."""
-        self.reading.cancel()
-        with suppress(asyncio.CancelledError):
-            await asyncio.shield(asyncio.gather(self.reading, return_exceptions=True))
+        if not self._stopping:  # a second time would break off the storing
+            self._stopping = True
+            self.reading.cancel()
+        await asyncio.wait({self.reading})
 
     def ring(self) -> None:
         """Wake who follows."""

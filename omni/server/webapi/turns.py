@@ -115,7 +115,8 @@ async def resume(request: Request) -> Response:
     wish = await body_of(request, GoOn)
     chat = chat_of(request)
     found = next((one for one in await chat.messages(_id(request)) if one.id == wish.answer), None)
-    before = Before(text=found.text, reasoning=found.reasoning) if found else Before()
+    # What was thought before the first word is thought anew.
+    before = Before(text=found.text, reasoning=found.reasoning) if found and found.text else Before()
     return await _told(request, chat.resume(_id(request), wish.answer), before)
 
 

@@ -34,6 +34,8 @@ export class Turn {
   /** What came before the page was there says nothing of the speed. */
   since = 0;
   readonly abort = new AbortController();
+  /** The messages that were there before it. */
+  readonly known = new Set(state.get().open?.messages.map((message) => message.id));
   private readonly listeners = new Set<() => void>();
   private frame = 0;
   private times: number[] = [];
@@ -151,7 +153,8 @@ class Turns {
       if (first.done || first.value.type !== "turn_before" || this.running.has(id)) return turn.abort.abort();
       Object.assign(turn, { text: first.value.text, reasoning: first.value.reasoning });
     } catch (error) {
-      if (!(error instanceof ApiError)) this.looked.delete(message.id);
+      // Not there, or not yet: what another window writes is looked for again now and then.
+      setTimeout(() => this.looked.delete(message.id), error instanceof ApiError ? 2000 : 0);
       return;
     }
     Object.assign(turn, { answer: message.id, brain: message.brain, since: performance.now() + 200 });
@@ -178,6 +181,7 @@ class Turns {
   private async ended(turn: Turn, problem: Problem | null): Promise<void> {
     const id = turn.conversation;
     // A question that nobody had begun with is taken back a moment later.
+    let goesOn: Message | undefined;
     for (let tries = 0; tries < (turn.stopped ? 20 : 1); tries++) {
       try {
         await reread(id);
@@ -186,10 +190,14 @@ class Turns {
       }
       const last = state.get().open?.messages.at(-1);
       if (state.get().open?.id !== id || last?.state !== "writing") break;
+      if (!turn.stopped) goesOn = last.id === turn.answer ? last : undefined;
+      // It had begun before the page heard of it.
+      else if (!turn.answer && !turn.known.has(last.id)) await send("POST", `${answerPath(id, last.id)}/stop`).catch(() => undefined);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
     this.running.delete(id);
     this.tell();
+    if (goesOn && problem) return this.follow(id, goesOn); // only the connection was lost
     if (problem) {
       toast(problem.message, problem.hint, "bad");
       announce(`The answer failed: ${problem.message}`);
@@ -328,6 +336,6 @@ function named(turn: Turn, wish: Wish, event: { question: string; answer: string
   if (resumed) {
     const old = state.get().open?.messages.find((one) => one.id === resumed);
     turn.text = old?.text ?? "";
-    turn.reasoning = old?.reasoning ?? "";
+    turn.reasoning = (turn.text && old?.reasoning) || "";
   }
 }
