@@ -188,7 +188,7 @@ async def test_a_short_answer_says_that_it_was_cut(serving: Any) -> None:
         ("chat", ASK | {"model": ""}, "model"),
         ("chat", ASK | {"format": "xml"}, "format"),
         ("chat", ASK | {"options": {"top_k": 1.5}}, "top_k"),
-        ("chat", ASK | {"options": {"temperature": -1}}, "temperature"),
+        ("chat", ASK | {"options": {"temperature": "hot"}}, "temperature"),
         ("chat", ASK | {"options": {"stop": ["x"] * 65}}, "options.stop"),
         ("generate", {"prompt": "Hi", "options": {"stop": "x" * 1001}}, "options.stop"),
         ("chat", {"messages": [{"role": "user", "content": "Look", "images": ["aGk="]}]}, "cannot see"),

@@ -76,7 +76,7 @@ async def _answered(request: Request, body: Asked, brain: "Brain", wish: Wish, w
 
         async def whole() -> Line:
             generation = await begin(server, lane_of(request), wish)
-            piece = await together(server, generation)
+            piece = await together(generation)
             await keeping.used(brain, keep)
             assert piece.end is not None
             return write(body.wanted, piece, figures(generation, piece.end, began))
@@ -85,7 +85,7 @@ async def _answered(request: Request, body: Asked, brain: "Brain", wish: Wish, w
     generation = await while_there(request, begin(server, lane_of(request), wish))
 
     async def lines() -> AsyncGenerator[bytes]:
-        async with aclosing(pieces(server, generation)) as found:
+        async with aclosing(pieces(generation)) as found:
             async for piece in found:
                 if piece.end is None:
                     yield _encoded(write(body.wanted, piece, {}))

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from omni.cartridges import Brain
 
 LEVELS = ("low", "medium", "high")
-_PLAIN = ("temperature", "top_p", "min_p", "repeat_penalty", "presence_penalty", "frequency_penalty")
+_PLAIN = ("repeat_penalty", "presence_penalty", "frequency_penalty")
+_MOST = {"temperature": 100.0, "top_p": 1.0, "min_p": 1.0}  # what is outside is the nearest that is not, as with Ollama
 
 
 def chat_wish(body: ChatBody, brain: "Brain") -> Wish:
@@ -103,9 +104,14 @@ def sampling_of(options: Options | None) -> dict[str, Any]:
     """
     if options is None:
         return {}
-    found: dict[str, Any] = {name: getattr(options, name) for name in _PLAIN if getattr(options, name) is not None}
+    found: dict[str, Any] = {name: value for name in _PLAIN if (value := getattr(options, name)) is not None}
+    if (penalty := options.repeat_penalty) is not None and penalty <= 0:
+        del found["repeat_penalty"]  # which is what Ollama takes for none
+    found |= {
+        name: max(0, min(value, most)) for name, most in _MOST.items() if (value := getattr(options, name)) is not None
+    }
     if (most := _whole(options.num_predict, "num_predict")) is not None and 0 < most < 1 << 30:
-        found["max_tokens"] = most  # else (-1, -2, 0) all that is left
+        found["max_tokens"] = most  # else all that is left, which 0 is to Ollama's own engines, too
     if (top := _whole(options.top_k, "top_k")) is not None:
         found["top_k"] = max(0, min(top, 1 << 30))
     if (seed := _whole(options.seed, "seed")) is not None and seed >= 0:

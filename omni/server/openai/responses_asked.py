@@ -9,7 +9,7 @@ from omni.engine import Message, Tool, ToolCall, joined
 from omni.server.errors import BadParameter
 from omni.server.generation import Wish
 from omni.server.images import Parts, shown
-from omni.server.openai.asked import arguments_of, only_of
+from omni.server.openai.asked import arguments_of, limit_of, only_of
 from omni.server.openai.responses_types import ChoiceIn, FormatIn, ItemIn, PartIn, ResponseBody, ToolIn
 from omni.server.openai.types import CalledFunction
 from omni.server.schemas import bearable
@@ -41,7 +41,7 @@ def wish_of(body: ResponseBody, history: Iterable[ItemIn], brain: "Brain") -> Wi
     if body.instructions:
         messages.insert(0, Message(role="system", content=body.instructions))
     tools, choice = _choice(body, tools_of(body.tools or ()))
-    sampling = {"temperature": body.temperature, "top_p": body.top_p, "max_tokens": body.max_output_tokens}
+    sampling = {"temperature": body.temperature, "top_p": body.top_p, "max_tokens": limit_of(body.max_output_tokens)}
     effort = body.reasoning.effort if body.reasoning else None
     return Wish(
         brain=brain,

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, TypedDict
 
 from msgspec import Meta, Struct
 
-from omni.server.openai.types import MOST_TOP, ChosenToken, Effort, Share, Temperature
+from omni.server.openai.types import MOST_TOP, ChosenToken, Effort, Limit, Share, Temperature
 
 Status = Literal["in_progress", "completed", "incomplete", "failed"]
 Count = Annotated[int, Meta(ge=0, le=MOST_TOP)]
@@ -114,7 +114,7 @@ class ResponseBody(Struct, kw_only=True):
     parallel_tool_calls: bool | None = None
     text: TextIn | None = None
     reasoning: ReasoningIn | None = None
-    max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_output_tokens: Limit | None = None
     temperature: Temperature | None = None
     top_p: Share | None = None
     top_logprobs: Count | None = None

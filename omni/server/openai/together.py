@@ -118,7 +118,6 @@ class Together:
     def _note(self, at: int, event: EngineEvent) -> None:
         if isinstance(event, TurnEnded):
             self.ends[at] = event
-            self._server.metrics.ended(self._generations[at].brain.name, event)
         elif isinstance(event, ReasoningDelta):
             self.reasoning[at] += event.text
 
