@@ -121,10 +121,21 @@ async def allocated(server: "Server", brain: "Brain") -> int:
 
 
 def digest(brain: "Brain") -> str:
-    """64 hexadecimal digits: the hash of its file, or of what is known of a file that was not hashed."""
-    if brain.base is not None and brain.base.sha256:
-        return brain.base.sha256
-    return hashlib.sha256((brain.base.id if brain.base else brain.name).encode()).hexdigest()
+    """64 hexadecimal digits that no other brain has, and this one as long as it stays what it is: clients take brains of
+    one digest for one, and ask whichever they saw first. Many brains may stand on one file, so its hash alone will not do.
+    """
+    base, adapter = brain.base, brain.adapter
+    known = {
+        "name": brain.name,
+        "base": (base.sha256 or base.id) if base else "",
+        "template": base.template if base else None,
+        "eyes": base.eyes.path if base and base.eyes else None,
+        "adapter": (adapter.sha256 or adapter.path, adapter.scale) if adapter else None,
+        "prompt": brain.prompt,
+        "sampling": (base.parameters if base else {}) | brain.sampling,
+        "context": brain.context,
+    }
+    return hashlib.sha256(msgspec.json.encode(known, order="sorted")).hexdigest()
 
 
 def _listed(server: "Server", brain: "Brain") -> Listed:
