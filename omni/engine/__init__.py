@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from omni.engine.infill import fills_in as fills_in
     from omni.engine.limits import check_schema as check_schema
     from omni.engine.observed import ObservedEngine as ObservedEngine
+    from omni.engine.refusals import NotReady as NotReady
     from omni.engine.scripted import Reply as Reply
     from omni.engine.scripted import ScriptedEngine as ScriptedEngine
     from omni.engine.types import Adapter as Adapter
@@ -45,6 +46,7 @@ _NAMES = {
     "Engines": "engines",
     "Image": "types",
     "Message": "types",
+    "NotReady": "refusals",
     "ObservedEngine": "observed",
     "Priority": "types",
     "Reply": "scripted",
@@ -69,6 +71,7 @@ __all__ = [
     "Engines",
     "Image",
     "Message",
+    "NotReady",
     "ObservedEngine",
     "Priority",
     "Reply",

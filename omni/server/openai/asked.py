@@ -63,7 +63,7 @@ def sampling_of(body: Sampled, limit: str = "max_tokens") -> dict[str, Any]:
     if body.stop:
         found["stop"] = [text for text in ([body.stop] if isinstance(body.stop, str) else body.stop) if text]
     if body.logit_bias:
-        found["logit_bias"] = [(_token(key), bias) for key, bias in body.logit_bias.items()]
+        found["logit_bias"] = list({_token(key): bias for key, bias in body.logit_bias.items()}.items())
     return found
 
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from omni.core.errors import ContextOverflow, OmniError, StorageError
 from omni.server.app import Server
 from omni.server.callers import lane_of, owner_of
-from omni.server.errors import BadParameter, explained, said
+from omni.server.errors import BadParameter, explained, said, status_of
 from omni.server.images import made
 from omni.server.openai import responses_types as shown
 from omni.server.openai.problems import problem
@@ -25,6 +25,8 @@ from omni.server.openai.responses_writer import ResponseWriter
 from omni.server.openai.together import Together
 from omni.server.routes import Route, body_of, json_response, route
 from omni.server.streams import Streamed, sse, while_there
+
+_CODES = {400: "invalid_prompt", 429: "rate_limit_exceeded"}  # of failures, as OpenAI's clients know them
 
 
 def routes() -> list[Route]:
@@ -177,5 +179,6 @@ def _line(event: Event) -> bytes:
 
 
 def _failure(error: OmniError) -> shown.Failure:
-    code = "context_length_exceeded" if isinstance(error, ContextOverflow) else "server_error"
-    return shown.Failure(code, said(error))
+    if isinstance(error, ContextOverflow):
+        return shown.Failure("context_length_exceeded", said(error))
+    return shown.Failure(_CODES.get(status_of(error), "server_error"), said(error))
