@@ -17,7 +17,7 @@ from msgspec import Struct
 from omni.core.errors import BadFile, EngineError, OmniError, UsageError
 from omni.core.events import BrainLoading, EngineEvent, PromptCounted, PromptProgress, TurnEnded, TurnQueued, Usage
 from omni.engine import Adapter, ChatRequest, CompletionRequest, Message, Sampling, Tool
-from omni.server.brains import cannot_answer
+from omni.server.brains import cannot_answer, untaught
 from omni.server.errors import BadParameter
 from omni.server.places import Ticket
 
@@ -165,7 +165,7 @@ async def begin(server: "Server", lane: str, wish: Wish, *, again: bool = False)
 
     Raises Busy (the queue is full, or too many images wait), ContextOverflow, UsageError, EngineError.
     """
-    if wish.brain.embeds:
+    if wish.brain.embeds or (untaught(wish.brain) and wish.prompt is None):
         raise cannot_answer(wish.brain)
     ticket = server.places_of(wish.brain).enter(lane)
     async with AsyncExitStack() as undo:

@@ -1,6 +1,5 @@
 """Whose fault a failure of the engine is, in the words of each protocol: as an answer, and as the last of a stream."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -19,7 +18,8 @@ from tests.engine.engine_tools import DirectKeeper, scripted_spec
 from tests.server.openai_tools import USER
 from tests.server.real_tools import real_server
 
-COUNT, CHAT = "/v1/chat/completions/input_tokens", "/v1/chat/completions"
+COUNT = "/v1/chat/completions/input_tokens"
+SAID: Any = USER
 TEMPLATE = "Unable to generate parser for this template. Automatic parser generation failed: \nError: Jinja Exception: No user query."
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": {"messages": USER},
@@ -175,40 +175,32 @@ async def test_who_is_told_to_try_again(serving: Any, error: OmniError, status: 
 
 
 @pytest.mark.real
-async def test_official_clients_try_again_only_where_it_helps(over: Over, live: Any) -> None:
+async def test_official_clients_try_again_only_where_it_helps(live: Any) -> None:
     for error, tries in ((EngineError("It died."), 3), (BadFile("No."), 1)):
         engine = ScriptedEngine([Reply(error=error)])
-        async with live(engine) as bench:
-
-            def ask(url: str = bench.url) -> None:
-                with pytest.raises(openai.InternalServerError):
-                    openai.OpenAI(base_url=f"{url}/v1", api_key="none").chat.completions.create(model="", messages=USER)  # type: ignore[arg-type]
-                with pytest.raises(anthropic.InternalServerError):
-                    anthropic.Anthropic(base_url=url, api_key="none").messages.create(
-                        model="@omni/test",
-                        max_tokens=9,
-                        messages=USER,  # type: ignore[arg-type]
-                    )
-
-            await asyncio.to_thread(ask)
+        async with (
+            live(engine) as bench,
+            openai.AsyncOpenAI(base_url=f"{bench.url}/v1", api_key="none") as one,
+            anthropic.AsyncAnthropic(base_url=bench.url, api_key="none") as other,
+        ):
+            with pytest.raises(openai.InternalServerError):
+                await one.chat.completions.create(model="", messages=SAID)
+            assert len(engine.requests) == tries
+            with pytest.raises(anthropic.InternalServerError):
+                await other.messages.create(model="@omni/test", max_tokens=9, messages=SAID)
             assert len(engine.requests) == 2 * tries
 
 
 @pytest.mark.real
-async def test_a_real_brain_says_what_is_wrong_with_a_request(tmp_path: Path, starter_gguf: Path) -> None:
-    async with real_server(tmp_path / "home", starter_gguf) as real:
-
-        def ask() -> None:
-            client = openai.OpenAI(base_url=f"{real.url}/v1", api_key="none", max_retries=0)
-            with pytest.raises(openai.BadRequestError, match="names the token 49152") as refused:
-                client.chat.completions.create(model=real.brain, messages=USER, logit_bias={"49152": 1})  # type: ignore[arg-type]
-            assert refused.value.param == "logit_bias"
-            banned = client.chat.completions.create(
-                model=real.brain,
-                messages=USER,
-                logit_bias={"49151": 1},
-                max_tokens=2,  # type: ignore[arg-type]
-            )
-            assert banned.choices[0].message.content
-
-        await asyncio.to_thread(ask)
+async def test_a_real_brain_says_which_token_it_has_not(tmp_path: Path, starter_gguf: Path) -> None:
+    async with (
+        real_server(tmp_path / "home", starter_gguf) as real,
+        openai.AsyncOpenAI(base_url=f"{real.url}/v1", api_key="none", max_retries=0) as client,
+    ):
+        with pytest.raises(openai.BadRequestError, match="names the token 49152") as refused:
+            await client.chat.completions.create(model=real.brain, messages=SAID, logit_bias={"49152": 1})
+        assert refused.value.param == "logit_bias"
+        told = await client.chat.completions.create(
+            model=real.brain, messages=SAID, logit_bias={"49151": 1}, max_tokens=2
+        )
+        assert told.choices[0].message.content

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import anthropic
+import openai
 import pytest
-from openai import OpenAI
 
 from omni.engine import Reply, ScriptedEngine
 from tests.server.openai_tools import TOOL, USER, ask, events_of
@@ -94,24 +94,21 @@ async def test_a_message_of_no_tokens_reads_the_prompt(serving: Any) -> None:
 
 @pytest.mark.real
 async def test_a_warmed_prompt_is_read_once(tmp_path: Path, starter_gguf: Path) -> None:
-    async with real_server(tmp_path / "home", starter_gguf) as real:
-
-        def clients() -> None:
-            client = anthropic.Anthropic(base_url=real.url, api_key="none")
-            asked: dict[str, Any] = {"model": real.brain, "messages": [{"role": "user", "content": LONG + "Hm?"}]}
-            warmed = client.messages.create(max_tokens=0, **asked)
-            assert (warmed.content, warmed.stop_reason, warmed.usage.output_tokens) == ([], "max_tokens", 0)
-            assert warmed.usage.input_tokens > 200
-            told = client.messages.create(max_tokens=3, **asked)
-            assert told.usage.cache_read_input_tokens is not None
-            assert told.usage.cache_read_input_tokens > 200
-            other = OpenAI(base_url=f"{real.url}/v1", api_key="none")
-            chat: Any = [{"role": "user", "content": "Another " + LONG}]
-            nothing = other.chat.completions.create(model=real.brain, messages=chat, max_tokens=0)
-            assert (nothing.choices[0].message.content, nothing.choices[0].finish_reason) == ("", "length")
-            again = other.chat.completions.create(model=real.brain, messages=chat, max_tokens=2)
-            assert again.usage is not None
-            assert again.usage.prompt_tokens_details is not None
-            assert (again.usage.prompt_tokens_details.cached_tokens or 0) < 100  # nothing had been read
-
-        await asyncio.to_thread(clients)
+    async with (
+        real_server(tmp_path / "home", starter_gguf) as real,
+        anthropic.AsyncAnthropic(base_url=real.url, api_key="none") as client,
+        openai.AsyncOpenAI(base_url=f"{real.url}/v1", api_key="none") as other,
+    ):
+        asked: dict[str, Any] = {"model": real.brain, "messages": [{"role": "user", "content": LONG + "Hm?"}]}
+        warmed = await client.messages.create(max_tokens=0, **asked)
+        assert (warmed.content, warmed.stop_reason, warmed.usage.output_tokens) == ([], "max_tokens", 0)
+        assert warmed.usage.input_tokens > 200
+        told = await client.messages.create(max_tokens=3, **asked)
+        assert (told.usage.cache_read_input_tokens or 0) > 200
+        chat: Any = [{"role": "user", "content": "Another " + LONG}]
+        nothing = await other.chat.completions.create(model=real.brain, messages=chat, max_tokens=0)
+        assert (nothing.choices[0].message.content, nothing.choices[0].finish_reason) == ("", "length")
+        again = await other.chat.completions.create(model=real.brain, messages=chat, max_tokens=2)
+        assert again.usage is not None
+        assert again.usage.prompt_tokens_details is not None
+        assert (again.usage.prompt_tokens_details.cached_tokens or 0) < 100  # nothing had been read

@@ -59,12 +59,7 @@ async def _brain(request: Request, body: Asked) -> "Brain":
     server: Server = request.app.state.server
     if not body.wanted:
         raise BadParameter("`model` is missing.", hint="GET /api/tags lists the models.", param="model")
-    wants_text = isinstance(body, GenerateBody) and bool(body.raw or body.suffix)
-    chats = not wants_text and bool(body.messages if isinstance(body, ChatBody) else getattr(body, "prompt", ""))
-    brain = await server.names.find(body.wanted, chats=chats)
-    if not chats and not brain.embeds and not wants_text:
-        brain = await server.names.find(body.wanted)
-    return brain
+    return await server.names.find(body.wanted, chats=isinstance(body, ChatBody) and bool(body.messages))
 
 
 async def _answered(request: Request, body: Asked, brain: "Brain", wish: Wish, write: Write) -> Response:

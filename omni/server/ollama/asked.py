@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from omni.engine import Message, Tool, ToolCall
+from omni.server.brains import untaught
 from omni.server.errors import BadParameter
 from omni.server.generation import Wish
 from omni.server.images import Parts, shown
@@ -35,7 +36,10 @@ def chat_wish(body: ChatBody, brain: "Brain") -> Wish:
 
 
 def generate_wish(body: GenerateBody, brain: "Brain") -> Wish:
-    """What /api/generate asks. Raises BadParameter. Blocking: may look into the brain's file."""
+    """What /api/generate asks. Raises BadParameter. Blocking: may look into the brain's file.
+
+    A brain without a chat template goes on with the prompt as it is, as it does with Ollama.
+    """
     parts = _parts(body.prompt or "", body.images, brain, "images")
     if body.template:
         raise BadParameter(
@@ -47,12 +51,13 @@ def generate_wish(body: GenerateBody, brain: "Brain") -> Wish:
             hint="POST /api/chat with all messages.",
             param="context",
         )
-    prompt = body.prompt or ""
+    prompt, thinking = body.prompt or "", _thinking(body, brain)
     sampling, schema = sampling_of(body.options), schema_of(body.format)
-    if body.suffix or body.raw:
+    if body.suffix or body.raw or untaught(brain):
         parts.only_text("images")
         if body.system:
-            raise BadParameter("`system` needs a template; `raw` and `suffix` use none.", param="system")
+            why = f"{brain.name} has none" if untaught(brain) else "`raw` and `suffix` use none"
+            raise BadParameter(f"`system` needs a template; {why}.", param="system")
         if body.suffix and brain.base is not None and not inserts(brain):
             raise BadParameter(
                 f'"{body.wanted}" does not support insert: it was not made to fill in between two texts.',
@@ -74,7 +79,7 @@ def generate_wish(body: GenerateBody, brain: "Brain") -> Wish:
         sampling=sampling,
         schema=schema,
         logprobs=_top(body),
-        thinking=_thinking(body, brain),
+        thinking=thinking,
     )
 
 

@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from omni.core.errors import OmniError
 from omni.engine import fills_in
+from omni.server.brains import untaught
 from omni.server.errors import BadParameter
 from omni.server.ollama.keeping import keeping_of
 from omni.server.ollama.times import FOREVER, rfc3339
@@ -185,10 +186,10 @@ async def _running(server: "Server", brain: "Brain") -> Running:
 
 
 def _capabilities(brain: "Brain") -> list[str]:
-    """`tools` always: a brain whose template knows none calls them by a grammar."""
+    """`tools` wherever it chats: a brain whose template knows none calls them by a grammar."""
     if brain.embeds:
         return ["embedding"]
-    found = ["completion", "tools"]
+    found = ["completion"] if untaught(brain) else ["completion", "tools"]
     if inserts(brain):
         found.append("insert")
     if brain.sees:
