@@ -191,6 +191,16 @@ async def whole(generation: Generation) -> tuple[list[EngineEvent], TurnEnded]:
     return found, found[-1]
 
 
+async def tokens_of(server: "Server", wish: Wish) -> int:
+    """How long the prompt of a wish for a chat is, by the brain's own template and tokenizer. Loads the brain."""
+    asked = request_of(wish)
+    assert isinstance(asked, ChatRequest)
+    tools = asked.tools if asked.tool_choice != "none" else ()
+    with server.images.take(bytes_of(wish)):
+        engine = await server.services.open(wish.brain)
+        return await engine.count_tokens(asked.messages, tools, thinking=asked.thinking)
+
+
 def bytes_of(wish: Wish) -> int:
     """Bytes of the images of a wish."""
     return sum(len(image.data) for message in wish.messages for image in message.images)

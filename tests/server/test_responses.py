@@ -200,6 +200,8 @@ def _answer() -> shown.Answer:
         parallel_tool_calls=True,
         text=shown.TextIn(),
         reasoning=shown.ReasoningIn(),
+        temperature=1.0,
+        top_p=1.0,
         metadata={},
     )
 
@@ -277,7 +279,7 @@ async def test_a_choice_is_enforced(serving: Any) -> None:
 @pytest.mark.parametrize(
     ("body", "param"),
     [
-        ({}, ""),
+        ({}, "input"),
         ({"input": []}, "input"),
         ({"input": 3}, "input"),
         ({"input": [{"content": "x"}]}, "input[0].role"),

@@ -35,9 +35,9 @@ def wish_of(body: ResponseBody, history: Iterable[ItemIn], brain: "Brain") -> Wi
             raise BadParameter(
                 f"`{name}` is not known here.", hint="Use `previous_response_id`, or send all in `input`.", param=name
             )
-    messages = [*_messages(history, brain, "previous_response_id"), *_messages(items_of(body.input), brain, "input")]
-    if not messages:
+    if not (asked := items_of(body.input)):
         raise BadParameter("There is nothing to answer: `input` is empty.", param="input")
+    messages = [*_messages(history, brain, "previous_response_id"), *_messages(asked, brain, "input")]
     if body.instructions:
         messages.insert(0, Message(role="system", content=body.instructions))
     tools, choice = _choice(body, tools_of(body.tools or ()))

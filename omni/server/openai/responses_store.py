@@ -125,6 +125,19 @@ class ResponseStore:
             raise NotKept(_lost(ident), hint=_WHY)
         return found
 
+    async def led_to(self, ident: str, owner: str | None) -> list[tuple[str, Turn]]:
+        """The turns that led to an answer, its own the last, each with the id of its answer; what is no longer kept is not
+        there. Raises NotKept when the answer itself is not."""
+
+        def work(database: "Connection") -> list[tuple[str, bytes, bytes]]:
+            wanted = {"id": ident, "owner": owner, "least": self._now() - self._seconds}
+            return [(row[0], bytes(row[2]), bytes(row[3])) for row in database.execute(_CHAIN, wanted)]
+
+        rows = await self._database.read(work)
+        if not rows:
+            raise NotKept(_lost(ident), hint=_WHY)
+        return [(name, Turn(asked, answered)) for name, asked, answered in rows]
+
     async def turns(self, ident: str, owner: str | None) -> list[Turn]:
         """What led to an answer, and the answer, the oldest turn first. Raises NothingBefore when any of it is missing."""
 
