@@ -62,6 +62,9 @@ async def test_a_text_is_gone_on_with(serving: Any) -> None:
         assert loaded.json()["done_reason"] == "load"
         shown = (await bench.client.post("/api/show", json={"model": "@me/base"})).json()
         assert (shown["capabilities"], shown["template"]) == (["completion"], "")
+        assert (await bench.client.get("/v1/models")).json()["data"] == []
+        assert (await bench.client.get("/api/tags")).json()["models"] == []
+        assert (await bench.client.get("/v1/models/@me/base")).json()["id"] == "@me/base"
         assert (await bench.client.post("/v1/embeddings", json={"model": "@me/base", "input": "x"})).status_code == 200
 
 

@@ -322,6 +322,14 @@ async def test_what_is_not_there_says_so_and_is_not_tried_again(
         assert words in error["message"]
 
 
+@pytest.mark.parametrize("path", ["files", "batches", "fine_tuning/jobs", "assistants", "threads", "vector_stores"])
+async def test_what_else_openai_has_answers_to_nobody(serving: Any, path: str) -> None:
+    async with serving() as bench:
+        for method in ("GET", "POST"):
+            found = await bench.client.request(method, f"/v1/{path}")
+            assert (found.status_code, found.json()["error"]["code"]) == (404, "unknown_url")
+
+
 @pytest.mark.parametrize("name", ["background", "conversation", "prompt"])
 async def test_fields_for_what_is_not_there_are_refused(serving: Any, name: str) -> None:
     value: Any = True if name == "background" else {"id": "x"}

@@ -191,7 +191,7 @@ class _Asked:
             await self._finish(answers, writer)
             yield _line(writer.end())
         except Exception as error:  # noqa: BLE001 - it is logged and told
-            yield _line(writer.fail(_failure(explained(error, "A stream"))))
+            yield _line(writer.fail(failure_of(explained(error, "A stream"))))
 
     def _writer(self, answers: Together) -> ResponseWriter:
         store = self._body.store is not False and self._owner is not None
@@ -229,7 +229,8 @@ def _line(event: Event) -> bytes:
     return sse(msgspec.json.encode(event), event.__struct_config__.tag)  # type: ignore[arg-type] # all tags are texts
 
 
-def _failure(error: OmniError) -> shown.Failure:
+def failure_of(error: OmniError) -> shown.Failure:
+    """Why a response failed, in the codes that OpenAI's clients know."""
     if isinstance(error, ContextOverflow):
         return shown.Failure("context_length_exceeded", said(error))
     return shown.Failure(_CODES.get(status_of(error), "server_error"), said(error))
