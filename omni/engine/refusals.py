@@ -27,8 +27,7 @@ class WrongField(UsageError):
 
 
 class Misasked(OmniError):
-    """The engine refuses what Omni, or who made the brain, asks of it. No second try helps, and nothing that a client
-    changes."""
+    """The engine refuses what Omni, or who made the brain, asks of it, or has no memory for it. No second try helps."""
 
 
 class NotReady(EngineError):
@@ -52,7 +51,11 @@ def meant(status: int, error: Mapping[str, Any]) -> OmniError:
     status = status or _count(error.get("code"))
     if kind == "unavailable_error" or status == 503:
         return NotReady("The brain is still being loaded.", hint="Ask again in a moment.")
-    told = f"The brain's process refused: {_short(message)}."
+    told = (
+        f"The brain's process refused: {_short(message)}."
+        if message
+        else f"The brain's process answered with {status}."
+    )
     if (400 <= status < 500 and status != 401) or status == 501:
         return Misasked(told, hint=IN_VAIN)
     return EngineError(told, hint=AGAIN)
@@ -94,6 +97,19 @@ def _failed(message: str, hint: str = "Ask again.") -> Callable[[re.Match[str]],
     return lambda _: EngineError(message, hint=hint)
 
 
+# What llama.cpp says, with whatever status, of requests that only Omni makes, and never should.
+_OURS = "|".join(
+    (
+        "requires --jinja flag",
+        "Cannot use both json_schema and grammar",
+        "Cannot specify grammar with tools",
+        "Failed to parse (?:messages|tools)",
+        "Invalid base64 value",
+        "Failed to download",
+        "Unknown (?:chat|reasoning) format",
+        "input prompt must be a string",
+    )
+)
 # In order: what stands within another message comes before it. The words are those of the engine's version that is pinned.
 _MEANINGS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], OmniError]], ...] = tuple(
     (re.compile(pattern, re.DOTALL), make)
@@ -154,11 +170,17 @@ _MEANINGS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], OmniError]], .
                 hint="Its cartridge may say the `template` itself, in Jinja.",
             ),
         ),
+        ("Failed to tokenize prompt", _usage("The brain's eyes cannot take an image of the request.", BAD_IMAGE)),
+        (
+            "bad_alloc|[Oo]ut of memory",
+            lambda _: Misasked("The brain's process has no memory for this request.", hint="Send less at once."),
+        ),
         ("Context size has been exceeded", _failed("The brain ran out of room for all answers together.")),
         (
             "does not match the expected .* format|Invalid diff",
             _failed("The brain wrote a call or a thought in a form that its own template does not know."),
         ),
+        (f"({_OURS})", lambda found: Misasked(f"The brain's process refused: {_short(found.string)}.", hint=IN_VAIN)),
     )
 )
 

@@ -143,7 +143,7 @@ HAPPENED: dict[str, OmniError] = {
     "Too long (OpenAI's code is `context_length_exceeded`)": ContextOverflow("No.", needed=9, allocated=8),
     "The brain is not installed": NotFound("No."),
     "The brain's file is broken, or its template can never be used": BadFile("No."),
-    "The engine refuses what Omni asked of it": meant(400, {"message": "Field 'x': no"}),
+    "The engine refuses what Omni asked of it, or has no memory for it": meant(400, {"message": "Field 'x': no"}),
     "The worker ended, ran out of room, or failed to compute": WorkerGone("No."),
     "The brain is still being loaded": meant(503, {"message": "Loading model"}),
     "The places and the queue are taken": Busy("No."),

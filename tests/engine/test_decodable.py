@@ -182,7 +182,7 @@ async def test_an_engine_that_is_closed_waits_for_no_decoding(
         await asking
 
 
-@pytest.mark.parametrize(("message", "kind"), [("Failed to load image", UsageError), ("Out of memory", EngineError)])
+@pytest.mark.parametrize(("message", "kind"), [("Failed to load image", UsageError), ("Compute error.", EngineError)])
 async def test_only_what_is_said_of_an_image_is_the_fault_of_the_image(
     worker_engine: Make, message: str, kind: type[Exception]
 ) -> None:

@@ -45,6 +45,7 @@ SAID: list[tuple[int, str, str, type[OmniError], str]] = [
     (500, "server_error", "the current context does not support logits computation. skipping", UsageError, "/v1/embeddings"),
     (500, "server_error", "Failed to load image or audio file", UsageError, "cannot be decoded"),
     (500, "server_error", "image input is not supported - hint: if this is unexpected, you may need to provide the mmproj", UsageError, "cannot see"),
+    (500, "server_error", "Failed to tokenize prompt", UsageError, "eyes cannot take"),
     (500, "server_error", "Multimodal data provided, but model does not support multimodal requests.", UsageError, "cannot see"),
     # soon
     (503, "unavailable_error", "Loading model", NotReady, "still being loaded"),
@@ -55,13 +56,15 @@ SAID: list[tuple[int, str, str, type[OmniError], str]] = [
     (500, "server_error", "failed to get logits", EngineError, "failed to get logits"),
     (500, "server_error", "failed to get embeddings", EngineError, "failed to get embeddings"),
     (500, "server_error", "failed to process mtmd chunk", EngineError, "mtmd"),
-    (500, "server_error", "got exception: std::bad_alloc", EngineError, "bad_alloc"),
     (500, "server_error", "The model produced output that does not match the expected peg-native format", EngineError, "its own template"),
     (500, "server_error", "Invalid diff: 'a' not found at start of 'b'", EngineError, "its own template"),
     (401, "authentication_error", "Invalid API Key", EngineError, "Invalid API Key"),
     # what the brain is made with
     (500, "server_error", "this custom template is not supported, try using --jinja", Misasked, "a chat template that this engine"),
     (500, "server_error", "failed to apply chat template, try using --jinja", Misasked, "a chat template that this engine"),
+    # what no second try mends, though a smaller request may do
+    (400, "invalid_request_error", "std::bad_alloc", Misasked, "no memory for this request"),
+    (500, "server_error", "got exception: std::bad_alloc", Misasked, "no memory for this request"),
     # Omni itself, which made the request: no client can help it, and no second try
     (400, "invalid_request_error", "Field 'temperature': [json.exception.type_error.302] type must be number, but is string", Misasked, "'temperature'"),
     (400, "invalid_request_error", "Failed to initialize samplers: penalty_repeat must be finite and greater than 0", Misasked, "penalty_repeat"),
@@ -70,6 +73,13 @@ SAID: list[tuple[int, str, str, type[OmniError], str]] = [
     (400, "invalid_request_error", "[json.exception.parse_error.101] parse error at line 1", Misasked, "parse error"),
     (400, "invalid_request_error", "Cannot use custom grammar constraints with tools.", Misasked, "grammar constraints"),
     (400, "invalid_request_error", "Pooling type 'none' is not OAI compatible. Please use a different pooling type", Misasked, "Pooling"),
+    (500, "server_error", "tools param requires --jinja flag", Misasked, "--jinja"),
+    (500, "server_error", "Cannot use both json_schema and grammar", Misasked, "json_schema and grammar"),
+    (500, "server_error", "Cannot specify grammar with tools", Misasked, "grammar with tools"),
+    (500, "server_error", "Failed to parse messages: Missing 'role' in message: {}", Misasked, "Missing 'role'"),
+    (500, "server_error", "Failed to parse tools: Missing tool type: {}; tools = []", Misasked, "Missing tool type"),
+    (500, "server_error", "Invalid base64 value", Misasked, "base64"),
+    (500, "server_error", "Unknown reasoning format: x", Misasked, "reasoning format"),
     (404, "not_found_error", "File Not Found", Misasked, "File Not Found"),
     (501, "not_supported_error", "This server does not support embeddings. Start it with `--embeddings`", Misasked, "embeddings"),
 ]  # fmt: skip
@@ -105,6 +115,11 @@ def test_words_of_others_have_an_end() -> None:
     told = meant(400, {"message": f"Jinja Exception: {'x' * 100_000}"})
     assert len(told.message) < LONGEST_WORDS + 200
     assert told.message.endswith("x ….")
+
+
+@pytest.mark.parametrize("status", [413, 500])
+def test_a_status_without_words_is_told(status: int) -> None:
+    assert meant(status, {"message": ""}).message == f"The brain's process answered with {status}."
 
 
 @pytest.mark.parametrize("figures", [{}, {"n_prompt_tokens": "many"}, {"n_ctx": []}, {"n_prompt_tokens": -1}])
