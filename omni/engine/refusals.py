@@ -46,7 +46,7 @@ def meant(status: int, error: Mapping[str, Any]) -> OmniError:
             allocated=_count(error.get("n_ctx")),
         )
     for pattern, make in _MEANINGS:
-        if (found := pattern.search(message)) is not None:
+        if (found := re.search(pattern, message, re.DOTALL)) is not None:
             return make(found)
     status = status or _count(error.get("code"))
     if kind == "unavailable_error" or status == 503:
@@ -111,77 +111,74 @@ _OURS = "|".join(
     )
 )
 # In order: what stands within another message comes before it. The words are those of the engine's version that is pinned.
-_MEANINGS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], OmniError]], ...] = tuple(
-    (re.compile(pattern, re.DOTALL), make)
-    for pattern, make in (
-        (r"input \((\d+) tokens\) is too large.*batch size: (\d+)", _too_large),
-        (r"input \((\d+) tokens\) is larger than the max context size \((\d+) tokens\)", _too_large),
-        (
-            "empty grammar stack",
-            _usage(
-                "The answer came to where its schema admits nothing more.",
-                "Look for bounds and patterns that exclude each other.",
-            ),
+_MEANINGS: tuple[tuple[str, Callable[[re.Match[str]], OmniError]], ...] = (
+    (r"input \((\d+) tokens\) is too large.*batch size: (\d+)", _too_large),
+    (r"input \((\d+) tokens\) is larger than the max context size \((\d+) tokens\)", _too_large),
+    (
+        "empty grammar stack",
+        _usage(
+            "The answer came to where its schema admits nothing more.",
+            "Look for bounds and patterns that exclude each other.",
         ),
-        (r"JSON schema (?:conversion failed|error at)[: ]*(.+)", _schema),
-        (
-            "[Ff]ailed to parse grammar|[Ff]ailed to initialize grammar|rules that are going to be repeated",
-            _usage("The schema cannot be followed: the engine can make no grammar of it.", "Send a simpler one."),
+    ),
+    (r"JSON schema (?:conversion failed|error at)[: ]*(.+)", _schema),
+    (
+        "[Ff]ailed to parse grammar|[Ff]ailed to initialize grammar|rules that are going to be repeated",
+        _usage("The schema cannot be followed: the engine can make no grammar of it.", "Send a simpler one."),
+    ),
+    (r"Field 'json_schema': (.+)", _schema),
+    (r"Jinja Exception: (.+)", _raised),
+    (
+        r"Failed to parse tool call arguments as JSON",
+        _usage("The arguments of an earlier call are no JSON object."),
+    ),
+    (r"While executing .*\nError: (.+)", _unwritten),
+    (r"Error executing \w+ at position \d+: (.+)", _unwritten),
+    (r"Automatic parser generation failed:\s*(.+)", _unwritten),
+    (r"(NotImplemented: .+)", _unwritten),
+    (
+        "(?:2 or more|Cannot continue an) assistant message",
+        _usage(
+            "The brain cannot go on from these last messages of an assistant.",
+            "End with what the user says, or with the result of a call.",
         ),
-        (r"Field 'json_schema': (.+)", _schema),
-        (r"Jinja Exception: (.+)", _raised),
-        (
-            r"Failed to parse tool call arguments as JSON",
-            _usage("The arguments of an earlier call are no JSON object."),
+    ),
+    (
+        r"logprobs is not supported with tools",
+        _usage(
+            "The likelihoods of tokens cannot be told where this brain may call tools.",
+            "Leave out `logprobs`, or the tools.",
+            "logprobs",
         ),
-        (r"While executing .*\nError: (.+)", _unwritten),
-        (r"Error executing \w+ at position \d+: (.+)", _unwritten),
-        (r"Automatic parser generation failed:\s*(.+)", _unwritten),
-        (r"(NotImplemented: .+)", _unwritten),
-        (
-            "(?:2 or more|Cannot continue an) assistant message",
-            _usage(
-                "The brain cannot go on from these last messages of an assistant.",
-                "End with what the user says, or with the result of a call.",
-            ),
+    ),
+    ("Failed to load (?:image|media)|failed to (?:load|decode) image", _usage(BROKEN_IMAGE, BAD_IMAGE)),
+    (
+        r"(?:image|audio|video) input is not supported|does not support multimodal",
+        _usage("This brain cannot see or hear: it reads text only.", "Leave out what is no text."),
+    ),
+    (r"[Ii]nput content cannot be empty", _usage("A text has no tokens for this brain.", "Send words.", "input")),
+    (
+        "does not support logits computation",
+        _usage("This brain was made for vectors, and answers nothing.", "Ask it at /v1/embeddings.", "model"),
+    ),
+    (
+        "custom template is not supported|failed to apply chat template",
+        lambda _: Misasked(
+            "The brain is made with the name of a chat template that this engine does not know.",
+            hint="Its cartridge may say the `template` itself, in Jinja.",
         ),
-        (
-            r"logprobs is not supported with tools",
-            _usage(
-                "The likelihoods of tokens cannot be told where this brain may call tools.",
-                "Leave out `logprobs`, or the tools.",
-                "logprobs",
-            ),
-        ),
-        ("Failed to load (?:image|media)|failed to (?:load|decode) image", _usage(BROKEN_IMAGE, BAD_IMAGE)),
-        (
-            r"(?:image|audio|video) input is not supported|does not support multimodal",
-            _usage("This brain cannot see or hear: it reads text only.", "Leave out what is no text."),
-        ),
-        (r"[Ii]nput content cannot be empty", _usage("A text has no tokens for this brain.", "Send words.", "input")),
-        (
-            "does not support logits computation",
-            _usage("This brain was made for vectors, and answers nothing.", "Ask it at /v1/embeddings.", "model"),
-        ),
-        (
-            "custom template is not supported|failed to apply chat template",
-            lambda _: Misasked(
-                "The brain is made with the name of a chat template that this engine does not know.",
-                hint="Its cartridge may say the `template` itself, in Jinja.",
-            ),
-        ),
-        ("Failed to tokenize prompt", _usage("The brain's eyes cannot take an image of the request.", BAD_IMAGE)),
-        (
-            "bad_alloc|[Oo]ut of memory",
-            lambda _: Misasked("The brain's process has no memory for this request.", hint="Send less at once."),
-        ),
-        ("Context size has been exceeded", _failed("The brain ran out of room for all answers together.")),
-        (
-            "does not match the expected .* format|Invalid diff",
-            _failed("The brain wrote a call or a thought in a form that its own template does not know."),
-        ),
-        (f"({_OURS})", lambda found: Misasked(f"The brain's process refused: {_short(found.string)}.", hint=IN_VAIN)),
-    )
+    ),
+    ("Failed to tokenize prompt", _usage("The brain's eyes cannot take an image of the request.", BAD_IMAGE)),
+    (
+        "bad_alloc|[Oo]ut of memory",
+        lambda _: Misasked("The brain's process has no memory for this request.", hint="Send less at once."),
+    ),
+    ("Context size has been exceeded", _failed("The brain ran out of room for all answers together.")),
+    (
+        "does not match the expected .* format|Invalid diff",
+        _failed("The brain wrote a call or a thought in a form that its own template does not know."),
+    ),
+    (f"({_OURS})", lambda found: Misasked(f"The brain's process refused: {_short(found.string)}.", hint=IN_VAIN)),
 )
 
 

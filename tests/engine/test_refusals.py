@@ -1,6 +1,8 @@
 """What llama.cpp's server says when it refuses, word by word, and whose fault each of it is taken for."""
 
 import json
+import mmap
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +241,34 @@ LOG = """0.00.708.977 W render_message_to_json: Neither is supported.
 )  # fmt: skip
 def test_the_log_tells_a_template_that_keeps_a_base_from_being_loaded(log: str, told: str) -> None:
     assert template_fault(log) == told
+
+
+WORDS = (
+    "Jinja Exception: ", "While executing ", "Error executing ", " at position ", "Automatic parser generation failed: ",
+    "NotImplemented", "Failed to parse tool call arguments as JSON", "Cannot have 2 or more assistant messages",
+    "Cannot continue an assistant message that contains tool calls", "is too large to process", "(current batch size: ",
+    "is larger than the max context size", "exceed_context_size_error", "unavailable_error", "JSON schema conversion failed",
+    "JSON schema error at ", "failed to parse grammar", "rules that are going to be repeated", "empty grammar stack",
+    "logprobs is not supported with tools", "Input content cannot be empty", "does not support logits computation",
+    "Failed to load image or audio file", "Failed to tokenize prompt", "image input is not supported",
+    "model does not support multimodal requests", "custom template is not supported", "failed to apply chat template",
+    "Context size has been exceeded", "does not match the expected ", "Invalid diff", "requires --jinja flag",
+    "Cannot use both json_schema and grammar", "Failed to parse messages: ", "Failed to parse tools: ", "Invalid base64 value",
+    "chat template parsing error", "common_chat_templates_init",
+)  # fmt: skip
+
+
+@pytest.mark.real
+def test_the_engine_still_says_what_is_looked_for() -> None:
+    """Whoever takes another version of the engine learns here which words have changed."""
+    spec = find_spec("xllamacpp")
+    assert spec is not None
+    (folder,) = spec.submodule_search_locations or ()
+    missing = set(WORDS)
+    for library in (*Path(folder).rglob("*.so*"), *Path(f"{folder}.libs").glob("*.so*")):
+        with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as code:
+            missing -= {words for words in missing if code.find(words.encode()) >= 0}
+    assert missing == set()
 
 
 ASKS_A_QUESTION = """{%- set ns = namespace(asked=false) -%}
