@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 MOST = 64  # places of one body
 WORTH = 8 << 20  # bytes that are looked at for them, each time anew
-_PLACE = re.compile(r" - at `\$((?:\.\w+|\[\d+\])+)`\Z")
+_MENDABLE = re.compile(r"got `(?:float|null)` - at `\$(?P<place>(?:\.\w+|\[\d+\])+)`\Z")
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 _INTEGRAL = 2.0**53  # beyond it floats are no longer all whole numbers
 
@@ -21,8 +21,11 @@ def decoded(body: bytes | bytearray, kind: type[T]) -> T:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
         wrong = error
+    tries = min(MOST, WORTH // len(body))
+    if not tries or not _MENDABLE.search(str(wrong)):
+        raise wrong
     value = msgspec.json.decode(body)
-    for _ in range(min(MOST, WORTH // len(body))):
+    for _ in range(tries):
         if not _mended(value, str(wrong)):
             break
         try:
@@ -34,13 +37,13 @@ def decoded(body: bytes | bytearray, kind: type[T]) -> T:
 
 def _mended(value: Any, complaint: str) -> bool:
     """Whether the place that a complaint names was mended."""
-    if (place := _PLACE.search(complaint)) is None:
+    if (found := _MENDABLE.search(complaint)) is None:
         return False
-    *way, last = (name or int(number) for name, number in _STEP.findall(place[1]))
+    *way, last = (name or int(number) for name, number in _STEP.findall(found["place"]))
     for step in way:
         value = value[step]
     wrong = value[last]
-    if isinstance(wrong, float) and wrong.is_integer() and abs(wrong) < _INTEGRAL and "got `float`" in complaint:
+    if isinstance(wrong, float) and wrong.is_integer() and abs(wrong) < _INTEGRAL:
         value[last] = int(wrong)
         return True
     if wrong is None and isinstance(value, dict):

@@ -358,6 +358,16 @@ async def test_nothing_is_kept_for_a_page_of_elsewhere(serving: Any, tmp_path: P
         assert (theirs.status_code, theirs.json()["store"]) == (200, False)
         lost = await guarded(bench, "POST", uid=1, origin="app://obsidian.md", previous_response_id=mine["id"])
         assert lost.status_code == 400
+        counting = await guarded(bench, "POST", "/input_tokens", uid=1, origin="app://obsidian.md")
+        assert counting.json()["input_tokens"] > 0
+        counting = await guarded(
+            bench, "POST", "/input_tokens", uid=1, origin="app://obsidian.md", previous_response_id=mine["id"]
+        )
+        assert counting.status_code == 400
+        for method, what in (("GET", "/input_items"), ("POST", "/cancel")):
+            path = f"/{mine['id']}{what}"
+            assert (await guarded(bench, method, path, uid=1, origin="app://obsidian.md")).status_code == 403
+            assert (await guarded(bench, method, path, uid=None)).status_code == 401
         for method in ("GET", "DELETE"):
             path = f"/{mine['id']}"
             assert (await guarded(bench, method, path, uid=1, origin="app://obsidian.md")).status_code == 403
