@@ -70,7 +70,7 @@ class Client:
     async def json(self, path: str, body: Any = None) -> Any:
         """GET `path`, or POST `body` to it (as JSON, or bytes that are it), and return what the answer's JSON says.
 
-        Raises ContextOverflow or EngineError, as the server's own error tells.
+        Raises EngineError, and what the server's own error stands for (`refusals.meant`).
         """
         whole = bytearray()
         async with aclosing(self._exchange(path, body)) as chunks:
@@ -84,7 +84,8 @@ class Client:
         """POST `body` and yield the objects of the event stream as `kind`; returns only after the stream's `[DONE]`, or
         after an object that says `stop`.
 
-        Raises EngineError when the stream ends before it, which is how the death of a worker shows.
+        Raises EngineError when the stream ends before it, which is how the death of a worker shows, and what an error in it
+        stands for.
         """
         lines, asking = ServerSentEvents(), self._exchange(path, body)
         del body  # it may be large, and the answer long
