@@ -111,7 +111,7 @@ def headers_of(error: OmniError) -> dict[str, str]:
         return {"Retry-After": str(error.retry_after)}
     if isinstance(error, NotReady):
         return {"Retry-After": "1"}
-    if (status := status_of(error)) >= 500 and not isinstance(error, EngineError | Stopping):
+    if (status := status_of(error)) >= 500 and not isinstance(error, EngineError | SetupError | Stopping):
         return {"X-Should-Retry": "false"}
     return {"WWW-Authenticate": "Bearer"} if status == 401 else {}
 

@@ -162,7 +162,7 @@ async def test_a_bias_for_no_token_is_a_400_that_names_it(over: Over) -> None:
         (EngineError("It died."), 500, True),
         (NotReady("Soon."), 503, True),
         (BadFile("This engine cannot load it."), 500, False),
-        (SetupError("No worker can be started."), 500, False),
+        (SetupError("The keeper did not answer within 5 s."), 500, True),
         (OmniError("Omni failed (KeyError); the log says where."), 500, False),
     ],
 )

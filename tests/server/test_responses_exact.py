@@ -220,6 +220,16 @@ async def test_the_items_of_an_answer_are_all_that_led_to_it(serving: Any) -> No
         assert await pages(bench, third["id"], order="asc") == items[4:]  # what is no longer kept is not there
 
 
+async def test_a_page_has_twenty_items_where_nothing_is_said(serving: Any) -> None:
+    asked = [{"role": "user", "content": f"number {number}"} for number in range(30)]
+    async with serving() as bench:
+        ident = (await post(bench, input=asked)).json()["id"]
+        first = (await bench.client.get(f"/v1/responses/{ident}/input_items")).json()
+        assert (len(first["data"]), first["has_more"]) == (20, True)
+        assert first["data"][0]["content"][0]["text"] == "number 29"
+        assert len(await pages(bench, ident)) == 30
+
+
 async def test_images_of_an_answer_are_shown_to_who_asks_for_them(serving: Any) -> None:
     url = f"data:image/png;base64,{base64.b64encode(png()).decode()}"
     asked = [
