@@ -33,7 +33,8 @@ _WORDS = {
 _ALWAYS = (400, 401, 403, 404, 405, 408, 431, 500, 503, 507)
 _WITH_BODY = (413, 429, 501)
 _DESCRIPTION = """The local API of Omni. It speaks several protocols, each under the paths where its clients look for it;
-failures come in the words of the protocol. Unknown fields are ignored, and `null` is a field that is left out. From this machine no key is needed.
+failures come in the words of the protocol. Unknown fields are ignored, and `null` is a field that is left out. From this
+machine no key is needed.
 
 `x-reach` says who may ask: "anyone"; "chat", also a page of another origin without a key; "programs", all programs of this
 machine, but no page of another origin without a key; "admin", this user and keys of the scope admin. A key of the scope

@@ -17,6 +17,7 @@ from omni.server.errors import headers_of, status_of
 from tests.engine.engine_tools import DirectKeeper, scripted_spec
 from tests.server.openai_tools import USER
 from tests.server.real_tools import real_server
+from tests.server.server_tools import brain
 
 COUNT = "/v1/chat/completions/input_tokens"
 SAID: Any = USER
@@ -172,6 +173,17 @@ async def test_who_is_told_to_try_again(serving: Any, error: OmniError, status: 
     async with serving(ScriptedEngine([Reply(error=error)])) as bench:
         found = await bench.client.post("/v1/chat/completions", json={"messages": USER})
         assert (found.status_code, "x-should-retry" in found.headers) == (status, not again)
+
+
+async def test_a_brain_that_is_made_with_a_wrong_value_is_at_fault_itself(serving: Any) -> None:
+    async with serving() as bench:
+        bench.services.library.known = [brain("@omni/test", sampling={"temperature": -5.0})]
+        for path, body in BODIES.items():
+            found = await bench.client.post(path, json={"model": "@omni/test", **body})
+            assert (found.status_code, found.headers.get("x-should-retry")) == (500, "false")
+            assert "@omni/test is made with a `temperature` of -5.0" in message_of(path, found.json())
+            body = {"model": "@omni/test", **body, "temperature": 0.5, "options": {"temperature": 0.5}}
+            assert (await bench.client.post(path, json=body)).status_code == 200
 
 
 @pytest.mark.real
