@@ -38,8 +38,8 @@ def cannot_answer(brain: "Brain") -> BadParameter:
     if untaught(brain):
         return BadParameter(
             f"{brain.name} has no chat template: nothing tells it where a question ends and an answer begins.",
-            hint="It goes on with a text at /v1/completions or /api/generate. To chat, take another brain, or give this one "
-            "a `template` in a cartridge of yours.",
+            hint="It goes on with a text at /v1/completions or /api/generate. To chat, take another brain, or pull this one by "
+            "a cartridge that has a `template`.",
             param="model",
         )
     return BadParameter(

@@ -40,7 +40,7 @@ async def test_who_wants_to_chat_is_told_what_it_does_instead(serving: Any, path
             found = await bench.client.post(path, json={"model": name, **CHATS[path]})
             assert found.status_code == 400
             assert "@me/base has no chat template" in found.text
-            for helps in ("/v1/completions", "/api/generate", "`template` in a cartridge"):
+            for helps in ("/v1/completions", "/api/generate", "a cartridge that has a `template`"):
                 assert helps in found.text
         assert bench.services.engine.requests == []
 
