@@ -113,7 +113,7 @@ def brain_file(name: str, home: Home) -> Path | None:
     here = [each for each in json.loads(done.stdout) if each["state"] == "installed" and not each["embeds"]]
     chosen = [each for each in here if (each["name"] == name if name else each["default"])]
     if name and not chosen:
-        raise pytest.UsageError(f"BRAIN={name} is not here. Here are: {', '.join(each['name'] for each in here)}")
+        pytest.exit(f"BRAIN={name} is not here. Here are: {', '.join(each['name'] for each in here)}", returncode=4)
     return Path(chosen[0]["path"]) if chosen else None
 
 

@@ -23,6 +23,10 @@ RUNNERS = {"py": ["python"], "mjs": ["node"], "sh": ["bash", "-e"]}
 NOBODY = Row(version="", hosts=frozenset(), switch={})
 
 
+# LangChain tells Ollama's API nothing of a tool that must be called, and a small brain does not always call unasked.
+UNSURE = {"langchain-both-ollama"}
+
+
 def is_text(said: str) -> bool:
     return bool(said.strip())
 
@@ -89,8 +93,9 @@ def examples(client: Client) -> list[Example]:
 
 def parameter(example: Example) -> object:
     """An example with its name, and with a mark where it need not succeed yet."""
-    waits = [pytest.mark.xfail(reason="the page does not show it yet", strict=False)] if example.block.hidden else []
-    return pytest.param(example, id=str(example), marks=waits)
+    waits = "the page does not show it yet" if example.block.hidden else "nothing forces the call"
+    marks = [pytest.mark.xfail(reason=waits, strict=False)] if example.block.hidden or str(example) in UNSURE else []
+    return pytest.param(example, id=str(example), marks=marks)
 
 
 @pytest.fixture(scope="session")
