@@ -44,7 +44,7 @@ lock:
 	$(LOCK) --extra dev -o requirements/dev.txt
 	echo "setuptools>=80,<81" | $(subst pyproject.toml,-,$(LOCK)) -o requirements/build.txt
 
-# Every example of docs/clients.md with the client that it is for, without a network: minutes, and a gigabyte of packages
+# Every example of docs/clients.md with the client that it is for, without a network: minutes, and two gigabytes of packages
 # in the home. CLIENT=langchain tries one; BRAIN=NAME asks another brain than your own default.
 test-clients:
 	OMNI_TEST_CLIENT=$(CLIENT) OMNI_TEST_BRAIN=$(BRAIN) $(DEVELOP) pytest -v -rs --tb=short tests/clients/run.py
