@@ -23,9 +23,9 @@ RUNNERS = {"py": ["python"], "mjs": ["node"], "sh": ["bash", "-e"]}
 NOBODY = Row(version="", hosts=frozenset(), switch={})
 
 
-# Nothing forces a call here, and @omni/coder answers with words around it: `ChatOllama` leaves `tool_choice` out, the two
-# others have none. Where such a call is read as one, these are to go.
-UNSURE = {"langchain-both-ollama", "llamaindex-tools-ollama", "llm-tools-ollama"}
+# Nothing forces a call here: `ChatOllama` leaves `tool_choice` out, and LlamaIndex's agents have none and ask at a
+# temperature of their own. @omni/coder then answers with words around its call now and again.
+UNSURE = {"langchain-both-ollama", "llamaindex-tools-openai", "llamaindex-tools-ollama"}
 
 
 def is_text(said: str) -> bool:
