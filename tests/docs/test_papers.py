@@ -22,7 +22,7 @@ HOSTS = {
 }
 FOLDERS = {"registry.ollama.ai", "nomic.ai"}
 # Whom clients call when nobody stops them: docs/clients.md says so.
-CALLED = {"api.openai.com", "raw.githubusercontent.com", "eu.i.posthog.com"}
+CALLED = {"api.openai.com", "raw.githubusercontent.com", "eu.i.posthog.com", "api.smith.langchain.com"}
 NOBODY = re.compile(
     r"(^|\.)(example|test|invalid|localhost|local)$|(^|\.)example\.(com|org|net)$|^127\.|^\[?::1|^0\.0\.0\.0$"
 )
