@@ -154,6 +154,7 @@ async def test_what_a_brain_can_is_read_from_its_file(serving: Any, tmp_path: Pa
             found = (await bench.client.post("/api/show", json=body)).json()
             assert found["capabilities"] == ["completion", "tools", "insert", "thinking"]
             assert ".Suffix" in found["template"]
+            assert ".Tools" in found["template"], "the brain calls them, though its own template knows none"
             assert found["system"] == "You write code."
             assert found["license"] == "MIT"
             info = found["model_info"]

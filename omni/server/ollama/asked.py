@@ -24,12 +24,14 @@ _MOST = {"temperature": 100.0, "top_p": 1.0, "min_p": 1.0}  # what is outside is
 
 def chat_wish(body: ChatBody, brain: "Brain") -> Wish:
     """What /api/chat asks. Raises BadParameter."""
+    tools, choice = _offered(body)
     return Wish(
         brain=brain,
         messages=tuple(messages_of(body.messages or (), brain)),
         sampling=sampling_of(body.options),
         schema=schema_of(body.format),
-        tools=tuple(_tool(tool, at) for at, tool in enumerate(body.tools or ())),
+        tools=tools,
+        tool_choice=choice,
         logprobs=_top(body),
         thinking=_thinking(body, brain),
     )
@@ -144,6 +146,23 @@ def _whole(value: Number | None, name: str) -> int | None:
     if not -(1 << 63) <= value < 1 << 63 or value != int(value):
         raise BadParameter(f"`{name}` must be a whole number; {value} was sent.", param=f"options.{name}")
     return int(value)
+
+
+def _offered(body: ChatBody) -> tuple[tuple[Tool, ...], str]:
+    """The tools, and which must be called. Ollama knows no choice, but clients of it send OpenAI's words for one, and
+    fail when it was not kept."""
+    tools = tuple(_tool(tool, at) for at, tool in enumerate(body.tools or ()))
+    choice = body.tool_choice
+    if choice == "required" and not tools:
+        raise BadParameter(
+            "A tool must be called, but the request names none.", hint="Send `tools` as well.", param="tool_choice"
+        )
+    if choice is None or isinstance(choice, str):
+        return tools, choice or "auto"
+    name = choice.name or (choice.function.name if choice.function else "") or ""
+    if name not in [tool.name for tool in tools]:
+        raise BadParameter(f"`tool_choice` names {name!r}, which is no tool of the request.", param="tool_choice")
+    return tools, name
 
 
 def _tool(tool: ToolSpec, at: int) -> Tool:

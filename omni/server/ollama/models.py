@@ -156,6 +156,8 @@ def _shown(server: "Server", brain: "Brain", room: int) -> Shown:
     template = template_of(brain)
     if "insert" in can:  # Continue looks for this field, in Ollama's language of templates
         template = "{{- /* fills in between .Prompt and .Suffix */ -}}\n" + template
+    if "tools" in can and "tools" not in template:  # LiteLLM looks for the word, in any case
+        template = "{{- /* calls .Tools */ -}}\n" + template
     return Shown(
         license=brain.licence,
         modelfile=f"# Omni needs no modelfile.\nFROM {brain.name}\n",
