@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from omni.engine.images import image_of as image_of
     from omni.engine.images import joined as joined
     from omni.engine.infill import fills_in as fills_in
-    from omni.engine.limits import check_schema as check_schema
     from omni.engine.observed import ObservedEngine as ObservedEngine
     from omni.engine.refusals import NotReady as NotReady
     from omni.engine.scripted import Reply as Reply
@@ -54,7 +53,6 @@ _NAMES = {
     "ScriptedEngine": "scripted",
     "WorkerEngine": "worker_engine",
     "answer_room": "context",
-    "check_schema": "limits",
     "fills_in": "infill",
     "image_of": "images",
     "joined": "images",
@@ -82,7 +80,6 @@ __all__ = [
     "Vectors",
     "WorkerEngine",
     "answer_room",
-    "check_schema",
     "fills_in",
     "image_of",
     "joined",

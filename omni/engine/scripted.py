@@ -11,8 +11,11 @@ from msgspec import Struct
 from omni.core.errors import EngineError, OmniError
 from omni.core.events import EngineEvent, PromptCounted, PromptProgress, ReasoningDelta, TextDelta, TurnEnded, Usage
 from omni.engine import calling
+from omni.engine.binding import binding_of
 from omni.engine.context import answer_room
 from omni.engine.images import check_images, pieces
+from omni.engine.interpreting import Interpreter
+from omni.engine.proving import Unproved, unfollowed
 from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Message, Tool, Vectors
 
 IMAGE_TOKENS = 16
@@ -92,17 +95,17 @@ class ScriptedEngine:
         checked = calling.checked(request)
         self._look(checked.messages)
         asked = calling.told(checked, template=False)
-        reader = calling.CallReader(checked.tools, forced=checked.tool_choice == "required")
-        async with aclosing(self._said(self._next(request), prompt_words(asked.messages), asked)) as events:
-            async for event in events:
-                if not checked.tools:
-                    yield event
-                    continue
-                try:
-                    for read in reader.read(event):
-                        yield read
-                except calling.Cut as error:
-                    raise calling.unfinished() from error
+        binding = binding_of(checked)
+        interpreter = Interpreter(checked, binding)
+        try:
+            async with aclosing(self._said(self._next(request), prompt_words(asked.messages), asked)) as events:
+                async for event in events:
+                    for meant in interpreter.read(event):
+                        yield meant
+        except calling.Cut as error:
+            raise calling.unfinished() from error
+        except Unproved as error:
+            raise unfollowed(error.fault) from error
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[EngineEvent]:
         """Yield the next reply of the script."""

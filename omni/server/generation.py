@@ -52,9 +52,10 @@ class Wish(Struct, frozen=True, kw_only=True):
     suffix: str | None = None
     sampling: Mapping[str, Any] = {}
     schema: dict[str, Any] | None = None
+    strict: bool = True
     tools: tuple[Tool, ...] = ()
     tool_choice: str = "auto"
-    parallel_calls: bool = True
+    parallel_calls: bool | None = None
     logprobs: int | None = None
     thinking: bool | None = None
     warms: bool = False
@@ -217,6 +218,7 @@ def request_of(wish: Wish) -> ChatRequest | CompletionRequest:
             sampling=sampling,
             adapter=adapter,
             schema=wish.schema,
+            strict=wish.strict,
             logprobs=wish.logprobs,
         )
     only_read = wish.silent and wish.warms  # no answer is there that a schema or a choice could bind
@@ -225,6 +227,7 @@ def request_of(wish: Wish) -> ChatRequest | CompletionRequest:
         sampling=sampling,
         adapter=adapter,
         schema=None if only_read else wish.schema,
+        strict=wish.strict,
         tools=wish.tools,
         tool_choice="auto" if only_read and wish.tool_choice != "none" else wish.tool_choice,
         parallel_calls=wish.parallel_calls,

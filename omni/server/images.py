@@ -115,9 +115,10 @@ def misplaced(brain: "Brain", where: str) -> BadParameter:
     return BadParameter(f"{brain.name} cannot see: it reads text only.", hint=hint, param=where)
 
 
-async def made(brain: "Brain", make: Callable[[], T]) -> T:
-    """What `make` makes of a request to `brain`: in a thread where it may have to look at images, which are large."""
-    return await asyncio.to_thread(make) if brain.sees else make()
+async def made(brain: "Brain", make: Callable[[], T], *, bound: bool = False) -> T:
+    """What `make` makes of a request to `brain`: in a thread where it may have to look at images, which are large, or
+    (`bound`) to compile schemas."""
+    return await asyncio.to_thread(make) if brain.sees or bound else make()
 
 
 def shown(role: str, parts: Parts, where: str) -> Message:

@@ -35,7 +35,7 @@ def wish_of(body: MessagesBody, brain: "Brain") -> Wish:
     if body.top_k is not None and not 0 <= body.top_k < 1 << 31:
         raise BadParameter("`top_k` must be 0 or more.", param="top_k")
     tools, choice = tools_of(body)
-    parallel = body.tool_choice is None or not body.tool_choice.disable_parallel_tool_use
+    alone = body.tool_choice.disable_parallel_tool_use if body.tool_choice is not None else None
     return Wish(
         brain=brain,
         messages=messages_of(body, brain),
@@ -43,7 +43,7 @@ def wish_of(body: MessagesBody, brain: "Brain") -> Wish:
         schema=_schema(body),
         tools=tools,
         tool_choice=choice,
-        parallel_calls=parallel,
+        parallel_calls=None if alone is None else not alone,
         thinking=thinks(body),
         warms=True,
     )

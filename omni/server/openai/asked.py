@@ -44,9 +44,10 @@ def wish_of(body: ChatBody, brain: "Brain") -> Wish:
         messages=tuple(messages_of(body.messages, brain)),
         sampling=sampling_of(body, limit),
         schema=schema_of(body.response_format),
+        strict=_strict(body.response_format),
         tools=tools,
         tool_choice=choice,
-        parallel_calls=body.parallel_tool_calls is not False and body.functions is None,
+        parallel_calls=False if body.functions is not None and not body.tools else body.parallel_tool_calls,
         logprobs=_top(body),
         thinking=_thinking(body),
     )
@@ -113,6 +114,11 @@ def schema_of(wanted: ResponseFormat | None) -> dict[str, Any] | None:
         schema = named.schema
     bearable(schema, where)
     return schema
+
+
+def _strict(wanted: ResponseFormat | None) -> bool:
+    named = wanted.json_schema if wanted is not None else None
+    return named is None or named.strict is not False
 
 
 def _parts(content: str | Sequence[Part] | None, brain: "Brain", where: str) -> Parts:

@@ -72,8 +72,8 @@ async def respond(request: Request) -> Response:
     asked = _Asked(request, body)
     answers = await while_there(request, asked.begin())
     if body.stream:
-        return Streamed(asked.events(answers), close=answers.close)
-    return json_response(await while_there(request, asked.whole(answers)))
+        return Streamed(asked.events(answers), close=answers.close, headers=answers.headers)
+    return json_response(await while_there(request, asked.whole(answers)), headers=answers.headers)
 
 
 async def fetch(request: Request) -> Response:
@@ -166,7 +166,9 @@ class _Asked:
                 for kept in (turn.input, turn.output):
                     history += msgspec.json.decode(kept, type=list[ItemIn])
         brain = await self._server.names.find(self._body.model or "")
-        return await made(brain, lambda: wish_of(self._body, history, brain))
+        return await made(
+            brain, lambda: wish_of(self._body, history, brain), bound=bool(self._body.text or self._body.tools)
+        )
 
     async def whole(self, answers: Together) -> Answer:
         """The answer, when it is there."""

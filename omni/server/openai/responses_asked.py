@@ -48,9 +48,10 @@ def wish_of(body: ResponseBody, history: Iterable[ItemIn], brain: "Brain") -> Wi
         messages=tuple(_joined(messages)),
         sampling={name: value for name, value in sampling.items() if value is not None},
         schema=_schema(body.text.format if body.text else None),
+        strict=not (body.text and body.text.format and body.text.format.strict is False),
         tools=tools,
         tool_choice=choice,
-        parallel_calls=body.parallel_tool_calls is not False,
+        parallel_calls=body.parallel_tool_calls,
         logprobs=top_of(body),
         thinking=None if effort is None else effort not in ("none", "minimal"),
     )
