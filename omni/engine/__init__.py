@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from omni.engine.arguments import arguments_of as arguments_of
     from omni.engine.context import answer_room as answer_room
     from omni.engine.engines import EngineFactory as EngineFactory
     from omni.engine.engines import Engines as Engines
@@ -52,6 +53,7 @@ _NAMES = {
     "ScriptedEngine": "scripted",
     "WorkerEngine": "worker_engine",
     "answer_room": "context",
+    "arguments_of": "arguments",
     "check_schema": "limits",
     "fills_in": "infill",
     "image_of": "images",
@@ -79,6 +81,7 @@ __all__ = [
     "Vectors",
     "WorkerEngine",
     "answer_room",
+    "arguments_of",
     "check_schema",
     "fills_in",
     "image_of",

@@ -16,11 +16,10 @@ import msgspec
 from omni.core.errors import UsageError, nearest
 from omni.core.events import EngineEvent, TextDelta, TokenChosen, ToolCallDelta, TurnEnded
 from omni.engine.bounded import bounded_schema
-from omni.engine.images import joined, moved
 from omni.engine.limits import check_schema
 from omni.engine.references import Hoisting
 from omni.engine.schemas import follows, plain
-from omni.engine.types import ChatRequest, Message, Tool
+from omni.engine.types import ChatRequest, Message, Tool, ToolCall
 
 FIRST_TOKENS = 4096  # that a forced call may take before it is asked for again
 DENSITIES = (None, 3, 1)  # try after try: for how many characters a token a forced call has room; None: no end is set
@@ -32,7 +31,6 @@ _TOLD = """You can call these tools:
 To call one, answer with nothing but this JSON: {{"name": "the tool", "arguments": {{...}}}}"""
 _MAY = "Call a tool only when it helps; else answer in words."
 _MUST = "Answer with a call now."
-_RESULT = "The tool {name} returned:\n{content}"
 _OPENED = re.compile(r"\s*(?:```(?:json)?\s*|<tool_call>\s*)?\{")
 _MAYBE = re.compile(r"\s*(?:`{0,3}|```\w{0,4}\s*|<[a-z_]{0,9}>?\s*)\Z")
 _BROKEN = '{{\\"name\\"'  # in the templates of some coders, for `{"name"`: their brains write the braces twice, too
@@ -78,8 +76,8 @@ def unfinished() -> UsageError:
 
 
 def told(request: ChatRequest, *, template: bool, density: int | None = None) -> ChatRequest:
-    """The request as a brain is asked: tools, calls and results as text where its template knows none; a forced call as
-    a schema that the answer follows. `density`: see `DENSITIES`."""
+    """The request as a brain is asked: tools as text where its template knows none; a forced call as a schema that the
+    answer follows. What becomes of earlier calls is the business of `histories`. `density`: see `DENSITIES`."""
     found = request if template else _in_words(request)
     if request.tool_choice != "required" or not request.tools:
         return found
@@ -178,12 +176,15 @@ class CallReader:
         return found["name"], json.dumps(arguments, ensure_ascii=False)
 
 
+def written(call: ToolCall) -> str:
+    """A call of a history as text, as a brain that was told of tools in words writes it."""
+    return f'{{"name": {json.dumps(call.name, ensure_ascii=False)}, "arguments": {call.arguments}}}'
+
+
 def _in_words(request: ChatRequest) -> ChatRequest:
     messages = request.messages
-    if any(message.calls or message.role == "tool" for message in messages):
-        messages = _without_tools(messages)
     if not request.tools:
-        return request if messages is request.messages else msgspec.structs.replace(request, messages=messages)
+        return request
     listed = "\n".join(json.dumps(msgspec.to_builtins(tool), ensure_ascii=False) for tool in request.tools)
     words = f"{_TOLD.format(tools=listed)}\n{_MUST if request.tool_choice == 'required' else _MAY}"
     if messages and messages[0].role == "system":
@@ -192,27 +193,3 @@ def _in_words(request: ChatRequest) -> ChatRequest:
     else:
         messages = (Message(role="system", content=words), *messages)
     return msgspec.structs.replace(request, messages=messages, tools=())
-
-
-def _without_tools(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """Calls as the text that they were, results as what a person says; neighbours of one role are joined."""
-    found: list[Message] = []
-    names = {call.id: call.name for message in messages for call in message.calls}
-    after_result = False
-    for message in messages:
-        content, role, images = message.content, message.role, message.images
-        if message.calls:
-            calls = [f'{{"name": {json.dumps(call.name)}, "arguments": {call.arguments}}}' for call in message.calls]
-            content = "\n".join([*([content] if content else []), *calls])
-        elif role == "tool":
-            role = "user"
-            told = _RESULT.format(name=message.name or names.get(message.call_id, ""), content=content)
-            images = moved(images, len(told) - len(content))
-            content = told
-        plain = Message(role=role, content=content, images=images)
-        if (after_result or message.role == "tool") and found and found[-1].role == role == "user":
-            found[-1] = joined(found[-1], plain, "\n\n")
-        else:
-            found.append(plain)
-        after_result = message.role == "tool"
-    return tuple(found)

@@ -6,16 +6,19 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequenc
 from contextlib import aclosing
 from hashlib import sha256
 
+import msgspec
 from msgspec import Struct
 
 from omni.core.errors import EngineError, OmniError
 from omni.core.events import EngineEvent, PromptCounted, PromptProgress, ReasoningDelta, TextDelta, TurnEnded, Usage
 from omni.engine import calling
 from omni.engine.context import answer_room
+from omni.engine.histories import Traits, fitted
 from omni.engine.images import check_images, pieces
 from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Message, Tool, Vectors
 
 IMAGE_TOKENS = 16
+TRAITS = Traits(later=True, users=True, first=True)  # of the scripted worker's prompts, too
 
 
 class Reply(Struct, frozen=True, kw_only=True):
@@ -51,6 +54,11 @@ def prompt_words(messages: Sequence[Message]) -> list[str]:
         for piece in pieces(message):
             found += words(piece) if isinstance(piece, str) else [f"<image {hash(piece.data)}>"] * IMAGE_TOKENS
     return found
+
+
+def _written(request: ChatRequest) -> ChatRequest:
+    told = calling.told(request, template=False)
+    return msgspec.structs.replace(told, messages=fitted(told.messages, TRAITS))
 
 
 class ScriptedEngine:
@@ -91,7 +99,7 @@ class ScriptedEngine:
         """Yield the next reply of the script word by word; a reply that is a call of a tool in JSON is one."""
         checked = calling.checked(request)
         self._look(checked.messages)
-        asked = calling.told(checked, template=False)
+        asked = _written(checked)
         reader = calling.CallReader(checked.tools, forced=checked.tool_choice == "required")
         async with aclosing(self._said(self._next(request), prompt_words(asked.messages), asked)) as events:
             async for event in events:
@@ -160,7 +168,7 @@ class ScriptedEngine:
     ) -> int:
         """Words, one token a message for its role, and those of the images."""
         self._look(messages)
-        asked = calling.told(ChatRequest(messages=tuple(messages), tools=tuple(tools)), template=False)
+        asked = _written(ChatRequest(messages=tuple(messages), tools=tuple(tools)))
         return len(prompt_words(asked.messages))
 
     async def tokenize(self, text: str) -> list[int]:

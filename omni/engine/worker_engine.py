@@ -24,6 +24,7 @@ from omni.engine.images import Blinding, check_images
 from omni.engine.infill import prompt_tokens, tokens_of
 from omni.engine.limits import check_schema
 from omni.engine.llama import refusal
+from omni.engine.template import ChatTemplate
 from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Message, Tool, Vectors
 from omni.engine.vectors import pieces, readable, too_long, vectors_of
 
@@ -168,7 +169,8 @@ class WorkerEngine:
         async with await self._lease() as lease:
             client = await self._loaded(lease)
             asked = ChatRequest(messages=tuple(messages), tools=tuple(tools), thinking=thinking)
-            return await self._count(client, calling.told(asked, template=(await self._props(client)).tools))
+            props = await self._props(client)
+            return (await props.template.written(asked, partial(self._count, client)))[1]
 
     async def tokenize(self, text: str) -> list[int]:
         """By the worker, which is loaded for it."""
@@ -187,7 +189,7 @@ class WorkerEngine:
             schema=True,
             reasoning=True,
             sees=props.sees,
-            tools=props.tools,
+            tools=props.template.tools,
             adapters=self._adapters,
         )
 
@@ -231,12 +233,12 @@ class WorkerEngine:
                 seed=request.sampling.seed,
                 body=partial(completion_body, request, prompt=prompt, adapters=self._adapters),
             )
-        said = calling.told(request, template=props.tools, density=density)
+        said, tokens = await props.template.written(request, partial(self._count, client), density=density)
         reader = None
         if request.tools:
             strict = density != calling.DENSITIES[-1]
             reader = calling.CallReader(request.tools, forced=request.tool_choice == "required", strict=strict)
-        tokens, shows = await self._count(client, said), self._look(said.messages)
+        shows = self._look(said.messages)
         return _Asked(
             path="/v1/chat/completions",
             tokens=tokens,
@@ -410,8 +412,15 @@ class WorkerEngine:
             known = _told(
                 lambda: _Props(
                     context=int(answer["default_generation_settings"]["n_ctx"]),
-                    tools=calling.knows_tools(answer.get("chat_template", ""), answer.get("chat_template_caps", {})),
-                    sees=bool(answer.get("modalities", {}).get("vision")),
+                    sees=(sees := bool(answer.get("modalities", {}).get("vision"))),
+                    template=ChatTemplate(
+                        client,
+                        name=self._name,
+                        tools=calling.knows_tools(
+                            answer.get("chat_template", ""), answer.get("chat_template_caps", {})
+                        ),
+                        sees=sees,
+                    ),
                 ),
                 "does not tell its context",
             )
@@ -420,11 +429,11 @@ class WorkerEngine:
 
 
 class _Props(NamedTuple):
-    """`context`: tokens that one chat may have; `tools`: whether the template knows them; `sees`: whether it has eyes."""
+    """`context`: tokens that one chat may have; `sees`: whether it has eyes."""
 
     context: int
-    tools: bool
     sees: bool
+    template: ChatTemplate
 
 
 class _Asked(NamedTuple):
