@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from omni.engine.arguments import arguments_of as arguments_of
     from omni.engine.context import answer_room as answer_room
+    from omni.engine.earlier import NOT_SEEN as NOT_SEEN
+    from omni.engine.earlier import NOT_SHOWN as NOT_SHOWN
     from omni.engine.engines import EngineFactory as EngineFactory
     from omni.engine.engines import Engines as Engines
     from omni.engine.engines import sampling_of as sampling_of
@@ -46,6 +48,8 @@ _NAMES = {
     "Engines": "engines",
     "Image": "types",
     "Message": "types",
+    "NOT_SEEN": "earlier",
+    "NOT_SHOWN": "earlier",
     "ObservedEngine": "observed",
     "Priority": "types",
     "Reply": "scripted",
@@ -62,6 +66,8 @@ _NAMES = {
 }
 
 __all__ = [
+    "NOT_SEEN",
+    "NOT_SHOWN",
     "Adapter",
     "Capabilities",
     "ChatRequest",

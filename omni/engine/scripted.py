@@ -13,6 +13,7 @@ from omni.core.errors import EngineError, OmniError
 from omni.core.events import EngineEvent, PromptCounted, PromptProgress, ReasoningDelta, TextDelta, TurnEnded, Usage
 from omni.engine import calling
 from omni.engine.context import answer_room
+from omni.engine.earlier import shown_again
 from omni.engine.histories import Traits, fitted
 from omni.engine.images import check_images, pieces
 from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Message, Tool, Vectors
@@ -56,11 +57,6 @@ def prompt_words(messages: Sequence[Message]) -> list[str]:
     return found
 
 
-def _written(request: ChatRequest) -> ChatRequest:
-    told = calling.told(request, template=False)
-    return msgspec.structs.replace(told, messages=fitted(told.messages, TRAITS))
-
-
 class ScriptedEngine:
     """Answers with `replies` in turn (the last one again and again), or with what `replies(request)` returns.
 
@@ -98,8 +94,7 @@ class ScriptedEngine:
     async def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
         """Yield the next reply of the script word by word; a reply that is a call of a tool in JSON is one."""
         checked = calling.checked(request)
-        self._look(checked.messages)
-        asked = _written(checked)
+        asked = self._told(checked)
         reader = calling.CallReader(checked.tools, forced=checked.tool_choice == "required")
         async with aclosing(self._said(self._next(request), prompt_words(asked.messages), asked)) as events:
             async for event in events:
@@ -167,8 +162,7 @@ class ScriptedEngine:
         thinking: bool | None = None,  # noqa: ARG002 - makes no difference to its prompts
     ) -> int:
         """Words, one token a message for its role, and those of the images."""
-        self._look(messages)
-        asked = _written(ChatRequest(messages=tuple(messages), tools=tuple(tools)))
+        asked = self._told(ChatRequest(messages=tuple(messages), tools=tuple(tools)))
         return len(prompt_words(asked.messages))
 
     async def tokenize(self, text: str) -> list[int]:
@@ -183,8 +177,13 @@ class ScriptedEngine:
         """Remember that it was closed."""
         self.closed = True
 
-    def _look(self, messages: Sequence[Message]) -> None:
-        check_images(messages, sees=self._capabilities.sees, name="The scripted brain")
+    def _told(self, request: ChatRequest) -> ChatRequest:
+        """The request as this engine reads it."""
+        sees = self._capabilities.sees
+        told = calling.told(request, template=False)
+        messages = shown_again(told.messages, sees=sees)
+        check_images(messages, sees=sees, name="The scripted brain")
+        return msgspec.structs.replace(told, messages=fitted(messages, TRAITS))
 
     def _next(self, request: ChatRequest) -> Reply:
         if self.closed:

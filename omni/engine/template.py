@@ -1,7 +1,6 @@
 """A worker's chat template: what it takes is found out when a history needs to know, and each history is written for it."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -19,7 +18,7 @@ T = TypeVar("T")
 Count = Callable[[ChatRequest], Awaitable[int]]
 
 PATIENCE = 10.0  # seconds for each thing to find out; a template that takes them is taken for one that takes little
-_RAISED = re.compile(r"(?:Jinja Exception|^Error|It says|this conversation): *(.+)", re.MULTILINE)
+_BEFORE = ("Error: ", "Jinja Exception: ", "It says: ", "this conversation: ")  # the words of a template
 
 
 class ChatTemplate:
@@ -80,8 +79,10 @@ class ChatTemplate:
         except WorkerGone:
             raise
         except OmniError as error:
-            raised = _RAISED.search(error.message)
-            return (raised[1] if raised else error.message).strip().rstrip(".")
+            words = error.message
+            for before in _BEFORE:
+                words = words.rpartition(before)[2]
+            return words.strip().rstrip(".") or "nothing"
         return ""
 
     async def _traits(self, render: Render) -> Traits:

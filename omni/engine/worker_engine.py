@@ -19,13 +19,14 @@ from omni.engine.answers import Answer, body_of, completion_body, prompt_of, sca
 from omni.engine.chunks import Chunk
 from omni.engine.context import answer_room
 from omni.engine.decodable import check_decodable
+from omni.engine.earlier import answered, digest, shown_again
 from omni.engine.http import ENDED, Client, WorkerGone
 from omni.engine.images import Blinding, check_images
 from omni.engine.infill import prompt_tokens, tokens_of
 from omni.engine.limits import check_schema
 from omni.engine.llama import refusal
 from omni.engine.template import ChatTemplate
-from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Message, Tool, Vectors
+from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Image, Message, Tool, Vectors
 from omni.engine.vectors import pieces, readable, too_long, vectors_of
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class WorkerEngine:
         self._keeper, self._name, self._clock, self._patience = keeper, name, clock, patience
         self._context_max = context_max
         self._adapters: tuple[str, ...] = tuple(json.loads(str(spec.settings.get("adapters", "[]"))))
+        self._sees = "projector" in spec.settings
+        self._broken: set[bytes] = set()  # images that could not be decoded
         self._counts: OrderedDict[tuple[tuple[Message, ...], bool | None], int] = OrderedDict()
         self._known: tuple[str, _Props | None] = ("", None)  # as told by which worker
         self._giving_back: set[asyncio.Task[None]] = set()
@@ -79,6 +82,7 @@ class WorkerEngine:
     async def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
         """Queue, load, count, read, answer; see `Engine`. A forced call that finds no end is asked for again, bounded."""
         request = calling.checked(request)
+        request = msgspec.structs.replace(request, messages=shown_again(request.messages, sees=self._sees))
         self._look(request.messages)
         for density in calling.DENSITIES:
             try:
@@ -163,6 +167,7 @@ class WorkerEngine:
         self, messages: Sequence[Message], tools: Sequence[Tool] = (), *, thinking: bool | None = None
     ) -> int:
         """Tokens of the prompt that `messages` and `tools` make, counted by the worker, which is loaded for it."""
+        messages = shown_again(messages, sees=self._sees)
         self._look(messages)
         if not tools and (known := self._counts.get((tuple(messages), thinking))) is not None:
             return known
@@ -170,7 +175,7 @@ class WorkerEngine:
             client = await self._loaded(lease)
             asked = ChatRequest(messages=tuple(messages), tools=tuple(tools), thinking=thinking)
             props = await self._props(client)
-            return (await props.template.written(asked, partial(self._count, client)))[1]
+            return (await self._written(client, asked, props))[1]
 
     async def tokenize(self, text: str) -> list[int]:
         """By the worker, which is loaded for it."""
@@ -233,7 +238,7 @@ class WorkerEngine:
                 seed=request.sampling.seed,
                 body=partial(completion_body, request, prompt=prompt, adapters=self._adapters),
             )
-        said, tokens = await props.template.written(request, partial(self._count, client), density=density)
+        said, tokens = await self._written(client, request, props, density)
         reader = None
         if request.tools:
             strict = density != calling.DENSITIES[-1]
@@ -248,6 +253,32 @@ class WorkerEngine:
             reader=reader,
             shows=shows,
         )
+
+    async def _written(
+        self, client: Client, request: ChatRequest, props: "_Props", density: int | None = None
+    ) -> tuple[ChatRequest, int]:
+        """A request as the brain's template takes it, and how many tokens it is. Earlier images that turn out to be none are
+        left out, now and when they come again. Raises UsageError."""
+        messages = shown_again(request.messages, sees=props.sees, broken=self._broken)
+        said = msgspec.structs.replace(request, messages=messages)
+        try:
+            return await props.template.written(said, partial(self._count, client), density=density)
+        except UsageError:
+            earlier = [image for message in messages[: answered(messages)] for image in message.images]
+            broken = {digest(image) for image in earlier if not await self._decodes(client, image)}
+            if not broken:
+                raise
+        self._broken = set(list(self._broken)[-REMEMBERED:]) | broken
+        return await self._written(client, request, props, density)
+
+    async def _decodes(self, client: Client, image: Image) -> bool:
+        """Whether the worker can decode an image."""
+        alone = Message(role="user", content="", images=(msgspec.structs.replace(image, at=0),))
+        try:
+            await self._count(client, ChatRequest(messages=(alone,)))
+        except UsageError:
+            return False
+        return True
 
     async def _answer(self, asked: "_Asked", turn: "Turn", *, room: int, allocated: int) -> AsyncGenerator[EngineEvent]:
         """Wait for the place, ask the worker, and give the place back: at once, or when a cancelled slot is idle."""
@@ -349,7 +380,7 @@ class WorkerEngine:
 
     def _look(self, messages: Sequence[Message]) -> bool:
         """Whether there are images. Raises UsageError where they cannot be seen."""
-        return check_images(messages, sees="projector" in self.spec.settings, name=self._name)
+        return check_images(messages, sees=self._sees, name=self._name)
 
     async def _count(self, client: Client, request: ChatRequest) -> int:
         """By the server's own way of making a prompt, so that the number is the one it will read.
