@@ -18,7 +18,7 @@ from omni.server.errors import BadParameter, explained, said
 from omni.server.images import made
 from omni.server.openai import responses_types as shown
 from omni.server.openai.problems import problem
-from omni.server.openai.responses_asked import items_of, tools_of, top_of, wish_of
+from omni.server.openai.responses_asked import items_of, spaces_of, tools_of, top_of, wish_of
 from omni.server.openai.responses_store import ResponseStore, Turn
 from omni.server.openai.responses_types import Answer, Event, ItemIn, ResponseBody
 from omni.server.openai.responses_writer import ResponseWriter
@@ -87,6 +87,8 @@ class _Asked:
             for turn in await self._store.turns(self._body.previous_response_id, self._owner):
                 for kept in (turn.input, turn.output):
                     history += msgspec.json.decode(kept, type=list[ItemIn])
+        if not isinstance(self._body.input, str):
+            self._body.input = await self._store.resolved(self._body.input, self._owner)
         brain = await self._server.names.find(self._body.model or "")
         wish = await made(brain, lambda: wish_of(self._body, history, brain))
         if self._body.store is False or self._owner is None:
@@ -143,7 +145,7 @@ class _Asked:
             top_logprobs=body.top_logprobs or 0,
             metadata=body.metadata or {},
         )
-        return ResponseWriter(answer, top=top_of(body))
+        return ResponseWriter(answer, top=top_of(body), spaces=spaces_of(body.tools or ()))
 
     async def _finish(self, answers: Together, writer: ResponseWriter) -> None:
         """Say what it took, and keep it, before the client hears that it is whole and goes on from it."""
