@@ -256,7 +256,7 @@ def _chat(steps: Sequence[Step], *, tools: bool) -> dict[str, Any]:
             case "tool_image":
                 parts = [
                     {"type": "text", "text": step.text},
-                    {"type": "image_url", "image_url": {"url": "https://x.org/a.png"}},
+                    {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}},
                 ]
                 messages.append({"role": "tool", "tool_call_id": step.of, "content": parts})
             case "document" | "pdf":
@@ -355,7 +355,9 @@ def _anthropic(steps: Sequence[Step], *, tools: bool) -> dict[str, Any]:
                 source = {"type": "base64", "media_type": "application/pdf", "data": NO_TEXT}
                 messages.append({"role": "user", "content": [{"type": "document", "source": source}, *text]})
             case _:
-                found = [{"type": "web_search_result", "title": "T", "url": "https://x.org", "encrypted_content": "x"}]
+                found = [
+                    {"type": "web_search_result", "title": "T", "url": "https://example.org", "encrypted_content": "x"}
+                ]
                 messages.append(
                     {
                         "role": "assistant",

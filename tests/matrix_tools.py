@@ -25,7 +25,8 @@ class Matrix:
         self._client, self._moving = Client(fspath(socket), key), moving or "nothing moves"
         self._template: ChatTemplate | None = None
         self._prompts: dict[bytes, str] = {}
-        self.rendered = 0
+        self.rendered = 0  # prompts
+        self.requests = 0  # that made them
 
     async def faults(self) -> AsyncIterator[str]:
         """What is wrong, in words that tell where."""
@@ -56,6 +57,7 @@ class Matrix:
             steps = history.steps[:count]
             try:
                 request = request_for(protocol, body_of(protocol, steps, tools=tools))
+                self.requests += 1
                 prompts.append((steps, await self._prompt(request)))
             except OmniError as error:
                 yield f"refused after {count} steps: {error.message}"

@@ -241,12 +241,18 @@ def test_a_spoken_answer_was_here() -> None:
 _TEXT = {"type": "text", "text": "found"}
 _IMAGE = {"type": "base64", "media_type": "image/png", "data": IMAGE}
 _FOUND = [
-    {"type": "web_search_result", "title": "T", "url": "https://x.org", "encrypted_content": "x", "page_age": None}
+    {
+        "type": "web_search_result",
+        "title": "T",
+        "url": "https://example.org",
+        "encrypted_content": "x",
+        "page_age": None,
+    }
 ]
 _RAN = {"type": "code_execution_result", "stdout": "2", "stderr": "", "return_code": 0, "content": []}
 _FETCHED = {
     "type": "web_fetch_result",
-    "url": "https://x.org",
+    "url": "https://example.org",
     "content": {
         "type": "document",
         "title": "T",
@@ -261,15 +267,18 @@ BLOCKS: dict[str, tuple[dict[str, Any], str]] = {
         '<document title="T">\nOld.\n\nfound\n</document>',
     ),
     "search_result": (
-        {"source": "https://x.org", "title": "T", "content": [_TEXT]},
-        '<search_result title="T" source="https://x.org">\nfound\n</search_result>',
+        {"source": "https://example.org", "title": "T", "content": [_TEXT]},
+        '<search_result title="T" source="https://example.org">\nfound\n</search_result>',
     ),
     "thinking": ({"thinking": "hm", "signature": "x"}, NOTHING),
     "redacted_thinking": ({"data": "x"}, NOTHING),
     "tool_use": ({"id": "t", "name": "look", "input": {"of": "x"}}, 'look({"of": "x"})'),
     "tool_result": ({"tool_use_id": "t", "content": [_TEXT], "is_error": True}, "tool Error: found"),
     "server_tool_use": ({"id": "t", "name": "web_search", "input": {"query": "q"}}, 'web_search({"query": "q"})'),
-    "web_search_tool_result": ({"tool_use_id": "t", "content": _FOUND}, 'tool {"title": "T", "url": "https://x.org"}'),
+    "web_search_tool_result": (
+        {"tool_use_id": "t", "content": _FOUND},
+        'tool {"title": "T", "url": "https://example.org"}',
+    ),
     "web_fetch_tool_result": (
         {"tool_use_id": "t", "content": _FETCHED},
         'tool <document title="T">\nfound\n</document>',
@@ -306,7 +315,10 @@ BLOCKS: dict[str, tuple[dict[str, Any], str]] = {
 RESULT_BLOCKS: dict[str, tuple[dict[str, Any], str]] = {
     **{kind: BLOCKS[kind] for kind in ("text", "image", "document", "search_result")},
     "tool_reference": ({"tool_name": "look"}, '{"tool_name": "look"}'),
-    "browser_state": ({"tabs": [{"id": 1, "title": "T", "url": "https://x.org"}]}, '"url": "https://x.org"'),
+    "browser_state": (
+        {"tabs": [{"id": 1, "title": "T", "url": "https://example.org"}]},
+        '"url": "https://example.org"',
+    ),
 }
 
 
@@ -358,7 +370,7 @@ def test_what_a_server_did_between_an_assistants_words_is_told_between_them() ->
     found = request_for("anthropic", {"model": "x", "max_tokens": 9, "messages": messages}).messages
     assert [(message.role, message.content) for message in found[1:4]] == [
         ("assistant", "I search."),
-        ("tool", '{"title": "T", "url": "https://x.org"}'),
+        ("tool", '{"title": "T", "url": "https://example.org"}'),
         ("assistant", "It is there."),
     ]
     assert found[1].calls[0].id == found[2].call_id == "t"
@@ -377,12 +389,12 @@ NEW: list[tuple[str, dict[str, Any], str, str]] = [
     ("responses", {"type": "input_image", "file_id": "f"}, "input[2].content[1]", "No files are kept"),
     ("responses", {"type": "input_audio"}, "input[2].content[1]", "cannot hear"),
     ("responses", {"type": "input_file", "filename": "a.pdf", "file_data": NO_TEXT}, "input[2].content[1]", "a.pdf"),
-    ("responses", {"type": "input_file", "file_url": "https://x.org/a.txt"}, "input[2].content[1]", "https://x.org/a.txt"),
+    ("responses", {"type": "input_file", "file_url": "https://example.org/a.txt"}, "input[2].content[1]", "https://example.org/a.txt"),
     ("responses", {"type": "hologram"}, "input[2].content[1].type", "hologram"),
     ("anthropic", {"type": "image", "source": _IMAGE}, "messages[2].content[1].source", "cannot see"),
     ("anthropic", {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": NO_TEXT}},
      "messages[2].content[1]", "application/pdf"),
-    ("anthropic", {"type": "document", "source": {"type": "url", "url": "https://x.org/a.pdf"}}, "messages[2].content[1]", "x.org"),
+    ("anthropic", {"type": "document", "source": {"type": "url", "url": "https://example.org/a.pdf"}}, "messages[2].content[1]", "example.org"),
     ("anthropic", {"type": "container_upload", "file_id": "f"}, "messages[2].content[1]", "file f"),
     ("anthropic", {"type": "hologram"}, "messages[2].content[1].type", "hologram"),
 ]  # fmt: skip
@@ -410,6 +422,25 @@ def test_what_is_new_and_cannot_be_done_is_refused_with_its_place(
     with pytest.raises(BadParameter):
         request_for(protocol, body(begun))
     request_for(protocol, body([*begun, {"role": "user", "content": "And?"}]))
+
+
+@pytest.mark.parametrize("protocol", ["chat", "responses", "anthropic"])
+def test_an_old_part_that_nobody_knows_is_its_type_and_what_it_holds(protocol: str) -> None:
+    part = {"type": "hologram", "text": "a ship", "file_id": None}
+    messages = [
+        {"role": "user", "content": [part]},
+        {"role": "assistant", "content": "A"},
+        {"role": "user", "content": "?"},
+    ]
+    body = {"input": messages} if protocol == "responses" else {"model": "x", "max_tokens": 9, "messages": messages}
+    assert request_for(protocol, body).messages[0].content == '{"type": "hologram", "text": "a ship"}'
+
+
+def test_old_data_is_told_by_its_length() -> None:
+    item = {"type": "hologram_call", "id": "h", "result": "QUJD" * 1000}
+    messages = request_for("responses", {"input": [item, {"role": "user", "content": "?"}]}).messages
+    assert [message.content for message in messages] == ["", "[4,000 characters of data]", "?"]
+    assert messages[0].calls[0].name == "hologram"
 
 
 def test_ollamas_images_are_seen_by_a_brain_that_sees_only() -> None:

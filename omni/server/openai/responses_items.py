@@ -126,7 +126,7 @@ def _add(parts: Parts, value: Any, where: str, *, image: bool = False) -> None:
         if image:
             parts.base64(value, "", where)
         else:
-            parts.text(value)
+            parts.text(value if where.endswith(".output") else words_of(value))  # a client's own is as it is
         return
     for at, each in enumerate(value if isinstance(value, list) else [value]):
         try:
