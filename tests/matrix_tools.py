@@ -48,7 +48,7 @@ class Matrix:
             except OmniError:
                 return ""
 
-        found = await traits_of(render, calls=tools, sees=False)
+        found = await traits_of(render, calls=tools)
         return msgspec.structs.replace(found, first=await begins(render))
 
     async def _of(self, history: History, protocol: str, *, tools: bool) -> AsyncIterator[str]:
@@ -87,7 +87,7 @@ class Matrix:
         if self._template is None:
             props: Any = await self._client.json("/props")
             tools = calling.knows_tools(props["chat_template"], props.get("chat_template_caps", {}))
-            self._template = ChatTemplate(self._client, name="@omni/test", tools=tools, sees=False)
+            self._template = ChatTemplate(self._client, name="@omni/test", tools=tools)
         return self._template
 
 

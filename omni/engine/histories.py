@@ -6,29 +6,21 @@ depends on the traits, on the message and on what stands before it. So a history
 it the engine's prefix cache; only a result goes up to its call, over what was said before anybody answered.
 """
 
-import re
 from collections.abc import Iterator, Sequence
-from hashlib import sha256
-from string import ascii_letters, digits
 from typing import Literal
 
-import msgspec
 from msgspec import Struct
 
 from omni.engine.calling import written
 from omni.engine.images import moved
+from omni.engine.pairing import UNNAMED, Idents, answered
 from omni.engine.types import Image, Message, ToolCall
 
 BEGIN = "Begin."  # said by the user, where a template wants a user's turn that nobody took
-NO_RESULT = "No result."
-UNNAMED = "unknown"
 
 _RESULT = "The tool {name} returned:\n{content}"
-_SHOWN = "What the tool {name} returned shows this:"
 _TAGGED = "<{tag}>\n{content}\n</{tag}>"
 _BETWEEN = "\n\n"
-_SHORT = re.compile(r"[A-Za-z0-9]{9}")
-_LETTERS = ascii_letters + digits
 
 
 class Traits(Struct, frozen=True, kw_only=True):
@@ -36,7 +28,7 @@ class Traits(Struct, frozen=True, kw_only=True):
 
     `system`: a system text at the beginning. `later`: system texts further on. `users`: two turns of a user in a row.
     `first`: an assistant's turn before any of a user, and a conversation without a user. `after`: a user's turn between
-    results and the next answer. `images`: images in results.
+    results and the next answer.
 
     `calls`: with text in the same turn ("beside"), in a turn behind that of the text ("before"), where there is no text
     ("alone": it then stands in the turn that was answered), or only as text ("words"). `several`: calls in one turn
@@ -50,7 +42,6 @@ class Traits(Struct, frozen=True, kw_only=True):
     calls: Literal["beside", "before", "alone", "words"] = "words"
     several: Literal["together", "split", "words"] = "words"
     after: bool = False
-    images: bool = False
     short_ids: bool = False
 
 
@@ -135,7 +126,7 @@ class _Fitting:
     def __init__(self, traits: Traits) -> None:
         self._traits = traits
         self._turns: list[_Turn] = []
-        self._idents = _Idents(short=traits.short_ids)
+        self._idents = Idents(short=traits.short_ids)
 
     def begin(self, system: str) -> None:
         """The system text that everything begins with."""
@@ -144,8 +135,8 @@ class _Fitting:
     def round(self, assistant: Message | None, heard: Sequence[Message]) -> None:
         """What the assistant said and called, and what was heard until it spoke again."""
         calls = self._idents.unique(assistant.calls) if assistant is not None else ()
-        results, others = _answered(assistant.calls if assistant is not None else (), calls, heard)
-        if assistant is not None and self._native(assistant, results):
+        results, others = answered(assistant.calls if assistant is not None else (), calls, heard)
+        if assistant is not None and self._native(calls):
             self._called(assistant.content, calls, results)
         elif assistant is not None:
             lines = [assistant.content] if assistant.content or not calls else []
@@ -168,11 +159,9 @@ class _Fitting:
 
     # -- calls in the template's own form
 
-    def _native(self, assistant: Message, results: Sequence[Message]) -> bool:
-        traits, calls = self._traits, assistant.calls
-        if not calls or traits.calls == "words" or (len(calls) > 1 and traits.several == "words"):
-            return False
-        return traits.images or traits.after or not any(result.images for result in results)
+    def _native(self, calls: Sequence[ToolCall]) -> bool:
+        traits = self._traits
+        return bool(calls) and traits.calls != "words" and (len(calls) == 1 or traits.several != "words")
 
     def _called(self, content: str, calls: Sequence[ToolCall], results: Sequence[Message]) -> None:
         form, beside = self._traits.calls, content if self._traits.calls == "beside" else ""
@@ -180,7 +169,7 @@ class _Fitting:
             self._assistant(content)
         elif form == "alone" and content.strip():
             self._begun()
-            self._turns[-1].add(_TAGGED.format(tag="assistant", content=content))
+            self._user(content, tag="assistant", words=True)
         split = self._traits.several == "split"
         turns = [[call] for call in calls] if split else [list(calls)]
         answers = iter(results)
@@ -188,15 +177,11 @@ class _Fitting:
             self._assistant(beside if not number else "", turn)
             for result in [next(answers) for _ in turn]:
                 self._result(result)
-        for result in results:
-            if result.images and not self._traits.images:
-                shown = _SHOWN.format(name=result.name)
-                self._user(shown, [msgspec.structs.replace(image, at=len(shown)) for image in result.images])
 
     def _result(self, result: Message) -> None:
         turn = self._new("tool")
         turn.call_id, turn.name = result.call_id, result.name
-        turn.add(result.content, result.images if self._traits.images else ())
+        turn.add(result.content, result.images)
 
     # -- turns
 
@@ -242,77 +227,3 @@ class _Fitting:
     def _new(self, role: Literal["system", "user", "assistant", "tool"], *, words: bool = False) -> _Turn:
         self._turns.append(_Turn(role, words=words))
         return self._turns[-1]
-
-
-class _Idents:
-    """The ids of calls: each once in a history, in a form that the template takes, the same however the history goes on."""
-
-    def __init__(self, *, short: bool) -> None:
-        self._short = short
-        self._taken: set[str] = set()
-        self._times: dict[str, int] = {}
-
-    def unique(self, calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
-        """The calls, each with a name and an id of its own."""
-        return tuple(
-            msgspec.structs.replace(call, id=self._ident(call.id or "call"), name=call.name.strip() or UNNAMED)
-            for call in calls
-        )
-
-    def _ident(self, wanted: str) -> str:
-        while True:
-            times = self._times[wanted] = self._times.get(wanted, 0) + 1
-            found = wanted if times == 1 else f"{wanted}_{times}"
-            if self._short and not _SHORT.fullmatch(found):
-                found = _shortened(found)
-            if found not in self._taken:
-                self._taken.add(found)
-                return found
-
-
-def _shortened(ident: str) -> str:
-    number = int.from_bytes(sha256(ident.encode("utf-8", "replace")).digest()[:8])
-    found = ""
-    for _ in range(9):
-        number, letter = divmod(number, len(_LETTERS))
-        found += _LETTERS[letter]
-    return found
-
-
-def _answered(
-    asked: Sequence[ToolCall], calls: Sequence[ToolCall], heard: Sequence[Message]
-) -> tuple[list[Message], list[Message]]:
-    """The result of each call, in their order and under their new ids, and what else was heard, with the results of calls
-    that are not there. A result belongs to the first open call of its id, else of its name; one that has neither belongs
-    to the first that is open."""
-    found: list[Message | None] = [None] * len(calls)
-    by_id, by_name, all_of = dict[str, list[int]](), dict[str, list[int]](), list(range(len(calls) - 1, -1, -1))
-    for at in all_of:
-        by_id.setdefault(asked[at].id, []).append(at)
-        by_name.setdefault(asked[at].name, []).append(at)
-    others: list[Message] = []
-    for message in heard:
-        place: int | None = None
-        if message.role == "tool":
-            place = _open(by_id.get(message.call_id, []) if message.call_id else [], found)
-            if place is None and message.name:
-                place = _open(by_name.get(message.name, []), found)
-            if place is None and not message.call_id and not message.name:
-                place = _open(all_of, found)
-        if place is None:
-            others.append(message)
-        else:
-            found[place] = msgspec.structs.replace(message, call_id=calls[place].id, name=calls[place].name)
-    results = [
-        result or Message(role="tool", content=NO_RESULT, call_id=call.id, name=call.name)
-        for call, result in zip(calls, found, strict=True)
-    ]
-    return results, others
-
-
-def _open(places: list[int], found: Sequence[Message | None]) -> int | None:
-    """The next of `places` that has no result yet, which is taken off them."""
-    while places:
-        if found[at := places.pop()] is None:
-            return at
-    return None

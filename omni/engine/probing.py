@@ -1,10 +1,9 @@
 """What a chat template takes, found out by having it write small conversations: by what it does, not by its name.
 
 A conversation is kept when none of its words is missing from the prompt, and all are in their order. A template that takes
-everything is found out with eight small prompts, one that takes little with thirty.
+everything is found out with ten small prompts, one that takes little with twenty.
 """
 
-from base64 import b64decode
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import chain, takewhile
 from typing import Literal
@@ -12,7 +11,6 @@ from typing import Literal
 import msgspec
 
 from omni.engine.histories import Traits
-from omni.engine.images import image_of
 from omni.engine.types import Message, Tool, ToolCall
 
 Render = Callable[[Sequence[Message]], Awaitable[str]]
@@ -28,7 +26,6 @@ _U1, _U2, _U3 = (f"qus{at}er" for at in range(3))
 _A1, _A2 = (f"qans{at}wer" for at in range(2))
 _V1, _V2, _R1, _R2 = "qval1ue", "qval2ue", "qres1ult", "qres2ult"
 _LONG, _NINE = ("call_0123456789abcdef01234567", "call_89abcdef0123456789abcdef"), ("abcdefgh1", "abcdefgh2")
-_DOT = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==")
 
 
 async def keeps_system(render: Render) -> bool:
@@ -55,12 +52,11 @@ async def begins(render: Render) -> bool:
     return bool(await _kept(render, _said(_A1)) and await _kept(render, _system(_S0)))
 
 
-async def traits_of(render: Render, *, calls: bool, sees: bool) -> Traits:
-    """What there is to know of a template, but who may begin. `calls`: it may be asked to write some; `sees`: it may be
-    sent images."""
+async def traits_of(render: Render, *, calls: bool) -> Traits:
+    """What there is to know of a template, but who may begin. `calls`: it may be asked to write some."""
     users, later = await _turns(render)
     turns = Traits(system=await keeps_system(render), users=users, later=later)
-    return await _calls(render, turns, sees=sees) if calls else turns
+    return await _calls(render, turns) if calls else turns
 
 
 async def _turns(render: Render) -> tuple[bool, bool]:
@@ -73,7 +69,7 @@ async def _turns(render: Render) -> tuple[bool, bool]:
     return bool(users), bool(later)
 
 
-async def _calls(render: Render, traits: Traits, *, sees: bool) -> Traits:
+async def _calls(render: Render, traits: Traits) -> Traits:
     """`traits`, and how calls and results are written."""
     begin = (*((_system(_S0),) if traits.system else ()), _user(_U1))
     end = (_said(_A2), _user(_U3))
@@ -88,8 +84,7 @@ async def _calls(render: Render, traits: Traits, *, sees: bool) -> Traits:
     first, second = (_result(_R1, _LONG[0]), _result(_R2, _LONG[1]))
     together = _said(_A1, (_LONG[0], _V1), (_LONG[1], _V2))
     if await kept(together, first, second) and await kept(together, first, second, *after):
-        found = msgspec.structs.replace(traits, calls="beside", several="together", after=True)
-        return msgspec.structs.replace(found, images=sees and await _shown(render, begin, _LONG[0]))
+        return msgspec.structs.replace(traits, calls="beside", several="together", after=True)
 
     for idents in (_LONG, _NINE):
         alone = (_said("", (idents[0], _V1)), _result(_R1, idents[0]))
@@ -109,23 +104,13 @@ async def _calls(render: Render, traits: Traits, *, sees: bool) -> Traits:
         several = "together"
     elif await kept(_said("", one), first, _said("", other), second):
         several = "split"
-    found = msgspec.structs.replace(
+    return msgspec.structs.replace(
         traits,
         calls=calls,
         several=several,
         after=bool(await kept(*alone, *after)),
         short_ids=idents is _NINE,
     )
-    return msgspec.structs.replace(found, images=sees and await _shown(render, begin, idents[0]))
-
-
-async def _shown(render: Render, begin: Sequence[Message], ident: str) -> bool:
-    """Whether an image of a result has its place in the prompt."""
-    call, result = _said("", (ident, _V1)), _result(_R1, ident)
-    plain = await _kept(render, *begin, call, result)
-    image = image_of(_DOT, at=len(_R1))
-    seen = await _kept(render, *begin, call, msgspec.structs.replace(result, images=(image,)))
-    return bool(plain) and len(seen) > len(plain)
 
 
 async def _kept(render: Render, *conversation: Message) -> str:

@@ -18,16 +18,17 @@ T = TypeVar("T")
 Count = Callable[[ChatRequest], Awaitable[int]]
 
 PATIENCE = 10.0  # seconds for each thing to find out; a template that takes them is taken for one that takes little
+LONGEST_WORDS = 500  # of a template, that a client is told
 _BEFORE = ("Error: ", "Jinja Exception: ", "It says: ", "this conversation: ")  # the words of a template
 
 
 class ChatTemplate:
     """The template of the worker that `client` talks to, and of the brain `name`. `tools`: it tells of tools in a way that
-    brains can follow; `sees`: it may be sent images."""
+    brains can follow."""
 
-    def __init__(self, client: Client, *, name: str, tools: bool, sees: bool) -> None:
+    def __init__(self, client: Client, *, name: str, tools: bool) -> None:
         self.tools = tools
-        self._client, self._name, self._sees = client, name, sees
+        self._client, self._name = client, name
         self._finding = asyncio.Lock()
         self._found: dict[tuple[str, bool], object] = {}
 
@@ -82,11 +83,12 @@ class ChatTemplate:
             words = error.message
             for before in _BEFORE:
                 words = words.rpartition(before)[2]
-            return words.strip().rstrip(".") or "nothing"
+            words = words.strip().rstrip(".")
+            return f"{words[:LONGEST_WORDS]} …" if len(words) > LONGEST_WORDS else words or "nothing"
         return ""
 
     async def _traits(self, render: Render) -> Traits:
-        return await traits_of(render, calls=self.tools, sees=self._sees)
+        return await traits_of(render, calls=self.tools)
 
     async def _fact(self, name: str, find: Callable[[Render], Awaitable[T]], otherwise: T, *, tools: bool) -> T:
         """What `find` finds out, once."""

@@ -443,14 +443,13 @@ class WorkerEngine:
             known = _told(
                 lambda: _Props(
                     context=int(answer["default_generation_settings"]["n_ctx"]),
-                    sees=(sees := bool(answer.get("modalities", {}).get("vision"))),
+                    sees=bool(answer.get("modalities", {}).get("vision")),
                     template=ChatTemplate(
                         client,
                         name=self._name,
                         tools=calling.knows_tools(
                             answer.get("chat_template", ""), answer.get("chat_template_caps", {})
                         ),
-                        sees=sees,
                     ),
                 ),
                 "does not tell its context",

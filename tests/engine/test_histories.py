@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from omni.engine import Message, ToolCall, arguments_of, image_of
 from omni.engine.calling import written
-from omni.engine.histories import BEGIN, NO_RESULT, PLAINEST, Traits, fitted, regular
+from omni.engine.histories import BEGIN, PLAINEST, Traits, fitted, regular
 from omni.engine.images import pieces
+from omni.engine.pairing import NO_RESULT
 from tests.image_tools import png
 
-ALL = Traits(later=True, users=True, first=True, calls="beside", several="together", after=True, images=True)
+ALL = Traits(later=True, users=True, first=True, calls="beside", several="together", after=True)
 STRICT = Traits(calls="alone", several="split", short_ids=True)
 EVERY = [
     Traits(
@@ -203,13 +204,7 @@ def test_images_keep_their_places() -> None:
         "image",
         "d",
     ]
-    blind = Traits(users=True, calls="beside", several="together", after=True)
-    found = fitted(messages, blind)
-    assert [texts(message) for message in found[-3:]] == [
-        ["ab"],
-        ["What the tool look returned shows this:", "image"],
-        ["c", "image", "d"],
-    ]
+    assert [texts(message) for message in fitted(messages, ALL)[-2:]] == [["a", "image", "b"], ["c", "image", "d"]]
     inside = fitted((*messages[:2], result("r", "a"), other), Traits(calls="beside", several="together"))
     assert texts(inside[-1]) == ["r\n\n<user>\nc", "image", "d\n</user>"]
 
