@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 
 from benchmarks.engine import ask, kept, spec
 from omni.core.errors import OmniError
@@ -25,7 +26,7 @@ from omni.keeper import Keeper
 from tests.engine.engine_tools import Worker, real_spec
 from tests.matrix_tools import Matrix
 
-ROUNDS = 3
+ROUNDS = 12
 TURNS = 10  # of 340 tokens
 WORDS = "The harbour master counts the ships that come in with the tide, and writes them into a book. "
 MOVING = {"Mistral": "[AVAILABLE_TOOLS]"}  # families that list their tools in the last turn of a user only
@@ -45,35 +46,34 @@ def asked(messages: Sequence[Message]) -> ChatRequest:
 
 
 async def middle(keeper: Keeper, gguf: Path) -> None:
-    """Second turns of the same conversation: plain, with the words in the question, with them as a system text before it,
-    and with that at the front."""
-    worker = spec(gguf, slots=1, context=8192, cells=8192)
-    engine = WorkerEngine(worker, keeper, name="benchmark")
-    words = "Mind that the user is in a hurry."
-    reminder, question = Message(role="system", content=words), f"{WORDS * 3}And then?"
-    more = [Message(role="assistant", content="He counts ships."), Message(role="user", content=question)]
+    """Second turns of one conversation, in turn: plain, with some words in the question, with them as a system text before
+    it; and once with that at the front."""
+    engine = WorkerEngine(spec(gguf, slots=1, context=8192, cells=8192), keeper, name="benchmark")
+    words, first = "Mind that the user is in a hurry.", talk("", TURNS)
+    reminder, answer = Message(role="system", content=words), Message(role="assistant", content="He counts ships.")
     times: dict[str, list[float]] = {"without": [], "in the question": [], "in its place": [], "moved to the front": []}
-    tokens = 0
+    _, usage = await ask(engine, asked(first))
     for number in range(ROUNDS):
-        for name, found in times.items():
-            first = talk(f"{name} {number}", TURNS)
-            _, usage = await ask(engine, asked(first))
-            tokens = usage.prompt_tokens
-            second = [*first, more[0], reminder, more[1]] if name == "in its place" else [*first, *more]
-            if name == "in the question":
-                second[-1] = Message(role="user", content=f"{words} {question}")
-            if name == "moved to the front":
-                second[0] = Message(role="system", content=f"{second[0].content}\n\n{reminder.content}")
-            seconds, usage = await ask(engine, asked(second))
-            found.append(seconds)
-            print(
-                f"  {name}: {seconds * 1000:.0f} ms, {usage.prompt_tokens - usage.cached_tokens} tokens read",
-                flush=True,
-            )
-    least = min(times["without"])
-    print(f"second turn after {tokens:,} tokens, best of {ROUNDS}:")
+        question = f"{number}. {WORDS * 3}And then?"
+        plain = Message(role="user", content=question)
+        hurried = Message(role="user", content=f"{number}. {words} {question}")
+        front = Message(role="system", content=f"{first[0].content}\n\n{words}")
+        turns = {
+            "without": [*first, answer, plain],
+            "in the question": [*first, answer, hurried],
+            "in its place": [*first, answer, reminder, plain],
+        }
+        for name, messages in turns.items():
+            times[name].append((await ask(engine, asked(messages)))[0])
+        if number == ROUNDS - 1:
+            times["moved to the front"].append((await ask(engine, asked([front, *first[1:], answer, plain])))[0])
+    print(f"second turn after {usage.prompt_tokens:,} tokens, best and middle of {ROUNDS}:")
+    best, usual = min(times["without"]), median(times["without"])
     for name, found in times.items():
-        print(f"  {name:20} {min(found) * 1000:8.0f} ms   {min(found) / least:6.2f} x")
+        least, middling = min(found), median(found)
+        print(
+            f"  {name:20} {least * 1000:8.0f} ms {least / best:6.2f} x   {middling * 1000:8.0f} ms {middling / usual:6.2f} x"
+        )
     await engine.close()
 
 

@@ -64,12 +64,12 @@ _NEEDS_CALL = """{%- if not asked.call %}{{- raise_exception("No call before thi
 FAMILIES: dict[str, Family] = {
     # Qwen 2.5, Hermes and their kin: everything stays where it is.
     "takes everything": Family(
-        takes=Traits(later=True, users=True, first=True, calls="beside", several="together", after=True),
+        takes=Traits(empty=True, later=True, users=True, first=True, calls="beside", several="together", after=True),
         template=_all(assistant=_BESIDE),
     ),
     # Qwen 3.5: one system text, at the beginning; somebody must have asked something.
     "system first, somebody asks": Family(
-        takes=Traits(users=True, calls="beside", several="together", after=True),
+        takes=Traits(empty=True, users=True, calls="beside", several="together", after=True),
         template=_all(
             assistant=_BESIDE,
             before="""{%- if not messages %}{{- raise_exception("No messages provided.") }}{%- endif %}
@@ -81,7 +81,7 @@ FAMILIES: dict[str, Family] = {
     ),
     # Mistral Small: strict turns, ids of nine letters, no text beside a call, tools in the last turn of a user.
     "strict, nine letters": Family(
-        takes=Traits(calls="alone", several="together", short_ids=True),
+        takes=Traits(empty=True, calls="alone", several="together", short_ids=True),
         template=_FIRST
         + _ALTERNATES
         + """{%- if first %}<system>{{ first }}</system>\n{%- endif %}
@@ -99,7 +99,7 @@ FAMILIES: dict[str, Family] = {
     ),
     # Mistral Nemo: the same, and the system text moves along to the user's last turn, if that is the last of all.
     "strict, system moves": Family(
-        takes=Traits(system=False, calls="alone", several="together", short_ids=True),
+        takes=Traits(empty=True, system=False, calls="alone", several="together", short_ids=True),
         template=_FIRST
         + _ALTERNATES
         + """{%- set users = talk | selectattr("role", "equalto", "user") | list %}{%- for message in talk %}
@@ -116,12 +116,12 @@ FAMILIES: dict[str, Family] = {
     ),
     # Ministral: strict turns, and text beside calls.
     "strict, text beside calls": Family(
-        takes=Traits(calls="beside", several="together"),
+        takes=Traits(empty=True, calls="beside", several="together"),
         template=_led(before=_ALTERNATES, assistant=_BESIDE, tool=_RESULT, other=_REFUSED),
     ),
     # Gemma 2: a user and a model, in turn.
     "user and model only": Family(
-        takes=Traits(),
+        takes=Traits(empty=True),
         template="""{%- if messages[0].role == "system" %}{{- raise_exception("System role not supported") }}{%- endif %}
 {%- for message in messages %}{%- if (message.role == "user") != (loop.index0 % 2 == 0) %}
 {{- raise_exception("Conversation roles must alternate.") }}{%- endif %}
@@ -130,14 +130,14 @@ FAMILIES: dict[str, Family] = {
     ),
     # Phi: whoever is known is written; a tool is not known.
     "tools are not known": Family(
-        takes=Traits(later=True, users=True, first=True),
+        takes=Traits(empty=True, later=True, users=True, first=True),
         template="""{%- for message in messages %}{%- if message.role in ("system", "user", "assistant") %}
 <|{{ message.role }}|>{{ message.content }}<|end|>{%- endif %}{%- endfor %}
 {%- if add_generation_prompt %}<|assistant|>{%- endif %}""",
     ),
     # Llama 3: one call at a time, no text beside it, tools in the first message, which is taken for a user's.
     "one call, tools in the first turn": Family(
-        takes=Traits(later=True, users=True, calls="before", several="split", after=True),
+        takes=Traits(empty=True, later=True, users=True, calls="before", several="split", after=True),
         template=_FIRST
         + """<system>{{ first }}</system>{%- if tools %}{%- if talk | length == 0 %}
 {{- raise_exception("No first user message to put the tools into.") }}{%- endif %}
@@ -151,7 +151,7 @@ FAMILIES: dict[str, Family] = {
     ),
     # MiniMax and others: what no role is known for is left out; a result needs a call right before.
     "later system texts are left out": Family(
-        takes=Traits(users=True, first=True, calls="beside", several="together", after=True),
+        takes=Traits(empty=True, users=True, first=True, calls="beside", several="together", after=True),
         template=_led(
             before="{%- set asked = namespace(call=false) %}",
             assistant="{%- set asked.call = true if message.tool_calls else false %}" + _BESIDE,
@@ -160,7 +160,7 @@ FAMILIES: dict[str, Family] = {
     ),
     # DeepSeek: all system texts are one, at the beginning.
     "system texts are collected": Family(
-        takes=Traits(users=True, first=True, calls="beside", several="together", after=True),
+        takes=Traits(empty=True, users=True, first=True, calls="beside", several="together", after=True),
         template="""{%- set all = namespace(text="") %}{%- for message in messages %}{%- if message.role == "system" %}
 {%- set all.text = all.text + message.content + "\n\n" %}{%- endif %}{%- endfor %}<system>{{ all.text }}</system>"""
         + _TOOLS
@@ -174,7 +174,7 @@ FAMILIES: dict[str, Family] = {
     ),
     # DeepSeek R1: of several system texts the last one counts.
     "the last system text counts": Family(
-        takes=Traits(users=True, first=True),
+        takes=Traits(empty=True, users=True, first=True),
         template="""{%- set last = namespace(text="") %}{%- for message in messages %}{%- if message.role == "system" %}
 {%- set last.text = message.content %}{%- endif %}{%- endfor %}<system>{{ last.text }}</system>{%- for message in messages %}
 {%- if message.role == "user" %}<user>{{ message.content }}</user>
@@ -183,12 +183,12 @@ FAMILIES: dict[str, Family] = {
     ),
     # Granite 3, LFM: tools are told of, calls are the brain's own text and not written again.
     "calls are not written": Family(
-        takes=Traits(later=True, users=True, first=True),
+        takes=Traits(empty=True, later=True, users=True, first=True),
         template=_all(assistant="<assistant>{{ message.content }}</assistant>\n"),
     ),
     # Qwen 3 Coder: arguments are an object, whose items are written one by one.
     "arguments one by one": Family(
-        takes=Traits(later=True, users=True, first=True, calls="beside", several="together", after=True),
+        takes=Traits(empty=True, later=True, users=True, first=True, calls="beside", several="together", after=True),
         template=_all(
             assistant="""<assistant>{{ message.content }}{%- for call in message.tool_calls or [] %}
 <invoke {{ call.function.name }}>{%- for name, value in call.function.arguments | items %}
@@ -197,7 +197,7 @@ FAMILIES: dict[str, Family] = {
     ),
     # GigaChat: of several calls the first.
     "the first call only": Family(
-        takes=Traits(later=True, users=True, first=True, calls="beside", several="split", after=True),
+        takes=Traits(empty=True, later=True, users=True, first=True, calls="beside", several="split", after=True),
         template=_all(
             assistant="""<assistant>{{ message.content }}{%- if message.tool_calls %}
 <call>{{ message.tool_calls[0].function | tojson }}</call>{%- endif %}</assistant>\n"""
@@ -205,12 +205,12 @@ FAMILIES: dict[str, Family] = {
     ),
     # Command R, Solar, muse: either text or calls.
     "text or calls": Family(
-        takes=Traits(later=True, users=True, first=True, calls="before", several="together", after=True),
+        takes=Traits(empty=True, later=True, users=True, first=True, calls="before", several="together", after=True),
         template=_all(assistant=_EITHER),
     ),
     # gpt-oss: text beside calls is what was thought, and left out once there is an answer; one call; results need one.
     "text beside calls is a thought": Family(
-        takes=Traits(users=True, first=True, calls="before", several="split", after=True),
+        takes=Traits(empty=True, users=True, first=True, calls="before", several="split", after=True),
         template=_led(
             before="{%- set asked = namespace(call=false) %}",
             assistant="""{%- set later = namespace(answer=false) %}{%- for other in talk[loop.index0:] %}
@@ -223,7 +223,7 @@ FAMILIES: dict[str, Family] = {
     ),
     # Gemma 4: the results of calls are in the turn of the calls, and its text comes behind them.
     "results before the text": Family(
-        takes=Traits(later=True, users=True, first=True, calls="before", several="together", after=True),
+        takes=Traits(empty=True, later=True, users=True, first=True, calls="before", several="together", after=True),
         template=_FIRST
         + "{%- if first %}<system>{{ first }}</system>{%- endif %}"
         + _TOOLS
@@ -237,7 +237,7 @@ FAMILIES: dict[str, Family] = {
     ),
     # Apertus: content of lists of parts; results only within the assistant's turn, as many as calls.
     "parts, as many results as calls": Family(
-        takes=Traits(users=True, first=True, calls="beside", several="together", after=True),
+        takes=Traits(empty=True, users=True, first=True, calls="beside", several="together", after=True),
         template=_EQUAL
         + _FIRST
         + "{%- if first %}<system>{{ first }}</system>{%- endif %}"

@@ -28,7 +28,7 @@ class Traits(Struct, frozen=True, kw_only=True):
 
     `system`: a system text at the beginning. `later`: system texts further on. `users`: two turns of a user in a row.
     `first`: an assistant's turn before any of a user, and a conversation without a user. `after`: a user's turn between
-    results and the next answer.
+    results and the next answer. `empty`: turns in which nothing is said.
 
     `calls`: with text in the same turn ("beside"), in a turn behind that of the text ("before"), where there is no text
     ("alone": it then stands in the turn that was answered), or only as text ("words"). `several`: calls in one turn
@@ -42,6 +42,7 @@ class Traits(Struct, frozen=True, kw_only=True):
     calls: Literal["beside", "before", "alone", "words"] = "words"
     several: Literal["together", "split", "words"] = "words"
     after: bool = False
+    empty: bool = False
     short_ids: bool = False
 
 
@@ -59,9 +60,9 @@ def regular(messages: Sequence[Message]) -> bool:
 
 def fitted(messages: Sequence[Message], traits: Traits) -> tuple[Message, ...]:
     """The history as a template with these traits takes it. Fitting it again changes nothing more."""
-    if regular(messages) and (traits.system or messages[0].role != "system"):
-        return tuple(messages)
-    said = [message for message in messages if message.role != "system" or message.content.strip()]
+    said = [message for message in messages if _says(message, traits)]
+    if regular(said) and (traits.system or said[0].role != "system"):
+        return tuple(said)
     start = next((at for at, message in enumerate(said) if message.role != "system"), len(said))
     found = _Fitting(traits)
     if start:
@@ -69,6 +70,13 @@ def fitted(messages: Sequence[Message], traits: Traits) -> tuple[Message, ...]:
     for assistant, heard in _rounds(said[start:]):
         found.round(assistant, heard)
     return found.whole()
+
+
+def _says(message: Message, traits: Traits) -> bool:
+    """Whether there is anything in a message that a template has to write."""
+    if message.content.strip() or message.images or message.calls or message.role == "tool":
+        return True
+    return traits.empty and message.role != "system"
 
 
 class _Turn:

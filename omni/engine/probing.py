@@ -53,9 +53,10 @@ async def begins(render: Render) -> bool:
 
 
 async def traits_of(render: Render, *, calls: bool) -> Traits:
-    """What there is to know of a template, but who may begin. `calls`: it may be asked to write some."""
+    """What there is to know of a template, but who may begin. `calls`: it may be asked to write some. No template is known
+    that refuses a turn in which nothing is said."""
     users, later = await _turns(render)
-    turns = Traits(system=await keeps_system(render), users=users, later=later)
+    turns = Traits(system=await keeps_system(render), users=users, later=later, empty=True)
     return await _calls(render, turns) if calls else turns
 
 

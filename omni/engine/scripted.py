@@ -19,7 +19,7 @@ from omni.engine.images import check_images, pieces
 from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Message, Tool, Vectors
 
 IMAGE_TOKENS = 16
-TRAITS = Traits(later=True, users=True, first=True)  # of the scripted worker's prompts, too
+TRAITS = Traits(later=True, users=True, first=True, empty=True)  # of the scripted worker's prompts, too
 
 
 class Reply(Struct, frozen=True, kw_only=True):

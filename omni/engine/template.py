@@ -65,7 +65,7 @@ class ChatTemplate:
         if regular(messages):
             if not leads or await self._fact("system", keeps_system, True, tools=tools):
                 return request
-            traits = msgspec.structs.replace(PLAINEST, system=False)
+            traits = msgspec.structs.replace(PLAINEST, system=False, empty=True)
         else:
             traits = await self._fact("traits", self._traits, PLAINEST, tools=tools)
             if next((message.role for message in messages if message.role != "system"), "assistant") == "assistant":

@@ -15,8 +15,8 @@ from omni.engine.images import pieces
 from omni.engine.pairing import NO_RESULT
 from tests.image_tools import png
 
-ALL = Traits(later=True, users=True, first=True, calls="beside", several="together", after=True)
-STRICT = Traits(calls="alone", several="split", short_ids=True)
+ALL = Traits(later=True, users=True, first=True, calls="beside", several="together", after=True, empty=True)
+STRICT = Traits(calls="alone", several="split", short_ids=True, empty=True)
 EVERY = [
     Traits(
         system=system,
@@ -27,6 +27,7 @@ EVERY = [
         several=several,  # type: ignore[arg-type] # one of them
         after=after,
         short_ids=not turns,
+        empty=turns,
     )
     for system, turns, after, calls, several in itertools.product(
         (True, False),
@@ -101,6 +102,12 @@ def test_turns_alternate_where_they_must() -> None:
     messages = (user("1"), user("2"), said("a"), said("b"), user("3"))
     assert shape(fitted(messages, PLAINEST)) == [("user", "1\n\n2"), ("assistant", "a\n\nb"), ("user", "3")]
     assert shape(fitted(messages, ALL))[:2] == [("user", "1"), ("user", "2")]
+
+
+def test_turns_in_which_nothing_is_said_are_left_out_where_they_must() -> None:
+    messages = (user("1"), said(""), user("2"), said("a"), user(" "), said("b"), user("3"))
+    assert fitted(messages, Traits(empty=True)) == messages
+    assert shape(fitted(messages, PLAINEST)) == [("user", "1\n\n2"), ("assistant", "a\n\nb"), ("user", "3")]
 
 
 @pytest.mark.parametrize("messages", [(), (system("A"),), (said("a"),), (system("A"), said("a"), user("1"))])
@@ -290,7 +297,7 @@ def test_only_what_a_template_takes_is_written(messages: tuple[Message, ...], tr
 @given(histories(), st.sampled_from(EVERY))
 def test_what_was_written_before_an_answer_stays(messages: tuple[Message, ...], traits: Traits) -> None:
     """Up to the last turn before what an assistant said last, a longer history begins as the shorter one."""
-    messages = tuple(message for message in messages if message.role != "system" or message.content)
+    messages = tuple(one for one in messages if one.content or one.calls or (traits.empty and one.role != "system"))
     ends = [at for at, message in enumerate(messages) if message.role == "assistant"]
     for end in ends:
         if end and messages[end - 1].role != "assistant":

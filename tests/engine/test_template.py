@@ -119,6 +119,14 @@ async def test_what_no_probe_foresaw_gets_the_plainest_form() -> None:
     ]
 
 
+async def test_a_template_that_refuses_empty_turns_gets_none() -> None:
+    template, client = made(
+        refusing("Empty", when=lambda messages, _tools: not all(one["content"] for one in messages))
+    )
+    found = await written(template, client, asked(said("user", "1"), said("assistant", ""), said("user", "2")))
+    assert [(message.role, message.content) for message in found.messages] == [("user", "1\n\n2")]
+
+
 async def test_tools_that_a_template_cannot_write_are_told_in_words() -> None:
     template, client = made(
         refusing("This tool is wrong", when=lambda messages, tools: tools and messages[0]["content"] == "1")

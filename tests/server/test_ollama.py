@@ -123,7 +123,7 @@ async def test_calls_without_ids_find_their_results(serving: Any) -> None:
     ]
     async with serving(engine) as bench:
         await bench.client.post("/api/chat", json={"model": "@omni/test", "messages": messages, "stream": False})
-    takes_all = Traits(users=True, later=True, first=True, calls="beside", several="together", after=True)
+    takes_all = Traits(users=True, later=True, first=True, calls="beside", several="together", after=True, empty=True)
     _, asked, *results = fitted(engine.requests[0].messages, takes_all)
     assert asked.calls == (
         ToolCall(id="call", name="weather", arguments='{"city": "Rome"}'),
