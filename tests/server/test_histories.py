@@ -220,8 +220,10 @@ def test_all_types_of_parts_and_calls_of_a_chat_are_known() -> None:
 def test_what_happened_is_a_part_of_a_chat(kind: str, role: str) -> None:
     part, words = CHAT_PARTS[kind]
     messages = [{"role": role, "content": [{"type": kind, **part}]}, {"role": "assistant", "content": "A"}]
-    request = request_for("chat", {"messages": [*messages, {"role": "user", "content": "And?", "name": "ann"}]})
-    assert f"{role} {words}" in said(request.messages)
+    request = request_for("chat", {"messages": [*messages, {"role": "user", "content": "And?", "name": "zoe"}]})
+    found = said(request.messages)
+    assert f"{role} {words}" in found
+    assert "zoe" not in found
 
 
 @pytest.mark.parametrize("kind", CALLS)
