@@ -3,7 +3,7 @@
 PYTHON ?= python3
 DEVELOP = $(PYTHON) -m omni develop
 
-.PHONY: run test test-fast lint types bench docs web lock
+.PHONY: run test test-fast test-clients lint types bench docs web lock lock-clients
 
 run:
 	$(PYTHON) -m omni run
@@ -43,3 +43,12 @@ lock:
 	$(LOCK) -o requirements/core.txt
 	$(LOCK) --extra dev -o requirements/dev.txt
 	echo "setuptools>=80,<81" | $(subst pyproject.toml,-,$(LOCK)) -o requirements/build.txt
+
+# Every example of docs/clients.md with the client that it is for, without a network: minutes, and two gigabytes of packages
+# in the home. CLIENT=langchain tries one; BRAIN=NAME asks another brain than your own default.
+test-clients:
+	OMNI_TEST_CLIENT=$(CLIENT) OMNI_TEST_BRAIN=$(BRAIN) $(DEVELOP) pytest -v -rs --tb=short tests/clients/run.py
+
+# Writes their lock files anew from the install lines of that page; needs uv and npm.
+lock-clients:
+	$(PYTHON) -m tests.clients.lock $(CLIENT)

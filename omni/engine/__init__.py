@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from omni.engine.infill import fills_in as fills_in
     from omni.engine.limits import check_schema as check_schema
     from omni.engine.observed import ObservedEngine as ObservedEngine
+    from omni.engine.refusals import NotReady as NotReady
     from omni.engine.scripted import Reply as Reply
     from omni.engine.scripted import ScriptedEngine as ScriptedEngine
     from omni.engine.types import Adapter as Adapter
@@ -50,6 +51,7 @@ _NAMES = {
     "Message": "types",
     "NOT_SEEN": "earlier",
     "NOT_SHOWN": "earlier",
+    "NotReady": "refusals",
     "ObservedEngine": "observed",
     "Priority": "types",
     "Reply": "scripted",
@@ -77,6 +79,7 @@ __all__ = [
     "Engines",
     "Image",
     "Message",
+    "NotReady",
     "ObservedEngine",
     "Priority",
     "Reply",

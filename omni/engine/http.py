@@ -6,7 +6,6 @@ What the other side sends is bounded, and every failure is one of Omni's errors.
 
 import asyncio
 import os
-import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, TypeVar
@@ -14,11 +13,11 @@ from typing import Any, TypeVar
 import httptools
 import msgspec
 
-from omni.core.errors import ContextOverflow, EngineError, OmniError, UsageError
+from omni.core.errors import EngineError, OmniError
+from omni.engine.refusals import AGAIN, meant
 
 T = TypeVar("T")
 
-_TOO_LARGE = re.compile(r"input \((\d+) tokens\) is too large.*batch size: (\d+)")  # said of what shall be embedded
 LARGEST_LINE = 1 << 20
 LARGEST_BODY = 256 << 20
 SILENCE_SECONDS = 600.0
@@ -26,7 +25,6 @@ SILENCE_SECONDS = 600.0
 GONE = "The brain's process is not there."
 ENDLESS = "The brain's process sent a line without end."
 ENDED = "The brain's process ended in the middle of its answer."
-AGAIN = "Ask again: the brain is loaded anew."
 
 
 class WorkerGone(EngineError):
@@ -72,7 +70,7 @@ class Client:
     async def json(self, path: str, body: Any = None) -> Any:
         """GET `path`, or POST `body` to it (as JSON, or bytes that are it), and return what the answer's JSON says.
 
-        Raises ContextOverflow or EngineError, as the server's own error tells.
+        Raises EngineError, and what the server's own error stands for (`refusals.meant`).
         """
         whole = bytearray()
         async with aclosing(self._exchange(path, body)) as chunks:
@@ -86,7 +84,8 @@ class Client:
         """POST `body` and yield the objects of the event stream as `kind`; returns only after the stream's `[DONE]`, or
         after an object that says `stop`.
 
-        Raises EngineError when the stream ends before it, which is how the death of a worker shows.
+        Raises EngineError when the stream ends before it, which is how the death of a worker shows, and what an error in it
+        stands for.
         """
         lines, asking = ServerSentEvents(), self._exchange(path, body)
         del body  # it may be large, and the answer long
@@ -255,36 +254,12 @@ def _refusal(status: int, body: bytes) -> OmniError:
     try:
         return _error(msgspec.json.decode(body), status)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return EngineError(f"The brain's process answered with status {status}.", hint=AGAIN)
+        return _error({"error": {"message": body[:LARGEST_LINE].decode("utf-8", "replace")}}, status)
 
 
 def _error(answer: Any, status: int = 0) -> OmniError:
-    """The error that llama.cpp's `{"error": {"message", "type", …}}` stands for."""
+    """The failure that llama.cpp's `{"error": {"message", "type", …}}` stands for."""
     error = answer.get("error") if isinstance(answer, dict) else None
     if not isinstance(error, dict):
         return EngineError(f"The brain's process answered with {error or status!r}.", hint=AGAIN)
-    message, kind = str(error.get("message", "")), error.get("type")
-    if kind == "exceed_context_size_error":
-        return ContextOverflow(
-            "The prompt does not fit into the context.",
-            hint="Start a new conversation, or shorten this one with /compact.",
-            needed=int(error.get("n_prompt_tokens") or 0),
-            allocated=int(error.get("n_ctx") or 0),
-        )
-    if (found := _TOO_LARGE.search(message)) is not None:
-        needed, allocated = int(found[1]), int(found[2])
-        return ContextOverflow(
-            f"A text has {needed:,} tokens; {allocated:,} can be read for one vector.",
-            hint="Send it in parts.",
-            needed=needed,
-            allocated=allocated,
-        )
-    if "empty grammar stack" in message:
-        return UsageError(
-            "The answer came to where its schema admits nothing more.",
-            hint="Look for bounds and patterns that exclude each other.",
-        )
-    if status == 400:  # the same request would fail in the same way
-        return UsageError(f"The brain's process refused: {message.rstrip('.')}.")
-    hint = "" if status == 404 else AGAIN
-    return EngineError(f"The brain's process refused: {message.rstrip('.')}.", hint=hint)
+    return meant(status, error)

@@ -7,8 +7,9 @@ import mmap
 import os
 from pathlib import Path
 
-from omni.core.errors import EngineError, UsageError
+from omni.core.errors import EngineError
 from omni.engine.http import Client
+from omni.engine.refusals import WrongField
 from omni.engine.types import CompletionRequest
 
 # How the families write "before", "after" and "fill in here", in the order in which the parts are sent.
@@ -66,7 +67,8 @@ async def _marks(client: Client) -> list[int]:
         found = [await tokens_of(client, mark, special=True) for mark in marks]
         if all(len(tokens) == 1 for tokens in found):
             return [tokens[0] for tokens in found]
-    raise UsageError(
+    raise WrongField(
         "This brain was not made to fill in between two texts.",
         hint="Leave out `suffix`, or take a coder's base model.",
+        param="suffix",
     )

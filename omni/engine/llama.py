@@ -13,6 +13,11 @@ from omni.core.errors import BadFile, EngineError
 
 CANNOT_LOAD = "This engine cannot load"  # how a refused file is known in the log, which is all that a keeper passes on
 BATCH = 128
+_NO_PARSER = "Unable to generate parser for this template. Automatic parser generation failed:"
+_TEMPLATE = re.compile(
+    r"^\S+ E [^\n]*(?:common_chat_templates_init: error|chat template parsing error): (.*?)(?=^\d\S+ [A-Z] |\Z)",
+    re.MULTILINE | re.DOTALL,
+)
 QUIET = 2  # warnings and errors: the log neither grows with every request nor tells who asked what
 
 
@@ -34,7 +39,13 @@ def start(path: str, socket: str, key: str, settings: dict[str, Any], *, log: Pa
             sys.stderr.write(f"Without eyes: {Path(str(projector)).name} could not be loaded with this brain.\n")
             sys.stderr.flush()
             return server
-        reason = reason_of(_tail(log, offset))
+        told = _tail(log, offset)
+        if template := template_fault(told):
+            raise BadFile(
+                f"{CANNOT_LOAD} {Path(path).name}: its chat template cannot be used: {template}.",
+                hint="The template is wrong, not the request: look for a newer file of this brain, or one by somebody else.",
+            ) from error
+        reason = reason_of(told)
         raise BadFile(
             f"{CANNOT_LOAD} {Path(path).name}: {reason or str(error)}.",
             hint="Verify the file, or try another quantisation of this brain.",
@@ -97,6 +108,14 @@ def reason_of(log: str) -> str:
             vague = told.startswith("llama_model_loader: failed to load") and at > 0
             return (errors[at - 1] if vague else told).rstrip(".")
     return errors[0].rstrip(".") if errors else ""
+
+
+def template_fault(log: str) -> str:
+    """What is wrong with a chat template that keeps a base from being loaded; "" when nothing is."""
+    if (found := _TEMPLATE.search(log)) is None:
+        return ""
+    lines = found[1].rpartition("\nError: ")[2].removeprefix(_NO_PARSER).strip().splitlines()
+    return lines[0].removeprefix("Jinja Exception: ").rstrip(". ") if lines else "nobody says why"
 
 
 def refusal(told: str) -> BadFile | None:

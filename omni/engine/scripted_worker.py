@@ -2,7 +2,9 @@
 
 It is chosen by `engine: "scripted"` in the worker's spec. Its settings beside the usual ones: `reply` (else it repeats
 the question), `reasoning`, `token_ms` (time between tokens), `load_ms`, `load_error`, `endless` (never stops by
-itself), `die_after` (ends its process by SIGKILL after so many tokens of an answer). Tokens are words.
+itself), `die_after` (ends its process by SIGKILL after so many tokens of an answer), `refuse` (JSON: by path the error
+that it answers with; its `code` is the status), `fail` (JSON: an error, told in an answer after `fail_after` tokens). Tokens are words,
+and there are `VOCABULARY` of them.
 """
 
 import json
@@ -23,6 +25,7 @@ from zlib import crc32
 from omni.core.errors import BadFile
 
 Settings = dict[str, Any]
+VOCABULARY = 1000
 
 
 class ScriptedServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
@@ -39,6 +42,7 @@ class ScriptedServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer)
         self.lock = threading.Lock()
         self.context = int(settings.get("context", 4096))
         self.adapters: list[str] = json.loads(settings.get("adapters", "[]"))
+        self.refused: dict[str, dict[str, Any]] = json.loads(settings.get("refuse", "{}"))
         if "load_ms" in settings:
             time.sleep(int(settings["load_ms"]) / 1000)
         if "load_error" in settings:
@@ -93,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
-        if not self._admitted():
+        if not self._admitted() or self._scripted():
             return
         server = self.server
         with server.lock:
@@ -106,6 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
                     "chat_template": "<role> content",
                     "modalities": {"vision": "projector" in server.settings},
                 },
+                "/v1/models": {"data": [{"id": "scripted", "meta": {"n_vocab": VOCABULARY}}]},
                 "/slots": [slot.view(server.context) for slot in server.slots],
                 "/lora-adapters": [{"id": at, "path": path} for at, path in enumerate(server.adapters)],
             }
@@ -114,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if not self._admitted():
+        if not self._admitted() or self._scripted():
             return
         if (method := self.posts.get(self.path)) is None:
             self._refuse(404, "File Not Found", "not_found_error")
@@ -129,6 +134,13 @@ class _Handler(BaseHTTPRequestHandler):
             return True
         self._refuse(401, "Invalid API Key", "authentication_error")
         return False
+
+    def _scripted(self) -> bool:
+        """Whether the script says that this path is refused, and how."""
+        if (error := self.server.refused.get(self.path)) is None:
+            return False
+        self._answer({"error": error}, int(error["code"]))
+        return True
 
     def _apply_template(self, body: dict[str, Any]) -> None:
         self._answer({"prompt": _prompt(body["messages"])})
@@ -198,6 +210,10 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             if count == int(settings.get("die_after", -1)):
                 os.kill(os.getpid(), signal.SIGKILL)
+            if "fail" in settings and count == int(settings.get("fail_after", 0)):
+                self._send({"error": json.loads(settings["fail"])})
+                self.wfile.write(b"0\r\n\r\n")
+                return
             chat = {"choices": [_choice({field: token})]}
             self._send(chat if "messages" in body else {"index": 0, "content": token, "stop": False})
             count += 1

@@ -28,6 +28,7 @@ from omni.engine.llama import refusal
 from omni.engine.template import ChatTemplate
 from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Image, Message, Tool, Vectors
 from omni.engine.vectors import pieces, readable, too_long, vectors_of
+from omni.engine.vocabulary import check_bias
 
 if TYPE_CHECKING:
     from omni.keeper import Keeper, Lease, Loading, Ready, Turn, Waiting, WorkerSpec
@@ -43,9 +44,7 @@ DEATHS = 2  # of workers that had been asked, and said nothing: the request may 
 LONG_PROMPT = 128  # tokens, one batch: to tell of less costs the worker's threads 1.5 ms and tells nobody anything
 PAUSE_SECONDS = 0.1  # until the keeper has seen that
 _COUNT = "/v1/chat/completions/input_tokens"
-BROKEN_IMAGE = "An image of the request cannot be decoded."
 ENDED_BY_EYES = "The brain's process ended whenever it looked at the images."
-BAD_IMAGE = "Look whether the images are whole, and whether other programs show them."
 
 
 class WorkerEngine:
@@ -214,6 +213,7 @@ class WorkerEngine:
                     yield event
             client = Client(lease.socket, lease.key)
             props = await self._props(client)
+            await check_bias(client, request.sampling.logit_bias)
             asked = await self._asked(client, request, props, density)
             room = answer_room(asked.tokens, asked.room, props.context)
             yield PromptCounted(tokens=asked.tokens, room=room, allocated=props.context)
@@ -405,12 +405,7 @@ class WorkerEngine:
 
     async def _shown(self, client: Client, request: ChatRequest) -> Any:
         """The length of a prompt with images. Raises UsageError when one cannot be decoded."""
-        try:
-            return await client.json(_COUNT, await asyncio.to_thread(_checked, request))
-        except (EngineError, UsageError) as error:
-            if "load image" in error.message:
-                raise UsageError(BROKEN_IMAGE, hint=BAD_IMAGE) from error
-            raise
+        return await client.json(_COUNT, await asyncio.to_thread(_checked, request))
 
     async def _alone(self, work: Callable[[], Coroutine[Any, Any, T]]) -> "asyncio.Task[T]":
         """A task that has images decoded, begun when no other is at it. It goes on when who asked has left, as the

@@ -384,7 +384,7 @@ class Keeper:
             raise UsageError(f"There is no priority {priority!r}.", hint=nearest(str(priority), PRIORITIES))
         ticket, tokens = integer(order.get("ticket"), "ticket"), _tokens(order)
         if len(peer.told) >= MAX_TICKETS or ticket in peer.told:
-            raise UsageError("Too many turns at once, or a ticket used twice.")
+            raise EngineError("Too many turns at once, or a ticket used twice.", hint="Ask again in a moment.")
         peer.told[ticket] = ("asked",)
         if lease and order.get("held"):  # of a client that comes back; it shall not load what was evicted meanwhile
             self._admission.keep((peer.number, ticket), spec)

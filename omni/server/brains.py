@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from omni.cartridges import EMBEDDER_HINT
-from omni.core.errors import NotFound, nearest
+from omni.core.errors import BadFile, NotFound, OmniError, nearest
 from omni.server.errors import BadParameter
 
 if TYPE_CHECKING:
@@ -28,8 +28,20 @@ def pullable(name: str) -> str:
     return name
 
 
+def untaught(brain: "Brain") -> bool:
+    """Whether it was never taught to answer: it has no chat template, and goes on with a text as it is."""
+    return brain.state == "not chat" and brain.base is not None and brain.base.header.kind == "model"
+
+
 def cannot_answer(brain: "Brain") -> BadParameter:
-    """What is said of a brain that only makes vectors to who wants an answer of it."""
+    """What is said of a brain that only makes vectors, or was never taught to answer, to who wants an answer of it."""
+    if untaught(brain):
+        return BadParameter(
+            f"{brain.name} has no chat template: nothing tells it where a question ends and an answer begins.",
+            hint="It goes on with a text at /v1/completions or /api/generate. To chat, take another brain, or pull this one by "
+            "a cartridge that has a `template`.",
+            param="model",
+        )
     return BadParameter(
         f"{brain.name} is {brain.reason.rstrip('.')}.",
         hint="Ask it at /v1/embeddings or /api/embed, and another one here.",
@@ -57,7 +69,8 @@ class Names:
 
     async def find(self, name: str, *, chats: bool = True, vectors: bool = False) -> "Brain":
         """The brain that can be asked under `name`; "" is the default one. Raises NotFound, which lists what is here, and
-        BadParameter for one that only makes vectors where it shall answer.
+        BadParameter for one that only makes vectors, or only goes on with texts, where it shall answer; BadFile for one whose
+        file is the reason why it cannot be asked.
 
         `chats` false: one will do that was never taught to answer, for its vectors or to go on with a text. `vectors`: it is
         asked for these, so that "" is a brain made for them where there is one, and how to get one is told.
@@ -71,13 +84,8 @@ class Names:
             found = await self._get(wanted)
         except NotFound as error:
             raise await self._unknown(name, error, vectors=vectors) from error
-        if chats and found.embeds:
-            raise cannot_answer(found)
-        if not found.usable and not (found.state == "not chat" and found.base is not None and not chats):
-            why = found.reason or ("it is not installed." if found.state == "available" else f"it is {found.state}.")
-            raise NotFound(
-                f"{found.name} cannot be asked: {why}", hint=found.command or f"Run `omni pull {found.name}`."
-            )
+        if (why := _why_not(found, chats=chats)) is not None:
+            raise why
         return found
 
     async def _get(self, name: str) -> "Brain":
@@ -121,6 +129,22 @@ class Names:
             + (" None of them was made for vectors." if vectors and not made else ""),
             hint=nearest(name, names) or helps,
         )
+
+
+def _why_not(brain: "Brain", *, chats: bool) -> OmniError | None:
+    """What keeps a brain from being asked: who asked for it, where it is for something else; else its file, or its absence."""
+    if brain.usable:
+        return None
+    if brain.embeds or untaught(brain):
+        return cannot_answer(brain) if chats else None
+    told = f"{brain.name} cannot be asked: {(brain.reason or f'it is {brain.state}').rstrip('.')}."
+    if brain.state == "available":
+        told = told if brain.reason else f"{brain.name} is not installed."
+        return NotFound(told, hint=brain.command or f"Run `omni pull {brain.name}`.")
+    helps = brain.command or f"`omni show {brain.name}` tells more."
+    if brain.state in ("gone", "not chat"):
+        return NotFound(told, hint=helps)
+    return BadFile(told, hint=helps)
 
 
 def _embedders(brains: "Sequence[Brain]") -> "list[Brain]":

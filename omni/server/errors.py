@@ -13,11 +13,13 @@ from omni.core.errors import (
     StorageError,
     UsageError,
 )
+from omni.engine import NotReady
 
 _STATUS: tuple[tuple[type[OmniError], int], ...] = (
     (UsageError, 400),
     (ContextOverflow, 400),
     (NotFound, 404),
+    (NotReady, 503),
     (EngineError, 500),
     (BadFile, 500),
     (SetupError, 500),
@@ -103,12 +105,15 @@ def status_of(error: OmniError) -> int:
 
 
 def headers_of(error: OmniError) -> dict[str, str]:
-    """What a client that keeps to the rules reads besides the status."""
+    """What a client that keeps to the rules reads besides the status. OpenAI's and Anthropic's try again after every 5xx,
+    unless they are told that this is in vain."""
     if isinstance(error, Busy):
         return {"Retry-After": str(error.retry_after)}
-    if isinstance(error, NotHere):
-        return {"X-Should-Retry": "false"}  # OpenAI's clients try again after a 5xx
-    return {"WWW-Authenticate": "Bearer"} if status_of(error) == 401 else {}
+    if isinstance(error, NotReady):
+        return {"Retry-After": "1"}
+    if (status := status_of(error)) >= 500 and not isinstance(error, EngineError | SetupError | Stopping):
+        return {"X-Should-Retry": "false"}
+    return {"WWW-Authenticate": "Bearer"} if status == 401 else {}
 
 
 def _for_the_shell(hint: str) -> bool:

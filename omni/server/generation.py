@@ -1,5 +1,9 @@
 """One answer for a client: the brain is found, the prompt counted and a place in the queue taken before anything is
-sent; then its events. The place is free with the last of them, whenever the client has read what they became."""
+sent; then its events. The place is free with the last of them, whenever the client has read what they became.
+
+An answer of no tokens costs none: it ends where the prompt is counted, and the brain computes nothing. `warms` is for
+who wants the prompt read for later, as Anthropic's clients ask with such an answer.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -10,22 +14,36 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 from msgspec import Struct
 
-from omni.core.errors import EngineError, OmniError, UsageError
-from omni.core.events import BrainLoading, EngineEvent, PromptCounted, TurnEnded, TurnQueued
+from omni.core.errors import BadFile, EngineError, OmniError, UsageError
+from omni.core.events import BrainLoading, EngineEvent, PromptCounted, PromptProgress, TurnEnded, TurnQueued, Usage
 from omni.engine import Adapter, ChatRequest, CompletionRequest, Message, Sampling, Tool
-from omni.server.brains import cannot_answer
+from omni.server.brains import cannot_answer, untaught
+from omni.server.errors import BadParameter
 from omni.server.places import Ticket
 
 if TYPE_CHECKING:
     from omni.cartridges import Brain
     from omni.server.app import Server
 
+UNLIMITED = 1 << 30  # tokens of an answer: the engine gives what is left of the context
+_RANGES: dict[str, tuple[float, float]] = {
+    "temperature": (0, 100),
+    "top_p": (0, 1),
+    "min_p": (0, 1),
+    "top_k": (0, UNLIMITED),
+    "repeat_penalty": (0.001, 1000),
+    "presence_penalty": (-100, 100),
+    "frequency_penalty": (-100, 100),
+    "max_tokens": (0, UNLIMITED),
+}
+
 
 class Wish(Struct, frozen=True, kw_only=True):
     """What a client asks of `brain`, whatever protocol it speaks.
 
     `messages`, or a `prompt` (with a `suffix`) that is gone on with as it is. `sampling` holds those of Sampling's fields
-    that the client names; the others are the brain's. Without `max_tokens` an answer may take all that is left.
+    that the client names; the others are the brain's. Without `max_tokens` an answer may take all that is left; with 0
+    nothing is computed, or with `warms` the prompt is read and nothing said.
     """
 
     brain: "Brain"
@@ -39,19 +57,28 @@ class Wish(Struct, frozen=True, kw_only=True):
     parallel_calls: bool = True
     logprobs: int | None = None
     thinking: bool | None = None
+    warms: bool = False
+
+    @property
+    def silent(self) -> bool:
+        """Whether no token is wanted."""
+        return self.sampling.get("max_tokens") == 0
 
 
 class Generation:
     """An answer that was admitted: `brain` writes it, `counted` says how long the prompt is. Close it, always.
 
-    `loading` are the seconds that the brain took to load.
+    `loading` are the seconds that the brain took to load, `sampling` is how the tokens are really chosen.
     """
 
-    def __init__(self, server: "Server", brain: "Brain", turn: AsyncGenerator[EngineEvent], ticket: Ticket) -> None:
-        self.brain = brain
+    def __init__(
+        self, server: "Server", wish: Wish, sampling: Sampling, turn: AsyncGenerator[EngineEvent], ticket: Ticket
+    ) -> None:
+        self.brain, self.sampling = wish.brain, sampling
         self.counted: PromptCounted = PromptCounted(tokens=0, room=0, allocated=0)
         self.loading = 0.0
         self._server, self._turn, self._ticket = server, turn, ticket
+        self._silent, self._warms = wish.silent, wish.warms
         self._reader: asyncio.Task[Any] | None = None
         self._waits = False  # the reader, for the next event
         self._failure: OmniError | None = None
@@ -66,6 +93,10 @@ class Generation:
 
     async def events(self) -> AsyncGenerator[EngineEvent]:
         """What happens from now on, `TurnEnded` last. Raises EngineError when the brain fails."""
+        if self._silent and not self._warms:
+            self._ticket.leave()
+            yield self._nothing_said(Usage(prompt_tokens=self.counted.tokens))
+            return
         self._reader, waits = asyncio.current_task(), self._ticket.waits
         if waits:
             yield TurnQueued(place=1, reason="slot")
@@ -78,6 +109,10 @@ class Generation:
                     self._waits = False
                     if isinstance(event, TurnEnded):
                         self._ticket.leave()  # whoever waits for it does not wait for this client to read, too
+                        event = self._nothing_said(event.usage) if self._silent else event
+                        self._server.metrics.ended(self.brain.name, event)
+                    elif self._silent and not isinstance(event, TurnQueued | BrainLoading | PromptProgress):
+                        continue  # llama.cpp always writes one token
                     yield event
                     self._check()
         except asyncio.CancelledError:
@@ -111,6 +146,12 @@ class Generation:
                 self.loading = max(self.loading, event.seconds)
         raise EngineError("The brain gave no answer.", hint="Ask again.")
 
+    def _nothing_said(self, usage: Usage) -> TurnEnded:
+        """The end of an answer that was cut before its first token."""
+        used, allocated = self.counted.tokens, self.counted.allocated
+        usage = msgspec.structs.replace(usage, answer_tokens=0)
+        return TurnEnded(reason="length", usage=usage, context_used=used, context_allocated=allocated)
+
     def _check(self) -> None:
         """From here on the reader waits. Raises what `fail` was called with before."""
         if self._failure is not None:
@@ -124,7 +165,7 @@ async def begin(server: "Server", lane: str, wish: Wish, *, again: bool = False)
 
     Raises Busy (the queue is full, or too many images wait), ContextOverflow, UsageError, EngineError.
     """
-    if wish.brain.embeds:
+    if wish.brain.embeds or (untaught(wish.brain) and wish.prompt is None):
         raise cannot_answer(wish.brain)
     ticket = server.places_of(wish.brain).enter(lane)
     async with AsyncExitStack() as undo:
@@ -133,7 +174,7 @@ async def begin(server: "Server", lane: str, wish: Wish, *, again: bool = False)
         engine = await server.services.open(wish.brain)
         request = request_of(wish)
         turn = engine.chat(request) if isinstance(request, ChatRequest) else engine.complete(request)
-        generation = Generation(server, wish.brain, turn, ticket)
+        generation = Generation(server, wish, request.sampling, turn, ticket)
         undo.push_async_callback(turn.aclose)
         await generation.count()
         undo.pop_all()
@@ -150,6 +191,16 @@ async def whole(generation: Generation) -> tuple[list[EngineEvent], TurnEnded]:
     return found, found[-1]
 
 
+async def tokens_of(server: "Server", wish: Wish) -> int:
+    """How long the prompt of a wish for a chat is, by the brain's own template and tokenizer. Loads the brain."""
+    asked = request_of(wish)
+    assert isinstance(asked, ChatRequest)
+    tools = asked.tools if asked.tool_choice != "none" else ()
+    with server.images.take(bytes_of(wish)):
+        engine = await server.services.open(wish.brain)
+        return await engine.count_tokens(asked.messages, tools, thinking=asked.thinking)
+
+
 def bytes_of(wish: Wish) -> int:
     """Bytes of the images of a wish."""
     return sum(len(image.data) for message in wish.messages for image in message.images)
@@ -157,7 +208,7 @@ def bytes_of(wish: Wish) -> int:
 
 def request_of(wish: Wish) -> ChatRequest | CompletionRequest:
     """What the engine is asked. Raises UsageError for values that no brain takes."""
-    brain, sampling = wish.brain, _sampling(wish.brain, wish.sampling)
+    brain, sampling = wish.brain, _sampling(wish)
     adapter = Adapter(path=brain.adapter.path, scale=brain.adapter.scale) if brain.adapter else None
     if wish.prompt is not None:
         return CompletionRequest(
@@ -168,13 +219,14 @@ def request_of(wish: Wish) -> ChatRequest | CompletionRequest:
             schema=wish.schema,
             logprobs=wish.logprobs,
         )
+    only_read = wish.silent and wish.warms  # no answer is there that a schema or a choice could bind
     return ChatRequest(
         messages=_with_prompt(brain.prompt, wish.messages),
         sampling=sampling,
         adapter=adapter,
-        schema=wish.schema,
+        schema=None if only_read else wish.schema,
         tools=wish.tools,
-        tool_choice=wish.tool_choice,
+        tool_choice="auto" if only_read and wish.tool_choice != "none" else wish.tool_choice,
         parallel_calls=wish.parallel_calls,
         logprobs=wish.logprobs,
         thinking=wish.thinking,
@@ -189,17 +241,22 @@ def _with_prompt(prompt: str, messages: Sequence[Message]) -> tuple[Message, ...
     return (*system, *messages[start:])
 
 
-def _sampling(brain: "Brain", wanted: Mapping[str, Any]) -> Sampling:
+def _sampling(wish: Wish) -> Sampling:
+    """How tokens are chosen. Raises BadParameter for what the request says, BadFile for what the brain is made with."""
     from omni.engine import sampling_of
 
-    unlimited = 1 << 30  # the engine gives what is left of the context
-    base = sampling_of(brain, max_tokens=unlimited)
-    values = {name: value for name, value in wanted.items() if value is not None}
+    base = sampling_of(wish.brain, max_tokens=UNLIMITED)
+    values = {name: value for name, value in wish.sampling.items() if value is not None}
+    if wish.silent and wish.warms:
+        values["max_tokens"] = 1  # llama.cpp writes one at least
     try:
         found = msgspec.convert({**msgspec.to_builtins(base), **values}, Sampling)
     except msgspec.ValidationError as error:
         raise UsageError(f"The request is not as expected: {error}.") from error
-    for name, (least, most) in {"temperature": (0, 100), "top_p": (0, 1), "max_tokens": (1, unlimited)}.items():
-        if not least <= getattr(found, name) <= most:
-            raise UsageError(f"`{name}` must be from {least} to {most}; {getattr(found, name)} was sent.")
+    for name, (least, most) in _RANGES.items():
+        if least <= (value := getattr(found, name)) <= most:
+            continue
+        if name in values:
+            raise BadParameter(f"`{name}` must be from {least} to {most}; {value} was sent.", param=name)
+        raise BadFile(f"{wish.brain.name} is made with a `{name}` of {value}; from {least} to {most} is possible.")
     return found

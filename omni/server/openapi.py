@@ -16,7 +16,7 @@ from omni.server.streams import SSE
 _REFERENCE = "#/components/schemas/{name}"
 _PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
 _WORDS = {
-    400: "The request is not understood, or does not fit into the context",
+    400: "The request is not understood, does not fit into the context, or asks what the brain cannot do",
     401: "A key is needed, or the one that was sent is not known",
     403: "Who asks may not",
     404: "There is no such model, or no such thing",
@@ -27,13 +27,14 @@ _WORDS = {
     431: "The head is too long",
     500: "The brain or Omni failed",
     501: "Not done here",
-    503: "The network is needed and not allowed",
+    503: "The brain is still being loaded, the server ends, or the network is needed and not allowed",
     507: "The disk is full",
 }
 _ALWAYS = (400, 401, 403, 404, 405, 408, 431, 500, 503, 507)
 _WITH_BODY = (413, 429, 501)
 _DESCRIPTION = """The local API of Omni. It speaks several protocols, each under the paths where its clients look for it;
-failures come in the words of the protocol. Unknown fields are ignored. From this machine no key is needed.
+failures come in the words of the protocol. Unknown fields are ignored, and `null` is a field that is left out. From this
+machine no key is needed.
 
 `x-reach` says who may ask: "anyone"; "chat", also a page of another origin without a key; "programs", all programs of this
 machine, but no page of another origin without a key; "admin", this user and keys of the scope admin. A key of the scope

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from omni.core.errors import OmniError, UsageError
 from omni.server.errors import BadParameter
+from omni.server.lenient import decoded
 
 T = TypeVar("T")
 
@@ -52,7 +53,8 @@ def route(methods: str, path: str, endpoint: Endpoint, summary: str, **more: Any
 
 
 async def body_of(request: Request, kind: type[T], *, most: int | None = None) -> T:
-    """The body as `kind`, of `most` bytes; unknown fields are ignored. Raises UsageError that says where it is wrong."""
+    """The body as `kind`, of `most` bytes; unknown fields are ignored, and `null` is a field that is left out. Raises
+    UsageError that says where it is wrong."""
     try:
         body = bytearray()
         async with aclosing(request.stream()) as pieces:
@@ -65,7 +67,7 @@ async def body_of(request: Request, kind: type[T], *, most: int | None = None) -
     if body.count(b"{") + body.count(b"[") > MOST_PARTS:  # each takes fifty times the memory that it took to send
         raise UsageError(f"The body has more than {MOST_PARTS:,} objects and lists.", hint="Send less at once.")
     try:
-        return msgspec.json.decode(body, type=kind)
+        return decoded(body, kind)
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at ")
         param = where.strip("`").removeprefix("$").removeprefix(".")

@@ -15,8 +15,15 @@ import msgspec
 import pytest
 
 from omni.cartridges import Eyes
+from omni.core.errors import BadFile, ContextOverflow, NotFound, OmniError
 from omni.core.paths import Home
 from omni.engine import ChatRequest, ScriptedEngine
+from omni.engine.http import WorkerGone
+from omni.engine.refusals import meant
+from omni.server.anthropic import problems as anthropic_problems
+from omni.server.errors import BadParameter, Busy, headers_of, status_of
+from omni.server.openai import problems as openai_problems
+from omni.server.openai import responses
 from tests.docs.examples import DOCS
 from tests.image_tools import png
 from tests.server.server_tools import FakeServices, base, brain, listening, server_over
@@ -53,8 +60,8 @@ def test_what_a_page_of_elsewhere_reaches_is_listed() -> None:
 
     (listed,) = re.findall(r"reaches these, and nothing else:(.*?)Its `keep_alive`", PAGE, re.DOTALL)
     said = {path for path in re.findall(r"`(/[^`]*)`", listed) if "…" not in path}
-    reached = {re.sub(r"\{(\w+):\w+\}", r"{\1}", each.path) for each in routes() if each.reach in ("anyone", "chat")}
-    assert {path for path in reached if not path.startswith("/v1/audio/")} == said
+    open_to_all = [each for each in routes() if each.reach in ("anyone", "chat") and each.status != 501]
+    assert {re.sub(r"\{(\w+):\w+\}", r"{\1}", each.path) for each in open_to_all} == said
 
 
 @pytest.fixture
@@ -123,10 +130,48 @@ def test_every_path_is_explained() -> None:
     hidden = {"/"}
     found = {route.path.replace(":path", "") for route in routes()} - hidden
     explained = set(re.findall(r"`(/[\w./{}-]+)`", PAGE))
-    audio = {path for path in found if path.startswith("/v1/audio/")}
-    stubs = {path for path in found if path.split("/")[2:3] in (["copy"], ["create"], ["push"], ["blobs"])}
-    assert found - audio - stubs - explained == set()
+    there = {route.path.replace(":path", "") for route in routes() if route.status != 501} - hidden
+    assert there - explained == set()
     assert explained - found == set()
+
+
+HAPPENED: dict[str, OmniError] = {
+    "A field, a schema or an image is wrong": BadParameter("No.", param="n"),
+    "The brain's chat template does not take the conversation: it is quoted": meant(
+        500, {"message": "Jinja Exception: No."}
+    ),
+    "Too long (OpenAI's code is `context_length_exceeded`)": ContextOverflow("No.", needed=9, allocated=8),
+    "The brain is not installed": NotFound("No."),
+    "The brain's file is broken, or its template can never be used": BadFile("No."),
+    "The engine refuses what Omni asked of it, or has no memory for it": meant(400, {"message": "Field 'x': no"}),
+    "The worker ended, ran out of room, or failed to compute": WorkerGone("No."),
+    "The brain is still being loaded": meant(503, {"message": "Loading model"}),
+    "The places and the queue are taken": Busy("No."),
+}
+
+
+def test_the_table_of_failures_is_true() -> None:
+    (table,) = re.findall(r"^\| What happened .*?\n\|[-|]+\n(.*?)\n\n", PAGE, re.DOTALL | re.MULTILINE)
+    rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in table.split("\n")]
+    assert [row[0] for row in rows] == list(HAPPENED)
+    for what, status, of_openai, of_response, of_anthropic, again in rows:
+        error = HAPPENED[what]
+        assert str(status_of(error)) == status
+        found = openai_problems.error_of(error).error
+        assert f"`{found.type}`" == of_openai
+        assert ("`context_length_exceeded`" in what) == (found.code == "context_length_exceeded")
+        assert of_response in (f"`{responses.failure_of(error).code}`", "")
+        assert f"`{anthropic_problems.error_of(error).error.type}`" == of_anthropic
+        headers = headers_of(error)
+        tried = status_of(error) in (429, *range(500, 600)) and headers.get("X-Should-Retry") != "false"
+        assert {"yes": True, "no": False}[again] == tried
+
+
+def test_every_status_is_explained() -> None:
+    (table,) = re.findall(r"^\| Status \|.*?\n\|[-|]+\n(.*?)\n\n", PAGE, re.DOTALL | re.MULTILINE)
+    said = {int(number) for row in table.split("\n") for number in re.findall(r"\d+", row.split("|")[1])}
+    known = {status_of(error) for error in HAPPENED.values()}
+    assert known | {401, 403, 408, 413, 431, 501, 507} == said
 
 
 def test_every_command_is_one() -> None:

@@ -1,6 +1,7 @@
 """What an image would cost to decode, found out before anything decodes it."""
 
 import asyncio
+import json
 import struct
 import zlib
 from collections.abc import Iterator
@@ -181,18 +182,11 @@ async def test_an_engine_that_is_closed_waits_for_no_decoding(
         await asking
 
 
-@pytest.mark.parametrize(("message", "kind"), [("Failed to load image", UsageError), ("Out of memory", EngineError)])
+@pytest.mark.parametrize(("message", "kind"), [("Failed to load image", UsageError), ("Compute error.", EngineError)])
 async def test_only_what_is_said_of_an_image_is_the_fault_of_the_image(
-    worker_engine: Make, monkeypatch: pytest.MonkeyPatch, message: str, kind: type[Exception]
+    worker_engine: Make, message: str, kind: type[Exception]
 ) -> None:
-    really = Client.json
-
-    async def failing(client: Client, path: str, body: Any = None) -> Any:
-        if isinstance(body, bytes):
-            raise EngineError(f"The brain's process refused: {message}.")
-        return await really(client, path, body)
-
-    monkeypatch.setattr(Client, "json", failing)
-    async with worker_engine(scripted_spec(projector="eyes.gguf")) as engine:
+    refuse = {"/v1/chat/completions/input_tokens": {"code": 500, "type": "server_error", "message": message}}
+    async with worker_engine(scripted_spec(projector="eyes.gguf", refuse=json.dumps(refuse))) as engine:
         with pytest.raises(kind):
             await engine.count_tokens(showing("What?", png()).messages)

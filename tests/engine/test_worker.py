@@ -19,6 +19,8 @@ from omni.core.wall import state_of
 from omni.engine import WorkerEngine
 from omni.engine.http import Client
 from omni.engine.llama import reason_of
+from omni.engine.refusals import Misasked
+from omni.engine.scripted_worker import VOCABULARY
 from omni.keeper import WorkerSpec
 from tests.engine.engine_tools import DirectKeeper, asked, end_of, events_of, real_spec, scripted_spec, text_of
 
@@ -301,5 +303,6 @@ async def test_the_double_speaks_of_itself_as_the_real_server_does(keeper: Direc
     assert (await client.json("/lora-adapters"))[0]["path"] == "/a.gguf"
     prompt = (await client.json("/apply-template", {"messages": [{"role": "user", "content": "a b"}]}))["prompt"]
     assert len((await client.json("/tokenize", {"content": prompt}))["tokens"]) == 3
-    with pytest.raises(EngineError):
+    assert (await client.json("/v1/models"))["data"][0]["meta"]["n_vocab"] == VOCABULARY
+    with pytest.raises(Misasked, match="File Not Found"):
         await client.json("/nowhere")

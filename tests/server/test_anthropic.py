@@ -245,7 +245,7 @@ def test_stops_hold_back_only_what_may_be_one() -> None:
     ("change", "words"),
     [
         ({"max_tokens": None}, "max_tokens"),
-        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": -1}, "max_tokens"),
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "user", "content": "word " * 5000}]}, "4,096"),
         ({"messages": [{"role": "user", "content": [{"type": "image", "source": {}}]}]}, "cannot see"),

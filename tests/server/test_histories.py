@@ -579,6 +579,8 @@ async def test_tools_of_a_namespace_are_called_by_both_names(serving: Any) -> No
         bench.services.library.known = [brain("@omni/test")]
         answer = await bench.client.post("/v1/responses", json={"input": "Q", "tools": [space]})
         (call,) = answer.json()["output"]
+        (kept,) = answer.json()["tools"]
+        assert (kept["type"], kept["name"], [tool["name"] for tool in kept["tools"]]) == ("namespace", "crm", ["look"])
         assert (call["name"], call["namespace"]) == ("look", "crm")
         assert [tool.name for tool in engine.requests[0].tools] == ["crm__look"]
         result = {"type": "function_call_output", "call_id": call["call_id"], "output": "found"}

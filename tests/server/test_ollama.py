@@ -102,6 +102,25 @@ async def test_calls_are_whole_and_their_arguments_objects(serving: Any) -> None
         assert engine.requests[0].tools[0].parameters["required"] == ["city"]
 
 
+@pytest.mark.parametrize(
+    ("choice", "wanted"),
+    [
+        (None, "auto"),
+        ("none", "none"),
+        ("required", "required"),
+        ({"type": "function", "name": "weather"}, "weather"),
+        ({"type": "function", "function": {"name": "weather"}}, "weather"),
+    ],
+)
+async def test_a_choice_of_tools_is_kept(serving: Any, choice: Any, wanted: str) -> None:
+    engine = ScriptedEngine(['{"name": "weather", "arguments": {"city": "Rome"}}'])
+    async with serving(engine) as bench:
+        answer = await bench.client.post("/api/chat", json=ASK | {"tools": [WEATHER], "tool_choice": choice})
+        assert answer.status_code == 200
+        assert engine.requests[0].tool_choice == wanted
+        assert ("tool_calls" in answer.text) == (choice != "none")
+
+
 async def test_calls_without_ids_find_their_results(serving: Any) -> None:
     engine = ScriptedEngine()
     function = {"name": "weather", "arguments": {"city": "Rome"}}
@@ -190,12 +209,15 @@ async def test_a_short_answer_says_that_it_was_cut(serving: Any) -> None:
         ("chat", ASK | {"model": ""}, "model"),
         ("chat", ASK | {"format": "xml"}, "format"),
         ("chat", ASK | {"options": {"top_k": 1.5}}, "top_k"),
-        ("chat", ASK | {"options": {"temperature": -1}}, "temperature"),
+        ("chat", ASK | {"options": {"temperature": "hot"}}, "temperature"),
         ("chat", ASK | {"options": {"stop": ["x"] * 65}}, "options.stop"),
         ("generate", {"prompt": "Hi", "options": {"stop": "x" * 1001}}, "options.stop"),
         ("chat", {"messages": [{"role": "user", "content": "Look", "images": ["aGk="]}]}, "cannot see"),
         ("chat", {"messages": [{"role": "nobody", "content": "Hi"}]}, "messages[0].role"),
         ("chat", ASK | {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "array"}}}]}, "object"),
+        ("chat", ASK | {"tools": [WEATHER], "tool_choice": {"name": "wether"}}, "'wether'"),
+        ("chat", ASK | {"tool_choice": "required"}, "names none"),
+        ("chat", ASK | {"tools": [WEATHER], "tool_choice": "any"}, "tool_choice"),
         ("generate", {"prompt": "Hi", "template": "{{ .Prompt }}"}, "template"),
         ("generate", {"prompt": "Hi", "context": [1, 2]}, "context"),
         ("generate", {"prompt": "Hi", "raw": True, "system": "x"}, "system"),

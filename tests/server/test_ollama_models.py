@@ -11,14 +11,14 @@ import httpx
 import msgspec
 import pytest
 
-from omni.cartridges import PullDone, PullProgress, PullStarted, PullVerifying
+from omni.cartridges import Adapter, Eyes, PullDone, PullProgress, PullStarted, PullVerifying
 from omni.cli.main import COMMANDS
 from omni.core.errors import DoorShut
 from omni.engine import ScriptedEngine
 from omni.server.errors import BadParameter
 from omni.server.guard import Caller
 from omni.server.ollama.keeping import keeping_of
-from omni.server.ollama.models import human
+from omni.server.ollama.models import digest, human
 from omni.server.ollama.times import FOREVER, duration
 from tests.server.server_tools import base, brain
 
@@ -92,6 +92,51 @@ async def test_the_list_has_every_field_of_every_kind_of_brain(serving: Any) -> 
         assert (alias["model"], alias["digest"]) == ("gpt-4o", first["digest"])
 
 
+def test_brains_on_one_file_have_digests_of_their_own() -> None:
+    plain, file = known(), msgspec.structs.replace(base(), sha256="ab" * 32)
+    others = {
+        "another name": brain("@me/other", base=base()),
+        "another file": brain("@omni/test", base=file),
+        "a template of its own": brain("@omni/test", base=msgspec.structs.replace(base(), template="{{ 1 }}")),
+        "eyes": brain("@omni/test", base=msgspec.structs.replace(base(), eyes=Eyes(path="/mmproj.gguf", size=9))),
+        "a prompt": known(prompt="Be brief."),
+        "another prompt": known(prompt="Be long."),
+        "sampling": known(sampling={"temperature": 0.2, "stop": ("a",)}),
+        "other sampling": known(sampling={"temperature": 0.3, "stop": ("a",)}),
+        "an adapter": known(adapter=Adapter(path="/a.gguf", sha256="cd" * 32)),
+        "half of it": known(adapter=Adapter(path="/a.gguf", sha256="cd" * 32, scale=0.5)),
+        "another adapter": known(adapter=Adapter(path="/a.gguf", sha256="ef" * 32)),
+        "a context": known(context=1024),
+        "a plug-in's": brain("@omni/test"),
+    }
+    found = [digest(each) for each in (plain, *others.values())]
+    assert len(set(found)) == len(found)
+    assert all(re.fullmatch("[0-9a-f]{64}", one) for one in found)
+    turned = known(sampling={"stop": ["a"], "temperature": 0.2})  # as it is read from another place
+    assert digest(turned) == digest(others["sampling"])
+    loaded = msgspec.structs.replace(plain, state="ready", verified="by Omni on 2026-11-30", title="Test")
+    assert digest(loaded) == digest(plain)
+
+
+async def test_lists_and_pulls_tell_one_digest(serving: Any) -> None:
+    async def pulling(name: str) -> Any:
+        yield PullStarted(brain=name, size=100)
+        yield PullDone(brain=known())
+
+    async with serving() as bench:
+        other = brain("@me/other", base=base(), prompt="Be brief.")
+        bench.services.library.known = [known(), other]
+        bench.services.fake_keeper.load(known())
+        bench.services.pulling = pulling
+        tags = (await bench.client.get("/api/tags")).json()["models"]
+        assert [one["digest"] for one in tags] == [digest(known()), digest(other)]
+        (loaded,) = (await bench.client.get("/api/ps")).json()["models"]
+        assert (loaded["name"], loaded["digest"]) == ("@omni/test", digest(known()))
+        lines = (await bench.client.post("/api/pull", json={"name": "@omni/test"})).content.splitlines()
+        (pulled,) = [line for line in map(msgspec.json.decode, lines) if line.get("completed") == line.get("total", 0)]
+        assert pulled["digest"] == f"sha256:{digest(known())}"
+
+
 async def test_what_a_brain_can_is_read_from_its_file(serving: Any, tmp_path: Path) -> None:
     file = tmp_path / "coder.gguf"
     marks = (b"<|fim_prefix|>", b"<|fim_suffix|>", b"<|fim_middle|>")
@@ -109,6 +154,7 @@ async def test_what_a_brain_can_is_read_from_its_file(serving: Any, tmp_path: Pa
             found = (await bench.client.post("/api/show", json=body)).json()
             assert found["capabilities"] == ["completion", "tools", "insert", "thinking"]
             assert ".Suffix" in found["template"]
+            assert ".Tools" in found["template"], "the brain calls them, though its own template knows none"
             assert found["system"] == "You write code."
             assert found["license"] == "MIT"
             info = found["model_info"]

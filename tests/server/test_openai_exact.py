@@ -56,7 +56,7 @@ async def test_a_stream_says_who_then_what_then_why_then_how_much(serving: Any) 
         assert len({(chunk["id"], chunk["created"], chunk["model"], chunk["object"]) for chunk in chunks}) == 1
         *said, last = chunks
         assert [chunk["choices"][0]["delta"] for chunk in said] == [
-            {"role": "assistant", "content": ""},
+            {"role": "assistant", "content": None},
             {"reasoning_content": "Hm."},
             {"content": "Hello"},
             {"content": " you."},
@@ -82,7 +82,7 @@ async def test_a_failure_in_mid_stream_is_one_event_and_the_last(serving: Any) -
         assert found[-1] == {
             "error": {"message": "It died. Ask again.", "type": "server_error", "param": None, "code": None}
         }
-        assert [each["choices"][0]["delta"].get("content") for each in found[:-1]] == ["", "one"]
+        assert [each["choices"][0]["delta"].get("content") for each in found[:-1]] == [None, "one"]
         whole = await ask(bench, messages=USER)
         assert (whole.status_code, whole.json()["error"]["type"]) == (500, "server_error")
         assert bench.server.load() == (0, 0)
@@ -108,7 +108,7 @@ async def test_a_call_as_a_whole_and_in_a_stream(serving: Any) -> None:
         ident = deltas[1]["tool_calls"][0].pop("id")
         assert ident
         assert deltas == [
-            {"role": "assistant", "content": ""},
+            {"role": "assistant", "content": None},
             {"tool_calls": [{"index": 0, "type": "function", "function": {"name": "read", "arguments": ""}}]},
             {"tool_calls": [{"index": 0, "function": {"arguments": '{"path": "a.py"}'}}]},
             {},

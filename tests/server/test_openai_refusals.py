@@ -17,7 +17,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"top_k": -1}, "top_k"),
     ({"n": 0}, "n"),
     ({"n": 9}, "n"),
-    ({"max_tokens": 0}, "max_tokens"),
+    ({"max_tokens": -2}, "max_tokens"),
     ({"max_completion_tokens": -2}, "max_completion_tokens"),
     ({"presence_penalty": 2.5}, "presence_penalty"),
     ({"frequency_penalty": -2.5}, "frequency_penalty"),
@@ -126,7 +126,7 @@ async def test_an_overflow_is_told_before_anything_is_sent(serving: Any) -> None
         ({"prompt": "x", "echo": True, "logprobs": 1}, "echo"),
         ({"prompt": "x", "suffix": "y", "echo": True}, "echo"),
         ({"prompt": "x", "logprobs": 99}, "logprobs"),
-        ({"prompt": "x", "max_tokens": 0}, "max_tokens"),
+        ({"prompt": "x", "max_tokens": -2}, "max_tokens"),
     ],
 )
 async def test_what_is_wrong_with_a_text_is_named(serving: Any, wrong: dict[str, Any], param: str) -> None:

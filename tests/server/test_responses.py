@@ -200,6 +200,8 @@ def _answer() -> shown.Answer:
         parallel_tool_calls=True,
         text=shown.TextIn(),
         reasoning=shown.ReasoningIn(),
+        temperature=1.0,
+        top_p=1.0,
         metadata={},
     )
 
@@ -278,7 +280,7 @@ async def test_a_choice_is_enforced(serving: Any) -> None:
 @pytest.mark.parametrize(
     ("body", "param"),
     [
-        ({}, ""),
+        ({}, "input"),
         ({"input": []}, "input"),
         ({"input": 3}, "input"),
         ({"input": [{"content": "x"}]}, "input[0].role"),
@@ -290,7 +292,7 @@ async def test_a_choice_is_enforced(serving: Any) -> None:
         ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]}, "input[0].content[0]"),
         ({"input": "x", "background": True}, "background"),
         ({"input": "x", "conversation": "conv_1"}, "conversation"),
-        ({"input": "x", "max_output_tokens": 0}, "max_output_tokens"),
+        ({"input": "x", "max_output_tokens": -2}, "max_output_tokens"),
         ({"input": "x", "temperature": 3}, "temperature"),
         ({"input": "x", "text": {"format": {"type": "json_schema"}}}, "text.format.schema"),
         ({"input": "x", "tools": [{"type": "function"}]}, "tools[0].name"),
@@ -358,6 +360,16 @@ async def test_nothing_is_kept_for_a_page_of_elsewhere(serving: Any, tmp_path: P
         assert (theirs.status_code, theirs.json()["store"]) == (200, False)
         lost = await guarded(bench, "POST", uid=1, origin="app://obsidian.md", previous_response_id=mine["id"])
         assert lost.status_code == 400
+        counting = await guarded(bench, "POST", "/input_tokens", uid=1, origin="app://obsidian.md")
+        assert counting.json()["input_tokens"] > 0
+        counting = await guarded(
+            bench, "POST", "/input_tokens", uid=1, origin="app://obsidian.md", previous_response_id=mine["id"]
+        )
+        assert counting.status_code == 400
+        for method, what in (("GET", "/input_items"), ("POST", "/cancel")):
+            path = f"/{mine['id']}{what}"
+            assert (await guarded(bench, method, path, uid=1, origin="app://obsidian.md")).status_code == 403
+            assert (await guarded(bench, method, path, uid=None)).status_code == 401
         for method in ("GET", "DELETE"):
             path = f"/{mine['id']}"
             assert (await guarded(bench, method, path, uid=1, origin="app://obsidian.md")).status_code == 403

@@ -22,8 +22,8 @@ BILLING = (
 
 def wish_of(body: MessagesBody, brain: "Brain") -> Wish:
     """What /v1/messages asks. Raises BadParameter. Stop sequences are looked for by who writes the answer."""
-    if body.max_tokens < 1:
-        raise BadParameter("`max_tokens` must be at least 1.", param="max_tokens")
+    if body.max_tokens < 0:
+        raise BadParameter("`max_tokens` must be 0 or more.", param="max_tokens")
     sampling: dict[str, Any] = {"max_tokens": min(body.max_tokens, 1 << 30)}
     for name in ("temperature", "top_p", "top_k"):
         if (value := getattr(body, name)) is not None:
@@ -41,6 +41,7 @@ def wish_of(body: MessagesBody, brain: "Brain") -> Wish:
         tool_choice=choice,
         parallel_calls=parallel,
         thinking=thinks(body),
+        warms=True,
     )
 
 

@@ -9,13 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from omni.core.errors import OmniError
-from omni.engine import ChatRequest
 from omni.server.anthropic.asked import messages_of, thinks, tools_of, wish_of
 from omni.server.anthropic.problems import error_of
 from omni.server.anthropic.types import Answer, CountBody, Counted, Event, MessagesBody, Ping
 from omni.server.anthropic.writing import Writing
 from omni.server.callers import lane_of
-from omni.server.generation import Wish, begin, bytes_of, request_of
+from omni.server.generation import Wish, begin, tokens_of
 from omni.server.images import made
 from omni.server.routes import body_of, json_response
 from omni.server.streams import Streamed, sse, while_there
@@ -54,13 +53,8 @@ async def count_tokens(request: Request) -> Response:
     tools, choice = tools_of(body)
     said = await made(brain, lambda: messages_of(body, brain))
     body.messages.clear()
-    wish = Wish(brain=brain, messages=said, tools=tools if choice != "none" else ())
-    asked = request_of(wish)
-    assert isinstance(asked, ChatRequest)
-    with server.images.take(bytes_of(wish)):
-        engine = await server.services.open(brain)
-        counting = engine.count_tokens(asked.messages, asked.tools, thinking=thinks(body))
-        tokens = await while_there(request, counting)
+    wish = Wish(brain=brain, messages=said, tools=tools, tool_choice=choice, thinking=thinks(body))
+    tokens = await while_there(request, tokens_of(server, wish))
     return json_response(Counted(input_tokens=tokens))
 
 

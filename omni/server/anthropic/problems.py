@@ -17,6 +17,7 @@ _TYPES = {
     429: "rate_limit_error",
     431: "invalid_request_error",
     501: "invalid_request_error",
+    503: "overloaded_error",
 }
 
 

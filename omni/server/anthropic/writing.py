@@ -156,7 +156,7 @@ class Writing:
             engine = await self._server.services.open(self._generation.brain)
             taken = events.Usage(prompt_tokens=counted, answer_tokens=len(await engine.tokenize(self._said)))
             end = TurnEnded(reason="stop", usage=taken)
-        self._server.metrics.ended(self._generation.brain.name, end)
+            self._server.metrics.ended(self._generation.brain.name, end)
         cached = end.usage.cached_tokens
         usage = Usage(
             input_tokens=max(0, (end.usage.prompt_tokens or counted) - cached),

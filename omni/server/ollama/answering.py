@@ -59,12 +59,7 @@ async def _brain(request: Request, body: Asked) -> "Brain":
     server: Server = request.app.state.server
     if not body.wanted:
         raise BadParameter("`model` is missing.", hint="GET /api/tags lists the models.", param="model")
-    wants_text = isinstance(body, GenerateBody) and bool(body.raw or body.suffix)
-    chats = not wants_text and bool(body.messages if isinstance(body, ChatBody) else getattr(body, "prompt", ""))
-    brain = await server.names.find(body.wanted, chats=chats)
-    if not chats and not brain.embeds and not wants_text:
-        brain = await server.names.find(body.wanted)
-    return brain
+    return await server.names.find(body.wanted, chats=isinstance(body, ChatBody) and bool(body.messages))
 
 
 async def _answered(request: Request, body: Asked, brain: "Brain", wish: Wish, write: Write) -> Response:
@@ -76,7 +71,7 @@ async def _answered(request: Request, body: Asked, brain: "Brain", wish: Wish, w
 
         async def whole() -> Line:
             generation = await begin(server, lane_of(request), wish)
-            piece = await together(server, generation)
+            piece = await together(generation)
             await keeping.used(brain, keep)
             assert piece.end is not None
             return write(body.wanted, piece, figures(generation, piece.end, began))
@@ -85,7 +80,7 @@ async def _answered(request: Request, body: Asked, brain: "Brain", wish: Wish, w
     generation = await while_there(request, begin(server, lane_of(request), wish))
 
     async def lines() -> AsyncGenerator[bytes]:
-        async with aclosing(pieces(server, generation)) as found:
+        async with aclosing(pieces(generation)) as found:
             async for piece in found:
                 if piece.end is None:
                     yield _encoded(write(body.wanted, piece, {}))

@@ -14,7 +14,6 @@ from omni.server.ollama.times import nanoseconds
 from omni.server.ollama.types import Call, Function, Logprob, TopLogprob
 
 if TYPE_CHECKING:
-    from omni.server.app import Server
     from omni.server.generation import Generation
 
 
@@ -28,7 +27,7 @@ class Piece(NamedTuple):
     end: TurnEnded | None = None
 
 
-async def pieces(server: "Server", generation: "Generation") -> AsyncGenerator[Piece]:
+async def pieces(generation: "Generation") -> AsyncGenerator[Piece]:
     """The pieces of an answer; closes it in all cases. Raises EngineError."""
     calls, ended = _Calls(), False
     async with generation, aclosing(generation.events()) as events:
@@ -46,16 +45,15 @@ async def pieces(server: "Server", generation: "Generation") -> AsyncGenerator[P
                 case TurnEnded():
                     for call in calls.last(cut=event.reason in ("length", "cancelled")):
                         yield Piece(calls=(call,))
-                    server.metrics.ended(generation.brain.name, event)
                     ended = True
                     yield Piece(end=event)
     if not ended:
         raise EngineError("The brain gave no answer.", hint="Ask again.")
 
 
-async def together(server: "Server", generation: "Generation") -> Piece:
+async def together(generation: "Generation") -> Piece:
     """All of an answer as one. Raises EngineError."""
-    async with aclosing(pieces(server, generation)) as all_of_them:
+    async with aclosing(pieces(generation)) as all_of_them:
         found = [piece async for piece in all_of_them]
     return Piece(
         text="".join(piece.text for piece in found),

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from omni.engine import Message, Tool, ToolCall, arguments_of
+from omni.server.brains import untaught
 from omni.server.errors import BadParameter
 from omni.server.generation import Wish
 from omni.server.ollama.models import inserts, thinks
@@ -16,24 +17,30 @@ if TYPE_CHECKING:
     from omni.cartridges import Brain
 
 LEVELS = ("low", "medium", "high")
-_PLAIN = ("temperature", "top_p", "min_p", "repeat_penalty", "presence_penalty", "frequency_penalty")
+_PLAIN = ("repeat_penalty", "presence_penalty", "frequency_penalty")
+_MOST = {"temperature": 100.0, "top_p": 1.0, "min_p": 1.0}  # what is outside is the nearest that is not, as with Ollama
 
 
 def chat_wish(body: ChatBody, brain: "Brain") -> Wish:
     """What /api/chat asks. Raises BadParameter."""
+    tools, choice = _offered(body)
     return Wish(
         brain=brain,
         messages=tuple(messages_of(body.messages or (), brain)),
         sampling=sampling_of(body.options),
         schema=schema_of(body.format),
-        tools=tuple(_tool(tool, at) for at, tool in enumerate(body.tools or ())),
+        tools=tools,
+        tool_choice=choice,
         logprobs=_top(body),
         thinking=_thinking(body, brain),
     )
 
 
 def generate_wish(body: GenerateBody, brain: "Brain") -> Wish:
-    """What /api/generate asks. Raises BadParameter. Blocking: may look into the brain's file."""
+    """What /api/generate asks. Raises BadParameter. Blocking: may look into the brain's file.
+
+    A brain without a chat template goes on with the prompt as it is, as it does with Ollama.
+    """
     parts = _parts(body.prompt or "", body.images, brain, "images")
     if body.template:
         raise BadParameter(
@@ -45,12 +52,13 @@ def generate_wish(body: GenerateBody, brain: "Brain") -> Wish:
             hint="POST /api/chat with all messages.",
             param="context",
         )
-    prompt = body.prompt or ""
+    prompt, thinking = body.prompt or "", _thinking(body, brain)
     sampling, schema = sampling_of(body.options), schema_of(body.format)
-    if body.suffix or body.raw:
+    if body.suffix or body.raw or untaught(brain):
         parts.only_text("images")
         if body.system:
-            raise BadParameter("`system` needs a template; `raw` and `suffix` use none.", param="system")
+            why = f"{brain.name} has none" if untaught(brain) else "`raw` and `suffix` use none"
+            raise BadParameter(f"`system` needs a template; {why}.", param="system")
         if body.suffix and brain.base is not None and not inserts(brain):
             raise BadParameter(
                 f'"{body.wanted}" does not support insert: it was not made to fill in between two texts.',
@@ -72,7 +80,7 @@ def generate_wish(body: GenerateBody, brain: "Brain") -> Wish:
         sampling=sampling,
         schema=schema,
         logprobs=_top(body),
-        thinking=_thinking(body, brain),
+        thinking=thinking,
     )
 
 
@@ -107,9 +115,14 @@ def sampling_of(options: Options | None) -> dict[str, Any]:
     """
     if options is None:
         return {}
-    found: dict[str, Any] = {name: getattr(options, name) for name in _PLAIN if getattr(options, name) is not None}
+    found: dict[str, Any] = {name: value for name in _PLAIN if (value := getattr(options, name)) is not None}
+    if (penalty := options.repeat_penalty) is not None and penalty <= 0:
+        del found["repeat_penalty"]  # which is what Ollama takes for none
+    found |= {
+        name: max(0, min(value, most)) for name, most in _MOST.items() if (value := getattr(options, name)) is not None
+    }
     if (most := _whole(options.num_predict, "num_predict")) is not None and 0 < most < 1 << 30:
-        found["max_tokens"] = most  # else (-1, -2, 0) all that is left
+        found["max_tokens"] = most  # else all that is left, which 0 is to Ollama's own engines, too
     if (top := _whole(options.top_k, "top_k")) is not None:
         found["top_k"] = max(0, min(top, 1 << 30))
     if (seed := _whole(options.seed, "seed")) is not None and seed >= 0:
@@ -137,6 +150,23 @@ def _whole(value: Number | None, name: str) -> int | None:
     if not -(1 << 63) <= value < 1 << 63 or value != int(value):
         raise BadParameter(f"`{name}` must be a whole number; {value} was sent.", param=f"options.{name}")
     return int(value)
+
+
+def _offered(body: ChatBody) -> tuple[tuple[Tool, ...], str]:
+    """The tools, and which must be called. Ollama knows no choice, but clients of it send OpenAI's words for one, and
+    fail when it was not kept."""
+    tools = tuple(_tool(tool, at) for at, tool in enumerate(body.tools or ()))
+    choice = body.tool_choice
+    if choice == "required" and not tools:
+        raise BadParameter(
+            "A tool must be called, but the request names none.", hint="Send `tools` as well.", param="tool_choice"
+        )
+    if choice is None or isinstance(choice, str):
+        return tools, choice or "auto"
+    name = choice.name or (choice.function.name if choice.function else "") or ""
+    if name not in [tool.name for tool in tools]:
+        raise BadParameter(f"`tool_choice` names {name!r}, which is no tool of the request.", param="tool_choice")
+    return tools, name
 
 
 def _tool(tool: ToolSpec, at: int) -> Tool:

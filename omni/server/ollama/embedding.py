@@ -12,8 +12,8 @@ from omni.server.errors import BadParameter
 from omni.server.ollama.keeping import keeping_of, wished
 from omni.server.ollama.times import nanoseconds
 from omni.server.ollama.types import EmbedBody, Embedded, OldEmbedBody, OldEmbedded
-from omni.server.openai.embeddings import cut
 from omni.server.openai.embeddings import embed as vectors_of
+from omni.server.openai.embeddings import shaped
 from omni.server.routes import body_of, json_response
 from omni.server.streams import while_there
 
@@ -60,7 +60,7 @@ async def _embedded(
     await keeping_of(server).used(brain, keep)
     return Embedded(
         model=body.wanted,
-        embeddings=[cut(vector, dimensions) for vector in vectors],
+        embeddings=[shaped(vector, dimensions) for vector in vectors],
         total_duration=nanoseconds(time.monotonic() - began),
         load_duration=nanoseconds(loaded - began),
         prompt_eval_count=tokens,

@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from omni.core.errors import OmniError
 from omni.engine import fills_in
+from omni.server.brains import untaught
 from omni.server.errors import BadParameter
 from omni.server.ollama.keeping import keeping_of
 from omni.server.ollama.times import FOREVER, rfc3339
@@ -121,10 +122,21 @@ async def allocated(server: "Server", brain: "Brain") -> int:
 
 
 def digest(brain: "Brain") -> str:
-    """64 hexadecimal digits: the hash of its file, or of what is known of a file that was not hashed."""
-    if brain.base is not None and brain.base.sha256:
-        return brain.base.sha256
-    return hashlib.sha256((brain.base.id if brain.base else brain.name).encode()).hexdigest()
+    """64 hexadecimal digits that no other brain has, and this one as long as it stays what it is: clients take brains of
+    one digest for one, and ask whichever they saw first. Many brains may stand on one file, so its hash alone will not do.
+    """
+    base, adapter = brain.base, brain.adapter
+    known = {
+        "name": brain.name,
+        "base": (base.sha256 or base.id) if base else "",
+        "template": base.template if base else None,
+        "eyes": base.eyes.path if base and base.eyes else None,
+        "adapter": (adapter.sha256 or adapter.path, adapter.scale) if adapter else None,
+        "prompt": brain.prompt,
+        "sampling": (base.parameters if base else {}) | brain.sampling,
+        "context": brain.context,
+    }
+    return hashlib.sha256(msgspec.json.encode(known, order="sorted")).hexdigest()
 
 
 def _listed(server: "Server", brain: "Brain") -> Listed:
@@ -144,6 +156,8 @@ def _shown(server: "Server", brain: "Brain", room: int) -> Shown:
     template = template_of(brain)
     if "insert" in can:  # Continue looks for this field, in Ollama's language of templates
         template = "{{- /* fills in between .Prompt and .Suffix */ -}}\n" + template
+    if "tools" in can and "tools" not in template:  # LiteLLM looks for the word, in any case
+        template = "{{- /* calls .Tools */ -}}\n" + template
     return Shown(
         license=brain.licence,
         modelfile=f"# Omni needs no modelfile.\nFROM {brain.name}\n",
@@ -174,10 +188,10 @@ async def _running(server: "Server", brain: "Brain") -> Running:
 
 
 def _capabilities(brain: "Brain") -> list[str]:
-    """`tools` always: a brain whose template knows none calls them by a grammar."""
+    """`tools` wherever it chats: a brain whose template knows none calls them by a grammar."""
     if brain.embeds:
         return ["embedding"]
-    found = ["completion", "tools"]
+    found = ["completion"] if untaught(brain) else ["completion", "tools"]
     if inserts(brain):
         found.append("insert")
     if brain.sees:

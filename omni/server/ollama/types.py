@@ -66,6 +66,18 @@ class ToolSpec(Struct, frozen=True, kw_only=True):
     type: str | None = "function"
 
 
+class NamedTool(Struct, frozen=True, kw_only=True):
+    """A tool's name."""
+
+    name: str | None = None
+
+
+class ToolChoice(NamedTool, frozen=True, kw_only=True):
+    """The tool that must be called."""
+
+    function: NamedTool | None = None
+
+
 class Named(Struct, frozen=True, kw_only=True):
     """Names a model, by `model` or by its older name."""
 
@@ -95,6 +107,7 @@ class ChatBody(Asked, frozen=True, kw_only=True):
 
     messages: list[ChatMessage] | None = None
     tools: list[ToolSpec] | None = None
+    tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = None
 
 
 class GenerateBody(Asked, frozen=True, kw_only=True):

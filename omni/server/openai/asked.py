@@ -10,7 +10,7 @@ from msgspec import to_builtins
 from omni.core.errors import nearest
 from omni.engine import Message, Tool, ToolCall, arguments_of
 from omni.server.errors import BadParameter
-from omni.server.generation import Wish
+from omni.server.generation import UNLIMITED, Wish
 from omni.server.openai.types import (
     CalledFunction,
     ChatBody,
@@ -54,18 +54,20 @@ def sampling_of(body: Sampled, limit: str = "max_tokens") -> dict[str, Any]:
     """The fields of Sampling that a request names; `limit` is the field that bounds the answer."""
     names = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty", "presence_penalty", "frequency_penalty")
     found: dict[str, Any] = {name: value for name in names if (value := getattr(body, name)) is not None}
-    most: int | None = getattr(body, limit)
-    if most == 0:
-        raise BadParameter(f"`{limit}` must be at least 1.", hint="Leave it out for all that is left.", param=limit)
-    if most is not None and 0 < most < 1 << 30:
+    if (most := limit_of(getattr(body, limit))) is not None:
         found["max_tokens"] = most
     if body.seed is not None and body.seed != -1:  # which is llama.cpp's word for "any"
         found["seed"] = body.seed & 0x7FFFFFFF
     if body.stop:
         found["stop"] = [text for text in ([body.stop] if isinstance(body.stop, str) else body.stop) if text]
     if body.logit_bias:
-        found["logit_bias"] = [(_token(key), bias) for key, bias in body.logit_bias.items()]
+        found["logit_bias"] = list({_token(key): bias for key, bias in body.logit_bias.items()}.items())
     return found
+
+
+def limit_of(most: int | None) -> int | None:
+    """The tokens that an answer may take at most; None for all that is left, which is also what -1 means."""
+    return most if most is not None and 0 <= most < UNLIMITED else None
 
 
 def seeded(wish: Wish, at: int) -> Wish:

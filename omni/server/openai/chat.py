@@ -148,9 +148,9 @@ class ChatWriter:
         self._called: list[set[int]] = [set() for _ in range(count)]
 
     def begin(self) -> Iterator[Struct]:
-        """Who speaks."""
+        """Who speaks. An empty text here would be taken for the begin of one, also by who is then told of a call."""
         for at in range(len(self._held)):
-            yield self._chunk(at, Delta(role="assistant", content=""))
+            yield self._chunk(at, Delta(role="assistant", content=None))
 
     def read(self, at: int, event: EngineEvent) -> Iterator[Struct]:
         """The chunks that an event becomes. With likelihoods, a text goes out together with those of its tokens."""

@@ -97,7 +97,7 @@ def _prompts(body: CompletionBody) -> list[str]:
         )
     if (body.best_of or 1) > (body.n or 1):
         raise BadParameter("`best_of` is not known here.", hint="Ask for `n` and choose.", param="best_of")
-    if body.echo and body.suffix is not None:
+    if body.echo and body.suffix:
         raise BadParameter("`echo` and `suffix` do not go together.", param="echo")
     if body.echo and body.logprobs is not None:
         raise BadParameter(
@@ -110,7 +110,7 @@ async def _begin(server: Server, lane: str, body: CompletionBody, prompts: list[
     brain = await server.names.find(body.model or "", chats=False)
     sampling = sampling_of(body)
     wishes = [
-        Wish(brain=brain, prompt=prompt, suffix=body.suffix, sampling=sampling, logprobs=body.logprobs)
+        Wish(brain=brain, prompt=prompt, suffix=body.suffix or None, sampling=sampling, logprobs=body.logprobs)
         for prompt in prompts
     ]
     count = body.n or 1

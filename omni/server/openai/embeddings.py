@@ -22,6 +22,8 @@ from omni.server.streams import while_there
 if TYPE_CHECKING:
     from omni.cartridges import Brain
 
+ROUNDING = 1e-6  # of a length in numbers of 32 bits
+
 
 class EmbeddingBody(Struct, kw_only=True):
     """Texts whose vectors are wanted. `dimensions` cuts them, and makes their length 1 again."""
@@ -65,7 +67,7 @@ async def embeddings(request: Request) -> Response:
     return json_response(
         EmbeddingAnswer(
             data=[
-                Embedding(index=at, embedding=_encoded(cut(vector, body.dimensions), body.encoding_format))
+                Embedding(index=at, embedding=_encoded(shaped(vector, body.dimensions), body.encoding_format))
                 for at, vector in enumerate(vectors)
             ],
             model=body.model or name,
@@ -103,17 +105,17 @@ def _texts(body: EmbeddingBody) -> list[str]:
     return texts
 
 
-def cut(vector: list[float], dimensions: int | None) -> list[float]:
-    """The first `dimensions` of a vector, of length 1 again. Raises BadParameter when it has fewer."""
-    if dimensions is None or dimensions == len(vector):
-        return vector
-    if dimensions > len(vector):
+def shaped(vector: list[float], dimensions: int | None) -> list[float]:
+    """The first `dimensions` of a vector, of length 1 whatever the engine gave. Raises BadParameter when it has fewer."""
+    if dimensions is not None and dimensions > len(vector):
         raise BadParameter(
             f"The vectors of this brain have {len(vector)} dimensions; {dimensions} were asked for.", param="dimensions"
         )
-    cut = vector[:dimensions]
-    length = math.sqrt(math.fsum(value * value for value in cut))
-    return [value / length for value in cut] if length else cut
+    found = vector[:dimensions]
+    length = math.hypot(*found)
+    if not length or abs(length - 1) < ROUNDING:  # all zeros have no direction
+        return found
+    return [value / length for value in found]
 
 
 def _encoded(vector: list[float], encoding: str | None) -> list[float] | str:

@@ -1,7 +1,7 @@
 """`/v1/responses`: answers as lists of items, which are kept so that the next request need not send them again."""
 
+import asyncio
 import logging
-import secrets
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -14,17 +14,22 @@ from starlette.responses import Response
 from omni.core.errors import ContextOverflow, OmniError, StorageError
 from omni.server.app import Server
 from omni.server.callers import lane_of, owner_of
-from omni.server.errors import BadParameter, explained, said
+from omni.server.errors import BadParameter, NotHere, explained, said, status_of
+from omni.server.generation import Wish, tokens_of
 from omni.server.images import made
 from omni.server.openai import responses_types as shown
 from omni.server.openai.problems import problem
-from omni.server.openai.responses_asked import items_of, spaces_of, tools_of, top_of, wish_of
+from omni.server.openai.responses_answer import answer_of
+from omni.server.openai.responses_asked import items_of, spaces_of, top_of, wish_of
+from omni.server.openai.responses_items import IMAGES, MOST, USUAL, Page
 from omni.server.openai.responses_store import ResponseStore, Turn
 from omni.server.openai.responses_types import Answer, Event, ItemIn, ResponseBody
 from omni.server.openai.responses_writer import ResponseWriter
 from omni.server.openai.together import Together
 from omni.server.routes import Route, body_of, json_response, route
 from omni.server.streams import Streamed, sse, while_there
+
+_CODES = {400: "invalid_prompt", 429: "rate_limit_exceeded"}  # of failures, as OpenAI's clients know them
 
 
 def routes() -> list[Route]:
@@ -33,11 +38,31 @@ def routes() -> list[Route]:
     for_admin = partial(route, reach="admin", problem=problem)
     one = "/v1/responses/{response_id}"
     unstreamed = {"stream": "Anything but true: what is kept is not streamed again."}
+    page = {
+        "order": "asc or desc, which is the usual one: the newest item first.",
+        "after": "The id of the item that the page before ended with.",
+        "limit": f"How many items, at most {MOST}; {USUAL} where nothing is said.",
+        "include": f"{IMAGES}, for images.",
+    }
     return [
         for_chat("POST", "/v1/responses", respond, "An answer as a list of items; kept, and gone on from by its id.",
                  request=ResponseBody, response=Answer, stream=Event),
+        for_chat("GET", "/v1/responses", no_socket,
+                 "A connection for many answers: not there, which is what it answers.", status=501),
+        for_chat("POST", "/v1/responses/input_tokens", count, "How many tokens a prompt has.",
+                 request=ResponseBody, response=shown.Counted),
+        for_chat("POST", "/v1/responses/compact", no_compaction,
+                 "A conversation made shorter: not there, which is what it answers.", status=501),
         for_admin("GET", one, fetch, "An answer that was kept.", response=Answer, query=unstreamed),
         for_admin("DELETE", one, forget, "Forget an answer.", response=shown.Deleted),
+        for_admin("POST", f"{one}/cancel", cancel, "End an answer that is being written without a connection: there is none."),
+        for_admin("GET", f"{one}/input_items", input_items, "What an answer that was kept was made from.",
+                  response=shown.ItemList, query=page),
+        *(
+            for_chat("GET POST DELETE", path, no_conversations,
+                     "Conversations that a server keeps: not there, which is what it answers.", status=501)
+            for path in ("/v1/conversations", "/v1/conversations/{rest:path}")
+        ),
     ]  # fmt: skip
 
 
@@ -66,6 +91,49 @@ async def forget(request: Request) -> Response:
     return json_response(shown.Deleted(ident))
 
 
+async def count(request: Request) -> Response:
+    """How long a prompt is, by the brain's own template and tokenizer. Loads the brain."""
+    asked = _Asked(request, await body_of(request, ResponseBody))
+    return json_response(await while_there(request, asked.counted()))
+
+
+async def input_items(request: Request) -> Response:
+    """What an answer that was kept was made from: all that came before it, and what it was asked."""
+    query = request.query_params
+    page = Page(query, [*query.getlist("include"), *query.getlist("include[]")])
+    turns = await store_of(request).led_to(request.path_params["response_id"], owner_of(request))
+    return json_response(await asyncio.to_thread(page.of, turns))
+
+
+async def cancel(request: Request) -> Response:
+    """Nothing to cancel: an answer is written for as long as its connection is open."""
+    ident = request.path_params["response_id"]
+    await store_of(request).get(ident, owner_of(request))
+    raise BadParameter(
+        "Only an answer that was asked for with `background` can be cancelled, and there is none here.",
+        hint="An answer ends when its connection is closed.",
+        param="response_id",
+    )
+
+
+async def no_socket(request: Request) -> Response:  # noqa: ARG001 - an endpoint's signature
+    """A WebSocket: not there."""
+    raise NotHere("/v1/responses takes POST only: there is no WebSocket here.", hint="POST, with `stream`: true.")
+
+
+async def no_compaction(request: Request) -> Response:  # noqa: ARG001 - an endpoint's signature
+    """A conversation made shorter: not there."""
+    raise NotHere("Nothing is compacted here.", hint="Ask for a summary as for any answer, and go on from that.")
+
+
+async def no_conversations(request: Request) -> Response:  # noqa: ARG001 - an endpoint's signature
+    """Conversations: not there."""
+    raise NotHere(
+        "No conversations are kept here.",
+        hint="Answers of /v1/responses are: go on from one by `previous_response_id`.",
+    )
+
+
 def store_of(request: Request) -> ResponseStore:
     """The store of this server."""
     server: Server = request.app.state.server
@@ -82,6 +150,16 @@ class _Asked:
 
     async def begin(self) -> Together:
         """Admit it. Raises NothingBefore, and what `generation.begin` raises."""
+        wish = await self._wish()
+        if self._body.store is False or self._owner is None:
+            self._body.input = []  # else it is kept with the answer
+        return await Together.begin(self._server, self._lane, [wish])
+
+    async def counted(self) -> shown.Counted:
+        """How long its prompt is; nothing is answered, and nothing kept."""
+        return shown.Counted(input_tokens=await tokens_of(self._server, await self._wish()))
+
+    async def _wish(self) -> Wish:
         history: list[ItemIn] = []
         if self._body.previous_response_id:
             for turn in await self._store.turns(self._body.previous_response_id, self._owner):
@@ -90,10 +168,7 @@ class _Asked:
         if not isinstance(self._body.input, str):
             self._body.input = await self._store.resolved(self._body.input, self._owner)
         brain = await self._server.names.find(self._body.model or "")
-        wish = await made(brain, lambda: wish_of(self._body, history, brain))
-        if self._body.store is False or self._owner is None:
-            self._body.input = []  # else it is kept with the answer
-        return await Together.begin(self._server, self._lane, [wish])
+        return await made(brain, lambda: wish_of(self._body, history, brain))
 
     async def whole(self, answers: Together) -> Answer:
         """The answer, when it is there."""
@@ -118,34 +193,12 @@ class _Asked:
             await self._finish(answers, writer)
             yield _line(writer.end())
         except Exception as error:  # noqa: BLE001 - it is logged and told
-            yield _line(writer.fail(_failure(explained(error, "A stream"))))
+            yield _line(writer.fail(failure_of(explained(error, "A stream"))))
 
     def _writer(self, answers: Together) -> ResponseWriter:
-        body = self._body
-        answer = Answer(
-            id=f"resp_{secrets.token_hex(24)}",
-            created_at=int(time.time()),
-            status="in_progress",
-            model=body.model or answers.brain,
-            output=[],
-            instructions=body.instructions,
-            previous_response_id=body.previous_response_id,
-            store=body.store is not False and self._owner is not None,
-            tools=[
-                shown.FunctionTool(name=tool.name, description=tool.description, parameters=tool.parameters)
-                for tool in tools_of(body.tools or ())
-            ],
-            tool_choice=body.tool_choice or "auto",
-            parallel_tool_calls=body.parallel_tool_calls is not False,
-            text=body.text if body.text and body.text.format else shown.TextIn(format=shown.FormatIn(type="text")),
-            reasoning=body.reasoning or shown.ReasoningIn(),
-            max_output_tokens=body.max_output_tokens,
-            temperature=body.temperature,
-            top_p=body.top_p,
-            top_logprobs=body.top_logprobs or 0,
-            metadata=body.metadata or {},
-        )
-        return ResponseWriter(answer, top=top_of(body), spaces=spaces_of(body.tools or ()))
+        store = self._body.store is not False and self._owner is not None
+        answer = answer_of(self._body, answers.brain, answers.sampling, store=store)
+        return ResponseWriter(answer, top=top_of(self._body), spaces=spaces_of(self._body.tools or ()))
 
     async def _finish(self, answers: Together, writer: ResponseWriter) -> None:
         """Say what it took, and keep it, before the client hears that it is whole and goes on from it."""
@@ -178,6 +231,8 @@ def _line(event: Event) -> bytes:
     return sse(msgspec.json.encode(event), event.__struct_config__.tag)  # type: ignore[arg-type] # all tags are texts
 
 
-def _failure(error: OmniError) -> shown.Failure:
-    code = "context_length_exceeded" if isinstance(error, ContextOverflow) else "server_error"
-    return shown.Failure(code, said(error))
+def failure_of(error: OmniError) -> shown.Failure:
+    """Why a response failed, in the codes that OpenAI's clients know."""
+    if isinstance(error, ContextOverflow):
+        return shown.Failure("context_length_exceeded", said(error))
+    return shown.Failure(_CODES.get(status_of(error), "server_error"), said(error))

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from omni.engine import Message, Tool
 from omni.server.errors import BadParameter
 from omni.server.generation import Wish
-from omni.server.openai.asked import only_of
-from omni.server.openai.responses_items import flat, messages_of
+from omni.server.openai.asked import limit_of, only_of
+from omni.server.openai.responses_history import flat, messages_of
 from omni.server.openai.responses_types import ChoiceIn, FormatIn, ItemIn, ResponseBody, ToolIn
 from omni.server.schemas import bearable
 from omni.server.tools import ANY_OBJECT, tool_of
@@ -30,16 +30,16 @@ def wish_of(body: ResponseBody, history: Sequence[ItemIn], brain: "Brain") -> Wi
             raise BadParameter(
                 f"`{name}` is not known here.", hint="Use `previous_response_id`, or send all in `input`.", param=name
             )
+    if not (asked := items_of(body.input)):
+        raise BadParameter("There is nothing to answer: `input` is empty.", param="input")
     messages = [
         *messages_of(history, brain, "previous_response_id", happened=True),
-        *messages_of(items_of(body.input), brain, "input"),
+        *messages_of(asked, brain, "input"),
     ]
-    if not messages:
-        raise BadParameter("There is nothing to answer: `input` is empty.", param="input")
     if body.instructions:
         messages.insert(0, Message(role="system", content=body.instructions))
     tools, choice = _choice(body, tools_of(body.tools or ()))
-    sampling = {"temperature": body.temperature, "top_p": body.top_p, "max_tokens": body.max_output_tokens}
+    sampling = {"temperature": body.temperature, "top_p": body.top_p, "max_tokens": limit_of(body.max_output_tokens)}
     effort = body.reasoning.effort if body.reasoning else None
     return Wish(
         brain=brain,

@@ -1,164 +1,104 @@
-"""The items of `/v1/responses` in the words of the engine: messages, and calls and results of whatever tools.
+"""What kept answers were made from, as items that have an id and the form of OpenAI's, one page at a time."""
 
-What a cloud's own tools did is kept as a call and its result, for that is what it was. What tells a brain nothing (what
-another one thought, lists of tools that cannot be called here) is left out.
-"""
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+import msgspec
 
-from msgspec import ValidationError, convert, to_builtins
-
-from omni.engine import Message, ToolCall, arguments_of
+from omni.core.errors import nearest
 from omni.server.errors import BadParameter
-from omni.server.openai.responses_types import ItemIn, PartIn, is_reference
-from omni.server.parts import Parts, new_from, words_of
+from omni.server.openai.responses_store import Turn
+from omni.server.openai.responses_types import ItemList
 
-if TYPE_CHECKING:
-    from omni.cartridges import Brain
-
-_ROLES = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
-_LEFT_OUT = ("reasoning", "mcp_list_tools", "additional_tools", "configuration_update", "compaction_trigger")
-_CALLS = ("function_call", "custom_tool_call", "mcp_call", "mcp_approval_request", "program")
-_RESULTS = ("mcp_approval_response",)
-_COMPACTED = "[What was said before was summed up by another program, in a form that only that can read.]"
-_ASKED = ("action", "actions", "operation", "queries", "code", "arguments", "input")
-_ANSWERED = ("results", "outputs", "output", "result", "error")
-_TEXTS = ("input_text", "output_text", "text", "summary_text", "reasoning_text", "refusal")
+MOST = 100  # items of one page
+USUAL = 20
+IMAGES = "message.input_image.image_url"  # the word of `include` that asks for images
+_KINDS = {"message": "msg", "function_call": "fc", "function_call_output": "fco", "reasoning": "rs"}
+_TEXTS = ("input_text", "output_text", "text", "summary_text", "reasoning_text")
+_ASKED = ("user", "system", "developer")
 
 
-def messages_of(items: Sequence[ItemIn], brain: "Brain", where: str, *, happened: bool = False) -> Iterator[Message]:
-    """The messages that `items` make. `happened`: all of them were answered already. Raises BadParameter for what is new
-    and cannot be read."""
-    new = len(items) if happened else new_from([_speaks(item, last=item is items[-1]) for item in items])
-    for at, item in enumerate(items):
-        yield from _messages(item, brain, f"{where}[{at}]", happened=at < new)
+class Page:
+    """Which items are wanted, as the query of a request says it. Raises BadParameter for what it cannot be."""
 
+    def __init__(self, query: Mapping[str, str], include: Sequence[str]) -> None:
+        self.order = query.get("order", "desc")
+        if self.order not in ("asc", "desc"):
+            hint = nearest(self.order, ("asc", "desc"))
+            raise BadParameter(f"`order` is asc or desc; {self.order[:100]!r} was sent.", hint=hint, param="order")
+        limit = query.get("limit", str(USUAL))
+        if not limit.isascii() or not limit.isdecimal() or not 1 <= int(limit[:9]) <= MOST:
+            raise BadParameter(f"`limit` is from 1 to {MOST}; {limit[:100]!r} was sent.", param="limit")
+        self.limit, self.after, self.images = int(limit), query.get("after", ""), IMAGES in include
 
-def flat(namespace: str | None, name: str | None) -> str:
-    """The name that a brain calls a tool by."""
-    return f"{namespace}__{name or ''}" if namespace else name or ""
-
-
-def _kind(item: ItemIn) -> str:
-    return item.type or "message"
-
-
-def _calls(kind: str) -> bool:
-    return kind in _CALLS or kind.endswith("_call")
-
-
-def _speaks(item: ItemIn, *, last: bool) -> bool:
-    kind = _kind(item)
-    return kind == "reasoning" or _calls(kind) or (kind == "message" and item.role == "assistant" and not last)
-
-
-def _messages(item: ItemIn, brain: "Brain", where: str, *, happened: bool) -> Iterator[Message]:
-    kind = _kind(item)
-    if kind == "message":
-        if item.role is None:
-            raise BadParameter("A message needs a `role`.", param=f"{where}.role")
-        parts = Parts(brain, happened=happened or item.role == "assistant")
-        yield _read(parts, item.content, f"{where}.content").message(_ROLES[item.role], f"{where}.content")
-    elif is_reference(item):
-        if (item.id or "").startswith("rs_"):
-            return  # what was thought
-        raise BadParameter(
-            f"No item with the id {(item.id or '')[:100]!r} is kept here.",
-            hint="Send the item itself.",
-            param=f"{where}.id",
+    def of(self, turns: Iterable[tuple[str, Turn]]) -> ItemList:
+        """The page of the items that the last of `turns` was made from, each with the id of its answer. Blocking where there
+        are many. Raises BadParameter for an `after` that is none of them."""
+        items = list(_items(list(turns), images=self.images))
+        if self.order == "desc":
+            items.reverse()
+        if self.after:
+            at = next((at for at, item in enumerate(items) if item["id"] == self.after), None)
+            if at is None:
+                raise BadParameter(f"`after` names no item of this answer: {self.after[:100]!r}.", param="after")
+            items = items[at + 1 :]
+        page = items[: self.limit]
+        return ItemList(
+            data=page,
+            first_id=page[0]["id"] if page else None,
+            last_id=page[-1]["id"] if page else None,
+            has_more=len(items) > len(page),
         )
-    elif kind == "compaction_trigger" and not happened:
-        raise BadParameter("Nothing is summed up here.", hint="Leave it out.", param=f"{where}.type")
-    elif kind == "compaction":
-        yield Message(role="user", content=_COMPACTED)
-    elif _calls(kind):
-        yield from _called(item, kind, brain, where)
-    elif kind in _RESULTS or kind.endswith("_output"):
-        yield _result(item, item.call_id or item.approval_request_id or item.id or "", brain, where)
-    elif kind not in _LEFT_OUT:
-        parts = Parts(brain, happened=happened)
-        parts.other(kind, to_builtins(item), where)
-        yield parts.message("user", where)
 
 
-def _called(item: ItemIn, kind: str, brain: "Brain", where: str) -> Iterator[Message]:
-    """A call, and its result where that comes along."""
-    name = flat(item.namespace, item.name) or kind.removesuffix("_call")
-    call = ToolCall(id=item.call_id or item.id or "", name=name, arguments=_arguments(item, kind))
-    yield Message(role="assistant", content="", calls=(call,))
-    if any(getattr(item, field) is not None for field in _ANSWERED):
-        yield _result(item, call.id, brain, where)
-    elif item.call_id is None and kind not in ("function_call", "custom_tool_call", "mcp_approval_request"):
-        yield Message(role="tool", content=f"[{item.status or 'completed'}]", call_id=call.id, name=name)
+def _items(turns: Sequence[tuple[str, Turn]], *, images: bool) -> Iterator[dict[str, Any]]:
+    """All that was asked and answered before, and what the last one asks."""
+    for number, (ident, turn) in enumerate(turns):
+        for at, item in enumerate(msgspec.json.decode(turn.input, type=list[dict[str, Any]])):
+            kind = item.get("type") or "message"
+            known = item.get("id") or _id(kind, ident, at)
+            yield {**_shown(item, kind, images=images), "id": known, "type": kind}
+        if number < len(turns) - 1:
+            yield from msgspec.json.decode(turn.output, type=list[dict[str, Any]])
 
 
-def _arguments(item: ItemIn, kind: str) -> str:
-    if kind in ("function_call", "mcp_call", "mcp_approval_request"):
-        return arguments_of(item.arguments)
-    asked = {field: value for field in _ASKED if (value := getattr(item, field)) is not None}
-    if item.revised_prompt is not None:
-        asked["prompt"] = item.revised_prompt
-    if len(asked) == 1 and isinstance(only := next(iter(asked.values())), dict):
-        return arguments_of({key: value for key, value in only.items() if value is not None})
-    return arguments_of(asked)
+def _id(kind: str, answer: str, at: int) -> str:
+    """The same for the same item, whenever it is asked for."""
+    return f"{_KINDS.get(kind, 'item')}_{hashlib.sha256(f'{answer}/{at}'.encode()).hexdigest()[:32]}"
 
 
-def _result(item: ItemIn, call_id: str, brain: "Brain", where: str) -> Message:
-    parts = Parts(brain, happened=True)
-    if item.approve is not None:
-        parts.text("Approved." if item.approve else f"Denied. {item.reason or ''}".strip())
-    if item.status == "failed":
-        parts.text("Failed.")
-    for field in _ANSWERED:
-        if (value := getattr(item, field)) is not None:
-            _add(parts, value, f"{where}.{field}", image=_kind(item) == "image_generation_call" and field == "result")
-    if _kind(item) == "tool_search_output":
-        parts.text(words_of([tool.get("name", "") for tool in item.tools or () if isinstance(tool, dict)]))
-    return Message(
-        role="tool", content=parts.content, images=parts.images, call_id=call_id, name=flat(item.namespace, item.name)
-    )
+def _shown(item: dict[str, Any], kind: str, *, images: bool) -> dict[str, Any]:
+    """An item that a request had, with what OpenAI's clients look for in every one."""
+    match kind:
+        case "message":
+            asked = item.get("role") in _ASKED
+            return {
+                **item,
+                "status": "completed",
+                "content": list(_parts(item.get("content"), asked=asked, images=images)),
+            }
+        case "function_call":
+            return {"arguments": "{}", "status": "completed", **item}
+        case "function_call_output":
+            output = item.get("output") or ""
+            if isinstance(output, list):
+                output = list(_parts(output, asked=True, images=images))
+            return {**item, "status": "completed", "output": output}
+        case "reasoning":
+            return {"summary": [], **item}
+    return item
 
 
-def _add(parts: Parts, value: Any, where: str, *, image: bool = False) -> None:
-    """Some of a result: texts, images and files as what they are, anything else as words."""
-    if isinstance(value, str):
-        if image:
-            parts.base64(value, "", where)
-        else:
-            parts.text(value if where.endswith(".output") else words_of(value))  # a client's own is as it is
-        return
-    for at, each in enumerate(value if isinstance(value, list) else [value]):
-        try:
-            part = convert(each, PartIn)
-        except ValidationError:
-            parts.text(words_of(each))
-            continue
-        if part.type == "computer_screenshot":
-            part.type = "input_image"
-        if part.type in (*_TEXTS, "input_image", "input_file", "input_audio"):
-            _read(parts, [part], f"{where}[{at}]")
-        else:
-            parts.text(words_of(each))
-
-
-def _read(found: Parts, content: str | Sequence[PartIn] | None, where: str) -> Parts:
+def _parts(content: str | list[dict[str, Any]] | None, *, asked: bool, images: bool) -> Iterator[dict[str, Any]]:
     if content is None or isinstance(content, str):
-        found.text(content or "")
-        return found
-    for at, part in enumerate(content):
-        place = f"{where}[{at}]"
-        match part.type:
-            case kind if kind in _TEXTS:
-                found.said(part.refusal if part.text is None else part.text, f"{place}.text")
-            case "input_image" if part.image_url is None and part.file_id is not None:
-                found.kept_image(place)
-            case "input_image":
-                found.address(part.image_url or "", place)
-            case "input_audio":
-                found.sound(place)
-            case "input_file":
-                found.file(place, name=part.filename or part.file_url or "", data=part.file_data or "")
-            case kind:
-                found.other(kind, to_builtins(part), place)
-    return found
+        content = [{"text": content or ""}]
+    for part in content:
+        if part.get("type") == "input_image":
+            yield {"detail": "auto", **part, "image_url": part.get("image_url") if images else None}
+        elif part.get("type", "text") not in _TEXTS:
+            yield part
+        elif asked:
+            yield {"type": "input_text", "text": part.get("text") or ""}
+        else:
+            yield {"type": "output_text", "text": part.get("text") or "", "annotations": [], "logprobs": []}

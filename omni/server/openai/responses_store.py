@@ -79,11 +79,11 @@ class Turn(Struct, frozen=True):
 
 
 def item_id(kind: str, answer: str, number: int) -> str:
-    """The id of an item of the answer with the id `answer`, which `answer_of` finds in it."""
+    """The id of an item of the answer with the id `answer`, which `answer_with` finds in it."""
     return f"{kind}_{answer.removeprefix('resp_')}{number:03}"
 
 
-def answer_of(item: str) -> str:
+def answer_with(item: str) -> str:
     """The id of the answer that an item is of."""
     return f"resp_{item.partition('_')[2][:-3]}"
 
@@ -137,6 +137,19 @@ class ResponseStore:
             raise NotKept(_lost(ident), hint=_WHY)
         return found
 
+    async def led_to(self, ident: str, owner: str | None) -> list[tuple[str, Turn]]:
+        """The turns that led to an answer, its own the last, each with the id of its answer; what is no longer kept is not
+        there. Raises NotKept when the answer itself is not."""
+
+        def work(database: "Connection") -> list[tuple[str, bytes, bytes]]:
+            wanted = {"id": ident, "owner": owner, "least": self._now() - self._seconds}
+            return [(row[0], bytes(row[2]), bytes(row[3])) for row in database.execute(_CHAIN, wanted)]
+
+        rows = await self._database.read(work)
+        if not rows:
+            raise NotKept(_lost(ident), hint=_WHY)
+        return [(name, Turn(asked, answered)) for name, asked, answered in rows]
+
     async def turns(self, ident: str, owner: str | None) -> list[Turn]:
         """What led to an answer, and the answer, the oldest turn first. Raises NothingBefore when any of it is missing."""
 
@@ -159,7 +172,7 @@ class ResponseStore:
 
     async def resolved(self, items: Sequence[ItemIn], owner: str | None) -> list[ItemIn]:
         """The items, with what is kept here instead of references to it; what is not stays a reference."""
-        wanted = {answer_of(item.id or "") for item in items if is_reference(item)}
+        wanted = {answer_with(item.id or "") for item in items if is_reference(item)}
         if not wanted:
             return list(items)
 

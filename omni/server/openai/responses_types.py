@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, TypedDict
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from omni.server.openai.types import MOST_TOP, ChosenToken, Effort, Share, Temperature
+from omni.server.openai.types import MOST_TOP, ChosenToken, Effort, Limit, Share, Temperature
 
 Status = Literal["in_progress", "completed", "incomplete", "failed"]
 Count = Annotated[int, Meta(ge=0, le=MOST_TOP)]
@@ -127,7 +127,7 @@ class ResponseBody(Struct, kw_only=True):
     """A request for an answer. Without `store`: false it is kept, and another may go on from it."""
 
     model: str | None = None
-    input: str | list[ItemIn]
+    input: str | list[ItemIn] = []
     instructions: str | None = None
     previous_response_id: str | None = None
     store: bool | None = None
@@ -137,13 +137,17 @@ class ResponseBody(Struct, kw_only=True):
     parallel_tool_calls: bool | None = None
     text: TextIn | None = None
     reasoning: ReasoningIn | None = None
-    max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_output_tokens: Limit | None = None
     temperature: Temperature | None = None
     top_p: Share | None = None
     top_logprobs: Count | None = None
     include: list[str] | None = None
     metadata: dict[str, str] | None = None
     truncation: Literal["auto", "disabled"] | None = None
+    max_tool_calls: int | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
     background: bool | None = None
     conversation: str | dict[str, Any] | None = None
     prompt: dict[str, Any] | None = None
@@ -235,16 +239,26 @@ class Incomplete(Struct):
 
 
 class FunctionTool(Struct, kw_only=True, tag_field="type", tag="function"):
-    """A function that could be called."""
+    """A function that could be called, as the request has it."""
 
     name: str
-    description: str
-    parameters: dict[str, Any]
-    strict: bool = True
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = True
+
+
+class NamespaceTool(Struct, kw_only=True, tag_field="type", tag="namespace"):
+    """Functions that could be called by two names, as the request has them."""
+
+    name: str
+    description: str | None = None
+    tools: list[FunctionTool]
 
 
 class Answer(Struct, kw_only=True):
-    """An answer, whole or at one moment; what the request said comes back with it."""
+    """An answer, whole or at one moment. What the request said comes back with it; where it said nothing, how tokens are
+    chosen is what the brain does of its own, and `max_output_tokens` is null where an answer may take all that is left.
+    """
 
     id: str
     object: Literal["response"] = "response"
@@ -259,18 +273,27 @@ class Answer(Struct, kw_only=True):
     instructions: str | None = None
     previous_response_id: str | None = None
     store: bool
-    tools: list[FunctionTool]
+    tools: list[FunctionTool | NamespaceTool]
     tool_choice: Literal["none", "auto", "required"] | ChoiceIn
     parallel_tool_calls: bool
     text: TextIn
     reasoning: ReasoningIn
     max_output_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
+    max_tool_calls: int | None = None
+    temperature: float
+    top_p: float
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
     top_logprobs: int = 0
     metadata: dict[str, str]
+    user: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
     truncation: Literal["disabled"] = "disabled"
     background: Literal[False] = False
+    service_tier: Literal["default"] = "default"
+    conversation: None = None
+    prompt: None = None
 
 
 class Deleted(Struct):
@@ -279,6 +302,23 @@ class Deleted(Struct):
     id: str
     object: Literal["response"] = "response"
     deleted: Literal[True] = True
+
+
+class ItemList(Struct, kw_only=True):
+    """What a kept answer was made from: a part of its items. They have the form of items of an answer, and ids."""
+
+    object: Literal["list"] = "list"
+    data: list[dict[str, Any]]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class Counted(Struct, kw_only=True):
+    """How long a prompt is."""
+
+    object: Literal["response.input_tokens"] = "response.input_tokens"
+    input_tokens: int
 
 
 # -- the events of a stream, numbered from 0

@@ -9,6 +9,7 @@ import msgspec
 
 from omni.core.errors import EngineError, OmniError
 from omni.core.events import EngineEvent, ReasoningDelta, TurnEnded
+from omni.engine import Sampling
 from omni.server.errors import BadParameter
 from omni.server.generation import Generation, Wish, begin
 from omni.server.openai.problems import error_of
@@ -56,6 +57,11 @@ class Together:
     def brain(self) -> str:
         """The name of the brain that answers."""
         return self._generations[0].brain.name
+
+    @property
+    def sampling(self) -> Sampling:
+        """How the tokens of the first answer are chosen; of the others the seed differs."""
+        return self._generations[0].sampling
 
     async def events(self) -> AsyncGenerator[tuple[int, EngineEvent]]:
         """What happens, with the number of the answer that it happens to. Raises EngineError when one of them fails."""
@@ -118,7 +124,6 @@ class Together:
     def _note(self, at: int, event: EngineEvent) -> None:
         if isinstance(event, TurnEnded):
             self.ends[at] = event
-            self._server.metrics.ended(self._generations[at].brain.name, event)
         elif isinstance(event, ReasoningDelta):
             self.reasoning[at] += event.text
 

@@ -1,0 +1,401 @@
+"""A schema as cases: what a value must be, without `anyOf`, `oneOf`, `not`, `if` and references.
+
+A case says enough, and never too little: a value that is as a case says is as the schema says. Where a schema has more
+cases than can be written down, or denies what cannot be said otherwise, some values are left out; none is let in.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from omni.schemas.briefs import ANYTHING, Briefs
+from omni.schemas.documents import EXCEPT, KINDS, NOT, Document, Schema, says_nothing
+from omni.schemas.expressions import BadPattern, Unkept
+from omni.schemas.facts import (
+    Conjunction,
+    Contained,
+    Facts,
+    ListRule,
+    Literal,
+    Loose,
+    ObjectRule,
+    Unevaluated,
+    kinds_of,
+    number_of,
+    same,
+)
+from omni.schemas.languages import Language, Languages
+from omni.schemas.negations import denied
+from omni.schemas.numbers import Bounds
+from omni.schemas.parts import Parts
+from omni.schemas.patterns import matching
+
+MOST_CASES = 64  # of one conjunction
+MOST_DENYING = 12  # of one that denies something in several ways
+MOST_DENIED = 6  # ways in which a value is not as it must not be, the simplest ones
+MOST_STEPS = 6000  # parts and options looked at for one conjunction
+MOST_COUNTS = 3000  # repetitions of what is itself repeated: an engine that follows more of them gives up
+MOST_ALL = 100_000  # for all of them
+
+
+class Impossible(Exception):
+    """No value can be so; `keyword` and `place` say what stands in the way."""
+
+    def __init__(self, why: str, keyword: str = "", place: str = "") -> None:
+        super().__init__(why)
+        self.why, self.keyword, self.place = why, keyword, place
+
+
+@dataclass(slots=True)
+class Found:
+    """The cases of a conjunction, and other conjunctions that are cases, too. `reasons`: why others are none."""
+
+    cases: list[Facts]
+    links: list[Conjunction]
+    reasons: list[Impossible]
+    narrowed: bool = False
+
+
+class _Ahead(NamedTuple):
+    """A literal that is still to be looked at. `chain`: the parts within which it stands."""
+
+    literal: Literal
+    chain: frozenset[int]
+
+
+class _Branch(NamedTuple):
+    """One of `options` must hold, each of which is several literals."""
+
+    options: tuple[Conjunction, ...]
+    chain: frozenset[int]
+    keyword: str
+    place: str
+
+
+class Cases:
+    """Finds the cases of conjunctions of the parts of a document."""
+
+    def __init__(self, document: Document, languages: Languages) -> None:
+        self.parts = Parts(document)
+        self.briefs = Briefs(self.parts)
+        self._languages = languages
+        self._found: dict[Conjunction, Found] = {}
+        self._patterns: dict[str, Language | str] = {}
+        self.steps = MOST_ALL
+
+    def of(self, conjunction: Conjunction) -> Found:
+        """The cases of a conjunction."""
+        if conjunction not in self._found:
+            self._found[conjunction] = _Search(self, conjunction).run()
+        return self._found[conjunction]
+
+    def language(self, pattern: str, place: str) -> Language | None:
+        """The texts that a pattern is found in; None where no grammar keeps it. Raises Impossible for what is none."""
+        if pattern not in self._patterns:
+            try:
+                language = matching(self._languages, pattern)
+                self._patterns[pattern] = "counts within counts" if _weight(language) > MOST_COUNTS else language
+            except (Unkept, RecursionError) as error:
+                self._patterns[pattern] = str(error)
+            except BadPattern as error:
+                raise Impossible(f"the pattern is no regular expression: {error}", "pattern", place) from error
+        found = self._patterns[pattern]
+        return found if isinstance(found, Language) else None
+
+
+class _Search:
+    """One search for the cases of one conjunction."""
+
+    def __init__(self, cases: Cases, conjunction: Conjunction) -> None:
+        self._all, self._parts = cases, cases.parts
+        self._found = Found([], [], [])
+        self._steps = MOST_STEPS
+        self._begin = conjunction
+
+    def run(self) -> Found:
+        ahead = [_Ahead(literal, frozenset()) for literal in self._begin]
+        self._look(ahead, Facts(), [], set())
+        return self._found
+
+    def _look(self, ahead: list[_Ahead], facts: Facts, branches: list[_Branch], seen: set[Literal]) -> None:
+        """Gather what holds in any case, then try the options of one branch after the other."""
+        try:
+            while ahead:
+                self._take(ahead.pop(0), ahead, facts, branches, seen)
+            if not facts.kinds:
+                raise Impossible("it can be of no type", "type")
+            branch = self._next(branches, facts)
+        except Impossible as error:
+            self._found.reasons.append(error)
+            return
+        if branch is None:
+            if len(self._found.cases) < MOST_CASES:
+                self._found.cases.append(facts)
+            else:
+                self._found.narrowed = True
+            return
+        if len(branches) == 1 and facts == Facts():
+            self._found.links += [option for option in branch.options if option not in self._found.links]
+            return
+        others = [one for one in branches if one is not branch]
+        most = MOST_DENYING if any(one.keyword == "not" for one in branches) else MOST_CASES
+        for option in branch.options:
+            if self._steps <= 0 or self._all.steps <= 0 or len(self._found.cases) >= most:
+                self._found.narrowed = True
+                return
+            ahead = [_Ahead(literal, branch.chain) for literal in option]
+            self._look(ahead, facts.copy(), list(others), set(seen))
+
+    def _next(self, branches: list[_Branch], facts: Facts) -> _Branch | None:
+        """The branch with the fewest options that may hold at all. Raises Impossible when one has none."""
+        best: _Branch | None = None
+        known = self._all.briefs.facts(facts) if branches else ANYTHING
+        for at, branch in enumerate(branches):
+            self._steps -= len(branch.options)
+            self._all.steps -= len(branch.options)
+            fit = tuple(option for option in branch.options if self._all.briefs.may_hold(option, known))
+            if branch.keyword == "not":
+                fit = fit[:MOST_DENIED]
+            if not fit:
+                raise Impossible("none of its options is possible here", branch.keyword, branch.place)
+            branches[at] = branch = branch._replace(options=fit)
+            if best is None or len(fit) < len(best.options):
+                best = branch
+        return best
+
+    def _take(
+        self, ahead: _Ahead, more: list[_Ahead], facts: Facts, branches: list[_Branch], seen: set[Literal]
+    ) -> None:
+        literal, chain = ahead
+        self._steps -= 1
+        node, place = self._parts.node(literal), self._parts.place(literal)
+        if isinstance(node, bool):
+            if node != literal.holds:
+                raise Impossible("nothing is allowed here", "", place)
+            return
+        if literal.number in chain:
+            raise Impossible("it is made of itself", "$ref", place)
+        if literal in seen:
+            return
+        if Literal(literal.number, not literal.holds) in seen:
+            raise Impossible("it must and must not be so", "not", place)
+        seen.add(literal)
+        chain |= {literal.number}
+        if literal.holds:
+            _Taking(self._all, node, place, chain, facts=facts, more=more, branches=branches).take()
+            return
+        options = tuple(
+            conjunction
+            for option in denied(self._parts, node, place)
+            if (conjunction := self._option(option)) is not None
+        )
+        if not options:
+            why = "everything is excluded" if says_nothing(node) else "what it must not be cannot be said otherwise"
+            raise Impossible(why, "not", place)
+        if len(options) == 1:
+            more += [_Ahead(each, chain) for each in options[0]]
+        else:
+            branches.append(_Branch(options, chain, "not", place))
+
+    def _option(self, option: Iterable[tuple[Schema, bool]]) -> Conjunction | None:
+        return self._parts.conjunction(Literal(self._parts.number(node), holds) for node, holds in option)
+
+
+class _Taking:
+    """Takes in what one part says, keyword by keyword."""
+
+    def __init__(
+        self,
+        cases: Cases,
+        node: dict[str, Any],
+        place: str,
+        chain: frozenset[int],
+        *,
+        facts: Facts,
+        more: list[_Ahead],
+        branches: list[_Branch],
+    ) -> None:
+        self._all, self._parts, self._node, self._place, self._chain = cases, cases.parts, node, place, chain
+        self._facts, self._more, self._branches = facts, more, branches
+
+    def take(self) -> None:
+        node, facts = self._node, self._facts
+        for keyword in ("$ref", "$dynamicRef", "$recursiveRef"):
+            if keyword in node:
+                self._hold(self._parts.document.target(node, keyword))
+                if self._parts.document.draft <= 7 and keyword == "$ref":
+                    return  # what stands beside it means nothing there
+        facts.speak(node)
+        self._take_values()
+        self._take_numbers()
+        self._take_texts()
+        self._take_lists()
+        self._take_objects()
+        self._take_logic()
+
+    def _hold(self, node: Schema, *, holds: bool = True) -> None:
+        self._more.append(_Ahead(Literal(self._parts.number(node), holds), self._chain))
+
+    def _take_values(self) -> None:
+        node, facts = self._node, self._facts
+        if (kinds := node.get("type")) is not None:
+            names = [kinds] if isinstance(kinds, str) else kinds
+            facts.kinds &= {kind for name in names for kind in kinds_of(name)}
+            facts.typed = True
+        if KINDS in node:
+            facts.kinds &= node[KINDS]
+            facts.typed = True
+        for values in ([node["const"]] if "const" in node else None, node.get("enum")):
+            if values is None:
+                continue
+            known = facts.values
+            facts.values = tuple(one for one in values if known is None or any(same(one, other) for other in known))
+            if not facts.values:
+                raise Impossible("no value is left to choose from", "enum" if "enum" in node else "const", self._place)
+        facts.not_values += tuple(node.get(NOT, ()))
+
+    def _take_numbers(self) -> None:
+        node, facts = self._node, self._facts
+        for keyword, open_keyword, least in (
+            ("minimum", "exclusiveMinimum", True),
+            ("maximum", "exclusiveMaximum", False),
+        ):
+            opened = node.get(open_keyword)
+            if keyword in node:
+                facts.bounds = facts.bounds.both(_bound(node[keyword], least=least, open_=opened is True))
+            if opened is not None and not isinstance(opened, bool):
+                facts.bounds = facts.bounds.both(_bound(opened, least=least, open_=True))
+        if "multipleOf" in node and (step := abs(number_of(node["multipleOf"]))) and step not in facts.steps:
+            facts.steps += (step,)
+
+    def _take_texts(self) -> None:
+        node, facts = self._node, self._facts
+        facts.shortest = max(facts.shortest, int(node.get("minLength", 0)))
+        facts.longest = _less(facts.longest, node.get("maxLength"))
+        for keyword in ("pattern", EXCEPT):
+            if keyword not in node:
+                continue
+            found = self._all.language(node[keyword], self._place)
+            if found is None:
+                self._loosen("pattern")
+            else:
+                language = found if keyword == "pattern" else self._all._languages.other(found)
+                facts.texts += ((language, self._place),)
+        if isinstance(name := node.get("format"), str):
+            facts.formats += ((name, self._place),)
+
+    def _take_lists(self) -> None:
+        node, facts = self._node, self._facts
+        first, rest = node.get("prefixItems", ()), node.get("items")
+        if isinstance(rest, list):
+            first, rest = rest, node.get("additionalItems")
+        if first or rest is not None:
+            facts.lists += (ListRule(tuple(first), rest, self._chain),)
+        facts.least_items = max(facts.least_items, int(node.get("minItems", 0)))
+        facts.most_items = _less(facts.most_items, node.get("maxItems"))
+        if node.get("uniqueItems") is True:
+            facts.unique = facts.unique or self._place
+        if "contains" in node:
+            least, most = int(node.get("minContains", 1)), node.get("maxContains")
+            most = None if most is None else int(most)
+            facts.contained += (Contained(node["contains"], least, most, self._place),)
+        if "unevaluatedItems" in node:
+            facts.rest_items += (Unevaluated(node["unevaluatedItems"], self._parts.number(node)),)
+
+    def _take_objects(self) -> None:
+        node, facts = self._node, self._facts
+        named, patterns = node.get("properties", {}), node.get("patternProperties", {})
+        rest = node.get("additionalProperties")
+        if named or patterns or rest is not None:
+            facts.objects += (ObjectRule(named, patterns, rest, self._chain),)
+        for name in node.get("required", ()):
+            facts.required.setdefault(name, self._place)
+        facts.least_properties = max(facts.least_properties, int(node.get("minProperties", 0)))
+        facts.most_properties = _less(facts.most_properties, node.get("maxProperties"))
+        if "propertyNames" in node:
+            facts.names += (node["propertyNames"],)
+        for name, needs in {**node.get("dependentRequired", {}), **node.get("dependencies", {})}.items():
+            if isinstance(needs, list):
+                facts.depends[name] = (*facts.depends.get(name, ()), *needs)
+        if "unevaluatedProperties" in node:
+            facts.rest_properties += (Unevaluated(node["unevaluatedProperties"], self._parts.number(node)),)
+
+    def _take_logic(self) -> None:
+        node, parts = self._node, self._parts
+        for part in node.get("allOf", ()):
+            self._hold(part)
+        if "not" in node:
+            self._hold(node["not"], holds=False)
+        if "anyOf" in node:
+            self._branch("anyOf", self._any_of(node["anyOf"]))
+        if "oneOf" in node:
+            self._branch("oneOf", self._one_of(node["oneOf"]))
+        if "if" in node and ("then" in node or "else" in node):
+            then, otherwise = node.get("then", True), node.get("else", True)
+            self._branch("if", [[(node["if"], True), (then, True)], [(node["if"], False), (otherwise, True)]])
+        dependents = {**node.get("dependentSchemas", {}), **node.get("dependencies", {})}
+        for name, schema in dependents.items():
+            if isinstance(schema, dict | bool):
+                without = parts.made({"properties": {name: False}}, self._place)
+                needed = parts.made({"type": "object", "required": [name]}, self._place)
+                self._branch("dependentSchemas", [[(without, True)], [(needed, True), (schema, True)]])
+
+    def _branch(self, keyword: str, options: Iterable[Iterable[tuple[Schema, bool]]]) -> None:
+        found = tuple(
+            conjunction
+            for option in options
+            if (
+                conjunction := self._parts.conjunction(
+                    Literal(self._parts.number(node), holds) for node, holds in option
+                )
+            )
+            is not None
+        )
+        place = f"{self._place}/{keyword}"
+        if not found:
+            raise Impossible("none of its options is possible", keyword, place)
+        if () not in found:
+            self._branches.append(_Branch(found, self._chain, keyword, place))
+
+    def _any_of(self, options: list[Schema]) -> Iterator[list[tuple[Schema, bool]]]:
+        listed, others = self._parts.listed(options)
+        if listed is not None:
+            yield [(listed, True)]
+        for option in others:
+            yield [(option, True)]
+
+    def _one_of(self, options: list[Schema]) -> Iterator[list[tuple[Schema, bool]]]:
+        listed, others = self._parts.listed(options, once=True)
+        if not others and listed is not None:
+            yield [(listed, True)]
+            return
+        for at, option in enumerate(options):
+            clashing = [
+                (other, False)
+                for number, other in enumerate(options)
+                if number != at and not self._all.briefs.are_apart(option, other)
+            ]
+            yield [(option, True), *clashing]
+
+    def _loosen(self, keyword: str) -> None:
+        self._facts.loose |= {Loose(keyword, self._place)}
+
+
+def _bound(value: Any, *, least: bool, open_: bool) -> Bounds:
+    number = number_of(value)
+    return Bounds(least=number, above=open_) if least else Bounds(most=number, below=open_)
+
+
+def _less(known: int | None, value: Any) -> int | None:
+    if value is None:
+        return known
+    return int(value) if known is None else min(known, int(value))
+
+
+def _weight(language: Language) -> int:
+    """How often what is repeated at all is repeated by all that stands around it."""
+    inner = max((_weight(part) for part in language.parts), default=0)
+    if language.kind != "times":
+        return inner
+    count = max(1, language.most or language.least)
+    return count if inner == 0 else inner * count

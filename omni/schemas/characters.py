@@ -1,0 +1,99 @@
+"""Sets of characters as sorted ranges of code points, both ends included. Halves of surrogate pairs are no characters."""
+
+import sys
+import unicodedata
+from collections.abc import Iterable, Iterator
+from functools import cache
+
+Characters = tuple[tuple[int, int], ...]
+
+EVERY: Characters = ((0, 0xD7FF), (0xE000, sys.maxunicode))
+NONE: Characters = ()
+
+
+def of(text: str) -> Characters:
+    """The characters of `text`."""
+    return union((ord(one), ord(one)) for one in text)
+
+
+def between(first: str | int, last: str | int) -> Characters:
+    """From one character to another."""
+    low, high = (one if isinstance(one, int) else ord(one) for one in (first, last))
+    return both(((low, high),), EVERY)
+
+
+def union(*sets: Iterable[tuple[int, int]]) -> Characters:
+    """What is in any of them."""
+    found: list[tuple[int, int]] = []
+    for low, high in sorted(one for each in sets for one in each):
+        if found and low <= found[-1][1] + 1:
+            found[-1] = found[-1][0], max(high, found[-1][1])
+        else:
+            found.append((low, high))
+    return tuple(found)
+
+
+def both(some: Characters, others: Characters) -> Characters:
+    """What is in both of them."""
+    return tuple(_overlaps(some, others))
+
+
+def _overlaps(some: Characters, others: Characters) -> Iterator[tuple[int, int]]:
+    at = other = 0
+    while at < len(some) and other < len(others):
+        low, high = max(some[at][0], others[other][0]), min(some[at][1], others[other][1])
+        if low <= high:
+            yield low, high
+        if some[at][1] < others[other][1]:
+            at += 1
+        else:
+            other += 1
+
+
+def other(some: Characters) -> Characters:
+    """All others."""
+    found, begin = [], 0
+    for low, high in some:
+        if begin < low:
+            found.append((begin, low - 1))
+        begin = high + 1
+    if begin <= sys.maxunicode:
+        found.append((begin, sys.maxunicode))
+    return both(tuple(found), EVERY)
+
+
+def has(some: Characters, point: int) -> bool:
+    """Whether a code point is in it."""
+    return any(low <= point <= high for low, high in some)
+
+
+def category(name: str) -> Characters | None:
+    """The characters of a Unicode category (`L`, `Lu`, …) by its short name; None for one that is not known."""
+    return union(*(some for each, some in _categories().items() if each.startswith(name))) or None
+
+
+@cache
+def _categories() -> dict[str, Characters]:
+    """All categories, in one walk through Unicode."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    for low, high in EVERY:
+        begin, last = low, unicodedata.category(chr(low))
+        for point in range(low + 1, high + 1):
+            here = unicodedata.category(chr(point))
+            if here != last:
+                found.setdefault(last, []).append((begin, point - 1))
+                begin, last = point, here
+        found.setdefault(last, []).append((begin, high))
+    return {name: tuple(some) for name, some in found.items()}
+
+
+DIGITS = between("0", "9")
+WORD = union(DIGITS, between("A", "Z"), between("a", "z"), of("_"))
+LINE_ENDS = of("\n\r\u2028\u2029")
+SPACES = union(of("\t\v\f \u00a0\u1680\u202f\u205f\u3000\ufeff"), between(0x2000, 0x200A), LINE_ENDS)
+
+
+@cache
+def between_words() -> Characters:
+    """What ends a word whoever reads the pattern: to ECMA-262 a letter with an accent does, to others it is in the word."""
+    return other(union(WORD, *(category(name) or NONE for name in ("L", "M", "Nd", "Pc")), of("\u200c\u200d")))

@@ -1,0 +1,285 @@
+"""A JSON Schema as a document: its dialect, its parts by their places, and what its references point at.
+
+Nothing is fetched: a reference out of the document is refused. Nothing is taken to be small: depth, parts and bytes are
+bounded before anything else looks at it.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote, unquote, urldefrag, urljoin
+
+from omni.schemas.errors import SchemaRefused
+
+Schema = dict[str, Any] | bool
+
+DEEPEST = 128  # levels
+MOST_PARTS = 100_000  # objects and lists
+LONGEST = 2 << 20  # bytes
+
+DRAFTS = {  # the newest first
+    "https://json-schema.org/draft/2020-12/schema": 2020,
+    "https://json-schema.org/draft/2019-09/schema": 2019,
+    "http://json-schema.org/draft-07/schema#": 7,
+    "http://json-schema.org/draft-06/schema#": 6,
+    "http://json-schema.org/draft-04/schema#": 4,
+}
+DATA = ("const", "enum", "default", "examples", "example")  # what holds values, and no schemas
+_MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies")
+_MAY_BE_NULL = ("const", "default", "example")
+# Keywords that only stand in parts made here: kinds of values, values that it is not, a pattern that it is not like.
+KINDS, NOT, EXCEPT = "\0kinds", "\0not", "\0except"
+SAYING = frozenset({  # every other keyword is a note for people
+    "$ref", "$dynamicRef", "$recursiveRef", "type", "const", "enum", "multipleOf", "minimum", "maximum",
+    "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength", "pattern", "format", "items", "prefixItems",
+    "additionalItems", "minItems", "maxItems", "uniqueItems", "contains", "minContains", "maxContains",
+    "unevaluatedItems", "properties", "patternProperties", "additionalProperties", "required", "minProperties",
+    "maxProperties", "propertyNames", "dependencies", "dependentRequired", "dependentSchemas",
+    "unevaluatedProperties", "allOf", "anyOf", "oneOf", "not", "if", "then", "else",
+    KINDS, NOT, EXCEPT,
+})  # fmt: skip
+_FEWER = "Send a simpler schema."
+
+
+class Document:
+    """A schema without what no dialect knows: fields that are null, and `required` as one property's own word.
+
+    `draft` is 2020, 2019, 7, 6 or 4: what `$schema` names, else the newest of which it is a valid schema.
+    """
+
+    def __init__(self, schema: Any) -> None:
+        _check_size(schema)
+        if not isinstance(schema, dict | bool):
+            raise SchemaRefused(
+                f"A schema is an object, true or false; {type(schema).__name__} was sent.", keyword="", place="#"
+            )
+        self.root: Schema = cleaned(schema)
+        self.draft, self.address = _dialect(self.root)
+        self._places: dict[int, str] = {}
+        self._bases: dict[int, str] = {}
+        self._named: dict[str, Any] = {}  # what has an address of its own
+        self._walk(self.root, "#", "", schema=True)
+        self._named[""] = self.root
+
+    def place(self, node: Any) -> str:
+        """Where a part of the document stands."""
+        return self._places.get(id(node), "#")
+
+    def target(self, node: dict[str, Any], keyword: str = "$ref") -> Schema:
+        """What the reference of `node` points at. Raises SchemaRefused."""
+        ref, here = node[keyword], self.place(node)
+        if not isinstance(ref, str):
+            raise SchemaRefused(f"`{keyword}` at {here} is no text.", keyword=keyword, place=here)
+        found = self._found(ref, self._bases.get(id(node), ""))
+        if isinstance(found, dict | bool):
+            return found
+        if _is_elsewhere(ref) or urldefrag(ref)[0] not in ("", self._id()):
+            raise SchemaRefused(
+                f"`{keyword}` at {here} points at {ref[:200]!r}, which is not in the schema; nothing is fetched.",
+                keyword=keyword,
+                place=here,
+                hint="Put what it points at under `$defs`.",
+            )
+        raise SchemaRefused(
+            f"`{keyword}` at {here} points at {ref[:200]!r}, and there is no schema.", keyword=keyword, place=here
+        )
+
+    def check_references(self) -> None:
+        """Raises SchemaRefused for a reference to nothing in any part that the whole leads to."""
+        seen: set[int] = set()
+        ahead: list[Any] = [self.root]
+        while ahead:
+            node = ahead.pop()
+            if isinstance(node, list):
+                ahead += node
+            if not isinstance(node, dict) or id(node) in seen:
+                continue
+            seen.add(id(node))
+            if isinstance(node.get("$ref"), str):
+                ahead.append(self.target(node))
+                if self.draft <= 7:
+                    continue  # what stands beside it means nothing there
+            for key, part in node.items():
+                if key in _MAPS and isinstance(part, dict):
+                    ahead += part.values() if key not in ("$defs", "definitions") else ()
+                elif key in SAYING and key != "$ref":
+                    ahead.append(part)
+
+    def _id(self) -> str:
+        name = "id" if self.draft == 4 else "$id"
+        found = self.root.get(name) if isinstance(self.root, dict) else None
+        return found if isinstance(found, str) else ""
+
+    def _found(self, ref: str, base: str) -> Any:
+        whole = urljoin(base, ref) if base or _is_elsewhere(ref) else ref
+        address, fragment = urldefrag(whole)
+        if whole in self._named:
+            return self._named[whole]
+        if (start := self._named.get(address)) is None:
+            return None
+        if not fragment:
+            return start
+        fragment = unquote(fragment)
+        if not fragment.startswith("/"):
+            return self._named.get(f"{address}#{fragment}")
+        return self._pointed(start, fragment)
+
+    def _pointed(self, start: Any, pointer: str) -> Any:
+        found, place, base = start, self.place(start), self._bases.get(id(start), "")
+        for part in pointer.split("/")[1:]:
+            name = part.replace("~1", "/").replace("~0", "~")
+            if isinstance(found, list) and name.isdecimal() and int(name) < len(found):
+                found = found[int(name)]
+            elif isinstance(found, dict) and name in found:
+                found = found[name]
+            else:
+                return None
+            place += "/" + part
+        if isinstance(found, dict) and id(found) not in self._places:
+            self._walk(found, place, base, schema=True)
+        return found
+
+    def _walk(self, value: Any, place: str, base: str, *, schema: bool) -> None:
+        """Note where everything stands, and what has a name."""
+        if isinstance(value, list):
+            for at, part in enumerate(value):
+                self._walk(part, f"{place}/{at}", base, schema=schema)
+        if not isinstance(value, dict) or id(value) in self._places:
+            return
+        if schema:
+            base = self._name(value, base)
+        self._places[id(value)], self._bases[id(value)] = place, base
+        for key, part in value.items():
+            if schema and key in DATA:
+                continue
+            self._walk(part, f"{place}/{_escaped(key)}", base, schema=not schema or key not in _MAPS)
+
+    def _name(self, value: dict[str, Any], base: str) -> str:
+        """Give a schema its names; returns the address that references in it begin from."""
+        ident = value.get("id" if self.draft == 4 else "$id")
+        if isinstance(ident, str) and ident and (self.draft > 7 or "$ref" not in value):
+            address, fragment = urldefrag(urljoin(base, ident))
+            if fragment and self.draft <= 7:
+                self._named.setdefault(f"{address}#{fragment}", value)
+            if address and address != base:
+                base = address
+                self._named.setdefault(base, value)
+        for anchor in ("$anchor", "$dynamicAnchor"):
+            if isinstance(name := value.get(anchor), str):
+                self._named.setdefault(f"{base}#{name}", value)
+        return base
+
+
+def cleaned(schema: Any) -> Any:
+    """The same without keywords that are null, and with `required` (true, as a property's own word) said by its parent."""
+    if isinstance(schema, list):
+        return [cleaned(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found: dict[str, Any] = {}
+    for key, value in schema.items():
+        if (value is None and key not in _MAY_BE_NULL) or key.startswith("\0"):
+            continue
+        if key in DATA:
+            found[key] = value
+        elif key == "$ref" and isinstance(value, str):
+            found[key] = quote(value, safe="%/:=&?~#+!$,;'@()*")  # as addresses are written
+        elif key in _MAPS and isinstance(value, dict):
+            found[key] = {name: cleaned(part) for name, part in value.items() if part is not None}
+        elif key != "required" or not isinstance(value, bool):
+            found[key] = cleaned(value)
+    own = (
+        [
+            name
+            for name, part in (schema.get("properties") or {}).items()
+            if isinstance(part, dict) and part.get("required") is True
+        ]
+        if isinstance(schema.get("properties"), dict)
+        else []
+    )
+    if own:
+        listed = found.get("required", [])
+        found["required"] = [*listed, *(name for name in own if name not in listed)]
+    return found
+
+
+def says_nothing(schema: dict[str, Any], *, besides: tuple[str, ...] = ()) -> bool:
+    """Whether a schema, `besides` these keywords, has only notes for people."""
+    return not any(key in SAYING and key not in besides for key in schema)
+
+
+def _dialect(root: Schema) -> tuple[int, str]:
+    from jsonschema_rs import meta
+
+    newest = next(iter(DRAFTS))
+    if isinstance(root, bool):
+        return DRAFTS[newest], newest
+    said = root.get("$schema")
+    named = next((one for one in DRAFTS if isinstance(said, str) and one.rstrip("#") == said.rstrip("#")), None)
+    for address in [named] if named else DRAFTS:
+        if meta.is_valid({**root, "$schema": address}):
+            return DRAFTS[address], address
+    raise _invalid(root, named or newest)
+
+
+def _invalid(root: dict[str, Any], address: str) -> SchemaRefused:
+    from jsonschema_rs import ValidationError, meta
+
+    try:
+        meta.validate({**root, "$schema": address})
+    except ValidationError as error:
+        path = list(error.instance_path)
+        place = "#" + "".join(f"/{_escaped(str(part))}" for part in path)
+        keyword = next((part for part in reversed(path) if isinstance(part, str)), "")
+        return SchemaRefused(
+            f"It is no JSON Schema: at {place} {_short(error.message)}.",
+            keyword=keyword,
+            place=place,
+            hint="Look there.",
+        )
+    raise AssertionError(address)
+
+
+def _short(message: str) -> str:
+    found = message if len(message) <= 300 else f"{message[:140]} … {message[-140:]}"
+    return found.rstrip(".")
+
+
+def _check_size(schema: Any) -> None:
+    """Raises SchemaRefused for one that is too much to look at."""
+    level, seen, deep = ([schema] if isinstance(schema, dict | list) else []), 0, 0
+    while level:
+        seen += len(level)
+        deep += 1
+        if seen > MOST_PARTS:
+            raise SchemaRefused(
+                f"A schema may have {MOST_PARTS:,} parts; this one has more.", keyword="", place="#", hint=_FEWER
+            )
+        if deep > DEEPEST:
+            raise SchemaRefused(
+                f"A schema may be {DEEPEST} levels deep; this one is deeper.", keyword="", place="#", hint=_FEWER
+            )
+        level = [part for value in level for part in _held(value)]
+    try:
+        size = len(json.dumps(schema, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass"))
+    except (TypeError, ValueError) as error:
+        raise SchemaRefused("A schema must be JSON.", keyword="", place="#") from error
+    if size > LONGEST:
+        raise SchemaRefused(
+            f"A schema may have {LONGEST:,} bytes; this one has {size:,}.", keyword="", place="#", hint=_FEWER
+        )
+
+
+def _held(value: Any) -> Iterator[Any]:
+    for part in value.values() if isinstance(value, dict) else value:
+        if isinstance(part, dict | list):
+            yield part
+
+
+def _is_elsewhere(ref: str) -> bool:
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*:|//", ref) is not None
+
+
+def _escaped(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")

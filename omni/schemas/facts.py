@@ -1,0 +1,163 @@
+"""What a value must be in one case of a schema, gathered keyword by keyword, a set of facts for each kind of value."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from omni.schemas.documents import Schema
+from omni.schemas.languages import Language
+from omni.schemas.numbers import UNBOUNDED, Bounds
+
+KINDS = (
+    "null",
+    "boolean",
+    "integer",
+    "fraction",
+    "string",
+    "array",
+    "object",
+)  # "fraction": a number that is not whole
+EVERY_KIND = frozenset(KINDS)
+_SPOKEN = {
+    "array": ("items", "prefixItems", "minItems", "maxItems", "uniqueItems", "contains", "additionalItems",
+              "unevaluatedItems"),
+    "object": ("properties", "patternProperties", "additionalProperties", "required", "minProperties", "maxProperties",
+               "propertyNames", "dependencies", "dependentRequired", "dependentSchemas", "unevaluatedProperties"),
+    "string": ("minLength", "maxLength", "pattern", "format"),
+    "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
+}  # fmt: skip
+
+
+class Literal(NamedTuple):
+    """A part of the document, by its number, that a value must be as it says (`holds`), or must not."""
+
+    number: int
+    holds: bool = True
+
+
+Conjunction = tuple[Literal, ...]  # sorted, each once
+
+
+class Loose(NamedTuple):
+    """A keyword that no grammar keeps, and where it stands."""
+
+    keyword: str
+    place: str
+
+
+class Contained(NamedTuple):
+    """Some items, so many of them, must be as `schema` says."""
+
+    schema: Schema
+    least: int
+    most: int | None
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListRule:
+    """What one part says of the items: the first ones each by itself, and the rest. `scopes`: within which parts it stands."""
+
+    first: tuple[Schema, ...]
+    rest: Schema | None
+    scopes: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRule:
+    """What one part says of the properties: by name, by pattern, and of all others (None: nothing)."""
+
+    named: dict[str, Schema]
+    patterns: dict[str, Schema]
+    rest: Schema | None
+    scopes: frozenset[int]
+
+
+class Unevaluated(NamedTuple):
+    """What is said of all that nothing within the part `scope` speaks of."""
+
+    schema: Schema
+    scope: int
+
+
+@dataclass(slots=True)
+class Facts:
+    """All that is known of a value. What is None is not bounded."""
+
+    kinds: frozenset[str] = EVERY_KIND
+    typed: bool = False  # whether anything said of which kind it is
+    spoken: frozenset[str] = frozenset()  # kinds that keywords speak of
+    values: tuple[Any, ...] | None = None
+    not_values: tuple[Any, ...] = ()
+    bounds: Bounds = UNBOUNDED
+    steps: tuple[Decimal, ...] = ()
+    texts: tuple[tuple[Language, str], ...] = ()  # and their places
+    formats: tuple[tuple[str, str], ...] = ()  # names and places
+    shortest: int = 0
+    longest: int | None = None
+    lists: tuple[ListRule, ...] = ()
+    least_items: int = 0
+    most_items: int | None = None
+    unique: str = ""  # the place that says so
+    contained: tuple[Contained, ...] = ()
+    rest_items: tuple[Unevaluated, ...] = ()
+    objects: tuple[ObjectRule, ...] = ()
+    required: dict[str, str] = field(default_factory=dict)  # names and places
+    names: tuple[Schema, ...] = ()
+    least_properties: int = 0
+    most_properties: int | None = None
+    depends: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    rest_properties: tuple[Unevaluated, ...] = ()
+    loose: frozenset[Loose] = frozenset()
+
+    def copy(self) -> "Facts":
+        """One that can be changed by itself."""
+        return replace(self, required=dict(self.required), depends=dict(self.depends))
+
+    def speak(self, schema: dict[str, Any]) -> None:
+        """Note of which kinds of values the keywords of `schema` speak."""
+        found = [kind for kind, keywords in _SPOKEN.items() if any(keyword in schema for keyword in keywords)]
+        if found:
+            kinds = {kind for name in found for kind in kinds_of(name)}
+            self.spoken |= kinds
+
+
+def kinds_of(name: str) -> Iterable[str]:
+    """The kinds that a `type` means."""
+    return ("integer", "fraction") if name == "number" else (name,)
+
+
+def kind_of(value: Any) -> str:
+    """The kind of a value."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "boolean"
+        case int():
+            return "integer"
+        case float() | Decimal():
+            return "integer" if value == value.__trunc__() else "fraction"
+        case str():
+            return "string"
+        case list():
+            return "array"
+        case _:
+            return "object"
+
+
+def same(value: Any, other: Any) -> bool:
+    """Whether two JSON values are equal: 1 is 1.0, and is not true."""
+    if isinstance(value, bool) or isinstance(other, bool):
+        return value is other
+    if isinstance(value, list) and isinstance(other, list):
+        return len(value) == len(other) and all(map(same, value, other))
+    if isinstance(value, dict) and isinstance(other, dict):
+        return value.keys() == other.keys() and all(same(part, other[name]) for name, part in value.items())
+    return bool(value == other)
+
+
+def number_of(value: Any) -> Decimal:
+    """A bound, exactly as it was written."""
+    return Decimal(str(value))

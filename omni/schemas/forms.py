@@ -1,0 +1,332 @@
+"""All shapes that the values of a schema can have, each conjunction by itself, and a shortest value of each.
+
+A conjunction without any value is found by what it takes to write its shortest one: that which can never be finished,
+because it holds itself again and again, costs without end.
+"""
+
+import json
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from omni.schemas.cases import Cases, Impossible
+from omni.schemas.documents import Document
+from omni.schemas.errors import SchemaRefused
+from omni.schemas.facts import Conjunction, Literal
+from omni.schemas.languages import Languages, TooLong
+from omni.schemas.shapes import Member, Number, Sequence, Shape, Shaped, Shapes, Tail, Text, Words
+
+MOST = 12_000  # conjunctions
+LONGEST = 1_000_000  # characters of a shortest value
+ENDLESS = 1 << 40
+UNKNOWN = 64  # characters of a text whose shortest form nobody found
+
+
+@dataclass(slots=True)
+class Form:
+    """The shapes of a conjunction, and the conjunctions that are cases of it."""
+
+    shapes: list[Shaped]
+    links: list[Conjunction]
+    reasons: list[Impossible]
+    cost: int | None = None  # characters of its shortest value
+    best: "Shape | Conjunction | None" = None
+    users: list[Conjunction] = field(default_factory=list)
+
+
+class _Cost(NamedTuple):
+    characters: int
+    way: "Shape | Conjunction"
+
+
+class Forms:
+    """The forms of a document. Raises SchemaRefused for one that nothing can satisfy, or that is too much."""
+
+    def __init__(self, document: Document, *, spoken: bool = True) -> None:
+        self.languages = Languages()
+        self.cases = Cases(document, self.languages)
+        self._shapes = Shapes(self.cases, self.languages, spoken=spoken)
+        self._forms: dict[Conjunction, Form] = {}
+        parts = self.cases.parts
+        root = parts.conjunction([Literal(parts.number(document.root))])
+        if root is None:
+            raise SchemaRefused("Nothing is as the schema says.", keyword="", place="#")
+        self.root: Conjunction = root
+        self._gather()
+        self._reckon()
+        if (cost := self._forms[root].cost) is None:
+            raise self._refusal()
+        if cost > LONGEST:
+            raise SchemaRefused(
+                f"The shortest value of the schema has {cost:,} characters, which no context holds.",
+                keyword="",
+                place="#",
+                hint="Ask for fewer items, or shorter ones.",
+            )
+
+    def __getitem__(self, conjunction: Conjunction) -> Form:
+        return self._forms[conjunction]
+
+    def cost(self, conjunction: Conjunction) -> int | None:
+        """Characters of the shortest value; None where there is none."""
+        return self._forms[conjunction].cost
+
+    def reached(self) -> Iterator[Shaped]:
+        """All shapes that a value of the whole may have in it."""
+        seen, ahead = {self.root}, [self.root]
+        while ahead:
+            form = self._forms[ahead.pop()]
+            yield from (shaped for shaped in form.shapes if self.cost_of(shaped.shape) is not None)
+            for each in _uses(form):
+                if each not in seen and self._forms[each].cost is not None:
+                    seen.add(each)
+                    ahead.append(each)
+
+    def shortest(self, conjunction: Conjunction | None = None) -> Any:
+        """A shortest value."""
+        form = self._forms[self.root if conjunction is None else conjunction]
+        assert form.best is not None
+        return self.shortest(form.best) if isinstance(form.best, tuple) else self._value(form.best)
+
+    def __iter__(self) -> Iterator[Conjunction]:
+        return iter(self._forms)
+
+    def closure(self, conjunction: Conjunction) -> list[Conjunction]:
+        """A conjunction, and all that are cases of it."""
+        found = {conjunction: None}
+        ahead = [conjunction]
+        while ahead:
+            for link in self._forms[ahead.pop()].links:
+                if link not in found:
+                    found[link] = None
+                    ahead.append(link)
+        return list(found)
+
+    def is_word(self, conjunction: Conjunction) -> bool:
+        """Whether it is one of few values that are told."""
+        form = self._forms[conjunction]
+        return bool(form.shapes) and all(isinstance(one.shape, Words) for one in form.shapes)
+
+    def leads(self, link: Conjunction, conjunction: Conjunction) -> bool:
+        """Whether one is a case of the other, by itself or by others in between."""
+        return conjunction in self.closure(link)
+
+    def circles(self) -> dict[Conjunction, int]:
+        """Those that hold themselves, each with the number of the circle it stands in."""
+        return _circles({one: list(_uses(form)) for one, form in self._forms.items()})
+
+    # -- gathering
+
+    def _gather(self) -> None:
+        ahead = deque([self.root])
+        while ahead:
+            conjunction = ahead.popleft()
+            if conjunction in self._forms:
+                continue
+            if len(self._forms) >= MOST:
+                raise SchemaRefused(
+                    f"The parts of the schema make more than {MOST:,} others when they are joined.",
+                    keyword="allOf",
+                    place="#",
+                    hint="Send a simpler schema.",
+                )
+            found = self.cases.of(conjunction)
+            shapes: list[Shaped] = []
+            reasons = list(found.reasons)
+            for facts in found.cases:
+                for shaped in self._shapes.of(facts):
+                    if isinstance(shaped, Impossible):
+                        reasons.append(shaped)
+                    elif shaped not in shapes:
+                        shapes.append(shaped)
+            form = self._forms[conjunction] = Form(shapes, found.links, reasons)
+            ahead.extend(_uses(form))
+        for conjunction, form in self._forms.items():
+            for each in set(_uses(form)):
+                self._forms[each].users.append(conjunction)
+
+    # -- reckoning
+
+    def _reckon(self) -> None:
+        ahead, waiting = deque(self._forms), set(self._forms)
+        while ahead:
+            conjunction = ahead.popleft()
+            waiting.discard(conjunction)
+            form = self._forms[conjunction]
+            found = min(self._ways(form), key=lambda one: one.characters, default=None)
+            if found is not None and (form.cost is None or found.characters < form.cost):
+                form.cost, form.best = found
+                for user in form.users:
+                    if user not in waiting:
+                        waiting.add(user)
+                        ahead.append(user)
+
+    def _ways(self, form: Form) -> Iterator[_Cost]:
+        for shaped in form.shapes:
+            if (cost := self.cost_of(shaped.shape)) is not None:
+                yield _Cost(cost, shaped.shape)
+        for link in form.links:
+            if (cost := self._forms[link].cost) is not None:
+                yield _Cost(cost, link)
+
+    def cost_of(self, shape: Shape) -> int | None:
+        """Characters of the shortest value of a shape; None where there is none."""
+        if not isinstance(shape, Sequence):
+            return len(json.dumps(self._value(shape)))
+        parts = self.least(shape)
+        if parts is None:
+            return None
+        return min(ENDLESS, 2 + sum((self._part_cost(part) or 0) * count for part, count in parts))
+
+    def _part_cost(self, part: Member | Tail) -> int | None:
+        cost = self._forms[part.value].cost
+        if cost is None:
+            return None
+        if isinstance(part, Member):
+            return cost + 2 + (len(json.dumps(part.name)) + 2 if part.name is not None else 0)
+        return cost + 2 + (len(self._name(part)) + 4 if part.names is not None else 0)
+
+    def least(self, shape: Sequence) -> list[tuple[Member | Tail, int]] | None:
+        """The parts of a shortest value, and how often each is there; None where there is none."""
+        found: list[Member | Tail] = [member for member in shape.members if member.needed]
+        if any(self._forms[part.value].cost is None for part in found):
+            return None
+        if shape.skips:
+            free = [
+                (cost, at) for at, one in enumerate(shape.members) if not one.needed and (cost := self._part_cost(one))
+            ]
+            free.sort()
+            chosen = {at for _, at in free[: max(0, shape.least - len(found))]}
+            found = [one for at, one in enumerate(shape.members) if one.needed or at in chosen]
+        parts: list[tuple[Member | Tail, int]] = [(part, 1) for part in found]
+        if (missing := shape.least - len(found)) > 0:
+            tails = [(cost, at) for at, tail in enumerate(shape.tails) if (cost := self._part_cost(tail)) is not None]
+            if not tails:
+                return None
+            parts.append((shape.tails[min(tails)[1]], missing))
+        return parts
+
+    def _value(self, shape: Shape) -> Any:
+        match shape:
+            case Words(values=values):
+                return min(values, key=lambda one: len(json.dumps(one)))
+            case Text(language=language):
+                return "" if language is None else self._text(language)
+            case Number(language=None, step=step, bounds=bounds):
+                assert step is not None
+                return _multiple(step, bounds.least, bounds.most, above=bounds.above, below=bounds.below)
+            case Number(language=language):
+                text = self._text(language)
+                return float(text) if any(sign in text for sign in ".eE") else int(text)
+            case Sequence():
+                return self._sequence(shape)
+
+    def _sequence(self, shape: Sequence) -> Any:
+        parts = [part for part, count in self.least(shape) or () for _ in range(count)]
+        if not shape.is_object:
+            return [self.shortest(part.value) for part in parts]
+        found: dict[str, Any] = {}
+        for part in parts:
+            name = part.name if isinstance(part, Member) else self._name(part, number=len(found))
+            found[str(name)] = self.shortest(part.value)
+        return found
+
+    def _name(self, tail: Tail, number: int = 0) -> str:
+        return f"p{number}" if tail.names is None else self._text(tail.names)
+
+    def _text(self, language: Any) -> str:
+        try:
+            return self.languages.short(language) or ""
+        except TooLong:
+            return "?" * UNKNOWN
+
+    # -- refusing
+
+    def _place(self, conjunction: Conjunction) -> str:
+        parts = self.cases.parts
+        return next((place for one in conjunction if (place := parts.place(one)) != "#"), "#")
+
+    def _refusal(self) -> SchemaRefused:
+        """Why the whole has no value: the first cause that is found below it."""
+        seen, ahead = {self.root}, deque([self.root])
+        while ahead:
+            conjunction = ahead.popleft()
+            form = self._forms[conjunction]
+            if form.reasons and not form.shapes:
+                reason = form.reasons[0]
+                place = reason.place or self._place(conjunction)
+                return SchemaRefused(
+                    f"Nothing is as the schema says: at {place} {reason.why}.",
+                    keyword=reason.keyword,
+                    place=place,
+                    hint="Look for what excludes each other.",
+                )
+            for each in _uses(form):
+                if each not in seen and self._forms[each].cost is None:
+                    seen.add(each)
+                    ahead.append(each)
+        return SchemaRefused(
+            "Nothing is as the schema says: every value would hold another without end.",
+            keyword="$ref",
+            place="#",
+            hint="Let a part that holds itself be left out, or be null.",
+        )
+
+
+def _uses(form: Form) -> Iterator[Conjunction]:
+    yield from form.links
+    for shaped in form.shapes:
+        if isinstance(shaped.shape, Sequence):
+            yield from (member.value for member in shaped.shape.members)
+            yield from (tail.value for tail in shaped.shape.tails)
+
+
+def _circles(below: dict[Conjunction, list[Conjunction]]) -> dict[Conjunction, int]:
+    """Strongly connected parts of a graph that have an edge within (Tarjan 1972, without recursion)."""
+    found: dict[Conjunction, int] = {}
+    order: dict[Conjunction, int] = {}
+    low: dict[Conjunction, int] = {}
+    path: list[Conjunction] = []
+    on_path: set[Conjunction] = set()
+    for root, first in below.items():
+        if root in order:
+            continue
+        work = [(root, iter(first))]
+        order[root] = low[root] = len(order)
+        path.append(root)
+        on_path.add(root)
+        while work:
+            here, more = work[-1]
+            after = next(more, None)
+            if after is None:
+                work.pop()
+                if work:
+                    low[work[-1][0]] = min(low[work[-1][0]], low[here])
+                if low[here] == order[here]:
+                    circle: list[Conjunction] = []
+                    while not circle or circle[-1] != here:
+                        circle.append(path.pop())
+                        on_path.discard(circle[-1])
+                    if len(circle) > 1 or here in below[here]:
+                        found.update(dict.fromkeys(circle, order[here]))
+            elif after not in order:
+                order[after] = low[after] = len(order)
+                path.append(after)
+                on_path.add(after)
+                work.append((after, iter(below[after])))
+            elif after in on_path:
+                low[here] = min(low[here], order[after])
+    return found
+
+
+def _multiple(step: Decimal, least: Decimal | None, most: Decimal | None, *, above: bool, below: bool) -> int | float:
+    if least is None and most is not None:
+        found = (most / step).to_integral_value("ROUND_FLOOR") * step
+        found -= step if found == most and below else 0
+        found = min(found, Decimal(0))
+    else:
+        found = ((least or Decimal(0)) / step).to_integral_value("ROUND_CEILING") * step
+        found += step if found == least and above else 0
+    return int(found) if found == found.to_integral_value() else float(found)

@@ -1,0 +1,116 @@
+"""The proof that a value follows a schema, by a validator that had no part in making it."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from omni.schemas.documents import DATA, Document
+from omni.schemas.errors import SchemaRefused
+from omni.schemas.expressions import BadPattern, Unkept
+from omni.schemas.languages import Languages
+from omni.schemas.patterns import matching
+
+if TYPE_CHECKING:
+    from jsonschema_rs import Validator
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a value does not follow its schema: by which keyword, at which place of the schema and of the value."""
+
+    keyword: str
+    place: str
+    at: str
+    message: str
+
+
+class Proof:
+    """Proves values against a document; formats count, nothing is fetched. Raises SchemaRefused where nobody can."""
+
+    def __init__(self, document: Document) -> None:
+        self._validator = _validator(document)
+
+    def fault(self, value: Any) -> Fault | None:
+        """The first fault of a value; None when it has none."""
+        error = next(iter(self._validator.iter_errors(value)), None)
+        if error is None:
+            return None
+        path = [str(part) for part in error.schema_path]
+        return Fault(
+            keyword=path[-1] if path else "",
+            place=_pointer(path[:-1]),
+            at=_pointer([str(part) for part in error.instance_path]),
+            message=_short(error.message),
+        )
+
+
+def _validator(document: Document) -> "Validator":
+    from jsonschema_rs import ValidationError, validator_for
+
+    schema = document.root
+    if not isinstance(schema, bool):
+        schema = {**schema, "$schema": document.address}
+    plainer = _Plainer()
+    for made in (lambda: schema, lambda: plainer.made(schema)):
+        try:
+            return validator_for(made(), formats=plainer.formats, validate_formats=True, offline=True)
+        except (ValidationError, ValueError) as error:
+            failed = error
+    path = [str(part) for part in getattr(failed, "instance_path", [])]
+    raise SchemaRefused(
+        f"At {_pointer(path)} the schema cannot be followed: {_short(getattr(failed, 'message', str(failed)))}.",
+        keyword=path[-1] if path else "",
+        place=_pointer(path),
+        hint="Send a simpler schema.",
+    ) from failed
+
+
+class _Plainer:
+    """Makes a schema one whose patterns the validator's own dialect of regular expressions need not read: each that it
+    refuses becomes a format, which is looked at here."""
+
+    def __init__(self) -> None:
+        self.formats: dict[str, Callable[[Any], bool]] = {}
+        self._languages = Languages()
+
+    def made(self, value: Any) -> Any:
+        """The same schema, said otherwise."""
+        if isinstance(value, list):
+            return [self.made(part) for part in value]
+        if not isinstance(value, dict):
+            return value
+        found: dict[str, Any] = {}
+        for key, part in value.items():
+            if key in DATA:
+                found[key] = part
+            elif key == "pattern" and isinstance(part, str) and (name := self._format(part)) is not None:
+                found["allOf"] = [*value.get("allOf", ()), {"format": name}]
+            elif key != "allOf" or "allOf" not in found:
+                found[key] = self.made(part)
+        return found
+
+    def _format(self, pattern: str) -> str | None:
+        """The name of the format that stands for a pattern; None where it can stay."""
+        from jsonschema_rs import ValidationError, validator_for
+
+        try:
+            validator_for({"pattern": pattern}, offline=True)
+            return None
+        except (ValidationError, ValueError):
+            pass
+        try:
+            language = matching(self._languages, pattern)
+        except (BadPattern, Unkept):
+            return None
+        name = f"like {pattern}"
+        self.formats[name] = lambda text: self._languages.accepts(language, text)
+        return name
+
+
+def _pointer(path: list[str]) -> str:
+    return "#" + "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
+
+
+def _short(message: str) -> str:
+    found = " ".join(message.split())
+    return (found if len(found) <= 300 else f"{found[:140]} … {found[-140:]}").rstrip(".")

@@ -1,0 +1,554 @@
+"""The forms that the values of a case can have: words, texts, numbers, and sequences of what other conjunctions allow."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import combinations
+from typing import Any, NamedTuple
+
+from omni.schemas.cases import Cases, Impossible
+from omni.schemas.documents import Schema
+from omni.schemas.facts import Conjunction, Contained, Facts, ListRule, Literal, Loose, ObjectRule, kind_of, same
+from omni.schemas.formats import pattern_of
+from omni.schemas.languages import Language, Languages, TooLong
+from omni.schemas.numbers import UNBOUNDED, Bounds, Numbers
+
+MOST_UNIQUE = 64  # values of a list that has none twice
+MOST_PLACES = 8  # where an item is put that a list must contain
+MOST_PATTERNS = 6  # of names, all combinations of which are looked at
+LONGEST_LIST = 10_000  # items that are worth counting
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One of these values."""
+
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text of `language`; None: any text."""
+
+    language: Language | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number whose text is in `language`; or, with a `step`, a multiple of it within `bounds`."""
+
+    language: Language | None
+    whole: bool
+    step: Decimal | None = None
+    bounds: Bounds = UNBOUNDED
+
+
+class Member(NamedTuple):
+    """An item, or a property by its name."""
+
+    name: str | None
+    value: Conjunction
+    needed: bool
+
+
+class Tail(NamedTuple):
+    """Items, or properties whose names are in `names` (None: any)."""
+
+    names: Language | None
+    value: Conjunction
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """A list, or an object: `members` in this order, then any of `tails` again and again; from `least` to `most` in all.
+
+    `skips`: each member that is not needed may be left out; else it ends where one is left out. `unique`: no two items
+    are equal, which a grammar cannot keep.
+    """
+
+    is_object: bool
+    members: tuple[Member, ...]
+    tails: tuple[Tail, ...]
+    least: int
+    most: int | None
+    skips: bool
+    unique: bool = False
+
+
+Shape = Words | Text | Number | Sequence
+
+
+class Shaped(NamedTuple):
+    """A shape, and what of its case it does not keep."""
+
+    shape: Shape
+    loose: frozenset[Loose]
+
+
+class Shapes:
+    """Finds the shapes of cases. `spoken`: what says nothing of types is of those that its keywords speak of."""
+
+    def __init__(self, cases: Cases, languages: Languages, *, spoken: bool = True) -> None:
+        self._cases, self._parts, self._languages, self._spoken = cases, cases.parts, languages, spoken
+        self._numbers = Numbers(languages)
+
+    def of(self, facts: Facts) -> Iterator[Shaped | Impossible]:
+        """The shapes of one case, and why others are none."""
+        kinds = facts.kinds
+        if self._spoken and not facts.typed and facts.values is None and kinds & facts.spoken:
+            kinds &= facts.spoken
+        if facts.values is not None:
+            yield from self._words(facts, kinds)
+            return
+        makers = {
+            "string": self._texts,
+            "array": self._lists,
+            "object": self._objects,
+        }
+        if "null" in kinds and not any(value is None for value in facts.not_values):
+            yield Shaped(Words((None,)), facts.loose)
+        if "boolean" in kinds:
+            yes_no = tuple(one for one in (True, False) if not any(same(one, value) for value in facts.not_values))
+            if yes_no:
+                yield Shaped(Words(yes_no), facts.loose)
+        if numbers := kinds & {"integer", "fraction"}:
+            yield from _tried(self._number(facts, numbers))
+        for kind, make in makers.items():
+            if kind in kinds:
+                yield from _tried(make(facts))
+
+    # -- values to choose from, texts, numbers
+
+    def _words(self, facts: Facts, kinds: frozenset[str]) -> Iterator[Shaped | Impossible]:
+        assert facts.values is not None
+        values = tuple(
+            value
+            for value in facts.values
+            if kind_of(value) in kinds and not any(same(value, one) for one in facts.not_values)
+        )
+        plain = Facts(kinds=facts.kinds, typed=facts.typed, values=facts.values, not_values=facts.not_values)
+        if facts != plain and values:
+            values = tuple(value for value in values if self._fits(value, facts))
+        if values:
+            yield Shaped(Words(values), facts.loose)
+        else:
+            yield Impossible("none of its values is as the rest of it says", "enum")
+
+    def _fits(self, value: Any, facts: Facts) -> bool:
+        """Whether a listed value is as the rest of its case says; one about which nobody can tell is not."""
+        without = facts.copy()
+        without.values, without.kinds, without.typed = None, frozenset({kind_of(value)}), True
+        return any(isinstance(found, Shaped) and self._is(value, found.shape) for found in self.of(without))
+
+    def _is(self, value: Any, shape: Shape) -> bool:
+        match shape:
+            case Words(values=values):
+                return any(same(value, one) for one in values)
+            case Text(language=language):
+                return language is None or self._languages.accepts(language, value)
+            case Number(language=language, step=step, bounds=bounds):
+                if language is not None:
+                    return self._languages.accepts(language, format(Decimal(str(value)), "f"))
+                inside = self._numbers.fractions(bounds)
+                number = Decimal(str(value))
+                return self._languages.accepts(inside, format(number, "f")) and (step is None or number % step == 0)
+            case Sequence():
+                return self._is_sequence(value, shape)
+
+    def _is_sequence(self, value: Any, shape: Sequence) -> bool:
+        if not shape.least <= len(value) <= (len(value) if shape.most is None else shape.most):
+            return False
+        if not shape.is_object:
+            wanted = [member.value for member in shape.members] + [tail.value for tail in shape.tails] * len(value)
+            return len(wanted) >= len(value) and all(map(self.allows, wanted, value))
+        named = {member.name: member for member in shape.members}
+        if any(member.needed and member.name not in value for member in shape.members):
+            return False
+        return all(
+            self.allows(named[name].value, one)
+            if name in named
+            else any(
+                (tail.names is None or self._languages.accepts(tail.names, name)) and self.allows(tail.value, one)
+                for tail in shape.tails
+            )
+            for name, one in value.items()
+        )
+
+    def allows(self, conjunction: Conjunction, value: Any) -> bool:
+        """Whether a value has one of the shapes of a conjunction."""
+        found = self._cases.of(conjunction)
+        if any(self.allows(link, value) for link in found.links):
+            return True
+        for facts in found.cases:
+            if facts.values is not None:
+                if any(same(value, one) for one in facts.values) and self._fits(value, facts):
+                    return True
+            elif kind_of(value) in facts.kinds and self._fits(value, facts):
+                return True
+        return False
+
+    def _texts(self, facts: Facts) -> Iterator[Shaped]:
+        make, loose = self._languages, facts.loose
+        parts = []
+        if facts.shortest or facts.longest is not None:
+            if facts.longest is not None and facts.longest < facts.shortest:
+                raise Impossible("it is shorter than its least length", "maxLength")
+            parts.append(make.times(make.any_character, facts.shortest, facts.longest))
+        parts += [make.other(make.text(value)) for value in facts.not_values if isinstance(value, str)]
+        language = make.every(*parts)
+        for pattern, place in facts.texts:
+            narrower = make.every(language, pattern)
+            try:
+                if make.is_empty(narrower):
+                    raise Impossible("no text is so", "pattern", place)
+                language = narrower
+            except TooLong:  # then an engine does not get through either
+                loose |= {Loose("pattern", place)}
+        for name, place in facts.formats:
+            usual = pattern_of(name)
+            formed = None if usual is None else self._cases.language(usual, place)
+            if formed is None:
+                continue
+            narrower = make.every(language, formed)
+            if self._may_be(narrower):
+                language = narrower
+            else:
+                loose |= {Loose("format", place)}
+        yield Shaped(Text(None if language is make.any_text else language), loose)
+
+    def _may_be(self, language: Language) -> bool:
+        """Whether there is a text, as far as can be found out."""
+        try:
+            return not self._languages.is_empty(language)
+        except TooLong:
+            return True
+
+    def _number(self, facts: Facts, kinds: frozenset[str]) -> Iterator[Shaped]:
+        make, bounds = self._languages, facts.bounds.tame()
+        if bounds is None:
+            raise Impossible("its bounds are beyond what can be written out", "minimum")
+        whole = kinds == {"integer"}
+        step = _common(facts.steps)
+        if step is not None and step == step.to_integral_value():
+            if kinds == {"fraction"}:
+                raise Impossible("it is no whole number and a multiple of one", "multipleOf")
+            whole = True
+        unwanted = [Decimal(str(value)) for value in facts.not_values if kind_of(value) in ("integer", "fraction")]
+        places = _places(step)
+        if step is not None and step != 1 and places is None:
+            if not _has_multiple(step, bounds.whole() if whole else bounds):
+                raise Impossible("no multiple is within the bounds", "multipleOf")
+            loose = facts.loose | ({Loose("not", "#")} if unwanted or kinds == {"fraction"} else set())
+            yield Shaped(Number(None, whole, step, bounds), loose)
+            return
+        if whole:
+            language = self._numbers.integers(bounds)
+        else:
+            language = self._numbers.fractions(bounds, only=kinds == {"fraction"}, places=places)
+        language = make.every(language, *(make.other(self._numbers.same(value)) for value in unwanted))
+        if not self._may_be(language):
+            raise Impossible("no number is within its bounds", "minimum" if bounds.least is not None else "maximum")
+        yield Shaped(Number(language, whole), facts.loose)
+
+    # -- lists
+
+    def _lists(self, facts: Facts) -> Iterator[Shaped | Impossible]:
+        contained = [one for one in facts.contained if one.least or one.most is not None]
+        offsets = (
+            range(min(MOST_PLACES, max((len(rule.first) for rule in facts.lists), default=0) + 1))
+            if contained
+            else (0,)
+        )
+        for offset in offsets:
+            yield from _tried(self._list(facts, contained, offset))
+
+    def _list(self, facts: Facts, contained: list[Contained], offset: int) -> Iterator[Shaped]:
+        extra, count, others = _placed(contained, offset)
+        first = max((len(rule.first) for rule in facts.lists), default=0)
+        least, most = max(facts.least_items, count), facts.most_items
+        if least > LONGEST_LIST:
+            raise Impossible(f"it has at least {least:,} items", "minItems")
+        rest = self._items(facts, None, others)
+        items = []
+        for at in range(min(max(first, count), most if most is not None else first + count)):
+            found = self._items(facts, at, extra.get(at, others))
+            if found is None:
+                if at in extra:
+                    raise Impossible("no item can be as `contains` says", "contains")
+                most = at if most is None else min(most, at)
+                break
+            items.append(found)
+        if rest is None:
+            most = len(items) if most is None else min(most, len(items))
+        if most is not None and most < least:
+            raise Impossible("it has fewer items than it must have", "minItems")
+        loose, unique = facts.loose, bool(facts.unique) and (most is None or most > 1)
+        if unique and not items and rest is not None and (values := self._finite(rest)) is not None:
+            yield Shaped(self._chosen(values, least, most), loose)
+            return
+        if unique and least > 1:
+            loose |= {Loose("uniqueItems", facts.unique)}  # when what is there twice is left out, too few may be left
+        if any(isinstance(value, list) for value in facts.not_values):
+            loose |= {Loose("not", "#")}
+        members = tuple(Member(None, value, at < least) for at, value in enumerate(items))
+        tails = () if rest is None else (Tail(None, rest),)
+        yield Shaped(Sequence(False, members, tails, least, most, skips=False, unique=unique), loose)
+
+    def _items(self, facts: Facts, at: int | None, extra: Iterable[tuple[Schema, bool]]) -> Conjunction | None:
+        """What the item number `at` must be (None: those after the first ones); None when none can be there."""
+        wanted = [(part, True) for rule in facts.lists if (part := _item(rule, at)) is not None]
+        for rest in facts.rest_items:
+            rules = [rule for rule in facts.lists if rest.scope in rule.scopes]
+            if not any(rule.rest is not None or (at is not None and at < len(rule.first)) for rule in rules):
+                wanted.append((rest.schema, True))
+        return self._joined([*wanted, *extra])
+
+    def _joined(self, wanted: Iterable[tuple[Schema, bool]]) -> Conjunction | None:
+        found = self._parts.conjunction(Literal(self._parts.number(node), holds) for node, holds in wanted)
+        return None if found is None or not self._cases.briefs.of(found).kinds else found
+
+    def _finite(self, conjunction: Conjunction) -> list[Any] | None:
+        """All values of a conjunction, when they are few."""
+        found, values = self._cases.of(conjunction), list[Any]()
+        if found.narrowed:
+            return None
+        for link in found.links:
+            if (more := self._finite(link)) is None:
+                return None
+            values += more
+        for facts in found.cases:
+            if facts.values is None and not facts.kinds <= {"null", "boolean"}:
+                return None
+            for shaped in self.of(facts):
+                if isinstance(shaped, Shaped):
+                    assert isinstance(shaped.shape, Words)
+                    values += shaped.shape.values
+        different: list[Any] = []
+        for value in values:
+            if not any(same(value, one) for one in different):
+                different.append(value)
+        return different if len(different) <= MOST_UNIQUE else None
+
+    def _chosen(self, values: list[Any], least: int, most: int | None) -> Sequence:
+        """Some of these values, none twice, in their order."""
+        if len(values) < least:
+            raise Impossible("there are fewer different values than it must have items", "uniqueItems")
+        members = []
+        for value in values:
+            part = self._parts.made({"const": value}, "#")
+            members.append(Member(None, (Literal(self._parts.number(part)),), needed=False))
+        return Sequence(
+            False, tuple(members), (), least, None if most is None or most >= len(values) else most, skips=True
+        )
+
+    # -- objects
+
+    def _objects(self, facts: Facts) -> Iterator[Shaped | Impossible]:
+        for present in _chosen_dependents(facts):
+            yield from _tried(self._object(facts, present))
+
+    def _object(self, facts: Facts, present: dict[str, bool]) -> Iterator[Shaped]:
+        required = dict(facts.required) | {name: "" for name, there in present.items() if there}
+        names = dict.fromkeys(name for rule in facts.objects for name in rule.named) | dict.fromkeys(required)
+        members = []
+        for name in names:
+            if present.get(name) is False:
+                continue
+            value = self._property(facts, name)
+            if value is not None and self._may_be_named(facts, name):
+                members.append(Member(name, value, name in required))
+            elif name in required:
+                raise Impossible(f"the property {name!r} must be there and cannot be", "required", required[name])
+        least, most = facts.least_properties, facts.most_properties
+        if least > LONGEST_LIST:
+            raise Impossible(f"it has at least {least:,} properties", "minProperties")
+        needed = sum(member.needed for member in members)
+        if most is not None and most < max(needed, least):
+            raise Impossible("it has more properties than it may have", "maxProperties")
+        tails = tuple(self._tails(facts, names, few=least > len(members)))
+        if least > len(members) and not tails:
+            raise Impossible("it has fewer properties than it must have", "minProperties")
+        loose = facts.loose
+        if tails and least - needed > 1:
+            loose |= {Loose("minProperties", "#")}  # two may have one name
+        if any(isinstance(value, dict) for value in facts.not_values):
+            loose |= {Loose("not", "#")}
+        yield Shaped(Sequence(True, tuple(members), tails, least, most, skips=True), loose)
+
+    def _property(self, facts: Facts, name: str) -> Conjunction | None:
+        """What a property of this name must be; None when it cannot be there."""
+        wanted = [(part, True) for rule in facts.objects for part in self._said(rule, name)]
+        for rest in facts.rest_properties:
+            rules = [rule for rule in facts.objects if rest.scope in rule.scopes]
+            if not any(rule.rest is not None or list(self._said(rule, name)) for rule in rules):
+                wanted.append((rest.schema, True))
+        return self._joined(wanted)
+
+    def _said(self, rule: ObjectRule, name: str) -> Iterator[Schema]:
+        if name in rule.named:
+            yield rule.named[name]
+        matched = False
+        for pattern, part in rule.patterns.items():
+            language = self._cases.language(pattern, "#")
+            if language is None:
+                yield part  # it may be meant, and so may the rest
+            elif self._languages.accepts(language, name):
+                matched = True
+                yield part
+        if rule.rest is not None and name not in rule.named and not matched:
+            yield rule.rest
+
+    def _may_be_named(self, facts: Facts, name: str) -> bool:
+        return all(self.allows(conjunction, name) for conjunction in self._names(facts))
+
+    def _names(self, facts: Facts) -> list[Conjunction]:
+        found = (self._parts.conjunction([Literal(self._parts.number(schema))]) for schema in facts.names)
+        return [() if one is None else one for one in found]
+
+    def _tails(self, facts: Facts, named: Iterable[str], *, few: bool) -> Iterator[Tail]:
+        """Properties by patterns, and all others: where something is said of them, or nothing at all of any property."""
+        make = self._languages
+        known = {pattern: None for rule in facts.objects for pattern in rule.patterns}
+        patterns = {pattern: found for pattern in known if (found := self._cases.language(pattern, "#")) is not None}
+        allowed = self._names_allowed(facts, named)
+        if allowed is None or len(patterns) < len(known):  # whether a name is like a pattern, nobody knows
+            return
+        closed = any(rule.rest is False and not rule.patterns for rule in facts.objects)
+        if closed and len(facts.objects) == 1:
+            return
+        said = few or not any(True for _ in named) or any(rule.rest is not None for rule in facts.objects)
+        for chosen in _subsets(list(patterns)):
+            if not chosen and not said:
+                continue
+            names = make.every(
+                allowed,
+                *(patterns[pattern] for pattern in chosen),
+                *(make.other(language) for pattern, language in patterns.items() if pattern not in chosen),
+            )
+            value = self._tail_value(facts, chosen)
+            if value is not None and self._may_be(names):
+                yield Tail(None if names is make.any_text else names, value)
+
+    def _tail_value(self, facts: Facts, chosen: tuple[str, ...]) -> Conjunction | None:
+        wanted: list[tuple[Schema, bool]] = []
+        for rule in facts.objects:
+            parts = [rule.patterns[pattern] for pattern in chosen if pattern in rule.patterns]
+            if not parts and rule.rest is not None:
+                parts = [rule.rest]
+            wanted += [(part, True) for part in parts]
+        for rest in facts.rest_properties:
+            rules = [rule for rule in facts.objects if rest.scope in rule.scopes]
+            if not any(rule.rest is not None or rule.patterns.keys() & set(chosen) for rule in rules):
+                wanted.append((rest.schema, True))
+        return self._joined(wanted)
+
+    def _names_allowed(self, facts: Facts, named: Iterable[str]) -> Language | None:
+        """The names that properties may have besides those that are named; None for none, or where nobody can tell."""
+        make = self._languages
+        parts = [make.other(make.either(*(make.text(name) for name in named)))]
+        for conjunction in self._names(facts):
+            found = self._cases.of(conjunction)
+            texts = []
+            for facts_of in found.cases:
+                for shaped in self.of(facts_of):
+                    if isinstance(shaped, Shaped) and not shaped.loose:
+                        if isinstance(shaped.shape, Text):
+                            texts.append(shaped.shape.language or make.any_text)
+                        elif isinstance(shaped.shape, Words):
+                            texts += [make.text(value) for value in shaped.shape.values if isinstance(value, str)]
+            parts.append(make.either(*texts))
+        language = make.every(*parts)
+        return language if self._may_be(language) else None
+
+
+def _tried(made: Iterator[Shaped | Impossible] | Iterator[Shaped]) -> Iterator[Shaped | Impossible]:
+    try:
+        yield from made
+    except Impossible as error:
+        yield error
+
+
+def _item(rule: ListRule, at: int | None) -> Schema | None:
+    return rule.first[at] if at is not None and at < len(rule.first) else rule.rest
+
+
+def _placed(
+    contained: list[Contained], offset: int
+) -> tuple[dict[int, list[tuple[Schema, bool]]], int, list[tuple[Schema, bool]]]:
+    """What the items at some places must be besides, how many items there are at least, and what all others must be."""
+    extra: dict[int, list[tuple[Schema, bool]]] = {}
+    at = offset
+    for one in contained:
+        for _ in range(one.least):
+            extra[at] = [(one.schema, True)]
+            at += 1
+    others = [(one.schema, False) for one in contained if one.most is not None]
+    for place, wanted in extra.items():
+        wanted += [each for each in others if each[0] is not extra[place][0][0]]
+    return extra, at if extra else 0, others
+
+
+def _chosen_dependents(facts: Facts) -> Iterator[dict[str, bool]]:
+    """Which properties are there that need others: none, each by itself, and all."""
+    open_ = {name: needs for name, needs in facts.depends.items() if name not in facts.required}
+    always = dict.fromkeys((each for name in facts.required for each in _needs(name, facts)), True)
+    free = [
+        name
+        for name in open_
+        if name not in always and not set(_needs(name, facts)) <= always.keys() | facts.required.keys()
+    ]
+    if not free:
+        yield always
+        return
+    yield dict.fromkeys(free, False) | always
+    for name in free:
+        there = dict.fromkeys((name, *_needs(name, facts)), True)
+        yield dict.fromkeys(free, False) | always | there
+    if len(free) > 1:
+        yield always | {each: True for name in free for each in (name, *_needs(name, facts))}
+
+
+def _needs(name: str, facts: Facts) -> set[str]:
+    """All that a property needs, and what that needs."""
+    found: set[str] = set()
+    ahead = [name]
+    while ahead:
+        for each in facts.depends.get(ahead.pop(), ()):
+            if each not in found:
+                found.add(each)
+                ahead.append(each)
+    return found - {name}
+
+
+def _subsets(patterns: list[str]) -> Iterator[tuple[str, ...]]:
+    most = len(patterns) if len(patterns) <= MOST_PATTERNS else 1
+    for count in range(most + 1):
+        yield from combinations(patterns, count)
+
+
+def _common(steps: tuple[Decimal, ...]) -> Decimal | None:
+    """The least number that is a multiple of all."""
+    from math import lcm
+
+    if not steps:
+        return None
+    scale = max(0, *(-int(step.as_tuple().exponent) for step in steps))
+    return Decimal(lcm(*(int(step.scaleb(scale)) for step in steps))).scaleb(-scale)
+
+
+def _places(step: Decimal | None) -> int | None:
+    """How many digits after the point multiples have, where that is all that a step says (1, 0.1, 0.01, …)."""
+    if step is None:
+        return None
+    whole = step.normalize()
+    sign, digits, exponent = whole.as_tuple()
+    return -int(exponent) if (sign, digits) == (0, (1,)) and int(exponent) <= 0 else None
+
+
+def _has_multiple(step: Decimal, bounds: Bounds) -> bool:
+    if bounds.least is None or bounds.most is None:
+        return True
+    first = (bounds.least / step).to_integral_value("ROUND_CEILING") * step
+    if first == bounds.least and bounds.above:
+        first += step
+    return first < bounds.most or (first == bounds.most and not bounds.below)

@@ -1,0 +1,52 @@
+"""What clients write otherwise than it is meant, though nobody could take it for anything else: a whole number as 3.0,
+and `null` for a field that might be left out. Only what a type refuses is looked at, at its place."""
+
+import re
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+MOST = 64  # places of one body
+WORTH = 8 << 20  # bytes that are looked at for them, each time anew
+_MENDABLE = re.compile(r"got `(?:float|null)` - at `\$(?P<place>(?:\.\w+|\[\d+\])+)`\Z")
+_STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
+_INTEGRAL = 2.0**53  # beyond it floats are no longer all whole numbers
+
+
+def decoded(body: bytes | bytearray, kind: type[T]) -> T:
+    """The body as `kind`. Raises what msgspec does, for the first place that is really wrong."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        wrong = error
+    tries = min(MOST, WORTH // len(body))
+    if not tries or not _MENDABLE.search(str(wrong)):
+        raise wrong
+    value = msgspec.json.decode(body)
+    for _ in range(tries):
+        if not _mended(value, str(wrong)):
+            break
+        try:
+            return msgspec.convert(value, type=kind)
+        except msgspec.ValidationError as error:
+            wrong = error
+    raise wrong
+
+
+def _mended(value: Any, complaint: str) -> bool:
+    """Whether the place that a complaint names was mended."""
+    if (found := _MENDABLE.search(complaint)) is None:
+        return False
+    *way, last = (name or int(number) for name, number in _STEP.findall(found["place"]))
+    for step in way:
+        value = value[step]
+    wrong = value[last]
+    if isinstance(wrong, float) and wrong.is_integer() and abs(wrong) < _INTEGRAL:
+        value[last] = int(wrong)
+        return True
+    if wrong is None and isinstance(value, dict):
+        del value[last]
+        return True
+    return False

@@ -1,0 +1,270 @@
+"""What a grammar admits follows its schema, keyword by keyword; what is refused says which keyword, and where."""
+
+import json
+import random
+from typing import Any
+
+import pytest
+
+from omni.schemas import SchemaRefused, compile_schema
+from tests.schemas.walking import admits, grammar_of, walk
+
+OBJECT = {"type": "object"}
+NODE = {
+    "$defs": {"node": {"type": "object", "properties": {"value": {"type": "integer"}, "next": {"$ref": "#/$defs/node"}}, "required": ["value"], "additionalProperties": False}},
+    "$ref": "#/$defs/node",
+}  # fmt: skip
+SHAPES = [
+    {"properties": {"kind": {"const": "circle"}, "radius": {"type": "number", "exclusiveMinimum": 0}}, "required": ["kind", "radius"]},
+    {"properties": {"kind": {"const": "square"}, "side": {"type": "number", "minimum": 1, "maximum": 9.5}}, "required": ["kind", "side"]},
+]  # fmt: skip
+
+# A name, and a schema all of whose keywords a grammar keeps.
+KEPT: dict[str, Any] = {
+    "anything": {},
+    "true": True,
+    "types": {"type": ["null", "boolean", "integer"]},
+    "a type in a list": {"type": ["object"], "properties": {"a": {"type": "string"}}},
+    "constants": {"const": {"a": [1, None, "x/y\n\u00e9"]}},
+    "values of any kind": {"enum": ["a", 1, 1.5, None, True, [1, {"b": 2}], "\u2028\"\\"]},
+    "values and a type": {"type": "string", "enum": ["a", 1, "b"]},
+    "values and a pattern": {"enum": ["ab", "b", "abc", 3], "pattern": "^a"},
+    "values and bounds": {"enum": [1, 5, 9, "x"], "minimum": 4, "type": "integer"},
+    "whole numbers": {"type": "integer", "minimum": -17, "exclusiveMaximum": 240},
+    "whole numbers between fractions": {"type": "integer", "minimum": 1.5, "maximum": 7.5},
+    "fractions": {"type": "number", "minimum": -0.5, "maximum": 2.25},
+    "open bounds": {"type": "number", "exclusiveMinimum": 0.1, "exclusiveMaximum": 0.11},
+    "bounds of draft 4": {"$schema": "http://json-schema.org/draft-04/schema#", "type": "number", "minimum": 0, "exclusiveMinimum": True},
+    "multiples": {"type": "integer", "multipleOf": 7, "minimum": 10, "maximum": 100},
+    "multiples of a fraction": {"type": "number", "multipleOf": 0.25, "minimum": 0, "maximum": 9},
+    "cents": {"type": "number", "multipleOf": 0.01, "minimum": 0, "maximum": 20},
+    "two multiples": {"type": "integer", "allOf": [{"multipleOf": 4}, {"multipleOf": 6}], "minimum": 0, "maximum": 400},
+    "lengths": {"type": "string", "minLength": 3, "maxLength": 5},
+    "a pattern and lengths": {"type": "string", "pattern": "^[a-c]+$", "minLength": 3, "maxLength": 4},
+    "a pattern anywhere": {"type": "string", "pattern": "ab|cd", "maxLength": 8},
+    "classes": {"type": "string", "pattern": r"^\d{2}\s?\w+\S$", "maxLength": 9},
+    "looks ahead": {"type": "string", "pattern": r"^(?=.*\d)(?!.*--)[a-z0-9-]{4,9}$"},
+    "edges of words": {"type": "string", "pattern": r"\bfoo\b", "maxLength": 9},
+    "two patterns": {"type": "string", "allOf": [{"pattern": "^a"}, {"pattern": "z$"}], "maxLength": 6},
+    "not a pattern": {"type": "string", "pattern": "^[a-z]{1,4}$", "not": {"pattern": "a"}},
+    "quotes in a pattern": {"type": "string", "pattern": r'^["\\/\n]+$', "maxLength": 4},
+    "formats": {
+        "type": "object",
+        "properties": {name: {"type": "string", "format": name} for name in ("date", "time", "date-time", "uuid", "email", "ipv4", "ipv6", "uri", "hostname", "duration", "json-pointer", "regex", "uri-reference")},
+        "required": ["date", "time", "date-time", "uuid", "email", "ipv4", "ipv6", "uri", "hostname", "duration", "json-pointer", "regex", "uri-reference"],
+    },
+    "a format and a length": {"type": "string", "format": "date", "minLength": 10},
+    "items": {"type": "array", "items": {"type": "boolean"}, "minItems": 2, "maxItems": 3},
+    "no items": {"type": "array", "items": False},
+    "tuples": {"type": "array", "prefixItems": [{"type": "integer"}, {"type": "string"}], "items": {"type": "null"}},
+    "tuples without a rest": {"type": "array", "prefixItems": [{"type": "integer"}, {"type": "string"}], "items": False, "minItems": 1},
+    "tuples of draft 7": {"type": "array", "items": [{"type": "integer"}, {"type": "string"}], "additionalItems": False},
+    "different values": {"type": "array", "items": {"enum": ["a", "b", "c", 1, 1.0]}, "uniqueItems": True, "minItems": 2},
+    "different truths": {"type": "array", "items": {"type": ["boolean", "null"]}, "uniqueItems": True},
+    "contains": {"type": "array", "items": {"type": ["integer", "string"]}, "contains": {"type": "string", "pattern": "^x"}, "maxItems": 4},
+    "contains behind a tuple": {"type": "array", "prefixItems": [{"type": "null"}], "contains": {"const": 7}, "maxItems": 3},
+    "contains so many": {"type": "array", "items": {"type": "integer"}, "contains": {"minimum": 5}, "minContains": 2, "maxContains": 2, "maxItems": 5},
+    "properties": {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "string"}}, "required": ["b"]},
+    "required without a word": {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["z", "a"]},
+    "no others": {"type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": False},
+    "others": {"type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": {"type": "boolean"}},
+    "a property that must not be": {"type": "object", "properties": {"a": False, "b": {"type": "null"}}, "additionalProperties": {"type": "integer"}},
+    "names by patterns": {"type": "object", "patternProperties": {"^x-": {"type": "integer"}, "y$": {"minimum": 3}}, "additionalProperties": {"type": "null"}},
+    "names by patterns only": {"type": "object", "properties": {"x-a": {"maximum": 2}}, "patternProperties": {"^x-": {"type": "integer"}}, "additionalProperties": False},
+    "names": {"type": "object", "propertyNames": {"pattern": "^[a-z]{1,3}$"}, "additionalProperties": {"type": "integer"}},
+    "names that are listed": {"type": "object", "propertyNames": {"enum": ["a", "b"]}, "properties": {"a": {"type": "null"}, "c": {}}},
+    "at least so many": {"type": "object", "properties": {"a": {}, "b": {"type": "null"}, "c": {"type": "null"}}, "minProperties": 2, "additionalProperties": False},
+    "at most so many": {"type": "object", "properties": {"a": {"type": "null"}, "b": {"type": "null"}, "c": {"type": "null"}}, "maxProperties": 2, "required": ["c"]},
+    "what needs others": {"type": "object", "properties": {"a": {"type": "null"}, "b": {"type": "null"}, "c": {"type": "null"}}, "dependentRequired": {"a": ["b"], "b": ["c"]}},
+    "what needs others of draft 7": {"type": "object", "properties": {"a": {"type": "null"}, "b": {"type": "null"}}, "dependencies": {"a": ["b"], "b": {"required": ["c"]}}},
+    "what brings a schema": {"type": "object", "properties": {"a": {"type": "null"}, "b": {"type": "integer"}}, "dependentSchemas": {"a": {"required": ["b"], "properties": {"b": {"minimum": 5}}}}},
+    "nothing that nobody spoke of": {"type": "object", "allOf": [{"properties": {"a": {"type": "null"}}}], "properties": {"b": {"type": "null"}}, "unevaluatedProperties": False},
+    "no items that nobody spoke of": {"type": "array", "prefixItems": [{"type": "null"}], "unevaluatedItems": False},
+    "any of": {"anyOf": [{"type": "string", "maxLength": 3}, {"type": "integer"}]},
+    "any of, and more": {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "anyOf": [{"properties": {"b": {"type": "null"}}, "required": ["b"]}, {"properties": {"c": {"type": "null"}}, "required": ["c"]}]},
+    "one of, by a word": {"type": "object", "oneOf": SHAPES},
+    "one of, overlapping": {"oneOf": [{"type": "integer", "multipleOf": 3}, {"type": "integer", "minimum": 100}]},
+    "one of, overlapping objects": {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}, "oneOf": [{"required": ["a"]}, {"required": ["b"]}]},
+    "one of, with words": {"oneOf": [{"const": "a", "title": "A"}, {"const": "b", "title": "B"}]},
+    "all of": {"allOf": [{"type": "integer", "minimum": 3}, {"maximum": 9}]},
+    "all of objects": {"allOf": [{"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}, {"properties": {"a": {"minimum": 5}, "b": {"type": "null"}}, "required": ["b"]}]},
+    "not a type": {"not": {"type": ["object", "array", "number"]}},
+    "not a value": {"type": "integer", "minimum": 1, "maximum": 5, "not": {"enum": [2, 4]}},
+    "not both": {"type": "object", "properties": {"a": {"type": "null"}, "b": {"type": "null"}}, "not": {"required": ["a", "b"]}},
+    "not this property": {"type": "object", "properties": {"a": {"enum": [1, 2, 3]}}, "required": ["a"], "not": {"properties": {"a": {"const": 2}}}},
+    "if": {"type": "object", "properties": {"k": {"enum": [1, 2]}, "x": {"type": "null"}, "y": {"type": "null"}}, "required": ["k"], "if": {"properties": {"k": {"const": 1}}}, "then": {"required": ["x"]}, "else": {"required": ["y"]}},
+    "many ifs": {"type": "object", "properties": {"k": {"enum": ["a", "b", "c"]}}, "required": ["k"], "allOf": [{"if": {"properties": {"k": {"const": key}}}, "then": {"properties": {key: {"type": "integer"}}, "required": [key]}} for key in "abc"]},
+    "beside a reference": {"$defs": {"a": {"type": "object", "properties": {"x": {"type": "integer"}}}}, "$ref": "#/$defs/a", "required": ["x"]},
+    "beside a reference of draft 7": {"$schema": "http://json-schema.org/draft-07/schema#", "definitions": {"a": {"type": "integer"}}, "$ref": "#/definitions/a", "type": "string"},
+    "recursion": NODE,
+    "recursion by the root": {"type": "object", "properties": {"value": {"type": "null"}, "child": {"$ref": "#"}}, "required": ["value"], "additionalProperties": False},
+    "recursion by alternatives": {"$defs": {"tree": {"anyOf": [{"type": "integer"}, {"type": "array", "items": {"$ref": "#/$defs/tree"}, "maxItems": 2}]}}, "$ref": "#/$defs/tree"},
+    "escaped pointers": {"$defs": {"a/b~c d": {"type": "integer"}}, "type": "array", "items": {"$ref": "#/$defs/a~1b~0c%20d"}, "minItems": 1, "maxItems": 2},
+    "anchors": {"$defs": {"a": {"$anchor": "here", "type": "integer"}}, "$ref": "#here"},
+    "its own address": {"$id": "https://example.com/s.json", "$defs": {"a": {"type": "integer"}}, "$ref": "https://example.com/s.json#/$defs/a"},
+    "an address within": {"$defs": {"a": {"$id": "https://example.com/a", "$defs": {"b": {"type": "null"}}, "$ref": "#/$defs/b"}}, "$ref": "https://example.com/a"},
+    "an id of draft 7": {"$schema": "http://json-schema.org/draft-07/schema#", "definitions": {"a": {"$id": "#here", "type": "integer"}}, "$ref": "#here"},
+    "dynamic references": {"$defs": {"a": {"$dynamicAnchor": "t", "type": "integer"}}, "$dynamicRef": "#t"},
+    "keywords that are null": {"type": "object", "properties": {"a": {"type": "integer", "minimum": None, "description": None}}, "required": None},
+    "a property's own required": {"type": "object", "properties": {"a": {"type": "integer", "required": True}, "b": {"type": "null", "required": False}}},
+    "notes": {"type": "integer", "title": "x", "$comment": "y", "deprecated": True, "x-order": 3, "nullable": True, "example": 4},
+    "no type": {"properties": {"a": {"type": "integer"}}, "required": ["a"]},
+    "names that look like escapes": {"type": "object", "properties": {"a\"b": {"type": "integer"}, "c\\d": {"type": "null"}, "e\u00e9": {"type": "null"}}, "required": ["a\"b", "c\\d", "e\u00e9"], "additionalProperties": False},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_all_that_a_grammar_admits_follows_its_schema(name: str) -> None:
+    compiled = compile_schema(KEPT[name])
+    assert not compiled.loose
+    grammar, chance = grammar_of(compiled), random.Random(name)
+    sieve = compiled.sieve()
+    assert sieve is None
+    texts = [walk(grammar, chance) for _ in range(12)]
+    assert any(text is not None for text in texts)
+    for text in texts:
+        assert text is None or compiled.fault_of(text) is None, text
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_a_shortest_value_follows_its_schema(name: str) -> None:
+    compiled = compile_schema(KEPT[name])
+    assert compiled.fault(compiled.shortest()) is None
+
+
+@pytest.mark.parametrize("characters", [2000, 200, 60, 5])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "anything",
+        "recursion",
+        "formats",
+        "others",
+        "items",
+        "lengths",
+        "one of, by a word",
+        "recursion by alternatives",
+    ],
+)
+def test_a_grammar_with_an_end_admits_nothing_that_is_much_longer(name: str, characters: int) -> None:
+    compiled = compile_schema(KEPT[name])
+    grammar, chance = grammar_of(compiled, characters), random.Random(name)
+    least = len(json.dumps(compiled.shortest()))
+    for _ in range(12):
+        text = walk(grammar, chance, longest=20_000)
+        assert text is not None
+        assert compiled.fault_of(text) is None, text
+        plain = json.dumps(json.loads(text), ensure_ascii=False)
+        assert len(plain) <= max(3 * characters, 4 * least + 150)
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        ({"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}, '{"a": 5}'),
+        ({"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}, '{\n    "a": 5\n}'),
+        ({"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}, '{"a":5}'),
+        ({"type": "array", "items": {"type": "string"}}, '[ "a", "\\n\\"\\\\b", "日本" ]'),
+        ({"type": "number"}, "-12.5e+10"),
+        ({"type": "string", "format": "date-time"}, '"2026-11-30T12:00:00.5+01:00"'),
+        ({"type": "string", "format": "uri"}, '"https://example.com:8080/a/b?c=d&e=%20#f"'),
+        ({"type": "string", "format": "email"}, '"first.last+tag@mail.example.org"'),
+        ({"type": "array", "items": {"enum": ["a", "b", "c"]}, "uniqueItems": True}, '["a", "c"]'),
+        ({"type": "object", "additionalProperties": {"type": "integer"}}, '{"any name": 1, "ü": 2}'),
+    ],
+)  # fmt: skip
+def test_what_people_write_is_admitted(schema: Any, text: str) -> None:
+    assert admits(grammar_of(compile_schema(schema)), text)
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        ({"type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": {"type": "string"}}, '{"\\u0061": "x"}'),
+        ({"type": "object", "properties": {"a": {"type": "integer"}}}, '{"a": "x"}'),
+        ({"type": "object", "properties": {"a": {"type": "integer"}}}, '{"b": 1}'),
+        ({"type": "integer"}, "1.0"),
+        ({"type": "integer"}, "007"),
+        ({"type": "string"}, '"a\nb"'),
+        ({"type": "string", "format": "date"}, '"2026-02-30"'),
+        ({"type": "string", "format": "date"}, '"2025-02-29"'),
+        ({"enum": ["a"]}, ' "a"'),
+    ],
+)  # fmt: skip
+def test_what_does_not_follow_or_was_not_asked_for_is_not_admitted(schema: Any, text: str) -> None:
+    assert not admits(grammar_of(compile_schema(schema)), text)
+
+
+@pytest.mark.parametrize(
+    ("schema", "keyword", "place"),
+    [
+        (False, "", "#"),
+        ({"allOf": [{"type": "string"}, {"type": "integer"}]}, "type", "#"),
+        ({"type": "number", "minimum": 3, "maximum": 2}, "minimum", "#"),
+        ({"type": "integer", "minimum": 1.2, "maximum": 1.8}, "minimum", "#"),
+        ({"type": "integer", "multipleOf": 10, "minimum": 11, "maximum": 19}, "multipleOf", "#"),
+        ({"type": "string", "minLength": 3, "maxLength": 2}, "maxLength", "#"),
+        ({"type": "string", "pattern": "a^"}, "pattern", "#"),
+        ({"type": "string", "pattern": "^[a-c]{2}$", "minLength": 3}, "pattern", "#"),
+        ({"type": "string", "allOf": [{"pattern": "^a"}, {"pattern": "^b"}]}, "pattern", "#/allOf/1"),
+        ({"enum": [1, 2], "type": "string"}, "enum", "#"),
+        ({"enum": ["a"], "pattern": "^b"}, "enum", "#"),
+        ({"const": 1, "enum": [2]}, "enum", "#"),
+        ({"type": "array", "minItems": 3, "maxItems": 2}, "minItems", "#"),
+        ({"type": "array", "prefixItems": [{}], "items": False, "minItems": 2}, "minItems", "#"),
+        ({"type": "array", "items": {"type": "boolean"}, "uniqueItems": True, "minItems": 3}, "uniqueItems", "#"),
+        ({"type": "array", "items": {"type": "null"}, "contains": {"type": "string"}}, "contains", "#"),
+        ({"type": "object", "required": ["a"], "properties": {"a": False}}, "required", "#"),
+        ({"type": "object", "required": ["a"], "additionalProperties": False}, "required", "#"),
+        ({"type": "object", "maxProperties": 1, "required": ["a", "b"]}, "maxProperties", "#"),
+        ({"type": "object", "properties": {"x": {}}, "minProperties": 2, "additionalProperties": False}, "minProperties", "#"),
+        ({"type": "object", "properties": {"b": {"type": "array", "minItems": 3, "maxItems": 2}}, "required": ["b"]}, "minItems", "#/properties/b"),
+        ({"not": {}}, "not", "#/not"),
+        ({"oneOf": [{"type": "string"}, {"type": "string"}]}, "oneOf", "#/oneOf"),
+        ({"anyOf": [False, {"type": []}]}, "type", "#/anyOf/1/type"),
+        ({"anyOf": [False, {"allOf": [True, False]}]}, "anyOf", "#/anyOf"),
+        ({"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]}, "$ref", "#"),
+        ({"$ref": "#"}, "$ref", "#"),
+        ({"anyOf": [{"$ref": "#"}]}, "anyOf", "#"),
+        ({"$ref": "#/$defs/nowhere"}, "$ref", "#"),
+        ({"properties": {"a/b": {"$ref": "#nowhere"}}}, "$ref", "#/properties/a~1b"),
+        ({"items": {"$ref": "https://example.com/other.json"}}, "$ref", "#/items"),
+        ({"items": {"$ref": "file:///etc/hostname"}}, "$ref", "#/items"),
+        ({"items": {"$ref": "other.json#/a"}}, "$ref", "#/items"),
+        ({"type": "objekt"}, "type", "#/type"),
+        ({"properties": {"a": {"minLength": -1}}}, "minLength", "#/properties/a/minLength"),
+        ({"properties": {"a": 3}}, "a", "#/properties/a"),
+        ({"type": "string", "pattern": "("}, "pattern", "#/pattern"),
+        ("string", "", "#"),
+    ],
+)  # fmt: skip
+def test_what_nothing_can_satisfy_is_refused_with_the_keyword_and_its_place(
+    schema: Any, keyword: str, place: str
+) -> None:
+    with pytest.raises(SchemaRefused) as raised:
+        compile_schema(schema)
+    assert (raised.value.keyword, raised.value.place) == (keyword, place), raised.value.message
+
+
+def test_what_no_grammar_keeps_is_named() -> None:
+    compiled = compile_schema(
+        {"type": "object", "properties": {"a": {"type": "string", "pattern": r"^(.)\1$"}}, "required": ["a"]}
+    )
+    assert [(one.keyword, one.place) for one in compiled.loose] == [("pattern", "#/properties/a")]
+    assert compiled.fault({"a": "xx"}) is None
+    fault = compiled.fault({"a": "xy"})
+    assert fault is not None
+    assert (fault.keyword, fault.place, fault.at) == ("pattern", "#/properties/a", "#/a")
+
+
+@pytest.mark.parametrize("text", ["", "{", "Here it is: {}", "[1", '{"a": NaN}'])
+def test_what_is_no_json_follows_no_schema(text: str) -> None:
+    fault = compile_schema({}).fault_of(text)
+    assert fault is not None
+    assert fault.message == "it is no JSON"
+
+
+def test_formats_count_in_a_proof() -> None:
+    compiled = compile_schema({"type": "string", "format": "date"})
+    assert compiled.fault("2026-11-30") is None
+    assert compiled.fault("2026-02-30") is not None

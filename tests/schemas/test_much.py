@@ -1,0 +1,109 @@
+"""Schemas that would keep somebody busy for ever are refused, or made a grammar of a bearable size; those of people are not."""
+
+from typing import Any
+
+import pytest
+
+from omni.schemas import Grammar, SchemaRefused, compile_schema
+from omni.schemas.compiled import MOST_SYMBOLS
+
+
+def item(number: int) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {f"p{number}": {"type": "string"}, "q": {"type": "integer"}},
+        "required": [f"p{number}"],
+    }
+
+
+def nested(levels: int) -> Any:
+    found: Any = {"type": "null"}
+    for _ in range(levels):
+        found = {"type": "array", "items": found}
+    return found
+
+
+DOUBLED = {f"d{at}": {"allOf": [{"$ref": f"#/$defs/d{at + 1}"}] * 2} for at in range(30)} | {"d30": {}}
+
+BEARABLE: dict[str, Any] = {
+    "all of many any of": {"allOf": [{"anyOf": [item(at * 20 + one) for one in range(60)]} for at in range(4)]},
+    "one of many that overlap": {"oneOf": [{"type": "object", "properties": {f"a{one}": {"type": "string"} for one in range(at, at + 4)}} for at in range(12)]},
+    "many ifs": {"type": "object", "allOf": [{"if": {"properties": {f"k{at}": {"const": at}}}, "then": {"required": [f"x{at}"]}, "else": {"required": [f"y{at}"]}} for at in range(16)]},
+    "a pattern with many states": {"type": "string", "pattern": "^(a|b)*a(a|b){18}$", "minLength": 25},
+    "many looks ahead": {"type": "string", "pattern": "^" + "".join(f"(?=.*{sign})" for sign in "abcdef") + "[a-j]{1,20}$"},
+    "patterns of names": {"type": "object", "patternProperties": {sign: {"minimum": at} for at, sign in enumerate("abcdefghijklmnop")}},
+    "values": {"enum": [f"value-{at}" for at in range(5000)]},
+    "optional properties": {"type": "object", "properties": {f"p{at}": {"type": "string"} for at in range(2000)}},
+    "counted properties": {"type": "object", "minProperties": 90, "properties": {f"p{at}": {"type": "null"} for at in range(200)}},
+    "many items": {"type": "array", "maxItems": 10**9, "items": {"type": "string"}},
+    "what needs each other": {"type": "object", "dependentRequired": {f"p{at}": [f"p{one}" for one in range(30) if one != at] for at in range(30)}},
+    "what brings schemas": {"type": "object", "dependentSchemas": {f"p{at}": {"required": [f"q{at}"]} for at in range(20)}},
+    "many alternatives": {"anyOf": [{"type": "object", "properties": {f"p{at}_{one}": {"type": "string"} for one in range(20)}, "additionalProperties": False} for at in range(120)]},
+    "itself, joined": {"$defs": {"a": {"type": "object", "properties": {"a": {"allOf": [{"$ref": "#/$defs/a"}, {"required": ["b"]}]}, "b": {"type": "null"}}}}, "$ref": "#/$defs/a"},
+    "a long chain": {"$ref": "#/$defs/x0", "$defs": {f"x{at}": {"$ref": f"#/$defs/x{at + 1}"} for at in range(2000)} | {"x2000": {"type": "string"}}},
+    "deep": nested(100),
+    "denials": {"type": "object", "not": {"not": {"not": {"anyOf": [{"not": {"allOf": [item(at), item(at + 1)]}} for at in range(20)]}}}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BEARABLE)
+def test_what_is_much_becomes_a_grammar_of_a_bearable_size(name: str) -> None:
+    compiled = compile_schema(BEARABLE[name])
+    grammar = Grammar()
+    compiled.rule(grammar)
+    assert grammar.size <= MOST_SYMBOLS
+    assert compiled.fault(compiled.shortest()) is None
+
+
+@pytest.mark.parametrize(
+    ("schema", "said"),
+    [
+        (nested(129), "128 levels deep"),
+        ({"enum": [[] for _ in range(100_001)]}, "100,000 parts"),
+        ({"description": "x" * (2 << 20)}, "2,097,152 bytes"),
+        ({"$defs": DOUBLED, "allOf": [{"$ref": "#/$defs/d0"}]}, "again and again"),
+        ({"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"allOf": [{"$ref": "#/$defs/a"}]}}, "$ref": "#/$defs/a"}, "lead back"),
+        ({"type": "array", "minItems": 10**6}, "1,000,000 items"),
+        ({"type": "array", "minItems": 9000, "items": nested(1) | {"minItems": 9000}}, "no context holds"),
+        ({"type": "string", "minLength": 10**6}, "no context holds"),
+        ({"type": "integer", "minimum": 10**60}, "beyond what can be written"),
+    ],
+    ids=["deep", "wide", "long", "doubled", "circle", "items", "items of items", "length", "number"],
+)  # fmt: skip
+def test_what_is_too_much_is_refused_in_words(schema: Any, said: str) -> None:
+    with pytest.raises(SchemaRefused, match=said):
+        compile_schema(schema)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "^(a{0,1000}){1000}$",
+        "^((a{1,50}){1,50}){1,50}$",
+        "^" + "".join(f"(?=(?:.*{one}){{3}})" for one in "abcdefgh") + "[a-h]{1,60}$",
+    ],
+)
+def test_patterns_that_an_engine_gives_up_at_are_left_to_the_proof(pattern: str) -> None:
+    compiled = compile_schema({"type": "object", "properties": {"a": {"type": "string", "pattern": pattern}}})
+    assert [(one.keyword, one.place) for one in compiled.loose] == [("pattern", "#/properties/a")]
+
+
+def test_a_proof_that_would_take_for_ever_is_none() -> None:
+    """Each level is looked at twice as often as the one above it."""
+    schema = {
+        "$defs": {"a": {"type": "object", "allOf": [{"properties": {"a": {"$ref": "#/$defs/a"}}}] * 2, "properties": {"a": {"$ref": "#/$defs/a"}}}},
+        "$ref": "#/$defs/a",
+    }  # fmt: skip
+    compiled = compile_schema(schema)
+    value: Any = {}
+    for _ in range(40):
+        value = {"a": value}
+    fault = compiled.fault(value)
+    assert fault is not None
+    assert fault.message == "to prove it would take too long"
+    assert compiled.fault({"a": {"a": {}}}) is None
+
+
+def test_a_schema_is_compiled_once() -> None:
+    schema = {"type": "object", "properties": {"once": {"type": "string"}}}
+    assert compile_schema(schema) is compile_schema({"type": "object", "properties": {"once": {"type": "string"}}})
