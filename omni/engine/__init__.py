@@ -7,7 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from omni.engine.arguments import arguments_of as arguments_of
     from omni.engine.context import answer_room as answer_room
+    from omni.engine.earlier import NOT_SEEN as NOT_SEEN
+    from omni.engine.earlier import NOT_SHOWN as NOT_SHOWN
     from omni.engine.engines import EngineFactory as EngineFactory
     from omni.engine.engines import Engines as Engines
     from omni.engine.engines import sampling_of as sampling_of
@@ -45,6 +48,8 @@ _NAMES = {
     "Engines": "engines",
     "Image": "types",
     "Message": "types",
+    "NOT_SEEN": "earlier",
+    "NOT_SHOWN": "earlier",
     "NotReady": "refusals",
     "ObservedEngine": "observed",
     "Priority": "types",
@@ -53,6 +58,7 @@ _NAMES = {
     "ScriptedEngine": "scripted",
     "WorkerEngine": "worker_engine",
     "answer_room": "context",
+    "arguments_of": "arguments",
     "fills_in": "infill",
     "image_of": "images",
     "joined": "images",
@@ -60,6 +66,8 @@ _NAMES = {
 }
 
 __all__ = [
+    "NOT_SEEN",
+    "NOT_SHOWN",
     "Adapter",
     "Capabilities",
     "ChatRequest",
@@ -80,6 +88,7 @@ __all__ = [
     "Vectors",
     "WorkerEngine",
     "answer_room",
+    "arguments_of",
     "fills_in",
     "image_of",
     "joined",

@@ -5,14 +5,13 @@ ways to force a call bind some templates only. One that may call is watched: see
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from omni.core.errors import UsageError, nearest
 from omni.engine.binding import CALL, CALLED
-from omni.engine.images import joined, moved
 from omni.engine.offered import bearable
 from omni.engine.types import ChatRequest, Message, ToolCall
 
@@ -28,7 +27,6 @@ _FORM = '{"name": "the tool", "arguments": {...}}'
 _MAY = "Call a tool only when it helps; else answer in words."
 _MAY_OR_FORM = "Call a tool only when it helps; else answer with the JSON that is asked for."
 _MUST = "Answer with a call now."
-_RESULT = "The tool {name} returned:\n{content}"
 _BROKEN = '{{\\"name\\"'  # in the templates of some coders, for `{"name"`: their brains write the braces twice, too
 
 
@@ -70,8 +68,8 @@ def unfinished() -> UsageError:
 
 
 def told(request: ChatRequest, *, template: bool) -> ChatRequest:
-    """The request as a brain is asked: tools, calls and results as text where its template knows none. What an answer is
-    bound to is no part of it."""
+    """The request as a brain is asked: tools as text where its template knows none. What becomes of earlier calls is the
+    business of `histories`, and what an answer is bound to is no part of it."""
     found = request if template and bearable(request.tools) else _in_words(request)
     sampling = request.sampling
     must = request.tool_choice == "required" and bool(request.tools)
@@ -86,16 +84,14 @@ def told(request: ChatRequest, *, template: bool) -> ChatRequest:
 
 
 def written(call: ToolCall) -> str:
-    """A call as text, in the form that a brain is told of and that is read."""
+    """A call of a history as text, in the form that a brain is told of and that is read."""
     return f'{{"name": {json.dumps(call.name, ensure_ascii=False)}, "arguments": {call.arguments}}}'
 
 
 def _in_words(request: ChatRequest) -> ChatRequest:
     messages = request.messages
-    if any(message.calls or message.role == "tool" for message in messages):
-        messages = _without_tools(messages)
     if not request.tools:
-        return request if messages is request.messages else msgspec.structs.replace(request, messages=messages)
+        return request
     listed = "\n".join(json.dumps(msgspec.to_builtins(tool), ensure_ascii=False) for tool in request.tools)
     form = f"{CALL}{_FORM}{CALLED}" if request.schema is not None else _FORM
     may = _MAY if request.schema is None else _MAY_OR_FORM
@@ -106,26 +102,3 @@ def _in_words(request: ChatRequest) -> ChatRequest:
     else:
         messages = (Message(role="system", content=words), *messages)
     return msgspec.structs.replace(request, messages=messages, tools=())
-
-
-def _without_tools(messages: Sequence[Message]) -> tuple[Message, ...]:
-    """Calls as the text that they were, results as what a person says; neighbours of one role are joined."""
-    found: list[Message] = []
-    names = {call.id: call.name for message in messages for call in message.calls}
-    after_result = False
-    for message in messages:
-        content, role, images = message.content, message.role, message.images
-        if message.calls:
-            content = "\n".join([*([content] if content else []), *map(written, message.calls)])
-        elif role == "tool":
-            role = "user"
-            result = _RESULT.format(name=message.name or names.get(message.call_id, ""), content=content)
-            images = moved(images, len(result) - len(content))
-            content = result
-        plain = Message(role=role, content=content, images=images)
-        if (after_result or message.role == "tool") and found and found[-1].role == role == "user":
-            found[-1] = joined(found[-1], plain, "\n\n")
-        else:
-            found.append(plain)
-        after_result = message.role == "tool"
-    return tuple(found)

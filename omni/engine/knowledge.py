@@ -9,6 +9,7 @@ from omni.engine import calling
 from omni.engine.binding import FORBIDDEN, Bound
 from omni.engine.framing import Framing, framing_of
 from omni.engine.infill import tokens_of
+from omni.engine.template import ChatTemplate
 
 if TYPE_CHECKING:
     from omni.engine.http import Client
@@ -20,17 +21,18 @@ FAR = 100.0  # added to a token's logit it wins wherever it may come
 
 
 class Props(NamedTuple):
-    """`context`: tokens that one chat may have; `tools`: whether the template knows them; `sees`: whether it has eyes."""
+    """`context`: tokens that one chat may have; `sees`: whether it has eyes."""
 
     context: int
-    tools: bool
     sees: bool
+    template: ChatTemplate
 
 
 class Knowledge:
-    """What one engine knows of its worker. Another worker is asked anew."""
+    """What one engine knows of the worker of its brain `name`. Another worker is asked anew."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
         self._socket, self._template = "", ""
         self._props: Props | None = None
         self._framings: dict[tuple[bool | None, bool], Framing] = {}
@@ -44,8 +46,14 @@ class Knowledge:
             found = told(
                 lambda: Props(
                     context=int(answer["default_generation_settings"]["n_ctx"]),
-                    tools=calling.knows_tools(answer.get("chat_template", ""), answer.get("chat_template_caps", {})),
                     sees=bool(answer.get("modalities", {}).get("vision")),
+                    template=ChatTemplate(
+                        client,
+                        name=self._name,
+                        tools=calling.knows_tools(
+                            answer.get("chat_template", ""), answer.get("chat_template_caps", {})
+                        ),
+                    ),
                 ),
                 "does not tell its context",
             )

@@ -20,6 +20,7 @@ from omni.engine.binding import Binding, binding_of
 from omni.engine.chunks import Chunk
 from omni.engine.context import answer_room
 from omni.engine.decodable import check_decodable
+from omni.engine.earlier import answered, digest, shown_again
 from omni.engine.framing import UNFRAMED
 from omni.engine.http import ENDED, Client, WorkerGone
 from omni.engine.images import Blinding, check_images
@@ -28,7 +29,7 @@ from omni.engine.interpreting import Interpreter, attempts
 from omni.engine.knowledge import Knowledge, Props, told
 from omni.engine.llama import refusal
 from omni.engine.proving import Unproved, unfollowed
-from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Message, Tool, Vectors
+from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Image, Message, Tool, Vectors
 from omni.engine.unframing import Unframer
 from omni.engine.vectors import pieces, readable, too_long, vectors_of
 from omni.engine.vocabulary import check_bias
@@ -72,8 +73,10 @@ class WorkerEngine:
         self._keeper, self._name, self._clock, self._patience = keeper, name, clock, patience
         self._context_max = context_max
         self._adapters: tuple[str, ...] = tuple(json.loads(str(spec.settings.get("adapters", "[]"))))
+        self._sees = "projector" in spec.settings
+        self._broken: set[bytes] = set()  # images that could not be decoded
         self._counts: OrderedDict[tuple[tuple[Message, ...], bool | None], int] = OrderedDict()
-        self._knowledge = Knowledge()
+        self._knowledge = Knowledge(name)
         self._giving_back: set[asyncio.Task[None]] = set()
         self._looking: set[asyncio.Task[Any]] = set()
         self._closed = asyncio.Event()
@@ -82,6 +85,7 @@ class WorkerEngine:
     async def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
         """Queue, load, count, read, answer; see `Engine`. A forced call that finds no end is asked for again, bounded."""
         request = calling.checked(request)
+        request = msgspec.structs.replace(request, messages=shown_again(request.messages, sees=self._sees))
         self._look(request.messages)
         binding = await asyncio.to_thread(binding_of, request)
         for attempt in attempts(request, binding):
@@ -176,13 +180,15 @@ class WorkerEngine:
         self, messages: Sequence[Message], tools: Sequence[Tool] = (), *, thinking: bool | None = None
     ) -> int:
         """Tokens of the prompt that `messages` and `tools` make, counted by the worker, which is loaded for it."""
+        messages = shown_again(messages, sees=self._sees)
         self._look(messages)
         if not tools and (known := self._counts.get((tuple(messages), thinking))) is not None:
             return known
         async with await self._lease() as lease:
             client = await self._loaded(lease)
             asked = ChatRequest(messages=tuple(messages), tools=tuple(tools), thinking=thinking)
-            return await self._count(client, calling.told(asked, template=(await self._props(client)).tools))
+            props = await self._props(client)
+            return (await self._written(client, asked, props))[1]
 
     async def tokenize(self, text: str) -> list[int]:
         """By the worker, which is loaded for it."""
@@ -201,7 +207,7 @@ class WorkerEngine:
             schema=True,
             reasoning=True,
             sees=props.sees,
-            tools=props.tools,
+            tools=props.template.tools,
             adapters=self._adapters,
         )
 
@@ -249,8 +255,8 @@ class WorkerEngine:
                 prompt=lambda _client: _already(prompt),
                 lora=scales(request, self._adapters),
             )
-        said = calling.told(request, template=props.tools)
-        tokens, shows = await self._count(client, said), self._look(said.messages)
+        said, tokens = await self._written(client, request, props)
+        shows = self._look(said.messages)
         return _Asked(
             path="/v1/chat/completions",
             tokens=tokens,
@@ -279,6 +285,30 @@ class WorkerEngine:
         bound = await asyncio.to_thread(binding.bound, framing, characters)
         await self._knowledge.prove(client, bound, await asked.prompt(client), asked.lora)
         return _Framed(partial(asked.body, grammar=bound.text), Unframer(framing))
+
+    async def _written(self, client: Client, request: ChatRequest, props: Props) -> tuple[ChatRequest, int]:
+        """A request as the brain's template takes it, and how many tokens it is. Earlier images that turn out to be none are
+        left out, now and when they come again. Raises UsageError."""
+        messages = shown_again(request.messages, sees=props.sees, broken=self._broken)
+        said = msgspec.structs.replace(request, messages=messages)
+        try:
+            return await props.template.written(said, partial(self._count, client))
+        except UsageError:
+            earlier = [image for message in messages[: answered(messages)] for image in message.images]
+            broken = {digest(image) for image in earlier if not await self._decodes(client, image)}
+            if not broken:
+                raise
+        self._broken = set(list(self._broken)[-REMEMBERED:]) | broken
+        return await self._written(client, request, props)
+
+    async def _decodes(self, client: Client, image: Image) -> bool:
+        """Whether the worker can decode an image."""
+        alone = Message(role="user", content="", images=(msgspec.structs.replace(image, at=0),))
+        try:
+            await self._count(client, ChatRequest(messages=(alone,)))
+        except UsageError:
+            return False
+        return True
 
     async def _answer(self, asked: "_Asked", turn: "Turn", *, room: int, allocated: int) -> AsyncGenerator[EngineEvent]:
         """Wait for the place, ask the worker, and give the place back: at once, or when a cancelled slot is idle."""
@@ -385,7 +415,7 @@ class WorkerEngine:
 
     def _look(self, messages: Sequence[Message]) -> bool:
         """Whether there are images. Raises UsageError where they cannot be seen."""
-        return check_images(messages, sees="projector" in self.spec.settings, name=self._name)
+        return check_images(messages, sees=self._sees, name=self._name)
 
     async def _count(self, client: Client, request: ChatRequest) -> int:
         """By the server's own way of making a prompt, so that the number is the one it will read.

@@ -237,10 +237,11 @@ def request_of(wish: Wish) -> ChatRequest | CompletionRequest:
 
 
 def _with_prompt(prompt: str, messages: Sequence[Message]) -> tuple[Message, ...]:
-    """The brain's own text first; all system texts as one, because many templates take one only, at the start."""
-    texts = [text for text in (prompt, *(m.content for m in messages if m.role == "system")) if text.strip()]
+    """The brain's own text, and those that the messages begin with, as one; system texts further on stay where they are."""
+    start = next((at for at, message in enumerate(messages) if message.role != "system"), len(messages))
+    texts = [text for text in (prompt, *(message.content for message in messages[:start])) if text.strip()]
     system = (Message(role="system", content="\n\n".join(texts)),) if texts else ()
-    return (*system, *(message for message in messages if message.role != "system"))
+    return (*system, *messages[start:])
 
 
 def _sampling(wish: Wish) -> Sampling:

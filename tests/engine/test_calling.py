@@ -6,7 +6,9 @@ import pytest
 
 from omni.core.errors import UsageError
 from omni.engine import ChatRequest, Message, Sampling, Tool, ToolCall
-from omni.engine.calling import checked, told
+from omni.engine.calling import checked, told, written
+from omni.engine.histories import fitted
+from omni.engine.scripted import TRAITS
 
 READ = Tool(name="read", parameters={"type": "object", "properties": {"path": {"type": "string"}}})
 
@@ -27,10 +29,11 @@ def test_tools_calls_and_results_become_words() -> None:
         tools=(READ,),
     )
     said = told(request, template=False)
-    assert [message.role for message in said.messages] == ["system", "user", "assistant", "user"]
-    assert said.messages[0].content.startswith("Be brief.\n\nYou can call these tools:")
-    assert said.messages[2].content == '{"name": "read", "arguments": {"path": "a.py"}}'
-    assert said.messages[3].content == "The tool read returned:\nx = 1\n\nAnd?"
+    messages = fitted(said.messages, TRAITS)
+    assert [message.role for message in messages] == ["system", "user", "assistant", "user"]
+    assert messages[0].content.startswith("Be brief.\n\nYou can call these tools:")
+    assert messages[2].content == written(request.messages[2].calls[0])
+    assert messages[3].content == "The tool read returned:\nx = 1\n\nAnd?"
     assert not said.tools
 
 
