@@ -14,8 +14,8 @@ from omni.cartridges.finders import Found, Surroundings, find_folders
 from omni.cartridges.holds import in_thread, pulling
 from omni.cartridges.index import Entry
 from omni.cartridges.inspection import inspect
+from omni.cartridges.judging import judge_header
 from omni.cartridges.scanning import base_of
-from omni.cartridges.shelf import judge_header
 from omni.cartridges.stock import Stock
 from omni.core.errors import BadFile, NotFound, OmniError, UsageError
 

@@ -29,6 +29,7 @@ CREATE INDEX entries_by_base ON entries (base);
 CREATE TABLE headers (path TEXT PRIMARY KEY, stamp TEXT NOT NULL, header TEXT, error TEXT) STRICT;
 """
 _WIDTHS = "DELETE FROM headers;\n"  # those that were read before did not tell how wide a model is
+_KINDS = _WIDTHS  # nor which tensors it has
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +86,8 @@ class Index:
         if self._database is None:
             from omni.core.database import Database, Migration  # SQLite is loaded when the library is first asked
 
-            self._database = Database(self._path, [Migration("library", _SCRIPT), Migration("widths", _WIDTHS)])
+            known = [Migration("library", _SCRIPT), Migration("widths", _WIDTHS), Migration("kinds", _KINDS)]
+            self._database = Database(self._path, known)
         return self._database
 
     async def close(self) -> None:

@@ -14,7 +14,6 @@ from omni.cartridges.brains import Brain, PullDone, PullEvent, Unfinished, Verif
 from omni.cartridges.exports import write_export
 from omni.cartridges.eyes import Eyes, unfit
 from omni.cartridges.finders import Surroundings, find_all
-from omni.cartridges.ggml import KNOWN_ARCHITECTURES
 from omni.cartridges.manifest import Manifest
 from omni.cartridges.pulls import Pulls
 from omni.cartridges.ranking import best_here, first_to_pull, fits_modestly
@@ -32,8 +31,8 @@ if TYPE_CHECKING:
 class Library:
     """The brains of one home. Methods are async and do their work in threads; two processes may use one home.
 
-    `architectures` are those that the engine knows, `budget` tells what fits this machine (else it is measured when
-    first needed), `environment` and `user` (the home folder) say where to look for other programs' models.
+    `budget` tells what fits this machine (else it is measured when first needed), `environment` and `user` (the home
+    folder) say where to look for other programs' models.
     """
 
     def __init__(
@@ -46,7 +45,6 @@ class Library:
         budget: "Callable[[], Awaitable[Budget]] | None" = None,
         environment: Mapping[str, str] = os.environ,
         user: Path | None = None,
-        architectures: Collection[str] = KNOWN_ARCHITECTURES,
         shipped: Path | None = None,
     ) -> None:
         self._home, self._settings = home, settings
@@ -61,7 +59,6 @@ class Library:
             clock=clock or SystemClock(),
             shipped=shipped,
             surroundings=surroundings,
-            architectures=architectures,
         )
         self._pulls = Pulls(self._stock, plugins=plugins, environment=environment, budget=self._budget)
         self._upkeep = Upkeep(self._stock)

@@ -14,6 +14,7 @@ from omni.cartridges.inspection import inspect
 from omni.cartridges.manifest import Facts, Manifest, manifest_files
 from omni.cartridges.scanning import Scan
 from omni.cartridges.shelf import Shelf
+from omni.cartridges.templates import spare_template
 from omni.core.clock import Clock
 from omni.core.errors import OmniError
 from omni.core.paths import Home, resources
@@ -29,10 +30,8 @@ class Stock:
         clock: Clock,
         shipped: Path | None,
         surroundings: Surroundings,
-        architectures: Collection[str],
     ) -> None:
         self.home, self.clock, self.surroundings = home, clock, surroundings
-        self.architectures = architectures
         self.index = Index(home.library)
         self._shipped = shipped
         self._manifests: dict[str, Manifest] | None = None
@@ -111,7 +110,7 @@ class Stock:
         for base in fresh:  # the index was lost, the files were not
             await self.index.put(base)
             bases[base.id] = BaseRecord(base=base)
-        shelf = Shelf(manifests, bases, entries, architectures=self.architectures, adapters=self._adapters)
+        shelf = Shelf(manifests, bases, entries, adapters=self._adapters)
         await asyncio.to_thread(shelf.judge_all)
         return shelf
 
@@ -159,5 +158,5 @@ def blob_base(sha256: str, path: Path, *, template: str = "") -> Base:
         header=inspected.header,
         origin="blob",
         sha256=sha256,
-        template=template or None,
+        template=template or spare_template(inspected.header) or None,
     )

@@ -133,12 +133,21 @@ async def test_the_index_is_read_again_only_when_somebody_has_changed_it(
     assert (await library.get("@me/y")).state == "installed"
 
 
-async def test_a_worker_knows_better_than_the_list_of_architectures(
-    open_library: Open, write_gguf: Write, tmp_path: Path
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"general__architecture": "novel"}, "this engine does not know the architecture 'novel'"),
+        (
+            {"more": [("blk.0.novel.weight", (8,), 0)]},
+            "it has tensors that this engine does not take in a llama: novel.weight",
+        ),
+    ],
+)
+async def test_a_worker_knows_better_than_our_tables(
+    library: Library, write_gguf: Write, tmp_path: Path, changes: dict[str, Any], reason: str
 ) -> None:
-    library = open_library(architectures={"qwen2"})
-    brain = await library.add(write_gguf(tmp_path / "x.gguf"))
-    assert (brain.state, "architecture 'llama'" in brain.reason) == ("unloadable", True)
+    brain = await library.add(write_gguf(tmp_path / "x.gguf", **changes))
+    assert (brain.state, brain.reason) == ("unloadable", reason)
     assert brain.base is not None
     await library.mark(brain.base.id, ready=True)
     assert (await library.get("@me/x")).state == "ready"
@@ -160,7 +169,7 @@ async def test_roles_stand_on_the_best_brain_that_is_here(library: Library, writ
     role = await library.get("@roe/backend")
     assert (role.state, role.shares) == ("available", "@omni/coder")
     await library.add(write_gguf(tmp_path / "small.gguf", salt="1"))
-    await library.add(write_gguf(tmp_path / "large.gguf", salt="2", tensors=[("t", (256, 64), 12)]))
+    await library.add(write_gguf(tmp_path / "large.gguf", salt="2", ffn=64))
     role = await library.get("@roe/backend")
     assert (role.state, role.shares) == ("installed", "@me/large")
     assert "backend engineer" in role.prompt
@@ -170,7 +179,7 @@ async def test_roles_stand_on_the_best_brain_that_is_here(library: Library, writ
 async def test_the_best_brain_fits_the_memory(open_library: Open, write_gguf: Write, tmp_path: Path) -> None:
     library = open_library(memory=10**9)
     await library.add(write_gguf(tmp_path / "small.gguf", salt="1"))
-    big = write_gguf(tmp_path / "big.gguf", salt="2", tensors=[("t", (256, 64), 12)])
+    big = write_gguf(tmp_path / "big.gguf", salt="2", ffn=64)
     await library.add(big)
     best = await library.best()
     assert best is not None
@@ -232,9 +241,7 @@ async def test_of_what_is_here_the_largest_that_keeps_up_with_a_reader_is_the_be
 
     library = open_library(budget=known)
     for name, gigabyte in (("small", 1), ("large", 10)):
-        path = write_gguf(
-            tmp_path / f"{name}.gguf", tensors=[("t", (256, gigabyte * 10**9 // 144), 12)], sparse=gigabyte * 10**9
-        )
+        path = write_gguf(tmp_path / f"{name}.gguf", ffn=gigabyte * 10**9 // 144, sparse=gigabyte * 10**9)
         await library.add(path)
     best = await library.best()
     assert best is not None
