@@ -8,10 +8,10 @@ import msgspec
 
 from omni.cartridges.brains import Base, licence_name
 from omni.cartridges.eyes import look
-from omni.cartridges.finders import Found
 from omni.cartridges.gguf import GgufHeader, read_header
 from omni.cartridges.index import Entry
 from omni.cartridges.inspection import Incomplete, Inspected, inspect, stamp
+from omni.cartridges.stores import Found
 from omni.cartridges.templates import known_template, spare_template
 from omni.cartridges.unreadable import why_unreadable
 from omni.core.errors import BadFile, OmniError

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from omni.cartridges import Brain, Library
-from omni.cartridges.finders import Surroundings, find_all, licence_of
+from omni.cartridges.finders import find_all
+from omni.cartridges.ollama import licence_of
+from omni.cartridges.stores import Surroundings
 from omni.core.errors import NotFound, UsageError
 from tests.cartridges.conftest import NOT_ASKED
 
@@ -417,7 +419,7 @@ def test_a_store_that_may_not_be_read_names_the_command_that_helps(
         code = (
             "import os, sys, json; from pathlib import Path\n"
             f"sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
-            "from omni.cartridges.finders import Surroundings, find_ollama\n"
+            "from omni.cartridges.ollama import find_ollama\nfrom omni.cartridges.stores import Surroundings\n"
             f"os.setgroups([{gid if member else ''}]); os.setgid(65534); os.setuid(65534)\n"
             f"found = list(find_ollama(Surroundings(environment={{}}, user=Path('/nonexistent'), root=Path({top!r}))))\n"
             "print(json.dumps([[each.name, each.problem, each.reason, each.command] for each in found]))\n"
