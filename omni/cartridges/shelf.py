@@ -13,6 +13,7 @@ from omni.cartridges.index import BaseRecord, Entry
 from omni.cartridges.instead import instead
 from omni.cartridges.judging import Verdict, judge
 from omni.cartridges.manifest import CartridgeBase, Facts, Manifest, PackageBase, parse_manifest
+from omni.cartridges.ranking import quality
 from omni.core.errors import OmniError
 
 
@@ -228,12 +229,6 @@ class Shelf:
         if usable:
             return max(usable, key=quality)
         return preferred[0] if preferred else None
-
-
-def quality(brain: Brain) -> tuple[float, ...]:
-    """Larger is better, as far as anybody can tell without asking it: no starter, then the most weights."""
-    parameters = brain.base.header.parameters if brain.base else 0
-    return (not brain.starter, parameters)
 
 
 def _of_another_engine(verdict: Verdict, entry: Entry, header: GgufHeader) -> Verdict:
