@@ -72,7 +72,7 @@ class Library:
         self._pulls = Pulls(self._stock, plugins=plugins, environment=environment, budget=self._budget)
         self._upkeep = Upkeep(self._stock)
         self._look: asyncio.Task[None] | None = None
-        self._looked = 0.0  # when the last look ended, as the clock counts on
+        self._looked: float | None = None  # when the last look ended, as the clock counts on
 
     async def close(self) -> None:
         """End a look that is not over, and close the index."""
@@ -101,9 +101,19 @@ class Library:
         """Shipped cartridges and the person's own (`cartridges/own/NAME/cartridge.toml` in the home)."""
         return await self._stock.manifests()
 
-    async def best(self) -> Brain | None:
-        """The best usable brain for this memory, or None when none is here."""
-        usable = [brain for brain in await self.brains() if brain.usable and not brain.shares]
+    async def best(self, *, without: Collection[str] = ()) -> Brain | None:
+        """The best usable brain for this memory, or None when none is here; `without` those that are on the base of one of
+        these brains."""
+        known = await self.brains()
+        bases = {brain.base.id for brain in known if brain.name in without and brain.base is not None}
+        usable = [
+            brain
+            for brain in known
+            if brain.usable
+            and not brain.shares
+            and brain.name not in without
+            and (brain.base is None or brain.base.id not in bases)
+        ]
         return max(usable, key=best_here(await self._budget())) if usable else None
 
     async def recommended(self) -> Brain | None:
@@ -133,7 +143,7 @@ class Library:
     async def looked(self, seconds: float = PATIENCE, *, begin: bool = True) -> None:
         """Wait until a look around is over, but no longer than so many seconds. Without one in the last minute it begins
         one, unless `begin` is false: then it waits only for one that is under way."""
-        if begin and (not self._looked or self._clock.monotonic() - self._looked > FRESH):
+        if begin and (self._looked is None or self._clock.monotonic() - self._looked > FRESH):
             self.look_around()
         if self._look is not None:
             await asyncio.wait({self._look}, timeout=seconds)

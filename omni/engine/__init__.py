@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from omni.engine.images import joined as joined
     from omni.engine.infill import fills_in as fills_in
     from omni.engine.limits import check_schema as check_schema
+    from omni.engine.llama import LoadFailed as LoadFailed
     from omni.engine.observed import ObservedEngine as ObservedEngine
     from omni.engine.refusals import NotReady as NotReady
     from omni.engine.scripted import Reply as Reply
@@ -45,6 +46,7 @@ _NAMES = {
     "EngineFactory": "engines",
     "Engines": "engines",
     "Image": "types",
+    "LoadFailed": "llama",
     "Message": "types",
     "NotReady": "refusals",
     "ObservedEngine": "observed",
@@ -70,6 +72,7 @@ __all__ = [
     "EngineFactory",
     "Engines",
     "Image",
+    "LoadFailed",
     "Message",
     "NotReady",
     "ObservedEngine",

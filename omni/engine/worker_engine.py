@@ -23,7 +23,7 @@ from omni.engine.http import ENDED, Client, WorkerGone
 from omni.engine.images import Blinding, check_images
 from omni.engine.infill import prompt_tokens, tokens_of
 from omni.engine.limits import check_schema
-from omni.engine.llama import refusal
+from omni.engine.llama import ended_while_loading, refusal
 from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Message, Tool, Vectors
 from omni.engine.vectors import pieces, readable, too_long, vectors_of
 from omni.engine.vocabulary import check_bias
@@ -343,6 +343,8 @@ class WorkerEngine:
         except EngineError as error:
             if (refused := refusal(error.hint)) is not None:
                 raise refused from error
+            if (failed := ended_while_loading(error)) is not None:
+                raise failed from error
             raise
 
     def _look(self, messages: Sequence[Message]) -> bool:
