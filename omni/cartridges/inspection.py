@@ -60,6 +60,8 @@ def inspect(path: Path, read: HeaderReader = read_header) -> Inspected:
     Raises NotFound when the file is not there, BadFile when it is wrong, and its kind Incomplete when a part of it is
     missing, of another model, or under a name by which the engine does not find it, or when it is still being fetched.
     """
+    if (shown := in_utf8(str(path))) != str(path):
+        raise Incomplete(f"The name of {shown} is no text in UTF-8, and the engine opens no other.", hint="Rename it.")
     if marker := unfinished_beside(path):
         raise Incomplete(
             f"{path} is not whole yet: {marker} says that its download goes on, or was stopped.", hint=_GO_ON
@@ -88,10 +90,15 @@ def inspect(path: Path, read: HeaderReader = read_header) -> Inspected:
     )
 
 
+def in_utf8(text: str) -> str:
+    """A name of the file system as a text that can be stored and shown; what is no UTF-8 becomes a question mark."""
+    return os.fsencode(text).decode("utf-8", "replace")
+
+
 def unfinished_beside(path: Path) -> str:
     """The name of the file by which a program that made room for all of a download knows what of it is still missing."""
     for ending in CONTROLS:
-        if Path(f"{path}{ending}").exists():
+        if os.path.isfile(f"{path}{ending}"):  # noqa: PTH113 - Path's raises for a name that is too long to be one
             return f"{path.name}{ending}"
     return ""
 

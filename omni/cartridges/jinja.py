@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator
 from typing import NamedTuple, NoReturn
 
 DEEPEST = 100  # things inside each other; templates in use have about 12
-LONGEST = 1 << 18  # letters; what is longer is not looked at, the longest in use have 60,000
+LONGEST = 1 << 18  # letters; the longest in use have 60,000
 
 _OPENING = re.compile(r"\{[{%#]")
 _SIGNS = re.compile(r"-?[%}]\}|\{[{%]-{0,2}|[<>=!]=|[-+~*/%<>=(){}\[\],.:|]")
@@ -40,9 +40,9 @@ class _Token(NamedTuple):
 
 
 def fault_of(template: str) -> str:
-    """What is wrong with a template and in which line; "" when it can be read, or is so long that nobody looks."""
+    """What is wrong with a template and in which line; "" when it can be read."""
     if len(template) > LONGEST:
-        return ""
+        return f"it has {len(template):,} letters, more than {LONGEST:,}"
     source = template.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n")
     try:
         _Reader(list(_tokens(source)), len(source)).read()
@@ -237,7 +237,7 @@ class _Reader:
         while not self._at_tag(f"end{name}"):
             other = next((each for each in others if self._at_tag(each)), None)
             if self._next is self._end:
-                self._fail(f"a {name} has no end{name}")
+                self._fail(f"an {{% {name} %}} has no end")
             if other is None:
                 self._piece()
                 continue

@@ -10,7 +10,7 @@ from omni.cartridges.brains import Base, licence_name
 from omni.cartridges.eyes import look
 from omni.cartridges.gguf import GgufHeader, read_header
 from omni.cartridges.index import Entry
-from omni.cartridges.inspection import Incomplete, Inspected, inspect, stamp
+from omni.cartridges.inspection import Incomplete, Inspected, in_utf8, inspect, stamp
 from omni.cartridges.stores import Found
 from omni.cartridges.templates import known_template, spare_template
 from omni.cartridges.unreadable import why_unreadable
@@ -106,10 +106,11 @@ class Scan:
 
     def _name(self, found: Found) -> str:
         """The name, with a number where two different models have the same."""
-        name, number = found.name, 1
+        name = plain = in_utf8(found.name)
+        number = 1
         while name in self._names:
             number += 1
-            name = f"{found.name} ({number})"
+            name = f"{plain} ({number})"
         self._names.add(name)
         return name
 
@@ -144,7 +145,7 @@ def _problem(found: Found, name: str, state: str, reason: str, command: str = ""
             "name": name,
             "kind": "found",
             "origin": found.origin,
-            "path": found.path,
+            "path": in_utf8(found.path),
             "state": state,
             "reason": reason,
             "command": command,

@@ -23,7 +23,7 @@ MAX_TEXT = 1 << 20
 GGUF = ".gguf"
 # What programs add to the name of a file as long as they fetch it; huggingface_hub puts a mark of its own before that.
 _FETCHING = re.compile(
-    r"(?P<whole>.+\.gguf)(?:\.[\w=-]+)?"
+    r"(?P<whole>.+\.gguf)(?:\.[\w=-]+){0,2}"
     r"\.(?:part|partial|crdownload|download|downloadinprogress|incomplete|opdownload|unfinished|tmp|!qb|!ut)",
     re.IGNORECASE,
 )
