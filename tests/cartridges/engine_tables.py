@@ -1,7 +1,7 @@
 """Makes the table of omni/cartridges/architectures.py anew, from the sources of the llama.cpp that an xllamacpp carries.
 
     pip download --no-deps --no-binary :all: xllamacpp==VERSION     (unpack it)
-    python tests/cartridges/engine_tables.py xllamacpp-VERSION/thirdparty/llama.cpp > /tmp/table.txt
+    python tests/cartridges/engine_tables.py xllamacpp-VERSION/thirdparty/llama.cpp > table.txt
 
 What is printed goes between the quotes there. It is read out of the functions that load each architecture: a name that
 such a function mentions anywhere is one that the loader may take; one that it takes without a condition is needed. The
