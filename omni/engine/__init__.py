@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from omni.engine.images import image_of as image_of
     from omni.engine.images import joined as joined
     from omni.engine.infill import fills_in as fills_in
+    from omni.engine.llama import LoadFailed as LoadFailed
     from omni.engine.observed import ObservedEngine as ObservedEngine
     from omni.engine.refusals import NotReady as NotReady
     from omni.engine.scripted import Reply as Reply
@@ -47,6 +48,7 @@ _NAMES = {
     "EngineFactory": "engines",
     "Engines": "engines",
     "Image": "types",
+    "LoadFailed": "llama",
     "Message": "types",
     "NOT_SEEN": "earlier",
     "NOT_SHOWN": "earlier",
@@ -76,6 +78,7 @@ __all__ = [
     "EngineFactory",
     "Engines",
     "Image",
+    "LoadFailed",
     "Message",
     "NotReady",
     "ObservedEngine",

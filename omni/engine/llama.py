@@ -18,6 +18,7 @@ _TEMPLATE = re.compile(
     r"^\S+ E [^\n]*(?:common_chat_templates_init: error|chat template parsing error): (.*?)(?=^\d\S+ [A-Z] |\Z)",
     re.MULTILINE | re.DOTALL,
 )
+_ENDED = re.compile(r"could not be loaded: it (?:was ended by SIG(?!TERM)|ended)")
 QUIET = 2  # warnings and errors: the log neither grows with every request nor tells who asked what
 
 
@@ -116,6 +117,15 @@ def template_fault(log: str) -> str:
         return ""
     lines = found[1].rpartition("\nError: ")[2].removeprefix(_NO_PARSER).strip().splitlines()
     return lines[0].removeprefix("Jinja Exception: ").rstrip(". ") if lines else "nobody says why"
+
+
+class LoadFailed(EngineError):
+    """A worker ended while it loaded a brain: of a file that llama.cpp does not check well, or for want of memory."""
+
+
+def ended_while_loading(error: EngineError) -> LoadFailed | None:
+    """The LoadFailed that a keeper's error is, where a worker was neither told to end nor said why it did."""
+    return LoadFailed(error.message, hint=error.hint) if _ENDED.search(error.message) else None
 
 
 def refusal(told: str) -> BadFile | None:

@@ -27,7 +27,7 @@ from omni.engine.images import Blinding, check_images
 from omni.engine.infill import prompt_tokens, tokens_of
 from omni.engine.interpreting import Interpreter, attempts
 from omni.engine.knowledge import Knowledge, Props, told
-from omni.engine.llama import refusal
+from omni.engine.llama import ended_while_loading, refusal
 from omni.engine.proving import Unproved, unfollowed
 from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Image, Message, Tool, Vectors
 from omni.engine.unframing import Unframer
@@ -411,6 +411,8 @@ class WorkerEngine:
         except EngineError as error:
             if (refused := refusal(error.hint)) is not None:
                 raise refused from error
+            if (failed := ended_while_loading(error)) is not None:
+                raise failed from error
             raise
 
     def _look(self, messages: Sequence[Message]) -> bool:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from omni.core.errors import ContextOverflow, OmniError, StorageError
-from omni.core.events import BrainLoading, ContextCompacted, PromptProgress, TurnQueued, Usage
+from omni.core.events import BrainLoading, BrainReplaced, ContextCompacted, PromptProgress, TurnQueued, Usage
 from omni.shell.panes.chat_turn import Running
 from omni.shell.transcript import Entry, Transcript
 
@@ -138,6 +138,11 @@ def waiting_words(event: TurnQueued | BrainLoading | PromptProgress) -> str:
         case PromptProgress(done=done, total=total, cached=cached):
             known = f", {cached:,} known" if cached else ""
             return f"reading {done:,} of {total:,} tokens{known}" if done < total else "writing"
+
+
+def replaced_words(event: BrainReplaced) -> Foot:
+    """Which brain could not be loaded, and why."""
+    return f"{event.failed} cannot be loaded, so that {event.brain} answers: {event.reason}", "amber"
 
 
 def compacted_words(event: ContextCompacted) -> Foot:

@@ -9,6 +9,7 @@ from textual.worker import Worker, WorkerState
 from omni.core.errors import OmniError, StorageError, UsageError
 from omni.core.events import (
     BrainLoading,
+    BrainReplaced,
     ChatEvent,
     ContextCompacted,
     PromptCounted,
@@ -21,12 +22,14 @@ from omni.core.events import (
     TurnQueued,
     TurnStarted,
 )
-from omni.shell.panes.chat_entries import clock_time, compacted_words, waiting_words
+from omni.shell.panes.chat_entries import clock_time, compacted_words, replaced_words, waiting_words
 from omni.shell.panes.chat_turn import Ask, Running
 from omni.shell.transcript import Entry
 
 if TYPE_CHECKING:
     from omni.shell.panes.chat import ChatPane
+
+READABLE = 10.0  # seconds that a sentence about a brain stays, which goes from the answer when it is whole
 
 
 class Turns:
@@ -169,8 +172,16 @@ class Turns:
             case PromptProgress(total=total):
                 running.prompt_tokens = total
                 self._say(running, waiting_words(event))
+            case BrainReplaced(brain=brain):
+                running.brain = brain
+                running.replaced.append(replaced_words(event))
+                running.foot = list(running.replaced)
+                self._pane.notify(running.replaced[-1][0], markup=False, severity="warning", timeout=READABLE)
+                if shown and (entry := transcript.entry(running.answer)) is not None:
+                    entry.name, entry.foot = brain, tuple(running.foot)
+                    transcript.touch(running.answer)
             case ContextCompacted():
-                running.foot = [compacted_words(event)]
+                running.foot = [*running.replaced, compacted_words(event)]
                 if shown and (entry := transcript.entry(running.answer)) is not None:
                     entry.foot = tuple(running.foot)
                     transcript.touch(running.answer)
