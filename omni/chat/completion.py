@@ -103,7 +103,7 @@ def _kind(entry: "os.DirEntry[str]", top: str) -> str:
     except OSError:  # where the folder does not tell, the entry itself is asked: it is gone, or closed to us
         return ""
     real = os.path.realpath(entry.path)
-    return "file" if real.startswith(top + os.sep) and os.path.isfile(real) else ""
+    return "file" if real.startswith(top + os.sep) and os.path.isfile(real) else ""  # noqa: PTH113 - its method raises
 
 
 class _Rule:

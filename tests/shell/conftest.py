@@ -5,6 +5,10 @@ from collections.abc import Iterator
 import pytest
 from blockbuster import blockbuster_ctx
 
+from tests.shell.unseen import _nothing_fails_unseen, fails_on_purpose
+
+__all__ = ["_nothing_fails_unseen", "fails_on_purpose"]
+
 
 @pytest.fixture(autouse=True)
 def _nothing_blocks() -> Iterator[None]:

@@ -120,16 +120,15 @@ class SystemPane(Pane):
         self._brains: dict[str, list[str]] = {}
         self.omni.watch_meters(self._measured)
         self._draw_keys()
-        self.run_worker(job(self._follow), name="processes", group="system", description="follow the processes")
+        self.run_worker(job(self._follow), name="processes", group="system", description="list the processes")
+        self.set_interval(PROCESS_SECONDS, self._follow)
         self.run_worker(job(self._once), name="machine", group="system", description="look at machine and environment")
 
     # -- looking
 
     async def _follow(self) -> None:
-        while True:
-            if self.display:
-                await self._read_processes()
-            await asyncio.sleep(PROCESS_SECONDS)
+        if self.display:
+            await self._read_processes()
 
     async def _read_processes(self) -> None:
         try:
@@ -145,15 +144,14 @@ class SystemPane(Pane):
         self._draw_processes()
 
     async def _once(self) -> None:
-        try:
+        with self.omni.going_on(self):
             self._profile = await self.services.hardware()
             self._draw_machine()
             self._profile = await self.services.measured_hardware()
             self._draw_machine()
             self._findings = await self.services.environment.check()
             self._packages = len(await self.services.environment.packages())
-        except OmniError as error:
-            self.omni.explain(error)
+        self.query_one(MachineFacts).give_up()
         self._draw_environment()
 
     def _measured(self, reading: Reading) -> None:
@@ -318,15 +316,12 @@ class SystemPane(Pane):
         name = process.name
 
         async def work() -> None:
-            try:
-                await (await self.services.keeper()).stop(name)
-            except OmniError as error:
-                self.omni.explain(error)
+            await (await self.services.keeper()).stop(name)
             await self._read_processes()
 
         def answered(sure: bool | None) -> None:
             if sure:
-                self.run_worker(work(), description="end a worker")
+                self.run_worker(job(work), description="end a worker")
 
         memory = size_words(self._memory.get(process.pid))
         text = f"An answer in progress ends with an error. {memory + ' come back at once.' if memory else ''}"
