@@ -27,6 +27,7 @@ from textual.dom import DOMNode
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.message_pump import MessagePump
+from textual.notifications import Notification
 from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
@@ -98,7 +99,9 @@ class FailSafe(App[None], inherit_bindings=False):
         """In a toast, which is seen from every pane and sheet; one that still stands there is not said twice."""
         words = f"{error.message}\n{error.hint}".strip()
         if all(note.message != words for note in self._notifications):
-            self.notify(words, severity="error", markup=False, timeout=TOAST_SECONDS)
+            # `notify` would send itself a message first, and of many failures in one breath all would be said
+            self._notifications.add(Notification(words, severity="error", timeout=TOAST_SECONDS, markup=False))
+            self._refresh_notifications()
 
     def clear_notifications(self) -> None:
         """As Textual does, and with each toast what it stood in, which would take the room of the next ones."""
@@ -201,7 +204,7 @@ class FailSafe(App[None], inherit_bindings=False):
         except Exception as error:
             self._cannot_draw(widget, error)
             words = wrap(f"cannot be drawn: {type(error).__name__}; the log has the stack", max(8, widget.size.width))
-            rows = [Strip([Segment(words[y] if y < len(words) else "", _UNDRAWN)]) for y in crop.line_range]
+            rows = [Strip([Segment(words[y % len(words)], _UNDRAWN)]) for y in crop.line_range]
             return [row.crop_extend(crop.x, crop.right, None) for row in rows]
 
     def _width(self, widget: Widget, container: Size, viewport: Size) -> int:

@@ -475,6 +475,8 @@ async def test_what_fails_again_and_again_is_said_once_and_noted_seldom(
             next(times)
             error.throw()
 
+        for _ in range(5):  # in one breath, as terminals send keys
+            app.call_later(fail)
         timer = app.set_interval(0.001, fail)
         await until(pilot, lambda: next(times) > 100, "a hundred failures")
         timer.stop()
@@ -496,7 +498,7 @@ async def test_a_failure_of_the_words_themselves_ends_in_the_log(
         monkeypatch.setattr(AskPath, "complain", place.throw)
         sheet.call_later(error.throw)
         await until(pilot, lambda: error.mark in said(app), "the toast instead")
-        monkeypatch.setattr(app, "notify", toast.throw)
+        monkeypatch.setattr(app, "_refresh_notifications", toast.throw)
         sheet.call_later(thrown(4, explained=False).throw)
         await until(pilot, lambda: toast.mark in log.text, "the log")
         assert app.is_running
