@@ -45,12 +45,11 @@ class OmniApp(Stage, inherit_bindings=False):
     #body { height: 1fr; }
     #panes { width: 1fr; height: 1fr; }
     ModalScreen { background: $omni-background 55%; }
-    /* above the palette and the list of completions, which are overlays themselves */
-    ToastRack { dock: none; position: absolute; overlay: screen; height: 100%; margin: 0; padding-bottom: 3;
+    /* above the palette and the list of completions, which are overlays themselves, and not on what is being written */
+    ToastRack { dock: none; position: absolute; overlay: screen; height: 100%; margin: 0; padding-bottom: 5;
                 layers: below toasts; }
     ToastHolder { layer: toasts; }
-    Screen.-narrow ToastRack { padding-bottom: 2; }
-    Screen.-low ToastRack { padding-bottom: 1; }
+    Screen.-low ToastRack { padding-bottom: 4; }
     Toast { background: $omni-raised; width: auto; min-width: 30; max-width: 80%; padding: 0 2; margin-top: 1; }
     Toast.-information { border-left: outer $omni-accent; }
     Toast.-warning { border-left: outer $omni-amber; }
