@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -22,6 +22,7 @@ from omni.shell.pane import Pane
 from omni.shell.widgets import Folded, Keys, Line, Lines, Paint, Part, home_path, ink, job, parted, size_words
 
 if TYPE_CHECKING:
+    from omni.core.paths import Home
     from omni.hardware import HardwareProfile
     from omni.keeper import Change, ProcessInfo
     from omni.sandbox.findings import Finding
@@ -136,10 +137,11 @@ class SystemPane(Pane):
         except OmniError as error:
             self.query_one(Listing).say_when_empty(f"{error.message} {error.hint}")
             processes = []
+        processes += await asyncio.to_thread(_installer, self.services.home, processes)
         if any(process.base not in self._brains for process in processes if process.base):
             self._brains = await self.services.brains_on()
         self._memory = await asyncio.to_thread(_memory_of, [process.pid for process in processes])
-        order = ("client", "keeper", "starter", "airlock", "worker")
+        order = ("client", "keeper", "starter", "airlock", "installer", "worker")
         self._processes = sorted(processes, key=lambda one: (order.index(one.kind), one.pid != os.getpid(), one.since))
         self._draw_processes()
 
@@ -340,8 +342,8 @@ class SystemPane(Pane):
 def confined_words(process: "ProcessInfo") -> Part:
     """What way out it has and what keeps it from one, coloured by how good that is."""
     by = process.confined
-    if process.kind == "airlock":
-        return "the only door", "amber"
+    if process.kind in ("airlock", "installer"):
+        return ("the door" if process.kind == "airlock" else "the package index"), "amber"
     if by in ("none", "", "unknown"):
         return (
             ("unused, not confined", "second") if process.kind in ("keeper", "starter") else ("not confined", "amber")
@@ -363,6 +365,15 @@ def detail_words(process: "ProcessInfo") -> str:
                 return state
             return "idle" if answers == "0" else f"writes {answers} answer{'s' * (answers != '1')}"
     return process.detail
+
+
+def _installer(home: "Home", processes: "Sequence[ProcessInfo]") -> "list[ProcessInfo]":
+    """What the keeper does not know of."""
+    from omni.keeper import installing
+
+    keeper = next((one.pid for one in processes if one.kind == "keeper"), None)
+    found = installing(home, beside=keeper) if keeper is not None else None
+    return [found] if found is not None else []
 
 
 def _memory_of(pids: list[int]) -> dict[int, int]:
