@@ -24,6 +24,7 @@ from textual._callback import invoke
 from textual._context import active_message_pump
 from textual.app import App
 from textual.dom import DOMNode
+from textual.driver import Driver
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.message_pump import MessagePump
@@ -34,6 +35,7 @@ from textual.widget import Widget
 from textual.worker import NoActiveWorker, WorkerFailed, get_current_worker
 
 from omni.core.errors import OmniError
+from omni.shell.terminal import take_whatever_comes
 from omni.shell.widgets import home_path
 
 log = logging.getLogger(__name__)
@@ -241,6 +243,12 @@ class FailSafe(App[None], inherit_bindings=False):
         """As Textual does, and what fails in it takes nothing else with it."""
         super().call_next(self._called, self, partial(callback, *args, **named))
 
+    def get_driver_class(self) -> type[Driver]:
+        """Textual's, made to read on whatever comes."""
+        found = super().get_driver_class()
+        take_whatever_comes()
+        return found
+
     def _handle_exception(self, error: Exception) -> None:
         """Whatever Textual caught itself: of workers, timers, compositions, the screen, the app."""
         try:
@@ -284,14 +292,28 @@ class FailSafe(App[None], inherit_bindings=False):
     def _end(self, error: Exception) -> None:
         """There is nothing to go on with: the first reason is kept, and what was being written."""
         log.error("the shell crashed", exc_info=error)
-        if self.crash is not None:
-            return
+        if self.crash is None:
+            self._keep(error)
+            super()._handle_exception(error)
+
+    def _keep(self, error: Exception) -> None:
         self.crash = error
         try:
             self.draft = self.unsent()
         except Exception:
             log.exception("what was being written cannot be had")
-        super()._handle_exception(error)
+
+    def panic(self, *renderables: Any) -> None:
+        """As Textual does. Its driver comes here past all others when nothing can be read from the terminal any more."""
+        if self.crash is None:
+            stacks = [each.trace.stacks[0] for each in renderables if hasattr(each, "trace")]
+            reason = "; ".join(f"{one.exc_type}: {one.exc_value}" for one in stacks) or "no reason is known"
+            places = [f"{each.filename}:{each.lineno} in {each.name}" for one in stacks for each in one.frames]
+            error = RuntimeError(f"Nothing can be read from the terminal any more ({reason}).")
+            log.error("%s", error, extra={"traceback": "\n".join(places)})
+            self._keep(error)
+            self._return_code = 1
+        super().panic(*renderables)
 
     def _fatal_error(self) -> None:
         """As Textual does, but without local variables (what somebody wrote is nobody's to print), and drawn only when

@@ -103,3 +103,30 @@ def test_a_screen_that_cannot_be_drawn_gives_the_terminal_back_and_keeps_the_dra
     assert draft.read_text("utf-8") == "what I was writing"
     assert str(draft) in screen.replace("\n", "")
     assert "render_full_update" in (person.home.logs / "shell.jsonl").read_text("utf-8")
+
+
+def test_bytes_that_are_no_text_and_sequences_that_are_no_key_are_lived_with(person: Person) -> None:
+    terminal = person.shell()
+    terminal.bytes(b"one \xff\xfe two \xc3")  # as a terminal in another encoding sends it
+    terminal.until("one")
+    terminal.bytes(b"\x1b[9999999999u\x1b[:1A three")
+    screen = terminal.until("three")
+    assert "one \ufffd\ufffd two" in screen
+    terminal.type(" four")
+    terminal.until("four")
+
+
+def test_a_terminal_that_cannot_be_read_any_more_leaves_the_draft(person: Person) -> None:
+    terminal = person.shell(command=broken("omni.shell.terminal:Parser.feed", when="given[1] == '!'"))
+    terminal.type("what I was writing")
+    terminal.until("what I was writing")
+    terminal.type("!")
+    assert terminal.ended() == 1
+    screen = terminal.screen
+    assert "Omni's shell crashed." in screen
+    (draft,) = person.home.root.glob("draft-*.md")
+    assert draft.read_text("utf-8") == "what I was writing"
+    assert str(draft) in screen.replace("\n", "")
+    log = (person.home.logs / "shell.jsonl").read_text("utf-8")
+    assert "Nothing can be read from the terminal any more (RuntimeError: cat-on-it)" in log
+    assert "run_input_thread" in log
