@@ -8,7 +8,6 @@ be made, the screen cannot be drawn) ends the shell, loudly, with the terminal a
 
 import asyncio
 import logging
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,16 +34,13 @@ from textual.widget import Widget
 from textual.worker import NoActiveWorker, WorkerFailed, get_current_worker
 
 from omni.core.errors import OmniError
+from omni.shell.failures import Failures
 from omni.shell.terminal import take_whatever_comes
-from omni.shell.widgets import home_path
 
 log = logging.getLogger(__name__)
 
 TOAST_SECONDS = 8.0
-AGAIN_SECONDS = 10.0  # one stack in the log for what fails at the same place again and again
 FRAMES = 3  # that may fail before nobody would see what is said
-LONGEST = 200  # characters of what a library says; the log has all of it
-MOST_NOTED = 500
 _DRAWING = frozenset(each.__code__ for each in (Screen._compositor_refresh, Screen._refresh_layout, App._display))
 _UNDRAWN = Style(color="red")
 
@@ -65,10 +61,9 @@ class FailSafe(App[None], inherit_bindings=False):
 
     def __init__(self, log_file: Path) -> None:
         super().__init__()
-        self._log_file = log_file
+        self._failures = Failures(log_file)
         self._stands: bool | None = None  # None before the frame stands, False when it does no more
         self._undrawn = 0
-        self._noted: dict[tuple[str, int, str], tuple[float, int]] = {}
         self.crash: Exception | None = None
         self.draft = ""
 
@@ -87,15 +82,7 @@ class FailSafe(App[None], inherit_bindings=False):
 
     def known(self, error: Exception) -> OmniError:
         """The failure as what Omni can explain; its stack is in the log from now on."""
-        if isinstance(error, OmniError):
-            self._note(logging.WARNING, error, error.message, hint=error.hint)
-            return error
-        reason = reason_of(error)
-        self._note(logging.ERROR, error, reason)
-        return OmniError(
-            f"Something in Omni failed ({reason}).",
-            hint=f"Everything else goes on. The log has the stack: {home_path(str(self._log_file))}",
-        )
+        return self._failures.known(error)
 
     def complain(self, error: OmniError) -> None:
         """In a toast, which is seen from every pane and sheet; one that still stands there is not said twice."""
@@ -138,23 +125,6 @@ class FailSafe(App[None], inherit_bindings=False):
         """False below a sheet, too, that lets it shine through."""
         seen = widget.is_attached and widget.screen is self.screen
         return seen and all(node.display for node in widget.ancestors_with_self)
-
-    def _note(self, level: int, error: Exception, message: str, **extra: object) -> None:
-        """Put the stack into the log; what fails on and on at one place once in a while, with how often it did."""
-        *_, (frame, line) = [(None, 0), *traceback.walk_tb(error.__traceback__)]
-        file = frame.f_code.co_filename if frame is not None else type(error).__name__
-        place = file, line, message if isinstance(error, OmniError) else ""
-        now = time.monotonic()
-        noted, more = self._noted.get(place, (-AGAIN_SECONDS, 0))
-        if now - noted < AGAIN_SECONDS:
-            self._noted[place] = noted, more + 1
-            return
-        if len(self._noted) >= MOST_NOTED:
-            self._noted.clear()
-        self._noted[place] = now, 0
-        log.log(
-            level, message, extra=extra | ({"also": f"{more} times since it was noted"} if more else {}), exc_info=error
-        )
 
     # -- where it is caught
 
@@ -345,10 +315,3 @@ class _Handler:
             if not isinstance(message, events.Event) or isinstance(message, events.InputEvent | events.Paste):
                 message.stop().prevent_default()
             app._failed(error, self._pump)
-
-
-def reason_of(error: Exception) -> str:
-    """What failed on one line: its kind, and the beginning of what it says."""
-    text = "".join(sign if sign.isprintable() else " " for sign in f"{type(error).__name__}: {error}").rstrip(": ")
-    line = " ".join(text.split())
-    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"

@@ -9,7 +9,7 @@ from textual.message_pump import MessagePump
 from textual.widget import Widget
 
 from omni.core.errors import OmniError
-from omni.shell.failsafe import reason_of
+from omni.shell.failures import reason_of
 from omni.shell.looks import Looks
 from omni.shell.panes import PaneSpec
 from omni.shell.rail import Rail

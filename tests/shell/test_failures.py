@@ -3,43 +3,23 @@
 import asyncio
 import gc
 import itertools
-import logging
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from shutil import rmtree
-from types import SimpleNamespace
-from typing import Any
-from unittest.mock import patch
 
 import pytest
 from textual.dom import DOMNode
 from textual.pilot import Pilot
-from textual.screen import Screen
 from textual.widget import Widget
 
-from omni.core.errors import EngineError, OmniError
-from omni.core.events import TextDelta
-from omni.core.paths import Home
-from omni.core.settings import Settings, Ui
 from omni.keeper import Change
 from omni.shell.app import OmniApp
-from omni.shell.foreign import FailedPane
-from omni.shell.help import HelpScreen
-from omni.shell.modals import AskPath, BrainChooser, Consent
-from omni.shell.palette import open_palette
+from omni.shell.modals import AskPath
 from omni.shell.panes import BUILT_IN
-from omni.shell.panes.chat_list import ConversationList
-from omni.shell.panes.wizard import Wizard
-from omni.shell.reading import DoctorReading, LogReading
 from omni.shell.widgets import Paint
-from tests.ordinary import ordinary_user
-from tests.shell.chat_tools import stage
-from tests.shell.fakes import fakes_of, said, sample_services, screen_text, settled, shell
+from tests.shell.failing import DRAFT, KINDS, chat_of, everything, noted, one_of, sample_shell, seen, sheets, until
+from tests.shell.fakes import fakes_of, said, screen_text, settled, shell
 from tests.shell.throwing import (
     DRAWS,
-    Thrown,
     classes,
     handlers,
     message_of,
@@ -50,125 +30,6 @@ from tests.shell.throwing import (
 )
 
 pytestmark = pytest.mark.usefixtures("fails_on_purpose")
-
-DRAFT = "what somebody is writing,\nin two lines"
-KINDS = pytest.mark.parametrize("explained", [False, True], ids=["unexpected", "explained"])
-PATIENCE = 60.0  # machines are busy; only a failure waits for it
-
-
-@pytest.fixture
-def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    caplog.set_level(logging.INFO)
-    return caplog
-
-
-def sample_shell(root: Path) -> OmniApp:
-    app = shell(root)
-    fakes_of(app).fake_budget = SimpleNamespace(memory=20_200_000_000, free=20_200_000_000)
-    return app
-
-
-def chat_of(app: OmniApp) -> Any:
-    return app.pane("chat")
-
-
-def sheets(app: OmniApp) -> list[Screen[Any]]:
-    """One of each kind that may lie over a pane."""
-
-    async def nothing(_: str) -> None:
-        pass
-
-    services: Any = app.services
-    return [
-        Consent("Sure?", "Nothing happens.", parts=[("a", "b")], clock=services.clock),
-        BrainChooser(services),
-        AskPath("A path", "Any.", nothing),
-        HelpScreen(app),
-        LogReading("the shell", [services.home.logs / "shell.jsonl"]),
-        ConversationList(services.chat, busy=lambda _: False, delete=nothing),
-        DoctorReading(services),
-    ]
-
-
-@asynccontextmanager
-async def everything(root: Path) -> AsyncIterator[tuple[OmniApp, Pilot[None]]]:
-    """A shell in which one of each widget stands, with a draft in its composer."""
-    app = sample_shell(root)
-    with patch("omni.checkup.findings", all_is_well):
-        async with app.run_test(size=(120, 40), notifications=True) as pilot:
-            await stand(app, pilot)
-            yield app, pilot
-
-
-async def all_is_well(_: object) -> list[object]:
-    return []
-
-
-async def stand(app: OmniApp, pilot: Pilot[None]) -> None:
-    await settled(pilot)
-    for pane in BUILT_IN:
-        await app.show(pane.name)
-    await settled(pilot)
-    chat_of(app).composer.put(DRAFT)
-    app._draw_pulls()
-    home = app.pane("home")
-    assert home is not None
-    failed = FailedPane(app.services, BUILT_IN[0], "It did.", "Nothing helps.")
-    await home.mount(Wizard(app.services), failed)
-    for sheet in sheets(app):
-        await app.push_screen(sheet)
-    open_palette(app)
-    await app.push_screen(Screen())  # nothing shines through it: each word is drawn in a moment
-    await settled(pilot)
-    app.clear_notifications()
-
-
-def everybody(app: OmniApp) -> Iterator[object]:
-    """The app, each node of each screen, and what of the shell they keep in their attributes."""
-    known = tuple(classes())
-    found: list[object] = [app, *(node for screen in app.screen_stack for node in screen.walk_children(with_self=True))]
-    yield from found
-    for one in found:
-        yield from (each for each in vars(one).values() if isinstance(each, known))
-
-
-def one_of(app: OmniApp, kind: type) -> Any:
-    found = next((each for each in everybody(app) if isinstance(each, kind)), None)
-    assert found is not None, f"no {kind.__name__} stands in `everything`: it must, so that things fail in it"
-    return found
-
-
-async def until(pilot: Pilot[None], holds: Callable[[], object], what: object) -> None:
-    try:
-        async with asyncio.timeout(PATIENCE):
-            while not holds():
-                await pilot.pause(0)
-    except TimeoutError:
-        raise AssertionError(f"never: {what}") from None
-
-
-def noted(log: pytest.LogCaptureFixture, error: Thrown) -> list[logging.LogRecord]:
-    """What the log has of it."""
-    return [each for each in log.records if each.exc_info and each.exc_info[1] is error.error]
-
-
-async def seen(app: OmniApp, pilot: Pilot[None], error: Thrown, log: pytest.LogCaptureFixture, where: object) -> None:
-    """The error stands on the screen, its stack in the log; draft and shell are as they were."""
-    try:
-        async with asyncio.timeout(PATIENCE):
-            while error.mark not in screen_text(app):
-                await pilot.pause(0)
-    except TimeoutError:
-        raise AssertionError(f"{where}: no words of {error.error!r} on the screen:\n{screen_text(app)}") from None
-    explained = isinstance(error.error, OmniError)
-    assert explained != ("Something in Omni failed" in screen_text(app)), where
-    records = noted(log, error)
-    assert [each.levelname for each in records] == ["WARNING" if explained else "ERROR"], where
-    assert f'File "<{error.mark}>"' in log.handler.format(records[0]), f"{where}: no stack in the log"
-    assert app.is_running, where
-    assert app.crash is None, where
-    assert chat_of(app).composer.text == DRAFT, where
-    app.clear_notifications()
 
 
 @KINDS
@@ -279,64 +140,6 @@ async def test_what_a_widget_raises_while_it_is_drawn(
         assert chat.composer.text == DRAFT
         assert app.crash is None
         assert wanted - drawn == set()
-
-
-# --- where the words stand
-
-
-async def failing(app: OmniApp, pilot: Pilot[None], at: Widget, words: str) -> str:
-    """Let something fail in a worker of this widget, and return the screen with its words."""
-
-    async def fail() -> None:
-        raise EngineError(words, hint="Ask again.")
-
-    at.run_worker(fail())
-    await until(pilot, lambda: words in screen_text(app), words)
-    return screen_text(app)
-
-
-@pytest.mark.parametrize("number", [2, 5, 6], ids=["path", "conversations", "doctor"])
-async def test_a_sheet_that_has_room_for_it_says_it_itself(tmp_path: Path, number: int) -> None:
-    app = sample_shell(tmp_path)
-    async with app.run_test(size=(100, 30), notifications=True) as pilot:
-        await settled(pilot)
-        sheet = sheets(app)[number]
-        await app.push_screen(sheet)
-        await settled(pilot)
-        text = await failing(app, pilot, sheet.query_one("*", Widget), "Its brain is tired.")
-        assert "Ask again." in text
-        assert said(app) == ""
-        app.pop_screen()
-        await settled(pilot)
-        await failing(app, pilot, app.screen.query_one("#body"), "Nobody has room.")
-        assert "Nobody has room." in said(app)
-
-
-async def test_the_wizard_says_it_below_its_question_but_not_behind_another_pane(tmp_path: Path) -> None:
-    app = shell(tmp_path, ready=False)
-    async with app.run_test(size=(100, 30), notifications=True) as pilot:
-        await settled(pilot)
-        wizard = app.screen.query_one(Wizard)
-        await failing(app, pilot, wizard, "The disk is full.")
-        assert said(app) == ""
-        await app.show("chat")
-        await settled(pilot)
-        await failing(app, pilot, wizard, "The disk is empty.")
-        assert "The disk is empty." in said(app)
-
-
-@pytest.mark.parametrize("size", [(80, 24), (120, 40), (40, 12)])
-@pytest.mark.parametrize("over", ["palette", "completions", "help"])
-async def test_a_toast_lies_above_all_that_is_open(tmp_path: Path, size: tuple[int, int], over: str) -> None:
-    app = sample_shell(tmp_path)
-    async with app.run_test(size=size, notifications=True) as pilot:
-        await settled(pilot)
-        await pilot.press({"palette": "ctrl+p", "completions": "/", "help": "f1"}[over])
-        await settled(pilot)
-        await failing(app, pilot, app.screen.query_one("*", Widget), "Tired.")
-        for _ in range(30):  # what lay there before takes no room from the next one
-            app.clear_notifications()
-        await failing(app, pilot, app.screen.query_one("*", Widget), "Again.")
 
 
 # --- those who are told, and what nobody waits for
@@ -538,74 +341,6 @@ def test_what_ends_a_program_is_not_kept(tmp_path: Path) -> None:
         app.attempt(interrupted)
 
 
-# --- what cannot be made
-
-
-@pytest.mark.parametrize("begin", [True, False], ids=["the first pane", "a later one"])
-@pytest.mark.parametrize("method", ["__init__", "compose", "on_mount"])
-async def test_a_pane_that_cannot_be_made_says_so_in_its_place(
-    tmp_path: Path, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, method: str, begin: bool
-) -> None:
-    error = thrown(1, explained=False)
-    spec = BUILT_IN[1] if begin else BUILT_IN[2]
-    monkeypatch.setattr(spec.load(), method, error.throw)
-    app = sample_shell(tmp_path)
-    async with app.run_test(size=(100, 30), notifications=True) as pilot:
-        await settled(pilot)
-        if not begin:
-            await pilot.press("f5")
-        await until(pilot, lambda: f"{spec.title} failed" in screen_text(app), "the pane instead")
-        assert error.mark in screen_text(app)
-        assert "shell.jsonl" in screen_text(app).replace("\n", "")
-        assert f'File "<{error.mark}>"' in log.text
-        await pilot.press("f10")
-        await settled(pilot)
-        assert "everything that runs" in screen_text(app)
-        await pilot.press(spec.key)
-        await settled(pilot)
-        assert f"{spec.title} failed" in screen_text(app)
-        assert app.crash is None
-
-
-class Broken:
-    """Whatever is asked of it fails in a manner that nobody expected."""
-
-    def __getattr__(self, name: str) -> Any:
-        async def fail(*_: object, **__: object) -> None:
-            raise RuntimeError(f"{name} is broken")
-
-        return fail
-
-
-async def test_where_everything_behind_the_shell_is_broken_it_says_so_and_looks_for_nothing_any_more(
-    tmp_path: Path,
-) -> None:
-    services = sample_services(tmp_path, settings=Settings(ui=Ui(ready=True)))
-    for part in ("library", "chat", "environment"):
-        setattr(services, part, Broken())
-    for part in ("keeper", "hardware", "budget", "measured_hardware", "brains_on", "fit", "change_setting"):
-        setattr(services, part, getattr(Broken(), part))
-    app = shell(tmp_path, services=services)
-    async with app.run_test(size=(120, 40), notifications=True) as pilot:
-        await settled(pilot)
-        chat_of(app).composer.put(DRAFT)
-        assert app.status.state.doors == "unknown"
-        for key in ("f2", "f5", "f10"):
-            await pilot.press(key)
-            await until(pilot, lambda: "is broken" in screen_text(app), key)
-            assert "Looking" not in screen_text(app), key
-            assert "looking" not in screen_text(app), key
-            app.clear_notifications()
-        for key in ("ctrl+o", "f12"):
-            await pilot.press(key)
-            await until(pilot, lambda: "is broken" in screen_text(app), key)
-            app.clear_notifications()
-        await pilot.press("f3", "enter")
-        await until(pilot, lambda: "is broken" in screen_text(app), "enter")
-        assert chat_of(app).composer.text == DRAFT
-        assert app.crash is None
-
-
 async def test_what_fails_to_hear_of_the_keyboard_has_it_all_the_same(
     tmp_path: Path, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -624,117 +359,3 @@ async def test_what_fails_to_hear_of_the_keyboard_has_it_all_the_same(
         assert listing.has_focus
         await pilot.press("down")
         assert app.is_running
-
-
-@pytest.mark.parametrize("place", ["Turns.begin", "Turns._show", "Turns.start", "Questions._send"])
-async def test_a_question_that_cannot_be_asked_is_written_again(
-    tmp_path: Path, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, place: str
-) -> None:
-    app, error = sample_shell(tmp_path), thrown(1, explained=False)
-    async with app.run_test(size=(100, 30), notifications=True) as pilot:
-        await settled(pilot)
-        module = {"Turns": "chat_turns", "Questions": "chat_questions"}[place.partition(".")[0]]
-        monkeypatch.setattr(f"omni.shell.panes.{module}.{place}", error.throw)
-        chat_of(app).composer.put(DRAFT)
-        await pilot.press("enter")
-        await seen(app, pilot, error, log, place)
-        monkeypatch.undo()
-        await pilot.press("enter")
-        await until(pilot, lambda: not chat_of(app).composer.text, "it is asked")
-        assert fakes_of(app).chat.asked == [DRAFT]
-
-
-# --- what a conversation stands on
-
-
-@pytest.mark.parametrize("begun", [False, True], ids=["before it is stored", "in its middle"])
-async def test_a_turn_that_fails_says_so_where_its_answer_stands(
-    tmp_path: Path, log: pytest.LogCaptureFixture, begun: bool
-) -> None:
-    async with stage(tmp_path, "A whole answer, which nobody will see the end of.") as one:
-        whole = one.services.chat.ask
-
-        async def ask(*args: Any, **named: Any) -> AsyncIterator[Any]:
-            async with aclosing(whole(*args, **named)) as events:
-                async for event in events:
-                    if not begun or isinstance(event, TextDelta):
-                        raise RuntimeError("out of order")
-                    yield event
-
-        one.services.chat.ask = ask
-        await one.say("a question")
-        await one.until(lambda: "out of order" in one.screen)
-        await one.quiet()
-        assert "Something in Omni failed (RuntimeError: out of order)" in one.screen
-        assert one.composer.text == ("" if begun else "a question")
-        assert ("not asked" in one.screen) != begun
-        assert "in ask" in log.text
-        assert not one.pane.turns
-
-
-async def test_what_an_editor_wrote_is_kept_where_it_cannot_be_read_back(tmp_path: Path) -> None:
-    async with stage(tmp_path) as one:
-        kept: list[Path] = []
-
-        async def editor(path: Path) -> int:
-            kept.append(path)
-            await asyncio.to_thread(path.write_text, "from the editor")
-            if one.composer.text == "unreadable":
-                await asyncio.to_thread(path.rename, path.with_suffix(".bak"))
-            else:
-                raise EngineError("The editor is gone.", hint="Look.")
-            return 0
-
-        one.services.starter = SimpleNamespace(editor=editor)
-        for text, words in (("unreadable", "cannot be read"), ("gone", "The editor is gone.")):
-            one.composer.put(text)
-            await one.pilot.press("ctrl+g")
-            await one.until(lambda: words in one.notes)  # noqa: B023
-            assert one.composer.text == text
-        assert str(kept[0]) in one.notes.replace("\n", "")
-        assert await asyncio.to_thread(kept[1].read_text) == "from the editor"
-
-
-async def test_an_editor_needs_a_file_and_an_export_a_folder(tmp_path: Path) -> None:
-    with ordinary_user():  # before there is a thread
-        async with stage(tmp_path) as one:
-            await one.say("hello")
-            await one.quiet()
-            closed = tmp_path / "shop" / "closed"
-            await asyncio.to_thread(closed.mkdir, 0)
-            await one.say("/export closed/in.md")
-            await one.until(lambda: "cannot be written" in one.notes)
-            assert one.composer.text == "/export closed/in.md", "to be corrected"
-            one.host.clear_notifications()
-            await one.say(f"/export {'x' * 300}.md")
-            await one.until(lambda: "cannot be written" in one.notes)
-            one.host.clear_notifications()
-            one.services.starter = SimpleNamespace()
-            one.services.home = Home(closed)
-            one.composer.put(DRAFT)
-            await one.pilot.press("ctrl+g")
-            await one.until(lambda: "cannot be written" in one.notes)
-            assert one.composer.text == DRAFT
-            await asyncio.to_thread(closed.chmod, 0o755)
-
-
-async def test_a_file_that_cannot_be_read_leaves_the_question_where_it_is(tmp_path: Path) -> None:
-    with ordinary_user():
-        async with stage(tmp_path) as one:
-            closed = tmp_path / "shop" / "closed.txt"
-            await asyncio.to_thread(closed.write_text, "x")
-            await asyncio.to_thread(closed.chmod, 0)
-            await one.pilot.press(*"see @clo")
-            await one.until(lambda: one.composer.popup.open)
-            await one.pilot.press("enter")
-            await one.say("see @closed.txt")
-            await one.until(lambda: "Permission denied" in one.notes)
-            assert one.composer.text == "see @closed.txt"
-            await asyncio.to_thread(rmtree, tmp_path / "shop")  # the folder goes away under the shell
-            one.composer.put("")
-            await one.pilot.press(*"see @clo")
-            await one.quiet()
-            assert not one.composer.popup.open
-            await one.say("see @./closed.txt")
-            await one.until(lambda: "There is no file" in one.notes)
-            assert one.composer.text == "see @./closed.txt"

@@ -17,7 +17,7 @@ def _nothing_fails_unseen(request: pytest.FixtureRequest) -> Iterator[None]:
     found: list[logging.LogRecord] = []
     handler = logging.Handler(logging.ERROR)
     handler.emit = found.append  # type: ignore[method-assign]
-    log = logging.getLogger("omni.shell.failsafe")
+    log = logging.getLogger("omni.shell.failures")
     log.addHandler(handler)
     yield
     log.removeHandler(handler)
