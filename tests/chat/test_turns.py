@@ -1,7 +1,9 @@
 """The turn runner: what is stored when, in which order events come, and who waits for whom."""
 
 import asyncio
+import os
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -352,3 +354,13 @@ async def test_where_no_brain_can_be_loaded_the_conversation_keeps_none(bench: A
     with pytest.raises(BadFile, match="Nor has it"):
         await collect(service.ask(made.id, "Hi"))
     assert (await service.conversation(made.id)).brain == ""
+
+
+async def test_a_project_whose_name_is_no_text_has_conversations_like_any_other(bench: Any, collect: Any) -> None:
+    service = bench.open()
+    project = Path(os.fsdecode(b"/tmp/raw\xff dir"))
+    made = await service.create(project=project)
+    assert made.project is not None
+    made.project.encode()
+    await collect(service.ask(made.id, "Hi"))
+    assert [each.id for each in await service.conversations(project=project)] == [made.id]

@@ -279,7 +279,8 @@ def process(kind: str, **values: object) -> ProcessInfo:
 
 def test_what_confines_a_process_is_said_in_words() -> None:
     assert confinement(process("worker", confined="seccomp")) == "none, by seccomp"
-    assert confinement(process("airlock")) == "the only door"
+    assert confinement(process("airlock")) == "the door"
+    assert confinement(process("installer")) == "the package index"
     assert confinement(process("keeper")) == "unused, not confined"
     assert confinement(process("starter")) == "unused, not confined"
     assert confinement(process("worker")) == "NOT CONFINED"

@@ -53,14 +53,16 @@ def foot_of(message: "ChatMessage", failure: OmniError | None = None) -> list[Fo
     """What is to be said below an answer that is not simply whole, with the keys that help."""
     if isinstance(failure, StorageError) and message.state != "failed":
         return [(failure.message, "red"), (f"{failure.hint} {UNSAVED}".strip(), "second")]
+    hint = [(failure.hint, "second")] if failure and failure.hint else []
     match message.state:
+        case "interrupted" | "cancelled" if failure is not None:  # it was not the person who stopped it
+            return [(failure.message, "red"), *hint, (f"{RETRY}   {GO_ON}", "second")]
         case "interrupted":
             return [(f"interrupted   {RETRY}   {GO_ON}", "amber")]
         case "cancelled":
             return [(f"stopped   {RETRY}   {GO_ON}", "amber")]
         case "failed":
             reason = failure.message if failure else message.reason or "The brain or its worker failed."
-            hint = [(failure.hint, "second")] if failure and failure.hint else []
             first = TAKE_BACK if isinstance(failure, ContextOverflow) else RETRY
             return [(reason, "red"), *hint, (f"{first}   {GO_ON}" if message.text else first, "second")]
         case "whole" if message.reason == "length":
