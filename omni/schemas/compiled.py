@@ -58,7 +58,7 @@ class Compiled:
                 f"The schema makes a grammar of {grammar.size:,} symbols; {MOST_SYMBOLS:,} may be.",
                 keyword="",
                 place="#",
-                hint="Send a simpler schema.",
+                hint="Ask for fewer alternatives, or for less in them.",
             )
 
     def rule(self, grammar: Grammar, characters: int | None = None) -> str:
@@ -78,7 +78,7 @@ class Compiled:
     def fault(self, value: Any) -> Fault | None:
         """Where a value does not follow the schema; None when it does."""
         if visits(self.document, value) > MOST_VISITS:
-            return Fault(keyword="", place="#", at="#", message="to prove it would take too long")
+            return Fault(keyword="", place="#", at="#", message="it is too much to be proved")
         return self._proof.fault(value)
 
     def fault_of(self, text: str) -> Fault | None:
@@ -103,7 +103,7 @@ def compile_schema(schema: Any) -> Compiled:
     try:
         text = msgspec.json.encode(schema)
     except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
-        raise SchemaRefused("A schema must be JSON.", keyword="", place="#") from error
+        raise SchemaRefused("A schema must be JSON; this one is not.", keyword="", place="#") from error
     return _compiled(text)
 
 
