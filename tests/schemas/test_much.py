@@ -1,11 +1,13 @@
 """Schemas that would keep somebody busy for ever are refused, or made a grammar of a bearable size; those of people are not."""
 
+import random
 from typing import Any
 
 import pytest
 
 from omni.schemas import Grammar, SchemaRefused, compile_schema
 from omni.schemas.compiled import MOST_SYMBOLS
+from tests.schemas.walking import grammar_of, walk
 
 
 def item(number: int) -> dict[str, Any]:
@@ -53,6 +55,15 @@ def test_what_is_much_becomes_a_grammar_of_a_bearable_size(name: str) -> None:
     compiled.rule(grammar)
     assert grammar.size <= MOST_SYMBOLS
     assert compiled.fault(compiled.shortest()) is None
+
+
+@pytest.mark.parametrize("name", ["many alternatives", "optional properties", "one of many that overlap", "many ifs"])
+def test_an_engine_does_not_give_up_at_what_may_come_next(name: str) -> None:
+    compiled = compile_schema(BEARABLE[name])
+    grammar = grammar_of(compiled)
+    for seed in range(4):
+        text = walk(grammar, random.Random(seed))
+        assert text is None or compiled.fault_of(text) is None
 
 
 @pytest.mark.parametrize(
