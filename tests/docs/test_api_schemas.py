@@ -8,7 +8,7 @@ import pytest
 from llguidance import LLMatcher, LLTokenizer
 
 from omni.engine import binding, calling, interpreting, proving
-from omni.schemas import SchemaRefused, compile_schema, compiled, documents, forms, shapes, weights, writer
+from omni.schemas import SchemaRefused, compile_schema, compiled, documents, expressions, forms, shapes, weights, writer
 from omni.schemas.documents import SAYING
 from omni.schemas.expressions import BadPattern, Unkept
 from omni.schemas.formats import FORMATS
@@ -28,6 +28,7 @@ HELD: list[dict[str, Any]] = [
     {"type": "array", "items": {"type": "string"}, "uniqueItems": True, "minItems": 2},
     {"type": "string", "pattern": r"^(a)\1$"},
     {"type": "string", "pattern": "(?<=a)b"},
+    {"type": "string", "pattern": "a" * (expressions.LONGEST + 1)},
     {"type": "string", "pattern": "^(a{1,100}){1,100}$"},
     {"type": "string", "format": "date", "maxLength": 5},
     {"type": "array", "not": {"const": [1]}},
@@ -67,7 +68,7 @@ def keywords(schema: Any) -> set[str]:
     return set(schema) | keywords(list(schema.values())) if isinstance(schema, dict) else set()
 
 
-@pytest.mark.parametrize("schema", HELD, ids=str)
+@pytest.mark.parametrize("schema", HELD, ids=lambda one: str(one)[:60])
 def test_what_is_held_until_it_is_proved_is_what_no_grammar_keeps(schema: dict[str, Any]) -> None:
     (loose,) = compile_schema(schema).loose
     held = " ".join(row[0] for row in rows(CHAPTER, "In the schema") if row[1] == "Held until the whole is proved")
@@ -92,6 +93,9 @@ def test_the_other_figures_are_those_of_the_code() -> None:
     assert f"In one object {writer.MOST_OPTIONAL} that may be left out" in CHAPTER
     assert f"more than {writer.MOST_AT_ONCE:,}\nproperties" in CHAPTER
     assert f"have {DIGITS} digits" in CHAPTER
+    assert f"of more than {expressions.LONGEST:,} characters" in CHAPTER
+    values = {"type": "array", "items": {"enum": ["a", "b", "c"]}, "uniqueItems": True, "minItems": 2}
+    assert compile_schema(values).loose == ()
     assert f"a temperature of {interpreting.WARMEST}" in CHAPTER
     assert proving.TRIES == len(calling.DENSITIES) == 3
     assert CHAPTER.count("three times in all") == TOOLS.count("three times in all") == 1

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from omni.engine import Reply, ScriptedEngine
+from omni.server.schemas import unkept
 from tests.server.openai_tools import CALL, TOOL, USER
 
 NAMED = {"type": "object", "properties": {"name": {"type": "string"}, "a": {"type": "integer"}}, "required": ["name"]}
@@ -148,6 +149,14 @@ async def test_who_wants_no_strictness_is_told_what_may_not_be_kept(over: Any, p
             assert found.headers["x-omni-schema-not-kept"] == "minProperties at #/properties/tags"
         found = await bench.client.post(path, json=loosely({"type": "object"}, stream=False))
         assert (found.status_code, "x-omni-schema-not-kept" in found.headers) == (200, False)
+
+
+def test_a_header_that_would_be_long_says_how_much_it_leaves_out() -> None:
+    tags = {f"tag\u00e9{at}": LOOSE["properties"]["tags"] for at in range(90)}
+    (told,) = unkept({"type": "object", "properties": tags}).values()
+    named, _, rest = told.rpartition(", and ")
+    assert len(told) < 1020
+    assert named.count("minProperties at #/properties/tag\\xe9") + int(rest.removesuffix(" more")) == 90
 
 
 @pytest.mark.parametrize("path", WHERE)
