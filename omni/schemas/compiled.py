@@ -9,7 +9,7 @@ from omni.schemas.documents import Document
 from omni.schemas.errors import SchemaRefused
 from omni.schemas.facts import Loose
 from omni.schemas.forms import Forms
-from omni.schemas.lark import Grammar
+from omni.schemas.lark import Grammar, TooLarge
 from omni.schemas.proofs import Fault, Proof
 from omni.schemas.sieves import Sieve
 from omni.schemas.weights import MOST_VISITS, check_weight, visits
@@ -51,15 +51,15 @@ class Compiled:
         loose = {one for shaped in shapes for one in shaped.loose}
         self.loose: tuple[Loose, ...] = tuple(sorted(loose, key=lambda one: (one.place, one.keyword)))
         self._sifts = any(getattr(shaped.shape, "unique", False) for shaped in shapes)
-        grammar = Grammar()
-        self.rule(grammar)
-        if grammar.size > MOST_SYMBOLS:
+        try:
+            self.rule(Grammar(most=MOST_SYMBOLS))
+        except TooLarge as error:
             raise SchemaRefused(
-                f"The schema makes a grammar of {grammar.size:,} symbols; {MOST_SYMBOLS:,} may be.",
+                f"The schema cannot be kept: it makes a grammar of more than {MOST_SYMBOLS:,} symbols.",
                 keyword="",
                 place="#",
                 hint="Ask for fewer alternatives, or for less in them.",
-            )
+            ) from error
 
     def rule(self, grammar: Grammar, characters: int | None = None) -> str:
         """Write it into `grammar`; returns the name of its rule. With `characters` its values have about so many at

@@ -57,6 +57,7 @@ class Document:
         self._places: dict[int, str] = {}
         self._bases: dict[int, str] = {}
         self._named: dict[str, Any] = {}  # what has an address of its own
+        self._targets: dict[tuple[int, str], Schema] = {}
         self._walk(self.root, "#", "", schema=True)
         self._named[""] = self.root
 
@@ -66,6 +67,12 @@ class Document:
 
     def target(self, node: dict[str, Any], keyword: str = "$ref") -> Schema:
         """What the reference of `node` points at. Raises SchemaRefused."""
+        key = id(node), keyword
+        if key not in self._targets:
+            self._targets[key] = self._target(node, keyword)
+        return self._targets[key]
+
+    def _target(self, node: dict[str, Any], keyword: str) -> Schema:
         ref, here = node[keyword], self.place(node)
         if not isinstance(ref, str):
             raise SchemaRefused(

@@ -104,7 +104,7 @@ def test_a_grammar_that_is_too_large_is_told_by_its_size() -> None:
     items = [{**counted, "required": [f"p{at}"]} for at in range(6)]
     with pytest.raises(SchemaRefused) as refused:
         compile_schema({"$defs": {"none": {"type": "null"}}, "type": "array", "prefixItems": items, "minItems": 6})
-    assert f"symbols; {MOST_SYMBOLS:,} may be." in refused.value.message
+    assert refused.value.message == f"{MUCH}it makes a grammar of more than {MOST_SYMBOLS:,} symbols."
     assert refused.value.hint == "Ask for fewer alternatives, or for less in them."
 
 
