@@ -41,7 +41,8 @@ class GgufHeader(msgspec.Struct, frozen=True, kw_only=True):
     type of most of its weights. `unknown_types` are tensor types that this Omni does not know. `width` is how many
     numbers a token is inside: of a projector what it gives, 0 where an old file does not say. `projector` is a projector's
     kind, and `sees` whether it is for images (others are for sound). `tokenizer` is what llama.cpp calls its kind, and `pooling`
-    how a text's vector is made of those of its tokens: "none" where the file does not say.
+    how a text's vector is made of those of its tokens: "none" where the file does not say. `vocabulary` is how many tokens
+    there are, `types` how many bytes are of each tensor type; 0 and none in what an older Omni has noted.
     """
 
     version: int
@@ -73,6 +74,8 @@ class GgufHeader(msgspec.Struct, frozen=True, kw_only=True):
     part: int = 1
     parts: int = 1
     unknown_types: tuple[int, ...] = ()
+    vocabulary: int = 0
+    types: tuple[tuple[str, int], ...] = ()
 
     @property
     def encodes(self) -> bool:
@@ -271,7 +274,10 @@ class _Header:
                 cursor.wrong(f"the tensor {_plain(name)!r} has an impossible shape or place")
             if offset % alignment:
                 cursor.wrong(f"the tensor {_plain(name)!r} begins at {offset}, which is not a multiple of {alignment}")
-            weights.add(cursor, name, kind, row=shape[0] if shape else 1, elements=elements, offset=offset)
+            row = shape[0] if shape else 1
+            weights.add(cursor, name, kind, row=row, elements=elements, offset=offset)
+            if name == "token_embd.weight":
+                weights.vocabulary = elements // row
         begin = -(-cursor.position // alignment) * alignment
         if weights.end and begin + weights.end > cursor.size:
             cursor.truncated(begin + weights.end)
@@ -318,6 +324,8 @@ class _Header:
             part=_count(values.get("split.no", 0)) + 1,
             parts=max(1, _count(values.get("split.count", 1))),
             unknown_types=tuple(sorted(weights.unknown)),
+            vocabulary=weights.vocabulary,
+            types=tuple(sorted(weights.sizes.items())),
         )
 
     def _given(self) -> int:
@@ -354,8 +362,9 @@ class _Weights:
     """Sums over the tensors."""
 
     def __init__(self) -> None:
-        self.elements = self.bytes = self.end = 0
+        self.elements = self.bytes = self.end = self.vocabulary = 0
         self.unknown: set[int] = set()
+        self.sizes: Counter[str] = Counter()
         self._types: Counter[str] = Counter()
 
     def add(self, cursor: _Cursor, name: str, kind: int, *, row: int, elements: int, offset: int) -> None:
@@ -369,6 +378,7 @@ class _Weights:
             cursor.wrong(f"the rows of the tensor {_plain(name)!r} are no multiple of {block}, as {title} needs")
         length = elements // block * size
         self._types[title] += elements
+        self.sizes[title] += length
         self.bytes += length
         self.end = max(self.end, offset + length)
 

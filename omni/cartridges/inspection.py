@@ -68,6 +68,7 @@ def inspect(path: Path, read: HeaderReader = read_header) -> Inspected:
             file_bytes=sum(header.file_bytes for header in headers),
             quantisation=max(headers, key=lambda header: header.weights_bytes).quantisation or first.quantisation,
             unknown_types=tuple(sorted({kind for header in headers for kind in header.unknown_types})),
+            types=tuple((kind, size) for header in headers for kind, size in header.types),
             kind="model" if first.kind == "other" and first.architecture else first.kind,  # part 1 may hold no tensor
         )
     stamps = [stamp(part) for part in parts]

@@ -2,7 +2,8 @@
 
 It is chosen by `engine: "scripted"` in the worker's spec. Its settings beside the usual ones: `reply` (else it repeats
 the question), `reasoning`, `token_ms` (time between tokens), `load_ms`, `load_error`, `endless` (never stops by
-itself), `die_after` (ends its process by SIGKILL after so many tokens of an answer), `refuse` (JSON: by path the error
+itself), `die_after` (ends its process after so many tokens of an answer: of any, or of those to a prompt with the words
+`die_at` in it; by SIGKILL, or as one that is out of memory where `die_of` is "memory"), `refuse` (JSON: by path the error
 that it answers with; its `code` is the status), `fail` (JSON: an error, told in an answer after `fail_after` tokens). Tokens are words,
 and there are `VOCABULARY` of them.
 """
@@ -208,8 +209,8 @@ class _Handler(BaseHTTPRequestHandler):
                 break
             if not self._pause(int(settings.get("token_ms", 0)) / 1000):
                 return
-            if count == int(settings.get("die_after", -1)):
-                os.kill(os.getpid(), signal.SIGKILL)
+            if count == int(settings.get("die_after", -1)) and str(settings.get("die_at", "")) in " ".join(prompt):
+                self._die()
             if "fail" in settings and count == int(settings.get("fail_after", 0)):
                 self._send({"error": json.loads(settings["fail"])})
                 self.wfile.write(b"0\r\n\r\n")
@@ -239,11 +240,14 @@ class _Handler(BaseHTTPRequestHandler):
     def _tokens(self, body: dict[str, Any]) -> Any:
         settings = self.server.settings
         if (schema := body.get("json_schema") or body.get("response_format", {}).get("schema")) is not None:
-            yield "content", json.dumps(_instance(schema))
+            for token in _words(json.dumps(_instance(schema))):
+                yield "content", token
             return
         said = body.get("messages", [])
         question = next((_said(m["content"]) for m in reversed(said) if m["role"] == "user"), "")
         reply = str(settings.get("reply", f"You said: {question}"))
+        if said and said[-1]["role"] == "assistant":  # whose words are gone on with
+            reply = reply.removeprefix(_said(said[-1]["content"]))
         for token in _words(str(settings.get("reasoning", ""))):
             yield "reasoning_content", token
         while True:
@@ -251,6 +255,13 @@ class _Handler(BaseHTTPRequestHandler):
                 yield "content", token
             if not settings.get("endless"):
                 return
+
+    def _die(self) -> None:
+        if self.server.settings.get("die_of") == "memory":
+            sys.stderr.write("terminate called after throwing an instance of 'std::bad_alloc'\n")
+            sys.stderr.flush()
+            os.abort()
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def _pause(self, seconds: float) -> bool:
         """Wait, unless the client hangs up; False then."""
@@ -280,7 +291,11 @@ def _words(text: str) -> list[str]:
 
 
 def _prompt(messages: list[dict[str, Any]]) -> str:
-    return " ".join(f"<{message['role']}> {_said(message['content'])}" for message in messages)
+    """The last message of an assistant stands where the answer would begin."""
+    said = [f"<{message['role']}> {_said(message['content'])}" for message in messages]
+    if messages and messages[-1]["role"] == "assistant":
+        said[-1] = _said(messages[-1]["content"])
+    return " ".join(said)
 
 
 def _said(content: str | list[dict[str, Any]]) -> str:

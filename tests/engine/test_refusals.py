@@ -11,7 +11,7 @@ import pytest
 from omni.core.errors import BadFile, ContextOverflow, EngineError, OmniError, UsageError
 from omni.engine import ChatRequest, CompletionRequest, Message, NotReady, Sampling, Tool
 from omni.engine.llama import template_fault
-from omni.engine.refusals import LONGEST_WORDS, Misasked, WrongField, meant
+from omni.engine.refusals import LONGEST_WORDS, Misasked, OutOfMemory, WrongField, meant
 from omni.engine.scripted_worker import VOCABULARY
 from tests.engine.conftest import Make
 from tests.engine.engine_tools import asked, events_of, real_spec, scripted_spec, text_of
@@ -65,7 +65,7 @@ SAID: list[tuple[int, str, str, type[OmniError], str]] = [
     (500, "server_error", "this custom template is not supported, try using --jinja", Misasked, "a chat template that this engine"),
     (500, "server_error", "failed to apply chat template, try using --jinja", Misasked, "a chat template that this engine"),
     # what no second try mends, though a smaller request may do
-    (400, "invalid_request_error", "std::bad_alloc", Misasked, "no memory for this request"),
+    (400, "invalid_request_error", "std::bad_alloc", OutOfMemory, "no memory for this request"),
     (500, "server_error", "got exception: std::bad_alloc", Misasked, "no memory for this request"),
     # Omni itself, which made the request: no client can help it, and no second try
     (400, "invalid_request_error", "Field 'temperature': [json.exception.type_error.302] type must be number, but is string", Misasked, "'temperature'"),

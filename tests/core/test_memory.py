@@ -9,7 +9,7 @@ import pytest
 TRIED = """
 import os, sys
 from pathlib import Path
-from omni.server.memory import give_back
+from omni.core.memory import give_back
 
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
