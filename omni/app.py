@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from omni.core.clock import Clock, SystemClock
-from omni.core.errors import NotFound, OmniError
+from omni.core.errors import BadFile, NotFound, OmniError
 from omni.core.paths import Home
 from omni.core.settings import Settings, change
 
@@ -100,6 +100,8 @@ class Services:
         self._settings = settings
         if "chat" in vars(self):
             self.chat.settings = settings
+        if "library" in vars(self):
+            self.library.follow(settings)
         if (engines := self._made("engines")) is not None:
             engines.follow(settings)
 
@@ -237,18 +239,47 @@ class Services:
 
     async def changed(self, topic: str, value: Any) -> None:
         """Tell the other front ends, as chat asks for it, and those of this one that listen."""
-        for listener in tuple(self._listeners):
-            listener(topic, value)
+        self._told(topic, value)
         await (await self.keeper()).changed(topic, value)
 
+    def _told(self, topic: str, value: Any) -> None:
+        for listener in tuple(self._listeners):
+            listener(topic, value)
+
     async def default_brain(self) -> "Brain":
-        """The brain of the settings, else the best one here. Raises NotFound when none is here."""
+        """The brain of the settings, else the best one here; where that is none or the starter, what other programs have
+        is looked for first. Raises NotFound when none is here."""
         if self.settings.chat.brain:
             return await self.library.get(self.settings.chat.brain)
         found = await self.library.best()
+        if found is None or found.starter:
+            await self.library.looked()
+            found = await self.library.best()
         if found is None:
             raise NotFound("No brain is here yet.", hint="`omni pull @omni/smollm2` fetches the starter (98 MB).")
         return found
+
+    async def loaded_default(self) -> "Brain":
+        """The default brain for a request that names none. Where no worker has ever loaded it, it is loaded now; when that
+        fails the next best takes its place, as those who listen for "default" are told. One that was chosen in the
+        settings never becomes another: whoever asks it learns why it cannot be loaded."""
+        from omni.engine import LoadFailed
+
+        brain, tried = await self.default_brain(), set[str]()
+        while brain.state != "ready" and not self.settings.chat.brain:
+            try:
+                await (await self.open(brain)).capabilities()
+                break
+            except (BadFile, LoadFailed) as error:
+                tried.add(brain.name)
+                following = await self.library.best(without=tried)
+                if following is None:
+                    raise
+                said = f"{brain.name} cannot be loaded, so that {following.name} answers: {error.message}"
+                logging.getLogger(__name__).warning("%s", said)
+                self._told("default", said)
+                brain = following
+        return brain
 
     async def pull(self, name: str) -> "AsyncGenerator[PullEvent]":
         """Fetch a brain through the airlock and tell the other front ends when it is here."""

@@ -130,7 +130,7 @@ async def _brains(services: "Services") -> "list[Finding]":
         _finding(
             "brains",
             ok=bool(usable),
-            detail=f"{len(usable)} can be asked" if usable else "none is here yet",
+            detail=_counted(len(usable), sum(brain.state == "unloadable" for brain in brains)),
             command="omni pull @omni/smollm2",
         )
     ]
@@ -140,6 +140,12 @@ async def _brains(services: "Services") -> "list[Finding]":
         if brain.state in ("unreadable", "corrupt", "gone")
     ]
     return found
+
+
+def _counted(usable: int, unloadable: int) -> str:
+    """What is here, in words. That another program has something in a form of its own is nothing to mend."""
+    words = f"{usable} can be asked" if usable else "none is here yet" if not unloadable else "none can be asked"
+    return f"{words}; {unloadable} cannot be loaded, and `omni ls` says why" if unloadable else words
 
 
 async def _plugins(services: "Services") -> "list[Finding]":

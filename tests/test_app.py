@@ -13,10 +13,10 @@ import pytest
 
 from omni.app import Services
 from omni.cartridges import Brain, PullDone, PullStarted
-from omni.core.errors import NotFound, SetupError, StorageError
+from omni.core.errors import BadFile, NotFound, OmniError, SetupError, StorageError
 from omni.core.events import TurnEnded, Usage
 from omni.core.paths import Home
-from omni.engine import ScriptedEngine
+from omni.engine import LoadFailed, ScriptedEngine
 from omni.hardware import Notes
 from omni.keeper import Keeper, Starter, start, stop_everything
 from tests.cartridges.conftest import gguf_bytes
@@ -31,7 +31,10 @@ async def starter(home: Home) -> AsyncIterator[Starter]:
 
 
 @pytest.fixture
-async def services(home: Home, starter: Starter) -> AsyncIterator[Services]:
+async def services(
+    home: Home, starter: Starter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Services]:
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))  # where other programs have nothing
     async with Services(home, starter=starter, client="tests") as found:
         yield found
 
@@ -187,6 +190,101 @@ async def test_the_default_brain_is_the_chosen_one_else_the_best(services: Servi
     await services.change_setting("chat.brain", "@roe/backend")
     assert (await services.default_brain()).name == "@roe/backend"
     assert (await services.brains_on())[brain.base.id if brain.base else ""][0] == brain.name
+
+
+def with_engines(services: Services, monkeypatch: pytest.MonkeyPatch, **failing: OmniError) -> list[str]:
+    """Engines that answer, but for brains of these names, which cannot be loaded; those that were opened."""
+    opened: list[str] = []
+
+    class Failing(ScriptedEngine):
+        def __init__(self, error: OmniError) -> None:
+            super().__init__()
+            self.error = error
+
+        async def capabilities(self) -> Any:
+            raise self.error
+
+    class Engines:
+        async def open(self, brain: Any, *, embeddings: bool) -> Any:
+            opened.append(brain.name)
+            error = failing.get(brain.name.removeprefix("@me/"))
+            return Failing(error) if error else ScriptedEngine()
+
+        async def close(self) -> None:
+            pass
+
+    async def engines() -> Any:
+        return Engines()
+
+    monkeypatch.setattr(services, "engines", engines)
+    return opened
+
+
+async def two_brains(services: Services, tmp_path: Path) -> None:
+    """`@me/large`, which is the better one, and `@me/small`."""
+    for name, rows in (("large", 9), ("small", 1)):
+        (tmp_path / f"{name}.gguf").write_bytes(gguf_bytes(ffn=rows))
+        await services.library.add(tmp_path / f"{name}.gguf")
+
+
+@pytest.mark.parametrize("error", [BadFile("It has no layers."), LoadFailed("It was ended by SIGABRT.")])
+async def test_a_default_that_cannot_be_loaded_gives_way_and_that_is_told(
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OmniError, caplog: Any
+) -> None:
+    await two_brains(services, tmp_path)
+    opened = with_engines(services, monkeypatch, large=error)
+    told: list[Any] = []
+    services.listen(lambda topic, value: told.append((topic, value)))
+    assert (await services.loaded_default()).name == "@me/small"
+    assert opened == ["@me/large", "@me/small"]
+    assert told == [("default", f"@me/large cannot be loaded, so that @me/small answers: {error.message}")]
+    assert told[0][1] in caplog.text
+    marked = (await services.library.get("@me/large")).state
+    assert marked == ("unloadable" if isinstance(error, BadFile) else "installed")  # the file may not be the reason
+
+
+async def test_a_chosen_default_that_cannot_be_loaded_stays_the_default(
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await two_brains(services, tmp_path)
+    with_engines(services, monkeypatch, large=BadFile("It has no layers."))
+    await services.change_setting("chat.brain", "@me/large")
+    assert (await services.loaded_default()).name == "@me/large"  # and whoever asks it learns why not
+
+
+async def test_where_no_default_can_be_loaded_the_last_reason_is_told(
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await two_brains(services, tmp_path)
+    with_engines(services, monkeypatch, large=BadFile("One."), small=BadFile("Two."))
+    with pytest.raises(BadFile, match="Two"):
+        await services.loaded_default()
+
+
+async def test_a_default_that_a_worker_has_loaded_before_is_not_loaded_to_be_named(
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await two_brains(services, tmp_path)
+    opened = with_engines(services, monkeypatch)
+    large = (await services.library.get("@me/large")).base
+    assert large is not None
+    await services.library.mark(large.id, ready=True)
+    assert (await services.loaded_default()).name == "@me/large"
+    assert opened == []
+
+
+async def test_the_default_of_a_new_home_is_what_another_program_has(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = tmp_path / "user"
+    monkeypatch.setenv("HOME", str(user))
+    (user / ".lmstudio/models/a/b").mkdir(parents=True)
+    (user / ".lmstudio/models/a/b/tiny.gguf").write_bytes(gguf_bytes())
+    async with Services(home, starter=None, client="tests") as services:
+        assert (await services.default_brain()).name == "b"
+        await services.change_setting("brains.look_around", False)
+        with pytest.raises(NotFound):
+            await services.default_brain()
 
 
 async def test_a_pull_is_told_and_can_be_left(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The only door to the network: a process that downloads for the others, and what asks it.
+"""The door to the network: a process that downloads for the others, and what asks it.
 
 Importing this package imports nothing; each name is imported when it is first used.
 """

@@ -1,7 +1,8 @@
 """Brains: what they are made of, where they come from, which of them are here.
 
     gguf      the header of a model file           manifest   `cartridge.toml`
-    library   the index of what is here            finders    what other programs already have
+    loadable  whether the engine can load it       finders    what other programs already have
+    library   the index of what is here            ranking    which of several is the best one here
     sources   where `omni pull` takes brains from  exports    brains as plain files in a folder
 
 Importing this package is cheap: names are loaded when they are first used.

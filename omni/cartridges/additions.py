@@ -10,13 +10,14 @@ from omni.cartridges import naming
 from omni.cartridges.brains import Base, Brain
 from omni.cartridges.exports import ExportedBrain, ExportFolder, copy_in, hashes, read_export
 from omni.cartridges.eyes import beside
-from omni.cartridges.finders import Found, Surroundings, find_folders
+from omni.cartridges.finders import find_folders
 from omni.cartridges.holds import in_thread, pulling
 from omni.cartridges.index import Entry
 from omni.cartridges.inspection import inspect
+from omni.cartridges.judging import judge_header
 from omni.cartridges.scanning import base_of
-from omni.cartridges.shelf import judge_header
 from omni.cartridges.stock import Stock
+from omni.cartridges.stores import Found, Surroundings
 from omni.core.errors import BadFile, NotFound, OmniError, UsageError
 
 
@@ -29,7 +30,7 @@ class Additions:
     async def add(self, path: str | os.PathLike[str]) -> list[Brain]:
         """See `Library.add_all`."""
         place = Path(path)
-        there, export, found = await asyncio.to_thread(_look, place)
+        there, export, found, problem = await asyncio.to_thread(_look, place)
         if not there:
             raise NotFound(f"There is no file or folder {place}.")
         if export is not None:
@@ -42,7 +43,7 @@ class Additions:
             except OmniError as error:
                 failure = error
         if not brains:
-            raise failure or NotFound(f"{place} holds no GGUF file.")
+            raise failure or problem or NotFound(f"{place} holds no GGUF file.")
         return brains
 
     async def _add_file(self, path: Path) -> Brain:
@@ -108,12 +109,15 @@ def _eyes(path: Path) -> str:
         return ""
 
 
-def _look(place: Path) -> tuple[bool, ExportFolder | None, list[Path]]:
-    """Whether something is at `place`, the export that it is, and else the models that it holds."""
+def _look(place: Path) -> tuple[bool, ExportFolder | None, list[Path], BadFile | None]:
+    """Whether something is at `place`, the export that it is, else the models that it holds and what keeps one away."""
     place = Path(os.path.abspath(os.path.expanduser(place)))
     if not place.is_dir():
-        return place.exists(), None, [place]  # what is there and no model is refused when it is opened
+        return place.exists(), None, [place], None  # what is there and no model is refused when it is opened
     if (export := read_export(place)) is not None:
-        return True, export, []
-    found = find_folders(Surroundings(environment={}, user=place, folders=(place,)))
-    return True, None, [Path(each.path) for each in found if not each.problem]
+        return True, export, [], None
+    found = list(find_folders(Surroundings(environment={}, user=place, folders=(place,))))
+    problems = [
+        BadFile(f"{each.name} cannot be added: {each.reason}.", hint=each.command) for each in found if each.problem
+    ]
+    return True, None, [Path(each.path) for each in found if not each.problem], next(iter(problems), None)

@@ -1,7 +1,6 @@
-"""Tables of ggml and llama.cpp: tensor types and their sizes, file types, architectures. Data, no logic.
+"""Tables of ggml and llama.cpp: tensor types and their sizes, file types, kinds of models and vocabularies. Data, no logic.
 
-Source: ggml.h, llama.h and llama-arch.cpp of the llama.cpp inside xllamacpp 2026.10. A name that a newer engine knows
-and this table does not only makes a brain be called "cannot load" until a worker has loaded it.
+Source: ggml.h, llama.h and llama-vocab.cpp of the llama.cpp inside xllamacpp 2026.10; `architectures.py` has its loaders.
 """
 
 TENSOR_TYPES: dict[int, tuple[str, int, int]] = {  # number -> name, elements per block, bytes per block
@@ -89,24 +88,45 @@ gemma-embedding2 llama-embed t5encoder
 EMBEDDING_ARCHITECTURES = frozenset(_EMBEDDING.split())
 
 _OTHER = """
-wavtokenizer-dec qwen3tts pockettts gemma4-assistant
+wavtokenizer-dec qwen3tts pockettts gemma4-assistant clef dflash eagle3
 """
 OTHER_ARCHITECTURES = frozenset(_OTHER.split())
-"""Known to the engine, but speech or draft models that answer nobody."""
+"""Known to the engine, but models that speak, decide or draft for another, and answer nobody."""
 
-_CHAT = """
-llama llama4 deci falcon baichuan grok gpt2 gptj gptneox mpt starcoder refact bloom stablelm qwen qwen2
-qwen2moe qwen2vl qwen3 qwen3moe qwen3next qwen3vl qwen3vlmoe qwen35 qwen35moe qwen4exp phi2 phi3 phimoe plamo
-plamo2 plamo3 codeshell orion internlm2 minicpm minicpm3 gemma gemma2 gemma3 gemma3n gemma4 starcoder2 mamba
-mamba2 maple jamba falcon-h1 xverse command-r cohere2 cohere2moe dbrx olmo olmo2 olmoe openelm arctic deepseek
-deepseek2 deepseek2-ocr deepseek32 deepseek4 chatglm glm4 glm4moe glm-dsa bitnet t5 jais jais2 nemotron
-nemotron_h nemotron_h_moe exaone exaone4 exaone-moe rwkv6 rwkv6qwen2 rwkv7 arwkv7 granite granitemoe
-granitehybrid graniteswitch granite_swa chameleon plm bailingmoe bailingmoe2 bailingmoe3 dots1 dots3note arcee
-afmoe laguna ernie4_5 ernie4_5-moe hunyuan-moe hunyuan-dense hunyuan_vl hy_v3 hy_v4 smollm3 gpt-oss lfm2
-lfm2moe dream smallthinker llada llada-moe seed_oss grovemoe apertus minimax-01 hrm_text minimax-m2 cogvlm
-rnd1 pangu-embedded mistral3 mistral4 paddleocr mimo2 step35 spark2_5 maincoder kimi-linear kimi-k3 glm5-next
-talkie mellum nanbeige k2-horizon
+TOKENIZERS = frozenset(
+    [
+        "llama",
+        "bert",
+        "gpt2",
+        "hybriddna",
+        "whitespace",
+        "t5",
+        "rwkv",
+        "test",
+        "plamo2",
+        "plamo3",
+        "gemma4",
+        "no_vocab",
+        "none",
+    ]
+)
+"""Kinds of vocabularies, as `tokenizer.ggml.model` names them."""
+
+MERGING_TOKENIZERS = frozenset(("gpt2", "hybriddna", "whitespace"))
+"""Those of which the engine must also know how they cut texts, and how they join the pieces."""
+
+_CUTTING = """
+a.x-4.0 afmoe bailingmoe bailingmoe2 bloom chameleon chatglm-bpe codeshell cohere2moe command-r dbrx deepseek-coder
+deepseek-llm deepseek-r1-qwen deepseek-v3 default exaone exaone-moe exaone4 f2llmv2 falcon falcon-h1 falcon3 gemma4
+gigachat glm4 glm5 gpt-2 gpt-4o gpt3-finnish granite-docling granite-embed-multi-311m granite-embed-multi-97m grok-2
+hunyuan hunyuan-dense hy_v4 jais jais-2 jina-de jina-es jina-v1-en jina-v2-code jina-v2-de jina-v2-es jina-v5-nano
+joyai-llm k2-horizon kanana2 kimi-k2 kormo laguna lfm2 llada-moe llama-bpe llama-v3 llama3 llama4 megrez mellum mellum2
+midm-2.0 minerva-7b minicpm5 minimax-m2 mmbert modern-bert mpt olmo phi-2 pixtral poro-chat qwen2 qwen35 refact
+roberta-bpe sarvam-moe seed-coder smaug-bpe smollm solar-open spark2_5 stablelm2 starcoder superbpe talkie tekken
+tiny_aya trillion ufakzeka viking whitespace youtu
 """
-CHAT_ARCHITECTURES = frozenset(_CHAT.split())
+PRETOKENIZERS = frozenset(_CUTTING.split())
+"""Ways to cut texts, as `tokenizer.ggml.pre` names them. Where a file names none, the engine takes one and warns."""
 
-KNOWN_ARCHITECTURES = CHAT_ARCHITECTURES | EMBEDDING_ARCHITECTURES | OTHER_ARCHITECTURES
+SCALINGS = frozenset(("none", "linear", "yarn", "longrope"))
+"""How positions beyond the trained ones are reached, as `rope.scaling.type` names it."""

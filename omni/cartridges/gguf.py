@@ -8,14 +8,15 @@ header and the time are bounded. Source: docs/gguf.md of ggml; versions 2 and 3,
 import os
 import stat
 import struct
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, Literal, NoReturn
 
 import msgspec
 
-from omni.cartridges.ggml import EMBEDDING_ARCHITECTURES, FILE_TYPES, OTHER_ARCHITECTURES, POOLINGS, TENSOR_TYPES
+from omni.cartridges.ggml import EMBEDDING_ARCHITECTURES, OTHER_ARCHITECTURES, POOLINGS
+from omni.cartridges.jinja import fault_of
+from omni.cartridges.weights import Weights, plain
 from omni.core.errors import BadFile, NotFound
 
 MAX_HEADER = 256 << 20  # the largest vocabularies in use take 20 MB
@@ -24,6 +25,8 @@ MAX_TENSORS = 1 << 18  # the largest models have some 10,000
 MAX_STRINGS = 8 << 20  # strings in all arrays together; models have about 1 million
 MAX_TEXT = 1 << 20  # a text that is kept
 MAX_NUMBERS = 4096  # an array of numbers that is kept
+MAX_NAME = 63  # bytes of a tensor's name; the engine has no room for more
+MAX_KEYS = 512  # entries of its architecture that are remembered by name
 _WINDOW = 1 << 18
 
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
@@ -41,8 +44,15 @@ class GgufHeader(msgspec.Struct, frozen=True, kw_only=True):
     type of most of its weights. `unknown_types` are tensor types that this Omni does not know. `width` is how many
     numbers a token is inside: of a projector what it gives, 0 where an old file does not say. `projector` is a projector's
     kind, and `sees` whether it is for images (others are for sound). `tokenizer` is what llama.cpp calls its kind, and `pooling`
-    how a text's vector is made of those of its tokens: "none" where the file does not say. `vocabulary` is how many tokens
-    there are, `types` how many bytes are of each tensor type; 0 and none in what an older Omni has noted.
+    how a text's vector is made of those of its tokens: "none" where the file does not say.
+
+    What follows decides whether an engine can load it. `kinds` are its tensors without the numbers of their layers
+    (`blk.attn_q.weight`), and how many of each there are, `blocks` one more than the highest of those numbers; `keys` the entries of its architecture (`rope.freq_base`);
+    `tokens` the texts of its vocabulary, `rows` and `layer_rows` those that its tables of them have; `pretokenizer` what
+    llama.cpp calls its way to cut texts, and `merges` whether it says how to join the pieces; `scaling` its way to longer contexts.
+    `draft_layers` of its layers only draft. `all_tensors` is how many a model in several files says that it has.
+    `template_fault` is why its chat template cannot be read. `type_bytes` is how many bytes there are of each tensor type.
+    Empty `kinds`: nobody looked.
     """
 
     version: int
@@ -74,8 +84,19 @@ class GgufHeader(msgspec.Struct, frozen=True, kw_only=True):
     part: int = 1
     parts: int = 1
     unknown_types: tuple[int, ...] = ()
-    vocabulary: int = 0
-    types: tuple[tuple[str, int], ...] = ()
+    kinds: dict[str, int] = {}
+    blocks: int = 0
+    keys: tuple[str, ...] = ()
+    tokens: int = 0
+    rows: int = 0
+    layer_rows: int = 0
+    pretokenizer: str = ""
+    merges: bool = False
+    scaling: str = ""
+    draft_layers: int = 0
+    all_tensors: int = 0
+    template_fault: str = ""
+    type_bytes: dict[str, int] = {}
 
     @property
     def encodes(self) -> bool:
@@ -193,6 +214,7 @@ class _Header:
     def __init__(self, cursor: _Cursor) -> None:
         self._cursor = cursor
         self._values: dict[str, Any] = {}
+        self._lengths: dict[str, int] = {}  # of lists, which are hardly ever kept
         self._strings = 0
 
     def read(self) -> GgufHeader:
@@ -217,12 +239,16 @@ class _Header:
         cursor, seen = self._cursor, set[str]()
         for _ in range(entries):
             key = cursor.text(1024, "the name of an entry")
+            if not key:
+                cursor.wrong("one of its entries has no name")
             if key in seen:
-                cursor.wrong(f"the entry {_plain(key)!r} stands in it twice")
+                cursor.wrong(f"the entry {plain(key)!r} stands in it twice")
             seen.add(key)
             value = self._value(key, cursor.u32())
             if value is not None:
                 self._values[key] = value
+        prefix = self._text("general.architecture") + "."
+        self._keys = tuple(sorted(key.removeprefix(prefix) for key in seen if key.startswith(prefix))[:MAX_KEYS])
 
     def _value(self, key: str, kind: int) -> Any:
         """The value of an entry, or None when it is stepped over."""
@@ -232,16 +258,17 @@ class _Header:
             return value if wanted else None
         if kind == _STRING:
             if wanted:
-                return cursor.text(MAX_TEXT, _plain(key))
+                return cursor.text(MAX_TEXT, plain(key))
             cursor.skip(cursor.u64())
             return None
         if kind == _ARRAY:
             return self._array(key, wanted)
-        return cursor.wrong(f"the entry {_plain(key)!r} has the unknown type {kind}")
+        return cursor.wrong(f"the entry {plain(key)!r} has the unknown type {kind}")
 
     def _array(self, key: str, wanted: bool) -> tuple[int, ...] | None:
         cursor = self._cursor
         kind, count = cursor.u32(), cursor.u64()
+        self._lengths[key] = count
         if kind == _STRING:
             self._strings += count
             if self._strings > MAX_STRINGS:
@@ -249,43 +276,40 @@ class _Header:
             cursor.skip_strings(count)
             return None
         if kind not in _SCALARS:
-            cursor.wrong(f"the list {_plain(key)!r} has the unknown type {kind}")
+            cursor.wrong(f"the list {plain(key)!r} has the unknown type {kind}")
         layout = struct.Struct("<" + _SCALARS[kind])
         if not wanted or count > MAX_NUMBERS or _SCALARS[kind] in "fd":
             cursor.skip(count * layout.size)
             return None
         return tuple(int(cursor.unpack(layout)) for _ in range(count))
 
-    def _read_tensors(self, count: int) -> "_Weights":
-        cursor, weights = self._cursor, _Weights()
+    def _read_tensors(self, count: int) -> Weights:
+        cursor = self._cursor
         alignment = self._values.get("general.alignment", 32)
         if not isinstance(alignment, int) or not 0 < alignment <= 1 << 20 or alignment & (alignment - 1):
             cursor.wrong(f"its alignment {alignment!r} is no power of two")
+        weights = Weights(alignment)
         for _ in range(count):
-            name = cursor.text(127, "the name of a tensor")
+            name = cursor.text(MAX_NAME, "the name of a tensor")
             if (dimensions := cursor.u32()) > 4:
-                cursor.wrong(f"the tensor {_plain(name)!r} has {dimensions} dimensions")
+                cursor.wrong(f"the tensor {plain(name)!r} has {dimensions} dimensions")
             shape = [cursor.u64() for _ in range(dimensions)]
             kind, offset = cursor.u32(), cursor.u64()
             elements = 1
             for length in shape:
                 elements *= length
             if not 0 < elements < 1 << 48 or offset >= 1 << 48:
-                cursor.wrong(f"the tensor {_plain(name)!r} has an impossible shape or place")
-            if offset % alignment:
-                cursor.wrong(f"the tensor {_plain(name)!r} begins at {offset}, which is not a multiple of {alignment}")
-            row = shape[0] if shape else 1
-            weights.add(cursor, name, kind, row=row, elements=elements, offset=offset)
-            if name == "token_embd.weight":
-                weights.vocabulary = elements // row
+                cursor.wrong(f"the tensor {plain(name)!r} has an impossible shape or place")
+            if fault := weights.add(plain(name), kind, shape or [1], elements=elements, offset=offset):
+                cursor.wrong(f"the tensor {plain(name)!r} {fault}")
         begin = -(-cursor.position // alignment) * alignment
         if weights.end and begin + weights.end > cursor.size:
             cursor.truncated(begin + weights.end)
         return weights
 
-    def _describe(self, version: int, tensors: int, weights: "_Weights") -> GgufHeader:
+    def _describe(self, version: int, tensors: int, weights: Weights) -> GgufHeader:
         values = self._values
-        architecture = self._text("general.architecture")
+        architecture, template = self._text("general.architecture"), values.get("tokenizer.chat_template")
         kind = _kind(architecture, self._text("general.type"), values, tensors)
         if kind == "model" and not architecture:
             if not _count(values.get("split.no", 0)):
@@ -303,7 +327,7 @@ class _Header:
             quantisation=weights.quantisation(values.get("general.file_type")),
             licence=self._text("general.license"),
             context_length=self._number("context_length"),
-            chat_template=template if isinstance(template := values.get("tokenizer.chat_template"), str) else None,
+            chat_template=template if isinstance(template, str) else None,
             layers=layers,
             heads=heads,
             kv_heads=self._mean("attention.head_count_kv") or heads,
@@ -324,8 +348,19 @@ class _Header:
             part=_count(values.get("split.no", 0)) + 1,
             parts=max(1, _count(values.get("split.count", 1))),
             unknown_types=tuple(sorted(weights.unknown)),
-            vocabulary=weights.vocabulary,
-            types=tuple(sorted(weights.sizes.items())),
+            kinds=dict(sorted(weights.kinds.items())),
+            blocks=weights.blocks,
+            keys=self._keys,
+            tokens=self._lengths.get("tokenizer.ggml.tokens", 0),
+            rows=weights.rows["token_embd.weight"],
+            layer_rows=weights.rows["per_layer_token_embd.weight"],
+            pretokenizer=self._text("tokenizer.ggml.pre"),
+            merges="tokenizer.ggml.merges" in self._lengths,
+            scaling=self._text(f"{architecture}.rope.scaling.type"),
+            draft_layers=self._number("nextn_predict_layers"),
+            all_tensors=_count(values.get("split.tensors.count", 0)),
+            template_fault=fault_of(template) if isinstance(template, str) else "",
+            type_bytes=dict(sorted(weights.type_bytes.items())),
         )
 
     def _given(self) -> int:
@@ -345,7 +380,7 @@ class _Header:
 
     def _text(self, key: str) -> str:
         value = self._values.get(key)
-        return _plain(value)[:200] if isinstance(value, str) else ""
+        return plain(value)[:200] if isinstance(value, str) else ""
 
     def _number(self, key: str) -> int:
         value = self._values.get(f"{self._text('general.architecture')}.{key}")
@@ -358,42 +393,9 @@ class _Header:
         return _count(value)
 
 
-class _Weights:
-    """Sums over the tensors."""
-
-    def __init__(self) -> None:
-        self.elements = self.bytes = self.end = self.vocabulary = 0
-        self.unknown: set[int] = set()
-        self.sizes: Counter[str] = Counter()
-        self._types: Counter[str] = Counter()
-
-    def add(self, cursor: _Cursor, name: str, kind: int, *, row: int, elements: int, offset: int) -> None:
-        self.elements += elements
-        if kind not in TENSOR_TYPES:
-            self.unknown.add(kind)
-            self.end = max(self.end, offset)
-            return
-        title, block, size = TENSOR_TYPES[kind]
-        if row % block:
-            cursor.wrong(f"the rows of the tensor {_plain(name)!r} are no multiple of {block}, as {title} needs")
-        length = elements // block * size
-        self._types[title] += elements
-        self.sizes[title] += length
-        self.bytes += length
-        self.end = max(self.end, offset + length)
-
-    def quantisation(self, claimed: object) -> str:
-        """The file's word where a tensor agrees with it, else the type of most weights."""
-        if isinstance(claimed, int) and (entry := FILE_TYPES.get(claimed & ~1024)):
-            name, types = entry
-            if any(self._types[each] for each in types):
-                return name
-        return self._types.most_common(1)[0][0] if self._types else ""
-
-
 def _wanted(key: str) -> bool:
     if key.startswith("tokenizer."):
-        return key in ("tokenizer.chat_template", "tokenizer.ggml.model")
+        return key in ("tokenizer.chat_template", "tokenizer.ggml.model", "tokenizer.ggml.pre")
     return True
 
 
@@ -417,8 +419,3 @@ def _pooling(architecture: str, values: Mapping[str, Any]) -> str:
 def _count(value: object) -> int:
     """A number of things as a header states it: 0 when it is missing, negative or absurd."""
     return value if isinstance(value, int) and 0 <= value < 1 << 40 else 0
-
-
-def _plain(text: str) -> str:
-    """Without characters that could move a terminal's cursor or reorder a line."""
-    return "".join(letter if letter.isprintable() else " " for letter in text).strip()

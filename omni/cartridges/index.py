@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from omni.cartridges.architectures import ENGINE
 from omni.cartridges.brains import Base, Origin, State
 from omni.cartridges.eyes import Eyes, unfit
 from omni.cartridges.gguf import GgufHeader
@@ -29,6 +30,8 @@ CREATE INDEX entries_by_base ON entries (base);
 CREATE TABLE headers (path TEXT PRIMARY KEY, stamp TEXT NOT NULL, header TEXT, error TEXT) STRICT;
 """
 _WIDTHS = "DELETE FROM headers;\n"  # those that were read before did not tell how wide a model is
+_KINDS = _WIDTHS  # nor which tensors it has
+_ENGINE = "ALTER TABLE bases ADD COLUMN engine TEXT NOT NULL DEFAULT '';\n"  # which one could not load it
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +88,8 @@ class Index:
         if self._database is None:
             from omni.core.database import Database, Migration  # SQLite is loaded when the library is first asked
 
-            self._database = Database(self._path, [Migration("library", _SCRIPT), Migration("widths", _WIDTHS)])
+            steps = ("library", _SCRIPT), ("widths", _WIDTHS), ("kinds", _KINDS), ("engine", _ENGINE)
+            self._database = Database(self._path, [Migration(name, script) for name, script in steps])
         return self._database
 
     async def close(self) -> None:
@@ -143,8 +147,13 @@ class Index:
 
     async def mark(self, base_id: str, **columns: Any) -> None:
         """Set `ready`, `unloadable`, `corrupt`, `verified` or `verdict` of a base. What is so already is not written:
-        every answer says that its base is ready, and all who have read the index would read it again."""
-        names = [name for name in ("ready", "unloadable", "corrupt", "verified", "verdict") if name in columns]
+        every answer says that its base is ready, and all who have read the index would read it again. That it could not
+        be loaded holds for the engine of today: the next one may."""
+        if columns.get("unloadable"):
+            columns["engine"] = ENGINE
+        names = [
+            name for name in ("ready", "unloadable", "engine", "corrupt", "verified", "verdict") if name in columns
+        ]
 
         def work(connection: "Connection") -> None:
             connection.execute(
@@ -210,7 +219,7 @@ def _record(row: Any) -> BaseRecord:
     return BaseRecord(
         base=msgspec.json.decode(row["data"], type=Base),
         ready=bool(row["ready"]),
-        unloadable=row["unloadable"],
+        unloadable=row["unloadable"] if row["engine"] == ENGINE else "",
         corrupt=row["corrupt"],
         verified=row["verified"],
         verdict=row["verdict"],

@@ -3,7 +3,8 @@
 import hashlib
 import os
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,15 @@ from omni.core.errors import BadFile
 
 _PART = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$", re.IGNORECASE)
 
+CONTROLS = (".aria2", ".st")  # beside a file of its full size with holes: of aria2 and axel
+_GO_ON = "Finish the download with the program that began it."
+_FETCH = "Fetch all parts of it again."
+
 HeaderReader = Callable[[Path], GgufHeader]
+
+
+class Incomplete(BadFile):
+    """A model of which something is missing, or not where the engine would look for it; none of its files is damaged."""
 
 
 class Inspected(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,35 +57,97 @@ def model_stem(name: str) -> str:
 def inspect(path: Path, read: HeaderReader = read_header) -> Inspected:
     """Everything about the model at `path` that can be known without loading it.
 
-    Raises NotFound when the file is not there, BadFile when it is wrong or one of its parts is missing.
+    Raises NotFound when the file is not there, BadFile when it is wrong, and its kind Incomplete when a part of it is
+    missing, of another model, or under a name by which the engine does not find it, or when it is still being fetched.
     """
-    names = part_names(path.name)
-    parts = [path.with_name(name) for name in names]
-    if missing := [part.name for part in parts if len(parts) > 1 and not part.exists()]:
-        raise BadFile(
-            f"{path.parent} holds {len(parts) - len(missing)} of {len(parts)} parts of this model; {missing[0]} is missing.",
-            hint="Finish the download with the program that began it.",
+    if (shown := in_utf8(str(path))) != str(path):
+        raise Incomplete(f"The name of {shown} is no text in UTF-8, and the engine opens no other.", hint="Rename it.")
+    if marker := unfinished_beside(path):
+        raise Incomplete(
+            f"{path} is not whole yet: {marker} says that its download goes on, or was stopped.", hint=_GO_ON
         )
-    headers = [read(part) for part in parts]
-    first = headers[0]
+    own = read(path)
+    parts = [path]
+    if own.parts > 1:
+        names = part_names(path.name)
+        if len(names) != own.parts or names[own.part - 1] != path.name:
+            raise _misnamed(path, own)
+        parts = [path.with_name(name) for name in names]
+        if missing := [part.name for part in parts if not part.exists()]:
+            raise Incomplete(
+                f"{path.parent} holds {len(parts) - len(missing)} of {len(parts)} parts of this model; {missing[0]} is missing.",
+                hint=_GO_ON,
+            )
+    headers = [read(part) for part in parts] if len(parts) > 1 else [own]
     if len(headers) > 1:
-        first = msgspec.structs.replace(
-            first,
-            parameters=sum(header.parameters for header in headers),
-            tensors=sum(header.tensors for header in headers),
-            weights_bytes=sum(header.weights_bytes for header in headers),
-            file_bytes=sum(header.file_bytes for header in headers),
-            quantisation=max(headers, key=lambda header: header.weights_bytes).quantisation or first.quantisation,
-            unknown_types=tuple(sorted({kind for header in headers for kind in header.unknown_types})),
-            types=tuple((kind, size) for header in headers for kind, size in header.types),
-            kind="model" if first.kind == "other" and first.architecture else first.kind,  # part 1 may hold no tensor
-        )
+        _check_parts(parts, headers)
     stamps = [stamp(part) for part in parts]
     return Inspected(
         parts=tuple(map(str, parts)),
         size=sum(header.file_bytes for header in headers),
-        header=first,
+        header=_joined(headers) if len(headers) > 1 else headers[0],
         id="file-" + hashlib.sha256("\n".join(stamps).encode()).hexdigest()[:24],
+    )
+
+
+def in_utf8(text: str) -> str:
+    """A name of the file system as a text that can be stored and shown; what is no UTF-8 becomes a question mark."""
+    return os.fsencode(text).decode("utf-8", "replace")
+
+
+def unfinished_beside(path: Path) -> str:
+    """The name of the file by which a program that made room for all of a download knows what of it is still missing."""
+    for ending in CONTROLS:
+        if os.path.isfile(f"{path}{ending}"):  # noqa: PTH113 - Path's raises for a name that is too long to be one
+            return f"{path.name}{ending}"
+    return ""
+
+
+def _misnamed(path: Path, header: GgufHeader) -> Incomplete:
+    stem = model_stem(path.name)
+    wanted = f"{stem}-{header.part:05}-of-{header.parts:05}.gguf"
+    return Incomplete(
+        f"{path.name} is part {header.part} of {header.parts} of a model, and the engine finds the parts of one only by names "
+        f"like {wanted}.",
+        hint=f"Give all {header.parts} parts such names, in one folder.",
+    )
+
+
+def _check_parts(parts: Sequence[Path], headers: Sequence[GgufHeader]) -> None:
+    """Raises Incomplete where files do not belong together, although their names say so."""
+    for number, (part, header) in enumerate(zip(parts, headers, strict=True), 1):
+        if (header.part, header.parts) != (number, len(parts)):
+            said = f"part {header.part} of {header.parts}" if header.parts > 1 else "a whole model"
+            raise Incomplete(f"{part.name} is {said} by what stands in it, and not what its name says.", hint=_FETCH)
+    total = sum(header.tensors for header in headers)
+    if total != headers[0].all_tensors:
+        raise Incomplete(
+            f"The {len(parts)} parts of {model_stem(parts[0].name)} have {total:,} tensors, and should have "
+            f"{headers[0].all_tensors:,}: they are not of one model.",
+            hint=_FETCH,
+        )
+
+
+def _joined(headers: Sequence[GgufHeader]) -> GgufHeader:
+    """What the parts of one model say together."""
+    first, kinds, types = headers[0], Counter[str](), Counter[str]()
+    for header in headers:
+        kinds.update(header.kinds)
+        types.update(header.type_bytes)
+    return msgspec.structs.replace(
+        first,
+        parameters=sum(header.parameters for header in headers),
+        tensors=sum(header.tensors for header in headers),
+        weights_bytes=sum(header.weights_bytes for header in headers),
+        file_bytes=sum(header.file_bytes for header in headers),
+        quantisation=max(headers, key=lambda header: header.weights_bytes).quantisation or first.quantisation,
+        unknown_types=tuple(sorted({kind for header in headers for kind in header.unknown_types})),
+        kind="model" if first.kind == "other" and first.architecture else first.kind,  # part 1 may hold no tensor
+        kinds=dict(sorted(kinds.items())),
+        blocks=max(header.blocks for header in headers),
+        rows=max(header.rows for header in headers),
+        layer_rows=max(header.layer_rows for header in headers),
+        type_bytes=dict(sorted(types.items())),
     )
 
 

@@ -1,11 +1,14 @@
 """All brains of this machine: those that are here, those that other programs have, those that can be pulled."""
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from omni.cartridges import naming
 from omni.cartridges.access import Fetcher
@@ -13,14 +16,15 @@ from omni.cartridges.additions import Additions
 from omni.cartridges.brains import Brain, PullDone, PullEvent, Unfinished, VerifyEvent
 from omni.cartridges.exports import write_export
 from omni.cartridges.eyes import Eyes, unfit
-from omni.cartridges.finders import Surroundings, find_all
-from omni.cartridges.ggml import KNOWN_ARCHITECTURES
+from omni.cartridges.finders import find_all
 from omni.cartridges.manifest import Manifest
 from omni.cartridges.pulls import Pulls
 from omni.cartridges.ranking import best_here, first_to_pull, fits_modestly
 from omni.cartridges.stock import Stock
+from omni.cartridges.stores import Surroundings
 from omni.cartridges.upkeep import Upkeep
 from omni.core.clock import Clock, SystemClock
+from omni.core.errors import OmniError
 from omni.core.paths import Home
 from omni.core.settings import Settings
 
@@ -29,11 +33,15 @@ if TYPE_CHECKING:
     from omni.hardware import Budget
 
 
+PATIENCE = 10.0  # seconds that somebody waits for a look around; forty models of another program take two
+FRESH = 60.0  # seconds for which what was seen is what is there
+
+
 class Library:
     """The brains of one home. Methods are async and do their work in threads; two processes may use one home.
 
-    `architectures` are those that the engine knows, `budget` tells what fits this machine (else it is measured when
-    first needed), `environment` and `user` (the home folder) say where to look for other programs' models.
+    `budget` tells what fits this machine (else it is measured when first needed), `environment` and `user` (the home
+    folder) say where to look for other programs' models.
     """
 
     def __init__(
@@ -46,29 +54,37 @@ class Library:
         budget: "Callable[[], Awaitable[Budget]] | None" = None,
         environment: Mapping[str, str] = os.environ,
         user: Path | None = None,
-        architectures: Collection[str] = KNOWN_ARCHITECTURES,
         shipped: Path | None = None,
     ) -> None:
         self._home, self._settings = home, settings
         self._budget = budget or self._measured
-        surroundings = Surroundings(
-            environment=environment,
-            user=user or Path(environment.get("HOME") or "~").expanduser(),
-            folders=tuple(Path(folder).expanduser() for folder in settings.brains.folders),
+        surroundings = _as_wanted(
+            Surroundings(environment=environment, user=user or Path(environment.get("HOME") or "~").expanduser()),
+            settings,
         )
+        self._clock = clock or SystemClock()
         self._stock = Stock(
             home,
-            clock=clock or SystemClock(),
+            clock=self._clock,
             shipped=shipped,
             surroundings=surroundings,
-            architectures=architectures,
         )
         self._pulls = Pulls(self._stock, plugins=plugins, environment=environment, budget=self._budget)
         self._upkeep = Upkeep(self._stock)
+        self._look: asyncio.Task[None] | None = None
+        self._looked: float | None = None  # when the last look ended, as the clock counts on
 
     async def close(self) -> None:
-        """Close the index."""
+        """End a look that is not over, and close the index."""
+        if self._look is not None:
+            self._look.cancel()
+            await asyncio.gather(self._look, return_exceptions=True)
         await self._stock.index.close()
+
+    def follow(self, settings: Settings) -> None:
+        """Look where these settings say from now on, and show what they want to be shown."""
+        self._settings = settings
+        self._stock.surroundings = _as_wanted(self._stock.surroundings, settings)
 
     async def brains(self) -> list[Brain]:
         """All brains: installed first, then found elsewhere, then those that can be pulled, the small ones first."""
@@ -85,9 +101,19 @@ class Library:
         """Shipped cartridges and the person's own (`cartridges/own/NAME/cartridge.toml` in the home)."""
         return await self._stock.manifests()
 
-    async def best(self) -> Brain | None:
-        """The best usable brain for this memory, or None when none is here."""
-        usable = [brain for brain in await self.brains() if brain.usable and not brain.shares]
+    async def best(self, *, without: Collection[str] = ()) -> Brain | None:
+        """The best usable brain for this memory, or None when none is here; `without` those that are on the base of one of
+        these brains."""
+        known = await self.brains()
+        bases = {brain.base.id for brain in known if brain.name in without and brain.base is not None}
+        usable = [
+            brain
+            for brain in known
+            if brain.usable
+            and not brain.shares
+            and brain.name not in without
+            and (brain.base is None or brain.base.id not in bases)
+        ]
         return max(usable, key=best_here(await self._budget())) if usable else None
 
     async def recommended(self) -> Brain | None:
@@ -109,9 +135,30 @@ class Library:
                 found.setdefault(brain.base.id, set()).add(brain.adapter.path)
         return {base: tuple(sorted(paths)) for base, paths in found.items()}
 
+    def look_around(self) -> None:
+        """Begin to look around in the background, so that whoever asks later knows what is here. One look at a time."""
+        if self._look is None or self._look.done():
+            self._look = asyncio.create_task(self._look_once(), name="look around")
+
+    async def looked(self, seconds: float = PATIENCE, *, begin: bool = True) -> None:
+        """Wait until a look around is over, but no longer than so many seconds. Without one in the last minute it begins
+        one, unless `begin` is false: then it waits only for one that is under way."""
+        if begin and (self._looked is None or self._clock.monotonic() - self._looked > FRESH):
+            self.look_around()
+        if self._look is not None:
+            await asyncio.wait({self._look}, timeout=seconds)
+
+    async def _look_once(self) -> None:
+        try:
+            await self.scan()
+        except OmniError as error:  # what is here already can be asked all the same
+            logging.getLogger(__name__).warning("Not looked around: %s", error.message)
+        finally:
+            self._looked = self._clock.monotonic()
+
     async def scan(self) -> list[Brain]:
         """Look around for models of other programs and in the person's folders; returns those that were found."""
-        await self._stock.take_in(find_all(self._stock.surroundings, others=self._settings.brains.look_around))
+        await self._stock.take_in(find_all(self._stock.surroundings))
         _, entries = await self._stock.index.load()
         names = {entry.name for entry in entries if entry.kind == "found"}
         return [brain for brain in await self.brains() if brain.name in names]
@@ -188,3 +235,12 @@ class Library:
         from omni.hardware import Budget, profile
 
         return Budget.of(await profile(self._home), self._settings)
+
+
+def _as_wanted(around: Surroundings, settings: Settings) -> Surroundings:
+    """Where to look, by the settings."""
+    return msgspec.structs.replace(
+        around,
+        folders=tuple(Path(folder).expanduser() for folder in settings.brains.folders),
+        others=settings.brains.look_around,
+    )

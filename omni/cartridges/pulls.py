@@ -16,10 +16,10 @@ from omni.cartridges.holds import in_thread, pulling
 from omni.cartridges.hub import HubSource, resolve_hub_base
 from omni.cartridges.index import Entry
 from omni.cartridges.inspection import inspect
+from omni.cartridges.judging import judge
 from omni.cartridges.manifest import CartridgeBase, HubBase, Manifest, PackageBase, UrlBase
 from omni.cartridges.package_index import resolve_package
 from omni.cartridges.pulling import Fetching, Installed, bytes_here
-from omni.cartridges.shelf import judge
 from omni.cartridges.sources import Access, Resolved, Source, UrlSource, resolve_url
 from omni.cartridges.stock import Stock, blob_base
 from omni.core.errors import BadFile, UsageError

@@ -1,5 +1,6 @@
 """Which of several brains is the best one for this machine: of those that are here, and of those that could be had."""
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -18,24 +19,44 @@ SOON = 6_000_000_000  # bytes: eight minutes at 100 Mbit/s
 _ROOM = 8192  # tokens of context that a conversation about a project needs
 _SMALL = 1_500_000_000  # bytes read for each token that every machine manages quickly
 _MODEST = 0.7 / 0.8  # of the budget, which is 80 % of the memory: what is proposed takes at most 70 % of it
+_FEWEST = 400_000_000  # weights; the smallest brains that answer sensibly have 490 million
+_SHORTEST = 2048  # tokens of context for which it was trained
+_RAW = re.compile(r"\b(base|pt|pretrained)\b", re.IGNORECASE)  # in the names of models that only go on with texts
+_MADE = re.compile(r"\b(instruct|chat|it|assistant)\b", re.IGNORECASE)
 _CHECKED = 4.0  # a file whose hash somebody here compared counts as much as one of so many times its weights
 
 
 def best_here(budget: "Budget") -> Callable[[Brain], tuple[float, ...]]:
     """For brains that are here; larger is better.
 
-    Fits, is no starter, has room to talk, answers as fast as people read, and then the most capable.
+    Fits, is no toy, has room to talk, answers as fast as people read, and then the most capable: of toys the largest,
+    since each of them is fast.
     """
 
     def rank(brain: Brain) -> tuple[float, ...]:
         facts = facts_of(brain)
         fit = budget.fit(facts)
-        quick = _as_fast_as(READING, fit.speed, facts)
+        able = capable(brain)
+        quick = not able or _as_fast_as(READING, fit.speed, facts)
         parameters = _parameters(brain)
         roomy = fit.context >= min(_ROOM, facts.context_max or _ROOM)
-        return (fit.fits, not brain.starter, roomy, quick, parameters if quick else -parameters, brain.state == "ready")
+        return (fit.fits, able, roomy, quick, parameters if quick else -parameters, brain.state == "ready")
 
     return rank
+
+
+def capable(brain: Brain) -> bool:
+    """Whether answers of it are of use, as far as anybody can tell without asking: it was made to answer, can listen to
+    more than a few sentences, and has weights enough. A starter, a model for stories and a base model are none."""
+    header = brain.base.header if brain.base else None
+    short = header is not None and 0 < header.context_length < _SHORTEST
+    raw = header is not None and _RAW.search(header.name) is not None and _MADE.search(header.name) is None
+    return not brain.starter and not short and not raw and _parameters(brain) >= _FEWEST
+
+
+def quality(brain: Brain) -> tuple[float, ...]:
+    """Larger is better, whatever the machine: no toy, then the most weights."""
+    return (capable(brain), _parameters(brain))
 
 
 def first_to_pull(budget: "Budget") -> Callable[[Brain], tuple[float, ...]]:

@@ -8,11 +8,11 @@ import msgspec
 
 from omni.cartridges.brains import Base, licence_name
 from omni.cartridges.eyes import look
-from omni.cartridges.finders import Found
 from omni.cartridges.gguf import GgufHeader, read_header
 from omni.cartridges.index import Entry
-from omni.cartridges.inspection import Inspected, inspect, stamp
-from omni.cartridges.templates import known_template
+from omni.cartridges.inspection import Incomplete, Inspected, in_utf8, inspect, stamp
+from omni.cartridges.stores import Found
+from omni.cartridges.templates import known_template, spare_template
 from omni.cartridges.unreadable import why_unreadable
 from omni.core.errors import BadFile, OmniError
 
@@ -59,6 +59,8 @@ class Scan:
             base = base_of(found, inspect(Path(found.path), self.read))
         except OSError as error:
             return None, _problem(found, name, "gone", f"{found.path} cannot be opened: {error.strerror}")
+        except Incomplete as error:
+            return None, _problem(found, name, "unloadable", f"{error.message} {error.hint}".rstrip("."))
         except BadFile as error:
             return None, _problem(found, name, "corrupt", error.message)
         except OmniError as error:
@@ -104,10 +106,11 @@ class Scan:
 
     def _name(self, found: Found) -> str:
         """The name, with a number where two different models have the same."""
-        name, number = found.name, 1
+        name = plain = in_utf8(found.name)
+        number = 1
         while name in self._names:
             number += 1
-            name = f"{found.name} ({number})"
+            name = f"{plain} ({number})"
         self._names.add(name)
         return name
 
@@ -123,14 +126,16 @@ def base_of(found: Found, inspected: Inspected) -> Base:
         header=inspected.header,
         origin=found.origin,
         sha256=found.sha256,
+        template=spare_template(inspected.header) or None,
         eyes=eyes,
         blind=blind,
     )
 
 
 def _template(found: Found, header: GgufHeader) -> str:
-    """Where the file carries no chat template, that of the family which its owner's text tells."""
-    family = known_template(found.go_template) if found.go_template and not header.chat_template else None
+    """Where the file carries no chat template that can be read, that of the family which its owner's text tells."""
+    lacks = not header.chat_template or header.template_fault
+    family = known_template(found.go_template) if found.go_template and lacks else None
     return family.jinja if family else ""
 
 
@@ -140,7 +145,7 @@ def _problem(found: Found, name: str, state: str, reason: str, command: str = ""
             "name": name,
             "kind": "found",
             "origin": found.origin,
-            "path": found.path,
+            "path": in_utf8(found.path),
             "state": state,
             "reason": reason,
             "command": command,

@@ -1,107 +1,20 @@
 """Puts the list of brains together: manifests, the index and what is on the disk now. No database, no network here."""
 
-import os
 import time
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from omni.cartridges.adapters import AdapterFile
-from omni.cartridges.brains import USABLE, Adapter, Base, Brain, State, licence_name
-from omni.cartridges.ggml import KNOWN_ARCHITECTURES
+from omni.cartridges.brains import USABLE, Adapter, Base, Brain, licence_name
 from omni.cartridges.gguf import GgufHeader
 from omni.cartridges.index import BaseRecord, Entry
+from omni.cartridges.instead import instead
+from omni.cartridges.judging import Verdict, judge
 from omni.cartridges.manifest import CartridgeBase, Facts, Manifest, PackageBase, parse_manifest
-from omni.cartridges.unreadable import why_unreadable
+from omni.cartridges.ranking import quality
 from omni.core.errors import OmniError
-
-_KINDS = {
-    "embedding": "an embedding model: it turns text into numbers and cannot answer",
-    "reranker": "a reranker: it says how well a text answers a question, and nothing else",
-    "adapter": "an adapter: it needs the model that it was trained on",
-    "mmproj": "the eyes of another model, not a model by itself",
-    "other": "no language model",
-}
-
-
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What state a base is in, why, and what to type against it."""
-
-    state: State
-    reason: str = ""
-    command: str = ""
-
-
-def judge(record: BaseRecord, architectures: Collection[str] = KNOWN_ARCHITECTURES) -> Verdict:
-    """The state of a base now; looks at its files, opens none."""
-    base = record.base
-    if verdict := _missing(base):
-        return verdict
-    if record.corrupt:
-        command = "omni pull" if base.origin == "blob" else ""
-        return Verdict(state="corrupt", reason=record.corrupt, command=command)
-    verdict = judge_header(base.header, base.template, architectures)
-    embeds = base.header.kind == "embedding"
-    if verdict is not None and verdict.state == "not chat" and not (embeds and record.unloadable):
-        return verdict
-    if record.unloadable:
-        return Verdict(state="unloadable", reason=record.unloadable)
-    if record.ready:  # a worker knows better than our list of architectures
-        return Verdict(state="ready")
-    return verdict or Verdict(state="installed")
-
-
-def judge_header(
-    header: GgufHeader, template: str | None, architectures: Collection[str] = KNOWN_ARCHITECTURES
-) -> Verdict | None:
-    """What keeps a model from answering that its header already tells, or None."""
-    if header.kind != "model":
-        return Verdict(state="not chat", reason=_KINDS[header.kind])
-    if not template and not header.chat_template:
-        return Verdict(
-            state="not chat", reason="it has no chat template: a base model, or one that was never taught to answer"
-        )
-    if header.architecture not in architectures:
-        return Verdict(state="unloadable", reason=f"this engine does not know the architecture {header.architecture!r}")
-    if header.unknown_types:
-        numbers = ", ".join(map(str, header.unknown_types))
-        return Verdict(
-            state="unloadable", reason=f"its weights are of a kind that this engine does not know ({numbers})"
-        )
-    return None
-
-
-def _missing(base: Base) -> Verdict | None:
-    size = 0
-    for part in base.parts:
-        try:
-            size += Path(part).stat().st_size
-        except PermissionError:
-            return _denied(Path(part))
-        except OSError:
-            if denied := why_unreadable(Path(part)):
-                return Verdict(state="unreadable", reason=denied.reason, command=denied.command)
-            return Verdict(state="gone", reason=f"the file {part} is not there any more")
-        if not os.access(part, os.R_OK):
-            return _denied(Path(part))
-    if size != base.size:
-        if base.origin == "blob":
-            return Verdict(
-                state="corrupt", reason=f"its file has {size:,} bytes instead of {base.size:,}", command="omni pull"
-            )
-        return Verdict(state="gone", reason=f"the file {base.path} was replaced by another; look around again")
-    return None
-
-
-def _denied(path: Path) -> Verdict:
-    denied = why_unreadable(path)
-    return Verdict(
-        state="unreadable",
-        reason=denied.reason if denied else f"{path} may not be read",
-        command=denied.command if denied else "",
-    )
 
 
 class Shelf:
@@ -113,13 +26,12 @@ class Shelf:
         bases: Mapping[str, BaseRecord],
         entries: Collection[Entry],
         *,
-        architectures: Collection[str] = KNOWN_ARCHITECTURES,
         adapters: Mapping[str, AdapterFile] = {},
     ) -> None:
         self._manifests = dict(manifests)
         self._bases, self._entries = dict(bases), {entry.name: entry for entry in entries}
         self._by_hash = {record.base.sha256: record for record in self._bases.values() if record.base.sha256}
-        self._architectures, self._adapters = architectures, adapters
+        self._adapters = adapters
         self._verdicts: dict[tuple[str, str | None], Verdict] = {}
         for entry in entries:
             if entry.manifest and entry.name not in self._manifests:
@@ -154,7 +66,7 @@ class Shelf:
     def _judge(self, record: BaseRecord) -> Verdict:
         key = record.base.id, record.base.template
         if key not in self._verdicts:
-            self._verdicts[key] = judge(record, self._architectures)
+            self._verdicts[key] = judge(record)
         return self._verdicts[key]
 
     def _own_record(self, entry: Entry) -> BaseRecord:
@@ -234,7 +146,7 @@ class Shelf:
                 licence=entry.licence,
             )
         record = self._own_record(entry)
-        verdict, header = self._judge(record), record.base.header
+        verdict, header = _of_another_engine(self._judge(record), entry, record.base.header), record.base.header
         return Brain(
             name=entry.name,
             state=verdict.state,
@@ -319,10 +231,13 @@ class Shelf:
         return preferred[0] if preferred else None
 
 
-def quality(brain: Brain) -> tuple[float, ...]:
-    """Larger is better, as far as anybody can tell without asking it: no starter, then the most weights."""
-    parameters = brain.base.header.parameters if brain.base else 0
-    return (not brain.starter, parameters)
+def _of_another_engine(verdict: Verdict, entry: Entry, header: GgufHeader) -> Verdict:
+    """Where a file has a form that is made for another engine: whose, and what brings one for this engine."""
+    if not verdict.foreign:
+        return verdict
+    ollama = entry.origin == "ollama"
+    reason = f"Ollama keeps it in a form of its own engine: {verdict.reason}" if ollama else verdict.reason
+    return msgspec.structs.replace(verdict, reason=reason, command=instead(entry.name if ollama else "", header))
 
 
 def verified_words(record: BaseRecord) -> str:

@@ -7,16 +7,20 @@ from pathlib import Path
 
 from omni.cartridges import naming
 from omni.cartridges.adapters import AdapterFile, look_at
-from omni.cartridges.brains import Base, Brain
-from omni.cartridges.finders import Found, Surroundings, find_ollama
+from omni.cartridges.brains import Base, Brain, Origin
 from omni.cartridges.index import BaseRecord, Index
 from omni.cartridges.inspection import inspect
 from omni.cartridges.manifest import Facts, Manifest, manifest_files
+from omni.cartridges.ollama import find_ollama
 from omni.cartridges.scanning import Scan
 from omni.cartridges.shelf import Shelf
+from omni.cartridges.stores import Found, Surroundings
+from omni.cartridges.templates import spare_template
 from omni.core.clock import Clock
 from omni.core.errors import OmniError
 from omni.core.paths import Home, resources
+
+_OWN: tuple[Origin, ...] = ("blob", "file", "folder")  # where brains lie that no other program keeps
 
 
 class Stock:
@@ -29,10 +33,8 @@ class Stock:
         clock: Clock,
         shipped: Path | None,
         surroundings: Surroundings,
-        architectures: Collection[str],
     ) -> None:
         self.home, self.clock, self.surroundings = home, clock, surroundings
-        self.architectures = architectures
         self.index = Index(home.library)
         self._shipped = shipped
         self._manifests: dict[str, Manifest] | None = None
@@ -47,7 +49,7 @@ class Stock:
         manifests = await self.manifests()
         version = self.index.version
         found = await asyncio.to_thread(self._glance, bases, manifests)
-        look = None if found is None else (version, *found)
+        look = None if found is None else (version, self.surroundings.others, *found)
         if look is None or look != self._look:
             brains = (await self.shelf()).brains()
             self._look, self._brains = look, brains
@@ -61,7 +63,9 @@ class Stock:
         brains = {brain.name: brain for brain in await self.brains()}
         if found := naming.find(name, brains):
             return brains[found]
-        if naming.ollama_form(name):  # perhaps it came to Ollama's store after the last look around
+        if self.surroundings.others and naming.ollama_form(
+            name
+        ):  # perhaps it came to Ollama's store after the last look around
             await self.take_in(find_ollama(self.surroundings))
             brains = {brain.name: brain for brain in await self.brains()}
             if found := naming.find(name, brains):
@@ -111,7 +115,10 @@ class Stock:
         for base in fresh:  # the index was lost, the files were not
             await self.index.put(base)
             bases[base.id] = BaseRecord(base=base)
-        shelf = Shelf(manifests, bases, entries, architectures=self.architectures, adapters=self._adapters)
+        if not self.surroundings.others:  # what was found when the person wanted it is still in the index
+            entries = [entry for entry in entries if entry.kind != "found" or entry.origin in _OWN]
+            bases = {base_id: record for base_id, record in bases.items() if record.base.origin in _OWN}
+        shelf = Shelf(manifests, bases, entries, adapters=self._adapters)
         await asyncio.to_thread(shelf.judge_all)
         return shelf
 
@@ -159,5 +166,5 @@ def blob_base(sha256: str, path: Path, *, template: str = "") -> Base:
         header=inspected.header,
         origin="blob",
         sha256=sha256,
-        template=template or None,
+        template=template or spare_template(inspected.header) or None,
     )

@@ -1,10 +1,13 @@
 """Chat templates of well-known families, for models whose file carries none but whose owner's program knows one.
 
 Ollama keeps a Go template beside a model. It is not translated: its marks tell the family, and the family's own Jinja
-template is used. An unknown one is said to be unknown, because a wrong template makes a good brain stupid.
+template is used. The same helps a file whose own template cannot be read. An unknown family is said to be unknown, because
+a wrong template makes a good brain stupid.
 """
 
 import msgspec
+
+from omni.cartridges.gguf import GgufHeader
 
 
 class KnownTemplate(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,9 +140,15 @@ FAMILIES = (  # the first whose marks are all there; the more special ones come 
 )
 
 
-def known_template(go_text: str) -> KnownTemplate | None:
-    """The family that a Go template of Ollama's belongs to, or None when it is not a known one."""
+def known_template(text: str) -> KnownTemplate | None:
+    """The family that a template belongs to, whatever language it is in; None when it is not a known one."""
     for family in FAMILIES:
-        if all(mark in go_text for mark in family.marks):
+        if all(mark in text for mark in family.marks):
             return family
     return None
+
+
+def spare_template(header: GgufHeader) -> str:
+    """What to use instead of the template of a file, where that cannot be read and its family is known; else ""."""
+    family = known_template(header.chat_template or "") if header.template_fault else None
+    return family.jinja if family else ""

@@ -7,7 +7,9 @@ What stands in a code fence or in backticks is not looked at, and a word like `@
 import os
 import re
 import stat
+from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 from omni.chat.types import Attachment
 from omni.core.errors import BadFile, NotFound, UsageError, nearest
@@ -53,19 +55,14 @@ def read_text(path: Path, root: Path, *, largest: int = LARGEST) -> Attachment:
     if inside is None:
         raise UsageError(f"{name} is outside the project.", hint=f"Only files below {root} can be attached.")
     try:
-        # O_NONBLOCK: a named pipe would wait for its writer. What was opened is what is looked at.
-        descriptor = os.open(inside, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
-        with os.fdopen(descriptor, "rb") as file:
-            kind = os.fstat(descriptor)
-            if stat.S_ISDIR(kind.st_mode):
-                raise UsageError(f"{name} is a folder.", hint="Name a file in it.")
-            if not stat.S_ISREG(kind.st_mode):
-                raise UsageError(f"{name} is no regular file.")
+        with open_file(inside, os.O_NOFOLLOW) as file:
             data = file.read(largest + 1)
     except FileNotFoundError as error:
         raise NotFound(f"There is no file {name}.", hint=_near(inside)) from error
     except IsADirectoryError as error:
         raise UsageError(f"{name} is a folder.", hint="Name a file in it.") from error
+    except _NoFile as error:
+        raise UsageError(f"{name} is no regular file.") from error
     except OSError as error:
         raise BadFile(f"{name} cannot be read: {error.strerror}.") from error
     if len(data) > largest:
@@ -73,6 +70,21 @@ def read_text(path: Path, root: Path, *, largest: int = LARGEST) -> Attachment:
     return Attachment(
         path=name, bytes=len(data), lines=data.count(b"\n") + (not data.endswith(b"\n")), text=_text(data, name)
     )
+
+
+class _NoFile(OSError):
+    """A pipe, a socket, a device."""
+
+
+def open_file(path: Path, flags: int = 0) -> BinaryIO:
+    """Open a regular file and wait for nobody. Raises OSError for what is none, too."""
+    # O_NONBLOCK: a named pipe would wait for its writer. What was opened is what is looked at.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | flags)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise IsADirectoryError(path) if stat.S_ISDIR(mode) else _NoFile(path)
 
 
 def agents_md(root: Path) -> Attachment | None:
@@ -108,14 +120,12 @@ def _escaped(sign: str) -> str:
 
 def _agents(path: Path) -> Attachment | None:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with open_file(path) as file:
+            if os.fstat(file.fileno()).st_uid not in (os.getuid(), 0):
+                return None
+            data = file.read(AGENTS_LARGEST + 1)
     except OSError:
         return None
-    with os.fdopen(descriptor, "rb") as file:
-        kind = os.fstat(descriptor)
-        if not stat.S_ISREG(kind.st_mode) or kind.st_uid not in (os.getuid(), 0):
-            return None
-        data = file.read(AGENTS_LARGEST + 1)
     text = data[:AGENTS_LARGEST].decode("utf-8", "replace").replace("\0", "\ufffd")
     if len(data) > AGENTS_LARGEST:
         text += f"\n[{path.name} goes on; its first {AGENTS_LARGEST >> 10} KiB were read]"
@@ -161,7 +171,8 @@ def _inside(path: Path, root: Path) -> Path | None:
 
 def _near(path: Path) -> str:
     try:
-        names = [entry.name for entry, _ in zip(os.scandir(path.parent), range(2000), strict=False)]
+        with os.scandir(path.parent) as entries:
+            names = [entry.name for entry in islice(entries, 2000)]
     except OSError:
         return "Its folder is not there either."
     return printable(nearest(path.name, names))

@@ -2,15 +2,18 @@
 
 import os
 import re
+import time
 from collections import deque
 from collections.abc import Iterator
 from fnmatch import translate
+from itertools import islice
 from pathlib import Path
 
-from omni.chat.attachments import printable
+from omni.chat.attachments import open_file, printable
 
-MOST_ENTRIES = 20_000
-MOST_RULES = 500
+MOST_ENTRIES, MOST_IN_A_FOLDER = 20_000, 5_000
+MOST_SECONDS = 1.0  # somebody types meanwhile, and waits for it
+MOST_RULES, LONGEST_RULE = 500, 1_000
 DEEPEST = 12
 # What no one attaches, whether or not a .gitignore says so.
 NEVER = frozenset(
@@ -18,16 +21,17 @@ NEVER = frozenset(
 )
 
 
-def complete_path(prefix: str, root: Path, *, limit: int = 20) -> list[str]:
+def complete_path(prefix: str, root: Path, *, limit: int = 20, seconds: float = MOST_SECONDS) -> list[str]:
     """Paths below `root` whose letters hold those of `prefix` in order, the best first; folders end in "/".
 
-    Hidden files come when the prefix asks for a dot. What .gitignore names is left out. Reads at most 20,000 entries,
-    nearest folders first; call it off the event loop.
+    Hidden files come when the prefix asks for a dot. What .gitignore names is left out, and so is what cannot be read, has
+    gone meanwhile, or is neither file nor folder. Reads at most 20,000 entries, 5,000 of a folder, nearest folders first,
+    for at most so many `seconds`; call it off the event loop.
     """
     wanted = prefix.lstrip("./") if prefix.startswith("./") else prefix
     hidden = any(part.startswith(".") for part in wanted.split("/"))
     found = []
-    for path, folder in _walk(Path(root), hidden=hidden):
+    for path, folder in _walk(Path(root), hidden=hidden, end=time.monotonic() + seconds):
         if (score := _score(wanted.lower(), path.lower())) is not None:
             found.append((score, len(path), path + ("/" if folder else "")))
     return [path for _, _, path in sorted(found)[:limit]]
@@ -56,37 +60,50 @@ def _score(wanted: str, path: str) -> int | None:
     return 100 + gaps
 
 
-def _walk(root: Path, *, hidden: bool) -> Iterator[tuple[str, bool]]:
-    """Relative paths and whether each is a folder, breadth first. Links to folders are not followed."""
+def _walk(root: Path, *, hidden: bool, end: float) -> Iterator[tuple[str, bool]]:
+    """Relative paths and whether each is a folder, breadth first, until `end`. Links to folders are not followed."""
     waiting: deque[tuple[str, int, tuple[_Rule, ...]]] = deque([("", 0, ())])
     left = MOST_ENTRIES
     top = os.path.realpath(root)
     while waiting and left > 0:
         folder, depth, rules = waiting.popleft()
         rules = (*rules, *_rules(root / folder, folder))
-        try:
-            entries = os.scandir(root / folder)
-        except OSError:  # a folder that cannot be read offers nothing
-            continue
-        with entries:
-            for entry in entries:
-                left -= 1
-                if left < 0:
-                    break
-                path = f"{folder}{entry.name}"
-                if entry.name in NEVER or (entry.name.startswith(".") and not hidden) or printable(path) != path:
-                    continue
-                is_folder = entry.is_dir(follow_symlinks=False)
-                if _ignored(path, is_folder, rules) or (entry.is_symlink() and not _file_inside(entry.path, top)):
-                    continue
-                yield path, is_folder
-                if is_folder and depth < DEEPEST:
-                    waiting.append((f"{path}/", depth + 1, rules))
+        for entry in islice(_entries(root / folder), min(left, MOST_IN_A_FOLDER)):
+            left -= 1
+            if time.monotonic() > end:
+                return
+            path = f"{folder}{entry.name}"
+            if entry.name in NEVER or (entry.name.startswith(".") and not hidden) or printable(path) != path:
+                continue
+            kind = _kind(entry, top)
+            is_folder = kind == "folder"
+            if not kind or _ignored(path, is_folder, rules):
+                continue
+            yield path, is_folder
+            if is_folder and depth < DEEPEST:
+                waiting.append((f"{path}/", depth + 1, rules))
 
 
-def _file_inside(path: str, top: str) -> bool:
-    real = os.path.realpath(path)
-    return real.startswith(top + os.sep) and Path(real).is_file()
+def _entries(folder: Path) -> Iterator["os.DirEntry[str]"]:
+    """What is in a folder, as far as it can be read."""
+    try:
+        with os.scandir(folder) as entries:
+            yield from entries
+    except OSError:
+        return
+
+
+def _kind(entry: "os.DirEntry[str]", top: str) -> str:
+    """What may be offered: a folder, or a file; a link only to a file inside."""
+    try:
+        if entry.is_dir(follow_symlinks=False):
+            return "folder"
+        if entry.is_file(follow_symlinks=False):
+            return "file"
+    except OSError:  # where the folder does not tell, the entry itself is asked: it is gone, or closed to us
+        return ""
+    real = os.path.realpath(entry.path)
+    return "file" if real.startswith(top + os.sep) and os.path.isfile(real) else ""  # noqa: PTH113 - its method raises
 
 
 class _Rule:
@@ -105,12 +122,16 @@ class _Rule:
 
 def _rules(path: Path, folder: str) -> list[_Rule]:
     try:
-        with (path / ".gitignore").open("rb") as file:
+        with open_file(path / ".gitignore") as file:
             text = file.read(64 << 10).decode("utf-8", "replace")
     except OSError:
         return []
     lines = [line.strip() for line in text.splitlines()[:MOST_RULES]]
-    return [_Rule(line, folder) for line in lines if line and not line.startswith("#") and line.strip("!/")]
+    return [
+        _Rule(line, folder)
+        for line in lines
+        if line and len(line) <= LONGEST_RULE and not line.startswith("#") and line.strip("!/")
+    ]
 
 
 def _ignored(path: str, is_folder: bool, rules: tuple[_Rule, ...]) -> bool:

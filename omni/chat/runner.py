@@ -5,6 +5,7 @@ The order of events in a turn:
     TurnQueued(reason="turn")*     while an earlier turn of this conversation is being written, here or elsewhere
     TurnStarted                    the question is stored; from here on the turn can be found again
     BrainLoading*                  while the brain is loaded in order to count
+    BrainReplaced?                 nobody had chosen one, and it could not be loaded; then as from TurnStarted on
     ContextCompacted?              the oldest turns are left out of this prompt
     TurnQueued* BrainLoading*      while the turn waits for memory or a place
     PromptCounted PromptProgress*
@@ -18,7 +19,7 @@ it returns. Always close it: `async with aclosing(chat.ask(...)) as events`.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Coroutine
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakValueDictionary
@@ -32,9 +33,10 @@ from omni.chat.store import ChatStore, Started
 from omni.chat.types import State
 from omni.chat.writing import Busy, Outcome
 from omni.core.clock import Clock
-from omni.core.errors import ContextOverflow, EngineError, NotFound, OmniError
+from omni.core.errors import BadFile, ContextOverflow, EngineError, NotFound, OmniError
 from omni.core.events import (
     BrainLoading,
+    BrainReplaced,
     ChatEvent,
     EngineEvent,
     ReasoningDelta,
@@ -45,7 +47,7 @@ from omni.core.events import (
     Usage,
 )
 from omni.core.settings import Settings
-from omni.engine import Engine
+from omni.engine import Engine, LoadFailed
 
 if TYPE_CHECKING:
     from omni.cartridges import Brain
@@ -61,8 +63,8 @@ class BrainSource(Protocol):
         """Raises NotFound."""
         ...
 
-    async def best(self) -> "Brain | None":
-        """The best brain for this machine that is here."""
+    async def best(self, *, without: Collection[str] = ()) -> "Brain | None":
+        """The best brain for this machine that is here, on none of these brains' bases."""
         ...
 
 
@@ -237,29 +239,48 @@ class TurnRunner:
             await self._store.named(started.conversation.id, started.answer, brain.name)
         yield _started(started, brain.name)
         limit: int | None = None
+        tried: set[str] = set()
         while True:
-            async with aclosing(self._prepared(brain, started, watch, limit)) as preparing:
-                async for step in preparing:
-                    if isinstance(step, BrainLoading):
-                        yield step
-                    else:
-                        prepared = step
-            if prepared.compacted is not None:
-                yield prepared.compacted
             try:
-                async with aclosing(_closable(prepared.engine.chat(prepared.request))) as events:
+                async with aclosing(self._written(brain, started, pen, watch, limit)) as events:
                     async for event in events:
-                        watch.see(event)
-                        if isinstance(event, TextDelta):
-                            await pen.add(event.text)
-                        elif isinstance(event, ReasoningDelta):
-                            await pen.add(reasoning=event.text)
-                        yield _filled(event, watch) if isinstance(event, TurnEnded) else event
+                        yield event
                 return
             except ContextOverflow as error:  # less than was announced, because memory became scarce
                 if limit is not None or watch.first is not None or error.allocated <= 0:
                     raise
                 limit = error.allocated
+            except (BadFile, LoadFailed) as error:
+                if name or watch.first is not None:
+                    raise
+                tried.add(brain.name)
+                following = await self._library.best(without=tried)
+                await self._store.named(started.conversation.id, started.answer, following.name if following else "")
+                if following is None:  # and the conversation does not keep what nobody chose and what does not work
+                    raise
+                yield BrainReplaced(brain=following.name, failed=brain.name, reason=error.message)
+                brain = following
+
+    async def _written(
+        self, brain: "Brain", started: Started, pen: Pen, watch: _Watch, limit: int | None
+    ) -> AsyncGenerator[ChatEvent]:
+        """What this brain makes of the question, in no more context than `limit`."""
+        async with aclosing(self._prepared(brain, started, watch, limit)) as preparing:
+            async for step in preparing:
+                if isinstance(step, BrainLoading):
+                    yield step
+                else:
+                    prepared = step
+        if prepared.compacted is not None:
+            yield prepared.compacted
+        async with aclosing(_closable(prepared.engine.chat(prepared.request))) as events:
+            async for event in events:
+                watch.see(event)
+                if isinstance(event, TextDelta):
+                    await pen.add(event.text)
+                elif isinstance(event, ReasoningDelta):
+                    await pen.add(reasoning=event.text)
+                yield _filled(event, watch) if isinstance(event, TurnEnded) else event
 
     async def _prepared(
         self, brain: "Brain", started: Started, watch: _Watch, limit: int | None

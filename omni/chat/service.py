@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from omni.chat.export import parsed, to_json, to_markdown
 from omni.chat.notify import Notifier, Teller
+from omni.chat.rows import clean
 from omni.chat.runner import BrainSource, EngineSource, Turn, TurnRunner
 from omni.chat.types import Attachment, ChatMessage, Conversation, Hit
 from omni.core.clock import Clock, SystemClock
@@ -54,8 +55,7 @@ class ChatService:
         self, *, project: str | Path | None = None, query: str = "", limit: int = 100, offset: int = 0
     ) -> list[Conversation]:
         """The most recent first; of one project only, or those in which `query` is found."""
-        folder = None if project is None else str(project)
-        return await self._store.conversations(project=folder, query=query, limit=limit, offset=offset)
+        return await self._store.conversations(project=_folder(project), query=query, limit=limit, offset=offset)
 
     async def conversation(self, conversation_id: str) -> Conversation:
         """One conversation."""
@@ -68,7 +68,7 @@ class ChatService:
 
     async def create(self, *, project: str | Path | None = None, brain: str = "", system: str = "") -> Conversation:
         """A conversation without a message; it gets its title from its first question."""
-        made = await self._store.create(project=None if project is None else str(project), brain=brain, system=system)
+        made = await self._store.create(project=_folder(project), brain=brain, system=system)
         self._notifier.tell(made.id, "created")
         return made
 
@@ -187,3 +187,8 @@ class ChatService:
         found = await self._store.change(conversation_id, **values)
         self._notifier.tell(conversation_id, "renamed")
         return found
+
+
+def _folder(project: str | Path | None) -> str | None:
+    """A project as it is stored: of a folder whose name is no text the signs that are."""
+    return None if project is None else clean(str(project))

@@ -46,6 +46,7 @@ async def brain_to_ask(services: "Services", name: str) -> "Brain":
 
 async def tell_of_no_brain(services: "Services") -> None:
     """Say how to get a brain where none is here: who serves does not want to learn it from the first client."""
+    await services.library.looked(begin=False)
     if not any(brain.usable or brain.embeds for brain in await services.library.brains()):
         tell(f"no brain is here yet: `omni pull {STARTER}` fetches a small one")
 

@@ -96,6 +96,7 @@ class Turns:
     def __init__(self, printer: "Printer", *, brain: str, system: str, go_on: bool) -> None:
         self._printer, self._brain, self._system, self._go_on = printer, brain, system, go_on
         self.begun = False
+        self._answers = ""  # the name of who does
 
     def once(self, question: str, piped: str) -> "Callable[[Services], Coroutine[Any, Any, None]]":
         """The work of asking one question."""
@@ -115,7 +116,7 @@ class Turns:
                 conversation = await interrupts.run(self._conversation(services))
             except Stopped:
                 return INTERRUPTED
-            tell(f"{self._brain} answers; ctrl+c stops an answer, an empty line or ctrl+d ends")
+            tell(f"{self._answers} answers; ctrl+c stops an answer, an empty line or ctrl+d ends")
             while True:
                 try:
                     question = await interrupts.run(lines.read("\nyou> "))
@@ -141,7 +142,7 @@ class Turns:
                     print_error(error)
 
     async def _conversation(self, services: "Services") -> str:
-        """The conversation to ask in, and in `_brain` the name of who is asked."""
+        """The conversation to ask in; in `_brain` who was chosen to be asked, and in `_answers` who will be."""
         from omni.cli.brains import brain_to_ask
 
         project = str(Path.cwd())
@@ -149,9 +150,11 @@ class Turns:
             found = await services.chat.conversations(project=project, limit=1)
             if not found:
                 raise NotFound(f"There is no conversation in {project} to go on with.", hint="Leave --continue away.")
-            self._brain = (await brain_to_ask(services, self._brain or found[0].brain)).name
+            self._answers = self._brain = (await brain_to_ask(services, self._brain or found[0].brain)).name
             return found[0].id
-        self._brain = (await brain_to_ask(services, self._brain)).name
+        self._answers = (await brain_to_ask(services, self._brain)).name
+        if self._brain or services.settings.chat.brain:  # else it is the best one here, and another where that fails
+            self._brain = self._answers
         return (await services.chat.create(project=project, brain=self._brain)).id
 
     async def _ask(self, services: "Services", conversation: str, question: str, piped: str = "") -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from omni.cli.session import offline_services
-from omni.cli.table import Row, print_groups, print_json
+from omni.cli.table import Row, print_explained, print_groups, print_json
 from omni.core.errors import NotFound
 from omni.hardware import gigabytes
 
@@ -46,8 +46,10 @@ def command(as_json: bool, here: bool) -> None:
             return
         groups: dict[str, list[Row]] = {}
         for brain in sorted(brains, key=_order):
-            groups.setdefault(group(brain), []).append(row(brain, fits[brain.name], default=brain.name == default))
+            if not no_use(brain):
+                groups.setdefault(group(brain), []).append(row(brain, fits[brain.name], default=brain.name == default))
         print_groups(HEAD, groups, right=("size", "context", "speed"))
+        print_explained("Here, but cannot be asked:", [(brain.name, why(brain)) for brain in brains if no_use(brain)])
 
     offline_services(work)
 
@@ -58,6 +60,18 @@ async def default_name(services: "Services") -> str:
         return (await services.default_brain()).name
     except NotFound:
         return ""
+
+
+def no_use(brain: "Brain") -> bool:
+    """Whether it is here and can be asked for nothing."""
+    return brain.state != "available" and not brain.usable and not brain.embeds
+
+
+def why(brain: "Brain") -> tuple[str, str]:
+    """Why it cannot be used, with where it is; and what helps."""
+    place = "" if brain.origin in OURS else f" ({STORES.get(brain.origin, brain.origin)})"
+    reason = f"{brain.state}: {brain.reason.rstrip('.')}" if brain.reason else brain.state
+    return f"{reason}{place}.", brain.command
 
 
 def group(brain: "Brain") -> str:
@@ -77,8 +91,6 @@ def row(brain: "Brain", fit: "Fit | None", *, default: bool) -> Row:
     about = brain.good_for or brain.title
     if brain.embeds:
         about = f"vectors of texts{f' ({about})' if about else ''}"
-    elif brain.state not in ("ready", "installed", "available"):
-        about = f"{brain.state}: {brain.reason}" if brain.reason else brain.state
     else:
         about += f" (on {brain.shares})" if brain.shares else ""
         about += ", sees images" if brain.sees and about else "sees images" if brain.sees else ""
@@ -112,6 +124,7 @@ def facts(brain: "Brain", fit: "Fit | None" = None) -> dict[str, object]:
         "name": brain.name,
         "state": brain.state,
         "reason": brain.reason,
+        "helps": brain.command,
         "title": brain.title,
         "good_for": brain.good_for,
         "origin": brain.origin,

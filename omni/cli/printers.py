@@ -92,6 +92,8 @@ class TextPrinter:
             case e.BrainLoading(brain=brain, seconds=seconds):
                 if seconds >= PATIENCE:
                     self._mention(f"loading {brain}")
+            case e.BrainReplaced(brain=brain, failed=failed, reason=reason):
+                tell(f"{failed} cannot be loaded, so that {brain} answers: {reason}")
             case e.ContextCompacted(left_out_turns=turns, kept_tokens=kept, allocated=allocated):
                 tell(f"the oldest {turns} turns are left out; {kept:,} of {allocated:,} tokens are sent")
             case e.PromptProgress(total=total, cached=cached):

@@ -1,6 +1,7 @@
 """`omni ps`: who runs, and what holds them."""
 
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from omni.app import Services
     from omni.keeper import ProcessInfo
 
-ORDER = ("client", "keeper", "starter", "airlock", "worker")
+ORDER = ("client", "keeper", "starter", "airlock", "installer", "worker")
 
 
 @click.command("ps")
@@ -27,44 +28,56 @@ def command(as_json: bool) -> None:
     The network column is read from the kernel for each process, not from what Omni believes. Memory is what is in RAM
     now, mapped files included.
     """
-    from omni.keeper import anything_runs
+    from omni.keeper import anything_runs, installing
 
-    if not anything_runs(Home.from_environment()):  # looking starts nothing
-        click.echo("[]" if as_json else "No process of Omni is running.")
+    home = Home.from_environment()
+    if not anything_runs(home):  # looking starts nothing
+        alone = installing(home, beside=os.getpid())
+        if alone is None and not as_json:
+            click.echo("No process of Omni is running.")
+        else:
+            show([alone] if alone is not None else [], {}, as_json=as_json)
         return
 
     async def work(services: "Services") -> None:
-        from datetime import datetime
-
-        found = sorted(await (await services.keeper()).processes(), key=lambda one: (ORDER.index(one.kind), one.since))
-        brains = await brains_on(services)
-        if as_json:
-            import msgspec
-
-            print_json(
-                [
-                    msgspec.to_builtins(one) | {"memory": resident(one.pid), "brains": brains.get(one.base, [])}
-                    for one in found
-                ]
-            )
-            return
-        print_table(
-            ("process", "pid", "memory", "network", "since", "what"),
-            [
-                (
-                    one.name,
-                    str(one.pid),
-                    gigabytes(size) if (size := resident(one.pid)) else "",
-                    confinement(one),
-                    datetime.fromtimestamp(one.since).astimezone().strftime("%H:%M"),
-                    what(one, brains.get(one.base, [])),
-                )
-                for one in found
-            ],
-            right=("pid", "memory"),
-        )
+        found = await (await services.keeper()).processes()
+        keeper = next(one.pid for one in found if one.kind == "keeper")
+        installer = installing(home, beside=keeper)
+        show([*found, *([installer] if installer is not None else [])], await brains_on(services), as_json=as_json)
 
     with_services(work)
+
+
+def show(found: "Iterable[ProcessInfo]", brains: dict[str, list[str]], *, as_json: bool) -> None:
+    """Print them, those that people open first; `brains` are the names on each base."""
+    from datetime import datetime
+
+    import msgspec
+
+    found = sorted(found, key=lambda one: (ORDER.index(one.kind), one.since))
+    if as_json:
+        print_json(
+            [
+                msgspec.to_builtins(one) | {"memory": resident(one.pid), "brains": brains.get(one.base, [])}
+                for one in found
+            ]
+        )
+        return
+    print_table(
+        ("process", "pid", "memory", "network", "since", "what"),
+        [
+            (
+                one.name,
+                str(one.pid),
+                gigabytes(size) if (size := resident(one.pid)) else "",
+                confinement(one),
+                datetime.fromtimestamp(one.since).astimezone().strftime("%H:%M"),
+                what(one, brains.get(one.base, [])),
+            )
+            for one in found
+        ],
+        right=("pid", "memory"),
+    )
 
 
 async def brains_on(services: "Services") -> dict[str, list[str]]:
@@ -81,7 +94,8 @@ def confinement(process: "ProcessInfo") -> str:
     if process.confined != "none":
         return f"none, by {process.confined}"
     return {
-        "airlock": "the only door",
+        "airlock": "the door",
+        "installer": "the package index",
         "keeper": "unused, not confined",
         "starter": "unused, not confined",
     }.get(process.kind, "NOT CONFINED")

@@ -68,6 +68,7 @@ def command(
     beside = Beside()
 
     def listening(services: "Services", _link: "Link", said: "Said") -> None:
+        beside.tell_of_defaults(services)
         if (door := new_address(said)) is None:
             return
         click.echo(f"Omni serves at {door.url}")
@@ -84,6 +85,13 @@ class Beside:
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
+        self._listens = False
+
+    def tell_of_defaults(self, services: "Services") -> None:
+        """Say when a brain that nobody chose cannot be loaded, and which one answers instead; asked for once or more."""
+        if not self._listens:
+            self._listens = True
+            services.listen(lambda topic, value: tell(str(value)) if topic == "default" else None)
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
         """Do it, from within the server's loop."""

@@ -28,7 +28,8 @@ def command(brain: str, as_json: bool, verify: bool) -> None:
         if verify:
             await check(services, brain)
         found = await services.library.get(brain)
-        fit = await services.fit(found)
+        expected = found.usable or found.embeds or found.state == "available"
+        fit = await services.fit(found) if expected else None
         if as_json:
             print_json(facts(found, fit))
             return
@@ -45,6 +46,7 @@ def command(brain: str, as_json: bool, verify: bool) -> None:
                 ("size", f"{'about ' if found.size_is_estimate else ''}{gigabytes(found.size)}" if found.size else ""),
                 ("licence", found.licence or "unknown"),
                 ("context", f"{found.context_max:,} tokens at most" if found.context_max else ""),
+                ("template", template(found)),
                 ("sees", sight(found)),
                 ("makes", f"vectors of {header.width} numbers, at /v1/embeddings" if header and found.embeds else ""),
                 ("memory", memory(fit) if fit else ""),
@@ -60,6 +62,13 @@ def command(brain: str, as_json: bool, verify: bool) -> None:
         )
 
     offline_services(work)
+
+
+def template(brain: "Brain") -> str:
+    """That its file's own cannot be read, where another one is used instead."""
+    if brain.base is None or not brain.base.template or not brain.base.header.template_fault:
+        return ""
+    return f"that of its family; the file's own cannot be read ({brain.base.header.template_fault})"
 
 
 def sight(brain: "Brain") -> str:

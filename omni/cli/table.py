@@ -3,6 +3,7 @@
 import shutil
 import sys
 from collections.abc import Collection, Iterable, Sequence
+from textwrap import wrap
 from typing import Any
 
 import click
@@ -51,6 +52,28 @@ def print_facts(facts: Iterable[tuple[str, str]]) -> None:
     width = max((len(name) for name, _ in known), default=0)
     for name, value in known:
         click.echo(f"{name:<{width}}  {one_line(value)}")
+
+
+def print_explained(title: str, rows: Iterable[tuple[str, Sequence[str]]]) -> None:
+    """Below a title names, and beside each its sentences, of which nothing is cut: on a terminal they go on below."""
+    known = [(one_line(name), [one_line(text) for text in texts if text]) for name, texts in rows]
+    if not known:
+        return
+    width = min(max(_width(name) for name, _ in known), 34)
+    room = max(30, shutil.get_terminal_size().columns - width - 2) if sys.stdout.isatty() else None
+    click.echo(f"\n{title}")
+    for name, texts in known:
+        lines = [
+            line
+            for text in texts
+            for line in (wrap(text, room, break_on_hyphens=False, break_long_words=False) if room else [text])
+        ]
+        if _width(name) > width:
+            click.echo(name)
+            name = ""
+        for line in lines:
+            click.echo(f"{name}{' ' * (width - _width(name))}  {line}")
+            name = ""
 
 
 def _cut(line: str, most: int | None) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from omni.keeper import Keeper, ProcessInfo
 
 # What is not confined, and what is said of it when it is not refused. Everything else must be refused everything.
-UNCONFINED = {"airlock": "allowed: the one door", "keeper": "could, and does not", "starter": "could, and does not"}
+UNCONFINED = {"airlock": "allowed: the door", "keeper": "could, and does not", "starter": "could, and does not"}
 OF_STARTER = {"itself": "a child", "a child": "a grandchild"}  # a shell cannot make a socket: a child of it tries
 
 
@@ -129,8 +129,9 @@ def print_trials(trials: list[Trial]) -> None:
     held = list(dict.fromkeys(trial.process for trial in trials if trial.kind not in UNCONFINED))
     free = list(dict.fromkeys(trial.process for trial in trials if trial.kind in UNCONFINED))
     click.echo(
-        f"\nMust be refused everything: {', '.join(held)}.\nNot confined: {', '.join(free)}. The airlock is the one door;"
-        " keeper and starter could open a socket, and do not."
+        f"\nMust be refused everything: {', '.join(held)}.\nNot confined: {', '.join(free)}. The airlock is the door;"
+        " keeper and starter could open a socket, and do not.\nNor is the installer confined, which is not asked: it runs"
+        " during set-up and export, and connects to the package index."
     )
     bad = list(dict.fromkeys(trial.process for trial in trials if not trial.expected))
     click.echo(f"NOT ENFORCED: {', '.join(bad)} was given what must be refused." if bad else "The wall holds.")

@@ -32,6 +32,7 @@ def command(
     beside = Beside()
 
     def listening(services: "Services", link: "Link", said: "Said") -> None:
+        beside.tell_of_defaults(services)
         if (door := new_address(said)) is None:  # a browser that was let in before still is
             return
         url = f"{door.url}/#token={link()}"

@@ -59,6 +59,14 @@ class BrainLoading(Event, frozen=True):
     fraction: float | None = None
 
 
+class BrainReplaced(Event, frozen=True):
+    """Nobody had chosen a brain, and the best one here could not be loaded: `brain`, the next best, answers."""
+
+    brain: str
+    failed: str
+    reason: str
+
+
 class ContextCompacted(Event, frozen=True):
     """The oldest whole turns are left out of this prompt; they stay in the conversation."""
 
@@ -146,4 +154,4 @@ EngineEvent = (
     | ToolCallDelta
     | TurnEnded
 )
-ChatEvent = TurnStarted | ContextCompacted | EngineEvent
+ChatEvent = TurnStarted | BrainReplaced | ContextCompacted | EngineEvent

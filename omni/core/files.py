@@ -31,7 +31,7 @@ def write_atomic(path: Path, data: bytes | str, *, mode: int = 0o600) -> None:
     A link is followed: settings that a person keeps elsewhere stay there. Raises StorageError when the disk is full and
     SetupError when the folder is read-only; no temporary file stays.
     """
-    if path.is_symlink():
+    if os.path.islink(path):  # noqa: PTH114 - its method raises in a folder closed to us, which is said below
         path = Path(os.path.realpath(path))
     content = data.encode() if isinstance(data, str) else data
     temporary = None

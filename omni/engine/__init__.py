@@ -7,14 +7,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from omni.engine.arguments import arguments_of as arguments_of
     from omni.engine.context import answer_room as answer_room
+    from omni.engine.earlier import NOT_SEEN as NOT_SEEN
+    from omni.engine.earlier import NOT_SHOWN as NOT_SHOWN
     from omni.engine.engines import EngineFactory as EngineFactory
     from omni.engine.engines import Engines as Engines
     from omni.engine.engines import sampling_of as sampling_of
     from omni.engine.images import image_of as image_of
     from omni.engine.images import joined as joined
     from omni.engine.infill import fills_in as fills_in
-    from omni.engine.limits import check_schema as check_schema
+    from omni.engine.llama import LoadFailed as LoadFailed
     from omni.engine.observed import ObservedEngine as ObservedEngine
     from omni.engine.refusals import NotReady as NotReady
     from omni.engine.scripted import Reply as Reply
@@ -45,7 +48,10 @@ _NAMES = {
     "EngineFactory": "engines",
     "Engines": "engines",
     "Image": "types",
+    "LoadFailed": "llama",
     "Message": "types",
+    "NOT_SEEN": "earlier",
+    "NOT_SHOWN": "earlier",
     "NotReady": "refusals",
     "ObservedEngine": "observed",
     "Priority": "types",
@@ -54,7 +60,7 @@ _NAMES = {
     "ScriptedEngine": "scripted",
     "WorkerEngine": "worker_engine",
     "answer_room": "context",
-    "check_schema": "limits",
+    "arguments_of": "arguments",
     "fills_in": "infill",
     "image_of": "images",
     "joined": "images",
@@ -62,6 +68,8 @@ _NAMES = {
 }
 
 __all__ = [
+    "NOT_SEEN",
+    "NOT_SHOWN",
     "Adapter",
     "Capabilities",
     "ChatRequest",
@@ -70,6 +78,7 @@ __all__ = [
     "EngineFactory",
     "Engines",
     "Image",
+    "LoadFailed",
     "Message",
     "NotReady",
     "ObservedEngine",
@@ -82,7 +91,7 @@ __all__ = [
     "Vectors",
     "WorkerEngine",
     "answer_room",
-    "check_schema",
+    "arguments_of",
     "fills_in",
     "image_of",
     "joined",

@@ -18,14 +18,14 @@ from omni.core.events import (
 )
 from omni.engine.chunks import Call, Chunk, Function, Timings, Token
 from omni.engine.images import pieces
-from omni.engine.references import followable
+from omni.engine.offered import offered
 from omni.engine.types import ChatRequest, CompletionRequest, Image, Message
 
 
 def body_of(
-    request: ChatRequest, *, room: int, seed: int, adapters: Sequence[str], progress: bool = True
+    request: ChatRequest, *, room: int, seed: int, adapters: Sequence[str], progress: bool = True, grammar: str = ""
 ) -> dict[str, Any]:
-    """What is posted to `/v1/chat/completions`.
+    """What is posted to `/v1/chat/completions`; the answer is as `grammar` says.
 
     The list of adapters is always whole: a request without it is not compared with what a slot has cached, and would
     go on from the keys and values of another adapter.
@@ -33,19 +33,27 @@ def body_of(
     body = prompt_of(request) | _common(request, room=room, seed=seed, adapters=adapters)
     if progress:
         body["return_progress"] = True
+    if grammar:
+        body["grammar"] = grammar
     if request.logprobs is not None:
         body |= {"logprobs": True, "top_logprobs": max(1, request.logprobs)}  # with none, nothing at all is told
     return body
 
 
 def completion_body(
-    request: CompletionRequest, *, prompt: Sequence[int], room: int, seed: int, adapters: Sequence[str]
+    request: CompletionRequest,
+    *,
+    prompt: Sequence[int],
+    room: int,
+    seed: int,
+    adapters: Sequence[str],
+    grammar: str = "",
 ) -> dict[str, Any]:
     """What is posted to `/completion` for a prompt that was made into tokens already: `/v1/completions` takes none of
     them from a brain that sees."""
     body: dict[str, Any] = {"prompt": list(prompt), **_common(request, room=room, seed=seed, adapters=adapters)}
-    if request.schema is not None:
-        body["json_schema"] = followable(request.schema)
+    if grammar:
+        body["grammar"] = grammar
     if request.logprobs is not None:
         body["n_probs"] = max(1, request.logprobs)
     return body
@@ -53,28 +61,14 @@ def completion_body(
 
 def prompt_of(request: ChatRequest) -> dict[str, Any]:
     """The part of a body that becomes the prompt, which is all that counting needs."""
-    body: dict[str, Any] = {"messages": sent(request.messages), **_format(request.schema)}
+    body: dict[str, Any] = {"messages": sent(request.messages)}
     if request.tools:
-        body["tools"] = [
-            {
-                "type": "function",
-                "function": {
-                    "name": tool.name,
-                    "description": tool.description,
-                    "parameters": followable(tool.parameters),
-                },
-            }
-            for tool in request.tools
-        ]
-        parallel = request.parallel_calls and request.tool_choice == "auto"
+        body["tools"] = [offered(tool) for tool in request.tools]
+        parallel = request.parallel_calls is not False and request.tool_choice == "auto"
         body |= {"tool_choice": request.tool_choice, "parallel_tool_calls": parallel}
     if request.thinking is not None:  # templates write a prompt of another length without it
         body["chat_template_kwargs"] = {"enable_thinking": request.thinking}
     return body
-
-
-def _format(schema: dict[str, Any] | None) -> dict[str, Any]:
-    return {} if schema is None else {"response_format": {"type": "json_object", "schema": followable(schema)}}
 
 
 def _common(

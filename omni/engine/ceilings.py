@@ -70,8 +70,9 @@ def repacked(header: GgufHeader, facts: BaseFacts, machine: str) -> int:
     kinds = _REPACKED.get(_SAME.get(machine, machine))
     if kinds is None:
         return facts.weights_bytes
-    told = sum(size for _, size in header.types)
-    return sum(size for kind, size in header.types if kind in kinds) + max(0, header.weights_bytes - told)
+    told = sum(header.type_bytes.values())
+    known = sum(size for kind, size in header.type_bytes.items() if kind in kinds)
+    return known + max(0, header.weights_bytes - told)
 
 
 def likelihoods(header: GgufHeader, batch: int) -> int:
@@ -81,4 +82,4 @@ def likelihoods(header: GgufHeader, batch: int) -> int:
 
 def vocabulary(header: GgufHeader) -> int:
     """How many tokens a brain has, as far as anybody knows."""
-    return min(header.vocabulary, MOST_TOKENS) or USUAL_TOKENS
+    return min(max(header.rows, header.tokens), MOST_TOKENS) or USUAL_TOKENS

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from omni.core.errors import BadFile, EngineError, OmniError
-from omni.engine.refusals import NO_MEMORY, OutOfMemory
+from omni.engine.refusals import NO_MEMORY
 
 CANNOT_LOAD = "This engine cannot load"  # how a refused file is known in the log, which is all that a keeper passes on
 BATCH = 128
@@ -19,6 +19,7 @@ _TEMPLATE = re.compile(
     r"^\S+ E [^\n]*(?:common_chat_templates_init: error|chat template parsing error): (.*?)(?=^\d\S+ [A-Z] |\Z)",
     re.MULTILINE | re.DOTALL,
 )
+_ENDED = re.compile(r"could not be loaded: it (?:was ended by SIG(?!TERM)|ended)")
 QUIET = 2  # warnings and errors: the log neither grows with every request nor tells who asked what
 
 
@@ -26,7 +27,7 @@ def start(path: str, socket: str, key: str, settings: dict[str, Any], *, log: Pa
     """Load the GGUF at `path` and serve it on `socket`; returns the server, which lives as long as it is referenced.
 
     Holds the GIL until the base is loaded. Raises BadFile with llama.cpp's own reason from `log` (what was written to
-    it after `offset`), OutOfMemory when it reached the worker's ceiling. A projector that cannot be loaded is left out, so
+    it after `offset`), LoadFailed when it reached the worker's ceiling. A projector that cannot be loaded is left out, so
     that the brain answers to texts at least.
     """
     from xllamacpp import Server
@@ -122,14 +123,23 @@ def template_fault(log: str) -> str:
     return lines[0].removeprefix("Jinja Exception: ").rstrip(". ") if lines else "nobody says why"
 
 
+class LoadFailed(EngineError):
+    """A worker ended while it loaded a brain: of a file that llama.cpp does not check well, or for want of memory."""
+
+
+def ended_while_loading(error: EngineError) -> LoadFailed | None:
+    """The LoadFailed that a keeper's error is, where a worker was neither told to end nor said why it did."""
+    return LoadFailed(error.message, hint=error.hint) if _ENDED.search(error.message) else None
+
+
 def ran_out(told: str) -> bool:
     """Whether these last words of a worker are those of one that got no more memory."""
     return re.search(NO_MEMORY, told) is not None
 
 
-def no_room() -> OutOfMemory:
+def no_room() -> LoadFailed:
     """The failure of a worker whose brain did not fit below its ceiling."""
-    return OutOfMemory(
+    return LoadFailed(
         "This brain needs more memory than its process may take.",
         hint="Allocate less context (engine.context), write fewer answers at a time (engine.slots), or let it take more "
         "(engine.ceiling).",
@@ -137,7 +147,7 @@ def no_room() -> OutOfMemory:
 
 
 def refusal(told: str) -> OmniError | None:
-    """The BadFile, or OutOfMemory, that ended a worker while it loaded, from the end of its log as a keeper tells it; None
+    """The BadFile, or LoadFailed, that ended a worker while it loaded, from the end of its log as a keeper tells it; None
     when it ended otherwise."""
     lines = told.splitlines()
     for at, line in enumerate(lines):

@@ -52,7 +52,11 @@ class ObservedEngine:
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """See `Engine`."""
-        return await self._engine.embed(texts)
+        try:
+            return await self._engine.embed(texts)
+        except BadFile as error:
+            await self._refused(error.message)
+            raise
 
     async def count_tokens(
         self, messages: Sequence[Message], tools: Sequence[Tool] = (), *, thinking: bool | None = None

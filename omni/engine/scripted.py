@@ -6,16 +6,23 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequenc
 from contextlib import aclosing
 from hashlib import sha256
 
+import msgspec
 from msgspec import Struct
 
 from omni.core.errors import EngineError, OmniError
 from omni.core.events import EngineEvent, PromptCounted, PromptProgress, ReasoningDelta, TextDelta, TurnEnded, Usage
 from omni.engine import calling
+from omni.engine.binding import binding_of
 from omni.engine.context import answer_room
+from omni.engine.earlier import shown_again
+from omni.engine.histories import Traits, fitted
 from omni.engine.images import check_images, pieces
+from omni.engine.interpreting import Interpreter
+from omni.engine.proving import Unproved, unfollowed
 from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Message, Tool, Vectors
 
 IMAGE_TOKENS = 16
+TRAITS = Traits(later=True, users=True, first=True, empty=True)  # of the scripted worker's prompts, too
 
 
 class Reply(Struct, frozen=True, kw_only=True):
@@ -90,19 +97,18 @@ class ScriptedEngine:
     async def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
         """Yield the next reply of the script word by word; a reply that is a call of a tool in JSON is one."""
         checked = calling.checked(request)
-        self._look(checked.messages)
-        asked = calling.told(checked, template=False)
-        reader = calling.CallReader(checked.tools, forced=checked.tool_choice == "required")
-        async with aclosing(self._said(self._next(request), prompt_words(asked.messages), asked)) as events:
-            async for event in events:
-                if not checked.tools:
-                    yield event
-                    continue
-                try:
-                    for read in reader.read(event):
-                        yield read
-                except calling.Cut as error:
-                    raise calling.unfinished() from error
+        asked = self._told(checked)
+        binding = binding_of(checked)
+        interpreter = Interpreter(checked, binding)
+        try:
+            async with aclosing(self._said(self._next(request), prompt_words(asked.messages), asked)) as events:
+                async for event in events:
+                    for meant in interpreter.read(event):
+                        yield meant
+        except calling.Cut as error:
+            raise calling.unfinished() from error
+        except Unproved as error:
+            raise unfollowed(error.fault) from error
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[EngineEvent]:
         """Yield the next reply of the script."""
@@ -159,8 +165,7 @@ class ScriptedEngine:
         thinking: bool | None = None,  # noqa: ARG002 - makes no difference to its prompts
     ) -> int:
         """Words, one token a message for its role, and those of the images."""
-        self._look(messages)
-        asked = calling.told(ChatRequest(messages=tuple(messages), tools=tuple(tools)), template=False)
+        asked = self._told(ChatRequest(messages=tuple(messages), tools=tuple(tools)))
         return len(prompt_words(asked.messages))
 
     async def tokenize(self, text: str) -> list[int]:
@@ -175,8 +180,13 @@ class ScriptedEngine:
         """Remember that it was closed."""
         self.closed = True
 
-    def _look(self, messages: Sequence[Message]) -> None:
-        check_images(messages, sees=self._capabilities.sees, name="The scripted brain")
+    def _told(self, request: ChatRequest) -> ChatRequest:
+        """The request as this engine reads it."""
+        sees = self._capabilities.sees
+        told = calling.told(request, template=False)
+        messages = shown_again(told.messages, sees=sees)
+        check_images(messages, sees=sees, name="The scripted brain")
+        return msgspec.structs.replace(told, messages=fitted(messages, TRAITS))
 
     def _next(self, request: ChatRequest) -> Reply:
         if self.closed:

@@ -4,8 +4,9 @@ It is chosen by `engine: "scripted"` in the worker's spec. Its settings beside t
 the question), `reasoning`, `token_ms` (time between tokens), `load_ms`, `load_error`, `endless` (never stops by
 itself), `die_after` (ends its process after so many tokens of an answer: of any, or of those to a prompt with the words
 `die_at` in it; by SIGKILL, or as one that is out of memory where `die_of` is "memory"), `refuse` (JSON: by path the error
-that it answers with; its `code` is the status), `fail` (JSON: an error, told in an answer after `fail_after` tokens). Tokens are words,
-and there are `VOCABULARY` of them.
+that it answers with; its `code` is the status), `fail` (JSON: an error, told in an answer after `fail_after` tokens),
+`bound` (what it says where a grammar is sent, one text a line in turn; without it, it cannot read any grammar and says
+nothing of that, as llama.cpp). Tokens are words, and there are `VOCABULARY` of them.
 """
 
 import json
@@ -44,6 +45,8 @@ class ScriptedServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer)
         self.context = int(settings.get("context", 4096))
         self.adapters: list[str] = json.loads(settings.get("adapters", "[]"))
         self.refused: dict[str, dict[str, Any]] = json.loads(settings.get("refuse", "{}"))
+        self.bound = str(settings["bound"]).splitlines() if "bound" in settings else []
+        self.grammars: list[str] = []
         if "load_ms" in settings:
             time.sleep(int(settings["load_ms"]) / 1000)
         if "load_error" in settings:
@@ -165,6 +168,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer({"object": "list", "data": data, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}})
 
     def _complete(self, body: dict[str, Any]) -> None:
+        if not body.get("stream"):  # a try of one token: the likeliest one, unless a grammar forbids it
+            self._answer({"content": self.server.bound[0][0] if self.server.bound and body.get("grammar") else ")"})
+            return
         self._write_answer(body, [str(token) for token in body["prompt"]])
 
     def _chat(self, body: dict[str, Any]) -> None:
@@ -239,13 +245,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _tokens(self, body: dict[str, Any]) -> Any:
         settings = self.server.settings
-        if (schema := body.get("json_schema") or body.get("response_format", {}).get("schema")) is not None:
-            for token in _words(json.dumps(_instance(schema))):
-                yield "content", token
-            return
         said = body.get("messages", [])
         question = next((_said(m["content"]) for m in reversed(said) if m["role"] == "user"), "")
         reply = str(settings.get("reply", f"You said: {question}"))
+        if body.get("grammar") and (bound := self.server.bound):
+            with self.server.lock:
+                reply = bound[min(len(self.server.grammars), len(bound) - 1)]
+                self.server.grammars.append(body["grammar"])
         if said and said[-1]["role"] == "assistant":  # whose words are gone on with
             reply = reply.removeprefix(_said(said[-1]["content"]))
         for token in _words(str(settings.get("reasoning", ""))):
@@ -315,27 +321,6 @@ def _choice(delta: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
 
 def _common(old: list[str], new: list[str]) -> int:
     return next((at for at, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
-
-
-def _instance(schema: dict[str, Any]) -> Any:
-    """The smallest value that a plain schema allows."""
-    if "const" in schema or schema.get("enum"):
-        return schema.get("const", (schema.get("enum") or [None])[0])
-    if "anyOf" in schema:
-        return _instance(schema["anyOf"][0])
-    match schema.get("type"):
-        case "object":
-            return {name: _instance(part) for name, part in schema.get("properties", {}).items()}
-        case "array":
-            return [_instance(schema["items"])] * int(schema.get("minItems", 0)) if "items" in schema else []
-        case "string":
-            return "x" * int(schema.get("minLength", 0))
-        case "integer" | "number":
-            return schema.get("minimum", 0)
-        case "boolean":
-            return False
-        case _:
-            return None
 
 
 def serve(socket: str, key: str, settings: Settings) -> ScriptedServer:

@@ -79,23 +79,25 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     """One answer that is asked for.
 
     `messages` begin with what stays the same from turn to turn (the prefix cache lives on it). `schema` is a JSON
-    Schema that the answer will follow, forced by a grammar. When the last message is the assistant's, the engine goes
-    on writing it.
+    Schema that the answer follows, forced by a grammar and proved; with tools it is that or a call of them. Where a
+    grammar cannot keep all of it nothing is given away before the whole is proved, unless `strict` is false: then it
+    may not follow. When the last message is the assistant's, the engine goes on writing it.
 
     `tools` are what the brain may call: it decides ("auto"), must not ("none"), must ("required"), or must call the one
-    that `tool_choice` names; more than one at a time where `parallel_calls` and the template allow it. A call that is
-    forced is always valid, whatever the brain's template knows of tools. `logprobs` asks for so many of the likeliest
-    tokens at each place. `thinking` switches reasoning on or off where the brain's template knows how.
+    that `tool_choice` names. More than one may come unless `parallel_calls` is false; where Omni's grammar admits them, only
+    if it is true, because small brains find no end. A call that is forced is always valid, whatever the brain's template
+    knows of tools. `logprobs` asks for so many of the likeliest tokens at each place. `thinking` switches reasoning on or off where the brain's template knows how.
     """
 
     messages: tuple[Message, ...]
     sampling: Sampling = Sampling()
     adapter: Adapter | None = None
     schema: dict[str, Any] | None = None
+    strict: bool = True
     priority: Priority = "interactive"
     tools: tuple[Tool, ...] = ()
     tool_choice: str = "auto"
-    parallel_calls: bool = True
+    parallel_calls: bool | None = None
     logprobs: int | None = None
     thinking: bool | None = None
 
@@ -108,6 +110,7 @@ class CompletionRequest(Struct, frozen=True, kw_only=True):
     sampling: Sampling = Sampling()
     adapter: Adapter | None = None
     schema: dict[str, Any] | None = None
+    strict: bool = True
     logprobs: int | None = None
     priority: Priority = "interactive"
 

@@ -5,7 +5,7 @@ import json
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -16,18 +16,24 @@ from omni.core.errors import ContextOverflow, EngineError, OmniError, UsageError
 from omni.core.events import BrainLoading, EngineEvent, PromptCounted, ReasoningDelta, TextDelta, TurnEnded, TurnQueued
 from omni.engine import calling
 from omni.engine.answers import Answer, body_of, completion_body, prompt_of, scales
-from omni.engine.attempts import BLAMED, DEATHS, TRIES, Attempts, Cause, End, cause_of, is_end
+from omni.engine.binding import Binding, binding_of
 from omni.engine.chunks import Chunk
 from omni.engine.context import answer_room
 from omni.engine.decodable import check_decodable
+from omni.engine.earlier import answered, digest, shown_again
+from omni.engine.framing import UNFRAMED
 from omni.engine.http import Client, WorkerGone
 from omni.engine.images import check_images
 from omni.engine.infill import prompt_tokens, tokens_of
+from omni.engine.interpreting import Interpreter, attempts
+from omni.engine.knowledge import Knowledge, Props, told
 from omni.engine.lengths import check_length
-from omni.engine.limits import check_schema
-from omni.engine.llama import refusal
+from omni.engine.llama import ended_while_loading, refusal
+from omni.engine.proving import Unproved, unfollowed
+from omni.engine.retrying import BLAMED, DEATHS, TRIES, Cause, End, Retries, cause_of, is_end
 from omni.engine.suspects import Suspects, Work, carried
-from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Message, Tool, Vectors
+from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Image, Message, Tool, Vectors
+from omni.engine.unframing import Unframer
 from omni.engine.vectors import pieces, readable, too_long, vectors_of
 from omni.engine.vocabulary import check_bias
 
@@ -67,8 +73,10 @@ class WorkerEngine:
         self._keeper, self._name, self._clock, self._patience = keeper, name, clock, patience
         self._context_max = context_max
         self._adapters: tuple[str, ...] = tuple(json.loads(str(spec.settings.get("adapters", "[]"))))
+        self._sees = "projector" in spec.settings
+        self._broken: set[bytes] = set()  # images that could not be decoded
         self._counts: OrderedDict[tuple[tuple[Message, ...], bool | None], int] = OrderedDict()
-        self._known: tuple[str, _Props | None] = ("", None)  # as told by which worker
+        self._knowledge = Knowledge(name)
         self._giving_back: set[asyncio.Task[None]] = set()
         self._looking: set[asyncio.Task[Any]] = set()
         self._suspects = Suspects()
@@ -78,51 +86,62 @@ class WorkerEngine:
     async def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
         """Queue, load, count, read, answer; see `Engine`. A forced call that finds no end is asked for again, bounded."""
         request = calling.checked(request)
+        request = msgspec.structs.replace(request, messages=shown_again(request.messages, sees=self._sees))
         self._look(request.messages)
-        for density in calling.DENSITIES:
+        binding = await asyncio.to_thread(binding_of, request)
+        for attempt in attempts(request, binding):
+            interpreter = Interpreter(request, binding)
             try:
-                async with aclosing(self._tried(request, density=density)) as events:
+                async with aclosing(self._tried(attempt.of(request), binding, attempt.density)) as events:
                     async for event in events:
-                        yield event
+                        for meant in interpreter.read(event):
+                            yield meant
                 return
             except calling.Cut as error:
-                if density == calling.DENSITIES[-1]:
+                if attempt.last:
                     raise calling.unfinished() from error
+            except Unproved as error:
+                if attempt.last or error.sent:
+                    raise unfollowed(error.fault) from error
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[EngineEvent]:
         """The same for a text without a template."""
-        if request.schema is not None:
-            check_schema(request.schema)
-        async with aclosing(self._tried(request)) as events:
-            async for event in events:
-                yield event
+        binding = await asyncio.to_thread(binding_of, request)
+        interpreter = Interpreter(request, binding)
+        try:
+            async with aclosing(self._tried(request, binding)) as events:
+                async for event in events:
+                    for meant in interpreter.read(event):
+                        yield meant
+        except Unproved as error:
+            raise unfollowed(error.fault) from error
 
     async def _tried(
-        self, request: ChatRequest | CompletionRequest, *, density: int | None = None
+        self, request: ChatRequest | CompletionRequest, binding: Binding | None, density: int | None = None
     ) -> AsyncGenerator[EngineEvent]:
         started, first = self._clock(), 0.0
         scales(request, self._adapters)  # a wrong adapter is an error before anything is loaded
         shows = isinstance(request, ChatRequest) and self._look(request.messages)
         found, suspects = carried(request), self._suspects
-        attempts = Attempts(request, found, shows=shows, name=self._name)
+        retries = Retries(request, found, shows=shows, name=self._name)
         while True:
             work = Work(suspects, found.key)
             try:
-                async with suspects.asking(found.key, alone=attempts.alone):
-                    if attempts.said and (end := attempts.go_on(len(await self.tokenize(attempts.said)))):
+                async with suspects.asking(found.key, alone=retries.alone):
+                    if retries.said and (end := retries.go_on(len(await self.tokenize(retries.said)))):
                         yield _timed(end, first)
                         return
-                    async with aclosing(self._turn(attempts.request, density, work)) as events:
+                    async with aclosing(self._turn(retries.request, binding, density, work)) as events:
                         async for event in events:
-                            for told in attempts.heard(event):
-                                if not first and isinstance(told, TextDelta | ReasoningDelta):
+                            for heard in retries.heard(event):
+                                if not first and isinstance(heard, TextDelta | ReasoningDelta):
                                     first = self._clock() - started
-                                if isinstance(told, TurnEnded):
-                                    work.over(good=found.proves and told.reason != "length")
-                                yield _timed(told, first) if isinstance(told, TurnEnded) else told
+                                if isinstance(heard, TurnEnded):
+                                    work.over(good=found.proves and heard.reason != "length")
+                                yield _timed(heard, first) if isinstance(heard, TurnEnded) else heard
                 return
             except OmniError as error:
-                attempts.failed(error, await self._why(error, work), suspicious=suspects.suspicious(found.key))
+                retries.failed(error, await self._why(error, work), suspicious=suspects.suspicious(found.key))
             finally:
                 if not work.lingers:
                     work.over()
@@ -176,14 +195,16 @@ class WorkerEngine:
         self, messages: Sequence[Message], tools: Sequence[Tool] = (), *, thinking: bool | None = None
     ) -> int:
         """Tokens of the prompt that `messages` and `tools` make, counted by the worker, which is loaded for it."""
+        messages = shown_again(messages, sees=self._sees)
         self._look(messages)
         if not tools and (known := self._counts.get((tuple(messages), thinking))) is not None:
             return known
         async with await self._lease() as lease:
             client = await self._loaded(lease)
             asked = ChatRequest(messages=tuple(messages), tools=tuple(tools), thinking=thinking)
+            props = await self._props(client)
             with self._suspects.working(lease.socket, carried(asked).key):
-                return await self._count(client, calling.told(asked, template=(await self._props(client)).tools))
+                return (await self._written(client, asked, props))[1]
 
     async def tokenize(self, text: str) -> list[int]:
         """By the worker, which is loaded for it."""
@@ -204,7 +225,7 @@ class WorkerEngine:
             schema=True,
             reasoning=True,
             sees=props.sees,
-            tools=props.tools,
+            tools=props.template.tools,
             adapters=self._adapters,
         )
 
@@ -218,7 +239,7 @@ class WorkerEngine:
     # -- one turn ---------------------------------------------------------------------------------------------------
 
     async def _turn(
-        self, request: ChatRequest | CompletionRequest, density: int | None, work: Work
+        self, request: ChatRequest | CompletionRequest, binding: Binding | None, density: int | None, work: Work
     ) -> AsyncGenerator[EngineEvent]:
         async with await self._lease() as lease:
             async with aclosing(self._events(lease.states())) as waiting:
@@ -229,7 +250,9 @@ class WorkerEngine:
             props = await self._props(client)
             await check_bias(client, request.sampling.logit_bias)
             await check_length(client, request, allocated=props.context)
-            asked = await self._asked(client, request, props, density)
+            asked = await self._asked(client, request, props)
+            if binding is not None:
+                asked = asked._replace(bind=partial(self._bind, asked, request, binding, density))
             room = answer_room(asked.tokens, asked.room, props.context)
             work.over()
             yield PromptCounted(tokens=asked.tokens, room=room, allocated=props.context)
@@ -238,12 +261,9 @@ class WorkerEngine:
             ).__aenter__()
         async with aclosing(self._answer(asked, turn, room=room, allocated=props.context, work=work)) as events:
             async for event in events:
-                for read in asked.reader.read(event) if asked.reader else (event,):
-                    yield read
+                yield event
 
-    async def _asked(
-        self, client: Client, request: ChatRequest | CompletionRequest, props: "_Props", density: int | None
-    ) -> "_Asked":
+    async def _asked(self, client: Client, request: ChatRequest | CompletionRequest, props: Props) -> "_Asked":
         """What the worker is asked, and how many tokens it will read for it."""
         if isinstance(request, CompletionRequest):
             prompt = await prompt_tokens(client, request)
@@ -253,22 +273,63 @@ class WorkerEngine:
                 room=request.sampling.max_tokens,
                 seed=request.sampling.seed,
                 body=partial(completion_body, request, prompt=prompt, adapters=self._adapters),
+                prompt=lambda _client: _already(prompt),
+                lora=scales(request, self._adapters),
             )
-        said = calling.told(request, template=props.tools, density=density)
-        reader = None
-        if request.tools:
-            strict = density != calling.DENSITIES[-1]
-            reader = calling.CallReader(request.tools, forced=request.tool_choice == "required", strict=strict)
-        tokens, shows = await self._count(client, said), self._look(said.messages)
+        said, tokens = await self._written(client, request, props)
+        shows = self._look(said.messages)
         return _Asked(
             path="/v1/chat/completions",
             tokens=tokens,
             room=said.sampling.max_tokens,
             seed=said.sampling.seed,
             body=partial(body_of, said, adapters=self._adapters, progress=tokens > LONG_PROMPT or shows),
-            reader=reader,
+            prompt=partial(_prompt, said=said),
+            lora=scales(request, self._adapters),
             shows=shows,
+            tools=bool(said.tools),
         )
+
+    async def _bind(
+        self,
+        asked: "_Asked",
+        request: ChatRequest | CompletionRequest,
+        binding: Binding,
+        density: int | None,
+        client: Client,
+    ) -> "_Framed":
+        """What the worker is asked, with the grammar that its answer must follow, and that it is known to keep."""
+        framing = UNFRAMED
+        if isinstance(request, ChatRequest) and not (request.messages and request.messages[-1].role == "assistant"):
+            framing = await self._knowledge.framing(client, thinking=request.thinking, tools=asked.tools)
+        characters = None if density is None else asked.room * density
+        bound = await asyncio.to_thread(binding.bound, framing, characters)
+        await self._knowledge.prove(client, bound, await asked.prompt(client), asked.lora)
+        return _Framed(partial(asked.body, grammar=bound.text), Unframer(framing))
+
+    async def _written(self, client: Client, request: ChatRequest, props: Props) -> tuple[ChatRequest, int]:
+        """A request as the brain's template takes it, and how many tokens it is. Earlier images that turn out to be none are
+        left out, now and when they come again. Raises UsageError."""
+        messages = shown_again(request.messages, sees=props.sees, broken=self._broken)
+        said = msgspec.structs.replace(request, messages=messages)
+        try:
+            return await props.template.written(said, partial(self._count, client))
+        except UsageError:
+            earlier = [image for message in messages[: answered(messages)] for image in message.images]
+            broken = {digest(image) for image in earlier if not await self._decodes(client, image)}
+            if not broken:
+                raise
+        self._broken = set(list(self._broken)[-REMEMBERED:]) | broken
+        return await self._written(client, request, props)
+
+    async def _decodes(self, client: Client, image: Image) -> bool:
+        """Whether the worker can decode an image."""
+        alone = Message(role="user", content="", images=(msgspec.structs.replace(image, at=0),))
+        try:
+            await self._count(client, ChatRequest(messages=(alone,)))
+        except UsageError:
+            return False
+        return True
 
     async def _answer(
         self, asked: "_Asked", turn: "Turn", *, room: int, allocated: int, work: Work
@@ -284,18 +345,22 @@ class WorkerEngine:
                     yield event
             work.at(turn.socket)
             computing = Client(turn.socket, turn.key)
+            framed = _Framed(asked.body, Unframer(UNFRAMED)) if asked.bind is None else await asked.bind(computing)
+            body = partial(framed.body, room=room, seed=seed)
             first: Chunk | None = None
             if asked.shows:
-                begun = await self._alone(partial(self._begin, computing, asked, room=room, seed=seed))
+                begun = await self._alone(partial(self._begin, computing, asked.path, body))
                 stream, first = await asyncio.shield(begun)
             else:
-                stream = computing.stream(asked.path, asked.body(room=room, seed=seed), Chunk)
+                stream = computing.stream(asked.path, body(), Chunk)
             async with aclosing(stream) as chunks:
                 for event in answer.events(first) if first else ():
-                    yield event
+                    for said in framed.unframer.read(event):
+                        yield said
                 async for chunk in chunks:
                     for event in answer.events(chunk):
-                        yield event
+                        for said in framed.unframer.read(event):
+                            yield said
             computing = None
         except OmniError:
             computing = None  # the worker has ended the turn, or its life
@@ -309,11 +374,12 @@ class WorkerEngine:
                 task = asyncio.get_running_loop().create_task(giving, name="give back")
                 self._giving_back.add(task)
                 task.add_done_callback(self._giving_back.discard)
-        yield answer.ended(allocated=allocated)
+        for event in framed.unframer.read(answer.ended(allocated=allocated)):
+            yield event
 
-    async def _begin(self, client: Client, asked: "_Asked", *, room: int, seed: int) -> "_Begun":
+    async def _begin(self, client: Client, path: str, body: "Callable[[], dict[str, Any]]") -> "_Begun":
         """The stream of an answer to images, and the first of it, which is told when all of them are decoded."""
-        stream = client.stream(asked.path, await asyncio.to_thread(_encoded, asked.body, room=room, seed=seed), Chunk)
+        stream = client.stream(path, await asyncio.to_thread(_encoded, body), Chunk)
         return stream, await anext(stream, None)
 
     async def _give_back(
@@ -371,27 +437,28 @@ class WorkerEngine:
         except EngineError as error:
             if (refused := refusal(error.hint)) is not None:
                 raise refused from error
+            if (failed := ended_while_loading(error)) is not None:
+                raise failed from error
             raise
 
     def _look(self, messages: Sequence[Message]) -> bool:
         """Whether there are images. Raises UsageError where they cannot be seen."""
-        return check_images(messages, sees="projector" in self.spec.settings, name=self._name)
+        return check_images(messages, sees=self._sees, name=self._name)
 
     async def _count(self, client: Client, request: ChatRequest) -> int:
         """By the server's own way of making a prompt, so that the number is the one it will read.
 
-        A schema goes along: one that no grammar can be made of is refused now, and not in the middle of an answer. So
-        are images that cannot be decoded.
+        Images that cannot be decoded are refused now, and not in the middle of an answer.
         """
         if shows := self._look(request.messages):
             await self._see(client)
         key = (request.messages, request.thinking)
-        if shows or request.tools or request.schema is not None or (known := self._counts.get(key)) is None:
+        if shows or request.tools or (known := self._counts.get(key)) is None:
             if shows:
                 answer = await asyncio.shield(await self._alone(partial(self._shown, client, request)))
             else:
                 answer = await client.json(_COUNT, prompt_of(request))
-            known = _told(lambda: int(answer["input_tokens"]), "cannot count tokens")
+            known = told(lambda: int(answer["input_tokens"]), "cannot count tokens")
             if not request.tools and not shows:  # images are large, and not worth remembering
                 self._counts[key] = known
                 while len(self._counts) > REMEMBERED:
@@ -425,42 +492,31 @@ class WorkerEngine:
                 hint="The log of its worker says why. Leave out the images.",
             )
 
-    async def _props(self, client: Client) -> "_Props":
-        """What this worker says of itself, asked once."""
-        worker, known = self._known
-        if known is None or worker != client.socket:
-            answer = await client.json("/props")
-            known = _told(
-                lambda: _Props(
-                    context=int(answer["default_generation_settings"]["n_ctx"]),
-                    tools=calling.knows_tools(answer.get("chat_template", ""), answer.get("chat_template_caps", {})),
-                    sees=bool(answer.get("modalities", {}).get("vision")),
-                ),
-                "does not tell its context",
-            )
-            self._known = (client.socket, known)
-        return known
-
-
-class _Props(NamedTuple):
-    """`context`: tokens that one chat may have; `tools`: whether the template knows them; `sees`: whether it has eyes."""
-
-    context: int
-    tools: bool
-    sees: bool
+    async def _props(self, client: Client) -> Props:
+        return await self._knowledge.props(client)
 
 
 class _Asked(NamedTuple):
-    """A request as it goes to the worker. `reader`, where there is one, finds calls in what it says; `shows`: it has
-    images."""
+    """A request as it goes to the worker. `shows`: it has images; `tools`: the template tells of some. `prompt` is what
+    it becomes there, and `lora` are the scales of its adapters. `bind` makes the answer keep to what it is bound to."""
 
     path: str
     tokens: int
     room: int
     seed: int | None
     body: Callable[..., dict[str, Any]]
-    reader: "calling.CallReader | None" = None
+    prompt: Callable[[Client], Awaitable[str | list[int]]]
+    lora: list[dict[str, Any]]
     shows: bool = False
+    tools: bool = False
+    bind: "Callable[[Client], Awaitable[_Framed]] | None" = None
+
+
+class _Framed(NamedTuple):
+    """What is asked in the end, and what takes off that stands around the answer."""
+
+    body: Callable[..., dict[str, Any]]
+    unframer: Unframer
 
 
 _Begun = tuple[AsyncGenerator[Chunk], Chunk | None]
@@ -474,16 +530,21 @@ def _checked(request: ChatRequest) -> bytes:
     return _encoded(prompt_of, request)
 
 
+async def _prompt(client: Client, said: ChatRequest) -> str:
+    """The text that a chat becomes; of one with images another, since it takes long to look at them."""
+    if any(message.images for message in said.messages):
+        return "{"
+    answer = await client.json("/apply-template", prompt_of(said))
+    return told(lambda: str(answer["prompt"]), "does not tell its prompt")
+
+
+async def _already(prompt: list[int]) -> list[int]:
+    return prompt
+
+
 def _encoded(make: Callable[..., dict[str, Any]], *arguments: Any, **more: Any) -> bytes:
     """The body that `make` makes, as JSON. Blocking where it is large."""
     return msgspec.json.encode(make(*arguments, **more))
-
-
-def _told(read: Callable[[], T], otherwise: str) -> T:
-    try:
-        return read()
-    except (KeyError, TypeError, ValueError) as error:
-        raise EngineError(f"The brain's process {otherwise}.") from error
 
 
 def _computes(slots: Any, seed: int) -> bool:

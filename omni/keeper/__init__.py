@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from omni.keeper.client import Keeper as Keeper
     from omni.keeper.client import air_gap_alone as air_gap_alone
+    from omni.keeper.client import installing as installing
     from omni.keeper.ending import anything_runs as anything_runs
     from omni.keeper.ending import stop_everything as stop_everything
     from omni.keeper.installer import begin_installing as begin_installing
@@ -35,6 +36,7 @@ _NAMES = {
     "air_gap_alone": "client",
     "begin_installing": "installer",
     "anything_runs": "ending",
+    "installing": "client",
     "name_installer": "installer",
     "set_air_gap": "places",
     "Starter": "starter",

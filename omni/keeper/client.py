@@ -18,8 +18,8 @@ import msgspec
 from omni.core.errors import EngineError, NotFound, OmniError, SetupError, StorageError
 from omni.core.paths import Home
 from omni.keeper.doors import end_airlock
-from omni.keeper.installer import end_installer
-from omni.keeper.places import is_full, read_object, set_air_gap, tail
+from omni.keeper.installer import end_installer, installer_lock
+from omni.keeper.places import is_full, is_held, read_object, set_air_gap, tail
 from omni.keeper.starter import Starter
 from omni.keeper.succession import environment
 from omni.keeper.tickets import Lease, Ticket, Turn
@@ -32,6 +32,24 @@ HEIR = 2.0  # seconds for a newer window to start the keeper that follows; then 
 FATE = 5.0  # seconds for it to see how a worker ended
 SHUT = 2.5  # seconds for it to shut the doors; then this process does it
 MAX_CHANGES = 1000  # kept for a reader that is slow; then the oldest go
+
+
+def installing(home: Home, *, beside: int) -> ProcessInfo | None:
+    """The installer that is at work, which no keeper starts or lists; `beside` as in `wall.state_of`. Asks nobody."""
+    from omni.core.wall import state_of
+
+    path = installer_lock(home)
+    if not is_held(path):
+        return None
+    try:
+        pid, since = int(path.read_text()), path.stat().st_mtime
+    except (OSError, ValueError):  # it has just ended, or is not named yet
+        return None
+    wall = state_of(pid, beside=beside)
+    confined = wall.kind if wall.enforced else "none"
+    return ProcessInfo(
+        name="installer", kind="installer", pid=pid, confined=confined, since=since, detail="fetches packages"
+    )
 
 
 def air_gap_alone(home: Home, on: bool) -> Doors:

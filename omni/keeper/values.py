@@ -52,10 +52,11 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
 
 class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One process of Omni. `since` is seconds since the epoch; `confined` says what keeps it from the network; `base` is
-    what a worker has loaded, `turns` are the answers that it writes now."""
+    what a worker has loaded, `turns` are the answers that it writes now. No keeper tells of an "installer": it is looked
+    for by `installing`, so that an older window understands all that a keeper says."""
 
     name: str
-    kind: Literal["keeper", "starter", "client", "airlock", "worker"]
+    kind: Literal["keeper", "starter", "client", "airlock", "installer", "worker"]
     pid: int
     confined: str
     since: float

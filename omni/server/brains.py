@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from omni.cartridges import Brain
 
 MAP_IT = "Map the name to one of them under [serve.aliases] in config.toml."
+LISTED = 3.0  # seconds that a list waits for a look around; clients that fill a menu do not wait for long
 LATEST = ":latest"  # what Ollama's clients add to a name without a tag
 
 
@@ -56,7 +57,8 @@ class Names:
         self._services = services
 
     async def usable(self) -> "list[Brain]":
-        """The brains that can be asked now, the default one first."""
+        """The brains that can be asked now, the default one first; what is being found in the background is waited for."""
+        await self._services.library.looked(LISTED, begin=False)
         return self._usable(await self._services.library.brains())
 
     def _usable(self, brains: "Sequence[Brain]") -> "list[Brain]":
@@ -81,12 +83,20 @@ class Names:
         aliases = self.aliases()
         wanted = aliases.get(name) or aliases.get(name.removesuffix(LATEST)) or name
         try:
-            found = await self._get(wanted)
+            found = await self._known(wanted)
         except NotFound as error:
             raise await self._unknown(name, error, vectors=vectors) from error
         if (why := _why_not(found, chats=chats)) is not None:
             raise why
         return found
+
+    async def _known(self, name: str) -> "Brain":
+        """As `_get`, after a look around where nothing has the name."""
+        try:
+            return await self._get(name)
+        except NotFound:
+            await self._services.library.looked()
+            return await self._get(name)
 
     async def _get(self, name: str) -> "Brain":
         """By its whole name; by the part after the owner, where one usable brain or else one for vectors has it; as the
@@ -109,7 +119,7 @@ class Names:
         if vectors and (found := await self.embedders()):
             return found[0]
         try:
-            return await self._services.default_brain()
+            return await self._services.loaded_default()
         except NotFound as error:
             if not vectors or self._services.settings.chat.brain:
                 raise

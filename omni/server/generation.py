@@ -52,9 +52,10 @@ class Wish(Struct, frozen=True, kw_only=True):
     suffix: str | None = None
     sampling: Mapping[str, Any] = {}
     schema: dict[str, Any] | None = None
+    strict: bool = True
     tools: tuple[Tool, ...] = ()
     tool_choice: str = "auto"
-    parallel_calls: bool = True
+    parallel_calls: bool | None = None
     logprobs: int | None = None
     thinking: bool | None = None
     warms: bool = False
@@ -217,6 +218,7 @@ def request_of(wish: Wish) -> ChatRequest | CompletionRequest:
             sampling=sampling,
             adapter=adapter,
             schema=wish.schema,
+            strict=wish.strict,
             logprobs=wish.logprobs,
         )
     only_read = wish.silent and wish.warms  # no answer is there that a schema or a choice could bind
@@ -225,6 +227,7 @@ def request_of(wish: Wish) -> ChatRequest | CompletionRequest:
         sampling=sampling,
         adapter=adapter,
         schema=None if only_read else wish.schema,
+        strict=wish.strict,
         tools=wish.tools,
         tool_choice="auto" if only_read and wish.tool_choice != "none" else wish.tool_choice,
         parallel_calls=wish.parallel_calls,
@@ -234,10 +237,11 @@ def request_of(wish: Wish) -> ChatRequest | CompletionRequest:
 
 
 def _with_prompt(prompt: str, messages: Sequence[Message]) -> tuple[Message, ...]:
-    """The brain's own text first; all system texts as one, because many templates take one only, at the start."""
-    texts = [text for text in (prompt, *(m.content for m in messages if m.role == "system")) if text.strip()]
+    """The brain's own text, and those that the messages begin with, as one; system texts further on stay where they are."""
+    start = next((at for at, message in enumerate(messages) if message.role != "system"), len(messages))
+    texts = [text for text in (prompt, *(message.content for message in messages[:start])) if text.strip()]
     system = (Message(role="system", content="\n\n".join(texts)),) if texts else ()
-    return (*system, *(message for message in messages if message.role != "system"))
+    return (*system, *messages[start:])
 
 
 def _sampling(wish: Wish) -> Sampling:

@@ -69,6 +69,7 @@ def run(home: Home, wish: Wish, tell: Callable[["Services", Link, Said], None], 
             from omni.app import Services
 
             async with Services(home, starter=starter, client="server", plugins=plugins) as services:
+                services.library.look_around()
                 sessions = Sessions()
 
                 def told(one: Said) -> None:

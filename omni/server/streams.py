@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import TypeVar
 
 from starlette.requests import Request
@@ -42,8 +42,10 @@ class Streamed(Response):
         every: float = BEAT_SECONDS,
         failed: Callable[[OmniError], bytes] | None = None,
         close: Callable[[], Awaitable[None]] | None = None,
+        headers: Mapping[str, str] = {},
     ) -> None:
-        super().__init__(None, 200, {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}, media_type)
+        head = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no", **headers}
+        super().__init__(None, 200, head, media_type)
         del self.headers["content-length"]
         self._pieces, self._beat, self._every, self._close = pieces, beat, every, close
         self._failed = failed

@@ -11,9 +11,10 @@ ANY_OBJECT: dict[str, Any] = {"type": "object"}  # the schema of an answer that 
 
 def tool_of(name: str, description: str | None, parameters: dict[str, Any] | None, where: str) -> Tool:
     """A tool as engines know it; `parameters` stand at `where` in the request. Raises BadParameter when they are no object,
-    or too deep."""
-    schema = parameters or {"type": "object", "properties": {}}
-    if schema.get("type", "object") != "object":
+    or cannot be kept."""
+    kinds = (parameters or {}).get("type", "object")
+    if "object" not in (kinds if isinstance(kinds, list) else [kinds]):
         raise BadParameter("The arguments of a tool are an object.", hint='Use "type": "object".', param=where)
+    schema = {"properties": {}, **(parameters or {}), "type": "object"}
     bearable(schema, where)
     return Tool(name=name, description=description or "", parameters=schema)

@@ -12,7 +12,6 @@ from textual.app import App, ComposeResult, SuspendNotSupported, SystemCommand
 from textual.binding import BindingsMap
 from textual.containers import Container, Horizontal
 from textual.screen import Screen
-from textual.worker import WorkerFailed
 
 from omni.core.errors import OmniError
 from omni.shell.bindings import FRAME, let_alt_numbers_be_keys, pane_bindings
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 METER_SECONDS = 2.0
+THEME_SECONDS = 1.0
 QUIT_SECONDS = 3.0
 CHORD_SECONDS = 2.0
 
@@ -45,9 +45,11 @@ class OmniApp(Stage, inherit_bindings=False):
     #body { height: 1fr; }
     #panes { width: 1fr; height: 1fr; }
     ModalScreen { background: $omni-background 55%; }
-    ToastRack { margin-bottom: 3; }
-    Screen.-narrow ToastRack { margin-bottom: 2; }
-    Screen.-low ToastRack { margin-bottom: 1; }
+    /* above the palette and the list of completions, which are overlays themselves, and not on what is being written */
+    ToastRack { dock: none; position: absolute; overlay: screen; height: 100%; margin: 0; padding-bottom: 5;
+                layers: below toasts; }
+    ToastHolder { layer: toasts; }
+    Screen.-low ToastRack { padding-bottom: 4; }
     Toast { background: $omni-raised; width: auto; min-width: 30; max-width: 80%; padding: 0 2; margin-top: 1; }
     Toast.-information { border-left: outer $omni-accent; }
     Toast.-warning { border-left: outer $omni-amber; }
@@ -83,7 +85,6 @@ class OmniApp(Stage, inherit_bindings=False):
         self._chord = ""
         self._chord_at = self._quit_at = float("-inf")
         self._pulls: Pulls | None = None
-        self.crash: Exception | None = None
         self.when_it_stands: Callable[[], None] = lambda: None
         if services.settings.ui.keys:
             self.set_keymap(dict(services.settings.ui.keys))
@@ -114,13 +115,18 @@ class OmniApp(Stage, inherit_bindings=False):
             self.explain(self._startup_error)
         self.run_worker(self._begin(), name="begin", group="frame", description="connect what is behind the frame")
         self.run_worker(self._measure(), name="meters", group="frame", description="sample processor and memory")
+        self.set_interval(METER_SECONDS, self._measure)
 
     async def _begin(self) -> None:
         """Import what the first frame did not need, then meet the keeper and listen to it."""
-        await asyncio.to_thread(self._warm)
-        self.warmed.set()
-        await self._load_plugins()
-        self._watcher.start()
+        try:
+            await asyncio.to_thread(self._warm)
+        finally:
+            self.warmed.set()
+        self.run_worker(self._load_plugins(), name="plugins", group="frame", description="load the panes of plug-ins")
+        with self.going_on():
+            await self._look_for_themes()  # what is there now is not new
+        self.set_interval(THEME_SECONDS, self._look_for_themes)
         await self._doors.attend()
 
     def _warm(self) -> None:
@@ -140,42 +146,17 @@ class OmniApp(Stage, inherit_bindings=False):
                 log.warning("the pane %s does not load", pane.name, exc_info=True)
 
     async def _measure(self) -> None:
-        while True:
-            reading = await asyncio.to_thread(self.meters.sample)
-            self.rail.measure(reading)
-            for watcher in self._meter_watchers:
-                watcher(reading)
-            await asyncio.sleep(METER_SECONDS)
+        reading = await asyncio.to_thread(self.meters.sample)
+        for watcher in (self.rail.measure, *self._meter_watchers):
+            self.attempt(watcher, reading)
 
     def watch_meters(self, watcher: Callable[[Reading], None]) -> None:
         """Call `watcher` with every sample of processor and memory."""
         self._meter_watchers.append(watcher)
 
-    # -- errors
-
-    def _handle_exception(self, error: Exception) -> None:
-        """An error that nobody explains ends the shell, loudly; the log keeps it too.
-
-        One that Omni can explain and that ended only a worker is said. In the middle of a message it ends the widget
-        that got it, so the shell cannot go on as if nothing had happened.
-        """
-        if isinstance(error, WorkerFailed) and isinstance(error.error, OmniError):
-            self.explain(error.error)
-            return
-        if self._is_foreign(error):
-            return
-        self.crash = error
-        log.error("the shell crashed", exc_info=error)
-        super()._handle_exception(error)
-
-    def _fatal_error(self) -> None:
-        """As Textual does, but without local variables (what somebody wrote is nobody's to print), and drawn only when
-        the end has come: drawing reads the sources, for which no loop shall wait."""
-        from rich.traceback import Traceback
-
-        self.bell()
-        self._exit_renderables.append(Traceback(show_locals=False, width=None))
-        self._close_messages_no_wait()
+    def unsent(self) -> str:
+        """What is written in the conversation, or waits there for an answer to end."""
+        return str(getattr(self.pane("chat"), "unsent", ""))
 
     # -- doors
 
@@ -189,7 +170,7 @@ class OmniApp(Stage, inherit_bindings=False):
         for name in self.panes:
             heard = getattr(self.pane(name), "heard", None)
             if heard is not None:
-                heard(change)
+                self.attempt(heard, change)
 
     async def action_air_gap(self) -> None:
         """F12: shut every door now; when they are shut, ask before they may open again."""
@@ -255,12 +236,7 @@ class OmniApp(Stage, inherit_bindings=False):
     async def _copy(self, text: str) -> None:
         from omni.shell.clipboard import copy
 
-        try:
-            self.notify(
-                await copy(text, app=cast("App[object]", self), home=self.services.home), markup=False, timeout=3
-            )
-        except OmniError as error:
-            self.explain(error)
+        self.notify(await copy(text, app=cast("App[object]", self), home=self.services.home), markup=False, timeout=3)
 
     async def action_quit(self) -> None:
         """Leave."""
@@ -298,31 +274,22 @@ class OmniApp(Stage, inherit_bindings=False):
         self.push_screen(BrainChooser(self.services), chosen)
 
     async def chat_with(self, brain: str, *, new: bool = False) -> None:
-        """Go to the conversation and use this brain there, or in a new one."""
-        try:
-            chat: Any = await self.show("chat")
-            if new:
-                await chat.new_conversation(brain=brain)
-            else:
-                await chat.use_brain(brain)
-        except OmniError as error:
-            self.explain(error)
+        """Go to the conversation and use this brain there, or in a new one. Raises OmniError."""
+        chat: Any = await self.show("chat")
+        if new:
+            await chat.new_conversation(brain=brain)
+        else:
+            await chat.use_brain(brain)
 
     async def new_conversation(self) -> None:
-        """Begin anew."""
-        try:
-            chat: Any = await self.show("chat")
-            await chat.new_conversation()
-        except OmniError as error:
-            self.explain(error)
+        """Begin anew. Raises OmniError."""
+        chat: Any = await self.show("chat")
+        await chat.new_conversation()
 
     async def open_conversation(self, conversation: str) -> None:
-        """Go to this conversation."""
-        try:
-            chat: Any = await self.show("chat")
-            await chat.open_conversation(conversation)
-        except OmniError as error:
-            self.explain(error)
+        """Go to this conversation. Raises OmniError."""
+        chat: Any = await self.show("chat")
+        await chat.open_conversation(conversation)
 
     @property
     def pulls(self) -> "Pulls":
@@ -399,8 +366,7 @@ class OmniApp(Stage, inherit_bindings=False):
     # -- the end
 
     async def on_unmount(self) -> None:
-        """Give the terminal its title back, end the threads and what the services began."""
-        self._watcher.stop()
+        """Give the terminal its title back, and end what the services began."""
         self._write("\x1b[23;0t")
         await self.services.close()
 

@@ -121,7 +121,7 @@ def state_words(brain: "Brain") -> Part:
         case "unloadable":
             return "not loadable", "amber"
         case "corrupt":
-            return "hash differs", "red"
+            return "damaged", "red"
         case _:
             return "not for chat", "third"
 

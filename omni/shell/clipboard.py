@@ -18,6 +18,7 @@ LONGEST_OSC52 = 74_000
 
 async def copy(text: str, *, app: "App[object]", home: Home, environment: Mapping[str, str] = os.environ) -> str:
     """Copy `text` and say where it went, as words for a person. Raises StorageError when only a file was left."""
+    text = text.encode("utf-8", "replace").decode()  # a lone surrogate is no character that anybody takes
     count = f"{len(text):,} characters" if len(text) != 1 else "1 character"
     if environment.get("TMUX") and await _tmux(text, environment):
         return f"Copied {count} to tmux and its terminal."

@@ -174,6 +174,11 @@ class Composer(Vertical):
             text = text.replace(chip, content)
         return text
 
+    @property
+    def drafts(self) -> list[str]:
+        """What would be lost with this window: what is written, and what an older question stands in front of."""
+        return [self._draft, self.text] if self._back else [self.text]
+
     def put(self, text: str) -> None:
         """Replace what is written; a long text is folded."""
         text = clean(text)

@@ -3,7 +3,7 @@
 import asyncio
 from typing import TYPE_CHECKING
 
-from omni.core.errors import DoorShut, OmniError
+from omni.core.errors import DoorShut
 
 if TYPE_CHECKING:
     from omni.keeper import Doors, Keeper
@@ -35,13 +35,16 @@ class DoorWatch:
                         self._are(await keeper.doors())
                     else:
                         app.tell_panes(change)
-            except OmniError as error:
-                self._keeper, self.state = None, None
-                app.status.show(doors="unknown")
+            except Exception as error:  # noqa: BLE001 - whatever it is, nobody knows the doors now
+                self._lost()
                 if not told:
                     app.explain(error)
                 told = True
             await asyncio.sleep(AGAIN_SECONDS)
+
+    def _lost(self) -> None:
+        self._keeper, self.state = None, None
+        self._app.status.show(doors="unknown")
 
     def _are(self, doors: "Doors") -> None:
         from omni.keeper import Change
@@ -98,10 +101,9 @@ class DoorWatch:
         try:
             keeper = self._keeper or await app.services.keeper()
             self._are(await keeper.air_gap(on))
-        except OmniError as error:
-            app.status.show(doors="unknown")
-            app.explain(error)
-            return
+        except Exception:
+            self._lost()
+            raise
         if not on:
             # What the shut doors refused would go on saying so, and its F12 would shut them again.
             for name in [name for name, pulling in app.pulls.all.items() if isinstance(pulling.failure, DoorShut)]:

@@ -1,4 +1,4 @@
-"""Panes of plug-ins: which of them may stand in the rail, and what is shown of one that failed."""
+"""Panes of plug-ins: which of them may stand in the rail; and what is shown of a pane that failed."""
 
 import traceback
 from collections.abc import Iterable, Mapping
@@ -8,11 +8,10 @@ import msgspec
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.widget import Widget
-from textual.worker import WorkerFailed
 
 from omni.shell.pane import Pane
 from omni.shell.panes import PaneSpec
-from omni.shell.widgets import Keys, Lines, ink
+from omni.shell.widgets import Folded, Keys, Lines, ink
 
 if TYPE_CHECKING:
     from omni.app import Services
@@ -39,39 +38,42 @@ def admitted(offered: Iterable[object], here: Mapping[str, PaneSpec]) -> tuple[l
     return list(found.values()), complaints
 
 
+def pane_of(node: object, panes: Mapping[str, PaneSpec]) -> PaneSpec | None:
+    """The pane that this widget is or stands in."""
+    ids = {f"pane-{pane.name}": pane for pane in panes.values()}
+    around = node.ancestors_with_self if isinstance(node, Widget) else ()
+    return next((ids[each.id] for each in around if each.id in ids), None)
+
+
 def at_fault(error: Exception, panes: Mapping[str, PaneSpec]) -> PaneSpec | None:
     """The plug-in's pane in whose code `error` was raised, whoever called it: a message, a key, a worker, a timer."""
-    ids = {f"pane-{pane.name}": pane for pane in panes.values() if pane.letter}
-    for frame, _ in traceback.walk_tb(_cause(error).__traceback__):
-        node = frame.f_locals.get("self")
-        for each in node.ancestors_with_self if isinstance(node, Widget) and ids else ():
-            if each.id in ids:
-                return ids[each.id]
-    return None
-
-
-def _cause(error: BaseException) -> BaseException:
-    return error.error if isinstance(error, WorkerFailed) else error
+    foreign = {pane.name: pane for pane in panes.values() if pane.letter}
+    frames = traceback.walk_tb(error.__traceback__) if foreign else ()
+    found = (pane_of(frame.f_locals.get("self"), foreign) for frame, _ in frames)
+    return next((spec for spec in found if spec is not None), None)
 
 
 class FailedPane(Pane):
-    """Stands where a plug-in's pane would be, and says what happened to it."""
+    """Stands where a pane would be, and says what happened to it."""
 
     can_focus = True
 
-    def __init__(self, services: "Services", spec: PaneSpec, error: BaseException) -> None:
+    def __init__(self, services: "Services", spec: PaneSpec, reason: str, hint: str) -> None:
         super().__init__(services)
-        self._spec, self._error = spec, _cause(error)
+        self._spec, self._lines = spec, [reason, hint]
 
     def compose(self) -> ComposeResult:
         """Name, error, what helps."""
-        reason = f"{type(self._error).__name__}: {self._error}".rstrip(": ").replace("\n", " ")
+        lines = self._lines
+        if self._spec.letter:
+            lines = [*lines, f"It is a pane of a plug-in ({self._spec.target}): update the plug-in, or uninstall it."]
         yield Lines(
             ink((f"{self._spec.title} failed", "bold red")),
             Content(""),
-            ink((reason, "text")),
-            ink((f"It is a pane of a plug-in ({self._spec.target}). Everything else goes on.", "second")),
-            ink(("Update the plug-in or uninstall it; the log has the lines of code.", "second")),
+            *(
+                Folded(head=Content(), text=line, style="text" if at == 0 else "second")
+                for at, line in enumerate(lines)
+            ),
         )
         yield Keys(("ctrl+p", "everything", "ctrl+p"), ("f2", "home", "f2"))
 

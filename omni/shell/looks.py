@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from textual.app import App
 from textual.filter import ANSIToTruecolor, LineFilter
 from textual.theme import Theme
 
 from omni.core.errors import OmniError
 from omni.core.paths import resources
+from omni.shell.failsafe import FailSafe
 from omni.shell.filters import Ascii, Plain
 from omni.shell.glyphs import ASCII, glyphs
 from omni.shell.theme import Depth, ThemeFile, Themes, Watcher, colour_depth, console_colours, textual_theme
@@ -23,27 +23,22 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Looks(App[None], inherit_bindings=False):
+class Looks(FailSafe, inherit_bindings=False):
     """An app in one of Omni's themes, which is read again whenever its file changes."""
 
     def __init__(self, services: "Services", *, environment: Mapping[str, str] = os.environ) -> None:
-        super().__init__()
+        super().__init__(services.home.logs / "shell.jsonl")
         self.services = services
         self.glyphs = glyphs(services.settings.ui.glyphs)
         self._depth: Depth = colour_depth(environment)
         self._themes = Themes([resources("themes"), services.home.root / "themes"])
         self._plain: LineFilter | None = None
         self._ascii = Ascii() if self.glyphs == ASCII else None
-        self._watcher = Watcher(self._themes, self._theme_file_changed)
+        self._watcher = Watcher(self._themes)
         self._startup_error: OmniError | None = None
         if (colours := console_colours(self._depth)) != console_colours(_richs_own(environment)):
             self._use_colours(colours)
         self._use_theme(services.settings.ui.theme)
-
-    def explain(self, error: OmniError) -> None:
-        """Say what went wrong and what helps, where it is seen from every pane."""
-        log.warning(error.message, extra={"hint": error.hint})
-        self.notify(f"{error.message}\n{error.hint}".strip(), severity="error", markup=False, timeout=8)
 
     def _use_theme(self, name: str) -> None:
         try:
@@ -67,12 +62,9 @@ class Looks(App[None], inherit_bindings=False):
         self.theme = name
 
     async def keep_theme(self, name: str) -> None:
-        """Show everything in this theme from now on."""
-        try:
-            await self.preview_theme(name)
-            await self.services.change_setting("ui.theme", name)
-        except OmniError as error:
-            self.explain(error)
+        """Show everything in this theme from now on. Raises OmniError when its file is wrong or cannot be kept."""
+        await self.preview_theme(name)
+        await self.services.change_setting("ui.theme", name)
 
     async def theme_files(self) -> dict[str, ThemeFile]:
         """Every theme whose file is right, Omni's own first."""
@@ -88,16 +80,14 @@ class Looks(App[None], inherit_bindings=False):
 
         return await asyncio.to_thread(read)
 
-    def _theme_file_changed(self, name: str, found: ThemeFile | OmniError) -> None:
-        """Called in the watcher's thread."""
-        self.call_from_thread(self._reload_theme, name, found)
-
-    def _reload_theme(self, name: str, found: ThemeFile | OmniError) -> None:
-        if isinstance(found, OmniError):
-            self.explain(found)
-        elif name == self.theme:
-            self._learn(name, found)
-            self._watch_theme(name)  # the name is the same, so the reactive does not notice
+    async def _look_for_themes(self) -> None:
+        """Take on what was written into the theme that is shown."""
+        for name, found in await asyncio.to_thread(self._watcher.look):
+            if isinstance(found, OmniError):
+                self.explain(found)
+            elif name == self.theme:
+                self._learn(name, found)
+                self._watch_theme(name)  # the name is the same, so the reactive does not notice
 
     def _use_colours(self, colours: str | None) -> None:
         self.console = Console(

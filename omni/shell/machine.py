@@ -57,6 +57,7 @@ class MachineFacts(Paint):
         super().__init__(id=id)
         self._titles = titles
         self._profile: HardwareProfile | None = None
+        self._looking = True
 
     def show(self, profile: "HardwareProfile") -> None:
         """Draw this machine from now on."""
@@ -65,6 +66,11 @@ class MachineFacts(Paint):
                 profile = replace(profile, memory=replace(profile.memory, available=self._profile.memory.available))
             self._profile = profile
             self.refresh(layout=True)
+
+    def give_up(self) -> None:
+        """Nobody looks any more; what is known stays."""
+        self._looking = False
+        self.refresh()
 
     def measured(self, reading: Reading) -> None:
         """Say how much memory is free now."""
@@ -77,7 +83,8 @@ class MachineFacts(Paint):
     def lines(self, width: int, height: int) -> Iterable[Content]:  # noqa: ARG002
         """Titles and facts; before they are known that one looks."""
         if self._profile is None:
-            return [*self._titles, ink(("Looking at this machine …", "third"))]
+            words = "Looking at this machine …" if self._looking else "What this machine is could not be found out."
+            return [*self._titles, ink((words, "third"))]
         return [*self._titles, *machine_lines(self._profile, max(30, width))]
 
     def get_content_height(self, container: object, viewport: object, width: int) -> int:  # noqa: ARG002

@@ -168,10 +168,9 @@ class BrainChooser(Sheet):
 
         try:
             self._brains = await known_brains(self._services)
-        except OmniError as error:
+        except Exception:
             self.dismiss("")
-            self.app.notify(f"{error.message}\n{error.hint}", severity="error", markup=False)
-            return
+            raise
         self._fill("")
 
     def _fill(self, text: str) -> None:
@@ -241,11 +240,11 @@ class AskPath(Sheet):
 
     async def _do(self, path: str) -> None:
         self._say(ink((self._busy, "third")))
-        try:
-            await self._act(path)
-        except OmniError as error:
-            width = max(20, self.query_one(Input).size.width)
-            lines = [ink((line, "red")) for line in wrap(error.message, width)]
-            self._say(*lines, *(ink((line, "second")) for line in wrap(error.hint, width)))
-        else:
-            self.dismiss(path)
+        await self._act(path)
+        self.dismiss(path)
+
+    def complain(self, error: OmniError) -> None:
+        """Below the line, where it is corrected."""
+        width = max(20, self.query_one(Input).size.width)
+        lines = [ink((line, "red")) for line in wrap(error.message, width)]
+        self._say(*lines, *(ink((line, "second")) for line in wrap(error.hint, width)))

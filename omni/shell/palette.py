@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from textual.command import CommandList, CommandPalette, DiscoveryHit, Hit, Hits, Provider
 
 if TYPE_CHECKING:
+    from omni.core.themes import ThemeFile
     from omni.shell.app import OmniApp
 
 Command = tuple[str, str, Callable[[], Any]]
@@ -22,7 +23,14 @@ class OmniCommands(Provider):
 
     async def startup(self) -> None:
         """Read what needs a file before the first letter is typed."""
-        self._themes = await self.omni.theme_files()
+        self._themes: dict[str, ThemeFile] = {}
+        with self.omni.going_on():  # Textual would note it where nobody looks
+            self._themes = await self.omni.theme_files()
+
+    async def _search(self, query: str) -> Hits:
+        with self.omni.going_on():  # as above
+            async for hit in super()._search(query):
+                yield hit
 
     async def discover(self) -> Hits:
         """Everything, in the order of the rail."""

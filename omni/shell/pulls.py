@@ -105,8 +105,8 @@ class Pulls:
             async with aclosing(_closable(work(pulling))) as steps:
                 async for _ in steps:
                     self._tell(pulling)
-        except OmniError as error:
-            pulling.failure, pulling.end = error, "failed"
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is not here
+            pulling.failure, pulling.end = self._app.known(error), "failed"
         except asyncio.CancelledError:
             pulling.end = "cancelled"
             raise
@@ -150,9 +150,8 @@ class Pulls:
                 yield
 
     def _tell(self, pulling: Pulling) -> None:
-        for listener in self._listeners:
-            listener(pulling)
-        self._app.pull_moved(pulling)
+        for listener in (*self._listeners, self._app.pull_moved):
+            self._app.attempt(listener, pulling)
 
 
 def _closable(events: AsyncIterator[T]) -> AsyncGenerator[T]:

@@ -85,26 +85,26 @@ class LogReading(Reading):
         super().__init__(f"Log of {name}")
         self._files = files
         self._path: Path | None = None
+        self._seen: tuple[Path | None, str] | None = None
 
     def on_mount(self) -> None:
         """Read, and go on reading."""
         super().on_mount()
-        self.run_worker(self._read_on(), name="log", description="follow a log")
+        self.run_worker(job(self._read_on), name="log", description="read a log")
+        self.set_interval(FOLLOW_SECONDS, self._read_on)
 
     async def _read_on(self) -> None:
         scroll = self.query_one(VerticalScroll)
-        seen: tuple[Path | None, str] | None = None
-        while True:
-            found = await asyncio.to_thread(_tail, self._files)
-            if found != seen:
-                at_end = seen is None or scroll.max_scroll_y - scroll.scroll_offset.y <= 1
-                seen, (self._path, text) = found, found
-                words = [log_line(line) for line in text.splitlines() if line.strip()]
-                note = home_path(str(self._path)) if self._path else ""
-                self.show(note, words or [Folded(head=Content(), text=NOTHING, style="second")])
-                if at_end:
-                    scroll.scroll_end(animate=False)
-            await asyncio.sleep(FOLLOW_SECONDS)
+        found = await asyncio.to_thread(_tail, self._files)
+        if found == self._seen:
+            return
+        at_end = self._seen is None or scroll.max_scroll_y - scroll.scroll_offset.y <= 1
+        self._seen, (self._path, text) = found, found
+        words = [log_line(line) for line in text.splitlines() if line.strip()]
+        note = home_path(str(self._path)) if self._path else ""
+        self.show(note, words or [Folded(head=Content(), text=NOTHING, style="second")])
+        if at_end:
+            scroll.scroll_end(animate=False)
 
     def action_follow(self) -> None:
         """To the end; there it follows by itself."""
@@ -147,7 +147,7 @@ def log_line(line: str) -> Folded:
         return Folded(
             head=Content(), text="".join(each if each.isprintable() else " " for each in line), style="second"
         )
-    rest = str(record.get("traceback", "")).strip().rpartition("\n")[2] or str(record.get("hint", ""))
+    rest = str(record.get("hint", "")) or str(record.get("traceback", "")).strip().rpartition("\n")[2]
     words = f"{message}  {rest}".rstrip().replace("\n", " ")
     return Folded(head=ink((f"{moment}  ", "third"), (f"{level:<8}", STRENGTH.get(level, "second"))), text=words)
 
@@ -180,14 +180,15 @@ class DoctorReading(Reading):
         from omni.checkup import findings
 
         self.show("looking at everything …", [])
-        try:
-            found = await findings(self._services)
-        except OmniError as error:
-            self.show("", [ink((error.message, "red")), ink((error.hint, "second"))])
-            return
+        found = await findings(self._services)
         wrong = sum(not finding.ok for finding in found)
         words = f"{len(found)} things looked at, {f'{wrong} to mend' if wrong else 'all is well'}"
         self.show(words, doctor_lines(found))
+
+    def complain(self, error: OmniError) -> None:
+        """Where the findings would stand."""
+        words = ((error.message, "red"), (error.hint, "second"))
+        self.show("", [Folded(head=Content(), text=text, style=style) for text, style in words])
 
 
 def doctor_lines(found: "Sequence[Finding]") -> list[Line]:

@@ -1,22 +1,21 @@
-"""The panes: which there are, which is shown, and what becomes of one whose plug-in fails."""
+"""The panes: which there are, which is shown, and what becomes of one that fails."""
 
 import asyncio
-import logging
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from textual.message_pump import MessagePump
 from textual.widget import Widget
 
 from omni.core.errors import OmniError
+from omni.shell.failures import reason_of
 from omni.shell.looks import Looks
 from omni.shell.panes import PaneSpec
 from omni.shell.rail import Rail
 
 if TYPE_CHECKING:
     from omni.app import Services
-
-log = logging.getLogger(__name__)
 
 
 class Stage(Looks, inherit_bindings=False):
@@ -60,56 +59,58 @@ class Stage(Looks, inherit_bindings=False):
             self.rail.add(found)
 
     def _make(self, spec: PaneSpec) -> Widget:
-        pane = spec.make(self.services)
+        try:
+            pane = spec.make(self.services)
+        except Exception as error:  # noqa: BLE001 - said where it would stand
+            return self._failed_pane(spec, error)
         pane.id = f"pane-{spec.name}"
         return pane
 
-    def _make_foreign(self, spec: PaneSpec) -> Widget:
-        try:
-            return self._make(spec)
-        except Exception as error:
-            log.warning("the pane %s cannot be made", spec.name, exc_info=True)
-            return self._failed(spec, error)
+    def explain(self, error: Exception, at: MessagePump | None = None) -> None:
+        """As everywhere; but a pane that cannot be made is hidden, and the reason stands in its place. So is one of a
+        plug-in that failed in what it does."""
+        from omni.shell.foreign import at_fault, pane_of
 
-    def _failed(self, spec: PaneSpec, error: Exception) -> Widget:
-        from omni.shell.foreign import FailedPane
+        spec = pane_of(at, self.panes)
+        broken = self.pane(spec.name) if spec is not None else None
+        if broken is None or broken.is_mounted:  # it stands
+            spec = None if isinstance(error, OmniError) else at_fault(error, self.panes)
+        if spec is None:
+            super().explain(error, at)
+        else:
+            self._replace(spec, error)
 
-        pane = self._failed_panes[spec.name] = FailedPane(self.services, spec, error)
-        return pane
-
-    def _is_foreign(self, error: Exception) -> bool:
-        """Whether a plug-in's pane failed; it is hidden then, and the reason stands in its place."""
-        if not any(pane.letter for pane in self.panes.values()):
-            return False
+    def _cannot_draw(self, widget: Widget, error: Exception) -> None:
         from omni.shell.foreign import at_fault
 
         spec = at_fault(error, self.panes)
         if spec is None:
-            return False
-        if spec.name not in self._failed_panes and (broken := self.pane(spec.name)) is not None:
-            log.warning("the pane %s failed", spec.name, exc_info=error)
-            instead = self._failed(spec, error)
-            broken.display, instead.display = False, self.rail.active == spec.name
-            stand_in = self._stand_in(instead, broken)
-            self.run_worker(stand_in, name="failed pane", group="frame", description="say what failed")
-        return True
+            super()._cannot_draw(widget, error)
+        else:
+            self._replace(spec, error)
+
+    def _replace(self, spec: PaneSpec, error: Exception) -> None:
+        if spec.name in self._failed_panes or (broken := self.pane(spec.name)) is None:
+            self.known(error)
+            return
+        instead = self._failed_pane(spec, error)
+        broken.display, instead.display = False, self.rail.active == spec.name
+        stand_in = self._stand_in(instead, broken)
+        self.run_worker(stand_in, name="failed pane", group="frame", description="say what failed")
+
+    def _failed_pane(self, spec: PaneSpec, error: Exception) -> Widget:
+        from omni.shell.foreign import FailedPane
+
+        known = self.known(error)
+        reason = known.message if known is error else reason_of(error)
+        pane = self._failed_panes[spec.name] = FailedPane(self.services, spec, reason, known.hint)
+        return pane
 
     async def _stand_in(self, instead: Widget, broken: Widget) -> None:
         await self.screen_stack[0].query_one("#panes").mount(instead)
         if instead.display:
             instead.focus()
         await broken.remove()
-        if broken.is_attached:  # Textual leaves it where it is when the error was in its first message
-            await broken._message_loop_exit()
-
-    async def run_action(self, action: Any, default_namespace: Any = None, namespaces: Any = None) -> bool:
-        """As Textual does; what a plug-in's pane raises in answer to a key ends that pane and not the shell."""
-        try:
-            return await super().run_action(action, default_namespace, namespaces)
-        except Exception as error:
-            if not self._is_foreign(error):
-                raise
-            return True
 
     def pane(self, name: str) -> Widget | None:
         """The pane of this name, when it was shown before; of one that failed, what stands in its place."""
@@ -131,7 +132,7 @@ class Stage(Looks, inherit_bindings=False):
         self.pane_turned()
         pane = self.pane(name)
         if pane is None:
-            pane = self._make_foreign(spec) if spec.letter else self._make(spec)
+            pane = self._make(spec)
             await self.screen_stack[0].query_one("#panes").mount(pane)
             pane = self._failed_panes.get(name, pane)
         if self.rail.active == name:
@@ -164,14 +165,8 @@ class Stage(Looks, inherit_bindings=False):
     async def action_pane(self, name: str) -> None:
         """Show a pane by its key."""
         if name in self.panes and len(self.screen_stack) == 1:
-            await self._show_or_explain(name)
+            await self.show(name)
 
     async def on_rail_chosen(self, message: Rail.Chosen) -> None:
         """Show the pane that was clicked."""
-        await self._show_or_explain(message.name)
-
-    async def _show_or_explain(self, name: str) -> None:
-        try:
-            await self.show(name)
-        except OmniError as error:
-            self.explain(error)
+        await self.show(message.name)

@@ -60,15 +60,29 @@ def _shell(home: Home, starter: object, brain: str, project: Path, *, plugins: b
     services = Services(home, starter=starter, client="shell", plugins=plugins)  # type: ignore[arg-type]
     app = OmniApp(services, brain=brain, project=project)
     app.when_it_stands = collect_again
-    app.run(mouse=services.settings.ui.mouse)
+    try:
+        app.run(mouse=services.settings.ui.mouse)
+    finally:
+        keep_draft(home, app.draft)
     if isinstance(app.crash, OmniError):
         raise app.crash
     if app.crash is not None:
-        where = home.logs / "shell.jsonl"
-        sys.stderr.write(f"Omni's shell crashed. The log is {where}; nothing that was written is lost.\n")
+        sys.stderr.write(f"Omni's shell crashed. The log with the stack is {home.logs / 'shell.jsonl'}\n")
         logging.shutdown()
         return 1
     return app.return_code or 0
+
+
+def keep_draft(home: Home, text: str) -> None:
+    """Say where the text is that a shell ended with unsent; where no file can be written, the terminal has to do."""
+    if not text.strip():
+        return
+    from omni.shell.drafts import keep
+
+    try:
+        sys.stderr.write(f"What you were writing is in {keep(home, text)}\n")
+    except OmniError as error:
+        sys.stderr.write(f"What you were writing cannot be kept ({error.message}) Here it is:\n\n{text}\n\n")
 
 
 def collect_again() -> None:

@@ -5,8 +5,7 @@ themselves are read by `omni.core.themes`.
 """
 
 import os
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from omni.core.errors import OmniError
@@ -93,25 +92,18 @@ def textual_theme(name: str, file: ThemeFile, depth: Depth) -> "Theme":
 
 
 class Watcher:
-    """Looks every second, in a thread of its own, whether a theme's file has changed."""
+    """Knows which files of themes changed since it looked last."""
 
-    def __init__(self, themes: Themes, changed: Callable[[str, ThemeFile | OmniError], None]) -> None:
-        self._themes, self._changed = themes, changed
+    def __init__(self, themes: Themes) -> None:
+        self._themes = themes
         self._seen: dict[str, int] = {}
-        self._end = threading.Event()
-        self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Begin to look; what is there now counts as seen."""
-        self._thread = threading.Thread(target=self._run, name="themes", daemon=True)
-        self._thread.start()
+    def look(self) -> list[tuple[str, ThemeFile | OmniError]]:
+        """The themes whose files changed since the last look, or what is wrong with them; the first look finds none.
 
-    def stop(self) -> None:
-        """End the thread."""
-        self._end.set()
-
-    def look(self) -> None:
-        """Look once, and report each file that changed since the last look."""
+        Reads files: call it off the event loop.
+        """
+        changed: list[tuple[str, ThemeFile | OmniError]] = []
         for name, path in self._themes.paths().items():
             try:
                 stamp = path.stat().st_mtime_ns
@@ -121,15 +113,10 @@ class Watcher:
                 continue
             self._seen[name] = stamp
             try:
-                found: ThemeFile | OmniError = read_theme(path)
+                changed.append((name, read_theme(path)))
             except OmniError as error:
-                found = error
-            self._changed(name, found)
-
-    def _run(self) -> None:
-        self.look()
-        while not self._end.wait(1.0):
-            self.look()
+                changed.append((name, error))
+        return changed
 
 
 def console_colours(depth: Depth) -> str | None:

@@ -4,7 +4,7 @@ import hashlib
 import os
 import struct
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from omni.cartridges import Library
+from omni.cartridges.architectures import wants
 from omni.core.paths import Home
 from omni.core.settings import Brains, Settings
 from omni.hardware import Budget
@@ -43,36 +44,76 @@ def value(item: Any) -> bytes:
     raise TypeError(item)
 
 
+Tensor = tuple[str, tuple[int, ...], int]
+WIDTH, LAYERS = 256, 2
+
+
+def tensors_of(architecture: str, *, ffn: int = 1, more: Sequence[Tensor] = ()) -> list[Tensor]:
+    """What the engine wants of a file of this architecture, small; `ffn` rows make it as large as one likes."""
+    wanted = wants(architecture) or wants("llama")
+    assert wanted is not None
+    kinds = {*wanted.needed}
+    for each in ("attn_q", "attn_k", "attn_v", "ffn_up", "ffn_gate", "ffn_down"):
+        if wanted.takes(f"blk.{each}.weight"):
+            kinds.add(f"blk.{each}.weight")
+    found: list[Tensor] = []
+    for kind in sorted(kinds):
+        names = [kind.replace("blk.", f"blk.{n}.", 1) for n in range(LAYERS)] if "blk." in kind else [kind]
+        for name in names:
+            rows = {"token_embd.weight": 3, "blk.0.ffn_up.weight": ffn}.get(name, 1)
+            found.append((name, (8,), 0) if "norm" in name else (name, (WIDTH, rows), 12))
+    return [*found, *more]
+
+
+def meta_of(architecture: str) -> dict[str, Any]:
+    """What the engine must know of it."""
+    known = {
+        "context_length": 2048,
+        "embedding_length": WIDTH,
+        "block_count": LAYERS,
+        "feed_forward_length": WIDTH,
+        "attention.head_count": 4,
+        "attention.head_count_kv": 2,
+    }
+    wanted = wants(architecture) or wants("llama")
+    assert wanted is not None
+    for key in wanted.keys:
+        known.setdefault(key, 1e-5 if "epsilon" in key else 1)
+    return {f"{architecture}.{key}": item for key, item in known.items()}
+
+
 def gguf_bytes(
     values: dict[str, Any] | None = None,
-    tensors: list[tuple[str, tuple[int, ...], int]] | None = None,
+    tensors: list[Tensor] | None = None,
     *,
+    ffn: int = 1,
+    more: Sequence[Tensor] = (),
     version: int = 3,
     salt: str = "",
     bare: bool = False,
     alone: bool = False,
     **changes: Any,
 ) -> bytes:
-    """A whole GGUF file, or with `bare` all but its weights; `alone`: only `values` are its metadata. `changes` to the metadata are keys with `__` for dots; None leaves one out."""
+    """A whole GGUF file that a llama.cpp would load as far as its header goes (see `tensors_of`), or with `bare` all but
+    its weights; `alone`: only `values` are its metadata. `changes` to the metadata are keys with `__` for dots; None
+    leaves one out."""
+    changes = {key.replace("__", "."): item for key, item in changes.items()}
+    architecture = str((changes | (values or {})).get("general.architecture") or "llama")
     meta: dict[str, Any] = {
-        "general.architecture": "llama",
+        "general.architecture": architecture,
         "general.name": "Tiny",
         "general.file_type": 15,
         "general.license": "apache-2.0",
-        "llama.context_length": 2048,
-        "llama.embedding_length": 256,
-        "llama.block_count": 2,
-        "llama.attention.head_count": 4,
-        "llama.attention.head_count_kv": 2,
+        **meta_of(architecture),
+        "tokenizer.ggml.model": "llama",
         "tokenizer.ggml.tokens": ["a", "b", "<s>"],
         "tokenizer.chat_template": TEMPLATE,
     }
-    meta = (values or {}) if alone else meta | (values or {})
-    meta |= {key.replace("__", "."): item for key, item in changes.items()}
+    meta = (values or {}) if alone else meta | (values or {}) | changes
     if salt:
         meta["general.description"] = salt
     meta = {key: item for key, item in meta.items() if item is not None}
-    shapes = [("token_embd.weight", (256, 4), 12), ("norm.weight", (256,), 0)] if tensors is None else tensors
+    shapes = tensors_of(architecture, ffn=ffn, more=more) if tensors is None else tensors
     sizes = {0: (1, 4), 1: (1, 2), 8: (32, 34), 12: (256, 144)}
     infos, offset, data = b"", 0, b""
     for name, shape, kind in shapes:
@@ -96,14 +137,30 @@ def gguf() -> Callable[..., bytes]:
     return gguf_bytes
 
 
+def split_bytes(count: int, *, more: Sequence[Tensor] = (), **options: Any) -> list[bytes]:
+    """A model in `count` files, as llama.cpp's own program for splitting writes it."""
+    tensors = tensors_of("llama")
+    split = {"split.count": count, "split.tensors.count": len(tensors)}
+    size = -(-len(tensors) // count)
+    shares = [tensors[n * size : (n + 1) * size] for n in range(count)]
+    shares[-1] = [*shares[-1], *more]
+    first = gguf_bytes({"split.no": 0} | split, shares[0], **options)
+    return [first, *(gguf_bytes({"split.no": n} | split, shares[n], alone=True) for n in range(1, count))]
+
+
+@pytest.fixture(scope="session")
+def parts() -> Callable[..., list[bytes]]:
+    return split_bytes
+
+
 @pytest.fixture
 def write_gguf() -> Callable[..., Path]:
     def write(path: Path, *, sparse: int = 0, **options: Any) -> Path:
-        """With `sparse` the weights are a hole of so many bytes."""
+        """With `sparse` the weights are a hole of so many bytes, and a little more."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(gguf_bytes(bare=bool(sparse), **options))
         if sparse:
-            os.truncate(path, path.stat().st_size + sparse)
+            os.truncate(path, path.stat().st_size + sparse + (1 << 20))
         return path
 
     return write

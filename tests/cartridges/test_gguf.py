@@ -13,10 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from omni.cartridges import GgufHeader, read_header
-from omni.cartridges.inspection import inspect, part_names
+from omni.cartridges.inspection import Incomplete, inspect, part_names
+from omni.cartridges.loadable import obstacle
 from omni.core.errors import BadFile, NotFound
 
 Make = Callable[..., bytes]
+Parts = Callable[..., list[bytes]]
 
 
 def parse(folder: Path, data: bytes) -> GgufHeader:
@@ -39,7 +41,7 @@ def test_the_starter_is_read_in_an_instant(starter_gguf: Path) -> None:
 
 
 def test_counts_come_from_the_tensors(tmp_path: Path, gguf: Make) -> None:
-    header = parse(tmp_path, gguf())
+    header = parse(tmp_path, gguf(tensors=[("token_embd.weight", (256, 4), 12), ("output_norm.weight", (256,), 0)]))
     assert (header.parameters, header.weights_bytes) == (256 * 4 + 256, 576 + 1024)
     assert (header.quantisation, header.name, header.kv_heads, header.head_dim) == ("Q4_K_M", "Tiny", 2, 64)
     assert header.kv_elements == 2 * 2 * (64 + 64)
@@ -153,16 +155,7 @@ def test_impossible_tensors_are_refused(
     tmp_path: Path, gguf: Make, tensor: tuple[str, tuple[int, ...], int], message: str
 ) -> None:
     with pytest.raises(BadFile, match=message):
-        parse(tmp_path, gguf(tensors=[]).replace(struct.pack("<IQQ", 3, 0, 11), _with_one(tensor, gguf)))
-
-
-def _with_one(tensor: tuple[str, tuple[int, ...], int], gguf: Make) -> bytes:
-    """A header and all its entries, then one tensor: what follows in the file no longer matters."""
-    whole = gguf(tensors=[])
-    entries = whole[24:].rstrip(b"\0")
-    name, shape, kind = tensor
-    info = struct.pack("<Q", len(name)) + name.encode() + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, 0)
-    return struct.pack("<IQQ", 3, 1, 11) + entries + info + b"\0" * 64
+        parse(tmp_path, gguf(tensors=[tensor], bare=True) + b"\0" * 64)
 
 
 def test_unknown_tensor_types_are_told_and_not_fatal(tmp_path: Path, gguf: Make) -> None:
@@ -261,27 +254,71 @@ def test_the_real_header_with_changes_is_read_or_refused_in_bounded_time(
         pass
 
 
-def test_the_parts_of_a_model_are_one(tmp_path: Path, gguf: Make) -> None:
-    first = tmp_path / "big-00001-of-00002.gguf"
-    first.write_bytes(gguf(split__no=0, split__count=2))
-    second = tmp_path / "big-00002-of-00002.gguf"
+def test_the_parts_of_a_model_are_one(tmp_path: Path, parts: Parts) -> None:
+    """Later parts say nothing but that they are parts, as llama.cpp's own program for splitting writes them."""
+    names = ["big-00001-of-00002.gguf", "big-00002-of-00002.gguf"]
+    first, second = (tmp_path / name for name in names)
+    data = parts(2)
+    first.write_bytes(data[0])
     with pytest.raises(BadFile, match=r"1 of 2 parts.*big-00002-of-00002\.gguf is missing"):
         inspect(first)
-    second.write_bytes(gguf(tensors=[("x.weight", (256, 2), 12)]))
+    second.write_bytes(data[1])
+    assert read_header(second).kind == "other"  # alone it is nothing
     found = inspect(first)
     assert found.parts == (str(first), str(second))
-    assert found.header.parameters == 256 * 4 + 256 + 512
-    assert found.size == first.stat().st_size + second.stat().st_size
+    assert (found.header.kind, found.header.architecture) == ("model", "llama")
+    assert found.header.parameters == sum(read_header(part).parameters for part in (first, second))
+    assert found.size == len(data[0]) + len(data[1])
+    assert obstacle(found.header, None) is None
     assert part_names("x-00003-of-00002.gguf") == ["x-00003-of-00002.gguf"]
 
 
-def test_later_parts_say_nothing_but_that_they_are_parts(tmp_path: Path, gguf: Make) -> None:
-    """As llama.cpp's own program for splitting writes them."""
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (
+            ["whole.gguf", "big-00002-of-00002.gguf"],
+            r"whole\.gguf is part 1 of 2 .* names like whole-00001-of-00002\.gguf",
+        ),
+        (["big-00001-of-00003.gguf", "big-00002-of-00003.gguf"], r"is part 1 of 2 "),
+        (["big-00001-of-00002.GGUF", "big-00002-of-00002.GGUF"], r"names like big-00001-of-00002\.gguf"),
+        (["big-00001-of-00002.gguf", "deep/big-00002-of-00002.gguf"], r"holds 1 of 2 parts"),
+    ],
+)
+def test_a_part_under_another_name_is_told(tmp_path: Path, parts: Parts, names: list[str], told: str) -> None:
+    """llama.cpp looks for the others by the first one's name, and nowhere else."""
+    for name, data in zip(names, parts(2), strict=True):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(Incomplete, match=told) as caught:
+        inspect(tmp_path / names[0])
+    assert caught.value.hint
+
+
+def test_parts_of_two_models_are_no_model(tmp_path: Path, parts: Parts, gguf: Make) -> None:
     first, second = tmp_path / "big-00001-of-00002.gguf", tmp_path / "big-00002-of-00002.gguf"
-    first.write_bytes(gguf(split__no=0, split__count=2, split__tensors__count=3))
-    parts = {"split.no": 1, "split.count": 2, "split.tensors.count": 3}
-    second.write_bytes(gguf(parts, tensors=[("x.weight", (256, 2), 12)], alone=True))
-    assert read_header(second).kind == "other"  # alone it is nothing
-    found = inspect(first)
-    assert (found.header.kind, found.header.architecture) == ("model", "llama")
-    assert found.header.parameters == 256 * 4 + 256 + 512
+    first.write_bytes(parts(2)[0])
+    second.write_bytes(parts(3)[1])
+    with pytest.raises(Incomplete, match="is part 2 of 3 by what stands in it"):
+        inspect(first)
+    second.write_bytes(gguf())
+    with pytest.raises(Incomplete, match="is a whole model by what stands in it"):
+        inspect(first)
+    second.write_bytes(parts(2, more=[("blk.0.attn_q.bias", (8,), 0)])[1])
+    with pytest.raises(Incomplete, match="have 21 tensors, and should have 20"):
+        inspect(first)
+
+
+def test_a_name_like_that_of_a_part_keeps_no_whole_model_away(tmp_path: Path, gguf: Make) -> None:
+    path = tmp_path / "big-00001-of-00009.gguf"
+    path.write_bytes(gguf())
+    assert inspect(path).parts == (str(path),)
+
+
+def test_a_file_with_room_for_what_is_still_to_come_is_not_whole(tmp_path: Path, gguf: Make) -> None:
+    """aria2 makes the file as long as it will be, and keeps a list beside it of what it has."""
+    path = tmp_path / "big.gguf"
+    path.write_bytes(gguf())
+    (tmp_path / "big.gguf.aria2").touch()
+    with pytest.raises(Incomplete, match=r"not whole yet: big\.gguf\.aria2"):
+        inspect(path)

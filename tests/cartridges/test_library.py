@@ -133,12 +133,21 @@ async def test_the_index_is_read_again_only_when_somebody_has_changed_it(
     assert (await library.get("@me/y")).state == "installed"
 
 
-async def test_a_worker_knows_better_than_the_list_of_architectures(
-    open_library: Open, write_gguf: Write, tmp_path: Path
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"general__architecture": "novel"}, "this engine does not know the architecture 'novel'"),
+        (
+            {"more": [("blk.0.novel.weight", (8,), 0)]},
+            "it has tensors that this engine does not take in a llama: novel.weight",
+        ),
+    ],
+)
+async def test_a_worker_knows_better_than_our_tables(
+    library: Library, write_gguf: Write, tmp_path: Path, changes: dict[str, Any], reason: str
 ) -> None:
-    library = open_library(architectures={"qwen2"})
-    brain = await library.add(write_gguf(tmp_path / "x.gguf"))
-    assert (brain.state, "architecture 'llama'" in brain.reason) == ("unloadable", True)
+    brain = await library.add(write_gguf(tmp_path / "x.gguf", **changes))
+    assert (brain.state, brain.reason) == ("unloadable", reason)
     assert brain.base is not None
     await library.mark(brain.base.id, ready=True)
     assert (await library.get("@me/x")).state == "ready"
@@ -160,7 +169,7 @@ async def test_roles_stand_on_the_best_brain_that_is_here(library: Library, writ
     role = await library.get("@roe/backend")
     assert (role.state, role.shares) == ("available", "@omni/coder")
     await library.add(write_gguf(tmp_path / "small.gguf", salt="1"))
-    await library.add(write_gguf(tmp_path / "large.gguf", salt="2", tensors=[("t", (256, 64), 12)]))
+    await library.add(write_gguf(tmp_path / "large.gguf", salt="2", ffn=64))
     role = await library.get("@roe/backend")
     assert (role.state, role.shares) == ("installed", "@me/large")
     assert "backend engineer" in role.prompt
@@ -170,7 +179,7 @@ async def test_roles_stand_on_the_best_brain_that_is_here(library: Library, writ
 async def test_the_best_brain_fits_the_memory(open_library: Open, write_gguf: Write, tmp_path: Path) -> None:
     library = open_library(memory=10**9)
     await library.add(write_gguf(tmp_path / "small.gguf", salt="1"))
-    big = write_gguf(tmp_path / "big.gguf", salt="2", tensors=[("t", (256, 64), 12)])
+    big = write_gguf(tmp_path / "big.gguf", salt="2", ffn=64)
     await library.add(big)
     best = await library.best()
     assert best is not None
@@ -232,13 +241,68 @@ async def test_of_what_is_here_the_largest_that_keeps_up_with_a_reader_is_the_be
 
     library = open_library(budget=known)
     for name, gigabyte in (("small", 1), ("large", 10)):
-        path = write_gguf(
-            tmp_path / f"{name}.gguf", tensors=[("t", (256, gigabyte * 10**9 // 144), 12)], sparse=gigabyte * 10**9
-        )
+        path = write_gguf(tmp_path / f"{name}.gguf", ffn=gigabyte * 10**9 // 144, sparse=gigabyte * 10**9)
         await library.add(path)
     best = await library.best()
     assert best is not None
     assert best.name == ("@me/large" if bandwidth >= 100 and gigabytes >= 16 else "@me/small")
+
+
+async def test_a_toy_is_not_the_best_because_it_is_fast(open_library: Open, write_gguf: Write, tmp_path: Path) -> None:
+    async def known() -> Budget:
+        return machine(16, 10)
+
+    library = open_library(budget=known)
+    for name, size in (("toy", 36 * 10**6), ("real", 8 * 10**9)):
+        await library.add(write_gguf(tmp_path / f"{name}.gguf", ffn=size // 144, sparse=size))
+    toy, real = await library.get("@me/toy"), await library.get("@me/real")
+    budget = await known()
+    speeds = [budget.fit(facts_of(brain)).speed or 0 for brain in (toy, real)]
+    assert speeds[0] > 50
+    assert speeds[1] < 4
+    best = await library.best()
+    assert best is not None
+    assert best.name == "@me/real"
+    assert (await library.get("@roe/backend")).shares == "@me/real"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"general__name": "Qwen3 8B Base"}, {"general__name": "gemma-3-12b-pt"}, {"llama__context_length": 512}],
+)
+async def test_what_was_not_made_to_answer_is_not_the_best_because_it_is_large(
+    open_library: Open, write_gguf: Write, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    library = open_library()
+    for name, size, more in (("large", 2 * 10**9, changes), ("small", 10**9, {"general__name": "Base Camp 2B it"})):
+        await library.add(write_gguf(tmp_path / f"{name}.gguf", ffn=size // 144, sparse=size, **more))
+    best = await library.best()
+    assert best is not None
+    assert best.name == "@me/small"
+    best = await library.best(without=["@me/small"])
+    assert best is not None
+    assert best.name == "@me/large"
+    assert await library.best(without=["@me/small", "@me/large"]) is None
+
+
+async def test_of_toys_the_largest_is_the_best(library: Library, write_gguf: Write, tmp_path: Path) -> None:
+    for name, size in (("story", 36 * 10**6), ("little", 100 * 10**6)):
+        await library.add(write_gguf(tmp_path / f"{name}.gguf", ffn=size // 144, sparse=size))
+    best = await library.best()
+    assert best is not None
+    assert best.name == "@me/little"
+
+
+async def test_what_one_engine_could_not_load_the_next_one_may(
+    open_library: Open, write_gguf: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = open_library()
+    brain = await library.add(write_gguf(tmp_path / "x.gguf"))
+    assert brain.base is not None
+    await library.mark(brain.base.id, ready=False, reason="It is too new.")
+    assert (await library.get("@me/x")).state == "unloadable"
+    monkeypatch.setattr("omni.cartridges.index.ENGINE", "2099.1")
+    assert (await open_library().get("@me/x")).state == "installed"
 
 
 async def test_verifying_records_a_hash_and_then_compares(

@@ -101,10 +101,10 @@ async def test_what_the_hub_does_not_have_is_named(
 
 
 async def test_a_model_in_parts_stays_in_parts(
-    shop: Shop, hub: Hub, library: Library, home: Home, gguf: Make, drain: Drain
+    shop: Shop, hub: Hub, library: Library, home: Home, parts: Any, drain: Drain
 ) -> None:
-    hub.file("Q4_K_M/tiny-Q4_K_M-00001-of-00002.gguf", gguf(split__no=0, split__count=2))
-    hub.file("Q4_K_M/tiny-Q4_K_M-00002-of-00002.gguf", gguf(salt="2"))
+    for number, data in enumerate(parts(2), 1):
+        hub.file(f"Q4_K_M/tiny-Q4_K_M-0000{number}-of-00002.gguf", data)
     brain = (await drain(library.pull("hf.co/Qwen/Tiny-GGUF:Q4_K_M", shop.airlock)))[-1].brain
     assert brain.base is not None
     assert [Path(part).name for part in brain.base.parts] == [

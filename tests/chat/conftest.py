@@ -1,6 +1,6 @@
 """A chat with a scripted engine, a clock that a test moves, and a keeper that only listens."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,8 @@ class Shelf:
             raise NotFound(f"There is no brain {name!r}.")
         return self.brains[name]
 
-    async def best(self) -> Brain | None:
-        return next(iter(self.brains.values()), None)
+    async def best(self, *, without: Collection[str] = ()) -> Brain | None:
+        return next((brain for brain in self.brains.values() if brain.name not in without), None)
 
 
 class Engines:

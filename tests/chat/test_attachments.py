@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from omni.chat import agents_md, expand
 from omni.chat.attachments import LARGEST, read_text
 from omni.core.errors import BadFile, NotFound, OmniError, UsageError
+from tests.ordinary import ordinary_user
 
 
 @pytest.fixture
@@ -97,6 +98,44 @@ def test_what_is_no_text_file_is_refused(project: Path) -> None:
     ):
         with pytest.raises(kind):
             expand(f"@{name}", project)
+
+
+def test_what_cannot_be_read_is_said(project: Path) -> None:
+    (project / "closed").mkdir()
+    (project / "closed" / "file").write_text("x")
+    (project / "closed").chmod(0)
+    (project / "mine").write_text("x")
+    (project / "mine").chmod(0)
+    with ordinary_user():
+        for text in ("@mine", "@closed/file", '@"closed/file"', "@./closed/file"):
+            with pytest.raises(BadFile, match="Permission denied"):
+                expand(text, project)
+        assert expand("@closedfile", project) == ("@closedfile", [])
+    (project / "closed").chmod(0o755)
+
+
+@pytest.mark.parametrize("name", ["\ud800", "raw\udcff", "a/\ud800", "x" * 5000, "a/" * 3000])
+def test_a_name_that_can_be_no_files_is_refused_kindly(project: Path, name: str) -> None:
+    for text in (f"@{name}", f'@"{name}"', f"@./{name}"):
+        try:
+            found, files = expand(text, project)
+        except OmniError:
+            continue
+        assert (found, files) == (text, [])
+
+
+def test_nothing_stays_open_of_what_is_refused(project: Path) -> None:
+    os.mkfifo(project / "pipe")
+    (project / "AGENTS.md").mkdir()
+
+    def refused() -> int:
+        for name in ("src", "pipe", "none/such"):
+            with pytest.raises(OmniError):
+                expand(f"@{name}" if name != "none/such" else "@src/none", project)
+        agents_md(project)
+        return len(os.listdir("/proc/self/fd"))
+
+    assert refused() == refused()
 
 
 def test_many_files_are_too_much_together(project: Path) -> None:

@@ -1,5 +1,8 @@
 """Completion of `@`: near files first, by parts of their names, within a bounded look."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -7,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omni.chat import complete_path, completion
+from tests.ordinary import ordinary_user
 
 
 @pytest.fixture
@@ -101,3 +105,96 @@ def test_any_prefix_and_any_gitignore_do(prefix: str, rules: str) -> None:
         (Path(folder) / "file").write_text("")
         (Path(folder) / ".gitignore").write_bytes(rules.encode("utf-8", "replace"))
         assert set(complete_path(prefix, Path(folder))) <= {"file", ".gitignore"}
+
+
+def test_what_cannot_be_read_is_left_out_and_nothing_else(project: Path) -> None:
+    """Folders closed to us, folders that may be listed and not entered, and links into both."""
+    for name, mode in (("closed", 0o000), ("listed", 0o444)):
+        folder = project / name
+        folder.mkdir()
+        (folder / "inside.txt").write_text("")
+        (folder / "self").symlink_to("inside.txt")
+        (project / f"to {name}").symlink_to(f"{name}/inside.txt")
+        folder.chmod(mode)
+    (project / "src" / ".gitignore").write_text("*.py")
+    (project / "src" / ".gitignore").chmod(0)
+    with ordinary_user():
+        found = complete_path("", project, limit=100)
+    for name in ("closed", "listed"):
+        (project / name).chmod(0o755)
+    assert {"closed/", "listed/", "README.md", "src/app.py"} <= set(found)
+    assert not {"closed/inside.txt", "listed/self", "to closed", "to listed"} & set(found)
+
+
+def test_what_vanishes_in_the_middle_is_left_out(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that does not tell kinds asks each entry, and the entry, or its folder, is gone by then."""
+    whole = os.scandir
+
+    class Entry:
+        def __init__(self, entry: "os.DirEntry[str]") -> None:
+            self.name, self.path, self._entry = entry.name, entry.path, entry
+
+        def _ask(self) -> None:
+            if self.name in ("app.py", "noise.log"):
+                raise PermissionError(13, "gone", self.path)
+
+        def is_dir(self, *, follow_symlinks: bool) -> bool:
+            self._ask()
+            return self._entry.is_dir(follow_symlinks=follow_symlinks)
+
+        def is_file(self, *, follow_symlinks: bool) -> bool:
+            return self._entry.is_file(follow_symlinks=follow_symlinks)
+
+    @contextmanager
+    def scandir(folder: Path) -> Iterator[Iterator[Entry]]:
+        def entries() -> Iterator[Entry]:
+            with whole(folder) as found:
+                for number, entry in enumerate(sorted(found, key=lambda one: one.name)):
+                    if folder.name == "chat" and number == 1:
+                        raise OSError(116, "Stale file handle", str(folder))
+                    yield Entry(entry)
+
+        yield entries()
+
+    monkeypatch.setattr(completion.os, "scandir", scandir)
+    found = complete_path("", project, limit=100)
+    assert {"README.md", "src/", "src/chat/", "src/chat/service.py", "src/build/kept.py"} <= set(found)
+    assert not {"src/app.py", "src/chat/store.py"} & set(found)
+
+
+def test_pipes_circles_and_names_that_are_no_text_are_not_offered(project: Path) -> None:
+    os.mkfifo(project / "pipe")
+    (project / "circle").symlink_to("circle")
+    (project / "one").symlink_to("other")
+    (project / "other").symlink_to("one")
+    (project / os.fsdecode(b"raw\xff")).write_text("")
+    found = complete_path("", project, limit=100)
+    assert "README.md" in found
+    assert not {"pipe", "circle", "one", "other"} & set(found)
+    assert all(path.isprintable() for path in found)
+
+
+def test_a_gitignore_that_is_no_file_is_none(project: Path) -> None:
+    (project / ".gitignore").unlink()
+    os.mkfifo(project / ".gitignore")  # nobody will ever write into it
+    assert "noise.log" in complete_path("", project, limit=100)
+    (project / ".gitignore").unlink()
+    (project / ".gitignore").mkdir()
+    assert "noise.log" in complete_path("", project, limit=100)
+
+
+def test_one_huge_folder_does_not_hide_the_others(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(completion, "MOST_IN_A_FOLDER", 20)
+    (project / "flat").mkdir()
+    for number in range(200):
+        (project / "flat" / f"f{number}").write_text("")
+    assert "src/chat/store.py" in complete_path("", project, limit=1000)
+
+
+def test_it_takes_no_longer_than_somebody_waits(project: Path) -> None:
+    assert complete_path("", project, seconds=0) == []
+
+
+@pytest.mark.parametrize("prefix", ["\ud800", "a\0b", "\udcff/", "../..", "/", "~", "*[", "\\"])
+def test_a_prefix_that_is_no_path_offers_nothing_or_what_is_there(project: Path, prefix: str) -> None:
+    assert all((project / path).exists() for path in complete_path(prefix, project))

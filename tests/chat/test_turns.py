@@ -1,16 +1,19 @@
 """The turn runner: what is stored when, in which order events come, and who waits for whom."""
 
 import asyncio
+import os
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from omni.cartridges import Brain
 from omni.chat.pen import Pen
-from omni.core.errors import EngineError, NotFound, OmniError, StorageError
+from omni.core.errors import BadFile, EngineError, NotFound, OmniError, StorageError
 from omni.core.events import (
     BrainLoading,
+    BrainReplaced,
     ReasoningDelta,
     TextDelta,
     TurnEnded,
@@ -18,7 +21,7 @@ from omni.core.events import (
     TurnStarted,
 )
 from omni.core.settings import Chat, Settings
-from omni.engine import Reply, ScriptedEngine
+from omni.engine import LoadFailed, Reply, ScriptedEngine
 from tests.chat.turn_tools import gather, kinds, seen, until
 
 
@@ -298,3 +301,66 @@ async def test_a_keeper_that_went_away_disturbs_no_turn(bench: Any, collect: Any
 
 def test_reasoning_is_never_text() -> None:
     assert ReasoningDelta(text="x") != TextDelta(text="x")
+
+
+class Unloadable:
+    """Opens the engine for every brain but some, which cannot be loaded, as counting is what finds out."""
+
+    def __init__(self, engine: Any, **failing: OmniError) -> None:
+        self._engine, self._failing = engine, {f"@omni/{name}": error for name, error in failing.items()}
+
+    async def open(self, brain: Brain) -> Any:
+        return _Failing(error) if (error := self._failing.get(brain.name)) is not None else self._engine
+
+
+class _Failing(ScriptedEngine):
+    def __init__(self, error: OmniError) -> None:
+        super().__init__([Reply(error=error)])
+
+
+@pytest.mark.parametrize("error", [BadFile("It has no layers."), LoadFailed("It was ended by SIGABRT.")])
+async def test_the_best_brain_that_cannot_be_loaded_gives_way_to_the_next_best(
+    bench: Any, collect: Any, error: OmniError
+) -> None:
+    service = bench.open()
+    bench.engines.open = Unloadable(bench.engine, test=error).open
+    made = await service.create()
+    events = await collect(service.ask(made.id, "Hi"))
+    replaced = next(event for event in events if isinstance(event, BrainReplaced))
+    assert (replaced.failed, replaced.brain, replaced.reason) == ("@omni/test", "@omni/other", error.message)
+    assert isinstance(events[-1], TurnEnded)
+    assert (await service.conversation(made.id)).brain == "@omni/other"
+    assert [message.brain for message in await service.messages(made.id)][-1] == "@omni/other"
+
+
+@pytest.mark.parametrize("how", ["asked", "conversation", "settings"])
+async def test_a_brain_that_was_named_never_becomes_another(bench: Any, how: str) -> None:
+    service = bench.open()
+    bench.engines.open = Unloadable(bench.engine, test=BadFile("It has no layers.")).open
+    if how == "settings":
+        service.settings = Settings(chat=Chat(brain="@omni/test"))
+    made = await service.create(brain="@omni/test" if how == "conversation" else "")
+    events: list[Any] = []
+    with pytest.raises(BadFile, match="no layers"):
+        await gather(events, service.ask(made.id, "Hi", brain="@omni/test" if how == "asked" else ""))
+    assert "BrainReplaced" not in kinds(events)
+
+
+async def test_where_no_brain_can_be_loaded_the_conversation_keeps_none(bench: Any, collect: Any) -> None:
+    service = bench.open()
+    failing = {"test": BadFile("It has no layers."), "other": BadFile("Nor has it.")}
+    bench.engines.open = Unloadable(bench.engine, **failing).open
+    made = await service.create()
+    with pytest.raises(BadFile, match="Nor has it"):
+        await collect(service.ask(made.id, "Hi"))
+    assert (await service.conversation(made.id)).brain == ""
+
+
+async def test_a_project_whose_name_is_no_text_has_conversations_like_any_other(bench: Any, collect: Any) -> None:
+    service = bench.open()
+    project = Path(os.fsdecode(b"/tmp/raw\xff dir"))
+    made = await service.create(project=project)
+    assert made.project is not None
+    made.project.encode()
+    await collect(service.ask(made.id, "Hi"))
+    assert [each.id for each in await service.conversations(project=project)] == [made.id]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from omni.cartridges import Base, Brain, read_header
-from omni.cli.ls import group, row
+from omni.cli.ls import group, no_use, row, why
 from omni.cli.ps import confinement, several, what
 from omni.core.paths import Home
 from omni.hardware import Fit
@@ -279,7 +279,8 @@ def process(kind: str, **values: object) -> ProcessInfo:
 
 def test_what_confines_a_process_is_said_in_words() -> None:
     assert confinement(process("worker", confined="seccomp")) == "none, by seccomp"
-    assert confinement(process("airlock")) == "the only door"
+    assert confinement(process("airlock")) == "the door"
+    assert confinement(process("installer")) == "the package index"
     assert confinement(process("keeper")) == "unused, not confined"
     assert confinement(process("starter")) == "unused, not confined"
     assert confinement(process("worker")) == "NOT CONFINED"
@@ -309,9 +310,12 @@ def test_brains_stand_where_they_lie(tmp_path: Path) -> None:
     fit = Fit(fits=True, context=2048, memory=1, speed=28.4)
     assert row(brain(tmp_path, good_for="code"), fit, default=False)[3:] == ("~28 tok/s", "", "code")
     assert row(brain(tmp_path, shares="@omni/coder", size=5), None, default=False)[1] == ""
-    gone = brain(tmp_path, state="gone", reason="its file went away", good_for="code")
-    assert row(gone, Fit(fits=False, context=1, memory=1), default=False)[3:] == (
-        "too large",
-        "",
-        "gone: its file went away",
+    large = Fit(fits=False, context=1, memory=1)
+    assert row(brain(tmp_path), large, default=False)[3] == "too large"
+    gone = brain(
+        tmp_path, state="gone", reason="its file went away.", good_for="code", origin="ollama", command="omni rm a"
     )
+    assert no_use(gone)
+    assert why(gone) == ("gone: its file went away (Ollama).", "omni rm a")
+    assert not no_use(brain(tmp_path))
+    assert not no_use(brain(tmp_path, state="available"))

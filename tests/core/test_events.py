@@ -7,6 +7,7 @@ import pytest
 
 from omni.core.events import (
     BrainLoading,
+    BrainReplaced,
     ChatEvent,
     ContextCompacted,
     Event,
@@ -27,6 +28,7 @@ ALL = [
     TurnStarted(conversation="c", question="q", answer="a", brain="@omni/x"),
     TurnQueued(place=1, reason="slot"),
     BrainLoading(brain="@omni/x", seconds=1.5, fraction=0.5),
+    BrainReplaced(brain="@omni/x", failed="@omni/y", reason="It has no layers."),
     ContextCompacted(left_out_turns=1, left_out_tokens=2, kept_tokens=3, allocated=4),
     PromptCounted(tokens=3, room=4, allocated=8),
     PromptProgress(done=1, total=2),

@@ -10,6 +10,9 @@ import pytest
 
 from omni.core.paths import Home
 from tests.docs.examples import write
+from tests.shell.unseen import _nothing_fails_unseen, fails_on_purpose
+
+__all__ = ["_nothing_fails_unseen", "fails_on_purpose"]
 
 
 @pytest.fixture

@@ -34,18 +34,17 @@ async def test_the_example_is_shown(tmp_path: Path, depth: Depth) -> None:
 
 def test_it_is_followed_while_it_is_edited(tmp_path: Path) -> None:
     (path,) = write("themes.md", tmp_path)
-    seen: list[tuple[str, ThemeFile | OmniError]] = []
-    watcher = Watcher(Themes([path.parent]), lambda name, found: seen.append((name, found)))
+    watcher = Watcher(Themes([path.parent]))
     watcher.look()
     text = path.read_text()
     path.write_text(text.replace("#5cc8c0", "#ff0000"))
-    watcher.look()
-    assert isinstance(seen[-1][1], ThemeFile)
-    assert seen[-1][1].colours.accent == "#ff0000"
+    ((_, found),) = watcher.look()
+    assert isinstance(found, ThemeFile)
+    assert found.colours.accent == "#ff0000"
     path.write_text(text.replace("accent = 80", "accent = 8"))
-    watcher.look()
-    assert isinstance(seen[-1][1], OmniError)
-    assert "colours256.accent" in seen[-1][1].message
+    ((_, found),) = watcher.look()
+    assert isinstance(found, OmniError)
+    assert "colours256.accent" in found.message
 
 
 def test_every_colour_is_explained() -> None:

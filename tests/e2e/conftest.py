@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -47,13 +47,13 @@ class Person:
         assert fails or done.returncode == 0, f"omni {' '.join(words)}: {done.stdout}{done.stderr}"
         return done.stdout + (done.stderr if fails else "")
 
-    def shell(self, *, size: tuple[int, int] = (120, 36)) -> Terminal:
+    def shell(self, *, size: tuple[int, int] = (120, 36), command: Sequence[str] = (*OMNI, "run")) -> Terminal:
         """Open the shell in a terminal of its own and wait until one can write."""
         self._count += 1
         place = self.folder / f"t{self._count}"
         place.mkdir()
-        command = ["sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", str(self.project), *OMNI, "run"]
-        terminal = self._terminals.enter_context(Terminal(place, command, size=size, environment=self.environment))
+        there = ["sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", str(self.project), *command]
+        terminal = self._terminals.enter_context(Terminal(place, there, size=size, environment=self.environment))
         terminal.until("Ask, or type @ for a file")
         return terminal
 

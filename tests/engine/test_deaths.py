@@ -173,7 +173,9 @@ async def test_nobody_is_blamed_twice_where_nobody_is_a_suspect(worker_engine: M
 
 async def test_who_had_nothing_said_is_asked_again(worker_engine: Make, keeper: DirectKeeper) -> None:
     """Its prompt was read in part, and that was told."""
-    spec = scripted_spec(reply=WORDS, token_ms=50, die_at="boom", die_after=0, die_of="memory", context=4096, cells=9999)
+    spec = scripted_spec(
+        reply=WORDS, token_ms=50, die_at="boom", die_after=0, die_of="memory", context=4096, cells=9999
+    )
     async with worker_engine(spec) as engine, asyncio.timeout(30):
         waiting = asyncio.create_task(events_of(engine, asked("long " * 200, max_tokens=2)))
         with pytest.raises(OutOfMemory):

@@ -5,7 +5,7 @@ import struct
 import pytest
 
 from omni.core.errors import UsageError
-from omni.engine import ChatRequest, Image, Message, Tool, ToolCall, calling, image_of, joined
+from omni.engine import Image, Message, image_of, joined
 from omni.engine.answers import sent
 from omni.engine.images import LONGEST_SIDE, MOST_PIXELS, check_images, measured, pieces
 from tests.image_tools import GIF, JPEG, WEBP, bmp, claimed, png
@@ -79,20 +79,6 @@ def test_the_worker_is_sent_parts_in_their_order() -> None:
     assert (first, last) == ({"type": "text", "text": "a"}, {"type": "text", "text": "b"})
     assert image["image_url"]["url"].startswith("data:image/png;base64,iVBOR")
     assert sent([Message(role="user", content="ab")]) == [{"role": "user", "content": "ab"}]
-
-
-def test_images_of_results_stay_in_their_places_where_a_template_knows_no_tools() -> None:
-    request = ChatRequest(
-        messages=(
-            Message(role="user", content="Look."),
-            Message(role="assistant", content="", calls=(ToolCall(id="1", name="look", arguments="{}"),)),
-            Message(role="tool", content="ab", call_id="1", images=shown("ab", 1).images),
-            shown("cd", 2),
-        ),
-        tools=(Tool(name="look"),),
-    )
-    told = calling.told(request, template=False)
-    assert as_text(told.messages[-1]) == ["The tool look returned:\na", 1, "b\n\ncd", 2]
 
 
 def test_images_are_too_large_together() -> None:

@@ -1,12 +1,13 @@
 """What is measured of the turns of an engine."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from omni.core.errors import EngineError
+from omni.core.errors import BadFile, EngineError
 from omni.core.events import TurnEnded, Usage
-from omni.engine import ChatRequest, Message, ObservedEngine, ScriptedEngine, image_of
+from omni.engine import ChatRequest, Message, ObservedEngine, ScriptedEngine, Vectors, image_of
 from tests.engine.conftest import Make
 from tests.engine.engine_tools import DirectKeeper, asked, events_of, real_spec, scripted_spec, text_of
 from tests.image_tools import png, write_projector
@@ -47,6 +48,27 @@ async def test_how_long_looking_takes_says_nothing_of_reading() -> None:
     assert measured[1].answer_tokens == 20
     assert isinstance(last := events[-1], TurnEnded)
     assert last.usage == USAGE  # who asked is told what it took
+
+
+class _Refused(ScriptedEngine):
+    """Has a file that cannot be loaded."""
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        raise BadFile("It has no layers.")
+
+
+async def test_a_file_that_cannot_be_loaded_is_told_of_whoever_finds_out() -> None:
+    told: list[str] = []
+
+    async def refuse(reason: str) -> None:
+        told.append(reason)
+
+    async def never(*_: object) -> None:
+        raise AssertionError
+
+    with pytest.raises(BadFile):
+        await ObservedEngine(_Refused(), measured=never, refused=refuse, blinded=never).embed(["a"])
+    assert told == ["It has no layers."]
 
 
 async def test_a_projector_that_ends_the_worker_is_told_of_once(worker_engine: Make, keeper: DirectKeeper) -> None:

@@ -55,6 +55,9 @@ class FakeLibrary:
                 return each
         raise NotFound(f"There is no brain {name!r}.")
 
+    async def looked(self, *_: Any, **__: Any) -> None:
+        """All is known already."""
+
 
 class FakeKeeper:
     """Has the processes that a test gives it."""
@@ -165,7 +168,7 @@ class FakeServices:
     async def read_settings_again(self) -> Settings:
         return self.settings
 
-    async def default_brain(self) -> Brain:
+    async def loaded_default(self) -> Brain:
         return self.library.known[0]
 
     async def open(self, _brain: Brain, *, embeddings: bool = False) -> Engine:

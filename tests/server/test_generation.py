@@ -89,11 +89,15 @@ async def test_the_brains_prompt_stands_before_the_clients(serving: Any) -> None
     engine = ScriptedEngine()
     async with serving(engine) as bench:
         pirate = brain("@omni/test", prompt="You are a pirate.")
-        messages = (Message(role="user", content="Hi"), Message(role="system", content="Be brief."))
+        messages = tuple(
+            Message(role=role, content=text)  # type: ignore[arg-type] # one of the engine's
+            for role, text in (("system", "Be brief."), ("system", " "), ("user", "Hi"), ("system", "Be kind."))
+        )
         await whole(await begin(bench.server, "me", Wish(brain=pirate, messages=messages)))
     assert [(message.role, message.content) for message in engine.requests[0].messages] == [
         ("system", "You are a pirate.\n\nBe brief."),
         ("user", "Hi"),
+        ("system", "Be kind."),
     ]
 
 

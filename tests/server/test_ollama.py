@@ -9,6 +9,7 @@ import pytest
 
 from omni.core.errors import EngineError
 from omni.engine import Message, Reply, ScriptedEngine, ToolCall
+from omni.engine.histories import Traits, fitted
 from tests.server.server_tools import base, brain
 from tests.waiting import until
 
@@ -141,16 +142,17 @@ async def test_calls_without_ids_find_their_results(serving: Any) -> None:
     ]
     async with serving(engine) as bench:
         await bench.client.post("/api/chat", json={"model": "@omni/test", "messages": messages, "stream": False})
-    _, asked, *results = engine.requests[0].messages
+    takes_all = Traits(users=True, later=True, first=True, calls="beside", several="together", after=True, empty=True)
+    _, asked, *results = fitted(engine.requests[0].messages, takes_all)
     assert asked.calls == (
-        ToolCall(id="call_1_0", name="weather", arguments='{"city": "Rome"}'),
-        ToolCall(id="call_1_1", name="time", arguments='{"zone": 1}'),
+        ToolCall(id="call", name="weather", arguments='{"city": "Rome"}'),
+        ToolCall(id="call_2", name="time", arguments='{"zone": 1}'),
         ToolCall(id="mine", name="weather", arguments='{"city": "Rome"}'),
     )
     assert results == [
-        Message(role="tool", content="noon", call_id="call_1_1", name="time"),
+        Message(role="tool", content="rain", call_id="call", name="weather"),
+        Message(role="tool", content="noon", call_id="call_2", name="time"),
         Message(role="tool", content="sun", call_id="mine", name="weather"),
-        Message(role="tool", content="rain", call_id="call_1_0", name="weather"),
     ]
 
 

@@ -277,13 +277,6 @@ async def test_likelihoods_go_with_their_text_and_not_with_reasoning(serving: An
         assert old["logprobs"]["top_logprobs"][-1] == {" you.": -0.5}
 
 
-async def test_calls_that_were_cut_are_not_passed_on(serving: Any) -> None:
-    call = {"id": "1", "type": "function", "function": {"name": "read", "arguments": '{"pa'}}
-    async with serving() as bench:
-        found = await ask(bench, messages=[*USER, {"role": "assistant", "tool_calls": [call]}])
-        assert found.json()["error"]["param"] == "messages[1].tool_calls[0].function.arguments"
-
-
 async def test_nulls_and_unknown_fields_are_nothing(serving: Any) -> None:
     names = ("temperature", "tools", "tool_choice", "stream", "stream_options", "stop", "n", "response_format", "seed",
              "max_tokens", "logprobs", "top_logprobs", "logit_bias", "parallel_tool_calls", "functions", "modalities")  # fmt: skip

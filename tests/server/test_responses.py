@@ -248,12 +248,13 @@ async def test_a_turn_of_codex(serving: Any) -> None:
     request = engine.requests[0]
     assert [(message.role, message.content) for message in request.messages] == [
         ("system", "You are a coding agent.\n\nMind the rules."),
-        ("user", f"{context['text']}\n\nCount the files."),
+        ("user", context["text"]),
+        ("user", "Count the files."),
         ("assistant", "I look."),
+        ("assistant", ""),
         ("tool", "a b"),
     ]
-    assert [call.id for call in request.messages[2].calls] == ["call_1"]
-    assert request.messages[3].name == "shell"
+    assert [call.id for call in request.messages[4].calls] == ["call_1"]
     assert [tool.name for tool in request.tools] == ["shell"]
     assert not request.parallel_calls
 
@@ -283,10 +284,11 @@ async def test_a_choice_is_enforced(serving: Any) -> None:
         ({"input": []}, "input"),
         ({"input": 3}, "input"),
         ({"input": [{"content": "x"}]}, "input[0].role"),
-        ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0].type"),
-        ({"input": [{"type": "function_call", "call_id": "x"}]}, "input[0].name"),
-        ({"input": [{"type": "function_call", "name": "f", "arguments": "["}]}, "input[0].arguments"),
-        ({"input": [{"type": "function_call_output", "output": "x"}]}, "input[0].call_id"),
+        ({"input": [{"type": "item_reference", "id": "x"}]}, "input[0].id"),
+        ({"input": [{"type": "hologram"}]}, "input[0].type"),
+        ({"input": [{"role": "user", "content": [{"type": "hologram"}]}]}, "input[0].content[0].type"),
+        ({"input": [{"role": "user", "content": [{"type": "input_text"}]}]}, "input[0].content[0].text"),
+        ({"input": [{"role": "user", "content": "x"}, {"type": "compaction_trigger"}]}, "input[1].type"),
         ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "x"}]}]}, "input[0].content[0]"),
         ({"input": "x", "background": True}, "background"),
         ({"input": "x", "conversation": "conv_1"}, "conversation"),

@@ -138,6 +138,12 @@ class WebLibrary:
     async def scan(self) -> list[Brain]:
         return []
 
+    async def looked(self, *_: Any, **__: Any) -> None:
+        """All is known already."""
+
+    def follow(self, settings: Any) -> None:
+        """It looks nowhere."""
+
     async def unfinished(self) -> list[Any]:
         return []
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.pilot import Pilot
 from textual.theme import Theme
 from textual.worker import WorkerCancelled
@@ -20,6 +20,7 @@ from omni.core.errors import NotFound
 from omni.core.paths import Home
 from omni.core.settings import Settings
 from omni.engine.scripted import Reply, ScriptedEngine
+from omni.shell.failsafe import FailSafe
 from omni.shell.panes.chat import ChatPane
 
 COLOURS = [
@@ -56,13 +57,13 @@ class Library:
         return self.brain
 
 
-class Host(App[None]):
+class Host(FailSafe):
     """The pane alone."""
 
     AUTO_FOCUS = None
 
     def __init__(self, services: Any, project: Path) -> None:
-        super().__init__()
+        super().__init__(services.home.logs / "shell.jsonl")
         self.project = project
         self.pane = ChatPane(services)
         self.statuses: list[ChatPane.Status] = []

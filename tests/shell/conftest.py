@@ -1,9 +1,14 @@
 """The loop of the shell is watched in every test of this room."""
 
+import logging
 from collections.abc import Iterator
 
 import pytest
 from blockbuster import blockbuster_ctx
+
+from tests.shell.unseen import _nothing_fails_unseen, fails_on_purpose
+
+__all__ = ["_nothing_fails_unseen", "fails_on_purpose"]
 
 
 @pytest.fixture(autouse=True)
@@ -22,3 +27,10 @@ def all_of_omni_watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("TMUX", raising=False)
     with blockbuster_ctx("omni"):
         yield
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """All that is logged."""
+    caplog.set_level(logging.INFO)
+    return caplog

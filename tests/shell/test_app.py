@@ -335,17 +335,3 @@ async def test_an_explained_failure_of_a_worker_is_said_and_the_shell_stays(tmp_
         await settled(pilot)
         assert "The brain is tired." in said(app)
         assert app.is_running
-
-
-async def test_any_other_failure_ends_the_shell_loudly(tmp_path: Path) -> None:
-    app = shell(tmp_path)
-
-    async def fail() -> None:
-        raise ZeroDivisionError
-
-    with pytest.raises(Exception, match="ZeroDivisionError"):  # noqa: PT012 - it is raised when the app ends
-        async with app.run_test(size=(120, 36)) as pilot:
-            await settled(pilot)
-            app.run_worker(fail())
-            await settled(pilot)
-    assert app.crash is not None

@@ -146,6 +146,7 @@ async def test_it_is_in_the_rail_and_found_by_its_name(tmp_path: Path) -> None:
         ("InRender", ()),
     ],
 )
+@pytest.mark.usefixtures("fails_on_purpose")
 async def test_one_that_fails_says_so_in_its_place(tmp_path: Path, name: str, keys: tuple[str, ...]) -> None:
     app = opened(tmp_path, spec(name))
     async with app.run_test(size=(120, 36)) as pilot:

@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from textual.pilot import Pilot
 
 from omni.keeper import ProcessInfo
@@ -29,10 +30,26 @@ async def test_every_process_stands_with_what_confines_it(tmp_path: Path) -> Non
     async with app.run_test(size=(140, 40)) as pilot:
         listing = await opened(pilot)
         text = screen_text(app)
-        for words in ("shell  this window", "none, by seccomp", "unused, not confined", "the only door", "worker  @omni/coder and 1 more", "writes 1 answer",
+        for words in ("shell  this window", "none, by seccomp", "unused, not confined", "the door", "worker  @omni/coder and 1 more", "writes 1 answer",
                       "NVIDIA T400", "present, not used", "23 packages", "1 to look at", "omni sandbox repair"):  # fmt: skip
             assert words in text, words
         assert [row.key for row in listing._rows] == ["shell", "keeper", "airlock", "w1"]
+
+
+async def test_an_installer_is_listed_though_the_keeper_does_not_know_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = ProcessInfo(
+        name="installer", kind="installer", pid=9, confined="none", since=1_700_000_000, detail="fetches packages"
+    )
+    monkeypatch.setattr("omni.keeper.installing", lambda *_, **__: row, raising=False)
+    app = shell(tmp_path)
+    async with app.run_test(size=(140, 40)) as pilot:
+        listing = await opened(pilot)
+        assert [row.key for row in listing._rows] == ["shell", "keeper", "airlock", "installer", "w1"]
+        text = screen_text(app)
+        assert "the package index" in text
+        assert "fetches packages" in text
 
 
 async def test_only_a_worker_can_be_ended_and_only_after_a_question(tmp_path: Path) -> None:
@@ -146,6 +163,7 @@ async def test_what_is_free_follows_the_meters_and_is_what_the_doctor_says(tmp_p
         await opened(pilot)
         assert "25.3 GB, " in screen_text(app)
         reading = Reading(cpu=1, memory_used=1.0, memory_total=2.0, cores=2, memory_free=7_700_000_000)
+        app.meters.sample = lambda: reading  # type: ignore[method-assign] - the next real one may come at any moment
         for watcher in app._meter_watchers:
             watcher(reading)
         await settled(pilot)

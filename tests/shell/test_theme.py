@@ -1,5 +1,7 @@
 """Themes: data that is checked, readable at every depth, and reloaded when their files change."""
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -167,22 +169,20 @@ def read_text(name: str) -> str:
 def test_the_watcher_tells_of_a_change_and_of_an_error_once(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(read_text("omni-dark"), "utf-8")
-    told: list[tuple[str, Any]] = []
-    watcher = Watcher(Themes([tmp_path]), lambda name, found: told.append((name, found)))
-    watcher.look()
-    watcher.look()
+    watcher = Watcher(Themes([tmp_path]))
+    told: list[tuple[str, Any]] = [*watcher.look(), *watcher.look()]
     assert told == []
     path.write_text(read_text("omni-light"), "utf-8")
     path.touch()
     import os
 
     os.utime(path, ns=(1, 1))
-    watcher.look()
-    watcher.look()
+    told += watcher.look()
+    told += watcher.look()
     assert [(name, isinstance(found, ThemeFile) and found.dark) for name, found in told] == [("mine", False)]
     path.write_text("nonsense", "utf-8")
     os.utime(path, ns=(2, 2))
-    watcher.look()
+    told += watcher.look()
     assert isinstance(told[-1][1], UsageError)
 
 
@@ -225,15 +225,22 @@ def test_ascii_keeps_every_cell_and_leaves_other_text() -> None:
 
 
 async def test_a_theme_changes_live_and_a_broken_one_is_explained(tmp_path: Path) -> None:
-    app = shell(tmp_path)
+    path = tmp_path / "themes" / "mine.toml"
+    path.parent.mkdir()
+    path.write_text(read_text("omni-dark"), "utf-8")
+    app = shell(tmp_path, settings=Settings(ui=Ui(theme="mine", ready=True)))
     async with app.run_test(size=(100, 30)) as pilot:
         await settled(pilot)
-        app._reload_theme("omni-dark", LIGHT)
-        await pilot.pause()
-        assert app.theme_variables["omni-background"] == "#fbfaf7"
-        app._reload_theme("omni-dark", UsageError("The theme x: wrong, at colours.amber."))
-        await pilot.pause()
-        assert "colours.amber" in said(app)
+
+        async def changed(text: str, holds: Callable[[], bool]) -> None:
+            async with asyncio.timeout(60):
+                while not holds():
+                    await asyncio.to_thread(path.write_text, text, "utf-8")
+                    await pilot.pause()
+
+        await changed(read_text("omni-light"), lambda: app.theme_variables["omni-background"] == "#fbfaf7")
+        await changed(read_text("omni-light").replace("amber = ", "ambre = "), lambda: "amb" in said(app))
+        assert "colours" in said(app)
 
 
 async def test_an_unknown_theme_in_the_settings_is_explained_and_dark_stands_in(tmp_path: Path) -> None:

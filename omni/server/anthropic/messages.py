@@ -1,5 +1,6 @@
 """POST /v1/messages and /v1/messages/count_tokens."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING
@@ -29,7 +30,9 @@ async def messages(request: Request) -> Response:
     server: Server = request.app.state.server
     body = await body_of(request, MessagesBody)
     brain = await server.names.find(body.model)
-    wish = await made(brain, lambda: wish_of(body, brain))
+    wish = await made(
+        brain, lambda: wish_of(body, brain), bound=bool(body.tools or body.output_config or body.output_format)
+    )
     body.messages.clear()  # images are held once only
 
     def writing(generation: "Generation") -> Writing:
@@ -50,7 +53,7 @@ async def count_tokens(request: Request) -> Response:
     server: Server = request.app.state.server
     body = await body_of(request, CountBody)
     brain = await server.names.find(body.model)
-    tools, choice = tools_of(body)
+    tools, choice = await asyncio.to_thread(tools_of, body)
     said = await made(brain, lambda: messages_of(body, brain))
     body.messages.clear()
     wish = Wish(brain=brain, messages=said, tools=tools, tool_choice=choice, thinking=thinks(body))

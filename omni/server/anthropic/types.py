@@ -11,27 +11,36 @@ StopReason = Literal["end_turn", "max_tokens", "tool_use", "stop_sequence"]
 
 class Source(Struct, frozen=True, kw_only=True):
     """Where an image or a document is: `data` holds an image in base64, which `media_type` says the kind of (PNG, JPEG,
-    GIF or BMP). Addresses and files are refused: nothing is fetched or kept."""
+    GIF or BMP), or the text of a document; `content` holds blocks of a document. Addresses and files are refused in what is
+    new: nothing is fetched or kept."""
 
     type: str | None = None
     media_type: str | None = None
     data: str | None = None
     url: str | None = None
+    file_id: str | None = None
+    content: "str | list[InBlock] | None" = None
 
 
 class InBlock(Struct, frozen=True, kw_only=True):
-    """A part of a message, of whatever kind; `type` says which fields mean something."""
+    """A part of a message, of whatever kind; `type` says which fields mean something. Blocks of Anthropic's own tools are
+    accepted as what happened."""
 
     type: str
     text: str | None = None
     thinking: str | None = None
     id: str | None = None
     name: str | None = None
-    input: dict[str, Any] | None = None
-    source: Source | None = None
+    input: Any = None
+    source: Source | str | None = None
+    title: str | None = None
+    context: str | None = None
     tool_use_id: str | None = None
-    content: "str | list[InBlock] | None" = None
+    content: Any = None
     is_error: bool | None = None
+    file_id: str | None = None
+    tabs: Any = None
+    tool_name: str | None = None
 
 
 class InMessage(Struct, frozen=True, kw_only=True):
@@ -42,9 +51,9 @@ class InMessage(Struct, frozen=True, kw_only=True):
 
 
 class ToolSpec(Struct, frozen=True, kw_only=True):
-    """A tool of the client's. With another `type` than "custom" it is one of Anthropic's own."""
+    """A tool of the client's. With another `type` than "custom" it is one of Anthropic's own, and left out."""
 
-    name: str
+    name: str | None = None
     description: str | None = None
     input_schema: dict[str, Any] | None = None
     type: str | None = None

@@ -38,7 +38,7 @@ async def chat(request: Request) -> Response:
     brain = await _brain(request, body)
     if not body.messages:
         return await _only_loaded(request, body, brain, _chat_line)
-    wish = await made(brain, lambda: chat_wish(body, brain))
+    wish = await made(brain, lambda: chat_wish(body, brain), bound=bool(body.format or body.tools))
     body.messages.clear()  # images are held once only
     return await _answered(request, body, brain, wish, _chat_line)
 

@@ -1,16 +1,15 @@
 """What a request of Ollama's clients asks of a brain, in the words of the engine."""
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from omni.engine import Message, Tool, ToolCall
+from omni.engine import Message, Tool, ToolCall, arguments_of
 from omni.server.brains import untaught
 from omni.server.errors import BadParameter
 from omni.server.generation import Wish
-from omni.server.images import Parts, shown
 from omni.server.ollama.models import inserts, thinks
 from omni.server.ollama.types import Asked, Called, ChatBody, ChatMessage, GenerateBody, Number, Options, ToolSpec
+from omni.server.parts import Parts, new_from
 from omni.server.schemas import bearable
 from omni.server.tools import ANY_OBJECT, tool_of
 
@@ -77,7 +76,7 @@ def generate_wish(body: GenerateBody, brain: "Brain") -> Wish:
     system = (Message(role="system", content=body.system),) if body.system else ()
     return Wish(
         brain=brain,
-        messages=(*system, shown("user", parts, "images")),
+        messages=(*system, parts.message("user", "images")),
         sampling=sampling,
         schema=schema,
         logprobs=_top(body),
@@ -86,22 +85,27 @@ def generate_wish(body: GenerateBody, brain: "Brain") -> Wish:
 
 
 def messages_of(messages: Sequence[ChatMessage], brain: "Brain") -> Iterator[Message]:
-    """The messages as engines know them. Ollama's calls have no ids, so that results are told by name or by order."""
-    open_calls: list[ToolCall] = []
+    """The messages as engines know them. Ollama's calls have no ids: the engine finds their results by name or order."""
+    new = new_from([_speaks(message, last=message is messages[-1]) for message in messages])
     for at, message in enumerate(messages):
         content, where = message.content or "", f"messages[{at}].images"
-        parts = _parts(content, message.images, brain, where)
-        if message.role == "tool":
-            call = _answered(open_calls, message)
-            name = message.tool_name or (call.name if call else "")
-            call_id = call.id if call else ""
-            yield Message(role="tool", content=content, images=parts.images, call_id=call_id, name=name)
-        elif message.role == "assistant":
-            calls = tuple(_call(call, at, number) for number, call in enumerate(message.tool_calls or ()))
-            open_calls = list(calls)
-            yield Message(role="assistant", content=parts.only_text(where), calls=calls)
-        else:
-            yield shown(message.role, parts, where)
+        happened = at < new or message.role in ("assistant", "tool")
+        parts = _parts(content, message.images, brain, where, happened=happened)
+        match message.role:
+            case "tool":
+                call_id, name = message.tool_call_id or "", message.tool_name or ""
+                yield Message(role="tool", content=parts.content, images=parts.images, call_id=call_id, name=name)
+            case "assistant":
+                calls = tuple(map(_call, message.tool_calls or ()))
+                yield Message(role="assistant", content=parts.only_text(where), calls=calls)
+            case "developer":
+                yield parts.message("system", where)
+            case role:
+                yield parts.message(role, where)
+
+
+def _speaks(message: ChatMessage, *, last: bool) -> bool:
+    return message.role == "assistant" and (not last or bool(message.tool_calls))
 
 
 def sampling_of(options: Options | None) -> dict[str, Any]:
@@ -170,37 +174,13 @@ def _tool(tool: ToolSpec, at: int) -> Tool:
     return tool_of(function.name, function.description, function.parameters, f"tools[{at}].function.parameters")
 
 
-def _call(call: Called, at: int, number: int) -> ToolCall:
-    arguments = call.function.arguments
-    where = f"messages[{at}].tool_calls[{number}].function.arguments"
-    if isinstance(arguments, str):
-        try:
-            arguments = json.loads(arguments or "{}")
-        except (ValueError, RecursionError) as error:
-            raise BadParameter("The arguments of a call must be an object.", param=where) from error
-        if not isinstance(arguments, dict):
-            raise BadParameter("The arguments of a call must be an object.", param=where)
-    text = json.dumps(arguments or {}, ensure_ascii=False)
-    return ToolCall(id=call.id or f"call_{at}_{number}", name=call.function.name, arguments=text)
+def _call(call: Called) -> ToolCall:
+    return ToolCall(id=call.id or "", name=call.function.name or "", arguments=arguments_of(call.function.arguments))
 
 
-def _answered(open_calls: list[ToolCall], message: ChatMessage) -> ToolCall | None:
-    """The call that a result belongs to: by its id, else by its name, else the first without a result."""
-    for matches in (
-        lambda call: bool(message.tool_call_id) and call.id == message.tool_call_id,
-        lambda call: bool(message.tool_name) and call.name == message.tool_name,
-        lambda _call: not message.tool_call_id and not message.tool_name,
-    ):
-        for call in open_calls:
-            if matches(call):
-                open_calls.remove(call)
-                return call
-    return None
-
-
-def _parts(content: str, images: Sequence[str] | None, brain: "Brain", where: str) -> Parts:
+def _parts(content: str, images: Sequence[str] | None, brain: "Brain", where: str, *, happened: bool = False) -> Parts:
     """A message and its images, which stand before the text; in base64, as `data:` addresses as well."""
-    found = Parts(brain)
+    found = Parts(brain, happened=happened)
     for at, image in enumerate(images or ()):
         place = f"{where}[{at}]"
         if image.startswith(("data:", "http://", "https://")):

@@ -26,23 +26,23 @@ class Options(Struct, frozen=True, kw_only=True):
 
 
 class CalledFunction(Struct, frozen=True, kw_only=True):
-    """`arguments` is an object; some clients send it as text."""
+    """`arguments` is an object; some clients send it as text. Whatever else they are is kept as it is."""
 
-    name: str
-    arguments: dict[str, Any] | str | None = None
+    name: str | None = None
+    arguments: Any = None
 
 
 class Called(Struct, frozen=True, kw_only=True):
     """A call in a message that is sent back."""
 
     function: CalledFunction
-    id: str = ""
+    id: str | None = None
 
 
 class ChatMessage(Struct, frozen=True, kw_only=True):
     """One message of a chat."""
 
-    role: Literal["system", "user", "assistant", "tool"]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | None = None
     thinking: str | None = None
     images: list[str] | None = None

@@ -1,31 +1,29 @@
 """What a request for a chat asks of a brain: messages, tools and sampling in the words of the engine."""
 
-import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
+from msgspec import to_builtins
 
 from omni.core.errors import nearest
-from omni.engine import Message, Tool, ToolCall
+from omni.engine import Message, Tool, ToolCall, arguments_of
 from omni.server.errors import BadParameter
 from omni.server.generation import UNLIMITED, Wish
-from omni.server.images import Parts, shown
 from omni.server.openai.types import (
-    AudioPart,
     CalledFunction,
     ChatBody,
     ChatMessage,
-    ImagePart,
+    FileIn,
+    ImageUrl,
     NamedFunction,
     Part,
-    RefusalPart,
     ResponseFormat,
     Sampled,
-    TextPart,
     ToolChoice,
 )
+from omni.server.parts import NOT_HEARD, Parts, new_from
 from omni.server.schemas import bearable
 from omni.server.tools import ANY_OBJECT, tool_of
 
@@ -44,9 +42,10 @@ def wish_of(body: ChatBody, brain: "Brain") -> Wish:
         messages=tuple(messages_of(body.messages, brain)),
         sampling=sampling_of(body, limit),
         schema=schema_of(body.response_format),
+        strict=_strict(body.response_format),
         tools=tools,
         tool_choice=choice,
-        parallel_calls=body.parallel_tool_calls is not False and body.functions is None,
+        parallel_calls=False if body.functions is not None and not body.tools else body.parallel_tool_calls,
         logprobs=_top(body),
         thinking=_thinking(body),
     )
@@ -80,23 +79,30 @@ def seeded(wish: Wish, at: int) -> Wish:
     return msgspec.structs.replace(wish, sampling={**wish.sampling, "seed": (seed + at) & 0x7FFFFFFF})
 
 
-def messages_of(messages: Sequence[ChatMessage], brain: "Brain") -> Iterable[Message]:
+def messages_of(messages: Sequence[ChatMessage], brain: "Brain") -> Iterator[Message]:
     """The messages as engines know them."""
+    new = new_from([_speaks(message, last=message is messages[-1]) for message in messages])
     for at, message in enumerate(messages):
         where = f"messages[{at}]"
-        parts, place = _parts(message.content, brain, f"{where}.content"), f"{where}.content"
+        happened = at < new or message.role in ("assistant", "tool", "function")
+        parts, place = _parts(message.content, Parts(brain, happened=happened), f"{where}.content"), f"{where}.content"
         match message.role:
             case "system" | "developer":
-                yield shown("system", parts, place)
+                yield parts.message("system", place)
             case "user":
-                yield shown("user", parts, place)
+                yield parts.message("user", place)
             case "tool" | "function":
                 name = message.name or ""
                 call_id = name if message.role == "function" else message.tool_call_id or ""
                 yield Message(role="tool", content=parts.content, images=parts.images, call_id=call_id, name=name)
             case "assistant":
-                text = parts.only_text(place) or message.refusal or ""
-                yield Message(role="assistant", content=text, calls=_calls(message, where))
+                text = parts.only_text(place) or message.refusal or (NOT_HEARD if message.audio else "")
+                yield Message(role="assistant", content=text, calls=_calls(message))
+
+
+def _speaks(message: ChatMessage, *, last: bool) -> bool:
+    calls = message.tool_calls or message.function_call
+    return message.role == "assistant" and (not last or bool(calls))
 
 
 def schema_of(wanted: ResponseFormat | None) -> dict[str, Any] | None:
@@ -115,74 +121,60 @@ def schema_of(wanted: ResponseFormat | None) -> dict[str, Any] | None:
     return schema
 
 
-def _parts(content: str | Sequence[Part] | None, brain: "Brain", where: str) -> Parts:
-    found = Parts(brain)
+def _strict(wanted: ResponseFormat | None) -> bool:
+    named = wanted.json_schema if wanted is not None else None
+    return named is None or named.strict is not False
+
+
+def _parts(content: str | Sequence[Part] | None, found: Parts, where: str) -> Parts:
     if content is None or isinstance(content, str):
         found.text(content or "")
         return found
     for at, part in enumerate(content):
-        match part:
-            case TextPart(text=text) | RefusalPart(refusal=text):
-                found.text(text)
-            case ImagePart(image_url=url):
-                found.address(url if isinstance(url, str) else url.url, f"{where}[{at}]")
-            case AudioPart():
-                raise BadParameter(
-                    f"{brain.name} cannot hear: it reads text only.",
-                    hint="Leave out the sound.",
-                    param=f"{where}[{at}]",
-                )
-            case _:
-                raise BadParameter(
-                    f"{brain.name} cannot open files: it reads text only.",
-                    hint="Send the text of the file.",
-                    param=f"{where}[{at}]",
-                )
+        place = f"{where}[{at}]"
+        match part.type:
+            case "text" | "refusal":
+                found.said(part.text if part.type == "text" else part.refusal, f"{place}.{part.type}")
+            case "image_url":
+                url = part.image_url.url if isinstance(part.image_url, ImageUrl) else part.image_url
+                found.address(url or "", place)
+            case "input_audio":
+                found.sound(place)
+            case "file":
+                file = part.file or FileIn()
+                found.file(place, name=file.filename or "", data=file.file_data or "")
+            case kind:
+                found.other(kind, to_builtins(part), place)
     return found
 
 
-def _calls(message: ChatMessage, where: str) -> tuple[ToolCall, ...]:
-    found = [
-        ToolCall(
-            id=call.id or f"call_{at}",
-            name=call.function.name,
-            arguments=arguments_of(call.function, f"{where}.tool_calls[{at}].function.arguments"),
-        )
-        for at, call in enumerate(message.tool_calls or ())
-    ]
+def _calls(message: ChatMessage) -> tuple[ToolCall, ...]:
+    found = []
+    for call in message.tool_calls or ():
+        if call.custom is not None:
+            name, arguments = call.custom.name, arguments_of({"input": call.custom.input or ""})
+        else:
+            called = call.function or CalledFunction()
+            name, arguments = called.name, arguments_of(called.arguments)
+        found.append(ToolCall(id=call.id or "", name=name or "", arguments=arguments))
     if message.function_call is not None and not found:
-        called = message.function_call
-        arguments = arguments_of(called, f"{where}.function_call.arguments")
-        found.append(ToolCall(id=called.name, name=called.name, arguments=arguments))
+        name, arguments = message.function_call.name or "", arguments_of(message.function_call.arguments)
+        found.append(ToolCall(id=name, name=name, arguments=arguments))
     return tuple(found)
-
-
-def arguments_of(called: CalledFunction, where: str) -> str:
-    """The arguments of an earlier call as the text of a JSON object. Raises BadParameter when they are none."""
-    if isinstance(called.arguments, dict):
-        return json.dumps(called.arguments, ensure_ascii=False)
-    text = (called.arguments or "").strip() or "{}"
-    try:
-        whole = isinstance(json.loads(text), dict)
-    except (ValueError, RecursionError):
-        whole = False
-    if not whole:
-        raise BadParameter(
-            "The arguments of a call must be a JSON object as text.",
-            hint="Leave out a call that was cut, and what followed it.",
-            param=where,
-        )
-    return text
 
 
 def _tools(body: ChatBody) -> tuple[tuple[Tool, ...], str]:
     """The tools that may be called, and whether one must be. A choice of one leaves that one only."""
-    functions = [tool.function for tool in body.tools or ()] or body.functions or []
-    listed = "tools[{}].function.parameters" if body.tools else "functions[{}].parameters"
-    tools = [
-        tool_of(function.name, function.description, function.parameters, listed.format(at))
-        for at, function in enumerate(functions)
-    ]
+    functions = {at: tool.function for at, tool in enumerate(body.tools or ()) if tool.type == "function"}
+    listed = "tools[{}].function"
+    if not body.tools:
+        functions, listed = dict(enumerate(body.functions or ())), "functions[{}]"
+    tools = []
+    for at, function in functions.items():
+        if function is None:
+            raise BadParameter('A tool of the type "function" needs a `function`.', param=listed.format(at))
+        where = f"{listed.format(at)}.parameters"
+        tools.append(tool_of(function.name, function.description, function.parameters, where))
     choice: Literal["none", "auto", "required"] | ToolChoice | NamedFunction | None = body.tool_choice
     field = "tool_choice"
     if choice is None and body.function_call is not None:
@@ -196,8 +188,15 @@ def _tools(body: ChatBody) -> tuple[tuple[Tool, ...], str]:
     if isinstance(choice, ToolChoice) and choice.type == "allowed_tools":
         if choice.allowed_tools is None:
             raise BadParameter("`allowed_tools` is missing.", param=field)
-        names = [_name(one) for one in choice.allowed_tools.tools]
-        return only_of(tools, names, field), choice.allowed_tools.mode
+        allowed = choice.allowed_tools
+        names = [_name(one) for one in allowed.tools if one.get("type", "function") == "function"]
+        if allowed.tools and not names and allowed.mode != "required":
+            return (), "auto"  # what may be called is a cloud's only
+        return only_of(tools, names, field), allowed.mode
+    if isinstance(choice, ToolChoice) and choice.type != "function":
+        raise BadParameter(
+            f"Only functions can be called here; `{field}` names a {choice.type[:100]!r}.", param=f"{field}.type"
+        )
     name = choice.name or (choice.function.name if isinstance(choice, ToolChoice) and choice.function else None)
     if not name:
         raise BadParameter("The choice names no function.", param=field)

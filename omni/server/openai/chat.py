@@ -55,13 +55,16 @@ async def chat(request: Request) -> Response:
     if body.stream:
         usage = bool(body.stream_options and body.stream_options.include_usage)
         writer = ChatWriter(body, answers.brain, usage=usage)
-        return Streamed(chunks(answers, writer, usage=usage), failed=failed, close=answers.close)
-    return json_response(await while_there(request, _whole(answers, body)))
+        pieces = chunks(answers, writer, usage=usage)
+        return Streamed(pieces, failed=failed, close=answers.close, headers=answers.headers)
+    return json_response(await while_there(request, _whole(answers, body)), headers=answers.headers)
 
 
 async def _begin(server: Server, lane: str, body: ChatBody) -> Together:
     brain = await server.names.find(body.model or "")
-    wish = await made(brain, lambda: wish_of(body, brain))
+    wish = await made(
+        brain, lambda: wish_of(body, brain), bound=bool(body.response_format or body.tools or body.functions)
+    )
     body.messages.clear()  # images are held once only
     return await Together.begin(server, lane, [seeded(wish, at) for at in range(body.n or 1)])
 

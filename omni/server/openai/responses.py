@@ -20,7 +20,7 @@ from omni.server.images import made
 from omni.server.openai import responses_types as shown
 from omni.server.openai.problems import problem
 from omni.server.openai.responses_answer import answer_of
-from omni.server.openai.responses_asked import items_of, top_of, wish_of
+from omni.server.openai.responses_asked import items_of, spaces_of, top_of, wish_of
 from omni.server.openai.responses_items import IMAGES, MOST, USUAL, Page
 from omni.server.openai.responses_store import ResponseStore, Turn
 from omni.server.openai.responses_types import Answer, Event, ItemIn, ResponseBody
@@ -72,8 +72,8 @@ async def respond(request: Request) -> Response:
     asked = _Asked(request, body)
     answers = await while_there(request, asked.begin())
     if body.stream:
-        return Streamed(asked.events(answers), close=answers.close)
-    return json_response(await while_there(request, asked.whole(answers)))
+        return Streamed(asked.events(answers), close=answers.close, headers=answers.headers)
+    return json_response(await while_there(request, asked.whole(answers)), headers=answers.headers)
 
 
 async def fetch(request: Request) -> Response:
@@ -165,8 +165,12 @@ class _Asked:
             for turn in await self._store.turns(self._body.previous_response_id, self._owner):
                 for kept in (turn.input, turn.output):
                     history += msgspec.json.decode(kept, type=list[ItemIn])
+        if not isinstance(self._body.input, str):
+            self._body.input = await self._store.resolved(self._body.input, self._owner)
         brain = await self._server.names.find(self._body.model or "")
-        return await made(brain, lambda: wish_of(self._body, history, brain))
+        return await made(
+            brain, lambda: wish_of(self._body, history, brain), bound=bool(self._body.text or self._body.tools)
+        )
 
     async def whole(self, answers: Together) -> Answer:
         """The answer, when it is there."""
@@ -196,7 +200,7 @@ class _Asked:
     def _writer(self, answers: Together) -> ResponseWriter:
         store = self._body.store is not False and self._owner is not None
         answer = answer_of(self._body, answers.brain, answers.sampling, store=store)
-        return ResponseWriter(answer, top=top_of(self._body))
+        return ResponseWriter(answer, top=top_of(self._body), spaces=spaces_of(self._body.tools or ()))
 
     async def _finish(self, answers: Together, writer: ResponseWriter) -> None:
         """Say what it took, and keep it, before the client hears that it is whole and goes on from it."""

@@ -21,7 +21,7 @@ def answer_of(body: ResponseBody, brain: str, sampling: Sampling, *, store: bool
         instructions=body.instructions,
         previous_response_id=body.previous_response_id,
         store=store,
-        tools=[_function(tool) for tool in body.tools or () if tool.type == "function"],
+        tools=[_tool(tool) for tool in body.tools or () if tool.type in ("function", "namespace")],
         tool_choice=body.tool_choice or "auto",
         parallel_tool_calls=body.parallel_tool_calls is not False,
         text=body.text if body.text and body.text.format else shown.TextIn(format=shown.FormatIn(type="text")),
@@ -38,6 +38,13 @@ def answer_of(body: ResponseBody, brain: str, sampling: Sampling, *, store: bool
         safety_identifier=body.safety_identifier,
         prompt_cache_key=body.prompt_cache_key,
     )
+
+
+def _tool(tool: ToolIn) -> shown.FunctionTool | shown.NamespaceTool:
+    if tool.type == "function":
+        return _function(tool)
+    functions = [_function(each) for each in tool.tools or () if each.type == "function"]
+    return shown.NamespaceTool(name=tool.name or "", description=tool.description, tools=functions)
 
 
 def _function(tool: ToolIn) -> shown.FunctionTool:

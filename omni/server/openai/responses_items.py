@@ -15,6 +15,7 @@ MOST = 100  # items of one page
 USUAL = 20
 IMAGES = "message.input_image.image_url"  # the word of `include` that asks for images
 _KINDS = {"message": "msg", "function_call": "fc", "function_call_output": "fco", "reasoning": "rs"}
+_TEXTS = ("input_text", "output_text", "text", "summary_text", "reasoning_text")
 _ASKED = ("user", "system", "developer")
 
 
@@ -95,7 +96,7 @@ def _parts(content: str | list[dict[str, Any]] | None, *, asked: bool, images: b
     for part in content:
         if part.get("type") == "input_image":
             yield {"detail": "auto", **part, "image_url": part.get("image_url") if images else None}
-        elif part.get("type") == "refusal":
+        elif part.get("type", "text") not in _TEXTS:
             yield part
         elif asked:
             yield {"type": "input_text", "text": part.get("text") or ""}

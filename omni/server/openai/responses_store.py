@@ -1,14 +1,16 @@
 """Answers that were kept, so that programs can fetch them and go on from them by their ids alone."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import Struct
 
 from omni.core.database import Database, Migration
 from omni.core.errors import NotFound, UsageError
+from omni.server.openai.responses_types import ItemIn, is_reference
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -74,6 +76,16 @@ class Turn(Struct, frozen=True):
 
     input: bytes
     output: bytes
+
+
+def item_id(kind: str, answer: str, number: int) -> str:
+    """The id of an item of the answer with the id `answer`, which `answer_with` finds in it."""
+    return f"{kind}_{answer.removeprefix('resp_')}{number:03}"
+
+
+def answer_with(item: str) -> str:
+    """The id of the answer that an item is of."""
+    return f"resp_{item.partition('_')[2][:-3]}"
 
 
 class ResponseStore:
@@ -157,6 +169,22 @@ class ResponseStore:
                 hint="Send the whole conversation as `input`.",
             )
         return [Turn(bytes(row[2]), bytes(row[3])) for row in rows]
+
+    async def resolved(self, items: Sequence[ItemIn], owner: str | None) -> list[ItemIn]:
+        """The items, with what is kept here instead of references to it; what is not stays a reference."""
+        wanted = {answer_with(item.id or "") for item in items if is_reference(item)}
+        if not wanted:
+            return list(items)
+
+        def work(database: "Connection") -> list[bytes]:
+            now = self._now()
+            query = "UPDATE responses SET used = ? WHERE id = ? AND owner = ? AND used >= ? RETURNING output"
+            found = (database.execute(query, (now, ident, owner, now - self._seconds)).fetchall() for ident in wanted)
+            return [bytes(row[0]) for rows in found for row in rows]
+
+        kept = await self._database.write(work)
+        known = {item.id: item for output in kept for item in msgspec.json.decode(output, type=list[ItemIn])}
+        return [known.get(item.id, item) if is_reference(item) else item for item in items]
 
     async def delete(self, ident: str, owner: str | None) -> None:
         """Forget an answer; nothing can go on from it then. Raises NotKept."""

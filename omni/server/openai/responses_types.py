@@ -3,7 +3,7 @@ is not there; an answer is a list of items, and items of an answer may be sent b
 
 from typing import Annotated, Any, Literal, TypedDict
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from omni.server.openai.types import MOST_TOP, ChosenToken, Effort, Limit, Share, Temperature
 
@@ -14,50 +14,73 @@ Count = Annotated[int, Meta(ge=0, le=MOST_TOP)]
 
 
 class PartIn(Struct, kw_only=True, omit_defaults=True):
-    """A piece of an item: text under one of its names, an image (`image_url` is a `data:` address in base64), or what no
-    brain here reads."""
+    """A piece of an item: text under one of its names ("input_text", "output_text", "text", "refusal", …), an image
+    ("input_image", whose `image_url` is a `data:` address in base64), or a file ("input_file", where its `file_data` is
+    text). What no brain here reads may stand in messages that were answered."""
 
-    type: Literal[
-        "input_text",
-        "output_text",
-        "summary_text",
-        "reasoning_text",
-        "text",
-        "refusal",
-        "input_image",
-        "input_audio",
-        "input_file",
-    ]
+    type: str
     text: str | None = None
     refusal: str | None = None
     image_url: str | None = None
     file_id: str | None = None
+    file_data: str | None = None
+    file_url: str | None = None
+    filename: str | None = None
 
 
 class ItemIn(Struct, kw_only=True, omit_defaults=True):
     """One item of the input.
 
     `type` is message (the default; it needs `role` and `content`), function_call (`call_id`, `name`, `arguments`),
-    function_call_output (`call_id`, `output`), or reasoning, which is accepted and not read again.
+    function_call_output (`call_id`, `output`), item_reference (the `id` of an item of an answer that is kept), or
+    reasoning, which is accepted and not read again. Calls and results of all other tools are accepted as what happened;
+    the other fields are theirs.
     """
 
     type: str | None = None
     role: Literal["user", "assistant", "system", "developer"] | None = None
     content: str | list[PartIn] | None = None
+    id: str | None = None
     call_id: str | None = None
     name: str | None = None
-    arguments: str | None = None
-    output: str | list[PartIn] | None = None
+    namespace: str | None = None
+    arguments: Any = None
+    output: Any = None
+    input: Any = None
+    action: Any = None
+    actions: Any = None
+    operation: Any = None
+    queries: Any = None
+    code: Any = None
+    results: Any = None
+    outputs: Any = None
+    result: Any = None
+    error: Any = None
+    revised_prompt: Any = None
+    server_label: str | None = None
+    tools: Any = None
+    approval_request_id: str | None = None
+    approve: bool | None = None
+    reason: str | None = None
+    status: str | None = None
+    phase: str | None = None
+
+
+def is_reference(item: ItemIn) -> bool:
+    """Whether an item stands for one of an answer that is kept."""
+    return item.type == "item_reference" or (item.type is None and item.role is None and item.id is not None)
 
 
 class ToolIn(Struct, kw_only=True):
-    """A tool. Only those of type "function" can be called; others are left out, and the answer's `tools` shows it."""
+    """A tool. Only those of type "function" can be called, and those in the `tools` of a "namespace"; others are left out,
+    and the answer's `tools` shows it."""
 
     type: str
     name: str | None = None
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
+    tools: "list[ToolIn] | None" = None
 
 
 class NamedTool(Struct, kw_only=True, omit_defaults=True):
@@ -157,13 +180,15 @@ class MessageItem(Struct, kw_only=True, tag_field="type", tag="message"):
 
 
 class CallItem(Struct, kw_only=True, tag_field="type", tag="function_call"):
-    """A call that the brain asks for; `arguments` is a JSON object as text."""
+    """A call that the brain asks for; `arguments` is a JSON object as text. `namespace` is that of the tool, if it has
+    one."""
 
     id: str
     status: Status
     call_id: str
     name: str
     arguments: str
+    namespace: str | UnsetType = UNSET
 
 
 class ReasoningItem(Struct, kw_only=True, tag_field="type", tag="reasoning"):
@@ -222,6 +247,14 @@ class FunctionTool(Struct, kw_only=True, tag_field="type", tag="function"):
     strict: bool | None = True
 
 
+class NamespaceTool(Struct, kw_only=True, tag_field="type", tag="namespace"):
+    """Functions that could be called by two names, as the request has them."""
+
+    name: str
+    description: str | None = None
+    tools: list[FunctionTool]
+
+
 class Answer(Struct, kw_only=True):
     """An answer, whole or at one moment. What the request said comes back with it; where it said nothing, how tokens are
     chosen is what the brain does of its own, and `max_output_tokens` is null where an answer may take all that is left.
@@ -240,7 +273,7 @@ class Answer(Struct, kw_only=True):
     instructions: str | None = None
     previous_response_id: str | None = None
     store: bool
-    tools: list[FunctionTool]
+    tools: list[FunctionTool | NamespaceTool]
     tool_choice: Literal["none", "auto", "required"] | ChoiceIn
     parallel_tool_calls: bool
     text: TextIn

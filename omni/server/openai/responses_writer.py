@@ -1,20 +1,24 @@
 """An answer of `/v1/responses` while it is written: its items, and the events that tell of them."""
 
-import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+
+from msgspec import UNSET
 
 from omni.core.events import EngineEvent, ReasoningDelta, TextDelta, TokenChosen, ToolCallDelta, TurnEnded
 from omni.server.openai import responses_types as shown
 from omni.server.openai.chat import chosen, new_call
+from omni.server.openai.responses_store import item_id
 from omni.server.openai.responses_types import Answer, CallItem, Event, Failure, MessageItem, ReasoningItem, Status
 from omni.server.openai.types import ChosenToken
 
 
 class ResponseWriter:
-    """Writes the items of `answer`. Each event must be encoded before the next is asked for: items grow."""
+    """Writes the items of `answer`. Each event must be encoded before the next is asked for: items grow. `spaces`: see
+    `spaces_of`."""
 
-    def __init__(self, answer: Answer, *, top: int | None) -> None:
+    def __init__(self, answer: Answer, *, top: int | None, spaces: Mapping[str, tuple[str, str]] | None = None) -> None:
         self.answer = answer
+        self._spaces = spaces or {}
         self._top = top  # likely tokens at each place; None: not even the chosen one's likelihood
         self._number = 0
         self._text: list[str] = []  # of the item that is open
@@ -39,13 +43,13 @@ class ResponseWriter:
                     yield self._more(text, [self._tokens[-1]])
             case ReasoningDelta(text=text):
                 if not isinstance(self._item, ReasoningItem):
-                    yield from self._start(ReasoningItem(id=_new("rs"), summary=[]))
+                    yield from self._start(ReasoningItem(id=self._new("rs"), summary=[]))
                 self._text.append(text)
                 yield shown.SummaryMore(**self._place(), summary_index=0, delta=text)
             case TextDelta(text=text):
                 yield from self._flush()
                 if not isinstance(self._item, MessageItem):
-                    yield from self._start(MessageItem(id=_new("msg"), status="in_progress", content=[]))
+                    yield from self._start(MessageItem(id=self._new("msg"), status="in_progress", content=[]))
                 self._text.append(text)
                 if self._top is not None:
                     self._held = text
@@ -53,11 +57,13 @@ class ResponseWriter:
                     yield self._more(text, [])
             case ToolCallDelta():
                 if not isinstance(self._item, CallItem) or self._call != event.index:
+                    namespace, name = self._spaces.get(event.name, (UNSET, event.name))
                     item = CallItem(
-                        id=_new("fc"),
+                        id=self._new("fc"),
                         status="in_progress",
                         call_id=event.id or new_call(),
-                        name=event.name,
+                        name=name,
+                        namespace=namespace,
                         arguments="",
                     )
                     yield from self._start(item)
@@ -68,7 +74,7 @@ class ResponseWriter:
             case TurnEnded():
                 self.cut = event.reason not in ("stop", "tool_calls")
                 if not self.answer.output:
-                    yield from self._start(MessageItem(id=_new("msg"), status="in_progress", content=[]))
+                    yield from self._start(MessageItem(id=self._new("msg"), status="in_progress", content=[]))
                 yield from self._close("incomplete" if self.cut else "completed")
 
     def end(self) -> Event:
@@ -139,6 +145,6 @@ class ResponseWriter:
         self._number += 1
         return self._number - 1
 
-
-def _new(kind: str) -> str:
-    return f"{kind}_{secrets.token_hex(16)}"
+    def _new(self, kind: str) -> str:
+        """An id that tells of which answer an item is."""
+        return item_id(kind, self.answer.id, len(self.answer.output))

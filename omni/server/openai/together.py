@@ -14,6 +14,7 @@ from omni.server.errors import BadParameter
 from omni.server.generation import Generation, Wish, begin
 from omni.server.openai.problems import error_of
 from omni.server.openai.types import AnswerDetails, PromptDetails, Used
+from omni.server.schemas import unkept
 from omni.server.streams import sse
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Together:
     def __init__(self, server: "Server", generations: Sequence[Generation], *, prompts: int = 1) -> None:
         self._server, self._generations = server, tuple(generations)
         self._prompts = prompts
+        self.headers: dict[str, str] = {}  # what the answer's head tells besides
         self.ends: list[TurnEnded | None] = [None] * len(self._generations)
         self.reasoning = [""] * len(self._generations)
 
@@ -51,7 +53,10 @@ class Together:
             for generation in found:
                 await generation.close()
             raise
-        return cls(server, found, prompts=prompts)
+        made = cls(server, found, prompts=prompts)
+        if not wishes[0].strict and wishes[0].schema is not None:
+            made.headers = await asyncio.to_thread(unkept, wishes[0].schema)
+        return made
 
     @property
     def brain(self) -> str:

@@ -52,12 +52,6 @@ class StreamOptions(Struct):
 # -- a request for a chat
 
 
-class TextPart(Struct, tag_field="type", tag="text"):
-    """Text."""
-
-    text: str
-
-
 class ImageUrl(Struct):
     """An image as a `data:` address in base64: PNG, JPEG, GIF or BMP. Other addresses are refused: nothing is fetched.
     `detail` changes nothing."""
@@ -66,57 +60,57 @@ class ImageUrl(Struct):
     detail: str | None = None
 
 
-class ImagePart(Struct, tag_field="type", tag="image_url"):
-    """An image, for brains that see."""
+class FileIn(Struct, kw_only=True):
+    """A file; one that is text is read."""
 
-    image_url: ImageUrl | str
-
-
-class AudioInput(Struct):
-    """Sound in base64."""
-
-    data: str
-    format: str | None = None
+    file_data: str | None = None
+    file_id: str | None = None
+    filename: str | None = None
 
 
-class AudioPart(Struct, tag_field="type", tag="input_audio"):
-    """Sound."""
+class Part(Struct, kw_only=True):
+    """A part of a message: "text", "image_url" (for brains that see), "file" (where it is text) or "refusal". What no brain
+    here reads ("input_audio", other files, other types) may stand in messages that were answered."""
 
-    input_audio: AudioInput
-
-
-class FilePart(Struct, tag_field="type", tag="file"):
-    """A file."""
-
-    file: dict[str, Any]
-
-
-class RefusalPart(Struct, tag_field="type", tag="refusal"):
-    """What an assistant said instead of an answer."""
-
-    refusal: str
-
-
-Part = TextPart | ImagePart | AudioPart | FilePart | RefusalPart
+    type: str
+    text: str | None = None
+    refusal: str | None = None
+    image_url: ImageUrl | str | None = None
+    file: FileIn | None = None
 
 
 class CalledFunction(Struct):
-    """Which function, and its arguments: a JSON object as text."""
+    """Which function, and its arguments: a JSON object as text. Whatever else they are is kept as it is."""
 
-    name: str
-    arguments: str | dict[str, Any] | None = None
+    name: str | None = None
+    arguments: Any = None
+
+
+class CustomCalled(Struct):
+    """Which tool that takes text, and the text."""
+
+    name: str | None = None
+    input: str | None = None
 
 
 class CallIn(Struct, kw_only=True):
-    """A call that an assistant asked for earlier."""
+    """A call that an assistant asked for earlier, of a "function" or a "custom" tool."""
 
     id: str | None = None
-    type: Literal["function"] | None = None
-    function: CalledFunction
+    type: str | None = None
+    function: CalledFunction | None = None
+    custom: CustomCalled | None = None
+
+
+class SpokenIn(Struct):
+    """An answer that was spoken, by its id."""
+
+    id: str | None = None
 
 
 class ChatMessage(Struct, kw_only=True):
-    """One message. `reasoning_content` (or `reasoning`) of an assistant is accepted and not read again."""
+    """One message. `reasoning_content` (or `reasoning`) of an assistant is accepted and not read again; nor are names of
+    users."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[Part] | None = None
@@ -125,6 +119,7 @@ class ChatMessage(Struct, kw_only=True):
     tool_call_id: str | None = None
     function_call: CalledFunction | None = None
     refusal: str | None = None
+    audio: SpokenIn | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
 
@@ -139,10 +134,10 @@ class FunctionIn(Struct, kw_only=True):
 
 
 class ToolIn(Struct, kw_only=True):
-    """A tool; functions are the only kind."""
+    """A tool. Only those of type "function" can be called; others are left out."""
 
-    type: Literal["function"] = "function"
-    function: FunctionIn
+    type: str = "function"
+    function: FunctionIn | None = None
 
 
 class NamedFunction(Struct):
@@ -161,7 +156,7 @@ class AllowedTools(Struct):
 class ToolChoice(Struct, kw_only=True):
     """One function that must be called, or the tools that may be."""
 
-    type: Literal["function", "allowed_tools"] = "function"
+    type: str = "function"
     function: NamedFunction | None = None
     name: str | None = None
     allowed_tools: AllowedTools | None = None

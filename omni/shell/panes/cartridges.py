@@ -101,13 +101,12 @@ class CartridgesPane(Pane):
         self.run_worker(job(self._look), name="brains", exclusive=True, group="look", description="list the brains")
 
     async def _look(self) -> None:
-        try:
+        with self.omni.going_on(self):
             await self._read()
             await self.services.library.scan()
-            self._looking = False
-            await self._read()
-        except OmniError as error:
-            self.omni.explain(error)
+        self._looking = False
+        self._fill()
+        await self._read()
 
     async def _read(self) -> None:
         self._offers = await known_brains(self.services)
@@ -387,11 +386,8 @@ class CartridgesPane(Pane):
             self.run_worker(self._unload(worker), name="unload", description="end a worker")
 
     async def _unload(self, worker: str) -> None:
-        try:
-            await (await self.services.keeper()).stop(worker)
-            await self._read()
-        except OmniError as error:
-            self.omni.explain(error)
+        await (await self.services.keeper()).stop(worker)
+        await self._read()
 
     def action_remove(self) -> None:
         """Remove it, after a question."""
@@ -409,14 +405,11 @@ class CartridgesPane(Pane):
 
     def _remove(self, name: str) -> None:
         async def work() -> None:
-            try:
-                freed = await self.services.remove(name)
-                self.notify(f"{name} is removed; {size_words(freed)} are free again.", markup=False)
-                await self._read()
-            except OmniError as error:
-                self.omni.explain(error)
+            freed = await self.services.remove(name)
+            self.notify(f"{name} is removed; {size_words(freed)} are free again.", markup=False)
+            await self._read()
 
-        self.run_worker(work(), name="remove", description="remove a brain")
+        self.run_worker(job(work), name="remove", description="remove a brain")
 
     def action_save(self) -> None:
         """Copy it to a folder."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.worker import Worker, WorkType
+from textual.worker import Worker
 
 from omni.core.errors import OmniError, UsageError
 from omni.shell.completion import Choice
@@ -25,7 +25,7 @@ from omni.shell.panes.chat_questions import Questions
 from omni.shell.panes.chat_turn import Running
 from omni.shell.panes.chat_turns import Turns
 from omni.shell.transcript import Transcript
-from omni.shell.widgets import Keys, Lines, ink
+from omni.shell.widgets import Keys, Lines, ink, job
 
 if TYPE_CHECKING:
     from omni.app import Services
@@ -100,6 +100,12 @@ class ChatPane(Pane):
     def shown_id(self) -> str:
         """The id of the conversation on the screen, "" before it is stored."""
         return self.conversation.id if self.conversation is not None else ""
+
+    @property
+    def unsent(self) -> str:
+        """What was asked and is not stored, what waits for an answer to end, and what is being written."""
+        texts = (*self.turns.unsent, *self.questions.all_waiting(), *self.composer.drafts)
+        return "\n\n".join(text for text in texts if text.strip())
 
     def compose(self) -> ComposeResult:
         """Top to bottom."""
@@ -201,17 +207,7 @@ class ChatPane(Pane):
     # ---- what is shown
 
     def _work(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
-        explained: WorkType[None] = partial(self._explained, work)
-        self.run_worker(explained, name=name, group="chat", exit_on_error=True)
-
-    async def _explained(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        try:
-            await work()
-        except OmniError as error:
-            self._complain(error)
-
-    def _complain(self, error: OmniError) -> None:
-        self.notify(f"{error.message}\n{error.hint}".strip(), severity="error", markup=False, timeout=8)
+        self.run_worker(job(work), name=name, group="chat")
 
     def say(self, text: str) -> None:
         """A word that goes away by itself."""
@@ -319,8 +315,14 @@ class ChatPane(Pane):
                 await self.acts.ask_anew(text)
             else:
                 await self.questions.ask(text)
-        except OmniError as error:
-            self._complain(error)
+        except Exception:
+            self.give_back(text)
+            raise
+
+    def give_back(self, text: str) -> None:
+        """What could not be sent is written again, unless something else is being written by now."""
+        if not self.composer.text:
+            self.composer.put(text)
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """Turns are workers of this pane."""
@@ -332,26 +334,22 @@ class ChatPane(Pane):
         try:
             if shown:
                 await self.reload()
-                if failure is not None and not running.answer:
-                    self.questions.refused(running, failure)
-            elif failure is not None:
-                self._complain(failure)
-            self.post_status()
-            self.show_keys()
-            if go_on:
-                await self.questions.next(running.conversation)
-        except OmniError as error:
-            self._complain(error)
+        finally:
+            if shown and failure is not None and not running.answer:
+                self.questions.refused(running, failure)
+        if not shown and failure is not None:
+            self.omni.complain(failure)
+        self.post_status()
+        self.show_keys()
+        if go_on:
+            await self.questions.next(running.conversation)
 
     # ---- acts on blocks
 
     @on(Transcript.Act)
     async def _act(self, event: Transcript.Act) -> None:
         event.stop()
-        try:
-            await self.acts.do(event.act, event.entry)
-        except OmniError as error:
-            self._complain(error)
+        await self.acts.do(event.act, event.entry)
 
     # ---- copying, opening, reading
 
@@ -364,10 +362,7 @@ class ChatPane(Pane):
         """Copy, and say where to."""
         from omni.shell.clipboard import copy
 
-        try:
-            self.say(await copy(text, app=self.app, home=self.services.home))
-        except OmniError as error:
-            self._complain(error)
+        self.say(await copy(text, app=self.app, home=self.services.home))
 
     @on(Transcript.Open)
     async def _open_link(self, event: Transcript.Open) -> None:
@@ -428,10 +423,7 @@ class ChatPane(Pane):
 
     def action_retry(self) -> None:
         """Have the last answer written again."""
-        try:
-            self.acts.retry_last()
-        except OmniError as error:
-            self._complain(error)
+        self.acts.retry_last()
 
     def action_conversations(self) -> None:
         """Other conversations."""

@@ -88,11 +88,11 @@ class Acts:
         sent, attachments = await asyncio.to_thread(expand, text, pane.project)
         given = {one.path: one for one in (*message.attachments, *attachments)}
         kept = tuple(given.values()) if attachments else None
-        self.edited = None
         pane.composer.accept(text)
         pane.transcript.cut(edited)
         facts = asked_facts(pane.services.clock.now(), kept or message.attachments)
         running = pane.turns.begin(conversation, sent, facts=facts)
+        self.edited = None
         pane.turns.start(
             running,
             partial(chat.edit, conversation, edited, sent, brain=pane.brain, attachments=kept),
@@ -126,7 +126,6 @@ class Acts:
         conversation = pane.stored().id
         running = Running(conversation, message.brain, base_text=message.text, base_reasoning=message.reasoning)
         running.question, running.answer = message.parent or "", message.id
-        pane.turns.go_on(running)
         entries = list(pane.transcript.entries)
         at = next(at for at, entry in enumerate(entries) if entry.id == message.id)
         entries[at] = Entry(

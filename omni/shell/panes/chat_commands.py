@@ -1,6 +1,7 @@
 """What can be typed after `/` in the composer: one table, from which the popup, the help and the parser come."""
 
 import asyncio
+import os
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -137,7 +138,7 @@ async def _export(pane: "ChatPane", name: str) -> None:
     one = pane.stored()
     title = "".join(char if char.isalnum() or char in "-_" else "-" for char in one.title.lower())[:LONGEST_NAME]
     path = pane.project / own_path(name or f"{title.strip('-') or 'conversation'}.md")
-    if await asyncio.to_thread(path.exists):
+    if await asyncio.to_thread(os.path.lexists, path):
         raise UsageError(f"{path} is already there.", hint="/export takes another name.")
     text = await pane.services.chat.export(one.id, "json" if path.suffix == ".json" else "markdown")
     await asyncio.to_thread(write_atomic, path, text)

@@ -2,48 +2,40 @@
 
 import asyncio
 from contextlib import nullcontext
-from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from textual.app import SuspendNotSupported
 
-from omni.core.errors import UsageError
+from omni.core.errors import StorageError, UsageError
+from omni.shell.drafts import keep
 
 if TYPE_CHECKING:
     from omni.shell.panes.chat import ChatPane
 
 
 async def edit_outside(pane: "ChatPane") -> None:
-    """Hand terminal and text to the person's editor and take the text back."""
+    """Hand terminal and text to the person's editor and take the text back. Raises OmniError."""
     starter = pane.services.starter
     if starter is None:
         raise UsageError("No editor can be started here.")
-    text = pane.composer.text
-    path = await asyncio.to_thread(_draft, pane.services.home.root, text)
+    path = await asyncio.to_thread(keep, pane.services.home, pane.composer.text, "question")
     try:
-        try:
-            suspended: Any = pane.app.suspend()
-            suspended.__enter__()
-        except SuspendNotSupported:
-            suspended = nullcontext()
-            suspended.__enter__()
-        try:
-            with pane.app.batch_update():  # nothing is drawn over the editor
-                await starter.editor(path)
-        finally:
-            suspended.__exit__(None, None, None)
-        found = await asyncio.to_thread(path.read_text, "utf-8", "replace")
-        pane.composer.put(found.rstrip("\n"))
-    except OSError as error:
-        raise UsageError(f"What was written cannot be read: {error.strerror}.") from error
+        suspended: Any = pane.app.suspend()
+        suspended.__enter__()
+    except SuspendNotSupported:
+        suspended = nullcontext()
+        suspended.__enter__()
+    try:
+        with pane.app.batch_update():  # nothing is drawn over the editor
+            await starter.editor(path)
     finally:
-        await asyncio.to_thread(path.unlink, missing_ok=True)
+        suspended.__exit__(None, None, None)
+    try:
+        found = await asyncio.to_thread(path.read_text, "utf-8", "replace")
+    except OSError as error:
+        hint = "The composer has what it had before."
+        raise StorageError(f"What was written to {path} cannot be read: {error.strerror}.", hint=hint) from error
+    pane.composer.put(found.rstrip("\n"))
+    await asyncio.to_thread(path.unlink, missing_ok=True)
     pane.app.refresh()
     pane.take_focus()
-
-
-def _draft(folder: Path, text: str) -> Path:
-    with NamedTemporaryFile("w", encoding="utf-8", prefix="question-", suffix=".md", dir=folder, delete=False) as file:
-        file.write(text)
-    return Path(file.name)

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from omni.core.errors import ContextOverflow, OmniError, StorageError
-from omni.core.events import BrainLoading, ContextCompacted, PromptProgress, TurnQueued, Usage
+from omni.core.events import BrainLoading, BrainReplaced, ContextCompacted, PromptProgress, TurnQueued, Usage
 from omni.shell.panes.chat_turn import Running
 from omni.shell.transcript import Entry, Transcript
 
@@ -53,14 +53,16 @@ def foot_of(message: "ChatMessage", failure: OmniError | None = None) -> list[Fo
     """What is to be said below an answer that is not simply whole, with the keys that help."""
     if isinstance(failure, StorageError) and message.state != "failed":
         return [(failure.message, "red"), (f"{failure.hint} {UNSAVED}".strip(), "second")]
+    hint = [(failure.hint, "second")] if failure and failure.hint else []
     match message.state:
+        case "interrupted" | "cancelled" if failure is not None:  # it was not the person who stopped it
+            return [(failure.message, "red"), *hint, (f"{RETRY}   {GO_ON}", "second")]
         case "interrupted":
             return [(f"interrupted   {RETRY}   {GO_ON}", "amber")]
         case "cancelled":
             return [(f"stopped   {RETRY}   {GO_ON}", "amber")]
         case "failed":
             reason = failure.message if failure else message.reason or "The brain or its worker failed."
-            hint = [(failure.hint, "second")] if failure and failure.hint else []
             first = TAKE_BACK if isinstance(failure, ContextOverflow) else RETRY
             return [(reason, "red"), *hint, (f"{first}   {GO_ON}" if message.text else first, "second")]
         case "whole" if message.reason == "length":
@@ -138,6 +140,11 @@ def waiting_words(event: TurnQueued | BrainLoading | PromptProgress) -> str:
         case PromptProgress(done=done, total=total, cached=cached):
             known = f", {cached:,} known" if cached else ""
             return f"reading {done:,} of {total:,} tokens{known}" if done < total else "writing"
+
+
+def replaced_words(event: BrainReplaced) -> Foot:
+    """Which brain could not be loaded, and why."""
+    return f"{event.failed} cannot be loaded, so that {event.brain} answers: {event.reason}", "amber"
 
 
 def compacted_words(event: ContextCompacted) -> Foot:

@@ -91,12 +91,12 @@ class ConversationList(ModalScreen[str | None]):
         )
         self.query_one(Static).update(Content.assemble(*keys))
 
+    def complain(self, error: OmniError) -> None:
+        """Where the keys stand."""
+        self._say((error.message, "$omni-red"), (f"  {error.hint}", "$omni-second"))
+
     async def _fill(self, query: str) -> None:
-        try:
-            self._found = await self._chat.conversations(query=query, limit=200)
-        except OmniError as error:
-            self._say((error.message, "$omni-red"))
-            return
+        self._found = await self._chat.conversations(query=query, limit=200)
         listing = self.query_one(OptionList)
         chosen = self._chosen()
         listing.clear_options()
@@ -212,10 +212,7 @@ class ConversationList(ModalScreen[str | None]):
             self._say(("del", "$omni-red"), (f" once more deletes {title!r} with all its branches", "$omni-text"))
             return
         self._calm()
-        try:
-            await self._delete(chosen)
-        except OmniError as error:
-            self._say((error.message, "$omni-red"))
+        await self._delete(chosen)
         await self._fill(field.value)
 
     def action_back(self) -> None:

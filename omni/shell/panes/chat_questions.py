@@ -26,6 +26,10 @@ class Questions:
         """What waits in the conversation on the screen."""
         return self._queues.get(self._pane.shown_id, [])
 
+    def all_waiting(self) -> list[str]:
+        """What waits in all conversations."""
+        return [text for queue in self._queues.values() for text in queue]
+
     def forget(self, conversation: str) -> None:
         """The conversation is gone."""
         self._queues.pop(conversation, None)
@@ -74,7 +78,7 @@ class Questions:
         draft = self._pane.composer.text
         try:
             await self._send(conversation, text)
-        except OmniError:
+        except Exception:
             self._queues.setdefault(conversation, []).insert(0, text)
             self._pane.show_queue()
             raise
@@ -89,6 +93,6 @@ class Questions:
         foot = [(failure.message, "red")] + ([(failure.hint, "second")] if failure.hint else [])
         now = clock_time(pane.services.clock.now())
         pane.transcript.add(Entry(f"refused {self._refusals}", "note", "not asked", facts=(now,), foot=foot))
-        if running.unsent and not pane.composer.text:
-            pane.composer.put(running.unsent)
+        if running.unsent:
+            pane.give_back(running.unsent)
         pane.show_empty()

@@ -49,6 +49,7 @@ class Running:
         self.thoughts: list[str] = [base_reasoning] if base_reasoning else []
         self.state = "asking"
         self.foot: list[tuple[str, str]] = []
+        self.replaced: list[tuple[str, str]] = []  # what is said of brains that could not be loaded
         self.began_thinking: float | None = None
         self.thinking_seconds = 0.0
         self.worker: Worker[None] | None = None

@@ -9,6 +9,7 @@ from textual.worker import Worker, WorkerState
 from omni.core.errors import OmniError, StorageError, UsageError
 from omni.core.events import (
     BrainLoading,
+    BrainReplaced,
     ChatEvent,
     ContextCompacted,
     PromptCounted,
@@ -21,12 +22,14 @@ from omni.core.events import (
     TurnQueued,
     TurnStarted,
 )
-from omni.shell.panes.chat_entries import clock_time, compacted_words, waiting_words
+from omni.shell.panes.chat_entries import clock_time, compacted_words, replaced_words, waiting_words
 from omni.shell.panes.chat_turn import Ask, Running
 from omni.shell.transcript import Entry
 
 if TYPE_CHECKING:
     from omni.shell.panes.chat import ChatPane
+
+READABLE = 10.0  # seconds that a sentence about a brain stays, which goes from the answer when it is whole
 
 
 class Turns:
@@ -54,6 +57,11 @@ class Turns:
         return self._running.get(self._pane.shown_id)
 
     @property
+    def unsent(self) -> list[str]:
+        """What was asked and is not stored yet."""
+        return [running.unsent for running in self._running.values() if not running.answer]
+
+    @property
     def speed(self) -> float:
         """Tokens a second of all that is being written."""
         return sum(running.pace.speed for running in self._running.values())
@@ -72,12 +80,15 @@ class Turns:
         self, conversation: str, question: str | None, *, facts: tuple[str, ...] = (), brain: str = ""
     ) -> Running:
         """A turn, shown before anything of it was stored; `question` is None when it only has an answer."""
-        pane = self._pane
         self._count += 1
-        running = self._running[conversation] = Running(conversation, brain or pane.brain)
+        running = Running(conversation, brain or self._pane.brain)
         running.question = f"asked {self._count}"
-        if not self._is_shown(running):
-            return running
+        if self._is_shown(running):
+            self._show(running, question, facts)
+        return running
+
+    def _show(self, running: Running, question: str | None, facts: tuple[str, ...]) -> None:
+        pane = self._pane
         transcript = pane.transcript
         if question is not None:
             transcript.add(Entry(running.question, "person", "you", question, facts=facts))
@@ -89,20 +100,14 @@ class Turns:
             transcript.focus_entry(len(transcript.entries) - 1)
         pane.show_title()
         pane.show_empty()
-        return running
-
-    def go_on(self, running: Running) -> None:
-        """A turn that adds to an answer which is on the screen."""
-        self._running[running.conversation] = running
 
     def start(self, running: Running, ask: Ask, *, unsent: str = "") -> None:
         """Hand a turn to a worker of its own; `unsent` is given back when nothing of it is stored."""
+        self._running[running.conversation] = running
+        self.failures.pop(running.answer, None)  # what is gone on with is not what it was
         running.unsent = unsent
         running.worker = self._pane.run_worker(
-            partial(self._receive_all, running, ask),
-            name=f"turn in {running.conversation}",
-            group="turns",
-            exit_on_error=True,
+            partial(self._receive_all, running, ask), name=f"turn in {running.conversation}", group="turns"
         )
         self._pane.show_keys()
         self._pane.post_status()
@@ -119,10 +124,10 @@ class Turns:
                 async for event in events:
                     self._receive(running, event)
                     whole = whole or isinstance(event, TurnEnded)
-        except OmniError as error:
-            failure = error
+        except Exception as error:  # noqa: BLE001 - said where the answer stands, or would
+            failure = self._pane.omni.known(error)
             if running.answer:
-                self.failures[running.answer] = error
+                self.failures[running.answer] = failure
         finally:
             self._over(running, failure, go_on=whole and not running.stopped)
 
@@ -169,8 +174,16 @@ class Turns:
             case PromptProgress(total=total):
                 running.prompt_tokens = total
                 self._say(running, waiting_words(event))
+            case BrainReplaced(brain=brain):
+                running.brain = brain
+                running.replaced.append(replaced_words(event))
+                running.foot = list(running.replaced)
+                self._pane.notify(running.replaced[-1][0], markup=False, severity="warning", timeout=READABLE)
+                if shown and (entry := transcript.entry(running.answer)) is not None:
+                    entry.name, entry.foot = brain, tuple(running.foot)
+                    transcript.touch(running.answer)
             case ContextCompacted():
-                running.foot = [compacted_words(event)]
+                running.foot = [*running.replaced, compacted_words(event)]
                 if shown and (entry := transcript.entry(running.answer)) is not None:
                     entry.foot = tuple(running.foot)
                     transcript.touch(running.answer)

@@ -66,11 +66,9 @@ class HomePane(Pane):
     async def _decide(self) -> None:
         """Whoever has a brain needs no first steps."""
         await self.omni.warmed.wait()
-        try:
+        here = False
+        with self.omni.going_on(self):
             here = await self.services.library.best() is not None
-        except OmniError as error:
-            self.omni.explain(error)
-            here = False
         await self.mount_all(self._dashboard() if here else [Wizard(self.services)])
         if self.omni.rail.active == "home" and len(self.app.screen_stack) == 1:
             self.take_focus()
@@ -134,15 +132,13 @@ class HomePane(Pane):
         from omni.shell.brains import offer_of
 
         await self.omni.warmed.wait()
-        try:
+        with self.omni.going_on(self):
             (brain, self._chosen), self._recent, self._profile = await asyncio.gather(
                 self._brain_to_offer(),
                 self.services.chat.conversations(limit=RECENT),
                 self.services.hardware(),
             )
             self._offer = await offer_of(self.services, brain) if brain else None
-        except OmniError as error:
-            self.omni.explain(error)
         self._looked = True
         self._draw()
         if self._profile is not None and self._profile.bandwidth is None:
@@ -181,8 +177,11 @@ class HomePane(Pane):
         )
         groups.append(Group(titles=("recent conversations", "", "", ""), rows=rows))
         self.query_one("#home-list", Listing).fill(groups)
+        machine = self.query_one(MachineFacts)
         if self._profile is not None:
-            self.query_one(MachineFacts).show(self._profile)
+            machine.show(self._profile)
+        else:
+            machine.give_up()
         self.query_one("#home-doors", Lines).show(self._doors())
 
     def _first_rows(self) -> list[Row]:

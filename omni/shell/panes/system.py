@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -22,6 +22,7 @@ from omni.shell.pane import Pane
 from omni.shell.widgets import Folded, Keys, Line, Lines, Paint, Part, home_path, ink, job, parted, size_words
 
 if TYPE_CHECKING:
+    from omni.core.paths import Home
     from omni.hardware import HardwareProfile
     from omni.keeper import Change, ProcessInfo
     from omni.sandbox.findings import Finding
@@ -120,16 +121,15 @@ class SystemPane(Pane):
         self._brains: dict[str, list[str]] = {}
         self.omni.watch_meters(self._measured)
         self._draw_keys()
-        self.run_worker(job(self._follow), name="processes", group="system", description="follow the processes")
+        self.run_worker(job(self._follow), name="processes", group="system", description="list the processes")
+        self.set_interval(PROCESS_SECONDS, self._follow)
         self.run_worker(job(self._once), name="machine", group="system", description="look at machine and environment")
 
     # -- looking
 
     async def _follow(self) -> None:
-        while True:
-            if self.display:
-                await self._read_processes()
-            await asyncio.sleep(PROCESS_SECONDS)
+        if self.display:
+            await self._read_processes()
 
     async def _read_processes(self) -> None:
         try:
@@ -137,23 +137,23 @@ class SystemPane(Pane):
         except OmniError as error:
             self.query_one(Listing).say_when_empty(f"{error.message} {error.hint}")
             processes = []
+        processes += await asyncio.to_thread(_installer, self.services.home, processes)
         if any(process.base not in self._brains for process in processes if process.base):
             self._brains = await self.services.brains_on()
         self._memory = await asyncio.to_thread(_memory_of, [process.pid for process in processes])
-        order = ("client", "keeper", "starter", "airlock", "worker")
+        order = ("client", "keeper", "starter", "airlock", "installer", "worker")
         self._processes = sorted(processes, key=lambda one: (order.index(one.kind), one.pid != os.getpid(), one.since))
         self._draw_processes()
 
     async def _once(self) -> None:
-        try:
+        with self.omni.going_on(self):
             self._profile = await self.services.hardware()
             self._draw_machine()
             self._profile = await self.services.measured_hardware()
             self._draw_machine()
             self._findings = await self.services.environment.check()
             self._packages = len(await self.services.environment.packages())
-        except OmniError as error:
-            self.omni.explain(error)
+        self.query_one(MachineFacts).give_up()
         self._draw_environment()
 
     def _measured(self, reading: Reading) -> None:
@@ -318,15 +318,12 @@ class SystemPane(Pane):
         name = process.name
 
         async def work() -> None:
-            try:
-                await (await self.services.keeper()).stop(name)
-            except OmniError as error:
-                self.omni.explain(error)
+            await (await self.services.keeper()).stop(name)
             await self._read_processes()
 
         def answered(sure: bool | None) -> None:
             if sure:
-                self.run_worker(work(), description="end a worker")
+                self.run_worker(job(work), description="end a worker")
 
         memory = size_words(self._memory.get(process.pid))
         text = f"An answer in progress ends with an error. {memory + ' come back at once.' if memory else ''}"
@@ -345,8 +342,8 @@ class SystemPane(Pane):
 def confined_words(process: "ProcessInfo") -> Part:
     """What way out it has and what keeps it from one, coloured by how good that is."""
     by = process.confined
-    if process.kind == "airlock":
-        return "the only door", "amber"
+    if process.kind in ("airlock", "installer"):
+        return ("the door" if process.kind == "airlock" else "the package index"), "amber"
     if by in ("none", "", "unknown"):
         return (
             ("unused, not confined", "second") if process.kind in ("keeper", "starter") else ("not confined", "amber")
@@ -368,6 +365,15 @@ def detail_words(process: "ProcessInfo") -> str:
                 return state
             return "idle" if answers == "0" else f"writes {answers} answer{'s' * (answers != '1')}"
     return process.detail
+
+
+def _installer(home: "Home", processes: "Sequence[ProcessInfo]") -> "list[ProcessInfo]":
+    """What the keeper does not know of."""
+    from omni.keeper import installing
+
+    keeper = next((one.pid for one in processes if one.kind == "keeper"), None)
+    found = installing(home, beside=keeper) if keeper is not None else None
+    return [found] if found is not None else []
 
 
 def _memory_of(pids: list[int]) -> dict[int, int]:

@@ -23,7 +23,7 @@ from omni.shell.panes.wizard_words import (
     too_big,
 )
 from omni.shell.pulls import Pulling, pulling_lines
-from omni.shell.widgets import Keys, Lines, ink, job, own_path
+from omni.shell.widgets import Folded, Keys, Line, Lines, ink, job, own_path
 
 if TYPE_CHECKING:
     from omni.app import Services
@@ -117,10 +117,9 @@ class Wizard(Vertical, can_focus=True):
 
     async def _look_at_machine(self) -> None:
         await self.omni.warmed.wait()
-        try:
+        with self.omni.going_on(self):
             self._profile = await self._services.hardware()
-        except OmniError as error:
-            self._failure = error
+        self.query_one(MachineFacts).give_up()
         if self._step == "Machine":
             self._to_brain()
         self._draw()
@@ -141,15 +140,18 @@ class Wizard(Vertical, can_focus=True):
 
     async def _look_for_brains(self) -> None:
         await self.omni.warmed.wait()
-        try:
+        with self.omni.going_on(self):
             await self._read_brains()
             self._fill_brains()
             await self._services.library.scan()
             await self._read_brains()
-        except OmniError as error:
-            self._failure = error
         self._searching = False
         self._fill_brains()
+
+    def complain(self, error: OmniError) -> None:
+        """Below the question."""
+        self._failure = error
+        self._draw()
 
     def _offer(self, name: str) -> "Offer | None":
         return next((offer for offer in self._offers if offer.brain.name == name), None)
@@ -225,13 +227,14 @@ class Wizard(Vertical, can_focus=True):
 
     def _draw_pull(self) -> None:
         pulling = self._pulling()
-        lines = []
+        lines: list[Line] = []
         if pulling is not None and pulling.kind == "pull":
-            lines = pulling_lines(pulling, self.size.width, ("r", "try again"), ("←", "choose another"))
+            lines += pulling_lines(pulling, self.size.width, ("r", "try again"), ("←", "choose another"))
         if self._step == "Ready" and self._arrival() == "here":
             lines = []  # said already
         if self._failure is not None:
-            lines.append(ink((self._failure.message, "red"), "  ", (self._failure.hint, "second")))
+            lines.append(Folded(head=Content(), text=self._failure.message, style="red"))
+            lines.append(Folded(head=Content(), text=self._failure.hint, style="second"))
         line = self.query_one("#wizard-pull", Lines)
         line.show(*lines)
         line.display = bool(lines)
@@ -278,14 +281,12 @@ class Wizard(Vertical, can_focus=True):
             self._draw()
 
     async def _try_on(self, name: str) -> None:
-        try:
-            await self.omni.preview_theme(name)
-        except OmniError as error:
-            self.omni.explain(error)
+        await self.omni.preview_theme(name)
 
     async def on_listing_chosen(self, message: Listing.Chosen) -> None:
         """Take it and go on."""
         message.stop()
+        self._failure = None
         if self._step == "Brain":
             offer = self._offer(message.key)
             if offer is None or not can_be_first(offer):
@@ -352,10 +353,8 @@ class Wizard(Vertical, can_focus=True):
                 self.post_message(self.Done(self._brain, ready=True))
 
     async def _set(self, key: str, value: object) -> None:
-        try:
+        with self.omni.going_on(self):  # what cannot be kept is no reason not to begin
             await self._services.change_setting(key, value)
-        except OmniError as error:
-            self.omni.explain(error)
 
     def action_cancel(self) -> None:
         """End the download."""

@@ -1,8 +1,11 @@
 """Colours for code blocks: Pygments, off the loop, once per block; the theme decides later what a colour is."""
 
+import logging
 from collections.abc import Callable
 
 from omni.shell.transcript.lines import Run
+
+log = logging.getLogger(__name__)
 
 LONGEST = 200_000  # characters; longer blocks stay plain
 _KEPT = 400
@@ -96,5 +99,12 @@ class Highlights:
 
 
 def highlight_all(todo: list[tuple[str, str]]) -> dict[tuple[str, str], list[list[Run]] | None]:
-    """Highlight each; runs in a thread."""
-    return {(language, text): highlight(language, text) for language, text in todo}
+    """Highlight each; runs in a thread. One on which its lexer fails stays plain."""
+    found: dict[tuple[str, str], list[list[Run]] | None] = {}
+    for language, text in todo:
+        try:
+            found[language, text] = highlight(language, text)
+        except Exception:  # whatever a lexer of somebody else does with a text of nobody's
+            log.warning("the lexer for %s fails", language, exc_info=True)
+            found[language, text] = None
+    return found

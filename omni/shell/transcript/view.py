@@ -318,7 +318,7 @@ class View(ScrollView):
         if not self._highlighting and self.is_attached:
             self._highlighting = True
             work: WorkType[None] = self._fetch_highlights
-            self.run_worker(work, name="highlight", group="transcript-highlight", exit_on_error=False)
+            self.run_worker(work, name="highlight", group="transcript-highlight")
 
     async def _fetch_highlights(self) -> None:
         try:

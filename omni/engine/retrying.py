@@ -75,7 +75,7 @@ def is_end(error: OmniError) -> bool:
     return isinstance(error, WorkerGone) or (isinstance(error, EngineError) and error.message == ENDED)
 
 
-class Attempts:
+class Retries:
     """What has come of a request so far. `request` is what the next worker is asked, `alone`: while no other suspect is."""
 
     def __init__(self, request: ChatRequest | CompletionRequest, carried: Carried, *, shows: bool, name: str) -> None:

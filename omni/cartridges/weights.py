@@ -1,0 +1,78 @@
+"""The tensors of a GGUF file, added up as its header is read: how many, how large, of what types and kinds."""
+
+import re
+from collections import Counter
+
+from omni.cartridges.ggml import FILE_TYPES, TENSOR_TYPES
+
+MAX_KINDS = 1024  # kinds of tensors that are told apart; the richest models have about 60
+
+_LAYER = re.compile(r"^((?:enc\.|dec\.)?(?:blk|posnet|convnext))\.(\d{1,6})\.")
+_TABLES = ("token_embd.weight", "per_layer_token_embd.weight")  # have a row for each text of the vocabulary
+
+
+class Weights:
+    """Sums over the tensors of one file, whose places are multiples of `alignment`."""
+
+    def __init__(self, alignment: int) -> None:
+        self.elements = self.bytes = self.end = 0
+        self.unknown: set[int] = set()
+        self.rows = dict.fromkeys(_TABLES, 0)
+        self.kinds: Counter[str] = Counter()
+        self.blocks = 0  # one more than the highest number of a layer
+        self._alignment = alignment
+        self._names: set[str] = set()
+        self._next: int | None = 0  # where the next tensor begins; None once the length of one is not known
+        self.type_bytes: Counter[str] = Counter()
+        self._types: Counter[str] = Counter()
+
+    def add(self, name: str, kind: int, shape: list[int], *, elements: int, offset: int) -> str:
+        """Take one in; what is wrong with it, or "". ggml reads them only one after the other, without holes."""
+        if name in self._names:
+            return "stands in it twice"
+        self._names.add(name)
+        if offset % self._alignment:
+            return f"begins at {offset:,}, which is not a multiple of {self._alignment}"
+        if self._next is not None and offset != self._next:
+            return f"begins at {offset:,}, where {self._next:,} is expected"
+        self._tell_apart(name)
+        if name in _TABLES:
+            self.rows[name] = shape[1] if len(shape) > 1 else 1
+        self.elements += elements
+        if kind not in TENSOR_TYPES:
+            self.unknown.add(kind)
+            self.end, self._next = max(self.end, offset), None
+            return ""
+        title, block, size = TENSOR_TYPES[kind]
+        if shape[0] % block:
+            return f"has rows that are no multiple of {block}, as {title} needs"
+        length = elements // block * size
+        self._types[title] += elements
+        self.type_bytes[title] += length
+        self.bytes += length
+        self.end = max(self.end, offset + length)
+        if self._next is not None:
+            self._next = -(-(offset + length) // self._alignment) * self._alignment
+        return ""
+
+    def quantisation(self, claimed: object) -> str:
+        """The file's word where a tensor agrees with it, else the type of most weights."""
+        if isinstance(claimed, int) and (entry := FILE_TYPES.get(claimed & ~1024)):
+            name, types = entry
+            if any(self._types[each] for each in types):
+                return name
+        return self._types.most_common(1)[0][0] if self._types else ""
+
+    def _tell_apart(self, name: str) -> None:
+        short = name
+        if found := _LAYER.match(name):
+            short = f"{found[1]}.{name[found.end() :]}"
+            if found[1] == "blk":
+                self.blocks = max(self.blocks, int(found[2]) + 1)
+        if short in self.kinds or len(self.kinds) < MAX_KINDS:
+            self.kinds[short] += 1
+
+
+def plain(text: str) -> str:
+    """Without characters that could move a terminal's cursor or reorder a line."""
+    return "".join(letter if letter.isprintable() else " " for letter in text).strip()

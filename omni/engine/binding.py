@@ -1,0 +1,115 @@
+"""What an answer is bound to: a schema, calls of tools, or either of them; written as a grammar for the worker."""
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+import msgspec
+
+from omni.engine.framing import UNFRAMED, Framing, framed
+from omni.engine.types import ChatRequest, CompletionRequest
+from omni.schemas import Compiled, Grammar, compile_schema
+
+KEPT = 32  # bindings, with the grammars that were written for them
+MOST_CALLS = 8  # of one answer
+CALL, CALLED = "<tool_call>", "</tool_call>"  # around a call, where an answer may be something else
+
+
+class Bound(NamedTuple):
+    """A grammar. `proof` is the same without what may stand before an answer: `FORBIDDEN` can never begin it."""
+
+    text: str
+    proof: str
+
+    @property
+    def name(self) -> str:
+        """What tells it from others."""
+        return sha256(self.text.encode()).hexdigest()
+
+
+FORBIDDEN = ")"  # begins no JSON and no mark
+
+
+class Binding:
+    """`schema` is what the answer follows, `tools` what it may call: must, where there is no schema. `several`: more than
+    one call may come. Raises SchemaRefused."""
+
+    def __init__(
+        self, schema: dict[str, Any] | None, tools: Mapping[str, dict[str, Any]], *, several: bool = False
+    ) -> None:
+        self.schema = None if schema is None else compile_schema(schema)
+        self.tools: dict[str, Compiled] = {name: compile_schema(parameters) for name, parameters in tools.items()}
+        self._several = several
+        self._bounds: dict[tuple[Framing, int | None], Bound] = {}
+
+    def bound(self, framing: Framing, characters: int | None = None) -> Bound:
+        """The grammar of an answer that is framed so; with `characters`, of one that has about so many at most. Blocking:
+        a large schema takes a while."""
+        key = framing, characters
+        if key not in self._bounds:
+            proof = self._grammar(UNFRAMED, characters)
+            text = proof if framing == UNFRAMED else self._grammar(framing, characters)
+            while len(self._bounds) >= KEPT:
+                del self._bounds[next(iter(self._bounds))]
+            self._bounds[key] = Bound(text, proof)
+        return self._bounds[key]
+
+    def _grammar(self, framing: Framing, characters: int | None) -> str:
+        grammar = Grammar()
+        thoughts = None
+        if characters is not None and framing.thinks is not None and framing.opened:
+            thoughts = characters // 4
+            characters -= thoughts
+        alternatives = []
+        if self.schema is not None:
+            alternatives.append(self.schema.rule(grammar, characters))
+        if self.tools:
+            alternatives.append(self._calls(grammar, characters))
+        answer = grammar.rule(alternatives)
+        return grammar.text(framed(grammar, framing, answer, thoughts=thoughts, brief=characters is not None))
+
+    def _calls(self, grammar: Grammar, characters: int | None) -> str:
+        calls = []
+        for name, parameters in self.tools.items():
+            called = grammar.literal(json.dumps(name, ensure_ascii=False))
+            arguments = parameters.rule(grammar, characters)
+            calls.append(
+                f"{grammar.opening('{')} {_named(grammar, 'name')} {called} {grammar.comma()} "
+                f"{_named(grammar, 'arguments')} {arguments} {grammar.closing('}')}"
+            )
+        call = grammar.rule(calls)
+        if self.schema is not None:  # which it must not be taken for
+            call = f"{grammar.terminal(_between(CALL))} {call} {grammar.terminal(_between(CALLED, after=False))}"
+        if not self._several:
+            return grammar.rule([call])
+        return grammar.rule([f"{call} ({grammar.literal(chr(10))} {call}){{0,{MOST_CALLS - 1}}}"])
+
+
+def binding_of(request: ChatRequest | CompletionRequest) -> Binding | None:
+    """What the answer to a request is bound to; None where it is free. Blocking: compiles schemas that are new. Raises
+    SchemaRefused."""
+    tools: tuple[Any, ...] = request.tools if isinstance(request, ChatRequest) else ()
+    must = isinstance(request, ChatRequest) and bool(tools) and request.tool_choice == "required"
+    if not must and request.schema is None:
+        return None
+    schema = None if must else request.schema
+    called = {tool.name: tool.parameters or {"type": "object"} for tool in tools}
+    several = isinstance(request, ChatRequest) and request.parallel_calls is True and not must
+    return _binding(msgspec.json.encode((schema, called, several)))
+
+
+@lru_cache(maxsize=KEPT)
+def _binding(text: bytes) -> Binding:
+    schema, tools, several = msgspec.json.decode(text)
+    return Binding(schema, tools, several=several)
+
+
+def _named(grammar: Grammar, name: str) -> str:
+    return grammar.name(json.dumps(json.dumps(name)))
+
+
+def _between(mark: str, *, after: bool = True) -> str:
+    line = "/\\n?/"
+    return f"{json.dumps(mark)} {line}" if after else f"{line} {json.dumps(mark)}"

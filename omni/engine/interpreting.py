@@ -1,0 +1,117 @@
+"""What the events of an answer mean, by what was asked for: calls, text that follows a schema, or text."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from omni.core.events import EngineEvent, TextDelta, TokenChosen, ToolCallDelta, TurnEnded
+from omni.engine.binding import Binding
+from omni.engine.calling import DENSITIES, Cut
+from omni.engine.proving import TRIES, Prover
+from omni.engine.reading import CallReader, Where
+from omni.engine.types import ChatRequest, CompletionRequest
+
+WARMEST = 0.6  # at least, from the second try on: at 0 a brain says the same again
+
+
+class Attempt(NamedTuple):
+    """One try at an answer. `density`: for how many characters a token a forced call has room; `number` counts from 0."""
+
+    number: int = 0
+    density: int | None = None
+    last: bool = True
+
+    def of(self, request: ChatRequest) -> ChatRequest:
+        """The request as it is asked in this try: another answer than before."""
+        if self.number == 0 or self.density is not None:
+            return request
+        sampling = request.sampling
+        seed = None if sampling.seed is None else (sampling.seed + self.number) & 0x7FFFFFFF
+        warmer = max(sampling.temperature, WARMEST)
+        return msgspec.structs.replace(
+            request, sampling=msgspec.structs.replace(sampling, seed=seed, temperature=warmer)
+        )
+
+
+def attempts(request: ChatRequest, binding: Binding | None) -> Iterator[Attempt]:
+    """The tries that an answer is worth."""
+    if binding is not None and binding.schema is None:
+        for number, density in enumerate(DENSITIES):
+            yield Attempt(number, density, last=density == DENSITIES[-1])
+    elif binding is not None and holds(request, binding):
+        for number in range(TRIES):
+            yield Attempt(number, last=number == TRIES - 1)
+    else:
+        yield Attempt()
+
+
+def holds(request: ChatRequest | CompletionRequest, binding: Binding) -> bool:
+    """Whether nothing is given away before the whole answer is proved: the grammar does not keep all of its schema."""
+    schema = binding.schema
+    if schema is None or not request.strict:
+        return False
+    return bool(schema.loose) or (request.logprobs is not None and schema.sieve() is not None)
+
+
+class Interpreter:
+    """Reads the events of one try. Raises Cut for a call that must come and did not, Unproved for an answer that does not
+    follow its schema."""
+
+    def __init__(self, request: ChatRequest | CompletionRequest, binding: Binding | None) -> None:
+        tools = request.tools if isinstance(request, ChatRequest) else ()
+        self._forced = binding is not None and binding.schema is None
+        self._binding = binding
+        self._calls: CallReader | None = None
+        self._prover: Prover | None = None
+        self._called_so_far: list[ToolCallDelta] = []
+        if isinstance(request, ChatRequest) and tools:
+            where: Where = "anywhere" if binding is None or self._forced else "offered"
+            several = request.parallel_calls is not False and not self._forced
+            self._calls = CallReader([tool.name for tool in tools], where=where, several=several)
+        if binding is not None and binding.schema is not None:
+            proved = request.strict or not binding.schema.loose
+            self._prover = Prover(
+                binding.schema,
+                holds=holds(request, binding),
+                sifts=request.logprobs is None,
+                proves=proved,
+            )
+
+    def read(self, event: EngineEvent) -> Iterator[EngineEvent]:
+        """What `event` means."""
+        for one in self._calls.read(event) if self._calls is not None else (event,):
+            if self._forced:
+                yield from self._called(one)
+            elif self._prover is not None:
+                yield from self._prover.read(one, called=self._calls is not None and self._calls.called > 0)
+            else:
+                yield one
+
+    def _called(self, event: EngineEvent) -> Iterator[EngineEvent]:
+        """Of an answer that is a call: that, and not what stands around it."""
+        assert self._binding is not None
+        assert self._calls is not None
+        match event:
+            case ToolCallDelta():
+                self._called_so_far.append(event)
+            case TurnEnded() if event.reason == "cancelled":
+                yield event
+            case TurnEnded():
+                self._check_calls()
+                yield from self._called_so_far
+                yield event
+            case TextDelta() | TokenChosen():
+                pass
+            case _:
+                yield event
+
+    def _check_calls(self) -> None:
+        assert self._binding is not None
+        names = {event.index: event.name for event in self._called_so_far if event.name}
+        for number, name in names.items():
+            arguments = "".join(event.arguments for event in self._called_so_far if event.index == number)
+            if self._binding.tools[name].fault_of(arguments) is not None:
+                raise Cut
+        if not names:
+            raise Cut

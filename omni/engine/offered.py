@@ -1,0 +1,119 @@
+"""Tools as a template tells a brain of them, and as llama.cpp can make a grammar of them when the brain decides to call.
+
+Its grammar is made of the same schema that the brain reads, and some keywords keep it busy without end. What it cannot
+bear is left out here; a call that must be right is forced by Omni's own grammar, which keeps all of it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from omni.engine.types import Tool
+
+MOST_PARTS = 4000  # of all tools together
+MOST_OPTIONAL = 100  # properties of one object: the work grows with the third power
+MOST_VALUES = 600
+LONGEST = 200  # items or characters that are counted
+_TOLD = ("title", "description", "default", "examples", "type", "enum", "const")
+_COUNTS = ("minLength", "maxLength", "minItems", "maxItems")
+_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+_FORMATS = ("date", "time", "date-time", "uuid")
+
+
+def offered(tool: Tool) -> dict[str, Any]:
+    """A tool as it goes to the worker."""
+    parameters = _Offered(tool.parameters).part(tool.parameters)
+    parameters.setdefault("type", "object")
+    parameters.setdefault("properties", {})
+    function = {"name": tool.name, "description": tool.description, "parameters": parameters}
+    return {"type": "function", "function": function}
+
+
+def bearable(tools: Sequence[Tool]) -> bool:
+    """Whether llama.cpp can make a grammar of tools without keeping everybody waiting."""
+    parts = [part for tool in tools for part in _parts(tool.parameters)]
+    return len(parts) <= MOST_PARTS and all(
+        len(part.get("properties") or {}) - len(part.get("required") or ()) <= MOST_OPTIONAL
+        and sum(len(part.get(key) or ()) for key in ("enum", "anyOf", "oneOf")) <= MOST_VALUES
+        for part in parts
+    )
+
+
+def _parts(schema: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    ahead = [schema]
+    while ahead and len(found) <= MOST_PARTS:
+        part = ahead.pop()
+        if isinstance(part, dict):
+            found.append(part)
+            ahead += part.values()
+        elif isinstance(part, list):
+            ahead += part
+    return found
+
+
+class _Offered:
+    """What is left of the parameters of one tool."""
+
+    def __init__(self, root: dict[str, Any]) -> None:
+        self._definitions = {
+            f"#/{key}/{name}"
+            for key in ("$defs", "definitions")
+            if isinstance(root.get(key), Mapping)
+            for name in root[key]
+        }
+
+    def part(self, schema: Any) -> dict[str, Any]:
+        """One part: its words for the brain, and what is easily counted."""
+        if not isinstance(schema, Mapping):
+            return {}
+        found: dict[str, Any] = {}
+        for key, value in schema.items():
+            if value is not None:
+                self._keyword(found, key, value, whole=schema.get("type") == "integer")
+        required = found.get("required")
+        if isinstance(required, list) and ("properties" in found or found.get("type") == "object"):
+            described = found.setdefault("properties", {})
+            for name in required:
+                described.setdefault(name, {})
+        return found
+
+    def _keyword(self, found: dict[str, Any], key: str, value: Any, *, whole: bool) -> None:
+        match key:
+            case "properties" | "$defs" | "definitions" if isinstance(value, Mapping):
+                found[key] = {name: self.part(part) for name, part in value.items() if part is not False}
+            case "anyOf" | "oneOf" if isinstance(value, list):
+                found["anyOf"] = [self.part(part) for part in value if part is not False]
+            case "allOf" if isinstance(value, list):
+                self._join(found, [self.part(part) for part in value])
+            case "items" | "prefixItems" if isinstance(value, list):
+                found["prefixItems"] = [self.part(part) for part in value]
+            case "items" | "additionalProperties" if isinstance(value, Mapping):
+                found[key] = self.part(value)
+            case "additionalProperties" if isinstance(value, bool):
+                found[key] = value
+            case "$ref":
+                if value in self._definitions:
+                    found[key] = value
+            case "required":
+                if isinstance(value, list):
+                    found[key] = value
+            case "format":
+                if value in _FORMATS:
+                    found[key] = value
+            case _ if (
+                key in _TOLD
+                or (key in _COUNTS and isinstance(value, int) and value <= LONGEST)
+                or (key in _BOUNDS and isinstance(value, int) and whole)
+            ):
+                found[key] = value
+
+    def _join(self, found: dict[str, Any], parts: list[dict[str, Any]]) -> None:
+        """What must hold together, as one: properties of objects are put together, of all else the first word counts."""
+        for part in parts:
+            for key, value in part.items():
+                if key == "properties":
+                    found.setdefault(key, {}).update(value)
+                elif key == "required":
+                    found[key] = [*found.get(key, ()), *value]
+                elif key != "$ref" or len(parts) == 1:
+                    found.setdefault(key, value)

@@ -1,0 +1,90 @@
+"""Calls of a history and their results: which belongs to which, and under which id."""
+
+import re
+from collections.abc import Sequence
+from hashlib import sha256
+from string import ascii_letters, digits
+
+import msgspec
+
+from omni.engine.types import Message, ToolCall
+
+NO_RESULT = "No result."
+UNNAMED = "unknown"
+
+_SHORT = re.compile(r"[A-Za-z0-9]{9}")
+_LETTERS = ascii_letters + digits
+
+
+class Idents:
+    """The ids of calls: each once in a history, in a form that the template takes, the same however the history goes on."""
+
+    def __init__(self, *, short: bool) -> None:
+        self._short = short
+        self._taken: set[str] = set()
+        self._times: dict[str, int] = {}
+
+    def unique(self, calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
+        """The calls, each with a name and an id of its own."""
+        return tuple(
+            msgspec.structs.replace(call, id=self._ident(call.id or "call"), name=call.name.strip() or UNNAMED)
+            for call in calls
+        )
+
+    def _ident(self, wanted: str) -> str:
+        while True:
+            times = self._times[wanted] = self._times.get(wanted, 0) + 1
+            found = wanted if times == 1 else f"{wanted}_{times}"
+            if self._short and not _SHORT.fullmatch(found):
+                found = _shortened(found)
+            if found not in self._taken:
+                self._taken.add(found)
+                return found
+
+
+def _shortened(ident: str) -> str:
+    number = int.from_bytes(sha256(ident.encode("utf-8", "replace")).digest()[:8])
+    found = ""
+    for _ in range(9):
+        number, letter = divmod(number, len(_LETTERS))
+        found += _LETTERS[letter]
+    return found
+
+
+def answered(
+    asked: Sequence[ToolCall], calls: Sequence[ToolCall], heard: Sequence[Message]
+) -> tuple[list[Message], list[Message]]:
+    """The result of each call, in their order and under their new ids, and what else was heard, with the results of calls
+    that are not there. A result belongs to the first open call of its id, else of its name; one that has neither belongs
+    to the first that is open."""
+    found: list[Message | None] = [None] * len(calls)
+    by_id, by_name, all_of = dict[str, list[int]](), dict[str, list[int]](), list(range(len(calls) - 1, -1, -1))
+    for at in all_of:
+        by_id.setdefault(asked[at].id, []).append(at)
+        by_name.setdefault(asked[at].name, []).append(at)
+    others: list[Message] = []
+    for message in heard:
+        place: int | None = None
+        if message.role == "tool":
+            place = _open(by_id.get(message.call_id, []) if message.call_id else [], found)
+            if place is None and message.name:
+                place = _open(by_name.get(message.name, []), found)
+            if place is None and not message.call_id and not message.name:
+                place = _open(all_of, found)
+        if place is None:
+            others.append(message)
+        else:
+            found[place] = msgspec.structs.replace(message, call_id=calls[place].id, name=calls[place].name)
+    results = [
+        result or Message(role="tool", content=NO_RESULT, call_id=call.id, name=call.name)
+        for call, result in zip(calls, found, strict=True)
+    ]
+    return results, others
+
+
+def _open(places: list[int], found: Sequence[Message | None]) -> int | None:
+    """The next of `places` that has no result yet, which is taken off them."""
+    while places:
+        if found[at := places.pop()] is None:
+            return at
+    return None

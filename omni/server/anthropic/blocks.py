@@ -1,0 +1,148 @@
+"""The blocks of Anthropic's messages in the words of the engine: what is said and shown, calls and results of whatever tools.
+
+A message of an assistant may hold what Anthropic's own tools did, and returned, between its words: it is then several turns.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from msgspec import ValidationError, convert, to_builtins
+
+from omni.engine import Message, ToolCall, arguments_of, joined
+from omni.server.anthropic.types import InBlock, InMessage, Source
+from omni.server.parts import Parts, document, new_from, words_of
+
+if TYPE_CHECKING:
+    from omni.cartridges import Brain
+
+BETWEEN = "\n\n"
+_SUMMED_UP = "What was said before, summed up:\n\n{summary}\n\n"
+_LEFT_OUT = ("thinking", "redacted_thinking", "mcp_tool_listing", "fallback", "tool_addition", "tool_removal")
+
+
+def blocks_of(messages: Sequence[InMessage], brain: "Brain", where: str) -> Iterator[Message]:
+    """The messages as engines know them. Raises BadParameter for what is new and cannot be read."""
+    new = new_from([_speaks(message, last=message is messages[-1]) for message in messages])
+    for at, message in enumerate(messages):
+        content, place = message.content, f"{where}[{at}].content"
+        blocks = [InBlock(type="text", text=content)] if isinstance(content, str) else content
+        if message.role == "assistant":
+            yield from _assistant(blocks, brain, place)
+        else:
+            yield from _heard(message.role, blocks, brain, place, happened=at < new)
+
+
+def read(parts: Parts, block: InBlock, where: str) -> None:
+    """A block that is no call and no result comes next in a message. Raises BadParameter."""
+    source = block.source if isinstance(block.source, Source) else Source()
+    match block.type:
+        case "text":
+            parts.said(block.text, f"{where}.text")
+        case "image":
+            _image(parts, source, f"{where}.source")
+        case "document":
+            _document(parts, block, source, where)
+        case "search_result":
+            origin = block.source if isinstance(block.source, str) else ""
+            text = words_of(block.content)
+            parts.text(document(text, title=block.title or "", source=origin, kind="search_result"))
+        case "container_upload":
+            parts.file(where, name=block.file_id or "")
+        case "compaction":
+            summary = block.content if isinstance(block.content, str) else ""
+            parts.text(_SUMMED_UP.format(summary=summary))
+        case kind if kind not in _LEFT_OUT:
+            parts.other(kind, to_builtins(block), where)
+
+
+def _speaks(message: InMessage, *, last: bool) -> bool:
+    calls = not isinstance(message.content, str) and any(block.type.endswith("tool_use") for block in message.content)
+    return message.role == "assistant" and (not last or calls)
+
+
+def _heard(role: str, blocks: Sequence[InBlock], brain: "Brain", where: str, *, happened: bool) -> Iterator[Message]:
+    """What a user or a system says, with the results among it."""
+    parts, said = Parts(brain, between=BETWEEN, happened=happened), False
+    for at, block in enumerate(blocks):
+        if _is_result(block):
+            if said:
+                yield parts.message(role, where)
+            parts, said = Parts(brain, between=BETWEEN, happened=happened), False
+            yield _result(block, brain, f"{where}[{at}]")
+        else:
+            read(parts, block, f"{where}[{at}]")
+            said = True
+    if said:
+        yield parts.message(role, where)
+
+
+def _assistant(blocks: Sequence[InBlock], brain: "Brain", where: str) -> Iterator[Message]:
+    parts, calls, spoke = Parts(brain, between="", happened=True), list[ToolCall](), False
+    for at, block in enumerate(blocks):
+        if block.type.endswith("tool_use"):  # the client's, a server's, Anthropic's
+            calls.append(ToolCall(id=block.id or "", name=block.name or "", arguments=arguments_of(block.input)))
+        elif _is_result(block):
+            if parts.content or calls:
+                yield Message(role="assistant", content=parts.only_text(where), calls=tuple(calls))
+            parts, calls, spoke = Parts(brain, between="", happened=True), [], True
+            yield _result(block, brain, f"{where}[{at}]")
+        else:
+            read(parts, block, f"{where}[{at}]")
+    if parts.content or calls or not spoke:
+        yield Message(role="assistant", content=parts.only_text(where), calls=tuple(calls))
+
+
+def _is_result(block: InBlock) -> bool:
+    return block.type.endswith("tool_result")
+
+
+def _result(block: InBlock, brain: "Brain", where: str) -> Message:
+    """A result of a tool, whoever ran it. It is what happened, even when it comes last."""
+    parts = Parts(brain, happened=True)
+    for at, content in enumerate(block.content if isinstance(block.content, list) else [block.content]):
+        _add(parts, content, f"{where}.content[{at}]")
+    found = Message(role="tool", content=parts.content, images=parts.images, call_id=block.tool_use_id or "")
+    return (
+        joined(Message(role="tool", content="Error: ", call_id=found.call_id), found, "") if block.is_error else found
+    )
+
+
+def _add(parts: Parts, content: Any, where: str) -> None:
+    """Some of a result: texts, images and documents as what they are, anything else as words."""
+    if content is None or isinstance(content, str):
+        parts.text(content or "")
+        return
+    try:
+        block = convert(content, InBlock)
+    except ValidationError:
+        parts.text(words_of(content))
+        return
+    if block.type == "web_fetch_result":
+        _add(parts, block.content, where)
+    elif block.type in ("text", "image", "document", "search_result"):
+        read(parts, block, where)
+    else:
+        parts.text(words_of(content))
+
+
+def _image(parts: Parts, source: Source, where: str) -> None:
+    if source.type == "base64" or (source.type is None and source.data is not None):
+        parts.base64(source.data or "", source.media_type or "", where)
+    elif source.type == "file":
+        parts.kept_image(where)
+    else:
+        parts.address(source.url or "", where)
+
+
+def _document(parts: Parts, block: InBlock, source: Source, where: str) -> None:
+    """Text is read, wherever it comes from; what is none, or is elsewhere, is a file."""
+    title, context = block.title or "", block.context or ""
+    if source.type == "text" and source.data is not None:
+        parts.text(document(source.data, title=title, context=context))
+    elif isinstance(source.content, str):
+        parts.text(document(source.content, title=title, context=context))
+    elif source.content is not None:
+        parts.text(document(words_of(to_builtins(source.content)), title=title, context=context))
+    else:
+        name = title or source.url or source.file_id or ""
+        parts.file(where, name=name, data=source.data or "", media_type=source.media_type or "")

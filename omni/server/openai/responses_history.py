@@ -1,0 +1,164 @@
+"""The items of `/v1/responses` in the words of the engine: messages, and calls and results of whatever tools.
+
+What a cloud's own tools did is kept as a call and its result, for that is what it was. What tells a brain nothing (what
+another one thought, lists of tools that cannot be called here) is left out.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from msgspec import ValidationError, convert, to_builtins
+
+from omni.engine import Message, ToolCall, arguments_of
+from omni.server.errors import BadParameter
+from omni.server.openai.responses_types import ItemIn, PartIn, is_reference
+from omni.server.parts import Parts, new_from, words_of
+
+if TYPE_CHECKING:
+    from omni.cartridges import Brain
+
+_ROLES = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
+_LEFT_OUT = ("reasoning", "mcp_list_tools", "additional_tools", "configuration_update", "compaction_trigger")
+_CALLS = ("function_call", "custom_tool_call", "mcp_call", "mcp_approval_request", "program")
+_RESULTS = ("mcp_approval_response",)
+_COMPACTED = "[What was said before was summed up by another program, in a form that only that can read.]"
+_ASKED = ("action", "actions", "operation", "queries", "code", "arguments", "input")
+_ANSWERED = ("results", "outputs", "output", "result", "error")
+_TEXTS = ("input_text", "output_text", "text", "summary_text", "reasoning_text", "refusal")
+
+
+def messages_of(items: Sequence[ItemIn], brain: "Brain", where: str, *, happened: bool = False) -> Iterator[Message]:
+    """The messages that `items` make. `happened`: all of them were answered already. Raises BadParameter for what is new
+    and cannot be read."""
+    new = len(items) if happened else new_from([_speaks(item, last=item is items[-1]) for item in items])
+    for at, item in enumerate(items):
+        yield from _messages(item, brain, f"{where}[{at}]", happened=at < new)
+
+
+def flat(namespace: str | None, name: str | None) -> str:
+    """The name that a brain calls a tool by."""
+    return f"{namespace}__{name or ''}" if namespace else name or ""
+
+
+def _kind(item: ItemIn) -> str:
+    return item.type or "message"
+
+
+def _calls(kind: str) -> bool:
+    return kind in _CALLS or kind.endswith("_call")
+
+
+def _speaks(item: ItemIn, *, last: bool) -> bool:
+    kind = _kind(item)
+    return kind == "reasoning" or _calls(kind) or (kind == "message" and item.role == "assistant" and not last)
+
+
+def _messages(item: ItemIn, brain: "Brain", where: str, *, happened: bool) -> Iterator[Message]:
+    kind = _kind(item)
+    if kind == "message":
+        if item.role is None:
+            raise BadParameter("A message needs a `role`.", param=f"{where}.role")
+        parts = Parts(brain, happened=happened or item.role == "assistant")
+        yield _read(parts, item.content, f"{where}.content").message(_ROLES[item.role], f"{where}.content")
+    elif is_reference(item):
+        if (item.id or "").startswith("rs_"):
+            return  # what was thought
+        raise BadParameter(
+            f"No item with the id {(item.id or '')[:100]!r} is kept here.",
+            hint="Send the item itself.",
+            param=f"{where}.id",
+        )
+    elif kind == "compaction_trigger" and not happened:
+        raise BadParameter("Nothing is summed up here.", hint="Leave it out.", param=f"{where}.type")
+    elif kind == "compaction":
+        yield Message(role="user", content=_COMPACTED)
+    elif _calls(kind):
+        yield from _called(item, kind, brain, where)
+    elif kind in _RESULTS or kind.endswith("_output"):
+        yield _result(item, item.call_id or item.approval_request_id or item.id or "", brain, where)
+    elif kind not in _LEFT_OUT:
+        parts = Parts(brain, happened=happened)
+        parts.other(kind, to_builtins(item), where)
+        yield parts.message("user", where)
+
+
+def _called(item: ItemIn, kind: str, brain: "Brain", where: str) -> Iterator[Message]:
+    """A call, and its result where that comes along."""
+    name = flat(item.namespace, item.name) or kind.removesuffix("_call")
+    call = ToolCall(id=item.call_id or item.id or "", name=name, arguments=_arguments(item, kind))
+    yield Message(role="assistant", content="", calls=(call,))
+    if any(getattr(item, field) is not None for field in _ANSWERED):
+        yield _result(item, call.id, brain, where)
+    elif item.call_id is None and kind not in ("function_call", "custom_tool_call", "mcp_approval_request"):
+        yield Message(role="tool", content=f"[{item.status or 'completed'}]", call_id=call.id, name=name)
+
+
+def _arguments(item: ItemIn, kind: str) -> str:
+    if kind in ("function_call", "mcp_call", "mcp_approval_request"):
+        return arguments_of(item.arguments)
+    asked = {field: value for field in _ASKED if (value := getattr(item, field)) is not None}
+    if item.revised_prompt is not None:
+        asked["prompt"] = item.revised_prompt
+    if len(asked) == 1 and isinstance(only := next(iter(asked.values())), dict):
+        return arguments_of({key: value for key, value in only.items() if value is not None})
+    return arguments_of(asked)
+
+
+def _result(item: ItemIn, call_id: str, brain: "Brain", where: str) -> Message:
+    parts = Parts(brain, happened=True)
+    if item.approve is not None:
+        parts.text("Approved." if item.approve else f"Denied. {item.reason or ''}".strip())
+    if item.status == "failed":
+        parts.text("Failed.")
+    for field in _ANSWERED:
+        if (value := getattr(item, field)) is not None:
+            _add(parts, value, f"{where}.{field}", image=_kind(item) == "image_generation_call" and field == "result")
+    if _kind(item) == "tool_search_output":
+        parts.text(words_of([tool.get("name", "") for tool in item.tools or () if isinstance(tool, dict)]))
+    return Message(
+        role="tool", content=parts.content, images=parts.images, call_id=call_id, name=flat(item.namespace, item.name)
+    )
+
+
+def _add(parts: Parts, value: Any, where: str, *, image: bool = False) -> None:
+    """Some of a result: texts, images and files as what they are, anything else as words."""
+    if isinstance(value, str):
+        if image:
+            parts.base64(value, "", where)
+        else:
+            parts.text(value if where.endswith(".output") else words_of(value))  # a client's own is as it is
+        return
+    for at, each in enumerate(value if isinstance(value, list) else [value]):
+        try:
+            part = convert(each, PartIn)
+        except ValidationError:
+            parts.text(words_of(each))
+            continue
+        if part.type == "computer_screenshot":
+            part.type = "input_image"
+        if part.type in (*_TEXTS, "input_image", "input_file", "input_audio"):
+            _read(parts, [part], f"{where}[{at}]")
+        else:
+            parts.text(words_of(each))
+
+
+def _read(found: Parts, content: str | Sequence[PartIn] | None, where: str) -> Parts:
+    if content is None or isinstance(content, str):
+        found.text(content or "")
+        return found
+    for at, part in enumerate(content):
+        place = f"{where}[{at}]"
+        match part.type:
+            case kind if kind in _TEXTS:
+                found.said(part.refusal if part.text is None else part.text, f"{place}.text")
+            case "input_image" if part.image_url is None and part.file_id is not None:
+                found.kept_image(place)
+            case "input_image":
+                found.address(part.image_url or "", place)
+            case "input_audio":
+                found.sound(place)
+            case "input_file":
+                found.file(place, name=part.filename or part.file_url or "", data=part.file_data or "")
+            case kind:
+                found.other(kind, to_builtins(part), place)
+    return found
