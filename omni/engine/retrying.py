@@ -64,10 +64,11 @@ def cause_of(fate: Fate | None) -> Cause:
 
 
 class End(NamedTuple):
-    """The end of a worker, and the suspects among whom it worked for."""
+    """The end of a worker, and the suspects among whom it worked for; `late`: it was known before who failed asked it."""
 
     cause: Cause = Cause.UNKNOWN
     suspects: frozenset[str] = frozenset()
+    late: bool = False
 
 
 def is_end(error: OmniError) -> bool:
@@ -126,7 +127,7 @@ class Retries:
                 raise self._culprit(end.cause) from error
             self.alone = True
         others = bool(end.suspects) and not suspected
-        self._deaths += error.message == ENDED and not others
+        self._deaths += error.message == ENDED and not (others or end.late)
         if self._shows and not self._heard and self._deaths == DEATHS:
             raise Blinding(ENDED_BY_EYES, hint=f"Leave out the images: {self._name} answers without.") from error
         if self._deaths == DEATHS or self._tries >= (MOST if others else TRIES):

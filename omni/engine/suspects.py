@@ -98,6 +98,10 @@ class Suspects:
                 self._ended.popitem(last=False)
         return self._ended[worker]
 
+    def is_dead(self, worker: str) -> bool:
+        """Whether somebody has noticed its end already."""
+        return worker in self._ended
+
     def lives(self, worker: str) -> None:
         """It has not ended after all."""
         self._ended.pop(worker, None)
@@ -125,16 +129,18 @@ class Suspects:
 
 class Work:
     """What workers do for one request that carries `key`. `worker` is the last one that did something, "" before;
-    `lingers`: it may go on with it although nobody waits any more, and who waits for its end says that it is over."""
+    `late`: it had ended before. `lingers`: it may go on with it although nobody waits any more, and who waits for its end
+    says that it is over."""
 
     def __init__(self, suspects: Suspects, key: str) -> None:
-        self.worker, self.lingers = "", False
+        self.worker, self.late, self.lingers = "", False, False
         self._suspects, self._key, self._busy = suspects, key, False
 
     def at(self, worker: str | os.PathLike[str]) -> None:
         """This worker does it from now on."""
         self.over()
         self.worker, self._busy = os.fspath(worker), True
+        self.late = self._suspects.is_dead(self.worker)
         self._suspects.began(self.worker, self._key)
 
     def over(self, *, good: bool = False) -> None:

@@ -126,8 +126,8 @@ class WorkerEngine:
         retries = Retries(request, found, shows=shows, name=self._name)
         while True:
             work = Work(suspects, found.key)
-            try:
-                async with suspects.asking(found.key, alone=retries.alone):
+            async with suspects.asking(found.key, alone=retries.alone):  # until it is known how the worker ended
+                try:
                     if retries.said and (end := retries.go_on(len(await self.tokenize(retries.said)))):
                         yield _timed(end, first)
                         return
@@ -139,18 +139,20 @@ class WorkerEngine:
                                 if isinstance(heard, TurnEnded):
                                     work.over(good=found.proves and heard.reason != "length")
                                 yield _timed(heard, first) if isinstance(heard, TurnEnded) else heard
-                return
-            except OmniError as error:
-                retries.failed(error, await self._why(error, work), suspicious=suspects.suspicious(found.key))
-            finally:
-                if not work.lingers:
-                    work.over()
+                    return
+                except OmniError as error:
+                    retries.failed(error, await self._why(error, work), suspicious=suspects.suspicious(found.key))
+                finally:
+                    if not work.lingers:
+                        work.over()
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def _why(self, error: OmniError, work: Work) -> End:
         """Why the worker ended that a request has failed with, and who may have done it."""
         if not is_end(error):
             return End()
+        if work.late:
+            return End(late=True)
         suspects = self._suspects.died(work.worker)  # before anything is waited for: those who fail with it leave it
         cause = cause_of(await self._keeper.fate(work.worker) if work.worker else None)
         if cause is Cause.UNKNOWN:

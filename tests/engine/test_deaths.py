@@ -1,6 +1,7 @@
 """What the end of a worker is to those whom it was answering: the one that did it, and the others."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -18,6 +19,8 @@ from tests.image_tools import png
 
 Make = Any
 WORDS = " ".join(f"word{number}" for number in range(60))
+SAID = '{"a":"b"}'
+KNOWN = {"type": "object", "properties": {"a": {"const": "b"}}}
 BOOM = {"type": "object", "properties": {"boom": {"type": "boolean"}}}
 FINE = Tool(name="fine", parameters={"type": "object"})
 
@@ -45,8 +48,9 @@ def boom(words: str = "boom", **more: Any) -> ChatRequest:
 async def test_one_request_ends_the_worker_and_the_others_hear_nothing_of_it(
     worker_engine: Make, keeper: DirectKeeper
 ) -> None:
-    spec = scripted_spec(reply=WORDS, token_ms=2, die_at="boom", die_after=0, die_of="memory")
+    spec = scripted_spec(reply=WORDS, token_ms=2, die_at="boom", die_after=0, die_of="memory", bound=SAID)
     async with worker_engine(spec) as engine, asyncio.timeout(30):
+        await events_of(engine, asked("Hi", schema=KNOWN))
         others = [Reading(engine, asked(f"Number {number}", max_tokens=100), words=5) for number in range(3)]
         for other in others:
             await other.begun.wait()
@@ -85,11 +89,10 @@ async def test_an_answer_that_ends_two_workers_fails_and_the_next_turn_works(
     worker_engine: Make, keeper: DirectKeeper
 ) -> None:
     async with worker_engine(scripted_spec(reply=WORDS, die_after=3)) as engine:
-        seen: list[EngineEvent] = []
+        reading = Reading(engine, asked("Hi", max_tokens=100))
         with pytest.raises(EngineError, match="ended in the middle of its answer"):
-            async with aclosing(engine.chat(asked("Hi", max_tokens=100))) as events:
-                async for event in events:
-                    seen.append(event)
+            await reading.task
+        seen = reading.events
         assert text_of(seen) == " ".join(WORDS.split()[:6])
         assert not keeper.turns
         assert text_of(await events_of(engine, asked("Hi", max_tokens=2))) == "word0 word1"
@@ -102,8 +105,8 @@ async def test_what_cannot_go_on_fails(worker_engine: Make, keeper: DirectKeeper
         "tools": {"tools": (FINE,)},
         "likelihoods": {"logprobs": 1},
     }.get(how, {})
-    thoughts = {"reasoning": "Well now."} if how == "a thought" else {}
-    async with worker_engine(scripted_spec(reply=WORDS, die_after=3, **thoughts)) as engine:
+    settings = {"a schema": {"bound": '{"a": "b c d e"}'}, "a thought": {"reasoning": "Well now."}}.get(how, {})
+    async with worker_engine(scripted_spec(reply=WORDS, die_at="Hi", die_after=3, **settings)) as engine:
         with pytest.raises(EngineError, match="ended in the middle of its answer"):
             await events_of(engine, asked("Hi", max_tokens=100, **more))
     assert len(keeper.started) == 1
@@ -120,36 +123,42 @@ async def test_who_was_told_to_stop_is_not_started_again(worker_engine: Make, ke
 
 
 async def test_of_two_suspects_each_is_asked_alone(worker_engine: Make, keeper: DirectKeeper) -> None:
-    spec = scripted_spec(reply=WORDS, token_ms=200, die_at="boom", die_after=0, die_of="memory")
+    spec = scripted_spec(reply=WORDS, token_ms=200, die_at="boom", die_after=0, die_of="memory", bound=SAID)
     async with worker_engine(spec) as engine, asyncio.timeout(30):
-        await engine.capabilities()
-        guilty = asyncio.create_task(events_of(engine, boom()))
-        await working(keeper)
+        guilty = await first(engine, keeper, boom())
         suspect = asyncio.create_task(events_of(engine, asked("Hello", max_tokens=2, tools=(FINE,))))
         with pytest.raises(OutOfMemory, match="while it worked on this request"):
             await guilty
         assert text_of(await suspect) == "word0 word1"
-    assert len(keeper.started) == 3  # whichever of them was asked alone first
+    assert [worker.process.poll() for worker in keeper.started[:2]] == [-signal.SIGABRT] * 2  # the second by it alone
+
+
+async def first(engine: WorkerEngine, keeper: DirectKeeper, request: ChatRequest) -> "asyncio.Task[list[EngineEvent]]":
+    """The task of a request with a schema whose answer the worker begins: how answers are framed was found out before."""
+    await events_of(engine, asked("Hi", schema=KNOWN))
+    await working(keeper, slots=0)
+    asking = asyncio.create_task(events_of(engine, request))
+    await working(keeper)
+    return asking
 
 
 async def working(keeper: DirectKeeper, *, slots: int = 1) -> None:
     """Wait until the first worker works for so many."""
-    client = Client(keeper.started[0].socket, keeper.started[0].key)
-    while sum(slot["is_processing"] for slot in await client.json("/slots")) < slots:
-        await asyncio.sleep(0)
+    client, busy = Client(keeper.started[0].socket, keeper.started[0].key), -1
+    while busy != slots:
+        busy = sum(slot["is_processing"] for slot in await client.json("/slots"))
 
 
 async def test_a_grammar_that_has_finished_an_answer_is_no_suspect(worker_engine: Make, keeper: DirectKeeper) -> None:
     """The worker ends while it works for two: the schema that is known is asked again, the other one is not."""
-    known = {"type": "object", "properties": {"a": {"const": "b"}}}
-    spec = scripted_spec(reply=WORDS, token_ms=20, die_at="boom", die_after=0, die_of="memory")
+    spec = scripted_spec(reply=WORDS, token_ms=200, die_at="boom", die_after=0, die_of="memory", bound=SAID)
     async with worker_engine(spec) as engine, asyncio.timeout(30):
-        await events_of(engine, asked("Hi", schema=known))
-        again = [asyncio.create_task(events_of(engine, asked("Hi", schema=known))) for _ in range(2)]
+        guilty = await first(engine, keeper, boom())
+        again = [asyncio.create_task(events_of(engine, asked("Hi", schema=KNOWN))) for _ in range(2)]
         with pytest.raises(OutOfMemory):
-            await events_of(engine, boom())
+            await guilty
         for one in again:
-            assert text_of(await one) == '{"a": "b"}'
+            assert text_of(await one) == SAID
     assert len(keeper.started) == 2
 
 
@@ -174,12 +183,13 @@ async def test_nobody_is_blamed_twice_where_nobody_is_a_suspect(worker_engine: M
 async def test_who_had_nothing_said_is_asked_again(worker_engine: Make, keeper: DirectKeeper) -> None:
     """Its prompt was read in part, and that was told."""
     spec = scripted_spec(
-        reply=WORDS, token_ms=50, die_at="boom", die_after=0, die_of="memory", context=4096, cells=9999
+        reply=WORDS, token_ms=50, die_at="boom", die_after=0, die_of="memory", bound=SAID, context=4096, cells=9999
     )
     async with worker_engine(spec) as engine, asyncio.timeout(30):
+        guilty = await first(engine, keeper, boom())
         waiting = asyncio.create_task(events_of(engine, asked("long " * 200, max_tokens=2)))
         with pytest.raises(OutOfMemory):
-            await events_of(engine, boom())
+            await guilty
         events = await waiting
         assert text_of(events) == "word0 word1"
         assert any(isinstance(event, PromptProgress) for event in events)
