@@ -3,9 +3,10 @@
 It is chosen by `engine: "scripted"` in the worker's spec. Its settings beside the usual ones: `reply` (else it repeats
 the question), `reasoning`, `token_ms` (time between tokens), `load_ms`, `load_error`, `endless` (never stops by
 itself), `die_after` (ends its process after so many tokens of an answer: of any, or of those to a prompt with the words
-`die_at` in it; by SIGKILL, or as one that is out of memory where `die_of` is "memory"), `refuse` (JSON: by path the error
-that it answers with; its `code` is the status), `fail` (JSON: an error, told in an answer after `fail_after` tokens),
-`bound` (what it says where a grammar is sent, one text a line in turn; without it, it cannot read any grammar and says
+`die_at` in it; by SIGKILL, or as one that is out of memory where `die_of` is "memory"), `hold` (a file: while it is
+there no answer has more than `hold_after` tokens, and such an end waits for as many answers as `die_busy` says, and removes
+it), `refuse` (JSON: by path the error that it answers with; its `code` is the status), `fail` (JSON: an error, told in an
+answer after `fail_after` tokens), `bound` (what it says where a grammar is sent, one text a line in turn; without it, it cannot read any grammar and says
 nothing of that, as llama.cpp). Tokens are words, and there are `VOCABULARY` of them.
 """
 
@@ -28,6 +29,7 @@ from omni.core.errors import BadFile
 
 Settings = dict[str, Any]
 VOCABULARY = 1000
+MOMENT = 0.005  # seconds between two looks at `hold`
 
 
 class ScriptedServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
@@ -217,6 +219,9 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             if count == int(settings.get("die_after", -1)) and str(settings.get("die_at", "")) in " ".join(prompt):
                 self._die()
+            while count == int(settings.get("hold_after", 0)) and self._held():
+                if not self._pause(MOMENT):
+                    return
             if "fail" in settings and count == int(settings.get("fail_after", 0)):
                 self._send({"error": json.loads(settings["fail"])})
                 self.wfile.write(b"0\r\n\r\n")
@@ -262,10 +267,19 @@ class _Handler(BaseHTTPRequestHandler):
             if not settings.get("endless"):
                 return
 
+    def _held(self) -> bool:
+        return Path(str(self.server.settings.get("hold", os.devnull))).is_file()
+
     def _die(self) -> None:
-        if self.server.settings.get("die_of") == "memory":
+        settings, memory = self.server.settings, self.server.settings.get("die_of") == "memory"
+        if memory:
             sys.stderr.write("terminate called after throwing an instance of 'std::bad_alloc'\n")
             sys.stderr.flush()
+        if self._held():
+            while sum(slot.busy for slot in self.server.slots) < int(settings["die_busy"]):
+                time.sleep(MOMENT)
+            Path(str(settings["hold"])).unlink()
+        if memory:
             os.abort()
         os.kill(os.getpid(), signal.SIGKILL)
 

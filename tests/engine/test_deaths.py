@@ -14,6 +14,7 @@ from omni.core.events import EngineEvent, PromptCounted, PromptProgress, TextDel
 from omni.engine import ChatRequest, CompletionRequest, Message, Sampling, Tool, WorkerEngine, image_of
 from omni.engine.http import Client
 from omni.engine.refusals import OutOfMemory
+from omni.keeper import WorkerSpec
 from tests.engine.engine_tools import DirectKeeper, asked, end_of, events_of, real_spec, scripted_spec, text_of
 from tests.image_tools import png
 
@@ -45,12 +46,31 @@ def boom(words: str = "boom", **more: Any) -> ChatRequest:
     return asked(words, schema=BOOM, **more)
 
 
+@pytest.fixture
+def hold(tmp_path: Path) -> Path:
+    """While this file is there, no answer of a worker by `deadly` ends, and the worker does not end either before enough of
+    them are begun; its end removes it."""
+    return tmp_path / "hold"
+
+
+def deadly(hold: Path, *, busy: int, **settings: Any) -> WorkerSpec:
+    """A worker that ends for want of memory at `boom`, when `busy` answers are at work."""
+    settings = {"reply": WORDS, "bound": SAID, "die_of": "memory", **settings}
+    return scripted_spec(die_at="boom", die_after=0, die_busy=busy, hold=str(hold), **settings)
+
+
+async def begin(engine: WorkerEngine, keeper: DirectKeeper, hold: Path) -> None:
+    """Find out first how the worker frames answers, and what it does with a known schema. Then hold what comes."""
+    await events_of(engine, asked("Hi", schema=KNOWN))
+    await working(keeper, slots=0)
+    hold.touch()  # noqa: ASYNC240 - at once
+
+
 async def test_one_request_ends_the_worker_and_the_others_hear_nothing_of_it(
-    worker_engine: Make, keeper: DirectKeeper
+    worker_engine: Make, keeper: DirectKeeper, hold: Path
 ) -> None:
-    spec = scripted_spec(reply=WORDS, token_ms=2, die_at="boom", die_after=0, die_of="memory", bound=SAID)
-    async with worker_engine(spec) as engine, asyncio.timeout(30):
-        await events_of(engine, asked("Hi", schema=KNOWN))
+    async with worker_engine(deadly(hold, busy=4, hold_after=5)) as engine, asyncio.timeout(60):
+        await begin(engine, keeper, hold)
         others = [Reading(engine, asked(f"Number {number}", max_tokens=100), words=5) for number in range(3)]
         for other in others:
             await other.begun.wait()
@@ -122,24 +142,14 @@ async def test_who_was_told_to_stop_is_not_started_again(worker_engine: Make, ke
     assert len(keeper.started) == 1
 
 
-async def test_of_two_suspects_each_is_asked_alone(worker_engine: Make, keeper: DirectKeeper) -> None:
-    spec = scripted_spec(reply=WORDS, token_ms=200, die_at="boom", die_after=0, die_of="memory", bound=SAID)
-    async with worker_engine(spec) as engine, asyncio.timeout(30):
-        guilty = await first(engine, keeper, boom())
+async def test_of_two_suspects_each_is_asked_alone(worker_engine: Make, keeper: DirectKeeper, hold: Path) -> None:
+    async with worker_engine(deadly(hold, busy=2)) as engine, asyncio.timeout(60):
+        await begin(engine, keeper, hold)
         suspect = asyncio.create_task(events_of(engine, asked("Hello", max_tokens=2, tools=(FINE,))))
         with pytest.raises(OutOfMemory, match="while it worked on this request"):
-            await guilty
+            await events_of(engine, boom())
         assert text_of(await suspect) == "word0 word1"
     assert [worker.process.poll() for worker in keeper.started[:2]] == [-signal.SIGABRT] * 2  # the second by it alone
-
-
-async def first(engine: WorkerEngine, keeper: DirectKeeper, request: ChatRequest) -> "asyncio.Task[list[EngineEvent]]":
-    """The task of a request with a schema whose answer the worker begins: how answers are framed was found out before."""
-    await events_of(engine, asked("Hi", schema=KNOWN))
-    await working(keeper, slots=0)
-    asking = asyncio.create_task(events_of(engine, request))
-    await working(keeper)
-    return asking
 
 
 async def working(keeper: DirectKeeper, *, slots: int = 1) -> None:
@@ -149,14 +159,15 @@ async def working(keeper: DirectKeeper, *, slots: int = 1) -> None:
         busy = sum(slot["is_processing"] for slot in await client.json("/slots"))
 
 
-async def test_a_grammar_that_has_finished_an_answer_is_no_suspect(worker_engine: Make, keeper: DirectKeeper) -> None:
-    """The worker ends while it works for two: the schema that is known is asked again, the other one is not."""
-    spec = scripted_spec(reply=WORDS, token_ms=200, die_at="boom", die_after=0, die_of="memory", bound=SAID)
-    async with worker_engine(spec) as engine, asyncio.timeout(30):
-        guilty = await first(engine, keeper, boom())
+async def test_a_grammar_that_has_finished_an_answer_is_no_suspect(
+    worker_engine: Make, keeper: DirectKeeper, hold: Path
+) -> None:
+    """The worker ends while it works for three: the schema that is known is asked again, the other one is not."""
+    async with worker_engine(deadly(hold, busy=3)) as engine, asyncio.timeout(60):
+        await begin(engine, keeper, hold)
         again = [asyncio.create_task(events_of(engine, asked("Hi", schema=KNOWN))) for _ in range(2)]
         with pytest.raises(OutOfMemory):
-            await guilty
+            await events_of(engine, boom())
         for one in again:
             assert text_of(await one) == SAID
     assert len(keeper.started) == 2
@@ -180,33 +191,32 @@ async def test_nobody_is_blamed_twice_where_nobody_is_a_suspect(worker_engine: M
     assert len(keeper.started) == 2
 
 
-async def test_who_had_nothing_said_is_asked_again(worker_engine: Make, keeper: DirectKeeper) -> None:
+async def test_who_had_nothing_said_is_asked_again(worker_engine: Make, keeper: DirectKeeper, hold: Path) -> None:
     """Its prompt was read in part, and that was told."""
-    spec = scripted_spec(
-        reply=WORDS, token_ms=50, die_at="boom", die_after=0, die_of="memory", bound=SAID, context=4096, cells=9999
-    )
-    async with worker_engine(spec) as engine, asyncio.timeout(30):
-        guilty = await first(engine, keeper, boom())
+    async with worker_engine(deadly(hold, busy=2, context=4096, cells=9999)) as engine, asyncio.timeout(60):
+        await begin(engine, keeper, hold)
         waiting = asyncio.create_task(events_of(engine, asked("long " * 200, max_tokens=2)))
         with pytest.raises(OutOfMemory):
-            await guilty
+            await events_of(engine, boom())
         events = await waiting
         assert text_of(events) == "word0 word1"
         assert any(isinstance(event, PromptProgress) for event in events)
+    assert len(keeper.started) == 2
 
 
 async def test_a_suspect_that_left_is_still_one_until_the_worker_has_noticed(
-    worker_engine: Make, keeper: DirectKeeper
+    worker_engine: Make, keeper: DirectKeeper, hold: Path
 ) -> None:
     """Its client is gone; what it carried ends the worker all the same, and is no fault of who waits there."""
-    spec = scripted_spec(reply=WORDS, token_ms=2)
-    async with worker_engine(spec) as engine, asyncio.timeout(30):
+    async with worker_engine(scripted_spec(reply=WORDS, hold=str(hold), hold_after=5)) as engine, asyncio.timeout(60):
+        hold.touch()  # noqa: ASYNC240 - at once
         other = Reading(engine, asked("Hi", max_tokens=100), words=5)
         await other.begun.wait()
         leaving = Reading(engine, asked("Hi", tools=(FINE,)))
         await working(keeper, slots=2)
         leaving.task.cancel()
         keeper.started[0].kill()
+        hold.unlink()  # noqa: ASYNC240 - at once
         assert text_of(await other.task) == WORDS
 
 
