@@ -124,7 +124,7 @@ class Retries:
         suspected = self._carried.key in end.suspects
         if suspected and (end.cause is Cause.MEMORY or not self._shows):  # a projector is blamed for its second only
             if len(end.suspects) == 1:
-                raise self._culprit(end.cause) from error
+                raise culprit(end.cause, self._carried.helps or "less at once") from error
             self.alone = True
         others = bool(end.suspects) and not suspected
         self._deaths += error.message == ENDED and not (others or end.late)
@@ -132,7 +132,7 @@ class Retries:
             raise Blinding(ENDED_BY_EYES, hint=f"Leave out the images: {self._name} answers without.") from error
         if self._deaths == DEATHS or self._tries >= (MOST if others else TRIES):
             if end.cause is Cause.MEMORY:
-                raise self._culprit(end.cause) from error
+                raise culprit(end.cause, self._carried.helps or "less at once") from error
             raise error
         if self._heard:
             if not self._plain or end.cause in (Cause.ORDER, Cause.UNKNOWN):
@@ -172,16 +172,17 @@ class Retries:
         )
         return msgspec.structs.replace(event, usage=usage, context_used=prompt + answer)
 
-    def _culprit(self, cause: Cause) -> OmniError:
-        helps = f"Send {self._carried.helps or 'less at once'}"
-        if cause is Cause.MEMORY:
-            return OutOfMemory(
-                "The brain's process ran out of its memory while it worked on this request.",
-                hint=f"{helps}, or let the process take more (engine.ceiling).",
-            )
-        return Misasked(
-            "The brain's process ended while it worked on this request, which is not asked again.", hint=f"{helps}."
+
+def culprit(cause: Cause, helps: str) -> OmniError:
+    """What who has ended a worker is told; `helps`: what to send instead."""
+    if cause is Cause.MEMORY:
+        return OutOfMemory(
+            "The brain's process ran out of its memory while it worked on this request.",
+            hint=f"Send {helps}, or let the process take more (engine.ceiling).",
         )
+    return Misasked(
+        "The brain's process ended while it worked on this request, which is not asked again.", hint=f"Send {helps}."
+    )
 
 
 def _can_go_on(request: ChatRequest | CompletionRequest) -> bool:

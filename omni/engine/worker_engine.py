@@ -30,7 +30,7 @@ from omni.engine.knowledge import Knowledge, Props, told
 from omni.engine.lengths import check_length
 from omni.engine.llama import ended_while_loading, refusal
 from omni.engine.proving import Unproved, unfollowed
-from omni.engine.retrying import BLAMED, DEATHS, TRIES, Cause, End, Retries, cause_of, is_end
+from omni.engine.retrying import BLAMED, DEATHS, TRIES, Cause, End, Retries, cause_of, culprit, is_end
 from omni.engine.suspects import Suspects, Work, carried
 from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Image, Message, Tool, Vectors
 from omni.engine.unframing import Unframer
@@ -174,20 +174,29 @@ class WorkerEngine:
     async def _vectors(self, texts: list[str]) -> Vectors:
         """A piece of what was asked. Its place is given back after it, so that nobody waits for a thousand texts."""
         tokens = int(self.spec.settings.get("context", 0))  # one text at a time, however long
-        deaths = 0
+        key, alone, deaths = f"texts {id(texts)}", False, 0
         for last in (False,) * (TRIES - 1) + (True,):
-            try:
-                async with self._keeper.turn(self.spec, priority="background", tokens=tokens) as turn:
-                    async for _ in self._events(turn.waiting()):
-                        pass
-                    found = vectors_of(await Client(turn.socket, turn.key).json("/v1/embeddings", {"input": texts}))
-                break
-            except WorkerGone as error:
-                deaths += error.asked
-                if last or deaths == DEATHS:
-                    raise
-            except ContextOverflow as error:
-                raise too_long(error) from error
+            work = Work(self._suspects, key)
+            async with self._suspects.asking(key, alone=alone):
+                try:
+                    async with self._keeper.turn(self.spec, priority="background", tokens=tokens) as turn:
+                        async for _ in self._events(turn.waiting()):
+                            pass
+                        work.at(turn.socket)
+                        found = vectors_of(await Client(turn.socket, turn.key).json("/v1/embeddings", {"input": texts}))
+                    break
+                except WorkerGone as error:
+                    end = await self._why(error, work)
+                    if end.cause is Cause.MEMORY and end.suspects == {key}:
+                        raise culprit(end.cause, "fewer or shorter texts") from error
+                    alone = key in end.suspects
+                    deaths += error.asked and not end.late
+                    if last or deaths == DEATHS:
+                        raise
+                except ContextOverflow as error:
+                    raise too_long(error) from error
+                finally:
+                    work.over()
             await asyncio.sleep(PAUSE_SECONDS)
         if len(found) != len(texts):
             raise EngineError("The brain's process sent vectors of an unknown form.")

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from omni.core.memory import held, taken
+
 TRIED = """
 import os, sys
 from pathlib import Path
@@ -34,3 +36,45 @@ def grown(how: str) -> int:
 def test_what_is_free_goes_back_to_the_system() -> None:
     assert grown("kept") > 20 << 20  # else there is nothing to be done about it
     assert grown("given") < 2 << 20
+
+
+HELD = """
+import mmap, sys, tempfile
+from omni.core import memory
+
+size, large = 256 << 20, 400 << 20
+before = memory.held()
+print(before, memory.hold(0), memory.held() == before)
+print(memory.hold(size), memory.held(), memory.hold(2 * size))
+print(*memory.beyond(size))
+with tempfile.TemporaryFile() as file:
+    file.truncate(large)
+    with mmap.mmap(file.fileno(), large, access=mmap.ACCESS_READ) as mapped:
+        print(len(mapped), mapped[large - 1])
+at = memory.taken()
+kept = bytearray(64 << 20)
+print(memory.taken() - at >= 64 << 20, memory.beyond(4096)[0])
+try:
+    bytearray(size)
+except MemoryError:
+    print("no room")
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel counts it on Linux only")
+def test_the_kernel_holds_a_process_below_its_ceiling_and_leaves_mapped_files_alone() -> None:
+    """For good: a higher ceiling afterwards is none."""
+    done = subprocess.run([sys.executable, "-c", HELD], capture_output=True, check=True, text=True)
+    size = 256 << 20
+    assert done.stdout.splitlines() == [
+        "0 0 True",
+        f"{size} {size} {size}",
+        "True Cannot allocate memory",
+        f"{400 << 20} 0",
+        "True False",
+        "no room",
+    ]
+
+
+def test_what_nobody_tells_is_nothing() -> None:
+    assert (held("no such process"), taken("no such process")) == (0, 0)
