@@ -102,7 +102,8 @@ async def test_in_the_middle_of_a_stream_it_is_the_last_event(over: Over, kind: 
 
 
 async def test_the_death_of_a_worker_is_a_failure_that_can_be_tried_again(over: Over) -> None:
-    async with over(die_after=2) as bench:
+    """Of two of them, one after the other: the answer would go on after the first."""
+    async with over(die_after=2, reply="one two three four five six seven") as bench:
         for path, body in BODIES.items():
             found = await bench.client.post(path, json={"model": "@omni/test", "stream": True, **body})
             assert found.status_code == 200
