@@ -340,12 +340,18 @@ async def test_what_else_openai_has_answers_to_nobody(serving: Any, path: str) -
             assert (found.status_code, found.json()["error"]["code"]) == (404, "unknown_url")
 
 
-@pytest.mark.parametrize("name", ["background", "conversation", "prompt"])
-async def test_fields_for_what_is_not_there_are_refused(serving: Any, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [("background", "`stream`"), ("conversation", "`previous_response_id`"), ("prompt", "`instructions`")],
+)
+async def test_fields_for_what_is_not_there_are_refused_with_what_there_is_instead(
+    serving: Any, name: str, instead: str
+) -> None:
     value: Any = True if name == "background" else {"id": "x"}
     async with serving() as bench:
         found = await post(bench, input="Hi", **{name: value})
-        assert (found.status_code, found.json()["error"]["param"]) == (400, name)
+        error = found.json()["error"]
+        assert (found.status_code, error["param"], instead in error["message"]) == (400, name, True)
 
 
 @pytest.mark.real
