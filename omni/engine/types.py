@@ -161,9 +161,15 @@ class Engine(Protocol):
         ...
 
     async def count_tokens(
-        self, messages: Sequence[Message], tools: Sequence[Tool] = (), *, thinking: bool | None = None
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool] = (),
+        *,
+        thinking: bool | None = None,
+        schema: dict[str, Any] | None = None,
     ) -> int:
-        """Tokens of the whole prompt that `messages` and `tools` make, by the brain's own template and tokenizer."""
+        """Tokens of the whole prompt that `messages` and `tools` make, by the brain's own template and tokenizer; with
+        tools a brain is told of the `schema` that its answer follows, too."""
         ...
 
     async def tokenize(self, text: str) -> list[int]:
