@@ -18,10 +18,11 @@ BENCHMARKS = {
     "histories": "a turn with a system text in the middle of its history against one without (<= 1.1 x)",
     "server": "the server against the bare worker: tokens a second (>= 0.95 x), first token (+ <= 5 ms), connections",
     "serve_soak": "64 chats at a time for a minute: no error, no growth, and places shared fairly",
+    "hostile": "200 hostile requests: a worker's own memory (<= its ceiling, held by the kernel), and its neighbours",
     "web": "a conversation of 1,000 messages in a browser: script and layout a frame (<= 8 ms), memory",
     "air_gap": "F12 until every door is closed and verified (<= 50 ms)",
 }
-NEEDS_BRAIN = {"engine", "histories", "server", "serve_soak"}
+NEEDS_BRAIN = {"engine", "histories", "hostile", "server", "serve_soak"}
 
 
 def main() -> int:

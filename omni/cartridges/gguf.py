@@ -51,7 +51,8 @@ class GgufHeader(msgspec.Struct, frozen=True, kw_only=True):
     `tokens` the texts of its vocabulary, `rows` and `layer_rows` those that its tables of them have; `pretokenizer` what
     llama.cpp calls its way to cut texts, and `merges` whether it says how to join the pieces; `scaling` its way to longer contexts.
     `draft_layers` of its layers only draft. `all_tensors` is how many a model in several files says that it has.
-    `template_fault` is why its chat template cannot be read. Empty `kinds`: nobody looked.
+    `template_fault` is why its chat template cannot be read. `type_bytes` is how many bytes there are of each tensor type.
+    Empty `kinds`: nobody looked.
     """
 
     version: int
@@ -95,6 +96,7 @@ class GgufHeader(msgspec.Struct, frozen=True, kw_only=True):
     draft_layers: int = 0
     all_tensors: int = 0
     template_fault: str = ""
+    type_bytes: dict[str, int] = {}
 
     @property
     def encodes(self) -> bool:
@@ -358,6 +360,7 @@ class _Header:
             draft_layers=self._number("nextn_predict_layers"),
             all_tensors=_count(values.get("split.tensors.count", 0)),
             template_fault=fault_of(template) if isinstance(template, str) else "",
+            type_bytes=dict(sorted(weights.type_bytes.items())),
         )
 
     def _given(self) -> int:

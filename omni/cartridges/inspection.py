@@ -130,9 +130,10 @@ def _check_parts(parts: Sequence[Path], headers: Sequence[GgufHeader]) -> None:
 
 def _joined(headers: Sequence[GgufHeader]) -> GgufHeader:
     """What the parts of one model say together."""
-    first, kinds = headers[0], Counter[str]()
+    first, kinds, types = headers[0], Counter[str](), Counter[str]()
     for header in headers:
         kinds.update(header.kinds)
+        types.update(header.type_bytes)
     return msgspec.structs.replace(
         first,
         parameters=sum(header.parameters for header in headers),
@@ -146,6 +147,7 @@ def _joined(headers: Sequence[GgufHeader]) -> GgufHeader:
         blocks=max(header.blocks for header in headers),
         rows=max(header.rows for header in headers),
         layer_rows=max(header.layer_rows for header in headers),
+        type_bytes=dict(sorted(types.items())),
     )
 
 

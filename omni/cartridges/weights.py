@@ -23,6 +23,7 @@ class Weights:
         self._alignment = alignment
         self._names: set[str] = set()
         self._next: int | None = 0  # where the next tensor begins; None once the length of one is not known
+        self.type_bytes: Counter[str] = Counter()
         self._types: Counter[str] = Counter()
 
     def add(self, name: str, kind: int, shape: list[int], *, elements: int, offset: int) -> str:
@@ -47,6 +48,7 @@ class Weights:
             return f"has rows that are no multiple of {block}, as {title} needs"
         length = elements // block * size
         self._types[title] += elements
+        self.type_bytes[title] += length
         self.bytes += length
         self.end = max(self.end, offset + length)
         if self._next is not None:

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 Kind = Literal["seccomp", "sandbox-exec", "none"]
-What = Literal["AF_INET", "AF_INET6", "AF_NETLINK", "io_uring", "foreign ABI"]
+What = Literal["AF_INET", "AF_INET6", "AF_NETLINK", "io_uring", "foreign ABI", "memory"]
 Where = Literal["itself", "a child"]
 
 _AF_UNIX, _AF_INET, _AF_NETLINK = 1, 2, 16

@@ -54,6 +54,7 @@ def completion_body(
     body: dict[str, Any] = {"prompt": list(prompt), **_common(request, room=room, seed=seed, adapters=adapters)}
     if grammar:
         body["grammar"] = grammar
+        body.pop("stop", None)  # a text that would end the answer cuts no JSON
     if request.logprobs is not None:
         body["n_probs"] = max(1, request.logprobs)
     return body

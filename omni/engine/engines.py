@@ -10,9 +10,10 @@ from omni.cartridges import base_facts
 from omni.core.errors import NotFound
 from omni.core.paths import Home
 from omni.core.settings import Settings
+from omni.engine.ceilings import ceiling, likelihoods
 from omni.engine.llama import BATCH
 from omni.engine.types import Engine, Sampling
-from omni.hardware import BaseFacts, Budget, HardwareProfile, Notes, kv_bytes
+from omni.hardware import BaseFacts, Budget, HardwareProfile, Notes, memory_needed
 from omni.keeper import WorkerSpec
 
 if TYPE_CHECKING:
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
     from omni.keeper import Keeper, ProcessInfo
 
 CELLS = 256  # llama.cpp rounds the size of its cache up to this
-OVERHEAD = 64 << 20  # compute buffers at a batch of 128, native code, Python
 LONGEST_TEXT = 2048  # tokens of a text whose vector is wanted, which are read in one batch; of a decoder half of it
+SHORTEST_TEXT = 256  # what is left of it where memory is short
 WHOLE_IMAGE = 512  # tokens of a batch where those of an image look at each other: they must come together
-BATCH_BYTES = 256 << 10  # a token of such a batch, most of it for likelihoods that nobody asks for
+BATCH_BYTES = 256 << 10  # a token of such a batch
 
 
 class EngineFactory(Protocol):
@@ -100,11 +101,15 @@ class Engines:
             found["adapters"] = json.dumps(paths)
         if base.template is not None:
             found["chat_template"] = base.template
+        need = memory_needed(facts, cells)
         if embeddings:
-            made, buffers = _for_vectors(base.header, context)
+            made, buffers = _for_vectors(base.header, context, room=budget.memory - need)
             found |= made
-        need = facts.weights_bytes + facts.eyes_bytes + kv_bytes(facts, cells) + OVERHEAD + buffers
-        return WorkerSpec(engine="xllamacpp", base=base.id, path=base.path, need_bytes=need, settings=found)
+        machine = self._profile.machine
+        found["ceiling"] = settings.ceiling * 10**6 or ceiling(
+            base.header, facts, found, machine=machine, buffers=buffers, adapters=len(paths)
+        )
+        return WorkerSpec(engine="xllamacpp", base=base.id, path=base.path, need_bytes=need + buffers, settings=found)
 
     def cells(self, facts: BaseFacts, context: int) -> int:
         """The size of the cache that the slots share: what the settings say, where memory and the slots can use it.
@@ -113,8 +118,7 @@ class Engines:
         bases whose own context is smaller than the setting.
         """
         wanted = max(context, min(self._settings.context, context * self._settings.slots))
-        room = self._budget.memory - facts.weights_bytes - facts.eyes_bytes - OVERHEAD
-        if kv_bytes(facts, wanted) > room:
+        if memory_needed(facts, wanted) > self._budget.memory:
             wanted = context
         return max(CELLS, -(-wanted // CELLS) * CELLS)
 
@@ -157,15 +161,21 @@ class Engines:
         return brain.base
 
 
-def _for_vectors(header: "GgufHeader", context: int) -> tuple[dict[str, int | str], int]:
-    """What a worker needs for vectors besides, and the memory that its batches take."""
+def _for_vectors(header: "GgufHeader", context: int, *, room: int) -> tuple[dict[str, int | str], int]:
+    """What a worker needs for vectors besides, and the memory that its batches take, of the `room` that there is."""
     found: dict[str, int | str] = {"embeddings": 1, "tokenizer": header.tokenizer}
     if header.kind != "embedding" or header.pooling == "none":  # the others say themselves how; else all count alike
         found["pooling"] = "mean"
     if header.pooling == "last" and not header.encodes and "pooling" not in found:
         return found, 0  # only its last token is asked for: the text may come in many batches
-    found["batch"] = batch = min(context, LONGEST_TEXT if header.encodes else LONGEST_TEXT // 2)
-    return found, batch * (BATCH_BYTES // 4 if header.encodes else BATCH_BYTES)
+    if header.encodes:
+        found["batch"] = batch = min(context, LONGEST_TEXT)
+        return found, batch * BATCH_BYTES // 4
+    longest = LONGEST_TEXT // 2
+    while longest > SHORTEST_TEXT and likelihoods(header, longest) > room:
+        longest //= 2
+    found["batch"] = batch = min(context, longest)
+    return found, likelihoods(header, batch)
 
 
 def sampling_of(brain: "Brain", *, max_tokens: int) -> Sampling:

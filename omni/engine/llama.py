@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from omni.core.errors import BadFile, EngineError
+from omni.core.errors import BadFile, EngineError, OmniError
+from omni.engine.refusals import NO_MEMORY
 
 CANNOT_LOAD = "This engine cannot load"  # how a refused file is known in the log, which is all that a keeper passes on
 BATCH = 128
@@ -26,7 +27,8 @@ def start(path: str, socket: str, key: str, settings: dict[str, Any], *, log: Pa
     """Load the GGUF at `path` and serve it on `socket`; returns the server, which lives as long as it is referenced.
 
     Holds the GIL until the base is loaded. Raises BadFile with llama.cpp's own reason from `log` (what was written to
-    it after `offset`). A projector that cannot be loaded is left out, so that the brain answers to texts at least.
+    it after `offset`), LoadFailed when it reached the worker's ceiling. A projector that cannot be loaded is left out, so
+    that the brain answers to texts at least.
     """
     from xllamacpp import Server
 
@@ -41,6 +43,8 @@ def start(path: str, socket: str, key: str, settings: dict[str, Any], *, log: Pa
             sys.stderr.flush()
             return server
         told = _tail(log, offset)
+        if ran_out(f"{error}\n{told}"):
+            raise no_room() from error
         if template := template_fault(told):
             raise BadFile(
                 f"{CANNOT_LOAD} {Path(path).name}: its chat template cannot be used: {template}.",
@@ -128,13 +132,28 @@ def ended_while_loading(error: EngineError) -> LoadFailed | None:
     return LoadFailed(error.message, hint=error.hint) if _ENDED.search(error.message) else None
 
 
-def refusal(told: str) -> BadFile | None:
-    """The BadFile that ended a worker, from the end of its log as a keeper tells it; None when it ended otherwise."""
+def ran_out(told: str) -> bool:
+    """Whether these last words of a worker are those of one that got no more memory."""
+    return re.search(NO_MEMORY, told) is not None
+
+
+def no_room() -> LoadFailed:
+    """The failure of a worker whose brain did not fit below its ceiling."""
+    return LoadFailed(
+        "This brain needs more memory than its process may take.",
+        hint="Allocate less context (engine.context), write fewer answers at a time (engine.slots), or let it take more "
+        "(engine.ceiling).",
+    )
+
+
+def refusal(told: str) -> OmniError | None:
+    """The BadFile, or LoadFailed, that ended a worker while it loaded, from the end of its log as a keeper tells it; None
+    when it ended otherwise."""
     lines = told.splitlines()
     for at, line in enumerate(lines):
         if line.startswith(CANNOT_LOAD):
             return BadFile(line, hint="\n".join(lines[at + 1 :]))
-    return None
+    return no_room() if ran_out(told) or no_room().message in told else None
 
 
 def _length(log: Path) -> int:

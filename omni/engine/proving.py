@@ -63,8 +63,10 @@ class Prover:
 
 def unfollowed(fault: Fault) -> EngineError:
     """What to say when no try followed the schema."""
-    where = f" (`{fault.keyword}` at {fault.place})" if fault.keyword else ""
+    if not fault.keyword:
+        return EngineError(f"The brain's answer does not follow the schema: {fault.message}.", hint="Ask again.")
     return EngineError(
-        f"The brain's answer does not follow the schema: at {fault.at} {fault.message}{where}.",
+        f"The brain's answer does not follow the schema: `{fault.keyword}` at {fault.place} is not kept, "
+        f"since at {fault.at} of the answer {fault.message}.",
         hint="Ask again, allow a higher temperature, or leave out that keyword.",
     )

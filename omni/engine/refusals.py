@@ -15,6 +15,10 @@ AGAIN = "Ask again: the brain is loaded anew."
 BROKEN_IMAGE = "An image of the request cannot be decoded."
 BAD_IMAGE = "Look whether the images are whole, and whether other programs show them."
 OTHER_BRAIN = "Change what they name, or ask another brain."
+NO_MEMORY = (  # as C++, ggml, Rust, Python and the system say it, the last of a thread that has no room for its stack
+    "bad_alloc|insufficient memory|memory allocation of .* failed|failed to allocate|MemoryError"
+    "|[Oo]ut of memory|Cannot allocate memory|Resource temporarily unavailable"
+)
 IN_VAIN = "The same request fails again; the worker's log in the home's `logs` says where."
 
 
@@ -28,6 +32,10 @@ class WrongField(UsageError):
 
 class Misasked(OmniError):
     """The engine refuses what Omni, or who made the brain, asks of it, or has no memory for it. No second try helps."""
+
+
+class OutOfMemory(Misasked):
+    """The worker reached the most memory that it may take (`ceilings.py`), and refused what was asked, or ended."""
 
 
 class NotReady(EngineError):
@@ -170,8 +178,8 @@ _MEANINGS: tuple[tuple[str, Callable[[re.Match[str]], OmniError]], ...] = (
     ),
     ("Failed to tokenize prompt", _usage("The brain's eyes cannot take an image of the request.", BAD_IMAGE)),
     (
-        "bad_alloc|[Oo]ut of memory",
-        lambda _: Misasked("The brain's process has no memory for this request.", hint="Send less at once."),
+        NO_MEMORY,
+        lambda _: OutOfMemory("The brain's process has no memory for this request.", hint="Send less at once."),
     ),
     ("Context size has been exceeded", _failed("The brain ran out of room for all answers together.")),
     (

@@ -2,9 +2,11 @@
 
 It is chosen by `engine: "scripted"` in the worker's spec. Its settings beside the usual ones: `reply` (else it repeats
 the question), `reasoning`, `token_ms` (time between tokens), `load_ms`, `load_error`, `endless` (never stops by
-itself), `die_after` (ends its process by SIGKILL after so many tokens of an answer), `refuse` (JSON: by path the error
-that it answers with; its `code` is the status), `fail` (JSON: an error, told in an answer after `fail_after` tokens),
-`bound` (what it says where a grammar is sent, one text a line in turn; without it, it cannot read any grammar and says
+itself), `die_after` (ends its process after so many tokens of an answer: of any, or of those to a prompt with the words
+`die_at` in it; by SIGKILL, or as one that is out of memory where `die_of` is "memory"), `hold` (a file: while it is
+there no answer has more than `hold_after` tokens, and such an end waits for as many answers as `die_busy` says, and removes
+it), `refuse` (JSON: by path the error that it answers with; its `code` is the status), `fail` (JSON: an error, told in an
+answer after `fail_after` tokens), `bound` (what it says where a grammar is sent, one text a line in turn; without it, it cannot read any grammar and says
 nothing of that, as llama.cpp). Tokens are words, and there are `VOCABULARY` of them.
 """
 
@@ -27,6 +29,7 @@ from omni.core.errors import BadFile
 
 Settings = dict[str, Any]
 VOCABULARY = 1000
+MOMENT = 0.005  # seconds between two looks at `hold`
 
 
 class ScriptedServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
@@ -214,8 +217,11 @@ class _Handler(BaseHTTPRequestHandler):
                 break
             if not self._pause(int(settings.get("token_ms", 0)) / 1000):
                 return
-            if count == int(settings.get("die_after", -1)):
-                os.kill(os.getpid(), signal.SIGKILL)
+            if count == int(settings.get("die_after", -1)) and str(settings.get("die_at", "")) in " ".join(prompt):
+                self._die()
+            while count == int(settings.get("hold_after", 0)) and self._held():
+                if not self._pause(MOMENT):
+                    return
             if "fail" in settings and count == int(settings.get("fail_after", 0)):
                 self._send({"error": json.loads(settings["fail"])})
                 self.wfile.write(b"0\r\n\r\n")
@@ -251,6 +257,8 @@ class _Handler(BaseHTTPRequestHandler):
             with self.server.lock:
                 reply = bound[min(len(self.server.grammars), len(bound) - 1)]
                 self.server.grammars.append(body["grammar"])
+        if said and said[-1]["role"] == "assistant":  # whose words are gone on with
+            reply = reply.removeprefix(_said(said[-1]["content"]))
         for token in _words(str(settings.get("reasoning", ""))):
             yield "reasoning_content", token
         while True:
@@ -258,6 +266,22 @@ class _Handler(BaseHTTPRequestHandler):
                 yield "content", token
             if not settings.get("endless"):
                 return
+
+    def _held(self) -> bool:
+        return Path(str(self.server.settings.get("hold", os.devnull))).is_file()
+
+    def _die(self) -> None:
+        settings, memory = self.server.settings, self.server.settings.get("die_of") == "memory"
+        if memory:
+            sys.stderr.write("terminate called after throwing an instance of 'std::bad_alloc'\n")
+            sys.stderr.flush()
+        if self._held():
+            while sum(slot.busy for slot in self.server.slots) < int(settings["die_busy"]):
+                time.sleep(MOMENT)
+            Path(str(settings["hold"])).unlink()
+        if memory:
+            os.abort()
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def _pause(self, seconds: float) -> bool:
         """Wait, unless the client hangs up; False then."""
@@ -287,7 +311,11 @@ def _words(text: str) -> list[str]:
 
 
 def _prompt(messages: list[dict[str, Any]]) -> str:
-    return " ".join(f"<{message['role']}> {_said(message['content'])}" for message in messages)
+    """The last message of an assistant stands where the answer would begin."""
+    said = [f"<{message['role']}> {_said(message['content'])}" for message in messages]
+    if messages and messages[-1]["role"] == "assistant":
+        said[-1] = _said(messages[-1]["content"])
+    return " ".join(said)
 
 
 def _said(content: str | list[dict[str, Any]]) -> str:

@@ -17,12 +17,13 @@ SPIN_COUNT = "1000"  # libgomp's spinning barrier costs a factor of 30 as soon a
 def main() -> None:
     """Run a worker with the order on fd 0; never returns."""
     started = time.monotonic()
-    from omni.core import wall
+    from omni.core import memory, wall
     from omni.keeper import adopt
 
     prepare()
-    place = adopt.take()
+    place = adopt.take(orders={"wall": try_wall})
     wall.undumpable()
+    memory.hold(int(place.spec["settings"].get("ceiling", 0)))
     held = hold_base(str(place.spec["base"]))
     wall.confine(connect=False, execute=False)  # before the first byte of a file that a stranger may have made
     log = log_path()
@@ -49,10 +50,24 @@ def main() -> None:
 
 def prepare() -> None:
     """Be a good neighbour even when who started this process forgot it."""
+    from omni.core import memory
+
+    memory.share_heap()
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
+    os.environ.setdefault("GGML_NO_BACKTRACE", "1")  # else the cause is not among the last lines of a log
     missing = NICE - os.nice(0)
     if missing > 0:
         os.nice(missing)
+
+
+def try_wall(_order: dict[str, Any]) -> dict[str, Any]:
+    """Every way around the wall, and around the ceiling where there is one, tried in this very process."""
+    from omni.core import memory, wall
+
+    found = wall.attempts()
+    if ceiling := memory.held():
+        found.append(wall.Attempt("memory", "itself", *memory.beyond(ceiling)))
+    return {"attempts": [attempt._asdict() for attempt in found]}
 
 
 def hold_base(base: str) -> ExitStack:

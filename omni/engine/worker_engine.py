@@ -22,13 +22,16 @@ from omni.engine.context import answer_room
 from omni.engine.decodable import check_decodable
 from omni.engine.earlier import answered, digest, shown_again
 from omni.engine.framing import UNFRAMED
-from omni.engine.http import ENDED, Client, WorkerGone
-from omni.engine.images import Blinding, check_images
+from omni.engine.http import Client, WorkerGone
+from omni.engine.images import check_images
 from omni.engine.infill import prompt_tokens, tokens_of
 from omni.engine.interpreting import Interpreter, attempts
 from omni.engine.knowledge import Knowledge, Props, told
+from omni.engine.lengths import check_length
 from omni.engine.llama import ended_while_loading, refusal
 from omni.engine.proving import Unproved, unfollowed
+from omni.engine.retrying import BLAMED, DEATHS, TRIES, Cause, End, Retries, cause_of, culprit, is_end
+from omni.engine.suspects import Suspects, Work, carried
 from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Image, Message, Tool, Vectors
 from omni.engine.unframing import Unframer
 from omni.engine.vectors import pieces, readable, too_long, vectors_of
@@ -43,12 +46,9 @@ REMEMBERED = 64  # prompts whose length is known
 LOOK_SECONDS = 0.1
 IDLE_SECONDS = 30.0  # the server looks at its connections once a second, and then ends its batch
 HANGS = 4  # times as long: a batch of a large brain may take most of it, and answers nobody meanwhile
-TRIES = 3  # a worker may end, for another base or by a kill, between being promised and being asked
-DEATHS = 2  # of workers that had been asked, and said nothing: the request may be what ends them
 LONG_PROMPT = 128  # tokens, one batch: to tell of less costs the worker's threads 1.5 ms and tells nobody anything
 PAUSE_SECONDS = 0.1  # until the keeper has seen that
 _COUNT = "/v1/chat/completions/input_tokens"
-ENDED_BY_EYES = "The brain's process ended whenever it looked at the images."
 
 
 class WorkerEngine:
@@ -79,6 +79,7 @@ class WorkerEngine:
         self._knowledge = Knowledge(name)
         self._giving_back: set[asyncio.Task[None]] = set()
         self._looking: set[asyncio.Task[Any]] = set()
+        self._suspects = Suspects()
         self._closed = asyncio.Event()
         self._decoding = asyncio.Lock()  # images, which take hundreds of megabytes for a moment: one request at a time
 
@@ -121,26 +122,42 @@ class WorkerEngine:
         started, first = self._clock(), 0.0
         scales(request, self._adapters)  # a wrong adapter is an error before anything is loaded
         shows = isinstance(request, ChatRequest) and self._look(request.messages)
-        deaths = 0
-        for last in (False,) * (TRIES - 1) + (True,):
-            try:
-                async with aclosing(self._turn(request, binding, density)) as events:
-                    async for event in events:
-                        if not first and isinstance(event, TextDelta | ReasoningDelta):
-                            first = self._clock() - started
-                        yield _timed(event, first) if isinstance(event, TurnEnded) else event
-                return
-            except EngineError as error:
-                gone = isinstance(error, WorkerGone)
-                looked = shows and not first and error.message == ENDED  # after it had told of its progress
-                deaths += looked or (isinstance(error, WorkerGone) and error.asked)
-                if shows and deaths == DEATHS:
-                    raise Blinding(
-                        ENDED_BY_EYES, hint=f"Leave out the images: {self._name} answers without."
-                    ) from error
-                if last or deaths == DEATHS or not (gone or looked):
-                    raise
+        found, suspects = carried(request), self._suspects
+        retries = Retries(request, found, shows=shows, name=self._name)
+        while True:
+            work = Work(suspects, found.key)
+            async with suspects.asking(found.key, alone=retries.alone):  # until it is known how the worker ended
+                try:
+                    if retries.said and (end := retries.go_on(len(await self.tokenize(retries.said)))):
+                        yield _timed(end, first)
+                        return
+                    async with aclosing(self._turn(retries.request, binding, density, work)) as events:
+                        async for event in events:
+                            for heard in retries.heard(event):
+                                if not first and isinstance(heard, TextDelta | ReasoningDelta):
+                                    first = self._clock() - started
+                                if isinstance(heard, TurnEnded):
+                                    work.over(good=found.proves and heard.reason != "length")
+                                yield _timed(heard, first) if isinstance(heard, TurnEnded) else heard
+                    return
+                except OmniError as error:
+                    retries.failed(error, await self._why(error, work), suspicious=suspects.suspicious(found.key))
+                finally:
+                    if not work.lingers:
+                        work.over()
             await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _why(self, error: OmniError, work: Work) -> End:
+        """Why the worker ended that a request has failed with, and who may have done it."""
+        if not is_end(error):
+            return End()
+        if work.late:
+            return End(late=True)
+        suspects = self._suspects.died(work.worker)  # before anything is waited for: those who fail with it leave it
+        cause = cause_of(await self._keeper.fate(work.worker) if work.worker else None)
+        if cause is Cause.UNKNOWN:
+            self._suspects.lives(work.worker)
+        return End(cause, suspects if cause in BLAMED else frozenset())
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """One vector a text. Raises EngineError when the spec was made without embeddings."""
@@ -157,20 +174,29 @@ class WorkerEngine:
     async def _vectors(self, texts: list[str]) -> Vectors:
         """A piece of what was asked. Its place is given back after it, so that nobody waits for a thousand texts."""
         tokens = int(self.spec.settings.get("context", 0))  # one text at a time, however long
-        deaths = 0
+        key, alone, deaths = f"texts {id(texts)}", False, 0
         for last in (False,) * (TRIES - 1) + (True,):
-            try:
-                async with self._keeper.turn(self.spec, priority="background", tokens=tokens) as turn:
-                    async for _ in self._events(turn.waiting()):
-                        pass
-                    found = vectors_of(await Client(turn.socket, turn.key).json("/v1/embeddings", {"input": texts}))
-                break
-            except WorkerGone as error:
-                deaths += error.asked
-                if last or deaths == DEATHS:
-                    raise
-            except ContextOverflow as error:
-                raise too_long(error) from error
+            work = Work(self._suspects, key)
+            async with self._suspects.asking(key, alone=alone):
+                try:
+                    async with self._keeper.turn(self.spec, priority="background", tokens=tokens) as turn:
+                        async for _ in self._events(turn.waiting()):
+                            pass
+                        work.at(turn.socket)
+                        found = vectors_of(await Client(turn.socket, turn.key).json("/v1/embeddings", {"input": texts}))
+                    break
+                except WorkerGone as error:
+                    end = await self._why(error, work)
+                    if end.cause is Cause.MEMORY and end.suspects == {key}:
+                        raise culprit(end.cause, "fewer or shorter texts") from error
+                    alone = key in end.suspects
+                    deaths += error.asked and not end.late
+                    if last or deaths == DEATHS:
+                        raise
+                except ContextOverflow as error:
+                    raise too_long(error) from error
+                finally:
+                    work.over()
             await asyncio.sleep(PAUSE_SECONDS)
         if len(found) != len(texts):
             raise EngineError("The brain's process sent vectors of an unknown form.")
@@ -193,12 +219,15 @@ class WorkerEngine:
             client = await self._loaded(lease)
             asked = ChatRequest(messages=tuple(messages), tools=tuple(tools), thinking=thinking, schema=schema)
             props = await self._props(client)
-            return (await self._written(client, asked, props))[1]
+            with self._suspects.working(lease.socket, carried(asked).key):
+                return (await self._written(client, asked, props))[1]
 
     async def tokenize(self, text: str) -> list[int]:
         """By the worker, which is loaded for it."""
         async with await self._lease() as lease:
-            return await tokens_of(await self._loaded(lease), text)
+            client = await self._loaded(lease)
+            with self._suspects.working(lease.socket, carried(CompletionRequest(prompt=text)).key):
+                return await tokens_of(client, text)
 
     async def capabilities(self) -> Capabilities:
         """What the worker has allocated; loads it."""
@@ -226,24 +255,27 @@ class WorkerEngine:
     # -- one turn ---------------------------------------------------------------------------------------------------
 
     async def _turn(
-        self, request: ChatRequest | CompletionRequest, binding: Binding | None, density: int | None
+        self, request: ChatRequest | CompletionRequest, binding: Binding | None, density: int | None, work: Work
     ) -> AsyncGenerator[EngineEvent]:
         async with await self._lease() as lease:
             async with aclosing(self._events(lease.states())) as waiting:
                 async for event in waiting:
                     yield event
+            work.at(lease.socket)
             client = Client(lease.socket, lease.key)
             props = await self._props(client)
             await check_bias(client, request.sampling.logit_bias)
+            await check_length(client, request, allocated=props.context)
             asked = await self._asked(client, request, props)
             if binding is not None:
                 asked = asked._replace(bind=partial(self._bind, asked, request, binding, density))
             room = answer_room(asked.tokens, asked.room, props.context)
+            work.over()
             yield PromptCounted(tokens=asked.tokens, room=room, allocated=props.context)
             turn = await self._keeper.turn(
                 self.spec, priority=request.priority, tokens=asked.tokens + room
             ).__aenter__()
-        async with aclosing(self._answer(asked, turn, room=room, allocated=props.context)) as events:
+        async with aclosing(self._answer(asked, turn, room=room, allocated=props.context, work=work)) as events:
             async for event in events:
                 yield event
 
@@ -315,7 +347,9 @@ class WorkerEngine:
             return False
         return True
 
-    async def _answer(self, asked: "_Asked", turn: "Turn", *, room: int, allocated: int) -> AsyncGenerator[EngineEvent]:
+    async def _answer(
+        self, asked: "_Asked", turn: "Turn", *, room: int, allocated: int, work: Work
+    ) -> AsyncGenerator[EngineEvent]:
         """Wait for the place, ask the worker, and give the place back: at once, or when a cancelled slot is idle."""
         seed = asked.seed if asked.seed is not None else secrets.randbits(31)
         computing: Client | None = None
@@ -325,6 +359,7 @@ class WorkerEngine:
             async with aclosing(self._events(turn.waiting())) as waiting:
                 async for event in waiting:
                     yield event
+            work.at(turn.socket)
             computing = Client(turn.socket, turn.key)
             framed = _Framed(asked.body, Unframer(UNFRAMED)) if asked.bind is None else await asked.bind(computing)
             body = partial(framed.body, room=room, seed=seed)
@@ -350,7 +385,8 @@ class WorkerEngine:
             if computing is None:
                 await turn.__aexit__(None, None, None)
             else:
-                giving = self._give_back(turn, computing, seed, begun)
+                work.lingers = True
+                giving = self._give_back(turn, computing, seed, work, begun)
                 task = asyncio.get_running_loop().create_task(giving, name="give back")
                 self._giving_back.add(task)
                 task.add_done_callback(self._giving_back.discard)
@@ -363,7 +399,7 @@ class WorkerEngine:
         return stream, await anext(stream, None)
 
     async def _give_back(
-        self, turn: "Turn", client: Client, seed: int, begun: "asyncio.Task[_Begun] | None" = None
+        self, turn: "Turn", client: Client, seed: int, work: Work, begun: "asyncio.Task[_Begun] | None" = None
     ) -> None:
         """Wait until the slot of a cancelled turn is idle, but not for ever; then give its place back.
 
@@ -388,6 +424,7 @@ class WorkerEngine:
         except OmniError:
             pass  # it has ended
         finally:
+            work.over()
             await turn.__aexit__(None, None, None)
 
     # -- the worker -------------------------------------------------------------------------------------------------

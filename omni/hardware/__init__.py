@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from omni.hardware.bandwidth import measure_bandwidth
-    from omni.hardware.budget import PLEASANT, BaseFacts, Budget, Fit, gigabytes, kv_bytes, memory_class
+    from omni.hardware.budget import PLEASANT, BaseFacts, Budget, Fit, gigabytes, kv_bytes, memory_class, memory_needed
     from omni.hardware.machine import Cpu, Disk, Gpu, HardwareProfile, Memory, probe, profile
     from omni.hardware.memory import available_memory
     from omni.hardware.notes import Notes, remember_speed
@@ -18,6 +18,7 @@ _PLACES = {
     "gigabytes": "budget",
     "kv_bytes": "budget",
     "memory_class": "budget",
+    "memory_needed": "budget",
     "PLEASANT": "budget",
     "available_memory": "memory",
     "Notes": "notes",
@@ -51,6 +52,7 @@ __all__ = [
     "kv_bytes",
     "measure_bandwidth",
     "memory_class",
+    "memory_needed",
     "probe",
     "profile",
     "remember_speed",

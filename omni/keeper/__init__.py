@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from omni.keeper.values import Door as Door
     from omni.keeper.values import Doors as Doors
     from omni.keeper.values import DoorTicket as DoorTicket
+    from omni.keeper.values import Fate as Fate
     from omni.keeper.values import Loading as Loading
     from omni.keeper.values import Priority as Priority
     from omni.keeper.values import ProcessInfo as ProcessInfo
@@ -45,6 +46,7 @@ _NAMES = {
     "Door": "values",
     "DoorTicket": "values",
     "Doors": "values",
+    "Fate": "values",
     "Loading": "values",
     "Priority": "values",
     "ProcessInfo": "values",

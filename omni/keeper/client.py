@@ -23,12 +23,13 @@ from omni.keeper.places import is_full, is_held, read_object, set_air_gap, tail
 from omni.keeper.starter import Starter
 from omni.keeper.succession import environment
 from omni.keeper.tickets import Lease, Ticket, Turn
-from omni.keeper.values import Change, Doors, DoorTicket, Priority, ProcessInfo, WorkerSpec
+from omni.keeper.values import Change, Doors, DoorTicket, Fate, Priority, ProcessInfo, WorkerSpec
 from omni.keeper.wire import MAX_LINE, PROTOCOL, encode, error_from_wire
 
 PATIENCE = 10.0  # seconds for a keeper to start
 ANSWER = 30.0  # seconds for it to answer
 HEIR = 2.0  # seconds for a newer window to start the keeper that follows; then this one does
+FATE = 5.0  # seconds for it to see how a worker ended
 SHUT = 2.5  # seconds for it to shut the doors; then this process does it
 MAX_CHANGES = 1000  # kept for a reader that is slow; then the oldest go
 
@@ -152,6 +153,16 @@ class Keeper:
     async def processes(self) -> list[ProcessInfo]:
         """All processes of Omni in this home, and what confines each."""
         return msgspec.convert(await self._ask("processes"), list[ProcessInfo])
+
+    async def fate(self, socket: str | os.PathLike[str]) -> Fate | None:
+        """How the worker that listened on `socket` has ended; None while it lives, and when nobody knows.
+
+        No keeper is started to be asked: it would know nothing, and the last one may have ended everything on purpose.
+        """
+        try:
+            return msgspec.convert(await self._once("fate", seconds=FATE, socket=os.fspath(socket)), Fate | None)
+        except (_Gone, OmniError):
+            return None
 
     async def stop(self, name: str) -> None:
         """End a worker or the airlock, and wait for it. Raises NotFound."""

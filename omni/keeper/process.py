@@ -23,6 +23,7 @@ from omni.keeper.admission import PRIORITIES, Admission, Grant, Load, Refuse, St
 from omni.keeper.background import detach, log, trace
 from omni.keeper.children import Kind, how_it_ended, is_exiting, kinds
 from omni.keeper.doors import Doors
+from omni.keeper.fates import Fates
 from omni.keeper.listing import listing
 from omni.keeper.peers import Order, Peer
 from omni.keeper.places import is_held
@@ -64,6 +65,7 @@ class Keeper:
         self._news: set[str] = set()
         self._stops: list[tuple[str, Peer, Order]] = []
         self._trials = Trials(self._peers, self._workers, self._doors)
+        self._fates = Fates(self._workers)
         self._shutdown: tuple[Peer, Order] | None = None
         self._end = self._gives_way = False
         self._farewell = {"event": "bye"}
@@ -189,6 +191,7 @@ class Keeper:
         self._admission.gone(peer.number, time.monotonic())
         self._stops = [stop for stop in self._stops if stop[1] is not peer]
         self._trials.departed(peer)
+        self._fates.departed(peer)
         self._dirty = True
         self._announce("processes")
 
@@ -313,6 +316,7 @@ class Keeper:
 
     def _ended(self, worker: Worker, code: int | None) -> None:
         known = self._admission.ended(worker.name)
+        self._fates.ended(worker, code)
         log(f"{worker.name} ({worker.pid}): {how_it_ended(code)}{f', {worker.stopped}' if worker.stopped else ''}")
         if worker.state != "ready" and known is not None and worker.stopped not in ("its memory is needed", "not used"):
             why = worker.stopped or how_it_ended(code)
@@ -445,6 +449,9 @@ class Keeper:
 
     def _do_door(self, peer: Peer, order: Order) -> None:
         self._doors.door(str(order.get("purpose")), f"{peer.name}-{peer.pid}", partial(peer.reply, order))
+
+    def _do_fate(self, peer: Peer, order: Order) -> None:
+        self._fates.tell(peer, order)
 
     def _do_wall(self, peer: Peer, order: Order) -> None:
         self._trials.begin(peer, order)

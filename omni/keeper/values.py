@@ -65,6 +65,16 @@ class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True):
     turns: int = 0
 
 
+class Fate(msgspec.Struct, frozen=True, kw_only=True):
+    """How a worker ended: its exit code (negative: the signal that ended it; None where nobody can tell), the same in
+    words, why it was told to ("" when nobody did), and the last lines of its log."""
+
+    code: int | None = None
+    how: str = ""
+    stopped: str = ""
+    log: str = ""
+
+
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """Something changed: a "conversation", the "library", the "doors", the "processes" or the "settings"."""
 

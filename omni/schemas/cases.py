@@ -4,14 +4,17 @@ A case says enough, and never too little: a value that is as a case says is as t
 cases than can be written down, or denies what cannot be said otherwise, some values are left out; none is let in.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from omni.schemas.briefs import ANYTHING, Briefs
 from omni.schemas.documents import EXCEPT, KINDS, NOT, Document, Schema, says_nothing
+from omni.schemas.errors import FALSE, Impossible, TooMuch, Wrong
 from omni.schemas.expressions import BadPattern, Unkept
 from omni.schemas.facts import (
+    EVERY_KIND,
     Conjunction,
     Contained,
     Facts,
@@ -19,10 +22,12 @@ from omni.schemas.facts import (
     Literal,
     Loose,
     ObjectRule,
+    Said,
     Unevaluated,
     kinds_of,
     number_of,
     same,
+    told_kinds,
 )
 from omni.schemas.languages import Language, Languages
 from omni.schemas.negations import denied
@@ -30,20 +35,13 @@ from omni.schemas.numbers import Bounds
 from omni.schemas.parts import Parts
 from omni.schemas.patterns import matching
 
+_DENYING = re.compile(r"(.*)/(not|if|oneOf)(?:/.*)?")
 MOST_CASES = 64  # of one conjunction
 MOST_DENYING = 12  # of one that denies something in several ways
 MOST_DENIED = 6  # ways in which a value is not as it must not be, the simplest ones
 MOST_STEPS = 6000  # parts and options looked at for one conjunction
 MOST_COUNTS = 3000  # repetitions of what is itself repeated: an engine that follows more of them gives up
 MOST_ALL = 100_000  # for all of them
-
-
-class Impossible(Exception):
-    """No value can be so; `keyword` and `place` say what stands in the way."""
-
-    def __init__(self, why: str, keyword: str = "", place: str = "") -> None:
-        super().__init__(why)
-        self.why, self.keyword, self.place = why, keyword, place
 
 
 @dataclass(slots=True)
@@ -98,7 +96,7 @@ class Cases:
             except (Unkept, RecursionError) as error:
                 self._patterns[pattern] = str(error)
             except BadPattern as error:
-                raise Impossible(f"the pattern is no regular expression: {error}", "pattern", place) from error
+                raise Wrong(f"is no regular expression: {error}", "pattern", place) from error
         found = self._patterns[pattern]
         return found if isinstance(found, Language) else None
 
@@ -123,7 +121,7 @@ class _Search:
             while ahead:
                 self._take(ahead.pop(0), ahead, facts, branches, seen)
             if not facts.kinds:
-                raise Impossible("it can be of no type", "type")
+                raise Impossible("leaves no type that a value could be of", "type")
             branch = self._next(branches, facts)
         except Impossible as error:
             self._found.reasons.append(error)
@@ -157,7 +155,7 @@ class _Search:
             if branch.keyword == "not":
                 fit = fit[:MOST_DENIED]
             if not fit:
-                raise Impossible("none of its options is possible here", branch.keyword, branch.place)
+                raise Impossible(_ruled_out(branch.keyword), branch.keyword, branch.place)
             branches[at] = branch = branch._replace(options=fit)
             if best is None or len(fit) < len(best.options):
                 best = branch
@@ -171,14 +169,14 @@ class _Search:
         node, place = self._parts.node(literal), self._parts.place(literal)
         if isinstance(node, bool):
             if node != literal.holds:
-                raise Impossible("nothing is allowed here", "", place)
+                raise Impossible(FALSE, "", place)
             return
         if literal.number in chain:
-            raise Impossible("it is made of itself", "$ref", place)
+            raise Impossible("leads back to itself", "$ref", place)
         if literal in seen:
             return
         if Literal(literal.number, not literal.holds) in seen:
-            raise Impossible("it must and must not be so", "not", place)
+            raise Impossible("denies what must hold", *denying(place))
         seen.add(literal)
         chain |= {literal.number}
         if literal.holds:
@@ -190,8 +188,9 @@ class _Search:
             if (conjunction := self._option(option)) is not None
         )
         if not options:
-            why = "everything is excluded" if says_nothing(node) else "what it must not be cannot be said otherwise"
-            raise Impossible(why, "not", place)
+            if says_nothing(node):
+                raise Impossible("denies everything", *denying(place))
+            raise TooMuch("denies what cannot be said otherwise", *denying(place))
         if len(options) == 1:
             more += [_Ahead(each, chain) for each in options[0]]
         else:
@@ -240,19 +239,29 @@ class _Taking:
         node, facts = self._node, self._facts
         if (kinds := node.get("type")) is not None:
             names = [kinds] if isinstance(kinds, str) else kinds
-            facts.kinds &= {kind for name in names for kind in kinds_of(name)}
+            wanted = {kind for name in names for kind in kinds_of(name)}
+            if not wanted & facts.kinds and facts.kinds < EVERY_KIND:
+                others = told_kinds(facts.kinds)
+                raise Impossible(f"allows {' or '.join(names)}, the rest of it only {others}", "type", self._place)
+            facts.kinds &= wanted
             facts.typed = True
         if KINDS in node:
             facts.kinds &= node[KINDS]
+            if not facts.kinds:
+                raise Impossible("denies every type that the rest of it allows", *denying(self._place))
             facts.typed = True
-        for values in ([node["const"]] if "const" in node else None, node.get("enum")):
-            if values is None:
+        for keyword in ("const", "enum"):
+            if keyword not in node:
                 continue
+            values = [node["const"]] if keyword == "const" else node["enum"]
             known = facts.values
             facts.values = tuple(one for one in values if known is None or any(same(one, other) for other in known))
             if not facts.values:
-                raise Impossible("no value is left to choose from", "enum" if "enum" in node else "const", self._place)
-        facts.not_values += tuple(node.get(NOT, ()))
+                raise Impossible("names no value that the rest of it allows", keyword, self._place)
+            facts.said["enum"] = Said(keyword, self._place)
+        if NOT in node:
+            facts.not_values += tuple(node[NOT])
+            facts.said["not"] = denying(self._place)
 
     def _take_numbers(self) -> None:
         node, facts = self._node, self._facts
@@ -262,16 +271,39 @@ class _Taking:
         ):
             opened = node.get(open_keyword)
             if keyword in node:
-                facts.bounds = facts.bounds.both(_bound(node[keyword], least=least, open_=opened is True))
+                self._bound(keyword, _bound(node[keyword], least=least, open_=opened is True), keyword)
             if opened is not None and not isinstance(opened, bool):
-                facts.bounds = facts.bounds.both(_bound(opened, least=least, open_=True))
+                self._bound(keyword, _bound(opened, least=least, open_=True), open_keyword)
         if "multipleOf" in node and (step := abs(number_of(node["multipleOf"]))) and step not in facts.steps:
             facts.steps += (step,)
+            self._note("multipleOf")
+
+    def _bound(self, usual: str, bounds: Bounds, keyword: str) -> None:
+        facts = self._facts
+        if (both := facts.bounds.both(bounds)) != facts.bounds:
+            facts.bounds = both
+            facts.said[usual] = Said(keyword, self._place)
+
+    def _note(self, keyword: str) -> None:
+        self._facts.said[keyword] = Said(keyword, self._place)
+
+    def _at_least(self, keyword: str, known: int) -> int:
+        """What is known already, or what the keyword says when that is more."""
+        value = int(self._node.get(keyword, 0))
+        if value > known:
+            self._note(keyword)
+        return max(known, value)
+
+    def _at_most(self, keyword: str, known: int | None) -> int | None:
+        found = _less(known, self._node.get(keyword))
+        if found != known:
+            self._note(keyword)
+        return found
 
     def _take_texts(self) -> None:
         node, facts = self._node, self._facts
-        facts.shortest = max(facts.shortest, int(node.get("minLength", 0)))
-        facts.longest = _less(facts.longest, node.get("maxLength"))
+        facts.shortest = self._at_least("minLength", facts.shortest)
+        facts.longest = self._at_most("maxLength", facts.longest)
         for keyword in ("pattern", EXCEPT):
             if keyword not in node:
                 continue
@@ -291,8 +323,8 @@ class _Taking:
             first, rest = rest, node.get("additionalItems")
         if first or rest is not None:
             facts.lists += (ListRule(tuple(first), rest, self._chain),)
-        facts.least_items = max(facts.least_items, int(node.get("minItems", 0)))
-        facts.most_items = _less(facts.most_items, node.get("maxItems"))
+        facts.least_items = self._at_least("minItems", facts.least_items)
+        facts.most_items = self._at_most("maxItems", facts.most_items)
         if node.get("uniqueItems") is True:
             facts.unique = facts.unique or self._place
         if "contains" in node:
@@ -310,8 +342,8 @@ class _Taking:
             facts.objects += (ObjectRule(named, patterns, rest, self._chain),)
         for name in node.get("required", ()):
             facts.required.setdefault(name, self._place)
-        facts.least_properties = max(facts.least_properties, int(node.get("minProperties", 0)))
-        facts.most_properties = _less(facts.most_properties, node.get("maxProperties"))
+        facts.least_properties = self._at_least("minProperties", facts.least_properties)
+        facts.most_properties = self._at_most("maxProperties", facts.most_properties)
         if "propertyNames" in node:
             facts.names += (node["propertyNames"],)
         for name, needs in {**node.get("dependentRequired", {}), **node.get("dependencies", {})}.items():
@@ -351,11 +383,10 @@ class _Taking:
             )
             is not None
         )
-        place = f"{self._place}/{keyword}"
         if not found:
-            raise Impossible("none of its options is possible", keyword, place)
+            raise Impossible("has no option that anything can be as", keyword, self._place)
         if () not in found:
-            self._branches.append(_Branch(found, self._chain, keyword, place))
+            self._branches.append(_Branch(found, self._chain, keyword, self._place))
 
     def _any_of(self, options: list[Schema]) -> Iterator[list[tuple[Schema, bool]]]:
         listed, others = self._parts.listed(options)
@@ -379,6 +410,18 @@ class _Taking:
 
     def _loosen(self, keyword: str) -> None:
         self._facts.loose |= {Loose(keyword, self._place)}
+
+
+def _ruled_out(keyword: str) -> str:
+    if keyword == "not":
+        return "denies all that the rest of it allows"
+    return "has no option that the rest of it allows"
+
+
+def denying(place: str) -> Said:
+    """What denies the part at `place`: `not`, or another option of `oneOf`, or an `if` that does not hold."""
+    found = _DENYING.fullmatch(place)
+    return Said(found[2], found[1]) if found else Said("not", place)
 
 
 def _bound(value: Any, *, least: bool, open_: bool) -> Bounds:

@@ -9,7 +9,7 @@ from omni.schemas.documents import Document
 from omni.schemas.errors import SchemaRefused
 from omni.schemas.facts import Loose
 from omni.schemas.forms import Forms
-from omni.schemas.lark import Grammar
+from omni.schemas.lark import Grammar, TooLarge
 from omni.schemas.proofs import Fault, Proof
 from omni.schemas.sieves import Sieve
 from omni.schemas.weights import MOST_VISITS, check_weight, visits
@@ -51,15 +51,15 @@ class Compiled:
         loose = {one for shaped in shapes for one in shaped.loose}
         self.loose: tuple[Loose, ...] = tuple(sorted(loose, key=lambda one: (one.place, one.keyword)))
         self._sifts = any(getattr(shaped.shape, "unique", False) for shaped in shapes)
-        grammar = Grammar()
-        self.rule(grammar)
-        if grammar.size > MOST_SYMBOLS:
+        try:
+            self.rule(Grammar(most=MOST_SYMBOLS))
+        except TooLarge as error:
             raise SchemaRefused(
-                f"The schema makes a grammar of {grammar.size:,} symbols; {MOST_SYMBOLS:,} may be.",
+                f"The schema cannot be kept: it makes a grammar of more than {MOST_SYMBOLS:,} symbols.",
                 keyword="",
                 place="#",
-                hint="Send a simpler schema.",
-            )
+                hint="Ask for fewer alternatives, or for less in them.",
+            ) from error
 
     def rule(self, grammar: Grammar, characters: int | None = None) -> str:
         """Write it into `grammar`; returns the name of its rule. With `characters` its values have about so many at
@@ -78,7 +78,7 @@ class Compiled:
     def fault(self, value: Any) -> Fault | None:
         """Where a value does not follow the schema; None when it does."""
         if visits(self.document, value) > MOST_VISITS:
-            return Fault(keyword="", place="#", at="#", message="to prove it would take too long")
+            return Fault(keyword="", place="#", at="#", message="it is too much to be proved")
         return self._proof.fault(value)
 
     def fault_of(self, text: str) -> Fault | None:
@@ -103,7 +103,7 @@ def compile_schema(schema: Any) -> Compiled:
     try:
         text = msgspec.json.encode(schema)
     except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
-        raise SchemaRefused("A schema must be JSON.", keyword="", place="#") from error
+        raise SchemaRefused("A schema must be JSON; this one is not.", keyword="", place="#") from error
     return _compiled(text)
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote, unquote, urldefrag, urljoin
 
+from omni.core.errors import nearest
+from omni.schemas.dialects import MAPS, dialect_of, shown
 from omni.schemas.errors import SchemaRefused
 
 Schema = dict[str, Any] | bool
@@ -18,15 +20,7 @@ DEEPEST = 128  # levels
 MOST_PARTS = 100_000  # objects and lists
 LONGEST = 2 << 20  # bytes
 
-DRAFTS = {  # the newest first
-    "https://json-schema.org/draft/2020-12/schema": 2020,
-    "https://json-schema.org/draft/2019-09/schema": 2019,
-    "http://json-schema.org/draft-07/schema#": 7,
-    "http://json-schema.org/draft-06/schema#": 6,
-    "http://json-schema.org/draft-04/schema#": 4,
-}
 DATA = ("const", "enum", "default", "examples", "example")  # what holds values, and no schemas
-_MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies")
 _MAY_BE_NULL = ("const", "default", "example")
 # Keywords that only stand in parts made here: kinds of values, values that it is not, a pattern that it is not like.
 KINDS, NOT, EXCEPT = "\0kinds", "\0not", "\0except"
@@ -39,7 +33,8 @@ SAYING = frozenset({  # every other keyword is a note for people
     "unevaluatedProperties", "allOf", "anyOf", "oneOf", "not", "if", "then", "else",
     KINDS, NOT, EXCEPT,
 })  # fmt: skip
-_FEWER = "Send a simpler schema."
+_FEWER = "Send a simpler schema, or leave out what only describes."
+_WITHIN = "Within a schema it leads to # (the whole) or to #/$defs/NAME."
 
 
 class Document:
@@ -52,13 +47,17 @@ class Document:
         _check_size(schema)
         if not isinstance(schema, dict | bool):
             raise SchemaRefused(
-                f"A schema is an object, true or false; {type(schema).__name__} was sent.", keyword="", place="#"
+                f"A schema is an object, true or false; {shown(schema)} was sent.",
+                keyword="",
+                place="#",
+                hint='{"type": "object"} is one.',
             )
         self.root: Schema = cleaned(schema)
-        self.draft, self.address = _dialect(self.root)
+        self.draft, self.address = dialect_of(self.root)
         self._places: dict[int, str] = {}
         self._bases: dict[int, str] = {}
         self._named: dict[str, Any] = {}  # what has an address of its own
+        self._targets: dict[tuple[int, str], Schema] = {}
         self._walk(self.root, "#", "", schema=True)
         self._named[""] = self.root
 
@@ -68,25 +67,44 @@ class Document:
 
     def target(self, node: dict[str, Any], keyword: str = "$ref") -> Schema:
         """What the reference of `node` points at. Raises SchemaRefused."""
+        key = id(node), keyword
+        if key not in self._targets:
+            self._targets[key] = self._target(node, keyword)
+        return self._targets[key]
+
+    def _target(self, node: dict[str, Any], keyword: str) -> Schema:
         ref, here = node[keyword], self.place(node)
         if not isinstance(ref, str):
-            raise SchemaRefused(f"`{keyword}` at {here} is no text.", keyword=keyword, place=here)
+            raise SchemaRefused(
+                f"It is no JSON Schema: `{keyword}` at {here} must be a text; {shown(ref)} was sent.",
+                keyword=keyword,
+                place=here,
+                hint=_WITHIN,
+            )
         found = self._found(ref, self._bases.get(id(node), ""))
         if isinstance(found, dict | bool):
             return found
         if _is_elsewhere(ref) or urldefrag(ref)[0] not in ("", self._id()):
             raise SchemaRefused(
-                f"`{keyword}` at {here} points at {ref[:200]!r}, which is not in the schema; nothing is fetched.",
+                f"`{keyword}` at {here} leads out of the schema, to {ref[:200]!r}, and nothing is fetched.",
                 keyword=keyword,
                 place=here,
-                hint="Put what it points at under `$defs`.",
+                hint="Put what it leads to under `$defs`.",
             )
         raise SchemaRefused(
-            f"`{keyword}` at {here} points at {ref[:200]!r}, and there is no schema.", keyword=keyword, place=here
+            f"`{keyword}` at {here} leads to {ref[:200]!r}, where no schema is.",
+            keyword=keyword,
+            place=here,
+            hint=nearest(ref, self._places.values()) or _WITHIN,
         )
 
     def check_references(self) -> None:
         """Raises SchemaRefused for a reference to nothing in any part that the whole leads to."""
+        for _ in self.reached():
+            pass
+
+    def reached(self) -> Iterator[dict[str, Any]]:
+        """All parts that the whole leads to. Raises SchemaRefused for a reference to nothing."""
         seen: set[int] = set()
         ahead: list[Any] = [self.root]
         while ahead:
@@ -96,12 +114,13 @@ class Document:
             if not isinstance(node, dict) or id(node) in seen:
                 continue
             seen.add(id(node))
+            yield node
             if isinstance(node.get("$ref"), str):
                 ahead.append(self.target(node))
                 if self.draft <= 7:
                     continue  # what stands beside it means nothing there
             for key, part in node.items():
-                if key in _MAPS and isinstance(part, dict):
+                if key in MAPS and isinstance(part, dict):
                     ahead += part.values() if key not in ("$defs", "definitions") else ()
                 elif key in SAYING and key != "$ref":
                     ahead.append(part)
@@ -153,7 +172,7 @@ class Document:
         for key, part in value.items():
             if schema and key in DATA:
                 continue
-            self._walk(part, f"{place}/{_escaped(key)}", base, schema=not schema or key not in _MAPS)
+            self._walk(part, f"{place}/{_escaped(key)}", base, schema=not schema or key not in MAPS)
 
     def _name(self, value: dict[str, Any], base: str) -> str:
         """Give a schema its names; returns the address that references in it begin from."""
@@ -185,7 +204,7 @@ def cleaned(schema: Any) -> Any:
             found[key] = value
         elif key == "$ref" and isinstance(value, str):
             found[key] = quote(value, safe="%/:=&?~#+!$,;'@()*")  # as addresses are written
-        elif key in _MAPS and isinstance(value, dict):
+        elif key in MAPS and isinstance(value, dict):
             found[key] = {name: cleaned(part) for name, part in value.items() if part is not None}
         elif key != "required" or not isinstance(value, bool):
             found[key] = cleaned(value)
@@ -209,43 +228,6 @@ def says_nothing(schema: dict[str, Any], *, besides: tuple[str, ...] = ()) -> bo
     return not any(key in SAYING and key not in besides for key in schema)
 
 
-def _dialect(root: Schema) -> tuple[int, str]:
-    from jsonschema_rs import meta
-
-    newest = next(iter(DRAFTS))
-    if isinstance(root, bool):
-        return DRAFTS[newest], newest
-    said = root.get("$schema")
-    named = next((one for one in DRAFTS if isinstance(said, str) and one.rstrip("#") == said.rstrip("#")), None)
-    for address in [named] if named else DRAFTS:
-        if meta.is_valid({**root, "$schema": address}):
-            return DRAFTS[address], address
-    raise _invalid(root, named or newest)
-
-
-def _invalid(root: dict[str, Any], address: str) -> SchemaRefused:
-    from jsonschema_rs import ValidationError, meta
-
-    try:
-        meta.validate({**root, "$schema": address})
-    except ValidationError as error:
-        path = list(error.instance_path)
-        place = "#" + "".join(f"/{_escaped(str(part))}" for part in path)
-        keyword = next((part for part in reversed(path) if isinstance(part, str)), "")
-        return SchemaRefused(
-            f"It is no JSON Schema: at {place} {_short(error.message)}.",
-            keyword=keyword,
-            place=place,
-            hint="Look there.",
-        )
-    raise AssertionError(address)
-
-
-def _short(message: str) -> str:
-    found = message if len(message) <= 300 else f"{message[:140]} … {message[-140:]}"
-    return found.rstrip(".")
-
-
 def _check_size(schema: Any) -> None:
     """Raises SchemaRefused for one that is too much to look at."""
     level, seen, deep = ([schema] if isinstance(schema, dict | list) else []), 0, 0
@@ -254,7 +236,10 @@ def _check_size(schema: Any) -> None:
         deep += 1
         if seen > MOST_PARTS:
             raise SchemaRefused(
-                f"A schema may have {MOST_PARTS:,} parts; this one has more.", keyword="", place="#", hint=_FEWER
+                f"A schema may have {MOST_PARTS:,} parts (objects and lists); this one has more.",
+                keyword="",
+                place="#",
+                hint=_FEWER,
             )
         if deep > DEEPEST:
             raise SchemaRefused(
@@ -264,7 +249,7 @@ def _check_size(schema: Any) -> None:
     try:
         size = len(json.dumps(schema, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass"))
     except (TypeError, ValueError) as error:
-        raise SchemaRefused("A schema must be JSON.", keyword="", place="#") from error
+        raise SchemaRefused("A schema must be JSON; this one is not.", keyword="", place="#") from error
     if size > LONGEST:
         raise SchemaRefused(
             f"A schema may have {LONGEST:,} bytes; this one has {size:,}.", keyword="", place="#", hint=_FEWER

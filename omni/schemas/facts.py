@@ -46,6 +46,16 @@ class Loose(NamedTuple):
     place: str
 
 
+class Said(NamedTuple):
+    """A keyword, and where the part stands that has it."""
+
+    keyword: str
+    place: str
+
+    def __str__(self) -> str:
+        return f"`{self.keyword}` at {self.place}" if self.place else f"`{self.keyword}`"
+
+
 class Contained(NamedTuple):
     """Some items, so many of them, must be as `schema` says."""
 
@@ -110,10 +120,15 @@ class Facts:
     depends: dict[str, tuple[str, ...]] = field(default_factory=dict)
     rest_properties: tuple[Unevaluated, ...] = ()
     loose: frozenset[Loose] = frozenset()
+    said: dict[str, "Said"] = field(default_factory=dict, compare=False)  # what the last word of each kind was said by
 
     def copy(self) -> "Facts":
         """One that can be changed by itself."""
-        return replace(self, required=dict(self.required), depends=dict(self.depends))
+        return replace(self, required=dict(self.required), depends=dict(self.depends), said=dict(self.said))
+
+    def by(self, keyword: str) -> "Said":
+        """What said a fact, whose usual keyword is `keyword`."""
+        return self.said.get(keyword, Said(keyword, ""))
 
     def speak(self, schema: dict[str, Any]) -> None:
         """Note of which kinds of values the keywords of `schema` speak."""
@@ -126,6 +141,14 @@ class Facts:
 def kinds_of(name: str) -> Iterable[str]:
     """The kinds that a `type` means."""
     return ("integer", "fraction") if name == "number" else (name,)
+
+
+def told_kinds(kinds: Iterable[str]) -> str:
+    """Kinds in the words of `type`."""
+    found = set(kinds)
+    if "fraction" in found:
+        found = found - {"fraction", "integer"} | {"number"}
+    return " or ".join(sorted(found))
 
 
 def kind_of(value: Any) -> str:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from omni.schemas.cases import Cases, Impossible
+from omni.schemas.cases import Cases
 from omni.schemas.documents import Document
-from omni.schemas.errors import SchemaRefused
+from omni.schemas.errors import FALSE, Endless, Impossible, SchemaRefused, TooMuch
 from omni.schemas.facts import Conjunction, Literal
 from omni.schemas.languages import Languages, TooLong
 from omni.schemas.shapes import Member, Number, Sequence, Shape, Shaped, Shapes, Tail, Text, Words
@@ -52,19 +52,15 @@ class Forms:
         parts = self.cases.parts
         root = parts.conjunction([Literal(parts.number(document.root))])
         if root is None:
-            raise SchemaRefused("Nothing is as the schema says.", keyword="", place="#")
+            reason = Impossible("leads to false, which allows nothing", "$ref") if document.root else Impossible(FALSE)
+            raise reason.refusal("#")
         self.root: Conjunction = root
         self._gather()
         self._reckon()
         if (cost := self._forms[root].cost) is None:
             raise self._refusal()
         if cost > LONGEST:
-            raise SchemaRefused(
-                f"The shortest value of the schema has {cost:,} characters, which no context holds.",
-                keyword="",
-                place="#",
-                hint="Ask for fewer items, or shorter ones.",
-            )
+            raise self._longest().refusal("#")
 
     def __getitem__(self, conjunction: Conjunction) -> Form:
         return self._forms[conjunction]
@@ -126,12 +122,9 @@ class Forms:
             if conjunction in self._forms:
                 continue
             if len(self._forms) >= MOST:
-                raise SchemaRefused(
-                    f"The parts of the schema make more than {MOST:,} others when they are joined.",
-                    keyword="allOf",
-                    place="#",
-                    hint="Send a simpler schema.",
-                )
+                raise TooMuch(
+                    f"leads to more than {MOST:,} different parts, counting what is joined of several"
+                ).refusal("#")
             found = self.cases.of(conjunction)
             shapes: list[Shaped] = []
             reasons = list(found.reasons)
@@ -255,24 +248,41 @@ class Forms:
             conjunction = ahead.popleft()
             form = self._forms[conjunction]
             if form.reasons and not form.shapes:
-                reason = form.reasons[0]
-                place = reason.place or self._place(conjunction)
-                return SchemaRefused(
-                    f"Nothing is as the schema says: at {place} {reason.why}.",
-                    keyword=reason.keyword,
-                    place=place,
-                    hint="Look for what excludes each other.",
-                )
+                return form.reasons[0].refusal(self._place(conjunction))
             for each in _uses(form):
                 if each not in seen and self._forms[each].cost is None:
                     seen.add(each)
                     ahead.append(each)
-        return SchemaRefused(
-            "Nothing is as the schema says: every value would hold another without end.",
-            keyword="$ref",
-            place="#",
-            hint="Let a part that holds itself be left out, or be null.",
-        )
+        return Endless("leads to what holds it, and so on without end", "$ref").refusal(self._circle())
+
+    def _circle(self) -> str:
+        """Where a reference stands that leads to what has no value."""
+        parts = self.cases.parts
+        for node in parts.document.reached():
+            if "$ref" in node:
+                target = parts.conjunction([Literal(parts.number(parts.document.target(node)))])
+                if target in self._forms and self._forms[target].cost is None:
+                    return parts.place_of(node)
+        return "#"
+
+    def _longest(self) -> TooMuch:
+        """What makes a shortest value too long: the part of it that takes the most."""
+        conjunction, cost = self.root, self._forms[self.root].cost
+        why = f"asks for {cost:,} characters at least, which no context holds"
+        while True:
+            place, best = self._place(conjunction), self._forms[conjunction].best
+            match best:
+                case tuple():
+                    conjunction = best
+                case Sequence() if parts := self.least(best):
+                    each = [(count * (self._part_cost(part) or 0), count, part.value) for part, count in parts]
+                    _, count, conjunction = max(each, key=lambda one: one[0])
+                    if count > 1:
+                        return TooMuch(why, "minProperties" if best.is_object else "minItems", place)
+                case Text():
+                    return TooMuch(why, "minLength", place)
+                case _:
+                    return TooMuch(why, "enum" if isinstance(best, Words) else "", place)
 
 
 def _uses(form: Form) -> Iterator[Conjunction]:

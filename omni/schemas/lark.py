@@ -8,10 +8,15 @@ HEAD = "%llguidance {}\n"
 _SPACE = r"( |\n[ \t]{0,40})?"
 
 
-class Grammar:
-    """Rules and terminals of one grammar; equal terminals have one name."""
+class TooLarge(Exception):
+    """A grammar has more symbols than it may have."""
 
-    def __init__(self) -> None:
+
+class Grammar:
+    """Rules and terminals of one grammar; equal terminals have one name. Raises TooLarge beyond `most` symbols."""
+
+    def __init__(self, *, most: int | None = None) -> None:
+        self._most = most
         self._rules: dict[str, str] = {}
         self._terminals: dict[str, str] = {}
         self.size = 0  # symbols in all rules, about
@@ -44,6 +49,8 @@ class Grammar:
         each = [alternative or '""' for alternative in dict.fromkeys(alternatives)]
         self._rules[name] = " | ".join(each)
         self.size += sum(1 + alternative.count(" ") for alternative in each)
+        if self._most is not None and self.size > self._most:
+            raise TooLarge
 
     def rule(self, alternatives: Iterable[str]) -> str:
         """The name of a rule with these alternatives."""

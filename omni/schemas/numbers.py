@@ -45,6 +45,14 @@ class Bounds(NamedTuple):
             most, below = most.quantize(Decimal(1).scaleb(-_FINEST), "ROUND_FLOOR"), False
         return Bounds(least, most, above, below)
 
+    def said(self) -> str:
+        """In words; nothing where there are none."""
+        least = "" if self.least is None else f"{'above' if self.above else 'from'} {_plain(self.least)}"
+        most = "" if self.most is None else f"{'below' if self.below else 'to'} {_plain(self.most)}"
+        return " ".join(
+            part for part in (least, most if least or self.below else most.replace("to", "up to", 1)) if part
+        )
+
     def whole(self) -> "Bounds":
         """The same for whole numbers, whose ends are always within."""
         least, most = self.least, self.most

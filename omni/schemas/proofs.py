@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from omni.schemas.dialects import no_schema, pointer, shorten
 from omni.schemas.documents import DATA, Document
 from omni.schemas.errors import SchemaRefused
 from omni.schemas.expressions import BadPattern, Unkept
@@ -38,9 +39,9 @@ class Proof:
         path = [str(part) for part in error.schema_path]
         return Fault(
             keyword=path[-1] if path else "",
-            place=_pointer(path[:-1]),
-            at=_pointer([str(part) for part in error.instance_path]),
-            message=_short(error.message),
+            place=pointer(path[:-1]),
+            at=pointer(list(error.instance_path)),
+            message=shorten(error.message),
         )
 
 
@@ -56,11 +57,12 @@ def _validator(document: Document) -> "Validator":
             return validator_for(made(), formats=plainer.formats, validate_formats=True, offline=True)
         except (ValidationError, ValueError) as error:
             failed = error
-    path = [str(part) for part in getattr(failed, "instance_path", [])]
+    if isinstance(failed, ValidationError):
+        raise no_schema(failed, document.address) from failed
     raise SchemaRefused(
-        f"At {_pointer(path)} the schema cannot be followed: {_short(getattr(failed, 'message', str(failed)))}.",
-        keyword=path[-1] if path else "",
-        place=_pointer(path),
+        f"The schema cannot be kept: nobody can prove that an answer follows it ({shorten(str(failed))}).",
+        keyword="",
+        place="#",
         hint="Send a simpler schema.",
     ) from failed
 
@@ -105,12 +107,3 @@ class _Plainer:
         name = f"like {pattern}"
         self.formats[name] = lambda text: self._languages.accepts(language, text)
         return name
-
-
-def _pointer(path: list[str]) -> str:
-    return "#" + "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
-
-
-def _short(message: str) -> str:
-    found = " ".join(message.split())
-    return (found if len(found) <= 300 else f"{found[:140]} … {found[-140:]}").rstrip(".")

@@ -6,9 +6,10 @@ from decimal import Decimal
 from itertools import combinations
 from typing import Any, NamedTuple
 
-from omni.schemas.cases import Cases, Impossible
+from omni.schemas.cases import Cases
 from omni.schemas.documents import Schema
-from omni.schemas.facts import Conjunction, Contained, Facts, ListRule, Literal, Loose, ObjectRule, kind_of, same
+from omni.schemas.errors import Impossible, TooMuch
+from omni.schemas.facts import Conjunction, Contained, Facts, ListRule, Literal, Loose, ObjectRule, Said, kind_of, same
 from omni.schemas.formats import pattern_of
 from omni.schemas.languages import Language, Languages, TooLong
 from omni.schemas.numbers import UNBOUNDED, Bounds, Numbers
@@ -105,12 +106,12 @@ class Shapes:
             "array": self._lists,
             "object": self._objects,
         }
-        if "null" in kinds and not any(value is None for value in facts.not_values):
-            yield Shaped(Words((None,)), facts.loose)
-        if "boolean" in kinds:
-            yes_no = tuple(one for one in (True, False) if not any(same(one, value) for value in facts.not_values))
-            if yes_no:
-                yield Shaped(Words(yes_no), facts.loose)
+        for kind, known in (("null", (None,)), ("boolean", (True, False))):
+            words = tuple(one for one in known if not any(same(one, value) for value in facts.not_values))
+            if kind in kinds and words:
+                yield Shaped(Words(words), facts.loose)
+            elif kind in kinds:
+                yield Impossible("denies all that the rest of it allows", *facts.by("not"))
         if numbers := kinds & {"integer", "fraction"}:
             yield from _tried(self._number(facts, numbers))
         for kind, make in makers.items():
@@ -132,7 +133,7 @@ class Shapes:
         if values:
             yield Shaped(Words(values), facts.loose)
         else:
-            yield Impossible("none of its values is as the rest of it says", "enum")
+            yield Impossible("names no value that the rest of it allows", *facts.by("enum"))
 
     def _fits(self, value: Any, facts: Facts) -> bool:
         """Whether a listed value is as the rest of its case says; one about which nobody can tell is not."""
@@ -192,7 +193,9 @@ class Shapes:
         parts = []
         if facts.shortest or facts.longest is not None:
             if facts.longest is not None and facts.longest < facts.shortest:
-                raise Impossible("it is shorter than its least length", "maxLength")
+                raise Impossible(
+                    f"is {facts.longest:,}, and {facts.by('minLength')} is {facts.shortest:,}", *facts.by("maxLength")
+                )
             parts.append(make.times(make.any_character, facts.shortest, facts.longest))
         parts += [make.other(make.text(value)) for value in facts.not_values if isinstance(value, str)]
         language = make.every(*parts)
@@ -200,7 +203,8 @@ class Shapes:
             narrower = make.every(language, pattern)
             try:
                 if make.is_empty(narrower):
-                    raise Impossible("no text is so", "pattern", place)
+                    why = "no text at all" if make.is_empty(pattern) else "no text that the rest of it allows"
+                    raise Impossible(f"is found in {why}", "pattern", place)
                 language = narrower
             except TooLong:  # then an engine does not get through either
                 loose |= {Loose("pattern", place)}
@@ -226,19 +230,21 @@ class Shapes:
     def _number(self, facts: Facts, kinds: frozenset[str]) -> Iterator[Shaped]:
         make, bounds = self._languages, facts.bounds.tame()
         if bounds is None:
-            raise Impossible("its bounds are beyond what can be written out", "minimum")
+            raise TooMuch("is beyond what can be written out", *_bounding(facts))
         whole = kinds == {"integer"}
         step = _common(facts.steps)
         if step is not None and step == step.to_integral_value():
             if kinds == {"fraction"}:
-                raise Impossible("it is no whole number and a multiple of one", "multipleOf")
+                raise Impossible("allows whole numbers only, the rest of it none", *facts.by("multipleOf"))
             whole = True
         unwanted = [Decimal(str(value)) for value in facts.not_values if kind_of(value) in ("integer", "fraction")]
         places = _places(step)
         if step is not None and step != 1 and places is None:
             if not _has_multiple(step, bounds.whole() if whole else bounds):
-                raise Impossible("no multiple is within the bounds", "multipleOf")
-            loose = facts.loose | ({Loose("not", "#")} if unwanted or kinds == {"fraction"} else set())
+                raise Impossible(
+                    f"leaves no number: {bounds.said()} there is no multiple of {step}", *facts.by("multipleOf")
+                )
+            loose = facts.loose | ({Loose(*facts.by("not"))} if unwanted or kinds == {"fraction"} else set())
             yield Shaped(Number(None, whole, step, bounds), loose)
             return
         if whole:
@@ -247,7 +253,10 @@ class Shapes:
             language = self._numbers.fractions(bounds, only=kinds == {"fraction"}, places=places)
         language = make.every(language, *(make.other(self._numbers.same(value)) for value in unwanted))
         if not self._may_be(language):
-            raise Impossible("no number is within its bounds", "minimum" if bounds.least is not None else "maximum")
+            number = "whole number" if whole else "number"
+            raise Impossible(
+                f"leaves no {number}: {bounds.said() or 'besides those denied'} there is none", *_bounding(facts)
+            )
         yield Shaped(Number(language, whole), facts.loose)
 
     # -- lists
@@ -263,36 +272,46 @@ class Shapes:
             yield from _tried(self._list(facts, contained, offset))
 
     def _list(self, facts: Facts, contained: list[Contained], offset: int) -> Iterator[Shaped]:
+        if (count := sum(one.least for one in contained)) > LONGEST_LIST:
+            raise TooMuch(f"asks for {count:,} items, and {LONGEST_LIST:,} can be kept", *self._asking(facts, count))
         extra, count, others = _placed(contained, offset)
         first = max((len(rule.first) for rule in facts.lists), default=0)
         least, most = max(facts.least_items, count), facts.most_items
         if least > LONGEST_LIST:
-            raise Impossible(f"it has at least {least:,} items", "minItems")
+            raise TooMuch(f"asks for {least:,} items, and {LONGEST_LIST:,} can be kept", *self._asking(facts, least))
         rest = self._items(facts, None, others)
         items = []
         for at in range(min(max(first, count), most if most is not None else first + count)):
             found = self._items(facts, at, extra.get(at, others))
             if found is None:
                 if at in extra:
-                    raise Impossible("no item can be as `contains` says", "contains")
+                    raise Impossible(
+                        "asks for an item that the rest of it does not allow", "contains", contained[0].place
+                    )
                 most = at if most is None else min(most, at)
                 break
             items.append(found)
         if rest is None:
             most = len(items) if most is None else min(most, len(items))
         if most is not None and most < least:
-            raise Impossible("it has fewer items than it must have", "minItems")
+            raise Impossible(f"asks for {least:,} items, and there can be {most:,}", *self._asking(facts, least))
         loose, unique = facts.loose, bool(facts.unique) and (most is None or most > 1)
         if unique and not items and rest is not None and (values := self._finite(rest)) is not None:
-            yield Shaped(self._chosen(values, least, most), loose)
+            yield Shaped(self._chosen(values, least, most, facts.unique), loose)
             return
         if unique and least > 1:
             loose |= {Loose("uniqueItems", facts.unique)}  # when what is there twice is left out, too few may be left
         if any(isinstance(value, list) for value in facts.not_values):
-            loose |= {Loose("not", "#")}
+            loose |= {Loose(*facts.by("not"))}
         members = tuple(Member(None, value, at < least) for at, value in enumerate(items))
         tails = () if rest is None else (Tail(None, rest),)
         yield Shaped(Sequence(False, members, tails, least, most, skips=False, unique=unique), loose)
+
+    def _asking(self, facts: Facts, least: int) -> Said:
+        """What asks for so many items."""
+        if least > facts.least_items:
+            return Said("contains", next(one.place for one in facts.contained if one.least))
+        return facts.by("minItems")
 
     def _items(self, facts: Facts, at: int | None, extra: Iterable[tuple[Schema, bool]]) -> Conjunction | None:
         """What the item number `at` must be (None: those after the first ones); None when none can be there."""
@@ -329,10 +348,10 @@ class Shapes:
                 different.append(value)
         return different if len(different) <= MOST_UNIQUE else None
 
-    def _chosen(self, values: list[Any], least: int, most: int | None) -> Sequence:
+    def _chosen(self, values: list[Any], least: int, most: int | None, place: str) -> Sequence:
         """Some of these values, none twice, in their order."""
         if len(values) < least:
-            raise Impossible("there are fewer different values than it must have items", "uniqueItems")
+            raise Impossible(f"asks for {least:,} different items, and there are {len(values):,}", "uniqueItems", place)
         members = []
         for value in values:
             part = self._parts.made({"const": value}, "#")
@@ -358,21 +377,23 @@ class Shapes:
             if value is not None and self._may_be_named(facts, name):
                 members.append(Member(name, value, name in required))
             elif name in required:
-                raise Impossible(f"the property {name!r} must be there and cannot be", "required", required[name])
+                raise Impossible(f"names {name[:100]!r}, which cannot be there", "required", required[name])
         least, most = facts.least_properties, facts.most_properties
         if least > LONGEST_LIST:
-            raise Impossible(f"it has at least {least:,} properties", "minProperties")
+            raise TooMuch(
+                f"asks for {least:,} properties, and {LONGEST_LIST:,} can be kept", *facts.by("minProperties")
+            )
         needed = sum(member.needed for member in members)
         if most is not None and most < max(needed, least):
-            raise Impossible("it has more properties than it may have", "maxProperties")
+            raise Impossible(f"is {most:,}, and {max(needed, least):,} must be there", *facts.by("maxProperties"))
         tails = tuple(self._tails(facts, names, few=least > len(members)))
         if least > len(members) and not tails:
-            raise Impossible("it has fewer properties than it must have", "minProperties")
+            raise Impossible(f"asks for {least:,}, and there can be {len(members):,}", *facts.by("minProperties"))
         loose = facts.loose
         if tails and least - needed > 1:
-            loose |= {Loose("minProperties", "#")}  # two may have one name
+            loose |= {Loose(*facts.by("minProperties"))}  # two may have one name
         if any(isinstance(value, dict) for value in facts.not_values):
-            loose |= {Loose("not", "#")}
+            loose |= {Loose(*facts.by("not"))}
         yield Shaped(Sequence(True, tuple(members), tails, least, most, skips=True), loose)
 
     def _property(self, facts: Facts, name: str) -> Conjunction | None:
@@ -466,6 +487,10 @@ def _tried(made: Iterator[Shaped | Impossible] | Iterator[Shaped]) -> Iterator[S
         yield from made
     except Impossible as error:
         yield error
+
+
+def _bounding(facts: Facts) -> Said:
+    return facts.by("maximum" if facts.bounds.least is None else "minimum")
 
 
 def _item(rule: ListRule, at: int | None) -> Schema | None:

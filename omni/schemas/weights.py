@@ -43,7 +43,7 @@ class _Looks:
             inside = list(in_place(self._document, node))
             if not again:
                 if id(node) in self._open:
-                    raise self._refusal(node, "lead back to it")
+                    raise self._refusal(node, "leads back to itself")
                 self._open.add(id(node))
                 ahead.append((node, True))
                 ahead += [(part, False) for part in inside]
@@ -51,17 +51,18 @@ class _Looks:
             self._open.discard(id(node))
             self._known[id(node)] = 1 + sum(self._known.get(id(part), 1) for part in inside)
             if self._known[id(node)] > MOST_LOOKS:
-                raise self._refusal(node, f"lead to more than {MOST_LOOKS:,} others, again and again")
+                raise self._refusal(node, f"leads to more than {MOST_LOOKS:,} parts, to some of them again and again")
             below += _below(node)
         return below
 
     def _refusal(self, node: dict[str, Any], what: str) -> SchemaRefused:
         place = self._document.place(node)
+        keyword = next((key for key in ("$ref", "$dynamicRef", *_LISTS, *_SINGLE) if key in node), "")
         return SchemaRefused(
-            f"The parts at {place} {what}, which nobody can follow.",
-            keyword=next((key for key in ("$ref", "$dynamicRef", *_LISTS, *_SINGLE) if key in node), ""),
+            f"The schema cannot be kept: `{keyword}` at {place} {what}.",
+            keyword=keyword,
             place=place,
-            hint="Send a simpler schema.",
+            hint="Say each thing once, in a part that leads no further.",
         )
 
 

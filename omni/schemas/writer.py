@@ -15,7 +15,7 @@ from omni.schemas.shapes import Member, Number, Sequence, Shape, Tail, Text, Wor
 MOST_OPTIONAL = 600  # members that may be left out: at each place the engine looks at all that may come next
 CROWD = 300  # members of all objects that a value may be: with more of them those that are needed come first
 MOST_COUNTED = 16  # members whose number is kept in mind
-MOST_AT_ONCE = 1200  # members that may come next: with 2,000 of what it looks at the engine gives up
+MOST_AT_ONCE = 600  # members that may come next: each is three of what the engine looks at, and with 2,000 it gives up
 _SHORTEST = -1  # the level at which only the shortest value is written
 _NUMBER = 24  # characters of the longest number, about
 ENDLESS = 1 << 40  # characters of what has no end
@@ -85,10 +85,14 @@ class Writer:
             assert form.best is not None
             yield form.best
             return
-        best, width = form.best, 0
+        best = form.best
+        left = MOST_AT_ONCE - (0 if best is None else self._width(best))
         for way in self._all_ways(conjunction):
-            width += self._width(way)
-            if width <= MOST_AT_ONCE or way == best:
+            width = 0 if way == best else self._width(way)
+            if width <= left:
+                left -= width
+                yield way
+            elif way == best:
                 yield way
 
     def _all_ways(self, conjunction: Conjunction) -> Iterator[Shape | Conjunction]:
@@ -114,7 +118,7 @@ class Writer:
             return 1
         if any(member.needed for member in way.members):
             return 1 + next(at for at, member in enumerate(way.members) if member.needed)
-        return len(way.members) + len(way.tails)
+        return min(len(way.members), MOST_OPTIONAL) + len(way.tails)
 
     def _level(self, above: Conjunction, below: Conjunction, level: int) -> int:
         """How often what holds itself has done so, one step further down."""

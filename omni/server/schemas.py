@@ -20,6 +20,11 @@ def bearable(schema: Any, where: str) -> None:
 
 def unkept(schema: Any) -> dict[str, str]:
     """The header that says which keywords of a schema no grammar keeps, where an answer may not follow them."""
-    loose = compile_schema(schema).loose
-    told = ", ".join(f"{one.keyword} at {one.place}" for one in loose)
-    return {UNKEPT: told.encode("ascii", "backslashreplace").decode()[:_LONGEST]} if told else {}
+    told, loose = "", compile_schema(schema).loose
+    for at, one in enumerate(loose):
+        more = f"{told}, {one.keyword} at {one.place}".encode("ascii", "backslashreplace").decode().removeprefix(", ")
+        if len(more) > _LONGEST:
+            told += f"{', ' if told else ''}and {len(loose) - at} more"
+            break
+        told = more
+    return {UNKEPT: told} if told else {}

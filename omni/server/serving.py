@@ -20,7 +20,7 @@ from uvicorn import Server as Uvicorn
 
 from omni.airlock import Listening, Taken
 from omni.core.errors import DoorShut, OmniError, SetupError
-from omni.server.memory import give_back
+from omni.core.memory import give_back
 from omni.server.protocol import Protocol
 
 if TYPE_CHECKING:

@@ -110,6 +110,11 @@ def test_lock_files_name_no_index() -> None:
         )
 
 
+def test_the_readme_counts_the_packages() -> None:
+    pinned = re.findall(r"^[\w.-]+==", (ROOT / "requirements" / "core.txt").read_text("utf-8"), re.MULTILINE)
+    assert f"MB, {len(pinned)} packages" in (ROOT / "README.md").read_text("utf-8")
+
+
 def test_no_file_names_a_place_of_one_machine() -> None:
     """Homes of people who do not exist (ada) and what every machine has are no such place."""
     place = re.compile(

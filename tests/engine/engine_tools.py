@@ -21,7 +21,7 @@ from omni.core.errors import EngineError
 from omni.core.events import EngineEvent, TextDelta, TurnEnded
 from omni.core.paths import Home, python_command
 from omni.engine import ChatRequest, Engine, Message, Sampling
-from omni.keeper import Loading, Ready, Waiting, WorkerSpec
+from omni.keeper import Fate, Loading, Ready, Waiting, WorkerSpec
 
 
 def scripted_spec(**settings: int | str) -> WorkerSpec:
@@ -88,6 +88,7 @@ class Worker:
         self.process.stdin.write(json.dumps(order).encode())
         self.process.stdin.close()
         self.facts: dict[str, Any] = {}
+        self.stopped = ""
         self._dialling = asyncio.Lock()
         self._line: asyncio.StreamWriter | None = None
         self._answers: asyncio.StreamReader | None = None
@@ -185,6 +186,7 @@ class DirectKeeper:
     def __init__(self, home: Home) -> None:
         self.home = home
         self.workers: dict[str, Worker] = {}
+        self.started: list[Worker] = []
         self.turns: set[Turn] = set()
         self.given_back = asyncio.Event()
 
@@ -193,8 +195,9 @@ class DirectKeeper:
         if found is None or found.process.poll() is not None:
             if found is not None:
                 found.close()
-            name = f"worker-{len(self.workers) + 1}"
+            name = f"worker-{len(self.started) + 1}"
             found = self.workers[spec.key] = Worker(self.home, name, spec)
+            self.started.append(found)
         return found
 
     async def worker(self, spec: WorkerSpec) -> Lease:
@@ -203,8 +206,20 @@ class DirectKeeper:
     def turn(self, spec: WorkerSpec, *, priority: str = "interactive", tokens: int = 0) -> Turn:
         return Turn(self, spec, tokens)
 
+    async def fate(self, socket: str) -> Fate | None:
+        worker = next((worker for worker in self.started if worker.socket == socket), None)
+        if worker is None:
+            return None
+        try:
+            code = await asyncio.to_thread(worker.process.wait, 5)
+        except subprocess.TimeoutExpired:
+            return None
+        return Fate(code=code, how="it ended", stopped=worker.stopped, log=worker.log.read_text("utf-8"))
+
     async def stop(self, name: str) -> None:
-        next(worker for worker in self.workers.values() if worker.name == name).kill()
+        worker = next(worker for worker in self.started if worker.name == name)
+        worker.stopped = "it was stopped"
+        worker.kill()
 
     async def close(self) -> None:
         for worker in self.workers.values():

@@ -11,6 +11,7 @@ import pytest
 from omni.core.errors import ContextOverflow, UsageError
 from omni.core.events import EngineEvent, PromptCounted, TextDelta, TokenChosen
 from omni.engine import CompletionRequest, Engine, Sampling, ScriptedEngine
+from omni.engine.answers import completion_body
 from tests.engine import test_contract, test_seeing
 from tests.engine.engine_tools import end_of, text_of
 
@@ -83,3 +84,11 @@ async def test_what_only_the_worker_of_a_real_brain_tells_of_a_text(engine: Engi
     assert json.loads(text_of(await completed(engine, wanted("JSON:", max_tokens=60, schema=schema)))) == {"a": "x"}
     with pytest.raises(UsageError, match="not made to fill in"):
         await completed(engine, wanted("def a():", suffix="return 1"))
+
+
+def test_a_stop_text_cuts_nothing_that_a_grammar_binds() -> None:
+    request = wanted("JSON:", stop=("}",))
+    bodies = [
+        completion_body(request, prompt=[1], room=9, seed=1, adapters=(), grammar=one) for one in ("", "start: /x/")
+    ]
+    assert ["stop" in body for body in bodies] == [True, False]

@@ -27,6 +27,13 @@ def test_sizes_of_unusual_forms_of_bmp_and_jpeg_are_read() -> None:
     assert measured(filled) == ("jpeg", 1, 1)
 
 
+def test_the_turn_that_a_camera_notes_is_not_read() -> None:
+    wide = b"\xff\xd8\xff\xc0\0\x11\x08" + struct.pack(">HH", 480, 640) + bytes(12)
+    turned = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    noted = wide[:2] + b"\xff\xe1" + struct.pack(">H", len(turned) + 2) + turned + wide[2:]
+    assert measured(wide) == measured(noted) == ("jpeg", 640, 480)
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [

@@ -11,7 +11,7 @@ import pytest
 from omni.core.errors import BadFile, ContextOverflow, EngineError, OmniError, UsageError
 from omni.engine import ChatRequest, CompletionRequest, Message, NotReady, Sampling, Tool
 from omni.engine.llama import template_fault
-from omni.engine.refusals import LONGEST_WORDS, Misasked, WrongField, meant
+from omni.engine.refusals import LONGEST_WORDS, Misasked, OutOfMemory, WrongField, meant
 from omni.engine.scripted_worker import VOCABULARY
 from tests.engine.conftest import Make
 from tests.engine.engine_tools import asked, events_of, real_spec, scripted_spec, text_of
@@ -65,8 +65,8 @@ SAID: list[tuple[int, str, str, type[OmniError], str]] = [
     (500, "server_error", "this custom template is not supported, try using --jinja", Misasked, "a chat template that this engine"),
     (500, "server_error", "failed to apply chat template, try using --jinja", Misasked, "a chat template that this engine"),
     # what no second try mends, though a smaller request may do
-    (400, "invalid_request_error", "std::bad_alloc", Misasked, "no memory for this request"),
-    (500, "server_error", "got exception: std::bad_alloc", Misasked, "no memory for this request"),
+    (400, "invalid_request_error", "std::bad_alloc", OutOfMemory, "no memory for this request"),
+    (500, "server_error", "got exception: std::bad_alloc", OutOfMemory, "no memory for this request"),
     # Omni itself, which made the request: no client can help it, and no second try
     (400, "invalid_request_error", "Field 'temperature': [json.exception.type_error.302] type must be number, but is string", Misasked, "'temperature'"),
     (400, "invalid_request_error", "Failed to initialize samplers: penalty_repeat must be finite and greater than 0", Misasked, "penalty_repeat"),
@@ -273,7 +273,7 @@ def test_the_engine_still_says_what_is_looked_for() -> None:
 
 ASKS_A_QUESTION = """{%- set ns = namespace(asked=false) -%}
 {%- for message in messages -%}
-{%- if message.role == 'user' -%}{%- set ns.asked = true -%}{%- endif -%}
+{%- if message.role == 'user' and 'silent' not in message.content -%}{%- set ns.asked = true -%}{%- endif -%}
 {{ '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}
 {%- endfor -%}
 {%- if not ns.asked -%}{{ raise_exception('There is no question.') }}{%- endif -%}
@@ -285,7 +285,8 @@ async def test_a_real_template_that_raises_is_about_the_history(worker_engine: M
     spec = real_spec(starter_gguf, chat_template=ASKS_A_QUESTION)
     async with worker_engine(spec) as engine:
         with pytest.raises(UsageError, match="It says: There is no question"):
-            await engine.count_tokens((Message(role="system", content="Be brief."),))
+            await engine.count_tokens((Message(role="user", content="Be silent."),))
+        assert await engine.count_tokens((Message(role="system", content="Be brief."),))  # as who asks said it
         assert text_of(await events_of(engine, asked("Hello.")))
 
 
@@ -314,8 +315,7 @@ async def test_what_the_real_engine_refuses_is_judged(worker_engine: Make, start
         with pytest.raises(Misasked, match="penalty_repeat"):
             await events_of(engine, ChatRequest(messages=messages, sampling=bad))
         twice = (*messages, Message(role="assistant", content="a"), Message(role="assistant", content="b"))
-        with pytest.raises(UsageError, match="cannot go on from"):
-            await engine.count_tokens(twice)
+        assert await engine.count_tokens(twice) > await engine.count_tokens(messages)  # it goes on from both
         words = "word " * 3000
         with pytest.raises(ContextOverflow):
             await events_of(engine, asked(words))

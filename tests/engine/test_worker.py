@@ -39,30 +39,6 @@ async def test_loading_is_told_before_the_first_word(worker_engine: Make) -> Non
         assert not any(isinstance(event, BrainLoading) for event in await events_of(engine, asked("Hi")))
 
 
-async def test_a_death_in_mid_answer_is_an_error_and_the_next_turn_works(
-    worker_engine: Make, keeper: DirectKeeper
-) -> None:
-    async with worker_engine(scripted_spec(reply="one two three four five", die_after=3)) as engine:
-        seen: list[EngineEvent] = []
-        with pytest.raises(EngineError, match="ended in the middle of its answer"):
-            await collect(engine.chat(asked("Hi")), seen.append)
-        assert text_of(seen) == "one two three"
-        assert not keeper.turns
-        assert text_of(await events_of(engine, asked("Hi", max_tokens=2))) == "one two"
-
-
-@pytest.mark.real
-async def test_kill_9_in_mid_answer_is_an_error_and_the_next_turn_works(
-    worker_engine: Make, keeper: DirectKeeper, starter_gguf: Path
-) -> None:
-    spec = real_spec(starter_gguf)
-    async with worker_engine(spec) as engine:
-        worker, events = keeper.process(spec), engine.chat(asked("Tell a long story.", max_tokens=1000))
-        with pytest.raises(EngineError, match="ended in the middle of its answer"):
-            await collect(events, lambda event: worker.kill() if isinstance(event, TextDelta) else None)
-        assert text_of(await events_of(engine, asked("Hello.")))
-
-
 async def test_a_cancelled_turn_keeps_its_ticket_until_the_slot_is_idle(
     worker_engine: Make, keeper: DirectKeeper
 ) -> None:

@@ -190,6 +190,33 @@ async def test_kill_9_of_a_worker_costs_its_turn_and_the_next_starts_another(off
         assert await echo(turn) == f"{turn.key} hello"
 
 
+async def test_how_a_worker_ended_is_told_to_whom_it_answered(office: Office) -> None:
+    client = await office.client()
+    async with client.turn(office.spec()) as turn:
+        await granted(turn)
+        (worker,) = await named(client, "worker")
+        assert await client.fate(turn.socket) is None  # it lives
+        assert await client.fate(office.home.run / "nobody.sock") is None
+        killed = turn.socket
+        reader, writer = await asyncio.open_unix_connection(killed)
+        os.kill(worker.pid, signal.SIGKILL)
+        with suppress(ConnectionError):
+            await reader.read()  # until its end shows
+        writer.close()
+        fate = await client.fate(killed)
+        assert fate is not None
+        assert (fate.code, fate.stopped) == (-signal.SIGKILL, "")
+        assert "SIGKILL" in fate.how
+    async with client.turn(office.spec()) as turn:
+        await granted(turn)
+        (worker,) = await named(client, "worker")
+        await client.stop(worker.name)
+        fate = await client.fate(turn.socket)
+        assert fate is not None
+        assert fate.stopped
+        assert await client.fate(killed) is not None
+
+
 async def test_a_worker_ends_after_its_keep_alive_and_then_the_keeper(office: Office) -> None:
     office.timings["idle"] = 0.3
     client = await office.client()

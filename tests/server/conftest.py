@@ -13,8 +13,9 @@ import pytest_asyncio
 import uvloop
 
 from omni.core.paths import Home
-from omni.engine import Engine, ScriptedEngine
+from omni.engine import Engine, ScriptedEngine, WorkerEngine
 from omni.server.app import create_app
+from tests.engine.engine_tools import DirectKeeper, scripted_spec
 from tests.server.browser_tools import CHROMIUM, FLAGS, Desk
 from tests.server.server_tools import FakeServices, Heard, Served, brain, listening, server_over
 
@@ -54,6 +55,24 @@ def serving(home: Home) -> Make:
                 yield bench
             finally:
                 await bench.server.close()
+
+    return make
+
+
+@pytest.fixture
+def over(home: Home, serving: Any) -> Make:
+    """A bench over a scripted worker with these settings."""
+
+    @asynccontextmanager
+    async def make(**settings: Any) -> AsyncIterator[Any]:
+        keeper = DirectKeeper(home)
+        engine = WorkerEngine(scripted_spec(**settings), keeper, name="@omni/test")  # type: ignore[arg-type]
+        try:
+            async with serving(engine) as bench:
+                yield bench
+        finally:
+            await engine.close()
+            await keeper.close()
 
     return make
 

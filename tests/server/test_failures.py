@@ -1,8 +1,8 @@
 """Whose fault a failure of the engine is, in the words of each protocol: as an answer, and as the last of a stream."""
 
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,8 @@ import openai
 import pytest
 
 from omni.core.errors import BadFile, EngineError, OmniError, SetupError
-from omni.core.paths import Home
-from omni.engine import NotReady, Reply, ScriptedEngine, WorkerEngine
+from omni.engine import NotReady, Reply, ScriptedEngine
 from omni.server.errors import headers_of, status_of
-from tests.engine.engine_tools import DirectKeeper, scripted_spec
 from tests.server.openai_tools import USER
 from tests.server.real_tools import real_server
 from tests.server.server_tools import brain
@@ -43,24 +41,6 @@ KINDS: dict[str, tuple[dict[str, Any], int, str, str, str, bool]] = {
 }  # fmt: skip
 
 Over = Callable[..., AbstractAsyncContextManager[Any]]
-
-
-@pytest.fixture
-def over(home: Home, serving: Any) -> Over:
-    """A bench over a scripted worker with these settings."""
-
-    @asynccontextmanager
-    async def make(**settings: Any) -> AsyncIterator[Any]:
-        keeper = DirectKeeper(home)
-        engine = WorkerEngine(scripted_spec(**settings), keeper, name="@omni/test")  # type: ignore[arg-type]
-        try:
-            async with serving(engine) as bench:
-                yield bench
-        finally:
-            await engine.close()
-            await keeper.close()
-
-    return make
 
 
 def message_of(path: str, body: Any) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
 from typing import Any
@@ -20,7 +21,10 @@ from schemathesis.specs.openapi.checks import (
 from omni.core.errors import NotFound
 from omni.core.paths import Home
 from omni.engine import ChatRequest, ScriptedEngine
+from omni.engine.binding import binding_of
+from omni.engine.framing import UNFRAMED
 from omni.server.app import create_app, routes
+from tests.schemas.walking import walk
 from tests.server.server_tools import FakeServices, brain, server_over
 
 TRIES = 10
@@ -32,7 +36,9 @@ POSTS = [one for one in OPERATIONS if not one.startswith("GET ") and "{" not in 
 
 
 def script(request: ChatRequest) -> str:
-    """Words, or the call that must be made."""
+    """Words, what the request's grammar admits, or the call that must be made."""
+    if (binding := binding_of(request)) is not None and binding.schema is not None:
+        return walk(binding.bound(UNFRAMED).text, random.Random(7)) or ""
     if request.tool_choice in ("auto", "none"):
         return "one two three"
     name = request.tools[0].name if request.tool_choice == "required" else request.tool_choice

@@ -256,6 +256,18 @@ async def test_images_that_wait_are_bounded_and_let_go(serving: Any, path: str, 
         assert images.held == 0
 
 
+async def test_the_detail_that_is_asked_for_changes_nothing(serving: Any) -> None:
+    async with seeing(serving, looks()) as bench:
+        counts = set()
+        for detail in ({}, {"detail": "low"}, {"detail": "high"}, {"detail": "original"}):
+            image = {"type": "image_url", "image_url": {"url": address(png(7)), **detail}}
+            body = {"model": MODEL, "messages": [{"role": "user", "content": [image]}]}
+            found = await bench.client.post("/v1/chat/completions", json=body)
+            assert found.status_code == 200, detail
+            counts.add(found.json()["usage"]["prompt_tokens"])
+        assert len(counts) == 1
+
+
 async def test_base64_may_be_written_in_lines(serving: Any) -> None:
     lines = "\r\n".join(b64(png(7))[at : at + 10] for at in range(0, 200, 10))
     async with seeing(serving, engine := looks()) as bench:

@@ -38,6 +38,20 @@ async def test_models_and_their_other_names(serving: Any) -> None:
         assert (await ask(bench, model="gpt-4o", messages=USER)).json()["model"] == "gpt-4o"
 
 
+async def test_models_of_other_programs_are_asked_by_their_names_and_what_cannot_be_loaded_is_not_listed(
+    serving: Any,
+) -> None:
+    async with serving() as bench:
+        bench.services.library.known += [
+            brain("llama3.2:3b", origin="ollama"),
+            brain("gemma3:4b", origin="ollama", state="unloadable", reason="its eyes are in the model"),
+        ]
+        assert (await ask(bench, model="llama3.2:3b", messages=USER)).status_code == 200
+        for path in ("/v1/models", "/api/tags"):
+            told = (await bench.client.get(path)).text
+            assert ("llama3.2:3b" in told, "gemma3:4b" in told) == (True, False)
+
+
 async def test_texts_are_gone_on_with(serving: Any) -> None:
     engine = ScriptedEngine(["and on."])
     async with serving(engine) as bench:

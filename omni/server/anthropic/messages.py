@@ -35,8 +35,10 @@ async def messages(request: Request) -> Response:
     )
     body.messages.clear()  # images are held once only
 
+    stops = () if wish.schema is not None else body.stop_sequences or ()  # which would cut its JSON
+
     def writing(generation: "Generation") -> Writing:
-        return Writing(server, generation, model=body.model, stops=body.stop_sequences or (), thinks=thinks(body))
+        return Writing(server, generation, model=body.model, stops=stops, thinks=thinks(body))
 
     if not body.stream:
 

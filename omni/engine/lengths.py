@@ -1,0 +1,48 @@
+"""Texts that are too long for any context are refused before the worker makes tokens of all of them.
+
+For 16 MB of text it takes gigabytes, and a minute: of spaces or letters in a row 300 bytes a byte. So of a text that may
+be too long pieces are counted, one after the other, until that is certain.
+"""
+
+from collections.abc import Iterator
+
+from omni.core.errors import ContextOverflow
+from omni.engine.http import Client
+from omni.engine.infill import tokens_of
+from omni.engine.types import ChatRequest, CompletionRequest
+
+PIECE = 1 << 16  # characters
+USUAL = 16  # characters of a token, on the mean, that no text of a language has: what is shorter is counted at once
+CERTAIN = 2  # times what is allocated: a text cut into pieces has more tokens than it has whole, but not so many more
+
+
+async def check_length(client: Client, request: ChatRequest | CompletionRequest, *, allocated: int) -> None:
+    """Raises ContextOverflow for a prompt that is certainly longer than what is allocated. Nearly every one is not
+    looked at."""
+    texts = _texts(request)
+    if sum(map(len, texts)) <= USUAL * allocated:
+        return
+    counted = 0
+    for piece in _pieces(texts):
+        counted += len(await tokens_of(client, piece))
+        if counted > CERTAIN * allocated:
+            raise ContextOverflow(
+                f"The prompt has more than {counted:,} tokens; {allocated:,} are allocated.",
+                hint="Send less, start a new conversation, or allocate more (engine.context).",
+                needed=counted,
+                allocated=allocated,
+            )
+
+
+def _texts(request: ChatRequest | CompletionRequest) -> list[str]:
+    if isinstance(request, CompletionRequest):
+        return [request.prompt, request.suffix or ""]
+    return [
+        text for message in request.messages for text in (message.content, *(call.arguments for call in message.calls))
+    ]
+
+
+def _pieces(texts: list[str]) -> Iterator[str]:
+    for text in texts:
+        for at in range(0, len(text), PIECE):
+            yield text[at : at + PIECE]
