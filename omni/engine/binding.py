@@ -14,7 +14,7 @@ from omni.schemas import Compiled, Grammar, compile_schema
 
 KEPT = 32  # bindings, with the grammars that were written for them
 MOST_CALLS = 8  # of one answer
-CALL, CALLED = "<tool_call>", "</tool_call>"  # around a call, where an answer may be something else
+CALL, CALLED = "<tool_call>", "</tool_call>"  # may stand around a call, where an answer may be something else
 
 
 class Bound(NamedTuple):
@@ -80,8 +80,9 @@ class Binding:
                 f"{_named(grammar, 'arguments')} {arguments} {grammar.closing('}')}"
             )
         call = grammar.rule(calls)
-        if self.schema is not None:  # which it must not be taken for
-            call = f"{grammar.terminal(_between(CALL))} {call} {grammar.terminal(_between(CALLED, after=False))}"
+        if self.schema is not None:
+            marked = f"{grammar.terminal(_between(CALL))} {call} {grammar.terminal(_between(CALLED, after=False))}"
+            call = grammar.rule([marked, call])
         if not self._several:
             return grammar.rule([call])
         return grammar.rule([f"{call} ({grammar.literal(chr(10))} {call}){{0,{MOST_CALLS - 1}}}"])

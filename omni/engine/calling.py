@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 
 from omni.core.errors import UsageError, nearest
-from omni.engine.binding import CALL, CALLED
 from omni.engine.offered import bearable
 from omni.engine.types import ChatRequest, Message, ToolCall
 
@@ -25,7 +24,9 @@ _TOLD = """You can call these tools:
 To call one, answer with nothing but this JSON: {form}"""
 _FORM = '{"name": "the tool", "arguments": {...}}'
 _MAY = "Call a tool only when it helps; else answer in words."
-_MAY_OR_FORM = "Call a tool only when it helps; else answer with the JSON that is asked for."
+_FORMED = "Once you know enough, answer with nothing but {}."
+_SCHEMA, _ASKED = "JSON that follows this schema: {}", "the JSON that is asked for"
+_LONGEST_FORM = 4000  # characters of a schema: reading a larger one takes longer than it helps
 _MUST = "Answer with a call now."
 _BROKEN = '{{\\"name\\"'  # in the templates of some coders, for `{"name"`: their brains write the braces twice, too
 
@@ -73,6 +74,8 @@ def told(request: ChatRequest, *, template: bool) -> ChatRequest:
     found = request if template and bearable(request.tools) else _in_words(request)
     sampling = request.sampling
     must = request.tool_choice == "required" and bool(request.tools)
+    if request.tools and request.schema is not None and not must:
+        found = _begun(found, _formed(request.schema))
     if must:
         sampling = msgspec.structs.replace(sampling, max_tokens=min(sampling.max_tokens, FIRST_TOKENS))
     if must or request.schema is not None:
@@ -89,16 +92,30 @@ def written(call: ToolCall) -> str:
 
 
 def _in_words(request: ChatRequest) -> ChatRequest:
-    messages = request.messages
     if not request.tools:
         return request
     listed = "\n".join(json.dumps(msgspec.to_builtins(tool), ensure_ascii=False) for tool in request.tools)
-    form = f"{CALL}{_FORM}{CALLED}" if request.schema is not None else _FORM
-    may = _MAY if request.schema is None else _MAY_OR_FORM
-    words = f"{_TOLD.format(tools=listed, form=form)}\n{_MUST if request.tool_choice == 'required' else may}"
+    words = _TOLD.format(tools=listed, form=_FORM)
+    if request.tool_choice == "required":
+        words = f"{words}\n{_MUST}"
+    elif request.schema is None:
+        words = f"{words}\n{_MAY}"
+    return _begun(msgspec.structs.replace(request, tools=()), words)
+
+
+def _formed(schema: dict[str, Any]) -> str:
+    """Words on the form of an answer, for a brain that may call or answer: what it knows nothing of it does not begin, and
+    so it would call again and again."""
+    form = json.dumps(schema, ensure_ascii=False)
+    return _FORMED.format(_SCHEMA.format(form) if len(form) <= _LONGEST_FORM else _ASKED)
+
+
+def _begun(request: ChatRequest, words: str) -> ChatRequest:
+    """The request with `words` at the end of its leading system text."""
+    messages = request.messages
     if messages and messages[0].role == "system":
         first = msgspec.structs.replace(messages[0], content=f"{messages[0].content}\n\n{words}")
         messages = (first, *messages[1:])
     else:
         messages = (Message(role="system", content=words), *messages)
-    return msgspec.structs.replace(request, messages=messages, tools=())
+    return msgspec.structs.replace(request, messages=messages)

@@ -1,6 +1,7 @@
 """What the events of an answer mean, by what was asked for: calls, text that follows a schema, or text."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -9,8 +10,9 @@ from omni.core.events import EngineEvent, TextDelta, TokenChosen, ToolCallDelta,
 from omni.engine.binding import Binding
 from omni.engine.calling import DENSITIES, Cut
 from omni.engine.proving import TRIES, Prover
-from omni.engine.reading import CallReader, Where
+from omni.engine.reading import CallReader
 from omni.engine.types import ChatRequest, CompletionRequest
+from omni.schemas import Compiled
 
 WARMEST = 0.6  # at least, from the second try on: at 0 a brain says the same again
 
@@ -54,6 +56,10 @@ def holds(request: ChatRequest | CompletionRequest, binding: Binding) -> bool:
     return bool(schema.loose) or (request.logprobs is not None and schema.sieve() is not None)
 
 
+def _follows(schema: Compiled, text: str) -> bool:
+    return schema.fault_of(text) is None
+
+
 class Interpreter:
     """Reads the events of one try. Raises Cut for a call that must come and did not, Unproved for an answer that does not
     follow its schema."""
@@ -66,9 +72,10 @@ class Interpreter:
         self._prover: Prover | None = None
         self._called_so_far: list[ToolCallDelta] = []
         if isinstance(request, ChatRequest) and tools:
-            where: Where = "anywhere" if binding is None or self._forced else "offered"
             several = request.parallel_calls is not False and not self._forced
-            self._calls = CallReader([tool.name for tool in tools], where=where, several=several)
+            schema = binding.schema if binding is not None else None
+            follows = None if schema is None else partial(_follows, schema)
+            self._calls = CallReader([tool.name for tool in tools], follows=follows, several=several)
         if binding is not None and binding.schema is not None:
             proved = request.strict or not binding.schema.loose
             self._prover = Prover(

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from typing import Any
 
 import msgspec
 
@@ -59,13 +60,19 @@ class ObservedEngine:
             raise
 
     async def count_tokens(
-        self, messages: Sequence[Message], tools: Sequence[Tool] = (), *, thinking: bool | None = None
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool] = (),
+        *,
+        thinking: bool | None = None,
+        schema: dict[str, Any] | None = None,
     ) -> int:
         """See `Engine`."""
         try:
-            if thinking is None:
-                return await self._engine.count_tokens(messages, tools)
-            return await self._engine.count_tokens(messages, tools, thinking=thinking)
+            asked: dict[str, Any] = {} if thinking is None else {"thinking": thinking}
+            if schema is not None:
+                asked["schema"] = schema
+            return await self._engine.count_tokens(messages, tools, **asked)
         except BadFile as error:
             await self._refused(error.message)
             raise

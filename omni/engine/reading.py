@@ -7,19 +7,20 @@ after the other or as a list, the arguments as an object or as text of one. What
 import json
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
 from omni.core.events import EngineEvent, TextDelta, TokenChosen, ToolCallDelta, TurnEnded
 
-Where = Literal["anywhere", "offered"]
-
 _NAMES = ("name", "function", "tool", "tool_name")
 _ARGUMENTS = ("arguments", "parameters", "args", "input")
 _KEYS = frozenset((*_NAMES, *_ARGUMENTS, "type", "id", "tool_calls"))
 _NO, _MAYBE = -1, -2  # where the JSON of a call begins: nowhere; nobody knows yet
+
+_HEAD = '{{"name":{},"arguments":'  # of a call, as a grammar offers it, which lets white space stand in it
+_MOST_SPACE = 200  # characters
 
 _FENCE = re.compile(r"```[\w-]*[ \t]*\n?\s*")
 _TAG = re.compile(r"(?:<\|?/?[\w-]{1,30}\|?>|\[TOOL_CALLS\])\s*")
@@ -41,12 +42,16 @@ class Call(NamedTuple):
 class CallReader:
     """Reads the calls of `tools` out of the events of an answer.
 
-    `where`: "anywhere" in its text; or "offered": it begins with the tag of one, or is something else. `several` false:
-    only the first one counts. `called` says how many there were.
+    They may stand anywhere in it. With `follows` an answer is calls as a grammar offers them, or something else: what
+    `follows` says that it is an answer is none. `several` false: only the first one counts. `called` says how many there
+    were.
     """
 
-    def __init__(self, tools: Sequence[str], *, where: Where = "anywhere", several: bool = True) -> None:
-        self._tools, self._where, self._several = frozenset(tools), where, several
+    def __init__(
+        self, tools: Sequence[str], *, follows: Callable[[str], bool] | None = None, several: bool = True
+    ) -> None:
+        self._tools, self._follows, self._several = frozenset(tools), follows, several
+        self._heads = tuple(_packed(_HEAD.format(json.dumps(name, ensure_ascii=False))) for name in tools)
         self._held: list[EngineEvent] = []  # texts that may be a call, with what was told of their tokens
         self._text = ""  # of these
         self._span = _Span()
@@ -100,7 +105,7 @@ class CallReader:
             if start >= 0 and end is None and not last:
                 return
             calls, end = self._calls(start, end, whole=whole)
-            if not calls and self._where == "offered" and self.called:
+            if not calls and self._follows is not None and self.called:
                 self._drop(len(self._text))  # another call, cut in its middle
                 return
             if not calls:
@@ -116,9 +121,16 @@ class CallReader:
 
     def _begin(self) -> int:
         """Where the next call may begin; the end of the text where none may."""
-        if self._where == "offered" and (self._spoke or not self._text.lstrip().startswith("<")):
+        if self._follows is not None and (self._spoke or not self._offered()):
             return len(self._text)
         return next((at for at, sign in enumerate(self._text) if sign in "`<[{"), len(self._text))
+
+    def _offered(self) -> bool:
+        """Whether what is held begins as a grammar has a call begin, as far as it goes."""
+        if self._text.lstrip().startswith("<"):
+            return True
+        begun = _packed(self._text[: _MOST_SPACE + max(map(len, self._heads), default=0)])
+        return bool(begun) and any(begun.startswith(head[: len(begun)]) for head in self._heads)
 
     def _calls(self, start: int, end: int | None, *, whole: bool) -> tuple[list[Call], int]:
         """The calls that begin here, and where they end; none, and where what is none ends."""
@@ -127,6 +139,8 @@ class CallReader:
         if end is None:
             found = _mended(self._text[start:]) if whole else None
             return self._calls_of(found), len(self._text)
+        if self._follows is not None and start == 0 and not self.called and self._follows(self._text[:end]):
+            return [], end  # an answer that looks like a call
         try:
             return self._calls_of(json.loads(self._text[start:end])), end
         except (ValueError, RecursionError):
@@ -186,6 +200,11 @@ class CallReader:
         """Forget the first characters: the likelihoods of a call's JSON are nobody's business."""
         for _ in self._let_go(count):
             pass
+
+
+def _packed(text: str) -> str:
+    """A text without its white space."""
+    return "".join(text.split())
 
 
 def _json_start(text: str) -> int:

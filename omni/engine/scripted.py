@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -163,9 +164,10 @@ class ScriptedEngine:
         tools: Sequence[Tool] = (),
         *,
         thinking: bool | None = None,  # noqa: ARG002 - makes no difference to its prompts
+        schema: dict[str, Any] | None = None,
     ) -> int:
         """Words, one token a message for its role, and those of the images."""
-        asked = self._told(ChatRequest(messages=tuple(messages), tools=tuple(tools)))
+        asked = self._told(ChatRequest(messages=tuple(messages), tools=tuple(tools), schema=schema))
         return len(prompt_words(asked.messages))
 
     async def tokenize(self, text: str) -> list[int]:

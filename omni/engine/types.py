@@ -79,9 +79,10 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     """One answer that is asked for.
 
     `messages` begin with what stays the same from turn to turn (the prefix cache lives on it). `schema` is a JSON
-    Schema that the answer follows, forced by a grammar and proved; with tools it is that or a call of them. Where a
-    grammar cannot keep all of it nothing is given away before the whole is proved, unless `strict` is false: then it
-    may not follow. When the last message is the assistant's, the engine goes on writing it.
+    Schema that the answer follows, forced by a grammar and proved; with tools it is that or a call of them, and the brain
+    is told of it, as it is not otherwise. Where a grammar cannot keep all of it nothing is given away before the whole is
+    proved, unless `strict` is false: then it may not follow. When the last message is the assistant's, the engine goes on
+    writing it.
 
     `tools` are what the brain may call: it decides ("auto"), must not ("none"), must ("required"), or must call the one
     that `tool_choice` names. More than one may come unless `parallel_calls` is false; where Omni's grammar admits them, only
@@ -161,9 +162,15 @@ class Engine(Protocol):
         ...
 
     async def count_tokens(
-        self, messages: Sequence[Message], tools: Sequence[Tool] = (), *, thinking: bool | None = None
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool] = (),
+        *,
+        thinking: bool | None = None,
+        schema: dict[str, Any] | None = None,
     ) -> int:
-        """Tokens of the whole prompt that `messages` and `tools` make, by the brain's own template and tokenizer."""
+        """Tokens of the whole prompt that `messages` and `tools` make, by the brain's own template and tokenizer; with
+        tools a brain is told of the `schema` that its answer follows, too."""
         ...
 
     async def tokenize(self, text: str) -> list[int]:

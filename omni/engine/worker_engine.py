@@ -203,7 +203,12 @@ class WorkerEngine:
         return found
 
     async def count_tokens(
-        self, messages: Sequence[Message], tools: Sequence[Tool] = (), *, thinking: bool | None = None
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool] = (),
+        *,
+        thinking: bool | None = None,
+        schema: dict[str, Any] | None = None,
     ) -> int:
         """Tokens of the prompt that `messages` and `tools` make, counted by the worker, which is loaded for it."""
         messages = shown_again(messages, sees=self._sees)
@@ -212,7 +217,7 @@ class WorkerEngine:
             return known
         async with await self._lease() as lease:
             client = await self._loaded(lease)
-            asked = ChatRequest(messages=tuple(messages), tools=tuple(tools), thinking=thinking)
+            asked = ChatRequest(messages=tuple(messages), tools=tuple(tools), thinking=thinking, schema=schema)
             props = await self._props(client)
             with self._suspects.working(lease.socket, carried(asked).key):
                 return (await self._written(client, asked, props))[1]

@@ -199,7 +199,8 @@ async def tokens_of(server: "Server", wish: Wish) -> int:
     tools = asked.tools if asked.tool_choice != "none" else ()
     with server.images.take(bytes_of(wish)):
         engine = await server.services.open(wish.brain)
-        return await engine.count_tokens(asked.messages, tools, thinking=asked.thinking)
+        schema = asked.schema if tools else None
+        return await engine.count_tokens(asked.messages, tools, thinking=asked.thinking, schema=schema)
 
 
 def bytes_of(wish: Wish) -> int:

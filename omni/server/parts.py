@@ -16,12 +16,14 @@ from omni.server.images import DATA, LONGEST, bytes_of, image_at, image_in, misp
 if TYPE_CHECKING:
     from omni.cartridges import Brain
 
+TEXTS = ("text", "input_text", "output_text")  # what protocols call a part that is text
 NOT_HEARD = "[Sound was here, which you cannot hear.]"
 
 _NOT_OPENED = "[The file {name} was here, which you cannot open.]"
 _SILENT = ("type", "id", "status", "caller", "cache_control", "citations", "signature", "annotations", "index")
 _BLOB = re.compile(r"[A-Za-z0-9+/_=-]{2000,}")
 _DEEPEST = 32
+_THOUGHTS = ("thinking", "redacted_thinking", "reasoning")
 
 
 class Parts:
@@ -90,7 +92,9 @@ class Parts:
         )
 
     def other(self, kind: str, value: Any, where: str) -> None:
-        """What is known to nobody here comes next. Raises BadParameter."""
+        """What is known to nobody here comes next; what was thought tells a brain nothing. Raises BadParameter."""
+        if self._happened and kind in _THOUGHTS:
+            return
         refused = BadParameter(f"Parts of the type {kind[:100]!r} are not known here.", param=f"{where}.type")
         self.instead(words_of({"type": kind, **value} if isinstance(value, dict) else value, silent=()), refused)
 
@@ -176,7 +180,7 @@ def _worded(value: Any, silent: Sequence[str], level: int) -> Any:
         return [_worded(each, silent, level + 1) for each in value]
     if not isinstance(value, dict):
         return value
-    if value.get("type") in ("text", "input_text", "output_text", "logs") and silent:
+    if value.get("type") in (*TEXTS, "logs") and silent:
         return str(value.get("text", value.get("logs", "")))
     return {
         key: _worded(each, silent, level + 1)

@@ -13,7 +13,6 @@ _BLOCK = re.compile(
 )
 _INSTALL = re.compile(r"^```sh\n((?:pip|npm) install .+)\n```$", re.MULTILINE)
 _ROW = re.compile(r"^\| ([\w-]+) \| ([\d.]+) \|(.*?)\|(.*?)\|(.*?)\|$", re.MULTILINE)
-_HIDDEN = re.compile(r"<!--.*?-->", re.DOTALL)
 _QUOTED = re.compile(r"`([^`]+)`")
 
 
@@ -22,7 +21,6 @@ class Block(NamedTuple):
 
     text: str
     ending: str
-    hidden: bool  # in a comment of the page: tried, but not shown
 
 
 class Client(NamedTuple):
@@ -58,13 +56,12 @@ def clients() -> dict[str, Client]:
     found = {}
     for section in _text().split("\n## ")[1:]:
         (install,) = _INSTALL.findall(section)
-        shown = _HIDDEN.sub("", section)
         ways, uses = {}, {}
         for block in _BLOCK.finditer(section):
             client, name, ending, text = block.groups()
             kind, _, way = name.rpartition("/")
             where = ways if kind == "with" else uses
-            where[way] = Block(text, ending, block[0] not in shown)
+            where[way] = Block(text, ending)
         found[client] = Client(client, install, ways, uses)
     return found
 

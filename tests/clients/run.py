@@ -23,11 +23,6 @@ RUNNERS = {"py": ["python"], "mjs": ["node"], "sh": ["bash", "-e"]}
 NOBODY = Row(version="", hosts=frozenset(), switch={})
 
 
-# Nothing forces a call here: `ChatOllama` leaves `tool_choice` out, and LlamaIndex's agents have none and ask at a
-# temperature of their own. @omni/coder then answers with words around its call now and again.
-UNSURE = {"langchain-both-ollama", "llamaindex-tools-openai", "llamaindex-tools-ollama"}
-
-
 def is_text(said: str) -> bool:
     return bool(said.strip())
 
@@ -92,13 +87,6 @@ def examples(client: Client) -> list[Example]:
     ]
 
 
-def parameter(example: Example) -> object:
-    """An example with its name, and with a mark where it need not succeed yet."""
-    waits = "the page does not show it yet" if example.block.hidden else "left to a small brain"
-    marks = [pytest.mark.xfail(reason=waits, strict=False)] if example.block.hidden or str(example) in UNSURE else []
-    return pytest.param(example, id=str(example), marks=marks)
-
-
 @pytest.fixture(scope="session")
 def nowhere(request: pytest.FixtureRequest) -> Iterator[Place]:
     """The place, with the brain that BRAIN names, the person's own, or the starter."""
@@ -131,7 +119,7 @@ def test_there_is_no_way_out(nowhere: Place, tmp_path: Path) -> None:
     assert nowhere.run(["getent", "hosts", "www.example.org"], tmp_path, {}).asked == {"www.example.org"}
 
 
-@pytest.mark.parametrize("example", [parameter(each) for client in chosen() for each in examples(client)])
+@pytest.mark.parametrize("example", [each for client in chosen() for each in examples(client)], ids=str)
 def test_the_example_works(run: Callable[..., Ran], example: Example) -> None:
     done = run(example)
     assert done.code == 0, done.complained

@@ -62,12 +62,13 @@ def test_a_forced_call_is_one_call_of_one_of_the_tools() -> None:
         assert not admits(found, said), said
 
 
-def test_tools_and_a_schema_offer_either_and_a_call_is_marked() -> None:
+def test_tools_and_a_schema_offer_either_and_a_call_may_be_marked() -> None:
     found = grammar(tools=(WEATHER, CLOCK), schema=SCHEMA)
     assert admits(found, ANSWER)
     assert admits(found, f"<tool_call>{CALL}</tool_call>")
     assert admits(found, f"<tool_call>\n{CALL}\n</tool_call>")
-    for said in ("", CALL, f"<tool_call>{ANSWER}</tool_call>", f"<tool_call>{CALL}</tool_call>" * 2, "It rains."):
+    assert admits(found, CALL)
+    for said in ("", CALL * 2, f"<tool_call>{ANSWER}</tool_call>", f"<tool_call>{CALL}</tool_call>" * 2, "It rains."):
         assert not admits(found, said), said
 
 

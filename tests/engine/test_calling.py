@@ -1,5 +1,6 @@
 """Calls of tools in words: which may be asked for, and what a brain is told whose template knows none."""
 
+import json
 from typing import Any
 
 import pytest
@@ -37,9 +38,16 @@ def test_tools_calls_and_results_become_words() -> None:
     assert not said.tools
 
 
-def test_a_brain_is_told_of_the_form_in_which_it_may_call() -> None:
-    assert "<tool_call>{" in told(asked(tools=(READ,), schema={}), template=False).messages[0].content
-    assert "<tool_call>" not in told(asked(tools=(READ,)), template=False).messages[0].content
+@pytest.mark.parametrize("template", [True, False])
+def test_a_brain_that_may_call_or_answer_in_a_form_is_told_of_the_form(template: bool) -> None:
+    schema = {"type": "object", "properties": {"degrees": {"type": "integer"}}}
+    system, question = told(asked(tools=(READ,), schema=schema), template=template).messages
+    assert (system.role, json.dumps(schema) in system.content, question) == ("system", True, asked().messages[0])
+    large = told(asked(tools=(READ,), schema={"enum": ["x" * 9] * 1000}), template=template).messages[0].content
+    assert "the JSON that is asked for" in large
+    assert len(large) < 1000
+    for alone in (asked(schema=schema), asked(tools=(READ,), schema=schema, tool_choice="required")):
+        assert "degrees" not in str(told(alone, template=template).messages)
 
 
 def test_a_request_without_tools_stays_as_it_is() -> None:

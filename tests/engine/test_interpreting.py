@@ -117,8 +117,13 @@ def test_under_a_schema_only_an_offered_call_is_one() -> None:
     schema = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
     request = asked(tools=(ADD,), schema=schema)
     assert text_of(meant(request, '{"name": "add"}')) == '{"name": "add"}'
+    assert text_of(meant(request, CALL)) == CALL  # which follows the schema: that is what was asked for
     events = meant(request, f"<tool_call>{CALL}</tool_call>")
     assert (calls_of(events), text_of(events), events[-1]) == (["add"], "", ended("tool_calls"))
+    closed = asked(tools=(ADD,), schema={**schema, "additionalProperties": False})
+    events = meant(closed, CALL)
+    assert (calls_of(events), text_of(events), events[-1]) == (["add"], "", ended("tool_calls"))
+    assert text_of(meant(closed, '{"name": "add"}')) == '{"name": "add"}'
 
 
 def test_how_often_a_request_is_tried_and_what_changes() -> None:

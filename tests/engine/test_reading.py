@@ -1,6 +1,7 @@
 """Calls that brains write as text: what is read out of an answer, however it comes, and what stays the text that it is."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from omni.core.events import EngineEvent, ReasoningDelta, TextDelta, ToolCallDelta, TurnEnded, Usage
 from omni.engine import ToolCall, calling
-from omni.engine.reading import CallReader, Where
+from omni.engine.reading import CallReader
 
 WEATHER = '{"name": "weather", "arguments": {"city": "Oslo"}}'
 ADD = '{"name": "add", "arguments": {"a": 1}}'
@@ -21,9 +22,9 @@ Read = tuple[str, list[tuple[str, Any]], str]
 
 
 def events_of(
-    pieces: list[str], *, end: str = "stop", where: Where = "anywhere", several: bool = True
+    pieces: list[str], *, end: str = "stop", follows: Callable[[str], bool] | None = None, several: bool = True
 ) -> list[EngineEvent]:
-    reader = CallReader(("weather", "add"), where=where, several=several)
+    reader = CallReader(("weather", "add"), follows=follows, several=several)
     events: list[EngineEvent] = [TextDelta(text=piece) for piece in pieces]
     last = TurnEnded(reason="length" if end == "length" else "stop", usage=Usage())
     return [found for event in [*events, last] for found in reader.read(event)]
@@ -149,13 +150,30 @@ def test_only_the_first_counts_where_one_is_wanted() -> None:
     assert read(f"[{WEATHER}, {ADD}]", several=False) == ("", CALLED[:1], "tool_calls")
 
 
+def is_a_person(text: str) -> bool:
+    return set(json.loads(text)) in ({"name", "age"}, {"name"}) or text == ADD
+
+
 def test_where_a_schema_is_asked_for_only_what_the_grammar_offers_is_a_call() -> None:
-    for said in (WEATHER, '{"name": "weather", "age": 3}', '{"name": "add"}', f"[{ADD}]"):
-        assert read(said, where="offered") == (said, [], "stop")
+    for said in ('{"name": "weather", "age": 3}', '{"name": "add"}', ADD, f"[{ADD}]", '{"name": "we'):
+        assert read(said, follows=is_a_person) == (said, [], "stop")
     tagged = "\n".join(TAGGED.replace("{}", call) for call in (WEATHER, ADD))
-    assert read(tagged, where="offered") == ("", CALLED, "tool_calls")
-    assert read(tagged[:-9], where="offered", end="length") == ("", CALLED, "length")
-    assert read(tagged[:-25], where="offered", end="length") == ("", CALLED[:1], "length")
+    assert read(tagged, follows=is_a_person) == ("", CALLED, "tool_calls")
+    assert read(tagged[:-9], follows=is_a_person, end="length") == ("", CALLED, "length")
+    assert read(tagged[:-25], follows=is_a_person, end="length") == ("", CALLED[:1], "length")
+    for bare in (f"{WEATHER}\n{ADD}", f"{json.dumps(json.loads(WEATHER), indent=4)}\n{ADD}"):
+        assert read(bare, follows=is_a_person) == ("", CALLED, "tool_calls")
+    assert read(WEATHER[:-3], follows=is_a_person, end="length") == (WEATHER[:-3], [], "length")
+
+
+def test_an_answer_under_a_schema_is_held_for_as_long_as_it_may_be_a_call_only() -> None:
+    reader = CallReader(("weather",), follows=is_a_person)
+    said = ['{"name', '": "', "we", "b", '", "age": 3}']
+    given = [
+        "".join(found.text for found in reader.read(TextDelta(text=text)) if isinstance(found, TextDelta))
+        for text in said
+    ]
+    assert given == ["", "", "", '{"name": "web', '", "age": 3}']
 
 
 @given(

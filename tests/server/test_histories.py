@@ -610,3 +610,72 @@ async def test_a_reference_stands_for_an_item_that_is_kept(serving: Any) -> None
         assert engine.requests[2].messages[1].content == "First."
         lost = await bench.client.post("/v1/responses", json={"input": [*items[:1], known]})
         assert (lost.status_code, lost.json()["error"]["param"]) == (400, "input[1].id")
+
+
+# -- shapes that several programs write, though not each protocol's papers name them
+
+
+@pytest.mark.parametrize("protocol", ["chat", "responses", "anthropic"])
+def test_a_list_of_texts_is_a_list_of_parts_that_are_text(protocol: str) -> None:
+    messages: list[Any] = [{"role": "user", "content": ["one", {"type": "text", "text": "two"}, "three"]}]
+    body = {"input": messages} if protocol == "responses" else {"model": "x", "max_tokens": 9, "messages": messages}
+    (message,) = request_for(protocol, body).messages
+    assert message.content.split() == ["one", "two", "three"]
+    messages += [{"role": "assistant", "content": ["four"]}, {"role": "user", "content": ["five"]}]
+    assert [found.content for found in request_for(protocol, body).messages[1:]] == ["four", "five"]
+
+
+def test_system_blocks_may_be_a_list_of_texts() -> None:
+    body = {"model": "x", "max_tokens": 9, "system": ["S", "T"], "messages": [{"role": "user", "content": "Q"}]}
+    assert request_for("anthropic", body).messages[0].content == "S\n\nT"
+
+
+async def test_a_kept_list_of_texts_is_listed_as_parts(serving: Any) -> None:
+    async with serving(ScriptedEngine(["A", "B"])) as bench:
+        asked = {"input": [{"role": "user", "content": ["one", "two"]}]}
+        first = (await bench.client.post("/v1/responses", json=asked)).json()
+        (item,) = (await bench.client.get(f"/v1/responses/{first['id']}/input_items")).json()["data"]
+        assert item["content"] == [{"type": "input_text", "text": text} for text in ("one", "two")]
+        again = await bench.client.post("/v1/responses", json={"input": "?", "previous_response_id": first["id"]})
+        assert again.status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["input_text", "output_text"])
+def test_a_chat_reads_the_texts_of_responses(kind: str) -> None:
+    body = {"messages": [{"role": "user", "content": [{"type": kind, "text": "one"}]}]}
+    assert [message.content for message in request_for("chat", body).messages] == ["one"]
+
+
+@pytest.mark.parametrize("protocol", ["chat", "responses", "anthropic"])
+@pytest.mark.parametrize("kind", ["thinking", "redacted_thinking", "reasoning"])
+def test_what_was_thought_between_the_words_of_an_answer_tells_a_brain_nothing(protocol: str, kind: str) -> None:
+    thought = {"type": kind, "thinking": "hm", "signature": "x", "data": "x", "text": None}
+    messages: list[Any] = [
+        {"role": "user", "content": "Q"},
+        {"role": "assistant", "content": [thought, {"type": "text", "text": "A"}]},
+        {"role": "user", "content": "And?"},
+    ]
+    body = {"input": messages} if protocol == "responses" else {"model": "x", "max_tokens": 9, "messages": messages}
+    assert [message.content for message in request_for(protocol, body).messages] == ["Q", "A", "And?"]
+
+
+@pytest.mark.parametrize("protocol", ["chat", "responses", "anthropic", "ollama"])
+def test_a_developer_in_the_middle_is_a_system(protocol: str) -> None:
+    roles = ("user", "assistant", "developer", "user")
+    messages: list[Any] = [{"role": role, "content": role} for role in roles]
+    body = {"input": messages} if protocol == "responses" else {"model": "x", "max_tokens": 9, "messages": messages}
+    found = request_for(protocol, body).messages
+    assert [(message.role, message.content) for message in found] == [
+        ("system" if role == "developer" else role, role) for role in roles
+    ]
+
+
+def test_an_assistant_that_said_nothing_may_leave_it_out() -> None:
+    empty: dict[str, Any]
+    for empty in ({"role": "assistant"}, {"role": "assistant", "content": None}, {"role": "assistant", "content": []}):
+        messages: list[Any] = [{"role": "user", "content": "Q"}, empty, {"role": "user", "content": "And?"}]
+        body = {"model": "x", "max_tokens": 9, "messages": messages}
+        assert [message.content for message in request_for("anthropic", body).messages] == ["Q", "", "And?"]
+    with pytest.raises(BadParameter) as refused:
+        request_for("anthropic", {**body, "messages": [*messages[:2], {"role": "user"}]})
+    assert refused.value.param == "messages[2].content"

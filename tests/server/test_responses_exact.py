@@ -287,7 +287,8 @@ async def test_an_answer_with_a_connection_is_not_cancelled(serving: Any) -> Non
 
 
 async def test_the_tokens_of_a_prompt_are_counted(serving: Any) -> None:
-    engine = ScriptedEngine(["A word."])
+    engine = ScriptedEngine(["A word.", "A word.", "A word.", "{}"])
+    form = {"type": "json_schema", "name": "any", "schema": {"type": "object", "description": "as you like it"}}
     async with serving(engine) as bench:
         body: dict[str, Any] = {
             "input": "one two",
@@ -296,7 +297,7 @@ async def test_the_tokens_of_a_prompt_are_counted(serving: Any) -> None:
             "model": "@omni/test",
         }
         first = (await post(bench, **body)).json()
-        for more in ({}, {"previous_response_id": first["id"]}):
+        for more in ({}, {"previous_response_id": first["id"]}, {"text": {"format": form}}):  # a form is told, too
             counted = (await bench.client.post("/v1/responses/input_tokens", json=body | more)).json()
             used = (await post(bench, **body, **more)).json()["usage"]["input_tokens"]
             assert counted == {"object": "response.input_tokens", "input_tokens": used}
@@ -340,12 +341,18 @@ async def test_what_else_openai_has_answers_to_nobody(serving: Any, path: str) -
             assert (found.status_code, found.json()["error"]["code"]) == (404, "unknown_url")
 
 
-@pytest.mark.parametrize("name", ["background", "conversation", "prompt"])
-async def test_fields_for_what_is_not_there_are_refused(serving: Any, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [("background", "`stream`"), ("conversation", "`previous_response_id`"), ("prompt", "`instructions`")],
+)
+async def test_fields_for_what_is_not_there_are_refused_with_what_there_is_instead(
+    serving: Any, name: str, instead: str
+) -> None:
     value: Any = True if name == "background" else {"id": "x"}
     async with serving() as bench:
         found = await post(bench, input="Hi", **{name: value})
-        assert (found.status_code, found.json()["error"]["param"]) == (400, name)
+        error = found.json()["error"]
+        assert (found.status_code, error["param"], instead in error["message"]) == (400, name, True)
 
 
 @pytest.mark.real

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from omni.core.errors import nearest
 from omni.engine import Message, Tool
-from omni.server.anthropic.blocks import BETWEEN, blocks_of, read
-from omni.server.anthropic.types import CountBody, InBlock, MessagesBody, ToolSpec
+from omni.server.anthropic.blocks import BETWEEN, blocks_of, read, written
+from omni.server.anthropic.types import CountBody, MessagesBody, ToolSpec
 from omni.server.errors import BadParameter
 from omni.server.generation import Wish
 from omni.server.parts import Parts
@@ -54,9 +54,8 @@ def messages_of(body: CountBody, brain: "Brain") -> tuple[Message, ...]:
     """The system text and the messages as engines know them. Raises BadParameter."""
     found: list[Message] = []
     if body.system is not None:
-        blocks = [InBlock(type="text", text=body.system)] if isinstance(body.system, str) else body.system
         parts = Parts(brain, between=BETWEEN)
-        for at, block in enumerate(blocks):
+        for at, block in enumerate(written(body.system)):
             if block.text != "" and not (block.text or "").startswith(BILLING):
                 read(parts, block, f"system[{at}]")
         system = parts.only_text("system")

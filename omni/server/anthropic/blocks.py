@@ -10,6 +10,7 @@ from msgspec import ValidationError, convert, to_builtins
 
 from omni.engine import Message, ToolCall, arguments_of, joined
 from omni.server.anthropic.types import InBlock, InMessage, Source
+from omni.server.errors import BadParameter
 from omni.server.parts import Parts, document, new_from, words_of
 
 if TYPE_CHECKING:
@@ -24,12 +25,21 @@ def blocks_of(messages: Sequence[InMessage], brain: "Brain", where: str) -> Iter
     """The messages as engines know them. Raises BadParameter for what is new and cannot be read."""
     new = new_from([_speaks(message, last=message is messages[-1]) for message in messages])
     for at, message in enumerate(messages):
-        content, place = message.content, f"{where}[{at}].content"
-        blocks = [InBlock(type="text", text=content)] if isinstance(content, str) else content
+        place = f"{where}[{at}].content"
+        blocks = written(message.content)
         if message.role == "assistant":
             yield from _assistant(blocks, brain, place)
+        elif message.content is None and at >= new:
+            raise BadParameter("A message needs `content`.", param=place)
         else:
-            yield from _heard(message.role, blocks, brain, place, happened=at < new)
+            role = "user" if message.role == "user" else "system"
+            yield from _heard(role, blocks, brain, place, happened=at < new)
+
+
+def written(content: str | Sequence[InBlock | str] | None) -> list[InBlock]:
+    """A content as blocks; a text stands for a block of it."""
+    found = [content] if isinstance(content, str) else content or ()
+    return [InBlock(type="text", text=each) if isinstance(each, str) else each for each in found]
 
 
 def read(parts: Parts, block: InBlock, where: str) -> None:
@@ -56,7 +66,7 @@ def read(parts: Parts, block: InBlock, where: str) -> None:
 
 
 def _speaks(message: InMessage, *, last: bool) -> bool:
-    calls = not isinstance(message.content, str) and any(block.type.endswith("tool_use") for block in message.content)
+    calls = any(block.type.endswith("tool_use") for block in written(message.content))
     return message.role == "assistant" and (not last or calls)
 
 

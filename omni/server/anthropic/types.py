@@ -44,10 +44,11 @@ class InBlock(Struct, frozen=True, kw_only=True):
 
 
 class InMessage(Struct, frozen=True, kw_only=True):
-    """One message; newer clients send a system's in the middle, too."""
+    """One message; newer clients send a system's in the middle, too, and programs that speak several protocols a
+    developer's. Only an assistant's may be without `content`."""
 
-    role: Literal["user", "assistant", "system"]
-    content: str | list[InBlock]
+    role: Literal["user", "assistant", "system", "developer"]
+    content: str | list[InBlock | str] | None = None
 
 
 class ToolSpec(Struct, frozen=True, kw_only=True):
@@ -93,7 +94,7 @@ class CountBody(Struct, frozen=True, kw_only=True):
 
     model: str
     messages: list[InMessage]
-    system: str | list[InBlock] | None = None
+    system: str | list[InBlock | str] | None = None
     tools: list[ToolSpec] | None = None
     tool_choice: ToolChoice | None = None
     thinking: Thinking | None = None

@@ -23,7 +23,7 @@ from omni.server.openai.types import (
     Sampled,
     ToolChoice,
 )
-from omni.server.parts import NOT_HEARD, Parts, new_from
+from omni.server.parts import NOT_HEARD, TEXTS, Parts, new_from
 from omni.server.schemas import bearable
 from omni.server.tools import ANY_OBJECT, tool_of
 
@@ -126,15 +126,20 @@ def _strict(wanted: ResponseFormat | None) -> bool:
     return named is None or named.strict is not False
 
 
-def _parts(content: str | Sequence[Part] | None, found: Parts, where: str) -> Parts:
+def _parts(content: str | Sequence[Part | str] | None, found: Parts, where: str) -> Parts:
     if content is None or isinstance(content, str):
         found.text(content or "")
         return found
     for at, part in enumerate(content):
         place = f"{where}[{at}]"
+        if isinstance(part, str):
+            found.text(part)
+            continue
         match part.type:
-            case "text" | "refusal":
-                found.said(part.text if part.type == "text" else part.refusal, f"{place}.{part.type}")
+            case "refusal":
+                found.said(part.refusal, f"{place}.refusal")
+            case kind if kind in TEXTS:
+                found.said(part.text, f"{place}.text")
             case "image_url":
                 url = part.image_url.url if isinstance(part.image_url, ImageUrl) else part.image_url
                 found.address(url or "", place)

@@ -15,6 +15,11 @@ from omni.server.tools import ANY_OBJECT, tool_of
 if TYPE_CHECKING:
     from omni.cartridges import Brain
 
+_NOT_HERE = {
+    "background": "Leave it out: an answer is written while its connection is open, and with `stream` it comes as it grows.",
+    "conversation": "Use `previous_response_id`, or send all in `input`.",
+    "prompt": "Send the words of it in `instructions` and `input`.",
+}
 LOGPROBS = "message.output_text.logprobs"  # the word of `include` that asks for likelihoods
 
 
@@ -25,11 +30,9 @@ def items_of(asked: str | list[ItemIn]) -> list[ItemIn]:
 
 def wish_of(body: ResponseBody, history: Sequence[ItemIn], brain: "Brain") -> Wish:
     """What `brain` is asked, after what `history` holds. Raises BadParameter."""
-    for name in ("background", "conversation", "prompt"):
+    for name, hint in _NOT_HERE.items():
         if getattr(body, name):
-            raise BadParameter(
-                f"`{name}` is not known here.", hint="Use `previous_response_id`, or send all in `input`.", param=name
-            )
+            raise BadParameter(f"`{name}` is not known here.", hint=hint, param=name)
     if not (asked := items_of(body.input)):
         raise BadParameter("There is nothing to answer: `input` is empty.", param="input")
     messages = [

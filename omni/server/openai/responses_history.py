@@ -12,7 +12,7 @@ from msgspec import ValidationError, convert, to_builtins
 from omni.engine import Message, ToolCall, arguments_of
 from omni.server.errors import BadParameter
 from omni.server.openai.responses_types import ItemIn, PartIn, is_reference
-from omni.server.parts import Parts, new_from, words_of
+from omni.server.parts import TEXTS, Parts, new_from, words_of
 
 if TYPE_CHECKING:
     from omni.cartridges import Brain
@@ -24,7 +24,7 @@ _RESULTS = ("mcp_approval_response",)
 _COMPACTED = "[What was said before was summed up by another program, in a form that only that can read.]"
 _ASKED = ("action", "actions", "operation", "queries", "code", "arguments", "input")
 _ANSWERED = ("results", "outputs", "output", "result", "error")
-_TEXTS = ("input_text", "output_text", "text", "summary_text", "reasoning_text", "refusal")
+_TEXTS = (*TEXTS, "summary_text", "reasoning_text", "refusal")
 
 
 def messages_of(items: Sequence[ItemIn], brain: "Brain", where: str, *, happened: bool = False) -> Iterator[Message]:
@@ -142,12 +142,15 @@ def _add(parts: Parts, value: Any, where: str, *, image: bool = False) -> None:
             parts.text(words_of(each))
 
 
-def _read(found: Parts, content: str | Sequence[PartIn] | None, where: str) -> Parts:
+def _read(found: Parts, content: str | Sequence[PartIn | str] | None, where: str) -> Parts:
     if content is None or isinstance(content, str):
         found.text(content or "")
         return found
     for at, part in enumerate(content):
         place = f"{where}[{at}]"
+        if isinstance(part, str):
+            found.text(part)
+            continue
         match part.type:
             case kind if kind in _TEXTS:
                 found.said(part.refusal if part.text is None else part.text, f"{place}.text")

@@ -90,10 +90,10 @@ def _shown(item: dict[str, Any], kind: str, *, images: bool) -> dict[str, Any]:
     return item
 
 
-def _parts(content: str | list[dict[str, Any]] | None, *, asked: bool, images: bool) -> Iterator[dict[str, Any]]:
+def _parts(content: str | list[dict[str, Any] | str] | None, *, asked: bool, images: bool) -> Iterator[dict[str, Any]]:
     if content is None or isinstance(content, str):
-        content = [{"text": content or ""}]
-    for part in content:
+        content = [content or ""]
+    for part in ({"text": part} if isinstance(part, str) else part for part in content):
         if part.get("type") == "input_image":
             yield {"detail": "auto", **part, "image_url": part.get("image_url") if images else None}
         elif part.get("type", "text") not in _TEXTS:

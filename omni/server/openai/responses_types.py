@@ -39,7 +39,7 @@ class ItemIn(Struct, kw_only=True, omit_defaults=True):
 
     type: str | None = None
     role: Literal["user", "assistant", "system", "developer"] | None = None
-    content: str | list[PartIn] | None = None
+    content: str | list[PartIn | str] | None = None
     id: str | None = None
     call_id: str | None = None
     name: str | None = None

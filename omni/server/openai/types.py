@@ -69,8 +69,9 @@ class FileIn(Struct, kw_only=True):
 
 
 class Part(Struct, kw_only=True):
-    """A part of a message: "text", "image_url" (for brains that see), "file" (where it is text) or "refusal". What no brain
-    here reads ("input_audio", other files, other types) may stand in messages that were answered."""
+    """A part of a message: "text" (or "input_text", "output_text", as responses call it), "image_url" (for brains that see),
+    "file" (where it is text) or "refusal". What no brain here reads ("input_audio", other files, other types) may stand in
+    messages that were answered."""
 
     type: str
     text: str | None = None
@@ -113,7 +114,7 @@ class ChatMessage(Struct, kw_only=True):
     users."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[Part] | None = None
+    content: str | list[Part | str] | None = None
     name: str | None = None
     tool_calls: list[CallIn] | None = None
     tool_call_id: str | None = None
