@@ -1,0 +1,136 @@
+"""`omni serve` of one checkout or another, each a process of its own with a home of its own, to measure them in one run.
+
+All run with the interpreter that runs this, so it must have what each of them needs.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+
+from benchmarks.server import show as show
+
+ROOT = Path(__file__).resolve().parents[1]
+OTHER = "OMNI_BENCH_OTHER"  # the variable that names another checkout
+MEMORY = 8 << 30  # what a process may take; a mapped brain does not count
+
+
+class Build(NamedTuple):
+    """A checkout that is served: what it is called here, its commit, and how to ask it."""
+
+    name: str
+    commit: str
+    brain: str
+    client: httpx.AsyncClient
+
+    async def chat(self, text: str, **more: Any) -> httpx.Response:
+        """One whole answer, or what was said instead."""
+        return await self.client.post("/v1/chat/completions", json=self._asked(text, more))
+
+    async def first(self, text: str, **more: Any) -> tuple[float, int]:
+        """Seconds to the first word of a streamed answer, and its pieces. Raises RuntimeError where none comes."""
+        started, first, pieces = time.perf_counter(), 0.0, 0
+        asked = self._asked(text, {**more, "stream": True})
+        async with self.client.stream("POST", "/v1/chat/completions", json=asked) as response:
+            async for line in response.aiter_lines():
+                if not line.startswith("data: {"):
+                    continue
+                if "error" in (said := json.loads(line[6:])):
+                    break
+                if any(choice["delta"].get("content") for choice in said["choices"]):
+                    first = first or time.perf_counter() - started
+                    pieces += 1
+        if not first:
+            raise RuntimeError(f"{self.name}: no answer ({response.status_code})")
+        return first, pieces
+
+    def _asked(self, text: str, more: dict[str, Any]) -> dict[str, Any]:
+        return {"model": self.brain, "messages": [{"role": "user", "content": text}], **more}
+
+
+def other() -> Path | None:
+    """The checkout that OMNI_BENCH_OTHER names."""
+    return Path(os.environ[OTHER]).resolve() if os.environ.get(OTHER) else None
+
+
+@contextlib.asynccontextmanager
+async def builds(gguf: Path, *, seconds: float = 300.0) -> AsyncIterator[list[Build]]:
+    """This checkout, and beside it the other one where there is one; `seconds` is how long an answer may take."""
+    async with contextlib.AsyncExitStack() as stack:
+        found = [await stack.enter_async_context(served("this", ROOT, gguf, seconds))]
+        if (checkout := other()) is not None:
+            found.append(await stack.enter_async_context(served("other", checkout, gguf, seconds)))
+        yield found
+
+
+@contextlib.asynccontextmanager
+async def served(name: str, checkout: Path, gguf: Path, seconds: float) -> AsyncIterator[Build]:
+    """`omni serve` of a checkout, with one brain; its home is removed."""
+    home = Path(tempfile.mkdtemp(prefix="omni-bench-"))
+    environment = {**os.environ, "OMNI_HOME": str(home), "OMNI_ENVIRONMENT": "own"}
+    environment.pop("PYTHONPATH", None)
+    omni = [sys.executable, str(checkout / "omni" / "__main__.py")]
+
+    def run(*arguments: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [*omni, *arguments],
+            env=environment,
+            cwd=checkout,
+            stdout=subprocess.DEVNULL,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY)),  # noqa: PLW1509 - no threads
+        )
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    try:
+        if run("pull", str(gguf)).wait():
+            raise RuntimeError(f"{checkout} does not take the brain.")
+        process = run("serve", "--port", str(port))
+        limits = httpx.Limits(max_connections=64)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=seconds, limits=limits) as client:
+            try:
+                yield Build(name, commit(checkout), await brain(client), client)
+            finally:
+                process.send_signal(signal.SIGINT)
+                process.wait(60)
+    finally:
+        run("stop", "--all").wait()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+async def brain(client: httpx.AsyncClient) -> str:
+    """The name of the brain that a server offers, as soon as it does."""
+    for _ in range(300):
+        with contextlib.suppress(httpx.TransportError):
+            if (found := await client.get("/v1/models")).status_code == 200:
+                return str(found.json()["data"][0]["id"])
+        await asyncio.sleep(0.1)
+    raise RuntimeError("The server does not answer.")
+
+
+def commit(checkout: Path) -> str:
+    """Which state of a checkout this is."""
+    command = ["git", "-C", str(checkout), "describe", "--always", "--abbrev=10", "--dirty"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    return done.stdout.strip() or "unknown"
+
+
+def schema_format(schema: Any) -> dict[str, Any]:
+    """The field of a request that asks for an answer in a form."""
+    return {
+        "response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
+    }
