@@ -9,7 +9,6 @@ import json
 import os
 import resource
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -29,10 +28,10 @@ MEMORY = 8 << 30  # what a process may take; a mapped brain does not count
 
 
 class Build(NamedTuple):
-    """A checkout that is served: what it is called here, its commit, and how to ask it."""
+    """A checkout that is served: what it is called here, its code's state, and how to ask it."""
 
     name: str
-    commit: str
+    state: str
     brain: str
     client: httpx.AsyncClient
 
@@ -67,22 +66,31 @@ def other() -> Path | None:
 
 
 @contextlib.asynccontextmanager
-async def builds(gguf: Path, *, seconds: float = 300.0) -> AsyncIterator[list[Build]]:
-    """This checkout, and beside it the other one where there is one; `seconds` is how long an answer may take."""
+async def builds(gguf: Path, *, seconds: float = 300.0, apart: bool = False) -> AsyncIterator[list[Build]]:
+    """This checkout, and beside it the other one where there is one; `seconds` is how long an answer may take. `apart`:
+    each has processors of its own, where there are enough, and they work at the same time."""
+    checkouts = {"this": ROOT} | ({"other": found} if (found := other()) is not None else {})
+    processors = sorted(os.sched_getaffinity(0)) if apart and hasattr(os, "sched_getaffinity") else []
     async with contextlib.AsyncExitStack() as stack:
-        found = [await stack.enter_async_context(served("this", ROOT, gguf, seconds))]
-        if (checkout := other()) is not None:
-            found.append(await stack.enter_async_context(served("other", checkout, gguf, seconds)))
-        yield found
+        made = []
+        for at, (name, checkout) in enumerate(checkouts.items()):
+            own = set(processors[at :: len(checkouts)])
+            made.append(await stack.enter_async_context(served(name, checkout, gguf, seconds, own)))
+        yield made
 
 
 @contextlib.asynccontextmanager
-async def served(name: str, checkout: Path, gguf: Path, seconds: float) -> AsyncIterator[Build]:
+async def served(name: str, checkout: Path, gguf: Path, seconds: float, processors: set[int]) -> AsyncIterator[Build]:
     """`omni serve` of a checkout, with one brain; its home is removed."""
     home = Path(tempfile.mkdtemp(prefix="omni-bench-"))
     environment = {**os.environ, "OMNI_HOME": str(home), "OMNI_ENVIRONMENT": "own"}
     environment.pop("PYTHONPATH", None)
     omni = [sys.executable, str(checkout / "omni" / "__main__.py")]
+
+    def bounded() -> None:
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+        if processors:
+            os.sched_setaffinity(0, processors)
 
     def run(*arguments: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -90,7 +98,7 @@ async def served(name: str, checkout: Path, gguf: Path, seconds: float) -> Async
             env=environment,
             cwd=checkout,
             stdout=subprocess.DEVNULL,
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY)),  # noqa: PLW1509 - no threads
+            preexec_fn=bounded,  # noqa: PLW1509 - there are no threads here
         )
 
     with socket.socket() as probe:
@@ -103,9 +111,9 @@ async def served(name: str, checkout: Path, gguf: Path, seconds: float) -> Async
         limits = httpx.Limits(max_connections=64)
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=seconds, limits=limits) as client:
             try:
-                yield Build(name, commit(checkout), await brain(client), client)
+                yield Build(name, state(checkout), await brain(client), client)
             finally:
-                process.send_signal(signal.SIGINT)
+                process.terminate()
                 process.wait(60)
     finally:
         run("stop", "--all").wait()
@@ -122,11 +130,15 @@ async def brain(client: httpx.AsyncClient) -> str:
     raise RuntimeError("The server does not answer.")
 
 
-def commit(checkout: Path) -> str:
-    """Which state of a checkout this is."""
-    command = ["git", "-C", str(checkout), "describe", "--always", "--abbrev=10", "--dirty"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    return done.stdout.strip() or "unknown"
+def state(checkout: Path) -> str:
+    """Which state of Omni's code a checkout has."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", "-C", str(checkout), *arguments], check=False, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    found = git("rev-parse", "--short=10", "HEAD:omni") or "unknown"
+    return f"{found}-changed" if git("status", "--porcelain", "--", "omni") else found
 
 
 def schema_format(schema: Any) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-MOST = 32  # of a kind in a sample
+MOST = 28  # of a kind in a sample
 SEED = 7
 READ = "schemas.json"  # what was read, in the folder
 

@@ -56,7 +56,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one case in one build."""
 
     build: str
-    commit: str
+    state: str
     set: str
     kind: str
     name: str
@@ -69,7 +69,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def case(self) -> tuple[str, str, str, str, str]:
-        return self.build, self.commit, self.set, self.name, self.digest
+        return self.build, self.state, self.set, self.name, self.digest
 
 
 class Results:
@@ -82,7 +82,7 @@ class Results:
         self._known = {answer.case for answer in self.answers}
 
     def has(self, build: Build, case: Case) -> bool:
-        return (build.name, build.commit, case.set, case.name, digest(case.schema)) in self._known
+        return (build.name, build.state, case.set, case.name, digest(case.schema)) in self._known
 
     def add(self, answer: Answer) -> None:
         with self._path.open("ab") as file:
@@ -94,7 +94,7 @@ def cases(corpus: list[Real]) -> list[Case]:
     """All that is to be asked for."""
     real = [Case("real", *one) for one in corpus]
     risky = [Case(RISKY, kind, f"{kind}: {name}", schema) for kind, named in KEYWORDS.items() for name, schema in named.items()]
-    return [*risky, *real]
+    return sorted([*risky, *real], key=lambda case: digest(case.schema))  # so that every part of it is of all kinds
 
 
 def digest(schema: Any) -> str:
@@ -123,7 +123,7 @@ async def ask(build: Build, case: Case) -> Answer:
             reason = f"{response.status_code} {said['error']['message']}"
     return Answer(
         build=build.name,
-        commit=build.commit,
+        state=build.state,
         set=case.set,
         kind=case.kind,
         name=case.name,
@@ -175,12 +175,12 @@ async def measure(build: Build, wanted: Iterable[Case], results: Results) -> Non
 
 def report(answers: list[Answer]) -> None:
     """A table for each build, and every answer that is neither right nor cut."""
-    for build, commit in dict.fromkeys((one.build, one.commit) for one in answers):
-        mine = [one for one in answers if (one.build, one.commit) == (build, commit)]
+    for build, state in dict.fromkeys((one.build, one.state) for one in answers):
+        mine = [one for one in answers if (one.build, one.state) == (build, state)]
         for which in ("real", RISKY):
             found = [one for one in mine if one.set == which]
             if found:
-                print(f"\n{build} ({commit}), {len(found)} {which} schemas")
+                print(f"\n{build} ({state}), {len(found)} {which} schemas")
                 table(found, by=lambda one: one.kind)
                 whole = len(found) - sum(one.outcome == "cut" for one in found)
                 right = sum(one.outcome == "right" for one in found)
@@ -208,13 +208,13 @@ async def main(gguf: Path, corpus: Path, path: Path) -> None:
     if not real:
         print(f"no real schemas: `python -m benchmarks.schema_corpus {corpus}` downloads them")
     wanted = cases(real)
-    async with builds(gguf, seconds=PATIENCE) as found:
+    async with builds(gguf, seconds=PATIENCE, apart=True) as found:
         for build in found:
             await build.chat("Hello, who are you?", max_tokens=4)
         await asyncio.gather(*(measure(build, wanted, results) for build in found))
-    mine = {(build.name, build.commit) for build in found}
+    mine = {(build.name, build.state) for build in found}
     names = {(case.set, case.name) for case in wanted}
-    report([one for one in results.answers if (one.build, one.commit) in mine and (one.set, one.name) in names])
+    report([one for one in results.answers if (one.build, one.state) in mine and (one.set, one.name) in names])
 
 
 if __name__ == "__main__":
