@@ -174,7 +174,45 @@ def files(folder: Path) -> Iterator[Real]:
                 root = folder / plain(package)
                 for path in sorted(root.glob(pattern if kinds is WHEELS else f"package/{pattern}")):
                     if is_schema(value := loaded(path)):
-                        yield Real(kind, f"{bare(package)}/{path.relative_to(root)}", value)
+                        yield Real(kind, f"{bare(package)}/{path.relative_to(root)}", Bundle(root, path).whole(value))
+
+
+class Bundle:
+    """A schema with the files of its package that it refers to, under `definitions`, as bundlers write it."""
+
+    def __init__(self, root: Path, path: Path) -> None:
+        self._root, self._path = root.resolve(), path.resolve()
+        self._held: dict[str, Any] = {}
+
+    def whole(self, value: dict[str, Any]) -> dict[str, Any]:
+        """The same schema, which refers to no file."""
+        made = self._pointed(value, self._path, "#")
+        return made | {"definitions": {**made.get("definitions", {}), **self._held}} if self._held else value
+
+    def _pointed(self, value: Any, here: Path, base: str) -> Any:
+        if isinstance(value, list):
+            return [self._pointed(part, here, base) for part in value]
+        if not isinstance(value, dict):
+            return value
+        found = {key: self._pointed(part, here, base) for key, part in value.items()}
+        if isinstance(ref := value.get("$ref"), str):
+            found["$ref"] = self._target(ref, here, base)
+        return found
+
+    def _target(self, ref: str, here: Path, base: str) -> str:
+        address, _, fragment = ref.partition("#")
+        if not address:
+            return base + fragment
+        path = (here.parent / address).resolve()
+        if ":" in address or not path.is_relative_to(self._root) or not isinstance(value := loaded(path), dict):
+            return ref
+        if path == self._path:
+            return "#" + fragment
+        if path.name not in self._held:
+            self._held[path.name] = {}
+            plain = {key: part for key, part in value.items() if key not in ("$schema", "$id", "id")}
+            self._held[path.name] = self._pointed(plain, path, f"#/definitions/{path.name}")
+        return f"#/definitions/{path.name}{fragment}"
 
 
 def kubernetes(folder: Path) -> Iterator[Real]:
@@ -281,7 +319,7 @@ def apart() -> list[str]:
 def loaded(path: Path) -> Any:
     try:
         return json.loads(path.read_text("utf-8-sig"))
-    except ValueError:
+    except (OSError, ValueError):
         return None
 
 

@@ -82,7 +82,7 @@ class Results:
         self._known = {answer.case for answer in self.answers}
 
     def has(self, build: Build, case: Case) -> bool:
-        return (build.name, build.state, case.set, case.name, digest(case.schema)) in self._known
+        return of(build, case) in self._known
 
     def add(self, answer: Answer) -> None:
         with self._path.open("ab") as file:
@@ -95,6 +95,11 @@ def cases(corpus: list[Real]) -> list[Case]:
     real = [Case("real", *one) for one in corpus]
     risky = [Case(RISKY, kind, f"{kind}: {name}", schema) for kind, named in KEYWORDS.items() for name, schema in named.items()]
     return sorted([*risky, *real], key=lambda case: digest(case.schema))  # so that every part of it is of all kinds
+
+
+def of(build: Build, case: Case) -> tuple[str, str, str, str, str]:
+    """What an answer to a case is known by."""
+    return build.name, build.state, case.set, case.name, digest(case.schema)
 
 
 def digest(schema: Any) -> str:
@@ -142,15 +147,22 @@ def judged(schema: Any, text: str) -> tuple[str, str]:
         value = json.loads(text)
     except ValueError as error:
         return "wrong", f"no JSON: {error}"
-    try:
-        validator = jsonschema_rs.validator_for(dated(schema), validate_formats=True, offline=True)
-    except ValueError as error:  # ValidationError is one
-        return "unjudged", str(error).splitlines()[0]
+    validator, why = validator_of(schema)
+    if validator is None:
+        return "unjudged", why
     fault = next(iter(validator.iter_errors(value)), None)
     if fault is None:
         return "right", ""
     keyword = "/".join(map(str, fault.schema_path))
     return "wrong", f"{keyword}: at /{'/'.join(map(str, fault.instance_path))} {' '.join(fault.message.split())[:200]}"
+
+
+def validator_of(schema: Any) -> tuple[Any, str]:
+    """The validator of a schema, or why there is none: it points at what is not there, or a pattern is no pattern."""
+    try:
+        return jsonschema_rs.validator_for(dated(schema), validate_formats=True, offline=True), ""
+    except ValueError as error:  # ValidationError is one
+        return None, str(error).splitlines()[0]
 
 
 def dated(schema: Any) -> Any:
@@ -173,8 +185,8 @@ async def measure(build: Build, wanted: Iterable[Case], results: Results) -> Non
     await asyncio.gather(*(some() for _ in range(TOGETHER)))
 
 
-def report(answers: list[Answer]) -> None:
-    """A table for each build, and every answer that is neither right nor cut."""
+def report(answers: list[Answer], unusable: set[tuple[str, str, str, str, str]]) -> None:
+    """A table for each build, and every answer that is neither right nor cut. `unusable` are cases that have no validator."""
     for build, state in dict.fromkeys((one.build, one.state) for one in answers):
         mine = [one for one in answers if (one.build, one.state) == (build, state)]
         for which in ("real", RISKY):
@@ -185,7 +197,9 @@ def report(answers: list[Answer]) -> None:
                 whole = len(found) - sum(one.outcome == "cut" for one in found)
                 right = sum(one.outcome == "right" for one in found)
                 refused = sum(one.outcome == "refused" for one in found)
+                beyond = sum(one.outcome == "refused" and one.case in unusable for one in found)
                 print(f"  right {right / max(whole, 1):.1%} of those not cut by length, refused {refused / len(found):.1%} of all")
+                print(f"  {beyond} of the refused are schemas that the validator does not take either")
         for one in sorted(mine, key=lambda one: (OUTCOMES.index(one.outcome), one.set, one.name)):
             if one.outcome not in ("right", "cut"):
                 print(f"  {WORDS.get(one.outcome, one.outcome)}: {one.name}: {one.reason}")
@@ -212,9 +226,9 @@ async def main(gguf: Path, corpus: Path, path: Path) -> None:
         for build in found:
             await build.chat("Hello, who are you?", max_tokens=4)
         await asyncio.gather(*(measure(build, wanted, results) for build in found))
-    mine = {(build.name, build.state) for build in found}
-    names = {(case.set, case.name) for case in wanted}
-    report([one for one in results.answers if (one.build, one.state) in mine and (one.set, one.name) in names])
+    mine = {of(build, case): case.schema for build in found for case in wanted}
+    unusable = {known for known, schema in mine.items() if validator_of(schema)[0] is None}
+    report([one for one in results.answers if one.case in mine], unusable)
 
 
 if __name__ == "__main__":
