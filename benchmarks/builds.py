@@ -20,8 +20,6 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from benchmarks.server import show as show
-
 ROOT = Path(__file__).resolve().parents[1]
 OTHER = "OMNI_BENCH_OTHER"  # the variable that names another checkout
 MEMORY = 8 << 30  # what a process may take; a mapped brain does not count

@@ -289,7 +289,11 @@ def listed(command: list[str]) -> list[dict[str, Any]]:
     end = threading.Timer(30, process.kill)
     end.start()
     try:
-        hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "benchmark", "version": "1"}}
+        hello = {
+            "protocolVersion": "2025-06-18",
+            "capabilities": {},
+            "clientInfo": {"name": "benchmark", "version": "1"},
+        }
         for message in (
             {"id": 1, "method": "initialize", "params": hello},
             {"method": "notifications/initialized"},
@@ -326,7 +330,9 @@ def loaded(path: Path) -> Any:
 def is_schema(value: Any) -> bool:
     if not isinstance(value, dict) or "openapi" in value:
         return False
-    return any(key in value for key in ("properties", "$ref", "type", "anyOf", "oneOf", "allOf", "$defs", "definitions"))
+    return any(
+        key in value for key in ("properties", "$ref", "type", "anyOf", "oneOf", "allOf", "$defs", "definitions")
+    )
 
 
 def bare(package: str) -> str:

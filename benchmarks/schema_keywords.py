@@ -10,7 +10,12 @@ Schema = dict[str, Any]
 
 def of(value: Any, **more: Any) -> Schema:
     """An object with this in `value`."""
-    return {"type": "object", "properties": {"value": value}, "required": ["value"], "additionalProperties": False} | more
+    return {
+        "type": "object",
+        "properties": {"value": value},
+        "required": ["value"],
+        "additionalProperties": False,
+    } | more
 
 
 def item(**properties: Any) -> Schema:
@@ -88,11 +93,11 @@ KEYWORDS: dict[str, dict[str, Schema]] = {
     },
     "maxProperties": {
         "free names": {"type": "object", "additionalProperties": _BOUNDED, "maxProperties": 2},
-        "known names": {"type": "object", "properties": {name: _BOUNDED for name in "abcd"}, "additionalProperties": False, "maxProperties": 2},
+        "known names": {"type": "object", "properties": dict.fromkeys("abcd", _BOUNDED), "additionalProperties": False, "maxProperties": 2},
     },
     "minProperties": {
         "free names": {"type": "object", "additionalProperties": _BOUNDED, "minProperties": 2, "maxProperties": 4},
-        "known names": {"type": "object", "properties": {name: _BOUNDED for name in "abcd"}, "additionalProperties": False, "minProperties": 3},
+        "known names": {"type": "object", "properties": dict.fromkeys("abcd", _BOUNDED), "additionalProperties": False, "minProperties": 3},
     },
     "dependentRequired": {
         "one way": {"type": "object", "properties": {"card": _INTEGER, "address": _TEXT}, "additionalProperties": False,

@@ -15,7 +15,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.builds import OTHER, Build, builds, schema_format, show
+from benchmarks.builds import OTHER, Build, builds, schema_format
+from benchmarks.server import show
 
 ROUNDS = 15
 QUESTION = "Invent a person who lives in a harbour town, and tell what they do."
@@ -107,7 +108,9 @@ async def tools(found: list[Build]) -> None:
                 response = await build.chat(question, tools=offered, temperature=0.0, max_tokens=120, **more)
                 made = response.json()["choices"][0]["message"] if response.status_code == 200 else {}
                 calls = [call["function"] for call in made.get("tool_calls") or ()]
-                right = [call["name"] for call in calls] == [name] and set(json.loads(calls[0]["arguments"])) == set(TOOLS[name])
+                right = [call["name"] for call in calls] == [name] and set(json.loads(calls[0]["arguments"])) == set(
+                    TOOLS[name]
+                )
                 called += right
                 if not right:
                     said.append(f"    {question} {calls or made.get('content') or response.text}")

@@ -93,7 +93,11 @@ class Results:
 def cases(corpus: list[Real]) -> list[Case]:
     """All that is to be asked for."""
     real = [Case("real", *one) for one in corpus]
-    risky = [Case(RISKY, kind, f"{kind}: {name}", schema) for kind, named in KEYWORDS.items() for name, schema in named.items()]
+    risky = [
+        Case(RISKY, kind, f"{kind}: {name}", schema)
+        for kind, named in KEYWORDS.items()
+        for name, schema in named.items()
+    ]
     return sorted([*risky, *real], key=lambda case: digest(case.schema))  # so that every part of it is of all kinds
 
 
@@ -171,7 +175,10 @@ def dated(schema: Any) -> Any:
         return schema
     drafts = ("https://json-schema.org/draft/2020-12/schema", "http://json-schema.org/draft-07/schema#")
     older = "http://json-schema.org/draft-04/schema#"
-    return next((found for draft in drafts if jsonschema_rs.meta.is_valid(found := {**schema, "$schema": draft})), schema | {"$schema": older})
+    return next(
+        (found for draft in drafts if jsonschema_rs.meta.is_valid(found := {**schema, "$schema": draft})),
+        schema | {"$schema": older},
+    )
 
 
 async def measure(build: Build, wanted: Iterable[Case], results: Results) -> None:
@@ -198,7 +205,9 @@ def report(answers: list[Answer], unusable: set[tuple[str, str, str, str, str]])
                 right = sum(one.outcome == "right" for one in found)
                 refused = sum(one.outcome == "refused" for one in found)
                 beyond = sum(one.outcome == "refused" and one.case in unusable for one in found)
-                print(f"  right {right / max(whole, 1):.1%} of those not cut by length, refused {refused / len(found):.1%} of all")
+                print(
+                    f"  right {right / max(whole, 1):.1%} of those not cut by length, refused {refused / len(found):.1%} of all"
+                )
                 print(f"  {beyond} of the refused are schemas that the validator does not take either")
         for one in sorted(mine, key=lambda one: (OUTCOMES.index(one.outcome), one.set, one.name)):
             if one.outcome not in ("right", "cut"):
