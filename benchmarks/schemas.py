@@ -17,7 +17,7 @@ import os
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,8 +77,10 @@ class Results:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        lines = path.read_bytes().splitlines() if path.exists() else []
-        self.answers = [msgspec.json.decode(line, type=Answer) for line in lines]
+        text = path.read_bytes() if path.exists() else b""
+        if (whole := text[: text.rfind(b"\n") + 1]) != text:  # the run ended while it wrote
+            path.write_bytes(whole)
+        self.answers = [msgspec.json.decode(line, type=Answer) for line in whole.splitlines()]
         self._known = {answer.case for answer in self.answers}
 
     def has(self, build: Build, case: Case) -> bool:
@@ -200,7 +202,7 @@ def report(answers: list[Answer], unusable: set[tuple[str, str, str, str, str]])
             found = [one for one in mine if one.set == which]
             if found:
                 print(f"\n{build} ({state}), {len(found)} {which} schemas")
-                table(found, by=lambda one: one.kind)
+                table(found)
                 whole = len(found) - sum(one.outcome == "cut" for one in found)
                 right = sum(one.outcome == "right" for one in found)
                 refused = sum(one.outcome == "refused" for one in found)
@@ -214,11 +216,11 @@ def report(answers: list[Answer], unusable: set[tuple[str, str, str, str, str]])
                 print(f"  {WORDS.get(one.outcome, one.outcome)}: {one.name}: {one.reason}")
 
 
-def table(answers: list[Answer], by: Callable[[Answer], str]) -> None:
+def table(answers: list[Answer]) -> None:
     """How many of each kind became what."""
     kinds: dict[str, Counter[str]] = defaultdict(Counter)
     for one in answers:
-        kinds[by(one)][one.outcome] += 1
+        kinds[one.kind][one.outcome] += 1
     kinds = dict(sorted(kinds.items())) | {"all": sum(kinds.values(), Counter())}
     there = [one for one in OUTCOMES if kinds["all"][one]]
     print(f"  {'':26}" + "".join(f"{one:>9}" for one in there))
