@@ -55,6 +55,15 @@ def test_what_is_much_becomes_a_grammar_of_a_bearable_size(name: str) -> None:
     assert compiled.fault(compiled.shortest()) is None
 
 
+def test_a_number_needs_no_search_that_others_have_used_up() -> None:
+    texts = {f"p{at}": {"type": "string", "pattern": f"^x{at}[^z]*$", "minLength": 1600 + at} for at in range(16)}
+    age = {"type": "integer", "minimum": 17, "maximum": 4321}
+    schema = {"type": "object", "properties": {**texts, "age": age}, "required": ["age"], "additionalProperties": False}
+    grammar = Grammar()
+    compile_schema(schema).rule(grammar)
+    assert grammar.size <= MOST_SYMBOLS
+
+
 @pytest.mark.parametrize(
     ("schema", "said"),
     [
