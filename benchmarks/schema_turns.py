@@ -4,7 +4,8 @@
 
 The same question is asked in turn freely, under a schema that was asked for before, and under one that is new each time,
 of `omni serve` of this checkout and of another one beside it; the very first request with a schema stands apart. With a
-brain that can code, six questions that only a tool can answer are asked with two tools, and with a schema beside them.
+brain that can code, six questions that only a tool can answer are asked with two tools, and with a schema beside them;
+and four that need none.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from typing import Any
 from benchmarks.builds import OTHER, Build, builds, schema_format
 from benchmarks.server import show
 
-ROUNDS = 15
+ROUNDS = 25
 QUESTION = "Invent a person who lives in a harbour town, and tell what they do."
 CODER = "OMNI_BENCH_CODER"  # the variable that names a brain that can code
 FREE, KEPT, NEW = "free", "schema asked before", "new schema"
@@ -35,6 +36,12 @@ QUESTIONS = {
     "Is it colder in Reykjavik than 5 degrees right now?": "weather",
     "Look up how much the share NVDA costs.": "stock_price",
 }
+NEED_NONE = (
+    "What is 2 plus 2?",
+    "Which city is the capital of Norway?",
+    "Name a colour, please.",
+    "Is water wet?",
+)
 REPORT = {
     "type": "object",
     "properties": {"answer": {"type": "string"}, "sure": {"type": "boolean"}},
@@ -103,19 +110,22 @@ async def tools(found: list[Build]) -> None:
     ]
     for build in found:
         for what, more in (("tools", {}), ("tools and a schema", schema_format(REPORT))):
-            called, said = 0, []
-            for question, name in QUESTIONS.items():
+            made = {}
+            for question in (*QUESTIONS, *NEED_NONE):
                 response = await build.chat(question, tools=offered, temperature=0.0, max_tokens=120, **more)
-                made = response.json()["choices"][0]["message"] if response.status_code == 200 else {}
-                calls = [call["function"] for call in made.get("tool_calls") or ()]
-                right = [call["name"] for call in calls] == [name] and set(json.loads(calls[0]["arguments"])) == set(
-                    TOOLS[name]
-                )
-                called += right
-                if not right:
-                    said.append(f"    {question} {calls or made.get('content') or response.text}")
-            show(f"{build.name} ({build.state}), {what}", f"{called} of {len(QUESTIONS)} call the tool")
-            print("\n".join(said), end="\n" if said else "")
+                message = response.json()["choices"][0]["message"] if response.status_code == 200 else {}
+                made[question] = [call["function"] for call in message.get("tool_calls") or ()]
+                if not made[question]:
+                    print(f"    {question} {message.get('content') or response.text}")
+            right = sum(is_right(made[question], name) for question, name in QUESTIONS.items())
+            wrong = sum(bool(made[question]) for question in NEED_NONE)
+            found_so = f"{right} of {len(QUESTIONS)} call the tool, {wrong} of {len(NEED_NONE)} in vain"
+            show(f"{build.name} ({build.state}), {what}", found_so)
+
+
+def is_right(calls: list[dict[str, Any]], name: str) -> bool:
+    """Whether they are one call, of this tool, with what it takes."""
+    return [call["name"] for call in calls] == [name] and set(json.loads(calls[0]["arguments"])) == set(TOOLS[name])
 
 
 async def main(gguf: Path, coder: Path | None) -> None:
