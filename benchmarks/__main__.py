@@ -16,13 +16,15 @@ BENCHMARKS = {
     "transcript": "CPU time per loop turn while four answers stream (p99 <= 8 ms); 1,000 messages against 20 (<= 1.5 x)",
     "engine": "first token with nothing loaded (<= 1.5 s), beside busy neighbours, 8 chats against one (>= 1.6 x)",
     "histories": "a turn with a system text in the middle of its history against one without (<= 1.1 x)",
+    "schemas": "answers under real and risky schemas: silently wrong (0), refused (<= 3 %), right (>= 90 % of the whole)",
+    "schema_turns": "first token under a schema against a free one (<= 1.2 x); tools beside a schema (>= 5 of 6 calls)",
     "server": "the server against the bare worker: tokens a second (>= 0.95 x), first token (+ <= 5 ms), connections",
     "serve_soak": "64 chats at a time for a minute: no error, no growth, and places shared fairly",
     "hostile": "200 hostile requests: a worker's own memory (<= its ceiling, held by the kernel), and its neighbours",
     "web": "a conversation of 1,000 messages in a browser: script and layout a frame (<= 8 ms), memory",
     "air_gap": "F12 until every door is closed and verified (<= 50 ms)",
 }
-NEEDS_BRAIN = {"engine", "histories", "hostile", "server", "serve_soak"}
+NEEDS_BRAIN = {"engine", "histories", "hostile", "schemas", "schema_turns", "server", "serve_soak"}
 
 
 def main() -> int:

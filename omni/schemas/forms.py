@@ -16,6 +16,7 @@ from omni.schemas.documents import Document
 from omni.schemas.errors import FALSE, Endless, Impossible, SchemaRefused, TooMuch
 from omni.schemas.facts import Conjunction, Literal
 from omni.schemas.languages import Languages, TooLong
+from omni.schemas.numbers import DIGITS
 from omni.schemas.shapes import Member, Number, Sequence, Shape, Shaped, Shapes, Tail, Text, Words
 
 MOST = 12_000  # conjunctions
@@ -211,7 +212,7 @@ class Forms:
                 assert step is not None
                 return _multiple(step, bounds.least, bounds.most, above=bounds.above, below=bounds.below)
             case Number(language=language):
-                text = self._text(language)
+                text = self._text(language, unknown="9" * DIGITS)
                 return float(text) if any(sign in text for sign in ".eE") else int(text)
             case Sequence():
                 return self._sequence(shape)
@@ -229,11 +230,12 @@ class Forms:
     def _name(self, tail: Tail, number: int = 0) -> str:
         return f"p{number}" if tail.names is None else self._text(tail.names)
 
-    def _text(self, language: Any) -> str:
+    def _text(self, language: Any, unknown: str = "?" * UNKNOWN) -> str:
+        """A short text of a language; `unknown` where nobody found one."""
         try:
             return self.languages.short(language) or ""
         except TooLong:
-            return "?" * UNKNOWN
+            return unknown
 
     # -- refusing
 

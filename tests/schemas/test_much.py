@@ -66,6 +66,15 @@ def test_an_engine_does_not_give_up_at_what_may_come_next(name: str) -> None:
         assert text is None or compiled.fault_of(text) is None
 
 
+def test_a_number_needs_no_search_that_others_have_used_up() -> None:
+    texts = {f"p{at}": {"type": "string", "pattern": f"^x{at}[^z]*$", "minLength": 1600 + at} for at in range(16)}
+    age = {"type": "integer", "minimum": 17, "maximum": 4321}
+    schema = {"type": "object", "properties": {**texts, "age": age}, "required": ["age"], "additionalProperties": False}
+    grammar = Grammar()
+    compile_schema(schema).rule(grammar)
+    assert grammar.size <= MOST_SYMBOLS
+
+
 @pytest.mark.parametrize(
     ("schema", "said"),
     [
