@@ -71,7 +71,7 @@ def unfinished() -> UsageError:
 def told(request: ChatRequest, *, template: bool) -> ChatRequest:
     """The request as a brain is asked: tools as text where its template knows none. What becomes of earlier calls is the
     business of `histories`, and what an answer is bound to is no part of it."""
-    found = request if template and bearable(request.tools) else _in_words(request)
+    found = request if template and bearable(request.tools) else in_words(request)
     sampling = request.sampling
     must = request.tool_choice == "required" and bool(request.tools)
     if request.tools and request.schema is not None and not must:
@@ -91,7 +91,8 @@ def written(call: ToolCall) -> str:
     return f'{{"name": {json.dumps(call.name, ensure_ascii=False)}, "arguments": {call.arguments}}}'
 
 
-def _in_words(request: ChatRequest) -> ChatRequest:
+def in_words(request: ChatRequest) -> ChatRequest:
+    """The request with its tools told in words, whatever the brain's template knows of them."""
     if not request.tools:
         return request
     listed = "\n".join(json.dumps(msgspec.to_builtins(tool), ensure_ascii=False) for tool in request.tools)

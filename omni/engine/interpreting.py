@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from omni.core.events import EngineEvent, TextDelta, TokenChosen, ToolCallDelta, TurnEnded
+from omni.engine import calling
 from omni.engine.binding import Binding
 from omni.engine.calling import DENSITIES, Cut
 from omni.engine.proving import TRIES, Prover
@@ -18,14 +19,18 @@ WARMEST = 0.6  # at least, from the second try on: at 0 a brain says the same ag
 
 
 class Attempt(NamedTuple):
-    """One try at an answer. `density`: for how many characters a token a forced call has room; `number` counts from 0."""
+    """One try at an answer. `density`: for how many characters a token a forced call has room; `number` counts from 0;
+    `words`: the tools are told in words, since the engine could not read what the brain wrote in its template's way."""
 
     number: int = 0
     density: int | None = None
     last: bool = True
+    words: bool = False
 
     def of(self, request: ChatRequest) -> ChatRequest:
         """The request as it is asked in this try: another answer than before."""
+        if self.words:
+            return calling.in_words(request)
         if self.number == 0 or self.density is not None:
             return request
         sampling = request.sampling
@@ -44,6 +49,9 @@ def attempts(request: ChatRequest, binding: Binding | None) -> Iterator[Attempt]
     elif binding is not None and holds(request, binding):
         for number in range(TRIES):
             yield Attempt(number, last=number == TRIES - 1)
+    elif binding is None and request.tools:
+        yield Attempt(last=False)
+        yield Attempt(1, words=True)
     else:
         yield Attempt()
 

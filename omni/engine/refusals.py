@@ -38,6 +38,10 @@ class OutOfMemory(Misasked):
     """The worker reached the most memory that it may take (`ceilings.py`), and refused what was asked, or ended."""
 
 
+class Unreadable(EngineError):
+    """The engine cannot read the brain's answer by the brain's own template."""
+
+
 class NotReady(EngineError):
     """The engine loads its base; soon it answers."""
 
@@ -184,7 +188,9 @@ _MEANINGS: tuple[tuple[str, Callable[[re.Match[str]], OmniError]], ...] = (
     ("Context size has been exceeded", _failed("The brain ran out of room for all answers together.")),
     (
         "does not match the expected .* format|Invalid diff",
-        _failed("The brain wrote a call or a thought in a form that its own template does not know."),
+        lambda _: Unreadable(
+            "The brain wrote a call or a thought in a form that its own template does not know.", hint="Ask again."
+        ),
     ),
     (f"({_OURS})", lambda found: Misasked(f"The brain's process refused: {_short(found.string)}.", hint=IN_VAIN)),
 )

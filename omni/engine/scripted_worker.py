@@ -6,8 +6,9 @@ itself), `die_after` (ends its process after so many tokens of an answer: of any
 `die_at` in it; by SIGKILL, or as one that is out of memory where `die_of` is "memory"), `hold` (a file: while it is
 there no answer has more than `hold_after` tokens, and such an end waits for as many answers as `die_busy` says, and removes
 it), `refuse` (JSON: by path the error that it answers with; its `code` is the status), `fail` (JSON: an error, told in an
-answer after `fail_after` tokens), `bound` (what it says where a grammar is sent, one text a line in turn; without it, it cannot read any grammar and says
-nothing of that, as llama.cpp). Tokens are words, and there are `VOCABULARY` of them.
+answer after `fail_after` tokens; in so many answers as `fail_times` says, else in all), `bound` (what it says where a
+grammar is sent, one text a line in turn; without it, it cannot read any grammar and says nothing of that, as llama.cpp).
+Tokens are words, and there are `VOCABULARY` of them.
 """
 
 import json
@@ -21,6 +22,7 @@ import threading
 import time
 import traceback
 from http.server import BaseHTTPRequestHandler
+from itertools import repeat
 from pathlib import Path
 from typing import Any, ClassVar
 from zlib import crc32
@@ -49,6 +51,7 @@ class ScriptedServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer)
         self.refused: dict[str, dict[str, Any]] = json.loads(settings.get("refuse", "{}"))
         self.bound = str(settings["bound"]).splitlines() if "bound" in settings else []
         self.grammars: list[str] = []
+        self.failures = repeat(True, int(settings["fail_times"])) if "fail_times" in settings else repeat(True)
         if "load_ms" in settings:
             time.sleep(int(settings["load_ms"]) / 1000)
         if "load_error" in settings:
@@ -222,7 +225,7 @@ class _Handler(BaseHTTPRequestHandler):
             while count == int(settings.get("hold_after", 0)) and self._held():
                 if not self._pause(MOMENT):
                     return
-            if "fail" in settings and count == int(settings.get("fail_after", 0)):
+            if "fail" in settings and count == int(settings.get("fail_after", 0)) and next(self.server.failures, False):
                 self._send({"error": json.loads(settings["fail"])})
                 self.wfile.write(b"0\r\n\r\n")
                 return

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import msgspec
 
 from omni.core.errors import ContextOverflow, EngineError, OmniError, UsageError
-from omni.core.events import BrainLoading, EngineEvent, PromptCounted, ReasoningDelta, TextDelta, TurnEnded, TurnQueued
+from omni.core.events import (
+    BrainLoading,
+    EngineEvent,
+    PromptCounted,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+    TurnEnded,
+    TurnQueued,
+)
 from omni.engine import calling
 from omni.engine.answers import Answer, body_of, completion_body, prompt_of, scales
 from omni.engine.binding import Binding, binding_of
@@ -30,6 +39,7 @@ from omni.engine.knowledge import Knowledge, Props, told
 from omni.engine.lengths import check_length
 from omni.engine.llama import ended_while_loading, refusal
 from omni.engine.proving import Unproved, unfollowed
+from omni.engine.refusals import Unreadable
 from omni.engine.retrying import BLAMED, DEATHS, TRIES, Cause, End, Retries, cause_of, culprit, is_end
 from omni.engine.suspects import Suspects, Work, carried
 from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Image, Message, Tool, Vectors
@@ -90,13 +100,17 @@ class WorkerEngine:
         self._look(request.messages)
         binding = await asyncio.to_thread(binding_of, request)
         for attempt in attempts(request, binding):
-            interpreter = Interpreter(request, binding)
+            interpreter, said = Interpreter(request, binding), False
             try:
                 async with aclosing(self._tried(attempt.of(request), binding, attempt.density)) as events:
                     async for event in events:
                         for meant in interpreter.read(event):
+                            said |= isinstance(meant, TextDelta | ReasoningDelta | ToolCallDelta)
                             yield meant
                 return
+            except Unreadable:
+                if attempt.last or said:
+                    raise
             except calling.Cut as error:
                 if attempt.last:
                     raise calling.unfinished() from error

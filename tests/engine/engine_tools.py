@@ -9,7 +9,7 @@ import signal
 import struct
 import subprocess
 from array import array
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, suppress
 from pathlib import Path
 from types import TracebackType
@@ -44,6 +44,11 @@ def asked(text: str, *, max_tokens: int = 16, **more: Any) -> ChatRequest:
 async def events_of(engine: Engine, request: ChatRequest) -> list[EngineEvent]:
     async with aclosing(engine.chat(request)) as events:
         return [event async for event in events]
+
+
+async def collect(events: AsyncIterator[EngineEvent], take: Callable[[EngineEvent], object]) -> None:
+    async for event in events:
+        take(event)
 
 
 def text_of(events: list[EngineEvent]) -> str:

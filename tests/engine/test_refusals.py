@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from omni.core.errors import BadFile, ContextOverflow, EngineError, OmniError, UsageError
+from omni.core.events import EngineEvent, ToolCallDelta
 from omni.engine import ChatRequest, CompletionRequest, Message, NotReady, Sampling, Tool
 from omni.engine.llama import template_fault
-from omni.engine.refusals import LONGEST_WORDS, Misasked, OutOfMemory, WrongField, meant
+from omni.engine.refusals import LONGEST_WORDS, Misasked, OutOfMemory, Unreadable, WrongField, meant
 from omni.engine.scripted_worker import VOCABULARY
 from tests.engine.conftest import Make
-from tests.engine.engine_tools import asked, events_of, real_spec, scripted_spec, text_of
+from tests.engine.engine_tools import asked, collect, events_of, real_spec, scripted_spec, text_of
 
 NO_PARSER = "Unable to generate parser for this template. Automatic parser generation failed: "
 WHERE = "\n------------\nWhile executing {} at line 3, column 56 in source:\n...{{{{ x }}}}...\n   ^\nError: {}"
@@ -58,8 +59,8 @@ SAID: list[tuple[int, str, str, type[OmniError], str]] = [
     (500, "server_error", "failed to get logits", EngineError, "failed to get logits"),
     (500, "server_error", "failed to get embeddings", EngineError, "failed to get embeddings"),
     (500, "server_error", "failed to process mtmd chunk", EngineError, "mtmd"),
-    (500, "server_error", "The model produced output that does not match the expected peg-native format", EngineError, "its own template"),
-    (500, "server_error", "Invalid diff: 'a' not found at start of 'b'", EngineError, "its own template"),
+    (500, "server_error", "The model produced output that does not match the expected peg-native format", Unreadable, "its own template"),
+    (500, "server_error", "Invalid diff: 'a' not found at start of 'b'", Unreadable, "its own template"),
     (401, "authentication_error", "Invalid API Key", EngineError, "Invalid API Key"),
     # what the brain is made with
     (500, "server_error", "this custom template is not supported, try using --jinja", Misasked, "a chat template that this engine"),
@@ -320,6 +321,29 @@ async def test_what_the_real_engine_refuses_is_judged(worker_engine: Make, start
         with pytest.raises(ContextOverflow):
             await events_of(engine, asked(words))
         assert text_of(await events_of(engine, asked("Hello.")))
+
+
+UNREADABLE = json.dumps({"code": 500, "message": "The model produced output that does not match the expected X format"})
+
+
+async def test_what_the_engine_cannot_read_is_asked_again_with_the_tools_in_words(worker_engine: Make) -> None:
+    request = asked("Hi", tools=(Tool(name="read"),))
+    spec = scripted_spec(reply='{"name": "read", "arguments": {}}', fail=UNREADABLE, fail_times=1)
+    async with worker_engine(spec) as engine:
+        events = await events_of(engine, request)
+        assert [event.name for event in events if isinstance(event, ToolCallDelta) and event.name] == ["read"]
+    async with worker_engine(scripted_spec(fail=UNREADABLE)) as engine:
+        with pytest.raises(EngineError, match="in a form that its own template does not know"):
+            await events_of(engine, request)
+
+
+async def test_what_was_said_already_is_not_said_again(worker_engine: Make) -> None:
+    seen: list[EngineEvent] = []
+    spec = scripted_spec(reply="one two three", fail=UNREADABLE, fail_after=2, fail_times=1)
+    async with worker_engine(spec) as engine:
+        with pytest.raises(EngineError, match="in a form that its own template does not know"):
+            await collect(engine.chat(asked("Hi", tools=(Tool(name="read"),))), seen.append)
+    assert text_of(seen) == "one two"
 
 
 @pytest.mark.real

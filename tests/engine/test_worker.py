@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from omni.core.errors import BadFile, EngineError
-from omni.core.events import BrainLoading, EngineEvent, PromptProgress, TextDelta
+from omni.core.events import BrainLoading, PromptProgress, TextDelta
 from omni.core.paths import Home
 from omni.core.wall import state_of
 from omni.engine import WorkerEngine
@@ -25,11 +24,6 @@ from omni.keeper import WorkerSpec
 from tests.engine.engine_tools import DirectKeeper, asked, end_of, events_of, real_spec, scripted_spec, text_of
 
 Make = Any
-
-
-async def collect(events: AsyncIterator[EngineEvent], take: Callable[[EngineEvent], object]) -> None:
-    async for event in events:
-        take(event)
 
 
 async def test_loading_is_told_before_the_first_word(worker_engine: Make) -> None:
