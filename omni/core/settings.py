@@ -48,7 +48,10 @@ class Engine(Section, frozen=True):
     keep_alive: Annotated[int, Meta(ge=0, description="Seconds a worker stays loaded when nobody uses it.")] = 300
     memory: Annotated[int, Meta(ge=0, description="Memory for brains in MB; 0: what the machine can spare.")] = 0
     ceiling: Annotated[
-        int, Meta(ge=0, description="The most memory in MB that one worker may take for itself; 0: by its brain.")
+        int,
+        Meta(
+            ge=0, le=1 << 30, description="The most memory in MB that one worker may take for itself; 0: by its brain."
+        ),
     ] = 0
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
+from threading import Lock
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,7 +13,8 @@ from omni.engine.framing import UNFRAMED, Framing, framed
 from omni.engine.types import ChatRequest, CompletionRequest
 from omni.schemas import Compiled, Grammar, compile_schema
 
-KEPT = 32  # bindings, with the grammars that were written for them
+KEPT = 32  # bindings
+KEPT_GRAMMARS = 8  # of each, by how answers are framed and how long they may be
 MOST_CALLS = 8  # of one answer
 CALL, CALLED = "<tool_call>", "</tool_call>"  # may stand around a call, where an answer may be something else
 
@@ -43,18 +45,23 @@ class Binding:
         self.tools: dict[str, Compiled] = {name: compile_schema(parameters) for name, parameters in tools.items()}
         self._several = several
         self._bounds: dict[tuple[Framing, int | None], Bound] = {}
+        self._writing = Lock()  # requests with the same schema share this object, each in a thread of its own
 
     def bound(self, framing: Framing, characters: int | None = None) -> Bound:
         """The grammar of an answer that is framed so; with `characters`, of one that has about so many at most. Blocking:
         a large schema takes a while."""
+        if characters is not None:  # so that requests with about as much room share a grammar
+            step = 1 << max(0, characters.bit_length() - 3)
+            characters = characters // step * step
         key = framing, characters
-        if key not in self._bounds:
-            proof = self._grammar(UNFRAMED, characters)
-            text = proof if framing == UNFRAMED else self._grammar(framing, characters)
-            while len(self._bounds) >= KEPT:
-                del self._bounds[next(iter(self._bounds))]
-            self._bounds[key] = Bound(text, proof)
-        return self._bounds[key]
+        with self._writing:
+            if key not in self._bounds:
+                proof = self._grammar(UNFRAMED, characters)
+                text = proof if framing == UNFRAMED else self._grammar(framing, characters)
+                while len(self._bounds) >= KEPT_GRAMMARS:
+                    del self._bounds[next(iter(self._bounds))]
+                self._bounds[key] = Bound(text, proof)
+            return self._bounds[key]
 
     def _grammar(self, framing: Framing, characters: int | None) -> str:
         grammar = Grammar()

@@ -5,6 +5,7 @@ ways to force a call bind some templates only. One that may call is watched: see
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,7 +40,7 @@ def checked(request: ChatRequest) -> ChatRequest:
     """The request with only the tools that may be called now. Raises UsageError for a choice that is no tool, and for
     two tools of one name."""
     names = [tool.name for tool in request.tools]
-    if (twice := next((name for at, name in enumerate(names) if name in names[:at]), None)) is not None:
+    if (twice := next((name for name, times in Counter(names).items() if times > 1), None)) is not None:
         raise UsageError(f"Two tools are named {twice!r}: nobody could tell which one is called.", hint="Rename one.")
     if request.tool_choice in ("auto", "required"):
         if request.tool_choice == "required" and not request.tools:

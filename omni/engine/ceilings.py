@@ -19,10 +19,13 @@ from typing import Any
 
 from omni.cartridges import GgufHeader
 from omni.core.memory import STACK
+from omni.engine.llama import BATCH, CHECKPOINTS
 from omni.hardware import BaseFacts, kv_bytes
 
 REQUESTS = 512 << 20  # beyond what a brain takes: long prompts, grammars, many requests at once
-SHARE = 8  # of the weights, beside that, for what a header does not tell: states of other kinds of layers, adapters
+SHARE = 8  # of the weights, beside that, for what a header does not tell
+RECURRENT = ("ssm.", "wkv.", "shortconv.", "kda.")  # begin what headers say of such layers
+PARAMETERS = 32  # for each byte of such a state; 40 is the least of those that are public (Granite 4 H Micro: 77 MiB)
 PROCESS = 96 << 20  # Python, native code's own data, and compute buffers at a batch of 128
 TOKEN = 600  # bytes of a tokenizer's tables for each token
 THREADS = 8  # beside those that compute and those that speak HTTP
@@ -50,12 +53,14 @@ def ceiling(
     adapters: int = 0,
 ) -> int:
     """The most bytes that the worker with these `settings` may have for itself. `machine` as `HardwareProfile` names it;
-    `buffers` are those that large batches need, `adapters` how many are loaded with the base."""
+    `buffers` are those that large batches need, `adapters` the bytes of those that are loaded with the base."""
     threads = int(settings["threads"]) + int(settings["slots"]) + SPEAKERS + THREADS
     return (
         repacked(header, facts, machine)
         + kv_bytes(facts, int(settings["cells"]))
-        + facts.weights_bytes // SHARE * (1 + adapters)
+        + facts.weights_bytes // SHARE
+        + adapters
+        + int(settings["slots"]) * (1 + CHECKPOINTS) * state(header, facts, int(settings["cells"]))
         + (facts.eyes_bytes + LOOKING if facts.eyes_bytes else 0)
         + buffers
         + vocabulary(header) * TOKEN
@@ -63,6 +68,14 @@ def ceiling(
         + PROCESS
         + REQUESTS
     )
+
+
+def state(header: GgufHeader, facts: BaseFacts, cells: int) -> int:
+    """Bytes of what of a chat cannot be taken back, at most: of it llama.cpp keeps copies, to go on from an earlier message.
+    That is the cache of a sliding window, or the state of a recurrent brain; 0 for the others."""
+    if any(key.startswith(RECURRENT) for key in header.keys):
+        return (header.parameters or facts.weights_bytes) // PARAMETERS
+    return kv_bytes(facts, min(header.sliding_window + BATCH, cells)) if header.sliding_window else 0
 
 
 def repacked(header: GgufHeader, facts: BaseFacts, machine: str) -> int:

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -107,7 +109,7 @@ class Engines:
             found |= made
         machine = self._profile.machine
         found["ceiling"] = settings.ceiling * 10**6 or ceiling(
-            base.header, facts, found, machine=machine, buffers=buffers, adapters=len(paths)
+            base.header, facts, found, machine=machine, buffers=buffers, adapters=sum(map(_size, paths))
         )
         return WorkerSpec(engine="xllamacpp", base=base.id, path=base.path, need_bytes=need + buffers, settings=found)
 
@@ -159,6 +161,13 @@ class Engines:
             reason = brain.reason or f"{brain.name} is not installed"
             raise NotFound(f"{reason.rstrip('.')}.", hint=brain.command or f"Run `omni pull {brain.name}`.")
         return brain.base
+
+
+def _size(path: str) -> int:
+    """Bytes of a file; 0 when it is not there, which loading it says."""
+    with suppress(OSError):
+        return Path(path).stat().st_size
+    return 0
 
 
 def _for_vectors(header: "GgufHeader", context: int, *, room: int) -> tuple[dict[str, int | str], int]:

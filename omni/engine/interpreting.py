@@ -10,10 +10,10 @@ from omni.core.events import EngineEvent, TextDelta, TokenChosen, ToolCallDelta,
 from omni.engine import calling
 from omni.engine.binding import Binding
 from omni.engine.calling import DENSITIES, Cut
-from omni.engine.proving import TRIES, Prover
+from omni.engine.proving import TRIES, Prover, Unproved
 from omni.engine.reading import CallReader
 from omni.engine.types import ChatRequest, CompletionRequest
-from omni.schemas import Compiled
+from omni.schemas import Compiled, Fault
 
 WARMEST = 0.6  # at least, from the second try on: at 0 a brain says the same again
 
@@ -46,7 +46,7 @@ def attempts(request: ChatRequest, binding: Binding | None) -> Iterator[Attempt]
     if binding is not None and binding.schema is None:
         for number, density in enumerate(DENSITIES):
             yield Attempt(number, density, last=density == DENSITIES[-1])
-    elif binding is not None and holds(request, binding):
+    elif binding is not None and (holds(request, binding) or binding.tools):
         for number in range(TRIES):
             yield Attempt(number, last=number == TRIES - 1)
     elif binding is None and request.tools:
@@ -61,7 +61,8 @@ def holds(request: ChatRequest | CompletionRequest, binding: Binding) -> bool:
     schema = binding.schema
     if schema is None or not request.strict:
         return False
-    return bool(schema.loose) or (request.logprobs is not None and schema.sieve() is not None)
+    called = any(parameters.loose for parameters in binding.tools.values())
+    return called or bool(schema.loose) or (request.logprobs is not None and schema.sieve() is not None)
 
 
 def _follows(schema: Compiled, text: str) -> bool:
@@ -99,21 +100,31 @@ class Interpreter:
             if self._forced:
                 yield from self._called(one)
             elif self._prover is not None:
-                yield from self._prover.read(one, called=self._calls is not None and self._calls.called > 0)
+                yield from self._offered(self._prover, one)
             else:
                 yield one
 
+    def _offered(self, prover: Prover, event: EngineEvent) -> Iterator[EngineEvent]:
+        """Of an answer that may be calls or follow the schema: calls at its end, when they are proved."""
+        if isinstance(event, ToolCallDelta):
+            self._called_so_far.append(event)
+            return
+        if isinstance(event, TurnEnded) and event.reason != "cancelled":
+            if (fault := self._fault()) is not None:
+                raise Unproved(fault, sent=prover.sent)
+            yield from self._called_so_far
+        yield from prover.read(event, called=bool(self._called_so_far))
+
     def _called(self, event: EngineEvent) -> Iterator[EngineEvent]:
         """Of an answer that is a call: that, and not what stands around it."""
-        assert self._binding is not None
-        assert self._calls is not None
         match event:
             case ToolCallDelta():
                 self._called_so_far.append(event)
             case TurnEnded() if event.reason == "cancelled":
                 yield event
             case TurnEnded():
-                self._check_calls()
+                if not self._called_so_far or self._fault() is not None:
+                    raise Cut
                 yield from self._called_so_far
                 yield event
             case TextDelta() | TokenChosen():
@@ -121,12 +132,12 @@ class Interpreter:
             case _:
                 yield event
 
-    def _check_calls(self) -> None:
+    def _fault(self) -> Fault | None:
+        """What is wrong with the arguments of the calls that were read."""
         assert self._binding is not None
         names = {event.index: event.name for event in self._called_so_far if event.name}
         for number, name in names.items():
             arguments = "".join(event.arguments for event in self._called_so_far if event.index == number)
-            if self._binding.tools[name].fault_of(arguments) is not None:
-                raise Cut
-        if not names:
-            raise Cut
+            if (fault := self._binding.tools[name].fault_of(arguments)) is not None:
+                return fault
+        return None

@@ -6,11 +6,12 @@ be too long pieces are counted, one after the other, until that is certain.
 
 from collections.abc import Iterator
 
-from omni.core.errors import ContextOverflow
+from omni.core.errors import ContextOverflow, UsageError
 from omni.engine.http import Client
 from omni.engine.infill import tokens_of
 from omni.engine.types import ChatRequest, CompletionRequest
 
+LONGEST = 1 << 20  # characters of a text of which tokens are wanted
 PIECE = 1 << 16  # characters
 USUAL = 16  # characters of a token, on the mean, that no text of a language has: what is shorter is counted at once
 CERTAIN = 2  # times what is allocated: a text cut into pieces has more tokens than it has whole, but not so many more
@@ -32,6 +33,15 @@ async def check_length(client: Client, request: ChatRequest | CompletionRequest,
                 needed=counted,
                 allocated=allocated,
             )
+
+
+def check_text(text: str) -> None:
+    """Raises UsageError for a text whose tokens are too many to be made at once."""
+    if len(text) > LONGEST:
+        raise UsageError(
+            f"A text of {len(text):,} characters is too long to make tokens of it at once; {LONGEST:,} may come.",
+            hint="Send it in pieces.",
+        )
 
 
 def _texts(request: ChatRequest | CompletionRequest) -> list[str]:

@@ -14,6 +14,7 @@ from omni.engine.refusals import NO_MEMORY
 
 CANNOT_LOAD = "This engine cannot load"  # how a refused file is known in the log, which is all that a keeper passes on
 BATCH = 128
+CHECKPOINTS = 4  # of a chat whose past cannot be taken back; llama.cpp would keep 32, of up to 100 MB, in each slot
 _NO_PARSER = "Unable to generate parser for this template. Automatic parser generation failed:"
 _TEMPLATE = re.compile(
     r"^\S+ E [^\n]*(?:common_chat_templates_init: error|chat template parsing error): (.*?)(?=^\d\S+ [A-Z] |\Z)",
@@ -77,6 +78,7 @@ def parameters(path: str, socket: str, key: str, settings: dict[str, Any]) -> An
     wanted.n_batch = wanted.n_ubatch = int(settings.get("batch", BATCH))
     wanted.cache_ram_mib = 0
     wanted.cache_idle_slots = False
+    wanted.n_ctx_checkpoints = CHECKPOINTS
     wanted.slot_prompt_similarity = 0.5  # else a new chat that shares a system text takes the place of an old one
     wanted.load_mode = xllamacpp.llama_load_mode.LLAMA_LOAD_MODE_MMAP  # the page cache survives the worker
     wanted.fit_params = False  # the budget has decided already; asking again loads twice

@@ -28,6 +28,11 @@ class Prover:
         self._text: list[str] = []
         self._held: list[EngineEvent] = []
 
+    @property
+    def sent(self) -> bool:
+        """Whether something of the answer was given away."""
+        return bool(self._text) and not self._holds
+
     def read(self, event: EngineEvent, *, called: bool) -> Iterator[EngineEvent]:
         """What can be given away. `called`: the answer is calls, which follow schemas of their own. Raises Unproved."""
         match event:
@@ -43,7 +48,7 @@ class Prover:
                     and not called
                     and (fault := self._schema.fault_of("".join(self._text)))
                 ):
-                    raise Unproved(fault, sent=bool(self._text) and not self._holds)
+                    raise Unproved(fault, sent=self.sent)
                 yield from self._held
                 yield event
             case _ if self._holds:

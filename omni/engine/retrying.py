@@ -64,7 +64,7 @@ def cause_of(fate: Fate | None) -> Cause:
 
 
 class End(NamedTuple):
-    """The end of a worker, and the suspects among whom it worked for; `late`: it was known before who failed asked it."""
+    """The end of a worker, and the suspects among whom it worked for; `late`: it was known before, or it was asked nothing."""
 
     cause: Cause = Cause.UNKNOWN
     suspects: frozenset[str] = frozenset()
@@ -135,7 +135,7 @@ class Retries:
                 raise culprit(end.cause, self._carried.helps or "less at once") from error
             raise error
         if self._heard:
-            if not self._plain or end.cause in (Cause.ORDER, Cause.UNKNOWN):
+            if not self._plain or (end.cause in (Cause.ORDER, Cause.UNKNOWN) and not end.late):
                 raise error
             self._lost = error
 

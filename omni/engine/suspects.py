@@ -12,7 +12,7 @@ import hashlib
 import os
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import NamedTuple
 
 import msgspec
@@ -132,9 +132,15 @@ class Work:
     `late`: it had ended before. `lingers`: it may go on with it although nobody waits any more, and who waits for its end
     says that it is over."""
 
-    def __init__(self, suspects: Suspects, key: str) -> None:
+    def __init__(self, suspects: Suspects, key: str, *, alone: bool = False) -> None:
         self.worker, self.late, self.lingers = "", False, False
-        self._suspects, self._key, self._busy = suspects, key, False
+        self.trial = AsyncExitStack()
+        self._suspects, self._key, self._busy, self._alone = suspects, key, False, alone
+
+    async def alone(self) -> None:
+        """Wait, with a place to compute, until it may be asked beside the suspects of now. Until `trial` is closed no
+        other one is asked, where it must be alone."""
+        await self.trial.enter_async_context(self._suspects.asking(self._key, alone=self._alone))
 
     def at(self, worker: str | os.PathLike[str]) -> None:
         """This worker does it from now on."""

@@ -106,7 +106,7 @@ class ChatTemplate:
                     async with asyncio.timeout(PATIENCE):
                         self._found[name, tools] = await find(render)
                 except TimeoutError:
-                    self._found[name, tools] = otherwise
+                    return otherwise  # for this time: the next history asks anew
             return self._found[name, tools]  # type: ignore[return-value] # what `find` finds is as `otherwise` is
 
     async def _prompt(self, request: ChatRequest) -> str:

@@ -36,7 +36,7 @@ from omni.engine.images import check_images
 from omni.engine.infill import prompt_tokens, tokens_of
 from omni.engine.interpreting import Interpreter, attempts
 from omni.engine.knowledge import Knowledge, Props, told
-from omni.engine.lengths import check_length
+from omni.engine.lengths import check_length, check_text
 from omni.engine.llama import ended_while_loading, refusal
 from omni.engine.proving import Unproved, unfollowed
 from omni.engine.refusals import Unreadable
@@ -104,6 +104,8 @@ class WorkerEngine:
             try:
                 async with aclosing(self._tried(attempt.of(request), binding, attempt.density)) as events:
                     async for event in events:
+                        if attempt.number and not attempt.words and isinstance(event, ReasoningDelta):
+                            continue  # the thoughts of the first try were given away
                         for meant in interpreter.read(event):
                             said |= isinstance(meant, TextDelta | ReasoningDelta | ToolCallDelta)
                             yield meant
@@ -139,8 +141,8 @@ class WorkerEngine:
         found, suspects = carried(request), self._suspects
         retries = Retries(request, found, shows=shows, name=self._name)
         while True:
-            work = Work(suspects, found.key)
-            async with suspects.asking(found.key, alone=retries.alone):  # until it is known how the worker ended
+            work = Work(suspects, found.key, alone=retries.alone)
+            async with work.trial:  # until it is known how the worker ended
                 try:
                     if retries.said and (end := retries.go_on(len(await self.tokenize(retries.said)))):
                         yield _timed(end, first)
@@ -165,10 +167,10 @@ class WorkerEngine:
         """Why the worker ended that a request has failed with, and who may have done it."""
         if not is_end(error):
             return End()
-        if work.late:
+        if work.late or not work.worker:
             return End(late=True)
         suspects = self._suspects.died(work.worker)  # before anything is waited for: those who fail with it leave it
-        cause = cause_of(await self._keeper.fate(work.worker) if work.worker else None)
+        cause = cause_of(await self._keeper.fate(work.worker))
         if cause is Cause.UNKNOWN:
             self._suspects.lives(work.worker)
         return End(cause, suspects if cause in BLAMED else frozenset())
@@ -190,12 +192,13 @@ class WorkerEngine:
         tokens = int(self.spec.settings.get("context", 0))  # one text at a time, however long
         key, alone, deaths = f"texts {id(texts)}", False, 0
         for last in (False,) * (TRIES - 1) + (True,):
-            work = Work(self._suspects, key)
-            async with self._suspects.asking(key, alone=alone):
+            work = Work(self._suspects, key, alone=alone)
+            async with work.trial:
                 try:
                     async with self._keeper.turn(self.spec, priority="background", tokens=tokens) as turn:
                         async for _ in self._events(turn.waiting()):
                             pass
+                        await work.alone()
                         work.at(turn.socket)
                         found = vectors_of(await Client(turn.socket, turn.key).json("/v1/embeddings", {"input": texts}))
                     break
@@ -234,10 +237,12 @@ class WorkerEngine:
             asked = ChatRequest(messages=tuple(messages), tools=tuple(tools), thinking=thinking, schema=schema)
             props = await self._props(client)
             with self._suspects.working(lease.socket, carried(asked).key):
+                await check_length(client, asked, allocated=props.context)
                 return (await self._written(client, asked, props))[1]
 
     async def tokenize(self, text: str) -> list[int]:
-        """By the worker, which is loaded for it."""
+        """By the worker, which is loaded for it. Raises UsageError for a text that is too long."""
+        check_text(text)
         async with await self._lease() as lease:
             client = await self._loaded(lease)
             with self._suspects.working(lease.socket, carried(CompletionRequest(prompt=text)).key):
@@ -373,6 +378,7 @@ class WorkerEngine:
             async with aclosing(self._events(turn.waiting())) as waiting:
                 async for event in waiting:
                     yield event
+            await work.alone()
             work.at(turn.socket)
             computing = Client(turn.socket, turn.key)
             framed = _Framed(asked.body, Unframer(UNFRAMED)) if asked.bind is None else await asked.bind(computing)

@@ -26,7 +26,7 @@ class Fates:
         socket = str(order.get("socket"))
         self._workers.reap()
         worker = next((one for one in self._workers.table.values() if os.fspath(one.socket) == socket), None)
-        if worker is not None and (is_exiting(worker.pid) or not is_held(worker.state_file)):
+        if worker is not None and _ends(worker):
             self._asked.append((socket, peer, order))
         else:
             peer.answer(order, self._known.get(socket))
@@ -46,3 +46,8 @@ class Fates:
     def departed(self, peer: Peer) -> None:
         """A client has left, with what it asked."""
         self._asked = [one for one in self._asked if one[1] is not peer]
+
+
+def _ends(worker: Worker) -> bool:
+    """Whether it has begun to end; where the system does not tell, its line to the keeper does."""
+    return is_exiting(worker.pid) or not is_held(worker.state_file) or worker.connection is None

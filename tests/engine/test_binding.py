@@ -93,10 +93,10 @@ def test_what_a_brain_thinks_comes_before_and_marks_stand_around() -> None:
 
 def test_where_an_answer_must_end_thoughts_do_too() -> None:
     thinks = Mark("<think>"), Mark("</think>")
-    opened = grammar(Framing(thinks=thinks, opened=True), 400, schema=SCHEMA)
-    assert admits(opened, f"{'a' * 100}</think>{ANSWER}")
-    assert not admits(opened, f"{'a' * 101}</think>{ANSWER}")
-    free = grammar(Framing(thinks=thinks), 400, schema=SCHEMA)
+    opened = grammar(Framing(thinks=thinks, opened=True), 448, schema=SCHEMA)
+    assert admits(opened, f"{'a' * 112}</think>{ANSWER}")
+    assert not admits(opened, f"{'a' * 113}</think>{ANSWER}")
+    free = grammar(Framing(thinks=thinks), 448, schema=SCHEMA)
     assert admits(free, ANSWER)
     assert not admits(free, f"<think>a</think>{ANSWER}")
 

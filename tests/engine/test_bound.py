@@ -34,6 +34,8 @@ PLACE = {
     "additionalProperties": False,
 }
 
+TRIAL = "{}"  # the first grammar that a worker gets finds out how its answers are framed
+
 
 def calls_of(events: list[EngineEvent]) -> list[Any]:
     deltas = [event for event in events if isinstance(event, ToolCallDelta)]
@@ -54,7 +56,7 @@ async def test_a_grammar_that_the_worker_does_not_keep_is_a_refusal_and_no_free_
 
 
 async def test_an_answer_that_does_not_follow_is_asked_for_again_and_none_of_it_is_seen(worker_engine: Any) -> None:
-    async with worker_engine(scripted_spec(bound='{"a": 1}\n{"a": 1, "b": 2}')) as engine:
+    async with worker_engine(scripted_spec(bound=f'{TRIAL}\n{{"a": 1}}\n{{"a": 1, "b": 2}}')) as engine:
         assert text_of(await events_of(engine, asked("Hi", schema=PAIR))) == '{"a": 1, "b": 2}'
 
 
@@ -74,9 +76,33 @@ async def test_a_worker_that_forgets_its_grammar_ends_no_stream_well(worker_engi
 async def test_a_forced_call_that_is_not_as_wanted_is_asked_for_again(worker_engine: Any) -> None:
     right = '{"name": "add", "arguments": {"a": 1}}'
     wrong = right.replace("1", '"x"')
-    async with worker_engine(scripted_spec(bound=f"{wrong}\n{right}")) as engine:
+    async with worker_engine(scripted_spec(bound=f"{TRIAL}\n{wrong}\n{right}")) as engine:
         events = await events_of(engine, asked("Hi", tools=(ADD,), tool_choice="required"))
         assert calls_of(events) == [("add", {"a": 1})]
+
+
+async def test_the_thoughts_of_later_tries_are_not_told(worker_engine: Any) -> None:
+    right = '{"name": "add", "arguments": {"a": 1}}'
+    spec = scripted_spec(bound=f"{TRIAL}\n{right.replace('1', 'null')}\n{right}", reasoning="Well now.")
+    async with worker_engine(spec) as engine:
+        events = await events_of(engine, asked("Hi", tools=(ADD,), tool_choice="required"))
+        assert calls_of(events) == [("add", {"a": 1})]
+        assert "".join(event.text for event in events if isinstance(event, ReasoningDelta)) == "Well now."
+
+
+async def test_a_call_that_was_offered_beside_a_schema_is_proved(worker_engine: Any) -> None:
+    """What its grammar cannot keep is asked for again, as it is where a call must come."""
+    pair = Tool(name="pair", parameters=PAIR)
+    wrong, right = (
+        f'<tool_call>{{"name": "pair", "arguments": {said}}}</tool_call>' for said in ('{"a": 1}', '{"a": 1, "b": 2}')
+    )
+    async with worker_engine(scripted_spec(bound=f"{TRIAL}\n{wrong}\n{right}")) as engine:
+        events = await events_of(engine, asked("Hi", tools=(pair,), schema=PLACE))
+        assert calls_of(events) == [("pair", {"a": 1, "b": 2})]
+        assert not text_of(events)
+    async with worker_engine(scripted_spec(bound=wrong)) as engine:
+        with pytest.raises(EngineError, match=r"does not follow the schema.*`minProperties`"):
+            await events_of(engine, asked("Hi", tools=(pair,), schema=PLACE))
 
 
 @pytest.mark.real

@@ -55,10 +55,12 @@ def test_weights_of_unknown_types_count_as_if_they_were_packed_anew() -> None:
         ({"settings": {**SETTINGS, "slots": 12}}, 8 * memory.STACK),
         ({"facts": facts(eyes_bytes=500 * MB)}, 1000 * MB),
         ({"buffers": 700 * MB}, 700 * MB),
-        ({"adapters": 2}, 200 * MB),
+        ({"adapters": 200 * MB}, 200 * MB),
+        ({"header": header(sliding_window=1024)}, 4 * 4 * 1024 * 14_336 * 2),
+        ({"header": header(keys=("ssm.state_size",), parameters=3_200_000_000)}, 4 * 4 * (77 << 20)),
         ({"header": header(rows=300_000)}, 150_000 * 400),
     ],
-    ids=["cells", "slots", "eyes", "buffers", "adapters", "words"],
+    ids=["cells", "slots", "eyes", "buffers", "adapters", "a window", "a state", "words"],
 )
 def test_whatever_takes_more_may_have_more(more: dict[str, Any], least: int) -> None:
     assert size(**more) - size() >= least

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from omni.core.errors import ContextOverflow
+from omni.core.errors import ContextOverflow, UsageError
 from omni.engine import CompletionRequest
 from omni.engine.http import Client
-from omni.engine.lengths import PIECE, check_length
+from omni.engine.lengths import LONGEST, PIECE, check_length
 from omni.engine.types import ChatRequest, Message, ToolCall
 from tests.engine.conftest import Make
 from tests.engine.engine_tools import asked, events_of, scripted_spec, text_of
@@ -56,3 +56,12 @@ async def test_a_long_text_is_a_refusal_and_a_text_of_long_words_is_not(worker_e
         with pytest.raises(ContextOverflow, match="are allocated"):
             await events_of(engine, asked("word " * 20_000))
         assert text_of(await events_of(engine, asked("x" * 100_000, max_tokens=1))) == "You"
+
+
+async def test_what_is_only_counted_is_bounded_alike(worker_engine: Make) -> None:
+    async with worker_engine(scripted_spec(context=512)) as engine:
+        with pytest.raises(ContextOverflow, match="are allocated"):
+            await engine.count_tokens(asked("word " * 20_000).messages)
+        assert len(await engine.tokenize("word " * 20_000)) == 20_001
+        with pytest.raises(UsageError, match=r"1,048,577 characters is too long.*1,048,576 may come"):
+            await engine.tokenize("x" * (LONGEST + 1))

@@ -162,11 +162,12 @@ async def test_the_end_of_the_worker_is_not_a_refusal() -> None:
         await written(template, client, asked(*UNUSUAL))
 
 
-async def test_a_template_that_takes_for_ever_is_taken_for_one_that_takes_little(
+async def test_a_template_that_takes_for_ever_is_taken_for_one_that_takes_little_this_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(templates, "PATIENCE", 0.05)
     template, client = made(plain)
+    at_once = client.json
 
     async def never(_path: str, _body: Any) -> Any:
         await asyncio.Event().wait()
@@ -176,6 +177,8 @@ async def test_a_template_that_takes_for_ever_is_taken_for_one_that_takes_little
     assert [(message.role, message.content) for message in found.messages] == [
         ("user", "1\n\n2\n\n<system>\n3\n</system>")
     ]
+    monkeypatch.setattr(client, "json", at_once)
+    assert (await written(template, client, asked(*UNUSUAL))).messages == UNUSUAL
 
 
 async def test_the_scripted_worker_takes_what_the_scripted_engine_takes(keeper: DirectKeeper) -> None:
