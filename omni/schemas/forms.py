@@ -239,7 +239,8 @@ class Forms:
 
     # -- refusing
 
-    def _place(self, conjunction: Conjunction) -> str:
+    def place(self, conjunction: Conjunction) -> str:
+        """Where it stands, as far as that is one place."""
         parts = self.cases.parts
         return next((place for one in conjunction if (place := parts.place(one)) != "#"), "#")
 
@@ -250,7 +251,7 @@ class Forms:
             conjunction = ahead.popleft()
             form = self._forms[conjunction]
             if form.reasons and not form.shapes:
-                return form.reasons[0].refusal(self._place(conjunction))
+                return form.reasons[0].refusal(self.place(conjunction))
             for each in _uses(form):
                 if each not in seen and self._forms[each].cost is None:
                     seen.add(each)
@@ -272,7 +273,7 @@ class Forms:
         conjunction, cost = self.root, self._forms[self.root].cost
         why = f"asks for {cost:,} characters at least, which no context holds"
         while True:
-            place, best = self._place(conjunction), self._forms[conjunction].best
+            place, best = self.place(conjunction), self._forms[conjunction].best
             match best:
                 case tuple():
                     conjunction = best

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from omni.schemas.errors import TooMuch
 from omni.schemas.facts import Conjunction
 from omni.schemas.forms import Forms
 from omni.schemas.languages import Language, TooLong
@@ -57,7 +58,9 @@ class Writer:
         name = self._rule(self._forms.root, 0)
         while self._ahead:
             key = self._ahead.pop()
-            self._grammar.define(self._names[key], self._alternatives(*key))
+            if not (alternatives := list(self._alternatives(*key))):  # it would be one that admits nothing at all
+                raise TooMuch("has values, and none that a grammar can write").refusal(self._forms.place(key[0]))
+            self._grammar.define(self._names[key], alternatives)
         return name
 
     def longest(self) -> int:
@@ -318,7 +321,7 @@ class _Sequence:
         bounded = self._most is not None and (self._most < len(members) or bool(self._tails))
         highest = self._most if bounded and self._most is not None else max(self._least, 1)
         if self._least <= needed and not bounded:
-            highest = 1  # whether there was one before is all that matters
+            highest, self._least = 1, 0  # enough are there anyhow: whether there was one before is all that matters
         # What follows when so many (at most `highest`) are there already.
         after: list[str | None] = [self._rest(count) for count in range(highest + 1)]
         for member in reversed(members):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from omni.schemas import SchemaRefused, compile_schema
+from omni.schemas import Grammar, SchemaRefused, compile_schema
 from tests.schemas.walking import admits, grammar_of, walk
 
 OBJECT = {"type": "object"}
@@ -74,6 +74,9 @@ KEPT: dict[str, Any] = {
     "names": {"type": "object", "propertyNames": {"pattern": "^[a-z]{1,3}$"}, "additionalProperties": {"type": "integer"}},
     "names that are listed": {"type": "object", "propertyNames": {"enum": ["a", "b"]}, "properties": {"a": {"type": "null"}, "c": {}}},
     "at least so many": {"type": "object", "properties": {"a": {}, "b": {"type": "null"}, "c": {"type": "null"}}, "minProperties": 2, "additionalProperties": False},
+    "at least so many that must be there": {"type": "object", "properties": {"a": {"type": "null"}, "b": {"type": "null"}, "c": {"type": "null"}}, "required": ["a", "b"], "minProperties": 2},
+    "at least fewer than must be there": {"type": "object", "properties": {"x": {"type": "object", "properties": {"a": {}, "b": {}, "c": {}}, "required": ["a", "b", "c"], "minProperties": 2, "additionalProperties": False}}, "required": ["x"]},
+    "at least very many": {"type": "object", "properties": {f"p{at}": {"type": "null"} for at in range(24)}, "minProperties": 20},
     "at most so many": {"type": "object", "properties": {"a": {"type": "null"}, "b": {"type": "null"}, "c": {"type": "null"}}, "maxProperties": 2, "required": ["c"]},
     "what needs others": {"type": "object", "properties": {"a": {"type": "null"}, "b": {"type": "null"}, "c": {"type": "null"}}, "dependentRequired": {"a": ["b"], "b": ["c"]}},
     "what needs others of draft 7": {"type": "object", "properties": {"a": {"type": "null"}, "b": {"type": "null"}}, "dependencies": {"a": ["b"], "b": {"required": ["c"]}}},
@@ -268,3 +271,8 @@ def test_formats_count_in_a_proof() -> None:
     compiled = compile_schema({"type": "string", "format": "date"})
     assert compiled.fault("2026-11-30") is None
     assert compiled.fault("2026-02-30") is not None
+
+
+def test_a_rule_without_an_alternative_is_never_written() -> None:
+    with pytest.raises(ValueError, match="has no alternative"):
+        Grammar().rule([])
