@@ -18,6 +18,8 @@ MOST_UNIQUE = 64  # values of a list that has none twice
 MOST_PLACES = 8  # where an item is put that a list must contain
 MOST_PATTERNS = 6  # of names, all combinations of which are looked at
 LONGEST_LIST = 10_000  # items that are worth counting
+MOST_MULTIPLES = 1000  # of a step whose multiples no engine follows
+HARDEST = 5000  # digits of a step, read as one number, whose multiples an engine follows: with 9,999 it gives up
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,20 +234,23 @@ class Shapes:
         if bounds is None:
             raise TooMuch("is beyond what can be written out", *_bounding(facts))
         whole = kinds == {"integer"}
-        step = _common(facts.steps)
+        step = _common((*facts.steps, Decimal(1)) if whole and facts.steps else facts.steps)
         if step is not None and step == step.to_integral_value():
             if kinds == {"fraction"}:
                 raise Impossible("allows whole numbers only, the rest of it none", *facts.by("multipleOf"))
             whole = True
         unwanted = [Decimal(str(value)) for value in facts.not_values if kind_of(value) in ("integer", "fraction")]
         places = _places(step)
-        if step is not None and step != 1 and places is None:
-            if not _has_multiple(step, bounds.whole() if whole else bounds):
+        if step is not None and places is None:
+            if (inside := bounds.multiples(step) and bounds.readable(step).multiples(step)) is None:
                 raise Impossible(
                     f"leaves no number: {bounds.said()} there is no multiple of {step}", *facts.by("multipleOf")
                 )
-            loose = facts.loose | ({Loose(*facts.by("not"))} if unwanted or kinds == {"fraction"} else set())
-            yield Shaped(Number(None, whole, step, bounds), loose)
+            if _is_easy(step):
+                loose = facts.loose | ({Loose(*facts.by("not"))} if unwanted or kinds == {"fraction"} else set())
+                yield Shaped(Number(None, whole, step, inside), loose)
+            else:
+                yield Shaped(Words(_multiples(step, inside, kinds, unwanted)), facts.loose)
             return
         if whole:
             language = self._numbers.integers(bounds)
@@ -570,10 +575,20 @@ def _places(step: Decimal | None) -> int | None:
     return -int(exponent) if (sign, digits) == (0, (1,)) and int(exponent) <= 0 else None
 
 
-def _has_multiple(step: Decimal, bounds: Bounds) -> bool:
-    if bounds.least is None or bounds.most is None:
-        return True
-    first = (bounds.least / step).to_integral_value("ROUND_CEILING") * step
-    if first == bounds.least and bounds.above:
-        first += step
-    return first < bounds.most or (first == bounds.most and not bounds.below)
+def _multiples(step: Decimal, bounds: Bounds, kinds: frozenset[str], unwanted: list[Decimal]) -> tuple[Any, ...]:
+    """The multiples next to 0."""
+    first = bounds.nearest()
+    near = [first, *(first + sign * count * step for count in range(1, MOST_MULTIPLES // 2) for sign in (1, -1))]
+    numbers = [one for one in near if bounds.hold(one) and one not in unwanted]
+    values = (int(one) if one == one.to_integral_value() else float(one) for one in numbers)
+    if not (found := tuple(value for value in values if kind_of(value) in kinds)):
+        raise TooMuch(f"leaves only multiples of {step} that are far from 0", "multipleOf")
+    return found
+
+
+def _is_easy(step: Decimal) -> bool:
+    """Whether an engine can follow the multiples: it keeps in mind what is left when the digits so far are divided."""
+    scaled = float(step)
+    while scaled % 1 and scaled < HARDEST:  # as the engine reads it, which is exact for few fractions
+        scaled *= 10
+    return scaled <= HARDEST and Decimal(scaled) == step.scaleb(max(0, -int(step.normalize().as_tuple().exponent)))

@@ -39,6 +39,15 @@ KEPT: dict[str, Any] = {
     "multiples of a fraction": {"type": "number", "multipleOf": 0.25, "minimum": 0, "maximum": 9},
     "cents": {"type": "number", "multipleOf": 0.01, "minimum": 0, "maximum": 20},
     "two multiples": {"type": "integer", "allOf": [{"multipleOf": 4}, {"multipleOf": 6}], "minimum": 0, "maximum": 400},
+    "multiples below zero": {"type": "integer", "multipleOf": 3, "maximum": -1},
+    "multiples between bounds below zero": {"type": "array", "items": {"type": "number", "multipleOf": 0.5, "minimum": -10, "exclusiveMaximum": 0}, "minItems": 1, "maxItems": 3},
+    "multiples around zero": {"type": "number", "multipleOf": 2.5, "minimum": -6, "maximum": 6},
+    "multiples up to zero": {"type": "integer", "multipleOf": 4, "exclusiveMinimum": -4, "maximum": 0},
+    "multiples without bounds": {"type": "number", "multipleOf": 0.7},
+    "whole multiples of a fraction": {"type": "integer", "multipleOf": 1.5, "minimum": 2},
+    "multiples of a day": {"type": "integer", "multipleOf": 86400, "not": {"const": 0}},
+    "multiples of a large number": {"type": "integer", "multipleOf": 1000000007, "maximum": -5},
+    "multiples of a fine fraction": {"type": "number", "multipleOf": 0.3333, "minimum": 1},
     "lengths": {"type": "string", "minLength": 3, "maxLength": 5},
     "a pattern and lengths": {"type": "string", "pattern": "^[a-c]+$", "minLength": 3, "maxLength": 4},
     "a pattern anywhere": {"type": "string", "pattern": "ab|cd", "maxLength": 8},
@@ -276,3 +285,38 @@ def test_formats_count_in_a_proof() -> None:
 def test_a_rule_without_an_alternative_is_never_written() -> None:
     with pytest.raises(ValueError, match="has no alternative"):
         Grammar().rule([])
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        ({"type": "integer", "multipleOf": 3, "maximum": -1}, "-12"),
+        ({"type": "integer", "multipleOf": 3, "minimum": -10, "maximum": -1}, "-9"),
+        ({"type": "number", "multipleOf": 0.5}, "-0.5"),
+        ({"type": "number", "multipleOf": 0.5, "minimum": -3, "maximum": 3}, "-2.5"),
+        ({"type": "number", "multipleOf": 0.5, "minimum": -3, "maximum": 3}, "2.5"),
+        ({"type": "integer", "multipleOf": 3600}, "86400"),
+        ({"type": "integer", "multipleOf": 86400}, "-259200"),
+        ({"type": "integer", "multipleOf": 1000000007}, "2000000014"),
+        ({"type": "number", "multipleOf": 0.3333, "minimum": 0}, "0.6666"),
+    ],
+)
+def test_multiples_are_admitted_on_both_sides_of_zero(schema: Any, text: str) -> None:
+    assert admits(grammar_of(compile_schema(schema)), text)
+
+
+@pytest.mark.parametrize("step", [2, 3, 60, 360, 1024, 3600, 4999, 0.25, 0.7, 2.5, 12.5, 0.0625, 2e-7, 0.4999])
+@pytest.mark.parametrize("bounds", [{}, {"minimum": -7}, {"maximum": 7}, {"exclusiveMaximum": 0}, {"minimum": -9000, "maximum": -1}])  # fmt: skip
+def test_an_engine_follows_every_multiple_that_it_is_asked_for(step: float, bounds: Any) -> None:
+    for name in ("integer", "number"):
+        try:
+            compiled = compile_schema({"type": name, "multipleOf": step, **bounds})
+        except SchemaRefused as error:
+            assert error.keyword == "multipleOf"  # noqa: PT017
+            continue
+        grammar, chance = grammar_of(compiled), random.Random(f"{step} {bounds}")
+        assert not compiled.loose
+        for _ in range(4):
+            text = walk(grammar, chance)
+            assert text is not None
+            assert compiled.fault_of(text) is None, text
