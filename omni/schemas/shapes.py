@@ -10,7 +10,7 @@ from omni.schemas.cases import Cases
 from omni.schemas.documents import Schema
 from omni.schemas.errors import Impossible, TooMuch
 from omni.schemas.facts import Conjunction, Contained, Facts, ListRule, Literal, Loose, ObjectRule, Said, kind_of, same
-from omni.schemas.formats import pattern_of
+from omni.schemas.formats import is_formed, pattern_of
 from omni.schemas.languages import Language, Languages, TooLong
 from omni.schemas.numbers import UNBOUNDED, Bounds, Numbers
 
@@ -130,65 +130,75 @@ class Shapes:
             if kind_of(value) in kinds and not any(same(value, one) for one in facts.not_values)
         )
         plain = Facts(kinds=facts.kinds, typed=facts.typed, values=facts.values, not_values=facts.not_values)
+        told = {frozenset(facts.loose): values}
         if facts != plain and values:
-            values = tuple(value for value in values if self._fits(value, facts))
-        if values:
-            yield Shaped(Words(values), facts.loose)
+            told = {}
+            for value in values:
+                if (loose := self._fits(value, facts)) is not None:
+                    told[loose] = (*told.get(loose, ()), value)
+        if any(told.values()):
+            yield from (Shaped(Words(values), loose) for loose, values in told.items())
         else:
             yield Impossible("names no value that the rest of it allows", *facts.by("enum"))
 
-    def _fits(self, value: Any, facts: Facts) -> bool:
-        """Whether a listed value is as the rest of its case says; one about which nobody can tell is not."""
+    def _fits(self, value: Any, facts: Facts) -> frozenset[Loose] | None:
+        """What nobody can tell of a value besides that it is as a case says; None for one that is not."""
+        match value:
+            case _ if any(same(value, one) for one in facts.not_values) or kind_of(value) not in facts.kinds:
+                return None
+            case str():
+                return facts.loose if self._is_text(value, facts) else None
+            case bool() | None:
+                return facts.loose
+            case int() | float():
+                number = Decimal(str(value))
+                return (
+                    facts.loose if facts.bounds.hold(number) and not any(number % one for one in facts.steps) else None
+                )
         without = facts.copy()
         without.values, without.kinds, without.typed = None, frozenset({kind_of(value)}), True
-        return any(isinstance(found, Shaped) and self._is(value, found.shape) for found in self.of(without))
+        shapes = (found.shape for found in self.of(without) if isinstance(found, Shaped))
+        loose = _least(self._holds(value, shape) for shape in shapes if isinstance(shape, Sequence))
+        return None if loose is None else loose | facts.loose
 
-    def _is(self, value: Any, shape: Shape) -> bool:
-        match shape:
-            case Words(values=values):
-                return any(same(value, one) for one in values)
-            case Text(language=language):
-                return language is None or self._languages.accepts(language, value)
-            case Number(language=language, step=step, bounds=bounds):
-                if language is not None:
-                    return self._languages.accepts(language, format(Decimal(str(value)), "f"))
-                inside = self._numbers.fractions(bounds)
-                number = Decimal(str(value))
-                return self._languages.accepts(inside, format(number, "f")) and (step is None or number % step == 0)
-            case Sequence():
-                return self._is_sequence(value, shape)
+    def _is_text(self, text: str, facts: Facts) -> bool:
+        if not facts.shortest <= len(text) <= (len(text) if facts.longest is None else facts.longest):
+            return False
+        if not all(self._languages.accepts(language, text) for language, _ in facts.texts):
+            return False
+        return all(is_formed(text, name) for name, _ in facts.formats)
 
-    def _is_sequence(self, value: Any, shape: Sequence) -> bool:
+    def _holds(self, value: Any, shape: Sequence) -> frozenset[Loose] | None:
+        """What nobody can tell of a list or object besides that it has a shape."""
         if not shape.least <= len(value) <= (len(value) if shape.most is None else shape.most):
-            return False
-        if not shape.is_object:
-            wanted = [member.value for member in shape.members] + [tail.value for tail in shape.tails] * len(value)
-            return len(wanted) >= len(value) and all(map(self.allows, wanted, value))
-        named = {member.name: member for member in shape.members}
-        if any(member.needed and member.name not in value for member in shape.members):
-            return False
-        return all(
-            self.allows(named[name].value, one)
-            if name in named
-            else any(
-                (tail.names is None or self._languages.accepts(tail.names, name)) and self.allows(tail.value, one)
-                for tail in shape.tails
+            return None
+        if shape.is_object:
+            named = {member.name: member for member in shape.members}
+            if any(member.needed and member.name not in value for member in shape.members):
+                return None
+            return _together(
+                self.told(named[name].value, one) if name in named else self._besides(name, one, shape)
+                for name, one in value.items()
             )
-            for name, one in value.items()
-        )
+        if shape.unique and any(same(one, other) for one, other in combinations(value, 2)):
+            return None
+        wanted = [member.value for member in shape.members] + [tail.value for tail in shape.tails] * len(value)
+        return _together(map(self.told, wanted, value)) if len(wanted) >= len(value) else None
 
-    def allows(self, conjunction: Conjunction, value: Any) -> bool:
-        """Whether a value has one of the shapes of a conjunction."""
-        found = self._cases.of(conjunction)
-        if any(self.allows(link, value) for link in found.links):
-            return True
-        for facts in found.cases:
-            if facts.values is not None:
-                if any(same(value, one) for one in facts.values) and self._fits(value, facts):
-                    return True
-            elif kind_of(value) in facts.kinds and self._fits(value, facts):
-                return True
-        return False
+    def _besides(self, name: str, value: Any, shape: Sequence) -> frozenset[Loose] | None:
+        tails = (one for one in shape.tails if one.names is None or self._languages.accepts(one.names, name))
+        return _least(self.told(tail.value, value) for tail in tails)
+
+    def told(self, conjunction: Conjunction, value: Any) -> frozenset[Loose] | None:
+        """What nobody can tell of a value besides that it is as a conjunction says; None for one that is not."""
+        ahead, seen, cases = [conjunction], {conjunction}, list[Facts]()
+        while ahead:
+            found = self._cases.of(ahead.pop())
+            cases += found.cases
+            ahead += [link for link in found.links if link not in seen]
+            seen.update(found.links)
+        listed = (facts for facts in cases if facts.values is None or any(same(value, one) for one in facts.values))
+        return _least(self._fits(value, facts) for facts in listed)
 
     def _texts(self, facts: Facts) -> Iterator[Shaped]:
         make, loose = self._languages, facts.loose
@@ -374,12 +384,14 @@ class Shapes:
     def _object(self, facts: Facts, present: dict[str, bool]) -> Iterator[Shaped]:
         required = dict(facts.required) | {name: "" for name, there in present.items() if there}
         names = dict.fromkeys(name for rule in facts.objects for name in rule.named) | dict.fromkeys(required)
-        members = []
+        members, loose = [], facts.loose
         for name in names:
             if present.get(name) is False:
                 continue
             value = self._property(facts, name)
-            if value is not None and self._may_be_named(facts, name):
+            named = _together(self.told(conjunction, name) for conjunction in self._names(facts))
+            if value is not None and named is not None:
+                loose |= named
                 members.append(Member(name, value, name in required))
             elif name in required:
                 raise Impossible(f"names {name[:100]!r}, which cannot be there", "required", required[name])
@@ -394,7 +406,6 @@ class Shapes:
         tails = tuple(self._tails(facts, names, few=least > len(members)))
         if least > len(members) and not tails:
             raise Impossible(f"asks for {least:,}, and there can be {len(members):,}", *facts.by("minProperties"))
-        loose = facts.loose
         if tails and least - needed > 1:
             loose |= {Loose(*facts.by("minProperties"))}  # two may have one name
         if any(isinstance(value, dict) for value in facts.not_values):
@@ -423,9 +434,6 @@ class Shapes:
                 yield part
         if rule.rest is not None and name not in rule.named and not matched:
             yield rule.rest
-
-    def _may_be_named(self, facts: Facts, name: str) -> bool:
-        return all(self.allows(conjunction, name) for conjunction in self._names(facts))
 
     def _names(self, facts: Facts) -> list[Conjunction]:
         found = (self._parts.conjunction([Literal(self._parts.number(schema))]) for schema in facts.names)
@@ -492,6 +500,27 @@ def _tried(made: Iterator[Shaped | Impossible] | Iterator[Shaped]) -> Iterator[S
         yield from made
     except Impossible as error:
         yield error
+
+
+def _least(told: Iterable[frozenset[Loose] | None]) -> frozenset[Loose] | None:
+    """Of several ways in which something may be so, the one of which the most is known."""
+    best: frozenset[Loose] | None = None
+    for loose in told:
+        if loose is not None and (best is None or len(loose) < len(best)):
+            best = loose
+        if best is not None and not best:
+            break
+    return best
+
+
+def _together(told: Iterable[frozenset[Loose] | None]) -> frozenset[Loose] | None:
+    """What nobody can tell of all."""
+    found: frozenset[Loose] = frozenset()
+    for loose in told:
+        if loose is None:
+            return None
+        found |= loose
+    return found
 
 
 def _bounding(facts: Facts) -> Said:

@@ -320,3 +320,32 @@ def test_an_engine_follows_every_multiple_that_it_is_asked_for(step: float, boun
             text = walk(grammar, chance)
             assert text is not None
             assert compiled.fault_of(text) is None, text
+
+
+@pytest.mark.parametrize(
+    ("schema", "loose"),
+    [
+        ({"enum": ["1.2.3.4", "foo", "a"], "maxLength": 7, "format": "ipv4"}, ()),
+        ({"anyOf": [{"enum": ["0999-12-31", "a"]}], "pattern": "^[0a]", "format": "date"}, ()),
+        ({"enum": [{"a": "::1"}, {"a": "foo"}], "type": "object", "properties": {"a": {"maxLength": 3, "format": "ipv6"}}}, ()),
+        ({"enum": [[1, 1.0], [1, 2]], "type": "array", "uniqueItems": True, "minItems": 2}, ()),
+        ({"enum": [0.123456789, 0.5], "type": "number", "minimum": 0, "maximum": 0.3}, ()),
+        ({"enum": [{"a": 1, "b": 2}, {"a": 1}], "type": "object", "minProperties": 2, "additionalProperties": {"type": "integer"}}, ()),
+        ({"enum": ["aa", "bb"], "pattern": r"^(.)\1$"}, ("pattern",)),
+        ({"enum": [{"a": "aa"}], "type": "object", "properties": {"a": {"type": "string", "pattern": r"^(.)\1$"}}}, ("pattern",)),
+        ({"type": "object", "properties": {"aa": {}}, "required": ["aa"], "additionalProperties": False, "propertyNames": {"pattern": r"^(.)\1$"}}, ("pattern",)),
+    ],
+)  # fmt: skip
+def test_of_listed_values_those_are_offered_that_follow_the_rest(schema: Any, loose: tuple[str, ...]) -> None:
+    compiled = compile_schema(schema)
+    assert tuple(one.keyword for one in compiled.loose) == loose
+    grammar, chance = grammar_of(compiled), random.Random(1)
+    for _ in range(8):
+        text = walk(grammar, chance)
+        assert text is not None
+        assert compiled.fault_of(text) is None, text
+
+
+def test_listed_values_none_of_which_follows_the_rest_are_refused() -> None:
+    with pytest.raises(SchemaRefused, match="names no value"):
+        compile_schema({"enum": ["foo"], "maxLength": 3, "format": "ipv4"})
