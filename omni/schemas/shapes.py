@@ -417,9 +417,14 @@ class Shapes:
         wanted = [(part, True) for rule in facts.objects for part in self._said(rule, name)]
         for rest in facts.rest_properties:
             rules = [rule for rule in facts.objects if rest.scope in rule.scopes]
-            if not any(rule.rest is not None or list(self._said(rule, name)) for rule in rules):
+            if not any(rule.rest is not None or self._speaks(rule, name) for rule in rules):
                 wanted.append((rest.schema, True))
         return self._joined(wanted)
+
+    def _speaks(self, rule: ObjectRule, name: str) -> bool:
+        """Whether a rule surely says something of a name by itself."""
+        languages = (self._cases.language(pattern, "#") for pattern in rule.patterns)
+        return name in rule.named or any(one is not None and self._languages.accepts(one, name) for one in languages)
 
     def _said(self, rule: ObjectRule, name: str) -> Iterator[Schema]:
         if name in rule.named:
