@@ -55,10 +55,12 @@ class Found:
 
 
 class _Ahead(NamedTuple):
-    """A literal that is still to be looked at. `chain`: the parts within which it stands."""
+    """A literal that is still to be looked at. `chain`: the parts within which it stands; `scopes`: those of them for
+    which what it says of items and properties counts, which is none outside a part that must not hold."""
 
     literal: Literal
     chain: frozenset[int]
+    scopes: frozenset[int]
 
 
 class _Branch(NamedTuple):
@@ -66,6 +68,7 @@ class _Branch(NamedTuple):
 
     options: tuple[Conjunction, ...]
     chain: frozenset[int]
+    scopes: frozenset[int]
     keyword: str
     place: str
 
@@ -111,7 +114,7 @@ class _Search:
         self._begin = conjunction
 
     def run(self) -> Found:
-        ahead = [_Ahead(literal, frozenset()) for literal in self._begin]
+        ahead = [_Ahead(literal, frozenset(), frozenset()) for literal in self._begin]
         self._look(ahead, Facts(), [], set())
         return self._found
 
@@ -141,7 +144,7 @@ class _Search:
             if self._steps <= 0 or self._all.steps <= 0 or len(self._found.cases) >= most:
                 self._found.narrowed = True
                 return
-            ahead = [_Ahead(literal, branch.chain) for literal in option]
+            ahead = [_Ahead(literal, branch.chain, branch.scopes) for literal in option]
             self._look(ahead, facts.copy(), list(others), set(seen))
 
     def _next(self, branches: list[_Branch], facts: Facts) -> _Branch | None:
@@ -164,7 +167,7 @@ class _Search:
     def _take(
         self, ahead: _Ahead, more: list[_Ahead], facts: Facts, branches: list[_Branch], seen: set[Literal]
     ) -> None:
-        literal, chain = ahead
+        literal, chain, scopes = ahead
         self._steps -= 1
         node, place = self._parts.node(literal), self._parts.place(literal)
         if isinstance(node, bool):
@@ -180,7 +183,8 @@ class _Search:
         seen.add(literal)
         chain |= {literal.number}
         if literal.holds:
-            _Taking(self._all, node, place, chain, facts=facts, more=more, branches=branches).take()
+            here = _Ahead(literal, chain, scopes | {literal.number})
+            _Taking(self._all, node, place, here, facts=facts, more=more, branches=branches).take()
             return
         options = tuple(
             conjunction
@@ -192,9 +196,9 @@ class _Search:
                 raise Impossible("denies everything", *denying(place))
             raise TooMuch("denies what cannot be said otherwise", *denying(place))
         if len(options) == 1:
-            more += [_Ahead(each, chain) for each in options[0]]
+            more += [_Ahead(each, chain, frozenset()) for each in options[0]]
         else:
-            branches.append(_Branch(options, chain, "not", place))
+            branches.append(_Branch(options, chain, frozenset(), "not", place))
 
     def _option(self, option: Iterable[tuple[Schema, bool]]) -> Conjunction | None:
         return self._parts.conjunction(Literal(self._parts.number(node), holds) for node, holds in option)
@@ -208,13 +212,13 @@ class _Taking:
         cases: Cases,
         node: dict[str, Any],
         place: str,
-        chain: frozenset[int],
+        here: _Ahead,
         *,
         facts: Facts,
         more: list[_Ahead],
         branches: list[_Branch],
     ) -> None:
-        self._all, self._parts, self._node, self._place, self._chain = cases, cases.parts, node, place, chain
+        self._all, self._parts, self._node, self._place, self._here = cases, cases.parts, node, place, here
         self._facts, self._more, self._branches = facts, more, branches
 
     def take(self) -> None:
@@ -233,7 +237,7 @@ class _Taking:
         self._take_logic()
 
     def _hold(self, node: Schema, *, holds: bool = True) -> None:
-        self._more.append(_Ahead(Literal(self._parts.number(node), holds), self._chain))
+        self._more.append(self._here._replace(literal=Literal(self._parts.number(node), holds)))
 
     def _take_values(self) -> None:
         node, facts = self._node, self._facts
@@ -322,7 +326,7 @@ class _Taking:
         if isinstance(rest, list):
             first, rest = rest, node.get("additionalItems")
         if first or rest is not None:
-            facts.lists += (ListRule(tuple(first), rest, self._chain),)
+            facts.lists += (ListRule(tuple(first), rest, self._here.scopes),)
         facts.least_items = self._at_least("minItems", facts.least_items)
         facts.most_items = self._at_most("maxItems", facts.most_items)
         if node.get("uniqueItems") is True:
@@ -339,7 +343,7 @@ class _Taking:
         named, patterns = node.get("properties", {}), node.get("patternProperties", {})
         rest = node.get("additionalProperties")
         if named or patterns or rest is not None:
-            facts.objects += (ObjectRule(named, patterns, rest, self._chain),)
+            facts.objects += (ObjectRule(named, patterns, rest, self._here.scopes),)
         for name in node.get("required", ()):
             facts.required.setdefault(name, self._place)
         facts.least_properties = self._at_least("minProperties", facts.least_properties)
@@ -386,7 +390,7 @@ class _Taking:
         if not found:
             raise Impossible("has no option that anything can be as", keyword, self._place)
         if () not in found:
-            self._branches.append(_Branch(found, self._chain, keyword, self._place))
+            self._branches.append(_Branch(found, self._here.chain, self._here.scopes, keyword, self._place))
 
     def _any_of(self, options: list[Schema]) -> Iterator[list[tuple[Schema, bool]]]:
         listed, others = self._parts.listed(options)

@@ -67,7 +67,7 @@ class Contained(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ListRule:
-    """What one part says of the items: the first ones each by itself, and the rest. `scopes`: within which parts it stands."""
+    """What one part says of the items: the first ones each by itself, and the rest. `scopes`: for which parts it counts."""
 
     first: tuple[Schema, ...]
     rest: Schema | None

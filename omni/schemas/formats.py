@@ -50,3 +50,10 @@ FORMATS = {
 def pattern_of(name: str) -> str | None:
     """The pattern of a format; None for one that says nothing."""
     return f"^(?:{FORMATS[name]})$" if name in FORMATS else None
+
+
+def is_formed(text: str, name: str) -> bool:
+    """Whether a text is of a format, which may be one that its pattern does not admit."""
+    from jsonschema_rs import is_valid
+
+    return name not in FORMATS or is_valid({"format": name}, text, validate_formats=True)

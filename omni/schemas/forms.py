@@ -8,7 +8,6 @@ import json
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any, NamedTuple
 
 from omni.schemas.cases import Cases
@@ -208,9 +207,9 @@ class Forms:
                 return min(values, key=lambda one: len(json.dumps(one)))
             case Text(language=language):
                 return "" if language is None else self._text(language)
-            case Number(language=None, step=step, bounds=bounds):
-                assert step is not None
-                return _multiple(step, bounds.least, bounds.most, above=bounds.above, below=bounds.below)
+            case Number(language=None, bounds=bounds):
+                nearest = bounds.nearest()
+                return int(nearest) if nearest == nearest.to_integral_value() else float(nearest)
             case Number(language=language):
                 text = self._text(language, unknown="9" * DIGITS)
                 return float(text) if any(sign in text for sign in ".eE") else int(text)
@@ -239,7 +238,8 @@ class Forms:
 
     # -- refusing
 
-    def _place(self, conjunction: Conjunction) -> str:
+    def place(self, conjunction: Conjunction) -> str:
+        """Where it stands, as far as that is one place."""
         parts = self.cases.parts
         return next((place for one in conjunction if (place := parts.place(one)) != "#"), "#")
 
@@ -250,7 +250,7 @@ class Forms:
             conjunction = ahead.popleft()
             form = self._forms[conjunction]
             if form.reasons and not form.shapes:
-                return form.reasons[0].refusal(self._place(conjunction))
+                return form.reasons[0].refusal(self.place(conjunction))
             for each in _uses(form):
                 if each not in seen and self._forms[each].cost is None:
                     seen.add(each)
@@ -272,7 +272,7 @@ class Forms:
         conjunction, cost = self.root, self._forms[self.root].cost
         why = f"asks for {cost:,} characters at least, which no context holds"
         while True:
-            place, best = self._place(conjunction), self._forms[conjunction].best
+            place, best = self.place(conjunction), self._forms[conjunction].best
             match best:
                 case tuple():
                     conjunction = best
@@ -331,14 +331,3 @@ def _circles(below: dict[Conjunction, list[Conjunction]]) -> dict[Conjunction, i
             elif after in on_path:
                 low[here] = min(low[here], order[after])
     return found
-
-
-def _multiple(step: Decimal, least: Decimal | None, most: Decimal | None, *, above: bool, below: bool) -> int | float:
-    if least is None and most is not None:
-        found = (most / step).to_integral_value("ROUND_FLOOR") * step
-        found -= step if found == most and below else 0
-        found = min(found, Decimal(0))
-    else:
-        found = ((least or Decimal(0)) / step).to_integral_value("ROUND_CEILING") * step
-        found += step if found == least and above else 0
-    return int(found) if found == found.to_integral_value() else float(found)

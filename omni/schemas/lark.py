@@ -45,8 +45,10 @@ class Grammar:
         return name
 
     def define(self, name: str, alternatives: Iterable[str]) -> None:
-        """Tell the alternatives of a reserved rule; an empty one is nothing at all."""
+        """Tell the alternatives of a reserved rule, one at least; an empty one is the empty text."""
         each = [alternative or '""' for alternative in dict.fromkeys(alternatives)]
+        if not each:  # which an engine reads as the empty text, too
+            raise ValueError(f"the rule {name} has no alternative")
         self._rules[name] = " | ".join(each)
         self.size += sum(1 + alternative.count(" ") for alternative in each)
         if self._most is not None and self.size > self._most:

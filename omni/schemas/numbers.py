@@ -53,6 +53,39 @@ class Bounds(NamedTuple):
             part for part in (least, most if least or self.below else most.replace("to", "up to", 1)) if part
         )
 
+    def multiples(self, step: Decimal) -> "Bounds | None":
+        """The same with multiples of `step` as its ends, which are within; None where there is no multiple."""
+        least, most = self.least, self.most
+        if least is not None:
+            up = (least / step).to_integral_value("ROUND_CEILING") * step
+            least = up + step if self.above and up == least else up
+        if most is not None:
+            down = (most / step).to_integral_value("ROUND_FLOOR") * step
+            most = down - step if self.below and down == most else down
+        return None if least is not None and most is not None and least > most else Bounds(least, most)
+
+    def readable(self, step: Decimal) -> "Bounds":
+        """The same with ends where there are none: beyond them, a reader of JSON knows no multiple of `step` exactly."""
+        far = Decimal(10) ** max(0, DIGITS - _places(step))
+        least = -far if self.least is None and (self.most is None or self.most > -far) else self.least
+        most = far if self.most is None and (self.least is None or self.least < far) else self.most
+        return self._replace(least=least, most=most)
+
+    def hold(self, value: Decimal) -> bool:
+        """Whether a value is within."""
+        return self.both(Bounds(value, value)) == Bounds(value, value)
+
+    def nearest(self) -> Decimal:
+        """What is next to 0, where the ends are within."""
+        found = max(Decimal(0) if self.least is None else self.least, Decimal(0))
+        return found if self.most is None else min(found, self.most)
+
+    def mirrored(self) -> "Bounds":
+        """The opposites of what is within."""
+        least = None if self.most is None else -self.most
+        most = None if self.least is None else -self.least
+        return Bounds(least, most, self.below, self.above)
+
     def whole(self) -> "Bounds":
         """The same for whole numbers, whose ends are always within."""
         least, most = self.least, self.most

@@ -10,7 +10,7 @@ from omni.schemas.cases import Cases
 from omni.schemas.documents import Schema
 from omni.schemas.errors import Impossible, TooMuch
 from omni.schemas.facts import Conjunction, Contained, Facts, ListRule, Literal, Loose, ObjectRule, Said, kind_of, same
-from omni.schemas.formats import pattern_of
+from omni.schemas.formats import is_formed, pattern_of
 from omni.schemas.languages import Language, Languages, TooLong
 from omni.schemas.numbers import UNBOUNDED, Bounds, Numbers
 
@@ -18,6 +18,8 @@ MOST_UNIQUE = 64  # values of a list that has none twice
 MOST_PLACES = 8  # where an item is put that a list must contain
 MOST_PATTERNS = 6  # of names, all combinations of which are looked at
 LONGEST_LIST = 10_000  # items that are worth counting
+MOST_MULTIPLES = 1000  # of a step whose multiples no engine follows
+HARDEST = 5000  # digits of a step, read as one number, whose multiples an engine follows: with 9,999 it gives up
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,65 +130,75 @@ class Shapes:
             if kind_of(value) in kinds and not any(same(value, one) for one in facts.not_values)
         )
         plain = Facts(kinds=facts.kinds, typed=facts.typed, values=facts.values, not_values=facts.not_values)
+        told = {frozenset(facts.loose): values}
         if facts != plain and values:
-            values = tuple(value for value in values if self._fits(value, facts))
-        if values:
-            yield Shaped(Words(values), facts.loose)
+            told = {}
+            for value in values:
+                if (loose := self._fits(value, facts)) is not None:
+                    told[loose] = (*told.get(loose, ()), value)
+        if any(told.values()):
+            yield from (Shaped(Words(values), loose) for loose, values in told.items())
         else:
             yield Impossible("names no value that the rest of it allows", *facts.by("enum"))
 
-    def _fits(self, value: Any, facts: Facts) -> bool:
-        """Whether a listed value is as the rest of its case says; one about which nobody can tell is not."""
+    def _fits(self, value: Any, facts: Facts) -> frozenset[Loose] | None:
+        """What nobody can tell of a value besides that it is as a case says; None for one that is not."""
+        match value:
+            case _ if any(same(value, one) for one in facts.not_values) or kind_of(value) not in facts.kinds:
+                return None
+            case str():
+                return facts.loose if self._is_text(value, facts) else None
+            case bool() | None:
+                return facts.loose
+            case int() | float():
+                number = Decimal(str(value))
+                return (
+                    facts.loose if facts.bounds.hold(number) and not any(number % one for one in facts.steps) else None
+                )
         without = facts.copy()
         without.values, without.kinds, without.typed = None, frozenset({kind_of(value)}), True
-        return any(isinstance(found, Shaped) and self._is(value, found.shape) for found in self.of(without))
+        shapes = (found.shape for found in self.of(without) if isinstance(found, Shaped))
+        loose = _least(self._holds(value, shape) for shape in shapes if isinstance(shape, Sequence))
+        return None if loose is None else loose | facts.loose
 
-    def _is(self, value: Any, shape: Shape) -> bool:
-        match shape:
-            case Words(values=values):
-                return any(same(value, one) for one in values)
-            case Text(language=language):
-                return language is None or self._languages.accepts(language, value)
-            case Number(language=language, step=step, bounds=bounds):
-                if language is not None:
-                    return self._languages.accepts(language, format(Decimal(str(value)), "f"))
-                inside = self._numbers.fractions(bounds)
-                number = Decimal(str(value))
-                return self._languages.accepts(inside, format(number, "f")) and (step is None or number % step == 0)
-            case Sequence():
-                return self._is_sequence(value, shape)
+    def _is_text(self, text: str, facts: Facts) -> bool:
+        if not facts.shortest <= len(text) <= (len(text) if facts.longest is None else facts.longest):
+            return False
+        if not all(self._languages.accepts(language, text) for language, _ in facts.texts):
+            return False
+        return all(is_formed(text, name) for name, _ in facts.formats)
 
-    def _is_sequence(self, value: Any, shape: Sequence) -> bool:
+    def _holds(self, value: Any, shape: Sequence) -> frozenset[Loose] | None:
+        """What nobody can tell of a list or object besides that it has a shape."""
         if not shape.least <= len(value) <= (len(value) if shape.most is None else shape.most):
-            return False
-        if not shape.is_object:
-            wanted = [member.value for member in shape.members] + [tail.value for tail in shape.tails] * len(value)
-            return len(wanted) >= len(value) and all(map(self.allows, wanted, value))
-        named = {member.name: member for member in shape.members}
-        if any(member.needed and member.name not in value for member in shape.members):
-            return False
-        return all(
-            self.allows(named[name].value, one)
-            if name in named
-            else any(
-                (tail.names is None or self._languages.accepts(tail.names, name)) and self.allows(tail.value, one)
-                for tail in shape.tails
+            return None
+        if shape.is_object:
+            named = {member.name: member for member in shape.members}
+            if any(member.needed and member.name not in value for member in shape.members):
+                return None
+            return _together(
+                self.told(named[name].value, one) if name in named else self._besides(name, one, shape)
+                for name, one in value.items()
             )
-            for name, one in value.items()
-        )
+        if shape.unique and any(same(one, other) for one, other in combinations(value, 2)):
+            return None
+        wanted = [member.value for member in shape.members] + [tail.value for tail in shape.tails] * len(value)
+        return _together(map(self.told, wanted, value)) if len(wanted) >= len(value) else None
 
-    def allows(self, conjunction: Conjunction, value: Any) -> bool:
-        """Whether a value has one of the shapes of a conjunction."""
-        found = self._cases.of(conjunction)
-        if any(self.allows(link, value) for link in found.links):
-            return True
-        for facts in found.cases:
-            if facts.values is not None:
-                if any(same(value, one) for one in facts.values) and self._fits(value, facts):
-                    return True
-            elif kind_of(value) in facts.kinds and self._fits(value, facts):
-                return True
-        return False
+    def _besides(self, name: str, value: Any, shape: Sequence) -> frozenset[Loose] | None:
+        tails = (one for one in shape.tails if one.names is None or self._languages.accepts(one.names, name))
+        return _least(self.told(tail.value, value) for tail in tails)
+
+    def told(self, conjunction: Conjunction, value: Any) -> frozenset[Loose] | None:
+        """What nobody can tell of a value besides that it is as a conjunction says; None for one that is not."""
+        ahead, seen, cases = [conjunction], {conjunction}, list[Facts]()
+        while ahead:
+            found = self._cases.of(ahead.pop())
+            cases += found.cases
+            ahead += [link for link in found.links if link not in seen]
+            seen.update(found.links)
+        listed = (facts for facts in cases if facts.values is None or any(same(value, one) for one in facts.values))
+        return _least(self._fits(value, facts) for facts in listed)
 
     def _texts(self, facts: Facts) -> Iterator[Shaped]:
         make, loose = self._languages, facts.loose
@@ -232,20 +244,23 @@ class Shapes:
         if bounds is None:
             raise TooMuch("is beyond what can be written out", *_bounding(facts))
         whole = kinds == {"integer"}
-        step = _common(facts.steps)
+        step = _common((*facts.steps, Decimal(1)) if whole and facts.steps else facts.steps)
         if step is not None and step == step.to_integral_value():
             if kinds == {"fraction"}:
                 raise Impossible("allows whole numbers only, the rest of it none", *facts.by("multipleOf"))
             whole = True
         unwanted = [Decimal(str(value)) for value in facts.not_values if kind_of(value) in ("integer", "fraction")]
         places = _places(step)
-        if step is not None and step != 1 and places is None:
-            if not _has_multiple(step, bounds.whole() if whole else bounds):
+        if step is not None and places is None:
+            if (inside := bounds.multiples(step) and bounds.readable(step).multiples(step)) is None:
                 raise Impossible(
                     f"leaves no number: {bounds.said()} there is no multiple of {step}", *facts.by("multipleOf")
                 )
-            loose = facts.loose | ({Loose(*facts.by("not"))} if unwanted or kinds == {"fraction"} else set())
-            yield Shaped(Number(None, whole, step, bounds), loose)
+            if _is_easy(step):
+                loose = facts.loose | ({Loose(*facts.by("not"))} if unwanted or kinds == {"fraction"} else set())
+                yield Shaped(Number(None, whole, step, inside), loose)
+            else:
+                yield Shaped(Words(_multiples(step, inside, kinds, unwanted)), facts.loose)
             return
         if whole:
             language = self._numbers.integers(bounds)
@@ -369,12 +384,14 @@ class Shapes:
     def _object(self, facts: Facts, present: dict[str, bool]) -> Iterator[Shaped]:
         required = dict(facts.required) | {name: "" for name, there in present.items() if there}
         names = dict.fromkeys(name for rule in facts.objects for name in rule.named) | dict.fromkeys(required)
-        members = []
+        members, loose = [], facts.loose
         for name in names:
             if present.get(name) is False:
                 continue
             value = self._property(facts, name)
-            if value is not None and self._may_be_named(facts, name):
+            named = _together(self.told(conjunction, name) for conjunction in self._names(facts))
+            if value is not None and named is not None:
+                loose |= named
                 members.append(Member(name, value, name in required))
             elif name in required:
                 raise Impossible(f"names {name[:100]!r}, which cannot be there", "required", required[name])
@@ -389,7 +406,6 @@ class Shapes:
         tails = tuple(self._tails(facts, names, few=least > len(members)))
         if least > len(members) and not tails:
             raise Impossible(f"asks for {least:,}, and there can be {len(members):,}", *facts.by("minProperties"))
-        loose = facts.loose
         if tails and least - needed > 1:
             loose |= {Loose(*facts.by("minProperties"))}  # two may have one name
         if any(isinstance(value, dict) for value in facts.not_values):
@@ -401,9 +417,14 @@ class Shapes:
         wanted = [(part, True) for rule in facts.objects for part in self._said(rule, name)]
         for rest in facts.rest_properties:
             rules = [rule for rule in facts.objects if rest.scope in rule.scopes]
-            if not any(rule.rest is not None or list(self._said(rule, name)) for rule in rules):
+            if not any(rule.rest is not None or self._speaks(rule, name) for rule in rules):
                 wanted.append((rest.schema, True))
         return self._joined(wanted)
+
+    def _speaks(self, rule: ObjectRule, name: str) -> bool:
+        """Whether a rule surely says something of a name by itself."""
+        languages = (self._cases.language(pattern, "#") for pattern in rule.patterns)
+        return name in rule.named or any(one is not None and self._languages.accepts(one, name) for one in languages)
 
     def _said(self, rule: ObjectRule, name: str) -> Iterator[Schema]:
         if name in rule.named:
@@ -418,9 +439,6 @@ class Shapes:
                 yield part
         if rule.rest is not None and name not in rule.named and not matched:
             yield rule.rest
-
-    def _may_be_named(self, facts: Facts, name: str) -> bool:
-        return all(self.allows(conjunction, name) for conjunction in self._names(facts))
 
     def _names(self, facts: Facts) -> list[Conjunction]:
         found = (self._parts.conjunction([Literal(self._parts.number(schema))]) for schema in facts.names)
@@ -487,6 +505,27 @@ def _tried(made: Iterator[Shaped | Impossible] | Iterator[Shaped]) -> Iterator[S
         yield from made
     except Impossible as error:
         yield error
+
+
+def _least(told: Iterable[frozenset[Loose] | None]) -> frozenset[Loose] | None:
+    """Of several ways in which something may be so, the one of which the most is known."""
+    best: frozenset[Loose] | None = None
+    for loose in told:
+        if loose is not None and (best is None or len(loose) < len(best)):
+            best = loose
+        if best is not None and not best:
+            break
+    return best
+
+
+def _together(told: Iterable[frozenset[Loose] | None]) -> frozenset[Loose] | None:
+    """What nobody can tell of all."""
+    found: frozenset[Loose] = frozenset()
+    for loose in told:
+        if loose is None:
+            return None
+        found |= loose
+    return found
 
 
 def _bounding(facts: Facts) -> Said:
@@ -570,10 +609,20 @@ def _places(step: Decimal | None) -> int | None:
     return -int(exponent) if (sign, digits) == (0, (1,)) and int(exponent) <= 0 else None
 
 
-def _has_multiple(step: Decimal, bounds: Bounds) -> bool:
-    if bounds.least is None or bounds.most is None:
-        return True
-    first = (bounds.least / step).to_integral_value("ROUND_CEILING") * step
-    if first == bounds.least and bounds.above:
-        first += step
-    return first < bounds.most or (first == bounds.most and not bounds.below)
+def _multiples(step: Decimal, bounds: Bounds, kinds: frozenset[str], unwanted: list[Decimal]) -> tuple[Any, ...]:
+    """The multiples next to 0."""
+    first = bounds.nearest()
+    near = [first, *(first + sign * count * step for count in range(1, MOST_MULTIPLES // 2) for sign in (1, -1))]
+    numbers = [one for one in near if bounds.hold(one) and one not in unwanted]
+    values = (int(one) if one == one.to_integral_value() else float(one) for one in numbers)
+    if not (found := tuple(value for value in values if kind_of(value) in kinds)):
+        raise TooMuch(f"leaves only multiples of {step} that are far from 0", "multipleOf")
+    return found
+
+
+def _is_easy(step: Decimal) -> bool:
+    """Whether an engine can follow the multiples: it keeps in mind what is left when the digits so far are divided."""
+    scaled = float(step)
+    while scaled % 1 and scaled < HARDEST:  # as the engine reads it, which is exact for few fractions
+        scaled *= 10
+    return scaled <= HARDEST and Decimal(scaled) == step.scaleb(max(0, -int(step.normalize().as_tuple().exponent)))

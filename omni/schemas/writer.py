@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from omni.schemas.errors import TooMuch
 from omni.schemas.facts import Conjunction
 from omni.schemas.forms import Forms
 from omni.schemas.languages import Language, TooLong
 from omni.schemas.lark import Grammar
+from omni.schemas.numbers import Bounds
 from omni.schemas.regexes import Expressions
 from omni.schemas.shapes import Member, Number, Sequence, Shape, Tail, Text, Words
 
@@ -57,7 +59,9 @@ class Writer:
         name = self._rule(self._forms.root, 0)
         while self._ahead:
             key = self._ahead.pop()
-            self._grammar.define(self._names[key], self._alternatives(*key))
+            if not (alternatives := list(self._alternatives(*key))):  # it would be one that admits nothing at all
+                raise TooMuch("has values, and none that a grammar can write").refusal(self._forms.place(key[0]))
+            self._grammar.define(self._names[key], alternatives)
         return name
 
     def longest(self) -> int:
@@ -138,12 +142,21 @@ class Writer:
             case Text(language=language):
                 return self._grammar.terminal(f'"\\"" {self._quoted.written(self._bounded(language))} "\\""')
             case Number(language=None):
-                return self._grammar.rule([f"%json {json.dumps(_multiples(shape))}"])
+                return self._grammar.rule(self._multiples(shape))
             case Number(language=language):
                 assert language is not None
                 return self._grammar.terminal(self._bare.written(language))
             case Sequence():
                 return _Sequence(self, shape, conjunction, level).written()
+
+    def _multiples(self, shape: Number) -> Iterator[str]:
+        """Multiples from 0 up, and those below it after a minus, since the engine has none below."""
+        assert shape.step is not None
+        for sign, bounds in (("", shape.bounds), ("-", shape.bounds.mirrored())):  # the ends of which are within
+            some = bounds.both(Bounds(least=Decimal(0), above=bool(sign))).multiples(shape.step)
+            if some is not None:
+                rule = self._grammar.rule([f"%json {json.dumps(_multiples(shape.step, some, whole=shape.whole))}"])
+                yield f"{self._grammar.literal(sign)} {rule}" if sign else rule
 
     def _bounded(self, language: Language | None) -> Language:
         make = self._forms.languages
@@ -318,7 +331,7 @@ class _Sequence:
         bounded = self._most is not None and (self._most < len(members) or bool(self._tails))
         highest = self._most if bounded and self._most is not None else max(self._least, 1)
         if self._least <= needed and not bounded:
-            highest = 1  # whether there was one before is all that matters
+            highest, self._least = 1, 0  # enough are there anyhow: whether there was one before is all that matters
         # What follows when so many (at most `highest`) are there already.
         after: list[str | None] = [self._rest(count) for count in range(highest + 1)]
         for member in reversed(members):
@@ -344,15 +357,13 @@ def _text_of(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _multiples(shape: Number) -> dict[str, Any]:
+def _multiples(step: Decimal, bounds: Bounds, *, whole: bool) -> dict[str, Any]:
     """The JSON Schema of multiples, which LLGuidance makes a grammar of itself."""
-    assert shape.step is not None
-    bounds = shape.bounds.whole() if shape.whole else shape.bounds
-    found: dict[str, Any] = {"type": "integer" if shape.whole else "number", "multipleOf": _number(shape.step)}
+    found: dict[str, Any] = {"type": "integer" if whole else "number", "multipleOf": _number(step)}
     if bounds.least is not None:
-        found["exclusiveMinimum" if bounds.above else "minimum"] = _number(bounds.least)
+        found["minimum"] = _number(bounds.least)
     if bounds.most is not None:
-        found["exclusiveMaximum" if bounds.below else "maximum"] = _number(bounds.most)
+        found["maximum"] = _number(bounds.most)
     return found | {"x-guidance": {"whitespace_flexible": False}}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from omni.schemas import SchemaRefused, compile_schema
+from omni.schemas import Grammar, SchemaRefused, compile_schema
 from tests.schemas.walking import admits, grammar_of, walk
 
 OBJECT = {"type": "object"}
@@ -39,6 +39,15 @@ KEPT: dict[str, Any] = {
     "multiples of a fraction": {"type": "number", "multipleOf": 0.25, "minimum": 0, "maximum": 9},
     "cents": {"type": "number", "multipleOf": 0.01, "minimum": 0, "maximum": 20},
     "two multiples": {"type": "integer", "allOf": [{"multipleOf": 4}, {"multipleOf": 6}], "minimum": 0, "maximum": 400},
+    "multiples below zero": {"type": "integer", "multipleOf": 3, "maximum": -1},
+    "multiples between bounds below zero": {"type": "array", "items": {"type": "number", "multipleOf": 0.5, "minimum": -10, "exclusiveMaximum": 0}, "minItems": 1, "maxItems": 3},
+    "multiples around zero": {"type": "number", "multipleOf": 2.5, "minimum": -6, "maximum": 6},
+    "multiples up to zero": {"type": "integer", "multipleOf": 4, "exclusiveMinimum": -4, "maximum": 0},
+    "multiples without bounds": {"type": "number", "multipleOf": 0.7},
+    "whole multiples of a fraction": {"type": "integer", "multipleOf": 1.5, "minimum": 2},
+    "multiples of a day": {"type": "integer", "multipleOf": 86400, "not": {"const": 0}},
+    "multiples of a large number": {"type": "integer", "multipleOf": 1000000007, "maximum": -5},
+    "multiples of a fine fraction": {"type": "number", "multipleOf": 0.3333, "minimum": 1},
     "lengths": {"type": "string", "minLength": 3, "maxLength": 5},
     "a pattern and lengths": {"type": "string", "pattern": "^[a-c]+$", "minLength": 3, "maxLength": 4},
     "a pattern anywhere": {"type": "string", "pattern": "ab|cd", "maxLength": 8},
@@ -74,11 +83,19 @@ KEPT: dict[str, Any] = {
     "names": {"type": "object", "propertyNames": {"pattern": "^[a-z]{1,3}$"}, "additionalProperties": {"type": "integer"}},
     "names that are listed": {"type": "object", "propertyNames": {"enum": ["a", "b"]}, "properties": {"a": {"type": "null"}, "c": {}}},
     "at least so many": {"type": "object", "properties": {"a": {}, "b": {"type": "null"}, "c": {"type": "null"}}, "minProperties": 2, "additionalProperties": False},
+    "at least so many that must be there": {"type": "object", "properties": {"a": {"type": "null"}, "b": {"type": "null"}, "c": {"type": "null"}}, "required": ["a", "b"], "minProperties": 2},
+    "at least fewer than must be there": {"type": "object", "properties": {"x": {"type": "object", "properties": {"a": {}, "b": {}, "c": {}}, "required": ["a", "b", "c"], "minProperties": 2, "additionalProperties": False}}, "required": ["x"]},
+    "at least very many": {"type": "object", "properties": {f"p{at}": {"type": "null"} for at in range(24)}, "minProperties": 20},
     "at most so many": {"type": "object", "properties": {"a": {"type": "null"}, "b": {"type": "null"}, "c": {"type": "null"}}, "maxProperties": 2, "required": ["c"]},
     "what needs others": {"type": "object", "properties": {"a": {"type": "null"}, "b": {"type": "null"}, "c": {"type": "null"}}, "dependentRequired": {"a": ["b"], "b": ["c"]}},
     "what needs others of draft 7": {"type": "object", "properties": {"a": {"type": "null"}, "b": {"type": "null"}}, "dependencies": {"a": ["b"], "b": {"required": ["c"]}}},
     "what brings a schema": {"type": "object", "properties": {"a": {"type": "null"}, "b": {"type": "integer"}}, "dependentSchemas": {"a": {"required": ["b"], "properties": {"b": {"minimum": 5}}}}},
     "nothing that nobody spoke of": {"type": "object", "allOf": [{"properties": {"a": {"type": "null"}}}], "properties": {"b": {"type": "null"}}, "unevaluatedProperties": False},
+    "nothing that an option that does not hold spoke of": {"type": "object", "properties": {"k": {"enum": ["a", "b"]}}, "required": ["k"], "oneOf": [{"properties": {"k": {"const": "a"}, "x": {"type": "number"}}}, {"properties": {"k": {"const": "b"}}}], "unevaluatedProperties": False},
+    "nothing that a condition that does not hold spoke of": {"type": "object", "properties": {"kind": {"enum": ["a", "b"]}}, "if": {"properties": {"kind": {"const": "a"}, "n": {"type": "integer"}}, "required": ["kind", "n"]}, "then": {"properties": {"m": {"type": "null"}}}, "unevaluatedProperties": False},
+    "nothing that what must not be spoke of": {"type": "object", "properties": {"b": {"type": "null"}}, "not": {"not": {"properties": {"a": {"type": "null"}}}}, "unevaluatedProperties": False},
+    "what is spoken of where it must not be": {"type": "object", "properties": {"b": {"type": "null"}}, "not": {"not": {"properties": {"a": {"type": "null"}}, "unevaluatedProperties": False}}},
+    "no items that an option that does not hold spoke of": {"type": "array", "oneOf": [{"prefixItems": [{"const": 1}, {"type": "null"}], "minItems": 1}, {"prefixItems": [{"const": 2}], "minItems": 1}], "unevaluatedItems": False},
     "no items that nobody spoke of": {"type": "array", "prefixItems": [{"type": "null"}], "unevaluatedItems": False},
     "any of": {"anyOf": [{"type": "string", "maxLength": 3}, {"type": "integer"}]},
     "any of, and more": {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"], "anyOf": [{"properties": {"b": {"type": "null"}}, "required": ["b"]}, {"properties": {"c": {"type": "null"}}, "required": ["c"]}]},
@@ -268,3 +285,72 @@ def test_formats_count_in_a_proof() -> None:
     compiled = compile_schema({"type": "string", "format": "date"})
     assert compiled.fault("2026-11-30") is None
     assert compiled.fault("2026-02-30") is not None
+
+
+def test_a_rule_without_an_alternative_is_never_written() -> None:
+    with pytest.raises(ValueError, match="has no alternative"):
+        Grammar().rule([])
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        ({"type": "integer", "multipleOf": 3, "maximum": -1}, "-12"),
+        ({"type": "integer", "multipleOf": 3, "minimum": -10, "maximum": -1}, "-9"),
+        ({"type": "number", "multipleOf": 0.5}, "-0.5"),
+        ({"type": "number", "multipleOf": 0.5, "minimum": -3, "maximum": 3}, "-2.5"),
+        ({"type": "number", "multipleOf": 0.5, "minimum": -3, "maximum": 3}, "2.5"),
+        ({"type": "integer", "multipleOf": 3600}, "86400"),
+        ({"type": "integer", "multipleOf": 86400}, "-259200"),
+        ({"type": "integer", "multipleOf": 1000000007}, "2000000014"),
+        ({"type": "number", "multipleOf": 0.3333, "minimum": 0}, "0.6666"),
+    ],
+)
+def test_multiples_are_admitted_on_both_sides_of_zero(schema: Any, text: str) -> None:
+    assert admits(grammar_of(compile_schema(schema)), text)
+
+
+@pytest.mark.parametrize("step", [2, 3, 60, 360, 1024, 3600, 4999, 0.25, 0.7, 2.5, 12.5, 0.0625, 2e-7, 0.4999])
+@pytest.mark.parametrize("bounds", [{}, {"minimum": -7}, {"maximum": 7}, {"exclusiveMaximum": 0}, {"minimum": -9000, "maximum": -1}])  # fmt: skip
+def test_an_engine_follows_every_multiple_that_it_is_asked_for(step: float, bounds: Any) -> None:
+    for name in ("integer", "number"):
+        try:
+            compiled = compile_schema({"type": name, "multipleOf": step, **bounds})
+        except SchemaRefused as error:
+            assert error.keyword == "multipleOf"  # noqa: PT017
+            continue
+        grammar, chance = grammar_of(compiled), random.Random(f"{step} {bounds}")
+        assert not compiled.loose
+        for _ in range(4):
+            text = walk(grammar, chance)
+            assert text is not None
+            assert compiled.fault_of(text) is None, text
+
+
+@pytest.mark.parametrize(
+    ("schema", "loose"),
+    [
+        ({"enum": ["1.2.3.4", "foo", "a"], "maxLength": 7, "format": "ipv4"}, ()),
+        ({"anyOf": [{"enum": ["0999-12-31", "a"]}], "pattern": "^[0a]", "format": "date"}, ()),
+        ({"enum": [{"a": "::1"}, {"a": "foo"}], "type": "object", "properties": {"a": {"maxLength": 3, "format": "ipv6"}}}, ()),
+        ({"enum": [[1, 1.0], [1, 2]], "type": "array", "uniqueItems": True, "minItems": 2}, ()),
+        ({"enum": [0.123456789, 0.5], "type": "number", "minimum": 0, "maximum": 0.3}, ()),
+        ({"enum": [{"a": 1, "b": 2}, {"a": 1}], "type": "object", "minProperties": 2, "additionalProperties": {"type": "integer"}}, ()),
+        ({"enum": ["aa", "bb"], "pattern": r"^(.)\1$"}, ("pattern",)),
+        ({"enum": [{"a": "aa"}], "type": "object", "properties": {"a": {"type": "string", "pattern": r"^(.)\1$"}}}, ("pattern",)),
+        ({"type": "object", "properties": {"aa": {}}, "required": ["aa"], "additionalProperties": False, "propertyNames": {"pattern": r"^(.)\1$"}}, ("pattern",)),
+    ],
+)  # fmt: skip
+def test_of_listed_values_those_are_offered_that_follow_the_rest(schema: Any, loose: tuple[str, ...]) -> None:
+    compiled = compile_schema(schema)
+    assert tuple(one.keyword for one in compiled.loose) == loose
+    grammar, chance = grammar_of(compiled), random.Random(1)
+    for _ in range(8):
+        text = walk(grammar, chance)
+        assert text is not None
+        assert compiled.fault_of(text) is None, text
+
+
+def test_listed_values_none_of_which_follows_the_rest_are_refused() -> None:
+    with pytest.raises(SchemaRefused, match="names no value"):
+        compile_schema({"enum": ["foo"], "maxLength": 3, "format": "ipv4"})
