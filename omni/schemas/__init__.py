@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from omni.schemas.lark import Grammar as Grammar
     from omni.schemas.proofs import Fault as Fault
     from omni.schemas.sieves import Sieve as Sieve
+    from omni.schemas.threads import apart as apart
 
 _NAMES = {
     "Compiled": "compiled",
@@ -22,10 +23,11 @@ _NAMES = {
     "Loose": "facts",
     "SchemaRefused": "errors",
     "Sieve": "sieves",
+    "apart": "threads",
     "compile_schema": "compiled",
 }
 
-__all__ = ["Compiled", "Fault", "Grammar", "Loose", "SchemaRefused", "Sieve", "compile_schema"]
+__all__ = ["Compiled", "Fault", "Grammar", "Loose", "SchemaRefused", "Sieve", "apart", "compile_schema"]
 
 
 def __getattr__(name: str) -> Any:

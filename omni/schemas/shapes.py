@@ -9,7 +9,19 @@ from typing import Any, NamedTuple
 from omni.schemas.cases import Cases
 from omni.schemas.documents import Schema
 from omni.schemas.errors import Impossible, TooMuch
-from omni.schemas.facts import Conjunction, Contained, Facts, ListRule, Literal, Loose, ObjectRule, Said, kind_of, same
+from omni.schemas.facts import (
+    Conjunction,
+    Contained,
+    Facts,
+    ListRule,
+    Literal,
+    Loose,
+    ObjectRule,
+    Said,
+    key_of,
+    keyed,
+    kind_of,
+)
 from omni.schemas.formats import pattern_of
 from omni.schemas.languages import Language, Languages, TooLong
 from omni.schemas.numbers import UNBOUNDED, Bounds, Numbers
@@ -107,7 +119,7 @@ class Shapes:
             "object": self._objects,
         }
         for kind, known in (("null", (None,)), ("boolean", (True, False))):
-            words = tuple(one for one in known if not any(same(one, value) for value in facts.not_values))
+            words = tuple(one for one in known if key_of(one) not in facts.not_values)
             if kind in kinds and words:
                 yield Shaped(Words(words), facts.loose)
             elif kind in kinds:
@@ -123,12 +135,11 @@ class Shapes:
     def _words(self, facts: Facts, kinds: frozenset[str]) -> Iterator[Shaped | Impossible]:
         assert facts.values is not None
         values = tuple(
-            value
-            for value in facts.values
-            if kind_of(value) in kinds and not any(same(value, one) for one in facts.not_values)
+            value for key, value in facts.values.items() if kind_of(value) in kinds and key not in facts.not_values
         )
         plain = Facts(kinds=facts.kinds, typed=facts.typed, values=facts.values, not_values=facts.not_values)
         if facts != plain and values:
+            self._cases.costs.count(sum(200 if isinstance(value, dict | list) else 10 for value in values))
             values = tuple(value for value in values if self._fits(value, facts))
         if values:
             yield Shaped(Words(values), facts.loose)
@@ -144,7 +155,7 @@ class Shapes:
     def _is(self, value: Any, shape: Shape) -> bool:
         match shape:
             case Words(values=values):
-                return any(same(value, one) for one in values)
+                return key_of(value) in map(key_of, values)
             case Text(language=language):
                 return language is None or self._languages.accepts(language, value)
             case Number(language=language, step=step, bounds=bounds):
@@ -182,7 +193,7 @@ class Shapes:
             return True
         for facts in found.cases:
             if facts.values is not None:
-                if any(same(value, one) for one in facts.values) and self._fits(value, facts):
+                if key_of(value) in facts.values and self._fits(value, facts):
                     return True
             elif kind_of(value) in facts.kinds and self._fits(value, facts):
                 return True
@@ -190,6 +201,7 @@ class Shapes:
 
     def _texts(self, facts: Facts) -> Iterator[Shaped]:
         make, loose = self._languages, facts.loose
+        self._cases.costs.count(1 + len(facts.not_values) + len(facts.texts))
         parts = []
         if facts.shortest or facts.longest is not None:
             if facts.longest is not None and facts.longest < facts.shortest:
@@ -197,7 +209,7 @@ class Shapes:
                     f"is {facts.longest:,}, and {facts.by('minLength')} is {facts.shortest:,}", *facts.by("maxLength")
                 )
             parts.append(make.times(make.any_character, facts.shortest, facts.longest))
-        parts += [make.other(make.text(value)) for value in facts.not_values if isinstance(value, str)]
+        parts += [make.other(make.text(value)) for value in facts.not_values.values() if isinstance(value, str)]
         language = make.every(*parts)
         for pattern, place in facts.texts:
             narrower = make.every(language, pattern)
@@ -237,7 +249,10 @@ class Shapes:
             if kinds == {"fraction"}:
                 raise Impossible("allows whole numbers only, the rest of it none", *facts.by("multipleOf"))
             whole = True
-        unwanted = [Decimal(str(value)) for value in facts.not_values if kind_of(value) in ("integer", "fraction")]
+        self._cases.costs.count(1 + len(facts.not_values))
+        unwanted = [
+            Decimal(str(value)) for value in facts.not_values.values() if kind_of(value) in ("integer", "fraction")
+        ]
         places = _places(step)
         if step is not None and step != 1 and places is None:
             if not _has_multiple(step, bounds.whole() if whole else bounds):
@@ -280,6 +295,7 @@ class Shapes:
         if least > LONGEST_LIST:
             raise TooMuch(f"asks for {least:,} items, and {LONGEST_LIST:,} can be kept", *self._asking(facts, least))
         rest = self._items(facts, None, others)
+        self._cases.costs.count((1 + max(first, count)) * (1 + len(facts.lists)))
         items = []
         for at in range(min(max(first, count), most if most is not None else first + count)):
             found = self._items(facts, at, extra.get(at, others))
@@ -301,7 +317,7 @@ class Shapes:
             return
         if unique and least > 1:
             loose |= {Loose("uniqueItems", facts.unique)}  # when what is there twice is left out, too few may be left
-        if any(isinstance(value, list) for value in facts.not_values):
+        if any(isinstance(value, list) for value in facts.not_values.values()):
             loose |= {Loose(*facts.by("not"))}
         members = tuple(Member(None, value, at < least) for at, value in enumerate(items))
         tails = () if rest is None else (Tail(None, rest),)
@@ -342,10 +358,7 @@ class Shapes:
                 if isinstance(shaped, Shaped):
                     assert isinstance(shaped.shape, Words)
                     values += shaped.shape.values
-        different: list[Any] = []
-        for value in values:
-            if not any(same(value, one) for one in different):
-                different.append(value)
+        different = list(keyed(values).values())
         return different if len(different) <= MOST_UNIQUE else None
 
     def _chosen(self, values: list[Any], least: int, most: int | None, place: str) -> Sequence:
@@ -363,12 +376,15 @@ class Shapes:
     # -- objects
 
     def _objects(self, facts: Facts) -> Iterator[Shaped | Impossible]:
+        self._cases.costs.count(len(facts.depends) ** 2)
         for present in _chosen_dependents(facts):
             yield from _tried(self._object(facts, present))
 
     def _object(self, facts: Facts, present: dict[str, bool]) -> Iterator[Shaped]:
         required = dict(facts.required) | {name: "" for name, there in present.items() if there}
         names = dict.fromkeys(name for rule in facts.objects for name in rule.named) | dict.fromkeys(required)
+        said = 1 + sum(1 + len(rule.patterns) for rule in facts.objects)
+        self._cases.costs.count((1 + len(names)) * said * (1 + len(facts.rest_properties)))
         members = []
         for name in names:
             if present.get(name) is False:
@@ -392,7 +408,7 @@ class Shapes:
         loose = facts.loose
         if tails and least - needed > 1:
             loose |= {Loose(*facts.by("minProperties"))}  # two may have one name
-        if any(isinstance(value, dict) for value in facts.not_values):
+        if any(isinstance(value, dict) for value in facts.not_values.values()):
             loose |= {Loose(*facts.by("not"))}
         yield Shaped(Sequence(True, tuple(members), tails, least, most, skips=True), loose)
 
