@@ -13,9 +13,9 @@ from omni.schemas.facts import Loose
 from omni.schemas.forms import Forms
 from omni.schemas.keeping import Kept
 from omni.schemas.lark import Grammar, TooLarge
-from omni.schemas.proofs import Fault, Proof
+from omni.schemas.proofs import NO_JSON, TOO_LARGE, Fault, Proof
 from omni.schemas.sieves import Sieve
-from omni.schemas.weights import MOST_VISITS, check_weight, visits
+from omni.schemas.weights import Visits, check_weight
 from omni.schemas.writer import Limits, Writer
 
 MOST_SYMBOLS = 80_000  # of a grammar: the engine reads it anew for every answer
@@ -45,7 +45,7 @@ class Compiled:
         self.document = Document(schema)
         self.document.check_references()
         check_weight(self.document)
-        self._proof = Proof(self.document)
+        self._proof, self._visits = Proof(self.document), Visits(self.document)
         costs = Costs()
         try:
             self._forms = Forms(self.document, costs)
@@ -90,9 +90,9 @@ class Compiled:
         return Sieve(self._forms) if self._sifts else None
 
     def fault(self, value: Any) -> Fault | None:
-        """Where a value does not follow the schema; None when it does."""
-        if visits(self.document, value) > MOST_VISITS:
-            return Fault(keyword="", place="#", at="#", message="it is too much to be proved")
+        """Where a value does not follow the schema; None when it does; `TOO_LARGE` when it takes too long to find out."""
+        if self._visits.are_too_many(value):
+            return TOO_LARGE
         return self._proof.fault(value)
 
     def fault_of(self, text: str) -> Fault | None:
@@ -100,7 +100,7 @@ class Compiled:
         try:
             value = msgspec.json.decode(text)
         except (msgspec.DecodeError, RecursionError):
-            return Fault(keyword="", place="#", at="#", message="it is no JSON")
+            return NO_JSON
         return self.fault(value)
 
     def shortest(self) -> Any:

@@ -106,6 +106,7 @@ def test_the_other_figures_are_those_of_the_code() -> None:
     assert f"more than {writer.MOST_AT_ONCE:,}\nproperties" in CHAPTER
     assert f"have {DIGITS} digits" in CHAPTER
     assert f"of more than {expressions.LONGEST:,} characters" in CHAPTER
+    assert f"more than {weights.MOST_VISITS:,} times, or that has more than {weights.MOST_COUNTED:,} values" in CHAPTER
     values = {"type": "array", "items": {"enum": ["a", "b", "c"]}, "uniqueItems": True, "minItems": 2}
     assert compile_schema(values).loose == ()
     assert f"a temperature of {interpreting.WARMEST}" in CHAPTER
