@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from omni.core.errors import EngineError
 from omni.core.events import EngineEvent, TextDelta, TurnEnded
-from omni.schemas import Compiled, Fault
+from omni.schemas import TOO_LARGE, Compiled, Fault
 
 TRIES = 3  # of an answer that is known to follow its schema only when it is whole
 
@@ -68,6 +68,11 @@ class Prover:
 
 def unfollowed(fault: Fault) -> EngineError:
     """What to say when no try followed the schema."""
+    if fault is TOO_LARGE:
+        return EngineError(
+            "Nobody knows whether the brain's answer follows the schema: to prove it would take too long.",
+            hint="Ask for less, or send a schema with fewer alternatives.",
+        )
     if not fault.keyword:
         return EngineError(f"The brain's answer does not follow the schema: {fault.message}.", hint="Ask again.")
     return EngineError(

@@ -12,20 +12,24 @@ if TYPE_CHECKING:
     from omni.schemas.errors import SchemaRefused as SchemaRefused
     from omni.schemas.facts import Loose as Loose
     from omni.schemas.lark import Grammar as Grammar
+    from omni.schemas.proofs import TOO_LARGE as TOO_LARGE
     from omni.schemas.proofs import Fault as Fault
     from omni.schemas.sieves import Sieve as Sieve
+    from omni.schemas.threads import apart as apart
 
 _NAMES = {
+    "TOO_LARGE": "proofs",
     "Compiled": "compiled",
     "Fault": "proofs",
     "Grammar": "lark",
     "Loose": "facts",
     "SchemaRefused": "errors",
     "Sieve": "sieves",
+    "apart": "threads",
     "compile_schema": "compiled",
 }
 
-__all__ = ["Compiled", "Fault", "Grammar", "Loose", "SchemaRefused", "Sieve", "compile_schema"]
+__all__ = ["TOO_LARGE", "Compiled", "Fault", "Grammar", "Loose", "SchemaRefused", "Sieve", "apart", "compile_schema"]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,8 +4,9 @@ cannot both hold, which saves looking at all that would follow if they did."""
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from omni.schemas.costs import Costs
 from omni.schemas.documents import KINDS, NOT, SAYING, Schema
-from omni.schemas.facts import EVERY_KIND, Conjunction, Facts, Literal, kind_of, kinds_of, same
+from omni.schemas.facts import EVERY_KIND, Conjunction, Facts, Literal, Values, kind_of, kinds_of
 from omni.schemas.parts import Parts
 
 _DEEPEST = 4  # references and parts that are followed
@@ -15,11 +16,17 @@ class Brief(NamedTuple):
     """`values`: the only ones (None: any). `needed`: properties that must be there. `closed`: no others may be."""
 
     kinds: frozenset[str] = EVERY_KIND
-    values: tuple[Any, ...] | None = None
-    without: tuple[Any, ...] = ()
+    values: Values | None = None
+    without: Mapping[str, Any] = {}
     needed: Mapping[str, "Brief"] = {}
     barred: frozenset[str] = frozenset()
     closed: frozenset[str] | None = None
+
+    @property
+    def weight(self) -> int:
+        """About how many things are looked at to join it with another."""
+        inner = sum(brief.weight for brief in self.needed.values())
+        return 1 + len(self.values or ()) + len(self.without) + len(self.barred) + inner
 
     def both(self, other: "Brief") -> "Brief":
         """What is seen of what is as both."""
@@ -27,7 +34,8 @@ class Brief(NamedTuple):
         if values is None:
             values = other.values
         elif other.values is not None:
-            values = tuple(one for one in values if any(same(one, each) for each in other.values))
+            few, many = sorted((values, other.values), key=len)
+            values = {key: value for key, value in few.items() if key in many}
         needed = dict(self.needed)
         for name, brief in other.needed.items():
             needed[name] = needed[name].both(brief) if name in needed else brief
@@ -37,7 +45,7 @@ class Brief(NamedTuple):
         return Brief(
             kinds=self.kinds & other.kinds,
             values=values,
-            without=self.without + other.without,
+            without=_joined(self.without, other.without),
             needed=needed,
             barred=self.barred | other.barred,
             closed=closed,
@@ -47,14 +55,14 @@ class Brief(NamedTuple):
         """The same without kinds and values that are none."""
         kinds, values = self.kinds, self.values
         if values is not None:
-            values = tuple(
-                one for one in values if kind_of(one) in kinds and not any(same(one, other) for other in self.without)
-            )
-            kinds &= {kind_of(one) for one in values}
+            values = {
+                key: value for key, value in values.items() if kind_of(value) in kinds and key not in self.without
+            }
+            kinds &= {kind_of(value) for value in values.values()}
         missing = self.needed.keys() & self.barred or (self.closed is not None and self.needed.keys() - self.closed)
         if missing or any(not brief.kinds for brief in self.needed.values()):
             kinds -= {"object"}
-        return self._replace(kinds=kinds, values=values)
+        return self if kinds == self.kinds and values is self.values else self._replace(kinds=kinds, values=values)
 
 
 NOTHING = Brief(kinds=frozenset())
@@ -64,28 +72,34 @@ ANYTHING = Brief()
 class Briefs:
     """Looks at parts."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, parts: Parts, costs: Costs) -> None:
+        self._parts, self._costs = parts, costs
         self._known: dict[tuple[Literal, int], Brief] = {}
+
+    def forget(self) -> None:
+        """Let go of all that was seen."""
+        self._known.clear()
 
     def of(self, conjunction: Conjunction, deep: int = 0) -> Brief:
         """What is seen of a conjunction; with no kinds nothing can be so."""
         found = ANYTHING
         for literal in conjunction:
-            found = found.both(self._literal(literal, deep))
+            found = self._both(found, self._literal(literal, deep))
         return found
 
     def may_hold(self, option: Conjunction, known: Brief) -> bool:
         """Whether an option may hold besides what is known."""
         for literal in option:
-            known = known.both(self._literal(literal, 0))
+            if not known.kinds:
+                break
+            known = self._both(known, self._literal(literal, 0))
         return bool(known.kinds)
 
     def are_apart(self, one: Schema, other: Schema) -> bool:
         """Whether nothing is as both say, for all that is seen."""
         literals = (Literal(self._parts.number(node)) for node in (one, other))
         first, second = (self._literal(literal, 0) for literal in literals)
-        return not first.both(second).kinds
+        return not self._both(first, second).kinds
 
     def facts(self, facts: Facts) -> Brief:
         """What is seen of what was gathered."""
@@ -94,14 +108,22 @@ class Briefs:
             brief = ANYTHING
             for rule in facts.objects:
                 if name in rule.named:
-                    brief = brief.both(self._schema(rule.named[name], 1))
+                    brief = self._both(brief, self._schema(rule.named[name], 1))
             needed[name] = brief
         barred = frozenset(name for rule in facts.objects for name, part in rule.named.items() if part is False)
         found = Brief(facts.kinds, facts.values, facts.not_values, needed, barred)
         for rule in facts.objects:
             if rule.rest is False and not rule.patterns:
-                found = found.both(Brief(closed=frozenset(rule.named)))
+                found = self._both(found, Brief(closed=frozenset(rule.named)))
         return found.clear()
+
+    def _both(self, one: Brief, other: Brief) -> Brief:
+        """What is seen of what is as both."""
+        if one is ANYTHING or other is ANYTHING:
+            self._costs.count()
+            return other if one is ANYTHING else one
+        self._costs.count(8 + one.weight + other.weight)
+        return one.both(other)
 
     def _schema(self, node: Schema, deep: int) -> Brief:
         return self._literal(Literal(self._parts.number(node)), deep)
@@ -126,15 +148,33 @@ class Briefs:
             found = self._schema(self._parts.document.target(node), deep + 1)
             if self._parts.document.draft <= 7:
                 return found
-        found = found.both(_own(node)).both(self._object(node, deep))
+        found = self._both(self._both(found, self._own(node)), self._object(node, deep))
         for part in node.get("allOf", ()):
-            found = found.both(self._schema(part, deep + 1))
+            found = self._both(found, self._schema(part, deep + 1))
         if "not" in node:
-            found = found.both(self._literal(Literal(self._parts.number(node["not"]), holds=False), deep + 1))
+            found = self._both(found, self._literal(Literal(self._parts.number(node["not"]), holds=False), deep + 1))
         for keyword in ("anyOf", "oneOf"):
             if node.get(keyword):
-                found = found.both(_either(self._schema(part, deep + 1) for part in node[keyword]))
+                found = self._both(found, self._either(self._schema(part, deep + 1) for part in node[keyword]))
         return found
+
+    def _own(self, node: dict[str, Any]) -> Brief:
+        """By `type`, `const` and `enum`."""
+        values = next((self._parts.values(node, keyword) for keyword in ("const", "enum") if keyword in node), None)
+        without = self._parts.values(node, NOT) if NOT in node else {}
+        return Brief(kinds=_kinds(node) & node.get(KINDS, EVERY_KIND), values=values, without=without).clear()
+
+    def _either(self, briefs: Iterable[Brief]) -> Brief:
+        """What is seen of what is as one of them."""
+        found = list(briefs)
+        kinds = frozenset(kind for brief in found for kind in brief.kinds)
+        if any(brief.values is None for brief in found):
+            return Brief(kinds=kinds)
+        values: dict[str, Any] = {}
+        for brief in found:
+            self._costs.count(1 + len(brief.values or ()))
+            values.update(brief.values or {})
+        return Brief(kinds=kinds, values=values)
 
     def _object(self, node: dict[str, Any], deep: int) -> Brief:
         named = node.get("properties", {})
@@ -159,34 +199,20 @@ class Briefs:
                 return self._literal(Literal(target, holds=False), deep + 1)
             case "not":
                 return self._schema(node["not"], deep + 1)
-            case "const":
-                return Brief(without=(node["const"],))
-            case "enum":
-                return Brief(without=tuple(node["enum"]))
+            case "const" | "enum" as keyword:
+                return Brief(without=self._parts.values(node, keyword))
             case "type":
-                return Brief(kinds=EVERY_KIND - _own(node).kinds)
+                return Brief(kinds=EVERY_KIND - _kinds(node))
             case _:
                 return ANYTHING
 
 
-def _own(node: dict[str, Any]) -> Brief:
-    """By `type`, `const` and `enum`."""
-    kinds, values = EVERY_KIND, None
-    if (named := node.get("type")) is not None:
-        kinds = frozenset(kind for name in ([named] if isinstance(named, str) else named) for kind in kinds_of(name))
-    kinds &= node.get(KINDS, EVERY_KIND)
-    if "const" in node:
-        values = (node["const"],)
-    elif "enum" in node:
-        values = tuple(node["enum"])
-    return Brief(kinds=kinds, values=values, without=tuple(node.get(NOT, ()))).clear()
+def _kinds(node: dict[str, Any]) -> frozenset[str]:
+    """Those that `type` names."""
+    if (named := node.get("type")) is None:
+        return EVERY_KIND
+    return frozenset(kind for name in ([named] if isinstance(named, str) else named) for kind in kinds_of(name))
 
 
-def _either(briefs: Iterable[Brief]) -> Brief:
-    """What is seen of what is as one of them."""
-    found = list(briefs)
-    kinds = frozenset(kind for brief in found for kind in brief.kinds)
-    values: tuple[Any, ...] | None = ()
-    for brief in found:
-        values = None if values is None or brief.values is None else values + brief.values
-    return Brief(kinds=kinds, values=values)
+def _joined(some: Values, others: Values) -> Values:
+    return {**some, **others} if some and others else some or others

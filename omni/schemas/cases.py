@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from omni.schemas.briefs import ANYTHING, Briefs
+from omni.schemas.costs import Costs
 from omni.schemas.documents import EXCEPT, KINDS, NOT, Document, Schema, says_nothing
 from omni.schemas.errors import FALSE, Impossible, TooMuch, Wrong
 from omni.schemas.expressions import BadPattern, Unkept
@@ -26,7 +27,6 @@ from omni.schemas.facts import (
     Unevaluated,
     kinds_of,
     number_of,
-    same,
     told_kinds,
 )
 from omni.schemas.languages import Language, Languages
@@ -76,9 +76,10 @@ class _Branch(NamedTuple):
 class Cases:
     """Finds the cases of conjunctions of the parts of a document."""
 
-    def __init__(self, document: Document, languages: Languages) -> None:
-        self.parts = Parts(document)
-        self.briefs = Briefs(self.parts)
+    def __init__(self, document: Document, languages: Languages, costs: Costs) -> None:
+        self.costs = costs
+        self.parts = Parts(document, costs)
+        self.briefs = Briefs(self.parts, costs)
         self._languages = languages
         self._found: dict[Conjunction, Found] = {}
         self._patterns: dict[str, Language | str] = {}
@@ -89,6 +90,11 @@ class Cases:
         if conjunction not in self._found:
             self._found[conjunction] = _Search(self, conjunction).run()
         return self._found[conjunction]
+
+    def forget(self) -> None:
+        """Let go of all that was found."""
+        self._found.clear()
+        self.briefs.forget()
 
     def language(self, pattern: str, place: str) -> Language | None:
         """The texts that a pattern is found in; None where no grammar keeps it. Raises Impossible for what is none."""
@@ -136,7 +142,7 @@ class _Search:
                 self._found.narrowed = True
             return
         if len(branches) == 1 and facts == Facts():
-            self._found.links += [option for option in branch.options if option not in self._found.links]
+            self._found.links = list(dict.fromkeys([*self._found.links, *branch.options]))
             return
         others = [one for one in branches if one is not branch]
         most = MOST_DENYING if any(one.keyword == "not" for one in branches) else MOST_CASES
@@ -145,6 +151,7 @@ class _Search:
                 self._found.narrowed = True
                 return
             ahead = [_Ahead(literal, branch.chain, branch.scopes) for literal in option]
+            self._all.costs.count(20 + len(option) + len(others) + (len(seen) + facts.weight) // 4)
             self._look(ahead, facts.copy(), list(others), set(seen))
 
     def _next(self, branches: list[_Branch], facts: Facts) -> _Branch | None:
@@ -240,7 +247,7 @@ class _Taking:
         self._more.append(self._here._replace(literal=Literal(self._parts.number(node), holds)))
 
     def _take_values(self) -> None:
-        node, facts = self._node, self._facts
+        node, facts, parts = self._node, self._facts, self._parts
         if (kinds := node.get("type")) is not None:
             names = [kinds] if isinstance(kinds, str) else kinds
             wanted = {kind for name in names for kind in kinds_of(name)}
@@ -257,14 +264,13 @@ class _Taking:
         for keyword in ("const", "enum"):
             if keyword not in node:
                 continue
-            values = [node["const"]] if keyword == "const" else node["enum"]
-            known = facts.values
-            facts.values = tuple(one for one in values if known is None or any(same(one, other) for other in known))
+            values, known = parts.values(node, keyword), facts.values
+            facts.values = values if known is None else {key: value for key, value in values.items() if key in known}
             if not facts.values:
                 raise Impossible("names no value that the rest of it allows", keyword, self._place)
             facts.said["enum"] = Said(keyword, self._place)
         if NOT in node:
-            facts.not_values += tuple(node[NOT])
+            facts.not_values = {**facts.not_values, **parts.values(node, NOT)}
             facts.said["not"] = denying(self._place)
 
     def _take_numbers(self) -> None:

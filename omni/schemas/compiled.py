@@ -1,22 +1,25 @@
 """A JSON Schema as a grammar that keeps it, and the proof that an answer follows it."""
 
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 import msgspec
 
+from omni.schemas.costs import Costs
 from omni.schemas.documents import Document
 from omni.schemas.errors import SchemaRefused
 from omni.schemas.facts import Loose
 from omni.schemas.forms import Forms
+from omni.schemas.keeping import Kept
 from omni.schemas.lark import Grammar, TooLarge
-from omni.schemas.proofs import Fault, Proof
+from omni.schemas.proofs import NO_JSON, TOO_LARGE, Fault, Proof
 from omni.schemas.sieves import Sieve
-from omni.schemas.weights import MOST_VISITS, check_weight, visits
+from omni.schemas.weights import Visits, check_weight
 from omni.schemas.writer import Limits, Writer
 
-KEPT = 64  # schemas that are kept compiled
 MOST_SYMBOLS = 80_000  # of a grammar: the engine reads it anew for every answer
+MOST_KEPT = 4_000_000  # bytes, symbols and steps of all schemas that are kept compiled
 
 _LADDER = (
     Limits(10_000, 8, 2),
@@ -35,24 +38,26 @@ class Compiled:
     """A schema whose values a grammar writes.
 
     `loose` are the keywords that the grammar does not keep, with their places: whether an answer follows them is known
-    only when it is whole.
+    only when it is whole. Can be used by several threads.
     """
 
     def __init__(self, schema: Any) -> None:
         self.document = Document(schema)
         self.document.check_references()
         check_weight(self.document)
-        self._proof = Proof(self.document)
+        self._proof, self._visits = Proof(self.document), Visits(self.document)
+        costs = Costs()
         try:
-            self._forms = Forms(self.document)
+            self._forms = Forms(self.document, costs)
         except SchemaRefused:  # what says nothing of types may have no value of those that its keywords speak of
-            self._forms = Forms(self.document, spoken=False)
+            self._forms = Forms(self.document, costs, spoken=False)
         shapes = list(self._forms.reached())
         loose = {one for shaped in shapes for one in shaped.loose}
         self.loose: tuple[Loose, ...] = tuple(sorted(loose, key=lambda one: (one.place, one.keyword)))
         self._sifts = any(getattr(shaped.shape, "unique", False) for shaped in shapes)
+        grammar = Grammar(most=MOST_SYMBOLS)
         try:
-            self.rule(Grammar(most=MOST_SYMBOLS))
+            Writer(grammar, self._forms).start()
         except TooLarge as error:
             raise SchemaRefused(
                 f"The schema cannot be kept: it makes a grammar of more than {MOST_SYMBOLS:,} symbols.",
@@ -60,25 +65,34 @@ class Compiled:
                 place="#",
                 hint="Ask for fewer alternatives, or for less in them.",
             ) from error
+        self._forms.forget()
+        self._writing = Lock()  # of one grammar at a time: what is written once is found again by the next
+        self.size = costs.steps + grammar.size  # what is kept, about
 
     def rule(self, grammar: Grammar, characters: int | None = None) -> str:
         """Write it into `grammar`; returns the name of its rule. With `characters` its values have about so many at
         most, or as few as there can be."""
-        limits = None
-        if characters is not None:
-            limits = next(
-                (one for one in _LADDER if Writer(Grammar(), self._forms, one).longest() <= characters), _LADDER[-1]
-            )
-        return Writer(grammar, self._forms, limits).start()
+        with self._writing:
+            limits = None if characters is None else self._limits(characters)
+            self._forms.renew()
+            return Writer(grammar, self._forms, limits).start()
+
+    def _limits(self, characters: int) -> Limits:
+        """Those with which a value has so many characters at most, or as few as there can be."""
+        for limits in _LADDER:
+            self._forms.renew()
+            if Writer(Grammar(), self._forms, limits).longest() <= characters:
+                return limits
+        return _LADDER[-1]
 
     def sieve(self) -> Sieve | None:
         """What an answer passes while it comes; None where nothing has to be left out."""
         return Sieve(self._forms) if self._sifts else None
 
     def fault(self, value: Any) -> Fault | None:
-        """Where a value does not follow the schema; None when it does."""
-        if visits(self.document, value) > MOST_VISITS:
-            return Fault(keyword="", place="#", at="#", message="it is too much to be proved")
+        """Where a value does not follow the schema; None when it does; `TOO_LARGE` when it takes too long to find out."""
+        if self._visits.are_too_many(value):
+            return TOO_LARGE
         return self._proof.fault(value)
 
     def fault_of(self, text: str) -> Fault | None:
@@ -86,7 +100,7 @@ class Compiled:
         try:
             value = msgspec.json.decode(text)
         except (msgspec.DecodeError, RecursionError):
-            return Fault(keyword="", place="#", at="#", message="it is no JSON")
+            return NO_JSON
         return self.fault(value)
 
     def shortest(self) -> Any:
@@ -104,9 +118,9 @@ def compile_schema(schema: Any) -> Compiled:
         text = msgspec.json.encode(schema)
     except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
         raise SchemaRefused("A schema must be JSON; this one is not.", keyword="", place="#") from error
-    return _compiled(text)
+    return _kept().of(text)
 
 
-@lru_cache(maxsize=KEPT)
-def _compiled(text: bytes) -> Compiled:
-    return Compiled(msgspec.json.decode(text))
+@lru_cache(maxsize=1)
+def _kept() -> Kept[Compiled]:
+    return Kept(lambda text: Compiled(msgspec.json.decode(text)), lambda text, made: len(text) + made.size, MOST_KEPT)

@@ -1,6 +1,7 @@
 """What a value must be in one case of a schema, gathered keyword by keyword, a set of facts for each kind of value."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -37,6 +38,7 @@ class Literal(NamedTuple):
 
 
 Conjunction = tuple[Literal, ...]  # sorted, each once
+Values = Mapping[str, Any]  # JSON values by their keys (`key_of`): so two are compared at once, however large they are
 
 
 class Loose(NamedTuple):
@@ -98,8 +100,8 @@ class Facts:
     kinds: frozenset[str] = EVERY_KIND
     typed: bool = False  # whether anything said of which kind it is
     spoken: frozenset[str] = frozenset()  # kinds that keywords speak of
-    values: tuple[Any, ...] | None = None
-    not_values: tuple[Any, ...] = ()
+    values: Values | None = None
+    not_values: Values = field(default_factory=dict)
     bounds: Bounds = UNBOUNDED
     steps: tuple[Decimal, ...] = ()
     texts: tuple[tuple[Language, str], ...] = ()  # and their places
@@ -125,6 +127,11 @@ class Facts:
     def copy(self) -> "Facts":
         """One that can be changed by itself."""
         return replace(self, required=dict(self.required), depends=dict(self.depends), said=dict(self.said))
+
+    @property
+    def weight(self) -> int:
+        """About how many things it holds."""
+        return 1 + len(self.required) + len(self.not_values) + len(self.depends) + len(self.objects) + len(self.lists)
 
     def by(self, keyword: str) -> "Said":
         """What said a fact, whose usual keyword is `keyword`."""
@@ -170,15 +177,28 @@ def kind_of(value: Any) -> str:
             return "object"
 
 
-def same(value: Any, other: Any) -> bool:
-    """Whether two JSON values are equal: 1 is 1.0, and is not true."""
-    if isinstance(value, bool) or isinstance(other, bool):
-        return value is other
-    if isinstance(value, list) and isinstance(other, list):
-        return len(value) == len(other) and all(map(same, value, other))
-    if isinstance(value, dict) and isinstance(other, dict):
-        return value.keys() == other.keys() and all(same(part, other[name]) for name, part in value.items())
-    return bool(value == other)
+def key_of(value: Any) -> str:
+    """A text that equal JSON values have in common, and no others: 1 is 1.0 and not true, objects have no order.
+
+    A text, since sets of them cannot be slowed down by whoever chooses the values: their hashes are secret.
+    """
+    match value:
+        case str() | bool() | None:
+            return json.dumps(value)
+        case list():
+            return f"[{','.join(map(key_of, value))}]"
+        case dict():
+            return f"{{{','.join(f'{json.dumps(name)}:{key_of(value[name])}' for name in sorted(value))}}}"
+        case _:
+            return hex(int(value)) if value == value.__trunc__() else repr(float(value))
+
+
+def keyed(values: Iterable[Any]) -> Values:
+    """Values by their keys, the first of those that are equal."""
+    found: dict[str, Any] = {}
+    for value in values:
+        found.setdefault(key_of(value), value)
+    return found
 
 
 def number_of(value: Any) -> Decimal:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from omni.schemas.cases import Cases
+from omni.schemas.costs import Costs
 from omni.schemas.documents import Document
 from omni.schemas.errors import FALSE, Endless, Impossible, SchemaRefused, TooMuch
 from omni.schemas.facts import Conjunction, Literal
@@ -44,9 +45,9 @@ class _Cost(NamedTuple):
 class Forms:
     """The forms of a document. Raises SchemaRefused for one that nothing can satisfy, or that is too much."""
 
-    def __init__(self, document: Document, *, spoken: bool = True) -> None:
-        self.languages = Languages()
-        self.cases = Cases(document, self.languages)
+    def __init__(self, document: Document, costs: Costs, *, spoken: bool = True) -> None:
+        self.languages, self.costs = Languages(costs), costs
+        self.cases = Cases(document, self.languages, costs)
         self._shapes = Shapes(self.cases, self.languages, spoken=spoken)
         self._forms: dict[Conjunction, Form] = {}
         parts = self.cases.parts
@@ -61,6 +62,18 @@ class Forms:
             raise self._refusal()
         if cost > LONGEST:
             raise self._longest().refusal("#")
+
+    def renew(self) -> None:
+        """Count what is done with them anew, as for each grammar that is written."""
+        self.costs.renew()
+        self.languages.renew()
+
+    def forget(self) -> None:
+        """Let go of what only finding them needed."""
+        self.cases.forget()
+        for form in self._forms.values():
+            form.reasons.clear()
+            form.users.clear()
 
     def __getitem__(self, conjunction: Conjunction) -> Form:
         return self._forms[conjunction]
@@ -94,7 +107,9 @@ class Forms:
         found = {conjunction: None}
         ahead = [conjunction]
         while ahead:
-            for link in self._forms[ahead.pop()].links:
+            links = self._forms[ahead.pop()].links
+            self.costs.count(1 + len(links) // 4)
+            for link in links:
                 if link not in found:
                     found[link] = None
                     ahead.append(link)
@@ -148,6 +163,7 @@ class Forms:
             conjunction = ahead.popleft()
             waiting.discard(conjunction)
             form = self._forms[conjunction]
+            self.costs.count(1 + len(form.links) + sum(_size(one.shape) for one in form.shapes))
             found = min(self._ways(form), key=lambda one: one.characters, default=None)
             if found is not None and (form.cost is None or found.characters < form.cost):
                 form.cost, form.best = found
@@ -285,6 +301,17 @@ class Forms:
                     return TooMuch(why, "minLength", place)
                 case _:
                     return TooMuch(why, "enum" if isinstance(best, Words) else "", place)
+
+
+def _size(shape: Shape) -> int:
+    """About how many things are looked at to find its shortest value."""
+    match shape:
+        case Words(values=values):
+            return len(values)
+        case Sequence(members=members, tails=tails):
+            return 1 + len(members) + len(tails)
+        case _:
+            return 1
 
 
 def _uses(form: Form) -> Iterator[Conjunction]:

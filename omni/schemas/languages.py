@@ -7,15 +7,17 @@ follow a character is a language again, and there are finitely many of them.
 
 from collections.abc import Iterator
 from heapq import heappop, heappush
+from threading import Lock
 from typing import Literal
 
 from omni.schemas import characters
 from omni.schemas.characters import Characters
+from omni.schemas.costs import Costs
 
 Kind = Literal["nothing", "empty", "one", "then", "either", "every", "other", "times"]
 
 STEPS = 1500  # of one search
-MOST_STEPS = 20_000  # of all searches
+MOST_STEPS = 20_000  # of all searches of one compilation, or for one grammar
 _PLEASANT = "a0A-_.1b2B /:@x"
 
 
@@ -84,7 +86,9 @@ class Language:
 class Languages:
     """Makes languages, and answers questions about them."""
 
-    def __init__(self) -> None:
+    def __init__(self, costs: Costs | None = None) -> None:
+        self._costs = costs or Costs()
+        self._lock = Lock()  # one that is made twice would not be equal to itself
         self._made: dict[object, Language] = {}
         self.nothing = self._make("nothing")
         self.empty = self._make("empty")
@@ -105,9 +109,11 @@ class Languages:
     ) -> Language:
         key = kind, parts, characters, least, most
         if (found := self._made.get(key)) is None:
-            number = len(self._made)
-            found = Language(kind, parts, characters=characters, least=least, most=most, number=number)
-            self._made[key] = found
+            with self._lock:
+                if (found := self._made.get(key)) is None:
+                    number = len(self._made)
+                    found = Language(kind, parts, characters=characters, least=least, most=most, number=number)
+                    self._made[key] = found
         return found
 
     # -- how they are made
@@ -198,6 +204,10 @@ class Languages:
 
     # -- what is in them
 
+    def renew(self) -> None:
+        """Allow as many steps as at the beginning."""
+        self._steps = MOST_STEPS
+
     def short(self, language: Language) -> str | None:
         """A short text of it, or None when there is none. Raises TooLong."""
         if language in self._unknown:
@@ -246,11 +256,13 @@ class Languages:
                 return None
             self._steps -= 1
             if self._steps < 0:
-                break
+                raise TooLong  # now: after `renew` it may be found
             _, _, here, text = heappop(ahead)
             if here.nullable:
                 return text
-            for some in self._partition(here):
+            partition = self._partition(here)
+            self._costs.count(4 * len(partition) * (1 + len(here.parts)))
+            for some in partition:
                 sign = _pleasant(some)
                 after = self._after(here, ord(sign))
                 if after.kind != "nothing" and after not in seen:

@@ -1,12 +1,12 @@
 """The parts of a document by numbers, so that what must hold together can be told by a few of them."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from omni.schemas.costs import Costs
 from omni.schemas.documents import Document, Schema, says_nothing
-from omni.schemas.facts import Conjunction, Literal, kind_of, kinds_of
+from omni.schemas.facts import Conjunction, Literal, Values, keyed, kind_of, kinds_of
 
 _YES, _NO = 0, 1
 
@@ -14,11 +14,13 @@ _YES, _NO = 0, 1
 class Parts:
     """Numbers for parts; what is made here besides stands where that stands which it was made of."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, costs: Costs) -> None:
+        self._costs = costs
         self.document = document
         self._nodes: list[Schema] = [True, False]
         self._numbers: dict[int, int] = {}
         self._places: dict[int, str] = {}
+        self._values: dict[tuple[int, str], Values] = {}
 
     def number(self, node: Schema) -> int:
         """The number of a part."""
@@ -43,9 +45,19 @@ class Parts:
 
     def made(self, node: dict[str, Any], place: str) -> dict[str, Any]:
         """A part that does not stand in the document; equal ones are the same."""
+        self._costs.count(10)
         self.number(node)  # which keeps it
         self._places[id(node)] = place
         return node
+
+    def values(self, node: dict[str, Any], keyword: str) -> Values:
+        """The values that a part names by `const`, or by `enum` or another keyword that lists them."""
+        self.number(node)  # which keeps it
+        key = id(node), keyword
+        if key not in self._values:
+            values = self._values[key] = keyed([node[keyword]] if keyword == "const" else node[keyword])
+            self._costs.count(len(values))
+        return self._values[key]
 
     def conjunction(self, literals: Iterable[Literal]) -> Conjunction | None:
         """What must hold together, without what says nothing; None when it cannot. References alone are followed."""
@@ -53,6 +65,7 @@ class Parts:
         ahead, seen = list(literals), set[Literal]()
         while ahead:
             literal = ahead.pop()
+            self._costs.count(2)
             node = self.node(literal)
             if isinstance(node, bool):
                 if node != literal.holds:
@@ -85,9 +98,10 @@ class Parts:
                 others.append(option)
                 continue
             first = option if first is None else first
-            keys = {json.dumps(value, sort_keys=True): value for value in found}
-            often.update(list(keys))
-            values |= {key: value for key, value in keys.items() if key not in values}
+            keys = keyed(found)
+            often.update(keys.keys())
+            for key, value in keys.items():
+                values.setdefault(key, value)
         if first is None:
             return None, others
         kept = [value for key, value in values.items() if not once or often[key] == 1]

@@ -25,6 +25,10 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     message: str
 
 
+NO_JSON = Fault(keyword="", place="#", at="#", message="it is no JSON")
+TOO_LARGE = Fault(keyword="", place="#", at="#", message="it takes too long to prove that")  # it may follow or not
+
+
 class Proof:
     """Proves values against a document; formats count, nothing is fetched. Raises SchemaRefused where nobody can."""
 

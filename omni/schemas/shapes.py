@@ -9,7 +9,19 @@ from typing import Any, NamedTuple
 from omni.schemas.cases import Cases
 from omni.schemas.documents import Schema
 from omni.schemas.errors import Impossible, TooMuch
-from omni.schemas.facts import Conjunction, Contained, Facts, ListRule, Literal, Loose, ObjectRule, Said, kind_of, same
+from omni.schemas.facts import (
+    Conjunction,
+    Contained,
+    Facts,
+    ListRule,
+    Literal,
+    Loose,
+    ObjectRule,
+    Said,
+    key_of,
+    keyed,
+    kind_of,
+)
 from omni.schemas.formats import is_formed, pattern_of
 from omni.schemas.languages import Language, Languages, TooLong
 from omni.schemas.numbers import UNBOUNDED, Bounds, Numbers
@@ -109,7 +121,7 @@ class Shapes:
             "object": self._objects,
         }
         for kind, known in (("null", (None,)), ("boolean", (True, False))):
-            words = tuple(one for one in known if not any(same(one, value) for value in facts.not_values))
+            words = tuple(one for one in known if key_of(one) not in facts.not_values)
             if kind in kinds and words:
                 yield Shaped(Words(words), facts.loose)
             elif kind in kinds:
@@ -125,26 +137,25 @@ class Shapes:
     def _words(self, facts: Facts, kinds: frozenset[str]) -> Iterator[Shaped | Impossible]:
         assert facts.values is not None
         values = tuple(
-            value
-            for value in facts.values
-            if kind_of(value) in kinds and not any(same(value, one) for one in facts.not_values)
+            value for key, value in facts.values.items() if kind_of(value) in kinds and key not in facts.not_values
         )
         plain = Facts(kinds=facts.kinds, typed=facts.typed, values=facts.values, not_values=facts.not_values)
-        told = {frozenset(facts.loose): values}
+        told: dict[frozenset[Loose], list[Any]] = {frozenset(facts.loose): list(values)}
         if facts != plain and values:
+            self._cases.costs.count(sum(200 if isinstance(value, dict | list) else 10 for value in values))
             told = {}
             for value in values:
                 if (loose := self._fits(value, facts)) is not None:
-                    told[loose] = (*told.get(loose, ()), value)
+                    told.setdefault(loose, []).append(value)
         if any(told.values()):
-            yield from (Shaped(Words(values), loose) for loose, values in told.items())
+            yield from (Shaped(Words(tuple(offered)), loose) for loose, offered in told.items())
         else:
             yield Impossible("names no value that the rest of it allows", *facts.by("enum"))
 
     def _fits(self, value: Any, facts: Facts) -> frozenset[Loose] | None:
         """What nobody can tell of a value besides that it is as a case says; None for one that is not."""
         match value:
-            case _ if any(same(value, one) for one in facts.not_values) or kind_of(value) not in facts.kinds:
+            case _ if key_of(value) in facts.not_values or kind_of(value) not in facts.kinds:
                 return None
             case str():
                 return facts.loose if self._is_text(value, facts) else None
@@ -180,7 +191,7 @@ class Shapes:
                 self.told(named[name].value, one) if name in named else self._besides(name, one, shape)
                 for name, one in value.items()
             )
-        if shape.unique and any(same(one, other) for one, other in combinations(value, 2)):
+        if shape.unique and len({key_of(one) for one in value}) < len(value):
             return None
         wanted = [member.value for member in shape.members] + [tail.value for tail in shape.tails] * len(value)
         return _together(map(self.told, wanted, value)) if len(wanted) >= len(value) else None
@@ -197,11 +208,12 @@ class Shapes:
             cases += found.cases
             ahead += [link for link in found.links if link not in seen]
             seen.update(found.links)
-        listed = (facts for facts in cases if facts.values is None or any(same(value, one) for one in facts.values))
+        listed = (facts for facts in cases if facts.values is None or key_of(value) in facts.values)
         return _least(self._fits(value, facts) for facts in listed)
 
     def _texts(self, facts: Facts) -> Iterator[Shaped]:
         make, loose = self._languages, facts.loose
+        self._cases.costs.count(1 + len(facts.not_values) + len(facts.texts))
         parts = []
         if facts.shortest or facts.longest is not None:
             if facts.longest is not None and facts.longest < facts.shortest:
@@ -209,7 +221,7 @@ class Shapes:
                     f"is {facts.longest:,}, and {facts.by('minLength')} is {facts.shortest:,}", *facts.by("maxLength")
                 )
             parts.append(make.times(make.any_character, facts.shortest, facts.longest))
-        parts += [make.other(make.text(value)) for value in facts.not_values if isinstance(value, str)]
+        parts += [make.other(make.text(value)) for value in facts.not_values.values() if isinstance(value, str)]
         language = make.every(*parts)
         for pattern, place in facts.texts:
             narrower = make.every(language, pattern)
@@ -249,7 +261,10 @@ class Shapes:
             if kinds == {"fraction"}:
                 raise Impossible("allows whole numbers only, the rest of it none", *facts.by("multipleOf"))
             whole = True
-        unwanted = [Decimal(str(value)) for value in facts.not_values if kind_of(value) in ("integer", "fraction")]
+        self._cases.costs.count(1 + len(facts.not_values))
+        unwanted = [
+            Decimal(str(value)) for value in facts.not_values.values() if kind_of(value) in ("integer", "fraction")
+        ]
         places = _places(step)
         if step is not None and places is None:
             if (inside := bounds.multiples(step) and bounds.readable(step).multiples(step)) is None:
@@ -295,6 +310,7 @@ class Shapes:
         if least > LONGEST_LIST:
             raise TooMuch(f"asks for {least:,} items, and {LONGEST_LIST:,} can be kept", *self._asking(facts, least))
         rest = self._items(facts, None, others)
+        self._cases.costs.count((1 + max(first, count)) * (1 + len(facts.lists)))
         items = []
         for at in range(min(max(first, count), most if most is not None else first + count)):
             found = self._items(facts, at, extra.get(at, others))
@@ -316,7 +332,7 @@ class Shapes:
             return
         if unique and least > 1:
             loose |= {Loose("uniqueItems", facts.unique)}  # when what is there twice is left out, too few may be left
-        if any(isinstance(value, list) for value in facts.not_values):
+        if any(isinstance(value, list) for value in facts.not_values.values()):
             loose |= {Loose(*facts.by("not"))}
         members = tuple(Member(None, value, at < least) for at, value in enumerate(items))
         tails = () if rest is None else (Tail(None, rest),)
@@ -357,10 +373,7 @@ class Shapes:
                 if isinstance(shaped, Shaped):
                     assert isinstance(shaped.shape, Words)
                     values += shaped.shape.values
-        different: list[Any] = []
-        for value in values:
-            if not any(same(value, one) for one in different):
-                different.append(value)
+        different = list(keyed(values).values())
         return different if len(different) <= MOST_UNIQUE else None
 
     def _chosen(self, values: list[Any], least: int, most: int | None, place: str) -> Sequence:
@@ -378,12 +391,15 @@ class Shapes:
     # -- objects
 
     def _objects(self, facts: Facts) -> Iterator[Shaped | Impossible]:
+        self._cases.costs.count(len(facts.depends) ** 2)
         for present in _chosen_dependents(facts):
             yield from _tried(self._object(facts, present))
 
     def _object(self, facts: Facts, present: dict[str, bool]) -> Iterator[Shaped]:
         required = dict(facts.required) | {name: "" for name, there in present.items() if there}
         names = dict.fromkeys(name for rule in facts.objects for name in rule.named) | dict.fromkeys(required)
+        said = 1 + sum(1 + len(rule.patterns) for rule in facts.objects)
+        self._cases.costs.count((1 + len(names)) * said * (1 + len(facts.rest_properties)))
         members, loose = [], facts.loose
         for name in names:
             if present.get(name) is False:
@@ -408,7 +424,7 @@ class Shapes:
             raise Impossible(f"asks for {least:,}, and there can be {len(members):,}", *facts.by("minProperties"))
         if tails and least - needed > 1:
             loose |= {Loose(*facts.by("minProperties"))}  # two may have one name
-        if any(isinstance(value, dict) for value in facts.not_values):
+        if any(isinstance(value, dict) for value in facts.not_values.values()):
             loose |= {Loose(*facts.by("not"))}
         yield Shaped(Sequence(True, tuple(members), tails, least, most, skips=True), loose)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from omni.schemas.facts import Conjunction, same
+from omni.schemas.facts import Conjunction, keyed
 from omni.schemas.forms import Forms
 from omni.schemas.shapes import Sequence
 
@@ -17,7 +17,7 @@ _MARKS = frozenset('"[]{},:')
 
 
 class Sieve:
-    """Text of one answer in, text that may be sent out. `left_out`: how many items were."""
+    """Text of one answer in, text that may be sent out."""
 
     def __init__(self, forms: Forms) -> None:
         self._forms = forms
@@ -26,7 +26,7 @@ class Sieve:
         self._holds = 0  # the depth at which that is; 0: none
         self._text: list[str] | None = None  # of the text that is open
         self._escaped = False
-        self.left_out = 0
+        self._left_out = False  # something, of the list that was held back last
 
     def feed(self, text: str) -> str:
         """What of it can be sent."""
@@ -124,9 +124,9 @@ class Sieve:
             value = msgspec.json.decode(text)
         except msgspec.DecodeError:
             return text  # which whoever proves the answer will see
-        before = self.left_out
+        self._left_out = False
         found = self._without(value, self._list_states)
-        return text if self.left_out == before else json.dumps(found, ensure_ascii=False)
+        return json.dumps(found, ensure_ascii=False) if self._left_out else text
 
     @property
     def _list_states(self) -> set[Conjunction]:
@@ -148,12 +148,8 @@ class Sieve:
         ]
         if not any(shape.unique for shape in shapes):
             return items
-        kept: list[Any] = []
-        for item in items:
-            if any(same(item, one) for one in kept):
-                self.left_out += 1
-            else:
-                kept.append(item)
+        kept = list(keyed(items).values())
+        self._left_out |= len(kept) < len(items)
         return kept
 
 

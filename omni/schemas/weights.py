@@ -2,15 +2,21 @@
 a few lines can keep it busy for ever. Counted here, where each is looked at once."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from omni.schemas.documents import Document, Schema
 from omni.schemas.errors import SchemaRefused
 
 MOST_LOOKS = 20_000  # at one value, by one part and all that it leads to
 MOST_VISITS = 3_000_000  # in one proof
+MOST_COUNTED = 300_000  # parts and values that are gone through to find out how many that are
 _LISTS = ("allOf", "anyOf", "oneOf")
 _SINGLE = ("not", "if", "then", "else")
+_LEADING = frozenset({  # keywords by which a part leads to others
+    "$ref", "$dynamicRef", "$recursiveRef", *_LISTS, *_SINGLE, "dependentSchemas", "dependencies", "properties",
+    "patternProperties", "additionalProperties", "propertyNames", "unevaluatedProperties", "items", "additionalItems",
+    "contains", "unevaluatedItems", "prefixItems",
+})  # fmt: skip
 
 
 def check_weight(document: Document) -> None:
@@ -66,27 +72,88 @@ class _Looks:
         )
 
 
-def visits(document: Document, value: Any) -> int:
-    """About how many times a validator looks at the parts of `value`; no more than a little over MOST_VISITS."""
-    known: dict[tuple[int, int], int] = {}
+class Visits:
+    """How often a validator looks at the parts of values of one document. What one value costs is found by few steps:
+    parts that lead no further are counted together, all others once for each value that they are led to."""
 
-    def count(node: Any, value: Any, deep: int) -> int:
-        if not isinstance(node, dict) or deep > 900:
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._inside: dict[int, tuple[int, list[dict[str, Any]]]] = {}
+
+    def are_too_many(self, value: Any) -> bool:
+        """Whether the proof of a value, or counting what it takes, is more than one should wait for."""
+        try:
+            return _Count(self).of(self._document.root, value) > MOST_VISITS
+        except _TooMany:
+            return True
+
+    def inside(self, node: dict[str, Any]) -> tuple[int, list[dict[str, Any]]]:
+        """How many parts in place of a part lead no further, and those that do."""
+        if id(node) not in self._inside:
+            parts = list(in_place(self._document, node))
+            leading = [part for part in parts if isinstance(part, dict) and _leads(part)]
+            self._inside[id(node)] = len(parts) - len(leading), leading
+        return self._inside[id(node)]
+
+
+class _Inside(NamedTuple):
+    """What a part leads to: so many looks that lead no further, and parts with the values that they look at."""
+
+    leaves: int
+    leading: list[tuple[dict[str, Any], Any]]
+
+
+class _TooMany(Exception):
+    """There is more to count than is worth it."""
+
+
+class _Count:
+    """Counts the looks at one value and all that is in it."""
+
+    def __init__(self, visits: Visits) -> None:
+        self._visits = visits
+        self._known: dict[tuple[int, int], int] = {}
+        self._steps = 0
+
+    def of(self, root: Schema, whole: Any) -> int:
+        """The looks at `whole` by `root` and all that it leads to. Without recursion: chains may be long."""
+        if not _leads(root):
             return 1
-        key = id(node), id(value)
-        if key not in known:
-            known[key] = 1
-            found = 1
-            for part in in_place(document, node):
-                found += count(part, value, deep + 1)
-            for part, inner in _pairs(node, value):
-                found += count(part, inner, deep + 1)
-                if found > MOST_VISITS:
-                    break
-            known[key] = min(found, MOST_VISITS + 1)
-        return known[key]
+        ahead: list[tuple[Any, Any, _Inside | None]] = [(root, whole, None)]
+        while ahead:
+            node, value, inside = ahead.pop()
+            key = id(node), id(value)
+            if inside is not None:
+                self._known[key] = inside.leaves + sum(
+                    self._known[id(part), id(inner)] for part, inner in inside.leading
+                )
+            elif key not in self._known:
+                self._known[key] = 1
+                inside = self._inside(node, value)
+                ahead.append((node, value, inside))
+                ahead += [(part, inner, None) for part, inner in inside.leading]
+        return self._known[id(root), id(whole)]
 
-    return count(document.root, value, 0)
+    def _inside(self, node: dict[str, Any], value: Any) -> "_Inside":
+        self._step()
+        leaves, parts = self._visits.inside(node)
+        leaves, leading = leaves + 1, [(part, value) for part in parts]
+        for part, inner in _pairs(node, value):
+            self._step()
+            if isinstance(part, dict) and _leads(part):
+                leading.append((part, inner))
+            else:
+                leaves += 1
+        return _Inside(leaves, leading)
+
+    def _step(self) -> None:
+        self._steps += 1
+        if self._steps > MOST_COUNTED:
+            raise _TooMany
+
+
+def _leads(node: Schema) -> bool:
+    return not isinstance(node, bool) and not _LEADING.isdisjoint(node)
 
 
 def in_place(document: Document, node: dict[str, Any]) -> Iterator[Schema]:

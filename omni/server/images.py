@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from omni.core.errors import UsageError
 from omni.engine import Image, image_of
+from omni.schemas import apart
 from omni.server.errors import BadParameter
 
 if TYPE_CHECKING:
@@ -91,7 +92,9 @@ def misplaced(brain: "Brain", where: str) -> BadParameter:
 async def made(brain: "Brain", make: Callable[[], T], *, bound: bool = False) -> T:
     """What `make` makes of a request to `brain`: in a thread where it may have to look at images, which are large, or
     (`bound`) to compile schemas."""
-    return await asyncio.to_thread(make) if brain.sees or bound else make()
+    if bound:
+        return await apart(make)
+    return await asyncio.to_thread(make) if brain.sees else make()
 
 
 def _check(brain: "Brain", where: str) -> None:

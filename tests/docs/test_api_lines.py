@@ -98,6 +98,7 @@ LINES: list[tuple[str, tuple[str, ...]]] = [
     ('| In the schema', ('docs/api_schemas every_keyword_is_in_the_table_and_none_that_means_nothing', 'docs/api_schemas what_is_kept_token_by_token_is', 'docs/api_schemas what_is_held_until_it_is_proved_is_what_no_grammar_keeps', 'server/schemas what_a_list_holds_twice_is_left_out', 'engine/interpreting likelihoods_are_of_the_tokens_that_are_given')),
     ('What is held is sent', ('engine/interpreting what_no_grammar_keeps_is_held_until_it_is_proved',)),
     ('When it does not, the brain', ('server/schemas an_answer_that_does_not_follow_is_asked_for_again', 'server/schemas after_three_tries_it_is_a_500_that_names_the_keyword_and_its_place', 'server/schemas a_text_without_a_template_is_asked_for_once', 'engine/interpreting how_often_a_request_is_tried_and_what_changes')),
+    ('An answer that a proof would look at', ('schemas/much to_count_what_a_proof_takes_is_bounded', 'schemas/words of_an_answer_that_is_too_much_to_be_proved_nobody_says_that_it_does_not_follow', 'docs/api_schemas the_other_figures_are_those_of_the_code')),
     ('With `strict: false` beside the schema', ('server/schemas who_wants_no_strictness_is_told_what_may_not_be_kept',)),
     ('What grammars keep is kept', ('engine/interpreting who_wants_no_strictness_gets_what_comes',)),
     ('A schema that cannot be kept', ('server/schemas a_schema_that_nothing_follows_is_refused_before_anything_is_computed',)),

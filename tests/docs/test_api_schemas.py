@@ -8,7 +8,18 @@ import pytest
 from llguidance import LLMatcher, LLTokenizer
 
 from omni.engine import binding, calling, interpreting, proving
-from omni.schemas import SchemaRefused, compile_schema, compiled, documents, expressions, forms, shapes, weights, writer
+from omni.schemas import (
+    SchemaRefused,
+    compile_schema,
+    compiled,
+    costs,
+    documents,
+    expressions,
+    forms,
+    shapes,
+    weights,
+    writer,
+)
 from omni.schemas.documents import SAYING
 from omni.schemas.expressions import BadPattern, Unkept
 from omni.schemas.formats import FORMATS
@@ -83,6 +94,7 @@ def test_the_limits_are_those_of_the_code() -> None:
         "Bytes": documents.LONGEST,
         "Different parts, counting what is joined of several": forms.MOST,
         "Parts that one leads to, each counted whenever it is led to": weights.MOST_LOOKS,
+        "Steps of its compilation: each value and part, by each that it is compared or joined with": costs.MOST_STEPS,
         "Items or properties that must be there": shapes.LONGEST_LIST,
         "Characters of its shortest answer": forms.LONGEST,
         "Symbols of its grammar": compiled.MOST_SYMBOLS,
@@ -96,6 +108,7 @@ def test_the_other_figures_are_those_of_the_code() -> None:
     assert f"with digits above {shapes.HARDEST:,}" in CHAPTER
     assert f"the {shapes.MOST_MULTIPLES:,} multiples next to 0" in CHAPTER
     assert f"of more than {expressions.LONGEST:,} characters" in CHAPTER
+    assert f"more than {weights.MOST_VISITS:,} times, or that has more than {weights.MOST_COUNTED:,} values" in CHAPTER
     values = {"type": "array", "items": {"enum": ["a", "b", "c"]}, "uniqueItems": True, "minItems": 2}
     assert compile_schema(values).loose == ()
     assert f"a temperature of {interpreting.WARMEST}" in CHAPTER

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from omni.schemas import Grammar, SchemaRefused, compile_schema
+from omni.schemas import TOO_LARGE, Grammar, SchemaRefused, compile_schema, weights
 from omni.schemas.compiled import MOST_SYMBOLS
 from tests.schemas.walking import grammar_of, walk
 
@@ -120,9 +120,43 @@ def test_a_proof_that_would_take_for_ever_is_none() -> None:
     for _ in range(40):
         value = {"a": value}
     fault = compiled.fault(value)
-    assert fault is not None
-    assert fault.message == "it is too much to be proved"
+    assert fault is TOO_LARGE
     assert compiled.fault({"a": {"a": {}}}) is None
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"type": "array", "items": {"anyOf": [{"const": at} for at in range(2000)]}}, list(range(1600))),
+        ({"allOf": [{"type": "array", "items": {"minimum": at}} for at in range(2900)]}, list(range(1000))),
+        ({"items": {"items": {"properties": {"a": {"anyOf": [{"const": at} for at in range(50)]}}}}}, [[{"a": 1}] * 9] * 9000),
+        ({"additionalProperties": {"type": "integer"}}, {str(at): at for at in range(400_000)}),
+    ],
+    ids=["alternatives", "all of many", "lists", "properties"],
+)  # fmt: skip
+def test_to_count_what_a_proof_takes_is_bounded(schema: Any, value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled, looked = compile_schema(schema), []
+    monkeypatch.setattr(weights, "_pairs", lambda node, value, known=weights._pairs: seen(known(node, value), looked))
+    assert compiled.fault(value) is TOO_LARGE
+    assert len(looked) <= weights.MOST_COUNTED + 1
+
+
+def seen(pairs: Any, looked: list[int]) -> Any:
+    for pair in pairs:
+        looked.append(1)
+        yield pair
+
+
+def test_a_long_answer_is_proved() -> None:
+    schema = {
+        "type": "array",
+        "items": {"type": "object", "properties": {f"p{at}": {"type": ["integer", "null"]} for at in range(8)}},
+    }
+    row = {f"p{at}": at for at in range(8)}
+    assert compile_schema(schema).fault([{**row, "p9": at} for at in range(5000)]) is None
+    fault = compile_schema(schema).fault([row] * 5000 + [{"p7": "x"}])
+    assert fault is not None
+    assert (fault.keyword, fault.at) == ("type", "#/5000/p7")
 
 
 def test_a_schema_is_compiled_once() -> None:

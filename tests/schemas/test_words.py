@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from omni.engine.proving import unfollowed
-from omni.schemas import SchemaRefused, compile_schema
+from omni.schemas import TOO_LARGE, SchemaRefused, compile_schema
 from omni.schemas.compiled import MOST_SYMBOLS
 
 NOTHING, NONE, MUCH = "Nothing can be as the schema says: ", "It is no JSON Schema: ", "The schema cannot be kept: "
@@ -139,3 +139,11 @@ def test_an_answer_that_is_no_json_is_told_as_that() -> None:
 )
 def test_what_no_grammar_keeps_is_named_with_its_place(schema: Any, loose: tuple[str, str]) -> None:
     assert [tuple(one) for one in compile_schema({"type": "array", **schema}).loose] == [loose]
+
+
+def test_of_an_answer_that_is_too_much_to_be_proved_nobody_says_that_it_does_not_follow() -> None:
+    error = unfollowed(TOO_LARGE)
+    assert error.message == (
+        "Nobody knows whether the brain's answer follows the schema: to prove it would take too long."
+    )
+    assert error.hint == "Ask for less, or send a schema with fewer alternatives."

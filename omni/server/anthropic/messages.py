@@ -1,6 +1,5 @@
 """POST /v1/messages and /v1/messages/count_tokens."""
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from omni.core.errors import OmniError
+from omni.schemas import apart
 from omni.server.anthropic.asked import messages_of, thinks, tools_of, wish_of
 from omni.server.anthropic.problems import error_of
 from omni.server.anthropic.types import Answer, CountBody, Counted, Event, MessagesBody, Ping
@@ -55,7 +55,7 @@ async def count_tokens(request: Request) -> Response:
     server: Server = request.app.state.server
     body = await body_of(request, CountBody)
     brain = await server.names.find(body.model)
-    tools, choice = await asyncio.to_thread(tools_of, body)
+    tools, choice = await apart(tools_of, body)
     said = await made(brain, lambda: messages_of(body, brain))
     body.messages.clear()
     wish = Wish(brain=brain, messages=said, tools=tools, tool_choice=choice, thinking=thinks(body))

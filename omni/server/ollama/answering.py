@@ -1,6 +1,5 @@
 """POST /api/chat and /api/generate: one answer, as lines or as a whole."""
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -12,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from omni.core.errors import OmniError
+from omni.schemas import apart
 from omni.server.callers import lane_of
 from omni.server.errors import BadParameter
 from omni.server.generation import Wish, begin
@@ -49,7 +49,7 @@ async def generate(request: Request) -> Response:
     brain = await _brain(request, body)
     if not body.prompt and not body.suffix:
         return await _only_loaded(request, body, brain, _generate_line)
-    wish = await asyncio.to_thread(generate_wish, body, brain)
+    wish = await apart(generate_wish, body, brain)
     if body.images:
         body.images.clear()  # images are held once only
     return await _answered(request, body, brain, wish, _generate_line)

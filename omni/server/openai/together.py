@@ -10,6 +10,7 @@ import msgspec
 from omni.core.errors import EngineError, OmniError
 from omni.core.events import EngineEvent, ReasoningDelta, TurnEnded
 from omni.engine import Sampling
+from omni.schemas import apart
 from omni.server.errors import BadParameter
 from omni.server.generation import Generation, Wish, begin
 from omni.server.openai.problems import error_of
@@ -55,7 +56,7 @@ class Together:
             raise
         made = cls(server, found, prompts=prompts)
         if not wishes[0].strict and wishes[0].schema is not None:
-            made.headers = await asyncio.to_thread(unkept, wishes[0].schema)
+            made.headers = await apart(unkept, wishes[0].schema)
         return made
 
     @property
