@@ -313,7 +313,7 @@ def test_multiples_are_admitted_on_both_sides_of_zero(schema: Any, text: str) ->
     assert admits(grammar_of(compile_schema(schema)), text)
 
 
-@pytest.mark.parametrize("step", [2, 3, 60, 360, 1024, 3600, 4999, 0.25, 0.7, 2.5, 12.5, 0.0625, 2e-7, 0.4999])
+@pytest.mark.parametrize("step", [2, 3, 60, 360, 999, 3600, 0.25, 0.7, 2.5, 12.5, 0.0625, 2e-7, 0.997])
 @pytest.mark.parametrize("bounds", [{}, {"minimum": -7}, {"maximum": 7}, {"exclusiveMaximum": 0}, {"minimum": -9000, "maximum": -1}])  # fmt: skip
 def test_an_engine_follows_every_multiple_that_it_is_asked_for(step: float, bounds: Any) -> None:
     for name in ("integer", "number"):
