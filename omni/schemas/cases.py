@@ -30,7 +30,7 @@ from omni.schemas.facts import (
     told_kinds,
 )
 from omni.schemas.languages import Language, Languages
-from omni.schemas.negations import denied
+from omni.schemas.negations import denied, implies, is_whole
 from omni.schemas.numbers import Bounds
 from omni.schemas.parts import Parts
 from omni.schemas.patterns import matching
@@ -52,6 +52,7 @@ class Found:
     links: list[Conjunction]
     reasons: list[Impossible]
     narrowed: bool = False
+    partly: bool = False  # whether something was to be denied that can be said otherwise in part only
 
 
 class _Ahead(NamedTuple):
@@ -83,7 +84,16 @@ class Cases:
         self._languages = languages
         self._found: dict[Conjunction, Found] = {}
         self._patterns: dict[str, Language | str] = {}
+        self.deniers: dict[int, Said] = {}  # by the number of what is denied
         self.steps = MOST_ALL
+
+    def loosen(self, conjunction: Conjunction) -> Found | None:
+        """Cases that leave to the proof what cannot be said otherwise, from now on; None where there is nothing such."""
+        if not self._found[conjunction].partly or any(self.parts.is_made(literal) for literal in conjunction):
+            return None
+        found = self._found[conjunction] = _Search(self, conjunction, loosely=True).run()
+        found.partly = False  # once is enough
+        return found
 
     def of(self, conjunction: Conjunction) -> Found:
         """The cases of a conjunction."""
@@ -95,6 +105,11 @@ class Cases:
         """Let go of all that was found."""
         self._found.clear()
         self.briefs.forget()
+
+    def denies(self, options: Iterable[Conjunction], denier: Said) -> None:
+        """Note who denies what."""
+        for literal in (one for option in options for one in option if not one.holds):
+            self.deniers.setdefault(literal.number, denier)
 
     def language(self, pattern: str, place: str) -> Language | None:
         """The texts that a pattern is found in; None where no grammar keeps it. Raises Impossible for what is none."""
@@ -113,8 +128,9 @@ class Cases:
 class _Search:
     """One search for the cases of one conjunction."""
 
-    def __init__(self, cases: Cases, conjunction: Conjunction) -> None:
-        self._all, self._parts = cases, cases.parts
+    def __init__(self, cases: Cases, conjunction: Conjunction, *, loosely: bool = False) -> None:
+        self._all, self._parts, self._loosely = cases, cases.parts, loosely
+        self._strictly = any(cases.parts.is_made(literal) for literal in conjunction)
         self._found = Found([], [], [])
         self._steps = MOST_STEPS
         self._begin = conjunction
@@ -128,7 +144,8 @@ class _Search:
         """Gather what holds in any case, then try the options of one branch after the other."""
         try:
             while ahead:
-                self._take(ahead.pop(0), ahead, facts, branches, seen)
+                at = next((at for at, one in enumerate(ahead) if one.literal.holds), 0)  # then more is known
+                self._take(ahead.pop(at), ahead, facts, branches, seen)
             if not facts.kinds:
                 raise Impossible("leaves no type that a value could be of", "type")
             branch = self._next(branches, facts)
@@ -150,9 +167,23 @@ class _Search:
             if self._steps <= 0 or self._all.steps <= 0 or len(self._found.cases) >= most:
                 self._found.narrowed = True
                 return
+            self._try(option, branch, facts, others, seen)
+
+    def _try(
+        self, option: Conjunction, branch: _Branch, facts: Facts, others: list[_Branch], seen: set[Literal]
+    ) -> None:
+        """Look at an option; at one that has no case once more, leaving to the proof what cannot be said otherwise."""
+        known, partly = len(self._found.cases), self._found.partly
+        self._found.partly = False
+        for loosely in (self._loosely, True):
+            before, self._loosely = self._loosely, loosely
             ahead = [_Ahead(literal, branch.chain, branch.scopes) for literal in option]
             self._all.costs.count(20 + len(option) + len(others) + (len(seen) + facts.weight) // 4)
             self._look(ahead, facts.copy(), list(others), set(seen))
+            self._loosely = before
+            if loosely or self._strictly or not self._found.partly or len(self._found.cases) > known:
+                break
+        self._found.partly |= partly
 
     def _next(self, branches: list[_Branch], facts: Facts) -> _Branch | None:
         """The branch with the fewest options that may hold at all. Raises Impossible when one has none."""
@@ -193,15 +224,26 @@ class _Search:
             here = _Ahead(literal, chain, scopes | {literal.number})
             _Taking(self._all, node, place, here, facts=facts, more=more, branches=branches).take()
             return
+        denier = self._all.deniers.setdefault(literal.number, denying(place))
+        names = dict.fromkeys(name for rule in facts.objects for name in rule.named)
+        closed = any(rule.rest is False and not rule.patterns for rule in facts.objects)
+        if not is_whole(node, self._parts.document.draft, closed=closed):
+            self._found.partly = True
+            if self._loosely:
+                if any(one.holds and implies(self._parts.node(one), node) for one in seen):
+                    raise Impossible("denies what must hold", *denier)
+                facts.loose |= {Loose(*denier)}
+                return
         options = tuple(
             conjunction
-            for option in denied(self._parts, node, place)
+            for option in denied(self._parts, node, place, names)
             if (conjunction := self._option(option)) is not None
         )
         if not options:
             if says_nothing(node):
-                raise Impossible("denies everything", *denying(place))
-            raise TooMuch("denies what cannot be said otherwise", *denying(place))
+                raise Impossible("denies everything", *denier)
+            raise TooMuch("denies what cannot be said otherwise", *denier)
+        self._all.denies(options, denier)
         if len(options) == 1:
             more += [_Ahead(each, chain, frozenset()) for each in options[0]]
         else:
@@ -395,6 +437,7 @@ class _Taking:
         )
         if not found:
             raise Impossible("has no option that anything can be as", keyword, self._place)
+        self._all.denies(found, Said(keyword, self._place))
         if () not in found:
             self._branches.append(_Branch(found, self._here.chain, self._here.scopes, keyword, self._place))
 

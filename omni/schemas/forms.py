@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from omni.schemas.cases import Cases
+from omni.schemas.cases import Cases, Found
 from omni.schemas.costs import Costs
 from omni.schemas.documents import Document
 from omni.schemas.errors import FALSE, Endless, Impossible, SchemaRefused, TooMuch
@@ -56,8 +56,10 @@ class Forms:
             reason = Impossible("leads to false, which allows nothing", "$ref") if document.root else Impossible(FALSE)
             raise reason.refusal("#")
         self.root: Conjunction = root
-        self._gather()
+        self._gather(deque([root]))
         self._reckon()
+        while self._loosen():
+            self._reckon()
         if (cost := self._forms[root].cost) is None:
             raise self._refusal()
         if cost > LONGEST:
@@ -130,8 +132,7 @@ class Forms:
 
     # -- gathering
 
-    def _gather(self) -> None:
-        ahead = deque([self.root])
+    def _gather(self, ahead: deque[Conjunction]) -> None:
         while ahead:
             conjunction = ahead.popleft()
             if conjunction in self._forms:
@@ -140,20 +141,37 @@ class Forms:
                 raise TooMuch(
                     f"leads to more than {MOST:,} different parts, counting what is joined of several"
                 ).refusal("#")
-            found = self.cases.of(conjunction)
-            shapes: list[Shaped] = []
-            reasons = list(found.reasons)
-            for facts in found.cases:
-                for shaped in self._shapes.of(facts):
-                    if isinstance(shaped, Impossible):
-                        reasons.append(shaped)
-                    elif shaped not in shapes:
-                        shapes.append(shaped)
-            form = self._forms[conjunction] = Form(shapes, found.links, reasons)
+            form = self._forms[conjunction] = self._form(self.cases.of(conjunction))
             ahead.extend(_uses(form))
+        for form in self._forms.values():
+            form.users.clear()
         for conjunction, form in self._forms.items():
             for each in set(_uses(form)):
                 self._forms[each].users.append(conjunction)
+
+    def _form(self, found: Found) -> Form:
+        shapes: list[Shaped] = []
+        reasons = list(found.reasons)
+        for facts in found.cases:
+            for shaped in self._shapes.of(facts):
+                if isinstance(shaped, Impossible):
+                    reasons.append(shaped)
+                elif shaped not in shapes:
+                    shapes.append(shaped)
+        return Form(shapes, found.links, reasons)
+
+    def _loosen(self) -> bool:
+        """Leave to the proof what cannot be said otherwise, wherever that leaves no value; whether there was any."""
+        ahead = deque[Conjunction]()
+        for conjunction, form in self._forms.items():
+            if form.cost is None and (found := self.cases.loosen(conjunction)) is not None:
+                self._forms[conjunction] = form = self._form(found)
+                ahead.extend(_uses(form))
+                ahead.append(conjunction)
+        if not ahead:
+            return False
+        self._gather(ahead)
+        return True
 
     # -- reckoning
 
@@ -267,6 +285,8 @@ class Forms:
             form = self._forms[conjunction]
             if form.reasons and not form.shapes:
                 return form.reasons[0].refusal(self.place(conjunction))
+            if self.cases.of(conjunction).narrowed and not form.shapes:
+                return TooMuch("has more alternatives than can be looked at").refusal(self.place(conjunction))
             for each in _uses(form):
                 if each not in seen and self._forms[each].cost is None:
                     seen.add(each)

@@ -3,26 +3,67 @@
 What cannot be said otherwise is left out, so that fewer values are allowed than might be.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
-from omni.schemas.documents import EXCEPT, KINDS, NOT, Schema
+from omni.schemas.documents import EXCEPT, KINDS, NOT, SAYING, Schema
 from omni.schemas.facts import EVERY_KIND, kinds_of
+from omni.schemas.formats import FORMATS
 from omni.schemas.parts import Parts
 
 Option = list[tuple[Schema, bool]]
 _MOST_PAIRS = 20
+# Each means the same whatever stands beside it.
+_ALONE = {"type", "format", "multipleOf", "pattern", "minLength", "maxLength", "minimum", "maximum", "required",
+          "uniqueItems", "patternProperties", "propertyNames", "dependentRequired"}  # fmt: skip
+_OF_THE_REST = ("additionalItems", "unevaluatedItems", "unevaluatedProperties")
+_UNDENIED = ("dependencies", "dependentRequired", "dependentSchemas", "multipleOf", "patternProperties", "propertyNames",
+             "$dynamicRef", "$recursiveRef")  # fmt: skip
 
 
-def denied(parts: Parts, node: dict[str, Any], place: str) -> Iterator[Option]:
-    """The options of what is not as `node` says."""
+def denied(parts: Parts, node: dict[str, Any], place: str, names: Iterable[str] = ()) -> Iterator[Option]:
+    """The options of what is not as `node` says. `names`: properties that may be there."""
     if "$ref" in node:
         yield [(parts.document.target(node), False)]
         if parts.document.draft <= 7:
             return
-    for made in _otherwise(node):
+    for made in chain(_otherwise(node), _besides(node, names)):
+        for part in [
+            *made.get("properties", {}).values(),
+            *made.get("prefixItems", ()),
+            made.get("items"),
+            made.get("contains"),
+        ]:
+            if isinstance(part, dict):
+                parts.made(part, place)
         yield [(parts.made(made, place), True)]
     yield from _logic(node)
+
+
+def implies(node: Schema, other: dict[str, Any]) -> bool:
+    """Whether all that `other` says stands in `node`, too, as far as that is seen at a glance."""
+    if not isinstance(node, dict) or node == other:
+        return node == other
+    saying = {key: value for key, value in other.items() if key in SAYING}
+    return saying.keys() <= _ALONE and all(key in node and node[key] == value for key, value in saying.items())
+
+
+def is_whole(node: dict[str, Any], draft: int, *, closed: bool) -> bool:
+    """Whether the options are all that there are: whatever is not as `node` says is as one of them. `closed`: no other
+    properties than those known may be there."""
+    if draft <= 7 and "$ref" in node:
+        return True
+    return not (
+        any(node.get(keyword, True) not in (True, {}) for keyword in _OF_THE_REST)
+        or (not closed and node.get("additionalProperties", True) not in (True, {}))
+        or any(keyword in node for keyword in _UNDENIED)
+        or node.get("uniqueItems") is True
+        or node.get("format") in FORMATS
+        or ("items" in node and ("prefixItems" in node or isinstance(node["items"], list)))
+        or ("contains" in node and bool({"minContains", "maxContains"} & node.keys()))
+        or len(node.get("oneOf", ())) ** 2 > 2 * _MOST_PAIRS
+    )
 
 
 def _logic(node: dict[str, Any]) -> Iterator[Option]:
@@ -71,6 +112,15 @@ def _otherwise(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"type": "array", "contains": {"not": rest}}
     if "contains" in node and not {"minContains", "maxContains"} & node.keys():
         yield {"type": "array", "items": {"not": node["contains"]}}
+
+
+def _besides(node: dict[str, Any], names: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Parts with a property that may not be so besides those that are named."""
+    if "additionalProperties" in node and not node.get("patternProperties"):
+        for name in names:
+            if name not in node.get("properties", {}):
+                value = {"not": node["additionalProperties"]}
+                yield {"type": "object", "required": [name], "properties": {name: value}}
 
 
 def _numbers(node: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -43,6 +43,10 @@ class Parts:
         """Where a part stands."""
         return self._places.get(id(node)) or self.document.place(node)
 
+    def is_made(self, literal: Literal) -> bool:
+        """Whether a part does not stand in the document."""
+        return id(self._nodes[literal.number]) in self._places
+
     def made(self, node: dict[str, Any], place: str) -> dict[str, Any]:
         """A part that does not stand in the document; equal ones are the same."""
         self._costs.count(10)

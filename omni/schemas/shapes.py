@@ -31,7 +31,7 @@ MOST_PLACES = 8  # where an item is put that a list must contain
 MOST_PATTERNS = 6  # of names, all combinations of which are looked at
 LONGEST_LIST = 10_000  # items that are worth counting
 MOST_MULTIPLES = 1000  # of a step whose multiples no engine follows
-HARDEST = 5000  # digits of a step, read as one number, whose multiples an engine follows: with 9,999 it gives up
+HARDEST = 1000  # digits of a step, read as one number, whose multiples an engine follows: with 3,333 it may give up
 
 
 @dataclass(frozen=True, slots=True)

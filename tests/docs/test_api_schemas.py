@@ -43,6 +43,9 @@ HELD: list[dict[str, Any]] = [
     {"type": "string", "pattern": "^(a{1,100}){1,100}$"},
     {"type": "string", "format": "date", "maxLength": 5},
     {"type": "array", "not": {"const": [1]}},
+    {"oneOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}]},
+    {"type": "string", "not": {"format": "date"}},
+    {"type": "integer", "if": {"multipleOf": 3}, "then": {"maximum": 30}, "else": {"minimum": 30}},
     {"type": "object", "not": {"const": {"a": 1}}},
 ]
 
