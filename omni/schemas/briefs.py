@@ -25,8 +25,10 @@ class Brief(NamedTuple):
     @property
     def weight(self) -> int:
         """About how many things are looked at to join it with another."""
-        inner = sum(brief.weight for brief in self.needed.values())
-        return 1 + len(self.values or ()) + len(self.without) + len(self.barred) + inner
+        found = 1 + len(self.values or ()) + len(self.without) + len(self.barred)
+        for brief in self.needed.values():
+            found += brief.weight if brief is not ANYTHING else 1
+        return found
 
     def both(self, other: "Brief") -> "Brief":
         """What is seen of what is as both."""
@@ -122,7 +124,7 @@ class Briefs:
         if one is ANYTHING or other is ANYTHING:
             self._costs.count()
             return other if one is ANYTHING else one
-        self._costs.count(8 + one.weight + other.weight)
+        self._costs.count(14 + (one.weight + other.weight) // 2)
         return one.both(other)
 
     def _schema(self, node: Schema, deep: int) -> Brief:

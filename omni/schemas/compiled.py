@@ -73,14 +73,15 @@ class Compiled:
         """Write it into `grammar`; returns the name of its rule. With `characters` its values have about so many at
         most, or as few as there can be."""
         with self._writing:
+            self._forms.costs.renew()
             limits = None if characters is None else self._limits(characters)
-            self._forms.renew()
+            self._forms.languages.renew()
             return Writer(grammar, self._forms, limits).start()
 
     def _limits(self, characters: int) -> Limits:
         """Those with which a value has so many characters at most, or as few as there can be."""
         for limits in _LADDER:
-            self._forms.renew()
+            self._forms.languages.renew()
             if Writer(Grammar(), self._forms, limits).longest() <= characters:
                 return limits
         return _LADDER[-1]

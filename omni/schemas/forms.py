@@ -65,11 +65,6 @@ class Forms:
         if cost > LONGEST:
             raise self._longest().refusal("#")
 
-    def renew(self) -> None:
-        """Count what is done with them anew, as for each grammar that is written."""
-        self.costs.renew()
-        self.languages.renew()
-
     def forget(self) -> None:
         """Let go of what only finding them needed."""
         self.cases.forget()

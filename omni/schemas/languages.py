@@ -261,7 +261,7 @@ class Languages:
             if here.nullable:
                 return text
             partition = self._partition(here)
-            self._costs.count(4 * len(partition) * (1 + len(here.parts)))
+            self._costs.count(2 * len(partition) * (1 + len(here.parts)))
             for some in partition:
                 sign = _pleasant(some)
                 after = self._after(here, ord(sign))

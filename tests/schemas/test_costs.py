@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from omni.schemas import SchemaRefused, compile_schema
+from omni.schemas import Grammar, SchemaRefused, compile_schema
 from omni.schemas.costs import MOST_STEPS, Costs
 from omni.schemas.documents import Document
 from omni.schemas.facts import key_of, keyed
@@ -97,3 +97,13 @@ def test_values_are_compared_as_json_compares_them(schema: Any, follows: list[An
     found = grammar_of(compile_schema(schema))
     assert all(admits(found, json.dumps(value)) for value in follows)
     assert not any(admits(found, json.dumps(value)) for value in fails)
+
+
+def test_an_end_to_everything_is_looked_for_within_the_same_number_of_steps() -> None:
+    """Each link of this chain is looked through again for each that leads to it, and for each end that is tried."""
+    links = {f"x{at}": {"anyOf": [{"$ref": f"#/$defs/x{at + 1}"}, {"const": at}]} for at in range(1500)}
+    compiled = compile_schema({"$defs": {**links, "x1500": {"type": "null"}}, "$ref": "#/$defs/x0"})
+    compiled.rule(Grammar())
+    with pytest.raises(SchemaRefused, match=f"takes more than {MOST_STEPS:,} steps"):
+        compiled.rule(Grammar(), 1)
+    compiled.rule(Grammar())
