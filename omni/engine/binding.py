@@ -11,10 +11,10 @@ import msgspec
 
 from omni.engine.framing import UNFRAMED, Framing, framed
 from omni.engine.types import ChatRequest, CompletionRequest
-from omni.schemas import Compiled, Grammar, compile_schema
+from omni.schemas import Compiled, Grammar, Kept, compile_schema
 
-KEPT = 32  # bindings
-KEPT_GRAMMARS = 8  # of each, by how answers are framed and how long they may be
+MOST_KEPT = 4_000_000  # bytes, symbols and steps of all bindings that are kept
+MOST_WRITTEN = 4_000_000  # characters of the grammars of one, by how answers are framed and how long they may be
 MOST_CALLS = 8  # of one answer
 CALL, CALLED = "<tool_call>", "</tool_call>"  # may stand around a call, where an answer may be something else
 
@@ -58,10 +58,15 @@ class Binding:
             if key not in self._bounds:
                 proof = self._grammar(UNFRAMED, characters)
                 text = proof if framing == UNFRAMED else self._grammar(framing, characters)
-                while len(self._bounds) >= KEPT_GRAMMARS:
-                    del self._bounds[next(iter(self._bounds))]
                 self._bounds[key] = Bound(text, proof)
+                while len(self._bounds) > 1 and sum(map(_length, self._bounds.values())) > MOST_WRITTEN:
+                    del self._bounds[next(iter(self._bounds))]
             return self._bounds[key]
+
+    @property
+    def size(self) -> int:
+        """How large its schemas are, in bytes, symbols and steps."""
+        return sum(one.size for one in (*self.tools.values(), *([self.schema] if self.schema else [])))
 
     def _grammar(self, framing: Framing, characters: int | None) -> str:
         grammar = Grammar()
@@ -105,13 +110,21 @@ def binding_of(request: ChatRequest | CompletionRequest) -> Binding | None:
     schema = None if must else request.schema
     called = {tool.name: tool.parameters or {"type": "object"} for tool in tools}
     several = isinstance(request, ChatRequest) and request.parallel_calls is True and not must
-    return _binding(msgspec.json.encode((schema, called, several)))
+    return _kept().of(msgspec.json.encode((schema, called, several)))
 
 
-@lru_cache(maxsize=KEPT)
-def _binding(text: bytes) -> Binding:
+@lru_cache(maxsize=1)
+def _kept() -> Kept[Binding]:
+    return Kept(_made, lambda text, made: len(text) + made.size, MOST_KEPT)
+
+
+def _made(text: bytes) -> Binding:
     schema, tools, several = msgspec.json.decode(text)
     return Binding(schema, tools, several=several)
+
+
+def _length(bound: Bound) -> int:
+    return len(bound.text) + len(bound.proof)
 
 
 def _named(grammar: Grammar, name: str) -> str:

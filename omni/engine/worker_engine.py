@@ -46,6 +46,7 @@ from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Imag
 from omni.engine.unframing import Unframer
 from omni.engine.vectors import pieces, readable, too_long, vectors_of
 from omni.engine.vocabulary import check_bias
+from omni.schemas import TOO_LARGE, apart
 
 if TYPE_CHECKING:
     from omni.keeper import Keeper, Lease, Loading, Ready, Turn, Waiting, WorkerSpec
@@ -98,7 +99,7 @@ class WorkerEngine:
         request = calling.checked(request)
         request = msgspec.structs.replace(request, messages=shown_again(request.messages, sees=self._sees))
         self._look(request.messages)
-        binding = await asyncio.to_thread(binding_of, request)
+        binding = await apart(binding_of, request)
         for attempt in attempts(request, binding):
             interpreter, said = Interpreter(request, binding), False
             try:
@@ -117,12 +118,12 @@ class WorkerEngine:
                 if attempt.last:
                     raise calling.unfinished() from error
             except Unproved as error:
-                if attempt.last or error.sent:
+                if attempt.last or error.sent or error.fault is TOO_LARGE:
                     raise unfollowed(error.fault) from error
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[EngineEvent]:
         """The same for a text without a template."""
-        binding = await asyncio.to_thread(binding_of, request)
+        binding = await apart(binding_of, request)
         interpreter = Interpreter(request, binding)
         try:
             async with aclosing(self._tried(request, binding)) as events:
@@ -338,7 +339,7 @@ class WorkerEngine:
         if isinstance(request, ChatRequest) and not (request.messages and request.messages[-1].role == "assistant"):
             framing = await self._knowledge.framing(client, thinking=request.thinking, tools=asked.tools)
         characters = None if density is None else asked.room * density
-        bound = await asyncio.to_thread(binding.bound, framing, characters)
+        bound = await apart(binding.bound, framing, characters)
         await self._knowledge.prove(client, bound, await asked.prompt(client), asked.lora)
         return _Framed(partial(asked.body, grammar=bound.text), Unframer(framing))
 

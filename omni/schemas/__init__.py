@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from omni.schemas.compiled import compile_schema as compile_schema
     from omni.schemas.errors import SchemaRefused as SchemaRefused
     from omni.schemas.facts import Loose as Loose
+    from omni.schemas.keeping import Kept as Kept
     from omni.schemas.lark import Grammar as Grammar
     from omni.schemas.proofs import TOO_LARGE as TOO_LARGE
     from omni.schemas.proofs import Fault as Fault
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from omni.schemas.threads import apart as apart
 
 _NAMES = {
+    "Kept": "keeping",
     "TOO_LARGE": "proofs",
     "Compiled": "compiled",
     "Fault": "proofs",
@@ -29,7 +31,18 @@ _NAMES = {
     "compile_schema": "compiled",
 }
 
-__all__ = ["TOO_LARGE", "Compiled", "Fault", "Grammar", "Loose", "SchemaRefused", "Sieve", "apart", "compile_schema"]
+__all__ = [
+    "TOO_LARGE",
+    "Compiled",
+    "Fault",
+    "Grammar",
+    "Kept",
+    "Loose",
+    "SchemaRefused",
+    "Sieve",
+    "apart",
+    "compile_schema",
+]
 
 
 def __getattr__(name: str) -> Any:
