@@ -328,11 +328,14 @@ class Shapes:
             return Said("contains", next(one.place for one in facts.contained if one.least))
         return facts.by("minItems")
 
-    def _items(self, facts: Facts, at: int | None, extra: Iterable[tuple[Schema, bool]]) -> Conjunction | None:
+    def _items(self, facts: Facts, at: int | None, extra: list[tuple[Schema, bool]]) -> Conjunction | None:
         """What the item number `at` must be (None: those after the first ones); None when none can be there."""
         wanted = [(part, True) for rule in facts.lists if (part := _item(rule, at)) is not None]
         for rest in facts.rest_items:
             rules = [rule for rule in facts.lists if rest.scope in rule.scopes]
+            contained = [one.schema for one in facts.contained if rest.scope in one.scopes]
+            if any(holds and any(part is one for one in contained) for part, holds in extra):
+                continue
             if not any(rule.rest is not None or (at is not None and at < len(rule.first)) for rule in rules):
                 wanted.append((rest.schema, True))
         return self._joined([*wanted, *extra])

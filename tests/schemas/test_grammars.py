@@ -98,6 +98,7 @@ KEPT: dict[str, Any] = {
     "nothing that a condition that does not hold spoke of": {"type": "object", "properties": {"kind": {"enum": ["a", "b"]}}, "if": {"properties": {"kind": {"const": "a"}, "n": {"type": "integer"}}, "required": ["kind", "n"]}, "then": {"properties": {"m": {"type": "null"}}}, "unevaluatedProperties": False},
     "nothing that what must not be spoke of": {"type": "object", "properties": {"b": {"type": "null"}}, "not": {"not": {"properties": {"a": {"type": "null"}}}}, "unevaluatedProperties": False},
     "what is spoken of where it must not be": {"type": "object", "properties": {"b": {"type": "null"}}, "not": {"not": {"properties": {"a": {"type": "null"}}, "unevaluatedProperties": False}}},
+    "no items but what it must contain": {"type": "array", "contains": {"type": "boolean"}, "unevaluatedItems": False, "maxItems": 3},
     "no items that an option that does not hold spoke of": {"type": "array", "oneOf": [{"prefixItems": [{"const": 1}, {"type": "null"}], "minItems": 1}, {"prefixItems": [{"const": 2}], "minItems": 1}], "unevaluatedItems": False},
     "no items that nobody spoke of": {"type": "array", "prefixItems": [{"type": "null"}], "unevaluatedItems": False},
     "any of": {"anyOf": [{"type": "string", "maxLength": 3}, {"type": "integer"}]},
