@@ -382,7 +382,8 @@ class _Taking:
         if "contains" in node:
             least, most = int(node.get("minContains", 1)), node.get("maxContains")
             most = None if most is None else int(most)
-            facts.contained += (Contained(node["contains"], least, most, self._place),)
+            scopes = self._here.scopes if self._parts.document.draft >= 2020 else frozenset[int]()
+            facts.contained += (Contained(node["contains"], least, most, self._place, scopes),)
         if "unevaluatedItems" in node:
             facts.rest_items += (Unevaluated(node["unevaluatedItems"], self._parts.number(node)),)
 

@@ -104,10 +104,6 @@ class Compiled:
             return NO_JSON
         return self.fault(value)
 
-    def shortest(self) -> Any:
-        """A shortest value, as far as the grammar goes."""
-        return self._forms.shortest()
-
 
 def compile_schema(schema: Any) -> Compiled:
     """Compile a schema, or take the compiled one of the same. Blocking: a large one takes a second.

@@ -59,12 +59,13 @@ class Said(NamedTuple):
 
 
 class Contained(NamedTuple):
-    """Some items, so many of them, must be as `schema` says."""
+    """Some items, so many of them, must be as `schema` says. `scopes`: for which parts these are spoken of."""
 
     schema: Schema
     least: int
     most: int | None
     place: str
+    scopes: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,12 +90,6 @@ class Forms:
                     seen.add(each)
                     ahead.append(each)
 
-    def shortest(self, conjunction: Conjunction | None = None) -> Any:
-        """A shortest value."""
-        form = self._forms[self.root if conjunction is None else conjunction]
-        assert form.best is not None
-        return self.shortest(form.best) if isinstance(form.best, tuple) else self._value(form.best)
-
     def __iter__(self) -> Iterator[Conjunction]:
         return iter(self._forms)
 
@@ -230,7 +224,8 @@ class Forms:
             parts.append((shape.tails[min(tails)[1]], missing))
         return parts
 
-    def _value(self, shape: Shape) -> Any:
+    def _value(self, shape: Words | Text | Number) -> Any:
+        """A short value, from which the characters are counted."""
         match shape:
             case Words(values=values):
                 return min(values, key=lambda one: len(json.dumps(one)))
@@ -242,21 +237,9 @@ class Forms:
             case Number(language=language):
                 text = self._text(language, unknown="9" * DIGITS)
                 return float(text) if any(sign in text for sign in ".eE") else int(text)
-            case Sequence():
-                return self._sequence(shape)
 
-    def _sequence(self, shape: Sequence) -> Any:
-        parts = [part for part, count in self.least(shape) or () for _ in range(count)]
-        if not shape.is_object:
-            return [self.shortest(part.value) for part in parts]
-        found: dict[str, Any] = {}
-        for part in parts:
-            name = part.name if isinstance(part, Member) else self._name(part, number=len(found))
-            found[str(name)] = self.shortest(part.value)
-        return found
-
-    def _name(self, tail: Tail, number: int = 0) -> str:
-        return f"p{number}" if tail.names is None else self._text(tail.names)
+    def _name(self, tail: Tail) -> str:
+        return "" if tail.names is None else self._text(tail.names)
 
     def _text(self, language: Any, unknown: str = "?" * UNKNOWN) -> str:
         """A short text of a language; `unknown` where nobody found one."""

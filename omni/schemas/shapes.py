@@ -344,11 +344,14 @@ class Shapes:
             return Said("contains", next(one.place for one in facts.contained if one.least))
         return facts.by("minItems")
 
-    def _items(self, facts: Facts, at: int | None, extra: Iterable[tuple[Schema, bool]]) -> Conjunction | None:
+    def _items(self, facts: Facts, at: int | None, extra: list[tuple[Schema, bool]]) -> Conjunction | None:
         """What the item number `at` must be (None: those after the first ones); None when none can be there."""
         wanted = [(part, True) for rule in facts.lists if (part := _item(rule, at)) is not None]
         for rest in facts.rest_items:
             rules = [rule for rule in facts.lists if rest.scope in rule.scopes]
+            contained = [one.schema for one in facts.contained if rest.scope in one.scopes]
+            if any(holds and any(part is one for one in contained) for part, holds in extra):
+                continue
             if not any(rule.rest is not None or (at is not None and at < len(rule.first)) for rule in rules):
                 wanted.append((rest.schema, True))
         return self._joined([*wanted, *extra])
@@ -419,7 +422,7 @@ class Shapes:
         needed = sum(member.needed for member in members)
         if most is not None and most < max(needed, least):
             raise Impossible(f"is {most:,}, and {max(needed, least):,} must be there", *facts.by("maxProperties"))
-        tails = tuple(self._tails(facts, names, few=least > len(members)))
+        tails = tuple(self._tails(facts, names, present, few=least > len(members)))
         if least > len(members) and not tails:
             raise Impossible(f"asks for {least:,}, and there can be {len(members):,}", *facts.by("minProperties"))
         if tails and least - needed > 1:
@@ -460,12 +463,13 @@ class Shapes:
         found = (self._parts.conjunction([Literal(self._parts.number(schema))]) for schema in facts.names)
         return [() if one is None else one for one in found]
 
-    def _tails(self, facts: Facts, named: Iterable[str], *, few: bool) -> Iterator[Tail]:
-        """Properties by patterns, and all others: where something is said of them, or nothing at all of any property."""
+    def _tails(self, facts: Facts, named: Iterable[str], barred: Iterable[str], *, few: bool) -> Iterator[Tail]:
+        """Properties by patterns, and all others: where something is said of them, or nothing at all of any property.
+        Those that are `named`, or `barred`, are not among them."""
         make = self._languages
         known = {pattern: None for rule in facts.objects for pattern in rule.patterns}
         patterns = {pattern: found for pattern in known if (found := self._cases.language(pattern, "#")) is not None}
-        allowed = self._names_allowed(facts, named)
+        allowed = self._names_allowed(facts, (*named, *barred))
         if allowed is None or len(patterns) < len(known):  # whether a name is like a pattern, nobody knows
             return
         closed = any(rule.rest is False and not rule.patterns for rule in facts.objects)
