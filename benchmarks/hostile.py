@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ class Peaks:
 
     async def watch(self) -> None:
         """Until it is cancelled."""
-        services = Services(self._home, client="benchmark", plugins=False)
+        services = Services(self._home, starter=None, client="benchmark", plugins=False)
         keeper, looked = await services.keeper(), 0.0
         try:
             while True:
@@ -126,13 +127,13 @@ def _tools(chance: random.Random) -> Body:
                 "parameters": {"type": "object", "properties": {f"p{each}": _some(chance) for each in range(8)}},
             },
         }
-        for at in range(chance.choice((1, 20, 200)))
+        for at in range(chance.choice((1, 8, 200)))
     ]
     return _asked("Do something.") | {"tools": tools, "tool_choice": chance.choice(("auto", "required"))}
 
 
 def _images(chance: random.Random) -> Body:
-    whole = [png(8, 8)] * chance.choice((1, 16, 64))
+    whole = [png(8, 8)] * chance.choice((1, 8, 32))
     images = chance.choice((whole, [png(4096, 4096)], [png(4096, 64)] * 4, [png(64, 64)[:60]], [b"no image"]))
     parts: list[Body] = [
         {"type": "image_url", "image_url": {"url": "data:image/png;base64," + base64.b64encode(image).decode()}}
@@ -229,7 +230,8 @@ async def main(gguf: Path, count: int, *, verbose: bool) -> int:
             found, beside = await attack(port, ways[2].model, count, verbose=verbose)
             took = time.perf_counter() - began
             watching.cancel()
-            await asyncio.wait({watching})
+            with suppress(asyncio.CancelledError):
+                await watching  # what went wrong in it is told
     finally:
         for place in (home.root, home.sockets, folder):
             shutil.rmtree(place, ignore_errors=True)
