@@ -73,7 +73,7 @@ def test_json_prints_the_events(scripted: Cli) -> None:
 
 
 def test_json_prints_errors_too(scripted: Cli) -> None:
-    fallen = scripted.run("chat", "--json", "hi", **script(reply="one two three", die_after=2))
+    fallen = scripted.run("chat", "--json", "hi", **script(reply="one two three four five six", die_after=2))
     assert fallen.code == 5
     assert [event["type"] for event in fallen.events].count("error") == 1
     error = fallen.events[-1]
@@ -158,11 +158,12 @@ def test_who_reads_one_line_ends_the_answer(scripted: Cli) -> None:
     assert states(scripted)[0][0] == "cancelled"
 
 
-def test_a_worker_that_dies_is_told_and_the_next_question_works(scripted: Cli) -> None:
-    words = script(reply="one two three four", die_after=2)
+def test_two_workers_that_die_are_told_and_the_next_question_works(scripted: Cli) -> None:
+    """The answer goes on where the first of them ended."""
+    words = script(reply="one two three four five six", die_after=2)
     found = scripted.run("chat", "go", **words)
     assert found.code == 5
-    assert found.out == "one two\n"
+    assert found.out == "one two three four\n"
     assert found.err.startswith("omni: The brain's process ended in the middle of its answer.\n      ")
     assert states(scripted)[0][0] == "failed"
     assert scripted.run("chat", "again").out == "You said: again\n"
