@@ -66,17 +66,18 @@ def test_every_process_tries_the_wall(scripted: Cli) -> None:
     assert "omni: not tried: an airlock: The air gap is on" in gapped.err
 
 
-def test_a_worker_killed_in_mid_answer_costs_one_turn(starter: Cli) -> None:
+def test_a_worker_killed_in_mid_answer_costs_nothing(starter: Cli) -> None:
+    starter.run("config", "set", "chat.answer_tokens", "60")
     running = starter.start("chat", "Write a very long story about the sea.")
     assert running.stdout is not None
-    assert os.read(running.stdout.fileno(), 10)
+    begun = os.read(running.stdout.fileno(), 10).decode()
     (worker,) = starter.processes("worker")
     os.kill(worker["pid"], signal.SIGKILL)
     found = starter.finish(running)
-    assert found.code == 5
-    assert found.err.startswith("omni: ")
-    assert len(found.err.splitlines()) == 2
-    assert starter.run("chat", "-c", "Say hello.").code == 0
+    assert found.code == 0
+    assert found.err.startswith("omni: cut at the longest answer") or not found.err
+    assert len((begun + found.out).split()) > 20
+    assert starter.processes("worker")[0]["pid"] != worker["pid"]
 
 
 def test_ctrl_c_gives_the_place_back_at_once(starter: Cli) -> None:
