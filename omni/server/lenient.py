@@ -1,5 +1,5 @@
 """What clients write otherwise than it is meant, though nobody could take it for anything else: a whole number as 3.0,
-and `null` for a field that might be left out. Only what a type refuses is looked at, at its place."""
+`null` for a field that might be left out, and half of a character. Only what is refused is looked at, at its place."""
 
 import re
 from typing import Any, TypeVar
@@ -12,6 +12,8 @@ MOST = 64  # places of one body
 WORTH = 8 << 20  # bytes that are looked at for them, each time anew
 _MENDABLE = re.compile(r"got `(?:float|null)` - at `\$(?P<place>(?:\.\w+|\[\d+\])+)`\Z")
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
+# A pair of surrogates, one alone, or any other escape: JavaScript cuts a text between two halves of a character.
+_ESCAPES = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(?P<alone>u[dD][89a-fA-F]..)|.)", re.DOTALL)
 _INTEGRAL = 2.0**53  # beyond it floats are no longer all whole numbers
 
 
@@ -21,6 +23,11 @@ def decoded(body: bytes | bytearray, kind: type[T]) -> T:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
         wrong = error
+    except msgspec.DecodeError:
+        whole = _ESCAPES.sub(lambda found: rb"\ufffd" if found["alone"] else found[0], bytes(body))
+        if whole == body:
+            raise
+        return decoded(whole, kind)
     tries = min(MOST, WORTH // len(body))
     if not tries or not _MENDABLE.search(str(wrong)):
         raise wrong

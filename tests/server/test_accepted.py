@@ -175,3 +175,20 @@ def test_the_work_of_understanding_has_an_end() -> None:
     tools = b",".join([b'{"type":null,"function":{"name":"f"}}'] * (MOST + 1))
     with pytest.raises(ValueError, match=rf"tools\[{MOST}\]"):
         decoded(b'{"messages":[{"role":"user"}],"tools":[' + tools + b"]}", ChatBody)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        (r"cut \ud83d", "cut \ufffd"),
+        (r"\ude00 off", "\ufffd off"),
+        (r"\uD83D\uD83D\uDE00", "\ufffd\U0001f600"),
+        (r"\ud83dX\ude00", "\ufffdX\ufffd"),
+        (r"\\ud83d \ud83d\n\"", '\\ud83d \ufffd\n"'),
+        (r"\ud83d\\ude00", "\ufffd\\ude00"),
+    ],
+)
+def test_half_of_a_character_is_told_by_a_sign_for_it(written: str, meant: str) -> None:
+    """JavaScript's clients cut texts between two halves, and the text stays in the history for ever."""
+    body = f'{{"model": "m", "messages": [{{"role": "user", "content": "{written}"}}]}}'.encode()
+    assert decoded(body, ChatBody).messages[0].content == meant
