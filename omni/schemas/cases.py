@@ -35,6 +35,7 @@ from omni.schemas.numbers import Bounds
 from omni.schemas.parts import Parts
 from omni.schemas.patterns import matching
 
+NO_LIMIT = 1_000_000  # more than any answer has of characters, items or properties: the proof keeps it
 _DENYING = re.compile(r"(.*)/(not|if|oneOf)(?:/.*)?")
 MOST_CASES = 64  # of one conjunction
 MOST_DENYING = 12  # of one that denies something in several ways
@@ -347,7 +348,8 @@ class _Taking:
         return max(known, value)
 
     def _at_most(self, keyword: str, known: int | None) -> int | None:
-        found = _less(known, self._node.get(keyword))
+        most = self._node.get(keyword)
+        found = known if most is not None and most >= NO_LIMIT else _less(known, most)
         if found != known:
             self._note(keyword)
         return found

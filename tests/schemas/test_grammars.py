@@ -404,3 +404,20 @@ def test_a_condition_is_denied_by_what_can_be_said_otherwise_where_that_is_enoug
 def test_equal_options_are_refused() -> None:
     with pytest.raises(SchemaRefused, match="`oneOf` at # denies what must hold"):
         compile_schema({"oneOf": [dict(IPV4), dict(IPV4)]})
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "array", "items": {"type": "boolean"}, "maxItems": 2**53 - 1},
+        {"type": "string", "maxLength": 2**53 - 1},
+        {"type": "object", "additionalProperties": {"type": "string"}, "maxProperties": 1_000_000},
+        {"type": "array", "items": {"type": "null"}, "maxItems": 1e12},
+    ],
+)
+def test_a_limit_that_no_answer_reaches_is_none(schema: Any) -> None:
+    """As programs write one that allow as much as their language can count."""
+    compiled = compile_schema(schema)
+    assert not compiled.loose
+    without = {name: value for name, value in schema.items() if not name.startswith("max")}
+    assert grammar_of(compiled) == grammar_of(compile_schema(without))
