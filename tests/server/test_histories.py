@@ -679,3 +679,19 @@ def test_an_assistant_that_said_nothing_may_leave_it_out() -> None:
     with pytest.raises(BadParameter) as refused:
         request_for("anthropic", {**body, "messages": [*messages[:2], {"role": "user"}]})
     assert refused.value.param == "messages[2].content"
+
+
+def test_what_other_programs_leave_in_a_chat_refuses_nothing() -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "get", "arguments": "{}"}}
+    messages: list[dict[str, Any]] = [
+        {"role": "user", "content": ["Get it.", None]},
+        {"role": "assistant", "tool_calls": [None, call]},
+        {"role": "tool", "tool_call_id": "1", "content": {"size": 3}},
+        {"role": "user", "content": "And?"},
+    ]
+    found = request_for("chat", {"messages": messages}).messages
+    assert [message.content for message in found] == ["Get it.", "", '{"size": 3}', "And?"]
+    assert [called.name for called in found[1].calls] == ["get"]
+    messages[-1]["content"] = {"text": "And?"}
+    with pytest.raises(BadParameter, match=r"`messages\[3\]\.content` must be a text or a list of parts"):
+        request_for("chat", {"messages": messages})

@@ -62,7 +62,7 @@ async def test_what_is_wrong_is_named(serving: Any, wrong: dict[str, Any], param
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[]", b"{", b"\xff", b'{"messages": "x"}', b'{"messages":[{"role":"user","content":"\\ud800"}]}',
+    [b"", b"[]", b"{", b"\xff", b'{"messages": "x"}',
      b'{"temperature":NaN}', b'{"temperature":1e999}', b'{"seed":' + b"9" * 5000 + b"}", b"[" * 100_000],
 )  # fmt: skip
 async def test_no_body_breaks_the_server(serving: Any, body: bytes) -> None:

@@ -1,5 +1,6 @@
 """What a request for a chat asks of a brain: messages, tools and sampling in the words of the engine."""
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -85,7 +86,12 @@ def messages_of(messages: Sequence[ChatMessage], brain: "Brain") -> Iterator[Mes
     for at, message in enumerate(messages):
         where = f"messages[{at}]"
         happened = at < new or message.role in ("assistant", "tool", "function")
-        parts, place = _parts(message.content, Parts(brain, happened=happened), f"{where}.content"), f"{where}.content"
+        content = message.content
+        if isinstance(content, dict):
+            if not happened:
+                raise BadParameter(f"`{where}.content` must be a text or a list of parts.", param=f"{where}.content")
+            content = json.dumps(content, ensure_ascii=False)
+        parts, place = _parts(content, Parts(brain, happened=happened), f"{where}.content"), f"{where}.content"
         match message.role:
             case "system" | "developer":
                 yield parts.message("system", place)
@@ -126,12 +132,14 @@ def _strict(wanted: ResponseFormat | None) -> bool:
     return named is None or named.strict is not False
 
 
-def _parts(content: str | Sequence[Part | str] | None, found: Parts, where: str) -> Parts:
+def _parts(content: str | Sequence[Part | str | None] | None, found: Parts, where: str) -> Parts:
     if content is None or isinstance(content, str):
         found.text(content or "")
         return found
     for at, part in enumerate(content):
         place = f"{where}[{at}]"
+        if part is None:
+            continue
         if isinstance(part, str):
             found.text(part)
             continue
@@ -155,7 +163,7 @@ def _parts(content: str | Sequence[Part | str] | None, found: Parts, where: str)
 
 def _calls(message: ChatMessage) -> tuple[ToolCall, ...]:
     found = []
-    for call in message.tool_calls or ():
+    for call in filter(None, message.tool_calls or ()):
         if call.custom is not None:
             name, arguments = call.custom.name, arguments_of({"input": call.custom.input or ""})
         else:

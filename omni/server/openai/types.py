@@ -111,12 +111,12 @@ class SpokenIn(Struct):
 
 class ChatMessage(Struct, kw_only=True):
     """One message. `reasoning_content` (or `reasoning`) of an assistant is accepted and not read again; nor are names of
-    users."""
+    users. An object as `content` is the result of a tool."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[Part | str] | None = None
+    content: str | list[Part | str | None] | dict[str, Any] | None = None
     name: str | None = None
-    tool_calls: list[CallIn] | None = None
+    tool_calls: list[CallIn | None] | None = None
     tool_call_id: str | None = None
     function_call: CalledFunction | None = None
     refusal: str | None = None
