@@ -88,9 +88,13 @@ class Cases:
         self.deniers: dict[int, Said] = {}  # by the number of what is denied
         self.steps = MOST_ALL
 
+    def is_made(self, conjunction: Conjunction) -> bool:
+        """Whether a part of it was made here, to deny another."""
+        return any(self.parts.is_made(literal) for literal in conjunction)
+
     def loosen(self, conjunction: Conjunction) -> Found | None:
         """Cases that leave to the proof what cannot be said otherwise, from now on; None where there is nothing such."""
-        if not self._found[conjunction].partly or any(self.parts.is_made(literal) for literal in conjunction):
+        if not self._found[conjunction].partly:
             return None
         found = self._found[conjunction] = _Search(self, conjunction, loosely=True).run()
         found.partly = False  # once is enough
@@ -131,7 +135,7 @@ class _Search:
 
     def __init__(self, cases: Cases, conjunction: Conjunction, *, loosely: bool = False) -> None:
         self._all, self._parts, self._loosely = cases, cases.parts, loosely
-        self._strictly = any(cases.parts.is_made(literal) for literal in conjunction)
+        self._strictly = cases.is_made(conjunction)
         self._found = Found([], [], [])
         self._steps = MOST_STEPS
         self._begin = conjunction

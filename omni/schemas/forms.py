@@ -6,7 +6,7 @@ because it holds itself again and again, costs without end.
 
 import json
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -59,6 +59,8 @@ class Forms:
         self._gather(deque([root]))
         self._reckon()
         while self._loosen():
+            self._reckon()
+        while self._loosen(self._missing()):
             self._reckon()
         if (cost := self._forms[root].cost) is None:
             raise self._refusal()
@@ -149,11 +151,26 @@ class Forms:
                     shapes.append(shaped)
         return Form(shapes, found.links, reasons)
 
-    def _loosen(self) -> bool:
-        """Leave to the proof what cannot be said otherwise, wherever that leaves no value; whether there was any."""
+    def _missing(self) -> set[Conjunction]:
+        """What there is no value of, and what keeps a part of the schema itself from having one."""
+        found: set[Conjunction] = set()
+        ahead = [one for one, form in self._forms.items() if form.cost is None and not self.cases.is_made(one)]
+        while ahead:
+            conjunction = ahead.pop()
+            if conjunction not in found and self._forms[conjunction].cost is None:
+                found.add(conjunction)
+                ahead.extend(_uses(self._forms[conjunction]))
+        self.costs.count(len(self._forms) + len(found))
+        return found
+
+    def _loosen(self, made: Collection[Conjunction] = ()) -> bool:
+        """Leave to the proof what cannot be said otherwise, wherever that leaves no value; whether there was any. Of parts
+        that were made to deny others only in those of `made`: what is denied may be so in another way."""
         ahead = deque[Conjunction]()
         for conjunction, form in self._forms.items():
-            if form.cost is None and (found := self.cases.loosen(conjunction)) is not None:
+            if form.cost is not None or (self.cases.is_made(conjunction) and conjunction not in made):
+                continue
+            if (found := self.cases.loosen(conjunction)) is not None:
                 self._forms[conjunction] = form = self._form(found)
                 ahead.extend(_uses(form))
                 ahead.append(conjunction)

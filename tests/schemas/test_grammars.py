@@ -421,3 +421,39 @@ def test_a_limit_that_no_answer_reaches_is_none(schema: Any) -> None:
     assert not compiled.loose
     without = {name: value for name, value in schema.items() if not name.startswith("max")}
     assert grammar_of(compiled) == grammar_of(compile_schema(without))
+
+
+def holding(part: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": {"a": part}, "required": ["a"], "additionalProperties": False}
+
+
+MAIL, ADDRESS = ({"type": "string", "format": name} for name in ("email", "uri"))
+EVEN = {"properties": {"a": {"multipleOf": 2}}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "held"),
+    [
+        ({"oneOf": [holding({"type": "integer", "multipleOf": many}) for many in (2, 3)]}, ("oneOf", "#")),
+        ({"oneOf": [holding(MAIL), holding(ADDRESS)]}, ("oneOf", "#")),
+        ({"type": "array", "items": {"oneOf": [holding(MAIL), holding(ADDRESS)]}, "minItems": 1}, ("oneOf", "#/items")),
+        ({"type": "array", "items": {"oneOf": [holding(MAIL), holding(ADDRESS)]}}, ("oneOf", "#/items")),
+        ({**holding({"type": "integer", "minimum": 0, "maximum": 9}), "not": EVEN}, ("not", "#")),
+        (
+            {**holding({"type": "string", "maxLength": 9}), "if": {"properties": {"a": MAIL}}, "then": False},
+            ("if", "#"),
+        ),
+    ],
+)
+def test_what_parts_alone_tell_apart_is_held(schema: Any, held: tuple[str, str]) -> None:
+    """And what it says is offered: in some of a few walks it follows."""
+    compiled = compile_schema(schema)
+    assert {(one.keyword, one.place) for one in compiled.loose} == {held}
+    texts = [walk(grammar_of(compiled), random.Random(seed)) for seed in range(8)]
+    assert any(text not in (None, "[]") and compiled.fault_of(str(text)) is None for text in texts)
+
+
+@pytest.mark.parametrize("schema", [{**holding({"multipleOf": 2}), "not": EVEN}, {"oneOf": [holding(MAIL)] * 2}])
+def test_what_denies_itself_within_its_parts_is_refused(schema: Any) -> None:
+    with pytest.raises(SchemaRefused, match="denies what must hold"):
+        compile_schema(schema)
