@@ -122,7 +122,7 @@ class Document:
             for key, part in node.items():
                 if key in MAPS and isinstance(part, dict):
                     ahead += part.values() if key not in ("$defs", "definitions") else ()
-                elif key in SAYING and key != "$ref":
+                elif key in SAYING and key not in DATA and key != "$ref":
                     ahead.append(part)
 
     def _id(self) -> str:
@@ -166,9 +166,10 @@ class Document:
                 self._walk(part, f"{place}/{at}", base, schema=schema)
         if not isinstance(value, dict) or id(value) in self._places:
             return
+        self._places[id(value)] = place
         if schema:
             base = self._name(value, base)
-        self._places[id(value)], self._bases[id(value)] = place, base
+        self._bases[id(value)] = base
         for key, part in value.items():
             if schema and key in DATA:
                 continue
@@ -185,8 +186,15 @@ class Document:
                 base = address
                 self._named.setdefault(base, value)
         for anchor in ("$anchor", "$dynamicAnchor"):
-            if isinstance(name := value.get(anchor), str):
-                self._named.setdefault(f"{base}#{name}", value)
+            if not isinstance(name := value.get(anchor), str):
+                continue
+            if self._named.setdefault(f"{base}#{name}", value) is not value and anchor == "$anchor":
+                raise SchemaRefused(
+                    f"It is no JSON Schema: `$anchor` at {self.place(value)} is {name!r}, and so is another one.",
+                    keyword="$anchor",
+                    place=self.place(value),
+                    hint="Give each part a name of its own.",
+                )
         return base
 
 

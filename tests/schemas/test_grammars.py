@@ -457,3 +457,17 @@ def test_what_parts_alone_tell_apart_is_held(schema: Any, held: tuple[str, str])
 def test_what_denies_itself_within_its_parts_is_refused(schema: Any) -> None:
     with pytest.raises(SchemaRefused, match="denies what must hold"):
         compile_schema(schema)
+
+
+def test_a_reference_in_a_value_is_none() -> None:
+    value = {"$ref": "#/nowhere"}
+    for schema in ({"const": value}, {"enum": [value]}):
+        compiled = compile_schema(schema)
+        assert compiled.fault(value) is None
+        assert walk(grammar_of(compiled), random.Random(1)) in ('{"$ref":"#/nowhere"}', '{"$ref": "#/nowhere"}')
+
+
+def test_an_anchor_that_stands_for_two_parts_is_refused() -> None:
+    parts = {"a": {"$anchor": "x", "const": 1}, "b": {"$anchor": "x", "const": 2}}
+    with pytest.raises(SchemaRefused, match=r"`\$anchor` at #/\$defs/b is 'x', and so is another one"):
+        compile_schema({"$defs": parts, "$ref": "#x"})
