@@ -79,7 +79,7 @@ class Worker:
             "control": self.control,
             "state": str(home.run / f"{name}.json"),
         }
-        environment = {"PATH": os.environ["PATH"], "GOMP_SPINCOUNT": "1000"}
+        environment = {"PATH": os.environ["PATH"], "GOMP_SPINCOUNT": "1000", "OMNI_HOME": str(home.root)}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 python_command("omni.engine.worker"),
