@@ -12,6 +12,7 @@ from omni.engine import ChatRequest
 from omni.server.anthropic.asked import wish_of as anthropic_wish
 from omni.server.anthropic.types import MessagesBody
 from omni.server.generation import Wish, request_of
+from omni.server.lenient import decoded
 from omni.server.ollama.asked import chat_wish
 from omni.server.ollama.types import ChatBody as OllamaBody
 from omni.server.openai.asked import wish_of as chat_wish_of
@@ -217,16 +218,16 @@ def body_of(protocol: str, steps: Sequence[Step], *, tools: bool) -> dict[str, A
 def request_for(protocol: str, body: dict[str, Any]) -> ChatRequest:
     """What the engine is asked for it, by the server's own code."""
     wish: Wish
-    one = brain("@omni/test")
+    one, sent = brain("@omni/test"), msgspec.json.encode(body)
     match protocol:
         case "chat":
-            wish = chat_wish_of(msgspec.convert(body, ChatBody), one)
+            wish = chat_wish_of(decoded(sent, ChatBody), one)
         case "responses":
-            wish = responses_wish(msgspec.convert(body, ResponseBody), [], one)
+            wish = responses_wish(decoded(sent, ResponseBody), [], one)
         case "anthropic":
-            wish = anthropic_wish(msgspec.convert(body, MessagesBody), one)
+            wish = anthropic_wish(decoded(sent, MessagesBody), one)
         case _:
-            wish = chat_wish(msgspec.convert(body, OllamaBody), one)
+            wish = chat_wish(decoded(sent, OllamaBody), one)
     found = request_of(wish)
     assert isinstance(found, ChatRequest)
     return found

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from omni.server.bygone import bygone
+
 T = TypeVar("T")
 
 MOST = 64  # places of one body
@@ -28,11 +30,13 @@ def decoded(body: bytes | bytearray, kind: type[T]) -> T:
         if whole == body:
             raise
         return decoded(whole, kind)
-    tries = min(MOST, WORTH // len(body))
-    if not tries or not _MENDABLE.search(str(wrong)):
-        raise wrong
     value = msgspec.json.decode(body)
-    for _ in range(tries):
+    if bygone(value, kind):
+        try:
+            return msgspec.convert(value, type=kind)
+        except msgspec.ValidationError as error:
+            wrong = error
+    for _ in range(min(MOST, WORTH // len(body))):
         if not _mended(value, str(wrong)):
             break
         try:

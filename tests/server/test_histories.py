@@ -378,6 +378,61 @@ def test_what_a_server_did_between_an_assistants_words_is_told_between_them() ->
     assert found[1].calls[0].id == found[2].call_id == "t"
 
 
+# -- what is no message of the protocol
+
+BROKEN: list[tuple[str, Any, str]] = [
+    ("chat", None, NOTHING),
+    ("chat", "words", "user words"),
+    ("chat", {"content": "words"}, "user words"),
+    ("chat", {"role": None, "content": "words", "tool_call_id": "c"}, "user words"),
+    ("chat", {"content": "words", "tool_call_id": "c"}, "tool words"),
+    ("chat", {"role": "critic", "content": "words"}, "user words"),
+    ("chat", {"role": "model", "content": "words"}, "assistant words"),
+    ("chat", {"role": "assistant", "content": "words", "tool_calls": {}}, "assistant words"),
+    ("chat", {"role": "assistant", "content": "words", "tool_calls": [5]}, "assistant words"),
+    ("chat", {"role": "assistant", "tool_calls": [{"id": 5, "function": {"name": "look", "arguments": "{}"}}]}, "look({})"),
+    ("chat", {"role": "assistant", "tool_calls": [{"id": "5", "function": "look"}]}, " ({})"),
+    ("chat", {"role": "user", "content": 5}, "user 5"),
+    ("chat", {"role": "user", "content": [None, 5, {}, {"text": "words"}]}, 'user 5\n{"text": "words"}'),
+    ("chat", {"role": "user", "content": [{"type": "image_url", "image_url": {}}]}, 'user {"image_url": {}}'),
+    ("chat", {"role": "user", "content": "words", "name": {"first": "Zoe"}}, "user words"),
+    ("responses", None, NOTHING),
+    ("responses", {"id": 5, "role": "user", "content": "words"}, "user words"),
+    ("responses", {"content": "words"}, '{"content": "words"}'),
+    ("responses", {"role": "critic", "content": "words"}, "user words"),
+    ("responses", {"role": "user", "content": {"text": "words"}}, 'user {"text": "words"}'),
+    ("responses", {"type": "function_call", "call_id": 5, "name": "look", "arguments": {}}, "look({})"),
+    ("responses", {"type": "function_call_output", "call_id": 5, "output": "words"}, "tool words"),
+    ("anthropic", {"role": "user", "content": [None, 5, {}, "words"]}, "user 5\n\nwords"),
+    ("anthropic", {"role": "tool", "content": "words"}, "user words"),
+    ("anthropic", {"role": "assistant", "content": {"type": "text", "text": "words"}}, "assistant words"),
+    ("anthropic", None, NOTHING),
+    ("ollama", None, NOTHING),
+    ("ollama", {"role": "user", "content": [{"type": "text", "text": "words"}]}, "user words"),
+    ("ollama", {"role": "assistant", "tool_calls": [{"id": "c"}]}, " ({})"),
+    ("ollama", {"role": "assistant", "content": "words", "tool_calls": "none"}, "assistant words"),
+    ("ollama", {"role": "user", "content": "words", "images": [5, None]}, f"user {SEEN}\nwords"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("protocol", "message", "words"), BROKEN)
+def test_what_happened_is_no_message_of_the_protocol(protocol: str, message: Any, words: str) -> None:
+    messages = [{"role": "user", "content": "Q"}, message, {"role": "assistant", "content": "A"}]
+    messages.append({"role": "user", "content": "And?"})
+    body = {"input": messages} if protocol == "responses" else {"model": "x", "max_tokens": 9, "messages": messages}
+    found = said(request_for(protocol, body).messages)
+    assert words in found
+    assert (found.startswith("user Q"), found.endswith("assistant A\nuser And?")) == (True, True)
+
+
+def test_a_long_history_of_what_is_no_message_is_read_as_well() -> None:
+    broken = {"role": "critic", "content": [{"type": n} for n in range(40)], "name": 5, "tool_calls": {}}
+    messages = [*[dict(broken)] * 300, {"role": "assistant", "content": "A"}, {"role": "user", "content": "And?"}]
+    found = request_for("chat", {"messages": messages}).messages
+    assert [message.role for message in found[-2:]] == ["assistant", "user"]
+    assert len(found) == 302
+
+
 # -- what is new
 
 NEW: list[tuple[str, dict[str, Any], str, str]] = [

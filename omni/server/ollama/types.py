@@ -35,7 +35,7 @@ class CalledFunction(Struct, frozen=True, kw_only=True):
 class Called(Struct, frozen=True, kw_only=True):
     """A call in a message that is sent back."""
 
-    function: CalledFunction
+    function: CalledFunction = CalledFunction()
     id: str | None = None
 
 

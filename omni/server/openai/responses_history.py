@@ -56,9 +56,11 @@ def _speaks(item: ItemIn, *, last: bool) -> bool:
 def _messages(item: ItemIn, brain: "Brain", where: str, *, happened: bool) -> Iterator[Message]:
     kind = _kind(item)
     if kind == "message":
-        if item.role is None:
-            raise BadParameter("A message needs a `role`.", param=f"{where}.role")
         parts = Parts(brain, happened=happened or item.role == "assistant")
+        if item.role is None:
+            parts.instead(words_of(to_builtins(item)), BadParameter("A message needs a `role`.", param=f"{where}.role"))
+            yield parts.message("user", where)
+            return
         yield _read(parts, item.content, f"{where}.content").message(_ROLES[item.role], f"{where}.content")
     elif is_reference(item):
         if (item.id or "").startswith("rs_"):
