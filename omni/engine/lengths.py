@@ -1,4 +1,4 @@
-"""Texts that are too long for any context are refused before the worker makes tokens of all of them.
+"""Texts that are too long for any context are refused, or counted, without the worker making tokens of all of them at once.
 
 For 16 MB of text it takes gigabytes, and a minute: of spaces or letters in a row 300 bytes a byte. So of a text that may
 be too long pieces are counted, one after the other, until that is certain.
@@ -20,19 +20,30 @@ CERTAIN = 2  # times what is allocated: a text cut into pieces has more tokens t
 async def check_length(client: Client, request: ChatRequest | CompletionRequest, *, allocated: int) -> None:
     """Raises ContextOverflow for a prompt that is certainly longer than what is allocated. Nearly every one is not
     looked at."""
+    if counted := await far_too_long(client, request, allocated=allocated, enough=CERTAIN * allocated):
+        raise ContextOverflow(
+            f"The prompt has more than {counted:,} tokens; {allocated:,} are allocated.",
+            hint="Send less, start a new conversation, or allocate more (engine.context).",
+            needed=counted,
+            allocated=allocated,
+        )
+
+
+async def far_too_long(
+    client: Client, request: ChatRequest | CompletionRequest, *, allocated: int, enough: int | None = None
+) -> int:
+    """Tokens of a prompt's texts, where they are certainly more than what is allocated, counted until they are more than
+    `enough`; 0 for any other prompt. What the template writes around them is not counted, and the ends of pieces may be
+    counted twice."""
     texts = _texts(request)
     if sum(map(len, texts)) <= USUAL * allocated:
-        return
+        return 0
     counted = 0
     for piece in _pieces(texts):
         counted += len(await tokens_of(client, piece))
-        if counted > CERTAIN * allocated:
-            raise ContextOverflow(
-                f"The prompt has more than {counted:,} tokens; {allocated:,} are allocated.",
-                hint="Send less, start a new conversation, or allocate more (engine.context).",
-                needed=counted,
-                allocated=allocated,
-            )
+        if enough is not None and counted > enough:
+            break
+    return counted if counted > CERTAIN * allocated else 0
 
 
 def check_text(text: str) -> None:

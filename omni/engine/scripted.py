@@ -114,7 +114,10 @@ class ScriptedEngine:
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[EngineEvent]:
         """Yield the next reply of the script."""
         asked = ChatRequest(
-            messages=(Message(role="user", content=request.prompt + (request.suffix or "")),), sampling=request.sampling
+            messages=(Message(role="user", content=request.prompt + (request.suffix or "")),),
+            sampling=request.sampling,
+            schema=request.schema,
+            strict=request.strict,
         )
         async with aclosing(self._said(self._next(asked), words(asked.messages[0].content), asked)) as events:
             async for event in events:

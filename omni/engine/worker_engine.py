@@ -36,7 +36,7 @@ from omni.engine.images import check_images
 from omni.engine.infill import prompt_tokens, tokens_of
 from omni.engine.interpreting import Interpreter, attempts
 from omni.engine.knowledge import Knowledge, Props, told
-from omni.engine.lengths import check_length, check_text
+from omni.engine.lengths import check_length, check_text, far_too_long
 from omni.engine.llama import ended_while_loading, refusal
 from omni.engine.proving import Unproved, unfollowed
 from omni.engine.refusals import Unreadable
@@ -228,7 +228,8 @@ class WorkerEngine:
         thinking: bool | None = None,
         schema: dict[str, Any] | None = None,
     ) -> int:
-        """Tokens of the prompt that `messages` and `tools` make, counted by the worker, which is loaded for it."""
+        """Tokens of the prompt that `messages` and `tools` make, counted by the worker, which is loaded for it. Of a prompt that
+        is far too long it is the tokens of its texts, see `far_too_long`."""
         messages = shown_again(messages, sees=self._sees)
         self._look(messages)
         if not tools and (known := self._counts.get((tuple(messages), thinking))) is not None:
@@ -238,7 +239,8 @@ class WorkerEngine:
             asked = ChatRequest(messages=tuple(messages), tools=tuple(tools), thinking=thinking, schema=schema)
             props = await self._props(client)
             with self._suspects.working(lease.socket, carried(asked).key):
-                await check_length(client, asked, allocated=props.context)
+                if long := await far_too_long(client, asked, allocated=props.context):
+                    return long
                 return (await self._written(client, asked, props))[1]
 
     async def tokenize(self, text: str) -> list[int]:

@@ -18,3 +18,12 @@ def tool_of(name: str, description: str | None, parameters: dict[str, Any] | Non
     schema = {"properties": {}, **(parameters or {}), "type": "object"}
     bearable(schema, where)
     return Tool(name=name, description=description or "", parameters=schema)
+
+
+def none_to_call(offered: int, param: str) -> BadParameter:
+    """What is said where a tool must be called, and of the `offered` ones none can be."""
+    if not offered:
+        hint = "Send `tools` as well."
+        return BadParameter("A tool must be called, but the request names none.", hint=hint, param=param)
+    said = "A tool must be called, but none of the request's can be here: only functions can."
+    return BadParameter(said, hint="Send a function in `tools`.", param=param)

@@ -252,7 +252,7 @@ def test_stops_hold_back_only_what_may_be_one() -> None:
         ({"messages": [{"role": "user", "content": [{"type": "document", "source": {}}]}]}, "cannot open files"),
         ({"messages": [{"role": "user", "content": [{"type": "hologram"}]}]}, "hologram"),
         ({"messages": [{"role": "nobody", "content": "Hi"}]}, "messages[0].role"),
-        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}], "tool_choice": {"type": "any"}}, "names none"),
+        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}], "tool_choice": {"type": "any"}}, "none of the request's"),
         ({"tool_choice": {"type": "any"}}, "names none"),
         ({"tools": [WEATHER], "tool_choice": {"type": "tool", "name": "wether"}}, "weather"),
         ({"temperature": -1}, "temperature"),

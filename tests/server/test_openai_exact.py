@@ -191,13 +191,27 @@ async def test_choices_of_tools_as_the_engine_hears_them(serving: Any) -> None:
         ({"type": "json_object"}, {"type": "object"}),
         ({"type": "json_object", "schema": {"type": "object", "required": []}}, {"type": "object", "required": []}),
         ({"type": "json_schema", "json_schema": {"name": "x", "strict": True, "schema": {"enum": [1]}}}, {"enum": [1]}),
+        ({"type": "json_schema", "schema": {"enum": [1]}}, {"enum": [1]}),
     ],
 )
 async def test_formats_are_schemas(serving: Any, wanted: Any, schema: Any) -> None:
     engine = ScriptedEngine()
     async with serving(engine) as bench:
         await ask(bench, messages=USER, response_format=wanted)
-    assert engine.requests[0].schema == schema
+        await bench.client.post("/v1/completions", json={"prompt": "Hi", "response_format": wanted})
+    assert [request.schema for request in engine.requests] == [schema, schema]
+
+
+@pytest.mark.parametrize("body", [{"messages": USER}, {"prompt": "Hi"}])
+async def test_a_schema_may_be_written_as_llama_cpp_has_it(serving: Any, body: dict[str, Any]) -> None:
+    engine, path = ScriptedEngine(), "/v1/chat/completions" if "messages" in body else "/v1/completions"
+    async with serving(engine) as bench:
+        await bench.client.post(path, json={**body, "json_schema": {"enum": [1]}})
+        await bench.client.post(path, json={**body, "json_schema": {"enum": [1]}, "grammar": ""})
+        for bond in ("grammar", "guided_json", "guided_regex", "guided_choice", "guided_grammar", "structured_outputs"):
+            found = await bench.client.post(path, json={**body, bond: ["x"]})
+            assert (found.status_code, found.json()["error"]["param"]) == (400, bond)
+    assert [request.schema for request in engine.requests] == [{"enum": [1]}] * 2
 
 
 async def test_several_answers_have_numbers_and_seeds_of_their_own(serving: Any) -> None:

@@ -274,7 +274,7 @@ async def test_a_choice_is_enforced(serving: Any) -> None:
             wrong = await post(bench, input="Hi", tools=[WEATHER], tool_choice=choice)
             assert wrong.status_code == 400
         nothing = await post(bench, input="Hi", tools=[{"type": "web_search"}], tool_choice="required")
-        assert "names no function" in nothing.json()["error"]["message"]
+        assert "none of the request's can be here" in nothing.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(

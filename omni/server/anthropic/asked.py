@@ -10,7 +10,7 @@ from omni.server.errors import BadParameter
 from omni.server.generation import Wish
 from omni.server.parts import Parts
 from omni.server.schemas import bearable
-from omni.server.tools import tool_of
+from omni.server.tools import none_to_call, tool_of
 
 if TYPE_CHECKING:
     from omni.cartridges import Brain
@@ -74,7 +74,7 @@ def tools_of(body: CountBody) -> tuple[tuple[Tool, ...], str]:
     if choice.type == "none":
         return tools, "none"
     if not tools:
-        raise BadParameter("A tool must be called, but the request names none.", param="tool_choice")
+        raise none_to_call(len(body.tools or ()), "tool_choice")
     if choice.type == "any":
         return tools, "required"
     named = tuple(tool for tool in tools if tool.name == choice.name)

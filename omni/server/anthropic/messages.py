@@ -38,7 +38,7 @@ async def messages(request: Request) -> Response:
     stops = () if wish.schema is not None else body.stop_sequences or ()  # which would cut its JSON
 
     def writing(generation: "Generation") -> Writing:
-        return Writing(server, generation, model=body.model, stops=stops, thinks=thinks(body))
+        return Writing(server, generation, model=body.model or brain.name, stops=stops, thinks=thinks(body))
 
     if not body.stream:
 

@@ -11,7 +11,7 @@ from omni.server.ollama.models import inserts, thinks
 from omni.server.ollama.types import Asked, Called, ChatBody, ChatMessage, GenerateBody, Number, Options, ToolSpec
 from omni.server.parts import Parts, new_from
 from omni.server.schemas import bearable
-from omni.server.tools import ANY_OBJECT, tool_of
+from omni.server.tools import ANY_OBJECT, none_to_call, tool_of
 
 if TYPE_CHECKING:
     from omni.cartridges import Brain
@@ -158,9 +158,7 @@ def _offered(body: ChatBody) -> tuple[tuple[Tool, ...], str]:
     tools = tuple(_tool(tool, at) for at, tool in enumerate(body.tools or ()))
     choice = body.tool_choice
     if choice == "required" and not tools:
-        raise BadParameter(
-            "A tool must be called, but the request names none.", hint="Send `tools` as well.", param="tool_choice"
-        )
+        raise none_to_call(0, "tool_choice")
     if choice is None or isinstance(choice, str):
         return tools, choice or "auto"
     name = choice.name or (choice.function.name if choice.function else "") or ""

@@ -26,10 +26,13 @@ from omni.server.openai.types import (
 )
 from omni.server.parts import NOT_HEARD, TEXTS, Parts, new_from
 from omni.server.schemas import bearable
-from omni.server.tools import ANY_OBJECT, tool_of
+from omni.server.tools import ANY_OBJECT, none_to_call, tool_of
 
 if TYPE_CHECKING:
     from omni.cartridges import Brain
+
+
+_OTHER_BONDS = ("grammar", "guided_json", "guided_regex", "guided_choice", "guided_grammar", "structured_outputs")
 
 
 def wish_of(body: ChatBody, brain: "Brain") -> Wish:
@@ -42,8 +45,8 @@ def wish_of(body: ChatBody, brain: "Brain") -> Wish:
         brain=brain,
         messages=tuple(messages_of(body.messages, brain)),
         sampling=sampling_of(body, limit),
-        schema=schema_of(body.response_format),
-        strict=_strict(body.response_format),
+        schema=schema_of(body),
+        strict=strict_of(body.response_format),
         tools=tools,
         tool_choice=choice,
         parallel_calls=False if body.functions is not None and not body.tools else body.parallel_tool_calls,
@@ -111,23 +114,38 @@ def _speaks(message: ChatMessage, *, last: bool) -> bool:
     return message.role == "assistant" and (not last or bool(calls))
 
 
-def schema_of(wanted: ResponseFormat | None) -> dict[str, Any] | None:
-    """The schema that the answer must follow. Raises BadParameter for one that is not there or too deep."""
+def schema_of(body: Sampled) -> dict[str, Any] | None:
+    """The schema that the answer must follow. Raises BadParameter for one that is not there or cannot be kept, and for what
+    other servers bind an answer by."""
+    for name in _OTHER_BONDS:
+        if getattr(body, name):
+            raise BadParameter(
+                f"Answers are bound by JSON Schemas only; `{name}` is not kept here.",
+                hint="Send the schema in `response_format`.",
+                param=name,
+            )
+    found, where = _named(body.response_format)
+    if found is None and body.json_schema is not None:
+        found, where = body.json_schema, "json_schema"
+    if found is not None:
+        bearable(found, where)
+    return found
+
+
+def _named(wanted: ResponseFormat | None) -> tuple[dict[str, Any] | None, str]:
+    """The schema of a `response_format`, and where it stands."""
     if wanted is None or wanted.type == "text":
-        return None
-    if wanted.type == "json_object":
-        schema, where = wanted.schema or ANY_OBJECT, "response_format.schema"
-    else:
-        where = "response_format.json_schema.schema"
-        named = wanted.json_schema
-        if named is None or named.schema is None:
-            raise BadParameter('A `response_format` of type "json_schema" needs a schema.', param=where)
-        schema = named.schema
-    bearable(schema, where)
-    return schema
+        return None, ""
+    if wanted.json_schema is not None and wanted.json_schema.schema is not None and wanted.type == "json_schema":
+        return wanted.json_schema.schema, "response_format.json_schema.schema"
+    if wanted.schema is not None or wanted.type == "json_object":
+        return wanted.schema or ANY_OBJECT, "response_format.schema"
+    where = "response_format.json_schema.schema"
+    raise BadParameter('A `response_format` of type "json_schema" needs a schema.', param=where)
 
 
-def _strict(wanted: ResponseFormat | None) -> bool:
+def strict_of(wanted: ResponseFormat | None) -> bool:
+    """Whether an answer that may not follow its schema is to be held until it is proved."""
     named = wanted.json_schema if wanted is not None else None
     return named is None or named.strict is not False
 
@@ -194,9 +212,7 @@ def _tools(body: ChatBody) -> tuple[tuple[Tool, ...], str]:
         choice, field = body.function_call, "function_call"
     if choice is None or isinstance(choice, str):
         if choice == "required" and not tools:
-            raise BadParameter(
-                "A tool must be called, but the request names none.", hint="Send `tools` as well.", param=field
-            )
+            raise none_to_call(len(body.tools or ()), field)
         return tuple(tools), choice or "auto"
     if isinstance(choice, ToolChoice) and choice.type == "allowed_tools":
         if choice.allowed_tools is None:

@@ -62,9 +62,8 @@ async def chat(request: Request) -> Response:
 
 async def _begin(server: Server, lane: str, body: ChatBody) -> Together:
     brain = await server.names.find(body.model or "")
-    wish = await made(
-        brain, lambda: wish_of(body, brain), bound=bool(body.response_format or body.tools or body.functions)
-    )
+    bound = bool(body.response_format or body.json_schema or body.tools or body.functions)
+    wish = await made(brain, lambda: wish_of(body, brain), bound=bound)
     body.messages.clear()  # images are held once only
     return await Together.begin(server, lane, [seeded(wish, at) for at in range(body.n or 1)])
 

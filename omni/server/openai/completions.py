@@ -6,16 +6,18 @@ from collections.abc import Iterator
 from contextlib import aclosing
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 
 from omni.core.events import EngineEvent, TextDelta, TokenChosen, TurnEnded
+from omni.schemas import apart
 from omni.server.app import Server
 from omni.server.callers import lane_of
 from omni.server.errors import BadParameter
 from omni.server.generation import Wish
-from omni.server.openai.asked import sampling_of, seeded
+from omni.server.openai.asked import sampling_of, schema_of, seeded, strict_of
 from omni.server.openai.chat import FINGERPRINT, finish
 from omni.server.openai.together import Together, chunks, failed
 from omni.server.openai.types import MOST_TOP, Finish, Sampled, Used
@@ -74,8 +76,10 @@ async def completions(request: Request) -> Response:
     usage = not body.stream or bool(body.stream_options and body.stream_options.include_usage)
     writer = CompletionWriter(body, answers.brain, prompts, usage=usage)
     if body.stream:
-        return Streamed(chunks(answers, writer, usage=usage), failed=failed, close=answers.close)
-    return json_response(await while_there(request, _whole(answers, writer)))
+        return Streamed(
+            chunks(answers, writer, usage=usage), failed=failed, close=answers.close, headers=answers.headers
+        )
+    return json_response(await while_there(request, _whole(answers, writer)), headers=answers.headers)
 
 
 def _prompts(body: CompletionBody) -> list[str]:
@@ -108,11 +112,15 @@ def _prompts(body: CompletionBody) -> list[str]:
 
 async def _begin(server: Server, lane: str, body: CompletionBody, prompts: list[str]) -> Together:
     brain = await server.names.find(body.model or "", chats=False)
-    sampling = sampling_of(body)
-    wishes = [
-        Wish(brain=brain, prompt=prompt, suffix=body.suffix or None, sampling=sampling, logprobs=body.logprobs)
-        for prompt in prompts
-    ]
+    wish = Wish(
+        brain=brain,
+        suffix=body.suffix or None,
+        sampling=sampling_of(body),
+        schema=await apart(schema_of, body),
+        strict=strict_of(body.response_format),
+        logprobs=body.logprobs,
+    )
+    wishes = [msgspec.structs.replace(wish, prompt=prompt) for prompt in prompts]
     count = body.n or 1
     return await Together.begin(
         server, lane, [seeded(wish, at) for wish in wishes for at in range(count)], prompts=len(prompts)

@@ -10,7 +10,7 @@ from omni.server.openai.asked import limit_of, only_of
 from omni.server.openai.responses_history import flat, messages_of
 from omni.server.openai.responses_types import ChoiceIn, FormatIn, ItemIn, ResponseBody, ToolIn
 from omni.server.schemas import bearable
-from omni.server.tools import ANY_OBJECT, tool_of
+from omni.server.tools import ANY_OBJECT, none_to_call, tool_of
 
 if TYPE_CHECKING:
     from omni.cartridges import Brain
@@ -107,9 +107,7 @@ def _choice(body: ResponseBody, tools: tuple[Tool, ...]) -> tuple[tuple[Tool, ..
             )
         return only_of(tools, [choice.name], field), "required"
     if choice == "required" and not tools:
-        raise BadParameter(
-            "A tool must be called, but the request names no function.", hint="Send `tools` as well.", param=field
-        )
+        raise none_to_call(len(body.tools or ()), field)
     return tools, choice
 
 

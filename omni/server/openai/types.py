@@ -41,6 +41,14 @@ class Sampled(Struct, kw_only=True):
     n: Choices | None = None
     stream: bool | None = None
     stream_options: "StreamOptions | None" = None
+    response_format: "ResponseFormat | None" = None
+    json_schema: dict[str, Any] | None = None  # llama.cpp's short form
+    grammar: Any = None  # these are refused: no answer would keep to them
+    guided_json: Any = None
+    guided_regex: Any = None
+    guided_choice: Any = None
+    guided_grammar: Any = None
+    structured_outputs: Any = None
 
 
 class StreamOptions(Struct):
@@ -174,7 +182,8 @@ class NamedSchema(Struct, kw_only=True):
 
 
 class ResponseFormat(Struct, kw_only=True):
-    """What kind of text the answer is. `schema` with "json_object" is llama.cpp's short form."""
+    """What kind of text the answer is. The schema may stand in `json_schema`, or be the `schema` beside the type, as in
+    llama.cpp's and the responses' form."""
 
     type: Literal["text", "json_object", "json_schema"]
     json_schema: NamedSchema | None = None
@@ -197,7 +206,6 @@ class ChatBody(Sampled, kw_only=True):
     parallel_tool_calls: bool | None = None
     functions: list[FunctionIn] | None = None
     function_call: Literal["none", "auto"] | NamedFunction | None = None
-    response_format: ResponseFormat | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=MOST_TOP)] | None = None
     reasoning_effort: Effort | None = None
