@@ -70,8 +70,8 @@ def _follows(schema: Compiled, text: str) -> bool:
 
 
 class Interpreter:
-    """Reads the events of one try. Raises Cut for a call that must come and did not, Unproved for an answer that does not
-    follow its schema."""
+    """Reads the events of one try. Raises Cut for a call that must come and did not, Unproved for an answer or a call that
+    does not follow its schema."""
 
     def __init__(self, request: ChatRequest | CompletionRequest, binding: Binding | None) -> None:
         tools = request.tools if isinstance(request, ChatRequest) else ()
@@ -123,8 +123,10 @@ class Interpreter:
             case TurnEnded() if event.reason == "cancelled":
                 yield event
             case TurnEnded():
-                if not self._called_so_far or self._fault() is not None:
+                if not self._called_so_far:
                     raise Cut
+                if (fault := self._fault()) is not None:
+                    raise Unproved(fault, sent=False)
                 yield from self._called_so_far
                 yield event
             case TextDelta() | TokenChosen():

@@ -56,6 +56,7 @@ LINES: list[tuple[str, tuple[str, ...]]] = [
     ('A call that must come (', ('engine/binding a_forced_call_is_one_call_of_one_of_the_tools', 'server/ollama a_choice_of_tools_is_kept', 'engine/tool_templates what_must_be_called_is_called_whatever_the_template_knows')),
     ('It ends within `max_tokens`', ('docs/api_schemas the_other_figures_are_those_of_the_code', 'server/openai_real a_call_ends_where_its_schema_does_not')),
     ('One that finds no end, or is', ('server/schemas a_call_that_must_come_is_asked_for_three_times', 'engine/binding a_forced_call_that_must_end_does', 'engine/binding where_an_answer_must_end_thoughts_do_too')),
+    ('Where no call is that short', ('server/schemas a_call_that_must_come_is_asked_for_three_times',)),
     ('Tools and a schema may come', ('server/schemas with_tools_and_a_schema_the_brain_calls_or_answers',)),
     ('The grammar offers both', ('engine/binding tools_and_a_schema_offer_either_and_a_call_may_be_marked', 'engine/bound a_brain_calls_or_answers_where_both_are_asked_for')),
     ('One call comes, or up to eight', ('engine/binding several_calls_may_come_where_they_are_wanted', 'docs/api_schemas the_other_figures_are_those_of_the_code')),

@@ -49,19 +49,19 @@ def test_of_a_forced_call_nothing_else_is_given() -> None:
     assert (calls_of(events), text_of(events), events[-1]) == (["add"], "", ended("tool_calls"))
 
 
-@pytest.mark.parametrize(
-    ("said", "end"),
-    [
-        (CALL.replace("1", '"one"'), "stop"),
-        (CALL.replace('"a": 1', ""), "stop"),
-        (CALL[:-3], "length"),
-        ("No.", "stop"),
-        ("", "length"),
-    ],
-)
-def test_a_forced_call_that_is_none_or_not_as_its_tool_wants_it_is_cut(said: str, end: str) -> None:
+@pytest.mark.parametrize(("said", "end"), [(CALL[:-3], "length"), ("No.", "stop"), ("", "length")])
+def test_a_forced_call_that_is_none_is_cut(said: str, end: str) -> None:
     with pytest.raises(Cut):
         meant(asked(tools=(ADD,), tool_choice="required"), said, end=ended(end))
+
+
+@pytest.mark.parametrize(
+    ("said", "keyword"), [(CALL.replace("1", '"one"'), "type"), (CALL.replace('"a": 1', ""), "required")]
+)
+def test_a_forced_call_that_is_not_as_its_tool_wants_it_is_unproved(said: str, keyword: str) -> None:
+    with pytest.raises(Unproved) as refused:
+        meant(asked(tools=(ADD,), tool_choice="required"), said)
+    assert (refused.value.fault.keyword, refused.value.sent) == (keyword, False)
 
 
 def test_an_answer_that_was_stopped_is_not_asked_for_again() -> None:

@@ -298,5 +298,10 @@ async def test_a_call_that_must_come_is_asked_for_three_times(over: Any) -> None
         assert meant(path, found.json()) == ("", [("read", {"path": "a.py"})], "tool_calls")
     async with over(bound=f"{TRIAL}\n{wrong}\n{wrong}\n{wrong}\n{CALL}") as bench:
         found = await bench.client.post(path, json=body)
+        assert found.status_code == 500
+        assert "`type` at #/properties/path is not kept" in failure(found.json())
+    cut = CALL[:-3]
+    async with over(bound=f"{TRIAL}\n{cut}\n{cut}\n{cut}\n{CALL}") as bench:
+        found = await bench.client.post(path, json=body)
         assert found.status_code == 400
         assert "did not finish its call" in failure(found.json())
