@@ -54,6 +54,18 @@ class Upstream:
         self.listener.close()
 
 
+def refused(host: str, port: int) -> None:
+    """Return when nobody listens there any more. Blocking."""
+    while True:
+        try:
+            with socket.create_connection((host, port), timeout=20) as line:
+                line.recv(1)  # ends with the address
+        except ConnectionRefusedError:
+            return
+        except OSError:
+            continue
+
+
 def exactly(line: socket.socket, count: int) -> bytes:
     found = b""
     while len(found) < count and (block := line.recv(count - len(found))):
