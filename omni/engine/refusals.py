@@ -13,7 +13,10 @@ from omni.core.errors import ContextOverflow, EngineError, OmniError, UsageError
 LONGEST_WORDS = 500  # of what a template or the engine says, and a client is told
 AGAIN = "Ask again: the brain is loaded anew."
 BROKEN_IMAGE = "An image of the request cannot be decoded."
-BAD_IMAGE = "Look whether the images are whole, and whether other programs show them."
+BAD_IMAGE = (
+    "Look whether the images are whole, and whether other programs show them. If so, send smaller ones: the brain's process "
+    "may have no memory for these."
+)
 OTHER_BRAIN = "Change what they name, or ask another brain."
 NO_MEMORY = (  # as C++, ggml, Rust, Python and the system say it, the last of a thread that has no room for its stack
     "bad_alloc|insufficient memory|memory allocation of .* failed|failed to allocate|MemoryError"

@@ -2,9 +2,11 @@
 
 Who had nothing said is asked again. Who was in the middle of a plain answer goes on: what was said so far becomes the
 beginning that the next worker writes on. Where the answer must follow a grammar, calls tools, tells likelihoods or had
-a thought, that cannot be, and it fails. So does the one that ended the worker (`suspects.py`).
+a thought, that cannot be: the next worker says it again (`replaying.py`), and only where that comes out otherwise it fails.
+The one that ended the worker fails (`suspects.py`).
 """
 
+import secrets
 import signal
 from collections.abc import Iterator
 from enum import Enum, auto
@@ -13,21 +15,12 @@ from typing import NamedTuple
 import msgspec
 
 from omni.core.errors import EngineError, OmniError
-from omni.core.events import (
-    EngineEvent,
-    PromptCounted,
-    PromptProgress,
-    ReasoningDelta,
-    TextDelta,
-    TokenChosen,
-    ToolCallDelta,
-    TurnEnded,
-    Usage,
-)
+from omni.core.events import EngineEvent, PromptCounted, PromptProgress, TurnEnded, Usage
 from omni.engine.http import ENDED, WorkerGone
 from omni.engine.images import Blinding
 from omni.engine.llama import ran_out
 from omni.engine.refusals import Misasked, OutOfMemory
+from omni.engine.replaying import Diverged, Replay
 from omni.engine.suspects import Carried
 from omni.engine.types import ChatRequest, CompletionRequest, Message
 from omni.keeper import Fate
@@ -63,6 +56,14 @@ def cause_of(fate: Fate | None) -> Cause:
     return Cause.OUTSIDE if fate.code is None or fate.code in _FROM_OUTSIDE else Cause.CRASH
 
 
+class Otherwise(Exception):
+    """A worker ended (`error`) in the middle of an answer, and the next one says something else."""
+
+    def __init__(self, error: OmniError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
 class End(NamedTuple):
     """The end of a worker, and the suspects among whom it worked for; `late`: it was known before, or it was asked nothing."""
 
@@ -80,11 +81,14 @@ class Retries:
     """What has come of a request so far. `request` is what the next worker is asked, `alone`: while no other suspect is."""
 
     def __init__(self, request: ChatRequest | CompletionRequest, carried: Carried, *, shows: bool, name: str) -> None:
+        if request.sampling.seed is None:  # who has to say something again says the same
+            sampling = msgspec.structs.replace(request.sampling, seed=secrets.randbits(31))
+            request = msgspec.structs.replace(request, sampling=sampling)
         self.request, self.alone = request, False
         self._first, self._carried, self._shows, self._name = request, carried, shows, name
         self._tries = self._deaths = 0
-        self._said: list[str] = []
-        self._plain = _can_go_on(request)
+        self._replay = Replay()
+        self._repeats = not _can_go_on(request)
         self._heard = False  # who asked has got something
         self._counted = PromptCounted(tokens=0, room=0, allocated=0)
         self._spent = 0  # tokens of what earlier workers said
@@ -92,18 +96,15 @@ class Retries:
 
     @property
     def said(self) -> str:
-        """The answer so far, which the next worker goes on with; "" when there is none."""
-        return "".join(self._said)
+        """The answer so far, which the next worker goes on with; "" when there is none, or it is said again."""
+        return "" if self._repeats else self._replay.text
 
     def heard(self, event: EngineEvent) -> Iterator[EngineEvent]:
-        """What an event of one worker is to who asked: of one answer, to a prompt that is counted and read once."""
+        """What an event of one worker is to who asked: of one answer, to a prompt that is counted and read once. Raises
+        Otherwise."""
         match event:
-            case TextDelta(text=text):
-                self._said.append(text)
-            case ReasoningDelta() | ToolCallDelta() | TokenChosen():
-                self._plain = False
             case PromptCounted(tokens=tokens) if self._lost is not None:
-                self._spent = max(1, tokens - self._counted.tokens)
+                self._spent = 0 if self._repeats else max(1, tokens - self._counted.tokens)
                 return
             case PromptCounted():
                 self._counted = event
@@ -111,8 +112,13 @@ class Retries:
                 return
             case TurnEnded() if self._lost is not None:
                 event = self._joined(event)
-        self._heard |= isinstance(event, TextDelta | ReasoningDelta | ToolCallDelta | TokenChosen)
-        yield event
+        try:
+            yield from self._replay.new(event)
+        except Diverged as error:
+            assert self._lost is not None
+            raise Otherwise(self._lost) from error
+        finally:
+            self._heard = bool(self._replay)
 
     def failed(self, error: OmniError, end: End, *, suspicious: bool) -> None:
         """An attempt of a suspect, or of none, has failed. Returns when there is another; else raises why there is none."""
@@ -135,9 +141,11 @@ class Retries:
                 raise culprit(end.cause, self._carried.helps or "less at once") from error
             raise error
         if self._heard:
-            if not self._plain or (end.cause in (Cause.ORDER, Cause.UNKNOWN) and not end.late):
+            if end.cause in (Cause.ORDER, Cause.UNKNOWN) and not end.late:
                 raise error
-            self._lost = error
+            self._lost, self._repeats = error, self._repeats or not self._replay.plain
+            if self._repeats:
+                self._replay.again()
 
     def go_on(self, spent: int) -> TurnEnded | None:
         """Make the request of what is left of the answer, of which `spent` tokens were said; the end, when nothing is."""
@@ -186,7 +194,7 @@ def culprit(cause: Cause, helps: str) -> OmniError:
 
 
 def _can_go_on(request: ChatRequest | CompletionRequest) -> bool:
-    """Whether what is said of an answer may become the beginning of the rest."""
+    """Whether what is said of an answer may become the beginning of the rest; else it is said again."""
     if request.schema is not None or request.logprobs is not None:
         return False
     return request.suffix is None if isinstance(request, CompletionRequest) else not request.tools

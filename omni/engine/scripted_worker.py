@@ -5,7 +5,7 @@ the question), `reasoning`, `token_ms` (time between tokens), `load_ms`, `load_e
 itself), `die_after` (ends its process after so many tokens of an answer: of any, or of those to a prompt with the words
 `die_at` in it; by SIGKILL, or as one that is out of memory where `die_of` is "memory"), `hold` (a file: while it is
 there no answer has more than `hold_after` tokens, and such an end waits for as many answers as `die_busy` says, and removes
-it), `refuse` (JSON: by path the error that it answers with; its `code` is the status), `fail` (JSON: an error, told in an
+it), `die_once` (a file: the process ends only where it is not there, and makes it; `bound_later` is what is said then), `refuse` (JSON: by path the error that it answers with; its `code` is the status), `fail` (JSON: an error, told in an
 answer after `fail_after` tokens; in so many answers as `fail_times` says, else in all), `bound` (what it says where a
 grammar is sent, one text a line in turn; without it, it cannot read any grammar and says nothing of that, as llama.cpp).
 Tokens are words, and there are `VOCABULARY` of them.
@@ -220,7 +220,8 @@ class _Handler(BaseHTTPRequestHandler):
                 break
             if not self._pause(int(settings.get("token_ms", 0)) / 1000):
                 return
-            if count == int(settings.get("die_after", -1)) and str(settings.get("die_at", "")) in " ".join(prompt):
+            deadly = str(settings.get("die_at", "")) in " ".join(prompt) and not self._died()
+            if count == int(settings.get("die_after", -1)) and deadly:
                 self._die()
             while count == int(settings.get("hold_after", 0)) and self._held():
                 if not self._pause(MOMENT):
@@ -260,6 +261,7 @@ class _Handler(BaseHTTPRequestHandler):
             with self.server.lock:
                 reply = bound[min(len(self.server.grammars), len(bound) - 1)]
                 self.server.grammars.append(body["grammar"])
+            reply = str(settings.get("bound_later", reply)) if self._died() else reply
         if said and said[-1]["role"] == "assistant":  # whose words are gone on with
             reply = reply.removeprefix(_said(said[-1]["content"]))
         for token in _words(str(settings.get("reasoning", ""))):
@@ -273,6 +275,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _held(self) -> bool:
         return Path(str(self.server.settings.get("hold", os.devnull))).is_file()
 
+    def _died(self) -> bool:
+        """Whether a worker with these settings has ended already that ends once."""
+        return Path(str(self.server.settings.get("die_once", os.devnull))).is_file()
+
     def _die(self) -> None:
         settings, memory = self.server.settings, self.server.settings.get("die_of") == "memory"
         if memory:
@@ -282,6 +288,8 @@ class _Handler(BaseHTTPRequestHandler):
             while sum(slot.busy for slot in self.server.slots) < int(settings["die_busy"]):
                 time.sleep(MOMENT)
             Path(str(settings["hold"])).unlink()
+        if "die_once" in settings:
+            Path(str(settings["die_once"])).touch()
         if memory:
             os.abort()
         os.kill(os.getpid(), signal.SIGKILL)

@@ -4,7 +4,7 @@ import asyncio
 import json
 import secrets
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
@@ -40,7 +40,7 @@ from omni.engine.lengths import check_length, check_text, far_too_long
 from omni.engine.llama import ended_while_loading, refusal
 from omni.engine.proving import Unproved, unfollowed
 from omni.engine.refusals import Unreadable
-from omni.engine.retrying import BLAMED, DEATHS, TRIES, Cause, End, Retries, cause_of, culprit, is_end
+from omni.engine.retrying import BLAMED, DEATHS, TRIES, Cause, End, Otherwise, Retries, cause_of, culprit, is_end
 from omni.engine.suspects import Suspects, Work, carried
 from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Image, Message, Tool, Vectors
 from omni.engine.unframing import Unframer
@@ -100,7 +100,9 @@ class WorkerEngine:
         request = msgspec.structs.replace(request, messages=shown_again(request.messages, sees=self._sees))
         self._look(request.messages)
         binding = await apart(binding_of, request)
-        for attempt in attempts(request, binding):
+        tries, otherwise = deque(attempts(request, binding)), False
+        while tries:
+            attempt = tries.popleft()
             interpreter, said = Interpreter(request, binding), False
             try:
                 async with aclosing(self._tried(attempt.of(request), binding, attempt.density)) as events:
@@ -111,6 +113,11 @@ class WorkerEngine:
                             said |= isinstance(meant, TextDelta | ReasoningDelta | ToolCallDelta)
                             yield meant
                 return
+            except Otherwise as error:
+                if said or otherwise:
+                    raise error.error from error
+                otherwise = True
+                tries.appendleft(attempt)  # nobody has got anything of it
             except Unreadable:
                 if attempt.last or said:
                     raise
@@ -130,6 +137,8 @@ class WorkerEngine:
                 async for event in events:
                     for meant in interpreter.read(event):
                         yield meant
+        except Otherwise as error:
+            raise error.error from error
         except Unproved as error:
             raise unfollowed(error.fault) from error
 

@@ -1,6 +1,7 @@
 """What the end of a worker is to those whom it was answering: the one that did it, and the others."""
 
 import asyncio
+import json
 import signal
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -10,11 +11,20 @@ from typing import Any
 import pytest
 
 from omni.core.errors import EngineError
-from omni.core.events import EngineEvent, PromptCounted, PromptProgress, TextDelta, TurnEnded
+from omni.core.events import (
+    EngineEvent,
+    PromptCounted,
+    PromptProgress,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+    TurnEnded,
+)
 from omni.engine import ChatRequest, CompletionRequest, Message, Sampling, Tool, WorkerEngine, image_of
 from omni.engine.http import Client
 from omni.engine.refusals import OutOfMemory
 from omni.keeper import WorkerSpec
+from omni.schemas import compile_schema
 from tests.engine.engine_tools import DirectKeeper, asked, end_of, events_of, real_spec, scripted_spec, text_of
 from tests.image_tools import png
 
@@ -118,18 +128,60 @@ async def test_an_answer_that_ends_two_workers_fails_and_the_next_turn_works(
         assert text_of(await events_of(engine, asked("Hi", max_tokens=2))) == "word0 word1"
 
 
-@pytest.mark.parametrize("how", ["a schema", "tools", "likelihoods", "a thought"])
-async def test_what_cannot_go_on_fails(worker_engine: Make, keeper: DirectKeeper, how: str) -> None:
-    more: dict[str, Any] = {
-        "a schema": {"schema": {"type": "object", "properties": {"a": {"const": "b c d e"}}}},
-        "tools": {"tools": (FINE,)},
-        "likelihoods": {"logprobs": 1},
-    }.get(how, {})
-    settings = {"a schema": {"bound": '{"a": "b c d e"}'}, "a thought": {"reasoning": "Well now."}}.get(how, {})
-    async with worker_engine(scripted_spec(reply=WORDS, die_at="Hi", die_after=3, **settings)) as engine:
-        with pytest.raises(EngineError, match="ended in the middle of its answer"):
-            await events_of(engine, asked("Hi", max_tokens=100, **more))
-    assert len(keeper.started) == 1
+LONG = {"type": "object", "properties": {"a": {"const": WORDS}}, "required": ["a"]}
+HELD = {**LONG, "minProperties": 2}  # is given away when it is whole
+REPEATED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "a schema": ({"schema": LONG}, {"bound": json.dumps({"a": WORDS})}),
+    "a schema that is held": ({"schema": HELD}, {"bound": json.dumps({"a": WORDS, "b": 1})}),
+    "tools": ({"tools": (FINE,)}, {}),
+    "likelihoods": ({"logprobs": 1}, {}),
+    "a thought": ({}, {"reasoning": "Well now."}),
+    "a forced call": (
+        {"tools": (Tool(name="fine", parameters=LONG),), "tool_choice": "required"},
+        {"bound": json.dumps({"name": "fine", "arguments": {"a": WORDS}})},
+    ),
+}
+
+
+@pytest.mark.parametrize("how", REPEATED)
+async def test_what_cannot_be_gone_on_with_is_said_again_and_given_once(
+    worker_engine: Make, keeper: DirectKeeper, tmp_path: Path, how: str
+) -> None:
+    more, settings = REPEATED[how]
+    request = asked("Hi", max_tokens=200, **more)
+    dies = {"die_at": "Hi", "die_after": 9, "die_once": str(tmp_path / "died")}
+    async with worker_engine(scripted_spec(reply=WORDS, **settings, **dies)) as engine:
+        events = await events_of(engine, request)
+        assert len(keeper.started) == 2
+        whole = await events_of(engine, request)
+    assert len(keeper.started) == 2
+    assert said(events) == said(whole)
+    assert end_of(events).usage.answer_tokens == end_of(whole).usage.answer_tokens
+    assert [isinstance(event, PromptCounted) for event in events].count(True) == 1
+
+
+def said(events: list[EngineEvent]) -> tuple[str, str, list[str], str]:
+    """Text, thoughts, names and arguments."""
+    calls = [event for event in events if isinstance(event, ToolCallDelta)]
+    thoughts = "".join(event.text for event in events if isinstance(event, ReasoningDelta))
+    return text_of(events), thoughts, [call.name for call in calls if call.name], "".join(c.arguments for c in calls)
+
+
+async def test_where_it_comes_out_otherwise_only_who_has_got_nothing_gets_it(
+    worker_engine: Make, keeper: DirectKeeper, tmp_path: Path
+) -> None:
+    other = json.dumps({"a": WORDS, "c": 2})
+    for name, schema in (("exact", LONG), ("held", HELD)):
+        dies = {"die_at": "Hi", "die_after": 9, "die_once": str(tmp_path / name)}
+        bound = {"bound": json.dumps({"a": WORDS, "b": 1}), "bound_later": other if name == "held" else '{"b": 1}'}
+        async with worker_engine(scripted_spec(reply=WORDS, **bound, **dies)) as engine:
+            request = asked("Hi", max_tokens=200, schema=schema)
+            if name == "exact":
+                with pytest.raises(EngineError, match="ended in the middle of its answer"):
+                    await events_of(engine, request)
+            else:
+                assert text_of(await events_of(engine, request)) == other
+    assert len(keeper.started) == 4
 
 
 async def test_who_was_told_to_stop_is_not_started_again(worker_engine: Make, keeper: DirectKeeper) -> None:
@@ -236,6 +288,26 @@ async def test_kill_9_in_mid_answer_is_not_noticed(
         assert last.usage.answer_tokens <= 60
         assert last.reason == "stop" or last.usage.answer_tokens == 60
         assert last.context_used == last.usage.prompt_tokens + last.usage.answer_tokens
+    assert len(keeper.started) == 2
+
+
+@pytest.mark.real
+async def test_kill_9_in_mid_answer_under_a_schema_is_not_noticed(
+    worker_engine: Make, keeper: DirectKeeper, starter_gguf: Path
+) -> None:
+    people = {"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer"}}}
+    schema = {"type": "array", "minItems": 4, "maxItems": 8, "items": people | {"required": ["name", "age"]}}
+    sampling = Sampling(temperature=0.8, max_tokens=300)
+    request = ChatRequest(messages=(Message(role="user", content="Invent people."),), sampling=sampling, schema=schema)
+    async with worker_engine(real_spec(starter_gguf)) as engine, asyncio.timeout(120):
+        reading = Reading(engine, request, words=12)
+        await reading.begun.wait()
+        keeper.started[0].kill()
+        before = text_of(reading.events)
+        events = await reading.task
+        assert text_of(events).startswith(before)
+        if end_of(events).reason == "stop":
+            assert compile_schema(schema).fault_of(text_of(events)) is None
     assert len(keeper.started) == 2
 
 

@@ -1,0 +1,94 @@
+"""An answer that the next worker cannot go on with, and says again: what it repeats is left out, so that who asked gets one.
+
+With the same seed a brain says the same again, nearly always. Where it does not, there is no one answer left to give.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from omni.core.events import EngineEvent, ReasoningDelta, TextDelta, TokenChosen, ToolCallDelta, TurnEnded
+
+
+class Diverged(Exception):
+    """The next worker says something else."""
+
+
+class Replay:
+    """What was heard of an answer, and how much of that was repeated since `again` was called last."""
+
+    def __init__(self) -> None:
+        self._heard: dict[str, str] = {}  # by what it is: the text, the thoughts, the arguments of each call
+        self._calls: dict[int, str] = {}  # the names of those that were begun
+        self._tokens: list[str] = []  # those that were told with their likelihoods
+        self._left: dict[str, str] = {}
+        self._left_calls: dict[int, str] = {}
+        self._left_tokens: list[str] = []
+
+    def __bool__(self) -> bool:
+        """Whether anything was heard."""
+        return bool(self._heard or self._calls or self._tokens)
+
+    @property
+    def text(self) -> str:
+        """What was said."""
+        return self._heard.get("text", "")
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing was heard but text."""
+        return not self._calls and not self._tokens and self._heard.keys() <= {"text"}
+
+    def again(self) -> None:
+        """All of it comes once more."""
+        self._left, self._left_calls = dict(self._heard), dict(self._calls)
+        self._left_tokens = list(self._tokens)
+
+    def new(self, event: EngineEvent) -> Iterator[EngineEvent]:
+        """What of an event was not there before. Raises Diverged."""
+        match event:
+            case TextDelta(text=text):
+                if rest := self._rest("text", text):
+                    yield TextDelta(text=rest)
+            case ReasoningDelta(text=text):
+                if rest := self._rest("thoughts", text):
+                    yield ReasoningDelta(text=rest)
+            case ToolCallDelta():
+                yield from self._call(event)
+            case TokenChosen() if self._left_tokens:
+                if self._left_tokens.pop(0) != event.chosen.token:
+                    raise Diverged
+            case TokenChosen():
+                self._tokens.append(event.chosen.token)
+                yield event
+            case TurnEnded() if self._left or self._left_calls or self._left_tokens:
+                raise Diverged
+            case _:
+                yield event
+
+    def _call(self, event: ToolCallDelta) -> Iterator[ToolCallDelta]:
+        if event.name and (known := self._left_calls.pop(event.index, None)) is not None:
+            if known != event.name:
+                raise Diverged
+            event = msgspec.structs.replace(event, id="", name="")  # the id that was given stays
+        elif event.name:
+            if self._left or self._left_calls:
+                raise Diverged
+            self._calls[event.index] = event.name
+        rest = self._rest(f"call {event.index}", event.arguments)
+        if rest or event.name:
+            yield msgspec.structs.replace(event, arguments=rest)
+
+    def _rest(self, kind: str, text: str) -> str:
+        """The part of a text that was not heard before."""
+        left = self._left.pop(kind, "")
+        common = min(len(left), len(text))
+        if left[:common] != text[:common]:
+            raise Diverged
+        if common < len(left):
+            self._left[kind] = left[common:]
+        if (rest := text[common:]) and self._left:
+            raise Diverged  # something else came first
+        if rest:
+            self._heard[kind] = self._heard.get(kind, "") + rest
+        return rest
