@@ -23,27 +23,31 @@ def decoded(body: bytes | bytearray, kind: type[T]) -> T:
     """The body as `kind`. Raises what msgspec does, for the first place that is really wrong."""
     try:
         return msgspec.json.decode(body, type=kind)
-    except msgspec.ValidationError as error:
-        wrong = error
+    except msgspec.DecodeError:  # also for what is JSON and not as it should be
+        value = _value(body)
+    history, mends = False, min(MOST, WORTH // len(body))
+    while True:
+        try:
+            return msgspec.convert(value, type=kind)
+        except msgspec.ValidationError as error:
+            if not history:
+                history = True
+                bygone(value, kind)
+            elif mends and _mended(value, str(error)):
+                mends -= 1
+            else:
+                raise
+
+
+def _value(body: bytes | bytearray) -> Any:
+    """What the body holds, whatever it is to be. Raises DecodeError where it is no JSON."""
+    try:
+        return msgspec.json.decode(body)
     except msgspec.DecodeError:
         whole = _ESCAPES.sub(lambda found: rb"\ufffd" if found["alone"] else found[0], bytes(body))
         if whole == body:
             raise
-        return decoded(whole, kind)
-    value = msgspec.json.decode(body)
-    if bygone(value, kind):
-        try:
-            return msgspec.convert(value, type=kind)
-        except msgspec.ValidationError as error:
-            wrong = error
-    for _ in range(min(MOST, WORTH // len(body))):
-        if not _mended(value, str(wrong)):
-            break
-        try:
-            return msgspec.convert(value, type=kind)
-        except msgspec.ValidationError as error:
-            wrong = error
-    raise wrong
+        return msgspec.json.decode(whole)
 
 
 def _mended(value: Any, complaint: str) -> bool:

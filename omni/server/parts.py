@@ -21,7 +21,7 @@ NOT_HEARD = "[Sound was here, which you cannot hear.]"
 
 _NOT_OPENED = "[The file {name} was here, which you cannot open.]"
 _SILENT = ("type", "id", "status", "caller", "cache_control", "citations", "signature", "annotations", "index")
-_BLOB = re.compile(r"[A-Za-z0-9+/_=-]{2000,}")
+_BLOB = re.compile(r"(?:data:[\w/+.;=-]{0,200},)?[A-Za-z0-9+/_=-]{2000,}")
 _DEEPEST = 32
 _THOUGHTS = ("thinking", "redacted_thinking", "reasoning")
 
@@ -180,8 +180,9 @@ def _worded(value: Any, silent: Sequence[str], level: int) -> Any:
         return [_worded(each, silent, level + 1) for each in value]
     if not isinstance(value, dict):
         return value
-    if value.get("type") in (*TEXTS, "logs") and silent:
-        return str(value.get("text", value.get("logs", "")))
+    text = value.get("text", value.get("logs"))
+    if value.get("type") in (*TEXTS, "logs") and silent and isinstance(text, str):
+        return text
     return {
         key: _worded(each, silent, level + 1)
         for key, each in value.items()

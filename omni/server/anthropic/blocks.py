@@ -23,7 +23,7 @@ _LEFT_OUT = ("thinking", "redacted_thinking", "mcp_tool_listing", "fallback", "t
 
 def blocks_of(messages: Sequence[InMessage], brain: "Brain", where: str) -> Iterator[Message]:
     """The messages as engines know them. Raises BadParameter for what is new and cannot be read."""
-    new = new_from([_speaks(message, last=message is messages[-1]) for message in messages])
+    new = new_from([message.speaks(last=message is messages[-1]) for message in messages])
     for at, message in enumerate(messages):
         place = f"{where}[{at}].content"
         blocks = written(message.content)
@@ -63,11 +63,6 @@ def read(parts: Parts, block: InBlock, where: str) -> None:
             parts.text(_SUMMED_UP.format(summary=summary))
         case kind if kind not in _LEFT_OUT:
             parts.other(kind, to_builtins(block), where)
-
-
-def _speaks(message: InMessage, *, last: bool) -> bool:
-    calls = any(block.type.endswith("tool_use") for block in written(message.content))
-    return message.role == "assistant" and (not last or calls)
 
 
 def _heard(role: str, blocks: Sequence[InBlock], brain: "Brain", where: str, *, happened: bool) -> Iterator[Message]:

@@ -50,6 +50,17 @@ class InMessage(Struct, frozen=True, kw_only=True):
     role: Literal["user", "assistant", "system", "developer"]
     content: str | list[InBlock | str] | None = None
 
+    def speaks(self, *, last: bool) -> bool:
+        """Whether an assistant says it, and it is not to be gone on with as the `last`."""
+        blocks = self.content if isinstance(self.content, list) else ()
+        calls = any(isinstance(block, InBlock) and block.type.endswith("tool_use") for block in blocks)
+        return self.role == "assistant" and (not last or calls)
+
+    @property
+    def happened(self) -> bool:
+        """Whether it is what happened, wherever it stands."""
+        return self.role == "assistant"
+
 
 class ToolSpec(Struct, frozen=True, kw_only=True):
     """A tool of the client's. With another `type` than "custom" it is one of Anthropic's own, and left out."""

@@ -86,10 +86,12 @@ def generate_wish(body: GenerateBody, brain: "Brain") -> Wish:
 
 def messages_of(messages: Sequence[ChatMessage], brain: "Brain") -> Iterator[Message]:
     """The messages as engines know them. Ollama's calls have no ids: the engine finds their results by name or order."""
-    new = new_from([_speaks(message, last=message is messages[-1]) for message in messages])
+    new = new_from([message.speaks(last=message is messages[-1]) for message in messages])
     for at, message in enumerate(messages):
         content, where = message.content or "", f"messages[{at}].images"
-        happened = at < new or message.role in ("assistant", "tool")
+        happened = at < new or message.happened
+        if message.role == "system" and happened and message.content is None:
+            continue
         parts = _parts(content, message.images, brain, where, happened=happened)
         match message.role:
             case "tool":
@@ -102,10 +104,6 @@ def messages_of(messages: Sequence[ChatMessage], brain: "Brain") -> Iterator[Mes
                 yield parts.message("system", where)
             case role:
                 yield parts.message(role, where)
-
-
-def _speaks(message: ChatMessage, *, last: bool) -> bool:
-    return message.role == "assistant" and (not last or bool(message.tool_calls))
 
 
 def sampling_of(options: Options | None) -> dict[str, Any]:

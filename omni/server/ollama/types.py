@@ -50,6 +50,15 @@ class ChatMessage(Struct, frozen=True, kw_only=True):
     tool_name: str | None = None
     tool_call_id: str | None = None
 
+    def speaks(self, *, last: bool) -> bool:
+        """Whether an assistant says it, and it is not to be gone on with as the `last`."""
+        return self.role == "assistant" and (not last or bool(self.tool_calls))
+
+    @property
+    def happened(self) -> bool:
+        """Whether it is what happened, wherever it stands."""
+        return self.role in ("assistant", "tool")
+
 
 class ToolFunction(Struct, frozen=True, kw_only=True):
     """What may be called."""

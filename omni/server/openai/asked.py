@@ -85,10 +85,10 @@ def seeded(wish: Wish, at: int) -> Wish:
 
 def messages_of(messages: Sequence[ChatMessage], brain: "Brain") -> Iterator[Message]:
     """The messages as engines know them."""
-    new = new_from([_speaks(message, last=message is messages[-1]) for message in messages])
+    new = new_from([message.speaks(last=message is messages[-1]) for message in messages])
     for at, message in enumerate(messages):
         where = f"messages[{at}]"
-        happened = at < new or message.role in ("assistant", "tool", "function")
+        happened = at < new or message.happened
         content = message.content
         if isinstance(content, dict):
             if not happened:
@@ -96,6 +96,8 @@ def messages_of(messages: Sequence[ChatMessage], brain: "Brain") -> Iterator[Mes
             content = json.dumps(content, ensure_ascii=False)
         parts, place = _parts(content, Parts(brain, happened=happened), f"{where}.content"), f"{where}.content"
         match message.role:
+            case "system" if happened and content is None:
+                pass
             case "system" | "developer":
                 yield parts.message("system", place)
             case "user":
@@ -107,11 +109,6 @@ def messages_of(messages: Sequence[ChatMessage], brain: "Brain") -> Iterator[Mes
             case "assistant":
                 text = parts.only_text(place) or message.refusal or (NOT_HEARD if message.audio else "")
                 yield Message(role="assistant", content=text, calls=_calls(message))
-
-
-def _speaks(message: ChatMessage, *, last: bool) -> bool:
-    calls = message.tool_calls or message.function_call
-    return message.role == "assistant" and (not last or bool(calls))
 
 
 def schema_of(body: Sampled) -> dict[str, Any] | None:
@@ -183,7 +180,10 @@ def _calls(message: ChatMessage) -> tuple[ToolCall, ...]:
     found = []
     for call in filter(None, message.tool_calls or ()):
         if call.custom is not None:
-            name, arguments = call.custom.name, arguments_of({"input": call.custom.input or ""})
+            name, arguments = (
+                call.custom.name,
+                arguments_of({"input": "" if call.custom.input is None else call.custom.input}),
+            )
         else:
             called = call.function or CalledFunction()
             name, arguments = called.name, arguments_of(called.arguments)

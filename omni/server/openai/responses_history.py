@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 _ROLES = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
 _LEFT_OUT = ("reasoning", "mcp_list_tools", "additional_tools", "configuration_update", "compaction_trigger")
-_CALLS = ("function_call", "custom_tool_call", "mcp_call", "mcp_approval_request", "program")
-_RESULTS = ("mcp_approval_response",)
 _COMPACTED = "[What was said before was summed up by another program, in a form that only that can read.]"
 _ASKED = ("action", "actions", "operation", "queries", "code", "arguments", "input")
 _ANSWERED = ("results", "outputs", "output", "result", "error")
@@ -30,7 +28,7 @@ _TEXTS = (*TEXTS, "summary_text", "reasoning_text", "refusal")
 def messages_of(items: Sequence[ItemIn], brain: "Brain", where: str, *, happened: bool = False) -> Iterator[Message]:
     """The messages that `items` make. `happened`: all of them were answered already. Raises BadParameter for what is new
     and cannot be read."""
-    new = len(items) if happened else new_from([_speaks(item, last=item is items[-1]) for item in items])
+    new = len(items) if happened else new_from([item.speaks(last=item is items[-1]) for item in items])
     for at, item in enumerate(items):
         yield from _messages(item, brain, f"{where}[{at}]", happened=at < new)
 
@@ -40,21 +38,10 @@ def flat(namespace: str | None, name: str | None) -> str:
     return f"{namespace}__{name or ''}" if namespace else name or ""
 
 
-def _kind(item: ItemIn) -> str:
-    return item.type or "message"
-
-
-def _calls(kind: str) -> bool:
-    return kind in _CALLS or kind.endswith("_call")
-
-
-def _speaks(item: ItemIn, *, last: bool) -> bool:
-    kind = _kind(item)
-    return kind == "reasoning" or _calls(kind) or (kind == "message" and item.role == "assistant" and not last)
-
-
 def _messages(item: ItemIn, brain: "Brain", where: str, *, happened: bool) -> Iterator[Message]:
-    kind = _kind(item)
+    kind = item.kind
+    if kind == "message" and happened and item.role == "system" and item.content is None:
+        return
     if kind == "message":
         parts = Parts(brain, happened=happened or item.role == "assistant")
         if item.role is None:
@@ -74,9 +61,9 @@ def _messages(item: ItemIn, brain: "Brain", where: str, *, happened: bool) -> It
         raise BadParameter("Nothing is summed up here.", hint="Leave it out.", param=f"{where}.type")
     elif kind == "compaction":
         yield Message(role="user", content=_COMPACTED)
-    elif _calls(kind):
+    elif item.is_call:
         yield from _called(item, kind, brain, where)
-    elif kind in _RESULTS or kind.endswith("_output"):
+    elif item.is_result:
         yield _result(item, item.call_id or item.approval_request_id or item.id or "", brain, where)
     elif kind not in _LEFT_OUT:
         parts = Parts(brain, happened=happened)
@@ -114,8 +101,8 @@ def _result(item: ItemIn, call_id: str, brain: "Brain", where: str) -> Message:
         parts.text("Failed.")
     for field in _ANSWERED:
         if (value := getattr(item, field)) is not None:
-            _add(parts, value, f"{where}.{field}", image=_kind(item) == "image_generation_call" and field == "result")
-    if _kind(item) == "tool_search_output":
+            _add(parts, value, f"{where}.{field}", image=item.kind == "image_generation_call" and field == "result")
+    if item.kind == "tool_search_output":
         parts.text(words_of([tool.get("name", "") for tool in item.tools or () if isinstance(tool, dict)]))
     return Message(
         role="tool", content=parts.content, images=parts.images, call_id=call_id, name=flat(item.namespace, item.name)

@@ -10,6 +10,8 @@ from omni.server.openai.types import MOST_TOP, ChosenToken, Effort, Limit, Share
 Status = Literal["in_progress", "completed", "incomplete", "failed"]
 Count = Annotated[int, Meta(ge=0, le=MOST_TOP)]
 
+_CALLS = ("function_call", "custom_tool_call", "mcp_call", "mcp_approval_request", "program")
+
 # -- a request
 
 
@@ -64,6 +66,32 @@ class ItemIn(Struct, kw_only=True, omit_defaults=True):
     reason: str | None = None
     status: str | None = None
     phase: str | None = None
+    text: Any = None
+
+    @property
+    def kind(self) -> str:
+        """What it is, where its type is left out, too."""
+        return self.type or "message"
+
+    @property
+    def is_call(self) -> bool:
+        """Whether it is the call of a tool, whosever it is."""
+        return self.kind in _CALLS or self.kind.endswith("_call")
+
+    @property
+    def is_result(self) -> bool:
+        """Whether it is the result of one."""
+        return self.kind == "mcp_approval_response" or self.kind.endswith("_output")
+
+    def speaks(self, *, last: bool) -> bool:
+        """Whether an assistant says it, and it is not to be gone on with as the `last`."""
+        said = self.kind == "message" and self.role == "assistant"
+        return self.kind == "reasoning" or self.is_call or (said and not last)
+
+    @property
+    def happened(self) -> bool:
+        """Whether it is what happened, wherever it stands."""
+        return self.is_call or self.is_result or (self.kind == "message" and self.role == "assistant")
 
 
 def is_reference(item: ItemIn) -> bool:

@@ -99,7 +99,7 @@ class CustomCalled(Struct):
     """Which tool that takes text, and the text."""
 
     name: str | None = None
-    input: str | None = None
+    input: Any = None
 
 
 class CallIn(Struct, kw_only=True):
@@ -131,6 +131,15 @@ class ChatMessage(Struct, kw_only=True):
     audio: SpokenIn | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
+
+    def speaks(self, *, last: bool) -> bool:
+        """Whether an assistant says it, and it is not to be gone on with as the `last`."""
+        return self.role == "assistant" and (not last or bool(self.tool_calls or self.function_call))
+
+    @property
+    def happened(self) -> bool:
+        """Whether it is what happened, wherever it stands."""
+        return self.role in ("assistant", "tool", "function")
 
 
 class FunctionIn(Struct, kw_only=True):
