@@ -33,7 +33,7 @@ _BROKEN = '{{\\"name\\"'  # in the templates of some coders, for `{"name"`: thei
 
 
 class Cut(Exception):
-    """A forced call was not finished within its tokens, or is not as its tool wants it."""
+    """A forced call did not come, or was not finished within its tokens."""
 
 
 def checked(request: ChatRequest) -> ChatRequest:

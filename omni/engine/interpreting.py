@@ -27,9 +27,9 @@ class Attempt(NamedTuple):
     last: bool = True
     words: bool = False
 
-    def of(self, request: ChatRequest) -> ChatRequest:
+    def of(self, request: ChatRequest | CompletionRequest) -> ChatRequest | CompletionRequest:
         """The request as it is asked in this try: another answer than before."""
-        if self.words:
+        if self.words and isinstance(request, ChatRequest):
             return calling.in_words(request)
         if self.number == 0 or self.density is not None:
             return request

@@ -18,12 +18,12 @@ class Replay:
     """What was heard of an answer, and how much of that was repeated since `again` was called last."""
 
     def __init__(self) -> None:
-        self._heard: dict[str, str] = {}  # by what it is: the text, the thoughts, the arguments of each call
+        self._heard: dict[str, list[str]] = {}  # by what it is: the text, the thoughts, the arguments of each call
         self._calls: dict[int, str] = {}  # the names of those that were begun
         self._tokens: list[str] = []  # those that were told with their likelihoods
-        self._left: dict[str, str] = {}
+        self._left: dict[str, _Left] = {}
         self._left_calls: dict[int, str] = {}
-        self._left_tokens: list[str] = []
+        self._left_tokens = 0
 
     def __bool__(self) -> bool:
         """Whether anything was heard."""
@@ -32,7 +32,7 @@ class Replay:
     @property
     def text(self) -> str:
         """What was said."""
-        return self._heard.get("text", "")
+        return "".join(self._heard.get("text", ()))
 
     @property
     def plain(self) -> bool:
@@ -41,8 +41,8 @@ class Replay:
 
     def again(self) -> None:
         """All of it comes once more."""
-        self._left, self._left_calls = dict(self._heard), dict(self._calls)
-        self._left_tokens = list(self._tokens)
+        self._left = {kind: _Left("".join(texts)) for kind, texts in self._heard.items()}
+        self._left_calls, self._left_tokens = dict(self._calls), len(self._tokens)
 
     def new(self, event: EngineEvent) -> Iterator[EngineEvent]:
         """What of an event was not there before. Raises Diverged."""
@@ -55,16 +55,27 @@ class Replay:
                     yield ReasoningDelta(text=rest)
             case ToolCallDelta():
                 yield from self._call(event)
-            case TokenChosen() if self._left_tokens:
-                if self._left_tokens.pop(0) != event.chosen.token:
-                    raise Diverged
-            case TokenChosen():
-                self._tokens.append(event.chosen.token)
-                yield event
-            case TurnEnded() if self._left or self._left_calls or self._left_tokens:
+            case TokenChosen(chosen=chosen):
+                yield from self._token(event, chosen.token)
+            case TurnEnded() if self._repeats:
                 raise Diverged
             case _:
                 yield event
+
+    @property
+    def _repeats(self) -> bool:
+        return bool(self._left or self._left_calls or self._left_tokens)
+
+    def _token(self, event: TokenChosen, token: str) -> Iterator[TokenChosen]:
+        if self._left_tokens:
+            if self._tokens[-self._left_tokens] != token:
+                raise Diverged
+            self._left_tokens -= 1
+            return
+        if self._repeats:
+            raise Diverged
+        self._tokens.append(token)
+        yield event
 
     def _call(self, event: ToolCallDelta) -> Iterator[ToolCallDelta]:
         if event.name and (known := self._left_calls.pop(event.index, None)) is not None:
@@ -72,7 +83,7 @@ class Replay:
                 raise Diverged
             event = msgspec.structs.replace(event, id="", name="")  # the id that was given stays
         elif event.name:
-            if self._left or self._left_calls:
+            if self._repeats:
                 raise Diverged
             self._calls[event.index] = event.name
         rest = self._rest(f"call {event.index}", event.arguments)
@@ -81,14 +92,24 @@ class Replay:
 
     def _rest(self, kind: str, text: str) -> str:
         """The part of a text that was not heard before."""
-        left = self._left.pop(kind, "")
-        common = min(len(left), len(text))
-        if left[:common] != text[:common]:
-            raise Diverged
-        if common < len(left):
-            self._left[kind] = left[common:]
-        if (rest := text[common:]) and self._left:
+        rest = text
+        if (left := self._left.get(kind)) is not None:
+            common = min(len(left.text) - left.at, len(text))
+            if not left.text.startswith(text[:common], left.at):
+                raise Diverged
+            left.at += common
+            rest = text[common:]
+            if left.at == len(left.text):
+                del self._left[kind]
+        if rest and self._repeats:
             raise Diverged  # something else came first
         if rest:
-            self._heard[kind] = self._heard.get(kind, "") + rest
+            self._heard.setdefault(kind, []).append(rest)
         return rest
+
+
+class _Left:
+    """A text that comes again, and how far it has come."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self.at = text, 0

@@ -145,6 +145,7 @@ class Retries:
                 raise error
             self._lost, self._repeats = error, self._repeats or not self._replay.plain
             if self._repeats:
+                self.request = self._first
                 self._replay.again()
 
     def go_on(self, spent: int) -> TurnEnded | None:

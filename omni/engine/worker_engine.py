@@ -4,7 +4,7 @@ import asyncio
 import json
 import secrets
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
@@ -17,6 +17,7 @@ from omni.core.events import (
     BrainLoading,
     EngineEvent,
     PromptCounted,
+    PromptProgress,
     ReasoningDelta,
     TextDelta,
     ToolCallDelta,
@@ -34,7 +35,7 @@ from omni.engine.framing import UNFRAMED
 from omni.engine.http import Client, WorkerGone
 from omni.engine.images import check_images
 from omni.engine.infill import prompt_tokens, tokens_of
-from omni.engine.interpreting import Interpreter, attempts
+from omni.engine.interpreting import Attempt, Interpreter, attempts
 from omni.engine.knowledge import Knowledge, Props, told
 from omni.engine.lengths import check_length, check_text, far_too_long
 from omni.engine.llama import ended_while_loading, refusal
@@ -59,6 +60,7 @@ IDLE_SECONDS = 30.0  # the server looks at its connections once a second, and th
 HANGS = 4  # times as long: a batch of a large brain may take most of it, and answers nobody meanwhile
 LONG_PROMPT = 128  # tokens, one batch: to tell of less costs the worker's threads 1.5 ms and tells nobody anything
 PAUSE_SECONDS = 0.1  # until the keeper has seen that
+SAID = TextDelta | ReasoningDelta | ToolCallDelta
 _COUNT = "/v1/chat/completions/input_tokens"
 
 
@@ -100,24 +102,14 @@ class WorkerEngine:
         request = msgspec.structs.replace(request, messages=shown_again(request.messages, sees=self._sees))
         self._look(request.messages)
         binding = await apart(binding_of, request)
-        tries, otherwise = deque(attempts(request, binding)), False
-        while tries:
-            attempt = tries.popleft()
-            interpreter, said = Interpreter(request, binding), False
+        for attempt in attempts(request, binding):
+            said = False
             try:
-                async with aclosing(self._tried(attempt.of(request), binding, attempt.density)) as events:
+                async with aclosing(self._attempted(request, binding, attempt)) as events:
                     async for event in events:
-                        if attempt.number and not attempt.words and isinstance(event, ReasoningDelta):
-                            continue  # the thoughts of the first try were given away
-                        for meant in interpreter.read(event):
-                            said |= isinstance(meant, TextDelta | ReasoningDelta | ToolCallDelta)
-                            yield meant
+                        said |= isinstance(event, SAID)
+                        yield event
                 return
-            except Otherwise as error:
-                if said or otherwise:
-                    raise error.error from error
-                otherwise = True
-                tries.appendleft(attempt)  # nobody has got anything of it
             except Unreadable:
                 if attempt.last or said:
                     raise
@@ -131,16 +123,36 @@ class WorkerEngine:
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[EngineEvent]:
         """The same for a text without a template."""
         binding = await apart(binding_of, request)
-        interpreter = Interpreter(request, binding)
         try:
-            async with aclosing(self._tried(request, binding)) as events:
+            async with aclosing(self._attempted(request, binding, Attempt())) as events:
                 async for event in events:
-                    for meant in interpreter.read(event):
-                        yield meant
-        except Otherwise as error:
-            raise error.error from error
+                    yield event
         except Unproved as error:
             raise unfollowed(error.fault) from error
+
+    async def _attempted(
+        self, request: ChatRequest | CompletionRequest, binding: Binding | None, attempt: Attempt
+    ) -> AsyncGenerator[EngineEvent]:
+        """One try at an answer. It is begun anew once when a worker ends in the middle, the next says something else, and
+        nobody has got anything of it."""
+        told = False
+        for last in (False, True):
+            interpreter, said = Interpreter(request, binding), False
+            try:
+                async with aclosing(self._tried(attempt.of(request), binding, attempt.density)) as events:
+                    async for event in events:
+                        if attempt.number and not attempt.words and isinstance(event, ReasoningDelta):
+                            continue  # the thoughts of the first try were given away
+                        if told and last and isinstance(event, PromptCounted | PromptProgress):
+                            continue
+                        for meant in interpreter.read(event):
+                            said |= isinstance(meant, SAID)
+                            told |= isinstance(meant, PromptCounted)
+                            yield meant
+                return
+            except Otherwise as error:
+                if said or last:
+                    raise error.error from error
 
     async def _tried(
         self, request: ChatRequest | CompletionRequest, binding: Binding | None, density: int | None = None

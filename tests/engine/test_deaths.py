@@ -129,10 +129,11 @@ async def test_an_answer_that_ends_two_workers_fails_and_the_next_turn_works(
 
 
 LONG = {"type": "object", "properties": {"a": {"const": WORDS}}, "required": ["a"]}
-HELD = {**LONG, "minProperties": 2}  # is given away when it is whole
+DOUBLE = {"type": "string", "pattern": "^(.)\\1$"}  # which no grammar keeps: an answer is given away when it is whole
+HELD = {"type": "object", "properties": {"a": {"const": WORDS}, "b": DOUBLE}, "required": ["a", "b"]}
 REPEATED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "a schema": ({"schema": LONG}, {"bound": json.dumps({"a": WORDS})}),
-    "a schema that is held": ({"schema": HELD}, {"bound": json.dumps({"a": WORDS, "b": 1})}),
+    "a schema that is held": ({"schema": HELD}, {"bound": json.dumps({"a": WORDS, "b": "yy"})}),
     "tools": ({"tools": (FINE,)}, {}),
     "likelihoods": ({"logprobs": 1}, {}),
     "a thought": ({}, {"reasoning": "Well now."}),
@@ -167,21 +168,37 @@ def said(events: list[EngineEvent]) -> tuple[str, str, list[str], str]:
     return text_of(events), thoughts, [call.name for call in calls if call.name], "".join(c.arguments for c in calls)
 
 
-async def test_where_it_comes_out_otherwise_only_who_has_got_nothing_gets_it(
+def otherwise(tmp_path: Path, first: dict[str, Any], second: dict[str, Any], *, at: str = "Hi") -> WorkerSpec:
+    """A worker that ends in the middle of an answer; the next one says something else."""
+    bound = {"bound": json.dumps(first), "bound_later": json.dumps(second)}
+    return scripted_spec(reply=WORDS, die_at=at, die_after=9, die_once=str(tmp_path / "died"), **bound)
+
+
+async def test_where_it_comes_out_otherwise_an_answer_that_was_begun_fails(
     worker_engine: Make, keeper: DirectKeeper, tmp_path: Path
 ) -> None:
-    other = json.dumps({"a": WORDS, "c": 2})
-    for name, schema in (("exact", LONG), ("held", HELD)):
-        dies = {"die_at": "Hi", "die_after": 9, "die_once": str(tmp_path / name)}
-        bound = {"bound": json.dumps({"a": WORDS, "b": 1}), "bound_later": other if name == "held" else '{"b": 1}'}
-        async with worker_engine(scripted_spec(reply=WORDS, **bound, **dies)) as engine:
-            request = asked("Hi", max_tokens=200, schema=schema)
-            if name == "exact":
-                with pytest.raises(EngineError, match="ended in the middle of its answer"):
-                    await events_of(engine, request)
-            else:
-                assert text_of(await events_of(engine, request)) == other
-    assert len(keeper.started) == 4
+    async with worker_engine(otherwise(tmp_path, {"a": WORDS}, {"b": WORDS})) as engine:
+        with pytest.raises(EngineError, match="ended in the middle of its answer"):
+            await events_of(engine, asked("Hi", max_tokens=200, schema=LONG))
+    assert len(keeper.started) == 2
+
+
+@pytest.mark.parametrize("chats", [True, False])
+async def test_where_it_comes_out_otherwise_who_has_got_nothing_gets_that(
+    worker_engine: Make, keeper: DirectKeeper, tmp_path: Path, *, chats: bool
+) -> None:
+    first, second = {"a": WORDS, "b": "yy"}, {"b": "xx", "a": WORDS}
+    request = asked("Hi", max_tokens=200, schema=HELD)
+    async with worker_engine(otherwise(tmp_path, first, second, at="Hi" if chats else "")) as engine:
+        if chats:
+            events = await events_of(engine, request)
+        else:
+            text = CompletionRequest(prompt="Hi", sampling=request.sampling, schema=HELD)
+            async with aclosing(engine.complete(text)) as said_of:
+                events = [event async for event in said_of]
+        assert text_of(events) == json.dumps(second)
+        assert [isinstance(event, PromptCounted) for event in events].count(True) == 1
+    assert len(keeper.started) == 2
 
 
 async def test_who_was_told_to_stop_is_not_started_again(worker_engine: Make, keeper: DirectKeeper) -> None:

@@ -18,7 +18,7 @@ ENDED = TurnEnded(reason="stop", usage=Usage(), context_allocated=0)
 
 
 def token(text: str, logprob: float = -1.0) -> TokenChosen:
-    return TokenChosen(chosen=Likelihood(token=text, bytes=text.encode(), logprob=logprob))
+    return TokenChosen(chosen=Likelihood(token=text, bytes=tuple(text.encode()), logprob=logprob))
 
 
 def replayed(first: list[EngineEvent], second: list[EngineEvent]) -> list[EngineEvent]:
@@ -65,7 +65,8 @@ def test_it_may_be_said_more_than_twice() -> None:
     replay = Replay()
     for until in (2, 4, 3, 6):
         replay.again()
-        text = "".join(new.text for each in "abcdef"[:until] for new in replay.new(TextDelta(text=each)))  # type: ignore[attr-defined]
+        events = [new for each in "abcdef"[:until] for new in replay.new(TextDelta(text=each))]
+        text = "".join(event.text for event in events if isinstance(event, TextDelta))
         assert text == {2: "ab", 4: "cd", 3: "", 6: "ef"}[until]
     assert (replay.text, replay.plain, bool(replay)) == ("abcdef", True, True)
 
@@ -88,6 +89,22 @@ def test_what_comes_out_otherwise_is_another_answer(second: list[EngineEvent]) -
         replayed([TextDelta(text="Yes, I"), token("Yes")], second)
 
 
-def test_calls_of_another_tool_are_another_answer() -> None:
+@pytest.mark.parametrize("second", [ToolCallDelta(index=0, id="a", name="read"), TextDelta(text="No. ")])
+def test_what_stands_in_the_place_of_a_call_is_another_answer(second: EngineEvent) -> None:
     with pytest.raises(Diverged):
-        replayed([ToolCallDelta(index=0, id="a", name="look")], [ToolCallDelta(index=0, id="a", name="read")])
+        replayed([ToolCallDelta(index=0, id="a", name="look")], [second])
+
+
+def test_texts_with_likelihoods_are_cut_as_they_were() -> None:
+    with pytest.raises(Diverged):
+        replayed([TextDelta(text="Yes"), token("Yes")], [TextDelta(text="Yesterday"), token("Yesterday")])
+
+
+def test_to_listen_costs_the_same_however_long_it_takes() -> None:
+    """A text that grew by each piece would take minutes for so many."""
+    replay, many = Replay(), 300_000
+    for _ in range(2):
+        new = sum(len(list(replay.new(TextDelta(text="piece ")))) for _ in range(many))
+        assert new in (many, 0)
+        replay.again()
+    assert len(replay.text) == many * len("piece ")
