@@ -7,7 +7,7 @@ import pytest
 from omni.core.errors import ContextOverflow, UsageError
 from omni.engine import CompletionRequest
 from omni.engine.http import Client
-from omni.engine.lengths import LONGEST, PIECE, check_length
+from omni.engine.lengths import LONGEST, MOST, PIECE, check_length, far_too_long
 from omni.engine.types import ChatRequest, Message, ToolCall
 from tests.engine.conftest import Make
 from tests.engine.engine_tools import asked, events_of, scripted_spec, text_of
@@ -32,6 +32,13 @@ async def test_only_what_is_needed_to_be_certain_is_counted() -> None:
         await check_length(client, asked("x" * 10_000_000), allocated=4096)
     assert client.asked == [PIECE]
     assert (refused.value.needed, refused.value.allocated) == (PIECE, 4096)
+
+
+async def test_where_the_number_is_wanted_the_rest_is_taken_to_be_like_the_beginning() -> None:
+    client = Counting()
+    assert await far_too_long(client, asked("x" * (MOST + 1)), allocated=4096) == MOST + 1
+    assert await far_too_long(client, asked("x" * (3 * MOST)), allocated=4096) == 3 * MOST
+    assert sum(client.asked) <= 2 * MOST + PIECE
 
 
 async def test_usual_texts_are_not_looked_at() -> None:

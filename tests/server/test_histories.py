@@ -414,6 +414,7 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("responses", None, NOTHING),
     ("responses", {"id": 5, "role": "user", "content": "words"}, "user words"),
     ("responses", {"content": "words"}, '{"content": "words"}'),
+    ("responses", {"type": "item_reference", "id": "msg_1"}, "user [Something was said here that is not kept.]"),
     ("responses", {"text": "words"}, '{"text": "words"}'),
     ("responses", {"role": "critic", "content": "words"}, "user words"),
     ("responses", {"role": "user", "content": {"text": "words"}}, 'user {"text": "words"}'),

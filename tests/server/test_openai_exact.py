@@ -192,6 +192,7 @@ async def test_choices_of_tools_as_the_engine_hears_them(serving: Any) -> None:
         ({"type": "json_object", "schema": {"type": "object", "required": []}}, {"type": "object", "required": []}),
         ({"type": "json_schema", "json_schema": {"name": "x", "strict": True, "schema": {"enum": [1]}}}, {"enum": [1]}),
         ({"type": "json_schema", "schema": {"enum": [1]}}, {"enum": [1]}),
+        ({"type": "json_schema", "schema": {}}, {}),
     ],
 )
 async def test_formats_are_schemas(serving: Any, wanted: Any, schema: Any) -> None:
@@ -207,9 +208,12 @@ async def test_a_schema_may_be_written_as_llama_cpp_has_it(serving: Any, body: d
     engine, path = ScriptedEngine(), "/v1/chat/completions" if "messages" in body else "/v1/completions"
     async with serving(engine) as bench:
         await bench.client.post(path, json={**body, "json_schema": {"enum": [1]}})
-        await bench.client.post(path, json={**body, "json_schema": {"enum": [1]}, "grammar": ""})
+        form = {"type": "json_object"}
+        await bench.client.post(
+            path, json={**body, "json_schema": {"enum": [1]}, "grammar": "", "response_format": form}
+        )
         for bond in ("grammar", "guided_json", "guided_regex", "guided_choice", "guided_grammar", "structured_outputs"):
-            found = await bench.client.post(path, json={**body, bond: ["x"]})
+            found = await bench.client.post(path, json={**body, bond: {} if bond == "guided_json" else ["x"]})
             assert (found.status_code, found.json()["error"]["param"]) == (400, bond)
     assert [request.schema for request in engine.requests] == [{"enum": [1]}] * 2
 

@@ -147,6 +147,10 @@ async def test_who_wants_no_strictness_is_told_what_may_not_be_kept(over: Any, p
             found = await bench.client.post(path, json=loosely(LOOSE, stream=stream))
             assert found.status_code == 200
             assert found.headers["x-omni-schema-not-kept"] == "minProperties at #/properties/tags"
+        if path == "/v1/chat/completions":  # the schema beside the type, as in the other's form
+            flat = {"type": "json_schema", "schema": LOOSE, "strict": False}
+            found = await bench.client.post(path, json=asking(path) | {"response_format": flat})
+            assert found.headers["x-omni-schema-not-kept"] == "minProperties at #/properties/tags"
         found = await bench.client.post(path, json=loosely({"type": "object"}, stream=False))
         assert (found.status_code, "x-omni-schema-not-kept" in found.headers) == (200, False)
 

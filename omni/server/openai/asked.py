@@ -115,14 +115,14 @@ def schema_of(body: Sampled) -> dict[str, Any] | None:
     """The schema that the answer must follow. Raises BadParameter for one that is not there or cannot be kept, and for what
     other servers bind an answer by."""
     for name in _OTHER_BONDS:
-        if getattr(body, name):
+        if getattr(body, name) not in (None, ""):
             raise BadParameter(
                 f"Answers are bound by JSON Schemas only; `{name}` is not kept here.",
                 hint="Send the schema in `response_format`.",
                 param=name,
             )
     found, where = _named(body.response_format)
-    if found is None and body.json_schema is not None:
+    if body.json_schema is not None and (found is None or found is ANY_OBJECT):
         found, where = body.json_schema, "json_schema"
     if found is not None:
         bearable(found, where)
@@ -133,18 +133,21 @@ def _named(wanted: ResponseFormat | None) -> tuple[dict[str, Any] | None, str]:
     """The schema of a `response_format`, and where it stands."""
     if wanted is None or wanted.type == "text":
         return None, ""
-    if wanted.json_schema is not None and wanted.json_schema.schema is not None and wanted.type == "json_schema":
-        return wanted.json_schema.schema, "response_format.json_schema.schema"
-    if wanted.schema is not None or wanted.type == "json_object":
+    if wanted.type == "json_object":
         return wanted.schema or ANY_OBJECT, "response_format.schema"
+    if wanted.json_schema is not None and wanted.json_schema.schema is not None:
+        return wanted.json_schema.schema, "response_format.json_schema.schema"
+    if wanted.schema is not None:
+        return wanted.schema, "response_format.schema"
     where = "response_format.json_schema.schema"
     raise BadParameter('A `response_format` of type "json_schema" needs a schema.', param=where)
 
 
 def strict_of(wanted: ResponseFormat | None) -> bool:
     """Whether an answer that may not follow its schema is to be held until it is proved."""
-    named = wanted.json_schema if wanted is not None else None
-    return named is None or named.strict is not False
+    if wanted is None:
+        return True
+    return wanted.strict is not False and (wanted.json_schema is None or wanted.json_schema.strict is not False)
 
 
 def _parts(content: str | Sequence[Part | str | None] | None, found: Parts, where: str) -> Parts:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _ROLES = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
 _LEFT_OUT = ("reasoning", "mcp_list_tools", "additional_tools", "configuration_update", "compaction_trigger")
 _COMPACTED = "[What was said before was summed up by another program, in a form that only that can read.]"
+_NOT_KEPT = "[Something was said here that is not kept.]"
 _ASKED = ("action", "actions", "operation", "queries", "code", "arguments", "input")
 _ANSWERED = ("results", "outputs", "output", "result", "error")
 _TEXTS = (*TEXTS, "summary_text", "reasoning_text", "refusal")
@@ -52,6 +53,9 @@ def _messages(item: ItemIn, brain: "Brain", where: str, *, happened: bool) -> It
     elif is_reference(item):
         if (item.id or "").startswith("rs_"):
             return  # what was thought
+        if happened:
+            yield Message(role="user", content=_NOT_KEPT)
+            return
         raise BadParameter(
             f"No item with the id {(item.id or '')[:100]!r} is kept here.",
             hint="Send the item itself.",

@@ -197,6 +197,7 @@ class ResponseFormat(Struct, kw_only=True):
     type: Literal["text", "json_object", "json_schema"]
     json_schema: NamedSchema | None = None
     schema: dict[str, Any] | None = None
+    strict: bool | None = None
 
 
 class TemplateOptions(Struct):
