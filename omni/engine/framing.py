@@ -64,8 +64,11 @@ def framed(grammar: Grammar, framing: Framing, answer: str, *, thoughts: int | N
     if framing.thinks is not None and (framing.opened or not brief):
         begin, end = framing.thinks
         some = "*" if thoughts is None else f"{{0,{thoughts}}}"
+        until = _escaped(end.text)
         if not end.tokens and thoughts is None:
-            text = grammar.lazy(f"/(?s:.*){_escaped(end.text)}/")
+            text = grammar.lazy(f"/(?s:.*){until}/")
+        elif not end.tokens:  # what ends them is there once: readers take the first for it
+            text = grammar.terminal(f"/(?s:.{some}){until}/ & ~/(?s:.*){until}(?s:.+)/")
         else:
             text = " ".join([grammar.terminal(f"/(?s:.{some})/"), *_marked(grammar, end)])
         if framing.lead is None:  # the readers of templates want it right behind them

@@ -7,7 +7,10 @@ import pytest
 
 from omni.core.errors import EngineError
 from omni.engine.framing import UNFRAMED, Framing, Mark, framing_of
+from omni.engine.framing import framed as framed_in
 from omni.engine.http import Client
+from omni.schemas import Grammar
+from tests.schemas.walking import admits
 
 CHATML = "<|im_start|>{role}\n{content}<|im_end|>\n"
 
@@ -118,3 +121,18 @@ async def test_a_mark_that_wants_another_one_after_the_answer() -> None:
 async def test_words_are_no_mark() -> None:
     assert await framed("", answer="I say that ") == UNFRAMED
     assert await framed("", answer="-" * 200) == UNFRAMED
+
+
+@pytest.mark.parametrize("most", [None, 40])
+@pytest.mark.parametrize("opened", [True, False])
+def test_thoughts_end_with_the_first_mark_that_ends_them(most: int | None, *, opened: bool) -> None:
+    """What follows it is the answer: readers of templates take the first for the end."""
+    grammar = Grammar()
+    framing = Framing(thinks=(Mark("<think>"), Mark("</think>")), opened=opened)
+    text = grammar.text(framed_in(grammar, framing, grammar.literal("{}"), thoughts=most))
+    begin = "" if opened else "<think>"
+    for thought in ("", "so", "so\n\nand so", "a < b", "</thin"):
+        assert admits(text, f"{begin}{thought}</think>\n{{}}")
+    for thought in ("so</think>", "</think>and so"):
+        assert not admits(text, f"{begin}{thought}</think>{{}}")
+    assert admits(text, f"{begin}{'so' * 21}</think>{{}}") == (most is None)
