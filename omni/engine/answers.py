@@ -17,15 +17,23 @@ from omni.core.events import (
     Usage,
 )
 from omni.engine.chunks import Call, Chunk, Function, Timings, Token
+from omni.engine.framing import RAW
 from omni.engine.images import pieces
 from omni.engine.offered import offered
 from omni.engine.types import ChatRequest, CompletionRequest, Image, Message
 
 
 def body_of(
-    request: ChatRequest, *, room: int, seed: int, adapters: Sequence[str], progress: bool = True, grammar: str = ""
+    request: ChatRequest,
+    *,
+    room: int,
+    seed: int,
+    adapters: Sequence[str],
+    progress: bool = True,
+    grammar: str = "",
+    raw: bool = False,
 ) -> dict[str, Any]:
-    """What is posted to `/v1/chat/completions`; the answer is as `grammar` says.
+    """What is posted to `/v1/chat/completions`; the answer is as `grammar` says, and `raw`: with its thoughts in the text.
 
     The list of adapters is always whole: a request without it is not compared with what a slot has cached, and would
     go on from the keys and values of another adapter.
@@ -35,6 +43,8 @@ def body_of(
         body["return_progress"] = True
     if grammar:
         body["grammar"] = grammar
+    if raw:
+        body |= RAW
     if request.logprobs is not None:
         body |= {"logprobs": True, "top_logprobs": max(1, request.logprobs)}  # with none, nothing at all is told
     return body

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _ASKED, _SAID, _TRIED = "\u2042question\u2042", "\u2042answer\u2042", '{"a": 1}'
 _TOOL = {"type": "function", "function": {"name": "f", "description": "", "parameters": {"type": "object"}}}
+RAW = {"reasoning_format": "none"}
 LONGEST_MARK = 120  # characters
 
 # How brains begin to think, and how they end it, with what must come before they speak.
@@ -45,13 +46,16 @@ class Mark(NamedTuple):
 
 class Framing(NamedTuple):
     """`thinks`: how thoughts begin and end, where the brain may have any; `opened`: the prompt ends in the middle of them.
-    `lead` and `trail` stand before and after what it says. `until`: what the engine leaves in the text ends with this."""
+    `lead` and `trail` stand before and after what it says. `until`: what the engine leaves in the text ends with this.
+    `raw`: the engine is told to leave thoughts there: of those with marks of the template in them its own readers make
+    something else."""
 
     thinks: tuple[Mark, Mark] | None = None
     opened: bool = False
     lead: Mark | None = None
     trail: Mark | None = None
     until: str = ""
+    raw: bool = False
 
 
 UNFRAMED = Framing()
@@ -91,7 +95,8 @@ async def framing_of(client: "Client", template: str, *, thinking: bool | None, 
     candidates = [found, found._replace(trail=None), found._replace(lead=None, trail=None)]
     if not found.opened:
         candidates += [one._replace(thinks=None) for one in candidates]
-    for framing in dict.fromkeys(candidates):
+    raw = [one._replace(raw=True) for one in candidates if one.thinks is not None]
+    for framing in dict.fromkeys([*raw, *candidates]):
         if (kept := await _tried(client, framing, asked)) is not None:
             return kept
     return found
@@ -140,6 +145,7 @@ async def _tried(client: "Client", framing: Framing, asked: Mapping[str, Any]) -
         "grammar": grammar.text(" ".join(parts)),
         "max_tokens": LONGEST_MARK,
         "temperature": 0,
+        **(RAW if framing.raw else {}),
         **asked,
     }
     try:
@@ -154,6 +160,8 @@ async def _tried(client: "Client", framing: Framing, asked: Mapping[str, Any]) -
         return None
     left = [mark.text for mark in (*(framing.thinks or ())[1:], framing.lead) if mark and mark.text in head]
     if head.strip() and not left:
+        return None
+    if framing.raw and not left:
         return None
     return framing._replace(until=left[-1] if left else "")
 

@@ -364,7 +364,8 @@ class WorkerEngine:
         characters = None if density is None else asked.room * density
         bound = await apart(binding.bound, framing, characters)
         await self._knowledge.prove(client, bound, await asked.prompt(client), asked.lora)
-        return _Framed(partial(asked.body, grammar=bound.text), Unframer(framing))
+        body = partial(asked.body, grammar=bound.text, **({"raw": True} if framing.raw else {}))
+        return _Framed(body, Unframer(framing))
 
     async def _written(self, client: Client, request: ChatRequest, props: Props) -> tuple[ChatRequest, int]:
         """A request as the brain's template takes it, and how many tokens it is. Earlier images that turn out to be none are

@@ -17,7 +17,8 @@ CHATML = "<|im_start|>{role}\n{content}<|im_end|>\n"
 
 class Worker:
     """Writes prompts as a template would, and reads answers. `answer` stands before what a brain said, `begin` at the end
-    of a prompt. `hides` is what it takes off an answer; an answer without `needs` is none."""
+    of a prompt. `hides` is what it takes off an answer, `leaves` whether it can be told not to; an answer without `needs` is
+    none."""
 
     def __init__(
         self,
@@ -29,16 +30,20 @@ class Worker:
         special: str = "",
         hides: tuple[str, ...] = (),
         needs: str = "",
+        leaves: bool = False,
     ) -> None:
         self.answer, self.after, self.begin, self.quiet, self.special = answer, after, begin, quiet, special
-        self.hides, self.needs = hides, needs
+        self.hides, self.needs, self.leaves = hides, needs, leaves
 
     async def json(self, path: str, body: Any = None) -> Any:
         if path == "/tokenize":
             whole = body["parse_special"] and body["content"] == self.special
             return {"tokens": [7] if whole else list(body["content"].encode())}
         if path == "/v1/chat/completions":
-            return self._said(body["grammar"])
+            raw = body.get("reasoning_format") == "none"
+            if raw and not self.leaves:
+                raise EngineError("It is not known.")
+            return self._said(body["grammar"], () if raw else self.hides)
         prompt = "".join(
             CHATML.replace("{role}", message["role"]).replace(
                 "{content}",
@@ -51,14 +56,14 @@ class Worker:
         thinking = body.get("chat_template_kwargs", {}).get("enable_thinking")
         return {"prompt": f"{prompt}<|im_start|>assistant\n{self.quiet if thinking is False else self.begin}"}
 
-    def _said(self, grammar: str) -> Any:
+    def _said(self, grammar: str, hides: tuple[str, ...]) -> Any:
         """The only text that the grammar admits, read."""
         start, *rules = grammar.splitlines()[1:]
         texts = dict(rule.split(": ", 1) for rule in rules if rule.startswith("T"))
         said = "".join(json.loads(texts[name]) if name in texts else self.special for name in start.split()[1:])
         if self.needs not in said:
             raise EngineError("It is no answer.")
-        for text in self.hides:
+        for text in hides:
             said = said.replace(text, "")
         return {"choices": [{"message": {"content": said}}]}
 
@@ -84,6 +89,12 @@ async def test_a_brain_that_may_think_and_one_whose_prompt_begins_to() -> None:
 async def test_thoughts_that_the_engine_leaves_in_the_text_end_with_their_mark() -> None:
     found = await framed("<think></think>", begin="<think>\n")
     assert (found.opened, found.until) == (True, "</think>")
+
+
+async def test_thoughts_are_left_in_the_text_where_the_engine_can_be_told_so() -> None:
+    """Its readers make something else of those that have marks of the template in them."""
+    found = await framed("<think></think>", begin="<think>\n", hides=("<think>", "so", "</think>"), leaves=True)
+    assert (found.opened, found.until, found.raw) == (True, "</think>", True)
 
 
 async def test_what_the_engine_cannot_read_is_left_out() -> None:
