@@ -9,7 +9,7 @@ import msgspec
 from omni.schemas.costs import Costs
 from omni.schemas.documents import Document
 from omni.schemas.errors import SchemaRefused
-from omni.schemas.facts import Loose
+from omni.schemas.facts import Loose, Said
 from omni.schemas.forms import Forms
 from omni.schemas.keeping import Kept
 from omni.schemas.lark import Grammar, TooLarge
@@ -76,6 +76,7 @@ class Compiled:
             self._forms.costs.renew()
             limits = None if characters is None else self._limits(characters)
             self._forms.languages.renew()
+            self._forms.loads.renew()
             return Writer(grammar, self._forms, limits).start()
 
     def _limits(self, characters: int) -> Limits:
@@ -85,6 +86,11 @@ class Compiled:
             if Writer(Grammar(), self._forms, limits).longest() <= characters:
                 return limits
         return _LADDER[-1]
+
+    @property
+    def heaviest(self) -> Said:
+        """What an engine has the most to do with."""
+        return self._forms.heaviest()
 
     def sieve(self) -> Sieve | None:
         """What an answer passes while it comes; None where nothing has to be left out."""
