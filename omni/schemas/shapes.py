@@ -24,7 +24,7 @@ from omni.schemas.facts import (
 )
 from omni.schemas.languages import Language, Languages
 from omni.schemas.loads import Loads
-from omni.schemas.numbers import UNBOUNDED, Bounds, Numbers
+from omni.schemas.numbers import UNBOUNDED, Bounds, Numbers, plain
 from omni.schemas.texts import Texts
 
 MOST_UNIQUE = 64  # values of a list that has none twice
@@ -226,8 +226,10 @@ class Shapes:
         places = _places(step)
         if step is not None and places is None:
             if (inside := bounds.multiples(step) and bounds.readable(step).multiples(step)) is None:
+                told = " and ".join(plain(one) for one in facts.steps)
+                kind = "whole number" if kinds == {"integer"} and any(one % 1 for one in facts.steps) else "number"
                 raise Impossible(
-                    f"leaves no number: {bounds.said()} there is no multiple of {step}", *facts.by("multipleOf")
+                    f"leaves no {kind}: {bounds.said()} there is no multiple of {told}", *facts.by("multipleOf")
                 )
             if _is_easy(step):
                 loose = facts.loose | ({Loose(*facts.by("not"))} if unwanted or kinds == {"fraction"} else set())

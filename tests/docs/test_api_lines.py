@@ -106,6 +106,7 @@ LINES: list[tuple[str, tuple[str, ...]]] = [
     ('- What nothing can satisfy', ('schemas/words a_refusal_is_one_sentence_with_the_keyword_and_its_place',)),
     ('- References to elsewhere', ('schemas/words a_refusal_is_one_sentence_with_the_keyword_and_its_place',)),
     ('- What is no JSON Schema', ('docs/api_schemas the_draft_is_the_one_that_is_named_or_the_newest_that_is_followed', 'schemas/words a_refusal_is_one_sentence_with_the_keyword_and_its_place')),
+    ('A keyword that this draft', ('schemas/drafts grammar_and_proof_obey_the_same_keywords', 'schemas/drafts a_keyword_counts_from_its_draft_on')),
     ('- What is more than this', ('schemas/much what_is_too_much_is_refused_in_words',)),
     ('| A schema may have', ('docs/api_schemas the_limits_are_those_of_the_code', 'schemas/much what_is_too_much_is_refused_in_words')),
     ('A grammar may offer less', ('schemas/grammars all_that_a_grammar_admits_follows_its_schema',)),

@@ -130,7 +130,6 @@ KEPT: dict[str, Any] = {
     "an id of draft 7": {"$schema": "http://json-schema.org/draft-07/schema#", "definitions": {"a": {"$id": "#here", "type": "integer"}}, "$ref": "#here"},
     "dynamic references": {"$defs": {"a": {"$dynamicAnchor": "t", "type": "integer"}}, "$dynamicRef": "#t"},
     "keywords that are null": {"type": "object", "properties": {"a": {"type": "integer", "minimum": None, "description": None}}, "required": None},
-    "a property's own required": {"type": "object", "properties": {"a": {"type": "integer", "required": True}, "b": {"type": "null", "required": False}}},
     "notes": {"type": "integer", "title": "x", "$comment": "y", "deprecated": True, "x-order": 3, "nullable": True, "example": 4},
     "no type": {"properties": {"a": {"type": "integer"}}, "required": ["a"]},
     "names that look like escapes": {"type": "object", "properties": {"a\"b": {"type": "integer"}, "c\\d": {"type": "null"}, "e\u00e9": {"type": "null"}}, "required": ["a\"b", "c\\d", "e\u00e9"], "additionalProperties": False},

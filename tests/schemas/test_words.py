@@ -62,8 +62,11 @@ SAID: list[tuple[Any, str, str]] = [
     ({"properties": {"type": {"required": ["b", 3]}}}, NONE + "`required` at #/properties/type must be a list of names, each once; 3 was sent at #/properties/type/required/1.", CORRECT),
     ({"type": "string", "pattern": "("}, NONE + '`pattern` at # must be a regular expression; "(" was sent.', CORRECT),
     ({"type": "string", "pattern": "a++"}, NONE + "`pattern` at # is no regular expression: a repetition of nothing (at character 3).", CORRECT),
-    ({"$schema": FOUR, "exclusiveMinimum": 3, "minimum": 1}, NONE + "`exclusiveMinimum` at # must be a number (in draft 4 true or false, beside a bound); 3 was sent.", CORRECT),
-    ({"$schema": FOUR, "items": {"exclusiveMinimum": True}}, NONE + 'the part at #/items is wrong: "minimum" is a required property.', CORRECT),
+    ({"$schema": FOUR, "exclusiveMinimum": 3, "minimum": 1}, NONE + "`exclusiveMinimum` at # must be true or false in draft 4, beside a `minimum`; 3 was sent.", CORRECT),
+    ({"$schema": FOUR, "items": {"exclusiveMinimum": True}}, NONE + "`exclusiveMinimum` at #/items needs `minimum` beside it in draft 4.", CORRECT),
+    ({"$schema": FOUR.replace("4", "7"), "maximum": 3, "exclusiveMaximum": True}, NONE + "`exclusiveMaximum` at # must be a number; true was sent.", CORRECT),
+    ({"type": "integer", "multipleOf": 1.5, "minimum": 1, "maximum": 2}, NOTHING + "`multipleOf` at # leaves no whole number: from 1 to 2 there is no multiple of 1.5.", CHANGE),
+    ({"type": "number", "multipleOf": 1.5, "allOf": [{"multipleOf": 4}], "minimum": 1, "maximum": 11}, NOTHING + "`multipleOf` at #/allOf/0 leaves no number: from 1 to 11 there is no multiple of 1.5 and 4.", CHANGE),
     ("string", 'A schema is an object, true or false; "string" was sent.', '{"type": "object"} is one.'),
     # what is too much
     ({"type": "array", "minItems": 10**6}, MUCH + "`minItems` at # asks for 1,000,000 items, and 10,000 can be kept.", LESS),
