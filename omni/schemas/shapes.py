@@ -167,32 +167,48 @@ class Shapes:
                 return (
                     facts.loose if facts.bounds.hold(number) and not any(number % one for one in facts.steps) else None
                 )
-        without = facts.copy()
-        without.values, without.kinds, without.typed = None, frozenset({kind_of(value)}), True
-        shapes = (found.shape for found in self.of(without) if isinstance(found, Shaped))
-        loose = _least(self._holds(value, shape) for shape in shapes if isinstance(shape, Sequence))
+        self._cases.costs.count(1 + len(value))
+        loose = self._fits_object(value, facts) if isinstance(value, dict) else self._fits_list(value, facts)
         return None if loose is None else loose | facts.loose
 
-    def _holds(self, value: Any, shape: Sequence) -> frozenset[Loose] | None:
-        """What nobody can tell of a list or object besides that it has a shape."""
-        if not shape.least <= len(value) <= (len(value) if shape.most is None else shape.most):
+    def _fits_object(self, value: dict[str, Any], facts: Facts) -> frozenset[Loose] | None:
+        most = len(value) if facts.most_properties is None else facts.most_properties
+        needed = {*facts.required, *(need for name in value for need in facts.depends.get(name, ()))}
+        if not facts.least_properties <= len(value) <= most or needed - value.keys():
             return None
-        if shape.is_object:
-            named = {member.name: member for member in shape.members}
-            if any(member.needed and member.name not in value for member in shape.members):
-                return None
-            return _together(
-                self.told(named[name].value, one) if name in named else self._besides(name, one, shape)
-                for name, one in value.items()
-            )
-        if shape.unique and len({key_of(one) for one in value}) < len(value):
-            return None
-        wanted = [member.value for member in shape.members] + [tail.value for tail in shape.tails] * len(value)
-        return _together(map(self.told, wanted, value)) if len(wanted) >= len(value) else None
+        names = self._names(facts)
+        named = _together(self.told(conjunction, name) for conjunction in names for name in value)
+        parts = ((self._property(facts, name), part) for name, part in value.items())
+        fit = _together(None if wanted is None else self.told(wanted, part) for wanted, part in parts)
+        if fit is None and any(
+            self._cases.language(one, "#") is None for rule in facts.objects for one in rule.patterns
+        ):
+            fit = frozenset({Loose(*facts.by("enum"))})  # nobody can tell which names are meant
+        return None if named is None or fit is None else named | fit
 
-    def _besides(self, name: str, value: Any, shape: Sequence) -> frozenset[Loose] | None:
-        tails = (one for one in shape.tails if one.names is None or self._languages.accepts(one.names, name))
-        return _least(self.told(tail.value, value) for tail in tails)
+    def _fits_list(self, value: list[Any], facts: Facts) -> frozenset[Loose] | None:
+        most = len(value) if facts.most_items is None else facts.most_items
+        if not facts.least_items <= len(value) <= most:
+            return None
+        if facts.unique and len({key_of(one) for one in value}) < len(value):
+            return None
+        found: list[frozenset[Loose] | None] = []
+        within: list[list[tuple[Schema, bool]]] = [[] for _ in value]  # what an item is contained as
+        for one in facts.contained:
+            conjunction = self._joined([(one.schema, True)])
+            told = [None if conjunction is None else self.told(conjunction, part) for part in value]
+            sure = sum(each == frozenset() for each in told)
+            may_be = sum(each is not None for each in told)
+            if may_be < one.least or (one.most is not None and sure > one.most):
+                return None
+            if sure < one.least or (one.most is not None and may_be > one.most):
+                found.append(frozenset({Loose("contains", one.place)}))
+            for at, each in enumerate(told):
+                within[at] += [(one.schema, True)] if each is not None else []
+        for at, part in enumerate(value):
+            wanted = self._items(facts, at, within[at])
+            found.append(None if wanted is None else self.told(wanted, part))
+        return _together(found)
 
     def told(self, conjunction: Conjunction, value: Any) -> frozenset[Loose] | None:
         """What nobody can tell of a value besides that it is as a conjunction says; None for one that is not."""
