@@ -525,3 +525,15 @@ def test_of_listed_objects_whose_names_nobody_can_tell_the_proof_decides() -> No
     )
     assert [tuple(one) for one in compiled.loose] == [("const", "#")]
     assert admits(grammar_of(compiled), json.dumps(PAIR))
+
+
+@pytest.mark.parametrize(
+    ("space", "there"),
+    [
+        *((space, True) for space in ("", " ", "\n", "\n" + " " * 16, "\n" + "\t" * 8)),
+        *((space, False) for space in ("  ", "\n\n", "\n" + " " * 17, "\n" + "\t" * 9, "\n\t ", "\t")),
+    ],
+)
+def test_white_space_is_what_people_write_and_fills_no_answer(space: str, there: bool) -> None:
+    grammar = grammar_of(compile_schema({"type": "array", "items": {"type": "integer"}}))
+    assert admits(grammar, f"[{space}1,{space}2{space}]") is there
