@@ -55,7 +55,9 @@ class Document:
             )
         clean: Schema = cleaned(schema)
         self.draft, self.address = dialect_of(clean)
-        self.root: Schema = understood(clean, self.draft)
+        self.root: Schema = understood(
+            clean, self.draft
+        )  # which is that of all its parts, whatever they say themselves
         self._places: dict[int, str] = {}
         self._bases: dict[int, str] = {}
         self._named: dict[str, Any] = {}  # what has an address of its own
@@ -230,7 +232,7 @@ def understood(schema: Any, draft: int) -> Any:
         return schema
     found: dict[str, Any] = {}
     for key, value in schema.items():
-        if not is_known(key, draft):
+        if key == "$schema" or not is_known(key, draft):
             continue
         if key in DATA:
             found[key] = _whole(value) if draft == 4 and key == "enum" else value

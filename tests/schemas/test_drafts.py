@@ -85,6 +85,15 @@ def test_what_only_an_older_draft_knows_refuses_nothing_either() -> None:
     assert admits(grammar_of(compiled), "[1, 2]")
 
 
+def test_a_part_that_names_another_draft_is_read_as_all_the_others_are() -> None:
+    part = {"$schema": ADDRESSES[7], "type": "array", "prefixItems": [{"type": "string"}], "items": {"type": "integer"}}
+    compiled = compile_schema({"type": "object", "properties": {"a": part}, "required": ["a"]})
+    assert (compiled.document.draft, compiled.loose) == (2020, ())
+    assert compiled.fault({"a": ["x", 1]}) is None
+    assert admits(grammar_of(compiled), '{"a": ["x", 1]}')
+    assert not admits(grammar_of(compiled), '{"a": [1, 1]}')
+
+
 def test_a_whole_number_of_draft_4_is_written_as_one() -> None:
     schema = {"type": "integer", "enum": [1.0, 2.5]}
     four, six = ({"$schema": ADDRESSES[draft], **schema} for draft in (4, 6))
