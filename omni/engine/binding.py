@@ -20,10 +20,12 @@ CALL, CALLED = "<tool_call>", "</tool_call>"  # may stand around a call, where a
 
 
 class Bound(NamedTuple):
-    """A grammar. `proof` is the same without what may stand before an answer: `FORBIDDEN` can never begin it."""
+    """A grammar. `proof` is the same without what may stand before an answer: `FORBIDDEN` can never begin it. `heavy` says
+    what makes it large."""
 
     text: str
     proof: str
+    heavy: str = ""
 
     @property
     def name(self) -> str:
@@ -58,7 +60,7 @@ class Binding:
             if key not in self._bounds:
                 proof = self._grammar(UNFRAMED, characters)
                 text = proof if framing == UNFRAMED else self._grammar(framing, characters)
-                self._bounds[key] = Bound(text, proof)
+                self._bounds[key] = Bound(text, proof, self._heavy())
                 while len(self._bounds) > 1 and sum(map(_length, self._bounds.values())) > MOST_WRITTEN:
                     del self._bounds[next(iter(self._bounds))]
             return self._bounds[key]
@@ -67,6 +69,11 @@ class Binding:
     def size(self) -> int:
         """How large its schemas are, in bytes, symbols and steps."""
         return sum(one.size for one in (*self.tools.values(), *([self.schema] if self.schema else [])))
+
+    def _heavy(self) -> str:
+        """The keywords that make the most of it, one of each schema."""
+        told = [str(self.schema.heaviest)] if self.schema is not None else []
+        return ", ".join([*told, *(f"{one.heaviest} of {name!r}" for name, one in self.tools.items())])
 
     def _grammar(self, framing: Framing, characters: int | None) -> str:
         grammar = Grammar()

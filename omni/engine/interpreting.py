@@ -62,7 +62,7 @@ def holds(request: ChatRequest | CompletionRequest, binding: Binding) -> bool:
     if schema is None or not request.strict:
         return False
     called = any(parameters.loose for parameters in binding.tools.values())
-    return called or bool(schema.loose) or (request.logprobs is not None and schema.sieve() is not None)
+    return called or bool(schema.loose) or (request.logprobs is not None and schema.sifts_items)
 
 
 def _follows(schema: Compiled, text: str) -> bool:

@@ -95,7 +95,8 @@ class Knowledge:
         answer = await client.json("/completion", body)
         if FORBIDDEN in told(lambda: str(answer["content"]), "tries no grammar"):
             raise UsageError(
-                "The engine makes no grammar of this schema: it is too much for it.", hint="Send a simpler one."
+                f"The engine makes no grammar of this schema: it is too much for it, most of all {bound.heavy[:300]}.",
+                hint="Ask for less there, such as fewer patterns of one text, or fewer alternatives.",
             )
         while len(self._proved) >= MOST_PROVED:
             del self._proved[next(iter(self._proved))]

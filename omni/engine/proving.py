@@ -3,7 +3,7 @@ that does not follow the schema ends as if it did."""
 
 from collections.abc import Iterator
 
-from omni.core.errors import EngineError
+from omni.core.errors import OmniError
 from omni.core.events import EngineEvent, TextDelta, TurnEnded
 from omni.schemas import TOO_LARGE, Compiled, Fault
 
@@ -66,17 +66,23 @@ class Prover:
             yield event
 
 
-def unfollowed(fault: Fault) -> EngineError:
+class Unfollowed(OmniError):
+    """No try followed the schema. Nobody asks again by himself: that has been done."""
+
+
+def unfollowed(fault: Fault) -> Unfollowed:
     """What to say when no try followed the schema."""
     if fault is TOO_LARGE:
-        return EngineError(
+        return Unfollowed(
             "Nobody knows whether the brain's answer follows the schema: to prove it would take too long.",
             hint="Ask for less, or send a schema with fewer alternatives.",
         )
     if not fault.keyword:
-        return EngineError(f"The brain's answer does not follow the schema: {fault.message}.", hint="Ask again.")
-    return EngineError(
+        return Unfollowed(
+            f"The brain's answer does not follow the schema: {fault.message}.", hint="Ask in other words."
+        )
+    return Unfollowed(
         f"The brain's answer does not follow the schema: `{fault.keyword}` at {fault.place} is not kept, "
         f"since at {fault.at} of the answer {fault.message}.",
-        hint="Ask again, allow a higher temperature, or leave out that keyword.",
+        hint="Allow a higher temperature, ask in other words, or leave out that keyword.",
     )

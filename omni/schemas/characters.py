@@ -62,6 +62,11 @@ def other(some: Characters) -> Characters:
     return both(tuple(found), EVERY)
 
 
+def count(some: Characters) -> int:
+    """How many there are."""
+    return sum(high - low + 1 for low, high in some)
+
+
 def has(some: Characters, point: int) -> bool:
     """Whether a code point is in it."""
     return any(low <= point <= high for low, high in some)

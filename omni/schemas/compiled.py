@@ -8,13 +8,15 @@ import msgspec
 
 from omni.schemas.costs import Costs
 from omni.schemas.documents import Document
+from omni.schemas.doubles import Doubles
 from omni.schemas.errors import SchemaRefused
-from omni.schemas.facts import Loose
+from omni.schemas.facts import Loose, Said
 from omni.schemas.forms import Forms
 from omni.schemas.keeping import Kept
 from omni.schemas.lark import Grammar, TooLarge
 from omni.schemas.proofs import NO_JSON, TOO_LARGE, Fault, Proof
-from omni.schemas.sieves import Sieve
+from omni.schemas.shapes import Sequence
+from omni.schemas.sieves import Items, Sieve
 from omni.schemas.weights import Visits, check_weight
 from omni.schemas.writer import Limits, Writer
 
@@ -38,7 +40,7 @@ class Compiled:
     """A schema whose values a grammar writes.
 
     `loose` are the keywords that the grammar does not keep, with their places: whether an answer follows them is known
-    only when it is whole. Can be used by several threads.
+    only when it is whole. `sifts_items`: a list may hold something once only, which no grammar keeps. Can be used by several threads.
     """
 
     def __init__(self, schema: Any) -> None:
@@ -54,7 +56,9 @@ class Compiled:
         shapes = list(self._forms.reached())
         loose = {one for shaped in shapes for one in shaped.loose}
         self.loose: tuple[Loose, ...] = tuple(sorted(loose, key=lambda one: (one.place, one.keyword)))
-        self._sifts = any(getattr(shaped.shape, "unique", False) for shaped in shapes)
+        sequences = [shaped.shape for shaped in shapes if isinstance(shaped.shape, Sequence)]
+        self.sifts_items = any(shape.unique for shape in sequences)
+        self._sifts_names = any(shape.is_object and shape.tails for shape in sequences)
         grammar = Grammar(most=MOST_SYMBOLS)
         try:
             Writer(grammar, self._forms).start()
@@ -76,6 +80,7 @@ class Compiled:
             self._forms.costs.renew()
             limits = None if characters is None else self._limits(characters)
             self._forms.languages.renew()
+            self._forms.loads.renew()
             return Writer(grammar, self._forms, limits).start()
 
     def _limits(self, characters: int) -> Limits:
@@ -86,9 +91,16 @@ class Compiled:
                 return limits
         return _LADDER[-1]
 
+    @property
+    def heaviest(self) -> Said:
+        """What an engine has the most to do with."""
+        return self._forms.heaviest()
+
     def sieve(self) -> Sieve | None:
         """What an answer passes while it comes; None where nothing has to be left out."""
-        return Sieve(self._forms) if self._sifts else None
+        if not (self.sifts_items or self._sifts_names):
+            return None
+        return Sieve(Doubles() if self._sifts_names else None, Items(self._forms) if self.sifts_items else None)
 
     def fault(self, value: Any) -> Fault | None:
         """Where a value does not follow the schema; None when it does; `TOO_LARGE` when it takes too long to find out."""

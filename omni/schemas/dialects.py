@@ -16,8 +16,27 @@ DRAFTS = {  # the newest first
     "http://json-schema.org/draft-06/schema#": 6,
     "http://json-schema.org/draft-04/schema#": 4,
 }
+_NEVER = 9999
+_KNOWN = {  # the first draft that knows a keyword, and the first that does not any more; all know what is not here
+    **dict.fromkeys(("const", "contains", "propertyNames"), (6, _NEVER)),
+    **dict.fromkeys(("if", "then", "else"), (7, _NEVER)),
+    **dict.fromkeys(
+        (
+            "dependentRequired", "dependentSchemas", "unevaluatedItems", "unevaluatedProperties", "minContains",
+            "maxContains", "$anchor",
+        ),
+        (2019, _NEVER),
+    ),
+    "additionalItems": (4, 2020),
+    "prefixItems": (2020, _NEVER),
+    **dict.fromkeys(("$dynamicRef", "$dynamicAnchor"), (2020, _NEVER)),
+    **dict.fromkeys(("$recursiveRef", "$recursiveAnchor"), (2019, 2020)),
+    # What is in a text, which newer drafts only note, and the proof would look at in some older ones.
+    **dict.fromkeys(("contentEncoding", "contentMediaType"), (_NEVER, _NEVER)),
+}  # fmt: skip
 MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies")
 _SCHEMA = "a schema, which is an object, true or false"
+_OPEN = {"exclusiveMinimum": "minimum", "exclusiveMaximum": "maximum"}
 _WANTED = {
     "type": "one of null, boolean, integer, number, string, array and object, or a list of some, each once",
     "enum": "a list of values",
@@ -29,7 +48,7 @@ _WANTED = {
     "dependencies": "an object of lists of names and of schemas",
     **dict.fromkeys(("$ref", "$id", "id", "$anchor", "format", "title", "description", "$comment"), "a text"),
     **dict.fromkeys(("minimum", "maximum"), "a number"),
-    **dict.fromkeys(("exclusiveMinimum", "exclusiveMaximum"), "a number (in draft 4 true or false, beside a bound)"),
+    **dict.fromkeys(_OPEN, "a number"),
     **dict.fromkeys(
         (
             "minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties", "minContains",
@@ -47,6 +66,12 @@ _WANTED = {
         _SCHEMA,
     ),
 }  # fmt: skip
+
+
+def is_known(keyword: str, draft: int) -> bool:
+    """Whether a draft knows a keyword, if any does; else it is a note for people there."""
+    first, end = _KNOWN.get(keyword, (4, _NEVER))
+    return first <= draft < end
 
 
 def dialect_of(root: dict[str, Any] | bool) -> tuple[int, str]:
@@ -72,7 +97,15 @@ def no_schema(error: "ValidationError", address: str) -> SchemaRefused:
     """What is said of a schema that a validator of this draft does not take."""
     path, error = _innermost(error, address)
     whole, (keyword, place) = pointer(path), _keyword(path)
-    wanted = _WANTED.get(keyword, "")
+    wanted, hint = _WANTED.get(keyword, ""), "Correct it there."
+    if DRAFTS[address] == 4:
+        for opened, bound in _OPEN.items():
+            if keyword == opened:
+                wanted = f"true or false in draft 4, beside a `{bound}`"
+            elif isinstance(error.instance, dict) and opened in error.instance and bound not in error.instance:
+                return _none(f"`{opened}` at {whole} needs `{bound}` beside it in draft 4", opened, whole, hint)
+    if keyword == "required" and isinstance(error.instance, bool) and path[-3:-2] == ["properties"]:
+        hint = _in_the_list(path, wanted=error.instance)
     if not wanted or (
         isinstance(error.instance, dict) and (path[-1:] != [keyword] or wanted == _SCHEMA)
     ):  # a part, and no keyword of it
@@ -80,7 +113,18 @@ def no_schema(error: "ValidationError", address: str) -> SchemaRefused:
     else:
         where = "" if path[-1] == keyword else f" at {whole}"
         told = f"`{keyword}` at {place} must be {wanted}; {shown(error.instance)} was sent{where}"
-    return SchemaRefused(f"It is no JSON Schema: {told}.", keyword=keyword, place=place, hint="Correct it there.")
+    return _none(told, keyword, place, hint)
+
+
+def _none(told: str, keyword: str, place: str, hint: str) -> SchemaRefused:
+    return SchemaRefused(f"It is no JSON Schema: {told}.", keyword=keyword, place=place, hint=hint)
+
+
+def _in_the_list(path: Sequence[str | int], *, wanted: bool) -> str:
+    """What to write instead of a property's own `required`, as draft 3 had it; the path leads there."""
+    if not wanted:
+        return "Leave it out: what no list `required` names may be left out."
+    return f"Name it in a list instead: at {pointer(path[:-3])} say {json.dumps({'required': [path[-2]]})[1:-1]}."
 
 
 def _innermost(error: "ValidationError", address: str) -> tuple[list[str | int], "ValidationError"]:

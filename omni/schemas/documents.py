@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urldefrag, urljoin
 
 from omni.core.errors import nearest
-from omni.schemas.dialects import MAPS, dialect_of, shown
+from omni.schemas.dialects import MAPS, dialect_of, is_known, shown
 from omni.schemas.errors import SchemaRefused
 
 Schema = dict[str, Any] | bool
@@ -38,7 +38,8 @@ _WITHIN = "Within a schema it leads to # (the whole) or to #/$defs/NAME."
 
 
 class Document:
-    """A schema without what no dialect knows: fields that are null, and `required` as one property's own word.
+    """A schema without what its dialect does not know: keywords of other drafts, which are notes for people there, and
+    fields that are null.
 
     `draft` is 2020, 2019, 7, 6 or 4: what `$schema` names, else the newest of which it is a valid schema.
     """
@@ -52,8 +53,11 @@ class Document:
                 place="#",
                 hint='{"type": "object"} is one.',
             )
-        self.root: Schema = cleaned(schema)
-        self.draft, self.address = dialect_of(self.root)
+        clean: Schema = cleaned(schema)
+        self.draft, self.address = dialect_of(clean)
+        self.root: Schema = understood(
+            clean, self.draft
+        )  # which is that of all its parts, whatever they say themselves
         self._places: dict[int, str] = {}
         self._bases: dict[int, str] = {}
         self._named: dict[str, Any] = {}  # what has an address of its own
@@ -199,7 +203,7 @@ class Document:
 
 
 def cleaned(schema: Any) -> Any:
-    """The same without keywords that are null, and with `required` (true, as a property's own word) said by its parent."""
+    """The same without keywords that are null."""
     if isinstance(schema, list):
         return [cleaned(part) for part in schema]
     if not isinstance(schema, dict):
@@ -214,21 +218,42 @@ def cleaned(schema: Any) -> Any:
             found[key] = quote(value, safe="%/:=&?~#+!$,;'@()*")  # as addresses are written
         elif key in MAPS and isinstance(value, dict):
             found[key] = {name: cleaned(part) for name, part in value.items() if part is not None}
-        elif key != "required" or not isinstance(value, bool):
+        else:
             found[key] = cleaned(value)
-    own = (
-        [
-            name
-            for name, part in (schema.get("properties") or {}).items()
-            if isinstance(part, dict) and part.get("required") is True
-        ]
-        if isinstance(schema.get("properties"), dict)
-        else []
-    )
-    if own:
-        listed = found.get("required", [])
-        found["required"] = [*listed, *(name for name in own if name not in listed)]
     return found
+
+
+def understood(schema: Any, draft: int) -> Any:
+    """The same without keywords that its draft does not know. Draft 4 takes 1.0 for no integer, though it equals 1: of the
+    values that are listed there such a one is written as 1, which is both."""
+    if isinstance(schema, list):
+        return [understood(part, draft) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key == "$schema" or not is_known(key, draft):
+            continue
+        if key in DATA:
+            found[key] = _whole(value) if draft == 4 and key == "enum" else value
+        elif key in MAPS and isinstance(value, dict):
+            found[key] = {name: understood(part, draft) for name, part in value.items()}
+        else:
+            found[key] = understood(value, draft)
+    return found
+
+
+def _whole(value: Any) -> Any:
+    """The same with whole numbers that are written as such."""
+    match value:
+        case list():
+            return [_whole(part) for part in value]
+        case dict():
+            return {name: _whole(part) for name, part in value.items()}
+        case float() if value.is_integer():
+            return int(value)
+        case _:
+            return value
 
 
 def says_nothing(schema: dict[str, Any], *, besides: tuple[str, ...] = ()) -> bool:

@@ -23,6 +23,10 @@ _REFERENCE = rf"(?:{_ADDRESS}|(?:[a-zA-Z0-9._~-]+{_PATH}|/{_SIGNS}*{_PATH})?{_QU
 _EMAIL = rf"[a-zA-Z0-9_+-]{{1,18}}(?:\.[a-zA-Z0-9_+-]{{1,14}}){{0,3}}@{_DOMAIN}"
 _DAYS = "(?:[0-9]{1,6}Y(?:[0-9]{1,6}M(?:[0-9]{1,6}D)?)?|[0-9]{1,6}M(?:[0-9]{1,6}D)?|[0-9]{1,6}D)"
 _HOURS = "T(?:[0-9]{1,6}H(?:[0-9]{1,6}M(?:[0-9]{1,6}S)?)?|[0-9]{1,6}M(?:[0-9]{1,6}S)?|[0-9]{1,6}S)"
+_WIDE_DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_WIDE_TIME = r"[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]+)?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
+_WIDE_EMAIL = r"[\s\S]+@[\s\S]+"
+_WIDE_ADDRESS = "[a-zA-Z][a-zA-Z0-9+.-]*:[^ ]*"
 
 FORMATS = {
     "date": _DAY,
@@ -46,14 +50,45 @@ FORMATS = {
     "regex": r"\^?(?:[a-zA-Z0-9 _/:,@=-]|\\[.dwsDWS\\*+?^$]|\.(?:[*+])?|\[[a-zA-Z0-9_]+\](?:[*+])?)*\$?",
 }
 
+_UNFORMED = "\0 ( \\ {"  # which is of no format at all
+_WIDEST = {  # what all that is of a format is like, whoever looks at it
+    "date": _WIDE_DAY,
+    "time": _WIDE_TIME,
+    "date-time": f"{_WIDE_DAY}[Tt]{_WIDE_TIME}",
+    "duration": "P[0-9YMWDTHS]{2,}",
+    "email": _WIDE_EMAIL,
+    "idn-email": _WIDE_EMAIL,
+    "hostname": "[a-zA-Z0-9.-]{1,255}",
+    "idn-hostname": "[^ ]+",
+    "ipv4": r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}",
+    "ipv6": "(?=.*:.*:)[0-9a-fA-F:.]{2,45}",
+    "uri": _WIDE_ADDRESS,
+    "iri": _WIDE_ADDRESS,
+    "uri-reference": "[^ ]*",
+    "iri-reference": "[^ ]*",
+    "uuid": "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",
+    "json-pointer": r"(?:/[\s\S]*)?",
+    "relative-json-pointer": r"[0-9]+(?:#|/[\s\S]*)?",
+}
+
 
 def pattern_of(name: str) -> str | None:
     """The pattern of a format; None for one that says nothing."""
     return f"^(?:{FORMATS[name]})$" if name in FORMATS else None
 
 
-def is_formed(text: str, name: str) -> bool:
+def widest_of(name: str) -> str:
+    """A pattern that everything of a format is like."""
+    return f"^(?:{_WIDEST[name]})$" if name in _WIDEST else ""
+
+
+def is_known(name: str, address: str) -> bool:
+    """Whether the draft with this address knows a format; else it is a note for people there."""
+    return name in FORMATS and not is_formed(_UNFORMED, name, address)
+
+
+def is_formed(text: str, name: str, address: str) -> bool:
     """Whether a text is of a format, which may be one that its pattern does not admit."""
     from jsonschema_rs import is_valid
 
-    return name not in FORMATS or is_valid({"format": name}, text, validate_formats=True)
+    return name not in FORMATS or is_valid({"$schema": address, "format": name}, text, validate_formats=True)

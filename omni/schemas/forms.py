@@ -14,8 +14,9 @@ from omni.schemas.cases import Cases, Found
 from omni.schemas.costs import Costs
 from omni.schemas.documents import Document
 from omni.schemas.errors import FALSE, Endless, Impossible, SchemaRefused, TooMuch
-from omni.schemas.facts import Conjunction, Literal
+from omni.schemas.facts import Conjunction, Literal, Said
 from omni.schemas.languages import Languages, TooLong
+from omni.schemas.loads import Loads
 from omni.schemas.numbers import DIGITS
 from omni.schemas.shapes import Member, Number, Sequence, Shape, Shaped, Shapes, Tail, Text, Words
 
@@ -48,7 +49,8 @@ class Forms:
     def __init__(self, document: Document, costs: Costs, *, spoken: bool = True) -> None:
         self.languages, self.costs = Languages(costs), costs
         self.cases = Cases(document, self.languages, costs)
-        self._shapes = Shapes(self.cases, self.languages, spoken=spoken)
+        self.loads = Loads(self.languages)
+        self._shapes = Shapes(self.cases, self.languages, self.loads, spoken=spoken)
         self._forms: dict[Conjunction, Form] = {}
         parts = self.cases.parts
         root = parts.conjunction([Literal(parts.number(document.root))])
@@ -267,6 +269,22 @@ class Forms:
 
     # -- refusing
 
+    def heaviest(self) -> Said:
+        """What makes the grammar large, or hard to follow, more than all else, as far as one keyword does."""
+        each = [
+            (_heft(one.shape), conjunction, one.shape)
+            for conjunction, form in self._forms.items()
+            for one in form.shapes
+        ]
+        _, conjunction, shape = max(each, key=lambda one: one[0])
+        parts, wanted = self.cases.parts, _WANTING[type(shape)]
+        for literal in conjunction:
+            node = parts.node(literal)
+            for keyword in wanted:
+                if isinstance(node, dict) and keyword in node:
+                    return Said(keyword, parts.place(literal))
+        return Said(wanted[0], self.place(conjunction))
+
     def place(self, conjunction: Conjunction) -> str:
         """Where it stands, as far as that is one place."""
         parts = self.cases.parts
@@ -316,6 +334,23 @@ class Forms:
                     return TooMuch(why, "minLength", place)
                 case _:
                     return TooMuch(why, "enum" if isinstance(best, Words) else "", place)
+
+
+_WANTING: dict[type[Shape], tuple[str, ...]] = {
+    Words: ("enum", "const"),
+    Text: ("pattern", "format", "maxLength", "minLength", "not", "type"),
+    Number: ("multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "type"),
+    Sequence: ("patternProperties", "properties", "prefixItems", "items", "type"),
+}
+
+
+def _heft(shape: Shape) -> int:
+    """About how much an engine has to follow."""
+    match shape:
+        case Text(language=language):
+            return 0 if language is None else language.size * (10 if language.cut else 1)
+        case _:
+            return 10 * _size(shape)
 
 
 def _size(shape: Shape) -> int:

@@ -28,7 +28,19 @@ class TooLong(Exception):
 class Language:
     """A set of texts. `parts` are those that it is made of; `least` and `most` the bounds of a repetition."""
 
-    __slots__ = ("_derived", "characters", "cut", "kind", "least", "most", "nullable", "number", "parts", "reach")
+    __slots__ = (
+        "_derived",
+        "characters",
+        "cut",
+        "kind",
+        "least",
+        "most",
+        "nullable",
+        "number",
+        "parts",
+        "reach",
+        "size",
+    )
 
     def __init__(
         self,
@@ -47,6 +59,7 @@ class Language:
             part.cut for part in parts
         )  # its form does not say what is in it
         self.reach = self._reach()  # characters that each of its texts has at least
+        self.size: int = 1 + sum(part.size for part in parts)  # languages in it
         self._derived: dict[int, Language] = {}
 
     def _reach(self) -> int:
@@ -132,7 +145,12 @@ class Languages:
         for part in parts:
             if part.kind == "nothing":
                 return part
-            found += part.parts if part.kind == "then" else [part] if part.kind != "empty" else []
+            for each in part.parts if part.kind == "then" else (part,):
+                if each.nullable and found and found[-1] is self.any_text:
+                    continue  # any text, and then perhaps something: any text
+                while each is self.any_text and found and found[-1].nullable:
+                    found.pop()
+                found += [each] if each.kind != "empty" else []
         if not found:
             return self.empty
         return found[0] if len(found) == 1 else self._make("then", tuple(found))
@@ -219,6 +237,20 @@ class Languages:
     def is_empty(self, language: Language) -> bool:
         """Whether no text is in it. Raises TooLong."""
         return self.short(language) is None
+
+    def may_be(self, language: Language) -> bool:
+        """Whether there is a text, as far as can be found out."""
+        try:
+            return not self.is_empty(language)
+        except TooLong:
+            return True
+
+    def ways(self, language: Language) -> list[tuple[Characters, Language]]:
+        """What may follow some characters, each of which comes once."""
+        partition = self._partition(language)
+        self._costs.count(len(partition) * (1 + len(language.parts)))
+        found = ((some, self._after(language, some[0][0])) for some in partition)
+        return [(some, after) for some, after in found if after.kind != "nothing"]
 
     def accepts(self, language: Language, text: str) -> bool:
         """Whether `text` is in it."""

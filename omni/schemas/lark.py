@@ -4,8 +4,10 @@ import json
 from collections.abc import Iterable
 
 HEAD = "%llguidance {}\n"
-# Where brains put white space: one blank, or a line's end and what a line may be indented by. Never without end.
-_SPACE = r"( |\n[ \t]{0,40})?"
+# Where brains put white space: one blank, or a line's end and what a line is usually indented by. More of it only fills an
+# answer up to its limit; where lines are indented deeper than that, they begin further left.
+BLANKS, TABS = 16, 8
+_SPACE = rf"( |\n( {{0,{BLANKS}}}|\t{{1,{TABS}}}))?"
 
 
 class TooLarge(Exception):

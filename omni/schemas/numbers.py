@@ -47,8 +47,8 @@ class Bounds(NamedTuple):
 
     def said(self) -> str:
         """In words; nothing where there are none."""
-        least = "" if self.least is None else f"{'above' if self.above else 'from'} {_plain(self.least)}"
-        most = "" if self.most is None else f"{'below' if self.below else 'to'} {_plain(self.most)}"
+        least = "" if self.least is None else f"{'above' if self.above else 'from'} {plain(self.least)}"
+        most = "" if self.most is None else f"{'below' if self.below else 'to'} {plain(self.most)}"
         return " ".join(
             part for part in (least, most if least or self.below else most.replace("to", "up to", 1)) if part
         )
@@ -129,7 +129,7 @@ class Numbers:
     def same(self, value: Decimal) -> Language:
         """All texts of one number."""
         make, sign = self._make, "-" if value < 0 else ""
-        whole, _, part = _plain(abs(value)).partition(".")
+        whole, _, part = plain(abs(value)).partition(".")
         zeros = make.times(self._zero)
         if part:
             return make.then(make.text(f"{sign}{whole}.{part}"), zeros)
@@ -268,15 +268,16 @@ class _End(NamedTuple):
     open: bool
 
 
-def _plain(value: Decimal) -> str:
+def plain(value: Decimal) -> str:
+    """A number without an exponent, and without zeros that say nothing."""
     found = format(value, "f")
     return found.rstrip("0").rstrip(".") if "." in found else found
 
 
 def _places(value: Decimal) -> int:
-    return len(_plain(abs(value)).partition(".")[2])
+    return len(plain(abs(value)).partition(".")[2])
 
 
 def _split(value: Decimal) -> tuple[int, str]:
-    whole, _, part = _plain(value).partition(".")
+    whole, _, part = plain(value).partition(".")
     return int(whole), part

@@ -22,9 +22,10 @@ from omni.schemas.facts import (
     keyed,
     kind_of,
 )
-from omni.schemas.formats import is_formed, pattern_of
-from omni.schemas.languages import Language, Languages, TooLong
-from omni.schemas.numbers import UNBOUNDED, Bounds, Numbers
+from omni.schemas.languages import Language, Languages
+from omni.schemas.loads import Loads
+from omni.schemas.numbers import UNBOUNDED, Bounds, Numbers, plain
+from omni.schemas.texts import Texts
 
 MOST_UNIQUE = 64  # values of a list that has none twice
 MOST_PLACES = 8  # where an item is put that a list must contain
@@ -103,9 +104,9 @@ class Shaped(NamedTuple):
 class Shapes:
     """Finds the shapes of cases. `spoken`: what says nothing of types is of those that its keywords speak of."""
 
-    def __init__(self, cases: Cases, languages: Languages, *, spoken: bool = True) -> None:
+    def __init__(self, cases: Cases, languages: Languages, loads: Loads, *, spoken: bool = True) -> None:
         self._cases, self._parts, self._languages, self._spoken = cases, cases.parts, languages, spoken
-        self._numbers = Numbers(languages)
+        self._loads, self._numbers, self._texts = loads, Numbers(languages), Texts(cases, languages, loads)
 
     def of(self, facts: Facts) -> Iterator[Shaped | Impossible]:
         """The shapes of one case, and why others are none."""
@@ -116,7 +117,7 @@ class Shapes:
             yield from self._words(facts, kinds)
             return
         makers = {
-            "string": self._texts,
+            "string": self._text,
             "array": self._lists,
             "object": self._objects,
         }
@@ -158,7 +159,7 @@ class Shapes:
             case _ if key_of(value) in facts.not_values or kind_of(value) not in facts.kinds:
                 return None
             case str():
-                return facts.loose if self._is_text(value, facts) else None
+                return facts.loose if self._texts.hold(value, facts) else None
             case bool() | None:
                 return facts.loose
             case int() | float():
@@ -166,39 +167,48 @@ class Shapes:
                 return (
                     facts.loose if facts.bounds.hold(number) and not any(number % one for one in facts.steps) else None
                 )
-        without = facts.copy()
-        without.values, without.kinds, without.typed = None, frozenset({kind_of(value)}), True
-        shapes = (found.shape for found in self.of(without) if isinstance(found, Shaped))
-        loose = _least(self._holds(value, shape) for shape in shapes if isinstance(shape, Sequence))
+        self._cases.costs.count(1 + len(value))
+        loose = self._fits_object(value, facts) if isinstance(value, dict) else self._fits_list(value, facts)
         return None if loose is None else loose | facts.loose
 
-    def _is_text(self, text: str, facts: Facts) -> bool:
-        if not facts.shortest <= len(text) <= (len(text) if facts.longest is None else facts.longest):
-            return False
-        if not all(self._languages.accepts(language, text) for language, _ in facts.texts):
-            return False
-        return all(is_formed(text, name) for name, _ in facts.formats)
-
-    def _holds(self, value: Any, shape: Sequence) -> frozenset[Loose] | None:
-        """What nobody can tell of a list or object besides that it has a shape."""
-        if not shape.least <= len(value) <= (len(value) if shape.most is None else shape.most):
+    def _fits_object(self, value: dict[str, Any], facts: Facts) -> frozenset[Loose] | None:
+        most = len(value) if facts.most_properties is None else facts.most_properties
+        needed = {*facts.required, *(need for name in value for need in facts.depends.get(name, ()))}
+        if not facts.least_properties <= len(value) <= most or needed - value.keys():
             return None
-        if shape.is_object:
-            named = {member.name: member for member in shape.members}
-            if any(member.needed and member.name not in value for member in shape.members):
+        names = self._names(facts)
+        named = _together(self.told(conjunction, name) for conjunction in names for name in value)
+        parts = ((self._property(facts, name), part) for name, part in value.items())
+        fit = _together(None if wanted is None else self.told(wanted, part) for wanted, part in parts)
+        if fit is None and any(
+            self._cases.language(one, "#") is None for rule in facts.objects for one in rule.patterns
+        ):
+            fit = frozenset({Loose(*facts.by("enum"))})  # nobody can tell which names are meant
+        return None if named is None or fit is None else named | fit
+
+    def _fits_list(self, value: list[Any], facts: Facts) -> frozenset[Loose] | None:
+        most = len(value) if facts.most_items is None else facts.most_items
+        if not facts.least_items <= len(value) <= most:
+            return None
+        if facts.unique and len({key_of(one) for one in value}) < len(value):
+            return None
+        found: list[frozenset[Loose] | None] = []
+        within: list[list[tuple[Schema, bool]]] = [[] for _ in value]  # what an item is contained as
+        for one in facts.contained:
+            conjunction = self._joined([(one.schema, True)])
+            told = [None if conjunction is None else self.told(conjunction, part) for part in value]
+            sure = sum(each == frozenset() for each in told)
+            may_be = sum(each is not None for each in told)
+            if may_be < one.least or (one.most is not None and sure > one.most):
                 return None
-            return _together(
-                self.told(named[name].value, one) if name in named else self._besides(name, one, shape)
-                for name, one in value.items()
-            )
-        if shape.unique and len({key_of(one) for one in value}) < len(value):
-            return None
-        wanted = [member.value for member in shape.members] + [tail.value for tail in shape.tails] * len(value)
-        return _together(map(self.told, wanted, value)) if len(wanted) >= len(value) else None
-
-    def _besides(self, name: str, value: Any, shape: Sequence) -> frozenset[Loose] | None:
-        tails = (one for one in shape.tails if one.names is None or self._languages.accepts(one.names, name))
-        return _least(self.told(tail.value, value) for tail in tails)
+            if sure < one.least or (one.most is not None and may_be > one.most):
+                found.append(frozenset({Loose("contains", one.place)}))
+            for at, each in enumerate(told):
+                within[at] += [(one.schema, True)] if each is not None else []
+        for at, part in enumerate(value):
+            wanted = self._items(facts, at, within[at])
+            found.append(None if wanted is None else self.told(wanted, part))
+        return _together(found)
 
     def told(self, conjunction: Conjunction, value: Any) -> frozenset[Loose] | None:
         """What nobody can tell of a value besides that it is as a conjunction says; None for one that is not."""
@@ -211,45 +221,9 @@ class Shapes:
         listed = (facts for facts in cases if facts.values is None or key_of(value) in facts.values)
         return _least(self._fits(value, facts) for facts in listed)
 
-    def _texts(self, facts: Facts) -> Iterator[Shaped]:
-        make, loose = self._languages, facts.loose
-        self._cases.costs.count(1 + len(facts.not_values) + len(facts.texts))
-        parts = []
-        if facts.shortest or facts.longest is not None:
-            if facts.longest is not None and facts.longest < facts.shortest:
-                raise Impossible(
-                    f"is {facts.longest:,}, and {facts.by('minLength')} is {facts.shortest:,}", *facts.by("maxLength")
-                )
-            parts.append(make.times(make.any_character, facts.shortest, facts.longest))
-        parts += [make.other(make.text(value)) for value in facts.not_values.values() if isinstance(value, str)]
-        language = make.every(*parts)
-        for pattern, place in facts.texts:
-            narrower = make.every(language, pattern)
-            try:
-                if make.is_empty(narrower):
-                    why = "no text at all" if make.is_empty(pattern) else "no text that the rest of it allows"
-                    raise Impossible(f"is found in {why}", "pattern", place)
-                language = narrower
-            except TooLong:  # then an engine does not get through either
-                loose |= {Loose("pattern", place)}
-        for name, place in facts.formats:
-            usual = pattern_of(name)
-            formed = None if usual is None else self._cases.language(usual, place)
-            if formed is None:
-                continue
-            narrower = make.every(language, formed)
-            if self._may_be(narrower):
-                language = narrower
-            else:
-                loose |= {Loose("format", place)}
-        yield Shaped(Text(None if language is make.any_text else language), loose)
-
-    def _may_be(self, language: Language) -> bool:
-        """Whether there is a text, as far as can be found out."""
-        try:
-            return not self._languages.is_empty(language)
-        except TooLong:
-            return True
+    def _text(self, facts: Facts) -> Iterator[Shaped]:
+        language, loose = self._texts.of(facts)
+        yield Shaped(Text(None if language is self._languages.any_text else language), loose)
 
     def _number(self, facts: Facts, kinds: frozenset[str]) -> Iterator[Shaped]:
         make, bounds = self._languages, facts.bounds.tame()
@@ -268,8 +242,10 @@ class Shapes:
         places = _places(step)
         if step is not None and places is None:
             if (inside := bounds.multiples(step) and bounds.readable(step).multiples(step)) is None:
+                told = " and ".join(plain(one) for one in facts.steps)
+                kind = "whole number" if kinds == {"integer"} and any(one % 1 for one in facts.steps) else "number"
                 raise Impossible(
-                    f"leaves no number: {bounds.said()} there is no multiple of {step}", *facts.by("multipleOf")
+                    f"leaves no {kind}: {bounds.said()} there is no multiple of {told}", *facts.by("multipleOf")
                 )
             if _is_easy(step):
                 loose = facts.loose | ({Loose(*facts.by("not"))} if unwanted or kinds == {"fraction"} else set())
@@ -282,7 +258,7 @@ class Shapes:
         else:
             language = self._numbers.fractions(bounds, only=kinds == {"fraction"}, places=places)
         language = make.every(language, *(make.other(self._numbers.same(value)) for value in unwanted))
-        if not self._may_be(language):
+        if not self._languages.may_be(language):
             number = "whole number" if whole else "number"
             raise Impossible(
                 f"leaves no {number}: {bounds.said() or 'besides those denied'} there is none", *_bounding(facts)
@@ -485,7 +461,7 @@ class Shapes:
                 *(make.other(language) for pattern, language in patterns.items() if pattern not in chosen),
             )
             value = self._tail_value(facts, chosen)
-            if value is not None and self._may_be(names):
+            if value is not None and make.may_be(names) and not self._loads.are_too_much(names):
                 yield Tail(None if names is make.any_text else names, value)
 
     def _tail_value(self, facts: Facts, chosen: tuple[str, ...]) -> Conjunction | None:
@@ -517,7 +493,7 @@ class Shapes:
                             texts += [make.text(value) for value in shaped.shape.values if isinstance(value, str)]
             parts.append(make.either(*texts))
         language = make.every(*parts)
-        return language if self._may_be(language) else None
+        return language if make.may_be(language) else None
 
 
 def _tried(made: Iterator[Shaped | Impossible] | Iterator[Shaped]) -> Iterator[Shaped | Impossible]:

@@ -159,6 +159,13 @@ class Writer:
                 yield f"{self._grammar.literal(sign)} {rule}" if sign else rule
 
     def _bounded(self, language: Language | None) -> Language:
+        """A language with an end, where that is not too much for an engine."""
+        shorter = self._shorter(language)
+        if self._limits is None or not self._forms.loads.are_too_much(shorter):
+            return shorter
+        return self._forms.languages.any_text if language is None else language
+
+    def _shorter(self, language: Language | None) -> Language:
         make = self._forms.languages
         found = make.any_text if language is None else language
         if self._limits is None:
@@ -191,7 +198,7 @@ class Writer:
             case Words(values=values):
                 return max(len(_text_of(value)) for value in values)
             case Text(language=language):
-                return 2 + _longest(self._bounded(language))
+                return 2 + _longest(self._shorter(language))
             case Number():
                 return _NUMBER
             case Sequence():
@@ -275,7 +282,7 @@ class _Sequence:
         found = self._writer._size(part.value, self._below(part)) + 2
         if isinstance(part, Member):
             return found + (len(json.dumps(part.name)) + 2 if part.name is not None else 0)
-        return found + (_longest(self._writer._bounded(part.names)) + 4 if self._shape.is_object else 0)
+        return found + (_longest(self._writer._shorter(part.names)) + 4 if self._shape.is_object else 0)
 
     def _below(self, part: Member | Tail) -> int:
         return self._writer._level(self._conjunction, part.value, self._level)

@@ -19,7 +19,9 @@ from omni.core.errors import BadFile, ContextOverflow, NotFound, OmniError
 from omni.core.paths import Home
 from omni.engine import ChatRequest, ScriptedEngine
 from omni.engine.http import WorkerGone
+from omni.engine.proving import unfollowed
 from omni.engine.refusals import meant
+from omni.schemas.proofs import NO_JSON
 from omni.server.anthropic import problems as anthropic_problems
 from omni.server.errors import BadParameter, Busy, headers_of, status_of
 from omni.server.openai import problems as openai_problems
@@ -143,6 +145,7 @@ HAPPENED: dict[str, OmniError] = {
     "Too long (OpenAI's code is `context_length_exceeded`)": ContextOverflow("No.", needed=9, allocated=8),
     "The brain is not installed": NotFound("No."),
     "The brain's file is broken, or its template can never be used": BadFile("No."),
+    "No answer followed the schema in three tries": unfollowed(NO_JSON),
     "The engine refuses what Omni asked of it, or has no memory for it": meant(400, {"message": "Field 'x': no"}),
     "The worker ended, ran out of room, or failed to compute": WorkerGone("No."),
     "The brain is still being loaded": meant(503, {"message": "Loading model"}),

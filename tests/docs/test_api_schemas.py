@@ -16,6 +16,7 @@ from omni.schemas import (
     documents,
     expressions,
     forms,
+    lark,
     shapes,
     weights,
     writer,
@@ -41,7 +42,8 @@ HELD: list[dict[str, Any]] = [
     {"type": "string", "pattern": "(?<=a)b"},
     {"type": "string", "pattern": "a" * (expressions.LONGEST + 1)},
     {"type": "string", "pattern": "^(a{1,100}){1,100}$"},
-    {"type": "string", "format": "date", "maxLength": 5},
+    {"type": "string", "pattern": "^.*a.{12}$", "maxLength": 100},
+    {"type": "string", "format": "date", "pattern": "^0"},
     {"type": "array", "not": {"const": [1]}},
     {"oneOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}]},
     {"type": "string", "not": {"format": "date"}},
@@ -111,6 +113,7 @@ def test_the_other_figures_are_those_of_the_code() -> None:
     assert f"with digits above {shapes.HARDEST:,}" in CHAPTER
     assert f"the {shapes.MOST_MULTIPLES:,} multiples next to 0" in CHAPTER
     assert f"of more than {expressions.LONGEST:,} characters" in CHAPTER
+    assert f"at most {lark.BLANKS} blanks or {lark.TABS} tabs" in CHAPTER
     assert f"more than {weights.MOST_VISITS:,} times, or that has more than {weights.MOST_COUNTED:,} values" in CHAPTER
     values = {"type": "array", "items": {"enum": ["a", "b", "c"]}, "uniqueItems": True, "minItems": 2}
     assert compile_schema(values).loose == ()

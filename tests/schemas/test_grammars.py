@@ -4,6 +4,7 @@ import json
 import random
 from typing import Any
 
+import jsonschema_rs
 import pytest
 
 from omni.schemas import Grammar, SchemaRefused, compile_schema
@@ -130,7 +131,6 @@ KEPT: dict[str, Any] = {
     "an id of draft 7": {"$schema": "http://json-schema.org/draft-07/schema#", "definitions": {"a": {"$id": "#here", "type": "integer"}}, "$ref": "#here"},
     "dynamic references": {"$defs": {"a": {"$dynamicAnchor": "t", "type": "integer"}}, "$dynamicRef": "#t"},
     "keywords that are null": {"type": "object", "properties": {"a": {"type": "integer", "minimum": None, "description": None}}, "required": None},
-    "a property's own required": {"type": "object", "properties": {"a": {"type": "integer", "required": True}, "b": {"type": "null", "required": False}}},
     "notes": {"type": "integer", "title": "x", "$comment": "y", "deprecated": True, "x-order": 3, "nullable": True, "example": 4},
     "no type": {"properties": {"a": {"type": "integer"}}, "required": ["a"]},
     "names that look like escapes": {"type": "object", "properties": {"a\"b": {"type": "integer"}, "c\\d": {"type": "null"}, "e\u00e9": {"type": "null"}}, "required": ["a\"b", "c\\d", "e\u00e9"], "additionalProperties": False},
@@ -142,8 +142,7 @@ def test_all_that_a_grammar_admits_follows_its_schema(name: str) -> None:
     compiled = compile_schema(KEPT[name])
     assert not compiled.loose
     grammar, chance = grammar_of(compiled), random.Random(name)
-    sieve = compiled.sieve()
-    assert sieve is None
+    assert not compiled.sifts_items
     texts = [walk(grammar, chance) for _ in range(12)]
     assert any(text is not None for text in texts)
     for text in texts:
@@ -471,3 +470,70 @@ def test_an_anchor_that_stands_for_two_parts_is_refused() -> None:
     parts = {"a": {"$anchor": "x", "const": 1}, "b": {"$anchor": "x", "const": 2}}
     with pytest.raises(SchemaRefused, match=r"`\$anchor` at #/\$defs/b is 'x', and so is another one"):
         compile_schema({"$defs": parts, "$ref": "#x"})
+
+
+PAIR = {"a": 1, "b": "x"}
+LISTED: list[tuple[dict[str, Any], Any]] = [  # a value that is listed, and right
+    ({"properties": {"a": {"type": "integer"}}}, PAIR),
+    ({"type": "object", "properties": {"c": {}}, "required": ["b"]}, PAIR),
+    ({"properties": {"a": {"type": "integer"}}, "unevaluatedProperties": {"type": "string"}}, PAIR),
+    ({"anyOf": [{"properties": {"a": {"type": "integer"}}}, {"required": ["z"]}]}, PAIR),
+    ({"oneOf": [{"properties": {"a": {"type": "integer"}}}, {"required": ["z"]}]}, PAIR),
+    ({"patternProperties": {sign: {"type": ["integer", "string"]} for sign in "abcdefgh"}}, {"abc": 1}),
+    ({"properties": {"a": {"properties": {"x": {}}}}}, {"a": {"x": 1, "y": 2}}),
+    ({"dependentRequired": {"a": ["b"]}, "not": {"required": ["c"]}}, PAIR),
+    ({"contains": {"type": "string"}}, [1, "x"]),
+    ({"contains": {"type": "string"}, "minContains": 2, "maxContains": 2}, [1, "x", "y"]),
+    ({"contains": {"type": "string"}}, [0] * 12 + ["x"]),
+    ({"contains": {"type": "string"}, "unevaluatedItems": {"type": "integer"}}, [1, "x", 2]),
+]
+UNLISTED: list[tuple[dict[str, Any], Any]] = [  # one that is not, by the same keywords
+    ({"properties": {"a": {"type": "string"}}}, PAIR),
+    ({"properties": {"a": {}}, "required": ["c"]}, PAIR),
+    ({"properties": {"a": {}}, "unevaluatedProperties": {"type": "integer"}}, PAIR),
+    ({"dependentRequired": {"a": ["c"]}}, PAIR),
+    ({"patternProperties": {"^b": {"type": "integer"}}}, PAIR),
+    ({"propertyNames": {"maxLength": 0}}, PAIR),
+    ({"maxProperties": 1}, PAIR),
+    ({"contains": {"type": "null"}}, [1, "x"]),
+    ({"contains": False, "minContains": 1}, [1]),
+    ({"contains": {"type": "string"}, "maxContains": 1}, ["x", "y"]),
+    ({"unevaluatedItems": {"type": "integer"}}, [1, "x"]),
+    ({"uniqueItems": True}, [1, 1.0]),
+]
+
+
+@pytest.mark.parametrize(("rest", "value"), LISTED)
+def test_a_listed_object_or_list_is_offered_whatever_of_it_has_no_name(rest: dict[str, Any], value: Any) -> None:
+    for keyword, listed in (("const", value), ("enum", [{"other": None}, value])):
+        compiled = compile_schema({**rest, keyword: listed})
+        assert compiled.fault(value) is None
+        assert compiled.loose == ()
+        assert admits(grammar_of(compiled), json.dumps(value))
+
+
+@pytest.mark.parametrize(("rest", "value"), UNLISTED)
+def test_a_listed_object_or_list_that_the_rest_excludes_is_not_offered(rest: dict[str, Any], value: Any) -> None:
+    assert not jsonschema_rs.is_valid({**rest, "const": value}, value)
+    with pytest.raises(SchemaRefused, match="names no value that the rest of it allows"):
+        compile_schema({**rest, "const": value})
+
+
+def test_of_listed_objects_whose_names_nobody_can_tell_the_proof_decides() -> None:
+    compiled = compile_schema(
+        {"const": PAIR, "patternProperties": {"(?<=a)c": {"type": "null"}, "(?<!c)b": {"type": "string"}}}
+    )
+    assert [tuple(one) for one in compiled.loose] == [("const", "#")]
+    assert admits(grammar_of(compiled), json.dumps(PAIR))
+
+
+@pytest.mark.parametrize(
+    ("space", "there"),
+    [
+        *((space, True) for space in ("", " ", "\n", "\n" + " " * 16, "\n" + "\t" * 8)),
+        *((space, False) for space in ("  ", "\n\n", "\n" + " " * 17, "\n" + "\t" * 9, "\n\t ", "\t")),
+    ],
+)
+def test_white_space_is_what_people_write_and_fills_no_answer(space: str, there: bool) -> None:
+    grammar = grammar_of(compile_schema({"type": "array", "items": {"type": "integer"}}))
+    assert admits(grammar, f"[{space}1,{space}2{space}]") is there

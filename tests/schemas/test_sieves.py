@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from omni.schemas import compile_schema, facts
+from tests.schemas.walking import admits, grammar_of
 
 TAGS = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
 SCHEMA = {
@@ -79,3 +80,44 @@ def test_a_long_list_is_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> 
     text = json.dumps({"any": [str(at % 2000) for at in range(4000)]})
     assert len(json.loads(sifted(SCHEMA, text, 4096))["any"]) == 2000
     assert len(looked) == 4000
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        ('{"a": 1, "b": [{"a": 2, "a": 3}], "a": {"x": [1, "}"]}, "c": 1}', '{"a": 1, "b": [{"a": 2}], "c": 1}'),
+        ('{"a": 1, "\\u0061": 2\n}', '{"a": 1}'),
+        ('{"a": {"a": 1}, "b": {"b": 2, "b": {"c": 1, "c": 2}, "d": 1}}', '{"a": {"a": 1}, "b": {"b": 2, "d": 1}}'),
+        ('["a", "a", {}, ",", {"a\\"": 1, "a": 2}]', '["a", "a", {}, ",", {"a\\"": 1, "a": 2}]'),
+        ('{"a": 1, "b": ', '{"a": 1, "b": '),
+        ('{"a": 1, "b', '{"a": 1, "b'),
+        ('{"a": 1, "a": 2', '{"a": 1'),
+        ('"text, {"', '"text, {"'),
+    ],
+)
+def test_of_properties_with_one_name_the_first_is_sent(text: str, sent: str, size: int) -> None:
+    assert sifted({}, text, size) == sent
+
+
+def test_a_property_is_held_back_until_its_name_is_known_and_no_longer() -> None:
+    sieve = compile_schema({"type": "object"}).sieve()
+    assert sieve is not None
+    assert [sieve.feed(text) for text in ('{"a": "x', 'y", ', '"b', '": 1', ', "a": 2', ', "c": 3}')] == [
+        '{"a": "x', 'y"', "", ', "b": 1', "", ', "c": 3}',
+    ]  # fmt: skip
+
+
+def test_names_and_items_are_sifted_together() -> None:
+    schema = {"type": "object", "additionalProperties": TAGS}
+    assert sifted(schema, '{"a": ["x", "x"], "b": [], "a": ["y"]}', 3) == '{"a": ["x"], "b": []}'
+
+
+def test_an_object_whose_names_are_told_has_none_twice_and_passes_as_it_is() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}, "b": {}}, "additionalProperties": False}
+    assert compile_schema({**schema, "properties": {"a": {"type": "integer"}}}).sieve() is None
+    open_ = {"type": "object", "properties": {"a": {"type": "integer"}}, "additionalProperties": {"type": "integer"}}
+    grammar = grammar_of(compile_schema(open_))
+    assert admits(grammar, '{"a": 1, "b": 2, "b": 3}')
+    assert not admits(grammar, '{"a": 1, "b": 2, "a": 3}')
+    assert not admits(grammar, '{"a": 1, "\\u0061": 3}')

@@ -25,6 +25,12 @@ SAID: list[tuple[Any, str, str]] = [
     ({"type": "string", "allOf": [{"minLength": 3}, {"maxLength": 2}]}, NOTHING + "`maxLength` at #/allOf/1 is 2, and `minLength` at #/allOf/0 is 3.", CHANGE),
     ({"type": "string", "pattern": "a^"}, NOTHING + "`pattern` at # is found in no text at all.", CHANGE),
     ({"type": "string", "pattern": "^[a-c]{2}$", "minLength": 3}, NOTHING + "`pattern` at # is found in no text that the rest of it allows.", CHANGE),
+    ({"type": "string", "format": "uuid", "allOf": [{"maxLength": 35}]}, NOTHING + "`format` at # is 'uuid', and nothing of that format is as `maxLength` at #/allOf/0 says.", CHANGE),
+    ({"items": {"type": "string", "format": "ipv4", "minLength": 16}, "type": "array", "minItems": 1}, NOTHING + "`format` at #/items is 'ipv4', and nothing of that format is as `minLength` at #/items says.", CHANGE),
+    ({"type": "string", "format": "date", "pattern": "^x"}, NOTHING + "`format` at # is 'date', and nothing of that format is as `pattern` at # says.", CHANGE),
+    ({"type": "string", "allOf": [{"format": "uuid"}, {"format": "ipv6"}]}, NOTHING + "`format` at #/allOf/1 is 'ipv6', and nothing of that format is as `format` at #/allOf/0 says.", CHANGE),
+    ({"type": "string", "format": "time", "pattern": "Z$", "not": {"pattern": "Z"}}, NOTHING + "`pattern` at #/not is found in no text that the rest of it allows.", CHANGE),
+    ({"type": "string", "maxLength": 0, "not": {"const": ""}}, NOTHING + "`not` at # denies all texts that the rest of it allows.", CHANGE),
     ({"type": "number", "exclusiveMinimum": 3, "maximum": 2}, NOTHING + "`exclusiveMinimum` at # leaves no number: above 3 to 2 there is none.", CHANGE),
     ({"type": "integer", "minimum": 1.2, "maximum": 1.8}, NOTHING + "`minimum` at # leaves no whole number: from 1.2 to 1.8 there is none.", CHANGE),
     ({"type": "integer", "multipleOf": 10, "minimum": 11, "maximum": 19}, NOTHING + "`multipleOf` at # leaves no number: from 11 to 19 there is no multiple of 10.", CHANGE),
@@ -56,8 +62,11 @@ SAID: list[tuple[Any, str, str]] = [
     ({"properties": {"type": {"required": ["b", 3]}}}, NONE + "`required` at #/properties/type must be a list of names, each once; 3 was sent at #/properties/type/required/1.", CORRECT),
     ({"type": "string", "pattern": "("}, NONE + '`pattern` at # must be a regular expression; "(" was sent.', CORRECT),
     ({"type": "string", "pattern": "a++"}, NONE + "`pattern` at # is no regular expression: a repetition of nothing (at character 3).", CORRECT),
-    ({"$schema": FOUR, "exclusiveMinimum": 3, "minimum": 1}, NONE + "`exclusiveMinimum` at # must be a number (in draft 4 true or false, beside a bound); 3 was sent.", CORRECT),
-    ({"$schema": FOUR, "items": {"exclusiveMinimum": True}}, NONE + 'the part at #/items is wrong: "minimum" is a required property.', CORRECT),
+    ({"$schema": FOUR, "exclusiveMinimum": 3, "minimum": 1}, NONE + "`exclusiveMinimum` at # must be true or false in draft 4, beside a `minimum`; 3 was sent.", CORRECT),
+    ({"$schema": FOUR, "items": {"exclusiveMinimum": True}}, NONE + "`exclusiveMinimum` at #/items needs `minimum` beside it in draft 4.", CORRECT),
+    ({"$schema": FOUR.replace("4", "7"), "maximum": 3, "exclusiveMaximum": True}, NONE + "`exclusiveMaximum` at # must be a number; true was sent.", CORRECT),
+    ({"type": "integer", "multipleOf": 1.5, "minimum": 1, "maximum": 2}, NOTHING + "`multipleOf` at # leaves no whole number: from 1 to 2 there is no multiple of 1.5.", CHANGE),
+    ({"type": "number", "multipleOf": 1.5, "allOf": [{"multipleOf": 4}], "minimum": 1, "maximum": 11}, NOTHING + "`multipleOf` at #/allOf/0 leaves no number: from 1 to 11 there is no multiple of 1.5 and 4.", CHANGE),
     ("string", 'A schema is an object, true or false; "string" was sent.', '{"type": "object"} is one.'),
     # what is too much
     ({"type": "array", "minItems": 10**6}, MUCH + "`minItems` at # asks for 1,000,000 items, and 10,000 can be kept.", LESS),
@@ -117,7 +126,7 @@ def test_an_answer_that_does_not_follow_is_told_with_the_keyword_and_both_places
         "The brain's answer does not follow the schema: `minProperties` at #/properties/a/items is not kept, since at "
         "#/a/0 of the answer {} has less than 2 properties."
     )
-    assert error.hint == "Ask again, allow a higher temperature, or leave out that keyword."
+    assert error.hint == "Allow a higher temperature, ask in other words, or leave out that keyword."
 
 
 def test_an_answer_that_is_no_json_is_told_as_that() -> None:
@@ -126,7 +135,7 @@ def test_an_answer_that_is_no_json_is_told_as_that() -> None:
     error = unfollowed(fault)
     assert (error.message, error.hint) == (
         "The brain's answer does not follow the schema: it is no JSON.",
-        "Ask again.",
+        "Ask in other words.",
     )
 
 

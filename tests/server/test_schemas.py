@@ -119,6 +119,7 @@ async def test_after_three_tries_it_is_a_500_that_names_the_keyword_and_its_plac
         found = await bench.client.post(path, json=asking(path, LOOSE))
         assert found.status_code == 500
         assert failure(found.json()).startswith(said)
+        assert found.headers["x-should-retry"] == "false"  # that has been done
         assert bench.server.load() == (0, 0)
     async with over(bound=FEW) as bench:
         found = await bench.client.post(path, json=asking(path, LOOSE, stream=True))
