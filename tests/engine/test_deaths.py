@@ -149,7 +149,7 @@ async def test_what_cannot_be_gone_on_with_is_said_again_and_given_once(
 ) -> None:
     more, settings = REPEATED[how]
     request = asked("Hi", max_tokens=200, **more)
-    dies = {"die_at": "Hi", "die_after": 9, "die_once": str(tmp_path / "died")}
+    dies: dict[str, int | str] = {"die_at": "Hi", "die_after": 9, "die_once": str(tmp_path / "died")}
     async with worker_engine(scripted_spec(reply=WORDS, **settings, **dies)) as engine:
         events = await events_of(engine, request)
         assert len(keeper.started) == 2
@@ -172,7 +172,7 @@ async def test_where_it_comes_out_otherwise_only_who_has_got_nothing_gets_it(
 ) -> None:
     other = json.dumps({"a": WORDS, "c": 2})
     for name, schema in (("exact", LONG), ("held", HELD)):
-        dies = {"die_at": "Hi", "die_after": 9, "die_once": str(tmp_path / name)}
+        dies: dict[str, int | str] = {"die_at": "Hi", "die_after": 9, "die_once": str(tmp_path / name)}
         bound = {"bound": json.dumps({"a": WORDS, "b": 1}), "bound_later": other if name == "held" else '{"b": 1}'}
         async with worker_engine(scripted_spec(reply=WORDS, **bound, **dies)) as engine:
             request = asked("Hi", max_tokens=200, schema=schema)

@@ -18,7 +18,7 @@ ENDED = TurnEnded(reason="stop", usage=Usage(), context_allocated=0)
 
 
 def token(text: str, logprob: float = -1.0) -> TokenChosen:
-    return TokenChosen(chosen=Likelihood(token=text, bytes=text.encode(), logprob=logprob))
+    return TokenChosen(chosen=Likelihood(token=text, bytes=tuple(text.encode()), logprob=logprob))
 
 
 def replayed(first: list[EngineEvent], second: list[EngineEvent]) -> list[EngineEvent]:
@@ -65,8 +65,8 @@ def test_it_may_be_said_more_than_twice() -> None:
     replay = Replay()
     for until in (2, 4, 3, 6):
         replay.again()
-        text = "".join(new.text for each in "abcdef"[:until] for new in replay.new(TextDelta(text=each)))  # type: ignore[attr-defined]
-        assert text == {2: "ab", 4: "cd", 3: "", 6: "ef"}[until]
+        news = [new for each in "abcdef"[:until] for new in replay.new(TextDelta(text=each))]
+        assert news == [TextDelta(text=each) for each in {2: "ab", 4: "cd", 3: "", 6: "ef"}[until]]
     assert (replay.text, replay.plain, bool(replay)) == ("abcdef", True, True)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from textual.dom import DOMNode
 from textual.pilot import Pilot
+from textual.timer import Timer
 from textual.widget import Widget
 
 from omni.keeper import Change
@@ -69,8 +70,8 @@ async def test_what_a_worker_a_timer_or_a_callback_raises(
                 started = start.run(owner, {"app": app, "pane": chat_of(app)}, error)
             await seen(app, pilot, error, log, start)
             if start.way == "set_interval":
-                assert isinstance(started, object)
-                started.stop()  # type: ignore[attr-defined]
+                assert isinstance(started, Timer)
+                started.stop()
             log.clear()
 
 
@@ -193,7 +194,8 @@ async def test_a_download_goes_on_whoever_cannot_draw_it_and_one_that_fails_is_n
 
 
 async def test_the_answer_to_a_question_over_the_pane_may_fail(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
-    app, error, others = sample_shell(tmp_path), thrown(1, explained=False), []
+    app, error = sample_shell(tmp_path), thrown(1, explained=False)
+    others: list[int] = []
     async with app.run_test(size=(100, 30), notifications=True) as pilot:
         await settled(pilot)
         chat_of(app).composer.put(DRAFT)
