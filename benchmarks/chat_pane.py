@@ -34,7 +34,7 @@ class NoBrains:
     async def get(self, name: str) -> Any:
         raise NotFound(f"no {name}")
 
-    async def best(self) -> None:
+    async def best(self, **_: Any) -> None:
         return None
 
 

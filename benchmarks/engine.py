@@ -175,7 +175,11 @@ async def switch(keeper: Keeper, gguf: Path) -> None:
 
 def write_adapter(path: Path, *, layers: int = 30, width: int = 576, rank: int = 8) -> None:
     """A LoRA for SmolLM2-135M on its queries; the sizes are that model's."""
-    dice, text = random.Random(1), lambda value: struct.pack("<Q", len(value)) + value.encode()
+
+    def text(value: str) -> bytes:
+        return struct.pack("<Q", len(value)) + value.encode()
+
+    dice = random.Random(1)
     facts = [("general.architecture", "llama"), ("general.type", "adapter"), ("adapter.type", "lora")]
     head = [text(key) + struct.pack("<I", 8) + text(value) for key, value in facts]
     head.append(text("adapter.lora.alpha") + struct.pack("<If", 6, float(rank)))

@@ -129,10 +129,10 @@ async def compare(ways: list[Way]) -> None:
     for _ in range(15):
         for way in ways:
             firsts[way.name].append((await ask(way, QUESTION, 4)).first * 1000)
-    reference = statistics.median(firsts[ways[0].name])
+    bare = statistics.median(firsts[ways[0].name])
     for name, times in firsts.items():
         median = statistics.median(times)
-        show(f"first token, {name}", f"{min(times):.1f} ms best, {median:.1f} median", f"+ {median - reference:.1f} ms")
+        show(f"first token, {name}", f"{min(times):.1f} ms best, {median:.1f} median", f"+ {median - bare:.1f} ms")
 
 
 async def connections(relayed: Way, direct: Way, pids: dict[str, int]) -> None:

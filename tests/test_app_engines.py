@@ -67,8 +67,9 @@ async def test_a_brain_whose_eyes_end_its_worker_does_without_them(
 ) -> None:
     class Ended(ScriptedEngine):
         async def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
+            for event in list[Any]():
+                yield event
             raise Blinding("It ended.")
-            yield
 
     async def opened(*_asked: Any, **_more: Any) -> ScriptedEngine:
         return Ended(sees=True)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,67 @@ def _public(room: str) -> set[str]:
                 for alias in line.names
             }
     return set()
+
+
+@cache
+def trees() -> dict[str, ast.Module]:
+    """Every file, parsed."""
+    return {str(path.relative_to(ROOT)): ast.parse(path.read_text("utf-8")) for path in sorted(OMNI.rglob("*.py"))}
+
+
+def nodes() -> Iterator[tuple[str, ast.AST]]:
+    """Every node of every file, with its place."""
+    for name, tree in trees().items():
+        for node in ast.walk(tree):
+            yield f"{name}:{getattr(node, 'lineno', 0)}", node
+
+
+# Whole files that spell a path in the home: they know it as a list of what is in it.
+SPELLERS = ("omni/core/paths.py", "omni/sandbox/kept.py")
+
+
+def test_only_one_module_spells_where_things_live() -> None:
+    spelled = [
+        place
+        for place, node in nodes()
+        if isinstance(node, ast.BinOp)
+        and isinstance(node.op, ast.Div)
+        and ast.unparse(node.left).endswith(("home.root", "self.root"))
+        and not place.startswith(SPELLERS)
+    ]
+    assert spelled == []
+
+
+# Who makes a service without the composition root, each for a reason.
+MAKERS = {
+    "omni/cli/plugins.py": {"Plugins"},  # whose commands are found before any service is
+    "omni/cli/names.py": {"Library"},  # a Tab key waits for it, and needs nothing else
+    "omni/airlock/process.py": {"Airlock"},  # which is the process itself, and not who asks it
+}
+
+
+def test_only_the_composition_root_puts_services_together() -> None:
+    services = {"Airlock", "ChatService", "ChatStore", "Engines", "Environment", "Keeper.connect", "Library", "Plugins"}
+    made: dict[str, set[str]] = {}
+    for place, node in nodes():
+        if isinstance(node, ast.Call) and (name := ast.unparse(node.func)) in services:
+            made.setdefault(place.partition(":")[0], set()).add(name)
+    assert made.pop("omni/app.py") == services
+    assert made == MAKERS
+
+
+def test_nothing_is_global_and_nothing_is_done_at_import() -> None:
+    assert [place for place, node in nodes() if isinstance(node, ast.Global)] == []
+    quiet = (ast.Import, ast.ImportFrom, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef, ast.Assign, ast.AnnAssign)
+    done = [
+        f"{name}:{node.lineno}"
+        for name, tree in trees().items()
+        for node in tree.body
+        if not isinstance(node, quiet)
+        and not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))  # a docstring
+        and not (isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "__name__ == '__main__'"))
+    ]
+    assert done == []
 
 
 # --- in fact

@@ -68,9 +68,14 @@ def test_the_metadata_is_read_once_until_something_is_installed(
 ) -> None:
     from omni.core import installed
 
-    looks = []
+    looks: list[int] = []
     scan = installed.scan
-    monkeypatch.setattr(installed, "scan", lambda folders: looks.append(1) or scan(folders))
+
+    def noted(folders: list[str]) -> list[installed.Listed]:
+        looks.append(1)
+        return scan(folders)
+
+    monkeypatch.setattr(installed, "scan", noted)
     install(packages, "one", "")
     assert Plugins(home=home).names() == Plugins(home=home).names() == ["one"]
     assert len(looks) == 1

@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +16,8 @@ from omni.core import errors
 from omni.core.errors import DoorShut, OmniError, UsageError
 from omni.core.paths import Home
 
-FOLDERS = {"install": "venvs", "pull": "cartridges"}  # where in the home each purpose may write
+# Where in the home each purpose may write.
+FOLDERS: dict[str, Callable[[Home], Path]] = {"install": lambda home: home.venvs, "pull": lambda home: home.cartridges}
 PURPOSES = (*FOLDERS, listen.PURPOSE)
 MAX_LINE = 1 << 18  # bytes of one order
 PATIENCE = 30.0  # seconds for a client that does not read what it asked for
@@ -62,7 +64,7 @@ def parse_fetch(line: dict[str, Any], home: Home, purpose: str) -> Order:
         target = line.get("target")
         return Order(
             url=url,
-            target=None if target is None else inside(target, home.root / FOLDERS[purpose]),
+            target=None if target is None else inside(target, FOLDERS[purpose](home)),
             size=size,
             sha256=sha256,
             limit=limit,

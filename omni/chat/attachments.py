@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from omni.chat.types import Attachment
 from omni.core.errors import BadFile, NotFound, UsageError, nearest
+from omni.core.paths import source_root
 
 LARGEST = 256 << 10
 LARGEST_TOGETHER = 1 << 20
@@ -91,7 +92,8 @@ def agents_md(root: Path) -> Attachment | None:
     """The nearest AGENTS.md from `root` upwards, as far as the repository, the home folder or the file system reach.
 
     Only a file of this user or of root is followed, so that nobody can leave instructions in `/tmp`. What is longer
-    than 32 KiB is cut, and says so.
+    than 32 KiB is cut, and says so. The one of the clone that runs is for those who change Omni: whoever tries it there asks of
+    something else, and a small brain would talk of nothing but these commands.
     """
     start = Path(os.path.abspath(root))
     home = Path(os.path.expanduser("~"))
@@ -101,7 +103,7 @@ def agents_md(root: Path) -> Attachment | None:
             if folder.stat().st_dev != device:
                 return None
             if (found := _agents(folder / "AGENTS.md")) is not None:
-                return found
+                return found if folder.resolve() != source_root() else None
             if folder == home or (folder / ".git").exists():
                 return None
     except OSError:  # a folder that went away or cannot be entered has no instructions

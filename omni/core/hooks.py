@@ -1,4 +1,4 @@
-"""The whole surface for plug-ins, on one page. Omni's own extras use the same hooks.
+"""The whole surface for plug-ins, on one page.
 
 A plug-in is a module or an object named by an entry point of the group `omni`; it implements any of the methods of
 `Hooks` under `@hookimpl`. Three prices: `names()` reads a list that is kept in the home, `load(name)` imports one

@@ -1,4 +1,5 @@
-"""Where things live. No other module spells a path of Omni's own; this one needs the standard library only."""
+"""Where things live. No other module spells a path of Omni's own, but for those of `sandbox` that every start pays for or that
+take the home apart; this one needs the standard library only."""
 
 import os
 import stat
@@ -106,6 +107,11 @@ class Home:
         return self.root / "hardware.json"
 
     @property
+    def hardware_lock(self) -> Path:
+        """Held by whoever changes that."""
+        return self.root / "hardware.lock"
+
+    @property
     def air_gap(self) -> Path:
         """Is there while the person has shut all doors."""
         return self.root / "air-gap"
@@ -146,6 +152,16 @@ class Home:
         # A checksum is enough to tell the homes of one person apart, and hashlib would load all of OpenSSL.
         name = zlib.crc32(os.fsencode(self.root))
         return Path(f"/tmp/omni-{os.getuid()}-{name:08x}")  # owner and mode are checked by ensure_sockets
+
+    # Methods, because `omni uninstall` takes away what is a property: these two are the person's own.
+
+    def themes(self) -> Path:
+        """Themes that the person put there."""
+        return self.root / "themes"
+
+    def copied(self) -> Path:
+        """What was copied in a terminal that takes no copies."""
+        return self.root / "copied.txt"
 
     def ensure(self) -> "Home":
         """Make the home (0700) when it is missing. Raises SetupError or StorageError when that cannot be done."""

@@ -60,5 +60,5 @@ def _near(new: float, old: float) -> bool:
 
 
 def _change(home: Home, change: Callable[[Notes], Notes]) -> None:
-    with locked(home.root / "hardware.lock"):
+    with locked(home.hardware_lock):
         write_atomic(home.hardware, msgspec.json.format(msgspec.json.encode(change(Notes.load(home))), indent=2))

@@ -58,7 +58,8 @@ def _quoted(path: Path) -> str:
 
 def switch_link(home: Home, environment: Path) -> None:
     """Let `venv` name `environment`, by rename: there is no moment without it."""
-    target, temporary = Path("venvs") / environment.name, home.root / f".venv.{os.getpid()}"
+    target = Path(home.venvs.name) / environment.name
+    temporary = home.venv.with_name(f".{home.venv.name}.{os.getpid()}")
     try:
         temporary.unlink(missing_ok=True)
         temporary.symlink_to(target)

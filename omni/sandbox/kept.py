@@ -23,7 +23,6 @@ _WHAT = {
     "chat": "conversations",
     "audit": "record of connections",
     "hardware.json": "measurements of this machine",
-    "hardware.lock": "state",
     "run": "state of running brains",
     "air-gap": "the shut doors",
     "plugins": "plug-ins",

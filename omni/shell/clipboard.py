@@ -25,7 +25,7 @@ async def copy(text: str, *, app: "App[object]", home: Home, environment: Mappin
     if _knows_osc52(environment) and len(text.encode()) <= LONGEST_OSC52:
         app.copy_to_clipboard(text)
         return f"Copied {count} through the terminal (OSC 52)."
-    path = home.root / "copied.txt"
+    path = home.copied()
     await asyncio.to_thread(write_atomic, path, text)
     return f"Wrote {count} to {path}, as this terminal takes no copies."
 

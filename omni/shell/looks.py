@@ -31,7 +31,7 @@ class Looks(FailSafe, inherit_bindings=False):
         self.services = services
         self.glyphs = glyphs(services.settings.ui.glyphs)
         self._depth: Depth = colour_depth(environment)
-        self._themes = Themes([resources("themes"), services.home.root / "themes"])
+        self._themes = Themes([resources("themes"), services.home.themes()])
         self._plain: LineFilter | None = None
         self._ascii = Ascii() if self.glyphs == ASCII else None
         self._watcher = Watcher(self._themes)

@@ -224,7 +224,9 @@ class Keeper:
         self.line, its = socket.socketpair()
         command = python_command("omni.airlock.process", packages=False)
         with its:
-            self.process = subprocess.Popen(command, stdin=its, env={**os.environ, "OMNI_HOME": str(self.home.root)})
+            self.process = subprocess.Popen(
+                command, stdin=its.fileno(), env={**os.environ, "OMNI_HOME": str(self.home.root)}
+            )
         self.tell({"home": str(self.home.root), "socket": str(self.socket), "epoch": "1"})
         while True:
             with socket.socket(socket.AF_UNIX) as probe:
@@ -256,9 +258,10 @@ class Keeper:
     def heard(self, until: Callable[[list[dict[str, Any]]], bool]) -> list[dict[str, Any]]:
         """The next report of open doors that satisfies `until`."""
         while True:
-            said = self.said()
-            if "doors" in said and until(doors := said["doors"]):
-                return doors
+            if "doors" in (said := self.said()):
+                doors: list[dict[str, Any]] = said["doors"]
+                if until(doors):
+                    return doors
 
     def said(self) -> dict[str, Any]:
         """The next line of the airlock."""

@@ -44,9 +44,14 @@ def test_every_end_of_a_head_that_servers_know(door: Make, upstream: Upstream, e
 def test_much_both_ways_and_a_half_close(door: Make, upstream: Upstream) -> None:
     upstream.answer = echo
     data = os.urandom(1 << 20) * 24
+
+    def send() -> None:
+        line.sendall(data)
+        line.shutdown(socket.SHUT_WR)
+
     with door().dial() as line:
         line.sendall(ASK)
-        sender = threading.Thread(target=lambda: (line.sendall(data), line.shutdown(socket.SHUT_WR)))
+        sender = threading.Thread(target=send)
         sender.start()
         assert rest(line) == ASK + data
         sender.join()

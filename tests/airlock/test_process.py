@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omni.airlock import Airlock, NetSettings
+from omni.airlock.orders import Order
 from omni.airlock.orders import parse as parse_order
 from omni.core.errors import BadFile, DoorShut, NotFound, OmniError, UsageError
 from omni.core.paths import Home
@@ -319,6 +320,7 @@ def test_any_order_is_one_or_an_error(order: dict[str, Any], start: dict[str, An
         found = parse_order({**order, **start}, home, "pull")
     except OmniError:
         return
+    assert isinstance(found, Order)
     assert found.target is None or found.target.is_relative_to(home.root)
 
 

@@ -67,7 +67,7 @@ def tensors_of(architecture: str, *, ffn: int = 1, more: Sequence[Tensor] = ()) 
 
 def meta_of(architecture: str) -> dict[str, Any]:
     """What the engine must know of it."""
-    known = {
+    known: dict[str, int | float] = {
         "context_length": 2048,
         "embedding_length": WIDTH,
         "block_count": LAYERS,
@@ -244,8 +244,8 @@ async def open_library(home: Home, tmp_path: Path) -> AsyncIterator[Callable[...
             return budget(memory)
 
         user = tmp_path / "user"
-        options = {"environment": {"HOME": str(user)}, "user": user, "budget": known} | options
-        library = Library(home, Settings(brains=Brains(folders=list(folders))), **options)
+        usual: dict[str, Any] = {"environment": {"HOME": str(user)}, "user": user, "budget": known}
+        library = Library(home, Settings(brains=Brains(folders=list(folders))), **usual | options)
         opened.append(library)
         return library
 

@@ -71,7 +71,7 @@ def _short(text: str) -> str:
 
 
 def _models(text: str) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for case in re.finditer(r"((?:\s*case LLM_ARCH_\w+:)+)\s*\{?\s*return new (llama_model_\w+)", text):
         found |= dict.fromkeys(re.findall(r"LLM_ARCH_\w+", case[1]), case[2])
     return found

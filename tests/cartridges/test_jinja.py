@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omni.cartridges.jinja import fault_of
-from omni.cartridges.templates import FAMILIES
+from omni.cartridges.templates import FAMILIES, KnownTemplate
 
 FINE = [
     "",
@@ -72,8 +72,8 @@ def test_a_fault_is_told_with_its_line(template: str, fault: str) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
-def test_our_own_templates_can_be_read(family: object) -> None:
-    assert fault_of(family.jinja) == ""  # type: ignore[attr-defined]
+def test_our_own_templates_can_be_read(family: KnownTemplate) -> None:
+    assert fault_of(family.jinja) == ""
 
 
 @pytest.mark.parametrize(

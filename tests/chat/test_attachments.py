@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from omni.chat import agents_md, expand
 from omni.chat.attachments import LARGEST, read_text
 from omni.core.errors import BadFile, NotFound, OmniError, UsageError
+from omni.core.paths import source_root
 from tests.ordinary import ordinary_user
 
 
@@ -191,6 +192,14 @@ def test_the_nearest_instructions_are_taken(project: Path) -> None:
     found = agents_md(project / "src")
     assert found is not None
     assert found.text == "near"
+
+
+def test_those_of_the_clone_that_runs_are_for_others() -> None:
+    clone = source_root()
+    assert clone is not None
+    assert (clone / "AGENTS.md").is_file()
+    assert agents_md(clone) is None
+    assert agents_md(clone / "docs") is None
 
 
 @pytest.mark.parametrize("edge", ["repository", "home"])

@@ -156,7 +156,7 @@ def test_what_vanishes_in_the_middle_is_left_out(project: Path, monkeypatch: pyt
 
         yield entries()
 
-    monkeypatch.setattr(completion.os, "scandir", scandir)
+    monkeypatch.setattr(os, "scandir", scandir)
     found = complete_path("", project, limit=100)
     assert {"README.md", "src/", "src/chat/", "src/chat/service.py", "src/build/kept.py"} <= set(found)
     assert not {"src/app.py", "src/chat/store.py"} & set(found)

@@ -29,7 +29,7 @@ class Shelf:
     async def get(self, name: str) -> Brain:
         return BRAIN
 
-    async def best(self) -> Brain:
+    async def best(self, **_: Any) -> Brain:
         return BRAIN
 
 
@@ -37,7 +37,7 @@ class Shelf:
 async def chat(home: Home, starter_gguf: Path) -> AsyncIterator[ChatService]:
     starter = start(home, full_screen=False)
     keeper = await Keeper.connect(home, starter, client="tests")
-    settings = {"slots": 2, "context": CONTEXT, "cells": CONTEXT, "threads": 2}
+    settings: dict[str, int | str] = {"slots": 2, "context": CONTEXT, "cells": CONTEXT, "threads": 2}
     spec = WorkerSpec(engine="xllamacpp", base="starter", path=str(starter_gguf), need_bytes=1 << 29, settings=settings)
     engine = WorkerEngine(spec, keeper, name=BRAIN.name, context_max=CONTEXT)
 

@@ -14,6 +14,7 @@ from omni.core.errors import BadFile, EngineError, NotFound, OmniError, StorageE
 from omni.core.events import (
     BrainLoading,
     BrainReplaced,
+    EngineEvent,
     ReasoningDelta,
     TextDelta,
     TurnEnded,
@@ -300,7 +301,8 @@ async def test_a_keeper_that_went_away_disturbs_no_turn(bench: Any, collect: Any
 
 
 def test_reasoning_is_never_text() -> None:
-    assert ReasoningDelta(text="x") != TextDelta(text="x")
+    events: list[EngineEvent] = [ReasoningDelta(text="x"), TextDelta(text="x")]
+    assert events[0] != events[1]
 
 
 class Unloadable:

@@ -23,4 +23,4 @@ if __name__ == "__main__":
     from omni.__main__ import main
 
     with patch.object(Engines, "spec", scripted):
-        sys.exit(main())
+        sys.exit(main())  # type: ignore[no-untyped-call]  # Python 2.7 reads it, too

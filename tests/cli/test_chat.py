@@ -15,7 +15,7 @@ from tests.cli.tools import Cli, until
 pytestmark = pytest.mark.real  # every test here starts processes
 
 
-def script(**settings: object) -> dict[str, str]:
+def script(**settings: object) -> dict[str, Any]:
     return {"OMNI_TEST_SCRIPT": json.dumps(settings)}
 
 

@@ -10,6 +10,7 @@ import click
 import pytest
 
 from omni.cli import main as root
+from omni.cli import streams
 from omni.cli.main import ALIASES, COMMANDS, in_full, omni
 from omni.core import errors
 from tests.cli.conftest import Call
@@ -155,7 +156,7 @@ def test_every_failure_has_its_exit_code(
         raise raised
 
     monkeypatch.setattr(root.LazyGroup, "get_command", lambda *_: click.Command("ls", callback=fail))
-    monkeypatch.setattr(root.streams, "let_go", lambda: None)
+    monkeypatch.setattr(streams, "let_go", lambda: None)
     found = call("ls")
     assert found.code == code
     assert found.err.startswith(said)

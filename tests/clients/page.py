@@ -53,10 +53,11 @@ class Row(NamedTuple):
 @cache
 def clients() -> dict[str, Client]:
     """All clients by their names."""
-    found = {}
+    found: dict[str, Client] = {}
     for section in _text().split("\n## ")[1:]:
         (install,) = _INSTALL.findall(section)
-        ways, uses = {}, {}
+        ways: dict[str, Block] = {}
+        uses: dict[str, Block] = {}
         for block in _BLOCK.finditer(section):
             client, name, ending, text = block.groups()
             kind, _, way = name.rpartition("/")

@@ -129,7 +129,12 @@ async def test_closing_an_unused_database_makes_no_file(tmp_path: Path) -> None:
 async def test_sync_reaches_the_files(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[str] = []
     real = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(os.readlink(f"/proc/self/fd/{fd}")), real(fd)))
+
+    def fsync(fd: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{fd}"))
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
     await database.write(add("a"))
     await database.sync()
     assert synced[0] == f"{database.path}-wal"

@@ -8,7 +8,8 @@ import pytest
 
 from omni.core import hooks
 from omni.core.errors import EngineError, NotFound, OmniError
-from omni.core.hooks import GROUP, Hooks, Plugins, hookimpl
+from omni.core.hooks import Hooks, Plugins, hookimpl
+from omni.core.installed import GROUP
 
 
 def pane(name: str) -> SimpleNamespace:

@@ -119,7 +119,13 @@ def test_the_kernel_says_the_same_of_every_process_that_runs(home: Home, starter
     {omni} audit >&2; code=$?; {omni} stop --all >&2; exit $code"""
     environment = {**os.environ, "OMNI_HOME": str(home.root), "OMNI_ENVIRONMENT": "own"}
     done = subprocess.run(
-        ["sh", "-c", session], env=environment, capture_output=True, text=True, check=False, timeout=170
+        ["sh", "-c", session],
+        cwd=home.root.parent,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=170,
     )
     assert done.returncode == 0, done.stderr
     rows = [ProcessInfo(**{key: row[key] for key in ProcessInfo.__struct_fields__}) for row in json.loads(done.stdout)]

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
+from operator import ne
 from pathlib import Path
 
 import pytest
@@ -93,9 +95,8 @@ def choose(terminal: Terminal, screen: str, name: str) -> None:
         if "▌" in line.split(name)[0][-6:]:
             return
         marked = next(number for number, each in enumerate(screen.splitlines()) if "▌" in each[20:])
-        before = screen
         terminal.key("Up" if screen.splitlines().index(line) < marked else "Down")
-        screen = terminal.wait(lambda text, old=before: text != old, "the bar at another line")
+        screen = terminal.wait(partial(ne, screen), "the bar at another line")
     raise AssertionError(f"the bar never reached {name!r}:\n{screen}")
 
 

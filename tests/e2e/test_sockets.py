@@ -61,7 +61,13 @@ def traced(session: str, home: Home, folder: Path, **variables: str) -> tuple[di
     command = ["strace", "-f", "-s", "400", "-o", str(log), "-e", "trace=socket,execve,clone,clone3,fork,vfork"]
     environment = {**os.environ, "OMNI_HOME": str(home.root), "OMNI_ENVIRONMENT": "own", **variables}
     done = subprocess.run(
-        [*command, "sh", "-c", session], env=environment, capture_output=True, text=True, check=False, timeout=240
+        [*command, "sh", "-c", session],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
     )
     if "PTRACE_TRACEME" in done.stderr or "Operation not permitted" in done.stderr:
         pytest.skip("this machine does not let strace trace")

@@ -150,7 +150,7 @@ async def test_what_cannot_be_gone_on_with_is_said_again_and_given_once(
 ) -> None:
     more, settings = REPEATED[how]
     request = asked("Hi", max_tokens=200, **more)
-    dies = {"die_at": "Hi", "die_after": 9, "die_once": str(tmp_path / "died")}
+    dies: dict[str, Any] = {"die_at": "Hi", "die_after": 9, "die_once": str(tmp_path / "died")}
     async with worker_engine(scripted_spec(reply=WORDS, **settings, **dies)) as engine:
         events = await events_of(engine, request)
         assert len(keeper.started) == 2

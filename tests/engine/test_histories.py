@@ -169,9 +169,10 @@ def test_calls_in_every_form() -> None:
     assert form(calls="beside", several="split") == split
     lines = "\n".join(["So.", *map(written, messages[1].calls)])
     words = [("assistant", lines)]
-    for more in ({"calls": "words"}, {"calls": "beside", "several": "words"}):
+    ways: list[dict[str, Any]] = [{"calls": "words"}, {"calls": "beside", "several": "words"}]
+    for more in ways:
         assert form(**more) == words
-        last = fitted(messages, Traits(users=True, after=True, **more))[-1]  # type: ignore[arg-type]
+        last = fitted(messages, Traits(users=True, after=True, **more))[-1]
         assert last.content == "The tool look returned:\nra\n\nThe tool look returned:\nrb\n\n2"
 
 
@@ -230,7 +231,7 @@ def histories(draw: st.DrawFn) -> tuple[Message, ...]:
         return f"w{next(number)}w"
 
     def one() -> Message:
-        kind = draw(
+        kind: Any = draw(
             st.sampled_from(["system", "user", "user", "assistant", "assistant", "calls", "calls", "tool", "tool"])
         )
         ident = draw(st.sampled_from(["", "call_1", "call_2", "abcdefgh1", "toolu_3"]))
@@ -246,7 +247,7 @@ def histories(draw: st.DrawFn) -> tuple[Message, ...]:
             return said(draw(st.sampled_from(["", " ", word()])), *calls)
         if kind == "tool":
             return result(word(), ident, draw(st.sampled_from(["", "a"])))
-        return Message(role=kind, content=draw(st.sampled_from(["", word()])))  # type: ignore[arg-type]
+        return Message(role=kind, content=draw(st.sampled_from(["", word()])))
 
     return tuple(one() for _ in range(draw(st.integers(0, 9))))
 

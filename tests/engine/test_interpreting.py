@@ -27,8 +27,8 @@ def ended(reason: Any = "stop") -> TurnEnded:
 
 def meant(request: ChatRequest, *said: str, end: TurnEnded | None = None) -> list[EngineEvent]:
     interpreter = Interpreter(request, binding_of(request))
-    events = [TextDelta(text=text) for text in said]
-    return [found for event in [*events, end or ended()] for found in interpreter.read(event)]
+    events: list[EngineEvent] = [*(TextDelta(text=text) for text in said), end or ended()]
+    return [found for event in events for found in interpreter.read(event)]
 
 
 def text_of(events: list[EngineEvent]) -> str:
@@ -107,7 +107,7 @@ def test_likelihoods_are_of_the_tokens_that_are_given() -> None:
     request = asked(schema=UNIQUE, logprobs=0)
     chosen = TokenChosen(chosen=Likelihood(token="a", logprob=-1.0))
     interpreter = Interpreter(request, binding_of(request))
-    events = [TextDelta(text='["a", '), chosen, TextDelta(text='"a"]'), chosen]
+    events: list[EngineEvent] = [TextDelta(text='["a", '), chosen, TextDelta(text='"a"]'), chosen]
     assert [found for event in events for found in interpreter.read(event)] == []
     with pytest.raises(Unproved):
         list(interpreter.read(ended()))

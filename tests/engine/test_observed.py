@@ -1,12 +1,12 @@
 """What is measured of the turns of an engine."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 import pytest
 
 from omni.core.errors import BadFile, EngineError
-from omni.core.events import TurnEnded, Usage
+from omni.core.events import EngineEvent, TurnEnded, Usage
 from omni.engine import ChatRequest, Message, ObservedEngine, ScriptedEngine, Vectors, image_of
 from tests.engine.conftest import Make
 from tests.engine.engine_tools import DirectKeeper, asked, events_of, real_spec, scripted_spec, text_of
@@ -16,7 +16,7 @@ from tests.image_tools import png, write_projector
 class _Timed(ScriptedEngine):
     """Takes a second to read any prompt."""
 
-    async def chat(self, request: ChatRequest):  # type: ignore[no-untyped-def]
+    async def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
         async for event in super().chat(request):
             yield (
                 TurnEnded(reason="stop", usage=USAGE, context_used=1, context_allocated=1)

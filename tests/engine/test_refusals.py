@@ -264,7 +264,7 @@ def test_the_engine_still_says_what_is_looked_for() -> None:
     """Whoever takes another version of the engine learns here which words have changed."""
     spec = find_spec("xllamacpp")
     assert spec is not None
-    (folder,) = spec.submodule_search_locations or ()
+    (folder,) = spec.submodule_search_locations or []
     missing = set(WORDS)
     for library in (*Path(folder).rglob("*.so*"), *Path(f"{folder}.libs").glob("*.so*")):
         with library.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as code:

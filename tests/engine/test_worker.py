@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from omni.core.errors import BadFile, EngineError
-from omni.core.events import BrainLoading, PromptProgress, TextDelta
+from omni.core.events import BrainLoading, PromptProgress, ReasoningDelta, TextDelta
 from omni.core.paths import Home
 from omni.core.wall import state_of
 from omni.engine import WorkerEngine
@@ -133,7 +133,7 @@ async def test_thoughts_are_apart_from_the_answer(worker_engine: Make) -> None:
     async with worker_engine(scripted_spec(reasoning="hm so", reply="Yes.")) as engine:
         events = await events_of(engine, asked("Hi"))
         assert text_of(events) == "Yes."
-        assert "".join(event.text for event in events if type(event).__name__ == "ReasoningDelta") == "hm so"
+        assert "".join(event.text for event in events if isinstance(event, ReasoningDelta)) == "hm so"
 
 
 async def test_a_base_that_cannot_be_loaded_says_why(worker_engine: Make) -> None:

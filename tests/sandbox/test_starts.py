@@ -70,8 +70,11 @@ class Gate(SimpleHTTPRequestHandler):
 @pytest.fixture
 def gate(clone: Clone, environment: dict[str, str]) -> Iterator[type[Gate]]:
     """The tiny index behind a server on this machine; pip's own wheel is found in a folder."""
-    handler = type("Gate", (Gate,), {"asked": threading.Event(), "open": threading.Event()})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=clone.index))
+
+    class Own(Gate):
+        asked, open = threading.Event(), threading.Event()
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Own, directory=clone.index))
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
@@ -80,8 +83,8 @@ def gate(clone: Clone, environment: dict[str, str]) -> Iterator[type[Gate]]:
     shutil.copy(clone.installer, folder)
     environment["PIP_INDEX_URL"] = f"http://127.0.0.1:{server.server_port}/simple"
     environment["PIP_FIND_LINKS"] = str(folder)
-    yield handler
-    handler.open.set()
+    yield Own
+    Own.open.set()
     server.shutdown()
     server.server_close()
     thread.join()

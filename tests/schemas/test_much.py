@@ -137,7 +137,8 @@ def test_a_proof_that_would_take_for_ever_is_none() -> None:
     ids=["alternatives", "all of many", "lists", "properties"],
 )  # fmt: skip
 def test_to_count_what_a_proof_takes_is_bounded(schema: Any, value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    compiled, looked = compile_schema(schema), []
+    compiled = compile_schema(schema)
+    looked: list[int] = []
     monkeypatch.setattr(weights, "_pairs", lambda node, value, known=weights._pairs: seen(known(node, value), looked))
     assert compiled.fault(value) is TOO_LARGE
     assert len(looked) <= weights.MOST_COUNTED + 1

@@ -77,7 +77,7 @@ class Desk:
     async def serve(self, engine: Engine | None = None, **more: Any) -> Web:
         return await self._stack.enter_async_context(web(self._folder / "home", engine or ScriptedEngine(), **more))
 
-    async def visit(self, served: Web, path: str = "", **context: Any) -> Visit:
+    async def visit(self, served: Web, path: str = "", /, **context: Any) -> Visit:
         values = {"viewport": {"width": 1280, "height": 800}, **context}
         made = await self._browser.new_context(**values)
         self._stack.push_async_callback(made.close)

@@ -65,8 +65,8 @@ def over(home: Home, serving: Any) -> Make:
 
     @asynccontextmanager
     async def make(**settings: Any) -> AsyncIterator[Any]:
-        keeper = DirectKeeper(home)
-        engine = WorkerEngine(scripted_spec(**settings), keeper, name="@omni/test")  # type: ignore[arg-type]
+        keeper: Any = DirectKeeper(home)  # stands for the keeper
+        engine = WorkerEngine(scripted_spec(**settings), keeper, name="@omni/test")
         try:
             async with serving(engine) as bench:
                 yield bench

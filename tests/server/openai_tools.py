@@ -7,7 +7,7 @@ import httpx
 
 USER = [{"role": "user", "content": "Hi"}]
 
-TOOL = {
+TOOL: dict[str, Any] = {
     "type": "function",
     "function": {"name": "read", "parameters": {"type": "object", "properties": {"path": {"type": "string"}}}},
 }
@@ -21,6 +21,6 @@ def events_of(text: str) -> list[Any]:
     return [line if line == "[DONE]" else json.loads(line) for line in lines]
 
 
-async def ask(bench: Any, path: str = "/v1/chat/completions", **body: Any) -> httpx.Response:
+async def ask(bench: Any, path: str = "/v1/chat/completions", /, **body: Any) -> httpx.Response:
     response: httpx.Response = await bench.client.post(path, json=body)
     return response

@@ -59,7 +59,7 @@ async def test_null_is_a_field_that_is_left_out(serving: Any, path: str) -> None
         assert (await bench.client.post(path, json=body)).status_code == 200
 
 
-SAMPLED = [
+SAMPLED: list[dict[str, Any]] = [
     {"stop": []}, {"stop": ""}, {"stop": None}, {"n": None}, {"seed": -1}, {"seed": 1 << 70}, {"seed": 3.0}, {"user": "me"},
     {"temperature": 1}, {"temperature": 1.0}, {"max_tokens": 5.0}, {"max_tokens": -1}, {"logit_bias": {}},
     {"presence_penalty": 0}, {"stream_options": None}, {"stream_options": {"include_usage": None}}, {"stream": False},
@@ -162,7 +162,9 @@ def test_numbers_of_a_schema_stay_as_they_were_written() -> None:
     body = b'{"messages":[],"max_tokens":3.0,"tools":[{"type":null,"function":{"name":"f","parameters":{"minimum":1.0,"x":null}}}]}'
     found = decoded(body.replace(b"[],", b'[{"role":"user"}],', 1), ChatBody)
     assert found.tools is not None
-    assert str(found.tools[0].function.parameters) == "{'minimum': 1.0, 'x': None}"
+    function = found.tools[0].function
+    assert function is not None
+    assert str(function.parameters) == "{'minimum': 1.0, 'x': None}"
     assert (found.max_tokens, found.tools[0].type) == (3, "function")
 
 

@@ -117,7 +117,8 @@ async def test_the_starter_through_anthropics_client(tmp_path: Path, starter_ggu
         assert call.type == "tool_use"
         assert isinstance(call.input["city"], str)
         assert forced.stop_reason == "tool_use"
-        schema = {"type": "object", "properties": {"n": {"type": "integer", "maximum": 9}}, "required": ["n"]}
+        number = {"type": "integer", "maximum": 9}
+        schema: dict[str, Any] = {"type": "object", "properties": {"n": number}, "required": ["n"]}
         shaped = await client.messages.create(
             model=real.brain,
             max_tokens=50,

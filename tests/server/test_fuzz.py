@@ -47,8 +47,9 @@ def script(request: ChatRequest) -> str:
 
 async def nothing(name: str) -> AsyncGenerator[Any]:
     """A pull that finds nothing."""
+    for event in list[Any]():
+        yield event
     raise NotFound(f"There is no brain {name!r}.")
-    yield
 
 
 @pytest.fixture(scope="module")

@@ -62,6 +62,7 @@ class Gate:
         self,
         path: str = CHAT,
         method: str = "",
+        /,
         *,
         uid: int | None = ME,
         loopback: bool = True,
@@ -212,7 +213,8 @@ async def test_our_names(gate: Gate, host: str) -> None:
 )
 async def test_foreign_names_are_refused_before_anything(gate: Gate, host: str | None) -> None:
     secret = gate.keys.add("a", ("admin",))
-    for headers in ({}, {"authorization": f"Bearer {secret}"}, {"authorization": "Bearer omni-wrong"}):
+    tried: list[dict[str, Any]] = [{}, {"authorization": f"Bearer {secret}"}, {"authorization": "Bearer omni-wrong"}]
+    for headers in tried:
         answer = await gate.ask(host=host, **headers)
         assert answer.status == 403
         assert "does not answer to the name" in answer.json["error"]["message"]
@@ -344,7 +346,7 @@ async def test_a_null_origin_may_do_nothing_at_all(gate: Gate) -> None:
         {"origin": EVIL, "sec_fetch_site": "same-origin"},
     ],
 )
-async def test_a_foreign_page_may_chat_and_nothing_else(gate: Gate, headers: dict[str, str]) -> None:
+async def test_a_foreign_page_may_chat_and_nothing_else(gate: Gate, headers: dict[str, Any]) -> None:
     assert await statuses(gate, **headers) == [200, 200, 403, 403]
     assert (gate.caller.foreign, gate.caller.lane) == (True, "a page elsewhere")
     assert (await gate.ask("/v1/models/x", "GET", **headers)).status == 200
@@ -427,7 +429,7 @@ async def test_a_session_counts_for_our_own_page_alone(gate: Gate) -> None:
     assert await statuses(gate, uid=None, cookie=cookie, origin="http://127.0.0.1:11434") == [200] * 4
     far: dict[str, Any] = {"loopback": False, "uid": None, "host": "10.0.0.1", "scheme": "https"}
     assert await statuses(gate, **far, **own) == [200] * 4
-    for other in (
+    others: list[dict[str, Any]] = [
         {"cookie": cookie},
         {"cookie": cookie, "sec_fetch_site": "none"},
         {"cookie": cookie, "sec_fetch_site": "cross-site"},
@@ -437,7 +439,8 @@ async def test_a_session_counts_for_our_own_page_alone(gate: Gate) -> None:
         {"cookie": f"{COOKIE}=wrong", "sec_fetch_site": "same-origin"},
         {"cookie": f"{COOKIE}=", "sec_fetch_site": "same-origin"},
         {"cookie": "=;;\xff", "sec_fetch_site": "same-origin"},
-    ):
+    ]
+    for other in others:
         assert (await gate.ask(ADMIN, uid=None, **other)).status in (401, 403)
     # A neighbour's web server on this machine is sent the cookie, too: it does not open anything to the neighbour.
     assert await statuses(gate, uid=65534, **own) == [403] * 4

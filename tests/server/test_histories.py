@@ -683,21 +683,21 @@ def test_tools_that_only_a_cloud_has_are_left_out_and_cannot_be_forced(protocol:
     if protocol == "responses":
         body["input"] = messages
     assert request_for(protocol, body).tools == ()
-    forced: list[Any] = {
+    forced: dict[str, list[Any]] = {
         "chat": ["required", {"type": "custom", "custom": {"name": "patch"}}],
         "responses": ["required", {"type": "web_search"}, {"type": "custom", "name": "patch"}],
         "anthropic": [{"type": "any"}, {"type": "tool", "name": "web_search"}],
-    }[protocol]
-    for choice in forced:
+    }
+    for choice in forced[protocol]:
         with pytest.raises(BadParameter) as refused:
             request_for(protocol, {**body, "tool_choice": choice})
         assert refused.value.param.startswith("tool_choice")
-    hosted: list[Any] = {
+    hosted: dict[str, list[Any]] = {
         "chat": [{"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": OFFERED["chat"][:1]}}],
         "responses": [{"type": "allowed_tools", "mode": "auto", "tools": OFFERED["responses"][:1]}],
         "anthropic": [],
-    }[protocol]
-    for choice in hosted:
+    }
+    for choice in hosted[protocol]:
         assert request_for(protocol, {**body, "tool_choice": choice}).tools == ()
 
 

@@ -134,8 +134,9 @@ async def test_a_real_one_goes_on_with_texts(tmp_path: Path, starter_gguf: Path)
         assert untaught(added)
         told = await client.completions.create(model=added.name, prompt="One, two, three,", max_tokens=3, temperature=0)
         assert "four" in told.choices[0].text
+        messages: list[Any] = list(USER)
         with pytest.raises(openai.BadRequestError, match="no chat template") as refused:
-            await client.chat.completions.create(model=added.name, messages=USER)  # type: ignore[arg-type]
+            await client.chat.completions.create(model=added.name, messages=messages)
         assert refused.value.param == "model"
         options = {"num_predict": 3, "temperature": 0.0}
         assert "four" in (await other.generate(added.name, "One, two, three,", options=options)).response

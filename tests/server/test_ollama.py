@@ -320,7 +320,7 @@ async def test_a_quiet_brain_is_heard_as_an_empty_line(live: Any, monkeypatch: p
     from omni.server import streams
 
     monkeypatch.setattr(
-        streams.Streamed.__init__, "__kwdefaults__", {**streams.Streamed.__init__.__kwdefaults__, "every": 0.01}
+        streams.Streamed.__init__, "__kwdefaults__", {**(streams.Streamed.__init__.__kwdefaults__ or {}), "every": 0.01}
     )
     gate = asyncio.Event()
     engine = ScriptedEngine([Reply(text="one", gates={0: gate})])

@@ -73,7 +73,7 @@ async def test_the_async_client_with_tools(live: Any) -> None:
     async with live(ScriptedEngine(said)) as bench, ollama.AsyncClient(bench.url) as client:
         messages: list[Any] = list(ASK)
         found = await client.chat("@omni/test", messages, tools=[weather])
-        (call,) = found.message.tool_calls or ()
+        (call,) = found.message.tool_calls or []
         assert (call.function.name, call.function.arguments) == ("weather", {"city": "Rome"})
         messages += [found.message, {"role": "tool", "content": weather("Rome"), "tool_name": "weather"}]
         parts = [part async for part in await client.chat("@omni/test", messages, tools=[weather], stream=True)]

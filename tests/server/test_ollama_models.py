@@ -274,7 +274,7 @@ async def test_no_question_loads_and_unloads(serving: Any, path: str) -> None:
         keeper = bench.services.fake_keeper
         bench.services.library.known = [known()]
         keeper.load(known())
-        body = {"model": "@omni/test"} | ({"messages": []} if path == "chat" else {"prompt": ""})
+        body: dict[str, Any] = {"model": "@omni/test", **({"messages": []} if path == "chat" else {"prompt": ""})}
         loaded = (await bench.client.post(f"/api/{path}", json=body)).json()
         assert (loaded["done"], loaded["done_reason"]) == (True, "load")
         gone = (await bench.client.post(f"/api/{path}", json=body | {"keep_alive": 0, "stream": False})).json()
@@ -330,8 +330,9 @@ async def test_a_pull_that_cannot_be_says_why(serving: Any) -> None:
     shut = DoorShut("The air gap is on.", hint="omni airgap off")
 
     async def at_once(name: str) -> Any:
+        for event in list[Any]():
+            yield event
         raise shut
-        yield
 
     async def later(name: str) -> Any:
         yield PullStarted(brain=name, size=100)

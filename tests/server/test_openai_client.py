@@ -67,8 +67,8 @@ async def test_tools_there_and_back(live: Any) -> None:
         streamed = final.choices[0].message.tool_calls
         assert streamed
         assert (streamed[0].function.name, streamed[0].function.arguments) == ("read", '{"path": "a.py"}')
-        result: Any = {"role": "tool", "tool_call_id": call.id, "content": "x = 1"}
-        answer = await ai.chat.completions.create(model="@omni/test", messages=[*USER, message, result], tools=TOOLS)
+        so_far: list[Any] = [*USER, message, {"role": "tool", "tool_call_id": call.id, "content": "x = 1"}]
+        answer = await ai.chat.completions.create(model="@omni/test", messages=so_far, tools=TOOLS)
         assert answer.choices[0].message.content == "Done."
 
 

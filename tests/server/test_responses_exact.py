@@ -152,7 +152,8 @@ async def test_tools_come_back_as_they_were_sent(serving: Any) -> None:
 async def test_without_anything_new_there_is_nothing_to_answer(serving: Any) -> None:
     async with serving() as bench:
         first = (await post(bench, input="Hi")).json()
-        for body in ({}, {"input": None}, {"input": []}, {"previous_response_id": first["id"]}):
+        bodies: list[dict[str, Any]] = [{}, {"input": None}, {"input": []}, {"previous_response_id": first["id"]}]
+        for body in bodies:
             found = await post(bench, **body)
             assert (found.status_code, found.json()["error"]["param"]) == (400, "input")
 

@@ -11,7 +11,7 @@ from omni.server.schemas import unkept
 from tests.server.openai_tools import CALL, TOOL, USER
 
 NAMED = {"type": "object", "properties": {"name": {"type": "string"}, "a": {"type": "integer"}}, "required": ["name"]}
-LOOSE = {"type": "object", "properties": {"tags": {"type": "object", "additionalProperties": {"type": "integer"}, "minProperties": 2}}, "required": ["tags"]}  # fmt: skip
+LOOSE: dict[str, Any] = {"type": "object", "properties": {"tags": {"type": "object", "additionalProperties": {"type": "integer"}, "minProperties": 2}}, "required": ["tags"]}  # fmt: skip
 NEVER = {"type": "object", "properties": {"a": {"type": "string", "minLength": 3, "maxLength": 2}}, "required": ["a"]}
 FEW, MANY = '{"tags": {"x": 1}}', '{"tags": {"x": 1, "y": 2}}'
 SAID = '{"name": "read"}'
@@ -24,7 +24,7 @@ WHERE = {
     "/api/generate": "format",
 }
 CHATS = ("/v1/chat/completions", "/v1/responses", "/v1/messages", "/api/chat")
-PARAMETERS = TOOL["function"]["parameters"]  # type: ignore[index]
+PARAMETERS = TOOL["function"]["parameters"]
 
 
 def asking(path: str, schema: Any = None, *, stream: bool = False, **more: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from textual.worker import WorkerCancelled
 
 from omni.cartridges.brains import Base, Brain
 from omni.cartridges.gguf import GgufHeader
-from omni.chat import ChatService, ChatStore
+from omni.chat import ChatService, ChatStore, Conversation
 from omni.core.clock import SystemClock
 from omni.core.errors import NotFound
 from omni.core.paths import Home
@@ -22,6 +22,7 @@ from omni.core.settings import Settings
 from omni.engine.scripted import Reply, ScriptedEngine
 from omni.shell.failsafe import FailSafe
 from omni.shell.panes.chat import ChatPane
+from omni.shell.panes.chat_gauge import Status
 
 COLOURS = [
     "background",
@@ -53,7 +54,7 @@ class Library:
             raise NotFound(f"No brain is named {name!r}.", hint="Press ctrl+o.")
         return self.brain
 
-    async def best(self) -> Any:
+    async def best(self, **_: Any) -> Any:
         return self.brain
 
 
@@ -66,7 +67,7 @@ class Host(FailSafe):
         super().__init__(services.home.logs / "shell.jsonl")
         self.project = project
         self.pane = ChatPane(services)
-        self.statuses: list[ChatPane.Status] = []
+        self.statuses: list[Status] = []
         own = {f"omni-{name}": "#808080" for name in COLOURS}
         self.register_theme(Theme(name="plain", primary="#808080", variables=own))
         self.theme = "plain"
@@ -80,7 +81,7 @@ class Host(FailSafe):
     def on_mount(self) -> None:
         self.pane.take_focus()
 
-    def on_chat_pane_status(self, message: ChatPane.Status) -> None:
+    def on_chat_pane_status(self, message: Status) -> None:
         self.statuses.append(message)
 
 
@@ -90,6 +91,12 @@ class Stage:
     def __init__(self, host: Host, pilot: Pilot[None], engine: ScriptedEngine, services: Any) -> None:
         self.host, self.pilot, self.engine, self.services = host, pilot, engine, services
         self.pane, self.transcript, self.composer = host.pane, host.pane.transcript, host.pane.composer
+
+    @property
+    def conversation(self) -> Conversation:
+        """The one on the screen."""
+        assert self.pane.conversation is not None
+        return self.pane.conversation
 
     @property
     def screen(self) -> str:

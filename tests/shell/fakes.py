@@ -332,8 +332,8 @@ class FakeChat:
 
     async def ask(self, conversation: str, text: str, **_: Any) -> AsyncIterator[Any]:
         self.asked.append(text)
-        return
-        yield
+        for event in list[Any]():
+            yield event
 
     async def conversations(self, **_: Any) -> list[Any]:
         from omni.chat.types import Conversation

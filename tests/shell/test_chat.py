@@ -29,7 +29,7 @@ async def test_an_answer_is_streamed_and_kept(tmp_path: Path) -> None:
         assert "thought" in one.screen
         assert "5 tokens" in one.screen or "4 tokens" in one.screen
         assert one.composer.text == ""
-        stored = await one.services.chat.messages(one.pane.conversation.id)
+        stored = await one.services.chat.messages(one.conversation.id)
         assert [message.text for message in stored] == ["Why is it slow?", "**Hello** there."]
         assert one.host.statuses[-1].brain == "@t/brain"
         assert one.host.statuses[-1].base == "Base 1B"
@@ -147,7 +147,7 @@ async def test_commands(tmp_path: Path) -> None:
         await one.quiet()
         await one.say("/rename Better title")
         await one.quiet()
-        assert one.pane.conversation.title == "Better title"
+        assert one.conversation.title == "Better title"
         await one.say("/export")
         await one.until(lambda: "Wrote" in one.notes)
         assert "A whole answer." in (tmp_path / "shop" / "better-title.md").read_text()
@@ -264,10 +264,10 @@ async def test_the_speed_and_that_something_is_written_are_told_while_it_streams
         assert one.host.statuses[-1].busy
         told = len({status.speed for status in one.host.statuses})
         assert told <= 3, "once a second, so that it can be read"
-        counted = [status for status in one.host.statuses if status.used]
-        assert counted[0].state != "writing", "the meter stands before the first word of the first answer"
-        assert all(status.allocated == 4096 for status in counted)
-        assert counted[-1].used > counted[0].used, "and rises while it is written"
+        counted = [(status.used, status) for status in one.host.statuses if status.used]
+        assert counted[0][1].state != "writing", "the meter stands before the first word of the first answer"
+        assert all(status.allocated == 4096 for _, status in counted)
+        assert counted[-1][0] > counted[0][0], "and rises while it is written"
         gate.set()
         await one.quiet()
         assert not one.host.statuses[-1].busy

@@ -2,7 +2,6 @@
 
 import asyncio
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from msgspec import structs
@@ -11,6 +10,7 @@ from textual.widgets import Input
 from omni.chat import ChatMessage
 from omni.chat.export import to_json
 from omni.engine.scripted import Reply
+from omni.keeper import Change
 from omni.shell.panes.chat import FIRST_SHOWN
 from omni.shell.panes.chat_list import ConversationList
 from tests.shell.chat_tools import stage
@@ -58,7 +58,7 @@ async def test_an_answer_goes_on_while_another_conversation_is_shown(tmp_path: P
     async with stage(tmp_path, Reply(text="slow but whole", gates={1: gate}), "quick") as one:
         await one.say("first")
         await one.until(lambda: len(one.engine.requests) == 1)
-        first = one.pane.conversation.id
+        first = one.conversation.id
         await one.pilot.press("ctrl+n")
         await one.until(lambda: one.pane.conversation is None)
         await one.say("second")
@@ -75,7 +75,7 @@ async def test_coming_back_to_a_running_answer_shows_all_of_it(tmp_path: Path) -
     async with stage(tmp_path, Reply(text="a b c d e f", gates=gates)) as one:
         await one.say("first")
         await one.until(lambda: "a b" in one.screen)
-        conversation = one.pane.conversation.id
+        conversation = one.conversation.id
         await one.pane.new_conversation()
         gates[2].set()
         await one.pilot.pause()
@@ -93,9 +93,9 @@ async def test_a_change_by_another_front_end_is_read(tmp_path: Path) -> None:
         await one.until(lambda: bool(one.host.statuses[-1].used))
         used = one.host.statuses[-1].used or 0
         other = one.services.chat
-        async for _ in other.ask(one.pane.conversation.id, "theirs"):
+        async for _ in other.ask(one.conversation.id, "theirs"):
             pass
-        one.pane.heard(SimpleNamespace(topic="conversation", value={"conversation": one.pane.conversation.id}))
+        one.pane.heard(Change(topic="conversation", value={"conversation": one.conversation.id}))
         await one.until(lambda: "theirs" in one.screen)
         assert list(one.transcript.entries)[:2] == kept
         await one.until(lambda: (one.host.statuses[-1].used or 0) > used)  # the meter counts what others asked, too
@@ -138,7 +138,7 @@ async def test_what_is_queued_is_asked_though_another_conversation_is_shown(tmp_
         await one.say("one")
         await one.until(lambda: len(one.engine.requests) == 1)
         await one.say("two")
-        first = one.pane.conversation.id
+        first = one.conversation.id
         await one.pane.new_conversation()
         one.composer.put("a draft")
         gate.set()
@@ -164,14 +164,14 @@ async def test_an_answer_of_another_omni_grows_in_place(tmp_path: Path) -> None:
     async with stage(tmp_path, "mine", Reply(text="a b c d e f", gates=gates)) as one:
         await one.say("first")
         await one.quiet()
-        conversation = one.pane.conversation.id
+        conversation = one.conversation.id
 
         async def theirs() -> None:
             async for _ in one.services.chat.ask(conversation, "theirs"):
                 pass
 
         def heard() -> None:
-            one.pane.heard(SimpleNamespace(topic="conversation", value={"conversation": conversation}))
+            one.pane.heard(Change(topic="conversation", value={"conversation": conversation}))
 
         asking = asyncio.create_task(theirs())
         await one.hears(heard, "a b")
@@ -212,7 +212,7 @@ async def test_up_recalls_the_questions_of_the_conversation_that_was_opened(tmp_
     async with stage(tmp_path) as one:
         await one.say("an old question")
         await one.quiet()
-        conversation = one.pane.conversation.id
+        conversation = one.conversation.id
         one.composer.history.clear()
         await one.pane.new_conversation()
         await one.pane.open_conversation(conversation)

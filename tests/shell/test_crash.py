@@ -31,7 +31,8 @@ def fail(*_: object, **__: object) -> Never:
 
 async def crashed(app: OmniApp, then: Callable[[], None] = lambda: None) -> str:
     """What the terminal would show when the shell has ended, which it must."""
-    app.error_console = Console(file=io.StringIO(), width=120)
+    printed = io.StringIO()
+    app.error_console = Console(file=printed, width=120)
     with suppress(ValueError):
         async with app.run_test(size=(120, 36), notifications=True) as pilot:
             await settled(pilot)
@@ -41,9 +42,8 @@ async def crashed(app: OmniApp, then: Callable[[], None] = lambda: None) -> str:
             then()
             async with asyncio.timeout(60):
                 await app._exception_event.wait()
-    printed: str = app.error_console.file.getvalue()  # type: ignore[attr-defined]
     assert isinstance(app.crash, ValueError)
-    return printed
+    return printed.getvalue()
 
 
 @pytest.mark.parametrize("method", ["compose", "on_mount"])
@@ -52,11 +52,12 @@ async def test_a_frame_that_cannot_be_made_names_the_place_and_no_local_variable
 ) -> None:
     monkeypatch.setattr(OmniApp, method, fail)
     app = shell(tmp_path)
-    app.error_console = Console(file=io.StringIO(), width=120)
+    printed = io.StringIO()
+    app.error_console = Console(file=printed, width=120)
     with pytest.raises(ValueError, match="went wrong"):
         async with app.run_test(size=(120, 36)) as pilot:
             await pilot.pause()
-    text = app.error_console.file.getvalue()  # type: ignore[attr-defined]
+    text = printed.getvalue()
     assert "went wrong with" in text
     assert "question = SECRET" in text, "the line of code, not what it held"
     assert SECRET not in text

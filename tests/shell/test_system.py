@@ -163,7 +163,7 @@ async def test_what_is_free_follows_the_meters_and_is_what_the_doctor_says(tmp_p
         await opened(pilot)
         assert "25.3 GB, " in screen_text(app)
         reading = Reading(cpu=1, memory_used=1.0, memory_total=2.0, cores=2, memory_free=7_700_000_000)
-        app.meters.sample = lambda: reading  # type: ignore[method-assign] - the next real one may come at any moment
+        app.meters.sample = lambda: reading  # type: ignore[method-assign]  # the next real one may come at any moment
         for watcher in app._meter_watchers:
             watcher(reading)
         await settled(pilot)

@@ -91,9 +91,9 @@ async def test_with_high_contrast_a_scrollbar_stands_out_from_its_track_at_every
     depths: tuple[Depth, ...] = ("truecolor", "256", "16")
     for depth in depths:
         variables = textual_theme("x", file, depth).variables
-        for bar in ("scrollbar", "scrollbar-hover", "scrollbar-active"):
-            for track in ("background", "panel", "raised"):
-                assert contrast(variables[bar], variables[f"omni-{track}"]) >= 3, (depth, bar, track)
+        for part in ("scrollbar", "scrollbar-hover", "scrollbar-active"):
+            for below in ("background", "panel", "raised"):
+                assert contrast(variables[part], variables[f"omni-{below}"]) >= 3, (depth, part, below)
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

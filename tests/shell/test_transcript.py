@@ -133,8 +133,7 @@ async def test_streams_above_and_below_the_view_do_not_move_it() -> None:
             host.transcript.write("below", "more words and\n\n")
             host.transcript.flush()
         assert screen(pilot)[:-1] == before[:-1]
-        assert host.transcript.unseen
-        assert "new text below" in screen(pilot)[-1]
+        assert (host.transcript.unseen, "new text below" in screen(pilot)[-1]) == (True, True)
         host.transcript.action_tail()
         assert not host.transcript.unseen
         assert "new text" not in "".join(screen(pilot))

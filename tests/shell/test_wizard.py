@@ -144,12 +144,12 @@ async def test_a_brain_on_its_way_is_waited_for_in_the_conversation(tmp_path: Pa
         await pilot.press(*"hello", "enter")
         await settled(pilot)
         assert "waiting for the download" in screen_text(app)
-        assert app.services.chat.asked == []
+        assert fakes_of(app).chat.asked == []
         half.open()
         await settled(pilot)
         await settled(pilot)
         assert f"{QWEN} is here." in said(app)
-        assert app.services.chat.asked == ["hello"]
+        assert fakes_of(app).chat.asked == ["hello"]
         assert "22 MB/s" not in screen_text(app)
         assert "•Cartridges" not in screen_text(app)
 

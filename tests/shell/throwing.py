@@ -115,7 +115,7 @@ def message_of(kind: type[Message], node: DOMNode) -> Message:
         case events.Key:
             return events.Key("x", "x")
         case events.Click | events.MouseMove | events.MouseScrollDown | events.MouseScrollUp:
-            return kind(node, 1, 1, 0, 0, 1, False, False, False)  # type: ignore[call-arg, arg-type]
+            return kind(node, 1, 1, 0, 0, 1, False, False, False)  # type: ignore[arg-type]  # any node will do
         case events.Mount | events.Focus | events.Blur | events.Show | events.Hide:
             return kind()
     message = kind.__new__(kind)

@@ -15,8 +15,12 @@ def fails_on_purpose() -> None:
 def _nothing_fails_unseen(request: pytest.FixtureRequest) -> Iterator[None]:
     """What the shell says to have failed fails the test in which it did."""
     found: list[logging.LogRecord] = []
-    handler = logging.Handler(logging.ERROR)
-    handler.emit = found.append  # type: ignore[method-assign]
+
+    class Kept(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            found.append(record)
+
+    handler = Kept(logging.ERROR)
     log = logging.getLogger("omni.shell.failures")
     log.addHandler(handler)
     yield

@@ -85,7 +85,7 @@ async def change(request: Request) -> Response:
 
 def themes_of(services: Any) -> Themes:
     """Those that are shipped, and the person's own."""
-    return Themes([resources("themes"), services.home.root / "themes"])
+    return Themes([resources("themes"), services.home.themes()])
 
 
 def palettes(themes: Themes) -> list[Palette]:

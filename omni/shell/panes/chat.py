@@ -19,7 +19,7 @@ from omni.shell.pane import Pane
 from omni.shell.panes.chat_acts import Acts
 from omni.shell.panes.chat_commands import COMMANDS, parse_command, run_command
 from omni.shell.panes.chat_entries import Entries
-from omni.shell.panes.chat_gauge import Gauge, Status
+from omni.shell.panes.chat_gauge import Gauge
 from omni.shell.panes.chat_look import queue_lines, reading_keys, teaching, title_line, writing_keys
 from omni.shell.panes.chat_questions import Questions
 from omni.shell.panes.chat_turn import Running
@@ -62,8 +62,6 @@ class ChatPane(Pane):
         Binding("ctrl+n", "new", "new", id="chat.new", tooltip="Begin a conversation"),
         Binding("ctrl+r", "retry", "retry", id="chat.retry", show=False, tooltip="Have the last answer written again"),
     ]
-
-    Status = Status
 
     def __init__(self, services: "Services") -> None:
         super().__init__(services)
