@@ -22,10 +22,10 @@ from contextlib import aclosing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from omni.airlock import Airlock
+from omni.airlock import AirlockClient
 from omni.core.errors import OmniError
 from omni.core.paths import Home
-from omni.keeper import Keeper, start
+from omni.keeper import KeeperClient, start
 
 ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 7
@@ -49,14 +49,14 @@ class Endless(BaseHTTPRequestHandler):
         pass
 
 
-async def once(home: Home, keeper: Keeper, url: str) -> float:
+async def once(home: Home, keeper: KeeperClient, url: str) -> float:
     """Milliseconds from the order to the verified answer, with a download running."""
     begun = asyncio.Event()
 
     async def download() -> None:
         target = home.root / "cartridges" / "endless"
         try:
-            async with aclosing(Airlock(keeper).fetch(url, target, purpose="pull", sha256="0" * 64)) as steps:
+            async with aclosing(AirlockClient(keeper).fetch(url, target, purpose="pull", sha256="0" * 64)) as steps:
                 async for step in steps:
                     if step.done:
                         begun.set()
@@ -148,7 +148,7 @@ async def main() -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}/endless"
     starter = start(home, full_screen=False)
-    keeper = await Keeper.connect(home, starter, client="benchmark")
+    keeper = await KeeperClient.connect(home, starter, client="benchmark")
     try:
         say("air gap, ordered and verified", [await once(home, keeper, url) for _ in range(ROUNDS)])
         say("F12 in the shell until it says so", await asyncio.to_thread(pressed, home, url))

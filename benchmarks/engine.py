@@ -27,7 +27,7 @@ from pathlib import Path
 from omni.core.events import PromptProgress, TextDelta, TurnEnded, Usage
 from omni.core.paths import Home
 from omni.engine import Adapter, ChatRequest, Message, Sampling, WorkerEngine
-from omni.keeper import Keeper, WorkerSpec, start
+from omni.keeper import KeeperClient, WorkerSpec, start
 
 TOPICS = ("the sea", "a hill", "old ships", "a forest", "the rain", "a town", "bread", "the moon")
 
@@ -56,10 +56,10 @@ async def ask(engine: WorkerEngine, request: ChatRequest) -> tuple[float, Usage]
 
 
 @asynccontextmanager
-async def kept() -> AsyncIterator[Keeper]:
+async def kept() -> AsyncIterator[KeeperClient]:
     home = Home(tempfile.mkdtemp(prefix="omni-bench-")).ensure()
     starter = start(home, full_screen=False)
-    keeper = await Keeper.connect(home, starter, client="benchmark")
+    keeper = await KeeperClient.connect(home, starter, client="benchmark")
     try:
         yield keeper
     finally:
@@ -86,7 +86,7 @@ class Busy:
             loop.wait()
 
 
-async def first_token(keeper: Keeper, gguf: Path, rounds: int = 5) -> None:
+async def first_token(keeper: KeeperClient, gguf: Path, rounds: int = 5) -> None:
     cold, loads = [], []
     for _ in range(rounds):
         engine = WorkerEngine(spec(gguf), keeper, name="brain")
@@ -147,7 +147,7 @@ async def cancel(engine: WorkerEngine) -> None:
         show(f"cancelled {what}: place free", f"{statistics.median(free):.2f} s median, {max(free):.2f} s worst")
 
 
-async def switch(keeper: Keeper, gguf: Path) -> None:
+async def switch(keeper: KeeperClient, gguf: Path) -> None:
     """From one adapter to another, against staying with one; every prompt begins with words that no slot has read."""
     folder = Path(tempfile.mkdtemp())
     paths = [str(folder / name) for name in ("a.gguf", "b.gguf")]

@@ -22,7 +22,7 @@ from benchmarks.engine import ask, kept, spec
 from omni.core.errors import OmniError
 from omni.core.paths import Home
 from omni.engine import ChatRequest, Message, Sampling, WorkerEngine
-from omni.keeper import Keeper
+from omni.keeper import KeeperClient
 from tests.engine.engine_tools import Worker, real_spec
 from tests.matrix_tools import Matrix
 
@@ -45,7 +45,7 @@ def asked(messages: Sequence[Message]) -> ChatRequest:
     return ChatRequest(messages=tuple(messages), sampling=Sampling(temperature=0.0, seed=1, max_tokens=8))
 
 
-async def middle(keeper: Keeper, gguf: Path) -> None:
+async def middle(keeper: KeeperClient, gguf: Path) -> None:
     """Second turns of one conversation, in turn: plain, with some words in the question, with them as a system text before
     it; and once with that at the front."""
     engine = WorkerEngine(spec(gguf, slots=1, context=8192, cells=8192), keeper, name="benchmark")

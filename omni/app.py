@@ -16,14 +16,14 @@ from omni.core.paths import Home
 from omni.core.settings import Settings, change
 
 if TYPE_CHECKING:
-    from omni.airlock import Airlock
+    from omni.airlock import AirlockClient
     from omni.cartridges import Brain, Library, PullEvent
     from omni.chat import ChatService
     from omni.core.events import Usage
     from omni.core.hooks import Plugins
     from omni.engine import Engine, Engines
     from omni.hardware import Budget, Fit, HardwareProfile
-    from omni.keeper import Keeper, Starter
+    from omni.keeper import KeeperClient, Starter
     from omni.sandbox import Environment
 
 T = TypeVar("T")
@@ -105,23 +105,23 @@ class Services:
         if (engines := self._made("engines")) is not None:
             engines.follow(settings)
 
-    async def keeper(self) -> "Keeper":
+    async def keeper(self) -> "KeeperClient":
         """The connection to the keeper, which is started when there is none."""
 
-        async def connect() -> "Keeper":
-            from omni.keeper import Keeper
+        async def connect() -> "KeeperClient":
+            from omni.keeper import KeeperClient
 
-            return await Keeper.connect(self.home, self.starter, client=self.client)
+            return await KeeperClient.connect(self.home, self.starter, client=self.client)
 
         return await self._once("keeper", connect)
 
-    async def airlock(self) -> "Airlock":
+    async def airlock(self) -> "AirlockClient":
         """The way to the network, for what the person asked for."""
 
-        async def make() -> "Airlock":
-            from omni.airlock import Airlock
+        async def make() -> "AirlockClient":
+            from omni.airlock import AirlockClient
 
-            return Airlock(await self.keeper())
+            return AirlockClient(await self.keeper())
 
         return await self._once("airlock", make)
 

@@ -8,10 +8,10 @@ from omni.core.errors import OmniError
 
 if TYPE_CHECKING:
     from omni.app import Services
-    from omni.sandbox import Finding
+    from omni.sandbox import Diagnostic
 
 
-async def findings(services: "Services") -> "list[Finding]":
+async def findings(services: "Services") -> "list[Diagnostic]":
     """Everything that is looked at, in the order in which it builds on each other."""
     found = await services.environment.check()
     for check in (_settings, _wall, _terminal, _machine, _keeper, _brains, _plugins):
@@ -22,18 +22,18 @@ async def findings(services: "Services") -> "list[Finding]":
     return found
 
 
-def _finding(name: str, *, ok: bool, detail: str, command: str = "") -> "Finding":
-    from omni.sandbox import Finding
+def _finding(name: str, *, ok: bool, detail: str, command: str = "") -> "Diagnostic":
+    from omni.sandbox import Diagnostic
 
-    return Finding(name=name, ok=ok, detail=detail, command=command)
+    return Diagnostic(name=name, ok=ok, detail=detail, command=command)
 
 
-async def _settings(services: "Services") -> "list[Finding]":
+async def _settings(services: "Services") -> "list[Diagnostic]":
     services.settings  # noqa: B018 - reading them is the check
     return [_finding("settings", ok=True, detail=str(services.home.config))]
 
 
-async def _wall(services: "Services") -> "list[Finding]":  # noqa: ARG001 - all checks look alike
+async def _wall(services: "Services") -> "list[Diagnostic]":  # noqa: ARG001 - all checks look alike
     from omni.core import wall
 
     state = wall.state()
@@ -45,7 +45,7 @@ async def _wall(services: "Services") -> "list[Finding]":  # noqa: ARG001 - all 
     ]
 
 
-async def _terminal(services: "Services") -> "list[Finding]":  # noqa: ARG001
+async def _terminal(services: "Services") -> "list[Diagnostic]":  # noqa: ARG001
     term, colours = os.environ.get("TERM", ""), os.environ.get("COLORTERM", "")
     encoding = locale.getencoding()  # not what Python makes of it: in the C locale it writes UTF-8 all the same
     utf8 = encoding.lower().replace("-", "") == "utf8"
@@ -76,7 +76,7 @@ async def _terminal(services: "Services") -> "list[Finding]":  # noqa: ARG001
     return found
 
 
-async def _machine(services: "Services") -> "list[Finding]":
+async def _machine(services: "Services") -> "list[Diagnostic]":
     import asyncio
 
     from omni.hardware import available_memory, gigabytes
@@ -101,7 +101,7 @@ async def _machine(services: "Services") -> "list[Finding]":
     return found
 
 
-async def _keeper(services: "Services") -> "list[Finding]":
+async def _keeper(services: "Services") -> "list[Diagnostic]":
     keeper = await services.keeper()
     doors = await keeper.doors()
     state = (
@@ -122,7 +122,7 @@ async def _keeper(services: "Services") -> "list[Finding]":
     ]
 
 
-async def _brains(services: "Services") -> "list[Finding]":
+async def _brains(services: "Services") -> "list[Diagnostic]":
     await services.library.scan()
     brains = await services.library.brains()
     usable = [brain for brain in brains if brain.usable]
@@ -148,7 +148,7 @@ def _counted(usable: int, unloadable: int) -> str:
     return f"{words}; {unloadable} cannot be loaded, and `omni ls` says why" if unloadable else words
 
 
-async def _plugins(services: "Services") -> "list[Finding]":
+async def _plugins(services: "Services") -> "list[Diagnostic]":
     import asyncio
 
     failures = await asyncio.to_thread(services.plugins.examine)

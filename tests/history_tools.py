@@ -11,7 +11,7 @@ from msgspec import Struct
 from omni.engine import ChatRequest
 from omni.server.anthropic.asked import wish_of as anthropic_wish
 from omni.server.anthropic.types import MessagesBody
-from omni.server.generation import Wish, request_of
+from omni.server.generation import GenerationRequest, request_of
 from omni.server.lenient import decoded
 from omni.server.ollama.asked import chat_wish
 from omni.server.ollama.types import ChatBody as OllamaBody
@@ -217,7 +217,7 @@ def body_of(protocol: str, steps: Sequence[Step], *, tools: bool) -> dict[str, A
 
 def request_for(protocol: str, body: dict[str, Any]) -> ChatRequest:
     """What the engine is asked for it, by the server's own code."""
-    wish: Wish
+    wish: GenerationRequest
     one, sent = brain("@omni/test"), msgspec.json.encode(body)
     match protocol:
         case "chat":

@@ -18,7 +18,7 @@ from omni.core.events import TurnEnded, Usage
 from omni.core.paths import Home
 from omni.engine import LoadFailed, ScriptedEngine
 from omni.hardware import Notes
-from omni.keeper import Keeper, Starter, start, stop_everything
+from omni.keeper import KeeperClient, Starter, start, stop_everything
 from tests.cartridges.conftest import gguf_bytes
 
 
@@ -107,20 +107,20 @@ async def test_who_stops_waiting_takes_nothing_from_the_others(services: Service
     patient = asyncio.create_task(services.keeper())
     await asyncio.sleep(0)
     impatient.cancel()
-    assert isinstance(await patient, Keeper)
+    assert isinstance(await patient, KeeperClient)
 
 
 async def test_a_failure_is_forgotten(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fail(*_: Any, **__: Any) -> Keeper:
+    async def fail(*_: Any, **__: Any) -> KeeperClient:
         raise SetupError("no keeper")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Keeper, "connect", fail)
+        patch.setattr(KeeperClient, "connect", fail)
         with pytest.raises(SetupError):
             await services.keeper()
         with pytest.raises(SetupError):
             await services.engines()
-    assert isinstance(await services.keeper(), Keeper)
+    assert isinstance(await services.keeper(), KeeperClient)
     assert await services.engines()
 
 
@@ -134,7 +134,7 @@ async def test_what_is_on_its_way_when_they_close_is_ended(home: Home, starter: 
 
 
 async def test_chat_tells_its_last_change_before_the_keeper_is_left(home: Home, starter: Starter) -> None:
-    watcher = await Keeper.connect(home, starter, client="watcher")
+    watcher = await KeeperClient.connect(home, starter, client="watcher")
     changes = watcher.changes()
     async with Services(home, starter=starter, client="tests") as services:
         made = await services.chat.create(project=home.root)
@@ -302,7 +302,7 @@ async def test_a_pull_is_told_and_can_be_left(services: Services, monkeypatch: p
             pass
 
     told: list[Any] = []
-    monkeypatch.setattr(Keeper, "changed", lambda _, topic, value: _tell(told, topic, value))
+    monkeypatch.setattr(KeeperClient, "changed", lambda _, topic, value: _tell(told, topic, value))
     vars(services)["library"] = Library()
     async with aclosing(services.pull("a")) as events:
         async for _ in events:

@@ -170,12 +170,21 @@ def test_only_one_module_spells_where_things_live() -> None:
 MAKERS = {
     "omni/cli/plugins.py": {"Plugins"},  # whose commands are found before any service is
     "omni/cli/names.py": {"Library"},  # a Tab key waits for it, and needs nothing else
-    "omni/airlock/process.py": {"Airlock"},  # which is the process itself, and not who asks it
+    "omni/airlock/process.py": {"AirlockClient"},  # which is the process itself, and not who asks it
 }
 
 
 def test_only_the_composition_root_puts_services_together() -> None:
-    services = {"Airlock", "ChatService", "ChatStore", "Engines", "Environment", "Keeper.connect", "Library", "Plugins"}
+    services = {
+        "AirlockClient",
+        "ChatService",
+        "ChatStore",
+        "Engines",
+        "Environment",
+        "KeeperClient.connect",
+        "Library",
+        "Plugins",
+    }
     made: dict[str, set[str]] = {}
     for place, node in nodes():
         if isinstance(node, ast.Call) and (name := ast.unparse(node.func)) in services:

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from omni.airlock.client import Airlock, FetchProgress, Listening
+    from omni.airlock.client import AirlockClient, FetchProgress, Listening
     from omni.airlock.defaults import default_index
     from omni.airlock.fetch import Fetched, Page, download, page
     from omni.airlock.index import IndexFile, files, find, normalise, pages, search
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from omni.airlock.record import read_record
 
 _WHERE = {
-    "Airlock": "client",
+    "AirlockClient": "client",
     "FetchProgress": "client",
     "Listening": "client",
     "Taken": "listen",
@@ -39,7 +39,7 @@ _WHERE = {
 }
 
 __all__ = [
-    "Airlock",
+    "AirlockClient",
     "FetchProgress",
     "Fetched",
     "IndexFile",

@@ -19,10 +19,10 @@ from omni.airlock.local import is_local
 from omni.airlock.net import NetSettings, net_settings
 from omni.airlock.orders import MAX_LINE, error_from_wire
 from omni.airlock.wire import Cancelled
-from omni.core.errors import DoorShut, OmniError
+from omni.core.errors import NetworkBlocked, OmniError
 
 if TYPE_CHECKING:
-    from omni.keeper import Keeper
+    from omni.keeper import KeeperClient
 
 Purpose = Literal["install", "pull", "serve"]
 
@@ -64,10 +64,10 @@ class Listening:
             await self._writer.wait_closed()
 
 
-class Airlock:
+class AirlockClient:
     """The airlock as a front end uses it. `net` is how this user reaches the network, read at the first use."""
 
-    def __init__(self, keeper: "Keeper", *, net: NetSettings | None = None) -> None:
+    def __init__(self, keeper: "KeeperClient", *, net: NetSettings | None = None) -> None:
         self._keeper, self._net = keeper, net
 
     async def net(self) -> NetSettings:
@@ -88,7 +88,7 @@ class Airlock:
     ) -> AsyncGenerator[FetchProgress, None]:
         """Bring `url` to `target`, which lies in the home; see `fetch.download`. Closing the iterator cancels.
 
-        A target that is already right and a `file:` URL need no door, and work with the air gap on. Raises DoorShut,
+        A target that is already right and a `file:` URL need no door, and work with the air gap on. Raises NetworkBlocked,
         NotFound, BadFile, StorageError, SetupError; a download that was cut goes on when it is asked for again.
         """
         speed = _Speed()
@@ -160,7 +160,7 @@ class Airlock:
         """Have the airlock listen on a public address and relay to the Unix socket `upstream`, until that is closed.
 
         With a `certificate` and its key the connections are encrypted. Raises Taken, which says who has the port,
-        SetupError, and DoorShut while the air gap is on.
+        SetupError, and NetworkBlocked while the air gap is on.
         """
         tls = {"cert": str(certificate[0]), "key": str(certificate[1])} if certificate else None
         order = {"host": host, "port": port, "socket": str(upstream), "tls": tls}
@@ -284,7 +284,7 @@ async def _line(reader: asyncio.StreamReader) -> dict[str, Any]:
     return line
 
 
-def _ended() -> DoorShut:
-    return DoorShut(
+def _ended() -> NetworkBlocked:
+    return NetworkBlocked(
         "The airlock ended before the download was whole.", hint="Ask again: it goes on from where it stopped."
     )

@@ -165,7 +165,7 @@ class Connection:
                 return
 
     def _dial(self) -> None:
-        """Reach the server, whose socket accepts or refuses at once."""
+        """Access the server, whose socket accepts or refuses at once."""
         relay = self._relay
         server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         server.setblocking(False)

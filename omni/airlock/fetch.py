@@ -20,7 +20,7 @@ from typing import NamedTuple
 from omni.airlock.local import local_path
 from omni.airlock.net import NetSettings, public
 from omni.airlock.wire import Answer, Cancelled, Interrupted, Watch, Wire
-from omni.core.errors import BadFile, DoorShut, NotFound, OmniError, SetupError, StorageError
+from omni.core.errors import BadFile, NetworkBlocked, NotFound, OmniError, SetupError, StorageError
 
 Progress = Callable[[int, int | None], None]
 
@@ -69,7 +69,7 @@ def download(
     """Bring `url` to `target`. With a `sha256` a target that is already right is kept as it is, without any request.
 
     `progress(done, total)` is called after every block, `cancelled()` before it. A wrong hash or size is BadFile and
-    leaves nothing; a full disk (StorageError), a lost connection (DoorShut) or `Cancelled` leave `TARGET.part`, from
+    leaves nothing; a full disk (StorageError), a lost connection (NetworkBlocked) or `Cancelled` leave `TARGET.part`, from
     which the next call goes on if a hash or the server's ETag proves that it is the same file. `file:` URLs are copied.
     """
     work = _Download(
@@ -266,11 +266,11 @@ class _Download:
             elif answer.status == 206 and not (asked and named and named[1] == str(asked)):
                 self._restart()
                 if not asked:
-                    raise DoorShut(f"{public(self._url)} answers with a part that nobody asked for.")
+                    raise NetworkBlocked(f"{public(self._url)} answers with a part that nobody asked for.")
                 return False
             if answer.status == 416:
                 if not asked:
-                    raise DoorShut(f"{public(self._url)} answers that it has no such part.")
+                    raise NetworkBlocked(f"{public(self._url)} answers that it has no such part.")
                 return False
             total = self._size if answer.length is None else self._done + answer.length
             if answer.status == 206 and named and named[2] != "*":

@@ -13,7 +13,7 @@ from omni.airlock import listen
 from omni.airlock.audit import Audit, OrderWatch
 from omni.airlock.net import NetSettings
 from omni.core import errors
-from omni.core.errors import DoorShut, OmniError, UsageError
+from omni.core.errors import NetworkBlocked, OmniError, UsageError
 from omni.core.paths import Home
 
 # Where in the home each purpose may write.
@@ -40,7 +40,7 @@ class Order(NamedTuple):
 
 
 def parse(line: dict[str, Any], home: Home, purpose: str) -> "Order | listen.Listen":
-    """The order on a line. Raises UsageError for anything that is none, DoorShut for a target in another place."""
+    """The order on a line. Raises UsageError for anything that is none, NetworkBlocked for a target in another place."""
     return listen.parse(line, home) if purpose == listen.PURPOSE else parse_fetch(line, home, purpose)
 
 
@@ -86,7 +86,7 @@ def inside(target: Any, place: Path) -> Path:
     real = Path(os.path.realpath(folder))
     found = real / name
     if name in ("", ".", "..") or not real.is_relative_to(os.path.realpath(place)) or found.is_symlink():
-        raise DoorShut(f"{target} is not in {place}: the airlock writes nowhere else for this purpose.")
+        raise NetworkBlocked(f"{target} is not in {place}: the airlock writes nowhere else for this purpose.")
     return found
 
 
@@ -110,7 +110,7 @@ def carry_out(order: "Order | listen.Listen", client: socket.socket, watch: Orde
 
             # Without the message, which may quote an address with its password.
             sys.stderr.write(f"{type(error).__name__}\n{''.join(traceback.format_tb(error.__traceback__))}")
-            tell(client, {"error": error_to_wire(DoorShut(f"The airlock failed ({type(error).__name__})."))})
+            tell(client, {"error": error_to_wire(NetworkBlocked(f"The airlock failed ({type(error).__name__})."))})
     except OSError:
         watch.cancel()  # the client is gone
 

@@ -21,7 +21,7 @@ from omni.airlock import listen, orders
 from omni.airlock.audit import Audit, Doors, OrderWatch
 from omni.airlock.record import record_file
 from omni.core import wall
-from omni.core.errors import DoorShut, OmniError
+from omni.core.errors import NetworkBlocked, OmniError
 from omni.core.paths import Home
 
 _KEEPER = 0
@@ -164,11 +164,11 @@ class Airlock:
             except (ValueError, RecursionError):
                 line = None
             if not isinstance(line, dict):
-                raise DoorShut("The airlock does not understand the order.")
+                raise NetworkBlocked("The airlock does not understand the order.")
             token = self._spend(line.get("token"))
             client.order = orders.parse(line, self._home, token.purpose)
             if isinstance(client.order, listen.Listen) and self._listening >= listen.MOST:
-                raise DoorShut(f"The airlock listens in {listen.MOST} places already.")
+                raise NetworkBlocked(f"The airlock listens in {listen.MOST} places already.")
         except OmniError as error:
             if token is None:
                 self._audit.line("", "", "", "").close(0, "refused: no token")
@@ -193,9 +193,9 @@ class Airlock:
             self._take_tokens()
         token = self._tokens.pop(name, None)
         if token is None or token.until < time.monotonic():
-            raise DoorShut("The airlock takes no order without a token of the keeper.")
+            raise NetworkBlocked("The airlock takes no order without a token of the keeper.")
         if token.purpose not in orders.PURPOSES:
-            raise DoorShut(f"No door is opened for {token.purpose!r}.")
+            raise NetworkBlocked(f"No door is opened for {token.purpose!r}.")
         return token
 
     def _start(self) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 from omni.airlock.net import NetSettings, public
-from omni.core.errors import BadFile, DoorShut, NotFound, OmniError, SetupError
+from omni.core.errors import BadFile, NetworkBlocked, NotFound, OmniError, SetupError
 
 if TYPE_CHECKING:
     import socket
@@ -23,7 +23,7 @@ _SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization")
 _URL_CHARACTERS = "!#$%&'()*+,/:;=?@[]~"  # what is left as it is when an address is made safe for a request line
 
 
-class Interrupted(DoorShut):
+class Interrupted(NetworkBlocked):
     """A failure that may have passed when asked again; `after` is how many seconds the server asks to wait."""
 
     after = 0.0
@@ -109,14 +109,14 @@ class Wire:
         """The answer to a GET, redirects followed: 200, 206 and 416 are given back, others raised.
 
         `checked` says that a hash of the content is known, which is what makes plain http acceptable.
-        Raises NotFound, SetupError, BadFile, DoorShut, and Interrupted where asking again makes sense.
+        Raises NotFound, SetupError, BadFile, NetworkBlocked, and Interrupted where asking again makes sense.
         """
         given = dict(headers)
         seen: set[str] = set()
         for _ in range(MAX_REDIRECTS + 1):
             parts = _split(url)
             if parts.scheme == "http" and not (checked or self._trusts(parts) or _is_loopback(parts.hostname or "")):
-                raise DoorShut(
+                raise NetworkBlocked(
                     f"{public(url)} is not encrypted, and no hash says what should come.",
                     hint="Use an https address, give the sha256, or name the host in pip's `trusted-host`.",
                 )
@@ -131,7 +131,7 @@ class Wire:
             seen.add(url)
             if _origin(_split(url)) != _origin(parts):  # what was meant for one host is not told to another
                 given = {name: value for name, value in given.items() if name.lower() not in _SECRET_HEADERS}
-        raise DoorShut(f"{public(url)} redirects in a circle.")
+        raise NetworkBlocked(f"{public(url)} redirects in a circle.")
 
     def _once(self, parts: SplitResult, given: dict[str, str]) -> Answer:
         from http.client import HTTPException
@@ -231,7 +231,7 @@ class Wire:
         if status in (404, 410):
             raise NotFound(f"{where} does not exist.")
         if status in (401, 403):
-            raise DoorShut(
+            raise NetworkBlocked(
                 f"{host_of(answer.url)} does not give out {where} to you ({status}).",
                 hint="Put a user and password into the address or into ~/.netrc, where the host wants one.",
             )
@@ -240,7 +240,7 @@ class Wire:
             wait = answer.headers.get("Retry-After", "")
             error.after = float(wait) if wait.isdecimal() and len(wait) < 6 else 0.0
             raise error
-        raise DoorShut(f"{host_of(answer.url)} answered {status} for {where}.")
+        raise NetworkBlocked(f"{host_of(answer.url)} answered {status} for {where}.")
 
 
 def proxy_for(parts: SplitResult, net: NetSettings) -> str:
@@ -274,19 +274,19 @@ def failure(url: str, error: Exception, *, timeout: float) -> OmniError:
 
     host = host_of(url)
     if isinstance(error, ssl.SSLCertVerificationError):
-        return DoorShut(
+        return NetworkBlocked(
             f"The certificate of {host} cannot be trusted: {error.verify_message}.",
             hint="Name your certificates in pip's `cert` (PIP_CERT) or SSL_CERT_FILE.",
         )
     if isinstance(error, TimeoutError):
         return Interrupted(f"{host} has sent nothing for {timeout:g} s.", hint="Try again; it goes on from there.")
     if isinstance(error, socket.gaierror):
-        kind = Interrupted if error.errno == socket.EAI_AGAIN else DoorShut
+        kind = Interrupted if error.errno == socket.EAI_AGAIN else NetworkBlocked
         return kind(f"The name {host} cannot be found.", hint="Is this machine online, and is a proxy needed?")
     if isinstance(error, OSError) and error.errno == errno.ENETDOWN:
-        return DoorShut(f"{host} cannot be reached: this process may not use the network.")
+        return NetworkBlocked(f"{host} cannot be reached: this process may not use the network.")
     if isinstance(error, OSError) and str(error).startswith("Tunnel connection failed"):  # how http.client says it
-        return DoorShut(f"The proxy refuses to connect to {host}: {str(error).partition(': ')[2].strip()}.")
+        return NetworkBlocked(f"The proxy refuses to connect to {host}: {str(error).partition(': ')[2].strip()}.")
     if isinstance(error, ssl.SSLError):
         return Interrupted(f"No encrypted connection to {host}: {error.reason or error}.")
     if isinstance(error, OSError):
@@ -313,10 +313,10 @@ def _redirected(url: str, location: str) -> str:
     except ValueError:
         found = ""
     if not location or len(location) > 16384:
-        raise DoorShut(f"{public(url)} redirects to nowhere.")
+        raise NetworkBlocked(f"{public(url)} redirects to nowhere.")
     parts = _split(found)
     if url.startswith("https:") and parts.scheme != "https":
-        raise DoorShut(f"{public(url)} redirects to {public(found)}, which is not encrypted.")
+        raise NetworkBlocked(f"{public(url)} redirects to {public(found)}, which is not encrypted.")
     return found
 
 

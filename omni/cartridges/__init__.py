@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         Verified,
         VerifyEvent,
     )
-    from omni.cartridges.eyes import Eyes
+    from omni.cartridges.eyes import Projector
     from omni.cartridges.facts import base_facts, facts_of
     from omni.cartridges.gguf import GgufHeader, read_header
     from omni.cartridges.holds import hold
@@ -42,7 +42,7 @@ _WHERE = {
     "Base": "brains",
     "EMBEDDER_HINT": "naming",
     "Brain": "brains",
-    "Eyes": "eyes",
+    "Projector": "eyes",
     "Fetcher": "access",
     "GgufHeader": "gguf",
     "Library": "library",
@@ -74,11 +74,11 @@ __all__ = [
     "AirlockAccess",
     "Base",
     "Brain",
-    "Eyes",
     "Fetcher",
     "GgufHeader",
     "Library",
     "Manifest",
+    "Projector",
     "PullDone",
     "PullEvent",
     "PullProgress",

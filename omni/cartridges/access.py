@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Fetcher(Protocol):
-    """What of `omni.airlock.Airlock` is used here."""
+    """What of `omni.airlock.AirlockClient` is used here."""
 
     def fetch(
         self,

@@ -16,15 +16,15 @@ from omni.cartridges.index import Entry
 from omni.cartridges.inspection import inspect
 from omni.cartridges.judging import judge_header
 from omni.cartridges.scanning import base_of
-from omni.cartridges.stock import Stock
+from omni.cartridges.stock import Catalog
 from omni.cartridges.stores import Found, Surroundings
 from omni.core.errors import BadFile, NotFound, OmniError, UsageError
 
 
-class Additions:
+class Importer:
     """Adds to a stock."""
 
-    def __init__(self, stock: Stock) -> None:
+    def __init__(self, stock: Catalog) -> None:
         self._stock = stock
 
     async def add(self, path: str | os.PathLike[str]) -> list[Brain]:

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from omni.cartridges.eyes import Eyes
+from omni.cartridges.eyes import Projector
 from omni.cartridges.gguf import GgufHeader
 from omni.cartridges.manifest import Manifest
 from omni.core.events import Event
@@ -33,7 +33,7 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str | None = None
     template: str | None = None
     parameters: dict[str, Any] = {}
-    eyes: Eyes | None = None
+    eyes: Projector | None = None
     blind: str = ""
 
 

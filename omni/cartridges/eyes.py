@@ -24,7 +24,7 @@ _QUANT = re.compile(
 _PLAIN = ("", "model")  # names of projectors that tell nothing
 
 
-class Eyes(msgspec.Struct, frozen=True, kw_only=True):
+class Projector(msgspec.Struct, frozen=True, kw_only=True):
     """The projector of a base: its file, and what kind of projector llama.cpp calls it. `sha256` where it is known."""
 
     path: str
@@ -39,7 +39,7 @@ class Eyes(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def there(self) -> bool:
-        """Whether its file still is, as far as its size tells. Looks at the disk."""
+        """Whether its file still is, as far as its size tells. ThemedApp at the disk."""
         try:
             return Path(self.path).stat().st_size == self.size
         except OSError:
@@ -85,7 +85,7 @@ def in_repository(model: str, names: Iterable[str]) -> str:
     return min((name for name in names if "/" not in name and is_projector(name)), key=_rank, default="")
 
 
-def look(path: str | Path, model: GgufHeader, *, sha256: str | None = None) -> tuple[Eyes | None, str]:
+def look(path: str | Path, model: GgufHeader, *, sha256: str | None = None) -> tuple[Projector | None, str]:
     """The projector at `path` for `model`, or why it cannot be used."""
     name = Path(path).name
     try:
@@ -100,10 +100,10 @@ def look(path: str | Path, model: GgufHeader, *, sha256: str | None = None) -> t
         return None, f"{name} was made for another model: it gives {header.width} numbers a token, not {model.width}"
     if header.unknown_types:
         return None, f"{name} has weights of a kind that this engine does not know"
-    return Eyes(path=str(path), size=header.file_bytes, kind=header.projector, sha256=sha256), ""
+    return Projector(path=str(path), size=header.file_bytes, kind=header.projector, sha256=sha256), ""
 
 
-def unfit(eyes: Eyes) -> str:
+def unfit(eyes: Projector) -> str:
     """Why a base does without eyes with which its worker ended: what says so says of which."""
     return f"its projector ended the engine ({Path(eyes.path).name}, {eyes.size:,} bytes)"
 

@@ -109,7 +109,7 @@ async def resolve_hub(
     """The files of one model of a repository with their sizes and hashes, at a fixed revision. `projector` names the file
     that it sees with ("": none is wanted); without it the repository's own is taken along, where there is one.
 
-    Raises NotFound, naming what there is, when the repository, file or quantisation is not there; DoorShut when the hub
+    Raises NotFound, naming what there is, when the repository, file or quantisation is not there; NetworkBlocked when the hub
     does not answer or wants an account.
     """
     end = (access.environment.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")

@@ -12,7 +12,7 @@ import msgspec
 
 from omni.cartridges.architectures import ENGINE
 from omni.cartridges.brains import Base, Origin, State
-from omni.cartridges.eyes import Eyes, unfit
+from omni.cartridges.eyes import Projector, unfit
 from omni.cartridges.gguf import GgufHeader
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class Index:
 
         await self._db.write(work)
 
-    async def unsee(self, base_id: str, eyes: Eyes, why: str) -> None:
+    async def unsee(self, base_id: str, eyes: Projector, why: str) -> None:
         """The base does without these eyes from now on. Where they are `unfit` it does so whoever finds them again."""
 
         def work(connection: "Connection") -> None:

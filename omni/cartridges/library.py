@@ -12,17 +12,17 @@ import msgspec
 
 from omni.cartridges import naming
 from omni.cartridges.access import Fetcher
-from omni.cartridges.additions import Additions
+from omni.cartridges.additions import Importer
 from omni.cartridges.brains import Brain, PullDone, PullEvent, Unfinished, VerifyEvent
 from omni.cartridges.exports import write_export
-from omni.cartridges.eyes import Eyes, unfit
+from omni.cartridges.eyes import Projector, unfit
 from omni.cartridges.finders import find_all
 from omni.cartridges.manifest import Manifest
 from omni.cartridges.pulls import Pulls
 from omni.cartridges.ranking import best_here, first_to_pull, fits_modestly
-from omni.cartridges.stock import Stock
+from omni.cartridges.stock import Catalog
 from omni.cartridges.stores import Surroundings
-from omni.cartridges.upkeep import Upkeep
+from omni.cartridges.upkeep import Maintenance
 from omni.core.clock import Clock, SystemClock
 from omni.core.errors import OmniError
 from omni.core.paths import Home
@@ -63,14 +63,14 @@ class Library:
             settings,
         )
         self._clock = clock or SystemClock()
-        self._stock = Stock(
+        self._stock = Catalog(
             home,
             clock=self._clock,
             shipped=shipped,
             surroundings=surroundings,
         )
         self._pulls = Pulls(self._stock, plugins=plugins, environment=environment, budget=self._budget)
-        self._upkeep = Upkeep(self._stock)
+        self._upkeep = Maintenance(self._stock)
         self._look: asyncio.Task[None] | None = None
         self._looked: float | None = None  # when the last look ended, as the clock counts on
 
@@ -172,13 +172,13 @@ class Library:
 
         Raises NotFound when nothing is there, BadFile when the file is wrong or is neither a model that answers nor one for vectors.
         """
-        return await Additions(self._stock).add(path)
+        return await Importer(self._stock).add(path)
 
     async def pull(self, name: str, airlock: Fetcher) -> AsyncGenerator[PullEvent, None]:
         """Fetch a brain: a cartridge, `hf.co/OWNER/REPOSITORY:QUANT`, an address, or a path on this machine.
 
         Interrupted, it goes on from there the next time; closing the iterator cancels. Two processes that pull the same
-        do it once. Raises NotFound, DoorShut, BadFile (a wrong byte: nothing is kept) or StorageError (no room).
+        do it once. Raises NotFound, NetworkBlocked, BadFile (a wrong byte: nothing is kept) or StorageError (no room).
         """
         if await asyncio.to_thread(naming.is_path, name):
             yield PullDone(brain=await self.add(name))
@@ -200,7 +200,7 @@ class Library:
         unloadable = "" if ready else reason or "a worker could not load it"
         await self._stock.index.mark(base_id, ready=ready, unloadable=unloadable)
 
-    async def unsee(self, base_id: str, eyes: Eyes) -> None:
+    async def unsee(self, base_id: str, eyes: Projector) -> None:
         """A worker of this base ended whenever it looked with `eyes`: the base does without, until it is removed."""
         await self._stock.index.unsee(base_id, eyes, unfit(eyes))
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 async def resolve_package(name: str, base: PackageBase, access: Access) -> Resolved:
     """The wheels of a package base, one for each part.
 
-    Raises NotFound when no index of the person's has one of them, DoorShut when none answers.
+    Raises NotFound when no index of the person's has one of them, NetworkBlocked when none answers.
     """
     files = []
     for number in range(1, base.parts + 1):

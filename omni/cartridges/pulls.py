@@ -21,7 +21,7 @@ from omni.cartridges.manifest import CartridgeBase, HubBase, Manifest, PackageBa
 from omni.cartridges.package_index import resolve_package
 from omni.cartridges.pulling import Fetching, Installed, bytes_here
 from omni.cartridges.sources import Access, Resolved, Source, UrlSource, resolve_url
-from omni.cartridges.stock import Stock, blob_base
+from omni.cartridges.stock import Catalog, blob_base
 from omni.core.errors import BadFile, UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Pulls:
 
     def __init__(
         self,
-        stock: Stock,
+        stock: Catalog,
         *,
         plugins: "Plugins | None",
         environment: Mapping[str, str],

@@ -17,7 +17,7 @@ from omni.cartridges.ranking import quality
 from omni.core.errors import OmniError
 
 
-class Shelf:
+class Repository:
     """All brains at one moment."""
 
     def __init__(

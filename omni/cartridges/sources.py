@@ -81,11 +81,11 @@ class Source(Protocol):
     name: str
 
     def matches(self, reference: str) -> bool:
-        """Whether this source is meant. Looks at the text only."""
+        """Whether this source is meant. ThemedApp at the text only."""
         ...
 
     async def resolve(self, reference: str, access: Access) -> Resolved:
-        """The files that `reference` stands for now. Raises NotFound, UsageError or DoorShut."""
+        """The files that `reference` stands for now. Raises NotFound, UsageError or NetworkBlocked."""
         ...
 
 

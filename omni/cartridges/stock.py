@@ -13,7 +13,7 @@ from omni.cartridges.inspection import inspect
 from omni.cartridges.manifest import Facts, Manifest, manifest_files
 from omni.cartridges.ollama import find_ollama
 from omni.cartridges.scanning import Scan
-from omni.cartridges.shelf import Shelf
+from omni.cartridges.shelf import Repository
 from omni.cartridges.stores import Found, Surroundings
 from omni.cartridges.templates import spare_template
 from omni.core.clock import Clock
@@ -23,7 +23,7 @@ from omni.core.paths import Home, resources
 _OWN: tuple[Origin, ...] = ("blob", "file", "folder")  # where brains lie that no other program keeps
 
 
-class Stock:
+class Catalog:
     """The brains of one home, as they are now."""
 
     def __init__(
@@ -106,7 +106,7 @@ class Stock:
         await self.index.put_headers(scan.fresh)
         await self.index.replace_found(found)
 
-    async def shelf(self) -> Shelf:
+    async def shelf(self) -> Repository:
         """Everything at this moment."""
         bases, entries = await self.index.load()
         manifests = await self.manifests()
@@ -118,7 +118,7 @@ class Stock:
         if not self.surroundings.others:  # what was found when the person wanted it is still in the index
             entries = [entry for entry in entries if entry.kind != "found" or entry.origin in _OWN]
             bases = {base_id: record for base_id, record in bases.items() if record.base.origin in _OWN}
-        shelf = Shelf(manifests, bases, entries, adapters=self._adapters)
+        shelf = Repository(manifests, bases, entries, adapters=self._adapters)
         await asyncio.to_thread(shelf.judge_all)
         return shelf
 

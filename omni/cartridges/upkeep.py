@@ -10,20 +10,20 @@ from pathlib import Path
 import msgspec
 
 from omni.cartridges.brains import Base, Brain, PullVerifying, Unfinished, Verified, VerifyEvent
-from omni.cartridges.eyes import Eyes
+from omni.cartridges.eyes import Projector
 from omni.cartridges.holds import claim, in_thread, pulling
 from omni.cartridges.index import BaseRecord
 from omni.cartridges.manifest import Facts
 from omni.cartridges.pulling import collect_unfinished, combined, hash_files, unfinished
-from omni.cartridges.stock import Stock
+from omni.cartridges.stock import Catalog
 from omni.core.errors import NotFound, UsageError
 from omni.core.paths import Home
 
 
-class Upkeep:
-    """Looks after a stock."""
+class Maintenance:
+    """ThemedApp after a stock."""
 
-    def __init__(self, stock: Stock) -> None:
+    def __init__(self, stock: Catalog) -> None:
         self._stock = stock
 
     async def verify(self, name: str) -> AsyncGenerator[VerifyEvent, None]:
@@ -55,7 +55,7 @@ class Upkeep:
             return
         yield await self._conclude(brain, record, combined(hashes))
 
-    async def _drop_eyes(self, eyes: Eyes, reason: str) -> None:
+    async def _drop_eyes(self, eyes: Projector, reason: str) -> None:
         """Take a projector from all bases that see with it, and its file away where it is ours."""
         home, blob = self._stock.home, f"sha256-{eyes.sha256}"
         bases, _ = await self._stock.index.load()

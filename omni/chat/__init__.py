@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from omni.chat.service import ChatService
     from omni.chat.store import ChatStore
     from omni.chat.titles import title_of
-    from omni.chat.types import Attachment, ChatMessage, Conversation, Hit
+    from omni.chat.types import Attachment, ChatMessage, Conversation, SearchHit
 
 _PLACES = {
     "Attachment": "types",
@@ -24,7 +24,7 @@ _PLACES = {
     "ChatService": "service",
     "ChatStore": "store",
     "Conversation": "types",
-    "Hit": "types",
+    "SearchHit": "types",
     "agents_md": "attachments",
     "complete_path": "completion",
     "expand": "attachments",
@@ -37,7 +37,7 @@ __all__ = [
     "ChatService",
     "ChatStore",
     "Conversation",
-    "Hit",
+    "SearchHit",
     "agents_md",
     "complete_path",
     "expand",

@@ -10,7 +10,7 @@ INTERVAL = 0.1
 TOKENS = 32
 
 
-class Pen:
+class AnswerBuffer:
     """Collects an answer and hands it to `append` in pieces.
 
     A full disk does not end an answer that somebody is reading: pieces that could not be stored wait for the next try,

@@ -27,7 +27,7 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from omni.chat.notify import Notifier
-from omni.chat.pen import Pen
+from omni.chat.pen import AnswerBuffer
 from omni.chat.request import Prepared, prepare
 from omni.chat.store import ChatStore, Started
 from omni.chat.types import State
@@ -227,7 +227,9 @@ class TurnRunner:
         await self._store.sync()
         yield ended
 
-    async def _events(self, turn: Turn, started: Started, pen: Pen, watch: _Watch) -> AsyncGenerator[ChatEvent]:
+    async def _events(
+        self, turn: Turn, started: Started, pen: AnswerBuffer, watch: _Watch
+    ) -> AsyncGenerator[ChatEvent]:
         """What happens between the question and the end, and the pen that follows it."""
         name = turn.brain or started.conversation.brain or self._settings().chat.brain
         try:
@@ -262,7 +264,7 @@ class TurnRunner:
                 brain = following
 
     async def _written(
-        self, brain: "Brain", started: Started, pen: Pen, watch: _Watch, limit: int | None
+        self, brain: "Brain", started: Started, pen: AnswerBuffer, watch: _Watch, limit: int | None
     ) -> AsyncGenerator[ChatEvent]:
         """What this brain makes of the question, in no more context than `limit`."""
         async with aclosing(self._prepared(brain, started, watch, limit)) as preparing:
@@ -313,12 +315,12 @@ class TurnRunner:
             )
         return brain
 
-    def _pen(self, started: Started) -> Pen:
+    def _pen(self, started: Started) -> AnswerBuffer:
         async def append(text: str, reasoning: str) -> None:
             await self._store.append(started.conversation.id, started.answer, text, reasoning)
             self._notifier.tell(started.conversation.id, "writing")
 
-        return Pen(append, self._clock, text=started.prior_text, reasoning=started.prior_reasoning)
+        return AnswerBuffer(append, self._clock, text=started.prior_text, reasoning=started.prior_reasoning)
 
     async def _end(self, started: Started, outcome: Outcome) -> None:
         """Store an end that is not the wanted one; what keeps it from being stored must not hide the reason."""

@@ -3,7 +3,7 @@
 import re
 from typing import TYPE_CHECKING, Any
 
-from omni.chat.types import Hit
+from omni.chat.types import SearchHit
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -39,11 +39,11 @@ def matching(db: "Connection", text: str) -> tuple[str, list[Any]]:
     )
 
 
-def find(db: "Connection", text: str, limit: int) -> list[Hit]:
+def find(db: "Connection", text: str, limit: int) -> list[SearchHit]:
     """Titles first, then messages, the best match first."""
     if not text.strip():
         return []
-    found: list[Hit] = []
+    found: list[SearchHit] = []
     if query := words_of(text):
         titles = db.execute(
             "SELECT c.id, c.title, highlight(found_title, 0, ?, ?) AS snippet FROM found_title"
@@ -61,7 +61,7 @@ def find(db: "Connection", text: str, limit: int) -> list[Hit]:
     return found[:limit] if found else _looked_for(db, text, limit)
 
 
-def _looked_for(db: "Connection", text: str, limit: int) -> list[Hit]:
+def _looked_for(db: "Connection", text: str, limit: int) -> list[SearchHit]:
     pattern = _pattern(text)
     titles = db.execute(
         "SELECT id, title FROM conversation WHERE title LIKE ? ESCAPE '\\' ORDER BY updated DESC LIMIT ?",
@@ -92,7 +92,7 @@ def _around(text: str, wanted: str) -> str:
     )
 
 
-def _hit(conversation: str, title: str, message: str | None, marked: str) -> Hit:
+def _hit(conversation: str, title: str, message: str | None, marked: str) -> SearchHit:
     """Turns marks within the snippet into positions beside it."""
     plain, marks, start = "", [], 0
     for part in re.split(f"([{_BEGIN}{_END}])", " ".join(marked.split(" "))):
@@ -102,4 +102,4 @@ def _hit(conversation: str, title: str, message: str | None, marked: str) -> Hit
             marks.append((start, len(plain)))
         else:
             plain += re.sub(r"\s", " ", part)
-    return Hit(conversation=conversation, title=title, message=message, snippet=plain, marks=tuple(marks))
+    return SearchHit(conversation=conversation, title=title, message=message, snippet=plain, marks=tuple(marks))

@@ -8,7 +8,7 @@ from omni.chat.export import parsed, to_json, to_markdown
 from omni.chat.notify import Notifier, Teller
 from omni.chat.rows import clean
 from omni.chat.runner import BrainSource, EngineSource, Turn, TurnRunner
-from omni.chat.types import Attachment, ChatMessage, Conversation, Hit
+from omni.chat.types import Attachment, ChatMessage, Conversation, SearchHit
 from omni.core.clock import Clock, SystemClock
 from omni.core.events import ChatEvent
 from omni.core.settings import Settings
@@ -89,7 +89,7 @@ class ChatService:
         await self._store.delete(conversation_id)
         self._notifier.tell(conversation_id, "deleted")
 
-    async def search(self, text: str, *, limit: int = 50) -> list[Hit]:
+    async def search(self, text: str, *, limit: int = 50) -> list[SearchHit]:
         """Where `text` stands, in titles and messages of all branches."""
         return await self._store.search(text, limit=limit)
 

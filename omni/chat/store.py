@@ -31,7 +31,7 @@ from omni.chat.rows import (
 )
 from omni.chat.search import find, matching
 from omni.chat.titles import title_of
-from omni.chat.types import Attachment, ChatMessage, Conversation, Hit, Role
+from omni.chat.types import Attachment, ChatMessage, Conversation, Role, SearchHit
 from omni.chat.writing import Outcome, Writing
 from omni.core.clock import Clock, SystemClock
 from omni.core.errors import StorageError, UsageError
@@ -134,7 +134,7 @@ class ChatStore:
 
         await self._database.write(work)
 
-    async def search(self, text: str, *, limit: int = 50) -> list[Hit]:
+    async def search(self, text: str, *, limit: int = 50) -> list[SearchHit]:
         """Where `text` stands in titles and messages, the best first."""
         return await self._database.read(lambda db: find(db, text, limit))
 

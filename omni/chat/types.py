@@ -64,7 +64,7 @@ class ChatMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):  # a lon
     left_out: int = 0
 
 
-class Hit(msgspec.Struct, frozen=True, kw_only=True):
+class SearchHit(msgspec.Struct, frozen=True, kw_only=True):
     """A place where a search found something; `message` is None in a title. `marks` are (start, end) in `snippet`."""
 
     conversation: str

@@ -7,7 +7,7 @@ import click
 
 from omni.cli.names import BRAIN
 from omni.cli.session import offline_services
-from omni.core.errors import DoorShut, UsageError
+from omni.core.errors import NetworkBlocked, UsageError
 from omni.core.paths import Home
 from omni.hardware import gigabytes
 
@@ -30,7 +30,7 @@ def command(folder: Path, brains: tuple[str, ...], only_brains: bool) -> None:
     home = Home.from_environment().ensure()
     if not only_brains:
         if air_gap(home):
-            raise DoorShut(
+            raise NetworkBlocked(
                 "The air gap is on, so the packages cannot be downloaded.",
                 hint="`omni export --only-brains`, or `omni airgap off`.",
             )

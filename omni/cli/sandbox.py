@@ -12,7 +12,7 @@ from omni.core.paths import Home
 
 if TYPE_CHECKING:
     from omni.app import Services
-    from omni.sandbox import Finding
+    from omni.sandbox import Diagnostic
 
 
 @click.group("sandbox")
@@ -28,7 +28,7 @@ def check(as_json: bool) -> int:
     The exit code is 1 when something is.
     """
 
-    async def work(services: "Services") -> "list[Finding]":
+    async def work(services: "Services") -> "list[Diagnostic]":
         return await services.environment.check()
 
     found = offline_services(work)
@@ -70,7 +70,7 @@ def remove(yes: bool) -> None:
     click.echo(f"{gigabytes(offline_services(work))} are free again.")
 
 
-def print_findings(found: "list[Finding]") -> None:
+def print_findings(found: "list[Diagnostic]") -> None:
     """One line a finding, and below what is wrong the command that mends it."""
     width = max((len(finding.name) for finding in found), default=0)
     for finding in found:

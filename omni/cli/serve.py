@@ -16,7 +16,7 @@ from omni.core.paths import Home
 if TYPE_CHECKING:
     from omni.app import Services
     from omni.server.serving import Door
-    from omni.server.start import Link, Said
+    from omni.server.start import Link, StartupNotice
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -67,7 +67,7 @@ def command(
 
     beside = Beside()
 
-    def listening(services: "Services", _link: "Link", said: "Said") -> None:
+    def listening(services: "Services", _link: "Link", said: "StartupNotice") -> None:
         beside.tell_of_defaults(services)
         if (door := new_address(said)) is None:
             return
@@ -105,7 +105,7 @@ class Beside:
         task.add_done_callback(self._tasks.discard)
 
 
-def new_address(said: "Said") -> "Door | None":
+def new_address(said: "StartupNotice") -> "Door | None":
     """The door, when its address is news to the person; whatever else there is to say is printed."""
     door = said.door
     if said.fingerprint:

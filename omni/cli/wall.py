@@ -13,7 +13,7 @@ from omni.core.errors import OmniError
 
 if TYPE_CHECKING:
     from omni.app import Services
-    from omni.keeper import Keeper, ProcessInfo
+    from omni.keeper import KeeperClient, ProcessInfo
 
 # What is not confined, and what is said of it when it is not refused. Everything else must be refused everything.
 UNCONFINED = {"airlock": "allowed: the door", "keeper": "could, and does not", "starter": "could, and does not"}
@@ -62,7 +62,7 @@ async def attempts(services: "Services") -> tuple[list[Trial], list[str]]:
     return sorted(found, key=lambda trial: trial.process != "this command"), unasked
 
 
-async def _complete(services: "Services", keeper: "Keeper") -> list[str]:
+async def _complete(services: "Services", keeper: "KeeperClient") -> list[str]:
     """See to it that there is an airlock and a worker to try. Returns why there is none."""
     kinds = {process.kind for process in await keeper.processes()}
     missing: list[str] = []
@@ -82,7 +82,7 @@ async def _complete(services: "Services", keeper: "Keeper") -> list[str]:
     return missing
 
 
-async def _ask(services: "Services", keeper: "Keeper", process: "ProcessInfo") -> list[dict[str, Any]]:
+async def _ask(services: "Services", keeper: "KeeperClient", process: "ProcessInfo") -> list[dict[str, Any]]:
     """This process and its starter are asked directly, the others through the keeper."""
     import asyncio
 

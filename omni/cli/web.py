@@ -13,7 +13,7 @@ from omni.core.paths import Home
 
 if TYPE_CHECKING:
     from omni.app import Services
-    from omni.server.start import Link, Said
+    from omni.server.start import Link, StartupNotice
 
 
 @click.command("web")
@@ -31,7 +31,7 @@ def command(
 
     beside = Beside()
 
-    def listening(services: "Services", link: "Link", said: "Said") -> None:
+    def listening(services: "Services", link: "Link", said: "StartupNotice") -> None:
         beside.tell_of_defaults(services)
         if (door := new_address(said)) is None:  # a browser that was let in before still is
             return

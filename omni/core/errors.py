@@ -6,7 +6,7 @@
     ├── SetupError       4   the machine, the terminal or the home folder is not as needed
     ├── EngineError      5   the brain or its worker failed; asking again is sensible
     ├── ContextOverflow  6   the text does not fit into the context of the brain
-    ├── DoorShut         7   the network was needed and is not allowed, or did not answer
+    ├── NetworkBlocked         7   the network was needed and is not allowed, or did not answer
     ├── BadFile          8   a file is truncated, corrupt or hostile
     └── StorageError     9   the disk is full, or a database cannot be read or written
 
@@ -64,7 +64,7 @@ class ContextOverflow(OmniError):
         self.needed, self.allocated = needed, allocated
 
 
-class DoorShut(OmniError):
+class NetworkBlocked(OmniError):
     """The network was needed and is not allowed, or the other side did not answer as it should."""
 
     exit_code = 7

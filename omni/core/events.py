@@ -108,7 +108,7 @@ class TextDelta(Event, frozen=True):
     text: str
 
 
-class Likelihood(msgspec.Struct, frozen=True, kw_only=True):
+class TokenAlternative(msgspec.Struct, frozen=True, kw_only=True):
     """A token that was possible at a place: its text, its bytes (a token may be half a character), its log probability."""
 
     token: str
@@ -116,11 +116,11 @@ class Likelihood(msgspec.Struct, frozen=True, kw_only=True):
     bytes: tuple[int, ...] = ()
 
 
-class TokenChosen(Event, frozen=True):
+class TokenLogprob(Event, frozen=True):
     """How likely a token of the text before was, and the likeliest ones; only where a request asks for it."""
 
-    chosen: Likelihood
-    top: tuple[Likelihood, ...] = ()
+    chosen: TokenAlternative
+    top: tuple[TokenAlternative, ...] = ()
 
 
 class ToolCallDelta(Event, frozen=True):
@@ -150,7 +150,7 @@ EngineEvent = (
     | PromptProgress
     | ReasoningDelta
     | TextDelta
-    | TokenChosen
+    | TokenLogprob
     | ToolCallDelta
     | TurnEnded
 )

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from omni.engine.types import Capabilities as Capabilities
     from omni.engine.types import ChatRequest as ChatRequest
     from omni.engine.types import CompletionRequest as CompletionRequest
+    from omni.engine.types import Embeddings as Embeddings
     from omni.engine.types import Engine as Engine
     from omni.engine.types import Image as Image
     from omni.engine.types import Message as Message
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from omni.engine.types import Sampling as Sampling
     from omni.engine.types import Tool as Tool
     from omni.engine.types import ToolCall as ToolCall
-    from omni.engine.types import Vectors as Vectors
     from omni.engine.worker_engine import WorkerEngine as WorkerEngine
 
 _NAMES = {
@@ -43,7 +43,7 @@ _NAMES = {
     "CompletionRequest": "types",
     "Tool": "types",
     "ToolCall": "types",
-    "Vectors": "types",
+    "Embeddings": "types",
     "Engine": "types",
     "EngineFactory": "engines",
     "Engines": "engines",
@@ -74,6 +74,7 @@ __all__ = [
     "Capabilities",
     "ChatRequest",
     "CompletionRequest",
+    "Embeddings",
     "Engine",
     "EngineFactory",
     "Engines",
@@ -88,7 +89,6 @@ __all__ = [
     "ScriptedEngine",
     "Tool",
     "ToolCall",
-    "Vectors",
     "WorkerEngine",
     "answer_room",
     "arguments_of",

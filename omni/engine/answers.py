@@ -7,11 +7,11 @@ from typing import Any
 from omni.core.errors import EngineError
 from omni.core.events import (
     EngineEvent,
-    Likelihood,
     PromptProgress,
     ReasoningDelta,
     TextDelta,
-    TokenChosen,
+    TokenAlternative,
+    TokenLogprob,
     ToolCallDelta,
     TurnEnded,
     Usage,
@@ -204,12 +204,12 @@ class Answer:
         )
 
 
-def _chosen(token: Token) -> TokenChosen:
-    return TokenChosen(chosen=_likelihood(token), top=tuple(map(_likelihood, token.top_logprobs)))
+def _chosen(token: Token) -> TokenLogprob:
+    return TokenLogprob(chosen=_likelihood(token), top=tuple(map(_likelihood, token.top_logprobs)))
 
 
-def _likelihood(token: Token) -> Likelihood:
-    return Likelihood(token=token.token, logprob=token.logprob, bytes=tuple(token.bytes or ()))
+def _likelihood(token: Token) -> TokenAlternative:
+    return TokenAlternative(token=token.token, logprob=token.logprob, bytes=tuple(token.bytes or ()))
 
 
 def _called(call: Call) -> ToolCallDelta:

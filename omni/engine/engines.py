@@ -20,7 +20,7 @@ from omni.keeper import WorkerSpec
 
 if TYPE_CHECKING:
     from omni.cartridges import Base, Brain, GgufHeader
-    from omni.keeper import Keeper, ProcessInfo
+    from omni.keeper import KeeperClient, ProcessInfo
 
 CELLS = 256  # llama.cpp rounds the size of its cache up to this
 LONGEST_TEXT = 2048  # tokens of a text whose vector is wanted, which are read in one batch; of a decoder half of it
@@ -53,7 +53,7 @@ class Engines:
     def __init__(
         self,
         home: Home,
-        keeper: "Keeper",
+        keeper: "KeeperClient",
         settings: Settings,
         profile: HardwareProfile,
         *,

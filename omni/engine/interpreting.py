@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from omni.core.events import EngineEvent, TextDelta, TokenChosen, ToolCallDelta, TurnEnded
+from omni.core.events import EngineEvent, TextDelta, TokenLogprob, ToolCallDelta, TurnEnded
 from omni.engine import calling
 from omni.engine.binding import Binding
 from omni.engine.calling import DENSITIES, Cut
@@ -129,7 +129,7 @@ class Interpreter:
                     raise Unproved(fault, sent=False)
                 yield from self._called_so_far
                 yield event
-            case TextDelta() | TokenChosen():
+            case TextDelta() | TokenLogprob():
                 pass
             case _:
                 yield event

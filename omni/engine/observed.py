@@ -9,7 +9,7 @@ import msgspec
 from omni.core.errors import BadFile
 from omni.core.events import EngineEvent, TurnEnded, Usage
 from omni.engine.images import Blinding
-from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Engine, Message, Tool, Vectors
+from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Embeddings, Engine, Message, Tool
 
 
 class ObservedEngine:
@@ -51,7 +51,7 @@ class ObservedEngine:
             await self._blinded()
             raise
 
-    async def embed(self, texts: Sequence[str]) -> Vectors:
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
         """See `Engine`."""
         try:
             return await self._engine.embed(texts)

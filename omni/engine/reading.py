@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from omni.core.events import EngineEvent, TextDelta, TokenChosen, ToolCallDelta, TurnEnded
+from omni.core.events import EngineEvent, TextDelta, TokenLogprob, ToolCallDelta, TurnEnded
 
 _NAMES = ("name", "function", "tool", "tool_name")
 _ARGUMENTS = ("arguments", "parameters", "args", "input")
@@ -73,7 +73,7 @@ class CallReader:
                 self._held.append(event)
                 self._text += text
                 yield from self._look()
-            case TokenChosen() if self._held:
+            case TokenLogprob() if self._held:
                 self._held.append(event)
             case _:
                 yield event
@@ -227,7 +227,7 @@ def _json_start(text: str) -> int:
 
 
 class _Span:
-    """Looks for the end of the JSON value that begins at one place, and goes on where it was when more has come."""
+    """ThemedApp for the end of the JSON value that begins at one place, and goes on where it was when more has come."""
 
     def __init__(self) -> None:
         self._at = self._deep = 0

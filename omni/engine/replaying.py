@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from omni.core.events import EngineEvent, ReasoningDelta, TextDelta, TokenChosen, ToolCallDelta, TurnEnded
+from omni.core.events import EngineEvent, ReasoningDelta, TextDelta, TokenLogprob, ToolCallDelta, TurnEnded
 
 
 class Diverged(Exception):
@@ -55,7 +55,7 @@ class Replay:
                     yield ReasoningDelta(text=rest)
             case ToolCallDelta():
                 yield from self._call(event)
-            case TokenChosen(chosen=chosen):
+            case TokenLogprob(chosen=chosen):
                 yield from self._token(event, chosen.token)
             case TurnEnded() if self._repeats:
                 raise Diverged
@@ -66,7 +66,7 @@ class Replay:
     def _repeats(self) -> bool:
         return bool(self._left or self._left_calls or self._left_tokens)
 
-    def _token(self, event: TokenChosen, token: str) -> Iterator[TokenChosen]:
+    def _token(self, event: TokenLogprob, token: str) -> Iterator[TokenLogprob]:
         if self._left_tokens:
             if self._tokens[-self._left_tokens] != token:
                 raise Diverged

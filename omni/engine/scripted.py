@@ -20,7 +20,7 @@ from omni.engine.histories import Traits, fitted
 from omni.engine.images import check_images, pieces
 from omni.engine.interpreting import Interpreter
 from omni.engine.proving import Unproved, unfollowed
-from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Message, Tool, Vectors
+from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Embeddings, Message, Tool
 
 IMAGE_TOKENS = 16
 TRAITS = Traits(later=True, users=True, first=True, empty=True)  # of the scripted worker's prompts, too
@@ -156,10 +156,10 @@ class ScriptedEngine:
         finally:
             self.cancelled += not done
 
-    async def embed(self, texts: Sequence[str]) -> Vectors:
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
         """Eight numbers between 0 and 1 a text; equal texts get equal ones."""
         vectors = [[byte / 255 for byte in sha256(text.encode()).digest()[:8]] for text in texts]
-        return Vectors(vectors, tokens=sum(len(words(text)) for text in texts))
+        return Embeddings(vectors, tokens=sum(len(words(text)) for text in texts))
 
     async def count_tokens(
         self,

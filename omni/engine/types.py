@@ -116,7 +116,7 @@ class CompletionRequest(Struct, frozen=True, kw_only=True):
     priority: Priority = "interactive"
 
 
-class Vectors(list[list[float]]):
+class Embeddings(list[list[float]]):
     """One vector a text, and how many tokens were read for them in all."""
 
     def __init__(self, vectors: Iterable[list[float]], *, tokens: int) -> None:
@@ -156,7 +156,7 @@ class Engine(Protocol):
         made to fill in."""
         ...
 
-    async def embed(self, texts: Sequence[str]) -> Vectors:
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
         """One vector a text. Raises EngineError where `capabilities().embeds` is false, ContextOverflow for a text that
         is too long."""
         ...

@@ -3,7 +3,7 @@ nobody's business."""
 
 from collections.abc import Iterator
 
-from omni.core.events import EngineEvent, ReasoningDelta, TextDelta, TokenChosen, TurnEnded
+from omni.core.events import EngineEvent, ReasoningDelta, TextDelta, TokenLogprob, TurnEnded
 from omni.engine.framing import Framing
 
 
@@ -30,7 +30,7 @@ class Unframer:
             case TextDelta(text=text):
                 self._text += text
                 yield from self._look()
-            case TokenChosen():  # of what is not said
+            case TokenLogprob():  # of what is not said
                 pass
             case TurnEnded():
                 yield from self._thought(self._text)

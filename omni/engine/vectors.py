@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from omni.core.errors import ContextOverflow, EngineError
-from omni.engine.types import Vectors
+from omni.engine.types import Embeddings
 
 PIECE_TEXTS = 16  # of one request to the worker: it ends those that it has begun, and who asks meanwhile waits for them
 PIECE_LETTERS = 8192  # of them together: 2,000 tokens
@@ -43,11 +43,11 @@ def too_long(error: ContextOverflow) -> ContextOverflow:
     )
 
 
-def vectors_of(answer: Any) -> Vectors:
+def vectors_of(answer: Any) -> Embeddings:
     """What a worker answered. Raises EngineError where that is of another form."""
     try:
         found = sorted(answer["data"], key=lambda one: one["index"])
         vectors = [list(map(float, one["embedding"])) for one in found]
-        return Vectors(vectors, tokens=int(answer["usage"]["prompt_tokens"]))
+        return Embeddings(vectors, tokens=int(answer["usage"]["prompt_tokens"]))
     except (KeyError, TypeError, ValueError) as error:
         raise EngineError("The brain's process sent vectors of an unknown form.") from error

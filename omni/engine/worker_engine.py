@@ -43,14 +43,14 @@ from omni.engine.proving import Unproved, unfollowed
 from omni.engine.refusals import Unreadable
 from omni.engine.retrying import BLAMED, DEATHS, TRIES, Cause, End, Otherwise, Retries, cause_of, culprit, is_end
 from omni.engine.suspects import Suspects, Work, carried
-from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Image, Message, Tool, Vectors
+from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Embeddings, Image, Message, Tool
 from omni.engine.unframing import Unframer
 from omni.engine.vectors import pieces, readable, too_long, vectors_of
 from omni.engine.vocabulary import check_bias
 from omni.schemas import TOO_LARGE, apart
 
 if TYPE_CHECKING:
-    from omni.keeper import Keeper, Lease, Loading, Ready, Turn, Waiting, WorkerSpec
+    from omni.keeper import KeeperClient, Lease, Loading, Ready, Turn, Waiting, WorkerSpec
 
 T = TypeVar("T")
 
@@ -75,7 +75,7 @@ class WorkerEngine:
     def __init__(
         self,
         spec: "WorkerSpec",
-        keeper: "Keeper",
+        keeper: "KeeperClient",
         *,
         name: str,
         context_max: int = 0,
@@ -197,7 +197,7 @@ class WorkerEngine:
             self._suspects.lives(work.worker)
         return End(cause, suspects if cause in BLAMED else frozenset())
 
-    async def embed(self, texts: Sequence[str]) -> Vectors:
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
         """One vector a text. Raises EngineError when the spec was made without embeddings."""
         if not self.spec.settings.get("embeddings"):
             raise EngineError(f"{self._name} was not loaded for embeddings.", hint="Choose an embedding model.")
@@ -207,9 +207,9 @@ class WorkerEngine:
             vectors = await self._vectors([readable(texts[at], tokenizer) for at in piece])
             found |= zip(piece, vectors, strict=True)
             tokens += vectors.tokens
-        return Vectors((found[at] for at in range(len(texts))), tokens=tokens)
+        return Embeddings((found[at] for at in range(len(texts))), tokens=tokens)
 
-    async def _vectors(self, texts: list[str]) -> Vectors:
+    async def _vectors(self, texts: list[str]) -> Embeddings:
         """A piece of what was asked. Its place is given back after it, so that nobody waits for a thousand texts."""
         tokens = int(self.spec.settings.get("context", 0))  # one text at a time, however long
         key, alone, deaths = f"texts {id(texts)}", False, 0

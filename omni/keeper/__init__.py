@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from omni.keeper.client import Keeper as Keeper
+    from omni.keeper.client import KeeperClient as KeeperClient
     from omni.keeper.client import air_gap_alone as air_gap_alone
     from omni.keeper.client import installing as installing
     from omni.keeper.ending import anything_runs as anything_runs
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from omni.keeper.values import WorkerSpec as WorkerSpec
 
 _NAMES = {
-    "Keeper": "client",
+    "KeeperClient": "client",
     "Lease": "tickets",
     "Turn": "tickets",
     "air_gap": "places",

@@ -106,7 +106,7 @@ class Changes:
         self._closed(self)
 
 
-class Keeper:
+class KeeperClient:
     """The client: what a front end asks of the keeper. Made by `connect`."""
 
     def __init__(self, home: Home, starter: Starter | None, client: str, patience: float = PATIENCE) -> None:
@@ -125,7 +125,9 @@ class Keeper:
         self._closed = False
 
     @classmethod
-    async def connect(cls, home: Home, starter: Starter | None, *, client: str, patience: float = PATIENCE) -> "Keeper":
+    async def connect(
+        cls, home: Home, starter: Starter | None, *, client: str, patience: float = PATIENCE
+    ) -> "KeeperClient":
         """Reach the keeper of a home, started through `starter` when none answers.
 
         Raises NotFound when there is none and no starter either, SetupError when none can be started within `patience`
@@ -209,7 +211,7 @@ class Keeper:
             return shut if shut is not None else await asyncio.to_thread(air_gap_alone, self.home, on)
 
     async def door(self, purpose: str) -> DoorTicket:
-        """Ask for a door: "install", "pull" or "serve". Raises DoorShut while the air gap is on."""
+        """Ask for a door: "install", "pull" or "serve". Raises NetworkBlocked while the air gap is on."""
         return msgspec.convert(await self._ask("door", purpose=purpose), DoorTicket)
 
     async def close(self) -> None:

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from omni.core.errors import DoorShut, NotFound, OmniError
+from omni.core.errors import NetworkBlocked, NotFound, OmniError
 from omni.core.paths import Home
 from omni.keeper.children import Kind, end_group, end_holder, exit_code, how_it_ended, spawn, wait
 from omni.keeper.installer import end_installer, installer_lock
@@ -105,7 +105,9 @@ class Doors:
     def door(self, purpose: str, client: str, answer: Answer) -> None:
         """Give a token for one order, once the airlock listens. Answers an OmniError where that cannot be."""
         if purpose not in PURPOSES:
-            answer(DoorShut(f"No door is opened for {purpose!r}.", hint=f"Known purposes: {', '.join(PURPOSES)}."))
+            answer(
+                NetworkBlocked(f"No door is opened for {purpose!r}.", hint=f"Known purposes: {', '.join(PURPOSES)}.")
+            )
         elif air_gap(self._home):
             answer(_shut())
         else:
@@ -145,7 +147,7 @@ class Doors:
             self.pid = 0
             self._hang_up()
             log = tail(self._home.logs / "airlock.log")
-            self._refuse_all(DoorShut(f"The airlock does not start: {how_it_ended(code)}.", hint=log))
+            self._refuse_all(NetworkBlocked(f"The airlock does not start: {how_it_ended(code)}.", hint=log))
             self._changed()
 
     def deadline(self) -> float | None:
@@ -158,13 +160,13 @@ class Doors:
             return
         if now > self._give_up:
             hint = tail(self._home.logs / "airlock.log")
-            self._refuse_all(DoorShut(f"The airlock did not listen within {PATIENCE:g} s.", hint=hint))
+            self._refuse_all(NetworkBlocked(f"The airlock did not listen within {PATIENCE:g} s.", hint=hint))
             return
         try:
             if not self.pid:
                 self._start()
         except (OmniError, OSError) as error:
-            self._refuse_all(error if isinstance(error, OmniError) else DoorShut(f"No airlock: {error}."))
+            self._refuse_all(error if isinstance(error, OmniError) else NetworkBlocked(f"No airlock: {error}."))
             return
         if self.pid and self._look():
             waiting, self._waiting = self._waiting, []
@@ -270,5 +272,7 @@ def end_airlock(home: Home) -> bool:
     return True
 
 
-def _shut() -> DoorShut:
-    return DoorShut("The air gap is on: nothing may leave this machine.", hint="Press F12, or run `omni airgap off`.")
+def _shut() -> NetworkBlocked:
+    return NetworkBlocked(
+        "The air gap is on: nothing may leave this machine.", hint="Press F12, or run `omni airgap off`."
+    )

@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from omni.core.errors import DoorShut, SetupError
+from omni.core.errors import NetworkBlocked, SetupError
 from omni.core.paths import Home
 from omni.keeper.places import air_gap, is_held, lock
 
@@ -23,14 +23,14 @@ def installer_lock(home: Home) -> Path:
 
 
 def begin_installing(home: Home) -> int:
-    """The lock as a descriptor, to be inherited and closed. Raises DoorShut while the air gap is on."""
+    """The lock as a descriptor, to be inherited and closed. Raises NetworkBlocked while the air gap is on."""
     held = lock(installer_lock(home))
     if held is None:
         raise SetupError("Another installer of Omni is at work.", hint="Wait for it, or end it, and start again.")
     os.ftruncate(held, 0)
     if air_gap(home):  # looked at with the lock held: who turns it on later finds the lock
         os.close(held)
-        raise DoorShut(
+        raise NetworkBlocked(
             "The air gap is on: no package can be fetched.",
             hint="Set up from an export (--from FOLDER), or open the doors: `omni airgap off`.",
         )

@@ -5,13 +5,13 @@ if TYPE_CHECKING:
     from omni.sandbox.command import Linked, link_command
     from omni.sandbox.environment import Environment
     from omni.sandbox.export import export_wheels
-    from omni.sandbox.findings import Finding
+    from omni.sandbox.findings import Diagnostic
     from omni.sandbox.kept import Kept, footprint, remove_all
     from omni.sandbox.progress import Step
 
 __all__ = [
+    "Diagnostic",
     "Environment",
-    "Finding",
     "Kept",
     "Linked",
     "Step",
@@ -23,7 +23,7 @@ __all__ = [
 
 _HOMES = {
     "Environment": "environment",
-    "Finding": "findings",
+    "Diagnostic": "findings",
     "Kept": "kept",
     "Linked": "command",
     "Step": "progress",

@@ -6,7 +6,7 @@ from pathlib import Path
 from omni.core.errors import SetupError
 from omni.core.paths import Home, source_root
 from omni.sandbox import place
-from omni.sandbox.findings import Finding, check_managed, check_own
+from omni.sandbox.findings import Diagnostic, check_managed, check_own
 from omni.sandbox.progress import Show, Step
 
 FEATURES = {place.CORE: "what the shell, chat and the brains need"}
@@ -43,7 +43,7 @@ class Environment:
 
         return None if self.clone is None else environment_path(self.home, self.clone, place.CORE)
 
-    async def check(self) -> list[Finding]:
+    async def check(self) -> list[Diagnostic]:
         """Look at everything; each finding carries the command that mends it."""
         if self.clone is None:
             return await asyncio.to_thread(check_own)

@@ -30,7 +30,7 @@ _LEFT_OUT = {".git", "__pycache__", ".venv", "dist", "build", "node_modules"}
 def export_wheels(home: Home, folder: Path, display: Display, *, clone: Path | None = None) -> list[Path]:
     """Write wheels, source and manifest into `folder`; returns the files. Uses the network, so never behind the wall.
 
-    Raises DoorShut, StorageError, SetupError, UsageError. What is in the folder already and right is kept.
+    Raises NetworkBlocked, StorageError, SetupError, UsageError. What is in the folder already and right is kept.
     """
     clone = source_root() if clone is None else clone
     requirements = resources("requirements") if clone is None else clone / "requirements"

@@ -24,7 +24,7 @@ LOW_DISK = 500_000_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
+class Diagnostic:
     """One thing that was looked at: whether it is as it should be, what was seen, and the command that mends it."""
 
     name: str
@@ -33,19 +33,19 @@ class Finding:
     command: str = ""
 
 
-def check_managed(home: Home, clone: Path) -> list[Finding]:
+def check_managed(home: Home, clone: Path) -> list[Diagnostic]:
     """Every finding about the environment that a clone made in `home`."""
     try:
         environment = environment_path(home, clone, place.CORE)
     except OmniError as error:
-        return [Finding(name="lock file", ok=False, detail=error.message, command="git checkout requirements")]
+        return [Diagnostic(name="lock file", ok=False, detail=error.message, command="git checkout requirements")]
     stamp = read_stamp(environment)
     if stamp is None:
         there = "is not whole" if environment.exists() else "was not made yet"
         detail = f"{environment} {there} (the lock file or the Python is another one)"
-        return [Finding(name="environment", ok=False, detail=detail, command="python3 -m omni run"), _disk(home)]
+        return [Diagnostic(name="environment", ok=False, detail=detail, command="python3 -m omni run"), _disk(home)]
     return [
-        Finding(name="environment", ok=True, detail=str(environment)),
+        Diagnostic(name="environment", ok=True, detail=str(environment)),
         _python(environment, stamp),
         _link(home, environment),
         _packages(environment, stamp),
@@ -56,14 +56,14 @@ def check_managed(home: Home, clone: Path) -> list[Finding]:
     ]
 
 
-def check_own() -> list[Finding]:
+def check_own() -> list[Diagnostic]:
     """Findings about the environment that an installed package lives in: are its requirements there?"""
     from importlib.metadata import PackageNotFoundError, requires, version
 
     try:
         wanted = requires("omni-sovereign") or []
     except PackageNotFoundError:
-        return [Finding(name="environment", ok=True, detail=f"{sys.prefix} (not managed by Omni)")]
+        return [Diagnostic(name="environment", ok=True, detail=f"{sys.prefix} (not managed by Omni)")]
     missing = []
     for requirement in wanted:
         name, _, marker = requirement.partition(";")
@@ -79,33 +79,33 @@ def check_own() -> list[Finding]:
         f"{sys.prefix}: missing {', '.join(missing)}" if missing else f"{sys.prefix} (managed by what installed it)"
     )
     command = "pip install --force-reinstall omni-sovereign" if missing else ""
-    return [Finding(name="environment", ok=not missing, detail=detail, command=command)]
+    return [Diagnostic(name="environment", ok=not missing, detail=detail, command=command)]
 
 
-def _python(environment: Path, stamp: dict[str, Any]) -> Finding:
+def _python(environment: Path, stamp: dict[str, Any]) -> Diagnostic:
     python = Path(place.python(str(environment)))
     try:
         real = python.resolve(strict=True)
     except OSError:
         detail = f"{python} leads to {python.readlink() if python.is_symlink() else 'nothing'}, which is gone"
-        return Finding(name="python", ok=False, detail=detail, command="python3 -m omni sandbox repair")
+        return Diagnostic(name="python", ok=False, detail=detail, command="python3 -m omni sandbox repair")
     if not os.access(real, os.X_OK):
-        return Finding(
+        return Diagnostic(
             name="python", ok=False, detail=f"{real} cannot be run", command="python3 -m omni sandbox repair"
         )
-    return Finding(name="python", ok=True, detail=f"{stamp.get('python')} ({real})")
+    return Diagnostic(name="python", ok=True, detail=f"{stamp.get('python')} ({real})")
 
 
-def _link(home: Home, environment: Path) -> Finding:
+def _link(home: Home, environment: Path) -> Diagnostic:
     target = str(home.venv.readlink()) if home.venv.is_symlink() else None
     if target == f"venvs/{environment.name}":
-        return Finding(name="link", ok=True, detail=f"{home.venv} names it")
-    return Finding(
+        return Diagnostic(name="link", ok=True, detail=f"{home.venv} names it")
+    return Diagnostic(
         name="link", ok=False, detail=f"{home.venv} leads to {target or 'nothing'}", command="python3 -m omni --version"
     )
 
 
-def _packages(environment: Path, stamp: dict[str, Any]) -> Finding:
+def _packages(environment: Path, stamp: dict[str, Any]) -> Diagnostic:
     wanted = dict(stamp.get("packages", {}))
     (packages,) = [*environment.glob("lib/python*/site-packages"), environment][:1]
     found = {normalised(each.metadata["Name"]): each for each in distributions(path=[str(packages)])}
@@ -119,9 +119,9 @@ def _packages(environment: Path, stamp: dict[str, Any]) -> Finding:
     for name in sorted(found.keys() & wanted.keys()):
         wrong += [f"{name}: {changed}" for changed in _changed(packages, found[name])]
     if not wrong:
-        return Finding(name="packages", ok=True, detail=f"{len(found)} packages are as they were installed")
+        return Diagnostic(name="packages", ok=True, detail=f"{len(found)} packages are as they were installed")
     more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-    return Finding(name="packages", ok=False, detail="; ".join(wrong[:3]) + more, command=REPAIR)
+    return Diagnostic(name="packages", ok=False, detail="; ".join(wrong[:3]) + more, command=REPAIR)
 
 
 def _changed(packages: Path, distribution: Distribution) -> Iterator[str]:
@@ -137,41 +137,43 @@ def _changed(packages: Path, distribution: Distribution) -> Iterator[str]:
                     yield f"{name} was changed"
 
 
-def _command(home: Home, clone: Path) -> Finding:
+def _command(home: Home, clone: Path) -> Diagnostic:
     script = home.bin / "omni"
     text = script.read_text("utf-8", "replace") if script.is_file() else ""
     if not text:
-        return Finding(name="command", ok=False, detail=f"{script} is not there", command="python3 -m omni --version")
+        return Diagnostic(
+            name="command", ok=False, detail=f"{script} is not there", command="python3 -m omni --version"
+        )
     linked = "linked into ~/.local/bin" if linked_here(home) else "not linked into ~/.local/bin"
     detail = f"{script} ({linked})" if str(clone) in text else f"{script} runs another clone"
-    return Finding(name="command", ok=True, detail=detail)
+    return Diagnostic(name="command", ok=True, detail=detail)
 
 
-def _half(home: Home) -> Finding:
+def _half(home: Home) -> Diagnostic:
     import fcntl
 
     with home.setup_lock.open("ab") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            return Finding(name="leftovers", ok=True, detail="a set-up is running")
+            return Diagnostic(name="leftovers", ok=True, detail="a set-up is running")
         found = leftovers(home.venvs)
     if found:
-        return Finding(
+        return Diagnostic(
             name="leftovers", ok=False, detail=f"{len(found)} folders of interrupted set-ups", command=REPAIR
         )
-    return Finding(name="leftovers", ok=True, detail="no interrupted set-up")
+    return Diagnostic(name="leftovers", ok=True, detail="no interrupted set-up")
 
 
-def _old(home: Home, environment: Path) -> Finding:
+def _old(home: Home, environment: Path) -> Diagnostic:
     from omni.sandbox.kept import tree_size
 
     found = outdated(home.venvs, environment, place.CORE)
     detail = f"{len(found)} older environments, {size_text(sum(map(tree_size, found)))}" if found else "none"
-    return Finding(name="older environments", ok=True, detail=detail, command=REPAIR if found else "")
+    return Diagnostic(name="older environments", ok=True, detail=detail, command=REPAIR if found else "")
 
 
-def _disk(home: Home) -> Finding:
+def _disk(home: Home) -> Diagnostic:
     free = shutil.disk_usage(home.root if home.root.exists() else home.root.anchor).free
     command = "" if free >= LOW_DISK else "omni uninstall --dry-run"
-    return Finding(name="disk", ok=free >= LOW_DISK, detail=f"{size_text(free)} free", command=command)
+    return Diagnostic(name="disk", ok=free >= LOW_DISK, detail=f"{size_text(free)} free", command=command)

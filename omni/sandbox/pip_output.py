@@ -2,7 +2,7 @@
 
 import re
 
-from omni.core.errors import BadFile, DoorShut, OmniError, SetupError, StorageError
+from omni.core.errors import BadFile, NetworkBlocked, OmniError, SetupError, StorageError
 from omni.sandbox.progress import Phase, Step
 
 _BEGUN = re.compile(r"^(?:Collecting|Requirement already satisfied:|Processing) (\S+)")
@@ -87,7 +87,7 @@ class PipOutput:
         if "Read-only file system" in text or "Permission denied" in text:
             return SetupError(f"The packages could not be written: {self._errors[-1]}", hint=hint)
         if self._network:
-            return DoorShut(
+            return NetworkBlocked(
                 f"The package index did not answer: {_cause(self._network)}.",
                 hint="Check the network and pip's settings (`pip config list`), or set up without network: --from FOLDER.",
             )

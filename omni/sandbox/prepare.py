@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from omni.core.errors import BadFile, DoorShut, StorageError
+from omni.core.errors import BadFile, NetworkBlocked, StorageError
 from omni.core.files import storage_error, write_atomic
 from omni.core.paths import Home
 from omni.sandbox import place
@@ -61,7 +61,7 @@ def prepare(
         again: Make it anew although it is whole: beside it, so that it stays when that fails.
         needed: Bytes that must be free; by default what was measured for the feature.
     Raises:
-        SetupError, DoorShut, BadFile, StorageError: With nothing half made left in use.
+        SetupError, NetworkBlocked, BadFile, StorageError: With nothing half made left in use.
     """
     home.ensure()
     environment = environment_path(home, clone, feature)
@@ -115,7 +115,7 @@ def _state(home: Home) -> Path:
 
 def _check(home: Home, wheels: Path | None, needed: int) -> None:
     if wheels is None and home.air_gap.exists():
-        raise DoorShut(
+        raise NetworkBlocked(
             "Omni must be set up for this version, and the air gap is on.",
             hint=f"Set up from an export (--from FOLDER), or open the doors: rm {home.air_gap}",
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from omni.core import errors
-from omni.core.errors import DoorShut, OmniError, SetupError
+from omni.core.errors import NetworkBlocked, OmniError, SetupError
 from omni.core.paths import Home, python_command
 from omni.keeper import begin_installing, name_installer
 from omni.sandbox.progress import Display, Step
@@ -22,7 +22,7 @@ def run_installer(
     """Run one order in an installer process and show its steps; returns its answer or raises its error.
 
     The process ends when this one does, however that happens: the end of its standard input is the sign. One that uses
-    the network (its order names no `wheels`) also ends with the air gap: DoorShut.
+    the network (its order names no `wheels`) also ends with the air gap: NetworkBlocked.
     """
     door = begin_installing(home) if order.get("wheels") is None else None
     try:
@@ -51,7 +51,7 @@ def _run(home: Home, order: dict[str, Any], display: Display, inherited: list[in
     except (EOFError, BrokenPipeError) as error:
         code = process.wait()
         if order["door"] is not None and home.air_gap.exists():
-            raise DoorShut(
+            raise NetworkBlocked(
                 "The air gap was turned on, which ended the installer.", hint="Start again when the doors may open."
             ) from error
         words = f"was ended by signal {-code}" if code < 0 else f"failed with code {code}"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omni.core.errors import BadFile, DoorShut, NotFound, SetupError
+from omni.core.errors import BadFile, NetworkBlocked, NotFound, SetupError
 from omni.sandbox.progress import Step
 from omni.sandbox.requirements import Pin
 
@@ -34,7 +34,7 @@ def find_wheel(folder: Path, pin: Pin) -> Path:
 def obtain_wheel(pin: Pin, target: Path, tell: Callable[[Step], None]) -> Path:
     """Fetch the wheel to `target` (or into it, when it is a folder); returns where it is.
 
-    Raises DoorShut when no index answers, BadFile when what it sends is not what is pinned, SetupError
+    Raises NetworkBlocked when no index answers, BadFile when what it sends is not what is pinned, SetupError
     when it has none or no index is configured.
     """
     from omni.airlock import find, net_settings
@@ -63,8 +63,8 @@ def obtain_wheel(pin: Pin, target: Path, tell: Callable[[Step], None]) -> Path:
         download(file.url, path, net=net, size=file.size, sha256=min(pin.hashes), progress=progress)
     except NotFound as error:
         raise SetupError(error.message, hint=f"{error.hint} {_OFFLINE}".strip()) from error
-    except DoorShut as error:
-        raise DoorShut(error.message, hint=f"{error.hint} {_OFFLINE}".strip()) from error
+    except NetworkBlocked as error:
+        raise NetworkBlocked(error.message, hint=f"{error.hint} {_OFFLINE}".strip()) from error
     return path
 
 

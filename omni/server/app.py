@@ -16,7 +16,7 @@ from omni.server.brains import Names
 from omni.server.errors import NoPath, Stopping, explained
 from omni.server.metrics import Metrics
 from omni.server.numbered import Numbered
-from omni.server.places import Images, Places
+from omni.server.places import FairQueue, Images
 from omni.server.routes import Endpoint, Route
 from omni.server.streams import Gone
 from omni.server.words import problem_at
@@ -51,7 +51,7 @@ class Server:
         self.stopping = False
         self.generations: set[Generation] = set()  # the answers that were begun, so that the end can be told to them
         self.images = Images()
-        self._places: dict[str, Places] = {}
+        self._places: dict[str, FairQueue] = {}
         self._kept: dict[str, Any] = {}
 
     def kept(self, name: str, make: Callable[[], C]) -> C:
@@ -72,11 +72,11 @@ class Server:
         while self._kept:
             await self._kept.popitem()[1].close()
 
-    def places_of(self, brain: "Brain") -> Places:
+    def places_of(self, brain: "Brain") -> FairQueue:
         """The places of the worker that runs `brain`; brains on one base share them."""
         settings = self.services.settings
         base = brain.base.id if brain.base else brain.name
-        found = self._places.setdefault(base, Places(settings.engine.slots, settings.serve.queue))
+        found = self._places.setdefault(base, FairQueue(settings.engine.slots, settings.serve.queue))
         found.slots, found.waiting = settings.engine.slots, settings.serve.queue
         return found
 

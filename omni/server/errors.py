@@ -5,8 +5,8 @@ import logging
 from omni.core.errors import (
     BadFile,
     ContextOverflow,
-    DoorShut,
     EngineError,
+    NetworkBlocked,
     NotFound,
     OmniError,
     SetupError,
@@ -23,7 +23,7 @@ _STATUS: tuple[tuple[type[OmniError], int], ...] = (
     (EngineError, 500),
     (BadFile, 500),
     (SetupError, 500),
-    (DoorShut, 503),
+    (NetworkBlocked, 503),
     (StorageError, 507),
 )
 

@@ -19,7 +19,7 @@ from omni.core.events import BrainLoading, EngineEvent, PromptCounted, PromptPro
 from omni.engine import Adapter, ChatRequest, CompletionRequest, Message, Sampling, Tool
 from omni.server.brains import cannot_answer, untaught
 from omni.server.errors import BadParameter
-from omni.server.places import Ticket
+from omni.server.places import QueueTicket
 
 if TYPE_CHECKING:
     from omni.cartridges import Brain
@@ -38,7 +38,7 @@ _RANGES: dict[str, tuple[float, float]] = {
 }
 
 
-class Wish(Struct, frozen=True, kw_only=True):
+class GenerationRequest(Struct, frozen=True, kw_only=True):
     """What a client asks of `brain`, whatever protocol it speaks.
 
     `messages`, or a `prompt` (with a `suffix`) that is gone on with as it is. `sampling` holds those of Sampling's fields
@@ -73,7 +73,12 @@ class Generation:
     """
 
     def __init__(
-        self, server: "Server", wish: Wish, sampling: Sampling, turn: AsyncGenerator[EngineEvent], ticket: Ticket
+        self,
+        server: "Server",
+        wish: GenerationRequest,
+        sampling: Sampling,
+        turn: AsyncGenerator[EngineEvent],
+        ticket: QueueTicket,
     ) -> None:
         self.brain, self.sampling = wish.brain, sampling
         self.counted: PromptCounted = PromptCounted(tokens=0, room=0, allocated=0)
@@ -160,7 +165,7 @@ class Generation:
         self._waits = True
 
 
-async def begin(server: "Server", lane: str, wish: Wish, *, again: bool = False) -> Generation:
+async def begin(server: "Server", lane: str, wish: GenerationRequest, *, again: bool = False) -> Generation:
     """Admit one answer: nothing was sent yet, and whatever is wrong with the request is raised here. `again`: one of
     the same request was admitted already, and its images are in memory once.
 
@@ -192,7 +197,7 @@ async def whole(generation: Generation) -> tuple[list[EngineEvent], TurnEnded]:
     return found, found[-1]
 
 
-async def tokens_of(server: "Server", wish: Wish) -> int:
+async def tokens_of(server: "Server", wish: GenerationRequest) -> int:
     """How long the prompt of a wish for a chat is, by the brain's own template and tokenizer. Loads the brain."""
     asked = request_of(wish)
     assert isinstance(asked, ChatRequest)
@@ -203,12 +208,12 @@ async def tokens_of(server: "Server", wish: Wish) -> int:
         return await engine.count_tokens(asked.messages, tools, thinking=asked.thinking, schema=schema)
 
 
-def bytes_of(wish: Wish) -> int:
+def bytes_of(wish: GenerationRequest) -> int:
     """Bytes of the images of a wish."""
     return sum(len(image.data) for message in wish.messages for image in message.images)
 
 
-def request_of(wish: Wish) -> ChatRequest | CompletionRequest:
+def request_of(wish: GenerationRequest) -> ChatRequest | CompletionRequest:
     """What the engine is asked. Raises UsageError for values that no brain takes."""
     brain, sampling = wish.brain, _sampling(wish)
     adapter = Adapter(path=brain.adapter.path, scale=brain.adapter.scale) if brain.adapter else None
@@ -245,7 +250,7 @@ def _with_prompt(prompt: str, messages: Sequence[Message]) -> tuple[Message, ...
     return (*system, *messages[start:])
 
 
-def _sampling(wish: Wish) -> Sampling:
+def _sampling(wish: GenerationRequest) -> Sampling:
     """How tokens are chosen. Raises BadParameter for what the request says, BadFile for what the brain is made with."""
     from omni.engine import sampling_of
 

@@ -30,7 +30,7 @@ from omni.server import sessions as browser
 from omni.server.errors import Refused, WrongKey
 from omni.server.keys import PREFIX, Key, Keys
 from omni.server.numbered import numbered
-from omni.server.routes import Reach, Route
+from omni.server.routes import Access, Route
 from omni.server.words import problem_at
 
 Who = Literal["self", "other", "unknown", "remote"]
@@ -43,7 +43,7 @@ _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _SECRETS = ("authorization", "x-api-key")
 _SAID_ONCE = ("origin", "sec-fetch-site")
 _EXPOSED = "Retry-After, X-Request-Id, Request-Id"
-_NOT_FOR_PAGES: tuple[Reach, ...] = ("programs", "admin")  # of other origins, without a key
+_NOT_FOR_PAGES: tuple[Access, ...] = ("programs", "admin")  # of other origins, without a key
 _OURS = ("same-origin", "none")  # Sec-Fetch-Site: our own page, or a person at the address bar
 
 
@@ -192,7 +192,7 @@ class Guard:
     # -- what is allowed --------------------------------------------------------------------------------------------
 
     def _check_reach(self, scope: Scope, caller: Caller, route: Route | None) -> None:
-        reach: Reach = route.reach if route is not None else "admin"
+        reach: Access = route.reach if route is not None else "admin"
         if caller.key:
             if reach == "admin" and "admin" not in caller.scopes:
                 raise Refused(f"The key {caller.key!r} is for chat only.", hint="Use one of the scope admin.")

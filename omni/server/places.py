@@ -52,10 +52,10 @@ class Held:
         self._count = 0
 
 
-class Ticket:
+class QueueTicket:
     """A place, or one in the queue for it. Leaving the context gives it back, whatever it was, with what it `holds`."""
 
-    def __init__(self, places: "Places", lane: str, number: int) -> None:
+    def __init__(self, places: "FairQueue", lane: str, number: int) -> None:
         self.lane, self.number = lane, number
         self._places = places
         self._granted = asyncio.Event()
@@ -89,13 +89,13 @@ class Ticket:
             self._held.leave()
 
 
-class Places:
+class FairQueue:
     """The places of one worker. `slots` answers are written at a time, `waiting` more may wait."""
 
     def __init__(self, slots: int, waiting: int) -> None:
         self.slots, self.waiting = slots, waiting
-        self._running: set[Ticket] = set()
-        self._queue: list[Ticket] = []
+        self._running: set[QueueTicket] = set()
+        self._queue: list[QueueTicket] = []
         self._number = 0
 
     @property
@@ -108,7 +108,7 @@ class Places:
         """Requests that wait."""
         return len(self._queue)
 
-    def enter(self, lane: str) -> Ticket:
+    def enter(self, lane: str) -> QueueTicket:
         """A place at once, or one in the queue. Raises Busy when that is full."""
         if len(self._running) >= self.slots and len(self._queue) >= self.waiting:
             rounds = 1 + len(self._queue) // max(1, self.slots)
@@ -118,12 +118,12 @@ class Places:
                 retry_after=min(60, 2 * rounds),
             )
         self._number += 1
-        ticket = Ticket(self, lane, self._number)
+        ticket = QueueTicket(self, lane, self._number)
         self._queue.append(ticket)
         self._grant()
         return ticket
 
-    def _leave(self, ticket: Ticket) -> None:
+    def _leave(self, ticket: QueueTicket) -> None:
         self._running.discard(ticket)
         if ticket in self._queue:
             self._queue.remove(ticket)

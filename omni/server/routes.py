@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 MOST_PARTS = 250_000  # objects and lists of one body
 
-Reach = Literal["anyone", "chat", "programs", "admin"]
+Access = Literal["anyone", "chat", "programs", "admin"]
 Endpoint = Callable[[Request], Awaitable[Response]]
 Problem = Callable[[OmniError], Response]
 
@@ -34,7 +34,7 @@ class Route(Struct, frozen=True, kw_only=True):
     path: str
     methods: tuple[str, ...]
     endpoint: Endpoint
-    reach: Reach
+    reach: Access
     problem: Problem
     summary: str
     request: Any = None

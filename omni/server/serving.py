@@ -19,7 +19,7 @@ from uvicorn import Config
 from uvicorn import Server as Uvicorn
 
 from omni.airlock import Listening, Taken
-from omni.core.errors import DoorShut, OmniError, SetupError
+from omni.core.errors import NetworkBlocked, OmniError, SetupError
 from omni.core.memory import give_back
 from omni.server.protocol import Protocol
 
@@ -92,7 +92,7 @@ class Serving:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Serve. Raises SetupError or DoorShut when it cannot begin."""
+        """Serve. Raises SetupError or NetworkBlocked when it cannot begin."""
         give_back()
         listener = self._bind()
         self._uvicorn.config.load()
@@ -254,7 +254,7 @@ class Serving:
                 if change.topic == "doors":
                     break
             else:
-                raise DoorShut("The keeper has gone.")
+                raise NetworkBlocked("The keeper has gone.")
 
 
 def _lives(number: str) -> bool:

@@ -38,7 +38,7 @@ class Wish(Struct, frozen=True, kw_only=True):
     grace: float = 10.0
 
 
-class Said(Struct, frozen=True, kw_only=True):
+class StartupNotice(Struct, frozen=True, kw_only=True):
     """What the person is told: the door, or once the `fingerprint` of the certificate in use."""
 
     door: Door | None = None
@@ -47,11 +47,13 @@ class Said(Struct, frozen=True, kw_only=True):
     new: bool = False
 
 
-Tell = Callable[[Said], None]
+Tell = Callable[[StartupNotice], None]
 Link = Callable[[], str]
 
 
-def run(home: Home, wish: Wish, tell: Callable[["Services", Link, Said], None], *, plugins: bool = True) -> None:
+def run(
+    home: Home, wish: Wish, tell: Callable[["Services", Link, StartupNotice], None], *, plugins: bool = True
+) -> None:
     """Serve until a signal comes. `tell` gets a function that makes a one-time token for a page.
 
     Raises SetupError before anything is started where the address is not this machine's own, and key or TLS is missing.
@@ -72,7 +74,7 @@ def run(home: Home, wish: Wish, tell: Callable[["Services", Link, Said], None], 
                 services.library.look_around()
                 sessions = Sessions()
 
-                def told(one: Said) -> None:
+                def told(one: StartupNotice) -> None:
                     tell(services, sessions.token, one)
 
                 for each in said:
@@ -83,7 +85,7 @@ def run(home: Home, wish: Wish, tell: Callable[["Services", Link, Said], None], 
                     services,
                     front.guard,
                     options,
-                    tell=lambda door: told(Said(door=door)),
+                    tell=lambda door: told(StartupNotice(door=door)),
                     leaving=front.leave,
                     ending=front.end,
                 )
@@ -158,7 +160,7 @@ def is_this_machine(host: str) -> bool:
         return False
 
 
-def _options(home: Home, settings: Settings, wish: Wish) -> tuple[Options, list[Said]]:
+def _options(home: Home, settings: Settings, wish: Wish) -> tuple[Options, list[StartupNotice]]:
     """How to serve, and what to say about it. Raises SetupError."""
     host = (wish.host or settings.serve.host).strip("[]")
     usual = settings.serve.web_port if wish.web else settings.serve.port
@@ -167,19 +169,19 @@ def _options(home: Home, settings: Settings, wish: Wish) -> tuple[Options, list[
         _check_open_to_others(home, host, wants_tls, "web" if wish.web else "serve")
     if bool(wish.cert) != bool(wish.key_file):
         raise SetupError("A certificate and its key belong together.", hint="Give both --cert and --key-file.")
-    said: list[Said] = []
+    said: list[StartupNotice] = []
     pair: tuple[Path, Path] | None = None
     if wish.cert:
         from omni.server.certificate import fingerprint
 
         pair = (Path(wish.cert).absolute(), Path(wish.key_file).absolute())
-        said.append(Said(fingerprint=fingerprint(pair[0]), path=pair[0]))
+        said.append(StartupNotice(fingerprint=fingerprint(pair[0]), path=pair[0]))
     elif wants_tls:
         from omni.server.certificate import certificate
 
         made = certificate(home, (*settings.serve.names, host))
         pair = (made.certificate, made.key)
-        said.append(Said(fingerprint=made.fingerprint, path=made.certificate, new=made.new))
+        said.append(StartupNotice(fingerprint=made.fingerprint, path=made.certificate, new=made.new))
     port = usual if wish.port is None else wish.port
     fixed = wish.port is not None
     return Options(host=host, port=port, fixed=fixed, certificate=pair, grace=wish.grace), said

@@ -19,7 +19,7 @@ from omni.shell.doors import DoorWatch
 from omni.shell.meters import Meters, Reading
 from omni.shell.panes import BUILT_IN, PaneSpec
 from omni.shell.rail import FOLD_BELOW
-from omni.shell.stage import Stage
+from omni.shell.stage import PaneHost
 from omni.shell.status import StatusLine
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ QUIT_SECONDS = 3.0
 CHORD_SECONDS = 2.0
 
 
-class OmniApp(Stage, inherit_bindings=False):
+class OmniApp(PaneHost, inherit_bindings=False):
     """The shell. `services` is what the composition root made; nothing of it is asked for before the first frame."""
 
     CSS = """

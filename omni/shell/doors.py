@@ -3,10 +3,10 @@
 import asyncio
 from typing import TYPE_CHECKING
 
-from omni.core.errors import DoorShut
+from omni.core.errors import NetworkBlocked
 
 if TYPE_CHECKING:
-    from omni.keeper import Doors, Keeper
+    from omni.keeper import Doors, KeeperClient
     from omni.shell.app import OmniApp
     from omni.shell.modals import Consent
 
@@ -18,7 +18,7 @@ class DoorWatch:
 
     def __init__(self, app: "OmniApp") -> None:
         self._app = app
-        self._keeper: Keeper | None = None
+        self._keeper: KeeperClient | None = None
         self._question: Consent | None = None
         self.state: Doors | None = None
 
@@ -106,7 +106,9 @@ class DoorWatch:
             raise
         if not on:
             # What the shut doors refused would go on saying so, and its F12 would shut them again.
-            for name in [name for name, pulling in app.pulls.all.items() if isinstance(pulling.failure, DoorShut)]:
+            for name in [
+                name for name, pulling in app.pulls.all.items() if isinstance(pulling.failure, NetworkBlocked)
+            ]:
                 app.pulls.forget(name)
         if on:
             app.notify("Every door is shut, also after a restart. F12 opens them again.", markup=False, timeout=4)

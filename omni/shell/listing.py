@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.events import Click, MouseScrollDown, MouseScrollUp
 from textual.message import Message
 
-from omni.shell.widgets import Paint, Part, fitted, ink, thumb
+from omni.shell.widgets import LineWidget, Part, fitted, ink, thumb
 
 LEAST_HELD = 5  # rows; a table lower than this has none to spare for its titles
 
@@ -40,7 +40,7 @@ class Group(Struct, frozen=True, kw_only=True):
     rows: tuple[Row, ...]
 
 
-class Listing(Paint, can_focus=True):
+class Listing(LineWidget, can_focus=True):
     """Groups of rows. Arrows move a bar at the left edge, Enter or a second click chooses."""
 
     DEFAULT_CSS = """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class Looks(FailSafe, inherit_bindings=False):
+class ThemedApp(FailSafe, inherit_bindings=False):
     """An app in one of Omni's themes, which is read again whenever its file changes."""
 
     def __init__(self, services: "Services", *, environment: Mapping[str, str] = os.environ) -> None:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from textual.content import Content
 
 from omni.shell.meters import Reading
-from omni.shell.widgets import Paint, fitted, ink, size_words
+from omni.shell.widgets import LineWidget, fitted, ink, size_words
 
 if TYPE_CHECKING:
     from omni.hardware import HardwareProfile
@@ -48,7 +48,7 @@ def machine_lines(profile: "HardwareProfile", width: int) -> Iterable[Content]:
         yield fitted(line, width)
 
 
-class MachineFacts(Paint):
+class MachineFacts(LineWidget):
     """The lines of this machine, as wide as there is room."""
 
     DEFAULT_CSS = "MachineFacts { height: auto; }"

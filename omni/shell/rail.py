@@ -10,14 +10,14 @@ from textual.message import Message
 
 from omni.shell.meters import Reading
 from omni.shell.panes import PaneSpec
-from omni.shell.widgets import Paint, bar, ink
+from omni.shell.widgets import LineWidget, bar, ink
 
 WIDE, FOLDED = 18, 4
 FOLD_BELOW = 100
 FOOT = 2  # rows
 
 
-class Rail(Paint):
+class Rail(LineWidget):
     """Lists the panes; a click or a key shows one. Folds to four columns where the terminal is narrow."""
 
     DEFAULT_CSS = "Rail { width: 18; height: 1fr; background: $omni-rail; }"

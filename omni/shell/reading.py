@@ -17,7 +17,7 @@ from omni.shell.widgets import Folded, Keys, Line, Lines, home_path, home_words,
 
 if TYPE_CHECKING:
     from omni.app import Services
-    from omni.sandbox import Finding
+    from omni.sandbox import Diagnostic
     from omni.shell.app import OmniApp
 
 FOLLOW_SECONDS = 1.0
@@ -191,7 +191,7 @@ class DoctorReading(Reading):
         self.show("", [Folded(head=Content(), text=text, style=style) for text, style in words])
 
 
-def doctor_lines(found: "Sequence[Finding]") -> list[Line]:
+def doctor_lines(found: "Sequence[Diagnostic]") -> list[Line]:
     """What is wrong first, with what mends it; the rest in a line each."""
     width = max((len(finding.name) for finding in found), default=0)
     lines: list[Line] = []

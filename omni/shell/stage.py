@@ -10,7 +10,7 @@ from textual.widget import Widget
 
 from omni.core.errors import OmniError
 from omni.shell.failures import reason_of
-from omni.shell.looks import Looks
+from omni.shell.looks import ThemedApp
 from omni.shell.panes import PaneSpec
 from omni.shell.rail import Rail
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from omni.app import Services
 
 
-class Stage(Looks, inherit_bindings=False):
+class PaneHost(ThemedApp, inherit_bindings=False):
     """An app that shows one of its panes at a time, with a rail to choose from; each is made when it is first shown."""
 
     def __init__(

@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.events import Click
 from textual.message import Message
 
-from omni.shell.widgets import Paint, bar, fitted, ink, token_words
+from omni.shell.widgets import LineWidget, bar, fitted, ink, token_words
 
 DoorState = Literal["checking", "shut", "listening", "air gap", "open", "not enforced", "unknown"]
 
@@ -28,7 +28,7 @@ class State(Struct, frozen=True, kw_only=True):
     answering: bool = False
 
 
-class StatusLine(Paint):
+class StatusLine(LineWidget):
     """One row. Where it is narrow the speed goes first, then the base's name, then the meter; never doors or brain."""
 
     DEFAULT_CSS = "StatusLine { dock: bottom; height: 1; background: $omni-raised; }"

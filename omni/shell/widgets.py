@@ -41,10 +41,10 @@ def fitted(parts: Content, width: int, *, ellipsis: bool = True) -> Content:
     return parts.truncate(width, ellipsis=ellipsis) if parts.cell_length > width else parts
 
 
-class Paint(Widget):
+class LineWidget(Widget):
     """A widget that draws itself as lines; `lines` is asked again whenever it is refreshed or resized."""
 
-    DEFAULT_CSS = "Paint { width: 1fr; height: auto; text-wrap: nowrap; text-overflow: clip; }"
+    DEFAULT_CSS = "LineWidget { width: 1fr; height: auto; text-wrap: nowrap; text-overflow: clip; }"
 
     @property
     def omni(self) -> "OmniApp":
@@ -87,7 +87,7 @@ Line: TypeAlias = "Content | tuple[Content, ...] | Folded"
 """One line; of several parts those stand there, three spaces apart, that fit from the first on."""
 
 
-class Lines(Paint):
+class Lines(LineWidget):
     """A few fixed lines, replaced by `show`."""
 
     DEFAULT_CSS = "Lines { height: auto; }"
@@ -155,7 +155,7 @@ def parted(line: "Content | tuple[Content, ...]", width: int) -> Content:
     return fitted(row, width)
 
 
-class Prose(Paint):
+class Prose(LineWidget):
     """Sentences, wrapped to the width that there is."""
 
     DEFAULT_CSS = "Prose { height: auto; }"
@@ -174,7 +174,7 @@ class Prose(Paint):
         return len(list(self.lines(width, 0)))
 
 
-class Keys(Paint):
+class Keys(LineWidget):
     """The row of keys at the bottom of a pane: each key in one strength, what it does in the next.
 
     A click on one presses it. What does not fit is left out, so the most needed stand first.

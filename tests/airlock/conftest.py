@@ -209,7 +209,7 @@ def secure(authority: Path) -> Iterator[Site]:
     found.close()
 
 
-class Keeper:
+class KeeperClient:
     """As much of a keeper as the airlock sees: it starts it, gives tokens, hears which doors are open."""
 
     def __init__(self, home: Home) -> None:
@@ -286,8 +286,8 @@ class Keeper:
 
 
 @pytest.fixture
-def keeper(home: Home) -> Iterator[Keeper]:
-    found = Keeper(home)
+def keeper(home: Home) -> Iterator[KeeperClient]:
+    found = KeeperClient(home)
     yield found
     found.end()
 

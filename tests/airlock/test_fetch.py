@@ -11,7 +11,7 @@ import pytest
 
 from omni.airlock import NetSettings, page
 from omni.airlock.wire import Cancelled, Interrupted
-from omni.core.errors import BadFile, DoorShut, NotFound, OmniError, StorageError
+from omni.core.errors import BadFile, NetworkBlocked, NotFound, OmniError, StorageError
 from tests.airlock.fetch_tools import DATA, NET, SHA, fetch, left
 
 
@@ -146,7 +146,7 @@ def test_a_server_that_hangs_up_again_and_again_is_asked_again(site: Any, target
 
 def test_a_server_that_never_gets_further_is_given_up(site: Any, target: Path) -> None:
     site.add("/blob", DATA, cut=1000, ranges=False)
-    with pytest.raises(DoorShut, match="too early"):
+    with pytest.raises(NetworkBlocked, match="too early"):
         fetch(f"{site.url}/blob", target, sha256=SHA)
     assert len(site.asked) < 10
 
@@ -163,7 +163,7 @@ def test_a_wrong_hash_is_kept_nowhere(site: Any, target: Path) -> None:
 @pytest.mark.parametrize("content", [DATA + b"more", DATA[:-3]], ids=["more", "less"])
 def test_a_wrong_size_is_refused(site: Any, target: Path, content: bytes, length: bool) -> None:
     site.add("/blob", content, length=length)
-    with pytest.raises((BadFile, DoorShut)):
+    with pytest.raises((BadFile, NetworkBlocked)):
         fetch(f"{site.url}/blob", target, size=len(DATA), sha256=SHA)
     assert not target.exists()
 

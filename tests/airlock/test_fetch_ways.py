@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from omni.core.errors import BadFile, DoorShut, NotFound, OmniError, SetupError
+from omni.core.errors import BadFile, NetworkBlocked, NotFound, OmniError, SetupError
 from tests.airlock.fetch_tools import DATA, NET, SHA, fetch
 
 # --- redirects, addresses, logins ---
@@ -31,7 +31,7 @@ def test_redirects_are_followed_and_secrets_are_not_told_to_strangers(site: Any,
 def test_redirects_in_circles_and_to_nowhere_end(site: Any, target: Path, location: str) -> None:
     site.add("/a", status=302, headers={"Location": location})
     site.add("/b", status=302, headers={"Location": "/a"})
-    with pytest.raises((DoorShut, BadFile)):
+    with pytest.raises((NetworkBlocked, BadFile)):
         fetch(f"{site.url}/a", target)
     assert len(site.asked) < 13
     assert not target.exists()
@@ -40,7 +40,7 @@ def test_redirects_in_circles_and_to_nowhere_end(site: Any, target: Path, locati
 def test_encryption_is_never_left(secure: Any, site: Any, authority: Path, target: Path) -> None:
     secure.add("/a", status=302, headers={"Location": f"{site.url}/b"})
     site.add("/b", DATA)
-    with pytest.raises(DoorShut, match="not encrypted"):
+    with pytest.raises(NetworkBlocked, match="not encrypted"):
         fetch(f"{secure.url}/a", target, sha256=SHA, net=NET._replace(certificate=str(authority)))
     assert site.asked == []
 
@@ -48,7 +48,7 @@ def test_encryption_is_never_left(secure: Any, site: Any, authority: Path, targe
 def test_plain_http_to_elsewhere_needs_a_hash_or_trust(site: Any, target: Path) -> None:
     net = NET._replace(proxy=site.url)  # a proxy, so that the name need not exist
     site.add("/blob", DATA)
-    with pytest.raises(DoorShut, match="not encrypted"):
+    with pytest.raises(NetworkBlocked, match="not encrypted"):
         fetch("http://example.invalid/blob", target, net=net)
     assert site.asked == []
     fetch("http://example.invalid/blob", target, net=net, sha256=SHA)
@@ -64,7 +64,7 @@ def test_a_login_is_used_and_never_shown(site: Any, target: Path) -> None:
     netrc = target.with_name("netrc")
     netrc.write_text("machine 127.0.0.1 login me password p@ss\n")
     fetch(f"{site.url}/blob", target, net=NET._replace(netrc=str(netrc)))
-    with pytest.raises(DoorShut) as caught:
+    with pytest.raises(NetworkBlocked) as caught:
         fetch(f"{site.url.replace('//', '//me:wrong@')}/blob?key=secret", target)
     assert not {"wrong", "secret"} & set(str(caught.value).replace("?", "@").split("@"))
 
@@ -83,7 +83,7 @@ def test_a_login_is_used_and_never_shown(site: Any, target: Path) -> None:
     ],
 )
 def test_addresses_that_are_none_are_said_to_be_none(target: Path, url: str) -> None:
-    with pytest.raises((BadFile, DoorShut)):
+    with pytest.raises((BadFile, NetworkBlocked)):
         fetch(url, target, sha256=SHA)
 
 
@@ -98,11 +98,11 @@ def test_an_address_cannot_carry_another_request(site: Any, target: Path) -> Non
     [
         (404, NotFound),
         (410, NotFound),
-        (401, DoorShut),
-        (403, DoorShut),
-        (418, DoorShut),
-        (500, DoorShut),
-        (206, DoorShut),
+        (401, NetworkBlocked),
+        (403, NetworkBlocked),
+        (418, NetworkBlocked),
+        (500, NetworkBlocked),
+        (206, NetworkBlocked),
     ],
 )
 def test_refusals_have_their_own_errors(site: Any, target: Path, status: int, error: type[OmniError]) -> None:
@@ -119,7 +119,7 @@ def test_a_busy_server_is_asked_again(site: Any, target: Path) -> None:
 
 def test_a_server_that_is_not_there_is_said_so(site: Any, target: Path) -> None:
     site.close()
-    with pytest.raises(DoorShut, match=r"127\.0\.0\.1 cannot be reached"):
+    with pytest.raises(NetworkBlocked, match=r"127\.0\.0\.1 cannot be reached"):
         fetch(f"{site.url}/blob", target)
 
 
@@ -143,7 +143,7 @@ def test_what_does_not_speak_http_is_an_error_in_words(target: Path) -> None:
 
         thread = threading.Thread(target=chatter)
         thread.start()
-        with pytest.raises(DoorShut, match="web server"):
+        with pytest.raises(NetworkBlocked, match="web server"):
             fetch(f"http://127.0.0.1:{server.getsockname()[1]}/", target)
         thread.join()
 
@@ -153,7 +153,7 @@ def test_what_does_not_speak_http_is_an_error_in_words(target: Path) -> None:
 
 def test_a_certificate_of_ones_own_is_trusted_when_it_is_named(secure: Any, authority: Path, target: Path) -> None:
     secure.add("/blob", DATA)
-    with pytest.raises(DoorShut, match="certificate of localhost cannot be trusted"):
+    with pytest.raises(NetworkBlocked, match="certificate of localhost cannot be trusted"):
         fetch(f"{secure.url}/blob", target)
     assert fetch(f"{secure.url}/blob", target, net=NET._replace(certificate=str(authority))).sha256 == SHA
     fetch(f"{secure.url}/blob", target, net=NET._replace(trusted_hosts=("localhost",)))
@@ -182,7 +182,7 @@ def test_an_encrypted_download_goes_through_a_proxys_tunnel(
     fetch(f"{secure.url}/blob", target, net=net)
     assert proxy.asked[0][0] == f"localhost:{secure.port}"
     assert "Proxy-Authorization" not in secure.asked[0][1]
-    with pytest.raises(DoorShut, match=r"proxy refuses.*407"):
+    with pytest.raises(NetworkBlocked, match=r"proxy refuses.*407"):
         fetch(f"{secure.url}/blob", target, net=net._replace(https_proxy=proxy.url))
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from omni.airlock import IndexFile, NetSettings, Page, files, find, normalise, pages
 from omni.airlock.index import belongs, local_files
-from omni.core.errors import BadFile, DoorShut, NotFound, OmniError, SetupError
+from omni.core.errors import BadFile, NetworkBlocked, NotFound, OmniError, SetupError
 
 BASE = "https://index.invalid/simple/some-brain/"
 SHA = "ab" * 32
@@ -246,7 +246,7 @@ def asks(answers: dict[str, str | OmniError]) -> Any:
 
 def test_the_next_index_is_asked_when_one_fails_or_has_not_the_file() -> None:
     two = "<a href=x-2-py3-none-any.whl>"
-    for one in (NotFound("absent"), DoorShut("down"), BadFile("odd"), "<a href=x-1-py3-none-any.whl>"):
+    for one in (NotFound("absent"), NetworkBlocked("down"), BadFile("odd"), "<a href=x-1-py3-none-any.whl>"):
         found = find("x", NET, asks({"one.invalid": one, "two.invalid": two}), lambda file: "-2-" in file.name)
         assert [file.url for file in found] == ["https://two.invalid/x/x-2-py3-none-any.whl"]
 
@@ -257,7 +257,7 @@ def test_later_indexes_are_left_alone_when_the_first_has_the_file() -> None:
 
 
 def test_the_failure_that_says_most_is_raised() -> None:
-    with pytest.raises(DoorShut, match="down"):
-        find("x", NET, asks({"one.invalid": NotFound("absent"), "two.invalid": DoorShut("down")}))
+    with pytest.raises(NetworkBlocked, match="down"):
+        find("x", NET, asks({"one.invalid": NotFound("absent"), "two.invalid": NetworkBlocked("down")}))
     with pytest.raises(NotFound, match="None of your package indexes"):
         find("x", NET, asks({"one.invalid": NotFound("absent"), "two.invalid": ""}))

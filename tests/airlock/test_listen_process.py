@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from omni.airlock import Airlock, Listening, NetSettings, Taken
-from omni.core.errors import DoorShut
+from omni.airlock import AirlockClient, Listening, NetSettings, Taken
+from omni.core.errors import NetworkBlocked
 from omni.core.paths import Home
 from tests.airlock.listen_tools import ASK, Read, Upstream, echo, exactly, refused, rest
 
@@ -27,13 +27,13 @@ def request(listening: Listening) -> bytes:
 
 
 @pytest.fixture
-def airlock(keeper: Any) -> Airlock:
+def airlock(keeper: Any) -> AirlockClient:
     keeper.client = "server-1"
-    return Airlock(keeper, net=NetSettings())
+    return AirlockClient(keeper, net=NetSettings())
 
 
 @real
-async def test_it_listens_and_says_so(airlock: Airlock, keeper: Any, upstream: Upstream, audit: Read) -> None:
+async def test_it_listens_and_says_so(airlock: AirlockClient, keeper: Any, upstream: Upstream, audit: Read) -> None:
     listening = await airlock.listen("127.0.0.1", 0, upstream.path)
     assert await asyncio.to_thread(request, listening) == b"hello"
     where = f"127.0.0.1:{listening.port}"
@@ -50,7 +50,7 @@ async def test_it_listens_and_says_so(airlock: Airlock, keeper: Any, upstream: U
 
 
 @real
-async def test_a_taken_port_is_told_across(airlock: Airlock, upstream: Upstream, site: Any) -> None:
+async def test_a_taken_port_is_told_across(airlock: AirlockClient, upstream: Upstream, site: Any) -> None:
     site.add("/", b"Ollama is running")
     with pytest.raises(Taken) as caught:
         await airlock.listen("127.0.0.1", site.port, upstream.path)
@@ -58,7 +58,7 @@ async def test_a_taken_port_is_told_across(airlock: Airlock, upstream: Upstream,
 
 
 @real
-async def test_kill_9_of_the_airlock_ends_all(airlock: Airlock, keeper: Any, upstream: Upstream) -> None:
+async def test_kill_9_of_the_airlock_ends_all(airlock: AirlockClient, keeper: Any, upstream: Upstream) -> None:
     upstream.answer = echo
     listening = await airlock.listen("127.0.0.1", 0, upstream.path)
     with socket.create_connection((listening.host, listening.port)) as line:
@@ -75,7 +75,9 @@ async def test_kill_9_of_the_airlock_ends_all(airlock: Airlock, keeper: Any, ups
 
 
 @real
-async def test_the_end_of_the_asking_process_closes_the_address(airlock: Airlock, keeper: Any, home: Home) -> None:
+async def test_the_end_of_the_asking_process_closes_the_address(
+    airlock: AirlockClient, keeper: Any, home: Home
+) -> None:
     await keeper.door("serve")
     listen = {"host": "127.0.0.1", "port": 0, "socket": str(home.sockets / "x.sock"), "tls": None}
     code = (
@@ -96,7 +98,7 @@ async def test_the_end_of_the_asking_process_closes_the_address(airlock: Airlock
 
 
 @real
-async def test_a_drain_lets_the_open_ones_finish(airlock: Airlock, upstream: Upstream) -> None:
+async def test_a_drain_lets_the_open_ones_finish(airlock: AirlockClient, upstream: Upstream) -> None:
     upstream.answer = echo
     listening = await airlock.listen("127.0.0.1", 0, upstream.path)
     with socket.create_connection((listening.host, listening.port), timeout=20) as line:
@@ -120,10 +122,10 @@ async def test_a_drain_lets_the_open_ones_finish(airlock: Airlock, upstream: Ups
 
 @real
 async def test_downloads_go_on_beside_all_listeners(
-    airlock: Airlock, keeper: Any, upstream: Upstream, site: Any
+    airlock: AirlockClient, keeper: Any, upstream: Upstream, site: Any
 ) -> None:
     open_ones = [await airlock.listen("127.0.0.1", 0, upstream.path) for _ in range(8)]
-    with pytest.raises(DoorShut, match="8 places"):
+    with pytest.raises(NetworkBlocked, match="8 places"):
         await airlock.listen("127.0.0.1", 0, upstream.path)
     site.add("/page", b"x")
     assert (await airlock.page(f"{site.url}/page", purpose="pull")).data == b"x"

@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omni.airlock import Airlock, NetSettings
+from omni.airlock import AirlockClient, NetSettings
 from omni.airlock.orders import Order
 from omni.airlock.orders import parse as parse_order
-from omni.core.errors import BadFile, DoorShut, NotFound, OmniError, UsageError
+from omni.core.errors import BadFile, NetworkBlocked, NotFound, OmniError, UsageError
 from omni.core.paths import Home
 
 pytestmark = pytest.mark.real  # every test here starts processes
@@ -33,11 +33,11 @@ Audit = Callable[[], list[dict[str, Any]]]
 
 
 @pytest.fixture
-def airlock(keeper: Any) -> Airlock:
-    return Airlock(keeper, net=NET)
+def airlock(keeper: Any) -> AirlockClient:
+    return AirlockClient(keeper, net=NET)
 
 
-async def fetched(airlock: Airlock, url: str, target: Path, **more: Any) -> list[Any]:
+async def fetched(airlock: AirlockClient, url: str, target: Path, **more: Any) -> list[Any]:
     async with aclosing(airlock.fetch(url, target, **{"purpose": "pull", **more})) as events:
         return [event async for event in events]
 
@@ -58,7 +58,7 @@ def ordered(keeper: Any, order: Any, *, purpose: str = "pull", token: str | None
 
 
 async def test_a_file_comes_through_with_progress_and_one_audit_line(
-    airlock: Airlock, keeper: Any, site: Any, home: Home, audit: Audit
+    airlock: AirlockClient, keeper: Any, site: Any, home: Home, audit: Audit
 ) -> None:
     site.add("/blob", DATA)
     target = home.blobs / "blob"
@@ -84,7 +84,7 @@ async def test_a_file_comes_through_with_progress_and_one_audit_line(
     assert record.stat().st_mode & 0o077 == 0
 
 
-async def test_a_page_is_answered_without_a_file(airlock: Airlock, site: Any, home: Home) -> None:
+async def test_a_page_is_answered_without_a_file(airlock: AirlockClient, site: Any, home: Home) -> None:
     site.add("/simple/x/", b"\n<html>\n", headers={"Content-Type": "text/html"})
     assert await airlock.page(f"{site.url}/simple/x/", purpose="pull") == (
         b"\n<html>\n",
@@ -102,13 +102,13 @@ async def test_a_project_is_found_through_the_users_indexes(keeper: Any, site: A
     net = NET._replace(
         index_url=f"{site.url}/one", extra_index_urls=(f"{site.url}/two",), find_links=(tmp_path.as_uri(),)
     )
-    [found] = await Airlock(keeper, net=net).find("Some_Brain", purpose="pull")
+    [found] = await AirlockClient(keeper, net=net).find("Some_Brain", purpose="pull")
     assert found.url == f"{site.url}/two/some-brain/some_brain-1-py3-none-any.whl"
     with pytest.raises(NotFound):
-        await Airlock(keeper, net=net).find("some-brain", purpose="pull", wanted=lambda file: "-2-" in file.name)
+        await AirlockClient(keeper, net=net).find("some-brain", purpose="pull", wanted=lambda file: "-2-" in file.name)
 
 
-async def test_errors_come_back_as_what_they_are(airlock: Airlock, site: Any, home: Home, audit: Audit) -> None:
+async def test_errors_come_back_as_what_they_are(airlock: AirlockClient, site: Any, home: Home, audit: Audit) -> None:
     site.add("/blob", DATA)
     with pytest.raises(NotFound, match="does not exist"):
         await fetched(airlock, f"{site.url}/absent", home.blobs / "a")
@@ -120,7 +120,7 @@ async def test_errors_come_back_as_what_they_are(airlock: Airlock, site: Any, ho
 
 
 async def test_closing_the_iterator_cuts_the_connection(
-    airlock: Airlock, keeper: Any, site: Any, home: Home, audit: Audit
+    airlock: AirlockClient, keeper: Any, site: Any, home: Home, audit: Audit
 ) -> None:
     content = site.add("/blob", DATA, hold=500_000)
     async with aclosing(airlock.fetch(f"{site.url}/blob", home.blobs / "blob", purpose="pull", sha256=SHA)) as events:
@@ -135,7 +135,7 @@ async def test_closing_the_iterator_cuts_the_connection(
 
 
 async def test_a_killed_airlock_leaves_a_part_and_a_true_audit_line(
-    airlock: Airlock, keeper: Any, site: Any, home: Home, audit: Audit
+    airlock: AirlockClient, keeper: Any, site: Any, home: Home, audit: Audit
 ) -> None:
     content = site.add("/blob", DATA, hold=1_000_000)
     target = home.blobs / "blob"
@@ -145,7 +145,7 @@ async def test_a_killed_airlock_leaves_a_part_and_a_true_audit_line(
         await anext(events)
         assert await asyncio.to_thread(content.held.wait, 20)
         keeper.kill()
-        with pytest.raises(DoorShut, match="airlock ended"):
+        with pytest.raises(NetworkBlocked, match="airlock ended"):
             _ = [event async for event in events]
     assert [path.name for path in home.blobs.iterdir()] == ["blob.part"]
     assert [line["verdict"] for line in audit()] == ["open"]
@@ -157,21 +157,23 @@ async def test_a_killed_airlock_leaves_a_part_and_a_true_audit_line(
     assert target.read_bytes() == DATA
 
 
-async def test_two_clients_that_want_the_same_download_it_once(airlock: Airlock, site: Any, home: Home) -> None:
+async def test_two_clients_that_want_the_same_download_it_once(airlock: AirlockClient, site: Any, home: Home) -> None:
     site.add("/blob", DATA)
     both = await asyncio.gather(*(fetched(airlock, f"{site.url}/blob", home.blobs / "b", sha256=SHA) for _ in range(2)))
     assert [events[-1].fetched.sha256 for events in both] == [SHA, SHA]
     assert len(site.asked) == 1
 
 
-async def test_more_orders_than_threads_wait_their_turn(airlock: Airlock, site: Any, home: Home) -> None:
+async def test_more_orders_than_threads_wait_their_turn(airlock: AirlockClient, site: Any, home: Home) -> None:
     for number in range(40):
         site.add(f"/{number}", DATA[: number * 1000])
     await asyncio.gather(*(fetched(airlock, f"{site.url}/{n}", home.blobs / str(n)) for n in range(40)))
     assert sorted(path.stat().st_size for path in home.blobs.iterdir()) == [number * 1000 for number in range(40)]
 
 
-async def test_the_keeper_hears_which_doors_are_open(airlock: Airlock, keeper: Any, site: Any, home: Home) -> None:
+async def test_the_keeper_hears_which_doors_are_open(
+    airlock: AirlockClient, keeper: Any, site: Any, home: Home
+) -> None:
     content = site.add("/blob", DATA, hold=100_000)
     work = asyncio.create_task(fetched(airlock, f"{site.url}/blob", home.venvs / "blob", purpose="install"))
     assert await asyncio.to_thread(content.held.wait, 20)
@@ -185,10 +187,10 @@ async def test_the_keeper_hears_which_doors_are_open(airlock: Airlock, keeper: A
 async def test_what_is_here_already_needs_no_door(site: Any, home: Home, tmp_path: Path) -> None:
     class NoKeeper:
         async def door(self, purpose: str) -> None:
-            raise DoorShut("the air gap is on")
+            raise NetworkBlocked("the air gap is on")
 
     keeper: Any = NoKeeper()
-    airlock = Airlock(keeper, net=NET)
+    airlock = AirlockClient(keeper, net=NET)
     target = home.blobs / "blob"
     source = tmp_path / "blob"
     source.write_bytes(DATA)
@@ -196,7 +198,7 @@ async def test_what_is_here_already_needs_no_door(site: Any, home: Home, tmp_pat
     assert (await fetched(airlock, f"{site.url}/blob", target, sha256=SHA))[-1].done == len(DATA)
     with pytest.raises(NotFound):
         await fetched(airlock, (tmp_path / "absent").as_uri(), home.blobs / "x")
-    with pytest.raises(DoorShut, match="air gap"):
+    with pytest.raises(NetworkBlocked, match="air gap"):
         await fetched(airlock, f"{site.url}/blob", home.blobs / "other")
 
 
@@ -217,7 +219,7 @@ def test_an_order_without_a_good_token_is_refused_and_audited(
     assert ordered(started, order, token=used)["error"]["kind"] == "NotFound"
     for token in (used, "", "x" * 32, "0"):
         assert "token" in ordered(started, order, token=token)["error"]["message"]
-    assert ordered(started, {**order, "token": ["x"]})["error"]["kind"] == "DoorShut"
+    assert ordered(started, {**order, "token": ["x"]})["error"]["kind"] == "NetworkBlocked"
     assert len(site.asked) == 1
     assert [line["verdict"] for line in audit()][1:] == ["refused: no token"] * 5
 
@@ -225,7 +227,7 @@ def test_an_order_without_a_good_token_is_refused_and_audited(
 @pytest.mark.parametrize("purpose", ["browse", "", "PULL"])
 def test_other_purposes_are_refused(started: Any, site: Any, home: Home, purpose: str) -> None:
     answer = ordered(started, {"url": f"{site.url}/", "target": str(home.blobs / "x")}, purpose=purpose)
-    assert answer["error"]["kind"] == "DoorShut"
+    assert answer["error"]["kind"] == "NetworkBlocked"
     assert site.asked == []
 
 
@@ -248,7 +250,7 @@ def test_it_writes_nowhere_but_in_the_home(started: Any, site: Any, home: Home, 
     ]
     for target in outside:
         answer = ordered(started, {"url": f"{site.url}/blob", "target": f"{target}"})
-        assert answer["error"]["kind"] == "DoorShut", target
+        assert answer["error"]["kind"] == "NetworkBlocked", target
     assert ordered(started, {"url": f"{site.url}/blob", "target": "x"})["error"]["kind"] == "UsageError"
     assert ordered(started, {"url": f"{site.url}/blob", "target": str(home.blobs / "x")}, purpose="install")["error"]
     assert site.asked == []
@@ -364,7 +366,7 @@ def test_it_tries_the_wall_when_its_keeper_asks_and_is_not_refused(started: Any)
     tried = started.said()["attempts"]
     assert {each["what"] for each in tried} >= {"AF_INET", "AF_INET6", "AF_NETLINK", "io_uring"}
     assert not any(each["refused"] for each in tried if each["what"] == "AF_INET")
-    assert ordered(started, {"url": "https://x/"}, token="wrong")["error"]["kind"] == "DoorShut"  # it serves on
+    assert ordered(started, {"url": "https://x/"}, token="wrong")["error"]["kind"] == "NetworkBlocked"  # it serves on
 
 
 def test_waiting_it_has_imported_neither_ssl_nor_http() -> None:
@@ -393,7 +395,7 @@ async def test_a_real_package_comes_through_the_users_own_settings(
         monkeypatch.setenv(name, value)
     if "PIP_CONFIG_FILE" not in _OWN_SETTINGS:
         monkeypatch.delenv("PIP_CONFIG_FILE")
-    airlock = Airlock(keeper)
+    airlock = AirlockClient(keeper)
     try:
         [wheel] = await airlock.find(
             "six", purpose="install", wanted=lambda f: f.name == "six-1.17.0-py2.py3-none-any.whl"

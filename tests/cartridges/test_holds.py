@@ -8,16 +8,16 @@ import pytest
 
 from omni.cartridges import Library
 from omni.core.paths import Home
-from omni.keeper import Keeper, WorkerSpec, start
+from omni.keeper import KeeperClient, WorkerSpec, start
 from tests.waiting import until
 
 pytestmark = pytest.mark.real  # with a real keeper and a real worker
 
 
 @pytest.fixture
-async def keeper(home: Home) -> AsyncIterator[Keeper]:
+async def keeper(home: Home) -> AsyncIterator[KeeperClient]:
     starter = start(home, full_screen=False)
-    found = await Keeper.connect(home, starter, client="tests")
+    found = await KeeperClient.connect(home, starter, client="tests")
     yield found
     await found.shutdown()
     await found.close()
@@ -26,7 +26,7 @@ async def keeper(home: Home) -> AsyncIterator[Keeper]:
 
 @pytest.mark.parametrize("keeper_dies", [False, True])
 async def test_collecting_leaves_what_a_worker_has_loaded(
-    home: Home, keeper: Keeper, library: Library, keeper_dies: bool
+    home: Home, keeper: KeeperClient, library: Library, keeper_dies: bool
 ) -> None:
     blob = home.blobs / f"sha256-{'0' * 64}"
     blob.parent.mkdir(parents=True)

@@ -29,7 +29,7 @@ class Clock:
     monotonic = now
 
 
-class Shelf:
+class Repository:
     """A library of brains; the first is the best."""
 
     def __init__(self, *brains: Brain) -> None:
@@ -55,7 +55,7 @@ class Engines:
         return self.engine
 
 
-class Keeper:
+class KeeperClient:
     """Hears what changed."""
 
     def __init__(self) -> None:
@@ -71,8 +71,8 @@ class Bench:
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self.path, self.clock = path, clock
-        self.keeper = Keeper()
-        self.shelf = Shelf(
+        self.keeper = KeeperClient()
+        self.shelf = Repository(
             Brain(name="@omni/test", state="ready", prompt="Be brief."), Brain(name="@omni/other", state="ready")
         )
         self.settings = Settings()

@@ -15,7 +15,7 @@ from omni.core.events import ContextCompacted, TextDelta, TurnEnded
 from omni.core.paths import Home
 from omni.core.settings import Chat, Engine, Settings
 from omni.engine import WorkerEngine
-from omni.keeper import Keeper, WorkerSpec, start
+from omni.keeper import KeeperClient, WorkerSpec, start
 
 pytestmark = pytest.mark.real
 
@@ -25,7 +25,7 @@ BRAIN = Brain(
 )
 
 
-class Shelf:
+class Repository:
     async def get(self, name: str) -> Brain:
         return BRAIN
 
@@ -36,7 +36,7 @@ class Shelf:
 @pytest.fixture
 async def chat(home: Home, starter_gguf: Path) -> AsyncIterator[ChatService]:
     starter = start(home, full_screen=False)
-    keeper = await Keeper.connect(home, starter, client="tests")
+    keeper = await KeeperClient.connect(home, starter, client="tests")
     settings: dict[str, int | str] = {"slots": 2, "context": CONTEXT, "cells": CONTEXT, "threads": 2}
     spec = WorkerSpec(engine="xllamacpp", base="starter", path=str(starter_gguf), need_bytes=1 << 29, settings=settings)
     engine = WorkerEngine(spec, keeper, name=BRAIN.name, context_max=CONTEXT)
@@ -48,7 +48,7 @@ async def chat(home: Home, starter_gguf: Path) -> AsyncIterator[ChatService]:
     service = ChatService(
         ChatStore(home.chat),
         Engines(),
-        Shelf(),
+        Repository(),
         keeper=keeper,
         settings=Settings(chat=Chat(answer_tokens=48), engine=Engine(context=CONTEXT)),
     )

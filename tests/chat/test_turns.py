@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from omni.cartridges import Brain
-from omni.chat.pen import Pen
+from omni.chat.pen import AnswerBuffer
 from omni.core.errors import BadFile, EngineError, NotFound, OmniError, StorageError
 from omni.core.events import (
     BrainLoading,
@@ -143,7 +143,7 @@ async def test_thirty_two_tokens_are_stored_at_once(clock: Any) -> None:
     async def append(text: str, reasoning: str) -> None:
         pieces.append(text)
 
-    pen = Pen(append, clock)
+    pen = AnswerBuffer(append, clock)
     for _ in range(70):
         await pen.add("x")
     pen.close()
@@ -158,7 +158,7 @@ async def test_a_silent_brain_does_not_keep_text_from_being_stored(clock: Any) -
         assert (text, reasoning) == ("a", "b")
         stored.set()
 
-    pen = Pen(append, clock)  # whose clock stands still
+    pen = AnswerBuffer(append, clock)  # whose clock stands still
     await pen.add("a", "b")
     await asyncio.wait_for(stored.wait(), 10)
     pen.close()
@@ -173,7 +173,7 @@ async def test_what_a_full_disk_refused_is_stored_later(clock: Any) -> None:
             raise StorageError("full")
         pieces.append(text)
 
-    pen = Pen(append, clock)
+    pen = AnswerBuffer(append, clock)
     clock.time += 1
     await pen.add("a")
     full = False

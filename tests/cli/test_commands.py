@@ -173,7 +173,7 @@ def test_the_air_gap_refuses_a_pull_and_says_how_to_undo_it(call: Call, home: Ho
     assert "`omni airgap off`" in refused.err
     told = call("pull", "@omni/smollm2", "--json")
     assert told.code == 7
-    assert [(one["type"], one["kind"], one["exit_code"]) for one in told.events] == [("error", "DoorShut", 7)]
+    assert [(one["type"], one["kind"], one["exit_code"]) for one in told.events] == [("error", "NetworkBlocked", 7)]
     assert "`omni airgap off`" in told.err
     assert call("export", str(home.root / "out")).code == 7
     assert call("airgap", "--json").json["air_gap"] is True

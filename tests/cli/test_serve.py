@@ -70,7 +70,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> None:
             async with Services(home, starter=None, client="server") as services:
                 for again in (False, True):
                     door = Door(url="http://127.0.0.1:11434", port=11434, again=again)
-                    tell(services, lambda: "token", start.Said(door=door))
+                    tell(services, lambda: "token", start.StartupNotice(door=door))
                     await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})
 
         asyncio.run(serve())

@@ -14,7 +14,7 @@ import click
 import msgspec
 import pytest
 
-from omni.cartridges import Eyes
+from omni.cartridges import Projector
 from omni.core.errors import BadFile, ContextOverflow, NotFound, OmniError
 from omni.core.paths import Home
 from omni.engine import ChatRequest, ScriptedEngine
@@ -70,7 +70,7 @@ def test_what_a_page_of_elsewhere_reaches_is_listed() -> None:
 async def url(home: Home) -> AsyncIterator[str]:
     from omni.server.app import create_app
 
-    seeing = msgspec.structs.replace(base(), eyes=Eyes(path="/models/mmproj.gguf", size=1000))
+    seeing = msgspec.structs.replace(base(), eyes=Projector(path="/models/mmproj.gguf", size=1000))
     engine = ScriptedEngine(script, schema=True, sees=True)
     services = FakeServices(engine, brains=(brain("@omni/smollm2", base=seeing),), home=home)
     services.set("serve", aliases={"gpt-4o": "@omni/smollm2"})

@@ -10,7 +10,7 @@ import uvloop
 
 from omni.core.paths import Home
 from omni.engine import WorkerEngine
-from omni.keeper import Keeper, WorkerSpec, start
+from omni.keeper import KeeperClient, WorkerSpec, start
 from tests.engine.engine_tools import DirectKeeper
 
 
@@ -53,7 +53,7 @@ def kept_engine(home: Home) -> Make:
     @asynccontextmanager
     async def make(spec: WorkerSpec) -> AsyncIterator[WorkerEngine]:
         starter = start(home, full_screen=False)
-        keeper = await Keeper.connect(home, starter, client="tests")
+        keeper = await KeeperClient.connect(home, starter, client="tests")
         try:
             async with _engine(spec, keeper) as engine:
                 yield engine

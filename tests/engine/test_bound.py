@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from omni.core.errors import UsageError
-from omni.core.events import EngineEvent, ReasoningDelta, TextDelta, TokenChosen, ToolCallDelta
+from omni.core.events import EngineEvent, ReasoningDelta, TextDelta, TokenLogprob, ToolCallDelta
 from omni.engine import CompletionRequest, Message, Sampling, Tool, ToolCall
 from omni.engine.proving import Unfollowed
 from tests.engine.engine_tools import asked, end_of, events_of, real_spec, scripted_spec, text_of
@@ -188,5 +188,5 @@ async def test_likelihoods_of_an_answer_under_a_schema_are_of_its_tokens(
     async with worker_engine(real_spec(starter_gguf)) as engine:
         events = await events_of(engine, asked("Which city?", max_tokens=100, schema=PLACE, logprobs=1))
         text = "".join(event.text for event in events if isinstance(event, TextDelta))
-        assert text == "".join(event.chosen.token for event in events if isinstance(event, TokenChosen))
+        assert text == "".join(event.chosen.token for event in events if isinstance(event, TokenLogprob))
         assert set(json.loads(text)) == {"city", "year"}

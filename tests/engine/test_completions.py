@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from omni.core.errors import ContextOverflow, UsageError
-from omni.core.events import EngineEvent, PromptCounted, TextDelta, TokenChosen
+from omni.core.events import EngineEvent, PromptCounted, TextDelta, TokenLogprob
 from omni.engine import CompletionRequest, Engine, Sampling, ScriptedEngine
 from omni.engine.answers import completion_body
 from tests.engine import test_contract, test_seeing
@@ -76,7 +76,7 @@ async def test_what_only_the_worker_of_a_real_brain_tells_of_a_text(engine: Engi
     chosen = [
         event
         for event in await completed(engine, wanted("One, two, three,", max_tokens=3, logprobs=2))
-        if isinstance(event, TokenChosen)
+        if isinstance(event, TokenLogprob)
     ]
     assert [event.chosen.token for event in chosen] == [" four", ",", " five"]
     assert {len(event.top) for event in chosen} == {2}

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omni.cartridges import Base, Brain, Eyes, GgufHeader
+from omni.cartridges import Base, Brain, GgufHeader, Projector
 from omni.cartridges.brains import Adapter
 from omni.core.errors import ContextOverflow, NotFound
 from omni.core.paths import Home
@@ -111,7 +111,7 @@ def test_a_cartridge_may_ask_for_its_own_context(home: Home) -> None:
 
 
 def test_eyes_are_loaded_with_the_base_and_counted(home: Home) -> None:
-    found, eyes = engines(home), Eyes(path="/mmproj.gguf", size=200_000_000, kind="mlp")
+    found, eyes = engines(home), Projector(path="/mmproj.gguf", size=200_000_000, kind="mlp")
     bare, seeing = found.spec(brain()), found.spec(brain(base=base(eyes=eyes)))
     assert "projector" not in bare.settings
     assert (seeing.settings["projector"], "batch" in seeing.settings) == ("/mmproj.gguf", False)
@@ -122,10 +122,10 @@ def test_eyes_are_loaded_with_the_base_and_counted(home: Home) -> None:
 
 
 def test_an_image_whose_tokens_look_at_each_other_is_read_in_one_batch(home: Home) -> None:
-    eyes = Eyes(path="/mmproj.gguf", size=1, kind="gemma3")
+    eyes = Projector(path="/mmproj.gguf", size=1, kind="gemma3")
     spec = engines(home).spec(brain(base=base(eyes=eyes)))
     assert spec.settings["batch"] == 512
-    without = engines(home).spec(brain(base=base(eyes=Eyes(path="/mmproj.gguf", size=1, kind="mlp"))))
+    without = engines(home).spec(brain(base=base(eyes=Projector(path="/mmproj.gguf", size=1, kind="mlp"))))
     assert spec.need_bytes - without.need_bytes == (512 - 128) * (256 << 10)
 
 

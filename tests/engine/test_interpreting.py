@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from omni.core.events import EngineEvent, Likelihood, TextDelta, TokenChosen, ToolCallDelta, TurnEnded, Usage
+from omni.core.events import EngineEvent, TextDelta, TokenAlternative, TokenLogprob, ToolCallDelta, TurnEnded, Usage
 from omni.engine import ChatRequest, Message, Sampling, Tool
 from omni.engine.binding import binding_of
 from omni.engine.calling import Cut
@@ -105,7 +105,7 @@ def test_what_a_list_holds_twice_is_left_out_while_it_comes() -> None:
 
 def test_likelihoods_are_of_the_tokens_that_are_given() -> None:
     request = asked(schema=UNIQUE, logprobs=0)
-    chosen = TokenChosen(chosen=Likelihood(token="a", logprob=-1.0))
+    chosen = TokenLogprob(chosen=TokenAlternative(token="a", logprob=-1.0))
     interpreter = Interpreter(request, binding_of(request))
     events: list[EngineEvent] = [TextDelta(text='["a", '), chosen, TextDelta(text='"a"]'), chosen]
     assert [found for event in events for found in interpreter.read(event)] == []

@@ -7,7 +7,7 @@ import pytest
 
 from omni.core.errors import BadFile, EngineError
 from omni.core.events import EngineEvent, TurnEnded, Usage
-from omni.engine import ChatRequest, Message, ObservedEngine, ScriptedEngine, Vectors, image_of
+from omni.engine import ChatRequest, Embeddings, Message, ObservedEngine, ScriptedEngine, image_of
 from tests.engine.conftest import Make
 from tests.engine.engine_tools import DirectKeeper, asked, events_of, real_spec, scripted_spec, text_of
 from tests.image_tools import png, write_projector
@@ -53,7 +53,7 @@ async def test_how_long_looking_takes_says_nothing_of_reading() -> None:
 class _Refused(ScriptedEngine):
     """Has a file that cannot be loaded."""
 
-    async def embed(self, texts: Sequence[str]) -> Vectors:
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
         raise BadFile("It has no layers.")
 
 

@@ -4,10 +4,10 @@ import pytest
 
 from omni.core.events import (
     EngineEvent,
-    Likelihood,
     ReasoningDelta,
     TextDelta,
-    TokenChosen,
+    TokenAlternative,
+    TokenLogprob,
     ToolCallDelta,
     TurnEnded,
     Usage,
@@ -17,8 +17,8 @@ from omni.engine.replaying import Diverged, Replay
 ENDED = TurnEnded(reason="stop", usage=Usage(), context_allocated=0)
 
 
-def token(text: str, logprob: float = -1.0) -> TokenChosen:
-    return TokenChosen(chosen=Likelihood(token=text, bytes=tuple(text.encode()), logprob=logprob))
+def token(text: str, logprob: float = -1.0) -> TokenLogprob:
+    return TokenLogprob(chosen=TokenAlternative(token=text, bytes=tuple(text.encode()), logprob=logprob))
 
 
 def replayed(first: list[EngineEvent], second: list[EngineEvent]) -> list[EngineEvent]:

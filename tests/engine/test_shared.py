@@ -11,14 +11,14 @@ from omni.core.errors import BadFile
 from omni.core.events import TextDelta, TurnQueued
 from omni.core.paths import Home
 from omni.engine import WorkerEngine
-from omni.keeper import Keeper
+from omni.keeper import KeeperClient
 from tests.engine.engine_tools import asked, end_of, events_of, real_spec, scripted_spec, text_of
 
 
 async def test_a_chat_waits_in_sight_until_another_has_given_back_its_tokens(kept_engine: Any, home: Home) -> None:
     spec = scripted_spec(context=512, cells=512, reply="on and on", endless=1, token_ms=1)
     async with kept_engine(spec) as engine:
-        other = await Keeper.connect(home, None, client="another")
+        other = await KeeperClient.connect(home, None, client="another")
         second = WorkerEngine(spec, other, name="@omni/test")
         queued, begun = asyncio.Event(), asyncio.Event()
 
@@ -47,7 +47,7 @@ async def test_a_chat_waits_in_sight_until_another_has_given_back_its_tokens(kep
 async def test_a_stopped_worker_is_started_again_by_the_next_question(kept_engine: Any, home: Home) -> None:
     async with kept_engine(scripted_spec(reply="here")) as engine:
         assert text_of(await events_of(engine, asked("Hi"))) == "here"
-        other = await Keeper.connect(home, None, client="another")
+        other = await KeeperClient.connect(home, None, client="another")
         (worker,) = [process for process in await other.processes() if process.kind == "worker"]
         await other.stop(worker.name)
         await other.close()
@@ -65,7 +65,7 @@ async def test_a_bad_file_is_told_through_the_keeper_which_lives_on(
             await events_of(engine, asked("Hi"))
         with pytest.raises(BadFile):
             await engine.count_tokens(())
-        other = await Keeper.connect(home, None, client="another")
+        other = await KeeperClient.connect(home, None, client="another")
         assert not [process for process in await other.processes() if process.kind == "worker"]
         await other.close()
 

@@ -9,7 +9,7 @@ import pytest
 
 from omni.core.errors import OmniError
 from omni.core.paths import Home
-from omni.keeper import Keeper
+from omni.keeper import KeeperClient
 from omni.keeper.places import is_held, read_object
 from tests.keeper.keeper_office import Office
 
@@ -23,7 +23,7 @@ async def office(home: Home) -> AsyncIterator[Office]:
     for starter in found.starters:
         starter.goodbye()
     with suppress(OmniError):
-        last = await Keeper.connect(home, None, client="tests")
+        last = await KeeperClient.connect(home, None, client="tests")
         await last.shutdown()
         await last.close()
     for path in home.run.glob("*.json"):  # of a keeper that was killed

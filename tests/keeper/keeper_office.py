@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from omni.core.paths import Home
-from omni.keeper import Keeper, ProcessInfo, Starter, Turn, WorkerSpec, start
+from omni.keeper import KeeperClient, ProcessInfo, Starter, Turn, WorkerSpec, start
 from omni.keeper.places import read_object
 from tests.keeper import doubles
 
@@ -26,7 +26,7 @@ class Office:
     def __init__(self, home: Home) -> None:
         self.home = home
         self.starters: list[Starter] = []
-        self.clients: list[Keeper] = []
+        self.clients: list[KeeperClient] = []
         self.timings: dict[str, float] = {"idle": 30.0, "look": 0.05, "pin": 0.2, "progress": 0.02}
 
     def starter(self, python: str = sys.executable) -> Starter:
@@ -34,8 +34,8 @@ class Office:
         self.starters.append(found)
         return found
 
-    async def client(self, name: str = "shell", *, starter: Starter | None = None) -> Keeper:
-        found = await Keeper.connect(self.home, starter or self.starter(), client=name)
+    async def client(self, name: str = "shell", *, starter: Starter | None = None) -> KeeperClient:
+        found = await KeeperClient.connect(self.home, starter or self.starter(), client=name)
         self.clients.append(found)
         return found
 
@@ -71,7 +71,7 @@ async def granted(turn: Turn) -> Turn:
     return turn
 
 
-async def named(client: Keeper, kind: str) -> list[ProcessInfo]:
+async def named(client: KeeperClient, kind: str) -> list[ProcessInfo]:
     return [one for one in await client.processes() if one.kind == kind]
 
 

@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from omni.core.errors import DoorShut, SetupError
+from omni.core.errors import NetworkBlocked, SetupError
 from omni.core.paths import Home
-from omni.keeper import Door, DoorTicket, Keeper, air_gap, begin_installing, name_installer, set_air_gap
+from omni.keeper import Door, DoorTicket, KeeperClient, air_gap, begin_installing, name_installer, set_air_gap
 from tests.keeper.keeper_office import Office, alive, granted, named
 from tests.waiting import until
 
@@ -51,7 +51,7 @@ async def test_open_doors_are_shown_and_announced(office: Office) -> None:
 
 async def test_an_unknown_purpose_opens_nothing(office: Office) -> None:
     client = await office.client()
-    with pytest.raises(DoorShut, match="browse"):
+    with pytest.raises(NetworkBlocked, match="browse"):
         await client.door("browse")
     assert await named(client, "airlock") == []
 
@@ -65,11 +65,11 @@ async def test_the_air_gap_ends_the_airlock_and_survives_a_restart(office: Offic
     assert doors.verified
     assert not alive(airlock.pid)
     assert office.home.air_gap.exists()
-    with pytest.raises(DoorShut, match="air gap"):
+    with pytest.raises(NetworkBlocked, match="air gap"):
         await client.door("pull")
     office.kill_keeper()
     assert (await client.doors()).air_gap
-    with pytest.raises(DoorShut):
+    with pytest.raises(NetworkBlocked):
         await client.door("pull")
     assert not (await client.air_gap(False)).air_gap
     assert (await client.door("pull")).token
@@ -133,7 +133,7 @@ async def test_without_a_keeper_the_client_does_it_itself(office: Office) -> Non
 async def test_an_airlock_that_cannot_start_says_why(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRLOCK_FAILS", "1")
     client = await office.client()
-    with pytest.raises(DoorShut, match="does not start") as caught:
+    with pytest.raises(NetworkBlocked, match="does not start") as caught:
         await client.door("pull")
     assert "no door in this wall" in caught.value.hint
 
@@ -149,9 +149,9 @@ def test_the_file_alone_shuts_the_doors(home: Home) -> None:
 
 
 async def test_a_keeper_obeys_the_file_that_somebody_wrote(office: Office) -> None:
-    client: Keeper = await office.client()
+    client: KeeperClient = await office.client()
     set_air_gap(office.home, True)
-    with pytest.raises(DoorShut):
+    with pytest.raises(NetworkBlocked):
         await client.door("pull")
 
 
@@ -185,7 +185,7 @@ async def test_the_air_gap_ends_an_installer_with_all_that_it_started(office: Of
     assert doors.verified
     assert doors.open == ()
     assert installer.wait(10) == -signal.SIGKILL
-    with pytest.raises(DoorShut):
+    with pytest.raises(NetworkBlocked):
         begin_installing(office.home)
     await client.air_gap(False)
     os.close(begin_installing(office.home))

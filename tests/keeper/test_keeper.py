@@ -13,7 +13,7 @@ import pytest
 
 from omni.core.errors import EngineError, NotFound, SetupError
 from omni.core.paths import Home, python_command
-from omni.keeper import Change, Keeper, Loading, Ready, Waiting
+from omni.keeper import Change, KeeperClient, Loading, Ready, Waiting
 from omni.keeper.places import is_held, read_object
 from tests.keeper.keeper_office import ROOT, Office, alive, echo, granted, keeper_command, named, proc
 from tests.waiting import until
@@ -36,14 +36,14 @@ async def test_ten_started_at_once_and_one_lives(office: Office) -> None:
 
 async def test_without_a_starter_and_a_keeper_there_is_none(office: Office) -> None:
     with pytest.raises(NotFound, match="No keeper"):
-        await Keeper.connect(office.home, None, client="cli")
+        await KeeperClient.connect(office.home, None, client="cli")
 
 
 async def test_the_real_keeper_starts_with_the_standard_library_alone(office: Office) -> None:
     command = python_command("omni.keeper.process", packages=False)
     process = office.keeper(command)
     await until(lambda: read_object(office.home.keeper_file))
-    client = await Keeper.connect(office.home, None, client="cli")
+    client = await KeeperClient.connect(office.home, None, client="cli")
     assert [one.kind for one in await client.processes()] == ["keeper", "client"]
     assert os.getsid(process.pid) == process.pid
     await client.shutdown()
@@ -370,7 +370,7 @@ async def test_a_home_where_no_keeper_can_live_is_one_error(office: Office) -> N
     starter = office.starter()
     office.home.keeper_lock.mkdir()
     with pytest.raises(SetupError, match="does not start"):
-        await Keeper.connect(office.home, starter, client="shell", patience=0.5)
+        await KeeperClient.connect(office.home, starter, client="shell", patience=0.5)
     office.home.keeper_lock.rmdir()
 
 

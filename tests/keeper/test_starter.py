@@ -16,7 +16,7 @@ import pytest
 
 from omni.core.errors import SetupError, UsageError
 from omni.core.paths import Home
-from omni.keeper import Keeper, start
+from omni.keeper import KeeperClient, start
 from omni.keeper.places import is_held, read_object
 from tests.keeper.keeper_office import ROOT, alive, keeper_command
 from tests.waiting import until
@@ -156,7 +156,7 @@ async def test_it_starts_a_keeper_that_outlives_it(home: Home) -> None:
     with pytest.raises(SetupError, match="starter has ended"):
         starter.keeper()
     starter.close()
-    client = await Keeper.connect(home, None, client="cli")
+    client = await KeeperClient.connect(home, None, client="cli")
     await client.shutdown()
     await client.close()
     await until(lambda: not is_held(home.keeper_lock))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from omni.core.errors import EngineError, OmniError
-from omni.keeper import Keeper
+from omni.keeper import KeeperClient
 from omni.keeper.places import read_object
 from omni.keeper.wire import PROTOCOL
 from tests.keeper.keeper_office import Office, alive, echo, granted, named, proc
@@ -34,7 +34,7 @@ class Updated(Office):
         self.home.venv.unlink(missing_ok=True)
         self.home.venv.symlink_to(Path("venvs") / name)
 
-    async def window(self, python: str, name: str = "shell") -> Keeper:
+    async def window(self, python: str, name: str = "shell") -> KeeperClient:
         return await self.client(name, starter=self.starter(python))
 
 
@@ -154,7 +154,7 @@ async def _hello(office: Office, protocol: int) -> dict[str, object]:
     return found
 
 
-async def _open(client: Keeper) -> None:
+async def _open(client: KeeperClient) -> None:
     """Wait until the keeper has heard of the open door."""
     changes = client.changes()
     async with asyncio.timeout(20):

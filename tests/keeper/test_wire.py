@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omni.core.errors import DoorShut, OmniError
+from omni.core.errors import NetworkBlocked, OmniError
 from omni.keeper.wire import Garbage, Lines, encode, error_from_wire, error_to_wire, spec_key
 
 values = st.dictionaries(st.text(max_size=5), st.none() | st.integers() | st.text(max_size=9), max_size=4)
@@ -42,8 +42,8 @@ def test_deep_nesting_is_garbage() -> None:
 
 
 def test_an_error_arrives_as_what_it_was() -> None:
-    found = error_from_wire(json.loads(json.dumps(error_to_wire(DoorShut("no", hint="yes")))))
-    assert type(found) is DoorShut
+    found = error_from_wire(json.loads(json.dumps(error_to_wire(NetworkBlocked("no", hint="yes")))))
+    assert type(found) is NetworkBlocked
     assert (found.message, found.hint) == ("no", "yes")
 
 

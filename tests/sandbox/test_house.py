@@ -15,7 +15,7 @@ from omni.core.paths import Home
 from omni.sandbox import Environment, footprint, link_command, place, remove_all
 from omni.sandbox.command import linked_here, switch_link, write_command
 from omni.sandbox.export import export_wheels
-from omni.sandbox.findings import Finding
+from omni.sandbox.findings import Diagnostic
 from omni.sandbox.progress import Terminal
 from omni.sandbox.users import leftovers, outdated, read_stamp, remove_unless_used, take_away
 
@@ -57,7 +57,7 @@ def made(home: Home, clone: Path, feature: str = "core", name: str = "") -> Path
     return folder
 
 
-async def findings(home: Home, clone: Path) -> dict[str, Finding]:
+async def findings(home: Home, clone: Path) -> dict[str, Diagnostic]:
     return {found.name: found for found in await Environment(home, clone).check()}
 
 

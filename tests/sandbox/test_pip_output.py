@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omni.core.errors import BadFile, DoorShut, OmniError, SetupError, StorageError
+from omni.core.errors import BadFile, NetworkBlocked, OmniError, SetupError, StorageError
 from omni.sandbox.pip_output import PipOutput
 
 RUN = """\
@@ -77,7 +77,7 @@ def test_a_missing_package_after_a_broken_connection_is_the_connection() -> None
         "failure in name resolution)\")': /simple/click/\n"
         "ERROR: No matching distribution found for click==8.5.1\n"
     )
-    assert isinstance(error, DoorShut)
+    assert isinstance(error, NetworkBlocked)
     assert "Failed to resolve 'index.example'" in error.message
     assert "--from FOLDER" in error.hint
 

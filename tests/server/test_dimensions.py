@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from omni.engine import ScriptedEngine
-from omni.engine.types import Vectors
+from omni.engine.types import Embeddings
 from omni.server.openai.embeddings import shaped
 
 EIGHT = 8  # numbers of the scripted engine's vectors, which are of any length
@@ -76,4 +76,4 @@ def test_a_vector_without_direction_stays_one() -> None:
     assert shaped([0.0, 0.0, 5.0], 2) == [0.0, 0.0]
     exact = [0.6, 0.8]
     assert shaped(exact, None) == exact
-    assert Vectors([exact], tokens=1) == [exact]
+    assert Embeddings([exact], tokens=1) == [exact]

@@ -10,13 +10,13 @@ from omni.core.errors import ContextOverflow, EngineError, NotFound, UsageError
 from omni.core.events import TextDelta, TurnEnded
 from omni.engine import Message, Reply, ScriptedEngine
 from omni.server.errors import Busy, Stopping
-from omni.server.generation import Wish, begin, whole
-from omni.server.places import Places
+from omni.server.generation import GenerationRequest, begin, whole
+from omni.server.places import FairQueue
 from tests.server.server_tools import brain
 
 
-def wish(text: str = "Hi", **more: Any) -> Wish:
-    return Wish(brain=brain("@omni/test"), messages=(Message(role="user", content=text),), **more)
+def wish(text: str = "Hi", **more: Any) -> GenerationRequest:
+    return GenerationRequest(brain=brain("@omni/test"), messages=(Message(role="user", content=text),), **more)
 
 
 async def settled() -> None:
@@ -26,7 +26,7 @@ async def settled() -> None:
 
 
 def test_places_go_to_the_lane_with_the_fewest() -> None:
-    places = Places(2, 8)
+    places = FairQueue(2, 8)
     first, second = places.enter("a"), places.enter("a")
     third, person = places.enter("a"), places.enter("b")
     assert [ticket.waits for ticket in (first, second, third, person)] == [False, False, True, True]
@@ -42,7 +42,7 @@ def test_places_go_to_the_lane_with_the_fewest() -> None:
 
 
 def test_a_full_queue_turns_away_and_one_that_leaves_makes_room() -> None:
-    places = Places(1, 1)
+    places = FairQueue(1, 1)
     running, waiting = places.enter("a"), places.enter("a")
     with pytest.raises(Busy) as refused:
         places.enter("b")
@@ -93,7 +93,7 @@ async def test_the_brains_prompt_stands_before_the_clients(serving: Any) -> None
             Message(role=role, content=text)  # type: ignore[arg-type] # one of the engine's
             for role, text in (("system", "Be brief."), ("system", " "), ("user", "Hi"), ("system", "Be kind."))
         )
-        await whole(await begin(bench.server, "me", Wish(brain=pirate, messages=messages)))
+        await whole(await begin(bench.server, "me", GenerationRequest(brain=pirate, messages=messages)))
     assert [(message.role, message.content) for message in engine.requests[0].messages] == [
         ("system", "You are a pirate.\n\nBe brief."),
         ("user", "Hi"),

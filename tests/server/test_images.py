@@ -14,7 +14,7 @@ import openai
 import pytest
 import pytest_asyncio
 
-from omni.cartridges import Eyes
+from omni.cartridges import Projector
 from omni.engine import ChatRequest, ScriptedEngine
 from omni.engine.images import pieces
 from tests.image_tools import GIF, IMAGE_TOKENS, JPEG, WEBP, bmp, claimed, png, write_projector
@@ -47,7 +47,7 @@ def block(data: bytes, kind: str = "image/png") -> Any:
 @asynccontextmanager
 async def seeing(make: Any, engine: ScriptedEngine) -> AsyncIterator[Any]:
     """A bench whose brain sees."""
-    eyes = Eyes(path="/models/mmproj.gguf", size=1000, kind="mlp")
+    eyes = Projector(path="/models/mmproj.gguf", size=1000, kind="mlp")
     async with make(engine) as bench:
         bench.services.library.known = [brain(MODEL, base=msgspec.structs.replace(base(), eyes=eyes))]
         yield bench

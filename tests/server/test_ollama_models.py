@@ -11,9 +11,9 @@ import httpx
 import msgspec
 import pytest
 
-from omni.cartridges import Adapter, Eyes, PullDone, PullProgress, PullStarted, PullVerifying
+from omni.cartridges import Adapter, Projector, PullDone, PullProgress, PullStarted, PullVerifying
 from omni.cli.main import COMMANDS
-from omni.core.errors import DoorShut
+from omni.core.errors import NetworkBlocked
 from omni.engine import ScriptedEngine
 from omni.server.errors import BadParameter
 from omni.server.guard import Caller
@@ -98,7 +98,7 @@ def test_brains_on_one_file_have_digests_of_their_own() -> None:
         "another name": brain("@me/other", base=base()),
         "another file": brain("@omni/test", base=file),
         "a template of its own": brain("@omni/test", base=msgspec.structs.replace(base(), template="{{ 1 }}")),
-        "eyes": brain("@omni/test", base=msgspec.structs.replace(base(), eyes=Eyes(path="/mmproj.gguf", size=9))),
+        "eyes": brain("@omni/test", base=msgspec.structs.replace(base(), eyes=Projector(path="/mmproj.gguf", size=9))),
         "a prompt": known(prompt="Be brief."),
         "another prompt": known(prompt="Be long."),
         "sampling": known(sampling={"temperature": 0.2, "stop": ("a",)}),
@@ -327,7 +327,7 @@ async def test_a_pull_tells_how_far_it_is(serving: Any) -> None:
 
 
 async def test_a_pull_that_cannot_be_says_why(serving: Any) -> None:
-    shut = DoorShut("The air gap is on.", hint="omni airgap off")
+    shut = NetworkBlocked("The air gap is on.", hint="omni airgap off")
 
     async def at_once(name: str) -> Any:
         for event in list[Any]():

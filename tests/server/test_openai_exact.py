@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from omni.core.errors import EngineError
-from omni.core.events import BrainLoading, Likelihood, TokenChosen, TurnQueued
+from omni.core.events import BrainLoading, TokenAlternative, TokenLogprob, TurnQueued
 from omni.engine import Reply, ScriptedEngine
 from omni.engine.types import ChatRequest
 from tests.server.openai_tools import CALL, TOOL, USER, ask, events_of
@@ -270,8 +270,8 @@ class Likely(ScriptedEngine):
         async for event in super()._said(*args):
             yield event
             if text := getattr(event, "text", ""):
-                one = Likelihood(token=text, logprob=-0.5, bytes=tuple(text.encode()))
-                yield TokenChosen(chosen=one, top=(one,))
+                one = TokenAlternative(token=text, logprob=-0.5, bytes=tuple(text.encode()))
+                yield TokenLogprob(chosen=one, top=(one,))
 
 
 async def test_likelihoods_go_with_their_text_and_not_with_reasoning(serving: Any) -> None:

@@ -13,7 +13,7 @@ from openai.types.responses import ResponseFunctionToolCall
 from pydantic import BaseModel
 
 from omni.core.errors import EngineError, StorageError
-from omni.core.events import EngineEvent, Likelihood, TextDelta, TokenChosen, TurnEnded, Usage
+from omni.core.events import EngineEvent, TextDelta, TokenAlternative, TokenLogprob, TurnEnded, Usage
 from omni.engine import ChatRequest, Reply, ScriptedEngine
 from omni.server.guard import Guard
 from omni.server.keys import Keys
@@ -176,7 +176,7 @@ async def test_schemas_and_thinking_reach_the_engine(serving: Any) -> None:
 
 def test_likelihoods_go_with_their_text() -> None:
     writer = ResponseWriter(_answer(), top=1)
-    token = TokenChosen(chosen=Likelihood(token="a", logprob=-0.5, bytes=(97,)))
+    token = TokenLogprob(chosen=TokenAlternative(token="a", logprob=-0.5, bytes=(97,)))
     end = TurnEnded(reason="stop", usage=Usage())
     said: list[EngineEvent] = [TextDelta(text="a"), token, TextDelta(text="b"), TextDelta(text="c"), token, end]
     events = [told for event in said for told in writer.read(event)]

@@ -16,9 +16,9 @@ from openai.types.responses import Response, ResponseStreamEvent
 from openai.types.responses.response_item_list import ResponseItemList
 from pydantic import TypeAdapter
 
-from omni.cartridges import Brain, Eyes
+from omni.cartridges import Brain, Projector
 from omni.core.errors import EngineError
-from omni.core.events import Likelihood, TokenChosen
+from omni.core.events import TokenAlternative, TokenLogprob
 from omni.engine import Reply, ScriptedEngine
 from tests.image_tools import png
 from tests.server.real_tools import real_server
@@ -69,9 +69,9 @@ def known(**more: Any) -> Brain:
     return brain("@omni/test", **more)
 
 
-TOKEN = TokenChosen(
-    chosen=Likelihood(token="It", logprob=-0.5, bytes=(73, 116)),
-    top=(Likelihood(token="It", logprob=-0.5, bytes=(73, 116)),),
+TOKEN = TokenLogprob(
+    chosen=TokenAlternative(token="It", logprob=-0.5, bytes=(73, 116)),
+    top=(TokenAlternative(token="It", logprob=-0.5, bytes=(73, 116)),),
 )
 ENDLESS = Reply(text="on ", endless=True)
 THOUGHT = Reply(reasoning="let me see", text="It is four.")
@@ -237,7 +237,7 @@ async def test_images_of_an_answer_are_shown_to_who_asks_for_them(serving: Any) 
         {"role": "user", "content": [{"type": "input_image", "image_url": url}, {"type": "input_text", "text": "?"}]}
     ]
     async with serving(ScriptedEngine(sees=True)) as bench:
-        seeing = msgspec.structs.replace(base(), eyes=Eyes(path="/m.gguf", size=9))
+        seeing = msgspec.structs.replace(base(), eyes=Projector(path="/m.gguf", size=9))
         bench.services.library.known = [known(base=seeing)]
         found = (await post(bench, input=asked)).json()
         (item,) = await pages(bench, found["id"])

@@ -10,11 +10,11 @@ from openai.types import Completion, CreateEmbeddingResponse, Model
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import TypeAdapter
 
-from omni.core.events import Likelihood, TokenChosen
+from omni.core.events import TokenAlternative, TokenLogprob
 from omni.engine import Reply, ScriptedEngine
 from tests.server.openai_tools import CALL, TOOL, USER, ask, events_of
 
-TOKEN = TokenChosen(chosen=Likelihood(token="It", logprob=-0.5, bytes=(73, 116)))
+TOKEN = TokenLogprob(chosen=TokenAlternative(token="It", logprob=-0.5, bytes=(73, 116)))
 ANTHROPICS: TypeAdapter[Any] = TypeAdapter(of_anthropic.RawMessageStreamEvent)
 ASK: dict[str, Any] = {"model": "@omni/test", "messages": USER}
 CHATS: dict[str, tuple[Any, dict[str, Any]]] = {

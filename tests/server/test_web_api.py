@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from omni.core.errors import DoorShut, EngineError, NotFound
+from omni.core.errors import EngineError, NetworkBlocked, NotFound
 from omni.core.events import ChatEvent, TurnStarted
 from omni.engine import Reply, ScriptedEngine
 from omni.server import web_assets
@@ -407,7 +407,7 @@ async def test_a_pull_goes_on_without_its_page_and_can_be_cancelled(folder: Path
 
 async def test_a_pull_that_fails_says_why(folder: Path) -> None:
     async with entered(folder) as browser:
-        browser.served.library.failure = DoorShut("The other side did not answer.", hint="Try later.")
+        browser.served.library.failure = NetworkBlocked("The other side did not answer.", hint="Try later.")
         browser.served.library.step.set()
         await browser.ask("POST", "/pulls", {"name": "@omni/qwen"}, 202)
         pull = await pull_in(browser, "failed")

@@ -16,7 +16,7 @@ import pytest
 
 from omni.app import Services
 from omni.cartridges import Brain, PullDone, PullProgress, PullStarted, PullVerifying, Verified
-from omni.core.errors import DoorShut, NotFound, OmniError
+from omni.core.errors import NetworkBlocked, NotFound, OmniError
 from omni.core.paths import Home
 from omni.engine import Engine
 from omni.keeper import Change, Doors, ProcessInfo
@@ -219,7 +219,7 @@ class WebServices(Services):
 
     async def airlock(self) -> Any:
         if self.fake_keeper.state.air_gap:
-            raise DoorShut("The doors are shut.", hint="Lift the air gap first.")
+            raise NetworkBlocked("The doors are shut.", hint="Lift the air gap first.")
 
     async def open(self, brain: Brain, *, embeddings: bool = False) -> Engine:
         return self.engine

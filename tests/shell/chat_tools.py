@@ -85,7 +85,7 @@ class Host(FailSafe):
         self.statuses.append(message)
 
 
-class Stage:
+class PaneHost:
     """What a test has in its hands."""
 
     def __init__(self, host: Host, pilot: Pilot[None], engine: ScriptedEngine, services: Any) -> None:
@@ -135,7 +135,7 @@ class Stage:
 @asynccontextmanager
 async def stage(
     tmp_path: Path, *replies: str | Reply, size: tuple[int, int] = (100, 40), clock: Any = None
-) -> AsyncIterator[Stage]:
+) -> AsyncIterator[PaneHost]:
     home = await asyncio.to_thread(_home, tmp_path)
     project = tmp_path / "shop"
     engine = ScriptedEngine(replies or ("A whole answer.",), tokens_per_chunk=2)
@@ -148,7 +148,7 @@ async def stage(
     host = Host(services, project)
     async with host.run_test(size=size) as pilot:
         await pilot.pause()
-        yield Stage(host, pilot, engine, services)
+        yield PaneHost(host, pilot, engine, services)
         host.workers.cancel_all()
         await pilot.pause()
     await chat.close()

@@ -16,7 +16,7 @@ from omni.keeper import Change
 from omni.shell.app import OmniApp
 from omni.shell.modals import AskPath
 from omni.shell.panes import BUILT_IN
-from omni.shell.widgets import Paint
+from omni.shell.widgets import LineWidget
 from tests.shell.failing import DRAFT, KINDS, chat_of, everything, noted, one_of, sample_shell, seen, sheets, until
 from tests.shell.fakes import fakes_of, said, screen_text, settled, shell
 from tests.shell.throwing import (
@@ -88,7 +88,9 @@ async def test_what_a_widget_raises_while_it_is_drawn(
         (owner, name)
         for owner in nodes()
         for name in DRAWS
-        if name in vars(owner) and owner is not Paint and (name == "render_lines" or "render_lines" not in vars(owner))
+        if name in vars(owner)
+        and owner is not LineWidget
+        and (name == "render_lines" or "render_lines" not in vars(owner))
     }
     drawn: set[tuple[type, str]] = set()
 

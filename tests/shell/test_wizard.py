@@ -7,7 +7,7 @@ import pytest
 from textual.pilot import Pilot
 
 from omni.cartridges.brains import PullDone, PullProgress, PullStarted
-from omni.core.errors import DoorShut, OmniError
+from omni.core.errors import NetworkBlocked, OmniError
 from omni.shell.app import OmniApp
 from omni.shell.listing import Listing
 from omni.shell.panes.wizard import Wizard
@@ -208,7 +208,7 @@ async def test_a_shut_door_is_said_where_the_download_stands(tmp_path: Path) -> 
     app = shell(tmp_path, ready=False)
 
     async def refused() -> None:
-        raise DoorShut("The air gap is on.", hint="F12 opens the doors again.")
+        raise NetworkBlocked("The air gap is on.", hint="F12 opens the doors again.")
 
     fakes_of(app).library.pull_events = [refused]
     async with app.run_test(size=(120, 36)) as pilot:

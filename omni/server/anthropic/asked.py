@@ -7,7 +7,7 @@ from omni.engine import Message, Tool
 from omni.server.anthropic.blocks import BETWEEN, blocks_of, read, written
 from omni.server.anthropic.types import CountBody, MessagesBody, ToolSpec
 from omni.server.errors import BadParameter
-from omni.server.generation import Wish
+from omni.server.generation import GenerationRequest
 from omni.server.parts import Parts
 from omni.server.schemas import bearable
 from omni.server.tools import none_to_call, tool_of
@@ -20,7 +20,7 @@ BILLING = (
 )
 
 
-def wish_of(body: MessagesBody, brain: "Brain") -> Wish:
+def wish_of(body: MessagesBody, brain: "Brain") -> GenerationRequest:
     """What /v1/messages asks. Raises BadParameter. Stop sequences are looked for by who writes the answer."""
     if body.max_tokens < 0:
         raise BadParameter("`max_tokens` must be 0 or more.", param="max_tokens")
@@ -32,7 +32,7 @@ def wish_of(body: MessagesBody, brain: "Brain") -> Wish:
         raise BadParameter("`top_k` must be 0 or more.", param="top_k")
     tools, choice = tools_of(body)
     alone = body.tool_choice.disable_parallel_tool_use if body.tool_choice is not None else None
-    return Wish(
+    return GenerationRequest(
         brain=brain,
         messages=messages_of(body, brain),
         sampling=sampling,

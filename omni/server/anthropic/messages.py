@@ -15,7 +15,7 @@ from omni.server.anthropic.problems import error_of
 from omni.server.anthropic.types import Answer, CountBody, Counted, Event, MessagesBody, Ping
 from omni.server.anthropic.writing import Writing
 from omni.server.callers import lane_of
-from omni.server.generation import Wish, begin, tokens_of
+from omni.server.generation import GenerationRequest, begin, tokens_of
 from omni.server.images import made
 from omni.server.routes import body_of, json_response
 from omni.server.streams import Streamed, sse, while_there
@@ -58,7 +58,7 @@ async def count_tokens(request: Request) -> Response:
     tools, choice = await apart(tools_of, body)
     said = await made(brain, lambda: messages_of(body, brain))
     body.messages.clear()
-    wish = Wish(brain=brain, messages=said, tools=tools, tool_choice=choice, thinking=thinks(body))
+    wish = GenerationRequest(brain=brain, messages=said, tools=tools, tool_choice=choice, thinking=thinks(body))
     tokens = await while_there(request, tokens_of(server, wish))
     return json_response(Counted(input_tokens=tokens))
 

@@ -14,7 +14,7 @@ from omni.core.errors import OmniError
 from omni.schemas import apart
 from omni.server.callers import lane_of
 from omni.server.errors import BadParameter
-from omni.server.generation import Wish, begin
+from omni.server.generation import GenerationRequest, begin
 from omni.server.images import made
 from omni.server.ollama.answers import Piece, figures, pieces, together
 from omni.server.ollama.asked import chat_wish, generate_wish
@@ -62,7 +62,7 @@ async def _brain(request: Request, body: Asked) -> "Brain":
     return await server.names.find(body.wanted, chats=isinstance(body, ChatBody) and bool(body.messages))
 
 
-async def _answered(request: Request, body: Asked, brain: "Brain", wish: Wish, write: Write) -> Response:
+async def _answered(request: Request, body: Asked, brain: "Brain", wish: GenerationRequest, write: Write) -> Response:
     """Admit the answer; what is wrong with the request is said before a byte is sent."""
     server: Server = request.app.state.server
     began, keep = time.monotonic(), wished(request, body.keep_alive)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec import UNSET
 
 from omni.core.errors import EngineError
-from omni.core.events import Likelihood, ReasoningDelta, TextDelta, TokenChosen, ToolCallDelta, TurnEnded
+from omni.core.events import ReasoningDelta, TextDelta, TokenAlternative, TokenLogprob, ToolCallDelta, TurnEnded
 from omni.server.ollama.times import nanoseconds
 from omni.server.ollama.types import Call, Function, Logprob, TopLogprob
 
@@ -37,7 +37,7 @@ async def pieces(generation: "Generation") -> AsyncGenerator[Piece]:
                     yield Piece(text=text)
                 case ReasoningDelta(text=text):
                     yield Piece(thinking=text)
-                case TokenChosen(chosen=chosen, top=top):
+                case TokenLogprob(chosen=chosen, top=top):
                     yield Piece(logprobs=(_logprob(chosen, top),))
                 case ToolCallDelta():
                     for call in calls.read(event):
@@ -109,6 +109,6 @@ class _Calls:
         self._id = self._name = self._arguments = ""
 
 
-def _logprob(chosen: Likelihood, top: tuple[Likelihood, ...]) -> Logprob:
+def _logprob(chosen: TokenAlternative, top: tuple[TokenAlternative, ...]) -> Logprob:
     others = [TopLogprob(token=one.token, logprob=one.logprob, bytes=list(one.bytes)) for one in top]
     return Logprob(token=chosen.token, logprob=chosen.logprob, bytes=list(chosen.bytes), top_logprobs=others or UNSET)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from omni.engine import Message, Tool, ToolCall, arguments_of
 from omni.server.brains import untaught
 from omni.server.errors import BadParameter
-from omni.server.generation import Wish
+from omni.server.generation import GenerationRequest
 from omni.server.ollama.models import inserts, thinks
 from omni.server.ollama.types import Asked, Called, ChatBody, ChatMessage, GenerateBody, Number, Options, ToolSpec
 from omni.server.parts import Parts, new_from
@@ -21,10 +21,10 @@ _PLAIN = ("repeat_penalty", "presence_penalty", "frequency_penalty")
 _MOST = {"temperature": 100.0, "top_p": 1.0, "min_p": 1.0}  # what is outside is the nearest that is not, as with Ollama
 
 
-def chat_wish(body: ChatBody, brain: "Brain") -> Wish:
+def chat_wish(body: ChatBody, brain: "Brain") -> GenerationRequest:
     """What /api/chat asks. Raises BadParameter."""
     tools, choice = _offered(body)
-    return Wish(
+    return GenerationRequest(
         brain=brain,
         messages=tuple(messages_of(body.messages or (), brain)),
         sampling=sampling_of(body.options),
@@ -36,7 +36,7 @@ def chat_wish(body: ChatBody, brain: "Brain") -> Wish:
     )
 
 
-def generate_wish(body: GenerateBody, brain: "Brain") -> Wish:
+def generate_wish(body: GenerateBody, brain: "Brain") -> GenerationRequest:
     """What /api/generate asks. Raises BadParameter. Blocking: may look into the brain's file.
 
     A brain without a chat template goes on with the prompt as it is, as it does with Ollama.
@@ -65,7 +65,7 @@ def generate_wish(body: GenerateBody, brain: "Brain") -> Wish:
                 hint="Leave out `suffix`, or take a brain whose capabilities have `insert`.",
                 param="suffix",
             )
-        return Wish(
+        return GenerationRequest(
             brain=brain,
             prompt=prompt,
             suffix=body.suffix or None,
@@ -74,7 +74,7 @@ def generate_wish(body: GenerateBody, brain: "Brain") -> Wish:
             logprobs=_top(body),
         )
     system = (Message(role="system", content=body.system),) if body.system else ()
-    return Wish(
+    return GenerationRequest(
         brain=brain,
         messages=(*system, parts.message("user", "images")),
         sampling=sampling,

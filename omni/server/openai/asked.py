@@ -11,7 +11,7 @@ from msgspec import to_builtins
 from omni.core.errors import nearest
 from omni.engine import Message, Tool, ToolCall, arguments_of
 from omni.server.errors import BadParameter
-from omni.server.generation import UNLIMITED, Wish
+from omni.server.generation import UNLIMITED, GenerationRequest
 from omni.server.openai.types import (
     CalledFunction,
     ChatBody,
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 _OTHER_BONDS = ("grammar", "guided_json", "guided_regex", "guided_choice", "guided_grammar", "structured_outputs")
 
 
-def wish_of(body: ChatBody, brain: "Brain") -> Wish:
+def wish_of(body: ChatBody, brain: "Brain") -> GenerationRequest:
     """What `brain` is asked. Raises BadParameter."""
     if "audio" in (body.modalities or ()):
         raise BadParameter(f"{brain.name} cannot speak: it answers in text only.", param="modalities")
     limit = "max_tokens" if body.max_completion_tokens is None else "max_completion_tokens"
     tools, choice = _tools(body)
-    return Wish(
+    return GenerationRequest(
         brain=brain,
         messages=tuple(messages_of(body.messages, brain)),
         sampling=sampling_of(body, limit),
@@ -75,7 +75,7 @@ def limit_of(most: int | None) -> int | None:
     return most if most is not None and 0 <= most < UNLIMITED else None
 
 
-def seeded(wish: Wish, at: int) -> Wish:
+def seeded(wish: GenerationRequest, at: int) -> GenerationRequest:
     """The same for answer number `at`: with a seed of its own, where there is one."""
     seed = wish.sampling.get("seed")
     if seed is None or at == 0:

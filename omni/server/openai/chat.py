@@ -12,10 +12,10 @@ from starlette.responses import Response
 from omni import __version__
 from omni.core.events import (
     EngineEvent,
-    Likelihood,
     ReasoningDelta,
     TextDelta,
-    TokenChosen,
+    TokenAlternative,
+    TokenLogprob,
     ToolCallDelta,
     TurnEnded,
 )
@@ -23,7 +23,7 @@ from omni.server.app import Server
 from omni.server.callers import lane_of
 from omni.server.images import made
 from omni.server.openai.asked import seeded, wish_of
-from omni.server.openai.together import Together, chunks, failed
+from omni.server.openai.together import Choices, chunks, failed
 from omni.server.openai.types import (
     MOST_TOP,
     CallOut,
@@ -60,15 +60,15 @@ async def chat(request: Request) -> Response:
     return json_response(await while_there(request, _whole(answers, body)), headers=answers.headers)
 
 
-async def _begin(server: Server, lane: str, body: ChatBody) -> Together:
+async def _begin(server: Server, lane: str, body: ChatBody) -> Choices:
     brain = await server.names.find(body.model or "")
     bound = bool(body.response_format or body.json_schema or body.tools or body.functions)
     wish = await made(brain, lambda: wish_of(body, brain), bound=bound)
     body.messages.clear()  # images are held once only
-    return await Together.begin(server, lane, [seeded(wish, at) for at in range(body.n or 1)])
+    return await Choices.begin(server, lane, [seeded(wish, at) for at in range(body.n or 1)])
 
 
-async def _whole(answers: Together, body: ChatBody) -> ChatAnswer:
+async def _whole(answers: Choices, body: ChatBody) -> ChatAnswer:
     found = [_Message(body) for _ in range(body.n or 1)]
     async with aclosing(answers.events()) as events:
         async for at, event in events:
@@ -109,7 +109,7 @@ class _Message:
                 call = self._calls.setdefault(event.index, ["", "", ""])
                 for at, piece in enumerate((event.id, event.name, event.arguments)):
                     call[at] += piece
-            case TokenChosen() if self._tokens is not None and not self._thinks:
+            case TokenLogprob() if self._tokens is not None and not self._thinks:
                 self._tokens.append(chosen(event, self._top))
             case TurnEnded():
                 self._end = event
@@ -156,7 +156,7 @@ class ChatWriter:
 
     def read(self, at: int, event: EngineEvent) -> Iterator[Struct]:
         """The chunks that an event becomes. With likelihoods, a text goes out together with those of its tokens."""
-        if isinstance(event, TokenChosen):
+        if isinstance(event, TokenLogprob):
             if self._logprobs and not self._thinks[at]:
                 text, self._held[at] = self._held[at], ""
                 yield self._chunk(at, Delta(content=text), Logprobs([chosen(event, self._top)]))
@@ -224,7 +224,7 @@ def finish(end: TurnEnded | None, *, calls: bool = False, legacy: bool = False) 
     return "stop"
 
 
-def chosen(event: TokenChosen, most: int = MOST_TOP) -> ChosenToken:
+def chosen(event: TokenLogprob, most: int = MOST_TOP) -> ChosenToken:
     """A token and how likely it was; at most `most` of the likeliest ones."""
     token = event.chosen
     return ChosenToken(token.token, token.logprob, list(token.bytes), [_top(one) for one in event.top[:most]])
@@ -235,5 +235,5 @@ def new_call() -> str:
     return f"call_{secrets.token_hex(12)}"
 
 
-def _top(token: Likelihood) -> TopToken:
+def _top(token: TokenAlternative) -> TopToken:
     return TopToken(token.token, token.logprob, list(token.bytes))

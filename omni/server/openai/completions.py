@@ -11,15 +11,15 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 
-from omni.core.events import EngineEvent, TextDelta, TokenChosen, TurnEnded
+from omni.core.events import EngineEvent, TextDelta, TokenLogprob, TurnEnded
 from omni.schemas import apart
 from omni.server.app import Server
 from omni.server.callers import lane_of
 from omni.server.errors import BadParameter
-from omni.server.generation import Wish
+from omni.server.generation import GenerationRequest
 from omni.server.openai.asked import sampling_of, schema_of, seeded, strict_of
 from omni.server.openai.chat import FINGERPRINT, finish
-from omni.server.openai.together import Together, chunks, failed
+from omni.server.openai.together import Choices, chunks, failed
 from omni.server.openai.types import MOST_TOP, Finish, Sampled, Used
 from omni.server.routes import body_of, json_response
 from omni.server.streams import Streamed, while_there
@@ -110,9 +110,9 @@ def _prompts(body: CompletionBody) -> list[str]:
     return prompts
 
 
-async def _begin(server: Server, lane: str, body: CompletionBody, prompts: list[str]) -> Together:
+async def _begin(server: Server, lane: str, body: CompletionBody, prompts: list[str]) -> Choices:
     brain = await server.names.find(body.model or "", chats=False)
-    wish = Wish(
+    wish = GenerationRequest(
         brain=brain,
         suffix=body.suffix or None,
         sampling=sampling_of(body),
@@ -122,12 +122,12 @@ async def _begin(server: Server, lane: str, body: CompletionBody, prompts: list[
     )
     wishes = [msgspec.structs.replace(wish, prompt=prompt) for prompt in prompts]
     count = body.n or 1
-    return await Together.begin(
+    return await Choices.begin(
         server, lane, [seeded(wish, at) for wish in wishes for at in range(count)], prompts=len(prompts)
     )
 
 
-async def _whole(answers: Together, writer: "CompletionWriter") -> CompletionAnswer:
+async def _whole(answers: Choices, writer: "CompletionWriter") -> CompletionAnswer:
     found = {choice.index: choice for chunk in writer.begin() for choice in chunk.choices}
     async with aclosing(answers.events()) as events:
         async for at, event in events:
@@ -172,7 +172,7 @@ class CompletionWriter:
                 self._held[at] += text
             case TextDelta(text=text):
                 yield self._chunk(CompletionChoice(index=at, text=text))
-            case TokenChosen() if self._logprobs:
+            case TokenLogprob() if self._logprobs:
                 text, self._held[at] = self._held[at], ""
                 yield self._chunk(CompletionChoice(index=at, text=text, logprobs=self._likely(at, event)))
             case TurnEnded():
@@ -189,7 +189,7 @@ class CompletionWriter:
             system_fingerprint=FINGERPRINT,
         )
 
-    def _likely(self, at: int, event: TokenChosen) -> OldLogprobs:
+    def _likely(self, at: int, event: TokenLogprob) -> OldLogprobs:
         token, offset = event.chosen, self._offset[at]
         self._offset[at] += len(token.token)
         return OldLogprobs(

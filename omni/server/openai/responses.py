@@ -15,7 +15,7 @@ from omni.core.errors import ContextOverflow, OmniError, StorageError
 from omni.server.app import Server
 from omni.server.callers import lane_of, owner_of
 from omni.server.errors import BadParameter, NotHere, explained, said, status_of
-from omni.server.generation import Wish, tokens_of
+from omni.server.generation import GenerationRequest, tokens_of
 from omni.server.images import made
 from omni.server.openai import responses_types as shown
 from omni.server.openai.problems import problem
@@ -25,7 +25,7 @@ from omni.server.openai.responses_items import IMAGES, MOST, USUAL, Page
 from omni.server.openai.responses_store import ResponseStore, Turn
 from omni.server.openai.responses_types import Answer, Event, ItemIn, ResponseBody
 from omni.server.openai.responses_writer import ResponseWriter
-from omni.server.openai.together import Together
+from omni.server.openai.together import Choices
 from omni.server.routes import Route, body_of, json_response, route
 from omni.server.streams import Streamed, sse, while_there
 
@@ -148,18 +148,18 @@ class _Asked:
         self._store, self._lane, self._owner = store_of(request), lane_of(request), owner_of(request)
         self._body = body
 
-    async def begin(self) -> Together:
+    async def begin(self) -> Choices:
         """Admit it. Raises NothingBefore, and what `generation.begin` raises."""
         wish = await self._wish()
         if self._body.store is False or self._owner is None:
             self._body.input = []  # else it is kept with the answer
-        return await Together.begin(self._server, self._lane, [wish])
+        return await Choices.begin(self._server, self._lane, [wish])
 
     async def counted(self) -> shown.Counted:
         """How long its prompt is; nothing is answered, and nothing kept."""
         return shown.Counted(input_tokens=await tokens_of(self._server, await self._wish()))
 
-    async def _wish(self) -> Wish:
+    async def _wish(self) -> GenerationRequest:
         history: list[ItemIn] = []
         if self._body.previous_response_id:
             for turn in await self._store.turns(self._body.previous_response_id, self._owner):
@@ -172,7 +172,7 @@ class _Asked:
             brain, lambda: wish_of(self._body, history, brain), bound=bool(self._body.text or self._body.tools)
         )
 
-    async def whole(self, answers: Together) -> Answer:
+    async def whole(self, answers: Choices) -> Answer:
         """The answer, when it is there."""
         writer = self._writer(answers)
         async with aclosing(answers.events()) as events:
@@ -182,7 +182,7 @@ class _Asked:
         await self._finish(answers, writer)
         return writer.answer
 
-    async def events(self, answers: Together) -> AsyncGenerator[bytes]:
+    async def events(self, answers: Choices) -> AsyncGenerator[bytes]:
         """The answer as it comes. A failure is the last event."""
         writer = self._writer(answers)
         try:
@@ -197,12 +197,12 @@ class _Asked:
         except Exception as error:  # noqa: BLE001 - it is logged and told
             yield _line(writer.fail(failure_of(explained(error, "A stream"))))
 
-    def _writer(self, answers: Together) -> ResponseWriter:
+    def _writer(self, answers: Choices) -> ResponseWriter:
         store = self._body.store is not False and self._owner is not None
         answer = answer_of(self._body, answers.brain, answers.sampling, store=store)
         return ResponseWriter(answer, top=top_of(self._body), spaces=spaces_of(self._body.tools or ()))
 
-    async def _finish(self, answers: Together, writer: ResponseWriter) -> None:
+    async def _finish(self, answers: Choices, writer: ResponseWriter) -> None:
         """Say what it took, and keep it, before the client hears that it is whole and goes on from it."""
         answer, used = writer.answer, await answers.used()
         answer.usage = shown.Usage(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from omni.engine import Message, Tool
 from omni.server.errors import BadParameter
-from omni.server.generation import Wish
+from omni.server.generation import GenerationRequest
 from omni.server.openai.asked import limit_of, only_of
 from omni.server.openai.responses_history import flat, messages_of
 from omni.server.openai.responses_types import ChoiceIn, FormatIn, ItemIn, ResponseBody, ToolIn
@@ -28,7 +28,7 @@ def items_of(asked: str | list[ItemIn]) -> list[ItemIn]:
     return [ItemIn(type="message", role="user", content=asked)] if isinstance(asked, str) else asked
 
 
-def wish_of(body: ResponseBody, history: Sequence[ItemIn], brain: "Brain") -> Wish:
+def wish_of(body: ResponseBody, history: Sequence[ItemIn], brain: "Brain") -> GenerationRequest:
     """What `brain` is asked, after what `history` holds. Raises BadParameter."""
     for name, hint in _NOT_HERE.items():
         if getattr(body, name):
@@ -44,7 +44,7 @@ def wish_of(body: ResponseBody, history: Sequence[ItemIn], brain: "Brain") -> Wi
     tools, choice = _choice(body, tools_of(body.tools or ()))
     sampling = {"temperature": body.temperature, "top_p": body.top_p, "max_tokens": limit_of(body.max_output_tokens)}
     effort = body.reasoning.effort if body.reasoning else None
-    return Wish(
+    return GenerationRequest(
         brain=brain,
         messages=tuple(messages),
         sampling={name: value for name, value in sampling.items() if value is not None},

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import UNSET
 
-from omni.core.events import EngineEvent, ReasoningDelta, TextDelta, TokenChosen, ToolCallDelta, TurnEnded
+from omni.core.events import EngineEvent, ReasoningDelta, TextDelta, TokenLogprob, ToolCallDelta, TurnEnded
 from omni.server.openai import responses_types as shown
 from omni.server.openai.chat import chosen, new_call
 from omni.server.openai.responses_store import item_id
@@ -36,7 +36,7 @@ class ResponseWriter:
     def read(self, event: EngineEvent) -> Iterator[Event]:
         """What an event becomes. With likelihoods, a text goes out together with those of its tokens."""
         match event:
-            case TokenChosen():
+            case TokenLogprob():
                 if self._top is not None and isinstance(self._item, MessageItem):
                     self._tokens.append(chosen(event, self._top))
                     text, self._held = self._held or "", None

@@ -12,7 +12,7 @@ from omni.core.events import EngineEvent, ReasoningDelta, TurnEnded
 from omni.engine import Sampling
 from omni.schemas import apart
 from omni.server.errors import BadParameter
-from omni.server.generation import Generation, Wish, begin
+from omni.server.generation import Generation, GenerationRequest, begin
 from omni.server.openai.problems import error_of
 from omni.server.openai.types import AnswerDetails, PromptDetails, Used
 from omni.server.schemas import unkept
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from omni.server.app import Server
 
 
-class Together:
+class Choices:
     """Answers that were admitted together, numbered from 0. Close them, always.
 
     `prompts` of them have prompts of their own; the others repeat these. When all events were read, `ends` holds how
@@ -37,7 +37,7 @@ class Together:
         self.reasoning = [""] * len(self._generations)
 
     @classmethod
-    async def begin(cls, server: "Server", lane: str, wishes: Sequence[Wish], *, prompts: int = 1) -> Self:
+    async def begin(cls, server: "Server", lane: str, wishes: Sequence[GenerationRequest], *, prompts: int = 1) -> Self:
         """Admit all of `wishes`. Raises what `generation.begin` raises, and then none has taken a place; BadParameter
         for more than there will ever be places for, so that nobody tries that again."""
         if len(wishes) > (most := server.most()):
@@ -161,7 +161,7 @@ class Writer(Protocol):
         ...
 
 
-async def chunks(answers: Together, writer: Writer, *, usage: bool) -> AsyncGenerator[bytes]:
+async def chunks(answers: Choices, writer: Writer, *, usage: bool) -> AsyncGenerator[bytes]:
     """A stream of server-sent events."""
     encode = msgspec.json.encode
     for chunk in writer.begin():

@@ -17,7 +17,7 @@ Bias = Annotated[float, Meta(ge=-100, le=100)]
 Limit = Annotated[int, Meta(ge=-1, description="Tokens of the answer; without it, or with -1, all that is left.")]
 TopK = Annotated[int, Meta(ge=0)]
 RepeatPenalty = Annotated[float, Meta(ge=0.1, le=10)]
-Choices = Annotated[int, Meta(ge=1, le=MOST_CHOICES)]
+ChoiceCount = Annotated[int, Meta(ge=1, le=MOST_CHOICES)]
 Stop = StopText | StopTexts
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 Finish = Literal["stop", "length", "tool_calls", "function_call"]
@@ -38,7 +38,7 @@ class Sampled(Struct, kw_only=True):
     logit_bias: dict[str, Bias] | None = None
     seed: int | None = None
     stop: Stop | None = None
-    n: Choices | None = None
+    n: ChoiceCount | None = None
     stream: bool | None = None
     stream_options: "StreamOptions | None" = None
     response_format: "ResponseFormat | None" = None

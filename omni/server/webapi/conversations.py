@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from omni.chat import ChatMessage, ChatService, Conversation, Hit
+from omni.chat import ChatMessage, ChatService, Conversation, SearchHit
 from omni.core.errors import BadFile, UsageError
 from omni.server.routes import Route, body_of, json_response
 from omni.server.webapi.problems import route
@@ -32,7 +32,7 @@ class Shown(Struct, frozen=True, kw_only=True):
 class Found(Struct, frozen=True, kw_only=True):
     """Where something stands."""
 
-    hits: list[Hit]
+    hits: list[SearchHit]
 
 
 class New(Struct, frozen=True, kw_only=True):

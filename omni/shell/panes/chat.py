@@ -16,7 +16,7 @@ from omni.shell.completion import Choice
 from omni.shell.composer import Composer
 from omni.shell.glyphs import glyphs
 from omni.shell.pane import Pane
-from omni.shell.panes.chat_acts import Acts
+from omni.shell.panes.chat_acts import MessageActions
 from omni.shell.panes.chat_commands import COMMANDS, parse_command, run_command
 from omni.shell.panes.chat_entries import Entries
 from omni.shell.panes.chat_gauge import Gauge
@@ -71,7 +71,7 @@ class ChatPane(Pane):
         self.brain = self.system = ""
         self.gauge = Gauge()
         self.turns = Turns(self)
-        self.acts = Acts(self)
+        self.acts = MessageActions(self)
         self.questions = Questions(self)
         self._entries = Entries(self.turns.failures)
         self._reading = asyncio.Lock()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from omni.shell.panes.chat import ChatPane
 
 
-class Acts:
+class MessageActions:
     """The acts of one pane. `edited` is the question that stands in the composer to be asked differently."""
 
     def __init__(self, pane: "ChatPane") -> None:

@@ -16,7 +16,7 @@ from omni.core.events import (
     PromptProgress,
     ReasoningDelta,
     TextDelta,
-    TokenChosen,
+    TokenLogprob,
     ToolCallDelta,
     TurnEnded,
     TurnQueued,
@@ -208,7 +208,7 @@ class Turns:
                 running.prompt_tokens, running.allocated = tokens, allocated
                 if shown:
                     self._pane.post_status()
-            case TokenChosen() | ToolCallDelta():
+            case TokenLogprob() | ToolCallDelta():
                 pass
             case TurnEnded():
                 if shown:

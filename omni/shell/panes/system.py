@@ -19,18 +19,18 @@ from omni.shell.listing import Column, Group, Listing, Row
 from omni.shell.machine import MachineFacts
 from omni.shell.meters import Reading
 from omni.shell.pane import Pane
-from omni.shell.widgets import Folded, Keys, Line, Lines, Paint, Part, home_path, ink, job, parted, size_words
+from omni.shell.widgets import Folded, Keys, Line, Lines, LineWidget, Part, home_path, ink, job, parted, size_words
 
 if TYPE_CHECKING:
     from omni.core.paths import Home
     from omni.hardware import HardwareProfile
     from omni.keeper import Change, ProcessInfo
-    from omni.sandbox.findings import Finding
+    from omni.sandbox.findings import Diagnostic
 
 PROCESS_SECONDS = 3.0
 
 
-class Graph(Paint):
+class Graph(LineWidget):
     """One figure, what it is of, and its last minutes."""
 
     DEFAULT_CSS = """
@@ -116,7 +116,7 @@ class SystemPane(Pane):
         self._memory: dict[int, int] = {}
         self._speeds: deque[float] = deque(maxlen=240)
         self._profile: HardwareProfile | None = None
-        self._findings: list[Finding] | None = None
+        self._findings: list[Diagnostic] | None = None
         self._packages = 0
         self._brains: dict[str, list[str]] = {}
         self.omni.watch_meters(self._measured)

@@ -46,7 +46,7 @@ export interface Shown {
   messages: Message[];
 }
 
-export interface Hit {
+export interface SearchHit {
   conversation: string;
   title: string;
   message: string | null;

@@ -4,7 +4,7 @@ import { get } from "../api";
 import { turns } from "../chat/turns";
 import { newChat } from "../keys";
 import { state } from "../state";
-import type { Hit } from "../types";
+import type { SearchHit } from "../types";
 import { Chooser, type Choice } from "./chooser";
 import { Dialog } from "./dialog";
 
@@ -19,12 +19,12 @@ export function Palette() {
 function Everything() {
   const now = state.use((all) => all);
   const [text, setText] = useState("");
-  const [hits, setHits] = useState<Hit[]>([]);
+  const [hits, setHits] = useState<SearchHit[]>([]);
   useEffect(() => {
     if (text.trim().length < 3) return setHits([]);
     let wanted = true;
     const wait = setTimeout(() => {
-      get<{ hits: Hit[] }>(`/search?text=${encodeURIComponent(text)}`).then((found) => wanted && setHits(found.hits), () => undefined);
+      get<{ hits: SearchHit[] }>(`/search?text=${encodeURIComponent(text)}`).then((found) => wanted && setHits(found.hits), () => undefined);
     }, 150);
     return () => {
       wanted = false;

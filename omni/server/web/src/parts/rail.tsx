@@ -4,7 +4,7 @@ import { get } from "../api";
 import { day, size } from "../format";
 import { newChat } from "../keys";
 import { state, type Page } from "../state";
-import type { Conversation, Hit } from "../types";
+import type { Conversation, SearchHit } from "../types";
 import { Bar } from "./bar";
 import { Modal } from "./dialog";
 import { Menu } from "./menu";
@@ -168,11 +168,11 @@ function Rename({ conversation, close }: { conversation: Conversation; close: ()
 }
 
 function Hits({ text }: { text: string }) {
-  const [hits, setHits] = useState<Hit[] | null>(null);
+  const [hits, setHits] = useState<SearchHit[] | null>(null);
   useEffect(() => {
     let wanted = true;
     const wait = setTimeout(() => {
-      void attempt(get<{ hits: Hit[] }>(`/search?text=${encodeURIComponent(text)}`)).then((found) => {
+      void attempt(get<{ hits: SearchHit[] }>(`/search?text=${encodeURIComponent(text)}`)).then((found) => {
         if (wanted) setHits(found?.hits ?? []);
       });
     }, 120);
@@ -209,7 +209,7 @@ function Hits({ text }: { text: string }) {
   );
 }
 
-function Marked({ hit }: { hit: Hit }) {
+function Marked({ hit }: { hit: SearchHit }) {
   const parts = [];
   let at = 0;
   for (const [start, end] of hit.marks) {
