@@ -9,14 +9,14 @@ import msgspec
 from msgspec import Struct
 
 from omni.engine import ChatRequest
-from omni.server.anthropic.asked import wish_of as anthropic_wish
+from omni.server.anthropic.requests import wish_of as anthropic_wish
 from omni.server.anthropic.types import MessagesBody
 from omni.server.generation import GenerationRequest, request_of
 from omni.server.lenient import decoded
-from omni.server.ollama.asked import chat_wish
+from omni.server.ollama.requests import chat_wish
 from omni.server.ollama.types import ChatBody as OllamaBody
-from omni.server.openai.asked import wish_of as chat_wish_of
-from omni.server.openai.responses_asked import wish_of as responses_wish
+from omni.server.openai.requests import wish_of as chat_wish_of
+from omni.server.openai.responses_requests import wish_of as responses_wish
 from omni.server.openai.responses_types import ResponseBody
 from omni.server.openai.types import ChatBody
 from tests.image_tools import png

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from omni.core.errors import OmniError
-from omni.engine import ChatRequest, Message, calling
+from omni.engine import ChatRequest, Message, tool_calls
 from omni.engine.answers import prompt_of
 from omni.engine.histories import Traits
 from omni.engine.http import Client
@@ -86,7 +86,7 @@ class Matrix:
     async def _known(self) -> ChatTemplate:
         if self._template is None:
             props: Any = await self._client.json("/props")
-            tools = calling.knows_tools(props["chat_template"], props.get("chat_template_caps", {}))
+            tools = tool_calls.knows_tools(props["chat_template"], props.get("chat_template_caps", {}))
             self._template = ChatTemplate(self._client, name="@omni/test", tools=tools)
         return self._template
 

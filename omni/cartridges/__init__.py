@@ -26,13 +26,13 @@ if TYPE_CHECKING:
         Verified,
         VerifyEvent,
     )
-    from omni.cartridges.eyes import Projector
     from omni.cartridges.facts import base_facts, facts_of
     from omni.cartridges.gguf import GgufHeader, read_header
     from omni.cartridges.holds import hold
     from omni.cartridges.library import Library
     from omni.cartridges.manifest import Manifest, load_manifests, manifest_schema, parse_manifest
     from omni.cartridges.naming import EMBEDDER_HINT
+    from omni.cartridges.projectors import Projector
     from omni.cartridges.sources import Access, RemoteFile, Resolved, Source
 
 _WHERE = {
@@ -42,7 +42,7 @@ _WHERE = {
     "Base": "brains",
     "EMBEDDER_HINT": "naming",
     "Brain": "brains",
-    "Projector": "eyes",
+    "Projector": "projectors",
     "Fetcher": "access",
     "GgufHeader": "gguf",
     "Library": "library",

@@ -4,9 +4,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from omni.cartridges.eyes import Projector
 from omni.cartridges.gguf import GgufHeader
 from omni.cartridges.manifest import Manifest
+from omni.cartridges.projectors import Projector
 from omni.core.events import Event
 
 Origin = Literal["blob", "file", "ollama", "lm studio", "hugging face", "llama.cpp", "gpt4all", "jan", "folder"]

@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 
 from omni.cartridges.brains import Base, Brain
-from omni.cartridges.eyes import look
 from omni.cartridges.index import Entry
 from omni.cartridges.inspection import inspect, model_stem
 from omni.cartridges.naming import slug
+from omni.cartridges.projectors import look
 from omni.cartridges.pulling import combined
 from omni.core.errors import BadFile, NotFound, StorageError, UsageError
 from omni.core.files import storage_error, write_atomic

@@ -10,9 +10,9 @@ from urllib.parse import quote
 import msgspec
 
 from omni.cartridges.brains import licence_name
-from omni.cartridges.eyes import in_repository
 from omni.cartridges.inspection import is_later_part, model_stem, part_names
 from omni.cartridges.manifest import HubBase
+from omni.cartridges.projectors import in_repository
 from omni.cartridges.sources import Access, Headers, RemoteFile, Resolved
 from omni.core.errors import BadFile, NotFound, UsageError, nearest
 

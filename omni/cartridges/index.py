@@ -12,8 +12,8 @@ import msgspec
 
 from omni.cartridges.architectures import ENGINE
 from omni.cartridges.brains import Base, Origin, State
-from omni.cartridges.eyes import Projector, unfit
 from omni.cartridges.gguf import GgufHeader
+from omni.cartridges.projectors import Projector, unfit
 
 if TYPE_CHECKING:
     from sqlite3 import Connection

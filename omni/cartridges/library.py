@@ -12,17 +12,17 @@ import msgspec
 
 from omni.cartridges import naming
 from omni.cartridges.access import Fetcher
-from omni.cartridges.additions import Importer
 from omni.cartridges.brains import Brain, PullDone, PullEvent, Unfinished, VerifyEvent
+from omni.cartridges.catalog import Catalog
 from omni.cartridges.exports import write_export
-from omni.cartridges.eyes import Projector, unfit
 from omni.cartridges.finders import find_all
+from omni.cartridges.importer import Importer
+from omni.cartridges.maintenance import Maintenance
 from omni.cartridges.manifest import Manifest
+from omni.cartridges.projectors import Projector, unfit
 from omni.cartridges.pulls import Pulls
 from omni.cartridges.ranking import best_here, first_to_pull, fits_modestly
-from omni.cartridges.stock import Catalog
 from omni.cartridges.stores import Surroundings
-from omni.cartridges.upkeep import Maintenance
 from omni.core.clock import Clock, SystemClock
 from omni.core.errors import OmniError
 from omni.core.paths import Home

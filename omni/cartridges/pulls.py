@@ -11,7 +11,7 @@ import msgspec
 from omni.cartridges import naming
 from omni.cartridges.access import AirlockAccess, Fetcher
 from omni.cartridges.brains import Base, Brain, PullDone, PullEvent, PullProgress, PullStarted
-from omni.cartridges.eyes import look
+from omni.cartridges.catalog import Catalog, blob_base
 from omni.cartridges.holds import in_thread, pulling
 from omni.cartridges.hub import HubSource, resolve_hub_base
 from omni.cartridges.index import Entry
@@ -19,9 +19,9 @@ from omni.cartridges.inspection import inspect
 from omni.cartridges.judging import judge
 from omni.cartridges.manifest import CartridgeBase, HubBase, Manifest, PackageBase, UrlBase
 from omni.cartridges.package_index import resolve_package
+from omni.cartridges.projectors import look
 from omni.cartridges.pulling import Fetching, Installed, bytes_here
 from omni.cartridges.sources import Access, Resolved, Source, UrlSource, resolve_url
-from omni.cartridges.stock import Catalog, blob_base
 from omni.core.errors import BadFile, UsageError
 
 if TYPE_CHECKING:

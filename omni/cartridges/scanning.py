@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 
 from omni.cartridges.brains import Base, licence_name
-from omni.cartridges.eyes import look
 from omni.cartridges.gguf import GgufHeader, read_header
 from omni.cartridges.index import Entry
 from omni.cartridges.inspection import Incomplete, Inspected, in_utf8, inspect, stamp
+from omni.cartridges.projectors import look
 from omni.cartridges.stores import Found
 from omni.cartridges.templates import known_template, spare_template
 from omni.cartridges.unreadable import why_unreadable

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from omni.cartridges.brains import Origin
-from omni.cartridges.eyes import beside
 from omni.cartridges.inspection import is_later_part
+from omni.cartridges.projectors import beside
 from omni.cartridges.unreadable import why_unreadable
 
 MAX_DEPTH = 6

@@ -26,8 +26,8 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
+from omni.chat.answer_buffer import AnswerBuffer
 from omni.chat.notify import Notifier
-from omni.chat.pen import AnswerBuffer
 from omni.chat.request import Prepared, prepare
 from omni.chat.store import ChatStore, Started
 from omni.chat.types import State

@@ -29,7 +29,7 @@ def command(wall: bool, as_json: bool) -> int:
             from omni.cli.wall import try_wall
 
             return await try_wall(services, as_json=as_json)
-        from omni.checkup import findings
+        from omni.diagnostics import findings
 
         found = await findings(services)
         if as_json:

@@ -2,16 +2,15 @@
 
     OmniError            1   something went wrong and the message says what
     ├── UsageError       2   the command or the input was not understood
-    ├── NotFound         3   no such brain, conversation, file or process
-    ├── SetupError       4   the machine, the terminal or the home folder is not as needed
-    ├── EngineError      5   the brain or its worker failed; asking again is sensible
-    ├── ContextOverflow  6   the text does not fit into the context of the brain
-    ├── NetworkBlocked         7   the network was needed and is not allowed, or did not answer
-    ├── BadFile          8   a file is truncated, corrupt or hostile
-    └── StorageError     9   the disk is full, or a database cannot be read or written
+    ├── NotFound        3   no such brain, conversation, file or process
+    ├── SetupError      4   the machine, the terminal or the home folder is not as needed
+    ├── EngineError     5   the brain or its worker failed; asking again is sensible
+    ├── ContextOverflow 6   the text does not fit into the context of the brain
+    ├── NetworkBlocked  7   the network was needed and is not allowed, or did not answer
+    ├── BadFile         8   a file is truncated, corrupt or hostile
+    └── StorageError    9   the disk is full, or a database cannot be read or written
 
-The number is the exit code of the command line. 130 is an interrupted command.
-"""
+The number is the exit code of the command line. 130 is an interrupted command."""
 
 from collections.abc import Iterable
 from typing import Any, ClassVar

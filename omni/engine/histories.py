@@ -11,9 +11,9 @@ from typing import Literal
 
 from msgspec import Struct
 
-from omni.engine.calling import written
 from omni.engine.images import moved
 from omni.engine.pairing import UNNAMED, Idents, answered
+from omni.engine.tool_calls import written
 from omni.engine.types import Image, Message, ToolCall
 
 BEGIN = "Begin."  # said by the user, where a template wants a user's turn that nobody took

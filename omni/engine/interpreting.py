@@ -7,11 +7,11 @@ from typing import NamedTuple
 import msgspec
 
 from omni.core.events import EngineEvent, TextDelta, TokenLogprob, ToolCallDelta, TurnEnded
-from omni.engine import calling
+from omni.engine import tool_calls
 from omni.engine.binding import Binding
-from omni.engine.calling import DENSITIES, Cut
 from omni.engine.proving import TRIES, Prover, Unproved
 from omni.engine.reading import CallReader
+from omni.engine.tool_calls import DENSITIES, Cut
 from omni.engine.types import ChatRequest, CompletionRequest
 from omni.schemas import Compiled, Fault
 
@@ -30,7 +30,7 @@ class Attempt(NamedTuple):
     def of(self, request: ChatRequest | CompletionRequest) -> ChatRequest | CompletionRequest:
         """The request as it is asked in this try: another answer than before."""
         if self.words and isinstance(request, ChatRequest):
-            return calling.in_words(request)
+            return tool_calls.in_words(request)
         if self.number == 0 or self.density is not None:
             return request
         sampling = request.sampling

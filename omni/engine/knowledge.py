@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from omni.core.errors import EngineError, UsageError
-from omni.engine import calling
+from omni.engine import tool_calls
 from omni.engine.binding import FORBIDDEN, Bound
 from omni.engine.framing import Framing, framing_of
 from omni.engine.infill import tokens_of
@@ -50,7 +50,7 @@ class Knowledge:
                     template=ChatTemplate(
                         client,
                         name=self._name,
-                        tools=calling.knows_tools(
+                        tools=tool_calls.knows_tools(
                             answer.get("chat_template", ""), answer.get("chat_template_caps", {})
                         ),
                     ),

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from omni.core.errors import EngineError, OmniError
 from omni.core.events import EngineEvent, PromptCounted, PromptProgress, ReasoningDelta, TextDelta, TurnEnded, Usage
-from omni.engine import calling
+from omni.engine import tool_calls
 from omni.engine.binding import binding_of
 from omni.engine.context import answer_room
 from omni.engine.earlier import shown_again
@@ -97,7 +97,7 @@ class ScriptedEngine:
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
         """Yield the next reply of the script word by word; a reply that is a call of a tool in JSON is one."""
-        checked = calling.checked(request)
+        checked = tool_calls.checked(request)
         asked = self._told(checked)
         binding = binding_of(checked)
         interpreter = Interpreter(checked, binding)
@@ -106,8 +106,8 @@ class ScriptedEngine:
                 async for event in events:
                     for meant in interpreter.read(event):
                         yield meant
-        except calling.Cut as error:
-            raise calling.unfinished() from error
+        except tool_calls.Cut as error:
+            raise tool_calls.unfinished() from error
         except Unproved as error:
             raise unfollowed(error.fault) from error
 
@@ -188,7 +188,7 @@ class ScriptedEngine:
     def _told(self, request: ChatRequest) -> ChatRequest:
         """The request as this engine reads it."""
         sees = self._capabilities.sees
-        told = calling.told(request, template=False)
+        told = tool_calls.told(request, template=False)
         messages = shown_again(told.messages, sees=sees)
         check_images(messages, sees=sees, name="The scripted brain")
         return msgspec.structs.replace(told, messages=fitted(messages, TRAITS))

@@ -7,7 +7,7 @@ from typing import TypeVar
 import msgspec
 
 from omni.core.errors import EngineError, OmniError, UsageError
-from omni.engine import calling
+from omni.engine import tool_calls
 from omni.engine.answers import prompt_of
 from omni.engine.histories import PLAINEST, Traits, fitted, regular
 from omni.engine.http import Client, WorkerGone
@@ -38,7 +38,7 @@ class ChatTemplate:
 
         Raises UsageError when it refuses that, too, and what `count` raises for any other reason.
         """
-        said = await self._fitted(calling.told(request, template=self.tools))
+        said = await self._fitted(tool_calls.told(request, template=self.tools))
         try:
             return said, await count(said)
         except WorkerGone:
@@ -46,7 +46,7 @@ class ChatTemplate:
         except OmniError:
             if not (words := await self._refusal(said)):
                 raise
-        plain = calling.told(request, template=False)
+        plain = tool_calls.told(request, template=False)
         for traits in (PLAINEST, msgspec.structs.replace(PLAINEST, system=False)):
             said = msgspec.structs.replace(plain, messages=fitted(plain.messages, traits))
             if not await self._refusal(said):

@@ -24,13 +24,14 @@ from omni.core.events import (
     TurnEnded,
     TurnQueued,
 )
-from omni.engine import calling
+from omni.engine import tool_calls
 from omni.engine.answers import Answer, body_of, completion_body, prompt_of, scales
 from omni.engine.binding import Binding, binding_of
 from omni.engine.chunks import Chunk
 from omni.engine.context import answer_room
 from omni.engine.decodable import check_decodable
 from omni.engine.earlier import answered, digest, shown_again
+from omni.engine.embeddings import pieces, readable, too_long, vectors_of
 from omni.engine.framing import UNFRAMED
 from omni.engine.http import Client, WorkerGone
 from omni.engine.images import check_images
@@ -45,7 +46,6 @@ from omni.engine.retrying import BLAMED, DEATHS, TRIES, Cause, End, Otherwise, R
 from omni.engine.suspects import Suspects, Work, carried
 from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Embeddings, Image, Message, Tool
 from omni.engine.unframing import Unframer
-from omni.engine.vectors import pieces, readable, too_long, vectors_of
 from omni.engine.vocabulary import check_bias
 from omni.schemas import TOO_LARGE, apart
 
@@ -98,7 +98,7 @@ class WorkerEngine:
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
         """Queue, load, count, read, answer; see `Engine`. A forced call that finds no end is asked for again, bounded."""
-        request = calling.checked(request)
+        request = tool_calls.checked(request)
         request = msgspec.structs.replace(request, messages=shown_again(request.messages, sees=self._sees))
         self._look(request.messages)
         binding = await apart(binding_of, request)
@@ -113,9 +113,9 @@ class WorkerEngine:
             except Unreadable:
                 if attempt.last or said:
                     raise
-            except calling.Cut as error:
+            except tool_calls.Cut as error:
                 if attempt.last:
-                    raise calling.unfinished() from error
+                    raise tool_calls.unfinished() from error
             except Unproved as error:
                 if attempt.last or error.sent or error.fault is TOO_LARGE:
                     raise unfollowed(error.fault) from error

@@ -13,13 +13,13 @@ from starlette.responses import Response
 from starlette.routing import Route as Path
 
 from omni.server.brains import Names
+from omni.server.error_formats import problem_at
 from omni.server.errors import NoPath, Stopping, explained
+from omni.server.fair_queue import FairQueue, Images
 from omni.server.metrics import Metrics
 from omni.server.numbered import Numbered
-from omni.server.places import FairQueue, Images
 from omni.server.routes import Endpoint, Route
 from omni.server.streams import Gone
-from omni.server.words import problem_at
 
 if TYPE_CHECKING:
     from omni.app import Services

@@ -19,7 +19,7 @@ from omni.core.events import BrainLoading, EngineEvent, PromptCounted, PromptPro
 from omni.engine import Adapter, ChatRequest, CompletionRequest, Message, Sampling, Tool
 from omni.server.brains import cannot_answer, untaught
 from omni.server.errors import BadParameter
-from omni.server.places import QueueTicket
+from omni.server.fair_queue import QueueTicket
 
 if TYPE_CHECKING:
     from omni.cartridges import Brain

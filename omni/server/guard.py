@@ -27,11 +27,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from omni.core.errors import OmniError
 from omni.server import sessions as browser
+from omni.server.error_formats import problem_at
 from omni.server.errors import Refused, WrongKey
 from omni.server.keys import PREFIX, Key, Keys
 from omni.server.numbered import numbered
 from omni.server.routes import Access, Route
-from omni.server.words import problem_at
 
 Who = Literal["self", "other", "unknown", "remote"]
 

@@ -18,8 +18,8 @@ from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 from uvicorn.server import ServerState
 
 from omni.airlock import proxyline
+from omni.server.error_formats import problem_at
 from omni.server.errors import Unread
-from omni.server.words import problem_at
 
 RELAY = "omni.relay"  # the name of the extension in a scope
 PIECES = "omni.pieces"  # in a scope: sends a piece of a body past the layers around the application

@@ -17,9 +17,9 @@ from omni.core.errors import OmniError
 from omni.shell.bindings import FRAME, let_alt_numbers_be_keys, pane_bindings
 from omni.shell.doors import DoorWatch
 from omni.shell.meters import Meters, Reading
+from omni.shell.pane_host import PaneHost
 from omni.shell.panes import BUILT_IN, PaneSpec
 from omni.shell.rail import FOLD_BELOW
-from omni.shell.stage import PaneHost
 from omni.shell.status import StatusLine
 
 if TYPE_CHECKING:

@@ -177,7 +177,7 @@ class DoctorReading(Reading):
         self.run_worker(job(self._look), exclusive=True, group="doctor", description="look at everything")
 
     async def _look(self) -> None:
-        from omni.checkup import findings
+        from omni.diagnostics import findings
 
         self.show("looking at everything …", [])
         found = await findings(self._services)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from omni.cartridges import Brain, Library, PullDone, Verified, facts_of, hold, upkeep
+from omni.cartridges import Brain, Library, PullDone, Verified, facts_of, hold, maintenance
 from omni.cartridges.holds import claim, in_thread, pulling
 from omni.core.errors import BadFile, NotFound, UsageError
 from omni.core.paths import Home
@@ -486,14 +486,14 @@ async def test_collecting_asks_what_is_needed_when_nobody_can_add_to_it(
     library, other = open_library(), open_library()
     await exported(library, write_gguf, tmp_path)
     await library.remove("@me/x")
-    listed = upkeep._blobs
+    listed = maintenance._blobs
 
     def while_another_pulls(home: Home) -> list[str]:
         asyncio.run_coroutine_threadsafe(other.add(tmp_path / "usb"), loop).result(10)
         return listed(home)
 
     loop = asyncio.get_running_loop()
-    monkeypatch.setattr(upkeep, "_blobs", while_another_pulls)
+    monkeypatch.setattr(maintenance, "_blobs", while_another_pulls)
     assert await library.collect() == 0
     assert (await library.get("@me/x")).state == "installed"
 

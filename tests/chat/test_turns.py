@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from omni.cartridges import Brain
-from omni.chat.pen import AnswerBuffer
+from omni.chat.answer_buffer import AnswerBuffer
 from omni.core.errors import BadFile, EngineError, NotFound, OmniError, StorageError
 from omni.core.events import (
     BrainLoading,

@@ -11,7 +11,7 @@ from omni.core.errors import ContextOverflow
 from omni.core.settings import Settings
 from omni.engine import answer_room, decodable, images
 from omni.engine.context import LEAST_ANSWER
-from omni.server import bounds, places, protocol, streams
+from omni.server import bounds, protocol, streams
 from omni.server.openai import responses_items, responses_store
 from tests.docs.examples import DOCS, ROOT
 
@@ -47,7 +47,7 @@ LINES: list[tuple[str, tuple[str, ...]]] = [
     ('In `/api/tags`, in `/api/ps`', ('server/ollama_models brains_on_one_file_have_digests_of_their_own', 'server/ollama_models lists_and_pulls_tell_one_digest')),
     ('Aliases stand in `config.toml`', ('docs/api_examples the_aliases_are_understood', 'server/generation an_alias_means_a_brain')),
     ('Every brain can call functions', ('engine/contract a_call_can_be_forced_whatever_the_template_knows',)),
-    ('Its template tells it of them', ('engine/calling tools_calls_and_results_become_words', 'engine/tool_templates a_template_that_teaches_broken_calls_is_not_asked', 'engine/offered tools_that_would_keep_everybody_waiting_are_told_in_words')),
+    ('Its template tells it of them', ('engine/tool_calls tools_calls_and_results_become_words', 'engine/tool_templates a_template_that_teaches_broken_calls_is_not_asked', 'engine/offered tools_that_would_keep_everybody_waiting_are_told_in_words')),
     ('What the brain answers is read', ('server/schemas a_call_is_read_wherever_it_stands',)),
     ('| The brain writes', ('server/schemas a_call_is_read_wherever_it_stands', 'engine/reading lists_and_other_ways_to_write_them', 'engine/reading calls_that_are_written_badly', 'engine/reading any_other_answer_is_the_text_that_it_is', 'engine/reading a_call_that_is_cut_is_text_and_not_half_a_call')),
     ('Such a call may come', ('server/schemas a_call_is_read_wherever_it_stands',)),
@@ -61,13 +61,13 @@ LINES: list[tuple[str, tuple[str, ...]]] = [
     ('The grammar offers both', ('engine/binding tools_and_a_schema_offer_either_and_a_call_may_be_marked', 'engine/bound a_brain_calls_or_answers_where_both_are_asked_for')),
     ('One call comes, or up to eight', ('engine/binding several_calls_may_come_where_they_are_wanted', 'docs/api_schemas the_other_figures_are_those_of_the_code')),
     ('What the grammar did not offer', ('engine/interpreting under_a_schema_only_an_offered_call_is_one', 'server/schemas with_tools_and_a_schema_the_brain_calls_or_answers')),
-    ('The brain is told of a schema', ('engine/calling a_brain_that_may_call_or_answer_in_a_form_is_told_of_the_form',)),
+    ('The brain is told of a schema', ('engine/tool_calls a_brain_that_may_call_or_answer_in_a_form_is_told_of_the_form',)),
     ('A call that must come leaves', ('server/schemas a_forced_call_leaves_no_room_for_the_schema_and_none_no_room_for_calls',)),
     ('Two tools of one name', ('server/schemas two_tools_of_one_name_are_refused',)),
     ('So are parameters that are no object', ('server/schemas parameters_that_nothing_follows_are_refused_though_nobody_must_call',)),
     ('Tools that only a cloud has (`web_search` and the like), and', ('server/histories tools_that_only_a_cloud_has_are_left_out_and_cannot_be_forced',)),
     ('The functions of a `namespace`', ('server/histories tools_of_a_namespace_are_called_by_both_names',)),
-    ('A brain sees when it has', ('cartridges/eyes what_lies_beside_a_file_that_is_added_is_used', 'server/ollama_models what_a_brain_can_is_read_from_its_file')),
+    ('A brain sees when it has', ('cartridges/projectors what_lies_beside_a_file_that_is_added_is_used', 'server/ollama_models what_a_brain_can_is_read_from_its_file')),
     ('It takes images wherever', ('server/images openai_chat', 'server/images openai_responses_keep_what_was_seen', 'server/images anthropic', 'server/images ollama')),
     ('PNG, JPEG, GIF', ('engine/images kind_and_size_are_read_from_the_header', 'engine/images what_no_brain_can_be_shown_is_refused_by_its_first_bytes', 'engine/images the_turn_that_a_camera_notes_is_not_read')),
     ('An image may have 16,777,216', ('docs/api_lines the_figures_are_those_of_the_code', 'engine/images images_are_too_large_together')),
@@ -120,7 +120,7 @@ LINES: list[tuple[str, tuple[str, ...]]] = [
     ('Three dialects of patterns', ('docs/api_schemas the_table_of_dialects_is_true',)),
     ('Omni reads a pattern as', ('schemas/patterns classes_are_those_of_ecma_262', 'docs/api_schemas what_dialects_dispute_is_not_offered')),
     ('| Pattern | ECMA-262', ('docs/api_schemas the_table_of_dialects_is_true', 'docs/api_schemas what_the_validators_dialect_refuses_is_proved_by_omni_itself')),
-    ('A stop text does not cut', ('server/schemas a_stop_text_cuts_no_answer_in_a_form', 'engine/calling a_text_that_would_end_the_answer_cuts_no_json', 'engine/completions a_stop_text_cuts_nothing_that_a_grammar_binds')),
+    ('A stop text does not cut', ('server/schemas a_stop_text_cuts_no_answer_in_a_form', 'engine/tool_calls a_text_that_would_end_the_answer_cuts_no_json', 'engine/completions a_stop_text_cuts_nothing_that_a_grammar_binds')),
     ('One that ends at its limit', ('server/schemas an_answer_that_is_cut_says_so_and_is_not_said_to_follow',)),
     ('A brain that thinks does so', ('server/schemas a_brain_thinks_first_and_then_answers_by_the_schema', 'engine/binding what_a_brain_thinks_comes_before_and_marks_stand_around')),
     ('`/v1/responses` keeps an answer', ('server/responses an_answer_is_gone_on_from_fetched_and_forgotten',)),
@@ -148,7 +148,7 @@ LINES: list[tuple[str, tuple[str, ...]]] = [
     ('`encoding_format` is', ('server/openai_others vectors_as_numbers_and_as_bytes', 'server/openai_refusals what_is_wrong_with_a_vector_is_named')),
     ('Input made of tokens', ('server/openai_refusals what_is_wrong_with_a_vector_is_named',)),
     ('At most 2,048 texts', ('docs/api_lines the_figures_are_those_of_the_code', 'server/openai_refusals a_text_that_is_too_long_for_one_vector_is_told_what_helps', 'server/openai_refusals no_text_is_no_empty_text')),
-    ('Many texts are read a few', ('engine/vectors a_thousand_texts_let_others_in',)),
+    ('Many texts are read a few', ('engine/embeddings a_thousand_texts_let_others_in',)),
     ('Tried with all-MiniLM', REPORT),
     ('It is lower in two cases', REPORT),
     ('Of the other kinds only headers', REPORT),
@@ -246,7 +246,7 @@ def test_the_figures_are_those_of_the_code() -> None:
         f"may have {images.MOST_PIXELS:,} pixels, {images.LONGEST_SIDE:,} a side and be {images.NARROWEST} times longer",
         f"all of a request together {images.MOST_PIXELS_TOGETHER:,} pixels",
         f"a JPEG of more than {decodable.MOST_SCANS} scans",
-        f"at most {places.MOST_IMAGE_BYTES >> 20} MiB of images",
+        f"at most {fair_queue.MOST_IMAGE_BYTES >> 20} MiB of images",
         f"at most {responses_store.MOST:,} of them and {responses_store.MOST_BYTES >> 20} MiB, each for {responses_store.DAYS} days",
         f"{responses_items.USUAL} items a page",
         f"At most {bounds.MOST_TEXTS:,} texts",

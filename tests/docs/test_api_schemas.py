@@ -7,7 +7,7 @@ import jsonschema_rs
 import pytest
 from llguidance import LLMatcher, LLTokenizer
 
-from omni.engine import binding, calling, interpreting, proving
+from omni.engine import binding, interpreting, proving, tool_calls
 from omni.schemas import (
     SchemaRefused,
     compile_schema,
@@ -118,9 +118,9 @@ def test_the_other_figures_are_those_of_the_code() -> None:
     values = {"type": "array", "items": {"enum": ["a", "b", "c"]}, "uniqueItems": True, "minItems": 2}
     assert compile_schema(values).loose == ()
     assert f"a temperature of {interpreting.WARMEST}" in CHAPTER
-    assert proving.TRIES == len(calling.DENSITIES) == 3
+    assert proving.TRIES == len(tool_calls.DENSITIES) == 3
     assert CHAPTER.count("three times in all") == TOOLS.count("three times in all") == 1
-    assert f"({calling.FIRST_TOKENS:,} at most)" in TOOLS
+    assert f"({tool_calls.FIRST_TOKENS:,} at most)" in TOOLS
     assert (binding.MOST_CALLS, "up to eight" in TOOLS) == (8, True)
 
 

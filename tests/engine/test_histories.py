@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omni.engine import Message, ToolCall, arguments_of, image_of
-from omni.engine.calling import written
 from omni.engine.histories import BEGIN, PLAINEST, Traits, fitted, regular
 from omni.engine.images import pieces
 from omni.engine.pairing import NO_RESULT
+from omni.engine.tool_calls import written
 from tests.image_tools import png
 
 ALL = Traits(later=True, users=True, first=True, calls="beside", several="together", after=True, empty=True)

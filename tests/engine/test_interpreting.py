@@ -7,9 +7,9 @@ import pytest
 from omni.core.events import EngineEvent, TextDelta, TokenAlternative, TokenLogprob, ToolCallDelta, TurnEnded, Usage
 from omni.engine import ChatRequest, Message, Sampling, Tool
 from omni.engine.binding import binding_of
-from omni.engine.calling import Cut
 from omni.engine.interpreting import Interpreter, attempts
 from omni.engine.proving import Unproved
+from omni.engine.tool_calls import Cut
 
 ADD = Tool(name="add", parameters={"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]})
 CALL = '{"name": "add", "arguments": {"a": 1}}'

@@ -10,8 +10,8 @@ from omni.core.errors import ContextOverflow, EngineError, NotFound, UsageError
 from omni.core.events import TextDelta, TurnEnded
 from omni.engine import Message, Reply, ScriptedEngine
 from omni.server.errors import Busy, Stopping
+from omni.server.fair_queue import FairQueue
 from omni.server.generation import GenerationRequest, begin, whole
-from omni.server.places import FairQueue
 from tests.server.server_tools import brain
 
 

@@ -66,7 +66,7 @@ def sheets(app: OmniApp) -> list[Screen[Any]]:
 async def everything(root: Path) -> AsyncIterator[tuple[OmniApp, Pilot[None]]]:
     """A shell in which one of each widget stands, with a draft in its composer."""
     app = sample_shell(root)
-    with patch("omni.checkup.findings", all_is_well):
+    with patch("omni.diagnostics.findings", all_is_well):
         async with app.run_test(size=(120, 40), notifications=True) as pilot:
             await stand(app, pilot)
             yield app, pilot

@@ -77,7 +77,7 @@ async def test_the_doctor_says_in_place_what_it_found_and_what_mends_it(tmp_path
         found: list[Any] = await services.environment.check()
         return found
 
-    monkeypatch.setattr("omni.checkup.findings", findings)
+    monkeypatch.setattr("omni.diagnostics.findings", findings)
     app = shell(tmp_path)
     async with app.run_test(size=(140, 40)) as pilot:
         await opened(pilot)
@@ -174,7 +174,7 @@ async def test_what_is_free_follows_the_meters_and_is_what_the_doctor_says(tmp_p
 
 
 async def findings_of(app: Any) -> list[Any]:
-    from omni.checkup import _machine
+    from omni.diagnostics import _machine
 
     app.services.fake_budget = SimpleNamespace(memory=20_200_000_000, free=20_200_000_000)
     return await _machine(app.services)

@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from omni.core.errors import OmniError
 from omni.schemas import apart
-from omni.server.anthropic.asked import messages_of, thinks, tools_of, wish_of
 from omni.server.anthropic.problems import error_of
+from omni.server.anthropic.requests import messages_of, thinks, tools_of, wish_of
 from omni.server.anthropic.types import Answer, CountBody, Counted, Event, MessagesBody, Ping
 from omni.server.anthropic.writing import Writing
 from omni.server.callers import lane_of

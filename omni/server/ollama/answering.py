@@ -17,9 +17,9 @@ from omni.server.errors import BadParameter
 from omni.server.generation import GenerationRequest, begin
 from omni.server.images import made
 from omni.server.ollama.answers import Piece, figures, pieces, together
-from omni.server.ollama.asked import chat_wish, generate_wish
 from omni.server.ollama.keeping import keeping_of, wished
 from omni.server.ollama.problems import error_of
+from omni.server.ollama.requests import chat_wish, generate_wish
 from omni.server.ollama.times import rfc3339
 from omni.server.ollama.types import Asked, ChatBody, ChatLine, GenerateBody, GenerateLine, Line, Said
 from omni.server.routes import body_of, json_response

@@ -22,8 +22,8 @@ from omni.core.events import (
 from omni.server.app import Server
 from omni.server.callers import lane_of
 from omni.server.images import made
-from omni.server.openai.asked import seeded, wish_of
-from omni.server.openai.together import Choices, chunks, failed
+from omni.server.openai.choices import Choices, chunks, failed
+from omni.server.openai.requests import seeded, wish_of
 from omni.server.openai.types import (
     MOST_TOP,
     CallOut,

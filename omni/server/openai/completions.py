@@ -17,9 +17,9 @@ from omni.server.app import Server
 from omni.server.callers import lane_of
 from omni.server.errors import BadParameter
 from omni.server.generation import GenerationRequest
-from omni.server.openai.asked import sampling_of, schema_of, seeded, strict_of
 from omni.server.openai.chat import FINGERPRINT, finish
-from omni.server.openai.together import Choices, chunks, failed
+from omni.server.openai.choices import Choices, chunks, failed
+from omni.server.openai.requests import sampling_of, schema_of, seeded, strict_of
 from omni.server.openai.types import MOST_TOP, Finish, Sampled, Used
 from omni.server.routes import body_of, json_response
 from omni.server.streams import Streamed, while_there

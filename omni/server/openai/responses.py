@@ -18,14 +18,14 @@ from omni.server.errors import BadParameter, NotHere, explained, said, status_of
 from omni.server.generation import GenerationRequest, tokens_of
 from omni.server.images import made
 from omni.server.openai import responses_types as shown
+from omni.server.openai.choices import Choices
 from omni.server.openai.problems import problem
 from omni.server.openai.responses_answer import answer_of
-from omni.server.openai.responses_asked import items_of, spaces_of, top_of, wish_of
 from omni.server.openai.responses_items import IMAGES, MOST, USUAL, Page
+from omni.server.openai.responses_requests import items_of, spaces_of, top_of, wish_of
 from omni.server.openai.responses_store import ResponseStore, Turn
 from omni.server.openai.responses_types import Answer, Event, ItemIn, ResponseBody
 from omni.server.openai.responses_writer import ResponseWriter
-from omni.server.openai.together import Choices
 from omni.server.routes import Route, body_of, json_response, route
 from omni.server.streams import Streamed, sse, while_there
 

@@ -16,7 +16,6 @@ from omni.shell.completion import Choice
 from omni.shell.composer import Composer
 from omni.shell.glyphs import glyphs
 from omni.shell.pane import Pane
-from omni.shell.panes.chat_acts import MessageActions
 from omni.shell.panes.chat_commands import COMMANDS, parse_command, run_command
 from omni.shell.panes.chat_entries import Entries
 from omni.shell.panes.chat_gauge import Gauge
@@ -24,6 +23,7 @@ from omni.shell.panes.chat_look import queue_lines, reading_keys, teaching, titl
 from omni.shell.panes.chat_questions import Questions
 from omni.shell.panes.chat_turn import Running
 from omni.shell.panes.chat_turns import Turns
+from omni.shell.panes.message_actions import MessageActions
 from omni.shell.transcript import Transcript
 from omni.shell.widgets import Keys, Lines, ink, job
 

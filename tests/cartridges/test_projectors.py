@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from omni.cartridges import Brain, Library, PullProgress, pulls
-from omni.cartridges.eyes import beside, in_repository, look
 from omni.cartridges.gguf import read_header
 from omni.cartridges.holds import in_thread, pulling
+from omni.cartridges.projectors import beside, in_repository, look
 from omni.cartridges.sources import resolve_url
 from omni.core.errors import BadFile, NotFound, UsageError
 from omni.core.paths import Home

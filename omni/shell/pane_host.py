@@ -10,9 +10,9 @@ from textual.widget import Widget
 
 from omni.core.errors import OmniError
 from omni.shell.failures import reason_of
-from omni.shell.looks import ThemedApp
 from omni.shell.panes import PaneSpec
 from omni.shell.rail import Rail
+from omni.shell.themed_app import ThemedApp
 
 if TYPE_CHECKING:
     from omni.app import Services

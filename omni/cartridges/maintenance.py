@@ -10,12 +10,12 @@ from pathlib import Path
 import msgspec
 
 from omni.cartridges.brains import Base, Brain, PullVerifying, Unfinished, Verified, VerifyEvent
-from omni.cartridges.eyes import Projector
+from omni.cartridges.catalog import Catalog
 from omni.cartridges.holds import claim, in_thread, pulling
 from omni.cartridges.index import BaseRecord
 from omni.cartridges.manifest import Facts
+from omni.cartridges.projectors import Projector
 from omni.cartridges.pulling import collect_unfinished, combined, hash_files, unfinished
-from omni.cartridges.stock import Catalog
 from omni.core.errors import NotFound, UsageError
 from omni.core.paths import Home
 

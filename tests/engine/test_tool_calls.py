@@ -7,9 +7,9 @@ import pytest
 
 from omni.core.errors import UsageError
 from omni.engine import ChatRequest, Message, Sampling, Tool, ToolCall
-from omni.engine.calling import checked, told, written
 from omni.engine.histories import fitted
 from omni.engine.scripted import TRAITS
+from omni.engine.tool_calls import checked, told, written
 
 READ = Tool(name="read", parameters={"type": "object", "properties": {"path": {"type": "string"}}})
 

@@ -14,7 +14,7 @@ from omni.core.errors import ContextOverflow, EngineError
 from omni.core.paths import Home
 from omni.core.settings import Settings
 from omni.engine import Engines
-from omni.engine.vectors import PIECE_LETTERS, PIECE_TEXTS, pieces, readable, too_long
+from omni.engine.embeddings import PIECE_LETTERS, PIECE_TEXTS, pieces, readable, too_long
 from omni.keeper import WorkerSpec
 from tests.embedding_tools import Bert, near
 from tests.engine.conftest import Make

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from omni.engine import Message, Tool
 from omni.server.errors import BadParameter
 from omni.server.generation import GenerationRequest
-from omni.server.openai.asked import limit_of, only_of
+from omni.server.openai.requests import limit_of, only_of
 from omni.server.openai.responses_history import flat, messages_of
 from omni.server.openai.responses_types import ChoiceIn, FormatIn, ItemIn, ResponseBody, ToolIn
 from omni.server.schemas import bearable

@@ -12,8 +12,8 @@ from omni.cartridges.index import BaseRecord, Index
 from omni.cartridges.inspection import inspect
 from omni.cartridges.manifest import Facts, Manifest, manifest_files
 from omni.cartridges.ollama import find_ollama
+from omni.cartridges.repository import Repository
 from omni.cartridges.scanning import Scan
-from omni.cartridges.shelf import Repository
 from omni.cartridges.stores import Found, Surroundings
 from omni.cartridges.templates import spare_template
 from omni.core.clock import Clock

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from omni.cartridges import naming
 from omni.cartridges.brains import Base, Brain
+from omni.cartridges.catalog import Catalog
 from omni.cartridges.exports import ExportedBrain, ExportFolder, copy_in, hashes, read_export
-from omni.cartridges.eyes import beside
 from omni.cartridges.finders import find_folders
 from omni.cartridges.holds import in_thread, pulling
 from omni.cartridges.index import Entry
 from omni.cartridges.inspection import inspect
 from omni.cartridges.judging import judge_header
+from omni.cartridges.projectors import beside
 from omni.cartridges.scanning import base_of
-from omni.cartridges.stock import Catalog
 from omni.cartridges.stores import Found, Surroundings
 from omni.core.errors import BadFile, NotFound, OmniError, UsageError
 
