@@ -170,7 +170,6 @@ def test_only_one_module_spells_where_things_live() -> None:
 MAKERS = {
     "omni/cli/plugins.py": {"Plugins"},  # whose commands are found before any service is
     "omni/cli/names.py": {"Library"},  # a Tab key waits for it, and needs nothing else
-    "omni/airlock/process.py": {"AirlockClient"},  # which is the process itself, and not who asks it
 }
 
 

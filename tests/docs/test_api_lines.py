@@ -11,7 +11,7 @@ from omni.core.errors import ContextOverflow
 from omni.core.settings import Settings
 from omni.engine import answer_room, decodable, images
 from omni.engine.context import LEAST_ANSWER
-from omni.server import bounds, protocol, streams
+from omni.server import bounds, fair_queue, protocol, streams
 from omni.server.openai import responses_items, responses_store
 from tests.docs.examples import DOCS, ROOT
 

@@ -113,9 +113,9 @@ async def test_the_place_of_a_killed_client_goes_to_the_next(office: Office) -> 
 import asyncio, sys
 sys.path.insert(0, {str(ROOT)!r})
 from omni.core.paths import Home
-from omni.keeper import Change, Keeper, WorkerSpec
+from omni.keeper import Change, KeeperClient, WorkerSpec
 async def main():
-    keeper = await Keeper.connect(Home({str(office.home.root)!r}), None, client="other")
+    keeper = await KeeperClient.connect(Home({str(office.home.root)!r}), None, client="other")
     async with keeper.turn(WorkerSpec(engine="scripted", base="base", path="/brains/base.gguf", need_bytes=1000)) as turn:
         async for _ in turn.waiting(): pass
         print("granted", flush=True)

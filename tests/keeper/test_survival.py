@@ -11,7 +11,7 @@ import pytest
 
 from omni.core.errors import EngineError, SetupError
 from omni.core.paths import Home
-from omni.keeper import Keeper
+from omni.keeper import KeeperClient
 from omni.keeper.places import is_held, read_object
 from omni.keeper.process import Keeper as Process
 from tests.keeper.keeper_office import Office, alive, echo, granted, named
@@ -298,7 +298,7 @@ async def test_a_client_that_never_reads_is_let_go(office: Office) -> None:
     assert len(names) == 1
 
 
-async def until_named(client: Keeper, name: str) -> None:
+async def until_named(client: KeeperClient, name: str) -> None:
     async with asyncio.timeout(20):
         while name not in [one.name for one in await named(client, "client")]:
             pass
@@ -386,7 +386,7 @@ async def test_a_worker_that_no_keeper_dials_ends(office: Office, monkeypatch: p
     await until(lambda: not alive(worker.pid))
     assert not (office.home.run / "worker-1.json").exists()
     with pytest.raises(SetupError):
-        await Keeper.connect(office.home, office.starters[0], client="cli", patience=0.1)
+        await KeeperClient.connect(office.home, office.starters[0], client="cli", patience=0.1)
 
 
 async def test_a_lease_is_kept_by_the_next_keeper_and_loads_nothing_again(office: Office) -> None:

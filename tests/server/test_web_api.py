@@ -412,7 +412,7 @@ async def test_a_pull_that_fails_says_why(folder: Path) -> None:
         await browser.ask("POST", "/pulls", {"name": "@omni/qwen"}, 202)
         pull = await pull_in(browser, "failed")
         assert pull["error"] == {
-            "kind": "door_shut",
+            "kind": "network_blocked",
             "message": "The other side did not answer.",
             "hint": "Try later.",
         }

@@ -15,7 +15,7 @@ PREFIX = "/omni/v1"
 
 
 class Problem(Struct, frozen=True, kw_only=True):
-    """`kind` is the class of the failure in snake case: `not_found`, `door_shut`, `context_overflow` …"""
+    """`kind` is the class of the failure in snake case: `not_found`, `network_blocked`, `context_overflow` …"""
 
     kind: str
     message: str
