@@ -2,6 +2,8 @@
 
 import sys
 import unicodedata
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import cache
 
@@ -69,7 +71,26 @@ def count(some: Characters) -> int:
 
 def has(some: Characters, point: int) -> bool:
     """Whether a code point is in it."""
-    return any(low <= point <= high for low, high in some)
+    at = bisect_right(some, (point, sys.maxunicode)) - 1
+    return at >= 0 and point <= some[at][1]
+
+
+def partition(sets: Iterable[Characters]) -> list[Characters]:
+    """All characters, those apart that are not in the same sets."""
+    turns: defaultdict[int, int] = defaultdict(int)  # the sets, each a bit, that begin or end at a code point
+    for number, some in enumerate((EVERY, *sets)):
+        for low, high in some:
+            turns[low] ^= 1 << number
+            turns[high + 1] ^= 1 << number
+    found: dict[int, list[tuple[int, int]]] = {}
+    inside, begin = 0, 0
+    for point in sorted(turns):
+        if not turns[point]:
+            continue
+        if inside & 1:
+            found.setdefault(inside, []).append((begin, point - 1))
+        inside, begin = inside ^ turns[point], point
+    return [tuple(some) for some in found.values()]
 
 
 def category(name: str) -> Characters | None:

@@ -55,9 +55,8 @@ class Document:
             )
         clean: Schema = cleaned(schema)
         self.draft, self.address = dialect_of(clean)
-        self.root: Schema = understood(
-            clean, self.draft
-        )  # which is that of all its parts, whatever they say themselves
+        # The draft is that of all its parts, whatever they say themselves.
+        self.root: Schema = understood(clean, self.draft)
         self._places: dict[int, str] = {}
         self._bases: dict[int, str] = {}
         self._named: dict[str, Any] = {}  # what has an address of its own

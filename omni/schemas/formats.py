@@ -51,7 +51,7 @@ FORMATS = {
 }
 
 _UNFORMED = "\0 ( \\ {"  # which is of no format at all
-_WIDEST = {  # what all that is of a format is like, whoever looks at it
+_WIDEST = {  # what all that is of a format is like, whoever looks at it; a few more dates and times pass the proof
     "date": _WIDE_DAY,
     "time": _WIDE_TIME,
     "date-time": f"{_WIDE_DAY}[Tt]{_WIDE_TIME}",

@@ -30,6 +30,7 @@ class Language:
 
     __slots__ = (
         "_derived",
+        "_firsts",
         "characters",
         "cut",
         "kind",
@@ -61,6 +62,20 @@ class Language:
         self.reach = self._reach()  # characters that each of its texts has at least
         self.size: int = 1 + sum(part.size for part in parts)  # languages in it
         self._derived: dict[int, Language] = {}
+        self._firsts: frozenset[Language] | None = None
+
+    @property
+    def firsts(self) -> "frozenset[Language]":
+        """The sets of characters, each a language, that what follows depends on."""
+        if self._firsts is None:
+            self._firsts = frozenset((self,) if self.kind == "one" else self._find_firsts())
+        return self._firsts
+
+    def _find_firsts(self) -> "Iterator[Language]":
+        for part in self.parts:
+            yield from part.firsts
+            if self.kind == "then" and not part.nullable:
+                return
 
     def _reach(self) -> int:
         match self.kind:
@@ -108,6 +123,8 @@ class Languages:
         self.any_character = self.one(characters.EVERY)
         self.any_text = self.times(self.any_character)
         self._found: dict[Language, str | None] = {}
+        self._partitions: dict[frozenset[Language], list[Characters]] = {}
+        self._ways: dict[Language, list[tuple[Characters, Language]]] = {}
         self._unknown: set[Language] = set()
         self._steps = MOST_STEPS
 
@@ -247,10 +264,13 @@ class Languages:
 
     def ways(self, language: Language) -> list[tuple[Characters, Language]]:
         """What may follow some characters, each of which comes once."""
+        if (known := self._ways.get(language)) is not None:
+            return known
         partition = self._partition(language)
         self._costs.count(len(partition) * (1 + len(language.parts)))
         found = ((some, self._after(language, some[0][0])) for some in partition)
-        return [(some, after) for some, after in found if after.kind != "nothing"]
+        self._ways[language] = [(some, after) for some, after in found if after.kind != "nothing"]
+        return self._ways[language]
 
     def accepts(self, language: Language, text: str) -> bool:
         """Whether `text` is in it."""
@@ -300,19 +320,31 @@ class Languages:
                 if after.kind != "nothing" and after not in seen:
                     seen.add(after)
                     heappush(ahead, (after.reach, len(seen), after, text + sign))
+        if self._is_barren(language):
+            return None
         self._unknown.add(language)
         raise TooLong
 
+    def _is_barren(self, language: Language) -> bool:
+        """Whether one of several languages has no text of those characters that all have. Raises TooLong."""
+        parts = [part for part in language.parts if language.kind == "every" and not part.cut]
+        alphabet = characters.EVERY
+        for part in parts:
+            alphabet = characters.both(alphabet, _alphabet(part))
+        texts = self.times(self.one(alphabet))
+        return any(
+            _alphabet(part) != alphabet and self.short(self.every(part, texts)) is None
+            for part in parts
+            if len(parts) > 1
+        )
+
     def _partition(self, language: Language) -> list[Characters]:
         """Sets of characters, the whole of which is followed by the same; together they are all characters."""
-        found = [characters.EVERY]
-        for some in set(_firsts(language)):
-            found = [
-                part
-                for one in found
-                for part in (characters.both(one, some), characters.both(one, characters.other(some)))
-                if part
-            ]
+        found = self._partitions.get(language.firsts)
+        if found is None:
+            sets = [one.characters for one in language.firsts]
+            self._costs.count(sum(map(len, sets)))
+            found = self._partitions[language.firsts] = characters.partition(sets)
         return found
 
     def _after(self, language: Language, point: int) -> Language:
@@ -345,19 +377,11 @@ class Languages:
                 return self.nothing
 
 
-def _firsts(language: Language) -> Iterator[Characters]:
-    """The sets of characters that what follows depends on."""
-    match language.kind:
-        case "one":
-            yield language.characters
-        case "then":
-            for part in language.parts:
-                yield from _firsts(part)
-                if not part.nullable:
-                    return
-        case _:
-            for part in language.parts:
-                yield from _firsts(part)
+def _alphabet(language: Language) -> Characters:
+    """All characters that its texts have."""
+    if language.kind == "one":
+        return language.characters
+    return characters.union(*(_alphabet(part) for part in set(language.parts)))
 
 
 def _pleasant(some: Characters) -> str:

@@ -39,9 +39,11 @@ class Loads:
         """Whether an engine would give up."""
         if not language.cut:
             return False
-        if language not in self._known:
-            self._known[language] = any(map(self._is_too_much, self._places(language)))
-        return self._known[language]
+        if (known := self._known.get(language)) is None:
+            known = any(map(self._is_too_much, self._places(language)))
+            if self._left > 0 or not known:  # else after `renew` it may be light
+                self._known[language] = known
+        return known
 
     def _is_too_much(self, place: Language) -> bool:
         look = _Look(self._languages, place, min(MOST_PLACES, self._left))

@@ -31,6 +31,7 @@ ORDINARY = characters.both(
     characters.other(_UNSEEN), characters.union(characters.of("\n\t"), characters.between(0x20, 0x10FFFF))
 )
 _MANY = 1000  # characters, of which nobody means each
+_NEARLY_ALL = 500_000  # which is all but a few: of fewer, somebody has told which
 _NO_CHARACTER = r"[^\s\S]"
 _ANYTHING = f"~/{_NO_CHARACTER}/"  # any bytes, even what is no text: where another part says that it is one
 
@@ -167,7 +168,7 @@ def _meant(language: Language) -> _Meant:
         here = ahead.pop()
         if here.kind == "one":
             ordinary = characters.both(here.characters, ORDINARY)
-            if not ordinary or (ordinary != here.characters and not _are_many(here.characters)):
+            if not ordinary or (ordinary != here.characters and characters.count(here.characters) < _NEARLY_ALL):
                 return "every"
         for part in here.parts if here.kind != "other" else ():
             if part not in seen:

@@ -29,7 +29,7 @@ from omni.schemas.texts import Texts
 
 MOST_UNIQUE = 64  # values of a list that has none twice
 MOST_PLACES = 8  # where an item is put that a list must contain
-MOST_PATTERNS = 6  # of names, all combinations of which are looked at
+MOST_PATTERNS = 3  # of names, all combinations of which are looked at
 LONGEST_LIST = 10_000  # items that are worth counting
 MOST_MULTIPLES = 1000  # of a step whose multiples no engine follows
 HARDEST = 1000  # digits of a step, read as one number, whose multiples an engine follows: with 3,333 it may give up
@@ -107,6 +107,7 @@ class Shapes:
     def __init__(self, cases: Cases, languages: Languages, loads: Loads, *, spoken: bool = True) -> None:
         self._cases, self._parts, self._languages, self._spoken = cases, cases.parts, languages, spoken
         self._loads, self._numbers, self._texts = loads, Numbers(languages), Texts(cases, languages, loads)
+        self._nothing = self._parts.conjunction([Literal(self._parts.number({"not": {}}))]) or ()
 
     def of(self, facts: Facts) -> Iterator[Shaped | Impossible]:
         """The shapes of one case, and why others are none."""
@@ -437,7 +438,7 @@ class Shapes:
 
     def _names(self, facts: Facts) -> list[Conjunction]:
         found = (self._parts.conjunction([Literal(self._parts.number(schema))]) for schema in facts.names)
-        return [() if one is None else one for one in found]
+        return [self._nothing if one is None else one for one in found]
 
     def _tails(self, facts: Facts, named: Iterable[str], barred: Iterable[str], *, few: bool) -> Iterator[Tail]:
         """Properties by patterns, and all others: where something is said of them, or nothing at all of any property.

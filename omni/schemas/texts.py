@@ -33,20 +33,21 @@ class Texts:
 
 class _Joining:
     """Joins what one case says. `_first` is what a grammar keeps at least, with as many as it can of `_more`; `_whole`
-    is all that is known."""
+    is all that is known, and `_usual` that with the usual texts of formats alone."""
 
     def __init__(self, cases: Cases, languages: Languages, loads: Loads, facts: Facts) -> None:
         self._cases, self._languages, self._loads, self._facts = cases, languages, loads, facts
         self._loose = facts.loose
-        self._first = self._whole = languages.any_text
-        self._more: list[tuple[Language, Loose]] = []  # and what is to be proved where it cannot be kept
+        self._first = self._whole = self._usual = languages.any_text
+        self._more: list[tuple[Language, Loose | None]] = []  # and what is to be proved where it cannot be kept
 
     def joined(self) -> tuple[Language, frozenset[Loose]]:
         self._join_lengths()
         self._join_denied()
         for pattern, place in self._facts.texts:
             self._join_pattern(pattern, place)
-        for name, place in self._facts.formats:
+        self._usual = self._whole
+        for name, place in sorted(self._facts.formats, key=lambda said: not self._is_known(said[0])):
             self._join_format(name, place)
         return self._kept()
 
@@ -84,12 +85,17 @@ class _Joining:
         formed = None if usual is None else self._cases.language(usual, place)
         if formed is None:
             return
-        if make.may_be(make.every(self._whole, formed)):
-            self._whole = make.every(self._whole, formed)
-            self._more.append((formed, Loose("format", place)))
-        elif is_known(name, self._cases.parts.document.address):
+        known = self._is_known(name)
+        if known:
             self._check_format(name, place)
+        if make.may_be(joined := make.every(self._usual, formed)):
+            self._usual = joined
+            self._more.append((formed, Loose("format", place) if known else None))
+        elif known:
             self._loose |= {Loose("format", place)}
+
+    def _is_known(self, name: str) -> bool:
+        return is_known(name, self._cases.parts.document.address)
 
     def _check_format(self, name: str, place: str) -> None:
         """Raises Impossible where nothing of a format can be there, usual or not."""
@@ -115,7 +121,7 @@ class _Joining:
         for pattern, place in facts.texts:
             yield Said("pattern", place), pattern
         for other, place in facts.formats:
-            if other != name and (widest := widest_of(other)):
+            if other != name and self._is_known(other) and (widest := widest_of(other)):
                 yield Said("format", place), self._cases.language(widest, place) or make.any_text
 
     def _kept(self) -> tuple[Language, frozenset[Loose]]:
@@ -126,8 +132,8 @@ class _Joining:
             return whole, loose
         for more, keyword in self._more:
             narrower = make.every(first, more)
-            if self._loads.are_too_much(narrower):
-                loose |= {keyword}
-            else:
+            if not self._loads.are_too_much(narrower):
                 first = narrower
+            elif keyword is not None:
+                loose |= {keyword}
         return first, loose

@@ -172,7 +172,10 @@ class Writer:
             return found
         shorter = make.every(found, make.times(make.any_character, 0, self._limits.text))
         try:
-            return found if make.is_empty(shorter) else shorter
+            text = make.short(found)
+            if text is not None and len(text) > self._limits.text:  # perhaps not the shortest
+                text = make.short(shorter)
+            return found if text is None else shorter
         except TooLong:
             return found
 

@@ -261,6 +261,9 @@ def test_what_does_not_follow_or_was_not_asked_for_is_not_admitted(schema: Any, 
         ({"properties": {"a": {"minLength": -1}}}, "minLength", "#/properties/a"),
         ({"properties": {"a": 3}}, "properties", "#"),
         ({"type": "string", "pattern": "("}, "pattern", "#"),
+        ({"const": {"a": 1}, "propertyNames": False}, "const", "#"),
+        ({"type": "object", "required": ["a"], "allOf": [{"propertyNames": False}]}, "required", "#"),
+        ({"type": "string", "format": "email", "pattern": "^(a|b)*a(a|b){6}$"}, "format", "#"),
         ("string", "", "#"),
     ],
 )  # fmt: skip
@@ -537,3 +540,44 @@ def test_of_listed_objects_whose_names_nobody_can_tell_the_proof_decides() -> No
 def test_white_space_is_what_people_write_and_fills_no_answer(space: str, there: bool) -> None:
     grammar = grammar_of(compile_schema({"type": "array", "items": {"type": "integer"}}))
     assert admits(grammar, f"[{space}1,{space}2{space}]") is there
+
+
+DRAFT_4 = {"$schema": "http://json-schema.org/draft-04/schema#"}  # which knows no uuid
+
+
+@pytest.mark.parametrize(
+    ("formats", "text"),
+    [
+        (("hostname", "uuid"), "123e4567-e89b-12d3-a456-426614174000"),
+        (("hostname", "date"), "2020-01-01"),
+        (("uri", "ipv6"), "fe80::1"),
+    ],
+)
+def test_formats_that_only_their_usual_texts_exclude_are_not_refused(formats: tuple[str, str], text: str) -> None:
+    for order in (formats, formats[::-1]):
+        compiled = compile_schema({"type": "string", "allOf": [{"format": name} for name in order]})
+        assert compiled.fault(text) is None
+        assert {one.keyword for one in compiled.loose} <= {"format"}
+
+
+@pytest.mark.parametrize("formats", [("uuid", "ipv4"), ("ipv4", "uuid")])
+def test_a_format_that_the_draft_does_not_know_excludes_nothing(formats: tuple[str, str]) -> None:
+    compiled = compile_schema({**DRAFT_4, "type": "string", "allOf": [{"format": name} for name in formats]})
+    assert compiled.fault("1.2.3.4") is None
+    assert (admits(grammar_of(compiled), '"1.2.3.4"'), compiled.loose) == (True, ())
+
+
+def test_an_object_whose_names_nothing_is_like_is_empty() -> None:
+    grammar = grammar_of(compile_schema({"type": "object", "propertyNames": False}))
+    assert (admits(grammar, "{}"), admits(grammar, '{"a":1}')) == (True, False)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string", "pattern": "^[\ue000-\uf8ffa]$", "not": {"pattern": "^a$"}},
+        {"type": "string", "allOf": [{"pattern": "^[\ue000-\uf8ffa-z]+$"}, {"pattern": "^[\ue000-\uf8ffA-Z]+$"}]},
+    ],
+)
+def test_characters_that_nobody_means_are_offered_where_they_are_all_that_is_left(schema: Any) -> None:
+    assert admits(grammar_of(compile_schema(schema)), '"\ue000"')

@@ -143,3 +143,20 @@ def test_any_text_beside_what_may_be_empty_is_any_text() -> None:
     some = make.times(make.text("a"))
     assert make.then(make.any_text, some) is make.then(some, make.any_text) is make.any_text
     assert make.then(some, make.any_text, some, make.text("b")) is make.then(make.any_text, make.text("b"))
+
+
+def test_names_by_many_patterns_are_followed_and_end_where_they_must() -> None:
+    compiled = compile_schema(
+        {"type": "object", "patternProperties": {word: {"type": "integer"} for word in WORDS[:6]}}
+    )
+    for characters in (None, 400, 4096):
+        grammar = grammar_of(compiled, characters)
+        assert (admits(grammar, '{"a foo": 1}'), admits(grammar, '{"a foo": "x"}')) == (True, False)
+        for seed in range(3):
+            follow(grammar, random.Random(seed))
+
+
+def test_to_find_out_where_characters_part_is_done_once_for_the_same_sets() -> None:
+    """A class such as `\\b` has hundreds of ranges; ten such patterns took minutes."""
+    properties = {f"p{at}": {"pattern": rf"\bfoo{at}\b", "not": {"pattern": f"^.*a.{{{5 + at}}}$"}} for at in range(10)}
+    assert compile_schema({"type": "object", "properties": properties}).size < 3_000_000
