@@ -17,7 +17,7 @@ def main():
         sys.stderr.write("Omni runs on Linux and macOS; on Windows start it inside WSL2 (`wsl --install`).\n")
         return 4
     occupy_standard_descriptors()
-    from omni.sandbox.start import start
+    from omni.environment.start import start
 
     code, arguments = start(sys.argv[1:])
     return open_command_line(arguments) if code is None else code
@@ -40,7 +40,7 @@ def open_command_line(arguments):
     except ImportError as error:
         if (error.name or "omni").partition(".")[0] == "omni":
             raise
-        from omni.sandbox.launch import damaged
+        from omni.environment.launch import damaged
 
         return damaged(error)
     return run() or 0

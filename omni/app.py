@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from omni.core.events import Usage
     from omni.core.hooks import Plugins
     from omni.engine import Engine, Engines
+    from omni.environment import Environment
     from omni.hardware import Budget, Fit, HardwareProfile
     from omni.keeper import KeeperClient, Starter
-    from omni.sandbox import Environment
 
 T = TypeVar("T")
 
@@ -165,7 +165,7 @@ class Services:
     @cached_property
     def environment(self) -> "Environment":
         """The managed environment."""
-        from omni.sandbox import Environment
+        from omni.environment import Environment
 
         return Environment(self.home)
 

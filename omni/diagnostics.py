@@ -8,7 +8,7 @@ from omni.core.errors import OmniError
 
 if TYPE_CHECKING:
     from omni.app import Services
-    from omni.sandbox import Diagnostic
+    from omni.environment import Diagnostic
 
 
 async def findings(services: "Services") -> "list[Diagnostic]":
@@ -23,7 +23,7 @@ async def findings(services: "Services") -> "list[Diagnostic]":
 
 
 def _finding(name: str, *, ok: bool, detail: str, command: str = "") -> "Diagnostic":
-    from omni.sandbox import Diagnostic
+    from omni.environment import Diagnostic
 
     return Diagnostic(name=name, ok=ok, detail=detail, command=command)
 

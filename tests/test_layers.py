@@ -44,7 +44,7 @@ STANDARD_LIBRARY_ONLY = [
     "omni.keeper.starter",
     "omni.airlock.process",
     "omni.airlock.fetch",
-    "omni.sandbox",
+    "omni.environment",
 ]
 
 
@@ -151,7 +151,7 @@ def nodes() -> Iterator[tuple[str, ast.AST]]:
 
 
 # Whole files that spell a path in the home: they know it as a list of what is in it.
-SPELLERS = ("omni/core/paths.py", "omni/sandbox/kept.py")
+SPELLERS = ("omni/core/paths.py", "omni/environment/kept.py")
 
 
 def test_only_one_module_spells_where_things_live() -> None:

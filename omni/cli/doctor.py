@@ -35,7 +35,7 @@ def command(wall: bool, as_json: bool) -> int:
         if as_json:
             print_json(found)
         else:
-            from omni.cli.sandbox import print_findings
+            from omni.cli.environment import print_findings
 
             print_findings(found)
             bad = sum(not finding.ok for finding in found)

@@ -34,8 +34,8 @@ def command(folder: Path, brains: tuple[str, ...], only_brains: bool) -> None:
                 "The air gap is on, so the packages cannot be downloaded.",
                 hint="`omni export --only-brains`, or `omni airgap off`.",
             )
-        from omni.sandbox import export_wheels
-        from omni.sandbox.progress import Terminal
+        from omni.environment import export_wheels
+        from omni.environment.progress import Terminal
 
         # The installer is a process of its own and is started here, before this one gives up the network for good.
         files = export_wheels(home, folder, Terminal())

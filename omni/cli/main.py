@@ -29,12 +29,13 @@ COMMANDS = {
     "audit": "Show what went through the airlock.",
     "export": "Write what a machine without a network needs to a folder.",
     "doctor": "Find what is wrong, and print the command that mends it.",
-    "sandbox": "Check, repair or remove the managed environment.",
+    "environment": "Check, repair or remove the managed environment.",
     "config": "Show, check and change settings.",
     "completion": "Print the completion script for your shell.",
     "uninstall": "Remove Omni from this machine, saying what that frees.",
 }
 ALIASES = {"list": "ls"}  # Ollama's name; its others are ours, too
+RENAMED = {"sandbox": "environment"}  # what confines tools is called a sandbox
 INTERRUPTED = 130
 
 
@@ -145,6 +146,9 @@ def in_full(words: list[str]) -> list[str]:
     if not words:
         return ["run"]
     first, rest = words[0], words[1:]
+    if first in RENAMED:
+        tell(f"`omni {first}` is `omni {RENAMED[first]}` now")
+        return [RENAMED[first], *rest]
     if first.startswith("-") or first in COMMANDS or first in ALIASES:
         return words
     if any(sign.isspace() for sign in first):

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from omni.cli.main import omni
-from omni.sandbox.reference import MARK
+from omni.environment.reference import MARK
 
 WIDTH = 98  # what `max_content_width` of the root command leaves of a wide terminal
 

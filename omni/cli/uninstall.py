@@ -17,8 +17,8 @@ def command(yes: bool, dry_run: bool) -> None:
 
     Conversations and brains that Omni downloaded go too; files of other programs that it only used stay where they are.
     """
+    from omni.environment import footprint, remove_all
     from omni.keeper import stop_everything
-    from omni.sandbox import footprint, remove_all
 
     wall.confine()
     home = Home.from_environment()

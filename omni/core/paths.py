@@ -1,4 +1,4 @@
-"""Where things live. No other module spells a path of Omni's own, but for those of `sandbox` that every start pays for or that
+"""Where things live. No other module spells a path of Omni's own, but for those of `environment` that every start pays for or that
 take the home apart; this one needs the standard library only."""
 
 import os

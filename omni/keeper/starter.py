@@ -90,7 +90,7 @@ class Starter:
 
         answer = await self._ask("wall")
         if not answer:
-            raise SetupError("This window's starter cannot run a Python.", hint="Run `omni sandbox repair`.")
+            raise SetupError("This window's starter cannot run a Python.", hint="Run `omni environment repair`.")
         found: list[dict[str, Any]] = json.loads(answer)
         return found
 

@@ -17,7 +17,7 @@ from omni.shell.widgets import Folded, Keys, Line, Lines, home_path, home_words,
 
 if TYPE_CHECKING:
     from omni.app import Services
-    from omni.sandbox import Diagnostic
+    from omni.environment import Diagnostic
     from omni.shell.app import OmniApp
 
 FOLLOW_SECONDS = 1.0

@@ -62,7 +62,7 @@ def test_the_table_says_what_each_command_says_of_itself() -> None:
 
 
 def test_every_summary_fits_on_a_line_of_80_columns(call: Call) -> None:
-    for name in ("", "sandbox", "config"):
+    for name in ("", "environment", "config"):
         out = call(*filter(None, [name, "--help"])).out
         assert "..." not in out.partition("Commands:")[2]
         assert max(map(len, out.splitlines())) <= 80
@@ -87,6 +87,12 @@ def test_every_summary_fits_on_a_line_of_80_columns(call: Call) -> None:
 )
 def test_short_forms(words: list[str], meant: list[str]) -> None:
     assert in_full(words) == meant
+
+
+def test_an_old_spelling_says_the_new_one_and_works(call: Call) -> None:
+    found = call("sandbox", "--help")
+    assert found.out == call("environment", "--help").out
+    assert found.err == "omni: `omni sandbox` is `omni environment` now\n"
 
 
 def test_ollamas_names_work_and_are_not_in_the_help(call: Call) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from omni.cli import reference
 from omni.cli.main import COMMANDS
-from omni.sandbox.reference import help_text
+from omni.environment.reference import help_text
 from tests.cli.conftest import Call
 from tests.cli.tools import ROOT
 
@@ -32,5 +32,5 @@ def test_make_docs_writes_it() -> None:
 
 def test_help_before_set_up_is_the_same_help(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    for words in ([], *([name] for name in COMMANDS), ["config", "set"], ["sandbox", "repair"]):
+    for words in ([], *([name] for name in COMMANDS), ["config", "set"], ["environment", "repair"]):
         assert help_text([*words, "--help"], ROOT / "omni" / "cli" / "reference.txt") == call(*words, "--help").out

@@ -18,8 +18,8 @@ import pytest
 
 from omni.core.errors import OmniError
 from omni.core.paths import Home
-from omni.sandbox.prepare import prepare
-from omni.sandbox.progress import Terminal
+from omni.environment.prepare import prepare
+from omni.environment.progress import Terminal
 from tests.clients.page import Client
 from tests.docs.examples import ROOT
 from tests.e2e.conftest import OMNI, Person

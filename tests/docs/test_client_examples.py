@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from omni.sandbox.requirements import read_lock
+from omni.environment.requirements import read_lock
 from tests.clients.page import LOCKS, Client, clients, rows
 from tests.clients.run import FORMS
 

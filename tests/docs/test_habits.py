@@ -78,7 +78,7 @@ def test_the_checks_run_on_what_the_project_asks_for_and_may_read_only() -> None
     lowest = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["requires-python"]
     assert f">={pythons[0]}" == lowest
     # What the set-up says of a package that no Python of the person's has a wheel for.
-    assert f"({pythons[0]} to {pythons[-1]})" in (ROOT / "omni" / "sandbox" / "pip_output.py").read_text("utf-8")
+    assert f"({pythons[0]} to {pythons[-1]})" in (ROOT / "omni" / "environment" / "pip_output.py").read_text("utf-8")
     assert [step["run"] for step in job["steps"] if str(step.get("run")).startswith("make")] == [
         "make lint types",
         "make test",

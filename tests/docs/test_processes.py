@@ -76,7 +76,7 @@ def test_the_kinds_are_the_same_for_the_keeper_the_listing_and_the_pane() -> Non
 
 @pytest.fixture
 def installer(home: Home) -> Iterator[int]:
-    """Something that holds the lock of an installer, as `sandbox.running` starts one."""
+    """Something that holds the lock of an installer, as `environment.running` starts one."""
     held = begin_installing(home)
     process = subprocess.Popen(
         [sys.executable, "-c", "import sys; sys.stdin.read()"],

@@ -303,11 +303,11 @@ class FakeEnvironment:
     path = Path("/home/ada/.omni/venv")
 
     async def check(self) -> list[Any]:
-        from omni.sandbox.findings import Diagnostic
+        from omni.environment.diagnostics import Diagnostic
 
         return [
             Diagnostic(name="environment", ok=True, detail="whole"),
-            Diagnostic(name="command", ok=False, detail="`omni` is not on the PATH", command="omni sandbox repair"),
+            Diagnostic(name="command", ok=False, detail="`omni` is not on the PATH", command="omni environment repair"),
         ]
 
     async def packages(self) -> dict[str, str]:

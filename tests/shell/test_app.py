@@ -22,7 +22,7 @@ def test_the_frame_imports_no_domain_before_its_first_frame() -> None:
         "import sys, omni.shell.app, omni.shell.panes.chat, omni.shell.panes.home;"
         "print(*[name for name in sys.modules if name.split('.')[0] in "
         "('sqlcipher3', 'psutil', 'xllamacpp', 'h11', 'tomlkit', 'click') or name.startswith(('omni.keeper', "
-        "'omni.cartridges', 'omni.hardware', 'omni.chat', 'omni.engine', 'omni.airlock', 'omni.sandbox'))])"
+        "'omni.cartridges', 'omni.hardware', 'omni.chat', 'omni.engine', 'omni.airlock', 'omni.environment'))])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.split() == []

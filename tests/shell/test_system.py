@@ -31,7 +31,7 @@ async def test_every_process_stands_with_what_confines_it(tmp_path: Path) -> Non
         listing = await opened(pilot)
         text = screen_text(app)
         for words in ("shell  this window", "none, by seccomp", "unused, not confined", "the door", "worker  @omni/coder and 1 more", "writes 1 answer",
-                      "NVIDIA T400", "present, not used", "23 packages", "1 to look at", "omni sandbox repair"):  # fmt: skip
+                      "NVIDIA T400", "present, not used", "23 packages", "1 to look at", "omni environment repair"):  # fmt: skip
             assert words in text, words
         assert [row.key for row in listing._rows] == ["shell", "keeper", "airlock", "w1"]
 
@@ -84,7 +84,7 @@ async def test_the_doctor_says_in_place_what_it_found_and_what_mends_it(tmp_path
         await pilot.press("d")
         await settled(pilot)
         text = screen_text(app)
-        for words in ("2 things looked at, 1 to mend", "! command", "omni sandbox repair", "✓ environment"):
+        for words in ("2 things looked at, 1 to mend", "! command", "omni environment repair", "✓ environment"):
             assert words in text, words
         await pilot.press("escape")
         await settled(pilot)

@@ -248,10 +248,10 @@ async def test_a_file_of_ones_own(tmp_path: Path) -> None:
 
 
 async def test_the_last_step_links_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from omni.sandbox.command import Linked
+    from omni.environment.command import Linked
 
     path = tmp_path / "bin" / "omni"
-    monkeypatch.setattr("omni.sandbox.link_command", lambda home: Linked(path=path, on_path=True), raising=False)
+    monkeypatch.setattr("omni.environment.link_command", lambda home: Linked(path=path, on_path=True), raising=False)
     app = shell(tmp_path, ready=False)
     async with app.run_test(size=(160, 36)) as pilot:
         await at_brains(pilot)

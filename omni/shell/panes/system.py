@@ -23,9 +23,9 @@ from omni.shell.widgets import Folded, Keys, Line, Lines, LineWidget, Part, home
 
 if TYPE_CHECKING:
     from omni.core.paths import Home
+    from omni.environment.diagnostics import Diagnostic
     from omni.hardware import HardwareProfile
     from omni.keeper import Change, ProcessInfo
-    from omni.sandbox.findings import Diagnostic
 
 PROCESS_SECONDS = 3.0
 

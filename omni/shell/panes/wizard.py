@@ -390,7 +390,7 @@ class Wizard(Vertical, can_focus=True):
             self.run_worker(job(self._link), name="link", description="link omni into ~/.local/bin")
 
     async def _link(self) -> None:
-        from omni.sandbox import link_command
+        from omni.environment import link_command
 
         try:
             linked = await asyncio.to_thread(link_command, self._services.home)

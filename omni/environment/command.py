@@ -9,7 +9,7 @@ from pathlib import Path
 from omni.core.errors import SetupError, StorageError
 from omni.core.files import storage_error, write_atomic
 from omni.core.paths import Home
-from omni.sandbox import place
+from omni.environment import place
 
 _SCRIPT = """\
 #!/bin/sh
@@ -52,7 +52,7 @@ def write_command(home: Home, environment: Path, clone: Path) -> Path:
 
 
 def _quoted(path: Path) -> str:
-    """Always in single quotes: `omni.sandbox.start` looks for exactly that."""
+    """Always in single quotes: `omni.environment.start` looks for exactly that."""
     return "'" + str(path).replace("'", "'\"'\"'") + "'"
 
 

@@ -2,12 +2,12 @@
 
 TYPE_CHECKING = False  # importing `typing` for it would double what a start costs
 if TYPE_CHECKING:
-    from omni.sandbox.command import Linked, link_command
-    from omni.sandbox.environment import Environment
-    from omni.sandbox.export import export_wheels
-    from omni.sandbox.findings import Diagnostic
-    from omni.sandbox.kept import Kept, footprint, remove_all
-    from omni.sandbox.progress import Step
+    from omni.environment.command import Linked, link_command
+    from omni.environment.diagnostics import Diagnostic
+    from omni.environment.environment import Environment
+    from omni.environment.export import export_wheels
+    from omni.environment.kept import Kept, footprint, remove_all
+    from omni.environment.progress import Step
 
 __all__ = [
     "Diagnostic",
@@ -23,7 +23,7 @@ __all__ = [
 
 _HOMES = {
     "Environment": "environment",
-    "Diagnostic": "findings",
+    "Diagnostic": "diagnostics",
     "Kept": "kept",
     "Linked": "command",
     "Step": "progress",

@@ -3,7 +3,7 @@
 import re
 
 from omni.core.errors import BadFile, NetworkBlocked, OmniError, SetupError, StorageError
-from omni.sandbox.progress import Phase, Step
+from omni.environment.progress import Phase, Step
 
 _BEGUN = re.compile(r"^(?:Collecting|Requirement already satisfied:|Processing) (\S+)")
 _FETCHING = re.compile(r"^\s+Downloading (\S+)(?: \((\d+(?:\.\d+)?) (bytes|kB|MB|GB)\))?")

@@ -12,12 +12,12 @@ import pytest
 
 from omni.core.errors import SetupError, UsageError
 from omni.core.paths import Home
-from omni.sandbox import Environment, footprint, link_command, place, remove_all
-from omni.sandbox.command import linked_here, switch_link, write_command
-from omni.sandbox.export import export_wheels
-from omni.sandbox.findings import Diagnostic
-from omni.sandbox.progress import Terminal
-from omni.sandbox.users import leftovers, outdated, read_stamp, remove_unless_used, take_away
+from omni.environment import Environment, footprint, link_command, place, remove_all
+from omni.environment.command import linked_here, switch_link, write_command
+from omni.environment.diagnostics import Diagnostic
+from omni.environment.export import export_wheels
+from omni.environment.progress import Terminal
+from omni.environment.users import leftovers, outdated, read_stamp, remove_unless_used, take_away
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +97,7 @@ async def test_every_damage_is_found_with_the_command_that_mends_it(home: Home, 
 
 
 def test_an_installed_package_looks_at_its_own_environment() -> None:
-    from omni.sandbox.findings import check_own
+    from omni.environment.diagnostics import check_own
 
     assert all(each.name == "environment" for each in check_own())
 

@@ -17,10 +17,10 @@ from typing import Any
 from omni.core.errors import BadFile, NotFound, SetupError, StorageError, UsageError
 from omni.core.files import storage_error, write_atomic
 from omni.core.paths import Home, resources, source_root
-from omni.sandbox import place
-from omni.sandbox.progress import Display
-from omni.sandbox.requirements import read_lock
-from omni.sandbox.running import run_installer
+from omni.environment import place
+from omni.environment.progress import Display
+from omni.environment.requirements import read_lock
+from omni.environment.running import run_installer
 
 MANIFEST = "manifest.json"
 FORMAT = 1

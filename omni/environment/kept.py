@@ -10,8 +10,8 @@ from pathlib import Path
 from omni.core.errors import SetupError, StorageError
 from omni.core.files import locked
 from omni.core.paths import Home
-from omni.sandbox.command import link_path, linked_here
-from omni.sandbox.users import take_away, users
+from omni.environment.command import link_path, linked_here
+from omni.environment.users import take_away, users
 
 _WHAT = {
     "config.toml": "settings",

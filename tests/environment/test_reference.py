@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from omni.sandbox.reference import help_text, read_blocks, wants_help, wants_version
+from omni.environment.reference import help_text, read_blocks, wants_help, wants_version
 
-TEXT = "\x0comni\nUsage: omni\n\n  All.\n\x0comni chat\nUsage: omni chat\n\x0comni sandbox repair\nUsage: repair\n\x0comni sandbox\nUsage: sandbox\n"
+TEXT = "\x0comni\nUsage: omni\n\n  All.\n\x0comni chat\nUsage: omni chat\n\x0comni environment repair\nUsage: repair\n\x0comni environment\nUsage: environment\n"
 
 
 @pytest.mark.parametrize(
@@ -13,8 +13,8 @@ TEXT = "\x0comni\nUsage: omni\n\n  All.\n\x0comni chat\nUsage: omni chat\n\x0com
         (["--help"], "Usage: omni\n\n  All.\n"),
         (["chat", "--help"], "Usage: omni chat\n"),
         (["chat", "words", "--help"], "Usage: omni chat\n"),
-        (["sandbox", "repair", "-h"], "Usage: repair\n"),
-        (["sandbox", "--json", "repair", "--help"], "Usage: sandbox\n"),
+        (["environment", "repair", "-h"], "Usage: repair\n"),
+        (["environment", "--json", "repair", "--help"], "Usage: environment\n"),
         (["unknown", "--help"], "Usage: omni\n\n  All.\n"),
     ],
 )

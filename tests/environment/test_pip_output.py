@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omni.core.errors import BadFile, NetworkBlocked, OmniError, SetupError, StorageError
-from omni.sandbox.pip_output import PipOutput
+from omni.environment.pip_output import PipOutput
 
 RUN = """\
 Looking in indexes: https://index.example/simple

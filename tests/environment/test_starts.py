@@ -23,7 +23,7 @@ from omni.keeper.installer import end_installer
 pytestmark = pytest.mark.real
 
 PYTHON = getattr(sys, "_base_executable", sys.executable)
-Clone = Any  # tests/sandbox/conftest.py
+Clone = Any  # tests/environment/conftest.py
 
 
 def omni(
@@ -299,10 +299,10 @@ def test_a_repair_that_fails_leaves_what_works(clone: Clone, environment: dict[s
     (made,) = environments(environment)
     (made / "mark").touch()
     offline = environment | {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "0"}
-    assert omni(clone, offline, "sandbox", "repair").returncode == 7
+    assert omni(clone, offline, "environment", "repair").returncode == 7
     assert environments(environment) == [made]
     assert facts(omni(clone, offline))["prefix"] == str(made)
-    assert omni(clone, environment, "sandbox", "repair").returncode == 0
+    assert omni(clone, environment, "environment", "repair").returncode == 0
     assert environments(environment) == [made]
     assert not (made / "mark").exists()
     assert facts(omni(clone, offline))["version"] == "1.0"
@@ -359,8 +359,8 @@ def test_a_damaged_environment_names_the_command_that_mends_it(clone: Clone, env
     ran = omni(clone, environment)
     assert ran.returncode == 4
     assert "tiny_a is missing or broken" in ran.stderr
-    assert "omni sandbox repair" in ran.stderr
-    assert omni(clone, environment, "sandbox", "repair").returncode == 0
+    assert "omni environment repair" in ran.stderr
+    assert omni(clone, environment, "environment", "repair").returncode == 0
     assert omni(clone, environment).returncode == 0
     assert len(environments(environment)) == 1
 
@@ -421,7 +421,7 @@ def export_of(clone: Clone, environment: dict[str, str], tmp_path: Path) -> Path
     """What `omni export` writes, from the tiny clone."""
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from omni.core.paths import Home;"
-        "from omni.sandbox import export_wheels; from omni.sandbox.progress import Terminal;"
+        "from omni.environment import export_wheels; from omni.environment.progress import Terminal;"
         "export_wheels(Home.from_environment(), Path(sys.argv[2]), Terminal())"
     )
     folder = tmp_path / "export"
@@ -444,7 +444,7 @@ def test_a_full_disk_is_one_sentence(clone: Clone, environment: dict[str, str], 
     assert ran.returncode == 9
     assert "are free" in ran.stderr
     # What fills up in the middle, too: the check before is told that a byte is enough.
-    source = clone.root / "omni" / "sandbox" / "prepare.py"
+    source = clone.root / "omni" / "environment" / "prepare.py"
     source.write_text(source.read_text().replace("320_000_000", "1"))
     full = f'mount -t tmpfs -o size=1m none "{disk}" && "$@"; code=$?; ls "{disk}/home/venvs" >&2; exit $code'
     ran = subprocess.run(

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omni.core.errors import BadFile
-from omni.sandbox.requirements import parse_lock, read_lock
+from omni.environment.requirements import parse_lock, read_lock
 
 REQUIREMENTS = Path(__file__).parents[2] / "requirements"
 HASH = "0123456789abcdef" * 4

@@ -7,7 +7,7 @@ import pytest
 
 from omni.core import paths
 from omni.core.paths import Home
-from omni.sandbox import place
+from omni.environment import place
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -30,14 +30,14 @@ def test_the_hash_is_sha256(tmp_path: Path) -> None:
 def test_a_second_start_imports_next_to_nothing() -> None:
     code = (
         "import sys; before = set(sys.modules); sys.path.insert(0, sys.argv[1]); import os;"
-        "from omni.sandbox.start import start; from omni.sandbox import place;"
+        "from omni.environment.start import start; from omni.environment import place;"
         "place.environment_folder('/x', place.lock_file(place.source_root(), 'core')); print(*set(sys.modules) - before)"
     )
     ran = subprocess.run(
         [sys.executable, "-I", "-S", "-c", code, str(REPOSITORY)], capture_output=True, text=True, check=True
     )
     loaded = set(ran.stdout.split())
-    own = {"omni", "omni.sandbox", "omni.sandbox.start", "omni.sandbox.place"}
+    own = {"omni", "omni.environment", "omni.environment.start", "omni.environment.place"}
     assert own <= loaded
     small = {"os", "stat", "_stat", "posixpath", "genericpath", "os.path", "_collections_abc", "abc", "_abc"}
     assert loaded - own - small <= {"_sha256", "_sha2", "collections", "collections.abc"} - {

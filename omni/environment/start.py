@@ -6,7 +6,7 @@
 import os
 import sys
 
-from omni.sandbox import place
+from omni.environment import place
 
 _STARTED = "_OMNI_STARTED"  # "<pid>:<descriptor>"; exec keeps the pid, so a child that inherits it is not fooled
 
@@ -21,8 +21,8 @@ def start(arguments: list[str]) -> tuple[int | None, list[str]]:
     if root is None or os.environ.get("OMNI_ENVIRONMENT") == "own" or started.startswith(f"{os.getpid()}:"):
         return None, arguments
     arguments = _take_from(arguments)
-    if arguments[:1] == ["develop"] or arguments[:2] == ["sandbox", "repair"]:
-        from omni.sandbox.launch import maintain
+    if arguments[:1] == ["develop"] or arguments[:2] in (["environment", "repair"], ["sandbox", "repair"]):
+        from omni.environment.launch import maintain
 
         return maintain(root, arguments), []
     if _is_development(root):
@@ -33,7 +33,7 @@ def start(arguments: list[str]) -> tuple[int | None, list[str]]:
         environment = f"{place.home_folder()}/venvs/none"
     if _enter(environment, root, arguments):
         return None, arguments
-    from omni.sandbox.launch import set_up
+    from omni.environment.launch import set_up
 
     code = set_up(root, arguments)
     if code is None and _enter(environment, root, arguments):
@@ -78,7 +78,7 @@ def _keep_link(environment: str, root: str) -> None:
             return
     except OSError:
         pass
-    from omni.sandbox.launch import renew
+    from omni.environment.launch import renew
 
     renew(home, environment, root)
 

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from omni.sandbox.progress import Step, Terminal, render, size_text
+from omni.environment.progress import Step, Terminal, render, size_text
 
 STEP = Step(phase="download", done=6, total=18, size=41_200_000, name="xllamacpp", part=0.5)
 

@@ -12,14 +12,14 @@ from typing import Any
 
 from omni.core.errors import OmniError
 from omni.core.paths import Home
-from omni.sandbox import place
-from omni.sandbox.command import linked_here
-from omni.sandbox.prepare import environment_path
-from omni.sandbox.progress import size_text
-from omni.sandbox.requirements import normalised
-from omni.sandbox.users import leftovers, outdated, read_stamp
+from omni.environment import place
+from omni.environment.command import linked_here
+from omni.environment.prepare import environment_path
+from omni.environment.progress import size_text
+from omni.environment.requirements import normalised
+from omni.environment.users import leftovers, outdated, read_stamp
 
-REPAIR = "omni sandbox repair"
+REPAIR = "omni environment repair"
 LOW_DISK = 500_000_000
 
 
@@ -88,10 +88,10 @@ def _python(environment: Path, stamp: dict[str, Any]) -> Diagnostic:
         real = python.resolve(strict=True)
     except OSError:
         detail = f"{python} leads to {python.readlink() if python.is_symlink() else 'nothing'}, which is gone"
-        return Diagnostic(name="python", ok=False, detail=detail, command="python3 -m omni sandbox repair")
+        return Diagnostic(name="python", ok=False, detail=detail, command="python3 -m omni environment repair")
     if not os.access(real, os.X_OK):
         return Diagnostic(
-            name="python", ok=False, detail=f"{real} cannot be run", command="python3 -m omni sandbox repair"
+            name="python", ok=False, detail=f"{real} cannot be run", command="python3 -m omni environment repair"
         )
     return Diagnostic(name="python", ok=True, detail=f"{stamp.get('python')} ({real})")
 
@@ -166,7 +166,7 @@ def _half(home: Home) -> Diagnostic:
 
 
 def _old(home: Home, environment: Path) -> Diagnostic:
-    from omni.sandbox.kept import tree_size
+    from omni.environment.kept import tree_size
 
     found = outdated(home.venvs, environment, place.CORE)
     detail = f"{len(found)} older environments, {size_text(sum(map(tree_size, found)))}" if found else "none"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from omni.core.errors import SetupError
 from omni.core.paths import Home, source_root
-from omni.sandbox import place
-from omni.sandbox.findings import Diagnostic, check_managed, check_own
-from omni.sandbox.progress import Show, Step
+from omni.environment import place
+from omni.environment.diagnostics import Diagnostic, check_managed, check_own
+from omni.environment.progress import Show, Step
 
 FEATURES = {place.CORE: "what the shell, chat and the brains need"}
 
@@ -39,7 +39,7 @@ class Environment:
     @property
     def path(self) -> Path | None:
         """Its folder, made or not; None for an installed package."""
-        from omni.sandbox.prepare import environment_path
+        from omni.environment.prepare import environment_path
 
         return None if self.clone is None else environment_path(self.home, self.clone, place.CORE)
 
@@ -54,27 +54,27 @@ class Environment:
 
         Starts a process that uses the network, so never call it behind the wall. `show` is called in another thread.
         """
-        from omni.sandbox.prepare import prepare
+        from omni.environment.prepare import prepare
 
         await asyncio.to_thread(prepare, self.home, self._own(), place.CORE, _Shown(show), again=True)
 
     async def remove(self) -> int:
         """Delete all managed environments that no other process runs from; returns the bytes that this freed."""
-        from omni.sandbox.kept import remove_environments
+        from omni.environment.kept import remove_environments
 
         self._own()
         return await asyncio.to_thread(remove_environments, self.home)
 
     async def size(self) -> int:
         """Bytes on the disk."""
-        from omni.sandbox.kept import tree_size
+        from omni.environment.kept import tree_size
 
         path = self.path
         return 0 if path is None else await asyncio.to_thread(tree_size, path)
 
     async def packages(self) -> dict[str, str]:
         """Names and versions of what is installed in it."""
-        from omni.sandbox.installer import installed, site_packages
+        from omni.environment.installer import installed, site_packages
 
         path = self.path
         return {} if path is None else await asyncio.to_thread(lambda: installed(site_packages(path)))

@@ -1,4 +1,4 @@
-"""`omni sandbox`: the managed environment."""
+"""`omni environment`: the managed environment."""
 
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,10 @@ from omni.core.paths import Home
 
 if TYPE_CHECKING:
     from omni.app import Services
-    from omni.sandbox import Diagnostic
+    from omni.environment import Diagnostic
 
 
-@click.group("sandbox")
+@click.group("environment")
 def command() -> None:
     """Check, repair or remove the managed environment."""
 
@@ -45,7 +45,7 @@ def repair() -> None:
 
     Omni switches to it when it is whole; an interrupted repair changes nothing.
     """
-    # `omni.sandbox.start` takes this command before click is there, so that it works in a damaged environment; only an
+    # `omni.environment.start` takes this command before click is there, so that it works in a damaged environment; only an
     # installed package comes here, and that has nothing of ours to repair.
     from omni.core.errors import SetupError
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omni.core.errors import BadFile, NetworkBlocked, NotFound, SetupError
-from omni.sandbox.progress import Step
-from omni.sandbox.requirements import Pin
+from omni.environment.progress import Step
+from omni.environment.requirements import Pin
 
 if TYPE_CHECKING:
     from omni.airlock import Page

@@ -1,4 +1,4 @@
-"""Running one order in an installer process (`omni.sandbox.installer`), which ends with this one and with the air gap."""
+"""Running one order in an installer process (`omni.environment.installer`), which ends with this one and with the air gap."""
 
 import json
 import os
@@ -12,8 +12,8 @@ from typing import Any
 from omni.core import errors
 from omni.core.errors import NetworkBlocked, OmniError, SetupError
 from omni.core.paths import Home, python_command
+from omni.environment.progress import Display, Step
 from omni.keeper import begin_installing, name_installer
-from omni.sandbox.progress import Display, Step
 
 
 def run_installer(
@@ -34,7 +34,7 @@ def run_installer(
 
 def _run(home: Home, order: dict[str, Any], display: Display, inherited: list[int], state: Path | None) -> Any:
     process = subprocess.Popen(
-        python_command("omni.sandbox.installer"),
+        python_command("omni.environment.installer"),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,  # Ctrl+C belongs to the front end, which ends the installer

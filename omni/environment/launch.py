@@ -8,8 +8,8 @@ from pathlib import Path
 
 from omni.core.errors import OmniError, UsageError
 from omni.core.paths import Home
-from omni.sandbox import place, reference
-from omni.sandbox.progress import Terminal, size_text
+from omni.environment import place, reference
+from omni.environment.progress import Terminal, size_text
 
 INTERRUPTED = 130
 
@@ -35,8 +35,8 @@ def set_up(root: str, arguments: list[str]) -> int | None:
 
 def _make(home: Home, clone: Path, feature: str, *, again: bool = False) -> Path:
     """Make an environment and say so in two sentences."""
-    from omni.sandbox.kept import tree_size
-    from omni.sandbox.prepare import prepare
+    from omni.environment.kept import tree_size
+    from omni.environment.prepare import prepare
 
     display = Terminal()
     display.say(f"Omni {'mends' if again else 'prepares'} its own Python environment in {home.venvs}.")
@@ -47,7 +47,7 @@ def _make(home: Home, clone: Path, feature: str, *, again: bool = False) -> Path
 
 
 def maintain(root: str, arguments: list[str]) -> int:
-    """The two commands that stand above the environment: `develop MODULE …` and `sandbox repair`."""
+    """The two commands that stand above the environment: `develop MODULE …` and `environment repair`."""
     if arguments[0] == "develop":
         return _develop(Path(root), arguments[1:])
     if reference.wants_help(arguments):
@@ -60,8 +60,8 @@ def _develop(clone: Path, arguments: list[str]) -> int:
     """Run a module, or a script that is no module (`lint-imports`), with the development requirements, in the clone."""
 
     def made() -> Path:
-        from omni.sandbox.prepare import environment_path
-        from omni.sandbox.users import is_whole
+        from omni.environment.prepare import environment_path
+        from omni.environment.users import is_whole
 
         if not arguments:
             raise UsageError("Which module?", hint="For instance: python3 -m omni develop pytest -q")
@@ -87,7 +87,7 @@ def _develop(clone: Path, arguments: list[str]) -> int:
 
 def renew(home: str, environment: str, root: str) -> None:
     """Mend `venv` and `bin/omni` of a home in passing; a home that cannot be written is left as it is."""
-    from omni.sandbox.command import switch_link, write_command
+    from omni.environment.command import switch_link, write_command
 
     with suppress(OmniError):
         switch_link(Home(home), Path(environment))
@@ -99,7 +99,7 @@ def damaged(error: ImportError) -> int:
     if place.source_root() is None:
         hint = "Install Omni again with the tool that installed it."
     else:
-        hint = "Mend it: omni sandbox repair (or, in the clone: python3 -m omni sandbox repair)"
+        hint = "Mend it: omni environment repair (or, in the clone: python3 -m omni environment repair)"
     sys.stderr.write(f"The environment {sys.prefix} is damaged: {error.name} is missing or broken.\n{hint}\n")
     return 4
 

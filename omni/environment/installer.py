@@ -17,10 +17,10 @@ from typing import Any, BinaryIO
 
 from omni.core.errors import OmniError, SetupError
 from omni.core.files import storage_error
-from omni.sandbox import place
-from omni.sandbox.pip_output import PipOutput
-from omni.sandbox.progress import Step
-from omni.sandbox.requirements import normalised, read_lock
+from omni.environment import place
+from omni.environment.pip_output import PipOutput
+from omni.environment.progress import Step
+from omni.environment.requirements import normalised, read_lock
 
 WHEEL = "pip.whl"
 # Where pip installs and what it prints is decided here; every other setting of the person's applies.
@@ -102,7 +102,7 @@ def make_environment(environment: Path) -> None:
 
 def fetch_installer(target: Path, requirements: Path, wheels: Path | None, tell: Callable[[Step], None]) -> Path:
     """Put pip's wheel, verified, at `target` (a file, or a folder to put it in); returns where it is."""
-    from omni.sandbox.wheel import find_wheel, obtain_wheel
+    from omni.environment.wheel import find_wheel, obtain_wheel
 
     (pin,) = read_lock(requirements)
     if wheels is not None:

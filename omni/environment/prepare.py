@@ -1,6 +1,6 @@
 """Making an environment: once, whole or not at all, whatever is started or killed meanwhile.
 
-The front end holds the lock and draws; a separate process (`omni.sandbox.installer`) makes the folder, uses the network
+The front end holds the lock and draws; a separate process (`omni.environment.installer`) makes the folder, uses the network
 and ends with the front end. It inherits the lock, so that a start after a kill waits for the very last writer.
 """
 
@@ -17,13 +17,13 @@ from pathlib import Path
 from omni.core.errors import BadFile, NetworkBlocked, StorageError
 from omni.core.files import storage_error, write_atomic
 from omni.core.paths import Home
-from omni.sandbox import place
-from omni.sandbox.command import switch_link, write_command
-from omni.sandbox.export import check_export
-from omni.sandbox.progress import Display, Step
-from omni.sandbox.requirements import read_lock
-from omni.sandbox.running import run_installer
-from omni.sandbox.users import beside, is_whole, leftovers, outdated, put_in_place, remove_unless_used, take_away
+from omni.environment import place
+from omni.environment.command import switch_link, write_command
+from omni.environment.export import check_export
+from omni.environment.progress import Display, Step
+from omni.environment.requirements import read_lock
+from omni.environment.running import run_installer
+from omni.environment.users import beside, is_whole, leftovers, outdated, put_in_place, remove_unless_used, take_away
 
 # Only the development lock has a package without a wheel; what builds it is pinned by hash, too (requirements/build.txt).
 BUILT = frozenset({"forbiddenfruit"})

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from omni.sandbox import place
+from omni.environment import place
 
 GONE = ".gone-"  # a folder that is being deleted; what a killed deletion left goes with the next set-up
 NEW = ".new-"  # a folder that will take the place of a whole one
