@@ -34,13 +34,16 @@ async def _settings(services: "Services") -> "list[Diagnostic]":
 
 
 async def _wall(services: "Services") -> "list[Diagnostic]":  # noqa: ARG001 - all checks look alike
-    from omni.core import wall
+    from omni.core import confinement
 
-    state = wall.state()
+    state = confinement.state()
     detail = f"enforced by {state.kind}" if state.enforced else f"NOT enforced here: {state.reason}"
     return [
         _finding(
-            "wall", ok=state.enforced, detail=detail, command="" if state.enforced else "a Linux kernel with seccomp"
+            "confinement",
+            ok=state.enforced,
+            detail=detail,
+            command="" if state.enforced else "a Linux kernel with seccomp",
         )
     ]
 

@@ -38,7 +38,7 @@ STANDARD_LIBRARY_ONLY = [
     "omni.core.errors",
     "omni.core.files",
     "omni.core.clock",
-    "omni.core.wall",
+    "omni.core.confinement",
     "omni.keeper.process",
     "omni.keeper.adopt",
     "omni.keeper.starter",

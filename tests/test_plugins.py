@@ -16,13 +16,13 @@ from tests.plugin_tools import ROOT, install, omni
 COMMANDS = """
 import click
 from omni.core.hooks import hookimpl
-from omni.core import wall
+from omni.core import confinement
 
 @click.command("greet")
 @click.argument("whom")
 def greet(whom):
     "Say hello to WHOM."
-    click.echo(f"hello {whom}, {wall.state().kind}")
+    click.echo(f"hello {whom}, {confinement.state().kind}")
 
 @click.command("pull")
 def pull():

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from omni.airlock import listen, orders
 from omni.airlock.audit import Audit, Doors, OrderWatch
 from omni.airlock.record import record_file
-from omni.core import wall
+from omni.core import confinement
 from omni.core.errors import NetworkBlocked, OmniError
 from omni.core.paths import Home
 
@@ -35,7 +35,7 @@ _BEAT = 1.0  # seconds between two reports of what came through open doors
 
 def main() -> None:
     """Serve until the keeper is gone."""
-    wall.undumpable()
+    confinement.undumpable()
     os.umask(0o077)
     lines = _Lines()
     greeting = _first(lines)
@@ -113,8 +113,10 @@ class Airlock:
 
     def _take_tokens(self) -> None:
         for line in self._lines.take():
-            if line.get("order") == "wall":
-                self._say({"order": "wall", "attempts": [attempt._asdict() for attempt in wall.attempts()]})
+            if line.get("order") == "confinement":
+                self._say(
+                    {"order": "confinement", "attempts": [attempt._asdict() for attempt in confinement.attempts()]}
+                )
                 continue
             token, purpose = line.get("token"), line.get("purpose")
             if isinstance(token, str) and isinstance(purpose, str) and len(token) >= 16:

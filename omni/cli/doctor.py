@@ -1,9 +1,10 @@
-"""`omni doctor`: what is wrong, and what mends it; with `--wall`, the kernel's wall put to the test in every process."""
+"""`omni doctor`: what is wrong, and what mends it; with `--confinement`, the kernel's wall put to the test in every process."""
 
 from typing import TYPE_CHECKING
 
 import click
 
+from omni.cli.say import tell
 from omni.cli.session import with_services
 from omni.cli.table import print_json
 
@@ -13,20 +14,25 @@ if TYPE_CHECKING:
 
 @click.command("doctor")
 @click.option(
-    "--wall",
+    "--confinement",
+    "confinement",
     is_flag=True,
     help="Have every process of Omni try to reach the network, and show who was refused.",
 )
+@click.option("--wall", is_flag=True, hidden=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(wall: bool, as_json: bool) -> int:
+def command(confinement: bool, wall: bool, as_json: bool) -> int:
     """Find what is wrong, and print the command that mends it.
 
     The exit code is 1 when something is.
     """
 
+    if wall:
+        tell("`omni doctor --wall` is `omni doctor --confinement` now")
+
     async def work(services: "Services") -> int:
-        if wall:
-            from omni.cli.wall import try_wall
+        if wall or confinement:
+            from omni.cli.confinement import try_wall
 
             return await try_wall(services, as_json=as_json)
         from omni.diagnostics import findings

@@ -69,7 +69,7 @@ def _learn(context: click.Context, home: Home) -> list[Command]:
 
 def _behind_the_wall(context: click.Context, home: Home) -> "Plugins":
     """The plug-ins, for a process that was confined before their code is imported; a starter for its command comes first."""
-    from omni.core import wall
+    from omni.core import confinement
     from omni.core.hooks import Plugins
     from omni.keeper import start
 
@@ -77,7 +77,7 @@ def _behind_the_wall(context: click.Context, home: Home) -> "Plugins":
     if root.obj is None:
         root.obj = start(home, full_screen=False)
         root.call_on_close(root.obj.goodbye)
-        wall.confine()
+        confinement.confine()
     return Plugins(home=home)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from omni.cli.plugins import is_safe, report
-from omni.core import wall
+from omni.core import confinement
 from omni.core.paths import Home
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def with_services(work: "Callable[[Services], Coroutine[Any, Any, T]]") -> T:
         return asyncio.run(_run(home, early, work))  # the command of a plug-in, whose code was already confined
     starter = start(home, full_screen=False)
     try:
-        wall.confine()
+        confinement.confine()
         return asyncio.run(_run(home, starter, work))
     finally:
         starter.goodbye()
@@ -50,5 +50,5 @@ async def _run(home: Home, starter: "Starter | None", work: "Callable[[Services]
 def offline_services(work: "Callable[[Services], Coroutine[Any, Any, T]]") -> T:
     """The same for commands that start no process and need no keeper: behind the wall, without a starter."""
     home = Home.from_environment().ensure()
-    wall.confine()
+    confinement.confine()
     return asyncio.run(_run(home, None, work))

@@ -6,7 +6,7 @@ import click
 
 from omni.cli.names import BRAIN
 from omni.cli.session import with_services
-from omni.core import wall
+from omni.core import confinement
 from omni.core.errors import NotFound, UsageError
 from omni.core.paths import Home
 
@@ -31,7 +31,7 @@ def command(brains: tuple[str, ...], everything: bool) -> None:
         raise UsageError("--all ends everything; it takes no BRAIN.")
     home = Home.from_environment()
     if everything:
-        wall.confine()
+        confinement.confine()
         ended = stop_everything(home, windows=True)
         click.echo("KeeperClient, airlock and workers have ended." if ended else "No process of Omni is running.")
         return

@@ -4,7 +4,7 @@ import click
 
 from omni.cli.asking import require_consent
 from omni.cli.table import print_table
-from omni.core import wall
+from omni.core import confinement
 from omni.core.paths import Home
 from omni.hardware import gigabytes
 
@@ -20,7 +20,7 @@ def command(yes: bool, dry_run: bool) -> None:
     from omni.environment import footprint, remove_all
     from omni.keeper import stop_everything
 
-    wall.confine()
+    confinement.confine()
     home = Home.from_environment()
     found = footprint(home)
     if not found:

@@ -17,15 +17,15 @@ SPIN_COUNT = "1000"  # libgomp's spinning barrier costs a factor of 30 as soon a
 def main() -> None:
     """Run a worker with the order on fd 0; never returns."""
     started = time.monotonic()
-    from omni.core import memory, wall
+    from omni.core import confinement, memory
     from omni.keeper import adopt
 
     prepare()
-    place = adopt.take(orders={"wall": try_wall})
-    wall.undumpable()
+    place = adopt.take(orders={"confinement": try_wall})
+    confinement.undumpable()
     memory.hold(int(place.spec["settings"].get("ceiling", 0)))
     held = hold_base(str(place.spec["base"]))
-    wall.confine(connect=False, execute=False)  # before the first byte of a file that a stranger may have made
+    confinement.confine(connect=False, execute=False)  # before the first byte of a file that a stranger may have made
     log = log_path()
     offset = log.stat().st_size if log.is_file() else 0
     from omni.core.errors import OmniError
@@ -36,7 +36,7 @@ def main() -> None:
         place.failed(f"{error.message}\n{error.hint}")
     except Exception as error:  # noqa: BLE001 - whatever it is, the front end that waits shall read it
         place.failed(f"The worker failed: {type(error).__name__}: {error}")
-    confined = wall.state()
+    confined = confinement.state()
     settings = place.spec["settings"]
     place.ready(
         seconds=round(time.monotonic() - started, 3),
@@ -61,12 +61,12 @@ def prepare() -> None:
 
 
 def try_wall(_order: dict[str, Any]) -> dict[str, Any]:
-    """Every way around the wall, and around the ceiling where there is one, tried in this very process."""
-    from omni.core import memory, wall
+    """Every way around the confinement, and around the ceiling where there is one, tried in this very process."""
+    from omni.core import confinement, memory
 
-    found = wall.attempts()
+    found = confinement.attempts()
     if ceiling := memory.held():
-        found.append(wall.Attempt("memory", "itself", *memory.beyond(ceiling)))
+        found.append(confinement.Attempt("memory", "itself", *memory.beyond(ceiling)))
     return {"attempts": [attempt._asdict() for attempt in found]}
 
 

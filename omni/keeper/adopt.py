@@ -136,6 +136,6 @@ def take(*, lonely: float = LONELY_SECONDS, orders: dict[str, Answer] | None = N
 
 
 def _wall(_order: dict[str, Any]) -> dict[str, Any]:
-    from omni.core.wall import attempts
+    from omni.core.confinement import attempts
 
     return {"attempts": [attempt._asdict() for attempt in attempts()]}

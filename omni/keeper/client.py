@@ -35,8 +35,8 @@ MAX_CHANGES = 1000  # kept for a reader that is slow; then the oldest go
 
 
 def installing(home: Home, *, beside: int) -> ProcessInfo | None:
-    """The installer that is at work, which no keeper starts or lists; `beside` as in `wall.state_of`. Asks nobody."""
-    from omni.core.wall import state_of
+    """The installer that is at work, which no keeper starts or lists; `beside` as in `confinement.state_of`. Asks nobody."""
+    from omni.core.confinement import state_of
 
     path = installer_lock(home)
     if not is_held(path):
@@ -178,7 +178,7 @@ class KeeperClient:
             await asyncio.wait([self._reader], timeout=ANSWER)
 
     async def wall(self, name: str) -> list[dict[str, Any]]:
-        """Have a process of `processes()` try to get around the wall: the fields of `core.wall.Attempt`.
+        """Have a process of `processes()` try to get around the wall: the fields of `core.confinement.Attempt`.
 
         Raises NotFound when it cannot be asked.
         """
@@ -447,6 +447,6 @@ async def _attempts(starter: Starter | None) -> list[dict[str, Any]]:
         if starter.editing:
             raise SetupError("An editor is open: the starter waits for its end.")
         return await starter.wall()
-    from omni.core.wall import attempts
+    from omni.core.confinement import attempts
 
     return [attempt._asdict() for attempt in await asyncio.to_thread(attempts)]

@@ -35,7 +35,7 @@ def listing(
 
 
 def _row(name: str, kind: str, pid: int, since: float, detail: str = "") -> dict[str, Any]:
-    from omni.core.wall import state_of
+    from omni.core.confinement import state_of
 
     wall = state_of(pid, beside=os.getpid())
     confined = wall.kind if wall.enforced else "none"

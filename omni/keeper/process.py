@@ -1,4 +1,4 @@
-"""The keeper process: one per home, small and dull. Standard library, `core.paths`, `core.errors` and `core.wall` only.
+"""The keeper process: one per home, small and dull. Standard library, `core.paths`, `core.errors` and `core.confinement` only.
 
 It holds the lock of the home while it lives, listens on `keeper.sock` in the folder of sockets, and says where by
 `keeper.json`, which appears when it is ready. One loop, no threads: whatever a client does is an event that takes
@@ -487,7 +487,7 @@ def main(table: Mapping[str, Kind] | None = None, timings: Timings | None = None
     if lock is None:
         return
     detach(home)
-    from omni.core.wall import undumpable
+    from omni.core.confinement import undumpable
 
     undumpable()
     Keeper(home, lock, table or kinds(), timings or Timings()).run()

@@ -82,7 +82,7 @@ class Starter:
         return await self._ask(f"open {scheme.lower()}://{_one_line(rest)}") == "0"
 
     async def wall(self) -> list[dict[str, Any]]:
-        """Have a child of the starter try to get around the wall: the fields of `core.wall.Attempt`.
+        """Have a child of the starter try to get around the wall: the fields of `core.confinement.Attempt`.
 
         "itself" is that child then, because a shell cannot make a socket; it is held by what holds the starter.
         """
@@ -161,7 +161,7 @@ def start(home: Home, *, full_screen: bool = True, keeper_command: Sequence[str]
     import signal
 
     command = list(keeper_command or python_command("omni.keeper.process", packages=False))
-    probe = python_command("omni.core.wall", packages=False)
+    probe = python_command("omni.core.confinement", packages=False)
     terminal = _terminal()
     saved = _mode(terminal) if terminal >= 0 else ""
     leave = _LEAVE if full_screen else ""

@@ -23,7 +23,7 @@ class Trials:
         """Have the process that the order names try. Raises NotFound when it cannot be asked."""
         name = str(order.get("name"))
         if name == "keeper":
-            from omni.core.wall import attempts
+            from omni.core.confinement import attempts
 
             asker.answer(order, [attempt._asdict() for attempt in attempts()])
         elif name == "airlock":

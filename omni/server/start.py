@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import uvloop
 from msgspec import Struct
 
-from omni.core import wall
+from omni.core import confinement
 from omni.core.errors import SetupError
 from omni.core.logs import log_to_file
 from omni.core.paths import Home
@@ -64,7 +64,7 @@ def run(
     options, said = _options(home, settings, wish)
     starter = start(home, full_screen=False)
     try:
-        wall.confine()
+        confinement.confine()
         log_to_file(home, "server")
 
         async def serve() -> None:

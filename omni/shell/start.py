@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omni.core import wall
+from omni.core import confinement
 from omni.core.errors import OmniError, SetupError
 from omni.core.paths import Home
 
@@ -36,7 +36,7 @@ def run(home: Home, *, brain: str = "", project: Path | None = None, plugins: bo
 
     starter = start(home)
     try:
-        wall.confine()
+        confinement.confine()
         return _shell(home, starter, brain, project or Path.cwd(), plugins=plugins)
     finally:
         starter.goodbye()

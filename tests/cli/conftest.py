@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from omni.core import wall
+from omni.core import confinement
 from omni.core.paths import Home
 from omni.keeper import stop_everything
 from tests.cartridges.conftest import gguf_bytes
@@ -27,8 +27,8 @@ def tiny(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def call(home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
-    """The command line inside this process, which must not be put behind the wall for good."""
-    monkeypatch.setattr(wall, "confine", lambda **_: wall.Confinement(False, "none", "a test"))
+    """The command line inside this process, which must not be put behind the confinement for good."""
+    monkeypatch.setattr(confinement, "confine", lambda **_: confinement.Confinement(False, "none", "a test"))
     monkeypatch.setenv("HOME", str(home.root.parent))
     monkeypatch.chdir(home.root.parent)
 

@@ -41,7 +41,7 @@ def test_every_process_tries_the_wall(scripted: Cli) -> None:
     other = scripted.start("chat", "go", env=scripted.environment | slow)
     assert other.stdout is not None
     assert os.read(other.stdout.fileno(), 10)
-    found = scripted.run("doctor", "--wall", "--json")
+    found = scripted.run("doctor", "--confinement", "--json")
     assert (found.code, found.err) == (0, "")
     trials = found.json
     by_kind = {kind: [one for one in trials if one["kind"] == kind] for kind in {one["kind"] for one in trials}}
@@ -55,14 +55,15 @@ def test_every_process_tries_the_wall(scripted: Cli) -> None:
         assert one["attempt"] != "AF_INET" or not one["refused"]
     assert {one["by"] for one in by_kind["starter"]} == {"a child", "a grandchild"}
     assert all(one["expected"] for one in trials)
-    text = scripted.run("doctor", "--wall").out
+    text = scripted.run("doctor", "--confinement").out
     assert "airlock" in text
     assert "allowed: the door" in text
     assert "could, and does not" in text
     assert text.endswith("The wall holds.\n")
     scripted.run("airgap", "on")
-    gapped = scripted.run("doctor", "--wall")
+    gapped = scripted.run("doctor", "--wall")  # as it was spelled before
     assert gapped.code == 0
+    assert "omni: `omni doctor --wall` is `omni doctor --confinement` now" in gapped.err
     assert "omni: not tried: an airlock: The air gap is on" in gapped.err
 
 

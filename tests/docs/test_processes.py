@@ -13,9 +13,9 @@ from typing import get_args
 import pytest
 from click.testing import CliRunner
 
+from omni.cli.confinement import UNCONFINED
 from omni.cli.main import COMMANDS
 from omni.cli.ps import ORDER, command, confinement
-from omni.cli.wall import UNCONFINED
 from omni.core.paths import Home
 from omni.keeper import ProcessInfo, begin_installing, installing, name_installer
 
@@ -115,7 +115,7 @@ def test_the_kernel_says_the_same_of_every_process_that_runs(home: Home, starter
         pytest.skip("no filter can be set on this machine")
     omni = f"{sys.executable} -I {ROOT}/omni/__main__.py"
     session = f"""
-    {omni} pull '{starter_gguf}' >&2 && {omni} chat hello >&2 && {omni} doctor --wall >&2 && {omni} ps --json &&
+    {omni} pull '{starter_gguf}' >&2 && {omni} chat hello >&2 && {omni} doctor --confinement >&2 && {omni} ps --json &&
     {omni} audit >&2; code=$?; {omni} stop --all >&2; exit $code"""
     environment = {**os.environ, "OMNI_HOME": str(home.root), "OMNI_ENVIRONMENT": "own"}
     done = subprocess.run(
@@ -132,10 +132,10 @@ def test_the_kernel_says_the_same_of_every_process_that_runs(home: Home, starter
     assert {row.kind for row in rows} == set(ORDER) - {"installer"}
     for row in rows:
         assert (row.confined == "none") == (row.kind in FREE), row
-    assert "The wall holds." in done.stderr
+    assert "The confinement holds." in done.stderr
 
 
 def wall_is_possible() -> bool:
     """Whether a child of this process can be confined."""
-    code = "from omni.core import wall; raise SystemExit(not wall.confine().enforced)"
+    code = "from omni.core import confinement; raise SystemExit(not confinement.confine().enforced)"
     return subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

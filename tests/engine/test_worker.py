@@ -11,10 +11,10 @@ from typing import Any, cast
 
 import pytest
 
+from omni.core.confinement import state_of
 from omni.core.errors import BadFile, EngineError
 from omni.core.events import BrainLoading, PromptProgress, ReasoningDelta, TextDelta
 from omni.core.paths import Home
-from omni.core.wall import state_of
 from omni.engine import WorkerEngine
 from omni.engine.http import Client
 from omni.engine.llama import reason_of

@@ -1,4 +1,4 @@
-"""`omni doctor --wall`: the kernel's wall put to the test in the processes of Omni."""
+"""`omni doctor --confinement`: the kernel's wall put to the test in the processes of Omni."""
 
 import os
 from collections.abc import Iterable
@@ -86,10 +86,10 @@ async def _ask(services: "Services", keeper: "KeeperClient", process: "ProcessIn
     """This process and its starter are asked directly, the others through the keeper."""
     import asyncio
 
-    from omni.core import wall
+    from omni.core import confinement
 
     if process.pid == os.getpid():
-        return [attempt._asdict() for attempt in await asyncio.to_thread(wall.attempts)]
+        return [attempt._asdict() for attempt in await asyncio.to_thread(confinement.attempts)]
     if services.starter is not None and process.pid == services.starter.pid:
         return await services.starter.wall()
     return await keeper.wall(process.name)
@@ -134,4 +134,4 @@ def print_trials(trials: list[Trial]) -> None:
         " during set-up and export, and connects to the package index."
     )
     bad = list(dict.fromkeys(trial.process for trial in trials if not trial.expected))
-    click.echo(f"NOT ENFORCED: {', '.join(bad)} was given what must be refused." if bad else "The wall holds.")
+    click.echo(f"NOT ENFORCED: {', '.join(bad)} was given what must be refused." if bad else "The confinement holds.")

@@ -18,14 +18,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omni.core import wall
+from omni.core import confinement
 
-ROOT = str(Path(wall.__file__).parents[2])
-MACHINES = wall._MACHINES
+ROOT = str(Path(confinement.__file__).parents[2])
+MACHINES = confinement._MACHINES
 KILL, ALLOW = 0x80000000, 0x7FFF0000
 ENOSYS, EPERM, ENETDOWN = 0x50000 | 38, 0x50000 | 1, 0x50000 | 100
 
-pytestmark = pytest.mark.skipif(wall._machine() is None, reason="no filter for this machine")
+pytestmark = pytest.mark.skipif(confinement._machine() is None, reason="no filter for this machine")
 
 
 def behind(code: str, *, before: str = "", arguments: str = "") -> Any:
@@ -33,9 +33,9 @@ def behind(code: str, *, before: str = "", arguments: str = "") -> Any:
     script = (
         "import json, os, sys\n"
         f"sys.path.insert(0, {ROOT!r})\n"
-        "from omni.core import wall\n"
+        "from omni.core import confinement\n"
         "def tell(value): print('\\n' + json.dumps(value), flush=True)\n"
-        f"{dedent(before)}\nconfined = wall.confine({arguments})\nassert confined.enforced, confined\n{dedent(code)}"
+        f"{dedent(before)}\nconfined = confinement.confine({arguments})\nassert confined.enforced, confined\n{dedent(code)}"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
@@ -70,7 +70,7 @@ def verdict(program: bytes, arch: int, number: int, first: int, second: int = 0)
 @given(family=st.integers(0, 2**32 - 1), high=st.integers(0, 2**32 - 1))
 def test_only_unix_sockets_pass_whatever_the_high_word_says(name: str, family: int, high: int) -> None:
     machine = MACHINES[name]
-    program = wall.filter_program(machine=machine)
+    program = confinement.filter_program(machine=machine)
     wanted = ALLOW if family == 1 else ENETDOWN
     for number in (machine.socket, machine.socketpair):
         assert verdict(program, machine.audit_arch, number, high << 32 | family) == wanted
@@ -80,7 +80,7 @@ def test_only_unix_sockets_pass_whatever_the_high_word_says(name: str, family: i
 @given(family=st.sampled_from([1, 2, 16]), kind=st.integers(0, 15), flags=st.integers(0, 2**60 - 1))
 def test_without_connect_only_streams_pass(name: str, family: int, kind: int, flags: int) -> None:
     machine = MACHINES[name]
-    program = wall.filter_program(machine=machine, connect=False)
+    program = confinement.filter_program(machine=machine, connect=False)
     wanted = ALLOW if family == 1 and kind == 1 else ENETDOWN
     for number in (machine.socket, machine.socketpair):
         assert verdict(program, machine.audit_arch, number, family, flags << 4 | kind) == wanted
@@ -91,13 +91,13 @@ def test_without_connect_only_streams_pass(name: str, family: int, kind: int, fl
 def test_a_foreign_architecture_is_killed_whatever_it_calls(name: str, arch: int, number: int) -> None:
     machine = MACHINES[name]
     expected = KILL if arch != machine.audit_arch else None
-    assert expected is None or verdict(wall.filter_program(machine=machine), arch, number, 0) == expected
+    assert expected is None or verdict(confinement.filter_program(machine=machine), arch, number, 0) == expected
 
 
 @given(st.integers(0x40000000, 0xFFFFFFFE))
 def test_x32_numbers_are_killed(number: int) -> None:
     machine = MACHINES["x86_64"]
-    assert verdict(wall.filter_program(machine=machine), machine.audit_arch, number, 1) == KILL
+    assert verdict(confinement.filter_program(machine=machine), machine.audit_arch, number, 1) == KILL
 
 
 @pytest.mark.parametrize("name", MACHINES)
@@ -106,14 +106,14 @@ def test_nobody_types_into_the_terminal_of_others(name: str, request: int, high:
     machine = MACHINES[name]
     wanted = EPERM if request in (0x5412, 0x541C) else ALLOW
     assert (
-        verdict(wall.filter_program(machine=machine), machine.audit_arch, machine.ioctl, 0, high << 32 | request)
+        verdict(confinement.filter_program(machine=machine), machine.audit_arch, machine.ioctl, 0, high << 32 | request)
         == wanted
     )
 
 
 def test_the_number_by_which_a_tracer_skips_a_call_passes() -> None:
     machine = MACHINES["x86_64"]
-    assert verdict(wall.filter_program(machine=machine), machine.audit_arch, 0xFFFFFFFF, 0) == ALLOW
+    assert verdict(confinement.filter_program(machine=machine), machine.audit_arch, 0xFFFFFFFF, 0) == ALLOW
 
 
 @pytest.mark.parametrize("name", MACHINES)
@@ -121,7 +121,7 @@ def test_the_number_by_which_a_tracer_skips_a_call_passes() -> None:
 @pytest.mark.parametrize("execute", [True, False])
 def test_every_number_gets_the_answer_of_the_table(name: str, connect: bool, execute: bool) -> None:
     machine = MACHINES[name]
-    program = wall.filter_program(machine=machine, connect=connect, execute=execute)
+    program = confinement.filter_program(machine=machine, connect=connect, execute=execute)
     special = dict.fromkeys(machine.io_uring, ENOSYS)
     special |= dict.fromkeys((machine.pidfd_getfd, machine.ptrace, *machine.memory), EPERM)
     special |= {machine.socket: ENETDOWN, machine.socketpair: ENETDOWN}
@@ -135,7 +135,7 @@ def test_every_number_gets_the_answer_of_the_table(name: str, connect: bool, exe
 
 
 def test_every_way_around_is_refused_here_and_in_a_child() -> None:
-    found = behind("tell([list(a) for a in wall.attempts()])")
+    found = behind("tell([list(a) for a in confinement.attempts()])")
     assert {(what, where) for what, where, _, _ in found} >= {
         (what, where) for what in ("AF_INET", "AF_INET6", "AF_NETLINK", "io_uring") for where in ("itself", "a child")
     }
@@ -149,13 +149,13 @@ def test_every_way_around_is_refused_here_and_in_a_child() -> None:
 
 
 def test_the_attempts_work_where_nothing_may_be_executed() -> None:
-    found = behind("tell([list(a) for a in wall.attempts()])", arguments="connect=False, execute=False")
+    found = behind("tell([list(a) for a in confinement.attempts()])", arguments="connect=False, execute=False")
     assert found
     assert all(refused for _, _, refused, _ in found), found
 
 
 def test_without_the_wall_the_attempts_say_that_nobody_was_refused() -> None:
-    script = f"import sys; sys.path.insert(0, {ROOT!r}); from omni.core import wall; print(wall.state().enforced, wall.attempts()[0].refused)"
+    script = f"import sys; sys.path.insert(0, {ROOT!r}); from omni.core import confinement; print(confinement.state().enforced, confinement.attempts()[0].refused)"
     assert subprocess.check_output([sys.executable, "-c", script], text=True).split() == ["False", "False"]
 
 
@@ -208,7 +208,7 @@ def test_a_neighbours_descriptor_cannot_be_taken() -> None:
 
 
 def test_the_memory_of_processes_outside_cannot_be_written() -> None:
-    code = "tell(wall._leave_neighbours_alone(wall._libc()))"
+    code = "tell(confinement._leave_neighbours_alone(confinement._libc()))"
     if not behind(code):
         pytest.skip("this kernel has no Landlock")
     with subprocess.Popen(["sleep", "60"]) as neighbour:
@@ -289,7 +289,7 @@ def test_without_execute_threads_and_forks_go_on() -> None:
 def test_confining_twice_gives_up_more_and_never_less() -> None:
     found = behind(
         """
-        again = wall.confine()
+        again = confinement.confine()
         try: os.execv("/bin/true", ["true"])
         except OSError as error: tell([list(again), error.errno])
         """,
@@ -301,8 +301,8 @@ def test_confining_twice_gives_up_more_and_never_less() -> None:
 @pytest.fixture
 def confined_process() -> Iterator[subprocess.Popen[str]]:
     script = (
-        f"import sys, threading; sys.path.insert(0, {ROOT!r}); from omni.core import wall; "
-        "threading.Thread(target=sys.stdin.read).start(); wall.confine(); print('ready', flush=True)"
+        f"import sys, threading; sys.path.insert(0, {ROOT!r}); from omni.core import confinement; "
+        "threading.Thread(target=sys.stdin.read).start(); confinement.confine(); print('ready', flush=True)"
     )
     with subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -314,15 +314,17 @@ def confined_process() -> Iterator[subprocess.Popen[str]]:
 
 
 def test_the_state_of_another_process_is_read_for_all_its_threads(confined_process: subprocess.Popen[str]) -> None:
-    assert wall.state_of(confined_process.pid) == (True, "seccomp", "Seccomp: 2")
-    assert wall.state_of(confined_process.pid, beside=os.getpid()).enforced
-    assert not wall.state_of(confined_process.pid, beside=confined_process.pid).enforced  # only what a container set
+    assert confinement.state_of(confined_process.pid) == (True, "seccomp", "Seccomp: 2")
+    assert confinement.state_of(confined_process.pid, beside=os.getpid()).enforced
+    assert not confinement.state_of(
+        confined_process.pid, beside=confined_process.pid
+    ).enforced  # only what a container set
 
 
 def test_the_state_of_an_open_or_absent_process_is_said(tmp_path: Path) -> None:
-    assert not wall.state().enforced
-    assert wall.state_of(os.getpid()) == (False, "none", "no filter is set")
-    assert wall.state_of(2**22 + 1) == (False, "none", "no such process")
+    assert not confinement.state().enforced
+    assert confinement.state_of(os.getpid()) == (False, "none", "no filter is set")
+    assert confinement.state_of(2**22 + 1) == (False, "none", "no such process")
 
 
 def test_an_undumpable_process_has_no_core_and_no_readers() -> None:
@@ -330,14 +332,14 @@ def test_an_undumpable_process_has_no_core_and_no_readers() -> None:
 
 
 def test_a_machine_without_a_filter_is_not_called_enforced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wall, "_machine", lambda: None)
-    found = wall.confine()
+    monkeypatch.setattr(confinement, "_machine", lambda: None)
+    found = confinement.confine()
     assert (found.enforced, found.kind) == (False, "none")
     assert "no filter for" in found.reason
 
 
 def test_importing_the_wall_imports_no_ctypes() -> None:
-    script = f"import sys; sys.path.insert(0, {ROOT!r}); import omni.core.wall; print('ctypes' in sys.modules, 'socket' in sys.modules)"
+    script = f"import sys; sys.path.insert(0, {ROOT!r}); import omni.core.confinement; print('ctypes' in sys.modules, 'socket' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-I", "-S", "-c", script], text=True).split() == ["False", "False"]
 
 
