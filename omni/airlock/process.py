@@ -113,10 +113,8 @@ class Airlock:
 
     def _take_tokens(self) -> None:
         for line in self._lines.take():
-            if line.get("order") == "confinement":
-                self._say(
-                    {"order": "confinement", "attempts": [attempt._asdict() for attempt in confinement.attempts()]}
-                )
+            if line.get("order") == "wall":
+                self._say({"order": "wall", "attempts": [attempt._asdict() for attempt in confinement.attempts()]})
                 continue
             token, purpose = line.get("token"), line.get("purpose")
             if isinstance(token, str) and isinstance(purpose, str) and len(token) >= 16:

@@ -21,7 +21,7 @@ def main() -> None:
     from omni.keeper import adopt
 
     prepare()
-    place = adopt.take(orders={"confinement": try_wall})
+    place = adopt.take(orders={"wall": try_wall})
     confinement.undumpable()
     memory.hold(int(place.spec["settings"].get("ceiling", 0)))
     held = hold_base(str(place.spec["base"]))

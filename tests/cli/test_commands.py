@@ -231,7 +231,17 @@ def test_doctor_prints_every_finding_with_what_mends_it(call: Call, monkeypatch:
     bad = [number for number, line in enumerate(lines) if line.startswith("BAD  ")]
     assert all("mend it: " in lines[number + 1] for number in bad)
     names = {line.split()[1] for line in lines if line.startswith(("ok ", "BAD "))}
-    assert {"environment", "settings", "wall", "locale", "terminal", "memory", "keeper", "doors", "brains"} <= names
+    assert {
+        "environment",
+        "settings",
+        "confinement",
+        "locale",
+        "terminal",
+        "memory",
+        "keeper",
+        "doors",
+        "brains",
+    } <= names
     assert found.out.endswith(f"\n{len(bad)} to mend.\n")
     assert {one["name"] for one in call("doctor", "--json").json} == names
 

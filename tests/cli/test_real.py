@@ -59,7 +59,7 @@ def test_every_process_tries_the_wall(scripted: Cli) -> None:
     assert "airlock" in text
     assert "allowed: the door" in text
     assert "could, and does not" in text
-    assert text.endswith("The wall holds.\n")
+    assert text.endswith("The confinement holds.\n")
     scripted.run("airgap", "on")
     gapped = scripted.run("doctor", "--wall")  # as it was spelled before
     assert gapped.code == 0

@@ -199,7 +199,7 @@ def test_a_neighbours_descriptor_cannot_be_taken() -> None:
     found = behind("""
         import ctypes
         libc = ctypes.CDLL(None, use_errno=True)
-        machine, found = wall._machine(), []
+        machine, found = confinement._machine(), []
         for number in (machine.pidfd_getfd, machine.ptrace, *machine.memory):
             libc.syscall(number, 0, 0, 0, 0, 0, 0); found.append(ctypes.get_errno())
         tell(found)
@@ -328,7 +328,7 @@ def test_the_state_of_an_open_or_absent_process_is_said(tmp_path: Path) -> None:
 
 
 def test_an_undumpable_process_has_no_core_and_no_readers() -> None:
-    assert behind("wall.undumpable(); tell(wall._libc().prctl(3, 0, 0, 0, 0))") == 0
+    assert behind("confinement.undumpable(); tell(confinement._libc().prctl(3, 0, 0, 0, 0))") == 0
 
 
 def test_a_machine_without_a_filter_is_not_called_enforced(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,9 @@ TOO_MUCH = re.compile(
     re.IGNORECASE,
 )
 # What gives up the network in its own code or by what it hands its work to.
-WALLS = re.compile(r"\b(?:with_services|offline_services)\(|wall\.confine\(|from omni\.(?:shell|server)\.start import")
+WALLS = re.compile(
+    r"\b(?:with_services|offline_services)\(|confinement\.confine\(|from omni\.(?:shell|server)\.start import"
+)
 
 
 @pytest.mark.parametrize("page", PAPERS)
