@@ -33,7 +33,7 @@ def command(brains: tuple[str, ...], everything: bool) -> None:
     if everything:
         confinement.confine()
         ended = stop_everything(home, windows=True)
-        click.echo("KeeperClient, airlock and workers have ended." if ended else "No process of Omni is running.")
+        click.echo("Keeper, airlock and workers have ended." if ended else "No process of Omni is running.")
         return
     if not brains and not anything_runs(home):
         click.echo("No brain is loaded.")

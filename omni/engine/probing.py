@@ -17,7 +17,7 @@ Render = Callable[[Sequence[Message]], Awaitable[str]]
 """Writes a prompt; "" where the template refuses. The tools of the request, where there are any, are `TOOL`."""
 
 TOOL = Tool(
-    name="lookup", description="ThemedApp up.", parameters={"type": "object", "properties": {"of": {"type": "string"}}}
+    name="lookup", description="Looks up.", parameters={"type": "object", "properties": {"of": {"type": "string"}}}
 )
 
 # Words that no template has of its own.
