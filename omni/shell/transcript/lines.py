@@ -67,8 +67,25 @@ def _chop_wide(text: str, width: int) -> list[str]:
     # rich looks at the whole text once per call; pieces keep a hostile line linear
     parts: list[str] = []
     for start in range(0, len(text), 4096):
-        parts += chop_cells(text[start : start + 4096], width)
+        piece = text[start : start + 4096]
+        some = chop_cells(piece, width)
+        if "".join(some) != piece:  # rich 15 drops a text that begins with two characters of no width
+            some = _chop_each(piece, width)
+        parts += filter(None, some)
     return parts or [""]
+
+
+def _chop_each(text: str, width: int) -> list[str]:
+    """The same, character by character."""
+    parts, used = [""], 0
+    for sign in text:
+        size = width_of(sign)
+        if used + size > width and parts[-1]:
+            parts.append("")
+            used = 0
+        parts[-1] += sign
+        used += size
+    return parts
 
 
 def wrap(runs: Iterable[Run], width: int) -> list[list[Run]]:
