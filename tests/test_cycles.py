@@ -1,4 +1,4 @@
-"""No module imports, however late, one that imports it."""
+"""No module imports one that imports it, by whatever way: neither inside a function nor for its types alone."""
 
 import ast
 from collections.abc import Iterator
@@ -16,30 +16,34 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def imports(tree: ast.AST) -> Iterator[str]:
-    """What a module imports at any time, and not for its types alone."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            continue
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
-            yield from (f"{node.module}.{name.name}" for name in node.names)
+def imports(tree: ast.AST) -> Iterator[tuple[str, str, str]]:
+    """What is imported anywhere: a module, the name that is taken from it, and the name that this gets here."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield from ((node.module, name.name, name.asname or name.name) for name in node.names)
         elif isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
-        else:
-            yield from imports(node)
+            yield from ((name.name, "", "") for name in node.names)
 
 
 def test_no_two_modules_import_each_other() -> None:
     known = modules()
-    graph = {
-        name: {other for other in imports(ast.parse(path.read_text())) if other in known and other != name}
+    found = {name: list(imports(ast.parse(path.read_text("utf-8")))) for name, path in known.items()}
+    tables = {  # what a package offers, and where it is made
+        name: {here: (module, there) for module, there, here in found[name]}
         for name, path in known.items()
+        if path.name == "__init__.py"
     }
-    for name, found in graph.items():
-        # The tables of packages import nothing by themselves; `from package import module` means the module.
-        graph[name] = {other for other in found if known[other].name != "__init__.py"}
+
+    def origin(module: str, name: str) -> str:
+        if f"{module}.{name}" in known:
+            return f"{module}.{name}"
+        return origin(*tables[module][name]) if name in tables.get(module, {}) else module
+
+    graph = {
+        name: {origin(module, taken) for module, taken, _ in found[name]} & known.keys() - {name} for name in known
+    }
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
-        raise AssertionError(" -> ".join(error.args[1])) from None
+        circle = " imports\n  ".join(reversed(error.args[1]))
+        raise AssertionError(f"These modules import each other:\n  {circle}") from None

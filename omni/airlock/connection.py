@@ -6,14 +6,15 @@ import socket
 import time
 from contextlib import suppress
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from omni.airlock.ends import End
 from omni.airlock.proxyline import proxy_line
 
 if TYPE_CHECKING:
-    from omni.airlock.audit import Line
-    from omni.airlock.relay import Relay
+    import ssl
+
+    from omni.airlock.audit import Audit, Line
 
 Group = tuple[str, bool]  # an address, and whether it is the person's own who runs this
 
@@ -30,6 +31,36 @@ _STATUS = {
 }
 
 
+class Limits(NamedTuple):
+    """What one listener bears."""
+
+    connections: int = 256
+    per_address: int = 64
+    own: int = 192  # of the person who runs this, from this machine; the rest is left to others
+    head: int = 1 << 16  # bytes of the first head
+    patience: float = 10.0  # seconds for it to be whole
+    linger: float = 1.0  # seconds that one who was refused may take to read why
+    idle: int = 60  # seconds after which the kernel asks a silent peer whether it is there
+
+
+class ConnectionOwner(Protocol):
+    """What a connection needs of the relay that carries it."""
+
+    upstream: str
+    context: "ssl.SSLContext | None"
+    audit: "Audit"
+    client: str
+    limits: Limits
+    selector: selectors.DefaultSelector
+    moved: int
+
+    def left(self, connection: "Connection") -> None:
+        """A connection has ended."""
+
+    def look_at(self, moment: float) -> None:
+        """A connection wants to be told when it is late."""
+
+
 class _Stage(Enum):
     HEAD = auto()  # a TLS handshake is part of it
     DIAL = auto()
@@ -42,7 +73,7 @@ class Connection:
 
     def __init__(
         self,
-        relay: "Relay",
+        relay: ConnectionOwner,
         end: End,
         *,
         peer: tuple[str, int],

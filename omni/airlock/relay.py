@@ -11,9 +11,9 @@ import socket
 import time
 from collections import Counter
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from omni.airlock.connection import READ, Connection, Group, said
+from omni.airlock.connection import READ, Connection, Group, Limits, said
 from omni.airlock.ends import End
 from omni.airlock.peers import owner
 from omni.airlock.proxyline import is_loopback
@@ -25,18 +25,6 @@ if TYPE_CHECKING:
 
 
 _TELL = 0.5  # seconds: the record is told of bytes no more often
-
-
-class Limits(NamedTuple):
-    """What one listener bears."""
-
-    connections: int = 256
-    per_address: int = 64
-    own: int = 192  # of the person who runs this, from this machine; the rest is left to others
-    head: int = 1 << 16  # bytes of the first head
-    patience: float = 10.0  # seconds for it to be whole
-    linger: float = 1.0  # seconds that one who was refused may take to read why
-    idle: int = 60  # seconds after which the kernel asks a silent peer whether it is there
 
 
 class Relay:

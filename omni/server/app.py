@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as Path
 
+from omni.core.errors import OmniError
 from omni.server.brains import Names
 from omni.server.error_formats import problem_at
 from omni.server.errors import NoPath, Stopping, explained
@@ -24,7 +25,6 @@ from omni.server.streams import Gone
 if TYPE_CHECKING:
     from omni.app import Services
     from omni.cartridges import Brain
-    from omni.server.generation import Generation
 
 PROTOCOLS = ("plain", "openai", "anthropic", "ollama")
 
@@ -35,6 +35,13 @@ class Closable(Protocol):
     async def close(self) -> None:
         """End it."""
         ...
+
+
+class Abortable(Protocol):
+    """An answer that is being written."""
+
+    def fail(self, error: OmniError) -> None:
+        """End it with this error."""
 
 
 C = TypeVar("C", bound=Closable)
@@ -49,7 +56,7 @@ class Server:
         self.metrics = Metrics()
         self.started = time.time()
         self.stopping = False
-        self.generations: set[Generation] = set()  # the answers that were begun, so that the end can be told to them
+        self.generations: set[Abortable] = set()  # the answers that were begun, so that the end can be told to them
         self.images = Images()
         self._places: dict[str, FairQueue] = {}
         self._kept: dict[str, Any] = {}

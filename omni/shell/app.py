@@ -20,11 +20,11 @@ from omni.shell.meters import Meters, Reading
 from omni.shell.pane_host import PaneHost
 from omni.shell.panes import BUILT_IN, PaneSpec
 from omni.shell.rail import FOLD_BELOW
-from omni.shell.status import StatusLine
 
 if TYPE_CHECKING:
     from omni.app import Services
-    from omni.keeper import Change, Doors
+    from omni.keeper import Doors
+    from omni.shell.frame import Conversations, FirstSteps
     from omni.shell.pulls import Pulling, Pulls
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class OmniApp(PaneHost, inherit_bindings=False):
         self.new_here = not services.home.library.exists()
         self.meters = Meters()
         self._meter_watchers: list[Callable[[Reading], None]] = []
-        self._doors = DoorWatch(self)
+        self._doors = DoorWatch(self, lambda: self._pulls)
         self.warmed = asyncio.Event()
         self._chord = ""
         self._chord_at = self._quit_at = float("-inf")
@@ -89,7 +89,6 @@ class OmniApp(PaneHost, inherit_bindings=False):
         if services.settings.ui.keys:
             self.set_keymap(dict(services.settings.ui.keys))
         self.title = f"omni · {project.name or project}"
-        self.status = StatusLine()
 
     # -- the first frame
 
@@ -164,13 +163,6 @@ class OmniApp(PaneHost, inherit_bindings=False):
     def doors(self) -> "Doors | None":
         """What was verified last; None while nobody knows."""
         return self._doors.state
-
-    def tell_panes(self, change: "Change") -> None:
-        """Something changed, here or in another process."""
-        for name in self.panes:
-            heard = getattr(self.pane(name), "heard", None)
-            if heard is not None:
-                self.attempt(heard, change)
 
     async def action_air_gap(self) -> None:
         """F12: shut every door now; when they are shut, ask before they may open again."""
@@ -275,7 +267,7 @@ class OmniApp(PaneHost, inherit_bindings=False):
 
     async def chat_with(self, brain: str, *, new: bool = False) -> None:
         """Go to the conversation and use this brain there, or in a new one. Raises OmniError."""
-        chat: Any = await self.show("chat")
+        chat = cast("Conversations", await self.show("chat"))
         if new:
             await chat.new_conversation(brain=brain)
         else:
@@ -283,12 +275,12 @@ class OmniApp(PaneHost, inherit_bindings=False):
 
     async def new_conversation(self) -> None:
         """Begin anew. Raises OmniError."""
-        chat: Any = await self.show("chat")
+        chat = cast("Conversations", await self.show("chat"))
         await chat.new_conversation()
 
     async def open_conversation(self, conversation: str) -> None:
         """Go to this conversation. Raises OmniError."""
-        chat: Any = await self.show("chat")
+        chat = cast("Conversations", await self.show("chat"))
         await chat.open_conversation(conversation)
 
     @property
@@ -297,7 +289,7 @@ class OmniApp(PaneHost, inherit_bindings=False):
         if self._pulls is None:
             from omni.shell.pulls import Pulls
 
-            self._pulls = Pulls(self)
+            self._pulls = Pulls(self, self.pull_moved)
         return self._pulls
 
     @property
@@ -336,7 +328,7 @@ class OmniApp(PaneHost, inherit_bindings=False):
 
     async def first_steps(self) -> None:
         """Go through the first steps again."""
-        home: Any = await self.show("home")
+        home = cast("FirstSteps", await self.show("home"))
         await home.action_wizard()
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:  # noqa: ARG002

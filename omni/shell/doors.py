@@ -1,23 +1,28 @@
 """What the shell knows of the doors, and how it shuts them; the keeper's other news go to the panes."""
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from omni.core.errors import NetworkBlocked
 
 if TYPE_CHECKING:
     from omni.keeper import Doors, KeeperClient
-    from omni.shell.app import OmniApp
     from omni.shell.modals import Consent
+    from omni.shell.pane_host import PaneHost
+    from omni.shell.pulls import Pulls
 
 AGAIN_SECONDS = 2.0
 
 
 class DoorWatch:
-    """Listens to the keeper as long as the shell runs; `state` is what was verified last, None while nobody knows."""
+    """Listens to the keeper as long as the shell runs; `state` is what was verified last, None while nobody knows.
 
-    def __init__(self, app: "OmniApp") -> None:
-        self._app = app
+    `pulls` has the downloads, None before the first one.
+    """
+
+    def __init__(self, app: "PaneHost", pulls: "Callable[[], Pulls | None]") -> None:
+        self._app, self._pulls = app, pulls
         self._keeper: KeeperClient | None = None
         self._question: Consent | None = None
         self.state: Doors | None = None
@@ -55,10 +60,10 @@ class DoorWatch:
 
     def draw(self) -> None:
         """Say it in the status line. Between two parts of a download its door counts as open: it has leave to be."""
-        doors = self.state
+        doors, pulls = self.state, self._pulls()
         if doors is None:
             return
-        pulling = not doors.air_gap and any(one.kind == "pull" for one in self._app.pulls_running)
+        pulling = not doors.air_gap and any(one.kind == "pull" for one in (pulls.running if pulls else ()))
         outward = [one for one in doors.open if one.outward]
         door = f"{outward[0].purpose} {outward[0].host}".strip() if outward else "pull" if pulling else ""
         state = "open" if door else "not enforced" if not doors.verified else "air gap" if doors.air_gap else "shut"
@@ -104,11 +109,9 @@ class DoorWatch:
         except Exception:
             self._lost()
             raise
-        if not on:
+        if not on and (pulls := self._pulls()) is not None:
             # What the shut doors refused would go on saying so, and its F12 would shut them again.
-            for name in [
-                name for name, pulling in app.pulls.all.items() if isinstance(pulling.failure, NetworkBlocked)
-            ]:
-                app.pulls.forget(name)
+            for name in [name for name, pulling in pulls.all.items() if isinstance(pulling.failure, NetworkBlocked)]:
+                pulls.forget(name)
         if on:
             app.notify("Every door is shut, also after a restart. F12 opens them again.", markup=False, timeout=4)

@@ -15,7 +15,7 @@ from omni.shell.bindings import key_words
 from omni.shell.widgets import Folded, Keys, Line, Lines, ink
 
 if TYPE_CHECKING:
-    from omni.shell.app import OmniApp
+    from omni.shell.frame import Frame
 
 WIDEST, NARROW = 14, 60  # keys that do not fit beside each other are named after what they do
 AROUND = 6  # rows of the terminal above and below the list of keys
@@ -39,7 +39,7 @@ class HelpScreen(ModalScreen[None]):
         Binding("escape,f1,question_mark,enter", "dismiss", "Back", id="help.back", tooltip="Back to where you were"),
     ]
 
-    def __init__(self, app: "OmniApp") -> None:
+    def __init__(self, app: "Frame") -> None:
         super().__init__()
         self._sections = list(sections(app))
         self._names = False
@@ -89,11 +89,11 @@ def _beside(keys: str, width: int) -> tuple[str, list[str]]:
     return first.replace("\0", " "), [key.replace("\0", " ") for key in more]
 
 
-def sections(app: "OmniApp") -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
+def sections(app: "Frame") -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
     """Titles with their rows of (keys, what they do, the id that remaps them): the pane's, then the frame's."""
     focused = app.screen_stack[0].focused
     seen: set[str] = set()
-    nodes: list[DOMNode] = [node for node in (focused.ancestors_with_self if focused else []) if node is not app]
+    nodes: list[DOMNode] = list(focused.ancestors_with_self) if focused else []
     pane = app.pane(app.rail.active)
     if pane is not None and pane not in nodes:
         nodes.append(pane)
@@ -111,7 +111,7 @@ def _told(node: Widget) -> Iterator[tuple[str, str, str]]:
     yield from ((keys, what, "") for keys, what in getattr(node, "told_keys", ()))
 
 
-def _rows(app: "OmniApp", bindings: BindingsMap, seen: set[str]) -> Iterator[tuple[str, str, str]]:
+def _rows(app: "Frame", bindings: BindingsMap, seen: set[str]) -> Iterator[tuple[str, str, str]]:
     """One row for each thing that a key with an id does; keys that do the same stand together."""
     remapped = dict(app.services.settings.ui.keys)
     found: dict[str, tuple[list[str], list[str]]] = {}

@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from textual.command import CommandList, CommandPalette, DiscoveryHit, Hit, Hits, Provider
 
+from omni.shell.pane import frame_of
+
 if TYPE_CHECKING:
+    from textual.app import App
+
     from omni.core.themes import ThemeFile
-    from omni.shell.app import OmniApp
+    from omni.shell.frame import Frame
 
 Command = tuple[str, str, Callable[[], Any]]
 
@@ -17,9 +21,9 @@ class OmniCommands(Provider):
     """The frame's commands, and those of the pane that is shown."""
 
     @property
-    def omni(self) -> "OmniApp":
-        """The app, by its own type."""
-        return cast("OmniApp", self.app)
+    def omni(self) -> "Frame":
+        """The app, as what may be asked of it."""
+        return frame_of(self.app)
 
     async def startup(self) -> None:
         """Read what needs a file before the first letter is typed."""
@@ -63,12 +67,12 @@ class OmniCommands(Provider):
             for _, binding in shown._bindings:
                 if binding.id is not None and binding.show and binding.description:
                     title = f"{app.panes[app.rail.active].title}: {binding.description.lower()}"
-                    run = partial(app.run_action, binding.action, default_namespace=shown)
+                    run = partial(self.app.run_action, binding.action, default_namespace=shown)
                     yield title, binding.tooltip, run
         for name, file in self._themes.items():
             yield f"Theme: {file.title}", f"{name}, {'dark' if file.dark else 'light'}", partial(app.keep_theme, name)
         yield "Help", "all keys   F1", app.action_help
-        yield "Quit", "leave Omni; workers end by themselves   ctrl+c twice", app.exit
+        yield "Quit", "leave Omni; workers end by themselves   ctrl+c twice", self.app.exit
 
 
 def _capital(text: str) -> str:
@@ -100,7 +104,7 @@ class Palette(CommandPalette):
         self.query_one(CommandList).styles.max_height = max(3, self.app.size.height * 6 // 20 * 2 + 1)
 
 
-def open_palette(app: "OmniApp") -> None:
+def open_palette(app: "App[None]") -> None:
     """Open it, once."""
     if not any(isinstance(screen, CommandPalette) for screen in app.screen_stack):
         app.push_screen(Palette([OmniCommands], placeholder="What do you want?"))

@@ -5,9 +5,16 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from textual.containers import Vertical
 
 if TYPE_CHECKING:
+    from textual.app import App
+
     from omni.app import Services
     from omni.keeper import Change
-    from omni.shell.app import OmniApp
+    from omni.shell.frame import Frame
+
+
+def frame_of(app: "App[object]") -> "Frame":
+    """The app that a widget or a screen stands in, as what they may ask of it."""
+    return cast("Frame", app)
 
 
 class Pane(Vertical):
@@ -25,9 +32,9 @@ class Pane(Vertical):
         self.services = services
 
     @property
-    def omni(self) -> "OmniApp":
-        """The app, by its own type."""
-        return cast("OmniApp", self.app)
+    def omni(self) -> "Frame":
+        """The app, as what may be asked of it."""
+        return frame_of(self.app)
 
     @property
     def shows_pulls(self) -> bool:

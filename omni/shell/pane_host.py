@@ -12,14 +12,16 @@ from omni.core.errors import OmniError
 from omni.shell.failures import reason_of
 from omni.shell.panes import PaneSpec
 from omni.shell.rail import Rail
+from omni.shell.status import StatusLine
 from omni.shell.themed_app import ThemedApp
 
 if TYPE_CHECKING:
     from omni.app import Services
+    from omni.keeper import Change
 
 
 class PaneHost(ThemedApp, inherit_bindings=False):
-    """An app that shows one of its panes at a time, with a rail to choose from; each is made when it is first shown."""
+    """An app that shows one of its panes at a time, each made when it is first shown, with a rail and a status line."""
 
     def __init__(
         self,
@@ -32,6 +34,7 @@ class PaneHost(ThemedApp, inherit_bindings=False):
         super().__init__(services, environment=environment)
         self.panes = {pane.name: pane for pane in panes}
         self.rail = Rail(panes, begin if begin in self.panes else "home")
+        self.status = StatusLine()
         self._focus: dict[str, Widget] = {}
         self._failed_panes: dict[str, Widget] = {}
 
@@ -118,6 +121,13 @@ class PaneHost(ThemedApp, inherit_bindings=False):
             return self._failed_panes[name]
         found = self.screen_stack[0].query(f"#pane-{name}") if self.screen_stack else ()
         return next(iter(found), None)
+
+    def tell_panes(self, change: "Change") -> None:
+        """Something changed, here or in another process."""
+        for name in self.panes:
+            heard = getattr(self.pane(name), "heard", None)
+            if heard is not None:
+                self.attempt(heard, change)
 
     async def show(self, name: str) -> Widget:
         """Show a pane; the first time it is imported in a thread and made."""

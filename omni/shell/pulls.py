@@ -14,7 +14,7 @@ from omni.core.errors import OmniError
 from omni.shell.widgets import bar, ink, size_words, time_words
 
 if TYPE_CHECKING:
-    from omni.shell.app import OmniApp
+    from omni.shell.themed_app import ThemedApp
 
 T = TypeVar("T")
 
@@ -44,10 +44,10 @@ class Pulling(Struct, kw_only=True):
 
 
 class Pulls:
-    """All that run. `listen` is told about every step; the listener decides how much of it it draws."""
+    """All that run. Who listens is told about every step, and decides how much of it it draws; `moved` is told last."""
 
-    def __init__(self, app: "OmniApp") -> None:
-        self._app = app
+    def __init__(self, app: "ThemedApp", moved: Callable[[Pulling], None]) -> None:
+        self._app, self._moved = app, moved
         self._workers: dict[str, Worker[None]] = {}
         self._listeners: list[Callable[[Pulling], None]] = []
         self.all: dict[str, Pulling] = {}
@@ -150,7 +150,7 @@ class Pulls:
                 yield
 
     def _tell(self, pulling: Pulling) -> None:
-        for listener in (*self._listeners, self._app.pull_moved):
+        for listener in (*self._listeners, self._moved):
             self._app.attempt(listener, pulling)
 
 

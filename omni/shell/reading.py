@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -13,12 +13,13 @@ from textual.content import Content
 from textual.screen import ModalScreen
 
 from omni.core.errors import OmniError
+from omni.shell.pane import frame_of
 from omni.shell.widgets import Folded, Keys, Line, Lines, home_path, home_words, ink, job
 
 if TYPE_CHECKING:
     from omni.app import Services
     from omni.environment import Diagnostic
-    from omni.shell.app import OmniApp
+    from omni.shell.frame import Frame
 
 FOLLOW_SECONDS = 1.0
 TAIL_BYTES = 200_000
@@ -47,9 +48,9 @@ class Reading(ModalScreen[None]):
         self._title = title
 
     @property
-    def omni(self) -> "OmniApp":
-        """The app, by its own type."""
-        return cast("OmniApp", self.app)
+    def omni(self) -> "Frame":
+        """The app, as what may be asked of it."""
+        return frame_of(self.app)
 
     def compose(self) -> ComposeResult:
         """Title, lines, keys."""

@@ -1,14 +1,12 @@
 """Downloads as they are seen from panes that have no place of their own for them: a line or two above the status."""
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual.events import Click
 
+from omni.shell.pane import frame_of
 from omni.shell.pulls import Pulling, pulling_line
 from omni.shell.widgets import Lines
-
-if TYPE_CHECKING:
-    from omni.shell.app import OmniApp
 
 MOST = 2
 
@@ -40,4 +38,4 @@ class PullStrip(Lines):
     async def on_click(self, event: Click) -> None:
         """To where they can be cancelled and gone on with."""
         event.stop()
-        await cast("OmniApp", self.app).show("cartridges")
+        await frame_of(self.app).show("cartridges")

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from msgspec import Struct
 from textual.content import Content
@@ -13,8 +13,6 @@ from textual.widget import Widget
 
 if TYPE_CHECKING:
     from textual.worker import WorkType
-
-    from omni.shell.app import OmniApp
 
 Part: TypeAlias = "str | Content | tuple[str, str]"
 """Text, or text with how it is written: `text second third accent person amber red line`, and `bold`, `reverse` …"""
@@ -45,11 +43,6 @@ class LineWidget(Widget):
     """A widget that draws itself as lines; `lines` is asked again whenever it is refreshed or resized."""
 
     DEFAULT_CSS = "LineWidget { width: 1fr; height: auto; text-wrap: nowrap; text-overflow: clip; }"
-
-    @property
-    def omni(self) -> "OmniApp":
-        """The app, by its own type."""
-        return cast("OmniApp", self.app)
 
     def lines(self, width: int, height: int) -> Iterable[Content]:
         """The lines for this many cells; more than `height` of them are cut off."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from omni.airlock.relay import Limits
+from omni.airlock.connection import Limits
 from omni.core.paths import Home, python_command
 from omni.keeper import DoorTicket
 from tests.airlock.listen_tools import Door, Make, Upstream, hello

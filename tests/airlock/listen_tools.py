@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from omni.airlock.audit import Audit, Doors
+from omni.airlock.connection import Limits
 from omni.airlock.listen import bind
-from omni.airlock.relay import Limits, Relay
+from omni.airlock.relay import Relay
 from omni.core.paths import Home
 
 Read = Callable[[], list[dict[str, Any]]]

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from omni.airlock.relay import Limits
+from omni.airlock.connection import Limits
 from omni.core.paths import Home
 from tests.airlock.listen_tools import ASK, Door, Make, Read, Upstream, echo, exactly, refusal, rest
 

@@ -11,7 +11,7 @@ from omni.shell.transcript.clean import Cleaner, clean
 from omni.shell.transcript.code import highlight, load_style
 from omni.shell.transcript.entry import Entry
 from omni.shell.transcript.fences import Setting, code_rows
-from omni.shell.transcript.lines import Line, chop, width_of, wrap
+from omni.shell.transcript.lines import Line, chop, width_of
 from omni.shell.transcript.markdown import lay_text
 from omni.shell.transcript.split import LIMIT, Splitter
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from unittest.mock import MagicMock
 
 from textual import events
@@ -63,12 +63,12 @@ def modules() -> list[ModuleType]:
 
 
 def classes() -> list[type]:
-    """Every class that is defined in the shell."""
+    """Every class that is defined in the shell and can be made."""
     return [
         each
         for module in modules()
         for each in vars(module).values()
-        if isinstance(each, type) and each.__module__ == module.__name__
+        if isinstance(each, type) and each.__module__ == module.__name__ and Protocol not in each.__bases__
     ]
 
 

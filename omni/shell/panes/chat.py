@@ -71,8 +71,8 @@ class ChatPane(Pane):
         self.brain = self.system = ""
         self.gauge = Gauge()
         self.turns = Turns(self)
-        self.acts = MessageActions(self)
-        self.questions = Questions(self)
+        self.acts = MessageActions(self, self.turns)
+        self.questions = Questions(self, self.turns)
         self._entries = Entries(self.turns.failures)
         self._reading = asyncio.Lock()
         self._glyphs = glyphs(services.settings.ui.glyphs)
@@ -308,7 +308,7 @@ class ChatPane(Pane):
         try:
             if (command := parse_command(text)) is not None:
                 self.composer.accept(text)
-                await run_command(self, *command)
+                await run_command(*command, pane=self, turns=self.turns, acts=self.acts)
             elif self.acts.edited is not None:
                 await self.acts.ask_anew(text)
             else:
@@ -406,7 +406,8 @@ class ChatPane(Pane):
     async def _edit_outside(self) -> None:
         from omni.shell.panes.chat_editor import edit_outside
 
-        await edit_outside(self)
+        await edit_outside(self.composer, app=self.app, services=self.services)
+        self.take_focus()
 
     def _complete(self, prefix: str) -> list[str]:
         from omni.chat import complete_path

@@ -10,7 +10,9 @@ from omni.core.files import write_atomic
 from omni.shell.widgets import own_path
 
 if TYPE_CHECKING:
-    from omni.shell.panes.chat import ChatPane
+    from omni.shell.panes.chat_turns import Turns
+    from omni.shell.panes.chat_view import ChatView
+    from omni.shell.panes.message_actions import MessageActions
 
 LONGEST_NAME = 60
 
@@ -63,7 +65,7 @@ def parse_command(text: str) -> tuple[Command, str] | None:
     )
 
 
-async def run_command(pane: "ChatPane", command: Command, rest: str) -> None:
+async def run_command(command: Command, rest: str, *, pane: "ChatView", turns: "Turns", acts: "MessageActions") -> None:
     """Do what was typed after `/`."""
     match command.name:
         case "new":
@@ -76,11 +78,11 @@ async def run_command(pane: "ChatPane", command: Command, rest: str) -> None:
         case "system":
             await _instruct(pane, rest)
         case "retry":
-            pane.acts.retry_last()
+            acts.retry_last()
         case "continue":
-            pane.acts.resume_last()
+            acts.resume_last()
         case "undo":
-            await pane.acts.undo()
+            await acts.undo()
         case "copy":
             answer = next((one for one in reversed(pane.messages) if one.role == "assistant"), None)
             if answer is None:
@@ -101,7 +103,7 @@ async def run_command(pane: "ChatPane", command: Command, rest: str) -> None:
         case "export":
             await _export(pane, rest)
         case "compact":
-            _compact(pane)
+            _compact(pane, turns)
         case "longest":
             await _set_longest(pane, rest)
         case "delete":
@@ -112,14 +114,14 @@ async def run_command(pane: "ChatPane", command: Command, rest: str) -> None:
             await pane.app.run_action("help")
 
 
-async def _instruct(pane: "ChatPane", text: str) -> None:
+async def _instruct(pane: "ChatView", text: str) -> None:
     if pane.conversation is not None:
         pane.conversation = await pane.services.chat.instruct(pane.conversation.id, text)
     pane.system = text
     pane.say("The brain reads it before every question." if text else "The system text is removed.")
 
 
-async def _set_longest(pane: "ChatPane", text: str) -> None:
+async def _set_longest(pane: "ChatView", text: str) -> None:
     if not text.replace(",", "").isdecimal():
         raise UsageError(f"{text!r} is no number of tokens.", hint="/longest 4096, for example.")
     count = int(text.replace(",", ""))
@@ -127,14 +129,14 @@ async def _set_longest(pane: "ChatPane", text: str) -> None:
     pane.say(f"Answers may be {count:,} tokens long.")
 
 
-def _compact(pane: "ChatPane") -> None:
+def _compact(pane: "ChatView", turns: "Turns") -> None:
     one = pane.stored()
-    pane.turns.must_be_idle()
-    running = pane.turns.begin(one.id, None)
-    pane.turns.start(running, partial(pane.services.chat.compact, one.id, brain=pane.brain))
+    turns.must_be_idle()
+    running = turns.begin(one.id, None)
+    turns.start(running, partial(pane.services.chat.compact, one.id, brain=pane.brain))
 
 
-async def _export(pane: "ChatPane", name: str) -> None:
+async def _export(pane: "ChatView", name: str) -> None:
     one = pane.stored()
     title = "".join(char if char.isalnum() or char in "-_" else "-" for char in one.title.lower())[:LONGEST_NAME]
     path = pane.project / own_path(name or f"{title.strip('-') or 'conversation'}.md")

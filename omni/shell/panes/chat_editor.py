@@ -10,23 +10,26 @@ from omni.core.errors import StorageError, UsageError
 from omni.shell.drafts import keep
 
 if TYPE_CHECKING:
-    from omni.shell.panes.chat import ChatPane
+    from textual.app import App
+
+    from omni.app import Services
+    from omni.shell.composer import Composer
 
 
-async def edit_outside(pane: "ChatPane") -> None:
+async def edit_outside(composer: "Composer", *, app: "App[object]", services: "Services") -> None:
     """Hand terminal and text to the person's editor and take the text back. Raises OmniError."""
-    starter = pane.services.starter
+    starter = services.starter
     if starter is None:
         raise UsageError("No editor can be started here.")
-    path = await asyncio.to_thread(keep, pane.services.home, pane.composer.text, "question")
+    path = await asyncio.to_thread(keep, services.home, composer.text, "question")
     try:
-        suspended: Any = pane.app.suspend()
+        suspended: Any = app.suspend()
         suspended.__enter__()
     except SuspendNotSupported:
         suspended = nullcontext()
         suspended.__enter__()
     try:
-        with pane.app.batch_update():  # nothing is drawn over the editor
+        with app.batch_update():  # nothing is drawn over the editor
             await starter.editor(path)
     finally:
         suspended.__exit__(None, None, None)
@@ -35,7 +38,6 @@ async def edit_outside(pane: "ChatPane") -> None:
     except OSError as error:
         hint = "The composer has what it had before."
         raise StorageError(f"What was written to {path} cannot be read: {error.strerror}.", hint=hint) from error
-    pane.composer.put(found.rstrip("\n"))
+    composer.put(found.rstrip("\n"))
     await asyncio.to_thread(path.unlink, missing_ok=True)
-    pane.app.refresh()
-    pane.take_focus()
+    app.refresh()

@@ -10,14 +10,15 @@ from omni.shell.panes.chat_turn import Running
 from omni.shell.transcript import Entry
 
 if TYPE_CHECKING:
-    from omni.shell.panes.chat import ChatPane
+    from omni.shell.panes.chat_turns import Turns
+    from omni.shell.panes.chat_view import ChatView
 
 
 class Questions:
     """What was sent and waits, by conversation."""
 
-    def __init__(self, pane: "ChatPane") -> None:
-        self._pane = pane
+    def __init__(self, pane: "ChatView", turns: "Turns") -> None:
+        self._pane, self._turns = pane, turns
         self._queues: dict[str, list[str]] = {}
         self._refusals = 0
 
@@ -44,7 +45,7 @@ class Questions:
         """Send a question of the conversation on the screen, or queue it while an answer is written. Raises OmniError."""
         pane = self._pane
         await pane.warm()
-        if pane.turns.shown is not None:
+        if self._turns.shown is not None:
             self._queues.setdefault(pane.shown_id, []).append(text)
             pane.composer.accept(text)
             pane.show_queue()
@@ -64,14 +65,14 @@ class Questions:
         if shown:
             pane.composer.accept(text)
         facts = asked_facts(pane.services.clock.now(), attachments)
-        running = pane.turns.begin(conversation, sent, facts=facts, brain=brain)
+        running = self._turns.begin(conversation, sent, facts=facts, brain=brain)
         ask = partial(chat.ask, conversation, sent, brain=brain, attachments=attachments)
-        pane.turns.start(running, ask, unsent=text)
+        self._turns.start(running, ask, unsent=text)
 
     async def next(self, conversation: str) -> None:
         """Send what waited for the turn that is over. Raises OmniError."""
         queue = self._queues.get(conversation)
-        if not queue or conversation in self._pane.turns:
+        if not queue or conversation in self._turns:
             return
         text = queue.pop(0)
         self._pane.show_queue()

@@ -27,7 +27,7 @@ from omni.shell.panes.chat_turn import Ask, Running
 from omni.shell.transcript import Entry
 
 if TYPE_CHECKING:
-    from omni.shell.panes.chat import ChatPane
+    from omni.shell.panes.chat_view import ChatView
 
 READABLE = 10.0  # seconds that a sentence about a brain stays, which goes from the answer when it is whole
 
@@ -35,7 +35,7 @@ READABLE = 10.0  # seconds that a sentence about a brain stays, which goes from 
 class Turns:
     """What is being answered, at most one turn in each conversation of this shell."""
 
-    def __init__(self, pane: "ChatPane") -> None:
+    def __init__(self, pane: "ChatView") -> None:
         self._pane = pane
         self._running: dict[str, Running] = {}
         self.failures: dict[str, OmniError] = {}

@@ -11,14 +11,15 @@ from omni.shell.transcript import Entry
 
 if TYPE_CHECKING:
     from omni.chat import ChatMessage
-    from omni.shell.panes.chat import ChatPane
+    from omni.shell.panes.chat_turns import Turns
+    from omni.shell.panes.chat_view import ChatView
 
 
 class MessageActions:
     """The acts of one pane. `edited` is the question that stands in the composer to be asked differently."""
 
-    def __init__(self, pane: "ChatPane") -> None:
-        self._pane = pane
+    def __init__(self, pane: "ChatView", turns: "Turns") -> None:
+        self._pane, self._turns = pane, turns
         self.edited: str | None = None
 
     async def do(self, act: str, key: str) -> None:
@@ -44,7 +45,7 @@ class MessageActions:
     async def _switch(self, message: "ChatMessage", step: int) -> None:
         """Show another branch."""
         pane = self._pane
-        pane.turns.must_be_idle()
+        self._turns.must_be_idle()
         at = message.siblings.index(message.id) + step
         if 0 <= at < len(message.siblings):
             await pane.services.chat.switch(pane.stored().id, message.siblings[at])
@@ -56,7 +57,7 @@ class MessageActions:
     def edit(self, message: "ChatMessage") -> None:
         """Put a question into the composer; sent, it goes out on a branch of its own."""
         pane = self._pane
-        pane.turns.must_be_idle()
+        self._turns.must_be_idle()
         question: ChatMessage | None = message
         if message.role != "user":
             question = next((one for one in pane.messages if one.id == message.parent and one.role == "user"), None)
@@ -79,7 +80,7 @@ class MessageActions:
     async def ask_anew(self, text: str) -> None:
         """The edited question goes out on a branch of its own."""
         pane = self._pane
-        pane.turns.must_be_idle()
+        self._turns.must_be_idle()
         assert self.edited is not None
         from omni.chat import expand
 
@@ -91,9 +92,9 @@ class MessageActions:
         pane.composer.accept(text)
         pane.transcript.cut(edited)
         facts = asked_facts(pane.services.clock.now(), kept or message.attachments)
-        running = pane.turns.begin(conversation, sent, facts=facts)
+        running = self._turns.begin(conversation, sent, facts=facts)
         self.edited = None
-        pane.turns.start(
+        self._turns.start(
             running,
             partial(chat.edit, conversation, edited, sent, brain=pane.brain, attachments=kept),
             unsent=text,
@@ -102,14 +103,14 @@ class MessageActions:
     def retry(self, message: "ChatMessage") -> None:
         """Have an answer, or the answer of a question, written again."""
         pane = self._pane
-        pane.turns.must_be_idle()
+        self._turns.must_be_idle()
         conversation = pane.stored().id
         answer = message if message.role != "user" else None
         following = next((one for one in pane.messages if one.parent == message.id), None) if answer is None else answer
         if following is not None:
             pane.transcript.cut(following.id)
-        running = pane.turns.begin(conversation, None)
-        pane.turns.start(running, partial(pane.services.chat.regenerate, conversation, message.id, brain=pane.brain))
+        running = self._turns.begin(conversation, None)
+        self._turns.start(running, partial(pane.services.chat.regenerate, conversation, message.id, brain=pane.brain))
 
     def retry_last(self) -> None:
         """Have the last answer written again."""
@@ -120,7 +121,7 @@ class MessageActions:
     def resume(self, message: "ChatMessage") -> None:
         """Go on with an answer that is not whole."""
         pane = self._pane
-        pane.turns.must_be_idle()
+        self._turns.must_be_idle()
         if message.role == "user" or (message.state == "whole" and message.reason != "length"):
             raise UsageError("This answer is whole.", hint="ctrl+r has it written again.")
         conversation = pane.stored().id
@@ -141,7 +142,7 @@ class MessageActions:
         )
         pane.transcript.show(entries, keep=True)
         pane.transcript.action_tail()
-        pane.turns.start(running, partial(pane.services.chat.resume, conversation, message.id))
+        self._turns.start(running, partial(pane.services.chat.resume, conversation, message.id))
 
     def resume_last(self) -> None:
         """Go on with the last answer."""
@@ -152,7 +153,7 @@ class MessageActions:
     async def undo(self) -> None:
         """Take the last question back into the composer."""
         pane = self._pane
-        pane.turns.must_be_idle()
+        self._turns.must_be_idle()
         if pane.conversation is None or not pane.messages:
             raise UsageError("Nothing was asked here yet.")
         text = await pane.services.chat.undo(pane.conversation.id)

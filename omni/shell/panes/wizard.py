@@ -1,7 +1,7 @@
 """The first run: what this machine is, which brain comes first, how it shall look; then straight into a conversation."""
 
 import asyncio
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -12,6 +12,7 @@ from textual.message import Message
 from omni.core.errors import OmniError
 from omni.shell.listing import Column, Group, Listing, Row
 from omni.shell.machine import MachineFacts
+from omni.shell.pane import frame_of
 from omni.shell.panes.wizard_words import (
     Arrival,
     Step,
@@ -28,8 +29,8 @@ from omni.shell.widgets import Folded, Keys, Line, Lines, ink, job, own_path
 if TYPE_CHECKING:
     from omni.app import Services
     from omni.hardware import HardwareProfile
-    from omni.shell.app import OmniApp
     from omni.shell.brains import Offer
+    from omni.shell.frame import Frame
     from omni.shell.theme import ThemeFile
 
 NARROW = 60
@@ -81,9 +82,9 @@ class Wizard(Vertical, can_focus=True):
         self._status_before = ("", "")  # a brain and its base
 
     @property
-    def omni(self) -> "OmniApp":
-        """The app, by its own type."""
-        return cast("OmniApp", self.app)
+    def omni(self) -> "Frame":
+        """The app, as what may be asked of it."""
+        return frame_of(self.app)
 
     def compose(self) -> ComposeResult:
         """Welcome, the steps, the machine, one question at a time."""
