@@ -1,7 +1,7 @@
 """What is known of the worker that answers now, each thing asked once: how much it has allocated, how its template frames
 an answer, which grammars it keeps."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from omni.core.errors import EngineError, UsageError
@@ -71,12 +71,16 @@ class Knowledge:
         return self._framings[thinking, tools]
 
     async def prove(
-        self, client: "Client", bound: Bound, prompt: str | Sequence[int], lora: Sequence[Mapping[str, Any]]
+        self,
+        client: "Client",
+        bound: Bound,
+        prompt: Callable[["Client"], Awaitable[str | list[int]]],
+        lora: Sequence[Mapping[str, Any]],
     ) -> None:
         """Raises UsageError when the worker does not keep a grammar: it says nothing of one that it cannot read.
 
-        What no answer can begin with is made likelier than all else; where a grammar is kept it still does not come. The
-        prompt is that of the answer, which need not read it again.
+        What no answer can begin with is made likelier than all else; where a grammar is kept it still does not come.
+        `prompt` makes that of the answer, which need not read it again; of a grammar that is known it is not asked for.
         """
         await self.props(client)
         if bound.name in self._proved:
@@ -84,7 +88,7 @@ class Knowledge:
         if not self._forbidden:
             self._forbidden = await tokens_of(client, FORBIDDEN)
         body = {
-            "prompt": prompt,
+            "prompt": await prompt(client),
             "n_predict": 1,
             "temperature": 0,
             "cache_prompt": True,

@@ -363,7 +363,7 @@ class WorkerEngine:
             framing = await self._knowledge.framing(client, thinking=request.thinking, tools=asked.tools)
         characters = None if density is None else asked.room * density
         bound = await apart(binding.bound, framing, characters)
-        await self._knowledge.prove(client, bound, await asked.prompt(client), asked.lora)
+        await self._knowledge.prove(client, bound, asked.prompt, asked.lora)
         body = partial(asked.body, grammar=bound.text, **({"raw": True} if framing.raw else {}))
         return _Framed(body, Unframer(framing))
 
