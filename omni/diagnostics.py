@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 async def findings(services: "Services") -> "list[Diagnostic]":
     """Everything that is looked at, in the order in which it builds on each other."""
     found = await services.environment.check()
-    for check in (_settings, _wall, _terminal, _machine, _keeper, _brains, _plugins):
+    for check in (_settings, _confinement, _terminal, _machine, _keeper, _brains, _plugins):
         try:
             found += await check(services)
         except OmniError as error:
@@ -33,7 +33,7 @@ async def _settings(services: "Services") -> "list[Diagnostic]":
     return [_finding("settings", ok=True, detail=str(services.home.config))]
 
 
-async def _wall(services: "Services") -> "list[Diagnostic]":  # noqa: ARG001 - all checks look alike
+async def _confinement(services: "Services") -> "list[Diagnostic]":  # noqa: ARG001 - all checks look alike
     from omni.core import confinement
 
     state = confinement.state()
@@ -48,7 +48,7 @@ async def _wall(services: "Services") -> "list[Diagnostic]":  # noqa: ARG001 - a
     ]
 
 
-async def _terminal(services: "Services") -> "list[Diagnostic]":  # noqa: ARG001
+async def _terminal(services: "Services") -> "list[Diagnostic]":  # noqa: ARG001 - all checks look alike
     term, colours = os.environ.get("TERM", ""), os.environ.get("COLORTERM", "")
     encoding = locale.getencoding()  # not what Python makes of it: in the C locale it writes UTF-8 all the same
     utf8 = encoding.lower().replace("-", "") == "utf8"

@@ -196,7 +196,7 @@ class Connection:
                 return
 
     def _dial(self) -> None:
-        """Access the server, whose socket accepts or refuses at once."""
+        """Reach the server, whose socket accepts or refuses at once."""
         relay = self._relay
         server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         server.setblocking(False)

@@ -51,7 +51,7 @@ class Catalog:
         found = await asyncio.to_thread(self._glance, bases, manifests)
         look = None if found is None else (version, self.surroundings.others, *found)
         if look is None or look != self._look:
-            brains = (await self.shelf()).brains()
+            brains = (await self.repository()).brains()
             self._look, self._brains = look, brains
         return list(self._brains)
 
@@ -106,7 +106,7 @@ class Catalog:
         await self.index.put_headers(scan.fresh)
         await self.index.replace_found(found)
 
-    async def shelf(self) -> Repository:
+    async def repository(self) -> Repository:
         """Everything at this moment."""
         bases, entries = await self.index.load()
         manifests = await self.manifests()
@@ -118,9 +118,9 @@ class Catalog:
         if not self.surroundings.others:  # what was found when the person wanted it is still in the index
             entries = [entry for entry in entries if entry.kind != "found" or entry.origin in _OWN]
             bases = {base_id: record for base_id, record in bases.items() if record.base.origin in _OWN}
-        shelf = Repository(manifests, bases, entries, adapters=self._adapters)
-        await asyncio.to_thread(shelf.judge_all)
-        return shelf
+        repository = Repository(manifests, bases, entries, adapters=self._adapters)
+        await asyncio.to_thread(repository.judge_all)
+        return repository
 
     def _glance(
         self, bases: Mapping[str, BaseRecord], manifests: Mapping[str, Manifest]

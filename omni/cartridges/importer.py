@@ -22,10 +22,10 @@ from omni.core.errors import BadFile, NotFound, OmniError, UsageError
 
 
 class Importer:
-    """Adds to a stock."""
+    """Adds to a catalog."""
 
-    def __init__(self, stock: Catalog) -> None:
-        self._stock = stock
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
 
     async def add(self, path: str | os.PathLike[str]) -> list[Brain]:
         """See `Library.add_all`."""
@@ -54,26 +54,28 @@ class Importer:
         eyes = await asyncio.to_thread(_eyes, path)
         found = Found(name=path.name, origin="file", path=str(path), projector=eyes)
         base = await asyncio.to_thread(base_of, found, inspected)
-        _, entries = await self._stock.index.load()
+        _, entries = await self._catalog.index.load()
         for entry in entries:
             if entry.kind == "added" and entry.path == str(path):
                 name = entry.name
                 break
         else:
-            name = _free_name("@me/" + naming.slug(path.name), base.id, entries, await self._stock.manifests())
-        await self._stock.index.put(base, Entry(name=name, kind="added", base=base.id, path=str(path), size=base.size))
-        return await self._stock.get(name)
+            name = _free_name("@me/" + naming.slug(path.name), base.id, entries, await self._catalog.manifests())
+        await self._catalog.index.put(
+            base, Entry(name=name, kind="added", base=base.id, path=str(path), size=base.size)
+        )
+        return await self._catalog.get(name)
 
     async def _import(self, export: ExportFolder) -> list[Brain]:
         names = []
         for item in export.brains:
             async with AsyncExitStack() as held:  # until the index knows of them: nobody throws them away meanwhile
                 for sha256 in hashes(item):
-                    if not await held.enter_async_context(in_thread(pulling(self._stock.home, sha256))):
+                    if not await held.enter_async_context(in_thread(pulling(self._catalog.home, sha256))):
                         raise UsageError(f"{item.name} is being fetched by another Omni now.", hint="Wait for its end.")
-                await self._put(item, await asyncio.to_thread(copy_in, self._stock.home, export.folder, item))
+                await self._put(item, await asyncio.to_thread(copy_in, self._catalog.home, export.folder, item))
             names.append(item.name)
-        return [await self._stock.get(name) for name in names]
+        return [await self._catalog.get(name) for name in names]
 
     async def _put(self, item: ExportedBrain, base: Base) -> None:
         entry = Entry(
@@ -89,7 +91,7 @@ class Importer:
             reference=item.reference,
             manifest=item.manifest,
         )
-        await self._stock.index.put(base, entry, verified=self._stock.clock.now())
+        await self._catalog.index.put(base, entry, verified=self._catalog.clock.now())
 
 
 def _free_name(name: str, base_id: str, entries: Sequence[Entry], manifests: Collection[str]) -> str:

@@ -1,4 +1,4 @@
-"""ThemedApp at a model file, or at all files of a model in several, and says what it is and which of its kind."""
+"""Looks at a model file, or at all files of a model in several, and says what it is and which of its kind."""
 
 import hashlib
 import os

@@ -63,14 +63,14 @@ class Library:
             settings,
         )
         self._clock = clock or SystemClock()
-        self._stock = Catalog(
+        self._catalog = Catalog(
             home,
             clock=self._clock,
             shipped=shipped,
             surroundings=surroundings,
         )
-        self._pulls = Pulls(self._stock, plugins=plugins, environment=environment, budget=self._budget)
-        self._upkeep = Maintenance(self._stock)
+        self._pulls = Pulls(self._catalog, plugins=plugins, environment=environment, budget=self._budget)
+        self._upkeep = Maintenance(self._catalog)
         self._look: asyncio.Task[None] | None = None
         self._looked: float | None = None  # when the last look ended, as the clock counts on
 
@@ -79,27 +79,27 @@ class Library:
         if self._look is not None:
             self._look.cancel()
             await asyncio.gather(self._look, return_exceptions=True)
-        await self._stock.index.close()
+        await self._catalog.index.close()
 
     def follow(self, settings: Settings) -> None:
         """Look where these settings say from now on, and show what they want to be shown."""
         self._settings = settings
-        self._stock.surroundings = _as_wanted(self._stock.surroundings, settings)
+        self._catalog.surroundings = _as_wanted(self._catalog.surroundings, settings)
 
     async def brains(self) -> list[Brain]:
         """All brains: installed first, then found elsewhere, then those that can be pulled, the small ones first."""
-        return await self._stock.brains()
+        return await self._catalog.brains()
 
     async def get(self, name: str) -> Brain:
         """One brain by its name (`@omni/coder`, also `coder` where that is clear; `llama3.2:3b`; `hf.co/…`).
 
         Raises NotFound with the nearest name and, for a name in Ollama's form, the form for the hub.
         """
-        return await self._stock.get(name)
+        return await self._catalog.get(name)
 
     async def manifests(self) -> dict[str, Manifest]:
         """Shipped cartridges and the person's own (`cartridges/own/NAME/cartridge.toml` in the home)."""
-        return await self._stock.manifests()
+        return await self._catalog.manifests()
 
     async def best(self, *, without: Collection[str] = ()) -> Brain | None:
         """The best usable brain for this memory, or None when none is here; `without` those that are on the base of one of
@@ -158,8 +158,8 @@ class Library:
 
     async def scan(self) -> list[Brain]:
         """Look around for models of other programs and in the person's folders; returns those that were found."""
-        await self._stock.take_in(find_all(self._stock.surroundings))
-        _, entries = await self._stock.index.load()
+        await self._catalog.take_in(find_all(self._catalog.surroundings))
+        _, entries = await self._catalog.index.load()
         names = {entry.name for entry in entries if entry.kind == "found"}
         return [brain for brain in await self.brains() if brain.name in names]
 
@@ -172,7 +172,7 @@ class Library:
 
         Raises NotFound when nothing is there, BadFile when the file is wrong or is neither a model that answers nor one for vectors.
         """
-        return await Importer(self._stock).add(path)
+        return await Importer(self._catalog).add(path)
 
     async def pull(self, name: str, airlock: Fetcher) -> AsyncGenerator[PullEvent, None]:
         """Fetch a brain: a cartridge, `hf.co/OWNER/REPOSITORY:QUANT`, an address, or a path on this machine.
@@ -198,11 +198,11 @@ class Library:
     async def mark(self, base_id: str, *, ready: bool, reason: str = "") -> None:
         """A worker has loaded this base (`ready`), or could not, for this reason."""
         unloadable = "" if ready else reason or "a worker could not load it"
-        await self._stock.index.mark(base_id, ready=ready, unloadable=unloadable)
+        await self._catalog.index.mark(base_id, ready=ready, unloadable=unloadable)
 
     async def unsee(self, base_id: str, eyes: Projector) -> None:
         """A worker of this base ended whenever it looked with `eyes`: the base does without, until it is removed."""
-        await self._stock.index.unsee(base_id, eyes, unfit(eyes))
+        await self._catalog.index.unsee(base_id, eyes, unfit(eyes))
 
     async def remove(self, name: str, *, in_use: Collection[str] = ()) -> int:
         """Remove a pulled brain's file, forget an added or vanished one; returns the bytes that were freed.
@@ -226,9 +226,9 @@ class Library:
     async def export(self, names: Sequence[str], folder: str | os.PathLike[str]) -> Path:
         """Write brains as plain files with a list of their hashes; `add(FOLDER)` reads it on another machine."""
         brains = [await self.get(name) for name in names]
-        _, entries = await self._stock.index.load()
+        _, entries = await self._catalog.index.load()
         known = {entry.name: entry for entry in entries}
-        manifests = await self._stock.own_texts(names=[brain.name for brain in brains])
+        manifests = await self._catalog.own_texts(names=[brain.name for brain in brains])
         return await asyncio.to_thread(write_export, brains, known, manifests, Path(folder))
 
     async def _measured(self) -> "Budget":

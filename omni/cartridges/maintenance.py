@@ -21,20 +21,20 @@ from omni.core.paths import Home
 
 
 class Maintenance:
-    """ThemedApp after a stock."""
+    """Looks after a catalog."""
 
-    def __init__(self, stock: Catalog) -> None:
-        self._stock = stock
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
 
     async def verify(self, name: str) -> AsyncGenerator[VerifyEvent, None]:
         """See `Library.verify`."""
-        brain = await self._stock.get(name)
+        brain = await self._catalog.get(name)
         if brain.base is None:
             raise NotFound(
                 f"{brain.name} is not on this machine, so there is nothing to verify.",
                 hint=brain.command or f"omni pull {brain.name}",
             )
-        bases, _ = await self._stock.index.load()
+        bases, _ = await self._catalog.index.load()
         record = bases[brain.base.id]
         steps, hashes = hash_files(record.base.parts), list[str]()
         total = await asyncio.to_thread(_total, record.base.parts)
@@ -57,11 +57,11 @@ class Maintenance:
 
     async def _drop_eyes(self, eyes: Projector, reason: str) -> None:
         """Take a projector from all bases that see with it, and its file away where it is ours."""
-        home, blob = self._stock.home, f"sha256-{eyes.sha256}"
-        bases, _ = await self._stock.index.load()
+        home, blob = self._catalog.home, f"sha256-{eyes.sha256}"
+        bases, _ = await self._catalog.index.load()
         for base_id, record in bases.items():
             if record.base.eyes is not None and record.base.eyes.path == eyes.path:
-                await self._stock.index.unsee(base_id, record.base.eyes, reason)
+                await self._catalog.index.unsee(base_id, record.base.eyes, reason)
         async with in_thread(pulling(home, str(eyes.sha256))) as alone:  # else it is being brought anew just now
             if alone and Path(eyes.path) == home.blobs / blob:
                 await asyncio.to_thread(_delete_path, home.blobs / blob)
@@ -70,19 +70,19 @@ class Maintenance:
         base = record.base
         if base.sha256 is not None and actual != base.sha256:
             reason = f"its bytes are not what they were: sha256 {actual[:12]}… instead of {base.sha256[:12]}…"
-            await self._stock.index.mark(base.id, corrupt=reason, ready=False)
+            await self._catalog.index.mark(base.id, corrupt=reason, ready=False)
             return Verified(brain=brain.name, ok=False, detail=reason)
         verdict = record.verdict or ("sha256 checked" if base.sha256 else "sha256 recorded")
         if base.sha256 is None:
-            await self._stock.index.put(msgspec.structs.replace(base, sha256=actual))
-        now = self._stock.clock.now()
-        await self._stock.index.mark(base.id, verified=now, corrupt="", unloadable="", verdict=verdict)
+            await self._catalog.index.put(msgspec.structs.replace(base, sha256=actual))
+        now = self._catalog.clock.now()
+        await self._catalog.index.mark(base.id, verified=now, corrupt="", unloadable="", verdict=verdict)
         return Verified(brain=brain.name, ok=True, detail=f"sha256 {actual}")
 
     async def remove(self, name: str, *, in_use: Collection[str]) -> int:
         """See `Library.remove`."""
-        brain = await self._stock.get(name)
-        bases, entries = await self._stock.index.load()
+        brain = await self._catalog.get(name)
+        bases, entries = await self._catalog.index.load()
         entry = next((entry for entry in entries if entry.name == brain.name), None)
         if brain.shares:
             raise UsageError(
@@ -99,31 +99,33 @@ class Maintenance:
         blob = brain.base if brain.base is not None and brain.base.origin == "blob" and alone else None
         async with AsyncExitStack() as stack:
             if blob is not None:
-                free = await stack.enter_async_context(in_thread(claim(self._stock.home, base_id)))
+                free = await stack.enter_async_context(in_thread(claim(self._catalog.home, base_id)))
                 if base_id in in_use or not free:
                     raise UsageError(f"{brain.name} is in use.", hint="Stop it first: omni stop")
                 freed = await asyncio.to_thread(_delete, blob)
             else:
                 freed = 0
-            await self._stock.index.forget(entries=[brain.name], bases=[base_id] if alone and base_id in bases else [])
+            await self._catalog.index.forget(
+                entries=[brain.name], bases=[base_id] if alone and base_id in bases else []
+            )
         if blob is not None and blob.eyes is not None and blob.eyes.sha256:
             freed += await self._collect(f"sha256-{blob.eyes.sha256}", in_use)
         return freed
 
     async def collect(self, in_use: Collection[str]) -> int:
         """See `Library.collect`."""
-        home = self._stock.home
+        home = self._catalog.home
         freed = await asyncio.to_thread(collect_unfinished, home)
         for name in await asyncio.to_thread(_blobs, home):
             freed += await self._collect(name, in_use)
-        bases, _ = await self._stock.index.load()
+        bases, _ = await self._catalog.index.load()
         lost = await asyncio.to_thread(_lost, bases)
-        await self._stock.index.forget(bases=lost - await self._needed())
+        await self._catalog.index.forget(bases=lost - await self._needed())
         return freed
 
     async def _collect(self, name: str, in_use: Collection[str]) -> int:
         """Remove one blob that nobody needs; returns the bytes that were freed."""
-        home = self._stock.home
+        home = self._catalog.home
         # A pull holds its lock until the index knows of its blob: what is needed is asked with the lock in hand.
         sha256 = name.removeprefix("sha256-")
         async with in_thread(pulling(home, sha256)) as idle, in_thread(claim(home, name)) as free:
@@ -133,8 +135,8 @@ class Maintenance:
 
     async def _needed(self) -> set[str]:
         """The ids of the bases that a brain stands on, and those of their projectors."""
-        bases, entries = await self._stock.index.load()
-        manifests = await self._stock.manifests()
+        bases, entries = await self._catalog.index.load()
+        manifests = await self._catalog.manifests()
         facts = [manifest.base for manifest in manifests.values() if isinstance(manifest.base, Facts)]
         needed = {entry.base for entry in entries} | {f"sha256-{each.sha256}" for each in facts if each.sha256}
         eyes = [bases[base].base.eyes for base in needed if base in bases]
@@ -142,7 +144,7 @@ class Maintenance:
 
     async def unfinished(self) -> list[Unfinished]:
         """What interrupted pulls left."""
-        return await asyncio.to_thread(unfinished, self._stock.home)
+        return await asyncio.to_thread(unfinished, self._catalog.home)
 
 
 def _total(paths: Collection[str]) -> int:

@@ -39,7 +39,7 @@ class Projector(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def there(self) -> bool:
-        """Whether its file still is, as far as its size tells. ThemedApp at the disk."""
+        """Whether its file still is, as far as its size tells. Looks at the disk."""
         try:
             return Path(self.path).stat().st_size == self.size
         except OSError:

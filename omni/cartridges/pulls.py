@@ -32,17 +32,17 @@ _WAIT = 0.2  # seconds between two looks at a pull of another process
 
 
 class Pulls:
-    """Pulls into a stock. `budget` tells what brains may use; asked only when a quantisation is chosen."""
+    """Pulls into a catalog. `budget` tells what brains may use; asked only when a quantisation is chosen."""
 
     def __init__(
         self,
-        stock: Catalog,
+        catalog: Catalog,
         *,
         plugins: "Plugins | None",
         environment: Mapping[str, str],
         budget: "Callable[[], Awaitable[Budget]]",
     ) -> None:
-        self._stock, self._plugins, self._environment, self._budget = stock, plugins, environment, budget
+        self._catalog, self._plugins, self._environment, self._budget = catalog, plugins, environment, budget
 
     async def pull(self, name: str, airlock: Fetcher) -> AsyncGenerator[PullEvent, None]:
         """See `Library.pull`; paths are not meant here."""
@@ -64,12 +64,12 @@ class Pulls:
 
     async def _here(self, name: str) -> Brain | None:
         """The brain of this name when it can be used as it is, wherever it lies."""
-        brains = {brain.name: brain for brain in await self._stock.brains()}
+        brains = {brain.name: brain for brain in await self._catalog.brains()}
         found = naming.find(name, brains)
         return brains[found] if found is not None and (brains[found].usable or brains[found].embeds) else None
 
     async def _manifest_for(self, name: str) -> Manifest | None:
-        manifests = await self._stock.manifests()
+        manifests = await self._catalog.manifests()
         found = naming.find(name, manifests)
         return manifests[found] if found is not None else None
 
@@ -77,7 +77,7 @@ class Pulls:
         self, manifest: Manifest, base: CartridgeBase, airlock: Fetcher
     ) -> AsyncGenerator[PullEvent, None]:
         """A brain that borrows its base needs nothing when there is one, else the one that it prefers."""
-        brain = await self._stock.get(manifest.name)
+        brain = await self._catalog.get(manifest.name)
         wanted = base.name if base.name != "any" else next(iter(base.prefer), "")
         if brain.usable or not wanted:
             yield PullDone(brain=brain, fresh=False)
@@ -85,7 +85,7 @@ class Pulls:
         async with aclosing(self.pull(wanted, airlock)) as events:
             async for event in events:
                 if isinstance(event, PullDone):
-                    yield PullDone(brain=await self._stock.get(manifest.name), fresh=event.fresh)
+                    yield PullDone(brain=await self._catalog.get(manifest.name), fresh=event.fresh)
                 else:
                     yield event
 
@@ -105,12 +105,12 @@ class Pulls:
         for source in await asyncio.to_thread(self._sources):  # asking for them may import plug-ins
             if source.matches(name):
                 return await source.resolve(name, access)
-        _, entries = await self._stock.index.load()
+        _, entries = await self._catalog.index.load()
         for entry in entries:
             if entry.name == name and entry.reference not in ("", name):
                 found = await self._resolve(entry.reference, None, access)
                 return msgspec.structs.replace(found, name=name)
-        brain = await self._stock.get(name)  # raises NotFound with what helps
+        brain = await self._catalog.get(name)  # raises NotFound with what helps
         raise UsageError(
             f"{brain.name} is here already, in {brain.origin}; Omni uses it where it lies.",
             hint=brain.command or f'Ask it: omni chat --brain "{brain.name}" "…"',
@@ -123,16 +123,16 @@ class Pulls:
     async def _fetch(
         self, resolved: Resolved, manifest: Manifest | None, access: Access
     ) -> AsyncGenerator[PullEvent, None]:
-        fetching = Fetching(self._stock.home, resolved, access, self._stock.clock)
+        fetching = Fetching(self._catalog.home, resolved, access, self._catalog.clock)
         yield PullStarted(brain=resolved.name, size=fetching.total, parts=len(resolved.files))
         while True:
-            async with in_thread(pulling(self._stock.home, fetching.key)) as ours:
+            async with in_thread(pulling(self._catalog.home, fetching.key)) as ours:
                 if ours:
                     async with aclosing(self._fetch_alone(fetching, resolved, manifest)) as events:
                         async for event in events:
                             yield event
                     return
-            done = await asyncio.to_thread(bytes_here, self._stock.home, fetching.key)
+            done = await asyncio.to_thread(bytes_here, self._catalog.home, fetching.key)
             yield PullProgress(done=done, total=fetching.total, what="another Omni is fetching it")
             await asyncio.sleep(_WAIT)
 
@@ -153,7 +153,7 @@ class Pulls:
             size=resolved.eyes.size,
             sha256=resolved.eyes.sha256,
         )
-        eyes = Fetching(self._stock.home, wanted, fetching.access, self._stock.clock)
+        eyes = Fetching(self._catalog.home, wanted, fetching.access, self._catalog.clock)
         if eyes.key == fetching.key:
             raise UsageError(
                 f"{resolved.name} names its own file as its projector.",
@@ -161,7 +161,7 @@ class Pulls:
             )
         while True:
             # Held until the index knows that it is needed: nobody throws it away meanwhile.
-            async with in_thread(pulling(self._stock.home, eyes.key)) as ours:
+            async with in_thread(pulling(self._catalog.home, eyes.key)) as ours:
                 if ours:
                     async with aclosing(self._fetch_both(eyes, fetching, resolved, manifest)) as events:
                         async for event in events:
@@ -175,7 +175,7 @@ class Pulls:
     ) -> AsyncGenerator[PullEvent, None]:
         """The projector and the model. One that is no projector is left out: the brain answers to texts without it."""
         sha256, blind = eyes.sha256, ""
-        path = self._stock.home.blobs / f"sha256-{sha256}"
+        path = self._catalog.home.blobs / f"sha256-{sha256}"
         here = await asyncio.to_thread(path.is_file) if sha256 else False
         if not here:
             try:
@@ -198,7 +198,7 @@ class Pulls:
 
         # Where nobody told its hash before, it is only now known by it.
         async with (
-            in_thread(pulling(self._stock.home, sha256 or eyes.key)),
+            in_thread(pulling(self._catalog.home, sha256 or eyes.key)),
             aclosing(self._fetch_model(fetching, resolved, manifest, seeing)) as events,
         ):
             async for event in events:
@@ -213,8 +213,8 @@ class Pulls:
     ) -> AsyncGenerator[PullEvent, None]:
         if (base := await self._whole(resolved.sha256)) is not None:
             base = await asyncio.to_thread(seeing, base)
-            await self._stock.index.put(base, _entry(resolved, base, manifest))
-            yield PullDone(brain=await self._stock.get(resolved.name), fresh=False)
+            await self._catalog.index.put(base, _entry(resolved, base, manifest))
+            yield PullDone(brain=await self._catalog.get(resolved.name), fresh=False)
             return
         async with aclosing(fetching.run()) as steps:
             async for step in steps:
@@ -222,15 +222,15 @@ class Pulls:
                     base = await asyncio.to_thread(blob_base, step.sha256, step.path, template=resolved.template)
                     base = await asyncio.to_thread(seeing, base)
                     entry = _entry(resolved, base, manifest)
-                    await self._stock.index.put(base, entry, verified=self._stock.clock.now())
-                    await self._stock.index.mark(base.id, verdict=resolved.verdict, unloadable="")
-                    yield PullDone(brain=await self._stock.get(entry.name))
+                    await self._catalog.index.put(base, entry, verified=self._catalog.clock.now())
+                    await self._catalog.index.mark(base.id, verdict=resolved.verdict, unloadable="")
+                    yield PullDone(brain=await self._catalog.get(entry.name))
                 else:
                     yield step
 
     async def _whole(self, sha256: str | None) -> Base | None:
         """The blob with this hash, when it is here and as far as anybody knows whole."""
-        bases, _ = await self._stock.index.load()
+        bases, _ = await self._catalog.index.load()
         record = bases.get(f"sha256-{sha256}")
         if record is None or record.base.origin != "blob":
             return None

@@ -81,7 +81,7 @@ class Source(Protocol):
     name: str
 
     def matches(self, reference: str) -> bool:
-        """Whether this source is meant. ThemedApp at the text only."""
+        """Whether this source is meant. Looks at the text only."""
         ...
 
     async def resolve(self, reference: str, access: Access) -> Resolved:

@@ -184,13 +184,13 @@ class TurnRunner:
 
     async def _answer(self, turn: Turn, started: Started) -> AsyncGenerator[ChatEvent]:
         """All events of a turn that was begun; its answer has an end whatever happens."""
-        pen, watch, ended = self._pen(started), _Watch(self._clock), None
+        buffer, watch, ended = self._buffer(started), _Watch(self._clock), None
 
         def outcome(state: State, reason: str = "", usage: Usage | None = None) -> Outcome:
             return Outcome(
                 state=state,
-                text=pen.text,
-                reasoning=pen.reasoning,
+                text=buffer.text,
+                reasoning=buffer.reasoning,
                 reason=reason,
                 usage=usage,
                 seconds=watch.seconds,
@@ -198,7 +198,7 @@ class TurnRunner:
             )
 
         try:
-            async with aclosing(self._events(turn, started, pen, watch)) as events:
+            async with aclosing(self._events(turn, started, buffer, watch)) as events:
                 async for event in events:
                     if isinstance(event, TurnEnded):
                         ended = event
@@ -207,14 +207,14 @@ class TurnRunner:
             if ended is None:
                 raise EngineError("The answer ended without its end.", hint="Ask for it again (retry).")
         except (asyncio.CancelledError, GeneratorExit):
-            pen.close()
+            buffer.close()
             await self._end(started, outcome("cancelled"))
             raise
         except Exception as error:
-            pen.close()
+            buffer.close()
             await self._end(started, outcome("failed", error.message if isinstance(error, OmniError) else repr(error)))
             raise
-        pen.close()
+        buffer.close()
         state: State = "cancelled" if ended.reason == "cancelled" else "whole"
         await self._settled(
             self._store.finish(
@@ -228,9 +228,9 @@ class TurnRunner:
         yield ended
 
     async def _events(
-        self, turn: Turn, started: Started, pen: AnswerBuffer, watch: _Watch
+        self, turn: Turn, started: Started, buffer: AnswerBuffer, watch: _Watch
     ) -> AsyncGenerator[ChatEvent]:
-        """What happens between the question and the end, and the pen that follows it."""
+        """What happens between the question and the end, and the buffer that follows it."""
         name = turn.brain or started.conversation.brain or self._settings().chat.brain
         try:
             brain = await self._brain(name)
@@ -244,7 +244,7 @@ class TurnRunner:
         tried: set[str] = set()
         while True:
             try:
-                async with aclosing(self._written(brain, started, pen, watch, limit)) as events:
+                async with aclosing(self._written(brain, started, buffer, watch, limit)) as events:
                     async for event in events:
                         yield event
                 return
@@ -264,7 +264,7 @@ class TurnRunner:
                 brain = following
 
     async def _written(
-        self, brain: "Brain", started: Started, pen: AnswerBuffer, watch: _Watch, limit: int | None
+        self, brain: "Brain", started: Started, buffer: AnswerBuffer, watch: _Watch, limit: int | None
     ) -> AsyncGenerator[ChatEvent]:
         """What this brain makes of the question, in no more context than `limit`."""
         async with aclosing(self._prepared(brain, started, watch, limit)) as preparing:
@@ -279,9 +279,9 @@ class TurnRunner:
             async for event in events:
                 watch.see(event)
                 if isinstance(event, TextDelta):
-                    await pen.add(event.text)
+                    await buffer.add(event.text)
                 elif isinstance(event, ReasoningDelta):
-                    await pen.add(reasoning=event.text)
+                    await buffer.add(reasoning=event.text)
                 yield _filled(event, watch) if isinstance(event, TurnEnded) else event
 
     async def _prepared(
@@ -315,7 +315,7 @@ class TurnRunner:
             )
         return brain
 
-    def _pen(self, started: Started) -> AnswerBuffer:
+    def _buffer(self, started: Started) -> AnswerBuffer:
         async def append(text: str, reasoning: str) -> None:
             await self._store.append(started.conversation.id, started.answer, text, reasoning)
             self._notifier.tell(started.conversation.id, "writing")

@@ -227,7 +227,7 @@ def _json_start(text: str) -> int:
 
 
 class _Span:
-    """ThemedApp for the end of the JSON value that begins at one place, and goes on where it was when more has come."""
+    """Looks for the end of the JSON value that begins at one place, and goes on where it was when more has come."""
 
     def __init__(self) -> None:
         self._at = self._deep = 0

@@ -72,7 +72,7 @@ ANYTHING = Brief()
 
 
 class Briefs:
-    """ThemedApp at parts."""
+    """Looks at parts."""
 
     def __init__(self, parts: Parts, costs: Costs) -> None:
         self._parts, self._costs = parts, costs

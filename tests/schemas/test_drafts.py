@@ -106,12 +106,12 @@ def test_a_whole_number_of_draft_4_is_written_as_one() -> None:
 
 @pytest.mark.parametrize("draft", ADDRESSES)
 def test_a_property_that_says_itself_that_it_is_required_is_refused_with_what_would_do(draft: int) -> None:
-    person = {"type": "object", "properties": {"name": {"type": "string", "required": True}}}
+    person: dict[str, Any] = {"type": "object", "properties": {"name": {"type": "string", "required": True}}}
     with pytest.raises(SchemaRefused) as refused:
         compile_schema({"$schema": ADDRESSES[draft], "properties": {"person": person}})
     assert (refused.value.keyword, refused.value.place) == ("required", "#/properties/person/properties/name")
     assert refused.value.hint == 'Name it in a list instead: at #/properties/person say "required": ["name"].'
-    person["properties"]["name"]["required"] = False  # type: ignore[index]
+    person["properties"]["name"]["required"] = False
     with pytest.raises(SchemaRefused) as refused:
         compile_schema({"$schema": ADDRESSES[draft], "properties": {"person": person}})
     assert refused.value.hint == "Leave it out: what no list `required` names may be left out."

@@ -24,7 +24,7 @@ from omni.shell.panes.wizard_words import (
     too_big,
 )
 from omni.shell.pulls import Pulling, pulling_lines
-from omni.shell.widgets import Folded, Keys, Line, Lines, ink, job, own_path
+from omni.shell.widgets import Folded, Keys, Line, Lines, home_path, ink, job, own_path
 
 if TYPE_CHECKING:
     from omni.app import Services
@@ -194,7 +194,7 @@ class Wizard(Vertical, can_focus=True):
                 best = offer is not None and offer.brain.name == self._best
                 detail.show(*(brain_lines(offer, best=best, rate=self.omni.pulls.rate) if offer else ()))
             case "Look":
-                own = "your own go into ~/.omni/themes/"
+                own = f"your own go into {home_path(str(self._services.home.themes()))}/"
                 question.show((ink(("How shall it look?", "bold text")), ink((own, "second"))))
                 detail.show(ink(("What you see now is the theme with the bar.", "second")))
             case "Ready":
