@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from omni.cartridges.brains import Base, Brain
+from omni.cartridges.catalog import blob_base
 from omni.cartridges.index import Entry
 from omni.cartridges.inspection import inspect, model_stem
 from omni.cartridges.naming import slug
@@ -246,18 +247,10 @@ def _copied_in(home: Home, folder: Path, item: ExportedBrain, sha256: str) -> Ba
         raise storage_error(home.blobs, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    inspected = inspect(target if len(item.files) == 1 else target / item.files[0].name)
-    return Base(
-        id=f"sha256-{sha256}",
-        path=inspected.parts[0],
-        parts=inspected.parts,
-        size=inspected.size,
-        header=inspected.header,
-        origin="blob",
-        sha256=sha256,
-        template=item.template or None,
-        parameters=item.parameters,
+    base = blob_base(
+        sha256, target if len(item.files) == 1 else target / item.files[0].name, template=item.template or ""
     )
+    return msgspec.structs.replace(base, parameters=item.parameters)
 
 
 def _copy(source: Path, target: Path) -> tuple[int, str]:

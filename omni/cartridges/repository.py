@@ -94,23 +94,14 @@ class Repository:
         verdict = self._judge(record) if record else None
         if verdict is not None and record is not None and record.base.origin != "blob" and verdict.state not in USABLE:
             record = None  # another program's copy that is of no use: it can still be pulled
-        brain = Brain(
-            name=manifest.name,
-            state="available",
-            title=manifest.title,
-            summary=manifest.summary,
-            good_for=manifest.good_for,
-            manifest=manifest,
+        brain = msgspec.structs.replace(
+            _shipped(manifest),
             base_title=facts.title,
             size=facts.size or facts.about_bytes or 0,
             size_is_estimate=facts.size is None,
-            licence=manifest.licence,
             context_max=facts.context,
             context=manifest.context,
-            prompt=manifest.prompt.strip(),
-            sampling=manifest.sampling.chosen(),
             quantisation=facts.quantisation,
-            memory_class=manifest.memory_class,
             starter=manifest.starter,
             origin="package index" if isinstance(facts, PackageBase) else "web",
             verified=""
@@ -175,18 +166,7 @@ class Repository:
         entry = self._entries.get(manifest.name)
         if entry is not None and entry.base in self._bases and (host is None or host.state not in USABLE):
             host = msgspec.structs.replace(self._from_entry(entry), name="")  # an export brought it with its own base
-        brain = Brain(
-            name=manifest.name,
-            state="available",
-            title=manifest.title,
-            summary=manifest.summary,
-            good_for=manifest.good_for,
-            manifest=manifest,
-            prompt=manifest.prompt.strip(),
-            sampling=manifest.sampling.chosen(),
-            licence=manifest.licence,
-            memory_class=manifest.memory_class,
-        )
+        brain = _shipped(manifest)
         if host is None:
             return msgspec.structs.replace(brain, state="gone", reason=f"its base {wanted.name} is not known here")
         return msgspec.structs.replace(
@@ -229,6 +209,22 @@ class Repository:
         if usable:
             return max(usable, key=quality)
         return preferred[0] if preferred else None
+
+
+def _shipped(manifest: Manifest) -> Brain:
+    """A brain as its manifest tells of it, whatever its base is."""
+    return Brain(
+        name=manifest.name,
+        state="available",
+        title=manifest.title,
+        summary=manifest.summary,
+        good_for=manifest.good_for,
+        manifest=manifest,
+        prompt=manifest.prompt.strip(),
+        sampling=manifest.sampling.chosen(),
+        licence=manifest.licence,
+        memory_class=manifest.memory_class,
+    )
 
 
 def _of_another_engine(verdict: Verdict, entry: Entry, header: GgufHeader) -> Verdict:
