@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from omni.engine import ChatRequest
+from omni.engine import ChatRequest, Message
 from omni.server.anthropic.requests import wish_of as anthropic_wish
 from omni.server.anthropic.types import MessagesBody
 from omni.server.generation import GenerationRequest, request_of
@@ -231,6 +231,14 @@ def request_for(protocol: str, body: dict[str, Any]) -> ChatRequest:
     found = request_of(wish)
     assert isinstance(found, ChatRequest)
     return found
+
+
+def said(messages: tuple[Message, ...]) -> str:
+    """All that a brain reads of messages."""
+    return "\n".join(
+        " ".join([message.role, message.content, *(f"{call.name}({call.arguments})" for call in message.calls)])
+        for message in messages
+    )
 
 
 def _chat(steps: Sequence[Step], *, tools: bool) -> dict[str, Any]:

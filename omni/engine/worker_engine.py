@@ -4,15 +4,14 @@ import asyncio
 import json
 import secrets
 import time
-from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
-from omni.core.errors import ContextOverflow, EngineError, OmniError, UsageError
+from omni.core.errors import ContextOverflow, EngineError, OmniError
 from omni.core.events import (
     BrainLoading,
     EngineEvent,
@@ -29,22 +28,21 @@ from omni.engine.answers import Answer, body_of, completion_body, prompt_of, sca
 from omni.engine.binding import Binding, binding_of
 from omni.engine.chunks import Chunk
 from omni.engine.context import answer_room
-from omni.engine.decodable import check_decodable
-from omni.engine.earlier import answered, digest, shown_again
+from omni.engine.earlier import shown_again
 from omni.engine.embeddings import pieces, readable, too_long, vectors_of
 from omni.engine.framing import UNFRAMED
 from omni.engine.http import Client, WorkerGone
-from omni.engine.images import check_images
 from omni.engine.infill import prompt_tokens, tokens_of
 from omni.engine.interpreting import Attempt, Interpreter, attempts
 from omni.engine.knowledge import Knowledge, Props, told
 from omni.engine.lengths import check_length, check_text, far_too_long
 from omni.engine.llama import ended_while_loading, refusal
+from omni.engine.prompts import Prompts, encoded
 from omni.engine.proving import Unproved, unfollowed
 from omni.engine.refusals import Unreadable
 from omni.engine.retrying import BLAMED, DEATHS, TRIES, Cause, End, Otherwise, Retries, cause_of, culprit, is_end
 from omni.engine.suspects import Suspects, Work, carried
-from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Embeddings, Image, Message, Tool
+from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Embeddings, Message, Tool
 from omni.engine.unframing import Unframer
 from omni.engine.vocabulary import check_bias
 from omni.schemas import TOO_LARGE, apart
@@ -54,14 +52,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-REMEMBERED = 64  # prompts whose length is known
 LOOK_SECONDS = 0.1
 IDLE_SECONDS = 30.0  # the server looks at its connections once a second, and then ends its batch
 HANGS = 4  # times as long: a batch of a large brain may take most of it, and answers nobody meanwhile
 LONG_PROMPT = 128  # tokens, one batch: to tell of less costs the worker's threads 1.5 ms and tells nobody anything
 PAUSE_SECONDS = 0.1  # until the keeper has seen that
 SAID = TextDelta | ReasoningDelta | ToolCallDelta
-_COUNT = "/v1/chat/completions/input_tokens"
 
 
 class WorkerEngine:
@@ -87,20 +83,17 @@ class WorkerEngine:
         self._context_max = context_max
         self._adapters: tuple[str, ...] = tuple(json.loads(str(spec.settings.get("adapters", "[]"))))
         self._sees = "projector" in spec.settings
-        self._broken: set[bytes] = set()  # images that could not be decoded
-        self._counts: OrderedDict[tuple[tuple[Message, ...], bool | None], int] = OrderedDict()
         self._knowledge = Knowledge(name)
+        self._prompts = Prompts(self._knowledge, sees=self._sees, name=name)
         self._giving_back: set[asyncio.Task[None]] = set()
-        self._looking: set[asyncio.Task[Any]] = set()
         self._suspects = Suspects()
         self._closed = asyncio.Event()
-        self._decoding = asyncio.Lock()  # images, which take hundreds of megabytes for a moment: one request at a time
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
         """Queue, load, count, read, answer; see `Engine`. A forced call that finds no end is asked for again, bounded."""
         request = tool_calls.checked(request)
         request = msgspec.structs.replace(request, messages=shown_again(request.messages, sees=self._sees))
-        self._look(request.messages)
+        self._prompts.look(request.messages)
         binding = await apart(binding_of, request)
         for attempt in attempts(request, binding):
             said = False
@@ -159,7 +152,7 @@ class WorkerEngine:
     ) -> AsyncGenerator[EngineEvent]:
         started, first = self._clock(), 0.0
         scales(request, self._adapters)  # a wrong adapter is an error before anything is loaded
-        shows = isinstance(request, ChatRequest) and self._look(request.messages)
+        shows = isinstance(request, ChatRequest) and self._prompts.look(request.messages)
         found, suspects = carried(request), self._suspects
         retries = Retries(request, found, shows=shows, name=self._name)
         while True:
@@ -252,8 +245,8 @@ class WorkerEngine:
         """Tokens of the prompt that `messages` and `tools` make, counted by the worker, which is loaded for it. Of a prompt that
         is far too long it is the tokens of its texts, see `far_too_long`."""
         messages = shown_again(messages, sees=self._sees)
-        self._look(messages)
-        if not tools and (known := self._counts.get((tuple(messages), thinking))) is not None:
+        self._prompts.look(messages)
+        if not tools and (known := self._prompts.known(messages, thinking)) is not None:
             return known
         async with await self._lease() as lease:
             client = await self._loaded(lease)
@@ -262,7 +255,7 @@ class WorkerEngine:
             with self._suspects.working(lease.socket, carried(asked).key):
                 if long := await far_too_long(client, asked, allocated=props.context):
                     return long
-                return (await self._written(client, asked, props))[1]
+                return (await self._prompts.written(client, asked, props))[1]
 
     async def tokenize(self, text: str) -> list[int]:
         """By the worker, which is loaded for it. Raises UsageError for a text that is too long."""
@@ -291,9 +284,7 @@ class WorkerEngine:
     async def close(self) -> None:
         """Give back all tickets; workers stay for who asks next."""
         self._closed.set()
-        for looking in self._looking:
-            looking.cancel()
-        await asyncio.gather(*self._giving_back, *self._looking, return_exceptions=True)
+        await asyncio.gather(*self._giving_back, *self._prompts.cancelled(), return_exceptions=True)
 
     # -- one turn ---------------------------------------------------------------------------------------------------
 
@@ -335,8 +326,8 @@ class WorkerEngine:
                 prompt=lambda _client: _already(prompt),
                 lora=scales(request, self._adapters),
             )
-        said, tokens = await self._written(client, request, props)
-        shows = self._look(said.messages)
+        said, tokens = await self._prompts.written(client, request, props)
+        shows = self._prompts.look(said.messages)
         return _Asked(
             path="/v1/chat/completions",
             tokens=tokens,
@@ -367,30 +358,6 @@ class WorkerEngine:
         body = partial(asked.body, grammar=bound.text, **({"raw": True} if framing.raw else {}))
         return _Framed(body, Unframer(framing))
 
-    async def _written(self, client: Client, request: ChatRequest, props: Props) -> tuple[ChatRequest, int]:
-        """A request as the brain's template takes it, and how many tokens it is. Earlier images that turn out to be none are
-        left out, now and when they come again. Raises UsageError."""
-        messages = shown_again(request.messages, sees=props.sees, broken=self._broken)
-        said = msgspec.structs.replace(request, messages=messages)
-        try:
-            return await props.template.written(said, partial(self._count, client))
-        except UsageError:
-            earlier = [image for message in messages[: answered(messages)] for image in message.images]
-            broken = {digest(image) for image in earlier if not await self._decodes(client, image)}
-            if not broken:
-                raise
-        self._broken = set(list(self._broken)[-REMEMBERED:]) | broken
-        return await self._written(client, request, props)
-
-    async def _decodes(self, client: Client, image: Image) -> bool:
-        """Whether the worker can decode an image."""
-        alone = Message(role="user", content="", images=(msgspec.structs.replace(image, at=0),))
-        try:
-            await self._count(client, ChatRequest(messages=(alone,)))
-        except UsageError:
-            return False
-        return True
-
     async def _answer(
         self, asked: "_Asked", turn: "Turn", *, room: int, allocated: int, work: Work
     ) -> AsyncGenerator[EngineEvent]:
@@ -410,7 +377,7 @@ class WorkerEngine:
             body = partial(framed.body, room=room, seed=seed)
             first: Chunk | None = None
             if asked.shows:
-                begun = await self._alone(partial(self._begin, computing, asked.path, body))
+                begun = await self._prompts.alone(partial(self._begin, computing, asked.path, body))
                 stream, first = await asyncio.shield(begun)
             else:
                 stream = computing.stream(asked.path, body(), Chunk)
@@ -440,7 +407,7 @@ class WorkerEngine:
 
     async def _begin(self, client: Client, path: str, body: "Callable[[], dict[str, Any]]") -> "_Begun":
         """The stream of an answer to images, and the first of it, which is told when all of them are decoded."""
-        stream = client.stream(path, await asyncio.to_thread(_encoded, body), Chunk)
+        stream = client.stream(path, await asyncio.to_thread(encoded, body), Chunk)
         return stream, await anext(stream, None)
 
     async def _give_back(
@@ -502,57 +469,6 @@ class WorkerEngine:
                 raise failed from error
             raise
 
-    def _look(self, messages: Sequence[Message]) -> bool:
-        """Whether there are images. Raises UsageError where they cannot be seen."""
-        return check_images(messages, sees=self._sees, name=self._name)
-
-    async def _count(self, client: Client, request: ChatRequest) -> int:
-        """By the server's own way of making a prompt, so that the number is the one it will read.
-
-        Images that cannot be decoded are refused now, and not in the middle of an answer.
-        """
-        if shows := self._look(request.messages):
-            await self._see(client)
-        key = (request.messages, request.thinking)
-        if shows or request.tools or (known := self._counts.get(key)) is None:
-            if shows:
-                answer = await asyncio.shield(await self._alone(partial(self._shown, client, request)))
-            else:
-                answer = await client.json(_COUNT, prompt_of(request))
-            known = told(lambda: int(answer["input_tokens"]), "cannot count tokens")
-            if not request.tools and not shows:  # images are large, and not worth remembering
-                self._counts[key] = known
-                while len(self._counts) > REMEMBERED:
-                    self._counts.popitem(last=False)
-        return known
-
-    async def _shown(self, client: Client, request: ChatRequest) -> Any:
-        """The length of a prompt with images. Raises UsageError when one cannot be decoded."""
-        return await client.json(_COUNT, await asyncio.to_thread(_checked, request))
-
-    async def _alone(self, work: Callable[[], Coroutine[Any, Any, T]]) -> "asyncio.Task[T]":
-        """A task that has images decoded, begun when no other is at it. It goes on when who asked has left, as the
-        worker does: so there are never more of them than one in its memory."""
-        await self._decoding.acquire()
-        task = asyncio.get_running_loop().create_task(work(), name="decode")
-        self._looking.add(task)
-        task.add_done_callback(self._seen)
-        return task
-
-    def _seen(self, task: "asyncio.Task[Any]") -> None:
-        self._decoding.release()
-        self._looking.discard(task)
-        if not task.cancelled():
-            task.exception()  # known now, should nobody have waited for it
-
-    async def _see(self, client: Client) -> None:
-        """Raises UsageError when the worker could not load the brain's eyes: it answers to texts without them."""
-        if not (await self._props(client)).sees:
-            raise UsageError(
-                f"{self._name} cannot see: this engine could not load its projector.",
-                hint="The log of its worker says why. Leave out the images.",
-            )
-
     async def _props(self, client: Client) -> Props:
         return await self._knowledge.props(client)
 
@@ -583,14 +499,6 @@ class _Framed(NamedTuple):
 _Begun = tuple[AsyncGenerator[Chunk], Chunk | None]
 
 
-def _checked(request: ChatRequest) -> bytes:
-    """The body of a request with images, none of which takes more to decode than it should. Blocking."""
-    for message in request.messages:
-        for image in message.images:
-            check_decodable(image)
-    return _encoded(prompt_of, request)
-
-
 async def _prompt(client: Client, said: ChatRequest) -> str:
     """The text that a chat becomes; of one with images another, since it takes long to look at them."""
     if any(message.images for message in said.messages):
@@ -601,11 +509,6 @@ async def _prompt(client: Client, said: ChatRequest) -> str:
 
 async def _already(prompt: list[int]) -> list[int]:
     return prompt
-
-
-def _encoded(make: Callable[..., dict[str, Any]], *arguments: Any, **more: Any) -> bytes:
-    """The body that `make` makes, as JSON. Blocking where it is large."""
-    return msgspec.json.encode(make(*arguments, **more))
 
 
 def _computes(slots: Any, seed: int) -> bool:
