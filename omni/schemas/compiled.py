@@ -8,7 +8,7 @@ import msgspec
 
 from omni.schemas.costs import Costs
 from omni.schemas.documents import Document
-from omni.schemas.doubles import Doubles
+from omni.schemas.duplicates import DuplicateNames
 from omni.schemas.errors import SchemaRefused
 from omni.schemas.facts import Loose, Said
 from omni.schemas.forms import Forms
@@ -100,7 +100,7 @@ class Compiled:
         """What an answer passes while it comes; None where nothing has to be left out."""
         if not (self.sifts_items or self._sifts_names):
             return None
-        return Sieve(Doubles() if self._sifts_names else None, Items(self._forms) if self.sifts_items else None)
+        return Sieve(DuplicateNames() if self._sifts_names else None, Items(self._forms) if self.sifts_items else None)
 
     def fault(self, value: Any) -> Fault | None:
         """Where a value does not follow the schema; None when it does; `TOO_LARGE` when it takes too long to find out."""

@@ -1,5 +1,5 @@
 """Leaves out of an answer, while it comes, the items that a list may hold once only and that are there already, and the
-properties whose names are (`doubles.py`).
+properties whose names are (`duplicates.py`).
 
 No grammar keeps `uniqueItems`. A list that it is said of is held back until it is whole; all else passes at once.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from omni.schemas.doubles import Doubles
+from omni.schemas.duplicates import DuplicateNames
 from omni.schemas.facts import Conjunction, keyed
 from omni.schemas.forms import Forms
 from omni.schemas.shapes import Sequence
@@ -21,17 +21,17 @@ _MARKS = frozenset('"[]{},:')
 class Sieve:
     """Text of one answer in, text that may be sent out. Either of its parts is None where nothing is for it to do."""
 
-    def __init__(self, doubles: Doubles | None, items: "Items | None") -> None:
-        self._doubles, self._items = doubles, items
+    def __init__(self, names: DuplicateNames | None, items: "Items | None") -> None:
+        self._names, self._items = names, items
 
     def feed(self, text: str) -> str:
         """What of it can be sent."""
-        found = text if self._doubles is None else self._doubles.feed(text)
+        found = text if self._names is None else self._names.feed(text)
         return found if self._items is None else self._items.feed(found)
 
     def rest(self) -> str:
         """What was held back when the answer ended in the middle of it."""
-        found = "" if self._doubles is None else self._doubles.rest()
+        found = "" if self._names is None else self._names.rest()
         return found if self._items is None else self._items.feed(found) + self._items.rest()
 
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from omni.server.bygone import bygone
+from omni.server.history_repair import repair_history
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ def decoded(body: bytes | bytearray, kind: type[T]) -> T:
         except msgspec.ValidationError as error:
             if not history:
                 history = True
-                bygone(value, kind)
+                repair_history(value, kind)
             elif mends and _mended(value, str(error)):
                 mends -= 1
             else:

@@ -7,7 +7,7 @@ one: so only the first is sent. It is held back from its comma on until its name
 import json
 
 
-class Doubles:
+class DuplicateNames:
     """Text of one answer in, text that may be sent out."""
 
     def __init__(self) -> None:

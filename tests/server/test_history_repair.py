@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from omni.server.bygone import MOST
 from omni.server.errors import BadParameter
+from omni.server.history_repair import MOST
 from omni.server.lenient import decoded
 from omni.server.openai.types import ChatBody
 from tests.history_tools import request_for, said

@@ -30,11 +30,11 @@ class Spoken(Protocol):
         """Whether it is what happened, wherever it stands."""
 
 
-def bygone(body: Any, kind: type) -> bool:
+def repair_history(body: Any, kind: type) -> bool:
     """Whether `body` has the history of a request of this `kind`; what was answered already in it is then of its messages."""
     for name in _HISTORIES if isinstance(body, dict) else ():
         if isinstance(messages := body.get(name), list) and (wanted := _item_of(kind, name)) is not None:
-            body[name] = list(_Mending(wanted).history(messages))
+            body[name] = list(_Repair(wanted).history(messages))
             return True
     return False
 
@@ -53,7 +53,7 @@ def _one_of(kind: inspect.Type) -> tuple[inspect.Type, ...]:
     return kind.types if isinstance(kind, inspect.UnionType) else (kind,)
 
 
-class _Mending:
+class _Repair:
     """Mends messages of one kind, up to so many places."""
 
     def __init__(self, kind: type[msgspec.Struct]) -> None:
