@@ -37,18 +37,22 @@ FINE = Tool(name="fine", parameters={"type": "object"})
 
 
 class Reading:
-    """An answer while it is read: `begun` when it has so many words, `events` when it is whole."""
+    """An answer while it is read: `begun` when it has so many words and letters, or has ended; `events` are what came."""
 
-    def __init__(self, engine: WorkerEngine, request: ChatRequest, *, words: int = 1) -> None:
+    def __init__(self, engine: WorkerEngine, request: ChatRequest, *, words: int = 1, letters: int = 0) -> None:
         self.events: list[EngineEvent] = []
         self.begun = asyncio.Event()
-        self.task = asyncio.create_task(self._read(engine.chat(request), words))
+        self.task = asyncio.create_task(self._read(engine.chat(request), words, letters))
 
-    async def _read(self, events: AsyncIterator[EngineEvent], words: int) -> list[EngineEvent]:
-        async for event in events:
-            self.events.append(event)
-            if len(text_of(self.events).split()) >= words:
-                self.begun.set()
+    async def _read(self, events: AsyncIterator[EngineEvent], words: int, letters: int) -> list[EngineEvent]:
+        try:
+            async for event in events:
+                self.events.append(event)
+                text = text_of(self.events)
+                if len(text.split()) >= words and len(text) >= letters:
+                    self.begun.set()
+        finally:
+            self.begun.set()
         return self.events
 
 
@@ -317,7 +321,7 @@ async def test_kill_9_in_mid_answer_under_a_schema_is_not_noticed(
     sampling = Sampling(temperature=0.8, max_tokens=300)
     request = ChatRequest(messages=(Message(role="user", content="Invent people."),), sampling=sampling, schema=schema)
     async with worker_engine(real_spec(starter_gguf)) as engine, asyncio.timeout(120):
-        reading = Reading(engine, request, words=12)
+        reading = Reading(engine, request, letters=40)  # in words it may be one: no grammar asks for a space
         await reading.begun.wait()
         keeper.started[0].kill()
         before = text_of(reading.events)
