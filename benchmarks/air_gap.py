@@ -114,7 +114,7 @@ class Shell:
 
 def pressed(home: Home, url: str) -> list[float]:
     """Milliseconds from F12 to "air gap" on the screen, each with a download running."""
-    shell, found = Shell(home), []
+    shell, times = Shell(home), []
     environment = {**os.environ, "OMNI_HOME": str(home.root), "OMNI_ENVIRONMENT": "own"}
     pull = [sys.executable, str(ROOT / "omni" / "__main__.py"), "pull", f"{url}.gguf"]
     try:
@@ -125,7 +125,7 @@ def pressed(home: Home, url: str) -> list[float]:
             shell.until(b"door open")
             began = time.perf_counter()
             shell.write(F12)
-            found.append((shell.until(b"reopen") - began) * 1000)
+            times.append((shell.until(b"reopen") - began) * 1000)
             download.wait()
             shell.write(F12)
             shell.until(b"Open the doors again?")
@@ -134,11 +134,11 @@ def pressed(home: Home, url: str) -> list[float]:
             shell.until(b"shut")
     finally:
         shell.end()
-    return found
+    return times
 
 
-def say(what: str, found: list[float]) -> None:
-    print(f"{what:<34} best {min(found):5.1f} ms, worst {max(found):5.1f} ms of {len(found)}   budget 50 ms")
+def say(what: str, times: list[float]) -> None:
+    print(f"{what:<34} best {min(times):5.1f} ms, worst {max(times):5.1f} ms of {len(times)}   budget 50 ms")
 
 
 async def main() -> None:

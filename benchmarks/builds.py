@@ -67,7 +67,7 @@ def other() -> Path | None:
 async def builds(gguf: Path, *, seconds: float = 300.0, apart: bool = False) -> AsyncIterator[list[Build]]:
     """This checkout, and beside it the other one where there is one; `seconds` is how long an answer may take. `apart`:
     each has processors of its own, where there are enough, and they work at the same time."""
-    checkouts = {"this": ROOT} | ({"other": found} if (found := other()) is not None else {})
+    checkouts = {"this": ROOT} | ({"other": other_checkout} if (other_checkout := other()) is not None else {})
     processors = sorted(os.sched_getaffinity(0)) if apart and hasattr(os, "sched_getaffinity") else []
     async with contextlib.AsyncExitStack() as stack:
         made = []
@@ -122,8 +122,8 @@ async def brain(client: httpx.AsyncClient) -> str:
     """The name of the brain that a server offers, as soon as it does."""
     for _ in range(300):
         with contextlib.suppress(httpx.TransportError):
-            if (found := await client.get("/v1/models")).status_code == 200:
-                return str(found.json()["data"][0]["id"])
+            if (response := await client.get("/v1/models")).status_code == 200:
+                return str(response.json()["data"][0]["id"])
         await asyncio.sleep(0.1)
     raise RuntimeError("The server does not answer.")
 
@@ -135,8 +135,8 @@ def state(checkout: Path) -> str:
         done = subprocess.run(["git", "-C", str(checkout), *arguments], check=False, capture_output=True, text=True)
         return done.stdout.strip()
 
-    found = git("rev-parse", "--short=10", "HEAD:omni") or "unknown"
-    return f"{found}-changed" if git("status", "--porcelain", "--", "omni") else found
+    tree = git("rev-parse", "--short=10", "HEAD:omni") or "unknown"
+    return f"{tree}-changed" if git("status", "--porcelain", "--", "omni") else tree
 
 
 def schema_format(schema: Any) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def opening(count: int, theme: Theme, defaults: dict[str, str]) -> Callable[[], 
         )
         made = await chat.load(exported(count))
         app = PaneApp(services, theme, defaults)
-        found: list[tuple[float, float, float]] = []
+        timings: list[tuple[float, float, float]] = []
 
         async def load() -> None:
             await asyncio.sleep(0.8)
@@ -113,7 +113,7 @@ def opening(count: int, theme: Theme, defaults: dict[str, str]) -> Callable[[], 
                 for _ in range(TIMES):
                     await app.pane.new_conversation()
                     await asyncio.sleep(0.2)
-                    found.append(await timed(app, made.id))
+                    timings.append(await timed(app, made.id))
             app.exit()
 
         async with asyncio.TaskGroup() as group:
@@ -121,9 +121,9 @@ def opening(count: int, theme: Theme, defaults: dict[str, str]) -> Callable[[], 
             await app.run_async()
         await chat.close()
         return {
-            "whole pane: open, until painted": min(one[0] for one in found),
-            "whole pane: open, CPU of the loop": min(one[1] for one in found),
-            "whole pane: open, CPU of all threads": min(one[2] for one in found),
+            "whole pane: open, until painted": min(one[0] for one in timings),
+            "whole pane: open, CPU of the loop": min(one[1] for one in timings),
+            "whole pane: open, CPU of all threads": min(one[2] for one in timings),
         }
 
     def work() -> dict[str, float]:

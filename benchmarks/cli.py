@@ -13,13 +13,13 @@ ROUNDS = 11
 def best(commands: dict[str, list[str]]) -> dict[str, float]:
     """Milliseconds, in turns, so that a slow moment of the machine hits all of them."""
     environment = {**os.environ, "OMNI_ENVIRONMENT": "own"}
-    found = dict.fromkeys(commands, float("inf"))
+    fastest = dict.fromkeys(commands, float("inf"))
     for _ in range(ROUNDS):
         for name, command in commands.items():
             began = time.perf_counter()
             subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
-            found[name] = min(found[name], (time.perf_counter() - began) * 1000)
-    return found
+            fastest[name] = min(fastest[name], (time.perf_counter() - began) * 1000)
+    return fastest
 
 
 def main() -> None:

@@ -179,13 +179,13 @@ class Turns:
         loop._run_once = run_once
 
     def figures(self) -> dict[str, float]:
-        found = sorted(self.times)
+        times = sorted(self.times)
         return {
-            "turns": len(found),
-            "p50": found[len(found) // 2] * 1e3,
-            "p99": found[int(len(found) * 0.99)] * 1e3,
-            "worst": found[-1] * 1e3,
-            "load": sum(found) / SECONDS * 100,
+            "turns": len(times),
+            "p50": times[len(times) // 2] * 1e3,
+            "p99": times[int(len(times) * 0.99)] * 1e3,
+            "worst": times[-1] * 1e3,
+            "load": sum(times) / SECONDS * 100,
         }
 
 
@@ -243,7 +243,7 @@ def measure(make: Callable[[], Any], *, scroll: bool) -> Callable[[], dict[str, 
 
     def work() -> dict[str, float]:
         app = make()
-        found: dict[str, float] = {}
+        figures: dict[str, float] = {}
 
         async def main() -> None:
             turns = Turns(asyncio.get_running_loop())
@@ -253,7 +253,7 @@ def measure(make: Callable[[], Any], *, scroll: bool) -> Callable[[], dict[str, 
                 with_context = app._context()
                 with with_context:
                     await drive(app, turns, scroll=scroll)
-                found.update(turns.figures())
+                figures.update(turns.figures())
                 app.exit()
 
             async with asyncio.TaskGroup() as group:
@@ -261,7 +261,7 @@ def measure(make: Callable[[], Any], *, scroll: bool) -> Callable[[], dict[str, 
                 await app.run_async()
 
         asyncio.run(main())
-        return found
+        return figures
 
     return work
 
@@ -272,9 +272,9 @@ def best(work: Callable[[], dict[str, float]], times: int = 3) -> dict[str, floa
     return {key: min(run[key] for run in runs) for key in runs[0]}
 
 
-def row(name: str, found: dict[str, float]) -> str:
+def row(name: str, figures: dict[str, float]) -> str:
     """One line of the table."""
-    return f"{name:44} {found['p50']:8.2f} {found['p99']:8.2f} {found['worst']:8.2f} {found['load']:7.0f} %"
+    return f"{name:44} {figures['p50']:8.2f} {figures['p99']:8.2f} {figures['worst']:8.2f} {figures['load']:7.0f} %"
 
 
 HEAD = f"{'CPU time per loop turn, ms':44} {'p50':>8} {'p99':>8} {'worst':>8} {'load':>9}"

@@ -112,8 +112,8 @@ async def warm(engine: WorkerEngine) -> None:
 async def speed(engine: WorkerEngine) -> None:
     for number in (0, 1, 2):
         with Busy(number):
-            found = [(await ask(engine, question("Tell a long story.", 96)))[1].speed for _ in range(3)]
-        show(f"beside {number} busy loops", f"{max(found):.0f} tok/s best, {min(found):.0f} worst")
+            speeds = [(await ask(engine, question("Tell a long story.", 96)))[1].speed for _ in range(3)]
+        show(f"beside {number} busy loops", f"{max(speeds):.0f} tok/s best, {min(speeds):.0f} worst")
 
 
 async def together(engine: WorkerEngine) -> None:
@@ -193,8 +193,8 @@ def write_adapter(path: Path, *, layers: int = 30, width: int = 576, rank: int =
     path.write_bytes(start_of_data + bytes(-len(start_of_data) % 32) + data)
 
 
-def show(what: str, found: str, budget: str = "") -> None:
-    print(f"{what:42} {found:48} {budget}", flush=True)
+def show(what: str, figures: str, budget: str = "") -> None:
+    print(f"{what:42} {figures:48} {budget}", flush=True)
 
 
 async def main(gguf: Path) -> None:

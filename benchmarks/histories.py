@@ -34,11 +34,11 @@ MOVING = {"Mistral": "[AVAILABLE_TOOLS]"}  # families that list their tools in t
 
 def talk(salt: str, turns: int) -> list[Message]:
     """A conversation that no worker has read before."""
-    found = [Message(role="system", content=f"You answer briefly. {salt}")]
+    messages = [Message(role="system", content=f"You answer briefly. {salt}")]
     for at in range(turns):
-        found.append(Message(role="user", content=f"Part {at}. {WORDS * 16}"))
-        found.append(Message(role="assistant", content=f"Part {at} is read."))
-    return [*found, Message(role="user", content="What does he do?")]
+        messages.append(Message(role="user", content=f"Part {at}. {WORDS * 16}"))
+        messages.append(Message(role="assistant", content=f"Part {at} is read."))
+    return [*messages, Message(role="user", content="What does he do?")]
 
 
 def asked(messages: Sequence[Message]) -> ChatRequest:
@@ -69,8 +69,8 @@ async def middle(keeper: KeeperClient, gguf: Path) -> None:
             times["moved to the front"].append((await ask(engine, asked([front, *first[1:], answer, plain])))[0])
     print(f"second turn after {usage.prompt_tokens:,} tokens, best and middle of {ROUNDS}:")
     best, usual = min(times["without"]), median(times["without"])
-    for name, found in times.items():
-        least, middling = min(found), median(found)
+    for name, seconds in times.items():
+        least, middling = min(seconds), median(seconds)
         print(
             f"  {name:20} {least * 1000:8.0f} ms {least / best:6.2f} x   {middling * 1000:8.0f} ms {middling / usual:6.2f} x"
         )
@@ -86,14 +86,14 @@ async def families(templates: dict[str, str], gguf: Path) -> None:
             try:
                 await worker.ready()
                 moving = next((mark for name, mark in MOVING.items() if name in title.title()), "")
-                matrix, found = Matrix(worker.socket, worker.key, moving=moving), Counter[str]()
+                matrix, faults = Matrix(worker.socket, worker.key, moving=moving), Counter[str]()
                 started = time.perf_counter()
                 await matrix.traits()
                 probing = time.perf_counter() - started
                 async for fault in matrix.faults():
-                    found["refused" if "refused after" in fault else "anew" if "read anew" in fault else "lost"] += 1
-                total += found + Counter(templates=1, requests=matrix.requests)
-                print(f"  {title:48} {dict(found) or 'all kept'}, probed in {probing * 1000:.0f} ms", flush=True)
+                    faults["refused" if "refused after" in fault else "anew" if "read anew" in fault else "lost"] += 1
+                total += faults + Counter(templates=1, requests=matrix.requests)
+                print(f"  {title:48} {dict(faults) or 'all kept'}, probed in {probing * 1000:.0f} ms", flush=True)
             except OmniError as error:
                 print(f"  {title:48} not loaded: {error.message}")
             finally:

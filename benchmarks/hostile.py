@@ -191,13 +191,17 @@ async def attack(
     port: int, model: str, count: int, *, verbose: bool = False
 ) -> tuple[Counter[tuple[str, int]], Counter[int]]:
     """The statuses of the hostile requests, by kind, and those of the neighbours."""
-    waiting, found, beside = list(requests(random.Random(9), count))[::-1], Counter[tuple[str, int]](), Counter[int]()
+    waiting, statuses, beside = (
+        list(requests(random.Random(9), count))[::-1],
+        Counter[tuple[str, int]](),
+        Counter[int](),
+    )
 
     async def hostile() -> None:
         while waiting:
             (kind, body), began = waiting.pop(), time.perf_counter()
             status = await ask(port, model, body)
-            found[kind, status] += 1
+            statuses[kind, status] += 1
             if verbose:
                 print(f"  {len(waiting)} left; {kind} {status} after {time.perf_counter() - began:.1f} s", flush=True)
 
@@ -208,7 +212,7 @@ async def attack(
             beside[await ask(port, model, _asked(f"Tell story {turn} of {number}.") | {"max_tokens": 12})] += 1
 
     await asyncio.gather(*(hostile() for _ in range(AT_ONCE)), *(neighbour(at) for at in range(NEIGHBOURS)))
-    return found, beside
+    return statuses, beside
 
 
 def seeing(gguf: Path, folder: Path) -> Path:
@@ -227,7 +231,7 @@ async def main(gguf: Path, count: int, *, verbose: bool) -> int:
         async with served(home, seeing(gguf, folder)) as (ways, _, port):
             peaks = Peaks(home)
             watching, began = asyncio.create_task(peaks.watch()), time.perf_counter()
-            found, beside = await attack(port, ways[2].model, count, verbose=verbose)
+            statuses, beside = await attack(port, ways[2].model, count, verbose=verbose)
             took = time.perf_counter() - began
             watching.cancel()
             with suppress(asyncio.CancelledError):
@@ -236,8 +240,10 @@ async def main(gguf: Path, count: int, *, verbose: bool) -> int:
         for place in (home.root, home.sockets, folder):
             shutil.rmtree(place, ignore_errors=True)
     print(f"{count} requests, {AT_ONCE} at a time, in {took:.0f} s; {len(peaks.ceilings)} workers, one after the other")
-    for kind in sorted({kind for kind, _ in found}):
-        print(f"  {kind:<8} " + ", ".join(f"{status}: {n}" for (of, status), n in sorted(found.items()) if of == kind))
+    for kind in sorted({kind for kind, _ in statuses}):
+        print(
+            f"  {kind:<8} " + ", ".join(f"{status}: {n}" for (of, status), n in sorted(statuses.items()) if of == kind)
+        )
     print("  neighbours " + ", ".join(f"{status}: {n}" for status, n in sorted(beside.items())))
     for pid, ceiling in peaks.ceilings.items():
         print(

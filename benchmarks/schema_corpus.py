@@ -104,21 +104,21 @@ def sample(folder: Path, most: int = MOST) -> list[Real]:
     for one in json.loads((folder / READ).read_text("utf-8")):
         kinds[one[0]].append(Real(*one))
     chosen: list[Real] = []
-    for kind, found in sorted(kinds.items()):
-        chosen += random.Random(f"{SEED} {kind}").sample(found, min(most, len(found)))
+    for kind, schemas in sorted(kinds.items()):
+        chosen += random.Random(f"{SEED} {kind}").sample(schemas, min(most, len(schemas)))
     return sorted(chosen, key=lambda one: (one.kind, one.name))
 
 
 def fetch(folder: Path) -> None:
     """Download every package that is not there, and read their schemas."""
     folder.mkdir(parents=True, exist_ok=True)
-    for package in [*(name for found in WHEELS.values() for name in found), KUBERNETES]:
+    for package in [*(name for schemas in WHEELS.values() for name in schemas), KUBERNETES]:
         wheel(folder, package)
-    for package in [*(name for found in TARBALLS.values() for name in found), *DOCUMENTS]:
+    for package in [*(name for schemas in TARBALLS.values() for name in schemas), *DOCUMENTS]:
         tarball(folder, package)
     installed(folder, (*LINTERS, *SERVERS))
-    found = [*files(folder), *kubernetes(folder), *documents(folder), *rules(folder), *tools(folder)]
-    (folder / READ).write_text(json.dumps(found, ensure_ascii=False), "utf-8")
+    schemas = [*files(folder), *kubernetes(folder), *documents(folder), *rules(folder), *tools(folder)]
+    (folder / READ).write_text(json.dumps(schemas, ensure_ascii=False), "utf-8")
 
 
 def wheel(folder: Path, package: str) -> None:
@@ -128,10 +128,10 @@ def wheel(folder: Path, package: str) -> None:
     with partial(target) as made:
         pip = ["pip", "download", "-q", "--disable-pip-version-check", "--no-deps"]
         subprocess.run([*pip, "--only-binary", ":all:", "-d", made, package], check=True)
-        for found in list(made.glob("*.whl")):
-            with zipfile.ZipFile(found) as archive:
+        for path in list(made.glob("*.whl")):
+            with zipfile.ZipFile(path) as archive:
                 archive.extractall(made)
-            found.unlink()
+            path.unlink()
 
 
 def tarball(folder: Path, package: str) -> None:
@@ -140,10 +140,10 @@ def tarball(folder: Path, package: str) -> None:
         return
     with partial(target) as made:
         subprocess.run(["npm", "pack", "--silent", package], cwd=made, check=True, stdout=subprocess.DEVNULL)
-        for found in list(made.glob("*.tgz")):
-            with tarfile.open(found) as archive:
+        for path in list(made.glob("*.tgz")):
+            with tarfile.open(path) as archive:
                 archive.extractall(made, filter="data")
-            found.unlink()
+            path.unlink()
 
 
 def installed(folder: Path, packages: tuple[str, ...]) -> None:
@@ -194,10 +194,10 @@ class Bundle:
             return [self._pointed(part, here, base) for part in value]
         if not isinstance(value, dict):
             return value
-        found = {key: self._pointed(part, here, base) for key, part in value.items()}
+        pointed = {key: self._pointed(part, here, base) for key, part in value.items()}
         if isinstance(ref := value.get("$ref"), str):
-            found["$ref"] = self._target(ref, here, base)
-        return found
+            pointed["$ref"] = self._target(ref, here, base)
+        return pointed
 
     def _target(self, ref: str, here: Path, base: str) -> str:
         address, _, fragment = ref.partition("#")
@@ -237,8 +237,8 @@ def parts(kind: str, name: str, named: dict[str, Any], path: tuple[str, ...], mo
     for one in sorted(random.Random(SEED).sample(sorted(named), min(most, len(named)))):
         needed, ahead = {one}, [one]
         while ahead:
-            for found in references(named.get(ahead.pop())):
-                if found.startswith(base) and (target := found.removeprefix(base)) not in needed:
+            for reference in references(named.get(ahead.pop())):
+                if reference.startswith(base) and (target := reference.removeprefix(base)) not in needed:
                     needed.add(target)
                     ahead.append(target)
         held: Any = {key: named[key] for key in sorted(needed) if key in named}

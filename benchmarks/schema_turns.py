@@ -74,17 +74,17 @@ def person(number: int = 0) -> dict[str, Any]:
     }
 
 
-async def first_tokens(found: list[Build]) -> None:
+async def first_tokens(servers: list[Build]) -> None:
     """Seconds to the first word, of each build in turn."""
-    times: dict[str, dict[str, list[float]]] = {build.name: {FREE: [], KEPT: [], NEW: []} for build in found}
+    times: dict[str, dict[str, list[float]]] = {build.name: {FREE: [], KEPT: [], NEW: []} for build in servers}
     short: dict[str, Any] = {"temperature": 0.8, "seed": 1, "max_tokens": 6}
-    for build in found:
+    for build in servers:
         for _ in range(2):
             await build.first(QUESTION, **short)
         first, _ = await build.first(QUESTION, **short, **schema_format(person()))
         show(f"{build.name} ({build.state}), the very first schema", f"{first * 1000:.0f} ms")
     for number in range(1, ROUNDS + 1):
-        for build in found:
+        for build in servers:
             for what, schema in ((FREE, None), (KEPT, person()), (NEW, person(number))):
                 more = {} if schema is None else schema_format(schema)
                 times[build.name][what].append((await build.first(QUESTION, **short, **more))[0])
@@ -95,7 +95,7 @@ async def first_tokens(found: list[Build]) -> None:
             show(f"first token, {name}, {what}", f"{best * 1000:.0f} ms best, {middle * 1000:.0f} middle", ratio)
 
 
-async def tools(found: list[Build]) -> None:
+async def tools(servers: list[Build]) -> None:
     """How many questions are answered with a call of the tool that they need, without and with a schema."""
     offered = [
         {
@@ -108,7 +108,7 @@ async def tools(found: list[Build]) -> None:
         }
         for name, taken in TOOLS.items()
     ]
-    for build in found:
+    for build in servers:
         for what, more in (("tools", {}), ("tools and a schema", schema_format(REPORT))):
             made = {}
             for question in (*QUESTIONS, *NEED_NONE):
@@ -129,13 +129,13 @@ def is_right(calls: list[dict[str, Any]], name: str) -> bool:
 
 
 async def main(gguf: Path, coder: Path | None) -> None:
-    async with builds(gguf) as found:
-        await first_tokens(found)
+    async with builds(gguf) as servers:
+        await first_tokens(servers)
     if coder is None:
         print(f"tools and a schema: no brain that can code; --coder or {CODER} names one")
         return
-    async with builds(coder) as found:
-        await tools(found)
+    async with builds(coder) as servers:
+        await tools(servers)
 
 
 if __name__ == "__main__":

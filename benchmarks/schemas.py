@@ -178,7 +178,7 @@ def dated(schema: Any) -> Any:
     drafts = ("https://json-schema.org/draft/2020-12/schema", "http://json-schema.org/draft-07/schema#")
     older = "http://json-schema.org/draft-04/schema#"
     return next(
-        (found for draft in drafts if jsonschema_rs.meta.is_valid(found := {**schema, "$schema": draft})),
+        (candidate for draft in drafts if jsonschema_rs.meta.is_valid(candidate := {**schema, "$schema": draft})),
         schema | {"$schema": older},
     )
 
@@ -199,16 +199,16 @@ def report(answers: list[Answer], unusable: set[tuple[str, str, str, str, str]])
     for build, state in dict.fromkeys((one.build, one.state) for one in answers):
         mine = [one for one in answers if (one.build, one.state) == (build, state)]
         for which in ("real", RISKY):
-            found = [one for one in mine if one.set == which]
-            if found:
-                print(f"\n{build} ({state}), {len(found)} {which} schemas")
-                table(found)
-                whole = len(found) - sum(one.outcome == "cut" for one in found)
-                right = sum(one.outcome == "right" for one in found)
-                refused = sum(one.outcome == "refused" for one in found)
-                beyond = sum(one.outcome == "refused" and one.case in unusable for one in found)
+            subset = [one for one in mine if one.set == which]
+            if subset:
+                print(f"\n{build} ({state}), {len(subset)} {which} schemas")
+                table(subset)
+                whole = len(subset) - sum(one.outcome == "cut" for one in subset)
+                right = sum(one.outcome == "right" for one in subset)
+                refused = sum(one.outcome == "refused" for one in subset)
+                beyond = sum(one.outcome == "refused" and one.case in unusable for one in subset)
                 print(
-                    f"  right {right / max(whole, 1):.1%} of those not cut by length, refused {refused / len(found):.1%} of all"
+                    f"  right {right / max(whole, 1):.1%} of those not cut by length, refused {refused / len(subset):.1%} of all"
                 )
                 print(f"  {beyond} of the refused are schemas that the validator does not take either")
         for one in sorted(mine, key=lambda one: (OUTCOMES.index(one.outcome), one.set, one.name)):
@@ -233,11 +233,11 @@ async def main(gguf: Path, corpus: Path, path: Path) -> None:
     if not real:
         print(f"no real schemas: `python -m benchmarks.schema_corpus {corpus}` downloads them")
     wanted = cases(real)
-    async with builds(gguf, seconds=PATIENCE, apart=True) as found:
-        for build in found:
+    async with builds(gguf, seconds=PATIENCE, apart=True) as servers:
+        for build in servers:
             await build.chat("Hello, who are you?", max_tokens=4)
-        await asyncio.gather(*(measure(build, wanted, results) for build in found))
-    mine = {of(build, case): case.schema for build in found for case in wanted}
+        await asyncio.gather(*(measure(build, wanted, results) for build in servers))
+    mine = {of(build, case): case.schema for build in servers for case in wanted}
     unusable = {known for known, schema in mine.items() if validator_of(schema)[0] is None}
     report([one for one in results.answers if one.case in mine], unusable)
 

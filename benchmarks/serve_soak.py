@@ -115,10 +115,10 @@ async def soak(
         while time.perf_counter() - began < seconds:
             turn += 1
             try:
-                found = await ask(port, model, keys[name], f"Tell story {turn} of number {number}.", tokens)
+                answer = await ask(port, model, keys[name], f"Tell story {turn} of number {number}.", tokens)
             except (OSError, ValueError) as error:
-                found = Answer(0.0, 0, repr(error))
-            answers[name].append(found)
+                answer = Answer(0.0, 0, repr(error))
+            answers[name].append(answer)
 
     running = asyncio.gather(*(chat(at, one if at == 0 else many) for at in range(chats)))
     await asyncio.wait({running}, timeout=seconds / 4)
@@ -139,21 +139,21 @@ def state(pid: int) -> State:
     return State(memory(pid), sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir()))
 
 
-def report(found: Soaked) -> None:
+def report(soaked: Soaked) -> None:
     """Print it."""
-    many, one = found.answers
-    count = sum(map(len, found.answers.values()))
+    many, one = soaked.answers
+    count = sum(map(len, soaked.answers.values()))
     print(
-        f"{CHATS} chats for {found.seconds:.0f} s: {count} answers, {found.speed:.0f} tok/s, {len(found.errors)} errors"
+        f"{CHATS} chats for {soaked.seconds:.0f} s: {count} answers, {soaked.speed:.0f} tok/s, {len(soaked.errors)} errors"
     )
-    for error in found.errors[:5]:
+    for error in soaked.errors[:5]:
         print(f"  {error}")
     print(
-        f"wait for the first token, median: {found.wait(many) * 1000:.0f} ms for each of the {CHATS - 1}, "
-        f"{found.wait(one) * 1000:.0f} ms for the one ({len(found.answers[one])} answers)"
+        f"wait for the first token, median: {soaked.wait(many) * 1000:.0f} ms for each of the {CHATS - 1}, "
+        f"{soaked.wait(one) * 1000:.0f} ms for the one ({len(soaked.answers[one])} answers)"
     )
-    for name, before in found.before.items():
-        after = found.after[name]
+    for name, before in soaked.before.items():
+        after = soaked.after[name]
         print(
             f"{name}: {before.memory / 2**20:.1f} -> {after.memory / 2**20:.1f} MiB, "
             f"{before.files} -> {after.files} open files"
@@ -166,9 +166,9 @@ async def main(gguf: Path, seconds: float) -> int:
     keys = {name: Keys(home.keys).add(name) for name in KEYS}
     try:
         async with served(home, gguf) as (ways, pids, port):
-            found = await soak(port, ways[2].model, keys, pids, seconds=seconds)
-        report(found)
-        return 1 if found.errors else 0
+            soaked = await soak(port, ways[2].model, keys, pids, seconds=seconds)
+        report(soaked)
+        return 1 if soaked.errors else 0
     finally:
         shutil.rmtree(home.root)
         shutil.rmtree(home.sockets, ignore_errors=True)

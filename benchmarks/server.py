@@ -115,12 +115,12 @@ async def compare(ways: list[Way]) -> None:
     for way in ways:
         await ask(way, QUESTION, 8)
     for chats in CHATS:
-        found: dict[str, list[float]] = {way.name: [] for way in ways}
+        throughputs: dict[str, list[float]] = {way.name: [] for way in ways}
         for at in range(ROUNDS if chats < 64 else 2):
             for way in ways if at % 2 else reversed(ways):
-                found[way.name].append(await rate(way, chats))
-        reference = found[ways[0].name]
-        for name, rates in found.items():
+                throughputs[way.name].append(await rate(way, chats))
+        reference = throughputs[ways[0].name]
+        for name, rates in throughputs.items():
             best, median = max(rates), statistics.median(rates)
             each = statistics.median(ours / bare for ours, bare in zip(rates, reference, strict=True))
             ratios = f"{each:.3f} x, best {best / max(reference):.3f} x"
@@ -207,8 +207,8 @@ async def served(home: Home, gguf: Path) -> AsyncIterator[Served]:
                 Way("server", behind_the_relay, brain.name),
                 Way("server and relay", lambda: asyncio.open_connection("127.0.0.1", port), brain.name),
             ]
-            found = {one.kind: one.pid for one in await keeper.processes()}
-            yield Served(ways, {"server": process.pid, "airlock": found["airlock"], "worker": found["worker"]}, port)
+            pids = {one.kind: one.pid for one in await keeper.processes()}
+            yield Served(ways, {"server": process.pid, "airlock": pids["airlock"], "worker": pids["worker"]}, port)
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(20)

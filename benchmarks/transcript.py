@@ -100,7 +100,7 @@ def acts(count: int) -> Callable[[], dict[str, float]]:
 
     def work() -> dict[str, float]:
         app = TranscriptApp(count)
-        found: dict[str, float] = {}
+        times: dict[str, float] = {}
 
         async def settled() -> None:
             """Until the loop has nothing to do: all laid out, all drawn."""
@@ -115,7 +115,7 @@ def acts(count: int) -> Callable[[], dict[str, float]]:
             before = time.thread_time()
             act()
             await settled()
-            found[name] = (time.thread_time() - before) * 1e3
+            times[name] = (time.thread_time() - before) * 1e3
 
         async def load() -> None:
             await asyncio.sleep(0.8)
@@ -141,7 +141,7 @@ def acts(count: int) -> Callable[[], dict[str, float]]:
                 await app.run_async()
 
         asyncio.run(main())
-        return found
+        return times
 
     return work
 

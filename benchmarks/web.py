@@ -63,7 +63,7 @@ async def trace(page: Any, act: Callable[[], Awaitable[None]]) -> list[float]:
         for one in events
         if one["ph"] == "X" and one["name"] in WORK and (one["pid"], one["tid"]) == main
     )
-    found = [0.0] * max(1, len(frames))
+    times = [0.0] * max(1, len(frames))
     at, until = 0, 0.0
     for start, end, took in spans:
         if end <= until:
@@ -71,8 +71,8 @@ async def trace(page: Any, act: Callable[[], Awaitable[None]]) -> list[float]:
         until = end
         while at + 1 < len(frames) and frames[at + 1] <= start:
             at += 1
-        found[at] += took / 1000
-    return found
+        times[at] += took / 1000
+    return times
 
 
 def told(name: str, frames: list[float]) -> None:
@@ -91,9 +91,9 @@ async def memory(page: Any) -> tuple[float, int]:
     session = await page.context.new_cdp_session(page)
     await session.send("Performance.enable")
     await session.send("HeapProfiler.collectGarbage")
-    found = {one["name"]: one["value"] for one in (await session.send("Performance.getMetrics"))["metrics"]}
+    metrics = {one["name"]: one["value"] for one in (await session.send("Performance.getMetrics"))["metrics"]}
     await session.detach()
-    return found["JSHeapUsedSize"] / 1e6, int(found["Nodes"])
+    return metrics["JSHeapUsedSize"] / 1e6, int(metrics["Nodes"])
 
 
 async def scroll(page: Any) -> None:

@@ -86,14 +86,14 @@ class Services:
         if stamp is not None and stamp == self._stamp:
             return self.settings
         try:
-            found = await asyncio.to_thread(Settings.load, self.home.config)
+            settings = await asyncio.to_thread(Settings.load, self.home.config)
         except OmniError as error:
             logging.getLogger(__name__).warning("Settings not taken: %s", error.message)
             return self.settings
-        if found != self.settings:
-            self._follow(found)
+        if settings != self.settings:
+            self._follow(settings)
         self._stamp = stamp
-        return found
+        return settings
 
     def _follow(self, settings: Settings) -> None:
         """Give new settings to the parts that are there already."""
@@ -251,13 +251,13 @@ class Services:
         is looked for first. Raises NotFound when none is here."""
         if self.settings.chat.brain:
             return await self.library.get(self.settings.chat.brain)
-        found = await self.library.best()
-        if found is None or found.starter:
+        brain = await self.library.best()
+        if brain is None or brain.starter:
             await self.library.looked()
-            found = await self.library.best()
-        if found is None:
+            brain = await self.library.best()
+        if brain is None:
             raise NotFound("No brain is here yet.", hint="`omni pull @omni/smollm2` fetches the starter (98 MB).")
-        return found
+        return brain
 
     async def loaded_default(self) -> "Brain":
         """The default brain for a request that names none. Where no worker has ever loaded it, it is loaded now; when that
@@ -298,11 +298,11 @@ class Services:
 
     async def brains_on(self) -> dict[str, list[str]]:
         """The names of the brains on each base, by its id; the one that the base belongs to stands first."""
-        found: dict[str, list[str]] = {}
+        names: dict[str, list[str]] = {}
         for brain in sorted(await self.library.brains(), key=lambda brain: bool(brain.shares)):
             if brain.base is not None:
-                found.setdefault(brain.base.id, []).append(brain.name)
-        return found
+                names.setdefault(brain.base.id, []).append(brain.name)
+        return names
 
     async def in_use(self) -> set[str]:
         """The ids of the bases that a worker has loaded."""
@@ -371,14 +371,14 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     """What tells one state of a file from another, one that is not there included; None while it is so young that the
     next could have the same."""
     try:
-        found = path.stat()
+        status = path.stat()
     except FileNotFoundError:
         return 0, 0, 0
     except OSError:
         return None
-    if abs(time.time_ns() - found.st_mtime_ns) < _YOUNG:
+    if abs(time.time_ns() - status.st_mtime_ns) < _YOUNG:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 @contextmanager

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 async def findings(services: "Services") -> "list[Diagnostic]":
     """Everything that is looked at, in the order in which it builds on each other."""
-    found = await services.environment.check()
+    diagnostics = await services.environment.check()
     for check in (_settings, _confinement, _terminal, _machine, _keeper, _brains, _plugins):
         try:
-            found += await check(services)
+            diagnostics += await check(services)
         except OmniError as error:
-            found.append(_finding(check.__name__.strip("_"), ok=False, detail=error.message, command=error.hint))
-    return found
+            diagnostics.append(_finding(check.__name__.strip("_"), ok=False, detail=error.message, command=error.hint))
+    return diagnostics
 
 
 def _finding(name: str, *, ok: bool, detail: str, command: str = "") -> "Diagnostic":
@@ -52,7 +52,7 @@ async def _terminal(services: "Services") -> "list[Diagnostic]":  # noqa: ARG001
     term, colours = os.environ.get("TERM", ""), os.environ.get("COLORTERM", "")
     encoding = locale.getencoding()  # not what Python makes of it: in the C locale it writes UTF-8 all the same
     utf8 = encoding.lower().replace("-", "") == "utf8"
-    found = [
+    diagnostics = [
         _finding(
             "locale",
             ok=utf8,
@@ -69,14 +69,14 @@ async def _terminal(services: "Services") -> "list[Diagnostic]":  # noqa: ARG001
         ),
     ]
     if os.environ.get("TMUX") and not colours:
-        found.append(
+        diagnostics.append(
             _finding(
                 "tmux",
                 ok=True,
                 detail="256 colours; for all of them add to tmux.conf: set -as terminal-features ',*:RGB'",
             )
         )
-    return found
+    return diagnostics
 
 
 async def _machine(services: "Services") -> "list[Diagnostic]":
@@ -87,7 +87,7 @@ async def _machine(services: "Services") -> "list[Diagnostic]":
     profile = await services.hardware()
     budget = await services.budget()
     features = " ".join(profile.cpu.features)
-    found = [
+    diagnostics = [
         _finding(
             "processor",
             ok=True,
@@ -100,8 +100,8 @@ async def _machine(services: "Services") -> "list[Diagnostic]":
             f"{gigabytes(budget.memory)} for brains",
         ),
     ]
-    found += [_finding("graphics", ok=True, detail=f"{gpu.name}: {gpu.note}") for gpu in profile.gpus]
-    return found
+    diagnostics += [_finding("graphics", ok=True, detail=f"{gpu.name}: {gpu.note}") for gpu in profile.gpus]
+    return diagnostics
 
 
 async def _keeper(services: "Services") -> "list[Diagnostic]":
@@ -129,7 +129,7 @@ async def _brains(services: "Services") -> "list[Diagnostic]":
     await services.library.scan()
     brains = await services.library.brains()
     usable = [brain for brain in brains if brain.usable]
-    found = [
+    diagnostics = [
         _finding(
             "brains",
             ok=bool(usable),
@@ -137,12 +137,12 @@ async def _brains(services: "Services") -> "list[Diagnostic]":
             command="omni pull @omni/smollm2",
         )
     ]
-    found += [
+    diagnostics += [
         _finding(brain.name, ok=False, detail=brain.reason, command=brain.command)
         for brain in brains
         if brain.state in ("unreadable", "corrupt", "gone")
     ]
-    return found
+    return diagnostics
 
 
 def _counted(usable: int, unloadable: int) -> str:

@@ -9,9 +9,9 @@ NEWEST, OLDEST = 20, 11
 
 def explain(arguments):
     """Say which Python to take instead, and return the exit code of a machine that is not as needed."""
-    found = newer(os.environ.get("PATH", ""))
-    if found:
-        hint = "Run it with the newer one that is here: {} -m omni {}".format(found, " ".join(arguments))
+    python = newer(os.environ.get("PATH", ""))
+    if python:
+        hint = "Run it with the newer one that is here: {} -m omni {}".format(python, " ".join(arguments))
     elif sys.platform == "darwin":
         hint = "Install one, for instance with `brew install python`, and run `python3 -m omni run` with it."
     else:

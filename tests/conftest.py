@@ -44,6 +44,6 @@ def _ctrl_c_works() -> None:
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Home]:
     """An empty home whose socket folder is removed afterwards."""
-    found = Home(tmp_path / "home").ensure()
-    yield found
-    shutil.rmtree(found.sockets, ignore_errors=True)
+    fresh_home = Home(tmp_path / "home").ensure()
+    yield fresh_home
+    shutil.rmtree(fresh_home.sockets, ignore_errors=True)

@@ -104,16 +104,16 @@ class Bert:
         """What every token takes from all others."""
         queries, keys, values = ([self._linear(f"blk.0.attn_{part}", row) for row in rows] for part in "qkv")
         size = WIDTH // HEADS
-        found: Matrix = [[] for _ in rows]
+        attended: Matrix = [[] for _ in rows]
         for start in range(0, WIDTH, size):
             part = slice(start, start + size)
             for at, query in enumerate(queries):
                 likely = [math.exp(_product(query[part], key[part]) / math.sqrt(size)) for key in keys]
                 shares = [value / sum(likely) for value in likely]
-                found[at] += [
+                attended[at] += [
                     _product(shares, column) for column in zip(*(value[part] for value in values), strict=True)
                 ]
-        return [self._linear("blk.0.attn_output", row) for row in found]
+        return [self._linear("blk.0.attn_output", row) for row in attended]
 
     def _thought(self, row: list[float]) -> list[float]:
         up = self._linear("blk.0.ffn_up", row)

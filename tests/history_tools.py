@@ -60,14 +60,14 @@ class History(Struct, frozen=True):
 
 def words_of(steps: Sequence[Step]) -> list[str]:
     """All words of some steps."""
-    found: list[str] = []
+    words: list[str] = []
     for step in steps:
-        found += ["filed", "words"] if step.kind == "document" else []
-        found += [step.text] if step.text and step.kind != "thought" else []
+        words += ["filed", "words"] if step.kind == "document" else []
+        words += [step.text] if step.text and step.kind != "thought" else []
         for _, arguments in step.calls:
             values = arguments.values() if isinstance(arguments, dict) else [arguments]
-            found += [value for value in values if isinstance(value, str) and value.isalnum()]
-    return found
+            words += [value for value in values if isinstance(value, str) and value.isalnum()]
+    return words
 
 
 def _s(text: str) -> Step:
@@ -228,9 +228,9 @@ def request_for(protocol: str, body: dict[str, Any]) -> ChatRequest:
             wish = anthropic_wish(decoded(sent, MessagesBody), one)
         case _:
             wish = chat_wish(decoded(sent, OllamaBody), one)
-    found = request_of(wish)
-    assert isinstance(found, ChatRequest)
-    return found
+    request = request_of(wish)
+    assert isinstance(request, ChatRequest)
+    return request
 
 
 def said(messages: tuple[Message, ...]) -> str:
@@ -364,7 +364,7 @@ def _anthropic(steps: Sequence[Step], *, tools: bool) -> dict[str, Any]:
                 source = {"type": "base64", "media_type": "application/pdf", "data": NO_TEXT}
                 messages.append({"role": "user", "content": [{"type": "document", "source": source}, *text]})
             case _:
-                found = [
+                hits = [
                     {"type": "web_search_result", "title": "T", "url": "https://example.org", "encrypted_content": "x"}
                 ]
                 messages.append(
@@ -377,7 +377,7 @@ def _anthropic(steps: Sequence[Step], *, tools: bool) -> dict[str, Any]:
                                 "name": "web_search",
                                 "input": {"query": step.text},
                             },
-                            {"type": "web_search_tool_result", "tool_use_id": "st1", "content": found},
+                            {"type": "web_search_tool_result", "tool_use_id": "st1", "content": hits},
                         ],
                     }
                 )

@@ -48,8 +48,8 @@ class Matrix:
             except OmniError:
                 return ""
 
-        found = await traits_of(render, calls=tools)
-        return msgspec.structs.replace(found, first=await begins(render))
+        probed = await traits_of(render, calls=tools)
+        return msgspec.structs.replace(probed, first=await begins(render))
 
     async def _of(self, history: History, protocol: str, *, tools: bool) -> AsyncIterator[str]:
         prompts: list[tuple[tuple[Step, ...], str]] = []

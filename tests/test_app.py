@@ -24,9 +24,9 @@ from tests.cartridges.conftest import gguf_bytes
 
 @pytest.fixture
 async def starter(home: Home) -> AsyncIterator[Starter]:
-    found = start(home, full_screen=False)
-    yield found
-    found.goodbye()
+    started = start(home, full_screen=False)
+    yield started
+    started.goodbye()
     await asyncio.to_thread(stop_everything, home, windows=True)
 
 
@@ -35,8 +35,8 @@ async def services(
     home: Home, starter: Starter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Services]:
     monkeypatch.setenv("HOME", str(tmp_path / "user"))  # where other programs have nothing
-    async with Services(home, starter=starter, client="tests") as found:
-        yield found
+    async with Services(home, starter=starter, client="tests") as opened:
+        yield opened
 
 
 class Part:
@@ -53,14 +53,14 @@ class Part:
 
 def with_parts(home: Home, closed: list[str], **failures: Exception) -> Services:
     """Services whose parts are doubles."""
-    found = Services(home, starter=None, client="tests")
+    services = Services(home, starter=None, client="tests")
     for name in ("chat", "library"):
-        vars(found)[name] = Part(name, closed, failures.get(name))
+        vars(services)[name] = Part(name, closed, failures.get(name))
     for name in ("engines", "keeper"):
         done: Any = asyncio.get_running_loop().create_future()
         done.set_result(Part(name, closed, failures.get(name)))
-        found._tasks[name] = done
-    return found
+        services._tasks[name] = done
+    return services
 
 
 async def test_making_them_makes_nothing(home: Home) -> None:

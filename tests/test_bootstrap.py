@@ -55,10 +55,10 @@ def test_a_python_that_is_too_old_gets_a_sentence_that_helps(tmp_path: Path) -> 
 
 @pytest.mark.real
 def test_the_old_pythons_that_are_here_say_so() -> None:
-    found = old_pythons()
-    if not found:
+    pythons = old_pythons()
+    if not pythons:
         pytest.skip("no old Python here")
-    for python in found:
+    for python in pythons:
         ran = subprocess.run([python, "-m", "omni", "run"], cwd=REPOSITORY, capture_output=True, text=True)
         assert ran.returncode == 4, ran.stderr
         assert ran.stderr.startswith(SENTENCE), python

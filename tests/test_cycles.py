@@ -9,11 +9,11 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def modules() -> dict[str, Path]:
-    found = {}
+    paths = {}
     for path in (ROOT / "omni").rglob("*.py"):
         parts = path.relative_to(ROOT).with_suffix("").parts
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
+        paths[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return paths
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[str, str, str]]:
@@ -27,9 +27,9 @@ def imports(tree: ast.AST) -> Iterator[tuple[str, str, str]]:
 
 def test_no_two_modules_import_each_other() -> None:
     known = modules()
-    found = {name: list(imports(ast.parse(path.read_text("utf-8")))) for name, path in known.items()}
+    imported = {name: list(imports(ast.parse(path.read_text("utf-8")))) for name, path in known.items()}
     tables = {  # what a package offers, and where it is made
-        name: {here: (module, there) for module, there, here in found[name]}
+        name: {here: (module, there) for module, there, here in imported[name]}
         for name, path in known.items()
         if path.name == "__init__.py"
     }
@@ -40,7 +40,7 @@ def test_no_two_modules_import_each_other() -> None:
         return origin(*tables[module][name]) if name in tables.get(module, {}) else module
 
     graph = {
-        name: {origin(module, taken) for module, taken, _ in found[name]} & known.keys() - {name} for name in known
+        name: {origin(module, taken) for module, taken, _ in imported[name]} & known.keys() - {name} for name in known
     }
     try:
         TopologicalSorter(graph).prepare()

@@ -19,13 +19,13 @@ PACKAGES = sorted(
 def typed_names(package: str) -> set[str]:
     """What the package imports for type checkers."""
     tree = ast.parse((OMNI / package.removeprefix("omni.") / "__init__.py").read_text("utf-8"))
-    found: set[str] = set()
+    names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             for line in node.body:
                 if isinstance(line, ast.ImportFrom):
-                    found |= {alias.asname or alias.name for alias in line.names} - {"Any"}
-    return found
+                    names |= {alias.asname or alias.name for alias in line.names} - {"Any"}
+    return names
 
 
 @pytest.mark.parametrize("package", PACKAGES)

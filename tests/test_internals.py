@@ -93,22 +93,22 @@ def kept_by(kind: type) -> set[str]:
 
 
 def test_what_is_overridden_of_textual_is_there_and_nothing_else_is() -> None:
-    found: dict[str, set[str]] = {}
+    overridden: dict[str, set[str]] = {}
     for kind in ours(SHELL):
         theirs = {name for each in kind.__mro__ if each.__module__.startswith("textual") for name in vars(each)}
         for name in set(vars(kind)) & theirs:
             if name.startswith("_") and not name.startswith("__") and not MADE_BY_TEXTUAL.match(name):
-                found.setdefault(kind.__name__, set()).add(name)
-    assert found == OVERRIDDEN
+                overridden.setdefault(kind.__name__, set()).add(name)
+    assert overridden == OVERRIDDEN
 
 
 def test_no_attribute_of_ours_hides_one_of_theirs() -> None:
     """A constructor that sets `_size` of a widget would take it from Textual."""
-    found = set()
+    hidden = set()
     for kind in ours(SHELL):
         theirs = {name for each in kind.__mro__ if each.__module__.startswith("textual") for name in kept_by(each)}
-        found |= {f"{kind.__name__}.{name}" for name in made_by(kind) & theirs if name.startswith("_")}
-    assert found == set()
+        hidden |= {f"{kind.__name__}.{name}" for name in made_by(kind) & theirs if name.startswith("_")}
+    assert hidden == set()
 
 
 @pytest.mark.parametrize("kind", REACHED, ids=lambda kind: kind.__name__)

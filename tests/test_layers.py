@@ -224,8 +224,8 @@ def test_every_import_leads_somewhere(room: str) -> None:
 
 
 def _is_there(module: str, name: str) -> bool:
-    found = importlib.import_module(module)
-    if not name or hasattr(found, name):
+    imported = importlib.import_module(module)
+    if not name or hasattr(imported, name):
         return True
     return importlib.util.find_spec(f"{module}.{name}") is not None
 
@@ -239,34 +239,34 @@ def _is_there(module: str, name: str) -> bool:
     ],
 )
 def test_it_needs_the_standard_library_only(module: str) -> None:
-    found = loaded_by(module, isolated=True)
-    assert tops(found) - set(sys.stdlib_module_names) <= {"omni"}
+    loaded = loaded_by(module, isolated=True)
+    assert tops(loaded) - set(sys.stdlib_module_names) <= {"omni"}
 
 
 def test_the_keeper_has_no_event_loop_and_no_other_room() -> None:
-    found = loaded_by("omni.keeper.process", isolated=True)
-    assert not {"asyncio", "threading", "subprocess", "logging", "ctypes.util"} & found
-    assert {name.split(".")[1] for name in found if name.count(".") and name.startswith("omni.")} <= {"core", "keeper"}
+    loaded = loaded_by("omni.keeper.process", isolated=True)
+    assert not {"asyncio", "threading", "subprocess", "logging", "ctypes.util"} & loaded
+    assert {name.split(".")[1] for name in loaded if name.count(".") and name.startswith("omni.")} <= {"core", "keeper"}
 
 
 def test_the_airlock_has_no_other_room() -> None:
-    found = loaded_by("omni.airlock.process", isolated=True)
-    assert {name.split(".")[1] for name in found if name.startswith("omni.")} <= {"core", "keeper", "airlock"}
+    loaded = loaded_by("omni.airlock.process", isolated=True)
+    assert {name.split(".")[1] for name in loaded if name.startswith("omni.")} <= {"core", "keeper", "airlock"}
 
 
 @pytest.mark.parametrize("room", DOMAINS)
 def test_importing_a_domain_imports_none_of_its_modules(room: str) -> None:
-    found = loaded_by(f"omni.{room}")
-    assert {name for name in found if name.startswith("omni")} == {"omni", f"omni.{room}"}
-    assert tops(found) - set(sys.stdlib_module_names) == {"omni"}
+    loaded = loaded_by(f"omni.{room}")
+    assert {name for name in loaded if name.startswith("omni")} == {"omni", f"omni.{room}"}
+    assert tops(loaded) - set(sys.stdlib_module_names) == {"omni"}
 
 
 @pytest.mark.parametrize("room", [*DOMAINS, "core"])
 def test_no_module_of_a_domain_loads_a_front_end(room: str) -> None:
-    found = loaded_by(*modules_of(room))
-    assert not FRONT_END_LIBRARIES & tops(found)
-    assert not {f"omni.{front_end}" for front_end in FRONT_ENDS} & found
-    assert "xllamacpp" not in found  # a worker loads it when it has a spec
+    loaded = loaded_by(*modules_of(room))
+    assert not FRONT_END_LIBRARIES & tops(loaded)
+    assert not {f"omni.{front_end}" for front_end in FRONT_ENDS} & loaded
+    assert "xllamacpp" not in loaded  # a worker loads it when it has a spec
 
 
 @pytest.mark.parametrize("module", [name for name in modules_of("core") if name != "omni.core.database"])
@@ -305,14 +305,14 @@ def test_what_a_first_frame_imports_is_light(module: str) -> None:
 
 
 def test_the_command_line_imports_no_domain_for_its_help() -> None:
-    found = loaded_by("omni.cli.main")
-    assert {name.split(".")[1] for name in found if name.startswith("omni.")} <= {"core", "cli"}
-    assert "msgspec" not in found
+    loaded = loaded_by("omni.cli.main")
+    assert {name.split(".")[1] for name in loaded if name.startswith("omni.")} <= {"core", "cli"}
+    assert "msgspec" not in loaded
 
 
 def test_chat_reaches_the_engine_by_its_types_alone() -> None:
     """The runner is imported with the shell's first frame: no worker, keeper or hardware comes with it."""
-    found = loaded_by("omni.chat.service")
-    rooms = {".".join(name.split(".")[:2]) for name in found if name.startswith("omni.") and name.count(".") > 1}
+    loaded = loaded_by("omni.chat.service")
+    rooms = {".".join(name.split(".")[:2]) for name in loaded if name.startswith("omni.") and name.count(".") > 1}
     assert rooms <= {"omni.core", "omni.chat", "omni.engine"}
-    assert "omni.core.database" not in found
+    assert "omni.core.database" not in loaded

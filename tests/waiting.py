@@ -9,7 +9,7 @@ async def until(condition: Callable[[], object | Awaitable[object]], seconds: fl
     """Return when it holds, whatever other processes and the kernel take for it; in vain is a failure."""
     async with asyncio.timeout(seconds):
         while True:
-            found = condition()
-            if await found if isawaitable(found) else found:
+            holds = condition()
+            if await holds if isawaitable(holds) else holds:
                 return
             await asyncio.sleep(0.005)

@@ -92,8 +92,8 @@ class AirlockClient:
         NotFound, BadFile, StorageError, SetupError; a download that was cut goes on when it is asked for again.
         """
         speed = _Speed()
-        if sha256 and (found := await _in_thread(partial(already, target, size=size, sha256=sha256))):
-            yield FetchProgress(done=found.size, total=found.size, fetched=found)
+        if sha256 and (fetched := await _in_thread(partial(already, target, size=size, sha256=sha256))):
+            yield FetchProgress(done=fetched.size, total=fetched.size, fetched=fetched)
             return
         if is_local(url):
             copying = self._copy(url, target, size, sha256)
@@ -112,8 +112,10 @@ class AirlockClient:
                     done, total = line["progress"]
                     yield FetchProgress(done=done, total=total, rate=speed.at(done))
                 else:
-                    found = Fetched(**{**line["done"], "path": Path(line["done"]["path"])})
-                    yield FetchProgress(done=found.size, total=found.size, rate=speed.at(found.size), fetched=found)
+                    fetched = Fetched(**{**line["done"], "path": Path(line["done"]["path"])})
+                    yield FetchProgress(
+                        done=fetched.size, total=fetched.size, rate=speed.at(fetched.size), fetched=fetched
+                    )
                     return
         finally:
             writer.close()
@@ -124,13 +126,13 @@ class AirlockClient:
         """The content of a small `url`, at most `limit` bytes."""
         reader, writer = await self._order(url, purpose, headers, {"limit": limit})
         try:
-            found = (await _line(reader))["page"]
-            data = await reader.readexactly(found["length"])
+            head = (await _line(reader))["page"]
+            data = await reader.readexactly(head["length"])
         except (asyncio.IncompleteReadError, OSError) as error:
             raise _ended() from error
         finally:
             writer.close()
-        return Page(data, found["content_type"], found["url"])
+        return Page(data, head["content_type"], head["url"])
 
     async def find(
         self,
@@ -146,8 +148,8 @@ class AirlockClient:
         while True:
             try:
                 url = await asyncio.to_thread(_advance, steps, answer, error)
-            except _Found as found:
-                return found.files
+            except _Found as done:
+                return done.files
             answer = error = None
             try:
                 answer = await self.page(url, purpose=purpose, headers=(("Accept", ACCEPT),))
@@ -217,8 +219,8 @@ class AirlockClient:
         try:
             while not (await asyncio.wait({work}, timeout=_BEAT))[0]:
                 yield FetchProgress(done=seen[0] or 0, total=seen[1], rate=speed.at(seen[0] or 0))
-            found = work.result()
-            yield FetchProgress(done=found.size, total=found.size, rate=speed.at(found.size), fetched=found)
+            fetched = work.result()
+            yield FetchProgress(done=fetched.size, total=fetched.size, rate=speed.at(fetched.size), fetched=fetched)
         finally:
             over = True
             if not work.done():

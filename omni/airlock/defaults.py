@@ -20,8 +20,8 @@ _MAX_BYTES = 1 << 20
 def default_index(environment: Mapping[str, str] = os.environ, *, home: Home | None = None) -> str:
     """The URL of the simple index that the nearest pip would use. Raises SetupError where there is no pip at all."""
     for path in _candidates(environment, home or Home.from_environment(environment)):
-        if found := _DEFAULT.search(_text(path)):
-            return found[1].rstrip("/") + "/simple"
+        if match := _DEFAULT.search(_text(path)):
+            return match[1].rstrip("/") + "/simple"
     raise SetupError(
         "No package index is configured, and no pip is installed whose default could be used.",
         hint="Set PIP_INDEX_URL to the address of a package index, or set up from an exported folder with `--from FOLDER`.",

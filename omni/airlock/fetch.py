@@ -199,14 +199,14 @@ class _Download:
         self._type, self._from = "", public(url)
 
     def run(self) -> Fetched:
-        if self._sha256 and (found := self.already()):
-            return found
+        if self._sha256 and (fetched := self.already()):
+            return fetched
         self._target.parent.mkdir(parents=True, exist_ok=True)
         with self._locked() as waited:
             # Somebody else may have finished it in the meantime.
-            if (waited or self._sha256) and (found := self.already()):
+            if (waited or self._sha256) and (fetched := self.already()):
                 self._part.unlink(missing_ok=True)
-                return found
+                return fetched
             return self._finish(self._copied() if self._url.startswith("file:") else self._fetched())
 
     def _fetched(self) -> int:

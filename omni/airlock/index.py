@@ -82,17 +82,17 @@ def local_files(project: str, url: str) -> list[IndexFile]:
     try:
         if path.is_dir():
             offered = sorted(entry.name for entry in os.scandir(path) if entry.is_file())
-            found = [IndexFile(name, (path / name).as_uri()) for name in offered if _NAME.fullmatch(name)]
+            candidates = [IndexFile(name, (path / name).as_uri()) for name in offered if _NAME.fullmatch(name)]
         elif path.is_file():
             with path.open("rb") as file:
                 data = file.read(MAX_PAGE + 1)
             kind = "application/vnd.pypi.simple.v1+json" if path.suffix == ".json" else "text/html"
-            found = files(project, data, kind, path.as_uri())
+            candidates = files(project, data, kind, path.as_uri())
         else:
             return []
     except OSError:
         return []
-    return [file for file in found if belongs(file.name, project)]
+    return [file for file in candidates if belongs(file.name, project)]
 
 
 def search(
@@ -118,8 +118,8 @@ def search(
         except OmniError as error:
             failure = error if failure is None or isinstance(failure, NotFound) else failure
             continue
-        if found := [file for file in offered if wanted(file)]:
-            return found
+        if matches := [file for file in offered if wanted(file)]:
+            return matches
     if failure is not None and not isinstance(failure, NotFound):
         raise failure
     raise NotFound(
@@ -166,9 +166,9 @@ def files(project: str, page: bytes, content_type: str, base_url: str) -> list[I
     if len(page) > MAX_PAGE:
         raise BadFile(f"The index page of {project!r} is larger than {MAX_PAGE >> 20} MiB.")
     kind = content_type.partition(";")[0].strip().lower()
-    found = _json(project, page, base_url) if kind.endswith("json") else _html(project, page, content_type, base_url)
+    offered = _json(project, page, base_url) if kind.endswith("json") else _html(project, page, content_type, base_url)
     seen: dict[str, IndexFile] = {}
-    for file in found:
+    for file in offered:
         if len(seen) >= _MAX_FILES:
             raise BadFile(f"The index page of {project!r} lists more than {_MAX_FILES} files.")
         seen.setdefault(file.url, file)
@@ -236,13 +236,13 @@ def _tags(text: str) -> Iterator[tuple[str, dict[str, str]]]:
     from html.parser import HTMLParser
 
     class OneTag(HTMLParser):
-        found: tuple[str, dict[str, str]] | None = None
+        first: tuple[str, dict[str, str]] | None = None
 
         def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
             values: dict[str, str] = {}
             for name, value in attrs:
                 values.setdefault(name, value or "")
-            self.found = self.found or (tag, values)
+            self.first = self.first or (tag, values)
 
     at = text.find("<")
     while at >= 0:
@@ -259,8 +259,8 @@ def _tags(text: str) -> Iterator[tuple[str, dict[str, str]]]:
         if match is not None:
             parser = OneTag(convert_charrefs=True)
             parser.feed(match[0])
-            if parser.found is not None:
-                yield parser.found
+            if parser.first is not None:
+                yield parser.first
             at = text.find("<", match.end())
         elif re.match(r"<(?:a|base|meta)[\s/>]", text[at : at + 6], re.IGNORECASE):
             at = text.find("<", at + _MAX_TAG)  # a quote that is never closed: what it swallows is not looked at again

@@ -89,11 +89,13 @@ def bind(host: str, port: int) -> socket.socket:
     from omni.airlock.peers import holder
 
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV)
+        addresses = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV
+        )
     except (OSError, UnicodeError):
         raise SetupError(f"{host!r} is no address of this machine.", hint="Try 127.0.0.1.") from None
     # `localhost` is two addresses; clients that try only one of them try this one.
-    family, kind, protocol, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
+    family, kind, protocol, _, address = min(addresses, key=lambda one: one[0] != socket.AF_INET)
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -121,10 +123,10 @@ def _context(order: Listen) -> "ssl.SSLContext":
     import ssl
 
     try:
-        found = Path(order.key).stat()
+        status = Path(order.key).stat()
     except OSError as error:
         raise SetupError(f"The key {order.key} cannot be read: {error.strerror}.") from None
-    if not stat.S_ISREG(found.st_mode) or found.st_mode & 0o077 or found.st_uid not in (os.getuid(), 0):
+    if not stat.S_ISREG(status.st_mode) or status.st_mode & 0o077 or status.st_uid not in (os.getuid(), 0):
         raise SetupError(f"The key {order.key} is open to others.", hint=f"Run `chmod 600 {order.key}`.")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

@@ -48,7 +48,7 @@ class NetSettings(NamedTuple):
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> "NetSettings":
         """From what `plain` gave. Raises ValueError for anything else."""
-        found: dict[str, Any] = {}
+        fields: dict[str, Any] = {}
         for name, default in cls._field_defaults.items():
             value = plain.get(name, default)
             if isinstance(default, tuple):
@@ -61,8 +61,8 @@ class NetSettings(NamedTuple):
                 value = float(value)
             elif type(value) is not type(default):
                 raise ValueError(name)
-            found[name] = value
-        return cls(**found)
+            fields[name] = value
+        return cls(**fields)
 
 
 def net_settings(
@@ -75,7 +75,7 @@ def net_settings(
     """
     from omni.airlock import pipconf
 
-    found = pipconf.options(environment, prefixes, root=root)
+    options = pipconf.options(environment, prefixes, root=root)
 
     def variable(*names: str) -> str:
         for name in names:  # lower case first, as everybody does
@@ -84,25 +84,25 @@ def net_settings(
         return ""
 
     try:
-        timeout = float(found.get("timeout", _TIMEOUT))
+        timeout = float(options.get("timeout", _TIMEOUT))
         if not 0 < timeout < 1e6:
             raise ValueError
     except ValueError:
-        raise SetupError(f"pip's timeout is {found['timeout']!r}, which is no number of seconds.") from None
+        raise SetupError(f"pip's timeout is {options['timeout']!r}, which is no number of seconds.") from None
     netrc = environment.get("NETRC") or str(Path(environment.get("HOME") or os.path.expanduser("~")) / ".netrc")
     return NetSettings(
-        proxy=found.get("proxy", ""),
-        certificate=_certificate(found.get("cert", ""), environment),
-        index_url=_location(found.get("index-url", "")),
-        extra_index_urls=tuple(_location(item) for item in found.get("extra-index-url", "").split()),
-        find_links=tuple(_location(item) for item in found.get("find-links", "").split()),
-        trusted_hosts=tuple(found.get("trusted-host", "").split()),
+        proxy=options.get("proxy", ""),
+        certificate=_certificate(options.get("cert", ""), environment),
+        index_url=_location(options.get("index-url", "")),
+        extra_index_urls=tuple(_location(item) for item in options.get("extra-index-url", "").split()),
+        find_links=tuple(_location(item) for item in options.get("find-links", "").split()),
+        trusted_hosts=tuple(options.get("trusted-host", "").split()),
         timeout=timeout,
-        no_index=_switch("no-index", found.get("no-index", "")),
+        no_index=_switch("no-index", options.get("no-index", "")),
         http_proxy=variable("HTTP_PROXY", "ALL_PROXY"),
         https_proxy=variable("HTTPS_PROXY", "ALL_PROXY"),
         no_proxy=variable("NO_PROXY"),
-        client_certificate=found.get("client-cert", ""),
+        client_certificate=options.get("client-cert", ""),
         netrc=netrc if Path(netrc).is_file() else "",
     )
 

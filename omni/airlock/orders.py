@@ -84,10 +84,10 @@ def inside(target: Any, place: Path) -> Path:
         raise ValueError("target")
     folder, name = os.path.split(target)  # pathlib would drop a final slash or dot
     real = Path(os.path.realpath(folder))
-    found = real / name
-    if name in ("", ".", "..") or not real.is_relative_to(os.path.realpath(place)) or found.is_symlink():
+    path = real / name
+    if name in ("", ".", "..") or not real.is_relative_to(os.path.realpath(place)) or path.is_symlink():
         raise NetworkBlocked(f"{target} is not in {place}: the airlock writes nowhere else for this purpose.")
-    return found
+    return path
 
 
 def carry_out(order: "Order | listen.Listen", client: socket.socket, watch: OrderWatch, audit: Audit) -> None:
@@ -140,7 +140,7 @@ def _fetch(order: Order, client: socket.socket, watch: OrderWatch) -> None:
             except OSError:
                 watch.cancelled = True  # ends at the next look, as something that can go on
 
-    found = fetch.download(
+    fetched = fetch.download(
         order.url,
         order.target,
         net=order.net,
@@ -151,7 +151,7 @@ def _fetch(order: Order, client: socket.socket, watch: OrderWatch) -> None:
         cancelled=cancelled,
         watch=watch,
     )
-    tell(client, {"done": {**found._asdict(), "path": str(found.path)}})
+    tell(client, {"done": {**fetched._asdict(), "path": str(fetched.path)}})
 
 
 def tell(client: socket.socket, value: dict[str, Any]) -> None:

@@ -30,13 +30,13 @@ def owner(peer: Address, here: Address) -> int | None:
     may more than other users. Of a socket that its process has let go the kernel says uid 0: that is NOBODY here.
     """
     try:
-        found = _asked(peer, here)
+        uid = _asked(peer, here)
     except (OSError, struct.error, ValueError):
-        found = None
-    if found is None:
+        uid = None
+    if uid is None:
         with suppress(OSError, ValueError, IndexError):
-            found = _read(peer, here)
-    return found
+            uid = _read(peer, here)
+    return uid
 
 
 def holder(port: int, host: str) -> str:

@@ -63,14 +63,14 @@ def options(
         for section, values in _read(path).items():
             if section in merged:
                 merged[section].update(values)
-    found: dict[str, str] = {}
+    settings: dict[str, str] = {}
     for section in _SECTIONS:
-        found.update({name: value for name, value in merged[section].items() if value})
+        settings.update({name: value for name, value in merged[section].items() if value})
     for name, value in environment.items():
         if name.startswith("PIP_") and value:
-            found[_name(name[4:])] = value
-    found.pop("config-file", None)
-    return found
+            settings[_name(name[4:])] = value
+    settings.pop("config-file", None)
+    return settings
 
 
 def parse(text: str, name: str) -> dict[str, dict[str, str]]:

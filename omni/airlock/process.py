@@ -274,16 +274,16 @@ class _Lines:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             with suppress(ValueError, RecursionError):
-                found = json.loads(line)
-                if isinstance(found, dict):
-                    self._ready.append(found)
+                message = json.loads(line)
+                if isinstance(message, dict):
+                    self._ready.append(message)
         return bool(data) and len(self._rest) < orders.MAX_LINE
 
     def take(self) -> list[dict[str, Any]]:
         """What was read and not taken yet."""
-        found = list(self._ready)
+        ready = list(self._ready)
         self._ready.clear()
-        return found
+        return ready
 
     def first(self) -> dict[str, Any] | None:
         """The first object, taken alone."""
@@ -293,10 +293,10 @@ class _Lines:
 def _first(lines: _Lines) -> dict[str, Any]:
     """The keeper's greeting; without one, what the environment says."""
     while True:
-        if (found := lines.first()) is not None:
+        if (greeting := lines.first()) is not None:
             break
         if not lines.more(_KEEPER):
             os._exit(0)
-    home = Home(found["home"]) if isinstance(found.get("home"), str) else Home.from_environment()
+    home = Home(greeting["home"]) if isinstance(greeting.get("home"), str) else Home.from_environment()
     home.ensure_sockets()
-    return {"home": str(home.root), "socket": str(found.get("socket") or home.sockets / "airlock.sock")}
+    return {"home": str(home.root), "socket": str(greeting.get("socket") or home.sockets / "airlock.sock")}

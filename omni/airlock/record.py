@@ -46,18 +46,18 @@ def append(path: Path, *, limit: int = LIMIT) -> Iterator[tuple[int, int]]:
 def read_record(home: Home, last: int = 0) -> list[str]:
     """The last lines of the record, oldest first, across its files; all of them when `last` is 0. Raises OSError."""
     path = record_file(home)
-    found: list[str] = []
+    lines: list[str] = []
     if not path.parent.is_dir():
-        return found
+        return lines
     with ExitStack() as stack:
         with suppress(OSError):  # a disk that can only be read has no writer to wait for
             stack.enter_context(_locked(path, fcntl.LOCK_SH))
         for each in (path, *(_aside(path, number) for number in range(1, KEPT + 1))):
-            if last and len(found) >= last:
+            if last and len(lines) >= last:
                 break
             if each.exists():
-                found = each.read_text("utf-8", "replace").splitlines() + found
-    return found[-last:]
+                lines = each.read_text("utf-8", "replace").splitlines() + lines
+    return lines[-last:]
 
 
 @contextmanager

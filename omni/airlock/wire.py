@@ -216,11 +216,11 @@ class Wire:
             from netrc import NetrcParseError, netrc
 
             try:
-                found = netrc(self._net.netrc).authenticators(parts.hostname or "")
+                credentials = netrc(self._net.netrc).authenticators(parts.hostname or "")
             except (OSError, NetrcParseError, ValueError):
                 return ""
-            if found:
-                return "Basic " + base64.b64encode(f"{found[0]}:{found[2] or ''}".encode()).decode()
+            if credentials:
+                return "Basic " + base64.b64encode(f"{credentials[0]}:{credentials[2] or ''}".encode()).decode()
         return ""
 
     def _judged(self, answer: Answer) -> Answer:
@@ -245,18 +245,18 @@ class Wire:
 
 def proxy_for(parts: SplitResult, net: NetSettings) -> str:
     """The proxy for an address as a URL, empty for none. pip's own setting wins over NO_PROXY, as it does in pip."""
-    found = net.proxy
-    if not found and not _bypassed(parts, net.no_proxy):
-        found = net.https_proxy if parts.scheme == "https" else net.http_proxy
-    if not found:
+    proxy = net.proxy
+    if not proxy and not _bypassed(parts, net.no_proxy):
+        proxy = net.https_proxy if parts.scheme == "https" else net.http_proxy
+    if not proxy:
         return ""
-    found = found if "://" in found else f"http://{found}"
-    if not found.startswith("http://"):
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    if not proxy.startswith("http://"):
         raise SetupError(
-            f"The proxy {public(found)} is of a kind that Omni does not speak.",
+            f"The proxy {public(proxy)} is of a kind that Omni does not speak.",
             hint="Name an HTTP proxy: http://HOST:PORT.",
         )
-    return found
+    return proxy
 
 
 def host_of(url: str) -> str:
@@ -309,15 +309,15 @@ def _split(url: str) -> SplitResult:
 
 def _redirected(url: str, location: str) -> str:
     try:
-        found = urljoin(url, location.strip())
+        target = urljoin(url, location.strip())
     except ValueError:
-        found = ""
+        target = ""
     if not location or len(location) > 16384:
         raise NetworkBlocked(f"{public(url)} redirects to nowhere.")
-    parts = _split(found)
+    parts = _split(target)
     if url.startswith("https:") and parts.scheme != "https":
-        raise NetworkBlocked(f"{public(url)} redirects to {public(found)}, which is not encrypted.")
-    return found
+        raise NetworkBlocked(f"{public(url)} redirects to {public(target)}, which is not encrypted.")
+    return target
 
 
 def _port(parts: SplitResult) -> int:
@@ -367,11 +367,11 @@ def _in_range(host: str, network: str) -> bool:
 
 def headers_of(pairs: Any) -> list[tuple[str, str]]:
     """Headers from outside, checked: raises ValueError for what is no header."""
-    found = []
+    headers = []
     for name, value in pairs:
         if not (isinstance(name, str) and isinstance(value, str) and name.isascii() and len(name) + len(value) < 8192):
             raise ValueError("headers")
         if any(character in name + value for character in "\r\n\0") or ":" in name:
             raise ValueError("headers")
-        found.append((name, value))
-    return found
+        headers.append((name, value))
+    return headers

@@ -14,7 +14,7 @@ from omni.cartridges.manifest import Facts, Manifest, manifest_files
 from omni.cartridges.ollama import find_ollama
 from omni.cartridges.repository import Repository
 from omni.cartridges.scanning import Scan
-from omni.cartridges.stores import Found, Surroundings
+from omni.cartridges.stores import ForeignModel, Surroundings
 from omni.cartridges.templates import spare_template
 from omni.core.clock import Clock
 from omni.core.errors import OmniError
@@ -48,8 +48,8 @@ class Catalog:
         bases, _ = await self.index.load()
         manifests = await self.manifests()
         version = self.index.version
-        found = await asyncio.to_thread(self._glance, bases, manifests)
-        look = None if found is None else (version, self.surroundings.others, *found)
+        glance = await asyncio.to_thread(self._glance, bases, manifests)
+        look = None if glance is None else (version, self.surroundings.others, *glance)
         if look is None or look != self._look:
             brains = (await self.repository()).brains()
             self._look, self._brains = look, brains
@@ -61,15 +61,15 @@ class Catalog:
         Raises NotFound with the nearest name and, for a name in Ollama's form, the form for the hub.
         """
         brains = {brain.name: brain for brain in await self.brains()}
-        if found := naming.find(name, brains):
-            return brains[found]
+        if full_name := naming.find(name, brains):
+            return brains[full_name]
         if self.surroundings.others and naming.ollama_form(
             name
         ):  # perhaps it came to Ollama's store after the last look around
             await self.take_in(find_ollama(self.surroundings))
             brains = {brain.name: brain for brain in await self.brains()}
-            if found := naming.find(name, brains):
-                return brains[found]
+            if full_name := naming.find(name, brains):
+                return brains[full_name]
         raise naming.not_found(name, brains.values())
 
     async def manifests(self) -> dict[str, Manifest]:
@@ -86,25 +86,25 @@ class Catalog:
         return await asyncio.to_thread(lambda: {name: path.read_text("utf-8") for name, path in own.items()})
 
     def _load_manifests(self) -> dict[str, Manifest]:
-        found = manifest_files(self._shipped or resources("cartridges"))
-        found |= manifest_files(self.home.cartridges / "own")
-        self._files = {name: path for name, (path, _) in found.items()}
+        manifests = manifest_files(self._shipped or resources("cartridges"))
+        manifests |= manifest_files(self.home.cartridges / "own")
+        self._files = {name: path for name, (path, _) in manifests.items()}
         self._adapters = {
             name: look_at(path.parent, manifest.adapter)
-            for name, (path, manifest) in found.items()
+            for name, (path, manifest) in manifests.items()
             if manifest.adapter is not None
         }
-        return {name: manifest for name, (_, manifest) in found.items()}
+        return {name: manifest for name, (_, manifest) in manifests.items()}
 
-    async def take_in(self, finds: Iterable[Found]) -> None:
+    async def take_in(self, finds: Iterable[ForeignModel]) -> None:
         """Put what the finders see into the index; runs them in a thread."""
         _, entries = await self.index.load()
         cache = await self.index.headers()
         mine = [entry.path for entry in entries if entry.kind == "added"]
         scan = Scan(cache, own=self.home.cartridges, known=mine)
-        found = await asyncio.to_thread(lambda: scan.run(finds))
+        pairs = await asyncio.to_thread(lambda: scan.run(finds))
         await self.index.put_headers(scan.fresh)
-        await self.index.replace_found(found)
+        await self.index.replace_found(pairs)
 
     async def repository(self) -> Repository:
         """Everything at this moment."""
@@ -126,12 +126,12 @@ class Catalog:
         self, bases: Mapping[str, BaseRecord], manifests: Mapping[str, Manifest]
     ) -> tuple[tuple[object, ...], ...] | None:
         """What there is of the files, to be compared with a look before; None where one has to look closer."""
-        found: list[tuple[object, ...]] = []
+        states: list[tuple[object, ...]] = []
         try:
             for record in bases.values():
                 for part in record.base.parts:
                     seen = Path(part).stat()
-                    found.append((part, seen.st_size, seen.st_mode, seen.st_uid, os.access(part, os.R_OK)))
+                    states.append((part, seen.st_size, seen.st_mode, seen.st_uid, os.access(part, os.R_OK)))
         except OSError:
             return None
         known = {record.base.sha256 for record in bases.values()}
@@ -139,20 +139,20 @@ class Catalog:
             sha256 = manifest.base.sha256 if isinstance(manifest.base, Facts) else None
             if sha256 and sha256 not in known and (self.home.blobs / f"sha256-{sha256}").is_file():
                 return None
-        return tuple(found)
+        return tuple(states)
 
     def _unlisted_blobs(self, manifests: Mapping[str, Manifest], known: Collection[str | None]) -> list[Base]:
-        found = []
+        bases = []
         for manifest in manifests.values():
             facts = manifest.base
             sha256 = facts.sha256 if isinstance(facts, Facts) else None
             path = self.home.blobs / f"sha256-{sha256}"
             if sha256 and sha256 not in known and path.is_file():
                 try:
-                    found.append(blob_base(sha256, path))
+                    bases.append(blob_base(sha256, path))
                 except OmniError:  # not what its name says: a pull mends it
                     continue
-        return found
+        return bases
 
 
 def blob_base(sha256: str, path: Path, *, template: str = "") -> Base:

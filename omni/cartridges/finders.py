@@ -15,7 +15,7 @@ from omni.cartridges.inspection import model_stem
 from omni.cartridges.ollama import find_ollama
 from omni.cartridges.projectors import is_projector
 from omni.cartridges.stores import (
-    Found,
+    ForeignModel,
     Surroundings,
     denied,
     json_of,
@@ -29,7 +29,7 @@ from omni.cartridges.stores import (
 _INCOMPLETE = "incomplete-"  # before the names of what GPT4All fetches
 
 
-def find_all(around: Surroundings) -> Iterator[Found]:
+def find_all(around: Surroundings) -> Iterator[ForeignModel]:
     """Everything, the stores with the best known names first."""
     if around.others:
         yield from find_ollama(around)
@@ -41,7 +41,7 @@ def find_all(around: Surroundings) -> Iterator[Found]:
     yield from find_folders(around)
 
 
-def find_lm_studio(around: Surroundings) -> Iterator[Found]:
+def find_lm_studio(around: Surroundings) -> Iterator[ForeignModel]:
     """LM Studio: `PUBLISHER/REPOSITORY/FILE.gguf` below its models folder, wherever its settings put that."""
     homes = [around.user / ".lmstudio", around.user / ".cache" / "lm-studio"]
     if pointer := text_of(around.user / ".lmstudio-home-pointer").strip():
@@ -67,11 +67,11 @@ def find_lm_studio(around: Surroundings) -> Iterator[Found]:
                 name = model_stem(path.name).lower()
             elif per_folder[path.parent] > 1:  # as LM Studio tells them apart
                 name += "@" + (quant_of(path.name).lower() or model_stem(path.name).lower())
-            yield Found(name=name, origin="lm studio", path=str(path), projector=projector_of(path, files))
+            yield ForeignModel(name=name, origin="lm studio", path=str(path), projector=projector_of(path, files))
         yield from shelf.unfinished("lm studio")
 
 
-def find_hugging_face(around: Surroundings) -> Iterator[Found]:
+def find_hugging_face(around: Surroundings) -> Iterator[ForeignModel]:
     """The cache of huggingface_hub: `models--OWNER--NAME/snapshots/REVISION/FILE.gguf`, links to blobs."""
     hub = around.folder("HF_HOME", ".cache", "huggingface") / "hub"
     if not around.environment.get("HF_HOME") and (cache := around.environment.get("XDG_CACHE_HOME")):
@@ -95,7 +95,7 @@ def find_hugging_face(around: Surroundings) -> Iterator[Found]:
                     continue
                 seen.add(inside)
                 blob = Path(os.path.realpath(path)).name
-                yield Found(
+                yield ForeignModel(
                     name=f"hf.co/{repository}:{quant_of(inside) or model_stem(path.name)}",
                     origin="hugging face",
                     path=str(path),
@@ -107,7 +107,7 @@ def find_hugging_face(around: Surroundings) -> Iterator[Found]:
                 yield not_whole(f"hf.co/{repository}", part, "hugging face")
 
 
-def find_llama_cpp(around: Surroundings) -> Iterator[Found]:
+def find_llama_cpp(around: Surroundings) -> Iterator[ForeignModel]:
     """llama.cpp's own cache of `-hf` downloads: files with a list beside them that says where they came from."""
     stores = [around.folder("LLAMA_CACHE", ".cache", "llama.cpp")]
     if not around.environment.get("LLAMA_CACHE"):
@@ -123,20 +123,20 @@ def find_llama_cpp(around: Surroundings) -> Iterator[Found]:
         for path in shelf.models:
             name, eyes = names.get(path.name, (model_stem(path.name), ""))
             eyes = str(store / eyes) if eyes else ""
-            yield Found(name=name, origin="llama.cpp", path=str(path), projector=eyes)
+            yield ForeignModel(name=name, origin="llama.cpp", path=str(path), projector=eyes)
         yield from shelf.unfinished("llama.cpp")
 
 
 def _llama_cpp_names(store: Path) -> Iterator[tuple[str, str, str]]:
     """A model's file, its name, and the file of its projector or ""."""
     for path in listed(store):
-        if found := re.fullmatch(r"manifest=([^=]+)=([^=]+)=([^=]+)\.json", path.name):
+        if match := re.fullmatch(r"manifest=([^=]+)=([^=]+)=([^=]+)\.json", path.name):
             content = json_of(path)
             model, eyes = (
-                _llama_cpp_file(content, key, f"{found[1]}_{found[2]}_") for key in ("ggufFile", "mmprojFile")
+                _llama_cpp_file(content, key, f"{match[1]}_{match[2]}_") for key in ("ggufFile", "mmprojFile")
             )
             if model:
-                yield model, f"hf.co/{found[1]}/{found[2]}:{found[3]}", eyes
+                yield model, f"hf.co/{match[1]}/{match[2]}:{match[3]}", eyes
 
 
 def _llama_cpp_file(content: Any, key: str, start: str) -> str:
@@ -145,7 +145,7 @@ def _llama_cpp_file(content: Any, key: str, start: str) -> str:
     return start + name.replace("/", "_") if isinstance(name, str) and name else ""
 
 
-def find_gpt4all(around: Surroundings) -> Iterator[Found]:
+def find_gpt4all(around: Surroundings) -> Iterator[ForeignModel]:
     """GPT4All's downloads."""
     for store in (
         around.user / ".local" / "share" / "nomic.ai" / "GPT4All",
@@ -155,13 +155,13 @@ def find_gpt4all(around: Surroundings) -> Iterator[Found]:
         for path in shelf.models:
             name = path.name.removeprefix(_INCOMPLETE)
             if name == path.name:
-                yield Found(name=model_stem(name), origin="gpt4all", path=str(path))
+                yield ForeignModel(name=model_stem(name), origin="gpt4all", path=str(path))
             elif not path.with_name(name).exists():
                 yield not_whole(name, path, "gpt4all")
         yield from shelf.unfinished("gpt4all")
 
 
-def find_jan(around: Surroundings) -> Iterator[Found]:
+def find_jan(around: Surroundings) -> Iterator[ForeignModel]:
     """Jan's models: one folder each, named as Jan names it."""
     for base in (
         around.user / ".local" / "share" / "Jan" / "data",
@@ -172,11 +172,11 @@ def find_jan(around: Surroundings) -> Iterator[Found]:
             shelf = shelves(store)
             for path in shelf.models:
                 name = "/".join(path.relative_to(store).parts[:-1])
-                yield Found(name=name, origin="jan", path=str(path), projector=projector_of(path, shelf.models))
+                yield ForeignModel(name=name, origin="jan", path=str(path), projector=projector_of(path, shelf.models))
             yield from shelf.unfinished("jan")
 
 
-def find_folders(around: Surroundings) -> Iterator[Found]:
+def find_folders(around: Surroundings) -> Iterator[ForeignModel]:
     """The person's own folders: each model under its file's name."""
     for folder in around.folders:
         if (shut := denied(folder, str(folder), "folder")) is not None:
@@ -185,5 +185,5 @@ def find_folders(around: Surroundings) -> Iterator[Found]:
         shelf = shelves(folder)
         for path in shelf.models:
             eyes = projector_of(path, shelf.models)
-            yield Found(name=model_stem(path.name), origin="folder", path=str(path), projector=eyes)
+            yield ForeignModel(name=model_stem(path.name), origin="folder", path=str(path), projector=eyes)
         yield from shelf.unfinished("folder")

@@ -114,10 +114,10 @@ def read_header(path: str | os.PathLike[str]) -> GgufHeader:
     try:
         # O_NONBLOCK: a named pipe would wait for its writer.
         with os.fdopen(os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
                 raise BadFile(f"{name} is no regular file, so it cannot be a model.", hint="Name the GGUF file itself.")
-            return _Header(_Cursor(file, found.st_size, name)).read()
+            return _Header(_Cursor(file, status.st_size, name)).read()
     except FileNotFoundError as error:
         raise NotFound(f"There is no file {name}.") from error
     except OSError as error:

@@ -63,21 +63,21 @@ class HubSource:
 
     async def resolve(self, reference: str, access: Access) -> Resolved:
         """The quantisation asked for, else one that suits this machine."""
-        found = _NAME.match(reference)
-        if found is None:
+        match = _NAME.match(reference)
+        if match is None:
             raise UsageError(f"{reference!r} names no repository.", hint="Like hf.co/OWNER/REPOSITORY:Q4_K_M.")
         return await resolve_hub(
-            found["repository"],
+            match["repository"],
             access,
-            file=found["file"] or "",
-            quant=found["quant"] or "",
-            revision=found["revision"] or "main",
+            file=match["file"] or "",
+            quant=match["quant"] or "",
+            revision=match["revision"] or "main",
         )
 
 
 async def resolve_hub_base(name: str, base: HubBase, access: Access) -> Resolved:
     """A catalogue entry: its file, or what the repository calls by the same quantisation now."""
-    found = await resolve_hub(
+    resolved = await resolve_hub(
         base.repository,
         access,
         file=base.file,
@@ -86,13 +86,13 @@ async def resolve_hub_base(name: str, base: HubBase, access: Access) -> Resolved
         lenient=True,
         projector=base.projector,
     )
-    if (base.sha256 and found.sha256 != base.sha256) or (base.size and found.size != base.size):
+    if (base.sha256 and resolved.sha256 != base.sha256) or (base.size and resolved.size != base.size):
         raise BadFile(
             f"{base.repository} holds another {base.file} than the one that {name} was made for.",
-            hint=f"To take it nevertheless: omni pull {found.name}",
+            hint=f"To take it nevertheless: omni pull {resolved.name}",
         )
     return msgspec.structs.replace(
-        found, name=name, reference=name, title=base.title, template=base.template or found.template
+        resolved, name=name, reference=name, title=base.title, template=base.template or resolved.template
     )
 
 
@@ -157,7 +157,7 @@ async def resolve_hub(
 
 def models_of(sizes: dict[str, int]) -> list[HubModel]:
     """The models among a repository's files: parts put together, eyes and unusable names left out."""
-    found = []
+    models = []
     for path in sizes:
         folder, _, file = path.rpartition("/")
         lower = file.lower()
@@ -167,16 +167,16 @@ def models_of(sizes: dict[str, int]) -> list[HubModel]:
             continue
         paths = tuple(f"{folder}/{part}".lstrip("/") for part in part_names(file))
         if all(part in sizes for part in paths):
-            found.append(HubModel(paths, quant_of(path), sum(sizes[part] for part in paths)))
-    return found
+            models.append(HubModel(paths, quant_of(path), sum(sizes[part] for part in paths)))
+    return models
 
 
 def quant_of(path: str) -> str:
     """The quantisation that a file's name (or its folder's) tells, in capitals; "" when it tells none."""
     folder, _, file = path.rpartition("/")
     for text in (model_stem(file), folder):
-        if found := _QUANT.findall(text):
-            return str(found[-1]).upper()
+        if quants := _QUANT.findall(text):
+            return str(quants[-1]).upper()
     return ""
 
 

@@ -17,7 +17,7 @@ from omni.cartridges.inspection import inspect
 from omni.cartridges.judging import judge_header
 from omni.cartridges.projectors import beside
 from omni.cartridges.scanning import base_of
-from omni.cartridges.stores import Found, Surroundings
+from omni.cartridges.stores import ForeignModel, Surroundings
 from omni.core.errors import BadFile, NotFound, OmniError, UsageError
 
 
@@ -30,14 +30,14 @@ class Importer:
     async def add(self, path: str | os.PathLike[str]) -> list[Brain]:
         """See `Library.add_all`."""
         place = Path(path)
-        there, export, found, problem = await asyncio.to_thread(_look, place)
+        there, export, paths, problem = await asyncio.to_thread(_look, place)
         if not there:
             raise NotFound(f"There is no file or folder {place}.")
         if export is not None:
             return await self._import(export)
         brains: list[Brain] = []
         failure: OmniError | None = None
-        for each in found:
+        for each in paths:
             try:
                 brains.append(await self._add_file(each))
             except OmniError as error:
@@ -52,8 +52,8 @@ class Importer:
             verdict = judge_header(inspected.header, None)
             raise BadFile(f"{path.name} cannot be a brain: it is {verdict.reason if verdict else 'something else'}.")
         eyes = await asyncio.to_thread(_eyes, path)
-        found = Found(name=path.name, origin="file", path=str(path), projector=eyes)
-        base = await asyncio.to_thread(base_of, found, inspected)
+        find = ForeignModel(name=path.name, origin="file", path=str(path), projector=eyes)
+        base = await asyncio.to_thread(base_of, find, inspected)
         _, entries = await self._catalog.index.load()
         for entry in entries:
             if entry.kind == "added" and entry.path == str(path):
@@ -118,8 +118,8 @@ def _look(place: Path) -> tuple[bool, ExportFolder | None, list[Path], BadFile |
         return place.exists(), None, [place], None  # what is there and no model is refused when it is opened
     if (export := read_export(place)) is not None:
         return True, export, [], None
-    found = list(find_folders(Surroundings(environment={}, user=place, folders=(place,))))
+    finds = list(find_folders(Surroundings(environment={}, user=place, folders=(place,))))
     problems = [
-        BadFile(f"{each.name} cannot be added: {each.reason}.", hint=each.command) for each in found if each.problem
+        BadFile(f"{each.name} cannot be added: {each.reason}.", hint=each.command) for each in finds if each.problem
     ]
-    return True, None, [Path(each.path) for each in found if not each.problem], next(iter(problems), None)
+    return True, None, [Path(each.path) for each in finds if not each.problem], next(iter(problems), None)

@@ -126,17 +126,17 @@ class Index:
 
         await self._db.write(work)
 
-    async def replace_found(self, found: Iterable[tuple[Base | None, Entry]]) -> None:
+    async def replace_found(self, pairs: Iterable[tuple[Base | None, Entry]]) -> None:
         """What a look around found. What was found before and is missing now stays, so that it can be shown as gone;
         a line that only told of a problem goes with its problem."""
-        found = list(found)
+        pairs = list(pairs)
 
         def work(connection: "Connection") -> None:
-            names = {entry.name for _, entry in found}
+            names = {entry.name for _, entry in pairs}
             for row in connection.execute("SELECT name FROM entries WHERE kind = 'found' AND base = ''").fetchall():
                 if row["name"] not in names:
                     connection.execute("DELETE FROM entries WHERE name = ?", (row["name"],))
-            for base, entry in found:
+            for base, entry in pairs:
                 if base is not None:
                     _put_base(connection, base)
                 row = connection.execute("SELECT kind FROM entries WHERE name = ?", (entry.name,)).fetchone()
@@ -191,11 +191,11 @@ class Index:
         """What was read before: path -> (stamp of the file then, its header or what was wrong)."""
 
         def work(connection: "Connection") -> dict[str, tuple[str, GgufHeader | str]]:
-            found: dict[str, tuple[str, GgufHeader | str]] = {}
+            headers: dict[str, tuple[str, GgufHeader | str]] = {}
             for row in connection.execute("SELECT * FROM headers"):
                 value = msgspec.json.decode(row["header"], type=GgufHeader) if row["header"] else str(row["error"])
-                found[row["path"]] = (row["stamp"], value)
-            return found
+                headers[row["path"]] = (row["stamp"], value)
+            return headers
 
         return await self._db.read(work)
 

@@ -36,22 +36,22 @@ class Inspected(msgspec.Struct, frozen=True, kw_only=True):
 
 def part_names(name: str) -> list[str]:
     """The names of all files of the model that `name` belongs to; itself alone when it is whole."""
-    found = _PART.match(name)
-    if not found or not 1 <= int(found["number"]) <= int(found["count"]) <= 999:
+    match = _PART.match(name)
+    if not match or not 1 <= int(match["number"]) <= int(match["count"]) <= 999:
         return [name]
-    return [f"{found['stem']}-{n:05}-of-{found['count']}.gguf" for n in range(1, int(found["count"]) + 1)]
+    return [f"{match['stem']}-{n:05}-of-{match['count']}.gguf" for n in range(1, int(match["count"]) + 1)]
 
 
 def is_later_part(name: str) -> bool:
     """Whether the file is one of several and not the first, so that it is not listed by itself."""
-    found = _PART.match(name)
-    return bool(found and int(found["number"]) != 1)
+    match = _PART.match(name)
+    return bool(match and int(match["number"]) != 1)
 
 
 def model_stem(name: str) -> str:
     """The file's name without the ending and without "-00001-of-00003"."""
-    found = _PART.match(name)
-    return found["stem"] if found else re.sub(r"\.gguf$", "", name, flags=re.IGNORECASE)
+    match = _PART.match(name)
+    return match["stem"] if match else re.sub(r"\.gguf$", "", name, flags=re.IGNORECASE)
 
 
 def inspect(path: Path, read: HeaderReader = read_header) -> Inspected:
@@ -153,5 +153,5 @@ def _joined(headers: Sequence[GgufHeader]) -> GgufHeader:
 
 def stamp(path: Path) -> str:
     """Changes when the file at `path` is replaced or written to."""
-    found = path.stat()
-    return f"{os.path.abspath(path)}|{found.st_size}|{found.st_mtime_ns}"
+    status = path.stat()
+    return f"{os.path.abspath(path)}|{status.st_size}|{status.st_mtime_ns}"

@@ -36,7 +36,7 @@ _SCOUT = 16  # experts; Maverick has as many layers and 128 of them
 def instead(name: str, header: GgufHeader) -> str:
     """The command that brings the model which Ollama calls `name` as this engine reads it; where nobody knows which that
     is, the form of one."""
-    found = _SAME.get(name.partition(":")[0], {}).get(header.layers, "")
+    substitute = _SAME.get(name.partition(":")[0], {}).get(header.layers, "")
     if header.architecture == "llama4" and header.experts != _SCOUT:
-        found = ""
-    return f"omni pull {found}" if found else ANY
+        substitute = ""
+    return f"omni pull {substitute}" if substitute else ANY

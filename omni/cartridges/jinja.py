@@ -55,19 +55,19 @@ def _tokens(source: str) -> Iterator[_Token]:
     """Everything but comments and white space."""
     at = 0
     while at < len(source):
-        found = _OPENING.search(source, at)
-        if found is None or found.end() == len(source):  # braces at the very end are text
+        opening = _OPENING.search(source, at)
+        if opening is None or opening.end() == len(source):  # braces at the very end are text
             yield _Token("words", source[at:], at)
             return
-        if found.start() > at:
+        if opening.start() > at:
             yield _Token("words", "", at)
-        if found[0] == "{#":
-            end = source.find("#}", found.end())
+        if opening[0] == "{#":
+            end = source.find("#}", opening.end())
             if end < 0:
-                raise _Fault("a comment has no end", found.start())
+                raise _Fault("a comment has no end", opening.start())
             at = end + 2
         else:
-            at = yield from _block(source, found.start())
+            at = yield from _block(source, opening.start())
 
 
 def _block(source: str, at: int) -> Generator[_Token, None, int]:
@@ -87,22 +87,22 @@ def _block(source: str, at: int) -> Generator[_Token, None, int]:
 
 
 def _past_space(source: str, at: int) -> int:
-    found = _SPACE.match(source, at)
-    return found.end() if found else at
+    space = _SPACE.match(source, at)
+    return space.end() if space else at
 
 
 def _token(source: str, at: int, last: _Token, depth: int) -> _Token:
     """The next one. Inside of a dictionary `}}` closes two of them and not the block."""
-    if found := _TEXT.match(source, at):
-        return _Token("text", found[0], at)
-    if found := _NUMBER.match(source, at):
-        return _Token("number", found[0], at)
-    if found := _NAME.match(source, at):
-        return _Token("name", found[0], at)
-    found = _SIGNS.match(source, at)
-    if found is None:
+    if match := _TEXT.match(source, at):
+        return _Token("text", match[0], at)
+    if match := _NUMBER.match(source, at):
+        return _Token("number", match[0], at)
+    if match := _NAME.match(source, at):
+        return _Token("name", match[0], at)
+    match = _SIGNS.match(source, at)
+    if match is None:
         raise _Fault(f"there is {source[at]!r} where an expression is expected", at)
-    sign = found[0]
+    sign = match[0]
     if sign[:2] in ("{{", "{%"):
         return _Token("open", sign, at)
     if sign.endswith("}}") and depth > 0:
@@ -144,9 +144,9 @@ class _Reader:
         return token.kind == kind and token.text == text
 
     def _accept(self, text: str, kind: str = "sign") -> bool:
-        if found := self._is(text, kind):
+        if accepted := self._is(text, kind):
             self._at += 1
-        return found
+        return accepted
 
     def _expect(self, text: str, kind: str = "sign") -> None:
         if not self._accept(text, kind):
@@ -159,8 +159,8 @@ class _Reader:
 
     def _fail(self, what: str) -> NoReturn:
         token = self._next
-        found = "the end" if token is self._end else token.text or "text"
-        raise _Fault(what if token is self._end else f"{what}, found {found}", token.at)
+        actual = "the end" if token is self._end else token.text or "text"
+        raise _Fault(what if token is self._end else f"{what}, found {actual}", token.at)
 
     def _deeper(self) -> None:
         self._depth += 1

@@ -47,8 +47,8 @@ def judge(record: BaseRecord) -> Verdict:
 def judge_header(header: GgufHeader, template: str | None, *, loaded: bool = False) -> Verdict | None:
     """What keeps a model from answering that its header already tells, or None. `template` is used instead of its own;
     `loaded`: a worker has loaded it, and knows better than our tables."""
-    if header.kind in _LOADED and not loaded and (found := obstacle(header, template)) is not None:
-        return Verdict(state="unloadable", reason=found.reason, foreign=found.foreign)
+    if header.kind in _LOADED and not loaded and (problem := obstacle(header, template)) is not None:
+        return Verdict(state="unloadable", reason=problem.reason, foreign=problem.foreign)
     if header.kind != "model":
         return Verdict(state="not chat", reason=_KINDS[header.kind])
     if not template and not header.chat_template:

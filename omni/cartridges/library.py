@@ -129,11 +129,11 @@ class Library:
 
     async def adapters(self) -> dict[str, tuple[str, ...]]:
         """The adapters of all brains on each base, by its id: a worker loads them together."""
-        found: dict[str, set[str]] = {}
+        by_base: dict[str, set[str]] = {}
         for brain in await self.brains():
             if brain.usable and brain.base is not None and brain.adapter is not None:
-                found.setdefault(brain.base.id, set()).add(brain.adapter.path)
-        return {base: tuple(sorted(paths)) for base, paths in found.items()}
+                by_base.setdefault(brain.base.id, set()).add(brain.adapter.path)
+        return {base: tuple(sorted(paths)) for base, paths in by_base.items()}
 
     def look_around(self) -> None:
         """Begin to look around in the background, so that whoever asks later knows what is here. One look at a time."""

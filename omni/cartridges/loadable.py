@@ -36,8 +36,8 @@ def obstacle(header: GgufHeader, template: str | None) -> Obstacle | None:
         numbers = ", ".join(map(str, header.unknown_types))
         return Obstacle(reason=f"its weights are of a kind that this engine does not know ({numbers})")
     looked = header.kinds and header.architecture not in OTHER_ARCHITECTURES
-    if looked and (found := _tensors(header, wanted) or _entries(header, wanted) or _vocabulary(header)):
-        return found
+    if looked and (problem := _tensors(header, wanted) or _entries(header, wanted) or _vocabulary(header)):
+        return problem
     if header.scaling and header.scaling not in SCALINGS:
         return Obstacle(reason=f"this engine does not know its way to longer contexts, {header.scaling!r}")
     if header.template_fault and not template:

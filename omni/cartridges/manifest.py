@@ -98,10 +98,10 @@ class SamplingTable(Table, frozen=True, kw_only=True):
 
     def chosen(self) -> dict[str, Any]:
         """Only what the file sets."""
-        found = {name: getattr(self, name) for name in self.__struct_fields__}
+        settings = {name: getattr(self, name) for name in self.__struct_fields__}
         return {
             name: tuple(value) if isinstance(value, list) else value
-            for name, value in found.items()
+            for name, value in settings.items()
             if value is not None
         }
 
@@ -165,13 +165,13 @@ def manifest_files(folder: Path) -> dict[str, tuple[Path, Manifest]]:
 
     Raises UsageError for a wrong file or when two cartridges have one name.
     """
-    found: dict[str, tuple[Path, Manifest]] = {}
+    manifests: dict[str, tuple[Path, Manifest]] = {}
     for path in sorted(folder.glob("*/cartridge.toml")):
         manifest = load_manifest(path)
-        if manifest.name in found:
+        if manifest.name in manifests:
             raise UsageError(f"{path}: another cartridge is named {manifest.name!r} too.", hint="Rename one of them.")
-        found[manifest.name] = path, manifest
-    return found
+        manifests[manifest.name] = path, manifest
+    return manifests
 
 
 _TABLES: dict[str, tuple[type[Struct], ...]] = {

@@ -78,8 +78,8 @@ def nearest_offer(name: str, brains: Iterable[Brain]) -> Brain | None:
     by_word = {brain.name.partition("/")[2]: brain for brain in offers}
     from difflib import get_close_matches
 
-    if found := get_close_matches(wanted, by_word, n=1, cutoff=0.6):
-        return by_word[found[0]]
+    if closest := get_close_matches(wanted, by_word, n=1, cutoff=0.6):
+        return by_word[closest[0]]
     size = re.search(r"(\d+(?:\.\d+)?)b(?![a-z0-9])", wanted)
     weights = float(size[1]) * 1e9 if size else 4e9
     return min(offers, key=lambda brain: abs(_weights(brain) - weights))

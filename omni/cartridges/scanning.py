@@ -11,7 +11,7 @@ from omni.cartridges.gguf import GgufHeader, read_header
 from omni.cartridges.index import Entry
 from omni.cartridges.inspection import Incomplete, Inspected, in_utf8, inspect, stamp
 from omni.cartridges.projectors import look
-from omni.cartridges.stores import Found
+from omni.cartridges.stores import ForeignModel
 from omni.cartridges.templates import known_template, spare_template
 from omni.cartridges.unreadable import why_unreadable
 from omni.core.errors import BadFile, OmniError
@@ -29,9 +29,9 @@ class Scan:
         self._names: set[str] = set()
         self.fresh: HeaderCache = {}
 
-    def run(self, found: Iterable[Found]) -> list[tuple[Base | None, Entry]]:
+    def run(self, finds: Iterable[ForeignModel]) -> list[tuple[Base | None, Entry]]:
         """Bases and entries of everything that was found."""
-        return [item for each in found if (item := self._one(each)) is not None]
+        return [item for each in finds if (item := self._one(each)) is not None]
 
     def read(self, path: Path) -> GgufHeader:
         """The header of a file, from the cache while the file is the same. Raises as `read_header` does."""
@@ -47,40 +47,40 @@ class Scan:
             raise BadFile(known[1], hint="Download or copy it again.")
         return known[1]
 
-    def _one(self, found: Found) -> tuple[Base | None, Entry] | None:
-        if found.problem:
-            return None, _problem(found, self._name(found), found.problem, found.reason, found.command)
-        if self._is_double(found):
+    def _one(self, find: ForeignModel) -> tuple[Base | None, Entry] | None:
+        if find.problem:
+            return None, _problem(find, self._name(find), find.problem, find.reason, find.command)
+        if self._is_double(find):
             return None
-        name = self._name(found)
-        if denied := why_unreadable(Path(found.path)):
-            return None, _problem(found, name, "unreadable", denied.reason, denied.command)
+        name = self._name(find)
+        if denied := why_unreadable(Path(find.path)):
+            return None, _problem(find, name, "unreadable", denied.reason, denied.command)
         try:
-            base = base_of(found, inspect(Path(found.path), self.read))
+            base = base_of(find, inspect(Path(find.path), self.read))
         except OSError as error:
-            return None, _problem(found, name, "gone", f"{found.path} cannot be opened: {error.strerror}")
+            return None, _problem(find, name, "gone", f"{find.path} cannot be opened: {error.strerror}")
         except Incomplete as error:
-            return None, _problem(found, name, "unloadable", f"{error.message} {error.hint}".rstrip("."))
+            return None, _problem(find, name, "unloadable", f"{error.message} {error.hint}".rstrip("."))
         except BadFile as error:
-            return None, _problem(found, name, "corrupt", error.message)
+            return None, _problem(find, name, "corrupt", error.message)
         except OmniError as error:
-            return None, _problem(found, name, "gone", error.message)
+            return None, _problem(find, name, "gone", error.message)
         header = base.header
-        if found.adapter and (problem := self._wrong_adapter(Path(found.adapter), header)):
-            return None, _problem(found, name, "unloadable", problem)
+        if find.adapter and (problem := self._wrong_adapter(Path(find.adapter), header)):
+            return None, _problem(find, name, "unloadable", problem)
         entry = Entry(
             name=name,
             kind="found",
             base=base.id,
-            title=found.title or header.name,
-            origin=found.origin,
-            path=found.path,
+            title=find.title or header.name,
+            origin=find.origin,
+            path=find.path,
             size=base.size,
-            prompt=found.system,
-            licence=found.licence or licence_name(header.licence),
-            adapter=found.adapter,
-            template=_template(found, header),
-            parameters=found.parameters,
+            prompt=find.system,
+            licence=find.licence or licence_name(header.licence),
+            adapter=find.adapter,
+            template=_template(find, header),
+            parameters=find.parameters,
         )
         return base, entry
 
@@ -94,19 +94,19 @@ class Scan:
             return "its adapter was not made for this base"
         return ""
 
-    def _is_double(self, found: Found) -> bool:
+    def _is_double(self, find: ForeignModel) -> bool:
         """Whether another program's list, or ours, already has this very file. Ollama's users know all its names."""
-        inode = _inode(found.path)
+        inode = _inode(find.path)
         if inode is None:
             return False
-        if inode in self._known or Path(os.path.realpath(found.path)).is_relative_to(os.path.realpath(self._own)):
+        if inode in self._known or Path(os.path.realpath(find.path)).is_relative_to(os.path.realpath(self._own)):
             return True
-        first = self._seen.setdefault(inode, found.path)
-        return found.origin != "ollama" and first != found.path
+        first = self._seen.setdefault(inode, find.path)
+        return find.origin != "ollama" and first != find.path
 
-    def _name(self, found: Found) -> str:
+    def _name(self, find: ForeignModel) -> str:
         """The name, with a number where two different models have the same."""
-        name = plain = in_utf8(found.name)
+        name = plain = in_utf8(find.name)
         number = 1
         while name in self._names:
             number += 1
@@ -115,42 +115,42 @@ class Scan:
         return name
 
 
-def base_of(found: Found, inspected: Inspected) -> Base:
+def base_of(find: ForeignModel, inspected: Inspected) -> Base:
     """The base of a file in place. What other programs say of one of its names is the entry's, not the base's."""
-    eyes, blind = look(found.projector, inspected.header) if found.projector else (None, "")
+    eyes, blind = look(find.projector, inspected.header) if find.projector else (None, "")
     return Base(
-        id=f"sha256-{found.sha256}" if found.sha256 else inspected.id,
+        id=f"sha256-{find.sha256}" if find.sha256 else inspected.id,
         path=inspected.parts[0],
         parts=inspected.parts,
         size=inspected.size,
         header=inspected.header,
-        origin=found.origin,
-        sha256=found.sha256,
+        origin=find.origin,
+        sha256=find.sha256,
         template=spare_template(inspected.header) or None,
         eyes=eyes,
         blind=blind,
     )
 
 
-def _template(found: Found, header: GgufHeader) -> str:
+def _template(find: ForeignModel, header: GgufHeader) -> str:
     """Where the file carries no chat template that can be read, that of the family which its owner's text tells."""
     lacks = not header.chat_template or header.template_fault
-    family = known_template(found.go_template) if found.go_template and lacks else None
+    family = known_template(find.go_template) if find.go_template and lacks else None
     return family.jinja if family else ""
 
 
-def _problem(found: Found, name: str, state: str, reason: str, command: str = "") -> Entry:
+def _problem(find: ForeignModel, name: str, state: str, reason: str, command: str = "") -> Entry:
     return msgspec.convert(
         {
             "name": name,
             "kind": "found",
-            "origin": found.origin,
-            "path": in_utf8(found.path),
+            "origin": find.origin,
+            "path": in_utf8(find.path),
             "state": state,
             "reason": reason,
             "command": command,
-            "licence": found.licence,
-            "title": found.title,
+            "licence": find.licence,
+            "title": find.title,
         },
         Entry,
     )
@@ -158,7 +158,7 @@ def _problem(found: Found, name: str, state: str, reason: str, command: str = ""
 
 def _inode(path: str) -> tuple[int, int] | None:
     try:
-        found = Path(path).stat()
+        status = Path(path).stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino

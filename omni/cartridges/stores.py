@@ -30,7 +30,7 @@ _FETCHING = re.compile(
 _HUB = Path(".cache", "huggingface", "download")  # where `hf download --local-dir` keeps what is not whole yet
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class ForeignModel(msgspec.Struct, frozen=True, kw_only=True):
     """A model of another program. With a `problem` there is nothing to open, only something to say."""
 
     name: str
@@ -74,7 +74,7 @@ class Shelves(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[Path, ...] = ()
     fetching: tuple[tuple[Path, Path], ...] = ()
 
-    def unfinished(self, origin: Origin) -> Iterator[Found]:
+    def unfinished(self, origin: Origin) -> Iterator[ForeignModel]:
         """What is said of those that are not whole."""
         for part, whole in self.fetching:
             yield not_whole(whole.name, part, origin)
@@ -87,8 +87,8 @@ def shelves(folder: Path) -> Shelves:
     for count, path in enumerate(walk(folder, hub=True)):
         if count >= MAX_FILES:
             break
-        if found := _FETCHING.fullmatch(path.name):
-            fetching.setdefault(_place(path.with_name(found["whole"])), path)
+        if match := _FETCHING.fullmatch(path.name):
+            fetching.setdefault(_place(path.with_name(match["whole"])), path)
         elif not is_later_part(path.name):
             models.append(path)
     here = {path for path in models if path not in fetching or _size(path)}  # browsers hold a name with an empty file
@@ -98,9 +98,9 @@ def shelves(folder: Path) -> Shelves:
     )
 
 
-def not_whole(name: str, part: Path, origin: Origin) -> Found:
+def not_whole(name: str, part: Path, origin: Origin) -> ForeignModel:
     """A find that is still being fetched, or was left in the middle."""
-    return Found(
+    return ForeignModel(
         name=re.sub(r"\.gguf$", "", name, flags=re.IGNORECASE),
         origin=origin,
         path=str(part),
@@ -109,18 +109,18 @@ def not_whole(name: str, part: Path, origin: Origin) -> Found:
     )
 
 
-def denied(store: Path, what: str, origin: Origin) -> Found | None:
+def denied(store: Path, what: str, origin: Origin) -> ForeignModel | None:
     """What is said of a store that may not be read."""
-    found = why_unreadable(store)
-    if found is None:
+    denial = why_unreadable(store)
+    if denial is None:
         return None
-    return Found(
+    return ForeignModel(
         name=what,
         origin=origin,
         path=str(store),
         problem="unreadable",
-        reason=found.reason,
-        command=found.command,
+        reason=denial.reason,
+        command=denial.command,
     )
 
 
@@ -134,13 +134,13 @@ def walk(folder: Path, *, hub: bool = False) -> Iterator[Path]:
     while stack:
         current, depth = stack.pop()
         try:
-            found = current.stat()
+            status = current.stat()
             entries = sorted(os.scandir(current), key=lambda entry: entry.name)
         except OSError:
             continue
-        if (found.st_dev, found.st_ino) in seen:
+        if (status.st_dev, status.st_ino) in seen:
             continue
-        seen.add((found.st_dev, found.st_ino))
+        seen.add((status.st_dev, status.st_ino))
         below = []
         for entry in entries:
             looked += 1

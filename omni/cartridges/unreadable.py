@@ -25,26 +25,26 @@ def why_unreadable(path: Path) -> Denied | None:
     for step in [*reversed(path.parents), path]:
         last = step == path
         try:
-            found = step.stat()
+            status = step.stat()
         except PermissionError:
             continue  # its parent was already found to be shut, or is a race
         except OSError:
             return None
-        folder = stat.S_ISDIR(found.st_mode)
+        folder = stat.S_ISDIR(status.st_mode)
         needed = (os.R_OK if last else 0) | (os.X_OK if folder else 0)
         if not os.access(step, needed):
-            return _explain(step, found, needed)
+            return _explain(step, status, needed)
     return None
 
 
-def _explain(step: Path, found: os.stat_result, needed: int) -> Denied:
-    user, group = _name(pwd.getpwuid, found.st_uid), _name(grp.getgrgid, found.st_gid)
-    what = "folder" if stat.S_ISDIR(found.st_mode) else "file"
-    group_may = (found.st_mode >> 3) & needed == needed
-    if found.st_uid == os.getuid():
+def _explain(step: Path, status: os.stat_result, needed: int) -> Denied:
+    user, group = _name(pwd.getpwuid, status.st_uid), _name(grp.getgrgid, status.st_gid)
+    what = "folder" if stat.S_ISDIR(status.st_mode) else "file"
+    group_may = (status.st_mode >> 3) & needed == needed
+    if status.st_uid == os.getuid():
         return Denied(reason=f"the {what} {step} is shut, even to you", command=f"chmod u+rX {_quote(step)}")
-    if group_may and found.st_gid not in (0, os.getgid(), *os.getgroups()):
-        if _is_member(found.st_gid):
+    if group_may and status.st_gid not in (0, os.getgid(), *os.getgroups()):
+        if _is_member(status.st_gid):
             return Denied(
                 reason=f"the {what} {step} is for the group {group}, which you joined after you logged in",
                 command="log out and in again",

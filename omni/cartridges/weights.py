@@ -65,10 +65,10 @@ class Weights:
 
     def _tell_apart(self, name: str) -> None:
         short = name
-        if found := _LAYER.match(name):
-            short = f"{found[1]}.{name[found.end() :]}"
-            if found[1] == "blk":
-                self.blocks = max(self.blocks, int(found[2]) + 1)
+        if match := _LAYER.match(name):
+            short = f"{match[1]}.{name[match.end() :]}"
+            if match[1] == "blk":
+                self.blocks = max(self.blocks, int(match[2]) + 1)
         if short in self.kinds or len(self.kinds) < MAX_KINDS:
             self.kinds[short] += 1
 

@@ -36,10 +36,10 @@ def expand(text: str, root: Path) -> tuple[str, list[Attachment]]:
         if any(start <= match.start() < end for start, end in code):
             return match[0]
         quoted = match["double"] or match["single"]
-        found = _named(quoted or match["bare"], root, meant=quoted is not None)
-        if found is None:
+        named = _named(quoted or match["bare"], root, meant=quoted is not None)
+        if named is None:
             return match[0]
-        path, rest = found
+        path, rest = named
         file = read_text(path, root)
         file = files.setdefault(file.path, file)
         if sum(known.bytes for known in files.values()) > LARGEST_TOGETHER:
@@ -102,8 +102,8 @@ def agents_md(root: Path) -> Attachment | None:
         for folder in (start, *start.parents):
             if folder.stat().st_dev != device:
                 return None
-            if (found := _agents(folder / "AGENTS.md")) is not None:
-                return found if folder.resolve() != source_root() else None
+            if (attachment := _agents(folder / "AGENTS.md")) is not None:
+                return attachment if folder.resolve() != source_root() else None
             if folder == home or (folder / ".git").exists():
                 return None
     except OSError:  # a folder that went away or cannot be entered has no instructions

@@ -30,11 +30,11 @@ def complete_path(prefix: str, root: Path, *, limit: int = 20, seconds: float = 
     """
     wanted = prefix.lstrip("./") if prefix.startswith("./") else prefix
     hidden = any(part.startswith(".") for part in wanted.split("/"))
-    found = []
+    scored = []
     for path, folder in _walk(Path(root), hidden=hidden, end=time.monotonic() + seconds):
         if (score := _score(wanted.lower(), path.lower())) is not None:
-            found.append((score, len(path), path + ("/" if folder else "")))
-    return [path for _, _, path in sorted(found)[:limit]]
+            scored.append((score, len(path), path + ("/" if folder else "")))
+    return [path for _, _, path in sorted(scored)[:limit]]
 
 
 def _score(wanted: str, path: str) -> int | None:

@@ -32,10 +32,10 @@ def start_of(prompt: Prompt, beginnings: Sequence[Beginning], allocated: int) ->
     One that was made for a smaller context says nothing here: more fits now.
     """
     places = {turn.first: place for place, turn in enumerate(prompt.turns)}
-    usable = [found for found in beginnings if found.message in places and found.allocated >= allocated]
+    usable = [beginning for beginning in beginnings if beginning.message in places and beginning.allocated >= allocated]
     if not usable:
         return 0, None
-    deepest = max(usable, key=lambda found: places[found.message])
+    deepest = max(usable, key=lambda beginning: places[beginning.message])
     return places[deepest.message], deepest
 
 
@@ -121,10 +121,10 @@ async def _bisect(prompt: Prompt, count: Count, start: int, before: int, target:
             high = middle
         else:
             low = middle + 1
-    found = min(low, last)
-    if found not in counted:
-        counted[found] = await count(prompt.messages(found))
-    return found, counted[found]
+    least = min(low, last)
+    if least not in counted:
+        counted[least] = await count(prompt.messages(least))
+    return least, counted[least]
 
 
 def _overflow(prompt: Prompt, tokens: int, needed: int, allocated: int, context_max: int) -> ContextOverflow:

@@ -64,8 +64,8 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
         for turn in self.turns[:left_out]:
             files |= {file.path: file for message in turn.messages for file in message.attachments}
         blocks = [rendered(file) for path, file in files.items() if path not in again]
-        found = [f"{_SUMMARY}\n\n{self.summary}"] if self.summary else []
-        return "\n\n".join([*([_EARLIER] if blocks else []), *blocks, *found])
+        summary = [f"{_SUMMARY}\n\n{self.summary}"] if self.summary else []
+        return "\n\n".join([*([_EARLIER] if blocks else []), *blocks, *summary])
 
 
 def prompt_of(branch: Sequence[ChatMessage], system: str) -> Prompt:
@@ -106,14 +106,14 @@ def rendered(file: Attachment) -> str:
 
 def _joined(parts: Sequence[tuple[str, str]], preface: str) -> tuple[Message, ...]:
     """Drops empty messages and joins neighbours of one role: many templates want user and assistant in turn."""
-    found: list[Message] = []
+    messages: list[Message] = []
     for role, content in parts:
         if preface and role == "user":
             content, preface = f"{preface}\n\n{content}", ""
         if not content:
             continue
-        if found and found[-1].role == role:
-            found[-1] = msgspec.structs.replace(found[-1], content=f"{found[-1].content}\n\n{content}")
+        if messages and messages[-1].role == role:
+            messages[-1] = msgspec.structs.replace(messages[-1], content=f"{messages[-1].content}\n\n{content}")
         else:
-            found.append(Message(role=role, content=content))  # type: ignore[arg-type] # roles come from typed messages
-    return tuple(found)
+            messages.append(Message(role=role, content=content))  # type: ignore[arg-type] # roles come from typed messages
+    return tuple(messages)

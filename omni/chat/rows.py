@@ -80,7 +80,7 @@ def message_of(row: "Row", siblings: tuple[str, ...]) -> ChatMessage:
     """One row of MESSAGES, and what stands in its place on all branches."""
     (
         _,
-        found,
+        message_id,
         parent,
         role,
         text,
@@ -99,7 +99,7 @@ def message_of(row: "Row", siblings: tuple[str, ...]) -> ChatMessage:
         more_reasoning,
     ) = row
     return ChatMessage(
-        id=found,
+        id=message_id,
         parent=parent,
         role=role,
         text=text + more if more else text,
@@ -119,7 +119,7 @@ def message_of(row: "Row", siblings: tuple[str, ...]) -> ChatMessage:
 
 def tree_of(rows: Iterable["Row"]) -> Tree:
     """The tree of the messages in `rows`, which begin with number, id and parent."""
-    return Tree(Node(found, parent, number) for number, found, parent, *_ in rows)
+    return Tree(Node(message_id, parent, number) for number, message_id, parent, *_ in rows)
 
 
 def one_conversation(db: "Connection", conversation: str) -> Conversation:
@@ -155,12 +155,12 @@ def branch(
     """
     head = leaf or one_conversation(db, conversation).head
     if last is None:
-        found = db.execute(MESSAGES, (conversation,)).fetchall()
-        ids = [row[_ID] for row in found]
-        if ids and ids[-1] == head and [row[_PARENT] for row in found] == [None, *ids[:-1]]:  # no branches: no tree
-            return [(message_of(row, (message,)), row[_OWNER]) for message, row in zip(ids, found, strict=True)]
-        rows = dict(zip(ids, found, strict=True))
-        tree = tree_of(found)
+        all_rows = db.execute(MESSAGES, (conversation,)).fetchall()
+        ids = [row[_ID] for row in all_rows]
+        if ids and ids[-1] == head and [row[_PARENT] for row in all_rows] == [None, *ids[:-1]]:  # no branches: no tree
+            return [(message_of(row, (message,)), row[_OWNER]) for message, row in zip(ids, all_rows, strict=True)]
+        rows = dict(zip(ids, all_rows, strict=True))
+        tree = tree_of(all_rows)
         path = tree.path(head)
     else:
         tree = tree_of(db.execute(END, {"head": head, "conversation": conversation, "last": last}))
@@ -172,7 +172,7 @@ def branch(
 
 def with_contents(db: "Connection", messages: Sequence[ChatMessage]) -> list[ChatMessage]:
     """The same messages with the contents of what was attached to them."""
-    found = []
+    filled = []
     for message in messages:
         if message.attachments:
             rows = db.execute("SELECT text FROM attachment WHERE message = ? ORDER BY number", (message.id,))
@@ -181,8 +181,8 @@ def with_contents(db: "Connection", messages: Sequence[ChatMessage]) -> list[Cha
                 for attachment, row in zip(message.attachments, rows, strict=True)
             )
             message = msgspec.structs.replace(message, attachments=files)
-        found.append(message)
-    return found
+        filled.append(message)
+    return filled
 
 
 def insert_message(db: "Connection", message: ChatMessage, conversation: str, owner: str = "") -> None:

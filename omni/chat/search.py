@@ -43,22 +43,22 @@ def find(db: "Connection", text: str, limit: int) -> list[SearchHit]:
     """Titles first, then messages, the best match first."""
     if not text.strip():
         return []
-    found: list[SearchHit] = []
+    hits: list[SearchHit] = []
     if query := words_of(text):
         titles = db.execute(
             "SELECT c.id, c.title, highlight(found_title, 0, ?, ?) AS snippet FROM found_title"
             " JOIN conversation c ON c.number = found_title.rowid WHERE found_title MATCH ? ORDER BY rank LIMIT ?",
             (_BEGIN, _END, query, limit),
         )
-        found += [_hit(row["id"], row["title"], None, row["snippet"]) for row in titles]
+        hits += [_hit(row["id"], row["title"], None, row["snippet"]) for row in titles]
         texts = db.execute(
             "SELECT c.id, c.title, m.id AS message, snippet(found_text, 0, ?, ?, '…', 16) AS snippet FROM found_text"
             " JOIN message m ON m.number = found_text.rowid JOIN conversation c ON c.id = m.conversation"
             " WHERE found_text MATCH ? ORDER BY rank LIMIT ?",
             (_BEGIN, _END, query, limit),
         )
-        found += [_hit(row["id"], row["title"], row["message"], row["snippet"]) for row in texts]
-    return found[:limit] if found else _looked_for(db, text, limit)
+        hits += [_hit(row["id"], row["title"], row["message"], row["snippet"]) for row in texts]
+    return hits[:limit] if hits else _looked_for(db, text, limit)
 
 
 def _looked_for(db: "Connection", text: str, limit: int) -> list[SearchHit]:
@@ -67,14 +67,14 @@ def _looked_for(db: "Connection", text: str, limit: int) -> list[SearchHit]:
         "SELECT id, title FROM conversation WHERE title LIKE ? ESCAPE '\\' ORDER BY updated DESC LIMIT ?",
         (pattern, limit),
     )
-    found = [_hit(row["id"], row["title"], None, _around(row["title"], text)) for row in titles]
+    hits = [_hit(row["id"], row["title"], None, _around(row["title"], text)) for row in titles]
     texts = db.execute(
         "SELECT c.id, c.title, m.id AS message, m.text FROM message m JOIN conversation c ON c.id = m.conversation"
         " WHERE m.text LIKE ? ESCAPE '\\' ORDER BY m.number DESC LIMIT ?",
         (pattern, limit),
     )
-    found += [_hit(row["id"], row["title"], row["message"], _around(row["text"], text)) for row in texts]
-    return found[:limit]
+    hits += [_hit(row["id"], row["title"], row["message"], _around(row["text"], text)) for row in texts]
+    return hits[:limit]
 
 
 def _pattern(text: str) -> str:

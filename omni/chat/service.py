@@ -107,10 +107,10 @@ class ChatService:
 
     async def recover(self) -> list[str]:
         """Mark what dead processes left unfinished as interrupted. `messages` does so by itself for what it shows."""
-        found = await self._store.recover()
-        for conversation in found:
+        conversations = await self._store.recover()
+        for conversation in conversations:
             self._notifier.tell(conversation, "recovered")
-        return found
+        return conversations
 
     async def export(self, conversation_id: str, form: Literal["markdown", "json"] = "markdown") -> str:
         """The active branch as Markdown, or all branches as JSON that `load` reads."""
@@ -184,9 +184,9 @@ class ChatService:
         await self._store.close()
 
     async def _changed(self, conversation_id: str, **values: str) -> Conversation:
-        found = await self._store.change(conversation_id, **values)
+        conversation = await self._store.change(conversation_id, **values)
         self._notifier.tell(conversation_id, "renamed")
-        return found
+        return conversation
 
 
 def _folder(project: str | Path | None) -> str | None:

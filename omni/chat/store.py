@@ -172,9 +172,9 @@ class ChatStore:
         """The active branch from its first message on, or only so many at its end. Raises NotFound."""
 
         def work(db: "Connection") -> tuple[list[ChatMessage], bool]:
-            found = branch(db, conversation, last=last)
-            view = [self._writing.as_it_is(message, owner) for message, owner in found]
-            return view, any(old.state != new.state for (old, _), new in zip(found, view, strict=True))
+            stored = branch(db, conversation, last=last)
+            view = [self._writing.as_it_is(message, owner) for message, owner in stored]
+            return view, any(old.state != new.state for (old, _), new in zip(stored, view, strict=True))
 
         view, left_over = await self._database.read(work)
         if left_over:
@@ -273,10 +273,10 @@ class ChatStore:
         """Store a question below the head, and its answer as being written."""
 
         def work(db: "Connection") -> Started:
-            found = one_conversation(db, conversation)
+            chat = one_conversation(db, conversation)
             if system is not None:
                 touch(db, conversation, system=clean(system))
-            return self._ask(db, found, found.head, text=text, attachments=attachments, brain=brain)
+            return self._ask(db, chat, chat.head, text=text, attachments=attachments, brain=brain)
 
         return await self._begin(conversation, work)
 
@@ -320,13 +320,13 @@ class ChatStore:
         """Begin a summary below the head."""
 
         def work(db: "Connection") -> Started:
-            found = one_conversation(db, conversation)
-            if found.head is None:
+            chat = one_conversation(db, conversation)
+            if chat.head is None:
                 raise UsageError("There is nothing to sum up in this conversation.")
-            last = one_message(db, conversation, found.head)
+            last = one_message(db, conversation, chat.head)
             if last["role"] == "summary" and last["state"] == "whole":
                 raise UsageError("Nothing was said since the last summary.")
-            return self._answer(db, found, found.head, brain, "summary")
+            return self._answer(db, chat, chat.head, brain, "summary")
 
         return await self._begin(conversation, work)
 

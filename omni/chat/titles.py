@@ -15,19 +15,19 @@ def title_of(text: str, *, longest: int = LONGEST) -> str:
     >>> title_of("Why is it slow,\\nand what helps?")
     'Why is it slow, and what helps?'
     """
-    found: list[str] = []
+    paragraph: list[str] = []
     for line in text.splitlines():
         words = "".join(" " if unicodedata.category(sign) in ("Cc", "Cf", "Zl", "Zp") else sign for sign in line)
         words = " ".join(words.split())
         bare = _MARKS.sub("", words).strip()
-        if found and (not words or bare != words):
+        if paragraph and (not words or bare != words):
             break
         if any(sign.isalnum() for sign in bare):
-            found.append(bare)
-            if bare != words or sum(map(len, found)) > longest:  # a heading or an item says enough by itself
+            paragraph.append(bare)
+            if bare != words or sum(map(len, paragraph)) > longest:  # a heading or an item says enough by itself
                 break
-    if found:
-        return _shortened(" ".join(found).rstrip(": "), longest)
+    if paragraph:
+        return _shortened(" ".join(paragraph).rstrip(": "), longest)
     words = " ".join(text.split())
     return _shortened(words, longest) if words and words.isprintable() else "Untitled"
 

@@ -24,13 +24,13 @@ class Tree:
 
     def path(self, leaf: str | None) -> list[str]:
         """The branch from the first message to `leaf`; empty for None."""
-        found: list[str] = []
+        branch: list[str] = []
         seen: set[str] = set()
         while leaf is not None and leaf in self.nodes and leaf not in seen:
             seen.add(leaf)  # a database that somebody edited by hand may hold a circle
-            found.append(leaf)
+            branch.append(leaf)
             leaf = self.nodes[leaf].parent
-        return found[::-1]
+        return branch[::-1]
 
     def siblings(self, message: str) -> tuple[str, ...]:
         """What stands in the place of `message` on all branches, itself included, oldest first."""

@@ -122,7 +122,7 @@ class Writing:
             "SELECT id, conversation, owner FROM message WHERE state = 'writing' AND (?1 IS NULL OR conversation = ?1)",
             (conversation,),
         ).fetchall()
-        found = []
+        conversations = []
         for row in rows:
             if self._lives(row["id"], row["owner"]):
                 continue
@@ -139,5 +139,5 @@ class Writing:
                 )
                 db.execute("DELETE FROM piece WHERE message = ?", (row["id"],))
                 touch(db, row["conversation"])
-            found.append(row["conversation"])
-        return found
+            conversations.append(row["conversation"])
+        return conversations

@@ -147,11 +147,11 @@ class Turns:
 
         project = str(Path.cwd())
         if self._go_on:
-            found = await services.chat.conversations(project=project, limit=1)
-            if not found:
+            latest = await services.chat.conversations(project=project, limit=1)
+            if not latest:
                 raise NotFound(f"There is no conversation in {project} to go on with.", hint="Leave --continue away.")
-            self._answers = self._brain = (await brain_to_ask(services, self._brain or found[0].brain)).name
-            return found[0].id
+            self._answers = self._brain = (await brain_to_ask(services, self._brain or latest[0].brain)).name
+            return latest[0].id
         self._answers = (await brain_to_ask(services, self._brain)).name
         if self._brain or services.settings.chat.brain:  # else it is the best one here, and another where that fails
             self._brain = self._answers

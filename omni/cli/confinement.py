@@ -53,13 +53,13 @@ async def attempts(services: "Services") -> tuple[list[Trial], list[str]]:
     """What was tried by each process of this home, and which could not be asked, each with the reason."""
     keeper = await services.keeper()
     unasked = await _complete(services, keeper)
-    found: list[Trial] = []
+    trials: list[Trial] = []
     for process in await keeper.processes():
         try:
-            found += _trials(process, await _ask(services, keeper, process))
+            trials += _trials(process, await _ask(services, keeper, process))
         except OmniError as error:
             unasked.append(f"{process.name}: {error.message}")
-    return sorted(found, key=lambda trial: trial.process != "this command"), unasked
+    return sorted(trials, key=lambda trial: trial.process != "this command"), unasked
 
 
 async def _complete(services: "Services", keeper: "KeeperClient") -> list[str]:

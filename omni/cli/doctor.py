@@ -37,15 +37,15 @@ def command(confinement: bool, wall: bool, as_json: bool) -> int:
             return await try_wall(services, as_json=as_json)
         from omni.diagnostics import findings
 
-        found = await findings(services)
+        diagnostics = await findings(services)
         if as_json:
-            print_json(found)
+            print_json(diagnostics)
         else:
             from omni.cli.environment import print_findings
 
-            print_findings(found)
-            bad = sum(not finding.ok for finding in found)
+            print_findings(diagnostics)
+            bad = sum(not finding.ok for finding in diagnostics)
             click.echo(f"\n{bad} to mend." if bad else "\nAll is well.")
-        return 1 if any(not finding.ok for finding in found) else 0
+        return 1 if any(not finding.ok for finding in diagnostics) else 0
 
     return with_services(work)

@@ -31,12 +31,12 @@ def check(as_json: bool) -> int:
     async def work(services: "Services") -> "list[Diagnostic]":
         return await services.environment.check()
 
-    found = offline_services(work)
+    findings = offline_services(work)
     if as_json:
-        print_json(found)
+        print_json(findings)
     else:
-        print_findings(found)
-    return 0 if all(finding.ok for finding in found) else 1
+        print_findings(findings)
+    return 0 if all(finding.ok for finding in findings) else 1
 
 
 @command.command("repair")
@@ -70,10 +70,10 @@ def remove(yes: bool) -> None:
     click.echo(f"{gigabytes(offline_services(work))} are free again.")
 
 
-def print_findings(found: "list[Diagnostic]") -> None:
+def print_findings(findings: "list[Diagnostic]") -> None:
     """One line a finding, and below what is wrong the command that mends it."""
-    width = max((len(finding.name) for finding in found), default=0)
-    for finding in found:
+    width = max((len(finding.name) for finding in findings), default=0)
+    for finding in findings:
         click.echo(f"{'ok ' if finding.ok else 'BAD'}  {one_line(finding.name):<{width}}  {one_line(finding.detail)}")
         if finding.command and not finding.ok:
             click.echo(f"     {'':<{width}}  mend it: {one_line(finding.command)}")

@@ -43,9 +43,9 @@ def command(folder: Path, brains: tuple[str, ...], only_brains: bool) -> None:
     if brains:
 
         async def work(services: "Services") -> None:
-            found = [await services.library.get(name) for name in brains]
-            await services.library.export([brain.name for brain in found], folder)
-            for brain in found:
+            chosen = [await services.library.get(name) for name in brains]
+            await services.library.export([brain.name for brain in chosen], folder)
+            for brain in chosen:
                 click.echo(f"{brain.name}  {gigabytes(brain.size)}")
             click.echo(f"On the other machine: omni pull {folder}")
 

@@ -82,8 +82,8 @@ def group(brain: "Brain") -> str:
 
 
 def _order(brain: "Brain") -> tuple[int, str]:
-    found = brain.state != "available" and brain.origin not in OURS
-    return (2 if brain.state == "available" else 1 if found else 0, brain.origin if found else "")
+    foreign = brain.state != "available" and brain.origin not in OURS
+    return (2 if brain.state == "available" else 1 if foreign else 0, brain.origin if foreign else "")
 
 
 def row(brain: "Brain", fit: "Fit | None", *, default: bool) -> Row:

@@ -52,8 +52,8 @@ class LazyGroup(click.Group):
         """Import the module of one command, or the plug-in that brings it."""
         name = ALIASES.get(cmd_name, cmd_name)
         if name in COMMANDS:
-            found: click.Command = import_module(f"omni.cli.{name}").command
-            return found
+            command: click.Command = import_module(f"omni.cli.{name}").command
+            return command
         from omni.cli import plugins
 
         return plugins.find(ctx, name, COMMANDS)
@@ -173,6 +173,6 @@ def _disk(error: OSError) -> int:
     from omni.core.files import storage_error
 
     streams.let_go()
-    found = storage_error(Path(error.filename or "the output"), error)
-    print_error(found)
-    return found.exit_code
+    failure = storage_error(Path(error.filename or "the output"), error)
+    print_error(failure)
+    return failure.exit_code

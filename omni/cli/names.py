@@ -21,8 +21,8 @@ class BrainName(click.ParamType[str]):
         import asyncio
 
         names = asyncio.run(_names())
-        found = [name for name in names if name.startswith(incomplete)]
-        return [CompletionItem(name) for name in found]
+        matches = [name for name in names if name.startswith(incomplete)]
+        return [CompletionItem(name) for name in matches]
 
 
 BRAIN = BrainName()

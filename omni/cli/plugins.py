@@ -21,11 +21,11 @@ def commands(context: click.Context, taken: Collection[str]) -> dict[str, Comman
     if is_safe(context):
         return {}
     home = Home.from_environment()
-    found: dict[str, Command] = {}
+    by_name: dict[str, Command] = {}
     for each in Installed(home).commands(lambda: _learn(context, home)):
         if each.name not in taken:
-            found.setdefault(each.name, each)
-    return found
+            by_name.setdefault(each.name, each)
+    return by_name
 
 
 def find(context: click.Context, name: str, taken: Collection[str]) -> click.Command | None:
@@ -46,11 +46,11 @@ def find(context: click.Context, name: str, taken: Collection[str]) -> click.Com
 def _load(context: click.Context, home: Home, known: Command) -> click.Command | None:
     plugins = _behind_the_wall(context, home)
     plugins.load(known.plugin)
-    found = {each.name: each for each in plugins.gather_from(known.plugin, "omni_commands")}
+    by_name = {each.name: each for each in plugins.gather_from(known.plugin, "omni_commands")}
     report(plugins.failures)
-    if known.name not in found:
+    if known.name not in by_name:
         Installed(home).forget()
-    command: click.Command | None = found.get(known.name)
+    command: click.Command | None = by_name.get(known.name)
     return command
 
 
@@ -58,13 +58,13 @@ def _learn(context: click.Context, home: Home) -> list[Command]:
     """Import all plug-ins, once after each change, to know what their commands are called."""
     plugins = _behind_the_wall(context, home)
     plugins.load_all()
-    found = [
+    entries = [
         Command(command.name, name, command.get_short_help_str(80))
         for name in plugins.names()
         for command in plugins.gather_from(name, "omni_commands")
     ]
     report(plugins.failures)
-    return found
+    return entries
 
 
 def _behind_the_wall(context: click.Context, home: Home) -> "Plugins":

@@ -52,8 +52,8 @@ def print_failure(error: OmniError) -> None:
     """A failure as an event, one line on stdout: its kind, its words, and the exit code that a command has for it."""
     import json
 
-    found = {"type": "error", "kind": type(error).__name__, "message": error.message, "hint": error.hint}
-    sys.stdout.buffer.write(json.dumps(found | {"exit_code": error.exit_code}).encode() + b"\n")
+    event = {"type": "error", "kind": type(error).__name__, "message": error.message, "hint": error.hint}
+    sys.stdout.buffer.write(json.dumps(event | {"exit_code": error.exit_code}).encode() + b"\n")
     sys.stdout.buffer.flush()
 
 

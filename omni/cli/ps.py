@@ -40,26 +40,26 @@ def command(as_json: bool) -> None:
         return
 
     async def work(services: "Services") -> None:
-        found = await (await services.keeper()).processes()
-        keeper = next(one.pid for one in found if one.kind == "keeper")
+        processes = await (await services.keeper()).processes()
+        keeper = next(one.pid for one in processes if one.kind == "keeper")
         installer = installing(home, beside=keeper)
-        show([*found, *([installer] if installer is not None else [])], await brains_on(services), as_json=as_json)
+        show([*processes, *([installer] if installer is not None else [])], await brains_on(services), as_json=as_json)
 
     with_services(work)
 
 
-def show(found: "Iterable[ProcessInfo]", brains: dict[str, list[str]], *, as_json: bool) -> None:
+def show(processes: "Iterable[ProcessInfo]", brains: dict[str, list[str]], *, as_json: bool) -> None:
     """Print them, those that people open first; `brains` are the names on each base."""
     from datetime import datetime
 
     import msgspec
 
-    found = sorted(found, key=lambda one: (ORDER.index(one.kind), one.since))
+    processes = sorted(processes, key=lambda one: (ORDER.index(one.kind), one.since))
     if as_json:
         print_json(
             [
                 msgspec.to_builtins(one) | {"memory": resident(one.pid), "brains": brains.get(one.base, [])}
-                for one in found
+                for one in processes
             ]
         )
         return
@@ -74,7 +74,7 @@ def show(found: "Iterable[ProcessInfo]", brains: dict[str, list[str]], *, as_jso
                 datetime.fromtimestamp(one.since).astimezone().strftime("%H:%M"),
                 what(one, brains.get(one.base, [])),
             )
-            for one in found
+            for one in processes
         ],
         right=("pid", "memory"),
     )

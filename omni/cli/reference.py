@@ -16,20 +16,20 @@ WIDTH = 98  # what `max_content_width` of the root command leaves of a wide term
 
 def pages() -> dict[str, str]:
     """The help of every command by its path, as it is printed on a wide terminal."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
 
     def walk(command: click.Command, parent: click.Context | None, name: str) -> None:
         context = click.Context(command, parent=parent, info_name=name, terminal_width=WIDTH, max_content_width=WIDTH)
         context.help_option_names = ["-h", "--help"]
         context.params["safe"] = True  # what happens to be installed here is not part of the manual
-        found[context.command_path] = command.get_help(context) + "\n"
+        texts[context.command_path] = command.get_help(context) + "\n"
         if isinstance(command, click.Group):
             for each in command.list_commands(context):
                 if child := command.get_command(context, each):
                     walk(child, context, each)
 
     walk(omni, None, "omni")
-    return found
+    return texts
 
 
 def files(root: Path) -> dict[Path, str]:

@@ -155,15 +155,13 @@ def ls(as_json: bool) -> None:
     """List the keys."""
     from omni.server.keys import Keys
 
-    found = Keys(Home.from_environment().keys).all()
+    keys = Keys(Home.from_environment().keys).all()
     if as_json:
-        print_json(
-            [{"name": one.name, "scopes": one.scopes, "created": one.created, "used": one.used} for one in found]
-        )
-    elif not found:
+        print_json([{"name": one.name, "scopes": one.scopes, "created": one.created, "used": one.used} for one in keys])
+    elif not keys:
         click.echo("There is no key. `omni serve key add NAME` makes one.")
     else:
-        rows = [(one.name, ", ".join(one.scopes), str(one.created), str(one.used or "never")) for one in found]
+        rows = [(one.name, ", ".join(one.scopes), str(one.created), str(one.used or "never")) for one in keys]
         print_table(("name", "scopes", "made", "used"), rows)
 
 

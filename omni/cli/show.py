@@ -27,37 +27,37 @@ def command(brain: str, as_json: bool, verify: bool) -> None:
 
         if verify:
             await check(services, brain)
-        found = await services.library.get(brain)
-        expected = found.usable or found.embeds or found.state == "available"
-        fit = await services.fit(found) if expected else None
+        shown = await services.library.get(brain)
+        expected = shown.usable or shown.embeds or shown.state == "available"
+        fit = await services.fit(shown) if expected else None
         if as_json:
-            print_json(facts(found, fit))
+            print_json(facts(shown, fit))
             return
-        header = found.base.header if found.base else None
+        header = shown.base.header if shown.base else None
         print_facts(
             (
-                ("brain", found.name + (f"  {found.title}" if found.title else "")),
-                ("", found.summary),
-                ("state", found.state + (f": {found.reason}" if found.reason else "")),
-                ("mend it", found.command),
-                ("shares", f"the file of {found.shares}" if found.shares else ""),
+                ("brain", shown.name + (f"  {shown.title}" if shown.title else "")),
+                ("", shown.summary),
+                ("state", shown.state + (f": {shown.reason}" if shown.reason else "")),
+                ("mend it", shown.command),
+                ("shares", f"the file of {shown.shares}" if shown.shares else ""),
                 ("base", f"{header.name or header.architecture} ({header.architecture})" if header else ""),
-                ("quantisation", found.quantisation),
-                ("size", f"{'about ' if found.size_is_estimate else ''}{gigabytes(found.size)}" if found.size else ""),
-                ("licence", found.licence or "unknown"),
-                ("context", f"{found.context_max:,} tokens at most" if found.context_max else ""),
-                ("template", template(found)),
-                ("sees", sight(found)),
-                ("makes", f"vectors of {header.width} numbers, at /v1/embeddings" if header and found.embeds else ""),
+                ("quantisation", shown.quantisation),
+                ("size", f"{'about ' if shown.size_is_estimate else ''}{gigabytes(shown.size)}" if shown.size else ""),
+                ("licence", shown.licence or "unknown"),
+                ("context", f"{shown.context_max:,} tokens at most" if shown.context_max else ""),
+                ("template", template(shown)),
+                ("sees", sight(shown)),
+                ("makes", f"vectors of {header.width} numbers, at /v1/embeddings" if header and shown.embeds else ""),
                 ("memory", memory(fit) if fit else ""),
                 (
                     "speed",
-                    speed(fit.speed, measured=fit.measured) if fit and fit.speed and not found.embeds else "",
+                    speed(fit.speed, measured=fit.measured) if fit and fit.speed and not shown.embeds else "",
                 ),
-                ("file", str(found.base.path) if found.base else ""),
-                ("sha256", (found.base.sha256 or "not computed") if found.base else ""),
-                ("verified", found.verified),
-                ("prompt", found.prompt),
+                ("file", str(shown.base.path) if shown.base else ""),
+                ("sha256", (shown.base.sha256 or "not computed") if shown.base else ""),
+                ("verified", shown.verified),
+                ("prompt", shown.prompt),
             )
         )
 

@@ -22,13 +22,15 @@ def command(yes: bool, dry_run: bool) -> None:
 
     confinement.confine()
     home = Home.from_environment()
-    found = footprint(home)
-    if not found:
+    holdings = footprint(home)
+    if not holdings:
         click.echo(f"There is nothing of Omni in {home.root}.")
         return
-    rows = [(kept.what, gigabytes(kept.size), str(kept.path)) for kept in found]
+    rows = [(kept.what, gigabytes(kept.size), str(kept.path)) for kept in holdings]
     print_table(("what", "size", "where"), rows, right=("size",))
-    click.echo(f"{gigabytes(sum(kept.size for kept in found))} in all. `omni export` can keep brains elsewhere first.")
+    click.echo(
+        f"{gigabytes(sum(kept.size for kept in holdings))} in all. `omni export` can keep brains elsewhere first."
+    )
     if dry_run:
         return
     if not yes:

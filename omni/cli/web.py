@@ -45,9 +45,9 @@ def command(
 
 
 async def _open(services: "Services", url: str) -> None:
-    found = False
+    opened = False
     if services.starter is not None:
         with suppress(OmniError):
-            found = await services.starter.open(url)
-    if not found:
+            opened = await services.starter.open(url)
+    if not opened:
         tell("no browser was found here: open the address yourself")

@@ -230,13 +230,13 @@ def state_of(pid: int, *, beside: int | None = None) -> Confinement:
         tasks = []
     seen = False
     for task in tasks:
-        found = _filters(task / "status")
-        if found is None:
+        filters = _filters(task / "status")
+        if filters is None:
             continue  # the thread has just ended
         seen = True
-        if found.mode != 2 or not found.no_new_privileges:
+        if filters.mode != 2 or not filters.no_new_privileges:
             return Confinement(False, "none", "no filter is set")
-        if outside is not None and outside.mode == 2 and found.stacked <= outside.stacked:
+        if outside is not None and outside.mode == 2 and filters.stacked <= outside.stacked:
             return Confinement(False, "none", "only the filter of the container")
     if not seen:
         return Confinement(False, "none", "no such process")
@@ -249,17 +249,17 @@ def attempts() -> list[Attempt]:
     Needs no `execve`. A foreign ABI is refused by killing who uses it, so that one is tried in forked copies: "itself"
     means a copy of this process, "a child" a child of that copy.
     """
-    found: list[Attempt] = []
+    trials: list[Attempt] = []
     names: tuple[What, ...] = ("AF_INET", "AF_INET6", "AF_NETLINK", "io_uring")
     for what in names:
-        found.append(Attempt(what, "itself", *_try(what)))
-        found.append(Attempt(what, "a child", *_in_child(lambda name=what: _try(name))))  # type: ignore[misc]
+        trials.append(Attempt(what, "itself", *_try(what)))
+        trials.append(Attempt(what, "a child", *_in_child(lambda name=what: _try(name))))  # type: ignore[misc]
     if (machine := _machine()) is not None and machine.x32:
         for name, way in (("x32", _x32_socket), ("i386", _i386_socket)):
             mine, its = _in_child(way), _in_child(lambda call=way: _in_child(call))  # type: ignore[misc]
-            found.append(Attempt("foreign ABI", "itself", *_called(name, mine)))
-            found.append(Attempt("foreign ABI", "a child", *_called(name, its)))
-    return found
+            trials.append(Attempt("foreign ABI", "itself", *_called(name, mine)))
+            trials.append(Attempt("foreign ABI", "a child", *_called(name, its)))
+    return trials
 
 
 def main() -> None:

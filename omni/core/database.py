@@ -245,10 +245,10 @@ class _explained:  # noqa: N801 - used as a statement
 def _room(path: Path) -> int:
     """Bytes that are left on the disk of a database: SQLite calls a full one an I/O error while it maps its index."""
     try:
-        found = os.statvfs(path.parent)
+        disk = os.statvfs(path.parent)
     except OSError:
         return 1
-    return found.f_bfree * found.f_frsize
+    return disk.f_bfree * disk.f_frsize
 
 
 def _fsync(path: Path) -> None:
@@ -261,12 +261,12 @@ def _fsync(path: Path) -> None:
 
 def _statements(script: str) -> list[str]:
     """Split a script at the ends of its statements (`executescript` would commit the transaction)."""
-    found, rest = [], ""
+    statements, rest = [], ""
     for line in script.splitlines(keepends=True):
         rest += line
         if sqlite.complete_statement(rest):
-            found.append(rest)
+            statements.append(rest)
             rest = ""
     if rest.strip():
         raise ValueError(f"a migration ends in the middle of a statement: {rest!r}")
-    return found
+    return statements

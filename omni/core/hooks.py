@@ -60,8 +60,8 @@ _QUESTIONS = ("matches", "runs")  # whoever cannot answer these is not meant
 class Plugins:
     """The installed plug-ins: of the home's list, or `found` instead of it. Pass `()` for none (`--safe`)."""
 
-    def __init__(self, found: Sequence[EntryPoint] | None = None, *, home: Home | None = None) -> None:
-        self._found, self._home = found, home or Home.from_environment()
+    def __init__(self, entry_points: Sequence[EntryPoint] | None = None, *, home: Home | None = None) -> None:
+        self._found, self._home = entry_points, home or Home.from_environment()
         self._manager = pluggy.PluginManager(GROUP)
         self._manager.add_hookspecs(Hooks)
         self._lock = threading.RLock()  # a pane's thread and a pull's may both be the first to ask
@@ -69,11 +69,11 @@ class Plugins:
         self.failures: dict[str, str] = {}
 
     def _points(self) -> dict[str, EntryPoint]:
-        found = self._found
-        if found is None:
-            found = [EntryPoint(each.name, each.value, GROUP) for each in Installed(self._home).plugins()]
+        entry_points = self._found
+        if entry_points is None:
+            entry_points = [EntryPoint(each.name, each.value, GROUP) for each in Installed(self._home).plugins()]
         points: dict[str, EntryPoint] = {}
-        for point in found:
+        for point in entry_points:
             if points.setdefault(point.name, point).value != point.value:
                 self.failures[point.name] = (
                     f"Two plug-ins are named {point.name!r}; the one that is {point.value} is left out."
@@ -120,7 +120,7 @@ class Plugins:
     def gather_from(self, plugin: str, hook: Callable[..., Sequence[Any]] | str) -> list[Any]:
         """The same from one plug-in; nothing where it fails."""
         what = hook if isinstance(hook, str) else hook.__name__
-        found: list[Any] = []
+        gathered: list[Any] = []
         with self._lock:
             for call in getattr(self._manager.hook, what).get_hookimpls():
                 if call.plugin_name != plugin:
@@ -130,9 +130,9 @@ class Plugins:
                 except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code may raise anything
                     self.blame(plugin, f"failed in {what}", error)
                     continue
-                found += [item for item in items if self._fits(plugin, what, item)]
+                gathered += [item for item in items if self._fits(plugin, what, item)]
         kind = _GUARDED.get(what)
-        return [Guard(self, plugin, item, kind) for item in found] if kind else found
+        return [Guard(self, plugin, item, kind) for item in gathered] if kind else gathered
 
     def examine(self) -> dict[str, str]:
         """Load all, ask every hook, and return what is wrong by the plug-in's name."""

@@ -47,9 +47,9 @@ class Installed:
         """All that are installed, the first of a name first."""
         if (known := self._read()) is not None:
             return [Listed(*each) for each in known["plugins"]]
-        found = scan(self.folders())
-        self._write(found, None)
-        return found
+        listed = scan(self.folders())
+        self._write(listed, None)
+        return listed
 
     def commands(self, learn: Callable[[], Sequence[Command]]) -> list[Command]:
         """The commands of all plug-ins; `learn` finds them out when something was installed since they were last known."""
@@ -92,15 +92,15 @@ def scan(folders: Sequence[str]) -> list[Listed]:
     """Read the metadata of every package in these folders; imports nothing of them."""
     from importlib.metadata import distributions
 
-    found: list[Listed] = []
+    plugins: list[Listed] = []
     seen: set[str] = set()
     for package in distributions(path=list(folders)):
         points = [point for point in package.entry_points if point.group == GROUP]
         name = package.metadata["Name"] if points else ""
         if name and name not in seen:  # a second copy further down is hidden by the first, as for imports
             seen.add(name)
-            found += [Listed(point.name, point.value, f"{name} {package.version}") for point in points]
-    return found
+            plugins += [Listed(point.name, point.value, f"{name} {package.version}") for point in points]
+    return plugins
 
 
 def _changed(folder: str) -> int:

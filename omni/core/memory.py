@@ -62,8 +62,8 @@ def held(pid: int | str = "self") -> int:
         limits = Path(f"/proc/{pid}/limits").read_text("ascii")
     except OSError:
         return 0
-    found = next((line for line in limits.splitlines() if line.startswith("Max data size")), "").split()
-    return int(found[3]) if len(found) > 3 and found[3].isdigit() else 0
+    fields = next((line for line in limits.splitlines() if line.startswith("Max data size")), "").split()
+    return int(fields[3]) if len(fields) > 3 and fields[3].isdigit() else 0
 
 
 def taken(pid: int | str = "self") -> int:
@@ -72,8 +72,8 @@ def taken(pid: int | str = "self") -> int:
         status = Path(f"/proc/{pid}/status").read_text("utf-8", "replace")
     except OSError:
         return 0
-    found = next((line for line in status.splitlines() if line.startswith("VmData:")), "").split()
-    return int(found[1]) * 1024 if len(found) > 1 else 0
+    fields = next((line for line in status.splitlines() if line.startswith("VmData:")), "").split()
+    return int(fields[1]) * 1024 if len(fields) > 1 else 0
 
 
 def beyond(size: int) -> tuple[bool, str]:

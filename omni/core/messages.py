@@ -106,7 +106,9 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 def message(role: Role, *parts: str | Part) -> Message:
     """A message of these parts. A plain `str` is a text; an empty one is left out."""
-    return Message(role=role, parts=tuple(TextPart(text=part) if isinstance(part, str) else part for part in parts if part))
+    return Message(
+        role=role, parts=tuple(TextPart(text=part) if isinstance(part, str) else part for part in parts if part)
+    )
 
 
 def text_of(parts: Iterable[Part]) -> str:

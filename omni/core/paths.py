@@ -183,10 +183,10 @@ class Home:
         folder = self.sockets
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
-            found = folder.lstat()
+            status = folder.lstat()
         except OSError as error:
             raise StorageError(f"The socket folder {folder} cannot be made: {error.strerror}.") from error
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
             raise SetupError(
                 f"The socket folder {folder} belongs to somebody else or is open to others.",
                 hint=f"Look at it with `ls -ld {folder}` and remove it.",

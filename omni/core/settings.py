@@ -115,7 +115,7 @@ def parse(text: str, name: str = "config.toml") -> Settings:
 
 def described() -> dict[str, tuple[Any, Any, str]]:
     """Every setting as `section.key` -> (type, default, description), for the manual, the screen and completion."""
-    found = {}
+    settings = {}
     for section in Settings.__struct_fields__:
         group = get_type_hints(Settings)[section]
         hints = get_type_hints(group, include_extras=True)
@@ -124,8 +124,8 @@ def described() -> dict[str, tuple[Any, Any, str]]:
                 get_args(hints[field.name])[:2] if get_origin(hints[field.name]) is Annotated else (field.type, None)
             )
             default = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
-            found[f"{section}.{field.name}"] = (kind, default, meta.description if meta else "")
-    return found
+            settings[f"{section}.{field.name}"] = (kind, default, meta.description if meta else "")
+    return settings
 
 
 def change(path: Path, key: str, value: Any) -> Settings:
@@ -157,10 +157,10 @@ def _typed(value: str, kind: Any, key: str) -> Any:
     if kind is bool and value.lower() in ("on", "yes", "off", "no"):
         return value.lower() in ("on", "yes")
     try:
-        found = tomllib.loads(f"x = {value}")
-        if len(found) > 1:
+        table = tomllib.loads(f"x = {value}")
+        if len(table) > 1:
             raise ValueError("more than one value")
-        return found["x"]
+        return table["x"]
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{key} does not take {value!r}.", hint="Lists and numbers are written as in TOML.") from error
 

@@ -113,17 +113,17 @@ def sent(messages: Sequence[Message]) -> list[dict[str, Any]]:
 
 
 def _sent(message: Message) -> dict[str, Any]:
-    found: dict[str, Any] = {"role": message.role, "content": _plain(message.content)}
+    fields: dict[str, Any] = {"role": message.role, "content": _plain(message.content)}
     if message.images:
-        found["content"] = [_part(piece) for piece in pieces(message)]
+        fields["content"] = [_part(piece) for piece in pieces(message)]
     if message.calls:
-        found["tool_calls"] = [
+        fields["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
             for call in message.calls
         ]
     if message.role == "tool":
-        found |= {"tool_call_id": message.call_id, "name": message.name}
-    return found
+        fields |= {"tool_call_id": message.call_id, "name": message.name}
+    return fields
 
 
 def _part(piece: str | Image) -> dict[str, Any]:
@@ -160,29 +160,29 @@ class Answer:
 
     def events(self, chunk: Chunk) -> list[EngineEvent]:
         """The events of one chunk."""
-        found: list[EngineEvent] = []
+        events: list[EngineEvent] = []
         if (progress := chunk.prompt_progress) is not None:
-            found.append(PromptProgress(done=progress.processed, total=progress.total, cached=progress.cache))
+            events.append(PromptProgress(done=progress.processed, total=progress.total, cached=progress.cache))
         for choice in chunk.choices:
             if (delta := choice.delta) is not None:
                 if delta.reasoning_content:
-                    found.append(ReasoningDelta(text=delta.reasoning_content))
+                    events.append(ReasoningDelta(text=delta.reasoning_content))
                 if delta.content:
-                    found.append(TextDelta(text=delta.content))
+                    events.append(TextDelta(text=delta.content))
                 if delta.tool_calls:
-                    found += map(_called, delta.tool_calls)
+                    events += map(_called, delta.tool_calls)
             if choice.logprobs is not None:
-                found += map(_chosen, choice.logprobs.content or ())
+                events += map(_chosen, choice.logprobs.content or ())
             if choice.finish_reason:
                 self.reason, self.whole = choice.finish_reason, True
         if chunk.content:
-            found.append(TextDelta(text=chunk.content))
+            events.append(TextDelta(text=chunk.content))
         if chunk.completion_probabilities:
-            found += map(_chosen, chunk.completion_probabilities)
+            events += map(_chosen, chunk.completion_probabilities)
         if chunk.stop:
             self.reason, self.whole = ("length" if chunk.stop_type == "limit" else "stop"), True
         self.timings = chunk.timings or self.timings
-        return found
+        return events
 
     def ended(self, *, allocated: int) -> TurnEnded:
         """The last event. Raises EngineError when the stream was closed without saying how the answer ended."""

@@ -19,14 +19,14 @@ def arguments_of(value: object) -> str:
         return _object(value)
     text = value.encode("utf-8", "replace").decode().strip()
     try:
-        found = msgspec.json.decode(text) if text else None
+        decoded = msgspec.json.decode(text) if text else None
     except (msgspec.DecodeError, RecursionError):
         return json.dumps({KEY: text}, ensure_ascii=False)
-    if isinstance(found, str) and found.lstrip().startswith("{"):  # written as JSON twice
-        return arguments_of(found)
-    if not _bearable(found):
+    if isinstance(decoded, str) and decoded.lstrip().startswith("{"):  # written as JSON twice
+        return arguments_of(decoded)
+    if not _bearable(decoded):
         return json.dumps({KEY: text}, ensure_ascii=False)
-    return text if isinstance(found, dict) else _object(found)
+    return text if isinstance(decoded, dict) else _object(decoded)
 
 
 def _object(value: Any) -> str:

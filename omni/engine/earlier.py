@@ -58,7 +58,7 @@ def _without(message: Message, instead: Callable[[Image], str]) -> Message:
     """The message with words in the places of those images that `instead` has some for."""
     if not message.images:
         return message
-    found = list[str]()
+    texts = list[str]()
     kept, length = list[Image](), 0
     for piece in pieces(message):
         text = piece if isinstance(piece, str) else instead(piece)
@@ -66,6 +66,6 @@ def _without(message: Message, instead: Callable[[Image], str]) -> Message:
             text = f"\n{text}\n" if length else f"{text}\n"
         elif isinstance(piece, Image):
             kept.append(msgspec.structs.replace(piece, at=length))
-        found.append(text)
+        texts.append(text)
         length += len(text)
-    return msgspec.structs.replace(message, content="".join(found), images=tuple(kept))
+    return msgspec.structs.replace(message, content="".join(texts), images=tuple(kept))

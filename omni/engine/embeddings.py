@@ -14,16 +14,16 @@ PIECE_LETTERS = 8192  # of them together: 2,000 tokens
 def pieces(texts: Sequence[str]) -> Iterator[list[int]]:
     """The numbers of all texts, as many at a time as are sent together. The longest ones first: one that is too long is
     noticed before others were read in vain."""
-    found: list[int] = []
+    piece: list[int] = []
     letters = 0
     for at in sorted(range(len(texts)), key=lambda at: len(texts[at]), reverse=True):
-        if found and (len(found) == PIECE_TEXTS or letters + len(texts[at]) > PIECE_LETTERS):
-            yield found
-            found, letters = [], 0
-        found.append(at)
+        if piece and (len(piece) == PIECE_TEXTS or letters + len(texts[at]) > PIECE_LETTERS):
+            yield piece
+            piece, letters = [], 0
+        piece.append(at)
         letters += len(texts[at])
-    if found:
-        yield found
+    if piece:
+        yield piece
 
 
 def readable(text: str, tokenizer: str) -> str:
@@ -46,8 +46,8 @@ def too_long(error: ContextOverflow) -> ContextOverflow:
 def vectors_of(answer: Any) -> Embeddings:
     """What a worker answered. Raises EngineError where that is of another form."""
     try:
-        found = sorted(answer["data"], key=lambda one: one["index"])
-        vectors = [list(map(float, one["embedding"])) for one in found]
+        entries = sorted(answer["data"], key=lambda one: one["index"])
+        vectors = [list(map(float, one["embedding"])) for one in entries]
         return Embeddings(vectors, tokens=int(answer["usage"]["prompt_tokens"]))
     except (KeyError, TypeError, ValueError) as error:
         raise EngineError("The brain's process sent vectors of an unknown form.") from error

@@ -85,7 +85,7 @@ class Engines:
             budget = msgspec.structs.replace(budget, context=brain.context)
         context = budget.fit(facts).context
         cells = self.cells(facts, context)
-        found: dict[str, int | str] = {
+        options: dict[str, int | str] = {
             "context": context,
             "cells": cells,
             "slots": settings.slots,
@@ -94,24 +94,24 @@ class Engines:
         }
         buffers = 0
         if base.eyes is not None and not embeddings:
-            found["projector"] = base.eyes.path
+            options["projector"] = base.eyes.path
             if base.eyes.looks_at_once:
-                found["batch"] = WHOLE_IMAGE
+                options["batch"] = WHOLE_IMAGE
                 buffers = (WHOLE_IMAGE - BATCH) * BATCH_BYTES
         paths = sorted({*self._adapters(base.id), *([brain.adapter.path] if brain.adapter else [])})
         if paths:
-            found["adapters"] = json.dumps(paths)
+            options["adapters"] = json.dumps(paths)
         if base.template is not None:
-            found["chat_template"] = base.template
+            options["chat_template"] = base.template
         need = memory_needed(facts, cells)
         if embeddings:
             made, buffers = _for_vectors(base.header, context, room=budget.memory - need)
-            found |= made
+            options |= made
         machine = self._profile.machine
-        found["ceiling"] = settings.ceiling * 10**6 or ceiling(
-            base.header, facts, found, machine=machine, buffers=buffers, adapters=sum(map(_size, paths))
+        options["ceiling"] = settings.ceiling * 10**6 or ceiling(
+            base.header, facts, options, machine=machine, buffers=buffers, adapters=sum(map(_size, paths))
         )
-        return WorkerSpec(engine="xllamacpp", base=base.id, path=base.path, need_bytes=need + buffers, settings=found)
+        return WorkerSpec(engine="xllamacpp", base=base.id, path=base.path, need_bytes=need + buffers, settings=options)
 
     def cells(self, facts: BaseFacts, context: int) -> int:
         """The size of the cache that the slots share: what the settings say, where memory and the slots can use it.
@@ -172,19 +172,19 @@ def _size(path: str) -> int:
 
 def _for_vectors(header: "GgufHeader", context: int, *, room: int) -> tuple[dict[str, int | str], int]:
     """What a worker needs for vectors besides, and the memory that its batches take, of the `room` that there is."""
-    found: dict[str, int | str] = {"embeddings": 1, "tokenizer": header.tokenizer}
+    options: dict[str, int | str] = {"embeddings": 1, "tokenizer": header.tokenizer}
     if header.kind != "embedding" or header.pooling == "none":  # the others say themselves how; else all count alike
-        found["pooling"] = "mean"
-    if header.pooling == "last" and not header.encodes and "pooling" not in found:
-        return found, 0  # only its last token is asked for: the text may come in many batches
+        options["pooling"] = "mean"
+    if header.pooling == "last" and not header.encodes and "pooling" not in options:
+        return options, 0  # only its last token is asked for: the text may come in many batches
     if header.encodes:
-        found["batch"] = batch = min(context, LONGEST_TEXT)
-        return found, batch * BATCH_BYTES // 4
+        options["batch"] = batch = min(context, LONGEST_TEXT)
+        return options, batch * BATCH_BYTES // 4
     longest = LONGEST_TEXT // 2
     while longest > SHORTEST_TEXT and likelihoods(header, longest) > room:
         longest //= 2
-    found["batch"] = batch = min(context, longest)
-    return found, likelihoods(header, batch)
+    options["batch"] = batch = min(context, longest)
+    return options, likelihoods(header, batch)
 
 
 def sampling_of(brain: "Brain", *, max_tokens: int) -> Sampling:

@@ -91,18 +91,18 @@ async def framing_of(client: "Client", template: str, *, thinking: bool | None, 
         asked["chat_template_kwargs"] = {"enable_thinking": thinking}
     if tools:
         asked |= {"tools": [_TOOL], "tool_choice": "none"}
-    found = await _found(client, template, asked)
-    candidates = [found, found._replace(trail=None), found._replace(lead=None, trail=None)]
-    if not found.opened:
+    guess = await _guessed(client, template, asked)
+    candidates = [guess, guess._replace(trail=None), guess._replace(lead=None, trail=None)]
+    if not guess.opened:
         candidates += [one._replace(thinks=None) for one in candidates]
     raw = [one._replace(raw=True) for one in candidates if one.thinks is not None]
     for framing in dict.fromkeys([*raw, *candidates]):
         if (kept := await _tried(client, framing, asked)) is not None:
             return kept
-    return found
+    return guess
 
 
-async def _found(client: "Client", template: str, asked: Mapping[str, Any]) -> Framing:
+async def _guessed(client: "Client", template: str, asked: Mapping[str, Any]) -> Framing:
     prompt = await _written(client, [_user()], asked)
     history = await _written(client, [_user(), {"role": "assistant", "content": _SAID}, _user()], asked)
     tail = prompt.rpartition(_ASKED)[2]
@@ -183,20 +183,20 @@ def _known(end: str, text: str) -> bool:
 def _lead(tail: str, before: str, thoughts: Sequence[str]) -> str:
     """What a brain writes before it speaks: what stands between the mark that ends a prompt, `tail`, and what it said
     earlier, which follows `before`."""
-    marks = [found.start() for found in re.finditer(r"<|\[", tail)] or [0]
+    marks = [lead.start() for lead in re.finditer(r"<|\[", tail)] or [0]
     header = next((tail[at:] for at in marks if tail[at:].strip() and tail[at:] in before), None)
     if header is None:
         return ""
-    found = before.rpartition(header)[2]
+    lead = before.rpartition(header)[2]
     for mark in thoughts:
-        found = found.replace(mark, "")
-    found = found.strip()
-    return found if len(found) <= LONGEST_MARK and not _is_text(found) else ""
+        lead = lead.replace(mark, "")
+    lead = lead.strip()
+    return lead if len(lead) <= LONGEST_MARK and not _is_text(lead) else ""
 
 
-def _is_text(found: str) -> bool:
+def _is_text(text: str) -> bool:
     """Whether it looks like what somebody says, and not like a mark."""
-    return " " in found.strip()
+    return " " in text.strip()
 
 
 def _marked(grammar: Grammar, mark: Mark | None) -> list[str]:
@@ -206,7 +206,7 @@ def _marked(grammar: Grammar, mark: Mark | None) -> list[str]:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9 ]", lambda found: f"\\x{{{ord(found[0]):x}}}", text)
+    return re.sub(r"[^A-Za-z0-9 ]", lambda match: f"\\x{{{ord(match[0]):x}}}", text)
 
 
 async def _mark(client: "Client", text: str) -> Mark:

@@ -64,12 +64,12 @@ def fitted(messages: Sequence[Message], traits: Traits) -> tuple[Message, ...]:
     if regular(said) and (traits.system or said[0].role != "system"):
         return tuple(said)
     start = next((at for at, message in enumerate(said) if message.role != "system"), len(said))
-    found = _Fitting(traits)
+    fitting = _Fitting(traits)
     if start:
-        found.begin(_BETWEEN.join(message.content for message in said[:start]))
+        fitting.begin(_BETWEEN.join(message.content for message in said[:start]))
     for assistant, heard in _rounds(said[start:]):
-        found.round(assistant, heard)
-    return found.whole()
+        fitting.round(assistant, heard)
+    return fitting.whole()
 
 
 def _says(message: Message, traits: Traits) -> bool:

@@ -48,17 +48,17 @@ class ServerSentEvents:
     def feed(self, data: bytes) -> list[bytes]:
         """The payloads that `data` completes. Raises EngineError when a line grows past the limit."""
         *lines, self._rest = (self._rest + data).split(b"\n")
-        found: list[bytes] = []
+        payloads: list[bytes] = []
         for line in lines:
             if len(line) > self._largest:
                 raise EngineError(ENDLESS, hint=AGAIN)
             if line.startswith(b"data: "):
-                found.append(line[6:].rstrip(b"\r"))
+                payloads.append(line[6:].rstrip(b"\r"))
             elif line.startswith(b"error: "):  # so llama.cpp reports what fails in mid-stream in some versions
-                found.append(b'{"error":' + line[7:] + b"}")
+                payloads.append(b'{"error":' + line[7:] + b"}")
         if len(self._rest) > self._largest:
             raise EngineError(ENDLESS, hint=AGAIN)
-        return found
+        return payloads
 
 
 class Client:
@@ -96,8 +96,8 @@ class Client:
                         return
                     if payload.startswith(b'{"error":'):
                         raise _error(_decoded(payload))
-                    yield (found := _decoded(payload, kind))
-                    if getattr(found, "stop", False):
+                    yield (event := _decoded(payload, kind))
+                    if getattr(event, "stop", False):
                         return
         raise EngineError(ENDED, hint=AGAIN)
 
@@ -166,12 +166,12 @@ class _Answer(asyncio.Protocol):
             await self._waiting
         if not self._pieces and self._error is not None:
             raise self._error
-        found = b"".join(self._pieces)
+        piece = b"".join(self._pieces)
         self._pieces.clear()
         if self._unread > LARGEST_LINE:
             self._transport.resume_reading()
         self._unread = 0
-        return found
+        return piece
 
     def close(self) -> None:
         """Nothing more is wanted: the worker notices at once."""

@@ -145,10 +145,10 @@ def joined(first: Message, second: Message, between: str) -> Message:
 
 def pieces(message: Message) -> list[str | Image]:
     """What a message says and shows, in order; empty texts are left out."""
-    found: list[str | Image] = []
+    parts: list[str | Image] = []
     done = 0
     for image in sorted(message.images, key=lambda image: image.at):
         place = max(done, min(image.at, len(message.content)))
-        found += [message.content[done:place], image]
+        parts += [message.content[done:place], image]
         done = place
-    return [piece for piece in (*found, message.content[done:]) if piece != ""]
+    return [piece for piece in (*parts, message.content[done:]) if piece != ""]

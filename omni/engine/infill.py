@@ -64,9 +64,9 @@ async def prompt_tokens(client: Client, request: CompletionRequest) -> list[int]
 
 async def _marks(client: Client) -> list[int]:
     for marks in _MARKS:
-        found = [await tokens_of(client, mark, special=True) for mark in marks]
-        if all(len(tokens) == 1 for tokens in found):
-            return [tokens[0] for tokens in found]
+        tokenized = [await tokens_of(client, mark, special=True) for mark in marks]
+        if all(len(tokens) == 1 for tokens in tokenized):
+            return [tokens[0] for tokens in tokenized]
     raise WrongField(
         "This brain was not made to fill in between two texts.",
         hint="Leave out `suffix`, or take a coder's base model.",

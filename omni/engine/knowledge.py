@@ -43,7 +43,7 @@ class Knowledge:
         """What the worker says of itself."""
         if self._props is None or self._socket != client.socket:
             answer = await client.json("/props")
-            found = told(
+            props = told(
                 lambda: Props(
                     context=int(answer["default_generation_settings"]["n_ctx"]),
                     sees=bool(answer.get("modalities", {}).get("vision")),
@@ -57,7 +57,7 @@ class Knowledge:
                 ),
                 "does not tell its context",
             )
-            self._socket, self._template, self._props = client.socket, str(answer.get("chat_template", "")), found
+            self._socket, self._template, self._props = client.socket, str(answer.get("chat_template", "")), props
             self._framings.clear()
             self._proved.clear()
         return self._props
@@ -66,8 +66,8 @@ class Knowledge:
         """How its template frames an answer. Needs a place to compute."""
         await self.props(client)
         if (thinking, tools) not in self._framings:
-            found = await framing_of(client, self._template, thinking=thinking, tools=tools)
-            self._framings[thinking, tools] = found
+            framing = await framing_of(client, self._template, thinking=thinking, tools=tools)
+            self._framings[thinking, tools] = framing
         return self._framings[thinking, tools]
 
     async def prove(

@@ -119,9 +119,9 @@ def reason_of(log: str) -> str:
 
 def template_fault(log: str) -> str:
     """What is wrong with a chat template that keeps a base from being loaded; "" when nothing is."""
-    if (found := _TEMPLATE.search(log)) is None:
+    if (match := _TEMPLATE.search(log)) is None:
         return ""
-    lines = found[1].rpartition("\nError: ")[2].removeprefix(_NO_PARSER).strip().splitlines()
+    lines = match[1].rpartition("\nError: ")[2].removeprefix(_NO_PARSER).strip().splitlines()
     return lines[0].removeprefix("Jinja Exception: ").rstrip(". ") if lines else "nobody says why"
 
 

@@ -39,16 +39,16 @@ def bearable(tools: Sequence[Tool]) -> bool:
 
 
 def _parts(schema: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
+    parts: list[dict[str, Any]] = []
     ahead = [schema]
-    while ahead and len(found) <= MOST_PARTS:
+    while ahead and len(parts) <= MOST_PARTS:
         part = ahead.pop()
         if isinstance(part, dict):
-            found.append(part)
+            parts.append(part)
             ahead += part.values()
         elif isinstance(part, list):
             ahead += part
-    return found
+    return parts
 
 
 class _Offered:
@@ -66,54 +66,54 @@ class _Offered:
         """One part: its words for the brain, and what is easily counted."""
         if not isinstance(schema, Mapping):
             return {}
-        found: dict[str, Any] = {}
+        keywords: dict[str, Any] = {}
         for key, value in schema.items():
             if value is not None:
-                self._keyword(found, key, value, whole=schema.get("type") == "integer")
-        required = found.get("required")
-        if isinstance(required, list) and ("properties" in found or found.get("type") == "object"):
-            described = found.setdefault("properties", {})
+                self._keyword(keywords, key, value, whole=schema.get("type") == "integer")
+        required = keywords.get("required")
+        if isinstance(required, list) and ("properties" in keywords or keywords.get("type") == "object"):
+            described = keywords.setdefault("properties", {})
             for name in required:
                 described.setdefault(name, {})
-        return found
+        return keywords
 
-    def _keyword(self, found: dict[str, Any], key: str, value: Any, *, whole: bool) -> None:
+    def _keyword(self, keywords: dict[str, Any], key: str, value: Any, *, whole: bool) -> None:
         match key:
             case "properties" | "$defs" | "definitions" if isinstance(value, Mapping):
-                found[key] = {name: self.part(part) for name, part in value.items() if part is not False}
+                keywords[key] = {name: self.part(part) for name, part in value.items() if part is not False}
             case "anyOf" | "oneOf" if isinstance(value, list):
-                found["anyOf"] = [self.part(part) for part in value if part is not False]
+                keywords["anyOf"] = [self.part(part) for part in value if part is not False]
             case "allOf" if isinstance(value, list):
-                self._join(found, [self.part(part) for part in value])
+                self._join(keywords, [self.part(part) for part in value])
             case "items" | "prefixItems" if isinstance(value, list):
-                found["prefixItems"] = [self.part(part) for part in value]
+                keywords["prefixItems"] = [self.part(part) for part in value]
             case "items" | "additionalProperties" if isinstance(value, Mapping):
-                found[key] = self.part(value)
+                keywords[key] = self.part(value)
             case "additionalProperties" if isinstance(value, bool):
-                found[key] = value
+                keywords[key] = value
             case "$ref":
                 if value in self._definitions:
-                    found[key] = value
+                    keywords[key] = value
             case "required":
                 if isinstance(value, list):
-                    found[key] = value
+                    keywords[key] = value
             case "format":
                 if value in _FORMATS:
-                    found[key] = value
+                    keywords[key] = value
             case _ if (
                 key in _TOLD
                 or (key in _COUNTS and isinstance(value, int) and value <= LONGEST)
                 or (key in _BOUNDS and isinstance(value, int) and whole)
             ):
-                found[key] = value
+                keywords[key] = value
 
-    def _join(self, found: dict[str, Any], parts: list[dict[str, Any]]) -> None:
+    def _join(self, keywords: dict[str, Any], parts: list[dict[str, Any]]) -> None:
         """What must hold together, as one: properties of objects are put together, of all else the first word counts."""
         for part in parts:
             for key, value in part.items():
                 if key == "properties":
-                    found.setdefault(key, {}).update(value)
+                    keywords.setdefault(key, {}).update(value)
                 elif key == "required":
-                    found[key] = [*found.get(key, ()), *value]
+                    keywords[key] = [*keywords.get(key, ()), *value]
                 elif key != "$ref" or len(parts) == 1:
-                    found.setdefault(key, value)
+                    keywords.setdefault(key, value)

@@ -34,21 +34,21 @@ class Idents:
     def _ident(self, wanted: str) -> str:
         while True:
             times = self._times[wanted] = self._times.get(wanted, 0) + 1
-            found = wanted if times == 1 else f"{wanted}_{times}"
-            if self._short and not _SHORT.fullmatch(found):
-                found = _shortened(found)
-            if found not in self._taken:
-                self._taken.add(found)
-                return found
+            ident = wanted if times == 1 else f"{wanted}_{times}"
+            if self._short and not _SHORT.fullmatch(ident):
+                ident = _shortened(ident)
+            if ident not in self._taken:
+                self._taken.add(ident)
+                return ident
 
 
 def _shortened(ident: str) -> str:
     number = int.from_bytes(sha256(ident.encode("utf-8", "replace")).digest()[:8])
-    found = ""
+    letters = ""
     for _ in range(9):
         number, letter = divmod(number, len(_LETTERS))
-        found += _LETTERS[letter]
-    return found
+        letters += _LETTERS[letter]
+    return letters
 
 
 def answered(
@@ -57,7 +57,7 @@ def answered(
     """The result of each call, in their order and under their new ids, and what else was heard, with the results of calls
     that are not there. A result belongs to the first open call of its id, else of its name; one that has neither belongs
     to the first that is open."""
-    found: list[Message | None] = [None] * len(calls)
+    answers: list[Message | None] = [None] * len(calls)
     by_id, by_name, all_of = dict[str, list[int]](), dict[str, list[int]](), list(range(len(calls) - 1, -1, -1))
     for at in all_of:
         by_id.setdefault(asked[at].id, []).append(at)
@@ -66,25 +66,25 @@ def answered(
     for message in heard:
         place: int | None = None
         if message.role == "tool":
-            place = _open(by_id.get(message.call_id, []) if message.call_id else [], found)
+            place = _open(by_id.get(message.call_id, []) if message.call_id else [], answers)
             if place is None and message.name:
-                place = _open(by_name.get(message.name, []), found)
+                place = _open(by_name.get(message.name, []), answers)
             if place is None and not message.call_id and not message.name:
-                place = _open(all_of, found)
+                place = _open(all_of, answers)
         if place is None:
             others.append(message)
         else:
-            found[place] = msgspec.structs.replace(message, call_id=calls[place].id, name=calls[place].name)
+            answers[place] = msgspec.structs.replace(message, call_id=calls[place].id, name=calls[place].name)
     results = [
         result or Message(role="tool", content=NO_RESULT, call_id=call.id, name=call.name)
-        for call, result in zip(calls, found, strict=True)
+        for call, result in zip(calls, answers, strict=True)
     ]
     return results, others
 
 
-def _open(places: list[int], found: Sequence[Message | None]) -> int | None:
+def _open(places: list[int], answers: Sequence[Message | None]) -> int | None:
     """The next of `places` that has no result yet, which is taken off them."""
     while places:
-        if found[at := places.pop()] is None:
+        if answers[at := places.pop()] is None:
             return at
     return None

@@ -137,8 +137,8 @@ class CallReader:
         if start < 0:
             return [], 1
         if end is None:
-            found = _mended(self._text[start:]) if whole else None
-            return self._calls_of(found), len(self._text)
+            mended = _mended(self._text[start:]) if whole else None
+            return self._calls_of(mended), len(self._text)
         if self._follows is not None and start == 0 and not self.called and self._follows(self._text[:end]):
             return [], end  # an answer that looks like a call
         try:

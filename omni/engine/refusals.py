@@ -61,8 +61,8 @@ def meant(status: int, error: Mapping[str, Any]) -> OmniError:
             allocated=_count(error.get("n_ctx")),
         )
     for pattern, make in _MEANINGS:
-        if (found := re.search(pattern, message, re.DOTALL)) is not None:
-            return make(found)
+        if (match := re.search(pattern, message, re.DOTALL)) is not None:
+            return make(match)
     status = status or _count(error.get("code"))
     if kind == "unavailable_error" or status == 503:
         return NotReady("The brain is still being loaded.", hint="Ask again in a moment.")
@@ -76,8 +76,8 @@ def meant(status: int, error: Mapping[str, Any]) -> OmniError:
     return EngineError(told, hint=AGAIN)
 
 
-def _too_large(found: re.Match[str]) -> OmniError:
-    needed, allocated = _count(found[1]), _count(found[2])
+def _too_large(match: re.Match[str]) -> OmniError:
+    needed, allocated = _count(match[1]), _count(match[2])
     return ContextOverflow(
         f"A text has {needed:,} tokens; {allocated:,} can be read for one vector.",
         hint="Send it in parts.",
@@ -86,22 +86,22 @@ def _too_large(found: re.Match[str]) -> OmniError:
     )
 
 
-def _raised(found: re.Match[str]) -> OmniError:
+def _raised(match: re.Match[str]) -> OmniError:
     return UsageError(
-        f"The brain's chat template does not take this conversation. It says: {_short(found[1])}.", hint=OTHER_BRAIN
+        f"The brain's chat template does not take this conversation. It says: {_short(match[1])}.", hint=OTHER_BRAIN
     )
 
 
-def _unwritten(found: re.Match[str]) -> OmniError:
+def _unwritten(match: re.Match[str]) -> OmniError:
     """A template that cannot write one user's question keeps its brain from being loaded, so it is this conversation."""
     return UsageError(
-        f"The brain's chat template cannot write this conversation: {_short(found[1])}.",
+        f"The brain's chat template cannot write this conversation: {_short(match[1])}.",
         hint="Leave out the tools or what is unusual in the messages, or ask another brain.",
     )
 
 
-def _schema(found: re.Match[str]) -> OmniError:
-    return UsageError(f"The schema cannot be followed: {_short(found[1])}.", hint="Send a simpler one.")
+def _schema(match: re.Match[str]) -> OmniError:
+    return UsageError(f"The schema cannot be followed: {_short(match[1])}.", hint="Send a simpler one.")
 
 
 def _usage(message: str, hint: str = "", param: str = "") -> Callable[[re.Match[str]], OmniError]:
@@ -195,7 +195,7 @@ _MEANINGS: tuple[tuple[str, Callable[[re.Match[str]], OmniError]], ...] = (
             "The brain wrote a call or a thought in a form that its own template does not know.", hint="Ask again."
         ),
     ),
-    (f"({_OURS})", lambda found: Misasked(f"The brain's process refused: {_short(found.string)}.", hint=IN_VAIN)),
+    (f"({_OURS})", lambda match: Misasked(f"The brain's process refused: {_short(match.string)}.", hint=IN_VAIN)),
 )
 
 

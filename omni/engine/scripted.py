@@ -53,12 +53,12 @@ def words(text: str) -> list[str]:
 
 def prompt_words(messages: Sequence[Message]) -> list[str]:
     """The tokens of a prompt: each message's role, its words, and so many for each image as every image has."""
-    found: list[str] = []
+    tokens: list[str] = []
     for message in messages:
-        found.append(f"<{message.role}>")
+        tokens.append(f"<{message.role}>")
         for piece in pieces(message):
-            found += words(piece) if isinstance(piece, str) else [f"<image {hash(piece.data)}>"] * IMAGE_TOKENS
-    return found
+            tokens += words(piece) if isinstance(piece, str) else [f"<image {hash(piece.data)}>"] * IMAGE_TOKENS
+    return tokens
 
 
 class ScriptedEngine:
@@ -198,10 +198,10 @@ class ScriptedEngine:
             raise EngineError("The engine is closed.")
         self.requests.append(request)
         if callable(self._replies):
-            found = self._replies(request)
+            reply = self._replies(request)
         else:
-            found = self._replies[min(len(self.requests), len(self._replies)) - 1]
-        return Reply(text=found) if isinstance(found, str) else found
+            reply = self._replies[min(len(self.requests), len(self._replies)) - 1]
+        return Reply(text=reply) if isinstance(reply, str) else reply
 
     def _written(self, reply: Reply, room: int) -> Iterator[tuple[type[ReasoningDelta] | type[TextDelta], list[str]]]:
         """The reply in chunks of tokens, at most `room` of them in all."""

@@ -123,8 +123,8 @@ class _Handler(BaseHTTPRequestHandler):
                 "/slots": [slot.view(server.context) for slot in server.slots],
                 "/lora-adapters": [{"id": at, "path": path} for at, path in enumerate(server.adapters)],
             }
-        found = answers.get(self.path)
-        self._answer(found) if found is not None else self._refuse(404, "File Not Found", "not_found_error")
+        answer = answers.get(self.path)
+        self._answer(answer) if answer is not None else self._refuse(404, "File Not Found", "not_found_error")
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))

@@ -30,7 +30,7 @@ class ChatTemplate:
         self.tools = tools
         self._client, self._name = client, name
         self._finding = asyncio.Lock()
-        self._found: dict[tuple[str, bool], object] = {}
+        self._answers: dict[tuple[str, bool], object] = {}
 
     async def written(self, request: ChatRequest, count: Count) -> tuple[ChatRequest, int]:
         """A request as this template takes it, and what `count` says of that. A template that refuses what was written for
@@ -101,13 +101,13 @@ class ChatTemplate:
                 return ""
 
         async with self._finding:
-            if (name, tools) not in self._found:
+            if (name, tools) not in self._answers:
                 try:
                     async with asyncio.timeout(PATIENCE):
-                        self._found[name, tools] = await find(render)
+                        self._answers[name, tools] = await find(render)
                 except TimeoutError:
                     return otherwise  # for this time: the next history asks anew
-            return self._found[name, tools]  # type: ignore[return-value] # what `find` finds is as `otherwise` is
+            return self._answers[name, tools]  # type: ignore[return-value] # what `find` finds is as `otherwise` is
 
     async def _prompt(self, request: ChatRequest) -> str:
         """The prompt that a request makes. Raises the engine's refusal."""

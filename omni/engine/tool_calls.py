@@ -48,13 +48,13 @@ def checked(request: ChatRequest) -> ChatRequest:
         return request
     if request.tool_choice == "none":
         return msgspec.structs.replace(request, tools=())
-    found = tuple(tool for tool in request.tools if tool.name == request.tool_choice)
-    if not found:
+    chosen = tuple(tool for tool in request.tools if tool.name == request.tool_choice)
+    if not chosen:
         raise UsageError(
             f"`tool_choice` names {request.tool_choice!r}, which is none of the {len(names)} tools of the request.",
             hint=nearest(request.tool_choice, names),
         )
-    return msgspec.structs.replace(request, tools=found, tool_choice="required")
+    return msgspec.structs.replace(request, tools=chosen, tool_choice="required")
 
 
 def knows_tools(template: str, caps: Mapping[str, Any]) -> bool:
@@ -72,19 +72,19 @@ def unfinished() -> UsageError:
 def told(request: ChatRequest, *, template: bool) -> ChatRequest:
     """The request as a brain is asked: tools as text where its template knows none. What becomes of earlier calls is the
     business of `histories`, and what an answer is bound to is no part of it."""
-    found = request if template and bearable(request.tools) else in_words(request)
+    adapted = request if template and bearable(request.tools) else in_words(request)
     sampling = request.sampling
     must = request.tool_choice == "required" and bool(request.tools)
     if request.tools and request.schema is not None and not must:
-        found = _begun(found, _formed(request.schema))
+        adapted = _begun(adapted, _formed(request.schema))
     if must:
         sampling = msgspec.structs.replace(sampling, max_tokens=min(sampling.max_tokens, FIRST_TOKENS))
     if must or request.schema is not None:
         # "none" of llama.cpp's own kinds: it shall write the prompt with the tools in it, and force nothing. And a
         # text that would end the answer cuts no JSON.
         sampling = msgspec.structs.replace(sampling, stop=())
-        found = msgspec.structs.replace(found, tool_choice="none", schema=None)
-    return msgspec.structs.replace(found, sampling=sampling)
+        adapted = msgspec.structs.replace(adapted, tool_choice="none", schema=None)
+    return msgspec.structs.replace(adapted, sampling=sampling)
 
 
 def written(call: ToolCall) -> str:

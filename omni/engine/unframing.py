@@ -44,8 +44,8 @@ class Unframer:
             self._done = True  # it had no thoughts
             yield TextDelta(text=self._text)
             return
-        head, found, rest = self._text.partition(self._until)
-        if found:
+        head, mark, rest = self._text.partition(self._until)
+        if mark:
             self._done = True
             yield from self._thought(head)
             if rest:

@@ -64,10 +64,10 @@ def try_wall(_order: dict[str, Any]) -> dict[str, Any]:
     """Every way around the confinement, and around the ceiling where there is one, tried in this very process."""
     from omni.core import confinement, memory
 
-    found = confinement.attempts()
+    attempts = confinement.attempts()
     if ceiling := memory.held():
-        found.append(confinement.Attempt("memory", "itself", *memory.beyond(ceiling)))
-    return {"attempts": [attempt._asdict() for attempt in found]}
+        attempts.append(confinement.Attempt("memory", "itself", *memory.beyond(ceiling)))
+    return {"attempts": [attempt._asdict() for attempt in attempts]}
 
 
 def hold_base(base: str) -> ExitStack:
@@ -75,10 +75,10 @@ def hold_base(base: str) -> ExitStack:
     from omni.cartridges import hold
     from omni.core.paths import Home
 
-    found = ExitStack()
+    stack = ExitStack()
     with suppress(OSError):  # a full disk keeps nobody from asking a brain
-        found.enter_context(hold(Home.from_environment(), base))
-    return found
+        stack.enter_context(hold(Home.from_environment(), base))
+    return stack
 
 
 def log_path() -> Path:

@@ -153,10 +153,10 @@ class WorkerEngine:
         started, first = self._clock(), 0.0
         scales(request, self._adapters)  # a wrong adapter is an error before anything is loaded
         shows = isinstance(request, ChatRequest) and self._prompts.look(request.messages)
-        found, suspects = carried(request), self._suspects
-        retries = Retries(request, found, shows=shows, name=self._name)
+        suspicion, suspects = carried(request), self._suspects
+        retries = Retries(request, suspicion, shows=shows, name=self._name)
         while True:
-            work = Work(suspects, found.key, alone=retries.alone)
+            work = Work(suspects, suspicion.key, alone=retries.alone)
             async with work.trial:  # until it is known how the worker ended
                 try:
                     if retries.said and (end := retries.go_on(len(await self.tokenize(retries.said)))):
@@ -168,11 +168,11 @@ class WorkerEngine:
                                 if not first and isinstance(heard, TextDelta | ReasoningDelta):
                                     first = self._clock() - started
                                 if isinstance(heard, TurnEnded):
-                                    work.over(good=found.proves and heard.reason != "length")
+                                    work.over(good=suspicion.proves and heard.reason != "length")
                                 yield _timed(heard, first) if isinstance(heard, TurnEnded) else heard
                     return
                 except OmniError as error:
-                    retries.failed(error, await self._why(error, work), suspicious=suspects.suspicious(found.key))
+                    retries.failed(error, await self._why(error, work), suspicious=suspects.suspicious(suspicion.key))
                 finally:
                     if not work.lingers:
                         work.over()
@@ -195,12 +195,12 @@ class WorkerEngine:
         if not self.spec.settings.get("embeddings"):
             raise EngineError(f"{self._name} was not loaded for embeddings.", hint="Choose an embedding model.")
         tokenizer = str(self.spec.settings.get("tokenizer", ""))
-        found, tokens = dict[int, list[float]](), 0
+        embeddings, tokens = dict[int, list[float]](), 0
         for piece in pieces(texts):
             vectors = await self._vectors([readable(texts[at], tokenizer) for at in piece])
-            found |= zip(piece, vectors, strict=True)
+            embeddings |= zip(piece, vectors, strict=True)
             tokens += vectors.tokens
-        return Embeddings((found[at] for at in range(len(texts))), tokens=tokens)
+        return Embeddings((embeddings[at] for at in range(len(texts))), tokens=tokens)
 
     async def _vectors(self, texts: list[str]) -> Embeddings:
         """A piece of what was asked. Its place is given back after it, so that nobody waits for a thousand texts."""
@@ -215,7 +215,9 @@ class WorkerEngine:
                             pass
                         await work.alone()
                         work.at(turn.socket)
-                        found = vectors_of(await Client(turn.socket, turn.key).json("/v1/embeddings", {"input": texts}))
+                        vectors = vectors_of(
+                            await Client(turn.socket, turn.key).json("/v1/embeddings", {"input": texts})
+                        )
                     break
                 except WorkerGone as error:
                     end = await self._why(error, work)
@@ -230,9 +232,9 @@ class WorkerEngine:
                 finally:
                     work.over()
             await asyncio.sleep(PAUSE_SECONDS)
-        if len(found) != len(texts):
+        if len(vectors) != len(texts):
             raise EngineError("The brain's process sent vectors of an unknown form.")
-        return found
+        return vectors
 
     async def count_tokens(
         self,

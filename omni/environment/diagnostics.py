@@ -108,18 +108,18 @@ def _link(home: Home, environment: Path) -> Diagnostic:
 def _packages(environment: Path, stamp: dict[str, Any]) -> Diagnostic:
     wanted = dict(stamp.get("packages", {}))
     (packages,) = [*environment.glob("lib/python*/site-packages"), environment][:1]
-    found = {normalised(each.metadata["Name"]): each for each in distributions(path=[str(packages)])}
-    wrong = [f"{name} is missing" for name in sorted(wanted.keys() - found.keys())]
-    wrong += [f"{name} was added" for name in sorted(found.keys() - wanted.keys())]
+    installed = {normalised(each.metadata["Name"]): each for each in distributions(path=[str(packages)])}
+    wrong = [f"{name} is missing" for name in sorted(wanted.keys() - installed.keys())]
+    wrong += [f"{name} was added" for name in sorted(installed.keys() - wanted.keys())]
     wrong += [
-        f"{name} is {found[name].version} instead of {version}"
+        f"{name} is {installed[name].version} instead of {version}"
         for name, version in sorted(wanted.items())
-        if name in found and found[name].version != version
+        if name in installed and installed[name].version != version
     ]
-    for name in sorted(found.keys() & wanted.keys()):
-        wrong += [f"{name}: {changed}" for changed in _changed(packages, found[name])]
+    for name in sorted(installed.keys() & wanted.keys()):
+        wrong += [f"{name}: {changed}" for changed in _changed(packages, installed[name])]
     if not wrong:
-        return Diagnostic(name="packages", ok=True, detail=f"{len(found)} packages are as they were installed")
+        return Diagnostic(name="packages", ok=True, detail=f"{len(installed)} packages are as they were installed")
     more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
     return Diagnostic(name="packages", ok=False, detail="; ".join(wrong[:3]) + more, command=REPAIR)
 
@@ -157,10 +157,10 @@ def _half(home: Home) -> Diagnostic:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return Diagnostic(name="leftovers", ok=True, detail="a set-up is running")
-        found = leftovers(home.venvs)
-    if found:
+        folders = leftovers(home.venvs)
+    if folders:
         return Diagnostic(
-            name="leftovers", ok=False, detail=f"{len(found)} folders of interrupted set-ups", command=REPAIR
+            name="leftovers", ok=False, detail=f"{len(folders)} folders of interrupted set-ups", command=REPAIR
         )
     return Diagnostic(name="leftovers", ok=True, detail="no interrupted set-up")
 
@@ -168,9 +168,13 @@ def _half(home: Home) -> Diagnostic:
 def _old(home: Home, environment: Path) -> Diagnostic:
     from omni.environment.kept import tree_size
 
-    found = outdated(home.venvs, environment, place.CORE)
-    detail = f"{len(found)} older environments, {size_text(sum(map(tree_size, found)))}" if found else "none"
-    return Diagnostic(name="older environments", ok=True, detail=detail, command=REPAIR if found else "")
+    environments = outdated(home.venvs, environment, place.CORE)
+    detail = (
+        f"{len(environments)} older environments, {size_text(sum(map(tree_size, environments)))}"
+        if environments
+        else "none"
+    )
+    return Diagnostic(name="older environments", ok=True, detail=detail, command=REPAIR if environments else "")
 
 
 def _disk(home: Home) -> Diagnostic:

@@ -67,15 +67,15 @@ def install(order: dict[str, Any], tell: Callable[[Step], None]) -> dict[str, st
     python = [place.python(str(environment)), "-I", "-u", "-X", "utf8", str(environment / WHEEL / "pip")]
     packages = site_packages(environment)
     run_pip([*python, *arguments], order, wheels, tell, lambda: len(list(packages.glob("*.dist-info"))))
-    found = installed(packages)
-    missing = [pin.name for pin in read_lock(Path(order["lock"])) if not pin.marker and pin.name not in found]
+    versions = installed(packages)
+    missing = [pin.name for pin in read_lock(Path(order["lock"])) if not pin.marker and pin.name not in versions]
     if missing:
         raise SetupError(
             f"pip reported success, but {missing[0]} is not in {packages}.",
             hint="Is `target`, `prefix` or `root` set in pip's configuration? See `pip config list`.",
         )
     _sync(environment)
-    return found
+    return versions
 
 
 def download(order: dict[str, Any], tell: Callable[[Step], None]) -> list[str]:

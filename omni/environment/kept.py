@@ -50,11 +50,11 @@ def tree_size(path: Path) -> int:
     stack = [os.fspath(path)]
     while stack:
         try:
-            found = os.lstat(stack[-1])
+            status = os.lstat(stack[-1])
             current = stack.pop()
-            if (found.st_dev, found.st_ino) not in seen:
-                seen.add((found.st_dev, found.st_ino))
-                total += found.st_blocks * 512
+            if (status.st_dev, status.st_ino) not in seen:
+                seen.add((status.st_dev, status.st_ino))
+                total += status.st_blocks * 512
                 if os.path.isdir(current) and not os.path.islink(current):  # noqa: PTH112, PTH114
                     stack += [entry.path for entry in os.scandir(current)]
         except FileNotFoundError:  # deleted meanwhile
@@ -65,16 +65,16 @@ def tree_size(path: Path) -> int:
 
 def footprint(home: Home) -> list[Kept]:
     """All that Omni keeps, largest first: in its home, its sockets, and its link on the PATH. Nothing that is not its own."""
-    found = [
+    entries = [
         Kept(path=path, size=tree_size(path), what=_WHAT.get(path.name, "state"))
         for path in _own(home)
         if os.path.lexists(path)
     ]
     if _is_own_folder(home.sockets):
-        found.append(Kept(path=home.sockets, size=tree_size(home.sockets), what="sockets"))
+        entries.append(Kept(path=home.sockets, size=tree_size(home.sockets), what="sockets"))
     if linked_here(home):
-        found.append(Kept(path=link_path(), size=0, what="link to the command"))
-    return sorted(found, key=lambda kept: -kept.size)
+        entries.append(Kept(path=link_path(), size=0, what="link to the command"))
+    return sorted(entries, key=lambda kept: -kept.size)
 
 
 def remove_all(home: Home) -> list[Kept]:
@@ -93,15 +93,15 @@ def remove_all(home: Home) -> list[Kept]:
             f"Omni is still running (process {', '.join(map(str, busy[:5]))}).", hint="Close it: omni stop --all"
         )
     with _no_set_up(home):
-        found = footprint(home)
-        for kept in found:
+        entries = footprint(home)
+        for kept in entries:
             _delete(kept.path, home)
     try:
         if home.root.is_dir() and not any(home.root.iterdir()):
             home.root.rmdir()
     except OSError as error:
         raise StorageError(f"{home.root} cannot be removed: {error.strerror}.") from error
-    return found
+    return entries
 
 
 def remove_environments(home: Home) -> int:
@@ -166,7 +166,7 @@ def _environments(home: Home) -> list[Path]:
 
 def _is_own_folder(folder: Path) -> bool:
     try:
-        found = folder.lstat()
+        status = folder.lstat()
     except OSError:
         return False
-    return found.st_uid == os.getuid() and folder.is_dir() and not folder.is_symlink()
+    return status.st_uid == os.getuid() and folder.is_dir() and not folder.is_symlink()

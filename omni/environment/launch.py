@@ -69,17 +69,17 @@ def _develop(clone: Path, arguments: list[str]) -> int:
         environment = environment_path(home, clone, place.DEV)
         return environment if is_whole(environment) else _make(home, clone, place.DEV)
 
-    found: list[Path] = []
-    code = _guarded(lambda: found.append(made()))
+    environments: list[Path] = []
+    code = _guarded(lambda: environments.append(made()))
     if code is not None:
         return code
     import fcntl
 
-    descriptor = os.open(found[0] / place.STAMP, os.O_RDONLY)
+    descriptor = os.open(environments[0] / place.STAMP, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_SH)
     os.set_inheritable(descriptor, True)
     os.chdir(clone)
-    python, script = place.python(str(found[0])), found[0] / "bin" / arguments[0]
+    python, script = place.python(str(environments[0])), environments[0] / "bin" / arguments[0]
     run = [str(script)] if "-" in arguments[0] and script.is_file() else ["-m", arguments[0]]
     os.execv(python, [python, *run, *arguments[1:]])  # noqa: S606 -- this is what was asked for
     raise AssertionError  # exec does not return

@@ -68,8 +68,8 @@ class PipOutput:
         if line.startswith("ERROR: "):
             self._errors.append(line[7:])
         elif self._errors and "DO NOT MATCH THE HASHES" in self._errors[-1] and not self._mismatch:
-            found = re.match(r"\s+(\S+?==\S+)(?: from |\s*\()", line)
-            self._mismatch = found[1] if found else ""
+            match = re.match(r"\s+(\S+?==\S+)(?: from |\s*\()", line)
+            self._mismatch = match[1] if match else ""
 
     def failure(self, code: int, log: str) -> OmniError:
         """What to tell a person about a run that ended with `code`; the whole output lies in `log`."""
@@ -110,8 +110,8 @@ def _short(requirement: str) -> str:
 
 def _cause(line: str) -> str:
     """The innermost sentence of a line of urllib3's."""
-    found = re.search(r"'(\w+(?:Error|Timeout)\w*)\((.*)\)'", line)
-    if not found:
+    match = re.search(r"'(\w+(?:Error|Timeout)\w*)\((.*)\)'", line)
+    if not match:
         return line[:120]
-    inner = re.sub(r"^.*?: ", "", found[2].strip("\"'"), count=1)
+    inner = re.sub(r"^.*?: ", "", match[2].strip("\"'"), count=1)
     return inner.strip("\"'")[:160]

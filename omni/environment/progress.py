@@ -33,9 +33,9 @@ class Step:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, found: Mapping[str, Any]) -> Self:
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
         """The step that `as_dict` wrote. Raises TypeError for anything else."""
-        return cls(**found)
+        return cls(**fields)
 
     @property
     def fraction(self) -> float:

@@ -43,10 +43,10 @@ def help_text(arguments: list[str], reference: Path) -> str:
     except (OSError, UnicodeDecodeError):
         blocks = {}
     words = ["omni"]
-    found = blocks.get("omni", _USAGE)
+    block = blocks.get("omni", _USAGE)
     for argument in arguments:
         if argument.startswith("-") or (body := blocks.get(" ".join([*words, argument]))) is None:
             break
         words.append(argument)
-        found = body
-    return found
+        block = body
+    return block

@@ -43,16 +43,16 @@ def parse_lock(text: str, name: str = "lock file") -> list[Pin]:
         entry = line.strip()
         if not entry or entry.startswith("#"):
             continue
-        found, hashes = _PIN.match(entry), frozenset(_HASH.findall(entry))
-        if found is None or not hashes:
+        match, hashes = _PIN.match(entry), frozenset(_HASH.findall(entry))
+        if match is None or not hashes:
             raise BadFile(
                 f"{name}: {entry[:60]!r} is not a version with its hash.", hint="Write it again with `make lock`."
             )
         pins.append(
             Pin(
-                name=normalised(found["name"]),
-                version=found["version"],
-                marker=(found["marker"] or "").strip(),
+                name=normalised(match["name"]),
+                version=match["version"],
+                marker=(match["marker"] or "").strip(),
                 hashes=hashes,
             )
         )

@@ -95,6 +95,6 @@ def _tell(state: Path, step: Step) -> None:
 
 def _error(message: dict[str, Any]) -> OmniError:
     kind = getattr(errors, message["error"], SetupError)
-    found = kind(message["message"], hint=message["hint"])
-    assert isinstance(found, OmniError)
-    return found
+    error = kind(message["message"], hint=message["hint"])
+    assert isinstance(error, OmniError)
+    return error

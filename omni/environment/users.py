@@ -21,10 +21,10 @@ NEW = ".new-"  # a folder that will take the place of a whole one
 def read_stamp(environment: Path) -> dict[str, Any] | None:
     """What was written when the environment was whole; None when it is not."""
     try:
-        found = json.loads((environment / place.STAMP).read_text("utf-8"))
+        stamp = json.loads((environment / place.STAMP).read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    return found if isinstance(found, dict) else None
+    return stamp if isinstance(stamp, dict) else None
 
 
 def is_whole(environment: Path) -> bool:
@@ -34,15 +34,15 @@ def is_whole(environment: Path) -> bool:
 
 def users(environment: Path) -> list[int]:
     """The other processes that run from `environment` (Linux; elsewhere the list is empty)."""
-    needle, found = os.fsencode(environment) + b"/", []
+    needle, pids = os.fsencode(environment) + b"/", []
     for entry in Path("/proc").glob("[0-9]*"):
         if int(entry.name) == os.getpid():
             continue
         with suppress(OSError):
             started_as = (entry / "cmdline").read_bytes().partition(b"\0")[0]
             if started_as.startswith(needle) or needle in (entry / "maps").read_bytes():
-                found.append(int(entry.name))
-    return sorted(found)
+                pids.append(int(entry.name))
+    return sorted(pids)
 
 
 def beside(environment: Path) -> Path:
@@ -101,12 +101,12 @@ def leftovers(venvs: Path) -> list[Path]:
 
 def outdated(venvs: Path, current: Path, feature: str) -> list[Path]:
     """Whole environments of `feature` that no clone wants any more."""
-    found = []
+    environments = []
     for each in sorted(venvs.iterdir()) if venvs.is_dir() else []:
         stamp = read_stamp(each)
         if each != current and stamp is not None and stamp.get("feature") == feature and not _wanted(each, stamp):
-            found.append(each)
-    return found
+            environments.append(each)
+    return environments
 
 
 def _wanted(environment: Path, stamp: dict[str, Any]) -> bool:

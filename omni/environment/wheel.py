@@ -70,8 +70,8 @@ def obtain_wheel(pin: Pin, target: Path, tell: Callable[[Step], None]) -> Path:
 
 def _verify(path: Path, pin: Pin) -> None:
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found not in pin.hashes:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest not in pin.hashes:
         raise BadFile(
             f"{path.name} of {os.fspath(path.parent)} is not the pinned file (wrong sha256).",
             hint="Remove it, or check pip's settings: `pip config list`.",

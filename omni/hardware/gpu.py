@@ -26,7 +26,7 @@ def gpus(probes: Probes, memory_total: int) -> tuple[Gpu, ...]:
         note = "the prebuilt engine uses it through Metal; untested by us"
         return (Gpu(name="Apple GPU", kind="metal", memory=memory_total, used=True, note=note),)
     cards = probes.nvidia()
-    found = [
+    processors = [
         Gpu(
             name=card.name,
             kind="nvidia",
@@ -42,12 +42,12 @@ def gpus(probes: Probes, memory_total: int) -> tuple[Gpu, ...]:
             continue
         if maker == "NVIDIA":
             if cards is None:
-                found.append(
+                processors.append(
                     Gpu(name="NVIDIA graphics", kind="nvidia", note="present, but its driver does not answer (NVML)")
                 )
         else:
             vram = (probes.read(f"{folder}/mem_info_vram_total") or "").strip()
-            found.append(
+            processors.append(
                 Gpu(
                     name=f"{maker} graphics",
                     kind=maker.lower(),
@@ -55,4 +55,4 @@ def gpus(probes: Probes, memory_total: int) -> tuple[Gpu, ...]:
                     note="present and not used yet: brains run on the processor",
                 )
             )
-    return tuple(found)
+    return tuple(processors)

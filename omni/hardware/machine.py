@@ -80,12 +80,12 @@ def probe(home: Home, probes: Probes | None = None) -> HardwareProfile:
 
 async def profile(home: Home, *, measure: bool = True) -> HardwareProfile:
     """`probe` in a thread; with `measure` the memory's speed is measured there too, once for this home and processor."""
-    found = await asyncio.to_thread(probe, home)
-    if found.bandwidth is None and measure:
-        bandwidth = await asyncio.to_thread(measure_bandwidth, found.cpu.usable)
-        await asyncio.to_thread(remember_bandwidth, home, bandwidth, found.cpu.name)
-        found = msgspec.structs.replace(found, bandwidth=bandwidth)
-    return found
+    hardware = await asyncio.to_thread(probe, home)
+    if hardware.bandwidth is None and measure:
+        bandwidth = await asyncio.to_thread(measure_bandwidth, hardware.cpu.usable)
+        await asyncio.to_thread(remember_bandwidth, home, bandwidth, hardware.cpu.name)
+        hardware = msgspec.structs.replace(hardware, bandwidth=bandwidth)
+    return hardware
 
 
 def _container(probes: Probes) -> str:

@@ -23,8 +23,8 @@ class Probes:
 
     def system(self) -> tuple[str, str]:
         """("Linux", "x86_64") and the like."""
-        found = platform.uname()
-        return found.system, found.machine
+        uname = platform.uname()
+        return uname.system, uname.machine
 
     def read(self, path: str) -> str | None:
         """A small file's text, or None when it cannot be read."""

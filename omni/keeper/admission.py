@@ -149,10 +149,10 @@ class Admission:
 
     def hold(self, ticket: Ticket, worker: str, tokens: int = 0) -> bool:
         """Take note of a turn that was granted before this keeper lived; False when the worker is gone."""
-        found = self.workers.get(worker)
-        if found is None or found.state == "ending":
+        known = self.workers.get(worker)
+        if known is None or known.state == "ending":
             return False
-        found.turns[ticket] = tokens
+        known.turns[ticket] = tokens
         return True
 
     def done(self, ticket: Ticket, now: float) -> None:
@@ -220,12 +220,12 @@ class Admission:
     def ordered(self) -> list[Request]:
         """All requests, the next one first."""
         running = Counter(ticket[0] for worker in self.workers.values() for ticket in worker.turns)
-        found = []
+        ranked = []
         for request in sorted(self.requests, key=lambda one: (one.priority, one.sequence)):
             client = request.ticket[0]
-            found.append((request.priority, running[client], request.sequence, request))
+            ranked.append((request.priority, running[client], request.sequence, request))
             running[client] += 1
-        return [one[-1] for one in sorted(found, key=lambda one: one[:-1])]
+        return [one[-1] for one in sorted(ranked, key=lambda one: one[:-1])]
 
     def free_name(self) -> str:
         """`worker-N` with the lowest free number."""

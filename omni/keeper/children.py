@@ -89,10 +89,10 @@ def end_holder(pid: int, held: Path, number: int) -> None:
 def exit_code(pid: int) -> int | None:
     """The exit code of a child (negative: the signal that ended it) once it has ended, else None."""
     try:
-        found, status = os.waitpid(pid, os.WNOHANG)
+        ended, status = os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
         return 0
-    return os.waitstatus_to_exitcode(status) if found else None
+    return os.waitstatus_to_exitcode(status) if ended else None
 
 
 def is_exiting(pid: int) -> bool:

@@ -190,9 +190,9 @@ class KeeperClient:
 
     def changes(self) -> Changes:
         """What other clients and the keeper itself tell from now on."""
-        found = Changes(self._listeners.discard)
-        self._listeners.add(found)
-        return found
+        changes = Changes(self._listeners.discard)
+        self._listeners.add(changes)
+        return changes
 
     async def doors(self) -> Doors:
         """What is open, and whether the person has shut all doors."""
@@ -427,11 +427,11 @@ class KeeperClient:
     async def _try_wall(self, number: int, *, starter: bool) -> None:
         """Somebody wants to see what this process, or its starter, can do."""
         try:
-            found = await _attempts(self._starter if starter else None)
+            attempts = await _attempts(self._starter if starter else None)
         except OmniError as error:
             self._send({"do": "tried", "trial": number, "error": error.message})
         else:
-            self._send({"do": "tried", "trial": number, "attempts": found})
+            self._send({"do": "tried", "trial": number, "attempts": attempts})
 
     def _publish(self, change: Change) -> None:
         for listener in list(self._listeners):

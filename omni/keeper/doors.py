@@ -97,10 +97,10 @@ class Doors:
         set_air_gap(self._home, on)
         if on:
             gone &= end_installer(self._home)  # one that had just looked whether it may
-        found = self.state()
-        found["verified"] = found["verified"] and gone and found["air_gap"] is on
+        state = self.state()
+        state["verified"] = state["verified"] and gone and state["air_gap"] is on
         self._changed()
-        return found
+        return state
 
     def door(self, purpose: str, client: str, answer: Answer) -> None:
         """Give a token for one order, once the airlock listens. Answers an OmniError where that cannot be."""

@@ -29,7 +29,7 @@ def stop_everything(home: Home, *, windows: bool = False) -> bool:
 
     Raises SetupError while another front end is open, unless `windows` is true: an open one starts what it needs again.
     """
-    found = anything_runs(home)
+    was_running = anything_runs(home)
     if (line := _dial(home)) is not None:
         with line:
             _shut_down(line, windows=windows)
@@ -46,7 +46,7 @@ def stop_everything(home: Home, *, windows: bool = False) -> bool:
             raise SetupError("Not every process of Omni ends.", hint=f"Look at {home.logs / 'keeper.log'}.")
         time.sleep(POLL)
     end_airlock(home)
-    return found
+    return was_running
 
 
 def _dial(home: Home) -> socket.socket | None:

@@ -18,20 +18,20 @@ def listing(
 ) -> list[dict[str, Any]]:
     """The keeper, which lives `since` then, its clients and their starters, the airlock and the workers: the fields of
     `values.ProcessInfo`."""
-    found = [_row("keeper", "keeper", os.getpid(), since, str(home.root))]
+    rows = [_row("keeper", "keeper", os.getpid(), since, str(home.root))]
     for one in sorted(peers, key=lambda one: one.number):
         if one.name:
             name = f"{one.name}-{one.pid}"
-            found.append(_row(name, "client", one.pid, one.since))
+            rows.append(_row(name, "client", one.pid, one.since))
             if one.starter:
-                found.append(_row(f"starter-{one.starter}", "starter", one.starter, one.since, f"of {name}"))
+                rows.append(_row(f"starter-{one.starter}", "starter", one.starter, one.since, f"of {name}"))
     if doors.pid:
-        found.append(_row("airlock", "airlock", doors.pid, doors.since, doors.detail))
+        rows.append(_row("airlock", "airlock", doors.pid, doors.since, doors.detail))
     for worker in workers.table.values():
         known = admission.workers.get(worker.name)
         row = _row(worker.name, "worker", worker.pid, worker.since, _detail(worker, known))
-        found.append(row | {"base": worker.spec["base"], "turns": len(known.turns) if known is not None else 0})
-    return found
+        rows.append(row | {"base": worker.spec["base"], "turns": len(known.turns) if known is not None else 0})
+    return rows
 
 
 def _row(name: str, kind: str, pid: int, since: float, detail: str = "") -> dict[str, Any]:

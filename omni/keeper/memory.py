@@ -40,8 +40,8 @@ def setting(home: Home) -> int:
 
 def available(root: Path = Path("/")) -> int | None:
     """The least of what the kernel calls available and what is left below the limits of this process's cgroups."""
-    found = [_field(root / "proc/meminfo", "MemAvailable:"), *_cgroups(root)]
-    return min((size for size in found if size is not None), default=None)
+    sizes = [_field(root / "proc/meminfo", "MemAvailable:"), *_cgroups(root)]
+    return min((size for size in sizes if size is not None), default=None)
 
 
 def taken(pid: int, root: Path = Path("/")) -> int:

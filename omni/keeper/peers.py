@@ -60,12 +60,12 @@ class Peer:
         """Why it cannot be had."""
         self.send({"id": order.get("id"), "error": error_to_wire(error)})
 
-    def reply(self, order: Order, found: Any) -> None:
+    def reply(self, order: Order, outcome: Any) -> None:
         """Answer with what was found, which may be why there is nothing."""
-        if isinstance(found, OmniError):
-            self.refuse(order, found)
+        if isinstance(outcome, OmniError):
+            self.refuse(order, outcome)
         else:
-            self.answer(order, found)
+            self.answer(order, outcome)
 
     def flush(self, seconds: float) -> None:
         """Wait a little until the client has read all, before the keeper ends."""
@@ -78,8 +78,8 @@ class Peer:
         """The pid of who connected, in the kernel's words; 0 where it does not tell (macOS, another pid namespace)."""
         if not hasattr(socket, "SO_PEERCRED"):
             return 0
-        found = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)  # struct ucred: pid, uid, gid
-        return int.from_bytes(found[:4], sys.byteorder)
+        ucred = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)  # struct ucred: pid, uid, gid
+        return int.from_bytes(ucred[:4], sys.byteorder)
 
     def close(self) -> None:
         """End the connection."""

@@ -45,10 +45,10 @@ def read_object(path: Path) -> dict[str, Any] | None:
     """The JSON object in a small file; None when it is missing or is anything else."""
     try:
         with path.open("rb") as file:
-            found = json.loads(file.read(1 << 20))
+            parsed = json.loads(file.read(1 << 20))
     except (OSError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return parsed if isinstance(parsed, dict) else None
 
 
 def air_gap(home: Home) -> bool:

@@ -157,8 +157,8 @@ class Keeper:
             reachable = (self._home.sockets / "keeper.sock").stat().st_ino == self._inode
         except OSError:
             reachable = False
-        found = places.read_object(self._home.keeper_file)
-        if not reachable or found is None or found.get("epoch") != self._epoch:
+        address = places.read_object(self._home.keeper_file)
+        if not reachable or address is None or address.get("epoch") != self._epoch:
             log("listening anew: the socket or its address was gone")
             self._selector.unregister(self._listener)
             self._listener.close()
@@ -221,8 +221,8 @@ class Keeper:
         self._tell_all(self._farewell)
         for peer in list(self._peers.values()):
             peer.flush(0.2)
-        found = places.read_object(self._home.keeper_file)
-        if found and found.get("epoch") == self._epoch:
+        address = places.read_object(self._home.keeper_file)
+        if address and address.get("epoch") == self._epoch:
             with suppress(OSError):
                 self._home.keeper_file.unlink()
                 (self._home.sockets / "keeper.sock").unlink()
@@ -273,9 +273,9 @@ class Keeper:
             self._workers.start(name, spec)
         except (OSError, OmniError) as error:
             self._admission.ended(name)
-            found = error if isinstance(error, OmniError) else EngineError(f"A worker cannot be started: {error}.")
+            failure = error if isinstance(error, OmniError) else EngineError(f"A worker cannot be started: {error}.")
             for ticket in self._admission.fail(spec_key(spec)):
-                self._fail(ticket, found)
+                self._fail(ticket, failure)
             self._dirty = True
         self._announce("processes")
 
@@ -403,10 +403,10 @@ class Keeper:
         self._dirty = True
 
     def _do_processes(self, peer: Peer, order: Order) -> None:
-        found = listing(
+        processes = listing(
             self._peers.values(), self._doors, self._workers, self._admission, home=self._home, since=self._since
         )
-        peer.answer(order, found)
+        peer.answer(order, processes)
 
     def _do_stop(self, peer: Peer, order: Order) -> None:
         name = str(order.get("name"))

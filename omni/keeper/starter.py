@@ -91,8 +91,8 @@ class Starter:
         answer = await self._ask("wall")
         if not answer:
             raise SetupError("This window's starter cannot run a Python.", hint="Run `omni environment repair`.")
-        found: list[dict[str, Any]] = json.loads(answer)
-        return found
+        attempts: list[dict[str, Any]] = json.loads(answer)
+        return attempts
 
     def goodbye(self) -> None:
         """The front end ends in good order: nothing has to be restored."""

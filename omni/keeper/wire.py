@@ -39,12 +39,12 @@ class Lines:
 def decode(line: bytes | bytearray) -> dict[str, Any]:
     """The object on one line."""
     try:
-        found = json.loads(line)
+        decoded = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise Garbage(f"no JSON: {error}") from None
-    if not isinstance(found, dict):
-        raise Garbage(f"no object but {type(found).__name__}")
-    return found
+    if not isinstance(decoded, dict):
+        raise Garbage(f"no object but {type(decoded).__name__}")
+    return decoded
 
 
 def encode(value: Mapping[str, Any]) -> bytes:

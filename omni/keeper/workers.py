@@ -94,7 +94,7 @@ class Workers:
 
     def adopt(self) -> list[Worker]:
         """Take over the workers whose state files are held; remove what dead ones left."""
-        found = []
+        adopted = []
         for path in sorted(self._home.run.glob("*.json")):
             order = _state(path)
             if order is None or not is_held(path):
@@ -106,11 +106,11 @@ class Workers:
             order["state"] = str(path)  # the home may have been moved
             log = self._home.logs / f"{order['name']}.log"
             worker = self.table[order["name"]] = Worker(order, pid=order["pid"], child=False, log=log)
-            found.append(worker)
+            adopted.append(worker)
         for path in self._home.run.glob(".*.json.*"):
             if not is_held(path):
                 path.unlink(missing_ok=True)
-        return found
+        return adopted
 
     def stop(self, name: str, why: str) -> None:
         """End a worker; `ended` is called when its process is gone."""
@@ -236,12 +236,12 @@ class Workers:
 
 def _state(path: Path) -> dict[str, Any] | None:
     """What a worker wrote about itself; None when it is anything else, as that of another version may be."""
-    found = read_object(path)
-    if found is None or any(not isinstance(found.get(name), str) for name in ("name", "key", "socket", "control")):
+    state = read_object(path)
+    if state is None or any(not isinstance(state.get(name), str) for name in ("name", "key", "socket", "control")):
         return None
     try:
-        checked_spec(found.get("spec"))
-        integer(found.get("pid"), "pid")
+        checked_spec(state.get("spec"))
+        integer(state.get("pid"), "pid")
     except UsageError:
         return None
-    return found
+    return state

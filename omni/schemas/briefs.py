@@ -25,10 +25,10 @@ class Brief(NamedTuple):
     @property
     def weight(self) -> int:
         """About how many things are looked at to join it with another."""
-        found = 1 + len(self.values or ()) + len(self.without) + len(self.barred)
+        weight = 1 + len(self.values or ()) + len(self.without) + len(self.barred)
         for brief in self.needed.values():
-            found += brief.weight if brief is not ANYTHING else 1
-        return found
+            weight += brief.weight if brief is not ANYTHING else 1
+        return weight
 
     def both(self, other: "Brief") -> "Brief":
         """What is seen of what is as both."""
@@ -84,10 +84,10 @@ class Briefs:
 
     def of(self, conjunction: Conjunction, deep: int = 0) -> Brief:
         """What is seen of a conjunction; with no kinds nothing can be so."""
-        found = ANYTHING
+        brief = ANYTHING
         for literal in conjunction:
-            found = self._both(found, self._literal(literal, deep))
-        return found
+            brief = self._both(brief, self._literal(literal, deep))
+        return brief
 
     def may_hold(self, option: Conjunction, known: Brief) -> bool:
         """Whether an option may hold besides what is known."""
@@ -113,11 +113,11 @@ class Briefs:
                     brief = self._both(brief, self._schema(rule.named[name], 1))
             needed[name] = brief
         barred = frozenset(name for rule in facts.objects for name, part in rule.named.items() if part is False)
-        found = Brief(facts.kinds, facts.values, facts.not_values, needed, barred)
+        combined = Brief(facts.kinds, facts.values, facts.not_values, needed, barred)
         for rule in facts.objects:
             if rule.rest is False and not rule.patterns:
-                found = self._both(found, Brief(closed=frozenset(rule.named)))
-        return found.clear()
+                combined = self._both(combined, Brief(closed=frozenset(rule.named)))
+        return combined.clear()
 
     def _both(self, one: Brief, other: Brief) -> Brief:
         """What is seen of what is as both."""
@@ -145,20 +145,20 @@ class Briefs:
         return self._positive(node, deep) if holds else self._negative(node, deep)
 
     def _positive(self, node: dict[str, Any], deep: int) -> Brief:
-        found = ANYTHING
+        brief = ANYTHING
         if "$ref" in node:
-            found = self._schema(self._parts.document.target(node), deep + 1)
+            brief = self._schema(self._parts.document.target(node), deep + 1)
             if self._parts.document.draft <= 7:
-                return found
-        found = self._both(self._both(found, self._own(node)), self._object(node, deep))
+                return brief
+        brief = self._both(self._both(brief, self._own(node)), self._object(node, deep))
         for part in node.get("allOf", ()):
-            found = self._both(found, self._schema(part, deep + 1))
+            brief = self._both(brief, self._schema(part, deep + 1))
         if "not" in node:
-            found = self._both(found, self._literal(Literal(self._parts.number(node["not"]), holds=False), deep + 1))
+            brief = self._both(brief, self._literal(Literal(self._parts.number(node["not"]), holds=False), deep + 1))
         for keyword in ("anyOf", "oneOf"):
             if node.get(keyword):
-                found = self._both(found, self._either(self._schema(part, deep + 1) for part in node[keyword]))
-        return found
+                brief = self._both(brief, self._either(self._schema(part, deep + 1) for part in node[keyword]))
+        return brief
 
     def _own(self, node: dict[str, Any]) -> Brief:
         """By `type`, `const` and `enum`."""
@@ -168,12 +168,12 @@ class Briefs:
 
     def _either(self, briefs: Iterable[Brief]) -> Brief:
         """What is seen of what is as one of them."""
-        found = list(briefs)
-        kinds = frozenset(kind for brief in found for kind in brief.kinds)
-        if any(brief.values is None for brief in found):
+        options = list(briefs)
+        kinds = frozenset(kind for brief in options for kind in brief.kinds)
+        if any(brief.values is None for brief in options):
             return Brief(kinds=kinds)
         values: dict[str, Any] = {}
-        for brief in found:
+        for brief in options:
             self._costs.count(1 + len(brief.values or ()))
             values.update(brief.values or {})
         return Brief(kinds=kinds, values=values)

@@ -46,7 +46,7 @@ MOST_ALL = 100_000  # for all of them
 
 
 @dataclass(slots=True)
-class Found:
+class Disjunction:
     """The cases of a conjunction, and other conjunctions that are cases, too. `reasons`: why others are none."""
 
     cases: list[Facts]
@@ -83,7 +83,7 @@ class Cases:
         self.parts = Parts(document, costs)
         self.briefs = Briefs(self.parts, costs)
         self._languages = languages
-        self._found: dict[Conjunction, Found] = {}
+        self._disjunctions: dict[Conjunction, Disjunction] = {}
         self._patterns: dict[str, Language | str] = {}
         self.deniers: dict[int, Said] = {}  # by the number of what is denied
         self.steps = MOST_ALL
@@ -92,23 +92,23 @@ class Cases:
         """Whether a part of it was made here, to deny another."""
         return any(self.parts.is_made(literal) for literal in conjunction)
 
-    def loosen(self, conjunction: Conjunction) -> Found | None:
+    def loosen(self, conjunction: Conjunction) -> Disjunction | None:
         """Cases that leave to the proof what cannot be said otherwise, from now on; None where there is nothing such."""
-        if not self._found[conjunction].partly:
+        if not self._disjunctions[conjunction].partly:
             return None
-        found = self._found[conjunction] = _Search(self, conjunction, loosely=True).run()
-        found.partly = False  # once is enough
-        return found
+        loosened = self._disjunctions[conjunction] = _Search(self, conjunction, loosely=True).run()
+        loosened.partly = False  # once is enough
+        return loosened
 
-    def of(self, conjunction: Conjunction) -> Found:
+    def of(self, conjunction: Conjunction) -> Disjunction:
         """The cases of a conjunction."""
-        if conjunction not in self._found:
-            self._found[conjunction] = _Search(self, conjunction).run()
-        return self._found[conjunction]
+        if conjunction not in self._disjunctions:
+            self._disjunctions[conjunction] = _Search(self, conjunction).run()
+        return self._disjunctions[conjunction]
 
     def forget(self) -> None:
         """Let go of all that was found."""
-        self._found.clear()
+        self._disjunctions.clear()
         self.briefs.forget()
 
     def denies(self, options: Iterable[Conjunction], denier: Said) -> None:
@@ -126,8 +126,8 @@ class Cases:
                 self._patterns[pattern] = str(error)
             except BadPattern as error:
                 raise Wrong(f"is no regular expression: {error}", "pattern", place) from error
-        found = self._patterns[pattern]
-        return found if isinstance(found, Language) else None
+        cached = self._patterns[pattern]
+        return cached if isinstance(cached, Language) else None
 
 
 class _Search:
@@ -136,14 +136,14 @@ class _Search:
     def __init__(self, cases: Cases, conjunction: Conjunction, *, loosely: bool = False) -> None:
         self._all, self._parts, self._loosely = cases, cases.parts, loosely
         self._strictly = cases.is_made(conjunction)
-        self._found = Found([], [], [])
+        self._disjunction = Disjunction([], [], [])
         self._steps = MOST_STEPS
         self._begin = conjunction
 
-    def run(self) -> Found:
+    def run(self) -> Disjunction:
         ahead = [_Ahead(literal, frozenset(), frozenset()) for literal in self._begin]
         self._look(ahead, Facts(), [], set())
-        return self._found
+        return self._disjunction
 
     def _look(self, ahead: list[_Ahead], facts: Facts, branches: list[_Branch], seen: set[Literal]) -> None:
         """Gather what holds in any case, then try the options of one branch after the other."""
@@ -155,22 +155,22 @@ class _Search:
                 raise Impossible("leaves no type that a value could be of", "type")
             branch = self._next(branches, facts)
         except Impossible as error:
-            self._found.reasons.append(error)
+            self._disjunction.reasons.append(error)
             return
         if branch is None:
-            if len(self._found.cases) < MOST_CASES:
-                self._found.cases.append(facts)
+            if len(self._disjunction.cases) < MOST_CASES:
+                self._disjunction.cases.append(facts)
             else:
-                self._found.narrowed = True
+                self._disjunction.narrowed = True
             return
         if len(branches) == 1 and facts == Facts():
-            self._found.links = list(dict.fromkeys([*self._found.links, *branch.options]))
+            self._disjunction.links = list(dict.fromkeys([*self._disjunction.links, *branch.options]))
             return
         others = [one for one in branches if one is not branch]
         most = MOST_DENYING if any(one.keyword == "not" for one in branches) else MOST_CASES
         for option in branch.options:
-            if self._steps <= 0 or self._all.steps <= 0 or len(self._found.cases) >= most:
-                self._found.narrowed = True
+            if self._steps <= 0 or self._all.steps <= 0 or len(self._disjunction.cases) >= most:
+                self._disjunction.narrowed = True
                 return
             self._try(option, branch, facts, others, seen)
 
@@ -178,17 +178,17 @@ class _Search:
         self, option: Conjunction, branch: _Branch, facts: Facts, others: list[_Branch], seen: set[Literal]
     ) -> None:
         """Look at an option; at one that has no case once more, leaving to the proof what cannot be said otherwise."""
-        known, partly = len(self._found.cases), self._found.partly
-        self._found.partly = False
+        known, partly = len(self._disjunction.cases), self._disjunction.partly
+        self._disjunction.partly = False
         for loosely in (self._loosely, True):
             before, self._loosely = self._loosely, loosely
             ahead = [_Ahead(literal, branch.chain, branch.scopes) for literal in option]
             self._all.costs.count(20 + len(option) + len(others) + (len(seen) + facts.weight) // 4)
             self._look(ahead, facts.copy(), list(others), set(seen))
             self._loosely = before
-            if loosely or self._strictly or not self._found.partly or len(self._found.cases) > known:
+            if loosely or self._strictly or not self._disjunction.partly or len(self._disjunction.cases) > known:
                 break
-        self._found.partly |= partly
+        self._disjunction.partly |= partly
 
     def _next(self, branches: list[_Branch], facts: Facts) -> _Branch | None:
         """The branch with the fewest options that may hold at all. Raises Impossible when one has none."""
@@ -233,7 +233,7 @@ class _Search:
         names = dict.fromkeys(name for rule in facts.objects for name in rule.named)
         closed = any(rule.rest is False and not rule.patterns for rule in facts.objects)
         if not is_whole(node, self._parts.document.draft, closed=closed):
-            self._found.partly = True
+            self._disjunction.partly = True
             if self._loosely:
                 if any(one.holds and implies(self._parts.node(one), node) for one in seen):
                     raise Impossible("denies what must hold", *denier)
@@ -353,10 +353,10 @@ class _Taking:
 
     def _at_most(self, keyword: str, known: int | None) -> int | None:
         most = self._node.get(keyword)
-        found = known if most is not None and most >= NO_LIMIT else _less(known, most)
-        if found != known:
+        bound = known if most is not None and most >= NO_LIMIT else _less(known, most)
+        if bound != known:
             self._note(keyword)
-        return found
+        return bound
 
     def _take_texts(self) -> None:
         node, facts = self._node, self._facts
@@ -365,11 +365,11 @@ class _Taking:
         for keyword in ("pattern", EXCEPT):
             if keyword not in node:
                 continue
-            found = self._all.language(node[keyword], self._place)
-            if found is None:
+            texts = self._all.language(node[keyword], self._place)
+            if texts is None:
                 self._loosen("pattern")
             else:
-                language = found if keyword == "pattern" else self._all._languages.other(found)
+                language = texts if keyword == "pattern" else self._all._languages.other(texts)
                 facts.texts += ((language, self._place),)
         if isinstance(name := node.get("format"), str):
             facts.formats += ((name, self._place),)
@@ -432,7 +432,7 @@ class _Taking:
                 self._branch("dependentSchemas", [[(without, True)], [(needed, True), (schema, True)]])
 
     def _branch(self, keyword: str, options: Iterable[Iterable[tuple[Schema, bool]]]) -> None:
-        found = tuple(
+        conjunctions = tuple(
             conjunction
             for option in options
             if (
@@ -442,11 +442,11 @@ class _Taking:
             )
             is not None
         )
-        if not found:
+        if not conjunctions:
             raise Impossible("has no option that anything can be as", keyword, self._place)
-        self._all.denies(found, Said(keyword, self._place))
-        if () not in found:
-            self._branches.append(_Branch(found, self._here.chain, self._here.scopes, keyword, self._place))
+        self._all.denies(conjunctions, Said(keyword, self._place))
+        if () not in conjunctions:
+            self._branches.append(_Branch(conjunctions, self._here.chain, self._here.scopes, keyword, self._place))
 
     def _any_of(self, options: list[Schema]) -> Iterator[list[tuple[Schema, bool]]]:
         listed, others = self._parts.listed(options)
@@ -480,8 +480,8 @@ def _ruled_out(keyword: str) -> str:
 
 def denying(place: str) -> Said:
     """What denies the part at `place`: `not`, or another option of `oneOf`, or an `if` that does not hold."""
-    found = _DENYING.fullmatch(place)
-    return Said(found[2], found[1]) if found else Said("not", place)
+    match = _DENYING.fullmatch(place)
+    return Said(match[2], match[1]) if match else Said("not", place)
 
 
 def _bound(value: Any, *, least: bool, open_: bool) -> Bounds:

@@ -26,13 +26,13 @@ def between(first: str | int, last: str | int) -> Characters:
 
 def union(*sets: Iterable[tuple[int, int]]) -> Characters:
     """What is in any of them."""
-    found: list[tuple[int, int]] = []
+    ranges: list[tuple[int, int]] = []
     for low, high in sorted(one for each in sets for one in each):
-        if found and low <= found[-1][1] + 1:
-            found[-1] = found[-1][0], max(high, found[-1][1])
+        if ranges and low <= ranges[-1][1] + 1:
+            ranges[-1] = ranges[-1][0], max(high, ranges[-1][1])
         else:
-            found.append((low, high))
-    return tuple(found)
+            ranges.append((low, high))
+    return tuple(ranges)
 
 
 def both(some: Characters, others: Characters) -> Characters:
@@ -54,14 +54,14 @@ def _overlaps(some: Characters, others: Characters) -> Iterator[tuple[int, int]]
 
 def other(some: Characters) -> Characters:
     """All others."""
-    found, begin = [], 0
+    gaps, begin = [], 0
     for low, high in some:
         if begin < low:
-            found.append((begin, low - 1))
+            gaps.append((begin, low - 1))
         begin = high + 1
     if begin <= sys.maxunicode:
-        found.append((begin, sys.maxunicode))
-    return both(tuple(found), EVERY)
+        gaps.append((begin, sys.maxunicode))
+    return both(tuple(gaps), EVERY)
 
 
 def count(some: Characters) -> int:
@@ -82,15 +82,15 @@ def partition(sets: Iterable[Characters]) -> list[Characters]:
         for low, high in some:
             turns[low] ^= 1 << number
             turns[high + 1] ^= 1 << number
-    found: dict[int, list[tuple[int, int]]] = {}
+    blocks: dict[int, list[tuple[int, int]]] = {}
     inside, begin = 0, 0
     for point in sorted(turns):
         if not turns[point]:
             continue
         if inside & 1:
-            found.setdefault(inside, []).append((begin, point - 1))
+            blocks.setdefault(inside, []).append((begin, point - 1))
         inside, begin = inside ^ turns[point], point
-    return [tuple(some) for some in found.values()]
+    return [tuple(some) for some in blocks.values()]
 
 
 def category(name: str) -> Characters | None:
@@ -101,16 +101,16 @@ def category(name: str) -> Characters | None:
 @cache
 def _categories() -> dict[str, Characters]:
     """All categories, in one walk through Unicode."""
-    found: dict[str, list[tuple[int, int]]] = {}
+    categories: dict[str, list[tuple[int, int]]] = {}
     for low, high in EVERY:
         begin, last = low, unicodedata.category(chr(low))
         for point in range(low + 1, high + 1):
             here = unicodedata.category(chr(point))
             if here != last:
-                found.setdefault(last, []).append((begin, point - 1))
+                categories.setdefault(last, []).append((begin, point - 1))
                 begin, last = point, here
-        found.setdefault(last, []).append((begin, high))
-    return {name: tuple(some) for name, some in found.items()}
+        categories.setdefault(last, []).append((begin, high))
+    return {name: tuple(some) for name, some in categories.items()}
 
 
 DIGITS = between("0", "9")

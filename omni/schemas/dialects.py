@@ -164,5 +164,5 @@ def shown(value: Any) -> str:
 
 def shorten(text: str, most: int = 300) -> str:
     """A text on one line, without its middle where it is long, and without a full stop."""
-    found, half = " ".join(text.split()), most // 2 - 10
-    return (found if len(found) <= most else f"{found[:half]} … {found[-half:]}").rstrip(".")
+    line, half = " ".join(text.split()), most // 2 - 10
+    return (line if len(line) <= most else f"{line[:half]} … {line[-half:]}").rstrip(".")

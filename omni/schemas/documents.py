@@ -84,9 +84,9 @@ class Document:
                 place=here,
                 hint=_WITHIN,
             )
-        found = self._found(ref, self._bases.get(id(node), ""))
-        if isinstance(found, dict | bool):
-            return found
+        target = self._target_of(ref, self._bases.get(id(node), ""))
+        if isinstance(target, dict | bool):
+            return target
         if _is_elsewhere(ref) or urldefrag(ref)[0] not in ("", self._id()):
             raise SchemaRefused(
                 f"`{keyword}` at {here} leads out of the schema, to {ref[:200]!r}, and nothing is fetched.",
@@ -130,10 +130,10 @@ class Document:
 
     def _id(self) -> str:
         name = "id" if self.draft == 4 else "$id"
-        found = self.root.get(name) if isinstance(self.root, dict) else None
-        return found if isinstance(found, str) else ""
+        ident = self.root.get(name) if isinstance(self.root, dict) else None
+        return ident if isinstance(ident, str) else ""
 
-    def _found(self, ref: str, base: str) -> Any:
+    def _target_of(self, ref: str, base: str) -> Any:
         whole = urljoin(base, ref) if base or _is_elsewhere(ref) else ref
         address, fragment = urldefrag(whole)
         if whole in self._named:
@@ -148,19 +148,19 @@ class Document:
         return self._pointed(start, fragment)
 
     def _pointed(self, start: Any, pointer: str) -> Any:
-        found, place, base = start, self.place(start), self._bases.get(id(start), "")
+        node, place, base = start, self.place(start), self._bases.get(id(start), "")
         for part in pointer.split("/")[1:]:
             name = part.replace("~1", "/").replace("~0", "~")
-            if isinstance(found, list) and name.isdecimal() and int(name) < len(found):
-                found = found[int(name)]
-            elif isinstance(found, dict) and name in found:
-                found = found[name]
+            if isinstance(node, list) and name.isdecimal() and int(name) < len(node):
+                node = node[int(name)]
+            elif isinstance(node, dict) and name in node:
+                node = node[name]
             else:
                 return None
             place += "/" + part
-        if isinstance(found, dict) and id(found) not in self._places:
-            self._walk(found, place, base, schema=True)
-        return found
+        if isinstance(node, dict) and id(node) not in self._places:
+            self._walk(node, place, base, schema=True)
+        return node
 
     def _walk(self, value: Any, place: str, base: str, *, schema: bool) -> None:
         """Note where everything stands, and what has a name."""
@@ -207,19 +207,19 @@ def cleaned(schema: Any) -> Any:
         return [cleaned(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    found: dict[str, Any] = {}
+    kept: dict[str, Any] = {}
     for key, value in schema.items():
         if (value is None and key not in _MAY_BE_NULL) or key.startswith("\0"):
             continue
         if key in DATA:
-            found[key] = value
+            kept[key] = value
         elif key == "$ref" and isinstance(value, str):
-            found[key] = quote(value, safe="%/:=&?~#+!$,;'@()*")  # as addresses are written
+            kept[key] = quote(value, safe="%/:=&?~#+!$,;'@()*")  # as addresses are written
         elif key in MAPS and isinstance(value, dict):
-            found[key] = {name: cleaned(part) for name, part in value.items() if part is not None}
+            kept[key] = {name: cleaned(part) for name, part in value.items() if part is not None}
         else:
-            found[key] = cleaned(value)
-    return found
+            kept[key] = cleaned(value)
+    return kept
 
 
 def understood(schema: Any, draft: int) -> Any:
@@ -229,17 +229,17 @@ def understood(schema: Any, draft: int) -> Any:
         return [understood(part, draft) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    found: dict[str, Any] = {}
+    kept: dict[str, Any] = {}
     for key, value in schema.items():
         if key == "$schema" or not is_known(key, draft):
             continue
         if key in DATA:
-            found[key] = _whole(value) if draft == 4 and key == "enum" else value
+            kept[key] = _whole(value) if draft == 4 and key == "enum" else value
         elif key in MAPS and isinstance(value, dict):
-            found[key] = {name: understood(part, draft) for name, part in value.items()}
+            kept[key] = {name: understood(part, draft) for name, part in value.items()}
         else:
-            found[key] = understood(value, draft)
-    return found
+            kept[key] = understood(value, draft)
+    return kept
 
 
 def _whole(value: Any) -> Any:

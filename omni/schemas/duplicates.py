@@ -24,8 +24,8 @@ class DuplicateNames:
 
     def rest(self) -> str:
         """What was held back when the answer ended in the middle of it."""
-        found, self._held = "".join(self._held), []
-        return found
+        held, self._held = "".join(self._held), []
+        return held
 
     def _take(self, sign: str) -> str:
         if self._text is not None:

@@ -99,10 +99,10 @@ class _Reader:
         self._text, self._at, self._deep = pattern, 0, 0
 
     def whole(self) -> Tree:
-        found = self._either()
+        tree = self._either()
         if self._at < len(self._text):
             self._wrong("a ) without its (")
-        return found
+        return tree
 
     def _wrong(self, what: str) -> NoReturn:
         raise BadPattern(f"{what} (at character {self._at + 1})")
@@ -115,9 +115,9 @@ class _Reader:
         return True
 
     def _match(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
-        if (found := pattern.match(self._text, self._at)) is not None:
-            self._at = found.end()
-        return found
+        if (match := pattern.match(self._text, self._at)) is not None:
+            self._at = match.end()
+        return match
 
     def _either(self) -> Tree:
         parts = [self._then()]
@@ -186,11 +186,11 @@ class _Reader:
             raise Unkept("a look behind")
         elif self._match(re.compile(r"\?<[A-Za-z_$][\w$]*>")) is None and not self._next("?:") and self._next("?"):
             raise Unkept("a group of an unusual kind")
-        found = self._either()
+        tree = self._either()
         if not self._next(")"):
             self._wrong("a ( without its )")
         self._deep -= 1
-        return found if ahead is None else Ahead(found, ahead)
+        return tree if ahead is None else Ahead(tree, ahead)
 
     def _escaped(self) -> Tree:
         if self._at == len(self._text):
@@ -217,21 +217,21 @@ class _Reader:
         sign = self._text[self._at]
         self._at += 1
         if sign.lower() in _CLASSES:
-            found = _CLASSES[sign.lower()]
-            return characters.other(found) if sign.isupper() else found
+            charset = _CLASSES[sign.lower()]
+            return characters.other(charset) if sign.isupper() else charset
         if sign in "pP":
             return self._property(turned=sign == "P")
         return characters.of(_CONTROLS.get(sign, sign))
 
     def _property(self, *, turned: bool) -> Characters:
         name = self._match(_PROPERTY)
-        found = characters.category(_CATEGORIES.get(name[1], name[1])) if name is not None else None
-        if found is None:
+        charset = characters.category(_CATEGORIES.get(name[1], name[1])) if name is not None else None
+        if charset is None:
             raise Unkept("a property of characters that is not known here")
-        return characters.other(found) if turned else found
+        return characters.other(charset) if turned else charset
 
     def _class(self) -> Characters:
-        turned, found = self._next("^"), characters.NONE
+        turned, charset = self._next("^"), characters.NONE
         while not self._next("]"):
             first = self._member()
             if self._text.startswith("-", self._at) and not self._text.startswith("-]", self._at):
@@ -243,8 +243,8 @@ class _Reader:
                     first = characters.between(first[0][0], last[0][0])
                 else:
                     first = characters.union(first, last, characters.of("-"))
-            found = characters.union(found, first)
-        return characters.other(found) if turned else found
+            charset = characters.union(charset, first)
+        return characters.other(charset) if turned else charset
 
     def _member(self) -> Characters:
         if self._at == len(self._text):

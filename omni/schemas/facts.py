@@ -140,9 +140,9 @@ class Facts:
 
     def speak(self, schema: dict[str, Any]) -> None:
         """Note of which kinds of values the keywords of `schema` speak."""
-        found = [kind for kind, keywords in _SPOKEN.items() if any(keyword in schema for keyword in keywords)]
-        if found:
-            kinds = {kind for name in found for kind in kinds_of(name)}
+        names = [kind for kind, keywords in _SPOKEN.items() if any(keyword in schema for keyword in keywords)]
+        if names:
+            kinds = {kind for name in names for kind in kinds_of(name)}
             self.spoken |= kinds
 
 
@@ -153,10 +153,10 @@ def kinds_of(name: str) -> Iterable[str]:
 
 def told_kinds(kinds: Iterable[str]) -> str:
     """Kinds in the words of `type`."""
-    found = set(kinds)
-    if "fraction" in found:
-        found = found - {"fraction", "integer"} | {"number"}
-    return " or ".join(sorted(found))
+    names = set(kinds)
+    if "fraction" in names:
+        names = names - {"fraction", "integer"} | {"number"}
+    return " or ".join(sorted(names))
 
 
 def kind_of(value: Any) -> str:
@@ -196,10 +196,10 @@ def key_of(value: Any) -> str:
 
 def keyed(values: Iterable[Any]) -> Values:
     """Values by their keys, the first of those that are equal."""
-    found: dict[str, Any] = {}
+    by_key: dict[str, Any] = {}
     for value in values:
-        found.setdefault(key_of(value), value)
-    return found
+        by_key.setdefault(key_of(value), value)
+    return by_key
 
 
 def number_of(value: Any) -> Decimal:

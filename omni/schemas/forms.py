@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from omni.schemas.cases import Cases, Found
+from omni.schemas.cases import Cases, Disjunction
 from omni.schemas.costs import Costs
 from omni.schemas.documents import Document
 from omni.schemas.errors import FALSE, Endless, Impossible, SchemaRefused, TooMuch
@@ -99,16 +99,16 @@ class Forms:
 
     def closure(self, conjunction: Conjunction) -> list[Conjunction]:
         """A conjunction, and all that are cases of it."""
-        found = {conjunction: None}
+        reached = {conjunction: None}
         ahead = [conjunction]
         while ahead:
             links = self._forms[ahead.pop()].links
             self.costs.count(1 + len(links) // 4)
             for link in links:
-                if link not in found:
-                    found[link] = None
+                if link not in reached:
+                    reached[link] = None
                     ahead.append(link)
-        return list(found)
+        return list(reached)
 
     def is_word(self, conjunction: Conjunction) -> bool:
         """Whether it is one of few values that are told."""
@@ -142,28 +142,28 @@ class Forms:
             for each in set(_uses(form)):
                 self._forms[each].users.append(conjunction)
 
-    def _form(self, found: Found) -> Form:
+    def _form(self, outcome: Disjunction) -> Form:
         shapes: list[Shaped] = []
-        reasons = list(found.reasons)
-        for facts in found.cases:
+        reasons = list(outcome.reasons)
+        for facts in outcome.cases:
             for shaped in self._shapes.of(facts):
                 if isinstance(shaped, Impossible):
                     reasons.append(shaped)
                 elif shaped not in shapes:
                     shapes.append(shaped)
-        return Form(shapes, found.links, reasons)
+        return Form(shapes, outcome.links, reasons)
 
     def _missing(self) -> set[Conjunction]:
         """What there is no value of, and what keeps a part of the schema itself from having one."""
-        found: set[Conjunction] = set()
+        missing: set[Conjunction] = set()
         ahead = [one for one, form in self._forms.items() if form.cost is None and not self.cases.is_made(one)]
         while ahead:
             conjunction = ahead.pop()
-            if conjunction not in found and self._forms[conjunction].cost is None:
-                found.add(conjunction)
+            if conjunction not in missing and self._forms[conjunction].cost is None:
+                missing.add(conjunction)
                 ahead.extend(_uses(self._forms[conjunction]))
-        self.costs.count(len(self._forms) + len(found))
-        return found
+        self.costs.count(len(self._forms) + len(missing))
+        return missing
 
     def _loosen(self, made: Collection[Conjunction] = ()) -> bool:
         """Leave to the proof what cannot be said otherwise, wherever that leaves no value; whether there was any. Of parts
@@ -172,8 +172,8 @@ class Forms:
         for conjunction, form in self._forms.items():
             if form.cost is not None or (self.cases.is_made(conjunction) and conjunction not in made):
                 continue
-            if (found := self.cases.loosen(conjunction)) is not None:
-                self._forms[conjunction] = form = self._form(found)
+            if (loosened := self.cases.loosen(conjunction)) is not None:
+                self._forms[conjunction] = form = self._form(loosened)
                 ahead.extend(_uses(form))
                 ahead.append(conjunction)
         if not ahead:
@@ -190,9 +190,9 @@ class Forms:
             waiting.discard(conjunction)
             form = self._forms[conjunction]
             self.costs.count(1 + len(form.links) + sum(_size(one.shape) for one in form.shapes))
-            found = min(self._ways(form), key=lambda one: one.characters, default=None)
-            if found is not None and (form.cost is None or found.characters < form.cost):
-                form.cost, form.best = found
+            cheapest = min(self._ways(form), key=lambda one: one.characters, default=None)
+            if cheapest is not None and (form.cost is None or cheapest.characters < form.cost):
+                form.cost, form.best = cheapest
                 for user in form.users:
                     if user not in waiting:
                         waiting.add(user)
@@ -225,18 +225,18 @@ class Forms:
 
     def least(self, shape: Sequence) -> list[tuple[Member | Tail, int]] | None:
         """The parts of a shortest value, and how often each is there; None where there is none."""
-        found: list[Member | Tail] = [member for member in shape.members if member.needed]
-        if any(self._forms[part.value].cost is None for part in found):
+        members: list[Member | Tail] = [member for member in shape.members if member.needed]
+        if any(self._forms[part.value].cost is None for part in members):
             return None
         if shape.skips:
             free = [
                 (cost, at) for at, one in enumerate(shape.members) if not one.needed and (cost := self._part_cost(one))
             ]
             free.sort()
-            chosen = {at for _, at in free[: max(0, shape.least - len(found))]}
-            found = [one for at, one in enumerate(shape.members) if one.needed or at in chosen]
-        parts: list[tuple[Member | Tail, int]] = [(part, 1) for part in found]
-        if (missing := shape.least - len(found)) > 0:
+            chosen = {at for _, at in free[: max(0, shape.least - len(members))]}
+            members = [one for at, one in enumerate(shape.members) if one.needed or at in chosen]
+        parts: list[tuple[Member | Tail, int]] = [(part, 1) for part in members]
+        if (missing := shape.least - len(members)) > 0:
             tails = [(cost, at) for at, tail in enumerate(shape.tails) if (cost := self._part_cost(tail)) is not None]
             if not tails:
                 return None
@@ -374,7 +374,7 @@ def _uses(form: Form) -> Iterator[Conjunction]:
 
 def _circles(below: dict[Conjunction, list[Conjunction]]) -> dict[Conjunction, int]:
     """Strongly connected parts of a graph that have an edge within (Tarjan 1972, without recursion)."""
-    found: dict[Conjunction, int] = {}
+    circles: dict[Conjunction, int] = {}
     order: dict[Conjunction, int] = {}
     low: dict[Conjunction, int] = {}
     path: list[Conjunction] = []
@@ -399,7 +399,7 @@ def _circles(below: dict[Conjunction, list[Conjunction]]) -> dict[Conjunction, i
                         circle.append(path.pop())
                         on_path.discard(circle[-1])
                     if len(circle) > 1 or here in below[here]:
-                        found.update(dict.fromkeys(circle, order[here]))
+                        circles.update(dict.fromkeys(circle, order[here]))
             elif after not in order:
                 order[after] = low[after] = len(order)
                 path.append(after)
@@ -407,4 +407,4 @@ def _circles(below: dict[Conjunction, list[Conjunction]]) -> dict[Conjunction, i
                 work.append((after, iter(below[after])))
             elif after in on_path:
                 low[here] = min(low[here], order[after])
-    return found
+    return circles

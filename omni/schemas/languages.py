@@ -122,7 +122,7 @@ class Languages:
         self.empty = self._make("empty")
         self.any_character = self.one(characters.EVERY)
         self.any_text = self.times(self.any_character)
-        self._found: dict[Language, str | None] = {}
+        self._shortest: dict[Language, str | None] = {}
         self._partitions: dict[frozenset[Language], list[Characters]] = {}
         self._ways: dict[Language, list[tuple[Characters, Language]]] = {}
         self._unknown: set[Language] = set()
@@ -138,13 +138,13 @@ class Languages:
         most: int | None = None,
     ) -> Language:
         key = kind, parts, characters, least, most
-        if (found := self._made.get(key)) is None:
+        if (language := self._made.get(key)) is None:
             with self._lock:
-                if (found := self._made.get(key)) is None:
+                if (language := self._made.get(key)) is None:
                     number = len(self._made)
-                    found = Language(kind, parts, characters=characters, least=least, most=most, number=number)
-                    self._made[key] = found
-        return found
+                    language = Language(kind, parts, characters=characters, least=least, most=most, number=number)
+                    self._made[key] = language
+        return language
 
     # -- how they are made
 
@@ -158,36 +158,36 @@ class Languages:
 
     def then(self, *parts: Language) -> Language:
         """One after the other."""
-        found: list[Language] = []
+        chain: list[Language] = []
         for part in parts:
             if part.kind == "nothing":
                 return part
             for each in part.parts if part.kind == "then" else (part,):
-                if each.nullable and found and found[-1] is self.any_text:
+                if each.nullable and chain and chain[-1] is self.any_text:
                     continue  # any text, and then perhaps something: any text
-                while each is self.any_text and found and found[-1].nullable:
-                    found.pop()
-                found += [each] if each.kind != "empty" else []
-        if not found:
+                while each is self.any_text and chain and chain[-1].nullable:
+                    chain.pop()
+                chain += [each] if each.kind != "empty" else []
+        if not chain:
             return self.empty
-        return found[0] if len(found) == 1 else self._make("then", tuple(found))
+        return chain[0] if len(chain) == 1 else self._make("then", tuple(chain))
 
     def either(self, *parts: Language) -> Language:
         """What is in any of them."""
-        found: dict[Language, None] = {}
+        options: dict[Language, None] = {}
         singles: Characters = ()
         for part in parts:
             for each in part.parts if part.kind == "either" else (part,):
                 if each.kind == "one":
                     singles = characters.union(singles, each.characters)
                 elif each.kind != "nothing":
-                    found[each] = None
+                    options[each] = None
         if singles:
-            found[self.one(singles)] = None
-        if self.any_text in found:
+            options[self.one(singles)] = None
+        if self.any_text in options:
             return self.any_text
-        ordered = sorted(found, key=lambda one: one.number)
-        if len(ordered) > 1 and self.empty in found and any(one.nullable for one in ordered if one is not self.empty):
+        ordered = sorted(options, key=lambda one: one.number)
+        if len(ordered) > 1 and self.empty in options and any(one.nullable for one in ordered if one is not self.empty):
             ordered.remove(self.empty)
         if not ordered:
             return self.nothing
@@ -195,20 +195,20 @@ class Languages:
 
     def every(self, *parts: Language) -> Language:
         """What is in all of them."""
-        found: dict[Language, None] = {}
+        operands: dict[Language, None] = {}
         for part in parts:
             for each in part.parts if part.kind == "every" else (part,):
                 if each.kind == "nothing":
                     return each
                 if each is not self.any_text:
-                    found[each] = None
-        if not found:
+                    operands[each] = None
+        if not operands:
             return self.any_text
-        if any(one.kind == "other" and one.parts[0] in found for one in found):
+        if any(one.kind == "other" and one.parts[0] in operands for one in operands):
             return self.nothing
-        if self.empty in found:
-            return self.empty if all(one.nullable for one in found) else self.nothing
-        ordered = sorted(found, key=lambda one: one.number)
+        if self.empty in operands:
+            return self.empty if all(one.nullable for one in operands) else self.nothing
+        ordered = sorted(operands, key=lambda one: one.number)
         singles = [one for one in ordered if one.kind == "one"]
         if len(singles) > 1:
             joined = singles[0].characters
@@ -247,9 +247,9 @@ class Languages:
         """A short text of it, or None when there is none. Raises TooLong."""
         if language in self._unknown:
             raise TooLong
-        if language not in self._found:
-            self._found[language] = self._search(language) if language.cut else self._simple(language)
-        return self._found[language]
+        if language not in self._shortest:
+            self._shortest[language] = self._search(language) if language.cut else self._simple(language)
+        return self._shortest[language]
 
     def is_empty(self, language: Language) -> bool:
         """Whether no text is in it. Raises TooLong."""
@@ -268,8 +268,8 @@ class Languages:
             return known
         partition = self._partition(language)
         self._costs.count(len(partition) * (1 + len(language.parts)))
-        found = ((some, self._after(language, some[0][0])) for some in partition)
-        self._ways[language] = [(some, after) for some, after in found if after.kind != "nothing"]
+        pairs = ((some, self._after(language, some[0][0])) for some in partition)
+        self._ways[language] = [(some, after) for some, after in pairs if after.kind != "nothing"]
         return self._ways[language]
 
     def accepts(self, language: Language, text: str) -> bool:
@@ -291,8 +291,8 @@ class Languages:
                 texts = [self.short(part) for part in language.parts]
                 return None if None in texts else "".join(text for text in texts if text)
             case "either":
-                found = [text for part in language.parts if (text := self.short(part)) is not None]
-                return min(found, key=len, default=None)
+                candidates = [text for part in language.parts if (text := self.short(part)) is not None]
+                return min(candidates, key=len, default=None)
             case "times":
                 text = self.short(language.parts[0])
                 return None if text is None and language.least else (text or "") * language.least
@@ -340,19 +340,19 @@ class Languages:
 
     def _partition(self, language: Language) -> list[Characters]:
         """Sets of characters, the whole of which is followed by the same; together they are all characters."""
-        found = self._partitions.get(language.firsts)
-        if found is None:
+        partition = self._partitions.get(language.firsts)
+        if partition is None:
             sets = [one.characters for one in language.firsts]
             self._costs.count(sum(map(len, sets)))
-            found = self._partitions[language.firsts] = characters.partition(sets)
-        return found
+            partition = self._partitions[language.firsts] = characters.partition(sets)
+        return partition
 
     def _after(self, language: Language, point: int) -> Language:
         """The derivative: what may follow a character."""
-        found = language._derived.get(point)
-        if found is None:
-            found = language._derived[point] = self._derive(language, point)
-        return found
+        derivative = language._derived.get(point)
+        if derivative is None:
+            derivative = language._derived[point] = self._derive(language, point)
+        return derivative
 
     def _derive(self, language: Language, point: int) -> Language:
         match language.kind:

@@ -85,12 +85,12 @@ class _Look:
 
     def _near(self, place: Language) -> Iterator[Language]:
         """What a token may lead to."""
-        level, found = [place], {place}
+        level, visited = [place], {place}
         for at in range(_FAR):
             yield from level
             level = [way for here in level for way in self._follow(here, words=at >= _MIXED)]
-            level = [way for way in dict.fromkeys(level) if way not in found]
-            found.update(level)
+            level = [way for way in dict.fromkeys(level) if way not in visited]
+            visited.update(level)
 
     def _follow(self, here: Language, *, words: bool = False) -> Iterator[Language]:
         """What comes next; with `words` only in the middle of a word."""

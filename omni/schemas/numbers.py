@@ -77,8 +77,8 @@ class Bounds(NamedTuple):
 
     def nearest(self) -> Decimal:
         """What is next to 0, where the ends are within."""
-        found = max(Decimal(0) if self.least is None else self.least, Decimal(0))
-        return found if self.most is None else min(found, self.most)
+        lower = max(Decimal(0) if self.least is None else self.least, Decimal(0))
+        return lower if self.most is None else min(lower, self.most)
 
     def mirrored(self) -> "Bounds":
         """The opposites of what is within."""
@@ -120,11 +120,11 @@ class Numbers:
         make = self._make
         if bounds == UNBOUNDED and not only and places is None:
             return make.then(self._signed(bounds, self._between), self._exponent())
-        found = self._signed(bounds, lambda low, high: self._between(low, high, places=places))
+        numbers = self._signed(bounds, lambda low, high: self._between(low, high, places=places))
         if only:
             some = make.then(make.times(self._digit), self._more, make.times(self._digit))
-            found = make.every(found, make.then(make.any_text, self._point, some))
-        return found
+            numbers = make.every(numbers, make.then(make.any_text, self._point, some))
+        return numbers
 
     def same(self, value: Decimal) -> Language:
         """All texts of one number."""
@@ -139,26 +139,26 @@ class Numbers:
     def _exponent(self) -> Language:
         make = self._make
         sign = make.either(make.empty, make.one(characters.of("+-")))
-        found = make.then(make.one(characters.of("eE")), sign, make.times(self._digit, 1, 2))
-        return make.either(make.empty, found)
+        exponent = make.then(make.one(characters.of("eE")), sign, make.times(self._digit, 1, 2))
+        return make.either(make.empty, exponent)
 
     def _signed(self, bounds: Bounds, between: Callable[["_End", "_End | None"], Language]) -> Language:
         """Those below zero after a minus, as their opposites, and the others."""
         make = self._make
         least, most, above, below = bounds
-        found = make.nothing
+        language = make.nothing
         if most is None or most > 0 or (most == 0 and not below):
             low = (
                 _End(max(least, Decimal(0)), above and least >= 0)
                 if least is not None
                 else _End(Decimal(0), open=False)
             )
-            found = between(low, None if most is None else _End(most, below))
+            language = between(low, None if most is None else _End(most, below))
         if least is None or least < 0:
             low = _End(-most, below) if most is not None and most < 0 else _End(Decimal(0), open=True)
             opposite = between(low, None if least is None else _End(-least, above))
-            found = make.either(found, make.then(make.text("-"), opposite))
-        return found
+            language = make.either(language, make.then(make.text("-"), opposite))
+        return language
 
     def _whole_between(self, low: "_End", high: "_End | None") -> Language:
         least = int(low.value) + (low.open and low.value == int(low.value))
@@ -192,7 +192,7 @@ class Numbers:
     def _digits(self, digits: str, *, larger: bool) -> Language:
         """As many digits, not less (or not more) than these; the first is no 0 where there are more than one."""
         make = self._make
-        found = make.empty
+        language = make.empty
         for at in range(len(digits) - 1, -1, -1):
             digit, rest = digits[at], len(digits) - at - 1
             lowest = "1" if at == 0 and len(digits) > 1 else "0"
@@ -202,8 +202,8 @@ class Numbers:
                 else characters.between(lowest, chr(ord(digit) - 1))
             )
             others = make.then(make.one(beyond), make.times(self._digit, rest, rest)) if beyond else make.nothing
-            found = make.either(make.then(make.text(digit), found), others)
-        return found
+            language = make.either(make.then(make.text(digit), language), others)
+        return language
 
     def _between(self, low: "_End", high: "_End | None", *, places: int | None = None) -> Language:
         make = self._make
@@ -213,10 +213,10 @@ class Numbers:
             most = None if high is None else high.value.to_integral_value("ROUND_FLOOR")
             whole = Bounds(low.value, most, low.open, high is not None and high.open).whole()
             return self._integers(int(whole.least or 0), None if whole.most is None else int(whole.most))
-        found = self._not_less(low, places)
+        language = self._not_less(low, places)
         if high is not None:
-            found = make.every(found, self._not_more(high, places))
-        return found
+            language = make.every(language, self._not_more(high, places))
+        return language
 
     def _not_less(self, low: "_End", places: int) -> Language:
         make, (whole, part) = self._make, _split(low.value)
@@ -226,13 +226,13 @@ class Numbers:
         if not part:
             equal = make.then(self._point, some) if low.open else any_part
         else:
-            found = some if low.open else rest
+            fraction = some if low.open else rest
             for at in range(len(part) - 1, -1, -1):
                 left = make.times(self._digit, 0, max(0, places - at - 1))
-                found = make.either(
-                    make.then(make.text(part[at]), found), make.then(self._past(part[at], larger=True), left)
+                fraction = make.either(
+                    make.then(make.text(part[at]), fraction), make.then(self._past(part[at], larger=True), left)
                 )
-            equal = make.then(self._point, found)
+            equal = make.then(self._point, fraction)
         return make.either(
             make.then(make.text(str(whole)), equal), make.then(self._integers(whole + 1, None), any_part)
         )
@@ -244,14 +244,14 @@ class Numbers:
         if not part:
             equal = make.nothing if high.open else make.either(make.empty, make.then(self._point, self._zero, zeros))
         else:
-            found = make.nothing if high.open else zeros
+            fraction = make.nothing if high.open else zeros
             for at in range(len(part) - 1, -1, -1):
                 left = make.times(self._digit, 0, max(0, places - at - 1))
                 here = make.either(
-                    make.then(make.text(part[at]), found), make.then(self._past(part[at], larger=False), left)
+                    make.then(make.text(part[at]), fraction), make.then(self._past(part[at], larger=False), left)
                 )
-                found = make.either(here, make.empty) if at else here
-            equal = make.either(make.empty, make.then(self._point, found))
+                fraction = make.either(here, make.empty) if at else here
+            equal = make.either(make.empty, make.then(self._point, fraction))
         lower = make.then(self._integers(0, whole - 1), any_part) if whole else make.nothing
         return make.either(make.then(make.text(str(whole)), equal), lower)
 
@@ -270,8 +270,8 @@ class _End(NamedTuple):
 
 def plain(value: Decimal) -> str:
     """A number without an exponent, and without zeros that say nothing."""
-    found = format(value, "f")
-    return found.rstrip("0").rstrip(".") if "." in found else found
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _places(value: Decimal) -> int:

@@ -26,10 +26,10 @@ class Parts:
         """The number of a part."""
         if isinstance(node, bool):
             return _YES if node else _NO
-        if (found := self._numbers.get(id(node))) is None:
-            found = self._numbers[id(node)] = len(self._nodes)
+        if (number := self._numbers.get(id(node))) is None:
+            number = self._numbers[id(node)] = len(self._nodes)
             self._nodes.append(node)
-        return found
+        return number
 
     def node(self, literal: Literal) -> Schema:
         """The part that a literal is about."""
@@ -65,7 +65,7 @@ class Parts:
 
     def conjunction(self, literals: Iterable[Literal]) -> Conjunction | None:
         """What must hold together, without what says nothing; None when it cannot. References alone are followed."""
-        found: set[Literal] = set()
+        required: set[Literal] = set()
         ahead, seen = list(literals), set[Literal]()
         while ahead:
             literal = ahead.pop()
@@ -76,7 +76,7 @@ class Parts:
                     return None
                 continue
             if literal in seen:
-                if "$ref" in node and literal not in found:
+                if "$ref" in node and literal not in required:
                     return None  # it is made of itself
                 continue
             seen.add(literal)
@@ -86,10 +86,10 @@ class Parts:
             elif "$ref" in node and (self.document.draft <= 7 or says_nothing(node, besides=("$ref",))):
                 ahead.append(Literal(self.number(self.document.target(node)), literal.holds))
             else:
-                found.add(literal)
-        if any(Literal(one.number, not one.holds) in found for one in found):
+                required.add(literal)
+        if any(Literal(one.number, not one.holds) in required for one in required):
             return None
-        return tuple(sorted(found))
+        return tuple(sorted(required))
 
     def listed(self, options: list[Schema], *, once: bool = False) -> tuple[dict[str, Any] | None, list[Schema]]:
         """Options that are mere values as one part, and the others. `once`: without values of more than one of them."""
@@ -98,11 +98,11 @@ class Parts:
         others: list[Schema] = []
         first: Schema | None = None
         for option in options:
-            if (found := _values(option)) is None:
+            if (constants := _values(option)) is None:
                 others.append(option)
                 continue
             first = option if first is None else first
-            keys = keyed(found)
+            keys = keyed(constants)
             often.update(keys.keys())
             for key, value in keys.items():
                 values.setdefault(key, value)

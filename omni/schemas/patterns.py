@@ -20,7 +20,7 @@ _UNFOLDED = 8  # repetitions of what looks around that are written out
 def matching(languages: Languages, pattern: str) -> Language:
     """The texts that `pattern` is found in, wherever it does not say where. Raises BadPattern, Unkept."""
     tree = parsed(pattern)
-    return _Maker(languages, edges=_has_edge(tree)).found(tree)
+    return _Maker(languages, edges=_has_edge(tree)).language(tree)
 
 
 class _Maker:
@@ -30,7 +30,7 @@ class _Maker:
         self._languages = languages
         self._edges = edges  # whether it asks for edges of words, so that it matters what stands before a part
 
-    def found(self, tree: Tree) -> Language:
+    def language(self, tree: Tree) -> Language:
         make, any_text = self._languages, self._languages.any_text
         if not _looks(tree):
             return make.then(any_text, self._made(tree, any_text, "unknown"))
@@ -181,8 +181,8 @@ def _left(tree: Tree) -> Left:
         case Then(parts=parts) if parts and _width(parts[-1]) == "some":
             return _left(parts[-1])
         case Either(parts=parts) if all(_width(part) == "some" for part in parts):
-            found = {_left(part) for part in parts}
-            return found.pop() if len(found) == 1 else "unknown"
+            lefts = {_left(part) for part in parts}
+            return lefts.pop() if len(lefts) == 1 else "unknown"
         case Times(part=part) if _width(part) == "some":
             return _left(part)
         case _:

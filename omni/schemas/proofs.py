@@ -85,15 +85,15 @@ class _Plainer:
             return [self.made(part) for part in value]
         if not isinstance(value, dict):
             return value
-        found: dict[str, Any] = {}
+        plainer: dict[str, Any] = {}
         for key, part in value.items():
             if key in DATA:
-                found[key] = part
+                plainer[key] = part
             elif key == "pattern" and isinstance(part, str) and (name := self._format(part)) is not None:
-                found["allOf"] = [*value.get("allOf", ()), {"format": name}]
-            elif key != "allOf" or "allOf" not in found:
-                found[key] = self.made(part)
-        return found
+                plainer["allOf"] = [*value.get("allOf", ()), {"format": name}]
+            elif key != "allOf" or "allOf" not in plainer:
+                plainer[key] = self.made(part)
+        return plainer
 
     def _format(self, pattern: str) -> str | None:
         """The name of the format that stands for a pattern; None where it can stay."""

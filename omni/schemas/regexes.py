@@ -76,10 +76,10 @@ class Expressions:
         asked = [part for part in parts if part.kind != "other"]
         telling = next((part for part in asked if _tells_all(part)), None)
         first = f"/{self._any_text(meant)}/" if telling is None else self._whole(telling, meant)
-        found = [first, *(self._within(part, meant) for part in asked if part is not telling)]
+        operands = [first, *(self._within(part, meant) for part in asked if part is not telling)]
         if denied := [self._within(part.parts[0], meant) for part in parts if part.kind == "other"]:
-            found.append(f"~({' | '.join(denied)})")
-        return f"({' & '.join(found)})" if len(found) > 1 else first
+            operands.append(f"~({' | '.join(denied)})")
+        return f"({' & '.join(operands)})" if len(operands) > 1 else first
 
     def _within(self, language: Language, meant: _Meant) -> str:
         """A language of which only those texts count that another one admits, too."""
@@ -148,8 +148,8 @@ class Expressions:
             return _NO_CHARACTER
         if not self._quoted:
             return _class(some)
-        found = [_class(itself)] if (itself := characters.both(some, _ITSELF)) else []
-        found += [_literal(text) for sign, text in _SHORT.items() if characters.has(some, ord(sign))]
+        alternatives = [_class(itself)] if (itself := characters.both(some, _ITSELF)) else []
+        alternatives += [_literal(text) for sign, text in _SHORT.items() if characters.has(some, ord(sign))]
         hidden = [
             f"{point:02x}"
             for low, high in characters.both(some, _CONTROL)
@@ -157,8 +157,8 @@ class Expressions:
             if chr(point) not in _SHORT
         ]
         if hidden:
-            found.append(f"\\\\u00(?:{'|'.join(hidden)})")
-        return found[0] if len(found) == 1 else f"(?:{'|'.join(found)})"
+            alternatives.append(f"\\\\u00(?:{'|'.join(hidden)})")
+        return alternatives[0] if len(alternatives) == 1 else f"(?:{'|'.join(alternatives)})"
 
 
 def _meant(language: Language) -> _Meant:

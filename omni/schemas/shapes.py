@@ -193,7 +193,7 @@ class Shapes:
             return None
         if facts.unique and len({key_of(one) for one in value}) < len(value):
             return None
-        found: list[frozenset[Loose] | None] = []
+        verdicts: list[frozenset[Loose] | None] = []
         within: list[list[tuple[Schema, bool]]] = [[] for _ in value]  # what an item is contained as
         for one in facts.contained:
             conjunction = self._joined([(one.schema, True)])
@@ -203,22 +203,22 @@ class Shapes:
             if may_be < one.least or (one.most is not None and sure > one.most):
                 return None
             if sure < one.least or (one.most is not None and may_be > one.most):
-                found.append(frozenset({Loose("contains", one.place)}))
+                verdicts.append(frozenset({Loose("contains", one.place)}))
             for at, each in enumerate(told):
                 within[at] += [(one.schema, True)] if each is not None else []
         for at, part in enumerate(value):
             wanted = self._items(facts, at, within[at])
-            found.append(None if wanted is None else self.told(wanted, part))
-        return _together(found)
+            verdicts.append(None if wanted is None else self.told(wanted, part))
+        return _together(verdicts)
 
     def told(self, conjunction: Conjunction, value: Any) -> frozenset[Loose] | None:
         """What nobody can tell of a value besides that it is as a conjunction says; None for one that is not."""
         ahead, seen, cases = [conjunction], {conjunction}, list[Facts]()
         while ahead:
-            found = self._cases.of(ahead.pop())
-            cases += found.cases
-            ahead += [link for link in found.links if link not in seen]
-            seen.update(found.links)
+            expansion = self._cases.of(ahead.pop())
+            cases += expansion.cases
+            ahead += [link for link in expansion.links if link not in seen]
+            seen.update(expansion.links)
         listed = (facts for facts in cases if facts.values is None or key_of(value) in facts.values)
         return _least(self._fits(value, facts) for facts in listed)
 
@@ -290,15 +290,15 @@ class Shapes:
         self._cases.costs.count((1 + max(first, count)) * (1 + len(facts.lists)))
         items = []
         for at in range(min(max(first, count), most if most is not None else first + count)):
-            found = self._items(facts, at, extra.get(at, others))
-            if found is None:
+            conjunction = self._items(facts, at, extra.get(at, others))
+            if conjunction is None:
                 if at in extra:
                     raise Impossible(
                         "asks for an item that the rest of it does not allow", "contains", contained[0].place
                     )
                 most = at if most is None else min(most, at)
                 break
-            items.append(found)
+            items.append(conjunction)
         if rest is None:
             most = len(items) if most is None else min(most, len(items))
         if most is not None and most < least:
@@ -334,19 +334,19 @@ class Shapes:
         return self._joined([*wanted, *extra])
 
     def _joined(self, wanted: Iterable[tuple[Schema, bool]]) -> Conjunction | None:
-        found = self._parts.conjunction(Literal(self._parts.number(node), holds) for node, holds in wanted)
-        return None if found is None or not self._cases.briefs.of(found).kinds else found
+        conjunction = self._parts.conjunction(Literal(self._parts.number(node), holds) for node, holds in wanted)
+        return None if conjunction is None or not self._cases.briefs.of(conjunction).kinds else conjunction
 
     def _finite(self, conjunction: Conjunction) -> list[Any] | None:
         """All values of a conjunction, when they are few."""
-        found, values = self._cases.of(conjunction), list[Any]()
-        if found.narrowed:
+        expansion, values = self._cases.of(conjunction), list[Any]()
+        if expansion.narrowed:
             return None
-        for link in found.links:
+        for link in expansion.links:
             if (more := self._finite(link)) is None:
                 return None
             values += more
-        for facts in found.cases:
+        for facts in expansion.cases:
             if facts.values is None and not facts.kinds <= {"null", "boolean"}:
                 return None
             for shaped in self.of(facts):
@@ -437,15 +437,17 @@ class Shapes:
             yield rule.rest
 
     def _names(self, facts: Facts) -> list[Conjunction]:
-        found = (self._parts.conjunction([Literal(self._parts.number(schema))]) for schema in facts.names)
-        return [self._nothing if one is None else one for one in found]
+        conjunctions = (self._parts.conjunction([Literal(self._parts.number(schema))]) for schema in facts.names)
+        return [self._nothing if one is None else one for one in conjunctions]
 
     def _tails(self, facts: Facts, named: Iterable[str], barred: Iterable[str], *, few: bool) -> Iterator[Tail]:
         """Properties by patterns, and all others: where something is said of them, or nothing at all of any property.
         Those that are `named`, or `barred`, are not among them."""
         make = self._languages
         known = {pattern: None for rule in facts.objects for pattern in rule.patterns}
-        patterns = {pattern: found for pattern in known if (found := self._cases.language(pattern, "#")) is not None}
+        patterns = {
+            pattern: compiled for pattern in known if (compiled := self._cases.language(pattern, "#")) is not None
+        }
         allowed = self._names_allowed(facts, (*named, *barred))
         if allowed is None or len(patterns) < len(known):  # whether a name is like a pattern, nobody knows
             return
@@ -483,9 +485,9 @@ class Shapes:
         make = self._languages
         parts = [make.other(make.either(*(make.text(name) for name in named)))]
         for conjunction in self._names(facts):
-            found = self._cases.of(conjunction)
+            expansion = self._cases.of(conjunction)
             texts = []
-            for facts_of in found.cases:
+            for facts_of in expansion.cases:
                 for shaped in self.of(facts_of):
                     if isinstance(shaped, Shaped) and not shaped.loose:
                         if isinstance(shaped.shape, Text):
@@ -517,12 +519,12 @@ def _least(told: Iterable[frozenset[Loose] | None]) -> frozenset[Loose] | None:
 
 def _together(told: Iterable[frozenset[Loose] | None]) -> frozenset[Loose] | None:
     """What nobody can tell of all."""
-    found: frozenset[Loose] = frozenset()
+    union: frozenset[Loose] = frozenset()
     for loose in told:
         if loose is None:
             return None
-        found |= loose
-    return found
+        union |= loose
+    return union
 
 
 def _bounding(facts: Facts) -> Said:
@@ -571,14 +573,14 @@ def _chosen_dependents(facts: Facts) -> Iterator[dict[str, bool]]:
 
 def _needs(name: str, facts: Facts) -> set[str]:
     """All that a property needs, and what that needs."""
-    found: set[str] = set()
+    needed: set[str] = set()
     ahead = [name]
     while ahead:
         for each in facts.depends.get(ahead.pop(), ()):
-            if each not in found:
-                found.add(each)
+            if each not in needed:
+                needed.add(each)
                 ahead.append(each)
-    return found - {name}
+    return needed - {name}
 
 
 def _subsets(patterns: list[str]) -> Iterator[tuple[str, ...]]:
@@ -612,9 +614,9 @@ def _multiples(step: Decimal, bounds: Bounds, kinds: frozenset[str], unwanted: l
     near = [first, *(first + sign * count * step for count in range(1, MOST_MULTIPLES // 2) for sign in (1, -1))]
     numbers = [one for one in near if bounds.hold(one) and one not in unwanted]
     values = (int(one) if one == one.to_integral_value() else float(one) for one in numbers)
-    if not (found := tuple(value for value in values if kind_of(value) in kinds)):
+    if not (multiples := tuple(value for value in values if kind_of(value) in kinds)):
         raise TooMuch(f"leaves only multiples of {step} that are far from 0", "multipleOf")
-    return found
+    return multiples
 
 
 def _is_easy(step: Decimal) -> bool:

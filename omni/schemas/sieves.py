@@ -26,13 +26,13 @@ class Sieve:
 
     def feed(self, text: str) -> str:
         """What of it can be sent."""
-        found = text if self._names is None else self._names.feed(text)
-        return found if self._items is None else self._items.feed(found)
+        sifted = text if self._names is None else self._names.feed(text)
+        return sifted if self._items is None else self._items.feed(sifted)
 
     def rest(self) -> str:
         """What was held back when the answer ended in the middle of it."""
-        found = "" if self._names is None else self._names.rest()
-        return found if self._items is None else self._items.feed(found) + self._items.rest()
+        held = "" if self._names is None else self._names.rest()
+        return held if self._items is None else self._items.feed(held) + self._items.rest()
 
 
 class Items:
@@ -56,8 +56,8 @@ class Items:
 
     def rest(self) -> str:
         """What was held back when the answer ended in the middle of it."""
-        found, self._held = "".join(self._held), []
-        return found
+        held, self._held = "".join(self._held), []
+        return held
 
     def _take(self, sign: str, sent: list[str]) -> None:
         into = self._held if self._holds else sent
@@ -144,8 +144,8 @@ class Items:
         except msgspec.DecodeError:
             return text  # which whoever proves the answer will see
         self._left_out = False
-        found = self._without(value, self._list_states)
-        return json.dumps(found, ensure_ascii=False) if self._left_out else text
+        distinct = self._without(value, self._list_states)
+        return json.dumps(distinct, ensure_ascii=False) if self._left_out else text
 
     @property
     def _list_states(self) -> set[Conjunction]:

@@ -79,8 +79,8 @@ class Writer:
         for way in self._ways(conjunction, level):
             if isinstance(way, tuple):
                 yield self._rule(way, self._level(conjunction, way, level))
-            elif (found := self._shape(way, conjunction, level)) is not None:
-                yield found
+            elif (expression := self._shape(way, conjunction, level)) is not None:
+                yield expression
 
     def _ways(self, conjunction: Conjunction, level: int) -> Iterator[Shape | Conjunction]:
         """The shapes of a conjunction, and the others that are cases of it; of those in a circle with it their shapes."""
@@ -167,17 +167,17 @@ class Writer:
 
     def _shorter(self, language: Language | None) -> Language:
         make = self._forms.languages
-        found = make.any_text if language is None else language
+        unlimited = make.any_text if language is None else language
         if self._limits is None:
-            return found
-        shorter = make.every(found, make.times(make.any_character, 0, self._limits.text))
+            return unlimited
+        shorter = make.every(unlimited, make.times(make.any_character, 0, self._limits.text))
         try:
-            text = make.short(found)
+            text = make.short(unlimited)
             if text is not None and len(text) > self._limits.text:  # perhaps not the shortest
                 text = make.short(shorter)
-            return found if text is None else shorter
+            return unlimited if text is None else shorter
         except TooLong:
-            return found
+            return unlimited
 
     # -- sizes
 
@@ -274,18 +274,18 @@ class _Sequence:
 
     def size(self) -> int:
         """Characters of the longest one, about."""
-        found = 2
+        total = 2
         sizes = [self._part_size(member) for member in self._members]
         most = len(sizes) if self._most is None else self._most
-        found += sum(sizes if most >= len(sizes) else sorted(sizes)[-most:] if most else [])
+        total += sum(sizes if most >= len(sizes) else sorted(sizes)[-most:] if most else [])
         left = 0 if self._most is None else max(0, self._most - sum(member.needed for member in self._members))
-        return found + left * max(map(self._part_size, self._tails), default=0)
+        return total + left * max(map(self._part_size, self._tails), default=0)
 
     def _part_size(self, part: Member | Tail) -> int:
-        found = self._writer._size(part.value, self._below(part)) + 2
+        size = self._writer._size(part.value, self._below(part)) + 2
         if isinstance(part, Member):
-            return found + (len(json.dumps(part.name)) + 2 if part.name is not None else 0)
-        return found + (_longest(self._writer._shorter(part.names)) + 4 if self._shape.is_object else 0)
+            return size + (len(json.dumps(part.name)) + 2 if part.name is not None else 0)
+        return size + (_longest(self._writer._shorter(part.names)) + 4 if self._shape.is_object else 0)
 
     def _below(self, part: Member | Tail) -> int:
         return self._writer._level(self._conjunction, part.value, self._level)
@@ -325,14 +325,14 @@ class _Sequence:
         """Items one after the other; each that is not needed may be the one before which the list ends."""
         members = self._members if self._most is None else self._members[: self._most]
         whole = len(members) == len(self._members)
-        found = self._rest(len(members)) if whole else ""
+        nested = self._rest(len(members)) if whole else ""
         for at in range(len(members) - 1, -1, -1):
             comma = f"{self._grammar.comma()} " if at else ""
-            here = None if found is None else f"{comma}{self._part(members[at])} {found}".strip()
-            found = ("" if here is None else f"({here})?") if at >= self._least else here
-            if found is not None and len(found) > 200:
-                found = self._grammar.rule([found])
-        return found
+            here = None if nested is None else f"{comma}{self._part(members[at])} {nested}".strip()
+            nested = ("" if here is None else f"({here})?") if at >= self._least else here
+            if nested is not None and len(nested) > 200:
+                nested = self._grammar.rule([nested])
+        return nested
 
     def _skipping(self) -> str | None:
         """Members in their order, any of which that is not needed may be left out; so many in all as there must be."""
@@ -369,12 +369,12 @@ def _text_of(value: Any) -> str:
 
 def _multiples(step: Decimal, bounds: Bounds, *, whole: bool) -> dict[str, Any]:
     """The JSON Schema of multiples, which LLGuidance makes a grammar of itself."""
-    found: dict[str, Any] = {"type": "integer" if whole else "number", "multipleOf": _number(step)}
+    schema: dict[str, Any] = {"type": "integer" if whole else "number", "multipleOf": _number(step)}
     if bounds.least is not None:
-        found["minimum"] = _number(bounds.least)
+        schema["minimum"] = _number(bounds.least)
     if bounds.most is not None:
-        found["maximum"] = _number(bounds.most)
-    return found | {"x-guidance": {"whitespace_flexible": False}}
+        schema["maximum"] = _number(bounds.most)
+    return schema | {"x-guidance": {"whitespace_flexible": False}}
 
 
 def _number(value: Decimal) -> int | float:

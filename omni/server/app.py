@@ -65,8 +65,8 @@ class Server:
         """What lives as long as the server, made when it is first asked for."""
         if name not in self._kept:
             self._kept[name] = make()
-        found: C = self._kept[name]
-        return found
+        instance: C = self._kept[name]
+        return instance
 
     def stop(self) -> None:
         """The time for running answers is over: each ends with words that say so."""
@@ -83,9 +83,9 @@ class Server:
         """The places of the worker that runs `brain`; brains on one base share them."""
         settings = self.services.settings
         base = brain.base.id if brain.base else brain.name
-        found = self._places.setdefault(base, FairQueue(settings.engine.slots, settings.serve.queue))
-        found.slots, found.waiting = settings.engine.slots, settings.serve.queue
-        return found
+        queue = self._places.setdefault(base, FairQueue(settings.engine.slots, settings.serve.queue))
+        queue.slots, queue.waiting = settings.engine.slots, settings.serve.queue
+        return queue
 
     def most(self) -> int:
         """How many answers of one brain there can be at once, those that wait included."""

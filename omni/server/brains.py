@@ -83,12 +83,12 @@ class Names:
         aliases = self.aliases()
         wanted = aliases.get(name) or aliases.get(name.removesuffix(LATEST)) or name
         try:
-            found = await self._known(wanted)
+            brain = await self._known(wanted)
         except NotFound as error:
             raise await self._unknown(name, error, vectors=vectors) from error
-        if (why := _why_not(found, chats=chats)) is not None:
+        if (why := _why_not(brain, chats=chats)) is not None:
             raise why
-        return found
+        return brain
 
     async def _known(self, name: str) -> "Brain":
         """As `_get`, after a look around where nothing has the name."""
@@ -105,10 +105,10 @@ class Names:
         everyone = await self._services.library.brains()
         for brains in (self._usable(everyone), _embedders(everyone)):
             for wanted in (name, short):
-                if found := [brain for brain in brains if wanted == brain.name]:
-                    return found[0]
-            if len(found := [brain for brain in brains if short == brain.name.rpartition("/")[2]]) == 1:
-                return found[0]
+                if matches := [brain for brain in brains if wanted == brain.name]:
+                    return matches[0]
+            if len(matches := [brain for brain in brains if short == brain.name.rpartition("/")[2]]) == 1:
+                return matches[0]
         return await self._services.library.get(short)
 
     async def embedders(self) -> "list[Brain]":
@@ -116,8 +116,8 @@ class Names:
         return _embedders(await self._services.library.brains())
 
     async def _default(self, *, vectors: bool) -> "Brain":
-        if vectors and (found := await self.embedders()):
-            return found[0]
+        if vectors and (embedders := await self.embedders()):
+            return embedders[0]
         try:
             return await self._services.loaded_default()
         except NotFound as error:

@@ -37,11 +37,11 @@ def certificate(home: Home, names: Iterable[str]) -> Made:
     path, key = home.certificate, home.certificate_key
     if path.exists() and key.exists():
         try:
-            found = x509.load_pem_x509_certificate(path.read_bytes())
+            existing = x509.load_pem_x509_certificate(path.read_bytes())
         except (ValueError, OSError):
-            found = None
-        if found is not None and _serves(found, wanted):
-            return Made(path, key, _fingerprint(found), False)
+            existing = None
+        if existing is not None and _serves(existing, wanted):
+            return Made(path, key, _fingerprint(existing), False)
     return Made(path, key, _fingerprint(_make(path, key, wanted)), True)
 
 
@@ -106,17 +106,17 @@ def _can_be_named(name: str) -> bool:
         return False
 
 
-def _serves(found: "Certificate", names: list[str]) -> bool:
+def _serves(cert: "Certificate", names: list[str]) -> bool:
     from cryptography import x509
 
     try:
-        there = set(found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+        there = set(cert.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
     except x509.ExtensionNotFound:
         return False
-    return found.not_valid_after_utc - _RENEW > datetime.now(UTC) and all(_general(name) in there for name in names)
+    return cert.not_valid_after_utc - _RENEW > datetime.now(UTC) and all(_general(name) in there for name in names)
 
 
-def _fingerprint(found: "Certificate") -> str:
+def _fingerprint(cert: "Certificate") -> str:
     from cryptography.hazmat.primitives import hashes
 
-    return found.fingerprint(hashes.SHA256()).hex(":").upper()
+    return cert.fingerprint(hashes.SHA256()).hex(":").upper()

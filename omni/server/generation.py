@@ -191,10 +191,10 @@ async def begin(server: "Server", lane: str, wish: GenerationRequest, *, again: 
 async def whole(generation: Generation) -> tuple[list[EngineEvent], TurnEnded]:
     """All events of an answer and its end, for clients that want no stream. Raises EngineError."""
     async with generation, aclosing(generation.events()) as events:
-        found = [event async for event in events]
-    if not found or not isinstance(found[-1], TurnEnded):
+        collected = [event async for event in events]
+    if not collected or not isinstance(collected[-1], TurnEnded):
         raise EngineError("The brain gave no answer.", hint="Ask again.")
-    return found, found[-1]
+    return collected, collected[-1]
 
 
 async def tokens_of(server: "Server", wish: GenerationRequest) -> int:
@@ -259,13 +259,13 @@ def _sampling(wish: GenerationRequest) -> Sampling:
     if wish.silent and wish.warms:
         values["max_tokens"] = 1  # llama.cpp writes one at least
     try:
-        found = msgspec.convert({**msgspec.to_builtins(base), **values}, Sampling)
+        sampling = msgspec.convert({**msgspec.to_builtins(base), **values}, Sampling)
     except msgspec.ValidationError as error:
         raise UsageError(f"The request is not as expected: {error}.") from error
     for name, (least, most) in _RANGES.items():
-        if least <= (value := getattr(found, name)) <= most:
+        if least <= (value := getattr(sampling, name)) <= most:
             continue
         if name in values:
             raise BadParameter(f"`{name}` must be from {least} to {most}; {value} was sent.", param=name)
         raise BadFile(f"{wish.brain.name} is made with a `{name}` of {value}; from {least} to {most} is possible.")
-    return found
+    return sampling

@@ -181,12 +181,12 @@ class Guard:
         secret = secret.strip() if kind.lower() == "bearer" else ""
         for shown in (secret, headers.get("x-api-key", "").strip()):
             if shown.startswith(PREFIX):
-                found = await asyncio.to_thread(self._keys.check, shown)
-                if found is None:
+                key = await asyncio.to_thread(self._keys.check, shown)
+                if key is None:
                     raise WrongKey(
                         "This key is not known, or was revoked.", hint="`omni serve key add NAME` makes one."
                     )
-                return found
+                return key
         return None
 
     # -- what is allowed --------------------------------------------------------------------------------------------
@@ -220,9 +220,9 @@ class Guard:
 
     def _route(self, path: str, method: str) -> Route | None:
         """The route of a path; where methods differ, the one of this method."""
-        found = [route for pattern, route in self._routes if pattern.match(path)]
+        candidates = [route for pattern, route in self._routes if pattern.match(path)]
         wanted = "GET" if method == "HEAD" else method
-        return next((route for route in found if wanted in route.methods), found[0] if found else None)
+        return next((route for route in candidates if wanted in route.methods), candidates[0] if candidates else None)
 
     def _preflight(self, scope: Scope, headers: Headers, origin: str, foreign: bool) -> Response:
         """The browser's question whether a page may ask. With a key every page may: the key decides."""
@@ -251,8 +251,8 @@ class Guard:
 
 def relay(scope: Scope) -> dict[str, Any]:
     """What the relay says of the connection; empty where there is none."""
-    found: dict[str, Any] = scope.get("extensions", {}).get("omni.relay", {})
-    return found
+    extension: dict[str, Any] = scope.get("extensions", {}).get("omni.relay", {})
+    return extension
 
 
 def _is_look(scope: Scope) -> bool:
@@ -290,10 +290,10 @@ def _is_ours(scope: Scope, headers: Headers) -> bool:
 
 def _cookie(headers: Headers) -> str:
     try:
-        found = SimpleCookie(headers.get("cookie", "")).get(browser.COOKIE)
+        cookie = SimpleCookie(headers.get("cookie", "")).get(browser.COOKIE)
     except CookieError:
         return ""
-    return found.value if found is not None else ""
+    return cookie.value if cookie is not None else ""
 
 
 def _readable(send: Send, origin: str) -> Send:

@@ -124,21 +124,21 @@ class _Repair:
             return part
         if part in (None, {}, []) or not isinstance(part, dict) or self._parts is None:
             return self._words(part) if part not in (None, {}, []) else None
-        found = part
+        repaired = part
         for _ in self._parts.__struct_fields__:
             try:
-                msgspec.convert(found, self._parts)
+                msgspec.convert(repaired, self._parts)
             except msgspec.ValidationError as error:
                 if not self._left:
                     return part
                 self._left -= 1
                 field = _FIELD.match(str(error).rpartition(" - at `$")[2])
-                if field is None or field[1] == "type" or isinstance(found[field[1]], dict | list):
+                if field is None or field[1] == "type" or isinstance(repaired[field[1]], dict | list):
                     break
-                found = dict(found)
-                _replace(found, field[1])
+                repaired = dict(repaired)
+                _replace(repaired, field[1])
             else:
-                return found
+                return repaired
         return words_of(part)
 
     def _words(self, value: Any) -> Any:

@@ -38,14 +38,14 @@ _ANY = ("", "image/*", "application/octet-stream")
 def image_at(brain: "Brain", url: str, where: str, *, at: int) -> Image:
     """The image of a `data:` address, for the place `at` of a text; `where` in the request it stands. Raises BadParameter."""
     _check(brain, where)
-    if (found := DATA.match(url, 0, LONGEST)) is None or not found["more"].lower().endswith(";base64"):
+    if (match := DATA.match(url, 0, LONGEST)) is None or not match["more"].lower().endswith(";base64"):
         what = "is fetched from no address" if re.match(r"\w+://", url[:LONGEST]) else "must be a `data:` address"
         raise BadParameter(
             f"An image {what}: Omni opens no connection for a request.",
             hint='Send the image itself: "data:image/png;base64,…".',
             param=where,
         )
-    return image_in(brain, url[found.end() :], found["type"], where, at=at)
+    return image_in(brain, url[match.end() :], match["type"], where, at=at)
 
 
 def image_in(brain: "Brain", data: str, media_type: str, where: str, *, at: int) -> Image:

@@ -58,11 +58,11 @@ class Keys:
         read = self._read  # once: other threads forget it
         if read is None or read[0] != mark:
             try:
-                found = msgspec.json.decode(self._path.read_bytes(), type=_File)
+                stored = msgspec.json.decode(self._path.read_bytes(), type=_File)
             except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
                 hint = "Remove it and make new keys with `omni serve key add NAME`."
                 raise BadFile(f"{self._path} cannot be read: {error}.", hint=hint) from error
-            read = self._read = mark, found.keys
+            read = self._read = mark, stored.keys
         return read[1]
 
     def add(self, name: str, scopes: tuple[Scope, ...] = ("chat",)) -> str:
@@ -90,13 +90,13 @@ class Keys:
 
     def check(self, secret: str) -> Key | None:
         """The key that `secret` is, None when it is none; notes the day. Blocking."""
-        wanted, found = _hash(secret), None
+        wanted, match = _hash(secret), None
         for key in self.all():
             if hmac.compare_digest(key.sha256, wanted):
-                found = key
-        if found is not None and found.used != _today():
-            self._note(found.name)
-        return found
+                match = key
+        if match is not None and match.used != _today():
+            self._note(match.name)
+        return match
 
     def _note(self, name: str) -> None:
         """A key was used today. A disk that is full keeps nobody out."""

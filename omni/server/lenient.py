@@ -44,7 +44,7 @@ def _value(body: bytes | bytearray) -> Any:
     try:
         return msgspec.json.decode(body)
     except msgspec.DecodeError:
-        whole = _ESCAPES.sub(lambda found: rb"\ufffd" if found["alone"] else found[0], bytes(body))
+        whole = _ESCAPES.sub(lambda match: rb"\ufffd" if match["alone"] else match[0], bytes(body))
         if whole == body:
             raise
         return msgspec.json.decode(whole)
@@ -52,9 +52,9 @@ def _value(body: bytes | bytearray) -> Any:
 
 def _mended(value: Any, complaint: str) -> bool:
     """Whether the place that a complaint names was mended."""
-    if (found := _MENDABLE.search(complaint)) is None:
+    if (match := _MENDABLE.search(complaint)) is None:
         return False
-    *way, last = (name or int(number) for name, number in _STEP.findall(found["place"]))
+    *way, last = (name or int(number) for name, number in _STEP.findall(match["place"]))
     for step in way:
         value = value[step]
     wrong = value[last]

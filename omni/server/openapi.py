@@ -100,15 +100,15 @@ class _Writer:
         self._protocols = {problem: (room.__name__.rpartition(".")[2], failed) for room, problem, failed in known}
         kinds = [kind for route in routes for kind in (route.request, route.response, route.stream) if kind is not None]
         kinds += [failed for _, failed in self._protocols.values()]
-        found, self.schemas = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
-        self._schemas = {id(kind): schema for kind, schema in zip(kinds, found, strict=True)}
+        schemas, self.schemas = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
+        self._schemas = {id(kind): schema for kind, schema in zip(kinds, schemas, strict=True)}
         self._kinds = kinds  # what ids stand for must live as long
         self.failures: dict[str, Any] = {}
 
     def operation(self, route: Route, method: str, path: str) -> dict[str, Any]:
         """What a path answers to one method."""
         protocol, failed = self._protocols[route.problem]
-        found: dict[str, Any] = {
+        operation: dict[str, Any] = {
             "operationId": re.sub(r"\W+", "_", f"{method.lower()}{path}").strip("_"),
             "summary": route.summary,
             "tags": [_tag(route)],
@@ -127,15 +127,15 @@ class _Writer:
         }
         if route.request is not None:
             schema = self._schemas[id(route.request)]
-            found["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
-        answers = found["responses"] = {str(route.status): self._success(route)}
+            operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        answers = operation["responses"] = {str(route.status): self._success(route)}
         for status in (*_ALWAYS, *(_WITH_BODY if method != "GET" else ())):
             answers.setdefault(
                 str(status), {"$ref": f"#/components/responses/{self._failure(protocol, failed, status)}"}
             )
         if route.status == 501:
             answers["501"] = {"$ref": f"#/components/responses/{self._failure(protocol, failed, 501)}"}
-        return found
+        return operation
 
     def _success(self, route: Route) -> dict[str, Any]:
         content: dict[str, Any] = {}

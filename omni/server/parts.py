@@ -149,8 +149,8 @@ def document(text: str, *, title: str = "", context: str = "", kind: str = "docu
 
 def text_in(data: str) -> str | None:
     """The text that a file in base64 holds; None where it is none."""
-    found = DATA.match(data, 0, LONGEST)
-    packed = data[found.end() :] if found else data
+    match = DATA.match(data, 0, LONGEST)
+    packed = data[match.end() :] if match else data
     if not packed:
         return None
     try:
@@ -163,12 +163,12 @@ def text_in(data: str) -> str | None:
 def words_of(value: Any, *, silent: Sequence[str] = _SILENT) -> str:
     """What another program's tools said, as words: texts as they are, the rest as JSON without what means nothing to a
     brain."""
-    found = _worded(value, silent, 0)
-    if isinstance(found, str):
-        return found
-    if isinstance(found, list) and all(isinstance(each, str) for each in found):
-        return "\n".join(found)
-    return json.dumps(found, ensure_ascii=False)
+    worded = _worded(value, silent, 0)
+    if isinstance(worded, str):
+        return worded
+    if isinstance(worded, list) and all(isinstance(each, str) for each in worded):
+        return "\n".join(worded)
+    return json.dumps(worded, ensure_ascii=False)
 
 
 def _worded(value: Any, silent: Sequence[str], level: int) -> Any:

@@ -255,13 +255,13 @@ class Protocol(H11Protocol):
             start = bytes(self._unread[: len(proxyline.SIGNATURE)])
             if start == proxyline.SIGNATURE[: len(start)]:
                 try:
-                    found = read_line(self._unread)
+                    parsed = read_line(self._unread)
                 except (ValueError, struct.error):
                     self.transport.abort()
                     return
-                if found is None:
+                if parsed is None:
                     return
-                self._relayed, end = found
+                self._relayed, end = parsed
                 self.client, self.server = self._relayed.client, self._relayed.local
                 self.scheme = "https" if self._relayed.tls else "http"
                 del self._unread[:end]

@@ -208,7 +208,7 @@ class Serving:
         wanted, by = self._port, ""
         for port in range(wanted, min(wanted + _NEXT, 65535) + 1):
             try:
-                found = await airlock.listen(
+                listening = await airlock.listen(
                     self._options.host, port, self._socket, certificate=self._options.certificate
                 )
             except Taken as error:
@@ -216,17 +216,17 @@ class Serving:
                     raise
                 by = by or error.by or "another program"
                 continue
-            self._port = found.port  # the same again, when the door is lost
+            self._port = listening.port  # the same again, when the door is lost
             self._tell(
                 Door(
-                    url=self._url(found.port),
-                    port=found.port,
+                    url=self._url(listening.port),
+                    port=listening.port,
                     taken=wanted if by else 0,
                     taken_by=by,
                     again=self._opened,
                 )
             )
-            return found
+            return listening
         raise SetupError(f"The ports {wanted} to {wanted + _NEXT} are taken.", hint="Choose another with --port.")
 
     def _url(self, port: int) -> str:

@@ -35,18 +35,18 @@ class Sessions:
 
     def token(self) -> str:
         """A new one-time token, for the fragment of an address that is given to one person."""
-        found = secrets.token_urlsafe(_BYTES)
-        _put(self._tokens, found, self._clock() + TOKEN_SECONDS)
-        return found
+        token = secrets.token_urlsafe(_BYTES)
+        _put(self._tokens, token, self._clock() + TOKEN_SECONDS)
+        return token
 
     def exchange(self, token: str) -> str | None:
         """The name of a new session for a token that is good; it is used up. None for any other."""
         until = self._tokens.pop(_hash(token), 0.0)
         if until <= self._clock():
             return None
-        found = secrets.token_urlsafe(_BYTES)
-        _put(self._sessions, found, self._clock() + SESSION_SECONDS)
-        return found
+        session = secrets.token_urlsafe(_BYTES)
+        _put(self._sessions, session, self._clock() + SESSION_SECONDS)
+        return session
 
     def known(self, session: str) -> bool:
         """Whether a cookie is that of a session, which then goes on for its whole time again."""

@@ -141,8 +141,8 @@ class Front:
 
     @property
     def _hub(self) -> "Hub | None":
-        found: Hub | None = getattr(self.app.state, "hub", None)
-        return found
+        hub: Hub | None = getattr(self.app.state, "hub", None)
+        return hub
 
 
 def _pages() -> list[Route]:

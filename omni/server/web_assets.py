@@ -45,8 +45,11 @@ TYPES = {".js": "text/javascript", ".webmanifest": "application/manifest+json", 
 
 def routes() -> list[Route]:
     """The page, what it is made of, and what an installed one needs."""
-    found = [_route("/", page, "The web interface."), _route("/assets/{name}", asset, "A part of the web interface.")]
-    return found + [_route(f"/{name}", plain, "A part of the web interface.") for name in _beside()]
+    page_routes = [
+        _route("/", page, "The web interface."),
+        _route("/assets/{name}", asset, "A part of the web interface."),
+    ]
+    return page_routes + [_route(f"/{name}", plain, "A part of the web interface.") for name in _beside()]
 
 
 def _route(path: str, endpoint: object, summary: str) -> Route:
@@ -111,10 +114,10 @@ def _index(services: object) -> bytes:
         raise NotFound("The web interface was not built.", hint="Run `make web` in the clone.")
     wanted = services.settings.ui.theme  # type: ignore[attr-defined]
     try:
-        found = {palette.name: palette for palette in palettes(themes_of(services))}
+        by_name = {palette.name: palette for palette in palettes(themes_of(services))}
     except OmniError:
-        found = {}
-    theme = found.get(wanted) or next(iter(found.values()), None)
+        by_name = {}
+    theme = by_name.get(wanted) or next(iter(by_name.values()), None)
     style = b""
     if theme is not None:
         colours = "".join(f"--{name}:{value};" for name, value in theme.colours.items())

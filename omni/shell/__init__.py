@@ -14,5 +14,5 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    found: object = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    return found
+    attribute: object = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return attribute

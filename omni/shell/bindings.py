@@ -68,14 +68,14 @@ def let_alt_enter_be_a_key() -> None:
 
 def pane_bindings(panes: Iterable[PaneSpec]) -> list[Binding]:
     """The keys that show each pane: its function key, and alt + number where the terminal keeps function keys."""
-    found = []
+    bindings = []
     for pane in panes:
         if pane.key:
-            found.append(
+            bindings.append(
                 Binding(pane.key, f"pane('{pane.name}')", pane.title, id=f"pane-{pane.name}", tooltip=pane.sentence)
             )
         if pane.number:
-            found.append(
+            bindings.append(
                 Binding(
                     f"alt+{pane.number}",
                     f"pane('{pane.name}')",
@@ -85,7 +85,7 @@ def pane_bindings(panes: Iterable[PaneSpec]) -> list[Binding]:
                     tooltip=pane.sentence,
                 )
             )
-    return found
+    return bindings
 
 
 def key_words(key: str) -> str:

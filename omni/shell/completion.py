@@ -29,11 +29,11 @@ def fuzzy(wanted: str, name: str) -> int | None:
         return 0
     at, gaps = -1, 1
     for letter in wanted:
-        found = low.find(letter, at + 1)
-        if found < 0:
+        position = low.find(letter, at + 1)
+        if position < 0:
             return None
-        gaps += found - at - 1
-        at = found
+        gaps += position - at - 1
+        at = position
     return gaps
 
 

@@ -328,8 +328,8 @@ class Composer(Vertical):
         if self.field.cursor_location[0] == 0 and _COMMAND.match(before):
             scored = [(fuzzy(before[1:], one.text[1:]), at, one) for at, one in enumerate(self._commands())]
             self.popup.show([one for score, at, one in sorted((s, a, o) for s, a, o in scored if s is not None)])
-        elif self._complete is not None and (found := _WORD.search(before)):
-            work: WorkType[None] = partial(self._find, found[2])
+        elif self._complete is not None and (match := _WORD.search(before)):
+            work: WorkType[None] = partial(self._find, match[2])
             self.run_worker(work, name="complete", group="complete", exclusive=True)
         else:
             self.popup.show(())
@@ -344,8 +344,8 @@ class Composer(Vertical):
     async def _find(self, prefix: str) -> None:
         assert self._complete is not None
         paths = await asyncio.to_thread(self._complete, prefix)
-        found = _WORD.search(self._before_cursor())
-        if found is not None and found[2] == prefix:
+        match = _WORD.search(self._before_cursor())
+        if match is not None and match[2] == prefix:
             self.popup.show([Choice(path) for path in paths if path != prefix])
 
     @on(Popup.Picked)
@@ -366,16 +366,16 @@ class Composer(Vertical):
             if submit and not choice.more:
                 self._submit()
             return
-        found = _WORD.search(before)
-        if found is None:
+        match = _WORD.search(before)
+        if match is None:
             self.popup.show(())
             return
         folder = choice.text.endswith("/")
         name = f'"{choice.text}"' if " " in choice.text else choice.text
         if not folder:
             self.popup.show(())
-        self.field.replace(f"@{name}" + ("" if folder else " "), (row, found.start()), (row, column))
-        self.field.move_cursor((row, found.start() + 1 + len(name) + (not folder)))
+        self.field.replace(f"@{name}" + ("" if folder else " "), (row, match.start()), (row, column))
+        self.field.move_cursor((row, match.start() + 1 + len(name) + (not folder)))
         if not folder:
             self._known = self.field.text
 

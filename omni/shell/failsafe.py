@@ -215,9 +215,9 @@ class FailSafe(App[None], inherit_bindings=False):
 
     def get_driver_class(self) -> type[Driver]:
         """Textual's, made to read on whatever comes."""
-        found = super().get_driver_class()
+        driver = super().get_driver_class()
         take_whatever_comes()
-        return found
+        return driver
 
     def _handle_exception(self, error: Exception) -> None:
         """Whatever Textual caught itself: of workers, timers, compositions, the screen, the app."""

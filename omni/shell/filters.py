@@ -79,7 +79,7 @@ class Plain(LineFilter):
         ground, front = _hex(style.bgcolor), _hex(style.color)
         chosen = ground == self._chosen
         reverse = bool(style.reverse) != (ground is not None and ground not in self._areas and not chosen)
-        found = self._styles[style] = Style(
+        plain = self._styles[style] = Style(
             bold=style.bold or front in self._strong or chosen,
             dim=front in self._weak and not reverse and not chosen,
             italic=style.italic,
@@ -89,7 +89,7 @@ class Plain(LineFilter):
             link=style.link,
             meta=style.meta,
         )
-        return found
+        return plain
 
 
 def _hex(colour: object) -> str | None:

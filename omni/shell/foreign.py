@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 def admitted(offered: Iterable[object], here: Mapping[str, PaneSpec]) -> tuple[list[PaneSpec], list[str]]:
     """The panes that can be shown beside those `here`, and why the others cannot. Function keys are Omni's own."""
-    found: dict[str, PaneSpec] = {}
+    panes: dict[str, PaneSpec] = {}
     complaints = []
     for offer in offered:
         if not isinstance(offer, PaneSpec):
             complaints.append(f"A plug-in offers {offer!r}, which is no PaneSpec.")
             continue
-        taken = {each.letter: each for each in [*here.values(), *found.values()] if each.letter}
-        if offer.name in here or offer.name in found or not offer.name.isidentifier():
+        taken = {each.letter: each for each in [*here.values(), *panes.values()] if each.letter}
+        if offer.name in here or offer.name in panes or not offer.name.isidentifier():
             complaints.append(f"The pane {offer.title} of a plug-in is left out: another one is named {offer.name!r}.")
         elif len(offer.letter) != 1 or not offer.letter.isalpha():
             complaints.append(f"The pane {offer.title} of a plug-in is left out: {offer.letter!r} is no letter.")
@@ -34,8 +34,8 @@ def admitted(offered: Iterable[object], here: Mapping[str, PaneSpec]) -> tuple[l
             other = taken[offer.letter].title
             complaints.append(f"The pane {offer.title} of a plug-in is left out: g {offer.letter} shows {other}.")
         else:
-            found[offer.name] = msgspec.structs.replace(offer, key="", number=0, group=9)
-    return list(found.values()), complaints
+            panes[offer.name] = msgspec.structs.replace(offer, key="", number=0, group=9)
+    return list(panes.values()), complaints
 
 
 def pane_of(node: object, panes: Mapping[str, PaneSpec]) -> PaneSpec | None:
@@ -49,8 +49,8 @@ def at_fault(error: Exception, panes: Mapping[str, PaneSpec]) -> PaneSpec | None
     """The plug-in's pane in whose code `error` was raised, whoever called it: a message, a key, a worker, a timer."""
     foreign = {pane.name: pane for pane in panes.values() if pane.letter}
     frames = traceback.walk_tb(error.__traceback__) if foreign else ()
-    found = (pane_of(frame.f_locals.get("self"), foreign) for frame, _ in frames)
-    return next((spec for spec in found if spec is not None), None)
+    specs = (pane_of(frame.f_locals.get("self"), foreign) for frame, _ in frames)
+    return next((spec for spec in specs if spec is not None), None)
 
 
 class FailedPane(Pane):

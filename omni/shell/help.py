@@ -114,18 +114,18 @@ def _told(node: Widget) -> Iterator[tuple[str, str, str]]:
 def _rows(app: "Frame", bindings: BindingsMap, seen: set[str]) -> Iterator[tuple[str, str, str]]:
     """One row for each thing that a key with an id does; keys that do the same stand together."""
     remapped = dict(app.services.settings.ui.keys)
-    found: dict[str, tuple[list[str], list[str]]] = {}
+    rows: dict[str, tuple[list[str], list[str]]] = {}
     for key, binding in bindings:
         what = binding.tooltip or binding.description
         if binding.id is None or what in seen:
             continue
-        keys, names = found.setdefault(what, ([], []))
+        keys, names = rows.setdefault(what, ([], []))
         for each in remapped.get(binding.id, key).split(","):
             word = _CHORDS.get(binding.action) or key_words(each.strip())
             if word not in keys:
                 keys.append(word)
         if binding.id not in names:
             names.append(binding.id)
-    seen.update(found)
-    for what, (keys, names) in found.items():
+    seen.update(rows)
+    for what, (keys, names) in rows.items():
         yield " ".join(keys), what, " ".join(names)

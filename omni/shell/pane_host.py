@@ -54,12 +54,12 @@ class PaneHost(ThemedApp, inherit_bindings=False):
             return
         from omni.shell.foreign import admitted
 
-        found, complaints = admitted(offered, self.panes)
+        panes, complaints = admitted(offered, self.panes)
         for complaint in [*plugins.failures.values(), *complaints]:
             self.notify(complaint, severity="warning", markup=False)
-        self.panes |= {pane.name: pane for pane in found}
-        if found:
-            self.rail.add(found)
+        self.panes |= {pane.name: pane for pane in panes}
+        if panes:
+            self.rail.add(panes)
 
     def _make(self, spec: PaneSpec) -> Widget:
         try:
@@ -119,8 +119,8 @@ class PaneHost(ThemedApp, inherit_bindings=False):
         """The pane of this name, when it was shown before; of one that failed, what stands in its place."""
         if name in self._failed_panes:
             return self._failed_panes[name]
-        found = self.screen_stack[0].query(f"#pane-{name}") if self.screen_stack else ()
-        return next(iter(found), None)
+        widgets = self.screen_stack[0].query(f"#pane-{name}") if self.screen_stack else ()
+        return next(iter(widgets), None)
 
     def tell_panes(self, change: "Change") -> None:
         """Something changed, here or in another process."""

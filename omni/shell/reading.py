@@ -96,11 +96,11 @@ class LogReading(Reading):
 
     async def _read_on(self) -> None:
         scroll = self.query_one(VerticalScroll)
-        found = await asyncio.to_thread(_tail, self._files)
-        if found == self._seen:
+        tail = await asyncio.to_thread(_tail, self._files)
+        if tail == self._seen:
             return
         at_end = self._seen is None or scroll.max_scroll_y - scroll.scroll_offset.y <= 1
-        self._seen, (self._path, text) = found, found
+        self._seen, (self._path, text) = tail, tail
         words = [log_line(line) for line in text.splitlines() if line.strip()]
         note = home_path(str(self._path)) if self._path else ""
         self.show(note, words or [Folded(head=Content(), text=NOTHING, style="second")])
@@ -181,10 +181,10 @@ class DoctorReading(Reading):
         from omni.diagnostics import findings
 
         self.show("looking at everything …", [])
-        found = await findings(self._services)
-        wrong = sum(not finding.ok for finding in found)
-        words = f"{len(found)} things looked at, {f'{wrong} to mend' if wrong else 'all is well'}"
-        self.show(words, doctor_lines(found))
+        diagnostics = await findings(self._services)
+        wrong = sum(not finding.ok for finding in diagnostics)
+        words = f"{len(diagnostics)} things looked at, {f'{wrong} to mend' if wrong else 'all is well'}"
+        self.show(words, doctor_lines(diagnostics))
 
     def complain(self, error: OmniError) -> None:
         """Where the findings would stand."""
@@ -192,11 +192,11 @@ class DoctorReading(Reading):
         self.show("", [Folded(head=Content(), text=text, style=style) for text, style in words])
 
 
-def doctor_lines(found: "Sequence[Diagnostic]") -> list[Line]:
+def doctor_lines(diagnostics: "Sequence[Diagnostic]") -> list[Line]:
     """What is wrong first, with what mends it; the rest in a line each."""
-    width = max((len(finding.name) for finding in found), default=0)
+    width = max((len(finding.name) for finding in diagnostics), default=0)
     lines: list[Line] = []
-    for finding in sorted(found, key=lambda one: one.ok):
+    for finding in sorted(diagnostics, key=lambda one: one.ok):
         mark = ("✓ ", "accent") if finding.ok else ("! ", "bold amber")
         head = ink(mark, (f"{finding.name:<{width}}   ", "text"))
         lines.append(Folded(head=head, text=home_words(finding.detail), style="second"))

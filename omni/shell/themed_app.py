@@ -70,23 +70,23 @@ class ThemedApp(FailSafe, inherit_bindings=False):
         """Every theme whose file is right, Omni's own first."""
 
         def read() -> dict[str, ThemeFile]:
-            found = {}
+            files = {}
             for name in self._themes.paths():
                 try:
-                    found[name] = self._themes.read(name)
+                    files[name] = self._themes.read(name)
                 except OmniError as error:
                     log.warning(error.message)
-            return found
+            return files
 
         return await asyncio.to_thread(read)
 
     async def _look_for_themes(self) -> None:
         """Take on what was written into the theme that is shown."""
-        for name, found in await asyncio.to_thread(self._watcher.look):
-            if isinstance(found, OmniError):
-                self.explain(found)
+        for name, change in await asyncio.to_thread(self._watcher.look):
+            if isinstance(change, OmniError):
+                self.explain(change)
             elif name == self.theme:
-                self._learn(name, found)
+                self._learn(name, change)
                 self._watch_theme(name)  # the name is the same, so the reactive does not notice
 
     def _use_colours(self, colours: str | None) -> None:

@@ -117,14 +117,14 @@ class Lines(LineWidget):
 
 
 def _marked(lines: Sequence[Line]) -> list[tuple[str, object]]:
-    found: list[tuple[str, object]] = []
+    pairs: list[tuple[str, object]] = []
     for line in lines:
         if isinstance(line, Folded):
-            found.append((line.head.plain, line.head.spans))
-            found.append((line.text, line.style))
+            pairs.append((line.head.plain, line.head.spans))
+            pairs.append((line.text, line.style))
         else:
-            found += [(part.plain, part.spans) for part in (line if isinstance(line, tuple) else (line,))]
-    return found
+            pairs += [(part.plain, part.spans) for part in (line if isinstance(line, tuple) else (line,))]
+    return pairs
 
 
 def thumb(first: int, shown: int, total: int) -> range:

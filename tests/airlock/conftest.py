@@ -165,16 +165,16 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    found = Site()
-    yield found
-    found.close()
+    server = Site()
+    yield server
+    server.close()
 
 
 @pytest.fixture
 def proxy() -> Iterator[Site]:
-    found = Site()
-    yield found
-    found.close()
+    server = Site()
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session")
@@ -204,9 +204,9 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def secure(authority: Path) -> Iterator[Site]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(authority, f"{authority}.key")
-    found = Site(context)
-    yield found
-    found.close()
+    server = Site(context)
+    yield server
+    server.close()
 
 
 class KeeperClient:
@@ -270,8 +270,8 @@ class KeeperClient:
         while b"\n" not in self.rest:
             self.rest += self.line.recv(65536)
         line, _, self.rest = self.rest.partition(b"\n")
-        found: dict[str, Any] = json.loads(line)
-        return found
+        answer: dict[str, Any] = json.loads(line)
+        return answer
 
     def kill(self) -> None:
         assert self.process is not None
@@ -287,9 +287,9 @@ class KeeperClient:
 
 @pytest.fixture
 def keeper(home: Home) -> Iterator[KeeperClient]:
-    found = KeeperClient(home)
-    yield found
-    found.end()
+    client = KeeperClient(home)
+    yield client
+    client.end()
 
 
 @pytest.fixture
@@ -304,9 +304,9 @@ def sha() -> Callable[[bytes], str]:
 
 @pytest.fixture
 def upstream(home: Home) -> Iterator[Upstream]:
-    found = Upstream(home, hello)
-    yield found
-    found.close()
+    server = Upstream(home, hello)
+    yield server
+    server.close()
 
 
 @pytest.fixture

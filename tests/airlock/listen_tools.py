@@ -68,10 +68,10 @@ def refused(host: str, port: int) -> None:
 
 
 def exactly(line: socket.socket, count: int) -> bytes:
-    found = b""
-    while len(found) < count and (block := line.recv(count - len(found))):
-        found += block
-    return found
+    received = b""
+    while len(received) < count and (block := line.recv(count - len(received))):
+        received += block
+    return received
 
 
 def rest(line: socket.socket) -> bytes:
@@ -79,10 +79,10 @@ def rest(line: socket.socket) -> bytes:
 
 
 def head_of(line: socket.socket) -> bytes:
-    found = b""
-    while b"\r\n\r\n" not in found and (block := line.recv(1)):
-        found += block
-    return found
+    head = b""
+    while b"\r\n\r\n" not in head and (block := line.recv(1)):
+        head += block
+    return head
 
 
 def hello(line: socket.socket) -> None:

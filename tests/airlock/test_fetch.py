@@ -18,7 +18,7 @@ from tests.airlock.fetch_tools import DATA, NET, SHA, fetch, left
 def test_a_file_comes_whole_with_its_hash(site: Any, target: Path) -> None:
     site.add("/blob", DATA, headers={"Content-Type": "application/gguf"})
     seen: list[tuple[int, int | None]] = []
-    found = fetch(
+    fetched = fetch(
         f"{site.url}/blob?signature=secret",
         target,
         size=len(DATA),
@@ -26,7 +26,7 @@ def test_a_file_comes_whole_with_its_hash(site: Any, target: Path) -> None:
         progress=lambda *p: seen.append(p),
     )
     assert target.read_bytes() == DATA
-    assert found == (target, len(DATA), SHA, "application/gguf", f"{site.url}/blob?signature=secret", 0)
+    assert fetched == (target, len(DATA), SHA, "application/gguf", f"{site.url}/blob?signature=secret", 0)
     assert seen[0] == (0, len(DATA))
     assert seen[-1] == (len(DATA), len(DATA))
     assert left(target.parent) == ["blob"]
@@ -113,10 +113,10 @@ def test_without_a_hash_an_old_part_is_not_trusted(site: Any, target: Path) -> N
 
 def test_without_a_hash_a_cut_download_goes_on_by_its_etag(site: Any, target: Path) -> None:
     site.add("/blob", DATA, etag='"one"', cut=300_000)
-    found = fetch(f"{site.url}/blob", target)
+    fetched = fetch(f"{site.url}/blob", target)
     if not hasattr(os, "setxattr") or len(site.asked) > 4:
         pytest.skip("no extended attributes here")
-    assert found.sha256 == SHA
+    assert fetched.sha256 == SHA
     assert [headers.get("If-Range") for _, headers in site.asked] == [None, '"one"', '"one"', '"one"']
     assert "user.omni.etag" not in os.listxattr(target)
 
@@ -195,8 +195,8 @@ def test_cancelling_leaves_the_part(site: Any, target: Path) -> None:
 
 def test_two_at_once_do_it_once(site: Any, target: Path) -> None:
     content = site.add("/blob", DATA, hold=10_000)
-    found: list[Any] = []
-    first = threading.Thread(target=lambda: found.append(fetch(f"{site.url}/blob", target)))
+    fetched: list[Any] = []
+    first = threading.Thread(target=lambda: fetched.append(fetch(f"{site.url}/blob", target)))
     first.start()
     assert content.held.wait(20)
     waits = threading.Event()
@@ -206,12 +206,12 @@ def test_two_at_once_do_it_once(site: Any, target: Path) -> None:
             waits.set()
             content.go.set()
 
-    second = threading.Thread(target=lambda: found.append(fetch(f"{site.url}/blob", target, progress=progress)))
+    second = threading.Thread(target=lambda: fetched.append(fetch(f"{site.url}/blob", target, progress=progress)))
     second.start()
     first.join(20)
     second.join(20)
     assert waits.is_set()
-    assert [item.sha256 for item in found] == [SHA, SHA]
+    assert [item.sha256 for item in fetched] == [SHA, SHA]
     assert len(site.asked) == 1
     assert left(target.parent) == ["blob"]
 
@@ -232,9 +232,9 @@ def test_one_who_waits_takes_over_when_the_first_is_killed(site: Any, target: Pa
 
     first = threading.Thread(target=give_up)
     first.start()
-    found = fetch(f"{site.url}/blob", target, sha256=SHA)
+    fetched = fetch(f"{site.url}/blob", target, sha256=SHA)
     first.join()
-    assert found.sha256 == SHA
+    assert fetched.sha256 == SHA
     assert content.cut
 
 
@@ -258,8 +258,8 @@ def test_a_local_file_is_copied_and_checked(tmp_path: Path, target: Path) -> Non
 def test_a_page_is_held_in_memory_and_bounded(site: Any) -> None:
     site.add("/old/", status=301, headers={"Location": "/page/"})
     site.add("/page/", b"<html>", headers={"Content-Type": "text/html"}, statuses=[500])
-    found = page(f"{site.url}/old/", net=NET, pause=lambda seconds: None)
-    assert found == (b"<html>", "text/html", f"{site.url}/page/")
+    fetched = page(f"{site.url}/old/", net=NET, pause=lambda seconds: None)
+    assert fetched == (b"<html>", "text/html", f"{site.url}/page/")
     with pytest.raises(BadFile, match="larger than 5"):
         page(f"{site.url}/page/", net=NET, limit=5)
 

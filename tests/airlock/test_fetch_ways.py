@@ -18,10 +18,10 @@ def test_redirects_are_followed_and_secrets_are_not_told_to_strangers(site: Any,
     site.add("/a", status=302, headers={"Location": "/b"})
     site.add("/b", status=307, headers={"Location": f"{other.url}/c"})
     other.add("/c", DATA)
-    found = fetch(
+    fetched = fetch(
         f"{site.url.replace('//', '//me:pass@')}/a", target, headers=[("Authorization", "Bearer key"), ("X-Plain", "1")]
     )
-    assert found.url == f"{other.url}/c"
+    assert fetched.url == f"{other.url}/c"
     assert [headers.get("Authorization") for _, headers in site.asked] == ["Bearer key"] * 2
     assert other.asked[0][1].get("Authorization") is None
     assert other.asked[0][1]["X-Plain"] == "1"

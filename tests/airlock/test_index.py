@@ -113,14 +113,14 @@ def test_a_page_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         files("x", many, "text/html", BASE)
 
 
-def is_safe(found: list[IndexFile]) -> bool:
+def is_safe(listed: list[IndexFile]) -> bool:
     return all(
         file.url.startswith(("https://", "http://"))
         and "/" not in file.name
         and file.name.isascii()
         and len(file.sha256) in (0, 64)
         and "\n" not in file.url
-        for file in found
+        for file in listed
     )
 
 
@@ -159,10 +159,10 @@ JSON_VALUES = st.recursive(
 )
 def test_any_json_gives_safe_files_or_an_error(entries: list[Any], meta: Any) -> None:
     try:
-        found = files("x", json.dumps({"meta": meta, "files": entries}).encode(), JSON, BASE)
+        listed = files("x", json.dumps({"meta": meta, "files": entries}).encode(), JSON, BASE)
     except BadFile:
         return
-    assert is_safe(found)
+    assert is_safe(listed)
 
 
 @given(st.binary(max_size=500))
@@ -247,13 +247,13 @@ def asks(answers: dict[str, str | OmniError]) -> Any:
 def test_the_next_index_is_asked_when_one_fails_or_has_not_the_file() -> None:
     two = "<a href=x-2-py3-none-any.whl>"
     for one in (NotFound("absent"), NetworkBlocked("down"), BadFile("odd"), "<a href=x-1-py3-none-any.whl>"):
-        found = find("x", NET, asks({"one.invalid": one, "two.invalid": two}), lambda file: "-2-" in file.name)
-        assert [file.url for file in found] == ["https://two.invalid/x/x-2-py3-none-any.whl"]
+        wheels = find("x", NET, asks({"one.invalid": one, "two.invalid": two}), lambda file: "-2-" in file.name)
+        assert [file.url for file in wheels] == ["https://two.invalid/x/x-2-py3-none-any.whl"]
 
 
 def test_later_indexes_are_left_alone_when_the_first_has_the_file() -> None:
-    found = find("x", NET, asks({"one.invalid": "<a href=x-1-py3-none-any.whl>"}))
-    assert [file.name for file in found] == ["x-1-py3-none-any.whl"]
+    wheels = find("x", NET, asks({"one.invalid": "<a href=x-1-py3-none-any.whl>"}))
+    assert [file.name for file in wheels] == ["x-1-py3-none-any.whl"]
 
 
 def test_the_failure_that_says_most_is_raised() -> None:

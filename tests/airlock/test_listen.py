@@ -81,12 +81,12 @@ def test_a_slow_reader_holds_nobody_up_and_costs_no_memory(door: Make, upstream:
             sent += line.send(b"x" * 65536)
 
     upstream.answer = pour
-    found = door()
-    with found.dial() as slow:
+    opened = door()
+    with opened.dial() as slow:
         slow.sendall(ASK)
         assert slow.recv(1) == b"x"
         for _ in range(20):
-            with found.dial() as quick:
+            with opened.dial() as quick:
                 quick.sendall(b"GET /quick HTTP/1.1\r\n\r\n")
                 assert rest(quick) == b"quick"
         assert sent < 20_000_000  # the rest waits in the server, not in the relay
@@ -94,8 +94,8 @@ def test_a_slow_reader_holds_nobody_up_and_costs_no_memory(door: Make, upstream:
 
 def test_two_streams_share(door: Make, upstream: Upstream) -> None:
     upstream.answer = echo
-    found = door()
-    lines = [found.dial() for _ in range(60)]
+    opened = door()
+    lines = [opened.dial() for _ in range(60)]
     for line in lines:
         line.sendall(ASK)
     for line in lines:

@@ -21,9 +21,9 @@ real = pytest.mark.real
 def request(listening: Listening) -> bytes:
     line = http.client.HTTPConnection(listening.host, listening.port, timeout=20)
     line.request("GET", "/")
-    found = line.getresponse().read()
+    body = line.getresponse().read()
     line.close()
-    return found
+    return body
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from tests.airlock.listen_tools import ASK, Door, Make, Read, Upstream, echo, ex
 
 
 def test_a_head_that_does_not_come(door: Make, upstream: Upstream, home: Home, audit: Read) -> None:
-    found = door(patience=0.05)
-    with found.dial() as silent, found.dial() as slow:
+    opened = door(patience=0.05)
+    with opened.dial() as silent, opened.dial() as slow:
         slow.sendall(b"GET / HTTP/1.1\r\nX: ")
         assert rest(silent) == b""
         assert refusal(rest(slow)) == (408, "The request's head was not complete within 0.05 s.")
@@ -59,18 +59,18 @@ def test_tls_to_a_plain_port(door: Make) -> None:
 
 def test_too_many_connections_are_told_so(door: Make, upstream: Upstream, audit: Read) -> None:
     upstream.answer = echo
-    found = door(own=4)
-    lines = [found.dial() for _ in range(4)]
+    opened = door(own=4)
+    lines = [opened.dial() for _ in range(4)]
     for line in lines:
         line.sendall(ASK)
         assert exactly(line, len(ASK)) == ASK
     for _ in range(3):
-        with found.dial() as more:
+        with opened.dial() as more:
             assert refusal(rest(more))[0] == 503
     lines.pop().close()
     answer = b""
     while answer != ASK:  # until the relay has seen that one left
-        with found.dial() as again:
+        with opened.dial() as again:
             again.sendall(ASK)
             answer = exactly(again, len(ASK))
     for line in lines:
@@ -79,19 +79,19 @@ def test_too_many_connections_are_told_so(door: Make, upstream: Upstream, audit:
 
 
 def test_a_server_that_has_gone(door: Make, upstream: Upstream) -> None:
-    found = door()
+    opened = door()
     upstream.close()
     for path in (True, False):
         if not path:
             upstream.path.unlink()
-        with found.dial() as line:
+        with opened.dial() as line:
             line.sendall(ASK)
             assert refusal(rest(line))[0] == 502
     upstream.listener = socket.socket(socket.AF_UNIX)
     upstream.listener.bind(str(upstream.path))
     upstream.listener.listen()
     threading.Thread(target=upstream.serve, daemon=True).start()
-    with found.dial() as line:
+    with opened.dial() as line:
         line.sendall(ASK)
         assert rest(line).endswith(b"hello")
 
@@ -103,32 +103,32 @@ def test_a_server_that_is_too_busy_to_accept(home: Home, audit: Read) -> None:
         listener.bind(str(path))
         listener.listen(0)
         waiting.connect(str(path))  # the only one that may wait
-        found = Door(home, path, Limits(patience=0.2))
-        lines = [found.dial() for _ in range(3)]
+        door = Door(home, path, Limits(patience=0.2))
+        lines = [door.dial() for _ in range(3)]
         for line in lines:
             line.sendall(ASK)
         assert [refusal(rest(line))[0] for line in lines] == [503] * 3
         for line in lines:
             line.close()
-        found.end()
+        door.end()
 
 
 def test_half_open_connections_and_resets(door: Make, upstream: Upstream) -> None:
     """Clients that vanish at every stage leave nothing behind."""
     upstream.answer = echo
-    found = door()
+    opened = door()
     for said in (b"", b"GET", ASK, ASK + b"x" * 300_000):
         for _ in range(5):
-            line = found.dial()
+            line = opened.dial()
             line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a close is a reset
             line.sendall(said)
             line.close()
-    with found.dial() as line:
+    with opened.dial() as line:
         line.sendall(ASK)
         line.shutdown(socket.SHUT_WR)
         assert rest(line) == ASK
     deadline = threading.Event()
-    while found.relay.connections and not deadline.wait(0.01):
+    while opened.relay.connections and not deadline.wait(0.01):
         pass
-    assert not found.relay._admitted
-    assert len(found.relay.selector.get_map()) == 2  # the bell and the listener
+    assert not opened.relay._admitted
+    assert len(opened.relay.selector.get_map()) == 2  # the bell and the listener

@@ -20,9 +20,9 @@ def trusting(authority: Path) -> ssl.SSLContext:
 
 @pytest.fixture
 def context(authority: Path) -> ssl.SSLContext:
-    found = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    found.load_cert_chain(authority, f"{authority}.key")
-    return found
+    server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_context.load_cert_chain(authority, f"{authority}.key")
+    return server_context
 
 
 async def test_tls_ends_in_the_relay(door: Make, upstream: Upstream, context: ssl.SSLContext, authority: Path) -> None:
@@ -41,8 +41,10 @@ def test_the_end_of_an_answer_is_told_in_tls(
     door: Make, upstream: Upstream, context: ssl.SSLContext, authority: Path
 ) -> None:
     """Without a goodbye a client could not tell a whole answer from a cut one."""
-    found = trusting(authority)
-    with found.wrap_socket(door(context).dial(), server_hostname="localhost", suppress_ragged_eofs=False) as line:
+    client_context = trusting(authority)
+    with client_context.wrap_socket(
+        door(context).dial(), server_hostname="localhost", suppress_ragged_eofs=False
+    ) as line:
         line.sendall(ASK)
         assert rest(line).endswith(b"hello")
 
@@ -63,8 +65,8 @@ def test_old_tls_is_not_spoken(keeper: Any, home: Home, upstream: Upstream, auth
     from omni.airlock.listen import _context
 
     os.chmod(f"{authority}.key", 0o600)
-    found = _context(Listen("127.0.0.1", 0, str(upstream.path), str(authority), f"{authority}.key"))
-    assert found.minimum_version == ssl.TLSVersion.TLSv1_2
+    server_context = _context(Listen("127.0.0.1", 0, str(upstream.path), str(authority), f"{authority}.key"))
+    assert server_context.minimum_version == ssl.TLSVersion.TLSv1_2
     os.chmod(f"{authority}.key", 0o644)
     with pytest.raises(SetupError, match="open to others") as caught:
         _context(Listen("127.0.0.1", 0, "", str(authority), f"{authority}.key"))

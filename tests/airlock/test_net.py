@@ -61,9 +61,9 @@ def test_naming_a_file_leaves_the_users_out(tmp_path: Path, machine: dict[str, s
 
 def test_other_folders_of_the_desktop_standard_are_honoured(tmp_path: Path, machine: dict[str, str]) -> None:
     machine |= {"XDG_CONFIG_HOME": str(tmp_path / "mine"), "XDG_CONFIG_DIRS": f"{tmp_path}/a:{tmp_path}/b"}
-    found = list(config_files(machine, [], root=str(tmp_path)))
-    assert found[:2] == [tmp_path / "a/pip/pip.conf", tmp_path / "b/pip/pip.conf"]
-    assert found[-1] == tmp_path / "mine/pip/pip.conf"
+    paths = list(config_files(machine, [], root=str(tmp_path)))
+    assert paths[:2] == [tmp_path / "a/pip/pip.conf", tmp_path / "b/pip/pip.conf"]
+    assert paths[-1] == tmp_path / "mine/pip/pip.conf"
 
 
 def test_a_commands_section_beats_the_global_one_wherever_it_stands(tmp_path: Path, machine: dict[str, str]) -> None:

@@ -53,8 +53,8 @@ def ordered(keeper: Any, order: Any, *, purpose: str = "pull", token: str | None
         answer = b""
         while block := line.recv(65536):
             answer += block
-    found: dict[str, Any] = json.loads(answer.splitlines()[-1])
-    return found
+    reply: dict[str, Any] = json.loads(answer.splitlines()[-1])
+    return reply
 
 
 async def test_a_file_comes_through_with_progress_and_one_audit_line(
@@ -102,8 +102,8 @@ async def test_a_project_is_found_through_the_users_indexes(keeper: Any, site: A
     net = NET._replace(
         index_url=f"{site.url}/one", extra_index_urls=(f"{site.url}/two",), find_links=(tmp_path.as_uri(),)
     )
-    [found] = await AirlockClient(keeper, net=net).find("Some_Brain", purpose="pull")
-    assert found.url == f"{site.url}/two/some-brain/some_brain-1-py3-none-any.whl"
+    [wheel] = await AirlockClient(keeper, net=net).find("Some_Brain", purpose="pull")
+    assert wheel.url == f"{site.url}/two/some-brain/some_brain-1-py3-none-any.whl"
     with pytest.raises(NotFound):
         await AirlockClient(keeper, net=net).find("some-brain", purpose="pull", wanted=lambda file: "-2-" in file.name)
 
@@ -319,11 +319,11 @@ VALUES = st.recursive(
 def test_any_order_is_one_or_an_error(order: dict[str, Any], start: dict[str, Any]) -> None:
     home = Home("/nowhere/omni")
     try:
-        found = parse_order({**order, **start}, home, "pull")
+        parsed = parse_order({**order, **start}, home, "pull")
     except OmniError:
         return
-    assert isinstance(found, Order)
-    assert found.target is None or found.target.is_relative_to(home.root)
+    assert isinstance(parsed, Order)
+    assert parsed.target is None or parsed.target.is_relative_to(home.root)
 
 
 # --- living and dying ---
@@ -372,8 +372,10 @@ def test_it_tries_the_wall_when_its_keeper_asks_and_is_not_refused(started: Any)
 def test_waiting_it_has_imported_neither_ssl_nor_http() -> None:
     code = "import sys, omni.airlock.process; print([n for n in ('ssl', 'http.client', 'asyncio', 'msgspec', 'ctypes', 'email') if n in sys.modules])"
     root = str(Path(__file__).parents[2])
-    found = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, env={"PYTHONPATH": root})
-    assert found.stdout.strip() == "[]", found.stderr
+    process = subprocess.run(
+        [sys.executable, "-S", "-c", code], capture_output=True, text=True, env={"PYTHONPATH": root}
+    )
+    assert process.stdout.strip() == "[]", process.stderr
 
 
 def test_the_package_exports_what_it_names() -> None:

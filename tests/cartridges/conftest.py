@@ -56,13 +56,13 @@ def tensors_of(architecture: str, *, ffn: int = 1, more: Sequence[Tensor] = ()) 
     for each in ("attn_q", "attn_k", "attn_v", "ffn_up", "ffn_gate", "ffn_down"):
         if wanted.takes(f"blk.{each}.weight"):
             kinds.add(f"blk.{each}.weight")
-    found: list[Tensor] = []
+    tensors: list[Tensor] = []
     for kind in sorted(kinds):
         names = [kind.replace("blk.", f"blk.{n}.", 1) for n in range(LAYERS)] if "blk." in kind else [kind]
         for name in names:
             rows = {"token_embd.weight": 3, "blk.0.ffn_up.weight": ffn}.get(name, 1)
-            found.append((name, (8,), 0) if "norm" in name else (name, (WIDTH, rows), 12))
-    return [*found, *more]
+            tensors.append((name, (8,), 0) if "norm" in name else (name, (WIDTH, rows), 12))
+    return [*tensors, *more]
 
 
 def meta_of(architecture: str) -> dict[str, Any]:

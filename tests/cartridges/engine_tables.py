@@ -29,8 +29,8 @@ def table(source: Path) -> list[str]:
     keys = {name: text.removeprefix("%s.") for name, text in _pairs(names, "LLM_KV").items() if text.startswith("%s.")}
     functions: dict[tuple[str, str], str] = {}
     for path in sorted((source / "models").glob("*.cpp")):
-        for found in FUNCTION.finditer(path.read_text("utf-8")):
-            functions[found[1], found[2]] = found[0]
+        for match in FUNCTION.finditer(path.read_text("utf-8")):
+            functions[match[1], match[2]] = match[0]
     parents = dict(
         re.findall(r"struct (llama_model_\w+) : public (llama_model_\w+)", (source / "models/models.h").read_text())
     )
@@ -44,8 +44,8 @@ def table(source: Path) -> list[str]:
             taken |= {".attn_q", ".attn_k", ".attn_v", ".attn_qkv"}
         if "create_tensor_gate_up_exps" in loads:
             taken |= {".ffn_gate_up_exps", ".ffn_gate_exps", ".ffn_up_exps"}
-        needed = {tensors[found[1]] for found in SUFFIXED.finditer(loads) if _always(loads, found)}
-        entries = {keys[found[1]] for found in WANTED.finditer(reads) if found[1] in keys and "false" not in found[2]}
+        needed = {tensors[match[1]] for match in SUFFIXED.finditer(loads) if _always(loads, match)}
+        entries = {keys[match[1]] for match in WANTED.finditer(reads) if match[1] in keys and "false" not in match[2]}
         words = [f"+{name}" if name in needed else name for name in sorted(taken)] + [
             f"{name}=" for name in sorted(bare)
         ]
@@ -53,11 +53,11 @@ def table(source: Path) -> list[str]:
     return sorted(lines)
 
 
-def _always(text: str, found: re.Match[str]) -> bool:
+def _always(text: str, match: re.Match[str]) -> bool:
     """Whether it stands in the function itself, or in a loop there, and under no condition."""
-    if not found[0].startswith(" " * 8):
+    if not match[0].startswith(" " * 8):
         return True
-    above = re.findall(r"^ {4}\S.*$", text[: found.start()], re.MULTILINE)
+    above = re.findall(r"^ {4}\S.*$", text[: match.start()], re.MULTILINE)
     return bool(above) and above[-1].strip().startswith("for (")
 
 
@@ -71,10 +71,10 @@ def _short(text: str) -> str:
 
 
 def _models(text: str) -> dict[str, str]:
-    found: dict[str, str] = {}
+    models: dict[str, str] = {}
     for case in re.finditer(r"((?:\s*case LLM_ARCH_\w+:)+)\s*\{?\s*return new (llama_model_\w+)", text):
-        found |= dict.fromkeys(re.findall(r"LLM_ARCH_\w+", case[1]), case[2])
-    return found
+        models |= dict.fromkeys(re.findall(r"LLM_ARCH_\w+", case[1]), case[2])
+    return models
 
 
 def _inherited(functions: dict[tuple[str, str], str], parents: dict[str, str], model: str | None, name: str) -> str:

@@ -429,13 +429,13 @@ def test_a_store_that_may_not_be_read_names_the_command_that_helps(
         )
         answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd="/")
         assert answer.returncode == 0, answer.stderr
-    found = json.loads(answer.stdout)
+    stores = json.loads(answer.stdout)
     if command is None:
-        assert found == []
+        assert stores == []
         return
-    assert [(each[0], each[1]) for each in found] == [("Ollama's models", "unreadable")]
-    assert found[0][3].startswith(command)
-    assert "usr/share/ollama" in found[0][2]
+    assert [(each[0], each[1]) for each in stores] == [("Ollama's models", "unreadable")]
+    assert stores[0][3].startswith(command)
+    assert "usr/share/ollama" in stores[0][2]
 
 
 def test_an_empty_machine_has_nothing(tmp_path: Path) -> None:

@@ -264,12 +264,12 @@ def test_the_parts_of_a_model_are_one(tmp_path: Path, parts: Parts) -> None:
         inspect(first)
     second.write_bytes(data[1])
     assert read_header(second).kind == "other"  # alone it is nothing
-    found = inspect(first)
-    assert found.parts == (str(first), str(second))
-    assert (found.header.kind, found.header.architecture) == ("model", "llama")
-    assert found.header.parameters == sum(read_header(part).parameters for part in (first, second))
-    assert found.size == len(data[0]) + len(data[1])
-    assert obstacle(found.header, None) is None
+    model = inspect(first)
+    assert model.parts == (str(first), str(second))
+    assert (model.header.kind, model.header.architecture) == ("model", "llama")
+    assert model.header.parameters == sum(read_header(part).parameters for part in (first, second))
+    assert model.size == len(data[0]) + len(data[1])
+    assert obstacle(model.header, None) is None
     assert part_names("x-00003-of-00002.gguf") == ["x-00003-of-00002.gguf"]
 
 

@@ -17,10 +17,10 @@ pytestmark = pytest.mark.real  # with a real keeper and a real worker
 @pytest.fixture
 async def keeper(home: Home) -> AsyncIterator[KeeperClient]:
     starter = start(home, full_screen=False)
-    found = await KeeperClient.connect(home, starter, client="tests")
-    yield found
-    await found.shutdown()
-    await found.close()
+    client = await KeeperClient.connect(home, starter, client="tests")
+    yield client
+    await client.shutdown()
+    await client.close()
     starter.goodbye()
 
 

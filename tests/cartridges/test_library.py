@@ -113,8 +113,8 @@ async def test_ready_and_unloadable_are_remembered(open_library: Open, write_ggu
     await library.mark(brain.base.id, ready=True)
     assert (await open_library().get("@me/x")).state == "ready"
     await library.mark(brain.base.id, ready=False, reason="the worker died of signal 4")
-    found = await library.get("@me/x")
-    assert (found.state, found.reason) == ("unloadable", "the worker died of signal 4")
+    stored = await library.get("@me/x")
+    assert (stored.state, stored.reason) == ("unloadable", "the worker died of signal 4")
 
 
 async def test_the_index_is_read_again_only_when_somebody_has_changed_it(

@@ -27,8 +27,8 @@ CHATML = "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content }
 def told(tmp_path: Path, data: bytes, template: str | None = None) -> str:
     path = tmp_path / "x.gguf"
     path.write_bytes(data)
-    found = obstacle(read_header(path), template)
-    return found.reason if found else ""
+    problem = obstacle(read_header(path), template)
+    return problem.reason if problem else ""
 
 
 # What is made here is loaded, or not, by the engine as well: `test_the_engine_says_the_same`.
@@ -106,13 +106,13 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_the_header_tells(tmp_path: Path, case: str) -> None:
     options, reason = CASES[case]
-    found = told(tmp_path, tiny(**options))
-    assert reason in found if reason else not found
+    complaint = told(tmp_path, tiny(**options))
+    assert reason in complaint if reason else not complaint
 
 
 def test_a_way_to_longer_contexts_that_the_engine_has_not_is_told(tmp_path: Path) -> None:
-    found = told(tmp_path, tiny(llama__rope__scaling__type="novel"))
-    assert found == "this engine does not know its way to longer contexts, 'novel'"
+    complaint = told(tmp_path, tiny(llama__rope__scaling__type="novel"))
+    assert complaint == "this engine does not know its way to longer contexts, 'novel'"
 
 
 @pytest.mark.real

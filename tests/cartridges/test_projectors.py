@@ -79,9 +79,9 @@ def test_a_projector_that_cannot_be_this_models_is_not_used(
 def test_what_an_old_projector_says_of_its_width_is_not_believed(tmp_path: Path, gguf: Make) -> None:
     (tmp_path / "model.gguf").write_bytes(gguf())
     path = write_projector(tmp_path / "mmproj.gguf", width=WIDTH, general__type=None, clip__vision__projection_dim=768)
-    found, _ = look(path, read_header(tmp_path / "model.gguf"))
-    assert found is not None
-    assert (found.kind, found.size, found.looks_at_once) == ("mlp", path.stat().st_size, False)
+    projector, _ = look(path, read_header(tmp_path / "model.gguf"))
+    assert projector is not None
+    assert (projector.kind, projector.size, projector.looks_at_once) == ("mlp", path.stat().st_size, False)
     path.write_bytes(path.read_bytes()[:-100])
     assert "truncated" in look(path, read_header(tmp_path / "model.gguf"))[1]
     assert "no file" in look(tmp_path / "none.gguf", read_header(tmp_path / "model.gguf"))[1]
@@ -202,10 +202,10 @@ async def test_eyes_that_ended_a_worker_are_not_used_again(
     assert brain.base is not None
     assert brain.base.eyes is not None
     await library.unsee(brain.base.id, brain.base.eyes)
-    for found in (await library.get(brain.name), await library.add(model)):
-        assert found.base is not None
-        assert found.usable
-        assert (found.sees, found.base.blind[:34]) == (False, "its projector ended the engine (mm")
+    for current in (await library.get(brain.name), await library.add(model)):
+        assert current.base is not None
+        assert current.usable
+        assert (current.sees, current.base.blind[:34]) == (False, "its projector ended the engine (mm")
     put(projector, eyes + bytes(32))  # another one has a chance
     assert (await library.add(model)).sees
     await library.unsee(brain.base.id, brain.base.eyes)  # the first ones, which are no longer its own
@@ -218,12 +218,12 @@ async def test_eyes_are_not_lost_to_another_name_of_the_model(
     store = tmp_path / "user/.ollama/models"
 
     def write(name: str, **layers: bytes) -> None:
-        found = []
+        descriptors = []
         for kind, data in layers.items():
             digest = hashlib.sha256(data).hexdigest()
             put(store / f"blobs/sha256-{digest}", data)
-            found.append({"mediaType": f"application/vnd.ollama.image.{kind}", "digest": f"sha256:{digest}"})
-        put(store / f"manifests/registry.ollama.ai/library/{name}", json.dumps({"layers": found}).encode())
+            descriptors.append({"mediaType": f"application/vnd.ollama.image.{kind}", "digest": f"sha256:{digest}"})
+        put(store / f"manifests/registry.ollama.ai/library/{name}", json.dumps({"layers": descriptors}).encode())
 
     write("llava/7b", model=gguf(), projector=eyes)
     write("later/7b", model=gguf())

@@ -41,9 +41,9 @@ WHOLE = {
 
 @pytest.mark.parametrize("name", GO)
 def test_the_marks_tell_the_family(name: str) -> None:
-    found = known_template(GO[name])
-    assert found is not None
-    assert found.name == name
+    template = known_template(GO[name])
+    assert template is not None
+    assert template.name == name
 
 
 def test_every_family_is_tried() -> None:

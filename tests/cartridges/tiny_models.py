@@ -35,11 +35,11 @@ MORE: dict[str, dict[str, tuple[int, ...]]] = {
 
 def tensors(architecture: str = "llama") -> list[Tensor]:
     """All of them, as numbers of 32 bits."""
-    found: list[Tensor] = []
+    entries: list[Tensor] = []
     for kind, shape in (SHAPES | MORE.get(architecture, {})).items():
         names = [kind.replace("blk.", f"blk.{n}.", 1) for n in range(LAYERS)] if "blk." in kind else [kind]
-        found += [(name, shape, 0) for name in names]
-    return found
+        entries += [(name, shape, 0) for name in names]
+    return entries
 
 
 def tiny(architecture: str = "llama", *, without: str = "", more: tuple[Tensor, ...] = (), **changes: Any) -> bytes:

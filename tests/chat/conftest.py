@@ -125,9 +125,9 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def bench(tmp_path: Path, clock: Clock) -> AsyncIterator[Bench]:
-    found = Bench(tmp_path / "chat" / "omni.db", clock)
-    yield found
-    for service in found.services:
+    workbench = Bench(tmp_path / "chat" / "omni.db", clock)
+    yield workbench
+    for service in workbench.services:
         await service.close()
 
 

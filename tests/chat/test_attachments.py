@@ -43,8 +43,8 @@ def project(tmp_path: Path) -> Path:
     ],
 )
 def test_mentions(project: Path, text: str, sent: str, paths: list[str]) -> None:
-    found, files = expand(text, project)
-    assert found == sent
+    expanded, files = expand(text, project)
+    assert expanded == sent
     assert [os.path.normpath(file.path) for file in files] == paths
 
 
@@ -119,10 +119,10 @@ def test_what_cannot_be_read_is_said(project: Path) -> None:
 def test_a_name_that_can_be_no_files_is_refused_kindly(project: Path, name: str) -> None:
     for text in (f"@{name}", f'@"{name}"', f"@./{name}"):
         try:
-            found, files = expand(text, project)
+            expanded, files = expand(text, project)
         except OmniError:
             continue
-        assert (found, files) == (text, [])
+        assert (expanded, files) == (text, [])
 
 
 def test_nothing_stays_open_of_what_is_refused(project: Path) -> None:
@@ -160,11 +160,11 @@ def test_a_hostile_name_is_shown_escaped(project: Path) -> None:
 def test_any_text_is_expanded_or_refused_kindly(text: str) -> None:
     root = Path(__file__).parent
     try:
-        found, files = expand(text, root)
+        expanded, files = expand(text, root)
     except OmniError:
         return
     if not files:
-        assert found == text
+        assert expanded == text
 
 
 @given(st.text(max_size=30))
@@ -185,13 +185,13 @@ def test_any_quoted_path_is_read_or_refused_kindly(name: str) -> None:
 def test_the_nearest_instructions_are_taken(project: Path) -> None:
     assert agents_md(project / "src") is None or "pytest" not in str(agents_md(project / "src"))
     (project / "AGENTS.md").write_text("far")
-    found = agents_md(project / "src")
-    assert found is not None
-    assert found.text == "far"
+    instructions = agents_md(project / "src")
+    assert instructions is not None
+    assert instructions.text == "far"
     (project / "src" / "AGENTS.md").write_text("near")
-    found = agents_md(project / "src")
-    assert found is not None
-    assert found.text == "near"
+    instructions = agents_md(project / "src")
+    assert instructions is not None
+    assert instructions.text == "near"
 
 
 def test_those_of_the_clone_that_runs_are_for_others() -> None:
@@ -214,10 +214,10 @@ def test_instructions_are_not_looked_for_above(project: Path, edge: str, monkeyp
 
 def test_long_instructions_are_cut_and_say_so(project: Path) -> None:
     (project / "AGENTS.md").write_text("ö" * 40_000)
-    found = agents_md(project)
-    assert found is not None
-    assert found.text.endswith("32 KiB were read]")
-    assert len(found.text.encode()) < (33 << 10)
+    instructions = agents_md(project)
+    assert instructions is not None
+    assert instructions.text.endswith("32 KiB were read]")
+    assert len(instructions.text.encode()) < (33 << 10)
 
 
 def test_what_is_no_file_or_of_somebody_else_has_no_say(project: Path) -> None:

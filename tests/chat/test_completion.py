@@ -37,9 +37,9 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_nothing_typed_offers_what_is_near(project: Path) -> None:
-    found = complete_path("", project)
-    assert set(found[:3]) == {"src/", "README.md", "keep.log"}
-    assert found.index("src/app.py") < found.index("src/chat/store.py")
+    paths = complete_path("", project)
+    assert set(paths[:3]) == {"src/", "README.md", "keep.log"}
+    assert paths.index("src/app.py") < paths.index("src/chat/store.py")
 
 
 @pytest.mark.parametrize(
@@ -74,18 +74,18 @@ def test_links_that_lead_away_are_not_offered(project: Path) -> None:
     (project / "away").symlink_to("../secret")
     (project / "up").symlink_to("..")
     (project / "inside").symlink_to("README.md")
-    found = complete_path("", project, limit=100)
-    assert "inside" in found
-    assert not {"away", "up", "up/"} & set(found)
+    paths = complete_path("", project, limit=100)
+    assert "inside" in paths
+    assert not {"away", "up", "up/"} & set(paths)
 
 
 def test_the_look_is_bounded(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(completion, "MOST_ENTRIES", 40)
     for number in range(100):
         (project / "src" / "chat" / f"z{number}").write_text("")
-    found = complete_path("", project, limit=1000)
-    assert "README.md" in found  # near folders come first
-    assert len(found) <= 40
+    paths = complete_path("", project, limit=1000)
+    assert "README.md" in paths  # near folders come first
+    assert len(paths) <= 40
 
 
 def test_a_missing_folder_offers_nothing(tmp_path: Path) -> None:
@@ -119,11 +119,11 @@ def test_what_cannot_be_read_is_left_out_and_nothing_else(project: Path) -> None
     (project / "src" / ".gitignore").write_text("*.py")
     (project / "src" / ".gitignore").chmod(0)
     with ordinary_user():
-        found = complete_path("", project, limit=100)
+        paths = complete_path("", project, limit=100)
     for name in ("closed", "listed"):
         (project / name).chmod(0o755)
-    assert {"closed/", "listed/", "README.md", "src/app.py"} <= set(found)
-    assert not {"closed/inside.txt", "listed/self", "to closed", "to listed"} & set(found)
+    assert {"closed/", "listed/", "README.md", "src/app.py"} <= set(paths)
+    assert not {"closed/inside.txt", "listed/self", "to closed", "to listed"} & set(paths)
 
 
 def test_what_vanishes_in_the_middle_is_left_out(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,8 +148,8 @@ def test_what_vanishes_in_the_middle_is_left_out(project: Path, monkeypatch: pyt
     @contextmanager
     def scandir(folder: Path) -> Iterator[Iterator[Entry]]:
         def entries() -> Iterator[Entry]:
-            with whole(folder) as found:
-                for number, entry in enumerate(sorted(found, key=lambda one: one.name)):
+            with whole(folder) as listing:
+                for number, entry in enumerate(sorted(listing, key=lambda one: one.name)):
                     if folder.name == "chat" and number == 1:
                         raise OSError(116, "Stale file handle", str(folder))
                     yield Entry(entry)
@@ -157,9 +157,9 @@ def test_what_vanishes_in_the_middle_is_left_out(project: Path, monkeypatch: pyt
         yield entries()
 
     monkeypatch.setattr(os, "scandir", scandir)
-    found = complete_path("", project, limit=100)
-    assert {"README.md", "src/", "src/chat/", "src/chat/service.py", "src/build/kept.py"} <= set(found)
-    assert not {"src/app.py", "src/chat/store.py"} & set(found)
+    paths = complete_path("", project, limit=100)
+    assert {"README.md", "src/", "src/chat/", "src/chat/service.py", "src/build/kept.py"} <= set(paths)
+    assert not {"src/app.py", "src/chat/store.py"} & set(paths)
 
 
 def test_pipes_circles_and_names_that_are_no_text_are_not_offered(project: Path) -> None:
@@ -168,10 +168,10 @@ def test_pipes_circles_and_names_that_are_no_text_are_not_offered(project: Path)
     (project / "one").symlink_to("other")
     (project / "other").symlink_to("one")
     (project / os.fsdecode(b"raw\xff")).write_text("")
-    found = complete_path("", project, limit=100)
-    assert "README.md" in found
-    assert not {"pipe", "circle", "one", "other"} & set(found)
-    assert all(path.isprintable() for path in found)
+    paths = complete_path("", project, limit=100)
+    assert "README.md" in paths
+    assert not {"pipe", "circle", "one", "other"} & set(paths)
+    assert all(path.isprintable() for path in paths)
 
 
 def test_a_gitignore_that_is_no_file_is_none(project: Path) -> None:

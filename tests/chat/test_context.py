@@ -21,18 +21,18 @@ ENGINE = ScriptedEngine()
 
 def branch_of(*words: int, files: dict[int, int] | None = None) -> list[ChatMessage]:
     """Turns whose questions have so many words, each answered by one word but the last."""
-    found = []
+    messages = []
     for place, many in enumerate(words):
         attached = (
             (Attachment(path=f"f{place}.txt", bytes=1, lines=1, text="w " * files[place]),)
             if files and place in files
             else ()
         )
-        found.append(
+        messages.append(
             ChatMessage(id=f"q{place}", parent=None, role="user", text="w " * many, time=0.0, attachments=attached)
         )
-        found.append(ChatMessage(id=f"a{place}", parent=None, role="assistant", text="yes", time=0.0))
-    return found[:-1]
+        messages.append(ChatMessage(id=f"a{place}", parent=None, role="assistant", text="yes", time=0.0))
+    return messages[:-1]
 
 
 async def fitted(prompt: Prompt, allocated: int, answer: int = 10, **more: Any) -> Any:
@@ -48,23 +48,23 @@ async def fitted(prompt: Prompt, allocated: int, answer: int = 10, **more: Any) 
 
 async def test_what_fits_is_sent_whole() -> None:
     prompt = prompt_of(branch_of(10, 10, 10), "system")
-    found = await fitted(prompt, 100)
-    assert found.messages == prompt.messages()
-    assert found.compacted is None
-    assert found.room == 10
+    sent = await fitted(prompt, 100)
+    assert sent.messages == prompt.messages()
+    assert sent.compacted is None
+    assert sent.room == 10
 
 
 async def test_the_oldest_whole_turns_are_left_out_down_to_half() -> None:
     prompt = prompt_of(branch_of(*[10] * 8), "system")
-    found = await fitted(prompt, 100)
-    kept = await ENGINE.count_tokens(found.messages)
-    one_more = await ENGINE.count_tokens(prompt.messages(found.compacted.left_out_turns - 1))
+    sent = await fitted(prompt, 100)
+    kept = await ENGINE.count_tokens(sent.messages)
+    one_more = await ENGINE.count_tokens(prompt.messages(sent.compacted.left_out_turns - 1))
     assert kept <= 50 < one_more
-    assert found.messages[0] == Message(role="system", content="system")
-    assert found.messages[1].role == "user"
+    assert sent.messages[0] == Message(role="system", content="system")
+    assert sent.messages[1].role == "user"
     everything = await ENGINE.count_tokens(prompt.messages())
-    assert found.compacted == ContextCompacted(
-        left_out_turns=found.compacted.left_out_turns,
+    assert sent.compacted == ContextCompacted(
+        left_out_turns=sent.compacted.left_out_turns,
         left_out_tokens=everything - kept,
         kept_tokens=kept,
         allocated=100,
@@ -73,11 +73,11 @@ async def test_the_oldest_whole_turns_are_left_out_down_to_half() -> None:
 
 async def test_files_of_turns_that_are_left_out_stay() -> None:
     prompt = prompt_of(branch_of(*[10] * 8, files={0: 3, 7: 2}), "system")
-    found = await fitted(prompt, 100)
-    first = found.messages[1].content
+    sent = await fitted(prompt, 100)
+    first = sent.messages[1].content
     assert first.startswith("Files attached earlier:\n\nf0.txt\n```\nw w w ")
-    assert "f7.txt" in found.messages[-1].content
-    assert "Files attached earlier" not in found.messages[-1].content
+    assert "f7.txt" in sent.messages[-1].content
+    assert "Files attached earlier" not in sent.messages[-1].content
 
 
 async def test_a_file_that_was_attached_again_is_sent_once() -> None:
@@ -100,27 +100,27 @@ async def test_few_counts_are_enough() -> None:
         return await ENGINE.count_tokens(messages)
 
     prompt = prompt_of(branch_of(*[10] * 1000), "system")
-    found = await fit(prompt, count=count, allocated=2000, context_max=2000, answer_tokens=100)
-    assert found.compacted is not None
+    sent = await fit(prompt, count=count, allocated=2000, context_max=2000, answer_tokens=100)
+    assert sent.compacted is not None
     assert counted <= 12
 
 
 async def test_the_next_turns_begin_at_the_same_place() -> None:
     first = prompt_of(branch_of(*[10] * 8), "system")
-    found = await fitted(first, 100)
+    sent = await fitted(first, 100)
     longer = prompt_of(branch_of(*[10] * 9), "system")
-    then = await fitted(longer, 100, beginnings=[found.beginning])
+    then = await fitted(longer, 100, beginnings=[sent.beginning])
     assert then.compacted is None
-    assert then.messages[: len(found.messages)] == found.messages  # the whole prefix is in the cache
+    assert then.messages[: len(sent.messages)] == sent.messages  # the whole prefix is in the cache
 
 
 async def test_a_second_compaction_counts_what_the_first_left_out() -> None:
-    found = await fitted(prompt_of(branch_of(*[10] * 8), "system"), 100)
+    sent = await fitted(prompt_of(branch_of(*[10] * 8), "system"), 100)
     longer = prompt_of(branch_of(*[10] * 14), "system")
-    then = await fitted(longer, 100, beginnings=[found.beginning])
+    then = await fitted(longer, 100, beginnings=[sent.beginning])
     everything = await ENGINE.count_tokens(longer.messages())
     assert then.compacted.left_out_tokens == everything - then.compacted.kept_tokens
-    assert then.compacted.left_out_turns == then.beginning.turns > found.beginning.turns
+    assert then.compacted.left_out_turns == then.beginning.turns > sent.beginning.turns
 
 
 def test_a_larger_context_begins_anew_and_other_branches_are_their_own() -> None:
@@ -134,9 +134,9 @@ def test_a_larger_context_begins_anew_and_other_branches_are_their_own() -> None
 
 async def test_the_last_turn_may_take_from_the_answers_room() -> None:
     prompt = prompt_of(branch_of(60), "system")
-    found = await fitted(prompt, 100, answer=400)
-    assert found.compacted is None
-    assert found.room == 100 - await ENGINE.count_tokens(found.messages)
+    sent = await fitted(prompt, 100, answer=400)
+    assert sent.compacted is None
+    assert sent.room == 100 - await ENGINE.count_tokens(sent.messages)
 
 
 @pytest.mark.parametrize(("files", "less"), [(None, "Ask for less"), ({2: 50}, "Attach less")])
@@ -156,8 +156,8 @@ async def test_a_turn_that_cannot_fit_says_by_how_much(files: Any, less: str) ->
 
 
 async def test_reading_time_is_told_when_it_was_measured() -> None:
-    found = await fitted(prompt_of(branch_of(*[10] * 8), ""), 100, reading_speed=10.0)
-    assert found.compacted.reading_seconds == found.compacted.kept_tokens / 10
+    sent = await fitted(prompt_of(branch_of(*[10] * 8), ""), 100, reading_speed=10.0)
+    assert sent.compacted.reading_seconds == sent.compacted.kept_tokens / 10
 
 
 @given(
@@ -171,17 +171,17 @@ async def test_whatever_is_sent_fits_with_its_answer(
 ) -> None:
     prompt = prompt_of(branch_of(*words, files=files), "be kind")
     try:
-        found = await fitted(prompt, allocated, answer)
+        sent = await fitted(prompt, allocated, answer)
     except ContextOverflow:
         alone = await ENGINE.count_tokens(prompt.messages(len(words) - 1))
         assert alone + least_answer(answer, allocated) > allocated
         return
-    kept = await ENGINE.count_tokens(found.messages)
-    assert kept + found.room <= allocated
-    assert 0 < found.room <= answer
-    assert found.messages[-1].content.endswith(prompt.turns[-1].messages[0].text)
+    kept = await ENGINE.count_tokens(sent.messages)
+    assert kept + sent.room <= allocated
+    assert 0 < sent.room <= answer
+    assert sent.messages[-1].content.endswith(prompt.turns[-1].messages[0].text)
     for file in (file for turn in prompt.turns for message in turn.messages for file in message.attachments):
-        assert sum(message.content.count(f"{file.path}\n```") for message in found.messages) == 1
+        assert sum(message.content.count(f"{file.path}\n```") for message in sent.messages) == 1
 
 
 @given(st.text(), st.integers(1, 100), st.integers(1, 5000))

@@ -38,9 +38,9 @@ roles = st.lists(
 def test_roles_always_take_turns(parts: list[tuple[str, str]], left_out: int) -> None:
     prompt = prompt_of([said(role, text) for role, text in parts], "s")
     messages = prompt.messages(min(left_out, max(0, len(prompt.turns) - 1)))
-    found = [message.role for message in messages]
-    assert found[:1] == ["system"]
-    assert all(one != other for one, other in pairwise(found))
+    sent_roles = [message.role for message in messages]
+    assert sent_roles[:1] == ["system"]
+    assert all(one != other for one, other in pairwise(sent_roles))
     assert all(message.content for message in messages)
 
 

@@ -21,8 +21,8 @@ async def test_words_and_their_beginnings_are_found(bench: Any) -> None:
     [title, answer, *_] = await service.search("sort")
     assert (title.conversation, title.message, title.title) == (made, None, "How do I sort a list?")
     assert [title.snippet[start:end] for start, end in title.marks] == ["sort"]
-    found = {hit.message for hit in await service.search("naive")}
-    assert found == {(await service.messages(made))[1].id}
+    message_ids = {hit.message for hit in await service.search("naive")}
+    assert message_ids == {(await service.messages(made))[1].id}
     assert answer.message is not None
     assert await service.search("sort thanks") == []  # every word, in one place
     assert await service.search("  ") == []
@@ -34,7 +34,7 @@ async def test_what_is_no_word_is_found_too(bench: Any, text: str) -> None:
     made = await bench.talk(service, f"title\n\nbefore it {text} and after; 海の俳句を")
     hits = await service.search(text)
     assert [hit.conversation for hit in hits] == [made]
-    assert [found.id for found in await service.conversations(query=text)] == [made]
+    assert [conversation.id for conversation in await service.conversations(query=text)] == [made]
     assert await service.conversations(query="%nothing_") == []
 
 
@@ -44,8 +44,8 @@ async def test_conversations_are_filtered_by_what_was_said(bench: Any) -> None:
     second = await bench.talk(service, "hello", "and whales again", project="/b")
     bench.clock.time += 1
     await bench.talk(service, "nothing of that")
-    assert {found.id for found in await service.conversations(query="whale")} == {first, second}
-    assert [found.id for found in await service.conversations(query="whale", project="/b")] == [second]
+    assert {conversation.id for conversation in await service.conversations(query="whale")} == {first, second}
+    assert [conversation.id for conversation in await service.conversations(query="whale", project="/b")] == [second]
 
 
 async def test_a_changed_text_is_found_by_its_new_words_only(bench: Any) -> None:

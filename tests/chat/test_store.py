@@ -166,9 +166,9 @@ class StoreMachine(RuleBasedStateMachine):
             assert message.siblings == tree.siblings(message.id)
         for last in (1, 3, len(view) + 1):
             assert self.do(self.store.messages(self.conversation, last)) == view[-last:]
-        found = self.do(self.store.conversation(self.conversation))
-        assert found.head == self.head
-        assert found.turns == sum(said.role == "user" for said in self.said.values())
+        conversation = self.do(self.store.conversation(self.conversation))
+        assert conversation.head == self.head
+        assert conversation.turns == sum(said.role == "user" for said in self.said.values())
         assert [known.id for known in self.do(self.store.conversations())] == [self.conversation]
 
     def teardown(self) -> None:
@@ -186,10 +186,10 @@ async def test_conversations_come_newest_first_and_by_project(bench: Any) -> Non
     for project in ("/a", "/b", "/a", None):
         bench.clock.time += 1
         await service.create(project=project)
-    projects = [found.project for found in await service.conversations()]
+    projects = [conversation.project for conversation in await service.conversations()]
     assert projects == [None, "/a", "/b", "/a"]
     assert len(await service.conversations(project="/a")) == 2
-    assert [found.project for found in await service.conversations(limit=2, offset=1)] == ["/a", "/b"]
+    assert [conversation.project for conversation in await service.conversations(limit=2, offset=1)] == ["/a", "/b"]
 
 
 async def test_what_is_not_there_is_not_found(bench: Any, collect: Any) -> None:
@@ -235,10 +235,10 @@ async def test_deleting_removes_every_trace(bench: Any) -> None:
 
 async def test_a_title_comes_from_the_first_question_and_can_be_changed(bench: Any) -> None:
     service = bench.open()
-    found = await bench.talk(service, "How do I sort?", "And backwards?")
-    assert (await service.conversation(found)).title == "How do I sort?"
-    await service.rename(found, "  Sorting \n lists ")
-    assert (await service.conversation(found)).title == "Sorting lists"
+    conversation = await bench.talk(service, "How do I sort?", "And backwards?")
+    assert (await service.conversation(conversation)).title == "How do I sort?"
+    await service.rename(conversation, "  Sorting \n lists ")
+    assert (await service.conversation(conversation)).title == "Sorting lists"
 
 
 async def test_an_empty_question_is_refused(bench: Any, collect: Any) -> None:

@@ -15,10 +15,10 @@ def seen(messages: Any) -> list[tuple[str, str, str]]:
     return [(message.role, message.state, message.text) for message in messages]
 
 
-async def gather(found: list[Any], events: Any) -> None:
+async def gather(received: list[Any], events: Any) -> None:
     """Read a turn into `found`, as far as it comes."""
     async for event in events:
-        found.append(event)  # noqa: PERF401 - what came before a failure counts
+        received.append(event)  # noqa: PERF401 - what came before a failure counts
 
 
 async def until(events: Any, text: str) -> None:

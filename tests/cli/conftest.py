@@ -47,25 +47,25 @@ def call(home: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
 @pytest.fixture
 def cli(home: Home) -> Iterator[Cli]:
     """The command line in processes of their own."""
-    found = Cli(home, REAL)
-    yield found
-    found.close()
+    runner = Cli(home, REAL)
+    yield runner
+    runner.close()
 
 
 @pytest.fixture
 def scripted(home: Home, tiny: Path) -> Iterator[Cli]:
     """The same with a brain, `@me/tiny`, whose worker says what a script tells it."""
-    found = Cli(home, SCRIPTED)
-    assert found.run("pull", str(tiny)).code == 0
-    yield found
-    found.close()
+    runner = Cli(home, SCRIPTED)
+    assert runner.run("pull", str(tiny)).code == 0
+    yield runner
+    runner.close()
 
 
 @pytest.fixture
 def starter(home: Home, starter_gguf: Path) -> Iterator[Cli]:
     """The same with the real starter brain."""
-    found = Cli(home, REAL)
-    assert found.run("pull", str(starter_gguf)).code == 0
-    assert found.run("config", "set", "chat.brain", steady(home)).code == 0
-    yield found
-    found.close()
+    runner = Cli(home, REAL)
+    assert runner.run("pull", str(starter_gguf)).code == 0
+    assert runner.run("config", "set", "chat.brain", steady(home)).code == 0
+    yield runner
+    runner.close()

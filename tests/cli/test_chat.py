@@ -29,8 +29,8 @@ def states(cli: Cli) -> list[tuple[str, str]]:
         nobody: Any = None  # is asked
         service = ChatService(ChatStore(cli.home.chat), nobody, nobody)
         try:
-            found = reversed(await service.conversations())
-            messages = [message for one in found for message in await service.messages(one.id)]
+            conversations = reversed(await service.conversations())
+            messages = [message for one in conversations for message in await service.messages(one.id)]
             return [(message.state, message.text) for message in messages if message.role == "assistant"]
         finally:
             await service.close()
@@ -39,14 +39,14 @@ def states(cli: Cli) -> list[tuple[str, str]]:
 
 
 def test_the_answer_is_all_that_stdout_gets(scripted: Cli) -> None:
-    found = scripted.run("chat", "how", "are", "you?")
-    assert found == (0, "You said: how are you?\n", "")
+    answered = scripted.run("chat", "how", "are", "you?")
+    assert answered == (0, "You said: how are you?\n", "")
 
 
 def test_what_is_piped_in_is_added_and_attaches_nothing(scripted: Cli) -> None:
     (scripted.folder / "notes.txt").write_text("secret")
-    found = scripted.run("chat", "explain", stdin=b"  see @notes.txt and /etc\n")
-    assert found == (0, "You said: explain\n\nsee @notes.txt and /etc\n", "")
+    answered = scripted.run("chat", "explain", stdin=b"  see @notes.txt and /etc\n")
+    assert answered == (0, "You said: explain\n\nsee @notes.txt and /etc\n", "")
     assert scripted.run("chat", stdin=b"only this").out == "You said: only this\n"
     assert scripted.run(stdin=b"and this").out == "You said: and this\n"
     attached = scripted.run("chat", "see @notes.txt")
@@ -63,13 +63,13 @@ def test_other_words_for_chat(scripted: Cli) -> None:
 
 
 def test_json_prints_the_events(scripted: Cli) -> None:
-    found = scripted.run("chat", "--json", "hi")
-    assert (found.code, found.err) == (0, "")
-    kinds = [event["type"] for event in found.events]
+    answered = scripted.run("chat", "--json", "hi")
+    assert (answered.code, answered.err) == (0, "")
+    kinds = [event["type"] for event in answered.events]
     assert kinds[0] == "turn_started"
     assert kinds[-1] == "turn_ended"
-    assert "".join(event["text"] for event in found.events if event["type"] == "text_delta") == "You said: hi"
-    assert found.events[-1]["usage"]["answer_tokens"] == 3
+    assert "".join(event["text"] for event in answered.events if event["type"] == "text_delta") == "You said: hi"
+    assert answered.events[-1]["usage"]["answer_tokens"] == 3
 
 
 def test_json_prints_errors_too(scripted: Cli) -> None:
@@ -80,9 +80,9 @@ def test_json_prints_errors_too(scripted: Cli) -> None:
     assert (error["type"], error["kind"], error["exit_code"]) == ("error", "EngineError", 5)
     assert f"omni: {error['message']}\n" in fallen.err
     for words, code in ((("hi", "-b", "nothing/here"), 3), (("word " * 5000,), 6), ((), 2)):
-        found = scripted.run("chat", "--json", *words)
-        assert (found.code, found.events[-1]["exit_code"]) == (code, code)
-        assert found.err.startswith(f"omni: {found.events[-1]['message']}")
+        refused = scripted.run("chat", "--json", *words)
+        assert (refused.code, refused.events[-1]["exit_code"]) == (code, code)
+        assert refused.err.startswith(f"omni: {refused.events[-1]['message']}")
 
 
 def test_continue_goes_on_with_this_folders_conversation(scripted: Cli) -> None:
@@ -105,19 +105,19 @@ def test_thoughts_are_printed_when_they_are_wanted(scripted: Cli) -> None:
 
 def test_a_brain_that_never_stops_is_stopped(scripted: Cli) -> None:
     scripted.run("config", "set", "chat.answer_tokens", "20")
-    found = scripted.run("chat", "go", **script(reply=" again", endless=1))
-    assert found.code == 0
-    assert len(found.out.split()) == 20
-    assert found.out.endswith("\n")
-    assert found.err == "omni: cut at the longest answer allowed (`omni config set chat.answer_tokens N`)\n"
+    cut = scripted.run("chat", "go", **script(reply=" again", endless=1))
+    assert cut.code == 0
+    assert len(cut.out.split()) == 20
+    assert cut.out.endswith("\n")
+    assert cut.err == "omni: cut at the longest answer allowed (`omni config set chat.answer_tokens N`)\n"
 
 
 def test_a_question_that_does_not_fit_is_told_with_figures(scripted: Cli) -> None:
-    found = scripted.run("chat", "word " * 5000)
-    assert (found.code, found.out) == (6, "")
-    assert "tokens" in found.err
-    assert "2,048 are allocated" in found.err
-    assert len(found.err.splitlines()) == 2
+    refused = scripted.run("chat", "word " * 5000)
+    assert (refused.code, refused.out) == (6, "")
+    assert "tokens" in refused.err
+    assert "2,048 are allocated" in refused.err
+    assert len(refused.err.splitlines()) == 2
     assert scripted.run("chat", "short").code == 0
 
 
@@ -132,10 +132,10 @@ def test_ctrl_c_stores_what_came_as_cancelled(scripted: Cli) -> None:
     assert running.stdout is not None
     assert os.read(running.stdout.fileno(), 100)
     running.send_signal(signal.SIGINT)
-    found = scripted.finish(running)
-    assert found.code == 130
-    assert found.out.endswith("\n")
-    assert found.err == "omni: stopped; what came is kept: `omni chat -c` goes on from it\n"
+    stopped = scripted.finish(running)
+    assert stopped.code == 130
+    assert stopped.out.endswith("\n")
+    assert stopped.err == "omni: stopped; what came is kept: `omni chat -c` goes on from it\n"
     ((state, text),) = states(scripted)
     assert state == "cancelled"
     assert text.startswith("on")
@@ -145,7 +145,7 @@ def test_ctrl_c_stores_what_came_as_cancelled(scripted: Cli) -> None:
 def test_who_reads_one_line_ends_the_answer(scripted: Cli) -> None:
     words = scripted.environment | script(reply="a line\n", endless=1, token_ms=1)
     command = [*scripted.command, "chat", "go"]
-    found = subprocess.run(
+    process = subprocess.run(
         ["bash", "-c", '"$@" | head -1; echo ${PIPESTATUS[0]}', "bash", *command],
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -153,27 +153,27 @@ def test_who_reads_one_line_ends_the_answer(scripted: Cli) -> None:
         cwd=scripted.folder,
         timeout=60,
     )
-    assert found.stdout == b"a line\n130\n"
-    assert found.stderr == b""
+    assert process.stdout == b"a line\n130\n"
+    assert process.stderr == b""
     assert states(scripted)[0][0] == "cancelled"
 
 
 def test_two_workers_that_die_are_told_and_the_next_question_works(scripted: Cli) -> None:
     """The answer goes on where the first of them ended."""
     words = script(reply="one two three four five six", die_after=2)
-    found = scripted.run("chat", "go", **words)
-    assert found.code == 5
-    assert found.out == "one two three four\n"
-    assert found.err.startswith("omni: The brain's process ended in the middle of its answer.\n      ")
+    failed = scripted.run("chat", "go", **words)
+    assert failed.code == 5
+    assert failed.out == "one two three four\n"
+    assert failed.err.startswith("omni: The brain's process ended in the middle of its answer.\n      ")
     assert states(scripted)[0][0] == "failed"
     assert scripted.run("chat", "again").out == "You said: again\n"
 
 
 def test_a_brain_that_cannot_be_loaded_says_why(scripted: Cli) -> None:
-    found = scripted.run("chat", "go", **script(load_error="This file is upside down."))
-    assert found.code == 5
-    assert found.out == ""
-    assert "upside down" in found.err
+    failed = scripted.run("chat", "go", **script(load_error="This file is upside down."))
+    assert failed.code == 5
+    assert failed.out == ""
+    assert "upside down" in failed.err
 
 
 def test_two_at_once_share_one_worker(scripted: Cli) -> None:
@@ -237,9 +237,9 @@ def test_uninstall_refuses_while_a_window_is_open(scripted: Cli) -> None:
     running = scripted.start("chat", "go", env=scripted.environment | script(reply="on ", endless=1, token_ms=5))
     assert running.stdout is not None
     assert os.read(running.stdout.fileno(), 1)
-    found = scripted.run("uninstall", "--yes")
-    assert found.code == 4
-    assert found.err == f"omni: Omni is still open: cli-{running.pid}.\n      Close it there first.\n"
+    refused = scripted.run("uninstall", "--yes")
+    assert refused.code == 4
+    assert refused.err == f"omni: Omni is still open: cli-{running.pid}.\n      Close it there first.\n"
     assert running.poll() is None
     running.send_signal(signal.SIGINT)
     assert scripted.finish(running).code == 130
@@ -257,7 +257,7 @@ def test_an_answer_with_other_signs_is_no_crash_anywhere(scripted: Cli, locale: 
 
 
 def test_questions_may_hold_any_bytes(scripted: Cli) -> None:
-    found = subprocess.run(
+    process = subprocess.run(
         [*scripted.command, "chat", b"caf\xe9"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -265,7 +265,7 @@ def test_questions_may_hold_any_bytes(scripted: Cli) -> None:
         cwd=scripted.folder,
         timeout=60,
     )
-    assert (found.returncode, found.stdout.decode()) == (0, "You said: caf\ufffd\n")
+    assert (process.returncode, process.stdout.decode()) == (0, "You said: caf\ufffd\n")
 
 
 def test_closed_standard_input_asks_nothing_more(scripted: Cli) -> None:
@@ -276,7 +276,7 @@ def test_closed_standard_input_asks_nothing_more(scripted: Cli) -> None:
 def test_nothing_is_pending_and_nothing_warns(scripted: Cli) -> None:
     strict = [scripted.command[0], "-X", "dev", "-W", "error", *scripted.command[1:]]
     for words, code in ((["chat", "hi"], 0), (["ps"], 0), (["chat", "x", "-b", "no/where"], 3), (["ls"], 0)):
-        found = subprocess.run(
+        process = subprocess.run(
             [*strict, *words],
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -284,9 +284,9 @@ def test_nothing_is_pending_and_nothing_warns(scripted: Cli) -> None:
             cwd=scripted.folder,
             timeout=120,
         )
-        assert found.returncode == code
+        assert process.returncode == code
         # How long a step took depends on who else wants the machine, and is no warning of ours.
-        said = [line for line in found.stderr.decode().splitlines() if not line.startswith("Executing <")]
+        said = [line for line in process.stderr.decode().splitlines() if not line.startswith("Executing <")]
         assert len(said) == (0 if code == 0 else 2), said
 
 
@@ -295,8 +295,8 @@ def test_a_read_only_home_is_one_sentence(cli: Cli, home: Home) -> None:
         pytest.skip("root may write everywhere; see the test with a read-only disk")
     home.root.chmod(0o500)
     try:
-        found = cli.run("chat", "hi")
+        refused = cli.run("chat", "hi")
     finally:
         home.root.chmod(0o700)
-    assert found.code == 4
-    assert found.err.startswith(f"omni: The home folder {home.root} is read-only.\n")
+    assert refused.code == 4
+    assert refused.err.startswith(f"omni: The home folder {home.root} is read-only.\n")

@@ -22,10 +22,10 @@ pytestmark = pytest.mark.real  # every test here starts processes
 
 
 def test_an_empty_home_lists_what_can_be_pulled(call: Call) -> None:
-    found = call("ls")
-    assert found.code == 0
-    assert found.err == "No brain is here yet. `omni pull @omni/smollm2` fetches the starter (98 MB).\n"
-    lines = found.out.splitlines()
+    listing = call("ls")
+    assert listing.code == 0
+    assert listing.err == "No brain is here yet. `omni pull @omni/smollm2` fetches the starter (98 MB).\n"
+    lines = listing.out.splitlines()
     assert lines[0].split() == ["brain", "size", "context", "speed", "licence", "good", "for"]
     assert "Can be pulled:" in lines
     assert "On this machine:" not in lines
@@ -98,9 +98,9 @@ def test_a_file_that_changed_is_a_bad_file(call: Call, tiny: Path) -> None:
     data[-40] ^= 1
     tiny.write_bytes(data)
     os.utime(tiny, ns=(before.st_atime_ns, before.st_mtime_ns))
-    found = call("show", "tiny", "--verify")
-    assert found.code == 8
-    assert "is not what it was" in found.err
+    verified = call("show", "tiny", "--verify")
+    assert verified.code == 8
+    assert "is not what it was" in verified.err
 
 
 def test_a_foreign_file_is_never_deleted(call: Call, tiny: Path) -> None:
@@ -115,9 +115,9 @@ def test_a_foreign_file_is_never_deleted(call: Call, tiny: Path) -> None:
     "words", [["show"], ["rm"], ["stop"], ["pull"], ["chat", "hi", "--brain"], ["export", "x", "--only-brains"]]
 )
 def test_an_unknown_brain_is_named_with_what_comes_near(call: Call, words: list[str]) -> None:
-    found = call(*words, "smolm2")
-    assert (found.code, found.out) == (3, "")
-    assert "Did you mean '@omni/smollm2'?" in found.err
+    refused = call(*words, "smolm2")
+    assert (refused.code, refused.out) == (3, "")
+    assert "Did you mean '@omni/smollm2'?" in refused.err
     ollama = call(*words, "llama3.2:3b")
     assert ollama.code == 3
     assert "Nearest in the catalogue: @omni/qwen3-4b" in ollama.err
@@ -141,10 +141,10 @@ def test_a_bad_file_never_becomes_a_brain(call: Call, tmp_path: Path, kind: str)
     path = tmp_path / "bad.gguf"
     path.write_bytes(BAD[kind])
     for words in (["pull", "./../bad.gguf"], ["chat", "hi", "--brain", str(path)], ["run", str(path), "hi"]):
-        found = call(*words) if words[0] != "pull" else call("pull", str(path))
-        assert (found.code, found.out) == (8, ""), found
-        assert found.err.startswith("omni: ")
-        assert len(found.err.splitlines()) <= 2
+        refused = call(*words) if words[0] != "pull" else call("pull", str(path))
+        assert (refused.code, refused.out) == (8, ""), refused
+        assert refused.err.startswith("omni: ")
+        assert len(refused.err.splitlines()) <= 2
     assert call("ls", "--here", "--json").json == []
 
 
@@ -190,10 +190,10 @@ def test_settings_are_shown_changed_and_checked(call: Call, home: Home) -> None:
     assert call("config", "path").out == f"{home.config}\n"
     assert call("config", "set", "engine.context", "none").code == 2
     home.config.write_text("[chat]\nbrian = 1\n")
-    found = call("config", "check")
-    assert found.code == 2
-    assert "line 2: there is no setting 'chat.brian'" in found.err
-    assert "Did you mean 'brain'?" in found.err
+    checked = call("config", "check")
+    assert checked.code == 2
+    assert "line 2: there is no setting 'chat.brian'" in checked.err
+    assert "Did you mean 'brain'?" in checked.err
     assert call("ls").code == 2
 
 
@@ -225,9 +225,9 @@ def test_an_export_holds_the_brain_and_can_be_pulled(call: Call, tiny: Path, tmp
 
 def test_doctor_prints_every_finding_with_what_mends_it(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "dumb")
-    found = call("doctor")
-    assert found.code == 1
-    lines = found.out.splitlines()
+    report = call("doctor")
+    assert report.code == 1
+    lines = report.out.splitlines()
     bad = [number for number, line in enumerate(lines) if line.startswith("BAD  ")]
     assert all("mend it: " in lines[number + 1] for number in bad)
     names = {line.split()[1] for line in lines if line.startswith(("ok ", "BAD "))}
@@ -242,7 +242,7 @@ def test_doctor_prints_every_finding_with_what_mends_it(call: Call, monkeypatch:
         "doors",
         "brains",
     } <= names
-    assert found.out.endswith(f"\n{len(bad)} to mend.\n")
+    assert report.out.endswith(f"\n{len(bad)} to mend.\n")
     assert {one["name"] for one in call("doctor", "--json").json} == names
 
 

@@ -92,14 +92,14 @@ async def test_who_takes_the_place_of_a_default_is_told_on_the_error_stream(caps
 @pytest.fixture
 def large(home: Home, starter_gguf: Path) -> Iterator[Cli]:
     """The starter, and a larger brain whose header is fine and whose tensors are not of the shapes that it says."""
-    found = Cli(home, REAL)
+    runner = Cli(home, REAL)
     path = home.root.parent / "large.gguf"
     path.write_bytes(gguf_bytes(bare=True, ffn=10**9 // 144))
     os.truncate(path, path.stat().st_size + 10**9 + (1 << 20))
     for brain in (path, starter_gguf):
-        assert found.run("pull", str(brain)).code == 0
-    yield found
-    found.close()
+        assert runner.run("pull", str(brain)).code == 0
+    yield runner
+    runner.close()
 
 
 @pytest.mark.real

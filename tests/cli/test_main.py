@@ -45,11 +45,11 @@ HEAVY = {
 
 def test_help_imports_no_domain() -> None:
     code = "import sys; from omni.cli.main import main; main(['--help']); print(*sorted(sys.modules), file=sys.stderr)"
-    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    modules = set(found.stderr.split())
+    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    modules = set(process.stderr.split())
     assert {name for name in modules if name.startswith("omni.")} <= HELP
     assert not modules & HEAVY
-    assert "chat" in found.stdout
+    assert "chat" in process.stdout
 
 
 def test_the_table_says_what_each_command_says_of_itself() -> None:
@@ -90,9 +90,9 @@ def test_short_forms(words: list[str], meant: list[str]) -> None:
 
 
 def test_an_old_spelling_says_the_new_one_and_works(call: Call) -> None:
-    found = call("sandbox", "--help")
-    assert found.out == call("environment", "--help").out
-    assert found.err == "omni: `omni sandbox` is `omni environment` now\n"
+    old_help = call("sandbox", "--help")
+    assert old_help.out == call("environment", "--help").out
+    assert old_help.err == "omni: `omni sandbox` is `omni environment` now\n"
 
 
 def test_ollamas_names_work_and_are_not_in_the_help(call: Call) -> None:
@@ -121,10 +121,10 @@ def test_ollamas_names_work_and_are_not_in_the_help(call: Call) -> None:
     ],
 )
 def test_what_is_not_understood_is_said_in_a_sentence_and_a_hint(call: Call, words: list[str], message: str) -> None:
-    found = call(*words)
-    assert (found.code, found.out) == (2, "")
-    assert found.err.startswith("omni: ")
-    assert message in found.err
+    refused = call(*words)
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err.startswith("omni: ")
+    assert message in refused.err
 
 
 @pytest.mark.parametrize(
@@ -163,10 +163,10 @@ def test_every_failure_has_its_exit_code(
 
     monkeypatch.setattr(root.LazyGroup, "get_command", lambda *_: click.Command("ls", callback=fail))
     monkeypatch.setattr(streams, "let_go", lambda: None)
-    found = call("ls")
-    assert found.code == code
-    assert found.err.startswith(said)
-    assert found.out == ""
+    failed = call("ls")
+    assert failed.code == code
+    assert failed.err.startswith(said)
+    assert failed.out == ""
 
 
 def test_what_nobody_explained_stays_an_exception(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,9 +181,9 @@ def test_what_nobody_explained_stays_an_exception(call: Call, monkeypatch: pytes
 def test_a_folder_that_is_gone_is_said(cli: Cli, tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
-    found = cli.run(prefix=("sh", "-c", f'cd {gone} && rmdir {gone} && exec "$@" ps', "sh"))
-    assert (found.code, found.out) == (4, "")
-    assert found.err == "omni: The folder that you are in does not exist any more.\n      Change to another one.\n"
+    refused = cli.run(prefix=("sh", "-c", f'cd {gone} && rmdir {gone} && exec "$@" ps', "sh"))
+    assert (refused.code, refused.out) == (4, "")
+    assert refused.err == "omni: The folder that you are in does not exist any more.\n      Change to another one.\n"
 
 
 def test_the_version_is_one_line(call: Call) -> None:
@@ -194,19 +194,19 @@ def test_the_version_is_one_line(call: Call) -> None:
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_are_no_trouble(cli: Cli, closed: str) -> None:
-    found = cli.run(prefix=("sh", "-c", f'exec "$@" config get ui.theme {closed}', "sh"))
-    assert found.code == 0
-    assert found.err == ""
-    assert found.out == ("" if ">&- " in f"{closed} " and closed != "2>&-" else "omni-dark\n")
+    shown = cli.run(prefix=("sh", "-c", f'exec "$@" config get ui.theme {closed}', "sh"))
+    assert shown.code == 0
+    assert shown.err == ""
+    assert shown.out == ("" if ">&- " in f"{closed} " and closed != "2>&-" else "omni-dark\n")
 
 
 def test_a_full_disk_behind_the_output_is_said(cli: Cli) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     with Path("/dev/full").open("wb") as full:
-        found = cli.start("config", "show", stdout=full)
-        _, err = found.communicate(timeout=60)
-    assert found.returncode == 9
+        process = cli.start("config", "show", stdout=full)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 9
     assert err.decode().startswith("omni: The disk that holds the output is full.\n")
     assert "Traceback" not in err.decode()
     assert "Exception ignored" not in err.decode()
@@ -215,7 +215,7 @@ def test_a_full_disk_behind_the_output_is_said(cli: Cli) -> None:
 def test_who_reads_no_further_gets_no_traceback(cli: Cli) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    found = cli.start("config", "show", stdout=writer)
+    process = cli.start("config", "show", stdout=writer)
     os.close(writer)
-    _, err = found.communicate(timeout=60)
-    assert (found.returncode, err) == (130, b"")
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, b"")

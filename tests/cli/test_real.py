@@ -23,10 +23,10 @@ pytestmark = pytest.mark.real
 
 def test_the_starter_answers_and_is_measured(starter: Cli) -> None:
     (name,) = [one["name"] for one in starter.run("ls", "--here", "--json").json if not one["shares"]]
-    found = starter.run("chat", "Write one sentence about the sea.")
-    assert found.code == 0
-    assert len(found.out.split()) >= 2
-    assert found.err == ""
+    answered = starter.run("chat", "Write one sentence about the sea.")
+    assert answered.code == 0
+    assert len(answered.out.split()) >= 2
+    assert answered.err == ""
     json_answer = starter.run("chat", "--json", "Count from one to twenty in words.")
     assert json_answer.events[-1]["usage"]["answer_tokens"] > 0
     (shown,) = [one for one in starter.run("ls", "--json").json if one["name"] == name]
@@ -41,9 +41,9 @@ def test_every_process_tries_the_wall(scripted: Cli) -> None:
     other = scripted.start("chat", "go", env=scripted.environment | slow)
     assert other.stdout is not None
     assert os.read(other.stdout.fileno(), 10)
-    found = scripted.run("doctor", "--confinement", "--json")
-    assert (found.code, found.err) == (0, "")
-    trials = found.json
+    report = scripted.run("doctor", "--confinement", "--json")
+    assert (report.code, report.err) == (0, "")
+    trials = report.json
     by_kind = {kind: [one for one in trials if one["kind"] == kind] for kind in {one["kind"] for one in trials}}
     assert set(by_kind) == {"client", "keeper", "starter", "airlock", "worker"}
     assert {"this command", f"cli-{other.pid}"} == {one["process"] for one in by_kind["client"]}
@@ -74,10 +74,10 @@ def test_a_worker_killed_in_mid_answer_costs_nothing(starter: Cli) -> None:
     begun = os.read(running.stdout.fileno(), 10).decode()
     (worker,) = starter.processes("worker")
     os.kill(worker["pid"], signal.SIGKILL)
-    found = starter.finish(running)
-    assert found.code == 0
-    assert found.err.startswith("omni: cut at the longest answer") or not found.err
-    assert len((begun + found.out).split()) > 20
+    finished = starter.finish(running)
+    assert finished.code == 0
+    assert finished.err.startswith("omni: cut at the longest answer") or not finished.err
+    assert len((begun + finished.out).split()) > 20
     assert starter.processes("worker")[0]["pid"] != worker["pid"]
 
 
@@ -92,9 +92,9 @@ def test_ctrl_c_gives_the_place_back_at_once(starter: Cli) -> None:
 
 def test_too_long_for_a_small_context_is_told_with_figures(starter: Cli) -> None:
     starter.run("config", "set", "engine.context", "512")
-    found = starter.run("chat", "hello there " * 500)
-    assert found.code == 6
-    assert "512 are allocated" in found.err
+    refused = starter.run("chat", "hello there " * 500)
+    assert refused.code == 6
+    assert "512 are allocated" in refused.err
     assert starter.run("chat", "Say hello.").code == 0
 
 
@@ -155,15 +155,15 @@ def test_a_full_disk_is_told_and_nothing_is_lost(disk: Path, tiny: Path) -> None
         assert len(no_room.err.splitlines()) == 2
         filler = fill(disk)
         for words in (["chat", "two"], ["config", "set", "ui.theme", "x"]):
-            found = cli.run(*words)
-            assert (found.code, found.out) == (9, ""), found
-            assert "is full" in found.err
-            assert "Traceback" not in found.err
+            ended = cli.run(*words)
+            assert (ended.code, ended.out) == (9, ""), ended
+            assert "is full" in ended.err
+            assert "Traceback" not in ended.err
         assert cli.run("ps").code == 0
         assert cli.run("stop", "--all").code == 0
         for words in (["ps"], ["airgap", "on"]):  # without a keeper, which cannot start
-            found = cli.run(*words)
-            assert found.code == 0, found
+            ended = cli.run(*words)
+            assert ended.code == 0, ended
         assert cli.home.air_gap.exists()
         cli.run("airgap", "off", "--yes")
         filler.unlink()
@@ -187,10 +187,10 @@ def test_a_disk_that_fills_up_in_mid_answer(disk: Path, tiny: Path) -> None:
         assert running.stdout is not None
         assert os.read(running.stdout.fileno(), 10)
         filler = fill(disk)
-        found = cli.finish(running)
-        assert found.code == 9, found
-        assert "is full" in found.err
-        assert "Traceback" not in found.err
+        failed = cli.finish(running)
+        assert failed.code == 9, failed
+        assert "is full" in failed.err
+        assert "Traceback" not in failed.err
         filler.unlink()
         assert cli.run("chat", "next").out == "You said: next\n"
     finally:
@@ -204,10 +204,10 @@ def test_a_read_only_disk_is_one_sentence(disk: Path) -> None:
         cli = Cli(Home(home), REAL)
         cli.folder = disk.parent
         for words in (["chat", "hi"], ["ls"], ["pull", "x.gguf"], ["airgap", "on"], ["config", "set", "ui.theme", "x"]):
-            found = cli.run(*words)
-            assert (found.code, found.out) == (4, ""), found
-            assert found.err.startswith(f"omni: The home folder {home} ")
-            assert len(found.err.splitlines()) == 2
+            refused = cli.run(*words)
+            assert (refused.code, refused.out) == (4, ""), refused
+            assert refused.err.startswith(f"omni: The home folder {home} ")
+            assert len(refused.err.splitlines()) == 2
         for words in (["config", "show"], ["audit"], ["ps"], ["uninstall", "--dry-run"], ["--help"]):
             assert cli.run(*words).code == 0
 
@@ -265,9 +265,9 @@ class SlowServer:
 
 @pytest.fixture
 def slow() -> Iterator[SlowServer]:
-    found = SlowServer(gguf_bytes(tensors=[("token_embd.weight", (256, 40_000), 12)]))
-    yield found
-    found.close()
+    server = SlowServer(gguf_bytes(tensors=[("token_embd.weight", (256, 40_000), 12)]))
+    yield server
+    server.close()
 
 
 @pytest.mark.parametrize("how", ["airlock", "ctrl+c", "kill", "air gap"])
@@ -284,13 +284,13 @@ def test_an_interrupted_download_is_told_and_goes_on(cli: Cli, home: Home, slow:
     else:
         running.send_signal(signal.SIGINT if how == "ctrl+c" else signal.SIGKILL)
         codes = {130, -signal.SIGKILL}
-    found = cli.finish(running, 30)
-    assert found.code in codes, found
-    assert "Traceback" not in found.err
+    interrupted = cli.finish(running, 30)
+    assert interrupted.code in codes, interrupted
+    assert "Traceback" not in interrupted.err
     if how in ("airlock", "air gap"):
-        assert "omni: " in found.err
+        assert "omni: " in interrupted.err
     if how == "ctrl+c":
-        assert found.err.endswith("omni: interrupted; the same command goes on where it stopped\n")
+        assert interrupted.err.endswith("omni: interrupted; the same command goes on where it stopped\n")
     if how == "air gap":
         assert cli.run("pull", slow.url).code == 7
         cli.run("airgap", "off", "--yes")

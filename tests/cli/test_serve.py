@@ -21,8 +21,8 @@ Run = Callable[..., tuple[int, str, str]]
 def run(home: Home, capsys: pytest.CaptureFixture[str]) -> Run:
     def one(*words: str) -> tuple[int, str, str]:
         code = main(["serve", "key", *words])
-        found = capsys.readouterr()
-        return code, found.out, found.err
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
 
     return one
 
@@ -30,9 +30,9 @@ def run(home: Home, capsys: pytest.CaptureFixture[str]) -> Run:
 def test_a_key_is_printed_alone_so_that_a_script_can_take_it(run: Run, home: Home) -> None:
     code, out, err = run("add", "laptop")
     assert code == 0
-    found = Keys(home.keys).check(out.strip())
-    assert found is not None
-    assert found.scopes == ("chat",)
+    key = Keys(home.keys).check(out.strip())
+    assert key is not None
+    assert key.scopes == ("chat",)
     assert "only time" in err
     assert out.strip() not in run("ls")[1]
 
@@ -80,8 +80,8 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("opened")
 def test_a_server_without_any_brain_says_once_how_to_get_one(call: Callable[..., Any], tiny: Path) -> None:
-    found = call("serve")
-    assert found.out == "Omni serves at http://127.0.0.1:11434\n"
-    assert found.err.count("omni: no brain is here yet: `omni pull @omni/smollm2`") == 1
+    served = call("serve")
+    assert served.out == "Omni serves at http://127.0.0.1:11434\n"
+    assert served.err.count("omni: no brain is here yet: `omni pull @omni/smollm2`") == 1
     assert call("pull", str(tiny)).code == 0
     assert "no brain" not in call("serve").err

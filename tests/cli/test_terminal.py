@@ -137,9 +137,9 @@ def test_without_a_brain_the_starter_is_offered_and_no_is_the_default(cli: Cli) 
 
 
 def test_without_a_terminal_nothing_is_offered(cli: Cli) -> None:
-    found = cli.run("chat", "hi")
-    assert (found.code, found.out) == (3, "")
-    assert found.err.splitlines()[0] == "omni: No brain is here yet."
+    refused = cli.run("chat", "hi")
+    assert (refused.code, refused.out) == (3, "")
+    assert refused.err.splitlines()[0] == "omni: No brain is here yet."
 
 
 @pytest.mark.parametrize(("answer", "code", "open_again"), [("\n", 1, False), ("no\n", 1, False), ("y\n", 0, True)])
@@ -184,9 +184,11 @@ def completed(cli: Cli, line: str, word: str = "") -> list[str]:
         'eval "$(omni completion bash)"; COMP_LINE=$1; COMP_POINT=${#1}; compopt() { :; };'
         '_omni_completion omni; printf "%s\\n" "${COMPREPLY[@]}"'
     )
-    found = cli.run(prefix=("bash", "--norc", "-c", ask, "bash", line), PATH=f"{shim.parent}:{cli.environment['PATH']}")
-    assert (found.code, found.err) == (0, "")
-    return found.out.split()
+    process = cli.run(
+        prefix=("bash", "--norc", "-c", ask, "bash", line), PATH=f"{shim.parent}:{cli.environment['PATH']}"
+    )
+    assert (process.code, process.err) == (0, "")
+    return process.out.split()
 
 
 def test_tab_completes_commands_options_and_brains(cli: Cli, tiny: Path) -> None:
@@ -224,10 +226,10 @@ def test_tab_before_set_up_sets_nothing_up(cli: Cli, home: Home) -> None:
     environment |= {"_OMNI_COMPLETE": "bash_complete", "COMP_WORDS": "omni\nsh", "COMP_CWORD": "1"}
     import subprocess
 
-    found = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-S", "-m", "omni"], cwd=ROOT, env=environment, capture_output=True, timeout=60
     )
-    assert (found.returncode, found.stderr) == (0, b"")
+    assert (process.returncode, process.stderr) == (0, b"")
     assert not home.venvs.exists()
 
 

@@ -38,10 +38,10 @@ class Result(NamedTuple):
 def until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
     """Wait until something holds and return it; in vain is a failure."""
     deadline = time.monotonic() + seconds
-    while not (found := condition()):
+    while not (met := condition()):
         assert time.monotonic() < deadline, f"waited {seconds} s in vain"
         time.sleep(0.01)
-    return found
+    return met
 
 
 class Terminal:
@@ -59,9 +59,9 @@ class Terminal:
     def read(self, text: str, seconds: float = 30.0) -> str:
         """Wait for a text behind the last one that was waited for; returns all up to it."""
         deadline = time.monotonic() + seconds
-        while (found := self.screen.find(text, self._seen)) < 0:
+        while (position := self.screen.find(text, self._seen)) < 0:
             assert self._more(deadline), f"{text!r} never came; the screen: {self.screen[self._seen :]!r}"
-        begin, self._seen = self._seen, found + len(text)
+        begin, self._seen = self._seen, position + len(text)
         return self.screen[begin : self._seen]
 
     def type(self, text: str) -> None:
@@ -117,7 +117,7 @@ class Cli:
 
     def run(self, *words: str, stdin: bytes | None = None, prefix: tuple[str, ...] = (), **environment: str) -> Result:
         """Run a command to its end."""
-        found = subprocess.run(
+        completed = subprocess.run(
             [*prefix, *self.command, *words],
             input=stdin,
             stdin=subprocess.DEVNULL if stdin is None else None,
@@ -126,11 +126,11 @@ class Cli:
             env=self.environment | environment,
             timeout=120,
         )
-        return Result(found.returncode, found.stdout.decode(), found.stderr.decode())
+        return Result(completed.returncode, completed.stdout.decode(), completed.stderr.decode())
 
     def start(self, *words: str, **options: Any) -> subprocess.Popen[bytes]:
         """Start a command with pipes for its output."""
-        found = subprocess.Popen(
+        process = subprocess.Popen(
             [*self.command, *words],
             **{
                 "stdin": subprocess.DEVNULL,
@@ -141,8 +141,8 @@ class Cli:
                 **options,
             },
         )
-        self._started.append(found)
-        return found
+        self._started.append(process)
+        return process
 
     def finish(self, process: subprocess.Popen[bytes], seconds: float = 60.0) -> Result:
         """Wait for what was started."""
@@ -151,15 +151,15 @@ class Cli:
 
     def terminal(self, *words: str, **environment: str) -> Terminal:
         """Start a command at a terminal."""
-        found = Terminal([*self.command, *words], self.environment | {"TERM": "dumb"} | environment)
-        self._terminals.append(found)
-        return found
+        session = Terminal([*self.command, *words], self.environment | {"TERM": "dumb"} | environment)
+        self._terminals.append(session)
+        return session
 
     def processes(self, kind: str) -> list[dict[str, Any]]:
         """The processes of one kind as `omni ps` names them."""
-        found = self.run("ps", "--json")
-        assert found.code == 0, found
-        return [process for process in found.json if process["kind"] == kind]
+        listing = self.run("ps", "--json")
+        assert listing.code == 0, listing
+        return [process for process in listing.json if process["kind"] == kind]
 
     def close(self) -> None:
         """End all that was started."""

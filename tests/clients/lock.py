@@ -37,12 +37,12 @@ def _lock_node(client: Client, packages: list[str]) -> None:
         flags = ("--package-lock-only", "--save-exact", "--ignore-scripts", "--no-audit", "--no-fund")
         subprocess.run(["npm", "install", *flags, *packages], cwd=folder, check=True, stdout=sys.stderr)
         for name in ("package.json", "package-lock.json"):
-            found = json.loads((Path(folder) / name).read_text("utf-8"))
-            found["name"] = f"omni-client-{client.name}"
-            for each in found.get("packages", {}).values():
+            manifest = json.loads((Path(folder) / name).read_text("utf-8"))
+            manifest["name"] = f"omni-client-{client.name}"
+            for each in manifest.get("packages", {}).values():
                 for address in _ADDRESSES:
                     each.pop(address, None)
-            (client.lock.parent / name).write_text(json.dumps(found, indent=2) + os.linesep, "utf-8")
+            (client.lock.parent / name).write_text(json.dumps(manifest, indent=2) + os.linesep, "utf-8")
 
 
 if __name__ == "__main__":

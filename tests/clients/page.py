@@ -53,7 +53,7 @@ class Row(NamedTuple):
 @cache
 def clients() -> dict[str, Client]:
     """All clients by their names."""
-    found: dict[str, Client] = {}
+    by_name: dict[str, Client] = {}
     for section in _text().split("\n## ")[1:]:
         (install,) = _INSTALL.findall(section)
         ways: dict[str, Block] = {}
@@ -63,8 +63,8 @@ def clients() -> dict[str, Client]:
             kind, _, way = name.rpartition("/")
             where = ways if kind == "with" else uses
             where[way] = Block(text, ending)
-        found[client] = Client(client, install, ways, uses)
-    return found
+        by_name[client] = Client(client, install, ways, uses)
+    return by_name
 
 
 def rows() -> dict[str, Row]:

@@ -91,8 +91,8 @@ def examples(client: Client) -> list[Example]:
 def nowhere(request: pytest.FixtureRequest) -> Iterator[Place]:
     """The place, with the brain that BRAIN names, the person's own, or the starter."""
     gguf = brain_file(os.environ.get("OMNI_TEST_BRAIN", ""), HOME) or request.getfixturevalue("starter_gguf")
-    with place(gguf) as found:
-        yield found
+    with place(gguf) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -135,23 +135,23 @@ def test_every_number_gets_the_answer_of_the_table(name: str, connect: bool, exe
 
 
 def test_every_way_around_is_refused_here_and_in_a_child() -> None:
-    found = behind("tell([list(a) for a in confinement.attempts()])")
-    assert {(what, where) for what, where, _, _ in found} >= {
+    attempts = behind("tell([list(a) for a in confinement.attempts()])")
+    assert {(what, where) for what, where, _, _ in attempts} >= {
         (what, where) for what in ("AF_INET", "AF_INET6", "AF_NETLINK", "io_uring") for where in ("itself", "a child")
     }
-    assert all(refused for _, _, refused, _ in found), found
-    assert {how for what, _, _, how in found if what == "AF_INET"} == {"ENETDOWN"}
-    assert {how for what, _, _, how in found if what == "io_uring"} == {"ENOSYS"}
-    assert {how for what, _, _, how in found if what == "foreign ABI"} <= {
+    assert all(refused for _, _, refused, _ in attempts), attempts
+    assert {how for what, _, _, how in attempts if what == "AF_INET"} == {"ENETDOWN"}
+    assert {how for what, _, _, how in attempts if what == "io_uring"} == {"ENOSYS"}
+    assert {how for what, _, _, how in attempts if what == "foreign ABI"} <= {
         "x32: killed by SIGSYS",
         "i386: killed by SIGSYS",
     }
 
 
 def test_the_attempts_work_where_nothing_may_be_executed() -> None:
-    found = behind("tell([list(a) for a in confinement.attempts()])", arguments="connect=False, execute=False")
-    assert found
-    assert all(refused for _, _, refused, _ in found), found
+    attempts = behind("tell([list(a) for a in confinement.attempts()])", arguments="connect=False, execute=False")
+    assert attempts
+    assert all(refused for _, _, refused, _ in attempts), attempts
 
 
 def test_without_the_wall_the_attempts_say_that_nobody_was_refused() -> None:
@@ -183,7 +183,7 @@ def test_a_socket_that_listened_before_goes_on() -> None:
 
 
 def test_children_by_subprocess_and_asyncio_are_confined() -> None:
-    found = behind("""
+    errnos = behind("""
         import asyncio, subprocess
         code = "import socket\\ntry: socket.socket()\\nexcept OSError as error: print(error.errno)"
         plain = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip()
@@ -192,11 +192,11 @@ def test_children_by_subprocess_and_asyncio_are_confined() -> None:
             return (await child.communicate())[0].decode().strip()
         tell([plain, asyncio.run(main())])
     """)
-    assert found == ["100", "100"]
+    assert errnos == ["100", "100"]
 
 
 def test_a_neighbours_descriptor_cannot_be_taken() -> None:
-    found = behind("""
+    errnos = behind("""
         import ctypes
         libc = ctypes.CDLL(None, use_errno=True)
         machine, found = confinement._machine(), []
@@ -204,7 +204,7 @@ def test_a_neighbours_descriptor_cannot_be_taken() -> None:
             libc.syscall(number, 0, 0, 0, 0, 0, 0); found.append(ctypes.get_errno())
         tell(found)
     """)
-    assert set(found) == {1}
+    assert set(errnos) == {1}
 
 
 def test_the_memory_of_processes_outside_cannot_be_written() -> None:
@@ -212,7 +212,7 @@ def test_the_memory_of_processes_outside_cannot_be_written() -> None:
     if not behind(code):
         pytest.skip("this kernel has no Landlock")
     with subprocess.Popen(["sleep", "60"]) as neighbour:
-        found = behind(
+        outcomes = behind(
             f"""
             import subprocess
             child = subprocess.Popen(["sleep", "60"])
@@ -227,13 +227,13 @@ def test_the_memory_of_processes_outside_cannot_be_written() -> None:
         """
         )
         neighbour.kill()
-    assert found == ["PermissionError", "opened", "Name:\tsleep\n"]
+    assert outcomes == ["PermissionError", "opened", "Name:\tsleep\n"]
 
 
 def test_without_connect_a_server_still_answers_and_cannot_call() -> None:
     folder = tempfile.mkdtemp(prefix="omni-wall-")
     try:
-        found = behind(
+        refusal = behind(
             f"""
             import socket, threading
             server = socket.socket(socket.AF_UNIX); server.bind({folder!r} + "/s"); server.listen()
@@ -244,7 +244,7 @@ def test_without_connect_a_server_still_answers_and_cannot_call() -> None:
         )
     finally:
         shutil.rmtree(folder)
-    assert found == 1
+    assert refusal == 1
 
 
 def test_without_connect_no_datagram_leaves() -> None:
@@ -253,7 +253,7 @@ def test_without_connect_no_datagram_leaves() -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as service:
             service.bind(f"{folder}/s")
             service.setblocking(False)
-            found = behind(
+            refusal = behind(
                 f"""
                 import socket
                 pair = socket.socketpair()  # what asyncio wakes itself with
@@ -266,11 +266,11 @@ def test_without_connect_no_datagram_leaves() -> None:
                 service.recv(1)
     finally:
         shutil.rmtree(folder)
-    assert found == errno.ENETDOWN
+    assert refusal == errno.ENETDOWN
 
 
 def test_without_execute_threads_and_forks_go_on() -> None:
-    found = behind(
+    told = behind(
         """
         import subprocess, threading
         try: subprocess.run(["/bin/true"]); ran = 0
@@ -283,11 +283,11 @@ def test_without_execute_threads_and_forks_go_on() -> None:
         """,
         arguments="execute=False",
     )
-    assert found == [1, [1], 7]
+    assert told == [1, [1], 7]
 
 
 def test_confining_twice_gives_up_more_and_never_less() -> None:
-    found = behind(
+    told = behind(
         """
         again = confinement.confine()
         try: os.execv("/bin/true", ["true"])
@@ -295,7 +295,7 @@ def test_confining_twice_gives_up_more_and_never_less() -> None:
         """,
         arguments="connect=False, execute=False",
     )
-    assert found == [[True, "seccomp", "no socket but AF_UNIX, tried"], 1]
+    assert told == [[True, "seccomp", "no socket but AF_UNIX, tried"], 1]
 
 
 @pytest.fixture
@@ -333,9 +333,9 @@ def test_an_undumpable_process_has_no_core_and_no_readers() -> None:
 
 def test_a_machine_without_a_filter_is_not_called_enforced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(confinement, "_machine", lambda: None)
-    found = confinement.confine()
-    assert (found.enforced, found.kind) == (False, "none")
-    assert "no filter for" in found.reason
+    confined = confinement.confine()
+    assert (confined.enforced, confined.kind) == (False, "none")
+    assert "no filter for" in confined.reason
 
 
 def test_importing_the_wall_imports_no_ctypes() -> None:
@@ -368,7 +368,7 @@ def test_a_clipboard_command_gets_its_text_behind_it(tmp_path: Path) -> None:
 
 def test_an_editor_on_a_terminal_of_its_own_works_behind_it(tmp_path: Path) -> None:
     target = tmp_path / "note"
-    found = behind(f"""
+    told = behind(f"""
         import pty, subprocess
         ours, theirs = os.openpty()
         editor = 'test -t 0 && read line && printf "%s" "$line" > "$0"'
@@ -380,7 +380,7 @@ def test_an_editor_on_a_terminal_of_its_own_works_behind_it(tmp_path: Path) -> N
         os.waitpid(pid, 0)
         tell([child.returncode, shown])
     """)
-    assert found == [0, "shown"]
+    assert told == [0, "shown"]
     assert target.read_text() == "typed"
 
 
@@ -390,29 +390,29 @@ def test_a_tmux_client_reaches_its_server_behind_it() -> None:
     tmux = ["tmux", "-S", f"{folder}/s", "-f", "/dev/null"]
     try:
         subprocess.run([*tmux, "new-session", "-d", "cat"], check=True, env={**os.environ, "TERM": "xterm"})
-        found = behind(f"""
+        message = behind(f"""
             import subprocess
             tell(subprocess.run({[*tmux, "display-message", "-p", "reached"]!r}, capture_output=True, text=True).stdout)
         """)
     finally:
         subprocess.run([*tmux, "kill-server"], capture_output=True)
         shutil.rmtree(folder, ignore_errors=True)
-    assert found == "reached\n"
+    assert message == "reached\n"
 
 
 def test_live_graphs_of_cpu_and_memory_work_behind_it() -> None:
-    found = behind("""
+    readings = behind("""
         import psutil
         tell([psutil.virtual_memory().total, len(psutil.cpu_times(percpu=True)), psutil.Process().memory_info().rss,
               psutil.Process().cpu_times().user >= 0, len(psutil.pids()) > 0])
     """)
-    assert all(found)
+    assert all(readings)
 
 
 def test_unix_servers_and_clients_of_asyncio_work_behind_it() -> None:
     folder = tempfile.mkdtemp(prefix="omni-wall-")
     try:
-        found = behind(f"""
+        reply = behind(f"""
             import asyncio
             async def answer(reader, writer):
                 writer.write((await reader.readline()).upper()); await writer.drain(); writer.close()
@@ -425,22 +425,22 @@ def test_unix_servers_and_clients_of_asyncio_work_behind_it() -> None:
         """)
     finally:
         shutil.rmtree(folder)
-    assert found == "HELLO\n"
+    assert reply == "HELLO\n"
 
 
 @pytest.mark.parametrize("way", ["fork", "spawn", "forkserver"])
 def test_a_process_pool_works_behind_it(way: str) -> None:
-    found = behind(f"""
+    numbers = behind(f"""
         import multiprocessing
         from concurrent.futures import ProcessPoolExecutor
         with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context({way!r})) as pool:
             tell(list(pool.map(abs, [-1, -2])))
     """)
-    assert found == [1, 2]
+    assert numbers == [1, 2]
 
 
 def test_a_database_in_wal_mode_works_behind_it(tmp_path: Path) -> None:
-    found = behind(f"""
+    answers = behind(f"""
         import asyncio
         from pathlib import Path
         from omni.core.database import Database, Migration
@@ -453,7 +453,7 @@ def test_a_database_in_wal_mode_works_behind_it(tmp_path: Path) -> None:
             return found
         tell(asyncio.run(main()))
     """)
-    assert found == [7, "wal"]
+    assert answers == [7, "wal"]
 
 
 # --- what must not be run behind it, and how that looks ---
@@ -461,14 +461,14 @@ def test_a_database_in_wal_mode_works_behind_it(tmp_path: Path) -> None:
 
 def test_an_installer_started_here_would_find_the_network_down() -> None:
     """pip and uv retry for seconds and then blame the package: they are started by the keeper, outside."""
-    found = behind("""
+    error_code = behind("""
         import subprocess
         code = ("import urllib.request, urllib.error\\n"
                 "try: urllib.request.urlopen('http://127.0.0.1:9/', timeout=5)\\n"
                 "except urllib.error.URLError as error: print(error.reason.errno)")
         tell(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip())
     """)
-    assert found == "100"
+    assert error_code == "100"
 
 
 def test_an_inet_server_of_asyncio_starts_without_any_socket_here() -> None:

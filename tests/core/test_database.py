@@ -31,9 +31,9 @@ SECOND = Migration(
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    found = Database(tmp_path / "test.db", [FIRST])
-    yield found
-    await found.close()
+    db = Database(tmp_path / "test.db", [FIRST])
+    yield db
+    await db.close()
 
 
 def add(text: str) -> Any:
@@ -55,15 +55,15 @@ def modes_in(folder: Path) -> dict[str, int]:
 
 async def test_all_of_it_is_for_its_user_alone(tmp_path: Path) -> None:
     for mode in (None, 0o644):  # new, and made by an earlier version
-        found = Database(tmp_path / "test.db", [FIRST])
+        database = Database(tmp_path / "test.db", [FIRST])
         if mode is not None:
             (tmp_path / "test.db").chmod(mode)
         try:
-            await found.write(add("a"))
-            await found.read(texts)
+            await database.write(add("a"))
+            await database.read(texts)
             modes = modes_in(tmp_path)
         finally:
-            await found.close()
+            await database.close()
         assert modes == dict.fromkeys(("test.db", "test.db-wal", "test.db-shm", "test.db.lock"), 0o600)
 
 
@@ -231,9 +231,9 @@ async def test_several_processes_may_migrate_at_once(tmp_path: Path, before: int
     for process in starters:
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 0, errors.decode()
-    with closing(sqlite3.connect(path)) as found:
-        assert found.execute("SELECT count(*) FROM migrations").fetchone() == (12,)
-        assert found.execute("SELECT count(*) FROM t0").fetchone() == (1 + 4 + bool(before),)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM migrations").fetchone() == (12,)
+        assert connection.execute("SELECT count(*) FROM t0").fetchone() == (1 + 4 + bool(before),)
 
 
 # --- death
@@ -277,8 +277,8 @@ async def test_a_killed_process_leaves_whole_transactions(tmp_path: Path, where:
     await old.write(add("old"))
     await old.close()
     assert run(KILLED, path, where).returncode == -signal.SIGKILL
-    with closing(sqlite3.connect(path)) as found:
-        assert found.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     database = Database(path, [FIRST, SECOND])
     expected = ["old", "kept"] if where in ("transaction", "after") else ["old"]
     assert await database.read(texts) == expected

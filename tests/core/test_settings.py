@@ -66,10 +66,10 @@ toml_like = st.text(alphabet=string.printable + "ö\u2028\0", max_size=60) | st.
 @given(toml_like)
 def test_any_text_is_settings_or_a_usage_error(text: str) -> None:
     try:
-        found = parse(text)
+        settings = parse(text)
     except UsageError:
         return
-    assert isinstance(found, Settings)
+    assert isinstance(settings, Settings)
 
 
 values = st.none() | st.booleans() | st.integers(-(2**80), 2**80) | st.floats() | st.text(max_size=9)
@@ -89,10 +89,10 @@ def test_any_value_is_taken_whole_or_refused(key: str, value: Any) -> None:
     except (TOMLKitError, ValueError, TypeError):  # what TOML has no word for, such as None
         return
     try:
-        found = parse(text)
+        settings = parse(text)
     except UsageError:
         return
-    assert getattr(getattr(found, section), field) == value
+    assert getattr(getattr(settings, section), field) == value
 
 
 def test_every_setting_is_described_and_its_default_fits() -> None:

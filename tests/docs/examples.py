@@ -15,10 +15,10 @@ def examples(page: str) -> dict[str, str]:
 
 def write(page: str, folder: Path) -> list[Path]:
     """Write the files of one page where they say that they belong."""
-    found = []
+    paths = []
     for name, text in examples(page).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")
-        found.append(path)
-    return found
+        paths.append(path)
+    return paths

@@ -75,8 +75,8 @@ async def url(home: Home) -> AsyncIterator[str]:
     services = FakeServices(engine, brains=(brain("@omni/smollm2", base=seeing),), home=home)
     services.set("serve", aliases={"gpt-4o": "@omni/smollm2"})
     server = server_over(services)
-    async with listening(create_app(server)) as found:
-        yield found
+    async with listening(create_app(server)) as address:
+        yield address
     await server.close()
 
 
@@ -130,11 +130,11 @@ def test_every_path_is_explained() -> None:
     from omni.server.app import routes
 
     hidden = {"/"}
-    found = {route.path.replace(":path", "") for route in routes()} - hidden
+    paths = {route.path.replace(":path", "") for route in routes()} - hidden
     explained = set(re.findall(r"`(/[\w./{}-]+)`", PAGE))
     there = {route.path.replace(":path", "") for route in routes() if route.status != 501} - hidden
     assert there - explained == set()
-    assert explained - found == set()
+    assert explained - paths == set()
 
 
 HAPPENED: dict[str, OmniError] = {
@@ -160,9 +160,9 @@ def test_the_table_of_failures_is_true() -> None:
     for what, status, of_openai, of_response, of_anthropic, again in rows:
         error = HAPPENED[what]
         assert str(status_of(error)) == status
-        found = openai_problems.error_of(error).error
-        assert f"`{found.type}`" == of_openai
-        assert ("`context_length_exceeded`" in what) == (found.code == "context_length_exceeded")
+        problem = openai_problems.error_of(error).error
+        assert f"`{problem.type}`" == of_openai
+        assert ("`context_length_exceeded`" in what) == (problem.code == "context_length_exceeded")
         assert of_response in (f"`{responses.failure_of(error).code}`", "")
         assert f"`{anthropic_problems.error_of(error).error.type}`" == of_anthropic
         headers = headers_of(error)
@@ -186,9 +186,9 @@ def test_every_command_is_one() -> None:
         for word in line.split():
             if not isinstance(command, click.Group) or word.startswith("-"):
                 break
-            found = command.get_command(context, word)
-            assert found is not None, line
-            command = found
+            subcommand = command.get_command(context, word)
+            assert subcommand is not None, line
+            command = subcommand
         options = {option for each in command.params for option in each.opts}
         assert {word for word in line.split() if word.startswith("--")} <= options, line
 

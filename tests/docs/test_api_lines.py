@@ -199,16 +199,16 @@ LINES: list[tuple[str, tuple[str, ...]]] = [
 
 def sentences() -> list[str]:
     """The sentences, list items and tables of the page; examples are run by other tests."""
-    found: list[str] = []
+    passages: list[str] = []
     for paragraph in re.split(r"\n\n+", re.sub(r"^```.*?^```$", "\n\n", PAGE, flags=re.DOTALL | re.MULTILINE)):
         text = paragraph.strip()
         if text.startswith("|"):
-            found.append(text)
+            passages.append(text)
         elif text.startswith("- "):
-            found += [" ".join(item.split()) for item in re.split(r"\n(?=- )", text)]
+            passages += [" ".join(item.split()) for item in re.split(r"\n(?=- )", text)]
         elif text and not text.startswith("#"):
-            found += re.split(r"(?<=\.)\s+(?=[A-Z`])", " ".join(text.split()))
-    return found
+            passages += re.split(r"(?<=\.)\s+(?=[A-Z`])", " ".join(text.split()))
+    return passages
 
 
 @cache
@@ -225,8 +225,10 @@ def known_in(name: str) -> set[str]:
 
 def test_every_sentence_has_a_line_here() -> None:
     begun = [begin for begin, _ in LINES]
-    found = [sentence[: len(begun[at])] if at < len(begun) else sentence for at, sentence in enumerate(sentences())]
-    assert found == begun
+    beginnings = [
+        sentence[: len(begun[at])] if at < len(begun) else sentence for at, sentence in enumerate(sentences())
+    ]
+    assert beginnings == begun
 
 
 @pytest.mark.parametrize(("begin", "tests"), LINES, ids=[begin for begin, _ in LINES])

@@ -135,11 +135,11 @@ def test_properties_come_in_their_order_and_others_only_where_they_are_spoken_of
 
 def test_so_many_properties_that_may_be_left_out_are_offered() -> None:
     most = writer.MOST_OPTIONAL
-    found = grammar_of(
+    grammar = grammar_of(
         compile_schema({"type": "object", "properties": {f"p{at}": {"type": "null"} for at in range(most + 1)}})
     )
-    assert admits(found, f'{{"p{most - 1}": null}}')
-    assert not admits(found, f'{{"p{most}": null}}')
+    assert admits(grammar, f'{{"p{most - 1}": null}}')
+    assert not admits(grammar, f'{{"p{most}": null}}')
 
 
 def test_of_very_many_alternatives_the_first_are_offered() -> None:
@@ -147,15 +147,15 @@ def test_of_very_many_alternatives_the_first_are_offered() -> None:
         names = {f"p{number}_{at}": {"type": "null"} for at in range(200)}
         return {"type": "object", "properties": names, "additionalProperties": False}
 
-    found = grammar_of(compile_schema({"anyOf": [option(at) for at in range(20)]}))
-    assert admits(found, '{"p0_0": null}')
-    assert not admits(found, '{"p19_0": null}')
+    grammar = grammar_of(compile_schema({"anyOf": [option(at) for at in range(20)]}))
+    assert admits(grammar, '{"p0_0": null}')
+    assert not admits(grammar, '{"p19_0": null}')
 
 
 def test_what_says_nothing_of_types_is_of_those_that_it_speaks_of() -> None:
-    found = grammar_of(compile_schema({"minLength": 1}))
-    assert admits(found, '"a"')
-    assert not admits(found, "1")
+    grammar = grammar_of(compile_schema({"minLength": 1}))
+    assert admits(grammar, '"a"')
+    assert not admits(grammar, "1")
     whole = grammar_of(compile_schema({"type": "integer"}))
     assert admits(whole, "9" * DIGITS)
     assert not admits(whole, "9" * (DIGITS + 1))
@@ -203,20 +203,20 @@ def of_ecma(pattern: str, text: str | None) -> str:
     """What Omni's own reader says, which follows ECMA-262; what it does not keep is known all the same."""
     languages = Languages()
     try:
-        found = matching(languages, pattern)
+        language = matching(languages, pattern)
     except BadPattern:
         return "refused"
     except Unkept:
         return "refused" if "(?i" in pattern else "known"
-    return "known" if text is None else "found" if languages.accepts(found, text) else "not found"
+    return "known" if text is None else "found" if languages.accepts(language, text) else "not found"
 
 
 def of_validator(pattern: str, text: str | None) -> str:
     try:
-        found = jsonschema_rs.validator_for({"pattern": pattern})
+        validator = jsonschema_rs.validator_for({"pattern": pattern})
     except (jsonschema_rs.ValidationError, ValueError):
         return "refused"
-    return "known" if text is None else "found" if found.is_valid(text) else "not found"
+    return "known" if text is None else "found" if validator.is_valid(text) else "not found"
 
 
 def of_engine(pattern: str, text: str | None) -> str:
@@ -231,12 +231,12 @@ def of_engine(pattern: str, text: str | None) -> str:
 
 def here(pattern: str, text: str | None) -> str:
     try:
-        found = compile_schema({"type": "string", "pattern": pattern})
+        schema = compile_schema({"type": "string", "pattern": pattern})
     except SchemaRefused:
         return "a 400"
-    if found.loose:
+    if schema.loose:
         return "held"
-    if text is not None and not admits(grammar_of(found), f'"{text}"'):
+    if text is not None and not admits(grammar_of(schema), f'"{text}"'):
         return "not offered"
     return "kept" if text is None else "found"
 
@@ -254,17 +254,20 @@ def test_the_table_of_dialects_is_true(patterns: list[str], text: str | None, ce
     texts = {"٣": ["٣", "ä"], r"\r": ["\r", "\u2028"]}.get(text or "", [text] * len(patterns))
     patterns = patterns * len(texts) if len(patterns) < len(texts) else patterns
     for pattern, one in zip(patterns, texts, strict=True):
-        found = [of_ecma(pattern, one), of_validator(pattern, one), of_engine(pattern, one), here(pattern, one)]
-        assert [cell.startswith(word) for cell, word in zip(cells, found, strict=True)] == [True] * 4, (pattern, found)
+        verdicts = [of_ecma(pattern, one), of_validator(pattern, one), of_engine(pattern, one), here(pattern, one)]
+        assert [cell.startswith(word) for cell, word in zip(cells, verdicts, strict=True)] == [True] * 4, (
+            pattern,
+            verdicts,
+        )
 
 
 def test_what_the_validators_dialect_refuses_is_proved_by_omni_itself() -> None:
-    found = compile_schema({"type": "string", "pattern": "^a{,2}$"})
-    assert found.fault("a{,2}") is None
-    assert found.fault("aa") is not None
+    schema = compile_schema({"type": "string", "pattern": "^a{,2}$"})
+    assert schema.fault("a{,2}") is None
+    assert schema.fault("aa") is not None
 
 
 def test_what_dialects_dispute_is_not_offered() -> None:
-    found = grammar_of(compile_schema({"type": "string", "pattern": r"\bfoo\b"}))
-    assert admits(found, '"a foo"')
-    assert not admits(found, '"\u00e9foo"')
+    grammar = grammar_of(compile_schema({"type": "string", "pattern": r"\bfoo\b"}))
+    assert admits(grammar, '"a foo"')
+    assert not admits(grammar, '"\u00e9foo"')

@@ -12,9 +12,9 @@ from tests.clients.run import FORMS
 
 @pytest.fixture(params=clients().values(), ids=list(clients()))
 def client(request: pytest.FixtureRequest) -> Client:
-    found = request.param
-    assert isinstance(found, Client)
-    return found
+    param = request.param
+    assert isinstance(param, Client)
+    return param
 
 
 def test_every_lock_belongs_to_a_client_and_every_client_is_in_the_table() -> None:

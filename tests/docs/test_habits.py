@@ -33,9 +33,9 @@ def test_every_line_for_agents_is_a_command_that_exists() -> None:
     lines = AGENTS.read_text("utf-8").splitlines()
     assert len(lines) == 10
     for line in lines:
-        found = re.fullmatch(r" {4}(make|python3 -m omni) ([a-z-]+)(?: (\S+))?(?: \S+)*? {2,}\S.*", line)
-        assert found, line
-        program, name, module = found.groups()
+        match = re.fullmatch(r" {4}(make|python3 -m omni) ([a-z-]+)(?: (\S+))?(?: \S+)*? {2,}\S.*", line)
+        assert match, line
+        program, name, module = match.groups()
         if program == "make":
             assert name in targets(), line
         elif name == "develop":
@@ -69,10 +69,10 @@ def test_the_checks_install_what_the_whole_check_installs() -> None:
 
 
 def test_the_checks_run_on_what_the_project_asks_for_and_may_read_only() -> None:
-    found = read(CI)
-    assert found["permissions"] == {"contents": "read"}
-    assert found["concurrency"]["cancel-in-progress"] is True
-    (job,) = found["jobs"].values()
+    workflow = read(CI)
+    assert workflow["permissions"] == {"contents": "read"}
+    assert workflow["concurrency"]["cancel-in-progress"] is True
+    (job,) = workflow["jobs"].values()
     assert "permissions" not in job
     pythons = job["strategy"]["matrix"]["python"]
     lowest = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["requires-python"]

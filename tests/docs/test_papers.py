@@ -87,14 +87,14 @@ GENERATED = ("__snapshots__", "static", "package-lock.json")
 
 
 def test_no_file_names_a_host_that_is_not_on_the_list() -> None:
-    found = {
+    unlisted = {
         f"{path.relative_to(ROOT)}: {host}"
         for path in tracked()
         if not set(GENERATED) & set(path.parts)
         for host in [*HOST.findall(text_of(path)), *BARE.findall(text_of(path))]
         if host.lower() not in HOSTS | FOLDERS | CALLED and not NOBODY.search(host.lower())
     }
-    assert sorted(found) == []
+    assert sorted(unlisted) == []
 
 
 def test_no_file_names_a_registry() -> None:
@@ -120,10 +120,10 @@ def test_no_file_names_a_place_of_one_machine() -> None:
     place = re.compile(
         r"(?<![\w.~$}/-])/(?:home|Users)/(?!ada\b|you\b)[a-z]\w*|(?<![\w.~$}-])/(?:root|work|workspace)/\w+"
     )
-    found = {
+    places = {
         f"{path.relative_to(ROOT)}: {match[0]}"
         for path in tracked()
         for match in place.finditer(text_of(path))
         if path != Path(__file__)
     }
-    assert sorted(found) == []
+    assert sorted(places) == []

@@ -50,18 +50,20 @@ def test_nothing_says_that_all_but_one_are_confined() -> None:
     pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("omni/cli/*.txt")]
     sources = [path for path in ROOT.glob("omni/**/*.py") if "static" not in path.parts]
     said = [*pages, *sources, *ROOT.glob("cartridges/**/*.toml")]
-    found = {
+    claims = {
         f"{path.relative_to(ROOT)}: {match[0]}"
         for path in said
         for match in TOO_MUCH.finditer(" ".join(path.read_text("utf-8").split()))
     }
-    assert found == set()
+    assert claims == set()
 
 
 def test_the_commands_without_a_wall_are_those_that_the_privacy_page_names() -> None:
-    found = {name for name in COMMANDS if not WALLS.search((ROOT / "omni" / "cli" / f"{name}.py").read_text("utf-8"))}
+    commands = {
+        name for name in COMMANDS if not WALLS.search((ROOT / "omni" / "cli" / f"{name}.py").read_text("utf-8"))
+    }
     (told,) = re.findall(r"^Commands that read neither(.*?)\n\n", PAPERS["docs/privacy.md"], re.MULTILINE | re.DOTALL)
-    assert found | {"serve key"} == set(re.findall(r"`omni ([a-z ]+)`", told))
+    assert commands | {"serve key"} == set(re.findall(r"`omni ([a-z ]+)`", told))
 
 
 def test_the_kinds_are_the_same_for_the_keeper_the_listing_and_the_pane() -> None:
@@ -93,9 +95,9 @@ def installer(home: Home) -> Iterator[int]:
 
 
 def test_an_installer_at_work_is_listed_though_no_keeper_knows_of_it(home: Home, installer: int) -> None:
-    found = installing(home, beside=os.getpid())
-    assert found is not None
-    assert (found.kind, found.pid, found.confined) == ("installer", installer, "none")
+    process = installing(home, beside=os.getpid())
+    assert process is not None
+    assert (process.kind, process.pid, process.confined) == ("installer", installer, "none")
     said = CliRunner().invoke(command, [], env={"OMNI_HOME": str(home.root)})
     assert said.exit_code == 0, said.output
     assert re.search(rf"^installer +{installer} .*the package index", said.output, re.MULTILINE)

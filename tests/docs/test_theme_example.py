@@ -38,13 +38,13 @@ def test_it_is_followed_while_it_is_edited(tmp_path: Path) -> None:
     watcher.look()
     text = path.read_text()
     path.write_text(text.replace("#5cc8c0", "#ff0000"))
-    ((_, found),) = watcher.look()
-    assert isinstance(found, ThemeFile)
-    assert found.colours.accent == "#ff0000"
+    ((_, loaded),) = watcher.look()
+    assert isinstance(loaded, ThemeFile)
+    assert loaded.colours.accent == "#ff0000"
     path.write_text(text.replace("accent = 80", "accent = 8"))
-    ((_, found),) = watcher.look()
-    assert isinstance(found, OmniError)
-    assert "colours256.accent" in found.message
+    ((_, loaded),) = watcher.look()
+    assert isinstance(loaded, OmniError)
+    assert "colours256.accent" in loaded.message
 
 
 def test_every_colour_is_explained() -> None:

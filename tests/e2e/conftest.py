@@ -59,8 +59,8 @@ class Person:
 
     def process(self, kind: str) -> int:
         """The process id of the keeper, of the worker ..."""
-        found = json.loads(self.omni("ps", "--json"))
-        rows = found["processes"] if isinstance(found, dict) else found
+        listing = json.loads(self.omni("ps", "--json"))
+        rows = listing["processes"] if isinstance(listing, dict) else listing
         return next(int(row["pid"]) for row in rows if row["kind"] == kind)
 
     def owns(self, gguf: Path) -> None:

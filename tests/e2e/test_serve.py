@@ -36,8 +36,8 @@ def until(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any
     end = time.monotonic() + seconds
     while True:
         with contextlib.suppress(OSError, http.client.HTTPException):
-            if found := condition():
-                return found
+            if answer := condition():
+                return answer
         assert time.monotonic() < end, f"waited {seconds:g} s in vain for {what}"
         time.sleep(0.01)
 
@@ -115,9 +115,9 @@ class Service:
     def works(self) -> bool:
         """Whether it answers a question."""
         answer = self.post(SHORT)
-        found = json.loads(answer.read())
-        assert answer.status == 200, found
-        return bool(found["choices"][0]["message"]["content"])
+        completion = json.loads(answer.read())
+        assert answer.status == 200, completion
+        return bool(completion["choices"][0]["message"]["content"])
 
     def begun(self, **more: Any) -> http.client.HTTPResponse:
         """A long answer that streams."""
@@ -129,8 +129,8 @@ class Service:
 
     def load(self) -> tuple[int, int]:
         """Answers that are written, and requests that wait."""
-        found = self.get("/health")
-        return found["running"], found["queued"]
+        health = self.get("/health")
+        return health["running"], health["queued"]
 
 
 @pytest.fixture(scope="module")
@@ -140,9 +140,9 @@ def running(starter_gguf: Path) -> Iterator[Service]:
         person = Person(Path(name))
         try:
             person.owns(starter_gguf)
-            with Service(person) as found:
-                assert found.works()
-                yield found
+            with Service(person) as server:
+                assert server.works()
+                yield server
         finally:
             person.close()
 
@@ -248,8 +248,8 @@ def test_servers_and_chats_share_one_worker(service: Service) -> None:
         assert service.person.omni("chat", "Say yes.").strip()
         for answer in answers:
             assert answer.read().endswith(b"data: [DONE]\n\n")
-        found = json.loads(service.person.omni("ps", "--json"))
-        kinds = [row["kind"] for row in (found["processes"] if isinstance(found, dict) else found)]
+        listing = json.loads(service.person.omni("ps", "--json"))
+        kinds = [row["kind"] for row in (listing["processes"] if isinstance(listing, dict) else listing)]
         assert kinds.count("worker") == kinds.count("airlock") == 1
     assert service.works()
 
@@ -259,10 +259,10 @@ def raw(service: Service, data: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", service.port), timeout=30) as line:
         with contextlib.suppress(OSError):
             line.sendall(data)
-        found = b""
+        received = b""
         while block := line.recv(1 << 16):
-            found += block
-    return found
+            received += block
+    return received
 
 
 CHAT = b"POST /v1/chat/completions HTTP/1.1\r\nConnection: close\r\n"
@@ -288,9 +288,9 @@ def test_hostile_requests_get_a_clear_answer_and_harm_nobody(service: Service) -
         (403, LIST.replace(b"/v1/models", b"/metrics") + LOCAL + b"Sec-Fetch-Site: cross-site\r\n\r\n"),
         (200, LIST + LOCAL + b"Origin: https://evil.example\r\n\r\n"),  # anybody's page may see that, but not read it
     ):
-        found = raw(service, request)
-        assert int(found.split()[1]) == status, (request[:80], found)
-        head, _, body = found.partition(b"\r\n\r\n")
+        response = raw(service, request)
+        assert int(response.split()[1]) == status, (request[:80], response)
+        head, _, body = response.partition(b"\r\n\r\n")
         assert b"access-control-allow-origin" not in head.lower()
         assert ("error" in json.loads(body)) is (status != 200)
     assert answer.read().endswith(b"data: [DONE]\n\n")
@@ -352,11 +352,11 @@ def test_sixty_four_chats_at_a_time(service: Service) -> None:
         "airlock": service.person.process("airlock"),
         "worker": service.person.process("worker"),
     }
-    found = asyncio.run(serve_soak.soak(service.port, MODEL, keys, pids, seconds=4, tokens=5))
-    assert found.errors == []
-    assert found.wait("one") < found.wait("many") / 2
-    for name, before in found.before.items():
-        after = found.after[name]
+    soaked = asyncio.run(serve_soak.soak(service.port, MODEL, keys, pids, seconds=4, tokens=5))
+    assert soaked.errors == []
+    assert soaked.wait("one") < soaked.wait("many") / 2
+    for name, before in soaked.before.items():
+        after = soaked.after[name]
         assert after.files <= before.files, name
         assert after.memory < before.memory + (16 << 20), name
 
@@ -383,10 +383,10 @@ def full(starter_gguf: Path) -> Iterator[Service]:
             pytest.skip("nothing can be mounted here")
         try:
             person.owns(starter_gguf)
-            with Service(person) as found:
-                assert found.works()
+            with Service(person) as server:
+                assert server.works()
                 fill(person.home)
-                yield found
+                yield server
         finally:
             person.close()
             subprocess.run(["umount", "-l", str(person.home.root)], check=False)

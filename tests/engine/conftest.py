@@ -26,9 +26,9 @@ Make = Callable[[WorkerSpec], AbstractAsyncContextManager[WorkerEngine]]
 @pytest.fixture
 async def keeper(home: Home) -> AsyncIterator[DirectKeeper]:
     """Spawns workers and ends them."""
-    found = DirectKeeper(home)
-    yield found
-    await found.close()
+    direct_keeper = DirectKeeper(home)
+    yield direct_keeper
+    await direct_keeper.close()
 
 
 @asynccontextmanager

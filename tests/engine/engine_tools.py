@@ -196,14 +196,14 @@ class DirectKeeper:
         self.given_back = asyncio.Event()
 
     def process(self, spec: WorkerSpec) -> Worker:
-        found = self.workers.get(spec.key)
-        if found is None or found.process.poll() is not None:
-            if found is not None:
-                found.close()
+        worker = self.workers.get(spec.key)
+        if worker is None or worker.process.poll() is not None:
+            if worker is not None:
+                worker.close()
             name = f"worker-{len(self.started) + 1}"
-            found = self.workers[spec.key] = Worker(self.home, name, spec)
-            self.started.append(found)
-        return found
+            worker = self.workers[spec.key] = Worker(self.home, name, spec)
+            self.started.append(worker)
+        return worker
 
     async def worker(self, spec: WorkerSpec) -> Lease:
         return Lease(self.process(spec))

@@ -23,8 +23,8 @@ async def first_word(
     body = body_of(request, room=1, seed=1, adapters=adapters)
     body |= {"stream": False, "cache_prompt": cached, "logprobs": True, "top_logprobs": 8, "return_progress": False}
     answer = await client.json("/v1/chat/completions", body)
-    found = answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
-    return {one["token"]: math.exp(one["logprob"]) for one in found}
+    alternatives = answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+    return {one["token"]: math.exp(one["logprob"]) for one in alternatives}
 
 
 def distance(one: dict[str, float], other: dict[str, float]) -> float:

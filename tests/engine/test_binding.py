@@ -35,9 +35,9 @@ ANSWER = '{"name": "weather"}'
 
 def grammar(framing: Framing = UNFRAMED, characters: int | None = None, **asked: Any) -> str:
     request = ChatRequest(messages=(Message(role="user", content="Hi"),), **asked)
-    found = binding_of(request)
-    assert found is not None
-    return found.bound(framing, characters).text
+    binding = binding_of(request)
+    assert binding is not None
+    return binding.bound(framing, characters).text
 
 
 def test_a_free_answer_is_bound_to_nothing() -> None:
@@ -46,10 +46,10 @@ def test_a_free_answer_is_bound_to_nothing() -> None:
 
 
 def test_a_forced_call_is_one_call_of_one_of_the_tools() -> None:
-    found = grammar(tools=(WEATHER, CLOCK), tool_choice="required", schema=SCHEMA)
-    assert admits(found, CALL)
-    assert admits(found, '{"name": "clock", "arguments": {}}')
-    assert admits(found, '{\n  "name": "clock",\n  "arguments": {"zone": 1}\n}')
+    rules = grammar(tools=(WEATHER, CLOCK), tool_choice="required", schema=SCHEMA)
+    assert admits(rules, CALL)
+    assert admits(rules, '{"name": "clock", "arguments": {}}')
+    assert admits(rules, '{\n  "name": "clock",\n  "arguments": {"zone": 1}\n}')
     for said in (
         "",
         "{}",
@@ -59,23 +59,23 @@ def test_a_forced_call_is_one_call_of_one_of_the_tools() -> None:
         CALL.replace("city", "town"),
         CALL.replace("we", "fe"),
     ):
-        assert not admits(found, said), said
+        assert not admits(rules, said), said
 
 
 def test_tools_and_a_schema_offer_either_and_a_call_may_be_marked() -> None:
-    found = grammar(tools=(WEATHER, CLOCK), schema=SCHEMA)
-    assert admits(found, ANSWER)
-    assert admits(found, f"<tool_call>{CALL}</tool_call>")
-    assert admits(found, f"<tool_call>\n{CALL}\n</tool_call>")
-    assert admits(found, CALL)
+    rules = grammar(tools=(WEATHER, CLOCK), schema=SCHEMA)
+    assert admits(rules, ANSWER)
+    assert admits(rules, f"<tool_call>{CALL}</tool_call>")
+    assert admits(rules, f"<tool_call>\n{CALL}\n</tool_call>")
+    assert admits(rules, CALL)
     for said in ("", CALL * 2, f"<tool_call>{ANSWER}</tool_call>", f"<tool_call>{CALL}</tool_call>" * 2, "It rains."):
-        assert not admits(found, said), said
+        assert not admits(rules, said), said
 
 
 def test_several_calls_may_come_where_they_are_wanted() -> None:
-    found = grammar(tools=(WEATHER,), schema=SCHEMA, parallel_calls=True)
-    assert admits(found, "\n".join([f"<tool_call>{CALL}</tool_call>"] * 8))
-    assert not admits(found, "\n".join([f"<tool_call>{CALL}</tool_call>"] * 9))
+    rules = grammar(tools=(WEATHER,), schema=SCHEMA, parallel_calls=True)
+    assert admits(rules, "\n".join([f"<tool_call>{CALL}</tool_call>"] * 8))
+    assert not admits(rules, "\n".join([f"<tool_call>{CALL}</tool_call>"] * 9))
 
 
 def test_what_a_brain_thinks_comes_before_and_marks_stand_around() -> None:
@@ -103,9 +103,9 @@ def test_where_an_answer_must_end_thoughts_do_too() -> None:
 
 def test_the_proof_of_a_grammar_begins_with_the_answer_itself() -> None:
     request = ChatRequest(messages=(Message(role="user", content="Hi"),), schema=SCHEMA)
-    found = binding_of(request)
-    assert found is not None
-    bound = found.bound(Framing(thinks=(Mark("<think>"), Mark("</think>"))))
+    binding = binding_of(request)
+    assert binding is not None
+    bound = binding.bound(Framing(thinks=(Mark("<think>"), Mark("</think>"))))
     assert admits(bound.text, f"<think>a</think>{ANSWER}")
     assert admits(bound.proof, ANSWER)
     assert not admits(bound.proof, f"<think>a</think>{ANSWER}")

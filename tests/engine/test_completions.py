@@ -24,8 +24,8 @@ def _named(which: str, engines: list[Any]) -> list[Any]:
 async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
     """One of the engines."""
     make: Callable[[pytest.FixtureRequest], AsyncIterator[Engine]] = request.param
-    async for found in make(request):
-        yield found
+    async for instance in make(request):
+        yield instance
 
 
 def wanted(text: str, *, max_tokens: int = 6, stop: tuple[str, ...] = (), **more: Any) -> CompletionRequest:
@@ -63,8 +63,8 @@ async def test_texts_at_the_same_time_and_one_that_is_left(engine: Engine) -> No
             if isinstance(event, TextDelta):
                 break
     async with asyncio.timeout(60):
-        found = await asyncio.gather(*(completed(engine, wanted(f"{n}, {n + 1}, {n + 2},")) for n in range(4)))
-    assert all(end_of(events) for events in found)
+        completions = await asyncio.gather(*(completed(engine, wanted(f"{n}, {n + 1}, {n + 2},")) for n in range(4)))
+    assert all(end_of(events) for events in completions)
 
 
 async def test_what_only_the_worker_of_a_real_brain_tells_of_a_text(engine: Engine) -> None:

@@ -50,8 +50,8 @@ ENGINES = [
 async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
     """One of the engines."""
     make: Callable[[pytest.FixtureRequest], AsyncIterator[Engine]] = request.param
-    async for found in make(request):
-        yield found
+    async for instance in make(request):
+        yield instance
 
 
 async def test_an_answer_streams_and_ends_once(engine: Engine) -> None:

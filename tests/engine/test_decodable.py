@@ -143,8 +143,8 @@ async def test_who_leaves_while_the_worker_decodes_for_the_answer_keeps_the_othe
         asked.append(body)
         begun.set()
         await decoded.wait()
-        async for found in really(client, path, body, kind):
-            yield found
+        async for part in really(client, path, body, kind):
+            yield part
 
     monkeypatch.setattr(Client, "stream", slow)
     async with worker_engine(scripted_spec(projector="eyes.gguf")) as engine:

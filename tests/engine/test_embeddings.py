@@ -62,12 +62,12 @@ async def test_vectors_are_what_the_models_numbers_say(
 
 @given(st.lists(st.text(max_size=20) | st.integers(1, 3 * PIECE_LETTERS).map("x".__mul__), max_size=60))
 def test_pieces_hold_every_text_once_and_are_small(texts: list[str]) -> None:
-    found = list(pieces(texts))
-    assert sorted(at for piece in found for at in piece) == list(range(len(texts)))
-    for piece in found:
+    batches = list(pieces(texts))
+    assert sorted(at for piece in batches for at in piece) == list(range(len(texts)))
+    for piece in batches:
         assert len(piece) == 1 or sum(len(texts[at]) for at in piece) <= PIECE_LETTERS
         assert 0 < len(piece) <= PIECE_TEXTS
-    lengths = [len(texts[at]) for piece in found for at in piece]
+    lengths = [len(texts[at]) for piece in batches for at in piece]
     assert lengths == sorted(lengths, reverse=True)
 
 
@@ -78,9 +78,9 @@ def test_only_berts_vocabulary_has_syllables_in_parts() -> None:
 
 def test_what_is_too_long_is_told_alike() -> None:
     for needed, allocated, most in ((65, 64, 64), (9001, 8192, 8192), (8192, 8192, 8191)):
-        found = too_long(ContextOverflow("The prompt does not fit.", needed=needed, allocated=allocated))
-        assert (found.needed, found.allocated) == (needed, most)
-        assert found.message == f"A text has {needed:,} tokens; {most:,} can be read for one vector."
+        overflow = too_long(ContextOverflow("The prompt does not fit.", needed=needed, allocated=allocated))
+        assert (overflow.needed, overflow.allocated) == (needed, most)
+        assert overflow.message == f"A text has {needed:,} tokens; {most:,} can be read for one vector."
 
 
 async def test_a_thousand_texts_let_others_in(worker_engine: Make) -> None:
@@ -90,9 +90,9 @@ async def test_a_thousand_texts_let_others_in(worker_engine: Make) -> None:
         await engine.embed(["loaded"])
 
         async def ask(name: str, texts: list[str]) -> None:
-            found = await engine.embed(texts)
+            vectors = await engine.embed(texts)
             order.append(name)
-            assert [one == found[0] for one in found] == [text == texts[0] for text in texts]
+            assert [one == vectors[0] for one in vectors] == [text == texts[0] for text in texts]
 
         many = [f"text number {number}" for number in range(100 * PIECE_TEXTS)]
         async with asyncio.TaskGroup() as group:

@@ -69,54 +69,54 @@ def engines(home: Home, *, gigabytes: float = 16, settings: str = "", **more: An
 def test_a_worker_for_vectors_reads_a_text_at_once_where_that_is_needed(
     home: Home, changes: dict[str, Any], batch: int | None, pooling: str | None
 ) -> None:
-    found = engines(home)
+    pool = engines(home)
     header = msgspec.structs.replace(base().header, **changes)
     asked = brain(base=msgspec.structs.replace(base(), header=header))
-    settings = found.spec(asked, embeddings=True).settings
+    settings = pool.spec(asked, embeddings=True).settings
     assert (settings.get("batch"), settings.get("pooling"), settings["embeddings"]) == (batch, pooling, 1)
-    same = found.spec(asked).key == found.spec(asked, embeddings=True).key
+    same = pool.spec(asked).key == pool.spec(asked, embeddings=True).key
     assert same == (header.kind == "embedding")
 
 
 def test_brains_on_one_base_share_a_worker(home: Home) -> None:
-    found = engines(home)
-    one, other = found.spec(brain("@omni/a", prompt="Be brief.")), found.spec(brain("@omni/b", sampling={"top_k": 1}))
+    pool = engines(home)
+    one, other = pool.spec(brain("@omni/a", prompt="Be brief.")), pool.spec(brain("@omni/b", sampling={"top_k": 1}))
     assert one.key == other.key
 
 
 async def test_brains_on_one_base_share_an_engine(home: Home) -> None:
-    found = engines(home)
-    assert await found.open(brain("@omni/a")) is await found.open(brain("@omni/b"))
-    await found.close()
+    pool = engines(home)
+    assert await pool.open(brain("@omni/a")) is await pool.open(brain("@omni/b"))
+    await pool.close()
 
 
 def test_all_adapters_of_a_base_are_loaded_whichever_brain_is_asked_first(home: Home) -> None:
-    found = engines(home, adapters=lambda _base: ("/b.gguf", "/a.gguf"))
-    bare, adapted = found.spec(brain()), found.spec(brain(adapter=Adapter(path="/a.gguf")))
+    pool = engines(home, adapters=lambda _base: ("/b.gguf", "/a.gguf"))
+    bare, adapted = pool.spec(brain()), pool.spec(brain(adapter=Adapter(path="/a.gguf")))
     assert bare.key == adapted.key
     assert json.loads(str(bare.settings["adapters"])) == ["/a.gguf", "/b.gguf"]
 
 
 def test_new_settings_hold_for_the_next_spec(home: Home) -> None:
-    found = engines(home, settings="[engine]\ncontext = 4096")
-    found.follow(parse("[engine]\ncontext = 8192\nthreads = 2"))
-    assert (found.spec(brain()).settings["context"], found.spec(brain()).settings["threads"]) == (8192, 2)
+    pool = engines(home, settings="[engine]\ncontext = 4096")
+    pool.follow(parse("[engine]\ncontext = 8192\nthreads = 2"))
+    assert (pool.spec(brain()).settings["context"], pool.spec(brain()).settings["threads"]) == (8192, 2)
 
 
 def test_a_cartridge_may_ask_for_its_own_context(home: Home) -> None:
-    found = engines(home, settings="[engine]\ncontext = 4096")
-    assert found.spec(brain(context=8192)).settings["context"] == 8192
-    assert int(found.spec(brain(context=8192)).settings["cells"]) >= 8192
-    assert found.spec(brain(context=1024)).settings["context"] == 1024
+    pool = engines(home, settings="[engine]\ncontext = 4096")
+    assert pool.spec(brain(context=8192)).settings["context"] == 8192
+    assert int(pool.spec(brain(context=8192)).settings["cells"]) >= 8192
+    assert pool.spec(brain(context=1024)).settings["context"] == 1024
 
 
 def test_eyes_are_loaded_with_the_base_and_counted(home: Home) -> None:
-    found, eyes = engines(home), Projector(path="/mmproj.gguf", size=200_000_000, kind="mlp")
-    bare, seeing = found.spec(brain()), found.spec(brain(base=base(eyes=eyes)))
+    pool, eyes = engines(home), Projector(path="/mmproj.gguf", size=200_000_000, kind="mlp")
+    bare, seeing = pool.spec(brain()), pool.spec(brain(base=base(eyes=eyes)))
     assert "projector" not in bare.settings
     assert (seeing.settings["projector"], "batch" in seeing.settings) == ("/mmproj.gguf", False)
     assert seeing.need_bytes - bare.need_bytes == eyes.memory > eyes.size
-    assert "projector" not in found.spec(brain(base=base(eyes=eyes)), embeddings=True).settings
+    assert "projector" not in pool.spec(brain(base=base(eyes=eyes)), embeddings=True).settings
     small = engines(home, gigabytes=1.1).spec(brain(base=base(eyes=eyes)))
     assert int(small.settings["context"]) < int(seeing.settings["context"])
 
@@ -130,8 +130,8 @@ def test_an_image_whose_tokens_look_at_each_other_is_read_in_one_batch(home: Hom
 
 
 def test_another_template_is_another_worker(home: Home) -> None:
-    found = engines(home)
-    assert found.spec(brain()).key != found.spec(brain(base=base(template="{{ x }}"))).key
+    pool = engines(home)
+    assert pool.spec(brain()).key != pool.spec(brain(base=base(template="{{ x }}"))).key
 
 
 def test_the_context_is_the_least_of_file_settings_and_memory(home: Home) -> None:
@@ -178,21 +178,21 @@ async def test_an_engine_of_a_plug_in_comes_first(home: Home) -> None:
         def open(self, brain: Brain) -> ScriptedEngine:
             return ScriptedEngine()
 
-    found = engines(home, factories=[Factory()])
-    mine = await found.open(brain("@other/brain"))
+    pool = engines(home, factories=[Factory()])
+    mine = await pool.open(brain("@other/brain"))
     assert isinstance(mine, ScriptedEngine)
-    assert await found.open(brain("@other/brain")) is mine
-    assert not isinstance(await found.open(brain()), ScriptedEngine)
-    await found.close()
+    assert await pool.open(brain("@other/brain")) is mine
+    assert not isinstance(await pool.open(brain()), ScriptedEngine)
+    await pool.close()
     assert mine.closed
 
 
 def test_sampling_comes_from_the_brain_then_its_base_then_here() -> None:
-    found = sampling_of(
+    sampling = sampling_of(
         brain(base=base(parameters={"temperature": 0.1, "top_k": 7, "num_gpu": 3}), sampling={"temperature": 0.9}),
         max_tokens=100,
     )
-    assert (found.temperature, found.top_k, found.top_p, found.max_tokens) == (0.9, 7, 0.95, 100)
+    assert (sampling.temperature, sampling.top_k, sampling.top_p, sampling.max_tokens) == (0.9, 7, 0.95, 100)
 
 
 @given(st.integers(0, 20_000), st.integers(1, 20_000), st.integers(256, 20_000))
@@ -214,15 +214,15 @@ def test_naming_the_engine_imports_nothing_heavy() -> None:
         "heavy = {'xllamacpp', 'h11', 'http', 'textual', 'psutil'} & set(sys.modules)\n"
         "sys.exit(', '.join(sorted(heavy)))"
     )
-    found = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False
     )
-    assert found.stderr.strip() == ""
+    assert process.stderr.strip() == ""
 
 
 def test_the_package_itself_imports_none_of_its_modules() -> None:
     code = "import sys, omni.engine; sys.exit(', '.join(m for m in sys.modules if m.startswith(('omni.engine.', 'msgspec', 'asyncio'))))"
-    found = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False
     )
-    assert found.stderr.strip() == ""
+    assert process.stderr.strip() == ""

@@ -87,19 +87,19 @@ async def test_a_brain_that_may_think_and_one_whose_prompt_begins_to() -> None:
 
 
 async def test_thoughts_that_the_engine_leaves_in_the_text_end_with_their_mark() -> None:
-    found = await framed("<think></think>", begin="<think>\n")
-    assert (found.opened, found.until) == (True, "</think>")
+    framing = await framed("<think></think>", begin="<think>\n")
+    assert (framing.opened, framing.until) == (True, "</think>")
 
 
 async def test_thoughts_are_left_in_the_text_where_the_engine_can_be_told_so() -> None:
     """Its readers make something else of those that have marks of the template in them."""
-    found = await framed("<think></think>", begin="<think>\n", hides=("<think>", "so", "</think>"), leaves=True)
-    assert (found.opened, found.until, found.raw) == (True, "</think>", True)
+    framing = await framed("<think></think>", begin="<think>\n", hides=("<think>", "so", "</think>"), leaves=True)
+    assert (framing.opened, framing.until, framing.raw) == (True, "</think>", True)
 
 
 async def test_what_the_engine_cannot_read_is_left_out() -> None:
-    found = await framed("<think></think>", hides=("</think>",))  # nobody could tell where its thoughts end
-    assert found == UNFRAMED
+    framing = await framed("<think></think>", hides=("</think>",))  # nobody could tell where its thoughts end
+    assert framing == UNFRAMED
     refused = await framed("", answer="<|START_TEXT|>", after="<|END_TEXT|>", needs="none of it")
     assert refused.lead == Mark("<|START_TEXT|>")  # as it was found: nothing else is read either
 
@@ -112,8 +112,8 @@ async def test_one_that_shall_not_think_has_no_thoughts_unless_its_template_goes
 
 
 async def test_marks_that_are_tokens_are_written_as_tokens() -> None:
-    found = await framed("[THINK][/THINK]", special="[/THINK]", hides=("[THINK]", "so", "[/THINK]"))
-    assert found.thinks == (Mark("[THINK]"), Mark("[/THINK]", (7,)))
+    framing = await framed("[THINK][/THINK]", special="[/THINK]", hides=("[THINK]", "so", "[/THINK]"))
+    assert framing.thinks == (Mark("[THINK]"), Mark("[/THINK]", (7,)))
 
 
 @pytest.mark.parametrize("mark", ["<|says|>", "<|channel|>final<|message|>"])
@@ -125,8 +125,8 @@ async def test_what_stands_before_earlier_answers_and_not_in_the_prompt_leads(ma
 
 async def test_a_mark_that_wants_another_one_after_the_answer() -> None:
     marks = "<|START_RESPONSE|>", "<|END_RESPONSE|>"
-    found = await framed("", answer=marks[0], after=marks[1], hides=marks, needs=marks[1])
-    assert found == Framing(lead=Mark(marks[0]), trail=Mark(marks[1]))
+    framing = await framed("", answer=marks[0], after=marks[1], hides=marks, needs=marks[1])
+    assert framing == Framing(lead=Mark(marks[0]), trail=Mark(marks[1]))
 
 
 async def test_words_are_no_mark() -> None:

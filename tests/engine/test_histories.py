@@ -94,8 +94,8 @@ def test_system_texts_stay_in_their_places() -> None:
 
 def test_a_template_that_moves_the_system_text_gets_it_as_words() -> None:
     messages = (system("A"), user("1"), said("2"), user("3"))
-    found = fitted(messages, Traits(system=False))
-    assert shape(found) == [("user", "A\n\n1"), ("assistant", "2"), ("user", "3")]
+    history = fitted(messages, Traits(system=False))
+    assert shape(history) == [("user", "A\n\n1"), ("assistant", "2"), ("user", "3")]
 
 
 def test_turns_alternate_where_they_must() -> None:
@@ -112,16 +112,16 @@ def test_turns_in_which_nothing_is_said_are_left_out_where_they_must() -> None:
 
 @pytest.mark.parametrize("messages", [(), (system("A"),), (said("a"),), (system("A"), said("a"), user("1"))])
 def test_there_is_a_user_where_a_template_wants_one(messages: tuple[Message, ...]) -> None:
-    found = [message for message in fitted(messages, PLAINEST) if message.role != "system"]
-    assert (found[0].role, found[0].content) == ("user", BEGIN)
+    turns = [message for message in fitted(messages, PLAINEST) if message.role != "system"]
+    assert (turns[0].role, turns[0].content) == ("user", BEGIN)
     assert all(message.content != BEGIN for message in fitted(messages, ALL))
 
 
 def test_results_come_behind_their_calls_in_their_order() -> None:
     asked = said("", call("a"), call("b", name="find"), call("c"), call("a"))
     messages = (user("1"), asked, user("Wait."), result("rc", "c"), result("rb", name="find"), result("ra", "a"))
-    found = fitted(messages, ALL)
-    assert shape(found) == [
+    history = fitted(messages, ALL)
+    assert shape(history) == [
         ("user", "1"),
         ("assistant", "", "a", "b", "c", "a_2"),
         ("tool", "ra", "a"),
@@ -130,23 +130,23 @@ def test_results_come_behind_their_calls_in_their_order() -> None:
         ("tool", NO_RESULT, "a_2"),
         ("user", "Wait."),
     ]
-    assert [message.name for message in found[2:6]] == ["look", "find", "look", "look"]
+    assert [message.name for message in history[2:6]] == ["look", "find", "look", "look"]
 
 
 def test_results_that_nobody_asked_for_are_what_a_user_says() -> None:
     messages = (user("1"), result("lost", "x", "find"), said("a", call("b")), result("r", "b"), result("again", "b"))
     for traits in (ALL, PLAINEST):
-        found = fitted(messages, traits)
-        assert "The tool find returned:\nlost" in found[0].content
-        assert "again" in found[-1].content
+        history = fitted(messages, traits)
+        assert "The tool find returned:\nlost" in history[0].content
+        assert "again" in history[-1].content
     assert fitted(messages, ALL)[-1].role == "user"
 
 
 def test_a_late_result_is_not_put_over_an_answer() -> None:
     messages = (user("1"), said("", call("a")), user("Stop."), said("Yes."), result("late", "a"))
-    found = fitted(messages, ALL)
-    assert found[:5] == fitted(messages[:4], ALL)
-    assert shape(found)[2:] == [
+    history = fitted(messages, ALL)
+    assert history[:5] == fitted(messages[:4], ALL)
+    assert shape(history)[2:] == [
         ("tool", NO_RESULT, "a"),
         ("user", "Stop."),
         ("assistant", "Yes."),
@@ -178,8 +178,8 @@ def test_calls_in_every_form() -> None:
 
 def test_what_follows_a_result_is_in_it_where_nothing_may_follow() -> None:
     messages = (user("1"), said("", call("abcdefgh1")), result("r", "abcdefgh1"), user("2"), system("S"))
-    found = fitted(messages, STRICT)
-    assert shape(found)[2:] == [
+    history = fitted(messages, STRICT)
+    assert shape(history)[2:] == [
         ("tool", "r\n\n<user>\n2\n</user>\n\n<system>\nS\n</system>", "abcdefgh1"),
     ]
 
@@ -267,13 +267,13 @@ def test_no_word_is_lost_and_none_is_there_twice(messages: tuple[Message, ...], 
 
 @given(histories(), st.sampled_from(EVERY))
 def test_only_what_a_template_takes_is_written(messages: tuple[Message, ...], traits: Traits) -> None:
-    found = fitted(messages, traits)
-    roles = [message.role for message in found]
+    history = fitted(messages, traits)
+    roles = [message.role for message in history]
     assert not messages or "user" in roles or traits.first
     assert "system" not in roles[1:] or traits.later
     assert roles[:1] != ["system"] or traits.system or traits.later
     open_calls: list[str] = []
-    for before, message in itertools.pairwise((None, *found)):
+    for before, message in itertools.pairwise((None, *history)):
         if message is None:
             continue
         if before is not None and before.role == message.role == "user":
@@ -291,7 +291,7 @@ def test_only_what_a_template_takes_is_written(messages: tuple[Message, ...], tr
             assert len(message.calls) == 1 or traits.several == "together"
             assert not message.content.strip() or traits.calls == "beside"
     assert not open_calls
-    idents = [call.id for message in found for call in message.calls]
+    idents = [call.id for message in history for call in message.calls]
     assert len(set(idents)) == len(idents)
 
 
@@ -332,7 +332,7 @@ def test_a_long_history_takes_time_by_its_length() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "found"),
+    ("value", "arguments"),
     [
         (None, {}),
         ("", {}),
@@ -354,8 +354,8 @@ def test_a_long_history_takes_time_by_its_length() -> None:
         ("\ud800", {"arguments": "?"}),
     ],
 )
-def test_arguments_of_earlier_calls_are_an_object_whatever_they_were(value: object, found: dict[str, Any]) -> None:
-    assert json.loads(arguments_of(value)) == found
+def test_arguments_of_earlier_calls_are_an_object_whatever_they_were(value: object, arguments: dict[str, Any]) -> None:
+    assert json.loads(arguments_of(value)) == arguments
 
 
 def test_the_text_of_an_object_is_not_written_anew() -> None:

@@ -74,8 +74,8 @@ def reply(body: bytes, status: bytes = b"200 OK") -> bytes:
 def test_payloads_survive_any_cut(payloads: list[bytes], size: int) -> None:
     stream = b"".join(b"data: %s\r\n\r\n" % payload for payload in payloads)
     lines = ServerSentEvents()
-    found = [one for at in range(0, len(stream), size) for one in lines.feed(stream[at : at + size])]
-    assert found == payloads
+    received = [one for at in range(0, len(stream), size) for one in lines.feed(stream[at : at + size])]
+    assert received == payloads
 
 
 @given(st.binary())

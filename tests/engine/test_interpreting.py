@@ -28,7 +28,7 @@ def ended(reason: Any = "stop") -> TurnEnded:
 def meant(request: ChatRequest, *said: str, end: TurnEnded | None = None) -> list[EngineEvent]:
     interpreter = Interpreter(request, binding_of(request))
     events: list[EngineEvent] = [*(TextDelta(text=text) for text in said), end or ended()]
-    return [found for event in events for found in interpreter.read(event)]
+    return [interpreted for event in events for interpreted in interpreter.read(event)]
 
 
 def text_of(events: list[EngineEvent]) -> str:
@@ -108,7 +108,7 @@ def test_likelihoods_are_of_the_tokens_that_are_given() -> None:
     chosen = TokenLogprob(chosen=TokenAlternative(token="a", logprob=-1.0))
     interpreter = Interpreter(request, binding_of(request))
     events: list[EngineEvent] = [TextDelta(text='["a", '), chosen, TextDelta(text='"a"]'), chosen]
-    assert [found for event in events for found in interpreter.read(event)] == []
+    assert [interpreted for event in events for interpreted in interpreter.read(event)] == []
     with pytest.raises(Unproved):
         list(interpreter.read(ended()))
 

@@ -19,7 +19,7 @@ from omni.engine.llama import ended_while_loading
     ],
 )
 def test_how_a_worker_ended_is_told_by_its_keepers_words(told: str, failed: bool) -> None:
-    found = ended_while_loading(EngineError(told, hint="its log"))
-    assert isinstance(found, LoadFailed) is failed
-    if found is not None:
-        assert (found.message, found.hint) == (told, "its log")
+    failure = ended_while_loading(EngineError(told, hint="its log"))
+    assert isinstance(failure, LoadFailed) is failed
+    if failure is not None:
+        assert (failure.message, failure.hint) == (told, "its log")

@@ -7,8 +7,8 @@ from omni.engine.offered import bearable, offered
 
 
 def parameters(schema: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = offered(Tool(name="x", parameters=schema))["function"]["parameters"]
-    return found
+    offered_schema: dict[str, Any] = offered(Tool(name="x", parameters=schema))["function"]["parameters"]
+    return offered_schema
 
 
 def test_what_a_brain_reads_stays() -> None:
@@ -26,14 +26,14 @@ def test_what_a_brain_reads_stays() -> None:
         "additionalProperties": False,
         "$defs": {"node": {"type": "object", "properties": {"next": {"$ref": "#/$defs/node"}}}},
     }
-    found = parameters(schema)
-    assert {key: value for key, value in found.items() if key != "$defs"} == {
+    offered_schema = parameters(schema)
+    assert {key: value for key, value in offered_schema.items() if key != "$defs"} == {
         key: value for key, value in schema.items() if key != "$defs"
     }
 
 
 def test_what_keeps_the_engine_busy_or_makes_it_give_up_is_left_out() -> None:
-    found = parameters(
+    offered_schema = parameters(
         {
             "properties": {
                 "a": {"type": "string", "pattern": "^(a{1,900}){900}$", "maxLength": 100_000},
@@ -47,7 +47,7 @@ def test_what_keeps_the_engine_busy_or_makes_it_give_up_is_left_out() -> None:
             "required": ["z"],
         }
     )
-    assert found["properties"] == {
+    assert offered_schema["properties"] == {
         "a": {"type": "string"},
         "b": {"type": "array"},
         "c": {"type": "number"},

@@ -27,7 +27,7 @@ def events_of(
     reader = CallReader(("weather", "add"), follows=follows, several=several)
     events: list[EngineEvent] = [TextDelta(text=piece) for piece in pieces]
     last = TurnEnded(reason="length" if end == "length" else "stop", usage=Usage())
-    return [found for event in [*events, last] for found in reader.read(event)]
+    return [parsed for event in [*events, last] for parsed in reader.read(event)]
 
 
 def meant(events: list[EngineEvent]) -> Read:
@@ -45,11 +45,11 @@ def meant(events: list[EngineEvent]) -> Read:
 
 def read(said: str, **how: Any) -> Read:
     """What an answer means; it is the same however it is cut into pieces."""
-    found = [
+    readings = [
         meant(events_of([said[at : at + size] for at in range(0, len(said), size)], **how)) for size in (1, 2, 7, 9999)
     ]
-    assert found == [found[0]] * len(found)
-    return found[0]
+    assert readings == [readings[0]] * len(readings)
+    return readings[0]
 
 
 @pytest.mark.parametrize("before", ["", "Let me look.\n", "Let me look. ", "Is `a < b`, or [1]? "])
@@ -69,8 +69,8 @@ def read(said: str, **how: Any) -> Read:
 def test_calls_come_through_whatever_is_around_them(before: str, count: int, form: str, between: str) -> None:
     calls = [CALLED[at % 2] for at in range(count)]
     texts = [form.replace("{}", [WEATHER, ADD][at % 2]) for at in range(count)]
-    text, found, end = read(before + between.join(texts))
-    assert (text.rstrip("\n"), found) == (before.rstrip("\n"), calls)
+    text, parsed_calls, end = read(before + between.join(texts))
+    assert (text.rstrip("\n"), parsed_calls) == (before.rstrip("\n"), calls)
     assert end == ("tool_calls" if count else "stop")
 
 
@@ -170,7 +170,7 @@ def test_an_answer_under_a_schema_is_held_for_as_long_as_it_may_be_a_call_only()
     reader = CallReader(("weather",), follows=is_a_person)
     said = ['{"name', '": "', "we", "b", '", "age": 3}']
     given = [
-        "".join(found.text for found in reader.read(TextDelta(text=text)) if isinstance(found, TextDelta))
+        "".join(event.text for event in reader.read(TextDelta(text=text)) if isinstance(event, TextDelta))
         for text in said
     ]
     assert given == ["", "", "", '{"name": "web', '", "age": 3}']
@@ -184,8 +184,8 @@ def test_an_answer_under_a_schema_is_held_for_as_long_as_it_may_be_a_call_only()
 def test_what_is_written_of_calls_is_what_is_read(calls: list[tuple[str, Any]], before: str, size: int) -> None:
     written = [tool_calls.written(ToolCall(id="1", name=name, arguments=json.dumps(given))) for name, given in calls]
     said = "\n".join([before, *written])
-    text, found, _ = meant(events_of([said[at : at + size] for at in range(0, len(said), size)]))
-    assert found == calls
+    text, parsed_calls, _ = meant(events_of([said[at : at + size] for at in range(0, len(said), size)]))
+    assert parsed_calls == calls
     assert text.strip() == before.strip()
 
 
@@ -207,5 +207,5 @@ def test_text_streams_as_soon_as_it_is_known_to_be_text() -> None:
 def test_calls_that_the_engine_reads_itself_are_numbered_with_the_others() -> None:
     reader = CallReader(("weather", "add"))
     native = ToolCallDelta(index=0, id="n", name="add", arguments="{}")
-    events = [found for event in (TextDelta(text=WEATHER), native, END) for found in reader.read(event)]
+    events = [parsed for event in (TextDelta(text=WEATHER), native, END) for parsed in reader.read(event)]
     assert [event.index for event in events if isinstance(event, ToolCallDelta) and event.name] == [0, 1]

@@ -88,9 +88,9 @@ SAID: list[tuple[int, str, str, type[OmniError], str]] = [
 ]  # fmt: skip
 
 
-def exactly(found: OmniError, kind: type[OmniError]) -> bool:
+def exactly(error: OmniError, kind: type[OmniError]) -> bool:
     """Whether it is of this kind in what a client sees: a field that is wrong is a request that is."""
-    return type(found) is kind or (type(found) is WrongField and kind is UsageError)
+    return type(error) is kind or (type(error) is WrongField and kind is UsageError)
 
 
 @pytest.mark.parametrize(("status", "kind", "message", "error", "words"), SAID, ids=lambda part: str(part)[:40])

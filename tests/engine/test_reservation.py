@@ -14,12 +14,12 @@ SPEC: dict[str, Any] = {
 
 
 def table() -> Admission:
-    found = Admission(10)
-    found.ask((1, 0), SPEC, "interactive", lease=True)
-    found.step(0)
-    found.ready("worker-1", 0)
-    found.step(0)
-    return found
+    admission = Admission(10)
+    admission.ask((1, 0), SPEC, "interactive", lease=True)
+    admission.step(0)
+    admission.ready("worker-1", 0)
+    admission.step(0)
+    return admission
 
 
 def granted(actions: list[Action]) -> list[Any]:

@@ -43,8 +43,8 @@ ENGINES = [
 async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
     """One of the engines that see."""
     make: Callable[[pytest.FixtureRequest], AsyncIterator[Engine]] = request.param
-    async for found in make(request):
-        yield found
+    async for instance in make(request):
+        yield instance
 
 
 def showing(text: str, *images: bytes, at: int = 0, max_tokens: int = 4) -> ChatRequest:

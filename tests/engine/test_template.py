@@ -59,8 +59,8 @@ def asked(*messages: Message, **more: Any) -> ChatRequest:
 
 
 def said(role: Any, content: str, *calls: str) -> Message:
-    found = tuple(ToolCall(id=ident, name="look") for ident in calls)
-    return Message(role=role, content=content, calls=found)
+    tool_calls = tuple(ToolCall(id=ident, name="look") for ident in calls)
+    return Message(role=role, content=content, calls=tool_calls)
 
 
 async def written(template: ChatTemplate, client: FakeClient, request: ChatRequest) -> ChatRequest:
@@ -113,8 +113,8 @@ async def test_what_no_probe_foresaw_gets_the_plainest_form() -> None:
 
     template, client = made(refusing("Not this one", when=odd))
     assert (await written(template, client, asked(*UNUSUAL))).messages == UNUSUAL
-    found = await written(template, client, asked(said("user", "1"), said("user", "2"), said("system", "odd")))
-    assert [(message.role, message.content) for message in found.messages] == [
+    request = await written(template, client, asked(said("user", "1"), said("user", "2"), said("system", "odd")))
+    assert [(message.role, message.content) for message in request.messages] == [
         ("user", "1\n\n2\n\n<system>\nodd\n</system>")
     ]
 
@@ -123,18 +123,18 @@ async def test_a_template_that_refuses_empty_turns_gets_none() -> None:
     template, client = made(
         refusing("Empty", when=lambda messages, _tools: not all(one["content"] for one in messages))
     )
-    found = await written(template, client, asked(said("user", "1"), said("assistant", ""), said("user", "2")))
-    assert [(message.role, message.content) for message in found.messages] == [("user", "1\n\n2")]
+    request = await written(template, client, asked(said("user", "1"), said("assistant", ""), said("user", "2")))
+    assert [(message.role, message.content) for message in request.messages] == [("user", "1\n\n2")]
 
 
 async def test_tools_that_a_template_cannot_write_are_told_in_words() -> None:
     template, client = made(
         refusing("This tool is wrong", when=lambda messages, tools: tools and messages[0]["content"] == "1")
     )
-    found = await written(template, client, asked(*USUAL, tools=(LOOK,)))
-    assert found.tools == ()
-    assert "You can call these tools" in found.messages[0].content
-    assert found.messages[1:] == USUAL
+    request = await written(template, client, asked(*USUAL, tools=(LOOK,)))
+    assert request.tools == ()
+    assert "You can call these tools" in request.messages[0].content
+    assert request.messages[1:] == USUAL
 
 
 async def test_a_template_that_refuses_even_that_is_quoted() -> None:
@@ -173,8 +173,8 @@ async def test_a_template_that_takes_for_ever_is_taken_for_one_that_takes_little
         await asyncio.Event().wait()
 
     monkeypatch.setattr(client, "json", never)
-    found = await written(template, client, asked(*UNUSUAL))
-    assert [(message.role, message.content) for message in found.messages] == [
+    request = await written(template, client, asked(*UNUSUAL))
+    assert [(message.role, message.content) for message in request.messages] == [
         ("user", "1\n\n2\n\n<system>\n3\n</system>")
     ]
     monkeypatch.setattr(client, "json", at_once)

@@ -68,8 +68,8 @@ def test_two_tools_of_one_name_are_refused() -> None:
 
 
 def test_only_the_chosen_tool_is_left() -> None:
-    found = checked(asked(tools=(READ, Tool(name="write")), tool_choice="write"))
-    assert ([tool.name for tool in found.tools], found.tool_choice) == (["write"], "required")
+    request = checked(asked(tools=(READ, Tool(name="write")), tool_choice="write"))
+    assert ([tool.name for tool in request.tools], request.tool_choice) == (["write"], "required")
     assert checked(asked(tools=(READ,), tool_choice="none")).tools == ()
     with pytest.raises(UsageError, match="names 'reed'"):
         checked(asked(tools=(READ,), tool_choice="reed"))

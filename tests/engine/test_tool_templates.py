@@ -65,8 +65,8 @@ def called(events: list[EngineEvent]) -> list[tuple[str, Any]]:
 
 
 def counted(events: list[EngineEvent]) -> int:
-    (found,) = [event.tokens for event in events if isinstance(event, PromptCounted)]
-    return found
+    (tokens,) = [event.tokens for event in events if isinstance(event, PromptCounted)]
+    return tokens
 
 
 async def test_what_must_be_called_is_called_whatever_the_template_knows(

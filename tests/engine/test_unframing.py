@@ -43,8 +43,8 @@ def read(framing: Framing, said: str, size: int, end: Any = "stop") -> tuple[str
     ],
 )
 def test_thoughts_and_marks_are_taken_off(framing: Framing, said: str, thoughts: str, text: str, size: int) -> None:
-    found = read(framing, said, size)
-    assert (found[0], found[1].lstrip()) == (thoughts, text)
+    parts = read(framing, said, size)
+    assert (parts[0], parts[1].lstrip()) == (thoughts, text)
 
 
 def test_thoughts_without_an_end_are_told_as_thoughts() -> None:

@@ -40,8 +40,8 @@ def installer_wheel() -> Path:
     kept = Path(sys.prefix) / "pip.whl"
     if kept.is_file():
         return kept
-    found = importlib.util.find_spec("ensurepip")
-    bundled = sorted(Path(found.origin or "").parent.glob("_bundled/pip-*.whl")) if found else []
+    spec = importlib.util.find_spec("ensurepip")
+    bundled = sorted(Path(spec.origin or "").parent.glob("_bundled/pip-*.whl")) if spec else []
     if not bundled or int(bundled[-1].name.split("-")[1].split(".")[0]) < 25:
         pytest.skip("no new wheel of pip here: run this with `make test`")
     return bundled[-1]

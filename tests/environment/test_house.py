@@ -58,22 +58,22 @@ def made(home: Home, clone: Path, feature: str = "core", name: str = "") -> Path
 
 
 async def findings(home: Home, clone: Path) -> dict[str, Diagnostic]:
-    return {found.name: found for found in await Environment(home, clone).check()}
+    return {diagnostic.name: diagnostic for diagnostic in await Environment(home, clone).check()}
 
 
 async def test_a_whole_environment_has_nothing_to_mend(home: Home, clone: Path) -> None:
     environment = made(home, clone)
     switch_link(home, environment)
     write_command(home, environment, clone)
-    found = await findings(home, clone)
-    assert [each for each in found.values() if not each.ok and each.name != "disk"] == []
+    diagnostics = await findings(home, clone)
+    assert [each for each in diagnostics.values() if not each.ok and each.name != "disk"] == []
     assert await Environment(home, clone).size() > 0
 
 
 async def test_before_the_first_start_the_command_is_named(home: Home, clone: Path) -> None:
-    found = (await findings(home, clone))["environment"]
-    assert not found.ok
-    assert found.command == "python3 -m omni run"
+    diagnostic = (await findings(home, clone))["environment"]
+    assert not diagnostic.ok
+    assert diagnostic.command == "python3 -m omni run"
 
 
 async def test_every_damage_is_found_with_the_command_that_mends_it(home: Home, clone: Path) -> None:
@@ -84,8 +84,8 @@ async def test_every_damage_is_found_with_the_command_that_mends_it(home: Home, 
     (environment / "bin" / "python").symlink_to("/gone/python")
     (home.venvs / "half").mkdir()
     home.venv.symlink_to("venvs/other")
-    found = await findings(home, clone)
-    wrong = {name: each for name, each in found.items() if not each.ok and name != "disk"}
+    diagnostics = await findings(home, clone)
+    wrong = {name: each for name, each in diagnostics.items() if not each.ok and name != "disk"}
     assert set(wrong) == {"python", "link", "packages", "command", "leftovers"}
     assert "tiny: tiny.py was changed" in wrong["packages"].detail
     assert "/gone/python" in wrong["python"].detail

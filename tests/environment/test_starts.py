@@ -45,8 +45,8 @@ def whole(environment: dict[str, str]) -> list[Path]:
 
 def facts(ran: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     assert ran.returncode == 0, ran.stderr
-    found: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
-    return found
+    report: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
+    return report
 
 
 class Gate(SimpleHTTPRequestHandler):
@@ -138,11 +138,11 @@ def test_the_clones_code_runs_whatever_the_working_folder_holds(
     command = Path(environment["OMNI_HOME"]) / "bin" / "omni"
     environment["PYTHONPATH"] = str(trap)
     ran = subprocess.run([command, "chat", "a  b"], cwd=trap, env=environment, capture_output=True, text=True)
-    found = facts(ran)
-    assert found["arguments"] == ["chat", "a  b"]
-    assert found["code"] == str(clone.root / "omni" / "cli" / "main.py")
-    assert found["path"][0] == str(clone.root)
-    assert found["isolated"]
+    report = facts(ran)
+    assert report["arguments"] == ["chat", "a  b"]
+    assert report["code"] == str(clone.root / "omni" / "cli" / "main.py")
+    assert report["path"][0] == str(clone.root)
+    assert report["isolated"]
 
 
 def test_the_command_finds_its_home_again_without_the_variable(clone: Clone, environment: dict[str, str]) -> None:

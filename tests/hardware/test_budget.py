@@ -95,9 +95,9 @@ def test_classes_are_what_machines_are_sold_as(sold: int, seen: float) -> None:
 def test_the_person_decides_the_memory(home: Home) -> None:
     import asyncio
 
-    found = asyncio.run(profile(home, measure=False))
-    assert Budget.of(found, parse("[engine]\nmemory = 1500")).memory == 1_500_000_000
-    assert Budget.of(found, Settings()).memory < found.memory.usable
+    hardware = asyncio.run(profile(home, measure=False))
+    assert Budget.of(hardware, parse("[engine]\nmemory = 1500")).memory == 1_500_000_000
+    assert Budget.of(hardware, Settings()).memory < hardware.memory.usable
 
 
 def test_the_best_quantisation_that_fits() -> None:

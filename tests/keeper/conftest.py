@@ -16,11 +16,11 @@ from tests.keeper.keeper_office import Office
 
 @pytest.fixture
 async def office(home: Home) -> AsyncIterator[Office]:
-    found = Office(home)
-    yield found
-    for client in found.clients:
+    new_office = Office(home)
+    yield new_office
+    for client in new_office.clients:
         await client.close()
-    for starter in found.starters:
+    for starter in new_office.starters:
         starter.goodbye()
     with suppress(OmniError):
         last = await KeeperClient.connect(home, None, client="tests")

@@ -30,14 +30,14 @@ class Office:
         self.timings: dict[str, float] = {"idle": 30.0, "look": 0.05, "pin": 0.2, "progress": 0.02}
 
     def starter(self, python: str = sys.executable) -> Starter:
-        found = start(self.home, full_screen=False, keeper_command=[python, *keeper_command(**self.timings)[1:]])
-        self.starters.append(found)
-        return found
+        new_starter = start(self.home, full_screen=False, keeper_command=[python, *keeper_command(**self.timings)[1:]])
+        self.starters.append(new_starter)
+        return new_starter
 
     async def client(self, name: str = "shell", *, starter: Starter | None = None) -> KeeperClient:
-        found = await KeeperClient.connect(self.home, starter or self.starter(), client=name)
-        self.clients.append(found)
-        return found
+        new_client = await KeeperClient.connect(self.home, starter or self.starter(), client=name)
+        self.clients.append(new_client)
+        return new_client
 
     def spec(self, base: str = "base", *, need: int = 1000, **settings: int | str) -> WorkerSpec:
         path = f"/brains/{base}.gguf"
@@ -51,9 +51,9 @@ class Office:
     @property
     def pid(self) -> int:
         """The keeper's."""
-        found = read_object(self.home.keeper_file)
-        assert found is not None
-        return int(found["pid"])
+        state = read_object(self.home.keeper_file)
+        assert state is not None
+        return int(state["pid"])
 
     def kill_keeper(self) -> int:
         pid = self.pid

@@ -276,8 +276,8 @@ async def test_changes_reach_all_others(office: Office) -> None:
     await one.changed("conversation", {"id": "x", "at": 41})
     await two.changed("settings")
     async with asyncio.timeout(10):
-        found = [change async for change in _first(theirs, "conversation")]
-        assert found[0].value == {"id": "x", "at": 41}
+        received = [change async for change in _first(theirs, "conversation")]
+        assert received[0].value == {"id": "x", "at": 41}
         assert [change.topic async for change in _first(mine, "settings")] == ["settings"]
 
 
@@ -287,10 +287,10 @@ async def test_processes_are_announced_and_named(office: Office) -> None:
     await office.client("cli")
     async with asyncio.timeout(10):
         assert (await anext(changes)).topic == "processes"
-    found = await one.processes()
-    assert [item.kind for item in found] == ["keeper", "client", "starter", "client", "starter"]
-    assert {item.pid for item in found if item.kind == "starter"} == {item.pid for item in office.starters}
-    assert {item.confined for item in found} == {"none"}
+    listed = await one.processes()
+    assert [item.kind for item in listed] == ["keeper", "client", "starter", "client", "starter"]
+    assert {item.pid for item in listed if item.kind == "starter"} == {item.pid for item in office.starters}
+    assert {item.confined for item in listed} == {"none"}
 
 
 async def test_shutdown_ends_everything(office: Office) -> None:

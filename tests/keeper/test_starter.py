@@ -80,9 +80,9 @@ class Terminal:
     @property
     def front_end(self) -> int:
         """Its pid."""
-        found = re.search(rb"\[in (\d+)\]", self.text)
-        assert found
-        return int(found[1])
+        match = re.search(rb"\[in (\d+)\]", self.text)
+        assert match
+        return int(match[1])
 
     def restored(self) -> bool:
         return termios.tcgetattr(self.slave)[:4] == self.before[:4]
@@ -100,9 +100,9 @@ def terminal(home: Home, tmp_path: Path) -> Iterator[Terminal]:
     editor = tmp_path / "editor"
     editor.write_text('#!/bin/sh\nprintf "[edits %s]" "$2"\nread line </dev/tty\nexit 7\n')
     editor.chmod(0o755)
-    found = Terminal(home, EDITOR=f"{editor} --wait", VISUAL="")
-    yield found
-    found.close()
+    new_terminal = Terminal(home, EDITOR=f"{editor} --wait", VISUAL="")
+    yield new_terminal
+    new_terminal.close()
 
 
 async def test_a_terminal_is_given_back_when_its_front_end_is_killed(terminal: Terminal) -> None:
@@ -133,14 +133,14 @@ async def test_the_editor_gets_the_terminal_and_its_end_is_told(terminal: Termin
 
 def _session(pid: int) -> bytes:
     """Command lines of all processes in the session of a process."""
-    found = b""
+    command_lines = b""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if (folder / "stat").read_text().rpartition(") ")[2].split()[3] == str(pid):
-                found += (folder / "cmdline").read_bytes()
+                command_lines += (folder / "cmdline").read_bytes()
         except (OSError, IndexError):
             continue
-    return found
+    return command_lines
 
 
 async def test_it_starts_a_keeper_that_outlives_it(home: Home) -> None:

@@ -40,9 +40,9 @@ class Updated(Office):
 
 @pytest.fixture
 def updated(office: Office) -> Updated:
-    found = Updated(office.home)
-    found.clients, found.starters = office.clients, office.starters  # which are closed after the test
-    return found
+    updated_office = Updated(office.home)
+    updated_office.clients, updated_office.starters = office.clients, office.starters  # which are closed after the test
+    return updated_office
 
 
 def runs(pid: int, python: str) -> bool:
@@ -124,7 +124,7 @@ async def test_a_download_is_finished_before(updated: Updated) -> None:
     with pytest.raises(OmniError, match="before the update"):
         await _hello(updated, PROTOCOL + 1)
     await shell.stop("airlock")  # the download has ended
-    await until(lambda: (found := read_object(updated.home.keeper_file)) and found["pid"] != before)
+    await until(lambda: (written := read_object(updated.home.keeper_file)) and written["pid"] != before)
     assert runs(updated.pid, new)
     async with newer.turn(updated.spec("more")) as turn:
         await granted(turn)
@@ -148,10 +148,10 @@ async def _hello(office: Office, protocol: int) -> dict[str, object]:
     writer.write(json.dumps(hello).encode() + b"\n")
     line = await reader.readline()
     writer.close()
-    found: dict[str, object] = json.loads(line or b"{}")
-    if isinstance(error := found.get("error"), dict):
+    reply: dict[str, object] = json.loads(line or b"{}")
+    if isinstance(error := reply.get("error"), dict):
         raise error_from_wire(error)
-    return found
+    return reply
 
 
 async def _open(client: KeeperClient) -> None:

@@ -200,11 +200,11 @@ async def test_a_home_that_moves_takes_its_workers_along(office: Office, tmp_pat
 
 
 def dial(office: Office) -> socket.socket:
-    found = read_object(office.home.keeper_file)
-    assert found is not None
+    state = read_object(office.home.keeper_file)
+    assert state is not None
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(10)
-    connection.connect(found["socket"])
+    connection.connect(state["socket"])
     return connection
 
 
@@ -254,10 +254,10 @@ async def test_a_wrong_order_is_refused_and_the_line_stays(office: Office, order
         for said, answer in ((hello, "ok"), ({**order, "id": 2}, "error"), ({"do": "doors", "id": 3}, "ok")):
             line.write(json.dumps(said).encode() + b"\n")
             line.flush()
-            found: dict[str, object] = {}
-            while found.get("id") != said["id"]:
-                found = json.loads(await asyncio.to_thread(line.readline))
-            assert answer in found
+            reply: dict[str, object] = {}
+            while reply.get("id") != said["id"]:
+                reply = json.loads(await asyncio.to_thread(line.readline))
+            assert answer in reply
 
 
 async def test_half_a_line_and_a_line_without_end_harm_nobody(office: Office) -> None:
@@ -346,10 +346,10 @@ async def test_a_number_without_measure_stops_nobody(office: Office, order: byte
                 json.dumps(hello | {"pid": pid}).encode() + b'\n{"id": 2, "do": "turn", "ticket": 1, ' + order + b"}\n"
             )
             line.flush()
-            found: dict[str, object] = {}
-            while found.get("id") != 2:
-                found = json.loads(await asyncio.to_thread(line.readline))
-            assert "error" in found
+            reply: dict[str, object] = {}
+            while reply.get("id") != 2:
+                reply = json.loads(await asyncio.to_thread(line.readline))
+            assert "error" in reply
     async with client.turn(office.spec()) as turn:
         await granted(turn)
     assert len(await named(client, "worker")) == 1

@@ -17,8 +17,8 @@ def test_lines_come_out_whole_however_the_stream_is_cut(sent: list[dict[str, Any
     stream = b"".join(encode(value) for value in sent)
     edges = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
     lines = Lines()
-    found = [value for a, b in pairwise(edges) for value in lines.feed(stream[a:b])]
-    assert found == sent
+    received = [value for a, b in pairwise(edges) for value in lines.feed(stream[a:b])]
+    assert received == sent
 
 
 @given(st.binary(max_size=300))
@@ -42,9 +42,9 @@ def test_deep_nesting_is_garbage() -> None:
 
 
 def test_an_error_arrives_as_what_it_was() -> None:
-    found = error_from_wire(json.loads(json.dumps(error_to_wire(NetworkBlocked("no", hint="yes")))))
-    assert type(found) is NetworkBlocked
-    assert (found.message, found.hint) == ("no", "yes")
+    error = error_from_wire(json.loads(json.dumps(error_to_wire(NetworkBlocked("no", hint="yes")))))
+    assert type(error) is NetworkBlocked
+    assert (error.message, error.hint) == ("no", "yes")
 
 
 @pytest.mark.parametrize("kind", ["Iterable", "nearest", "__name__", 7])

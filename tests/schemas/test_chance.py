@@ -31,20 +31,20 @@ class Chance:
             return {"$ref": f"#/$defs/{chance.choice('pq')}"}
         kinds = ["string", "number", "integer", "listed"] + ["object", "object", "array", "logic", "any"] * (deep > 0)
         kind = chance.choice(kinds)
-        found: dict[str, Any] = {} if kind in ("listed", "logic", "any") else {"type": kind}
+        keywords: dict[str, Any] = {} if kind in ("listed", "logic", "any") else {"type": kind}
         if kind == "listed":
             return {"enum": chance.sample(VALUES, 3)} | (self.some(self.texts(), 0.2) if chance.random() < 0.4 else {})
         if kind in ("string", "any"):
-            found |= self.some(self.texts(), 0.3)
+            keywords |= self.some(self.texts(), 0.3)
         if kind in ("number", "integer", "any"):
-            found |= self.some(self.numbers(), 0.3)
+            keywords |= self.some(self.numbers(), 0.3)
         if kind in ("object", "any"):
-            found |= self.some(self.objects(deep - 1), 0.4)
+            keywords |= self.some(self.objects(deep - 1), 0.4)
         if kind in ("array", "any"):
-            found |= self.some(self.lists(deep - 1), 0.3)
+            keywords |= self.some(self.lists(deep - 1), 0.3)
         if deep and (kind == "logic" or chance.random() < 0.3):
-            found |= self.some(self.logic(deep - 1), 0.4)
-        return found
+            keywords |= self.some(self.logic(deep - 1), 0.4)
+        return keywords
 
     def some(self, keywords: dict[str, Any], share: float) -> dict[str, Any]:
         """Some of these keywords."""
@@ -141,6 +141,6 @@ def test_what_is_put_together_by_chance_is_kept_or_truly_refused(seed: int) -> N
             prove(compiled, chance.random, schema)
             continue
         valid = validator_for(schema, validate_formats=True).is_valid
-        found = [value for value in VALUES if said.startswith("Nothing") and valid(value)]
-        assert not found, f"{json.dumps(schema)}: {said}"
+        counterexamples = [value for value in VALUES if said.startswith("Nothing") and valid(value)]
+        assert not counterexamples, f"{json.dumps(schema)}: {said}"
     assert kept > 10

@@ -94,9 +94,9 @@ def test_different_values_have_different_keys() -> None:
     ],
 )
 def test_values_are_compared_as_json_compares_them(schema: Any, follows: list[Any], fails: list[Any]) -> None:
-    found = grammar_of(compile_schema(schema))
-    assert all(admits(found, json.dumps(value)) for value in follows)
-    assert not any(admits(found, json.dumps(value)) for value in fails)
+    grammar = grammar_of(compile_schema(schema))
+    assert all(admits(grammar, json.dumps(value)) for value in follows)
+    assert not any(admits(grammar, json.dumps(value)) for value in fails)
 
 
 def test_an_end_to_everything_is_looked_for_within_the_same_number_of_steps() -> None:

@@ -112,8 +112,8 @@ def test_a_language_is_one_for_all_threads() -> None:
         return [languages.text(f"text {at}").number for at in range(2000)]
 
     with ThreadPoolExecutor(4) as threads:
-        found = list(threads.map(make, range(4)))
-    assert found == [found[0]] * 4
+        numbers = list(threads.map(make, range(4)))
+    assert numbers == [numbers[0]] * 4
     assert len({languages.text(f"text {at}") for at in range(2000)}) == 2000
 
 

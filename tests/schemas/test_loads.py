@@ -54,8 +54,10 @@ HELD: dict[str, tuple[dict[str, Any], set[str]]] = {
 def words() -> tuple[Any, list[bytes]]:
     """A tokenizer of bytes and of many words of letters, and its tokens."""
     chance = random.Random(7)
-    found = {"".join(chance.choices("etaoinshrdlucmbfzg ", k=chance.randint(2, 10))).encode() for _ in range(20_000)}
-    tokens = [bytes([byte]) for byte in range(256)] + sorted(found)
+    vocabulary = {
+        "".join(chance.choices("etaoinshrdlucmbfzg ", k=chance.randint(2, 10))).encode() for _ in range(20_000)
+    }
+    tokens = [bytes([byte]) for byte in range(256)] + sorted(vocabulary)
 
     class Made:
         eos_token_id, bos_token_id, special_token_ids = len(tokens), None, [len(tokens)]

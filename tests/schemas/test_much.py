@@ -19,10 +19,10 @@ def item(number: int) -> dict[str, Any]:
 
 
 def nested(levels: int) -> Any:
-    found: Any = {"type": "null"}
+    schema: Any = {"type": "null"}
     for _ in range(levels):
-        found = {"type": "array", "items": found}
-    return found
+        schema = {"type": "array", "items": schema}
+    return schema
 
 
 DOUBLED = {f"d{at}": {"allOf": [{"$ref": f"#/$defs/d{at + 1}"}] * 2} for at in range(30)} | {"d30": {}}

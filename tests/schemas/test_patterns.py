@@ -35,7 +35,7 @@ def test_a_text_is_in_the_language_of_a_pattern_when_the_pattern_is_found_in_it(
     assert languages.accepts(language, text) == jsonschema_rs.is_valid({"pattern": pattern}, text)
 
 
-@pytest.mark.parametrize(("pattern", "text", "found"), [
+@pytest.mark.parametrize(("pattern", "text", "matches"), [
     (r"\bfoo\b", "a foo b", True),
     (r"\bfoo\b", "foobar", False),
     (r"\Boo", "foo", True),
@@ -53,9 +53,9 @@ def test_a_text_is_in_the_language_of_a_pattern_when_the_pattern_is_found_in_it(
     ("^{$", "{", True),
     (r"^[\d-x]+$", "3-x", True),
 ])  # fmt: skip
-def test_classes_are_those_of_ecma_262(pattern: str, text: str, found: bool) -> None:
+def test_classes_are_those_of_ecma_262(pattern: str, text: str, matches: bool) -> None:
     languages, language = language_of(pattern)
-    assert languages.accepts(language, text) is found
+    assert languages.accepts(language, text) is matches
 
 
 @pytest.mark.parametrize("pattern", ["\u00e9 foo", "(foo)\u00e9"])
@@ -86,11 +86,11 @@ def test_what_no_grammar_keeps_is_known(pattern: str) -> None:
 )
 def test_a_short_text_of_a_language_is_in_it(pattern: str, text: str | None) -> None:
     languages, language = language_of(pattern)
-    found = languages.short(language)
+    example = languages.short(language)
     assert (
-        found is None
+        example is None
         if text is None
-        else (found is not None and languages.accepts(language, found) and len(found) == len(text))
+        else (example is not None and languages.accepts(language, example) and len(example) == len(text))
     )
 
 

@@ -20,14 +20,14 @@ def walk(grammar: str, chance: random.Random, *, longest: int = LONGEST) -> str 
     """A text that the grammar admits; None when it grows too long. Fails where the engine would give up."""
     matcher = LLMatcher(LLTokenizer("byte"), grammar)
     assert not matcher.is_error(), matcher.get_error()
-    found = bytearray()
-    while len(found) < longest:
+    prefix = bytearray()
+    while len(prefix) < longest:
         if matcher.is_accepting() and chance.random() < 0.3:
-            return found.decode()
+            return prefix.decode()
         allowed = [byte for byte, bias in enumerate(matcher.compute_logit_bias()[:256]) if bias]
         if not allowed:
-            assert matcher.is_accepting(), f"nothing may follow {found[-200:]!r}: {matcher.get_error()}"
-            return found.decode()
+            assert matcher.is_accepting(), f"nothing may follow {prefix[-200:]!r}: {matcher.get_error()}"
+            return prefix.decode()
         ending = [byte for byte in allowed if byte in _ENDING]
         plain = [byte for byte in allowed if byte < 0x80]
         if ending and chance.random() < 0.4:
@@ -35,7 +35,7 @@ def walk(grammar: str, chance: random.Random, *, longest: int = LONGEST) -> str 
         else:
             byte = chance.choice(plain if plain and chance.random() < 0.98 else allowed)
         assert matcher.consume_token(byte), matcher.get_error()
-        found.append(byte)
+        prefix.append(byte)
     return None
 
 

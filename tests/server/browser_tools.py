@@ -84,13 +84,13 @@ class Desk:
         await made.grant_permissions(["clipboard-read", "clipboard-write"], origin=served.url)
         page = await made.new_page()
         page.set_default_timeout(WAIT)
-        found = Visit(page, served)
-        self.visits.append(found)
+        new_visit = Visit(page, served)
+        self.visits.append(new_visit)
         await page.goto(served.link)
         await page.wait_for_selector(".status")
         if path:
             await page.evaluate("path => { location.hash = path }", path)
-        return found
+        return new_visit
 
     async def open(self, engine: Engine | None = None, **more: Any) -> Visit:
         return await self.visit(await self.serve(engine, **more))

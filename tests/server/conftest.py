@@ -48,8 +48,8 @@ def serving(home: Home) -> Make:
     @asynccontextmanager
     async def make(engine: Engine | None = None, **services: Any) -> AsyncIterator[Bench]:
         services.setdefault("home", home)
-        found = FakeServices(engine or ScriptedEngine(), brains=(brain("@omni/test"),), **services)
-        bench = Bench(found)
+        fakes = FakeServices(engine or ScriptedEngine(), brains=(brain("@omni/test"),), **services)
+        bench = Bench(fakes)
         async with bench.client:
             try:
                 yield bench
@@ -112,15 +112,15 @@ async def browser() -> AsyncIterator[Any]:
     from playwright.async_api import async_playwright
 
     async with async_playwright() as player:
-        found = await player.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield found
-        await found.close()
+        chromium = await player.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        await chromium.close()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def desk(browser: Any, tmp_path: Path) -> AsyncIterator[Desk]:
     """Opens pages, none of which may try what it must not."""
-    found = Desk(browser, tmp_path)
-    yield found
-    await found.close()
-    assert [wrong for visit in found.visits for wrong in visit.wrong] == []
+    new_desk = Desk(browser, tmp_path)
+    yield new_desk
+    await new_desk.close()
+    assert [wrong for visit in new_desk.visits for wrong in visit.wrong] == []

@@ -139,11 +139,11 @@ class FakeServices:
         return FakeEngines()
 
     async def brains_on(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
+        names: dict[str, list[str]] = {}
         for each in self.library.known:
             if each.base is not None:
-                found.setdefault(each.base.id, []).append(each.name)
-        return found
+                names.setdefault(each.base.id, []).append(each.name)
+        return names
 
     async def workers_of(self, name: str) -> list[str]:
         base = (await self.library.get(name)).base
@@ -262,12 +262,12 @@ class Answer:
 async def answer(reader: asyncio.StreamReader) -> Answer:
     async with asyncio.timeout(20):
         head = await reader.readuntil(b"\r\n\r\n")
-        found = Answer(head, b"")
-        if "content-length" in found.headers:
-            found.body = await reader.readexactly(int(found.headers["content-length"]))
+        response = Answer(head, b"")
+        if "content-length" in response.headers:
+            response.body = await reader.readexactly(int(response.headers["content-length"]))
         else:
-            found.body = await reader.read()
-    return found
+            response.body = await reader.read()
+    return response
 
 
 class _Uvicorn(uvicorn.Server):

@@ -53,8 +53,8 @@ async def test_null_is_a_field_that_is_left_out(serving: Any, path: str) -> None
         for name in asked:
             if name == "stream" and path.startswith("/api/"):
                 continue  # which is a stream there
-            found = await bench.client.post(path, json={"model": "@omni/test", **BODIES[path], name: None})
-            assert found.status_code == 200, (name, found.text)
+            response = await bench.client.post(path, json={"model": "@omni/test", **BODIES[path], name: None})
+            assert response.status_code == 200, (name, response.text)
         body = {"model": "@omni/test", **dict.fromkeys(asked), **BODIES[path]}
         assert (await bench.client.post(path, json=body)).status_code == 200
 
@@ -115,8 +115,8 @@ async def test_what_others_take_is_taken(serving: Any, path: str) -> None:
     answers = ScriptedEngine(lambda request: "A word." if request.schema is None else "{}", schema=True)
     async with serving(answers) as bench:
         for more in ACCEPTED[path]:
-            found = await bench.client.post(path, json={"model": "@omni/test", **BODIES[path], **more})
-            assert found.status_code == 200, (more, found.text)
+            response = await bench.client.post(path, json={"model": "@omni/test", **BODIES[path], **more})
+            assert response.status_code == 200, (more, response.text)
         assert bench.server.load() == (0, 0)
 
 
@@ -124,14 +124,14 @@ async def test_what_is_out_of_range_for_ollama_is_its_nearest_that_is_not(servin
     engine = ScriptedEngine()
     odd = {"temperature": -1, "top_p": 7, "min_p": -3, "repeat_penalty": 0, "top_k": -5}
     async with serving(engine) as bench:
-        found = await bench.client.post(
+        response = await bench.client.post(
             "/api/chat", json={"model": "@omni/test", "messages": USER, "stream": False, "options": odd}
         )
-        assert found.status_code == 200
+        assert response.status_code == 200
         for wrong in ({"presence_penalty": 1e9}, {"repeat_penalty": 1e9}, {"frequency_penalty": -1e9}):
             body = {"model": "@omni/test", "messages": USER, "options": wrong}
-            found = await bench.client.post("/api/chat", json=body)
-            assert (found.status_code, next(iter(wrong)) in found.json()["error"]) == (400, True)
+            response = await bench.client.post("/api/chat", json=body)
+            assert (response.status_code, next(iter(wrong)) in response.json()["error"]) == (400, True)
     sampling = engine.requests[0].sampling
     assert (sampling.temperature, sampling.top_p, sampling.min_p, sampling.repeat_penalty) == (0, 1, 0, 1.0)
     assert (sampling.top_k, len(engine.requests)) == (0, 1)
@@ -154,18 +154,18 @@ async def test_what_is_out_of_range_for_ollama_is_its_nearest_that_is_not(servin
 )
 async def test_what_nobody_could_mean_is_refused_by_name(serving: Any, body: dict[str, Any], words: str) -> None:
     async with serving() as bench:
-        found = await bench.client.post("/v1/chat/completions", json=body)
-        assert (found.status_code, words in found.json()["error"]["message"]) == (400, True), found.text
+        response = await bench.client.post("/v1/chat/completions", json=body)
+        assert (response.status_code, words in response.json()["error"]["message"]) == (400, True), response.text
 
 
 def test_numbers_of_a_schema_stay_as_they_were_written() -> None:
     body = b'{"messages":[],"max_tokens":3.0,"tools":[{"type":null,"function":{"name":"f","parameters":{"minimum":1.0,"x":null}}}]}'
-    found = decoded(body.replace(b"[],", b'[{"role":"user"}],', 1), ChatBody)
-    assert found.tools is not None
-    function = found.tools[0].function
+    request = decoded(body.replace(b"[],", b'[{"role":"user"}],', 1), ChatBody)
+    assert request.tools is not None
+    function = request.tools[0].function
     assert function is not None
     assert str(function.parameters) == "{'minimum': 1.0, 'x': None}"
-    assert (found.max_tokens, found.tools[0].type) == (3, "function")
+    assert (request.max_tokens, request.tools[0].type) == (3, "function")
 
 
 def test_the_work_of_understanding_has_an_end() -> None:

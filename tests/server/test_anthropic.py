@@ -22,12 +22,12 @@ CALL = '{"name": "weather", "arguments": {"city": "Rome"}}'
 def events_of(answer: Any) -> list[dict[str, Any]]:
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"].startswith("text/event-stream")
-    found = []
+    events = []
     for block in answer.text.removesuffix("\n\n").split("\n\n"):
         event, data = block.split("\n")
-        found.append(json.loads(data.removeprefix("data: ")))
-        assert found[-1]["type"] == event.removeprefix("event: ")
-    return found
+        events.append(json.loads(data.removeprefix("data: ")))
+        assert events[-1]["type"] == event.removeprefix("event: ")
+    return events
 
 
 async def post(bench: Any, body: dict[str, Any], path: str = "/v1/messages") -> Any:
@@ -36,9 +36,9 @@ async def post(bench: Any, body: dict[str, Any], path: str = "/v1/messages") -> 
 
 async def test_a_whole_answer(serving: Any) -> None:
     async with serving(ScriptedEngine(["A word or two."])) as bench:
-        found = (await post(bench, ASK)).json()
-        assert found.pop("id").startswith("msg_")
-        assert found == {
+        message = (await post(bench, ASK)).json()
+        assert message.pop("id").startswith("msg_")
+        assert message == {
             "type": "message",
             "role": "assistant",
             "model": "@omni/test",
@@ -94,11 +94,11 @@ async def test_reasoning_that_nobody_wants_is_not_sent(serving: Any) -> None:
     engine = ScriptedEngine([Reply(reasoning="Hm.", text="Yes.")])
     async with serving(engine) as bench:
         for thinking in (None, {"type": "disabled"}):
-            found = (await post(bench, ASK | {"thinking": thinking})).json()
-            assert found["content"] == [{"type": "text", "text": "Yes."}]
+            message = (await post(bench, ASK | {"thinking": thinking})).json()
+            assert message["content"] == [{"type": "text", "text": "Yes."}]
             assert engine.requests[-1].thinking is False
-        found = (await post(bench, ASK | {"thinking": {"type": "adaptive"}})).json()
-        assert found["content"][0] == {"type": "thinking", "thinking": "Hm.", "signature": ""}
+        message = (await post(bench, ASK | {"thinking": {"type": "adaptive"}})).json()
+        assert message["content"][0] == {"type": "thinking", "thinking": "Hm.", "signature": ""}
         assert engine.requests[-1].thinking is True
 
 
@@ -107,11 +107,11 @@ async def test_calls(serving: Any, choice: dict[str, str] | None) -> None:
     engine = ScriptedEngine([CALL])
     async with serving(engine) as bench:
         body = ASK | {"tools": [WEATHER], "tool_choice": choice}
-        found = (await post(bench, body)).json()
-        (call,) = found["content"]
+        message = (await post(bench, body)).json()
+        (call,) = message["content"]
         assert call.pop("id").startswith("toolu_")
         assert call == {"type": "tool_use", "name": "weather", "input": {"city": "Rome"}}
-        assert found["stop_reason"] == "tool_use"
+        assert message["stop_reason"] == "tool_use"
         events = events_of(await post(bench, body | {"stream": True}))
         start = next(event for event in events if event["type"] == "content_block_start")
         assert start["content_block"] | {"id": ""} == {"type": "tool_use", "id": "", "name": "weather", "input": {}}
@@ -124,8 +124,8 @@ async def test_calls(serving: Any, choice: dict[str, str] | None) -> None:
 
 async def test_no_tool_may_be_called(serving: Any) -> None:
     async with serving(ScriptedEngine([CALL])) as bench:
-        found = (await post(bench, ASK | {"tools": [WEATHER], "tool_choice": {"type": "none"}})).json()
-        assert found["content"] == [{"type": "text", "text": CALL}]
+        message = (await post(bench, ASK | {"tools": [WEATHER], "tool_choice": {"type": "none"}})).json()
+        assert message["content"] == [{"type": "text", "text": CALL}]
 
 
 async def test_text_before_a_call_is_a_block_of_its_own(serving: Any) -> None:
@@ -142,8 +142,8 @@ async def test_text_before_a_call_is_a_block_of_its_own(serving: Any) -> None:
 
     async with serving(Calling()) as bench:
         body = ASK | {"tools": [WEATHER]}
-        found = (await post(bench, body)).json()
-        assert found["content"] == [
+        message = (await post(bench, body)).json()
+        assert message["content"] == [
             {"type": "text", "text": "Let me see."},
             {"type": "tool_use", "id": "toolu_call_0", "name": "weather", "input": {"city": "Rome"}},
             {"type": "tool_use", "id": "toolu_call_1", "name": "weather", "input": {"city": "Oslo"}},
@@ -236,7 +236,7 @@ async def test_a_stop_sequence_is_named_and_not_sent(serving: Any, stream: bool)
 def test_stops_hold_back_only_what_may_be_one() -> None:
     stops = Stops(["END", "EN"])
     assert [stops.read(text) for text in ("a E", "x ", "E", "N", "D")] == ["a ", "Ex ", "", "", ""]
-    assert stops.found == "EN"
+    assert stops.sequence == "EN"
     plain = Stops(["</s>"])
     assert [plain.read("a<"), plain.read("/b"), plain.read("<"), plain.rest()] == ["a", "</b", "", "<"]
 
@@ -265,9 +265,9 @@ async def test_what_is_wrong_is_said_before_anything_else(serving: Any, change: 
         body = {key: value for key, value in (ASK | {"stream": True} | change).items() if value is not None}
         answer = await post(bench, body)
         assert answer.status_code == 400
-        found = answer.json()
-        assert (found["type"], found["error"]["type"]) == ("error", "invalid_request_error")
-        assert words in found["error"]["message"]
+        error = answer.json()
+        assert (error["type"], error["error"]["type"]) == ("error", "invalid_request_error")
+        assert words in error["error"]["message"]
         assert bench.server.load() == (0, 0)
 
 

@@ -79,12 +79,12 @@ async def test_the_async_client_with_tools(live: Any) -> None:
         async with client.messages.stream(
             model="@omni/test", max_tokens=100, messages=messages, tools=[WEATHER], tool_choice={"type": "any"}
         ) as stream:
-            found = await stream.get_final_message()
-        (call,) = found.content
+            message = await stream.get_final_message()
+        (call,) = message.content
         assert call.type == "tool_use"
-        assert (call.name, call.input, found.stop_reason) == ("weather", {"city": "Rome"}, "tool_use")
+        assert (call.name, call.input, message.stop_reason) == ("weather", {"city": "Rome"}, "tool_use")
         result = {"type": "tool_result", "tool_use_id": call.id, "content": "sun"}
-        messages += [{"role": "assistant", "content": found.content}, {"role": "user", "content": [result]}]
+        messages += [{"role": "assistant", "content": message.content}, {"role": "user", "content": [result]}]
         last = await client.messages.create(model="@omni/test", max_tokens=100, messages=messages, tools=[WEATHER])
         assert text_of(last) == "It is sunny."
 

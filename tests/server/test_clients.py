@@ -295,13 +295,13 @@ def at(value: Any, path: str) -> Any:
 
 def looked_at(value: Any, reads: dict[str, Any]) -> None:
     for path, wanted in reads.items():
-        found = at(value, path)
+        actual = at(value, path)
         if isinstance(wanted, type):
-            assert type(found) is wanted, path
+            assert type(actual) is wanted, path
         elif callable(wanted):
-            assert wanted(found), (path, found)
+            assert wanted(actual), (path, actual)
         else:
-            assert found == wanted, path
+            assert actual == wanted, path
 
 
 def pieces_of(answer: Any) -> list[Any]:
@@ -316,13 +316,13 @@ def pieces_of(answer: Any) -> list[Any]:
 
 
 def text_of(pieces: list[Any], path: str) -> str:
-    found = []
+    texts = []
     for piece in pieces:
         try:
-            found.append(at(piece, path) or "")
+            texts.append(at(piece, path) or "")
         except (KeyError, IndexError):
             continue
-    return "".join(found)
+    return "".join(texts)
 
 
 @pytest.mark.parametrize("client", SEQUENCES)

@@ -15,9 +15,9 @@ EIGHT = 8  # numbers of the scripted engine's vectors, which are of any length
 
 
 def numbers(packed: str) -> list[float]:
-    found = array("f")
-    found.frombytes(base64.b64decode(packed))
-    return list(found)
+    floats = array("f")
+    floats.frombytes(base64.b64decode(packed))
+    return list(floats)
 
 
 def length(vector: list[float]) -> float:
@@ -27,11 +27,11 @@ def length(vector: list[float]) -> float:
 async def vector_of(bench: Any, path: str, **more: Any) -> list[float]:
     """The vector of one text, however the endpoint wraps it."""
     body = {"model": "@omni/test", "input": "the sea", "prompt": "the sea", **more}
-    found = (await bench.client.post(path, json=body)).json()
+    answer = (await bench.client.post(path, json=body)).json()
     if path == "/v1/embeddings":
-        one = found["data"][0]["embedding"]
+        one = answer["data"][0]["embedding"]
         return numbers(one) if isinstance(one, str) else one
-    return list(found["embedding"] if path == "/api/embeddings" else found["embeddings"][0])
+    return list(answer["embedding"] if path == "/api/embeddings" else answer["embeddings"][0])
 
 
 async def test_every_endpoint_gives_vectors_of_length_1(serving: Any) -> None:
@@ -63,8 +63,8 @@ async def test_what_cannot_be_cut_is_refused(serving: Any, path: str) -> None:
     async with serving() as bench:
         for dimensions in (EIGHT + 1, 1 << 40, -1, 2.5, "3"):
             body = {"model": "@omni/test", "input": "the sea", "dimensions": dimensions}
-            found = await bench.client.post(path, json=body)
-            assert (found.status_code, "dimensions" in found.text) == (400, True)
+            response = await bench.client.post(path, json=body)
+            assert (response.status_code, "dimensions" in response.text) == (400, True)
         none = await bench.client.post(path, json={"model": "@omni/test", "input": "the sea", "dimensions": 0})
         assert none.status_code == (400 if path == "/v1/embeddings" else 200)  # to Ollama's clients 0 is not said
         assert bench.server.load() == (0, 0)

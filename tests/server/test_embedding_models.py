@@ -31,10 +31,10 @@ def embedder(name: str = "@me/bert") -> Brain:
 async def real(starter_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Real]:
     """The starter brain, and a model of random numbers under a name that says nothing."""
     folder = tmp_path_factory.mktemp("real")
-    async with real_server(folder / "home", starter_gguf) as found:
-        added = await found.server.services.library.add(Bert().write(folder / "mystery.gguf"))
+    async with real_server(folder / "home", starter_gguf) as bench:
+        added = await bench.server.services.library.add(Bert().write(folder / "mystery.gguf"))
         assert added.name == "@me/mystery"
-        yield found
+        yield bench
 
 
 @pytest.mark.real
@@ -64,8 +64,8 @@ async def test_the_official_clients_get_its_vectors(real: Real) -> None:
     async with ollama.AsyncClient(real.url) as client:
         shown = await client.show("mystery")
         assert (shown.capabilities, (shown.modelinfo or {})["bert.embedding_length"]) == (["embedding"], 32)
-        found = await client.embed("mystery", list(TEXTS))
-        assert near(list(found.embeddings[1]), bert.vector(*TEXTS["Über hills!"])) > 0.9999
+        embedded = await client.embed("mystery", list(TEXTS))
+        assert near(list(embedded.embeddings[1]), bert.vector(*TEXTS["Über hills!"])) > 0.9999
         assert len((await client.embeddings("mystery", "the sea")).embedding) == 32
         await client.generate("mystery", "")  # only to load it: in the worker that it has
         workers = await real.server.services.workers_of("@me/mystery")
@@ -88,9 +88,9 @@ async def test_the_official_clients_get_its_vectors(real: Real) -> None:
 async def test_who_wants_an_answer_of_it_is_told_what_it_is(serving: Any, path: str, body: dict[str, Any]) -> None:
     async with serving() as bench:
         bench.services.library.known.append(embedder())
-        found = await bench.client.post(path, json={"model": "bert", **body})
-        assert found.status_code == 400
-        assert "@me/bert is an embedding model. Ask it at /v1/embeddings" in found.text
+        response = await bench.client.post(path, json={"model": "bert", **body})
+        assert response.status_code == 400
+        assert "@me/bert is an embedding model. Ask it at /v1/embeddings" in response.text
         assert bench.server.load() == (0, 0)
 
 
@@ -99,9 +99,9 @@ async def test_a_model_for_vectors_that_is_not_here_is_told_with_what_helps(serv
     async with serving() as bench:
 
         async def ask(model: str) -> tuple[int, str]:
-            found = await bench.client.post(path, json={"model": model, "input": "the sea"})
-            error = found.json()["error"] if found.status_code != 200 else ""
-            return found.status_code, error["message"] if isinstance(error, dict) else error
+            response = await bench.client.post(path, json={"model": model, "input": "the sea"})
+            error = response.json()["error"] if response.status_code != 200 else ""
+            return response.status_code, error["message"] if isinstance(error, dict) else error
 
         status, said = await ask("text-embedding-3-small")
         assert (status, said.startswith("There is no model 'text-embedding-3-small' here")) == (404, True)
@@ -126,8 +126,8 @@ async def test_a_model_for_vectors_that_is_not_here_is_told_with_what_helps(serv
 
 async def test_without_a_name_the_brain_for_vectors_makes_them(serving: Any) -> None:
     async with serving() as bench:
-        found = await bench.client.post("/v1/embeddings", json={"input": "the sea"})
-        assert found.json()["model"] == "@omni/test"
+        response = await bench.client.post("/v1/embeddings", json={"input": "the sea"})
+        assert response.json()["model"] == "@omni/test"
         bench.services.library.known.append(embedder())
-        found = await bench.client.post("/v1/embeddings", json={"input": "the sea"})
-        assert found.json()["model"] == "@me/bert"
+        response = await bench.client.post("/v1/embeddings", json={"input": "the sea"})
+        assert response.json()["model"] == "@me/bert"

@@ -61,17 +61,17 @@ async def test_before_anything_is_sent_it_is_a_status(over: Over, kind: str, str
     said, status, words, of_openai, of_anthropic, again = KINDS[kind]
     async with over(refuse=json.dumps({COUNT: said})) as bench:
         for path, body in BODIES.items():
-            found = await bench.client.post(path, json={"model": "@omni/test", "stream": stream, **body})
-            assert found.status_code == status, (path, found.text)
-            assert found.headers["content-type"] == "application/json"
-            assert words in message_of(path, found.json())
-            assert "llama" not in found.text.lower()
-            error = found.json()["error"]
+            response = await bench.client.post(path, json={"model": "@omni/test", "stream": stream, **body})
+            assert response.status_code == status, (path, response.text)
+            assert response.headers["content-type"] == "application/json"
+            assert words in message_of(path, response.json())
+            assert "llama" not in response.text.lower()
+            error = response.json()["error"]
             if path.startswith("/v1/"):
                 assert error["type"] == (of_anthropic if path == "/v1/messages" else of_openai)
-            retried = status >= 500 and found.headers.get("x-should-retry") != "false"
+            retried = status >= 500 and response.headers.get("x-should-retry") != "false"
             assert retried == again
-            assert ("retry-after" in found.headers) == (kind == "not yet")
+            assert ("retry-after" in response.headers) == (kind == "not yet")
         assert bench.server.load() == (0, 0)
 
 
@@ -80,11 +80,11 @@ async def test_in_the_middle_of_a_stream_it_is_the_last_event(over: Over, kind: 
     said, status, words, of_openai, of_anthropic, _ = KINDS[kind]
     async with over(fail=json.dumps(said), fail_after=2) as bench:
         for path, body in BODIES.items():
-            found = await bench.client.post(path, json={"model": "@omni/test", "stream": True, **body})
-            assert found.status_code == 200
-            assert "You" in found.text
-            assert "said" in found.text
-            last = last_of(found.text)
+            response = await bench.client.post(path, json={"model": "@omni/test", "stream": True, **body})
+            assert response.status_code == 200
+            assert "You" in response.text
+            assert "said" in response.text
+            last = last_of(response.text)
             if path == "/v1/responses":
                 assert (last["type"], last["response"]["status"]) == ("response.failed", "failed")
                 code = {400: "invalid_prompt"}.get(status, "server_error")
@@ -94,7 +94,7 @@ async def test_in_the_middle_of_a_stream_it_is_the_last_event(over: Over, kind: 
                 assert (last["type"], last["error"]["type"]) == ("error", of_anthropic)
             elif path == "/v1/chat/completions":
                 assert last["error"]["type"] == of_openai
-                assert "[DONE]" not in found.text
+                assert "[DONE]" not in response.text
             assert words in message_of(path, last)
             whole = await bench.client.post(path, json={"model": "@omni/test", "stream": False, **body})
             assert whole.status_code == status
@@ -105,9 +105,9 @@ async def test_the_death_of_a_worker_is_a_failure_that_can_be_tried_again(over: 
     """Of two of them, one after the other: the answer would go on after the first."""
     async with over(die_after=2, reply="one two three four five six seven") as bench:
         for path, body in BODIES.items():
-            found = await bench.client.post(path, json={"model": "@omni/test", "stream": True, **body})
-            assert found.status_code == 200
-            last = last_of(found.text)
+            response = await bench.client.post(path, json={"model": "@omni/test", "stream": True, **body})
+            assert response.status_code == 200
+            last = last_of(response.text)
             assert "ended in the middle" in message_of(path, last.get("response", last))
             whole = await bench.client.post(path, json={"model": "@omni/test", "stream": False, **body})
             assert (whole.status_code, whole.headers.get("x-should-retry")) == (500, None)
@@ -124,16 +124,16 @@ async def test_the_other_endpoints_judge_alike(over: Over, path: str) -> None:
         ({"code": 500, "message": "Jinja Exception: x"}, 400),
     ):
         async with over(embeddings=1, refuse=json.dumps({asked: said})) as bench:
-            found = await bench.client.post(path, json=body)
-            assert found.status_code == status, found.text
+            response = await bench.client.post(path, json=body)
+            assert response.status_code == status, response.text
 
 
 async def test_a_bias_for_no_token_is_a_400_that_names_it(over: Over) -> None:
     async with over() as bench:
         for path, body in (("/v1/chat/completions", {"messages": USER}), ("/v1/completions", {"prompt": "Hi"})):
-            found = await bench.client.post(path, json=body | {"logit_bias": {"1000": 5, "3": 1}})
-            assert (found.status_code, found.json()["error"]["param"]) == (400, "logit_bias")
-            assert "token 1000" in found.json()["error"]["message"]
+            response = await bench.client.post(path, json=body | {"logit_bias": {"1000": 5, "3": 1}})
+            assert (response.status_code, response.json()["error"]["param"]) == (400, "logit_bias")
+            assert "token 1000" in response.json()["error"]["message"]
             good = await bench.client.post(path, json=body | {"logit_bias": {"999": 5, "0999": 4, "3": 1}})
             assert good.status_code == 200
 
@@ -152,17 +152,17 @@ async def test_who_is_told_to_try_again(serving: Any, error: OmniError, status: 
     assert status_of(error) == status
     assert (headers_of(error).get("X-Should-Retry") == "false") != again
     async with serving(ScriptedEngine([Reply(error=error)])) as bench:
-        found = await bench.client.post("/v1/chat/completions", json={"messages": USER})
-        assert (found.status_code, "x-should-retry" in found.headers) == (status, not again)
+        response = await bench.client.post("/v1/chat/completions", json={"messages": USER})
+        assert (response.status_code, "x-should-retry" in response.headers) == (status, not again)
 
 
 async def test_a_brain_that_is_made_with_a_wrong_value_is_at_fault_itself(serving: Any) -> None:
     async with serving() as bench:
         bench.services.library.known = [brain("@omni/test", sampling={"temperature": -5.0})]
         for path, body in BODIES.items():
-            found = await bench.client.post(path, json={"model": "@omni/test", **body})
-            assert (found.status_code, found.headers.get("x-should-retry")) == (500, "false")
-            assert "@omni/test is made with a `temperature` of -5.0" in message_of(path, found.json())
+            response = await bench.client.post(path, json={"model": "@omni/test", **body})
+            assert (response.status_code, response.headers.get("x-should-retry")) == (500, "false")
+            assert "@omni/test is made with a `temperature` of -5.0" in message_of(path, response.json())
             body = {"model": "@omni/test", **body, "temperature": 0.5, "options": {"temperature": 0.5}}
             assert (await bench.client.post(path, json=body)).status_code == 200
 

@@ -152,12 +152,12 @@ async def test_a_hostile_body_is_a_clear_400(serving: Any, kind: str) -> None:
         bench.services.pulling = nothing
         for label in POSTS:
             method, _, path = label.partition(" ")
-            found = await bench.client.request(method, path, content=HOSTILE[kind])
-            assert found.status_code in (400, 404, 501), (label, found.status_code, found.text[:300])
-            assert found.headers["content-type"] == "application/json", label
-            error = found.json()["error"]
+            response = await bench.client.request(method, path, content=HOSTILE[kind])
+            assert response.status_code in (400, 404, 501), (label, response.status_code, response.text[:300])
+            assert response.headers["content-type"] == "application/json", label
+            error = response.json()["error"]
             assert error["message"] if isinstance(error, dict) else error
-            assert len(found.content) < 3000, label
+            assert len(response.content) < 3000, label
         assert bench.server.load() == (0, 0)
 
 
@@ -189,9 +189,9 @@ async def test_what_is_huge_is_refused_or_bounded(serving: Any, path: str) -> No
     async with serving() as bench:
         for more in asks:
             body = json.dumps(chats(path) | more)
-            found = await bench.client.post(path, content=body)
-            assert found.status_code in (200, 400), (more.keys(), found.text[:300])
-            assert len(found.content) < 1 << 20
+            response = await bench.client.post(path, content=body)
+            assert response.status_code in (200, 400), (more.keys(), response.text[:300])
+            assert len(response.content) < 1 << 20
         assert bench.server.load() == (0, 0)
 
 
@@ -203,10 +203,10 @@ async def test_paths_are_no_way_in(serving: Any) -> None:
             "/v1/responses/%00",
             "/v1/responses/" + "x" * 5000,
         ):
-            found = await bench.client.get(path)
-            assert found.status_code == 404
-            assert len(found.content) < 8000
+            response = await bench.client.get(path)
+            assert response.status_code == 404
+            assert len(response.content) < 8000
         for method in ("PUT", "TRACE", "PROPFIND", "x" * 100):
-            found = await bench.client.request(method, "/v1/chat/completions")
-            assert found.status_code == 405
-            assert "error" in found.json()
+            response = await bench.client.request(method, "/v1/chat/completions")
+            assert response.status_code == 405
+            assert "error" in response.json()

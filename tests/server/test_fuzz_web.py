@@ -76,8 +76,8 @@ class Pages:
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pages]:
-    with Pages(tmp_path_factory.mktemp("pages")) as found:
-        yield found
+    with Pages(tmp_path_factory.mktemp("pages")) as served:
+        yield served
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])

@@ -158,10 +158,10 @@ async def test_who_is_told_of_the_end_while_it_waits_is_told_at_once(serving: An
     async with serving(engine) as bench:
         bench.services.set("engine", slots=1)
         for count in range(2):  # one that is being written, one that waits for its place
-            found = [asyncio.ensure_future(whole(await begin(bench.server, "me", wish()))) for _ in range(count + 1)]
+            tasks = [asyncio.ensure_future(whole(await begin(bench.server, "me", wish()))) for _ in range(count + 1)]
             await settled()
             bench.server.stop()
-            for each in found:
+            for each in tasks:
                 with pytest.raises(Stopping):
                     await each
             assert bench.server.load() == (0, 0)

@@ -213,9 +213,9 @@ def test_what_happened_is_a_part_of_a_chat(kind: str, role: str) -> None:
     part, words = CHAT_PARTS[kind]
     messages = [{"role": role, "content": [{"type": kind, **part}]}, {"role": "assistant", "content": "A"}]
     request = request_for("chat", {"messages": [*messages, {"role": "user", "content": "And?", "name": "zoe"}]})
-    found = said(request.messages)
-    assert f"{role} {words}" in found
-    assert "zoe" not in found
+    transcript = said(request.messages)
+    assert f"{role} {words}" in transcript
+    assert "zoe" not in transcript
 
 
 @pytest.mark.parametrize("kind", CALLS)
@@ -331,10 +331,10 @@ def test_what_happened_is_a_block_of_any_type(kind: str, role: str) -> None:
         {"role": "assistant", "content": "A"},
         {"role": "user", "content": "And?"},
     ]
-    found = said(request_for("anthropic", {"model": "x", "max_tokens": 9, "messages": messages}).messages)
+    transcript = said(request_for("anthropic", {"model": "x", "max_tokens": 9, "messages": messages}).messages)
     if role == "user" and kind.endswith("tool_use"):
         return  # who never calls
-    assert words in found
+    assert words in transcript
     if kind.endswith(("tool_use", "tool_result")):
         request_for("anthropic", {"model": "x", "max_tokens": 9, "messages": messages[:2]})
 
@@ -344,8 +344,8 @@ def test_a_result_has_blocks_of_any_type(kind: str) -> None:
     block, words = RESULT_BLOCKS[kind]
     result = {"type": "tool_result", "tool_use_id": "t", "content": [{"type": kind, **block}]}
     messages = [{"role": "user", "content": [result]}]
-    found = request_for("anthropic", {"model": "x", "max_tokens": 9, "messages": messages}).messages
-    assert words in said(found)
+    history = request_for("anthropic", {"model": "x", "max_tokens": 9, "messages": messages}).messages
+    assert words in said(history)
 
 
 def test_what_a_server_did_between_an_assistants_words_is_told_between_them() -> None:
@@ -361,13 +361,13 @@ def test_what_a_server_did_between_an_assistants_words_is_told_between_them() ->
         {"role": "assistant", "content": content},
         {"role": "user", "content": "?"},
     ]
-    found = request_for("anthropic", {"model": "x", "max_tokens": 9, "messages": messages}).messages
-    assert [(message.role, message.content) for message in found[1:4]] == [
+    history = request_for("anthropic", {"model": "x", "max_tokens": 9, "messages": messages}).messages
+    assert [(message.role, message.content) for message in history[1:4]] == [
         ("assistant", "I search."),
         ("tool", '{"title": "T", "url": "https://example.org"}'),
         ("assistant", "It is there."),
     ]
-    assert found[1].calls[0].id == found[2].call_id == "t"
+    assert history[1].calls[0].id == history[2].call_id == "t"
 
 
 # -- what is new
@@ -614,7 +614,7 @@ def test_a_list_of_texts_is_a_list_of_parts_that_are_text(protocol: str) -> None
     (message,) = request_for(protocol, body).messages
     assert message.content.split() == ["one", "two", "three"]
     messages += [{"role": "assistant", "content": ["four"]}, {"role": "user", "content": ["five"]}]
-    assert [found.content for found in request_for(protocol, body).messages[1:]] == ["four", "five"]
+    assert [turn.content for turn in request_for(protocol, body).messages[1:]] == ["four", "five"]
 
 
 def test_system_blocks_may_be_a_list_of_texts() -> None:
@@ -656,8 +656,8 @@ def test_a_developer_in_the_middle_is_a_system(protocol: str) -> None:
     roles = ("user", "assistant", "developer", "user")
     messages: list[Any] = [{"role": role, "content": role} for role in roles]
     body = {"input": messages} if protocol == "responses" else {"model": "x", "max_tokens": 9, "messages": messages}
-    found = request_for(protocol, body).messages
-    assert [(message.role, message.content) for message in found] == [
+    history = request_for(protocol, body).messages
+    assert [(message.role, message.content) for message in history] == [
         ("system" if role == "developer" else role, role) for role in roles
     ]
 
@@ -681,9 +681,9 @@ def test_what_other_programs_leave_in_a_chat_refuses_nothing() -> None:
         {"role": "tool", "tool_call_id": "1", "content": {"size": 3}},
         {"role": "user", "content": "And?"},
     ]
-    found = request_for("chat", {"messages": messages}).messages
-    assert [message.content for message in found] == ["Get it.", "", '{"size": 3}', "And?"]
-    assert [called.name for called in found[1].calls] == ["get"]
+    history = request_for("chat", {"messages": messages}).messages
+    assert [message.content for message in history] == ["Get it.", "", '{"size": 3}', "And?"]
+    assert [called.name for called in history[1].calls] == ["get"]
     messages[-1]["content"] = {"text": "And?"}
     with pytest.raises(BadParameter, match=r"`messages\[3\]\.content` must be a text or a list of parts"):
         request_for("chat", {"messages": messages})

@@ -65,8 +65,8 @@ BROKEN: list[tuple[str, Any, str]] = [
 
 
 def _conversation(protocol: str, *messages: Any) -> dict[str, Any]:
-    found = list(messages)
-    return {"input": found} if protocol == "responses" else {"model": "x", "max_tokens": 9, "messages": found}
+    history = list(messages)
+    return {"input": history} if protocol == "responses" else {"model": "x", "max_tokens": 9, "messages": history}
 
 
 @pytest.mark.parametrize(("protocol", "message", "words"), BROKEN)
@@ -74,10 +74,10 @@ def test_what_happened_is_no_message_of_the_protocol(protocol: str, message: Any
     asked, answer, more = (
         {"role": role, "content": text} for role, text in (("user", "Q"), ("assistant", "A"), ("user", "And?"))
     )
-    found = said(request_for(protocol, _conversation(protocol, asked, message, answer, more)).messages)
-    assert words in found
-    assert (found.startswith("user Q"), found.endswith("assistant A\nuser And?")) == (True, True)
-    assert len(found) < 300 or "look" in words
+    transcript = said(request_for(protocol, _conversation(protocol, asked, message, answer, more)).messages)
+    assert words in transcript
+    assert (transcript.startswith("user Q"), transcript.endswith("assistant A\nuser And?")) == (True, True)
+    assert len(transcript) < 300 or "look" in words
 
 
 RESULTS: list[tuple[str, Any, Any, str]] = [
@@ -97,10 +97,10 @@ def test_results_that_come_last_are_what_happened_whatever_they_are(
     protocol: str, call: Any, result: Any, words: str
 ) -> None:
     asked = {"role": "user", "content": 5}
-    found = said(request_for(protocol, _conversation(protocol, asked, call, result)).messages)
-    assert (found.startswith("user 5"), words in found) == (True, True)
-    found = said(request_for(protocol, _conversation(protocol, asked, call)).messages)  # who calls has answered
-    assert found.startswith("user 5")
+    transcript = said(request_for(protocol, _conversation(protocol, asked, call, result)).messages)
+    assert (transcript.startswith("user 5"), words in transcript) == (True, True)
+    transcript = said(request_for(protocol, _conversation(protocol, asked, call)).messages)  # who calls has answered
+    assert transcript.startswith("user 5")
 
 
 @pytest.mark.parametrize("protocol", ["chat", "responses", "anthropic", "ollama"])
@@ -129,13 +129,13 @@ def test_half_of_a_character_and_what_is_no_message_may_come_together() -> None:
 def test_a_long_history_of_what_is_no_message_is_read_as_well() -> None:
     broken = {"role": "critic", "content": [{"type": n} for n in range(40)], "name": 5, "tool_calls": {}}
     messages = [*[dict(broken)] * 300, {"role": "assistant", "content": "A"}, {"role": "user", "content": "And?"}]
-    found = request_for("chat", {"messages": messages}).messages
-    assert [message.role for message in found[-2:]] == ["assistant", "user"]
-    assert len(found) == 302
+    history = request_for("chat", {"messages": messages}).messages
+    assert [message.role for message in history[-2:]] == ["assistant", "user"]
+    assert len(history) == 302
 
 
 def test_the_work_of_mending_a_history_has_an_end() -> None:
     end = [{"role": "assistant", "content": "A"}, {"role": "user", "content": "And?"}]
-    found = request_for("chat", {"messages": [*[1] * (2 * MOST), {"role": "user", "content": "Q"}, *end]}).messages
-    assert [message.content for message in found[-3:]] == ["Q", "A", "And?"]
-    assert len(found) == MOST + 3
+    history = request_for("chat", {"messages": [*[1] * (2 * MOST), {"role": "user", "content": "Q"}, *end]}).messages
+    assert [message.content for message in history[-3:]] == ["Q", "A", "And?"]
+    assert len(history) == MOST + 3

@@ -60,8 +60,8 @@ def looks() -> ScriptedEngine:
 def asked(engine: ScriptedEngine, at: int = -1) -> list[Any]:
     """A message of the last request: its texts, and of each image kind and width."""
     request: ChatRequest = engine.requests[-1]
-    found = pieces(request.messages[at])
-    return [piece if isinstance(piece, str) else (piece.kind, piece.width) for piece in found]
+    parts = pieces(request.messages[at])
+    return [piece if isinstance(piece, str) else (piece.kind, piece.width) for piece in parts]
 
 
 async def test_openai_chat(live: Any) -> None:
@@ -75,11 +75,11 @@ async def test_openai_chat(live: Any) -> None:
         seeing(live, engine := looks()) as bench,
         openai.AsyncOpenAI(base_url=f"{bench.url}/v1", api_key="none", max_retries=0) as client,
     ):
-        found = await client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": content}])
-        assert found.choices[0].message.content == "A cat."
+        completion = await client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": content}])
+        assert completion.choices[0].message.content == "A cat."
         assert asked(engine) == ["What is", ("png", 7), "\nthis,", ("gif", 1)]
-        assert found.usage
-        assert found.usage.prompt_tokens == 1 + 3 + 2 * IMAGE_TOKENS
+        assert completion.usage
+        assert completion.usage.prompt_tokens == 1 + 3 + 2 * IMAGE_TOKENS
         result: Any = [
             {"role": "user", "content": "Look."},
             {
@@ -142,8 +142,8 @@ async def test_anthropic(live: Any) -> None:
         seeing(live, engine := looks()) as bench,
         anthropic.AsyncAnthropic(base_url=bench.url, api_key="any", max_retries=0) as client,
     ):
-        found = await client.messages.create(model=MODEL, max_tokens=10, messages=result)
-        assert found.content[0].type == "text"
+        message = await client.messages.create(model=MODEL, max_tokens=10, messages=result)
+        assert message.content[0].type == "text"
         assert asked(engine, 0) == [("png", 7), "Look."]
         assert asked(engine, 2) == ["Error: Here:", ("bmp", 3)]
         one: Any = [{"role": "user", "content": [text("Look."), block(png())]}]
@@ -156,8 +156,8 @@ async def test_anthropic(live: Any) -> None:
 async def test_ollama(live: Any) -> None:
     async with seeing(live, engine := looks()) as bench, ollama.AsyncClient(bench.url) as client:
         said: Any = {"role": "user", "content": "What is this?", "images": [png(7), b64(JPEG)]}
-        found = await client.chat(model=MODEL, messages=[said])
-        assert found.message.content == "A cat."
+        response = await client.chat(model=MODEL, messages=[said])
+        assert response.message.content == "A cat."
         assert asked(engine) == [("png", 7), ("jpeg", 1), "What is this?"]
         assert (await client.generate(model=MODEL, prompt="And this?", images=[bmp(5)])).response == "A cat."
         assert asked(engine) == [("bmp", 5), "And this?"]
@@ -187,9 +187,9 @@ async def test_ollama(live: Any) -> None:
 async def test_what_is_no_image_is_refused_with_its_place(serving: Any, url: str, words: str) -> None:
     async with seeing(serving, looks()) as bench:
         chat = {"model": MODEL, "messages": [{"role": "user", "content": [text("See"), part(url)]}]}
-        found = await bench.client.post("/v1/chat/completions", json=chat)
-        assert found.status_code == 400
-        error = found.json()["error"]
+        response = await bench.client.post("/v1/chat/completions", json=chat)
+        assert response.status_code == 400
+        error = response.json()["error"]
         assert words in error["message"]
         assert error["param"] == "messages[0].content[1]"
 
@@ -204,9 +204,9 @@ async def test_what_is_no_image_is_refused_with_its_place(serving: Any, url: str
 )
 async def test_images_stand_where_brains_look_for_them(serving: Any, path: str, body: dict[str, Any]) -> None:
     async with seeing(serving, looks()) as bench:
-        found = await bench.client.post(path, json={"model": MODEL, **body})
-        assert found.status_code == 400
-        assert "in what a user says and in what a tool returns only" in found.text
+        response = await bench.client.post(path, json={"model": MODEL, **body})
+        assert response.status_code == 400
+        assert "in what a user says and in what a tool returns only" in response.text
 
 
 async def test_a_brain_that_has_no_use_for_its_projector_says_why(serving: Any) -> None:
@@ -214,10 +214,10 @@ async def test_a_brain_that_has_no_use_for_its_projector_says_why(serving: Any) 
         why = "mmproj.gguf was made for another model"
         bench.services.library.known = [brain(MODEL, base=msgspec.structs.replace(base(), blind=why))]
         body = {"model": MODEL, "messages": [{"role": "user", "content": [part(address(png()))]}]}
-        found = await bench.client.post("/v1/chat/completions", json=body)
-        assert found.status_code == 400
-        assert "cannot see" in found.json()["error"]["message"]
-        assert why in found.json()["error"]["message"]
+        response = await bench.client.post("/v1/chat/completions", json=body)
+        assert response.status_code == 400
+        assert "cannot see" in response.json()["error"]["message"]
+        assert why in response.json()["error"]["message"]
         assert "vision" not in (await bench.client.post("/api/show", json={"model": MODEL})).json()["capabilities"]
 
 
@@ -262,9 +262,9 @@ async def test_the_detail_that_is_asked_for_changes_nothing(serving: Any) -> Non
         for detail in ({}, {"detail": "low"}, {"detail": "high"}, {"detail": "original"}):
             image = {"type": "image_url", "image_url": {"url": address(png(7)), **detail}}
             body = {"model": MODEL, "messages": [{"role": "user", "content": [image]}]}
-            found = await bench.client.post("/v1/chat/completions", json=body)
-            assert found.status_code == 200, detail
-            counts.add(found.json()["usage"]["prompt_tokens"])
+            response = await bench.client.post("/v1/chat/completions", json=body)
+            assert response.status_code == 200, detail
+            counts.add(response.json()["usage"]["prompt_tokens"])
         assert len(counts) == 1
 
 
@@ -284,8 +284,8 @@ async def real(starter_gguf: Path, tmp_path: Path) -> AsyncIterator[Real]:
     (tmp_path / "m").mkdir()
     (tmp_path / "m/starter.gguf").symlink_to(starter_gguf)
     write_projector(tmp_path / "m/mmproj-starter.gguf")
-    async with real_server(tmp_path / "home", tmp_path / "m/starter.gguf") as found:
-        yield found
+    async with real_server(tmp_path / "home", tmp_path / "m/starter.gguf") as bench:
+        yield bench
 
 
 @pytest.mark.real
@@ -329,8 +329,10 @@ async def test_the_real_engine_is_shown_images_by_every_client(real: Real) -> No
         assert answer.usage.input_tokens + (answer.usage.cache_read_input_tokens or 0) == counted.input_tokens
     async with ollama.AsyncClient(real.url) as llama:
         assert "vision" in ((await llama.show(model)).capabilities or ())
-        found = await llama.generate(model=model, prompt="What is this?", images=[png()], options={"num_predict": 4})
-        assert found.response
+        generated = await llama.generate(
+            model=model, prompt="What is this?", images=[png()], options={"num_predict": 4}
+        )
+        assert generated.response
         plain = {"num_predict": 3, "temperature": 0.0}
         raw = await llama.generate(model=model, prompt="One, two, three,", raw=True, options=plain)
         assert raw.response == " four, five"

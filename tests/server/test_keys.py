@@ -36,9 +36,9 @@ def test_only_the_right_key_is_one(path: Path) -> None:
     secret = keys.add("admin", ("chat", "admin"))
     for wrong in ("", "omni-", secret[:-1], secret + "x", secret.upper(), "\ud800", keys.all()[0].sha256):
         assert keys.check(wrong) is None
-    found = keys.check(secret)
-    assert found is not None
-    assert found.scopes == ("chat", "admin")
+    key = keys.check(secret)
+    assert key is not None
+    assert key.scopes == ("chat", "admin")
 
 
 def test_the_day_of_the_last_use_is_noted_once(path: Path) -> None:

@@ -7,6 +7,6 @@ import httpx
 
 async def test_a_live_server_answers_on_its_port(live: Any) -> None:
     async with live() as bench, httpx.AsyncClient(base_url=bench.url) as client:
-        found = await client.get("/nowhere")
-        assert found.status_code == 404
-        assert "Nothing answers" in found.json()["error"]["message"]
+        response = await client.get("/nowhere")
+        assert response.status_code == 404
+        assert "Nothing answers" in response.json()["error"]["message"]

@@ -37,11 +37,11 @@ async def test_who_wants_to_chat_is_told_what_it_does_instead(serving: Any, path
         bench.services.library.known = [brain("@omni/test"), raw()]
         bench.services.set("serve", aliases={"gpt-4o": "@me/base"})
         for name in ("@me/base", "gpt-4o"):
-            found = await bench.client.post(path, json={"model": name, **CHATS[path]})
-            assert found.status_code == 400
-            assert "@me/base has no chat template" in found.text
+            response = await bench.client.post(path, json={"model": name, **CHATS[path]})
+            assert response.status_code == 400
+            assert "@me/base has no chat template" in response.text
             for helps in ("/v1/completions", "/api/generate", "a cartridge that has a `template`"):
-                assert helps in found.text
+                assert helps in response.text
         assert bench.services.engine.requests == []
 
 
@@ -49,15 +49,15 @@ async def test_a_text_is_gone_on_with(serving: Any) -> None:
     engine = ScriptedEngine([" and on."])
     async with serving(engine) as bench:
         bench.services.library.known = [raw()]
-        found = await bench.client.post("/v1/completions", json={"model": "@me/base", "prompt": "On"})
-        assert found.json()["choices"][0]["text"] == " and on."
+        response = await bench.client.post("/v1/completions", json={"model": "@me/base", "prompt": "On"})
+        assert response.json()["choices"][0]["text"] == " and on."
         for more in ({}, {"raw": True}):
             body = {"model": "@me/base", "prompt": "On", "stream": False, **more}
             assert (await bench.client.post("/api/generate", json=body)).json()["response"] == " and on."
             assert [message.content for message in engine.requests[-1].messages] == ["On"]
         for wrong, words in (({"system": "Be."}, "@me/base has none"), ({"think": True}, "does not support thinking")):
-            found = await bench.client.post("/api/generate", json={"model": "@me/base", "prompt": "On", **wrong})
-            assert (found.status_code, words in found.json()["error"]) == (400, True)
+            response = await bench.client.post("/api/generate", json={"model": "@me/base", "prompt": "On", **wrong})
+            assert (response.status_code, words in response.json()["error"]) == (400, True)
         loaded = await bench.client.post("/api/generate", json={"model": "@me/base", "stream": False})
         assert loaded.json()["done_reason"] == "load"
         shown = (await bench.client.post("/api/show", json={"model": "@me/base"})).json()
@@ -86,8 +86,8 @@ async def test_what_is_no_language_model_is_asked_nothing(serving: Any, path: st
     body = {"model": "@me/odd", "messages": USER, "prompt": "x", "input": "x", "content": "x"}
     async with serving() as bench:
         bench.services.library.known = [reranker(kind)]
-        found = await bench.client.post(path, json=body)
-        assert (found.status_code, f"It is a {kind}. `omni show @me/odd`" in found.text) == (404, True)
+        response = await bench.client.post(path, json=body)
+        assert (response.status_code, f"It is a {kind}. `omni show @me/odd`" in response.text) == (404, True)
 
 
 @pytest.mark.parametrize(
@@ -108,9 +108,9 @@ async def test_what_cannot_be_asked_is_not_the_fault_of_who_asks(
         bench.services.library.known = [odd]
         for path in (*CHATS, "/v1/completions"):
             body = {"model": "@me/odd", **CHATS.get(path, {"prompt": "x"})}
-            found = await bench.client.post(path, json=body)
-            assert (found.status_code, words in found.text) == (status, True), found.text
-            assert (found.headers.get("x-should-retry") == "false") == (status == 500)
+            response = await bench.client.post(path, json=body)
+            assert (response.status_code, words in response.text) == (status, True), response.text
+            assert (response.headers.get("x-should-retry") == "false") == (status == 500)
 
 
 def without_template(whole: Path, file: Path) -> Path:

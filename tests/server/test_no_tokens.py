@@ -20,11 +20,11 @@ LONG = "It rains in the mountains and the river is high. " * 20
 @pytest.mark.parametrize("limit", ["max_tokens", "max_completion_tokens"])
 async def test_a_chat_of_no_tokens_is_cut_before_the_first_and_computes_nothing(serving: Any, limit: str) -> None:
     async with serving(ScriptedEngine([NEVER])) as bench:
-        found = (await ask(bench, messages=USER, n=2, tools=[TOOL], tool_choice="required", **{limit: 0})).json()
-        for choice in found["choices"]:
+        completion = (await ask(bench, messages=USER, n=2, tools=[TOOL], tool_choice="required", **{limit: 0})).json()
+        for choice in completion["choices"]:
             assert (choice["message"]["content"], choice["finish_reason"]) == ("", "length")
             assert "tool_calls" not in choice["message"]
-        usage = found["usage"]
+        usage = completion["usage"]
         assert usage["completion_tokens"] == 0
         assert usage["total_tokens"] == usage["prompt_tokens"] > 0
         more = {"stream": True, "stream_options": {"include_usage": True}}
@@ -37,44 +37,44 @@ async def test_a_chat_of_no_tokens_is_cut_before_the_first_and_computes_nothing(
 
 async def test_the_newer_name_of_a_limit_counts(serving: Any) -> None:
     async with serving(ScriptedEngine(["one two"])) as bench:
-        found = (await ask(bench, messages=USER, max_tokens=0, max_completion_tokens=1)).json()
-        assert found["choices"][0]["message"]["content"] == "one"
+        completion = (await ask(bench, messages=USER, max_tokens=0, max_completion_tokens=1)).json()
+        assert completion["choices"][0]["message"]["content"] == "one"
 
 
 async def test_a_text_of_no_tokens_is_the_prompt_where_that_is_wanted_back(serving: Any) -> None:
     async with serving(ScriptedEngine([NEVER])) as bench:
         for echo, text in ((True, "one two"), (False, "")):
-            found = (await ask(bench, "/v1/completions", prompt="one two", max_tokens=0, echo=echo)).json()
-            (choice,) = found["choices"]
+            completion = (await ask(bench, "/v1/completions", prompt="one two", max_tokens=0, echo=echo)).json()
+            (choice,) = completion["choices"]
             assert (choice["text"], choice["finish_reason"]) == (text, "length")
-            assert (found["usage"]["prompt_tokens"], found["usage"]["completion_tokens"]) == (2, 0)
+            assert (completion["usage"]["prompt_tokens"], completion["usage"]["completion_tokens"]) == (2, 0)
 
 
 async def test_a_response_of_no_tokens_is_incomplete(serving: Any) -> None:
     async with serving(ScriptedEngine([NEVER])) as bench:
-        found = (await bench.client.post("/v1/responses", json={"input": "one two", "max_output_tokens": 0})).json()
-    assert (found["status"], found["incomplete_details"]) == ("incomplete", {"reason": "max_output_tokens"})
-    assert (found["max_output_tokens"], found["usage"]["output_tokens"]) == (0, 0)
-    assert [part["text"] for item in found["output"] for part in item["content"]] == [""]
+        response = (await bench.client.post("/v1/responses", json={"input": "one two", "max_output_tokens": 0})).json()
+    assert (response["status"], response["incomplete_details"]) == ("incomplete", {"reason": "max_output_tokens"})
+    assert (response["max_output_tokens"], response["usage"]["output_tokens"]) == (0, 0)
+    assert [part["text"] for item in response["output"] for part in item["content"]] == [""]
 
 
 async def test_all_that_is_left_is_not_nothing(serving: Any) -> None:
     async with serving(ScriptedEngine(["one two three"])) as bench:
-        found = (await bench.client.post("/v1/responses", json={"input": "Hi", "max_output_tokens": -1})).json()
-        assert found["status"] == "completed"
+        answer = (await bench.client.post("/v1/responses", json={"input": "Hi", "max_output_tokens": -1})).json()
+        assert answer["status"] == "completed"
         for path in ("/api/chat", "/api/generate"):  # Ollama's own engines take 0 for no limit, as they do -1 and -2
             for most in (0, -1, -2):
                 body = {"messages": USER, "prompt": "Hi", "options": {"num_predict": most}, "stream": False}
-                found = (await bench.client.post(path, json={"model": "@omni/test", **body})).json()
-                assert (found["eval_count"], found["done_reason"]) == (3, "stop")
+                answer = (await bench.client.post(path, json={"model": "@omni/test", **body})).json()
+                assert (answer["eval_count"], answer["done_reason"]) == (3, "stop")
 
 
 async def test_a_prompt_that_does_not_fit_is_refused_all_the_same(serving: Any) -> None:
     async with serving(ScriptedEngine(context=64)) as bench:
-        found = await ask(bench, messages=[{"role": "user", "content": "word " * 100}], max_tokens=0)
-        assert (found.status_code, found.json()["error"]["code"]) == (400, "context_length_exceeded")
-        found = await ask(bench, messages=[{"role": "user", "content": "word " * 60}], max_tokens=0)
-        assert found.status_code == 200
+        response = await ask(bench, messages=[{"role": "user", "content": "word " * 100}], max_tokens=0)
+        assert (response.status_code, response.json()["error"]["code"]) == (400, "context_length_exceeded")
+        response = await ask(bench, messages=[{"role": "user", "content": "word " * 60}], max_tokens=0)
+        assert response.status_code == 200
 
 
 async def test_a_message_of_no_tokens_reads_the_prompt(serving: Any) -> None:
@@ -82,9 +82,9 @@ async def test_a_message_of_no_tokens_reads_the_prompt(serving: Any) -> None:
     tool = {"name": "read", "input_schema": {"type": "object"}}
     async with serving(ScriptedEngine(["Not for you."])) as bench:
         for more in ({}, {"tools": [tool], "tool_choice": {"type": "any"}}):
-            found = (await bench.client.post("/v1/messages", json=body | more)).json()
-            assert (found["content"], found["stop_reason"]) == ([], "max_tokens")
-            assert found["usage"]["output_tokens"] == 0
+            message = (await bench.client.post("/v1/messages", json=body | more)).json()
+            assert (message["content"], message["stop_reason"]) == ([], "max_tokens")
+            assert message["usage"]["output_tokens"] == 0
         lines = (await bench.client.post("/v1/messages", json=body | {"stream": True})).text.split("\n")
         events = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: ")]
         assert [event["type"] for event in events] == ["message_start", "ping", "message_delta", "message_stop"]

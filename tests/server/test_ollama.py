@@ -78,8 +78,8 @@ async def test_what_is_thought_has_a_field_of_its_own(serving: Any) -> None:
         assert [line["message"].get("thinking") for line in lines] == ["Hm.", " Well.", None, None]
         for level, wanted in (("high", True), (False, False), (None, None)):
             body = {"model": "@omni/test", "prompt": "Hi", "stream": False, "think": level}
-            found = (await bench.client.post("/api/generate", json=body)).json()
-            assert (found["thinking"], found["response"]) == ("Hm. Well.", "Yes.")
+            generated = (await bench.client.post("/api/generate", json=body)).json()
+            assert (generated["thinking"], generated["response"]) == ("Hm. Well.", "Yes.")
             assert engine.requests[-1].thinking is wanted
         assert (await bench.client.post("/api/chat", json=ASK | {"think": "a lot"})).status_code == 400
         bench.services.library.known = [brain("@omni/test", base=base())]
@@ -95,9 +95,9 @@ async def test_calls_are_whole_and_their_arguments_objects(serving: Any) -> None
         for stream in (True, False):
             answer = await bench.client.post("/api/chat", json=ASK | {"tools": [WEATHER], "stream": stream})
             lines = lines_of(answer) if stream else [answer.json()]
-            (found,) = next(line["message"]["tool_calls"] for line in lines if "tool_calls" in line["message"])
-            assert found["function"] == {"index": 0, "name": "weather", "arguments": {"city": "Łódź"}}
-            assert found["id"].startswith("call_")
+            (tool_call,) = next(line["message"]["tool_calls"] for line in lines if "tool_calls" in line["message"])
+            assert tool_call["function"] == {"index": 0, "name": "weather", "arguments": {"city": "Łódź"}}
+            assert tool_call["id"].startswith("call_")
             assert lines[-1]["done_reason"] == "stop"
         assert engine.requests[0].tools[0].parameters["required"] == ["city"]
 
@@ -198,8 +198,8 @@ async def test_options_become_sampling(serving: Any) -> None:
 async def test_a_short_answer_says_that_it_was_cut(serving: Any) -> None:
     async with serving(ScriptedEngine(["one two three"])) as bench:
         body = ASK | {"options": {"num_predict": 2}, "stream": False}
-        found = (await bench.client.post("/api/chat", json=body)).json()
-        assert (found["message"]["content"], found["done_reason"]) == ("one two", "length")
+        reply = (await bench.client.post("/api/chat", json=body)).json()
+        assert (reply["message"]["content"], reply["done_reason"]) == ("one two", "length")
 
 
 @pytest.mark.parametrize(
@@ -290,10 +290,10 @@ async def test_a_failure_in_mid_answer_is_the_last_line(serving: Any) -> None:
 
 async def test_vectors(serving: Any) -> None:
     async with serving() as bench:
-        found = (await bench.client.post("/api/embed", json={"model": "@omni/test", "input": ["a b", "c"]})).json()
-        assert set(found) == {"model", "embeddings", "total_duration", "load_duration", "prompt_eval_count"}
-        assert [len(vector) for vector in found["embeddings"]] == [8, 8]
-        assert found["prompt_eval_count"] == 3
+        embedded = (await bench.client.post("/api/embed", json={"model": "@omni/test", "input": ["a b", "c"]})).json()
+        assert set(embedded) == {"model", "embeddings", "total_duration", "load_duration", "prompt_eval_count"}
+        assert [len(vector) for vector in embedded["embeddings"]] == [8, 8]
+        assert embedded["prompt_eval_count"] == 3
         body = {"model": "@omni/test", "input": "a b", "dimensions": 3}
         (cut,) = (await bench.client.post("/api/embed", json=body)).json()["embeddings"]
         assert len(cut) == 3
@@ -301,7 +301,7 @@ async def test_vectors(serving: Any) -> None:
         empty = (await bench.client.post("/api/embed", json={"model": "@omni/test", "input": ""})).json()
         assert empty["embeddings"] == []
         old = (await bench.client.post("/api/embeddings", json={"model": "@omni/test", "prompt": "a b"})).json()
-        assert old == {"embedding": found["embeddings"][0]}
+        assert old == {"embedding": embedded["embeddings"][0]}
 
 
 async def test_a_client_that_leaves_ends_its_answer(live: Any) -> None:

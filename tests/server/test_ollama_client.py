@@ -72,10 +72,10 @@ async def test_the_async_client_with_tools(live: Any) -> None:
 
     async with live(ScriptedEngine(said)) as bench, ollama.AsyncClient(bench.url) as client:
         messages: list[Any] = list(ASK)
-        found = await client.chat("@omni/test", messages, tools=[weather])
-        (call,) = found.message.tool_calls or []
+        response = await client.chat("@omni/test", messages, tools=[weather])
+        (call,) = response.message.tool_calls or []
         assert (call.function.name, call.function.arguments) == ("weather", {"city": "Rome"})
-        messages += [found.message, {"role": "tool", "content": weather("Rome"), "tool_name": "weather"}]
+        messages += [response.message, {"role": "tool", "content": weather("Rome"), "tool_name": "weather"}]
         parts = [part async for part in await client.chat("@omni/test", messages, tools=[weather], stream=True)]
         assert "".join(part.message.content or "" for part in parts) == "It is sunny."
 

@@ -52,8 +52,8 @@ def known(*, template: str = "{{ messages }}", path: str = "/models/test.gguf", 
 async def test_who_is_there(serving: Any) -> None:
     async with serving() as bench:
         for method in ("GET", "HEAD"):
-            found = await bench.client.request(method, "/")
-            assert (found.status_code, found.text) == (200, "Ollama is running" if method == "GET" else "")
+            response = await bench.client.request(method, "/")
+            assert (response.status_code, response.text) == (200, "Ollama is running" if method == "GET" else "")
         version = (await bench.client.get("/api/version")).json()
         assert tuple(map(int, version["version"].split("."))) >= (0, 6, 4)
 
@@ -109,9 +109,9 @@ def test_brains_on_one_file_have_digests_of_their_own() -> None:
         "a context": known(context=1024),
         "a plug-in's": brain("@omni/test"),
     }
-    found = [digest(each) for each in (plain, *others.values())]
-    assert len(set(found)) == len(found)
-    assert all(re.fullmatch("[0-9a-f]{64}", one) for one in found)
+    digests = [digest(each) for each in (plain, *others.values())]
+    assert len(set(digests)) == len(digests)
+    assert all(re.fullmatch("[0-9a-f]{64}", one) for one in digests)
     turned = known(sampling={"stop": ["a"], "temperature": 0.2})  # as it is read from another place
     assert digest(turned) == digest(others["sampling"])
     loaded = msgspec.structs.replace(plain, state="ready", verified="by Omni on 2026-11-30", title="Test")
@@ -151,18 +151,18 @@ async def test_what_a_brain_can_is_read_from_its_file(serving: Any, tmp_path: Pa
     async with serving() as bench:
         bench.services.library.known = [coder]
         for body in ({"model": "@omni/test"}, {"name": "@omni/test:latest"}):
-            found = (await bench.client.post("/api/show", json=body)).json()
-            assert found["capabilities"] == ["completion", "tools", "insert", "thinking"]
-            assert ".Suffix" in found["template"]
-            assert ".Tools" in found["template"], "the brain calls them, though its own template knows none"
-            assert found["system"] == "You write code."
-            assert found["license"] == "MIT"
-            info = found["model_info"]
+            shown = (await bench.client.post("/api/show", json=body)).json()
+            assert shown["capabilities"] == ["completion", "tools", "insert", "thinking"]
+            assert ".Suffix" in shown["template"]
+            assert ".Tools" in shown["template"], "the brain calls them, though its own template knows none"
+            assert shown["system"] == "You write code."
+            assert shown["license"] == "MIT"
+            info = shown["model_info"]
             assert info["general.architecture"] == "llama"
             assert info["llama.context_length"] == 4096  # what fits here; clients fill what they are told
             assert info["omni.context_length.trained"] == 8192
             assert info["general.basename"] == "Test 135M"
-            lines = [line.split(maxsplit=1) for line in found["parameters"].split("\n")]
+            lines = [line.split(maxsplit=1) for line in shown["parameters"].split("\n")]
             assert lines == [
                 ["num_ctx", "4096"],
                 ["temperature", "0.2"],
@@ -170,8 +170,8 @@ async def test_what_a_brain_can_is_read_from_its_file(serving: Any, tmp_path: Pa
                 ["stop", '"a \\"b\\""'],
             ]
         file.write_bytes(b"GGUF")
-        found = (await bench.client.post("/api/show", json={"model": "@omni/test"})).json()
-        assert ".Suffix" not in found["template"]
+        shown = (await bench.client.post("/api/show", json={"model": "@omni/test"})).json()
+        assert ".Suffix" not in shown["template"]
         missing = await bench.client.post("/api/show", json={"model": "llama3"})
         assert missing.status_code == 404
         assert "Installed: @omni/test" in missing.json()["error"]

@@ -81,8 +81,8 @@ async def test_a_schema_from_a_class(live: Any) -> None:
 
     engine = ScriptedEngine(['{"name": "Ann", "age": 30}'])
     async with live(engine) as bench, client(bench) as ai:
-        found = await ai.chat.completions.parse(model="@omni/test", messages=USER, response_format=Person)
-        assert found.choices[0].message.parsed == Person(name="Ann", age=30)
+        completion = await ai.chat.completions.parse(model="@omni/test", messages=USER, response_format=Person)
+        assert completion.choices[0].message.parsed == Person(name="Ann", age=30)
         schema = engine.requests[0].schema
         assert schema
         assert schema["required"] == ["name", "age"]

@@ -13,11 +13,11 @@ from tests.server.openai_tools import CALL, TOOL, USER, ask, events_of
 
 async def test_an_answer_as_a_whole(serving: Any) -> None:
     async with serving(ScriptedEngine([Reply(text="Hello you.", reasoning="Hm, well.")])) as bench:
-        found = (await ask(bench, model="@omni/test", messages=USER)).json()
-        assert found.pop("id").startswith("chatcmpl-")
-        assert found.pop("created") > 0
-        assert found.pop("system_fingerprint").startswith("omni-")
-        assert found == {
+        completion = (await ask(bench, model="@omni/test", messages=USER)).json()
+        assert completion.pop("id").startswith("chatcmpl-")
+        assert completion.pop("created") > 0
+        assert completion.pop("system_fingerprint").startswith("omni-")
+        assert completion == {
             "object": "chat.completion",
             "model": "@omni/test",
             "choices": [
@@ -78,11 +78,11 @@ async def test_without_being_asked_a_stream_tells_no_usage(serving: Any) -> None
 async def test_a_failure_in_mid_stream_is_one_event_and_the_last(serving: Any) -> None:
     reply = Reply(text="one two three", error=EngineError("It died.", hint="Ask again."), fail_after=1)
     async with serving(ScriptedEngine([reply])) as bench:
-        found = events_of((await ask(bench, messages=USER, stream=True)).text)
-        assert found[-1] == {
+        events = events_of((await ask(bench, messages=USER, stream=True)).text)
+        assert events[-1] == {
             "error": {"message": "It died. Ask again.", "type": "server_error", "param": None, "code": None}
         }
-        assert [each["choices"][0]["delta"].get("content") for each in found[:-1]] == [None, "one"]
+        assert [each["choices"][0]["delta"].get("content") for each in events[:-1]] == [None, "one"]
         whole = await ask(bench, messages=USER)
         assert (whole.status_code, whole.json()["error"]["type"]) == (500, "server_error")
         assert bench.server.load() == (0, 0)
@@ -213,20 +213,20 @@ async def test_a_schema_may_be_written_as_llama_cpp_has_it(serving: Any, body: d
             path, json={**body, "json_schema": {"enum": [1]}, "grammar": "", "response_format": form}
         )
         for bond in ("grammar", "guided_json", "guided_regex", "guided_choice", "guided_grammar", "structured_outputs"):
-            found = await bench.client.post(path, json={**body, bond: {} if bond == "guided_json" else ["x"]})
-            assert (found.status_code, found.json()["error"]["param"]) == (400, bond)
+            response = await bench.client.post(path, json={**body, bond: {} if bond == "guided_json" else ["x"]})
+            assert (response.status_code, response.json()["error"]["param"]) == (400, bond)
     assert [request.schema for request in engine.requests] == [{"enum": [1]}] * 2
 
 
 async def test_several_answers_have_numbers_and_seeds_of_their_own(serving: Any) -> None:
     engine = ScriptedEngine(["First one.", "Second."])
     async with serving(engine) as bench:
-        found = (await ask(bench, messages=USER, n=2, seed=7)).json()
-        assert [(one["index"], one["message"]["content"]) for one in found["choices"]] == [
+        completion = (await ask(bench, messages=USER, n=2, seed=7)).json()
+        assert [(one["index"], one["message"]["content"]) for one in completion["choices"]] == [
             (0, "First one."),
             (1, "Second."),
         ]
-        assert (found["usage"]["prompt_tokens"], found["usage"]["completion_tokens"]) == (2, 3)
+        assert (completion["usage"]["prompt_tokens"], completion["usage"]["completion_tokens"]) == (2, 3)
         assert [request.sampling.seed for request in engine.requests] == [7, 8]
         chunks = events_of((await ask(bench, messages=USER, n=2, stream=True)).text)[:-1]
         for at in (0, 1):
@@ -299,5 +299,5 @@ async def test_nulls_and_unknown_fields_are_nothing(serving: Any) -> None:
     names = ("temperature", "tools", "tool_choice", "stream", "stream_options", "stop", "n", "response_format", "seed",
              "max_tokens", "logprobs", "top_logprobs", "logit_bias", "parallel_tool_calls", "functions", "modalities")  # fmt: skip
     async with serving() as bench:
-        found = await ask(bench, messages=USER, store=True, metadata={}, user="x", **dict.fromkeys(names))
-        assert found.status_code == 200
+        response = await ask(bench, messages=USER, store=True, metadata={}, user="x", **dict.fromkeys(names))
+        assert response.status_code == 200

@@ -16,19 +16,19 @@ async def test_models_and_their_other_names(serving: Any) -> None:
     async with serving() as bench:
         bench.services.library.known.append(brain("llama3.2:3b", origin="ollama"))
         bench.services.set("serve", aliases={"gpt-4o": "@omni/test", "gone": "@no/brain"})
-        found = (await bench.client.get("/v1/models")).json()
-        assert found["object"] == "list"
-        assert [(one["id"], one["owned_by"], one["root"]) for one in found["data"]] == [
+        listing = (await bench.client.get("/v1/models")).json()
+        assert listing["object"] == "list"
+        assert [(one["id"], one["owned_by"], one["root"]) for one in listing["data"]] == [
             ("@omni/test", "omni", "@omni/test"),
             ("llama3.2:3b", "ollama", "llama3.2:3b"),
             ("gpt-4o", "omni", "@omni/test"),
         ]
-        assert all(isinstance(one["created"], int) for one in found["data"])
+        assert all(isinstance(one["created"], int) for one in listing["data"])
         for name in ("@omni/test", "%40omni%2Ftest", "gpt-4o"):
             one = (await bench.client.get(f"/v1/models/{name}")).json()
             assert (one["object"], one["root"]) == ("model", "@omni/test")
         assert one["id"] == "gpt-4o"
-        assert (await bench.client.get("/v1/models/")).json() == found
+        assert (await bench.client.get("/v1/models/")).json() == listing
         nothing = (await bench.client.get("/v1/nothing")).json()["error"]
         assert (nothing["type"], nothing["code"]) == ("invalid_request_error", "unknown_url")
         missing = await bench.client.get("/v1/models/gpt-5")
@@ -55,15 +55,15 @@ async def test_models_of_other_programs_are_asked_by_their_names_and_what_cannot
 async def test_texts_are_gone_on_with(serving: Any) -> None:
     engine = ScriptedEngine(["and on."])
     async with serving(engine) as bench:
-        found = (await ask(bench, "/v1/completions", prompt=["On", "Off we go"], n=2, echo=True, seed=1)).json()
-        assert found["id"].startswith("cmpl-")
-        assert [(one["index"], one["text"], one["finish_reason"]) for one in found["choices"]] == [
+        completion = (await ask(bench, "/v1/completions", prompt=["On", "Off we go"], n=2, echo=True, seed=1)).json()
+        assert completion["id"].startswith("cmpl-")
+        assert [(one["index"], one["text"], one["finish_reason"]) for one in completion["choices"]] == [
             (0, "Onand on.", "stop"),
             (1, "Onand on.", "stop"),
             (2, "Off we goand on.", "stop"),
             (3, "Off we goand on.", "stop"),
         ]
-        assert (found["usage"]["prompt_tokens"], found["usage"]["completion_tokens"]) == (4, 8)
+        assert (completion["usage"]["prompt_tokens"], completion["usage"]["completion_tokens"]) == (4, 8)
         response = await ask(
             bench, "/v1/completions", prompt="On", suffix="off", stream=True, stream_options={"include_usage": True}
         )
@@ -79,17 +79,17 @@ async def test_texts_are_gone_on_with(serving: Any) -> None:
 
 async def test_vectors_as_numbers_and_as_bytes(serving: Any) -> None:
     async with serving() as bench:
-        found = (await ask(bench, "/v1/embeddings", input=["one two", "three"], model="@omni/test")).json()
-        assert [(one["object"], one["index"], len(one["embedding"])) for one in found["data"]] == [
+        embedded = (await ask(bench, "/v1/embeddings", input=["one two", "three"], model="@omni/test")).json()
+        assert [(one["object"], one["index"], len(one["embedding"])) for one in embedded["data"]] == [
             ("embedding", 0, 8),
             ("embedding", 1, 8),
         ]
-        assert found["usage"] == {"prompt_tokens": 3, "total_tokens": 3}
+        assert embedded["usage"] == {"prompt_tokens": 3, "total_tokens": 3}
         short = (await ask(bench, "/v1/embeddings", input="one two", dimensions=3, encoding_format="base64")).json()
         packed = base64.b64decode(short["data"][0]["embedding"])
         vector = struct.unpack("<3f", packed)
         assert math.isclose(math.hypot(*vector), 1, rel_tol=1e-6)
-        whole = found["data"][0]["embedding"]
+        whole = embedded["data"][0]["embedding"]
         assert math.isclose(vector[0] / vector[1], whole[0] / whole[1], rel_tol=1e-5)
 
 

@@ -21,14 +21,14 @@ pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="module")]
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def real(starter_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Real]:
     """One server for all of them: what takes time is loading the brain."""
-    async with real_server(tmp_path_factory.mktemp("real") / "home", starter_gguf) as found:
-        yield found
+    async with real_server(tmp_path_factory.mktemp("real") / "home", starter_gguf) as bench:
+        yield bench
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def ai(real: Real) -> AsyncIterator[openai.AsyncOpenAI]:
-    async with openai.AsyncOpenAI(base_url=f"{real.url}/v1", api_key="none", max_retries=0) as found:
-        yield found
+    async with openai.AsyncOpenAI(base_url=f"{real.url}/v1", api_key="none", max_retries=0) as client:
+        yield client
 
 
 def user(text: str) -> Any:
@@ -36,13 +36,13 @@ def user(text: str) -> Any:
 
 
 async def test_a_chat(real: Real, ai: openai.AsyncOpenAI) -> None:
-    found = await ai.chat.completions.create(
+    completion = await ai.chat.completions.create(
         model=real.brain, messages=user("Say hello."), max_tokens=24, temperature=0
     )
-    assert (found.choices[0].message.content or "").strip()
-    assert found.usage
-    assert found.usage.prompt_tokens > 5
-    assert found.usage.total_tokens == found.usage.prompt_tokens + found.usage.completion_tokens
+    assert (completion.choices[0].message.content or "").strip()
+    assert completion.usage
+    assert completion.usage.prompt_tokens > 5
+    assert completion.usage.total_tokens == completion.usage.prompt_tokens + completion.usage.completion_tokens
 
 
 async def test_a_stream_counts_what_it_sent(real: Real, ai: openai.AsyncOpenAI) -> None:
@@ -81,10 +81,10 @@ async def test_the_same_question_is_not_read_again(real: Real, ai: openai.AsyncO
 
 async def test_a_seed_repeats_and_another_does_not(real: Real, ai: openai.AsyncOpenAI) -> None:
     async def said(seed: int) -> str | None:
-        found = await ai.chat.completions.create(
+        completion = await ai.chat.completions.create(
             model=real.brain, messages=user("Invent a name for a boat."), seed=seed, temperature=1, max_tokens=16
         )
-        return found.choices[0].message.content
+        return completion.choices[0].message.content
 
     await said(1)  # from now on the prompt is in the cache, for all alike
     assert await said(7) == await said(7)
@@ -101,22 +101,22 @@ async def test_an_answer_stops_before_its_stop(real: Real, ai: openai.AsyncOpenA
 
 
 async def test_two_answers_at_once(real: Real, ai: openai.AsyncOpenAI) -> None:
-    found = await ai.chat.completions.create(
+    completion = await ai.chat.completions.create(
         model=real.brain, messages=user("Invent a name for a boat."), n=2, seed=1, temperature=1.5, max_tokens=16
     )
-    first, second = found.choices
+    first, second = completion.choices
     assert first.message.content != second.message.content
-    assert found.usage
-    assert found.usage.prompt_tokens < 60
+    assert completion.usage
+    assert completion.usage.prompt_tokens < 60
 
 
 async def test_likelihoods(real: Real, ai: openai.AsyncOpenAI) -> None:
-    found = await ai.chat.completions.create(
+    completion = await ai.chat.completions.create(
         model=real.brain, messages=user("Say hello."), logprobs=True, top_logprobs=3, temperature=0, max_tokens=8
     )
-    assert found.choices[0].logprobs
-    content = found.choices[0].logprobs.content or []
-    assert "".join(one.token for one in content) == found.choices[0].message.content
+    assert completion.choices[0].logprobs
+    content = completion.choices[0].logprobs.content or []
+    assert "".join(one.token for one in content) == completion.choices[0].message.content
     for one in content:
         assert len(one.top_logprobs) == 3
         assert one.logprob <= 0
@@ -139,7 +139,7 @@ async def test_tokens_can_be_forbidden(real: Real, ai: openai.AsyncOpenAI) -> No
 @pytest.mark.parametrize("at", range(len(VARIED)), ids=[name for name, _, _ in VARIED])
 async def test_a_call_that_must_be_is_valid(real: Real, ai: openai.AsyncOpenAI, at: int) -> None:
     others = [VARIED[at], VARIED[(at + 7) % len(VARIED)]] if at % 2 else [VARIED[at]]
-    found = await ai.chat.completions.create(
+    completion = await ai.chat.completions.create(
         model=real.brain,
         messages=user(VARIED[at][2]),
         tools=tools_of(*others),
@@ -148,7 +148,7 @@ async def test_a_call_that_must_be_is_valid(real: Real, ai: openai.AsyncOpenAI, 
         seed=at,
         max_tokens=400,
     )
-    choice = found.choices[0]
+    choice = completion.choices[0]
     assert choice.finish_reason == "tool_calls"
     assert choice.message.tool_calls
     assert choice.message.content is None
@@ -160,7 +160,7 @@ async def test_a_call_that_must_be_is_valid(real: Real, ai: openai.AsyncOpenAI, 
 @pytest.mark.parametrize("seed", [0, 1, 3])
 async def test_a_call_ends_where_its_schema_does_not(real: Real, ai: openai.AsyncOpenAI, seed: int) -> None:
     tree = next(one for one in VARIED if one[0] == "tree")
-    found = await ai.chat.completions.create(
+    completion = await ai.chat.completions.create(
         model=real.brain,
         messages=user(tree[2]),
         tools=tools_of(tree),
@@ -169,7 +169,7 @@ async def test_a_call_ends_where_its_schema_does_not(real: Real, ai: openai.Asyn
         seed=seed,
         max_tokens=150,
     )
-    calls: Any = found.choices[0].message.tool_calls
+    calls: Any = completion.choices[0].message.tool_calls
     assert fault_of("tree", calls[0].function.arguments) == ""
 
 
@@ -196,10 +196,10 @@ async def test_bounds_that_no_grammar_keeps_are_kept(real: Real, ai: openai.Asyn
     }  # fmt: skip
     tools: Any = tools_of(("set_share", schema, "Set it."))
     for seed in range(2):
-        found = await ai.chat.completions.create(
+        completion = await ai.chat.completions.create(
             model=real.brain, messages=user("Set the share to 250."), tools=tools, tool_choice="required", seed=seed
         )
-        calls: Any = found.choices[0].message.tool_calls
+        calls: Any = completion.choices[0].message.tool_calls
         jsonschema_rs.validate(schema, json.loads(calls[0].function.arguments))
 
 
@@ -211,11 +211,11 @@ async def test_an_answer_follows_its_schema(real: Real, ai: openai.AsyncOpenAI) 
         "additionalProperties": False,
     }  # fmt: skip
     form: Any = {"type": "json_schema", "json_schema": {"name": "person", "strict": True, "schema": schema}}
-    found = await ai.chat.completions.create(
+    completion = await ai.chat.completions.create(
         model=real.brain, messages=user("Invent a person."), response_format=form, temperature=0
     )
-    assert found.choices[0].finish_reason == "stop"
-    jsonschema_rs.validate(schema, json.loads(found.choices[0].message.content or ""))
+    assert completion.choices[0].finish_reason == "stop"
+    jsonschema_rs.validate(schema, json.loads(completion.choices[0].message.content or ""))
     free = await ai.chat.completions.create(
         model=real.brain,
         messages=user("Invent a person."),

@@ -53,9 +53,9 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("wrong", "param"), WRONG)
 async def test_what_is_wrong_is_named(serving: Any, wrong: dict[str, Any], param: str) -> None:
     async with serving() as bench:
-        found = await ask(bench, **{"messages": USER, **wrong})
-        error = found.json()["error"]
-        assert (found.status_code, error["type"], error["param"]) == (400, "invalid_request_error", param)
+        response = await ask(bench, **{"messages": USER, **wrong})
+        error = response.json()["error"]
+        assert (response.status_code, error["type"], error["param"]) == (400, "invalid_request_error", param)
         assert error["message"]
         assert bench.server.load() == (0, 0)
 
@@ -67,16 +67,16 @@ async def test_what_is_wrong_is_named(serving: Any, wrong: dict[str, Any], param
 )  # fmt: skip
 async def test_no_body_breaks_the_server(serving: Any, body: bytes) -> None:
     async with serving() as bench:
-        found = await bench.client.post("/v1/chat/completions", content=body)
-        assert (found.status_code, found.json()["error"]["type"]) == (400, "invalid_request_error")
+        response = await bench.client.post("/v1/chat/completions", content=body)
+        assert (response.status_code, response.json()["error"]["type"]) == (400, "invalid_request_error")
 
 
 async def test_a_body_of_too_many_parts_is_refused_before_it_is_read(serving: Any) -> None:
     async with serving() as bench:
         body = b'{"metadata":{"x":[' + b",".join([b"{}"] * 250_000) + b"]}}"
-        found = await bench.client.post("/v1/chat/completions", content=body)
-        assert found.status_code == 400
-        assert "250,000" in found.json()["error"]["message"]
+        response = await bench.client.post("/v1/chat/completions", content=body)
+        assert response.status_code == 400
+        assert "250,000" in response.json()["error"]["message"]
 
 
 async def test_a_schema_without_a_bottom_is_refused(serving: Any) -> None:
@@ -85,9 +85,9 @@ async def test_a_schema_without_a_bottom_is_refused(serving: Any) -> None:
         schema = {"type": "object", "properties": {"a": schema}}
     async with serving() as bench:
         form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
-        found = await ask(bench, messages=USER, response_format=form)
-        assert found.status_code == 400
-        assert "levels" in found.json()["error"]["message"]
+        response = await ask(bench, messages=USER, response_format=form)
+        assert response.status_code == 400
+        assert "levels" in response.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -100,17 +100,17 @@ async def test_a_schema_without_a_bottom_is_refused(serving: Any) -> None:
 )
 async def test_a_brain_that_cannot_see_or_hear_says_so(serving: Any, part: Any, sense: str) -> None:
     async with serving() as bench:
-        found = await ask(bench, messages=[{"role": "user", "content": [{"type": "text", "text": "What?"}, part]}])
-        assert found.status_code == 400
-        assert f"@omni/test cannot {sense}" in found.json()["error"]["message"]
-        assert found.json()["error"]["param"] == "messages[0].content[1]"
+        response = await ask(bench, messages=[{"role": "user", "content": [{"type": "text", "text": "What?"}, part]}])
+        assert response.status_code == 400
+        assert f"@omni/test cannot {sense}" in response.json()["error"]["message"]
+        assert response.json()["error"]["param"] == "messages[0].content[1]"
 
 
 async def test_an_overflow_is_told_before_anything_is_sent(serving: Any) -> None:
     async with serving(ScriptedEngine(context=64)) as bench:
-        found = await ask(bench, messages=[{"role": "user", "content": "word " * 100}], stream=True)
-        assert (found.status_code, found.json()["error"]["code"]) == (400, "context_length_exceeded")
-        assert "64 are allocated" in found.json()["error"]["message"]
+        response = await ask(bench, messages=[{"role": "user", "content": "word " * 100}], stream=True)
+        assert (response.status_code, response.json()["error"]["code"]) == (400, "context_length_exceeded")
+        assert "64 are allocated" in response.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -131,8 +131,8 @@ async def test_an_overflow_is_told_before_anything_is_sent(serving: Any) -> None
 )
 async def test_what_is_wrong_with_a_text_is_named(serving: Any, wrong: dict[str, Any], param: str) -> None:
     async with serving() as bench:
-        found = await ask(bench, "/v1/completions", **wrong)
-        assert (found.status_code, found.json()["error"]["param"]) == (400, param)
+        response = await ask(bench, "/v1/completions", **wrong)
+        assert (response.status_code, response.json()["error"]["param"]) == (400, param)
 
 
 @pytest.mark.parametrize(
@@ -150,16 +150,16 @@ async def test_what_is_wrong_with_a_text_is_named(serving: Any, wrong: dict[str,
 )
 async def test_what_is_wrong_with_a_vector_is_named(serving: Any, wrong: dict[str, Any], param: str) -> None:
     async with serving() as bench:
-        found = await ask(bench, "/v1/embeddings", **wrong)
-        assert (found.status_code, found.json()["error"]["param"] or "") == (400, param)
+        response = await ask(bench, "/v1/embeddings", **wrong)
+        assert (response.status_code, response.json()["error"]["param"] or "") == (400, param)
         assert bench.server.load() == (0, 0)
 
 
 async def test_no_text_is_no_empty_text(serving: Any) -> None:
     async with serving() as bench:
         for nothing, words in (([], "There is no text"), ("", "A text is empty"), (["a", ""], "A text is empty")):
-            found = await ask(bench, "/v1/embeddings", input=nothing)
-            assert words in found.json()["error"]["message"]
+            response = await ask(bench, "/v1/embeddings", input=nothing)
+            assert words in response.json()["error"]["message"]
 
 
 async def test_a_text_that_is_too_long_for_one_vector_is_told_what_helps(
@@ -172,8 +172,8 @@ async def test_a_text_that_is_too_long_for_one_vector_is_told_what_helps(
 
     monkeypatch.setattr(engine, "embed", embed)
     async with serving(engine) as bench:
-        found = await ask(bench, "/v1/embeddings", input="x")
-        assert found.json()["error"] | {"type": ""} == {
+        response = await ask(bench, "/v1/embeddings", input="x")
+        assert response.json()["error"] | {"type": ""} == {
             "message": "A text has 1,500 tokens. That is 476 tokens too many. Send it in parts.",
             "type": "",
             "param": None,
@@ -185,14 +185,14 @@ async def test_a_brain_without_vectors_says_what_to_install(serving: Any) -> Non
     engine = ScriptedEngine()
     engine._capabilities = type(engine._capabilities)(context=64, context_max=64, embeds=False)
     async with serving(engine) as bench:
-        found = await ask(bench, "/v1/embeddings", input="x")
-        assert found.status_code == 501
-        assert "`omni pull " in found.json()["error"]["message"]
+        response = await ask(bench, "/v1/embeddings", input="x")
+        assert response.status_code == 501
+        assert "`omni pull " in response.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("path", ["/v1/audio/transcriptions", "/v1/audio/speech"])
 async def test_there_is_no_voice_yet(serving: Any, path: str) -> None:
     async with serving() as bench:
-        found = await bench.client.post(path, content=b"whatever")
-        assert (found.status_code, found.json()["error"]["code"]) == (501, "not_implemented")
-        assert found.headers["x-should-retry"] == "false"
+        response = await bench.client.post(path, content=b"whatever")
+        assert (response.status_code, response.json()["error"]["code"]) == (501, "not_implemented")
+        assert response.headers["x-should-retry"] == "false"

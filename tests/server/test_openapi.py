@@ -19,8 +19,8 @@ ALL = ("webapi", *PROTOCOLS)
 def whole() -> dict[str, Any]:
     from omni.server.openai.problems import problem
 
-    found: dict[str, Any] = json.loads(json.dumps(document([*routes(ALL), *Sessions().routes(problem)])))
-    return found
+    spec: dict[str, Any] = json.loads(json.dumps(document([*routes(ALL), *Sessions().routes(problem)])))
+    return spec
 
 
 def references(part: Any) -> Iterator[str]:
@@ -48,14 +48,14 @@ def test_every_route_is_in_it(whole: dict[str, Any]) -> None:
 
 
 def test_every_reference_leads_somewhere(whole: dict[str, Any]) -> None:
-    found = set(references(whole))
-    assert len(found) > 100
-    for reference in found:
+    refs = set(references(whole))
+    assert len(refs) > 100
+    for reference in refs:
         part = whole
         for step in reference.removeprefix("#/").split("/"):
             part = part[step]
         assert part
-    named = {reference.rpartition("/")[2] for reference in found}
+    named = {reference.rpartition("/")[2] for reference in refs}
     assert set(whole["components"]["schemas"]) <= named
     assert all(re.fullmatch(r"[\w.-]+", name) for name in named)
 
@@ -67,10 +67,10 @@ def test_operations_have_names_of_their_own(whole: dict[str, Any]) -> None:
 
 async def test_it_is_served(serving: Any) -> None:
     async with serving() as bench:
-        found = await bench.client.get("/openapi.json")
-    assert found.headers["content-type"] == "application/json"
-    assert found.json()["paths"].keys() == document(routes())["paths"].keys()
-    assert str(Path(__file__).parents[2]) not in found.text
+        response = await bench.client.get("/openapi.json")
+    assert response.headers["content-type"] == "application/json"
+    assert response.json()["paths"].keys() == document(routes())["paths"].keys()
+    assert str(Path(__file__).parents[2]) not in response.text
 
 
 def test_streams_say_what_one_event_is(whole: dict[str, Any]) -> None:

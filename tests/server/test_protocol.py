@@ -75,8 +75,8 @@ async def test_who_sends_no_more_still_reads_the_answer_and_is_hung_up_on_then(s
     for _ in range(20):
         await asyncio.sleep(0)
     app.let.set()
-    found = await answer(reader)
-    assert (found.status, found.json) == (200, {"body": 2 * (ask != ASK)})
+    response = await answer(reader)
+    assert (response.status, response.json) == (200, {"body": 2 * (ask != ASK)})
     assert await reader.read() == b""
     writer.close()
 
@@ -117,10 +117,10 @@ async def test_who_sends_no_more_has_left_for_those_who_wait_for_it(serve: Any) 
 
 def test_lines_of_all_kinds() -> None:
     line = proxy_line(("::1", 5), ("::1", 7), uid=None, tls=False)
-    found = read_line(line + b"rest")
-    assert found is not None
-    assert found[0].extension() == {"uid": None, "loopback": True, "tls": False, "local": ("::1", 7)}
-    assert found[1] == len(line)
+    parsed = read_line(line + b"rest")
+    assert parsed is not None
+    assert parsed[0].extension() == {"uid": None, "loopback": True, "tls": False, "local": ("::1", 7)}
+    assert parsed[1] == len(line)
     far = read_line(proxy_line(("10.1.2.3", 5), ("10.1.2.4", 7), uid=None, tls=True))
     assert far is not None
     assert not far[0].extension()["loopback"]
@@ -215,10 +215,10 @@ async def test_nothing_comes_after_the_end_of_an_answer_that_was_read_late(serve
     ],
 )
 async def test_what_is_no_request_is_told_so(serve: Any, data: bytes) -> None:
-    found = await (await serve()).ask(data)
-    assert found.status in (400, 501)
-    assert "HTTP" in found.json["error"]["message"]
-    assert found.headers["connection"] == "close"
+    response = await (await serve()).ask(data)
+    assert response.status in (400, 501)
+    assert "HTTP" in response.json["error"]["message"]
+    assert response.headers["connection"] == "close"
 
 
 async def test_a_path_that_is_no_utf8_reaches_the_app_as_text(serve: Any) -> None:
@@ -239,9 +239,9 @@ async def test_ten_thousand_headers_and_heads_without_end(serve: Any) -> None:
 
 async def test_a_body_that_says_it_is_too_long_is_refused_at_once(serve: Any) -> None:
     app = Heard()
-    found = await (await serve(app)).ask(b"POST /v1 HTTP/1.1\r\nHost: h\r\nContent-Length: 50000000\r\n\r\n")
-    assert found.status == 413
-    assert found.json["error"]["message"] == "The body is longer than 32 MiB."
+    response = await (await serve(app)).ask(b"POST /v1 HTTP/1.1\r\nHost: h\r\nContent-Length: 50000000\r\n\r\n")
+    assert response.status == 413
+    assert response.json["error"]["message"] == "The body is longer than 32 MiB."
     assert app.scopes == []
 
 
@@ -258,9 +258,9 @@ async def test_what_cannot_be_read_is_told_in_the_words_of_its_path(serve: Any) 
         (b"POST http://h/v1/messages HTTP/1.1\r\nHost: h\r\n" + b"X: y\r\n" * 100 + b"\r\n", 431),
     )
     for data, status in wrong:
-        found = await served.ask(data)
-        assert (found.status, found.json["type"]) == (status, "error")
-        assert found.json["error"]["type"] == "invalid_request_error"
+        response = await served.ask(data)
+        assert (response.status, response.json["type"]) == (status, "error")
+        assert response.json["error"]["type"] == "invalid_request_error"
     assert (await served.ask(b"POST /omni/v1/x HTTP/1.1\r\n\r\n")).json["error"]["kind"] == "unread"
 
 
@@ -298,8 +298,8 @@ async def test_a_whole_address_is_its_path_and_its_host(serve: Any, target: byte
     [b"http:///health", b"http://a@127.0.0.1/", b"ftp://127.0.0.1/", b"127.0.0.1:1", b"health", b"http://[::1/"],
 )
 async def test_an_address_of_another_kind_is_refused(serve: Any, target: bytes) -> None:
-    found = await (await serve()).ask(b"GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" % target)
-    assert found.status == 400
+    response = await (await serve()).ask(b"GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" % target)
+    assert response.status == 400
 
 
 async def test_a_body_that_turns_out_too_long_is_cut_off(serve: Any) -> None:
@@ -309,9 +309,9 @@ async def test_a_body_that_turns_out_too_long_is_cut_off(serve: Any) -> None:
     chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
     for _ in range(17):
         writer.write(chunk)
-    found = await answer(reader)
-    assert found.status == 413
-    assert found.json == {"error": "The body is longer than 1 MiB."}  # in Ollama's words, because of the path
+    response = await answer(reader)
+    assert response.status == 413
+    assert response.json == {"error": "The body is longer than 1 MiB."}  # in Ollama's words, because of the path
     await asyncio.wait_for(app.left.wait(), 20)
     writer.close()
 
@@ -325,9 +325,9 @@ async def test_a_body_of_the_right_length_comes_through(serve: Any) -> None:
     "said", [b"", b"GET / HT", LINE, LINE + b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nxy"]
 )
 async def test_a_request_that_stops_half_way(serve: Any, said: bytes) -> None:
-    found = await (await serve(seconds=0.05)).ask(said)
-    assert found.status == 408
-    assert found.json["error"]["message"] == "Nothing came for 0.05 s, and the request was not whole."
+    response = await (await serve(seconds=0.05)).ask(said)
+    assert response.status == 408
+    assert response.json["error"]["message"] == "Nothing came for 0.05 s, and the request was not whole."
 
 
 class Clock:

@@ -57,25 +57,25 @@ def said(engine: ScriptedEngine) -> list[tuple[str, str]]:
 async def test_an_answer_is_items_and_says_what_was_asked(serving: Any) -> None:
     engine = ScriptedEngine([Reply(reasoning="let me see", text="It is four.")])
     async with serving(engine) as bench:
-        found = (
+        response = (
             await post(bench, input="2 + 2?", instructions="Be brief.", temperature=0, metadata={"a": "b"}, user="me")
         ).json()
     assert said(engine) == [("system", "Be brief."), ("user", "2 + 2?")]
     assert engine.requests[0].sampling.temperature == 0
-    thought, message = found["output"]
+    thought, message = response["output"]
     assert thought["summary"] == [{"type": "summary_text", "text": "let me see"}]
     assert (message["type"], message["role"], message["status"]) == ("message", "assistant", "completed")
     assert message["content"] == [{"type": "output_text", "text": "It is four.", "annotations": [], "logprobs": []}]
-    assert found["usage"]["output_tokens_details"] == {"reasoning_tokens": 3}
-    assert found["usage"]["total_tokens"] == found["usage"]["input_tokens"] + 6
-    assert (found["status"], found["object"], found["store"], found["metadata"]) == (
+    assert response["usage"]["output_tokens_details"] == {"reasoning_tokens": 3}
+    assert response["usage"]["total_tokens"] == response["usage"]["input_tokens"] + 6
+    assert (response["status"], response["object"], response["store"], response["metadata"]) == (
         "completed",
         "response",
         True,
         {"a": "b"},
     )
-    assert found["completed_at"] >= found["created_at"]
-    assert (found["instructions"], found["temperature"], found["truncation"]) == ("Be brief.", 0, "disabled")
+    assert response["completed_at"] >= response["created_at"]
+    assert (response["instructions"], response["temperature"], response["truncation"]) == ("Be brief.", 0, "disabled")
 
 
 async def test_the_events_of_a_stream(serving: Any) -> None:
@@ -133,10 +133,10 @@ async def test_calls_come_in_pieces_and_as_a_whole(serving: Any) -> None:
 
 async def test_an_answer_that_is_cut_says_so(serving: Any) -> None:
     async with serving(ScriptedEngine([Reply(text="on ", endless=True)])) as bench:
-        found = (await post(bench, input="Hi", max_output_tokens=3)).json()
+        response = (await post(bench, input="Hi", max_output_tokens=3)).json()
         events = list(told((await post(bench, input="Hi", max_output_tokens=3, stream=True)).text))
-    assert (found["status"], found["incomplete_details"]) == ("incomplete", {"reason": "max_output_tokens"})
-    assert (found["output"][0]["status"], found["completed_at"]) == ("incomplete", None)
+    assert (response["status"], response["incomplete_details"]) == ("incomplete", {"reason": "max_output_tokens"})
+    assert (response["output"][0]["status"], response["completed_at"]) == ("incomplete", None)
     assert events[-1]["type"] == "response.incomplete"
     assert events[-1]["response"]["usage"]["output_tokens"] == 3
 
@@ -157,8 +157,8 @@ async def test_a_failure_is_a_status_before_and_an_event_after_the_first_word(se
 
 async def test_an_empty_answer_is_a_message(serving: Any) -> None:
     async with serving(ScriptedEngine([""])) as bench:
-        found = (await post(bench, input="Hi")).json()
-    assert [item["content"][0]["text"] for item in found["output"]] == [""]
+        response = (await post(bench, input="Hi")).json()
+    assert [item["content"][0]["text"] for item in response["output"]] == [""]
 
 
 async def test_schemas_and_thinking_reach_the_engine(serving: Any) -> None:
@@ -166,12 +166,12 @@ async def test_schemas_and_thinking_reach_the_engine(serving: Any) -> None:
     schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
     async with serving(engine) as bench:
         form = {"type": "json_schema", "name": "x", "strict": True, "schema": schema}
-        found = (await post(bench, input="Hi", text={"format": form}, reasoning={"effort": "minimal"})).json()
+        response = (await post(bench, input="Hi", text={"format": form}, reasoning={"effort": "minimal"})).json()
         await post(bench, input="Hi", text={"format": {"type": "json_object"}}, reasoning={"effort": "high"})
         await post(bench, input="Hi", text={"format": {"type": "text"}, "verbosity": "low"})
     assert [request.schema for request in engine.requests] == [schema, {"type": "object"}, None]
     assert [request.thinking for request in engine.requests] == [False, True, None]
-    assert found["text"]["format"] == form
+    assert response["text"]["format"] == form
 
 
 def test_likelihoods_go_with_their_text() -> None:
@@ -264,9 +264,9 @@ async def test_a_choice_is_enforced(serving: Any) -> None:
     other = {**WEATHER, "name": "news"}
     async with serving(engine) as bench:
         for choice in ({"type": "function", "name": "weather"}, "required"):
-            found = (await post(bench, input="Hi", tools=[WEATHER, other], tool_choice=choice)).json()
-            assert found["output"][0]["name"] == "weather"
-            assert found["tool_choice"] == choice
+            answer = (await post(bench, input="Hi", tools=[WEATHER, other], tool_choice=choice)).json()
+            assert answer["output"][0]["name"] == "weather"
+            assert answer["tool_choice"] == choice
         allowed = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "weather"}]}
         await post(bench, input="Hi", tools=[WEATHER, other], tool_choice=allowed)
         assert [tool.name for tool in engine.requests[-1].tools] == ["weather"]
@@ -300,9 +300,9 @@ async def test_a_choice_is_enforced(serving: Any) -> None:
 )
 async def test_what_is_wrong_is_named(serving: Any, body: dict[str, Any], param: str) -> None:
     async with serving() as bench:
-        found = await post(bench, **body)
-    assert found.status_code == 400
-    error = found.json()["error"]
+        response = await post(bench, **body)
+    assert response.status_code == 400
+    error = response.json()["error"]
     assert (error["type"], error["param"] or "") == ("invalid_request_error", param)
 
 
@@ -400,9 +400,9 @@ async def test_what_cannot_be_kept_is_answered_all_the_same(serving: Any, monkey
 
     monkeypatch.setattr(ResponseStore, "put", full)
     async with serving() as bench:
-        found = await post(bench, input="Hi")
-    assert found.status_code == 200
-    assert found.json()["store"] is False
+        response = await post(bench, input="Hi")
+    assert response.status_code == 200
+    assert response.json()["store"] is False
 
 
 async def test_a_store_is_bounded_and_each_key_has_its_own(home: Any) -> None:

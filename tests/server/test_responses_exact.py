@@ -130,10 +130,10 @@ async def test_it_says_what_was_asked_and_what_is_really_used(serving: Any) -> N
         assert (own["temperature"], own["top_p"], own["max_output_tokens"]) == (0.25, 0.5, 800)
         asked = {"temperature": 0, "top_p": 1, "max_output_tokens": 9, "user": "me", "safety_identifier": "s"}
         asked |= {"prompt_cache_key": "k", "max_tool_calls": 2, "metadata": {"a": "b"}}
-        found = checked((await post(bench, input="Hi", truncation="auto", service_tier="priority", **asked)).json())
-        assert {name: found[name] for name in asked} == asked
+        answer = checked((await post(bench, input="Hi", truncation="auto", service_tier="priority", **asked)).json())
+        assert {name: answer[name] for name in asked} == asked
         used = {"truncation": "disabled", "service_tier": "default", "background": False, "conversation": None}
-        assert {name: found[name] for name in used} == used
+        assert {name: answer[name] for name in used} == used
         bench.services.library.known = [known()]
         plain = checked((await post(bench, input="Hi", max_output_tokens=-1)).json())
         assert (plain["temperature"], plain["top_p"], plain["max_output_tokens"]) == (0.7, 0.95, None)
@@ -142,11 +142,11 @@ async def test_it_says_what_was_asked_and_what_is_really_used(serving: Any) -> N
 async def test_tools_come_back_as_they_were_sent(serving: Any) -> None:
     loose = {"type": "function", "name": "f", "description": None, "parameters": None, "strict": False}
     async with serving() as bench:
-        found = checked((await post(bench, input="Hi", tools=[WEATHER, loose, {"type": "web_search"}])).json())
-        assert found["tools"] == [WEATHER, loose]
+        answer = checked((await post(bench, input="Hi", tools=[WEATHER, loose, {"type": "web_search"}])).json())
+        assert answer["tools"] == [WEATHER, loose]
         silent = {"type": "function", "name": "f"}
-        found = checked((await post(bench, input="Hi", tools=[silent])).json())
-        assert found["tools"] == [loose | {"strict": True}]
+        answer = checked((await post(bench, input="Hi", tools=[silent])).json())
+        assert answer["tools"] == [loose | {"strict": True}]
 
 
 async def test_without_anything_new_there_is_nothing_to_answer(serving: Any) -> None:
@@ -154,8 +154,8 @@ async def test_without_anything_new_there_is_nothing_to_answer(serving: Any) -> 
         first = (await post(bench, input="Hi")).json()
         bodies: list[dict[str, Any]] = [{}, {"input": None}, {"input": []}, {"previous_response_id": first["id"]}]
         for body in bodies:
-            found = await post(bench, **body)
-            assert (found.status_code, found.json()["error"]["param"]) == (400, "input")
+            response = await post(bench, **body)
+            assert (response.status_code, response.json()["error"]["param"]) == (400, "input")
 
 
 # -- what an answer was made from
@@ -163,7 +163,7 @@ async def test_without_anything_new_there_is_nothing_to_answer(serving: Any) -> 
 
 async def pages(bench: Any, ident: str, **query: Any) -> list[dict[str, Any]]:
     """All items, page by page."""
-    found: list[dict[str, Any]] = []
+    items: list[dict[str, Any]] = []
     after: dict[str, Any] = {}
     while True:
         answer = await bench.client.get(f"/v1/responses/{ident}/input_items", params=query | after)
@@ -172,9 +172,9 @@ async def pages(bench: Any, ident: str, **query: Any) -> list[dict[str, Any]]:
         data = answer.json()["data"]
         assert [shown.type for shown in page.data] == [item["type"] for item in data]
         assert (page.first_id, page.last_id) == (data[0]["id"], data[-1]["id"])
-        found += data
+        items += data
         if not page.has_more:
-            return found
+            return items
         after = {"after": page.last_id}
 
 
@@ -239,11 +239,11 @@ async def test_images_of_an_answer_are_shown_to_who_asks_for_them(serving: Any) 
     async with serving(ScriptedEngine(sees=True)) as bench:
         seeing = msgspec.structs.replace(base(), eyes=Projector(path="/m.gguf", size=9))
         bench.services.library.known = [known(base=seeing)]
-        found = (await post(bench, input=asked)).json()
-        (item,) = await pages(bench, found["id"])
+        answer = (await post(bench, input=asked)).json()
+        (item,) = await pages(bench, answer["id"])
         assert item["content"][0] == {"type": "input_image", "detail": "auto", "image_url": None}
         for name in ("include", "include[]"):
-            (item,) = await pages(bench, found["id"], **{name: "message.input_image.image_url"})
+            (item,) = await pages(bench, answer["id"], **{name: "message.input_image.image_url"})
             assert item["content"][0]["image_url"] == url
 
 
@@ -263,8 +263,8 @@ async def test_images_of_an_answer_are_shown_to_who_asks_for_them(serving: Any) 
 async def test_a_page_that_cannot_be_is_refused(serving: Any, query: dict[str, str], param: str) -> None:
     async with serving() as bench:
         ident = (await post(bench, input="Hi")).json()["id"]
-        found = await bench.client.get(f"/v1/responses/{ident}/input_items", params=query)
-        assert (found.status_code, found.json()["error"]["param"]) == (400, param)
+        response = await bench.client.get(f"/v1/responses/{ident}/input_items", params=query)
+        assert (response.status_code, response.json()["error"]["param"]) == (400, param)
 
 
 # -- what else there is, and what is not
@@ -275,15 +275,15 @@ async def test_what_is_not_kept_has_no_items_and_no_end(serving: Any, what: str)
     method = "GET" if what == "input_items" else "POST"
     async with serving() as bench:
         for ident in ("resp_x", (await post(bench, input="Hi", store=False)).json()["id"]):
-            found = await bench.client.request(method, f"/v1/responses/{ident}/{what}")
-            assert (found.status_code, found.json()["error"]["code"]) == (404, "response_not_found")
+            response = await bench.client.request(method, f"/v1/responses/{ident}/{what}")
+            assert (response.status_code, response.json()["error"]["code"]) == (404, "response_not_found")
 
 
 async def test_an_answer_with_a_connection_is_not_cancelled(serving: Any) -> None:
     async with serving() as bench:
         ident = (await post(bench, input="Hi")).json()["id"]
-        found = await bench.client.post(f"/v1/responses/{ident}/cancel")
-        assert (found.status_code, "`background`" in found.json()["error"]["message"]) == (400, True)
+        response = await bench.client.post(f"/v1/responses/{ident}/cancel")
+        assert (response.status_code, "`background`" in response.json()["error"]["message"]) == (400, True)
         assert (await bench.client.get(f"/v1/responses/{ident}")).json()["status"] == "completed"
 
 
@@ -308,8 +308,8 @@ async def test_the_tokens_of_a_prompt_are_counted(serving: Any) -> None:
         await bench.client.post("/v1/responses/input_tokens", json=body)
         assert len(engine.requests) == asked
         for wrong, param in (({}, "input"), ({"input": "x", "background": True}, "background")):
-            found = await bench.client.post("/v1/responses/input_tokens", json=wrong)
-            assert (found.status_code, found.json()["error"]["param"]) == (400, param)
+            response = await bench.client.post("/v1/responses/input_tokens", json=wrong)
+            assert (response.status_code, response.json()["error"]["param"]) == (400, param)
 
 
 @pytest.mark.parametrize(
@@ -328,9 +328,13 @@ async def test_what_is_not_there_says_so_and_is_not_tried_again(
     serving: Any, method: str, path: str, words: str
 ) -> None:
     async with serving() as bench:
-        found = await bench.client.request(method, path, headers={"upgrade": "websocket", "connection": "upgrade"})
-        error = found.json()["error"]
-        assert (found.status_code, error["code"], found.headers["x-should-retry"]) == (501, "not_implemented", "false")
+        response = await bench.client.request(method, path, headers={"upgrade": "websocket", "connection": "upgrade"})
+        error = response.json()["error"]
+        assert (response.status_code, error["code"], response.headers["x-should-retry"]) == (
+            501,
+            "not_implemented",
+            "false",
+        )
         assert words in error["message"]
 
 
@@ -338,8 +342,8 @@ async def test_what_is_not_there_says_so_and_is_not_tried_again(
 async def test_what_else_openai_has_answers_to_nobody(serving: Any, path: str) -> None:
     async with serving() as bench:
         for method in ("GET", "POST"):
-            found = await bench.client.request(method, f"/v1/{path}")
-            assert (found.status_code, found.json()["error"]["code"]) == (404, "unknown_url")
+            response = await bench.client.request(method, f"/v1/{path}")
+            assert (response.status_code, response.json()["error"]["code"]) == (404, "unknown_url")
 
 
 @pytest.mark.parametrize(
@@ -351,9 +355,9 @@ async def test_fields_for_what_is_not_there_are_refused_with_what_there_is_inste
 ) -> None:
     value: Any = True if name == "background" else {"id": "x"}
     async with serving() as bench:
-        found = await post(bench, input="Hi", **{name: value})
-        error = found.json()["error"]
-        assert (found.status_code, error["param"], instead in error["message"]) == (400, name, True)
+        response = await post(bench, input="Hi", **{name: value})
+        error = response.json()["error"]
+        assert (response.status_code, error["param"], instead in error["message"]) == (400, name, True)
 
 
 @pytest.mark.real

@@ -26,15 +26,15 @@ WEATHER: Any = {
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def real(starter_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Real]:
     """One server for all of them: what takes time is loading the brain."""
-    async with real_server(tmp_path_factory.mktemp("real") / "home", starter_gguf) as found:
-        yield found
-        await found.server.close()
+    async with real_server(tmp_path_factory.mktemp("real") / "home", starter_gguf) as bench:
+        yield bench
+        await bench.server.close()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def ai(real: Real) -> AsyncIterator[openai.AsyncOpenAI]:
-    async with openai.AsyncOpenAI(base_url=f"{real.url}/v1", api_key="none", max_retries=0) as found:
-        yield found
+    async with openai.AsyncOpenAI(base_url=f"{real.url}/v1", api_key="none", max_retries=0) as client:
+        yield client
 
 
 async def test_a_conversation_is_gone_on_with(real: Real, ai: openai.AsyncOpenAI) -> None:

@@ -95,44 +95,44 @@ async def test_a_schema_that_nothing_follows_is_refused_before_anything_is_compu
     engine = ScriptedEngine(["{}"])
     async with serving(engine) as bench:
         for stream in (False, True):
-            found = await bench.client.post(path, json=asking(path, NEVER, stream=stream))
-            assert found.status_code == 400
+            response = await bench.client.post(path, json=asking(path, NEVER, stream=stream))
+            assert response.status_code == 400
             said = "Nothing can be as the schema says: `maxLength` at #/properties/a is 2, and `minLength` at #/properties/a is 3."
-            assert failure(found.json()).startswith(said)
+            assert failure(response.json()).startswith(said)
             if path.startswith("/v1/") and path != "/v1/messages":
-                assert found.json()["error"]["param"] == WHERE[path]
+                assert response.json()["error"]["param"] == WHERE[path]
     assert engine.requests == []
 
 
 @pytest.mark.parametrize("path", WHERE)
 async def test_an_answer_that_does_not_follow_is_asked_for_again(over: Any, path: str) -> None:
     async with over(bound=f"{TRIAL}\n{FEW}\n{FEW}\n{MANY}") as bench:
-        found = await bench.client.post(path, json=asking(path, LOOSE))
-        assert (found.status_code, meant(path, found.json())[0]) == (200, MANY)
-        assert "x-omni-schema-not-kept" not in found.headers
+        response = await bench.client.post(path, json=asking(path, LOOSE))
+        assert (response.status_code, meant(path, response.json())[0]) == (200, MANY)
+        assert "x-omni-schema-not-kept" not in response.headers
 
 
 @pytest.mark.parametrize("path", WHERE)
 async def test_after_three_tries_it_is_a_500_that_names_the_keyword_and_its_place(over: Any, path: str) -> None:
     said = "The brain's answer does not follow the schema: `minProperties` at #/properties/tags is not kept, since at #/tags of the answer"
     async with over(bound=f"{TRIAL}\n{FEW}\n{FEW}\n{FEW}\n{MANY}") as bench:
-        found = await bench.client.post(path, json=asking(path, LOOSE))
-        assert found.status_code == 500
-        assert failure(found.json()).startswith(said)
-        assert found.headers["x-should-retry"] == "false"  # that has been done
+        response = await bench.client.post(path, json=asking(path, LOOSE))
+        assert response.status_code == 500
+        assert failure(response.json()).startswith(said)
+        assert response.headers["x-should-retry"] == "false"  # that has been done
         assert bench.server.load() == (0, 0)
     async with over(bound=FEW) as bench:
-        found = await bench.client.post(path, json=asking(path, LOOSE, stream=True))
-        assert said in found.text
-        assert '"tags' not in found.text.replace(r"\"", '"')
+        response = await bench.client.post(path, json=asking(path, LOOSE, stream=True))
+        assert said in response.text
+        assert '"tags' not in response.text.replace(r"\"", '"')
 
 
 async def test_a_text_without_a_template_is_asked_for_once(over: Any) -> None:
     async with over(bound=f"{FEW}\n{MANY}") as bench:
         body = {"model": "@omni/test", "prompt": "Hi", "raw": True, "stream": False, "format": LOOSE}
-        found = await bench.client.post("/api/generate", json=body)
-        assert found.status_code == 500
-        assert "`minProperties` at #/properties/tags" in failure(found.json())
+        response = await bench.client.post("/api/generate", json=body)
+        assert response.status_code == 500
+        assert "`minProperties` at #/properties/tags" in failure(response.json())
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses"])
@@ -145,15 +145,15 @@ async def test_who_wants_no_strictness_is_told_what_may_not_be_kept(over: Any, p
 
     async with over(bound=FEW) as bench:
         for stream in (False, True):
-            found = await bench.client.post(path, json=loosely(LOOSE, stream=stream))
-            assert found.status_code == 200
-            assert found.headers["x-omni-schema-not-kept"] == "minProperties at #/properties/tags"
+            response = await bench.client.post(path, json=loosely(LOOSE, stream=stream))
+            assert response.status_code == 200
+            assert response.headers["x-omni-schema-not-kept"] == "minProperties at #/properties/tags"
         if path == "/v1/chat/completions":  # the schema beside the type, as in the other's form
             flat = {"type": "json_schema", "schema": LOOSE, "strict": False}
-            found = await bench.client.post(path, json=asking(path) | {"response_format": flat})
-            assert found.headers["x-omni-schema-not-kept"] == "minProperties at #/properties/tags"
-        found = await bench.client.post(path, json=loosely({"type": "object"}, stream=False))
-        assert (found.status_code, "x-omni-schema-not-kept" in found.headers) == (200, False)
+            response = await bench.client.post(path, json=asking(path) | {"response_format": flat})
+            assert response.headers["x-omni-schema-not-kept"] == "minProperties at #/properties/tags"
+        response = await bench.client.post(path, json=loosely({"type": "object"}, stream=False))
+        assert (response.status_code, "x-omni-schema-not-kept" in response.headers) == (200, False)
 
 
 def test_a_header_that_would_be_long_says_how_much_it_leaves_out() -> None:
@@ -168,8 +168,8 @@ def test_a_header_that_would_be_long_says_how_much_it_leaves_out() -> None:
 async def test_what_a_list_holds_twice_is_left_out(serving: Any, path: str) -> None:
     unique = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
     async with serving(ScriptedEngine(['["a", "b", "a"]'])) as bench:
-        found = (await bench.client.post(path, json=asking(path, unique))).json()
-        assert json.loads(meant(path, found)[0]) == ["a", "b"]
+        answer = (await bench.client.post(path, json=asking(path, unique))).json()
+        assert json.loads(meant(path, answer)[0]) == ["a", "b"]
 
 
 @pytest.mark.parametrize("path", WHERE)
@@ -183,25 +183,25 @@ async def test_an_answer_that_is_cut_says_so_and_is_not_said_to_follow(serving: 
     ends = {"/v1/responses": "incomplete", "/v1/messages": "max_tokens"}
     async with serving(ScriptedEngine([SAID])) as bench:
         for schema in (NAMED, LOOSE):
-            found = await bench.client.post(path, json=asking(path, schema, **limit))
-            assert found.status_code == 200
-            assert meant(path, found.json()) == ('{"name":', [], ends.get(path, "length"))
+            response = await bench.client.post(path, json=asking(path, schema, **limit))
+            assert response.status_code == 200
+            assert meant(path, response.json()) == ('{"name":', [], ends.get(path, "length"))
 
 
 async def test_a_stop_text_cuts_no_answer_in_a_form(serving: Any) -> None:
     async with serving(ScriptedEngine([SAID])) as bench:
-        found = (
+        answer = (
             await bench.client.post("/v1/messages", json=asking("/v1/messages", NAMED, stop_sequences=["read"]))
         ).json()
-        assert (meant("/v1/messages", found)[0], found["stop_reason"]) == (SAID, "end_turn")
+        assert (meant("/v1/messages", answer)[0], answer["stop_reason"]) == (SAID, "end_turn")
         free = (await bench.client.post("/v1/messages", json=asking("/v1/messages", stop_sequences=["read"]))).json()
         assert (meant("/v1/messages", free)[0], free["stop_reason"]) == ('{"name": "', "stop_sequence")
 
 
 async def test_a_brain_thinks_first_and_then_answers_by_the_schema(serving: Any) -> None:
     async with serving(ScriptedEngine([Reply(text=SAID, reasoning="Hm. {no} schema here.")])) as bench:
-        found = (await bench.client.post("/v1/chat/completions", json=asking("/v1/chat/completions", NAMED))).json()
-        message = found["choices"][0]["message"]
+        answer = (await bench.client.post("/v1/chat/completions", json=asking("/v1/chat/completions", NAMED))).json()
+        message = answer["choices"][0]["message"]
         assert (message["reasoning_content"], message["content"]) == ("Hm. {no} schema here.", SAID)
 
 
@@ -235,8 +235,8 @@ async def test_a_call_is_read_wherever_it_stands(serving: Any, path: str) -> Non
             (CALL.replace('"a.py"', "7"), "", [("read", {"path": 7})]),  # nobody checks it
         ):
             bench.services.engine = ScriptedEngine([said])
-            found = (await bench.client.post(path, json=asking(path, tools=[tool(path)]))).json()
-            assert meant(path, found)[:2] == (text, calls), said
+            answer = (await bench.client.post(path, json=asking(path, tools=[tool(path)]))).json()
+            assert meant(path, answer)[:2] == (text, calls), said
 
 
 @pytest.mark.parametrize("path", CHATS[:3])
@@ -246,8 +246,8 @@ async def test_who_wants_one_call_gets_the_first(serving: Any, path: str) -> Non
         alone = {"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}}
     other = CALL.replace("a.py", "b.py")
     async with serving(ScriptedEngine([f"{CALL}\n{other}"])) as bench:
-        found = (await bench.client.post(path, json=asking(path, tools=[tool(path)], **alone))).json()
-        assert meant(path, found)[1] == [("read", {"path": "a.py"})]
+        answer = (await bench.client.post(path, json=asking(path, tools=[tool(path)], **alone))).json()
+        assert meant(path, answer)[1] == [("read", {"path": "a.py"})]
         both = (await bench.client.post(path, json=asking(path, tools=[tool(path)]))).json()
         assert [given["path"] for _, given in meant(path, both)[1]] == ["a.py", "b.py"]
 
@@ -265,17 +265,17 @@ async def test_with_tools_and_a_schema_the_brain_calls_or_answers(serving: Any, 
 async def test_a_forced_call_leaves_no_room_for_the_schema_and_none_no_room_for_calls(serving: Any) -> None:
     path = CHATS[0]
     async with serving(ScriptedEngine([CALL, SAID])) as bench:
-        for choice, found in (("required", ("", [("read", {"path": "a.py"})])), ("none", (SAID, []))):
+        for choice, expected in (("required", ("", [("read", {"path": "a.py"})])), ("none", (SAID, []))):
             body = asking(path, NAMED, tools=[tool(path)], tool_choice=choice)
-            assert meant(path, (await bench.client.post(path, json=body)).json())[:2] == found
+            assert meant(path, (await bench.client.post(path, json=body)).json())[:2] == expected
 
 
 @pytest.mark.parametrize("path", CHATS)
 async def test_two_tools_of_one_name_are_refused(serving: Any, path: str) -> None:
     async with serving() as bench:
-        found = await bench.client.post(path, json=asking(path, tools=[tool(path), tool(path)]))
-        assert found.status_code == 400
-        assert failure(found.json()).startswith("Two tools are named 'read': nobody could tell which one is called.")
+        response = await bench.client.post(path, json=asking(path, tools=[tool(path), tool(path)]))
+        assert response.status_code == 400
+        assert failure(response.json()).startswith("Two tools are named 'read': nobody could tell which one is called.")
 
 
 @pytest.mark.parametrize("path", CHATS)
@@ -289,9 +289,9 @@ async def test_parameters_that_nothing_follows_are_refused_though_nobody_must_ca
             ),
             ({"type": "array"}, "The arguments of a tool are an object."),
         ):
-            found = await bench.client.post(path, json=asking(path, tools=[tool(path, parameters=wrong)]))
-            assert found.status_code == 400
-            assert said in failure(found.json())
+            response = await bench.client.post(path, json=asking(path, tools=[tool(path, parameters=wrong)]))
+            assert response.status_code == 400
+            assert said in failure(response.json())
 
 
 async def test_a_call_that_must_come_is_asked_for_three_times(over: Any) -> None:
@@ -299,14 +299,14 @@ async def test_a_call_that_must_come_is_asked_for_three_times(over: Any) -> None
     wrong = CALL.replace('"a.py"', "7")
     body = asking(path, tools=[tool(path)], tool_choice="required")
     async with over(bound=f"{TRIAL}\n{wrong}\n{wrong}\n{CALL}") as bench:
-        found = await bench.client.post(path, json=body)
-        assert meant(path, found.json()) == ("", [("read", {"path": "a.py"})], "tool_calls")
+        response = await bench.client.post(path, json=body)
+        assert meant(path, response.json()) == ("", [("read", {"path": "a.py"})], "tool_calls")
     async with over(bound=f"{TRIAL}\n{wrong}\n{wrong}\n{wrong}\n{CALL}") as bench:
-        found = await bench.client.post(path, json=body)
-        assert found.status_code == 500
-        assert "`type` at #/properties/path is not kept" in failure(found.json())
+        response = await bench.client.post(path, json=body)
+        assert response.status_code == 500
+        assert "`type` at #/properties/path is not kept" in failure(response.json())
     cut = CALL[:-3]
     async with over(bound=f"{TRIAL}\n{cut}\n{cut}\n{cut}\n{CALL}") as bench:
-        found = await bench.client.post(path, json=body)
-        assert found.status_code == 400
-        assert "did not finish its call" in failure(found.json())
+        response = await bench.client.post(path, json=body)
+        assert response.status_code == 400
+        assert "did not finish its call" in failure(response.json())

@@ -306,29 +306,29 @@ def port_of(line: str) -> int:
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_the_command_serves_and_ends_in_good_order(program: Any, home: Home, end: signal.Signals) -> None:
-    found = program("serve", "--port", "0")
-    port = port_of(found.line())
-    assert found.line() == f"export OPENAI_BASE_URL=http://127.0.0.1:{port}/v1"
-    assert found.line() == f"export OLLAMA_HOST=http://127.0.0.1:{port}"
+    server = program("serve", "--port", "0")
+    port = port_of(server.line())
+    assert server.line() == f"export OPENAI_BASE_URL=http://127.0.0.1:{port}/v1"
+    assert server.line() == f"export OLLAMA_HOST=http://127.0.0.1:{port}"
     assert get(Door(port=port), "/v1/models")["object"] == "list"
     refused = get(Door(port=port), "/v1/models", Host="evil.example")
     assert "does not answer to the name" in refused["error"]["message"]
     assert "page without an origin" in get(Door(port=port), "/v1/models", Origin="null")["error"]["message"]
     wrong = get(Door(port=port), "/v1/models", Authorization="Bearer omni-wrong")
     assert wrong["error"]["code"] == "invalid_api_key"
-    found.process.send_signal(end)
-    assert found.process.wait(20) == 0
+    server.process.send_signal(end)
+    assert server.process.wait(20) == 0
     assert not list(home.sockets.glob("server-*"))
 
 
 def test_kill_9_of_the_server_closes_the_door(program: Any, home: Home) -> None:
-    found = program("serve", "--port", "0")
-    port = port_of(found.line())
-    status = Path(f"/proc/{found.process.pid}/status")
+    server = program("serve", "--port", "0")
+    port = port_of(server.line())
+    status = Path(f"/proc/{server.process.pid}/status")
     if status.exists():
         assert "Seccomp:\t2" in status.read_text()
-    found.process.kill()
-    found.process.wait(20)
+    server.process.kill()
+    server.process.wait(20)
     asyncio.run(until_gone(Door(port=port)))
     again = program("serve", "--port", str(port))  # the port is free again, and the old socket in nobody's way
     assert port_of(again.line()) == port
@@ -363,22 +363,22 @@ def test_the_web_address_lets_a_browser_in_once(program: Any) -> None:
 
 
 def test_an_open_page_does_not_hold_up_the_end(program: Any) -> None:
-    found = program("web", "--port", "0", "--no-open")
-    port = int(found.line().partition("/#token=")[0].rpartition(":")[2])
+    server = program("web", "--port", "0", "--no-open")
+    port = int(server.line().partition("/#token=")[0].rpartition(":")[2])
     line = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     line.request("GET", "/omni/v1/changes")
     answer = line.getresponse()
     assert b"hello" in answer.fp.readline() + answer.fp.readline()
-    found.process.send_signal(signal.SIGTERM)
-    assert found.process.wait(8) == 0  # and not after the grace of ten seconds
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(8) == 0  # and not after the grace of ten seconds
     line.close()
 
 
 def test_other_addresses_need_a_key_and_tls(program: Any, home: Home) -> None:
     def refusal(*words: str) -> str:
-        found = program("serve", "--port", "0", *words)
-        assert found.process.wait(20) == 4
-        return str(found.process.stdout.read())
+        attempt = program("serve", "--port", "0", *words)
+        assert attempt.process.wait(20) == 4
+        return str(attempt.process.stdout.read())
 
     said = refusal("--host", "0.0.0.0")
     assert "a key and TLS is missing" in said
@@ -389,9 +389,9 @@ def test_other_addresses_need_a_key_and_tls(program: Any, home: Home) -> None:
     assert key.line().startswith("omni-")
     key.process.wait(20)
     assert "TLS is missing" in refusal("--host", "0.0.0.0")
-    found = program("serve", "--port", "0", "--host", "0.0.0.0", "--tls")
-    assert found.line().startswith("New certificate, SHA-256 ")
-    port = port_of(found.line())
+    server = program("serve", "--port", "0", "--host", "0.0.0.0", "--tls")
+    assert server.line().startswith("New certificate, SHA-256 ")
+    port = port_of(server.line())
     context = ssl.create_default_context(cafile=str(home.certificate))
     assert get(Door(port=port), "/v1/models", context)["object"] == "list"
 
@@ -407,9 +407,9 @@ def test_what_others_may_reach(host: str) -> None:
 
 
 def test_half_a_certificate_is_none(program: Any) -> None:
-    found = program("serve", "--port", "0", "--cert", "/x")
-    assert found.process.wait(20) == 4
-    assert "belong together" in found.process.stdout.read()
+    attempt = program("serve", "--port", "0", "--cert", "/x")
+    assert attempt.process.wait(20) == 4
+    assert "belong together" in attempt.process.stdout.read()
 
 
 # --- hostile input, the whole way ---
@@ -421,10 +421,10 @@ def raw(port: int, data: bytes) -> bytes:
         with suppress(OSError):
             line.sendall(data)
             line.shutdown(socket.SHUT_WR)
-        found = b""
+        answer = b""
         while block := line.recv(1 << 16):
-            found += block
-    return found
+            answer += block
+    return answer
 
 
 @pytest.mark.parametrize(

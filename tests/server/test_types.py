@@ -48,8 +48,8 @@ async def test_chats(serving: Any, case: str) -> None:
 async def test_texts_vectors_and_models(serving: Any) -> None:
     async with serving(ScriptedEngine([Reply(text="It", before=(TOKEN,))])) as bench:
         for more in ({}, {"logprobs": 1}, {"echo": True}, {"max_tokens": 0}, {"n": 2}):
-            found = (await ask(bench, "/v1/completions", model="@omni/test", prompt="a b", **more)).json()
-            assert read(Completion, found).choices[0].finish_reason
+            completion = (await ask(bench, "/v1/completions", model="@omni/test", prompt="a b", **more)).json()
+            assert read(Completion, completion).choices[0].finish_reason
             body = {"model": "@omni/test", "prompt": "a b", "stream": True, **more}
             for chunk in events_of((await ask(bench, "/v1/completions", **body)).text)[:-1]:
                 chunk["choices"] = [one for one in chunk["choices"] if one["finish_reason"]]  # null is not in the type

@@ -102,10 +102,10 @@ async def test_files_say_what_they_may_do_and_how_long_they_last(folder: Path) -
         assert page.headers["cache-control"] == "no-cache"
         assert '<style id="theme" data-name="omni-dark">' in page.text
         script = page.text.partition('src="')[2].partition('"')[0]
-        found = await client.get(script)
-        assert found.headers["content-type"].startswith("text/javascript")
-        assert "immutable" in found.headers["cache-control"]
-        assert found.headers["x-content-type-options"] == "nosniff"
+        response = await client.get(script)
+        assert response.headers["content-type"].startswith("text/javascript")
+        assert "immutable" in response.headers["cache-control"]
+        assert response.headers["x-content-type-options"] == "nosniff"
         manifest = await client.get("/manifest.webmanifest")
         assert manifest.json()["start_url"] == "/"
         for path in ("/assets/nothing.js", "/assets/..%2Findex.html", "/assets/%2e%2e/%2e%2e/app.py"):
@@ -157,8 +157,8 @@ async def test_a_conversation_from_its_first_question_to_its_removal(folder: Pat
         assert (changed["title"], changed["brain"]) == ("Numbers", "@omni/coder")
         listed = await browser.ask("GET", "/conversations?query=next")
         assert [one["title"] for one in listed["conversations"]] == ["Numbers"]
-        found = await browser.ask("GET", "/search?text=next")
-        assert {hit["conversation"] for hit in found["hits"]} == {name}
+        search_reply = await browser.ask("GET", "/search?text=next")
+        assert {hit["conversation"] for hit in search_reply["hits"]} == {name}
 
         assert (await browser.ask("POST", f"/conversations/{name}/undo"))["text"] == "What is next?"
         await browser.ask("DELETE", f"/conversations/{name}", status=204)
@@ -232,12 +232,12 @@ async def test_an_answer_goes_on_without_its_page_and_can_be_followed_from_its_b
         path = f"/omni/v1/conversations/{name}/answers/{answer}"
         async with browser.client.stream("GET", path) as stream:
             assert stream.status_code == 200
-            found = ""
+            text = ""
             async for line in stream.aiter_lines():
-                found += line + "\n"
+                text += line + "\n"
                 if "three" in line:
                     gates[3].set()
-        events = events_in(found)
+        events = events_in(text)
         assert [event["type"] for event in events[:2]] == ["turn_before", "turn_started"]
         assert "".join(event["text"] for event in events if event["type"] == "text_delta") == "one two three four"
         assert events[-1]["type"] == "turn_ended"
@@ -306,13 +306,13 @@ async def test_answers_that_nobody_follows_end_with_the_server() -> None:
 
 async def asked_and_left(browser: Browser, word: str) -> tuple[str, str]:
     """The conversation and the answer of a question whose page left when `word` came."""
-    name, found = await browser.talk(), ""
+    name, text = await browser.talk(), ""
     async with browser.client.stream("POST", f"/omni/v1/conversations/{name}/ask", json={"text": "Count"}) as stream:
         async for line in stream.aiter_lines():
-            found += line + "\n"
+            text += line + "\n"
             if word in line:
                 break
-    return name, next(event["answer"] for event in events_in(found) if event["type"] == "turn_started")
+    return name, next(event["answer"] for event in events_in(text) if event["type"] == "turn_started")
 
 
 async def until(browser: Browser, name: str, state: str) -> dict[str, Any]:
@@ -356,9 +356,9 @@ async def test_what_cannot_begin_is_an_error_and_no_stream(folder: Path) -> None
 async def test_brains_are_listed_with_what_to_expect_of_them(folder: Path) -> None:
     async with entered(folder) as browser:
         browser.served.keeper.load(browser.served.library.known["@omni/smollm2"])
-        found = await browser.ask("GET", "/brains")
-        brains = {one["name"]: one for one in found["brains"]}
-        assert found["default"] == "@omni/smollm2"
+        listing = await browser.ask("GET", "/brains")
+        brains = {one["name"]: one for one in listing["brains"]}
+        assert listing["default"] == "@omni/smollm2"
         assert brains["@omni/smollm2"]["loaded"]
         assert brains["@omni/smollm2"]["fit"]["fits"]
         assert {name: one["place"] for name, one in brains.items()} == {
@@ -449,9 +449,9 @@ async def test_the_doors_are_shut_and_opened(folder: Path) -> None:
 async def test_the_system_says_what_runs(folder: Path) -> None:
     async with entered(folder) as browser:
         browser.served.keeper.load(browser.served.library.known["@omni/coder"])
-        found = await browser.ask("GET", "/system")
-        assert found["reading"]["memory_total"] > 0
-        worker = next(one for one in found["processes"] if one["process"]["kind"] == "worker")
+        system = await browser.ask("GET", "/system")
+        assert system["reading"]["memory_total"] > 0
+        worker = next(one for one in system["processes"] if one["process"]["kind"] == "worker")
         assert worker["brains"] == ["@omni/coder", "@roe/architect"]
         for name, status in (("keeper", 400), ("nobody", 404), ("worker-1", 204)):
             await browser.ask("POST", "/system/stop", {"name": name}, status)
@@ -460,17 +460,17 @@ async def test_the_system_says_what_runs(folder: Path) -> None:
 
 async def test_settings_are_read_and_changed(folder: Path) -> None:
     async with entered(folder) as browser:
-        found = await browser.ask("GET", "/settings")
-        assert {"omni-dark", "omni-light", "omni-contrast"} <= {theme["name"] for theme in found["themes"]}
-        keys = {one["key"]: one for one in found["settings"]}
+        settings = await browser.ask("GET", "/settings")
+        assert {"omni-dark", "omni-light", "omni-contrast"} <= {theme["name"] for theme in settings["themes"]}
+        keys = {one["key"]: one for one in settings["settings"]}
         assert keys["chat.answer_tokens"]["kind"] == "int"
         assert keys["serve.aliases"]["kind"] == "other"
-        found = await browser.ask("PATCH", "/settings", {"key": "ui.theme", "value": "omni-light"})
-        assert next(one["value"] for one in found["settings"] if one["key"] == "ui.theme") == "omni-light"
+        settings = await browser.ask("PATCH", "/settings", {"key": "ui.theme", "value": "omni-light"})
+        assert next(one["value"] for one in settings["settings"] if one["key"] == "ui.theme") == "omni-light"
         page = await browser.client.get("/", headers={"Accept": "text/html"})
         assert 'data-name="omni-light"' in page.text
         assert "--bar:var(--line);" in page.text
-        assert {theme["name"] for theme in found["themes"] if theme["high_contrast"]} == {"omni-contrast"}
+        assert {theme["name"] for theme in settings["themes"] if theme["high_contrast"]} == {"omni-contrast"}
         await browser.ask("PATCH", "/settings", {"key": "ui.theme", "value": "omni-contrast"})
         page = await browser.client.get("/", headers={"Accept": "text/html"})
         assert "--bar:var(--third);" in page.text  # the bar of a scrollbar is seen

@@ -220,7 +220,7 @@ async def test_axe_finds_nothing_serious(desk: Desk, theme: str, axe: str) -> No
     await served.services.change_setting("ui.theme", theme)
     visit = await desk.visit(served)
     page = visit.page
-    found = {"empty": await findings(page, axe)}
+    violations = {"empty": await findings(page, axe)}
     await visit.ask("What is it?")
     await visit.answered()
     await page.click("text=retry")
@@ -229,19 +229,19 @@ async def test_axe_finds_nothing_serious(desk: Desk, theme: str, axe: str) -> No
     await page.click(".branches [aria-label='the branch before']")
     await page.wait_for_selector("img.diagram")
     await page.wait_for_selector(".hljs-keyword")
-    found["chat"] = await findings(page, axe)
+    violations["chat"] = await findings(page, axe)
     for name in ("cartridges", "system", "settings"):
         await page.evaluate("name => { location.hash = '#/' + name }", name)
         await page.wait_for_selector(f".page[aria-label={name}] h2")
         await page.evaluate("document.activeElement.blur()")
-        found[name] = await findings(page, axe)
+        violations[name] = await findings(page, axe)
     for key, name in (("Control+k", "palette"), ("?", "help"), ("b", "brains")):
         await page.keyboard.press(key)
         await page.wait_for_selector("dialog[open]")
-        found[name] = await findings(page, axe)
+        violations[name] = await findings(page, axe)
         await page.keyboard.press("Escape")
         await page.wait_for_selector("dialog[open]", state="detached")
-    assert {name: wrong for name, wrong in found.items() if wrong} == {}
+    assert {name: wrong for name, wrong in violations.items() if wrong} == {}
 
 
 @pytest.fixture(scope="module")

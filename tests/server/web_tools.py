@@ -241,17 +241,17 @@ class Web:
 
 def long_chat(messages: int, paragraphs: int = 1) -> str:
     """An exported conversation of so many messages."""
-    found: list[dict[str, Any]] = []
+    entries: list[dict[str, Any]] = []
     for number in range(messages):
         text = f"Question number {number // 2}?"
         if number % 2:
             text = f"**Answer number {number // 2}.** " + "Some words about it. " * 12 * paragraphs
             text += f"\n\n```python\ndef answer_{number}(value: int) -> int:\n    return value + {number}\n```\n\n- one\n- two\n"
         role, parent = ("assistant" if number % 2 else "user"), (f"m{number - 1}" if number else None)
-        found.append({"id": f"m{number}", "parent": parent, "role": role, "text": text, "time": 1e9 + number})
+        entries.append({"id": f"m{number}", "parent": parent, "role": role, "text": text, "time": 1e9 + number})
     about: dict[str, Any] = {"id": "long", "title": "A long story", "project": None, "created": 1e9, "updated": 2e9}
-    about |= {"brain": "", "system": "", "head": found[-1]["id"], "turns": messages // 2, "at": 1}
-    return json.dumps({"format": "omni-conversation", "version": 1, "conversation": about, "messages": found})
+    about |= {"brain": "", "system": "", "head": entries[-1]["id"], "turns": messages // 2, "at": 1}
+    return json.dumps({"format": "omni-conversation", "version": 1, "conversation": about, "messages": entries})
 
 
 @asynccontextmanager
@@ -261,10 +261,10 @@ async def web(folder: Path, engine: Engine, brains: Sequence[Brain] | None = Non
     async with WebServices(home, engine, brains) as services:
         sessions = Sessions()
         front = Front(services, sessions, web=True)
-        found = Web(services, sessions, front)
-        async with listening(front.guard) as found.url:
+        served = Web(services, sessions, front)
+        async with listening(front.guard) as served.url:
             try:
-                yield found
+                yield served
             finally:
                 front.leave()
                 await front.close()

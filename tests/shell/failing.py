@@ -98,16 +98,16 @@ async def stand(app: OmniApp, pilot: Pilot[None]) -> None:
 def everybody(app: OmniApp) -> Iterator[object]:
     """The app, each node of each screen, and what of the shell they keep in their attributes."""
     known = tuple(classes())
-    found: list[object] = [app, *(node for screen in app.screen_stack for node in screen.walk_children(with_self=True))]
-    yield from found
-    for one in found:
+    nodes: list[object] = [app, *(node for screen in app.screen_stack for node in screen.walk_children(with_self=True))]
+    yield from nodes
+    for one in nodes:
         yield from (each for each in vars(one).values() if isinstance(each, known))
 
 
 def one_of(app: OmniApp, kind: type) -> Any:
-    found = next((each for each in everybody(app) if isinstance(each, kind)), None)
-    assert found is not None, f"no {kind.__name__} stands in `everything`: it must, so that things fail in it"
-    return found
+    instance = next((each for each in everybody(app) if isinstance(each, kind)), None)
+    assert instance is not None, f"no {kind.__name__} stands in `everything`: it must, so that things fail in it"
+    return instance
 
 
 async def until(pilot: Pilot[None], holds: Callable[[], object], what: object) -> None:

@@ -171,11 +171,11 @@ class FakeServices:
         return self.fake_budget
 
     async def brains_on(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = {}
+        names: dict[str, list[str]] = {}
         for brain in self.library.list:
             if brain.base is not None:
-                found.setdefault(brain.base.id, []).append(brain.name)
-        return found
+                names.setdefault(brain.base.id, []).append(brain.name)
+        return names
 
     async def measured_hardware(self) -> Any:
         return self.profile
@@ -377,9 +377,9 @@ def shell(root: Path, *, ready: bool = True, begin: str = "", size: Any = None, 
 
 def fakes_of(app: OmniApp) -> FakeServices:
     """What stands behind an app of `shell`."""
-    found: object = app.services
-    assert isinstance(found, FakeServices)
-    return found
+    services: object = app.services
+    assert isinstance(services, FakeServices)
+    return services
 
 
 async def settled(pilot: Pilot[Any]) -> None:

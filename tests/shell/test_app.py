@@ -24,8 +24,8 @@ def test_the_frame_imports_no_domain_before_its_first_frame() -> None:
         "('sqlcipher3', 'psutil', 'xllamacpp', 'h11', 'tomlkit', 'click') or name.startswith(('omni.keeper', "
         "'omni.cartridges', 'omni.hardware', 'omni.chat', 'omni.engine', 'omni.airlock', 'omni.environment'))])"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.split() == []
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.split() == []
 
 
 @pytest.mark.parametrize(

@@ -112,20 +112,22 @@ async def test_the_list_finds_renames_deletes_and_opens(tmp_path: Path) -> None:
         await one.until(lambda: isinstance(one.host.screen, ConversationList))
         sheet = one.host.screen
         assert isinstance(sheet, ConversationList)
-        await one.until(lambda: len(sheet._found) == 2)
+        await one.until(lambda: len(sheet._listed) == 2)
         sheet.query_one(Input).value = "apples"
-        await one.until(lambda: len(sheet._found) == 1)
+        await one.until(lambda: len(sheet._listed) == 1)
         await one.pilot.press("ctrl+r")
         sheet.query_one(Input).value = "Fruit"
         await one.pilot.press("enter")
-        await one.until(lambda: any(found.title == "Fruit" for found in sheet._found))
-        while sheet._chosen() != next(found.id for found in sheet._found if found.title != "Fruit"):
+        await one.until(lambda: any(listed.title == "Fruit" for listed in sheet._listed))
+        while sheet._chosen() != next(
+            conversation.id for conversation in sheet._listed if conversation.title != "Fruit"
+        ):
             await one.pilot.press("down")
         await one.pilot.press("delete")
         assert sheet.has_class("-harm")
-        assert len(sheet._found) == 2
+        assert len(sheet._listed) == 2
         await one.pilot.press("delete")
-        await one.until(lambda: [found.title for found in sheet._found] == ["Fruit"])
+        await one.until(lambda: [listed.title for listed in sheet._listed] == ["Fruit"])
         await one.pilot.press("enter")
         await one.until(lambda: one.pane.conversation is not None)
         await one.quiet()

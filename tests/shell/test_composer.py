@@ -135,8 +135,8 @@ async def test_enter_sends_though_the_popup_of_an_earlier_word_is_still_open() -
 def test_alt_enter_is_a_key_of_its_own_where_the_terminal_sends_an_escape() -> None:
     let_alt_enter_be_a_key()
     parser = XTermParser()
-    found = [token.key for token in (*parser.feed("a\x1b\rb"), *parser.feed("")) if isinstance(token, events.Key)]
-    assert found == ["a", "alt+enter", "b"]
+    keys = [token.key for token in (*parser.feed("a\x1b\rb"), *parser.feed("")) if isinstance(token, events.Key)]
+    assert keys == ["a", "alt+enter", "b"]
 
 
 async def test_up_recalls_earlier_questions_and_down_comes_back_to_the_draft() -> None:
@@ -146,11 +146,11 @@ async def test_up_recalls_earlier_questions_and_down_comes_back_to_the_draft() -
             await pilot.press(*text, "enter")
             await pilot.pause()
         await pilot.press(*"draft")
-        found = []
+        texts = []
         for key in ("up", "up", "up", "down", "down"):
             await pilot.press(key)
-            found.append(host.composer.text)
-        assert found == ["two", "one", "one", "two", "draft"]
+            texts.append(host.composer.text)
+        assert texts == ["two", "one", "one", "two", "draft"]
 
 
 async def test_up_inside_a_text_of_several_lines_only_moves() -> None:
@@ -279,9 +279,9 @@ def test_fuzzy_finds_what_holds_all_letters_in_order(wanted: str, name: str) -> 
 def test_commands_are_told_from_questions() -> None:
     assert parse_command("what is /etc?") is None
     assert parse_command("/etc/hosts is what?") is None
-    found = parse_command("/rename A title")
-    assert found is not None
-    assert (found[0].name, found[1]) == ("rename", "A title")
+    parsed = parse_command("/rename A title")
+    assert parsed is not None
+    assert (parsed[0].name, parsed[1]) == ("rename", "A title")
     with pytest.raises(UsageError, match="/rename needs TITLE"):
         parse_command("/rename")
     with pytest.raises(UsageError) as caught:

@@ -183,9 +183,9 @@ async def test_what_cannot_be_shown_is_said(tmp_path: Path) -> None:
 
 def test_what_is_admitted() -> None:
     here = {pane.name: pane for pane in BUILT_IN}
-    found, complaints = admitted(
+    panes, complaints = admitted(
         [spec("Chat"), spec("A", letter="ab"), spec("B", letter="1"), spec("C", key="f3")], here
     )
-    assert [pane.name for pane in found] == ["c"]
-    assert found[0].key == ""
+    assert [pane.name for pane in panes] == ["c"]
+    assert panes[0].key == ""
     assert len(complaints) == 3

@@ -40,7 +40,7 @@ async def test_a_remapped_key_stands_there_as_it_is(tmp_path: Path) -> None:
     app = shell(tmp_path, settings=Settings(ui=Ui(ready=True, keys={"air-gap": "f8"})))
     async with app.run_test(size=(120, 36)) as pilot:
         await settled(pilot)
-        rows = {name.split(" ")[0]: keys for _, found in sections(app) for keys, _, name in found}
+        rows = {name.split(" ")[0]: keys for _, section in sections(app) for keys, _, name in section}
         assert rows["air-gap"] == "F8 ctrl+x k"
 
 
@@ -50,7 +50,7 @@ async def test_every_binding_of_the_frame_is_in_it(tmp_path: Path) -> None:
     app = shell(tmp_path)
     async with app.run_test(size=(120, 36)) as pilot:
         await settled(pilot)
-        said = {what for _, found in sections(app) for _, what, _ in found}
+        said = {what for _, section in sections(app) for _, what, _ in section}
         assert {binding.tooltip for binding in FRAME} <= said
 
 
@@ -61,7 +61,7 @@ async def test_every_row_is_a_sentence_of_its_own(tmp_path: Path, key: str) -> N
         await settled(pilot)
         await pilot.press(key)
         await settled(pilot)
-        rows = [row for _, found in sections(app) for row in found]
+        rows = [row for _, section in sections(app) for row in section]
         said = [what for _, what, _ in rows]
         assert len(set(said)) == len(said)
         for what in said:

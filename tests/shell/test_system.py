@@ -74,8 +74,8 @@ async def test_only_a_worker_can_be_ended_and_only_after_a_question(tmp_path: Pa
 
 async def test_the_doctor_says_in_place_what_it_found_and_what_mends_it(tmp_path: Path, monkeypatch: Any) -> None:
     async def findings(services: Any) -> list[Any]:
-        found: list[Any] = await services.environment.check()
-        return found
+        checks: list[Any] = await services.environment.check()
+        return checks
 
     monkeypatch.setattr("omni.diagnostics.findings", findings)
     app = shell(tmp_path)
@@ -180,8 +180,8 @@ async def findings_of(app: Any) -> list[Any]:
     return await _machine(app.services)
 
 
-def detail_of_memory(found: list[Any]) -> tuple[str, str]:
-    total, free, _ = next(each.detail for each in found if each.name == "memory").split(", ")
+def detail_of_memory(findings: list[Any]) -> tuple[str, str]:
+    total, free, _ = next(each.detail for each in findings if each.name == "memory").split(", ")
     return total, free
 
 

@@ -37,6 +37,6 @@ def test_any_bytes_are_decoded_and_text_stays_what_it_is(data: bytes, size: int)
     take_whatever_comes()
     decoder = vars(linux_driver)["getincrementaldecoder"]
     decode = decoder("utf-8")().decode
-    found = "".join(decode(data[at : at + size]) for at in range(0, len(data), size)) + decode(b"", True)
-    assert found == data.decode("utf-8", "replace")
+    text = "".join(decode(data[at : at + size]) for at in range(0, len(data), size)) + decode(b"", True)
+    assert text == data.decode("utf-8", "replace")
     assert decoder is not codecs.getincrementaldecoder

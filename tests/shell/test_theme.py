@@ -179,7 +179,7 @@ def test_the_watcher_tells_of_a_change_and_of_an_error_once(tmp_path: Path) -> N
     os.utime(path, ns=(1, 1))
     told += watcher.look()
     told += watcher.look()
-    assert [(name, isinstance(found, ThemeFile) and found.dark) for name, found in told] == [("mine", False)]
+    assert [(name, isinstance(theme, ThemeFile) and theme.dark) for name, theme in told] == [("mine", False)]
     path.write_text("nonsense", "utf-8")
     os.utime(path, ns=(2, 2))
     told += watcher.look()

@@ -77,8 +77,8 @@ def entries(count: int) -> list[Entry]:
 
 def screen(pilot: Pilot[None]) -> list[str]:
     """The rows as they are drawn."""
-    found = pilot.app.query_one(Transcript)
-    return [strip.text.rstrip() for strip in found.render_lines(found.size.region)]
+    transcript = pilot.app.query_one(Transcript)
+    return [strip.text.rstrip() for strip in transcript.render_lines(transcript.size.region)]
 
 
 async def settle(pilot: Pilot[None]) -> None:
@@ -121,9 +121,9 @@ async def test_scrolling_up_moves_by_exactly_what_was_asked() -> None:
 async def test_streams_above_and_below_the_view_do_not_move_it() -> None:
     host = Host(Transcript())
     async with host.run_test(size=(80, 24)) as pilot:
-        found = entries(40)
-        found.insert(2, Entry("above", "brain", "b", writing=True))
-        host.transcript.show(found)
+        history = entries(40)
+        history.insert(2, Entry("above", "brain", "b", writing=True))
+        host.transcript.show(history)
         host.transcript.add(Entry("below", "brain", "b", writing=True))
         host.transcript.go_to(60)
         host.transcript.action_lines(-5)
@@ -249,15 +249,15 @@ async def test_a_wrapped_paragraph_is_copied_as_one_line() -> None:
 async def test_search_marks_and_goes_from_hit_to_hit() -> None:
     host = Host(Transcript())
     async with host.run_test(size=(80, 24)) as pilot:
-        found = entries(100)
-        found[10] = Entry("10", "brain", "b", "a needle here")
-        found[20] = Entry("20", "brain", "b", "a Needle there")
-        host.transcript.show(found)
+        history = entries(100)
+        history[10] = Entry("10", "brain", "b", "a needle here")
+        history[20] = Entry("20", "brain", "b", "a Needle there")
+        host.transcript.show(history)
         host.transcript.focus()
         assert host.transcript.search("needle") == 2
-        assert host.transcript.focused_entry is found[20]
+        assert host.transcript.focused_entry is history[20]
         await pilot.press("n")
-        assert host.transcript.focused_entry is found[10]
+        assert host.transcript.focused_entry is history[10]
         assert any("needle" in row for row in screen(pilot))
         host.transcript.search("")
 

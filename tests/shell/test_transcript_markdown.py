@@ -29,12 +29,12 @@ def shape(lines: list[Line]) -> list[tuple[list[tuple[str, str, str]], str]]:
 
 
 def body(entry: Entry, width: int) -> list[tuple[list[tuple[str, str, str]], str]]:
-    found: list[tuple[list[tuple[str, str, str]], str]] = []
+    lines: list[tuple[list[tuple[str, str, str]], str]] = []
     for part in entry.sections():
         if entry.lead(part):
-            found.append(([], "\n"))
-        found += shape(entry.lay(part, Setting(width), [0]).lines)
-    return found
+            lines.append(([], "\n"))
+        lines += shape(entry.lay(part, Setting(width), [0]).lines)
+    return lines
 
 
 @settings(max_examples=200, deadline=None)

@@ -58,8 +58,8 @@ def thrown(number: int, explained: bool) -> Thrown:
 
 def modules() -> list[ModuleType]:
     """All of the shell."""
-    found = pkgutil.walk_packages(omni.shell.__path__, "omni.shell.")
-    return [importlib.import_module(each.name) for each in found if each.name not in MACHINERY]
+    module_infos = pkgutil.walk_packages(omni.shell.__path__, "omni.shell.")
+    return [importlib.import_module(each.name) for each in module_infos if each.name not in MACHINERY]
 
 
 def classes() -> list[type]:
@@ -92,18 +92,18 @@ def handlers() -> list[Handler]:
     """Every handler, action and watcher of every node; what ends the app with it is not among them."""
     owners = nodes()  # imports them, and with them their messages
     kinds = {each.handler_name: each for each in _all_below(Message)}
-    found = []
+    all_handlers = []
     for owner in owners:
         for name, method in vars(owner).items():
             if not inspect.isfunction(method) or name in ("on_unmount", "on_event"):
                 continue
             if hasattr(method, "_textual_on"):
-                found += [Handler(owner, name, each) for each, _ in method._textual_on]
+                all_handlers += [Handler(owner, name, each) for each, _ in method._textual_on]
             elif name.startswith(("on_", "_on_")):
-                found.append(Handler(owner, name, kinds[name.removeprefix("_")]))
+                all_handlers.append(Handler(owner, name, kinds[name.removeprefix("_")]))
             elif name.startswith(("action_", "_action_", "watch_", "_watch_")):
-                found.append(Handler(owner, name))
-    return found
+                all_handlers.append(Handler(owner, name))
+    return all_handlers
 
 
 def message_of(kind: type[Message], node: DOMNode) -> Message:
@@ -162,7 +162,7 @@ def starts() -> list[Start]:
 
 def other_ways() -> list[str]:
     """Calls that have something done later past what catches failures."""
-    found = []
+    calls = []
     for module in modules():
         for _, call in _calls(module):
             name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
@@ -170,8 +170,8 @@ def other_ways() -> list[str]:
                 each.arg == "exit_on_error" and not getattr(each.value, "value", True) for each in call.keywords
             )
             if name in OTHER_WAYS or silent:
-                found.append(f"{module.__name__}:{call.lineno} {name}")
-    return found
+                calls.append(f"{module.__name__}:{call.lineno} {name}")
+    return calls
 
 
 def _calls(module: ModuleType) -> Iterator[tuple[str, ast.Call]]:

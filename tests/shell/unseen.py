@@ -14,11 +14,11 @@ def fails_on_purpose() -> None:
 @pytest.fixture(autouse=True)
 def _nothing_fails_unseen(request: pytest.FixtureRequest) -> Iterator[None]:
     """What the shell says to have failed fails the test in which it did."""
-    found: list[logging.LogRecord] = []
+    records: list[logging.LogRecord] = []
 
     class Kept(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            found.append(record)
+            records.append(record)
 
     handler = Kept(logging.ERROR)
     log = logging.getLogger("omni.shell.failures")
@@ -26,4 +26,4 @@ def _nothing_fails_unseen(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     log.removeHandler(handler)
     if "fails_on_purpose" not in request.fixturenames:
-        assert [record.getMessage() for record in found] == []
+        assert [record.getMessage() for record in records] == []

@@ -38,8 +38,8 @@ def blocks_of(messages: Sequence[InMessage], brain: "Brain", where: str) -> Iter
 
 def written(content: str | Sequence[InBlock | str] | None) -> list[InBlock]:
     """A content as blocks; a text stands for a block of it."""
-    found = [content] if isinstance(content, str) else content or ()
-    return [InBlock(type="text", text=each) if isinstance(each, str) else each for each in found]
+    blocks = [content] if isinstance(content, str) else content or ()
+    return [InBlock(type="text", text=each) if isinstance(each, str) else each for each in blocks]
 
 
 def read(parts: Parts, block: InBlock, where: str) -> None:
@@ -106,9 +106,11 @@ def _result(block: InBlock, brain: "Brain", where: str) -> Message:
     parts = Parts(brain, happened=True)
     for at, content in enumerate(block.content if isinstance(block.content, list) else [block.content]):
         _add(parts, content, f"{where}.content[{at}]")
-    found = Message(role="tool", content=parts.content, images=parts.images, call_id=block.tool_use_id or "")
+    message = Message(role="tool", content=parts.content, images=parts.images, call_id=block.tool_use_id or "")
     return (
-        joined(Message(role="tool", content="Error: ", call_id=found.call_id), found, "") if block.is_error else found
+        joined(Message(role="tool", content="Error: ", call_id=message.call_id), message, "")
+        if block.is_error
+        else message
     )
 
 

@@ -64,8 +64,8 @@ async def count_tokens(request: Request) -> Response:
 
 
 async def _events(writing: Writing) -> AsyncGenerator[bytes]:
-    async with aclosing(writing.events()) as found:
-        async for event in found:
+    async with aclosing(writing.events()) as stream:
+        async for event in stream:
             yield _encoded(event)
 
 

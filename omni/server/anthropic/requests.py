@@ -52,17 +52,17 @@ def thinks(body: CountBody) -> bool:
 
 def messages_of(body: CountBody, brain: "Brain") -> tuple[Message, ...]:
     """The system text and the messages as engines know them. Raises BadParameter."""
-    found: list[Message] = []
+    leading: list[Message] = []
     if body.system is not None:
         parts = Parts(brain, between=BETWEEN)
         for at, block in enumerate(written(body.system)):
             if block.text != "" and not (block.text or "").startswith(BILLING):
                 read(parts, block, f"system[{at}]")
         system = parts.only_text("system")
-        found += [Message(role="system", content=system)] if system else []
+        leading += [Message(role="system", content=system)] if system else []
     if not body.messages:
         raise BadParameter("`messages` is empty.", hint="Send at least one message.", param="messages")
-    return (*found, *blocks_of(body.messages, brain, "messages"))
+    return (*leading, *blocks_of(body.messages, brain, "messages"))
 
 
 def tools_of(body: CountBody) -> tuple[tuple[Tool, ...], str]:

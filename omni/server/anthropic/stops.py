@@ -9,18 +9,18 @@ class Stops:
     def __init__(self, sequences: Sequence[str]) -> None:
         self._sequences = tuple(sequence for sequence in sequences if sequence)
         self._held = ""
-        self.found: str | None = None
+        self.sequence: str | None = None
 
     def read(self, text: str) -> str:
         """What can be sent now. Once `found` says which sequence came, nothing that follows is."""
         if not self._sequences:
             return text
-        if self.found is not None:
+        if self.sequence is not None:
             return ""
         self._held += text
         places = [(at, sequence) for sequence in self._sequences if (at := self._held.find(sequence)) >= 0]
         if places:
-            at, self.found = min(places, key=lambda place: (place[0], -len(place[1])))
+            at, self.sequence = min(places, key=lambda place: (place[0], -len(place[1])))
             sent, self._held = self._held[:at], ""
             return sent
         keep = max(_begins(self._held, sequence) for sequence in self._sequences)

@@ -65,15 +65,15 @@ class Writing:
             yield MessageStart(message=answer)
             yield Ping()
             end: TurnEnded | None = None
-            async with aclosing(generation.events()) as found:
-                async for event in found:
+            async with aclosing(generation.events()) as stream:
+                async for event in stream:
                     for each in self._read(event):
                         yield each
                     if isinstance(event, TurnEnded):
                         end = event
-                    if self._stops.found is not None:
+                    if self._stops.sequence is not None:
                         break
-            if end is None and self._stops.found is None:
+            if end is None and self._stops.sequence is None:
                 raise EngineError("The brain gave no answer.", hint="Ask again.")
             for each in self._closed():
                 yield each
@@ -85,8 +85,8 @@ class Writing:
         answer: Answer | None = None
         blocks: list[Block] = []
         texts: list[list[str]] = []
-        async with aclosing(self.events()) as found:
-            async for event in found:
+        async with aclosing(self.events()) as stream:
+            async for event in stream:
                 match event:
                     case MessageStart(message=message):
                         answer = message
@@ -148,7 +148,7 @@ class Writing:
 
     async def _ended(self, end: TurnEnded | None) -> MessageDelta:
         counted = self._generation.counted.tokens
-        if end is None or self._stops.found is not None:
+        if end is None or self._stops.sequence is not None:
             reason: StopReason = "stop_sequence"
         else:
             reason = _REASONS.get(end.reason, "end_turn")
@@ -163,7 +163,7 @@ class Writing:
             cache_read_input_tokens=cached,
             output_tokens=end.usage.answer_tokens,
         )
-        return MessageDelta(delta=Ended(stop_reason=reason, stop_sequence=self._stops.found), usage=usage)
+        return MessageDelta(delta=Ended(stop_reason=reason, stop_sequence=self._stops.sequence), usage=usage)
 
 
 def _filled(block: Block, text: str, *, cut: bool) -> Block | None:
@@ -176,11 +176,11 @@ def _filled(block: Block, text: str, *, cut: bool) -> Block | None:
             return ThinkingBlock(thinking=text)
         case ToolUseBlock():
             try:
-                found = json.loads(text or "{}")
+                arguments = json.loads(text or "{}")
             except (ValueError, RecursionError):
-                found = None
-            if isinstance(found, dict):
-                return structs.replace(block, input=found)
+                arguments = None
+            if isinstance(arguments, dict):
+                return structs.replace(block, input=arguments)
             if cut:
                 return None
             raise EngineError(f"The brain called {block.name} with something that is no object.", hint="Ask again.")

@@ -80,8 +80,8 @@ async def _answered(request: Request, body: Asked, brain: "Brain", wish: Generat
     generation = await while_there(request, begin(server, lane_of(request), wish))
 
     async def lines() -> AsyncGenerator[bytes]:
-        async with aclosing(pieces(generation)) as found:
-            async for piece in found:
+        async with aclosing(pieces(generation)) as stream:
+            async for piece in stream:
                 if piece.end is None:
                     yield _encoded(write(body.wanted, piece, {}))
                 else:

@@ -54,13 +54,13 @@ async def pieces(generation: "Generation") -> AsyncGenerator[Piece]:
 async def together(generation: "Generation") -> Piece:
     """All of an answer as one. Raises EngineError."""
     async with aclosing(pieces(generation)) as all_of_them:
-        found = [piece async for piece in all_of_them]
+        collected = [piece async for piece in all_of_them]
     return Piece(
-        text="".join(piece.text for piece in found),
-        thinking="".join(piece.thinking for piece in found),
-        calls=tuple(call for piece in found for call in piece.calls),
-        logprobs=tuple(one for piece in found for one in piece.logprobs),
-        end=found[-1].end,
+        text="".join(piece.text for piece in collected),
+        thinking="".join(piece.thinking for piece in collected),
+        calls=tuple(call for piece in collected for call in piece.calls),
+        logprobs=tuple(one for piece in collected for one in piece.logprobs),
+        end=collected[-1].end,
     )
 
 

@@ -39,8 +39,8 @@ async def embeddings(request: Request) -> Response:
     """One vector for one text."""
     body = await body_of(request, OldEmbedBody)
     texts = [body.prompt] if body.prompt else []
-    found = await while_there(request, _embedded(request, body, texts))
-    return json_response(OldEmbedded(embedding=found.embeddings[0] if found.embeddings else []))
+    embedded = await while_there(request, _embedded(request, body, texts))
+    return json_response(OldEmbedded(embedding=embedded.embeddings[0] if embedded.embeddings else []))
 
 
 async def _embedded(

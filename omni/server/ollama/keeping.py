@@ -116,8 +116,8 @@ def wished(request: "Request", value: float | str | None) -> float | None:
 
 def keeping_of(server: "Server") -> Keeping:
     """The one of this server, made when it is first asked for."""
-    found: Keeping | None = getattr(server, "ollama_keeping", None)
-    if found is None:
-        found = Keeping(server)
-        server.ollama_keeping = found  # type: ignore[attr-defined]
-    return found
+    keeping: Keeping | None = getattr(server, "ollama_keeping", None)
+    if keeping is None:
+        keeping = Keeping(server)
+        server.ollama_keeping = keeping  # type: ignore[attr-defined]
+    return keeping

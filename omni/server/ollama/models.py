@@ -58,11 +58,11 @@ async def tags(request: Request) -> Response:
     for brain in await server.services.library.brains():
         if brain.embeds:
             brains.setdefault(brain.name, brain)
-    found = {name: await asyncio.to_thread(_listed, server, brain) for name, brain in brains.items()}
+    listed = {name: await asyncio.to_thread(_listed, server, brain) for name, brain in brains.items()}
     for alias, name in server.names.aliases().items():
-        if name in brains and alias not in found:
-            found[alias] = msgspec.structs.replace(found[name], name=alias, model=alias)
-    return json_response(Tags(models=list(found.values())))
+        if name in brains and alias not in listed:
+            listed[alias] = msgspec.structs.replace(listed[name], name=alias, model=alias)
+    return json_response(Tags(models=list(listed.values())))
 
 
 async def show(request: Request) -> Response:
@@ -81,13 +81,13 @@ async def processes(request: Request) -> Response:
     server: Server = request.app.state.server
     keeper = await server.services.keeper()
     names = await server.services.brains_on()
-    found: dict[str, Running] = {}
+    running: dict[str, Running] = {}
     for process in await keeper.processes():
         if process.kind != "worker" or not names.get(process.base):
             continue
         brain = await server.services.library.get(names[process.base][0])
-        found.setdefault(brain.name, await _running(server, brain))
-    return json_response(Processes(models=list(found.values())))
+        running.setdefault(brain.name, await _running(server, brain))
+    return json_response(Processes(models=list(running.values())))
 
 
 def template_of(brain: "Brain") -> str:
@@ -191,14 +191,14 @@ def _capabilities(brain: "Brain") -> list[str]:
     """`tools` wherever it chats: a brain whose template knows none calls them by a grammar."""
     if brain.embeds:
         return ["embedding"]
-    found = ["completion"] if untaught(brain) else ["completion", "tools"]
+    capabilities = ["completion"] if untaught(brain) else ["completion", "tools"]
     if inserts(brain):
-        found.append("insert")
+        capabilities.append("insert")
     if brain.sees:
-        found.append("vision")
+        capabilities.append("vision")
     if thinks(brain):
-        found.append("thinking")
-    return found
+        capabilities.append("thinking")
+    return capabilities
 
 
 def _details(brain: "Brain") -> Details:
@@ -225,25 +225,25 @@ def human(number: int) -> str:
 def _parameters(brain: "Brain", room: int) -> str:
     """One a line, with a text as JSON: Continue reads it so. `num_ctx` is what a chat may really take here."""
     values: dict[str, Any] = dict(brain.base.parameters if brain.base else {}) | brain.sampling
-    found: dict[str, list[Any]] = {"num_ctx": [room]} if room else {}
-    found |= {name: [values[name]] for name in _PARAMETERS if values.get(name) is not None}
+    parameters: dict[str, list[Any]] = {"num_ctx": [room]} if room else {}
+    parameters |= {name: [values[name]] for name in _PARAMETERS if values.get(name) is not None}
     stop = values.get("stop", ())
-    found["stop"] = [json.dumps(text) for text in ([stop] if isinstance(stop, str) else stop)]
-    return "\n".join(f"{name:<30} {value}" for name, each in found.items() for value in each)
+    parameters["stop"] = [json.dumps(text) for text in ([stop] if isinstance(stop, str) else stop)]
+    return "\n".join(f"{name:<30} {value}" for name, each in parameters.items() for value in each)
 
 
 def _info(brain: "Brain", room: int) -> dict[str, Any]:
     """The context is what fits here, not what the model was trained for: clients fill what they are told."""
     header = brain.base.header if brain.base else None
     family = (header.architecture if header else "") or "unknown"
-    found: dict[str, Any] = {
+    info: dict[str, Any] = {
         "general.architecture": family,
         "general.basename": (header.name if header else "") or brain.base_title or brain.name,
         "general.parameter_count": header.parameters if header else 0,
         f"{family}.context_length": room or (header.context_length if header else 0) or 4096,
     }
     if header is not None:
-        found |= {
+        info |= {
             "general.size_label": header.size_label,
             f"{family}.block_count": header.layers,
             f"{family}.embedding_length": header.width,
@@ -251,7 +251,7 @@ def _info(brain: "Brain", room: int) -> dict[str, Any]:
             f"{family}.attention.head_count_kv": header.kv_heads,
             "omni.context_length.trained": header.context_length,
         }
-    return found
+    return info
 
 
 def _modified(server: "Server", brain: "Brain") -> float:

@@ -113,21 +113,23 @@ def sampling_of(options: Options | None) -> dict[str, Any]:
     """
     if options is None:
         return {}
-    found: dict[str, Any] = {name: value for name in _PLAIN if (value := getattr(options, name)) is not None}
+    sampling: dict[str, Any] = {name: value for name in _PLAIN if (value := getattr(options, name)) is not None}
     if (penalty := options.repeat_penalty) is not None and penalty <= 0:
-        del found["repeat_penalty"]  # which is what Ollama takes for none
-    found |= {
+        del sampling["repeat_penalty"]  # which is what Ollama takes for none
+    sampling |= {
         name: max(0, min(value, most)) for name, most in _MOST.items() if (value := getattr(options, name)) is not None
     }
     if (most := _whole(options.num_predict, "num_predict")) is not None and 0 < most < 1 << 30:
-        found["max_tokens"] = most  # else all that is left, which 0 is to Ollama's own engines, too
+        sampling["max_tokens"] = most  # else all that is left, which 0 is to Ollama's own engines, too
     if (top := _whole(options.top_k, "top_k")) is not None:
-        found["top_k"] = max(0, min(top, 1 << 30))
+        sampling["top_k"] = max(0, min(top, 1 << 30))
     if (seed := _whole(options.seed, "seed")) is not None and seed >= 0:
-        found["seed"] = seed & 0x7FFFFFFF
+        sampling["seed"] = seed & 0x7FFFFFFF
     if options.stop:
-        found["stop"] = [text for text in ([options.stop] if isinstance(options.stop, str) else options.stop) if text]
-    return found
+        sampling["stop"] = [
+            text for text in ([options.stop] if isinstance(options.stop, str) else options.stop) if text
+        ]
+    return sampling
 
 
 def schema_of(wanted: str | dict[str, Any] | None) -> dict[str, Any] | None:
@@ -176,15 +178,15 @@ def _call(call: Called) -> ToolCall:
 
 def _parts(content: str, images: Sequence[str] | None, brain: "Brain", where: str, *, happened: bool = False) -> Parts:
     """A message and its images, which stand before the text; in base64, as `data:` addresses as well."""
-    found = Parts(brain, happened=happened)
+    parts = Parts(brain, happened=happened)
     for at, image in enumerate(images or ()):
         place = f"{where}[{at}]"
         if image.startswith(("data:", "http://", "https://")):
-            found.address(image, place)
+            parts.address(image, place)
         else:
-            found.base64(image, "", place)
-    found.text(content)
-    return found
+            parts.base64(image, "", place)
+    parts.text(content)
+    return parts
 
 
 def _top(body: Asked) -> int | None:

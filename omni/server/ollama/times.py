@@ -33,12 +33,12 @@ def duration(value: float | str | None) -> float | None:
         text = value.strip()
         sign, text = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
         if re.fullmatch(r"\d{1,12}(\.\d+)?", text):
-            found = float(text)
+            seconds = float(text)
         elif len(text) < 40 and re.fullmatch(f"(?:{_PART.pattern})+", text):
-            found = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+            seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
         else:
             raise BadParameter(
                 f"`keep_alive` is {value!r}, which is no duration.", hint='Send 300, "5m", 0 or -1.', param="keep_alive"
             )
-        value = sign * found
+        value = sign * seconds
     return FOREVER if value < 0 or value > _LONGEST else float(value)

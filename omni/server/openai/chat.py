@@ -69,15 +69,15 @@ async def _begin(server: Server, lane: str, body: ChatBody) -> Choices:
 
 
 async def _whole(answers: Choices, body: ChatBody) -> ChatAnswer:
-    found = [_Message(body) for _ in range(body.n or 1)]
+    messages = [_Message(body) for _ in range(body.n or 1)]
     async with aclosing(answers.events()) as events:
         async for at, event in events:
-            found[at].read(event)
+            messages[at].read(event)
     return ChatAnswer(
         id=f"chatcmpl-{secrets.token_hex(12)}",
         created=int(time.time()),
         model=body.model or answers.brain,
-        choices=[one.choice(at) for at, one in enumerate(found)],
+        choices=[one.choice(at) for at, one in enumerate(messages)],
         usage=await answers.used(),
         system_fingerprint=FINGERPRINT,
     )

@@ -46,15 +46,15 @@ class Choices:
                 hint="Send several requests, or allow a longer queue (serve.queue).",
                 param="n" if len(wishes) > prompts else "prompt",
             )
-        found: list[Generation] = []
+        generations: list[Generation] = []
         try:
             for wish in wishes:
-                found.append(await begin(server, lane, wish, again=bool(found)))
+                generations.append(await begin(server, lane, wish, again=bool(generations)))
         except BaseException:
-            for generation in found:
+            for generation in generations:
                 await generation.close()
             raise
-        made = cls(server, found, prompts=prompts)
+        made = cls(server, generations, prompts=prompts)
         if not wishes[0].strict and wishes[0].schema is not None:
             made.headers = await apart(unkept, wishes[0].schema)
         return made

@@ -128,14 +128,14 @@ async def _begin(server: Server, lane: str, body: CompletionBody, prompts: list[
 
 
 async def _whole(answers: Choices, writer: "CompletionWriter") -> CompletionAnswer:
-    found = {choice.index: choice for chunk in writer.begin() for choice in chunk.choices}
+    choices = {choice.index: choice for chunk in writer.begin() for choice in chunk.choices}
     async with aclosing(answers.events()) as events:
         async for at, event in events:
             for chunk in writer.read(at, event):
                 for new in chunk.choices:
-                    _join(found.setdefault(new.index, CompletionChoice(index=new.index, text="")), new)
+                    _join(choices.setdefault(new.index, CompletionChoice(index=new.index, text="")), new)
     whole = writer.used(await answers.used())
-    whole.choices = [choice for _, choice in sorted(found.items())]
+    whole.choices = [choice for _, choice in sorted(choices.items())]
     return whole
 
 

@@ -111,11 +111,11 @@ def shaped(vector: list[float], dimensions: int | None) -> list[float]:
         raise BadParameter(
             f"The vectors of this brain have {len(vector)} dimensions; {dimensions} were asked for.", param="dimensions"
         )
-    found = vector[:dimensions]
-    length = math.hypot(*found)
+    truncated = vector[:dimensions]
+    length = math.hypot(*truncated)
     if not length or abs(length - 1) < ROUNDING:  # all zeros have no direction
-        return found
-    return [value / length for value in found]
+        return truncated
+    return [value / length for value in truncated]
 
 
 def _encoded(vector: list[float], encoding: str | None) -> list[float] | str:

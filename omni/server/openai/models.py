@@ -41,12 +41,12 @@ async def models(request: Request) -> Response:
     for brain in await server.services.library.brains():
         if brain.name not in known and brain.embeds:
             known[brain.name] = brain
-    found = [await _model(server, brain) for brain in known.values()]
-    by_name = {one.id: one for one in found}
+    entries = [await _model(server, brain) for brain in known.values()]
+    by_name = {one.id: one for one in entries}
     for alias, name in server.names.aliases().items():
         if name in by_name and alias not in by_name:
-            found.append(_alias(alias, by_name[name]))
-    return json_response(ModelList(data=found))
+            entries.append(_alias(alias, by_name[name]))
+    return json_response(ModelList(data=entries))
 
 
 async def model(request: Request) -> Response:
@@ -55,8 +55,8 @@ async def model(request: Request) -> Response:
     name: str = request.path_params["id"]
     if not name:
         return await models(request)
-    found = await _model(server, await server.names.find(name, chats=False))
-    return json_response(found if found.id == name else _alias(name, found))
+    entry = await _model(server, await server.names.find(name, chats=False))
+    return json_response(entry if entry.id == name else _alias(name, entry))
 
 
 async def _model(server: Server, brain: "Brain") -> Model:
@@ -75,5 +75,5 @@ async def _created(server: Server, brain: "Brain") -> int:
     return int(server.started)
 
 
-def _alias(alias: str, found: Model) -> Model:
-    return Model(id=alias, created=found.created, owned_by=found.owned_by, root=found.root)
+def _alias(alias: str, target: Model) -> Model:
+    return Model(id=alias, created=target.created, owned_by=target.owned_by, root=target.root)

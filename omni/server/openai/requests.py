@@ -58,16 +58,16 @@ def wish_of(body: ChatBody, brain: "Brain") -> GenerationRequest:
 def sampling_of(body: Sampled, limit: str = "max_tokens") -> dict[str, Any]:
     """The fields of Sampling that a request names; `limit` is the field that bounds the answer."""
     names = ("temperature", "top_p", "top_k", "min_p", "repeat_penalty", "presence_penalty", "frequency_penalty")
-    found: dict[str, Any] = {name: value for name in names if (value := getattr(body, name)) is not None}
+    sampling: dict[str, Any] = {name: value for name in names if (value := getattr(body, name)) is not None}
     if (most := limit_of(getattr(body, limit))) is not None:
-        found["max_tokens"] = most
+        sampling["max_tokens"] = most
     if body.seed is not None and body.seed != -1:  # which is llama.cpp's word for "any"
-        found["seed"] = body.seed & 0x7FFFFFFF
+        sampling["seed"] = body.seed & 0x7FFFFFFF
     if body.stop:
-        found["stop"] = [text for text in ([body.stop] if isinstance(body.stop, str) else body.stop) if text]
+        sampling["stop"] = [text for text in ([body.stop] if isinstance(body.stop, str) else body.stop) if text]
     if body.logit_bias:
-        found["logit_bias"] = list({_token(key): bias for key, bias in body.logit_bias.items()}.items())
-    return found
+        sampling["logit_bias"] = list({_token(key): bias for key, bias in body.logit_bias.items()}.items())
+    return sampling
 
 
 def limit_of(most: int | None) -> int | None:
@@ -121,12 +121,12 @@ def schema_of(body: Sampled) -> dict[str, Any] | None:
                 hint="Send the schema in `response_format`.",
                 param=name,
             )
-    found, where = _named(body.response_format)
-    if body.json_schema is not None and (found is None or found is ANY_OBJECT):
-        found, where = body.json_schema, "json_schema"
-    if found is not None:
-        bearable(found, where)
-    return found
+    schema, where = _named(body.response_format)
+    if body.json_schema is not None and (schema is None or schema is ANY_OBJECT):
+        schema, where = body.json_schema, "json_schema"
+    if schema is not None:
+        bearable(schema, where)
+    return schema
 
 
 def _named(wanted: ResponseFormat | None) -> tuple[dict[str, Any] | None, str]:
@@ -150,37 +150,37 @@ def strict_of(wanted: ResponseFormat | None) -> bool:
     return wanted.strict is not False and (wanted.json_schema is None or wanted.json_schema.strict is not False)
 
 
-def _parts(content: str | Sequence[Part | str | None] | None, found: Parts, where: str) -> Parts:
+def _parts(content: str | Sequence[Part | str | None] | None, parts: Parts, where: str) -> Parts:
     if content is None or isinstance(content, str):
-        found.text(content or "")
-        return found
+        parts.text(content or "")
+        return parts
     for at, part in enumerate(content):
         place = f"{where}[{at}]"
         if part is None:
             continue
         if isinstance(part, str):
-            found.text(part)
+            parts.text(part)
             continue
         match part.type:
             case "refusal":
-                found.said(part.refusal, f"{place}.refusal")
+                parts.said(part.refusal, f"{place}.refusal")
             case kind if kind in TEXTS:
-                found.said(part.text, f"{place}.text")
+                parts.said(part.text, f"{place}.text")
             case "image_url":
                 url = part.image_url.url if isinstance(part.image_url, ImageUrl) else part.image_url
-                found.address(url or "", place)
+                parts.address(url or "", place)
             case "input_audio":
-                found.sound(place)
+                parts.sound(place)
             case "file":
                 file = part.file or FileIn()
-                found.file(place, name=file.filename or "", data=file.file_data or "")
+                parts.file(place, name=file.filename or "", data=file.file_data or "")
             case kind:
-                found.other(kind, to_builtins(part), place)
-    return found
+                parts.other(kind, to_builtins(part), place)
+    return parts
 
 
 def _calls(message: ChatMessage) -> tuple[ToolCall, ...]:
-    found = []
+    calls = []
     for call in filter(None, message.tool_calls or ()):
         if call.custom is not None:
             name, arguments = (
@@ -190,11 +190,11 @@ def _calls(message: ChatMessage) -> tuple[ToolCall, ...]:
         else:
             called = call.function or CalledFunction()
             name, arguments = called.name, arguments_of(called.arguments)
-        found.append(ToolCall(id=call.id or "", name=name or "", arguments=arguments))
-    if message.function_call is not None and not found:
+        calls.append(ToolCall(id=call.id or "", name=name or "", arguments=arguments))
+    if message.function_call is not None and not calls:
         name, arguments = message.function_call.name or "", arguments_of(message.function_call.arguments)
-        found.append(ToolCall(id=name, name=name, arguments=arguments))
-    return tuple(found)
+        calls.append(ToolCall(id=name, name=name, arguments=arguments))
+    return tuple(calls)
 
 
 def _tools(body: ChatBody) -> tuple[tuple[Tool, ...], str]:

@@ -135,26 +135,26 @@ def _add(parts: Parts, value: Any, where: str, *, image: bool = False) -> None:
             parts.text(words_of(each))
 
 
-def _read(found: Parts, content: str | Sequence[PartIn | str] | None, where: str) -> Parts:
+def _read(parts: Parts, content: str | Sequence[PartIn | str] | None, where: str) -> Parts:
     if content is None or isinstance(content, str):
-        found.text(content or "")
-        return found
+        parts.text(content or "")
+        return parts
     for at, part in enumerate(content):
         place = f"{where}[{at}]"
         if isinstance(part, str):
-            found.text(part)
+            parts.text(part)
             continue
         match part.type:
             case kind if kind in _TEXTS:
-                found.said(part.refusal if part.text is None else part.text, f"{place}.text")
+                parts.said(part.refusal if part.text is None else part.text, f"{place}.text")
             case "input_image" if part.image_url is None and part.file_id is not None:
-                found.kept_image(place)
+                parts.kept_image(place)
             case "input_image":
-                found.address(part.image_url or "", place)
+                parts.address(part.image_url or "", place)
             case "input_audio":
-                found.sound(place)
+                parts.sound(place)
             case "input_file":
-                found.file(place, name=part.filename or part.file_url or "", data=part.file_data or "")
+                parts.file(place, name=part.filename or part.file_url or "", data=part.file_data or "")
             case kind:
-                found.other(kind, to_builtins(part), place)
-    return found
+                parts.other(kind, to_builtins(part), place)
+    return parts

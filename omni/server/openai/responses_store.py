@@ -132,10 +132,10 @@ class ResponseStore:
             ).fetchone()
             return bytes(row[0]) if row else None
 
-        found = await self._database.read(work)
-        if found is None:
+        response = await self._database.read(work)
+        if response is None:
             raise NotKept(_lost(ident), hint=_WHY)
-        return found
+        return response
 
     async def led_to(self, ident: str, owner: str | None) -> list[tuple[str, Turn]]:
         """The turns that led to an answer, its own the last, each with the id of its answer; what is no longer kept is not
@@ -179,8 +179,8 @@ class ResponseStore:
         def work(database: "Connection") -> list[bytes]:
             now = self._now()
             query = "UPDATE responses SET used = ? WHERE id = ? AND owner = ? AND used >= ? RETURNING output"
-            found = (database.execute(query, (now, ident, owner, now - self._seconds)).fetchall() for ident in wanted)
-            return [bytes(row[0]) for rows in found for row in rows]
+            updates = (database.execute(query, (now, ident, owner, now - self._seconds)).fetchall() for ident in wanted)
+            return [bytes(row[0]) for rows in updates for row in rows]
 
         kept = await self._database.write(work)
         known = {item.id: item for output in kept for item in msgspec.json.decode(output, type=list[ItemIn])}

@@ -171,8 +171,8 @@ async def _offers(services: "Services") -> Offers:
     except OmniError:
         loaded = set()  # the doors say what is wrong with the keeper
     best = services.settings.chat.brain
-    if not best and (found := await services.library.best()) is not None:
-        best = found.name
+    if not best and (fallback := await services.library.best()) is not None:
+        best = fallback.name
     offers = [_offer(brain, await services.fit(brain, budget), kept.get(brain.name, 0), loaded) for brain in brains]
     return Offers(brains=offers, default=best)
 

@@ -29,7 +29,7 @@ class Shown(Struct, frozen=True, kw_only=True):
     messages: list[ChatMessage]
 
 
-class Found(Struct, frozen=True, kw_only=True):
+class SearchResults(Struct, frozen=True, kw_only=True):
     """Where something stands."""
 
     hits: list[SearchHit]
@@ -75,8 +75,8 @@ class Reread(Struct, frozen=True, kw_only=True):
 
 def chat_of(request: Request) -> ChatService:
     """The conversations of this server."""
-    found: ChatService = request.app.state.server.services.chat
-    return found
+    chat: ChatService = request.app.state.server.services.chat
+    return chat
 
 
 def routes() -> list[Route]:
@@ -102,7 +102,7 @@ def routes() -> list[Route]:
             "/search",
             search,
             "Search titles and messages.",
-            response=Found,
+            response=SearchResults,
             query={"text": "What is looked for."},
         ),
         route("GET", one, shown, "Read a conversation.", response=Shown, query={"last": "Read so many messages."}),
@@ -134,8 +134,8 @@ async def listed(request: Request) -> Response:
     """`query` finds, `limit` and `offset` page."""
     limit, offset = min(_number(request, "limit", 100), MOST), _number(request, "offset", 0)
     query = request.query_params.get("query", "")
-    found = await chat_of(request).conversations(query=query, limit=limit + 1, offset=offset)
-    return json_response(Listed(conversations=found[:limit], more=len(found) > limit))
+    conversations = await chat_of(request).conversations(query=query, limit=limit + 1, offset=offset)
+    return json_response(Listed(conversations=conversations[:limit], more=len(conversations) > limit))
 
 
 async def create(request: Request) -> Response:
@@ -151,15 +151,15 @@ async def load(request: Request) -> Response:
     except UnicodeDecodeError as error:
         raise UsageError("The file is no UTF-8.") from error
     try:
-        found = await chat_of(request).load(text)
+        conversation = await chat_of(request).load(text)
     except BadFile as error:  # what a page sends is no file of ours that broke
         raise UsageError(error.message, hint=error.hint) from error
-    return json_response(found, 201)
+    return json_response(conversation, 201)
 
 
 async def search(request: Request) -> Response:
     """`text` is what is looked for."""
-    return json_response(Found(hits=await chat_of(request).search(request.query_params.get("text", ""))))
+    return json_response(SearchResults(hits=await chat_of(request).search(request.query_params.get("text", ""))))
 
 
 async def shown(request: Request) -> Response:

@@ -154,8 +154,8 @@ def hub_of(request: Request) -> Hub:
     state = request.app.state
     if getattr(state, "hub", None) is None:
         state.hub = Hub(state.server.services)
-    found: Hub = state.hub
-    return found
+    hub: Hub = state.hub
+    return hub
 
 
 def encoded(value: Any) -> bytes:

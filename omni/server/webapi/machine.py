@@ -64,9 +64,9 @@ async def changes(request: Request) -> Response:
     """Until the page leaves."""
 
     async def pieces() -> AsyncGenerator[bytes]:
-        async with aclosing(hub_of(request).changes()) as found:
+        async with aclosing(hub_of(request).changes()) as stream:
             yield sse(encoded(Change(topic="hello", value={"version": __version__})))
-            async for change in found:
+            async for change in stream:
                 yield sse(encoded(change))
 
     return Streamed(pieces())
@@ -116,6 +116,6 @@ async def doors(request: Request) -> Response:
 async def air_gap(request: Request) -> Response:
     """The kill switch."""
     wish = await body_of(request, AirGap)
-    found = await (await request.app.state.server.services.keeper()).air_gap(wish.on)
+    all_doors = await (await request.app.state.server.services.keeper()).air_gap(wish.on)
     hub_of(request).tell("doors", None)
-    return json_response(found)
+    return json_response(all_doors)

@@ -115,11 +115,11 @@ def memory_of(pids: list[int]) -> dict[int, int]:
     """What processes hold in memory, in bytes. Blocking."""
     import psutil
 
-    found = {}
+    memory = {}
     for pid in pids:
         with suppress(psutil.Error):
-            found[pid] = int(psutil.Process(pid).memory_info().rss)
-    return found
+            memory[pid] = int(psutil.Process(pid).memory_info().rss)
+    return memory
 
 
 def _look(
@@ -146,13 +146,13 @@ def _vram() -> tuple[Vram, ...]:
     except pynvml.NVMLError:
         return ()
     try:
-        found = []
+        cards = []
         for number in range(pynvml.nvmlDeviceGetCount()):
             handle = pynvml.nvmlDeviceGetHandleByIndex(number)
             memory, name = pynvml.nvmlDeviceGetMemoryInfo(handle), pynvml.nvmlDeviceGetName(handle)
             called = name.decode() if isinstance(name, bytes) else str(name)
-            found.append(Vram(name=called, used=int(memory.used), total=int(memory.total)))
-        return tuple(found)
+            cards.append(Vram(name=called, used=int(memory.used), total=int(memory.total)))
+        return tuple(cards)
     except pynvml.NVMLError:
         return ()
     finally:

@@ -76,15 +76,15 @@ class Turns:
 
     def begin(self, events: AsyncGenerator[ChatEvent], before: Before | None = None) -> Running:
         """Let a turn run."""
-        found = Running(events, before or Before())
-        self._running.add(found)
+        running = Running(events, before or Before())
+        self._running.add(running)
 
         def over(_: "asyncio.Task[None]") -> None:
-            self._running.discard(found)
-            found.ring()
+            self._running.discard(running)
+            running.ring()
 
-        found.reading.add_done_callback(over)
-        return found
+        running.reading.add_done_callback(over)
+        return running
 
     def of(self, answer: str) -> Running:
         """The turn that writes this answer. Raises NotFound."""

@@ -90,29 +90,29 @@ def themes_of(services: Any) -> Themes:
 
 def palettes(themes: Themes) -> list[Palette]:
     """All that can be read. Blocking."""
-    found = []
+    readable = []
     for name in themes.paths():
         try:
             file = themes.read(name)
         except OmniError:
             continue  # the shell says what is wrong with it
         colours = asdict(file.colours)
-        found.append(
+        readable.append(
             Palette(name=name, title=file.title, dark=file.dark, high_contrast=file.high_contrast, colours=colours)
         )
-    return found
+    return readable
 
 
 async def _settled(request: Request) -> Settled:
     services = request.app.state.server.services
     values = await services.read_settings_again()
-    found = []
+    settings = []
     for key, (kind, default, description) in described().items():
         if key in HIDDEN:
             continue
         section, _, field = key.partition(".")
         choices = [str(each) for each in get_args(kind)] if get_origin(kind) is Literal else []
-        found.append(
+        settings.append(
             Setting(
                 key=key,
                 kind="choice" if choices else "other" if section == "serve" else KINDS.get(kind, "other"),
@@ -123,4 +123,4 @@ async def _settled(request: Request) -> Settled:
             )
         )
     themes = await asyncio.to_thread(palettes, themes_of(services))
-    return Settled(settings=found, themes=themes, path=str(services.home.config))
+    return Settled(settings=settings, themes=themes, path=str(services.home.config))

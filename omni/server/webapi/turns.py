@@ -114,9 +114,9 @@ async def resume(request: Request) -> Response:
     """The deltas are what is added."""
     wish = await body_of(request, GoOn)
     chat = chat_of(request)
-    found = next((one for one in await chat.messages(_id(request)) if one.id == wish.answer), None)
+    answer = next((one for one in await chat.messages(_id(request)) if one.id == wish.answer), None)
     # What was thought before the first word is thought anew.
-    before = Before(text=found.text, reasoning=found.reasoning) if found and found.text else Before()
+    before = Before(text=answer.text, reasoning=answer.reasoning) if answer and answer.text else Before()
     return await _told(request, chat.resume(_id(request), wish.answer), before)
 
 
@@ -175,7 +175,7 @@ def _id(request: Request) -> str:
 
 
 def _attachments(files: tuple[File, ...]) -> list[Attachment]:
-    found = []
+    attachments = []
     for file in files:
         size = len(file.text.encode())
         if size > LONGEST:
@@ -183,5 +183,5 @@ def _attachments(files: tuple[File, ...]) -> list[Attachment]:
         if "\0" in file.text:
             raise UsageError(f"{SORRY}: {file.path}.")
         path = "".join(c if c.isprintable() else "?" for c in file.path)
-        found.append(Attachment(path=path, bytes=size, lines=len(file.text.splitlines()), text=file.text))
-    return found
+        attachments.append(Attachment(path=path, bytes=size, lines=len(file.text.splitlines()), text=file.text))
+    return attachments

@@ -33,8 +33,8 @@ class PaneSpec(Struct, frozen=True, kw_only=True):
     def load(self) -> "type[Widget]":
         """Import the pane's module and return its class."""
         module, _, name = self.target.partition(":")
-        found: type[Widget] = getattr(import_module(module), name)
-        return found
+        pane_class: type[Widget] = getattr(import_module(module), name)
+        return pane_class
 
     def make(self, services: Any) -> "Widget":
         """The pane itself."""

@@ -143,10 +143,10 @@ class CartridgesPane(Pane):
             if self._looking
             else "No brains."
         )
-        groups = [(name, tuple(found)) for name, found in rows.items() if found]
+        groups = [(name, tuple(members)) for name, members in rows.items() if members]
         listing.fill(
-            Group(titles=(name, *(titles if index == 0 else ())), rows=found)
-            for index, (name, found) in enumerate(groups)
+            Group(titles=(name, *(titles if index == 0 else ())), rows=members)
+            for index, (name, members) in enumerate(groups)
         )
         self._draw_title()
         self._draw_detail()

@@ -135,8 +135,8 @@ class ChatPane(Pane):
         """Another front end changed something."""
         if change.topic == "conversation":
             value = change.value
-            found = value.get("conversation", "") if isinstance(value, dict) else str(value)
-            self.refresh_conversation(found)
+            conversation = value.get("conversation", "") if isinstance(value, dict) else str(value)
+            self.refresh_conversation(conversation)
         elif change.topic in ("library", "processes"):
             self._work(self._know_brain, "brain of the conversation")
 
@@ -248,9 +248,9 @@ class ChatPane(Pane):
             self._work(partial(self._learn_title, self.conversation.id), "title of the conversation")
 
     async def _learn_title(self, conversation: str) -> None:
-        found = await self.services.chat.conversation(conversation)
+        latest = await self.services.chat.conversation(conversation)
         if self.shown_id == conversation:
-            self.conversation = found
+            self.conversation = latest
             self.show_title()
 
     def on_resize(self) -> None:
@@ -286,11 +286,11 @@ class ChatPane(Pane):
             one = self.conversation
             if one is None:
                 return
-            found = await self.services.chat.conversation(one.id)
+            latest = await self.services.chat.conversation(one.id)
             messages = await self.services.chat.messages(one.id, last=last)
             if self.shown_id != one.id:
                 return  # the person went on while this was read
-            self.conversation, self.messages, self._partly = found, messages, len(messages) == last
+            self.conversation, self.messages, self._partly = latest, messages, len(messages) == last
             running = self.turns.get(one.id)
             self.transcript.show(self._entries.of(messages, running, self.transcript), keep=keep)
             self.gauge.learn(next((one.usage for one in reversed(messages) if one.usage is not None), None))
@@ -428,11 +428,11 @@ class ChatPane(Pane):
         """Other conversations."""
         from omni.shell.panes.chat_list import NEW, ConversationList
 
-        def chosen(found: str | None) -> None:
-            if found == NEW:
+        def chosen(choice: str | None) -> None:
+            if choice == NEW:
                 self.action_new()
-            elif found and (self.conversation is None or found != self.conversation.id):
-                self._work(partial(self.open_conversation, found), "open a conversation")
+            elif choice and (self.conversation is None or choice != self.conversation.id):
+                self._work(partial(self.open_conversation, choice), "open a conversation")
             else:
                 self._work(self.reload, "read the conversation again")
 

@@ -34,10 +34,10 @@ async def edit_outside(composer: "Composer", *, app: "App[object]", services: "S
     finally:
         suspended.__exit__(None, None, None)
     try:
-        found = await asyncio.to_thread(path.read_text, "utf-8", "replace")
+        text = await asyncio.to_thread(path.read_text, "utf-8", "replace")
     except OSError as error:
         hint = "The composer has what it had before."
         raise StorageError(f"What was written to {path} cannot be read: {error.strerror}.", hint=hint) from error
-    composer.put(found.rstrip("\n"))
+    composer.put(text.rstrip("\n"))
     await asyncio.to_thread(path.unlink, missing_ok=True)
     app.refresh()

@@ -62,7 +62,7 @@ class ConversationList(ModalScreen[str | None]):
     ) -> None:
         super().__init__()
         self._chat, self._busy, self._delete, self._current = chat, busy, delete, current
-        self._found: list[Conversation] = []
+        self._listed: list[Conversation] = []
         self._mode = "find"
         self._sure = ""
 
@@ -82,7 +82,7 @@ class ConversationList(ModalScreen[str | None]):
 
     async def on_resize(self) -> None:
         """Rows take the width that there is."""
-        if self._found:
+        if self._listed:
             await self._fill(self.query_one(Input).value if self._mode == "find" else "")
 
     def _say(self, *parts: tuple[str, str]) -> None:
@@ -96,13 +96,13 @@ class ConversationList(ModalScreen[str | None]):
         self._say((error.message, "$omni-red"), (f"  {error.hint}", "$omni-second"))
 
     async def _fill(self, query: str) -> None:
-        self._found = await self._chat.conversations(query=query, limit=200)
+        self._listed = await self._chat.conversations(query=query, limit=200)
         listing = self.query_one(OptionList)
         chosen = self._chosen()
         listing.clear_options()
-        listing.add_options([Option(self._row(one), id=one.id) for one in self._found])
-        if self._found:
-            at = next((at for at, one in enumerate(self._found) if one.id == (chosen or self._current)), 0)
+        listing.add_options([Option(self._row(one), id=one.id) for one in self._listed])
+        if self._listed:
+            at = next((at for at, one in enumerate(self._listed) if one.id == (chosen or self._current)), 0)
             listing.highlighted = at
         else:
             listing.add_option(
@@ -129,7 +129,7 @@ class ConversationList(ModalScreen[str | None]):
     def _chosen(self) -> str:
         listing = self.query_one(OptionList)
         at = listing.highlighted
-        return self._found[at].id if at is not None and at < len(self._found) else ""
+        return self._listed[at].id if at is not None and at < len(self._listed) else ""
 
     @on(Input.Changed)
     async def _typed(self, event: Input.Changed) -> None:
@@ -174,8 +174,8 @@ class ConversationList(ModalScreen[str | None]):
         """Another row."""
         self._calm()
         listing = self.query_one(OptionList)
-        if self._mode == "find" and self._found:
-            listing.highlighted = ((listing.highlighted or 0) + step) % len(self._found)
+        if self._mode == "find" and self._listed:
+            listing.highlighted = ((listing.highlighted or 0) + step) % len(self._listed)
 
     def action_new(self) -> None:
         """Begin a conversation."""
@@ -189,7 +189,7 @@ class ConversationList(ModalScreen[str | None]):
         self._mode = "rename"
         field = self.query_one(Input)
         field.placeholder = "The new title"
-        field.value = next(one.title for one in self._found if one.id == chosen)
+        field.value = next(one.title for one in self._listed if one.id == chosen)
         self._say(
             ("enter", "$omni-second"),
             (" keeps this title   ", "$omni-third"),
@@ -205,7 +205,7 @@ class ConversationList(ModalScreen[str | None]):
             return
         if not (chosen := self._chosen()):
             return
-        title = next(one.title for one in self._found if one.id == chosen) or "new conversation"
+        title = next(one.title for one in self._listed if one.id == chosen) or "new conversation"
         if self._sure != chosen:
             self._sure = chosen
             self.add_class("-harm")

@@ -372,21 +372,21 @@ def _installer(home: "Home", processes: "Sequence[ProcessInfo]") -> "list[Proces
     from omni.keeper import installing
 
     keeper = next((one.pid for one in processes if one.kind == "keeper"), None)
-    found = installing(home, beside=keeper) if keeper is not None else None
-    return [found] if found is not None else []
+    installer = installing(home, beside=keeper) if keeper is not None else None
+    return [installer] if installer is not None else []
 
 
 def _memory_of(pids: list[int]) -> dict[int, int]:
     """Proportional memory of each process in bytes; those that are gone or closed to us are left out."""
-    found = {}
+    memory = {}
     for pid in pids:
         try:
             text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-            found[pid] = next(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Pss:"))
+            memory[pid] = next(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Pss:"))
         except (OSError, StopIteration, ValueError):
             try:  # not dumpable: the resident size is all that the kernel tells
                 pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-                found[pid] = pages * 4096
+                memory[pid] = pages * 4096
             except (OSError, ValueError, IndexError):
                 continue
-    return found
+    return memory

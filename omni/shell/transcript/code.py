@@ -36,12 +36,12 @@ def highlight(language: str, text: str) -> list[list[Run]] | None:
 
 
 def _expand(row: list[Run]) -> list[Run]:
-    at, found = 0, []
+    at, expanded = 0, []
     for text, key, link in row:
         wide = (" " * (at % 4) + text).expandtabs(4)[at % 4 :]
-        found.append((wide, key, link))
+        expanded.append((wide, key, link))
         at += len(wide)
-    return found
+    return expanded
 
 
 def _same(rows: list[list[Run]], text: str) -> bool:
@@ -60,11 +60,11 @@ def load_style(name: str) -> dict[str, tuple[str, str]]:
         style = get_style_by_name(name)
     except ClassNotFound:
         style = get_style_by_name("default")
-    found = {}
+    looks = {}
     for kind, look in style:
         flags = "b" * bool(look["bold"]) + "i" * bool(look["italic"]) + "u" * bool(look["underline"])
-        found[".".join(kind)] = (f"#{look['color']}" if look["color"] else "", flags)
-    return found
+        looks[".".join(kind)] = (f"#{look['color']}" if look["color"] else "", flags)
+    return looks
 
 
 class Highlights:
@@ -89,9 +89,9 @@ class Highlights:
         """What is to be highlighted now."""
         return list(self.waiting)
 
-    def store(self, found: dict[tuple[str, str], list[list[Run]] | None]) -> None:
+    def store(self, highlighted: dict[tuple[str, str], list[list[Run]] | None]) -> None:
         """Remember results; the oldest are forgotten."""
-        for key, rows in found.items():
+        for key, rows in highlighted.items():
             self.waiting.pop(key, None)
             self._known[key] = rows
         while len(self._known) > _KEPT:
@@ -100,11 +100,11 @@ class Highlights:
 
 def highlight_all(todo: list[tuple[str, str]]) -> dict[tuple[str, str], list[list[Run]] | None]:
     """Highlight each; runs in a thread. One on which its lexer fails stays plain."""
-    found: dict[tuple[str, str], list[list[Run]] | None] = {}
+    highlighted: dict[tuple[str, str], list[list[Run]] | None] = {}
     for language, text in todo:
         try:
-            found[language, text] = highlight(language, text)
+            highlighted[language, text] = highlight(language, text)
         except Exception:  # whatever a lexer of somebody else does with a text of nobody's
             log.warning("the lexer for %s fails", language, exc_info=True)
-            found[language, text] = None
-    return found
+            highlighted[language, text] = None
+    return highlighted

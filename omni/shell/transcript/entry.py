@@ -247,7 +247,7 @@ class Entry:
             return self._thoughts(setting)
         if part.kind == "foot":
             rows = [(row, key) for text, key in self.foot for row in _packed(clean(text), setting.width)]
-            return [Line(found) for row, key in rows for found in wrap([(row, key, "")], setting.width)]
+            return [Line(wrapped) for row, key in rows for wrapped in wrap([(row, key, "")], setting.width)]
         if self.kind == "person":
             return _plain(part, setting)
         return lay_section(part, setting)
@@ -315,7 +315,7 @@ def _plain(part: Section, setting: Setting) -> list[Line]:
     lines: list[Line] = []
     for row in part.source.split("\n"):
         rows = wrap([(row.expandtabs(4), "text", "")], setting.width) if row.strip() else [[]]
-        lines += [Line(found, join=" ") for found in rows]
+        lines += [Line(wrapped, join=" ") for wrapped in rows]
         lines[-1].join = "\n"
     return lines
 

@@ -113,7 +113,7 @@ def _wrap(runs: list[Run], width: int) -> list[list[Run]]:
 
 def _breaks(text: str, width: int) -> list[tuple[int, int]]:
     """Where the rows of `text` start and end; the spaces at a break belong to neither row."""
-    found: list[tuple[int, int]] = []
+    spans: list[tuple[int, int]] = []
     start = used = 0
     ascii_only = text.isascii()
     for match in (_WORDS if ascii_only else _words_and_wide()).finditer(text):
@@ -124,25 +124,25 @@ def _breaks(text: str, width: int) -> list[tuple[int, int]]:
             continue
         at = match.start()
         if word.isspace():
-            found.append((start, at))
+            spans.append((start, at))
             start, used = match.end(), 0
             continue
         if at > start:
             end = at - (len(text[start:at]) - len(text[start:at].rstrip()))
             if end > start:
-                found.append((start, end))
+                spans.append((start, end))
             start, used = at, 0
         if size > width:
             parts = chop(word, width)
             for part in parts[:-1]:
-                found.append((at, at + len(part)))
+                spans.append((at, at + len(part)))
                 at += len(part)
             start, used = at, width_of(parts[-1])
         else:
             used = size
-    if start < len(text) or not found:
-        found.append((start, len(text)))
-    return found
+    if start < len(text) or not spans:
+        spans.append((start, len(text)))
+    return spans
 
 
 def slice_runs(runs: Sequence[Run], spans: Sequence[tuple[int, int]]) -> list[list[Run]]:

@@ -60,7 +60,7 @@ def _flat(text: str) -> str:
 
 
 def _nodes(tokens: "Iterable[Token]", until: str | None) -> list[Node]:
-    found: list[Node] = []
+    nodes: list[Node] = []
     stream = iter(tokens)
     for token in stream:
         kind = token.type
@@ -71,25 +71,25 @@ def _nodes(tokens: "Iterable[Token]", until: str | None) -> list[Node]:
             next(stream)
             level = int(token.tag[1]) if kind == "heading_open" else 0
             base = "text" if not level else "text.b" if level < 3 else "second.b"
-            found.append(Node("paragraph", _runs(inline.children or (), base), info=level))
+            nodes.append(Node("paragraph", _runs(inline.children or (), base), info=level))
         elif kind in ("bullet_list_open", "ordered_list_open"):
             start = int(token.attrGet("start") or (0 if "start" in token.attrs else 1)) if kind[0] == "o" else None
-            found.append(Node("list", nodes=_nodes(stream, kind.replace("open", "close")), info=start))
+            nodes.append(Node("list", nodes=_nodes(stream, kind.replace("open", "close")), info=start))
         elif kind == "list_item_open":
-            found.append(Node("item", nodes=_nodes(stream, "list_item_close")))
+            nodes.append(Node("item", nodes=_nodes(stream, "list_item_close")))
         elif kind == "blockquote_open":
-            found.append(Node("quote", nodes=_nodes(stream, "blockquote_close")))
+            nodes.append(Node("quote", nodes=_nodes(stream, "blockquote_close")))
         elif kind in ("fence", "code_block"):
-            found.append(Node("code", info=(token.info.strip(), clean(token.content.rstrip("\n")))))
+            nodes.append(Node("code", info=(token.info.strip(), clean(token.content.rstrip("\n")))))
         elif kind == "hr":
-            found.append(Node("rule"))
+            nodes.append(Node("rule"))
         elif kind == "table_open":
-            found.append(_table(stream))
+            nodes.append(_table(stream))
         elif kind == "inline":  # what markdown-it leaves where the nesting is too deep
-            found.append(Node("paragraph", _runs(token.children or (), "text"), info=0))
+            nodes.append(Node("paragraph", _runs(token.children or (), "text"), info=0))
         elif token.content:
-            found.append(Node("paragraph", [(_flat(token.content), "text", "")], info=0))
-    return found
+            nodes.append(Node("paragraph", [(_flat(token.content), "text", "")], info=0))
+    return nodes
 
 
 def _table(stream: "Iterable[Token]") -> Node:

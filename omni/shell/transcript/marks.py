@@ -11,17 +11,17 @@ from omni.shell.transcript.lines import Line, Run, width_of
 
 def marked(runs: Sequence[Run], query: str) -> list[Run]:
     """The runs with every place of `query` (in lower case) in a style of its own."""
-    found: list[Run] = []
+    pieces: list[Run] = []
     for text, key, link in runs:
         at, low = 0, text.lower()
         while (hit := low.find(query, at)) >= 0 and len(low) == len(text):
             if hit > at:
-                found.append((text[at:hit], key, link))
-            found.append((text[hit : hit + len(query)], "amber.bu", link))
+                pieces.append((text[at:hit], key, link))
+            pieces.append((text[hit : hit + len(query)], "amber.bu", link))
             at = hit + len(query)
         if at < len(text):
-            found.append((text[at:], key, link))
-    return found
+            pieces.append((text[at:], key, link))
+    return pieces
 
 
 def selected(strip: Strip, line: Line, span: tuple[int, int], *, left: int, shade: Style) -> Strip:

@@ -47,15 +47,15 @@ class Palette:
 
     def style(self, key: str, link: str = "") -> Style:
         """The style of a run."""
-        found = self._styles.get((key, link))
-        if found is None:
-            found = self._make(key)
+        run_style = self._styles.get((key, link))
+        if run_style is None:
+            run_style = self._make(key)
             if link and ":" in link and not link.endswith(":"):
-                found += Style(link=link)
+                run_style += Style(link=link)
             if len(self._styles) > 4096:
                 self._styles.clear()
-            self._styles[key, link] = found
-        return found
+            self._styles[key, link] = run_style
+        return run_style
 
     def _make(self, key: str) -> Style:
         if key.startswith("token "):

@@ -104,14 +104,14 @@ class Transcript(View, can_focus=True):
     def selected_text(self) -> str:
         """What the mouse selected in here."""
         selection = self.text_selection
-        found = self.get_selection(selection) if selection is not None else None
-        return found[0] if found else ""
+        selected = self.get_selection(selection) if selection is not None else None
+        return selected[0] if selected else ""
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         """The selected text: wrapped lines are whole again, decoration at the right is gone."""
         start = selection.start or None
         end = selection.end or None
-        found: list[str] = []
+        pieces: list[str] = []
         for row in self._walk(start.y if start else 0, end.y if end else None):
             line = row.what
             first, last = line.body or (0, len(line.text))
@@ -120,11 +120,11 @@ class Transcript(View, can_focus=True):
             if end is not None and row.place == end.y:
                 last = min(last, end.x)
             cut = line.text[first : max(first, last)]
-            found.append(cut.rstrip() if line.join == "\n" and line.body is None else cut)
-            found.append(row.what.join)
-        if found:
-            found.pop()
-        text = "".join(found).rstrip()
+            pieces.append(cut.rstrip() if line.join == "\n" and line.body is None else cut)
+            pieces.append(row.what.join)
+        if pieces:
+            pieces.pop()
+        text = "".join(pieces).rstrip()
         return (text, "\n") if text else None
 
     def _walk(self, first: int, last: int | None) -> Iterator[Row]:

@@ -189,9 +189,9 @@ class Splitter:
                     return self._new()
             elif not marker:
                 return self._new()
-        if current.size > LIMIT // 2 and current.list_indent >= 0 and (found := _MARKER.match(line)):
+        if current.size > LIMIT // 2 and current.list_indent >= 0 and (match := _MARKER.match(line)):
             first = _MARKER.match(current.lines[0])
-            if first and len(found[1]) < current.list_indent and not partial:
+            if first and len(match[1]) < current.list_indent and not partial:
                 number = None
                 if first[3]:
                     number = (current.number if current.number is not None else int(first[3])) + current.items

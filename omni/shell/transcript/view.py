@@ -152,10 +152,10 @@ class View(ScrollView):
         return Setting(max(min(MEASURE, self._width - GUTTER), 8), self._glyphs, self._highlight, True)
 
     def _highlight(self, language: str, text: str) -> list[list[Run]] | None:
-        found = self._highlights(language, text)
-        if found is None and (language, text) in self._highlights.waiting:
+        lines = self._highlights(language, text)
+        if lines is None and (language, text) in self._highlights.waiting:
             self._flow.misses[0] += 1
-        return found
+        return lines
 
     # ---- where things are
 
