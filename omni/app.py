@@ -226,9 +226,9 @@ class Services:
                     await self.library.mark(base, ready=False, reason=reason)
 
         async def blinded() -> None:
-            if brain.base is not None and brain.base.eyes is not None:
+            if brain.base is not None and brain.base.projector is not None:
                 with _noted():
-                    await self.library.unsee(base, brain.base.eyes)
+                    await self.library.drop_projector(base, brain.base.projector)
 
         return ObservedEngine(engine, measured=measured, refused=refused, blinded=blinded)
 

@@ -51,8 +51,8 @@ class Importer:
         if inspected.header.kind not in ("model", "embedding"):
             verdict = judge_header(inspected.header, None)
             raise BadFile(f"{path.name} cannot be a brain: it is {verdict.reason if verdict else 'something else'}.")
-        eyes = await asyncio.to_thread(_eyes, path)
-        find = ForeignModel(name=path.name, origin="file", path=str(path), projector=eyes)
+        projector = await asyncio.to_thread(_projector, path)
+        find = ForeignModel(name=path.name, origin="file", path=str(path), projector=projector)
         base = await asyncio.to_thread(base_of, find, inspected)
         _, entries = await self._catalog.index.load()
         for entry in entries:
@@ -103,7 +103,7 @@ def _free_name(name: str, base_id: str, entries: Sequence[Entry], manifests: Col
     return free
 
 
-def _eyes(path: Path) -> str:
+def _projector(path: Path) -> str:
     """The projector beside a file."""
     try:
         return beside(str(path), [str(other) for other in path.parent.iterdir()])

@@ -31,6 +31,11 @@ CREATE TABLE headers (path TEXT PRIMARY KEY, stamp TEXT NOT NULL, header TEXT, e
 """
 _WIDTHS = "DELETE FROM headers;\n"  # those that were read before did not tell how wide a model is
 _KINDS = _WIDTHS  # nor which tensors it has
+_PROJECTOR = (  # what was called `eyes`, and whether a header is one for images `sees`
+    "UPDATE bases SET data = json_remove(json_set(data, '$.projector', json_extract(data, '$.eyes')), '$.eyes')"
+    " WHERE json_type(data, '$.eyes') = 'object';\n"
+    "DELETE FROM headers;\n"
+)
 _ENGINE = "ALTER TABLE bases ADD COLUMN engine TEXT NOT NULL DEFAULT '';\n"  # which one could not load it
 
 
@@ -88,7 +93,13 @@ class Index:
         if self._database is None:
             from omni.core.database import Database, Migration  # SQLite is loaded when the library is first asked
 
-            steps = ("library", _SCRIPT), ("widths", _WIDTHS), ("kinds", _KINDS), ("engine", _ENGINE)
+            steps = (
+                ("library", _SCRIPT),
+                ("widths", _WIDTHS),
+                ("kinds", _KINDS),
+                ("engine", _ENGINE),
+                ("projector", _PROJECTOR),
+            )
             self._database = Database(self._path, [Migration(name, script) for name, script in steps])
         return self._database
 
@@ -164,14 +175,14 @@ class Index:
 
         await self._db.write(work)
 
-    async def unsee(self, base_id: str, eyes: Projector, why: str) -> None:
+    async def drop_projector(self, base_id: str, projector: Projector, why: str) -> None:
         """The base does without these eyes from now on. Where they are `unfit` it does so whoever finds them again."""
 
         def work(connection: "Connection") -> None:
             row = connection.execute("SELECT data FROM bases WHERE id = ?", (base_id,)).fetchone()
             base = msgspec.json.decode(row["data"], type=Base) if row is not None else None
-            if base is not None and base.eyes == eyes:
-                blind = msgspec.structs.replace(base, eyes=None, blind=why)
+            if base is not None and base.projector == projector:
+                blind = msgspec.structs.replace(base, projector=None, blind=why)
                 row = msgspec.json.encode(blind).decode(), base_id
                 connection.execute("UPDATE bases SET data = ? WHERE id = ?", row)
 
@@ -234,10 +245,10 @@ def _put_base(connection: "Connection", base: Base) -> None:
         known = msgspec.json.decode(row["data"], type=Base)
         if known.origin == "blob" and base.origin != "blob" and Path(known.path).exists():
             return
-        if base.eyes is not None and known.blind == unfit(base.eyes):
-            base = msgspec.structs.replace(base, eyes=None, blind=known.blind)
-        elif base.eyes is None and known.eyes is not None and known.eyes.there:
-            base = msgspec.structs.replace(base, eyes=known.eyes, blind="")
+        if base.projector is not None and known.blind == unfit(base.projector):
+            base = msgspec.structs.replace(base, projector=None, blind=known.blind)
+        elif base.projector is None and known.projector is not None and known.projector.there:
+            base = msgspec.structs.replace(base, projector=known.projector, blind="")
         if base.sha256 is None and known.sha256 is not None:  # recorded when it was verified; a look around knows none
             base = msgspec.structs.replace(base, sha256=known.sha256)
     connection.execute(

@@ -200,9 +200,9 @@ class Library:
         unloadable = "" if ready else reason or "a worker could not load it"
         await self._catalog.index.mark(base_id, ready=ready, unloadable=unloadable)
 
-    async def unsee(self, base_id: str, eyes: Projector) -> None:
-        """A worker of this base ended whenever it looked with `eyes`: the base does without, until it is removed."""
-        await self._catalog.index.unsee(base_id, eyes, unfit(eyes))
+    async def drop_projector(self, base_id: str, projector: Projector) -> None:
+        """A worker of this base ended whenever it looked with `projector`: the base does without, until it is removed."""
+        await self._catalog.index.drop_projector(base_id, projector, unfit(projector))
 
     async def remove(self, name: str, *, in_use: Collection[str] = ()) -> int:
         """Remove a pulled brain's file, forget an added or vanished one; returns the bytes that were freed.

@@ -102,8 +102,10 @@ class Pulls:
                     return await resolve_hub_base(manifest.name, base, access)
                 case UrlBase() as base:
                     resolved = resolve_url(base.url, size=base.size, sha256=base.sha256)
-                    eyes = resolve_url(base.projector).files[0] if base.projector else None
-                    return msgspec.structs.replace(resolved, name=manifest.name, reference=manifest.name, eyes=eyes)
+                    projector = resolve_url(base.projector).files[0] if base.projector else None
+                    return msgspec.structs.replace(
+                        resolved, name=manifest.name, reference=manifest.name, projector=projector
+                    )
                 case _:
                     raise UsageError(f"{manifest.name} has no base of its own.")
         for source in await asyncio.to_thread(self._sources):  # asking for them may import plug-ins
@@ -144,7 +146,7 @@ class Pulls:
         self, fetching: Fetching, resolved: Resolved, manifest: Manifest | None
     ) -> AsyncGenerator[PullEvent, None]:
         """With the lock held; another process may just have finished, and then there is nothing to do."""
-        if resolved.eyes is None:
+        if resolved.projector is None:
             async with aclosing(self._fetch_model(fetching, resolved, manifest)) as events:
                 async for event in events:
                     yield event
@@ -152,38 +154,38 @@ class Pulls:
         wanted = Resolved(
             name=resolved.name,
             reference=resolved.reference,
-            files=(resolved.eyes,),
+            files=(resolved.projector,),
             join=False,
-            size=resolved.eyes.size,
-            sha256=resolved.eyes.sha256,
+            size=resolved.projector.size,
+            sha256=resolved.projector.sha256,
         )
-        eyes = Fetching(self._catalog.home, wanted, fetching.access, self._catalog.clock)
-        if eyes.key == fetching.key:
+        projector = Fetching(self._catalog.home, wanted, fetching.access, self._catalog.clock)
+        if projector.key == fetching.key:
             raise UsageError(
                 f"{resolved.name} names its own file as its projector.",
                 hint="Correct `projector` in its cartridge.toml.",
             )
         while True:
             # Held until the index knows that it is needed: nobody throws it away meanwhile.
-            async with in_thread(pulling(self._catalog.home, eyes.key)) as ours:
+            async with in_thread(pulling(self._catalog.home, projector.key)) as ours:
                 if ours:
-                    async with aclosing(self._fetch_both(eyes, fetching, resolved, manifest)) as events:
+                    async with aclosing(self._fetch_both(projector, fetching, resolved, manifest)) as events:
                         async for event in events:
                             yield event
                     return
-            yield PullProgress(done=0, total=eyes.total, what="another Omni is fetching the projector")
+            yield PullProgress(done=0, total=projector.total, what="another Omni is fetching the projector")
             await asyncio.sleep(_WAIT)
 
     async def _fetch_both(
-        self, eyes: Fetching, fetching: Fetching, resolved: Resolved, manifest: Manifest | None
+        self, projector: Fetching, fetching: Fetching, resolved: Resolved, manifest: Manifest | None
     ) -> AsyncGenerator[PullEvent, None]:
         """The projector and the model. One that is no projector is left out: the brain answers to texts without it."""
-        sha256, blind = eyes.sha256, ""
+        sha256, blind = projector.sha256, ""
         path = self._catalog.home.blobs / f"sha256-{sha256}"
         here = await asyncio.to_thread(path.is_file) if sha256 else False
         if not here:
             try:
-                async with aclosing(eyes.run()) as steps:
+                async with aclosing(projector.run()) as steps:
                     async for step in steps:
                         if isinstance(step, Installed):
                             path, sha256 = step.path, step.sha256
@@ -197,12 +199,12 @@ class Pulls:
         def seeing(base: Base) -> Base:
             if not base.header.width:  # read before this was
                 base = msgspec.structs.replace(base, header=inspect(Path(base.path)).header)
-            projector, why = look(path, base.header, sha256=sha256) if not blind else (None, blind)
-            return msgspec.structs.replace(base, eyes=projector, blind=why)
+            mounted, why = look(path, base.header, sha256=sha256) if not blind else (None, blind)
+            return msgspec.structs.replace(base, projector=mounted, blind=why)
 
         # Where nobody told its hash before, it is only now known by it.
         async with (
-            in_thread(pulling(self._catalog.home, sha256 or eyes.key)),
+            in_thread(pulling(self._catalog.home, sha256 or projector.key)),
             aclosing(self._fetch_model(fetching, resolved, manifest, seeing)) as events,
         ):
             async for event in events:

@@ -117,7 +117,7 @@ class Scan:
 
 def base_of(find: ForeignModel, inspected: Inspected) -> Base:
     """The base of a file in place. What other programs say of one of its names is the entry's, not the base's."""
-    eyes, blind = look(find.projector, inspected.header) if find.projector else (None, "")
+    projector, blind = look(find.projector, inspected.header) if find.projector else (None, "")
     return Base(
         id=f"sha256-{find.sha256}" if find.sha256 else inspected.id,
         path=inspected.parts[0],
@@ -127,7 +127,7 @@ def base_of(find: ForeignModel, inspected: Inspected) -> Base:
         origin=find.origin,
         sha256=find.sha256,
         template=spare_template(inspected.header) or None,
-        eyes=eyes,
+        projector=projector,
         blind=blind,
     )
 

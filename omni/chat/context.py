@@ -12,16 +12,16 @@ from omni.chat.prompt import Prompt
 from omni.chat.store import Beginning
 from omni.core.errors import ContextOverflow
 from omni.core.events import ContextCompacted
-from omni.engine import Message, answer_room
+from omni.engine import Message, completion_limit
 
 Count = Callable[[Sequence[Message]], Awaitable[int]]
 
 
 class Fitted(msgspec.Struct, frozen=True, kw_only=True):
-    """A prompt that fits. `room` is what its answer may take; `compacted` is set when more was left out than before."""
+    """A prompt that fits. `max_completion_tokens` is what its answer may take; `compacted` is set when more was left out than before."""
 
     messages: tuple[Message, ...]
-    room: int
+    max_completion_tokens: int
     compacted: ContextCompacted | None = None
     beginning: Beginning | None = None
 
@@ -73,7 +73,7 @@ async def fit(
     messages = prompt.messages(start)
     before = await count(messages)
     if before + reserve(answer_tokens, allocated) <= allocated:
-        return Fitted(messages=messages, room=min(answer_tokens, allocated - before))
+        return Fitted(messages=messages, max_completion_tokens=min(answer_tokens, allocated - before))
     if len((answered := prompt.without_refused()).turns) < len(prompt.turns):
         # One question that was refused because it was too long must not push out all that was said before it.
         return await fit(
@@ -87,15 +87,15 @@ async def fit(
         )
     left_out, tokens = await _bisect(prompt, count, start, before, allocated // 2)
     try:
-        room = answer_room(tokens, answer_tokens, allocated)
+        max_completion_tokens = completion_limit(tokens, answer_tokens, allocated)
     except ContextOverflow as error:
         raise _overflow(prompt, tokens, error.needed, allocated, context_max) from error
     if left_out == start:  # nothing to leave out: the answer gets what there is
-        return Fitted(messages=messages, room=room)
+        return Fitted(messages=messages, max_completion_tokens=max_completion_tokens)
     total = before - tokens + (mark.tokens if mark else 0)
     return Fitted(
         messages=prompt.messages(left_out),
-        room=room,
+        max_completion_tokens=max_completion_tokens,
         compacted=ContextCompacted(
             left_out_turns=left_out,
             left_out_tokens=total,

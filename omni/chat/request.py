@@ -58,7 +58,7 @@ async def prepare(
     expected = min(settings.engine.context, brain.context_max or settings.engine.context)
     if limit is None and not beginnings and surely_fits(prompt.messages(), longest, expected // 2):
         # Nothing has to be asked before: the engine loads the brain in sight of everybody, and counts before it computes.
-        fitted = Fitted(messages=prompt.messages(), room=longest)
+        fitted = Fitted(messages=prompt.messages(), max_completion_tokens=longest)
     else:
         can = await engine.capabilities()
         fitted = await fit(
@@ -74,7 +74,7 @@ async def prepare(
         await store.begin_at(fitted.beginning)
     request = ChatRequest(
         messages=fitted.messages,
-        sampling=msgspec.structs.replace(sampling, max_tokens=fitted.room),
+        sampling=msgspec.structs.replace(sampling, max_tokens=fitted.max_completion_tokens),
         adapter=Adapter(path=brain.adapter.path, scale=brain.adapter.scale) if brain.adapter else None,
     )
     return Prepared(engine, request, fitted.compacted)

@@ -78,13 +78,13 @@ class ContextCompacted(Event, frozen=True):
 
 
 class PromptCounted(Event, frozen=True):
-    """The whole prompt has `tokens`, the answer may take `room` more, and both fit into what is `allocated`.
+    """The whole prompt has `tokens`, the answer may take `max_completion_tokens` more, and both fit into what is `allocated`.
 
     What follows can fail, but not for want of context.
     """
 
     tokens: int
-    room: int
+    max_completion_tokens: int
     allocated: int
 
 

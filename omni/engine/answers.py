@@ -26,7 +26,7 @@ from omni.engine.types import ChatRequest, CompletionRequest, Image, Message
 def body_of(
     request: ChatRequest,
     *,
-    room: int,
+    max_completion_tokens: int,
     seed: int,
     adapters: Sequence[str],
     progress: bool = True,
@@ -38,7 +38,9 @@ def body_of(
     The list of adapters is always whole: a request without it is not compared with what a slot has cached, and would
     go on from the keys and values of another adapter.
     """
-    body = prompt_of(request) | _common(request, room=room, seed=seed, adapters=adapters)
+    body = prompt_of(request) | _common(
+        request, max_completion_tokens=max_completion_tokens, seed=seed, adapters=adapters
+    )
     if progress:
         body["return_progress"] = True
     if grammar:
@@ -54,14 +56,17 @@ def completion_body(
     request: CompletionRequest,
     *,
     prompt: Sequence[int],
-    room: int,
+    max_completion_tokens: int,
     seed: int,
     adapters: Sequence[str],
     grammar: str = "",
 ) -> dict[str, Any]:
     """What is posted to `/completion` for a prompt that was made into tokens already: `/v1/completions` takes none of
     them from a brain that sees."""
-    body: dict[str, Any] = {"prompt": list(prompt), **_common(request, room=room, seed=seed, adapters=adapters)}
+    body: dict[str, Any] = {
+        "prompt": list(prompt),
+        **_common(request, max_completion_tokens=max_completion_tokens, seed=seed, adapters=adapters),
+    }
     if grammar:
         body["grammar"] = grammar
         body.pop("stop", None)  # a text that would end the answer cuts no JSON
@@ -83,13 +88,13 @@ def prompt_of(request: ChatRequest) -> dict[str, Any]:
 
 
 def _common(
-    request: ChatRequest | CompletionRequest, *, room: int, seed: int, adapters: Sequence[str]
+    request: ChatRequest | CompletionRequest, *, max_completion_tokens: int, seed: int, adapters: Sequence[str]
 ) -> dict[str, Any]:
     sampling = request.sampling
     body: dict[str, Any] = {
         "stream": True,
         "cache_prompt": True,
-        "max_tokens": room,
+        "max_tokens": max_completion_tokens,
         "seed": seed,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,

@@ -22,7 +22,7 @@ _MARKS = (
 )
 
 
-def fills_in(path: str | os.PathLike[str], header: int) -> bool:
+def supports_infill(path: str | os.PathLike[str], header: int) -> bool:
     """Whether the vocabulary of a GGUF file, whose header is at most `header` bytes long, has the marks of a family.
 
     A token stands in it as its length and its bytes, which nothing else in a header looks like.

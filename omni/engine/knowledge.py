@@ -21,10 +21,10 @@ FAR = 100.0  # added to a token's logit it wins wherever it may come
 
 
 class Props(NamedTuple):
-    """`context`: tokens that one chat may have; `sees`: whether it has eyes."""
+    """`context`: tokens that one chat may have; `vision`: whether it can be shown images."""
 
     context: int
-    sees: bool
+    vision: bool
     template: ChatTemplate
 
 
@@ -46,7 +46,7 @@ class Knowledge:
             props = told(
                 lambda: Props(
                     context=int(answer["default_generation_settings"]["n_ctx"]),
-                    sees=bool(answer.get("modalities", {}).get("vision")),
+                    vision=bool(answer.get("modalities", {}).get("vision")),
                     template=ChatTemplate(
                         client,
                         name=self._name,

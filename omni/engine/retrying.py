@@ -90,7 +90,7 @@ class Retries:
         self._replay = Replay()
         self._repeats = not _can_go_on(request)
         self._heard = False  # who asked has got something
-        self._counted = PromptCounted(tokens=0, room=0, allocated=0)
+        self._counted = PromptCounted(tokens=0, max_completion_tokens=0, allocated=0)
         self._spent = 0  # tokens of what earlier workers said
         self._lost: OmniError | None = None  # how the last of them ended
 

@@ -27,7 +27,7 @@ from omni.engine import tool_calls
 from omni.engine.answers import Answer, body_of, completion_body, prompt_of, scales
 from omni.engine.binding import Binding, binding_of
 from omni.engine.chunks import Chunk
-from omni.engine.context import answer_room
+from omni.engine.context import completion_limit
 from omni.engine.earlier import shown_again
 from omni.engine.embeddings import pieces, readable, too_long, vectors_of
 from omni.engine.framing import UNFRAMED
@@ -82,9 +82,9 @@ class WorkerEngine:
         self._keeper, self._name, self._clock, self._patience = keeper, name, clock, patience
         self._context_max = context_max
         self._adapters: tuple[str, ...] = tuple(json.loads(str(spec.settings.get("adapters", "[]"))))
-        self._sees = "projector" in spec.settings
+        self._vision = "projector" in spec.settings
         self._knowledge = Knowledge(name)
-        self._prompts = Prompts(self._knowledge, sees=self._sees, name=name)
+        self._prompts = Prompts(self._knowledge, vision=self._vision, name=name)
         self._giving_back: set[asyncio.Task[None]] = set()
         self._suspects = Suspects()
         self._closed = asyncio.Event()
@@ -92,7 +92,7 @@ class WorkerEngine:
     async def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
         """Queue, load, count, read, answer; see `Engine`. A forced call that finds no end is asked for again, bounded."""
         request = tool_calls.checked(request)
-        request = msgspec.structs.replace(request, messages=shown_again(request.messages, sees=self._sees))
+        request = msgspec.structs.replace(request, messages=shown_again(request.messages, vision=self._vision))
         self._prompts.look(request.messages)
         binding = await apart(binding_of, request)
         for attempt in attempts(request, binding):
@@ -246,7 +246,7 @@ class WorkerEngine:
     ) -> int:
         """Tokens of the prompt that `messages` and `tools` make, counted by the worker, which is loaded for it. Of a prompt that
         is far too long it is the tokens of its texts, see `far_too_long`."""
-        messages = shown_again(messages, sees=self._sees)
+        messages = shown_again(messages, vision=self._vision)
         self._prompts.look(messages)
         if not tools and (known := self._prompts.known(messages, thinking)) is not None:
             return known
@@ -278,7 +278,7 @@ class WorkerEngine:
             embeds=bool(self.spec.settings.get("embeddings")),
             schema=True,
             reasoning=True,
-            sees=props.sees,
+            vision=props.vision,
             tools=props.template.tools,
             adapters=self._adapters,
         )
@@ -305,13 +305,17 @@ class WorkerEngine:
             asked = await self._asked(client, request, props)
             if binding is not None:
                 asked = asked._replace(bind=partial(self._bind, asked, request, binding, density))
-            room = answer_room(asked.tokens, asked.room, props.context)
+            max_completion_tokens = completion_limit(asked.tokens, asked.max_completion_tokens, props.context)
             work.over()
-            yield PromptCounted(tokens=asked.tokens, room=room, allocated=props.context)
+            yield PromptCounted(
+                tokens=asked.tokens, max_completion_tokens=max_completion_tokens, allocated=props.context
+            )
             turn = await self._keeper.turn(
-                self.spec, priority=request.priority, tokens=asked.tokens + room
+                self.spec, priority=request.priority, tokens=asked.tokens + max_completion_tokens
             ).__aenter__()
-        async with aclosing(self._answer(asked, turn, room=room, allocated=props.context, work=work)) as events:
+        async with aclosing(
+            self._answer(asked, turn, max_completion_tokens=max_completion_tokens, allocated=props.context, work=work)
+        ) as events:
             async for event in events:
                 yield event
 
@@ -322,7 +326,7 @@ class WorkerEngine:
             return _Asked(
                 path="/completion",
                 tokens=len(prompt),
-                room=request.sampling.max_tokens,
+                max_completion_tokens=request.sampling.max_tokens,
                 seed=request.sampling.seed,
                 body=partial(completion_body, request, prompt=prompt, adapters=self._adapters),
                 prompt=lambda _client: _already(prompt),
@@ -333,7 +337,7 @@ class WorkerEngine:
         return _Asked(
             path="/v1/chat/completions",
             tokens=tokens,
-            room=said.sampling.max_tokens,
+            max_completion_tokens=said.sampling.max_tokens,
             seed=said.sampling.seed,
             body=partial(body_of, said, adapters=self._adapters, progress=tokens > LONG_PROMPT or shows),
             prompt=partial(_prompt, said=said),
@@ -354,14 +358,14 @@ class WorkerEngine:
         framing = UNFRAMED
         if isinstance(request, ChatRequest) and not (request.messages and request.messages[-1].role == "assistant"):
             framing = await self._knowledge.framing(client, thinking=request.thinking, tools=asked.tools)
-        characters = None if density is None else asked.room * density
+        characters = None if density is None else asked.max_completion_tokens * density
         bound = await apart(binding.bound, framing, characters)
         await self._knowledge.prove(client, bound, asked.prompt, asked.lora)
         body = partial(asked.body, grammar=bound.text, **({"raw": True} if framing.raw else {}))
         return _Framed(body, Unframer(framing))
 
     async def _answer(
-        self, asked: "_Asked", turn: "Turn", *, room: int, allocated: int, work: Work
+        self, asked: "_Asked", turn: "Turn", *, max_completion_tokens: int, allocated: int, work: Work
     ) -> AsyncGenerator[EngineEvent]:
         """Wait for the place, ask the worker, and give the place back: at once, or when a cancelled slot is idle."""
         seed = asked.seed if asked.seed is not None else secrets.randbits(31)
@@ -376,7 +380,7 @@ class WorkerEngine:
             work.at(turn.socket)
             computing = Client(turn.socket, turn.key)
             framed = _Framed(asked.body, Unframer(UNFRAMED)) if asked.bind is None else await asked.bind(computing)
-            body = partial(framed.body, room=room, seed=seed)
+            body = partial(framed.body, max_completion_tokens=max_completion_tokens, seed=seed)
             first: Chunk | None = None
             if asked.shows:
                 begun = await self._prompts.alone(partial(self._begin, computing, asked.path, body))
@@ -481,7 +485,7 @@ class _Asked(NamedTuple):
 
     path: str
     tokens: int
-    room: int
+    max_completion_tokens: int
     seed: int | None
     body: Callable[..., dict[str, Any]]
     prompt: Callable[[Client], Awaitable[str | list[int]]]

@@ -81,7 +81,7 @@ class Generation:
         ticket: QueueTicket,
     ) -> None:
         self.brain, self.sampling = wish.brain, sampling
-        self.counted: PromptCounted = PromptCounted(tokens=0, room=0, allocated=0)
+        self.counted: PromptCounted = PromptCounted(tokens=0, max_completion_tokens=0, allocated=0)
         self.loading = 0.0
         self._server, self._turn, self._ticket = server, turn, ticket
         self._silent, self._warms = wish.silent, wish.warms

@@ -128,7 +128,7 @@ class Parts:
 
     @property
     def _unseen(self) -> str:
-        return NOT_SHOWN if self._brain.sees else NOT_SEEN
+        return NOT_SHOWN if self._brain.vision else NOT_SEEN
 
 
 def new_from(speaks: Sequence[bool]) -> int:

@@ -226,8 +226,8 @@ async def test_lm_studio_is_found_wherever_its_settings_put_it(library: Library,
     }
     base = brains["third"].base
     assert base is not None
-    assert base.eyes is not None
-    assert base.eyes.path.endswith("mmproj-third.gguf")
+    assert base.projector is not None
+    assert base.projector.path.endswith("mmproj-third.gguf")
 
 
 def snapshot(hub: Path, repository: str, revision: str, file: str, data: bytes) -> Path:

@@ -51,7 +51,7 @@ async def test_what_fits_is_sent_whole() -> None:
     sent = await fitted(prompt, 100)
     assert sent.messages == prompt.messages()
     assert sent.compacted is None
-    assert sent.room == 10
+    assert sent.max_completion_tokens == 10
 
 
 async def test_the_oldest_whole_turns_are_left_out_down_to_half() -> None:
@@ -136,7 +136,7 @@ async def test_the_last_turn_may_take_from_the_answers_room() -> None:
     prompt = prompt_of(branch_of(60), "system")
     sent = await fitted(prompt, 100, answer=400)
     assert sent.compacted is None
-    assert sent.room == 100 - await ENGINE.count_tokens(sent.messages)
+    assert sent.max_completion_tokens == 100 - await ENGINE.count_tokens(sent.messages)
 
 
 @pytest.mark.parametrize(("files", "less"), [(None, "Ask for less"), ({2: 50}, "Attach less")])
@@ -177,8 +177,8 @@ async def test_whatever_is_sent_fits_with_its_answer(
         assert alone + least_answer(answer, allocated) > allocated
         return
     kept = await ENGINE.count_tokens(sent.messages)
-    assert kept + sent.room <= allocated
-    assert 0 < sent.room <= answer
+    assert kept + sent.max_completion_tokens <= allocated
+    assert 0 < sent.max_completion_tokens <= answer
     assert sent.messages[-1].content.endswith(prompt.turns[-1].messages[0].text)
     for file in (file for turn in prompt.turns for message in turn.messages for file in message.attachments):
         assert sum(message.content.count(f"{file.path}\n```") for message in sent.messages) == 1

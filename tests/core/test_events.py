@@ -30,7 +30,7 @@ ALL = [
     BrainLoading(brain="@omni/x", seconds=1.5, fraction=0.5),
     BrainReplaced(brain="@omni/x", failed="@omni/y", reason="It has no layers."),
     ContextCompacted(left_out_turns=1, left_out_tokens=2, kept_tokens=3, allocated=4),
-    PromptCounted(tokens=3, room=4, allocated=8),
+    PromptCounted(tokens=3, max_completion_tokens=4, allocated=8),
     PromptProgress(done=1, total=2),
     ReasoningDelta(text="hm"),
     TextDelta(text="ö"),

@@ -9,7 +9,7 @@ import pytest
 
 from omni.core.errors import ContextOverflow
 from omni.core.settings import Settings
-from omni.engine import answer_room, decodable, images
+from omni.engine import completion_limit, decodable, images
 from omni.engine.context import LEAST_ANSWER
 from omni.server import bounds, fair_queue, protocol, streams
 from omni.server.openai import responses_items, responses_store
@@ -269,9 +269,9 @@ def test_the_room_of_an_answer_is_as_it_is_said() -> None:
         (1024, 5000, 128),
         (64, 99, 16),
     ):
-        assert answer_room(allocated - least, wanted, allocated) == least
+        assert completion_limit(allocated - least, wanted, allocated) == least
         with pytest.raises(ContextOverflow):
-            answer_room(allocated - least + 1, wanted, allocated)
+            completion_limit(allocated - least + 1, wanted, allocated)
 
 
 def test_who_calls_home_is_said_as_on_the_page_of_clients() -> None:

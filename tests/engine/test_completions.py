@@ -89,6 +89,7 @@ async def test_what_only_the_worker_of_a_real_brain_tells_of_a_text(engine: Engi
 def test_a_stop_text_cuts_nothing_that_a_grammar_binds() -> None:
     request = wanted("JSON:", stop=("}",))
     bodies = [
-        completion_body(request, prompt=[1], room=9, seed=1, adapters=(), grammar=one) for one in ("", "start: /x/")
+        completion_body(request, prompt=[1], max_completion_tokens=9, seed=1, adapters=(), grammar=one)
+        for one in ("", "start: /x/")
     ]
     assert ["stop" in body for body in bodies] == [True, False]

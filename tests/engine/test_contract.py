@@ -244,7 +244,7 @@ async def test_tools_are_counted_and_results_are_read(engine: Engine) -> None:
 
 
 async def test_images_are_refused_where_nothing_sees(engine: Engine) -> None:
-    assert not (await engine.capabilities()).sees
+    assert not (await engine.capabilities()).vision
     messages = (Message(role="user", content="What is this?", images=(image_of(png()),)),)
     with pytest.raises(UsageError, match="cannot see"):
         await engine.count_tokens(messages)

@@ -40,7 +40,7 @@ async def test_how_long_looking_takes_says_nothing_of_reading() -> None:
     async def never() -> None:
         raise AssertionError
 
-    engine = ObservedEngine(_Timed(sees=True), measured=note, refused=refuse, blinded=never)
+    engine = ObservedEngine(_Timed(vision=True), measured=note, refused=refuse, blinded=never)
     await events_of(engine, asked("Hi"))
     shown = Message(role="user", content="What?", images=(image_of(png()),))
     events = await events_of(engine, ChatRequest(messages=(shown,)))

@@ -98,7 +98,9 @@ def test_brains_on_one_file_have_digests_of_their_own() -> None:
         "another name": brain("@me/other", base=base()),
         "another file": brain("@omni/test", base=file),
         "a template of its own": brain("@omni/test", base=msgspec.structs.replace(base(), template="{{ 1 }}")),
-        "eyes": brain("@omni/test", base=msgspec.structs.replace(base(), eyes=Projector(path="/mmproj.gguf", size=9))),
+        "eyes": brain(
+            "@omni/test", base=msgspec.structs.replace(base(), projector=Projector(path="/mmproj.gguf", size=9))
+        ),
         "a prompt": known(prompt="Be brief."),
         "another prompt": known(prompt="Be long."),
         "sampling": known(sampling={"temperature": 0.2, "stop": ("a",)}),

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from omni.core.errors import OmniError
-from omni.engine import fills_in
+from omni.engine import supports_infill
 from omni.server.brains import untaught
 from omni.server.errors import BadParameter
 from omni.server.ollama.keeping import keeping_of
@@ -108,7 +108,7 @@ def inserts(brain: "Brain") -> bool:
         return False
     header = base.header
     longest = header.file_bytes - header.weights_bytes
-    return fills_in(base.path, longest if 0 < longest < _LONGEST_HEADER else _LONGEST_HEADER)
+    return supports_infill(base.path, longest if 0 < longest < _LONGEST_HEADER else _LONGEST_HEADER)
 
 
 async def allocated(server: "Server", brain: "Brain") -> int:
@@ -130,7 +130,7 @@ def digest(brain: "Brain") -> str:
         "name": brain.name,
         "base": (base.sha256 or base.id) if base else "",
         "template": base.template if base else None,
-        "eyes": base.eyes.path if base and base.eyes else None,
+        "eyes": base.projector.path if base and base.projector else None,
         "adapter": (adapter.sha256 or adapter.path, adapter.scale) if adapter else None,
         "prompt": brain.prompt,
         "sampling": (base.parameters if base else {}) | brain.sampling,
@@ -194,7 +194,7 @@ def _capabilities(brain: "Brain") -> list[str]:
     capabilities = ["completion"] if untaught(brain) else ["completion", "tools"]
     if inserts(brain):
         capabilities.append("insert")
-    if brain.sees:
+    if brain.vision:
         capabilities.append("vision")
     if thinks(brain):
         capabilities.append("thinking")
@@ -208,7 +208,7 @@ def _details(brain: "Brain") -> Details:
         parent_model="",
         format="gguf",
         family=family,
-        families=[family, "clip"] if brain.sees else [family],  # by which older clients know who sees
+        families=[family, "clip"] if brain.vision else [family],  # by which older clients know who sees
         parameter_size=human(header.parameters if header else 0),
         quantization_level=(header.quantisation if header else "") or brain.quantisation or "unknown",
     )

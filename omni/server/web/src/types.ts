@@ -66,7 +66,7 @@ export type TurnEvent =
   | { type: "turn_queued"; place: number; reason: "memory" | "slot" | "turn"; detail: string }
   | { type: "brain_loading"; brain: string; seconds: number; fraction: number | null }
   | { type: "context_compacted"; left_out_turns: number; left_out_tokens: number; kept_tokens: number; allocated: number; reading_seconds: number | null }
-  | { type: "prompt_counted"; tokens: number; room: number; allocated: number }
+  | { type: "prompt_counted"; tokens: number; max_completion_tokens: number; allocated: number }
   | { type: "prompt_progress"; done: number; total: number; cached: number }
   | { type: "reasoning_delta"; text: string }
   | { type: "text_delta"; text: string }
