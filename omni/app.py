@@ -215,7 +215,7 @@ class Services:
         async def measured(usage: "Usage") -> None:
             with _noted():
                 await self.library.mark(base, ready=True)
-                if usage.answer_tokens >= MEASURABLE:
+                if usage.completion_tokens >= MEASURABLE:
                     read = usage.prompt_tokens - usage.cached_tokens
                     reading = read / usage.prompt_seconds if read >= MEASURABLE and usage.prompt_seconds else 0.0
                     await asyncio.to_thread(remember_speed, self.home, base, usage.speed, reading)

@@ -52,10 +52,10 @@ async def test_settings_from_another_terminal_hold_from_the_next_turn_on(home: H
         await services.open(brain)
         engines = await services.engines()
         assert engines.spec(brain).settings["context"] == 2048  # all that the file allows
-        home.config.write_text("[engine]\ncontext = 1024\n[chat]\nanswer_tokens = 99\n")
+        home.config.write_text("[engine]\ncontext = 1024\n[chat]\nmax_completion_tokens = 99\n")
         await services.open(brain)
         assert engines.spec(brain).settings["context"] == 1024
-        assert services.chat.settings.chat.answer_tokens == 99
+        assert services.chat.settings.chat.max_completion_tokens == 99
         home.config.write_text("[engine]\ncontext = 'many'\n")
         await services.open(brain)
         assert engines.spec(brain).settings["context"] == 1024

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from omni.airlock.record import LIMIT, append
-from omni.airlock.wire import Door, Watch
+from omni.airlock.wire import ConnectionObserver, Watch
 
 _ROOM = 96  # characters for the verdict and the digits of the bytes
 _REWRITE = 1.0  # seconds between two looks at the bytes of a line
@@ -29,22 +29,22 @@ class Audit:
         self._path, self._limit = path, limit
         self._lock = threading.Lock()
 
-    def line(self, client: str, purpose: str, host: str, verdict: str) -> "Line":
+    def line(self, client: str, purpose: str, host: str, verdict: str) -> "AuditLine":
         """Write a new line."""
         now = time.time()
         start = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
         fields: dict[str, Any] = {"time": start, "client": client[:64], "purpose": purpose[:32], "host": host[:260]}
         try:
             with self._lock, append(self._path, limit=self._limit) as (file, end):
-                line = Line(file, end, fields)
+                line = AuditLine(file, end, fields)
                 line.write(0, verdict)
         except OSError as error:
             sys.stderr.write(f"The audit line for {host} cannot be written: {error.strerror}.\n")
-            return Line(-1, 0, fields)
+            return AuditLine(-1, 0, fields)
         return line
 
 
-class Line:
+class AuditLine:
     """One line, and where it is."""
 
     def __init__(self, file: int, offset: int, fields: dict[str, Any]) -> None:
@@ -71,7 +71,7 @@ class Line:
             self._file = -1
 
 
-class Doors:
+class OpenDoors:
     """All connections that are open now. Used by the threads of all orders."""
 
     def __init__(self, audit: Audit, changed: Callable[[], None]) -> None:
@@ -114,14 +114,14 @@ class Doors:
 class OrderWatch(Watch):
     """The doors of one order, which can all be cut at once."""
 
-    def __init__(self, doors: Doors, client: str, purpose: str) -> None:
+    def __init__(self, doors: OpenDoors, client: str, purpose: str) -> None:
         self.client = client
         self._doors, self._purpose = doors, purpose
         self._now: OpenDoor | None = None
         self.cancelled = False
         self.draining = False  # nothing new shall begin
 
-    def door(self, host: str) -> Door:
+    def door(self, host: str) -> ConnectionObserver:
         """A connection is about to be made."""
         self._now = self._doors.enter(host, self.client, self._purpose)
         return self._now
@@ -139,10 +139,10 @@ class OrderWatch(Watch):
             self._now.nudge()
 
 
-class OpenDoor(Door):
+class OpenDoor(ConnectionObserver):
     """One connection, counted and audited."""
 
-    def __init__(self, doors: Doors, host: str, purpose: str, line: Line) -> None:
+    def __init__(self, doors: OpenDoors, host: str, purpose: str, line: AuditLine) -> None:
         self.host, self.purpose, self.since, self.count = host, purpose, time.time(), 0
         self._doors, self._line, self._written = doors, line, time.monotonic()
         self._connection: socket.socket | None = None

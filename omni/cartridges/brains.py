@@ -37,7 +37,7 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
     blind: str = ""
 
 
-class Adapter(msgspec.Struct, frozen=True, kw_only=True):
+class BrainAdapter(msgspec.Struct, frozen=True, kw_only=True):
     """A LoRA that a brain puts on its base."""
 
     path: str
@@ -74,7 +74,7 @@ class Brain(msgspec.Struct, frozen=True, kw_only=True):
     licence: str = ""
     context_max: int = 0
     context: int = 0
-    adapter: Adapter | None = None
+    adapter: BrainAdapter | None = None
     prompt: str = ""
     sampling: dict[str, Any] = {}
     quantisation: str = ""

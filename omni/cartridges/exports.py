@@ -12,7 +12,7 @@ import msgspec
 
 from omni.cartridges.brains import Base, Brain
 from omni.cartridges.catalog import blob_base
-from omni.cartridges.index import Entry
+from omni.cartridges.index import IndexEntry
 from omni.cartridges.inspection import inspect, model_stem
 from omni.cartridges.naming import slug
 from omni.cartridges.projectors import look
@@ -65,7 +65,7 @@ class ExportFolder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_export(
-    brains: Sequence[Brain], entries: Mapping[str, Entry], manifests: Mapping[str, str], target: Path
+    brains: Sequence[Brain], entries: Mapping[str, IndexEntry], manifests: Mapping[str, str], target: Path
 ) -> Path:
     """Copy the files of `brains` to TARGET/brains and add them to the list there; returns that folder.
 
@@ -115,7 +115,7 @@ def write_export(
     return folder
 
 
-def _write_one(brain: Brain, base: Base, entry: Entry | None, manifest: str, folder: Path) -> ExportedBrain:
+def _write_one(brain: Brain, base: Base, entry: IndexEntry | None, manifest: str, folder: Path) -> ExportedBrain:
     parts = base.parts
     names = [_file_name(base, Path(part), brain.shares or brain.name) for part in parts]
     files = []

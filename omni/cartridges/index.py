@@ -39,7 +39,7 @@ _PROJECTOR = (  # what was called `eyes`, and whether a header is one for images
 _ENGINE = "ALTER TABLE bases ADD COLUMN engine TEXT NOT NULL DEFAULT '';\n"  # which one could not load it
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class IndexEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One brain that is not made of a shipped manifest alone.
 
     kind: "pulled" (its file is a blob of ours), "added" (a file of the person's, in place), "found" (another program's).
@@ -85,7 +85,7 @@ class Index:
         self._path = path
         self._database: Database | None = None
         self._seen: tuple[Connection, int] | None = None
-        self._loaded: tuple[dict[str, BaseRecord], list[Entry]] = {}, []
+        self._loaded: tuple[dict[str, BaseRecord], list[IndexEntry]] = {}, []
         self.version = 0  # counts the changes that `load` has seen
 
     @property
@@ -109,22 +109,22 @@ class Index:
             await self._database.close()
             self._database = self._seen = None
 
-    async def load(self) -> tuple[dict[str, BaseRecord], list[Entry]]:
+    async def load(self) -> tuple[dict[str, BaseRecord], list[IndexEntry]]:
         """Everything but the cache of headers. What nobody has changed since, here or elsewhere, is not read again."""
 
-        def work(connection: "Connection") -> tuple[dict[str, BaseRecord], list[Entry]]:
+        def work(connection: "Connection") -> tuple[dict[str, BaseRecord], list[IndexEntry]]:
             seen = connection, int(connection.execute("PRAGMA data_version").fetchone()[0])
             if seen != self._seen:
                 bases = {row["id"]: _record(row) for row in connection.execute("SELECT * FROM bases")}
                 rows = connection.execute("SELECT data FROM entries ORDER BY name")
-                self._loaded = bases, [msgspec.json.decode(row["data"], type=Entry) for row in rows]
+                self._loaded = bases, [msgspec.json.decode(row["data"], type=IndexEntry) for row in rows]
                 self._seen, self.version = seen, self.version + 1
             bases, entries = self._loaded
             return dict(bases), list(entries)
 
         return await self._db.read(work)
 
-    async def put(self, base: Base | None, entry: Entry | None = None, *, verified: float | None = None) -> None:
+    async def put(self, base: Base | None, entry: IndexEntry | None = None, *, verified: float | None = None) -> None:
         """Remember a base, an entry or both. `verified` is when its hash was just found right; it clears "corrupt"."""
 
         def work(connection: "Connection") -> None:
@@ -137,7 +137,7 @@ class Index:
 
         await self._db.write(work)
 
-    async def replace_found(self, pairs: Iterable[tuple[Base | None, Entry]]) -> None:
+    async def replace_found(self, pairs: Iterable[tuple[Base | None, IndexEntry]]) -> None:
         """What a look around found. What was found before and is missing now stays, so that it can be shown as gone;
         a line that only told of a problem goes with its problem."""
         pairs = list(pairs)
@@ -257,7 +257,7 @@ def _put_base(connection: "Connection", base: Base) -> None:
     )
 
 
-def _put_entry(connection: "Connection", entry: Entry) -> None:
+def _put_entry(connection: "Connection", entry: IndexEntry) -> None:
     connection.execute(
         "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)",
         (entry.name, entry.kind, entry.base, msgspec.json.encode(entry).decode()),

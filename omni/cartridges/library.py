@@ -20,7 +20,7 @@ from omni.cartridges.importer import Importer
 from omni.cartridges.maintenance import Maintenance
 from omni.cartridges.manifest import Manifest
 from omni.cartridges.projectors import Projector, unfit
-from omni.cartridges.pulls import Pulls
+from omni.cartridges.pulls import Puller
 from omni.cartridges.ranking import best_here, first_to_pull, fits_modestly
 from omni.cartridges.stores import Surroundings
 from omni.core.clock import Clock, SystemClock
@@ -69,7 +69,7 @@ class Library:
             shipped=shipped,
             surroundings=surroundings,
         )
-        self._pulls = Pulls(self._catalog, plugins=plugins, environment=environment, budget=self._budget)
+        self._pulls = Puller(self._catalog, plugins=plugins, environment=environment, budget=self._budget)
         self._upkeep = Maintenance(self._catalog)
         self._look: asyncio.Task[None] | None = None
         self._looked: float | None = None  # when the last look ended, as the clock counts on

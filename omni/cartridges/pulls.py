@@ -14,13 +14,13 @@ from omni.cartridges.brains import Base, Brain, PullDone, PullEvent, PullProgres
 from omni.cartridges.catalog import Catalog, blob_base
 from omni.cartridges.holds import in_thread, pulling
 from omni.cartridges.hub import HubSource, resolve_hub_base
-from omni.cartridges.index import Entry
+from omni.cartridges.index import IndexEntry
 from omni.cartridges.inspection import inspect
 from omni.cartridges.judging import judge
 from omni.cartridges.manifest import CartridgeBase, HubBase, Manifest, PackageBase, UrlBase
 from omni.cartridges.package_index import resolve_package
 from omni.cartridges.projectors import look
-from omni.cartridges.pulling import Fetching, Installed, bytes_here
+from omni.cartridges.pulling import FetchedModel, Fetching, bytes_here
 from omni.cartridges.sources import Access, Resolved, Source, UrlSource, resolve_url
 from omni.core.errors import BadFile, UsageError
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _WAIT = 0.2  # seconds between two looks at a pull of another process
 
 
-class Pulls:
+class Puller:
     """Pulls into a catalog. `budget` tells what brains may use; asked only when a quantisation is chosen."""
 
     def __init__(
@@ -187,7 +187,7 @@ class Pulls:
             try:
                 async with aclosing(projector.run()) as steps:
                     async for step in steps:
-                        if isinstance(step, Installed):
+                        if isinstance(step, FetchedModel):
                             path, sha256 = step.path, step.sha256
                         elif isinstance(step, PullProgress):
                             yield msgspec.structs.replace(step, what="the projector")
@@ -224,7 +224,7 @@ class Pulls:
             return
         async with aclosing(fetching.run()) as steps:
             async for step in steps:
-                if isinstance(step, Installed):
+                if isinstance(step, FetchedModel):
                     base = await asyncio.to_thread(blob_base, step.sha256, step.path, template=resolved.template)
                     base = await asyncio.to_thread(seeing, base)
                     entry = _entry(resolved, base, manifest)
@@ -244,8 +244,8 @@ class Pulls:
         return None if state in ("gone", "unreadable", "corrupt") else record.base
 
 
-def _entry(resolved: Resolved, base: Base, manifest: Manifest | None) -> Entry:
-    return Entry(
+def _entry(resolved: Resolved, base: Base, manifest: Manifest | None) -> IndexEntry:
+    return IndexEntry(
         name=resolved.name,
         kind="pulled",
         base=base.id,

@@ -52,7 +52,7 @@ async def prepare(
     prompt = prompt_of(branch, system_text(brain.prompt, agents, conversation.system or settings.chat.system))
     if summary:
         prompt = msgspec.structs.replace(prompt, after=(Message(role="user", content=SUMMARISE),))
-    sampling = sampling_of(brain, max_tokens=settings.chat.answer_tokens)
+    sampling = sampling_of(brain, max_tokens=settings.chat.max_completion_tokens)
     longest = min(sampling.max_tokens, SUMMARY_TOKENS) if summary else sampling.max_tokens
     beginnings = await store.beginnings(conversation.id)
     expected = min(settings.engine.context, brain.context_max or settings.engine.context)
@@ -66,7 +66,7 @@ async def prepare(
             count=engine.count_tokens,
             allocated=min(limit or can.context, can.context),
             context_max=can.context_max,
-            answer_tokens=longest,
+            max_tokens=longest,
             beginnings=beginnings,
             reading_speed=_reading_speed(branch, brain.name),
         )

@@ -126,6 +126,8 @@ class Database:
             return
         if len(missing) < len(self._migrations):
             self._put_aside(missing[0].name)
+        # A step may replace a table that others refer to; dropping it would take along what refers to its rows.
+        connection.execute("PRAGMA foreign_keys = OFF")
         connection.execute("BEGIN IMMEDIATE")
         try:
             for step in missing:
@@ -133,6 +135,7 @@ class Database:
                     connection.execute(statement)
                 connection.execute("INSERT INTO migrations VALUES (?)", (step.name,))
             connection.execute("COMMIT")
+            connection.execute("PRAGMA foreign_keys = ON")
         except BaseException:
             with suppress(sqlite.Error):  # a full disk has already rolled back
                 connection.execute("ROLLBACK")

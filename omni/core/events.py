@@ -23,15 +23,15 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
-    answer_tokens: int = 0
+    completion_tokens: int = 0
     prompt_seconds: float = 0.0
-    answer_seconds: float = 0.0
+    completion_seconds: float = 0.0
     first_token_seconds: float = 0.0
 
     @property
     def speed(self) -> float:
         """Tokens of the answer per second; 0 when nothing was measured."""
-        return self.answer_tokens / self.answer_seconds if self.answer_seconds > 0 else 0.0
+        return self.completion_tokens / self.completion_seconds if self.completion_seconds > 0 else 0.0
 
 
 class TurnStarted(Event, frozen=True):

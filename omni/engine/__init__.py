@@ -59,9 +59,9 @@ _NAMES = {
     "Sampling": "types",
     "ScriptedEngine": "scripted",
     "WorkerEngine": "worker_engine",
-    "answer_room": "context",
+    "completion_limit": "context",
     "arguments_of": "arguments",
-    "fills_in": "infill",
+    "supports_infill": "infill",
     "image_of": "images",
     "joined": "images",
     "sampling_of": "engines",
@@ -90,12 +90,12 @@ __all__ = [
     "Tool",
     "ToolCall",
     "WorkerEngine",
-    "answer_room",
     "arguments_of",
-    "fills_in",
+    "completion_limit",
     "image_of",
     "joined",
     "sampling_of",
+    "supports_infill",
 ]
 
 

@@ -16,7 +16,7 @@ from omni.core.events import (
     TurnEnded,
     Usage,
 )
-from omni.engine.chunks import Call, Chunk, Function, Timings, Token
+from omni.engine.chunks import LlamaChunk, LlamaFunction, LlamaTimings, LlamaToken, LlamaToolCall
 from omni.engine.framing import RAW
 from omni.engine.images import pieces
 from omni.engine.offered import offered
@@ -155,15 +155,15 @@ def scales(request: ChatRequest | CompletionRequest, adapters: Sequence[str]) ->
     ]
 
 
-class Answer:
+class ChunkDecoder:
     """Turns the chunks of one stream into events, and remembers what the last event needs."""
 
     def __init__(self) -> None:
         self.reason = "stop"
         self.whole = False
-        self.timings = Timings()
+        self.timings = LlamaTimings()
 
-    def events(self, chunk: Chunk) -> list[EngineEvent]:
+    def events(self, chunk: LlamaChunk) -> list[EngineEvent]:
         """The events of one chunk."""
         events: list[EngineEvent] = []
         if (progress := chunk.prompt_progress) is not None:
@@ -197,28 +197,28 @@ class Answer:
         usage = Usage(
             prompt_tokens=times.prompt_n + times.cache_n,
             cached_tokens=times.cache_n,
-            answer_tokens=times.predicted_n,
+            completion_tokens=times.predicted_n,
             prompt_seconds=times.prompt_ms / 1000,
-            answer_seconds=times.predicted_ms / 1000,
+            completion_seconds=times.predicted_ms / 1000,
         )
         return TurnEnded(
             reason=self.reason if self.reason in ("length", "tool_calls") else "stop",  # type: ignore[arg-type]
             usage=usage,
-            context_used=usage.prompt_tokens + usage.answer_tokens,
+            context_used=usage.prompt_tokens + usage.completion_tokens,
             context_allocated=allocated,
         )
 
 
-def _chosen(token: Token) -> TokenLogprob:
+def _chosen(token: LlamaToken) -> TokenLogprob:
     return TokenLogprob(chosen=_likelihood(token), top=tuple(map(_likelihood, token.top_logprobs)))
 
 
-def _likelihood(token: Token) -> TokenAlternative:
+def _likelihood(token: LlamaToken) -> TokenAlternative:
     return TokenAlternative(token=token.token, logprob=token.logprob, bytes=tuple(token.bytes or ()))
 
 
-def _called(call: Call) -> ToolCallDelta:
-    function = call.function or Function()
+def _called(call: LlamaToolCall) -> ToolCallDelta:
+    function = call.function or LlamaFunction()
     return ToolCallDelta(
         index=call.index, id=call.id or "", name=function.name or "", arguments=function.arguments or ""
     )

@@ -146,7 +146,7 @@ class ScriptedEngine:
             done = True
             yield TurnEnded(
                 reason="length" if reply.endless or count < whole else "stop",
-                usage=Usage(prompt_tokens=len(prompt), cached_tokens=cached, answer_tokens=count),
+                usage=Usage(prompt_tokens=len(prompt), cached_tokens=cached, completion_tokens=count),
                 context_used=len(prompt) + count,
                 context_allocated=allocated,
             )

@@ -22,7 +22,7 @@ from omni.core.paths import Home
 from omni.keeper.children import Kind, end_group, end_holder, exit_code, how_it_ended, spawn, wait
 from omni.keeper.installer import end_installer, installer_lock
 from omni.keeper.places import air_gap, airlock_lock, is_held, lock, set_air_gap, tail
-from omni.keeper.wire import Garbage, Lines, encode
+from omni.keeper.wire import Garbage, LineDecoder, encode
 
 PURPOSES = ("install", "pull", "serve")
 PATIENCE = 10.0  # seconds for an airlock to listen
@@ -33,7 +33,7 @@ Answer = Callable[[dict[str, str] | OmniError], None]
 Tried = Callable[[list[Any] | OmniError], None]
 
 
-class Doors:
+class AirlockSupervisor:
     """The way out of one home."""
 
     def __init__(
@@ -43,7 +43,7 @@ class Doors:
         self.open: list[dict[str, Any]] = []
         self._home, self._kind, self._selector, self._epoch, self._changed = home, kind, selector, epoch, changed
         self._line: socket.socket | None = None
-        self._lines = Lines()
+        self._lines = LineDecoder()
         self._listens = False
         self._waiting: list[tuple[str, str, Answer]] = []
         self._trials: list[Tried] = []  # in the order in which the airlock was asked
@@ -196,7 +196,7 @@ class Doors:
             its.close()
             os.close(held)  # the airlock's copy goes on holding the lock
         ours.setblocking(False)
-        self._line, self._lines, self._listens, self.since = ours, Lines(), False, time.time()
+        self._line, self._lines, self._listens, self.since = ours, LineDecoder(), False, time.time()
         self._selector.register(ours, selectors.EVENT_READ, lambda _mask: self._hear())
         self._tell({"home": str(self._home.root), "socket": str(self.socket), "epoch": self._epoch})
         self._changed()

@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 from omni.core.errors import EngineError, NotFound, OmniError, UsageError, nearest
 from omni.core.paths import Home
 from omni.keeper import memory, places
-from omni.keeper.admission import PRIORITIES, Admission, Grant, Load, Refuse, Start, Stop, Ticket, Wait
+from omni.keeper.admission import PRIORITIES, Admission, Grant, Load, Refuse, StartWorker, StopWorker, Ticket, Wait
 from omni.keeper.background import detach, log, trace
 from omni.keeper.children import Kind, how_it_ended, is_exiting, kinds
-from omni.keeper.doors import Doors
+from omni.keeper.doors import AirlockSupervisor
 from omni.keeper.fates import Fates
 from omni.keeper.listing import listing
 from omni.keeper.peers import Order, Peer
@@ -56,7 +56,7 @@ class Keeper:
         self._selector = selectors.DefaultSelector()
         self._admission = Admission(0)
         self._workers = Workers(home, table["worker"], self._selector, said=self._said, ended=self._ended)
-        self._doors = Doors(
+        self._doors = AirlockSupervisor(
             home, table["airlock"], self._selector, epoch=self._epoch, changed=lambda: self._announce("doors")
         )
         self._peers: dict[int, Peer] = {}
@@ -244,9 +244,9 @@ class Keeper:
             self._admission.budget = memory.budget(self._home, pids)
         for action in self._admission.step(now):
             match action:
-                case Start(name, spec):
+                case StartWorker(name, spec):
                     self._start(name, spec)
-                case Stop(name, why):
+                case StopWorker(name, why):
                     self._workers.stop(name, why)
                 case Grant(ticket, name):
                     self._grant(ticket, name)

@@ -70,7 +70,7 @@ class Ticket:
                     yield Waiting(place=place, reason=reason, detail=detail)
 
 
-class Turn:
+class WorkerTurn:
     """A place in a worker for one answer.
 
     Enter it, read `waiting()` to its end, then talk to the worker; leaving the block gives the place back.

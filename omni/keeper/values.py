@@ -75,7 +75,7 @@ class Fate(msgspec.Struct, frozen=True, kw_only=True):
     log: str = ""
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True):
+class KeeperChange(msgspec.Struct, frozen=True, kw_only=True):
     """Something changed: a "conversation", the "library", the "doors", the "processes" or the "settings"."""
 
     topic: str

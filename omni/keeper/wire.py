@@ -20,7 +20,7 @@ class Garbage(Exception):
     """The other side sent something that is no line of this protocol."""
 
 
-class Lines:
+class LineDecoder:
     """Cuts a stream of bytes into objects. A line that is too long or is no JSON object raises Garbage."""
 
     def __init__(self, limit: int = MAX_LINE) -> None:

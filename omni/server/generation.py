@@ -155,7 +155,7 @@ class Generation:
     def _nothing_said(self, usage: Usage) -> TurnEnded:
         """The end of an answer that was cut before its first token."""
         used, allocated = self.counted.tokens, self.counted.allocated
-        usage = msgspec.structs.replace(usage, answer_tokens=0)
+        usage = msgspec.structs.replace(usage, completion_tokens=0)
         return TurnEnded(reason="length", usage=usage, context_used=used, context_allocated=allocated)
 
     def _check(self) -> None:

@@ -26,7 +26,7 @@ _DEEPEST = 32
 _THOUGHTS = ("thinking", "redacted_thinking", "reasoning")
 
 
-class Parts:
+class MessageParts:
     """A message as its parts are read: texts, with `between` after each, and images among them. `happened`: it was
     answered already, so that what `brain` cannot read becomes words instead of an error."""
 

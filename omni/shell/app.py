@@ -16,7 +16,7 @@ from textual.screen import Screen
 from omni.core.errors import OmniError
 from omni.shell.bindings import FRAME, let_alt_numbers_be_keys, pane_bindings
 from omni.shell.doors import DoorWatch
-from omni.shell.meters import Meters, Reading
+from omni.shell.meters import MachineSample, Meters
 from omni.shell.pane_host import PaneHost
 from omni.shell.panes import BUILT_IN, PaneSpec
 from omni.shell.rail import FOLD_BELOW
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from omni.app import Services
     from omni.keeper import Doors
     from omni.shell.frame import Conversations, FirstSteps
-    from omni.shell.pulls import Pulling, Pulls
+    from omni.shell.pulls import PullStatus, ShellPulls
 
 log = logging.getLogger(__name__)
 
@@ -79,12 +79,12 @@ class OmniApp(PaneHost, inherit_bindings=False):
         self.project, self.wanted_brain = project, brain
         self.new_here = not services.home.library.exists()
         self.meters = Meters()
-        self._meter_watchers: list[Callable[[Reading], None]] = []
+        self._meter_watchers: list[Callable[[MachineSample], None]] = []
         self._doors = DoorWatch(self, lambda: self._pulls)
         self.warmed = asyncio.Event()
         self._chord = ""
         self._chord_at = self._quit_at = float("-inf")
-        self._pulls: Pulls | None = None
+        self._pulls: ShellPulls | None = None
         self.when_it_stands: Callable[[], None] = lambda: None
         if services.settings.ui.keys:
             self.set_keymap(dict(services.settings.ui.keys))
@@ -149,7 +149,7 @@ class OmniApp(PaneHost, inherit_bindings=False):
         for watcher in (self.rail.measure, *self._meter_watchers):
             self.attempt(watcher, reading)
 
-    def watch_meters(self, watcher: Callable[[Reading], None]) -> None:
+    def watch_meters(self, watcher: Callable[[MachineSample], None]) -> None:
         """Call `watcher` with every sample of processor and memory."""
         self._meter_watchers.append(watcher)
 
@@ -284,22 +284,22 @@ class OmniApp(PaneHost, inherit_bindings=False):
         await chat.open_conversation(conversation)
 
     @property
-    def pulls(self) -> "Pulls":
+    def pulls(self) -> "ShellPulls":
         """The downloads that run; they outlive the pane that began them."""
         if self._pulls is None:
-            from omni.shell.pulls import Pulls
+            from omni.shell.pulls import ShellPulls
 
-            self._pulls = Pulls(self, self.pull_moved)
+            self._pulls = ShellPulls(self, self.pull_moved)
         return self._pulls
 
     @property
-    def pulls_running(self) -> "list[Pulling]":
+    def pulls_running(self) -> "list[PullStatus]":
         """What is being fetched or checked by this shell."""
         return self._pulls.running if self._pulls is not None else []
 
-    def pull_moved(self, pulling: "Pulling") -> None:
+    def pull_moved(self, pulling: "PullStatus") -> None:
         """A download went on: the rail marks it, and a line above the status tells of it in every pane."""
-        from omni.keeper import Change
+        from omni.keeper import KeeperChange
 
         if not self.screen_stack:
             return  # the shell is ending, and the download with it
@@ -307,7 +307,7 @@ class OmniApp(PaneHost, inherit_bindings=False):
         self._draw_pulls()
         self._doors.draw()
         if pulling.end == "here":
-            self.tell_panes(Change(topic="library", value={"brain": pulling.name}))
+            self.tell_panes(KeeperChange(topic="library", value={"brain": pulling.name}))
             if not getattr(self.pane(self.rail.active), "shows_pulls", False):
                 self.notify(f"{pulling.name} is here.", markup=False, timeout=4)
 

@@ -39,7 +39,7 @@ ALL = [
         top=(TokenAlternative(token="o", logprob=-1),),
     ),
     ToolCallDelta(index=0, id="call_1", name="read", arguments="{}"),
-    TurnEnded(reason="stop", usage=Usage(answer_tokens=3)),
+    TurnEnded(reason="stop", usage=Usage(completion_tokens=3)),
 ]
 
 
@@ -65,5 +65,5 @@ def test_the_type_is_the_name_in_snake_case() -> None:
 
 
 def test_speed_needs_a_measured_time() -> None:
-    assert Usage(answer_tokens=10, answer_seconds=2.0).speed == 5.0
-    assert Usage(answer_tokens=10).speed == 0.0
+    assert Usage(completion_tokens=10, completion_seconds=2.0).speed == 5.0
+    assert Usage(completion_tokens=10).speed == 0.0

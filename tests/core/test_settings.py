@@ -122,7 +122,7 @@ def test_a_change_keeps_comments_and_order(tmp_path: Path) -> None:
         ("ui.theme", "true", "true"),
         ("ui.glyphs", "ascii", "ascii"),
         ("brains.folders", '["/a", "/b"]', ["/a", "/b"]),
-        ("chat.answer_tokens", 64, 64),
+        ("chat.max_completion_tokens", 64, 64),
         ("chat.system", 'Say "ö".\nTwice.', 'Say "ö".\nTwice.'),
     ],
 )

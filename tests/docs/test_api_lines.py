@@ -253,8 +253,8 @@ def test_the_figures_are_those_of_the_code() -> None:
         f"{responses_items.USUAL} items a page",
         f"At most {bounds.MOST_TEXTS:,} texts",
         f"a comment every {streams.BEAT_SECONDS:.0f} seconds",
-        f"not whole in {protocol.Bounds().seconds:.0f} seconds",
-        f"longer than {protocol.Bounds().body >> 20} MiB",
+        f"not whole in {protocol.HttpLimits().seconds:.0f} seconds",
+        f"longer than {protocol.HttpLimits().body >> 20} MiB",
         f"More than {bounds.MOST_STOPS} stop texts, or one of more than {bounds.LONGEST_STOP:,} characters",
     ):
         assert said in " ".join(PAGE.split())

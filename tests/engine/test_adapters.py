@@ -10,14 +10,14 @@ import pytest
 from omni.core.errors import EngineError
 from omni.engine import Adapter, ChatRequest
 from omni.engine.answers import body_of
-from omni.engine.http import Client
+from omni.engine.http import WorkerClient
 from tests.engine.engine_tools import DirectKeeper, asked, end_of, events_of, real_spec, scripted_spec, write_adapter
 
 QUESTION = "Tell me about the sea and the ships that sail on it. " * 4
 
 
 async def first_word(
-    client: Client, request: ChatRequest, adapters: tuple[str, ...], *, cached: bool
+    client: WorkerClient, request: ChatRequest, adapters: tuple[str, ...], *, cached: bool
 ) -> dict[str, float]:
     """The probabilities of the first word, as the server computes them with or without its cache."""
     body = body_of(request, max_completion_tokens=1, seed=1, adapters=adapters)
@@ -43,7 +43,7 @@ async def test_a_cached_prefix_is_never_used_across_adapters(
     async with worker_engine(spec) as engine:
         assert (await engine.capabilities()).adapters == paths
         worker = keeper.process(spec)
-        client = Client(worker.socket, worker.key)
+        client = WorkerClient(worker.socket, worker.key)
         bare, a, b = (
             asked(QUESTION, max_tokens=4, adapter=adapter)
             for adapter in (None, *(Adapter(path=path) for path in paths))

@@ -48,7 +48,7 @@ async def test_a_text_is_gone_on_with_without_a_template(engine: Engine) -> None
 
 async def test_a_text_is_bounded_by_its_limit(engine: Engine) -> None:
     ended = end_of(await completed(engine, wanted("One, two, three, four, five,", max_tokens=2)))
-    assert (ended.reason, ended.usage.answer_tokens) == ("length", 2)
+    assert (ended.reason, ended.usage.completion_tokens) == ("length", 2)
 
 
 async def test_a_text_that_does_not_fit_is_refused_with_figures(engine: Engine) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omni.cartridges import Base, Brain, GgufHeader, Projector
-from omni.cartridges.brains import Adapter
+from omni.cartridges.brains import BrainAdapter
 from omni.core.errors import ContextOverflow, NotFound
 from omni.core.paths import Home
 from omni.core.settings import Settings, parse
@@ -92,7 +92,7 @@ async def test_brains_on_one_base_share_an_engine(home: Home) -> None:
 
 def test_all_adapters_of_a_base_are_loaded_whichever_brain_is_asked_first(home: Home) -> None:
     pool = engines(home, adapters=lambda _base: ("/b.gguf", "/a.gguf"))
-    bare, adapted = pool.spec(brain()), pool.spec(brain(adapter=Adapter(path="/a.gguf")))
+    bare, adapted = pool.spec(brain()), pool.spec(brain(adapter=BrainAdapter(path="/a.gguf")))
     assert bare.key == adapted.key
     assert json.loads(str(bare.settings["adapters"])) == ["/a.gguf", "/b.gguf"]
 

@@ -11,7 +11,7 @@ import httpx
 import msgspec
 import pytest
 
-from omni.cartridges import Adapter, Projector, PullDone, PullProgress, PullStarted, PullVerifying
+from omni.cartridges import BrainAdapter, Projector, PullDone, PullProgress, PullStarted, PullVerifying
 from omni.cli.main import COMMANDS
 from omni.core.errors import NetworkBlocked
 from omni.engine import ScriptedEngine
@@ -105,9 +105,9 @@ def test_brains_on_one_file_have_digests_of_their_own() -> None:
         "another prompt": known(prompt="Be long."),
         "sampling": known(sampling={"temperature": 0.2, "stop": ("a",)}),
         "other sampling": known(sampling={"temperature": 0.3, "stop": ("a",)}),
-        "an adapter": known(adapter=Adapter(path="/a.gguf", sha256="cd" * 32)),
-        "half of it": known(adapter=Adapter(path="/a.gguf", sha256="cd" * 32, scale=0.5)),
-        "another adapter": known(adapter=Adapter(path="/a.gguf", sha256="ef" * 32)),
+        "an adapter": known(adapter=BrainAdapter(path="/a.gguf", sha256="cd" * 32)),
+        "half of it": known(adapter=BrainAdapter(path="/a.gguf", sha256="cd" * 32, scale=0.5)),
+        "another adapter": known(adapter=BrainAdapter(path="/a.gguf", sha256="ef" * 32)),
         "a context": known(context=1024),
         "a plug-in's": brain("@omni/test"),
     }

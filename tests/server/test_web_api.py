@@ -14,9 +14,9 @@ from omni.core.errors import EngineError, NetworkBlocked, NotFound
 from omni.core.events import ChatEvent, TurnStarted
 from omni.engine import Reply, ScriptedEngine
 from omni.server import web_assets
-from omni.server.webapi.hub import BEHIND, Change, Page
+from omni.server.webapi.hub import BEHIND, Change, PageQueue
 from omni.server.webapi.pace import Pace
-from omni.server.webapi.running import Turns
+from omni.server.webapi.running import RunningTurns
 from tests.server.web_tools import Web, web
 
 
@@ -293,7 +293,7 @@ async def test_answers_that_nobody_follows_end_with_the_server() -> None:
         finally:
             ended.set()
 
-    turns = Turns()
+    turns = RunningTurns()
     async with aclosing(turns.begin(events()).follow()) as following:
         assert await anext(following) == TurnStarted(conversation="c", question="q", answer="a", brain="b")
         assert turns.of("a").answer == "a"
@@ -463,7 +463,7 @@ async def test_settings_are_read_and_changed(folder: Path) -> None:
         settings = await browser.ask("GET", "/settings")
         assert {"omni-dark", "omni-light", "omni-contrast"} <= {theme["name"] for theme in settings["themes"]}
         keys = {one["key"]: one for one in settings["settings"]}
-        assert keys["chat.answer_tokens"]["kind"] == "int"
+        assert keys["chat.max_completion_tokens"]["kind"] == "int"
         assert keys["serve.aliases"]["kind"] == "other"
         settings = await browser.ask("PATCH", "/settings", {"key": "ui.theme", "value": "omni-light"})
         assert next(one["value"] for one in settings["settings"] if one["key"] == "ui.theme") == "omni-light"
@@ -476,7 +476,7 @@ async def test_settings_are_read_and_changed(folder: Path) -> None:
         assert "--bar:var(--third);" in page.text  # the bar of a scrollbar is seen
         for key, value, status in (
             ("ui.theme", "none", 404),
-            ("chat.answer_tokens", 3, 400),
+            ("chat.max_completion_tokens", 3, 400),
             ("chat.nothing", 1, 400),
             ("serve.host", "0.0.0.0", 400),
             ("chat.brain", "a\nb", 404),
@@ -507,7 +507,7 @@ async def test_pages_hear_of_everything_that_changes(folder: Path) -> None:
 
 
 async def test_a_page_that_is_far_behind_reads_everything_anew() -> None:
-    page = Page()
+    page = PageQueue()
     for number in range(BEHIND + 1):
         page.put(Change(topic="conversation", value=number))
     assert await page.get() == Change(topic="everything")

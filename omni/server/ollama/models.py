@@ -17,7 +17,16 @@ from omni.server.brains import untaught
 from omni.server.errors import BadParameter
 from omni.server.ollama.keeping import keeping_of
 from omni.server.ollama.times import FOREVER, rfc3339
-from omni.server.ollama.types import Details, Listed, Named, Processes, Running, Shown, Tags, Version
+from omni.server.ollama.types import (
+    Details,
+    ListedModel,
+    NamedModel,
+    Processes,
+    RunningModel,
+    ShownModel,
+    Tags,
+    Version,
+)
 from omni.server.routes import body_of, json_response
 
 if TYPE_CHECKING:
@@ -68,7 +77,7 @@ async def tags(request: Request) -> Response:
 async def show(request: Request) -> Response:
     """What there is to know about one brain, without loading it."""
     server: Server = request.app.state.server
-    body = await body_of(request, Named)
+    body = await body_of(request, NamedModel)
     if not body.wanted:
         raise BadParameter("`model` is missing.", hint="GET /api/tags lists the models.", param="model")
     brain = await server.names.find(body.wanted, chats=False)
@@ -81,7 +90,7 @@ async def processes(request: Request) -> Response:
     server: Server = request.app.state.server
     keeper = await server.services.keeper()
     names = await server.services.brains_on()
-    running: dict[str, Running] = {}
+    running: dict[str, RunningModel] = {}
     for process in await keeper.processes():
         if process.kind != "worker" or not names.get(process.base):
             continue
@@ -139,8 +148,8 @@ def digest(brain: "Brain") -> str:
     return hashlib.sha256(msgspec.json.encode(known, order="sorted")).hexdigest()
 
 
-def _listed(server: "Server", brain: "Brain") -> Listed:
-    return Listed(
+def _listed(server: "Server", brain: "Brain") -> ListedModel:
+    return ListedModel(
         name=brain.name,
         model=brain.name,
         modified_at=rfc3339(_modified(server, brain)),
@@ -151,14 +160,14 @@ def _listed(server: "Server", brain: "Brain") -> Listed:
     )
 
 
-def _shown(server: "Server", brain: "Brain", room: int) -> Shown:
+def _shown(server: "Server", brain: "Brain", room: int) -> ShownModel:
     can = _capabilities(brain)
     template = template_of(brain)
     if "insert" in can:  # Continue looks for this field, in Ollama's language of templates
         template = "{{- /* fills in between .Prompt and .Suffix */ -}}\n" + template
     if "tools" in can and "tools" not in template:  # LiteLLM looks for the word, in any case
         template = "{{- /* calls .Tools */ -}}\n" + template
-    return Shown(
+    return ShownModel(
         license=brain.licence,
         modelfile=f"# Omni needs no modelfile.\nFROM {brain.name}\n",
         parameters=_parameters(brain, room),
@@ -171,11 +180,11 @@ def _shown(server: "Server", brain: "Brain", room: int) -> Shown:
     )
 
 
-async def _running(server: "Server", brain: "Brain") -> Running:
+async def _running(server: "Server", brain: "Brain") -> RunningModel:
     base = brain.base
     spec = (await server.services.engines()).spec(brain)
     left = keeping_of(server).left(base.id if base else "")
-    return Running(
+    return RunningModel(
         name=brain.name,
         model=brain.name,
         size=spec.need_bytes,

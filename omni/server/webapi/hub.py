@@ -15,7 +15,7 @@ from omni.core.errors import OmniError
 from omni.server.webapi.pace import Pace
 from omni.server.webapi.pulls import Pulls
 from omni.server.webapi.readings import Readings
-from omni.server.webapi.running import Turns
+from omni.server.webapi.running import RunningTurns
 
 if TYPE_CHECKING:
     from omni.app import Services
@@ -33,7 +33,7 @@ class Change(Struct, frozen=True, kw_only=True):
     value: Any = None
 
 
-class Page:
+class PageQueue:
     """What one page has not read yet."""
 
     def __init__(self) -> None:
@@ -74,13 +74,13 @@ class Hub:
 
     def __init__(self, services: "Services", *, every: float = EVERY) -> None:
         self._services, self._every = services, every
-        self._pages: set[Page] = set()
+        self._pages: set[PageQueue] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._over = False
         self.pace = Pace()
         self.readings = Readings(services, self.pace)
         self.pulls = Pulls(services, lambda pull: self.tell("pull", pull))
-        self.turns = Turns()
+        self.turns = RunningTurns()
         self._deaf = services.listen(self.tell)
 
     def tell(self, topic: str, value: Any = None) -> None:
@@ -91,7 +91,7 @@ class Hub:
 
     async def changes(self) -> AsyncGenerator[Change]:
         """Everything from now on; the state of pulls and machine first."""
-        page = Page()
+        page = PageQueue()
         self._pages.add(page)
         try:
             if not self._tasks:

@@ -18,7 +18,7 @@ class Before(Struct, frozen=True, kw_only=True, tag="turn_before", tag_field="ty
     reasoning: str = ""
 
 
-class Running:
+class RunningTurn:
     """One turn, read as fast as it comes; whoever follows it hears all of it, however late and slowly."""
 
     def __init__(self, events: AsyncGenerator[ChatEvent], before: Before) -> None:
@@ -68,15 +68,15 @@ class Running:
             self._error = error
 
 
-class Turns:
+class RunningTurns:
     """The turns that run in this server."""
 
     def __init__(self) -> None:
-        self._running: set[Running] = set()
+        self._running: set[RunningTurn] = set()
 
-    def begin(self, events: AsyncGenerator[ChatEvent], before: Before | None = None) -> Running:
+    def begin(self, events: AsyncGenerator[ChatEvent], before: Before | None = None) -> RunningTurn:
         """Let a turn run."""
-        running = Running(events, before or Before())
+        running = RunningTurn(events, before or Before())
         self._running.add(running)
 
         def over(_: "asyncio.Task[None]") -> None:
@@ -86,7 +86,7 @@ class Turns:
         running.reading.add_done_callback(over)
         return running
 
-    def of(self, answer: str) -> Running:
+    def of(self, answer: str) -> RunningTurn:
         """The turn that writes this answer. Raises NotFound."""
         for each in self._running:
             if each.answer == answer:

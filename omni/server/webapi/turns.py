@@ -9,15 +9,15 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from omni.chat import Attachment
 from omni.core.errors import UsageError
 from omni.core.events import ChatEvent, ReasoningDelta, TextDelta
+from omni.core.messages import FilePart
 from omni.server.routes import Route, body_of
 from omni.server.webapi.conversations import chat_of
 from omni.server.webapi.hub import hub_of
 from omni.server.webapi.pace import Pace
 from omni.server.webapi.problems import route
-from omni.server.webapi.running import Before, Running
+from omni.server.webapi.running import Before, RunningTurn
 from omni.server.webapi.streams import streamed
 
 LONGEST = 1 << 20  # bytes of one attached file
@@ -145,7 +145,7 @@ async def stop(request: Request) -> Response:
     return Response(status_code=204)
 
 
-def _turn(request: Request) -> Running:
+def _turn(request: Request) -> RunningTurn:
     return hub_of(request).turns.of(str(request.path_params["answer"]))
 
 
@@ -174,7 +174,7 @@ def _id(request: Request) -> str:
     return str(request.path_params["id"])
 
 
-def _attachments(files: tuple[File, ...]) -> list[Attachment]:
+def _attachments(files: tuple[File, ...]) -> list[FilePart]:
     attachments = []
     for file in files:
         size = len(file.text.encode())
@@ -183,5 +183,5 @@ def _attachments(files: tuple[File, ...]) -> list[Attachment]:
         if "\0" in file.text:
             raise UsageError(f"{SORRY}: {file.path}.")
         path = "".join(c if c.isprintable() else "?" for c in file.path)
-        attachments.append(Attachment(path=path, bytes=size, lines=len(file.text.splitlines()), text=file.text))
+        attachments.append(FilePart(path=path, bytes=size, lines=len(file.text.splitlines()), text=file.text))
     return attachments

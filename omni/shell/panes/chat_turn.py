@@ -15,7 +15,7 @@ STEADY_SECONDS = 0.5
 LOOK_AGAIN = 1.0
 
 
-class Pace:
+class AnswerSpeed:
     """How fast an answer comes: tokens since the first one, told at most once a second so that it can be read."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Pace:
         return True
 
 
-class Running:
+class RunningAnswer:
     """What came so far of an answer, and the worker that receives it.
 
     `entry` is the id under which the transcript shows the answer: a made-up one until the turn is stored.
@@ -56,7 +56,7 @@ class Running:
         self.stopped = False
         self.unsent = ""
         self.prompt_tokens = self.allocated = 0
-        self.pace = Pace()
+        self.pace = AnswerSpeed()
 
     @property
     def entry(self) -> str:

@@ -3,9 +3,9 @@
 export interface Usage {
   prompt_tokens: number;
   cached_tokens: number;
-  answer_tokens: number;
+  completion_tokens: number;
   prompt_seconds: number;
-  answer_seconds: number;
+  completion_seconds: number;
   first_token_seconds: number;
 }
 

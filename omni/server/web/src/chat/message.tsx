@@ -60,11 +60,11 @@ export const MessageView = memo(function MessageView({ message, near, turn, last
 
 function Facts({ message }: { message: Message }) {
   const usage = message.usage;
-  const rate = usage && usage.answer_seconds > 0 ? usage.answer_tokens / usage.answer_seconds : 0;
+  const rate = usage && usage.completion_seconds > 0 ? usage.completion_tokens / usage.completion_seconds : 0;
   return (
     <>
       {message.seconds > 0 && <span>{seconds(message.seconds)}</span>}
-      {usage && usage.answer_tokens > 0 && <span className="hide-narrow">{many(usage.answer_tokens, "token")}</span>}
+      {usage && usage.completion_tokens > 0 && <span className="hide-narrow">{many(usage.completion_tokens, "token")}</span>}
       {rate > 0 && <span className="hide-narrow">{speed(rate)}</span>}
       {message.state === "writing" && <span className="accent">writing</span>}
     </>

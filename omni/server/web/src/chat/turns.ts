@@ -258,7 +258,7 @@ class Turns {
       case "turn_ended":
         turn.prompt = event.context_used - turn.written;
         turn.allocated = event.context_allocated || turn.allocated;
-        if (event.usage.answer_seconds > 0) turn.speed = event.usage.answer_tokens / event.usage.answer_seconds;
+        if (event.usage.completion_seconds > 0) turn.speed = event.usage.completion_tokens / event.usage.completion_seconds;
         setMeter(turn.conversation, { used: event.context_used, allocated: turn.allocated, speed: turn.speed });
         break;
     }
