@@ -73,7 +73,7 @@ class _FirstExport(msgspec.Struct, frozen=True, kw_only=True):
     messages: tuple[_First, ...]
 
 
-class _Version(msgspec.Struct):
+class _ExportVersion(msgspec.Struct):
     version: int = 2
 
 
@@ -102,7 +102,7 @@ def parsed(text: str) -> tuple[Conversation, tuple[ChatMessage, ...]]:
 
 
 def _read(text: str) -> tuple[Conversation, tuple[ChatMessage, ...]]:
-    if msgspec.json.decode(text, type=_Version).version != 1:
+    if msgspec.json.decode(text, type=_ExportVersion).version != 1:
         file = msgspec.json.decode(text, type=ExportedConversation)
         return file.conversation, file.messages
     first = msgspec.json.decode(text, type=_FirstExport)

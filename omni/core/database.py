@@ -175,6 +175,11 @@ class Database:
             )
         return [step for step in self._migrations if step.name not in done]
 
+    def _is_ours(self, connection: Any, error: BaseException) -> None:
+        """Raise StorageError where a newer Omni has changed the tables under this one, which then fails at SQL."""
+        if getattr(error, "sqlite_errorcode", None) in OUR_BUGS:
+            self._missing(connection)
+
     def _write(self, work: "Callable[[Connection], T]") -> T:
         with _explained(self.path):
             connection = self._open_writer()
@@ -182,9 +187,10 @@ class Database:
             try:
                 result = work(connection)
                 connection.execute("COMMIT")
-            except BaseException:
+            except BaseException as error:
                 with suppress(sqlite.Error):  # a full disk has already rolled back
                     connection.execute("ROLLBACK")
+                self._is_ours(connection, error)
                 raise
             return result
 
@@ -196,6 +202,9 @@ class Database:
             self._reader.execute("BEGIN")
             try:
                 return work(self._reader)
+            except sqlite.Error as error:
+                self._is_ours(self._reader, error)
+                raise
             finally:
                 with suppress(sqlite.Error):
                     self._reader.execute("COMMIT")

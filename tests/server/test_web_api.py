@@ -49,6 +49,11 @@ def events_in(text: str) -> list[dict[str, Any]]:
     return [json.loads(line.removeprefix("data: ")) for line in text.splitlines() if line.startswith("data: ")]
 
 
+def said(message: Any) -> str:
+    """The words of a message."""
+    return "".join(part["text"] for part in message["parts"] if part["type"] == "text")
+
+
 @asynccontextmanager
 async def entered(folder: Path, engine: Any = None, **more: Any) -> AsyncIterator[Browser]:
     async with (
@@ -136,21 +141,21 @@ async def test_a_conversation_from_its_first_question_to_its_removal(folder: Pat
         name = await browser.talk("What is first?")
         shown = await browser.ask("GET", f"/conversations/{name}")
         question, answer = shown["messages"]
-        assert (question["text"], answer["text"], answer["state"]) == ("What is first?", "One.", "whole")
+        assert (said(question), said(answer), answer["state"]) == ("What is first?", "One.", "complete")
         assert shown["conversation"]["title"] == "What is first?"
 
         events = await browser.turn(f"/conversations/{name}/regenerate", {"answer": answer["id"]})
         assert events[0]["type"] == "turn_started"
         assert events[-1]["type"] == "turn_ended"
         shown = await browser.ask("GET", f"/conversations/{name}")
-        assert shown["messages"][1]["text"] == "Two."
+        assert said(shown["messages"][1]) == "Two."
         assert shown["messages"][1]["siblings"] == [answer["id"], shown["messages"][1]["id"]]
         shown = await browser.ask("POST", f"/conversations/{name}/switch", {"message": answer["id"]})
-        assert shown["messages"][1]["text"] == "One."
+        assert said(shown["messages"][1]) == "One."
 
         await browser.turn(f"/conversations/{name}/edit", {"message": question["id"], "text": "What is next?"})
         shown = await browser.ask("GET", f"/conversations/{name}?last=2")
-        assert [one["text"] for one in shown["messages"]] == ["What is next?", "Three."]
+        assert [said(one) for one in shown["messages"]] == ["What is next?", "Three."]
         assert len(shown["messages"][0]["siblings"]) == 2
 
         changed = await browser.ask("PATCH", f"/conversations/{name}", {"title": "Numbers", "brain": "@omni/coder"})
@@ -203,7 +208,7 @@ async def test_a_summary_is_a_message_of_its_own(folder: Path) -> None:
         name = await browser.talk("A long story")
         await browser.turn(f"/conversations/{name}/compact", {})
         shown = await browser.ask("GET", f"/conversations/{name}")
-        assert [(one["role"], one["text"]) for one in shown["messages"]][-1] == ("summary", "In short.")
+        assert [(one["role"], said(one)) for one in shown["messages"]][-1] == ("summary", "In short.")
 
 
 async def test_a_file_stands_in_the_question(folder: Path) -> None:
@@ -214,7 +219,13 @@ async def test_a_file_stands_in_the_question(folder: Path) -> None:
         await browser.turn(f"/conversations/{name}/ask", {"text": "What is it?", "files": files})
         assert "the secret is 42" in engine.requests[0].messages[-1].content
         shown = await browser.ask("GET", f"/conversations/{name}")
-        assert shown["messages"][0]["attachments"][0] == {"path": "notes.txt", "bytes": 17, "lines": 1, "text": ""}
+        assert shown["messages"][0]["parts"][0] == {
+            "type": "file",
+            "path": "notes.txt",
+            "bytes": 17,
+            "lines": 1,
+            "text": "",
+        }
         binary = {"text": "?", "files": [{"path": "a.bin", "text": "\0"}]}
         response = await browser.client.post(f"/omni/v1/conversations/{name}/ask", json=binary)
         assert response.status_code == 400
@@ -241,7 +252,7 @@ async def test_an_answer_goes_on_without_its_page_and_can_be_followed_from_its_b
         assert [event["type"] for event in events[:2]] == ["turn_before", "turn_started"]
         assert "".join(event["text"] for event in events if event["type"] == "text_delta") == "one two three four"
         assert events[-1]["type"] == "turn_ended"
-        assert (await until(browser, name, "whole"))["text"] == "one two three four"
+        assert said(await until(browser, name, "complete")) == "one two three four"
         await browser.ask("GET", path.removeprefix("/omni/v1"), status=404)
 
 
@@ -255,7 +266,7 @@ async def test_an_answer_is_stopped_by_saying_so_and_can_be_gone_on_with(folder:
         path = f"/conversations/{name}/answers/{answer}"
         await browser.ask("POST", path + "/stop", status=204)
         stopped = (await browser.ask("GET", f"/conversations/{name}"))["messages"][-1]
-        assert (stopped["state"], stopped["text"]) == ("cancelled", "one two")
+        assert (stopped["state"], said(stopped)) == ("cancelled", "one two")
         await browser.ask("POST", path + "/stop", status=404)
         resuming = asyncio.ensure_future(browser.turn(f"/conversations/{name}/resume", {"answer": answer}))
         await until(browser, name, "writing")
@@ -264,7 +275,7 @@ async def test_an_answer_is_stopped_by_saying_so_and_can_be_gone_on_with(folder:
         assert json.loads(first.removeprefix("data: ")) == {"type": "turn_before", "text": "one two", "reasoning": ""}
         second.set()
         assert "".join(event.get("text", "") for event in await resuming) == " five six"
-        assert (await until(browser, name, "whole"))["text"] == "one two five six"
+        assert said(await until(browser, name, "complete")) == "one two five six"
 
 
 async def test_a_page_that_leaves_before_its_turn_comes_has_not_asked(folder: Path) -> None:
@@ -276,8 +287,8 @@ async def test_a_page_that_leaves_before_its_turn_comes_has_not_asked(folder: Pa
             first = await anext(line async for line in stream.aiter_lines() if line)
         assert json.loads(first.removeprefix("data: "))["type"] == "turn_queued"
         gate.set()
-        await until(browser, name, "whole")
-        assert [one["text"] for one in (await browser.ask("GET", f"/conversations/{name}"))["messages"]] == [
+        await until(browser, name, "complete")
+        assert [said(one) for one in (await browser.ask("GET", f"/conversations/{name}"))["messages"]] == [
             "Count",
             "one two",
         ]
@@ -335,7 +346,7 @@ async def test_a_failure_in_mid_answer_is_the_last_event(folder: Path) -> None:
             "error": {"kind": "engine_error", "message": "The brain died.", "hint": "Ask again."},
         }
         last = (await browser.ask("GET", f"/conversations/{name}"))["messages"][-1]
-        assert (last["state"], last["text"], last["reason"]) == ("failed", "one", "The brain died.")
+        assert (last["state"], said(last), last["reason"]) == ("failed", "one", "The brain died.")
 
 
 async def test_what_cannot_begin_is_an_error_and_no_stream(folder: Path) -> None:

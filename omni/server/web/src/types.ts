@@ -9,23 +9,50 @@ export interface Usage {
   first_token_seconds: number;
 }
 
-export type MessageState = "whole" | "writing" | "interrupted" | "cancelled" | "failed";
+export type MessageState = "complete" | "writing" | "interrupted" | "cancelled" | "failed";
+
+export interface TextPart {
+  type: "text";
+  text: string;
+}
+
+export interface ReasoningPart {
+  type: "reasoning";
+  text: string;
+  seconds: number;
+}
+
+export interface FilePart {
+  type: "file";
+  path: string;
+  bytes: number;
+  lines: number;
+  text: string;
+}
+
+export interface ImagePart {
+  type: "image";
+  data: string;
+  kind: "png" | "jpeg" | "gif" | "bmp";
+  width: number;
+  height: number;
+  path: string;
+}
+
+export type Part = TextPart | ReasoningPart | FilePart | ImagePart;
 
 export interface Message {
   id: string;
   parent: string | null;
   role: "user" | "assistant" | "summary";
-  text: string;
   time: number;
-  reasoning: string;
+  parts: Part[];
   brain: string;
   state: MessageState;
   reason: string;
   usage: Usage | null;
   seconds: number;
-  reasoning_seconds: number;
   siblings: string[];
-  attachments: { path: string; bytes: number; lines: number }[];
   left_out: number;
 }
 
@@ -39,6 +66,7 @@ export interface Conversation {
   system: string;
   head: string | null;
   turns: number;
+  revision: number;
 }
 
 export interface Shown {
@@ -70,7 +98,7 @@ export type TurnEvent =
   | { type: "prompt_progress"; done: number; total: number; cached: number }
   | { type: "reasoning_delta"; text: string }
   | { type: "text_delta"; text: string }
-  | { type: "token_chosen" }
+  | { type: "token_logprob" }
   | { type: "tool_call_delta" }
   | { type: "turn_ended"; reason: string; usage: Usage; context_used: number; context_allocated: number }
   | { type: "error"; error: Problem };

@@ -7,13 +7,14 @@ import { ApiError, problemOf, send, stream } from "../api";
 import { announce, state, toast } from "../state";
 import { newConversation, readConversations, reread, setMessages, setMeter } from "../actions";
 import { many, seconds, tokens } from "../format";
-import type { Message, Problem, TurnEvent } from "../types";
+import type { FilePart, ImagePart, Message, Problem, TurnEvent } from "../types";
+import { partsOf, reasoningOf, textOf } from "./parts";
 
 /** How a turn begins: the path to ask at, what to send, and which messages stay on the page. */
 export interface Wish {
   path: string;
   body: Record<string, unknown>;
-  question?: { text: string; replaces?: string; files?: { path: string; bytes: number; lines: number }[] };
+  question?: { text: string; replaces?: string; files?: (FilePart | ImagePart)[] };
   answer?: { replaces?: string; resumes?: string };
 }
 
@@ -116,7 +117,9 @@ class Turns {
   async ask(text: string, files: { path: string; text: string }[]): Promise<void> {
     const id = state.get().open?.id ?? (await newConversation()).id;
     const attached = files.map((file) => ({
+      type: "file" as const,
       path: file.path,
+      text: "",
       bytes: new Blob([file.text]).size,
       lines: file.text.split("\n").length,
     }));
@@ -288,17 +291,14 @@ const BLANK: Message = {
   id: "",
   parent: null,
   role: "assistant",
-  text: "",
   time: 0,
-  reasoning: "",
+  parts: [],
   brain: "",
   state: "writing",
   reason: "",
   usage: null,
   seconds: 0,
-  reasoning_seconds: 0,
   siblings: [],
-  attachments: [],
   left_out: 0,
 };
 
@@ -317,7 +317,7 @@ function prepare(id: string, wish: Wish): void {
     const role = wish.path === "compact" ? ("summary" as const) : ("assistant" as const);
     const parent = kept.at(-1)?.id ?? null;
     const question: Message[] = wish.question
-      ? [{ ...BLANK, id: ASKED, role: "user", state: "whole", text: wish.question.text, parent, time, attachments: wish.question.files ?? [] }]
+      ? [{ ...BLANK, id: ASKED, role: "user", state: "complete", parts: partsOf(wish.question.text, wish.question.files), parent, time }]
       : [];
     return [...kept, ...question, { ...BLANK, id: COMING, role, time, parent: question.length ? ASKED : parent }];
   });
@@ -335,7 +335,7 @@ function named(turn: Turn, wish: Wish, event: { question: string; answer: string
   );
   if (resumed) {
     const old = state.get().open?.messages.find((one) => one.id === resumed);
-    turn.text = old?.text ?? "";
-    turn.reasoning = (turn.text && old?.reasoning) || "";
+    turn.text = old ? textOf(old) : "";
+    turn.reasoning = turn.text && old ? reasoningOf(old) : "";
   }
 }
