@@ -17,9 +17,9 @@ from omni.airlock.index import ACCEPT, MAX_PAGE, IndexFile, search
 from omni.airlock.listen import DRAIN, PortTaken
 from omni.airlock.local import is_local
 from omni.airlock.net import NetSettings, net_settings
-from omni.airlock.orders import MAX_LINE, error_from_wire
+from omni.airlock.orders import MAX_LINE
 from omni.airlock.wire import Cancelled
-from omni.core.errors import NetworkBlocked, OmniError
+from omni.core.errors import NetworkBlocked, OmniError, error_from_wire
 
 if TYPE_CHECKING:
     from omni.keeper import KeeperClient

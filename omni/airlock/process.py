@@ -21,7 +21,7 @@ from omni.airlock import listen, orders
 from omni.airlock.audit import Audit, OpenDoors, OrderWatch
 from omni.airlock.record import record_file
 from omni.core import confinement
-from omni.core.errors import NetworkBlocked, OmniError
+from omni.core.errors import NetworkBlocked, OmniError, error_to_wire
 from omni.core.paths import Home
 
 _KEEPER = 0
@@ -175,7 +175,7 @@ class Airlock:
             else:
                 self._audit.line(token.client, token.purpose, "", "").close(0, "refused: " + type(error).__name__)
             with suppress(OSError):
-                orders.tell(client.connection, {"error": orders.error_to_wire(error)})
+                orders.tell(client.connection, {"error": error_to_wire(error)})
             self._selector.unregister(client.connection)
             self._drop(client)
             return

@@ -46,7 +46,7 @@ from omni.core.events import (
     TurnStarted,
     Usage,
 )
-from omni.core.messages import Part, ReasoningPart
+from omni.core.messages import Part, ReasoningPart, reasoning_of, text_of
 from omni.core.settings import Settings
 from omni.engine import Engine, LoadFailed
 
@@ -345,7 +345,12 @@ def _timed(parts: tuple[Part, ...], thought: float) -> tuple[Part, ...]:
 
 def _started(started: Started, brain: str) -> TurnStarted:
     return TurnStarted(
-        conversation=started.conversation.id, question=started.question or "", answer=started.answer, brain=brain
+        conversation=started.conversation.id,
+        question=started.question or "",
+        answer=started.answer,
+        brain=brain,
+        prior_text=text_of(started.prior),
+        prior_reasoning=reasoning_of(started.prior),
     )
 
 

@@ -35,12 +35,15 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TurnStarted(Event, frozen=True):
-    """The question is stored and an answer is being made. All but `brain` are ids."""
+    """The question is stored and an answer is being made. `conversation`, `question` and `answer` are ids; what stood in
+    the answer before is `prior_text` and `prior_reasoning`, where this turn goes on with one."""
 
     conversation: str
     question: str
     answer: str
     brain: str
+    prior_text: str = ""
+    prior_reasoning: str = ""
 
 
 class TurnQueued(Event, frozen=True):

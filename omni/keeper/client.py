@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import msgspec
 
-from omni.core.errors import EngineError, NotFound, OmniError, SetupError, StorageError
+from omni.core.errors import EngineError, NotFound, OmniError, SetupError, StorageError, error_from_wire
 from omni.core.paths import Home
 from omni.keeper.doors import end_airlock
 from omni.keeper.installer import end_installer, installer_lock
@@ -24,7 +24,7 @@ from omni.keeper.starter import Starter
 from omni.keeper.succession import environment
 from omni.keeper.tickets import Lease, Ticket, WorkerTurn
 from omni.keeper.values import Doors, DoorTicket, Fate, KeeperChange, Priority, ProcessInfo, WorkerSpec
-from omni.keeper.wire import MAX_LINE, PROTOCOL, encode, error_from_wire
+from omni.keeper.wire import MAX_LINE, PROTOCOL, encode
 
 PATIENCE = 10.0  # seconds for a keeper to start
 ANSWER = 30.0  # seconds for it to answer
@@ -120,6 +120,7 @@ class KeeperClient:
         self._tickets: dict[int, Ticket] = {}
         self._listeners: set[Changes] = set()
         self._trials: set[asyncio.Task[None]] = set()
+        self._offered = ""  # the socket on which this process offers its jobs
         self._number = 0
         self._others_turn = 0.0  # until then another window starts the keeper
         self._closed = False
@@ -165,6 +166,11 @@ class KeeperClient:
             return msgspec.convert(await self._once("fate", seconds=FATE, socket=os.fspath(socket)), Fate | None)
         except (_KeeperGone, OmniError):
             return None
+
+    async def offer(self, socket: str) -> None:
+        """Let every front end know that this process offers its jobs on `socket`."""
+        self._offered = socket
+        await self._ask("offer", socket=socket)
 
     async def stop(self, name: str) -> None:
         """End a worker or the airlock, and wait for it. Raises NotFound."""
@@ -347,6 +353,7 @@ class KeeperClient:
             "environment": environment(self._starter.python) if self._starter else "",
             "tries": True,
             "tickets": held,
+            "jobs": self._offered,
         }
         try:
             writer.write(encode(hello))

@@ -21,7 +21,7 @@ def listing(
     for one in sorted(peers, key=lambda one: one.number):
         if one.name:
             name = f"{one.name}-{one.pid}"
-            rows.append(_row(name, "client", one.pid, one.since))
+            rows.append(_row(name, "client", one.pid, one.since) | {"jobs": one.jobs})
             if one.starter:
                 rows.append(_row(f"starter-{one.starter}", "starter", one.starter, one.since, f"of {name}"))
     if doors.pid:

@@ -16,7 +16,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
-from omni.core.errors import EngineError, NotFound, OmniError, UsageError, nearest
+from omni.core.errors import EngineError, NotFound, OmniError, UsageError, error_to_wire, nearest
 from omni.core.paths import Home
 from omni.keeper import memory, places
 from omni.keeper.admission import PRIORITIES, Admission, Grant, Load, Refuse, StartWorker, StopWorker, Ticket, Wait
@@ -29,10 +29,11 @@ from omni.keeper.peers import Order, Peer
 from omni.keeper.places import is_held
 from omni.keeper.succession import check_protocol, environment, is_heir, updated
 from omni.keeper.trials import Trials
-from omni.keeper.wire import PROTOCOL, checked_spec, error_to_wire, integer, spec_key
+from omni.keeper.wire import PROTOCOL, checked_spec, integer, spec_key
 from omni.keeper.workers import Worker, Workers
 
 MAX_PEERS = 200
+LONGEST_SOCKET = 107  # bytes of a path that the kernel takes
 MAX_TICKETS = 1000  # of one client
 BREATH = 0.02  # seconds after a fault of ours, which may come back at once
 
@@ -359,6 +360,7 @@ class Keeper:
         pid, peer.starter = integer(order.get("pid"), "pid"), integer(order.get("starter"), "starter")
         peer.name, peer.pid = name[:40], peer.credentials() or pid
         peer.tries = order.get("tries") is True
+        peer.jobs = _socket(order.get("jobs", ""))
         for held in order.get("tickets", ()):
             worker = self._workers.table.get(held["worker"])
             if worker and worker.key == held["key"]:
@@ -375,6 +377,11 @@ class Keeper:
         self._farewell = {"event": "handover", "environment": environment()}
         self._end = True
         return True
+
+    def _do_offer(self, peer: Peer, order: Order) -> None:
+        peer.jobs = _socket(order.get("socket"))
+        peer.answer(order)
+        self._announce("processes")
 
     def _do_turn(self, peer: Peer, order: Order) -> None:
         self._ask(peer, order, lease=False)
@@ -472,6 +479,13 @@ class Keeper:
 
 def _peer_number(ticket: Ticket) -> int:
     return ticket[0] if isinstance(ticket[0], int) else -1
+
+
+def _socket(path: Any) -> str:
+    """A socket that a client offers. Raises UsageError for what is no path of one."""
+    if not isinstance(path, str) or len(path.encode("utf-8", "replace")) > LONGEST_SOCKET:
+        raise UsageError("A client offers its jobs on a socket, by its path.")
+    return path
 
 
 def _tokens(order: Order) -> int:

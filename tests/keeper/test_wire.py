@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omni.core.errors import NetworkBlocked, OmniError
-from omni.keeper.wire import Garbage, LineDecoder, encode, error_from_wire, error_to_wire, spec_key
+from omni.core.errors import NetworkBlocked, OmniError, error_from_wire, error_to_wire
+from omni.keeper.wire import Garbage, LineDecoder, encode, spec_key
 
 values = st.dictionaries(st.text(max_size=5), st.none() | st.integers() | st.text(max_size=9), max_size=4)
 

@@ -10,13 +10,16 @@ from typing import Any
 import httpx
 import pytest
 
-from omni.core.errors import EngineError, NetworkBlocked, NotFound
+from omni.chat import begin_turn
+from omni.core.clock import SystemClock
+from omni.core.errors import EngineError, NetworkBlocked
 from omni.core.events import ChatEvent, TurnStarted
+from omni.core.paths import Home
 from omni.engine import Reply, ScriptedEngine
+from omni.jobs import Jobs
 from omni.server import web_assets
 from omni.server.webapi.hub import BEHIND, Change, PageQueue
 from omni.server.webapi.pace import Pace
-from omni.server.webapi.running import RunningTurns
 from tests.server.web_tools import Web, web
 
 
@@ -249,7 +252,7 @@ async def test_an_answer_goes_on_without_its_page_and_can_be_followed_from_its_b
                 if "three" in line:
                     gates[3].set()
         events = events_in(text)
-        assert [event["type"] for event in events[:2]] == ["turn_before", "turn_started"]
+        assert [event["type"] for event in events[:2]] == ["turn_started", "prompt_counted"]
         assert "".join(event["text"] for event in events if event["type"] == "text_delta") == "one two three four"
         assert events[-1]["type"] == "turn_ended"
         assert said(await until(browser, name, "complete")) == "one two three four"
@@ -272,7 +275,8 @@ async def test_an_answer_is_stopped_by_saying_so_and_can_be_gone_on_with(folder:
         await until(browser, name, "writing")
         async with browser.client.stream("GET", "/omni/v1" + path) as stream:
             first = await anext(line async for line in stream.aiter_lines() if line)
-        assert json.loads(first.removeprefix("data: ")) == {"type": "turn_before", "text": "one two", "reasoning": ""}
+        started = json.loads(first.removeprefix("data: "))
+        assert (started["type"], started["prior_text"], started["prior_reasoning"]) == ("turn_started", "one two", "")
         second.set()
         assert "".join(event.get("text", "") for event in await resuming) == " five six"
         assert said(await until(browser, name, "complete")) == "one two five six"
@@ -294,7 +298,7 @@ async def test_a_page_that_leaves_before_its_turn_comes_has_not_asked(folder: Pa
         ]
 
 
-async def test_answers_that_nobody_follows_end_with_the_server() -> None:
+async def test_answers_that_nobody_follows_end_with_the_server(tmp_path: Path) -> None:
     ended = asyncio.Event()
 
     async def events() -> AsyncGenerator[ChatEvent]:
@@ -304,15 +308,15 @@ async def test_answers_that_nobody_follows_end_with_the_server() -> None:
         finally:
             ended.set()
 
-    turns = RunningTurns()
-    async with aclosing(turns.begin(events()).follow()) as following:
+    jobs = Jobs(Home(tmp_path), None, SystemClock())
+    job = begin_turn(jobs, "c", events())
+    async with aclosing(job.events()) as following:
         assert await anext(following) == TurnStarted(conversation="c", question="q", answer="a", brain="b")
-        assert turns.of("a").answer == "a"
-        await turns.close()
+        assert jobs.find("turn", answer="a") is job
+        await jobs.close()
         assert ended.is_set()
         assert await anext(following, None) is None
-    with pytest.raises(NotFound):
-        turns.of("a")
+    assert jobs.find("turn", answer="a") is None
 
 
 async def asked_and_left(browser: Browser, word: str) -> tuple[str, str]:

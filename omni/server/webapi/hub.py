@@ -15,7 +15,6 @@ from omni.core.errors import OmniError
 from omni.server.webapi.pace import Pace
 from omni.server.webapi.pulls import Pulls
 from omni.server.webapi.readings import Readings
-from omni.server.webapi.running import RunningTurns
 
 if TYPE_CHECKING:
     from omni.app import Services
@@ -80,7 +79,6 @@ class Hub:
         self.pace = Pace()
         self.readings = Readings(services, self.pace)
         self.pulls = Pulls(services, lambda pull: self.tell("pull", pull))
-        self.turns = RunningTurns()
         self._deaf = services.listen(self.tell)
 
     def tell(self, topic: str, value: Any = None) -> None:
@@ -127,7 +125,7 @@ class Hub:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.pulls.close()
-        await self.turns.close()
+        await self._services.jobs.close()
 
     async def _follow(self) -> None:
         while True:

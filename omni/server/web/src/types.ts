@@ -89,8 +89,7 @@ export interface Problem {
 }
 
 export type TurnEvent =
-  | { type: "turn_before"; text: string; reasoning: string }
-  | { type: "turn_started"; conversation: string; question: string; answer: string; brain: string }
+  | { type: "turn_started"; conversation: string; question: string; answer: string; brain: string; prior_text: string; prior_reasoning: string }
   | { type: "turn_queued"; place: number; reason: "memory" | "slot" | "turn"; detail: string }
   | { type: "brain_loading"; brain: string; seconds: number; fraction: number | null }
   | { type: "context_compacted"; left_out_turns: number; left_out_tokens: number; kept_tokens: number; allocated: number; reading_seconds: number | null }

@@ -151,10 +151,11 @@ class Turns {
     this.looked.add(message.id);
     const turn = new Turn(id);
     const events = stream<TurnEvent>("GET", answerPath(id, message.id), undefined, turn.abort.signal);
+    const wish = { path: "", body: {} };
     try {
       const first = await events.next();
-      if (first.done || first.value.type !== "turn_before" || this.running.has(id)) return turn.abort.abort();
-      Object.assign(turn, { text: first.value.text, reasoning: first.value.reasoning });
+      if (first.done || first.value.type === "error" || this.running.has(id)) return turn.abort.abort();
+      this.hear(turn, wish, first.value);
     } catch (error) {
       // Not there, or not yet: what another window writes is looked for again now and then.
       setTimeout(() => this.looked.delete(message.id), error instanceof ApiError ? 2000 : 0);
@@ -163,7 +164,7 @@ class Turns {
     Object.assign(turn, { answer: message.id, brain: message.brain, since: performance.now() + 200 });
     this.running.set(id, turn);
     this.tell();
-    const problem = await this.read(turn, { path: "", body: {} }, events);
+    const problem = await this.read(turn, wish, events);
     this.looked.delete(message.id); // it may be gone on with
     await this.ended(turn, problem);
   }
@@ -217,6 +218,8 @@ class Turns {
       case "turn_started":
         turn.answer = event.answer;
         turn.brain = event.brain;
+        turn.text = event.prior_text;
+        turn.reasoning = event.prior_reasoning;
         turn.step = "reading";
         named(turn, wish, event);
         announce(`${event.brain} is answering.`);
