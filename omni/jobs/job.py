@@ -113,12 +113,16 @@ class Job(Generic[E]):
         if self._error is not None:
             raise self._error
 
-    async def stop(self) -> None:
-        """End it, and return when what came of it is stored."""
+    def cancel(self) -> None:
+        """Tell it to end."""
         if not self._stopping:  # a second time would break off the storing
             self._stopping = True
             self._task.cancel()
-        await asyncio.wait({self._task})
+
+    async def stop(self) -> None:
+        """End it, and return when what came of it is stored."""
+        self.cancel()
+        await self.wait()
 
     async def wait(self) -> None:
         """Return when it is over, whatever the end is."""

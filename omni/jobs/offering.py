@@ -12,8 +12,9 @@ It lies in the folder of sockets, which is this user's alone. Each connection ca
 import asyncio
 import os
 import secrets
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -21,13 +22,10 @@ from omni.core.errors import NotFound, OmniError, UsageError, error_to_wire
 from omni.core.paths import Home
 from omni.jobs.job import Job
 
-if TYPE_CHECKING:
-    from omni.jobs.registry import Jobs
-
 LONGEST = 1 << 20  # bytes of a request
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class JobOrder(msgspec.Struct, frozen=True, kw_only=True):
     """One request."""
 
     do: str
@@ -38,15 +36,15 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Offering:
-    """The open socket of one process."""
+    """The open socket of one process; `jobs` are those that run, by their ids."""
 
-    def __init__(self, path: str, jobs: "Jobs") -> None:
+    def __init__(self, path: str, jobs: Mapping[str, Job[Any]]) -> None:
         self.path, self._jobs = path, jobs
         self._server: asyncio.Server | None = None
         self._serving: set[asyncio.Task[None]] = set()
 
     @classmethod
-    async def open(cls, home: Home, jobs: "Jobs") -> "Offering":
+    async def open(cls, home: Home, jobs: Mapping[str, Job[Any]]) -> "Offering":
         """Listen. Raises StorageError when the folder of sockets cannot be made."""
         folder = await asyncio.to_thread(home.ensure_sockets)
         offering = cls(str(folder / f"jobs-{os.getpid()}-{secrets.token_hex(4)}"), jobs)
@@ -74,7 +72,7 @@ class Offering:
             await writer.drain()
 
         try:
-            request = msgspec.json.decode(await reader.readline(), type=Request)
+            request = msgspec.json.decode(await reader.readline(), type=JobOrder)
             await self._obey(request, say)
         except OmniError as error:
             with suppress(OSError):
@@ -84,9 +82,9 @@ class Offering:
         finally:
             writer.close()
 
-    async def _obey(self, request: Request, say: Any) -> None:
+    async def _obey(self, request: JobOrder, say: Any) -> None:
         if request.do == "list":
-            await say(jobs=[job.snapshot() for job in self._jobs.running])
+            await say(jobs=[job.snapshot() for job in self._jobs.values()])
             return
         job = self._jobs.get(request.job)
         if job is None:
@@ -107,7 +105,7 @@ class Offering:
             case other:
                 raise UsageError(f"Jobs know no order {other!r}.")
 
-    async def _follow(self, job: "Job[object]", say: Any) -> None:
+    async def _follow(self, job: Job[Any], say: Any) -> None:
         while not job.over:
             await say(info=job.snapshot())
             await job.changed()

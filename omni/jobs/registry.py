@@ -102,5 +102,5 @@ class Jobs:
 
         assert self._keeper is not None
         with suppress(OmniError):  # the work goes on all the same; nobody else sees it
-            offering = self._offering = await Offering.open(self._home, self)
+            offering = self._offering = await Offering.open(self._home, self._jobs)
             await (await self._keeper()).offer(offering.path)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -85,6 +86,7 @@ class OmniApp(PaneHost, inherit_bindings=False):
         self._chord = ""
         self._chord_at = self._quit_at = float("-inf")
         self._pulls: ShellPulls | None = None
+        self.window_lost = False
         self.when_it_stands: Callable[[], None] = lambda: None
         if services.settings.ui.keys:
             self.set_keymap(dict(services.settings.ui.keys))
@@ -102,6 +104,7 @@ class OmniApp(PaneHost, inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Take keys from the first frame on; everything slow begins once it stands."""
+        self._heed_signals()
         self._focus_pane()
         self.call_after_refresh(self._after_first_frame)
 
@@ -360,7 +363,27 @@ class OmniApp(PaneHost, inherit_bindings=False):
     async def on_unmount(self) -> None:
         """Give the terminal its title back, and end what the services began."""
         self._write("\x1b[23;0t")
+        if self.window_lost:
+            await self.services.jobs.idle()
         await self.services.close()
+
+    def _heed_signals(self) -> None:
+        if self.is_headless:
+            return
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, self.lose_window)
+        loop.add_signal_handler(signal.SIGTERM, self.exit)
+
+    def lose_window(self) -> None:
+        """The terminal is gone: go on without it until what was begun here is done. Others can watch and stop it."""
+        if self.window_lost:
+            return
+        self.window_lost = True
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1, 2):
+            os.dup2(nothing, descriptor)
+        os.close(nothing)
+        self.exit()
 
     def _write(self, text: str) -> None:
         if self._driver is not None and not self.is_headless:

@@ -10,8 +10,10 @@ from typing import Any, cast
 from textual.pilot import Pilot
 
 from omni.app import Services
+from omni.core.clock import SystemClock
 from omni.core.paths import Home
 from omni.core.settings import Settings, UiSettings
+from omni.jobs import Jobs
 from omni.keeper import Door, Doors, KeeperChange, ProcessInfo
 from omni.shell.app import OmniApp
 
@@ -158,6 +160,7 @@ class FakeServices:
         self.fake_budget: Any = None
         self.fits: dict[str, Any] = {}
         self.closed = False
+        self.jobs = Jobs(self.home, None, SystemClock())
         for name, value in given.items():
             setattr(self, name, value)
 
@@ -192,6 +195,7 @@ class FakeServices:
 
     async def close(self) -> None:
         self.closed = True
+        await self.jobs.close()
 
     async def change_setting(self, key: str, value: Any) -> None:
         self.changed_settings[key] = value

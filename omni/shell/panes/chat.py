@@ -146,9 +146,17 @@ class ChatPane(Pane):
             self._work(self.reload, "read the conversation again")
 
     def stop_answer(self) -> bool:
-        """Stop the answer of the conversation on the screen; False when nothing is being written."""
+        """Stop the answer of the conversation on the screen, whoever writes it; False when nothing is being written."""
         running = self.turns.shown
+        if running is None and self.messages and self.messages[-1].state == "writing":
+            self._work(partial(self._stop_elsewhere, self.messages[-1].id), "stop an answer of another window")
+            return True
         return running is not None and running.stop()
+
+    async def _stop_elsewhere(self, answer: str) -> None:
+        from omni.chat import turn_elsewhere
+
+        await (await turn_elsewhere(self.services.jobs, answer=answer)).stop()
 
     async def use_brain(self, brain: str) -> None:
         """The next answers come from this brain."""

@@ -8,6 +8,8 @@ from omni.core.events import ChatEvent
 if TYPE_CHECKING:
     from textual.worker import Worker
 
+    from omni.jobs import Job
+
 Ask = Callable[[], AsyncGenerator[ChatEvent]]
 
 STEADY = 16  # tokens before a speed is told
@@ -36,7 +38,7 @@ class AnswerSpeed:
 
 
 class RunningAnswer:
-    """What came so far of an answer, and the worker that receives it.
+    """What came so far of an answer: the job that writes it, and the worker of the pane that watches that.
 
     `entry` is the id under which the transcript shows the answer: a made-up one until the turn is stored.
     """
@@ -53,6 +55,7 @@ class RunningAnswer:
         self.began_thinking: float | None = None
         self.thinking_seconds = 0.0
         self.worker: Worker[None] | None = None
+        self.job: Job[ChatEvent] | None = None
         self.stopped = False
         self.unsent = ""
         self.prompt_tokens = self.allocated = 0
@@ -78,5 +81,8 @@ class RunningAnswer:
         if self.worker is None or self.stopped:
             return False
         self.stopped = True
-        self.worker.cancel()
+        if self.job is None:  # nothing was asked yet
+            self.worker.cancel()
+        else:
+            self.job.cancel()
         return True

@@ -115,12 +115,15 @@ class RunningAnswers:
     # ---- receiving
 
     async def _receive_all(self, running: RunningAnswer, ask: Ask) -> None:
-        """Receive one turn to its end, whatever the end is; then the next in the queue."""
+        """Watch one turn to its end, whatever the end is; then the next in the queue. Who leaves ends no turn."""
+        from omni.chat import begin_turn
+
         failure: OmniError | None = None
         whole = False
         try:
             await self._arrival(running)
-            async with aclosing(ask()) as events:
+            running.job = begin_turn(self._pane.services.jobs, running.conversation, ask())
+            async with aclosing(running.job.events()) as events:
                 async for event in events:
                     self._receive(running, event)
                     whole = whole or isinstance(event, TurnEnded)
