@@ -47,8 +47,9 @@ def command(  # noqa: PLR0917 - click hands over what the options are
     terminal it is a conversation line by line, which screen readers and dumb terminals can follow; ctrl+c stops an
     answer, an empty line, /bye or ctrl+d ends it.
 
-    With --json what goes wrong is the last line on stdout, too: {"type": "error", "kind": "NotFound", "message": "…",
-    "hint": "…", "exit_code": 3}.
+    With --json the first line is {"type": "omni_events", "version": 2}, and the others are what happens. What goes
+    wrong is the last line on stdout, too: {"type": "error", "kind": "NotFound", "message": "…", "hint": "…",
+    "exit_code": 3}.
     """
     return ask(prompt, brain=brain, system=system, go_on=go_on, as_json=as_json, reasoning=reasoning)
 
@@ -158,13 +159,19 @@ class ChatSession:
         return (await services.chat.create(project=project, brain=self._brain)).id
 
     async def _ask(self, services: "Services", conversation: str, question: str, piped: str = "") -> None:
-        from omni.chat import expand
+        from omni.chat import begin_turn, expand
 
         text, attachments = await asyncio.to_thread(expand, question, Path.cwd())
         text = "\n\n".join(part for part in (text, piped) if part)  # an @ in what is piped in names no file of ours
         events = services.chat.ask(
             conversation, text, brain=self._brain, attachments=attachments, system=self._system or None
         )
-        async with aclosing(events):
-            self.begun = True
-            await self._printer.turn(events)
+        job = begin_turn(services.jobs, conversation, events)
+        try:
+            async with aclosing(job.events()) as told:
+                self.begun = True
+                await self._printer.turn(told)
+        finally:
+            await job.stop()  # which is over, or is not wanted any more
+        if job.state == "stopped":
+            raise OmniError("Another window stopped this answer.", hint="`omni chat -c` goes on from what came.")

@@ -16,17 +16,17 @@ _GONE = "The process that did this work has ended."
 
 
 class RemoteJob:
-    """A job as `info` told of it when it was listed."""
+    """A job as `info` told of it when it was listed; `socket` is where its process offers it."""
 
     def __init__(self, socket: str, info: JobInfo) -> None:
-        self._socket, self.info = socket, info
+        self.socket, self.info = socket, info
 
     async def events(self, kind: Any, after: int = 0) -> AsyncGenerator[Any]:
         """What it told after its event number `after`, and all that it tells from now on, as values of `kind`.
 
         Raises what the work raised, and NotFound when it is over, or its process ended in the middle of it.
         """
-        reader, writer = await _asked(self._socket, do="watch", job=self.info.id, after=after)
+        reader, writer = await _asked(self.socket, do="watch", job=self.info.id, after=after)
         try:
             while True:
                 said = await _line(reader)
@@ -38,11 +38,11 @@ class RemoteJob:
 
     async def stop(self) -> None:
         """End it, and return when what came of it is stored. Raises NotFound when it is over."""
-        await _once(self._socket, do="stop", job=self.info.id)
+        await _once(self.socket, do="stop", job=self.info.id)
 
     async def answer(self, question: str, value: str) -> None:
         """Answer its question. Raises NotFound when nobody asks it any more, UsageError when the value is no answer."""
-        await _once(self._socket, do="answer", job=self.info.id, question=question, value=value)
+        await _once(self.socket, do="answer", job=self.info.id, question=question, value=value)
 
 
 async def listed(socket: str) -> list[RemoteJob]:

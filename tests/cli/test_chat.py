@@ -187,6 +187,24 @@ def test_two_at_once_share_one_worker(scripted: Cli) -> None:
     assert worker["confined"] == "seccomp"
 
 
+def test_an_answer_is_seen_and_stopped_from_another_terminal(scripted: Cli) -> None:
+    slow = scripted.environment | script(reply="a " * 2000, token_ms=20)
+    asked = scripted.start("chat", "go on and on", env=slow)
+    assert asked.stdout is not None
+    assert asked.stdout.read(2) == b"a "
+    (client,) = [one for one in scripted.processes("client") if one["jobs"]]
+    (work,) = client["jobs"]
+    assert (work["kind"], work["state"], work["facts"]["brain"]) == ("turn", "running", "@me/tiny")
+    listed = scripted.run("ps").out.split("\n\n")[1]
+    assert listed.splitlines()[1].split(maxsplit=2)[0] == work["id"]
+    assert "an answer in go on and on" in listed
+    stopped = scripted.run("stop", work["id"])
+    assert stopped == (0, f"{work['id']} is stopped; what came of it is kept.\n", "")
+    ended = scripted.finish(asked)
+    assert (ended.code, ended.err.splitlines()[0]) == (1, "omni: Another window stopped this answer.")
+    assert scripted.run("stop", work["id"]).code == 3
+
+
 def test_ps_names_everything_and_what_confines_it(scripted: Cli) -> None:
     scripted.run("chat", "hi")
     lines = scripted.run("ps").out.splitlines()
