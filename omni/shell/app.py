@@ -372,7 +372,7 @@ class OmniApp(PaneHost, inherit_bindings=False):
             return
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, self.lose_window)
-        loop.add_signal_handler(signal.SIGTERM, self.exit)
+        loop.add_signal_handler(signal.SIGTERM, self._told_to_end)
 
     def lose_window(self) -> None:
         """The terminal is gone: go on without it until what was begun here is done. Others can watch and stop it."""
@@ -383,6 +383,11 @@ class OmniApp(PaneHost, inherit_bindings=False):
         for descriptor in (0, 1, 2):
             os.dup2(nothing, descriptor)
         os.close(nothing)
+        self._told_to_end()
+
+    def _told_to_end(self) -> None:
+        """Not by the person, who may be writing: that is kept."""
+        self.draft = self.unsent()
         self.exit()
 
     def _write(self, text: str) -> None:
