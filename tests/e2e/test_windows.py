@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ pytestmark = [
 WRITING = "•Chat"
 
 
-def begun(person: Person, tokens: int) -> dict[str, object]:
+def begun(person: Person, tokens: int) -> dict[str, Any]:
     """The shell that goes on without its window, as `omni ps` lists it, with an answer of up to so many tokens."""
     person.omni("config", "set", "chat.max_completion_tokens", str(tokens))
     terminal = person.shell()
@@ -60,7 +61,7 @@ def test_an_answer_goes_on_without_its_window_and_the_shell_ends_with_it(owner: 
 
 def test_it_is_stopped_from_another_window(owner: Person) -> None:
     shell = begun(owner, 4000)
-    (work,) = shell["jobs"]  # type: ignore[misc]
+    (work,) = shell["jobs"]
     assert "Tell me a very long story" in owner.omni("ps")
     written = len(answer(owner).text)
     asyncio.run(until(lambda: asyncio.to_thread(lambda: len(answer(owner).text) > written), 60))

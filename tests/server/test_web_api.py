@@ -319,6 +319,34 @@ async def test_answers_that_nobody_follows_end_with_the_server(tmp_path: Path) -
     assert jobs.find("turn", answer="a") is None
 
 
+async def test_an_answer_of_another_window_is_read_on_in_and_stopped(folder: Path) -> None:
+    gate = asyncio.Event()
+    engine = ScriptedEngine([Reply(text="one two three four", gates={2: gate, 3: asyncio.Event()})])
+    async with entered(folder, engine) as browser:
+        name = await browser.talk()
+        shell = Jobs(browser.served.services.home, browser.served.services.keeper, SystemClock())
+        job = begin_turn(shell, name, browser.served.chat.ask(name, "Count"))
+        await browser.served.keeper.offered.wait()
+        while "answer" not in job.facts:
+            await job.changed()
+        path = f"/conversations/{name}/answers/{job.facts['answer']}"
+        async with browser.client.stream("GET", f"/omni/v1{path}") as stream:
+            text = ""
+            async for line in stream.aiter_lines():
+                text += line + "\n"
+                if "two" in line:
+                    gate.set()
+                if "three" in line:
+                    break
+        kinds = [event["type"] for event in events_in(text)]
+        assert (kinds[0], kinds[-1]) == ("turn_started", "text_delta")
+        await browser.ask("POST", f"{path}/stop", status=204)
+        stopped = (await browser.ask("GET", f"/conversations/{name}"))["messages"][-1]
+        assert (stopped["state"], said(stopped)) == ("cancelled", "one two three")
+        assert job.state == "stopped"
+        await shell.close()
+
+
 async def asked_and_left(browser: Browser, word: str) -> tuple[str, str]:
     """The conversation and the answer of a question whose page left when `word` came."""
     name, text = await browser.talk(), ""
