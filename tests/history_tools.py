@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from omni.engine import ChatRequest, Message
+from omni.core.messages import Message
+from omni.engine import ChatRequest
 from omni.server.anthropic.requests import wish_of as anthropic_wish
 from omni.server.anthropic.types import MessagesBody
 from omni.server.generation import GenerationRequest, request_of
@@ -236,7 +237,7 @@ def request_for(protocol: str, body: dict[str, Any]) -> ChatRequest:
 def said(messages: tuple[Message, ...]) -> str:
     """All that a brain reads of messages."""
     return "\n".join(
-        " ".join([message.role, message.content, *(f"{call.name}({call.arguments})" for call in message.calls)])
+        " ".join([message.role, message.text, *(f"{call.name}({call.arguments})" for call in message.calls)])
         for message in messages
     )
 

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from omni.core.errors import OmniError
-from omni.engine import ChatRequest, Message, tool_calls
+from omni.core.messages import Message
+from omni.engine import ChatRequest, tool_calls
 from omni.engine.answers import prompt_of
 from omni.engine.histories import Traits
 from omni.engine.http import WorkerClient

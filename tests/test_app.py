@@ -345,10 +345,11 @@ class Observed:
         monkeypatch.setattr(services, "engines", engines)
 
     async def ask(self) -> TurnEnded:
-        from omni.engine import ChatRequest, Message, Sampling
+        from omni.core.messages import Message
+        from omni.engine import ChatRequest, Sampling
 
         brain = await self.services.library.add(self.path)
-        request = ChatRequest(messages=(Message(role="user", content="go"),), sampling=Sampling(max_tokens=100))
+        request = ChatRequest(messages=(Message.of("user", "go"),), sampling=Sampling(max_tokens=100))
         events = [event async for event in (await self.services.open(brain)).chat(request)]
         ended = events[-1]
         assert isinstance(ended, TurnEnded)

@@ -12,7 +12,8 @@ from omni.chat.prompt import Prompt
 from omni.chat.store import Beginning
 from omni.core.errors import ContextOverflow
 from omni.core.events import ContextCompacted
-from omni.engine import Message, completion_limit
+from omni.core.messages import Message
+from omni.engine import completion_limit
 
 Count = Callable[[Sequence[Message]], Awaitable[int]]
 
@@ -40,13 +41,15 @@ def start_of(prompt: Prompt, beginnings: Sequence[Beginning], allocated: int) ->
 
 
 def surely_fits(messages: Sequence[Message], max_tokens: int, allocated: int) -> bool:
-    """Whether there is no need to count: no tokenizer makes more tokens than there are bytes.
+    """Whether there is no need to count: no tokenizer makes more tokens than there are bytes. What an image takes only the
+    brain knows.
 
     The engine counts every prompt once more before it computes, so this only spares a count of short conversations.
     """
     template = 1024 + 16 * len(messages)  # what a template adds by itself, and more
-    size = sum(len(message.content.encode("utf-8", "replace")) for message in messages)
-    return size + template + reserve(max_tokens, allocated) <= allocated
+    size = sum(len(message.text.encode("utf-8", "replace")) for message in messages)
+    shows = any(message.images for message in messages)
+    return not shows and size + template + reserve(max_tokens, allocated) <= allocated
 
 
 def reserve(max_tokens: int, allocated: int) -> int:

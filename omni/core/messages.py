@@ -4,14 +4,15 @@ A message is a role and its parts in their order. Texts stand as they are joined
 `msgspec.json.encode(part)` writes one object whose `type` is the kind of the part.
 """
 
-from collections.abc import Iterable
-from typing import Literal, Self
+from collections.abc import Iterable, Iterator
+from typing import Literal, Self, TypeVar
 
 import msgspec
 
 from omni.core.events import ReasoningDelta, TextDelta, ToolCallDelta
 
 Role = Literal["system", "user", "assistant", "tool"]
+P = TypeVar("P")
 
 
 class TextPart(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="text"):
@@ -73,6 +74,11 @@ class ToolResultPart(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"
     call_id: str = ""
     name: str = ""
 
+    @classmethod
+    def of(cls, *parts: str | TextPart | ImagePart, call_id: str = "", name: str = "") -> Self:
+        """A result of these parts, as `Message.of` takes them."""
+        return cls(parts=tuple(merged(parts)), call_id=call_id, name=name)
+
 
 Part = TextPart | ReasoningPart | ImagePart | FilePart | ContextPart | ToolCallPart | ToolResultPart
 
@@ -85,10 +91,19 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, role: Role, *parts: str | Part) -> Self:
-        """A message of these parts. A plain `str` is a text; an empty one is left out."""
-        return cls(
-            role=role, parts=tuple(TextPart(text=each) if isinstance(each, str) else each for each in parts if each)
-        )
+        """A message of these parts. A plain `str` is a text; texts in a row are made one, and an empty one is left out."""
+        return cls(role=role, parts=tuple(merged(parts)))
+
+    @property
+    def content(self) -> tuple[TextPart | ImagePart, ...]:
+        """What it says and shows, in order, texts and images of a result included."""
+        return tuple(part for part in _flat(self.parts) if isinstance(part, TextPart | ImagePart))
+
+    def with_content(self, *parts: str | TextPart | ImagePart) -> Self:
+        """The message with this said and shown instead; the calls that it asks for, or whose result it is, stay."""
+        if (result := self.result) is not None:
+            return type(self).of(self.role, ToolResultPart.of(*parts, call_id=result.call_id, name=result.name))
+        return type(self).of(self.role, *parts, *self.calls)
 
     @property
     def text(self) -> str:
@@ -98,7 +113,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def images(self) -> tuple[ImagePart, ...]:
         """What it shows, in order, images of a result included."""
-        return tuple(part for part in _flat(self.parts) if isinstance(part, ImagePart))
+        return tuple(part for part in self.content if isinstance(part, ImagePart))
 
     @property
     def calls(self) -> tuple[ToolCallPart, ...]:
@@ -109,6 +124,21 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     def result(self) -> ToolResultPart | None:
         """What a tool returned."""
         return next((part for part in self.parts if isinstance(part, ToolResultPart)), None)
+
+
+def merged(parts: Iterable[str | P]) -> Iterator[TextPart | P]:
+    """The parts with texts in a row made one, and without empty ones. A plain `str` is a text."""
+    texts = list[str]()
+    for part in parts:
+        if isinstance(part, str | TextPart):
+            texts.append(part if isinstance(part, str) else part.text)
+            continue
+        if text := "".join(texts):
+            yield TextPart(text=text)
+        texts.clear()
+        yield part
+    if text := "".join(texts):
+        yield TextPart(text=text)
 
 
 def text_of(parts: Iterable[Part]) -> str:

@@ -16,11 +16,11 @@ from omni.core.events import (
     TurnEnded,
     Usage,
 )
+from omni.core.messages import ImagePart, Message, TextPart
 from omni.engine.chunks import LlamaChunk, LlamaFunction, LlamaTimings, LlamaToken, LlamaToolCall
 from omni.engine.framing import RAW
-from omni.engine.images import pieces
 from omni.engine.offered import offered
-from omni.engine.types import ChatRequest, CompletionRequest, Image, Message
+from omni.engine.types import ChatRequest, CompletionRequest
 
 
 def body_of(
@@ -118,23 +118,23 @@ def sent(messages: Sequence[Message]) -> list[dict[str, Any]]:
 
 
 def _sent(message: Message) -> dict[str, Any]:
-    fields: dict[str, Any] = {"role": message.role, "content": _plain(message.content)}
+    fields: dict[str, Any] = {"role": message.role, "content": _plain(message.text)}
     if message.images:
-        fields["content"] = [_part(piece) for piece in pieces(message)]
+        fields["content"] = [_part(part) for part in message.content]
     if message.calls:
         fields["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
             for call in message.calls
         ]
-    if message.role == "tool":
-        fields |= {"tool_call_id": message.call_id, "name": message.name}
+    if (result := message.result) is not None:
+        fields |= {"tool_call_id": result.call_id, "name": result.name}
     return fields
 
 
-def _part(piece: str | Image) -> dict[str, Any]:
-    if isinstance(piece, str):
-        return {"type": "text", "text": _plain(piece)}
-    address = f"data:image/{piece.kind};base64,{b64encode(piece.data).decode('ascii')}"
+def _part(part: TextPart | ImagePart) -> dict[str, Any]:
+    if isinstance(part, TextPart):
+        return {"type": "text", "text": _plain(part.text)}
+    address = f"data:image/{part.kind};base64,{b64encode(part.data).decode('ascii')}"
     return {"type": "image_url", "image_url": {"url": address}}
 
 

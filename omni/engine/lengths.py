@@ -63,7 +63,7 @@ def _texts(request: ChatRequest | CompletionRequest) -> list[str]:
     if isinstance(request, CompletionRequest):
         return [request.prompt, request.suffix or ""]
     return [
-        text for message in request.messages for text in (message.content, *(call.arguments for call in message.calls))
+        text for message in request.messages for text in (message.text, *(call.arguments for call in message.calls))
     ]
 
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from omni.core.errors import UsageError
+from omni.core.messages import ImagePart, Message
 from omni.engine.answers import prompt_of
 from omni.engine.decodable import check_decodable
 from omni.engine.earlier import answered, digest, shown_again
 from omni.engine.images import check_images
 from omni.engine.knowledge import Knowledge, Props, told
-from omni.engine.types import ChatRequest, Image, Message
+from omni.engine.types import ChatRequest
 
 if TYPE_CHECKING:
     from omni.engine.http import WorkerClient
@@ -99,11 +100,10 @@ class Prompts:
                     self._counts.popitem(last=False)
         return known
 
-    async def _decodes(self, client: "WorkerClient", image: Image) -> bool:
+    async def _decodes(self, client: "WorkerClient", image: ImagePart) -> bool:
         """Whether the worker can decode an image."""
-        alone = Message(role="user", content="", images=(msgspec.structs.replace(image, at=0),))
         try:
-            await self._count(client, ChatRequest(messages=(alone,)))
+            await self._count(client, ChatRequest(messages=(Message.of("user", image),)))
         except UsageError:
             return False
         return True

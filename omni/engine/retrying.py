@@ -16,13 +16,14 @@ import msgspec
 
 from omni.core.errors import EngineError, OmniError
 from omni.core.events import EngineEvent, PromptCounted, PromptProgress, TurnEnded, Usage
+from omni.core.messages import Message
 from omni.engine.http import ENDED, WorkerGone
 from omni.engine.images import Blinding
 from omni.engine.llama import ran_out
 from omni.engine.refusals import Misasked, OutOfMemory
 from omni.engine.replaying import Diverged, Replay
 from omni.engine.suspects import Carried
-from omni.engine.types import ChatRequest, CompletionRequest, Message
+from omni.engine.types import ChatRequest, CompletionRequest
 from omni.keeper import Fate
 
 TRIES = 3  # a worker may end, for another base or by a kill, between being promised and being asked
@@ -163,8 +164,8 @@ class Retries:
         messages, begun = self._first.messages, self.said
         if messages and messages[-1].role == "assistant":
             *rest, last = messages
-            messages, begun = tuple(rest), last.content + begun
-        messages = (*messages, Message(role="assistant", content=begun))
+            messages, begun = tuple(rest), last.text + begun
+        messages = (*messages, Message.of("assistant", begun))
         self.request = msgspec.structs.replace(self._first, messages=messages, sampling=sampling)
         return None
 

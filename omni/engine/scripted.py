@@ -12,15 +12,16 @@ from msgspec import Struct
 
 from omni.core.errors import EngineError, OmniError
 from omni.core.events import EngineEvent, PromptCounted, PromptProgress, ReasoningDelta, TextDelta, TurnEnded, Usage
+from omni.core.messages import Message, TextPart
 from omni.engine import tool_calls
 from omni.engine.binding import binding_of
 from omni.engine.context import completion_limit
 from omni.engine.earlier import shown_again
 from omni.engine.histories import Traits, fitted
-from omni.engine.images import check_images, pieces
+from omni.engine.images import check_images
 from omni.engine.interpreting import Interpreter
 from omni.engine.proving import Unproved, unfollowed
-from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Embeddings, Message, Tool
+from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Embeddings, Tool
 
 IMAGE_TOKENS = 16
 TRAITS = Traits(later=True, users=True, first=True, empty=True)  # of the scripted worker's prompts, too
@@ -56,8 +57,8 @@ def prompt_words(messages: Sequence[Message]) -> list[str]:
     tokens: list[str] = []
     for message in messages:
         tokens.append(f"<{message.role}>")
-        for piece in pieces(message):
-            tokens += words(piece) if isinstance(piece, str) else [f"<image {hash(piece.data)}>"] * IMAGE_TOKENS
+        for part in message.content:
+            tokens += words(part.text) if isinstance(part, TextPart) else [f"<image {hash(part.data)}>"] * IMAGE_TOKENS
     return tokens
 
 
@@ -114,12 +115,12 @@ class ScriptedEngine:
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[EngineEvent]:
         """Yield the next reply of the script."""
         asked = ChatRequest(
-            messages=(Message(role="user", content=request.prompt + (request.suffix or "")),),
+            messages=(Message.of("user", request.prompt + (request.suffix or "")),),
             sampling=request.sampling,
             schema=request.schema,
             strict=request.strict,
         )
-        async with aclosing(self._said(self._next(asked), words(asked.messages[0].content), asked)) as events:
+        async with aclosing(self._said(self._next(asked), words(asked.messages[0].text), asked)) as events:
             async for event in events:
                 yield event
 

@@ -23,6 +23,7 @@ from omni.core.events import (
     TurnEnded,
     TurnQueued,
 )
+from omni.core.messages import Message
 from omni.engine import tool_calls
 from omni.engine.answers import ChunkDecoder, body_of, completion_body, prompt_of, scales
 from omni.engine.binding import Binding, binding_of
@@ -42,7 +43,7 @@ from omni.engine.proving import Unproved, unfollowed
 from omni.engine.refusals import Unreadable
 from omni.engine.retrying import BLAMED, DEATHS, TRIES, Cause, Otherwise, Retries, WorkerEnd, cause_of, culprit, is_end
 from omni.engine.suspects import Suspects, Work, carried
-from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Embeddings, Message, Tool
+from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Embeddings, Tool
 from omni.engine.unframing import Unframer
 from omni.engine.vocabulary import check_bias
 from omni.schemas import TOO_LARGE, apart

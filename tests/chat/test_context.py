@@ -12,10 +12,11 @@ from omni.chat.prompt import Prompt, prompt_of
 from omni.chat.store import Beginning
 from omni.core.errors import ContextOverflow
 from omni.core.events import ContextCompacted, TurnEnded
-from omni.core.messages import FilePart, TextPart
+from omni.core.messages import FilePart, Message, TextPart
 from omni.core.settings import ChatSettings, EngineSettings, Settings
-from omni.engine import Message, ScriptedEngine
+from omni.engine import ScriptedEngine, image_of
 from omni.engine.context import least_answer
+from tests.image_tools import png
 
 ENGINE = ScriptedEngine()
 
@@ -65,7 +66,7 @@ async def test_the_oldest_whole_turns_are_left_out_down_to_half() -> None:
     kept = await ENGINE.count_tokens(sent.messages)
     one_more = await ENGINE.count_tokens(prompt.messages(sent.compacted.left_out_turns - 1))
     assert kept <= 50 < one_more
-    assert sent.messages[0] == Message(role="system", content="system")
+    assert sent.messages[0] == Message.of("system", "system")
     assert sent.messages[1].role == "user"
     everything = await ENGINE.count_tokens(prompt.messages())
     assert sent.compacted == ContextCompacted(
@@ -79,10 +80,10 @@ async def test_the_oldest_whole_turns_are_left_out_down_to_half() -> None:
 async def test_files_of_turns_that_are_left_out_stay() -> None:
     prompt = prompt_of(branch_of(*[10] * 8, files={0: 3, 7: 2}), "system")
     sent = await fitted(prompt, 100)
-    first = sent.messages[1].content
+    first = sent.messages[1].text
     assert first.startswith("Files attached earlier:\n\nf0.txt\n```\nw w w ")
-    assert "f7.txt" in sent.messages[-1].content
-    assert "Files attached earlier" not in sent.messages[-1].content
+    assert "f7.txt" in sent.messages[-1].text
+    assert "Files attached earlier" not in sent.messages[-1].text
 
 
 async def test_a_file_that_was_attached_again_is_sent_once() -> None:
@@ -91,7 +92,7 @@ async def test_a_file_that_was_attached_again_is_sent_once() -> None:
     new = FilePart(path="f", bytes=1, lines=1, text="new")
     branch[0] = _with(branch[0], old)
     branch[2] = _with(branch[2], new)
-    text = "".join(message.content for message in prompt_of(branch, "").messages(1))
+    text = "".join(message.text for message in prompt_of(branch, "").messages(1))
     assert "new" in text
     assert "old" not in text
 
@@ -184,16 +185,17 @@ async def test_whatever_is_sent_fits_with_its_answer(
     kept = await ENGINE.count_tokens(sent.messages)
     assert kept + sent.max_completion_tokens <= allocated
     assert 0 < sent.max_completion_tokens <= answer
-    assert sent.messages[-1].content.endswith(prompt.turns[-1].messages[0].text)
+    assert sent.messages[-1].text.endswith(prompt.turns[-1].messages[0].text)
     for file in (file for turn in prompt.turns for message in turn.messages for file in message.attachments):
-        assert sum(message.content.count(f"{file.path}\n```") for message in sent.messages) == 1
+        assert sum(message.text.count(f"{file.path}\n```") for message in sent.messages) == 1
 
 
 @given(st.text(), st.integers(1, 100), st.integers(1, 5000))
 def test_what_surely_fits_fits(text: str, answer: int, allocated: int) -> None:
-    messages = [Message(role="user", content=text)]
+    messages = [Message.of("user", text)]
     if surely_fits(messages, answer, allocated):
         assert len(text.encode("utf-8", "replace")) + 1024 < allocated
+    assert not surely_fits([*messages, Message.of("user", image_of(png()))], answer, allocated)
 
 
 # --- the same, through a conversation
@@ -251,7 +253,7 @@ async def test_a_question_that_was_refused_pushes_out_nothing(bench: Any, collec
         await collect(service.ask(made, "w " * 400))
     events = await collect(service.ask(made, "what is my name?"))
     assert not any(isinstance(event, ContextCompacted) for event in events)
-    sent = [message.content for message in engine.requests[-1].messages if message.role == "user"]
+    sent = [message.text for message in engine.requests[-1].messages if message.role == "user"]
     assert sent == ["my name is Ada", "remember it", "what is my name?"]
 
 

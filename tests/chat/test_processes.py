@@ -99,7 +99,7 @@ async def test_a_killed_front_end_loses_a_tenth_of_a_second_at_most(bench: Any, 
     assert not lost or lost[-1] - lost[0] <= 0.1
     added = await collect(service.resume(made.id, answer.id))
     assert text_of(added) == " and on"
-    assert bench.engine.requests[-1].messages[-1].content == answer.text
+    assert bench.engine.requests[-1].messages[-1].text == answer.text
     whole = (await service.messages(made.id))[1]
     assert (whole.id, whole.text, whole.state) == (answer.id, f"{answer.text} and on", "complete")
     assert os.listdir(bench.path.parent / "writers") == [bench.store._writing._writer.name]

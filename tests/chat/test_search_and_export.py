@@ -125,7 +125,7 @@ async def test_json_comes_back_whole(bench: Any, collect: Any) -> None:
     assert bare(again) == bare(text)
     assert [said.text for said in await service.messages(loaded.id)] == ["a", "one", "c", "one"]
     await collect(service.ask(loaded.id, "d"))
-    assert "content" in bench.engine.requests[-1].messages[3].content
+    assert "content" in bench.engine.requests[-1].messages[3].text
 
 
 messages = st.builds(

@@ -54,7 +54,7 @@ ANSWERS = {
 
 
 def script(request: ChatRequest) -> str:
-    return ANSWERS.get(request.messages[-1].content, "I see.")
+    return ANSWERS.get(request.messages[-1].text, "I see.")
 
 
 def test_what_a_page_of_elsewhere_reaches_is_listed() -> None:

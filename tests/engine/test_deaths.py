@@ -20,7 +20,8 @@ from omni.core.events import (
     ToolCallDelta,
     TurnEnded,
 )
-from omni.engine import ChatRequest, CompletionRequest, Message, Sampling, Tool, WorkerEngine, image_of
+from omni.core.messages import Message
+from omni.engine import ChatRequest, CompletionRequest, Sampling, Tool, WorkerEngine, image_of
 from omni.engine.http import WorkerClient
 from omni.engine.refusals import OutOfMemory
 from omni.keeper import WorkerSpec
@@ -113,7 +114,7 @@ async def test_what_was_said_counts_against_the_limit_of_an_answer(worker_engine
 
 
 async def test_an_answer_goes_on_from_what_it_was_to_go_on_from(worker_engine: Make) -> None:
-    begun = (Message(role="user", content="Hi"), Message(role="assistant", content="word0 word1"))
+    begun = (Message.of("user", "Hi"), Message.of("assistant", "word0 word1"))
     request = ChatRequest(messages=begun, sampling=Sampling(max_tokens=100))
     async with worker_engine(scripted_spec(reply=WORDS, die_after=40)) as engine:
         assert text_of(await events_of(engine, request)) == WORDS.removeprefix("word0 word1")
@@ -249,7 +250,7 @@ async def test_a_grammar_that_has_finished_an_answer_is_no_suspect(
 async def test_images_are_blamed_for_the_memory_at_once(worker_engine: Make, keeper: DirectKeeper) -> None:
     spec = scripted_spec(projector="eyes.gguf", die_at="<image", die_after=0, die_of="memory")
     async with worker_engine(spec) as engine:
-        shown = Message(role="user", content="What?", images=(image_of(png()),))
+        shown = Message.of("user", image_of(png()), "What?")
         with pytest.raises(OutOfMemory) as ended:
             await events_of(engine, ChatRequest(messages=(shown,)))
         assert "fewer images" in ended.value.hint
@@ -319,7 +320,7 @@ async def test_kill_9_in_mid_answer_under_a_schema_is_not_noticed(
     people = {"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer"}}}
     schema = {"type": "array", "minItems": 4, "maxItems": 8, "items": people | {"required": ["name", "age"]}}
     sampling = Sampling(temperature=0.8, max_tokens=300)
-    request = ChatRequest(messages=(Message(role="user", content="Invent people."),), sampling=sampling, schema=schema)
+    request = ChatRequest(messages=(Message.of("user", "Invent people."),), sampling=sampling, schema=schema)
     async with worker_engine(real_spec(starter_gguf)) as engine, asyncio.timeout(120):
         reading = Reading(engine, request, letters=40)  # in words it may be one: no grammar asks for a space
         await reading.begun.wait()

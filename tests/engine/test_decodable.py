@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from omni.core.errors import EngineError, UsageError
-from omni.engine import Message, image_of
+from omni.core.messages import Message
+from omni.engine import image_of
 from omni.engine.decodable import MOST_CHUNKS, MOST_SCANS, check_decodable
 from omni.engine.http import WorkerClient
 from omni.engine.images import MOST_SEGMENTS, measured
@@ -99,7 +100,7 @@ async def test_what_takes_too_much_is_not_sent_to_the_worker(worker_engine: Make
     image = msgspec.structs.replace(image_of(png()), data=png()[:40])
     async with worker_engine(scripted_spec(projector="eyes.gguf")) as engine:
         with pytest.raises(UsageError, match="cut off"):
-            await engine.count_tokens((Message(role="user", content="What?", images=(image,)),))
+            await engine.count_tokens((Message.of("user", image, "What?"),))
 
 
 async def test_only_one_request_is_decoded_though_its_client_has_left(

@@ -210,7 +210,7 @@ def test_an_answer_never_leaves_the_context(prompt: int, wanted: int, allocated:
 
 def test_naming_the_engine_imports_nothing_heavy() -> None:
     code = (
-        "import sys, omni.engine; from omni.engine import Message, ScriptedEngine, Engines\n"
+        "import sys, omni.engine; from omni.engine import ChatRequest, ScriptedEngine, Engines\n"
         "heavy = {'xllamacpp', 'h11', 'http', 'textual', 'psutil'} & set(sys.modules)\n"
         "sys.exit(', '.join(sorted(heavy)))"
     )

@@ -282,7 +282,7 @@ SEQUENCES: dict[str, list[Step]] = {
 
 
 def said(request: ChatRequest) -> Reply:
-    asks = request.tools and request.messages[-1].role == "user" and "a.py" in request.messages[-1].content
+    asks = request.tools and request.messages[-1].role == "user" and "a.py" in request.messages[-1].text
     return Reply(text=CALL if asks else "A short answer.")
 
 

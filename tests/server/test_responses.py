@@ -48,7 +48,7 @@ async def post(bench: Any, **body: Any) -> Any:
 
 
 def said(engine: ScriptedEngine) -> list[tuple[str, str]]:
-    return [(message.role, message.content) for message in engine.requests[-1].messages]
+    return [(message.role, message.text) for message in engine.requests[-1].messages]
 
 
 # -- answers
@@ -246,7 +246,7 @@ async def test_a_turn_of_codex(serving: Any) -> None:
         )
         assert list(told(answer.text))[-1]["type"] == "response.completed"
     request = engine.requests[0]
-    assert [(message.role, message.content) for message in request.messages] == [
+    assert [(message.role, message.text) for message in request.messages] == [
         ("system", "You are a coding agent.\n\nMind the rules."),
         ("user", context["text"]),
         ("user", "Count the files."),
@@ -443,7 +443,7 @@ async def test_a_store_is_bounded_and_each_key_has_its_own(home: Any) -> None:
 def script(request: ChatRequest) -> str:
     last = request.messages[-1]
     if last.role == "tool":
-        return f"It is {last.content} degrees."
+        return f"It is {last.text} degrees."
     if request.tools:
         return CALL
     return "A blue one." if len(request.messages) > 1 else "Red."

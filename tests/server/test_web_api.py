@@ -220,7 +220,7 @@ async def test_a_file_stands_in_the_question(folder: Path) -> None:
         name = await browser.talk()
         files = [{"path": "notes.txt", "text": "the secret is 42\n"}]
         await browser.turn(f"/conversations/{name}/ask", {"text": "What is it?", "files": files})
-        assert "the secret is 42" in engine.requests[0].messages[-1].content
+        assert "the secret is 42" in engine.requests[0].messages[-1].text
         shown = await browser.ask("GET", f"/conversations/{name}")
         assert shown["messages"][0]["parts"][0] == {
             "type": "file",

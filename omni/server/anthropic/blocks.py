@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import ValidationError, convert, to_builtins
 
-from omni.engine import Message, ToolCall, arguments_of, joined
+from omni.core.messages import Message, Role, ToolCallPart
+from omni.engine import arguments_of
 from omni.server.anthropic.types import InBlock, InMessage, MediaSource
 from omni.server.errors import BadParameter
 from omni.server.parts import MessageParts, document, new_from, words_of
@@ -32,7 +33,7 @@ def blocks_of(messages: Sequence[InMessage], brain: "Brain", where: str) -> Iter
         elif message.content is None and at >= new:
             raise BadParameter("A message needs `content`.", param=place)
         else:
-            role = "user" if message.role == "user" else "system"
+            role: Role = "user" if message.role == "user" else "system"
             yield from _heard(role, blocks, brain, place, happened=at < new)
 
 
@@ -65,7 +66,7 @@ def read(parts: MessageParts, block: InBlock, where: str) -> None:
             parts.other(kind, to_builtins(block), where)
 
 
-def _heard(role: str, blocks: Sequence[InBlock], brain: "Brain", where: str, *, happened: bool) -> Iterator[Message]:
+def _heard(role: Role, blocks: Sequence[InBlock], brain: "Brain", where: str, *, happened: bool) -> Iterator[Message]:
     """What a user or a system says, with the results among it."""
     parts, said = MessageParts(brain, between=BETWEEN, happened=happened), False
     for at, block in enumerate(blocks):
@@ -82,19 +83,19 @@ def _heard(role: str, blocks: Sequence[InBlock], brain: "Brain", where: str, *, 
 
 
 def _assistant(blocks: Sequence[InBlock], brain: "Brain", where: str) -> Iterator[Message]:
-    parts, calls, spoke = MessageParts(brain, between="", happened=True), list[ToolCall](), False
+    parts, calls, spoke = MessageParts(brain, between="", happened=True), list[ToolCallPart](), False
     for at, block in enumerate(blocks):
         if block.type.endswith("tool_use"):  # the client's, a server's, Anthropic's
-            calls.append(ToolCall(id=block.id or "", name=block.name or "", arguments=arguments_of(block.input)))
+            calls.append(ToolCallPart(id=block.id or "", name=block.name or "", arguments=arguments_of(block.input)))
         elif _is_result(block):
-            if parts.content or calls:
-                yield Message(role="assistant", content=parts.only_text(where), calls=tuple(calls))
+            if parts.words or calls:
+                yield Message.of("assistant", parts.only_text(where), *calls)
             parts, calls, spoke = MessageParts(brain, between="", happened=True), [], True
             yield _result(block, brain, f"{where}[{at}]")
         else:
             read(parts, block, f"{where}[{at}]")
-    if parts.content or calls or not spoke:
-        yield Message(role="assistant", content=parts.only_text(where), calls=tuple(calls))
+    if parts.words or calls or not spoke:
+        yield Message.of("assistant", parts.only_text(where), *calls)
 
 
 def _is_result(block: InBlock) -> bool:
@@ -106,12 +107,7 @@ def _result(block: InBlock, brain: "Brain", where: str) -> Message:
     parts = MessageParts(brain, happened=True)
     for at, content in enumerate(block.content if isinstance(block.content, list) else [block.content]):
         _add(parts, content, f"{where}.content[{at}]")
-    message = Message(role="tool", content=parts.content, images=parts.images, call_id=block.tool_use_id or "")
-    return (
-        joined(Message(role="tool", content="Error: ", call_id=message.call_id), message, "")
-        if block.is_error
-        else message
-    )
+    return parts.result(block.tool_use_id or "", before="Error: " if block.is_error else "")
 
 
 def _add(parts: MessageParts, content: Any, where: str) -> None:

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from omni.core.errors import nearest
-from omni.engine import Message, Tool
+from omni.core.messages import Message
+from omni.engine import Tool
 from omni.server.anthropic.blocks import BETWEEN, blocks_of, read, written
 from omni.server.anthropic.types import AnthropicTool, CountBody, MessagesBody
 from omni.server.errors import BadParameter
@@ -59,7 +60,7 @@ def messages_of(body: CountBody, brain: "Brain") -> tuple[Message, ...]:
             if block.text != "" and not (block.text or "").startswith(BILLING):
                 read(parts, block, f"system[{at}]")
         system = parts.only_text("system")
-        leading += [Message(role="system", content=system)] if system else []
+        leading += [Message.of("system", system)] if system else []
     if not body.messages:
         raise BadParameter("`messages` is empty.", hint="Send at least one message.", param="messages")
     return (*leading, *blocks_of(body.messages, brain, "messages"))

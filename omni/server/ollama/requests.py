@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from omni.engine import Message, Tool, ToolCall, arguments_of
+from omni.core.messages import Message, ToolCallPart
+from omni.engine import Tool, arguments_of
 from omni.server.brains import untaught
 from omni.server.errors import BadParameter
 from omni.server.generation import GenerationRequest
@@ -82,7 +83,7 @@ def generate_wish(body: GenerateBody, brain: "Brain") -> GenerationRequest:
             schema=schema,
             logprobs=_top(body),
         )
-    system = (Message(role="system", content=body.system),) if body.system else ()
+    system = (Message.of("system", body.system),) if body.system else ()
     return GenerationRequest(
         brain=brain,
         messages=(*system, parts.message("user", "images")),
@@ -104,11 +105,9 @@ def messages_of(messages: Sequence[OllamaMessage], brain: "Brain") -> Iterator[M
         parts = _parts(content, message.images, brain, where, happened=happened)
         match message.role:
             case "tool":
-                call_id, name = message.tool_call_id or "", message.tool_name or ""
-                yield Message(role="tool", content=parts.content, images=parts.images, call_id=call_id, name=name)
+                yield parts.result(message.tool_call_id or "", message.tool_name or "")
             case "assistant":
-                calls = tuple(map(_call, message.tool_calls or ()))
-                yield Message(role="assistant", content=parts.only_text(where), calls=calls)
+                yield Message.of("assistant", parts.only_text(where), *map(_call, message.tool_calls or ()))
             case "developer":
                 yield parts.message("system", where)
             case role:
@@ -181,8 +180,10 @@ def _tool(tool: OllamaTool, at: int) -> Tool:
     return tool_of(function.name, function.description, function.parameters, f"tools[{at}].function.parameters")
 
 
-def _call(call: Called) -> ToolCall:
-    return ToolCall(id=call.id or "", name=call.function.name or "", arguments=arguments_of(call.function.arguments))
+def _call(call: Called) -> ToolCallPart:
+    return ToolCallPart(
+        id=call.id or "", name=call.function.name or "", arguments=arguments_of(call.function.arguments)
+    )
 
 
 def _parts(

@@ -9,7 +9,8 @@ import msgspec
 from msgspec import to_builtins
 
 from omni.core.errors import nearest
-from omni.engine import Message, Tool, ToolCall, arguments_of
+from omni.core.messages import Message, ToolCallPart
+from omni.engine import Tool, arguments_of
 from omni.server.errors import BadParameter
 from omni.server.generation import UNLIMITED, GenerationRequest
 from omni.server.openai.types import (
@@ -105,10 +106,10 @@ def messages_of(messages: Sequence[CompletionMessage], brain: "Brain") -> Iterat
             case "tool" | "function":
                 name = message.name or ""
                 call_id = name if message.role == "function" else message.tool_call_id or ""
-                yield Message(role="tool", content=parts.content, images=parts.images, call_id=call_id, name=name)
+                yield parts.result(call_id, name)
             case "assistant":
                 text = parts.only_text(place) or message.refusal or (NOT_HEARD if message.audio else "")
-                yield Message(role="assistant", content=text, calls=_calls(message))
+                yield Message.of("assistant", text, *_calls(message))
 
 
 def schema_of(body: Sampled) -> dict[str, Any] | None:
@@ -179,7 +180,7 @@ def _parts(content: str | Sequence[Part | str | None] | None, parts: MessagePart
     return parts
 
 
-def _calls(message: CompletionMessage) -> tuple[ToolCall, ...]:
+def _calls(message: CompletionMessage) -> tuple[ToolCallPart, ...]:
     calls = []
     for call in filter(None, message.tool_calls or ()):
         if call.custom is not None:
@@ -190,10 +191,10 @@ def _calls(message: CompletionMessage) -> tuple[ToolCall, ...]:
         else:
             called = call.function or CalledFunction()
             name, arguments = called.name, arguments_of(called.arguments)
-        calls.append(ToolCall(id=call.id or "", name=name or "", arguments=arguments))
+        calls.append(ToolCallPart(id=call.id or "", name=name or "", arguments=arguments))
     if message.function_call is not None and not calls:
         name, arguments = message.function_call.name or "", arguments_of(message.function_call.arguments)
-        calls.append(ToolCall(id=name, name=name, arguments=arguments))
+        calls.append(ToolCallPart(id=name, name=name, arguments=arguments))
     return tuple(calls)
 
 

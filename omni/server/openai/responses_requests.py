@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from omni.engine import Message, Tool
+from omni.core.messages import Message
+from omni.engine import Tool
 from omni.server.errors import BadParameter
 from omni.server.generation import GenerationRequest
 from omni.server.openai.requests import limit_of, only_of
@@ -40,7 +41,7 @@ def wish_of(body: ResponseBody, history: Sequence[ItemIn], brain: "Brain") -> Ge
         *messages_of(asked, brain, "input"),
     ]
     if body.instructions:
-        messages.insert(0, Message(role="system", content=body.instructions))
+        messages.insert(0, Message.of("system", body.instructions))
     tools, choice = _choice(body, tools_of(body.tools or ()))
     sampling = {"temperature": body.temperature, "top_p": body.top_p, "max_tokens": limit_of(body.max_output_tokens)}
     effort = body.reasoning.effort if body.reasoning else None
