@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from omni.chat.attachments import agents_md, expand
+    from omni.chat.attachments import agents_md, attachment_of, expand, read_image
     from omni.chat.completion import complete_path
     from omni.chat.service import ChatService
     from omni.chat.store import ChatStore
@@ -27,9 +27,11 @@ _PLACES = {
     "Conversation": "types",
     "SearchHit": "types",
     "agents_md": "attachments",
+    "attachment_of": "attachments",
     "begin_turn": "turn_jobs",
     "complete_path": "completion",
     "expand": "attachments",
+    "read_image": "attachments",
     "title_of": "titles",
     "turn_elsewhere": "turn_jobs",
 }
@@ -42,9 +44,11 @@ __all__ = [
     "Conversation",
     "SearchHit",
     "agents_md",
+    "attachment_of",
     "begin_turn",
     "complete_path",
     "expand",
+    "read_image",
     "title_of",
     "turn_elsewhere",
 ]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from omni.chat.prompt import files_of, rendered
 from omni.chat.tree import MessageNode, Tree
 from omni.chat.types import ChatMessage, Conversation
+from omni.core.messages import ImagePart
 
 
 def to_markdown(conversation: Conversation, messages: Sequence[ChatMessage]) -> str:
@@ -25,7 +26,7 @@ def to_markdown(conversation: Conversation, messages: Sequence[ChatMessage]) -> 
 
 def _section(message: ChatMessage) -> list[str]:
     if message.role == "user":
-        return ["## You", *map(rendered, files_of(message)), message.text]
+        return ["## You", *map(rendered, files_of(message)), *_images(message), message.text]
     title = f"## Summary by {message.brain}" if message.role == "summary" else f"## {message.brain or 'Answer'}"
     parts = [title]
     if message.reasoning:
@@ -35,6 +36,11 @@ def _section(message: ChatMessage) -> list[str]:
     if message.state != "complete":
         parts.append(f"*{message.state}{f': {message.reason}' if message.reason else ''}*")
     return parts
+
+
+def _images(message: ChatMessage) -> list[str]:
+    images = [part for part in message.parts if isinstance(part, ImagePart)]
+    return [f"*image {part.path or part.kind}, {part.width} × {part.height}*" for part in images]
 
 
 def _when(seconds: float) -> str:

@@ -67,6 +67,10 @@ class ChatService:
         as "interrupted"."""
         return await self._store.messages(conversation_id, last)
 
+    async def content(self, conversation_id: str, message_id: str, number: int) -> bytes:
+        """What the file or image number `number` that went along with a message holds, counted from 0."""
+        return await self._store.content(conversation_id, message_id, number)
+
     async def create(self, *, project: str | Path | None = None, brain: str = "", system: str = "") -> Conversation:
         """A conversation without a message; it gets its title from its first question."""
         made = await self._store.create(project=_folder(project), brain=brain, system=system)

@@ -36,7 +36,7 @@ from omni.chat.titles import title_of
 from omni.chat.types import Attachment, ChatMessage, Conversation, Role, SearchHit
 from omni.chat.writing import Outcome, Writing
 from omni.core.clock import Clock, SystemClock
-from omni.core.errors import StorageError, UsageError
+from omni.core.errors import NotFound, StorageError, UsageError
 from omni.core.events import EngineEvent
 from omni.core.messages import Message, Part
 
@@ -203,6 +203,20 @@ class ChatStore:
             rows = db.execute(MESSAGES, (conversation,)).fetchall()
             tree = tree_of(rows)
             return with_contents(db, [message_of(row, tree.siblings(row["id"])) for row in rows])
+
+        return await self._database.read(work)
+
+    async def content(self, conversation: str, message: str, number: int) -> bytes:
+        """What the file or image number `number` of a message holds, counted from 0. Raises NotFound."""
+
+        def work(db: "Connection") -> bytes:
+            one_message(db, conversation, message)
+            row = db.execute(
+                "SELECT data FROM content WHERE message = ? ORDER BY number LIMIT 1 OFFSET ?", (message, number)
+            ).fetchone()
+            if row is None:
+                raise NotFound(f"Nothing number {number} is attached to this message.")
+            return bytes(row["data"])
 
         return await self._database.read(work)
 

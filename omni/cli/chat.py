@@ -36,14 +36,29 @@ COMMAND = re.compile(r"/[a-z?]+")
 )
 @click.option("--system", "-s", default="", metavar="TEXT", help="System text for this conversation.")
 @click.option("--continue", "-c", "go_on", is_flag=True, help="Go on with this folder's latest conversation.")
+@click.option(
+    "--image",
+    "-i",
+    "images",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="An image to look at, for a brain that sees; more than once for several.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the events of the turn, one JSON object a line.")
 @click.option("--reasoning", is_flag=True, help="Print what the brain thinks before it answers, too.")
 def command(  # noqa: PLR0917 - click hands over what the options are
-    prompt: tuple[str, ...], brain: str, system: str, go_on: bool, as_json: bool, reasoning: bool
+    prompt: tuple[str, ...],
+    brain: str,
+    system: str,
+    go_on: bool,
+    images: tuple[str, ...],
+    as_json: bool,
+    reasoning: bool,
 ) -> int:
     """Ask a brain; stream its answer to stdout.
 
-    What is piped in is added to PROMPT. `@path` in PROMPT attaches a text file of this folder. Without a PROMPT in a
+    What is piped in is added to PROMPT. `@path` in PROMPT attaches a text file or an image of this folder. Without a PROMPT in a
     terminal it is a conversation line by line, which screen readers and dumb terminals can follow; ctrl+c stops an
     answer, an empty line, /bye or ctrl+d ends it.
 
@@ -51,7 +66,7 @@ def command(  # noqa: PLR0917 - click hands over what the options are
     wrong is the last line on stdout, too: {"type": "error", "kind": "NotFound", "message": "…", "hint": "…",
     "exit_code": 3}.
     """
-    return ask(prompt, brain=brain, system=system, go_on=go_on, as_json=as_json, reasoning=reasoning)
+    return ask(prompt, brain=brain, system=system, go_on=go_on, images=images, as_json=as_json, reasoning=reasoning)
 
 
 def ask(
@@ -60,6 +75,7 @@ def ask(
     brain: str = "",
     system: str = "",
     go_on: bool = False,
+    images: tuple[str, ...] = (),
     as_json: bool = False,
     reasoning: bool = False,
 ) -> int:
@@ -67,7 +83,7 @@ def ask(
     from omni.cli.printers import JsonPrinter, TextPrinter
 
     printer: Printer = JsonPrinter() if as_json else TextPrinter(reasoning=reasoning)
-    turns = ChatSession(printer, brain=brain, system=streams.as_text(system), go_on=go_on)
+    turns = ChatSession(printer, brain=brain, system=streams.as_text(system), go_on=go_on, images=images)
     try:
         return _ask(turns, streams.as_text(" ".join(prompt)).strip())
     except OmniError as error:
@@ -94,8 +110,9 @@ def _ask(turns: "ChatSession", question: str) -> int:
 class ChatSession:
     """One or several questions in one conversation."""
 
-    def __init__(self, printer: "Printer", *, brain: str, system: str, go_on: bool) -> None:
+    def __init__(self, printer: "Printer", *, brain: str, system: str, go_on: bool, images: tuple[str, ...]) -> None:
         self._printer, self._brain, self._system, self._go_on = printer, brain, system, go_on
+        self._images = images  # which go along with the first question
         self.begun = False
         self._answers = ""  # the name of who does
 
@@ -159,9 +176,11 @@ class ChatSession:
         return (await services.chat.create(project=project, brain=self._brain)).id
 
     async def _ask(self, services: "Services", conversation: str, question: str, piped: str = "") -> None:
-        from omni.chat import begin_turn, expand
+        from omni.chat import begin_turn, expand, read_image
 
         text, attachments = await asyncio.to_thread(expand, question, Path.cwd())
+        images, self._images = self._images, ()
+        attachments += [await asyncio.to_thread(read_image, Path(image)) for image in images]
         text = "\n\n".join(part for part in (text, piped) if part)  # an @ in what is piped in names no file of ours
         events = services.chat.ask(
             conversation, text, brain=self._brain, attachments=attachments, system=self._system or None

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from omni.engine.earlier import NOT_SHOWN as NOT_SHOWN
     from omni.engine.engines import EngineFactory as EngineFactory
     from omni.engine.engines import Engines as Engines
+    from omni.engine.images import image_kind as image_kind
     from omni.engine.images import image_of as image_of
     from omni.engine.infill import supports_infill as supports_infill
     from omni.engine.llama import LoadFailed as LoadFailed
@@ -57,6 +58,7 @@ _NAMES = {
     "completion_limit": "context",
     "arguments_of": "arguments",
     "supports_infill": "infill",
+    "image_kind": "images",
     "image_of": "images",
     "adapter_of": "requests",
     "instructed": "requests",
@@ -86,6 +88,7 @@ __all__ = [
     "adapter_of",
     "arguments_of",
     "completion_limit",
+    "image_kind",
     "image_of",
     "instructed",
     "sampling_of",

@@ -57,6 +57,15 @@ def image_of(data: bytes, *, path: str = "") -> ImagePart:
     return ImagePart(data=data, kind=kind, width=width, height=height, path=path)
 
 
+def image_kind(data: bytes) -> str:
+    """What kind of image a file begins like, the kinds that no brain here reads included; "" for what is none."""
+    known = {"png": b"\x89PNG\r\n\x1a\n", "jpeg": b"\xff\xd8", "gif": b"GIF8", "bmp": b"BM"}
+    for kind, first in known.items():
+        if data.startswith(first):
+            return kind
+    return next((name for name, first in _UNREAD.items() if first.match(data)), "")
+
+
 def measured(data: bytes) -> tuple[Kind, int, int]:
     """Kind, width and height as the header tells them. Raises UsageError."""
     try:

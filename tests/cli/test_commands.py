@@ -185,7 +185,7 @@ def test_settings_are_shown_changed_and_checked(call: Call, home: Home) -> None:
     assert call("config", "check").out.endswith("all is default.\n")
     assert call("config", "set", "engine.context", "4096") == (0, "engine.context = 4096\n", "")
     assert call("config", "get", "engine.context").out == "4096\n"
-    assert "engine.context      4096  (changed)" in call("config", "show").out
+    assert "engine.context              4096  (changed)" in call("config", "show").out
     assert call("config", "show", "--json").json["engine"]["context"] == 4096
     assert call("config", "path").out == f"{home.config}\n"
     assert call("config", "set", "engine.context", "none").code == 2

@@ -17,6 +17,7 @@ import pytest
 from omni.core.paths import Home
 from tests.cartridges.conftest import gguf_bytes
 from tests.cli.tools import REAL, Cli, until
+from tests.image_tools import IMAGE_TOKENS, png, write_projector
 
 pytestmark = pytest.mark.real
 
@@ -302,3 +303,26 @@ def test_an_interrupted_download_is_told_and_goes_on(cli: Cli, home: Home, slow:
     assert hashlib.sha256(Path(brain["path"]).read_bytes()).hexdigest() == brain["sha256"]
     assert cli.run("show", brain["name"], "--verify").code == 0
     assert cli.run("audit").out.count("127.0.0.1") >= 2
+
+
+def test_a_brain_is_shown_an_image(starter: Cli, starter_gguf: Path) -> None:
+    folder = starter.folder / "m"
+    folder.mkdir()
+    shutil.copy(starter_gguf, folder / "starter.gguf")
+    write_projector(folder / "mmproj-starter.gguf")
+    (starter.folder / "p.png").write_bytes(png())
+    starter.run("config", "set", "chat.max_completion_tokens", "16")
+    brain = ("--brain", str(folder / "starter.gguf"))
+    shown = starter.run("chat", "--json", *brain, "--image", "p.png", "What is this?")
+    assert shown.code == 0, shown.err
+    counted = next(event["tokens"] for event in shown.events if event["type"] == "prompt_counted")
+    plain = starter.run("chat", "--json", *brain, "What is this?")
+    assert counted - next(e["tokens"] for e in plain.events if e["type"] == "prompt_counted") >= IMAGE_TOKENS
+    assert starter.run("chat", "-c", "-b", str(folder / "starter.gguf"), "And @p.png?").code == 0
+
+
+def test_a_brain_without_eyes_refuses_an_image_in_words(starter: Cli) -> None:
+    (starter.folder / "p.png").write_bytes(png())
+    refused = starter.run("chat", "--image", "p.png", "What is this?")
+    assert refused.code == 2
+    assert "cannot see: it reads text only" in refused.err
