@@ -22,7 +22,7 @@ from omni.keeper import memory, places
 from omni.keeper.admission import PRIORITIES, Admission, Grant, Load, Refuse, Start, Stop, Ticket, Wait
 from omni.keeper.background import detach, log, trace
 from omni.keeper.children import Kind, how_it_ended, is_exiting, kinds
-from omni.keeper.doors import Doors
+from omni.keeper.doors import IDLE, Doors
 from omni.keeper.fates import Fates
 from omni.keeper.listing import listing
 from omni.keeper.peers import Order, Peer
@@ -44,6 +44,7 @@ class Timings(NamedTuple):
     look: float = 2.0  # between looks whether home and socket are still where they were
     hello: float = 10.0  # for a client to say who it is
     pin: float = 3.0  # that adopted workers are taken for busy, until all clients have said what they hold
+    doors: float = IDLE  # without a door, until the airlock ends
     progress: float = 0.25  # between two reports of a loading worker
 
 
@@ -57,7 +58,12 @@ class Keeper:
         self._admission = Admission(0)
         self._workers = Workers(home, table["worker"], self._selector, said=self._said, ended=self._ended)
         self._doors = Doors(
-            home, table["airlock"], self._selector, epoch=self._epoch, changed=lambda: self._announce("doors")
+            home,
+            table["airlock"],
+            self._selector,
+            epoch=self._epoch,
+            changed=lambda: self._announce("doors"),
+            idle=timings.doors,
         )
         self._peers: dict[int, Peer] = {}
         self._number = 0

@@ -84,6 +84,23 @@ async def test_a_file_comes_through_with_progress_and_one_audit_line(
     assert record.stat().st_mode & 0o077 == 0
 
 
+async def test_it_leaves_when_told_unless_somebody_has_a_token_or_a_connection(
+    airlock: AirlockClient, keeper: Any, site: Any, home: Home
+) -> None:
+    site.add("/blob", DATA)
+    await fetched(airlock, f"{site.url}/blob", home.blobs / "blob", size=len(DATA), sha256=SHA)
+    token = keeper.ticket("pull").token
+    keeper.tell({"order": "leave"})
+    while "stays" not in (said := keeper.said()):
+        pass
+    assert said == {"stays": True}
+    assert "error" in ordered(keeper, {}, token=token)  # the token is used up
+    keeper.tell({"order": "leave"})
+    assert await asyncio.to_thread(keeper.process.wait, 20) == 0
+    assert not keeper.socket.exists()
+    assert await fetched(airlock, f"{site.url}/blob", home.blobs / "again", size=len(DATA), sha256=SHA)
+
+
 async def test_a_page_is_answered_without_a_file(airlock: AirlockClient, site: Any, home: Home) -> None:
     site.add("/simple/x/", b"\n<html>\n", headers={"Content-Type": "text/html"})
     assert await airlock.page(f"{site.url}/simple/x/", purpose="pull") == (
