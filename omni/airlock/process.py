@@ -20,7 +20,6 @@ from typing import Any, NamedTuple, NoReturn
 
 from omni.airlock import listen, orders
 from omni.airlock.audit import Audit, Doors, OrderWatch
-from omni.airlock.record import record_file
 from omni.core import confinement
 from omni.core.errors import NetworkBlocked, OmniError
 from omni.core.paths import Home
@@ -70,7 +69,7 @@ class Airlock:
 
     def __init__(self, home: Home, listener: socket.socket, lines: "_Lines") -> None:
         self._home, self._listener, self._lines = home, listener, lines
-        self._audit = Audit(record_file(home))
+        self._audit = Audit(home)
         self._doors = Doors(self._audit, self._wake)
         self._tokens: dict[str, _Token] = {}
         self._clients: set[_Client] = set()
@@ -181,9 +180,9 @@ class Airlock:
                 raise NetworkBlocked(f"The airlock listens in {listen.MOST} places already.")
         except OmniError as error:
             if token is None:
-                self._audit.line("", "", "", "").close(0, "refused: no token")
+                self._audit.note("", "", "", "refused: no token")
             else:
-                self._audit.line(token.client, token.purpose, "", "").close(0, "refused: " + type(error).__name__)
+                self._audit.note(token.client, token.purpose, "", "refused: " + type(error).__name__)
             with suppress(OSError):
                 orders.tell(client.connection, {"error": orders.error_to_wire(error)})
             self._selector.unregister(client.connection)

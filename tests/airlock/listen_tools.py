@@ -99,7 +99,7 @@ class Door:
     """A relay in a thread of this process."""
 
     def __init__(self, home: Home, upstream: Path, limits: Limits, context: ssl.SSLContext | None = None) -> None:
-        self.doors = Doors(Audit(home.audit / "airlock.jsonl"), lambda: None)
+        self.doors = Doors(Audit(home), lambda: None)
         self.watch = self.doors.watch("server-1", "serve")
         listener = bind("127.0.0.1", 0)
         self.address = listener.getsockname()
