@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from omni.core.files import make_folder
 from omni.core.paths import Home
 
 LIMIT = 1 << 20  # bytes; then a new file begins
@@ -51,7 +52,7 @@ class Verification(NamedTuple):
 
 def add(home: Home, fields: Mapping[str, Any], *, limit: int = LIMIT) -> str:
     """Add a line, and return its hash. Raises OSError, and has added nothing then."""
-    home.audit.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(home.audit)
     with _locked(home.audit, fcntl.LOCK_EX) as lock:
         end, torn = _end(home.audit, _head(lock))
         number = end.file + 1 if end.size >= limit and not torn else end.file

@@ -5,12 +5,13 @@ folders that were looked at. Installing, updating or removing a package changes 
 """
 
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from omni.core.files import replacing
 from omni.core.paths import Home
 
 GROUP = "omni"  # of the entry points
@@ -80,12 +81,10 @@ class Installed:
 
     def _write(self, plugins: Sequence[Listed], commands: Sequence[Command] | None) -> None:
         known = {"folders": self._stamps(), "plugins": plugins, "commands": commands}
-        beside = self._home.plugin_list.with_suffix(f".{os.getpid()}")
-        try:  # a home that is not there yet, or is read-only, only makes the next look slower
-            beside.write_text(json.dumps(known), "utf-8")
-            beside.replace(self._home.plugin_list)
-        except OSError:
-            pass
+        # A home that is not there yet, or is read-only, only makes the next look slower.
+        if self._home.root.is_dir():
+            with suppress(OSError), replacing(self._home.plugin_list, durable=False) as file:
+                file.write(json.dumps(known).encode())
 
 
 def scan(folders: Sequence[str]) -> list[Listed]:

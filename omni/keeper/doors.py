@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from omni.core.errors import NetworkBlocked, NotFound, OmniError
+from omni.core.files import is_held, take_lock
 from omni.core.paths import Home
 from omni.keeper.children import Kind, end_group, end_holder, exit_code, how_it_ended, spawn, wait
 from omni.keeper.installer import end_installer, installer_lock
-from omni.keeper.places import air_gap, airlock_lock, is_held, lock, set_air_gap, tail
+from omni.keeper.places import air_gap, airlock_lock, set_air_gap, tail
 from omni.keeper.wire import Garbage, Lines, encode
 
 PURPOSES = ("install", "pull", "serve")
@@ -201,7 +202,7 @@ class Doors:
                 answer({"socket": str(self.socket), "token": token})
 
     def _start(self) -> None:
-        held = lock(airlock_lock(self._home))
+        held = take_lock(airlock_lock(self._home))
         if held is None:  # one that a dead keeper left is ending, or must be helped
             end_airlock(self._home)
             return

@@ -1,4 +1,4 @@
-"""The keeper process: one per home, small and dull. Standard library, `core.paths`, `core.errors` and `core.confinement` only.
+"""The keeper process: one per home, small and dull. Standard library, `core.paths`, `core.errors`, `core.files` and `core.confinement` only.
 
 It holds the lock of the home while it lives, listens on `keeper.sock` in the folder of sockets, and says where by
 `keeper.json`, which appears when it is ready. One loop, no threads: whatever a client does is an event that takes
@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from omni.core.errors import EngineError, NotFound, OmniError, UsageError, nearest
+from omni.core.files import is_held, replacing, take_lock
 from omni.core.paths import Home
 from omni.keeper import memory, places
 from omni.keeper.admission import PRIORITIES, Admission, Grant, Load, Refuse, Start, Stop, Ticket, Wait
@@ -26,7 +27,6 @@ from omni.keeper.doors import IDLE, Doors
 from omni.keeper.fates import Fates
 from omni.keeper.listing import listing
 from omni.keeper.peers import Order, Peer
-from omni.keeper.places import is_held
 from omni.keeper.succession import check_protocol, environment, is_heir, updated
 from omni.keeper.trials import Trials
 from omni.keeper.wire import PROTOCOL, checked_spec, error_to_wire, integer, spec_key
@@ -179,7 +179,8 @@ class Keeper:
         self._inode = path.stat().st_ino
         self._selector.register(self._listener, selectors.EVENT_READ, lambda _mask: self._accept())
         address = {"epoch": self._epoch, "socket": str(path), "pid": os.getpid(), "protocol": PROTOCOL}
-        places.write(self._home.keeper_file, json.dumps(address).encode())
+        with replacing(self._home.keeper_file, durable=False) as file:
+            file.write(json.dumps(address).encode())
 
     def _accept(self) -> None:
         try:
@@ -489,11 +490,11 @@ def main(table: Mapping[str, Kind] | None = None, timings: Timings | None = None
     """Be the keeper of `OMNI_HOME`, unless it has one; `table` and `timings` are what tests replace."""
     home = Home.from_environment()
     os.closerange(3, 256)  # whatever the starter's shell or its parents left open
-    lock = places.lock(home.keeper_lock)
-    if lock is None:
+    held = take_lock(home.keeper_lock)
+    if held is None:
         return
     detach(home)
     from omni.core.confinement import undumpable
 
     undumpable()
-    Keeper(home, lock, table or kinds(), timings or Timings()).run()
+    Keeper(home, held, table or kinds(), timings or Timings()).run()
