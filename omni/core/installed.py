@@ -11,7 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from omni.core.files import replacing
 from omni.core.paths import Home
 
 GROUP = "omni"  # of the entry points
@@ -80,6 +79,8 @@ class Installed:
             return None
 
     def _write(self, plugins: Sequence[Listed], commands: Sequence[Command] | None) -> None:
+        from omni.core.files import replacing  # seldom: only when something was installed
+
         known = {"folders": self._stamps(), "plugins": plugins, "commands": commands}
         # A home that is not there yet, or is read-only, only makes the next look slower.
         if self._home.root.is_dir():
