@@ -120,7 +120,7 @@ async def together(engine: WorkerEngine) -> None:
     async def rate(topics: tuple[str, ...]) -> float:
         started = time.perf_counter()
         answers = await asyncio.gather(*(ask(engine, question(f"Tell a story about {one}.", 128)) for one in topics))
-        return sum(usage.answer_tokens for _, usage in answers) / (time.perf_counter() - started)
+        return sum(usage.completion_tokens for _, usage in answers) / (time.perf_counter() - started)
 
     ratios = []
     for _ in range(3):

@@ -32,9 +32,9 @@ def files(root: Path = ROOT) -> dict[Path, str]:
     }
 
 
-def schema(title: str, found: dict[str, Any]) -> str:
+def schema(title: str, definition: dict[str, Any]) -> str:
     """A JSON Schema with its draft and title, as editors want it."""
-    return json.dumps({"$schema": DRAFT, "title": title, **found}, indent=2) + "\n"
+    return json.dumps({"$schema": DRAFT, "title": title, **definition}, indent=2) + "\n"
 
 
 def settings_page() -> str:

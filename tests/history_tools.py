@@ -14,7 +14,7 @@ from omni.server.anthropic.types import MessagesBody
 from omni.server.generation import GenerationRequest, request_of
 from omni.server.lenient import decoded
 from omni.server.ollama.requests import chat_wish
-from omni.server.ollama.types import ChatBody as OllamaBody
+from omni.server.ollama.types import OllamaChatBody
 from omni.server.openai.requests import wish_of as chat_wish_of
 from omni.server.openai.responses_requests import wish_of as responses_wish
 from omni.server.openai.responses_types import ResponseBody
@@ -227,7 +227,7 @@ def request_for(protocol: str, body: dict[str, Any]) -> ChatRequest:
         case "anthropic":
             wish = anthropic_wish(decoded(sent, MessagesBody), one)
         case _:
-            wish = chat_wish(decoded(sent, OllamaBody), one)
+            wish = chat_wish(decoded(sent, OllamaChatBody), one)
     request = request_of(wish)
     assert isinstance(request, ChatRequest)
     return request

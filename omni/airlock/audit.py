@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from omni.airlock.record import LIMIT, add
-from omni.airlock.wire import Door, Watch
+from omni.airlock.wire import ConnectionObserver, Watch
 from omni.core.paths import Home
 
 _AGAIN = 1.0  # seconds between two looks at the bytes of a connection
@@ -78,7 +78,7 @@ def _fields(client: str, purpose: str, host: str) -> dict[str, Any]:
     return {"time": start, "client": client[:64], "purpose": purpose[:32], "host": host[:260]}
 
 
-class Doors:
+class OpenDoors:
     """All connections that are open now. Used by the threads of all orders."""
 
     def __init__(self, audit: Audit, changed: Callable[[], None]) -> None:
@@ -121,14 +121,14 @@ class Doors:
 class OrderWatch(Watch):
     """The doors of one order, which can all be cut at once."""
 
-    def __init__(self, doors: Doors, client: str, purpose: str) -> None:
+    def __init__(self, doors: OpenDoors, client: str, purpose: str) -> None:
         self.client = client
         self._doors, self._purpose = doors, purpose
         self._now: OpenDoor | None = None
         self.cancelled = False
         self.draining = False  # nothing new shall begin
 
-    def door(self, host: str) -> Door:
+    def door(self, host: str) -> ConnectionObserver:
         """A connection is about to be made."""
         self._now = self._doors.enter(host, self.client, self._purpose)
         return self._now
@@ -146,10 +146,10 @@ class OrderWatch(Watch):
             self._now.nudge()
 
 
-class OpenDoor(Door):
+class OpenDoor(ConnectionObserver):
     """One connection, counted and audited."""
 
-    def __init__(self, doors: Doors, host: str, purpose: str, line: AuditLine) -> None:
+    def __init__(self, doors: OpenDoors, host: str, purpose: str, line: AuditLine) -> None:
         self.host, self.purpose, self.since, self.count = host, purpose, time.time(), 0
         self._doors, self._line, self._written = doors, line, time.monotonic()
         self._connection: socket.socket | None = None

@@ -8,7 +8,7 @@ from contextlib import suppress
 from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from omni.airlock.ends import End
+from omni.airlock.ends import ClientEnd
 from omni.airlock.proxyline import proxy_line
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _STATUS = {
 }
 
 
-class Limits(NamedTuple):
+class ListenerLimits(NamedTuple):
     """What one listener bears."""
 
     connections: int = 256
@@ -50,7 +50,7 @@ class ConnectionOwner(Protocol):
     context: "ssl.SSLContext | None"
     audit: "Audit"
     client: str
-    limits: Limits
+    limits: ListenerLimits
     selector: selectors.DefaultSelector
     moved: int
 
@@ -74,7 +74,7 @@ class Connection:
     def __init__(
         self,
         relay: ConnectionOwner,
-        end: End,
+        end: ClientEnd,
         *,
         peer: tuple[str, int],
         here: tuple[str, int],

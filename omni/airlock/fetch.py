@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from omni.airlock.local import local_path
 from omni.airlock.net import NetSettings, public
-from omni.airlock.wire import Answer, Cancelled, Interrupted, Watch, Wire
+from omni.airlock.wire import Cancelled, Interrupted, RemoteResponse, Watch, Wire
 from omni.core.errors import BadFile, NetworkBlocked, NotFound, OmniError, SetupError, StorageError
 from omni.core.files import make_folder, sync
 
@@ -116,7 +116,7 @@ def page(
     wire, patience = Wire(net, watch), _Patience(cancelled, pause)
     while True:
         data = bytearray()
-        answer: Answer | None = None
+        answer: RemoteResponse | None = None
         try:
             answer = wire.get(url, headers)
             _check_plain(answer)
@@ -286,7 +286,7 @@ class _Download:
             answer.close("cut")
         return True
 
-    def _expect(self, answer: Answer, total: int | None) -> None:
+    def _expect(self, answer: RemoteResponse, total: int | None) -> None:
         """Refuse what cannot be right, or cannot be kept, before any of it comes."""
         _check_plain(answer)
         if self._size is not None and total is not None and total != self._size:
@@ -300,7 +300,7 @@ class _Download:
                 self._target, f"{need >> 20} MiB more are needed and {room.f_bavail * room.f_frsize >> 20} are free."
             )
 
-    def _stream(self, answer: Answer, total: int | None) -> None:
+    def _stream(self, answer: RemoteResponse, total: int | None) -> None:
         most = self._size if self._size is not None else _MAX_SIZE
         self._progress(self._done, total)
         while block := answer.read(_BLOCK):
@@ -425,7 +425,7 @@ class _Download:
                 os.removexattr(self._file, _ETAG)
 
 
-def _check_plain(answer: Answer) -> None:
+def _check_plain(answer: RemoteResponse) -> None:
     if answer.headers.get("Content-Encoding", "identity").lower() not in ("", "identity"):
         answer.close("cut: encoded")
         raise BadFile(f"{public(answer.url)} comes compressed, though it was asked for as it is.")

@@ -32,7 +32,7 @@ _MOST = 1 << 42  # bytes of a file whose size nobody promised
 _WINDOW = 5.0  # seconds over which the rate is taken
 
 
-class Installed(msgspec.Struct, frozen=True, kw_only=True):
+class FetchedModel(msgspec.Struct, frozen=True, kw_only=True):
     """The end of fetching: the files lie in `folder` (inside `blobs`), their hash is `sha256`."""
 
     path: Path
@@ -60,7 +60,7 @@ class Fetching:
         if self.total is None and all(file.size is not None and not file.member for file in resolved.files):
             self.total = sum(file.size or 0 for file in resolved.files)
 
-    async def run(self) -> AsyncGenerator[PullProgress | PullVerifying | Installed, None]:
+    async def run(self) -> AsyncGenerator[PullProgress | PullVerifying | FetchedModel, None]:
         """Fetch, join, verify and install; the last value is what was installed.
 
         Raises BadFile when a byte is wrong (nothing of it stays), StorageError when the disk is full, and what the
@@ -218,7 +218,7 @@ class Fetching:
             return [(self._resolved.size, self._resolved.sha256)]
         return [(file.size, file.sha256) for file in self._resolved.files]
 
-    def _install(self, files: list[Path], hashes: list[str]) -> Installed:
+    def _install(self, files: list[Path], hashes: list[str]) -> FetchedModel:
         """Give the verified files their final place. The last step is one rename."""
         sha256 = combined(hashes)
         try:
@@ -243,7 +243,7 @@ class Fetching:
         _sync(self._home.blobs)
         self.discard()
         path = target if len(files) == 1 else target / files[0].name
-        return Installed(path=path, sha256=sha256, inspected=inspect(path))
+        return FetchedModel(path=path, sha256=sha256, inspected=inspect(path))
 
     def discard(self) -> None:
         """Remove what lies in the pull's folder."""

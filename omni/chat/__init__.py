@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from omni.chat.service import ChatService
     from omni.chat.store import ChatStore
     from omni.chat.titles import title_of
+    from omni.chat.turn_jobs import begin_turn, turn_elsewhere
     from omni.chat.types import Attachment, ChatMessage, Conversation, SearchHit
 
 _PLACES = {
@@ -26,9 +27,11 @@ _PLACES = {
     "Conversation": "types",
     "SearchHit": "types",
     "agents_md": "attachments",
+    "begin_turn": "turn_jobs",
     "complete_path": "completion",
     "expand": "attachments",
     "title_of": "titles",
+    "turn_elsewhere": "turn_jobs",
 }
 
 __all__ = [
@@ -39,9 +42,11 @@ __all__ = [
     "Conversation",
     "SearchHit",
     "agents_md",
+    "begin_turn",
     "complete_path",
     "expand",
     "title_of",
+    "turn_elsewhere",
 ]
 
 

@@ -11,8 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from omni.chat.types import Attachment
 from omni.core.errors import BadFile, NotFound, UsageError, nearest
+from omni.core.messages import FilePart
 from omni.core.paths import source_root
 
 LARGEST = 256 << 10
@@ -23,13 +23,13 @@ _CODE = re.compile(r"(?P<fence>`{3,}|~{3,}).*?(?:(?P=fence)|\Z)|`[^`\n]*`", re.D
 _AFTER = ".,;:!?)]}>"
 
 
-def expand(text: str, root: Path) -> tuple[str, list[Attachment]]:
+def expand(text: str, root: Path) -> tuple[str, list[FilePart]]:
     """The text as it is sent, and the files that it mentions, each once.
 
     A mention becomes the plain path. Reads files: call it off the event loop. Raises NotFound for a path that is clearly meant and not there, UsageError for one
     outside the project, a folder, or too much, and BadFile for what is not text.
     """
-    files: dict[str, Attachment] = {}
+    files: dict[str, FilePart] = {}
     code = [match.span() for match in _CODE.finditer(text)]
 
     def replace(match: re.Match[str]) -> str:
@@ -49,7 +49,7 @@ def expand(text: str, root: Path) -> tuple[str, list[Attachment]]:
     return _MENTION.sub(replace, text), list(files.values())
 
 
-def read_text(path: Path, root: Path, *, largest: int = LARGEST) -> Attachment:
+def read_text(path: Path, root: Path, *, largest: int = LARGEST) -> FilePart:
     """One text file inside `root`. Raises as `expand` does."""
     inside = _inside(path, root)
     name = printable(os.path.relpath(path if path.is_absolute() else root / path, root))
@@ -68,7 +68,7 @@ def read_text(path: Path, root: Path, *, largest: int = LARGEST) -> Attachment:
         raise BadFile(f"{name} cannot be read: {error.strerror}.") from error
     if len(data) > largest:
         raise UsageError(f"{name} is larger than {largest >> 10} KiB.", hint="Attach a part of it.")
-    return Attachment(
+    return FilePart(
         path=name, bytes=len(data), lines=data.count(b"\n") + (not data.endswith(b"\n")), text=_text(data, name)
     )
 
@@ -88,7 +88,7 @@ def open_file(path: Path, flags: int = 0) -> BinaryIO:
     raise IsADirectoryError(path) if stat.S_ISDIR(mode) else _NoFile(path)
 
 
-def agents_md(root: Path) -> Attachment | None:
+def agents_md(root: Path) -> FilePart | None:
     """The nearest AGENTS.md from `root` upwards, as far as the repository, the home folder or the file system reach.
 
     Only a file of this user or of root is followed, so that nobody can leave instructions in `/tmp`. What is longer
@@ -120,7 +120,7 @@ def _escaped(sign: str) -> str:
     return sign.encode("unicode_escape", "surrogatepass").decode()
 
 
-def _agents(path: Path) -> Attachment | None:
+def _agents(path: Path) -> FilePart | None:
     try:
         with open_file(path) as file:
             if os.fstat(file.fileno()).st_uid not in (os.getuid(), 0):
@@ -131,7 +131,7 @@ def _agents(path: Path) -> Attachment | None:
     text = data[:AGENTS_LARGEST].decode("utf-8", "replace").replace("\0", "\ufffd")
     if len(data) > AGENTS_LARGEST:
         text += f"\n[{path.name} goes on; its first {AGENTS_LARGEST >> 10} KiB were read]"
-    return Attachment(path=path.name, bytes=min(len(data), AGENTS_LARGEST), lines=text.count("\n") + 1, text=text)
+    return FilePart(path=path.name, bytes=min(len(data), AGENTS_LARGEST), lines=text.count("\n") + 1, text=text)
 
 
 def _named(name: str, root: Path, *, meant: bool) -> tuple[Path, str] | None:

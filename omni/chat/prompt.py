@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from omni.chat.types import Attachment, ChatMessage
+from omni.chat.types import ChatMessage
+from omni.core.messages import FilePart
 from omni.engine import Message
 
 SUMMARISE = (
@@ -36,7 +37,7 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     system: str
     turns: tuple[PromptTurn, ...]
     summary: str = ""
-    files: tuple[Attachment, ...] = ()
+    files: tuple[FilePart, ...] = ()
     after: tuple[Message, ...] = ()
 
     def messages(self, left_out: int = 0) -> tuple[Message, ...]:
@@ -48,7 +49,7 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
             for message in turn.messages:
                 content = [message.text]
                 if message.role == "user":
-                    content = [preface, *map(rendered, message.attachments), message.text]
+                    content = [preface, *map(rendered, files_of(message)), message.text]
                     preface = ""
                 parts.append((message.role, "\n\n".join(part for part in content if part)))
         return _joined([*parts, *((message.role, message.content) for message in self.after)], preface)
@@ -59,10 +60,10 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, turns=(*earlier, *self.turns[-1:]))
 
     def _preface(self, left_out: int, kept: Sequence[PromptTurn]) -> str:
-        again = {file.path for turn in kept for message in turn.messages for file in message.attachments}
+        again = {file.path for turn in kept for message in turn.messages for file in files_of(message)}
         files = {file.path: file for file in self.files}
         for turn in self.turns[:left_out]:
-            files |= {file.path: file for message in turn.messages for file in message.attachments}
+            files |= {file.path: file for message in turn.messages for file in files_of(message)}
         blocks = [rendered(file) for path, file in files.items() if path not in again]
         summary = [f"{_SUMMARY}\n\n{self.summary}"] if self.summary else []
         return "\n\n".join([*([_EARLIER] if blocks else []), *blocks, *summary])
@@ -70,13 +71,13 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
 
 def prompt_of(branch: Sequence[ChatMessage], system: str) -> Prompt:
     """The prompt that a branch makes; its last message is the question, or an answer that goes on."""
-    summary, files = "", dict[str, Attachment]()
+    summary, files = "", dict[str, FilePart]()
     turns: list[list[ChatMessage]] = []
     for message in branch:
         if message.role == "summary":
-            if message.state == "whole" and message.text:
+            if message.state == "complete" and message.text:
                 summary = message.text
-                files |= {file.path: file for turn in turns for said in turn for file in said.attachments}
+                files |= {file.path: file for turn in turns for said in turn for file in files_of(said)}
                 turns = []
         elif message.role == "user" or not turns:
             turns.append([message])
@@ -90,13 +91,18 @@ def prompt_of(branch: Sequence[ChatMessage], system: str) -> Prompt:
     )
 
 
-def system_text(brain: str, agents: Attachment | None, person: str) -> str:
+def system_text(brain: str, agents: FilePart | None, person: str) -> str:
     """The brain's own text, the project's instructions, the person's, in this order."""
     project = f"{_AGENTS.format(path=agents.path)}\n\n{agents.text.strip()}" if agents else ""
     return "\n\n".join(part.strip() for part in (brain, project, person) if part.strip())
 
 
-def rendered(file: Attachment) -> str:
+def files_of(message: ChatMessage) -> tuple[FilePart, ...]:
+    """The text files that went along with a message."""
+    return tuple(part for part in message.parts if isinstance(part, FilePart))
+
+
+def rendered(file: FilePart) -> str:
     """A file as it stands in a question, in a fence that nothing in it can close."""
     longest = max((len(run) for run in re.findall(r"`{3,}", file.text)), default=2)
     fence = "`" * (longest + 1)

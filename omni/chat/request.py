@@ -52,13 +52,13 @@ async def prepare(
     prompt = prompt_of(branch, system_text(brain.prompt, agents, conversation.system or settings.chat.system))
     if summary:
         prompt = msgspec.structs.replace(prompt, after=(Message(role="user", content=SUMMARISE),))
-    sampling = sampling_of(brain, max_tokens=settings.chat.answer_tokens)
+    sampling = sampling_of(brain, max_tokens=settings.chat.max_completion_tokens)
     longest = min(sampling.max_tokens, SUMMARY_TOKENS) if summary else sampling.max_tokens
     beginnings = await store.beginnings(conversation.id)
     expected = min(settings.engine.context, brain.context_max or settings.engine.context)
     if limit is None and not beginnings and surely_fits(prompt.messages(), longest, expected // 2):
         # Nothing has to be asked before: the engine loads the brain in sight of everybody, and counts before it computes.
-        fitted = Fitted(messages=prompt.messages(), room=longest)
+        fitted = Fitted(messages=prompt.messages(), max_completion_tokens=longest)
     else:
         can = await engine.capabilities()
         fitted = await fit(
@@ -66,7 +66,7 @@ async def prepare(
             count=engine.count_tokens,
             allocated=min(limit or can.context, can.context),
             context_max=can.context_max,
-            answer_tokens=longest,
+            max_tokens=longest,
             beginnings=beginnings,
             reading_speed=_reading_speed(branch, brain.name),
         )
@@ -74,7 +74,7 @@ async def prepare(
         await store.begin_at(fitted.beginning)
     request = ChatRequest(
         messages=fitted.messages,
-        sampling=msgspec.structs.replace(sampling, max_tokens=fitted.room),
+        sampling=msgspec.structs.replace(sampling, max_tokens=fitted.max_completion_tokens),
         adapter=Adapter(path=brain.adapter.path, scale=brain.adapter.scale) if brain.adapter else None,
     )
     return Prepared(engine, request, fitted.compacted)

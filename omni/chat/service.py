@@ -4,7 +4,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from omni.chat.export import parsed, to_json, to_markdown
+from omni.chat.exported import parsed, to_json
+from omni.chat.markdown import to_markdown
 from omni.chat.notify import Notifier, Teller
 from omni.chat.rows import clean
 from omni.chat.runner import BrainSource, EngineSource, Turn, TurnRunner

@@ -9,7 +9,7 @@ from pathlib import Path
 from omni.core.files import born_locked, storage_error
 
 
-class Writer:
+class WriterLock:
     """This process (or one of several in it), as the owner of answers that are being written.
 
     The lock is taken at the first answer, before its row is stored, and ends with the process however it dies.

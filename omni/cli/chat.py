@@ -66,7 +66,7 @@ def ask(
     from omni.cli.printers import JsonPrinter, TextPrinter
 
     printer: Printer = JsonPrinter() if as_json else TextPrinter(reasoning=reasoning)
-    turns = Turns(printer, brain=brain, system=streams.as_text(system), go_on=go_on)
+    turns = ChatSession(printer, brain=brain, system=streams.as_text(system), go_on=go_on)
     try:
         return _ask(turns, streams.as_text(" ".join(prompt)).strip())
     except OmniError as error:
@@ -74,7 +74,7 @@ def ask(
         raise
 
 
-def _ask(turns: "Turns", question: str) -> int:
+def _ask(turns: "ChatSession", question: str) -> int:
     piped = streams.piped_text()
     if question or piped:
         try:
@@ -90,7 +90,7 @@ def _ask(turns: "Turns", question: str) -> int:
     return with_services(turns.line_by_line)
 
 
-class Turns:
+class ChatSession:
     """One or several questions in one conversation."""
 
     def __init__(self, printer: "Printer", *, brain: str, system: str, go_on: bool) -> None:
@@ -108,9 +108,9 @@ class Turns:
 
     async def line_by_line(self, services: "Services") -> int:
         """Read questions until an empty one; a failed turn is told and the next may be asked."""
-        from omni.cli.asking import Interrupts, Lines, Stopped
+        from omni.cli.asking import Interrupts, Stopped, TypedLines
 
-        lines, pressed = Lines(), False
+        lines, pressed = TypedLines(), False
         with Interrupts() as interrupts:
             try:
                 conversation = await interrupts.run(self._conversation(services))

@@ -102,7 +102,7 @@ class TextPrinter:
             case e.TurnEnded(reason=ended):
                 if ended == "length":
                     self._end_line()
-                    tell("cut at the longest answer allowed (`omni config set chat.answer_tokens N`)")
+                    tell("cut at the longest answer allowed (`omni config set chat.max_completion_tokens N`)")
             case _:
                 pass  # what else happens is no news to a person who reads the answer
 

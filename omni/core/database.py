@@ -142,6 +142,8 @@ class Database:
             return
         if len(missing) < len(self._migrations):
             self._put_aside(missing[0].name)
+        # A step may replace a table that others refer to; dropping it would take along what refers to its rows.
+        connection.execute("PRAGMA foreign_keys = OFF")
         connection.execute("BEGIN IMMEDIATE")
         try:
             for step in missing:
@@ -149,6 +151,7 @@ class Database:
                     connection.execute(statement)
                 connection.execute("INSERT INTO migrations VALUES (?)", (step.name,))
             connection.execute("COMMIT")
+            connection.execute("PRAGMA foreign_keys = ON")
         except BaseException:
             with suppress(sqlite.Error):  # a full disk has already rolled back
                 connection.execute("ROLLBACK")
@@ -188,6 +191,11 @@ class Database:
             )
         return [step for step in self._migrations if step.name not in done]
 
+    def _is_ours(self, connection: Any, error: BaseException) -> None:
+        """Raise StorageError where a newer Omni has changed the tables under this one, which then fails at SQL."""
+        if getattr(error, "sqlite_errorcode", None) in OUR_BUGS:
+            self._missing(connection)
+
     def _write(self, work: "Callable[[Connection], T]") -> T:
         with _explained(self.path):
             connection = self._open_writer()
@@ -195,9 +203,10 @@ class Database:
             try:
                 result = work(connection)
                 connection.execute("COMMIT")
-            except BaseException:
+            except BaseException as error:
                 with suppress(sqlite.Error):  # a full disk has already rolled back
                     connection.execute("ROLLBACK")
+                self._is_ours(connection, error)
                 raise
             return result
 
@@ -209,6 +218,9 @@ class Database:
             self._reader.execute("BEGIN")
             try:
                 return work(self._reader)
+            except sqlite.Error as error:
+                self._is_ours(self._reader, error)
+                raise
             finally:
                 with suppress(sqlite.Error):
                     self._reader.execute("COMMIT")

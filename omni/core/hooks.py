@@ -18,7 +18,7 @@ from typing import Any
 import pluggy
 
 from omni.core.errors import EngineError, NotFound, OmniError, nearest
-from omni.core.installed import GROUP, Installed
+from omni.core.installed import GROUP, InstalledPlugins
 from omni.core.paths import Home
 
 hookspec = pluggy.HookspecMarker(GROUP)
@@ -71,7 +71,7 @@ class Plugins:
     def _points(self) -> dict[str, EntryPoint]:
         entry_points = self._found
         if entry_points is None:
-            entry_points = [EntryPoint(each.name, each.value, GROUP) for each in Installed(self._home).plugins()]
+            entry_points = [EntryPoint(each.name, each.value, GROUP) for each in InstalledPlugins(self._home).plugins()]
         points: dict[str, EntryPoint] = {}
         for point in entry_points:
             if points.setdefault(point.name, point).value != point.value:
@@ -132,7 +132,7 @@ class Plugins:
                     continue
                 gathered += [item for item in items if self._fits(plugin, what, item)]
         kind = _GUARDED.get(what)
-        return [Guard(self, plugin, item, kind) for item in gathered] if kind else gathered
+        return [PluginProxy(self, plugin, item, kind) for item in gathered] if kind else gathered
 
     def examine(self) -> dict[str, str]:
         """Load all, ask every hook, and return what is wrong by the plug-in's name."""
@@ -157,7 +157,7 @@ class Plugins:
         return not missing
 
 
-class Guard:
+class PluginProxy:
     """Something that a plug-in made: what it raises becomes an error of ours that names the plug-in."""
 
     def __init__(self, plugins: Plugins, plugin: str, item: Any, kind: type[OmniError]) -> None:
@@ -182,7 +182,7 @@ class Guard:
                 return self._stream(name, result)
             if inspect.isawaitable(result):
                 return self._wait(name, result)
-            return Guard(self._plugins, self._plugin, result, self._kind) if name == "open" else result
+            return PluginProxy(self._plugins, self._plugin, result, self._kind) if name == "open" else result
 
         return call
 

@@ -5,7 +5,7 @@ A message is a role and its parts in their order. Texts stand as they are joined
 """
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, Self
 
 import msgspec
 
@@ -28,14 +28,14 @@ class ReasoningPart(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
 
 
 class ImagePart(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="image"):
-    """An image: the bytes of its file, what kind of file that is, and its size in pixels. `name` is that of the file, ""
+    """An image: the bytes of its file, what kind of file that is, and its size in pixels. `path` is that of the file, ""
     where nobody told. `omni.engine.image_of` makes one of bytes. `data` is left empty where conversations are listed."""
 
     data: bytes = b""
     kind: Literal["png", "jpeg", "gif", "bmp"]
     width: int
     height: int
-    name: str = ""
+    path: str = ""
 
 
 class FilePart(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="file"):
@@ -83,6 +83,13 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     role: Role
     parts: tuple[Part, ...] = ()
 
+    @classmethod
+    def of(cls, role: Role, *parts: str | Part) -> Self:
+        """A message of these parts. A plain `str` is a text; an empty one is left out."""
+        return cls(
+            role=role, parts=tuple(TextPart(text=each) if isinstance(each, str) else each for each in parts if each)
+        )
+
     @property
     def text(self) -> str:
         """Its words: all texts joined, those of a result included."""
@@ -104,54 +111,56 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
         return next((part for part in self.parts if isinstance(part, ToolResultPart)), None)
 
 
-def message(role: Role, *parts: str | Part) -> Message:
-    """A message of these parts. A plain `str` is a text; an empty one is left out."""
-    return Message(
-        role=role, parts=tuple(TextPart(text=part) if isinstance(part, str) else part for part in parts if part)
-    )
-
-
 def text_of(parts: Iterable[Part]) -> str:
     """All texts among `parts`, joined, those of results included."""
     texts = [part.text for part in _flat(parts) if isinstance(part, TextPart)]
     return texts[0] if len(texts) == 1 else "".join(texts)
 
 
+def reasoning_of(parts: Iterable[Part]) -> str:
+    """All that was thought, joined."""
+    thoughts = [part.text for part in parts if isinstance(part, ReasoningPart)]
+    return thoughts[0] if len(thoughts) == 1 else "".join(thoughts)
+
+
 def fold(folded: Message, event: object) -> Message:
-    """`folded` with what `event` adds to it; the same message for an event that adds nothing.
+    """The message with what `event` adds to it, as `fold_parts` says."""
+    parts = fold_parts(folded.parts, event)
+    return folded if parts is folded.parts else msgspec.structs.replace(folded, parts=parts)
+
+
+def fold_parts(parts: tuple[Part, ...], event: object) -> tuple[Part, ...]:
+    """The parts with what `event` adds to them; the same ones for an event that adds nothing.
 
     Words go on in the last part where that is of their kind, and begin another where it is not. The pieces of call number
-    `index` go to the call with that place among the message's calls.
+    `index` go to the call with that place among the calls.
     """
     match event:
         case TextDelta(text=text) if text:
-            return _grown(folded, TextPart(text=text))
+            return _longer(parts, TextPart(text=text))
         case ReasoningDelta(text=text) if text:
-            return _grown(folded, ReasoningPart(text=text))
+            return _longer(parts, ReasoningPart(text=text))
         case ToolCallDelta():
-            return _called(folded, event)
-    return folded
+            return _called(parts, event)
+    return parts
 
 
-def _grown(folded: Message, more: TextPart | ReasoningPart) -> Message:
-    last = folded.parts[-1] if folded.parts else None
+def _longer(parts: tuple[Part, ...], more: TextPart | ReasoningPart) -> tuple[Part, ...]:
+    last = parts[-1] if parts else None
     if isinstance(last, TextPart | ReasoningPart) and type(last) is type(more):
-        longer = msgspec.structs.replace(last, text=last.text + more.text)
-        return msgspec.structs.replace(folded, parts=(*folded.parts[:-1], longer))
-    return msgspec.structs.replace(folded, parts=(*folded.parts, more))
+        return (*parts[:-1], msgspec.structs.replace(last, text=last.text + more.text))
+    return (*parts, more)
 
 
-def _called(folded: Message, event: ToolCallDelta) -> Message:
-    places = [place for place, part in enumerate(folded.parts) if isinstance(part, ToolCallPart)]
-    if event.index >= len(places):
-        call = ToolCallPart(id=event.id, name=event.name, arguments=event.arguments)
-        return msgspec.structs.replace(folded, parts=(*folded.parts, call))
-    begun = folded.parts[place := places[event.index]]
-    assert isinstance(begun, ToolCallPart)
+def _called(parts: tuple[Part, ...], event: ToolCallDelta) -> tuple[Part, ...]:
+    calls = [(place, part) for place, part in enumerate(parts) if isinstance(part, ToolCallPart)]
+    if event.index >= len(calls):
+        return (*parts, ToolCallPart(id=event.id, name=event.name, arguments=event.arguments))
+    place, begun = calls[event.index]
     call = ToolCallPart(
         id=begun.id or event.id, name=begun.name or event.name, arguments=begun.arguments + event.arguments
     )
-    return msgspec.structs.replace(folded, parts=(*folded.parts[:place], call, *folded.parts[place + 1 :]))
+    return (*parts[:place], call, *parts[place + 1 :])
 
 
 def _flat(parts: Iterable[Part]) -> Iterable[Part]:

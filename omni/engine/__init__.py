@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from omni.engine.arguments import arguments_of as arguments_of
-    from omni.engine.context import answer_room as answer_room
+    from omni.engine.context import completion_limit as completion_limit
     from omni.engine.earlier import NOT_SEEN as NOT_SEEN
     from omni.engine.earlier import NOT_SHOWN as NOT_SHOWN
     from omni.engine.engines import EngineFactory as EngineFactory
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from omni.engine.engines import sampling_of as sampling_of
     from omni.engine.images import image_of as image_of
     from omni.engine.images import joined as joined
-    from omni.engine.infill import fills_in as fills_in
+    from omni.engine.infill import supports_infill as supports_infill
     from omni.engine.llama import LoadFailed as LoadFailed
     from omni.engine.observed import ObservedEngine as ObservedEngine
     from omni.engine.refusals import NotReady as NotReady
@@ -59,9 +59,9 @@ _NAMES = {
     "Sampling": "types",
     "ScriptedEngine": "scripted",
     "WorkerEngine": "worker_engine",
-    "answer_room": "context",
+    "completion_limit": "context",
     "arguments_of": "arguments",
-    "fills_in": "infill",
+    "supports_infill": "infill",
     "image_of": "images",
     "joined": "images",
     "sampling_of": "engines",
@@ -90,12 +90,12 @@ __all__ = [
     "Tool",
     "ToolCall",
     "WorkerEngine",
-    "answer_room",
     "arguments_of",
-    "fills_in",
+    "completion_limit",
     "image_of",
     "joined",
     "sampling_of",
+    "supports_infill",
 ]
 
 

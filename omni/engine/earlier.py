@@ -28,7 +28,7 @@ def answered(messages: Sequence[Message]) -> int:
     return count
 
 
-def shown_again(messages: Sequence[Message], *, sees: bool, broken: Collection[bytes] = ()) -> tuple[Message, ...]:
+def shown_again(messages: Sequence[Message], *, vision: bool, broken: Collection[bytes] = ()) -> tuple[Message, ...]:
     """The messages without those earlier images that a brain cannot see, that are `broken` (by their `digest`), or that are
     too many: then the oldest go, half of what may be shown at a time, so that the prompt begins anew seldom."""
     start = answered(messages)
@@ -42,7 +42,7 @@ def shown_again(messages: Sequence[Message], *, sees: bool, broken: Collection[b
     def instead(image: Image) -> str:
         nonlocal seen
         old, seen = seen < over, seen + image.width * image.height
-        if not sees:
+        if not vision:
             return NOT_SEEN
         return NOT_SHOWN if digest(image) in broken else _TOO_OLD if old else ""
 

@@ -79,7 +79,7 @@ class Engines:
         """
         base = self._base(brain)
         embeddings = embeddings or base.header.kind == "embedding"  # which can be loaded for nothing else
-        settings, facts = self._settings, base_facts(base, eyes=not embeddings)
+        settings, facts = self._settings, base_facts(base, projector=not embeddings)
         budget = self._budget
         if brain.context:
             budget = msgspec.structs.replace(budget, context=brain.context)
@@ -93,9 +93,9 @@ class Engines:
             "keep_alive": settings.keep_alive,
         }
         buffers = 0
-        if base.eyes is not None and not embeddings:
-            options["projector"] = base.eyes.path
-            if base.eyes.looks_at_once:
+        if base.projector is not None and not embeddings:
+            options["projector"] = base.projector.path
+            if base.projector.looks_at_once:
                 options["batch"] = WHOLE_IMAGE
                 buffers = (WHOLE_IMAGE - BATCH) * BATCH_BYTES
         paths = sorted({*self._adapters(base.id), *([brain.adapter.path] if brain.adapter else [])})

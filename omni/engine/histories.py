@@ -79,7 +79,7 @@ def _says(message: Message, traits: Traits) -> bool:
     return traits.empty and message.role != "system"
 
 
-class _Turn:
+class _MessageBuilder:
     """A message while it is put together. `words`: it is made of what a template has no turn for."""
 
     def __init__(self, role: Literal["system", "user", "assistant", "tool"], *, words: bool = False) -> None:
@@ -116,7 +116,7 @@ def _rounds(messages: Sequence[Message]) -> Iterator[tuple[Message | None, list[
     """An assistant's turns up to the next word of anybody else, as one, and all that is heard until it speaks again."""
     at = 0
     while at < len(messages):
-        turn = _Turn("assistant")
+        turn = _MessageBuilder("assistant")
         start = at
         while at < len(messages) and messages[at].role == "assistant":
             turn.add(messages[at].content)
@@ -133,7 +133,7 @@ class _Fitting:
 
     def __init__(self, traits: Traits) -> None:
         self._traits = traits
-        self._turns: list[_Turn] = []
+        self._turns: list[_MessageBuilder] = []
         self._idents = Idents(short=traits.short_ids)
 
     def begin(self, system: str) -> None:
@@ -232,6 +232,6 @@ class _Fitting:
         turn = last if last is not None and (within or joins) else self._new("user", words=words)
         turn.add(content, images)
 
-    def _new(self, role: Literal["system", "user", "assistant", "tool"], *, words: bool = False) -> _Turn:
-        self._turns.append(_Turn(role, words=words))
+    def _new(self, role: Literal["system", "user", "assistant", "tool"], *, words: bool = False) -> _MessageBuilder:
+        self._turns.append(_MessageBuilder(role, words=words))
         return self._turns[-1]

@@ -114,13 +114,13 @@ def _broken(kind: str) -> UsageError:
 # -- images in messages
 
 
-def check_images(messages: Iterable[Message], *, sees: bool, name: str) -> bool:
+def check_images(messages: Iterable[Message], *, vision: bool, name: str) -> bool:
     """Whether there are images among `messages`. Raises UsageError where the brain `name` cannot see, and when they are
     too large together."""
     images = [image for message in messages for image in message.images]
     if not images:
         return False
-    if not sees:
+    if not vision:
         raise UsageError(f"{name} cannot see: it reads text only.", hint="Leave out the images.")
     pixels = sum(image.width * image.height for image in images)
     if pixels > MOST_PIXELS_TOGETHER:

@@ -10,7 +10,7 @@ from omni.core.errors import EngineError, OmniError, UsageError
 from omni.engine import tool_calls
 from omni.engine.answers import prompt_of
 from omni.engine.histories import PLAINEST, Traits, fitted, regular
-from omni.engine.http import Client, WorkerGone
+from omni.engine.http import WorkerClient, WorkerGone
 from omni.engine.probing import TOOL, Render, begins, keeps_system, traits_of
 from omni.engine.types import ChatRequest, Message
 
@@ -26,7 +26,7 @@ class ChatTemplate:
     """The template of the worker that `client` talks to, and of the brain `name`. `tools`: it tells of tools in a way that
     brains can follow."""
 
-    def __init__(self, client: Client, *, name: str, tools: bool) -> None:
+    def __init__(self, client: WorkerClient, *, name: str, tools: bool) -> None:
         self.tools = tools
         self._client, self._name = client, name
         self._finding = asyncio.Lock()

@@ -133,7 +133,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     embeds: bool = False
     schema: bool = False
     reasoning: bool = False
-    sees: bool = False  # whether messages may hold images
+    vision: bool = False  # whether messages may hold images
     tools: bool = False  # whether the brain's own template knows tools; calls can be had from the others, too
     adapters: tuple[str, ...] = ()
 

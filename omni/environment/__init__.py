@@ -6,13 +6,13 @@ if TYPE_CHECKING:
     from omni.environment.diagnostics import Diagnostic
     from omni.environment.environment import Environment
     from omni.environment.export import export_wheels
-    from omni.environment.kept import Kept, footprint, remove_all
+    from omni.environment.kept import DiskUsage, footprint, remove_all
     from omni.environment.progress import Step
 
 __all__ = [
     "Diagnostic",
+    "DiskUsage",
     "Environment",
-    "Kept",
     "Linked",
     "Step",
     "export_wheels",
@@ -24,7 +24,7 @@ __all__ = [
 _HOMES = {
     "Environment": "environment",
     "Diagnostic": "diagnostics",
-    "Kept": "kept",
+    "DiskUsage": "kept",
     "Linked": "command",
     "Step": "progress",
     "export_wheels": "export",

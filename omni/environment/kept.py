@@ -16,7 +16,7 @@ from omni.environment.users import take_away, users
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Kept:
+class DiskUsage:
     """A file or folder of Omni's, what it takes on the disk, and what it is."""
 
     path: Path
@@ -44,19 +44,19 @@ def tree_size(path: Path) -> int:
     return total
 
 
-def footprint(home: Home) -> list[Kept]:
+def footprint(home: Home) -> list[DiskUsage]:
     """All that Omni keeps, largest first: in its home, its sockets, and its link on the PATH. Nothing that is not its own."""
     entries = [
-        Kept(path=path, size=tree_size(path), what=what(path.name)) for path in _own(home) if os.path.lexists(path)
+        DiskUsage(path=path, size=tree_size(path), what=what(path.name)) for path in _own(home) if os.path.lexists(path)
     ]
     if _is_own_folder(home.sockets):
-        entries.append(Kept(path=home.sockets, size=tree_size(home.sockets), what="sockets"))
+        entries.append(DiskUsage(path=home.sockets, size=tree_size(home.sockets), what="sockets"))
     if linked_here(home):
-        entries.append(Kept(path=link_path(), size=0, what="link to the command"))
+        entries.append(DiskUsage(path=link_path(), size=0, what="link to the command"))
     return sorted(entries, key=lambda kept: -kept.size)
 
 
-def remove_all(home: Home) -> list[Kept]:
+def remove_all(home: Home) -> list[DiskUsage]:
     """Delete what `footprint` lists; returns it. A file of somebody else's in the home stays, and so does the home then.
 
     Raises SetupError while another process of Omni runs from the home, and where the home is a person's whole own one.

@@ -22,14 +22,14 @@ from typing import Any, NoReturn
 
 from omni.core.files import born_locked
 from omni.keeper.places import listen
-from omni.keeper.wire import Garbage, Lines, encode
+from omni.keeper.wire import Garbage, LineDecoder, encode
 
 LONELY_SECONDS = 60.0
 
 Answer = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-class Place:
+class KeeperLink:
     """What a worker was told, and its line to the keeper."""
 
     def __init__(self, order: dict[str, Any], *, lonely: float, orders: dict[str, Answer]) -> None:
@@ -78,7 +78,7 @@ class Place:
     def _listen(self) -> None:
         """One keeper at a time; the latest that dials is the one that lives."""
         keeper: socket.socket | None = None
-        lines = Lines()
+        lines = LineDecoder()
         while True:
             waiting: list[Any] = [self._listener, self._changed, *([keeper] if keeper else [])]
             readable = select.select(waiting, [], [], None if keeper else self._lonely)[0]
@@ -89,7 +89,7 @@ class Place:
                 if self._listener in readable:
                     if keeper:
                         keeper.close()
-                    keeper, lines = self._listener.accept()[0], Lines()
+                    keeper, lines = self._listener.accept()[0], LineDecoder()
                     keeper.settimeout(5)
                     keeper.sendall(encode(self._state))
                 if self._changed in readable:
@@ -119,7 +119,7 @@ class Place:
             return {"order": name, "error": f"{type(error).__name__}: {error}"}
 
 
-def take(*, lonely: float = LONELY_SECONDS, orders: dict[str, Answer] | None = None, stdin: int = 0) -> Place:
+def take(*, lonely: float = LONELY_SECONDS, orders: dict[str, Answer] | None = None, stdin: int = 0) -> KeeperLink:
     """Read the order from fd 0, close it, take the place. `orders` are further ones that the keeper may give."""
     data = b""
     while chunk := os.read(stdin, 65536):
@@ -127,7 +127,7 @@ def take(*, lonely: float = LONELY_SECONDS, orders: dict[str, Answer] | None = N
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, stdin)
     os.close(empty)
-    return Place(json.loads(data), lonely=lonely, orders=orders or {})
+    return KeeperLink(json.loads(data), lonely=lonely, orders=orders or {})
 
 
 def _wall(_order: dict[str, Any]) -> dict[str, Any]:

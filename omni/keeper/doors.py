@@ -24,7 +24,7 @@ from omni.core.paths import Home
 from omni.keeper.children import Kind, end_group, end_holder, exit_code, how_it_ended, spawn, wait
 from omni.keeper.installer import end_installer, installer_lock
 from omni.keeper.places import air_gap, airlock_lock, set_air_gap, tail
-from omni.keeper.wire import Garbage, Lines, encode
+from omni.keeper.wire import Garbage, LineDecoder, encode
 
 PURPOSES = ("install", "pull", "serve")
 PATIENCE = 10.0  # seconds for an airlock to listen
@@ -36,7 +36,7 @@ Answer = Callable[[dict[str, str] | OmniError], None]
 Tried = Callable[[list[Any] | OmniError], None]
 
 
-class Doors:
+class AirlockSupervisor:
     """The way out of one home."""
 
     def __init__(
@@ -53,7 +53,7 @@ class Doors:
         self.open: list[dict[str, Any]] = []
         self._home, self._kind, self._selector, self._epoch, self._changed = home, kind, selector, epoch, changed
         self._line: socket.socket | None = None
-        self._lines = Lines()
+        self._lines = LineDecoder()
         self._listens = self._leaving = False
         self._idle = idle
         self._waiting: list[tuple[str, str, Answer]] = []
@@ -221,7 +221,7 @@ class Doors:
             its.close()
             os.close(held)  # the airlock's copy goes on holding the lock
         ours.setblocking(False)
-        self._line, self._lines, self.since = ours, Lines(), time.time()
+        self._line, self._lines, self.since = ours, LineDecoder(), time.time()
         self._listens = self._leaving = False
         self._used = time.monotonic()
         self._selector.register(ours, selectors.EVENT_READ, lambda _mask: self._hear())

@@ -16,23 +16,24 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
-from omni.core.errors import EngineError, NotFound, OmniError, UsageError, nearest
+from omni.core.errors import EngineError, NotFound, OmniError, UsageError, error_to_wire, nearest
 from omni.core.files import is_held, replacing, take_lock
 from omni.core.paths import Home
 from omni.keeper import memory, places
-from omni.keeper.admission import PRIORITIES, Admission, Grant, Load, Refuse, Start, Stop, Ticket, Wait
+from omni.keeper.admission import PRIORITIES, Admission, Grant, Load, Refuse, StartWorker, StopWorker, Ticket, Wait
 from omni.keeper.background import detach, log, trace
 from omni.keeper.children import Kind, how_it_ended, is_exiting, kinds
-from omni.keeper.doors import IDLE, Doors
+from omni.keeper.doors import IDLE, AirlockSupervisor
 from omni.keeper.fates import Fates
 from omni.keeper.listing import listing
 from omni.keeper.peers import Order, Peer
 from omni.keeper.succession import check_protocol, environment, is_heir, updated
 from omni.keeper.trials import Trials
-from omni.keeper.wire import PROTOCOL, checked_spec, error_to_wire, integer, spec_key
+from omni.keeper.wire import PROTOCOL, checked_spec, integer, spec_key
 from omni.keeper.workers import Worker, Workers
 
 MAX_PEERS = 200
+LONGEST_SOCKET = 107  # bytes of a path that the kernel takes
 MAX_TICKETS = 1000  # of one client
 BREATH = 0.02  # seconds after a fault of ours, which may come back at once
 
@@ -57,7 +58,7 @@ class Keeper:
         self._selector = selectors.DefaultSelector()
         self._admission = Admission(0)
         self._workers = Workers(home, table["worker"], self._selector, said=self._said, ended=self._ended)
-        self._doors = Doors(
+        self._doors = AirlockSupervisor(
             home,
             table["airlock"],
             self._selector,
@@ -251,9 +252,9 @@ class Keeper:
             self._admission.budget = memory.budget(self._home, pids)
         for action in self._admission.step(now):
             match action:
-                case Start(name, spec):
+                case StartWorker(name, spec):
                     self._start(name, spec)
-                case Stop(name, why):
+                case StopWorker(name, why):
                     self._workers.stop(name, why)
                 case Grant(ticket, name):
                     self._grant(ticket, name)
@@ -366,6 +367,7 @@ class Keeper:
         pid, peer.starter = integer(order.get("pid"), "pid"), integer(order.get("starter"), "starter")
         peer.name, peer.pid = name[:40], peer.credentials() or pid
         peer.tries = order.get("tries") is True
+        peer.jobs = _socket(order.get("jobs", ""))
         for held in order.get("tickets", ()):
             worker = self._workers.table.get(held["worker"])
             if worker and worker.key == held["key"]:
@@ -382,6 +384,11 @@ class Keeper:
         self._farewell = {"event": "handover", "environment": environment()}
         self._end = True
         return True
+
+    def _do_offer(self, peer: Peer, order: Order) -> None:
+        peer.jobs = _socket(order.get("socket"))
+        peer.answer(order)
+        self._announce("processes")
 
     def _do_turn(self, peer: Peer, order: Order) -> None:
         self._ask(peer, order, lease=False)
@@ -479,6 +486,13 @@ class Keeper:
 
 def _peer_number(ticket: Ticket) -> int:
     return ticket[0] if isinstance(ticket[0], int) else -1
+
+
+def _socket(path: Any) -> str:
+    """A socket that a client offers. Raises UsageError for what is no path of one."""
+    if not isinstance(path, str) or len(path.encode("utf-8", "replace")) > LONGEST_SOCKET:
+        raise UsageError("A client offers its jobs on a socket, by its path.")
+    return path
 
 
 def _tokens(order: Order) -> int:

@@ -81,7 +81,7 @@ class Generation:
         ticket: QueueTicket,
     ) -> None:
         self.brain, self.sampling = wish.brain, sampling
-        self.counted: PromptCounted = PromptCounted(tokens=0, room=0, allocated=0)
+        self.counted: PromptCounted = PromptCounted(tokens=0, max_completion_tokens=0, allocated=0)
         self.loading = 0.0
         self._server, self._turn, self._ticket = server, turn, ticket
         self._silent, self._warms = wish.silent, wish.warms
@@ -155,7 +155,7 @@ class Generation:
     def _nothing_said(self, usage: Usage) -> TurnEnded:
         """The end of an answer that was cut before its first token."""
         used, allocated = self.counted.tokens, self.counted.allocated
-        usage = msgspec.structs.replace(usage, answer_tokens=0)
+        usage = msgspec.structs.replace(usage, completion_tokens=0)
         return TurnEnded(reason="length", usage=usage, context_used=used, context_allocated=allocated)
 
     def _check(self) -> None:

@@ -78,7 +78,7 @@ def bytes_of(data: str) -> bytes:
 
 def misplaced(brain: "Brain", where: str) -> BadParameter:
     """What is said of an image where none can be: to a brain that does not see, or in a text of its own."""
-    if brain.sees:
+    if brain.vision:
         return BadParameter(
             "Images may stand in what a user says and in what a tool returns only.",
             hint="Send it as a user's message.",
@@ -94,9 +94,9 @@ async def made(brain: "Brain", make: Callable[[], T], *, bound: bool = False) ->
     (`bound`) to compile schemas."""
     if bound:
         return await apart(make)
-    return await asyncio.to_thread(make) if brain.sees else make()
+    return await asyncio.to_thread(make) if brain.vision else make()
 
 
 def _check(brain: "Brain", where: str) -> None:
-    if not brain.sees:
+    if not brain.vision:
         raise misplaced(brain, where)

@@ -35,11 +35,11 @@ class Key(Struct, frozen=True, kw_only=True):
     used: date | None = None
 
 
-class _File(Struct, frozen=True):
+class _KeyFile(Struct, frozen=True):
     keys: tuple[Key, ...] = ()
 
 
-class Keys:
+class ApiKeys:
     """The keys of one home. All methods read the file, so that a key that was revoked elsewhere holds no longer."""
 
     def __init__(self, path: Path) -> None:
@@ -58,7 +58,7 @@ class Keys:
         read = self._read  # once: other threads forget it
         if read is None or read[0] != mark:
             try:
-                stored = msgspec.json.decode(self._path.read_bytes(), type=_File)
+                stored = msgspec.json.decode(self._path.read_bytes(), type=_KeyFile)
             except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
                 hint = "Remove it and make new keys with `omni serve key add NAME`."
                 raise BadFile(f"{self._path} cannot be read: {error}.", hint=hint) from error
@@ -119,7 +119,7 @@ class Keys:
             self._read = None
             keys = list(self.all())
             yield keys
-            write_atomic(self._path, msgspec.json.format(msgspec.json.encode(_File(tuple(keys)))))
+            write_atomic(self._path, msgspec.json.format(msgspec.json.encode(_KeyFile(tuple(keys)))))
             self._read = None
 
 

@@ -26,7 +26,7 @@ _DEEPEST = 32
 _THOUGHTS = ("thinking", "redacted_thinking", "reasoning")
 
 
-class Parts:
+class MessageParts:
     """A message as its parts are read: texts, with `between` after each, and images among them. `happened`: it was
     answered already, so that what `brain` cannot read becomes words instead of an error."""
 
@@ -128,7 +128,7 @@ class Parts:
 
     @property
     def _unseen(self) -> str:
-        return NOT_SHOWN if self._brain.sees else NOT_SEEN
+        return NOT_SHOWN if self._brain.vision else NOT_SEEN
 
 
 def new_from(speaks: Sequence[bool]) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from omni.airlock import read_record
-from omni.airlock.connection import Limits
+from omni.airlock.connection import ListenerLimits
 from omni.core.paths import Home, python_command
 from omni.keeper import DoorTicket
 from tests.airlock.listen_tools import Door, Make, Upstream, hello
@@ -321,7 +321,7 @@ def door(home: Home, upstream: Upstream) -> Iterator[Make]:
     made: list[Door] = []
 
     def make(context: ssl.SSLContext | None = None, **limits: Any) -> Door:
-        made.append(Door(home, upstream.path, Limits(**limits), context))
+        made.append(Door(home, upstream.path, ListenerLimits(**limits), context))
         return made[-1]
 
     yield make

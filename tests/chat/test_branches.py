@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from omni.chat import Attachment
 from omni.core.errors import EngineError, OmniError
 from omni.core.events import (
     ContextCompacted,
 )
+from omni.core.messages import FilePart
 from omni.engine import Reply, ScriptedEngine
 from tests.chat.turn_tools import seen, until
 
@@ -42,8 +42,8 @@ async def test_an_answer_goes_on_from_its_partial_text(bench: Any, collect: Any,
         ("assistant", "one"),
     ]
     assert seen(await service.messages(made.id)) == [
-        ("user", "whole", "Count"),
-        ("assistant", "whole", "one three four"),
+        ("user", "complete", "Count"),
+        ("assistant", "complete", "one three four"),
     ]
     assert (await service.messages(made.id))[1].id == answer.id
 
@@ -59,7 +59,7 @@ async def test_an_answer_without_text_is_asked_for_anew(bench: Any, collect: Any
     await collect(service.resume(made.id, answer.id))
     assert bench.engine.requests[-1].messages[-1].content == "Hi"
     answer = (await service.messages(made.id))[1]
-    assert (answer.text, answer.reasoning, answer.state) == ("fine", "better", "whole")
+    assert (answer.text, answer.reasoning, answer.state) == ("fine", "better", "complete")
 
 
 async def test_editing_makes_a_branch_and_switching_returns(bench: Any, collect: Any) -> None:
@@ -79,10 +79,10 @@ async def test_editing_makes_a_branch_and_switching_returns(bench: Any, collect:
 async def test_an_edit_keeps_what_was_attached(bench: Any, collect: Any) -> None:
     service = bench.open()
     made = await service.create()
-    file = Attachment(path="a.txt", bytes=3, lines=1, text="abc")
+    file = FilePart(path="a.txt", bytes=3, lines=1, text="abc")
     await collect(service.ask(made.id, "What?", attachments=[file]))
     question = (await service.messages(made.id))[0]
-    assert question.attachments == (Attachment(path="a.txt", bytes=3, lines=1),)
+    assert question.attachments == (FilePart(path="a.txt", bytes=3, lines=1),)
     await collect(service.edit(made.id, question.id, "Why?"))
     assert bench.engine.requests[-1].messages == (
         bench.engine.requests[0].messages[0],
@@ -107,7 +107,7 @@ async def test_a_summary_stands_for_what_was_before(bench: Any, collect: Any) ->
     events = await collect(service.compact(made))
     assert events[0].question == ""
     assert not any(isinstance(event, ContextCompacted) for event in events)
-    assert seen(await service.messages(made))[-1] == ("summary", "whole", "The gist.")
+    assert seen(await service.messages(made))[-1] == ("summary", "complete", "The gist.")
     assert bench.engine.requests[-1].messages[-1].content.startswith("Sum up")
     await collect(service.ask(made, "c"))
     asked = bench.engine.requests[-1].messages

@@ -6,17 +6,20 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omni.chat import Attachment, ChatMessage
+from omni.chat import ChatMessage
 from omni.chat.prompt import prompt_of, rendered, system_text
-from omni.core.settings import Chat, Settings
+from omni.core.messages import FilePart, Message
+from omni.core.settings import ChatSettings, Settings
 
 
-def said(role: Any, text: str, state: Any = "whole") -> ChatMessage:
-    return ChatMessage(id=text or role, parent=None, role=role, text=text, time=0.0, state=state)
+def said(role: Any, text: str, state: Any = "complete") -> ChatMessage:
+    return ChatMessage(
+        id=text or role, parent=None, role=role, parts=Message.of("user", text).parts, time=0.0, state=state
+    )
 
 
 def test_the_system_text_has_its_order() -> None:
-    agents = Attachment(path="AGENTS.md", bytes=1, lines=1, text="\nUse tabs.\n")
+    agents = FilePart(path="AGENTS.md", bytes=1, lines=1, text="\nUse tabs.\n")
     assert system_text("Be brief.", agents, "In Latin.") == (
         "Be brief.\n\nInstructions of this project, from its AGENTS.md:\n\nUse tabs.\n\nIn Latin."
     )
@@ -46,7 +49,7 @@ def test_roles_always_take_turns(parts: list[tuple[str, str]], left_out: int) ->
 
 @given(st.text(alphabet="`~a\n", max_size=40))
 def test_nothing_in_a_file_closes_its_fence(text: str) -> None:
-    lines = rendered(Attachment(path="f", bytes=1, lines=1, text=text)).split("\n")
+    lines = rendered(FilePart(path="f", bytes=1, lines=1, text=text)).split("\n")
     fence = lines[1]
     assert set(fence) == {"`"}
     assert lines[-1] == fence
@@ -61,7 +64,7 @@ async def test_the_projects_instructions_are_honoured(bench: Any, collect: Any, 
     await collect(service.ask(made.id, "Hi"))
     system = bench.engine.requests[-1].messages[0].content
     assert system.index("Be brief.") < system.index("Use tabs.") < system.index("In Latin.")
-    service.settings = Settings(chat=Chat(agents_md=False, system="ignored: the conversation has its own"))
+    service.settings = Settings(chat=ChatSettings(agents_md=False, system="ignored: the conversation has its own"))
     await collect(service.ask(made.id, "Hi"))
     assert bench.engine.requests[-1].messages[0].content == "Be brief.\n\nIn Latin."
     await collect(service.ask(made.id, "Hi", system="In Greek."))

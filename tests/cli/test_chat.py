@@ -69,7 +69,7 @@ def test_json_prints_the_events(scripted: Cli) -> None:
     assert kinds[0] == "turn_started"
     assert kinds[-1] == "turn_ended"
     assert "".join(event["text"] for event in answered.events if event["type"] == "text_delta") == "You said: hi"
-    assert answered.events[-1]["usage"]["answer_tokens"] == 3
+    assert answered.events[-1]["usage"]["completion_tokens"] == 3
 
 
 def test_json_prints_errors_too(scripted: Cli) -> None:
@@ -104,12 +104,12 @@ def test_thoughts_are_printed_when_they_are_wanted(scripted: Cli) -> None:
 
 
 def test_a_brain_that_never_stops_is_stopped(scripted: Cli) -> None:
-    scripted.run("config", "set", "chat.answer_tokens", "20")
+    scripted.run("config", "set", "chat.max_completion_tokens", "20")
     cut = scripted.run("chat", "go", **script(reply=" again", endless=1))
     assert cut.code == 0
     assert len(cut.out.split()) == 20
     assert cut.out.endswith("\n")
-    assert cut.err == "omni: cut at the longest answer allowed (`omni config set chat.answer_tokens N`)\n"
+    assert cut.err == "omni: cut at the longest answer allowed (`omni config set chat.max_completion_tokens N`)\n"
 
 
 def test_a_question_that_does_not_fit_is_told_with_figures(scripted: Cli) -> None:

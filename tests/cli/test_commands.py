@@ -73,7 +73,7 @@ def test_what_a_brain_sees_with_is_told(call: Call, tiny: Path) -> None:
     call("pull", str(tiny))
     assert f"images, with {eyes}" in call("show", "tiny").out
     assert "sees images" in call("ls").out
-    assert all(one["sees"] for one in call("ls", "--here", "--json").json)
+    assert all(one["vision"] for one in call("ls", "--here", "--json").json)
 
 
 def test_what_makes_vectors_is_told(call: Call, tiny: Path) -> None:

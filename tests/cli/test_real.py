@@ -28,7 +28,7 @@ def test_the_starter_answers_and_is_measured(starter: Cli) -> None:
     assert len(answered.out.split()) >= 2
     assert answered.err == ""
     json_answer = starter.run("chat", "--json", "Count from one to twenty in words.")
-    assert json_answer.events[-1]["usage"]["answer_tokens"] > 0
+    assert json_answer.events[-1]["usage"]["completion_tokens"] > 0
     (shown,) = [one for one in starter.run("ls", "--json").json if one["name"] == name]
     assert shown["state"] == "ready"
     (worker,) = starter.processes("worker")
@@ -68,7 +68,7 @@ def test_every_process_tries_the_wall(scripted: Cli) -> None:
 
 
 def test_a_worker_killed_in_mid_answer_costs_nothing(starter: Cli) -> None:
-    starter.run("config", "set", "chat.answer_tokens", "60")
+    starter.run("config", "set", "chat.max_completion_tokens", "60")
     running = starter.start("chat", "Write a very long story about the sea.")
     assert running.stdout is not None
     begun = os.read(running.stdout.fileno(), 10).decode()
@@ -182,7 +182,7 @@ def test_a_disk_that_fills_up_in_mid_answer(disk: Path, tiny: Path) -> None:
     words = {"OMNI_TEST_SCRIPT": json.dumps({"reply": "word " * 40, "endless": 1, "token_ms": 1})}
     try:
         cli.run("pull", str(tiny))
-        cli.run("config", "set", "chat.answer_tokens", "1500")
+        cli.run("config", "set", "chat.max_completion_tokens", "1500")
         running = cli.start("chat", "go", env=cli.environment | words)
         assert running.stdout is not None
         assert os.read(running.stdout.fileno(), 10)

@@ -242,6 +242,52 @@ async def test_a_script_that_ends_in_the_middle_is_refused(tmp_path: Path) -> No
     await database.close()
 
 
+async def test_a_database_that_a_newer_omni_changes_meanwhile_is_explained(tmp_path: Path, database: Database) -> None:
+    await database.write(add("a"))
+    newer = Database(
+        tmp_path / "test.db", [FIRST, Migration("renamed", "ALTER TABLE thing RENAME COLUMN text TO words;")]
+    )
+    await newer.read(lambda db: None)
+    for work in (database.write(add("b")), database.read(texts)):
+        with pytest.raises(StorageError, match=r"written by a newer Omni \(it has renamed\)"):
+            await work
+    words = await newer.read(lambda db: [row["words"] for row in db.execute("SELECT words FROM thing")])
+    assert words == ["a"]
+    await newer.close()
+
+
+async def test_a_step_may_replace_a_table_that_others_refer_to(tmp_path: Path) -> None:
+    made = Migration(
+        "made",
+        """
+        CREATE TABLE child (thing INTEGER NOT NULL REFERENCES thing (number) ON DELETE CASCADE) STRICT;
+        INSERT INTO thing (number, text) VALUES (7, 'a');
+        INSERT INTO child VALUES (7);
+        """,
+    )
+    replaced = Migration(
+        "replaced",
+        """
+        CREATE TABLE other (number INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
+        INSERT INTO other SELECT number, text FROM thing;
+        DROP TABLE thing;
+        ALTER TABLE other RENAME TO thing;
+        """,
+    )
+    before = Database(tmp_path / "test.db", [FIRST, made])
+    await before.read(lambda db: None)
+    await before.close()
+    now = Database(tmp_path / "test.db", [FIRST, made, replaced])
+
+    def delete(db: Any) -> tuple[int, int]:
+        kept = db.execute("SELECT count(*) FROM child").fetchone()[0]
+        db.execute("DELETE FROM thing")
+        return kept, db.execute("SELECT count(*) FROM child").fetchone()[0]
+
+    assert await now.write(delete) == (1, 0)
+    await now.close()
+
+
 async def test_a_newer_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "test.db"
     newer = Database(path, [FIRST, SECOND])

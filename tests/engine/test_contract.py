@@ -70,7 +70,7 @@ async def test_the_prompt_is_counted_exactly(engine: Engine) -> None:
     counted = await engine.count_tokens(messages)
     ended = end_of(await events_of(engine, ChatRequest(messages=messages, sampling=Sampling(max_tokens=4))))
     assert ended.usage.prompt_tokens == counted
-    assert ended.context_used == counted + ended.usage.answer_tokens
+    assert ended.context_used == counted + ended.usage.completion_tokens
 
 
 async def test_an_answer_that_was_begun_is_continued(engine: Engine) -> None:
@@ -102,7 +102,7 @@ async def test_reading_the_prompt_shows_its_progress(engine: Engine) -> None:
 async def test_an_answer_is_bounded_by_its_limit(engine: Engine) -> None:
     ended = end_of(await events_of(engine, asked("Count from one to one hundred in words.", max_tokens=3)))
     assert ended.reason == "length"
-    assert ended.usage.answer_tokens == 3
+    assert ended.usage.completion_tokens == 3
 
 
 async def test_a_prompt_that_does_not_fit_is_refused_with_figures(engine: Engine) -> None:
@@ -244,7 +244,7 @@ async def test_tools_are_counted_and_results_are_read(engine: Engine) -> None:
 
 
 async def test_images_are_refused_where_nothing_sees(engine: Engine) -> None:
-    assert not (await engine.capabilities()).sees
+    assert not (await engine.capabilities()).vision
     messages = (Message(role="user", content="What is this?", images=(image_of(png()),)),)
     with pytest.raises(UsageError, match="cannot see"):
         await engine.count_tokens(messages)

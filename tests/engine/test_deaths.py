@@ -21,7 +21,7 @@ from omni.core.events import (
     TurnEnded,
 )
 from omni.engine import ChatRequest, CompletionRequest, Message, Sampling, Tool, WorkerEngine, image_of
-from omni.engine.http import Client
+from omni.engine.http import WorkerClient
 from omni.engine.refusals import OutOfMemory
 from omni.keeper import WorkerSpec
 from omni.schemas import compile_schema
@@ -96,7 +96,7 @@ async def test_one_request_ends_the_worker_and_the_others_hear_nothing_of_it(
             assert text_of(events) == WORDS
             assert [isinstance(event, PromptCounted) for event in events].count(True) == 1
             last = end_of(events)
-            assert (last.reason, last.usage.prompt_tokens, last.usage.answer_tokens) == ("stop", 3, 60)
+            assert (last.reason, last.usage.prompt_tokens, last.usage.completion_tokens) == ("stop", 3, 60)
             assert last.context_used == 63
     assert len(keeper.started) == 2
     assert not keeper.turns
@@ -106,9 +106,9 @@ async def test_what_was_said_counts_against_the_limit_of_an_answer(worker_engine
     async with worker_engine(scripted_spec(reply=WORDS, die_after=30)) as engine:
         events = await events_of(engine, asked("Hi", max_tokens=40))
         assert text_of(events) == " ".join(WORDS.split()[:40])
-        assert (end_of(events).reason, end_of(events).usage.answer_tokens) == ("length", 40)
+        assert (end_of(events).reason, end_of(events).usage.completion_tokens) == ("length", 40)
         whole = await events_of(engine, asked("Hi", max_tokens=30))
-        assert (end_of(whole).reason, end_of(whole).usage.answer_tokens) == ("length", 30)
+        assert (end_of(whole).reason, end_of(whole).usage.completion_tokens) == ("length", 30)
     assert len(keeper.started) == 2
 
 
@@ -161,7 +161,7 @@ async def test_what_cannot_be_gone_on_with_is_said_again_and_given_once(
         whole = await events_of(engine, request)
     assert len(keeper.started) == 2
     assert said(events) == said(whole)
-    assert end_of(events).usage.answer_tokens == end_of(whole).usage.answer_tokens
+    assert end_of(events).usage.completion_tokens == end_of(whole).usage.completion_tokens
     assert [isinstance(event, PromptCounted) for event in events].count(True) == 1
 
 
@@ -227,7 +227,7 @@ async def test_of_two_suspects_each_is_asked_alone(worker_engine: Make, keeper: 
 
 async def working(keeper: DirectKeeper, *, slots: int = 1) -> None:
     """Wait until the first worker works for so many."""
-    client, busy = Client(keeper.started[0].socket, keeper.started[0].key), -1
+    client, busy = WorkerClient(keeper.started[0].socket, keeper.started[0].key), -1
     while busy != slots:
         busy = sum(slot["is_processing"] for slot in await client.json("/slots"))
 
@@ -306,9 +306,9 @@ async def test_kill_9_in_mid_answer_is_not_noticed(
         assert text_of(events).startswith(before)
         assert len(text_of(events)) > len(before)
         last = end_of(events)
-        assert last.usage.answer_tokens <= 60
-        assert last.reason == "stop" or last.usage.answer_tokens == 60
-        assert last.context_used == last.usage.prompt_tokens + last.usage.answer_tokens
+        assert last.usage.completion_tokens <= 60
+        assert last.reason == "stop" or last.usage.completion_tokens == 60
+        assert last.context_used == last.usage.prompt_tokens + last.usage.completion_tokens
     assert len(keeper.started) == 2
 
 
@@ -346,6 +346,6 @@ async def test_kill_9_in_the_middle_of_a_text_is_not_noticed(
                     keeper.started[0].kill()
         last = end_of(seen)
         assert isinstance(last, TurnEnded)
-        assert last.usage.answer_tokens <= 40
+        assert last.usage.completion_tokens <= 40
         assert len(text_of(seen).split()) > 8
     assert len(keeper.started) == 2

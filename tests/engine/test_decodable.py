@@ -13,7 +13,7 @@ import pytest
 from omni.core.errors import EngineError, UsageError
 from omni.engine import Message, image_of
 from omni.engine.decodable import MOST_CHUNKS, MOST_SCANS, check_decodable
-from omni.engine.http import Client
+from omni.engine.http import WorkerClient
 from omni.engine.images import MOST_SEGMENTS, measured
 from tests.engine.conftest import Make
 from tests.engine.engine_tools import events_of, scripted_spec
@@ -107,16 +107,16 @@ async def test_only_one_request_is_decoded_though_its_client_has_left(
 ) -> None:
     asked: list[str] = []
     begun, decoded = asyncio.Event(), asyncio.Event()
-    really = Client.json
+    really = WorkerClient.json
 
-    async def slow(client: Client, path: str, body: Any = None) -> Any:
+    async def slow(client: WorkerClient, path: str, body: Any = None) -> Any:
         if isinstance(body, bytes):
             asked.append(path)
             begun.set()
             await decoded.wait()
         return await really(client, path, body)
 
-    monkeypatch.setattr(Client, "json", slow)
+    monkeypatch.setattr(WorkerClient, "json", slow)
     async with worker_engine(scripted_spec(projector="eyes.gguf")) as engine:
         leaving = asyncio.create_task(events_of(engine, showing("What?", png())))
         await begun.wait()
@@ -137,16 +137,16 @@ async def test_who_leaves_while_the_worker_decodes_for_the_answer_keeps_the_othe
 ) -> None:
     asked: list[bytes] = []
     begun, decoded = asyncio.Event(), asyncio.Event()
-    really = Client.stream
+    really = WorkerClient.stream
 
-    async def slow(client: Client, path: str, body: Any, kind: type[Any]) -> Any:
+    async def slow(client: WorkerClient, path: str, body: Any, kind: type[Any]) -> Any:
         asked.append(body)
         begun.set()
         await decoded.wait()
         async for part in really(client, path, body, kind):
             yield part
 
-    monkeypatch.setattr(Client, "stream", slow)
+    monkeypatch.setattr(WorkerClient, "stream", slow)
     async with worker_engine(scripted_spec(projector="eyes.gguf")) as engine:
         leaving = asyncio.create_task(events_of(engine, showing("What?", png())))
         await begun.wait()
@@ -166,15 +166,15 @@ async def test_an_engine_that_is_closed_waits_for_no_decoding(
     worker_engine: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = asyncio.Event()
-    really = Client.json
+    really = WorkerClient.json
 
-    async def never(client: Client, path: str, body: Any = None) -> Any:
+    async def never(client: WorkerClient, path: str, body: Any = None) -> Any:
         if isinstance(body, bytes):
             begun.set()
             await asyncio.Event().wait()
         return await really(client, path, body)
 
-    monkeypatch.setattr(Client, "json", never)
+    monkeypatch.setattr(WorkerClient, "json", never)
     async with worker_engine(scripted_spec(projector="eyes.gguf")) as engine:
         asking = asyncio.create_task(engine.count_tokens(showing("What?", png()).messages))
         await begun.wait()

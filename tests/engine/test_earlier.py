@@ -41,15 +41,15 @@ def test_what_is_answered_ends_with_the_last_of_an_assistant() -> None:
 
 def test_a_blind_brain_reads_that_images_were_there() -> None:
     messages = (showing(png(3), png(4)), ANSWER, showing(png(5)))
-    old, _, new = shown_again(messages, sees=False)
+    old, _, new = shown_again(messages, vision=False)
     assert texts(old) == [f"a\n{NOT_SEEN}\n\n{NOT_SEEN}\nb"]
     assert new is messages[2]
-    assert shown_again(messages, sees=True) == messages
+    assert shown_again(messages, vision=True) == messages
 
 
 def test_a_broken_image_is_words_and_the_others_stay_in_their_places() -> None:
     messages = (showing(png(3), png(4), png(5)), ANSWER)
-    old, _ = shown_again((*messages, showing()), sees=True, broken={digest(image_of(png(4)))})[:2]
+    old, _ = shown_again((*messages, showing()), vision=True, broken={digest(image_of(png(4)))})[:2]
     assert texts(old) == ["a", 3, f"\n{NOT_SHOWN}\n", 5, "b"]
 
 
@@ -59,7 +59,9 @@ def test_the_oldest_images_go_when_they_are_too_many_and_seldom() -> None:
     for count in range(1, 30):
         messages = [each for at in range(count) for each in (showing(large, text=str(at), at=0), ANSWER)]
         shown = [
-            bool(message.images) for message in shown_again([*messages, showing()], sees=True) if message.role == "user"
+            bool(message.images)
+            for message in shown_again([*messages, showing()], vision=True)
+            if message.role == "user"
         ]
         assert sum(shown) * 2048 * 2048 <= MOST_PIXELS_TOGETHER
         assert shown[:-1] == sorted(shown[:-1])  # the newest are there
@@ -86,7 +88,7 @@ async def test_an_earlier_image_that_cannot_be_decoded_is_left_out(
     async with worker_engine(real_spec(starter_gguf, context=512, cells=512, projector=str(eyes))) as engine:
         with pytest.raises(UsageError):
             await engine.count_tokens(history[:1])
-        words = shown_again(history, sees=True, broken={digest(image_of(BROKEN))})
+        words = shown_again(history, vision=True, broken={digest(image_of(BROKEN))})
         assert NOT_SHOWN in words[0].content
         counted = await engine.count_tokens(history)
         assert counted == await engine.count_tokens(words)

@@ -91,9 +91,9 @@ def test_the_worker_is_sent_parts_in_their_order() -> None:
 
 def test_images_are_too_large_together() -> None:
     message = Message(role="user", content="", images=(image_of(claimed(4096, 4096)),) * 2)
-    assert check_images([message], sees=True, name="x")
+    assert check_images([message], vision=True, name="x")
     with pytest.raises(UsageError, match="together"):
-        check_images([message, shown("", 0)], sees=True, name="x")
+        check_images([message, shown("", 0)], vision=True, name="x")
     with pytest.raises(UsageError, match="x cannot see"):
-        check_images([message], sees=False, name="x")
-    assert not check_images([Message(role="user", content="")], sees=False, name="x")
+        check_images([message], vision=False, name="x")
+    assert not check_images([Message(role="user", content="")], vision=False, name="x")

@@ -6,14 +6,14 @@ import pytest
 
 from omni.core.errors import ContextOverflow, UsageError
 from omni.engine import CompletionRequest
-from omni.engine.http import Client
+from omni.engine.http import WorkerClient
 from omni.engine.lengths import LONGEST, MOST, PIECE, check_length, far_too_long
 from omni.engine.types import ChatRequest, Message, ToolCall
 from tests.engine.conftest import Make
 from tests.engine.engine_tools import asked, events_of, scripted_spec, text_of
 
 
-class Counting(Client):
+class Counting(WorkerClient):
     """Counts a token for each letter that is asked for."""
 
     def __init__(self) -> None:

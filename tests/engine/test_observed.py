@@ -25,7 +25,7 @@ class _Timed(ScriptedEngine):
             )
 
 
-USAGE = Usage(prompt_tokens=10, answer_tokens=20, prompt_seconds=1.0, answer_seconds=2.0)
+USAGE = Usage(prompt_tokens=10, completion_tokens=20, prompt_seconds=1.0, completion_seconds=2.0)
 
 
 async def test_how_long_looking_takes_says_nothing_of_reading() -> None:
@@ -40,12 +40,12 @@ async def test_how_long_looking_takes_says_nothing_of_reading() -> None:
     async def never() -> None:
         raise AssertionError
 
-    engine = ObservedEngine(_Timed(sees=True), measured=note, refused=refuse, blinded=never)
+    engine = ObservedEngine(_Timed(vision=True), measured=note, refused=refuse, blinded=never)
     await events_of(engine, asked("Hi"))
     shown = Message(role="user", content="What?", images=(image_of(png()),))
     events = await events_of(engine, ChatRequest(messages=(shown,)))
     assert [usage.prompt_seconds for usage in measured] == [1.0, 0.0]
-    assert measured[1].answer_tokens == 20
+    assert measured[1].completion_tokens == 20
     assert isinstance(last := events[-1], TurnEnded)
     assert last.usage == USAGE  # who asked is told what it took
 

@@ -17,7 +17,7 @@ from tests.image_tools import GIF, IMAGE_TOKENS, JPEG, bmp, png, write_projector
 
 
 async def _scripted(_request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
-    yield ScriptedEngine(lambda request: f"You said: {request.messages[-1].content}", context=512, sees=True)
+    yield ScriptedEngine(lambda request: f"You said: {request.messages[-1].content}", context=512, vision=True)
 
 
 async def _scripted_worker(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
@@ -54,7 +54,7 @@ def showing(text: str, *images: bytes, at: int = 0, max_tokens: int = 4) -> Chat
 
 
 async def test_images_are_counted_before_they_are_seen_and_answered(engine: Engine) -> None:
-    assert (await engine.capabilities()).sees
+    assert (await engine.capabilities()).vision
     without = await engine.count_tokens(showing("What is this, please?").messages)
     for request in (
         showing("What is this, please?", png(), at=8),
@@ -133,7 +133,7 @@ async def test_a_brain_whose_projector_cannot_be_loaded_answers_to_texts(
 ) -> None:
     eyes = write_projector(tmp_path / "mmproj-other.gguf", width=64)
     async with worker_engine(real_spec(starter_gguf, context=512, cells=512, projector=str(eyes))) as engine:
-        assert not (await engine.capabilities()).sees
+        assert not (await engine.capabilities()).vision
         with pytest.raises(UsageError, match="could not load its projector"):
             await events_of(engine, showing("What is this?", png()))
         assert text_of(await events_of(engine, asked("Hello.")))

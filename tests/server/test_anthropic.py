@@ -133,7 +133,7 @@ async def test_text_before_a_call_is_a_block_of_its_own(serving: Any) -> None:
 
     class Calling(ScriptedEngine):
         async def chat(self, request: Any) -> Any:
-            yield PromptCounted(tokens=1, room=9, allocated=10)
+            yield PromptCounted(tokens=1, max_completion_tokens=9, allocated=10)
             yield TextDelta(text="Let me see.")
             for at, city in enumerate(("Rome", "Oslo")):
                 yield ToolCallDelta(index=at, id=f"call_{at}", name="weather")

@@ -105,7 +105,7 @@ SEQUENCES: dict[str, list[Step]] = {
             "/api/show",
             {"model": MODEL},
             reads={
-                "capabilities": lambda found: {"completion", "tools"} <= set(found),
+                "capabilities": lambda capabilities: {"completion", "tools"} <= set(capabilities),
                 "model_info.general\\.architecture": "llama",
                 "model_info.llama\\.context_length": 4096,
                 "model_info.general\\.basename": str,

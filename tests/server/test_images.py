@@ -49,12 +49,12 @@ async def seeing(make: Any, engine: ScriptedEngine) -> AsyncIterator[Any]:
     """A bench whose brain sees."""
     eyes = Projector(path="/models/mmproj.gguf", size=1000, kind="mlp")
     async with make(engine) as bench:
-        bench.services.library.known = [brain(MODEL, base=msgspec.structs.replace(base(), eyes=eyes))]
+        bench.services.library.known = [brain(MODEL, base=msgspec.structs.replace(base(), projector=eyes))]
         yield bench
 
 
 def looks() -> ScriptedEngine:
-    return ScriptedEngine(["A cat."], sees=True)
+    return ScriptedEngine(["A cat."], vision=True)
 
 
 def asked(engine: ScriptedEngine, at: int = -1) -> list[Any]:

@@ -19,7 +19,7 @@ from omni.cartridges import Brain, PullDone, PullProgress, PullStarted, PullVeri
 from omni.core.errors import NetworkBlocked, NotFound, OmniError
 from omni.core.paths import Home
 from omni.engine import Engine
-from omni.keeper import Change, Doors, ProcessInfo
+from omni.keeper import Doors, KeeperChange, ProcessInfo
 from omni.server.sessions import Sessions
 from omni.server.start import Front
 from tests.server.server_tools import base, brain, listening
@@ -59,7 +59,7 @@ class WebKeeper:
             ProcessInfo(name="server", kind="client", pid=1, confined="none, by seccomp", since=1e9),
         ]
         self.told: list[tuple[str, Any]] = []
-        self._listeners: list[asyncio.Queue[Change]] = []
+        self._listeners: list[asyncio.Queue[KeeperChange]] = []
 
     async def doors(self) -> Doors:
         return self.state
@@ -80,7 +80,7 @@ class WebKeeper:
     def say(self, topic: str, value: Any = None) -> None:
         """As another window would."""
         for queue in self._listeners:
-            queue.put_nowait(Change(topic=topic, value=value))
+            queue.put_nowait(KeeperChange(topic=topic, value=value))
 
     def load(self, brain: Brain) -> None:
         """A worker that has loaded it."""
@@ -101,15 +101,15 @@ class WebKeeper:
 class WebChanges:
     """What was said from now on."""
 
-    def __init__(self, listeners: list[asyncio.Queue[Change]]) -> None:
-        self._queue: asyncio.Queue[Change] = asyncio.Queue()
+    def __init__(self, listeners: list[asyncio.Queue[KeeperChange]]) -> None:
+        self._queue: asyncio.Queue[KeeperChange] = asyncio.Queue()
         self._listeners = listeners
         listeners.append(self._queue)
 
-    def __aiter__(self) -> AsyncIterator[Change]:
+    def __aiter__(self) -> AsyncIterator[KeeperChange]:
         return self
 
-    async def __anext__(self) -> Change:
+    async def __anext__(self) -> KeeperChange:
         return await self._queue.get()
 
     async def aclose(self) -> None:

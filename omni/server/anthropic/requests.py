@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 from omni.core.errors import nearest
 from omni.engine import Message, Tool
 from omni.server.anthropic.blocks import BETWEEN, blocks_of, read, written
-from omni.server.anthropic.types import CountBody, MessagesBody, ToolSpec
+from omni.server.anthropic.types import AnthropicTool, CountBody, MessagesBody
 from omni.server.errors import BadParameter
 from omni.server.generation import GenerationRequest
-from omni.server.parts import Parts
+from omni.server.parts import MessageParts
 from omni.server.schemas import bearable
 from omni.server.tools import none_to_call, tool_of
 
@@ -54,7 +54,7 @@ def messages_of(body: CountBody, brain: "Brain") -> tuple[Message, ...]:
     """The system text and the messages as engines know them. Raises BadParameter."""
     leading: list[Message] = []
     if body.system is not None:
-        parts = Parts(brain, between=BETWEEN)
+        parts = MessageParts(brain, between=BETWEEN)
         for at, block in enumerate(written(body.system)):
             if block.text != "" and not (block.text or "").startswith(BILLING):
                 read(parts, block, f"system[{at}]")
@@ -96,7 +96,7 @@ def _schema(body: MessagesBody) -> dict[str, Any] | None:
     return wanted.schema
 
 
-def _tool(tool: ToolSpec, at: int) -> Tool:
+def _tool(tool: AnthropicTool, at: int) -> Tool:
     if not tool.name:
         raise BadParameter("A tool needs a `name`.", param=f"tools[{at}].name")
     return tool_of(tool.name, tool.description, tool.input_schema, f"tools[{at}].input_schema")

@@ -15,7 +15,7 @@ from omni.server.generation import UNLIMITED, GenerationRequest
 from omni.server.openai.types import (
     CalledFunction,
     ChatBody,
-    ChatMessage,
+    CompletionMessage,
     FileIn,
     ImageUrl,
     NamedFunction,
@@ -24,7 +24,7 @@ from omni.server.openai.types import (
     Sampled,
     ToolChoice,
 )
-from omni.server.parts import NOT_HEARD, TEXTS, Parts, new_from
+from omni.server.parts import NOT_HEARD, TEXTS, MessageParts, new_from
 from omni.server.schemas import bearable
 from omni.server.tools import ANY_OBJECT, none_to_call, tool_of
 
@@ -83,7 +83,7 @@ def seeded(wish: GenerationRequest, at: int) -> GenerationRequest:
     return msgspec.structs.replace(wish, sampling={**wish.sampling, "seed": (seed + at) & 0x7FFFFFFF})
 
 
-def messages_of(messages: Sequence[ChatMessage], brain: "Brain") -> Iterator[Message]:
+def messages_of(messages: Sequence[CompletionMessage], brain: "Brain") -> Iterator[Message]:
     """The messages as engines know them."""
     new = new_from([message.speaks(last=message is messages[-1]) for message in messages])
     for at, message in enumerate(messages):
@@ -94,7 +94,7 @@ def messages_of(messages: Sequence[ChatMessage], brain: "Brain") -> Iterator[Mes
             if not happened:
                 raise BadParameter(f"`{where}.content` must be a text or a list of parts.", param=f"{where}.content")
             content = json.dumps(content, ensure_ascii=False)
-        parts, place = _parts(content, Parts(brain, happened=happened), f"{where}.content"), f"{where}.content"
+        parts, place = _parts(content, MessageParts(brain, happened=happened), f"{where}.content"), f"{where}.content"
         match message.role:
             case "system" if happened and content is None:
                 pass
@@ -150,7 +150,7 @@ def strict_of(wanted: ResponseFormat | None) -> bool:
     return wanted.strict is not False and (wanted.json_schema is None or wanted.json_schema.strict is not False)
 
 
-def _parts(content: str | Sequence[Part | str | None] | None, parts: Parts, where: str) -> Parts:
+def _parts(content: str | Sequence[Part | str | None] | None, parts: MessageParts, where: str) -> MessageParts:
     if content is None or isinstance(content, str):
         parts.text(content or "")
         return parts
@@ -179,7 +179,7 @@ def _parts(content: str | Sequence[Part | str | None] | None, parts: Parts, wher
     return parts
 
 
-def _calls(message: ChatMessage) -> tuple[ToolCall, ...]:
+def _calls(message: CompletionMessage) -> tuple[ToolCall, ...]:
     calls = []
     for call in filter(None, message.tool_calls or ()):
         if call.custom is not None:

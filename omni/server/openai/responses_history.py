@@ -12,7 +12,7 @@ from msgspec import ValidationError, convert, to_builtins
 from omni.engine import Message, ToolCall, arguments_of
 from omni.server.errors import BadParameter
 from omni.server.openai.responses_types import ItemIn, PartIn, is_reference
-from omni.server.parts import TEXTS, Parts, new_from, words_of
+from omni.server.parts import TEXTS, MessageParts, new_from, words_of
 
 if TYPE_CHECKING:
     from omni.cartridges import Brain
@@ -44,7 +44,7 @@ def _messages(item: ItemIn, brain: "Brain", where: str, *, happened: bool) -> It
     if kind == "message" and happened and item.role == "system" and item.content is None:
         return
     if kind == "message":
-        parts = Parts(brain, happened=happened or item.role == "assistant")
+        parts = MessageParts(brain, happened=happened or item.role == "assistant")
         if item.role is None:
             parts.instead(words_of(to_builtins(item)), BadParameter("A message needs a `role`.", param=f"{where}.role"))
             yield parts.message("user", where)
@@ -70,7 +70,7 @@ def _messages(item: ItemIn, brain: "Brain", where: str, *, happened: bool) -> It
     elif item.is_result:
         yield _result(item, item.call_id or item.approval_request_id or item.id or "", brain, where)
     elif kind not in _LEFT_OUT:
-        parts = Parts(brain, happened=happened)
+        parts = MessageParts(brain, happened=happened)
         parts.other(kind, to_builtins(item), where)
         yield parts.message("user", where)
 
@@ -98,7 +98,7 @@ def _arguments(item: ItemIn, kind: str) -> str:
 
 
 def _result(item: ItemIn, call_id: str, brain: "Brain", where: str) -> Message:
-    parts = Parts(brain, happened=True)
+    parts = MessageParts(brain, happened=True)
     if item.approve is not None:
         parts.text("Approved." if item.approve else f"Denied. {item.reason or ''}".strip())
     if item.status == "failed":
@@ -113,7 +113,7 @@ def _result(item: ItemIn, call_id: str, brain: "Brain", where: str) -> Message:
     )
 
 
-def _add(parts: Parts, value: Any, where: str, *, image: bool = False) -> None:
+def _add(parts: MessageParts, value: Any, where: str, *, image: bool = False) -> None:
     """Some of a result: texts, images and files as what they are, anything else as words."""
     if isinstance(value, str):
         if image:
@@ -135,7 +135,7 @@ def _add(parts: Parts, value: Any, where: str, *, image: bool = False) -> None:
             parts.text(words_of(each))
 
 
-def _read(parts: Parts, content: str | Sequence[PartIn | str] | None, where: str) -> Parts:
+def _read(parts: MessageParts, content: str | Sequence[PartIn | str] | None, where: str) -> MessageParts:
     if content is None or isinstance(content, str):
         parts.text(content or "")
         return parts

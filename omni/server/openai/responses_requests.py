@@ -8,7 +8,7 @@ from omni.server.errors import BadParameter
 from omni.server.generation import GenerationRequest
 from omni.server.openai.requests import limit_of, only_of
 from omni.server.openai.responses_history import flat, messages_of
-from omni.server.openai.responses_types import ChoiceIn, FormatIn, ItemIn, ResponseBody, ToolIn
+from omni.server.openai.responses_types import ChoiceIn, FormatIn, ItemIn, ResponseBody, ResponseTool
 from omni.server.schemas import bearable
 from omni.server.tools import ANY_OBJECT, none_to_call, tool_of
 
@@ -65,12 +65,12 @@ def top_of(body: ResponseBody) -> int | None:
     return 0 if LOGPROBS in (body.include or ()) else None
 
 
-def tools_of(asked: Iterable[ToolIn]) -> tuple[Tool, ...]:
+def tools_of(asked: Iterable[ResponseTool]) -> tuple[Tool, ...]:
     """The functions among the tools of a request; programs offer what only a cloud has, too, and can do without."""
     return tuple(_functions(asked, "tools"))
 
 
-def spaces_of(asked: Iterable[ToolIn]) -> dict[str, tuple[str, str]]:
+def spaces_of(asked: Iterable[ResponseTool]) -> dict[str, tuple[str, str]]:
     """Namespace and name of those tools that have a namespace, by the name that a brain calls them by."""
     return {
         flat(space.name, tool.name): (space.name or "", tool.name or "")
@@ -81,7 +81,7 @@ def spaces_of(asked: Iterable[ToolIn]) -> dict[str, tuple[str, str]]:
     }
 
 
-def _functions(asked: Iterable[ToolIn], where: str, namespace: str | None = None) -> Iterator[Tool]:
+def _functions(asked: Iterable[ResponseTool], where: str, namespace: str | None = None) -> Iterator[Tool]:
     for at, tool in enumerate(asked):
         place = f"{where}[{at}]"
         if tool.type == "namespace" and namespace is None:

@@ -10,14 +10,14 @@ from omni.core.files import write_atomic
 from omni.shell.widgets import own_path
 
 if TYPE_CHECKING:
-    from omni.shell.panes.chat_turns import Turns
+    from omni.shell.panes.chat_turns import RunningAnswers
     from omni.shell.panes.chat_view import ChatView
     from omni.shell.panes.message_actions import MessageActions
 
 LONGEST_NAME = 60
 
 
-class Command(NamedTuple):
+class SlashCommand(NamedTuple):
     """A command: `takes` names what follows it, and is bracketed when it may be left out."""
 
     name: str
@@ -26,25 +26,25 @@ class Command(NamedTuple):
 
 
 COMMANDS = (
-    Command("new", "begin a conversation"),
-    Command("brain", "choose the brain to talk to", "[NAME]"),
-    Command("system", "what the brain reads before every question, or nothing", "[TEXT]"),
-    Command("retry", "have the last answer written again"),
-    Command("continue", "go on with an answer that was cut or stopped"),
-    Command("undo", "take the last question back"),
-    Command("copy", "copy the last answer"),
-    Command("search", "find text in this conversation", "TEXT"),
-    Command("list", "other conversations"),
-    Command("rename", "give the conversation another title", "TITLE"),
-    Command("export", "write the conversation to a file: .md, or .json", "[FILE]"),
-    Command("compact", "sum up what was said, so that later prompts are short"),
-    Command("longest", "how long an answer may be, from the next one on", "TOKENS"),
-    Command("delete", "delete this conversation"),
-    Command("help", "all keys"),
+    SlashCommand("new", "begin a conversation"),
+    SlashCommand("brain", "choose the brain to talk to", "[NAME]"),
+    SlashCommand("system", "what the brain reads before every question, or nothing", "[TEXT]"),
+    SlashCommand("retry", "have the last answer written again"),
+    SlashCommand("continue", "go on with an answer that was cut or stopped"),
+    SlashCommand("undo", "take the last question back"),
+    SlashCommand("copy", "copy the last answer"),
+    SlashCommand("search", "find text in this conversation", "TEXT"),
+    SlashCommand("list", "other conversations"),
+    SlashCommand("rename", "give the conversation another title", "TITLE"),
+    SlashCommand("export", "write the conversation to a file: .md, or .json", "[FILE]"),
+    SlashCommand("compact", "sum up what was said, so that later prompts are short"),
+    SlashCommand("longest", "how long an answer may be, from the next one on", "TOKENS"),
+    SlashCommand("delete", "delete this conversation"),
+    SlashCommand("help", "all keys"),
 )
 
 
-def parse_command(text: str) -> tuple[Command, str] | None:
+def parse_command(text: str) -> tuple[SlashCommand, str] | None:
     """The command and what follows it; None for a text that is no command. Raises UsageError for an unknown name.
 
     Only a first line of the form `/name` or `/name words` is one: a path like `/etc/hosts` is a question.
@@ -65,7 +65,9 @@ def parse_command(text: str) -> tuple[Command, str] | None:
     )
 
 
-async def run_command(command: Command, rest: str, *, pane: "ChatView", turns: "Turns", acts: "MessageActions") -> None:
+async def run_command(
+    command: SlashCommand, rest: str, *, pane: "ChatView", turns: "RunningAnswers", acts: "MessageActions"
+) -> None:
     """Do what was typed after `/`."""
     match command.name:
         case "new":
@@ -125,11 +127,11 @@ async def _set_longest(pane: "ChatView", text: str) -> None:
     if not text.replace(",", "").isdecimal():
         raise UsageError(f"{text!r} is no number of tokens.", hint="/longest 4096, for example.")
     count = int(text.replace(",", ""))
-    await pane.services.change_setting("chat.answer_tokens", count)
+    await pane.services.change_setting("chat.max_completion_tokens", count)
     pane.say(f"Answers may be {count:,} tokens long.")
 
 
-def _compact(pane: "ChatView", turns: "Turns") -> None:
+def _compact(pane: "ChatView", turns: "RunningAnswers") -> None:
     one = pane.stored()
     turns.must_be_idle()
     running = turns.begin(one.id, None)
