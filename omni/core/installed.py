@@ -79,11 +79,11 @@ class InstalledPlugins:
             return None
 
     def _write(self, plugins: Sequence[PluginEntryPoint], commands: Sequence[PluginCommand] | None) -> None:
-        from omni.core.files import replacing  # seldom: only when something was installed
-
         known = {"folders": self._stamps(), "plugins": plugins, "commands": commands}
         # A home that is not there yet, or is read-only, only makes the next look slower.
         if self._home.root.is_dir():
+            from omni.core.files import replacing  # seldom: only when something was installed
+
             with suppress(OSError), replacing(self._home.plugin_list, durable=False) as file:
                 file.write(json.dumps(known).encode())
 
