@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from omni.airlock.listen import PortTaken
     from omni.airlock.local import is_local
     from omni.airlock.net import NetSettings, net_settings
-    from omni.airlock.record import read_record
+    from omni.airlock.record import read_record, verify
 
 _WHERE = {
     "AirlockClient": "client",
@@ -36,6 +36,7 @@ _WHERE = {
     "NetSettings": "net",
     "net_settings": "net",
     "read_record": "record",
+    "verify": "record",
 }
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "pages",
     "read_record",
     "search",
+    "verify",
 ]
 
 

@@ -153,7 +153,7 @@ class Connection:
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         )
         if not noted and self._line is None:
-            self._relay.audit.line(self._relay.client, "serve", said(self._peer), "").close(0, f"refused: {status}")
+            self._relay.audit.note(self._relay.client, "serve", said(self._peer), f"refused: {status}")
         if plain:
             self._end.tell(head.encode() + body)
         else:
@@ -220,7 +220,7 @@ class Connection:
         if sent < len(first):
             self._to_server = memoryview(first)[sent:]
         # The record comes after the first bytes are on their way: it costs what a request may not wait for.
-        self._line = relay.audit.line(relay.client, "serve", said(self._peer), "open")
+        self._line = relay.audit.line(relay.client, "serve", said(self._peer))
 
     # -- both ways --------------------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from omni.airlock.local import local_path
 from omni.airlock.net import NetSettings, public
 from omni.airlock.wire import Cancelled, Interrupted, RemoteResponse, Watch, Wire
 from omni.core.errors import BadFile, NetworkBlocked, NotFound, OmniError, SetupError, StorageError
+from omni.core.files import make_folder, sync
 
 Progress = Callable[[int, int | None], None]
 
@@ -201,7 +202,7 @@ class _Download:
     def run(self) -> Fetched:
         if self._sha256 and (fetched := self.already()):
             return fetched
-        self._target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self._target.parent)
         with self._locked() as waited:
             # Somebody else may have finished it in the meantime.
             if (waited or self._sha256) and (fetched := self.already()):
@@ -342,11 +343,7 @@ class _Download:
             os.removexattr(self._file, _ETAG)
         os.fsync(self._file)
         self._part.replace(self._target)
-        folder = os.open(self._target.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)  # the new name, too, survives a power cut
-        finally:
-            os.close(folder)
+        sync(self._target.parent)  # the new name, too, survives a power cut
         return Fetched(self._target, self._done, self._hash.hexdigest(), self._type, self._from, resumed)
 
     @contextmanager

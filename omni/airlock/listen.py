@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PURPOSE = "serve"
 DRAIN = b"drain\n"  # what a server says that accepts no more and finishes what it has begun
 MOST = 8  # listeners at a time
-_DESCRIPTORS = 4096  # wished for: two a connection, and one for its line in the record
+_DESCRIPTORS = 4096  # wished for: two a connection, and a few for the record
 _BACKLOG = 128
 
 

@@ -2,7 +2,8 @@
 
 The keeper starts it with a line on fd 0, a socket or pipe, that names home and socket; then comes one line per token.
 The end of fd 0 is the end of the process, at once. Open doors are told to the keeper on the same line, and so is what
-came of `{"order": "wall"}`, which has this process try the wall. It can be killed at any moment: what is half done lies
+came of `{"order": "wall"}`, which has this process try the wall. `{"order": "leave"}` ends it while nobody has a token or
+a connection. It can be killed at any moment: what is half done lies
 in `.part` files.
 """
 
@@ -15,11 +16,10 @@ import time
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from omni.airlock import listen, orders
 from omni.airlock.audit import Audit, OpenDoors, OrderWatch
-from omni.airlock.record import record_file
 from omni.core import confinement
 from omni.core.errors import NetworkBlocked, OmniError, error_to_wire
 from omni.core.paths import Home
@@ -69,7 +69,7 @@ class Airlock:
 
     def __init__(self, home: Home, listener: socket.socket, lines: "_DescriptorReader") -> None:
         self._home, self._listener, self._lines = home, listener, lines
-        self._audit = Audit(record_file(home))
+        self._audit = Audit(home)
         self._doors = OpenDoors(self._audit, self._wake)
         self._tokens: dict[str, _OrderToken] = {}
         self._clients: set[_Client] = set()
@@ -106,15 +106,24 @@ class Airlock:
 
     def _hear_keeper(self) -> None:
         if not self._lines.more(_KEEPER):
-            with suppress(OSError):
-                os.unlink(self._listener.getsockname())
-            os._exit(0)  # threads in mid-download included: their parts stay
+            self._leave()  # threads in mid-download included: their parts stay
         self._take_tokens()
+
+    def _leave(self) -> NoReturn:
+        with suppress(OSError):
+            os.unlink(self._listener.getsockname())
+        os._exit(0)
 
     def _take_tokens(self) -> None:
         for line in self._lines.take():
             if line.get("order") == "wall":
                 self._say({"order": "wall", "attempts": [attempt._asdict() for attempt in confinement.attempts()]})
+                continue
+            if line.get("order") == "leave":
+                self._expire()
+                if not (self._clients or self._tokens):
+                    self._leave()
+                self._say({"stays": True})
                 continue
             token, purpose = line.get("token"), line.get("purpose")
             if isinstance(token, str) and isinstance(purpose, str) and len(token) >= 16:
@@ -171,9 +180,9 @@ class Airlock:
                 raise NetworkBlocked(f"The airlock listens in {listen.MOST} places already.")
         except OmniError as error:
             if token is None:
-                self._audit.line("", "", "", "").close(0, "refused: no token")
+                self._audit.note("", "", "", "refused: no token")
             else:
-                self._audit.line(token.client, token.purpose, "", "").close(0, "refused: " + type(error).__name__)
+                self._audit.note(token.client, token.purpose, "", "refused: " + type(error).__name__)
             with suppress(OSError):
                 orders.tell(client.connection, {"error": error_to_wire(error)})
             self._selector.unregister(client.connection)

@@ -184,4 +184,4 @@ class Relay:
         now = time.monotonic()
         if now - self._refused >= 1:
             self._refused = now
-            self.audit.line(self.client, "serve", said(peer), "").close(0, "refused: too many connections")
+            self.audit.note(self.client, "serve", said(peer), "refused: too many connections")

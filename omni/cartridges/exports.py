@@ -18,7 +18,7 @@ from omni.cartridges.naming import slug
 from omni.cartridges.projectors import look
 from omni.cartridges.pulling import combined
 from omni.core.errors import BadFile, NotFound, StorageError, UsageError
-from omni.core.files import storage_error, write_atomic
+from omni.core.files import FILE, make_folder, replacing, storage_error, write_atomic
 from omni.core.paths import Home
 
 LIST = "brains.json"
@@ -120,7 +120,7 @@ def _write_one(brain: Brain, base: Base, entry: IndexEntry | None, manifest: str
     names = [_file_name(base, Path(part), brain.shares or brain.name) for part in parts]
     files = []
     for part, name in zip(parts, names, strict=True):
-        size, sha256 = _copy(Path(part), folder / name)
+        size, sha256 = _copy(Path(part), folder / name, mode=0o644)
         files.append(ExportedFile(name=name, size=size, sha256=sha256))
     actual = combined([file.sha256 for file in files])
     if base.sha256 is not None and actual != base.sha256:
@@ -143,7 +143,7 @@ def _write_projector(base: Base, folder: Path, model: str) -> ExportedFile:
     """The projector, named after its model, so that other programs find it, too."""
     assert base.projector is not None
     name = f"mmproj-{model}.gguf"
-    size, sha256 = _copy(Path(base.projector.path), folder / name)
+    size, sha256 = _copy(Path(base.projector.path), folder / name, mode=0o644)
     if base.projector.sha256 not in (None, sha256):
         raise BadFile(
             f"{base.projector.path} is damaged: its sha256 is wrong.", hint="omni show --verify tells what to do."
@@ -212,7 +212,7 @@ def _copied_eyes(home: Home, folder: Path, file: ExportedFile) -> Path:
     target = home.blobs / f"sha256-{file.sha256}"
     temporary = home.cartridges / "pulls" / file.sha256
     try:
-        temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(temporary)
         size, actual = _copy(folder / file.name, temporary / file.name)
         if (size, actual) != (file.size, file.sha256):
             raise BadFile(f"{folder / file.name} is damaged: its sha256 is wrong.", hint="Copy the export again.")
@@ -230,8 +230,8 @@ def _copied_in(home: Home, folder: Path, item: ExportedBrain, sha256: str) -> Ba
     target = home.blobs / f"sha256-{sha256}"
     temporary = home.cartridges / "pulls" / sha256
     try:
-        temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
-        home.blobs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(temporary)
+        make_folder(home.blobs)
         for file in item.files:
             size, actual = _copy(folder / file.name, temporary / file.name)
             if (size, actual) != (file.size, file.sha256):
@@ -255,20 +255,12 @@ def _copied_in(home: Home, folder: Path, item: ExportedBrain, sha256: str) -> Ba
     return msgspec.structs.replace(base, parameters=item.parameters)
 
 
-def _copy(source: Path, target: Path) -> tuple[int, str]:
+def _copy(source: Path, target: Path, *, mode: int = FILE) -> tuple[int, str]:
     """Copy by temporary file and rename; returns size and sha256 of what was read."""
     digest, size = hashlib.sha256(), 0
-    temporary = target.with_name(target.name + ".part")
-    try:
-        with source.open("rb") as read, temporary.open("wb") as write:
-            while block := read.read(_BLOCK):
-                digest.update(block)
-                write.write(block)
-                size += len(block)
-            write.flush()
-            os.fsync(write.fileno())
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with source.open("rb") as read, replacing(target, mode=mode) as write:
+        while block := read.read(_BLOCK):
+            digest.update(block)
+            write.write(block)
+            size += len(block)
     return size, digest.hexdigest()

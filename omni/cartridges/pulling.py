@@ -7,7 +7,6 @@ moment is a file under `blobs` whose hash is not its name.
 
 import asyncio
 import hashlib
-import os
 import shutil
 import threading
 from collections import deque
@@ -24,7 +23,7 @@ from omni.cartridges.sources import Access, RemoteFile, Resolved
 from omni.cartridges.wheels import append_member, member_size
 from omni.core.clock import Clock
 from omni.core.errors import BadFile, StorageError
-from omni.core.files import storage_error, write_atomic
+from omni.core.files import make_folder, storage_error, sync, write_atomic
 from omni.core.paths import Home
 
 _BLOCK = 8 << 20
@@ -95,7 +94,7 @@ class Fetching:
     def _prepare(self) -> _Joined:
         """Make the folder, see how far an earlier run came, and refuse at once what cannot end well."""
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self.folder)
         except OSError as error:
             raise storage_error(self.folder, error) from error
         state = self._state()
@@ -230,12 +229,12 @@ class Fetching:
         for path in files:
             _sync(path)
         target = self._home.blobs / f"sha256-{sha256}"
-        self._home.blobs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self._home.blobs)
         if len(files) == 1:
             files[0].replace(target)
         else:  # llama.cpp finds the parts of a model by their names
             ready = self.folder / "set"
-            ready.mkdir(exist_ok=True)
+            make_folder(ready)
             for path in files:
                 path.replace(ready / path.name)
             if target.exists():
@@ -355,10 +354,7 @@ def _local(url: str) -> Path:
 
 
 def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        sync(path)
     except OSError as error:
         raise storage_error(path, error) from error
-    finally:
-        os.close(descriptor)

@@ -5,9 +5,9 @@ folders that were looked at. Installing, updating or removing a package changes 
 """
 
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,12 +80,12 @@ class InstalledPlugins:
 
     def _write(self, plugins: Sequence[PluginEntryPoint], commands: Sequence[PluginCommand] | None) -> None:
         known = {"folders": self._stamps(), "plugins": plugins, "commands": commands}
-        beside = self._home.plugin_list.with_suffix(f".{os.getpid()}")
-        try:  # a home that is not there yet, or is read-only, only makes the next look slower
-            beside.write_text(json.dumps(known), "utf-8")
-            beside.replace(self._home.plugin_list)
-        except OSError:
-            pass
+        # A home that is not there yet, or is read-only, only makes the next look slower.
+        if self._home.root.is_dir():
+            from omni.core.files import replacing  # seldom: only when something was installed
+
+            with suppress(OSError), replacing(self._home.plugin_list, durable=False) as file:
+                file.write(json.dumps(known).encode())
 
 
 def scan(folders: Sequence[str]) -> list[PluginEntryPoint]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from omni.core.errors import OmniError, SetupError
-from omni.core.files import storage_error
+from omni.core.files import own, storage_error, write_atomic
 from omni.environment import place
 from omni.environment.pip_output import PipOutput
 from omni.environment.progress import Step
@@ -107,7 +107,7 @@ def fetch_installer(target: Path, requirements: Path, wheels: Path | None, tell:
     (pin,) = read_lock(requirements)
     if wheels is not None:
         source = find_wheel(wheels, pin)
-        target.write_bytes(source.read_bytes())
+        write_atomic(target, source.read_bytes())
         return target
     tell(Step(phase="installer", name=f"{pin.name} {pin.version}"))
     return obtain_wheel(pin, target, tell)
@@ -129,6 +129,7 @@ def run_pip(
     )
     command = [*command, *common, *source, *built, "--progress-bar", "raw", "-r", order["lock"]]
     output = PipOutput(order["total"])
+    own(Path(order["log"]))
     with (
         Path(order["log"]).open("wb") as log,
         subprocess.Popen(

@@ -9,7 +9,6 @@ From then on a thread listens on the control socket: a keeper that dials is told
 keeper dials for a minute ends. Standard library only.
 """
 
-import fcntl
 import json
 import os
 import select
@@ -21,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+from omni.core.files import born_locked
 from omni.keeper.places import listen
 from omni.keeper.wire import Garbage, LineDecoder, encode
 
@@ -52,12 +52,7 @@ class KeeperLink:
 
     def _hold(self, order: dict[str, Any]) -> None:
         """The state file appears by rename with its lock already held, so nobody sees it and takes it for stale."""
-        self._state_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = self._state_file.with_name(f".{self._state_file.name}.{os.getpid()}")
-        self._lock = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        os.write(self._lock, json.dumps(order | {"pid": os.getpid()}).encode())
-        temporary.rename(self._state_file)
+        self._lock = born_locked(self._state_file, json.dumps(order | {"pid": os.getpid()}).encode())
 
     def ready(self, **facts: Any) -> None:
         """Tell the keeper that the worker's socket answers."""

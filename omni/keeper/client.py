@@ -16,10 +16,11 @@ from typing import Any, Self
 import msgspec
 
 from omni.core.errors import EngineError, NotFound, OmniError, SetupError, StorageError, error_from_wire
+from omni.core.files import is_held
 from omni.core.paths import Home
 from omni.keeper.doors import end_airlock
 from omni.keeper.installer import end_installer, installer_lock
-from omni.keeper.places import is_full, is_held, read_object, set_air_gap, tail
+from omni.keeper.places import is_full, read_object, set_air_gap, tail
 from omni.keeper.starter import Starter
 from omni.keeper.succession import environment
 from omni.keeper.tickets import Lease, Ticket, WorkerTurn

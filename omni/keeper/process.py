@@ -1,4 +1,4 @@
-"""The keeper process: one per home, small and dull. Standard library, `core.paths`, `core.errors` and `core.confinement` only.
+"""The keeper process: one per home, small and dull. Standard library, `core.paths`, `core.errors`, `core.files` and `core.confinement` only.
 
 It holds the lock of the home while it lives, listens on `keeper.sock` in the folder of sockets, and says where by
 `keeper.json`, which appears when it is ready. One loop, no threads: whatever a client does is an event that takes
@@ -17,16 +17,16 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from omni.core.errors import EngineError, NotFound, OmniError, UsageError, error_to_wire, nearest
+from omni.core.files import is_held, replacing, take_lock
 from omni.core.paths import Home
 from omni.keeper import memory, places
 from omni.keeper.admission import PRIORITIES, Admission, Grant, Load, Refuse, StartWorker, StopWorker, Ticket, Wait
 from omni.keeper.background import detach, log, trace
 from omni.keeper.children import Kind, how_it_ended, is_exiting, kinds
-from omni.keeper.doors import AirlockSupervisor
+from omni.keeper.doors import IDLE, AirlockSupervisor
 from omni.keeper.fates import Fates
 from omni.keeper.listing import listing
 from omni.keeper.peers import Order, Peer
-from omni.keeper.places import is_held
 from omni.keeper.succession import check_protocol, environment, is_heir, updated
 from omni.keeper.trials import Trials
 from omni.keeper.wire import PROTOCOL, checked_spec, integer, spec_key
@@ -45,6 +45,7 @@ class Timings(NamedTuple):
     look: float = 2.0  # between looks whether home and socket are still where they were
     hello: float = 10.0  # for a client to say who it is
     pin: float = 3.0  # that adopted workers are taken for busy, until all clients have said what they hold
+    doors: float = IDLE  # without a door, until the airlock ends
     progress: float = 0.25  # between two reports of a loading worker
 
 
@@ -58,7 +59,12 @@ class Keeper:
         self._admission = Admission(0)
         self._workers = Workers(home, table["worker"], self._selector, said=self._said, ended=self._ended)
         self._doors = AirlockSupervisor(
-            home, table["airlock"], self._selector, epoch=self._epoch, changed=lambda: self._announce("doors")
+            home,
+            table["airlock"],
+            self._selector,
+            epoch=self._epoch,
+            changed=lambda: self._announce("doors"),
+            idle=timings.doors,
         )
         self._peers: dict[int, Peer] = {}
         self._number = 0
@@ -174,7 +180,8 @@ class Keeper:
         self._inode = path.stat().st_ino
         self._selector.register(self._listener, selectors.EVENT_READ, lambda _mask: self._accept())
         address = {"epoch": self._epoch, "socket": str(path), "pid": os.getpid(), "protocol": PROTOCOL}
-        places.write(self._home.keeper_file, json.dumps(address).encode())
+        with replacing(self._home.keeper_file, durable=False) as file:
+            file.write(json.dumps(address).encode())
 
     def _accept(self) -> None:
         try:
@@ -497,11 +504,11 @@ def main(table: Mapping[str, Kind] | None = None, timings: Timings | None = None
     """Be the keeper of `OMNI_HOME`, unless it has one; `table` and `timings` are what tests replace."""
     home = Home.from_environment()
     os.closerange(3, 256)  # whatever the starter's shell or its parents left open
-    lock = places.lock(home.keeper_lock)
-    if lock is None:
+    held = take_lock(home.keeper_lock)
+    if held is None:
         return
     detach(home)
     from omni.core.confinement import undumpable
 
     undumpable()
-    Keeper(home, lock, table or kinds(), timings or Timings()).run()
+    Keeper(home, held, table or kinds(), timings or Timings()).run()

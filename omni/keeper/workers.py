@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from omni.core.errors import UsageError
+from omni.core.files import is_held, put_aside
 from omni.core.paths import Home
 from omni.keeper.children import GRACE, Kind, end_group, end_holder, exit_code, spawn
 from omni.keeper.memory import resident
-from omni.keeper.places import is_held, read_object
+from omni.keeper.places import read_object
 from omni.keeper.wire import Garbage, LineDecoder, checked_spec, encode, integer
 
 DIAL = 0.02  # seconds between tries
@@ -76,8 +77,7 @@ class Workers:
             "keeper": os.getpid(),
         }
         log = self._home.logs / f"{name}.log"
-        with suppress(OSError):
-            log.replace(log.with_suffix(".1.log"))  # so that the last lines of a log are of this process
+        put_aside(log, 0)  # so that the last lines of a log are of this process
         reader, writer = os.pipe()
         try:
             os.set_blocking(writer, False)

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from omni.core.errors import BadFile, NotFound, OmniError, UsageError, nearest
-from omni.core.files import locked, storage_error, write_atomic
+from omni.core.files import locked, make_folder, storage_error, write_atomic
 
 Scope = Literal["chat", "admin"]
 
@@ -112,7 +112,7 @@ class ApiKeys:
     def _changing(self) -> Iterator[list[Key]]:
         """The keys to be changed, while no other process changes them."""
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self._path.parent)
         except OSError as error:
             raise storage_error(self._path, error) from error
         with locked(self._path.with_suffix(".lock")):

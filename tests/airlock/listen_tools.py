@@ -101,7 +101,7 @@ class Door:
     def __init__(
         self, home: Home, upstream: Path, limits: ListenerLimits, context: ssl.SSLContext | None = None
     ) -> None:
-        self.doors = OpenDoors(Audit(home.audit / "airlock.jsonl"), lambda: None)
+        self.doors = OpenDoors(Audit(home), lambda: None)
         self.watch = self.doors.watch("server-1", "serve")
         listener = bind("127.0.0.1", 0)
         self.address = listener.getsockname()

@@ -53,6 +53,10 @@ def modes_in(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
 async def test_all_of_it_is_for_its_user_alone(tmp_path: Path) -> None:
     for mode in (None, 0o644):  # new, and made by an earlier version
         database = Database(tmp_path / "test.db", [FIRST])
@@ -163,6 +167,57 @@ async def test_an_upgrade_keeps_the_data_and_a_copy_from_before(tmp_path: Path) 
     with closing(sqlite3.connect(copy)) as before:
         assert before.execute("SELECT * FROM thing").fetchall() == [(1, "a")]
     assert not left_behind(tmp_path, ".part")
+
+
+async def test_a_file_with_a_key_opens_with_that_key_alone(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path, secret = tmp_path / "test.db", b"what nobody shall read"
+    database = Database(path, [FIRST], key=b"k" * 32)
+    await database.write(add(secret.decode()))
+    assert {"test.db", "test.db-wal"} <= {*contents(tmp_path)}
+    assert all(secret not in content for content in contents(tmp_path).values())
+    await database.close()
+    assert not path.read_bytes().startswith(b"SQLite format 3")
+    before = path.read_bytes()
+    for key in (None, b"x" * 32):
+        other = Database(path, [FIRST], key=key)
+        with pytest.raises(StorageError, match="encrypted with another key") as caught:
+            await other.read(texts)
+        assert key is None or key.hex() not in f"{caught.value} {caught.value.__cause__}"
+        await other.close()
+    assert path.read_bytes() == before
+    again = Database(path, [FIRST], key=b"k" * 32)
+    assert await again.read(texts) == [secret.decode()]
+    await again.close()
+    assert capfd.readouterr() == ("", "")
+
+
+async def test_the_copy_before_an_upgrade_has_the_key_of_its_database(tmp_path: Path) -> None:
+    path, key = tmp_path / "test.db", bytes(range(32))
+    for steps in ([FIRST], [FIRST, SECOND]):
+        database = Database(path, steps, key=key)
+        await database.write(add("kept"))
+        await database.close()
+    copy = tmp_path / "test.db.before-second"
+    assert not copy.read_bytes().startswith(b"SQLite format 3")
+    database = Database(copy, [FIRST], key=key)
+    assert await database.read(texts) == ["kept"]
+    await database.close()
+
+
+async def test_a_database_without_a_key_does_not_open_with_one(tmp_path: Path) -> None:
+    plain = Database(tmp_path / "test.db", [FIRST])
+    await plain.write(add("a"))
+    await plain.close()
+    keyed = Database(tmp_path / "test.db", [FIRST], key=bytes(32))
+    with pytest.raises(StorageError):
+        await keyed.write(add("b"))
+    await keyed.close()
+    assert (tmp_path / "test.db").read_bytes().startswith(b"SQLite format 3")
+
+
+def test_a_key_of_another_length_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="32 bytes, not 3"):
+        Database(tmp_path / "test.db", [FIRST], key=b"abc")
 
 
 async def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
@@ -306,7 +361,7 @@ async def main(where):
         whole = module._statements
         module._statements = lambda script: (die() if number else text for number, text in enumerate(whole(script)))
     if where == "copy":
-        module._fsync = die
+        module.sync = die
     await database.write(lambda db: db.execute("INSERT INTO thing (text) VALUES ('kept')"))
     if where == "transaction":
         await database.write(in_transaction)

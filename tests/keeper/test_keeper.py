@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from omni.core.errors import EngineError, NotFound, SetupError
+from omni.core.files import is_held
 from omni.core.paths import Home, python_command
 from omni.keeper import KeeperChange, KeeperClient, Loading, Ready, Waiting
-from omni.keeper.places import is_held, read_object
+from omni.keeper.places import read_object
 from tests.keeper.keeper_office import ROOT, Office, alive, echo, granted, keeper_command, named, proc
 from tests.waiting import until
 
