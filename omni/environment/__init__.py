@@ -1,6 +1,8 @@
 """The managed Python environment: made, checked, repaired, exported and removed. Importing this costs nothing."""
 
-TYPE_CHECKING = False  # importing `typing` for it would double what a start costs
+from omni.core.lazy import lazy
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from omni.environment.command import Linked, link_command
     from omni.environment.diagnostics import Diagnostic
@@ -9,35 +11,12 @@ if TYPE_CHECKING:
     from omni.environment.kept import DiskUsage, footprint, remove_all
     from omni.environment.progress import Step
 
-__all__ = [
-    "Diagnostic",
-    "DiskUsage",
-    "Environment",
-    "Linked",
-    "Step",
-    "export_wheels",
-    "footprint",
-    "link_command",
-    "remove_all",
-]
-
-_HOMES = {
-    "Environment": "environment",
-    "Diagnostic": "diagnostics",
-    "DiskUsage": "kept",
-    "Linked": "command",
-    "Step": "progress",
-    "export_wheels": "export",
-    "footprint": "kept",
-    "link_command": "command",
-    "remove_all": "kept",
-}
-
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    attribute: object = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    return attribute
+__getattr__, __dir__ = lazy(
+    __name__,
+    command="Linked link_command",
+    diagnostics="Diagnostic",
+    environment="Environment",
+    export="export_wheels",
+    kept="DiskUsage footprint remove_all",
+    progress="Step",
+)
