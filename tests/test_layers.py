@@ -170,6 +170,7 @@ def test_only_one_module_spells_where_things_live() -> None:
 # Who writes or moves a file without the one store, each for a reason.
 WRITERS = {
     "omni/core/files.py": "it is the store",
+    "omni/core/locks.py": "makes the files that it locks",
     "omni/core/database.py": "a copy that SQLite wrote",
     "omni/airlock/record.py": "only adds to what is there",
     "omni/airlock/fetch.py": "goes on with a part of a download, which is its lock, too",

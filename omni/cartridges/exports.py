@@ -17,8 +17,8 @@ from omni.cartridges.inspection import inspect, model_stem
 from omni.cartridges.naming import slug
 from omni.cartridges.projectors import look
 from omni.cartridges.pulling import combined
-from omni.core.errors import BadFile, NotFound, StorageError, UsageError
-from omni.core.files import FILE, make_folder, replacing, storage_error, write_atomic
+from omni.core.errors import BadFile, NotFound, UsageError
+from omni.core.files import FILE, make_folder, replacing, require_space, storage_error, storing, write_atomic
 from omni.core.paths import Home
 
 LIST = "brains.json"
@@ -99,17 +99,14 @@ def write_export(
                 ),
             )
         need += brain.base.size + (brain.base.projector.size if brain.base.projector else 0)
-    try:
+    with storing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        if need > shutil.disk_usage(folder).free:
-            raise StorageError(f"{folder} has no room for {need / 1e9:.1f} GB.", hint="Choose a larger disk.")
+        require_space(folder, need)
         for brain in brains:
             assert brain.base is not None
             items[brain.name] = _write_one(
                 brain, brain.base, entries.get(brain.name), manifests.get(brain.name, ""), folder
             )
-    except OSError as error:
-        raise storage_error(folder, error) from error
     export = Export(version=1, brains=tuple(items.values()))
     write_atomic(folder / LIST, msgspec.json.format(msgspec.json.encode(export), indent=2), mode=0o644)
     return folder

@@ -10,7 +10,6 @@ from omni.environment.diagnostics import Diagnostic, check_managed, check_own
 from omni.environment.progress import Show, Step
 
 
-
 class _CallbackDisplay:
     """Lets a callback stand where a display is expected."""
 

@@ -15,9 +15,10 @@ from textual.containers import Container, Horizontal
 from textual.screen import Screen
 
 from omni.core.errors import OmniError
+from omni.hardware import MachineSample
 from omni.shell.bindings import FRAME, let_alt_numbers_be_keys, pane_bindings
 from omni.shell.doors import DoorWatch
-from omni.shell.meters import MachineSample, Meters
+from omni.shell.meters import Meters
 from omni.shell.pane_host import PaneHost
 from omni.shell.panes import BUILT_IN, PaneSpec
 from omni.shell.rail import FOLD_BELOW

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 from textual.content import Content
 
-from omni.shell.meters import MachineSample
-from omni.shell.widgets import LineWidget, fitted, ink, size_words
+from omni.core.words import size_words
+from omni.hardware import MachineSample
+from omni.shell.widgets import LineWidget, fitted, ink
 
 if TYPE_CHECKING:
     from omni.hardware import HardwareProfile

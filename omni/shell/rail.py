@@ -8,7 +8,7 @@ from textual.events import Click, MouseMove
 from textual.geometry import Region
 from textual.message import Message
 
-from omni.shell.meters import MachineSample
+from omni.hardware import MachineSample
 from omni.shell.panes import PaneSpec
 from omni.shell.widgets import LineWidget, bar, ink
 
