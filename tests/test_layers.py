@@ -38,6 +38,8 @@ STANDARD_LIBRARY_ONLY = [
     "omni.core.errors",
     "omni.core.files",
     "omni.core.lazy",
+    "omni.core.locks",
+    "omni.core.words",
     "omni.core.clock",
     "omni.core.confinement",
     "omni.keeper.process",

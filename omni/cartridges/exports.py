@@ -4,7 +4,8 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -205,51 +206,49 @@ def hashes(item: ExportedBrain) -> list[str]:
     return [*dict.fromkeys((model, *([item.projector.sha256] if item.projector else [])))]
 
 
-def _copied_eyes(home: Home, folder: Path, file: ExportedFile) -> Path:
-    target = home.blobs / f"sha256-{file.sha256}"
-    temporary = home.cartridges / "pulls" / file.sha256
+@contextmanager
+def _bringing(home: Home, sha256: str) -> Iterator[Path]:
+    """A folder for files of an export until they are whole and take their places; then it is gone."""
+    temporary = home.cartridges / "pulls" / sha256
     try:
         make_folder(temporary)
-        size, actual = _copy(folder / file.name, temporary / file.name)
-        if (size, actual) != (file.size, file.sha256):
-            raise BadFile(f"{folder / file.name} is damaged: its sha256 is wrong.", hint="Copy the export again.")
-        (temporary / file.name).replace(target)
+        make_folder(home.blobs)
+        yield temporary
     except FileNotFoundError as error:
         raise NotFound(f"{error.filename} is missing in this export.") from error
     except OSError as error:
         raise storage_error(home.blobs, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _copied_eyes(home: Home, folder: Path, file: ExportedFile) -> Path:
+    target = home.blobs / f"sha256-{file.sha256}"
+    with _bringing(home, file.sha256) as temporary:
+        _copy_whole(folder, file, temporary).replace(target)
     return target
 
 
 def _copied_in(home: Home, folder: Path, item: ExportedBrain, sha256: str) -> Base:
     target = home.blobs / f"sha256-{sha256}"
-    temporary = home.cartridges / "pulls" / sha256
-    try:
-        make_folder(temporary)
-        make_folder(home.blobs)
-        for file in item.files:
-            size, actual = _copy(folder / file.name, temporary / file.name)
-            if (size, actual) != (file.size, file.sha256):
-                raise BadFile(f"{folder / file.name} is damaged: its sha256 is wrong.", hint="Copy the export again.")
-        inspect(temporary / item.files[0].name)
-        if len(item.files) == 1:
-            (temporary / item.files[0].name).replace(target)
+    with _bringing(home, sha256) as temporary:
+        first, *more = [_copy_whole(folder, file, temporary) for file in item.files]
+        inspect(first)
+        if not more:
+            first.replace(target)
         else:
             if target.exists():
                 shutil.rmtree(target)
             temporary.replace(target)
-    except FileNotFoundError as error:
-        raise NotFound(f"{error.filename} is missing in this export.") from error
-    except OSError as error:
-        raise storage_error(home.blobs, error) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    base = blob_base(
-        sha256, target if len(item.files) == 1 else target / item.files[0].name, template=item.template or ""
-    )
+    base = blob_base(sha256, target / first.name if more else target, template=item.template or "")
     return msgspec.structs.replace(base, parameters=item.parameters)
+
+
+def _copy_whole(folder: Path, file: ExportedFile, temporary: Path) -> Path:
+    target = temporary / file.name
+    if _copy(folder / file.name, target) != (file.size, file.sha256):
+        raise BadFile(f"{folder / file.name} is damaged: its sha256 is wrong.", hint="Copy the export again.")
+    return target
 
 
 def _copy(source: Path, target: Path, *, mode: int = FILE) -> tuple[int, str]:

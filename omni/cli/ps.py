@@ -27,8 +27,8 @@ ORDER = ("client", "keeper", "starter", "airlock", "installer", "worker")
 def command(as_json: bool) -> None:
     """List every process of Omni and what confines it.
 
-    Below stands the work that is going on, whoever began it. The network column is read from the kernel for each process, not from what Omni believes. Memory is what is in RAM
-    now, mapped files included.
+    Below stands the work that is going on, whoever began it. The network column is read from the kernel for each process,
+    not from what Omni believes. Memory is what is in RAM now, a process's share of what several map.
     """
     from omni.keeper import anything_runs, installing
 
