@@ -23,7 +23,7 @@ class Setting(Struct, frozen=True, kw_only=True):
     """One setting. `kind` is "bool", "int", "text", "choice" or "other", which a page shows and does not change."""
 
     key: str
-    kind: str
+    kind: Literal["bool", "int", "text", "choice", "other"]
     value: Any
     default: Any
     description: str
