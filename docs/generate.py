@@ -10,11 +10,11 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
+from docs import typescript
 from omni.cartridges import manifest_schema
 from omni.cli import reference
 from omni.core import at_rest
 from omni.core.settings import Settings, described
-from docs import typescript
 from omni.shell.theme import ThemeFile
 
 ROOT = Path(__file__).resolve().parents[1]

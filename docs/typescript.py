@@ -40,7 +40,7 @@ def _written(kind: inspect.Type, known: dict[str, str]) -> str:
         case inspect.Metadata(type=inner):
             return _written(inner, known)
         case inspect.LiteralType(values=values):
-            return " | ".join(json.dumps(value) for value in sorted(values))
+            return " | ".join(json.dumps(value) for value in values)
         case inspect.UnionType(types=types):
             return " | ".join(_written(each, known) for each in types)
         case inspect.ListType(item_type=item) | inspect.VarTupleType(item_type=item):
@@ -60,8 +60,7 @@ def _struct(kind: inspect.StructType, known: dict[str, str]) -> str:
     if name not in known:
         known[name] = ""  # before its fields, which may lead back to it
         lines = [f"  {kind.tag_field}: {json.dumps(kind.tag)};\n"] if kind.tag_field else []
-        for field in kind.fields:
-            lines.append(f"  {field.encode_name}: {_written(field.type, known)};\n")
+        lines += [f"  {field.encode_name}: {_written(field.type, known)};\n" for field in kind.fields]
         known[name] = f"export interface {name} {{\n{''.join(lines)}}}\n"
     return name
 
