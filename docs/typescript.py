@@ -40,12 +40,12 @@ def _written(kind: inspect.Type, known: dict[str, str]) -> str:
         case inspect.Metadata(type=inner):
             return _written(inner, known)
         case inspect.LiteralType(values=values):
-            return " | ".join(json.dumps(value) for value in values)
+            return " | ".join(sorted(map(json.dumps, values)))
         case inspect.UnionType(types=types):
             return " | ".join(_written(each, known) for each in types)
         case inspect.ListType(item_type=item) | inspect.VarTupleType(item_type=item):
-            inner = _written(item, known)
-            return f"({inner})[]" if "|" in inner else f"{inner}[]"
+            one = _written(item, known)
+            return f"({one})[]" if "|" in one else f"{one}[]"
         case inspect.TupleType(item_types=items):
             return f"[{', '.join(_written(item, known) for item in items)}]"
         case inspect.DictType(value_type=value):
