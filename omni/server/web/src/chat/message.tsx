@@ -1,5 +1,4 @@
 import { memo, useEffect, useLayoutEffect, useRef, useState } from "react";
-import { flushSync } from "react-dom";
 import { switchBranch } from "../actions";
 import { clock, count, many, seconds, size, speed } from "../format";
 import { composing } from "../keys";
@@ -9,7 +8,7 @@ import { LiveMarkdown } from "../markdown/live";
 import { render } from "../markdown/render";
 import type { Message } from "../types";
 import { fit } from "./fit";
-import type { Near } from "./near";
+import type { Near, Part } from "./near";
 import { turns, type Turn } from "./turns";
 
 interface Props {
@@ -21,18 +20,15 @@ interface Props {
 }
 
 export const MessageView = memo(function MessageView({ message, near, turn, last, conversation }: Props) {
-  const element = useRef<HTMLElement>(null);
-  const [whole, setWhole] = useState(last);
   const [editing, setEditing] = useState(false);
-  useEffect(() => near.follow(element.current!, (value) => flushSync(() => setWhole(value))), [near]);
   const person = message.role === "user";
   const who = person ? "you" : message.role === "summary" ? "summary" : message.brain || "…";
   return (
       <article
-        ref={element}
         id={`m-${message.id}`}
         className={`message ${message.role}`}
         tabIndex={-1}
+        style={{ containIntrinsicSize: `auto ${height(message)}px` }}
         aria-label={`${who}, ${clock(message.time)}`}
       >
         {message.left_out > 0 && (
@@ -51,12 +47,17 @@ export const MessageView = memo(function MessageView({ message, near, turn, last
         ) : turn ? (
           <Live turn={turn} />
         ) : (
-          <Body message={message} whole={whole} />
+          <Body message={message} near={near} last={last} />
         )}
         {!turn && !person && <Actions message={message} conversation={conversation} edit={() => setEditing(true)} />}
       </article>
   );
 });
+
+/** About how many pixels high it will be: exact where it was shown before, because browsers remember that. */
+export function height({ text }: Message): number {
+  return 70 + (Math.ceil(text.length / 90) + text.split("\n").length) * 21;
+}
 
 function Facts({ message }: { message: Message }) {
   const usage = message.usage;
@@ -81,7 +82,7 @@ function Step({ turn }: { turn: Turn }) {
   );
 }
 
-function Body({ message, whole }: { message: Message; whole: boolean }) {
+function Body({ message, near, last }: { message: Message; near: Near; last: boolean }) {
   return (
     <>
       {message.attachments.map((file) => (
@@ -90,11 +91,7 @@ function Body({ message, whole }: { message: Message; whole: boolean }) {
         </span>
       ))}
       {message.reasoning && <Reasoning text={message.reasoning} time={message.reasoning_seconds} />}
-      {message.role === "user" || !whole ? (
-        <div className="plain">{message.text}</div>
-      ) : (
-        <Markdown text={message.text} />
-      )}
+      {message.role === "user" ? <div className="plain">{message.text}</div> : <Markdown text={message.text} near={near} last={last} />}
       <End message={message} />
     </>
   );
@@ -111,15 +108,23 @@ function End({ message }: { message: Message }) {
   return text ? <p className={`end ${message.state === "failed" ? "red" : "amber"}`}>{text}</p> : null;
 }
 
-const Markdown = memo(function Markdown({ text }: { text: string }) {
+/** Plain text until it comes near the view. It is exchanged without React, because many are in a frame of scrolling. */
+function Markdown({ text, near, last }: { text: string; near: Near; last: boolean }) {
   const root = useRef<HTMLDivElement>(null);
+  const part = useRef<Part>({ whole: last, show: () => undefined });
   useLayoutEffect(() => {
     const element = root.current!;
-    element.replaceChildren(render(text));
-    enhance(element);
-  }, [text]);
-  return <div className="markdown" ref={root} />;
-});
+    const { current } = part;
+    current.show = () => {
+      element.className = current.whole ? "markdown" : "plain";
+      element.replaceChildren(current.whole ? render(text) : text);
+      if (current.whole) enhance(element);
+    };
+    current.show();
+    return near.follow(element.closest(".chunk")!, current);
+  }, [text, near]);
+  return <div ref={root} />;
+}
 
 /** The words that come now: nothing but the last block is made again. */
 function Live({ turn }: { turn: Turn }) {
