@@ -11,7 +11,7 @@ from omni.core.lazy import lazy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from omni.chat.attachments import agents_md, attachment_of, expand, read_image
+    from omni.chat.attachments import agents_md, attachment_of, expand, printable, read_image
     from omni.chat.completion import complete_path
     from omni.chat.service import ChatService
     from omni.chat.store import ChatStore
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __getattr__, __dir__ = lazy(
     __name__,
-    attachments="agents_md attachment_of expand read_image",
+    attachments="agents_md attachment_of expand printable read_image",
     completion="complete_path",
     service="ChatService",
     store="ChatStore",
