@@ -8,12 +8,13 @@ import pytest
 
 from omni.core import hooks
 from omni.core.errors import EngineError, NotFound, OmniError
-from omni.core.hooks import Hooks, Plugins, hookimpl
+from omni.core.hooks import hookimpl
 from omni.core.installed import GROUP
+from omni.core.plugins import Plugins
 
 
 def pane(name: str) -> SimpleNamespace:
-    return SimpleNamespace(name=name, title=name, target="m:C", letter="x")
+    return SimpleNamespace(name=name, title=name, target="m:C", letter=name[0])
 
 
 PANE, A, B = pane("pane"), pane("a"), pane("b")
@@ -99,7 +100,7 @@ def test_all_answers_are_one_list() -> None:
     plugins = Plugins([point("good"), point("better")])
     plugins.load_all()
     assert plugins.gather("omni_panes") == [A, B, PANE]
-    assert plugins.gather(Hooks.omni_commands) == []
+    assert plugins.gather("omni_commands") == []
 
 
 def test_loading_twice_registers_once() -> None:

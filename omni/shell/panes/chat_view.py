@@ -44,6 +44,9 @@ class ChatView(Protocol):
     async def reload(self) -> None:
         """Read the conversation and show it."""
 
+    async def ask(self, text: str) -> None:
+        """Ask what somebody else wrote for the person. Raises OmniError."""
+
     async def warm(self) -> None:
         """Wait until what stands behind the services is imported."""
 
