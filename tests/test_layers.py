@@ -169,6 +169,7 @@ def test_only_one_module_spells_where_things_live() -> None:
 # Who makes a service without the composition root, each for a reason.
 MAKERS = {
     "omni/cli/plugins.py": {"Plugins"},  # whose commands are found before any service is
+    "omni/core/plugin_check.py": {"Plugins"},  # a process of its own, in which nothing else is
     "omni/cli/names.py": {"Library"},  # a Tab key waits for it, and needs nothing else
 }
 

@@ -19,8 +19,17 @@ hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
 
 # Seconds after which Omni goes on without an answer.
-LIMITS = {"load": 15.0, "hook": 5.0, "matches": 2.0, "runs": 2.0, "open": 60.0, "slash": 20.0, "context": 3.0}
-LIMITS |= {"doctor": 10.0, "web": 10.0}
+LIMITS = {
+    "load": 15.0,
+    "hook": 5.0,
+    "matches": 2.0,
+    "runs": 2.0,
+    "open": 60.0,
+    "slash": 20.0,
+    "context": 3.0,
+    "doctor": 10.0,
+    "web": 10.0,
+}
 
 
 class SlashCall(Struct, frozen=True, kw_only=True):

@@ -92,7 +92,7 @@ class PluginSet:
 def set_in_use(home: Home) -> PluginSet | None:
     """The set that the link names; None where nothing was added, or where the folder is somebody else's."""
     try:
-        packages = home.root / home.plugins.readlink()
+        packages = home.plugins.parent / home.plugins.readlink()
     except OSError:
         return None
     return PluginSet(folder=packages.parent) if packages.parent.parent == home.plugin_sets else None
