@@ -213,6 +213,10 @@ class ChatPane(Pane):
     def _work(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
         self.run_worker(job(work), name=name, group="chat")
 
+    def do_beside(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+        """Do what may take long, while the pane goes on."""
+        self._work(work, name)
+
     def say(self, text: str) -> None:
         """A word that goes away by itself."""
         self.notify(text, markup=False, timeout=3)

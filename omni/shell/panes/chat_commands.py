@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from omni.core.errors import UsageError
 from omni.core.files import write_atomic
-from omni.shell.widgets import job, own_path
+from omni.shell.widgets import own_path
 
 if TYPE_CHECKING:
     from omni.core.plugins import Offer
@@ -26,7 +26,7 @@ async def run_command(
     """Do what was typed after `/`."""
     if command.offer is not None:
         work = partial(_run_offered, command.offer, rest, pane)  # not here: the pane's other messages would wait
-        pane.run_worker(job(work), name=f"/{command.name}", group="chat")
+        pane.do_beside(work, f"/{command.name}")
         return
     match command.name:
         case "new":
