@@ -134,7 +134,8 @@ class Engines:
             if key in self._open or await asyncio.to_thread(factory.runs, brain):
                 if key not in self._open:
                     opened = await asyncio.to_thread(factory.open, brain)
-                    self._open.setdefault(key, opened)
+                    if self._open.setdefault(key, opened) is not opened:  # another question was faster
+                        await opened.close()
                 return self._open[key]
         from omni.engine.worker_engine import WorkerEngine
 
