@@ -12,6 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BENCHMARKS = {
     "start": "second start until a key is echoed, and memory, against an empty Textual app (<= 1.35 x, <= 1.5 x)",
+    "processes": "memory of keeper, airlock and starter together while idle (<= 14 MiB)",
     "cli": "`omni --help` (<= 80 ms)",
     "transcript": "CPU time per loop turn while four answers stream (p99 <= 8 ms); 1,000 messages against 20 (<= 1.5 x)",
     "engine": "first token with nothing loaded (<= 1.5 s), beside busy neighbours, 8 chats against one (>= 1.6 x)",

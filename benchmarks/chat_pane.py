@@ -17,9 +17,10 @@ from textual.theme import Theme
 
 from benchmarks.empty_transcript import message
 from omni.chat import ChatMessage, ChatService, ChatStore, Conversation
-from omni.chat.export import to_json
+from omni.chat.exported import to_json
 from omni.core.clock import SystemClock
 from omni.core.errors import NotFound
+from omni.core.messages import Message
 from omni.core.paths import Home
 from omni.core.settings import Settings
 from omni.shell.panes.chat import ChatPane
@@ -57,6 +58,9 @@ class PaneApp(App[None]):
         yield self.pane
 
 
+QUESTION = "Question {}: why is it slow, and what mends it?"
+
+
 def exported(count: int) -> str:
     """A conversation of `count` messages, as `/export` writes it."""
     now = time.time()
@@ -65,7 +69,7 @@ def exported(count: int) -> str:
             id=str(at),
             parent=str(at - 1) if at else None,
             role="assistant" if at % 2 else "user",
-            text=message(at) if at % 2 else f"Question {at}: why is it slow, and what mends it?",
+            parts=Message.of("user", message(at) if at % 2 else QUESTION.format(at)).parts,
             time=now,
             brain="@roe/backend" if at % 2 else "",
             seconds=38.0 if at % 2 else 0.0,
@@ -74,7 +78,7 @@ def exported(count: int) -> str:
     ]
     head = Conversation(
         id="c", title="Long", project="", created=now, updated=now, brain="", system="", head=str(count - 1),
-        turns=count // 2, at=1,
+        turns=count // 2, revision=1,
     )  # fmt: skip
     return to_json(head, messages)
 

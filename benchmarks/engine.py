@@ -25,8 +25,9 @@ from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 from omni.core.events import PromptProgress, TextDelta, TurnEnded, Usage
+from omni.core.messages import Message
 from omni.core.paths import Home
-from omni.engine import Adapter, ChatRequest, Message, Sampling, WorkerEngine
+from omni.engine import Adapter, ChatRequest, Sampling, WorkerEngine
 from omni.keeper import KeeperClient, WorkerSpec, start
 
 TOPICS = ("the sea", "a hill", "old ships", "a forest", "the rain", "a town", "bread", "the moon")
@@ -40,7 +41,7 @@ def spec(gguf: Path, **more: int | str) -> WorkerSpec:
 
 def question(text: str, tokens: int, adapter: Adapter | None = None) -> ChatRequest:
     sampling = Sampling(temperature=0.8, seed=1, max_tokens=tokens)
-    return ChatRequest(messages=(Message(role="user", content=text),), sampling=sampling, adapter=adapter)
+    return ChatRequest(messages=(Message.of("user", text),), sampling=sampling, adapter=adapter)
 
 
 async def ask(engine: WorkerEngine, request: ChatRequest) -> tuple[float, Usage]:
@@ -120,7 +121,7 @@ async def together(engine: WorkerEngine) -> None:
     async def rate(topics: tuple[str, ...]) -> float:
         started = time.perf_counter()
         answers = await asyncio.gather(*(ask(engine, question(f"Tell a story about {one}.", 128)) for one in topics))
-        return sum(usage.answer_tokens for _, usage in answers) / (time.perf_counter() - started)
+        return sum(usage.completion_tokens for _, usage in answers) / (time.perf_counter() - started)
 
     ratios = []
     for _ in range(3):
@@ -160,7 +161,7 @@ async def switch(keeper: KeeperClient, gguf: Path) -> None:
         for switching in (False, True):
             current = 1 - current if switching else current
             request = question("Hello, who are you, and what can you do for me?", 2, Adapter(path=paths[current]))
-            system = Message(role="system", content=f"{dice.randrange(10**8, 10**9)} is the number of the day.")
+            system = Message.of("system", f"{dice.randrange(10**8, 10**9)} is the number of the day.")
             request = ChatRequest(
                 messages=(system, *request.messages), sampling=request.sampling, adapter=request.adapter
             )

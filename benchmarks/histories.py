@@ -20,8 +20,9 @@ from statistics import median
 
 from benchmarks.engine import ask, kept, spec
 from omni.core.errors import OmniError
+from omni.core.messages import Message
 from omni.core.paths import Home
-from omni.engine import ChatRequest, Message, Sampling, WorkerEngine
+from omni.engine import ChatRequest, Sampling, WorkerEngine
 from omni.keeper import KeeperClient
 from tests.engine.engine_tools import Worker, real_spec
 from tests.matrix_tools import Matrix
@@ -34,11 +35,11 @@ MOVING = {"Mistral": "[AVAILABLE_TOOLS]"}  # families that list their tools in t
 
 def talk(salt: str, turns: int) -> list[Message]:
     """A conversation that no worker has read before."""
-    messages = [Message(role="system", content=f"You answer briefly. {salt}")]
+    messages = [Message.of("system", f"You answer briefly. {salt}")]
     for at in range(turns):
-        messages.append(Message(role="user", content=f"Part {at}. {WORDS * 16}"))
-        messages.append(Message(role="assistant", content=f"Part {at} is read."))
-    return [*messages, Message(role="user", content="What does he do?")]
+        messages.append(Message.of("user", f"Part {at}. {WORDS * 16}"))
+        messages.append(Message.of("assistant", f"Part {at} is read."))
+    return [*messages, Message.of("user", "What does he do?")]
 
 
 def asked(messages: Sequence[Message]) -> ChatRequest:
@@ -50,14 +51,14 @@ async def middle(keeper: KeeperClient, gguf: Path) -> None:
     it; and once with that at the front."""
     engine = WorkerEngine(spec(gguf, slots=1, context=8192, cells=8192), keeper, name="benchmark")
     words, first = "Mind that the user is in a hurry.", talk("", TURNS)
-    reminder, answer = Message(role="system", content=words), Message(role="assistant", content="He counts ships.")
+    reminder, answer = Message.of("system", words), Message.of("assistant", "He counts ships.")
     times: dict[str, list[float]] = {"without": [], "in the question": [], "in its place": [], "moved to the front": []}
     _, usage = await ask(engine, asked(first))
     for number in range(ROUNDS):
         question = f"{number}. {WORDS * 3}And then?"
-        plain = Message(role="user", content=question)
-        hurried = Message(role="user", content=f"{number}. {words} {question}")
-        front = Message(role="system", content=f"{first[0].content}\n\n{words}")
+        plain = Message.of("user", question)
+        hurried = Message.of("user", f"{number}. {words} {question}")
+        front = Message.of("system", f"{first[0].text}\n\n{words}")
         turns = {
             "without": [*first, answer, plain],
             "in the question": [*first, answer, hurried],

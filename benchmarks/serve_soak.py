@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from benchmarks.server import memory, served
 from omni.core.paths import Home
-from omni.server.keys import Keys
+from omni.server.keys import ApiKeys
 
 CHATS = 64
 TOKENS = 12
@@ -163,7 +163,7 @@ def report(soaked: Soaked) -> None:
 async def main(gguf: Path, seconds: float) -> int:
     """All of it; 1 when there was an error."""
     home = Home(Path(tempfile.mkdtemp(prefix="omni-soak-"))).ensure()
-    keys = {name: Keys(home.keys).add(name) for name in KEYS}
+    keys = {name: ApiKeys(home.keys).add(name) for name in KEYS}
     try:
         async with served(home, gguf) as (ways, pids, port):
             soaked = await soak(port, ways[2].model, keys, pids, seconds=seconds)

@@ -12,6 +12,7 @@ import msgspec
 
 from omni.cartridges import manifest_schema
 from omni.cli import reference
+from omni.core import at_rest
 from omni.core.settings import Settings, described
 from omni.shell.theme import ThemeFile
 
@@ -25,14 +26,15 @@ def files(root: Path = ROOT) -> dict[Path, str]:
     return {
         **reference.files(root),
         root / "docs" / "settings.md": settings_page(),
+        root / "docs" / "privacy.md": privacy_page((root / "docs" / "privacy.md").read_text("utf-8")),
         schemas / "cartridge.schema.json": schema("A cartridge of Omni (cartridge.toml)", manifest_schema()),
         schemas / "theme.schema.json": schema("A theme of Omni (NAME.toml)", msgspec.json.schema(ThemeFile)),
     }
 
 
-def schema(title: str, found: dict[str, Any]) -> str:
+def schema(title: str, definition: dict[str, Any]) -> str:
     """A JSON Schema with its draft and title, as editors want it."""
-    return json.dumps({"$schema": DRAFT, "title": title, **found}, indent=2) + "\n"
+    return json.dumps({"$schema": DRAFT, "title": title, **definition}, indent=2) + "\n"
 
 
 def settings_page() -> str:
@@ -52,6 +54,14 @@ def settings_page() -> str:
             text += f"\n## `[{table}]`\n\n{about}\n\n| key | takes | default | what it decides |\n|---|---|---|---|\n"
         text += f"| `{name}` | {takes(kind)} | `{toml(default)}` | {meaning} |\n"
     return text + _EXAMPLE
+
+
+def privacy_page(page: str) -> str:
+    """The page as it is, with the table of what lies on the disk written anew."""
+    before, heading, after = page.partition("## What lies on the disk\n")
+    text, _, rest = after.partition("\n| file |")
+    below = rest[rest.index("\n\n") :]
+    return f"{before}{heading}{text}\n{at_rest.table().rstrip()}{below}"
 
 
 def takes(kind: Any) -> str:

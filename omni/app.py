@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from omni.engine import Engine, Engines
     from omni.environment import Environment
     from omni.hardware import Budget, Fit, HardwareProfile
+    from omni.jobs import Jobs
     from omni.keeper import KeeperClient, Starter
 
 T = TypeVar("T")
@@ -204,6 +205,13 @@ class Services:
             store, self, self.library, keeper=self, plugins=self.plugins, settings=self.settings, clock=self.clock
         )
 
+    @cached_property
+    def jobs(self) -> "Jobs":
+        """The work of this process that belongs to nobody who looks at it."""
+        from omni.jobs import Jobs
+
+        return Jobs(self.home, self.keeper, self.clock)
+
     async def open(self, brain: "Brain", *, embeddings: bool = False) -> "Engine":
         """The engine for `brain`, as chat asks for it; what it measures and what it cannot load is remembered."""
         from omni.engine import ObservedEngine
@@ -217,7 +225,7 @@ class Services:
         async def measured(usage: "Usage") -> None:
             with _noted():
                 await self.library.mark(base, ready=True)
-                if usage.answer_tokens >= MEASURABLE:
+                if usage.completion_tokens >= MEASURABLE:
                     read = usage.prompt_tokens - usage.cached_tokens
                     reading = read / usage.prompt_seconds if read >= MEASURABLE and usage.prompt_seconds else 0.0
                     await asyncio.to_thread(remember_speed, self.home, base, usage.speed, reading)
@@ -228,9 +236,9 @@ class Services:
                     await self.library.mark(base, ready=False, reason=reason)
 
         async def blinded() -> None:
-            if brain.base is not None and brain.base.eyes is not None:
+            if brain.base is not None and brain.base.projector is not None:
                 with _noted():
-                    await self.library.unsee(base, brain.base.eyes)
+                    await self.library.drop_projector(base, brain.base.projector)
 
         return ObservedEngine(engine, measured=measured, refused=refused, blinded=blinded)
 
@@ -343,6 +351,7 @@ class Services:
                     logging.getLogger(__name__).warning("A part could not be closed: %r", error)
                 first = first or error
 
+        await end(vars(self).get("jobs"))
         await end(vars(self).get("chat"))  # it still has something to tell the keeper, which may be on its way
         unfinished = [task for task in self._tasks.values() if not task.done()]
         for task in unfinished:

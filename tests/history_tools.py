@@ -8,13 +8,14 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from omni.engine import ChatRequest, Message
+from omni.core.messages import Message
+from omni.engine import ChatRequest
 from omni.server.anthropic.requests import wish_of as anthropic_wish
 from omni.server.anthropic.types import MessagesBody
 from omni.server.generation import GenerationRequest, request_of
 from omni.server.lenient import decoded
 from omni.server.ollama.requests import chat_wish
-from omni.server.ollama.types import ChatBody as OllamaBody
+from omni.server.ollama.types import OllamaChatBody
 from omni.server.openai.requests import wish_of as chat_wish_of
 from omni.server.openai.responses_requests import wish_of as responses_wish
 from omni.server.openai.responses_types import ResponseBody
@@ -227,7 +228,7 @@ def request_for(protocol: str, body: dict[str, Any]) -> ChatRequest:
         case "anthropic":
             wish = anthropic_wish(decoded(sent, MessagesBody), one)
         case _:
-            wish = chat_wish(decoded(sent, OllamaBody), one)
+            wish = chat_wish(decoded(sent, OllamaChatBody), one)
     request = request_of(wish)
     assert isinstance(request, ChatRequest)
     return request
@@ -236,7 +237,7 @@ def request_for(protocol: str, body: dict[str, Any]) -> ChatRequest:
 def said(messages: tuple[Message, ...]) -> str:
     """All that a brain reads of messages."""
     return "\n".join(
-        " ".join([message.role, message.content, *(f"{call.name}({call.arguments})" for call in message.calls)])
+        " ".join([message.role, message.text, *(f"{call.name}({call.arguments})" for call in message.calls)])
         for message in messages
     )
 

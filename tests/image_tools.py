@@ -9,6 +9,8 @@ from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
+from omni.core.messages import Message, TextPart
+
 GIF = b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 JPEG = b64decode(
     "/9j/4AAQSkZJRgABAQEASABIAAD/2wBDAP////////////////////////////////////////////////////////////////////////////"
@@ -42,6 +44,11 @@ def bmp(width: int = 4, height: int = 4) -> bytes:
     data = (row + bytes(-len(row) % 4)) * height
     head = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, len(data), 2835, 2835, 0, 0)
     return b"BM" + struct.pack("<IHHI", 54 + len(data), 0, 0, 54) + head + data
+
+
+def shown(message: Message) -> list[Any]:
+    """What a message says and shows, in order: its texts, and of each image kind and width."""
+    return [part.text if isinstance(part, TextPart) else (part.kind, part.width) for part in message.content]
 
 
 def write_projector(path: Path, *, width: int = 576, **changes: Any) -> Path:

@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 
 from omni.core.errors import OmniError
-from omni.engine import ChatRequest, Message, tool_calls
+from omni.core.messages import Message
+from omni.engine import ChatRequest, tool_calls
 from omni.engine.answers import prompt_of
 from omni.engine.histories import Traits
-from omni.engine.http import Client
+from omni.engine.http import WorkerClient
 from omni.engine.probing import TOOL, begins, traits_of
 from omni.engine.template import ChatTemplate
 from tests.history_tools import HISTORIES, PROTOCOLS, History, Step, body_of, request_for, words_of
@@ -22,7 +23,7 @@ class Matrix:
     """The worker at `socket`. `moving`: what its template writes into the last of a user's turns only, and moves along."""
 
     def __init__(self, socket: Path | str, key: str, *, moving: str = "") -> None:
-        self._client, self._moving = Client(fspath(socket), key), moving or "nothing moves"
+        self._client, self._moving = WorkerClient(fspath(socket), key), moving or "nothing moves"
         self._template: ChatTemplate | None = None
         self._prompts: dict[bytes, str] = {}
         self.rendered = 0  # prompts

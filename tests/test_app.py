@@ -158,26 +158,26 @@ async def test_without_a_starter_there_is_no_keeper_and_that_is_said(home: Home)
 async def test_settings_are_read_again_when_the_file_has_changed(
     services: Services, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home.config.write_text("[chat]\nanswer_tokens = 77\n")
-    assert (await services.read_settings_again()).chat.answer_tokens == 77
+    home.config.write_text("[chat]\nmax_completion_tokens = 77\n")
+    assert (await services.read_settings_again()).chat.max_completion_tokens == 77
     os.utime(home.config, (1, 1))  # long ago: what it says is known from now on
     await services.read_settings_again()
     with monkeypatch.context() as patch:
         patch.setattr("omni.app.Settings.load", None)
-        assert (await services.read_settings_again()).chat.answer_tokens == 77
-    home.config.write_text("[chat]\nanswer_tokens = 88\n")
-    assert (await services.read_settings_again()).chat.answer_tokens == 88
+        assert (await services.read_settings_again()).chat.max_completion_tokens == 77
+    home.config.write_text("[chat]\nmax_completion_tokens = 88\n")
+    assert (await services.read_settings_again()).chat.max_completion_tokens == 88
     home.config.unlink()
-    assert (await services.read_settings_again()).chat.answer_tokens == 2048
+    assert (await services.read_settings_again()).chat.max_completion_tokens == 2048
 
 
 async def test_settings_are_read_once_and_changed_in_both_places(services: Services, home: Home) -> None:
-    assert services.settings.chat.answer_tokens == 2048
-    assert services.chat.settings.chat.answer_tokens == 2048
-    await services.change_setting("chat.answer_tokens", 99)
-    assert services.settings.chat.answer_tokens == 99
-    assert services.chat.settings.chat.answer_tokens == 99
-    assert "answer_tokens = 99" in home.config.read_text()
+    assert services.settings.chat.max_completion_tokens == 2048
+    assert services.chat.settings.chat.max_completion_tokens == 2048
+    await services.change_setting("chat.max_completion_tokens", 99)
+    assert services.settings.chat.max_completion_tokens == 99
+    assert services.chat.settings.chat.max_completion_tokens == 99
+    assert "max_completion_tokens = 99" in home.config.read_text()
 
 
 async def test_the_default_brain_is_the_chosen_one_else_the_best(services: Services, tmp_path: Path) -> None:
@@ -345,10 +345,11 @@ class Observed:
         monkeypatch.setattr(services, "engines", engines)
 
     async def ask(self) -> TurnEnded:
-        from omni.engine import ChatRequest, Message, Sampling
+        from omni.core.messages import Message
+        from omni.engine import ChatRequest, Sampling
 
         brain = await self.services.library.add(self.path)
-        request = ChatRequest(messages=(Message(role="user", content="go"),), sampling=Sampling(max_tokens=100))
+        request = ChatRequest(messages=(Message.of("user", "go"),), sampling=Sampling(max_tokens=100))
         events = [event async for event in (await self.services.open(brain)).chat(request)]
         ended = events[-1]
         assert isinstance(ended, TurnEnded)

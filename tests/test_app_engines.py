@@ -52,10 +52,10 @@ async def test_settings_from_another_terminal_hold_from_the_next_turn_on(home: H
         await services.open(brain)
         engines = await services.engines()
         assert engines.spec(brain).settings["context"] == 2048  # all that the file allows
-        home.config.write_text("[engine]\ncontext = 1024\n[chat]\nanswer_tokens = 99\n")
+        home.config.write_text("[engine]\ncontext = 1024\n[chat]\nmax_completion_tokens = 99\n")
         await services.open(brain)
         assert engines.spec(brain).settings["context"] == 1024
-        assert services.chat.settings.chat.answer_tokens == 99
+        assert services.chat.settings.chat.max_completion_tokens == 99
         home.config.write_text("[engine]\ncontext = 'many'\n")
         await services.open(brain)
         assert engines.spec(brain).settings["context"] == 1024
@@ -72,19 +72,19 @@ async def test_a_brain_whose_eyes_end_its_worker_does_without_them(
             raise Blinding("It ended.")
 
     async def opened(*_asked: Any, **_more: Any) -> ScriptedEngine:
-        return Ended(sees=True)
+        return Ended(vision=True)
 
     tmp_path.joinpath("base.gguf").write_bytes(gguf_bytes())
     write_projector(tmp_path / "mmproj.gguf", width=256)
     monkeypatch.setattr(Engines, "open", opened)
     async with Services(home, starter=None, client="test", plugins=False) as services:
         brain = await services.library.add(tmp_path / "base.gguf")
-        assert brain.sees
+        assert brain.vision
         engine = await services.open(brain)
         with pytest.raises(Blinding):
             await anext(engine.chat(ChatRequest(messages=())))
         brain = await services.library.get(brain.name)
-        assert (brain.usable, brain.sees) == (True, False)
+        assert (brain.usable, brain.vision) == (True, False)
 
 
 @pytest.mark.usefixtures("alone")

@@ -166,6 +166,61 @@ def test_only_one_module_spells_where_things_live() -> None:
     assert spelled == []
 
 
+# Who writes or moves a file without the one store, each for a reason.
+WRITERS = {
+    "omni/core/files.py": "it is the store",
+    "omni/core/database.py": "a copy that SQLite wrote",
+    "omni/airlock/record.py": "only adds to what is there",
+    "omni/airlock/fetch.py": "goes on with a part of a download, which is its lock, too",
+    "omni/cartridges/pulling.py": "joins parts in place, and moves what is verified to its name",
+    "omni/cartridges/exports.py": "moves folders that are verified to their names",
+    "omni/environment/users.py": "moves environments aside",
+    "omni/environment/plugin_sets.py": "moves a set of plug-ins and the link to it to their names",
+    "omni/environment/export.py": "moves a folder that is copied to its name",
+    "omni/environment/installer.py": "the log of pip's output",
+    "omni/environment/command.py": "moves a link to its name",
+    "omni/keeper/background.py": "a process's own log",
+    "omni/cli/reference.py": "writes this project's papers, not a home",
+}
+
+
+def writes(node: ast.AST) -> bool:
+    """Whether a call makes, changes or renames a file."""
+    if not isinstance(node, ast.Call):
+        return False
+    name, arguments = ast.unparse(node.func), [ast.unparse(each) for each in node.args]
+    last = name.rpartition(".")[2]
+    if last in ("write_text", "write_bytes", "mkstemp", "NamedTemporaryFile", "rename", "copyfile", "copy2", "link_to"):
+        return "." in name and name not in ("self._chat.rename", "chat.rename", "pane.services.chat.rename")
+    if last == "replace":  # of a path: a text's has two arguments, a struct's names its fields
+        return len(node.args) == 1 and not node.keywords and not isinstance(node.func, ast.Name)
+    if name == "os.open":
+        return "O_CREAT" in ast.unparse(node)
+    if last == "open":
+        words = [
+            each.value for each in ast.walk(node) if isinstance(each, ast.Constant) and isinstance(each.value, str)
+        ]
+        return any(word in ("w", "wb", "a", "ab", "x", "xb", "r+b", "r+") for word in words) and "devnull" not in str(
+            arguments
+        )
+    return False
+
+
+def test_only_the_one_store_writes_files() -> None:
+    assert {place.partition(":")[0] for place, node in nodes() if writes(node)} == WRITERS.keys()
+
+
+def test_only_one_module_opens_databases() -> None:
+    imports = {
+        name
+        for name, tree in trees().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        and any(each.name.partition(".")[0] in ("sqlcipher3", "sqlite3") for each in node.names)
+    }
+    assert imports == {"omni/core/database.py"}
+
+
 # Who makes a service without the composition root, each for a reason.
 MAKERS = {
     "omni/cli/plugins.py": {"Plugins"},  # whose commands are found before any service is

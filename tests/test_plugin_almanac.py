@@ -113,12 +113,13 @@ async def test_its_slash_command_runs_in_the_chat(plugins: Plugins, tmp_path: Pa
 async def test_the_brain_is_told_what_it_provides(plugins: Plugins, tmp_path: Path) -> None:
     from omni.cartridges import Brain
     from omni.chat import ChatService, ChatStore
+    from omni.core.messages import FilePart
     from omni.engine import ScriptedEngine
 
     seen: list[str] = []
 
     def reply(request: Any) -> str:
-        seen.append(request.messages[-1].content)
+        seen.append(request.messages[-1].text)
         return "On the 24th."
 
     async def ready(_: object) -> Any:
@@ -138,7 +139,7 @@ async def test_the_brain_is_told_what_it_provides(plugins: Plugins, tmp_path: Pa
     assert "dates (plug-in almanac)\n```\n24 December: Ada comes\n```\n\nWhen does she come?" in seen[0]
     assert seen[1] == "Who?"
     kept = (await chat.messages(made.id))[0].attachments
-    assert [each.path for each in kept] == ["dates (plug-in almanac)"]
+    assert [each.path for each in kept if isinstance(each, FilePart)] == ["dates (plug-in almanac)"]
     await chat.close()
 
 

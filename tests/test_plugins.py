@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from omni.core.installed import Command, Installed
+from omni.core.installed import InstalledPlugins, PluginCommand
 from omni.core.paths import Home
 from omni.core.plugins import Plugins
 from tests.plugin_tools import ROOT, install, omni
@@ -71,7 +71,7 @@ def test_the_metadata_is_read_once_until_something_is_installed(
     looks: list[int] = []
     scan = installed.scan
 
-    def noted(folders: list[str]) -> list[installed.Listed]:
+    def noted(folders: list[str]) -> list[installed.PluginEntryPoint]:
         looks.append(1)
         return scan(folders)
 
@@ -94,7 +94,7 @@ def test_a_list_that_is_no_list_is_made_anew(home: Home, packages: Path, text: s
 
 def test_without_a_home_there_are_plug_ins_and_no_list(tmp_path: Path) -> None:
     home = Home(tmp_path / "none")
-    assert Installed(home).commands(lambda: [Command("a", "b", "c")]) == []
+    assert InstalledPlugins(home).commands(lambda: [PluginCommand("a", "b", "c")]) == []
     assert not home.root.exists()
 
 

@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from omni.airlock.defaults import default_index
     from omni.airlock.fetch import Fetched, Page, download, page
     from omni.airlock.index import IndexFile, files, find, normalise, pages, search
-    from omni.airlock.listen import Taken
+    from omni.airlock.listen import PortTaken
     from omni.airlock.local import is_local
     from omni.airlock.net import NetSettings, net_settings
-    from omni.airlock.record import read_record
+    from omni.airlock.record import read_record, verify
 
 _WHERE = {
     "AirlockClient": "client",
     "FetchProgress": "client",
     "Listening": "client",
-    "Taken": "listen",
+    "PortTaken": "listen",
     "default_index": "defaults",
     "Fetched": "fetch",
     "Page": "fetch",
@@ -36,6 +36,7 @@ _WHERE = {
     "NetSettings": "net",
     "net_settings": "net",
     "read_record": "record",
+    "verify": "record",
 }
 
 __all__ = [
@@ -46,7 +47,7 @@ __all__ = [
     "Listening",
     "NetSettings",
     "Page",
-    "Taken",
+    "PortTaken",
     "default_index",
     "download",
     "files",
@@ -58,6 +59,7 @@ __all__ = [
     "pages",
     "read_record",
     "search",
+    "verify",
 ]
 
 

@@ -1,77 +1,84 @@
-"""What went through the airlock: one JSON line a connection, and the doors that are open right now.
+"""What went through the airlock: lines of JSON for each connection, and the doors that are open right now.
 
-A line is written before its connection is made, with room to spare, and rewritten in place as bytes come: an airlock
-that is killed, as the kill switch does, leaves a true line behind. No credentials, no paths, no query strings.
+A line is added before a connection is made, others as bytes come, and one when it is over: an airlock that is killed, as the
+kill switch does, leaves true lines behind. No credentials, no paths, no query strings. A full disk keeps no door shut and
+none open: what could not be written is said in the airlock's log, and counted in the next line that can be (`lost`).
 """
 
-import json
-import os
 import socket
 import sys
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
-from omni.airlock.record import LIMIT, append
-from omni.airlock.wire import Door, Watch
+from omni.airlock.record import LIMIT, add
+from omni.airlock.wire import ConnectionObserver, Watch
+from omni.core.paths import Home
 
-_ROOM = 96  # characters for the verdict and the digits of the bytes
-_REWRITE = 1.0  # seconds between two looks at the bytes of a line
+_AGAIN = 1.0  # seconds between two looks at the bytes of a connection
 
 
 class Audit:
-    """The record of lines. A line that cannot be written is reported on stderr, which is the airlock's log."""
+    """Adds to the record of a home. Used by the threads of all orders."""
 
-    def __init__(self, path: Path, *, limit: int = LIMIT) -> None:
-        self._path, self._limit = path, limit
-        self._lock = threading.Lock()
+    def __init__(self, home: Home, *, limit: int = LIMIT) -> None:
+        self._home, self._limit = home, limit
+        self._lock, self._lost = threading.Lock(), 0
 
-    def line(self, client: str, purpose: str, host: str, verdict: str) -> "Line":
-        """Write a new line."""
-        now = time.time()
-        start = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
-        fields: dict[str, Any] = {"time": start, "client": client[:64], "purpose": purpose[:32], "host": host[:260]}
-        try:
-            with self._lock, append(self._path, limit=self._limit) as (file, end):
-                line = Line(file, end, fields)
-                line.write(0, verdict)
-        except OSError as error:
-            sys.stderr.write(f"The audit line for {host} cannot be written: {error.strerror}.\n")
-            return Line(-1, 0, fields)
-        return line
+    def line(self, client: str, purpose: str, host: str) -> "AuditLine":
+        """A connection begins."""
+        return AuditLine(self, client, purpose, host)
+
+    def note(self, client: str, purpose: str, host: str, verdict: str) -> None:
+        """A connection that came to nothing."""
+        self.add({**_fields(client, purpose, host), "bytes": 0, "verdict": verdict})
+
+    def add(self, fields: dict[str, Any]) -> str:
+        """Add a line; its hash, or "" when it cannot be written."""
+        with self._lock:
+            if self._lost:
+                fields = {**fields, "lost": self._lost}
+            try:
+                line_hash = add(self._home, fields, limit=self._limit)
+            except OSError as error:
+                self._lost += 1
+                sys.stderr.write(f"The audit line for {fields['host']} cannot be written: {error.strerror}.\n")
+                return ""
+            self._lost = 0
+            return line_hash
 
 
-class Line:
-    """One line, and where it is."""
+class AuditLine:
+    """What the record says of one connection: every line of it after the first names that by its hash."""
 
-    def __init__(self, file: int, offset: int, fields: dict[str, Any]) -> None:
-        self._file, self._offset, self._fields = file, offset, fields
-        self._width = len(json.dumps(fields | {"bytes": 0, "verdict": ""})) + _ROOM
+    def __init__(self, audit: Audit, client: str, purpose: str, host: str) -> None:
+        self._audit, self._fields, self._told, self._open = audit, _fields(client, purpose, host), 0, True
+        opened = audit.add({**self._fields, "bytes": 0, "verdict": "open"})
+        if opened:
+            self._fields["opened"] = opened
 
-    def write(self, count: int, verdict: str) -> None:
-        """Say what is known now. Raises OSError."""
-        if self._file >= 0:
-            text = json.dumps(self._fields | {"bytes": count, "verdict": ""})
-            room = self._width - len(text)
-            verdict = verdict.encode("ascii", "replace").decode().replace('"', "'").replace("\\", "/")
-            text = json.dumps(self._fields | {"bytes": count, "verdict": verdict[: max(room, 0)]})
-            os.pwrite(self._file, text.ljust(self._width).encode() + b"\n", self._offset)
+    def progress(self, count: int) -> None:
+        """Say that bytes came, when they are twice as many as was said: so few lines hold at least half of them."""
+        if count >= 2 * self._told and count:
+            self._told = count
+            self._audit.add({**self._fields, "bytes": count, "verdict": "open"})
 
     def close(self, count: int, verdict: str) -> None:
-        """Say the last word."""
-        if self._file >= 0:
-            try:
-                self.write(count, verdict)
-            except OSError as error:
-                sys.stderr.write(f"An audit line cannot be written: {error.strerror}.\n")
-            os.close(self._file)
-            self._file = -1
+        """Say the last word. May be called again; the first call counts."""
+        if self._open:
+            self._open = False
+            self._audit.add({**self._fields, "bytes": count, "verdict": verdict[:96]})
 
 
-class Doors:
+def _fields(client: str, purpose: str, host: str) -> dict[str, Any]:
+    now = time.time()
+    start = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
+    return {"time": start, "client": client[:64], "purpose": purpose[:32], "host": host[:260]}
+
+
+class OpenDoors:
     """All connections that are open now. Used by the threads of all orders."""
 
     def __init__(self, audit: Audit, changed: Callable[[], None]) -> None:
@@ -90,7 +97,7 @@ class Doors:
 
     def enter(self, host: str, client: str, purpose: str) -> "OpenDoor":
         """A door opens."""
-        door = OpenDoor(self, host, purpose, self._audit.line(client, purpose, host, "open"))
+        door = OpenDoor(self, host, purpose, self._audit.line(client, purpose, host))
         with self._lock:
             self._open[id(door)] = door
         self._changed()
@@ -114,14 +121,14 @@ class Doors:
 class OrderWatch(Watch):
     """The doors of one order, which can all be cut at once."""
 
-    def __init__(self, doors: Doors, client: str, purpose: str) -> None:
+    def __init__(self, doors: OpenDoors, client: str, purpose: str) -> None:
         self.client = client
         self._doors, self._purpose = doors, purpose
         self._now: OpenDoor | None = None
         self.cancelled = False
         self.draining = False  # nothing new shall begin
 
-    def door(self, host: str) -> Door:
+    def door(self, host: str) -> ConnectionObserver:
         """A connection is about to be made."""
         self._now = self._doors.enter(host, self.client, self._purpose)
         return self._now
@@ -139,10 +146,10 @@ class OrderWatch(Watch):
             self._now.nudge()
 
 
-class OpenDoor(Door):
+class OpenDoor(ConnectionObserver):
     """One connection, counted and audited."""
 
-    def __init__(self, doors: Doors, host: str, purpose: str, line: Line) -> None:
+    def __init__(self, doors: OpenDoors, host: str, purpose: str, line: AuditLine) -> None:
         self.host, self.purpose, self.since, self.count = host, purpose, time.time(), 0
         self._doors, self._line, self._written = doors, line, time.monotonic()
         self._connection: socket.socket | None = None
@@ -169,10 +176,9 @@ class OpenDoor(Door):
         """More came."""
         self.count += count
         now = time.monotonic()
-        if now - self._written > _REWRITE:
+        if now - self._written > _AGAIN:
             self._written = now
-            with suppress(OSError):  # the last word is tried again, and reported
-                self._line.write(self.count, "open")
+            self._line.progress(self.count)
 
     def close(self, verdict: str) -> None:
         """It is over."""

@@ -14,12 +14,12 @@ from msgspec import Struct
 
 from omni.airlock.fetch import Fetched, Page, already, download
 from omni.airlock.index import ACCEPT, MAX_PAGE, IndexFile, search
-from omni.airlock.listen import DRAIN, Taken
+from omni.airlock.listen import DRAIN, PortTaken
 from omni.airlock.local import is_local
 from omni.airlock.net import NetSettings, net_settings
-from omni.airlock.orders import MAX_LINE, error_from_wire
+from omni.airlock.orders import MAX_LINE
 from omni.airlock.wire import Cancelled
-from omni.core.errors import NetworkBlocked, OmniError
+from omni.core.errors import NetworkBlocked, OmniError, error_from_wire
 
 if TYPE_CHECKING:
     from omni.keeper import KeeperClient
@@ -91,7 +91,7 @@ class AirlockClient:
         A target that is already right and a `file:` URL need no door, and work with the air gap on. Raises NetworkBlocked,
         NotFound, BadFile, StorageError, SetupError; a download that was cut goes on when it is asked for again.
         """
-        speed = _Speed()
+        speed = _TransferRate()
         if sha256 and (fetched := await _in_thread(partial(already, target, size=size, sha256=sha256))):
             yield FetchProgress(done=fetched.size, total=fetched.size, fetched=fetched)
             return
@@ -161,7 +161,7 @@ class AirlockClient:
     ) -> "Listening":
         """Have the airlock listen on a public address and relay to the Unix socket `upstream`, until that is closed.
 
-        With a `certificate` and its key the connections are encrypted. Raises Taken, which says who has the port,
+        With a `certificate` and its key the connections are encrypted. Raises PortTaken, which says who has the port,
         SetupError, and NetworkBlocked while the air gap is on.
         """
         tls = {"cert": str(certificate[0]), "key": str(certificate[1])} if certificate else None
@@ -199,7 +199,7 @@ class AirlockClient:
     async def _copy(
         self, url: str, target: Path, size: int | None, sha256: str | None
     ) -> AsyncGenerator[FetchProgress, None]:
-        speed, seen, over = _Speed(), [0, None], False
+        speed, seen, over = _TransferRate(), [0, None], False
 
         def progress(done: int, total: int | None) -> None:
             seen[:] = [done, total]
@@ -242,7 +242,7 @@ def _advance(steps: Any, answer: Page | None, error: OmniError | None) -> str:
         raise _Found(end.value) from None
 
 
-class _Speed:
+class _TransferRate:
     """Bytes a second over the last seconds."""
 
     def __init__(self) -> None:
@@ -280,7 +280,7 @@ async def _line(reader: asyncio.StreamReader) -> dict[str, Any]:
         raise _ended()
     line: dict[str, Any] = json.loads(data)
     if "taken" in line:
-        raise Taken(line["error"]["message"], hint=line["error"]["hint"], by=line["taken"])
+        raise PortTaken(line["error"]["message"], hint=line["error"]["hint"], by=line["taken"])
     if "error" in line:
         raise error_from_wire(line["error"])
     return line

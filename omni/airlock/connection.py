@@ -8,13 +8,13 @@ from contextlib import suppress
 from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from omni.airlock.ends import End
+from omni.airlock.ends import ClientEnd
 from omni.airlock.proxyline import proxy_line
 
 if TYPE_CHECKING:
     import ssl
 
-    from omni.airlock.audit import Audit, Line
+    from omni.airlock.audit import Audit, AuditLine
 
 Group = tuple[str, bool]  # an address, and whether it is the person's own who runs this
 
@@ -31,7 +31,7 @@ _STATUS = {
 }
 
 
-class Limits(NamedTuple):
+class ListenerLimits(NamedTuple):
     """What one listener bears."""
 
     connections: int = 256
@@ -50,7 +50,7 @@ class ConnectionOwner(Protocol):
     context: "ssl.SSLContext | None"
     audit: "Audit"
     client: str
-    limits: Limits
+    limits: ListenerLimits
     selector: selectors.DefaultSelector
     moved: int
 
@@ -74,7 +74,7 @@ class Connection:
     def __init__(
         self,
         relay: ConnectionOwner,
-        end: End,
+        end: ClientEnd,
         *,
         peer: tuple[str, int],
         here: tuple[str, int],
@@ -94,7 +94,7 @@ class Connection:
         self._server_ended = False
         self._server_deaf = False  # it has hung up on us, but its answer may still be on the way
         self._interests: dict[socket.socket, int] = {}
-        self._line: Line | None = None
+        self._line: AuditLine | None = None
         self._count = 0
         self._open = True
 
@@ -153,7 +153,7 @@ class Connection:
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         )
         if not noted and self._line is None:
-            self._relay.audit.line(self._relay.client, "serve", said(self._peer), "").close(0, f"refused: {status}")
+            self._relay.audit.note(self._relay.client, "serve", said(self._peer), f"refused: {status}")
         if plain:
             self._end.tell(head.encode() + body)
         else:
@@ -220,7 +220,7 @@ class Connection:
         if sent < len(first):
             self._to_server = memoryview(first)[sent:]
         # The record comes after the first bytes are on their way: it costs what a request may not wait for.
-        self._line = relay.audit.line(relay.client, "serve", said(self._peer), "open")
+        self._line = relay.audit.line(relay.client, "serve", said(self._peer))
 
     # -- both ways --------------------------------------------------------------------------------------------------
 

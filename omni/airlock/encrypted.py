@@ -4,13 +4,13 @@ import socket
 import ssl
 from contextlib import suppress
 
-from omni.airlock.ends import End
+from omni.airlock.ends import ClientEnd
 
 # TLS and HTTP are told apart by the first bytes; this is what OpenSSL says to a client that forgot the s of https.
 _NOT_TLS = ("HTTP_REQUEST", "HTTPS_PROXY_REQUEST")
 
 
-class EncryptedEnd(End):
+class EncryptedEnd(ClientEnd):
     """TLS on a socket that does not block. The handshake happens while the first bytes are read."""
 
     def __init__(self, line: socket.socket, context: ssl.SSLContext) -> None:

@@ -4,7 +4,7 @@ import socket
 from contextlib import suppress
 
 
-class End:
+class ClientEnd:
     """The client's end of a connection. All methods raise OSError when the client has cut it."""
 
     wants_write = False  # whether reading goes on only after something could be written

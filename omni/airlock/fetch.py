@@ -19,8 +19,9 @@ from typing import NamedTuple
 
 from omni.airlock.local import local_path
 from omni.airlock.net import NetSettings, public
-from omni.airlock.wire import Answer, Cancelled, Interrupted, Watch, Wire
+from omni.airlock.wire import Cancelled, Interrupted, RemoteResponse, Watch, Wire
 from omni.core.errors import BadFile, NetworkBlocked, NotFound, OmniError, SetupError, StorageError
+from omni.core.files import make_folder, sync
 
 Progress = Callable[[int, int | None], None]
 
@@ -115,7 +116,7 @@ def page(
     wire, patience = Wire(net, watch), _Patience(cancelled, pause)
     while True:
         data = bytearray()
-        answer: Answer | None = None
+        answer: RemoteResponse | None = None
         try:
             answer = wire.get(url, headers)
             _check_plain(answer)
@@ -201,7 +202,7 @@ class _Download:
     def run(self) -> Fetched:
         if self._sha256 and (fetched := self.already()):
             return fetched
-        self._target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self._target.parent)
         with self._locked() as waited:
             # Somebody else may have finished it in the meantime.
             if (waited or self._sha256) and (fetched := self.already()):
@@ -285,7 +286,7 @@ class _Download:
             answer.close("cut")
         return True
 
-    def _expect(self, answer: Answer, total: int | None) -> None:
+    def _expect(self, answer: RemoteResponse, total: int | None) -> None:
         """Refuse what cannot be right, or cannot be kept, before any of it comes."""
         _check_plain(answer)
         if self._size is not None and total is not None and total != self._size:
@@ -299,7 +300,7 @@ class _Download:
                 self._target, f"{need >> 20} MiB more are needed and {room.f_bavail * room.f_frsize >> 20} are free."
             )
 
-    def _stream(self, answer: Answer, total: int | None) -> None:
+    def _stream(self, answer: RemoteResponse, total: int | None) -> None:
         most = self._size if self._size is not None else _MAX_SIZE
         self._progress(self._done, total)
         while block := answer.read(_BLOCK):
@@ -342,11 +343,7 @@ class _Download:
             os.removexattr(self._file, _ETAG)
         os.fsync(self._file)
         self._part.replace(self._target)
-        folder = os.open(self._target.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)  # the new name, too, survives a power cut
-        finally:
-            os.close(folder)
+        sync(self._target.parent)  # the new name, too, survives a power cut
         return Fetched(self._target, self._done, self._hash.hexdigest(), self._type, self._from, resumed)
 
     @contextmanager
@@ -428,7 +425,7 @@ class _Download:
                 os.removexattr(self._file, _ETAG)
 
 
-def _check_plain(answer: Answer) -> None:
+def _check_plain(answer: RemoteResponse) -> None:
     if answer.headers.get("Content-Encoding", "identity").lower() not in ("", "identity"):
         answer.close("cut: encoded")
         raise BadFile(f"{public(answer.url)} comes compressed, though it was asked for as it is.")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PURPOSE = "serve"
 DRAIN = b"drain\n"  # what a server says that accepts no more and finishes what it has begun
 MOST = 8  # listeners at a time
-_DESCRIPTORS = 4096  # wished for: two a connection, and one for its line in the record
+_DESCRIPTORS = 4096  # wished for: two a connection, and a few for the record
 _BACKLOG = 128
 
 
@@ -34,7 +34,7 @@ class Listen(NamedTuple):
     key: str = ""
 
 
-class Taken(SetupError):
+class PortTaken(SetupError):
     """The port belongs to somebody else, named by `by`, or "" when nobody can tell."""
 
     def __init__(self, message: str, *, hint: str = "", by: str = "") -> None:
@@ -85,7 +85,7 @@ def carry_out(order: Listen, watch: "OrderWatch", audit: "Audit", tell: Callable
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket that listens. Raises Taken, which says by whom, and SetupError."""
+    """A socket that listens. Raises PortTaken, which says by whom, and SetupError."""
     from omni.airlock.peers import holder
 
     try:
@@ -107,7 +107,7 @@ def bind(host: str, port: int) -> socket.socket:
         if error.errno == errno.EADDRINUSE:
             by = holder(port, host)
             hint = "Choose another one with --port."
-            raise Taken(f"{where} is taken{f' by {by}' if by else ''}.", hint=hint, by=by) from None
+            raise PortTaken(f"{where} is taken{f' by {by}' if by else ''}.", hint=hint, by=by) from None
         hint = "Ports below 1024 need privileges." if error.errno == errno.EACCES else "Try 127.0.0.1."
         raise SetupError(f"Nothing can listen on {where}: {error.strerror}.", hint=hint) from None
     listener.setblocking(False)
@@ -116,7 +116,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 def error_to_wire(error: OmniError, plain: dict[str, str]) -> dict[str, Any]:
     """A line for an error, which of a taken port also says by whom."""
-    return {"error": plain} | ({"taken": error.by} if isinstance(error, Taken) else {})
+    return {"error": plain} | ({"taken": error.by} if isinstance(error, PortTaken) else {})
 
 
 def _context(order: Listen) -> "ssl.SSLContext":

@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 from omni.airlock import listen
 from omni.airlock.audit import Audit, OrderWatch
 from omni.airlock.net import NetSettings
-from omni.core import errors
-from omni.core.errors import NetworkBlocked, OmniError, UsageError
+from omni.core.errors import NetworkBlocked, OmniError, UsageError, error_to_wire
 from omni.core.paths import Home
 
 # Where in the home each purpose may write.
@@ -157,17 +156,3 @@ def _fetch(order: Order, client: socket.socket, watch: OrderWatch) -> None:
 def tell(client: socket.socket, value: dict[str, Any]) -> None:
     """Send one line. Raises OSError when the client is gone."""
     client.sendall(json.dumps(value, separators=(",", ":")).encode() + b"\n")
-
-
-def error_to_wire(error: OmniError) -> dict[str, str]:
-    """An error by the nearest class that both sides know."""
-    kind = next(cls.__name__ for cls in type(error).__mro__ if cls.__module__ == errors.__name__)
-    return {"kind": kind, "message": error.message, "hint": error.hint}
-
-
-def error_from_wire(value: dict[str, Any]) -> OmniError:
-    """The error that `error_to_wire` described."""
-    kind = getattr(errors, str(value.get("kind")), OmniError)
-    if not (isinstance(kind, type) and issubclass(kind, OmniError)):
-        kind = OmniError
-    return kind(str(value.get("message", "")), hint=str(value.get("hint", "")))

@@ -2,7 +2,8 @@
 
 The keeper starts it with a line on fd 0, a socket or pipe, that names home and socket; then comes one line per token.
 The end of fd 0 is the end of the process, at once. Open doors are told to the keeper on the same line, and so is what
-came of `{"order": "wall"}`, which has this process try the wall. It can be killed at any moment: what is half done lies
+came of `{"order": "wall"}`, which has this process try the wall. `{"order": "leave"}` ends it while nobody has a token or
+a connection. It can be killed at any moment: what is half done lies
 in `.part` files.
 """
 
@@ -15,13 +16,12 @@ import time
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from omni.airlock import listen, orders
-from omni.airlock.audit import Audit, Doors, OrderWatch
-from omni.airlock.record import record_file
+from omni.airlock.audit import Audit, OpenDoors, OrderWatch
 from omni.core import confinement
-from omni.core.errors import NetworkBlocked, OmniError
+from omni.core.errors import NetworkBlocked, OmniError, error_to_wire
 from omni.core.paths import Home
 
 _KEEPER = 0
@@ -37,7 +37,7 @@ def main() -> None:
     """Serve until the keeper is gone."""
     confinement.undumpable()
     os.umask(0o077)
-    lines = _Lines()
+    lines = _DescriptorReader()
     greeting = _first(lines)
     home = Home(greeting["home"])
     path = Path(greeting["socket"])
@@ -49,7 +49,7 @@ def main() -> None:
     Airlock(home, listener, lines).run()
 
 
-class _Token(NamedTuple):
+class _OrderToken(NamedTuple):
     purpose: str
     client: str
     until: float
@@ -67,11 +67,11 @@ class _Client:
 class Airlock:
     """One loop for keeper and clients; one thread an order."""
 
-    def __init__(self, home: Home, listener: socket.socket, lines: "_Lines") -> None:
+    def __init__(self, home: Home, listener: socket.socket, lines: "_DescriptorReader") -> None:
         self._home, self._listener, self._lines = home, listener, lines
-        self._audit = Audit(record_file(home))
-        self._doors = Doors(self._audit, self._wake)
-        self._tokens: dict[str, _Token] = {}
+        self._audit = Audit(home)
+        self._doors = OpenDoors(self._audit, self._wake)
+        self._tokens: dict[str, _OrderToken] = {}
         self._clients: set[_Client] = set()
         self._queue: deque[_Client] = deque()
         self._running = self._listening = 0
@@ -106,20 +106,29 @@ class Airlock:
 
     def _hear_keeper(self) -> None:
         if not self._lines.more(_KEEPER):
-            with suppress(OSError):
-                os.unlink(self._listener.getsockname())
-            os._exit(0)  # threads in mid-download included: their parts stay
+            self._leave()  # threads in mid-download included: their parts stay
         self._take_tokens()
+
+    def _leave(self) -> NoReturn:
+        with suppress(OSError):
+            os.unlink(self._listener.getsockname())
+        os._exit(0)
 
     def _take_tokens(self) -> None:
         for line in self._lines.take():
             if line.get("order") == "wall":
                 self._say({"order": "wall", "attempts": [attempt._asdict() for attempt in confinement.attempts()]})
                 continue
+            if line.get("order") == "leave":
+                self._expire()
+                if not (self._clients or self._tokens):
+                    self._leave()
+                self._say({"stays": True})
+                continue
             token, purpose = line.get("token"), line.get("purpose")
             if isinstance(token, str) and isinstance(purpose, str) and len(token) >= 16:
                 until = time.monotonic() + _TOKEN_SECONDS
-                self._tokens[token] = _Token(purpose, str(line.get("client", "")), until)
+                self._tokens[token] = _OrderToken(purpose, str(line.get("client", "")), until)
                 while len(self._tokens) > _TOKENS:
                     del self._tokens[next(iter(self._tokens))]
 
@@ -157,7 +166,7 @@ class Airlock:
             self._take_order(client)
 
     def _take_order(self, client: _Client) -> None:
-        token: _Token | None = None
+        token: _OrderToken | None = None
         try:
             try:
                 line = json.loads(client.received)
@@ -171,11 +180,11 @@ class Airlock:
                 raise NetworkBlocked(f"The airlock listens in {listen.MOST} places already.")
         except OmniError as error:
             if token is None:
-                self._audit.line("", "", "", "").close(0, "refused: no token")
+                self._audit.note("", "", "", "refused: no token")
             else:
-                self._audit.line(token.client, token.purpose, "", "").close(0, "refused: " + type(error).__name__)
+                self._audit.note(token.client, token.purpose, "", "refused: " + type(error).__name__)
             with suppress(OSError):
-                orders.tell(client.connection, {"error": orders.error_to_wire(error)})
+                orders.tell(client.connection, {"error": error_to_wire(error)})
             self._selector.unregister(client.connection)
             self._drop(client)
             return
@@ -187,7 +196,7 @@ class Airlock:
         self._queue.append(client)
         self._start()
 
-    def _spend(self, name: object) -> _Token:
+    def _spend(self, name: object) -> _OrderToken:
         name = name if isinstance(name, str) else ""
         if name not in self._tokens and self._lines.more(_KEEPER):  # the client may have been quicker than the keeper
             self._take_tokens()
@@ -256,7 +265,7 @@ class Airlock:
             os.write(_KEEPER, json.dumps(value, separators=(",", ":")).encode() + b"\n")
 
 
-class _Lines:
+class _DescriptorReader:
     """JSON objects from a descriptor; what is none is passed over."""
 
     def __init__(self) -> None:
@@ -290,7 +299,7 @@ class _Lines:
         return self._ready.popleft() if self._ready else None
 
 
-def _first(lines: _Lines) -> dict[str, Any]:
+def _first(lines: _DescriptorReader) -> dict[str, Any]:
     """The keeper's greeting; without one, what the environment says."""
     while True:
         if (greeting := lines.first()) is not None:

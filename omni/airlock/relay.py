@@ -13,8 +13,8 @@ from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from omni.airlock.connection import READ, Connection, Group, Limits, said
-from omni.airlock.ends import End
+from omni.airlock.connection import READ, Connection, Group, ListenerLimits, said
+from omni.airlock.ends import ClientEnd
 from omni.airlock.peers import owner
 from omni.airlock.proxyline import is_loopback
 
@@ -38,9 +38,9 @@ class Relay:
         context: "ssl.SSLContext | None",
         watch: "OrderWatch",
         audit: "Audit",
-        limits: Limits | None = None,
+        limits: ListenerLimits | None = None,
     ) -> None:
-        self.upstream, self.context, self.audit, self.limits = upstream, context, audit, limits or Limits()
+        self.upstream, self.context, self.audit, self.limits = upstream, context, audit, limits or ListenerLimits()
         self.watch, self.client = watch, watch.client
         self.selector = selectors.DefaultSelector()
         self.connections: set[Connection] = set()
@@ -172,9 +172,9 @@ class Relay:
         else:
             connection.begin()
 
-    def _end(self, line: socket.socket) -> End:
+    def _end(self, line: socket.socket) -> ClientEnd:
         if self.context is None:
-            return End(line)
+            return ClientEnd(line)
         from omni.airlock.encrypted import EncryptedEnd
 
         return EncryptedEnd(line, self.context)
@@ -184,4 +184,4 @@ class Relay:
         now = time.monotonic()
         if now - self._refused >= 1:
             self._refused = now
-            self.audit.line(self.client, "serve", said(peer), "").close(0, "refused: too many connections")
+            self.audit.note(self.client, "serve", said(peer), "refused: too many connections")

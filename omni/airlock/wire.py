@@ -35,7 +35,7 @@ class Cancelled(OmniError):
     exit_code = 130
 
 
-class Door:
+class ConnectionObserver:
     """One connection as whoever watches sees it. This one sees nothing; the airlock's audits, counts and can cut."""
 
     def attach(self, connection: "socket.socket") -> None:
@@ -51,16 +51,16 @@ class Door:
 class Watch:
     """Is told of every connection."""
 
-    def door(self, host: str) -> Door:  # noqa: ARG002 - what a watch that looks would need
+    def door(self, host: str) -> ConnectionObserver:  # noqa: ARG002 - what a watch that looks would need
         """A connection to `host` (`name:port`) is about to be made."""
-        return Door()
+        return ConnectionObserver()
 
 
-class Answer:
+class RemoteResponse:
     """A response whose body is read piece by piece. `length` is what its head promises, None if it promises nothing."""
 
     def __init__(
-        self, response: "HTTPResponse", connection: "HTTPConnection", url: str, door: Door, timeout: float
+        self, response: "HTTPResponse", connection: "HTTPConnection", url: str, door: ConnectionObserver, timeout: float
     ) -> None:
         self.status, self.headers, self.url = response.status, response.headers, url
         length = response.headers.get("Content-Length", "")
@@ -105,7 +105,7 @@ class Wire:
         self._net, self._watch = net, watch or Watch()
         self._contexts: dict[bool, ssl.SSLContext] = {}
 
-    def get(self, url: str, headers: Iterable[tuple[str, str]] = (), *, checked: bool = False) -> Answer:
+    def get(self, url: str, headers: Iterable[tuple[str, str]] = (), *, checked: bool = False) -> RemoteResponse:
         """The answer to a GET, redirects followed: 200, 206 and 416 are given back, others raised.
 
         `checked` says that a hash of the content is known, which is what makes plain http acceptable.
@@ -133,7 +133,7 @@ class Wire:
                 given = {name: value for name, value in given.items() if name.lower() not in _SECRET_HEADERS}
         raise NetworkBlocked(f"{public(url)} redirects in a circle.")
 
-    def _once(self, parts: SplitResult, given: dict[str, str]) -> Answer:
+    def _once(self, parts: SplitResult, given: dict[str, str]) -> RemoteResponse:
         from http.client import HTTPException
 
         url = parts._replace(netloc=_authority(parts), fragment="").geturl()
@@ -147,7 +147,7 @@ class Wire:
             connection.connect()
             door.attach(connection.sock)
             connection.request("GET", quote(target, safe=_URL_CHARACTERS), headers=headers)
-            return Answer(connection.getresponse(), connection, url, door, self._net.timeout)
+            return RemoteResponse(connection.getresponse(), connection, url, door, self._net.timeout)
         except (OSError, HTTPException, ValueError) as error:
             if connection is not None:
                 connection.close()
@@ -223,7 +223,7 @@ class Wire:
                 return "Basic " + base64.b64encode(f"{credentials[0]}:{credentials[2] or ''}".encode()).decode()
         return ""
 
-    def _judged(self, answer: Answer) -> Answer:
+    def _judged(self, answer: RemoteResponse) -> RemoteResponse:
         status, where = answer.status, public(answer.url)
         if status in (200, 206, 416):
             return answer

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from omni.cartridges.access import AirlockAccess, Fetcher
     from omni.cartridges.brains import (
-        Adapter,
         Base,
         Brain,
+        BrainAdapter,
         PullDone,
         PullEvent,
         PullProgress,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "Access": "sources",
-    "Adapter": "brains",
+    "BrainAdapter": "brains",
     "AirlockAccess": "access",
     "Base": "brains",
     "EMBEDDER_HINT": "naming",
@@ -70,10 +70,10 @@ _WHERE = {
 __all__ = [
     "EMBEDDER_HINT",
     "Access",
-    "Adapter",
     "AirlockAccess",
     "Base",
     "Brain",
+    "BrainAdapter",
     "Fetcher",
     "GgufHeader",
     "Library",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from omni.cartridges.brains import Adapter
+from omni.cartridges.brains import BrainAdapter
 from omni.cartridges.gguf import read_header
 from omni.cartridges.manifest import AdapterTable
 from omni.cartridges.pulling import hash_files
@@ -17,7 +17,7 @@ from omni.core.errors import OmniError
 class AdapterFile(msgspec.Struct, frozen=True, kw_only=True):
     """What lies beside a manifest: an adapter for bases of one architecture, or what is wrong with it."""
 
-    adapter: Adapter | None = None
+    adapter: BrainAdapter | None = None
     architecture: str = ""
     problem: str = ""
 
@@ -38,5 +38,5 @@ def look_at(folder: Path, table: AdapterTable) -> AdapterFile:
         return AdapterFile(
             problem=f"its adapter {path} has the sha256 {sha256[:12]}… instead of {table.sha256[:12]}…",
         )
-    adapter = Adapter(path=str(path), scale=table.scale, sha256=sha256)
+    adapter = BrainAdapter(path=str(path), scale=table.scale, sha256=sha256)
     return AdapterFile(adapter=adapter, architecture=header.architecture)

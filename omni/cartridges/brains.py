@@ -20,7 +20,7 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
     `id` is `sha256-HEX` where the content is known, else `file-HEX` made of path, size and time. `parts` holds every
     file of a model in several, in order; `path` is the first and what an engine opens. `template` is a Jinja chat
     template to use instead of what the file carries (None: the file's own). `parameters` are sampling defaults under
-    the names of the manifest's `[sampling]`. `eyes` is the projector that it sees with; `blind` says why one that lies
+    the names of the manifest's `[sampling]`. `projector` is the projector that it sees with; `blind` says why one that lies
     beside it is not used.
     """
 
@@ -33,11 +33,11 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str | None = None
     template: str | None = None
     parameters: dict[str, Any] = {}
-    eyes: Projector | None = None
+    projector: Projector | None = None
     blind: str = ""
 
 
-class Adapter(msgspec.Struct, frozen=True, kw_only=True):
+class BrainAdapter(msgspec.Struct, frozen=True, kw_only=True):
     """A LoRA that a brain puts on its base."""
 
     path: str
@@ -74,7 +74,7 @@ class Brain(msgspec.Struct, frozen=True, kw_only=True):
     licence: str = ""
     context_max: int = 0
     context: int = 0
-    adapter: Adapter | None = None
+    adapter: BrainAdapter | None = None
     prompt: str = ""
     sampling: dict[str, Any] = {}
     quantisation: str = ""
@@ -94,9 +94,9 @@ class Brain(msgspec.Struct, frozen=True, kw_only=True):
         return self.state == "not chat" and self.base is not None and self.base.header.kind == "embedding"
 
     @property
-    def sees(self) -> bool:
+    def vision(self) -> bool:
         """Whether it can be shown images."""
-        return self.base is not None and self.base.eyes is not None
+        return self.base is not None and self.base.projector is not None
 
 
 class PullStarted(Event, frozen=True, kw_only=True):

@@ -12,13 +12,13 @@ import msgspec
 
 from omni.cartridges.brains import Base, Brain
 from omni.cartridges.catalog import blob_base
-from omni.cartridges.index import Entry
+from omni.cartridges.index import IndexEntry
 from omni.cartridges.inspection import inspect, model_stem
 from omni.cartridges.naming import slug
 from omni.cartridges.projectors import look
 from omni.cartridges.pulling import combined
 from omni.core.errors import BadFile, NotFound, StorageError, UsageError
-from omni.core.files import storage_error, write_atomic
+from omni.core.files import FILE, make_folder, replacing, storage_error, write_atomic
 from omni.core.paths import Home
 
 LIST = "brains.json"
@@ -65,7 +65,7 @@ class ExportFolder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_export(
-    brains: Sequence[Brain], entries: Mapping[str, Entry], manifests: Mapping[str, str], target: Path
+    brains: Sequence[Brain], entries: Mapping[str, IndexEntry], manifests: Mapping[str, str], target: Path
 ) -> Path:
     """Copy the files of `brains` to TARGET/brains and add them to the list there; returns that folder.
 
@@ -88,9 +88,9 @@ def write_export(
                 f"{brain.name} has an adapter, and an export carries none yet.",
                 hint=f"Export its base, and copy the folder of {Path(brain.adapter.path).parent} yourself.",
             )
-        if (eyes := brain.base.eyes) is not None and not eyes.there:
+        if (projector := brain.base.projector) is not None and not projector.there:
             raise NotFound(
-                f"{brain.name} cannot be exported: its projector {eyes.path} is not there any more, or is another.",
+                f"{brain.name} cannot be exported: its projector {projector.path} is not there any more, or is another.",
                 hint="Put it back, or do without it: "
                 + (
                     f"omni pull {brain.base.path}"
@@ -98,7 +98,7 @@ def write_export(
                     else f"omni show --verify {brain.name}"
                 ),
             )
-        need += brain.base.size + (brain.base.eyes.size if brain.base.eyes else 0)
+        need += brain.base.size + (brain.base.projector.size if brain.base.projector else 0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if need > shutil.disk_usage(folder).free:
@@ -115,12 +115,12 @@ def write_export(
     return folder
 
 
-def _write_one(brain: Brain, base: Base, entry: Entry | None, manifest: str, folder: Path) -> ExportedBrain:
+def _write_one(brain: Brain, base: Base, entry: IndexEntry | None, manifest: str, folder: Path) -> ExportedBrain:
     parts = base.parts
     names = [_file_name(base, Path(part), brain.shares or brain.name) for part in parts]
     files = []
     for part, name in zip(parts, names, strict=True):
-        size, sha256 = _copy(Path(part), folder / name)
+        size, sha256 = _copy(Path(part), folder / name, mode=0o644)
         files.append(ExportedFile(name=name, size=size, sha256=sha256))
     actual = combined([file.sha256 for file in files])
     if base.sha256 is not None and actual != base.sha256:
@@ -128,7 +128,7 @@ def _write_one(brain: Brain, base: Base, entry: Entry | None, manifest: str, fol
     return ExportedBrain(
         name=brain.name,
         files=tuple(files),
-        projector=_write_eyes(base, folder, Path(names[0]).stem) if base.eyes else None,
+        projector=_write_projector(base, folder, Path(names[0]).stem) if base.projector else None,
         title=brain.title,
         licence=brain.licence,
         prompt="" if brain.manifest else brain.prompt,
@@ -139,13 +139,15 @@ def _write_one(brain: Brain, base: Base, entry: Entry | None, manifest: str, fol
     )
 
 
-def _write_eyes(base: Base, folder: Path, model: str) -> ExportedFile:
+def _write_projector(base: Base, folder: Path, model: str) -> ExportedFile:
     """The projector, named after its model, so that other programs find it, too."""
-    assert base.eyes is not None
+    assert base.projector is not None
     name = f"mmproj-{model}.gguf"
-    size, sha256 = _copy(Path(base.eyes.path), folder / name)
-    if base.eyes.sha256 not in (None, sha256):
-        raise BadFile(f"{base.eyes.path} is damaged: its sha256 is wrong.", hint="omni show --verify tells what to do.")
+    size, sha256 = _copy(Path(base.projector.path), folder / name, mode=0o644)
+    if base.projector.sha256 not in (None, sha256):
+        raise BadFile(
+            f"{base.projector.path} is damaged: its sha256 is wrong.", hint="omni show --verify tells what to do."
+        )
     return ExportedFile(name=name, size=size, sha256=sha256)
 
 
@@ -188,8 +190,8 @@ def copy_in(home: Home, folder: Path, item: ExportedBrain) -> Base:
         if new:
             shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
         raise
-    eyes, blind = look(path, base.header, sha256=item.projector.sha256)
-    return msgspec.structs.replace(base, eyes=eyes, blind=blind)
+    projector, blind = look(path, base.header, sha256=item.projector.sha256)
+    return msgspec.structs.replace(base, projector=projector, blind=blind)
 
 
 def hashes(item: ExportedBrain) -> list[str]:
@@ -210,7 +212,7 @@ def _copied_eyes(home: Home, folder: Path, file: ExportedFile) -> Path:
     target = home.blobs / f"sha256-{file.sha256}"
     temporary = home.cartridges / "pulls" / file.sha256
     try:
-        temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(temporary)
         size, actual = _copy(folder / file.name, temporary / file.name)
         if (size, actual) != (file.size, file.sha256):
             raise BadFile(f"{folder / file.name} is damaged: its sha256 is wrong.", hint="Copy the export again.")
@@ -228,8 +230,8 @@ def _copied_in(home: Home, folder: Path, item: ExportedBrain, sha256: str) -> Ba
     target = home.blobs / f"sha256-{sha256}"
     temporary = home.cartridges / "pulls" / sha256
     try:
-        temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
-        home.blobs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(temporary)
+        make_folder(home.blobs)
         for file in item.files:
             size, actual = _copy(folder / file.name, temporary / file.name)
             if (size, actual) != (file.size, file.sha256):
@@ -253,20 +255,12 @@ def _copied_in(home: Home, folder: Path, item: ExportedBrain, sha256: str) -> Ba
     return msgspec.structs.replace(base, parameters=item.parameters)
 
 
-def _copy(source: Path, target: Path) -> tuple[int, str]:
+def _copy(source: Path, target: Path, *, mode: int = FILE) -> tuple[int, str]:
     """Copy by temporary file and rename; returns size and sha256 of what was read."""
     digest, size = hashlib.sha256(), 0
-    temporary = target.with_name(target.name + ".part")
-    try:
-        with source.open("rb") as read, temporary.open("wb") as write:
-            while block := read.read(_BLOCK):
-                digest.update(block)
-                write.write(block)
-                size += len(block)
-            write.flush()
-            os.fsync(write.fileno())
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with source.open("rb") as read, replacing(target, mode=mode) as write:
+        while block := read.read(_BLOCK):
+            digest.update(block)
+            write.write(block)
+            size += len(block)
     return size, digest.hexdigest()

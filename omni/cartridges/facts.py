@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 _DENSE_SHARE = 0.1  # of a mixture of experts, what every token reads beside its experts
 
 
-def base_facts(base: Base, *, eyes: bool = True) -> "BaseFacts":
+def base_facts(base: Base, *, projector: bool = True) -> "BaseFacts":
     """The facts of a base that is here, by its header; with its projector, where it has one, or without."""
     from omni.hardware import BaseFacts
 
@@ -22,7 +22,7 @@ def base_facts(base: Base, *, eyes: bool = True) -> "BaseFacts":
         id=base.id,
         name=header.name,
         weights_bytes=weights,
-        eyes_bytes=base.eyes.memory if base.eyes is not None and eyes else 0,
+        projector_bytes=base.projector.memory if base.projector is not None and projector else 0,
         active_bytes=int(weights * min(1.0, share + _DENSE_SHARE)) if share < 1 else 0,
         layers=header.layers,
         kv_heads=header.kv_heads,

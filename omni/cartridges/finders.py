@@ -118,12 +118,12 @@ def find_llama_cpp(around: Surroundings) -> Iterator[ForeignModel]:
         if (shut := denied(store, "llama.cpp's cache", "llama.cpp")) is not None:
             yield shut
             continue
-        names = {model: (name, eyes) for model, name, eyes in _llama_cpp_names(store)}
+        names = {model: (name, projector) for model, name, projector in _llama_cpp_names(store)}
         shelf = shelves(store)
         for path in shelf.models:
-            name, eyes = names.get(path.name, (model_stem(path.name), ""))
-            eyes = str(store / eyes) if eyes else ""
-            yield ForeignModel(name=name, origin="llama.cpp", path=str(path), projector=eyes)
+            name, projector = names.get(path.name, (model_stem(path.name), ""))
+            projector = str(store / projector) if projector else ""
+            yield ForeignModel(name=name, origin="llama.cpp", path=str(path), projector=projector)
         yield from shelf.unfinished("llama.cpp")
 
 
@@ -132,11 +132,11 @@ def _llama_cpp_names(store: Path) -> Iterator[tuple[str, str, str]]:
     for path in listed(store):
         if match := re.fullmatch(r"manifest=([^=]+)=([^=]+)=([^=]+)\.json", path.name):
             content = json_of(path)
-            model, eyes = (
+            model, projector = (
                 _llama_cpp_file(content, key, f"{match[1]}_{match[2]}_") for key in ("ggufFile", "mmprojFile")
             )
             if model:
-                yield model, f"hf.co/{match[1]}/{match[2]}:{match[3]}", eyes
+                yield model, f"hf.co/{match[1]}/{match[2]}:{match[3]}", projector
 
 
 def _llama_cpp_file(content: Any, key: str, start: str) -> str:
@@ -184,6 +184,6 @@ def find_folders(around: Surroundings) -> Iterator[ForeignModel]:
             continue
         shelf = shelves(folder)
         for path in shelf.models:
-            eyes = projector_of(path, shelf.models)
-            yield ForeignModel(name=model_stem(path.name), origin="folder", path=str(path), projector=eyes)
+            projector = projector_of(path, shelf.models)
+            yield ForeignModel(name=model_stem(path.name), origin="folder", path=str(path), projector=projector)
         yield from shelf.unfinished("folder")

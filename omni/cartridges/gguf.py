@@ -43,7 +43,7 @@ class GgufHeader(msgspec.Struct, frozen=True, kw_only=True):
     keeps in the cache of keys and values. `quantisation` is by the file's own word where its tensors agree, else the
     type of most of its weights. `unknown_types` are tensor types that this Omni does not know. `width` is how many
     numbers a token is inside: of a projector what it gives, 0 where an old file does not say. `projector` is a projector's
-    kind, and `sees` whether it is for images (others are for sound). `tokenizer` is what llama.cpp calls its kind, and `pooling`
+    kind, and `vision` whether it is for images (others are for sound). `tokenizer` is what llama.cpp calls its kind, and `pooling`
     how a text's vector is made of those of its tokens: "none" where the file does not say.
 
     What follows decides whether an engine can load it. `kinds` are its tensors without the numbers of their layers
@@ -71,7 +71,7 @@ class GgufHeader(msgspec.Struct, frozen=True, kw_only=True):
     kv_elements: int = 0
     width: int = 0
     projector: str = ""
-    sees: bool = False
+    vision: bool = False
     tokenizer: str = ""
     pooling: str = ""
     sliding_window: int = 0
@@ -335,7 +335,7 @@ class _Header:
             kv_elements=self._kv_elements(layers, heads, head_dim),
             width=self._given() if kind == "mmproj" else width,
             projector=self._text("clip.vision.projector_type") or self._text("clip.projector_type"),
-            sees=kind == "mmproj" and bool(values.get("clip.has_vision_encoder")),
+            vision=kind == "mmproj" and bool(values.get("clip.has_vision_encoder")),
             tokenizer=self._text("tokenizer.ggml.model"),
             pooling=_pooling(architecture, values),
             sliding_window=self._number("attention.sliding_window"),

@@ -145,7 +145,7 @@ async def resolve_hub(
         name=name,
         reference=name,
         files=files,
-        eyes=remote(projector) if projector else None,
+        projector=remote(projector) if projector else None,
         join=len(files) == 1,
         size=chosen.size,
         sha256=files[0].sha256 if len(files) == 1 else None,

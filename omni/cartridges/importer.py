@@ -12,7 +12,7 @@ from omni.cartridges.catalog import Catalog
 from omni.cartridges.exports import ExportedBrain, ExportFolder, copy_in, hashes, read_export
 from omni.cartridges.finders import find_folders
 from omni.cartridges.holds import in_thread, pulling
-from omni.cartridges.index import Entry
+from omni.cartridges.index import IndexEntry
 from omni.cartridges.inspection import inspect
 from omni.cartridges.judging import judge_header
 from omni.cartridges.projectors import beside
@@ -51,8 +51,8 @@ class Importer:
         if inspected.header.kind not in ("model", "embedding"):
             verdict = judge_header(inspected.header, None)
             raise BadFile(f"{path.name} cannot be a brain: it is {verdict.reason if verdict else 'something else'}.")
-        eyes = await asyncio.to_thread(_eyes, path)
-        find = ForeignModel(name=path.name, origin="file", path=str(path), projector=eyes)
+        projector = await asyncio.to_thread(_projector, path)
+        find = ForeignModel(name=path.name, origin="file", path=str(path), projector=projector)
         base = await asyncio.to_thread(base_of, find, inspected)
         _, entries = await self._catalog.index.load()
         for entry in entries:
@@ -62,7 +62,7 @@ class Importer:
         else:
             name = _free_name("@me/" + naming.slug(path.name), base.id, entries, await self._catalog.manifests())
         await self._catalog.index.put(
-            base, Entry(name=name, kind="added", base=base.id, path=str(path), size=base.size)
+            base, IndexEntry(name=name, kind="added", base=base.id, path=str(path), size=base.size)
         )
         return await self._catalog.get(name)
 
@@ -78,7 +78,7 @@ class Importer:
         return [await self._catalog.get(name) for name in names]
 
     async def _put(self, item: ExportedBrain, base: Base) -> None:
-        entry = Entry(
+        entry = IndexEntry(
             name=item.name,
             kind="pulled",
             base=base.id,
@@ -94,7 +94,7 @@ class Importer:
         await self._catalog.index.put(base, entry, verified=self._catalog.clock.now())
 
 
-def _free_name(name: str, base_id: str, entries: Sequence[Entry], manifests: Collection[str]) -> str:
+def _free_name(name: str, base_id: str, entries: Sequence[IndexEntry], manifests: Collection[str]) -> str:
     taken = {entry.name for entry in entries if entry.base != base_id} | set(manifests)
     number, free = 1, name
     while free in taken:
@@ -103,7 +103,7 @@ def _free_name(name: str, base_id: str, entries: Sequence[Entry], manifests: Col
     return free
 
 
-def _eyes(path: Path) -> str:
+def _projector(path: Path) -> str:
     """The projector beside a file."""
     try:
         return beside(str(path), [str(other) for other in path.parent.iterdir()])

@@ -31,10 +31,15 @@ CREATE TABLE headers (path TEXT PRIMARY KEY, stamp TEXT NOT NULL, header TEXT, e
 """
 _WIDTHS = "DELETE FROM headers;\n"  # those that were read before did not tell how wide a model is
 _KINDS = _WIDTHS  # nor which tensors it has
+_PROJECTOR = (  # what was called `eyes`, and whether a header is one for images `sees`
+    "UPDATE bases SET data = json_remove(json_set(data, '$.projector', json_extract(data, '$.eyes')), '$.eyes')"
+    " WHERE json_type(data, '$.eyes') = 'object';\n"
+    "DELETE FROM headers;\n"
+)
 _ENGINE = "ALTER TABLE bases ADD COLUMN engine TEXT NOT NULL DEFAULT '';\n"  # which one could not load it
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class IndexEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One brain that is not made of a shipped manifest alone.
 
     kind: "pulled" (its file is a blob of ours), "added" (a file of the person's, in place), "found" (another program's).
@@ -80,7 +85,7 @@ class Index:
         self._path = path
         self._database: Database | None = None
         self._seen: tuple[Connection, int] | None = None
-        self._loaded: tuple[dict[str, BaseRecord], list[Entry]] = {}, []
+        self._loaded: tuple[dict[str, BaseRecord], list[IndexEntry]] = {}, []
         self.version = 0  # counts the changes that `load` has seen
 
     @property
@@ -88,7 +93,13 @@ class Index:
         if self._database is None:
             from omni.core.database import Database, Migration  # SQLite is loaded when the library is first asked
 
-            steps = ("library", _SCRIPT), ("widths", _WIDTHS), ("kinds", _KINDS), ("engine", _ENGINE)
+            steps = (
+                ("library", _SCRIPT),
+                ("widths", _WIDTHS),
+                ("kinds", _KINDS),
+                ("engine", _ENGINE),
+                ("projector", _PROJECTOR),
+            )
             self._database = Database(self._path, [Migration(name, script) for name, script in steps])
         return self._database
 
@@ -98,22 +109,22 @@ class Index:
             await self._database.close()
             self._database = self._seen = None
 
-    async def load(self) -> tuple[dict[str, BaseRecord], list[Entry]]:
+    async def load(self) -> tuple[dict[str, BaseRecord], list[IndexEntry]]:
         """Everything but the cache of headers. What nobody has changed since, here or elsewhere, is not read again."""
 
-        def work(connection: "Connection") -> tuple[dict[str, BaseRecord], list[Entry]]:
+        def work(connection: "Connection") -> tuple[dict[str, BaseRecord], list[IndexEntry]]:
             seen = connection, int(connection.execute("PRAGMA data_version").fetchone()[0])
             if seen != self._seen:
                 bases = {row["id"]: _record(row) for row in connection.execute("SELECT * FROM bases")}
                 rows = connection.execute("SELECT data FROM entries ORDER BY name")
-                self._loaded = bases, [msgspec.json.decode(row["data"], type=Entry) for row in rows]
+                self._loaded = bases, [msgspec.json.decode(row["data"], type=IndexEntry) for row in rows]
                 self._seen, self.version = seen, self.version + 1
             bases, entries = self._loaded
             return dict(bases), list(entries)
 
         return await self._db.read(work)
 
-    async def put(self, base: Base | None, entry: Entry | None = None, *, verified: float | None = None) -> None:
+    async def put(self, base: Base | None, entry: IndexEntry | None = None, *, verified: float | None = None) -> None:
         """Remember a base, an entry or both. `verified` is when its hash was just found right; it clears "corrupt"."""
 
         def work(connection: "Connection") -> None:
@@ -126,7 +137,7 @@ class Index:
 
         await self._db.write(work)
 
-    async def replace_found(self, pairs: Iterable[tuple[Base | None, Entry]]) -> None:
+    async def replace_found(self, pairs: Iterable[tuple[Base | None, IndexEntry]]) -> None:
         """What a look around found. What was found before and is missing now stays, so that it can be shown as gone;
         a line that only told of a problem goes with its problem."""
         pairs = list(pairs)
@@ -164,14 +175,14 @@ class Index:
 
         await self._db.write(work)
 
-    async def unsee(self, base_id: str, eyes: Projector, why: str) -> None:
+    async def drop_projector(self, base_id: str, projector: Projector, why: str) -> None:
         """The base does without these eyes from now on. Where they are `unfit` it does so whoever finds them again."""
 
         def work(connection: "Connection") -> None:
             row = connection.execute("SELECT data FROM bases WHERE id = ?", (base_id,)).fetchone()
             base = msgspec.json.decode(row["data"], type=Base) if row is not None else None
-            if base is not None and base.eyes == eyes:
-                blind = msgspec.structs.replace(base, eyes=None, blind=why)
+            if base is not None and base.projector == projector:
+                blind = msgspec.structs.replace(base, projector=None, blind=why)
                 row = msgspec.json.encode(blind).decode(), base_id
                 connection.execute("UPDATE bases SET data = ? WHERE id = ?", row)
 
@@ -234,10 +245,10 @@ def _put_base(connection: "Connection", base: Base) -> None:
         known = msgspec.json.decode(row["data"], type=Base)
         if known.origin == "blob" and base.origin != "blob" and Path(known.path).exists():
             return
-        if base.eyes is not None and known.blind == unfit(base.eyes):
-            base = msgspec.structs.replace(base, eyes=None, blind=known.blind)
-        elif base.eyes is None and known.eyes is not None and known.eyes.there:
-            base = msgspec.structs.replace(base, eyes=known.eyes, blind="")
+        if base.projector is not None and known.blind == unfit(base.projector):
+            base = msgspec.structs.replace(base, projector=None, blind=known.blind)
+        elif base.projector is None and known.projector is not None and known.projector.there:
+            base = msgspec.structs.replace(base, projector=known.projector, blind="")
         if base.sha256 is None and known.sha256 is not None:  # recorded when it was verified; a look around knows none
             base = msgspec.structs.replace(base, sha256=known.sha256)
     connection.execute(
@@ -246,7 +257,7 @@ def _put_base(connection: "Connection", base: Base) -> None:
     )
 
 
-def _put_entry(connection: "Connection", entry: Entry) -> None:
+def _put_entry(connection: "Connection", entry: IndexEntry) -> None:
     connection.execute(
         "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)",
         (entry.name, entry.kind, entry.base, msgspec.json.encode(entry).decode()),

@@ -23,7 +23,7 @@ _VALUES = ("name", "number", "text")  # kinds of tokens after which a sign is on
 _NO_ARGUMENT = ("and", "or", "else")  # names after a test that are not what it tests with
 
 
-class _Fault(Exception):
+class _TemplateSyntaxError(Exception):
     """Why it cannot be read; `at` is a place in the text."""
 
     def __init__(self, what: str, at: int) -> None:
@@ -31,7 +31,7 @@ class _Fault(Exception):
         self.what, self.at = what, at
 
 
-class _Token(NamedTuple):
+class _TemplateToken(NamedTuple):
     """`kind`: words (outside of braces), open, close, name, number, text, sign, unary; `text` is what stands there."""
 
     kind: str
@@ -45,39 +45,39 @@ def fault_of(template: str) -> str:
         return f"it has {len(template):,} letters, more than {LONGEST:,}"
     source = template.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n")
     try:
-        _Reader(list(_tokens(source)), len(source)).read()
-    except _Fault as fault:
+        _TemplateParser(list(_tokens(source)), len(source)).read()
+    except _TemplateSyntaxError as fault:
         return f"line {source.count(chr(10), 0, fault.at) + 1}: {fault.what}"
     return ""
 
 
-def _tokens(source: str) -> Iterator[_Token]:
+def _tokens(source: str) -> Iterator[_TemplateToken]:
     """Everything but comments and white space."""
     at = 0
     while at < len(source):
         opening = _OPENING.search(source, at)
         if opening is None or opening.end() == len(source):  # braces at the very end are text
-            yield _Token("words", source[at:], at)
+            yield _TemplateToken("words", source[at:], at)
             return
         if opening.start() > at:
-            yield _Token("words", "", at)
+            yield _TemplateToken("words", "", at)
         if opening[0] == "{#":
             end = source.find("#}", opening.end())
             if end < 0:
-                raise _Fault("a comment has no end", opening.start())
+                raise _TemplateSyntaxError("a comment has no end", opening.start())
             at = end + 2
         else:
             at = yield from _block(source, opening.start())
 
 
-def _block(source: str, at: int) -> Generator[_Token, None, int]:
+def _block(source: str, at: int) -> Generator[_TemplateToken, None, int]:
     """The tokens from an opening brace to its closing one; returns where that ends."""
-    depth, last = 0, _Token("", "", at)
+    depth, last = 0, _TemplateToken("", "", at)
     while (at := _past_space(source, at)) < len(source):
         last = _token(source, at, last, depth)
         at += len(last.text)
         if last.kind == "unary" and (number := _NUMBER.match(source, at)):
-            last = _Token("number", last.text + number[0], last.at)
+            last = _TemplateToken("number", last.text + number[0], last.at)
             at = number.end()
         depth += (last.text == "{") - (last.text == "}")
         yield last
@@ -91,48 +91,48 @@ def _past_space(source: str, at: int) -> int:
     return space.end() if space else at
 
 
-def _token(source: str, at: int, last: _Token, depth: int) -> _Token:
+def _token(source: str, at: int, last: _TemplateToken, depth: int) -> _TemplateToken:
     """The next one. Inside of a dictionary `}}` closes two of them and not the block."""
     if match := _TEXT.match(source, at):
-        return _Token("text", match[0], at)
+        return _TemplateToken("text", match[0], at)
     if match := _NUMBER.match(source, at):
-        return _Token("number", match[0], at)
+        return _TemplateToken("number", match[0], at)
     if match := _NAME.match(source, at):
-        return _Token("name", match[0], at)
+        return _TemplateToken("name", match[0], at)
     match = _SIGNS.match(source, at)
     if match is None:
-        raise _Fault(f"there is {source[at]!r} where an expression is expected", at)
+        raise _TemplateSyntaxError(f"there is {source[at]!r} where an expression is expected", at)
     sign = match[0]
     if sign[:2] in ("{{", "{%"):
-        return _Token("open", sign, at)
+        return _TemplateToken("open", sign, at)
     if sign.endswith("}}") and depth > 0:
         sign = sign[0]
     elif len(sign) > 1 and sign.endswith("}"):
-        return _Token("close", sign, at)
+        return _TemplateToken("close", sign, at)
     if sign in ("-", "+") and last.kind not in _VALUES and last.text not in (")", "]"):
-        return _Token("unary", sign, at)
-    return _Token("sign", sign, at)
+        return _TemplateToken("unary", sign, at)
+    return _TemplateToken("sign", sign, at)
 
 
-class _Reader:
+class _TemplateParser:
     """Reads statements and expressions. What they mean does not matter, so that operators need no order."""
 
-    def __init__(self, tokens: list[_Token], end: int) -> None:
+    def __init__(self, tokens: list[_TemplateToken], end: int) -> None:
         self._tokens, self._at, self._depth = tokens, 0, 0
-        self._end = _Token("end", "", end)
+        self._end = _TemplateToken("end", "", end)
 
     def read(self) -> None:
-        """All of it. Raises _Fault."""
+        """All of it. Raises _TemplateSyntaxError."""
         while self._at < len(self._tokens):
             self._piece()
 
     # -- tokens
 
     @property
-    def _next(self) -> _Token:
+    def _next(self) -> _TemplateToken:
         return self._tokens[self._at] if self._at < len(self._tokens) else self._end
 
-    def _take(self) -> _Token:
+    def _take(self) -> _TemplateToken:
         token = self._next
         if token is self._end:
             self._fail("it ends in the middle of a block")
@@ -160,7 +160,7 @@ class _Reader:
     def _fail(self, what: str) -> NoReturn:
         token = self._next
         actual = "the end" if token is self._end else token.text or "text"
-        raise _Fault(what if token is self._end else f"{what}, found {actual}", token.at)
+        raise _TemplateSyntaxError(what if token is self._end else f"{what}, found {actual}", token.at)
 
     def _deeper(self) -> None:
         self._depth += 1
@@ -226,7 +226,7 @@ class _Reader:
             case "generation" | "endgeneration":
                 self._take()
             case _:
-                raise _Fault(f"this engine knows no statement {name.text!r}", name.at)
+                raise _TemplateSyntaxError(f"this engine knows no statement {name.text!r}", name.at)
 
     def _body(self, name: str) -> None:
         self._branches(name, ())

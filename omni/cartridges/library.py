@@ -20,7 +20,7 @@ from omni.cartridges.importer import Importer
 from omni.cartridges.maintenance import Maintenance
 from omni.cartridges.manifest import Manifest
 from omni.cartridges.projectors import Projector, unfit
-from omni.cartridges.pulls import Pulls
+from omni.cartridges.pulls import Puller
 from omni.cartridges.ranking import best_here, first_to_pull, fits_modestly
 from omni.cartridges.stores import Surroundings
 from omni.core.clock import Clock, SystemClock
@@ -69,7 +69,7 @@ class Library:
             shipped=shipped,
             surroundings=surroundings,
         )
-        self._pulls = Pulls(self._catalog, plugins=plugins, environment=environment, budget=self._budget)
+        self._pulls = Puller(self._catalog, plugins=plugins, environment=environment, budget=self._budget)
         self._upkeep = Maintenance(self._catalog)
         self._look: asyncio.Task[None] | None = None
         self._looked: float | None = None  # when the last look ended, as the clock counts on
@@ -200,9 +200,9 @@ class Library:
         unloadable = "" if ready else reason or "a worker could not load it"
         await self._catalog.index.mark(base_id, ready=ready, unloadable=unloadable)
 
-    async def unsee(self, base_id: str, eyes: Projector) -> None:
-        """A worker of this base ended whenever it looked with `eyes`: the base does without, until it is removed."""
-        await self._catalog.index.unsee(base_id, eyes, unfit(eyes))
+    async def drop_projector(self, base_id: str, projector: Projector) -> None:
+        """A worker of this base ended whenever it looked with `projector`: the base does without, until it is removed."""
+        await self._catalog.index.drop_projector(base_id, projector, unfit(projector))
 
     async def remove(self, name: str, *, in_use: Collection[str] = ()) -> int:
         """Remove a pulled brain's file, forget an added or vanished one; returns the bytes that were freed.

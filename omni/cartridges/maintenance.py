@@ -45,25 +45,29 @@ class Maintenance:
                 yield PullVerifying(done=done, total=total)
         except OSError as error:
             raise NotFound(f"{record.base.path} cannot be read: {error.strerror}.", hint=brain.command) from error
-        eyes = record.base.eyes
-        if eyes is not None and eyes.sha256 and await asyncio.to_thread(_hash, eyes.path) != eyes.sha256:
+        projector = record.base.projector
+        if (
+            projector is not None
+            and projector.sha256
+            and await asyncio.to_thread(_hash, projector.path) != projector.sha256
+        ):
             reason = "its projector's bytes are not what they were; `omni rm` and `omni pull` bring it anew"
-            await self._drop_eyes(eyes, reason)
-            blind = msgspec.structs.replace(record.base, eyes=None, blind=reason)
+            await self._drop_projector(projector, reason)
+            blind = msgspec.structs.replace(record.base, projector=None, blind=reason)
             model = await self._conclude(brain, msgspec.structs.replace(record, base=blind), combined(hashes))
             yield Verified(brain=brain.name, ok=False, detail=reason if model.ok else f"{model.detail}; {reason}")
             return
         yield await self._conclude(brain, record, combined(hashes))
 
-    async def _drop_eyes(self, eyes: Projector, reason: str) -> None:
+    async def _drop_projector(self, projector: Projector, reason: str) -> None:
         """Take a projector from all bases that see with it, and its file away where it is ours."""
-        home, blob = self._catalog.home, f"sha256-{eyes.sha256}"
+        home, blob = self._catalog.home, f"sha256-{projector.sha256}"
         bases, _ = await self._catalog.index.load()
         for base_id, record in bases.items():
-            if record.base.eyes is not None and record.base.eyes.path == eyes.path:
-                await self._catalog.index.unsee(base_id, record.base.eyes, reason)
-        async with in_thread(pulling(home, str(eyes.sha256))) as alone:  # else it is being brought anew just now
-            if alone and Path(eyes.path) == home.blobs / blob:
+            if record.base.projector is not None and record.base.projector.path == projector.path:
+                await self._catalog.index.drop_projector(base_id, record.base.projector, reason)
+        async with in_thread(pulling(home, str(projector.sha256))) as alone:  # else it is being brought anew just now
+            if alone and Path(projector.path) == home.blobs / blob:
                 await asyncio.to_thread(_delete_path, home.blobs / blob)
 
     async def _conclude(self, brain: Brain, record: BaseRecord, actual: str) -> Verified:
@@ -108,8 +112,8 @@ class Maintenance:
             await self._catalog.index.forget(
                 entries=[brain.name], bases=[base_id] if alone and base_id in bases else []
             )
-        if blob is not None and blob.eyes is not None and blob.eyes.sha256:
-            freed += await self._collect(f"sha256-{blob.eyes.sha256}", in_use)
+        if blob is not None and blob.projector is not None and blob.projector.sha256:
+            freed += await self._collect(f"sha256-{blob.projector.sha256}", in_use)
         return freed
 
     async def collect(self, in_use: Collection[str]) -> int:
@@ -139,8 +143,8 @@ class Maintenance:
         manifests = await self._catalog.manifests()
         facts = [manifest.base for manifest in manifests.values() if isinstance(manifest.base, Facts)]
         needed = {entry.base for entry in entries} | {f"sha256-{each.sha256}" for each in facts if each.sha256}
-        eyes = [bases[base].base.eyes for base in needed if base in bases]
-        return needed | {f"sha256-{each.sha256}" for each in eyes if each is not None and each.sha256}
+        projectors = [bases[base].base.projector for base in needed if base in bases]
+        return needed | {f"sha256-{each.sha256}" for each in projectors if each is not None and each.sha256}
 
     async def unfinished(self) -> list[Unfinished]:
         """What interrupted pulls left."""

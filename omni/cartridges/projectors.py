@@ -63,17 +63,19 @@ def beside(model: str, names: Iterable[str]) -> str:
     """
     folder = PurePath(model).parent
     near = [name for name in names if PurePath(name).parent == folder and name.lower().endswith(".gguf")]
-    eyes = [name for name in near if is_projector(name)]
-    if not eyes or is_projector(model):
+    projectors = [name for name in near if is_projector(name)]
+    if not projectors or is_projector(model):
         return ""
     own = _family(model)
     named = [
-        name for name in eyes if own and (family := _family(name)) not in _PLAIN and (family in own or own in family)
+        name
+        for name in projectors
+        if own and (family := _family(name)) not in _PLAIN and (family in own or own in family)
     ]
     if len({_family(name) for name in named}) > 1:
         named = [name for name in named if _family(name) == own]
     elif not named and {_family(name) for name in near if not is_projector(name)} <= {own}:
-        named = eyes
+        named = projectors
     return min(named, key=_rank, default="")
 
 
@@ -94,7 +96,7 @@ def look(path: str | Path, model: GgufHeader, *, sha256: str | None = None) -> t
         return None, f"its projector cannot be used: {error.message.rstrip('.')}"
     if header.kind != "mmproj":
         return None, f"{name} is no projector"
-    if not header.sees:
+    if not header.vision:
         return None, f"{name} is for sound, not for images"
     if header.width and model.width and header.width != model.width:
         return None, f"{name} was made for another model: it gives {header.width} numbers a token, not {model.width}"
@@ -103,9 +105,9 @@ def look(path: str | Path, model: GgufHeader, *, sha256: str | None = None) -> t
     return Projector(path=str(path), size=header.file_bytes, kind=header.projector, sha256=sha256), ""
 
 
-def unfit(eyes: Projector) -> str:
+def unfit(projector: Projector) -> str:
     """Why a base does without eyes with which its worker ended: what says so says of which."""
-    return f"its projector ended the engine ({Path(eyes.path).name}, {eyes.size:,} bytes)"
+    return f"its projector ended the engine ({Path(projector.path).name}, {projector.size:,} bytes)"
 
 
 def _family(name: str) -> str:

@@ -7,7 +7,6 @@ moment is a file under `blobs` whose hash is not its name.
 
 import asyncio
 import hashlib
-import os
 import shutil
 import threading
 from collections import deque
@@ -24,7 +23,7 @@ from omni.cartridges.sources import Access, RemoteFile, Resolved
 from omni.cartridges.wheels import append_member, member_size
 from omni.core.clock import Clock
 from omni.core.errors import BadFile, StorageError
-from omni.core.files import storage_error, write_atomic
+from omni.core.files import make_folder, storage_error, sync, write_atomic
 from omni.core.paths import Home
 
 _BLOCK = 8 << 20
@@ -33,7 +32,7 @@ _MOST = 1 << 42  # bytes of a file whose size nobody promised
 _WINDOW = 5.0  # seconds over which the rate is taken
 
 
-class Installed(msgspec.Struct, frozen=True, kw_only=True):
+class FetchedModel(msgspec.Struct, frozen=True, kw_only=True):
     """The end of fetching: the files lie in `folder` (inside `blobs`), their hash is `sha256`."""
 
     path: Path
@@ -61,7 +60,7 @@ class Fetching:
         if self.total is None and all(file.size is not None and not file.member for file in resolved.files):
             self.total = sum(file.size or 0 for file in resolved.files)
 
-    async def run(self) -> AsyncGenerator[PullProgress | PullVerifying | Installed, None]:
+    async def run(self) -> AsyncGenerator[PullProgress | PullVerifying | FetchedModel, None]:
         """Fetch, join, verify and install; the last value is what was installed.
 
         Raises BadFile when a byte is wrong (nothing of it stays), StorageError when the disk is full, and what the
@@ -95,7 +94,7 @@ class Fetching:
     def _prepare(self) -> _Joined:
         """Make the folder, see how far an earlier run came, and refuse at once what cannot end well."""
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self.folder)
         except OSError as error:
             raise storage_error(self.folder, error) from error
         state = self._state()
@@ -219,7 +218,7 @@ class Fetching:
             return [(self._resolved.size, self._resolved.sha256)]
         return [(file.size, file.sha256) for file in self._resolved.files]
 
-    def _install(self, files: list[Path], hashes: list[str]) -> Installed:
+    def _install(self, files: list[Path], hashes: list[str]) -> FetchedModel:
         """Give the verified files their final place. The last step is one rename."""
         sha256 = combined(hashes)
         try:
@@ -230,12 +229,12 @@ class Fetching:
         for path in files:
             _sync(path)
         target = self._home.blobs / f"sha256-{sha256}"
-        self._home.blobs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self._home.blobs)
         if len(files) == 1:
             files[0].replace(target)
         else:  # llama.cpp finds the parts of a model by their names
             ready = self.folder / "set"
-            ready.mkdir(exist_ok=True)
+            make_folder(ready)
             for path in files:
                 path.replace(ready / path.name)
             if target.exists():
@@ -244,7 +243,7 @@ class Fetching:
         _sync(self._home.blobs)
         self.discard()
         path = target if len(files) == 1 else target / files[0].name
-        return Installed(path=path, sha256=sha256, inspected=inspect(path))
+        return FetchedModel(path=path, sha256=sha256, inspected=inspect(path))
 
     def discard(self) -> None:
         """Remove what lies in the pull's folder."""
@@ -355,10 +354,7 @@ def _local(url: str) -> Path:
 
 
 def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        sync(path)
     except OSError as error:
         raise storage_error(path, error) from error
-    finally:
-        os.close(descriptor)

@@ -14,13 +14,13 @@ from omni.cartridges.brains import Base, Brain, PullDone, PullEvent, PullProgres
 from omni.cartridges.catalog import Catalog, blob_base
 from omni.cartridges.holds import in_thread, pulling
 from omni.cartridges.hub import HubSource, resolve_hub_base
-from omni.cartridges.index import Entry
+from omni.cartridges.index import IndexEntry
 from omni.cartridges.inspection import inspect
 from omni.cartridges.judging import judge
 from omni.cartridges.manifest import CartridgeBase, HubBase, Manifest, PackageBase, UrlBase
 from omni.cartridges.package_index import resolve_package
 from omni.cartridges.projectors import look
-from omni.cartridges.pulling import Fetching, Installed, bytes_here
+from omni.cartridges.pulling import FetchedModel, Fetching, bytes_here
 from omni.cartridges.sources import Access, Resolved, Source, UrlSource, resolve_url
 from omni.core.errors import BadFile, UsageError
 
@@ -32,7 +32,7 @@ SOURCES: tuple[Source, ...] = (HubSource(), UrlSource())  # Omni's own; those of
 _WAIT = 0.2  # seconds between two looks at a pull of another process
 
 
-class Pulls:
+class Puller:
     """Pulls into a catalog. `budget` tells what brains may use; asked only when a quantisation is chosen."""
 
     def __init__(
@@ -103,8 +103,10 @@ class Pulls:
                     return await resolve_hub_base(manifest.name, base, access)
                 case UrlBase() as base:
                     resolved = resolve_url(base.url, size=base.size, sha256=base.sha256)
-                    eyes = resolve_url(base.projector).files[0] if base.projector else None
-                    return msgspec.structs.replace(resolved, name=manifest.name, reference=manifest.name, eyes=eyes)
+                    projector = resolve_url(base.projector).files[0] if base.projector else None
+                    return msgspec.structs.replace(
+                        resolved, name=manifest.name, reference=manifest.name, projector=projector
+                    )
                 case _:
                     raise UsageError(f"{manifest.name} has no base of its own.")
         for source in await asyncio.to_thread(self._sources):  # asking for them may import plug-ins
@@ -146,7 +148,7 @@ class Pulls:
         self, fetching: Fetching, resolved: Resolved, manifest: Manifest | None
     ) -> AsyncGenerator[PullEvent, None]:
         """With the lock held; another process may just have finished, and then there is nothing to do."""
-        if resolved.eyes is None:
+        if resolved.projector is None:
             async with aclosing(self._fetch_model(fetching, resolved, manifest)) as events:
                 async for event in events:
                     yield event
@@ -154,40 +156,40 @@ class Pulls:
         wanted = Resolved(
             name=resolved.name,
             reference=resolved.reference,
-            files=(resolved.eyes,),
+            files=(resolved.projector,),
             join=False,
-            size=resolved.eyes.size,
-            sha256=resolved.eyes.sha256,
+            size=resolved.projector.size,
+            sha256=resolved.projector.sha256,
         )
-        eyes = Fetching(self._catalog.home, wanted, fetching.access, self._catalog.clock)
-        if eyes.key == fetching.key:
+        projector = Fetching(self._catalog.home, wanted, fetching.access, self._catalog.clock)
+        if projector.key == fetching.key:
             raise UsageError(
                 f"{resolved.name} names its own file as its projector.",
                 hint="Correct `projector` in its cartridge.toml.",
             )
         while True:
             # Held until the index knows that it is needed: nobody throws it away meanwhile.
-            async with in_thread(pulling(self._catalog.home, eyes.key)) as ours:
+            async with in_thread(pulling(self._catalog.home, projector.key)) as ours:
                 if ours:
-                    async with aclosing(self._fetch_both(eyes, fetching, resolved, manifest)) as events:
+                    async with aclosing(self._fetch_both(projector, fetching, resolved, manifest)) as events:
                         async for event in events:
                             yield event
                     return
-            yield PullProgress(done=0, total=eyes.total, what="another Omni is fetching the projector")
+            yield PullProgress(done=0, total=projector.total, what="another Omni is fetching the projector")
             await asyncio.sleep(_WAIT)
 
     async def _fetch_both(
-        self, eyes: Fetching, fetching: Fetching, resolved: Resolved, manifest: Manifest | None
+        self, projector: Fetching, fetching: Fetching, resolved: Resolved, manifest: Manifest | None
     ) -> AsyncGenerator[PullEvent, None]:
         """The projector and the model. One that is no projector is left out: the brain answers to texts without it."""
-        sha256, blind = eyes.sha256, ""
+        sha256, blind = projector.sha256, ""
         path = self._catalog.home.blobs / f"sha256-{sha256}"
         here = await asyncio.to_thread(path.is_file) if sha256 else False
         if not here:
             try:
-                async with aclosing(eyes.run()) as steps:
+                async with aclosing(projector.run()) as steps:
                     async for step in steps:
-                        if isinstance(step, Installed):
+                        if isinstance(step, FetchedModel):
                             path, sha256 = step.path, step.sha256
                         elif isinstance(step, PullProgress):
                             yield msgspec.structs.replace(step, what="the projector")
@@ -199,12 +201,12 @@ class Pulls:
         def seeing(base: Base) -> Base:
             if not base.header.width:  # read before this was
                 base = msgspec.structs.replace(base, header=inspect(Path(base.path)).header)
-            projector, why = look(path, base.header, sha256=sha256) if not blind else (None, blind)
-            return msgspec.structs.replace(base, eyes=projector, blind=why)
+            mounted, why = look(path, base.header, sha256=sha256) if not blind else (None, blind)
+            return msgspec.structs.replace(base, projector=mounted, blind=why)
 
         # Where nobody told its hash before, it is only now known by it.
         async with (
-            in_thread(pulling(self._catalog.home, sha256 or eyes.key)),
+            in_thread(pulling(self._catalog.home, sha256 or projector.key)),
             aclosing(self._fetch_model(fetching, resolved, manifest, seeing)) as events,
         ):
             async for event in events:
@@ -224,7 +226,7 @@ class Pulls:
             return
         async with aclosing(fetching.run()) as steps:
             async for step in steps:
-                if isinstance(step, Installed):
+                if isinstance(step, FetchedModel):
                     base = await asyncio.to_thread(blob_base, step.sha256, step.path, template=resolved.template)
                     base = await asyncio.to_thread(seeing, base)
                     entry = _entry(resolved, base, manifest)
@@ -244,8 +246,8 @@ class Pulls:
         return None if state in ("gone", "unreadable", "corrupt") else record.base
 
 
-def _entry(resolved: Resolved, base: Base, manifest: Manifest | None) -> Entry:
-    return Entry(
+def _entry(resolved: Resolved, base: Base, manifest: Manifest | None) -> IndexEntry:
+    return IndexEntry(
         name=resolved.name,
         kind="pulled",
         base=base.id,

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from omni.cartridges.adapters import AdapterFile
-from omni.cartridges.brains import USABLE, Adapter, Base, Brain, licence_name
+from omni.cartridges.brains import USABLE, Base, Brain, BrainAdapter, licence_name
 from omni.cartridges.gguf import GgufHeader
-from omni.cartridges.index import BaseRecord, Entry
+from omni.cartridges.index import BaseRecord, IndexEntry
 from omni.cartridges.instead import instead
 from omni.cartridges.judging import Verdict, judge
 from omni.cartridges.manifest import CartridgeBase, Facts, Manifest, PackageBase, parse_manifest
@@ -24,7 +24,7 @@ class Repository:
         self,
         manifests: Mapping[str, Manifest],
         bases: Mapping[str, BaseRecord],
-        entries: Collection[Entry],
+        entries: Collection[IndexEntry],
         *,
         adapters: Mapping[str, AdapterFile] = {},
     ) -> None:
@@ -69,7 +69,7 @@ class Repository:
             self._verdicts[key] = judge(record)
         return self._verdicts[key]
 
-    def _own_record(self, entry: Entry) -> BaseRecord:
+    def _own_record(self, entry: IndexEntry) -> BaseRecord:
         """The base of an entry with what only this name of it has."""
         record = self._bases[entry.base]
         base = msgspec.structs.replace(
@@ -124,7 +124,7 @@ class Repository:
             verified=verified_words(record),
         )
 
-    def _from_entry(self, entry: Entry) -> Brain:
+    def _from_entry(self, entry: IndexEntry) -> Brain:
         if entry.base not in self._bases:
             return Brain(
                 name=entry.name,
@@ -151,7 +151,7 @@ class Repository:
             size=record.base.size,
             licence=licence_name(entry.licence or header.licence),
             context_max=header.context_length,
-            adapter=Adapter(path=entry.adapter) if entry.adapter else None,
+            adapter=BrainAdapter(path=entry.adapter) if entry.adapter else None,
             prompt=entry.prompt,
             sampling=_sampling(record.base.parameters),
             quantisation=header.quantisation,
@@ -227,7 +227,7 @@ def _shipped(manifest: Manifest) -> Brain:
     )
 
 
-def _of_another_engine(verdict: Verdict, entry: Entry, header: GgufHeader) -> Verdict:
+def _of_another_engine(verdict: Verdict, entry: IndexEntry, header: GgufHeader) -> Verdict:
     """Where a file has a form that is made for another engine: whose, and what brings one for this engine."""
     if not verdict.foreign:
         return verdict

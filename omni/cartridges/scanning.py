@@ -8,7 +8,7 @@ import msgspec
 
 from omni.cartridges.brains import Base, licence_name
 from omni.cartridges.gguf import GgufHeader, read_header
-from omni.cartridges.index import Entry
+from omni.cartridges.index import IndexEntry
 from omni.cartridges.inspection import Incomplete, Inspected, in_utf8, inspect, stamp
 from omni.cartridges.projectors import look
 from omni.cartridges.stores import ForeignModel
@@ -29,7 +29,7 @@ class Scan:
         self._names: set[str] = set()
         self.fresh: HeaderCache = {}
 
-    def run(self, finds: Iterable[ForeignModel]) -> list[tuple[Base | None, Entry]]:
+    def run(self, finds: Iterable[ForeignModel]) -> list[tuple[Base | None, IndexEntry]]:
         """Bases and entries of everything that was found."""
         return [item for each in finds if (item := self._one(each)) is not None]
 
@@ -47,7 +47,7 @@ class Scan:
             raise BadFile(known[1], hint="Download or copy it again.")
         return known[1]
 
-    def _one(self, find: ForeignModel) -> tuple[Base | None, Entry] | None:
+    def _one(self, find: ForeignModel) -> tuple[Base | None, IndexEntry] | None:
         if find.problem:
             return None, _problem(find, self._name(find), find.problem, find.reason, find.command)
         if self._is_double(find):
@@ -68,7 +68,7 @@ class Scan:
         header = base.header
         if find.adapter and (problem := self._wrong_adapter(Path(find.adapter), header)):
             return None, _problem(find, name, "unloadable", problem)
-        entry = Entry(
+        entry = IndexEntry(
             name=name,
             kind="found",
             base=base.id,
@@ -117,7 +117,7 @@ class Scan:
 
 def base_of(find: ForeignModel, inspected: Inspected) -> Base:
     """The base of a file in place. What other programs say of one of its names is the entry's, not the base's."""
-    eyes, blind = look(find.projector, inspected.header) if find.projector else (None, "")
+    projector, blind = look(find.projector, inspected.header) if find.projector else (None, "")
     return Base(
         id=f"sha256-{find.sha256}" if find.sha256 else inspected.id,
         path=inspected.parts[0],
@@ -127,7 +127,7 @@ def base_of(find: ForeignModel, inspected: Inspected) -> Base:
         origin=find.origin,
         sha256=find.sha256,
         template=spare_template(inspected.header) or None,
-        eyes=eyes,
+        projector=projector,
         blind=blind,
     )
 
@@ -139,7 +139,7 @@ def _template(find: ForeignModel, header: GgufHeader) -> str:
     return family.jinja if family else ""
 
 
-def _problem(find: ForeignModel, name: str, state: str, reason: str, command: str = "") -> Entry:
+def _problem(find: ForeignModel, name: str, state: str, reason: str, command: str = "") -> IndexEntry:
     return msgspec.convert(
         {
             "name": name,
@@ -152,7 +152,7 @@ def _problem(find: ForeignModel, name: str, state: str, reason: str, command: st
             "licence": find.licence,
             "title": find.title,
         },
-        Entry,
+        IndexEntry,
     )
 
 

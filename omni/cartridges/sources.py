@@ -30,14 +30,14 @@ class RemoteFile(msgspec.Struct, frozen=True, kw_only=True):
 class Resolved(msgspec.Struct, frozen=True, kw_only=True):
     """What a reference stands for. `join` makes one model file of all; else they stay side by side, as llama.cpp wants.
 
-    `size` and `sha256` are of the joined file, None where the source does not tell before the download. `eyes` is the
+    `size` and `sha256` are of the joined file, None where the source does not tell before the download. `projector` is the
     projector that the model sees with.
     """
 
     name: str
     reference: str
     files: tuple[RemoteFile, ...]
-    eyes: RemoteFile | None = None
+    projector: RemoteFile | None = None
     join: bool = True
     size: int | None = None
     sha256: str | None = None

@@ -11,11 +11,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from omni.chat.attachments import agents_md, expand
+    from omni.chat.attachments import agents_md, attachment_of, expand, read_image
     from omni.chat.completion import complete_path
     from omni.chat.service import ChatService
     from omni.chat.store import ChatStore
     from omni.chat.titles import title_of
+    from omni.chat.turn_jobs import begin_turn, turn_elsewhere
     from omni.chat.types import Attachment, ChatMessage, Conversation, SearchHit
 
 _PLACES = {
@@ -26,9 +27,13 @@ _PLACES = {
     "Conversation": "types",
     "SearchHit": "types",
     "agents_md": "attachments",
+    "attachment_of": "attachments",
+    "begin_turn": "turn_jobs",
     "complete_path": "completion",
     "expand": "attachments",
+    "read_image": "attachments",
     "title_of": "titles",
+    "turn_elsewhere": "turn_jobs",
 }
 
 __all__ = [
@@ -39,9 +44,13 @@ __all__ = [
     "Conversation",
     "SearchHit",
     "agents_md",
+    "attachment_of",
+    "begin_turn",
     "complete_path",
     "expand",
+    "read_image",
     "title_of",
+    "turn_elsewhere",
 ]
 
 

@@ -1,63 +1,114 @@
-"""Text files in a question: `@path` in what a person writes, and the project's AGENTS.md.
+"""Files and images in a question: `@path` in what a person writes, a pasted path, and the project's AGENTS.md.
 
-A path is one inside the project, links followed; only UTF-8 text of a bearable size is read. `@"a name"` takes spaces.
-What stands in a code fence or in backticks is not looked at, and a word like `@someone` that names no file stays a word.
+There is one rule for all front ends, `attachment_of`: UTF-8 text of a bearable size is a file, PNG, JPEG, GIF and BMP are
+images. A path is one inside the project, links followed; an image may be named by its whole path, wherever it lies.
+`@"a name"` takes spaces. A line that is nothing but the whole path of an image, as terminals write a file that is dropped
+on them, means it, too. What stands in a code fence or in backticks is not looked at, and a word like `@someone` that names
+no file stays a word.
 """
 
 import os
 import re
 import stat
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import unquote
+
+import msgspec
 
 from omni.chat.types import Attachment
 from omni.core.errors import BadFile, NotFound, UsageError, nearest
+from omni.core.messages import FilePart, ImagePart
 from omni.core.paths import source_root
 
-LARGEST = 256 << 10
+LARGEST = 256 << 10  # bytes of a text file
+LARGEST_IMAGE = 20 << 20
 LARGEST_TOGETHER = 1 << 20
 AGENTS_LARGEST = 32 << 10
 _MENTION = re.compile(r"""(?<![\w@`/.])@(?:"(?P<double>[^"\n]+)"|'(?P<single>[^'\n]+)'|(?P<bare>[^\s"'`]+))""")
+_DROPPED = re.compile(
+    r"""^[ \t]*(?P<path>(?:file://)?(?:/|~/)\S(?:\\ |[^\s])*|'(?:file://)?[/~][^'\n]+'|"(?:file://)?[/~][^"\n]+")[ \t]*$""",
+    re.MULTILINE,
+)
 _CODE = re.compile(r"(?P<fence>`{3,}|~{3,}).*?(?:(?P=fence)|\Z)|`[^`\n]*`", re.DOTALL)
 _AFTER = ".,;:!?)]}>"
 
 
 def expand(text: str, root: Path) -> tuple[str, list[Attachment]]:
-    """The text as it is sent, and the files that it mentions, each once.
+    """The text as it is sent, and the files and images that it mentions, each once.
 
-    A mention becomes the plain path. Reads files: call it off the event loop. Raises NotFound for a path that is clearly meant and not there, UsageError for one
-    outside the project, a folder, or too much, and BadFile for what is not text.
+    A mention becomes the plain path. Reads files: call it off the event loop. Raises NotFound for a path that is clearly
+    meant and not there, UsageError for one outside the project, a folder, or too much, and BadFile for what is neither text
+    nor an image.
     """
     files: dict[str, Attachment] = {}
-    code = [match.span() for match in _CODE.finditer(text)]
 
-    def replace(match: re.Match[str]) -> str:
-        if any(start <= match.start() < end for start, end in code):
-            return match[0]
+    def take(path: Path) -> str:
+        file = read_file(path, root)
+        file = files.setdefault(file.path, file)
+        if sum(known.bytes for known in files.values() if isinstance(known, FilePart)) > LARGEST_TOGETHER:
+            raise UsageError(f"The attached files are more than {LARGEST_TOGETHER >> 10:,} KiB.", hint="Attach fewer.")
+        return file.path
+
+    def dropped(match: re.Match[str]) -> str:
+        path = Path(os.path.expanduser(_undressed(match["path"])))
+        return take(path) if _is_image(path) else match[0]
+
+    def mentioned(match: re.Match[str]) -> str:
         quoted = match["double"] or match["single"]
         named = _named(quoted or match["bare"], root, meant=quoted is not None)
-        if named is None:
-            return match[0]
-        path, rest = named
-        file = read_text(path, root)
-        file = files.setdefault(file.path, file)
-        if sum(known.bytes for known in files.values()) > LARGEST_TOGETHER:
-            raise UsageError(f"The attached files are more than {LARGEST_TOGETHER >> 10:,} KiB.", hint="Attach fewer.")
-        return file.path + rest
+        return take(named[0]) + named[1] if named is not None else match[0]
 
-    return _MENTION.sub(replace, text), list(files.values())
+    text = _outside_code(_MENTION, mentioned, _outside_code(_DROPPED, dropped, text))
+    return text, list(files.values())
 
 
-def read_text(path: Path, root: Path, *, largest: int = LARGEST) -> Attachment:
-    """One text file inside `root`. Raises as `expand` does."""
-    inside = _inside(path, root)
-    name = printable(os.path.relpath(path if path.is_absolute() else root / path, root))
-    if inside is None:
-        raise UsageError(f"{name} is outside the project.", hint=f"Only files below {root} can be attached.")
+def _outside_code(pattern: re.Pattern[str], replace: Callable[[re.Match[str]], str], text: str) -> str:
+    code = [match.span() for match in _CODE.finditer(text)]
+    return pattern.sub(
+        lambda match: match[0] if any(start <= match.start() < end for start, end in code) else replace(match), text
+    )
+
+
+def read_image(path: Path) -> ImagePart:
+    """The image that was named by itself, wherever it lies. Raises as `expand` does."""
+    file = read_file(path.absolute(), path.absolute().parent)
+    if not isinstance(file, ImagePart):
+        raise BadFile(f"{printable(str(path))} is no image.", hint="PNG, JPEG, GIF and BMP are read.")
+    return msgspec.structs.replace(file, path=printable(path.name))
+
+
+def attachment_of(data: bytes, name: str) -> Attachment:
+    """A file of these bytes as it goes along with a question: text as a file, else an image. Raises UsageError for one
+    that is too large or no brain can be shown, and BadFile for what is neither."""
+    from omni.engine import image_kind, image_of
+
     try:
-        with open_file(inside, os.O_NOFOLLOW) as file:
-            data = file.read(largest + 1)
+        text = _text(data, name)
+    except BadFile:
+        if not image_kind(data):
+            raise
+        if len(data) > LARGEST_IMAGE:
+            raise UsageError(f"{name} is larger than {LARGEST_IMAGE >> 20} MiB.", hint="Make it smaller.") from None
+        return image_of(data, path=name)
+    if len(data) > LARGEST:
+        raise UsageError(f"{name} is larger than {LARGEST >> 10} KiB.", hint="Attach a part of it.")
+    return FilePart(path=name, bytes=len(data), lines=data.count(b"\n") + (not data.endswith(b"\n")), text=text)
+
+
+def read_file(path: Path, root: Path) -> Attachment:
+    """One text file inside `root`, or an image there or at its whole path. Raises as `expand` does."""
+    whole, outside, inside = path.is_absolute(), False, _inside(path, root)
+    name = printable(os.path.relpath(path if whole else root / path, root))
+    if inside is None:
+        if not (whole and _is_image(path)):
+            raise UsageError(f"{name} is outside the project.", hint=f"Only files below {root} can be attached.")
+        inside, name, outside = path.resolve(), printable(path.name), True
+    try:
+        with open_file(inside, os.O_NOFOLLOW) as opened:
+            data = opened.read(LARGEST_IMAGE + 1)
     except FileNotFoundError as error:
         raise NotFound(f"There is no file {name}.", hint=_near(inside)) from error
     except IsADirectoryError as error:
@@ -66,11 +117,10 @@ def read_text(path: Path, root: Path, *, largest: int = LARGEST) -> Attachment:
         raise UsageError(f"{name} is no regular file.") from error
     except OSError as error:
         raise BadFile(f"{name} cannot be read: {error.strerror}.") from error
-    if len(data) > largest:
-        raise UsageError(f"{name} is larger than {largest >> 10} KiB.", hint="Attach a part of it.")
-    return Attachment(
-        path=name, bytes=len(data), lines=data.count(b"\n") + (not data.endswith(b"\n")), text=_text(data, name)
-    )
+    file = attachment_of(data, name)
+    if outside and not isinstance(file, ImagePart):
+        raise UsageError(f"{name} is outside the project.", hint=f"Only files below {root} can be attached.")
+    return file
 
 
 class _NoFile(OSError):
@@ -88,7 +138,7 @@ def open_file(path: Path, flags: int = 0) -> BinaryIO:
     raise IsADirectoryError(path) if stat.S_ISDIR(mode) else _NoFile(path)
 
 
-def agents_md(root: Path) -> Attachment | None:
+def agents_md(root: Path) -> FilePart | None:
     """The nearest AGENTS.md from `root` upwards, as far as the repository, the home folder or the file system reach.
 
     Only a file of this user or of root is followed, so that nobody can leave instructions in `/tmp`. What is longer
@@ -120,7 +170,7 @@ def _escaped(sign: str) -> str:
     return sign.encode("unicode_escape", "surrogatepass").decode()
 
 
-def _agents(path: Path) -> Attachment | None:
+def _agents(path: Path) -> FilePart | None:
     try:
         with open_file(path) as file:
             if os.fstat(file.fileno()).st_uid not in (os.getuid(), 0):
@@ -131,7 +181,7 @@ def _agents(path: Path) -> Attachment | None:
     text = data[:AGENTS_LARGEST].decode("utf-8", "replace").replace("\0", "\ufffd")
     if len(data) > AGENTS_LARGEST:
         text += f"\n[{path.name} goes on; its first {AGENTS_LARGEST >> 10} KiB were read]"
-    return Attachment(path=path.name, bytes=min(len(data), AGENTS_LARGEST), lines=text.count("\n") + 1, text=text)
+    return FilePart(path=path.name, bytes=min(len(data), AGENTS_LARGEST), lines=text.count("\n") + 1, text=text)
 
 
 def _named(name: str, root: Path, *, meant: bool) -> tuple[Path, str] | None:
@@ -162,6 +212,23 @@ def _exists(path: Path) -> bool:
         return False
 
 
+def _is_image(path: Path) -> bool:
+    from omni.engine import image_kind
+
+    try:
+        with open_file(path) as file:
+            head = file.read(64)
+        return bool(image_kind(head)) and (b"\0" in head or not head.isascii())  # a text may begin like one
+    except (OSError, ValueError):  # not there, or no name of a file
+        return False
+
+
+def _undressed(path: str) -> str:
+    """A path as terminals write one: in quotes, with spaces behind backslashes, or as an address."""
+    path = path[1:-1] if path[0] in "'\"" else re.sub(r"\\(.)", r"\1", path)
+    return unquote(path.removeprefix("file://")) if path.startswith("file://") else path
+
+
 def _inside(path: Path, root: Path) -> Path | None:
     """The real path when it lies below the real root."""
     try:
@@ -182,7 +249,7 @@ def _near(path: Path) -> str:
 
 def _text(data: bytes, name: str) -> str:
     if b"\0" in data:
-        raise BadFile(f"{name} is not a text file.", hint="Only text can be attached.")
+        raise BadFile(f"{name} is not a text file.", hint="Text can be attached, and images: PNG, JPEG, GIF, BMP.")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

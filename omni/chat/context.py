@@ -12,16 +12,17 @@ from omni.chat.prompt import Prompt
 from omni.chat.store import Beginning
 from omni.core.errors import ContextOverflow
 from omni.core.events import ContextCompacted
-from omni.engine import Message, answer_room
+from omni.core.messages import Message
+from omni.engine import completion_limit
 
 Count = Callable[[Sequence[Message]], Awaitable[int]]
 
 
 class Fitted(msgspec.Struct, frozen=True, kw_only=True):
-    """A prompt that fits. `room` is what its answer may take; `compacted` is set when more was left out than before."""
+    """A prompt that fits. `max_completion_tokens` is what its answer may take; `compacted` is set when more was left out than before."""
 
     messages: tuple[Message, ...]
-    room: int
+    max_completion_tokens: int
     compacted: ContextCompacted | None = None
     beginning: Beginning | None = None
 
@@ -39,19 +40,21 @@ def start_of(prompt: Prompt, beginnings: Sequence[Beginning], allocated: int) ->
     return places[deepest.message], deepest
 
 
-def surely_fits(messages: Sequence[Message], answer_tokens: int, allocated: int) -> bool:
-    """Whether there is no need to count: no tokenizer makes more tokens than there are bytes.
+def surely_fits(messages: Sequence[Message], max_tokens: int, allocated: int) -> bool:
+    """Whether there is no need to count: no tokenizer makes more tokens than there are bytes. What an image takes only the
+    brain knows.
 
     The engine counts every prompt once more before it computes, so this only spares a count of short conversations.
     """
     template = 1024 + 16 * len(messages)  # what a template adds by itself, and more
-    size = sum(len(message.content.encode("utf-8", "replace")) for message in messages)
-    return size + template + reserve(answer_tokens, allocated) <= allocated
+    size = sum(len(message.text.encode("utf-8", "replace")) for message in messages)
+    shows = any(message.images for message in messages)
+    return not shows and size + template + reserve(max_tokens, allocated) <= allocated
 
 
-def reserve(answer_tokens: int, allocated: int) -> int:
+def reserve(max_tokens: int, allocated: int) -> int:
     """Tokens that are kept free for the answer: what the settings say, at most a quarter of the allocation."""
-    return min(answer_tokens, allocated // 4)
+    return min(max_tokens, allocated // 4)
 
 
 async def fit(
@@ -60,7 +63,7 @@ async def fit(
     count: Count,
     allocated: int,
     context_max: int,
-    answer_tokens: int,
+    max_tokens: int,
     beginnings: Sequence[Beginning] = (),
     reading_speed: float | None = None,
 ) -> Fitted:
@@ -72,8 +75,8 @@ async def fit(
     start, mark = start_of(prompt, beginnings, allocated)
     messages = prompt.messages(start)
     before = await count(messages)
-    if before + reserve(answer_tokens, allocated) <= allocated:
-        return Fitted(messages=messages, room=min(answer_tokens, allocated - before))
+    if before + reserve(max_tokens, allocated) <= allocated:
+        return Fitted(messages=messages, max_completion_tokens=min(max_tokens, allocated - before))
     if len((answered := prompt.without_refused()).turns) < len(prompt.turns):
         # One question that was refused because it was too long must not push out all that was said before it.
         return await fit(
@@ -81,21 +84,21 @@ async def fit(
             count=count,
             allocated=allocated,
             context_max=context_max,
-            answer_tokens=answer_tokens,
+            max_tokens=max_tokens,
             beginnings=beginnings,
             reading_speed=reading_speed,
         )
     left_out, tokens = await _bisect(prompt, count, start, before, allocated // 2)
     try:
-        room = answer_room(tokens, answer_tokens, allocated)
+        max_completion_tokens = completion_limit(tokens, max_tokens, allocated)
     except ContextOverflow as error:
         raise _overflow(prompt, tokens, error.needed, allocated, context_max) from error
     if left_out == start:  # nothing to leave out: the answer gets what there is
-        return Fitted(messages=messages, room=room)
+        return Fitted(messages=messages, max_completion_tokens=max_completion_tokens)
     total = before - tokens + (mark.tokens if mark else 0)
     return Fitted(
         messages=prompt.messages(left_out),
-        room=room,
+        max_completion_tokens=max_completion_tokens,
         compacted=ContextCompacted(
             left_out_turns=left_out,
             left_out_tokens=total,

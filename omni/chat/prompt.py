@@ -1,12 +1,13 @@
 """What a brain reads: the stable part first (system text), then turn after turn, so that the prefix cache hits."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from omni.chat.types import Attachment, ChatMessage
-from omni.engine import Message
+from omni.chat.types import ChatMessage
+from omni.core.messages import ContextPart, FilePart, ImagePart, Message, Role
+from omni.engine import NOT_SEEN, instructed
 
 SUMMARISE = (
     "Sum up our conversation so far so that it can go on from your summary alone. Keep facts, names, numbers, decisions,"
@@ -36,22 +37,35 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     system: str
     turns: tuple[PromptTurn, ...]
     summary: str = ""
-    files: tuple[Attachment, ...] = ()
+    files: tuple[FilePart, ...] = ()
     after: tuple[Message, ...] = ()
 
     def messages(self, left_out: int = 0) -> tuple[Message, ...]:
-        """The prompt without its first `left_out` turns; files that were attached in those stay."""
+        """The prompt without its first `left_out` turns; files that were attached in those stay, images do not.
+
+        Neighbours of one role are one message, and empty ones none: many templates want user and assistant in turn.
+        """
         kept = self.turns[left_out:]
-        parts: list[tuple[str, str]] = [("system", self.system)] if self.system else []
         preface = self._preface(left_out, kept)
+        said: list[tuple[Role, list[str | ImagePart]]] = []
+        for role, content in self._said(kept):
+            if role == "user" and preface:
+                content, preface = [preface, *content], ""
+            if content and said and said[-1][0] == role:
+                said[-1][1].extend(content)
+            elif content:
+                said.append((role, content))
+        return instructed([Message.of(role, *_apart(content)) for role, content in said], self.system)
+
+    def _said(self, kept: Sequence[PromptTurn]) -> Iterator[tuple[Role, list[str | ImagePart]]]:
+        """What each message says and shows. Of a question that was refused, whose images may be why, only its words go
+        before another one."""
         for turn in kept:
+            seen = not turn.refused or (turn is kept[-1] and not self.after)
             for message in turn.messages:
-                content = [message.text]
-                if message.role == "user":
-                    content = [preface, *map(rendered, message.attachments), message.text]
-                    preface = ""
-                parts.append((message.role, "\n\n".join(part for part in content if part)))
-        return _joined([*parts, *((message.role, message.content) for message in self.after)], preface)
+                yield "user" if message.role == "user" else "assistant", _read(message, seen=seen)
+        for asked in self.after:
+            yield asked.role, [asked.text]
 
     def without_refused(self) -> "Prompt":
         """The same without earlier questions that were refused; what was asked last stays."""
@@ -59,10 +73,10 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, turns=(*earlier, *self.turns[-1:]))
 
     def _preface(self, left_out: int, kept: Sequence[PromptTurn]) -> str:
-        again = {file.path for turn in kept for message in turn.messages for file in message.attachments}
+        again = {file.path for turn in kept for message in turn.messages for file in files_of(message)}
         files = {file.path: file for file in self.files}
         for turn in self.turns[:left_out]:
-            files |= {file.path: file for message in turn.messages for file in message.attachments}
+            files |= {file.path: file for message in turn.messages for file in files_of(message)}
         blocks = [rendered(file) for path, file in files.items() if path not in again]
         summary = [f"{_SUMMARY}\n\n{self.summary}"] if self.summary else []
         return "\n\n".join([*([_EARLIER] if blocks else []), *blocks, *summary])
@@ -70,13 +84,13 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
 
 def prompt_of(branch: Sequence[ChatMessage], system: str) -> Prompt:
     """The prompt that a branch makes; its last message is the question, or an answer that goes on."""
-    summary, files = "", dict[str, Attachment]()
+    summary, files = "", dict[str, FilePart]()
     turns: list[list[ChatMessage]] = []
     for message in branch:
         if message.role == "summary":
-            if message.state == "whole" and message.text:
+            if message.state == "complete" and message.text:
                 summary = message.text
-                files |= {file.path: file for turn in turns for said in turn for file in said.attachments}
+                files |= {file.path: file for turn in turns for said in turn for file in files_of(said)}
                 turns = []
         elif message.role == "user" or not turns:
             turns.append([message])
@@ -90,30 +104,36 @@ def prompt_of(branch: Sequence[ChatMessage], system: str) -> Prompt:
     )
 
 
-def system_text(brain: str, agents: Attachment | None, person: str) -> str:
+def system_text(brain: str, agents: FilePart | None, person: str) -> str:
     """The brain's own text, the project's instructions, the person's, in this order."""
     project = f"{_AGENTS.format(path=agents.path)}\n\n{agents.text.strip()}" if agents else ""
     return "\n\n".join(part.strip() for part in (brain, project, person) if part.strip())
 
 
-def rendered(file: Attachment) -> str:
-    """A file as it stands in a question, in a fence that nothing in it can close."""
-    longest = max((len(run) for run in re.findall(r"`{3,}", file.text)), default=2)
+def files_of(message: ChatMessage) -> tuple[FilePart, ...]:
+    """The text files that went along with a message."""
+    return tuple(part for part in message.parts if isinstance(part, FilePart))
+
+
+def rendered(part: FilePart | ContextPart) -> str:
+    """A file, or what was looked up, as it stands in a question, in a fence that nothing in it can close."""
+    longest = max((len(run) for run in re.findall(r"`{3,}", part.text)), default=2)
     fence = "`" * (longest + 1)
-    text = file.text if file.text.endswith("\n") else f"{file.text}\n"
-    return f"{file.path}\n{fence}\n{text}{fence}"
+    text = part.text if part.text.endswith("\n") else f"{part.text}\n"
+    return f"{part.path if isinstance(part, FilePart) else part.source}\n{fence}\n{text}{fence}"
 
 
-def _joined(parts: Sequence[tuple[str, str]], preface: str) -> tuple[Message, ...]:
-    """Drops empty messages and joins neighbours of one role: many templates want user and assistant in turn."""
-    messages: list[Message] = []
-    for role, content in parts:
-        if preface and role == "user":
-            content, preface = f"{preface}\n\n{content}", ""
-        if not content:
-            continue
-        if messages and messages[-1].role == role:
-            messages[-1] = msgspec.structs.replace(messages[-1], content=f"{messages[-1].content}\n\n{content}")
-        else:
-            messages.append(Message(role=role, content=content))  # type: ignore[arg-type] # roles come from typed messages
-    return tuple(messages)
+def _read(message: ChatMessage, *, seen: bool) -> list[str | ImagePart]:
+    """What a brain reads of a message: files and what was looked up in words, images (where they are `seen`), and what is
+    said; never what was thought."""
+    files = [rendered(part) for part in message.parts if isinstance(part, FilePart | ContextPart)]
+    images = [part if seen else NOT_SEEN for part in message.parts if isinstance(part, ImagePart)]
+    return [part for part in (*files, *images, message.text) if part]
+
+
+def _apart(content: Iterable[str | ImagePart]) -> Iterator[str | ImagePart]:
+    """The same, with a blank line before each text but the first."""
+    begun = False
+    for part in content:
+        yield f"\n\n{part}" if begun and isinstance(part, str) else part
+        begun = begun or isinstance(part, str)

@@ -5,17 +5,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omni.chat.attachments import printable
-from omni.chat.types import Attachment
 from omni.core.errors import OmniError
 from omni.core.hooks import ContextCall
+from omni.core.messages import FilePart
 
 if TYPE_CHECKING:
-    from omni.core.plugins import Offer, Plugins
+    from omni.core.plugins import PluginOffer, Plugins
 
 CUT = "\n[cut: there is no room for more]"
 
 
-async def provided(plugins: "Plugins", question: str, project: str | Path | None, room: int) -> list[Attachment]:
+async def provided(plugins: "Plugins", question: str, project: str | Path | None, room: int) -> list[FilePart]:
     """What the context providers of all plug-ins say of a question, in no more than `room` bytes together.
 
     All are asked at once. One that fails or takes too long is left out; `plugins.failures` has its name.
@@ -33,11 +33,11 @@ async def provided(plugins: "Plugins", question: str, project: str | Path | None
             room -= len(data)
             name = printable(f"{offer.item.name} (plug-in {offer.plugin})")
             if text:
-                attachments.append(Attachment(path=name, bytes=len(data), lines=text.count("\n") + 1, text=text))
+                attachments.append(FilePart(path=name, bytes=len(data), lines=text.count("\n") + 1, text=text))
     return attachments
 
 
-async def _text(plugins: "Plugins", offer: "Offer", call: ContextCall) -> str:
+async def _text(plugins: "Plugins", offer: "PluginOffer", call: ContextCall) -> str:
     try:
         text = await asyncio.to_thread(plugins.call, offer.plugin, "context", offer.item.provide, call)
     except OmniError as error:  # also one that the plug-in raised by itself: a question is asked all the same

@@ -12,8 +12,9 @@ from omni.chat.prompt import SUMMARISE, prompt_of, system_text
 from omni.chat.store import ChatStore, Started
 from omni.chat.types import ChatMessage
 from omni.core.events import ContextCompacted
+from omni.core.messages import Message
 from omni.core.settings import Settings
-from omni.engine import Adapter, ChatRequest, Engine, Message
+from omni.engine import ChatRequest, Engine, adapter_of, sampling_of
 
 if TYPE_CHECKING:
     from omni.cartridges import Brain
@@ -42,8 +43,6 @@ async def prepare(
 
     Raises ContextOverflow when the last turn alone does not fit.
     """
-    from omni.engine import sampling_of  # which knows workers and machines: nothing for a first frame
-
     conversation, summary = started.conversation, started.question is None
     branch = await store.branch(conversation.id, started.leaf)
     agents = None
@@ -51,14 +50,14 @@ async def prepare(
         agents = await asyncio.to_thread(agents_md, Path(conversation.project))
     prompt = prompt_of(branch, system_text(brain.prompt, agents, conversation.system or settings.chat.system))
     if summary:
-        prompt = msgspec.structs.replace(prompt, after=(Message(role="user", content=SUMMARISE),))
-    sampling = sampling_of(brain, max_tokens=settings.chat.answer_tokens)
+        prompt = msgspec.structs.replace(prompt, after=(Message.of("user", SUMMARISE),))
+    sampling = sampling_of(brain, max_tokens=settings.chat.max_completion_tokens)
     longest = min(sampling.max_tokens, SUMMARY_TOKENS) if summary else sampling.max_tokens
     beginnings = await store.beginnings(conversation.id)
     expected = min(settings.engine.context, brain.context_max or settings.engine.context)
     if limit is None and not beginnings and surely_fits(prompt.messages(), longest, expected // 2):
         # Nothing has to be asked before: the engine loads the brain in sight of everybody, and counts before it computes.
-        fitted = Fitted(messages=prompt.messages(), room=longest)
+        fitted = Fitted(messages=prompt.messages(), max_completion_tokens=longest)
     else:
         can = await engine.capabilities()
         fitted = await fit(
@@ -66,7 +65,7 @@ async def prepare(
             count=engine.count_tokens,
             allocated=min(limit or can.context, can.context),
             context_max=can.context_max,
-            answer_tokens=longest,
+            max_tokens=longest,
             beginnings=beginnings,
             reading_speed=_reading_speed(branch, brain.name),
         )
@@ -74,8 +73,8 @@ async def prepare(
         await store.begin_at(fitted.beginning)
     request = ChatRequest(
         messages=fitted.messages,
-        sampling=msgspec.structs.replace(sampling, max_tokens=fitted.room),
-        adapter=Adapter(path=brain.adapter.path, scale=brain.adapter.scale) if brain.adapter else None,
+        sampling=msgspec.structs.replace(sampling, max_tokens=fitted.max_completion_tokens),
+        adapter=adapter_of(brain),
     )
     return Prepared(engine, request, fitted.compacted)
 

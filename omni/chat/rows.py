@@ -1,30 +1,33 @@
 """Between rows and values: the one place that knows the columns."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from omni.chat.tree import Node, Tree
-from omni.chat.types import Attachment, ChatMessage, Conversation
+from omni.chat import stored_parts
+from omni.chat.stored_parts import restored
+from omni.chat.tree import MessageNode, Tree
+from omni.chat.types import ChatMessage, Conversation
 from omni.core.errors import NotFound
-from omni.core.events import Usage
+from omni.core.events import ReasoningDelta, TextDelta, ToolCallDelta, Usage
+from omni.core.messages import Part, fold_parts
 
 if TYPE_CHECKING:
     from sqlite3 import Connection, Row
 
+S = TypeVar("S", bound=msgspec.Struct)
+
 CONVERSATION = """
 SELECT c.*, (SELECT count(*) FROM message m WHERE m.conversation = c.id AND m.role = 'user') AS turns FROM conversation c
 """
-# Pieces are joined for at most one row: only an answer that is being written has any. The order of the columns is the
+# Pieces are read for at most one row: only an answer that is being written has any. The order of the columns is the
 # one in which `message_of` takes them: looking them up by name costs twice as much as all the rest of the work.
 MESSAGES = """
-SELECT m.number, m.id, m.parent, m.role, m.text, m.time, m.reasoning, m.brain, m.state, m.reason, m.owner, m.usage, m.seconds,
-    m.reasoning_seconds, m.attachments, b.tokens,
+SELECT m.number, m.id, m.parent, m.role, m.text, m.layout, m.time, m.brain, m.state, m.reason, m.owner, m.usage, m.seconds,
+    b.tokens,
     CASE WHEN m.state = 'writing' THEN
-        (SELECT group_concat(p.text, '' ORDER BY p.number) FROM piece p WHERE p.message = m.id) END AS more,
-    CASE WHEN m.state = 'writing' THEN
-        (SELECT group_concat(p.reasoning, '' ORDER BY p.number) FROM piece p WHERE p.message = m.id) END AS more_reasoning
+        (SELECT json_group_array(json(p.event) ORDER BY p.number) FROM piece p WHERE p.message = m.id) END AS events
 FROM message m LEFT JOIN beginning b ON b.message = m.id
 WHERE m.conversation = ? ORDER BY m.number
 """
@@ -45,7 +48,7 @@ UNION SELECT m.number, m.id, m.parent FROM message m
     WHERE m.conversation = :conversation AND m.parent IS NULL AND EXISTS (SELECT 1 FROM path WHERE parent IS NULL)
 """
 _ID, _PARENT, _OWNER = 1, 2, 10
-_ATTACHMENTS = msgspec.json.Decoder(tuple[Attachment, ...])
+_EVENTS = msgspec.json.Decoder(list[TextDelta | ReasoningDelta | ToolCallDelta])
 _USAGE = msgspec.json.Decoder(Usage)
 
 
@@ -60,6 +63,13 @@ def clean(text: str) -> str:
     return text
 
 
+def cleaned(value: S) -> S:
+    """A part or an event with `clean` texts."""
+    texts = {name: text for name in value.__struct_fields__ if isinstance(text := getattr(value, name), str)}
+    changed = {name: held for name, text in texts.items() if (held := clean(text)) is not text}
+    return msgspec.structs.replace(value, **changed) if changed else value
+
+
 def conversation_of(row: "Row") -> Conversation:
     """One row of CONVERSATION."""
     return Conversation(
@@ -72,7 +82,7 @@ def conversation_of(row: "Row") -> Conversation:
         system=row["system"],
         head=row["head"],
         turns=row["turns"],
-        at=row["at"],
+        revision=row["revision"],
     )
 
 
@@ -84,42 +94,49 @@ def message_of(row: "Row", siblings: tuple[str, ...]) -> ChatMessage:
         parent,
         role,
         text,
+        layout,
         time,
-        reasoning,
         brain,
         state,
         reason,
         _,
         usage,
         seconds,
-        reasoning_seconds,
-        attachments,
         left_out,
-        more,
-        more_reasoning,
+        events,
     ) = row
     return ChatMessage(
         id=message_id,
         parent=parent,
         role=role,
-        text=text + more if more else text,
         time=time,
-        reasoning=reasoning + more_reasoning if more_reasoning else reasoning,
+        parts=folded(restored(text, layout), events),
         brain=brain,
         state=state,
         reason=reason,
         usage=_USAGE.decode(usage) if usage else None,
         seconds=seconds,
-        reasoning_seconds=reasoning_seconds,
         siblings=siblings,
-        attachments=_ATTACHMENTS.decode(attachments) if attachments != "[]" else (),
         left_out=left_out or 0,
     )
 
 
+def folded(parts: tuple[Part, ...], events: str | None) -> tuple[Part, ...]:
+    """The parts with what came since they were stored."""
+    for event in _EVENTS.decode(events) if events else ():
+        parts = fold_parts(parts, event)
+    return parts
+
+
+def parts_of(db: "Connection", row: "Row") -> tuple[Part, ...]:
+    """The parts of a bare row of a message, pieces included."""
+    pieces = "SELECT json_group_array(json(event) ORDER BY number) FROM piece WHERE message = ?"
+    return folded(restored(row["text"], row["layout"]), db.execute(pieces, (row["id"],)).fetchone()[0])
+
+
 def tree_of(rows: Iterable["Row"]) -> Tree:
     """The tree of the messages in `rows`, which begin with number, id and parent."""
-    return Tree(Node(message_id, parent, number) for number, message_id, parent, *_ in rows)
+    return Tree(MessageNode(message_id, parent, number) for number, message_id, parent, *_ in rows)
 
 
 def one_conversation(db: "Connection", conversation: str) -> Conversation:
@@ -175,29 +192,27 @@ def with_contents(db: "Connection", messages: Sequence[ChatMessage]) -> list[Cha
     filled = []
     for message in messages:
         if message.attachments:
-            rows = db.execute("SELECT text FROM attachment WHERE message = ? ORDER BY number", (message.id,))
-            files = tuple(
-                msgspec.structs.replace(attachment, text=row["text"])
-                for attachment, row in zip(message.attachments, rows, strict=True)
-            )
-            message = msgspec.structs.replace(message, attachments=files)
+            rows = db.execute("SELECT data FROM content WHERE message = ? ORDER BY number", (message.id,))
+            parts = stored_parts.with_contents(message.parts, [row["data"] for row in rows])
+            message = msgspec.structs.replace(message, parts=parts)
         filled.append(message)
     return filled
 
 
 def insert_message(db: "Connection", message: ChatMessage, conversation: str, owner: str = "") -> None:
     """Store a message and what is attached to it."""
-    bare = [msgspec.structs.replace(attachment, text="") for attachment in message.attachments]
+    parts = tuple(map(cleaned, message.parts))
+    text, layout = stored_parts.stored(parts)
     db.execute(
-        "INSERT INTO message (id, conversation, parent, role, text, reasoning, brain, time, state, reason, owner,"
-        " usage, seconds, reasoning_seconds, attachments) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO message (id, conversation, parent, role, text, layout, brain, time, state, reason, owner, usage,"
+        " seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             message.id,
             conversation,
             message.parent,
             message.role,
-            clean(message.text),
-            clean(message.reasoning),
+            text,
+            layout,
             message.brain,
             message.time,
             message.state,
@@ -205,19 +220,18 @@ def insert_message(db: "Connection", message: ChatMessage, conversation: str, ow
             owner,
             msgspec.json.encode(message.usage).decode() if message.usage else None,
             message.seconds,
-            message.reasoning_seconds,
-            msgspec.json.encode(bare).decode(),
         ),
     )
     db.executemany(
-        "INSERT INTO attachment (message, path, text) VALUES (?, ?, ?)",
-        [(message.id, attachment.path, clean(attachment.text)) for attachment in message.attachments],
+        "INSERT INTO content (message, data) VALUES (?, ?)",
+        [(message.id, data) for data in stored_parts.contents(parts)],
     )
 
 
 def touch(db: "Connection", conversation: str, **values: Any) -> None:
     """Set columns of a conversation and count the change. Raises NotFound."""
     sets = "".join(f", {column} = ?" for column in values)
-    done = db.execute(f"UPDATE conversation SET at = at + 1{sets} WHERE id = ?", (*values.values(), conversation))  # noqa: S608 - names from our own code
+    change = f"UPDATE conversation SET revision = revision + 1{sets} WHERE id = ?"  # noqa: S608 - names from our own code
+    done = db.execute(change, (*values.values(), conversation))
     if not done.rowcount:
         one_conversation(db, conversation)

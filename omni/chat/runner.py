@@ -31,7 +31,7 @@ from omni.chat.notify import Notifier
 from omni.chat.request import Prepared, prepare
 from omni.chat.store import ChatStore, Started
 from omni.chat.types import State
-from omni.chat.writing import Busy, Outcome
+from omni.chat.writing import ConversationBusy, Outcome
 from omni.core.clock import Clock
 from omni.core.errors import BadFile, ContextOverflow, EngineError, NotFound, OmniError
 from omni.core.events import (
@@ -46,6 +46,7 @@ from omni.core.events import (
     TurnStarted,
     Usage,
 )
+from omni.core.messages import Part, ReasoningPart, reasoning_of, text_of
 from omni.core.settings import Settings
 from omni.engine import Engine, LoadFailed
 
@@ -84,7 +85,7 @@ class Turn(msgspec.Struct, frozen=True):
     brain: str = ""
 
 
-class _Place:
+class _ConversationQueue:
     """The queue of one conversation in this process."""
 
     def __init__(self) -> None:
@@ -92,7 +93,7 @@ class _Place:
         self.waiting = 0
 
 
-class _Watch:
+class _Stopwatch:
     """What a turn took so far."""
 
     def __init__(self, clock: Clock) -> None:
@@ -142,11 +143,11 @@ class TurnRunner:
         self._store, self._engines, self._library = store, engines, library
         self._notifier, self._clock, self._settings = notifier, clock, settings
         self._pause = pause or (lambda: asyncio.sleep(LOOK_AGAIN))
-        self._places: WeakValueDictionary[str, _Place] = WeakValueDictionary()
+        self._places: WeakValueDictionary[str, _ConversationQueue] = WeakValueDictionary()
 
     async def run(self, turn: Turn) -> AsyncGenerator[ChatEvent]:
         """One turn, from its question to its end."""
-        place = self._places.setdefault(turn.conversation, _Place())
+        place = self._places.setdefault(turn.conversation, _ConversationQueue())
         if place.lock.locked():
             yield TurnQueued(place=place.waiting + 1, reason="turn")
         place.waiting += 1
@@ -172,30 +173,23 @@ class TurnRunner:
         storing = asyncio.ensure_future(turn.begin())
         try:
             started = await asyncio.shield(storing)
-        except Busy:
+        except ConversationBusy:
             return None
         except asyncio.CancelledError:  # what the writer's thread has begun will be stored, and must not stay "writing"
             await asyncio.wait({storing})
             if not storing.cancelled() and storing.exception() is None:
-                await self._end(storing.result(), Outcome(state="cancelled", text=storing.result().prior_text))
+                await self._end(storing.result(), Outcome(state="cancelled", parts=storing.result().prior))
             raise
         self._notifier.tell(turn.conversation, "asked")
         return started
 
     async def _answer(self, turn: Turn, started: Started) -> AsyncGenerator[ChatEvent]:
         """All events of a turn that was begun; its answer has an end whatever happens."""
-        buffer, watch, ended = self._buffer(started), _Watch(self._clock), None
+        buffer, watch, ended = self._buffer(started), _Stopwatch(self._clock), None
 
         def outcome(state: State, reason: str = "", usage: Usage | None = None) -> Outcome:
-            return Outcome(
-                state=state,
-                text=buffer.text,
-                reasoning=buffer.reasoning,
-                reason=reason,
-                usage=usage,
-                seconds=watch.seconds,
-                reasoning_seconds=watch.thought,
-            )
+            parts = _timed(buffer.parts, watch.thought)
+            return Outcome(state=state, parts=parts, reason=reason, usage=usage, seconds=watch.seconds)
 
         try:
             async with aclosing(self._events(turn, started, buffer, watch)) as events:
@@ -215,7 +209,7 @@ class TurnRunner:
             await self._end(started, outcome("failed", error.message if isinstance(error, OmniError) else repr(error)))
             raise
         buffer.close()
-        state: State = "cancelled" if ended.reason == "cancelled" else "whole"
+        state: State = "cancelled" if ended.reason == "cancelled" else "complete"
         await self._settled(
             self._store.finish(
                 started.conversation.id,
@@ -228,7 +222,7 @@ class TurnRunner:
         yield ended
 
     async def _events(
-        self, turn: Turn, started: Started, buffer: AnswerBuffer, watch: _Watch
+        self, turn: Turn, started: Started, buffer: AnswerBuffer, watch: _Stopwatch
     ) -> AsyncGenerator[ChatEvent]:
         """What happens between the question and the end, and the buffer that follows it."""
         name = turn.brain or started.conversation.brain or self._settings().chat.brain
@@ -264,7 +258,7 @@ class TurnRunner:
                 brain = following
 
     async def _written(
-        self, brain: "Brain", started: Started, buffer: AnswerBuffer, watch: _Watch, limit: int | None
+        self, brain: "Brain", started: Started, buffer: AnswerBuffer, watch: _Stopwatch, limit: int | None
     ) -> AsyncGenerator[ChatEvent]:
         """What this brain makes of the question, in no more context than `limit`."""
         async with aclosing(self._prepared(brain, started, watch, limit)) as preparing:
@@ -278,14 +272,12 @@ class TurnRunner:
         async with aclosing(_closable(prepared.engine.chat(prepared.request))) as events:
             async for event in events:
                 watch.see(event)
-                if isinstance(event, TextDelta):
-                    await buffer.add(event.text)
-                elif isinstance(event, ReasoningDelta):
-                    await buffer.add(reasoning=event.text)
+                if isinstance(event, TextDelta | ReasoningDelta):
+                    await buffer.add(event)
                 yield _filled(event, watch) if isinstance(event, TurnEnded) else event
 
     async def _prepared(
-        self, brain: "Brain", started: Started, watch: _Watch, limit: int | None
+        self, brain: "Brain", started: Started, watch: _Stopwatch, limit: int | None
     ) -> AsyncGenerator[BrainLoading | Prepared]:
         """The request, last; counting may have to load the brain first, and that is told."""
 
@@ -316,11 +308,11 @@ class TurnRunner:
         return brain
 
     def _buffer(self, started: Started) -> AnswerBuffer:
-        async def append(text: str, reasoning: str) -> None:
-            await self._store.append(started.conversation.id, started.answer, text, reasoning)
+        async def append(events: list[EngineEvent]) -> None:
+            await self._store.append(started.conversation.id, started.answer, *events)
             self._notifier.tell(started.conversation.id, "writing")
 
-        return AnswerBuffer(append, self._clock, text=started.prior_text, reasoning=started.prior_reasoning)
+        return AnswerBuffer(append, self._clock, prior=started.prior)
 
     async def _end(self, started: Started, outcome: Outcome) -> None:
         """Store an end that is not the wanted one; what keeps it from being stored must not hide the reason."""
@@ -341,13 +333,28 @@ class TurnRunner:
             raise
 
 
+def _timed(parts: tuple[Part, ...], thought: float) -> tuple[Part, ...]:
+    """The parts with the seconds that the last thought took, which only who watched can tell."""
+    places = [place for place, part in enumerate(parts) if isinstance(part, ReasoningPart)]
+    if not thought or not places:
+        return parts
+    last = parts[places[-1]]
+    assert isinstance(last, ReasoningPart)
+    return (*parts[: places[-1]], msgspec.structs.replace(last, seconds=thought), *parts[places[-1] + 1 :])
+
+
 def _started(started: Started, brain: str) -> TurnStarted:
     return TurnStarted(
-        conversation=started.conversation.id, question=started.question or "", answer=started.answer, brain=brain
+        conversation=started.conversation.id,
+        question=started.question or "",
+        answer=started.answer,
+        brain=brain,
+        prior_text=text_of(started.prior),
+        prior_reasoning=reasoning_of(started.prior),
     )
 
 
-def _filled(event: TurnEnded, watch: _Watch) -> TurnEnded:
+def _filled(event: TurnEnded, watch: _Stopwatch) -> TurnEnded:
     """The end with what the engine did not measure."""
     usage = event.usage
     if not usage.first_token_seconds and watch.first is not None:
@@ -355,7 +362,7 @@ def _filled(event: TurnEnded, watch: _Watch) -> TurnEnded:
     return msgspec.structs.replace(
         event,
         usage=usage,
-        context_used=event.context_used or usage.prompt_tokens + usage.answer_tokens,
+        context_used=event.context_used or usage.prompt_tokens + usage.completion_tokens,
     )
 
 

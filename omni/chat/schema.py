@@ -96,4 +96,102 @@ CREATE TRIGGER conversation_updated_title AFTER UPDATE OF title ON conversation 
 END;
 """
 
-MIGRATIONS = (Migration("conversations", _FIRST),)
+# Messages become parts: `text` keeps the words, which are searched, `layout` says what stands where (see `stored_parts`).
+_PARTS = """
+ALTER TABLE conversation RENAME COLUMN at TO revision;
+ALTER TABLE found_title RENAME TO conversation_fts;
+ALTER TABLE found_text RENAME TO message_fts;
+DROP TRIGGER conversation_inserted;
+DROP TRIGGER conversation_deleted;
+DROP TRIGGER conversation_updated_title;
+CREATE TRIGGER conversation_inserted AFTER INSERT ON conversation BEGIN
+    INSERT INTO conversation_fts (rowid, title) VALUES (new.number, new.title);
+END;
+CREATE TRIGGER conversation_deleted AFTER DELETE ON conversation BEGIN
+    INSERT INTO conversation_fts (conversation_fts, rowid, title) VALUES ('delete', old.number, old.title);
+END;
+CREATE TRIGGER conversation_updated_title AFTER UPDATE OF title ON conversation BEGIN
+    INSERT INTO conversation_fts (conversation_fts, rowid, title) VALUES ('delete', old.number, old.title);
+    INSERT INTO conversation_fts (rowid, title) VALUES (new.number, new.title);
+END;
+
+CREATE TABLE message_of_parts (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    conversation TEXT NOT NULL REFERENCES conversation (id) ON DELETE CASCADE,
+    parent TEXT REFERENCES message (id) ON DELETE CASCADE,
+    role TEXT NOT NULL CHECK (role IN ('user', 'assistant', 'summary')),
+    text TEXT NOT NULL,
+    layout TEXT NOT NULL DEFAULT '',
+    brain TEXT NOT NULL DEFAULT '',
+    time REAL NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('complete', 'writing', 'interrupted', 'cancelled', 'failed')),
+    reason TEXT NOT NULL DEFAULT '',
+    owner TEXT NOT NULL DEFAULT '',
+    usage TEXT,
+    seconds REAL NOT NULL DEFAULT 0
+) STRICT;
+INSERT INTO message_of_parts
+SELECT number, id, conversation, parent, role, text,
+    CASE
+        WHEN attachments <> '[]' THEN (
+            SELECT json_group_array(json(part)) FROM (
+                SELECT json_object('type', 'file', 'path', value ->> '$.path', 'bytes', value ->> '$.bytes',
+                    'lines', value ->> '$.lines') AS part FROM json_each(attachments)
+                UNION ALL SELECT json_object('type', 'text', 'length', length(text)) WHERE text <> ''
+            )
+        )
+        WHEN reasoning <> '' AND text <> '' THEN json_array(
+            json_object('type', 'reasoning', 'text', reasoning, 'seconds', reasoning_seconds),
+            json_object('type', 'text', 'length', length(text))
+        )
+        WHEN reasoning <> '' THEN
+            json_array(json_object('type', 'reasoning', 'text', reasoning, 'seconds', reasoning_seconds))
+        ELSE ''
+    END,
+    brain, time, CASE state WHEN 'whole' THEN 'complete' ELSE state END, reason, owner,
+    replace(replace(usage, '"answer_tokens"', '"completion_tokens"'), '"answer_seconds"', '"completion_seconds"'), seconds
+FROM message;
+
+CREATE TABLE event_piece (
+    number INTEGER PRIMARY KEY,
+    message TEXT NOT NULL REFERENCES message (id) ON DELETE CASCADE,
+    event TEXT NOT NULL
+) STRICT;
+INSERT INTO event_piece
+SELECT number, message, json_object('type', 'reasoning_delta', 'text', reasoning) FROM piece WHERE reasoning <> ''
+UNION ALL SELECT number + (SELECT max(number) FROM piece), message, json_object('type', 'text_delta', 'text', text)
+FROM piece WHERE text <> '';
+DROP TABLE piece;
+ALTER TABLE event_piece RENAME TO piece;
+CREATE INDEX piece_message ON piece (message, number);
+
+-- What the files and images of a message hold, in the order in which they stand in it.
+CREATE TABLE content (
+    number INTEGER PRIMARY KEY,
+    message TEXT NOT NULL REFERENCES message (id) ON DELETE CASCADE,
+    data BLOB NOT NULL
+) STRICT;
+INSERT INTO content SELECT number, message, CAST(text AS BLOB) FROM attachment;
+DROP TABLE attachment;
+CREATE INDEX content_message ON content (message, number);
+
+DROP TABLE message;
+ALTER TABLE message_of_parts RENAME TO message;
+CREATE INDEX message_conversation ON message (conversation, number);
+CREATE INDEX message_parent ON message (parent);
+CREATE INDEX message_questions ON message (conversation) WHERE role = 'user';
+CREATE INDEX message_writing ON message (conversation) WHERE state = 'writing';
+CREATE TRIGGER message_inserted AFTER INSERT ON message BEGIN
+    INSERT INTO message_fts (rowid, text) VALUES (new.number, new.text);
+END;
+CREATE TRIGGER message_deleted AFTER DELETE ON message BEGIN
+    INSERT INTO message_fts (message_fts, rowid, text) VALUES ('delete', old.number, old.text);
+END;
+CREATE TRIGGER message_updated AFTER UPDATE OF text ON message BEGIN
+    INSERT INTO message_fts (message_fts, rowid, text) VALUES ('delete', old.number, old.text);
+    INSERT INTO message_fts (rowid, text) VALUES (new.number, new.text);
+END;
+"""
+
+MIGRATIONS = (Migration("conversations", _FIRST), Migration("parts", _PARTS))

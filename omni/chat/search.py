@@ -26,8 +26,8 @@ def matching(db: "Connection", text: str) -> tuple[str, list[Any]]:
     query = words_of(text)
     if query:
         condition = (
-            "(c.number IN (SELECT rowid FROM found_title WHERE found_title MATCH ?) OR c.id IN (SELECT conversation"
-            " FROM message WHERE number IN (SELECT rowid FROM found_text WHERE found_text MATCH ?)))"
+            "(c.number IN (SELECT rowid FROM conversation_fts WHERE conversation_fts MATCH ?) OR c.id IN (SELECT conversation"
+            " FROM message WHERE number IN (SELECT rowid FROM message_fts WHERE message_fts MATCH ?)))"
         )
         if db.execute(f"SELECT 1 FROM conversation c WHERE {condition} LIMIT 1", (query, query)).fetchone():  # noqa: S608
             return condition, [query, query]
@@ -46,15 +46,15 @@ def find(db: "Connection", text: str, limit: int) -> list[SearchHit]:
     hits: list[SearchHit] = []
     if query := words_of(text):
         titles = db.execute(
-            "SELECT c.id, c.title, highlight(found_title, 0, ?, ?) AS snippet FROM found_title"
-            " JOIN conversation c ON c.number = found_title.rowid WHERE found_title MATCH ? ORDER BY rank LIMIT ?",
+            "SELECT c.id, c.title, highlight(conversation_fts, 0, ?, ?) AS snippet FROM conversation_fts"
+            " JOIN conversation c ON c.number = conversation_fts.rowid WHERE conversation_fts MATCH ? ORDER BY rank LIMIT ?",
             (_BEGIN, _END, query, limit),
         )
         hits += [_hit(row["id"], row["title"], None, row["snippet"]) for row in titles]
         texts = db.execute(
-            "SELECT c.id, c.title, m.id AS message, snippet(found_text, 0, ?, ?, '…', 16) AS snippet FROM found_text"
-            " JOIN message m ON m.number = found_text.rowid JOIN conversation c ON c.id = m.conversation"
-            " WHERE found_text MATCH ? ORDER BY rank LIMIT ?",
+            "SELECT c.id, c.title, m.id AS message, snippet(message_fts, 0, ?, ?, '…', 16) AS snippet FROM message_fts"
+            " JOIN message m ON m.number = message_fts.rowid JOIN conversation c ON c.id = m.conversation"
+            " WHERE message_fts MATCH ? ORDER BY rank LIMIT ?",
             (_BEGIN, _END, query, limit),
         )
         hits += [_hit(row["id"], row["title"], row["message"], row["snippet"]) for row in texts]

@@ -5,7 +5,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from omni.chat.export import parsed, to_json, to_markdown
+from omni.chat.exported import parsed, to_json
+from omni.chat.markdown import to_markdown
 from omni.chat.notify import Notifier, Teller
 from omni.chat.rows import clean
 from omni.chat.runner import BrainSource, EngineSource, Turn, TurnRunner
@@ -68,6 +69,10 @@ class ChatService:
         """The active branch, first message first, or only the `last` so many of it. An answer whose writer died is shown
         as "interrupted"."""
         return await self._store.messages(conversation_id, last)
+
+    async def content(self, conversation_id: str, message_id: str, number: int) -> bytes:
+        """What the file or image number `number` that went along with a message holds, counted from 0."""
+        return await self._store.content(conversation_id, message_id, number)
 
     async def create(self, *, project: str | Path | None = None, brain: str = "", system: str = "") -> Conversation:
         """A conversation without a message; it gets its title from its first question."""

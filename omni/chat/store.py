@@ -19,6 +19,7 @@ from omni.chat.rows import (
     MESSAGES,
     branch,
     clean,
+    cleaned,
     conversation_of,
     insert_message,
     message_of,
@@ -30,11 +31,14 @@ from omni.chat.rows import (
     with_contents,
 )
 from omni.chat.search import find, matching
+from omni.chat.stored_parts import restored, stored
 from omni.chat.titles import title_of
 from omni.chat.types import Attachment, ChatMessage, Conversation, Role, SearchHit
 from omni.chat.writing import Outcome, Writing
 from omni.core.clock import Clock, SystemClock
-from omni.core.errors import StorageError, UsageError
+from omni.core.errors import NotFound, StorageError, UsageError
+from omni.core.events import EngineEvent
+from omni.core.messages import Message, Part
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -50,8 +54,7 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
     question: str | None
     answer: str
     leaf: str
-    prior_text: str = ""
-    prior_reasoning: str = ""
+    prior: tuple[Part, ...] = ()
 
 
 class Beginning(msgspec.Struct, frozen=True, kw_only=True):
@@ -203,6 +206,20 @@ class ChatStore:
 
         return await self._database.read(work)
 
+    async def content(self, conversation: str, message: str, number: int) -> bytes:
+        """What the file or image number `number` of a message holds, counted from 0. Raises NotFound."""
+
+        def work(db: "Connection") -> bytes:
+            one_message(db, conversation, message)
+            row = db.execute(
+                "SELECT data FROM content WHERE message = ? ORDER BY number LIMIT 1 OFFSET ?", (message, number)
+            ).fetchone()
+            if row is None:
+                raise NotFound(f"Nothing number {number} is attached to this message.")
+            return bytes(row["data"])
+
+        return await self._database.read(work)
+
     async def beginnings(self, conversation: str) -> list[Beginning]:
         """Where earlier compactions let the prompt begin, on all branches."""
 
@@ -259,7 +276,7 @@ class ChatStore:
 
         return await self._database.write(work)
 
-    # --- the beginning of a turn: each raises Busy while another turn is written, and NotFound
+    # --- the beginning of a turn: each raises ConversationBusy while another turn is written, and NotFound
 
     async def ask(
         self,
@@ -324,7 +341,7 @@ class ChatStore:
             if chat.head is None:
                 raise UsageError("There is nothing to sum up in this conversation.")
             last = one_message(db, conversation, chat.head)
-            if last["role"] == "summary" and last["state"] == "whole":
+            if last["role"] == "summary" and last["state"] == "complete":
                 raise UsageError("Nothing was said since the last summary.")
             return self._answer(db, chat, chat.head, brain, "summary")
 
@@ -335,17 +352,17 @@ class ChatStore:
 
         def work(db: "Connection") -> Started:
             row = one_message(db, conversation, answer)
-            if row["role"] != "assistant" or (row["state"] == "whole" and row["reason"] != "length"):
+            if row["role"] != "assistant" or (row["state"] == "complete" and row["reason"] != "length"):
                 raise UsageError("This answer is whole: there is nothing to go on with.")
             if db.execute("SELECT 1 FROM message WHERE parent = ?", (answer,)).fetchone():
                 raise UsageError(
                     "Only the last answer of a branch can go on.", hint="Ask for it again (retry) instead."
                 )
             db.execute("DELETE FROM piece WHERE message = ?", (answer,))
-            reasoning = row["reasoning"] if row["text"] else ""  # an answer goes on, a thought is thought anew
+            prior = restored(row["text"], row["layout"]) if row["text"] else ()  # a thought is thought anew
             db.execute(
-                "UPDATE message SET state = 'writing', owner = ?, reason = '', reasoning = ? WHERE id = ?",
-                (self._writing.own(answer), reasoning, answer),
+                "UPDATE message SET state = 'writing', owner = ?, reason = '', layout = ? WHERE id = ?",
+                (self._writing.own(answer), stored(prior)[1], answer),
             )
             touch(db, conversation, head=answer, updated=self._clock.now())
             return Started(
@@ -353,8 +370,7 @@ class ChatStore:
                 question=row["parent"],
                 answer=answer,
                 leaf=answer if row["text"] else row["parent"],
-                prior_text=row["text"],
-                prior_reasoning=reasoning,
+                prior=prior,
             )
 
         return await self._begin(conversation, work)
@@ -370,13 +386,14 @@ class ChatStore:
 
         await self._database.write(work)
 
-    async def append(self, conversation: str, answer: str, text: str, reasoning: str = "") -> None:
-        """Store more of an answer. Raises NotFound when the conversation was deleted meanwhile."""
+    async def append(self, conversation: str, answer: str, *events: EngineEvent) -> None:
+        """Store what adds to an answer. Raises NotFound when the conversation was deleted meanwhile."""
 
         def work(db: "Connection") -> None:
             touch(db, conversation)
-            db.execute(
-                "INSERT INTO piece (message, text, reasoning) VALUES (?, ?, ?)", (answer, clean(text), clean(reasoning))
+            db.executemany(
+                "INSERT INTO piece (message, event) VALUES (?, ?)",
+                [(answer, msgspec.json.encode(cleaned(event)).decode()) for event in events],
             )
 
         await self._database.write(work)
@@ -428,9 +445,8 @@ class ChatStore:
             id=self._new_id(),
             parent=parent,
             role="user",
-            text=text,
             time=self._clock.now(),
-            attachments=tuple(attachments),
+            parts=Message.of("user", *attachments, text).parts,
         )
         insert_message(db, question, conversation.id)
         if not conversation.title:
@@ -445,7 +461,6 @@ class ChatStore:
             id=self._new_id(),
             parent=parent,
             role=role,
-            text="",
             time=now,
             brain=brain or conversation.brain,
             state="writing",

@@ -5,7 +5,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 
-class Node(NamedTuple):
+class MessageNode(NamedTuple):
     """A message as the tree sees it; `number` grows with time."""
 
     id: str
@@ -16,9 +16,9 @@ class Node(NamedTuple):
 class Tree:
     """All messages of one conversation."""
 
-    def __init__(self, nodes: Iterable[Node]) -> None:
-        self.nodes: dict[str, Node] = {node.id: node for node in nodes}
-        self._children: dict[str | None, list[Node]] = {}
+    def __init__(self, nodes: Iterable[MessageNode]) -> None:
+        self.nodes: dict[str, MessageNode] = {node.id: node for node in nodes}
+        self._children: dict[str | None, list[MessageNode]] = {}
         for node in sorted(self.nodes.values(), key=itemgetter(2)):
             self._children.setdefault(node.parent, []).append(node)
 
@@ -36,7 +36,7 @@ class Tree:
         """What stands in the place of `message` on all branches, itself included, oldest first."""
         return tuple(node.id for node in self._children.get(self.nodes[message].parent, ()))
 
-    def children(self, message: str | None) -> Sequence[Node]:
+    def children(self, message: str | None) -> Sequence[MessageNode]:
         """What follows `message`, oldest first; None asks for the beginnings."""
         return self._children.get(message, ())
 

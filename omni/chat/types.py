@@ -5,22 +5,11 @@ from typing import Literal
 import msgspec
 
 from omni.core.events import Usage
+from omni.core.messages import FilePart, ImagePart, Part, ReasoningPart, reasoning_of, text_of
 
 Role = Literal["user", "assistant", "summary"]
-State = Literal["whole", "writing", "interrupted", "cancelled", "failed"]
-
-
-class Attachment(msgspec.Struct, frozen=True, kw_only=True):
-    """A text file that stands in a question, as it was when it was sent.
-
-    `path` is relative to the project, with what does not print escaped. `text` is left empty where conversations are
-    listed; the prompt and the export have it.
-    """
-
-    path: str
-    bytes: int
-    lines: int
-    text: str = ""
+State = Literal["complete", "writing", "interrupted", "cancelled", "failed"]
+Attachment = FilePart | ImagePart
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,33 +24,50 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True):
     system: str
     head: str | None
     turns: int
-    at: int
+    revision: int
     """Grows with each change, so that others can tell whether they have seen it."""
 
 
 class ChatMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):  # a long conversation has thousands, no circle
-    """One message of the active branch.
+    """One message of the active branch: its parts in their order, and how it came to be.
 
     `siblings` are the ids that stand in its place on all branches, itself included, oldest first. `reason` says why an
-    answer failed, or "length" when a whole one was cut by its limit. Times are in seconds. `left_out` is not 0 where the
+    answer failed, or "length" when a complete one was cut by its limit. Times are in seconds. `left_out` is not 0 where the
     prompt begins since the last compaction: so many tokens before it are no longer sent.
     """
 
     id: str
     parent: str | None
     role: Role
-    text: str
     time: float
-    reasoning: str = ""
+    parts: tuple[Part, ...] = ()
     brain: str = ""
-    state: State = "whole"
+    state: State = "complete"
     reason: str = ""
     usage: Usage | None = None
     seconds: float = 0.0
-    reasoning_seconds: float = 0.0
     siblings: tuple[str, ...] = ()
-    attachments: tuple[Attachment, ...] = ()
     left_out: int = 0
+
+    @property
+    def text(self) -> str:
+        """Its words."""
+        return text_of(self.parts)
+
+    @property
+    def reasoning(self) -> str:
+        """What was thought for it."""
+        return reasoning_of(self.parts)
+
+    @property
+    def reasoning_seconds(self) -> float:
+        """How long that took."""
+        return sum(part.seconds for part in self.parts if isinstance(part, ReasoningPart))
+
+    @property
+    def attachments(self) -> tuple[Attachment, ...]:
+        """The files and images that went along with a question."""
+        return tuple(part for part in self.parts if isinstance(part, FilePart | ImagePart))
 
 
 class SearchHit(msgspec.Struct, frozen=True, kw_only=True):

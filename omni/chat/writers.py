@@ -6,10 +6,10 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
-from omni.core.files import storage_error
+from omni.core.files import born_locked, storage_error
 
 
-class Writer:
+class WriterLock:
     """This process (or one of several in it), as the owner of answers that are being written.
 
     The lock is taken at the first answer, before its row is stored, and ends with the process however it dies.
@@ -25,12 +25,8 @@ class Writer:
         if self._descriptor is not None:
             return
         path = self._folder / self.name
-        unheld = self._folder / f".{self.name}"
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._descriptor = os.open(unheld, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-            unheld.rename(path)  # nobody sees the file without its lock
+            self._descriptor = born_locked(path)
             for other in self._folder.iterdir():
                 if not other.name.startswith("."):
                     self.alive(other.name)  # which removes what a dead one left

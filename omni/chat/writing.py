@@ -5,31 +5,31 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from omni.chat.rows import clean, one_conversation, touch
+from omni.chat.rows import clean, cleaned, one_conversation, parts_of, touch
+from omni.chat.stored_parts import stored
 from omni.chat.types import ChatMessage, State
-from omni.chat.writers import Writer
+from omni.chat.writers import WriterLock
 from omni.core.clock import Clock
 from omni.core.errors import UsageError
 from omni.core.events import Usage
+from omni.core.messages import Part
 
 if TYPE_CHECKING:
     from sqlite3 import Connection, Row
 
 
-class Busy(Exception):
+class ConversationBusy(Exception):
     """Another turn is being written in this conversation. Never leaves the chat domain."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How an answer ended, with all of its text."""
+    """How an answer ended, with all of its parts."""
 
     state: State
-    text: str
-    reasoning: str = ""
+    parts: tuple[Part, ...] = ()
     reason: str = ""
     usage: Usage | None = None
     seconds: float = 0.0
-    reasoning_seconds: float = 0.0
 
 
 class Writing:
@@ -39,7 +39,7 @@ class Writing:
     """
 
     def __init__(self, folder: Path, clock: Clock) -> None:
-        self._writer, self._clock = Writer(folder), clock
+        self._writer, self._clock = WriterLock(folder), clock
         self._open: set[str] = set()
         self.unsaved: dict[str, Outcome] = {}
 
@@ -71,19 +71,17 @@ class Writing:
         return msgspec.structs.replace(
             message,
             state=outcome.state,
-            text=outcome.text,
-            reasoning=outcome.reasoning,
+            parts=outcome.parts,
             reason=outcome.reason,
             usage=outcome.usage,
             seconds=message.seconds + outcome.seconds,
-            reasoning_seconds=message.reasoning_seconds + outcome.reasoning_seconds,
         )
 
     def no_writer(self, db: "Connection", conversation: str) -> None:
-        """Raise Busy while a living process writes in this conversation; what dead ones left becomes interrupted."""
+        """Raise ConversationBusy while a living process writes in this conversation; what dead ones left becomes interrupted."""
         rows = db.execute("SELECT id, owner FROM message WHERE conversation = ? AND state = 'writing'", (conversation,))
         if any(self._lives(row["id"], row["owner"]) for row in rows.fetchall()):
-            raise Busy
+            raise ConversationBusy
         self.recover(db, conversation)
 
     def no_turn(self, db: "Connection", conversation: str) -> None:
@@ -91,35 +89,38 @@ class Writing:
         one_conversation(db, conversation)
         try:
             self.no_writer(db, conversation)
-        except Busy:
+        except ConversationBusy:
             raise UsageError(
                 "An answer is being written in this conversation.", hint="Wait for its end or stop it first."
             ) from None
 
     def finish(self, db: "Connection", conversation: str, answer: str, outcome: Outcome) -> None:
         """Store how an answer ended."""
+        text, layout = stored(tuple(map(cleaned, outcome.parts)))
         db.execute(
-            "UPDATE message SET state = ?, text = ?, reasoning = ?, reason = ?, usage = ?, seconds = seconds + ?,"
-            " reasoning_seconds = reasoning_seconds + ?, owner = '' WHERE id = ?",
+            "UPDATE message SET state = ?, text = ?, layout = ?, reason = ?, usage = ?, seconds = seconds + ?,"
+            " owner = '' WHERE id = ?",
             (
                 outcome.state,
-                clean(outcome.text),
-                clean(outcome.reasoning),
+                text,
+                layout,
                 clean(outcome.reason),
                 msgspec.json.encode(outcome.usage).decode() if outcome.usage else None,
                 outcome.seconds,
-                outcome.reasoning_seconds,
                 answer,
             ),
         )
         db.execute("DELETE FROM piece WHERE message = ?", (answer,))
         # A conversation that was deleted meanwhile stays deleted.
-        db.execute("UPDATE conversation SET at = at + 1, updated = ? WHERE id = ?", (self._clock.now(), conversation))
+        db.execute(
+            "UPDATE conversation SET revision = revision + 1, updated = ? WHERE id = ?",
+            (self._clock.now(), conversation),
+        )
 
     def recover(self, db: "Connection", conversation: str | None) -> list[str]:
         """End what nobody writes any more; returns the conversations in which something was."""
         rows: list[Row] = db.execute(
-            "SELECT id, conversation, owner FROM message WHERE state = 'writing' AND (?1 IS NULL OR conversation = ?1)",
+            "SELECT * FROM message WHERE state = 'writing' AND (?1 IS NULL OR conversation = ?1)",
             (conversation,),
         ).fetchall()
         conversations = []
@@ -130,12 +131,8 @@ class Writing:
                 self.finish(db, row["conversation"], row["id"], outcome)
             else:
                 db.execute(
-                    "UPDATE message SET state = 'interrupted', owner = '',"
-                    " text = text || coalesce((SELECT group_concat(p.text, '' ORDER BY p.number) FROM piece p"
-                    " WHERE p.message = ?1), ''),"
-                    " reasoning = reasoning || coalesce((SELECT group_concat(p.reasoning, '' ORDER BY p.number) FROM piece p"
-                    " WHERE p.message = ?1), '') WHERE id = ?1",
-                    (row["id"],),
+                    "UPDATE message SET state = 'interrupted', owner = '', text = ?, layout = ? WHERE id = ?",
+                    (*stored(parts_of(db, row)), row["id"]),
                 )
                 db.execute("DELETE FROM piece WHERE message = ?", (row["id"],))
                 touch(db, row["conversation"])

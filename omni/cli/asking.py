@@ -31,10 +31,10 @@ def require_consent(question: str, *, option: str = "--yes") -> None:
 
 async def agrees(question: str) -> bool:
     """The same inside an event loop; False where nobody can be asked."""
-    return at_terminal() and _is_yes(await Lines().read(f"{question} [y/N] ") or "")
+    return at_terminal() and _is_yes(await TypedLines().read(f"{question} [y/N] ") or "")
 
 
-class Lines:
+class TypedLines:
     """Lines typed at the terminal. No escape codes are written, so every terminal and screen reader can follow."""
 
     def __init__(self, descriptor: int = 0) -> None:

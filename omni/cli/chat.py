@@ -36,21 +36,37 @@ COMMAND = re.compile(r"/[a-z?]+")
 )
 @click.option("--system", "-s", default="", metavar="TEXT", help="System text for this conversation.")
 @click.option("--continue", "-c", "go_on", is_flag=True, help="Go on with this folder's latest conversation.")
+@click.option(
+    "--image",
+    "-i",
+    "images",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="An image to look at, for a brain that sees; more than once for several.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the events of the turn, one JSON object a line.")
 @click.option("--reasoning", is_flag=True, help="Print what the brain thinks before it answers, too.")
 def command(  # noqa: PLR0917 - click hands over what the options are
-    prompt: tuple[str, ...], brain: str, system: str, go_on: bool, as_json: bool, reasoning: bool
+    prompt: tuple[str, ...],
+    brain: str,
+    system: str,
+    go_on: bool,
+    images: tuple[str, ...],
+    as_json: bool,
+    reasoning: bool,
 ) -> int:
     """Ask a brain; stream its answer to stdout.
 
-    What is piped in is added to PROMPT. `@path` in PROMPT attaches a text file of this folder. Without a PROMPT in a
+    What is piped in is added to PROMPT. `@path` in PROMPT attaches a text file or an image of this folder. Without a PROMPT in a
     terminal it is a conversation line by line, which screen readers and dumb terminals can follow; ctrl+c stops an
     answer, an empty line, /bye or ctrl+d ends it.
 
-    With --json what goes wrong is the last line on stdout, too: {"type": "error", "kind": "NotFound", "message": "…",
-    "hint": "…", "exit_code": 3}.
+    With --json the first line is {"type": "omni_events", "version": 2}, and the others are what happens. What goes
+    wrong is the last line on stdout, too: {"type": "error", "kind": "NotFound", "message": "…", "hint": "…",
+    "exit_code": 3}.
     """
-    return ask(prompt, brain=brain, system=system, go_on=go_on, as_json=as_json, reasoning=reasoning)
+    return ask(prompt, brain=brain, system=system, go_on=go_on, images=images, as_json=as_json, reasoning=reasoning)
 
 
 def ask(
@@ -59,6 +75,7 @@ def ask(
     brain: str = "",
     system: str = "",
     go_on: bool = False,
+    images: tuple[str, ...] = (),
     as_json: bool = False,
     reasoning: bool = False,
 ) -> int:
@@ -66,7 +83,7 @@ def ask(
     from omni.cli.printers import JsonPrinter, TextPrinter
 
     printer: Printer = JsonPrinter() if as_json else TextPrinter(reasoning=reasoning)
-    turns = Turns(printer, brain=brain, system=streams.as_text(system), go_on=go_on)
+    turns = ChatSession(printer, brain=brain, system=streams.as_text(system), go_on=go_on, images=images)
     try:
         return _ask(turns, streams.as_text(" ".join(prompt)).strip())
     except OmniError as error:
@@ -74,7 +91,7 @@ def ask(
         raise
 
 
-def _ask(turns: "Turns", question: str) -> int:
+def _ask(turns: "ChatSession", question: str) -> int:
     piped = streams.piped_text()
     if question or piped:
         try:
@@ -90,11 +107,12 @@ def _ask(turns: "Turns", question: str) -> int:
     return with_services(turns.line_by_line)
 
 
-class Turns:
+class ChatSession:
     """One or several questions in one conversation."""
 
-    def __init__(self, printer: "Printer", *, brain: str, system: str, go_on: bool) -> None:
+    def __init__(self, printer: "Printer", *, brain: str, system: str, go_on: bool, images: tuple[str, ...]) -> None:
         self._printer, self._brain, self._system, self._go_on = printer, brain, system, go_on
+        self._images = images  # which go along with the first question
         self.begun = False
         self._answers = ""  # the name of who does
 
@@ -108,9 +126,9 @@ class Turns:
 
     async def line_by_line(self, services: "Services") -> int:
         """Read questions until an empty one; a failed turn is told and the next may be asked."""
-        from omni.cli.asking import Interrupts, Lines, Stopped
+        from omni.cli.asking import Interrupts, Stopped, TypedLines
 
-        lines, pressed = Lines(), False
+        lines, pressed = TypedLines(), False
         with Interrupts() as interrupts:
             try:
                 conversation = await interrupts.run(self._conversation(services))
@@ -158,13 +176,21 @@ class Turns:
         return (await services.chat.create(project=project, brain=self._brain)).id
 
     async def _ask(self, services: "Services", conversation: str, question: str, piped: str = "") -> None:
-        from omni.chat import expand
+        from omni.chat import begin_turn, expand, read_image
 
         text, attachments = await asyncio.to_thread(expand, question, Path.cwd())
+        images, self._images = self._images, ()
+        attachments += [await asyncio.to_thread(read_image, Path(image)) for image in images]
         text = "\n\n".join(part for part in (text, piped) if part)  # an @ in what is piped in names no file of ours
         events = services.chat.ask(
             conversation, text, brain=self._brain, attachments=attachments, system=self._system or None
         )
-        async with aclosing(events):
-            self.begun = True
-            await self._printer.turn(events)
+        job = begin_turn(services.jobs, conversation, events)
+        try:
+            async with aclosing(job.events()) as told:
+                self.begun = True
+                await self._printer.turn(told)
+        finally:
+            await job.stop()  # which is over, or is not wanted any more
+        if job.state == "stopped":
+            raise OmniError("Another window stopped this answer.", hint="`omni chat -c` goes on from what came.")

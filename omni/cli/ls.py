@@ -93,7 +93,7 @@ def row(brain: "Brain", fit: "Fit | None", *, default: bool) -> Row:
         about = f"vectors of texts{f' ({about})' if about else ''}"
     else:
         about += f" (on {brain.shares})" if brain.shares else ""
-        about += ", sees images" if brain.sees and about else "sees images" if brain.sees else ""
+        about += ", sees images" if brain.vision and about else "sees images" if brain.vision else ""
     return (
         brain.name,
         "" if brain.shares else gigabytes(brain.size) if brain.size else "",
@@ -132,7 +132,7 @@ def facts(brain: "Brain", fit: "Fit | None" = None) -> dict[str, object]:
         "size": brain.size,
         "quantisation": brain.quantisation,
         "context": brain.context_max,
-        "sees": brain.sees,
+        "vision": brain.vision,
         "embeds": brain.embeds,
         "licence": brain.licence,
         "fits": fit.fits if fit else None,

@@ -89,11 +89,11 @@ def check(names: tuple[str, ...], as_json: bool) -> int:
     Without NAMES all are checked. The exit code is 1 when something is wrong, and 3 for a name that nothing has.
     """
     from omni.core.errors import NotFound, nearest
-    from omni.core.installed import Installed
+    from omni.core.installed import InstalledPlugins
     from omni.environment import try_plugins
 
     home = Home.from_environment()
-    known = sorted({each.name for each in Installed(home).plugins()})
+    known = sorted({each.name for each in InstalledPlugins(home).plugins()})
     for name in names:
         if name not in known:
             hint = nearest(name, known) or "`omni plugin ls` lists them."
@@ -161,14 +161,14 @@ def _show_additions(trial: "PluginTrial") -> None:
 
 def _listed(home: Home) -> list[dict[str, Any]]:
     """All that are installed: those that were added, then those that another tool put here."""
-    from omni.core.installed import Installed
+    from omni.core.installed import InstalledPlugins
     from omni.environment import set_in_use
 
     current = set_in_use(home)
     added = {record.name: record for record in (current.records() if current is not None else [])}
     fits = current is None or current.fits_this_python()
     rows = []
-    for each in Installed(home).plugins():
+    for each in InstalledPlugins(home).plugins():
         package, _, version = each.package.partition(" ")
         record = added.pop(each.name, None)
         state = (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from omni.cli.say import tell
-from omni.core.installed import Command, Installed
+from omni.core.installed import InstalledPlugins, PluginCommand
 from omni.core.paths import Home
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from omni.core.plugins import Plugins
 
 
-def commands(context: click.Context, taken: Collection[str]) -> dict[str, Command]:
+def commands(context: click.Context, taken: Collection[str]) -> dict[str, PluginCommand]:
     """The commands of all plug-ins by name, without those named like one in `taken`; none with `--safe`.
 
     Imports nothing as long as no plug-in was installed, updated or removed since the last time.
@@ -23,8 +23,8 @@ def commands(context: click.Context, taken: Collection[str]) -> dict[str, Comman
     if is_safe(context):
         return {}
     home = Home.from_environment()
-    by_name: dict[str, Command] = {}
-    for each in Installed(home).commands(lambda: _learn(context, home)):
+    by_name: dict[str, PluginCommand] = {}
+    for each in InstalledPlugins(home).commands(lambda: _learn(context, home)):
         if each.name not in taken:
             by_name.setdefault(each.name, each)
     return by_name
@@ -37,7 +37,7 @@ def find(context: click.Context, name: str, taken: Collection[str]) -> click.Com
     home = Home.from_environment()
     known = commands(context, taken).get(name)
     if known is None:
-        installed = Installed(home)
+        installed = InstalledPlugins(home)
         if not installed.plugins():
             return None
         installed.forget()  # one that is worked on may have it by now
@@ -45,22 +45,22 @@ def find(context: click.Context, name: str, taken: Collection[str]) -> click.Com
     return _load(context, home, known) if known is not None else None
 
 
-def _load(context: click.Context, home: Home, known: Command) -> click.Command | None:
+def _load(context: click.Context, home: Home, known: PluginCommand) -> click.Command | None:
     plugins = _behind_the_wall(context, home)
     plugins.load(known.plugin)
     by_name = {each.name: each for each in plugins.gather_from(known.plugin, "omni_commands")}
     report(plugins.failures)
     if known.name not in by_name:
-        Installed(home).forget()
+        InstalledPlugins(home).forget()
     command: click.Command | None = by_name.get(known.name)
     return command
 
 
-def _learn(context: click.Context, home: Home) -> list[Command]:
+def _learn(context: click.Context, home: Home) -> list[PluginCommand]:
     """Import all plug-ins, once after each change, to know what their commands are called."""
     plugins = _behind_the_wall(context, home)
     entries = [
-        Command(offer.item.name, offer.plugin, offer.item.get_short_help_str(80))
+        PluginCommand(offer.item.name, offer.plugin, offer.item.get_short_help_str(80))
         for offer in plugins.offers("omni_commands")
     ]
     report(plugins.failures)
@@ -84,7 +84,7 @@ def _behind_the_wall(context: click.Context, home: Home) -> "Plugins":
 def settings_sections() -> "dict[str, type[Struct]]":
     """What the plug-ins take in `config.toml`, by their names; imports them behind the wall where there are any."""
     context, home = click.get_current_context(), Home.from_environment()
-    if is_safe(context) or not Installed(home).plugins():
+    if is_safe(context) or not InstalledPlugins(home).plugins():
         return {}
     plugins = _behind_the_wall(context, home)
     sections = {offer.plugin: offer.item for offer in plugins.offers("omni_settings") if isinstance(offer.item, type)}

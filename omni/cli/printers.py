@@ -32,13 +32,22 @@ class Printer(Protocol):
         ...
 
 
+JSON_VERSION = 2  # of the events: 2 names tokens as the field does, and says what stood in an answer before
+
+
 class JsonPrinter:
-    """Every event as one line; a failure is one of `type` "error"."""
+    """Every event as one line, after one that says which version of them this is; a failure is one of `type` "error"."""
+
+    def __init__(self) -> None:
+        self._told = False
 
     async def turn(self, events: "AsyncIterator[ChatEvent]") -> None:
         """Print one turn."""
         import msgspec
 
+        if not self._told:
+            self._told = True
+            sys.stdout.buffer.write(msgspec.json.encode({"type": "omni_events", "version": JSON_VERSION}) + b"\n")
         async for event in events:
             sys.stdout.buffer.write(msgspec.json.encode(event) + b"\n")
             sys.stdout.buffer.flush()
@@ -102,7 +111,7 @@ class TextPrinter:
             case e.TurnEnded(reason=ended):
                 if ended == "length":
                     self._end_line()
-                    tell("cut at the longest answer allowed (`omni config set chat.answer_tokens N`)")
+                    tell("cut at the longest answer allowed (`omni config set chat.max_completion_tokens N`)")
             case _:
                 pass  # what else happens is no news to a person who reads the answer
 

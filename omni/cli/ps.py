@@ -1,7 +1,7 @@
 """`omni ps`: who runs, and what holds them."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -15,8 +15,10 @@ from omni.hardware import gigabytes
 
 if TYPE_CHECKING:
     from omni.app import Services
+    from omni.jobs import RemoteJob
     from omni.keeper import ProcessInfo
 
+WORK = {"turn": "an answer in", "pull": "a download of", "verify": "a check of", "export": "an export of"}
 ORDER = ("client", "keeper", "starter", "airlock", "installer", "worker")
 
 
@@ -25,7 +27,7 @@ ORDER = ("client", "keeper", "starter", "airlock", "installer", "worker")
 def command(as_json: bool) -> None:
     """List every process of Omni and what confines it.
 
-    The network column is read from the kernel for each process, not from what Omni believes. Memory is what is in RAM
+    Below stands the work that is going on, whoever began it. The network column is read from the kernel for each process, not from what Omni believes. Memory is what is in RAM
     now, mapped files included.
     """
     from omni.keeper import anything_runs, installing
@@ -43,13 +45,23 @@ def command(as_json: bool) -> None:
         processes = await (await services.keeper()).processes()
         keeper = next(one.pid for one in processes if one.kind == "keeper")
         installer = installing(home, beside=keeper)
-        show([*processes, *([installer] if installer is not None else [])], await brains_on(services), as_json=as_json)
+        work = await services.jobs.others()
+        everything = [*processes, *([installer] if installer is not None else [])]
+        show(everything, await brains_on(services), work, as_json=as_json)
+        if work and not as_json:
+            await show_work(services, work)
 
     with_services(work)
 
 
-def show(processes: "Iterable[ProcessInfo]", brains: dict[str, list[str]], *, as_json: bool) -> None:
-    """Print them, those that people open first; `brains` are the names on each base."""
+def show(
+    processes: "Iterable[ProcessInfo]",
+    brains: dict[str, list[str]],
+    work: "Sequence[RemoteJob]" = (),
+    *,
+    as_json: bool,
+) -> None:
+    """Print them, those that people open first; `brains` are the names on each base, `work` what is going on."""
     from datetime import datetime
 
     import msgspec
@@ -58,7 +70,12 @@ def show(processes: "Iterable[ProcessInfo]", brains: dict[str, list[str]], *, as
     if as_json:
         print_json(
             [
-                msgspec.to_builtins(one) | {"memory": resident(one.pid), "brains": brains.get(one.base, [])}
+                msgspec.to_builtins(one)
+                | {
+                    "memory": resident(one.pid),
+                    "brains": brains.get(one.base, []),
+                    "jobs": [msgspec.to_builtins(job.info) for job in work if job.socket == one.jobs],
+                }
                 for one in processes
             ]
         )
@@ -78,6 +95,27 @@ def show(processes: "Iterable[ProcessInfo]", brains: dict[str, list[str]], *, as
         ],
         right=("pid", "memory"),
     )
+
+
+async def show_work(services: "Services", work: "Sequence[RemoteJob]") -> None:
+    """What is going on, whoever began it: an answer by the title of its conversation."""
+    from datetime import datetime
+
+    titles = {conversation.id: conversation.title for conversation in await services.chat.conversations(limit=1000)}
+    click.echo()
+    print_table(
+        ("work", "since", "what", ""),
+        [
+            (
+                job.info.id,
+                datetime.fromtimestamp(job.info.began).astimezone().strftime("%H:%M"),
+                f"{WORK.get(job.info.kind, job.info.kind)} {titles.get(job.info.about) or job.info.about}",
+                f"asks: {job.info.question.text}" if job.info.question is not None else "",
+            )
+            for job in work
+        ],
+    )
+    click.echo("`omni stop WORK` ends one; what came of it is kept.")
 
 
 async def brains_on(services: "Services") -> dict[str, list[str]]:

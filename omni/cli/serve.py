@@ -15,7 +15,7 @@ from omni.core.paths import Home
 
 if TYPE_CHECKING:
     from omni.app import Services
-    from omni.server.serving import Door
+    from omni.server.serving import AddressStatus
     from omni.server.start import Link, StartupNotice
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -105,7 +105,7 @@ class Beside:
         task.add_done_callback(self._tasks.discard)
 
 
-def new_address(said: "StartupNotice") -> "Door | None":
+def new_address(said: "StartupNotice") -> "AddressStatus | None":
     """The door, when its address is news to the person; whatever else there is to say is printed."""
     door = said.door
     if said.fingerprint:
@@ -137,11 +137,11 @@ def key() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def add(name: str, scopes: tuple[str, ...], as_json: bool) -> None:
     """Make a key named NAME and print it: nobody can show it again."""
-    from omni.server.keys import Keys, Scope
+    from omni.server.keys import ApiKeys, Scope
 
     # Who may administer may chat: programs with an admin key ask for models first.
     wanted: tuple[Scope, ...] = ("chat", "admin") if "admin" in scopes else ("chat",)
-    secret = Keys(Home.from_environment().ensure().keys).add(name, wanted)
+    secret = ApiKeys(Home.from_environment().ensure().keys).add(name, wanted)
     if as_json:
         print_json({"name": name, "key": secret, "scopes": wanted})
         return
@@ -153,9 +153,9 @@ def add(name: str, scopes: tuple[str, ...], as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def ls(as_json: bool) -> None:
     """List the keys."""
-    from omni.server.keys import Keys
+    from omni.server.keys import ApiKeys
 
-    keys = Keys(Home.from_environment().keys).all()
+    keys = ApiKeys(Home.from_environment().keys).all()
     if as_json:
         print_json([{"name": one.name, "scopes": one.scopes, "created": one.created, "used": one.used} for one in keys])
     elif not keys:
@@ -170,9 +170,9 @@ def ls(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def revoke(name: str, as_json: bool) -> None:
     """End the key named NAME. A server that runs takes it no longer, from the next request on."""
-    from omni.server.keys import Keys
+    from omni.server.keys import ApiKeys
 
-    Keys(Home.from_environment().ensure().keys).revoke(name)
+    ApiKeys(Home.from_environment().ensure().keys).revoke(name)
     if as_json:
         print_json({"name": name, "revoked": True})
     else:

@@ -47,7 +47,7 @@ def command(brain: str, as_json: bool, verify: bool) -> None:
                 ("licence", shown.licence or "unknown"),
                 ("context", f"{shown.context_max:,} tokens at most" if shown.context_max else ""),
                 ("template", template(shown)),
-                ("sees", sight(shown)),
+                ("vision", sight(shown)),
                 ("makes", f"vectors of {header.width} numbers, at /v1/embeddings" if header and shown.embeds else ""),
                 ("memory", memory(fit) if fit else ""),
                 (
@@ -75,8 +75,8 @@ def sight(brain: "Brain") -> str:
     """What it sees with, or why it does not although something lies there for it."""
     if brain.base is None:
         return ""
-    if brain.base.eyes is not None:
-        return f"images, with {brain.base.eyes.path} ({gigabytes(brain.base.eyes.size)})"
+    if brain.base.projector is not None:
+        return f"images, with {brain.base.projector.path} ({gigabytes(brain.base.projector.size)})"
     return f"nothing: {brain.base.blind}" if brain.base.blind else ""
 
 

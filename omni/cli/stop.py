@@ -23,7 +23,8 @@ def command(brains: tuple[str, ...], everything: bool) -> None:
     """Unload brains: end their workers.
 
     Without BRAIN all of them; a worker's name from `omni ps` is good, too. Answers that are being written end as
-    interrupted and can be gone on with.
+    interrupted and can be gone on with. The id of some work, as `omni ps` lists it, ends that alone: an answer then
+    counts as stopped.
     """
     from omni.keeper import anything_runs, stop_everything
 
@@ -45,7 +46,12 @@ def command(brains: tuple[str, ...], everything: bool) -> None:
         keeper = await services.keeper()
         names = await brains_on(services)
         workers = {one.name: one for one in await keeper.processes() if one.kind == "worker"}
+        work = {job.info.id: job for job in await services.jobs.others()} if brains else {}
         for brain in brains:
+            if brain in work:
+                await work[brain].stop()
+                click.echo(f"{brain} is stopped; what came of it is kept.")
+                continue
             mine = [brain] if brain in workers else await services.workers_of(brain)
             if not mine:
                 raise NotFound(f"{brain} is not loaded.", hint="`omni ps` lists what is.")

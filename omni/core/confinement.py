@@ -59,7 +59,7 @@ class Confinement(NamedTuple):
     reason: str
 
 
-class Attempt(NamedTuple):
+class EscapeAttempt(NamedTuple):
     """One try to get around the wall. `how` says what the kernel did."""
 
     what: What
@@ -243,22 +243,22 @@ def state_of(pid: int, *, beside: int | None = None) -> Confinement:
     return Confinement(True, "seccomp", "Seccomp: 2")
 
 
-def attempts() -> list[Attempt]:
+def attempts() -> list[EscapeAttempt]:
     """Try every known way around the wall, here and in a forked child, and say which were refused.
 
     Needs no `execve`. A foreign ABI is refused by killing who uses it, so that one is tried in forked copies: "itself"
     means a copy of this process, "a child" a child of that copy.
     """
-    trials: list[Attempt] = []
+    trials: list[EscapeAttempt] = []
     names: tuple[What, ...] = ("AF_INET", "AF_INET6", "AF_NETLINK", "io_uring")
     for what in names:
-        trials.append(Attempt(what, "itself", *_try(what)))
-        trials.append(Attempt(what, "a child", *_in_child(lambda name=what: _try(name))))  # type: ignore[misc]
+        trials.append(EscapeAttempt(what, "itself", *_try(what)))
+        trials.append(EscapeAttempt(what, "a child", *_in_child(lambda name=what: _try(name))))  # type: ignore[misc]
     if (machine := _machine()) is not None and machine.x32:
         for name, way in (("x32", _x32_socket), ("i386", _i386_socket)):
             mine, its = _in_child(way), _in_child(lambda call=way: _in_child(call))  # type: ignore[misc]
-            trials.append(Attempt("foreign ABI", "itself", *_called(name, mine)))
-            trials.append(Attempt("foreign ABI", "a child", *_called(name, its)))
+            trials.append(EscapeAttempt("foreign ABI", "itself", *_called(name, mine)))
+            trials.append(EscapeAttempt("foreign ABI", "a child", *_called(name, its)))
     return trials
 
 

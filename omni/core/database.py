@@ -1,6 +1,7 @@
 """SQLite through `sqlcipher3`: one writer thread, WAL, named migrations. The one module of core that imports it.
 
-The same code opens a plain database and, once a vault exists, an encrypted one. A function handed to `write` runs alone
+The same code opens a plain database and, with a key, one that is encrypted by SQLCipher, its WAL and copies included. A
+function handed to `write` runs alone
 on the writer's connection inside `BEGIN IMMEDIATE`; one handed to `read` sees a consistent snapshot on a connection of
 its own. Neither ever runs on the event loop.
 """
@@ -17,7 +18,7 @@ import msgspec
 import sqlcipher3.dbapi2 as sqlite
 
 from omni.core.errors import OmniError, StorageError
-from omni.core.files import locked, own
+from omni.core.files import locked, make_folder, own, sync
 
 if TYPE_CHECKING:  # sqlcipher3 mirrors the standard library's module and ships no types
     from sqlite3 import Connection
@@ -25,6 +26,7 @@ if TYPE_CHECKING:  # sqlcipher3 mirrors the standard library's module and ships 
 T = TypeVar("T")
 
 BUSY_SECONDS = 10.0
+KEY_BYTES = 32
 OUR_BUGS = frozenset({sqlite.SQLITE_ERROR, sqlite.SQLITE_MISUSE, sqlite.SQLITE_RANGE, sqlite.SQLITE_MISMATCH})
 
 
@@ -41,10 +43,15 @@ class Database:
     `migrations` are applied in order, each once, all in one transaction, after a copy of the file was put aside as
     `NAME.before-MIGRATION`. Raises StorageError when the file is no database, is newer than this Omni, or the disk is
     full; nothing is changed then.
+
+    `key` is 32 bytes, from which every page is encrypted; the same file opens with the same key only, and without one where
+    it was made without. Nothing derives it from a pass phrase here.
     """
 
-    def __init__(self, path: Path, migrations: Sequence[Migration]) -> None:
-        self.path = path
+    def __init__(self, path: Path, migrations: Sequence[Migration], *, key: bytes | None = None) -> None:
+        if key is not None and len(key) != KEY_BYTES:
+            raise ValueError(f"a key has {KEY_BYTES} bytes, not {len(key)}")
+        self.path, self._key = path, key
         self._migrations = tuple(migrations)
         self._writer_thread = ThreadPoolExecutor(1, thread_name_prefix=f"write-{path.stem}")
         self._reader_thread = ThreadPoolExecutor(1, thread_name_prefix=f"read-{path.stem}")
@@ -87,7 +94,7 @@ class Database:
 
     def _open_writer(self) -> Any:
         if self._writer is None:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self.path.parent)
             # SQLite answers "locked" at once when two processes turn a file into WAL or migrate it: one after the other.
             with locked(self.path.with_name(f"{self.path.name}.lock")):
                 self._own()
@@ -108,7 +115,7 @@ class Database:
                 own(beside)
 
     def _connect(self) -> Any:
-        connection = sqlite.connect(str(self.path), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        connection = self._connect_to(self.path)
         try:
             connection.row_factory = sqlite.Row
             connection.execute("PRAGMA journal_mode = WAL")
@@ -119,6 +126,15 @@ class Database:
             raise
         return connection
 
+    def _connect_to(self, path: Path) -> Any:
+        connection = sqlite.connect(str(path), timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        if self._key is not None:  # before anything else; as raw bytes
+            connection.execute(
+                "PRAGMA cipher_log_level = NONE"
+            )  # it would write a wrong key's failure into the terminal
+            connection.execute(f"PRAGMA key = \"x'{self._key.hex()}'\"")
+        return connection
+
     def _migrate(self, connection: Any) -> None:
         connection.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY) STRICT")
         missing = self._missing(connection)
@@ -126,6 +142,8 @@ class Database:
             return
         if len(missing) < len(self._migrations):
             self._put_aside(missing[0].name)
+        # A step may replace a table that others refer to; dropping it would take along what refers to its rows.
+        connection.execute("PRAGMA foreign_keys = OFF")
         connection.execute("BEGIN IMMEDIATE")
         try:
             for step in missing:
@@ -133,6 +151,7 @@ class Database:
                     connection.execute(statement)
                 connection.execute("INSERT INTO migrations VALUES (?)", (step.name,))
             connection.execute("COMMIT")
+            connection.execute("PRAGMA foreign_keys = ON")
         except BaseException:
             with suppress(sqlite.Error):  # a full disk has already rolled back
                 connection.execute("ROLLBACK")
@@ -150,14 +169,14 @@ class Database:
         try:
             source, target = self._connect(), None
             try:
-                target = sqlite.connect(str(unfinished), isolation_level=None)
+                target = self._connect_to(unfinished)
                 source.backup(target)
             finally:
                 source.close()
                 if target is not None:
                     target.close()
             unfinished.chmod(0o600)
-            _fsync(unfinished)
+            sync(unfinished)
             unfinished.replace(copy)
         except BaseException:
             unfinished.unlink(missing_ok=True)
@@ -172,6 +191,11 @@ class Database:
             )
         return [step for step in self._migrations if step.name not in done]
 
+    def _is_ours(self, connection: Any, error: BaseException) -> None:
+        """Raise StorageError where a newer Omni has changed the tables under this one, which then fails at SQL."""
+        if getattr(error, "sqlite_errorcode", None) in OUR_BUGS:
+            self._missing(connection)
+
     def _write(self, work: "Callable[[Connection], T]") -> T:
         with _explained(self.path):
             connection = self._open_writer()
@@ -179,9 +203,10 @@ class Database:
             try:
                 result = work(connection)
                 connection.execute("COMMIT")
-            except BaseException:
+            except BaseException as error:
                 with suppress(sqlite.Error):  # a full disk has already rolled back
                     connection.execute("ROLLBACK")
+                self._is_ours(connection, error)
                 raise
             return result
 
@@ -193,6 +218,9 @@ class Database:
             self._reader.execute("BEGIN")
             try:
                 return work(self._reader)
+            except sqlite.Error as error:
+                self._is_ours(self._reader, error)
+                raise
             finally:
                 with suppress(sqlite.Error):
                     self._reader.execute("COMMIT")
@@ -203,9 +231,9 @@ class Database:
             # What was committed lies in the WAL (or, after a checkpoint, synced in the database): one fsync is enough,
             # and unlike a checkpoint nobody who reads can hinder it. SQLite holds no locks on this file to lose.
             with suppress(FileNotFoundError):
-                _fsync(self.path.with_name(f"{self.path.name}-wal"))
+                sync(self.path.with_name(f"{self.path.name}-wal"))
             if not self._folder_synced:  # both files were new once
-                _fsync(self.path.parent)
+                sync(self.path.parent)
                 self._folder_synced = True
 
 
@@ -236,6 +264,11 @@ class _explained:  # noqa: N801 - used as a statement
                 raise StorageError(
                     f"{self._path} cannot be written: {text}.", hint="Set OMNI_HOME to a folder that you may write to."
                 ) from error
+            if getattr(error, "sqlite_errorcode", None) == sqlite.SQLITE_NOTADB:
+                raise StorageError(
+                    f"{self._path} is no database, or is encrypted with another key.",
+                    hint=f"Copies from before each upgrade lie beside it in {self._path.parent}.",
+                ) from error
             raise StorageError(
                 f"{self._path} cannot be used: {text}.",
                 hint=f"Copies from before each upgrade lie beside it in {self._path.parent}.",
@@ -249,14 +282,6 @@ def _room(path: Path) -> int:
     except OSError:
         return 1
     return disk.f_bfree * disk.f_frsize
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _statements(script: str) -> list[str]:

@@ -12,7 +12,7 @@
 
 The number is the exit code of the command line. 130 is an interrupted command."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 
@@ -79,6 +79,20 @@ class StorageError(OmniError):
     """The disk is full or read-only, or a database cannot be read or written."""
 
     exit_code = 9
+
+
+def error_to_wire(error: OmniError) -> dict[str, str]:
+    """An error as an object, by the nearest class that both sides know."""
+    kind = next(cls.__name__ for cls in type(error).__mro__ if cls.__module__ == __name__)
+    return {"kind": kind, "message": error.message, "hint": error.hint}
+
+
+def error_from_wire(value: Mapping[str, Any]) -> OmniError:
+    """The error that an object describes; a kind that is not known becomes an OmniError."""
+    kind = globals().get(str(value.get("kind")))
+    if not (isinstance(kind, type) and issubclass(kind, OmniError)):
+        kind = OmniError
+    return kind(str(value.get("message")), hint=str(value.get("hint", "")))
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -23,24 +23,27 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
-    answer_tokens: int = 0
+    completion_tokens: int = 0
     prompt_seconds: float = 0.0
-    answer_seconds: float = 0.0
+    completion_seconds: float = 0.0
     first_token_seconds: float = 0.0
 
     @property
     def speed(self) -> float:
         """Tokens of the answer per second; 0 when nothing was measured."""
-        return self.answer_tokens / self.answer_seconds if self.answer_seconds > 0 else 0.0
+        return self.completion_tokens / self.completion_seconds if self.completion_seconds > 0 else 0.0
 
 
 class TurnStarted(Event, frozen=True):
-    """The question is stored and an answer is being made. All but `brain` are ids."""
+    """The question is stored and an answer is being made. `conversation`, `question` and `answer` are ids; what stood in
+    the answer before is `prior_text` and `prior_reasoning`, where this turn goes on with one."""
 
     conversation: str
     question: str
     answer: str
     brain: str
+    prior_text: str = ""
+    prior_reasoning: str = ""
 
 
 class TurnQueued(Event, frozen=True):
@@ -78,13 +81,13 @@ class ContextCompacted(Event, frozen=True):
 
 
 class PromptCounted(Event, frozen=True):
-    """The whole prompt has `tokens`, the answer may take `room` more, and both fit into what is `allocated`.
+    """The whole prompt has `tokens`, the answer may take `max_completion_tokens` more, and both fit into what is `allocated`.
 
     What follows can fail, but not for want of context.
     """
 
     tokens: int
-    room: int
+    max_completion_tokens: int
     allocated: int
 
 

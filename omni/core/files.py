@@ -1,15 +1,21 @@
-"""Files that are whole or not there, and locks that end with their holder."""
+"""The one store for files: whole or not there, for this user alone, and locks that end with their holder.
+
+Standard library only, and little of it: the keeper uses it, too. What raises OSError says so; the rest says in words of ours
+what went wrong (`storage_error`).
+"""
 
 import errno
 import fcntl
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from omni.core.errors import OmniError, SetupError, StorageError
+
+FOLDER, FILE = 0o700, 0o600  # what is this user's alone
 
 
 def storage_error(path: Path, error: OSError) -> OmniError:
@@ -25,7 +31,7 @@ def storage_error(path: Path, error: OSError) -> OmniError:
     return StorageError(f"{path} cannot be written: {error.strerror}.")
 
 
-def write_atomic(path: Path, data: bytes | str, *, mode: int = 0o600) -> None:
+def write_atomic(path: Path, data: bytes | str, *, mode: int = FILE) -> None:
     """Replace `path` by temporary file, fsync and rename: a reader sees the old or the new content, never a part.
 
     A link is followed: settings that a person keeps elsewhere stay there. Raises StorageError when the disk is full and
@@ -33,47 +39,156 @@ def write_atomic(path: Path, data: bytes | str, *, mode: int = 0o600) -> None:
     """
     if os.path.islink(path):  # noqa: PTH114 - its method raises in a folder closed to us, which is said below
         path = Path(os.path.realpath(path))
-    content = data.encode() if isinstance(data, str) else data
-    temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, mode)
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-        Path(temporary).replace(path)
+        with replacing(path, mode=mode) as file:
+            file.write(data.encode() if isinstance(data, str) else data)
     except OSError as error:
-        if temporary is not None:
-            with suppress(FileNotFoundError):
-                os.unlink(temporary)
         raise storage_error(path, error) from error
+
+
+@contextmanager
+def replacing(path: Path, *, mode: int = FILE, durable: bool = True) -> Iterator[BinaryIO]:
+    """A file to write, which takes the place of `path` when the block ends and is gone when it raises. Raises OSError.
+
+    Without `durable` a power cut may lose it: for news, and for what can be found out again.
+    """
+    make_folder(path.parent)
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
+    try:
+        with os.fdopen(_new(temporary), "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            yield file
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+        raise
+
+
+def write_new(folder: Path, name: str, suffix: str, text: str) -> Path:
+    """Write a text to a new file whose name begins and ends as told; returns its path. Raises StorageError or SetupError."""
+    path = folder / f"{name}-{os.urandom(4).hex()}{suffix}"
+    try:
+        with os.fdopen(_new(path), "wb") as file:
+            file.write(text.encode("utf-8", "replace"))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise storage_error(path, error) from error
+    return path
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder of this user alone, and those above it, where they are missing. Raises OSError."""
+    if not path.is_dir():
+        if path.parent != path:
+            make_folder(path.parent)  # `parents` of mkdir would leave those open to others
+        path.mkdir(mode=FOLDER, exist_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Make a file, or what was made, renamed or removed in a folder, survive a power cut. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def own(path: Path) -> None:
     """See that `path` is there and this user's alone, however generous its folder or the umask is. Of a file that is there
     already only the mode is changed: to open and close it would drop the locks that this process holds on it."""
     try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        os.close(_new(path))
     except FileExistsError:
         with suppress(OSError):  # another user's, or a read-only disk: whoever writes to it says so
             mode = path.stat().st_mode
             if stat.S_ISREG(mode) and mode & 0o077:
-                path.chmod(0o600)
+                path.chmod(FILE)
 
 
 @contextmanager
-def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Hold an exclusive `flock` on `path`; yields False instead of waiting when `wait` is false and another holds it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def locked(path: Path, *, wait: bool = True, shared: bool = False) -> Iterator[bool]:
+    """Hold a `flock` on `path`, exclusive or shared; yields False instead of waiting when `wait` is false and another holds
+    it. The file stays: removing it would let two hold "the same" lock. Raises OSError."""
+    descriptor = _lock_file(path)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             yield False
         else:
             yield True
     finally:
         os.close(descriptor)
+
+
+def take_lock(path: Path) -> int | None:
+    """Take the exclusive lock of a file as a descriptor, which a child may inherit; None when another holds it.
+
+    Raises OSError.
+    """
+    descriptor = _lock_file(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def born_locked(path: Path, data: bytes = b"") -> int:
+    """Make a file that appears with its lock held, so that nobody takes it for a dead one's; returns the lock's descriptor.
+
+    Raises OSError.
+    """
+    make_folder(path.parent)
+    unheld = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(unheld, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        os.write(descriptor, data)
+        unheld.rename(path)
+    except BaseException:
+        os.close(descriptor)
+        with suppress(FileNotFoundError):
+            unheld.unlink()
+        raise
+    return descriptor
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process holds the lock of a file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def put_aside(log: Path, most: int) -> Path:
+    """Begin a log anew that is longer than `most` bytes; the one before is kept as `NAME.1.log`. Returns the log."""
+    make_folder(log.parent)
+    with suppress(OSError):
+        if log.stat().st_size > most:
+            log.replace(log.with_suffix(".1.log"))
+    return log
+
+
+def _new(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE)
+
+
+def _lock_file(path: Path) -> int:
+    make_folder(path.parent)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE)

@@ -110,7 +110,7 @@ class WebRoute(Struct, frozen=True, kw_only=True):
     methods: tuple[str, ...] = ("GET",)
 
 
-class Command(Protocol):
+class OfferedCommand(Protocol):
     """The part of `click.Command` that Omni asks before it runs one."""
 
     name: str | None
@@ -120,7 +120,7 @@ class Command(Protocol):
         ...
 
 
-class Pane(Protocol):
+class OfferedPane(Protocol):
     """The part of `omni.shell.panes.PaneSpec` that is known outside of the shell."""
 
     name: str
@@ -129,7 +129,7 @@ class Pane(Protocol):
     letter: str
 
 
-class Source(Protocol):
+class OfferedSource(Protocol):
     """The part of `omni.cartridges.Source` that is known outside of cartridges."""
 
     name: str
@@ -139,7 +139,7 @@ class Source(Protocol):
         ...
 
 
-class EngineFactory(Protocol):
+class OfferedEngine(Protocol):
     """The part of `omni.engine.EngineFactory` that is known outside of engine."""
 
     name: str
@@ -153,11 +153,11 @@ class Hooks:
     """What a plug-in may add. Each hook is called by whom its docstring names."""
 
     @hookspec
-    def omni_commands(self) -> Sequence[Command]:  # type: ignore[empty-body]
+    def omni_commands(self) -> Sequence[OfferedCommand]:  # type: ignore[empty-body]
         """`click.Command`s for the command line (`omni/cli/plugins.py`)."""
 
     @hookspec
-    def omni_panes(self) -> Sequence[Pane]:  # type: ignore[empty-body]
+    def omni_panes(self) -> Sequence[OfferedPane]:  # type: ignore[empty-body]
         """`omni.shell.panes.PaneSpec`s: a name, a letter for `g` + letter, the widget's import path (the shell's rail)."""
 
     @hookspec
@@ -181,9 +181,9 @@ class Hooks:
         """Addresses and pages of the server (`omni/server/plugins.py`)."""
 
     @hookspec
-    def omni_cartridge_sources(self) -> Sequence[Source]:  # type: ignore[empty-body]
+    def omni_cartridge_sources(self) -> Sequence[OfferedSource]:  # type: ignore[empty-body]
         """`omni.cartridges.Source`s: where `omni pull` can take brains from (`omni/cartridges/pulls.py`)."""
 
     @hookspec
-    def omni_engines(self) -> Sequence[EngineFactory]:  # type: ignore[empty-body]
+    def omni_engines(self) -> Sequence[OfferedEngine]:  # type: ignore[empty-body]
         """`omni.engine.EngineFactory`s: how a base can be run (`omni/engine/engines.py`)."""

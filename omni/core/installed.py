@@ -5,9 +5,9 @@ folders that were looked at. Installing, updating or removing a package changes 
 """
 
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from omni.core.paths import Home
 GROUP = "omni"  # of the entry points
 
 
-class Listed(NamedTuple):
+class PluginEntryPoint(NamedTuple):
     """One plug-in: its own name, what it is (`module:object`), and the package that brought it."""
 
     name: str
@@ -24,7 +24,7 @@ class Listed(NamedTuple):
     package: str
 
 
-class Command(NamedTuple):
+class PluginCommand(NamedTuple):
     """One command of a plug-in, as the help lists it."""
 
     name: str
@@ -32,7 +32,7 @@ class Command(NamedTuple):
     summary: str
 
 
-class Installed:
+class InstalledPlugins:
     """The list of one home: what lies in this Python's folders of packages and in the home's own, `plugins`."""
 
     def __init__(self, home: Home) -> None:
@@ -43,23 +43,23 @@ class Installed:
         own = str(self._home.plugins)
         return [*dict.fromkeys(folder for folder in sys.path if folder not in ("", own)), own]
 
-    def plugins(self) -> list[Listed]:
+    def plugins(self) -> list[PluginEntryPoint]:
         """All that are installed, the first of a name first."""
         if (known := self._read()) is not None:
-            return [Listed(*each) for each in known["plugins"]]
+            return [PluginEntryPoint(*each) for each in known["plugins"]]
         listed = scan(self.folders())
         self._write(listed, None)
         return listed
 
-    def commands(self, learn: Callable[[], Sequence[Command]]) -> list[Command]:
+    def commands(self, learn: Callable[[], Sequence[PluginCommand]]) -> list[PluginCommand]:
         """The commands of all plug-ins; `learn` finds them out when something was installed since they were last known."""
         known = self._read()
         if known is not None and known["commands"] is not None:
-            return [Command(*each) for each in known["commands"]]
+            return [PluginCommand(*each) for each in known["commands"]]
         plugins = self.plugins()
         return self.remember(plugins, learn()) if plugins else self.remember(plugins, ())
 
-    def remember(self, plugins: Sequence[Listed], commands: Sequence[Command]) -> list[Command]:
+    def remember(self, plugins: Sequence[PluginEntryPoint], commands: Sequence[PluginCommand]) -> list[PluginCommand]:
         """Keep what was found out."""
         self._write(plugins, commands)
         return list(commands)
@@ -78,28 +78,28 @@ class Installed:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def _write(self, plugins: Sequence[Listed], commands: Sequence[Command] | None) -> None:
+    def _write(self, plugins: Sequence[PluginEntryPoint], commands: Sequence[PluginCommand] | None) -> None:
         known = {"folders": self._stamps(), "plugins": plugins, "commands": commands}
-        beside = self._home.plugin_list.with_suffix(f".{os.getpid()}")
-        try:  # a home that is not there yet, or is read-only, only makes the next look slower
-            beside.write_text(json.dumps(known), "utf-8")
-            beside.replace(self._home.plugin_list)
-        except OSError:
-            pass
+        # A home that is not there yet, or is read-only, only makes the next look slower.
+        if self._home.root.is_dir():
+            from omni.core.files import replacing  # seldom: only when something was installed
+
+            with suppress(OSError), replacing(self._home.plugin_list, durable=False) as file:
+                file.write(json.dumps(known).encode())
 
 
-def scan(folders: Sequence[str]) -> list[Listed]:
+def scan(folders: Sequence[str]) -> list[PluginEntryPoint]:
     """Read the metadata of every package in these folders; imports nothing of them."""
     from importlib.metadata import distributions
 
-    plugins: list[Listed] = []
+    plugins: list[PluginEntryPoint] = []
     seen: set[str] = set()
     for package in distributions(path=list(folders)):
         points = [point for point in package.entry_points if point.group == GROUP]
         name = package.metadata["Name"] if points else ""
         if name and name not in seen:  # a second copy further down is hidden by the first, as for imports
             seen.add(name)
-            plugins += [Listed(point.name, point.value, f"{name} {package.version}") for point in points]
+            plugins += [PluginEntryPoint(point.name, point.value, f"{name} {package.version}") for point in points]
     return plugins
 
 

@@ -7,7 +7,7 @@ import time
 from io import TextIOWrapper
 from pathlib import Path
 
-from omni.core.files import own
+from omni.core.files import make_folder, own
 from omni.core.paths import Home
 
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -40,7 +40,7 @@ class _OwnFile(logging.handlers.RotatingFileHandler):
 
 def log_to_file(home: Home, process: str, *, level: int = logging.INFO) -> None:
     """Send all records of this process to `logs/PROCESS.jsonl` (2 MiB, three older ones kept)."""
-    home.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(home.logs)
     handler = _OwnFile(home.logs / f"{process}.jsonl", maxBytes=2 << 20, backupCount=3, encoding="utf-8", delay=True)
     handler.setFormatter(JsonLines())
     logging.basicConfig(handlers=[handler], level=level, force=True)

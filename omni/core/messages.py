@@ -4,14 +4,15 @@ A message is a role and its parts in their order. Texts stand as they are joined
 `msgspec.json.encode(part)` writes one object whose `type` is the kind of the part.
 """
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Iterator
+from typing import Literal, Self, TypeVar
 
 import msgspec
 
 from omni.core.events import ReasoningDelta, TextDelta, ToolCallDelta
 
 Role = Literal["system", "user", "assistant", "tool"]
+P = TypeVar("P")
 
 
 class TextPart(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="text"):
@@ -28,14 +29,14 @@ class ReasoningPart(msgspec.Struct, frozen=True, kw_only=True, tag_field="type",
 
 
 class ImagePart(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="image"):
-    """An image: the bytes of its file, what kind of file that is, and its size in pixels. `name` is that of the file, ""
+    """An image: the bytes of its file, what kind of file that is, and its size in pixels. `path` is that of the file, ""
     where nobody told. `omni.engine.image_of` makes one of bytes. `data` is left empty where conversations are listed."""
 
     data: bytes = b""
     kind: Literal["png", "jpeg", "gif", "bmp"]
     width: int
     height: int
-    name: str = ""
+    path: str = ""
 
 
 class FilePart(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="file"):
@@ -73,6 +74,11 @@ class ToolResultPart(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"
     call_id: str = ""
     name: str = ""
 
+    @classmethod
+    def of(cls, *parts: str | TextPart | ImagePart, call_id: str = "", name: str = "") -> Self:
+        """A result of these parts, as `Message.of` takes them."""
+        return cls(parts=tuple(merged(parts)), call_id=call_id, name=name)
+
 
 Part = TextPart | ReasoningPart | ImagePart | FilePart | ContextPart | ToolCallPart | ToolResultPart
 
@@ -83,6 +89,22 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     role: Role
     parts: tuple[Part, ...] = ()
 
+    @classmethod
+    def of(cls, role: Role, *parts: str | Part) -> Self:
+        """A message of these parts. A plain `str` is a text; texts in a row are made one, and an empty one is left out."""
+        return cls(role=role, parts=tuple(merged(parts)))
+
+    @property
+    def content(self) -> tuple[TextPart | ImagePart, ...]:
+        """What it says and shows, in order, texts and images of a result included."""
+        return tuple(part for part in _flat(self.parts) if isinstance(part, TextPart | ImagePart))
+
+    def with_content(self, *parts: str | TextPart | ImagePart) -> Self:
+        """The message with this said and shown instead; the calls that it asks for, or whose result it is, stay."""
+        if (result := self.result) is not None:
+            return type(self).of(self.role, ToolResultPart.of(*parts, call_id=result.call_id, name=result.name))
+        return type(self).of(self.role, *parts, *self.calls)
+
     @property
     def text(self) -> str:
         """Its words: all texts joined, those of a result included."""
@@ -91,7 +113,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def images(self) -> tuple[ImagePart, ...]:
         """What it shows, in order, images of a result included."""
-        return tuple(part for part in _flat(self.parts) if isinstance(part, ImagePart))
+        return tuple(part for part in self.content if isinstance(part, ImagePart))
 
     @property
     def calls(self) -> tuple[ToolCallPart, ...]:
@@ -104,11 +126,19 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
         return next((part for part in self.parts if isinstance(part, ToolResultPart)), None)
 
 
-def message(role: Role, *parts: str | Part) -> Message:
-    """A message of these parts. A plain `str` is a text; an empty one is left out."""
-    return Message(
-        role=role, parts=tuple(TextPart(text=part) if isinstance(part, str) else part for part in parts if part)
-    )
+def merged(parts: Iterable[str | P]) -> Iterator[TextPart | P]:
+    """The parts with texts in a row made one, and without empty ones. A plain `str` is a text."""
+    texts = list[str]()
+    for part in parts:
+        if isinstance(part, str | TextPart):
+            texts.append(part if isinstance(part, str) else part.text)
+            continue
+        if text := "".join(texts):
+            yield TextPart(text=text)
+        texts.clear()
+        yield part
+    if text := "".join(texts):
+        yield TextPart(text=text)
 
 
 def text_of(parts: Iterable[Part]) -> str:
@@ -117,41 +147,50 @@ def text_of(parts: Iterable[Part]) -> str:
     return texts[0] if len(texts) == 1 else "".join(texts)
 
 
+def reasoning_of(parts: Iterable[Part]) -> str:
+    """All that was thought, joined."""
+    thoughts = [part.text for part in parts if isinstance(part, ReasoningPart)]
+    return thoughts[0] if len(thoughts) == 1 else "".join(thoughts)
+
+
 def fold(folded: Message, event: object) -> Message:
-    """`folded` with what `event` adds to it; the same message for an event that adds nothing.
+    """The message with what `event` adds to it, as `fold_parts` says."""
+    parts = fold_parts(folded.parts, event)
+    return folded if parts is folded.parts else msgspec.structs.replace(folded, parts=parts)
+
+
+def fold_parts(parts: tuple[Part, ...], event: object) -> tuple[Part, ...]:
+    """The parts with what `event` adds to them; the same ones for an event that adds nothing.
 
     Words go on in the last part where that is of their kind, and begin another where it is not. The pieces of call number
-    `index` go to the call with that place among the message's calls.
+    `index` go to the call with that place among the calls.
     """
     match event:
         case TextDelta(text=text) if text:
-            return _grown(folded, TextPart(text=text))
+            return _longer(parts, TextPart(text=text))
         case ReasoningDelta(text=text) if text:
-            return _grown(folded, ReasoningPart(text=text))
+            return _longer(parts, ReasoningPart(text=text))
         case ToolCallDelta():
-            return _called(folded, event)
-    return folded
+            return _called(parts, event)
+    return parts
 
 
-def _grown(folded: Message, more: TextPart | ReasoningPart) -> Message:
-    last = folded.parts[-1] if folded.parts else None
+def _longer(parts: tuple[Part, ...], more: TextPart | ReasoningPart) -> tuple[Part, ...]:
+    last = parts[-1] if parts else None
     if isinstance(last, TextPart | ReasoningPart) and type(last) is type(more):
-        longer = msgspec.structs.replace(last, text=last.text + more.text)
-        return msgspec.structs.replace(folded, parts=(*folded.parts[:-1], longer))
-    return msgspec.structs.replace(folded, parts=(*folded.parts, more))
+        return (*parts[:-1], msgspec.structs.replace(last, text=last.text + more.text))
+    return (*parts, more)
 
 
-def _called(folded: Message, event: ToolCallDelta) -> Message:
-    places = [place for place, part in enumerate(folded.parts) if isinstance(part, ToolCallPart)]
-    if event.index >= len(places):
-        call = ToolCallPart(id=event.id, name=event.name, arguments=event.arguments)
-        return msgspec.structs.replace(folded, parts=(*folded.parts, call))
-    begun = folded.parts[place := places[event.index]]
-    assert isinstance(begun, ToolCallPart)
+def _called(parts: tuple[Part, ...], event: ToolCallDelta) -> tuple[Part, ...]:
+    calls = [(place, part) for place, part in enumerate(parts) if isinstance(part, ToolCallPart)]
+    if event.index >= len(calls):
+        return (*parts, ToolCallPart(id=event.id, name=event.name, arguments=event.arguments))
+    place, begun = calls[event.index]
     call = ToolCallPart(
         id=begun.id or event.id, name=begun.name or event.name, arguments=begun.arguments + event.arguments
     )
-    return msgspec.structs.replace(folded, parts=(*folded.parts[:place], call, *folded.parts[place + 1 :]))
+    return (*parts[:place], call, *parts[place + 1 :])
 
 
 def _flat(parts: Iterable[Part]) -> Iterable[Part]:

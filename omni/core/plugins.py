@@ -19,11 +19,11 @@ from typing import Any, NamedTuple
 import pluggy
 
 from omni.core.errors import EngineError, NotFound, OmniError, nearest
-from omni.core.guards import Guard
 from omni.core.hooks import LIMITS, Hooks
-from omni.core.installed import GROUP, Installed
+from omni.core.installed import GROUP, InstalledPlugins
 from omni.core.limits import within
 from omni.core.paths import Home
+from omni.core.plugin_proxy import PluginProxy
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ HOOKS = {
 }
 
 
-class Offer(NamedTuple):
+class PluginOffer(NamedTuple):
     """One thing that a plug-in adds."""
 
     plugin: str
@@ -92,7 +92,7 @@ class Plugins:
         if self._given is None:
             listed = [
                 (EntryPoint(each.name, each.value, GROUP), f"of {each.package} ")
-                for each in Installed(self._home).plugins()
+                for each in InstalledPlugins(self._home).plugins()
             ]
         points: dict[str, EntryPoint] = {}
         owners: dict[str, str] = {}
@@ -117,7 +117,7 @@ class Plugins:
         if name not in points:
             raise NotFound(
                 f"No plug-in is named {name!r}.",
-                hint=nearest(name, points) or f"Installed: {', '.join(points) or 'none'}.",
+                hint=nearest(name, points) or f"InstalledPlugins: {', '.join(points) or 'none'}.",
             )
         with self._lock:
             if (known := self._manager.get_plugin(name)) is not None:
@@ -147,13 +147,13 @@ class Plugins:
             return items
         return [*items, *own_of(hook)] if HOOKS[hook].first else [*own_of(hook), *items]
 
-    def offers(self, hook: str) -> list[Offer]:
+    def offers(self, hook: str) -> list[PluginOffer]:
         """The same with the names of the plug-ins, without what has a name that is taken: that is said in `failures`."""
         self.load_all()
         names = self.names()
         taken = {key: dict.fromkeys(_values(hook, key, own_of(hook)), OMNI) for key in HOOKS[hook].keys if names}
         return [
-            Offer(name, item)
+            PluginOffer(name, item)
             for name in names
             for item in self.gather_from(name, hook)
             if self._is_free(hook, name, item, taken)
@@ -175,7 +175,7 @@ class Plugins:
                     continue
                 gathered += [item for item in items if self._fits(plugin, hook, item)]
         kind = HOOKS[hook].guard
-        return [Guard(item, partial(self.blame, plugin, kind=kind)) for item in gathered] if kind else gathered
+        return [PluginProxy(item, partial(self.blame, plugin, kind=kind)) for item in gathered] if kind else gathered
 
     def filled(self, plugin: str) -> list[str]:
         """The hooks that a loaded plug-in implements."""

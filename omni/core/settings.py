@@ -16,12 +16,14 @@ from omni.core.paths import Home
 
 S = TypeVar("S", bound=Struct)
 
+RENAMED = {"chat.answer_tokens": "chat.max_completion_tokens"}  # settings by their earlier names
+
 
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of the file."""
 
 
-class Ui(Section, frozen=True):
+class UiSettings(Section, frozen=True):
     """How the shell looks and listens."""
 
     theme: Annotated[str, Meta(description="Theme; one of the files in `themes/`.")] = "omni-dark"
@@ -33,16 +35,16 @@ class Ui(Section, frozen=True):
     ready: Annotated[bool, Meta(description="Whether the first-run wizard was finished.")] = False
 
 
-class Chat(Section, frozen=True):
+class ChatSettings(Section, frozen=True):
     """How conversations begin."""
 
     brain: Annotated[str, Meta(description="The brain that new conversations use; empty: the best one installed.")] = ""
     system: Annotated[str, Meta(description="System text added after the brain's own.")] = ""
     agents_md: Annotated[bool, Meta(description="Whether the project's AGENTS.md is read.")] = True
-    answer_tokens: Annotated[int, Meta(ge=16, description="The longest answer, in tokens.")] = 2048
+    max_completion_tokens: Annotated[int, Meta(ge=16, description="The longest answer, in tokens.")] = 2048
 
 
-class Engine(Section, frozen=True):
+class EngineSettings(Section, frozen=True):
     """How brains are run."""
 
     context: Annotated[
@@ -60,7 +62,7 @@ class Engine(Section, frozen=True):
     ] = 0
 
 
-class Brains(Section, frozen=True):
+class BrainsSettings(Section, frozen=True):
     """Where brains are looked for."""
 
     folders: Annotated[list[str], Meta(description="Folders with GGUF files of your own.")] = []
@@ -69,7 +71,7 @@ class Brains(Section, frozen=True):
     )
 
 
-class Serve(Section, frozen=True):
+class ServeSettings(Section, frozen=True):
     """How other programs and browsers reach the brains."""
 
     host: Annotated[str, Meta(description="Address to listen on; any but this machine's own needs a key and TLS.")] = (
@@ -87,11 +89,11 @@ class Serve(Section, frozen=True):
 class Settings(Section, frozen=True):
     """All of `config.toml`."""
 
-    ui: Ui = Ui()
-    chat: Chat = Chat()
-    engine: Engine = Engine()
-    brains: Brains = Brains()
-    serve: Serve = Serve()
+    ui: UiSettings = UiSettings()
+    chat: ChatSettings = ChatSettings()
+    engine: EngineSettings = EngineSettings()
+    brains: BrainsSettings = BrainsSettings()
+    serve: ServeSettings = ServeSettings()
     plugins: dict[str, dict[str, Any]] = {}  # what each takes it says itself: see `of`
 
     @classmethod
@@ -126,7 +128,7 @@ def plugin_settings(plugin: str, section: type[S]) -> S:
 def parse(text: str, name: str = "config.toml") -> Settings:
     """Settings from TOML text; `name` stands in the messages."""
     try:
-        return msgspec.convert(tomllib.loads(text), Settings)
+        return msgspec.convert(_renamed(tomllib.loads(text)), Settings)
     except msgspec.ValidationError as error:
         raise _explain(str(error), text, name) from error
     except (
@@ -134,6 +136,16 @@ def parse(text: str, name: str = "config.toml") -> Settings:
         RecursionError,
     ) as error:  # tomllib's own error is one; so are a number or a nesting without end
         raise UsageError(f"{name}: {error}.", hint="The file is TOML: `key = value` below `[section]`.") from error
+
+
+def _renamed(tables: dict[str, Any]) -> dict[str, Any]:
+    """The tables with today's names: a setting keeps what an earlier Omni wrote under another."""
+    for old, new in RENAMED.items():
+        (section, _, before), after = old.partition("."), new.partition(".")[2]
+        table = tables.get(section)
+        if isinstance(table, dict) and before in table:
+            table.setdefault(after, table.pop(before))
+    return tables
 
 
 def described(sections: Mapping[str, type[Struct]] = MappingProxyType({})) -> dict[str, tuple[Any, Any, str]]:
@@ -167,7 +179,7 @@ def change(path: Path, key: str, value: Any, sections: Mapping[str, type[Struct]
     """
     import tomlkit  # needed only here, and slow to import
 
-    known = described(sections)
+    known, key = described(sections), RENAMED.get(key, key)
     if key not in known:
         raise UsageError(f"There is no setting {key!r}.", hint=nearest(key, known) or "Run `omni config show`.")
     Settings.load(path)  # a file that is already wrong is not made longer
@@ -179,6 +191,9 @@ def change(path: Path, key: str, value: Any, sections: Mapping[str, type[Struct]
     for name in tables:
         table = table.setdefault(name, tomlkit.table(is_super_table=name == "plugins"))
     table[field] = value
+    for old, new in RENAMED.items():
+        if new == key:
+            table.pop(old.partition(".")[2], None)
     text = tomlkit.dumps(document)
     settings = parse(text, str(path))
     value_of(settings, key, sections)  # which says what a plug-in does not take

@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from omni.engine.arguments import arguments_of as arguments_of
-    from omni.engine.context import answer_room as answer_room
+    from omni.engine.context import completion_limit as completion_limit
     from omni.engine.earlier import NOT_SEEN as NOT_SEEN
     from omni.engine.earlier import NOT_SHOWN as NOT_SHOWN
     from omni.engine.engines import EngineFactory as EngineFactory
     from omni.engine.engines import Engines as Engines
-    from omni.engine.engines import sampling_of as sampling_of
+    from omni.engine.images import image_kind as image_kind
     from omni.engine.images import image_of as image_of
-    from omni.engine.images import joined as joined
-    from omni.engine.infill import fills_in as fills_in
+    from omni.engine.infill import supports_infill as supports_infill
     from omni.engine.llama import LoadFailed as LoadFailed
     from omni.engine.observed import ObservedEngine as ObservedEngine
     from omni.engine.refusals import NotReady as NotReady
+    from omni.engine.requests import adapter_of as adapter_of
+    from omni.engine.requests import instructed as instructed
+    from omni.engine.requests import sampling_of as sampling_of
     from omni.engine.scripted import Reply as Reply
     from omni.engine.scripted import ScriptedEngine as ScriptedEngine
     from omni.engine.types import Adapter as Adapter
@@ -28,12 +30,9 @@ if TYPE_CHECKING:
     from omni.engine.types import CompletionRequest as CompletionRequest
     from omni.engine.types import Embeddings as Embeddings
     from omni.engine.types import Engine as Engine
-    from omni.engine.types import Image as Image
-    from omni.engine.types import Message as Message
     from omni.engine.types import Priority as Priority
     from omni.engine.types import Sampling as Sampling
     from omni.engine.types import Tool as Tool
-    from omni.engine.types import ToolCall as ToolCall
     from omni.engine.worker_engine import WorkerEngine as WorkerEngine
 
 _NAMES = {
@@ -42,14 +41,11 @@ _NAMES = {
     "ChatRequest": "types",
     "CompletionRequest": "types",
     "Tool": "types",
-    "ToolCall": "types",
     "Embeddings": "types",
     "Engine": "types",
     "EngineFactory": "engines",
     "Engines": "engines",
-    "Image": "types",
     "LoadFailed": "llama",
-    "Message": "types",
     "NOT_SEEN": "earlier",
     "NOT_SHOWN": "earlier",
     "NotReady": "refusals",
@@ -59,12 +55,14 @@ _NAMES = {
     "Sampling": "types",
     "ScriptedEngine": "scripted",
     "WorkerEngine": "worker_engine",
-    "answer_room": "context",
+    "completion_limit": "context",
     "arguments_of": "arguments",
-    "fills_in": "infill",
+    "supports_infill": "infill",
+    "image_kind": "images",
     "image_of": "images",
-    "joined": "images",
-    "sampling_of": "engines",
+    "adapter_of": "requests",
+    "instructed": "requests",
+    "sampling_of": "requests",
 }
 
 __all__ = [
@@ -78,9 +76,7 @@ __all__ = [
     "Engine",
     "EngineFactory",
     "Engines",
-    "Image",
     "LoadFailed",
-    "Message",
     "NotReady",
     "ObservedEngine",
     "Priority",
@@ -88,14 +84,15 @@ __all__ = [
     "Sampling",
     "ScriptedEngine",
     "Tool",
-    "ToolCall",
     "WorkerEngine",
-    "answer_room",
+    "adapter_of",
     "arguments_of",
-    "fills_in",
+    "completion_limit",
+    "image_kind",
     "image_of",
-    "joined",
+    "instructed",
     "sampling_of",
+    "supports_infill",
 ]
 
 

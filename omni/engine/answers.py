@@ -16,17 +16,17 @@ from omni.core.events import (
     TurnEnded,
     Usage,
 )
-from omni.engine.chunks import Call, Chunk, Function, Timings, Token
+from omni.core.messages import ImagePart, Message, TextPart
+from omni.engine.chunks import LlamaChunk, LlamaFunction, LlamaTimings, LlamaToken, LlamaToolCall
 from omni.engine.framing import RAW
-from omni.engine.images import pieces
 from omni.engine.offered import offered
-from omni.engine.types import ChatRequest, CompletionRequest, Image, Message
+from omni.engine.types import ChatRequest, CompletionRequest
 
 
 def body_of(
     request: ChatRequest,
     *,
-    room: int,
+    max_completion_tokens: int,
     seed: int,
     adapters: Sequence[str],
     progress: bool = True,
@@ -38,7 +38,9 @@ def body_of(
     The list of adapters is always whole: a request without it is not compared with what a slot has cached, and would
     go on from the keys and values of another adapter.
     """
-    body = prompt_of(request) | _common(request, room=room, seed=seed, adapters=adapters)
+    body = prompt_of(request) | _common(
+        request, max_completion_tokens=max_completion_tokens, seed=seed, adapters=adapters
+    )
     if progress:
         body["return_progress"] = True
     if grammar:
@@ -54,14 +56,17 @@ def completion_body(
     request: CompletionRequest,
     *,
     prompt: Sequence[int],
-    room: int,
+    max_completion_tokens: int,
     seed: int,
     adapters: Sequence[str],
     grammar: str = "",
 ) -> dict[str, Any]:
     """What is posted to `/completion` for a prompt that was made into tokens already: `/v1/completions` takes none of
     them from a brain that sees."""
-    body: dict[str, Any] = {"prompt": list(prompt), **_common(request, room=room, seed=seed, adapters=adapters)}
+    body: dict[str, Any] = {
+        "prompt": list(prompt),
+        **_common(request, max_completion_tokens=max_completion_tokens, seed=seed, adapters=adapters),
+    }
     if grammar:
         body["grammar"] = grammar
         body.pop("stop", None)  # a text that would end the answer cuts no JSON
@@ -83,13 +88,13 @@ def prompt_of(request: ChatRequest) -> dict[str, Any]:
 
 
 def _common(
-    request: ChatRequest | CompletionRequest, *, room: int, seed: int, adapters: Sequence[str]
+    request: ChatRequest | CompletionRequest, *, max_completion_tokens: int, seed: int, adapters: Sequence[str]
 ) -> dict[str, Any]:
     sampling = request.sampling
     body: dict[str, Any] = {
         "stream": True,
         "cache_prompt": True,
-        "max_tokens": room,
+        "max_tokens": max_completion_tokens,
         "seed": seed,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
@@ -113,23 +118,23 @@ def sent(messages: Sequence[Message]) -> list[dict[str, Any]]:
 
 
 def _sent(message: Message) -> dict[str, Any]:
-    fields: dict[str, Any] = {"role": message.role, "content": _plain(message.content)}
+    fields: dict[str, Any] = {"role": message.role, "content": _plain(message.text)}
     if message.images:
-        fields["content"] = [_part(piece) for piece in pieces(message)]
+        fields["content"] = [_part(part) for part in message.content]
     if message.calls:
         fields["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
             for call in message.calls
         ]
-    if message.role == "tool":
-        fields |= {"tool_call_id": message.call_id, "name": message.name}
+    if (result := message.result) is not None:
+        fields |= {"tool_call_id": result.call_id, "name": result.name}
     return fields
 
 
-def _part(piece: str | Image) -> dict[str, Any]:
-    if isinstance(piece, str):
-        return {"type": "text", "text": _plain(piece)}
-    address = f"data:image/{piece.kind};base64,{b64encode(piece.data).decode('ascii')}"
+def _part(part: TextPart | ImagePart) -> dict[str, Any]:
+    if isinstance(part, TextPart):
+        return {"type": "text", "text": _plain(part.text)}
+    address = f"data:image/{part.kind};base64,{b64encode(part.data).decode('ascii')}"
     return {"type": "image_url", "image_url": {"url": address}}
 
 
@@ -150,15 +155,15 @@ def scales(request: ChatRequest | CompletionRequest, adapters: Sequence[str]) ->
     ]
 
 
-class Answer:
+class ChunkDecoder:
     """Turns the chunks of one stream into events, and remembers what the last event needs."""
 
     def __init__(self) -> None:
         self.reason = "stop"
         self.whole = False
-        self.timings = Timings()
+        self.timings = LlamaTimings()
 
-    def events(self, chunk: Chunk) -> list[EngineEvent]:
+    def events(self, chunk: LlamaChunk) -> list[EngineEvent]:
         """The events of one chunk."""
         events: list[EngineEvent] = []
         if (progress := chunk.prompt_progress) is not None:
@@ -192,28 +197,28 @@ class Answer:
         usage = Usage(
             prompt_tokens=times.prompt_n + times.cache_n,
             cached_tokens=times.cache_n,
-            answer_tokens=times.predicted_n,
+            completion_tokens=times.predicted_n,
             prompt_seconds=times.prompt_ms / 1000,
-            answer_seconds=times.predicted_ms / 1000,
+            completion_seconds=times.predicted_ms / 1000,
         )
         return TurnEnded(
             reason=self.reason if self.reason in ("length", "tool_calls") else "stop",  # type: ignore[arg-type]
             usage=usage,
-            context_used=usage.prompt_tokens + usage.answer_tokens,
+            context_used=usage.prompt_tokens + usage.completion_tokens,
             context_allocated=allocated,
         )
 
 
-def _chosen(token: Token) -> TokenLogprob:
+def _chosen(token: LlamaToken) -> TokenLogprob:
     return TokenLogprob(chosen=_likelihood(token), top=tuple(map(_likelihood, token.top_logprobs)))
 
 
-def _likelihood(token: Token) -> TokenAlternative:
+def _likelihood(token: LlamaToken) -> TokenAlternative:
     return TokenAlternative(token=token.token, logprob=token.logprob, bytes=tuple(token.bytes or ()))
 
 
-def _called(call: Call) -> ToolCallDelta:
-    function = call.function or Function()
+def _called(call: LlamaToolCall) -> ToolCallDelta:
+    function = call.function or LlamaFunction()
     return ToolCallDelta(
         index=call.index, id=call.id or "", name=function.name or "", arguments=function.arguments or ""
     )

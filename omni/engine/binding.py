@@ -11,7 +11,7 @@ import msgspec
 
 from omni.engine.framing import UNFRAMED, Framing, framed
 from omni.engine.types import ChatRequest, CompletionRequest
-from omni.schemas import Compiled, Grammar, Kept, compile_schema
+from omni.schemas import Compiled, Grammar, LruCache, compile_schema
 
 MOST_KEPT = 4_000_000  # bytes, symbols and steps of all bindings that are kept
 MOST_WRITTEN = 4_000_000  # characters of the grammars of one, by how answers are framed and how long they may be
@@ -121,8 +121,8 @@ def binding_of(request: ChatRequest | CompletionRequest) -> Binding | None:
 
 
 @lru_cache(maxsize=1)
-def _kept() -> Kept[Binding]:
-    return Kept(_made, lambda text, made: len(text) + made.size, MOST_KEPT)
+def _kept() -> LruCache[Binding]:
+    return LruCache(_made, lambda text, made: len(text) + made.size, MOST_KEPT)
 
 
 def _made(text: bytes) -> Binding:

@@ -61,7 +61,7 @@ def ceiling(
         + facts.weights_bytes // SHARE
         + adapters
         + int(settings["slots"]) * (1 + CHECKPOINTS) * state(header, facts, int(settings["cells"]))
-        + (facts.eyes_bytes + LOOKING if facts.eyes_bytes else 0)
+        + (facts.projector_bytes + LOOKING if facts.projector_bytes else 0)
         + buffers
         + vocabulary(header) * TOKEN
         + threads * STACK

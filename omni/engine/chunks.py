@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 
-class Progress(Struct):
+class LlamaProgress(Struct):
     """How much of the prompt is read, in tokens; `cache` of them were known."""
 
     processed: int
@@ -11,7 +11,7 @@ class Progress(Struct):
     cache: int
 
 
-class Timings(Struct):
+class LlamaTimings(Struct):
     """What an answer took: tokens, and milliseconds."""
 
     cache_n: int = 0
@@ -21,59 +21,59 @@ class Timings(Struct):
     predicted_ms: float = 0.0
 
 
-class Function(Struct):
+class LlamaFunction(Struct):
     """A part of a call."""
 
     name: str | None = None
     arguments: str | None = None
 
 
-class Call(Struct):
+class LlamaToolCall(Struct):
     """A part of the call number `index`."""
 
     index: int = 0
     id: str | None = None
-    function: Function | None = None
+    function: LlamaFunction | None = None
 
 
-class Delta(Struct):
+class LlamaDelta(Struct):
     """What came."""
 
     content: str | None = None
     reasoning_content: str | None = None
-    tool_calls: list[Call] | None = None
+    tool_calls: list[LlamaToolCall] | None = None
 
 
-class Token(Struct):
+class LlamaToken(Struct):
     """A token and how likely it was; with the one that was chosen, the likeliest ones."""
 
     token: str
     logprob: float
     bytes: list[int] | None = None
-    top_logprobs: list["Token"] = []
+    top_logprobs: list["LlamaToken"] = []
 
 
-class Likelihoods(Struct):
+class LlamaLogprobs(Struct):
     """Those of the tokens that came."""
 
-    content: list[Token] | None = None
+    content: list[LlamaToken] | None = None
 
 
-class Choice(Struct):
+class LlamaChoice(Struct):
     """A part of a chat's answer."""
 
-    delta: Delta | None = None
-    logprobs: Likelihoods | None = None
+    delta: LlamaDelta | None = None
+    logprobs: LlamaLogprobs | None = None
     finish_reason: str | None = None
 
 
-class Chunk(Struct):
+class LlamaChunk(Struct):
     """One of a stream: of a chat with `choices`; else `content` is what came, and the last one says `stop` and why."""
 
-    choices: list[Choice] = []
-    prompt_progress: Progress | None = None
-    timings: Timings | None = None
+    choices: list[LlamaChoice] = []
+    prompt_progress: LlamaProgress | None = None
+    timings: LlamaTimings | None = None
     content: str | None = None
-    completion_probabilities: list[Token] | None = None
+    completion_probabilities: list[LlamaToken] | None = None
     stop: bool = False
     stop_type: str = ""

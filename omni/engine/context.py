@@ -16,7 +16,7 @@ def least_answer(wanted: int, allocated: int) -> int:
     return min(wanted, LEAST_ANSWER, max(16, allocated // 8))
 
 
-def answer_room(prompt: int, wanted: int, allocated: int) -> int:
+def completion_limit(prompt: int, wanted: int, allocated: int) -> int:
     """Tokens that the answer to a prompt of `prompt` tokens may take: `wanted`, or what is left.
 
     Raises ContextOverflow when less than `least_answer` is left.

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 
 from omni.core.errors import UsageError
-from omni.engine.types import Image
+from omni.core.messages import ImagePart
 
 MOST_SCANS = 100  # of a JPEG; programs write ten or so
 MOST_CHUNKS = 1 << 16  # of a PNG
@@ -23,7 +23,7 @@ _WHOLE = ((0, 0, 1, 1),)
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 
 
-def check_decodable(image: Image) -> None:
+def check_decodable(image: ImagePart) -> None:
     """Raises UsageError for an image that is no whole one, or would take more memory or time than its size explains."""
     if image.kind == "png":
         _check_png(image)
@@ -31,7 +31,7 @@ def check_decodable(image: Image) -> None:
         raise UsageError(f"The JPEG image has more than {MOST_SCANS} scans.", hint="Save it anew.")
 
 
-def _check_png(image: Image) -> None:
+def _check_png(image: ImagePart) -> None:
     try:
         depth, colour, _, _, interlaced = struct.unpack_from("5B", image.data, 24)
     except struct.error as error:

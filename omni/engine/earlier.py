@@ -3,13 +3,11 @@
 A history holds them for as long as the conversation lasts. One that no longer can be shown would refuse every question.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from hashlib import sha256
 
-import msgspec
-
-from omni.engine.images import MOST_PIXELS_TOGETHER, pieces
-from omni.engine.types import Image, Message
+from omni.core.messages import ImagePart, Message, TextPart
+from omni.engine.images import MOST_PIXELS_TOGETHER
 
 NOT_SEEN = "[An image was here, which you cannot see.]"
 NOT_SHOWN = "[An image was here, which could not be read.]"
@@ -28,7 +26,7 @@ def answered(messages: Sequence[Message]) -> int:
     return count
 
 
-def shown_again(messages: Sequence[Message], *, sees: bool, broken: Collection[bytes] = ()) -> tuple[Message, ...]:
+def shown_again(messages: Sequence[Message], *, vision: bool, broken: Collection[bytes] = ()) -> tuple[Message, ...]:
     """The messages without those earlier images that a brain cannot see, that are `broken` (by their `digest`), or that are
     too many: then the oldest go, half of what may be shown at a time, so that the prompt begins anew seldom."""
     start = answered(messages)
@@ -39,33 +37,36 @@ def shown_again(messages: Sequence[Message], *, sees: bool, broken: Collection[b
     over = -(-max(0, pixels - MOST_PIXELS_TOGETHER) // _STEP) * _STEP
     seen = 0
 
-    def instead(image: Image) -> str:
+    def instead(image: ImagePart) -> str:
         nonlocal seen
         old, seen = seen < over, seen + image.width * image.height
-        if not sees:
+        if not vision:
             return NOT_SEEN
         return NOT_SHOWN if digest(image) in broken else _TOO_OLD if old else ""
 
-    return (*(_without(message, instead) for message in messages[:start]), *messages[start:])
+    return (
+        *(
+            message.with_content(*_worded(message, instead)) if message.images else message
+            for message in messages[:start]
+        ),
+        *messages[start:],
+    )
 
 
-def digest(image: Image) -> bytes:
+def digest(image: ImagePart) -> bytes:
     """By what an image is known."""
     return sha256(image.data).digest()
 
 
-def _without(message: Message, instead: Callable[[Image], str]) -> Message:
-    """The message with words in the places of those images that `instead` has some for."""
-    if not message.images:
-        return message
-    texts = list[str]()
-    kept, length = list[Image](), 0
-    for piece in pieces(message):
-        text = piece if isinstance(piece, str) else instead(piece)
-        if isinstance(piece, Image) and text:
-            text = f"\n{text}\n" if length else f"{text}\n"
-        elif isinstance(piece, Image):
-            kept.append(msgspec.structs.replace(piece, at=length))
-        texts.append(text)
-        length += len(text)
-    return msgspec.structs.replace(message, content="".join(texts), images=tuple(kept))
+def _worded(message: Message, instead: Callable[[ImagePart], str]) -> Iterator[str | ImagePart]:
+    """What a message says and shows, with words in the places of those images that `instead` has some for."""
+    said = False
+    for part in message.content:
+        if isinstance(part, TextPart):
+            yield part.text
+            said = said or bool(part.text)
+        elif words := instead(part):
+            yield f"\n{words}\n" if said else f"{words}\n"
+            said = True
+        else:
+            yield part

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -15,7 +15,7 @@ from omni.core.paths import Home
 from omni.core.settings import Settings
 from omni.engine.ceilings import ceiling, likelihoods
 from omni.engine.llama import BATCH
-from omni.engine.types import Engine, Sampling
+from omni.engine.types import Engine
 from omni.hardware import BaseFacts, Budget, HardwareProfile, Notes, memory_needed
 from omni.keeper import WorkerSpec
 
@@ -81,7 +81,7 @@ class Engines:
         """
         base = self._base(brain)
         embeddings = embeddings or base.header.kind == "embedding"  # which can be loaded for nothing else
-        settings, facts = self._settings, base_facts(base, eyes=not embeddings)
+        settings, facts = self._settings, base_facts(base, projector=not embeddings)
         budget = self._budget
         if brain.context:
             budget = msgspec.structs.replace(budget, context=brain.context)
@@ -95,9 +95,9 @@ class Engines:
             "keep_alive": settings.keep_alive,
         }
         buffers = 0
-        if base.eyes is not None and not embeddings:
-            options["projector"] = base.eyes.path
-            if base.eyes.looks_at_once:
+        if base.projector is not None and not embeddings:
+            options["projector"] = base.projector.path
+            if base.projector.looks_at_once:
                 options["batch"] = WHOLE_IMAGE
                 buffers = (WHOLE_IMAGE - BATCH) * BATCH_BYTES
         paths = sorted({*self._adapters(base.id), *([brain.adapter.path] if brain.adapter else [])})
@@ -189,12 +189,3 @@ def _for_vectors(header: "GgufHeader", context: int, *, room: int) -> tuple[dict
         longest //= 2
     options["batch"] = batch = min(context, longest)
     return options, likelihoods(header, batch)
-
-
-def sampling_of(brain: "Brain", *, max_tokens: int) -> Sampling:
-    """How a brain samples: Omni's defaults, then its base's, then its own. Parameters unknown here are left out."""
-    known: dict[str, Any] = {"max_tokens": max_tokens}
-    for source in (brain.base.parameters if brain.base else {}, brain.sampling):
-        known |= {name: value for name, value in source.items() if name in Sampling.__struct_fields__}
-    known["max_tokens"] = min(max_tokens, int(known["max_tokens"]))
-    return msgspec.convert(known, Sampling)

@@ -14,7 +14,7 @@ from omni.engine.infill import tokens_of
 from omni.schemas import Grammar
 
 if TYPE_CHECKING:
-    from omni.engine.http import Client
+    from omni.engine.http import WorkerClient
 
 _ASKED, _SAID, _TRIED = "\u2042question\u2042", "\u2042answer\u2042", '{"a": 1}'
 _TOOL = {"type": "function", "function": {"name": "f", "description": "", "parameters": {"type": "object"}}}
@@ -81,7 +81,7 @@ def framed(grammar: Grammar, framing: Framing, answer: str, *, thoughts: int | N
     return " ".join(parts)
 
 
-async def framing_of(client: "Client", template: str, *, thinking: bool | None, tools: bool) -> Framing:
+async def framing_of(client: "WorkerClient", template: str, *, thinking: bool | None, tools: bool) -> Framing:
     """How the brain behind `client` frames an answer, whose template is `template`; `tools`: to a question with some.
 
     What is found is tried on a short answer, until one is read as it was meant. Needs a place to compute.
@@ -102,7 +102,7 @@ async def framing_of(client: "Client", template: str, *, thinking: bool | None, 
     return guess
 
 
-async def _guessed(client: "Client", template: str, asked: Mapping[str, Any]) -> Framing:
+async def _guessed(client: "WorkerClient", template: str, asked: Mapping[str, Any]) -> Framing:
     prompt = await _written(client, [_user()], asked)
     history = await _written(client, [_user(), {"role": "assistant", "content": _SAID}, _user()], asked)
     tail = prompt.rpartition(_ASKED)[2]
@@ -127,7 +127,7 @@ async def _guessed(client: "Client", template: str, asked: Mapping[str, Any]) ->
     )
 
 
-async def _tried(client: "Client", framing: Framing, asked: Mapping[str, Any]) -> Framing | None:
+async def _tried(client: "WorkerClient", framing: Framing, asked: Mapping[str, Any]) -> Framing | None:
     """The framing, when an answer that is framed so is read as what was meant; else None."""
     from omni.engine.http import WorkerGone
 
@@ -170,7 +170,7 @@ def _user() -> dict[str, str]:
     return {"role": "user", "content": _ASKED}
 
 
-async def _written(client: "Client", messages: list[dict[str, str]], asked: Mapping[str, Any]) -> str:
+async def _written(client: "WorkerClient", messages: list[dict[str, str]], asked: Mapping[str, Any]) -> str:
     body = {"messages": messages, **asked}
     return str((await client.json("/apply-template", body)).get("prompt", ""))
 
@@ -209,6 +209,6 @@ def _escaped(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9 ]", lambda match: f"\\x{{{ord(match[0]):x}}}", text)
 
 
-async def _mark(client: "Client", text: str) -> Mark:
+async def _mark(client: "WorkerClient", text: str) -> Mark:
     tokens = await tokens_of(client, text, special=True)
     return Mark(text, tuple(tokens) if tokens != await tokens_of(client, text) else ())

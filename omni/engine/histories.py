@@ -11,15 +11,13 @@ from typing import Literal
 
 from msgspec import Struct
 
-from omni.engine.images import moved
+from omni.core.messages import ImagePart, Message, Role, TextPart, ToolCallPart, ToolResultPart, merged
 from omni.engine.pairing import UNNAMED, Idents, answered
 from omni.engine.tool_calls import written
-from omni.engine.types import Image, Message, ToolCall
 
 BEGIN = "Begin."  # said by the user, where a template wants a user's turn that nobody took
 
-_RESULT = "The tool {name} returned:\n{content}"
-_TAGGED = "<{tag}>\n{content}\n</{tag}>"
+_RESULT = "The tool {name} returned:\n"
 _BETWEEN = "\n\n"
 
 
@@ -51,7 +49,7 @@ PLAINEST = Traits()
 
 def regular(messages: Sequence[Message]) -> bool:
     """Whether every template takes this: a system text or none, then user and assistant in turn, all in words."""
-    leads = bool(messages) and messages[0].role == "system" and bool(messages[0].content.strip())
+    leads = bool(messages) and messages[0].role == "system" and bool(messages[0].text.strip())
     talk = messages[1:] if leads else messages
     return bool(talk) and all(
         message.role == ("user", "assistant")[at % 2] and not message.calls for at, message in enumerate(talk)
@@ -66,7 +64,7 @@ def fitted(messages: Sequence[Message], traits: Traits) -> tuple[Message, ...]:
     start = next((at for at, message in enumerate(said) if message.role != "system"), len(said))
     fitting = _Fitting(traits)
     if start:
-        fitting.begin(_BETWEEN.join(message.content for message in said[:start]))
+        fitting.begin(_BETWEEN.join(message.text for message in said[:start]))
     for assistant, heard in _rounds(said[start:]):
         fitting.round(assistant, heard)
     return fitting.whole()
@@ -74,52 +72,44 @@ def fitted(messages: Sequence[Message], traits: Traits) -> tuple[Message, ...]:
 
 def _says(message: Message, traits: Traits) -> bool:
     """Whether there is anything in a message that a template has to write."""
-    if message.content.strip() or message.images or message.calls or message.role == "tool":
+    if message.text.strip() or message.images or message.calls or message.role == "tool":
         return True
     return traits.empty and message.role != "system"
 
 
-class _Turn:
+class _MessageBuilder:
     """A message while it is put together. `words`: it is made of what a template has no turn for."""
 
-    def __init__(self, role: Literal["system", "user", "assistant", "tool"], *, words: bool = False) -> None:
+    def __init__(self, role: Role, *, words: bool = False) -> None:
         self.role, self.words = role, words
-        self.calls: list[ToolCall] = []
-        self.call_id = self.name = ""
-        self._texts: list[str] = []
-        self._images: list[Image] = []
-        self._length = 0
+        self.calls: list[ToolCallPart] = []
+        self.result: ToolResultPart | None = None
+        self._content: list[str | TextPart | ImagePart] = []
+        self._says = False
 
-    def add(self, content: str, images: Sequence[Image] = (), *, between: str = _BETWEEN) -> None:
-        """More of it. Adding is cheap, however often."""
-        if self._length and content:
-            self._text(between)
-        self._images += moved(images, self._length)
-        self._text(content)
-
-    def _text(self, text: str) -> None:
-        self._texts.append(text)
-        self._length += len(text)
+    def add(self, *content: str | TextPart | ImagePart) -> None:
+        """More of it, after a blank line. Adding is cheap, however often."""
+        more: list[TextPart | ImagePart] = list(merged(content))
+        if any(isinstance(part, TextPart) for part in more):
+            self._content += [_BETWEEN] if self._says else []
+            self._says = True
+        self._content += more
 
     def message(self) -> Message:
-        return Message(
-            role=self.role,
-            content="".join(self._texts),
-            images=tuple(self._images),
-            calls=tuple(self.calls),
-            call_id=self.call_id,
-            name=self.name,
-        )
+        if (result := self.result) is not None:
+            answer = ToolResultPart.of(*self._content, call_id=result.call_id, name=result.name)
+            return Message.of("tool", answer)
+        return Message.of(self.role, *self._content, *self.calls)
 
 
 def _rounds(messages: Sequence[Message]) -> Iterator[tuple[Message | None, list[Message]]]:
     """An assistant's turns up to the next word of anybody else, as one, and all that is heard until it speaks again."""
     at = 0
     while at < len(messages):
-        turn = _Turn("assistant")
+        turn = _MessageBuilder("assistant")
         start = at
         while at < len(messages) and messages[at].role == "assistant":
-            turn.add(messages[at].content)
+            turn.add(messages[at].text)
             turn.calls += messages[at].calls
             at += 1
         spoke, heard = at > start, at
@@ -133,7 +123,7 @@ class _Fitting:
 
     def __init__(self, traits: Traits) -> None:
         self._traits = traits
-        self._turns: list[_Turn] = []
+        self._turns: list[_MessageBuilder] = []
         self._idents = Idents(short=traits.short_ids)
 
     def begin(self, system: str) -> None:
@@ -145,19 +135,19 @@ class _Fitting:
         calls = self._idents.unique(assistant.calls) if assistant is not None else ()
         results, others = answered(assistant.calls if assistant is not None else (), calls, heard)
         if assistant is not None and self._native(calls):
-            self._called(assistant.content, calls, results)
+            self._called(assistant.text, calls, results)
         elif assistant is not None:
-            lines = [assistant.content] if assistant.content or not calls else []
+            lines = [assistant.text] if assistant.text or not calls else []
             self._assistant("\n".join([*lines, *map(written, calls)]))
             for result in results:
                 self._told(result)
         for message in others:
-            if message.role == "tool":
-                self._told(message)
+            if message.result is not None:
+                self._told(message.result)
             elif message.role == "system":
-                self._system(message.content)
+                self._system(message.text)
             else:
-                self._user(message.content, message.images)
+                self._user(*message.content)
 
     def whole(self) -> tuple[Message, ...]:
         """All of it."""
@@ -167,11 +157,11 @@ class _Fitting:
 
     # -- calls in the template's own form
 
-    def _native(self, calls: Sequence[ToolCall]) -> bool:
+    def _native(self, calls: Sequence[ToolCallPart]) -> bool:
         traits = self._traits
         return bool(calls) and traits.calls != "words" and (len(calls) == 1 or traits.several != "words")
 
-    def _called(self, content: str, calls: Sequence[ToolCall], results: Sequence[Message]) -> None:
+    def _called(self, content: str, calls: Sequence[ToolCallPart], results: Sequence[ToolResultPart]) -> None:
         form, beside = self._traits.calls, content if self._traits.calls == "beside" else ""
         if form == "before" and content.strip():
             self._assistant(content)
@@ -186,10 +176,10 @@ class _Fitting:
             for result in [next(answers) for _ in turn]:
                 self._result(result)
 
-    def _result(self, result: Message) -> None:
+    def _result(self, result: ToolResultPart) -> None:
         turn = self._new("tool")
-        turn.call_id, turn.name = result.call_id, result.name
-        turn.add(result.content, result.images)
+        turn.result = result
+        turn.add(*result.parts)
 
     # -- turns
 
@@ -198,7 +188,7 @@ class _Fitting:
         if not any(turn.role != "system" for turn in self._turns[:2]):
             self._new("user").add(BEGIN)
 
-    def _assistant(self, content: str, calls: Sequence[ToolCall] = ()) -> None:
+    def _assistant(self, content: str, calls: Sequence[ToolCallPart] = ()) -> None:
         if not self._traits.first:
             self._begun()
         turn = self._new("assistant")
@@ -214,24 +204,22 @@ class _Fitting:
         else:
             self._new("system").add(content)
 
-    def _told(self, result: Message) -> None:
-        """A result in words. `images` keep their places."""
-        before = _RESULT.format(name=result.name or UNNAMED, content="")
-        self._user(before + result.content, moved(result.images, len(before)), words=True)
+    def _told(self, result: ToolResultPart) -> None:
+        """A result in words. Images keep their places."""
+        self._user(_RESULT.format(name=result.name or UNNAMED), *result.parts, words=True)
 
-    def _user(self, content: str, images: Sequence[Image] = (), *, tag: str = "", words: bool = False) -> None:
+    def _user(self, *content: str | TextPart | ImagePart, tag: str = "", words: bool = False) -> None:
         """What a user says: a turn, or more of the turn before where the template has no place for another."""
         last = self._turns[-1] if self._turns else None
         within = last is not None and last.role == "tool" and not self._traits.after
         if within and not words:
             tag = tag or "user"
         if tag:
-            images = moved(images, len(tag) + 3)
-            content = _TAGGED.format(tag=tag, content=content)
+            content = (f"<{tag}>\n", *content, f"\n</{tag}>")
         joins = last is not None and last.role == "user" and (words or last.words or not self._traits.users)
         turn = last if last is not None and (within or joins) else self._new("user", words=words)
-        turn.add(content, images)
+        turn.add(*content)
 
-    def _new(self, role: Literal["system", "user", "assistant", "tool"], *, words: bool = False) -> _Turn:
-        self._turns.append(_Turn(role, words=words))
+    def _new(self, role: Role, *, words: bool = False) -> _MessageBuilder:
+        self._turns.append(_MessageBuilder(role, words=words))
         return self._turns[-1]

@@ -61,7 +61,7 @@ class ServerSentEvents:
         return payloads
 
 
-class Client:
+class WorkerClient:
     """Talks to one worker. `key` is sent as a bearer token; `silence` is the longest wait for the next byte."""
 
     def __init__(self, socket: str | os.PathLike[str], key: str, *, silence: float = SILENCE_SECONDS) -> None:
@@ -105,7 +105,7 @@ class Client:
         """The body of the answer, piece by piece; the connection is closed at once when the caller goes."""
         loop = asyncio.get_running_loop()
         try:
-            _, answer = await loop.create_unix_connection(lambda: _Answer(loop, self._silence), self.socket)
+            _, answer = await loop.create_unix_connection(lambda: _ResponseProtocol(loop, self._silence), self.socket)
         except OSError as error:
             raise WorkerGone(GONE, hint=AGAIN) from error
         refused = b""
@@ -132,7 +132,7 @@ class Client:
         return head.encode("ascii") + content
 
 
-class _Answer(asyncio.Protocol):
+class _ResponseProtocol(asyncio.Protocol):
     """One answer while it comes: llhttp reads it, and what it has of the body is kept for who asks.
 
     This is the path of every token. StreamReader, h11 and a time limit for each read took three times the instructions.

@@ -6,13 +6,11 @@ BMP. What a header claims is bounded here, because decoding takes memory by the 
 
 import re
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Literal
 
-import msgspec
-
 from omni.core.errors import EngineError, UsageError
-from omni.engine.types import Image, Message
+from omni.core.messages import ImagePart, Message
 
 Kind = Literal["png", "jpeg", "gif", "bmp"]
 
@@ -39,8 +37,8 @@ class Blinding(EngineError):
     """A worker ended each time when it was shown the images of a request: the brain is better off without eyes."""
 
 
-def image_of(data: bytes, *, at: int = 0) -> Image:
-    """The image that `data` holds, for the place `at` in a message's text.
+def image_of(data: bytes, *, path: str = "") -> ImagePart:
+    """The image that `data` holds, of the file `path` where there is one.
 
     Raises UsageError when it is none that a brain can be shown: of an unknown kind, cut off, too large.
     """
@@ -56,7 +54,16 @@ def image_of(data: bytes, *, at: int = 0) -> Image:
         raise UsageError(
             f"The image is {width:,} × {height:,} pixels large, which is too narrow.", hint="Cut it into pieces."
         )
-    return Image(data=data, kind=kind, width=width, height=height, at=at)
+    return ImagePart(data=data, kind=kind, width=width, height=height, path=path)
+
+
+def image_kind(data: bytes) -> str:
+    """What kind of image a file begins like, the kinds that no brain here reads included; "" for what is none."""
+    known = {"png": b"\x89PNG\r\n\x1a\n", "jpeg": b"\xff\xd8", "gif": b"GIF8", "bmp": b"BM"}
+    for kind, first in known.items():
+        if data.startswith(first):
+            return kind
+    return next((name for name, first in _UNREAD.items() if first.match(data)), "")
 
 
 def measured(data: bytes) -> tuple[Kind, int, int]:
@@ -114,13 +121,13 @@ def _broken(kind: str) -> UsageError:
 # -- images in messages
 
 
-def check_images(messages: Iterable[Message], *, sees: bool, name: str) -> bool:
+def check_images(messages: Iterable[Message], *, vision: bool, name: str) -> bool:
     """Whether there are images among `messages`. Raises UsageError where the brain `name` cannot see, and when they are
     too large together."""
     images = [image for message in messages for image in message.images]
     if not images:
         return False
-    if not sees:
+    if not vision:
         raise UsageError(f"{name} cannot see: it reads text only.", hint="Leave out the images.")
     pixels = sum(image.width * image.height for image in images)
     if pixels > MOST_PIXELS_TOGETHER:
@@ -129,26 +136,3 @@ def check_images(messages: Iterable[Message], *, sees: bool, name: str) -> bool:
             hint="Send fewer, or smaller ones.",
         )
     return True
-
-
-def moved(images: Sequence[Image], by: int) -> tuple[Image, ...]:
-    """The same images in a text that begins so many characters earlier."""
-    return tuple(msgspec.structs.replace(image, at=image.at + by) for image in images) if by else tuple(images)
-
-
-def joined(first: Message, second: Message, between: str) -> Message:
-    """`first` with the text and the images of `second` after its own, `between` in the middle."""
-    content = first.content + between + second.content
-    images = (*first.images, *moved(second.images, len(content) - len(second.content)))
-    return msgspec.structs.replace(first, content=content, images=images)
-
-
-def pieces(message: Message) -> list[str | Image]:
-    """What a message says and shows, in order; empty texts are left out."""
-    parts: list[str | Image] = []
-    done = 0
-    for image in sorted(message.images, key=lambda image: image.at):
-        place = max(done, min(image.at, len(message.content)))
-        parts += [message.content[done:place], image]
-        done = place
-    return [piece for piece in (*parts, message.content[done:]) if piece != ""]

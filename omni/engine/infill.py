@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from omni.core.errors import EngineError
-from omni.engine.http import Client
+from omni.engine.http import WorkerClient
 from omni.engine.refusals import WrongField
 from omni.engine.types import CompletionRequest
 
@@ -22,7 +22,7 @@ _MARKS = (
 )
 
 
-def fills_in(path: str | os.PathLike[str], header: int) -> bool:
+def supports_infill(path: str | os.PathLike[str], header: int) -> bool:
     """Whether the vocabulary of a GGUF file, whose header is at most `header` bytes long, has the marks of a family.
 
     A token stands in it as its length and its bytes, which nothing else in a header looks like.
@@ -39,7 +39,7 @@ def fills_in(path: str | os.PathLike[str], header: int) -> bool:
         return False
 
 
-async def tokens_of(client: Client, text: str, *, special: bool = False, beginning: bool = False) -> list[int]:
+async def tokens_of(client: WorkerClient, text: str, *, special: bool = False, beginning: bool = False) -> list[int]:
     """The tokens of `text`; `special`: marks in it count as such; `beginning`: with what the brain expects first."""
     answer = await client.json("/tokenize", {"content": text, "parse_special": special, "add_special": beginning})
     try:
@@ -48,7 +48,7 @@ async def tokens_of(client: Client, text: str, *, special: bool = False, beginni
         raise EngineError("The brain's process cannot make tokens of a text.") from error
 
 
-async def prompt_tokens(client: Client, request: CompletionRequest) -> list[int]:
+async def prompt_tokens(client: WorkerClient, request: CompletionRequest) -> list[int]:
     """The whole prompt. Raises UsageError for a suffix where the brain knows no marks for a gap."""
     if request.suffix is None:
         return await tokens_of(client, request.prompt, beginning=True)
@@ -62,7 +62,7 @@ async def prompt_tokens(client: Client, request: CompletionRequest) -> list[int]
     ]
 
 
-async def _marks(client: Client) -> list[int]:
+async def _marks(client: WorkerClient) -> list[int]:
     for marks in _MARKS:
         tokenized = [await tokens_of(client, mark, special=True) for mark in marks]
         if all(len(tokens) == 1 for tokens in tokenized):

@@ -12,7 +12,7 @@ from omni.engine.infill import tokens_of
 from omni.engine.template import ChatTemplate
 
 if TYPE_CHECKING:
-    from omni.engine.http import Client
+    from omni.engine.http import WorkerClient
 
 T = TypeVar("T")
 
@@ -21,10 +21,10 @@ FAR = 100.0  # added to a token's logit it wins wherever it may come
 
 
 class Props(NamedTuple):
-    """`context`: tokens that one chat may have; `sees`: whether it has eyes."""
+    """`context`: tokens that one chat may have; `vision`: whether it can be shown images."""
 
     context: int
-    sees: bool
+    vision: bool
     template: ChatTemplate
 
 
@@ -39,14 +39,14 @@ class Knowledge:
         self._proved: dict[str, None] = {}
         self._forbidden: list[int] = []
 
-    async def props(self, client: "Client") -> Props:
+    async def props(self, client: "WorkerClient") -> Props:
         """What the worker says of itself."""
         if self._props is None or self._socket != client.socket:
             answer = await client.json("/props")
             props = told(
                 lambda: Props(
                     context=int(answer["default_generation_settings"]["n_ctx"]),
-                    sees=bool(answer.get("modalities", {}).get("vision")),
+                    vision=bool(answer.get("modalities", {}).get("vision")),
                     template=ChatTemplate(
                         client,
                         name=self._name,
@@ -62,7 +62,7 @@ class Knowledge:
             self._proved.clear()
         return self._props
 
-    async def framing(self, client: "Client", *, thinking: bool | None, tools: bool) -> Framing:
+    async def framing(self, client: "WorkerClient", *, thinking: bool | None, tools: bool) -> Framing:
         """How its template frames an answer. Needs a place to compute."""
         await self.props(client)
         if (thinking, tools) not in self._framings:
@@ -72,9 +72,9 @@ class Knowledge:
 
     async def prove(
         self,
-        client: "Client",
+        client: "WorkerClient",
         bound: Bound,
-        prompt: Callable[["Client"], Awaitable[str | list[int]]],
+        prompt: Callable[["WorkerClient"], Awaitable[str | list[int]]],
         lora: Sequence[Mapping[str, Any]],
     ) -> None:
         """Raises UsageError when the worker does not keep a grammar: it says nothing of one that it cannot read.

@@ -8,7 +8,7 @@ the rest can be told from these.
 from collections.abc import Iterator
 
 from omni.core.errors import ContextOverflow, UsageError
-from omni.engine.http import Client
+from omni.engine.http import WorkerClient
 from omni.engine.infill import tokens_of
 from omni.engine.types import ChatRequest, CompletionRequest
 
@@ -19,7 +19,7 @@ MOST = 1 << 22  # characters of which tokens are made to tell how many there are
 CERTAIN = 2  # times what is allocated: a text cut into pieces has more tokens than it has whole, but not so many more
 
 
-async def check_length(client: Client, request: ChatRequest | CompletionRequest, *, allocated: int) -> None:
+async def check_length(client: WorkerClient, request: ChatRequest | CompletionRequest, *, allocated: int) -> None:
     """Raises ContextOverflow for a prompt that is certainly longer than what is allocated. Nearly every one is not
     looked at."""
     if counted := await far_too_long(client, request, allocated=allocated, enough=CERTAIN * allocated):
@@ -32,7 +32,7 @@ async def check_length(client: Client, request: ChatRequest | CompletionRequest,
 
 
 async def far_too_long(
-    client: Client, request: ChatRequest | CompletionRequest, *, allocated: int, enough: int | None = None
+    client: WorkerClient, request: ChatRequest | CompletionRequest, *, allocated: int, enough: int | None = None
 ) -> int:
     """Tokens of a prompt's texts, where they are certainly more than what is allocated, counted until they are more than
     `enough`; 0 for any other prompt. What the template writes around them is not counted, the ends of pieces may be
@@ -63,7 +63,7 @@ def _texts(request: ChatRequest | CompletionRequest) -> list[str]:
     if isinstance(request, CompletionRequest):
         return [request.prompt, request.suffix or ""]
     return [
-        text for message in request.messages for text in (message.content, *(call.arguments for call in message.calls))
+        text for message in request.messages for text in (message.text, *(call.arguments for call in message.calls))
     ]
 
 

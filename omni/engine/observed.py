@@ -8,8 +8,9 @@ import msgspec
 
 from omni.core.errors import BadFile
 from omni.core.events import EngineEvent, TurnEnded, Usage
+from omni.core.messages import Message
 from omni.engine.images import Blinding
-from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Embeddings, Engine, Message, Tool
+from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Embeddings, Engine, Tool
 
 
 class ObservedEngine:

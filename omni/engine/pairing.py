@@ -7,11 +7,12 @@ from string import ascii_letters, digits
 
 import msgspec
 
-from omni.engine.types import Message, ToolCall
+from omni.core.messages import Message, ToolCallPart, ToolResultPart
 
 NO_RESULT = "No result."
 UNNAMED = "unknown"
 
+_NO_RESULT = ToolResultPart.of(NO_RESULT)
 _SHORT = re.compile(r"[A-Za-z0-9]{9}")
 _LETTERS = ascii_letters + digits
 
@@ -24,7 +25,7 @@ class Idents:
         self._taken: set[str] = set()
         self._times: dict[str, int] = {}
 
-    def unique(self, calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
+    def unique(self, calls: Sequence[ToolCallPart]) -> tuple[ToolCallPart, ...]:
         """The calls, each with a name and an id of its own."""
         return tuple(
             msgspec.structs.replace(call, id=self._ident(call.id or "call"), name=call.name.strip() or UNNAMED)
@@ -52,12 +53,12 @@ def _shortened(ident: str) -> str:
 
 
 def answered(
-    asked: Sequence[ToolCall], calls: Sequence[ToolCall], heard: Sequence[Message]
-) -> tuple[list[Message], list[Message]]:
+    asked: Sequence[ToolCallPart], calls: Sequence[ToolCallPart], heard: Sequence[Message]
+) -> tuple[list[ToolResultPart], list[Message]]:
     """The result of each call, in their order and under their new ids, and what else was heard, with the results of calls
     that are not there. A result belongs to the first open call of its id, else of its name; one that has neither belongs
     to the first that is open."""
-    answers: list[Message | None] = [None] * len(calls)
+    answers: list[ToolResultPart | None] = [None] * len(calls)
     by_id, by_name, all_of = dict[str, list[int]](), dict[str, list[int]](), list(range(len(calls) - 1, -1, -1))
     for at in all_of:
         by_id.setdefault(asked[at].id, []).append(at)
@@ -65,24 +66,24 @@ def answered(
     others: list[Message] = []
     for message in heard:
         place: int | None = None
-        if message.role == "tool":
-            place = _open(by_id.get(message.call_id, []) if message.call_id else [], answers)
-            if place is None and message.name:
-                place = _open(by_name.get(message.name, []), answers)
-            if place is None and not message.call_id and not message.name:
+        if (result := message.result) is not None:
+            place = _open(by_id.get(result.call_id, []) if result.call_id else [], answers)
+            if place is None and result.name:
+                place = _open(by_name.get(result.name, []), answers)
+            if place is None and not result.call_id and not result.name:
                 place = _open(all_of, answers)
-        if place is None:
+        if result is None or place is None:
             others.append(message)
         else:
-            answers[place] = msgspec.structs.replace(message, call_id=calls[place].id, name=calls[place].name)
+            answers[place] = result
     results = [
-        result or Message(role="tool", content=NO_RESULT, call_id=call.id, name=call.name)
+        msgspec.structs.replace(result or _NO_RESULT, call_id=call.id, name=call.name)
         for call, result in zip(calls, answers, strict=True)
     ]
     return results, others
 
 
-def _open(places: list[int], answers: Sequence[Message | None]) -> int | None:
+def _open(places: list[int], answers: Sequence[ToolResultPart | None]) -> int | None:
     """The next of `places` that has no result yet, which is taken off them."""
     while places:
         if answers[at := places.pop()] is None:

@@ -10,8 +10,9 @@ from typing import Literal
 
 import msgspec
 
+from omni.core.messages import Message, ToolCallPart, ToolResultPart
 from omni.engine.histories import Traits
-from omni.engine.types import Message, Tool, ToolCall
+from omni.engine.types import Tool
 
 Render = Callable[[Sequence[Message]], Awaitable[str]]
 """Writes a prompt; "" where the template refuses. The tools of the request, where there are any, are `TOOL`."""
@@ -117,7 +118,7 @@ async def _calls(render: Render, traits: Traits) -> Traits:
 async def _kept(render: Render, *conversation: Message) -> str:
     """The prompt that `conversation` makes, "" where not all of it is there in its order."""
     words = [
-        [message.content, *(call.arguments[len('{"of": "') : -len('"}')] for call in message.calls)]
+        [message.text, *(call.arguments[len('{"of": "') : -len('"}')] for call in message.calls)]
         for message in conversation
     ]
     prompt = await render(conversation)
@@ -136,17 +137,17 @@ def _all_in(prompt: str, words: Sequence[str]) -> bool:
 
 
 def _system(text: str) -> Message:
-    return Message(role="system", content=text)
+    return Message.of("system", text)
 
 
 def _user(text: str) -> Message:
-    return Message(role="user", content=text)
+    return Message.of("user", text)
 
 
 def _said(text: str, *calls: tuple[str, str]) -> Message:
-    asked = (ToolCall(id=ident, name=TOOL.name, arguments=f'{{"of": "{value}"}}') for ident, value in calls)
-    return Message(role="assistant", content=text, calls=tuple(asked))
+    asked = (ToolCallPart(id=ident, name=TOOL.name, arguments=f'{{"of": "{value}"}}') for ident, value in calls)
+    return Message.of("assistant", text, *asked)
 
 
 def _result(text: str, ident: str) -> Message:
-    return Message(role="tool", content=text, call_id=ident, name=TOOL.name)
+    return Message.of("tool", ToolResultPart.of(text, call_id=ident, name=TOOL.name))

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from omni.core.errors import UsageError
+from omni.core.messages import ImagePart, Message
 from omni.engine.answers import prompt_of
 from omni.engine.decodable import check_decodable
 from omni.engine.earlier import answered, digest, shown_again
 from omni.engine.images import check_images
 from omni.engine.knowledge import Knowledge, Props, told
-from omni.engine.types import ChatRequest, Image, Message
+from omni.engine.types import ChatRequest
 
 if TYPE_CHECKING:
-    from omni.engine.http import Client
+    from omni.engine.http import WorkerClient
 
 T = TypeVar("T")
 
@@ -26,10 +27,10 @@ _COUNT = "/v1/chat/completions/input_tokens"
 
 
 class Prompts:
-    """Those of one brain, named `name`, whatever worker it has; `sees`: it has eyes."""
+    """Those of one brain, named `name`, whatever worker it has; `vision`: it has a projector."""
 
-    def __init__(self, knowledge: Knowledge, *, sees: bool, name: str) -> None:
-        self._knowledge, self._sees, self._name = knowledge, sees, name
+    def __init__(self, knowledge: Knowledge, *, vision: bool, name: str) -> None:
+        self._knowledge, self._vision, self._name = knowledge, vision, name
         self._broken: set[bytes] = set()  # images that could not be decoded
         self._counts: OrderedDict[tuple[tuple[Message, ...], bool | None], int] = OrderedDict()
         self._decoding = asyncio.Lock()  # images, which take hundreds of megabytes for a moment: one request at a time
@@ -37,16 +38,16 @@ class Prompts:
 
     def look(self, messages: Sequence[Message]) -> bool:
         """Whether there are images. Raises UsageError where they cannot be seen."""
-        return check_images(messages, sees=self._sees, name=self._name)
+        return check_images(messages, vision=self._vision, name=self._name)
 
     def known(self, messages: Sequence[Message], thinking: bool | None) -> int | None:
         """How many tokens the prompt of some messages has, where that was counted before."""
         return self._counts.get((tuple(messages), thinking))
 
-    async def written(self, client: "Client", request: ChatRequest, props: Props) -> tuple[ChatRequest, int]:
+    async def written(self, client: "WorkerClient", request: ChatRequest, props: Props) -> tuple[ChatRequest, int]:
         """A request as the brain's template takes it, and how many tokens it is. Earlier images that turn out to be none are
         left out, now and when they come again. Raises UsageError."""
-        messages = shown_again(request.messages, sees=props.sees, broken=self._broken)
+        messages = shown_again(request.messages, vision=props.vision, broken=self._broken)
         said = msgspec.structs.replace(request, messages=messages)
         try:
             return await props.template.written(said, partial(self._count, client))
@@ -79,7 +80,7 @@ class Prompts:
         if not task.cancelled():
             task.exception()  # known now, should nobody have waited for it
 
-    async def _count(self, client: "Client", request: ChatRequest) -> int:
+    async def _count(self, client: "WorkerClient", request: ChatRequest) -> int:
         """By the server's own way of making a prompt, so that the number is the one it will read.
 
         Images that cannot be decoded are refused now, and not in the middle of an answer.
@@ -99,18 +100,17 @@ class Prompts:
                     self._counts.popitem(last=False)
         return known
 
-    async def _decodes(self, client: "Client", image: Image) -> bool:
+    async def _decodes(self, client: "WorkerClient", image: ImagePart) -> bool:
         """Whether the worker can decode an image."""
-        alone = Message(role="user", content="", images=(msgspec.structs.replace(image, at=0),))
         try:
-            await self._count(client, ChatRequest(messages=(alone,)))
+            await self._count(client, ChatRequest(messages=(Message.of("user", image),)))
         except UsageError:
             return False
         return True
 
-    async def _see(self, client: "Client") -> None:
+    async def _see(self, client: "WorkerClient") -> None:
         """Raises UsageError when the worker could not load the brain's eyes: it answers to texts without them."""
-        if not (await self._knowledge.props(client)).sees:
+        if not (await self._knowledge.props(client)).vision:
             raise UsageError(
                 f"{self._name} cannot see: this engine could not load its projector.",
                 hint="The log of its worker says why. Leave out the images.",
@@ -122,7 +122,7 @@ def encoded(make: Callable[..., dict[str, Any]], *arguments: Any, **more: Any) -
     return msgspec.json.encode(make(*arguments, **more))
 
 
-async def _shown(client: "Client", request: ChatRequest) -> Any:
+async def _shown(client: "WorkerClient", request: ChatRequest) -> Any:
     """The length of a prompt with images. Raises UsageError when one cannot be decoded."""
     return await client.json(_COUNT, await asyncio.to_thread(_checked, request))
 

@@ -32,7 +32,7 @@ _CLOSING = re.compile(rf"\s*{_CLOSES}?\s*")
 _CLOSING_PARTLY = re.compile(r"\s*(?:`{0,3}|<[|/][^>\s]{0,32}|<)")
 
 
-class Call(NamedTuple):
+class ParsedCall(NamedTuple):
     """A call that was read; `arguments` is a JSON object as text."""
 
     name: str
@@ -132,7 +132,7 @@ class CallReader:
         begun = _packed(self._text[: _MOST_SPACE + max(map(len, self._heads), default=0)])
         return bool(begun) and any(begun.startswith(head[: len(begun)]) for head in self._heads)
 
-    def _calls(self, start: int, end: int | None, *, whole: bool) -> tuple[list[Call], int]:
+    def _calls(self, start: int, end: int | None, *, whole: bool) -> tuple[list[ParsedCall], int]:
         """The calls that begin here, and where they end; none, and where what is none ends."""
         if start < 0:
             return [], 1
@@ -146,14 +146,14 @@ class CallReader:
         except (ValueError, RecursionError):
             return [], end
 
-    def _calls_of(self, value: Any) -> list[Call]:
+    def _calls_of(self, value: Any) -> list[ParsedCall]:
         """The calls that a value is; none when it is none, or not only that."""
         if isinstance(value, Mapping) and isinstance(value.get("tool_calls"), list):
             value = value["tool_calls"]
         calls = [self._call(one) for one in (value if isinstance(value, list) else [value])]
         return [] if None in calls else [call for call in calls if call is not None]
 
-    def _call(self, value: Any) -> Call | None:
+    def _call(self, value: Any) -> ParsedCall | None:
         if not isinstance(value, Mapping):
             return None
         if isinstance(value.get("function"), Mapping):
@@ -171,9 +171,9 @@ class CallReader:
             except (ValueError, RecursionError):
                 return None
         arguments = {} if arguments is None else arguments
-        return Call(str(name), json.dumps(arguments, ensure_ascii=False)) if isinstance(arguments, dict) else None
+        return ParsedCall(str(name), json.dumps(arguments, ensure_ascii=False)) if isinstance(arguments, dict) else None
 
-    def _told(self, calls: list[Call]) -> Iterator[EngineEvent]:
+    def _told(self, calls: list[ParsedCall]) -> Iterator[EngineEvent]:
         for call in calls:
             number, self.called = self.called, self.called + 1
             if self._several or number == 0:

@@ -16,13 +16,14 @@ import msgspec
 
 from omni.core.errors import EngineError, OmniError
 from omni.core.events import EngineEvent, PromptCounted, PromptProgress, TurnEnded, Usage
+from omni.core.messages import Message
 from omni.engine.http import ENDED, WorkerGone
 from omni.engine.images import Blinding
 from omni.engine.llama import ran_out
 from omni.engine.refusals import Misasked, OutOfMemory
 from omni.engine.replaying import Diverged, Replay
 from omni.engine.suspects import Carried
-from omni.engine.types import ChatRequest, CompletionRequest, Message
+from omni.engine.types import ChatRequest, CompletionRequest
 from omni.keeper import Fate
 
 TRIES = 3  # a worker may end, for another base or by a kill, between being promised and being asked
@@ -64,7 +65,7 @@ class Otherwise(Exception):
         self.error = error
 
 
-class End(NamedTuple):
+class WorkerEnd(NamedTuple):
     """The end of a worker, and the suspects among whom it worked for; `late`: it was known before, or it was asked nothing."""
 
     cause: Cause = Cause.UNKNOWN
@@ -90,7 +91,7 @@ class Retries:
         self._replay = Replay()
         self._repeats = not _can_go_on(request)
         self._heard = False  # who asked has got something
-        self._counted = PromptCounted(tokens=0, room=0, allocated=0)
+        self._counted = PromptCounted(tokens=0, max_completion_tokens=0, allocated=0)
         self._spent = 0  # tokens of what earlier workers said
         self._lost: OmniError | None = None  # how the last of them ended
 
@@ -120,7 +121,7 @@ class Retries:
         finally:
             self._heard = bool(self._replay)
 
-    def failed(self, error: OmniError, end: End, *, suspicious: bool) -> None:
+    def failed(self, error: OmniError, end: WorkerEnd, *, suspicious: bool) -> None:
         """An attempt of a suspect, or of none, has failed. Returns when there is another; else raises why there is none."""
         self._tries += 1
         if isinstance(error, OutOfMemory) and not (suspicious or self._heard) and self._tries < TRIES:
@@ -163,21 +164,21 @@ class Retries:
         messages, begun = self._first.messages, self.said
         if messages and messages[-1].role == "assistant":
             *rest, last = messages
-            messages, begun = tuple(rest), last.content + begun
-        messages = (*messages, Message(role="assistant", content=begun))
+            messages, begun = tuple(rest), last.text + begun
+        messages = (*messages, Message.of("assistant", begun))
         self.request = msgspec.structs.replace(self._first, messages=messages, sampling=sampling)
         return None
 
     def _joined(self, event: TurnEnded) -> TurnEnded:
         """The end of the whole answer: its tokens are those of all workers, at the speed of the last."""
-        usage, answer = event.usage, self._spent + event.usage.answer_tokens
-        prompt, times = self._counted.tokens, answer / (event.usage.answer_tokens or answer or 1)
+        usage, answer = event.usage, self._spent + event.usage.completion_tokens
+        prompt, times = self._counted.tokens, answer / (event.usage.completion_tokens or answer or 1)
         usage = msgspec.structs.replace(
             usage,
             prompt_tokens=prompt,
             cached_tokens=min(prompt, usage.cached_tokens),
-            answer_tokens=answer,
-            answer_seconds=usage.answer_seconds * times,
+            completion_tokens=answer,
+            completion_seconds=usage.completion_seconds * times,
         )
         return msgspec.structs.replace(event, usage=usage, context_used=prompt + answer)
 

@@ -12,15 +12,16 @@ from msgspec import Struct
 
 from omni.core.errors import EngineError, OmniError
 from omni.core.events import EngineEvent, PromptCounted, PromptProgress, ReasoningDelta, TextDelta, TurnEnded, Usage
+from omni.core.messages import Message, TextPart
 from omni.engine import tool_calls
 from omni.engine.binding import binding_of
-from omni.engine.context import answer_room
+from omni.engine.context import completion_limit
 from omni.engine.earlier import shown_again
 from omni.engine.histories import Traits, fitted
-from omni.engine.images import check_images, pieces
+from omni.engine.images import check_images
 from omni.engine.interpreting import Interpreter
 from omni.engine.proving import Unproved, unfollowed
-from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Embeddings, Message, Tool
+from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Embeddings, Tool
 
 IMAGE_TOKENS = 16
 TRAITS = Traits(later=True, users=True, first=True, empty=True)  # of the scripted worker's prompts, too
@@ -56,8 +57,8 @@ def prompt_words(messages: Sequence[Message]) -> list[str]:
     tokens: list[str] = []
     for message in messages:
         tokens.append(f"<{message.role}>")
-        for piece in pieces(message):
-            tokens += words(piece) if isinstance(piece, str) else [f"<image {hash(piece.data)}>"] * IMAGE_TOKENS
+        for part in message.content:
+            tokens += words(part.text) if isinstance(part, TextPart) else [f"<image {hash(part.data)}>"] * IMAGE_TOKENS
     return tokens
 
 
@@ -77,7 +78,7 @@ class ScriptedEngine:
         slots: int = 4,
         tokens_per_chunk: int = 1,
         schema: bool = False,
-        sees: bool = False,
+        vision: bool = False,
     ) -> None:
         self._replies = replies
         self._capabilities = Capabilities(
@@ -87,7 +88,7 @@ class ScriptedEngine:
             embeds=True,
             schema=schema,
             reasoning=True,
-            sees=sees,
+            vision=vision,
         )
         self._per_chunk = tokens_per_chunk
         self._cached: list[str] = []
@@ -114,27 +115,27 @@ class ScriptedEngine:
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[EngineEvent]:
         """Yield the next reply of the script."""
         asked = ChatRequest(
-            messages=(Message(role="user", content=request.prompt + (request.suffix or "")),),
+            messages=(Message.of("user", request.prompt + (request.suffix or "")),),
             sampling=request.sampling,
             schema=request.schema,
             strict=request.strict,
         )
-        async with aclosing(self._said(self._next(asked), words(asked.messages[0].content), asked)) as events:
+        async with aclosing(self._said(self._next(asked), words(asked.messages[0].text), asked)) as events:
             async for event in events:
                 yield event
 
     async def _said(self, reply: Reply, prompt: list[str], request: ChatRequest) -> AsyncGenerator[EngineEvent]:
         allocated = self._capabilities.context
-        room = answer_room(len(prompt), request.sampling.max_tokens, allocated)
+        max_completion_tokens = completion_limit(len(prompt), request.sampling.max_tokens, allocated)
         done = False
         try:
             for event in reply.before:
                 yield event
-            yield PromptCounted(tokens=len(prompt), room=room, allocated=allocated)
+            yield PromptCounted(tokens=len(prompt), max_completion_tokens=max_completion_tokens, allocated=allocated)
             cached = self._common(prompt)
             yield PromptProgress(done=len(prompt), total=len(prompt), cached=cached)
             count, whole = 0, len(words(reply.reasoning)) + len(words(reply.text))
-            for kind, tokens in self._written(reply, room):
+            for kind, tokens in self._written(reply, max_completion_tokens):
                 for at in range(count, count + len(tokens)):
                     if (gate := reply.gates.get(at)) is not None:
                         await gate.wait()
@@ -146,7 +147,7 @@ class ScriptedEngine:
             done = True
             yield TurnEnded(
                 reason="length" if reply.endless or count < whole else "stop",
-                usage=Usage(prompt_tokens=len(prompt), cached_tokens=cached, answer_tokens=count),
+                usage=Usage(prompt_tokens=len(prompt), cached_tokens=cached, completion_tokens=count),
                 context_used=len(prompt) + count,
                 context_allocated=allocated,
             )
@@ -187,10 +188,10 @@ class ScriptedEngine:
 
     def _told(self, request: ChatRequest) -> ChatRequest:
         """The request as this engine reads it."""
-        sees = self._capabilities.sees
+        vision = self._capabilities.vision
         told = tool_calls.told(request, template=False)
-        messages = shown_again(told.messages, sees=sees)
-        check_images(messages, sees=sees, name="The scripted brain")
+        messages = shown_again(told.messages, vision=vision)
+        check_images(messages, vision=vision, name="The scripted brain")
         return msgspec.structs.replace(told, messages=fitted(messages, TRAITS))
 
     def _next(self, request: ChatRequest) -> Reply:
@@ -203,13 +204,15 @@ class ScriptedEngine:
             reply = self._replies[min(len(self.requests), len(self._replies)) - 1]
         return Reply(text=reply) if isinstance(reply, str) else reply
 
-    def _written(self, reply: Reply, room: int) -> Iterator[tuple[type[ReasoningDelta] | type[TextDelta], list[str]]]:
-        """The reply in chunks of tokens, at most `room` of them in all."""
+    def _written(
+        self, reply: Reply, max_completion_tokens: int
+    ) -> Iterator[tuple[type[ReasoningDelta] | type[TextDelta], list[str]]]:
+        """The reply in chunks of tokens, at most `max_completion_tokens` of them in all."""
         parts: list[tuple[type[ReasoningDelta] | type[TextDelta], list[str]]] = [
             (ReasoningDelta, words(reply.reasoning)),
             (TextDelta, words(reply.text)),
         ]
-        left = min(room, reply.fail_after) if reply.error is not None else room
+        left = min(max_completion_tokens, reply.fail_after) if reply.error is not None else max_completion_tokens
         while True:
             for kind, tokens in parts:
                 for start in range(0, len(tokens), self._per_chunk):

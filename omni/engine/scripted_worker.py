@@ -56,7 +56,7 @@ class ScriptedServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer)
             time.sleep(int(settings["load_ms"]) / 1000)
         if "load_error" in settings:
             raise BadFile(str(settings["load_error"]))
-        super().__init__(socket, _Handler)
+        super().__init__(socket, _RequestHandler)
 
     def start(self) -> None:
         """Serve in a thread."""
@@ -87,7 +87,7 @@ class Slot:
         }
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _RequestHandler(BaseHTTPRequestHandler):
     server: ScriptedServer
     protocol_version = "HTTP/1.1"
     posts: ClassVar[dict[str, str]] = {

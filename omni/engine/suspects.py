@@ -39,7 +39,7 @@ def carried(request: ChatRequest | CompletionRequest) -> Carried:
     if isinstance(request, CompletionRequest):
         texts, images = [request.prompt, request.suffix or ""], False
     else:
-        texts, tools = [message.content for message in request.messages], request.tools
+        texts, tools = [message.text for message in request.messages], request.tools
         images = any(message.images for message in request.messages)
     if images:
         return Carried(f"images {id(request)}", "fewer images, or smaller ones")

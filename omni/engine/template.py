@@ -7,12 +7,13 @@ from typing import TypeVar
 import msgspec
 
 from omni.core.errors import EngineError, OmniError, UsageError
+from omni.core.messages import Message
 from omni.engine import tool_calls
 from omni.engine.answers import prompt_of
 from omni.engine.histories import PLAINEST, Traits, fitted, regular
-from omni.engine.http import Client, WorkerGone
+from omni.engine.http import WorkerClient, WorkerGone
 from omni.engine.probing import TOOL, Render, begins, keeps_system, traits_of
-from omni.engine.types import ChatRequest, Message
+from omni.engine.types import ChatRequest
 
 T = TypeVar("T")
 Count = Callable[[ChatRequest], Awaitable[int]]
@@ -26,7 +27,7 @@ class ChatTemplate:
     """The template of the worker that `client` talks to, and of the brain `name`. `tools`: it tells of tools in a way that
     brains can follow."""
 
-    def __init__(self, client: Client, *, name: str, tools: bool) -> None:
+    def __init__(self, client: WorkerClient, *, name: str, tools: bool) -> None:
         self.tools = tools
         self._client, self._name = client, name
         self._finding = asyncio.Lock()
@@ -72,7 +73,7 @@ class ChatTemplate:
 
     async def _refusal(self, request: ChatRequest) -> str:
         """Why this template cannot write a conversation, in its own words; "" where it can."""
-        blind = tuple(msgspec.structs.replace(message, images=()) for message in request.messages)
+        blind = tuple(message.with_content(message.text) if message.images else message for message in request.messages)
         try:
             await self._prompt(msgspec.structs.replace(request, messages=blind, schema=None))
         except WorkerGone:

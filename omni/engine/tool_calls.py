@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 
 from omni.core.errors import UsageError, nearest
+from omni.core.messages import Message, ToolCallPart
 from omni.engine.offered import bearable
-from omni.engine.types import ChatRequest, Message, ToolCall
+from omni.engine.types import ChatRequest
 
 FIRST_TOKENS = 4096  # that a forced call may take before it is asked for again
 DENSITIES = (None, 3, 1)  # try after try: for how many characters a token a forced call has room; None: no end is set
@@ -87,7 +88,7 @@ def told(request: ChatRequest, *, template: bool) -> ChatRequest:
     return msgspec.structs.replace(adapted, sampling=sampling)
 
 
-def written(call: ToolCall) -> str:
+def written(call: ToolCallPart) -> str:
     """A call of a history as text, in the form that a brain is told of and that is read."""
     return f'{{"name": {json.dumps(call.name, ensure_ascii=False)}, "arguments": {call.arguments}}}'
 
@@ -116,8 +117,7 @@ def _begun(request: ChatRequest, words: str) -> ChatRequest:
     """The request with `words` at the end of its leading system text."""
     messages = request.messages
     if messages and messages[0].role == "system":
-        first = msgspec.structs.replace(messages[0], content=f"{messages[0].content}\n\n{words}")
-        messages = (first, *messages[1:])
+        messages = (Message.of("system", *messages[0].parts, f"\n\n{words}"), *messages[1:])
     else:
-        messages = (Message(role="system", content=words), *messages)
+        messages = (Message.of("system", words), *messages)
     return msgspec.structs.replace(request, messages=messages)

@@ -6,41 +6,9 @@ from typing import Any, Literal, Protocol
 from msgspec import Struct
 
 from omni.core.events import EngineEvent
+from omni.core.messages import Message
 
 Priority = Literal["interactive", "agent", "background"]
-
-
-class ToolCall(Struct, frozen=True, kw_only=True):
-    """A call that a brain asked for; `arguments` is a JSON object as text."""
-
-    id: str
-    name: str
-    arguments: str = "{}"
-
-
-class Image(Struct, frozen=True, kw_only=True):
-    """An image in a message: the bytes of its file, what kind of file that is, its size in pixels, and before which
-    character of the message's text it stands. Made by `engine.image_of`, which looks at the bytes."""
-
-    data: bytes
-    kind: Literal["png", "jpeg", "gif", "bmp"]
-    width: int
-    height: int
-    at: int = 0
-
-
-class Message(Struct, frozen=True, kw_only=True):
-    """One message of a prompt. An assistant's may hold `calls`; a tool's is the result of the call `call_id` of `name`.
-
-    `images` stand within `content`, each at its `at`; those at one place in their order.
-    """
-
-    role: Literal["system", "user", "assistant", "tool"]
-    content: str
-    images: tuple[Image, ...] = ()
-    calls: tuple[ToolCall, ...] = ()
-    call_id: str = ""
-    name: str = ""
 
 
 class Tool(Struct, frozen=True, kw_only=True):
@@ -78,7 +46,8 @@ class Adapter(Struct, frozen=True, kw_only=True):
 class ChatRequest(Struct, frozen=True, kw_only=True):
     """One answer that is asked for.
 
-    `messages` begin with what stays the same from turn to turn (the prefix cache lives on it). `schema` is a JSON
+    `messages` begin with what stays the same from turn to turn (the prefix cache lives on it). They are of texts, images,
+    calls and results; what else they hold no engine reads. `schema` is a JSON
     Schema that the answer follows, forced by a grammar and proved; with tools it is that or a call of them, and the brain
     is told of it, as it is not otherwise. Where a grammar cannot keep all of it nothing is given away before the whole is
     proved, unless `strict` is false: then it may not follow. When the last message is the assistant's, the engine goes on
@@ -133,7 +102,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     embeds: bool = False
     schema: bool = False
     reasoning: bool = False
-    sees: bool = False  # whether messages may hold images
+    vision: bool = False  # whether messages may hold images
     tools: bool = False  # whether the brain's own template knows tools; calls can be had from the others, too
     adapters: tuple[str, ...] = ()
 

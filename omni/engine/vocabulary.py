@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from omni.core.errors import EngineError
-from omni.engine.http import Client
+from omni.engine.http import WorkerClient
 from omni.engine.refusals import WrongField
 
 
-async def check_bias(client: Client, bias: Sequence[tuple[int, float]]) -> None:
+async def check_bias(client: WorkerClient, bias: Sequence[tuple[int, float]]) -> None:
     """Raises WrongField for a number that is no token of the brain behind `client`."""
     if not bias:
         return

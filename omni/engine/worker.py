@@ -66,7 +66,7 @@ def try_wall(_order: dict[str, Any]) -> dict[str, Any]:
 
     attempts = confinement.attempts()
     if ceiling := memory.held():
-        attempts.append(confinement.Attempt("memory", "itself", *memory.beyond(ceiling)))
+        attempts.append(confinement.EscapeAttempt("memory", "itself", *memory.beyond(ceiling)))
     return {"attempts": [attempt._asdict() for attempt in attempts]}
 
 

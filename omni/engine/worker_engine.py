@@ -23,15 +23,16 @@ from omni.core.events import (
     TurnEnded,
     TurnQueued,
 )
+from omni.core.messages import Message
 from omni.engine import tool_calls
-from omni.engine.answers import Answer, body_of, completion_body, prompt_of, scales
+from omni.engine.answers import ChunkDecoder, body_of, completion_body, prompt_of, scales
 from omni.engine.binding import Binding, binding_of
-from omni.engine.chunks import Chunk
-from omni.engine.context import answer_room
+from omni.engine.chunks import LlamaChunk
+from omni.engine.context import completion_limit
 from omni.engine.earlier import shown_again
 from omni.engine.embeddings import pieces, readable, too_long, vectors_of
 from omni.engine.framing import UNFRAMED
-from omni.engine.http import Client, WorkerGone
+from omni.engine.http import WorkerClient, WorkerGone
 from omni.engine.infill import prompt_tokens, tokens_of
 from omni.engine.interpreting import Attempt, Interpreter, attempts
 from omni.engine.knowledge import Knowledge, Props, told
@@ -40,15 +41,15 @@ from omni.engine.llama import ended_while_loading, refusal
 from omni.engine.prompts import Prompts, encoded
 from omni.engine.proving import Unproved, unfollowed
 from omni.engine.refusals import Unreadable
-from omni.engine.retrying import BLAMED, DEATHS, TRIES, Cause, End, Otherwise, Retries, cause_of, culprit, is_end
+from omni.engine.retrying import BLAMED, DEATHS, TRIES, Cause, Otherwise, Retries, WorkerEnd, cause_of, culprit, is_end
 from omni.engine.suspects import Suspects, Work, carried
-from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Embeddings, Message, Tool
+from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Embeddings, Tool
 from omni.engine.unframing import Unframer
 from omni.engine.vocabulary import check_bias
 from omni.schemas import TOO_LARGE, apart
 
 if TYPE_CHECKING:
-    from omni.keeper import KeeperClient, Lease, Loading, Ready, Turn, Waiting, WorkerSpec
+    from omni.keeper import KeeperClient, Lease, Loading, Ready, Waiting, WorkerSpec, WorkerTurn
 
 T = TypeVar("T")
 
@@ -82,9 +83,9 @@ class WorkerEngine:
         self._keeper, self._name, self._clock, self._patience = keeper, name, clock, patience
         self._context_max = context_max
         self._adapters: tuple[str, ...] = tuple(json.loads(str(spec.settings.get("adapters", "[]"))))
-        self._sees = "projector" in spec.settings
+        self._vision = "projector" in spec.settings
         self._knowledge = Knowledge(name)
-        self._prompts = Prompts(self._knowledge, sees=self._sees, name=name)
+        self._prompts = Prompts(self._knowledge, vision=self._vision, name=name)
         self._giving_back: set[asyncio.Task[None]] = set()
         self._suspects = Suspects()
         self._closed = asyncio.Event()
@@ -92,7 +93,7 @@ class WorkerEngine:
     async def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
         """Queue, load, count, read, answer; see `Engine`. A forced call that finds no end is asked for again, bounded."""
         request = tool_calls.checked(request)
-        request = msgspec.structs.replace(request, messages=shown_again(request.messages, sees=self._sees))
+        request = msgspec.structs.replace(request, messages=shown_again(request.messages, vision=self._vision))
         self._prompts.look(request.messages)
         binding = await apart(binding_of, request)
         for attempt in attempts(request, binding):
@@ -178,17 +179,17 @@ class WorkerEngine:
                         work.over()
             await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _why(self, error: OmniError, work: Work) -> End:
+    async def _why(self, error: OmniError, work: Work) -> WorkerEnd:
         """Why the worker ended that a request has failed with, and who may have done it."""
         if not is_end(error):
-            return End()
+            return WorkerEnd()
         if work.late or not work.worker:
-            return End(late=True)
+            return WorkerEnd(late=True)
         suspects = self._suspects.died(work.worker)  # before anything is waited for: those who fail with it leave it
         cause = cause_of(await self._keeper.fate(work.worker))
         if cause is Cause.UNKNOWN:
             self._suspects.lives(work.worker)
-        return End(cause, suspects if cause in BLAMED else frozenset())
+        return WorkerEnd(cause, suspects if cause in BLAMED else frozenset())
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """One vector a text. Raises EngineError when the spec was made without embeddings."""
@@ -216,7 +217,7 @@ class WorkerEngine:
                         await work.alone()
                         work.at(turn.socket)
                         vectors = vectors_of(
-                            await Client(turn.socket, turn.key).json("/v1/embeddings", {"input": texts})
+                            await WorkerClient(turn.socket, turn.key).json("/v1/embeddings", {"input": texts})
                         )
                     break
                 except WorkerGone as error:
@@ -246,7 +247,7 @@ class WorkerEngine:
     ) -> int:
         """Tokens of the prompt that `messages` and `tools` make, counted by the worker, which is loaded for it. Of a prompt that
         is far too long it is the tokens of its texts, see `far_too_long`."""
-        messages = shown_again(messages, sees=self._sees)
+        messages = shown_again(messages, vision=self._vision)
         self._prompts.look(messages)
         if not tools and (known := self._prompts.known(messages, thinking)) is not None:
             return known
@@ -278,7 +279,7 @@ class WorkerEngine:
             embeds=bool(self.spec.settings.get("embeddings")),
             schema=True,
             reasoning=True,
-            sees=props.sees,
+            vision=props.vision,
             tools=props.template.tools,
             adapters=self._adapters,
         )
@@ -298,31 +299,37 @@ class WorkerEngine:
                 async for event in waiting:
                     yield event
             work.at(lease.socket)
-            client = Client(lease.socket, lease.key)
+            client = WorkerClient(lease.socket, lease.key)
             props = await self._props(client)
             await check_bias(client, request.sampling.logit_bias)
             await check_length(client, request, allocated=props.context)
             asked = await self._asked(client, request, props)
             if binding is not None:
                 asked = asked._replace(bind=partial(self._bind, asked, request, binding, density))
-            room = answer_room(asked.tokens, asked.room, props.context)
+            max_completion_tokens = completion_limit(asked.tokens, asked.max_completion_tokens, props.context)
             work.over()
-            yield PromptCounted(tokens=asked.tokens, room=room, allocated=props.context)
+            yield PromptCounted(
+                tokens=asked.tokens, max_completion_tokens=max_completion_tokens, allocated=props.context
+            )
             turn = await self._keeper.turn(
-                self.spec, priority=request.priority, tokens=asked.tokens + room
+                self.spec, priority=request.priority, tokens=asked.tokens + max_completion_tokens
             ).__aenter__()
-        async with aclosing(self._answer(asked, turn, room=room, allocated=props.context, work=work)) as events:
+        async with aclosing(
+            self._answer(asked, turn, max_completion_tokens=max_completion_tokens, allocated=props.context, work=work)
+        ) as events:
             async for event in events:
                 yield event
 
-    async def _asked(self, client: Client, request: ChatRequest | CompletionRequest, props: Props) -> "_Asked":
+    async def _asked(
+        self, client: WorkerClient, request: ChatRequest | CompletionRequest, props: Props
+    ) -> "_WorkerRequest":
         """What the worker is asked, and how many tokens it will read for it."""
         if isinstance(request, CompletionRequest):
             prompt = await prompt_tokens(client, request)
-            return _Asked(
+            return _WorkerRequest(
                 path="/completion",
                 tokens=len(prompt),
-                room=request.sampling.max_tokens,
+                max_completion_tokens=request.sampling.max_tokens,
                 seed=request.sampling.seed,
                 body=partial(completion_body, request, prompt=prompt, adapters=self._adapters),
                 prompt=lambda _client: _already(prompt),
@@ -330,10 +337,10 @@ class WorkerEngine:
             )
         said, tokens = await self._prompts.written(client, request, props)
         shows = self._prompts.look(said.messages)
-        return _Asked(
+        return _WorkerRequest(
             path="/v1/chat/completions",
             tokens=tokens,
-            room=said.sampling.max_tokens,
+            max_completion_tokens=said.sampling.max_tokens,
             seed=said.sampling.seed,
             body=partial(body_of, said, adapters=self._adapters, progress=tokens > LONG_PROMPT or shows),
             prompt=partial(_prompt, said=said),
@@ -344,45 +351,45 @@ class WorkerEngine:
 
     async def _bind(
         self,
-        asked: "_Asked",
+        asked: "_WorkerRequest",
         request: ChatRequest | CompletionRequest,
         binding: Binding,
         density: int | None,
-        client: Client,
+        client: WorkerClient,
     ) -> "_Framed":
         """What the worker is asked, with the grammar that its answer must follow, and that it is known to keep."""
         framing = UNFRAMED
         if isinstance(request, ChatRequest) and not (request.messages and request.messages[-1].role == "assistant"):
             framing = await self._knowledge.framing(client, thinking=request.thinking, tools=asked.tools)
-        characters = None if density is None else asked.room * density
+        characters = None if density is None else asked.max_completion_tokens * density
         bound = await apart(binding.bound, framing, characters)
         await self._knowledge.prove(client, bound, asked.prompt, asked.lora)
         body = partial(asked.body, grammar=bound.text, **({"raw": True} if framing.raw else {}))
         return _Framed(body, Unframer(framing))
 
     async def _answer(
-        self, asked: "_Asked", turn: "Turn", *, room: int, allocated: int, work: Work
+        self, asked: "_WorkerRequest", turn: "WorkerTurn", *, max_completion_tokens: int, allocated: int, work: Work
     ) -> AsyncGenerator[EngineEvent]:
         """Wait for the place, ask the worker, and give the place back: at once, or when a cancelled slot is idle."""
         seed = asked.seed if asked.seed is not None else secrets.randbits(31)
-        computing: Client | None = None
+        computing: WorkerClient | None = None
         begun: asyncio.Task[_Begun] | None = None
-        answer = Answer()
+        answer = ChunkDecoder()
         try:
             async with aclosing(self._events(turn.waiting())) as waiting:
                 async for event in waiting:
                     yield event
             await work.alone()
             work.at(turn.socket)
-            computing = Client(turn.socket, turn.key)
+            computing = WorkerClient(turn.socket, turn.key)
             framed = _Framed(asked.body, Unframer(UNFRAMED)) if asked.bind is None else await asked.bind(computing)
-            body = partial(framed.body, room=room, seed=seed)
-            first: Chunk | None = None
+            body = partial(framed.body, max_completion_tokens=max_completion_tokens, seed=seed)
+            first: LlamaChunk | None = None
             if asked.shows:
                 begun = await self._prompts.alone(partial(self._begin, computing, asked.path, body))
                 stream, first = await asyncio.shield(begun)
             else:
-                stream = computing.stream(asked.path, body(), Chunk)
+                stream = computing.stream(asked.path, body(), LlamaChunk)
             async with aclosing(stream) as chunks:
                 for event in answer.events(first) if first else ():
                     for said in framed.unframer.read(event):
@@ -407,13 +414,18 @@ class WorkerEngine:
         for event in framed.unframer.read(answer.ended(allocated=allocated)):
             yield event
 
-    async def _begin(self, client: Client, path: str, body: "Callable[[], dict[str, Any]]") -> "_Begun":
+    async def _begin(self, client: WorkerClient, path: str, body: "Callable[[], dict[str, Any]]") -> "_Begun":
         """The stream of an answer to images, and the first of it, which is told when all of them are decoded."""
-        stream = client.stream(path, await asyncio.to_thread(encoded, body), Chunk)
+        stream = client.stream(path, await asyncio.to_thread(encoded, body), LlamaChunk)
         return stream, await anext(stream, None)
 
     async def _give_back(
-        self, turn: "Turn", client: Client, seed: int, work: Work, begun: "asyncio.Task[_Begun] | None" = None
+        self,
+        turn: "WorkerTurn",
+        client: WorkerClient,
+        seed: int,
+        work: Work,
+        begun: "asyncio.Task[_Begun] | None" = None,
     ) -> None:
         """Wait until the slot of a cancelled turn is idle, but not for ever; then give its place back.
 
@@ -449,10 +461,10 @@ class WorkerEngine:
             raise EngineError("The engine is closed.", hint="Ask again.")
         return await self._keeper.worker(self.spec)
 
-    async def _loaded(self, lease: "Lease") -> Client:
+    async def _loaded(self, lease: "Lease") -> WorkerClient:
         async for _ in self._events(lease.states()):
             pass
-        return Client(lease.socket, lease.key)
+        return WorkerClient(lease.socket, lease.key)
 
     async def _events(self, states: "AsyncIterator[Waiting | Loading | Ready]") -> AsyncGenerator[EngineEvent]:
         """What the keeper's states are to a front end. Raises BadFile when the worker refused its file."""
@@ -471,24 +483,24 @@ class WorkerEngine:
                 raise failed from error
             raise
 
-    async def _props(self, client: Client) -> Props:
+    async def _props(self, client: WorkerClient) -> Props:
         return await self._knowledge.props(client)
 
 
-class _Asked(NamedTuple):
+class _WorkerRequest(NamedTuple):
     """A request as it goes to the worker. `shows`: it has images; `tools`: the template tells of some. `prompt` is what
     it becomes there, and `lora` are the scales of its adapters. `bind` makes the answer keep to what it is bound to."""
 
     path: str
     tokens: int
-    room: int
+    max_completion_tokens: int
     seed: int | None
     body: Callable[..., dict[str, Any]]
-    prompt: Callable[[Client], Awaitable[str | list[int]]]
+    prompt: Callable[[WorkerClient], Awaitable[str | list[int]]]
     lora: list[dict[str, Any]]
     shows: bool = False
     tools: bool = False
-    bind: "Callable[[Client], Awaitable[_Framed]] | None" = None
+    bind: "Callable[[WorkerClient], Awaitable[_Framed]] | None" = None
 
 
 class _Framed(NamedTuple):
@@ -498,10 +510,10 @@ class _Framed(NamedTuple):
     unframer: Unframer
 
 
-_Begun = tuple[AsyncGenerator[Chunk], Chunk | None]
+_Begun = tuple[AsyncGenerator[LlamaChunk], LlamaChunk | None]
 
 
-async def _prompt(client: Client, said: ChatRequest) -> str:
+async def _prompt(client: WorkerClient, said: ChatRequest) -> str:
     """The text that a chat becomes; of one with images another, since it takes long to look at them."""
     if any(message.images for message in said.messages):
         return "{"

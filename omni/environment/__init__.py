@@ -6,7 +6,7 @@ if TYPE_CHECKING:
     from omni.environment.diagnostics import Diagnostic
     from omni.environment.environment import Environment
     from omni.environment.export import export_wheels
-    from omni.environment.kept import Kept, footprint, remove_all
+    from omni.environment.kept import DiskUsage, footprint, remove_all
     from omni.environment.plugin_changes import PluginPlan, add_plugin, remove_plugin
     from omni.environment.plugin_sets import PluginRecord, PluginSet, set_in_use
     from omni.environment.plugin_trials import PluginTrial, try_plugins
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Diagnostic",
+    "DiskUsage",
     "Environment",
-    "Kept",
     "Linked",
     "PluginPlan",
     "PluginRecord",
@@ -35,7 +35,7 @@ __all__ = [
 _HOMES = {
     "Environment": "environment",
     "Diagnostic": "diagnostics",
-    "Kept": "kept",
+    "DiskUsage": "kept",
     "Linked": "command",
     "PluginPlan": "plugin_changes",
     "PluginRecord": "plugin_sets",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from omni.core.errors import OmniError
+from omni.core.files import locked
 from omni.core.paths import Home
 from omni.environment import place
 from omni.environment.command import linked_here
@@ -150,12 +151,8 @@ def _command(home: Home, clone: Path) -> Diagnostic:
 
 
 def _half(home: Home) -> Diagnostic:
-    import fcntl
-
-    with home.setup_lock.open("ab") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with locked(home.setup_lock, wait=False) as mine:
+        if not mine:
             return Diagnostic(name="leftovers", ok=True, detail="a set-up is running")
         folders = leftovers(home.venvs)
     if folders:

@@ -12,7 +12,7 @@ from omni.environment.progress import Show, Step
 FEATURES = {place.CORE: "what the shell, chat and the brains need"}
 
 
-class _Shown:
+class _CallbackDisplay:
     """Lets a callback stand where a display is expected."""
 
     def __init__(self, show: Show | None) -> None:
@@ -56,7 +56,7 @@ class Environment:
         """
         from omni.environment.prepare import prepare
 
-        await asyncio.to_thread(prepare, self.home, self._own(), place.CORE, _Shown(show), again=True)
+        await asyncio.to_thread(prepare, self.home, self._own(), place.CORE, _CallbackDisplay(show), again=True)
 
     async def remove(self) -> int:
         """Delete all managed environments that no other process runs from; returns the bytes that this freed."""

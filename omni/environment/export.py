@@ -156,7 +156,7 @@ def _copy_source(clone: Path | None, requirements: Path, target: Path) -> None:
             shutil.copytree(package, new / "omni", ignore=shutil.ignore_patterns("__pycache__"))
             shutil.copytree(requirements, new / "requirements")
             project = '[project]\nname = "omni-sovereign"\ndynamic = ["version"]\n'
-            (new / "pyproject.toml").write_text(project, "utf-8")
+            write_atomic(new / "pyproject.toml", project, mode=0o644)
         if target.exists():
             shutil.rmtree(target)
         new.rename(target)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from omni.core.errors import OmniError, SetupError
-from omni.core.files import storage_error
+from omni.core.files import own, storage_error, write_atomic
 from omni.environment import place
 from omni.environment.pip_output import PipOutput
 from omni.environment.progress import Step
@@ -83,7 +83,7 @@ def install(order: dict[str, Any], tell: Callable[[Step], None]) -> dict[str, st
             f"pip reported success, but {missing[0]} is not in {packages}.",
             hint="Is `target`, `prefix` or `root` set in pip's configuration? See `pip config list`.",
         )
-    sync(environment)
+    sync_all(environment)
     return versions
 
 
@@ -116,7 +116,7 @@ def fetch_installer(target: Path, requirements: Path, wheels: Path | None, tell:
     (pin,) = read_lock(requirements)
     if wheels is not None:
         source = find_wheel(wheels, pin)
-        target.write_bytes(source.read_bytes())
+        write_atomic(target, source.read_bytes())
         return target
     tell(Step(phase="installer", name=f"{pin.name} {pin.version}"))
     return obtain_wheel(pin, target, tell)
@@ -145,6 +145,7 @@ def follow_pip(
 ) -> None:
     """Run a command line of pip and tell what it does, until it ends. Raises what its output says when it fails."""
     output = PipOutput(order["total"])
+    own(Path(order["log"]))
     with (
         Path(order["log"]).open("wb") as log,
         subprocess.Popen(
@@ -198,7 +199,7 @@ def installed(packages: Path) -> dict[str, str]:
     return {normalised(each.metadata["Name"]): each.version for each in distributions(path=[str(packages)])}
 
 
-def sync(folder: Path) -> None:
+def sync_all(folder: Path) -> None:
     """Wait until the files are on the disk: the stamp that follows must not survive a power cut that they did not."""
     import ctypes
 

@@ -7,36 +7,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from omni.core.at_rest import what
 from omni.core.errors import SetupError, StorageError
 from omni.core.files import locked
 from omni.core.paths import Home
 from omni.environment.command import link_path, linked_here
 from omni.environment.users import take_away, users
 
-_WHAT = {
-    "config.toml": "settings",
-    "venvs": "Python environments",
-    "venv": "link to the environment",
-    "bin": "the command omni",
-    "logs": "logs",
-    "cartridges": "brains",
-    "chat": "conversations",
-    "audit": "record of connections",
-    "hardware.json": "measurements of this machine",
-    "run": "state of running brains",
-    "air-gap": "the shut doors",
-    "plugins": "link to the plug-ins",
-    "plugin-sets": "plug-ins",
-    "plugins.json": "list of the plug-ins",
-    "memory": "project memory",
-    "bus": "message journal",
-    "vault": "secrets",
-    "training": "training data",
-}
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Kept:
+class DiskUsage:
     """A file or folder of Omni's, what it takes on the disk, and what it is."""
 
     path: Path
@@ -64,21 +44,19 @@ def tree_size(path: Path) -> int:
     return total
 
 
-def footprint(home: Home) -> list[Kept]:
+def footprint(home: Home) -> list[DiskUsage]:
     """All that Omni keeps, largest first: in its home, its sockets, and its link on the PATH. Nothing that is not its own."""
     entries = [
-        Kept(path=path, size=tree_size(path), what=_WHAT.get(path.name, "state"))
-        for path in _own(home)
-        if os.path.lexists(path)
+        DiskUsage(path=path, size=tree_size(path), what=what(path.name)) for path in _own(home) if os.path.lexists(path)
     ]
     if _is_own_folder(home.sockets):
-        entries.append(Kept(path=home.sockets, size=tree_size(home.sockets), what="sockets"))
+        entries.append(DiskUsage(path=home.sockets, size=tree_size(home.sockets), what="sockets"))
     if linked_here(home):
-        entries.append(Kept(path=link_path(), size=0, what="link to the command"))
+        entries.append(DiskUsage(path=link_path(), size=0, what="link to the command"))
     return sorted(entries, key=lambda kept: -kept.size)
 
 
-def remove_all(home: Home) -> list[Kept]:
+def remove_all(home: Home) -> list[DiskUsage]:
     """Delete what `footprint` lists; returns it. A file of somebody else's in the home stays, and so does the home then.
 
     Raises SetupError while another process of Omni runs from the home, and where the home is a person's whole own one.
@@ -147,11 +125,10 @@ def _delete(path: Path, home: Home) -> None:
 
 
 def _own(home: Home) -> list[Path]:
-    """Everything that may lie in a home: what `Home` names, what later rooms add, and traces of interrupted writes."""
+    """Everything that may lie in a home: what `Home` names, and traces of interrupted writes."""
     named = {getattr(home, name) for name, kind in vars(Home).items() if isinstance(kind, property)}
     tops = {home.root / path.relative_to(home.root).parts[0] for path in named if path.is_relative_to(home.root)}
-    tops |= {home.root / name for name in _WHAT}
-    tops |= {home.setup_lock.with_suffix(suffix) for suffix in (".json", ".new")}
+    tops |= {home.setup_lock.with_suffix(suffix) for suffix in (".json", ".new")}  # earlier builds left the second
     names = {path.name for path in tops}
     if home.root.is_dir():
         for entry in home.root.iterdir():

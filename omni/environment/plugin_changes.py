@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any
 
 from omni.core.errors import BadFile, NetworkBlocked, NotFound, OmniError, SetupError, UsageError, nearest
 from omni.core.files import write_atomic
-from omni.core.installed import Installed, scan
+from omni.core.installed import InstalledPlugins, scan
 from omni.core.paths import Home, resources, source_root
 from omni.environment.installer import WHEEL
 from omni.environment.kept import tree_size
@@ -164,8 +163,7 @@ def _root(what: str, wheels: Path) -> str:
         return str(make_wheel(Path(os.path.abspath(path)), wheels))
     if what.endswith(".whl"):
         read_wheel(path)
-        (wheels / path.name).unlink(missing_ok=True)  # it may be another name of a file that is in use
-        shutil.copyfile(path, wheels / path.name)
+        write_atomic(wheels / path.name, path.read_bytes())  # a new file: the old name may be of one that is in use
         return str(wheels / path.name)
     if "/" in what or what.startswith((".", "~")):
         hint = "Give a package's name, a folder, or a file that ends in .whl."
@@ -228,7 +226,7 @@ def _check_plugins(home: Home, facts: WheelFacts, kept: list[PluginRecord]) -> N
             f"{facts.package} {facts.version} is no plug-in: it has no entry point in the group omni.",
             hint="docs/plugins.md shows how one says what it is.",
         )
-    elsewhere = [folder for folder in Installed(home).folders() if folder != str(home.plugins)]
+    elsewhere = [folder for folder in InstalledPlugins(home).folders() if folder != str(home.plugins)]
     owners = {each.name: each.package for each in scan(elsewhere)}
     owners |= {record.name: f"{record.package} {record.version}" for record in kept}
     for name in facts.plugins:
@@ -282,7 +280,7 @@ def _constraints(new: PluginSet, current: PluginSet | None, without: str) -> str
     if not lines:
         return ""
     path = new.folder / _CONSTRAINTS
-    path.write_text("".join(lines), "utf-8")
+    write_atomic(path, "".join(lines))
     return str(path)
 
 
@@ -301,7 +299,7 @@ def _needed(wheels: Path, packages: set[str]) -> set[str]:
 
 def _unknown(home: Home, name: str, here: list[PluginRecord]) -> OmniError:
     """Why a plug-in cannot be removed."""
-    for each in Installed(home).plugins():
+    for each in InstalledPlugins(home).plugins():
         if each.name == name:
             return UsageError(
                 f"The plug-in {name!r} of {each.package} was not added by `omni plugin add`.",

@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from omni.core.errors import BadFile
+from omni.core.files import write_atomic
 from omni.environment.installer import WHEEL, Tell, fetch_installer, follow_pip, installed, serve
 from omni.environment.requirements import normalised
 
@@ -42,11 +42,10 @@ def resolve(order: dict[str, Any], tell: Tell) -> list[dict[str, Any]]:
         if urlsplit(url).scheme != "file":
             away.append(package)
         elif (here := Path(unquote(urlsplit(url).path))) != path:
-            path.unlink(missing_ok=True)  # it may be another name of a file that is in use
-            shutil.copyfile(here, path)
+            write_atomic(path, here.read_bytes())  # a new file: the old name may be of one that is in use
     if away:
         lock = target / FETCH
-        lock.write_text(lock_text(away), "utf-8")
+        write_atomic(lock, lock_text(away))
         fetch = ["download", "--require-hashes", "--no-deps", "--dest", str(wheels)]
         follow_pip([*pip, *fetch, *_COMMON, *_sources(order), "-r", str(lock)], order, tell, lambda: 0)
     for package in packages:

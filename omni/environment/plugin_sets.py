@@ -7,10 +7,8 @@ A set is made beside the one in use and holds `plugins.json` once it is whole. A
 together, because a process can load one version of a package only.
 """
 
-import fcntl
 import json
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -18,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from omni.core.errors import BadFile, SetupError
-from omni.core.files import storage_error, write_atomic
-from omni.core.installed import Installed
+from omni.core.files import storage_error, sync, take_lock, write_atomic
+from omni.core.installed import InstalledPlugins
 from omni.core.paths import Home
 from omni.environment import place
-from omni.environment.installer import sync
+from omni.environment.installer import sync_all
 from omni.environment.requirements import Pin, parse_lock
 from omni.environment.users import NEW, take_away
 
@@ -108,16 +106,12 @@ def changing(home: Home) -> Iterator[tuple[int, PluginSet | None]]:
     try:
         home.plugin_sets.mkdir(mode=0o700, exist_ok=True)
         home.logs.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(home.plugin_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = take_lock(home.plugin_lock)
     except OSError as error:
         raise storage_error(home.plugin_sets, error) from error
+    if descriptor is None:
+        raise SetupError("Another `omni plugin` adds or removes a plug-in right now.", hint="Wait for it, or end it.")
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise SetupError(
-                "Another `omni plugin` adds or removes a plug-in right now.", hint="Wait for it, or end it."
-            ) from error
         current = set_in_use(home)
         if (
             current is None
@@ -150,7 +144,7 @@ def new_set(home: Home, current: PluginSet | None) -> Iterator[PluginSet]:
                 try:
                     os.link(wheel, new.wheels / wheel.name)
                 except OSError:
-                    shutil.copyfile(wheel, new.wheels / wheel.name)
+                    write_atomic(new.wheels / wheel.name, wheel.read_bytes())
         except OSError as error:
             raise storage_error(new.folder, error) from error
         yield new
@@ -167,13 +161,15 @@ def put_in_use(home: Home, new: PluginSet, plugins: Sequence[PluginRecord]) -> P
     numbers = [int(each.name) for each in home.plugin_sets.iterdir() if each.name.isdecimal()]
     final = PluginSet(folder=home.plugin_sets / str(max(numbers, default=0) + 1))
     try:
-        sync(new.folder)
+        sync_all(new.folder)
         new.folder.rename(final.folder)
         _link(home, final.packages)
     except OSError as error:
         take_away(final.folder)
         raise storage_error(home.plugins, error) from error
-    Installed(home).forget()
+    with suppress(OSError):  # it is in use; only a power cut could still bring back the one before
+        sync(home.plugins.parent)
+    InstalledPlugins(home).forget()
     if old is not None:
         take_away(old.folder)
     return final
@@ -182,7 +178,7 @@ def put_in_use(home: Home, new: PluginSet, plugins: Sequence[PluginRecord]) -> P
 def take_out_of_use(home: Home, current: PluginSet) -> None:
     """Nothing is added any more."""
     home.plugins.unlink()
-    Installed(home).forget()
+    InstalledPlugins(home).forget()
     take_away(current.folder)
 
 

@@ -4,7 +4,6 @@ The front end holds the lock and draws; a separate process (`omni.environment.in
 and ends with the front end. It inherits the lock, so that a start after a kill waits for the very last writer.
 """
 
-import fcntl
 import json
 import os
 import shutil
@@ -15,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from omni.core.errors import BadFile, NetworkBlocked, StorageError
-from omni.core.files import storage_error, write_atomic
+from omni.core.files import make_folder, storage_error, take_lock, write_atomic
 from omni.core.paths import Home
 from omni.environment import place
 from omni.environment.command import switch_link, write_command
@@ -87,25 +86,21 @@ def prepare(
 @contextmanager
 def _alone(home: Home, display: Display) -> Iterator[int]:
     """Hold the set-up lock; while another start holds it, show how far that one is."""
-    descriptor = os.open(home.setup_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     told = False
     try:
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if not told:
-                    display.say("Another start is setting up; this one waits for it.")
-                told = True
-                with suppress(OSError, ValueError, TypeError):  # it appears late, and goes away
-                    display.step(Step.from_dict({**json.loads(_state(home).read_text("utf-8")), "waiting": True}))
-                time.sleep(0.1)
-            else:
-                break
-        yield descriptor
+        while (held := take_lock(home.setup_lock)) is None:
+            if not told:
+                display.say("Another start is setting up; this one waits for it.")
+            told = True
+            with suppress(OSError, ValueError, TypeError):  # it appears late, and goes away
+                display.step(Step.from_dict({**json.loads(_state(home).read_text("utf-8")), "waiting": True}))
+            time.sleep(0.1)
+        try:
+            yield held
+        finally:
+            os.close(held)
     finally:
         display.close()
-        os.close(descriptor)
 
 
 def _state(home: Home) -> Path:
@@ -135,8 +130,9 @@ def _install(
     """Fill the folder `environment` and stamp it, or leave nothing. `lock` is the descriptor of the set-up lock."""
     lock_file = Path(place.lock_file(str(clone), feature))
     try:
-        environment.mkdir(mode=0o700, parents=True)
-        home.logs.mkdir(mode=0o700, exist_ok=True)
+        make_folder(home.venvs)
+        environment.mkdir(mode=0o700)
+        make_folder(home.logs)
     except OSError as error:
         raise storage_error(environment, error) from error
     pins = read_lock(lock_file)

@@ -11,6 +11,7 @@ from typing import Any
 
 from omni.core import errors
 from omni.core.errors import NetworkBlocked, OmniError, SetupError
+from omni.core.files import replacing
 from omni.core.paths import Home, python_command
 from omni.environment.progress import Display, Step
 from omni.keeper import begin_installing, name_installer
@@ -96,10 +97,8 @@ def _follow(descriptor: int, display: Display, state: Path | None) -> Any:
 
 def _tell(state: Path, step: Step) -> None:
     """By rename, but without fsync: this is news, not data."""
-    temporary = state.with_suffix(".new")
-    with suppress(OSError):
-        temporary.write_text(json.dumps(step.as_dict()), "utf-8")
-        temporary.replace(state)
+    with suppress(OSError), replacing(state, durable=False) as file:
+        file.write(json.dumps(step.as_dict()).encode())
 
 
 def _error(message: dict[str, Any]) -> OmniError:

@@ -34,7 +34,7 @@ class BaseFacts(msgspec.Struct, frozen=True, kw_only=True):
     id: str = ""
     name: str = ""
     weights_bytes: int
-    eyes_bytes: int = 0
+    projector_bytes: int = 0
     active_bytes: int = 0
     layers: int = 0
     kv_heads: int = 0
@@ -126,8 +126,8 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
 
     def _why(self, base: BaseFacts, *, fits: bool, memory: int, context: int, most: int) -> str:
         need = f"{gigabytes(base.weights_bytes)} of weights"
-        if base.eyes_bytes:
-            need += f", {gigabytes(base.eyes_bytes)} to see with"
+        if base.projector_bytes:
+            need += f", {gigabytes(base.projector_bytes)} to see with"
         if kv_bytes(base, 1):
             need += f" and {gigabytes(kv_bytes(base, context))} for {context:,} tokens of context"
         if not fits:
@@ -146,7 +146,7 @@ def kv_bytes(base: BaseFacts, context: int) -> int:
 
 def memory_needed(base: BaseFacts, context: int) -> int:
     """Bytes that a worker holds with this base and context."""
-    return base.weights_bytes + base.eyes_bytes + kv_bytes(base, context) + OVERHEAD
+    return base.weights_bytes + base.projector_bytes + kv_bytes(base, context) + OVERHEAD
 
 
 def memory_class(usable: int) -> int:

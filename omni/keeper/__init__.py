@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from omni.keeper.starter import Starter as Starter
     from omni.keeper.starter import start as start
     from omni.keeper.tickets import Lease as Lease
-    from omni.keeper.tickets import Turn as Turn
-    from omni.keeper.values import Change as Change
+    from omni.keeper.tickets import WorkerTurn as WorkerTurn
     from omni.keeper.values import Door as Door
     from omni.keeper.values import Doors as Doors
     from omni.keeper.values import DoorTicket as DoorTicket
     from omni.keeper.values import Fate as Fate
+    from omni.keeper.values import KeeperChange as KeeperChange
     from omni.keeper.values import Loading as Loading
     from omni.keeper.values import Priority as Priority
     from omni.keeper.values import ProcessInfo as ProcessInfo
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _NAMES = {
     "KeeperClient": "client",
     "Lease": "tickets",
-    "Turn": "tickets",
+    "WorkerTurn": "tickets",
     "air_gap": "places",
     "air_gap_alone": "client",
     "begin_installing": "installer",
@@ -42,7 +42,7 @@ _NAMES = {
     "Starter": "starter",
     "start": "starter",
     "stop_everything": "ending",
-    "Change": "values",
+    "KeeperChange": "values",
     "Door": "values",
     "DoorTicket": "values",
     "Doors": "values",

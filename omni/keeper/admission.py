@@ -22,14 +22,14 @@ Ticket = tuple[Hashable, int]  # of which client, and its own number for it
 Spec = Mapping[str, Any]
 
 
-class Start(NamedTuple):
+class StartWorker(NamedTuple):
     """Start a worker. It counts from now on; report `ready` or `ended`."""
 
     worker: str
     spec: Spec
 
 
-class Stop(NamedTuple):
+class StopWorker(NamedTuple):
     """End a worker. Its memory counts until `ended` is reported."""
 
     worker: str
@@ -67,10 +67,10 @@ class Refuse(NamedTuple):
     hint: str
 
 
-Action = Start | Stop | Grant | Load | Wait | Refuse
+Action = StartWorker | StopWorker | Grant | Load | Wait | Refuse
 
 
-class Worker:
+class WorkerRecord:
     """What admission knows of a worker."""
 
     __slots__ = ("key", "leased", "name", "pinned", "since", "spec", "state", "turns", "used")
@@ -127,7 +127,7 @@ class Admission:
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
-        self.workers: dict[str, Worker] = {}
+        self.workers: dict[str, WorkerRecord] = {}
         self.requests: list[Request] = []
         self.leases: dict[Ticket, str] = {}
         self._sequence = 0
@@ -175,7 +175,7 @@ class Admission:
 
     def adopt(self, name: str, spec: Spec, now: float, *, pinned: float) -> None:
         """A worker that lived before this keeper; until `pinned` it is taken for busy."""
-        worker = self.workers[name] = Worker(name, spec, "loading", now)
+        worker = self.workers[name] = WorkerRecord(name, spec, "loading", now)
         worker.pinned = pinned
 
     def ready(self, name: str, now: float) -> None:
@@ -189,7 +189,7 @@ class Admission:
         if name in self.workers:
             self.workers[name].state = "ending"
 
-    def ended(self, name: str) -> Worker | None:
+    def ended(self, name: str) -> WorkerRecord | None:
         """A worker's process is gone, and its memory is free."""
         return self.workers.pop(name, None)
 
@@ -201,7 +201,7 @@ class Admission:
             self.leases.pop(ticket, None)
         return failed
 
-    def serving(self, key: str) -> Worker | None:
+    def serving(self, key: str) -> WorkerRecord | None:
         """The worker with this spec that is loading or ready."""
         return next(
             (worker for worker in self.workers.values() if worker.key == key and worker.state != "ending"), None
@@ -215,7 +215,7 @@ class Admission:
 
     def step(self, now: float) -> list[Action]:
         """Decide about all requests. Starts, stops and grants are done once; waiting is told anew each time."""
-        return _Step(self, now).actions
+        return _AdmissionPass(self, now).actions
 
     def ordered(self) -> list[Request]:
         """All requests, the next one first."""
@@ -234,7 +234,7 @@ class Admission:
             number += 1
         return f"worker-{number}"
 
-    def _idle(self, worker: Worker, now: float) -> bool:
+    def _idle(self, worker: WorkerRecord, now: float) -> bool:
         """Whether nobody has a turn in a worker, leases it or waits for it."""
         return (
             worker.state == "ready"
@@ -245,7 +245,7 @@ class Admission:
         )
 
 
-class _Step:
+class _AdmissionPass:
     """One pass over the requests."""
 
     def __init__(self, table: Admission, now: float) -> None:
@@ -294,7 +294,7 @@ class _Step:
         else:
             self._wait(request, "slot", f"{len(worker.turns)} of {worker.slots} places of {worker.name} are taken")
 
-    def _make_room(self, request: Request) -> Worker | None:
+    def _make_room(self, request: Request) -> WorkerRecord | None:
         """Start a worker, or do what will make that possible."""
         table, need = self.table, int(request.spec["need_bytes"])
         free = table.budget - sum(worker.need for worker in table.workers.values())
@@ -325,8 +325,8 @@ class _Step:
             self.draining |= {worker.name for worker in chosen}
             if not chosen and need <= free:
                 name = table.free_name()
-                worker = table.workers[name] = Worker(name, request.spec, "loading", self.now)
-                self.actions.append(Start(name, request.spec))
+                worker = table.workers[name] = WorkerRecord(name, request.spec, "loading", self.now)
+                self.actions.append(StartWorker(name, request.spec))
                 return worker
         self.promised += need
         self._wait(
@@ -336,7 +336,7 @@ class _Step:
         )
         return None
 
-    def _staying(self) -> list[Worker]:
+    def _staying(self) -> list[WorkerRecord]:
         """Workers whose memory nobody was promised yet."""
         return [
             worker
@@ -344,12 +344,12 @@ class _Step:
             if worker.state != "ending" and worker.name not in self.draining
         ]
 
-    def _busy(self, worker: Worker) -> bool:
+    def _busy(self, worker: WorkerRecord) -> bool:
         return bool(worker.turns) or worker.held_until() > self.now or worker.state == "ending"
 
-    def _stop(self, worker: Worker, why: str) -> None:
+    def _stop(self, worker: WorkerRecord, why: str) -> None:
         worker.state = "ending"
-        self.actions.append(Stop(worker.name, why))
+        self.actions.append(StopWorker(worker.name, why))
 
     def _wait(self, request: Request, reason: str, detail: str) -> None:
         lane = request.key if reason == "slot" else "memory"

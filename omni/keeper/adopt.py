@@ -9,7 +9,6 @@ From then on a thread listens on the control socket: a keeper that dials is told
 keeper dials for a minute ends. Standard library only.
 """
 
-import fcntl
 import json
 import os
 import select
@@ -21,15 +20,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+from omni.core.files import born_locked
 from omni.keeper.places import listen
-from omni.keeper.wire import Garbage, Lines, encode
+from omni.keeper.wire import Garbage, LineDecoder, encode
 
 LONELY_SECONDS = 60.0
 
 Answer = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-class Place:
+class KeeperLink:
     """What a worker was told, and its line to the keeper."""
 
     def __init__(self, order: dict[str, Any], *, lonely: float, orders: dict[str, Answer]) -> None:
@@ -52,12 +52,7 @@ class Place:
 
     def _hold(self, order: dict[str, Any]) -> None:
         """The state file appears by rename with its lock already held, so nobody sees it and takes it for stale."""
-        self._state_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = self._state_file.with_name(f".{self._state_file.name}.{os.getpid()}")
-        self._lock = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        os.write(self._lock, json.dumps(order | {"pid": os.getpid()}).encode())
-        temporary.rename(self._state_file)
+        self._lock = born_locked(self._state_file, json.dumps(order | {"pid": os.getpid()}).encode())
 
     def ready(self, **facts: Any) -> None:
         """Tell the keeper that the worker's socket answers."""
@@ -83,7 +78,7 @@ class Place:
     def _listen(self) -> None:
         """One keeper at a time; the latest that dials is the one that lives."""
         keeper: socket.socket | None = None
-        lines = Lines()
+        lines = LineDecoder()
         while True:
             waiting: list[Any] = [self._listener, self._changed, *([keeper] if keeper else [])]
             readable = select.select(waiting, [], [], None if keeper else self._lonely)[0]
@@ -94,7 +89,7 @@ class Place:
                 if self._listener in readable:
                     if keeper:
                         keeper.close()
-                    keeper, lines = self._listener.accept()[0], Lines()
+                    keeper, lines = self._listener.accept()[0], LineDecoder()
                     keeper.settimeout(5)
                     keeper.sendall(encode(self._state))
                 if self._changed in readable:
@@ -124,7 +119,7 @@ class Place:
             return {"order": name, "error": f"{type(error).__name__}: {error}"}
 
 
-def take(*, lonely: float = LONELY_SECONDS, orders: dict[str, Answer] | None = None, stdin: int = 0) -> Place:
+def take(*, lonely: float = LONELY_SECONDS, orders: dict[str, Answer] | None = None, stdin: int = 0) -> KeeperLink:
     """Read the order from fd 0, close it, take the place. `orders` are further ones that the keeper may give."""
     data = b""
     while chunk := os.read(stdin, 65536):
@@ -132,7 +127,7 @@ def take(*, lonely: float = LONELY_SECONDS, orders: dict[str, Answer] | None = N
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, stdin)
     os.close(empty)
-    return Place(json.loads(data), lonely=lonely, orders=orders or {})
+    return KeeperLink(json.loads(data), lonely=lonely, orders=orders or {})
 
 
 def _wall(_order: dict[str, Any]) -> dict[str, Any]:

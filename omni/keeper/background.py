@@ -5,6 +5,7 @@ import sys
 import time
 from contextlib import suppress
 
+from omni.core.files import put_aside
 from omni.core.paths import Home
 
 
@@ -14,11 +15,7 @@ def detach(home: Home) -> None:
         os.setsid()
     os.chdir("/")
     os.umask(0o077)
-    home.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = home.logs / "keeper.log"
-    with suppress(OSError):
-        if path.stat().st_size > 1 << 20:
-            path.replace(path.with_suffix(".1.log"))
+    path = put_aside(home.logs / "keeper.log", 1 << 20)
     null, file = os.open(os.devnull, os.O_RDONLY), os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for source, target in ((null, 0), (file, 1), (file, 2)):
         os.dup2(source, target)

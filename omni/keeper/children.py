@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from omni.core.files import is_held, put_aside
 from omni.core.paths import python_command
-from omni.keeper.places import is_held
 
 LOG_BYTES = 1 << 20  # a longer log is put aside when its process starts again
 GRACE = 1.0  # seconds between asking a process to end and ending it
@@ -34,10 +34,7 @@ def kinds() -> dict[str, Kind]:
 
 def spawn(kind: Kind, *, home: Path, log: Path, stdin: int, keep: int | None = None) -> int:
     """Start a process and return its pid. It reads `stdin` as fd 0 and, where given, holds `keep` open as fd 3."""
-    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with suppress(OSError):
-        if log.stat().st_size > LOG_BYTES:
-            log.replace(log.with_suffix(".1.log"))
+    put_aside(log, LOG_BYTES)
     actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [
         (os.POSIX_SPAWN_DUP2, stdin, 0),
         (os.POSIX_SPAWN_OPEN, 1, os.fspath(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),

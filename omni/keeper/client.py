@@ -15,16 +15,17 @@ from typing import Any, Self
 
 import msgspec
 
-from omni.core.errors import EngineError, NotFound, OmniError, SetupError, StorageError
+from omni.core.errors import EngineError, NotFound, OmniError, SetupError, StorageError, error_from_wire
+from omni.core.files import is_held
 from omni.core.paths import Home
 from omni.keeper.doors import end_airlock
 from omni.keeper.installer import end_installer, installer_lock
-from omni.keeper.places import is_full, is_held, read_object, set_air_gap, tail
+from omni.keeper.places import is_full, read_object, set_air_gap, tail
 from omni.keeper.starter import Starter
 from omni.keeper.succession import environment
-from omni.keeper.tickets import Lease, Ticket, Turn
-from omni.keeper.values import Change, Doors, DoorTicket, Fate, Priority, ProcessInfo, WorkerSpec
-from omni.keeper.wire import MAX_LINE, PROTOCOL, encode, error_from_wire
+from omni.keeper.tickets import Lease, Ticket, WorkerTurn
+from omni.keeper.values import Doors, DoorTicket, Fate, KeeperChange, Priority, ProcessInfo, WorkerSpec
+from omni.keeper.wire import MAX_LINE, PROTOCOL, encode
 
 PATIENCE = 10.0  # seconds for a keeper to start
 ANSWER = 30.0  # seconds for it to answer
@@ -66,7 +67,7 @@ def air_gap_alone(home: Home, on: bool) -> Doors:
     return Doors(air_gap=on, verified=gone, detail="done without the keeper")
 
 
-class _Gone(Exception):
+class _KeeperGone(Exception):
     """The line ended before the answer came."""
 
 
@@ -74,11 +75,11 @@ class Changes:
     """Changes from now on. `aclose` (or the keeper's `close`) ends it."""
 
     def __init__(self, closed: "Callable[[Changes], None]") -> None:
-        self._queue: deque[Change] = deque(maxlen=MAX_CHANGES)
+        self._queue: deque[KeeperChange] = deque(maxlen=MAX_CHANGES)
         self._news = asyncio.Event()
         self._closed, self._open = closed, True
 
-    def put(self, change: Change) -> None:
+    def put(self, change: KeeperChange) -> None:
         """Add one for the reader; what it has not read yet is not repeated."""
         if change not in self._queue:
             self._queue.append(change)
@@ -87,7 +88,7 @@ class Changes:
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Change:
+    async def __anext__(self) -> KeeperChange:
         while not self._queue:
             if not self._open:
                 raise StopAsyncIteration
@@ -120,6 +121,7 @@ class KeeperClient:
         self._tickets: dict[int, Ticket] = {}
         self._listeners: set[Changes] = set()
         self._trials: set[asyncio.Task[None]] = set()
+        self._offered = ""  # the socket on which this process offers its jobs
         self._number = 0
         self._others_turn = 0.0  # until then another window starts the keeper
         self._closed = False
@@ -145,12 +147,12 @@ class KeeperClient:
         """See to it that a worker with this spec lives; read the lease's `states()` to follow it."""
         return Lease(await self._ask_for(spec, priority, 0, lease=True), self._give_back)
 
-    def turn(self, spec: WorkerSpec, *, priority: Priority = "interactive", tokens: int = 0) -> Turn:
+    def turn(self, spec: WorkerSpec, *, priority: Priority = "interactive", tokens: int = 0) -> WorkerTurn:
         """A place in a worker with this spec for one answer, to be used with `async with`.
 
         `tokens` of the worker's shared cache are reserved with it: its prompt and the longest answer.
         """
-        return Turn(partial(self._ask_for, spec, priority, tokens, lease=False), self._give_back)
+        return WorkerTurn(partial(self._ask_for, spec, priority, tokens, lease=False), self._give_back)
 
     async def processes(self) -> list[ProcessInfo]:
         """All processes of Omni in this home, and what confines each."""
@@ -163,8 +165,13 @@ class KeeperClient:
         """
         try:
             return msgspec.convert(await self._once("fate", seconds=FATE, socket=os.fspath(socket)), Fate | None)
-        except (_Gone, OmniError):
+        except (_KeeperGone, OmniError):
             return None
+
+    async def offer(self, socket: str) -> None:
+        """Let every front end know that this process offers its jobs on `socket`."""
+        self._offered = socket
+        await self._ask("offer", socket=socket)
 
     async def stop(self, name: str) -> None:
         """End a worker or the airlock, and wait for it. Raises NotFound."""
@@ -172,13 +179,13 @@ class KeeperClient:
 
     async def shutdown(self) -> None:
         """End the keeper and all that it started, and wait for it."""
-        with suppress(_Gone):
+        with suppress(_KeeperGone):
             await self._once("shutdown")
         if self._reader is not None:
             await asyncio.wait([self._reader], timeout=ANSWER)
 
     async def wall(self, name: str) -> list[dict[str, Any]]:
-        """Have a process of `processes()` try to get around the wall: the fields of `core.confinement.Attempt`.
+        """Have a process of `processes()` try to get around the wall: the fields of `core.confinement.EscapeAttempt`.
 
         Raises NotFound when it cannot be asked.
         """
@@ -261,13 +268,13 @@ class KeeperClient:
         """Ask, and once more when the keeper died before it answered."""
         for _ in range(2):
             await self._connected()
-            with suppress(_Gone):
+            with suppress(_KeeperGone):
                 return await self._once(what, seconds=seconds, **facts)
         raise SetupError("The keeper died twice while it was asked.", hint=await self._log())
 
     async def _once(self, what: str, *, seconds: float = ANSWER, **facts: Any) -> Any:
         if self._writer is None:
-            raise _Gone
+            raise _KeeperGone
         self._number += 1
         number = self._number
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
@@ -347,6 +354,7 @@ class KeeperClient:
             "environment": environment(self._starter.python) if self._starter else "",
             "tries": True,
             "tickets": held,
+            "jobs": self._offered,
         }
         try:
             writer.write(encode(hello))
@@ -385,7 +393,7 @@ class KeeperClient:
             writer.close()
             for answer in self._answers.values():
                 if not answer.done():
-                    answer.set_exception(_Gone())
+                    answer.set_exception(_KeeperGone())
         if bye:  # one that ended on purpose is started again when it is needed
             for ticket in self._tickets.values():
                 ticket.fail(EngineError("The keeper was told to end.", hint="Ask again."))
@@ -404,7 +412,7 @@ class KeeperClient:
                 ticket.fail(error)
         else:
             for topic in ("processes", "doors"):
-                self._publish(Change(topic=topic))
+                self._publish(KeeperChange(topic=topic))
 
     def _hear(self, said: dict[str, Any]) -> None:
         match said:
@@ -412,7 +420,7 @@ class KeeperClient:
                 if ticket := self._tickets.get(number):
                     ticket.hear(said)
             case {"event": "changed", "topic": str(topic)}:
-                self._publish(Change(topic=topic, value=said.get("value")))
+                self._publish(KeeperChange(topic=topic, value=said.get("value")))
             case {"event": "wall", "trial": int(number)}:
                 task = asyncio.create_task(self._try_wall(number, starter=said.get("starter") is True), name="wall")
                 self._trials.add(task)
@@ -433,7 +441,7 @@ class KeeperClient:
         else:
             self._send({"do": "tried", "trial": number, "attempts": attempts})
 
-    def _publish(self, change: Change) -> None:
+    def _publish(self, change: KeeperChange) -> None:
         for listener in list(self._listeners):
             listener.put(change)
 

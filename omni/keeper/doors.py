@@ -3,8 +3,9 @@
 The airlock's fd 0 is a socket to the keeper; its end is the keeper's end, and ends the airlock. The first line on it is
 `{"home", "socket", "epoch"}`, then one `{"token", "purpose", "client"}` per door. The airlock may answer there with
 `{"doors": [{"purpose", "host", "since", "bytes"}, …]}` whenever they change, and answers `{"order": "wall"}` with what
-it tried. Its fd 3 carries the lock by which a later
-keeper sees whether it, or anything that it started, still lives.
+it tried. When no door has been open for a while it is told `{"order": "leave"}`: it ends, and its memory with it, or says
+`{"stays": true}` because somebody still has a token or a connection. Its fd 3 carries the lock by which a later keeper
+sees whether it, or anything that it started, still lives.
 """
 
 import os
@@ -18,37 +19,48 @@ from pathlib import Path
 from typing import Any
 
 from omni.core.errors import NetworkBlocked, NotFound, OmniError
+from omni.core.files import is_held, take_lock
 from omni.core.paths import Home
 from omni.keeper.children import Kind, end_group, end_holder, exit_code, how_it_ended, spawn, wait
 from omni.keeper.installer import end_installer, installer_lock
-from omni.keeper.places import air_gap, airlock_lock, is_held, lock, set_air_gap, tail
-from omni.keeper.wire import Garbage, Lines, encode
+from omni.keeper.places import air_gap, airlock_lock, set_air_gap, tail
+from omni.keeper.wire import Garbage, LineDecoder, encode
 
 PURPOSES = ("install", "pull", "serve")
 PATIENCE = 10.0  # seconds for an airlock to listen
 LOOK = 0.01  # seconds between looks whether it does
 USE = 2.0  # seconds in which a token is used
+IDLE = 20.0  # seconds without a door, until the airlock is told to leave: longer than between the files of one download
 
 Answer = Callable[[dict[str, str] | OmniError], None]
 Tried = Callable[[list[Any] | OmniError], None]
 
 
-class Doors:
+class AirlockSupervisor:
     """The way out of one home."""
 
     def __init__(
-        self, home: Home, kind: Kind, selector: selectors.BaseSelector, *, epoch: str, changed: Callable[[], None]
+        self,
+        home: Home,
+        kind: Kind,
+        selector: selectors.BaseSelector,
+        *,
+        epoch: str,
+        changed: Callable[[], None],
+        idle: float = IDLE,
     ) -> None:
         self.pid, self.since = 0, 0.0
         self.open: list[dict[str, Any]] = []
         self._home, self._kind, self._selector, self._epoch, self._changed = home, kind, selector, epoch, changed
         self._line: socket.socket | None = None
-        self._lines = Lines()
-        self._listens = False
+        self._lines = LineDecoder()
+        self._listens = self._leaving = False
+        self._idle = idle
         self._waiting: list[tuple[str, str, Answer]] = []
         self._trials: list[Tried] = []  # in the order in which the airlock was asked
         self._give_up = 0.0
         self._given = float("-inf")  # when the last token was
+        self._used = 0.0  # when something was last heard of a door, or given for one
 
     @property
     def socket(self) -> Path:
@@ -146,21 +158,34 @@ class Doors:
         if self.pid and (code := exit_code(self.pid)) is not None:
             self.pid = 0
             self._hang_up()
-            log = tail(self._home.logs / "airlock.log")
-            self._refuse_all(NetworkBlocked(f"The airlock does not start: {how_it_ended(code)}.", hint=log))
+            if not self._leaving:  # who asks just when it leaves waits for the next one
+                log = tail(self._home.logs / "airlock.log")
+                self._refuse_all(NetworkBlocked(f"The airlock does not start: {how_it_ended(code)}.", hint=log))
             self._changed()
 
     def deadline(self) -> float | None:
         """When `tick` has something to do."""
-        return time.monotonic() + LOOK if self._waiting else None
+        if self._waiting:
+            return time.monotonic() + LOOK
+        return self._used + self._idle if self._is_idle() else None
+
+    def _is_idle(self) -> bool:
+        return bool(self.pid) and not (self.open or self._trials or self._leaving)
 
     def tick(self, now: float) -> None:
-        """Start the airlock for those who wait, and hand out tokens once it listens."""
+        """Start the airlock for those who wait, and hand out tokens once it listens; let one go that nobody uses."""
         if not self._waiting:
+            if self._is_idle() and now >= self._used + self._idle:
+                self._leaving = True
+                self._tell({"order": "leave"})
             return
         if now > self._give_up:
+            if self._leaving:  # and does not
+                self.end()
             hint = tail(self._home.logs / "airlock.log")
             self._refuse_all(NetworkBlocked(f"The airlock did not listen within {PATIENCE:g} s.", hint=hint))
+            return
+        if self.pid and self._leaving:
             return
         try:
             if not self.pid:
@@ -173,11 +198,11 @@ class Doors:
             for purpose, client, answer in waiting:
                 token = os.urandom(16).hex()
                 self._tell({"token": token, "purpose": purpose, "client": client})
-                self._given = now
+                self._given = self._used = now
                 answer({"socket": str(self.socket), "token": token})
 
     def _start(self) -> None:
-        held = lock(airlock_lock(self._home))
+        held = take_lock(airlock_lock(self._home))
         if held is None:  # one that a dead keeper left is ending, or must be helped
             end_airlock(self._home)
             return
@@ -196,7 +221,9 @@ class Doors:
             its.close()
             os.close(held)  # the airlock's copy goes on holding the lock
         ours.setblocking(False)
-        self._line, self._lines, self._listens, self.since = ours, Lines(), False, time.time()
+        self._line, self._lines, self.since = ours, LineDecoder(), time.time()
+        self._listens = self._leaving = False
+        self._used = time.monotonic()
         self._selector.register(ours, selectors.EVENT_READ, lambda _mask: self._hear())
         self._tell({"home": str(self._home.root), "socket": str(self.socket), "epoch": self._epoch})
         self._changed()
@@ -239,7 +266,10 @@ class Doors:
         for line in said:
             if isinstance(doors := line.get("doors"), list):
                 self.open = [door for door in doors if isinstance(door, dict)]
+                self._used = time.monotonic()
                 self._changed()
+            elif line.get("stays") is True:
+                self._leaving, self._used = False, time.monotonic()
             elif isinstance(tried := line.get("attempts"), list) and self._trials:
                 self._trials.pop(0)(tried)
 

@@ -9,10 +9,11 @@ from contextlib import suppress
 from typing import Any
 
 from omni.core.errors import SetupError
+from omni.core.files import is_held
 from omni.core.paths import Home
 from omni.keeper.children import end_holder
 from omni.keeper.doors import end_airlock
-from omni.keeper.places import is_held, read_object
+from omni.keeper.places import read_object
 from omni.keeper.wire import PROTOCOL
 
 PATIENCE = 10.0  # seconds for the keeper to end what it started

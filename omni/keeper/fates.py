@@ -4,10 +4,10 @@ import os
 from collections import OrderedDict
 from typing import Any
 
+from omni.core.files import is_held
 from omni.keeper import places
 from omni.keeper.children import how_it_ended, is_exiting
 from omni.keeper.peers import Order, Peer
-from omni.keeper.places import is_held
 from omni.keeper.workers import Worker, Workers
 
 KEPT = 64

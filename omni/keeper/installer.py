@@ -11,8 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from omni.core.errors import NetworkBlocked, SetupError
+from omni.core.files import is_held, take_lock
 from omni.core.paths import Home
-from omni.keeper.places import air_gap, is_held, lock
+from omni.keeper.places import air_gap
 
 PATIENCE = 0.5  # seconds for the kernel to end it
 
@@ -24,7 +25,7 @@ def installer_lock(home: Home) -> Path:
 
 def begin_installing(home: Home) -> int:
     """The lock as a descriptor, to be inherited and closed. Raises NetworkBlocked while the air gap is on."""
-    held = lock(installer_lock(home))
+    held = take_lock(installer_lock(home))
     if held is None:
         raise SetupError("Another installer of Omni is at work.", hint="Wait for it, or end it, and start again.")
     os.ftruncate(held, 0)

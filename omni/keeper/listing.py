@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from omni.core.paths import Home
-from omni.keeper.admission import Admission
-from omni.keeper.admission import Worker as Known
-from omni.keeper.doors import Doors
+from omni.keeper.admission import Admission, WorkerRecord
+from omni.keeper.doors import AirlockSupervisor
 from omni.keeper.peers import Peer
 from omni.keeper.workers import Worker, Workers
 
 
 def listing(
-    peers: Iterable[Peer], doors: Doors, workers: Workers, admission: Admission, *, home: Home, since: float
+    peers: Iterable[Peer], doors: AirlockSupervisor, workers: Workers, admission: Admission, *, home: Home, since: float
 ) -> list[dict[str, Any]]:
     """The keeper, which lives `since` then, its clients and their starters, the airlock and the workers: the fields of
     `values.ProcessInfo`."""
@@ -22,7 +21,7 @@ def listing(
     for one in sorted(peers, key=lambda one: one.number):
         if one.name:
             name = f"{one.name}-{one.pid}"
-            rows.append(_row(name, "client", one.pid, one.since))
+            rows.append(_row(name, "client", one.pid, one.since) | {"jobs": one.jobs})
             if one.starter:
                 rows.append(_row(f"starter-{one.starter}", "starter", one.starter, one.since, f"of {name}"))
     if doors.pid:
@@ -51,7 +50,7 @@ def _row(name: str, kind: str, pid: int, since: float, detail: str = "") -> dict
     }
 
 
-def _detail(worker: Worker, known: Known | None) -> str:
+def _detail(worker: Worker, known: WorkerRecord | None) -> str:
     if known is None or known.state == "ending":
         return "ending"
     used = f"{len(known.turns)} of {known.slots} places" if known.state == "ready" else "loading"

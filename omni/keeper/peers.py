@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from omni.core.errors import OmniError
-from omni.keeper.wire import Garbage, Lines, encode, error_to_wire
+from omni.core.errors import OmniError, error_to_wire
+from omni.keeper.wire import Garbage, LineDecoder, encode
 
 MAX_UNREAD = 1 << 20  # bytes that wait for a client
 
@@ -34,10 +34,11 @@ class Peer:
     ) -> None:
         self.number, self.since, self.connected = number, time.time(), time.monotonic()
         self.name, self.pid, self.starter = "", 0, 0  # known after its hello
+        self.jobs = ""  # the socket on which it offers its jobs
         self.tries = False  # whether it tries the wall when it is asked to
         self.told: dict[int, Any] = {}  # what its tickets were told last
         self._socket, self._selector, self._obey, self._lost = connection, selector, obey, lost
-        self._lines, self._out = Lines(), bytearray()
+        self._lines, self._out = LineDecoder(), bytearray()
         self.open = True
         connection.setblocking(False)
         selector.register(connection, selectors.EVENT_READ, self._event)

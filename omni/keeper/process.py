@@ -1,4 +1,4 @@
-"""The keeper process: one per home, small and dull. Standard library, `core.paths`, `core.errors` and `core.confinement` only.
+"""The keeper process: one per home, small and dull. Standard library, `core.paths`, `core.errors`, `core.files` and `core.confinement` only.
 
 It holds the lock of the home while it lives, listens on `keeper.sock` in the folder of sockets, and says where by
 `keeper.json`, which appears when it is ready. One loop, no threads: whatever a client does is an event that takes
@@ -16,23 +16,24 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
-from omni.core.errors import EngineError, NotFound, OmniError, UsageError, nearest
+from omni.core.errors import EngineError, NotFound, OmniError, UsageError, error_to_wire, nearest
+from omni.core.files import is_held, replacing, take_lock
 from omni.core.paths import Home
 from omni.keeper import memory, places
-from omni.keeper.admission import PRIORITIES, Admission, Grant, Load, Refuse, Start, Stop, Ticket, Wait
+from omni.keeper.admission import PRIORITIES, Admission, Grant, Load, Refuse, StartWorker, StopWorker, Ticket, Wait
 from omni.keeper.background import detach, log, trace
 from omni.keeper.children import Kind, how_it_ended, is_exiting, kinds
-from omni.keeper.doors import Doors
+from omni.keeper.doors import IDLE, AirlockSupervisor
 from omni.keeper.fates import Fates
 from omni.keeper.listing import listing
 from omni.keeper.peers import Order, Peer
-from omni.keeper.places import is_held
 from omni.keeper.succession import check_protocol, environment, is_heir, updated
 from omni.keeper.trials import Trials
-from omni.keeper.wire import PROTOCOL, checked_spec, error_to_wire, integer, spec_key
+from omni.keeper.wire import PROTOCOL, checked_spec, integer, spec_key
 from omni.keeper.workers import Worker, Workers
 
 MAX_PEERS = 200
+LONGEST_SOCKET = 107  # bytes of a path that the kernel takes
 MAX_TICKETS = 1000  # of one client
 BREATH = 0.02  # seconds after a fault of ours, which may come back at once
 
@@ -44,6 +45,7 @@ class Timings(NamedTuple):
     look: float = 2.0  # between looks whether home and socket are still where they were
     hello: float = 10.0  # for a client to say who it is
     pin: float = 3.0  # that adopted workers are taken for busy, until all clients have said what they hold
+    doors: float = IDLE  # without a door, until the airlock ends
     progress: float = 0.25  # between two reports of a loading worker
 
 
@@ -56,8 +58,13 @@ class Keeper:
         self._selector = selectors.DefaultSelector()
         self._admission = Admission(0)
         self._workers = Workers(home, table["worker"], self._selector, said=self._said, ended=self._ended)
-        self._doors = Doors(
-            home, table["airlock"], self._selector, epoch=self._epoch, changed=lambda: self._announce("doors")
+        self._doors = AirlockSupervisor(
+            home,
+            table["airlock"],
+            self._selector,
+            epoch=self._epoch,
+            changed=lambda: self._announce("doors"),
+            idle=timings.doors,
         )
         self._peers: dict[int, Peer] = {}
         self._number = 0
@@ -173,7 +180,8 @@ class Keeper:
         self._inode = path.stat().st_ino
         self._selector.register(self._listener, selectors.EVENT_READ, lambda _mask: self._accept())
         address = {"epoch": self._epoch, "socket": str(path), "pid": os.getpid(), "protocol": PROTOCOL}
-        places.write(self._home.keeper_file, json.dumps(address).encode())
+        with replacing(self._home.keeper_file, durable=False) as file:
+            file.write(json.dumps(address).encode())
 
     def _accept(self) -> None:
         try:
@@ -244,9 +252,9 @@ class Keeper:
             self._admission.budget = memory.budget(self._home, pids)
         for action in self._admission.step(now):
             match action:
-                case Start(name, spec):
+                case StartWorker(name, spec):
                     self._start(name, spec)
-                case Stop(name, why):
+                case StopWorker(name, why):
                     self._workers.stop(name, why)
                 case Grant(ticket, name):
                     self._grant(ticket, name)
@@ -359,6 +367,7 @@ class Keeper:
         pid, peer.starter = integer(order.get("pid"), "pid"), integer(order.get("starter"), "starter")
         peer.name, peer.pid = name[:40], peer.credentials() or pid
         peer.tries = order.get("tries") is True
+        peer.jobs = _socket(order.get("jobs", ""))
         for held in order.get("tickets", ()):
             worker = self._workers.table.get(held["worker"])
             if worker and worker.key == held["key"]:
@@ -375,6 +384,11 @@ class Keeper:
         self._farewell = {"event": "handover", "environment": environment()}
         self._end = True
         return True
+
+    def _do_offer(self, peer: Peer, order: Order) -> None:
+        peer.jobs = _socket(order.get("socket"))
+        peer.answer(order)
+        self._announce("processes")
 
     def _do_turn(self, peer: Peer, order: Order) -> None:
         self._ask(peer, order, lease=False)
@@ -474,6 +488,13 @@ def _peer_number(ticket: Ticket) -> int:
     return ticket[0] if isinstance(ticket[0], int) else -1
 
 
+def _socket(path: Any) -> str:
+    """A socket that a client offers. Raises UsageError for what is no path of one."""
+    if not isinstance(path, str) or len(path.encode("utf-8", "replace")) > LONGEST_SOCKET:
+        raise UsageError("A client offers its jobs on a socket, by its path.")
+    return path
+
+
 def _tokens(order: Order) -> int:
     """How much of the shared cache a turn asks for; a lease asks for none."""
     return integer(order["tokens"], "tokens") if "tokens" in order else 0
@@ -483,11 +504,11 @@ def main(table: Mapping[str, Kind] | None = None, timings: Timings | None = None
     """Be the keeper of `OMNI_HOME`, unless it has one; `table` and `timings` are what tests replace."""
     home = Home.from_environment()
     os.closerange(3, 256)  # whatever the starter's shell or its parents left open
-    lock = places.lock(home.keeper_lock)
-    if lock is None:
+    held = take_lock(home.keeper_lock)
+    if held is None:
         return
     detach(home)
     from omni.core.confinement import undumpable
 
     undumpable()
-    Keeper(home, lock, table or kinds(), timings or Timings()).run()
+    Keeper(home, held, table or kinds(), timings or Timings()).run()

@@ -82,7 +82,7 @@ class Starter:
         return await self._ask(f"open {scheme.lower()}://{_one_line(rest)}") == "0"
 
     async def wall(self) -> list[dict[str, Any]]:
-        """Have a child of the starter try to get around the wall: the fields of `core.confinement.Attempt`.
+        """Have a child of the starter try to get around the wall: the fields of `core.confinement.EscapeAttempt`.
 
         "itself" is that child then, because a shell cannot make a socket; it is held by what holds the starter.
         """

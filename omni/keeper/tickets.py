@@ -7,9 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from omni.core.errors import OmniError
+from omni.core.errors import OmniError, error_from_wire
 from omni.keeper.values import Loading, Priority, Ready, Waiting, WorkerSpec
-from omni.keeper.wire import error_from_wire
 
 GiveBack = Callable[["Ticket"], None]
 
@@ -70,7 +69,7 @@ class Ticket:
                     yield Waiting(place=place, reason=reason, detail=detail)
 
 
-class Turn:
+class WorkerTurn:
     """A place in a worker for one answer.
 
     Enter it, read `waiting()` to its end, then talk to the worker; leaving the block gives the place back.

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from omni.core.errors import EngineError, NotFound
-from omni.keeper.doors import Doors
+from omni.keeper.doors import AirlockSupervisor
 from omni.keeper.peers import Order, Peer
 from omni.keeper.wire import integer
 from omni.keeper.workers import Workers
@@ -14,7 +14,7 @@ from omni.keeper.workers import Workers
 class Trials:
     """Hands the wish on to the process that is meant, and what came of it back to who asked."""
 
-    def __init__(self, peers: Mapping[int, Peer], workers: Workers, doors: Doors) -> None:
+    def __init__(self, peers: Mapping[int, Peer], workers: Workers, doors: AirlockSupervisor) -> None:
         self._peers, self._workers, self._doors = peers, workers, doors
         self._running: dict[int, tuple[Peer, Peer, Order]] = {}  # number -> the front end that tries, for whom
         self._number = 0

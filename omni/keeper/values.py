@@ -52,7 +52,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
 
 class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One process of Omni. `since` is seconds since the epoch; `confined` says what keeps it from the network; `base` is
-    what a worker has loaded, `turns` are the answers that it writes now. No keeper tells of an "installer": it is looked
+    what a worker has loaded, `turns` are the answers that it writes now; `jobs` is the socket on which a client offers its. No keeper tells of an "installer": it is looked
     for by `installing`, so that an older window understands all that a keeper says."""
 
     name: str
@@ -63,6 +63,7 @@ class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
     base: str = ""
     turns: int = 0
+    jobs: str = ""
 
 
 class Fate(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +76,7 @@ class Fate(msgspec.Struct, frozen=True, kw_only=True):
     log: str = ""
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True):
+class KeeperChange(msgspec.Struct, frozen=True, kw_only=True):
     """Something changed: a "conversation", the "library", the "doors", the "processes" or the "settings"."""
 
     topic: str

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from omni.core import errors
+from omni.core.errors import UsageError
 
 PROTOCOL = 1
 MAX_LINE = 1 << 18  # bytes; the longest real line is a list of processes
@@ -20,7 +20,7 @@ class Garbage(Exception):
     """The other side sent something that is no line of this protocol."""
 
 
-class Lines:
+class LineDecoder:
     """Cuts a stream of bytes into objects. A line that is too long or is no JSON object raises Garbage."""
 
     def __init__(self, limit: int = MAX_LINE) -> None:
@@ -55,7 +55,7 @@ def encode(value: Mapping[str, Any]) -> bytes:
 def integer(value: Any, name: str) -> int:
     """A number from outside. Raises UsageError for anything else, and for one that nobody can count to."""
     if not isinstance(value, int) or isinstance(value, bool) or abs(value) > MAX_NUMBER:
-        raise errors.UsageError(f"{name} is a number.")
+        raise UsageError(f"{name} is a number.")
     return value
 
 
@@ -63,12 +63,12 @@ def checked_spec(value: Any) -> dict[str, Any]:
     """A worker's spec from outside (see `values.WorkerSpec`). Raises UsageError when it is none."""
     kinds = {"engine": str, "base": str, "path": str, "settings": dict}
     if not isinstance(value, dict) or any(not isinstance(value.get(name), kind) for name, kind in kinds.items()):
-        raise errors.UsageError(f"A worker's spec has {', '.join(kinds)} and need_bytes.")
+        raise UsageError(f"A worker's spec has {', '.join(kinds)} and need_bytes.")
     for name, setting in value["settings"].items():
         if not isinstance(setting, str):
             integer(setting, name)
     if integer(value.get("need_bytes"), "need_bytes") < 0 or len(json.dumps(value)) > MAX_SPEC:
-        raise errors.UsageError("A worker's spec is too long, or needs less than nothing.")
+        raise UsageError("A worker's spec is too long, or needs less than nothing.")
     return value
 
 
@@ -77,16 +77,3 @@ def spec_key(spec: Mapping[str, Any]) -> str:
     settings = {key: value for key, value in spec["settings"].items() if key != "keep_alive"}
     parts = [spec["engine"], spec["base"], spec["path"], settings]
     return json.dumps(parts, sort_keys=True)
-
-
-def error_to_wire(error: errors.OmniError) -> dict[str, str]:
-    """An error as an object."""
-    return {"kind": type(error).__name__, "message": error.message, "hint": error.hint}
-
-
-def error_from_wire(value: Mapping[str, Any]) -> errors.OmniError:
-    """The error that an object describes; a kind that is not known becomes an OmniError."""
-    kind = getattr(errors, str(value.get("kind")), None)
-    if not (isinstance(kind, type) and issubclass(kind, errors.OmniError)):
-        kind = errors.OmniError
-    return kind(str(value.get("message")), hint=str(value.get("hint", "")))

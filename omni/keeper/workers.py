@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from omni.core.errors import UsageError
+from omni.core.files import is_held, put_aside
 from omni.core.paths import Home
 from omni.keeper.children import GRACE, Kind, end_group, end_holder, exit_code, spawn
 from omni.keeper.memory import resident
-from omni.keeper.places import is_held, read_object
-from omni.keeper.wire import Garbage, Lines, checked_spec, encode, integer
+from omni.keeper.places import read_object
+from omni.keeper.wire import Garbage, LineDecoder, checked_spec, encode, integer
 
 DIAL = 0.02  # seconds between tries
 SILENT = 60.0  # seconds until a worker that does not even listen is given up
@@ -36,7 +37,7 @@ class Worker:
         self.stopped = ""  # why it was told to end
         self.kill_at = 0.0
         self.connection: socket.socket | None = None
-        self.lines = Lines()
+        self.lines = LineDecoder()
         self.next_dial = 0.0
         self.asked: list[Callable[[dict[str, Any]], None]] = []
 
@@ -76,8 +77,7 @@ class Workers:
             "keeper": os.getpid(),
         }
         log = self._home.logs / f"{name}.log"
-        with suppress(OSError):
-            log.replace(log.with_suffix(".1.log"))  # so that the last lines of a log are of this process
+        put_aside(log, 0)  # so that the last lines of a log are of this process
         reader, writer = os.pipe()
         try:
             os.set_blocking(writer, False)
@@ -184,7 +184,7 @@ class Workers:
             if worker.child and age > SILENT and not worker.stopped:
                 self.stop(worker.name, "it never answered")
             return
-        worker.connection, worker.lines = connection, Lines()
+        worker.connection, worker.lines = connection, LineDecoder()
         self._selector.register(connection, selectors.EVENT_READ, lambda _mask: self._hear(worker))
 
     def _hear(self, worker: Worker) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from omni.schemas.compiled import compile_schema as compile_schema
     from omni.schemas.errors import SchemaRefused as SchemaRefused
     from omni.schemas.facts import Loose as Loose
-    from omni.schemas.keeping import Kept as Kept
+    from omni.schemas.keeping import LruCache as LruCache
     from omni.schemas.lark import Grammar as Grammar
     from omni.schemas.proofs import TOO_LARGE as TOO_LARGE
     from omni.schemas.proofs import Fault as Fault
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from omni.schemas.threads import apart as apart
 
 _NAMES = {
-    "Kept": "keeping",
+    "LruCache": "keeping",
     "TOO_LARGE": "proofs",
     "Compiled": "compiled",
     "Fault": "proofs",
@@ -36,8 +36,8 @@ __all__ = [
     "Compiled",
     "Fault",
     "Grammar",
-    "Kept",
     "Loose",
+    "LruCache",
     "SchemaRefused",
     "Sieve",
     "apart",

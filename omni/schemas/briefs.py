@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from omni.schemas.costs import Costs
 from omni.schemas.documents import KINDS, NOT, SAYING, Schema
-from omni.schemas.facts import EVERY_KIND, Conjunction, Facts, Literal, Values, kind_of, kinds_of
-from omni.schemas.parts import Parts
+from omni.schemas.facts import EVERY_KIND, Conjunction, Constraints, Literal, Values, kind_of, kinds_of
+from omni.schemas.parts import SchemaParts
 
 _DEEPEST = 4  # references and parts that are followed
 
@@ -74,7 +74,7 @@ ANYTHING = Brief()
 class Briefs:
     """Looks at parts."""
 
-    def __init__(self, parts: Parts, costs: Costs) -> None:
+    def __init__(self, parts: SchemaParts, costs: Costs) -> None:
         self._parts, self._costs = parts, costs
         self._known: dict[tuple[Literal, int], Brief] = {}
 
@@ -103,7 +103,7 @@ class Briefs:
         first, second = (self._literal(literal, 0) for literal in literals)
         return not self._both(first, second).kinds
 
-    def facts(self, facts: Facts) -> Brief:
+    def facts(self, facts: Constraints) -> Brief:
         """What is seen of what was gathered."""
         needed = {}
         for name in facts.required:

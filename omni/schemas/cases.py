@@ -17,13 +17,13 @@ from omni.schemas.expressions import BadPattern, Unkept
 from omni.schemas.facts import (
     EVERY_KIND,
     Conjunction,
+    Constraints,
     Contained,
-    Facts,
+    KeywordPlace,
     ListRule,
     Literal,
     Loose,
     ObjectRule,
-    Said,
     Unevaluated,
     kinds_of,
     number_of,
@@ -32,7 +32,7 @@ from omni.schemas.facts import (
 from omni.schemas.languages import Language, Languages
 from omni.schemas.negations import denied, implies, is_whole
 from omni.schemas.numbers import Bounds
-from omni.schemas.parts import Parts
+from omni.schemas.parts import SchemaParts
 from omni.schemas.patterns import matching
 
 NO_LIMIT = 1_000_000  # more than any answer has of characters, items or properties: the proof keeps it
@@ -49,14 +49,14 @@ MOST_ALL = 100_000  # for all of them
 class Disjunction:
     """The cases of a conjunction, and other conjunctions that are cases, too. `reasons`: why others are none."""
 
-    cases: list[Facts]
+    cases: list[Constraints]
     links: list[Conjunction]
     reasons: list[Impossible]
     narrowed: bool = False
     partly: bool = False  # whether something was to be denied that can be said otherwise in part only
 
 
-class _Ahead(NamedTuple):
+class _PendingLiteral(NamedTuple):
     """A literal that is still to be looked at. `chain`: the parts within which it stands; `scopes`: those of them for
     which what it says of items and properties counts, which is none outside a part that must not hold."""
 
@@ -80,12 +80,12 @@ class Cases:
 
     def __init__(self, document: Document, languages: Languages, costs: Costs) -> None:
         self.costs = costs
-        self.parts = Parts(document, costs)
+        self.parts = SchemaParts(document, costs)
         self.briefs = Briefs(self.parts, costs)
         self._languages = languages
         self._disjunctions: dict[Conjunction, Disjunction] = {}
         self._patterns: dict[str, Language | str] = {}
-        self.deniers: dict[int, Said] = {}  # by the number of what is denied
+        self.deniers: dict[int, KeywordPlace] = {}  # by the number of what is denied
         self.steps = MOST_ALL
 
     def is_made(self, conjunction: Conjunction) -> bool:
@@ -111,7 +111,7 @@ class Cases:
         self._disjunctions.clear()
         self.briefs.forget()
 
-    def denies(self, options: Iterable[Conjunction], denier: Said) -> None:
+    def denies(self, options: Iterable[Conjunction], denier: KeywordPlace) -> None:
         """Note who denies what."""
         for literal in (one for option in options for one in option if not one.holds):
             self.deniers.setdefault(literal.number, denier)
@@ -141,11 +141,13 @@ class _Search:
         self._begin = conjunction
 
     def run(self) -> Disjunction:
-        ahead = [_Ahead(literal, frozenset(), frozenset()) for literal in self._begin]
-        self._look(ahead, Facts(), [], set())
+        ahead = [_PendingLiteral(literal, frozenset(), frozenset()) for literal in self._begin]
+        self._look(ahead, Constraints(), [], set())
         return self._disjunction
 
-    def _look(self, ahead: list[_Ahead], facts: Facts, branches: list[_Branch], seen: set[Literal]) -> None:
+    def _look(
+        self, ahead: list[_PendingLiteral], facts: Constraints, branches: list[_Branch], seen: set[Literal]
+    ) -> None:
         """Gather what holds in any case, then try the options of one branch after the other."""
         try:
             while ahead:
@@ -163,7 +165,7 @@ class _Search:
             else:
                 self._disjunction.narrowed = True
             return
-        if len(branches) == 1 and facts == Facts():
+        if len(branches) == 1 and facts == Constraints():
             self._disjunction.links = list(dict.fromkeys([*self._disjunction.links, *branch.options]))
             return
         others = [one for one in branches if one is not branch]
@@ -175,14 +177,14 @@ class _Search:
             self._try(option, branch, facts, others, seen)
 
     def _try(
-        self, option: Conjunction, branch: _Branch, facts: Facts, others: list[_Branch], seen: set[Literal]
+        self, option: Conjunction, branch: _Branch, facts: Constraints, others: list[_Branch], seen: set[Literal]
     ) -> None:
         """Look at an option; at one that has no case once more, leaving to the proof what cannot be said otherwise."""
         known, partly = len(self._disjunction.cases), self._disjunction.partly
         self._disjunction.partly = False
         for loosely in (self._loosely, True):
             before, self._loosely = self._loosely, loosely
-            ahead = [_Ahead(literal, branch.chain, branch.scopes) for literal in option]
+            ahead = [_PendingLiteral(literal, branch.chain, branch.scopes) for literal in option]
             self._all.costs.count(20 + len(option) + len(others) + (len(seen) + facts.weight) // 4)
             self._look(ahead, facts.copy(), list(others), set(seen))
             self._loosely = before
@@ -190,7 +192,7 @@ class _Search:
                 break
         self._disjunction.partly |= partly
 
-    def _next(self, branches: list[_Branch], facts: Facts) -> _Branch | None:
+    def _next(self, branches: list[_Branch], facts: Constraints) -> _Branch | None:
         """The branch with the fewest options that may hold at all. Raises Impossible when one has none."""
         best: _Branch | None = None
         known = self._all.briefs.facts(facts) if branches else ANYTHING
@@ -208,7 +210,12 @@ class _Search:
         return best
 
     def _take(
-        self, ahead: _Ahead, more: list[_Ahead], facts: Facts, branches: list[_Branch], seen: set[Literal]
+        self,
+        ahead: _PendingLiteral,
+        more: list[_PendingLiteral],
+        facts: Constraints,
+        branches: list[_Branch],
+        seen: set[Literal],
     ) -> None:
         literal, chain, scopes = ahead
         self._steps -= 1
@@ -226,7 +233,7 @@ class _Search:
         seen.add(literal)
         chain |= {literal.number}
         if literal.holds:
-            here = _Ahead(literal, chain, scopes | {literal.number})
+            here = _PendingLiteral(literal, chain, scopes | {literal.number})
             _Taking(self._all, node, place, here, facts=facts, more=more, branches=branches).take()
             return
         denier = self._all.deniers.setdefault(literal.number, denying(place))
@@ -250,7 +257,7 @@ class _Search:
             raise TooMuch("denies what cannot be said otherwise", *denier)
         self._all.denies(options, denier)
         if len(options) == 1:
-            more += [_Ahead(each, chain, frozenset()) for each in options[0]]
+            more += [_PendingLiteral(each, chain, frozenset()) for each in options[0]]
         else:
             branches.append(_Branch(options, chain, frozenset(), "not", place))
 
@@ -266,10 +273,10 @@ class _Taking:
         cases: Cases,
         node: dict[str, Any],
         place: str,
-        here: _Ahead,
+        here: _PendingLiteral,
         *,
-        facts: Facts,
-        more: list[_Ahead],
+        facts: Constraints,
+        more: list[_PendingLiteral],
         branches: list[_Branch],
     ) -> None:
         self._all, self._parts, self._node, self._place, self._here = cases, cases.parts, node, place, here
@@ -315,7 +322,7 @@ class _Taking:
             facts.values = values if known is None else {key: value for key, value in values.items() if key in known}
             if not facts.values:
                 raise Impossible("names no value that the rest of it allows", keyword, self._place)
-            facts.said["enum"] = Said(keyword, self._place)
+            facts.said["enum"] = KeywordPlace(keyword, self._place)
         if NOT in node:
             facts.not_values = {**facts.not_values, **parts.values(node, NOT)}
             facts.said["not"] = denying(self._place)
@@ -339,10 +346,10 @@ class _Taking:
         facts = self._facts
         if (both := facts.bounds.both(bounds)) != facts.bounds:
             facts.bounds = both
-            facts.said[usual] = Said(keyword, self._place)
+            facts.said[usual] = KeywordPlace(keyword, self._place)
 
     def _note(self, keyword: str) -> None:
-        self._facts.said[keyword] = Said(keyword, self._place)
+        self._facts.said[keyword] = KeywordPlace(keyword, self._place)
 
     def _at_least(self, keyword: str, known: int) -> int:
         """What is known already, or what the keyword says when that is more."""
@@ -444,7 +451,7 @@ class _Taking:
         )
         if not conjunctions:
             raise Impossible("has no option that anything can be as", keyword, self._place)
-        self._all.denies(conjunctions, Said(keyword, self._place))
+        self._all.denies(conjunctions, KeywordPlace(keyword, self._place))
         if () not in conjunctions:
             self._branches.append(_Branch(conjunctions, self._here.chain, self._here.scopes, keyword, self._place))
 
@@ -478,10 +485,10 @@ def _ruled_out(keyword: str) -> str:
     return "has no option that the rest of it allows"
 
 
-def denying(place: str) -> Said:
+def denying(place: str) -> KeywordPlace:
     """What denies the part at `place`: `not`, or another option of `oneOf`, or an `if` that does not hold."""
     match = _DENYING.fullmatch(place)
-    return Said(match[2], match[1]) if match else Said("not", place)
+    return KeywordPlace(match[2], match[1]) if match else KeywordPlace("not", place)
 
 
 def _bound(value: Any, *, least: bool, open_: bool) -> Bounds:

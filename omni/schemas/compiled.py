@@ -10,29 +10,29 @@ from omni.schemas.costs import Costs
 from omni.schemas.documents import Document
 from omni.schemas.duplicates import DuplicateNames
 from omni.schemas.errors import SchemaRefused
-from omni.schemas.facts import Loose, Said
+from omni.schemas.facts import KeywordPlace, Loose
 from omni.schemas.forms import Forms
-from omni.schemas.keeping import Kept
+from omni.schemas.keeping import LruCache
 from omni.schemas.lark import Grammar, TooLarge
 from omni.schemas.proofs import NO_JSON, TOO_LARGE, Fault, Proof
 from omni.schemas.shapes import Sequence
 from omni.schemas.sieves import Items, Sieve
 from omni.schemas.weights import Visits, check_weight
-from omni.schemas.writer import Limits, Writer
+from omni.schemas.writer import GrammarLimits, GrammarWriter
 
 MOST_SYMBOLS = 80_000  # of a grammar: the engine reads it anew for every answer
 MOST_KEPT = 4_000_000  # bytes, symbols and steps of all schemas that are kept compiled
 
 _LADDER = (
-    Limits(10_000, 8, 2),
-    Limits(4000, 8, 2),
-    Limits(1500, 4, 2),
-    Limits(500, 4, 2),
-    Limits(120, 4, 1),
-    Limits(60, 3, 1),
-    Limits(30, 2, 1),
-    Limits(12, 1, 0),
-    Limits(8, 0, 0),
+    GrammarLimits(10_000, 8, 2),
+    GrammarLimits(4000, 8, 2),
+    GrammarLimits(1500, 4, 2),
+    GrammarLimits(500, 4, 2),
+    GrammarLimits(120, 4, 1),
+    GrammarLimits(60, 3, 1),
+    GrammarLimits(30, 2, 1),
+    GrammarLimits(12, 1, 0),
+    GrammarLimits(8, 0, 0),
 )
 
 
@@ -61,7 +61,7 @@ class Compiled:
         self._sifts_names = any(shape.is_object and shape.tails for shape in sequences)
         grammar = Grammar(most=MOST_SYMBOLS)
         try:
-            Writer(grammar, self._forms).start()
+            GrammarWriter(grammar, self._forms).start()
         except TooLarge as error:
             raise SchemaRefused(
                 f"The schema cannot be kept: it makes a grammar of more than {MOST_SYMBOLS:,} symbols.",
@@ -81,18 +81,18 @@ class Compiled:
             limits = None if characters is None else self._limits(characters)
             self._forms.languages.renew()
             self._forms.loads.renew()
-            return Writer(grammar, self._forms, limits).start()
+            return GrammarWriter(grammar, self._forms, limits).start()
 
-    def _limits(self, characters: int) -> Limits:
+    def _limits(self, characters: int) -> GrammarLimits:
         """Those with which a value has so many characters at most, or as few as there can be."""
         for limits in _LADDER:
             self._forms.languages.renew()
-            if Writer(Grammar(), self._forms, limits).longest() <= characters:
+            if GrammarWriter(Grammar(), self._forms, limits).longest() <= characters:
                 return limits
         return _LADDER[-1]
 
     @property
-    def heaviest(self) -> Said:
+    def heaviest(self) -> KeywordPlace:
         """What an engine has the most to do with."""
         return self._forms.heaviest()
 
@@ -131,5 +131,7 @@ def compile_schema(schema: Any) -> Compiled:
 
 
 @lru_cache(maxsize=1)
-def _kept() -> Kept[Compiled]:
-    return Kept(lambda text: Compiled(msgspec.json.decode(text)), lambda text, made: len(text) + made.size, MOST_KEPT)
+def _kept() -> LruCache[Compiled]:
+    return LruCache(
+        lambda text: Compiled(msgspec.json.decode(text)), lambda text, made: len(text) + made.size, MOST_KEPT
+    )

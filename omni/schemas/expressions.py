@@ -48,11 +48,11 @@ class Times(NamedTuple):
     most: int | None
 
 
-class Start(NamedTuple):
+class StartAnchor(NamedTuple):
     """The beginning of the text."""
 
 
-class End(NamedTuple):
+class EndAnchor(NamedTuple):
     """The end of the text."""
 
 
@@ -62,14 +62,14 @@ class Edge(NamedTuple):
     there: bool
 
 
-class Ahead(NamedTuple):
+class Lookahead(NamedTuple):
     """What follows begins with it, or (not `there`) does not."""
 
     part: "Tree"
     there: bool
 
 
-Tree = One | Then | Either | Times | Start | End | Edge | Ahead
+Tree = One | Then | Either | Times | StartAnchor | EndAnchor | Edge | Lookahead
 
 _CLASSES = {"d": characters.DIGITS, "w": characters.WORD, "s": characters.SPACES}
 _CONTROLS = {"t": "\t", "n": "\n", "r": "\r", "v": "\v", "f": "\f"}
@@ -89,10 +89,10 @@ def parsed(pattern: str) -> Tree:
     """The tree of a pattern. Raises BadPattern, Unkept."""
     if len(pattern) > LONGEST:
         raise Unkept(f"more than {LONGEST:,} characters")
-    return _Reader(pattern).whole()
+    return _PatternParser(pattern).whole()
 
 
-class _Reader:
+class _PatternParser:
     """Reads one pattern from left to right."""
 
     def __init__(self, pattern: str) -> None:
@@ -147,7 +147,7 @@ class _Reader:
                 raise Unkept(f"a repetition of more than {MOST_TIMES:,}")
         else:
             return part
-        if isinstance(part, Start | End | Edge):
+        if isinstance(part, StartAnchor | EndAnchor | Edge):
             self._wrong("a repetition of nothing")
         self._next("?")  # as few as possible: the same texts
         return Times(part, least, most)
@@ -159,9 +159,9 @@ class _Reader:
         self._at += 1
         match sign:
             case "^":
-                return Start()
+                return StartAnchor()
             case "$":
-                return End()
+                return EndAnchor()
             case ".":
                 return One(_DOT)
             case "(":
@@ -190,7 +190,7 @@ class _Reader:
         if not self._next(")"):
             self._wrong("a ( without its )")
         self._deep -= 1
-        return tree if ahead is None else Ahead(tree, ahead)
+        return tree if ahead is None else Lookahead(tree, ahead)
 
     def _escaped(self) -> Tree:
         if self._at == len(self._text):

@@ -48,7 +48,7 @@ class Loose(NamedTuple):
     place: str
 
 
-class Said(NamedTuple):
+class KeywordPlace(NamedTuple):
     """A keyword, and where the part stands that has it."""
 
     keyword: str
@@ -95,7 +95,7 @@ class Unevaluated(NamedTuple):
 
 
 @dataclass(slots=True)
-class Facts:
+class Constraints:
     """All that is known of a value. What is None is not bounded."""
 
     kinds: frozenset[str] = EVERY_KIND
@@ -123,9 +123,11 @@ class Facts:
     depends: dict[str, tuple[str, ...]] = field(default_factory=dict)
     rest_properties: tuple[Unevaluated, ...] = ()
     loose: frozenset[Loose] = frozenset()
-    said: dict[str, "Said"] = field(default_factory=dict, compare=False)  # what the last word of each kind was said by
+    said: dict[str, "KeywordPlace"] = field(
+        default_factory=dict, compare=False
+    )  # what the last word of each kind was said by
 
-    def copy(self) -> "Facts":
+    def copy(self) -> "Constraints":
         """One that can be changed by itself."""
         return replace(self, required=dict(self.required), depends=dict(self.depends), said=dict(self.said))
 
@@ -134,9 +136,9 @@ class Facts:
         """About how many things it holds."""
         return 1 + len(self.required) + len(self.not_values) + len(self.depends) + len(self.objects) + len(self.lists)
 
-    def by(self, keyword: str) -> "Said":
+    def by(self, keyword: str) -> "KeywordPlace":
         """What said a fact, whose usual keyword is `keyword`."""
-        return self.said.get(keyword, Said(keyword, ""))
+        return self.said.get(keyword, KeywordPlace(keyword, ""))
 
     def speak(self, schema: dict[str, Any]) -> None:
         """Note of which kinds of values the keywords of `schema` speak."""

@@ -14,7 +14,7 @@ from omni.schemas.cases import Cases, Disjunction
 from omni.schemas.costs import Costs
 from omni.schemas.documents import Document
 from omni.schemas.errors import FALSE, Endless, Impossible, SchemaRefused, TooMuch
-from omni.schemas.facts import Conjunction, Literal, Said
+from omni.schemas.facts import Conjunction, KeywordPlace, Literal
 from omni.schemas.languages import Languages, TooLong
 from omni.schemas.loads import Loads
 from omni.schemas.numbers import DIGITS
@@ -269,7 +269,7 @@ class Forms:
 
     # -- refusing
 
-    def heaviest(self) -> Said:
+    def heaviest(self) -> KeywordPlace:
         """What makes the grammar large, or hard to follow, more than all else, as far as one keyword does."""
         each = [
             (_heft(one.shape), conjunction, one.shape)
@@ -282,8 +282,8 @@ class Forms:
             node = parts.node(literal)
             for keyword in wanted:
                 if isinstance(node, dict) and keyword in node:
-                    return Said(keyword, parts.place(literal))
-        return Said(wanted[0], self.place(conjunction))
+                    return KeywordPlace(keyword, parts.place(literal))
+        return KeywordPlace(wanted[0], self.place(conjunction))
 
     def place(self, conjunction: Conjunction) -> str:
         """Where it stands, as far as that is one place."""

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Kept(Generic[T]):
+class LruCache(Generic[T]):
     """What `make` makes of texts; `size` says how large each is. One that is larger than `most` is never kept."""
 
     def __init__(self, make: Callable[[bytes], T], size: Callable[[bytes, T], int], most: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from omni.schemas.documents import EXCEPT, KINDS, NOT, SAYING, Schema
 from omni.schemas.facts import EVERY_KIND, kinds_of
 from omni.schemas.formats import FORMATS
-from omni.schemas.parts import Parts
+from omni.schemas.parts import SchemaParts
 
 Option = list[tuple[Schema, bool]]
 _MOST_PAIRS = 20
@@ -22,7 +22,7 @@ _UNDENIED = ("dependencies", "dependentRequired", "dependentSchemas", "multipleO
              "$dynamicRef", "$recursiveRef")  # fmt: skip
 
 
-def denied(parts: Parts, node: dict[str, Any], place: str, names: Iterable[str] = ()) -> Iterator[Option]:
+def denied(parts: SchemaParts, node: dict[str, Any], place: str, names: Iterable[str] = ()) -> Iterator[Option]:
     """The options of what is not as `node` says. `names`: properties that may be there."""
     if "$ref" in node:
         yield [(parts.document.target(node), False)]

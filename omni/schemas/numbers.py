@@ -142,25 +142,25 @@ class Numbers:
         exponent = make.then(make.one(characters.of("eE")), sign, make.times(self._digit, 1, 2))
         return make.either(make.empty, exponent)
 
-    def _signed(self, bounds: Bounds, between: Callable[["_End", "_End | None"], Language]) -> Language:
+    def _signed(self, bounds: Bounds, between: Callable[["_RangeEnd", "_RangeEnd | None"], Language]) -> Language:
         """Those below zero after a minus, as their opposites, and the others."""
         make = self._make
         least, most, above, below = bounds
         language = make.nothing
         if most is None or most > 0 or (most == 0 and not below):
             low = (
-                _End(max(least, Decimal(0)), above and least >= 0)
+                _RangeEnd(max(least, Decimal(0)), above and least >= 0)
                 if least is not None
-                else _End(Decimal(0), open=False)
+                else _RangeEnd(Decimal(0), open=False)
             )
-            language = between(low, None if most is None else _End(most, below))
+            language = between(low, None if most is None else _RangeEnd(most, below))
         if least is None or least < 0:
-            low = _End(-most, below) if most is not None and most < 0 else _End(Decimal(0), open=True)
-            opposite = between(low, None if least is None else _End(-least, above))
+            low = _RangeEnd(-most, below) if most is not None and most < 0 else _RangeEnd(Decimal(0), open=True)
+            opposite = between(low, None if least is None else _RangeEnd(-least, above))
             language = make.either(language, make.then(make.text("-"), opposite))
         return language
 
-    def _whole_between(self, low: "_End", high: "_End | None") -> Language:
+    def _whole_between(self, low: "_RangeEnd", high: "_RangeEnd | None") -> Language:
         least = int(low.value) + (low.open and low.value == int(low.value))
         return self._integers(least, None if high is None else int(high.value))
 
@@ -205,7 +205,7 @@ class Numbers:
             language = make.either(make.then(make.text(digit), language), others)
         return language
 
-    def _between(self, low: "_End", high: "_End | None", *, places: int | None = None) -> Language:
+    def _between(self, low: "_RangeEnd", high: "_RangeEnd | None", *, places: int | None = None) -> Language:
         make = self._make
         if places is None:
             places = max(PLACES, *(_places(end.value) + 1 for end in (low, high) if end is not None), 0)
@@ -218,7 +218,7 @@ class Numbers:
             language = make.every(language, self._not_more(high, places))
         return language
 
-    def _not_less(self, low: "_End", places: int) -> Language:
+    def _not_less(self, low: "_RangeEnd", places: int) -> Language:
         make, (whole, part) = self._make, _split(low.value)
         any_part = make.either(make.empty, make.then(self._point, make.times(self._digit, 1, places)))
         rest = make.times(self._digit, 0, max(0, places - len(part)))
@@ -237,7 +237,7 @@ class Numbers:
             make.then(make.text(str(whole)), equal), make.then(self._integers(whole + 1, None), any_part)
         )
 
-    def _not_more(self, high: "_End", places: int) -> Language:
+    def _not_more(self, high: "_RangeEnd", places: int) -> Language:
         make, (whole, part) = self._make, _split(high.value)
         any_part = make.either(make.empty, make.then(self._point, make.times(self._digit, 1, places)))
         zeros = make.times(self._zero, 0, max(0, places - len(part)))
@@ -261,7 +261,7 @@ class Numbers:
         return self._make.one(some)
 
 
-class _End(NamedTuple):
+class _RangeEnd(NamedTuple):
     """One end of a range, from 0 up; `open`: without itself."""
 
     value: Decimal

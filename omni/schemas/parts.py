@@ -11,7 +11,7 @@ from omni.schemas.facts import Conjunction, Literal, Values, keyed, kind_of, kin
 _YES, _NO = 0, 1
 
 
-class Parts:
+class SchemaParts:
     """Numbers for parts; what is made here besides stands where that stands which it was made of."""
 
     def __init__(self, document: Document, costs: Costs) -> None:

@@ -7,7 +7,19 @@ So an end (`$`) is that nothing follows, and what is looked at ahead (`(?=…)`)
 from typing import Literal
 
 from omni.schemas import characters
-from omni.schemas.expressions import Ahead, Edge, Either, End, One, Start, Then, Times, Tree, Unkept, parsed
+from omni.schemas.expressions import (
+    Edge,
+    Either,
+    EndAnchor,
+    Lookahead,
+    One,
+    StartAnchor,
+    Then,
+    Times,
+    Tree,
+    Unkept,
+    parsed,
+)
 from omni.schemas.languages import Language, Languages
 
 Left = Literal[
@@ -61,13 +73,13 @@ class _Maker:
                 return make.either(*(self._made(part, rest, left) for part in parts))
             case Times():
                 return self._repeated(tree, rest, left)
-            case Start():
+            case StartAnchor():
                 return rest if left == "start" else make.nothing
-            case End():
+            case EndAnchor():
                 return make.every(rest, make.empty)
             case Edge(there=there):
                 return self._edge(rest, left, there=there)
-            case Ahead(part=part, there=there):
+            case Lookahead(part=part, there=there):
                 seen = self._made(part, make.any_text, left)
                 return make.every(seen if there else make.other(seen), rest)
 
@@ -136,7 +148,7 @@ def _has_edge(tree: Tree) -> bool:
     match tree:
         case Then(parts=parts) | Either(parts=parts):
             return any(map(_has_edge, parts))
-        case Times(part=part) | Ahead(part=part):
+        case Times(part=part) | Lookahead(part=part):
             return _has_edge(part)
         case _:
             return isinstance(tree, Edge)
@@ -147,10 +159,10 @@ def _looks_back(tree: Tree) -> bool:
     match tree:
         case Then(parts=parts) | Either(parts=parts):
             return any(map(_looks_back, parts))
-        case Times(part=part) | Ahead(part=part):
+        case Times(part=part) | Lookahead(part=part):
             return _looks_back(part)
         case _:
-            return isinstance(tree, Start | Edge)
+            return isinstance(tree, StartAnchor | Edge)
 
 
 def _width(tree: Tree) -> Literal["none", "some", "any"]:

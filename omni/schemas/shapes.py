@@ -11,13 +11,13 @@ from omni.schemas.documents import Schema
 from omni.schemas.errors import Impossible, TooMuch
 from omni.schemas.facts import (
     Conjunction,
+    Constraints,
     Contained,
-    Facts,
+    KeywordPlace,
     ListRule,
     Literal,
     Loose,
     ObjectRule,
-    Said,
     key_of,
     keyed,
     kind_of,
@@ -109,7 +109,7 @@ class Shapes:
         self._loads, self._numbers, self._texts = loads, Numbers(languages), Texts(cases, languages, loads)
         self._nothing = self._parts.conjunction([Literal(self._parts.number({"not": {}}))]) or ()
 
-    def of(self, facts: Facts) -> Iterator[Shaped | Impossible]:
+    def of(self, facts: Constraints) -> Iterator[Shaped | Impossible]:
         """The shapes of one case, and why others are none."""
         kinds = facts.kinds
         if self._spoken and not facts.typed and facts.values is None and kinds & facts.spoken:
@@ -136,12 +136,12 @@ class Shapes:
 
     # -- values to choose from, texts, numbers
 
-    def _words(self, facts: Facts, kinds: frozenset[str]) -> Iterator[Shaped | Impossible]:
+    def _words(self, facts: Constraints, kinds: frozenset[str]) -> Iterator[Shaped | Impossible]:
         assert facts.values is not None
         values = tuple(
             value for key, value in facts.values.items() if kind_of(value) in kinds and key not in facts.not_values
         )
-        plain = Facts(kinds=facts.kinds, typed=facts.typed, values=facts.values, not_values=facts.not_values)
+        plain = Constraints(kinds=facts.kinds, typed=facts.typed, values=facts.values, not_values=facts.not_values)
         told: dict[frozenset[Loose], list[Any]] = {frozenset(facts.loose): list(values)}
         if facts != plain and values:
             self._cases.costs.count(sum(200 if isinstance(value, dict | list) else 10 for value in values))
@@ -154,7 +154,7 @@ class Shapes:
         else:
             yield Impossible("names no value that the rest of it allows", *facts.by("enum"))
 
-    def _fits(self, value: Any, facts: Facts) -> frozenset[Loose] | None:
+    def _fits(self, value: Any, facts: Constraints) -> frozenset[Loose] | None:
         """What nobody can tell of a value besides that it is as a case says; None for one that is not."""
         match value:
             case _ if key_of(value) in facts.not_values or kind_of(value) not in facts.kinds:
@@ -172,7 +172,7 @@ class Shapes:
         loose = self._fits_object(value, facts) if isinstance(value, dict) else self._fits_list(value, facts)
         return None if loose is None else loose | facts.loose
 
-    def _fits_object(self, value: dict[str, Any], facts: Facts) -> frozenset[Loose] | None:
+    def _fits_object(self, value: dict[str, Any], facts: Constraints) -> frozenset[Loose] | None:
         most = len(value) if facts.most_properties is None else facts.most_properties
         needed = {*facts.required, *(need for name in value for need in facts.depends.get(name, ()))}
         if not facts.least_properties <= len(value) <= most or needed - value.keys():
@@ -187,7 +187,7 @@ class Shapes:
             fit = frozenset({Loose(*facts.by("enum"))})  # nobody can tell which names are meant
         return None if named is None or fit is None else named | fit
 
-    def _fits_list(self, value: list[Any], facts: Facts) -> frozenset[Loose] | None:
+    def _fits_list(self, value: list[Any], facts: Constraints) -> frozenset[Loose] | None:
         most = len(value) if facts.most_items is None else facts.most_items
         if not facts.least_items <= len(value) <= most:
             return None
@@ -213,7 +213,7 @@ class Shapes:
 
     def told(self, conjunction: Conjunction, value: Any) -> frozenset[Loose] | None:
         """What nobody can tell of a value besides that it is as a conjunction says; None for one that is not."""
-        ahead, seen, cases = [conjunction], {conjunction}, list[Facts]()
+        ahead, seen, cases = [conjunction], {conjunction}, list[Constraints]()
         while ahead:
             expansion = self._cases.of(ahead.pop())
             cases += expansion.cases
@@ -222,11 +222,11 @@ class Shapes:
         listed = (facts for facts in cases if facts.values is None or key_of(value) in facts.values)
         return _least(self._fits(value, facts) for facts in listed)
 
-    def _text(self, facts: Facts) -> Iterator[Shaped]:
+    def _text(self, facts: Constraints) -> Iterator[Shaped]:
         language, loose = self._texts.of(facts)
         yield Shaped(Text(None if language is self._languages.any_text else language), loose)
 
-    def _number(self, facts: Facts, kinds: frozenset[str]) -> Iterator[Shaped]:
+    def _number(self, facts: Constraints, kinds: frozenset[str]) -> Iterator[Shaped]:
         make, bounds = self._languages, facts.bounds.tame()
         if bounds is None:
             raise TooMuch("is beyond what can be written out", *_bounding(facts))
@@ -268,7 +268,7 @@ class Shapes:
 
     # -- lists
 
-    def _lists(self, facts: Facts) -> Iterator[Shaped | Impossible]:
+    def _lists(self, facts: Constraints) -> Iterator[Shaped | Impossible]:
         contained = [one for one in facts.contained if one.least or one.most is not None]
         offsets = (
             range(min(MOST_PLACES, max((len(rule.first) for rule in facts.lists), default=0) + 1))
@@ -278,7 +278,7 @@ class Shapes:
         for offset in offsets:
             yield from _tried(self._list(facts, contained, offset))
 
-    def _list(self, facts: Facts, contained: list[Contained], offset: int) -> Iterator[Shaped]:
+    def _list(self, facts: Constraints, contained: list[Contained], offset: int) -> Iterator[Shaped]:
         if (count := sum(one.least for one in contained)) > LONGEST_LIST:
             raise TooMuch(f"asks for {count:,} items, and {LONGEST_LIST:,} can be kept", *self._asking(facts, count))
         extra, count, others = _placed(contained, offset)
@@ -315,13 +315,13 @@ class Shapes:
         tails = () if rest is None else (Tail(None, rest),)
         yield Shaped(Sequence(False, members, tails, least, most, skips=False, unique=unique), loose)
 
-    def _asking(self, facts: Facts, least: int) -> Said:
+    def _asking(self, facts: Constraints, least: int) -> KeywordPlace:
         """What asks for so many items."""
         if least > facts.least_items:
-            return Said("contains", next(one.place for one in facts.contained if one.least))
+            return KeywordPlace("contains", next(one.place for one in facts.contained if one.least))
         return facts.by("minItems")
 
-    def _items(self, facts: Facts, at: int | None, extra: list[tuple[Schema, bool]]) -> Conjunction | None:
+    def _items(self, facts: Constraints, at: int | None, extra: list[tuple[Schema, bool]]) -> Conjunction | None:
         """What the item number `at` must be (None: those after the first ones); None when none can be there."""
         wanted = [(part, True) for rule in facts.lists if (part := _item(rule, at)) is not None]
         for rest in facts.rest_items:
@@ -370,12 +370,12 @@ class Shapes:
 
     # -- objects
 
-    def _objects(self, facts: Facts) -> Iterator[Shaped | Impossible]:
+    def _objects(self, facts: Constraints) -> Iterator[Shaped | Impossible]:
         self._cases.costs.count(len(facts.depends) ** 2)
         for present in _chosen_dependents(facts):
             yield from _tried(self._object(facts, present))
 
-    def _object(self, facts: Facts, present: dict[str, bool]) -> Iterator[Shaped]:
+    def _object(self, facts: Constraints, present: dict[str, bool]) -> Iterator[Shaped]:
         required = dict(facts.required) | {name: "" for name, there in present.items() if there}
         names = dict.fromkeys(name for rule in facts.objects for name in rule.named) | dict.fromkeys(required)
         said = 1 + sum(1 + len(rule.patterns) for rule in facts.objects)
@@ -408,7 +408,7 @@ class Shapes:
             loose |= {Loose(*facts.by("not"))}
         yield Shaped(Sequence(True, tuple(members), tails, least, most, skips=True), loose)
 
-    def _property(self, facts: Facts, name: str) -> Conjunction | None:
+    def _property(self, facts: Constraints, name: str) -> Conjunction | None:
         """What a property of this name must be; None when it cannot be there."""
         wanted = [(part, True) for rule in facts.objects for part in self._said(rule, name)]
         for rest in facts.rest_properties:
@@ -436,11 +436,11 @@ class Shapes:
         if rule.rest is not None and name not in rule.named and not matched:
             yield rule.rest
 
-    def _names(self, facts: Facts) -> list[Conjunction]:
+    def _names(self, facts: Constraints) -> list[Conjunction]:
         conjunctions = (self._parts.conjunction([Literal(self._parts.number(schema))]) for schema in facts.names)
         return [self._nothing if one is None else one for one in conjunctions]
 
-    def _tails(self, facts: Facts, named: Iterable[str], barred: Iterable[str], *, few: bool) -> Iterator[Tail]:
+    def _tails(self, facts: Constraints, named: Iterable[str], barred: Iterable[str], *, few: bool) -> Iterator[Tail]:
         """Properties by patterns, and all others: where something is said of them, or nothing at all of any property.
         Those that are `named`, or `barred`, are not among them."""
         make = self._languages
@@ -467,7 +467,7 @@ class Shapes:
             if value is not None and make.may_be(names) and not self._loads.are_too_much(names):
                 yield Tail(None if names is make.any_text else names, value)
 
-    def _tail_value(self, facts: Facts, chosen: tuple[str, ...]) -> Conjunction | None:
+    def _tail_value(self, facts: Constraints, chosen: tuple[str, ...]) -> Conjunction | None:
         wanted: list[tuple[Schema, bool]] = []
         for rule in facts.objects:
             parts = [rule.patterns[pattern] for pattern in chosen if pattern in rule.patterns]
@@ -480,7 +480,7 @@ class Shapes:
                 wanted.append((rest.schema, True))
         return self._joined(wanted)
 
-    def _names_allowed(self, facts: Facts, named: Iterable[str]) -> Language | None:
+    def _names_allowed(self, facts: Constraints, named: Iterable[str]) -> Language | None:
         """The names that properties may have besides those that are named; None for none, or where nobody can tell."""
         make = self._languages
         parts = [make.other(make.either(*(make.text(name) for name in named)))]
@@ -527,7 +527,7 @@ def _together(told: Iterable[frozenset[Loose] | None]) -> frozenset[Loose] | Non
     return union
 
 
-def _bounding(facts: Facts) -> Said:
+def _bounding(facts: Constraints) -> KeywordPlace:
     return facts.by("maximum" if facts.bounds.least is None else "minimum")
 
 
@@ -551,7 +551,7 @@ def _placed(
     return extra, at if extra else 0, others
 
 
-def _chosen_dependents(facts: Facts) -> Iterator[dict[str, bool]]:
+def _chosen_dependents(facts: Constraints) -> Iterator[dict[str, bool]]:
     """Which properties are there that need others: none, each by itself, and all."""
     open_ = {name: needs for name, needs in facts.depends.items() if name not in facts.required}
     always = dict.fromkeys((each for name in facts.required for each in _needs(name, facts)), True)
@@ -571,7 +571,7 @@ def _chosen_dependents(facts: Facts) -> Iterator[dict[str, bool]]:
         yield always | {each: True for name in free for each in (name, *_needs(name, facts))}
 
 
-def _needs(name: str, facts: Facts) -> set[str]:
+def _needs(name: str, facts: Constraints) -> set[str]:
     """All that a property needs, and what that needs."""
     needed: set[str] = set()
     ahead = [name]

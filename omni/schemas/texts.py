@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from omni.schemas.cases import Cases
 from omni.schemas.errors import Impossible
-from omni.schemas.facts import Facts, Loose, Said
+from omni.schemas.facts import Constraints, KeywordPlace, Loose
 from omni.schemas.formats import is_formed, is_known, pattern_of, widest_of
 from omni.schemas.languages import Language, Languages, TooLong
 from omni.schemas.loads import Loads
@@ -17,12 +17,12 @@ class Texts:
         self._cases, self._languages, self._loads = cases, languages, loads
         self._address = cases.parts.document.address
 
-    def of(self, facts: Facts) -> tuple[Language, frozenset[Loose]]:
+    def of(self, facts: Constraints) -> tuple[Language, frozenset[Loose]]:
         """The language, and what of the case it does not keep. Raises Impossible."""
         self._cases.costs.count(1 + len(facts.not_values) + len(facts.texts))
         return _Joining(self._cases, self._languages, self._loads, facts).joined()
 
-    def hold(self, text: str, facts: Facts) -> bool:
+    def hold(self, text: str, facts: Constraints) -> bool:
         """Whether a text is as a case says."""
         if not facts.shortest <= len(text) <= (len(text) if facts.longest is None else facts.longest):
             return False
@@ -35,7 +35,7 @@ class _Joining:
     """Joins what one case says. `_first` is what a grammar keeps at least, with as many as it can of `_more`; `_whole`
     is all that is known, and `_usual` that with the usual texts of formats alone."""
 
-    def __init__(self, cases: Cases, languages: Languages, loads: Loads, facts: Facts) -> None:
+    def __init__(self, cases: Cases, languages: Languages, loads: Loads, facts: Constraints) -> None:
         self._cases, self._languages, self._loads, self._facts = cases, languages, loads, facts
         self._loose = facts.loose
         self._first = self._whole = self._usual = languages.any_text
@@ -112,17 +112,17 @@ class _Joining:
         )
         raise Impossible(f"is {name!r}, and nothing of that format is as {against} says", "format", place)
 
-    def _sayings(self, name: str) -> Iterator[tuple[Said, Language]]:
+    def _sayings(self, name: str) -> Iterator[tuple[KeywordPlace, Language]]:
         """What is said of the text besides one format, each by itself."""
         make, facts = self._languages, self._facts
         if facts.longest is not None:
             yield facts.by("maxLength"), make.times(make.any_character, 0, facts.longest)
         yield facts.by("minLength"), make.times(make.any_character, facts.shortest)
         for pattern, place in facts.texts:
-            yield Said("pattern", place), pattern
+            yield KeywordPlace("pattern", place), pattern
         for other, place in facts.formats:
             if other != name and self._is_known(other) and (widest := widest_of(other)):
-                yield Said("format", place), self._cases.language(widest, place) or make.any_text
+                yield KeywordPlace("format", place), self._cases.language(widest, place) or make.any_text
 
     def _kept(self) -> tuple[Language, frozenset[Loose]]:
         """All, or as much of it as an engine can follow."""

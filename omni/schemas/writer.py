@@ -23,7 +23,7 @@ _NUMBER = 24  # characters of the longest number, about
 ENDLESS = 1 << 40  # characters of what has no end
 
 
-class Limits(NamedTuple):
+class GrammarLimits(NamedTuple):
     """An end to what has none: characters of a text, items of a list, and how often what holds itself may do so."""
 
     text: int
@@ -31,10 +31,10 @@ class Limits(NamedTuple):
     deep: int
 
 
-class Writer:
+class GrammarWriter:
     """Writes the forms of one schema into `grammar`."""
 
-    def __init__(self, grammar: Grammar, forms: Forms, limits: Limits | None = None) -> None:
+    def __init__(self, grammar: Grammar, forms: Forms, limits: GrammarLimits | None = None) -> None:
         self._grammar, self._forms, self._limits = grammar, forms, limits
         self._quoted, self._bare = Expressions(quoted=True), Expressions(quoted=False)
         self._names: dict[tuple[Conjunction, int], str] = {}
@@ -147,7 +147,7 @@ class Writer:
                 assert language is not None
                 return self._grammar.terminal(self._bare.written(language))
             case Sequence():
-                return _Sequence(self, shape, conjunction, level).written()
+                return _SequenceWriter(self, shape, conjunction, level).written()
 
     def _multiples(self, shape: Number) -> Iterator[str]:
         """Multiples from 0 up, and those below it after a minus, since the engine has none below."""
@@ -205,13 +205,13 @@ class Writer:
             case Number():
                 return _NUMBER
             case Sequence():
-                return _Sequence(self, shape, conjunction, level).size()
+                return _SequenceWriter(self, shape, conjunction, level).size()
 
 
-class _Sequence:
+class _SequenceWriter:
     """Writes one list or object."""
 
-    def __init__(self, writer: Writer, shape: Sequence, conjunction: Conjunction, level: int) -> None:
+    def __init__(self, writer: GrammarWriter, shape: Sequence, conjunction: Conjunction, level: int) -> None:
         self._writer, self._shape, self._conjunction, self._level = writer, shape, conjunction, level
         self._grammar, self._forms = writer._grammar, writer._forms
         self._most: int | None

@@ -20,7 +20,7 @@ from omni.server.fair_queue import FairQueue, Images
 from omni.server.metrics import Metrics
 from omni.server.numbered import Numbered
 from omni.server.routes import Endpoint, Route
-from omni.server.streams import Gone
+from omni.server.streams import ClientGone
 
 if TYPE_CHECKING:
     from omni.app import Services
@@ -130,7 +130,7 @@ def _told(server: Server, route: Route) -> Endpoint:
             if not server.stopping:
                 raise
             response = route.problem(stopped())
-        except Gone:
+        except ClientGone:
             response = Response(status_code=499)  # nobody reads it
         except Exception as error:  # noqa: BLE001 - it is logged and told
             response = route.problem(explained(error, route.path))

@@ -84,7 +84,6 @@ def _make(path: Path, key_path: Path, names: list[str]) -> "Certificate":
     secret = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_atomic(key_path, secret)
     write_atomic(path, made.public_bytes(serialization.Encoding.PEM))
     return made

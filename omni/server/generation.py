@@ -6,7 +6,7 @@ who wants the prompt read for later, as Anthropic's clients ask with such an ans
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -16,7 +16,8 @@ from msgspec import Struct
 
 from omni.core.errors import BadFile, EngineError, OmniError, UsageError
 from omni.core.events import BrainLoading, EngineEvent, PromptCounted, PromptProgress, TurnEnded, TurnQueued, Usage
-from omni.engine import Adapter, ChatRequest, CompletionRequest, Message, Sampling, Tool
+from omni.core.messages import Message
+from omni.engine import ChatRequest, CompletionRequest, Sampling, Tool, adapter_of, instructed, sampling_of
 from omni.server.brains import cannot_answer, untaught
 from omni.server.errors import BadParameter
 from omni.server.fair_queue import QueueTicket
@@ -81,7 +82,7 @@ class Generation:
         ticket: QueueTicket,
     ) -> None:
         self.brain, self.sampling = wish.brain, sampling
-        self.counted: PromptCounted = PromptCounted(tokens=0, room=0, allocated=0)
+        self.counted: PromptCounted = PromptCounted(tokens=0, max_completion_tokens=0, allocated=0)
         self.loading = 0.0
         self._server, self._turn, self._ticket = server, turn, ticket
         self._silent, self._warms = wish.silent, wish.warms
@@ -155,7 +156,7 @@ class Generation:
     def _nothing_said(self, usage: Usage) -> TurnEnded:
         """The end of an answer that was cut before its first token."""
         used, allocated = self.counted.tokens, self.counted.allocated
-        usage = msgspec.structs.replace(usage, answer_tokens=0)
+        usage = msgspec.structs.replace(usage, completion_tokens=0)
         return TurnEnded(reason="length", usage=usage, context_used=used, context_allocated=allocated)
 
     def _check(self) -> None:
@@ -216,22 +217,21 @@ def bytes_of(wish: GenerationRequest) -> int:
 def request_of(wish: GenerationRequest) -> ChatRequest | CompletionRequest:
     """What the engine is asked. Raises UsageError for values that no brain takes."""
     brain, sampling = wish.brain, _sampling(wish)
-    adapter = Adapter(path=brain.adapter.path, scale=brain.adapter.scale) if brain.adapter else None
     if wish.prompt is not None:
         return CompletionRequest(
             prompt=wish.prompt,
             suffix=wish.suffix,
             sampling=sampling,
-            adapter=adapter,
+            adapter=adapter_of(brain),
             schema=wish.schema,
             strict=wish.strict,
             logprobs=wish.logprobs,
         )
     only_read = wish.silent and wish.warms  # no answer is there that a schema or a choice could bind
     return ChatRequest(
-        messages=_with_prompt(brain.prompt, wish.messages),
+        messages=instructed(wish.messages, brain.prompt),
         sampling=sampling,
-        adapter=adapter,
+        adapter=adapter_of(brain),
         schema=None if only_read else wish.schema,
         strict=wish.strict,
         tools=wish.tools,
@@ -242,18 +242,8 @@ def request_of(wish: GenerationRequest) -> ChatRequest | CompletionRequest:
     )
 
 
-def _with_prompt(prompt: str, messages: Sequence[Message]) -> tuple[Message, ...]:
-    """The brain's own text, and those that the messages begin with, as one; system texts further on stay where they are."""
-    start = next((at for at, message in enumerate(messages) if message.role != "system"), len(messages))
-    texts = [text for text in (prompt, *(message.content for message in messages[:start])) if text.strip()]
-    system = (Message(role="system", content="\n\n".join(texts)),) if texts else ()
-    return (*system, *messages[start:])
-
-
 def _sampling(wish: GenerationRequest) -> Sampling:
     """How tokens are chosen. Raises BadParameter for what the request says, BadFile for what the brain is made with."""
-    from omni.engine import sampling_of
-
     base = sampling_of(wish.brain, max_tokens=UNLIMITED)
     values = {name: value for name, value in wish.sampling.items() if value is not None}
     if wish.silent and wish.warms:

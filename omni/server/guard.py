@@ -29,7 +29,7 @@ from omni.core.errors import OmniError
 from omni.server import sessions as browser
 from omni.server.error_formats import problem_at
 from omni.server.errors import Refused, WrongKey
-from omni.server.keys import PREFIX, Key, Keys
+from omni.server.keys import PREFIX, ApiKeys, Key
 from omni.server.numbered import numbered
 from omni.server.routes import Access, Route
 
@@ -76,7 +76,7 @@ class Guard:
         app: ASGIApp,
         routes: Sequence[Route],
         *,
-        keys: Keys,
+        keys: ApiKeys,
         sessions: browser.Sessions,
         names: Collection[str] = (),
         doorstep: Collection[str] = (browser.PATH,),

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from omni.core.errors import UsageError
-from omni.engine import Image, image_of
+from omni.core.messages import ImagePart
+from omni.engine import image_of
 from omni.schemas import apart
 from omni.server.errors import BadParameter
 
@@ -35,8 +36,8 @@ _TYPES = {
 _ANY = ("", "image/*", "application/octet-stream")
 
 
-def image_at(brain: "Brain", url: str, where: str, *, at: int) -> Image:
-    """The image of a `data:` address, for the place `at` of a text; `where` in the request it stands. Raises BadParameter."""
+def image_at(brain: "Brain", url: str, where: str) -> ImagePart:
+    """The image of a `data:` address; `where` in the request it stands. Raises BadParameter."""
     _check(brain, where)
     if (match := DATA.match(url, 0, LONGEST)) is None or not match["more"].lower().endswith(";base64"):
         what = "is fetched from no address" if re.match(r"\w+://", url[:LONGEST]) else "must be a `data:` address"
@@ -45,10 +46,10 @@ def image_at(brain: "Brain", url: str, where: str, *, at: int) -> Image:
             hint='Send the image itself: "data:image/png;base64,…".',
             param=where,
         )
-    return image_in(brain, url[match.end() :], match["type"], where, at=at)
+    return image_in(brain, url[match.end() :], match["type"], where)
 
 
-def image_in(brain: "Brain", data: str, media_type: str, where: str, *, at: int) -> Image:
+def image_in(brain: "Brain", data: str, media_type: str, where: str) -> ImagePart:
     """The same for base64; `media_type` is what the request calls it, "" when it says nothing. Raises BadParameter."""
     _check(brain, where)
     media_type = media_type.lower()
@@ -57,7 +58,7 @@ def image_in(brain: "Brain", data: str, media_type: str, where: str, *, at: int)
     except ValueError as error:
         raise BadParameter("The image is not in base64.", hint="Look whether it is whole.", param=where) from error
     try:
-        image = image_of(decoded, at=at)
+        image = image_of(decoded)
     except UsageError as error:
         raise BadParameter(error.message, hint=error.hint, param=where) from error
     if media_type not in _ANY and _TYPES.get(media_type) != image.kind:
@@ -78,7 +79,7 @@ def bytes_of(data: str) -> bytes:
 
 def misplaced(brain: "Brain", where: str) -> BadParameter:
     """What is said of an image where none can be: to a brain that does not see, or in a text of its own."""
-    if brain.sees:
+    if brain.vision:
         return BadParameter(
             "Images may stand in what a user says and in what a tool returns only.",
             hint="Send it as a user's message.",
@@ -94,9 +95,9 @@ async def made(brain: "Brain", make: Callable[[], T], *, bound: bool = False) ->
     (`bound`) to compile schemas."""
     if bound:
         return await apart(make)
-    return await asyncio.to_thread(make) if brain.sees else make()
+    return await asyncio.to_thread(make) if brain.vision else make()
 
 
 def _check(brain: "Brain", where: str) -> None:
-    if not brain.sees:
+    if not brain.vision:
         raise misplaced(brain, where)

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from omni.core.errors import BadFile, NotFound, OmniError, UsageError, nearest
-from omni.core.files import locked, storage_error, write_atomic
+from omni.core.files import locked, make_folder, storage_error, write_atomic
 
 Scope = Literal["chat", "admin"]
 
@@ -35,11 +35,11 @@ class Key(Struct, frozen=True, kw_only=True):
     used: date | None = None
 
 
-class _File(Struct, frozen=True):
+class _KeyFile(Struct, frozen=True):
     keys: tuple[Key, ...] = ()
 
 
-class Keys:
+class ApiKeys:
     """The keys of one home. All methods read the file, so that a key that was revoked elsewhere holds no longer."""
 
     def __init__(self, path: Path) -> None:
@@ -58,7 +58,7 @@ class Keys:
         read = self._read  # once: other threads forget it
         if read is None or read[0] != mark:
             try:
-                stored = msgspec.json.decode(self._path.read_bytes(), type=_File)
+                stored = msgspec.json.decode(self._path.read_bytes(), type=_KeyFile)
             except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
                 hint = "Remove it and make new keys with `omni serve key add NAME`."
                 raise BadFile(f"{self._path} cannot be read: {error}.", hint=hint) from error
@@ -112,14 +112,14 @@ class Keys:
     def _changing(self) -> Iterator[list[Key]]:
         """The keys to be changed, while no other process changes them."""
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self._path.parent)
         except OSError as error:
             raise storage_error(self._path, error) from error
         with locked(self._path.with_suffix(".lock")):
             self._read = None
             keys = list(self.all())
             yield keys
-            write_atomic(self._path, msgspec.json.format(msgspec.json.encode(_File(tuple(keys)))))
+            write_atomic(self._path, msgspec.json.format(msgspec.json.encode(_KeyFile(tuple(keys)))))
             self._read = None
 
 

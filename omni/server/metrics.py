@@ -22,7 +22,7 @@ class Metrics:
         """An answer is whole."""
         self._tokens[brain, "prompt"] += end.usage.prompt_tokens
         self._tokens[brain, "cached"] += end.usage.cached_tokens
-        self._tokens[brain, "answer"] += end.usage.answer_tokens
+        self._tokens[brain, "answer"] += end.usage.completion_tokens
 
     def text(self, *, running: int, queued: int) -> str:
         """The exposition format, version 0.0.4."""

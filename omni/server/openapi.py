@@ -51,7 +51,7 @@ async def openapi(request: Request) -> Response:
 
 def document(routes: Sequence[Route]) -> dict[str, Any]:
     """The document of `routes`. Of two for one path and method the first answers, as in the application."""
-    writer = _Writer(routes)
+    writer = _OperationWriter(routes)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         path = _PARAMETER.sub(r"{\1}", route.path)
@@ -79,7 +79,7 @@ def _tag(route: Route) -> str:
     return {"openapi": "plain", "sessions": "webapi", "web_assets": "webapi"}.get(room, room)
 
 
-class _Writer:
+class _OperationWriter:
     """Writes operations. All schemas are made at once, so that types of one name get different ones."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
@@ -92,10 +92,10 @@ class _Writer:
         from omni.server.webapi import problems as web_problems
 
         known: tuple[tuple[ModuleType, Problem, Any], ...] = (
-            (openai, openai_problems.problem, openai_problems.Failed),
-            (anthropic, anthropic_problems.problem, anthropic_types.Failed),
-            (ollama, ollama_problems.problem, ollama_types.Failed),
-            (webapi, web_problems.problem, web_problems.Answer),
+            (openai, openai_problems.problem, openai_problems.OpenAIErrorResponse),
+            (anthropic, anthropic_problems.problem, anthropic_types.AnthropicErrorResponse),
+            (ollama, ollama_problems.problem, ollama_types.OllamaErrorResponse),
+            (webapi, web_problems.problem, web_problems.ProblemBody),
         )
         self._protocols = {problem: (room.__name__.rpartition(".")[2], failed) for room, problem, failed in known}
         kinds = [kind for route in routes for kind in (route.request, route.response, route.stream) if kind is not None]

@@ -9,7 +9,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from omni.engine import NOT_SEEN, NOT_SHOWN, Image, Message
+from omni.core.messages import ImagePart, Message, Role, TextPart, ToolResultPart, text_of
+from omni.engine import NOT_SEEN, NOT_SHOWN
 from omni.server.errors import BadParameter
 from omni.server.images import DATA, LONGEST, bytes_of, image_at, image_in, misplaced
 
@@ -26,20 +27,19 @@ _DEEPEST = 32
 _THOUGHTS = ("thinking", "redacted_thinking", "reasoning")
 
 
-class Parts:
+class MessageParts:
     """A message as its parts are read: texts, with `between` after each, and images among them. `happened`: it was
     answered already, so that what `brain` cannot read becomes words instead of an error."""
 
     def __init__(self, brain: "Brain", *, between: str = "\n", happened: bool = False) -> None:
         self._brain, self._between, self._happened = brain, between, happened
-        self._texts: list[str] = []
-        self._length = 0  # of the texts, joined
-        self._images: list[Image] = []
+        self._begun = False  # a text was there
+        self._content: list[TextPart | ImagePart] = []
 
     def text(self, text: str) -> None:
         """A text comes next."""
-        self._length += len(text) + (len(self._between) if self._texts else 0)
-        self._texts.append(text)
+        self._content.append(TextPart(text=self._between + text if self._begun else text))
+        self._begun = True
 
     def said(self, text: str | None, where: str) -> None:
         """A text comes next that may not be there. Raises BadParameter."""
@@ -51,7 +51,7 @@ class Parts:
     def address(self, url: str, where: str) -> None:
         """An image comes next, as a `data:` address. Raises BadParameter."""
         try:
-            self._images.append(image_at(self._brain, url, where, at=self._length))
+            self._content.append(image_at(self._brain, url, where))
         except BadParameter as error:
             fetched = url[:LONGEST] if re.match(r"\w+://", url[:LONGEST]) else ""
             self.instead(f"[An image was here, from {fetched}]" if fetched else self._unseen, error)
@@ -59,7 +59,7 @@ class Parts:
     def base64(self, data: str, media_type: str, where: str) -> None:
         """An image comes next; `media_type` is what the request calls it, "" when it says nothing. Raises BadParameter."""
         try:
-            self._images.append(image_in(self._brain, data, media_type, where, at=self._length))
+            self._content.append(image_in(self._brain, data, media_type, where))
         except BadParameter as error:
             self.instead(self._unseen, error)
 
@@ -105,30 +105,28 @@ class Parts:
         self.text(words)
 
     @property
-    def content(self) -> str:
+    def words(self) -> str:
         """The texts as one."""
-        return self._between.join(self._texts)
+        return text_of(self._content)
 
-    @property
-    def images(self) -> tuple[Image, ...]:
-        """The images, each with its place in `content`."""
-        return tuple(self._images)
-
-    def message(self, role: str, where: str) -> Message:
+    def message(self, role: Role, where: str) -> Message:
         """The message of a user, a system or an assistant. Raises BadParameter where images cannot stand."""
-        if role == "user":
-            return Message(role="user", content=self.content, images=self.images)
-        return Message(role=role, content=self.only_text(where))  # type: ignore[arg-type] # one of the engines'
+        return Message.of(role, *(self._content if role == "user" else [self.only_text(where)]))
+
+    def result(self, call_id: str, name: str = "", *, before: str = "") -> Message:
+        """The message of the tool `name`, with `before` at its beginning."""
+        return Message.of("tool", ToolResultPart.of(before, *self._content, call_id=call_id, name=name))
 
     def only_text(self, where: str) -> str:
-        """The content of a message that shows nothing. Raises BadParameter."""
-        if self._images and not self._happened:
+        """The text of a message that shows nothing. Raises BadParameter."""
+        images = len(self._content) - sum(isinstance(part, TextPart) for part in self._content)
+        if images and not self._happened:
             raise misplaced(self._brain, where)
-        return "\n".join([self.content, *[NOT_SHOWN] * len(self._images)]) if self._images else self.content
+        return "\n".join([self.words, *[NOT_SHOWN] * images])
 
     @property
     def _unseen(self) -> str:
-        return NOT_SHOWN if self._brain.sees else NOT_SEEN
+        return NOT_SHOWN if self._brain.vision else NOT_SEEN
 
 
 def new_from(speaks: Sequence[bool]) -> int:

@@ -18,7 +18,7 @@ from omni.server.routes import Route, route
 from omni.server.web_assets import HEADERS
 
 if TYPE_CHECKING:
-    from omni.core.plugins import Offer, Plugins
+    from omni.core.plugins import PluginOffer, Plugins
 
 METHODS = "GET POST PUT PATCH DELETE"
 LARGEST_BODY = 1 << 20
@@ -66,7 +66,7 @@ def _plugins(request: Request) -> "Plugins":
     return plugins
 
 
-async def _offers(plugins: "Plugins") -> "list[Offer]":
+async def _offers(plugins: "Plugins") -> "list[PluginOffer]":
     return await asyncio.to_thread(plugins.offers, "omni_web_routes")
 
 

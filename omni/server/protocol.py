@@ -34,7 +34,7 @@ _WORDS = {
 }
 
 
-class Bounds(NamedTuple):
+class HttpLimits(NamedTuple):
     """What one request and its answer may be."""
 
     headers: int = 100
@@ -93,10 +93,10 @@ def read_line(data: bytes | bytearray) -> tuple[Relayed, int] | None:
     return Relayed((hosts[0], ports[0]), (hosts[1], ports[1]), uid, tls), end
 
 
-class _Connection(h11.Connection):
+class _BoundedConnection(h11.Connection):
     """h11's, which also counts. `path` is what the client asks for, as soon as that can be read."""
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: HttpLimits) -> None:
         super().__init__(h11.SERVER, HEAD)
         self._bounds, self._came = bounds, 0
         self.path = ""
@@ -167,7 +167,7 @@ def _in_origin_form(asked: h11.Request) -> h11.Request:
 class Protocol(H11Protocol):
     """One connection. Without a PROXY line, as in tests, nothing is known of who is at its other end."""
 
-    bounds = Bounds()
+    bounds = HttpLimits()
 
     def __init__(
         self,
@@ -177,7 +177,7 @@ class Protocol(H11Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.conn = self._counted = _Connection(self.bounds)
+        self.conn = self._counted = _BoundedConnection(self.bounds)
         self._inner: Any = self.app
         self.app: Any = self._relayed_app
         self._relayed: Relayed | None = None

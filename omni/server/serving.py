@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 from uvicorn import Config
 from uvicorn import Server as Uvicorn
 
-from omni.airlock import Listening, Taken
+from omni.airlock import Listening, PortTaken
 from omni.core.errors import NetworkBlocked, OmniError, SetupError
 from omni.core.memory import give_back
 from omni.server.protocol import Protocol
@@ -34,7 +34,7 @@ _LAST_WORDS = 0.5  # seconds to say that the server ends
 _STEADY = 30.0  # seconds after which an end was no part of a series
 
 
-class Options(Struct, frozen=True, kw_only=True):
+class ServeOptions(Struct, frozen=True, kw_only=True):
     """How to serve. With `fixed` a taken port is an error; else one of the next is taken."""
 
     host: str = "127.0.0.1"
@@ -44,7 +44,7 @@ class Options(Struct, frozen=True, kw_only=True):
     grace: float = 10.0  # seconds for running answers when the server ends
 
 
-class Door(Struct, frozen=True, kw_only=True):
+class AddressStatus(Struct, frozen=True, kw_only=True):
     """What the person is told: the address is open (`taken_by` says who has the wanted port, when it is another; `again`
     after it was lost), or `shut`, and why."""
 
@@ -56,7 +56,7 @@ class Door(Struct, frozen=True, kw_only=True):
     shut: str = ""
 
 
-Tell = Callable[[Door], None]
+Tell = Callable[[AddressStatus], None]
 
 
 class Serving:
@@ -66,7 +66,7 @@ class Serving:
         self,
         services: "Services",
         app: ASGIApp,
-        options: Options,
+        options: ServeOptions,
         *,
         tell: Tell = lambda _: None,
         leaving: Callable[[], None] = lambda: None,
@@ -189,7 +189,9 @@ class Serving:
                     self._listening = await self._ask()
                 except OmniError as error:
                     if await self._gap():
-                        self._tell(Door(shut="The air gap is on: nobody reaches this server until it is lifted."))
+                        self._tell(
+                            AddressStatus(shut="The air gap is on: nobody reaches this server until it is lifted.")
+                        )
                         await self._gap_lifted(changes)
                         tries = 0
                         continue
@@ -211,14 +213,14 @@ class Serving:
                 listening = await airlock.listen(
                     self._options.host, port, self._socket, certificate=self._options.certificate
                 )
-            except Taken as error:
+            except PortTaken as error:
                 if self._options.fixed or self._opened or not port:
                     raise
                 by = by or error.by or "another program"
                 continue
             self._port = listening.port  # the same again, when the door is lost
             self._tell(
-                Door(
+                AddressStatus(
                     url=self._url(listening.port),
                     port=listening.port,
                     taken=wanted if by else 0,

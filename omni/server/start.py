@@ -15,9 +15,9 @@ from omni.core.paths import Home
 from omni.core.settings import Settings
 from omni.server import sessions as browser
 from omni.server.guard import Guard
-from omni.server.keys import Keys
+from omni.server.keys import ApiKeys
 from omni.server.routes import Route
-from omni.server.serving import Door, Options, Serving
+from omni.server.serving import AddressStatus, ServeOptions, Serving
 from omni.server.sessions import Sessions
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Wish(Struct, frozen=True, kw_only=True):
 class StartupNotice(Struct, frozen=True, kw_only=True):
     """What the person is told: the door, or once the `fingerprint` of the certificate in use."""
 
-    door: Door | None = None
+    door: AddressStatus | None = None
     fingerprint: str = ""
     path: Path | None = None  # where it lies, for programs that shall trust it
     new: bool = False
@@ -119,7 +119,13 @@ class Front:
         self.app = create_app(Server(services), table)
         doorstep = (browser.PATH, *(route.path.partition("{")[0] for route in (_pages() if web else ())))
         self.guard = Guard(
-            self.app, table, keys=Keys(services.home.keys), sessions=sessions, names=names, doorstep=doorstep, uid=uid
+            self.app,
+            table,
+            keys=ApiKeys(services.home.keys),
+            sessions=sessions,
+            names=names,
+            doorstep=doorstep,
+            uid=uid,
         )
 
     def leave(self) -> None:
@@ -160,7 +166,7 @@ def is_this_machine(host: str) -> bool:
         return False
 
 
-def _options(home: Home, settings: Settings, wish: Wish) -> tuple[Options, list[StartupNotice]]:
+def _options(home: Home, settings: Settings, wish: Wish) -> tuple[ServeOptions, list[StartupNotice]]:
     """How to serve, and what to say about it. Raises SetupError."""
     host = (wish.host or settings.serve.host).strip("[]")
     usual = settings.serve.web_port if wish.web else settings.serve.port
@@ -184,11 +190,11 @@ def _options(home: Home, settings: Settings, wish: Wish) -> tuple[Options, list[
         said.append(StartupNotice(fingerprint=made.fingerprint, path=made.certificate, new=made.new))
     port = usual if wish.port is None else wish.port
     fixed = wish.port is not None
-    return Options(host=host, port=port, fixed=fixed, certificate=pair, grace=wish.grace), said
+    return ServeOptions(host=host, port=port, fixed=fixed, certificate=pair, grace=wish.grace), said
 
 
 def _check_open_to_others(home: Home, host: str, tls: bool, command: str) -> None:
-    keys = Keys(home.keys).all()
+    keys = ApiKeys(home.keys).all()
     if not keys or not tls:
         missing = " and ".join([*(() if keys else ("a key",)), *(() if tls else ("TLS",))])
         raise SetupError(

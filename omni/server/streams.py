@@ -22,7 +22,7 @@ SSE = "text/event-stream"
 NDJSON = "application/x-ndjson"
 
 
-class Gone(Exception):
+class ClientGone(Exception):
     """The client has left."""
 
 
@@ -100,13 +100,13 @@ async def gone(receive: Receive) -> None:
 
 
 async def while_there(request: Request, work: Awaitable[T]) -> T:
-    """The result of `work`, which is cancelled when the client leaves; raises Gone then. Read the body before."""
+    """The result of `work`, which is cancelled when the client leaves; raises ClientGone then. Read the body before."""
     working = asyncio.ensure_future(work)
     leaving = asyncio.create_task(gone(request.receive), name="gone")
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
-            raise Gone
+            raise ClientGone
         return working.result()
     finally:
         for task in (working, leaving):

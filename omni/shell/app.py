@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -16,7 +17,7 @@ from textual.screen import Screen
 from omni.core.errors import OmniError
 from omni.shell.bindings import FRAME, let_alt_numbers_be_keys, pane_bindings
 from omni.shell.doors import DoorWatch
-from omni.shell.meters import Meters, Reading
+from omni.shell.meters import MachineSample, Meters
 from omni.shell.pane_host import PaneHost
 from omni.shell.panes import BUILT_IN, PaneSpec
 from omni.shell.rail import FOLD_BELOW
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from omni.app import Services
     from omni.keeper import Doors
     from omni.shell.frame import Conversations, FirstSteps
-    from omni.shell.pulls import Pulling, Pulls
+    from omni.shell.pulls import PullStatus, ShellPulls
 
 log = logging.getLogger(__name__)
 
@@ -79,12 +80,13 @@ class OmniApp(PaneHost, inherit_bindings=False):
         self.project, self.wanted_brain = project, brain
         self.new_here = not services.home.library.exists()
         self.meters = Meters()
-        self._meter_watchers: list[Callable[[Reading], None]] = []
+        self._meter_watchers: list[Callable[[MachineSample], None]] = []
         self._doors = DoorWatch(self, lambda: self._pulls)
         self.warmed = asyncio.Event()
         self._chord = ""
         self._chord_at = self._quit_at = float("-inf")
-        self._pulls: Pulls | None = None
+        self._pulls: ShellPulls | None = None
+        self.window_lost = False
         self.when_it_stands: Callable[[], None] = lambda: None
         if services.settings.ui.keys:
             self.set_keymap(dict(services.settings.ui.keys))
@@ -102,6 +104,7 @@ class OmniApp(PaneHost, inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Take keys from the first frame on; everything slow begins once it stands."""
+        self._heed_signals()
         self._focus_pane()
         self.call_after_refresh(self._after_first_frame)
 
@@ -149,7 +152,7 @@ class OmniApp(PaneHost, inherit_bindings=False):
         for watcher in (self.rail.measure, *self._meter_watchers):
             self.attempt(watcher, reading)
 
-    def watch_meters(self, watcher: Callable[[Reading], None]) -> None:
+    def watch_meters(self, watcher: Callable[[MachineSample], None]) -> None:
         """Call `watcher` with every sample of processor and memory."""
         self._meter_watchers.append(watcher)
 
@@ -284,22 +287,22 @@ class OmniApp(PaneHost, inherit_bindings=False):
         await chat.open_conversation(conversation)
 
     @property
-    def pulls(self) -> "Pulls":
+    def pulls(self) -> "ShellPulls":
         """The downloads that run; they outlive the pane that began them."""
         if self._pulls is None:
-            from omni.shell.pulls import Pulls
+            from omni.shell.pulls import ShellPulls
 
-            self._pulls = Pulls(self, self.pull_moved)
+            self._pulls = ShellPulls(self, self.pull_moved)
         return self._pulls
 
     @property
-    def pulls_running(self) -> "list[Pulling]":
+    def pulls_running(self) -> "list[PullStatus]":
         """What is being fetched or checked by this shell."""
         return self._pulls.running if self._pulls is not None else []
 
-    def pull_moved(self, pulling: "Pulling") -> None:
+    def pull_moved(self, pulling: "PullStatus") -> None:
         """A download went on: the rail marks it, and a line above the status tells of it in every pane."""
-        from omni.keeper import Change
+        from omni.keeper import KeeperChange
 
         if not self.screen_stack:
             return  # the shell is ending, and the download with it
@@ -307,7 +310,7 @@ class OmniApp(PaneHost, inherit_bindings=False):
         self._draw_pulls()
         self._doors.draw()
         if pulling.end == "here":
-            self.tell_panes(Change(topic="library", value={"brain": pulling.name}))
+            self.tell_panes(KeeperChange(topic="library", value={"brain": pulling.name}))
             if not getattr(self.pane(self.rail.active), "shows_pulls", False):
                 self.notify(f"{pulling.name} is here.", markup=False, timeout=4)
 
@@ -360,7 +363,32 @@ class OmniApp(PaneHost, inherit_bindings=False):
     async def on_unmount(self) -> None:
         """Give the terminal its title back, and end what the services began."""
         self._write("\x1b[23;0t")
+        if self.window_lost:
+            await self.services.jobs.idle()
         await self.services.close()
+
+    def _heed_signals(self) -> None:
+        if self.is_headless:
+            return
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, self.lose_window)
+        loop.add_signal_handler(signal.SIGTERM, self._told_to_end)
+
+    def lose_window(self) -> None:
+        """The terminal is gone: go on without it until what was begun here is done. Others can watch and stop it."""
+        if self.window_lost:
+            return
+        self.window_lost = True
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1, 2):
+            os.dup2(nothing, descriptor)
+        os.close(nothing)
+        self._told_to_end()
+
+    def _told_to_end(self) -> None:
+        """Not by the person, who may be writing: that is kept."""
+        self.draft = self.unsent()
+        self.exit()
 
     def _write(self, text: str) -> None:
         if self._driver is not None and not self.is_headless:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from omni.hardware import Fit
 
 
-class Offer(Struct, frozen=True, kw_only=True):
+class BrainFit(Struct, frozen=True, kw_only=True):
     """A brain, and whether and how it fits; None where nobody can tell yet."""
 
     brain: "Brain"
@@ -28,12 +28,12 @@ class Offer(Struct, frozen=True, kw_only=True):
         return speed_words(self.fit.speed, measured=self.fit.measured) if self.fit else ""
 
 
-async def known_brains(services: "Services") -> list[Offer]:
+async def known_brains(services: "Services") -> list[BrainFit]:
     """All brains, in the library's order."""
     return [await offer_of(services, brain) for brain in await services.library.brains()]
 
 
-async def offer_of(services: "Services", brain: "Brain") -> Offer:
+async def offer_of(services: "Services", brain: "Brain") -> BrainFit:
     """One brain with what to expect of it; before it is here by what its manifest says."""
     fit = await services.fit(brain)
     if fit is None and brain.size and brain.state == "available":
@@ -54,7 +54,7 @@ async def offer_of(services: "Services", brain: "Brain") -> Offer:
                 head_dim=getattr(facts, "head_dim", 0),
             )
         )
-    return Offer(brain=brain, fit=fit)
+    return BrainFit(brain=brain, fit=fit)
 
 
 def matches(brain: "Brain", text: str) -> bool:
@@ -63,7 +63,7 @@ def matches(brain: "Brain", text: str) -> bool:
     return all(word in known.lower() for word in text.lower().split())
 
 
-def chooser_groups(offers: Sequence[Offer], text: str) -> Iterable[Group]:
+def chooser_groups(offers: Sequence[BrainFit], text: str) -> Iterable[Group]:
     """Those that can be asked now."""
     rows = tuple(
         Row(
@@ -126,7 +126,7 @@ def state_words(brain: "Brain") -> Part:
             return "not for chat", "third"
 
 
-def expected_cells(offer: Offer, fastest: float) -> tuple["Content", Part]:
+def expected_cells(offer: BrainFit, fastest: float) -> tuple["Content", Part]:
     """A bar beside the others, and the figure."""
     fit = offer.fit
     if fit is None or not fit.speed or (not offer.brain.usable and offer.brain.state != "available"):
@@ -147,7 +147,7 @@ def size_cell(brain: "Brain") -> Part:
     return f"{'≈ ' if brain.size_is_estimate else ''}{size_words(brain.size) if brain.size else ''}", "second"
 
 
-def why_words(offer: Offer) -> str:
+def why_words(offer: BrainFit) -> str:
     """What else one wants to know before a pull, on one line."""
     brain, fit = offer.brain, offer.fit
     facts = [brain.licence or "licence unknown"]

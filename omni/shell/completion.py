@@ -14,7 +14,7 @@ MOST_ROWS, LEAST_ROWS = 16, 4
 BELOW = 9  # rows of the terminal that stay free of it: the composer, its keys, the status line, something to look at
 
 
-class Choice(NamedTuple):
+class CompletionItem(NamedTuple):
     """Something that may be completed: what is inserted, what is shown beside it, whether more is to be typed."""
 
     text: str
@@ -49,7 +49,7 @@ class Popup(Widget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.choices: list[Choice] = []
+        self.choices: list[CompletionItem] = []
         self.at = 0
 
     @property
@@ -58,11 +58,11 @@ class Popup(Widget):
         return bool(self.choices)
 
     @property
-    def choice(self) -> Choice:
+    def choice(self) -> CompletionItem:
         """The one that Enter takes."""
         return self.choices[self.at]
 
-    def show(self, choices: Sequence[Choice]) -> None:
+    def show(self, choices: Sequence[CompletionItem]) -> None:
         """Show these; none closes it."""
         name = self.choices[self.at].text if self.choices else ""
         self.choices = list(choices)

@@ -17,7 +17,7 @@ from textual.widgets.text_area import Selection
 from textual.worker import WorkType
 
 from omni.shell.bindings import let_alt_enter_be_a_key
-from omni.shell.completion import Choice, Popup, fuzzy
+from omni.shell.completion import CompletionItem, Popup, fuzzy
 from omni.shell.promptly import done_at_once
 from omni.shell.transcript.clean import clean
 
@@ -141,7 +141,7 @@ class Composer(Vertical):
     def __init__(
         self,
         *,
-        commands: Callable[[], Sequence[Choice]] = lambda: (),
+        commands: Callable[[], Sequence[CompletionItem]] = lambda: (),
         complete: Callable[[str], Sequence[str]] | None = None,
         placeholder: str = "Ask, or type @ for a file, / for a command",
     ) -> None:
@@ -346,7 +346,7 @@ class Composer(Vertical):
         paths = await asyncio.to_thread(self._complete, prefix)
         match = _WORD.search(self._before_cursor())
         if match is not None and match[2] == prefix:
-            self.popup.show([Choice(path) for path in paths if path != prefix])
+            self.popup.show([CompletionItem(path) for path in paths if path != prefix])
 
     @on(Popup.Picked)
     def _picked(self, event: Popup.Picked) -> None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from omni.keeper import Doors, KeeperClient
     from omni.shell.modals import Consent
     from omni.shell.pane_host import PaneHost
-    from omni.shell.pulls import Pulls
+    from omni.shell.pulls import ShellPulls
 
 AGAIN_SECONDS = 2.0
 
@@ -21,7 +21,7 @@ class DoorWatch:
     `pulls` has the downloads, None before the first one.
     """
 
-    def __init__(self, app: "PaneHost", pulls: "Callable[[], Pulls | None]") -> None:
+    def __init__(self, app: "PaneHost", pulls: "Callable[[], ShellPulls | None]") -> None:
         self._app, self._pulls = app, pulls
         self._keeper: KeeperClient | None = None
         self._question: Consent | None = None
@@ -52,11 +52,11 @@ class DoorWatch:
         self._app.status.show(doors="unknown")
 
     def _are(self, doors: "Doors") -> None:
-        from omni.keeper import Change
+        from omni.keeper import KeeperChange
 
         self.state = doors
         self.draw()
-        self._app.tell_panes(Change(topic="doors"))
+        self._app.tell_panes(KeeperChange(topic="doors"))
 
     def draw(self) -> None:
         """Say it in the status line. Between two parts of a download its door counts as open: it has leave to be."""

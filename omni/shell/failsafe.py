@@ -46,7 +46,7 @@ _UNDRAWN = Style(color="red")
 
 
 @runtime_checkable
-class Place(Protocol):
+class FailureDisplay(Protocol):
     """A pane, a sheet or an app that has room for what went wrong."""
 
     def complain(self, error: OmniError) -> None:
@@ -115,9 +115,9 @@ class FailSafe(App[None], inherit_bindings=False):
         """What is written and not sent."""
         return ""
 
-    def _places(self, at: MessagePump | None) -> Iterator[Place]:
+    def _places(self, at: MessagePump | None) -> Iterator[FailureDisplay]:
         for node in at.ancestors_with_self if isinstance(at, Widget) and self._is_seen(at) else ():
-            if isinstance(node, Widget) and node.is_mounted and isinstance(node, Place):
+            if isinstance(node, Widget) and node.is_mounted and isinstance(node, FailureDisplay):
                 yield node
         yield self
 
@@ -156,7 +156,7 @@ class FailSafe(App[None], inherit_bindings=False):
 
     def _handlers(self, widget: Widget, name: str, message: Message) -> Iterator[Any]:
         for cls, method in type(widget)._get_dispatch_methods(widget, name, message):
-            yield cls, _Handler(self, widget, method)
+            yield cls, _GuardedHandler(self, widget, method)
 
     def _next(self, widget: Widget, callback: Callable[..., Any], *args: Any, **named: Any) -> None:
         type(widget).call_next(widget, self._called, widget, partial(callback, *args, **named))
@@ -207,7 +207,7 @@ class FailSafe(App[None], inherit_bindings=False):
 
     def _get_dispatch_methods(self, method_name: str, message: Message) -> Iterator[Any]:
         for cls, method in super()._get_dispatch_methods(method_name, message):
-            yield cls, _Handler(self, self, method)
+            yield cls, _GuardedHandler(self, self, method)
 
     def call_next(self, callback: Callable[..., Any], *args: Any, **named: Any) -> None:
         """As Textual does, and what fails in it takes nothing else with it."""
@@ -295,7 +295,7 @@ class FailSafe(App[None], inherit_bindings=False):
         self._close_messages_no_wait()
 
 
-class _Handler:
+class _GuardedHandler:
     """A handler of which a failure is said. What a person did is over with it: an Enter that could not be sent adds no
     line. What only tells of a change goes on to Textual's own handlers, which keep focus, size and children in order."""
 

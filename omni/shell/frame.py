@@ -15,9 +15,9 @@ from omni.app import Services
 from omni.core.errors import OmniError
 from omni.core.themes import ThemeFile
 from omni.keeper import Doors
-from omni.shell.meters import Meters, Reading
+from omni.shell.meters import MachineSample, Meters
 from omni.shell.panes import PaneSpec
-from omni.shell.pulls import Pulls
+from omni.shell.pulls import ShellPulls
 from omni.shell.rail import Rail
 from omni.shell.status import StatusLine
 
@@ -47,7 +47,7 @@ class Frame(Protocol):
         """What was verified last; None while nobody knows."""
 
     @property
-    def pulls(self) -> Pulls:
+    def pulls(self) -> ShellPulls:
         """The downloads that run."""
 
     def pane(self, name: str) -> Widget | None:
@@ -80,7 +80,7 @@ class Frame(Protocol):
     async def keep_theme(self, name: str) -> None:
         """Show everything in this theme from now on. Raises OmniError."""
 
-    def watch_meters(self, watcher: Callable[[Reading], None]) -> None:
+    def watch_meters(self, watcher: Callable[[MachineSample], None]) -> None:
         """Call `watcher` with every sample of processor and memory."""
 
     def known(self, error: Exception) -> OmniError:

@@ -5,7 +5,7 @@ from collections import deque
 from msgspec import Struct
 
 
-class Reading(Struct, frozen=True, kw_only=True):
+class MachineSample(Struct, frozen=True, kw_only=True):
     """One sample: processor in percent of all cores, memory in bytes; `memory_free` is what a new process could take."""
 
     cpu: float
@@ -19,16 +19,16 @@ class Meters:
     """The last samples, oldest first."""
 
     def __init__(self, length: int = 240) -> None:
-        self.history: deque[Reading] = deque(maxlen=length)
+        self.history: deque[MachineSample] = deque(maxlen=length)
 
-    def sample(self) -> Reading:
+    def sample(self) -> MachineSample:
         """Take one more sample. Reads /proc, so it is called in a thread."""
         import psutil  # type: ignore[import-untyped] # 10 ms that the first frame does not need
 
         from omni.hardware import available_memory
 
         memory = psutil.virtual_memory()
-        reading = Reading(
+        reading = MachineSample(
             cpu=round(psutil.cpu_percent(None)),
             memory_used=memory.total - memory.available,
             memory_total=memory.total,

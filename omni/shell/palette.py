@@ -79,24 +79,24 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-class Palette(CommandPalette):
+class OmniPalette(CommandPalette):
     """Textual's palette in Omni's clothes."""
 
     DEFAULT_CSS = """
-    Palette { background: $omni-background 55%; align-horizontal: center; }
-    Palette > Vertical { margin-top: 2; width: 84; max-width: 94%; background: $omni-raised; visibility: hidden; }
-    Palette #--input { border: none; border-left: outer $omni-accent; height: 3; padding: 1 1; visibility: visible;
+    OmniPalette { background: $omni-background 55%; align-horizontal: center; }
+    OmniPalette > Vertical { margin-top: 2; width: 84; max-width: 94%; background: $omni-raised; visibility: hidden; }
+    OmniPalette #--input { border: none; border-left: outer $omni-accent; height: 3; padding: 1 1; visibility: visible;
                        background: $omni-raised; }
-    Palette #--input.--list-visible { border: none; border-left: outer $omni-accent; }
-    Palette #--input Label { display: none; }
-    Palette #--input Input, Palette #--input Input:focus { border: none; height: 1; padding: 0 1; background: $omni-raised; }
-    Palette CommandList { border: none; border-left: outer $omni-accent; background: $omni-raised; color: $omni-text; padding: 0 1 1 1; }
-    Palette CommandList > .option-list--option-highlighted,
-    Palette CommandList:focus > .option-list--option-highlighted { background: $omni-chosen; color: $omni-text; }
-    Palette CommandList > .option-list--option-hover { background: $omni-chosen; }
-    Palette > .command-palette--help-text { color: $omni-third; text-style: not bold; }
-    Palette > .command-palette--highlight { color: $omni-accent; text-style: bold; }
-    Palette LoadingIndicator { display: none; }
+    OmniPalette #--input.--list-visible { border: none; border-left: outer $omni-accent; }
+    OmniPalette #--input Label { display: none; }
+    OmniPalette #--input Input, OmniPalette #--input Input:focus { border: none; height: 1; padding: 0 1; background: $omni-raised; }
+    OmniPalette CommandList { border: none; border-left: outer $omni-accent; background: $omni-raised; color: $omni-text; padding: 0 1 1 1; }
+    OmniPalette CommandList > .option-list--option-highlighted,
+    OmniPalette CommandList:focus > .option-list--option-highlighted { background: $omni-chosen; color: $omni-text; }
+    OmniPalette CommandList > .option-list--option-hover { background: $omni-chosen; }
+    OmniPalette > .command-palette--help-text { color: $omni-third; text-style: not bold; }
+    OmniPalette > .command-palette--highlight { color: $omni-accent; text-style: bold; }
+    OmniPalette LoadingIndicator { display: none; }
     """
 
     def on_resize(self) -> None:
@@ -107,4 +107,4 @@ class Palette(CommandPalette):
 def open_palette(app: "App[None]") -> None:
     """Open it, once."""
     if not any(isinstance(screen, CommandPalette) for screen in app.screen_stack):
-        app.push_screen(Palette([OmniCommands], placeholder="What do you want?"))
+        app.push_screen(OmniPalette([OmniCommands], placeholder="What do you want?"))

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from textual.app import App
 
     from omni.app import Services
-    from omni.keeper import Change
+    from omni.keeper import KeeperChange
     from omni.shell.frame import Frame
 
 
@@ -44,5 +44,5 @@ class Pane(Vertical):
     def take_focus(self) -> None:
         """The pane is shown: focus what is used first."""
 
-    def heard(self, change: "Change") -> None:
+    def heard(self, change: "KeeperChange") -> None:
         """Something changed in another process."""

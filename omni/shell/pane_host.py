@@ -17,8 +17,8 @@ from omni.shell.themed_app import ThemedApp
 
 if TYPE_CHECKING:
     from omni.app import Services
-    from omni.core.plugins import Offer
-    from omni.keeper import Change
+    from omni.core.plugins import PluginOffer
+    from omni.keeper import KeeperChange
 
 
 class PaneHost(ThemedApp, inherit_bindings=False):
@@ -38,7 +38,7 @@ class PaneHost(ThemedApp, inherit_bindings=False):
         self.status = StatusLine()
         self._focus: dict[str, Widget] = {}
         self._failed_panes: dict[str, Widget] = {}
-        self.slash_offers: list[Offer] = []
+        self.slash_offers: list[PluginOffer] = []
 
     def pane_turned(self) -> None:
         """Called when another pane is about to be shown."""
@@ -122,7 +122,7 @@ class PaneHost(ThemedApp, inherit_bindings=False):
         widgets = self.screen_stack[0].query(f"#pane-{name}") if self.screen_stack else ()
         return next(iter(widgets), None)
 
-    def tell_panes(self, change: "Change") -> None:
+    def tell_panes(self, change: "KeeperChange") -> None:
         """Something changed, here or in another process."""
         for name in self.panes:
             heard = getattr(self.pane(name), "heard", None)
@@ -177,6 +177,6 @@ class PaneHost(ThemedApp, inherit_bindings=False):
         if name in self.panes and len(self.screen_stack) == 1:
             await self.show(name)
 
-    async def on_rail_chosen(self, message: Rail.Chosen) -> None:
+    async def on_rail_pane_chosen(self, message: Rail.PaneChosen) -> None:
         """Show the pane that was clicked."""
         await self.show(message.name)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Pulling(Struct, kw_only=True):
+class PullStatus(Struct, kw_only=True):
     """One download, or one verification, as far as it is. `end` is "" while it runs."""
 
     name: str
@@ -43,18 +43,18 @@ class Pulling(Struct, kw_only=True):
         return self.done / self.total if self.total else 0.0
 
 
-class Pulls:
+class ShellPulls:
     """All that run. Who listens is told about every step, and decides how much of it it draws; `moved` is told last."""
 
-    def __init__(self, app: "ThemedApp", moved: Callable[[Pulling], None]) -> None:
+    def __init__(self, app: "ThemedApp", moved: Callable[[PullStatus], None]) -> None:
         self._app, self._moved = app, moved
         self._workers: dict[str, Worker[None]] = {}
-        self._listeners: list[Callable[[Pulling], None]] = []
-        self.all: dict[str, Pulling] = {}
+        self._listeners: list[Callable[[PullStatus], None]] = []
+        self.all: dict[str, PullStatus] = {}
         self.rate = 0.0  # bytes a second of what came last; 0 before anything did
 
     @property
-    def running(self) -> list[Pulling]:
+    def running(self) -> list[PullStatus]:
         """Those that are not finished."""
         return [pulling for pulling in self.all.values() if pulling.running]
 
@@ -67,17 +67,17 @@ class Pulls:
         if (worker := self._workers.get(name)) is not None and worker._task is not None:
             await asyncio.wait([worker._task])
 
-    def listen(self, listener: Callable[[Pulling], None]) -> None:
+    def listen(self, listener: Callable[[PullStatus], None]) -> None:
         """Tell `listener` from now on."""
         self._listeners.append(listener)
 
-    def start(self, name: str) -> Pulling:
+    def start(self, name: str) -> PullStatus:
         """Begin, unless it runs already; one that was interrupted goes on where it stopped."""
-        return self._start(Pulling(name=name), self._pull)
+        return self._start(PullStatus(name=name), self._pull)
 
-    def verify(self, name: str) -> Pulling:
+    def verify(self, name: str) -> PullStatus:
         """Read the whole file and compare its hash."""
-        return self._start(Pulling(name=name, kind="verify", checking=True), self._verify)
+        return self._start(PullStatus(name=name, kind="verify", checking=True), self._verify)
 
     def cancel(self, name: str) -> None:
         """End it; what came so far is kept for the next try."""
@@ -89,7 +89,7 @@ class Pulls:
         if not self.runs(name) and (pulling := self.all.pop(name, None)) is not None:
             self._tell(pulling)
 
-    def _start(self, pulling: Pulling, work: Callable[[Pulling], AsyncIterator[None]]) -> Pulling:
+    def _start(self, pulling: PullStatus, work: Callable[[PullStatus], AsyncIterator[None]]) -> PullStatus:
         name = pulling.name
         if self.runs(name):
             return self.all[name]
@@ -100,7 +100,7 @@ class Pulls:
         self._tell(pulling)
         return pulling
 
-    async def _run(self, pulling: Pulling, work: Callable[[Pulling], AsyncIterator[None]]) -> None:
+    async def _run(self, pulling: PullStatus, work: Callable[[PullStatus], AsyncIterator[None]]) -> None:
         try:
             async with aclosing(_closable(work(pulling))) as steps:
                 async for _ in steps:
@@ -115,7 +115,7 @@ class Pulls:
             self._workers.pop(pulling.name, None)
             self._tell(pulling)
 
-    async def _pull(self, pulling: Pulling) -> AsyncIterator[None]:
+    async def _pull(self, pulling: PullStatus) -> AsyncIterator[None]:
         from omni.cartridges import PullProgress, PullStarted, PullVerifying
 
         async with aclosing(_closable(self._app.services.pull(pulling.name))) as events:
@@ -135,7 +135,7 @@ class Pulls:
                         pass  # it is here: the end says so
                 yield
 
-    async def _verify(self, pulling: Pulling) -> AsyncIterator[None]:
+    async def _verify(self, pulling: PullStatus) -> AsyncIterator[None]:
         from omni.cartridges import PullVerifying, Verified
 
         async with aclosing(_closable(self._app.services.library.verify(pulling.name))) as events:
@@ -149,7 +149,7 @@ class Pulls:
                         raise OmniError(f"{detail[:1].upper()}{detail[1:]}.", hint=hint)
                 yield
 
-    def _tell(self, pulling: Pulling) -> None:
+    def _tell(self, pulling: PullStatus) -> None:
         for listener in (*self._listeners, self._moved):
             self._app.attempt(listener, pulling)
 
@@ -159,7 +159,7 @@ def _closable(events: AsyncIterator[T]) -> AsyncGenerator[T]:
     return cast("AsyncGenerator[T]", events)
 
 
-def pulling_line(pulling: Pulling, width: int, *, key: tuple[str, str] = ("x", "cancel")) -> Content:
+def pulling_line(pulling: PullStatus, width: int, *, key: tuple[str, str] = ("x", "cancel")) -> Content:
     """One download on one line: how far, how fast, how long still, and the key that helps."""
     if pulling.failure is not None:
         failure = pulling.failure
@@ -182,7 +182,7 @@ def pulling_line(pulling: Pulling, width: int, *, key: tuple[str, str] = ("x", "
     return Content.assemble(ink((pulling.name, "text")), "  ", middle, "  " if middle else "", end)
 
 
-def pulling_lines(pulling: Pulling, width: int, *keys: tuple[str, str]) -> list[Content]:
+def pulling_lines(pulling: PullStatus, width: int, *keys: tuple[str, str]) -> list[Content]:
     """The same where it can be acted on: one that ended early says below why, and which `keys` help."""
     if pulling.end not in ("failed", "cancelled"):
         return [pulling_line(pulling, width)]

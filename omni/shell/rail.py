@@ -8,7 +8,7 @@ from textual.events import Click, MouseMove
 from textual.geometry import Region
 from textual.message import Message
 
-from omni.shell.meters import Reading
+from omni.shell.meters import MachineSample
 from omni.shell.panes import PaneSpec
 from omni.shell.widgets import LineWidget, bar, ink
 
@@ -23,7 +23,7 @@ class Rail(LineWidget):
     DEFAULT_CSS = "Rail { width: 18; height: 1fr; background: $omni-rail; }"
     ALLOW_SELECT: ClassVar[bool] = False
 
-    class Chosen(Message):
+    class PaneChosen(Message):
         """A pane was clicked."""
 
         def __init__(self, name: str) -> None:
@@ -34,7 +34,7 @@ class Rail(LineWidget):
         super().__init__(id="rail")
         self._panes, self._active = tuple(panes), active
         self._busy: set[str] = set()
-        self._reading: Reading | None = None
+        self._reading: MachineSample | None = None
         self._rows: dict[int, PaneSpec] = {}
         self._foot_row = 0
 
@@ -59,7 +59,7 @@ class Rail(LineWidget):
         self._panes += tuple(panes)
         self.refresh()
 
-    def measure(self, reading: Reading) -> None:
+    def measure(self, reading: MachineSample) -> None:
         """Show what the machine does now."""
         if reading != self._reading:
             self._reading = reading
@@ -112,7 +112,7 @@ class Rail(LineWidget):
     def on_click(self, event: Click) -> None:
         """Show the pane under the mouse."""
         if (pane := self._rows.get(event.y)) is not None:
-            self.post_message(self.Chosen(pane.name))
+            self.post_message(self.PaneChosen(pane.name))
 
     def on_mouse_move(self, event: MouseMove) -> None:
         """Say what the pane under the mouse is for."""

@@ -27,17 +27,17 @@ NOTHING = "This log is empty: nothing went wrong, and nothing had to be noted. W
 STRENGTH = {"warning": "amber", "error": "red", "critical": "bold red"}
 
 
-class Reading(ModalScreen[None]):
+class ReadingScreen(ModalScreen[None]):
     """A tall sheet with a title, lines that scroll, and its keys."""
 
     DEFAULT_CSS = """
-    Reading { align: center middle; }
-    Reading > .reading { width: 94%; height: 90%; background: $omni-raised; border-left: outer $omni-accent;
+    ReadingScreen { align: center middle; }
+    ReadingScreen > .reading { width: 94%; height: 90%; background: $omni-raised; border-left: outer $omni-accent;
                          padding: 1 3; }
-    Reading VerticalScroll { height: 1fr; margin: 1 0; scrollbar-background: $omni-raised; }
-    Reading Keys { dock: none; }
+    ReadingScreen VerticalScroll { height: 1fr; margin: 1 0; scrollbar-background: $omni-raised; }
+    ReadingScreen Keys { dock: none; }
     Screen.-low .reading { padding: 0 1; }
-    Screen.-low Reading VerticalScroll { margin: 0; }
+    Screen.-low ReadingScreen VerticalScroll { margin: 0; }
     """
     SCOPED_CSS: ClassVar[bool] = False
     BINDINGS: ClassVar = [Binding("escape", "dismiss", "Back", id="reading.back", tooltip="Back to the pane")]
@@ -73,7 +73,7 @@ class Reading(ModalScreen[None]):
         self.query_one(VerticalScroll).focus()
 
 
-class LogReading(Reading):
+class LogReading(ReadingScreen):
     """The end of a log, followed as long as its end is in view."""
 
     BINDINGS: ClassVar = [
@@ -153,7 +153,7 @@ def log_line(line: str) -> Folded:
     return Folded(head=ink((f"{moment}  ", "third"), (f"{level:<8}", STRENGTH.get(level, "second"))), text=words)
 
 
-class DoctorReading(Reading):
+class DoctorReading(ReadingScreen):
     """Everything that was looked at, what is wrong first, each with the command that mends it."""
 
     DEFAULT_CSS = """

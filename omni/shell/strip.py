@@ -5,7 +5,7 @@ from typing import ClassVar
 from textual.events import Click
 
 from omni.shell.pane import frame_of
-from omni.shell.pulls import Pulling, pulling_line
+from omni.shell.pulls import PullStatus, pulling_line
 from omni.shell.widgets import Lines
 
 MOST = 2
@@ -24,7 +24,7 @@ class PullStrip(Lines):
         super().__init__(id="pulls")
         self._seen: set[int] = set()
 
-    def draw(self, pulls: list[Pulling], *, hidden: bool) -> None:
+    def draw(self, pulls: list[PullStatus], *, hidden: bool) -> None:
         """Show these, or nothing where the pane has its own place for them."""
         if hidden:
             self._seen |= {id(pulling) for pulling in pulls if pulling.failure is not None}

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from omni.airlock.connection import Limits
+from omni.airlock import read_record
+from omni.airlock.connection import ListenerLimits
 from omni.core.paths import Home, python_command
 from omni.keeper import DoorTicket
 from tests.airlock.listen_tools import Door, Make, Upstream, hello
@@ -294,7 +295,13 @@ def keeper(home: Home) -> Iterator[KeeperClient]:
 
 @pytest.fixture
 def audit(home: Home) -> Callable[[], list[dict[str, Any]]]:
-    return lambda: [json.loads(line) for line in (home.audit / "airlock.jsonl").read_text().splitlines()]
+    """The last word on each connection, without what chains the lines."""
+
+    def said() -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in read_record(home)]
+        return [{name: line[name] for name in line if name not in ("hash", "opened")} for line in lines]
+
+    return said
 
 
 @pytest.fixture
@@ -314,7 +321,7 @@ def door(home: Home, upstream: Upstream) -> Iterator[Make]:
     made: list[Door] = []
 
     def make(context: ssl.SSLContext | None = None, **limits: Any) -> Door:
-        made.append(Door(home, upstream.path, Limits(**limits), context))
+        made.append(Door(home, upstream.path, ListenerLimits(**limits), context))
         return made[-1]
 
     yield make

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from omni.airlock.audit import Audit, Doors
-from omni.airlock.connection import Limits
+from omni.airlock.audit import Audit, OpenDoors
+from omni.airlock.connection import ListenerLimits
 from omni.airlock.listen import bind
 from omni.airlock.relay import Relay
 from omni.core.paths import Home
@@ -98,8 +98,10 @@ def echo(line: socket.socket) -> None:
 class Door:
     """A relay in a thread of this process."""
 
-    def __init__(self, home: Home, upstream: Path, limits: Limits, context: ssl.SSLContext | None = None) -> None:
-        self.doors = Doors(Audit(home.audit / "airlock.jsonl"), lambda: None)
+    def __init__(
+        self, home: Home, upstream: Path, limits: ListenerLimits, context: ssl.SSLContext | None = None
+    ) -> None:
+        self.doors = OpenDoors(Audit(home), lambda: None)
         self.watch = self.doors.watch("server-1", "serve")
         listener = bind("127.0.0.1", 0)
         self.address = listener.getsockname()

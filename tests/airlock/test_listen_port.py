@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from omni.airlock import Taken
+from omni.airlock import PortTaken
 from omni.airlock.listen import bind
 from omni.airlock.listen import parse as parse_listen
 from omni.airlock.peers import holder
@@ -18,14 +18,14 @@ from omni.core.paths import Home
 
 
 def test_a_taken_port_is_named(site: Any) -> None:
-    with pytest.raises(Taken, match=f"127.0.0.1:{site.port} is taken by .*process {os.getpid()}"):
+    with pytest.raises(PortTaken, match=f"127.0.0.1:{site.port} is taken by .*process {os.getpid()}"):
         bind("127.0.0.1", site.port)
     site.add("/", b"Ollama is running")
-    with pytest.raises(Taken, match="taken by Ollama") as caught:
+    with pytest.raises(PortTaken, match="taken by Ollama") as caught:
         bind("127.0.0.1", site.port)
     assert caught.value.by == "Ollama"
     site.add("/", b"Ollama is running", headers={"Server": "omni"})
-    with pytest.raises(Taken, match="another `omni serve`"):
+    with pytest.raises(PortTaken, match="another `omni serve`"):
         bind("127.0.0.1", site.port)
 
 

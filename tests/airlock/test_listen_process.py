@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from omni.airlock import AirlockClient, Listening, NetSettings, Taken
+from omni.airlock import AirlockClient, Listening, NetSettings, PortTaken
 from omni.core.errors import NetworkBlocked
 from omni.core.paths import Home
 from tests.airlock.listen_tools import ASK, Read, Upstream, echo, exactly, refused, rest
@@ -52,7 +52,7 @@ async def test_it_listens_and_says_so(airlock: AirlockClient, keeper: Any, upstr
 @real
 async def test_a_taken_port_is_told_across(airlock: AirlockClient, upstream: Upstream, site: Any) -> None:
     site.add("/", b"Ollama is running")
-    with pytest.raises(Taken) as caught:
+    with pytest.raises(PortTaken) as caught:
         await airlock.listen("127.0.0.1", site.port, upstream.path)
     assert caught.value.by == "Ollama"
 

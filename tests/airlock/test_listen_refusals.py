@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from omni.airlock.connection import Limits
+from omni.airlock.connection import ListenerLimits
 from omni.core.paths import Home
 from tests.airlock.listen_tools import ASK, Door, Make, Read, Upstream, echo, exactly, refusal, rest
 
@@ -103,7 +103,7 @@ def test_a_server_that_is_too_busy_to_accept(home: Home, audit: Read) -> None:
         listener.bind(str(path))
         listener.listen(0)
         waiting.connect(str(path))  # the only one that may wait
-        door = Door(home, path, Limits(patience=0.2))
+        door = Door(home, path, ListenerLimits(patience=0.2))
         lines = [door.dial() for _ in range(3)]
         for line in lines:
             line.sendall(ASK)

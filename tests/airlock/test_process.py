@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from omni.airlock.orders import Order
 from omni.airlock.orders import parse as parse_order
 from omni.core.errors import BadFile, NetworkBlocked, NotFound, OmniError, UsageError
 from omni.core.paths import Home
+from tests.waiting import until
 
 pytestmark = pytest.mark.real  # every test here starts processes
 
@@ -57,7 +58,7 @@ def ordered(keeper: Any, order: Any, *, purpose: str = "pull", token: str | None
     return reply
 
 
-async def test_a_file_comes_through_with_progress_and_one_audit_line(
+async def test_a_file_comes_through_with_progress_and_is_in_the_audit_once(
     airlock: AirlockClient, keeper: Any, site: Any, home: Home, audit: Audit
 ) -> None:
     site.add("/blob", DATA)
@@ -79,9 +80,32 @@ async def test_a_file_comes_through_with_progress_and_one_audit_line(
         "bytes": len(DATA),
         "verdict": "whole",
     }
-    record = home.audit / "airlock.jsonl"
+    record = home.audit / "airlock-000001.jsonl"
     assert "secret" not in record.read_text()
     assert record.stat().st_mode & 0o077 == 0
+
+
+async def test_it_leaves_when_told_unless_somebody_has_a_token_or_a_connection(
+    airlock: AirlockClient, keeper: Any, site: Any, home: Home
+) -> None:
+    site.add("/blob", DATA)
+    await fetched(airlock, f"{site.url}/blob", home.blobs / "blob", size=len(DATA), sha256=SHA)
+    token = keeper.ticket("pull").token
+    keeper.tell({"order": "leave"})
+    while "stays" not in (said := keeper.said()):
+        pass
+    assert said == {"stays": True}
+    assert "error" in ordered(keeper, {}, token=token)  # the token is used up
+
+    def leaves() -> bool:
+        with suppress(OSError):
+            keeper.tell({"order": "leave"})  # again where a thread had not quite finished
+        return keeper.process.poll() is not None
+
+    await until(leaves)
+    assert keeper.process.poll() == 0
+    assert not keeper.socket.exists()
+    assert await fetched(airlock, f"{site.url}/blob", home.blobs / "again", size=len(DATA), sha256=SHA)
 
 
 async def test_a_page_is_answered_without_a_file(airlock: AirlockClient, site: Any, home: Home) -> None:
@@ -240,7 +264,7 @@ def test_it_writes_nowhere_but_in_the_home(started: Any, site: Any, home: Home, 
         home.root / ".." / "x",
         home.root / "out" / "x",
         home.root / "link",
-        home.audit / "airlock.jsonl",
+        home.audit / "airlock-000001.jsonl",
         home.bin / "omni",
         home.config,
         home.blobs / ".." / ".." / "bin" / "omni",

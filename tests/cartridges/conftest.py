@@ -14,7 +14,7 @@ import pytest
 from omni.cartridges import Library
 from omni.cartridges.architectures import wants
 from omni.core.paths import Home
-from omni.core.settings import Brains, Settings
+from omni.core.settings import BrainsSettings, Settings
 from omni.hardware import Budget
 from tests.cartridges.pull_tools import Direct, Shop
 
@@ -245,7 +245,7 @@ async def open_library(home: Home, tmp_path: Path) -> AsyncIterator[Callable[...
 
         user = tmp_path / "user"
         usual: dict[str, Any] = {"environment": {"HOME": str(user)}, "user": user, "budget": known}
-        library = Library(home, Settings(brains=Brains(folders=list(folders))), **usual | options)
+        library = Library(home, Settings(brains=BrainsSettings(folders=list(folders))), **usual | options)
         opened.append(library)
         return library
 

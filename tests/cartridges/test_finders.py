@@ -226,8 +226,8 @@ async def test_lm_studio_is_found_wherever_its_settings_put_it(library: Library,
     }
     base = brains["third"].base
     assert base is not None
-    assert base.eyes is not None
-    assert base.eyes.path.endswith("mmproj-third.gguf")
+    assert base.projector is not None
+    assert base.projector.path.endswith("mmproj-third.gguf")
 
 
 def snapshot(hub: Path, repository: str, revision: str, file: str, data: bytes) -> Path:
@@ -305,10 +305,10 @@ async def test_a_pipe_among_the_models_holds_up_nobody(open_library: Open, tmp_p
 
 
 async def test_look_around_can_be_switched_off(ollama: Ollama, home: Any, tmp_path: Path, gguf: Make) -> None:
-    from omni.core.settings import Brains, Settings
+    from omni.core.settings import BrainsSettings, Settings
 
     ollama.model("registry.ollama.ai/library/a/1b", gguf())
-    library = Library(home, Settings(brains=Brains(look_around=False)), environment={}, user=tmp_path / "user")
+    library = Library(home, Settings(brains=BrainsSettings(look_around=False)), environment={}, user=tmp_path / "user")
     assert await library.scan() == []
     await library.close()
 

@@ -96,20 +96,35 @@ def put(path: Path, data: bytes) -> Path:
 def seen_with(brain: Brain) -> str:
     """The name of its projector's file."""
     assert brain.base is not None
-    return Path(brain.base.eyes.path).name if brain.base.eyes else ""
+    return Path(brain.base.projector.path).name if brain.base.projector else ""
 
 
 async def test_what_lies_beside_a_file_that_is_added_is_used(library: Library, tmp_path: Path, gguf: Make) -> None:
     model = put(tmp_path / "m/Tiny-Q4_K_M.gguf", gguf())
-    assert not (await library.add(model)).sees
+    assert not (await library.add(model)).vision
     write_projector(tmp_path / "m/mmproj-Tiny-F16.gguf", width=128)
     brain = await library.add(model)
-    assert not brain.sees
+    assert not brain.vision
     assert brain.base is not None
     assert "made for another model" in brain.base.blind
     write_projector(tmp_path / "m/mmproj-Tiny-F16.gguf", width=WIDTH)
     brain = await library.add(tmp_path / "m")
-    assert (brain.sees, seen_with(brain)) == (True, "mmproj-Tiny-F16.gguf")
+    assert (brain.vision, seen_with(brain)) == (True, "mmproj-Tiny-F16.gguf")
+
+
+async def test_what_an_earlier_omni_wrote_of_projectors_is_still_known(
+    open_library: Open, home: Home, gguf: Make, tmp_path: Path
+) -> None:
+    library = open_library()
+    model = put(tmp_path / "m/Tiny-Q4_K_M.gguf", gguf())
+    write_projector(tmp_path / "m/mmproj-Tiny-F16.gguf", width=WIDTH)
+    await library.add(model)
+    await library.close()
+    with sqlite3.connect(home.library) as rows:
+        rows.execute("DELETE FROM migrations WHERE name = 'projector'")
+        rows.execute("UPDATE bases SET data = replace(data, '\"projector\":', '\"eyes\":')")
+    known = {seen_with(brain) for brain in await open_library().brains() if brain.origin == "file"}
+    assert known == {"mmproj-Tiny-F16.gguf"}
 
 
 async def test_projectors_in_the_stores_of_other_programs_are_used(
@@ -133,8 +148,13 @@ async def test_projectors_in_the_stores_of_other_programs_are_used(
         put(store / f"blobs/sha256-{digest}", data)
         layers.append({"mediaType": f"application/vnd.ollama.image.{kind}", "digest": f"sha256:{digest}"})
     put(store / "manifests/registry.ollama.ai/library/llava/7b", json.dumps({"layers": layers}).encode())
-    sees = {brain.name: brain.sees for brain in await library.scan() if brain.usable}
-    assert sees == {"studio": True, "hf.co/a/Cpp-GGUF:Q4_K_M": True, "hf.co/a/Face-GGUF:Q4_K_M": True, "llava:7b": True}
+    vision = {brain.name: brain.vision for brain in await library.scan() if brain.usable}
+    assert vision == {
+        "studio": True,
+        "hf.co/a/Cpp-GGUF:Q4_K_M": True,
+        "hf.co/a/Face-GGUF:Q4_K_M": True,
+        "llava:7b": True,
+    }
 
 
 async def test_a_repositorys_projector_is_pulled_along_and_removed_with_its_model(
@@ -148,11 +168,11 @@ async def test_a_repositorys_projector_is_pulled_along_and_removed_with_its_mode
     events = await drain(library.pull("hf.co/Qwen/Tiny-GGUF:Q4_K_M", shop.airlock))
     assert "the projector" in [event.what for event in events if isinstance(event, PullProgress)]
     brain = events[-1].brain
-    assert (brain.sees, seen_with(brain)) == (True, f"sha256-{sha(eyes)}")
+    assert (brain.vision, seen_with(brain)) == (True, f"sha256-{sha(eyes)}")
     assert blobs(home) == sorted([f"sha256-{sha(model)}", f"sha256-{sha(eyes)}"])
     assert await library.collect() == 0
     other = (await drain(library.pull("hf.co/Qwen/Tiny-GGUF:Q8_0", shop.airlock)))[-1].brain
-    assert other.sees
+    assert other.vision
     assert (await drain(library.verify(brain.name)))[-1].ok
     assert sum(path.endswith("mmproj-tiny-F16.gguf") for path, _ in shop.web.asked) == 1
     assert await library.remove(brain.name) == len(model)
@@ -172,9 +192,9 @@ async def test_a_damaged_projector_is_noticed_and_brought_anew(
     assert (checked.ok, "projector" in checked.detail) == (False, True)
     assert not (home.blobs / f"sha256-{sha(eyes)}").exists()
     brain = await library.get(name)
-    assert (brain.usable, brain.sees) == (True, False)
+    assert (brain.usable, brain.vision) == (True, False)
     await library.remove(name)
-    assert (await drain(library.pull(name, shop.airlock)))[-1].brain.sees
+    assert (await drain(library.pull(name, shop.airlock)))[-1].brain.vision
     assert (await drain(library.verify(name)))[-1].ok
 
 
@@ -200,16 +220,16 @@ async def test_eyes_that_ended_a_worker_are_not_used_again(
     model, projector = put(tmp_path / "m/x.gguf", gguf()), put(tmp_path / "m/mmproj-f16.gguf", eyes)
     brain = await library.add(model)
     assert brain.base is not None
-    assert brain.base.eyes is not None
-    await library.unsee(brain.base.id, brain.base.eyes)
+    assert brain.base.projector is not None
+    await library.drop_projector(brain.base.id, brain.base.projector)
     for current in (await library.get(brain.name), await library.add(model)):
         assert current.base is not None
         assert current.usable
-        assert (current.sees, current.base.blind[:34]) == (False, "its projector ended the engine (mm")
+        assert (current.vision, current.base.blind[:34]) == (False, "its projector ended the engine (mm")
     put(projector, eyes + bytes(32))  # another one has a chance
-    assert (await library.add(model)).sees
-    await library.unsee(brain.base.id, brain.base.eyes)  # the first ones, which are no longer its own
-    assert (await library.get(brain.name)).sees
+    assert (await library.add(model)).vision
+    await library.drop_projector(brain.base.id, brain.base.projector)  # the first ones, which are no longer its own
+    assert (await library.get(brain.name)).vision
 
 
 async def test_eyes_are_not_lost_to_another_name_of_the_model(
@@ -229,10 +249,10 @@ async def test_eyes_are_not_lost_to_another_name_of_the_model(
     write("later/7b", model=gguf())
     write("worse/7b", model=gguf(), projector=b"junk")
     for _ in range(2):
-        sees = {brain.name: brain.sees for brain in await library.scan() if brain.usable}
-        assert sees == {"llava:7b": True, "later:7b": True, "worse:7b": True}
+        vision = {brain.name: brain.vision for brain in await library.scan() if brain.usable}
+        assert vision == {"llava:7b": True, "later:7b": True, "worse:7b": True}
     (store / f"blobs/sha256-{sha(eyes)}").unlink()
-    assert not any(brain.sees for brain in await library.scan())
+    assert not any(brain.vision for brain in await library.scan())
 
 
 async def test_a_projector_that_is_none_leaves_the_brain_blind(
@@ -242,7 +262,7 @@ async def test_a_projector_that_is_none_leaves_the_brain_blind(
     hub.file("tiny-Q4_K_M.gguf", model := gguf())
     hub.file("mmproj-tiny-F16.gguf", b"not a projector, and not even a GGUF file")
     brain = (await drain(library.pull("hf.co/Qwen/Tiny-GGUF:Q4_K_M", shop.airlock)))[-1].brain
-    assert (brain.usable, brain.sees) == (True, False)
+    assert (brain.usable, brain.vision) == (True, False)
     assert brain.base is not None
     assert "its projector cannot be used" in brain.base.blind
     assert blobs(home) == [f"sha256-{sha(model)}"]
@@ -258,7 +278,7 @@ async def test_a_cartridge_has_the_projector_that_its_manifest_names(
     hub.file("tiny-Q4_K_M.gguf", gguf())
     hub.file("mmproj-tiny-F16.gguf", eyes)
     await drain(library.pull("@omni/hub", shop.airlock))
-    assert (await library.get("@omni/hub")).sees == named
+    assert (await library.get("@omni/hub")).vision == named
 
 
 async def test_a_projector_at_an_address_is_compared_with_its_hash(
@@ -271,13 +291,13 @@ async def test_a_projector_at_an_address_is_compared_with_its_hash(
     host = shop.web.url.replace("http:", "https:")
     for name, more in bases.items():
         shop.cartridge(name, f'source = "url"\nurl = "{host}/tiny.gguf"\nprojector = "{host}/mmproj.gguf{more}"\n')
-    sees = {
-        name: (await drain(library.pull(f"@omni/{name}", shop.airlock)))[-1].brain.sees for name in ("good", "bare")
+    vision = {
+        name: (await drain(library.pull(f"@omni/{name}", shop.airlock)))[-1].brain.vision for name in ("good", "bare")
     }
-    assert sees == {"good": True, "bare": True}
+    assert vision == {"good": True, "bare": True}
     await library.remove("@omni/good")
     await library.remove("@omni/bare")
-    assert not (await drain(library.pull("@omni/bad", shop.airlock)))[-1].brain.sees
+    assert not (await drain(library.pull("@omni/bad", shop.airlock)))[-1].brain.vision
 
 
 async def test_a_model_that_is_its_own_projector_is_refused(
@@ -310,9 +330,9 @@ async def test_widths_that_an_earlier_omni_did_not_read_are_read(
     library = shop.library(open_library)
     hub.file("mmproj-tiny-F16.gguf", other := write_projector(tmp_path / "other.gguf", width=128).read_bytes())
     put(user / "mmproj-model-f16.gguf", other)
-    assert not any(brain.sees for brain in await library.scan())
+    assert not any(brain.vision for brain in await library.scan())
     brain = (await drain(library.pull("@omni/hub", shop.airlock)))[-1].brain
-    assert not brain.sees
+    assert not brain.vision
     assert "128 numbers a token, not 256" in brain.base.blind
 
 
@@ -326,7 +346,7 @@ async def test_an_export_carries_the_projector(
     assert {path.name for path in (tmp_path / "usb/brains").iterdir()} == {"brains.json", "x.gguf", "mmproj-x.gguf"}
     await library.remove(brain.name)
     back = await library.add(tmp_path / "usb")
-    assert (back.sees, seen_with(back)) == (True, f"sha256-{sha(eyes)}")
+    assert (back.vision, seen_with(back)) == (True, f"sha256-{sha(eyes)}")
     assert await library.collect() == 0
     await library.remove(back.name)
     assert blobs(home) == []
@@ -342,7 +362,7 @@ async def test_an_export_carries_the_projector(
     async with in_thread(pulling(home, sha(eyes))):
         with pytest.raises(UsageError, match="by another Omni now"):
             await library.add(tmp_path / "usb")
-    assert (await library.add(tmp_path / "usb")).sees
+    assert (await library.add(tmp_path / "usb")).vision
 
 
 async def test_a_list_that_names_no_hashes_is_no_export(library: Library, tmp_path: Path, gguf: Make) -> None:
@@ -365,7 +385,7 @@ async def test_without_its_projector_a_brain_is_exported_when_it_is_known_to_be_
         await library.export([brain.name], tmp_path / "usb")
     assert not (tmp_path / "usb").exists()
     assert str(tmp_path / "m/x.gguf") in missing.value.hint
-    assert not (await library.add(tmp_path / "m/x.gguf")).sees
+    assert not (await library.add(tmp_path / "m/x.gguf")).vision
     await library.export([brain.name], tmp_path / "usb")
     assert {path.name for path in (tmp_path / "usb/brains").iterdir()} == {"brains.json", "x.gguf"}
 

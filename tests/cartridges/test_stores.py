@@ -10,7 +10,7 @@ import pytest
 
 from omni.cartridges import Library
 from omni.core.errors import BadFile, NotFound
-from omni.core.settings import Brains, Settings
+from omni.core.settings import BrainsSettings, Settings
 from tests.cartridges.test_finders import Ollama, found, snapshot
 
 Make = Callable[..., bytes]
@@ -222,7 +222,7 @@ async def test_what_is_hidden_from_us_is_neither_looked_for_nor_shown(
     ollama.model("registry.ollama.ai/library/a/1b", gguf())
     library = open_library()
     assert set(await found(library)) == {"a:1b"}
-    library.follow(Settings(brains=Brains(look_around=False)))
+    library.follow(Settings(brains=BrainsSettings(look_around=False)))
     assert [brain for brain in await library.brains() if brain.state != "available"] == []
     for name in ("a:1b", "b:1b"):
         with pytest.raises(NotFound):

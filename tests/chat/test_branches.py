@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from omni.chat import Attachment
 from omni.core.errors import EngineError, OmniError
 from omni.core.events import (
     ContextCompacted,
 )
+from omni.core.messages import FilePart, Message
 from omni.engine import Reply, ScriptedEngine
 from tests.chat.turn_tools import seen, until
 
@@ -36,14 +36,14 @@ async def test_an_answer_goes_on_from_its_partial_text(bench: Any, collect: Any,
     added = await collect(service.resume(made.id, answer.id))
     assert text_of(added) == " three four"
     asked = bench.engine.requests[-1].messages
-    assert [(message.role, message.content) for message in asked] == [
+    assert [(message.role, message.text) for message in asked] == [
         ("system", "Be brief."),
         ("user", "Count"),
         ("assistant", "one"),
     ]
     assert seen(await service.messages(made.id)) == [
-        ("user", "whole", "Count"),
-        ("assistant", "whole", "one three four"),
+        ("user", "complete", "Count"),
+        ("assistant", "complete", "one three four"),
     ]
     assert (await service.messages(made.id))[1].id == answer.id
 
@@ -57,13 +57,13 @@ async def test_an_answer_without_text_is_asked_for_anew(bench: Any, collect: Any
     answer = (await service.messages(made.id))[1]
     assert answer.reasoning == "hm"
     await collect(service.resume(made.id, answer.id))
-    assert bench.engine.requests[-1].messages[-1].content == "Hi"
+    assert bench.engine.requests[-1].messages[-1].text == "Hi"
     answer = (await service.messages(made.id))[1]
-    assert (answer.text, answer.reasoning, answer.state) == ("fine", "better", "whole")
+    assert (answer.text, answer.reasoning, answer.state) == ("fine", "better", "complete")
 
 
 async def test_editing_makes_a_branch_and_switching_returns(bench: Any, collect: Any) -> None:
-    service = bench.open(ScriptedEngine(lambda request: f"to {request.messages[-1].content}"))
+    service = bench.open(ScriptedEngine(lambda request: f"to {request.messages[-1].text}"))
     made = await bench.talk(service, "a", "b")
     first = await service.messages(made)
     await collect(service.edit(made, first[2].id, "c"))
@@ -79,17 +79,17 @@ async def test_editing_makes_a_branch_and_switching_returns(bench: Any, collect:
 async def test_an_edit_keeps_what_was_attached(bench: Any, collect: Any) -> None:
     service = bench.open()
     made = await service.create()
-    file = Attachment(path="a.txt", bytes=3, lines=1, text="abc")
+    file = FilePart(path="a.txt", bytes=3, lines=1, text="abc")
     await collect(service.ask(made.id, "What?", attachments=[file]))
     question = (await service.messages(made.id))[0]
-    assert question.attachments == (Attachment(path="a.txt", bytes=3, lines=1),)
+    assert question.attachments == (FilePart(path="a.txt", bytes=3, lines=1),)
     await collect(service.edit(made.id, question.id, "Why?"))
     assert bench.engine.requests[-1].messages == (
         bench.engine.requests[0].messages[0],
-        type(bench.engine.requests[0].messages[0])(role="user", content="a.txt\n```\nabc\n```\n\nWhy?"),
+        Message.of("user", "a.txt\n```\nabc\n```\n\nWhy?"),
     )
     await collect(service.edit(made.id, question.id, "Why not?", attachments=()))
-    assert bench.engine.requests[-1].messages[-1].content == "Why not?"
+    assert bench.engine.requests[-1].messages[-1].text == "Why not?"
 
 
 async def test_taking_back_returns_the_question(bench: Any, collect: Any) -> None:
@@ -107,13 +107,13 @@ async def test_a_summary_stands_for_what_was_before(bench: Any, collect: Any) ->
     events = await collect(service.compact(made))
     assert events[0].question == ""
     assert not any(isinstance(event, ContextCompacted) for event in events)
-    assert seen(await service.messages(made))[-1] == ("summary", "whole", "The gist.")
-    assert bench.engine.requests[-1].messages[-1].content.startswith("Sum up")
+    assert seen(await service.messages(made))[-1] == ("summary", "complete", "The gist.")
+    assert bench.engine.requests[-1].messages[-1].text.startswith("Sum up")
     await collect(service.ask(made, "c"))
     asked = bench.engine.requests[-1].messages
     assert [message.role for message in asked] == ["system", "user"]
-    assert "The gist." in asked[-1].content
-    assert asked[-1].content.endswith("c")
+    assert "The gist." in asked[-1].text
+    assert asked[-1].text.endswith("c")
     assert len(await service.messages(made)) == 7
     assert await service.undo(made) == "c"
     assert await service.undo(made) == ""  # the summary
@@ -138,4 +138,4 @@ async def test_a_summary_that_was_stopped_stands_for_nothing(bench: Any, collect
     async with aclosing(service.compact(made)) as events:
         await until(events, "The")
     await collect(service.ask(made, "b"))
-    assert [message.content for message in bench.engine.requests[-1].messages] == ["Be brief.", "a", "one", "b"]
+    assert [message.text for message in bench.engine.requests[-1].messages] == ["Be brief.", "a", "one", "b"]

@@ -6,15 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omni.chat import Attachment, ChatMessage
+from omni.chat import ChatMessage
 from omni.chat.context import fit, start_of, surely_fits
 from omni.chat.prompt import Prompt, prompt_of
 from omni.chat.store import Beginning
 from omni.core.errors import ContextOverflow
 from omni.core.events import ContextCompacted, TurnEnded
-from omni.core.settings import Chat, Engine, Settings
-from omni.engine import Message, ScriptedEngine
+from omni.core.messages import FilePart, Message, TextPart
+from omni.core.settings import ChatSettings, EngineSettings, Settings
+from omni.engine import ScriptedEngine, image_of
 from omni.engine.context import least_answer
+from tests.image_tools import png
 
 ENGINE = ScriptedEngine()
 
@@ -24,14 +26,18 @@ def branch_of(*words: int, files: dict[int, int] | None = None) -> list[ChatMess
     messages = []
     for place, many in enumerate(words):
         attached = (
-            (Attachment(path=f"f{place}.txt", bytes=1, lines=1, text="w " * files[place]),)
+            (FilePart(path=f"f{place}.txt", bytes=1, lines=1, text="w " * files[place]),)
             if files and place in files
             else ()
         )
         messages.append(
-            ChatMessage(id=f"q{place}", parent=None, role="user", text="w " * many, time=0.0, attachments=attached)
+            ChatMessage(
+                id=f"q{place}", parent=None, role="user", parts=(*attached, TextPart(text="w " * many)), time=0.0
+            )
         )
-        messages.append(ChatMessage(id=f"a{place}", parent=None, role="assistant", text="yes", time=0.0))
+        messages.append(
+            ChatMessage(id=f"a{place}", parent=None, role="assistant", parts=(TextPart(text="yes"),), time=0.0)
+        )
     return messages[:-1]
 
 
@@ -41,7 +47,7 @@ async def fitted(prompt: Prompt, allocated: int, answer: int = 10, **more: Any) 
         count=ENGINE.count_tokens,
         allocated=allocated,
         context_max=more.pop("context_max", 10_000),
-        answer_tokens=answer,
+        max_tokens=answer,
         **more,
     )
 
@@ -51,7 +57,7 @@ async def test_what_fits_is_sent_whole() -> None:
     sent = await fitted(prompt, 100)
     assert sent.messages == prompt.messages()
     assert sent.compacted is None
-    assert sent.room == 10
+    assert sent.max_completion_tokens == 10
 
 
 async def test_the_oldest_whole_turns_are_left_out_down_to_half() -> None:
@@ -60,7 +66,7 @@ async def test_the_oldest_whole_turns_are_left_out_down_to_half() -> None:
     kept = await ENGINE.count_tokens(sent.messages)
     one_more = await ENGINE.count_tokens(prompt.messages(sent.compacted.left_out_turns - 1))
     assert kept <= 50 < one_more
-    assert sent.messages[0] == Message(role="system", content="system")
+    assert sent.messages[0] == Message.of("system", "system")
     assert sent.messages[1].role == "user"
     everything = await ENGINE.count_tokens(prompt.messages())
     assert sent.compacted == ContextCompacted(
@@ -74,19 +80,19 @@ async def test_the_oldest_whole_turns_are_left_out_down_to_half() -> None:
 async def test_files_of_turns_that_are_left_out_stay() -> None:
     prompt = prompt_of(branch_of(*[10] * 8, files={0: 3, 7: 2}), "system")
     sent = await fitted(prompt, 100)
-    first = sent.messages[1].content
+    first = sent.messages[1].text
     assert first.startswith("Files attached earlier:\n\nf0.txt\n```\nw w w ")
-    assert "f7.txt" in sent.messages[-1].content
-    assert "Files attached earlier" not in sent.messages[-1].content
+    assert "f7.txt" in sent.messages[-1].text
+    assert "Files attached earlier" not in sent.messages[-1].text
 
 
 async def test_a_file_that_was_attached_again_is_sent_once() -> None:
     branch = branch_of(10, 10)
-    old = Attachment(path="f", bytes=1, lines=1, text="old")
-    new = Attachment(path="f", bytes=1, lines=1, text="new")
+    old = FilePart(path="f", bytes=1, lines=1, text="old")
+    new = FilePart(path="f", bytes=1, lines=1, text="new")
     branch[0] = _with(branch[0], old)
     branch[2] = _with(branch[2], new)
-    text = "".join(message.content for message in prompt_of(branch, "").messages(1))
+    text = "".join(message.text for message in prompt_of(branch, "").messages(1))
     assert "new" in text
     assert "old" not in text
 
@@ -100,7 +106,7 @@ async def test_few_counts_are_enough() -> None:
         return await ENGINE.count_tokens(messages)
 
     prompt = prompt_of(branch_of(*[10] * 1000), "system")
-    sent = await fit(prompt, count=count, allocated=2000, context_max=2000, answer_tokens=100)
+    sent = await fit(prompt, count=count, allocated=2000, context_max=2000, max_tokens=100)
     assert sent.compacted is not None
     assert counted <= 12
 
@@ -136,7 +142,7 @@ async def test_the_last_turn_may_take_from_the_answers_room() -> None:
     prompt = prompt_of(branch_of(60), "system")
     sent = await fitted(prompt, 100, answer=400)
     assert sent.compacted is None
-    assert sent.room == 100 - await ENGINE.count_tokens(sent.messages)
+    assert sent.max_completion_tokens == 100 - await ENGINE.count_tokens(sent.messages)
 
 
 @pytest.mark.parametrize(("files", "less"), [(None, "Ask for less"), ({2: 50}, "Attach less")])
@@ -177,25 +183,26 @@ async def test_whatever_is_sent_fits_with_its_answer(
         assert alone + least_answer(answer, allocated) > allocated
         return
     kept = await ENGINE.count_tokens(sent.messages)
-    assert kept + sent.room <= allocated
-    assert 0 < sent.room <= answer
-    assert sent.messages[-1].content.endswith(prompt.turns[-1].messages[0].text)
+    assert kept + sent.max_completion_tokens <= allocated
+    assert 0 < sent.max_completion_tokens <= answer
+    assert sent.messages[-1].text.endswith(prompt.turns[-1].messages[0].text)
     for file in (file for turn in prompt.turns for message in turn.messages for file in message.attachments):
-        assert sum(message.content.count(f"{file.path}\n```") for message in sent.messages) == 1
+        assert sum(message.text.count(f"{file.path}\n```") for message in sent.messages) == 1
 
 
 @given(st.text(), st.integers(1, 100), st.integers(1, 5000))
 def test_what_surely_fits_fits(text: str, answer: int, allocated: int) -> None:
-    messages = [Message(role="user", content=text)]
+    messages = [Message.of("user", text)]
     if surely_fits(messages, answer, allocated):
         assert len(text.encode("utf-8", "replace")) + 1024 < allocated
+    assert not surely_fits([*messages, Message.of("user", image_of(png()))], answer, allocated)
 
 
 # --- the same, through a conversation
 
 
 async def test_a_long_conversation_is_compacted_once_and_keeps_its_prefix(bench: Any, collect: Any) -> None:
-    bench.settings = Settings(chat=Chat(answer_tokens=20), engine=Engine(context=256))
+    bench.settings = Settings(chat=ChatSettings(max_completion_tokens=20), engine=EngineSettings(context=256))
     service = bench.open(ScriptedEngine(["yes"], context=256))
     made = await service.create()
     compacted, cached = [], []
@@ -246,7 +253,7 @@ async def test_a_question_that_was_refused_pushes_out_nothing(bench: Any, collec
         await collect(service.ask(made, "w " * 400))
     events = await collect(service.ask(made, "what is my name?"))
     assert not any(isinstance(event, ContextCompacted) for event in events)
-    sent = [message.content for message in engine.requests[-1].messages if message.role == "user"]
+    sent = [message.text for message in engine.requests[-1].messages if message.role == "user"]
     assert sent == ["my name is Ada", "remember it", "what is my name?"]
 
 
@@ -260,7 +267,7 @@ async def test_the_summary_of_a_conversation_that_does_not_fit(bench: Any, colle
     assert after[:-1] == before  # what a summary leaves out is its own affair
 
 
-def _with(message: ChatMessage, file: Attachment) -> ChatMessage:
+def _with(message: ChatMessage, file: FilePart) -> ChatMessage:
     import msgspec
 
-    return msgspec.structs.replace(message, attachments=(file,))
+    return msgspec.structs.replace(message, parts=(file, *message.parts))

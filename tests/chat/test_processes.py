@@ -99,9 +99,9 @@ async def test_a_killed_front_end_loses_a_tenth_of_a_second_at_most(bench: Any, 
     assert not lost or lost[-1] - lost[0] <= 0.1
     added = await collect(service.resume(made.id, answer.id))
     assert text_of(added) == " and on"
-    assert bench.engine.requests[-1].messages[-1].content == answer.text
+    assert bench.engine.requests[-1].messages[-1].text == answer.text
     whole = (await service.messages(made.id))[1]
-    assert (whole.id, whole.text, whole.state) == (answer.id, f"{answer.text} and on", "whole")
+    assert (whole.id, whole.text, whole.state) == (answer.id, f"{answer.text} and on", "complete")
     assert os.listdir(bench.path.parent / "writers") == [bench.store._writing._writer.name]
 
 
@@ -147,7 +147,7 @@ async def test_a_question_that_waits_goes_on_when_the_other_front_end_dies(bench
             process.kill()
             assert isinstance([event async for event in events][-1], TurnEnded)
     states = [message.state for message in await service.messages(made.id)]
-    assert states == ["whole", "interrupted", "whole", "whole"]
+    assert states == ["complete", "interrupted", "complete", "complete"]
 
 
 async def test_other_conversations_are_not_held_up(bench: Any, collect: Any) -> None:
@@ -178,4 +178,4 @@ async def test_many_front_ends_take_turns(tmp_path: Path, bench: Any) -> None:
             assert (await lines(process, 3))[-1] == "done"
     messages = await service.messages(made.id)
     assert [message.role for message in messages] == ["user", "assistant"] * 3
-    assert {message.state for message in messages} == {"whole"}
+    assert {message.state for message in messages} == {"complete"}

@@ -13,7 +13,7 @@ from omni.cartridges import Brain
 from omni.chat import ChatService, ChatStore
 from omni.core.events import ContextCompacted, TextDelta, TurnEnded
 from omni.core.paths import Home
-from omni.core.settings import Chat, Engine, Settings
+from omni.core.settings import ChatSettings, EngineSettings, Settings
 from omni.engine import WorkerEngine
 from omni.keeper import KeeperClient, WorkerSpec, start
 
@@ -50,7 +50,7 @@ async def chat(home: Home, starter_gguf: Path) -> AsyncIterator[ChatService]:
         Engines(),
         Repository(),
         keeper=keeper,
-        settings=Settings(chat=Chat(answer_tokens=48), engine=Engine(context=CONTEXT)),
+        settings=Settings(chat=ChatSettings(max_completion_tokens=48), engine=EngineSettings(context=CONTEXT)),
     )
     yield service
     await service.close()
@@ -68,7 +68,7 @@ async def test_a_conversation_with_the_starter_brain(chat: ChatService, collect:
     ended = events[-1]
     assert isinstance(ended, TurnEnded)
     assert ended.context_allocated == CONTEXT
-    assert ended.usage.prompt_tokens + ended.usage.answer_tokens == ended.context_used
+    assert ended.usage.prompt_tokens + ended.usage.completion_tokens == ended.context_used
 
     # What was read is not read again.
     ended = (await collect(chat.ask(made.id, "And of Italy?")))[-1]
@@ -85,7 +85,7 @@ async def test_a_conversation_with_the_starter_brain(chat: ChatService, collect:
     more = text_of(await collect(chat.resume(made.id, stopped.id)))
     whole = (await chat.messages(made.id))[-1]
     assert whole.text == stopped.text + more
-    assert whole.state == "whole"
+    assert whole.state == "complete"
 
     # Too long for 512 tokens, it leaves out its oldest turns.
     compacted: list[ContextCompacted] = []

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omni.chat import Attachment, ChatMessage, Conversation
-from omni.chat.export import parsed, to_json
+from omni.chat import ChatMessage, Conversation
+from omni.chat.exported import parsed, to_json
 from omni.chat.search import words_of
 from omni.core.errors import BadFile, EngineError
 from omni.core.events import Usage
+from omni.core.messages import FilePart, TextPart
 from omni.engine import Reply, ScriptedEngine
 
 
@@ -74,7 +75,7 @@ def test_any_text_can_be_looked_for(text: str) -> None:
 
     with sqlite3.connect(":memory:") as db:
         db.row_factory = sqlite3.Row
-        db.executescript(MIGRATIONS[0].script)
+        db.executescript("".join(migration.script for migration in MIGRATIONS))
         assert find(db, text, 10) == []
         condition, values = matching(db, text)
         assert db.execute(f"SELECT * FROM conversation c WHERE {condition}", values).fetchall() == []
@@ -85,7 +86,7 @@ async def test_markdown_shows_the_active_branch(bench: Any, collect: Any) -> Non
     failing = Reply(text="half an answer", error=EngineError("It died."), fail_after=2)
     service = bench.open(ScriptedEngine([Reply(text="Because.", reasoning="Why indeed"), "Other.", failing]))
     made = await service.create(project="/p", system="Be kind.")
-    file = Attachment(path="a.md", bytes=9, lines=1, text="```\nx\n```")
+    file = FilePart(path="a.md", bytes=9, lines=1, text="```\nx\n```")
     await collect(service.ask(made.id, "Why?", attachments=[file]))
     question = (await service.messages(made.id))[0]
     await collect(service.edit(made.id, question.id, "Not this?"))
@@ -103,7 +104,7 @@ async def test_markdown_shows_the_active_branch(bench: Any, collect: Any) -> Non
 async def test_json_comes_back_whole(bench: Any, collect: Any) -> None:
     service = bench.open(ScriptedEngine([Reply(text="one", reasoning="hm")]))
     made = await bench.talk(service, "a", "b", project="/p", system="s")
-    file = Attachment(path="a.md", bytes=1, lines=1, text="content")
+    file = FilePart(path="a.md", bytes=1, lines=1, text="content")
     await collect(service.edit(made, (await service.messages(made))[2].id, "c", attachments=[file]))
     await service.rename(made, "Mine")
     text = await service.export(made, "json")
@@ -117,14 +118,14 @@ async def test_json_comes_back_whole(bench: Any, collect: Any) -> None:
         for old, new in places.items():
             renamed = renamed.replace(old, new)
         whole = msgspec.json.decode(renamed)
-        for key in ("id", "at"):
+        for key in ("id", "revision"):
             del whole["conversation"][key]
         return whole
 
     assert bare(again) == bare(text)
     assert [said.text for said in await service.messages(loaded.id)] == ["a", "one", "c", "one"]
     await collect(service.ask(loaded.id, "d"))
-    assert "content" in bench.engine.requests[-1].messages[3].content
+    assert "content" in bench.engine.requests[-1].messages[3].text
 
 
 messages = st.builds(
@@ -132,9 +133,9 @@ messages = st.builds(
     id=st.uuids().map(str),
     parent=st.none(),
     role=st.sampled_from(["user", "assistant", "summary"]),
-    text=st.text(alphabet=st.characters(exclude_categories=["Cs"])),
+    parts=st.tuples(st.builds(TextPart, text=st.text(alphabet=st.characters(exclude_categories=["Cs"])))),
     time=st.floats(0, 2e9),
-    state=st.sampled_from(["whole", "cancelled", "failed"]),
+    state=st.sampled_from(["complete", "cancelled", "failed"]),
     usage=st.none() | st.builds(Usage, prompt_tokens=st.integers(0, 9)),
 )
 
@@ -142,7 +143,7 @@ messages = st.builds(
 @given(st.lists(messages, max_size=5, unique_by=lambda message: message.id))
 def test_any_conversation_survives_json(said: list[ChatMessage]) -> None:
     conversation = Conversation(
-        id="c", title="t", project=None, created=1.0, updated=2.0, brain="", system="", head=None, turns=0, at=1
+        id="c", title="t", project=None, created=1.0, updated=2.0, brain="", system="", head=None, turns=0, revision=1
     )
     assert parsed(to_json(conversation, said)) == (conversation, tuple(said))
 

@@ -11,15 +11,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from omni.chat import Attachment, ChatStore
+from omni.chat import ChatStore
 from omni.chat.store import Beginning
-from omni.chat.tree import Node, Tree
-from omni.chat.writing import Busy, Outcome
+from omni.chat.tree import MessageNode, Tree
+from omni.chat.writing import ConversationBusy, Outcome
 from omni.core.errors import NotFound, UsageError
+from omni.core.events import TextDelta
+from omni.core.messages import FilePart, Message, text_of
 
 TEXTS = st.text(max_size=12)
 QUESTIONS = st.text(min_size=1, max_size=12).filter(lambda text: bool(text.strip()))
-ENDS = st.sampled_from(["whole", "cancelled", "failed", "dead"])
+ENDS = st.sampled_from(["complete", "cancelled", "failed", "dead"])
 
 
 def stored(text: str) -> str:
@@ -54,7 +56,7 @@ class StoreMachine(RuleBasedStateMachine):
         return self.runner.run(work)
 
     def tree(self) -> Tree:
-        return Tree(Node(message, said.parent, said.number) for message, said in self.said.items())
+        return Tree(MessageNode(message, said.parent, said.number) for message, said in self.said.items())
 
     @initialize()
     def create(self) -> None:
@@ -63,15 +65,19 @@ class StoreMachine(RuleBasedStateMachine):
     def answer(self, started: Any, pieces: list[str], end: Any) -> None:
         """Write an answer and end it in one of the ways that there are."""
         prior = self.said[started.answer].text if started.answer in self.said else ""
-        assert started.prior_text == prior
+        assert text_of(started.prior) == prior
         for piece in pieces:
-            self.do(self.store.append(self.conversation, started.answer, piece))
+            self.do(self.store.append(self.conversation, started.answer, TextDelta(text=piece)))
         text = prior + "".join(map(stored, pieces))
         if end == "dead":
             self.do(self.store.close())
             self.reopen()
         else:
-            self.do(self.store.finish(self.conversation, started.answer, Outcome(state=end, text=text)))
+            self.do(
+                self.store.finish(
+                    self.conversation, started.answer, Outcome(state=end, parts=Message.of("assistant", text).parts)
+                )
+            )
         old = self.said.get(started.answer)
         self.said[started.answer] = Said(
             old.parent if old else started.question,
@@ -83,7 +89,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.head = started.answer
 
     def asked(self, started: Any, parent: str | None, text: str) -> None:
-        self.said[started.question] = Said(parent, "user", stored(text), "whole", next(self.numbers))
+        self.said[started.question] = Said(parent, "user", stored(text), "complete", next(self.numbers))
 
     @rule(text=QUESTIONS, pieces=st.lists(TEXTS, max_size=3), end=ENDS)
     def ask(self, text: str, pieces: list[str], end: Any) -> None:
@@ -118,7 +124,7 @@ class StoreMachine(RuleBasedStateMachine):
     def resume(self, data: st.DataObject, piece: str, end: str) -> None:
         message = data.draw(st.sampled_from(sorted(self.said)))
         said = self.said[message]
-        if said.role == "user" or said.state == "whole" or self.tree().children(message):
+        if said.role == "user" or said.state == "complete" or self.tree().children(message):
             with pytest.raises(UsageError):
                 self.do(self.store.resume(self.conversation, message))
             return
@@ -218,15 +224,15 @@ async def test_deleting_removes_every_trace(bench: Any) -> None:
     service = bench.open()
     made = await service.create()
     started = await bench.store.ask(
-        made.id, "secret", attachments=[Attachment(path="f", bytes=1, lines=1, text="hidden")]
+        made.id, "secret", attachments=[FilePart(path="f", bytes=1, lines=1, text="hidden")]
     )
-    await bench.store.append(made.id, started.answer, "piece")
+    await bench.store.append(made.id, started.answer, TextDelta(text="piece"))
     await bench.store.begin_at(Beginning(message=started.question, allocated=1, tokens=1, turns=1))
     await service.delete(made.id)
     left = await bench.store._database.read(
         lambda db: [
             db.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-            for table in ("conversation", "message", "piece", "attachment", "beginning")
+            for table in ("conversation", "message", "piece", "content", "beginning")
         ]
     )
     assert left == [0] * 5
@@ -264,7 +270,7 @@ async def test_two_writers_in_one_conversation_are_kept_apart(bench: Any) -> Non
     bench.open()
     second = bench.store
     for work in (second.ask(made.id, "two"), second.summarise(made.id), second.regenerate(made.id, started.question)):
-        with pytest.raises(Busy):
+        with pytest.raises(ConversationBusy):
             await work
     for work in (second.undo(made.id), second.switch(made.id, started.question)):
         with pytest.raises(UsageError, match="being written"):
@@ -272,7 +278,7 @@ async def test_two_writers_in_one_conversation_are_kept_apart(bench: Any) -> Non
     assert await second.recover() == []
     await first.close()
     assert await second.recover() == [made.id]
-    assert [said.state for said in await second.messages(made.id)] == ["whole", "interrupted"]
+    assert [said.state for said in await second.messages(made.id)] == ["complete", "interrupted"]
     assert (await second.ask(made.id, "two")).answer
 
 
@@ -282,6 +288,6 @@ async def test_deleting_during_an_answer_ends_it(bench: Any) -> None:
     started = await bench.store.ask(made.id, "one")
     await service.delete(made.id)
     with pytest.raises(NotFound):
-        await bench.store.append(made.id, started.answer, "more")
-    await bench.store.finish(made.id, started.answer, Outcome(state="cancelled", text="more"))
+        await bench.store.append(made.id, started.answer, TextDelta(text="more"))
+    await bench.store.finish(made.id, started.answer, Outcome(state="cancelled"))
     assert await service.conversations() == []

@@ -3,16 +3,16 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omni.chat.tree import Node, Tree
+from omni.chat.tree import MessageNode, Tree
 
 
 @st.composite
 def trees(draw: st.DrawFn) -> Tree:
     """Any tree (or several) of up to thirty messages."""
-    nodes: list[Node] = []
+    nodes: list[MessageNode] = []
     for number in range(draw(st.integers(1, 30))):
         parent = draw(st.sampled_from([None, *(node.id for node in nodes)]))
-        nodes.append(Node(f"m{number}", parent, number))
+        nodes.append(MessageNode(f"m{number}", parent, number))
     return Tree(draw(st.permutations(nodes)))
 
 
@@ -52,5 +52,5 @@ def test_no_leaf_is_an_empty_path() -> None:
 
 
 def test_a_circle_does_not_hang() -> None:
-    tree = Tree([Node("a", "b", 1), Node("b", "a", 2)])
+    tree = Tree([MessageNode("a", "b", 1), MessageNode("b", "a", 2)])
     assert sorted(tree.path("a")) == ["a", "b"]

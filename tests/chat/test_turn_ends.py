@@ -12,7 +12,7 @@ from omni.core.events import (
     TextDelta,
     TurnStarted,
 )
-from omni.core.settings import Chat, Settings
+from omni.core.settings import ChatSettings, Settings
 from omni.engine import Reply, ScriptedEngine
 from tests.chat.turn_tools import seen, until
 
@@ -67,7 +67,7 @@ async def test_a_turn_cancelled_anywhere_has_an_end(bench: Any, steps: int) -> N
     task.cancel()
     await asyncio.wait({task})
     states = [said.state for said in await service.messages(made.id)]
-    assert states in ([], ["whole", "cancelled"], ["whole", "whole"])
+    assert states in ([], ["complete", "cancelled"], ["complete", "complete"])
     async with aclosing(service.ask(made.id, "Next")) as events:
         assert isinstance(await anext(events), TurnStarted)
 
@@ -82,7 +82,7 @@ async def test_a_failing_engine_keeps_what_came(bench: Any, collect: Any) -> Non
     answer = (await service.messages(made.id))[1]
     assert (answer.state, answer.text, answer.reason) == ("failed", "one two", "The worker died.")
     await collect(service.regenerate(made.id, answer.id))
-    assert seen(await service.messages(made.id))[1] == ("assistant", "whole", "fine")
+    assert seen(await service.messages(made.id))[1] == ("assistant", "complete", "fine")
     assert len((await service.messages(made.id))[1].siblings) == 2
 
 
@@ -110,13 +110,13 @@ async def test_an_engine_that_falls_silent_has_failed(bench: Any, collect: Any) 
 
 
 async def test_an_answer_that_never_stops_is_cut_and_says_so(bench: Any, collect: Any) -> None:
-    bench.settings = Settings(chat=Chat(answer_tokens=40))
+    bench.settings = Settings(chat=ChatSettings(max_completion_tokens=40))
     service = bench.open(ScriptedEngine([Reply(text="on and ", endless=True)]))
     made = await service.create()
     events = await collect(service.ask(made.id, "Hi"))
     assert events[-1].reason == "length"
     answer = (await service.messages(made.id))[1]
-    assert (answer.state, answer.reason) == ("whole", "length")
+    assert (answer.state, answer.reason) == ("complete", "length")
     await collect(service.resume(made.id, answer.id))  # and may go on
     assert len((await service.messages(made.id))[1].text) > len(answer.text)
 

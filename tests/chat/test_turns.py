@@ -21,7 +21,8 @@ from omni.core.events import (
     TurnQueued,
     TurnStarted,
 )
-from omni.core.settings import Chat, Settings
+from omni.core.messages import TextPart
+from omni.core.settings import ChatSettings, Settings
 from omni.engine import LoadFailed, Reply, ScriptedEngine
 from tests.chat.turn_tools import gather, kinds, seen, until
 
@@ -47,7 +48,7 @@ async def test_a_turn_in_its_order(bench: Any, collect: Any, text_of: Any) -> No
     assert events[0] == TurnStarted(conversation=made.id, question=question.id, answer=answer.id, brain="@omni/test")
     assert (question.text, answer.text, answer.reasoning) == ("Hi", "Hello you", "They greet")
     assert text_of(events) == answer.text
-    assert (answer.state, answer.brain, answer.parent) == ("whole", "@omni/test", question.id)
+    assert (answer.state, answer.brain, answer.parent) == ("complete", "@omni/test", question.id)
     assert answer.usage == events[-1].usage
     assert events[-1].context_used > 0
     assert (await service.conversation(made.id)).brain == "@omni/test"
@@ -65,7 +66,7 @@ async def test_the_question_is_stored_before_the_engine_is_asked(bench: Any, col
     bench.engines.open = look
     with pytest.raises(EngineError):
         await collect(service.ask(made.id, "Hi"))
-    assert looked == [("user", "whole", "Hi"), ("assistant", "writing", "")]
+    assert looked == [("user", "complete", "Hi"), ("assistant", "writing", "")]
 
 
 async def test_a_question_is_stored_even_when_there_is_no_brain(bench: Any) -> None:
@@ -77,7 +78,7 @@ async def test_a_question_is_stored_even_when_there_is_no_brain(bench: Any) -> N
         await gather(events, service.ask(made.id, "Hi"))
     assert kinds(events) == ["TurnStarted"]
     assert "omni pull" in caught.value.hint
-    assert seen(await service.messages(made.id)) == [("user", "whole", "Hi"), ("assistant", "failed", "")]
+    assert seen(await service.messages(made.id)) == [("user", "complete", "Hi"), ("assistant", "failed", "")]
     assert (await service.messages(made.id))[1].reason == caught.value.message
 
 
@@ -101,7 +102,7 @@ async def test_which_brain_answers(bench: Any, collect: Any) -> None:
     await collect(service.ask(made.id, "2", brain="@omni/other"))
     await collect(service.ask(made.id, "3"))
     assert bench.engines.opened == ["@omni/test", "@omni/other", "@omni/other"]
-    service.settings = Settings(chat=Chat(brain="@omni/other"))
+    service.settings = Settings(chat=ChatSettings(brain="@omni/other"))
     fresh = await service.create()
     await collect(service.ask(fresh.id, "4"))
     assert bench.engines.opened[-1] == "@omni/other"
@@ -116,7 +117,7 @@ async def test_what_a_brain_says_of_itself_reaches_the_engine(bench: Any, collec
     await collect(service.ask(made.id, "1"))
     sampling = bench.engine.requests[0].sampling
     assert (sampling.temperature, sampling.stop, sampling.top_k) == (0.1, ("END",), 40)
-    assert sampling.max_tokens == service.settings.chat.answer_tokens
+    assert sampling.max_tokens == service.settings.chat.max_completion_tokens
 
 
 async def test_the_answer_is_stored_while_it_comes(bench: Any, clock: Any) -> None:
@@ -134,52 +135,53 @@ async def test_the_answer_is_stored_while_it_comes(bench: Any, clock: Any) -> No
         await until(events, "three")
         assert seen(await service.messages(made.id))[1] == ("assistant", "writing", "one two")
         assert isinstance(await anext(events), TurnEnded)
-    assert seen(await service.messages(made.id))[1] == ("assistant", "whole", "one two three")
+    assert seen(await service.messages(made.id))[1] == ("assistant", "complete", "one two three")
 
 
 async def test_thirty_two_tokens_are_stored_at_once(clock: Any) -> None:
     pieces: list[str] = []
 
-    async def append(text: str, reasoning: str) -> None:
-        pieces.append(text)
+    async def append(events: list[Any]) -> None:
+        pieces.extend(event.text for event in events)
 
-    pen = AnswerBuffer(append, clock)
+    buffer = AnswerBuffer(append, clock)
     for _ in range(70):
-        await pen.add("x")
-    pen.close()
+        await buffer.add(TextDelta(text="x"))
+    buffer.close()
     assert pieces == ["x" * 32] * 2
-    assert pen.text == "x" * 70
+    assert buffer.parts == (TextPart(text="x" * 70),)
 
 
 async def test_a_silent_brain_does_not_keep_text_from_being_stored(clock: Any) -> None:
     stored = asyncio.Event()
 
-    async def append(text: str, reasoning: str) -> None:
-        assert (text, reasoning) == ("a", "b")
+    async def append(events: list[Any]) -> None:
+        assert events == [ReasoningDelta(text="b"), TextDelta(text="a")]
         stored.set()
 
-    pen = AnswerBuffer(append, clock)  # whose clock stands still
-    await pen.add("a", "b")
+    buffer = AnswerBuffer(append, clock)  # whose clock stands still
+    await buffer.add(ReasoningDelta(text="b"))
+    await buffer.add(TextDelta(text="a"))
     await asyncio.wait_for(stored.wait(), 10)
-    pen.close()
+    buffer.close()
 
 
 async def test_what_a_full_disk_refused_is_stored_later(clock: Any) -> None:
     pieces: list[str] = []
     full = True
 
-    async def append(text: str, reasoning: str) -> None:
+    async def append(events: list[Any]) -> None:
         if full:
             raise StorageError("full")
-        pieces.append(text)
+        pieces.extend(event.text for event in events)
 
-    pen = AnswerBuffer(append, clock)
+    buffer = AnswerBuffer(append, clock)
     clock.time += 1
-    await pen.add("a")
+    await buffer.add(TextDelta(text="a"))
     full = False
     clock.time += 1
-    await pen.add("b")
-    pen.close()
+    await buffer.add(TextDelta(text="b"))
+    buffer.close()
     assert pieces == ["ab"]
 
 
@@ -196,11 +198,11 @@ async def test_an_answer_outlives_a_full_disk(bench: Any, collect: Any, monkeypa
     with pytest.raises(StorageError):
         await gather(events, service.ask(made.id, "Hi"))
     assert kinds(events)[-1] == "TextDelta"
-    assert seen(await service.messages(made.id))[1] == ("assistant", "whole", "all of it")
+    assert seen(await service.messages(made.id))[1] == ("assistant", "complete", "all of it")
     monkeypatch.setattr(bench.store._writing, "finish", finish)
     await collect(service.ask(made.id, "Again"))
     other = bench.open()
-    assert seen(await other.messages(made.id))[1] == ("assistant", "whole", "all of it")
+    assert seen(await other.messages(made.id))[1] == ("assistant", "complete", "all of it")
 
 
 # --- one turn at a time
@@ -340,7 +342,7 @@ async def test_a_brain_that_was_named_never_becomes_another(bench: Any, how: str
     service = bench.open()
     bench.engines.open = Unloadable(bench.engine, test=BadFile("It has no layers.")).open
     if how == "settings":
-        service.settings = Settings(chat=Chat(brain="@omni/test"))
+        service.settings = Settings(chat=ChatSettings(brain="@omni/test"))
     made = await service.create(brain="@omni/test" if how == "conversation" else "")
     events: list[Any] = []
     with pytest.raises(BadFile, match="no layers"):

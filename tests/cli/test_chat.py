@@ -69,7 +69,7 @@ def test_json_prints_the_events(scripted: Cli) -> None:
     assert kinds[0] == "turn_started"
     assert kinds[-1] == "turn_ended"
     assert "".join(event["text"] for event in answered.events if event["type"] == "text_delta") == "You said: hi"
-    assert answered.events[-1]["usage"]["answer_tokens"] == 3
+    assert answered.events[-1]["usage"]["completion_tokens"] == 3
 
 
 def test_json_prints_errors_too(scripted: Cli) -> None:
@@ -104,12 +104,12 @@ def test_thoughts_are_printed_when_they_are_wanted(scripted: Cli) -> None:
 
 
 def test_a_brain_that_never_stops_is_stopped(scripted: Cli) -> None:
-    scripted.run("config", "set", "chat.answer_tokens", "20")
+    scripted.run("config", "set", "chat.max_completion_tokens", "20")
     cut = scripted.run("chat", "go", **script(reply=" again", endless=1))
     assert cut.code == 0
     assert len(cut.out.split()) == 20
     assert cut.out.endswith("\n")
-    assert cut.err == "omni: cut at the longest answer allowed (`omni config set chat.answer_tokens N`)\n"
+    assert cut.err == "omni: cut at the longest answer allowed (`omni config set chat.max_completion_tokens N`)\n"
 
 
 def test_a_question_that_does_not_fit_is_told_with_figures(scripted: Cli) -> None:
@@ -185,6 +185,24 @@ def test_two_at_once_share_one_worker(scripted: Cli) -> None:
     assert worker["brains"][0] == "@me/tiny"
     assert worker["memory"] > 1_000_000
     assert worker["confined"] == "seccomp"
+
+
+def test_an_answer_is_seen_and_stopped_from_another_terminal(scripted: Cli) -> None:
+    slow = scripted.environment | script(reply="a " * 2000, token_ms=20)
+    asked = scripted.start("chat", "go on and on", env=slow)
+    assert asked.stdout is not None
+    assert asked.stdout.read(2) == b"a "
+    (client,) = [one for one in scripted.processes("client") if one["jobs"]]
+    (work,) = client["jobs"]
+    assert (work["kind"], work["state"], work["facts"]["brain"]) == ("turn", "running", "@me/tiny")
+    listed = scripted.run("ps").out.split("\n\n")[1]
+    assert listed.splitlines()[1].split(maxsplit=2)[0] == work["id"]
+    assert "an answer in go on and on" in listed
+    stopped = scripted.run("stop", work["id"])
+    assert stopped == (0, f"{work['id']} is stopped; what came of it is kept.\n", "")
+    ended = scripted.finish(asked)
+    assert (ended.code, ended.err.splitlines()[0]) == (1, "omni: Another window stopped this answer.")
+    assert scripted.run("stop", work["id"]).code == 3
 
 
 def test_ps_names_everything_and_what_confines_it(scripted: Cli) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from omni.airlock.audit import Audit
 from omni.cartridges import Base, Brain, read_header
 from omni.cli.ls import group, no_use, row, why
 from omni.cli.ps import confinement, several, what
@@ -72,7 +73,7 @@ def test_what_a_brain_sees_with_is_told(call: Call, tiny: Path) -> None:
     call("pull", str(tiny))
     assert f"images, with {eyes}" in call("show", "tiny").out
     assert "sees images" in call("ls").out
-    assert all(one["sees"] for one in call("ls", "--here", "--json").json)
+    assert all(one["vision"] for one in call("ls", "--here", "--json").json)
 
 
 def test_what_makes_vectors_is_told(call: Call, tiny: Path) -> None:
@@ -185,7 +186,7 @@ def test_settings_are_shown_changed_and_checked(call: Call, home: Home) -> None:
     assert call("config", "check").out.endswith("all is default.\n")
     assert call("config", "set", "engine.context", "4096") == (0, "engine.context = 4096\n", "")
     assert call("config", "get", "engine.context").out == "4096\n"
-    assert "engine.context      4096  (changed)" in call("config", "show").out
+    assert "engine.context              4096  (changed)" in call("config", "show").out
     assert call("config", "show", "--json").json["engine"]["context"] == 4096
     assert call("config", "path").out == f"{home.config}\n"
     assert call("config", "set", "engine.context", "none").code == 2
@@ -208,6 +209,25 @@ def test_the_record_of_connections_is_shown(call: Call, home: Home) -> None:
     assert shown[1].endswith("cli-1   pull     a.example:443  98 MB  whole")
     assert len(shown) == 3
     assert call("audit", "--json", "--last", "1").out == lines[2] + "\n"
+
+
+def test_a_record_that_was_changed_is_found_out(call: Call, home: Home) -> None:
+    assert call("audit", "--verify").out == "0 lines in 0 files, each with a hash over itself and the line before.\n"
+    audit = Audit(home)
+    audit.line("cli-1", "pull", "a.example:443").close(5, "whole")
+    audit.note("cli-1", "pull", "b.example:443", "refused: 404")
+    (home.audit / "airlock.jsonl").write_text('{"host": "older"}\n')
+    whole = call("audit", "--verify")
+    assert whole.out.splitlines()[0].startswith("3 lines in 1 files")
+    assert whole.out.splitlines()[1].startswith("1 lines of earlier builds")
+    assert whole.code == 0
+    path = home.audit / "airlock-000001.jsonl"
+    path.write_text(path.read_text().replace("b.example", "c.example"))
+    changed = call("audit", "--verify")
+    assert "airlock-000001.jsonl, line 3: it was changed" in changed.out
+    assert "is not whole" in changed.err
+    assert changed.code == 8
+    assert len(json.loads(call("audit", "--verify", "--json").out)["faults"]) == 1
 
 
 def test_an_export_holds_the_brain_and_can_be_pulled(call: Call, tiny: Path, tmp_path: Path) -> None:

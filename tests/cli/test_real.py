@@ -17,6 +17,7 @@ import pytest
 from omni.core.paths import Home
 from tests.cartridges.conftest import gguf_bytes
 from tests.cli.tools import REAL, Cli, until
+from tests.image_tools import IMAGE_TOKENS, png, write_projector
 
 pytestmark = pytest.mark.real
 
@@ -28,7 +29,7 @@ def test_the_starter_answers_and_is_measured(starter: Cli) -> None:
     assert len(answered.out.split()) >= 2
     assert answered.err == ""
     json_answer = starter.run("chat", "--json", "Count from one to twenty in words.")
-    assert json_answer.events[-1]["usage"]["answer_tokens"] > 0
+    assert json_answer.events[-1]["usage"]["completion_tokens"] > 0
     (shown,) = [one for one in starter.run("ls", "--json").json if one["name"] == name]
     assert shown["state"] == "ready"
     (worker,) = starter.processes("worker")
@@ -68,7 +69,7 @@ def test_every_process_tries_the_wall(scripted: Cli) -> None:
 
 
 def test_a_worker_killed_in_mid_answer_costs_nothing(starter: Cli) -> None:
-    starter.run("config", "set", "chat.answer_tokens", "60")
+    starter.run("config", "set", "chat.max_completion_tokens", "60")
     running = starter.start("chat", "Write a very long story about the sea.")
     assert running.stdout is not None
     begun = os.read(running.stdout.fileno(), 10).decode()
@@ -182,7 +183,7 @@ def test_a_disk_that_fills_up_in_mid_answer(disk: Path, tiny: Path) -> None:
     words = {"OMNI_TEST_SCRIPT": json.dumps({"reply": "word " * 40, "endless": 1, "token_ms": 1})}
     try:
         cli.run("pull", str(tiny))
-        cli.run("config", "set", "chat.answer_tokens", "1500")
+        cli.run("config", "set", "chat.max_completion_tokens", "1500")
         running = cli.start("chat", "go", env=cli.environment | words)
         assert running.stdout is not None
         assert os.read(running.stdout.fileno(), 10)
@@ -302,3 +303,26 @@ def test_an_interrupted_download_is_told_and_goes_on(cli: Cli, home: Home, slow:
     assert hashlib.sha256(Path(brain["path"]).read_bytes()).hexdigest() == brain["sha256"]
     assert cli.run("show", brain["name"], "--verify").code == 0
     assert cli.run("audit").out.count("127.0.0.1") >= 2
+
+
+def test_a_brain_is_shown_an_image(starter: Cli, starter_gguf: Path) -> None:
+    folder = starter.folder / "m"
+    folder.mkdir()
+    shutil.copy(starter_gguf, folder / "starter.gguf")
+    write_projector(folder / "mmproj-starter.gguf")
+    (starter.folder / "p.png").write_bytes(png())
+    starter.run("config", "set", "chat.max_completion_tokens", "16")
+    brain = ("--brain", str(folder / "starter.gguf"))
+    shown = starter.run("chat", "--json", *brain, "--image", "p.png", "What is this?")
+    assert shown.code == 0, shown.err
+    counted = next(event["tokens"] for event in shown.events if event["type"] == "prompt_counted")
+    plain = starter.run("chat", "--json", *brain, "What is this?")
+    assert counted - next(e["tokens"] for e in plain.events if e["type"] == "prompt_counted") >= IMAGE_TOKENS
+    assert starter.run("chat", "-c", "-b", str(folder / "starter.gguf"), "And @p.png?").code == 0
+
+
+def test_a_brain_without_eyes_refuses_an_image_in_words(starter: Cli) -> None:
+    (starter.folder / "p.png").write_bytes(png())
+    refused = starter.run("chat", "--image", "p.png", "What is this?")
+    assert refused.code == 2
+    assert "cannot see: it reads text only" in refused.err

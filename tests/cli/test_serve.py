@@ -11,8 +11,8 @@ import pytest
 from omni.cli.main import main
 from omni.core.paths import Home
 from omni.server import start
-from omni.server.keys import Keys
-from omni.server.serving import Door
+from omni.server.keys import ApiKeys
+from omni.server.serving import AddressStatus
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -30,7 +30,7 @@ def run(home: Home, capsys: pytest.CaptureFixture[str]) -> Run:
 def test_a_key_is_printed_alone_so_that_a_script_can_take_it(run: Run, home: Home) -> None:
     code, out, err = run("add", "laptop")
     assert code == 0
-    key = Keys(home.keys).check(out.strip())
+    key = ApiKeys(home.keys).check(out.strip())
     assert key is not None
     assert key.scopes == ("chat",)
     assert "only time" in err
@@ -69,7 +69,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> None:
 
             async with Services(home, starter=None, client="server") as services:
                 for again in (False, True):
-                    door = Door(url="http://127.0.0.1:11434", port=11434, again=again)
+                    door = AddressStatus(url="http://127.0.0.1:11434", port=11434, again=again)
                     tell(services, lambda: "token", start.StartupNotice(door=door))
                     await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})
 

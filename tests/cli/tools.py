@@ -32,7 +32,8 @@ class Result(NamedTuple):
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.out.splitlines()]
+        first, *lines = map(json.loads, self.out.splitlines())
+        return lines if first == {"type": "omni_events", "version": 2} else [first, *lines]
 
 
 def until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:

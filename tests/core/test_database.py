@@ -53,6 +53,10 @@ def modes_in(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
 async def test_all_of_it_is_for_its_user_alone(tmp_path: Path) -> None:
     for mode in (None, 0o644):  # new, and made by an earlier version
         database = Database(tmp_path / "test.db", [FIRST])
@@ -165,6 +169,57 @@ async def test_an_upgrade_keeps_the_data_and_a_copy_from_before(tmp_path: Path) 
     assert not left_behind(tmp_path, ".part")
 
 
+async def test_a_file_with_a_key_opens_with_that_key_alone(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path, secret = tmp_path / "test.db", b"what nobody shall read"
+    database = Database(path, [FIRST], key=b"k" * 32)
+    await database.write(add(secret.decode()))
+    assert {"test.db", "test.db-wal"} <= {*contents(tmp_path)}
+    assert all(secret not in content for content in contents(tmp_path).values())
+    await database.close()
+    assert not path.read_bytes().startswith(b"SQLite format 3")
+    before = path.read_bytes()
+    for key in (None, b"x" * 32):
+        other = Database(path, [FIRST], key=key)
+        with pytest.raises(StorageError, match="encrypted with another key") as caught:
+            await other.read(texts)
+        assert key is None or key.hex() not in f"{caught.value} {caught.value.__cause__}"
+        await other.close()
+    assert path.read_bytes() == before
+    again = Database(path, [FIRST], key=b"k" * 32)
+    assert await again.read(texts) == [secret.decode()]
+    await again.close()
+    assert capfd.readouterr() == ("", "")
+
+
+async def test_the_copy_before_an_upgrade_has_the_key_of_its_database(tmp_path: Path) -> None:
+    path, key = tmp_path / "test.db", bytes(range(32))
+    for steps in ([FIRST], [FIRST, SECOND]):
+        database = Database(path, steps, key=key)
+        await database.write(add("kept"))
+        await database.close()
+    copy = tmp_path / "test.db.before-second"
+    assert not copy.read_bytes().startswith(b"SQLite format 3")
+    database = Database(copy, [FIRST], key=key)
+    assert await database.read(texts) == ["kept"]
+    await database.close()
+
+
+async def test_a_database_without_a_key_does_not_open_with_one(tmp_path: Path) -> None:
+    plain = Database(tmp_path / "test.db", [FIRST])
+    await plain.write(add("a"))
+    await plain.close()
+    keyed = Database(tmp_path / "test.db", [FIRST], key=bytes(32))
+    with pytest.raises(StorageError):
+        await keyed.write(add("b"))
+    await keyed.close()
+    assert (tmp_path / "test.db").read_bytes().startswith(b"SQLite format 3")
+
+
+def test_a_key_of_another_length_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="32 bytes, not 3"):
+        Database(tmp_path / "test.db", [FIRST], key=b"abc")
+
+
 async def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "test.db"
     old = Database(path, [FIRST])
@@ -185,6 +240,52 @@ async def test_a_script_that_ends_in_the_middle_is_refused(tmp_path: Path) -> No
     with pytest.raises(ValueError, match="middle of a statement"):
         await database.read(texts)
     await database.close()
+
+
+async def test_a_database_that_a_newer_omni_changes_meanwhile_is_explained(tmp_path: Path, database: Database) -> None:
+    await database.write(add("a"))
+    newer = Database(
+        tmp_path / "test.db", [FIRST, Migration("renamed", "ALTER TABLE thing RENAME COLUMN text TO words;")]
+    )
+    await newer.read(lambda db: None)
+    for work in (database.write(add("b")), database.read(texts)):
+        with pytest.raises(StorageError, match=r"written by a newer Omni \(it has renamed\)"):
+            await work
+    words = await newer.read(lambda db: [row["words"] for row in db.execute("SELECT words FROM thing")])
+    assert words == ["a"]
+    await newer.close()
+
+
+async def test_a_step_may_replace_a_table_that_others_refer_to(tmp_path: Path) -> None:
+    made = Migration(
+        "made",
+        """
+        CREATE TABLE child (thing INTEGER NOT NULL REFERENCES thing (number) ON DELETE CASCADE) STRICT;
+        INSERT INTO thing (number, text) VALUES (7, 'a');
+        INSERT INTO child VALUES (7);
+        """,
+    )
+    replaced = Migration(
+        "replaced",
+        """
+        CREATE TABLE other (number INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT;
+        INSERT INTO other SELECT number, text FROM thing;
+        DROP TABLE thing;
+        ALTER TABLE other RENAME TO thing;
+        """,
+    )
+    before = Database(tmp_path / "test.db", [FIRST, made])
+    await before.read(lambda db: None)
+    await before.close()
+    now = Database(tmp_path / "test.db", [FIRST, made, replaced])
+
+    def delete(db: Any) -> tuple[int, int]:
+        kept = db.execute("SELECT count(*) FROM child").fetchone()[0]
+        db.execute("DELETE FROM thing")
+        return kept, db.execute("SELECT count(*) FROM child").fetchone()[0]
+
+    assert await now.write(delete) == (1, 0)
+    await now.close()
 
 
 async def test_a_newer_database_is_refused_and_left_alone(tmp_path: Path) -> None:
@@ -260,7 +361,7 @@ async def main(where):
         whole = module._statements
         module._statements = lambda script: (die() if number else text for number, text in enumerate(whole(script)))
     if where == "copy":
-        module._fsync = die
+        module.sync = die
     await database.write(lambda db: db.execute("INSERT INTO thing (text) VALUES ('kept')"))
     if where == "transaction":
         await database.write(in_transaction)

@@ -30,7 +30,7 @@ ALL = [
     BrainLoading(brain="@omni/x", seconds=1.5, fraction=0.5),
     BrainReplaced(brain="@omni/x", failed="@omni/y", reason="It has no layers."),
     ContextCompacted(left_out_turns=1, left_out_tokens=2, kept_tokens=3, allocated=4),
-    PromptCounted(tokens=3, room=4, allocated=8),
+    PromptCounted(tokens=3, max_completion_tokens=4, allocated=8),
     PromptProgress(done=1, total=2),
     ReasoningDelta(text="hm"),
     TextDelta(text="ö"),
@@ -39,7 +39,7 @@ ALL = [
         top=(TokenAlternative(token="o", logprob=-1),),
     ),
     ToolCallDelta(index=0, id="call_1", name="read", arguments="{}"),
-    TurnEnded(reason="stop", usage=Usage(answer_tokens=3)),
+    TurnEnded(reason="stop", usage=Usage(completion_tokens=3)),
 ]
 
 
@@ -65,5 +65,5 @@ def test_the_type_is_the_name_in_snake_case() -> None:
 
 
 def test_speed_needs_a_measured_time() -> None:
-    assert Usage(answer_tokens=10, answer_seconds=2.0).speed == 5.0
-    assert Usage(answer_tokens=10).speed == 0.0
+    assert Usage(completion_tokens=10, completion_seconds=2.0).speed == 5.0
+    assert Usage(completion_tokens=10).speed == 0.0

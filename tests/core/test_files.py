@@ -9,7 +9,19 @@ from pathlib import Path
 import pytest
 
 from omni.core.errors import SetupError, StorageError
-from omni.core.files import locked, own, storage_error, write_atomic
+from omni.core.files import (
+    born_locked,
+    is_held,
+    locked,
+    make_folder,
+    own,
+    put_aside,
+    replacing,
+    storage_error,
+    take_lock,
+    write_atomic,
+    write_new,
+)
 
 
 def test_a_file_is_replaced_whole_and_private(tmp_path: Path) -> None:
@@ -104,3 +116,83 @@ def test_a_file_of_ones_own_is_for_nobody_else(tmp_path: Path) -> None:
     path.chmod(0o644)
     own(path)
     assert (path.stat().st_mode & 0o777, path.read_text()) == (0o600, "x")
+
+
+def test_every_folder_that_is_made_is_this_users_alone(tmp_path: Path) -> None:
+    make_folder(tmp_path / "a" / "b" / "c")
+    make_folder(tmp_path / "a" / "b" / "c")
+    write_atomic(tmp_path / "d" / "e" / "file", "x")
+    for folder in ("a", "a/b", "a/b/c", "d", "d/e"):
+        assert (tmp_path / folder).stat().st_mode & 0o777 == 0o700
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        make_folder(tmp_path / "file")
+
+
+def test_a_block_that_raises_replaces_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def interrupted() -> None:
+        with replacing(path) as file:
+            file.write(b"half")
+            file.flush()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert (os.listdir(tmp_path), path.read_text()) == (["file"], "old")
+
+
+def test_two_who_replace_one_file_leave_one_of_both_whole(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with replacing(path) as one, replacing(path, durable=False) as other:
+        one.write(b"one")
+        other.write(b"other")
+    assert (os.listdir(tmp_path), path.read_text()) == (["file"], "one")
+
+
+def test_texts_kept_aside_never_meet(tmp_path: Path) -> None:
+    paths = {write_new(tmp_path, "draft", ".md", f"{number} \ud800") for number in range(20)}
+    assert sorted(path.read_text() for path in paths) == sorted(f"{number} ?" for number in range(20))
+    assert {path.stat().st_mode & 0o777 for path in paths} == {0o600}
+    with pytest.raises(StorageError):
+        write_new(tmp_path / "absent", "draft", ".md", "x")
+
+
+def test_a_lock_as_a_descriptor_holds_until_it_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "lock"
+    assert not is_held(path)
+    held = take_lock(path)
+    assert held is not None
+    assert is_held(path)
+    assert take_lock(path) is None
+    os.close(held)
+    assert not is_held(path)
+
+
+def test_readers_share_a_lock_and_keep_a_writer_out(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with locked(path, shared=True), locked(path, shared=True, wait=False) as other:
+        assert other
+        with locked(path, wait=False) as writer:
+            assert not writer
+
+
+def test_a_file_is_never_seen_without_the_lock_it_is_born_with(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    held = born_locked(path, b"{}")
+    assert is_held(path)
+    assert (os.listdir(tmp_path), path.read_bytes()) == (["state.json"], b"{}")
+    os.close(held)
+    assert not is_held(path)
+
+
+def test_a_long_log_is_begun_anew_and_the_last_one_kept(tmp_path: Path) -> None:
+    log = tmp_path / "logs" / "keeper.log"
+    assert put_aside(log, 3) == log
+    log.write_text("abc")
+    assert put_aside(log, 3).exists()
+    log.write_text("abcd")
+    assert not put_aside(log, 3).exists()
+    assert (tmp_path / "logs" / "keeper.1.log").read_text() == "abcd"

@@ -122,7 +122,7 @@ def test_a_change_keeps_comments_and_order(tmp_path: Path) -> None:
         ("ui.theme", "true", "true"),
         ("ui.glyphs", "ascii", "ascii"),
         ("brains.folders", '["/a", "/b"]', ["/a", "/b"]),
-        ("chat.answer_tokens", 64, 64),
+        ("chat.max_completion_tokens", 64, 64),
         ("chat.system", 'Say "ö".\nTwice.', 'Say "ö".\nTwice.'),
     ],
 )
@@ -173,3 +173,13 @@ def test_any_typed_text_is_taken_or_refused(key: str, text: str) -> None:
             assert not path.exists()
         else:
             assert Settings.load(path) == settings
+
+
+def test_a_setting_is_known_by_its_earlier_name(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("# mine\n[chat]\nanswer_tokens = 77\n")
+    assert Settings.load(path).chat.max_completion_tokens == 77
+    assert change(path, "chat.answer_tokens", "99").chat.max_completion_tokens == 99
+    assert path.read_text() == "# mine\n[chat]\nmax_completion_tokens = 99\n"
+    path.write_text("[chat]\nanswer_tokens = 77\nmax_completion_tokens = 88\n")
+    assert Settings.load(path).chat.max_completion_tokens == 88

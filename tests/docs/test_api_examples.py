@@ -54,7 +54,7 @@ ANSWERS = {
 
 
 def script(request: ChatRequest) -> str:
-    return ANSWERS.get(request.messages[-1].content, "I see.")
+    return ANSWERS.get(request.messages[-1].text, "I see.")
 
 
 def test_what_a_page_of_elsewhere_reaches_is_listed() -> None:
@@ -70,8 +70,8 @@ def test_what_a_page_of_elsewhere_reaches_is_listed() -> None:
 async def url(home: Home) -> AsyncIterator[str]:
     from omni.server.app import create_app
 
-    seeing = msgspec.structs.replace(base(), eyes=Projector(path="/models/mmproj.gguf", size=1000))
-    engine = ScriptedEngine(script, schema=True, sees=True)
+    seeing = msgspec.structs.replace(base(), projector=Projector(path="/models/mmproj.gguf", size=1000))
+    engine = ScriptedEngine(script, schema=True, vision=True)
     services = FakeServices(engine, brains=(brain("@omni/smollm2", base=seeing),), home=home)
     services.set("serve", aliases={"gpt-4o": "@omni/smollm2"})
     server = server_over(services)

@@ -9,7 +9,7 @@ import pytest
 
 from omni.core.errors import ContextOverflow
 from omni.core.settings import Settings
-from omni.engine import answer_room, decodable, images
+from omni.engine import completion_limit, decodable, images
 from omni.engine.context import LEAST_ANSWER
 from omni.server import bounds, fair_queue, protocol, streams
 from omni.server.openai import responses_items, responses_store
@@ -253,8 +253,8 @@ def test_the_figures_are_those_of_the_code() -> None:
         f"{responses_items.USUAL} items a page",
         f"At most {bounds.MOST_TEXTS:,} texts",
         f"a comment every {streams.BEAT_SECONDS:.0f} seconds",
-        f"not whole in {protocol.Bounds().seconds:.0f} seconds",
-        f"longer than {protocol.Bounds().body >> 20} MiB",
+        f"not whole in {protocol.HttpLimits().seconds:.0f} seconds",
+        f"longer than {protocol.HttpLimits().body >> 20} MiB",
         f"More than {bounds.MOST_STOPS} stop texts, or one of more than {bounds.LONGEST_STOP:,} characters",
     ):
         assert said in " ".join(PAGE.split())
@@ -269,9 +269,9 @@ def test_the_room_of_an_answer_is_as_it_is_said() -> None:
         (1024, 5000, 128),
         (64, 99, 16),
     ):
-        assert answer_room(allocated - least, wanted, allocated) == least
+        assert completion_limit(allocated - least, wanted, allocated) == least
         with pytest.raises(ContextOverflow):
-            answer_room(allocated - least + 1, wanted, allocated)
+            completion_limit(allocated - least + 1, wanted, allocated)
 
 
 def test_who_calls_home_is_said_as_on_the_page_of_clients() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from omni.core.errors import OmniError
-from omni.core.settings import Settings, Ui
+from omni.core.settings import Settings, UiSettings
 from omni.core.themes import Depth
 from omni.shell.theme import ThemeFile, Themes, Watcher, read_theme
 from tests.docs.examples import DOCS, write
@@ -23,7 +23,7 @@ WAYS: dict[Depth, dict[str, str]] = {
 async def test_the_example_is_shown(tmp_path: Path, depth: Depth) -> None:
     (path,) = write("themes.md", tmp_path)
     file = read_theme(path)
-    settings = Settings(ui=Ui(ready=True, theme="harbour"))
+    settings = Settings(ui=UiSettings(ready=True, theme="harbour"))
     app = shell(tmp_path, settings=settings, environment=WAYS[depth])
     async with app.run_test(size=(100, 30)) as pilot:
         await settled(pilot)

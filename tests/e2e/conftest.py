@@ -89,5 +89,5 @@ def person() -> Iterator[Person]:
 def owner(person: Person, starter_gguf: Path) -> Person:
     """Somebody who has the starter."""
     person.owns(starter_gguf)
-    person.omni("config", "set", "chat.answer_tokens", "300")
+    person.omni("config", "set", "chat.max_completion_tokens", "300")
     return person

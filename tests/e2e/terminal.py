@@ -87,6 +87,10 @@ class Terminal:
                 self._drain()
         return code
 
+    def vanish(self) -> None:
+        """Close the window, as a person closes that of a terminal."""
+        self._tmux("kill-server")
+
     def _drain(self) -> None:
         while True:
             try:

@@ -125,7 +125,7 @@ def full(person: Person, starter_gguf: Path) -> Iterator[Person]:
     try:
         person.omni("config", "set", "ui.ready", "true")
         person.owns(starter_gguf)
-        person.omni("config", "set", "chat.answer_tokens", "300")
+        person.omni("config", "set", "chat.max_completion_tokens", "300")
         yield person
     finally:
         person.close()

@@ -21,7 +21,9 @@ def ask(terminal: Terminal, question: str) -> None:
 
 
 def test_two_shells_and_the_command_line_share_a_conversation(owner: Person) -> None:
-    owner.omni("config", "set", "chat.answer_tokens", "120")  # so that a question and its answer are on one screen
+    owner.omni(
+        "config", "set", "chat.max_completion_tokens", "120"
+    )  # so that a question and its answer are on one screen
     one = owner.shell()
     ask(one, "Tell me about the sea, please.")
     one.until(WRITING)

@@ -54,7 +54,7 @@ class Walk:
     def __init__(self, terminal: Terminal) -> None:
         self.terminal = terminal
 
-    def sees(self, step: int, *which: int) -> None:
+    def vision(self, step: int, *which: int) -> None:
         """Wait for the words of a step, or for some of them by their place."""
         for place in which or range(len(LOOK_FOR[step])):
             self.terminal.until(LOOK_FOR[step][place], seconds=60)
@@ -114,7 +114,7 @@ def looks_for_a_brain_of_ones_own(walk: Walk) -> None:
     terminal.until("A brain of your own")
     terminal.type("/nowhere/brain.gguf")
     terminal.key("Enter")
-    walk.sees(4)
+    walk.vision(4)
     walk.leaves("A brain of your own")
 
 
@@ -123,47 +123,47 @@ def chooses_a_brain_and_a_theme(walk: Walk) -> None:
     terminal.key("Home")
     walk.bar_at("@omni/smollm2")
     terminal.key("Enter")
-    walk.sees(5)
+    walk.vision(5)
     terminal.key("Down")
     walk.bar_at("Light")
     terminal.key("Up")
     walk.bar_at("Dark")
     terminal.key("Enter")
-    walk.sees(6)
+    walk.vision(6)
     terminal.until("Everything is here.")
     terminal.key("Enter")
-    walk.sees(7)
+    walk.vision(7)
 
 
 def asks(walk: Walk) -> None:
     terminal = walk.terminal
     terminal.type("Write a haiku about the sea")
     terminal.key("Enter")
-    walk.sees(8)
+    walk.vision(8)
     terminal.type("/")
-    walk.sees(13)
+    walk.vision(13)
     walk.leaves("/system")
     terminal.key("C-u")
-    walk.sees(7)
+    walk.vision(7)
 
 
 def looks_at_the_brains(walk: Walk) -> None:
     terminal = walk.terminal
     terminal.key("F5")
-    walk.sees(16)
+    walk.vision(16)
     walk.bar_at("@omni/smollm2")
     terminal.key("v")
-    walk.sees(18)
+    walk.vision(18)
 
 
 def ends_a_worker(walk: Walk) -> None:
     terminal = walk.terminal
     terminal.key("F10")
-    walk.sees(19)
+    walk.vision(19)
     terminal.key("End")
     walk.bar_at("worker  @omni/smollm2")
     terminal.key("k")
-    walk.sees(21)
+    walk.vision(21)
     walk.consents("e", "End the worker")
     terminal.wait(lambda screen: "worker  @omni/smollm2" not in screen, "a list without the worker")
 
@@ -171,16 +171,16 @@ def ends_a_worker(walk: Walk) -> None:
 def shuts_and_opens_the_doors(walk: Walk) -> None:
     terminal = walk.terminal
     terminal.key("F12")
-    walk.sees(22)
+    walk.vision(22)
     terminal.key("F5")
     terminal.until("Cartridges")
     walk.moves_to("@omni/coder")  # it fits everywhere: nothing is asked before the pull
     terminal.key("p")
-    walk.sees(23)
+    walk.vision(23)
     terminal.key("F12")
-    walk.sees(24, 0)
+    walk.vision(24, 0)
     walk.consents("o", "Open the doors again?")
-    walk.sees(24, 1)
+    walk.vision(24, 1)
 
 
 def finds_its_way_and_leaves(walk: Walk) -> None:
@@ -188,21 +188,21 @@ def finds_its_way_and_leaves(walk: Walk) -> None:
     terminal.key("C-p")
     terminal.until("What do you want?")
     terminal.type("light")
-    walk.sees(25, 0)
+    walk.vision(25, 0)
     walk.leaves("Theme: Light")
     terminal.key("F2")
-    walk.sees(25, 1)
+    walk.vision(25, 1)
     terminal.key("F3")
     terminal.until("@omni/smollm2   ")
     terminal.key("C-c")
-    walk.sees(25, 2)
+    walk.vision(25, 2)
     terminal.key("C-c")
     assert terminal.ended() == 0
 
 
 def test_the_walk(walk: Walk) -> None:
-    walk.sees(1)
-    walk.sees(2)
+    walk.vision(1)
+    walk.vision(2)
     looks_for_a_brain_of_ones_own(walk)
     chooses_a_brain_and_a_theme(walk)
     asks(walk)

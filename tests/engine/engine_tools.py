@@ -19,8 +19,9 @@ import msgspec
 
 from omni.core.errors import EngineError
 from omni.core.events import EngineEvent, TextDelta, TurnEnded
+from omni.core.messages import Message
 from omni.core.paths import Home, python_command
-from omni.engine import ChatRequest, Engine, Message, Sampling
+from omni.engine import ChatRequest, Engine, Sampling
 from omni.keeper import Fate, Loading, Ready, Waiting, WorkerSpec
 
 
@@ -38,7 +39,7 @@ def real_spec(gguf: Path, **settings: int | str) -> WorkerSpec:
 
 def asked(text: str, *, max_tokens: int = 16, **more: Any) -> ChatRequest:
     sampling = Sampling(temperature=0.0, seed=7, max_tokens=max_tokens)
-    return ChatRequest(messages=(Message(role="user", content=text),), sampling=sampling, **more)
+    return ChatRequest(messages=(Message.of("user", text),), sampling=sampling, **more)
 
 
 async def events_of(engine: Engine, request: ChatRequest) -> list[EngineEvent]:

@@ -10,17 +10,17 @@ import pytest
 from omni.core.errors import EngineError
 from omni.engine import Adapter, ChatRequest
 from omni.engine.answers import body_of
-from omni.engine.http import Client
+from omni.engine.http import WorkerClient
 from tests.engine.engine_tools import DirectKeeper, asked, end_of, events_of, real_spec, scripted_spec, write_adapter
 
 QUESTION = "Tell me about the sea and the ships that sail on it. " * 4
 
 
 async def first_word(
-    client: Client, request: ChatRequest, adapters: tuple[str, ...], *, cached: bool
+    client: WorkerClient, request: ChatRequest, adapters: tuple[str, ...], *, cached: bool
 ) -> dict[str, float]:
     """The probabilities of the first word, as the server computes them with or without its cache."""
-    body = body_of(request, room=1, seed=1, adapters=adapters)
+    body = body_of(request, max_completion_tokens=1, seed=1, adapters=adapters)
     body |= {"stream": False, "cache_prompt": cached, "logprobs": True, "top_logprobs": 8, "return_progress": False}
     answer = await client.json("/v1/chat/completions", body)
     alternatives = answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
@@ -43,7 +43,7 @@ async def test_a_cached_prefix_is_never_used_across_adapters(
     async with worker_engine(spec) as engine:
         assert (await engine.capabilities()).adapters == paths
         worker = keeper.process(spec)
-        client = Client(worker.socket, worker.key)
+        client = WorkerClient(worker.socket, worker.key)
         bare, a, b = (
             asked(QUESTION, max_tokens=4, adapter=adapter)
             for adapter in (None, *(Adapter(path=path) for path in paths))
@@ -70,6 +70,8 @@ async def test_an_adapter_that_is_not_loaded_is_an_error(worker_engine: Any, kee
 
 def test_every_request_names_all_adapters_with_their_scales() -> None:
     request = asked("Hi", adapter=Adapter(path="/b", scale=0.5))
-    lora = body_of(request, room=1, seed=1, adapters=("/a", "/b"))["lora"]
+    lora = body_of(request, max_completion_tokens=1, seed=1, adapters=("/a", "/b"))["lora"]
     assert lora == [{"id": 0, "scale": 0.0}, {"id": 1, "scale": 0.5}]
-    assert [one["scale"] for one in body_of(asked("Hi"), room=1, seed=1, adapters=("/a", "/b"))["lora"]] == [0.0, 0.0]
+    assert [
+        one["scale"] for one in body_of(asked("Hi"), max_completion_tokens=1, seed=1, adapters=("/a", "/b"))["lora"]
+    ] == [0.0, 0.0]

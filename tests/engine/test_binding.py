@@ -7,7 +7,8 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from omni.engine import ChatRequest, Message, Tool
+from omni.core.messages import Message
+from omni.engine import ChatRequest, Tool
 from omni.engine.binding import FORBIDDEN, binding_of
 from omni.engine.framing import UNFRAMED, Framing, Mark
 from omni.schemas import SchemaRefused
@@ -34,7 +35,7 @@ ANSWER = '{"name": "weather"}'
 
 
 def grammar(framing: Framing = UNFRAMED, characters: int | None = None, **asked: Any) -> str:
-    request = ChatRequest(messages=(Message(role="user", content="Hi"),), **asked)
+    request = ChatRequest(messages=(Message.of("user", "Hi"),), **asked)
     binding = binding_of(request)
     assert binding is not None
     return binding.bound(framing, characters).text
@@ -42,7 +43,7 @@ def grammar(framing: Framing = UNFRAMED, characters: int | None = None, **asked:
 
 def test_a_free_answer_is_bound_to_nothing() -> None:
     for more in ({}, {"tools": (WEATHER,)}, {"tool_choice": "required"}):
-        assert binding_of(ChatRequest(messages=(Message(role="user", content="Hi"),), **more)) is None
+        assert binding_of(ChatRequest(messages=(Message.of("user", "Hi"),), **more)) is None
 
 
 def test_a_forced_call_is_one_call_of_one_of_the_tools() -> None:
@@ -102,7 +103,7 @@ def test_where_an_answer_must_end_thoughts_do_too() -> None:
 
 
 def test_the_proof_of_a_grammar_begins_with_the_answer_itself() -> None:
-    request = ChatRequest(messages=(Message(role="user", content="Hi"),), schema=SCHEMA)
+    request = ChatRequest(messages=(Message.of("user", "Hi"),), schema=SCHEMA)
     binding = binding_of(request)
     assert binding is not None
     bound = binding.bound(Framing(thinks=(Mark("<think>"), Mark("</think>"))))

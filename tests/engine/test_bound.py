@@ -9,7 +9,8 @@ import pytest
 
 from omni.core.errors import UsageError
 from omni.core.events import EngineEvent, ReasoningDelta, TextDelta, TokenLogprob, ToolCallDelta
-from omni.engine import CompletionRequest, Message, Sampling, Tool, ToolCall
+from omni.core.messages import Message, ToolCallPart, ToolResultPart
+from omni.engine import CompletionRequest, Sampling, Tool
 from omni.engine.proving import Unfollowed
 from tests.engine.engine_tools import asked, end_of, events_of, real_spec, scripted_spec, text_of
 
@@ -154,9 +155,9 @@ async def test_a_brain_calls_or_answers_where_both_are_asked_for(worker_engine: 
             else:
                 assert set(json.loads(text)) == {"city", "year"}
         after = (
-            Message(role="user", content="What is the weather in Oslo?"),
-            Message(role="assistant", content="", calls=(ToolCall(id="1", name="weather", arguments='{"city": "Oslo", "days": 1}'),)),
-            Message(role="tool", content="Rain.", call_id="1"),
+            Message.of("user", "What is the weather in Oslo?"),
+            Message.of("assistant", ToolCallPart(id="1", name="weather", arguments='{"city": "Oslo", "days": 1}')),
+            Message.of("tool", ToolResultPart.of("Rain.", call_id="1")),
         )  # fmt: skip
         request = msgspec.structs.replace(asked("", max_tokens=200, tools=(WEATHER,), schema=PLACE), messages=after)
         assert end_of(await events_of(engine, request)).reason in ("stop", "tool_calls")

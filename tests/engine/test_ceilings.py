@@ -53,7 +53,7 @@ def test_weights_of_unknown_types_count_as_if_they_were_packed_anew() -> None:
     [
         ({"settings": {**SETTINGS, "cells": 32_768}}, 28_672 * 14_336 * 2),
         ({"settings": {**SETTINGS, "slots": 12}}, 8 * memory.STACK),
-        ({"facts": facts(eyes_bytes=500 * MB)}, 1000 * MB),
+        ({"facts": facts(projector_bytes=500 * MB)}, 1000 * MB),
         ({"buffers": 700 * MB}, 700 * MB),
         ({"adapters": 200 * MB}, 200 * MB),
         ({"header": header(sliding_window=1024)}, 4 * 4 * 1024 * 14_336 * 2),

@@ -48,7 +48,7 @@ async def test_a_text_is_gone_on_with_without_a_template(engine: Engine) -> None
 
 async def test_a_text_is_bounded_by_its_limit(engine: Engine) -> None:
     ended = end_of(await completed(engine, wanted("One, two, three, four, five,", max_tokens=2)))
-    assert (ended.reason, ended.usage.answer_tokens) == ("length", 2)
+    assert (ended.reason, ended.usage.completion_tokens) == ("length", 2)
 
 
 async def test_a_text_that_does_not_fit_is_refused_with_figures(engine: Engine) -> None:
@@ -89,6 +89,7 @@ async def test_what_only_the_worker_of_a_real_brain_tells_of_a_text(engine: Engi
 def test_a_stop_text_cuts_nothing_that_a_grammar_binds() -> None:
     request = wanted("JSON:", stop=("}",))
     bodies = [
-        completion_body(request, prompt=[1], room=9, seed=1, adapters=(), grammar=one) for one in ("", "start: /x/")
+        completion_body(request, prompt=[1], max_completion_tokens=9, seed=1, adapters=(), grammar=one)
+        for one in ("", "start: /x/")
     ]
     assert ["stop" in body for body in bodies] == [True, False]

@@ -10,14 +10,13 @@ import pytest
 
 from omni.core.errors import ContextOverflow, EngineError, UsageError
 from omni.core.events import EngineEvent, PromptCounted, PromptProgress, TextDelta, ToolCallDelta, TurnEnded
+from omni.core.messages import Message, ToolCallPart, ToolResultPart
 from omni.engine import (
     ChatRequest,
     Engine,
-    Message,
     Sampling,
     ScriptedEngine,
     Tool,
-    ToolCall,
     image_of,
 )
 from tests.engine.engine_tools import asked, end_of, events_of, real_spec, scripted_spec, text_of
@@ -25,7 +24,7 @@ from tests.image_tools import png
 
 
 async def _scripted(_request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
-    yield ScriptedEngine(lambda request: f"You said: {request.messages[-1].content}", context=512)
+    yield ScriptedEngine(lambda request: f"You said: {request.messages[-1].text}", context=512)
 
 
 async def _scripted_worker(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
@@ -62,21 +61,21 @@ async def test_an_answer_streams_and_ends_once(engine: Engine) -> None:
 
 async def test_the_prompt_is_counted_exactly(engine: Engine) -> None:
     messages = (
-        Message(role="system", content="Be brief. Überlege 123 <|im_end|> ok."),
-        Message(role="user", content="hello\n\n```py\nx = 1\n```"),
-        Message(role="assistant", content="Hello!"),
-        Message(role="user", content="and   now?"),
+        Message.of("system", "Be brief. Überlege 123 <|im_end|> ok."),
+        Message.of("user", "hello\n\n```py\nx = 1\n```"),
+        Message.of("assistant", "Hello!"),
+        Message.of("user", "and   now?"),
     )
     counted = await engine.count_tokens(messages)
     ended = end_of(await events_of(engine, ChatRequest(messages=messages, sampling=Sampling(max_tokens=4))))
     assert ended.usage.prompt_tokens == counted
-    assert ended.context_used == counted + ended.usage.answer_tokens
+    assert ended.context_used == counted + ended.usage.completion_tokens
 
 
 async def test_an_answer_that_was_begun_is_continued(engine: Engine) -> None:
     messages = (
-        Message(role="user", content="Count from one to ten."),
-        Message(role="assistant", content="One, two, three, f"),
+        Message.of("user", "Count from one to ten."),
+        Message.of("assistant", "One, two, three, f"),
     )
     counted = await engine.count_tokens(messages)
     events = await events_of(engine, ChatRequest(messages=messages, sampling=Sampling(temperature=0, max_tokens=8)))
@@ -102,7 +101,7 @@ async def test_reading_the_prompt_shows_its_progress(engine: Engine) -> None:
 async def test_an_answer_is_bounded_by_its_limit(engine: Engine) -> None:
     ended = end_of(await events_of(engine, asked("Count from one to one hundred in words.", max_tokens=3)))
     assert ended.reason == "length"
-    assert ended.usage.answer_tokens == 3
+    assert ended.usage.completion_tokens == 3
 
 
 async def test_a_prompt_that_does_not_fit_is_refused_with_figures(engine: Engine) -> None:
@@ -129,7 +128,7 @@ async def test_a_repeated_prefix_is_not_read_again(engine: Engine) -> None:
 
 async def test_the_same_seed_gives_the_same_answer(engine: Engine) -> None:
     sampling = Sampling(temperature=0.9, seed=11, max_tokens=12)
-    request = ChatRequest(messages=(Message(role="user", content="Name a colour."),), sampling=sampling)
+    request = ChatRequest(messages=(Message.of("user", "Name a colour."),), sampling=sampling)
     await events_of(engine, request)  # so that both have the same prefix in the cache
     assert text_of(await events_of(engine, request)) == text_of(await events_of(engine, request))
 
@@ -230,9 +229,9 @@ async def test_a_choice_that_is_no_tool_is_refused(engine: Engine) -> None:
 
 async def test_tools_are_counted_and_results_are_read(engine: Engine) -> None:
     messages = (
-        Message(role="user", content="What is the weather in Oslo?"),
-        Message(role="assistant", content="", calls=(ToolCall(id="call_1", name="weather", arguments="{}"),)),
-        Message(role="tool", content="Rain.", call_id="call_1"),
+        Message.of("user", "What is the weather in Oslo?"),
+        Message.of("assistant", ToolCallPart(id="call_1", name="weather", arguments="{}")),
+        Message.of("tool", ToolResultPart.of("Rain.", call_id="call_1")),
     )
     counted = await engine.count_tokens(messages, (CLOCK,))
     assert counted > await engine.count_tokens(messages) > 10
@@ -244,8 +243,8 @@ async def test_tools_are_counted_and_results_are_read(engine: Engine) -> None:
 
 
 async def test_images_are_refused_where_nothing_sees(engine: Engine) -> None:
-    assert not (await engine.capabilities()).sees
-    messages = (Message(role="user", content="What is this?", images=(image_of(png()),)),)
+    assert not (await engine.capabilities()).vision
+    messages = (Message.of("user", image_of(png()), "What is this?"),)
     with pytest.raises(UsageError, match="cannot see"):
         await engine.count_tokens(messages)
     with pytest.raises(UsageError, match="cannot see"):

@@ -20,8 +20,9 @@ from omni.core.events import (
     ToolCallDelta,
     TurnEnded,
 )
-from omni.engine import ChatRequest, CompletionRequest, Message, Sampling, Tool, WorkerEngine, image_of
-from omni.engine.http import Client
+from omni.core.messages import Message
+from omni.engine import ChatRequest, CompletionRequest, Sampling, Tool, WorkerEngine, image_of
+from omni.engine.http import WorkerClient
 from omni.engine.refusals import OutOfMemory
 from omni.keeper import WorkerSpec
 from omni.schemas import compile_schema
@@ -96,7 +97,7 @@ async def test_one_request_ends_the_worker_and_the_others_hear_nothing_of_it(
             assert text_of(events) == WORDS
             assert [isinstance(event, PromptCounted) for event in events].count(True) == 1
             last = end_of(events)
-            assert (last.reason, last.usage.prompt_tokens, last.usage.answer_tokens) == ("stop", 3, 60)
+            assert (last.reason, last.usage.prompt_tokens, last.usage.completion_tokens) == ("stop", 3, 60)
             assert last.context_used == 63
     assert len(keeper.started) == 2
     assert not keeper.turns
@@ -106,14 +107,14 @@ async def test_what_was_said_counts_against_the_limit_of_an_answer(worker_engine
     async with worker_engine(scripted_spec(reply=WORDS, die_after=30)) as engine:
         events = await events_of(engine, asked("Hi", max_tokens=40))
         assert text_of(events) == " ".join(WORDS.split()[:40])
-        assert (end_of(events).reason, end_of(events).usage.answer_tokens) == ("length", 40)
+        assert (end_of(events).reason, end_of(events).usage.completion_tokens) == ("length", 40)
         whole = await events_of(engine, asked("Hi", max_tokens=30))
-        assert (end_of(whole).reason, end_of(whole).usage.answer_tokens) == ("length", 30)
+        assert (end_of(whole).reason, end_of(whole).usage.completion_tokens) == ("length", 30)
     assert len(keeper.started) == 2
 
 
 async def test_an_answer_goes_on_from_what_it_was_to_go_on_from(worker_engine: Make) -> None:
-    begun = (Message(role="user", content="Hi"), Message(role="assistant", content="word0 word1"))
+    begun = (Message.of("user", "Hi"), Message.of("assistant", "word0 word1"))
     request = ChatRequest(messages=begun, sampling=Sampling(max_tokens=100))
     async with worker_engine(scripted_spec(reply=WORDS, die_after=40)) as engine:
         assert text_of(await events_of(engine, request)) == WORDS.removeprefix("word0 word1")
@@ -161,7 +162,7 @@ async def test_what_cannot_be_gone_on_with_is_said_again_and_given_once(
         whole = await events_of(engine, request)
     assert len(keeper.started) == 2
     assert said(events) == said(whole)
-    assert end_of(events).usage.answer_tokens == end_of(whole).usage.answer_tokens
+    assert end_of(events).usage.completion_tokens == end_of(whole).usage.completion_tokens
     assert [isinstance(event, PromptCounted) for event in events].count(True) == 1
 
 
@@ -227,7 +228,7 @@ async def test_of_two_suspects_each_is_asked_alone(worker_engine: Make, keeper: 
 
 async def working(keeper: DirectKeeper, *, slots: int = 1) -> None:
     """Wait until the first worker works for so many."""
-    client, busy = Client(keeper.started[0].socket, keeper.started[0].key), -1
+    client, busy = WorkerClient(keeper.started[0].socket, keeper.started[0].key), -1
     while busy != slots:
         busy = sum(slot["is_processing"] for slot in await client.json("/slots"))
 
@@ -249,7 +250,7 @@ async def test_a_grammar_that_has_finished_an_answer_is_no_suspect(
 async def test_images_are_blamed_for_the_memory_at_once(worker_engine: Make, keeper: DirectKeeper) -> None:
     spec = scripted_spec(projector="eyes.gguf", die_at="<image", die_after=0, die_of="memory")
     async with worker_engine(spec) as engine:
-        shown = Message(role="user", content="What?", images=(image_of(png()),))
+        shown = Message.of("user", image_of(png()), "What?")
         with pytest.raises(OutOfMemory) as ended:
             await events_of(engine, ChatRequest(messages=(shown,)))
         assert "fewer images" in ended.value.hint
@@ -306,9 +307,9 @@ async def test_kill_9_in_mid_answer_is_not_noticed(
         assert text_of(events).startswith(before)
         assert len(text_of(events)) > len(before)
         last = end_of(events)
-        assert last.usage.answer_tokens <= 60
-        assert last.reason == "stop" or last.usage.answer_tokens == 60
-        assert last.context_used == last.usage.prompt_tokens + last.usage.answer_tokens
+        assert last.usage.completion_tokens <= 60
+        assert last.reason == "stop" or last.usage.completion_tokens == 60
+        assert last.context_used == last.usage.prompt_tokens + last.usage.completion_tokens
     assert len(keeper.started) == 2
 
 
@@ -319,7 +320,7 @@ async def test_kill_9_in_mid_answer_under_a_schema_is_not_noticed(
     people = {"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer"}}}
     schema = {"type": "array", "minItems": 4, "maxItems": 8, "items": people | {"required": ["name", "age"]}}
     sampling = Sampling(temperature=0.8, max_tokens=300)
-    request = ChatRequest(messages=(Message(role="user", content="Invent people."),), sampling=sampling, schema=schema)
+    request = ChatRequest(messages=(Message.of("user", "Invent people."),), sampling=sampling, schema=schema)
     async with worker_engine(real_spec(starter_gguf)) as engine, asyncio.timeout(120):
         reading = Reading(engine, request, letters=40)  # in words it may be one: no grammar asks for a space
         await reading.begun.wait()
@@ -346,6 +347,6 @@ async def test_kill_9_in_the_middle_of_a_text_is_not_noticed(
                     keeper.started[0].kill()
         last = end_of(seen)
         assert isinstance(last, TurnEnded)
-        assert last.usage.answer_tokens <= 40
+        assert last.usage.completion_tokens <= 40
         assert len(text_of(seen).split()) > 8
     assert len(keeper.started) == 2

@@ -11,9 +11,10 @@ import msgspec
 import pytest
 
 from omni.core.errors import EngineError, UsageError
-from omni.engine import Message, image_of
+from omni.core.messages import Message
+from omni.engine import image_of
 from omni.engine.decodable import MOST_CHUNKS, MOST_SCANS, check_decodable
-from omni.engine.http import Client
+from omni.engine.http import WorkerClient
 from omni.engine.images import MOST_SEGMENTS, measured
 from tests.engine.conftest import Make
 from tests.engine.engine_tools import events_of, scripted_spec
@@ -99,7 +100,7 @@ async def test_what_takes_too_much_is_not_sent_to_the_worker(worker_engine: Make
     image = msgspec.structs.replace(image_of(png()), data=png()[:40])
     async with worker_engine(scripted_spec(projector="eyes.gguf")) as engine:
         with pytest.raises(UsageError, match="cut off"):
-            await engine.count_tokens((Message(role="user", content="What?", images=(image,)),))
+            await engine.count_tokens((Message.of("user", image, "What?"),))
 
 
 async def test_only_one_request_is_decoded_though_its_client_has_left(
@@ -107,16 +108,16 @@ async def test_only_one_request_is_decoded_though_its_client_has_left(
 ) -> None:
     asked: list[str] = []
     begun, decoded = asyncio.Event(), asyncio.Event()
-    really = Client.json
+    really = WorkerClient.json
 
-    async def slow(client: Client, path: str, body: Any = None) -> Any:
+    async def slow(client: WorkerClient, path: str, body: Any = None) -> Any:
         if isinstance(body, bytes):
             asked.append(path)
             begun.set()
             await decoded.wait()
         return await really(client, path, body)
 
-    monkeypatch.setattr(Client, "json", slow)
+    monkeypatch.setattr(WorkerClient, "json", slow)
     async with worker_engine(scripted_spec(projector="eyes.gguf")) as engine:
         leaving = asyncio.create_task(events_of(engine, showing("What?", png())))
         await begun.wait()
@@ -137,16 +138,16 @@ async def test_who_leaves_while_the_worker_decodes_for_the_answer_keeps_the_othe
 ) -> None:
     asked: list[bytes] = []
     begun, decoded = asyncio.Event(), asyncio.Event()
-    really = Client.stream
+    really = WorkerClient.stream
 
-    async def slow(client: Client, path: str, body: Any, kind: type[Any]) -> Any:
+    async def slow(client: WorkerClient, path: str, body: Any, kind: type[Any]) -> Any:
         asked.append(body)
         begun.set()
         await decoded.wait()
         async for part in really(client, path, body, kind):
             yield part
 
-    monkeypatch.setattr(Client, "stream", slow)
+    monkeypatch.setattr(WorkerClient, "stream", slow)
     async with worker_engine(scripted_spec(projector="eyes.gguf")) as engine:
         leaving = asyncio.create_task(events_of(engine, showing("What?", png())))
         await begun.wait()
@@ -166,15 +167,15 @@ async def test_an_engine_that_is_closed_waits_for_no_decoding(
     worker_engine: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = asyncio.Event()
-    really = Client.json
+    really = WorkerClient.json
 
-    async def never(client: Client, path: str, body: Any = None) -> Any:
+    async def never(client: WorkerClient, path: str, body: Any = None) -> Any:
         if isinstance(body, bytes):
             begun.set()
             await asyncio.Event().wait()
         return await really(client, path, body)
 
-    monkeypatch.setattr(Client, "json", never)
+    monkeypatch.setattr(WorkerClient, "json", never)
     async with worker_engine(scripted_spec(projector="eyes.gguf")) as engine:
         asking = asyncio.create_task(engine.count_tokens(showing("What?", png()).messages))
         await begun.wait()

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omni.cartridges import Base, Brain, GgufHeader, Projector
-from omni.cartridges.brains import Adapter
+from omni.cartridges.brains import BrainAdapter
 from omni.core.errors import ContextOverflow, NotFound
 from omni.core.paths import Home
 from omni.core.settings import Settings, parse
-from omni.engine import Engines, ScriptedEngine, answer_room, sampling_of
+from omni.engine import Engines, ScriptedEngine, completion_limit, sampling_of
 from omni.engine.context import least_answer
 from omni.hardware import Cpu, Disk, HardwareProfile, Memory
 
@@ -92,7 +92,7 @@ async def test_brains_on_one_base_share_an_engine(home: Home) -> None:
 
 def test_all_adapters_of_a_base_are_loaded_whichever_brain_is_asked_first(home: Home) -> None:
     pool = engines(home, adapters=lambda _base: ("/b.gguf", "/a.gguf"))
-    bare, adapted = pool.spec(brain()), pool.spec(brain(adapter=Adapter(path="/a.gguf")))
+    bare, adapted = pool.spec(brain()), pool.spec(brain(adapter=BrainAdapter(path="/a.gguf")))
     assert bare.key == adapted.key
     assert json.loads(str(bare.settings["adapters"])) == ["/a.gguf", "/b.gguf"]
 
@@ -112,20 +112,20 @@ def test_a_cartridge_may_ask_for_its_own_context(home: Home) -> None:
 
 def test_eyes_are_loaded_with_the_base_and_counted(home: Home) -> None:
     pool, eyes = engines(home), Projector(path="/mmproj.gguf", size=200_000_000, kind="mlp")
-    bare, seeing = pool.spec(brain()), pool.spec(brain(base=base(eyes=eyes)))
+    bare, seeing = pool.spec(brain()), pool.spec(brain(base=base(projector=eyes)))
     assert "projector" not in bare.settings
     assert (seeing.settings["projector"], "batch" in seeing.settings) == ("/mmproj.gguf", False)
     assert seeing.need_bytes - bare.need_bytes == eyes.memory > eyes.size
-    assert "projector" not in pool.spec(brain(base=base(eyes=eyes)), embeddings=True).settings
-    small = engines(home, gigabytes=1.1).spec(brain(base=base(eyes=eyes)))
+    assert "projector" not in pool.spec(brain(base=base(projector=eyes)), embeddings=True).settings
+    small = engines(home, gigabytes=1.1).spec(brain(base=base(projector=eyes)))
     assert int(small.settings["context"]) < int(seeing.settings["context"])
 
 
 def test_an_image_whose_tokens_look_at_each_other_is_read_in_one_batch(home: Home) -> None:
     eyes = Projector(path="/mmproj.gguf", size=1, kind="gemma3")
-    spec = engines(home).spec(brain(base=base(eyes=eyes)))
+    spec = engines(home).spec(brain(base=base(projector=eyes)))
     assert spec.settings["batch"] == 512
-    without = engines(home).spec(brain(base=base(eyes=Projector(path="/mmproj.gguf", size=1, kind="mlp"))))
+    without = engines(home).spec(brain(base=base(projector=Projector(path="/mmproj.gguf", size=1, kind="mlp"))))
     assert spec.need_bytes - without.need_bytes == (512 - 128) * (256 << 10)
 
 
@@ -200,17 +200,17 @@ def test_an_answer_never_leaves_the_context(prompt: int, wanted: int, allocated:
     least = least_answer(wanted, allocated)
     if allocated - prompt < least:
         with pytest.raises(ContextOverflow) as refused:
-            answer_room(prompt, wanted, allocated)
+            completion_limit(prompt, wanted, allocated)
         assert refused.value.needed > allocated
     else:
-        room = answer_room(prompt, wanted, allocated)
-        assert least <= room <= wanted
-        assert prompt + room <= allocated
+        max_completion_tokens = completion_limit(prompt, wanted, allocated)
+        assert least <= max_completion_tokens <= wanted
+        assert prompt + max_completion_tokens <= allocated
 
 
 def test_naming_the_engine_imports_nothing_heavy() -> None:
     code = (
-        "import sys, omni.engine; from omni.engine import Message, ScriptedEngine, Engines\n"
+        "import sys, omni.engine; from omni.engine import ChatRequest, ScriptedEngine, Engines\n"
         "heavy = {'xllamacpp', 'h11', 'http', 'textual', 'psutil'} & set(sys.modules)\n"
         "sys.exit(', '.join(sorted(heavy)))"
     )

@@ -8,7 +8,7 @@ import pytest
 from omni.core.errors import EngineError
 from omni.engine.framing import UNFRAMED, Framing, Mark, framing_of
 from omni.engine.framing import framed as framed_in
-from omni.engine.http import Client
+from omni.engine.http import WorkerClient
 from omni.schemas import Grammar
 from tests.schemas.walking import admits
 
@@ -69,7 +69,7 @@ class Worker:
 
 
 async def framed(template: str, *, thinking: bool | None = None, **writes: Any) -> Framing:
-    return await framing_of(cast("Client", Worker(**writes)), template, thinking=thinking, tools=False)
+    return await framing_of(cast("WorkerClient", Worker(**writes)), template, thinking=thinking, tools=False)
 
 
 async def test_a_plain_template_frames_nothing() -> None:

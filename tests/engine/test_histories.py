@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omni.engine import Message, ToolCall, arguments_of, image_of
+from omni.core.messages import Message, ToolCallPart, ToolResultPart
+from omni.engine import arguments_of, image_of
 from omni.engine.histories import BEGIN, PLAINEST, Traits, fitted, regular
-from omni.engine.images import pieces
 from omni.engine.pairing import NO_RESULT
 from omni.engine.tool_calls import written
-from tests.image_tools import png
+from tests.image_tools import png, shown
 
 ALL = Traits(later=True, users=True, first=True, calls="beside", several="together", after=True, empty=True)
 STRICT = Traits(calls="alone", several="split", short_ids=True, empty=True)
@@ -40,29 +40,34 @@ EVERY = [
 
 
 def system(text: str) -> Message:
-    return Message(role="system", content=text)
+    return Message.of("system", text)
 
 
 def user(text: str) -> Message:
-    return Message(role="user", content=text)
+    return Message.of("user", text)
 
 
-def said(text: str, *calls: ToolCall) -> Message:
-    return Message(role="assistant", content=text, calls=calls)
+def said(text: str, *calls: ToolCallPart) -> Message:
+    return Message.of("assistant", text, *calls)
 
 
-def call(ident: str, of: str = "x", name: str = "look") -> ToolCall:
-    return ToolCall(id=ident, name=name, arguments=json.dumps({"of": of}))
+def call(ident: str, of: str = "x", name: str = "look") -> ToolCallPart:
+    return ToolCallPart(id=ident, name=name, arguments=json.dumps({"of": of}))
 
 
 def result(text: str, ident: str = "", name: str = "") -> Message:
-    return Message(role="tool", content=text, call_id=ident, name=name)
+    return Message.of("tool", ToolResultPart.of(text, call_id=ident, name=name))
+
+
+def of(message: Message) -> ToolResultPart:
+    """The result that a message is; an empty one of another."""
+    return message.result or ToolResultPart()
 
 
 def shape(messages: tuple[Message, ...]) -> list[Any]:
     """Who says what; calls by their ids, results with theirs."""
     return [
-        (message.role, message.content, *(call.id for call in message.calls), *filter(None, [message.call_id]))
+        (message.role, message.text, *(call.id for call in message.calls), *filter(None, [of(message).call_id]))
         for message in messages
     ]
 
@@ -113,8 +118,8 @@ def test_turns_in_which_nothing_is_said_are_left_out_where_they_must() -> None:
 @pytest.mark.parametrize("messages", [(), (system("A"),), (said("a"),), (system("A"), said("a"), user("1"))])
 def test_there_is_a_user_where_a_template_wants_one(messages: tuple[Message, ...]) -> None:
     turns = [message for message in fitted(messages, PLAINEST) if message.role != "system"]
-    assert (turns[0].role, turns[0].content) == ("user", BEGIN)
-    assert all(message.content != BEGIN for message in fitted(messages, ALL))
+    assert (turns[0].role, turns[0].text) == ("user", BEGIN)
+    assert all(message.text != BEGIN for message in fitted(messages, ALL))
 
 
 def test_results_come_behind_their_calls_in_their_order() -> None:
@@ -130,15 +135,15 @@ def test_results_come_behind_their_calls_in_their_order() -> None:
         ("tool", NO_RESULT, "a_2"),
         ("user", "Wait."),
     ]
-    assert [message.name for message in history[2:6]] == ["look", "find", "look", "look"]
+    assert [of(message).name for message in history[2:6]] == ["look", "find", "look", "look"]
 
 
 def test_results_that_nobody_asked_for_are_what_a_user_says() -> None:
     messages = (user("1"), result("lost", "x", "find"), said("a", call("b")), result("r", "b"), result("again", "b"))
     for traits in (ALL, PLAINEST):
         history = fitted(messages, traits)
-        assert "The tool find returned:\nlost" in history[0].content
-        assert "again" in history[-1].content
+        assert "The tool find returned:\nlost" in history[0].text
+        assert "again" in history[-1].text
     assert fitted(messages, ALL)[-1].role == "user"
 
 
@@ -173,7 +178,7 @@ def test_calls_in_every_form() -> None:
     for more in ways:
         assert form(**more) == words
         last = fitted(messages, Traits(users=True, after=True, **more))[-1]
-        assert last.content == "The tool look returned:\nra\n\nThe tool look returned:\nrb\n\n2"
+        assert last.text == "The tool look returned:\nra\n\nThe tool look returned:\nrb\n\n2"
 
 
 def test_what_follows_a_result_is_in_it_where_nothing_may_follow() -> None:
@@ -189,7 +194,7 @@ def test_ids_are_of_the_form_that_a_template_takes_and_each_is_there_once() -> N
     messages = (user("1"), *itertools.chain.from_iterable(rounds))
     for traits, known in ((ALL, "toolu_01"), (STRICT, "abcdefgh1")):
         idents = [call.id for message in fitted(messages, traits) for call in message.calls]
-        assert idents == [message.call_id for message in fitted(messages, traits) if message.role == "tool"]
+        assert idents == [of(message).call_id for message in fitted(messages, traits) if message.role == "tool"]
         assert len(set(idents)) == 4
         assert known in idents
         if traits.short_ids:
@@ -197,24 +202,16 @@ def test_ids_are_of_the_form_that_a_template_takes_and_each_is_there_once() -> N
 
 
 def test_images_keep_their_places() -> None:
-    image = image_of(png(1), at=1)
-    shown = Message(role="tool", content="ab", call_id="a", images=(image,))
-    other = Message(role="user", content="cd", images=(image,))
-    messages = (user("Look."), said("", call("a")), shown, other)
-
-    def texts(message: Message) -> list[Any]:
-        return [piece if isinstance(piece, str) else "image" for piece in pieces(message)]
-
-    assert texts(fitted(messages, PLAINEST)[-1]) == [
-        "The tool look returned:\na",
-        "image",
-        "b\n\nc",
-        "image",
-        "d",
-    ]
-    assert [texts(message) for message in fitted(messages, ALL)[-2:]] == [["a", "image", "b"], ["c", "image", "d"]]
+    image = image_of(png(1))
+    seen = Message.of("tool", ToolResultPart.of("a", image, "b", call_id="a"))
+    other = Message.of("user", "c", image, "d")
+    messages = (user("Look."), said("", call("a")), seen, other)
+    one = ("png", 1)
+    words = ["The tool look returned:\na", one, "b\n\nc", one, "d"]
+    assert shown(fitted(messages, PLAINEST)[-1]) == words
+    assert [shown(message) for message in fitted(messages, ALL)[-2:]] == [["a", one, "b"], ["c", one, "d"]]
     inside = fitted((*messages[:2], result("r", "a"), other), Traits(calls="beside", several="together"))
-    assert texts(inside[-1]) == ["r\n\n<user>\nc", "image", "d\n</user>"]
+    assert shown(inside[-1]) == ["r\n\n<user>\nc", one, "d\n</user>"]
 
 
 # -- what holds for every history and every template
@@ -247,14 +244,14 @@ def histories(draw: st.DrawFn) -> tuple[Message, ...]:
             return said(draw(st.sampled_from(["", " ", word()])), *calls)
         if kind == "tool":
             return result(word(), ident, draw(st.sampled_from(["", "a"])))
-        return Message(role=kind, content=draw(st.sampled_from(["", word()])))
+        return Message.of(kind, draw(st.sampled_from(["", word()])))
 
     return tuple(one() for _ in range(draw(st.integers(0, 9))))
 
 
 def words_of(messages: tuple[Message, ...]) -> list[str]:
     """All words, those of a call behind those of its turn."""
-    texts = [text for message in messages for text in (message.content, *(call.arguments for call in message.calls))]
+    texts = [text for message in messages for text in (message.text, *(call.arguments for call in message.calls))]
     return [
         word for text in texts for word in text.replace('"', " ").split() if word[0] == word[-1] == "w" and word != "w"
     ]
@@ -281,15 +278,15 @@ def test_only_what_a_template_takes_is_written(messages: tuple[Message, ...], tr
         if before is not None and before.role == "tool" and message.role in ("user", "system"):
             assert traits.after
         if message.role == "tool":
-            assert message.call_id == open_calls.pop(0)
-            assert message.name
+            assert of(message).call_id == open_calls.pop(0)
+            assert of(message).name
         else:
             assert not open_calls
             open_calls = [call.id for call in message.calls]
         if message.calls:
             assert traits.calls != "words"
             assert len(message.calls) == 1 or traits.several == "together"
-            assert not message.content.strip() or traits.calls == "beside"
+            assert not message.text.strip() or traits.calls == "beside"
     assert not open_calls
     idents = [call.id for message in history for call in message.calls]
     assert len(set(idents)) == len(idents)
@@ -298,19 +295,19 @@ def test_only_what_a_template_takes_is_written(messages: tuple[Message, ...], tr
 @given(histories(), st.sampled_from(EVERY))
 def test_what_was_written_before_an_answer_stays(messages: tuple[Message, ...], traits: Traits) -> None:
     """Up to the last turn before what an assistant said last, a longer history begins as the shorter one."""
-    messages = tuple(one for one in messages if one.content or one.calls or (traits.empty and one.role != "system"))
+    messages = tuple(one for one in messages if one.text or one.calls or (traits.empty and one.role != "system"))
     ends = [at for at, message in enumerate(messages) if message.role == "assistant"]
     for end in ends:
         if end and messages[end - 1].role != "assistant":
             shorter = fitted(messages[:end], traits)
-            if shorter and shorter[-1].content == BEGIN:
+            if shorter and shorter[-1].text == BEGIN:
                 continue  # nobody had said anything
             longer = fitted(messages, traits)
             assert longer[: len(shorter) - 1] == shorter[:-1]
             for last, grown in zip(shorter[-1:], longer[len(shorter) - 1 :], strict=False):
-                assert (grown.role, grown.call_id) == (last.role, last.call_id)
-                assert grown.content == last.content or traits.calls == "alone"
-                assert grown.content.startswith(last.content)
+                assert (grown.role, of(grown).call_id) == (last.role, of(last).call_id)
+                assert grown.text == last.text or traits.calls == "alone"
+                assert grown.text.startswith(last.text)
 
 
 @given(histories(), st.sampled_from(EVERY))

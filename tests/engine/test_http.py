@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omni.core.errors import ContextOverflow, EngineError, UsageError
-from omni.engine.http import LARGEST_LINE, Client, ServerSentEvents
+from omni.engine.http import LARGEST_LINE, ServerSentEvents, WorkerClient
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 
@@ -47,12 +47,14 @@ def serve(home: Any) -> Serve:
     """Serve fixed bytes on a socket and yield the client and the server."""
 
     @asynccontextmanager
-    async def at(answer: bytes, *, hold: bool = False, silence: float = 5.0) -> AsyncIterator[tuple[Client, Server]]:
+    async def at(
+        answer: bytes, *, hold: bool = False, silence: float = 5.0
+    ) -> AsyncIterator[tuple[WorkerClient, Server]]:
         path = str(home.ensure_sockets() / "http.sock")
         server = Server(answer, hold=hold)
         listening = await asyncio.start_unix_server(server, path)
         try:
-            yield Client(path, "secret", silence=silence), server
+            yield WorkerClient(path, "secret", silence=silence), server
         finally:
             listening.close()
             await server.ended.wait()
@@ -61,7 +63,7 @@ def serve(home: Any) -> Serve:
     return at
 
 
-async def read(client: Client) -> list[dict[str, Any]]:
+async def read(client: WorkerClient) -> list[dict[str, Any]]:
     async with aclosing(client.stream("/x", {"a": 1}, dict)) as events:
         return [event async for event in events]
 
@@ -163,7 +165,7 @@ async def test_a_head_without_end_is_an_error(serve: Serve) -> None:
 
 async def test_nobody_there_is_an_engine_error(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="not there"):
-        await Client(str(tmp_path / "no.sock"), "k").json("/x")
+        await WorkerClient(str(tmp_path / "no.sock"), "k").json("/x")
 
 
 async def test_silence_ends(serve: Serve) -> None:

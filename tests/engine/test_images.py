@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from omni.core.errors import UsageError
-from omni.engine import Image, Message, image_of, joined
+from omni.core.messages import ImagePart, Message, ToolResultPart
+from omni.engine import image_of
 from omni.engine.answers import sent
-from omni.engine.images import LONGEST_SIDE, MOST_PIXELS, check_images, measured, pieces
+from omni.engine.images import LONGEST_SIDE, MOST_PIXELS, check_images, measured
 from tests.image_tools import GIF, JPEG, WEBP, bmp, claimed, png
 
 
@@ -18,7 +19,8 @@ from tests.image_tools import GIF, JPEG, WEBP, bmp, claimed, png
 )
 def test_kind_and_size_are_read_from_the_header(data: bytes, kind: Any, width: int, height: int) -> None:
     assert measured(data) == (kind, width, height)
-    assert image_of(data, at=3) == Image(data=data, kind=kind, width=width, height=height, at=3)
+    expected = ImagePart(data=data, kind=kind, width=width, height=height, path="a file")
+    assert image_of(data, path="a file") == expected
 
 
 def test_sizes_of_unusual_forms_of_bmp_and_jpeg_are_read() -> None:
@@ -63,37 +65,22 @@ def test_what_no_brain_can_be_shown_is_refused_by_its_first_bytes(data: bytes, s
         image_of(data)
 
 
-def shown(text: str, *places: int) -> Message:
-    return Message(role="user", content=text, images=tuple(image_of(png(at + 1, 4), at=at) for at in places))
-
-
-def as_text(message: Message) -> list[str | int]:
-    """Its pieces, an image as the number that it was made with."""
-    return [piece if isinstance(piece, str) else piece.width - 1 for piece in pieces(message)]
-
-
-def test_pieces_are_in_their_order() -> None:
-    assert as_text(shown("ab", 1)) == ["a", 1, "b"]
-    assert as_text(shown("ab", 0, 2)) == [0, "ab", 2]
-    assert as_text(shown("", 0)) == [0]
-    assert as_text(shown("ab", 9)) == ["ab", 9]
-    assert as_text(Message(role="user", content="ab")) == ["ab"]
-    assert as_text(joined(shown("ab", 1), shown("cd", 0, 1), " + ")) == ["a", 1, "b + ", 0, "c", 1, "d"]
-
-
 def test_the_worker_is_sent_parts_in_their_order() -> None:
-    [message] = sent([shown("ab", 1)])
+    [message] = sent([Message.of("user", "a", image_of(png()), "b", "", "c")])
     first, image, last = message["content"]
-    assert (first, last) == ({"type": "text", "text": "a"}, {"type": "text", "text": "b"})
+    assert (first, last) == ({"type": "text", "text": "a"}, {"type": "text", "text": "bc"})
     assert image["image_url"]["url"].startswith("data:image/png;base64,iVBOR")
-    assert sent([Message(role="user", content="ab")]) == [{"role": "user", "content": "ab"}]
+    assert sent([Message.of("user", "a", "b")]) == [{"role": "user", "content": "ab"}]
+    [result] = sent([Message.of("tool", ToolResultPart.of("a", image_of(png()), call_id="1", name="look"))])
+    assert result == {"role": "tool", "content": [first, image], "tool_call_id": "1", "name": "look"}
 
 
 def test_images_are_too_large_together() -> None:
-    message = Message(role="user", content="", images=(image_of(claimed(4096, 4096)),) * 2)
-    assert check_images([message], sees=True, name="x")
+    large = image_of(claimed(4096, 4096))
+    message = Message.of("user", large, large)
+    assert check_images([message], vision=True, name="x")
     with pytest.raises(UsageError, match="together"):
-        check_images([message, shown("", 0)], sees=True, name="x")
+        check_images([message, Message.of("tool", ToolResultPart.of(image_of(png())))], vision=True, name="x")
     with pytest.raises(UsageError, match="x cannot see"):
-        check_images([message], sees=False, name="x")
-    assert not check_images([Message(role="user", content="")], sees=False, name="x")
+        check_images([message], vision=False, name="x")
+    assert not check_images([Message.of("user", "")], vision=False, name="x")

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from omni.core.events import EngineEvent, TextDelta, TokenAlternative, TokenLogprob, ToolCallDelta, TurnEnded, Usage
-from omni.engine import ChatRequest, Message, Sampling, Tool
+from omni.core.messages import Message
+from omni.engine import ChatRequest, Sampling, Tool
 from omni.engine.binding import binding_of
 from omni.engine.interpreting import Interpreter, attempts
 from omni.engine.proving import Unproved
@@ -18,7 +19,7 @@ LOOSE = {"type": "object", "additionalProperties": {"type": "integer"}, "minProp
 
 
 def asked(**more: Any) -> ChatRequest:
-    return ChatRequest(messages=(Message(role="user", content="Hi"),), **more)
+    return ChatRequest(messages=(Message.of("user", "Hi"),), **more)
 
 
 def ended(reason: Any = "stop") -> TurnEnded:

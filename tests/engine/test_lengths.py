@@ -5,15 +5,16 @@ from typing import Any
 import pytest
 
 from omni.core.errors import ContextOverflow, UsageError
+from omni.core.messages import Message, ToolCallPart
 from omni.engine import CompletionRequest
-from omni.engine.http import Client
+from omni.engine.http import WorkerClient
 from omni.engine.lengths import LONGEST, MOST, PIECE, check_length, far_too_long
-from omni.engine.types import ChatRequest, Message, ToolCall
+from omni.engine.types import ChatRequest
 from tests.engine.conftest import Make
 from tests.engine.engine_tools import asked, events_of, scripted_spec, text_of
 
 
-class Counting(Client):
+class Counting(WorkerClient):
     """Counts a token for each letter that is asked for."""
 
     def __init__(self) -> None:
@@ -48,8 +49,8 @@ async def test_usual_texts_are_not_looked_at() -> None:
 
 
 async def test_all_texts_of_a_request_count() -> None:
-    call = Message(role="assistant", content="", calls=(ToolCall(id="1", name="write", arguments="y" * 90_000),))
-    request = ChatRequest(messages=(Message(role="user", content="x" * 10), call, Message(role="user", content="z")))
+    call = Message.of("assistant", ToolCallPart(id="1", name="write", arguments="y" * 90_000))
+    request = ChatRequest(messages=(Message.of("user", "x" * 10), call, Message.of("user", "z")))
     client = Counting()
     with pytest.raises(ContextOverflow):
         await check_length(client, request, allocated=512)

@@ -7,7 +7,8 @@ import pytest
 
 from omni.core.errors import BadFile, EngineError
 from omni.core.events import EngineEvent, TurnEnded, Usage
-from omni.engine import ChatRequest, Embeddings, Message, ObservedEngine, ScriptedEngine, image_of
+from omni.core.messages import Message
+from omni.engine import ChatRequest, Embeddings, ObservedEngine, ScriptedEngine, image_of
 from tests.engine.conftest import Make
 from tests.engine.engine_tools import DirectKeeper, asked, events_of, real_spec, scripted_spec, text_of
 from tests.image_tools import png, write_projector
@@ -25,7 +26,7 @@ class _Timed(ScriptedEngine):
             )
 
 
-USAGE = Usage(prompt_tokens=10, answer_tokens=20, prompt_seconds=1.0, answer_seconds=2.0)
+USAGE = Usage(prompt_tokens=10, completion_tokens=20, prompt_seconds=1.0, completion_seconds=2.0)
 
 
 async def test_how_long_looking_takes_says_nothing_of_reading() -> None:
@@ -40,12 +41,12 @@ async def test_how_long_looking_takes_says_nothing_of_reading() -> None:
     async def never() -> None:
         raise AssertionError
 
-    engine = ObservedEngine(_Timed(sees=True), measured=note, refused=refuse, blinded=never)
+    engine = ObservedEngine(_Timed(vision=True), measured=note, refused=refuse, blinded=never)
     await events_of(engine, asked("Hi"))
-    shown = Message(role="user", content="What?", images=(image_of(png()),))
+    shown = Message.of("user", image_of(png()), "What?")
     events = await events_of(engine, ChatRequest(messages=(shown,)))
     assert [usage.prompt_seconds for usage in measured] == [1.0, 0.0]
-    assert measured[1].answer_tokens == 20
+    assert measured[1].completion_tokens == 20
     assert isinstance(last := events[-1], TurnEnded)
     assert last.usage == USAGE  # who asked is told what it took
 
@@ -85,7 +86,7 @@ async def test_a_projector_that_ends_the_worker_is_told_of_once(worker_engine: M
         with pytest.raises(EngineError, match="middle of its answer"):
             await events_of(engine, asked("Hi"))
         assert (told, len(keeper.workers)) == ([], 1)
-        shown = Message(role="user", content="What?", images=(image_of(png()),))
+        shown = Message.of("user", image_of(png()), "What?")
         with pytest.raises(EngineError, match="whenever it looked at the images") as ended:
             await events_of(engine, ChatRequest(messages=(shown,)))
         assert "answers without" in ended.value.hint
@@ -99,7 +100,7 @@ async def test_a_real_projector_that_ends_the_worker_is_told_of(
 ) -> None:
     eyes = write_projector(tmp_path / "mmproj.gguf", clip__vision__embedding_length=32)
     async with worker_engine(real_spec(starter_gguf, context=512, cells=512, projector=str(eyes))) as engine:
-        shown = Message(role="user", content="What?", images=(image_of(png()),))
+        shown = Message.of("user", image_of(png()), "What?")
         with pytest.raises(EngineError, match="whenever it looked at the images"):
             await events_of(engine, ChatRequest(messages=(shown,)))
         assert text_of(await events_of(engine, asked("Hi")))

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omni.core.events import EngineEvent, ReasoningDelta, TextDelta, ToolCallDelta, TurnEnded, Usage
-from omni.engine import ToolCall, tool_calls
+from omni.core.messages import ToolCallPart
+from omni.engine import tool_calls
 from omni.engine.reading import CallReader
 
 WEATHER = '{"name": "weather", "arguments": {"city": "Oslo"}}'
@@ -182,7 +183,9 @@ def test_an_answer_under_a_schema_is_held_for_as_long_as_it_may_be_a_call_only()
     st.integers(1, 9),
 )
 def test_what_is_written_of_calls_is_what_is_read(calls: list[tuple[str, Any]], before: str, size: int) -> None:
-    written = [tool_calls.written(ToolCall(id="1", name=name, arguments=json.dumps(given))) for name, given in calls]
+    written = [
+        tool_calls.written(ToolCallPart(id="1", name=name, arguments=json.dumps(given))) for name, given in calls
+    ]
     said = "\n".join([before, *written])
     text, parsed_calls, _ = meant(events_of([said[at : at + size] for at in range(0, len(said), size)]))
     assert parsed_calls == calls

@@ -10,7 +10,8 @@ import pytest
 
 from omni.core.errors import BadFile, ContextOverflow, EngineError, OmniError, UsageError
 from omni.core.events import EngineEvent, ToolCallDelta
-from omni.engine import ChatRequest, CompletionRequest, Message, NotReady, Sampling, Tool
+from omni.core.messages import Message
+from omni.engine import ChatRequest, CompletionRequest, NotReady, Sampling, Tool
 from omni.engine.llama import template_fault
 from omni.engine.refusals import LONGEST_WORDS, Misasked, OutOfMemory, Unreadable, WrongField, meant
 from omni.engine.scripted_worker import VOCABULARY
@@ -143,7 +144,7 @@ async def test_a_template_is_quoted_on_every_way_to_it(worker_engine: Make) -> N
         with pytest.raises(UsageError, match="Only user and assistant roles!"):
             await events_of(engine, asked("Hi"))
         with pytest.raises(UsageError, match="Only user and assistant roles!"):
-            await engine.count_tokens((Message(role="user", content="Hi"),))
+            await engine.count_tokens((Message.of("user", "Hi"),))
 
 
 @pytest.mark.parametrize(
@@ -286,8 +287,8 @@ async def test_a_real_template_that_raises_is_about_the_history(worker_engine: M
     spec = real_spec(starter_gguf, chat_template=ASKS_A_QUESTION)
     async with worker_engine(spec) as engine:
         with pytest.raises(UsageError, match="It says: There is no question"):
-            await engine.count_tokens((Message(role="user", content="Be silent."),))
-        assert await engine.count_tokens((Message(role="system", content="Be brief."),))  # as who asks said it
+            await engine.count_tokens((Message.of("user", "Be silent."),))
+        assert await engine.count_tokens((Message.of("system", "Be brief."),))  # as who asks said it
         assert text_of(await events_of(engine, asked("Hello.")))
 
 
@@ -315,7 +316,7 @@ async def test_what_the_real_engine_refuses_is_judged(worker_engine: Make, start
         bad = Sampling(repeat_penalty=0.0)
         with pytest.raises(Misasked, match="penalty_repeat"):
             await events_of(engine, ChatRequest(messages=messages, sampling=bad))
-        twice = (*messages, Message(role="assistant", content="a"), Message(role="assistant", content="b"))
+        twice = (*messages, Message.of("assistant", "a"), Message.of("assistant", "b"))
         assert await engine.count_tokens(twice) > await engine.count_tokens(messages)  # it goes on from both
         words = "word " * 3000
         with pytest.raises(ContextOverflow):

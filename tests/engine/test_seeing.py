@@ -10,14 +10,15 @@ import pytest
 
 from omni.core.errors import ContextOverflow, UsageError
 from omni.core.events import PromptCounted
-from omni.engine import ChatRequest, Engine, Message, Sampling, ScriptedEngine, image_of
+from omni.core.messages import Message
+from omni.engine import ChatRequest, Engine, Sampling, ScriptedEngine, image_of
 from tests.engine.conftest import Make
 from tests.engine.engine_tools import asked, end_of, events_of, real_spec, scripted_spec, text_of
 from tests.image_tools import GIF, IMAGE_TOKENS, JPEG, bmp, png, write_projector
 
 
 async def _scripted(_request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
-    yield ScriptedEngine(lambda request: f"You said: {request.messages[-1].content}", context=512, sees=True)
+    yield ScriptedEngine(lambda request: f"You said: {request.messages[-1].text}", context=512, vision=True)
 
 
 async def _scripted_worker(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
@@ -48,13 +49,13 @@ async def engine(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
 
 
 def showing(text: str, *images: bytes, at: int = 0, max_tokens: int = 4) -> ChatRequest:
-    """A question with images in one place of it."""
-    message = Message(role="user", content=text, images=tuple(image_of(data, at=at) for data in images))
+    """A question with images behind so many of its characters."""
+    message = Message.of("user", text[:at], *map(image_of, images), text[at:])
     return ChatRequest(messages=(message,), sampling=Sampling(temperature=0.0, seed=7, max_tokens=max_tokens))
 
 
 async def test_images_are_counted_before_they_are_seen_and_answered(engine: Engine) -> None:
-    assert (await engine.capabilities()).sees
+    assert (await engine.capabilities()).vision
     without = await engine.count_tokens(showing("What is this, please?").messages)
     for request in (
         showing("What is this, please?", png(), at=8),
@@ -99,7 +100,7 @@ async def test_broken_images_are_refused_and_the_worker_lives(real: Engine) -> N
     whole, broken = png(64, 64), GIF[:14] + b"\0" * 9
     for data in (whole[:60], whole[:33] + b"\0" * 40, JPEG[:-9] + b"\xff\xfe", bmp()[:60], broken):
         image = image_of(data)
-        request = ChatRequest(messages=(Message(role="user", content="What?", images=(image,)),))
+        request = ChatRequest(messages=(Message.of("user", image, "What?"),))
         with suppress(UsageError):  # of some kinds, what is cut off is shown as far as it goes
             await events_of(real, msgspec.structs.replace(request, sampling=Sampling(max_tokens=2)))
     with pytest.raises(UsageError, match="cannot be decoded") as refused:
@@ -133,7 +134,7 @@ async def test_a_brain_whose_projector_cannot_be_loaded_answers_to_texts(
 ) -> None:
     eyes = write_projector(tmp_path / "mmproj-other.gguf", width=64)
     async with worker_engine(real_spec(starter_gguf, context=512, cells=512, projector=str(eyes))) as engine:
-        assert not (await engine.capabilities()).sees
+        assert not (await engine.capabilities()).vision
         with pytest.raises(UsageError, match="could not load its projector"):
             await events_of(engine, showing("What is this?", png()))
         assert text_of(await events_of(engine, asked("Hello.")))

@@ -39,7 +39,7 @@ async def test_a_chat_waits_in_sight_until_another_has_given_back_its_tokens(kep
                 assert not begun.is_set()
             seen = await waiting
         assert next(event.reason for event in seen if isinstance(event, TurnQueued)) == "slot"
-        assert end_of(seen).usage.answer_tokens == 200
+        assert end_of(seen).usage.completion_tokens == 200
         await second.close()
         await other.close()
 

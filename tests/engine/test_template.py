@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from omni.core.errors import EngineError, UsageError
-from omni.engine import ChatRequest, Message, Tool, ToolCall
+from omni.core.messages import Message, ToolCallPart
+from omni.engine import ChatRequest, Tool
 from omni.engine import template as templates
 from omni.engine.http import WorkerGone
 from omni.engine.scripted import TRAITS
@@ -59,15 +60,14 @@ def asked(*messages: Message, **more: Any) -> ChatRequest:
 
 
 def said(role: Any, content: str, *calls: str) -> Message:
-    tool_calls = tuple(ToolCall(id=ident, name="look") for ident in calls)
-    return Message(role=role, content=content, calls=tool_calls)
+    return Message.of(role, content, *(ToolCallPart(id=ident, name="look") for ident in calls))
 
 
 async def written(template: ChatTemplate, client: FakeClient, request: ChatRequest) -> ChatRequest:
     """As the worker is asked; counting is writing."""
 
     async def count(asked: ChatRequest) -> int:
-        messages = [{"role": message.role, "content": message.content} for message in asked.messages]
+        messages = [{"role": message.role, "content": message.text} for message in asked.messages]
         return len(client._write(messages, bool(asked.tools)))
 
     return (await template.written(request, count))[0]
@@ -114,7 +114,7 @@ async def test_what_no_probe_foresaw_gets_the_plainest_form() -> None:
     template, client = made(refusing("Not this one", when=odd))
     assert (await written(template, client, asked(*UNUSUAL))).messages == UNUSUAL
     request = await written(template, client, asked(said("user", "1"), said("user", "2"), said("system", "odd")))
-    assert [(message.role, message.content) for message in request.messages] == [
+    assert [(message.role, message.text) for message in request.messages] == [
         ("user", "1\n\n2\n\n<system>\nodd\n</system>")
     ]
 
@@ -124,7 +124,7 @@ async def test_a_template_that_refuses_empty_turns_gets_none() -> None:
         refusing("Empty", when=lambda messages, _tools: not all(one["content"] for one in messages))
     )
     request = await written(template, client, asked(said("user", "1"), said("assistant", ""), said("user", "2")))
-    assert [(message.role, message.content) for message in request.messages] == [("user", "1\n\n2")]
+    assert [(message.role, message.text) for message in request.messages] == [("user", "1\n\n2")]
 
 
 async def test_tools_that_a_template_cannot_write_are_told_in_words() -> None:
@@ -133,7 +133,7 @@ async def test_tools_that_a_template_cannot_write_are_told_in_words() -> None:
     )
     request = await written(template, client, asked(*USUAL, tools=(LOOK,)))
     assert request.tools == ()
-    assert "You can call these tools" in request.messages[0].content
+    assert "You can call these tools" in request.messages[0].text
     assert request.messages[1:] == USUAL
 
 
@@ -174,7 +174,7 @@ async def test_a_template_that_takes_for_ever_is_taken_for_one_that_takes_little
 
     monkeypatch.setattr(client, "json", never)
     request = await written(template, client, asked(*UNUSUAL))
-    assert [(message.role, message.content) for message in request.messages] == [
+    assert [(message.role, message.text) for message in request.messages] == [
         ("user", "1\n\n2\n\n<system>\n3\n</system>")
     ]
     monkeypatch.setattr(client, "json", at_once)

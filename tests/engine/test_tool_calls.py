@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from omni.core.errors import UsageError
-from omni.engine import ChatRequest, Message, Sampling, Tool, ToolCall
+from omni.core.messages import Message, ToolCallPart, ToolResultPart
+from omni.engine import ChatRequest, Sampling, Tool
 from omni.engine.histories import fitted
 from omni.engine.scripted import TRAITS
 from omni.engine.tool_calls import checked, told, written
@@ -15,26 +16,26 @@ READ = Tool(name="read", parameters={"type": "object", "properties": {"path": {"
 
 
 def asked(**more: Any) -> ChatRequest:
-    return ChatRequest(messages=(Message(role="user", content="Hi"),), **more)
+    return ChatRequest(messages=(Message.of("user", "Hi"),), **more)
 
 
 def test_tools_calls_and_results_become_words() -> None:
     request = ChatRequest(
         messages=(
-            Message(role="system", content="Be brief."),
-            Message(role="user", content="Read a.py"),
-            Message(role="assistant", content="", calls=(ToolCall(id="1", name="read", arguments='{"path": "a.py"}'),)),
-            Message(role="tool", content="x = 1", call_id="1"),
-            Message(role="user", content="And?"),
+            Message.of("system", "Be brief."),
+            Message.of("user", "Read a.py"),
+            Message.of("assistant", ToolCallPart(id="1", name="read", arguments='{"path": "a.py"}')),
+            Message.of("tool", ToolResultPart.of("x = 1", call_id="1")),
+            Message.of("user", "And?"),
         ),
         tools=(READ,),
     )
     said = told(request, template=False)
     messages = fitted(said.messages, TRAITS)
     assert [message.role for message in messages] == ["system", "user", "assistant", "user"]
-    assert messages[0].content.startswith("Be brief.\n\nYou can call these tools:")
-    assert messages[2].content == written(request.messages[2].calls[0])
-    assert messages[3].content == "The tool read returned:\nx = 1\n\nAnd?"
+    assert messages[0].text.startswith("Be brief.\n\nYou can call these tools:")
+    assert messages[2].text == written(request.messages[2].calls[0])
+    assert messages[3].text == "The tool read returned:\nx = 1\n\nAnd?"
     assert not said.tools
 
 
@@ -42,8 +43,8 @@ def test_tools_calls_and_results_become_words() -> None:
 def test_a_brain_that_may_call_or_answer_in_a_form_is_told_of_the_form(template: bool) -> None:
     schema = {"type": "object", "properties": {"degrees": {"type": "integer"}}}
     system, question = told(asked(tools=(READ,), schema=schema), template=template).messages
-    assert (system.role, json.dumps(schema) in system.content, question) == ("system", True, asked().messages[0])
-    large = told(asked(tools=(READ,), schema={"enum": ["x" * 9] * 1000}), template=template).messages[0].content
+    assert (system.role, json.dumps(schema) in system.text, question) == ("system", True, asked().messages[0])
+    large = told(asked(tools=(READ,), schema={"enum": ["x" * 9] * 1000}), template=template).messages[0].text
     assert "the JSON that is asked for" in large
     assert len(large) < 1000
     for alone in (asked(schema=schema), asked(tools=(READ,), schema=schema, tool_choice="required")):

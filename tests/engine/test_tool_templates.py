@@ -8,7 +8,8 @@ import jsonschema_rs
 import pytest
 
 from omni.core.events import EngineEvent, PromptCounted, ToolCallDelta
-from omni.engine import Message, Tool, ToolCall
+from omni.core.messages import Message, ToolCallPart, ToolResultPart
+from omni.engine import Tool
 from tests.engine.engine_tools import asked, end_of, events_of, real_spec, text_of
 
 pytestmark = pytest.mark.real
@@ -88,20 +89,20 @@ async def test_what_must_be_called_is_called_whatever_the_template_knows(
 
 
 async def test_calls_and_results_are_written_as_the_template_has_them(worker_engine: Any, starter_gguf: Path) -> None:
-    call = ToolCall(id="call_1", name="get_weather", arguments='{"city": "Oslo", "unit": "c"}')
+    call = ToolCallPart(id="call_1", name="get_weather", arguments='{"city": "Oslo", "unit": "c"}')
     before = asked("What is the weather in Oslo?", max_tokens=4).messages
     after = (
         *before,
-        Message(role="assistant", content="", calls=(call,)),
-        Message(role="tool", content="Rain.", call_id="call_1"),
+        Message.of("assistant", call),
+        Message.of("tool", ToolResultPart.of("Rain.", call_id="call_1")),
     )
     written = (
         *before,
-        Message(
-            role="assistant",
-            content='<tool_call>\n{"name": "get_weather", "arguments": {"city": "Oslo", "unit": "c"}}\n</tool_call>',
+        Message.of(
+            "assistant",
+            '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Oslo", "unit": "c"}}\n</tool_call>',
         ),
-        Message(role="user", content="<tool_response>\nRain.\n</tool_response>"),
+        Message.of("user", "<tool_response>\nRain.\n</tool_response>"),
     )
     async with worker_engine(real_spec(starter_gguf, chat_template=TEMPLATE)) as engine:
         assert await engine.count_tokens(after, TOOLS) == await engine.count_tokens(written, TOOLS)

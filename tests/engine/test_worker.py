@@ -16,7 +16,7 @@ from omni.core.errors import BadFile, EngineError
 from omni.core.events import BrainLoading, PromptProgress, ReasoningDelta, TextDelta
 from omni.core.paths import Home
 from omni.engine import WorkerEngine
-from omni.engine.http import Client
+from omni.engine.http import WorkerClient
 from omni.engine.llama import reason_of
 from omni.engine.refusals import Misasked
 from omni.engine.scripted_worker import VOCABULARY
@@ -45,7 +45,7 @@ async def test_a_cancelled_turn_keeps_its_ticket_until_the_slot_is_idle(
         async with asyncio.timeout(10):
             await keeper.given_back.wait()
         assert not keeper.turns
-        slots = await Client(keeper.process(engine.spec).socket, keeper.process(engine.spec).key).json("/slots")
+        slots = await WorkerClient(keeper.process(engine.spec).socket, keeper.process(engine.spec).key).json("/slots")
         assert not any(slot["is_processing"] for slot in slots)
 
 
@@ -202,7 +202,7 @@ async def test_only_who_has_the_key_is_answered(keeper: DirectKeeper, starter_gg
     worker = keeper.process(scripted_spec() if engine == "scripted" else real_spec(starter_gguf))
     await worker.ready()
     with pytest.raises(EngineError, match="Invalid API Key"):
-        await Client(worker.socket, "guessed").json("/slots")
+        await WorkerClient(worker.socket, "guessed").json("/slots")
 
 
 @pytest.mark.real
@@ -239,7 +239,7 @@ async def test_a_template_of_the_spec_replaces_the_one_of_the_file(
         await engine.capabilities()
         worker = keeper.process(spec)
         body = {"messages": [{"role": "user", "content": "Hi"}]}
-        prompt = (await Client(worker.socket, worker.key).json("/apply-template", body))["prompt"]
+        prompt = (await WorkerClient(worker.socket, worker.key).json("/apply-template", body))["prompt"]
         assert prompt == wanted
         assert text_of(await events_of(engine, asked("Hi")))
 
@@ -267,7 +267,7 @@ async def test_one_chat_never_pushes_another_out(worker_engine: Make, starter_gg
 async def test_the_double_speaks_of_itself_as_the_real_server_does(keeper: DirectKeeper) -> None:
     worker = keeper.process(scripted_spec(adapters=json.dumps(["/a.gguf"])))
     await worker.ready()
-    client = Client(worker.socket, worker.key)
+    client = WorkerClient(worker.socket, worker.key)
     assert await client.json("/health") == {"status": "ok"}
     assert (await client.json("/props"))["total_slots"] == 4
     assert (await client.json("/lora-adapters"))[0]["path"] == "/a.gguf"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from omni.core.errors import BadFile, NetworkBlocked, NotFound, OmniError, SetupError, UsageError
-from omni.core.installed import Installed
+from omni.core.installed import InstalledPlugins
 from omni.core.paths import Home
 from omni.environment import PluginPlan, add_plugin, remove_plugin, set_in_use
 from omni.environment.plugin_sets import changing
@@ -65,7 +65,7 @@ class Desk:
 
     def here(self) -> list[str]:
         """The plug-ins that would be loaded."""
-        return [each.name for each in Installed(self.home).plugins()]
+        return [each.name for each in InstalledPlugins(self.home).plugins()]
 
     def packages(self) -> set[str]:
         """What lies in the folder of plug-ins."""
@@ -195,7 +195,7 @@ def test_a_name_that_is_taken_names_both(desk: Desk, tmp_path: Path) -> None:
     (folder / "pyproject.toml").write_text(text.replace("other = ", "one = "))
     with pytest.raises(UsageError, match=r"omni-other 1\.0 brings the plug-in 'one', and omni-one 1\.0 has one"):
         desk.add(str(folder))
-    assert [each.package for each in Installed(desk.home).plugins()] == ["omni-one 1.0"]
+    assert [each.package for each in InstalledPlugins(desk.home).plugins()] == ["omni-one 1.0"]
 
 
 def test_who_does_not_agree_gets_nothing(empty: Desk) -> None:
@@ -280,9 +280,9 @@ add_plugin(Home(home), folder, Silent(), agree=lambda plan: None, clone=Path(clo
         ("changes _plan 1", ["one"]),
         ("changes _fill 1", ["one"]),
         ("changes try_plugins 1", ["one"]),
-        ("sets sync 1", ["one"]),
+        ("sets sync_all 1", ["one"]),
         ("sets _link 1", ["one"]),
-        ("sets Installed 1", ["one", "two"]),
+        ("sets InstalledPlugins 1", ["one", "two"]),
         ("sets take_away 1", ["one", "two"]),
     ],
 )
@@ -304,7 +304,7 @@ def test_a_full_disk_leaves_the_old_one(desk: Desk, monkeypatch: pytest.MonkeyPa
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(plugin_sets, "sync", full)
+    monkeypatch.setattr(plugin_sets, "sync_all", full)
     with pytest.raises(StorageError, match="full"):
         desk.add(desk.plugin("two"))
     assert desk.here() == ["one"]

@@ -8,9 +8,10 @@ from contextlib import suppress
 import pytest
 
 from omni.core.errors import OmniError
+from omni.core.files import is_held
 from omni.core.paths import Home
 from omni.keeper import KeeperClient
-from omni.keeper.places import is_held, read_object
+from omni.keeper.places import read_object
 from tests.keeper.keeper_office import Office
 
 

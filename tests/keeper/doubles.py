@@ -2,7 +2,7 @@
 
 keeper [timings as JSON]     what a starter starts in these tests
 worker                       echoes lines on its socket; spec.settings say how it misbehaves
-airlock                      takes orders for tokens on its socket, ends with its fd 0
+airlock                      takes orders for tokens on its socket, ends with its fd 0 or, without a token, when told to leave
 """
 
 import json
@@ -82,12 +82,10 @@ def airlock() -> None:
                     known = tokens.pop(token, None)
                     asked.write(json.dumps(known).encode() + b"\n")
                     asked.flush()
-                    lines.write(
-                        json.dumps(
-                            {"doors": [{"purpose": "pull", "host": "example", "since": 1.0, "bytes": 5}]}
-                        ).encode()
-                        + b"\n"
-                    )
+                    door = {"purpose": "pull", "host": "example", "since": 1.0, "bytes": 5}
+                    # What is served is over at once here.
+                    doors = [] if known and known["purpose"] == "serve" else [door]
+                    lines.write(json.dumps({"doors": doors}).encode() + b"\n")
                     lines.flush()
 
     threading.Thread(target=serve, daemon=True).start()
@@ -95,6 +93,12 @@ def airlock() -> None:
         order = json.loads(line)
         if order.get("order") == "wall":
             lines.write(b'{"order": "wall", "attempts": [{"what": "AF_INET", "refused": false}]}\n')
+            lines.flush()
+            continue
+        if order.get("order") == "leave":
+            if not tokens:
+                break
+            lines.write(b'{"stays": true}\n')
             lines.flush()
             continue
         tokens[order["token"]] = order

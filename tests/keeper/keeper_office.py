@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from omni.core.paths import Home
-from omni.keeper import KeeperClient, ProcessInfo, Starter, Turn, WorkerSpec, start
+from omni.keeper import KeeperClient, ProcessInfo, Starter, WorkerSpec, WorkerTurn, start
 from omni.keeper.places import read_object
 from tests.keeper import doubles
 
@@ -65,7 +65,7 @@ class Office:
         self.home.config.write_text(f"[engine]\nmemory = {megabytes}\n")
 
 
-async def granted(turn: Turn) -> Turn:
+async def granted(turn: WorkerTurn) -> WorkerTurn:
     async for _ in turn.waiting():
         pass
     return turn
@@ -75,7 +75,7 @@ async def named(client: KeeperClient, kind: str) -> list[ProcessInfo]:
     return [one for one in await client.processes() if one.kind == kind]
 
 
-async def echo(turn: Turn, text: str = "hello") -> str:
+async def echo(turn: WorkerTurn, text: str = "hello") -> str:
     reader, writer = await asyncio.open_unix_connection(turn.socket)
     writer.write(f"{text}\n".encode())
     line = await reader.readline()

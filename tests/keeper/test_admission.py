@@ -6,7 +6,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from omni.keeper.admission import Action, Admission, Grant, Load, Refuse, Start, Stop, Wait
+from omni.keeper.admission import Action, Admission, Grant, Load, Refuse, StartWorker, StopWorker, Wait
 
 
 def spec(base: str, need: int = 4, **settings: int) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def of(kind: type, actions: list[Action]) -> list[Any]:
 def loaded(table: Admission, base: str, now: float = 0.0, **settings: int) -> str:
     """A worker for a base, loaded, with nothing in it."""
     table.ask(("loader", 1), spec(base, **settings), "interactive")
-    (start,) = of(Start, table.step(now))
+    (start,) = of(StartWorker, table.step(now))
     table.ready(start.worker, now)
     table.step(now)
     table.done(("loader", 1), now)
@@ -30,8 +30,8 @@ def loaded(table: Admission, base: str, now: float = 0.0, **settings: int) -> st
 def test_the_first_request_starts_a_worker_and_gets_its_place_when_it_is_ready() -> None:
     table = Admission(10)
     table.ask(("a", 1), spec("b"), "interactive")
-    assert [type(action) for action in table.step(0)] == [Start, Load]
-    assert of(Start, table.step(1)) == []
+    assert [type(action) for action in table.step(0)] == [StartWorker, Load]
+    assert of(StartWorker, table.step(1)) == []
     table.ready("worker-1", 2)
     assert table.step(2) == [Grant(("a", 1), "worker-1")]
     assert table.step(3) == []
@@ -41,7 +41,7 @@ def test_two_clients_with_the_same_spec_share_one_worker() -> None:
     table = Admission(10)
     table.ask(("a", 1), spec("b", slots=2), "interactive")
     table.ask(("b", 1), spec("b", slots=2, keep_alive=9), "interactive")
-    assert len(of(Start, table.step(0))) == 1
+    assert len(of(StartWorker, table.step(0))) == 1
     table.ready("worker-1", 1)
     assert len(of(Grant, table.step(1))) == 2
 
@@ -92,11 +92,11 @@ def test_idle_workers_go_for_memory_least_recently_used_first() -> None:
     loaded(table, "new", now=2)
     table.ask(("a", 1), spec("third"), "interactive")
     actions = table.step(3)
-    assert [stop.worker for stop in of(Stop, actions)] == ["worker-1"]
+    assert [stop.worker for stop in of(StopWorker, actions)] == ["worker-1"]
     assert of(Wait, actions)[0].reason == "memory"
-    assert of(Start, table.step(3)) == []  # its memory is not free before it has ended
+    assert of(StartWorker, table.step(3)) == []  # its memory is not free before it has ended
     table.ended("worker-1")
-    assert len(of(Start, table.step(4))) == 1
+    assert len(of(StartWorker, table.step(4))) == 1
 
 
 def test_a_busy_worker_is_not_ended_but_takes_no_later_turns() -> None:
@@ -107,10 +107,10 @@ def test_a_busy_worker_is_not_ended_but_takes_no_later_turns() -> None:
     table.ask(("b", 1), spec("other"), "interactive")
     table.ask(("c", 1), spec("b", slots=2), "interactive")
     actions = table.step(1)
-    assert of(Stop, actions) == of(Grant, actions) == []
+    assert of(StopWorker, actions) == of(Grant, actions) == []
     assert [(wait.ticket[0], wait.reason) for wait in of(Wait, actions)] == [("b", "memory"), ("c", "memory")]
     table.done(("a", 1), 2)
-    assert len(of(Stop, table.step(2))) == 1
+    assert len(of(StopWorker, table.step(2))) == 1
 
 
 def test_what_can_never_fit_is_refused_at_once_with_figures() -> None:
@@ -126,8 +126,8 @@ def test_a_worker_that_nobody_uses_ends_after_its_keep_alive() -> None:
     table = Admission(10)
     loaded(table, "b", now=0, keep_alive=100)
     assert table.deadline(50) == 100
-    assert of(Stop, table.step(99)) == []
-    assert of(Stop, table.step(100)) == [Stop("worker-1", "not used")]
+    assert of(StopWorker, table.step(99)) == []
+    assert of(StopWorker, table.step(100)) == [StopWorker("worker-1", "not used")]
 
 
 def test_a_lease_keeps_a_worker_from_ending_but_not_from_eviction() -> None:
@@ -137,12 +137,12 @@ def test_a_lease_keeps_a_worker_from_ending_but_not_from_eviction() -> None:
     table.ready("worker-1", 0)
     assert of(Grant, table.step(0)) == [Grant(("a", 1), "worker-1")]
     table.ask(("b", 1), spec("other"), "interactive")
-    assert of(Stop, table.step(4)) == []  # a question may be on its way
+    assert of(StopWorker, table.step(4)) == []  # a question may be on its way
     assert table.deadline(4) == 5
     table.done(("b", 1), 5)
-    assert of(Stop, table.step(1000)) == []
+    assert of(StopWorker, table.step(1000)) == []
     table.ask(("b", 1), spec("other"), "interactive")
-    assert len(of(Stop, table.step(1001))) == 1
+    assert len(of(StopWorker, table.step(1001))) == 1
     table.ended("worker-1")
     table.step(1002)
     table.done(("a", 1), 1003)
@@ -168,11 +168,11 @@ def test_an_adopted_worker_is_busy_until_all_have_said_what_they_hold() -> None:
     table.adopt("worker-1", spec("b"), 0, pinned=3)
     table.ready("worker-1", 0)
     table.ask(("b", 1), spec("other"), "interactive")
-    assert of(Stop, table.step(1)) == []
+    assert of(StopWorker, table.step(1)) == []
     assert table.hold(("a", 7), "worker-1")
-    assert of(Stop, table.step(4)) == []
+    assert of(StopWorker, table.step(4)) == []
     table.done(("a", 7), 5)
-    assert len(of(Stop, table.step(5))) == 1
+    assert len(of(StopWorker, table.step(5))) == 1
     assert not table.hold(("a", 8), "worker-1")
 
 
@@ -231,7 +231,7 @@ class Machine(RuleBasedStateMachine):
                     self.running[ticket] = worker
                 case Refuse(ticket, _, _):
                     assert self.asked.pop(ticket) == "big"
-                case Stop(worker, _):
+                case StopWorker(worker, _):
                     assert worker not in self.running.values()
 
     @rule(

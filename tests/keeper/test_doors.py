@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -95,6 +96,42 @@ async def test_kill_9_of_the_airlock_costs_nothing(office: Office) -> None:
         while await named(client, "airlock"):
             await anext(changes)
     assert await present(await client.door("pull"))
+
+
+async def test_an_airlock_that_nobody_uses_ends_and_the_next_door_starts_another(office: Office) -> None:
+    office.timings["doors"] = 0.05
+    client = await office.client()
+    changes = client.changes()
+    for _ in range(3):
+        ticket = await client.door("serve")
+        assert await present(ticket) == {"token": ticket.token, "purpose": "serve", "client": f"shell-{os.getpid()}"}
+        async with asyncio.timeout(20):
+            while await named(client, "airlock"):
+                await anext(changes)
+    assert (await client.doors()).detail == "no airlock lives; one starts when it is needed"
+
+
+async def test_an_airlock_stays_for_a_token_that_was_not_used_yet(office: Office) -> None:
+    office.timings["doors"] = 0.02
+    client = await office.client()
+    tickets = [await client.door("serve") for _ in range(30)]  # it is told to leave between some of them
+    await asyncio.gather(*(client.door("serve") for _ in range(5)))
+    (airlock,) = await named(client, "airlock")
+    assert [await present(ticket) for ticket in tickets] == [
+        {"token": ticket.token, "purpose": "serve", "client": f"shell-{os.getpid()}"} for ticket in tickets
+    ]
+    assert [one.pid for one in await named(client, "airlock")] == [airlock.pid]
+
+
+async def test_an_airlock_stays_while_a_door_is_open(office: Office) -> None:
+    office.timings["doors"] = 0.02
+    client = await office.client()
+    await present(await client.door("pull"))  # which the double never shuts
+    (airlock,) = await named(client, "airlock")
+    end = time.monotonic() + 0.2
+    while time.monotonic() < end:  # rounds of the keeper's loop
+        await client.changed("test")
+    assert [one.pid for one in await named(client, "airlock")] == [airlock.pid]
 
 
 async def test_a_running_turn_does_not_notice_the_air_gap(office: Office) -> None:

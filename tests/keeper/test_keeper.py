@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from omni.core.errors import EngineError, NotFound, SetupError
+from omni.core.files import is_held
 from omni.core.paths import Home, python_command
-from omni.keeper import Change, KeeperClient, Loading, Ready, Waiting
-from omni.keeper.places import is_held, read_object
+from omni.keeper import KeeperChange, KeeperClient, Loading, Ready, Waiting
+from omni.keeper.places import read_object
 from tests.keeper.keeper_office import ROOT, Office, alive, echo, granted, keeper_command, named, proc
 from tests.waiting import until
 
@@ -113,7 +114,7 @@ async def test_the_place_of_a_killed_client_goes_to_the_next(office: Office) -> 
 import asyncio, sys
 sys.path.insert(0, {str(ROOT)!r})
 from omni.core.paths import Home
-from omni.keeper import Change, KeeperClient, WorkerSpec
+from omni.keeper import KeeperChange, KeeperClient, WorkerSpec
 async def main():
     keeper = await KeeperClient.connect(Home({str(office.home.root)!r}), None, client="other")
     async with keeper.turn(WorkerSpec(engine="scripted", base="base", path="/brains/base.gguf", need_bytes=1000)) as turn:
@@ -374,7 +375,7 @@ async def test_a_home_where_no_keeper_can_live_is_one_error(office: Office) -> N
     office.home.keeper_lock.rmdir()
 
 
-async def _first(changes: AsyncIterator[Change], topic: str) -> AsyncIterator[Change]:
+async def _first(changes: AsyncIterator[KeeperChange], topic: str) -> AsyncIterator[KeeperChange]:
     async for change in changes:
         if change.topic == topic:
             yield change

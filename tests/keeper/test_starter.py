@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from omni.core.errors import SetupError, UsageError
+from omni.core.files import is_held
 from omni.core.paths import Home
 from omni.keeper import KeeperClient, start
-from omni.keeper.places import is_held, read_object
+from omni.keeper.places import read_object
 from tests.keeper.keeper_office import ROOT, alive, keeper_command
 from tests.waiting import until
 

@@ -141,7 +141,7 @@ async def test_another_protocol_is_one_clear_sentence_or_another_keeper(updated:
 
 async def _hello(office: Office, protocol: int) -> dict[str, object]:
     """What the keeper answers to a front end of another version."""
-    from omni.keeper.wire import error_from_wire
+    from omni.core.errors import error_from_wire
 
     reader, writer = await asyncio.open_unix_connection(office.home.sockets / "keeper.sock")
     hello = {"id": 0, "do": "hello", "protocol": protocol, "client": "shell", "pid": os.getpid(), "starter": 1}

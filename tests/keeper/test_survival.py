@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from omni.core.errors import EngineError, SetupError
+from omni.core.files import is_held
 from omni.core.paths import Home
 from omni.keeper import KeeperClient
-from omni.keeper.places import is_held, read_object
+from omni.keeper.places import read_object
 from omni.keeper.process import Keeper as Process
 from tests.keeper.keeper_office import Office, alive, echo, granted, named
 from tests.waiting import until

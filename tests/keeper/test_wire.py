@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omni.core.errors import NetworkBlocked, OmniError
-from omni.keeper.wire import Garbage, Lines, encode, error_from_wire, error_to_wire, spec_key
+from omni.core.errors import NetworkBlocked, OmniError, error_from_wire, error_to_wire
+from omni.keeper.wire import Garbage, LineDecoder, encode, spec_key
 
 values = st.dictionaries(st.text(max_size=5), st.none() | st.integers() | st.text(max_size=9), max_size=4)
 
@@ -16,7 +16,7 @@ values = st.dictionaries(st.text(max_size=5), st.none() | st.integers() | st.tex
 def test_lines_come_out_whole_however_the_stream_is_cut(sent: list[dict[str, Any]], cuts: list[int]) -> None:
     stream = b"".join(encode(value) for value in sent)
     edges = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
-    lines = Lines()
+    lines = LineDecoder()
     received = [value for a, b in pairwise(edges) for value in lines.feed(stream[a:b])]
     assert received == sent
 
@@ -24,13 +24,13 @@ def test_lines_come_out_whole_however_the_stream_is_cut(sent: list[dict[str, Any
 @given(st.binary(max_size=300))
 def test_anything_else_is_garbage_or_an_object(data: bytes) -> None:
     try:
-        assert all(isinstance(value, dict) for value in Lines().feed(data))
+        assert all(isinstance(value, dict) for value in LineDecoder().feed(data))
     except Garbage:
         pass
 
 
 def test_a_line_without_end_is_garbage() -> None:
-    lines = Lines(limit=10)
+    lines = LineDecoder(limit=10)
     assert lines.feed(b"{") == []
     with pytest.raises(Garbage):
         lines.feed(b"x" * 20)
@@ -38,7 +38,7 @@ def test_a_line_without_end_is_garbage() -> None:
 
 def test_deep_nesting_is_garbage() -> None:
     with pytest.raises(Garbage):
-        Lines().feed(b"[" * 100_000 + b"\n")
+        LineDecoder().feed(b"[" * 100_000 + b"\n")
 
 
 def test_an_error_arrives_as_what_it_was() -> None:

@@ -8,7 +8,7 @@ from threading import Barrier, Event, current_thread
 import pytest
 
 from omni.schemas import apart, compile_schema
-from omni.schemas.keeping import Kept
+from omni.schemas.keeping import LruCache
 from omni.schemas.languages import MOST_STEPS, Languages, TooLong
 from omni.schemas.patterns import matching
 from omni.schemas.threads import THREADS
@@ -24,7 +24,7 @@ def counting(made: list[bytes]) -> Callable[[bytes], list[bytes]]:
 
 def test_what_was_used_last_is_kept_and_no_more_than_there_is_room_for() -> None:
     made: list[bytes] = []
-    kept = Kept(counting(made), lambda text, _: len(text), most=10)
+    kept = LruCache(counting(made), lambda text, _: len(text), most=10)
     for text in (b"aaaa", b"bbbb", b"aaaa", b"cccc", b"aaaa", b"bbbb"):
         assert kept.of(text) == [text]
         assert kept.size <= 10
@@ -33,7 +33,7 @@ def test_what_was_used_last_is_kept_and_no_more_than_there_is_room_for() -> None
 
 def test_what_is_too_large_is_made_and_not_kept() -> None:
     made: list[bytes] = []
-    kept = Kept(counting(made), lambda text, _: len(text), most=10)
+    kept = LruCache(counting(made), lambda text, _: len(text), most=10)
     for text in (b"a", b"b" * 11, b"b" * 11, b"a"):
         assert kept.of(text) == [text]
     assert (made, kept.size) == ([b"a", b"b" * 11, b"b" * 11], 1)
@@ -48,7 +48,7 @@ def test_what_cannot_be_made_is_tried_again() -> None:
             raise ValueError("not yet")
         return text
 
-    kept = Kept(make, lambda text, _: len(text), most=10)
+    kept = LruCache(make, lambda text, _: len(text), most=10)
     with pytest.raises(ValueError, match="not yet"):
         kept.of(b"a")
     assert kept.of(b"a") == b"a"
@@ -68,7 +68,7 @@ def test_what_several_want_at_once_is_made_once(fails: bool) -> None:
             raise ValueError("never")
         return text
 
-    kept = Kept(make, lambda text, _: len(text), most=10)
+    kept = LruCache(make, lambda text, _: len(text), most=10)
     with ThreadPoolExecutor(2) as threads:
         first = threads.submit(kept.of, b"a")
         assert begun.wait(30)

@@ -11,7 +11,7 @@ from omni.engine import Engine, ScriptedEngine
 from tests.server.web_tools import Web, web
 
 CHROMIUM = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
 )
 
 IN_A_BROWSER = [

@@ -22,7 +22,7 @@ from omni.core.settings import Settings
 from omni.engine import Engine
 from omni.keeper import ProcessInfo, WorkerSpec
 from omni.server.app import Server
-from omni.server.protocol import Bounds, Protocol
+from omni.server.protocol import HttpLimits, Protocol
 
 
 def brain(name: str, **more: Any) -> Brain:
@@ -214,7 +214,7 @@ class Served:
         )
         self.config.load()
         self.state = ServerState()
-        self.protocol = type("Bounded", (Protocol,), {"bounds": Bounds(**bounds)})
+        self.protocol = type("Bounded", (Protocol,), {"bounds": HttpLimits(**bounds)})
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from omni.core.errors import EngineError
-from omni.engine import Message, Reply, ScriptedEngine, ToolCall
+from omni.core.messages import Message, ToolCallPart, ToolResultPart
+from omni.engine import Reply, ScriptedEngine
 from omni.server.anthropic.stops import Stops
 from tests.server.server_tools import brain
 
@@ -133,7 +134,7 @@ async def test_text_before_a_call_is_a_block_of_its_own(serving: Any) -> None:
 
     class Calling(ScriptedEngine):
         async def chat(self, request: Any) -> Any:
-            yield PromptCounted(tokens=1, room=9, allocated=10)
+            yield PromptCounted(tokens=1, max_completion_tokens=9, allocated=10)
             yield TextDelta(text="Let me see.")
             for at, city in enumerate(("Rome", "Oslo")):
                 yield ToolCallDelta(index=at, id=f"call_{at}", name="weather")
@@ -198,16 +199,16 @@ async def test_a_conversation_as_engines_know_it(serving: Any) -> None:
         counted = (await post(bench, body | {"tools": [WEATHER]}, "/v1/messages/count_tokens")).json()
         generated = (await post(bench, body | {"tools": [WEATHER]})).json()["usage"]
         assert counted == {"input_tokens": generated["input_tokens"] + generated["cache_read_input_tokens"]}
-    rome = ToolCall(id="toolu_1", name="weather", arguments='{"city": "Rome"}')
+    rome = ToolCallPart(id="toolu_1", name="weather", arguments='{"city": "Rome"}')
     assert engine.requests[0].messages == (
-        Message(role="system", content="Be brief."),
-        Message(role="user", content="Both?\n\nPlease."),
-        Message(role="assistant", content="Let me see.", calls=(rome, ToolCall(id="toolu_2", name="time"))),
-        Message(role="tool", content="sun", call_id="toolu_1"),
-        Message(role="tool", content="Error: no clock", call_id="toolu_2"),
-        Message(role="tool", content="", call_id="toolu_3"),
-        Message(role="user", content="And now?"),
-        Message(role="assistant", content="It is"),
+        Message.of("system", "Be brief."),
+        Message.of("user", "Both?\n\nPlease."),
+        Message.of("assistant", "Let me see.", rome, ToolCallPart(id="toolu_2", name="time")),
+        Message.of("tool", ToolResultPart.of("sun", call_id="toolu_1")),
+        Message.of("tool", ToolResultPart.of("Error: no clock", call_id="toolu_2")),
+        Message.of("tool", ToolResultPart.of(call_id="toolu_3")),
+        Message.of("user", "And now?"),
+        Message.of("assistant", "It is"),
     )
 
 

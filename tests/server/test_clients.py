@@ -105,7 +105,7 @@ SEQUENCES: dict[str, list[Step]] = {
             "/api/show",
             {"model": MODEL},
             reads={
-                "capabilities": lambda found: {"completion", "tools"} <= set(found),
+                "capabilities": lambda capabilities: {"completion", "tools"} <= set(capabilities),
                 "model_info.general\\.architecture": "llama",
                 "model_info.llama\\.context_length": 4096,
                 "model_info.general\\.basename": str,
@@ -282,7 +282,7 @@ SEQUENCES: dict[str, list[Step]] = {
 
 
 def said(request: ChatRequest) -> Reply:
-    asks = request.tools and request.messages[-1].role == "user" and "a.py" in request.messages[-1].content
+    asks = request.tools and request.messages[-1].role == "user" and "a.py" in request.messages[-1].text
     return Reply(text=CALL if asks else "A short answer.")
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from omni.core.errors import ContextOverflow, EngineError, NotFound, UsageError
 from omni.core.events import TextDelta, TurnEnded
-from omni.engine import Message, Reply, ScriptedEngine
+from omni.core.messages import Message
+from omni.engine import Reply, ScriptedEngine
 from omni.server.errors import Busy, Stopping
 from omni.server.fair_queue import FairQueue
 from omni.server.generation import GenerationRequest, begin, whole
@@ -16,7 +17,7 @@ from tests.server.server_tools import brain
 
 
 def wish(text: str = "Hi", **more: Any) -> GenerationRequest:
-    return GenerationRequest(brain=brain("@omni/test"), messages=(Message(role="user", content=text),), **more)
+    return GenerationRequest(brain=brain("@omni/test"), messages=(Message.of("user", text),), **more)
 
 
 async def settled() -> None:
@@ -90,11 +91,11 @@ async def test_the_brains_prompt_stands_before_the_clients(serving: Any) -> None
     async with serving(engine) as bench:
         pirate = brain("@omni/test", prompt="You are a pirate.")
         messages = tuple(
-            Message(role=role, content=text)  # type: ignore[arg-type] # one of the engine's
+            Message.of(role, text)  # type: ignore[arg-type] # one of the engine's
             for role, text in (("system", "Be brief."), ("system", " "), ("user", "Hi"), ("system", "Be kind."))
         )
         await whole(await begin(bench.server, "me", GenerationRequest(brain=pirate, messages=messages)))
-    assert [(message.role, message.content) for message in engine.requests[0].messages] == [
+    assert [(message.role, message.text) for message in engine.requests[0].messages] == [
         ("system", "You are a pirate.\n\nBe brief."),
         ("user", "Hi"),
         ("system", "Be kind."),

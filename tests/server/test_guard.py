@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omni.server.guard import Caller, Guard, _name_of
-from omni.server.keys import Keys
+from omni.server.keys import ApiKeys
 from omni.server.openai.problems import problem
 from omni.server.protocol import RELAY
 from omni.server.routes import Route
@@ -49,7 +49,7 @@ class Gate:
     """A guard and what came through it."""
 
     def __init__(self, path: Path) -> None:
-        self.keys, self.sessions = Keys(path / "keys.json"), Sessions()
+        self.keys, self.sessions = ApiKeys(path / "keys.json"), Sessions()
         self.callers: list[Caller] = []
         self.guard = Guard(self.app, ROUTES, keys=self.keys, sessions=self.sessions, names=["Box.local"], uid=ME)
 

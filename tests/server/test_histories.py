@@ -362,12 +362,12 @@ def test_what_a_server_did_between_an_assistants_words_is_told_between_them() ->
         {"role": "user", "content": "?"},
     ]
     history = request_for("anthropic", {"model": "x", "max_tokens": 9, "messages": messages}).messages
-    assert [(message.role, message.content) for message in history[1:4]] == [
+    assert [(message.role, message.text) for message in history[1:4]] == [
         ("assistant", "I search."),
         ("tool", '{"title": "T", "url": "https://example.org"}'),
         ("assistant", "It is there."),
     ]
-    assert history[1].calls[0].id == history[2].call_id == "t"
+    assert (history[1].calls[0].id, history[2].result and history[2].result.call_id) == ("t", "t")
 
 
 # -- what is new
@@ -427,13 +427,13 @@ def test_an_old_part_that_nobody_knows_is_its_type_and_what_it_holds(protocol: s
         {"role": "user", "content": "?"},
     ]
     body = {"input": messages} if protocol == "responses" else {"model": "x", "max_tokens": 9, "messages": messages}
-    assert request_for(protocol, body).messages[0].content == '{"type": "hologram", "text": "a ship"}'
+    assert request_for(protocol, body).messages[0].text == '{"type": "hologram", "text": "a ship"}'
 
 
 def test_old_data_is_told_by_its_length() -> None:
     item = {"type": "hologram_call", "id": "h", "result": "QUJD" * 1000}
     messages = request_for("responses", {"input": [item, {"role": "user", "content": "?"}]}).messages
-    assert [message.content for message in messages] == ["", "[4,000 characters of data]", "?"]
+    assert [message.text for message in messages] == ["", "[4,000 characters of data]", "?"]
     assert messages[0].calls[0].name == "hologram"
 
 
@@ -442,7 +442,7 @@ def test_ollamas_images_are_seen_by_a_brain_that_sees_only() -> None:
     with pytest.raises(BadParameter, match="cannot see"):
         request_for("ollama", {"model": "x", "messages": old[:1]})
     messages = request_for("ollama", {"model": "x", "messages": [*old, {"role": "developer", "content": "S"}]}).messages
-    assert [(message.role, message.content) for message in messages] == [
+    assert [(message.role, message.text) for message in messages] == [
         ("user", f"{SEEN}\nThis?"),
         ("assistant", "A"),
         ("system", "S"),
@@ -470,7 +470,7 @@ def test_a_document_that_is_text_is_read(protocol: str, part: dict[str, Any]) ->
     messages = [{"role": "user", "content": [part]}]
     body = {"input": messages} if protocol == "responses" else {"model": "x", "max_tokens": 9, "messages": messages}
     (message,) = request_for(protocol, body).messages
-    assert message.content == '<document title="a.txt">\nfiled words\n</document>'
+    assert message.text == '<document title="a.txt">\nfiled words\n</document>'
 
 
 # -- calls that are none
@@ -591,7 +591,7 @@ async def test_a_reference_stands_for_an_item_that_is_kept(serving: Any) -> None
         known = {"type": "item_reference", "id": first["output"][0]["id"]}
         items = [{"role": "user", "content": "Q"}, {"id": known["id"]}, {"role": "user", "content": "And?"}]
         second = (await bench.client.post("/v1/responses", json={"input": items})).json()
-        assert [(message.role, message.content) for message in engine.requests[1].messages] == [
+        assert [(message.role, message.text) for message in engine.requests[1].messages] == [
             ("user", "Q"),
             ("assistant", "First."),
             ("user", "And?"),
@@ -599,7 +599,7 @@ async def test_a_reference_stands_for_an_item_that_is_kept(serving: Any) -> None
         await bench.client.delete(f"/v1/responses/{first['id']}")
         third = await bench.client.post("/v1/responses", json={"input": "?", "previous_response_id": second["id"]})
         assert third.status_code == 200  # what was referred to is kept with what refers to it
-        assert engine.requests[2].messages[1].content == "First."
+        assert engine.requests[2].messages[1].text == "First."
         lost = await bench.client.post("/v1/responses", json={"input": [*items[:1], known]})
         assert (lost.status_code, lost.json()["error"]["param"]) == (400, "input[1].id")
 
@@ -612,14 +612,14 @@ def test_a_list_of_texts_is_a_list_of_parts_that_are_text(protocol: str) -> None
     messages: list[Any] = [{"role": "user", "content": ["one", {"type": "text", "text": "two"}, "three"]}]
     body = {"input": messages} if protocol == "responses" else {"model": "x", "max_tokens": 9, "messages": messages}
     (message,) = request_for(protocol, body).messages
-    assert message.content.split() == ["one", "two", "three"]
+    assert message.text.split() == ["one", "two", "three"]
     messages += [{"role": "assistant", "content": ["four"]}, {"role": "user", "content": ["five"]}]
-    assert [turn.content for turn in request_for(protocol, body).messages[1:]] == ["four", "five"]
+    assert [turn.text for turn in request_for(protocol, body).messages[1:]] == ["four", "five"]
 
 
 def test_system_blocks_may_be_a_list_of_texts() -> None:
     body = {"model": "x", "max_tokens": 9, "system": ["S", "T"], "messages": [{"role": "user", "content": "Q"}]}
-    assert request_for("anthropic", body).messages[0].content == "S\n\nT"
+    assert request_for("anthropic", body).messages[0].text == "S\n\nT"
 
 
 async def test_a_kept_list_of_texts_is_listed_as_parts(serving: Any) -> None:
@@ -635,7 +635,7 @@ async def test_a_kept_list_of_texts_is_listed_as_parts(serving: Any) -> None:
 @pytest.mark.parametrize("kind", ["input_text", "output_text"])
 def test_a_chat_reads_the_texts_of_responses(kind: str) -> None:
     body = {"messages": [{"role": "user", "content": [{"type": kind, "text": "one"}]}]}
-    assert [message.content for message in request_for("chat", body).messages] == ["one"]
+    assert [message.text for message in request_for("chat", body).messages] == ["one"]
 
 
 @pytest.mark.parametrize("protocol", ["chat", "responses", "anthropic"])
@@ -648,7 +648,7 @@ def test_what_was_thought_between_the_words_of_an_answer_tells_a_brain_nothing(p
         {"role": "user", "content": "And?"},
     ]
     body = {"input": messages} if protocol == "responses" else {"model": "x", "max_tokens": 9, "messages": messages}
-    assert [message.content for message in request_for(protocol, body).messages] == ["Q", "A", "And?"]
+    assert [message.text for message in request_for(protocol, body).messages] == ["Q", "A", "And?"]
 
 
 @pytest.mark.parametrize("protocol", ["chat", "responses", "anthropic", "ollama"])
@@ -657,7 +657,7 @@ def test_a_developer_in_the_middle_is_a_system(protocol: str) -> None:
     messages: list[Any] = [{"role": role, "content": role} for role in roles]
     body = {"input": messages} if protocol == "responses" else {"model": "x", "max_tokens": 9, "messages": messages}
     history = request_for(protocol, body).messages
-    assert [(message.role, message.content) for message in history] == [
+    assert [(message.role, message.text) for message in history] == [
         ("system" if role == "developer" else role, role) for role in roles
     ]
 
@@ -667,7 +667,7 @@ def test_an_assistant_that_said_nothing_may_leave_it_out() -> None:
     for empty in ({"role": "assistant"}, {"role": "assistant", "content": None}, {"role": "assistant", "content": []}):
         messages: list[Any] = [{"role": "user", "content": "Q"}, empty, {"role": "user", "content": "And?"}]
         body = {"model": "x", "max_tokens": 9, "messages": messages}
-        assert [message.content for message in request_for("anthropic", body).messages] == ["Q", "", "And?"]
+        assert [message.text for message in request_for("anthropic", body).messages] == ["Q", "", "And?"]
     with pytest.raises(BadParameter) as refused:
         request_for("anthropic", {**body, "messages": [*messages[:2], {"role": "user"}]})
     assert refused.value.param == "messages[2].content"
@@ -682,7 +682,7 @@ def test_what_other_programs_leave_in_a_chat_refuses_nothing() -> None:
         {"role": "user", "content": "And?"},
     ]
     history = request_for("chat", {"messages": messages}).messages
-    assert [message.content for message in history] == ["Get it.", "", '{"size": 3}', "And?"]
+    assert [message.text for message in history] == ["Get it.", "", '{"size": 3}', "And?"]
     assert [called.name for called in history[1].calls] == ["get"]
     messages[-1]["content"] = {"text": "And?"}
     with pytest.raises(BadParameter, match=r"`messages\[3\]\.content` must be a text or a list of parts"):

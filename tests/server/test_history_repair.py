@@ -137,5 +137,5 @@ def test_a_long_history_of_what_is_no_message_is_read_as_well() -> None:
 def test_the_work_of_mending_a_history_has_an_end() -> None:
     end = [{"role": "assistant", "content": "A"}, {"role": "user", "content": "And?"}]
     history = request_for("chat", {"messages": [*[1] * (2 * MOST), {"role": "user", "content": "Q"}, *end]}).messages
-    assert [message.content for message in history[-3:]] == ["Q", "A", "And?"]
+    assert [message.text for message in history[-3:]] == ["Q", "A", "And?"]
     assert len(history) == MOST + 3

@@ -16,8 +16,7 @@ import pytest_asyncio
 
 from omni.cartridges import Projector
 from omni.engine import ChatRequest, ScriptedEngine
-from omni.engine.images import pieces
-from tests.image_tools import GIF, IMAGE_TOKENS, JPEG, WEBP, bmp, claimed, png, write_projector
+from tests.image_tools import GIF, IMAGE_TOKENS, JPEG, WEBP, bmp, claimed, png, shown, write_projector
 from tests.server.real_tools import Real, real_server
 from tests.server.server_tools import base, brain
 
@@ -49,19 +48,18 @@ async def seeing(make: Any, engine: ScriptedEngine) -> AsyncIterator[Any]:
     """A bench whose brain sees."""
     eyes = Projector(path="/models/mmproj.gguf", size=1000, kind="mlp")
     async with make(engine) as bench:
-        bench.services.library.known = [brain(MODEL, base=msgspec.structs.replace(base(), eyes=eyes))]
+        bench.services.library.known = [brain(MODEL, base=msgspec.structs.replace(base(), projector=eyes))]
         yield bench
 
 
 def looks() -> ScriptedEngine:
-    return ScriptedEngine(["A cat."], sees=True)
+    return ScriptedEngine(["A cat."], vision=True)
 
 
 def asked(engine: ScriptedEngine, at: int = -1) -> list[Any]:
     """A message of the last request: its texts, and of each image kind and width."""
     request: ChatRequest = engine.requests[-1]
-    parts = pieces(request.messages[at])
-    return [piece if isinstance(piece, str) else (piece.kind, piece.width) for piece in parts]
+    return shown(request.messages[at])
 
 
 async def test_openai_chat(live: Any) -> None:

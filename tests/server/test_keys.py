@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from omni.core.errors import BadFile, NotFound, StorageError, UsageError
-from omni.server.keys import Keys
+from omni.server.keys import ApiKeys
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_a_key_is_shown_once_and_kept_as_a_hash(path: Path) -> None:
-    keys = Keys(path)
+    keys = ApiKeys(path)
     secret = keys.add("laptop")
     assert secret.startswith("omni-")
     assert len(secret) >= len("omni-") + 43  # 256 bits in base64
@@ -31,7 +31,7 @@ def test_a_key_is_shown_once_and_kept_as_a_hash(path: Path) -> None:
 
 
 def test_only_the_right_key_is_one(path: Path) -> None:
-    keys = Keys(path)
+    keys = ApiKeys(path)
     assert keys.check("omni-x") is None
     secret = keys.add("admin", ("chat", "admin"))
     for wrong in ("", "omni-", secret[:-1], secret + "x", secret.upper(), "\ud800", keys.all()[0].sha256):
@@ -42,7 +42,7 @@ def test_only_the_right_key_is_one(path: Path) -> None:
 
 
 def test_the_day_of_the_last_use_is_noted_once(path: Path) -> None:
-    keys = Keys(path)
+    keys = ApiKeys(path)
     secret = keys.add("a")
     keys.check(secret)
     today = datetime.now(UTC).date()
@@ -53,7 +53,7 @@ def test_the_day_of_the_last_use_is_noted_once(path: Path) -> None:
 
 
 def test_a_key_that_is_revoked_elsewhere_holds_no_longer(path: Path) -> None:
-    server, command = Keys(path), Keys(path)
+    server, command = ApiKeys(path), ApiKeys(path)
     secret = command.add("a")
     assert server.check(secret)
     command.revoke("a")
@@ -69,11 +69,11 @@ def test_a_key_that_is_revoked_elsewhere_holds_no_longer(path: Path) -> None:
 @pytest.mark.parametrize("name", ["", "-x", "a b", "ä", "x" * 65, "a\nb", "../x"])
 def test_names_that_are_none(path: Path, name: str) -> None:
     with pytest.raises(UsageError):
-        Keys(path).add(name)
+        ApiKeys(path).add(name)
 
 
 def test_a_name_is_taken_once_and_scopes_are_known(path: Path) -> None:
-    keys = Keys(path)
+    keys = ApiKeys(path)
     keys.add("a")
     with pytest.raises(UsageError, match="There is a key"):
         keys.add("a")
@@ -89,14 +89,14 @@ def test_a_damaged_file_lets_nobody_in(path: Path, text: str) -> None:
     path.parent.mkdir()
     path.write_text(text, "latin-1")
     with pytest.raises(BadFile):
-        Keys(path).check("omni-x")
+        ApiKeys(path).check("omni-x")
     with pytest.raises(BadFile):
-        Keys(path).add("a")
+        ApiKeys(path).add("a")
     assert path.read_text("latin-1") == text
 
 
 def test_a_full_disk_keeps_nobody_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    keys = Keys(path)
+    keys = ApiKeys(path)
     secret = keys.add("a")
 
     def full(*_: object, **__: object) -> None:
@@ -111,7 +111,7 @@ def test_a_full_disk_keeps_nobody_out(path: Path, monkeypatch: pytest.MonkeyPatc
 
 def _add(path: Path, number: int) -> None:
     for each in range(10):
-        Keys(path).add(f"{number}-{each}")
+        ApiKeys(path).add(f"{number}-{each}")
 
 
 def test_two_processes_at_once_lose_nothing(path: Path) -> None:
@@ -123,5 +123,5 @@ def test_two_processes_at_once_lose_nothing(path: Path) -> None:
         worker.join(60)
         assert worker.exitcode == 0
     today = datetime.now(UTC).date()
-    assert len(Keys(path).all()) == 30
+    assert len(ApiKeys(path).all()) == 30
     assert json.loads(path.read_text())["keys"][0]["created"] in (str(today), str(today - timedelta(days=1)))

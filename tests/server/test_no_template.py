@@ -54,7 +54,7 @@ async def test_a_text_is_gone_on_with(serving: Any) -> None:
         for more in ({}, {"raw": True}):
             body = {"model": "@me/base", "prompt": "On", "stream": False, **more}
             assert (await bench.client.post("/api/generate", json=body)).json()["response"] == " and on."
-            assert [message.content for message in engine.requests[-1].messages] == ["On"]
+            assert [message.text for message in engine.requests[-1].messages] == ["On"]
         for wrong, words in (({"system": "Be."}, "@me/base has none"), ({"think": True}, "does not support thinking")):
             response = await bench.client.post("/api/generate", json={"model": "@me/base", "prompt": "On", **wrong})
             assert (response.status_code, words in response.json()["error"]) == (400, True)

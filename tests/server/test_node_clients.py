@@ -16,7 +16,7 @@ UNREACHABLE = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ETIMEDOUT", "ENETUNREA
 
 
 def said(request: ChatRequest) -> Reply:
-    question = request.messages[-1].content
+    question = request.messages[-1].text
     if question == "call":
         return Reply(text='{"name": "weather", "arguments": {"city": "Rome"}}')
     if question == "fail":

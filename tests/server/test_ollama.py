@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from omni.core.errors import EngineError
-from omni.engine import Message, Reply, ScriptedEngine, ToolCall
+from omni.core.messages import Message, ToolCallPart, ToolResultPart
+from omni.engine import Reply, ScriptedEngine
 from omni.engine.histories import Traits, fitted
 from tests.server.server_tools import base, brain
 from tests.waiting import until
@@ -64,7 +65,7 @@ async def test_generate_says_the_same_in_its_own_field(serving: Any) -> None:
         assert [line["response"] for line in lines] == ["A", " word.", ""]
         assert set(lines[-1]) == {"model", "created_at", "response", "done", "done_reason"} | FIGURES
         assert lines[-1]["model"] == "@omni/test:latest"
-        assert [(m.role, m.content) for m in engine.requests[0].messages] == [("system", "Be brief."), ("user", "Hi")]
+        assert [(m.role, m.text) for m in engine.requests[0].messages] == [("system", "Be brief."), ("user", "Hi")]
         raw = {"model": "@omni/test", "prompt": "def f(", "raw": True, "stream": False}
         assert (await bench.client.post("/api/generate", json=raw)).json()["response"] == "A word."
         filled = {"model": "@omni/test", "prompt": "def f(", "suffix": "\n", "stream": False}
@@ -145,14 +146,14 @@ async def test_calls_without_ids_find_their_results(serving: Any) -> None:
     takes_all = Traits(users=True, later=True, first=True, calls="beside", several="together", after=True, empty=True)
     _, asked, *results = fitted(engine.requests[0].messages, takes_all)
     assert asked.calls == (
-        ToolCall(id="call", name="weather", arguments='{"city": "Rome"}'),
-        ToolCall(id="call_2", name="time", arguments='{"zone": 1}'),
-        ToolCall(id="mine", name="weather", arguments='{"city": "Rome"}'),
+        ToolCallPart(id="call", name="weather", arguments='{"city": "Rome"}'),
+        ToolCallPart(id="call_2", name="time", arguments='{"zone": 1}'),
+        ToolCallPart(id="mine", name="weather", arguments='{"city": "Rome"}'),
     )
     assert results == [
-        Message(role="tool", content="rain", call_id="call", name="weather"),
-        Message(role="tool", content="noon", call_id="call_2", name="time"),
-        Message(role="tool", content="sun", call_id="mine", name="weather"),
+        Message.of("tool", ToolResultPart.of("rain", call_id="call", name="weather")),
+        Message.of("tool", ToolResultPart.of("noon", call_id="call_2", name="time")),
+        Message.of("tool", ToolResultPart.of("sun", call_id="mine", name="weather")),
     ]
 
 

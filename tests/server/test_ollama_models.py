@@ -11,7 +11,7 @@ import httpx
 import msgspec
 import pytest
 
-from omni.cartridges import Adapter, Projector, PullDone, PullProgress, PullStarted, PullVerifying
+from omni.cartridges import BrainAdapter, Projector, PullDone, PullProgress, PullStarted, PullVerifying
 from omni.cli.main import COMMANDS
 from omni.core.errors import NetworkBlocked
 from omni.engine import ScriptedEngine
@@ -98,14 +98,16 @@ def test_brains_on_one_file_have_digests_of_their_own() -> None:
         "another name": brain("@me/other", base=base()),
         "another file": brain("@omni/test", base=file),
         "a template of its own": brain("@omni/test", base=msgspec.structs.replace(base(), template="{{ 1 }}")),
-        "eyes": brain("@omni/test", base=msgspec.structs.replace(base(), eyes=Projector(path="/mmproj.gguf", size=9))),
+        "eyes": brain(
+            "@omni/test", base=msgspec.structs.replace(base(), projector=Projector(path="/mmproj.gguf", size=9))
+        ),
         "a prompt": known(prompt="Be brief."),
         "another prompt": known(prompt="Be long."),
         "sampling": known(sampling={"temperature": 0.2, "stop": ("a",)}),
         "other sampling": known(sampling={"temperature": 0.3, "stop": ("a",)}),
-        "an adapter": known(adapter=Adapter(path="/a.gguf", sha256="cd" * 32)),
-        "half of it": known(adapter=Adapter(path="/a.gguf", sha256="cd" * 32, scale=0.5)),
-        "another adapter": known(adapter=Adapter(path="/a.gguf", sha256="ef" * 32)),
+        "an adapter": known(adapter=BrainAdapter(path="/a.gguf", sha256="cd" * 32)),
+        "half of it": known(adapter=BrainAdapter(path="/a.gguf", sha256="cd" * 32, scale=0.5)),
+        "another adapter": known(adapter=BrainAdapter(path="/a.gguf", sha256="ef" * 32)),
         "a context": known(context=1024),
         "a plug-in's": brain("@omni/test"),
     }

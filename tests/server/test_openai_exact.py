@@ -6,6 +6,7 @@ import pytest
 
 from omni.core.errors import EngineError
 from omni.core.events import BrainLoading, TokenAlternative, TokenLogprob, TurnQueued
+from omni.core.messages import ToolResultPart
 from omni.engine import Reply, ScriptedEngine
 from omni.engine.types import ChatRequest
 from tests.server.openai_tools import CALL, TOOL, USER, ask, events_of
@@ -147,7 +148,7 @@ async def test_messages_of_all_roles_reach_the_brain(serving: Any) -> None:
         )  # fmt: skip
     (request,) = engine.requests
     assert isinstance(request, ChatRequest)
-    assert [(one.role, one.content) for one in request.messages] == [
+    assert [(one.role, one.text) for one in request.messages] == [
         ("system", "Be brief.\n\nBe\nkind."),
         ("user", "Hi"),
         ("assistant", ""),
@@ -156,9 +157,9 @@ async def test_messages_of_all_roles_reach_the_brain(serving: Any) -> None:
         ("tool", "y"),
     ]
     assert request.messages[2].calls[0].arguments == '{"path": "a"}'
-    assert request.messages[3].call_id == "1"
+    assert request.messages[3].result == ToolResultPart.of("x = 1", call_id="1")
     assert request.messages[4].calls[0].arguments == "{}"
-    assert (request.messages[5].call_id, request.messages[5].name) == ("read", "read")
+    assert request.messages[5].result == ToolResultPart.of("y", call_id="read", name="read")
     sampling = request.sampling
     assert (sampling.temperature, sampling.top_p, sampling.top_k, sampling.min_p) == (0.5, 0.9, 7, 0.1)
     assert (sampling.seed, sampling.stop, sampling.logit_bias, sampling.max_tokens) == (3, ("END",), ((5, -100.0),), 9)

@@ -16,9 +16,9 @@ from omni.core.errors import EngineError, StorageError
 from omni.core.events import EngineEvent, TextDelta, TokenAlternative, TokenLogprob, TurnEnded, Usage
 from omni.engine import ChatRequest, Reply, ScriptedEngine
 from omni.server.guard import Guard
-from omni.server.keys import Keys
+from omni.server.keys import ApiKeys
 from omni.server.openai import responses_types as shown
-from omni.server.openai.responses_store import NothingBefore, NotKept, ResponseStore, Turn
+from omni.server.openai.responses_store import NothingBefore, NotKept, ResponseStore, StoredTurn
 from omni.server.openai.responses_writer import ResponseWriter
 from omni.server.protocol import RELAY
 from omni.server.sessions import Sessions
@@ -48,7 +48,7 @@ async def post(bench: Any, **body: Any) -> Any:
 
 
 def said(engine: ScriptedEngine) -> list[tuple[str, str]]:
-    return [(message.role, message.content) for message in engine.requests[-1].messages]
+    return [(message.role, message.text) for message in engine.requests[-1].messages]
 
 
 # -- answers
@@ -187,8 +187,8 @@ def test_likelihoods_go_with_their_text() -> None:
     assert (item.content[0].text, len(item.content[0].logprobs)) == ("abc", 2)
 
 
-def _answer() -> shown.Answer:
-    return shown.Answer(
+def _answer() -> shown.ResponseObject:
+    return shown.ResponseObject(
         id="resp_1",
         created_at=0,
         status="in_progress",
@@ -246,7 +246,7 @@ async def test_a_turn_of_codex(serving: Any) -> None:
         )
         assert list(told(answer.text))[-1]["type"] == "response.completed"
     request = engine.requests[0]
-    assert [(message.role, message.content) for message in request.messages] == [
+    assert [(message.role, message.text) for message in request.messages] == [
         ("system", "You are a coding agent.\n\nMind the rules."),
         ("user", context["text"]),
         ("user", "Count the files."),
@@ -353,7 +353,7 @@ async def test_one_that_is_unknown_or_was_not_kept(serving: Any) -> None:
 async def test_nothing_is_kept_for_a_page_of_elsewhere(serving: Any, tmp_path: Path) -> None:
     async with serving() as bench:
         table = bench.app.state.routes
-        bench.guard = Guard(bench.app, table, keys=Keys(tmp_path / "keys"), sessions=Sessions(), uid=1)
+        bench.guard = Guard(bench.app, table, keys=ApiKeys(tmp_path / "keys"), sessions=Sessions(), uid=1)
         mine = (await guarded(bench, "POST", uid=1)).json()
         assert mine["store"]
         theirs = await guarded(bench, "POST", uid=1, origin="app://obsidian.md")
@@ -408,7 +408,7 @@ async def test_what_cannot_be_kept_is_answered_all_the_same(serving: Any, monkey
 async def test_a_store_is_bounded_and_each_key_has_its_own(home: Any) -> None:
     now = [0.0]
     store = ResponseStore(home.responses, most=3, most_bytes=1000, days=1, now=lambda: now[0])
-    turn = Turn(b"[]", b"[]")
+    turn = StoredTurn(b"[]", b"[]")
     try:
         await store.put("a", "", turn, b"{}", previous=None)
         for at, name in enumerate("bcd"):
@@ -443,7 +443,7 @@ async def test_a_store_is_bounded_and_each_key_has_its_own(home: Any) -> None:
 def script(request: ChatRequest) -> str:
     last = request.messages[-1]
     if last.role == "tool":
-        return f"It is {last.content} degrees."
+        return f"It is {last.text} degrees."
     if request.tools:
         return CALL
     return "A blue one." if len(request.messages) > 1 else "Red."

@@ -236,8 +236,8 @@ async def test_images_of_an_answer_are_shown_to_who_asks_for_them(serving: Any) 
     asked = [
         {"role": "user", "content": [{"type": "input_image", "image_url": url}, {"type": "input_text", "text": "?"}]}
     ]
-    async with serving(ScriptedEngine(sees=True)) as bench:
-        seeing = msgspec.structs.replace(base(), eyes=Projector(path="/m.gguf", size=9))
+    async with serving(ScriptedEngine(vision=True)) as bench:
+        seeing = msgspec.structs.replace(base(), projector=Projector(path="/m.gguf", size=9))
         bench.services.library.known = [known(base=seeing)]
         answer = (await post(bench, input=asked)).json()
         (item,) = await pages(bench, answer["id"])

@@ -24,7 +24,7 @@ from omni.core.paths import Home
 from omni.keeper import start
 from omni.server.certificate import certificate, fingerprint
 from omni.server.protocol import RELAY
-from omni.server.serving import Door, Options, Serving
+from omni.server.serving import AddressStatus, ServeOptions, Serving
 from omni.server.start import is_this_machine
 from tests.server.server_tools import Heard
 
@@ -40,12 +40,12 @@ class Run:
         self.home = home
         self.starter = start(home, full_screen=False)
         self.services = Services(home, starter=self.starter, client="server", plugins=False)
-        self.doors: asyncio.Queue[Door] = asyncio.Queue()
+        self.doors: asyncio.Queue[AddressStatus] = asyncio.Queue()
         options = {"port": 0, **options}
-        self.serving = Serving(self.services, app, Options(**options), tell=self.doors.put_nowait)
+        self.serving = Serving(self.services, app, ServeOptions(**options), tell=self.doors.put_nowait)
         self.task = asyncio.create_task(self.serving.run())
 
-    async def door(self) -> Door:
+    async def door(self) -> AddressStatus:
         """The next thing that is told."""
         waiting = asyncio.create_task(self.doors.get())
         await asyncio.wait({waiting, self.task}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
@@ -84,7 +84,7 @@ async def served(home: Home) -> AsyncIterator[Make]:
         await each.close()
 
 
-def get(door: Door, path: str = "/", context: ssl.SSLContext | None = None, **headers: str) -> Any:
+def get(door: AddressStatus, path: str = "/", context: ssl.SSLContext | None = None, **headers: str) -> Any:
     """One request; the answer's body."""
     if context is None:
         line = http.client.HTTPConnection("127.0.0.1", door.port, timeout=20)
@@ -97,7 +97,7 @@ def get(door: Door, path: str = "/", context: ssl.SSLContext | None = None, **he
         line.close()
 
 
-async def until_there(door: Door) -> Any:
+async def until_there(door: AddressStatus) -> Any:
     """The answer, when the door is open again."""
     async with asyncio.timeout(30):
         while True:
@@ -105,7 +105,7 @@ async def until_there(door: Door) -> Any:
                 return await asyncio.to_thread(get, door)
 
 
-async def until_gone(door: Door) -> None:
+async def until_gone(door: AddressStatus) -> None:
     async with asyncio.timeout(30):
         while True:
             try:
@@ -121,7 +121,7 @@ async def test_it_serves_and_knows_who_asks(served: Make) -> None:
     app = Heard()
     run = served(app)
     door = await run.door()
-    assert door == Door(url=f"http://127.0.0.1:{door.port}", port=door.port)
+    assert door == AddressStatus(url=f"http://127.0.0.1:{door.port}", port=door.port)
     assert await asyncio.to_thread(get, door) == {"body": 0}
     [scope] = app.scopes
     assert scope["client"][0] == "127.0.0.1"
@@ -310,11 +310,11 @@ def test_the_command_serves_and_ends_in_good_order(program: Any, home: Home, end
     port = port_of(server.line())
     assert server.line() == f"export OPENAI_BASE_URL=http://127.0.0.1:{port}/v1"
     assert server.line() == f"export OLLAMA_HOST=http://127.0.0.1:{port}"
-    assert get(Door(port=port), "/v1/models")["object"] == "list"
-    refused = get(Door(port=port), "/v1/models", Host="evil.example")
+    assert get(AddressStatus(port=port), "/v1/models")["object"] == "list"
+    refused = get(AddressStatus(port=port), "/v1/models", Host="evil.example")
     assert "does not answer to the name" in refused["error"]["message"]
-    assert "page without an origin" in get(Door(port=port), "/v1/models", Origin="null")["error"]["message"]
-    wrong = get(Door(port=port), "/v1/models", Authorization="Bearer omni-wrong")
+    assert "page without an origin" in get(AddressStatus(port=port), "/v1/models", Origin="null")["error"]["message"]
+    wrong = get(AddressStatus(port=port), "/v1/models", Authorization="Bearer omni-wrong")
     assert wrong["error"]["code"] == "invalid_api_key"
     server.process.send_signal(end)
     assert server.process.wait(20) == 0
@@ -329,7 +329,7 @@ def test_kill_9_of_the_server_closes_the_door(program: Any, home: Home) -> None:
         assert "Seccomp:\t2" in status.read_text()
     server.process.kill()
     server.process.wait(20)
-    asyncio.run(until_gone(Door(port=port)))
+    asyncio.run(until_gone(AddressStatus(port=port)))
     again = program("serve", "--port", str(port))  # the port is free again, and the old socket in nobody's way
     assert port_of(again.line()) == port
 
@@ -393,7 +393,7 @@ def test_other_addresses_need_a_key_and_tls(program: Any, home: Home) -> None:
     assert server.line().startswith("New certificate, SHA-256 ")
     port = port_of(server.line())
     context = ssl.create_default_context(cafile=str(home.certificate))
-    assert get(Door(port=port), "/v1/models", context)["object"] == "list"
+    assert get(AddressStatus(port=port), "/v1/models", context)["object"] == "list"
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "::1"])

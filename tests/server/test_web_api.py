@@ -10,13 +10,16 @@ from typing import Any
 import httpx
 import pytest
 
-from omni.core.errors import EngineError, NetworkBlocked, NotFound
+from omni.chat import begin_turn
+from omni.core.clock import SystemClock
+from omni.core.errors import EngineError, NetworkBlocked
 from omni.core.events import ChatEvent, TurnStarted
+from omni.core.paths import Home
 from omni.engine import Reply, ScriptedEngine
+from omni.jobs import Jobs
 from omni.server import web_assets
-from omni.server.webapi.hub import BEHIND, Change, Page
+from omni.server.webapi.hub import BEHIND, Change, PageQueue
 from omni.server.webapi.pace import Pace
-from omni.server.webapi.running import Turns
 from tests.server.web_tools import Web, web
 
 
@@ -47,6 +50,11 @@ class Browser:
 
 def events_in(text: str) -> list[dict[str, Any]]:
     return [json.loads(line.removeprefix("data: ")) for line in text.splitlines() if line.startswith("data: ")]
+
+
+def said(message: Any) -> str:
+    """The words of a message."""
+    return "".join(part["text"] for part in message["parts"] if part["type"] == "text")
 
 
 @asynccontextmanager
@@ -136,21 +144,21 @@ async def test_a_conversation_from_its_first_question_to_its_removal(folder: Pat
         name = await browser.talk("What is first?")
         shown = await browser.ask("GET", f"/conversations/{name}")
         question, answer = shown["messages"]
-        assert (question["text"], answer["text"], answer["state"]) == ("What is first?", "One.", "whole")
+        assert (said(question), said(answer), answer["state"]) == ("What is first?", "One.", "complete")
         assert shown["conversation"]["title"] == "What is first?"
 
         events = await browser.turn(f"/conversations/{name}/regenerate", {"answer": answer["id"]})
         assert events[0]["type"] == "turn_started"
         assert events[-1]["type"] == "turn_ended"
         shown = await browser.ask("GET", f"/conversations/{name}")
-        assert shown["messages"][1]["text"] == "Two."
+        assert said(shown["messages"][1]) == "Two."
         assert shown["messages"][1]["siblings"] == [answer["id"], shown["messages"][1]["id"]]
         shown = await browser.ask("POST", f"/conversations/{name}/switch", {"message": answer["id"]})
-        assert shown["messages"][1]["text"] == "One."
+        assert said(shown["messages"][1]) == "One."
 
         await browser.turn(f"/conversations/{name}/edit", {"message": question["id"], "text": "What is next?"})
         shown = await browser.ask("GET", f"/conversations/{name}?last=2")
-        assert [one["text"] for one in shown["messages"]] == ["What is next?", "Three."]
+        assert [said(one) for one in shown["messages"]] == ["What is next?", "Three."]
         assert len(shown["messages"][0]["siblings"]) == 2
 
         changed = await browser.ask("PATCH", f"/conversations/{name}", {"title": "Numbers", "brain": "@omni/coder"})
@@ -203,7 +211,7 @@ async def test_a_summary_is_a_message_of_its_own(folder: Path) -> None:
         name = await browser.talk("A long story")
         await browser.turn(f"/conversations/{name}/compact", {})
         shown = await browser.ask("GET", f"/conversations/{name}")
-        assert [(one["role"], one["text"]) for one in shown["messages"]][-1] == ("summary", "In short.")
+        assert [(one["role"], said(one)) for one in shown["messages"]][-1] == ("summary", "In short.")
 
 
 async def test_a_file_stands_in_the_question(folder: Path) -> None:
@@ -212,9 +220,15 @@ async def test_a_file_stands_in_the_question(folder: Path) -> None:
         name = await browser.talk()
         files = [{"path": "notes.txt", "text": "the secret is 42\n"}]
         await browser.turn(f"/conversations/{name}/ask", {"text": "What is it?", "files": files})
-        assert "the secret is 42" in engine.requests[0].messages[-1].content
+        assert "the secret is 42" in engine.requests[0].messages[-1].text
         shown = await browser.ask("GET", f"/conversations/{name}")
-        assert shown["messages"][0]["attachments"][0] == {"path": "notes.txt", "bytes": 17, "lines": 1, "text": ""}
+        assert shown["messages"][0]["parts"][0] == {
+            "type": "file",
+            "path": "notes.txt",
+            "bytes": 17,
+            "lines": 1,
+            "text": "",
+        }
         binary = {"text": "?", "files": [{"path": "a.bin", "text": "\0"}]}
         response = await browser.client.post(f"/omni/v1/conversations/{name}/ask", json=binary)
         assert response.status_code == 400
@@ -238,10 +252,10 @@ async def test_an_answer_goes_on_without_its_page_and_can_be_followed_from_its_b
                 if "three" in line:
                     gates[3].set()
         events = events_in(text)
-        assert [event["type"] for event in events[:2]] == ["turn_before", "turn_started"]
+        assert [event["type"] for event in events[:2]] == ["turn_started", "prompt_counted"]
         assert "".join(event["text"] for event in events if event["type"] == "text_delta") == "one two three four"
         assert events[-1]["type"] == "turn_ended"
-        assert (await until(browser, name, "whole"))["text"] == "one two three four"
+        assert said(await until(browser, name, "complete")) == "one two three four"
         await browser.ask("GET", path.removeprefix("/omni/v1"), status=404)
 
 
@@ -255,16 +269,17 @@ async def test_an_answer_is_stopped_by_saying_so_and_can_be_gone_on_with(folder:
         path = f"/conversations/{name}/answers/{answer}"
         await browser.ask("POST", path + "/stop", status=204)
         stopped = (await browser.ask("GET", f"/conversations/{name}"))["messages"][-1]
-        assert (stopped["state"], stopped["text"]) == ("cancelled", "one two")
+        assert (stopped["state"], said(stopped)) == ("cancelled", "one two")
         await browser.ask("POST", path + "/stop", status=404)
         resuming = asyncio.ensure_future(browser.turn(f"/conversations/{name}/resume", {"answer": answer}))
         await until(browser, name, "writing")
         async with browser.client.stream("GET", "/omni/v1" + path) as stream:
             first = await anext(line async for line in stream.aiter_lines() if line)
-        assert json.loads(first.removeprefix("data: ")) == {"type": "turn_before", "text": "one two", "reasoning": ""}
+        started = json.loads(first.removeprefix("data: "))
+        assert (started["type"], started["prior_text"], started["prior_reasoning"]) == ("turn_started", "one two", "")
         second.set()
         assert "".join(event.get("text", "") for event in await resuming) == " five six"
-        assert (await until(browser, name, "whole"))["text"] == "one two five six"
+        assert said(await until(browser, name, "complete")) == "one two five six"
 
 
 async def test_a_page_that_leaves_before_its_turn_comes_has_not_asked(folder: Path) -> None:
@@ -276,14 +291,14 @@ async def test_a_page_that_leaves_before_its_turn_comes_has_not_asked(folder: Pa
             first = await anext(line async for line in stream.aiter_lines() if line)
         assert json.loads(first.removeprefix("data: "))["type"] == "turn_queued"
         gate.set()
-        await until(browser, name, "whole")
-        assert [one["text"] for one in (await browser.ask("GET", f"/conversations/{name}"))["messages"]] == [
+        await until(browser, name, "complete")
+        assert [said(one) for one in (await browser.ask("GET", f"/conversations/{name}"))["messages"]] == [
             "Count",
             "one two",
         ]
 
 
-async def test_answers_that_nobody_follows_end_with_the_server() -> None:
+async def test_answers_that_nobody_follows_end_with_the_server(tmp_path: Path) -> None:
     ended = asyncio.Event()
 
     async def events() -> AsyncGenerator[ChatEvent]:
@@ -293,15 +308,43 @@ async def test_answers_that_nobody_follows_end_with_the_server() -> None:
         finally:
             ended.set()
 
-    turns = Turns()
-    async with aclosing(turns.begin(events()).follow()) as following:
+    jobs = Jobs(Home(tmp_path), None, SystemClock())
+    job = begin_turn(jobs, "c", events())
+    async with aclosing(job.events()) as following:
         assert await anext(following) == TurnStarted(conversation="c", question="q", answer="a", brain="b")
-        assert turns.of("a").answer == "a"
-        await turns.close()
+        assert jobs.find("turn", answer="a") is job
+        await jobs.close()
         assert ended.is_set()
         assert await anext(following, None) is None
-    with pytest.raises(NotFound):
-        turns.of("a")
+    assert jobs.find("turn", answer="a") is None
+
+
+async def test_an_answer_of_another_window_is_read_on_in_and_stopped(folder: Path) -> None:
+    gate = asyncio.Event()
+    engine = ScriptedEngine([Reply(text="one two three four", gates={2: gate, 3: asyncio.Event()})])
+    async with entered(folder, engine) as browser:
+        name = await browser.talk()
+        shell = Jobs(browser.served.services.home, browser.served.services.keeper, SystemClock())
+        job = begin_turn(shell, name, browser.served.chat.ask(name, "Count"))
+        await browser.served.keeper.offered.wait()
+        while "answer" not in job.facts:
+            await job.changed()
+        path = f"/conversations/{name}/answers/{job.facts['answer']}"
+        async with browser.client.stream("GET", f"/omni/v1{path}") as stream:
+            text = ""
+            async for line in stream.aiter_lines():
+                text += line + "\n"
+                if "two" in line:
+                    gate.set()
+                if "three" in line:
+                    break
+        kinds = [event["type"] for event in events_in(text)]
+        assert (kinds[0], kinds[-1]) == ("turn_started", "text_delta")
+        await browser.ask("POST", f"{path}/stop", status=204)
+        stopped = (await browser.ask("GET", f"/conversations/{name}"))["messages"][-1]
+        assert (stopped["state"], said(stopped)) == ("cancelled", "one two three")
+        assert job.state == "stopped"
+        await shell.close()
 
 
 async def asked_and_left(browser: Browser, word: str) -> tuple[str, str]:
@@ -335,7 +378,7 @@ async def test_a_failure_in_mid_answer_is_the_last_event(folder: Path) -> None:
             "error": {"kind": "engine_error", "message": "The brain died.", "hint": "Ask again."},
         }
         last = (await browser.ask("GET", f"/conversations/{name}"))["messages"][-1]
-        assert (last["state"], last["text"], last["reason"]) == ("failed", "one", "The brain died.")
+        assert (last["state"], said(last), last["reason"]) == ("failed", "one", "The brain died.")
 
 
 async def test_what_cannot_begin_is_an_error_and_no_stream(folder: Path) -> None:
@@ -463,7 +506,7 @@ async def test_settings_are_read_and_changed(folder: Path) -> None:
         settings = await browser.ask("GET", "/settings")
         assert {"omni-dark", "omni-light", "omni-contrast"} <= {theme["name"] for theme in settings["themes"]}
         keys = {one["key"]: one for one in settings["settings"]}
-        assert keys["chat.answer_tokens"]["kind"] == "int"
+        assert keys["chat.max_completion_tokens"]["kind"] == "int"
         assert keys["serve.aliases"]["kind"] == "other"
         settings = await browser.ask("PATCH", "/settings", {"key": "ui.theme", "value": "omni-light"})
         assert next(one["value"] for one in settings["settings"] if one["key"] == "ui.theme") == "omni-light"
@@ -476,7 +519,7 @@ async def test_settings_are_read_and_changed(folder: Path) -> None:
         assert "--bar:var(--third);" in page.text  # the bar of a scrollbar is seen
         for key, value, status in (
             ("ui.theme", "none", 404),
-            ("chat.answer_tokens", 3, 400),
+            ("chat.max_completion_tokens", 3, 400),
             ("chat.nothing", 1, 400),
             ("serve.host", "0.0.0.0", 400),
             ("chat.brain", "a\nb", 404),
@@ -507,7 +550,7 @@ async def test_pages_hear_of_everything_that_changes(folder: Path) -> None:
 
 
 async def test_a_page_that_is_far_behind_reads_everything_anew() -> None:
-    page = Page()
+    page = PageQueue()
     for number in range(BEHIND + 1):
         page.put(Change(topic="conversation", value=number))
     assert await page.get() == Change(topic="everything")

@@ -66,12 +66,12 @@ async def test_settings_hold_at_once_and_in_the_file(desk: Desk) -> None:
     await page.wait_for_function("d => getComputedStyle(document.body).backgroundColor != d", arg=dark)
     await page.fill("text=answer tokens", "99")
     await page.keyboard.press("Enter")
-    await page.wait_for_selector(".toast >> text=chat.answer_tokens is changed")
+    await page.wait_for_selector(".toast >> text=chat.max_completion_tokens is changed")
     await page.fill("text=answer tokens", "3")
     await page.keyboard.press("Enter")
     await page.wait_for_selector(".toast.bad")
     text = visit.served.services.home.config.read_text()
-    assert "answer_tokens = 99" in text
+    assert "max_completion_tokens = 99" in text
     assert 'theme = "omni-light"' in text
     await page.reload()
     await page.wait_for_selector(".status")

@@ -19,7 +19,7 @@ from omni.cartridges import Brain, PullDone, PullProgress, PullStarted, PullVeri
 from omni.core.errors import NetworkBlocked, NotFound, OmniError
 from omni.core.paths import Home
 from omni.engine import Engine
-from omni.keeper import Change, Doors, ProcessInfo
+from omni.keeper import Doors, KeeperChange, ProcessInfo
 from omni.server.sessions import Sessions
 from omni.server.start import Front
 from tests.server.server_tools import base, brain, listening
@@ -59,7 +59,8 @@ class WebKeeper:
             ProcessInfo(name="server", kind="client", pid=1, confined="none, by seccomp", since=1e9),
         ]
         self.told: list[tuple[str, Any]] = []
-        self._listeners: list[asyncio.Queue[Change]] = []
+        self.offered = asyncio.Event()
+        self._listeners: list[asyncio.Queue[KeeperChange]] = []
 
     async def doors(self) -> Doors:
         return self.state
@@ -74,13 +75,19 @@ class WebKeeper:
     async def stop(self, name: str) -> None:
         self.running = [one for one in self.running if one.name != name]
 
+    async def offer(self, socket: str) -> None:
+        self.running.append(
+            ProcessInfo(name="shell-7", kind="client", pid=7, confined="none, by seccomp", since=1e9, jobs=socket)
+        )
+        self.offered.set()
+
     async def changed(self, topic: str, value: Any = None) -> None:
         self.told.append((topic, value))
 
     def say(self, topic: str, value: Any = None) -> None:
         """As another window would."""
         for queue in self._listeners:
-            queue.put_nowait(Change(topic=topic, value=value))
+            queue.put_nowait(KeeperChange(topic=topic, value=value))
 
     def load(self, brain: Brain) -> None:
         """A worker that has loaded it."""
@@ -101,15 +108,15 @@ class WebKeeper:
 class WebChanges:
     """What was said from now on."""
 
-    def __init__(self, listeners: list[asyncio.Queue[Change]]) -> None:
-        self._queue: asyncio.Queue[Change] = asyncio.Queue()
+    def __init__(self, listeners: list[asyncio.Queue[KeeperChange]]) -> None:
+        self._queue: asyncio.Queue[KeeperChange] = asyncio.Queue()
         self._listeners = listeners
         listeners.append(self._queue)
 
-    def __aiter__(self) -> AsyncIterator[Change]:
+    def __aiter__(self) -> AsyncIterator[KeeperChange]:
         return self
 
-    async def __anext__(self) -> Change:
+    async def __anext__(self) -> KeeperChange:
         return await self._queue.get()
 
     async def aclose(self) -> None:

@@ -20,6 +20,7 @@ from omni.core.errors import NotFound
 from omni.core.paths import Home
 from omni.core.settings import Settings
 from omni.engine.scripted import Reply, ScriptedEngine
+from omni.jobs import Jobs
 from omni.shell.failsafe import FailSafe
 from omni.shell.panes.chat import ChatPane
 from omni.shell.panes.chat_gauge import Status
@@ -143,13 +144,20 @@ async def stage(
     store = ChatStore(home.root / "chat.db")
     chat = ChatService(store, SimpleNamespace(open=lambda _brain: _ready(engine)), library)
     services: Any = SimpleNamespace(
-        chat=chat, library=library, settings=Settings(), clock=clock or SystemClock(), home=home, starter=None
+        chat=chat,
+        library=library,
+        settings=Settings(),
+        clock=clock or SystemClock(),
+        home=home,
+        starter=None,
+        jobs=Jobs(home, None, SystemClock()),
     )
     host = Host(services, project)
     async with host.run_test(size=size) as pilot:
         await pilot.pause()
         yield PaneHost(host, pilot, engine, services)
         host.workers.cancel_all()
+        await services.jobs.close()
         await pilot.pause()
     await chat.close()
 

@@ -10,9 +10,11 @@ from typing import Any, cast
 from textual.pilot import Pilot
 
 from omni.app import Services
+from omni.core.clock import SystemClock
 from omni.core.paths import Home
-from omni.core.settings import Settings, Ui
-from omni.keeper import Change, Door, Doors, ProcessInfo
+from omni.core.settings import Settings, UiSettings
+from omni.jobs import Jobs
+from omni.keeper import Door, Doors, KeeperChange, ProcessInfo
 from omni.shell.app import OmniApp
 
 
@@ -40,7 +42,7 @@ class FakeKeeper:
         self.open: tuple[Door, ...] = ()
         self.verified = True
         self.orders: list[str] = []
-        self.told: asyncio.Queue[Change] = asyncio.Queue()
+        self.told: asyncio.Queue[KeeperChange] = asyncio.Queue()
         self.listed: list[ProcessInfo] = []
         self.failure: Exception | None = None
 
@@ -64,7 +66,7 @@ class FakeKeeper:
     async def changed(self, topic: str, value: Any) -> None:
         self.orders.append(f"changed {topic}")
 
-    async def changes(self) -> AsyncIterator[Change]:
+    async def changes(self) -> AsyncIterator[KeeperChange]:
         while True:
             yield await self.told.get()
 
@@ -158,6 +160,7 @@ class FakeServices:
         self.fake_budget: Any = None
         self.fits: dict[str, Any] = {}
         self.closed = False
+        self.jobs = Jobs(self.home, None, SystemClock())
         for name, value in given.items():
             setattr(self, name, value)
 
@@ -192,6 +195,7 @@ class FakeServices:
 
     async def close(self) -> None:
         self.closed = True
+        await self.jobs.close()
 
     async def change_setting(self, key: str, value: Any) -> None:
         self.changed_settings[key] = value
@@ -340,7 +344,7 @@ class FakeChat:
 
         def one(number: int, title: str, ago: float, brain: str, project: str) -> Conversation:
             return Conversation(id=str(number), title=title, project=project, created=0, updated=self.now - ago,
-                                brain=brain, system="", head=None, turns=3, at=1)  # fmt: skip
+                                brain=brain, system="", head=None, turns=3, revision=1)  # fmt: skip
 
         return [
             one(1, "Slow order endpoint", 40, "@roe/backend", "/home/ada/code/shop-api"),
@@ -369,7 +373,7 @@ def sample_services(root: Path, **given: Any) -> FakeServices:
 
 def shell(root: Path, *, ready: bool = True, begin: str = "", size: Any = None, **given: Any) -> OmniApp:
     """The app over sample services, in truecolor."""
-    settings = given.pop("settings", Settings(ui=Ui(ready=ready)))
+    settings = given.pop("settings", Settings(ui=UiSettings(ready=ready)))
     environment = given.pop("environment", {"COLORTERM": "truecolor"})
     services = given.pop("services", None) or sample_services(root, settings=settings, **given)
     return OmniApp(cast(Services, services), project=Path("/home/ada/code/shop-api"), environment=environment)

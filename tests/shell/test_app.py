@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from omni.core.errors import EngineError, SetupError
-from omni.core.settings import Settings, Ui
-from omni.keeper import Change, Door
+from omni.core.settings import Settings, UiSettings
+from omni.keeper import Door, KeeperChange
 from omni.shell.app import OmniApp
 from omni.shell.modals import AskPath, Consent
 from omni.shell.panes import BUILT_IN, PaneSpec
@@ -85,7 +85,7 @@ async def test_every_pane_stands_at_every_size(tmp_path: Path, size: tuple[int, 
 
 
 async def test_f12_shuts_every_door_at_once(tmp_path: Path) -> None:
-    services = sample_services(tmp_path, settings=Settings(ui=Ui(ready=True)))
+    services = sample_services(tmp_path, settings=Settings(ui=UiSettings(ready=True)))
     services.fake_keeper.open = (Door(purpose="pull", host="files.example.org", since=0),)
     app = shell(tmp_path, services=services)
     async with app.run_test(size=(120, 36)) as pilot:
@@ -102,7 +102,7 @@ async def test_f12_shuts_every_door_at_once(tmp_path: Path) -> None:
     [("127.0.0.1:8080", "listening"), ("[::1]:8080", "listening"), ("0.0.0.0:8080", "open"), ("box.lan:8080", "open")],
 )
 async def test_a_server_for_this_machine_is_no_way_out(tmp_path: Path, host: str, said: str) -> None:
-    services = sample_services(tmp_path, settings=Settings(ui=Ui(ready=True)))
+    services = sample_services(tmp_path, settings=Settings(ui=UiSettings(ready=True)))
     services.fake_keeper.open = (Door(purpose="serve", host=host, since=0),)
     app = shell(tmp_path, services=services)
     async with app.run_test(size=(120, 36)) as pilot:
@@ -177,13 +177,13 @@ async def test_the_doors_follow_what_the_keeper_tells(tmp_path: Path) -> None:
     async with app.run_test(size=(120, 36)) as pilot:
         await settled(pilot)
         keeper.verified = False
-        keeper.told.put_nowait(Change(topic="doors"))
+        keeper.told.put_nowait(KeeperChange(topic="doors"))
         await settled(pilot)
         assert app.status.state.doors == "not enforced"
 
 
 async def test_a_keeper_that_does_not_start_is_explained_and_the_shell_stays(tmp_path: Path) -> None:
-    services = sample_services(tmp_path, settings=Settings(ui=Ui(ready=True)))
+    services = sample_services(tmp_path, settings=Settings(ui=UiSettings(ready=True)))
     services.fake_keeper.failure = EngineError("The keeper does not answer.", hint="Try `omni doctor`.")
     app = shell(tmp_path, services=services)
     async with app.run_test(size=(120, 36)) as pilot:
@@ -243,7 +243,7 @@ def test_no_key_of_the_frame_or_a_pane_belongs_to_terminals_and_all_have_an_id_a
 
 
 async def test_a_remapped_key_works_and_the_old_one_does_not(tmp_path: Path) -> None:
-    app = shell(tmp_path, settings=Settings(ui=Ui(ready=True, keys={"pane-system": "f9"})))
+    app = shell(tmp_path, settings=Settings(ui=UiSettings(ready=True, keys={"pane-system": "f9"})))
     async with app.run_test(size=(120, 36)) as pilot:
         await settled(pilot)
         await pilot.press("f10")
@@ -255,7 +255,7 @@ async def test_a_remapped_key_works_and_the_old_one_does_not(tmp_path: Path) -> 
 
 
 async def test_a_plug_ins_pane_has_g_and_a_letter(tmp_path: Path) -> None:
-    services = sample_services(tmp_path, settings=Settings(ui=Ui(ready=True)))
+    services = sample_services(tmp_path, settings=Settings(ui=UiSettings(ready=True)))
     extra = PaneSpec(name="notes", title="Notes", target="omni.shell.panes.system:SystemPane", letter="n")
     services.plugins.panes = [extra]
     app = shell(tmp_path, services=services)
@@ -269,7 +269,7 @@ async def test_a_plug_ins_pane_has_g_and_a_letter(tmp_path: Path) -> None:
 
 
 async def test_a_pane_that_does_not_load_is_explained(tmp_path: Path) -> None:
-    services = sample_services(tmp_path, settings=Settings(ui=Ui(ready=True)))
+    services = sample_services(tmp_path, settings=Settings(ui=UiSettings(ready=True)))
     services.plugins.panes = [PaneSpec(name="bad", title="Bad", target="omni.nothing:Pane", letter="b")]
     app = shell(tmp_path, services=services)
     async with app.run_test(size=(120, 36)) as pilot:
@@ -293,7 +293,7 @@ async def test_the_first_run_begins_at_home_and_later_ones_in_the_conversation(t
 async def test_nothing_is_asked_of_the_services_before_the_first_frame(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    services = sample_services(tmp_path, settings=Settings(ui=Ui(ready=False)))
+    services = sample_services(tmp_path, settings=Settings(ui=UiSettings(ready=False)))
     asked = asyncio.Event()
 
     async def never() -> Any:

@@ -228,7 +228,7 @@ async def test_an_answer_that_never_stops_is_cut_and_says_how_to_change_that(tmp
         await one.until(lambda: "'many' is no number of tokens." in one.notes)
         await one.say("/longest 4,096")
         await one.until(lambda: "Answers may be 4,096 tokens long." in one.notes)
-        assert changed == {"chat.answer_tokens": 4096}
+        assert changed == {"chat.max_completion_tokens": 4096}
 
 
 async def test_a_question_that_is_too_long_says_so_in_place_and_the_next_one_works(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from msgspec import structs
 from textual.widgets import Input
 
 from omni.chat import ChatMessage
-from omni.chat.export import to_json
+from omni.chat.exported import to_json
+from omni.core.messages import Message
 from omni.engine.scripted import Reply
-from omni.keeper import Change
+from omni.keeper import KeeperChange
 from omni.shell.panes.chat import FIRST_SHOWN
 from omni.shell.panes.chat_list import ConversationList
 from tests.shell.chat_tools import stage
@@ -95,7 +96,7 @@ async def test_a_change_by_another_front_end_is_read(tmp_path: Path) -> None:
         other = one.services.chat
         async for _ in other.ask(one.conversation.id, "theirs"):
             pass
-        one.pane.heard(Change(topic="conversation", value={"conversation": one.conversation.id}))
+        one.pane.heard(KeeperChange(topic="conversation", value={"conversation": one.conversation.id}))
         await one.until(lambda: "theirs" in one.screen)
         assert list(one.transcript.entries)[:2] == kept
         await one.until(lambda: (one.host.statuses[-1].used or 0) > used)  # the meter counts what others asked, too
@@ -173,7 +174,7 @@ async def test_an_answer_of_another_omni_grows_in_place(tmp_path: Path) -> None:
                 pass
 
         def heard() -> None:
-            one.pane.heard(Change(topic="conversation", value={"conversation": conversation}))
+            one.pane.heard(KeeperChange(topic="conversation", value={"conversation": conversation}))
 
         asking = asyncio.create_task(theirs())
         await one.hears(heard, "a b")
@@ -193,7 +194,7 @@ async def test_a_long_conversation_opens_at_its_end_and_is_there_as_a_whole(tmp_
         count = 3 * FIRST_SHOWN
         messages = tuple(
             ChatMessage(id=str(at), parent=str(at - 1) if at else None, role="assistant" if at % 2 else "user",
-                        text=f"message {at}", time=0.0)
+                        parts=Message.of("user", f"message {at}").parts, time=0.0)
             for at in range(count)
         )  # fmt: skip
         made = await one.services.chat.create()

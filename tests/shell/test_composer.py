@@ -12,7 +12,7 @@ from textual.theme import Theme
 
 from omni.core.errors import UsageError
 from omni.shell.bindings import let_alt_enter_be_a_key
-from omni.shell.completion import Choice, fuzzy
+from omni.shell.completion import CompletionItem, fuzzy
 from omni.shell.composer import FAR, Composer
 from omni.shell.panes.slash_commands import COMMANDS, parse_command
 
@@ -39,7 +39,7 @@ class Host(App[None]):
         super().__init__()
         self.heard: list[object] = []
         self.composer = Composer(
-            commands=lambda: [Choice(f"/{one.name}", one.about, bool(one.takes)) for one in COMMANDS],
+            commands=lambda: [CompletionItem(f"/{one.name}", one.about, bool(one.takes)) for one in COMMANDS],
             complete=self.complete,
         )
         self.register_theme(Theme(name="plain", primary="#808080", variables={f"omni-{n}": "#808080" for n in COLOURS}))

@@ -24,14 +24,16 @@ from tests.shell.throwing import (
 pytestmark = pytest.mark.usefixtures("fails_on_purpose")
 
 
-@pytest.mark.parametrize("place", ["Turns.begin", "Turns._show", "Turns.start", "Questions._send"])
+@pytest.mark.parametrize(
+    "place", ["RunningAnswers.begin", "RunningAnswers._show", "RunningAnswers.start", "Questions._send"]
+)
 async def test_a_question_that_cannot_be_asked_is_written_again(
     tmp_path: Path, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     app, error = sample_shell(tmp_path), thrown(1, explained=False)
     async with app.run_test(size=(100, 30), notifications=True) as pilot:
         await settled(pilot)
-        module = {"Turns": "chat_turns", "Questions": "chat_questions"}[place.partition(".")[0]]
+        module = {"RunningAnswers": "chat_turns", "Questions": "chat_questions"}[place.partition(".")[0]]
         monkeypatch.setattr(f"omni.shell.panes.{module}.{place}", error.throw)
         chat_of(app).composer.put(DRAFT)
         await pilot.press("enter")

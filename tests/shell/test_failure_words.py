@@ -8,7 +8,7 @@ from textual.pilot import Pilot
 from textual.widget import Widget
 
 from omni.core.errors import EngineError
-from omni.core.settings import Settings, Ui
+from omni.core.settings import Settings, UiSettings
 from omni.shell.app import OmniApp
 from omni.shell.panes import BUILT_IN
 from omni.shell.panes.wizard import Wizard
@@ -121,7 +121,7 @@ class Broken:
 async def test_where_everything_behind_the_shell_is_broken_it_says_so_and_looks_for_nothing_any_more(
     tmp_path: Path,
 ) -> None:
-    services = sample_services(tmp_path, settings=Settings(ui=Ui(ready=True)))
+    services = sample_services(tmp_path, settings=Settings(ui=UiSettings(ready=True)))
     for part in ("library", "chat", "environment"):
         setattr(services, part, Broken())
     for part in ("keeper", "hardware", "budget", "measured_hardware", "brains_on", "fit", "change_setting"):

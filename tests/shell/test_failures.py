@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from textual.timer import Timer
 from textual.widget import Widget
 
-from omni.keeper import Change
+from omni.keeper import KeeperChange
 from omni.shell.app import OmniApp
 from omni.shell.modals import AskPath
 from omni.shell.panes import BUILT_IN
@@ -160,7 +160,7 @@ async def test_one_pane_that_fails_to_hear_keeps_nothing_from_the_others(
                 for other in {type(app.pane(each)) for each in app.panes} - {kind}:
                     changed.setattr(other, "heard", lambda self, _: heard.append(type(self).__name__))
                 changed.setattr(kind, "heard", error.throw)
-                app.tell_panes(Change(topic="library", value={}))
+                app.tell_panes(KeeperChange(topic="library", value={}))
                 await seen(app, pilot, error, log, kind)
             assert len(heard) == 3
             heard.clear()

@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Button
 
-from omni.core.settings import Settings, Ui
+from omni.core.settings import Settings, UiSettings
 from omni.shell.app import OmniApp
 from omni.shell.foreign import admitted
 from omni.shell.pane import Pane
@@ -101,7 +101,7 @@ def spec(name: str, **changed: str) -> PaneSpec:
 
 
 def opened(root: Path, *offered: object) -> OmniApp:
-    services = sample_services(root, settings=Settings(ui=Ui(ready=True)))
+    services = sample_services(root, settings=Settings(ui=UiSettings(ready=True)))
     services.plugins.panes = list(offered)
     return shell(root, services=services)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from omni.core.settings import Settings, Ui
+from omni.core.settings import Settings, UiSettings
 from omni.shell.help import HelpScreen, sections
 from tests.shell.fakes import screen_text, settled, shell
 
@@ -37,7 +37,7 @@ async def test_it_says_what_works_here_and_everywhere(tmp_path: Path) -> None:
 
 
 async def test_a_remapped_key_stands_there_as_it_is(tmp_path: Path) -> None:
-    app = shell(tmp_path, settings=Settings(ui=Ui(ready=True, keys={"air-gap": "f8"})))
+    app = shell(tmp_path, settings=Settings(ui=UiSettings(ready=True, keys={"air-gap": "f8"})))
     async with app.run_test(size=(120, 36)) as pilot:
         await settled(pilot)
         rows = {name.split(" ")[0]: keys for _, section in sections(app) for keys, _, name in section}

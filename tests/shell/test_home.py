@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from omni.core.settings import Chat, Settings, Ui
-from omni.keeper import Change
+from omni.core.settings import ChatSettings, Settings, UiSettings
+from omni.keeper import KeeperChange
 from omni.shell.listing import Listing
 from omni.shell.panes.home import ago_words
 from tests.shell.fakes import FakeLibrary, fakes_of, screen_text, settled, shell
@@ -30,7 +30,7 @@ async def test_its_first_action_is_the_best_brain_then_the_last_conversations(tm
 
 
 async def test_who_has_chosen_a_brain_is_offered_that_one(tmp_path: Path) -> None:
-    settings = Settings(ui=Ui(ready=True), chat=Chat(brain="@omni/smollm2"))
+    settings = Settings(ui=UiSettings(ready=True), chat=ChatSettings(brain="@omni/smollm2"))
     app = shell(tmp_path, settings=settings)
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
@@ -99,7 +99,7 @@ async def test_it_follows_the_doors(tmp_path: Path) -> None:
         await settled(pilot)
         await pilot.press("f12")
         await settled(pilot)
-        fakes_of(app).fake_keeper.told.put_nowait(Change(topic="doors"))
+        fakes_of(app).fake_keeper.told.put_nowait(KeeperChange(topic="doors"))
         await settled(pilot)
         await settled(pilot)
         assert "nothing can be pulled" in screen_text(app)

@@ -14,7 +14,7 @@ from textual.color import Color as Shade
 
 from omni.core.errors import NotFound, UsageError
 from omni.core.paths import resources
-from omni.core.settings import Settings, Ui
+from omni.core.settings import Settings, UiSettings
 from omni.core.themes import Depth
 from omni.shell.filters import Ascii, Plain
 from omni.shell.theme import Colours, ThemeFile, Themes, Watcher, colour_depth, cube_colour, read_theme, textual_theme
@@ -228,7 +228,7 @@ async def test_a_theme_changes_live_and_a_broken_one_is_explained(tmp_path: Path
     path = tmp_path / "themes" / "mine.toml"
     path.parent.mkdir()
     path.write_text(read_text("omni-dark"), "utf-8")
-    app = shell(tmp_path, settings=Settings(ui=Ui(theme="mine", ready=True)))
+    app = shell(tmp_path, settings=Settings(ui=UiSettings(theme="mine", ready=True)))
     async with app.run_test(size=(100, 30)) as pilot:
         await settled(pilot)
 
@@ -244,7 +244,7 @@ async def test_a_theme_changes_live_and_a_broken_one_is_explained(tmp_path: Path
 
 
 async def test_an_unknown_theme_in_the_settings_is_explained_and_dark_stands_in(tmp_path: Path) -> None:
-    app = shell(tmp_path, settings=Settings(ui=Ui(theme="omni-drak", ready=True)))
+    app = shell(tmp_path, settings=Settings(ui=UiSettings(theme="omni-drak", ready=True)))
     async with app.run_test(size=(100, 30)) as pilot:
         await settled(pilot)
         assert app.theme == "omni-dark"
@@ -252,7 +252,7 @@ async def test_an_unknown_theme_in_the_settings_is_explained_and_dark_stands_in(
 
 
 async def test_in_a_locale_without_unicode_all_is_ascii(tmp_path: Path) -> None:
-    app = shell(tmp_path, settings=Settings(ui=Ui(glyphs="ascii", ready=False)))
+    app = shell(tmp_path, settings=Settings(ui=UiSettings(glyphs="ascii", ready=False)))
     async with app.run_test(size=(100, 30)) as pilot:
         await settled(pilot)
         assert screen_text(app).isascii()

@@ -10,7 +10,7 @@ from omni.shell.glyphs import ASCII, UNICODE, glyphs
 from omni.shell.transcript.clean import Cleaner, clean
 from omni.shell.transcript.code import highlight, load_style
 from omni.shell.transcript.entry import Entry
-from omni.shell.transcript.fences import Setting, code_rows
+from omni.shell.transcript.fences import LayoutContext, code_rows
 from omni.shell.transcript.lines import Line, chop, width_of
 from omni.shell.transcript.markdown import lay_text
 from omni.shell.transcript.split import LIMIT, Splitter
@@ -33,7 +33,7 @@ def body(entry: Entry, width: int) -> list[tuple[list[tuple[str, str, str]], str
     for part in entry.sections():
         if entry.lead(part):
             lines.append(([], "\n"))
-        lines += shape(entry.lay(part, Setting(width), [0]).lines)
+        lines += shape(entry.lay(part, LayoutContext(width), [0]).lines)
     return lines
 
 
@@ -56,7 +56,7 @@ def test_streamed_in_any_pieces_gives_the_lines_of_the_whole(text: str, data: st
 @settings(max_examples=200, deadline=None)
 @given(TEXTS, st.integers(1, 90))
 def test_no_line_is_wider_than_asked_and_none_holds_a_control_character(text: str, width: int) -> None:
-    for line in lay_text(clean(text), Setting(width)):
+    for line in lay_text(clean(text), LayoutContext(width)):
         assert width_of(line.text) <= max(width, 20), line
         assert not re.search("[\x00-\x1f\x7f-\x9f\u202a-\u202e]", line.text)
 
@@ -89,29 +89,29 @@ def test_sections_that_stand_no_longer_change_while_text_streams() -> None:
 def test_huge_lines_and_deep_nesting_stay_bounded() -> None:
     splitter = Splitter("word " * 50_000)
     assert max(len(section.source) for section in splitter.sections) <= LIMIT
-    assert len(lay_text("x" * 300_000, Setting(80))) >= 300_000 // 80
-    deep = lay_text(">" * 3000 + " deep", Setting(40))
+    assert len(lay_text("x" * 300_000, LayoutContext(80))) >= 300_000 // 80
+    deep = lay_text(">" * 3000 + " deep", LayoutContext(40))
     assert any("deep" in line.text for line in deep)
-    nested = lay_text("\n".join("  " * at + "- x" for at in range(200)), Setting(40))
+    nested = lay_text("\n".join("  " * at + "- x" for at in range(200)), LayoutContext(40))
     assert all(width_of(line.text) <= 40 for line in nested)
 
 
 def test_a_long_list_that_is_cut_goes_on_counting() -> None:
     text = "\n".join(f"{at}. {'word ' * 30}" for at in range(1, 121))
-    lines = [line.text for line in lay_text(text, Setting(200))]
+    lines = [line.text for line in lay_text(text, LayoutContext(200))]
     assert [int(line.split(".")[0]) for line in lines] == list(range(1, 121))
 
 
 def test_html_is_shown_as_text_and_links_are_kept_only_when_safe() -> None:
-    lines = lay_text("<script>x</script> [a](javascript:alert(1)) [b](https://b.c/d) https://e.f/g.", Setting(80))
+    lines = lay_text("<script>x</script> [a](javascript:alert(1)) [b](https://b.c/d) https://e.f/g.", LayoutContext(80))
     assert "<script>x</script>" in lines[0].text
     assert [run[2] for run in lines[0].runs if run[2]] == ["https://b.c/d", "https://e.f/g"]
 
 
 def test_tables_fit_or_become_records() -> None:
     table = "| name | what it is |\n|---|---|\n| keeper | " + "words " * 20 + "|\n"
-    assert all(width_of(line.text) <= 40 for line in lay_text(table, Setting(40)))
-    narrow = [line.text for line in lay_text(table, Setting(9))]
+    assert all(width_of(line.text) <= 40 for line in lay_text(table, LayoutContext(40)))
+    narrow = [line.text for line in lay_text(table, LayoutContext(9))]
     assert "name" in narrow[0]
 
 
@@ -146,7 +146,7 @@ def test_glyphs_follow_the_locale() -> None:
 
 
 def test_a_long_line_of_code_breaks_at_a_space_and_hangs_behind_a_mark() -> None:
-    lines = code_rows("    cmd = run('one', 'two')  # and a remark that is long", Setting(40))
+    lines = code_rows("    cmd = run('one', 'two')  # and a remark that is long", LayoutContext(40))
     assert [line.text.rstrip() for line in lines] == [
         "      cmd = run('one', 'two')  # and a",
         "      › remark that is long",
@@ -158,7 +158,7 @@ def test_a_long_line_of_code_breaks_at_a_space_and_hangs_behind_a_mark() -> None
 @example("a\u200d\u200daaaaa  aaaaaaa   \u200d\u200d   \u200d", 16)
 @example("\u200d\u200d   \u200d", 12)
 def test_a_broken_line_of_code_has_every_character_of_it(text: str, width: int) -> None:
-    lines = code_rows(text, Setting(width))
+    lines = code_rows(text, LayoutContext(width))
     copied = "".join(line.text[slice(*line.body or ())] + line.join for line in lines)
     assert copied == text + "\n"
     # as it is drawn: the margin and the text are measured each by itself

@@ -13,8 +13,8 @@ def routes() -> list[Route]:
     for_chat = partial(route, reach="chat", problem=problem)
     return [
         for_chat("POST", "/v1/messages", messages.messages, "The next message of a conversation.",
-                 request=types.MessagesBody, response=types.Answer, stream=types.Event),
+                 request=types.MessagesBody, response=types.AnthropicMessage, stream=types.Event),
         for_chat("POST", "/v1/messages/count_tokens", messages.count_tokens,
                  "How many tokens a prompt has, by the brain's own tokenizer.",
-                 request=types.CountBody, response=types.Counted),
+                 request=types.CountBody, response=types.MessageTokensCount),
     ]  # fmt: skip

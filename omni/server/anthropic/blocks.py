@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import ValidationError, convert, to_builtins
 
-from omni.engine import Message, ToolCall, arguments_of, joined
-from omni.server.anthropic.types import InBlock, InMessage, Source
+from omni.core.messages import Message, Role, ToolCallPart
+from omni.engine import arguments_of
+from omni.server.anthropic.types import InBlock, InMessage, MediaSource
 from omni.server.errors import BadParameter
-from omni.server.parts import Parts, document, new_from, words_of
+from omni.server.parts import MessageParts, document, new_from, words_of
 
 if TYPE_CHECKING:
     from omni.cartridges import Brain
@@ -32,7 +33,7 @@ def blocks_of(messages: Sequence[InMessage], brain: "Brain", where: str) -> Iter
         elif message.content is None and at >= new:
             raise BadParameter("A message needs `content`.", param=place)
         else:
-            role = "user" if message.role == "user" else "system"
+            role: Role = "user" if message.role == "user" else "system"
             yield from _heard(role, blocks, brain, place, happened=at < new)
 
 
@@ -42,9 +43,9 @@ def written(content: str | Sequence[InBlock | str] | None) -> list[InBlock]:
     return [InBlock(type="text", text=each) if isinstance(each, str) else each for each in blocks]
 
 
-def read(parts: Parts, block: InBlock, where: str) -> None:
+def read(parts: MessageParts, block: InBlock, where: str) -> None:
     """A block that is no call and no result comes next in a message. Raises BadParameter."""
-    source = block.source if isinstance(block.source, Source) else Source()
+    source = block.source if isinstance(block.source, MediaSource) else MediaSource()
     match block.type:
         case "text":
             parts.said(block.text, f"{where}.text")
@@ -65,14 +66,14 @@ def read(parts: Parts, block: InBlock, where: str) -> None:
             parts.other(kind, to_builtins(block), where)
 
 
-def _heard(role: str, blocks: Sequence[InBlock], brain: "Brain", where: str, *, happened: bool) -> Iterator[Message]:
+def _heard(role: Role, blocks: Sequence[InBlock], brain: "Brain", where: str, *, happened: bool) -> Iterator[Message]:
     """What a user or a system says, with the results among it."""
-    parts, said = Parts(brain, between=BETWEEN, happened=happened), False
+    parts, said = MessageParts(brain, between=BETWEEN, happened=happened), False
     for at, block in enumerate(blocks):
         if _is_result(block):
             if said:
                 yield parts.message(role, where)
-            parts, said = Parts(brain, between=BETWEEN, happened=happened), False
+            parts, said = MessageParts(brain, between=BETWEEN, happened=happened), False
             yield _result(block, brain, f"{where}[{at}]")
         else:
             read(parts, block, f"{where}[{at}]")
@@ -82,19 +83,19 @@ def _heard(role: str, blocks: Sequence[InBlock], brain: "Brain", where: str, *, 
 
 
 def _assistant(blocks: Sequence[InBlock], brain: "Brain", where: str) -> Iterator[Message]:
-    parts, calls, spoke = Parts(brain, between="", happened=True), list[ToolCall](), False
+    parts, calls, spoke = MessageParts(brain, between="", happened=True), list[ToolCallPart](), False
     for at, block in enumerate(blocks):
         if block.type.endswith("tool_use"):  # the client's, a server's, Anthropic's
-            calls.append(ToolCall(id=block.id or "", name=block.name or "", arguments=arguments_of(block.input)))
+            calls.append(ToolCallPart(id=block.id or "", name=block.name or "", arguments=arguments_of(block.input)))
         elif _is_result(block):
-            if parts.content or calls:
-                yield Message(role="assistant", content=parts.only_text(where), calls=tuple(calls))
-            parts, calls, spoke = Parts(brain, between="", happened=True), [], True
+            if parts.words or calls:
+                yield Message.of("assistant", parts.only_text(where), *calls)
+            parts, calls, spoke = MessageParts(brain, between="", happened=True), [], True
             yield _result(block, brain, f"{where}[{at}]")
         else:
             read(parts, block, f"{where}[{at}]")
-    if parts.content or calls or not spoke:
-        yield Message(role="assistant", content=parts.only_text(where), calls=tuple(calls))
+    if parts.words or calls or not spoke:
+        yield Message.of("assistant", parts.only_text(where), *calls)
 
 
 def _is_result(block: InBlock) -> bool:
@@ -103,18 +104,13 @@ def _is_result(block: InBlock) -> bool:
 
 def _result(block: InBlock, brain: "Brain", where: str) -> Message:
     """A result of a tool, whoever ran it. It is what happened, even when it comes last."""
-    parts = Parts(brain, happened=True)
+    parts = MessageParts(brain, happened=True)
     for at, content in enumerate(block.content if isinstance(block.content, list) else [block.content]):
         _add(parts, content, f"{where}.content[{at}]")
-    message = Message(role="tool", content=parts.content, images=parts.images, call_id=block.tool_use_id or "")
-    return (
-        joined(Message(role="tool", content="Error: ", call_id=message.call_id), message, "")
-        if block.is_error
-        else message
-    )
+    return parts.result(block.tool_use_id or "", before="Error: " if block.is_error else "")
 
 
-def _add(parts: Parts, content: Any, where: str) -> None:
+def _add(parts: MessageParts, content: Any, where: str) -> None:
     """Some of a result: texts, images and documents as what they are, anything else as words."""
     if content is None or isinstance(content, str):
         parts.text(content or "")
@@ -132,7 +128,7 @@ def _add(parts: Parts, content: Any, where: str) -> None:
         parts.text(words_of(content))
 
 
-def _image(parts: Parts, source: Source, where: str) -> None:
+def _image(parts: MessageParts, source: MediaSource, where: str) -> None:
     if source.type == "base64" or (source.type is None and source.data is not None):
         parts.base64(source.data or "", source.media_type or "", where)
     elif source.type == "file":
@@ -141,7 +137,7 @@ def _image(parts: Parts, source: Source, where: str) -> None:
         parts.address(source.url or "", where)
 
 
-def _document(parts: Parts, block: InBlock, source: Source, where: str) -> None:
+def _document(parts: MessageParts, block: InBlock, source: MediaSource, where: str) -> None:
     """Text is read, wherever it comes from; what is none, or is elsewhere, is a file."""
     title, context = block.title or "", block.context or ""
     if source.type == "text" and source.data is not None:

@@ -12,8 +12,8 @@ from omni.core.errors import OmniError
 from omni.schemas import apart
 from omni.server.anthropic.problems import error_of
 from omni.server.anthropic.requests import messages_of, thinks, tools_of, wish_of
-from omni.server.anthropic.types import Answer, CountBody, Counted, Event, MessagesBody, Ping
-from omni.server.anthropic.writing import Writing
+from omni.server.anthropic.types import AnthropicMessage, CountBody, Event, MessagesBody, MessageTokensCount, Ping
+from omni.server.anthropic.writing import MessageStream
 from omni.server.callers import lane_of
 from omni.server.generation import GenerationRequest, begin, tokens_of
 from omni.server.images import made
@@ -37,12 +37,12 @@ async def messages(request: Request) -> Response:
 
     stops = () if wish.schema is not None else body.stop_sequences or ()  # which would cut its JSON
 
-    def writing(generation: "Generation") -> Writing:
-        return Writing(server, generation, model=body.model or brain.name, stops=stops, thinks=thinks(body))
+    def writing(generation: "Generation") -> MessageStream:
+        return MessageStream(server, generation, model=body.model or brain.name, stops=stops, thinks=thinks(body))
 
     if not body.stream:
 
-        async def whole() -> Answer:
+        async def whole() -> AnthropicMessage:
             return await writing(await begin(server, lane_of(request), wish)).whole()
 
         return json_response(await while_there(request, whole()))
@@ -60,10 +60,10 @@ async def count_tokens(request: Request) -> Response:
     body.messages.clear()
     wish = GenerationRequest(brain=brain, messages=said, tools=tools, tool_choice=choice, thinking=thinks(body))
     tokens = await while_there(request, tokens_of(server, wish))
-    return json_response(Counted(input_tokens=tokens))
+    return json_response(MessageTokensCount(input_tokens=tokens))
 
 
-async def _events(writing: Writing) -> AsyncGenerator[bytes]:
+async def _events(writing: MessageStream) -> AsyncGenerator[bytes]:
     async with aclosing(writing.events()) as stream:
         async for event in stream:
             yield _encoded(event)

@@ -3,7 +3,7 @@
 from starlette.responses import Response
 
 from omni.core.errors import OmniError
-from omni.server.anthropic.types import Failed, Failure
+from omni.server.anthropic.types import AnthropicErrorObject, AnthropicErrorResponse
 from omni.server.errors import headers_of, said, status_of
 from omni.server.routes import json_response
 
@@ -26,6 +26,8 @@ def problem(error: OmniError) -> Response:
     return json_response(error_of(error), status_of(error), headers_of(error))
 
 
-def error_of(error: OmniError) -> Failed:
+def error_of(error: OmniError) -> AnthropicErrorResponse:
     """The body of a failure."""
-    return Failed(error=Failure(type=_TYPES.get(status_of(error), "api_error"), message=said(error)))
+    return AnthropicErrorResponse(
+        error=AnthropicErrorObject(type=_TYPES.get(status_of(error), "api_error"), message=said(error))
+    )

@@ -3,12 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 from omni.core.errors import nearest
-from omni.engine import Message, Tool
+from omni.core.messages import Message
+from omni.engine import Tool
 from omni.server.anthropic.blocks import BETWEEN, blocks_of, read, written
-from omni.server.anthropic.types import CountBody, MessagesBody, ToolSpec
+from omni.server.anthropic.types import AnthropicTool, CountBody, MessagesBody
 from omni.server.errors import BadParameter
 from omni.server.generation import GenerationRequest
-from omni.server.parts import Parts
+from omni.server.parts import MessageParts
 from omni.server.schemas import bearable
 from omni.server.tools import none_to_call, tool_of
 
@@ -54,12 +55,12 @@ def messages_of(body: CountBody, brain: "Brain") -> tuple[Message, ...]:
     """The system text and the messages as engines know them. Raises BadParameter."""
     leading: list[Message] = []
     if body.system is not None:
-        parts = Parts(brain, between=BETWEEN)
+        parts = MessageParts(brain, between=BETWEEN)
         for at, block in enumerate(written(body.system)):
             if block.text != "" and not (block.text or "").startswith(BILLING):
                 read(parts, block, f"system[{at}]")
         system = parts.only_text("system")
-        leading += [Message(role="system", content=system)] if system else []
+        leading += [Message.of("system", system)] if system else []
     if not body.messages:
         raise BadParameter("`messages` is empty.", hint="Send at least one message.", param="messages")
     return (*leading, *blocks_of(body.messages, brain, "messages"))
@@ -96,7 +97,7 @@ def _schema(body: MessagesBody) -> dict[str, Any] | None:
     return wanted.schema
 
 
-def _tool(tool: ToolSpec, at: int) -> Tool:
+def _tool(tool: AnthropicTool, at: int) -> Tool:
     if not tool.name:
         raise BadParameter("A tool needs a `name`.", param=f"tools[{at}].name")
     return tool_of(tool.name, tool.description, tool.input_schema, f"tools[{at}].input_schema")

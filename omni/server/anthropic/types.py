@@ -9,7 +9,7 @@ from omni.server.bounds import StopTexts
 StopReason = Literal["end_turn", "max_tokens", "tool_use", "stop_sequence"]
 
 
-class Source(Struct, frozen=True, kw_only=True):
+class MediaSource(Struct, frozen=True, kw_only=True):
     """Where an image or a document is: `data` holds an image in base64, which `media_type` says the kind of (PNG, JPEG,
     GIF or BMP), or the text of a document; `content` holds blocks of a document. Addresses and files are refused in what is
     new: nothing is fetched or kept."""
@@ -32,7 +32,7 @@ class InBlock(Struct, frozen=True, kw_only=True):
     id: str | None = None
     name: str | None = None
     input: Any = None
-    source: Source | str | None = None
+    source: MediaSource | str | None = None
     title: str | None = None
     context: str | None = None
     tool_use_id: str | None = None
@@ -62,7 +62,7 @@ class InMessage(Struct, frozen=True, kw_only=True):
         return self.role == "assistant"
 
 
-class ToolSpec(Struct, frozen=True, kw_only=True):
+class AnthropicTool(Struct, frozen=True, kw_only=True):
     """A tool of the client's. With another `type` than "custom" it is one of Anthropic's own, and left out."""
 
     name: str | None = None
@@ -71,7 +71,7 @@ class ToolSpec(Struct, frozen=True, kw_only=True):
     type: str | None = None
 
 
-class ToolChoice(Struct, frozen=True, kw_only=True):
+class AnthropicToolChoice(Struct, frozen=True, kw_only=True):
     """Whether a tool must be called: "any", the "tool" of this name, "none", or as the brain decides."""
 
     type: Literal["auto", "any", "tool", "none"]
@@ -106,8 +106,8 @@ class CountBody(Struct, frozen=True, kw_only=True):
     model: str
     messages: list[InMessage]
     system: str | list[InBlock | str] | None = None
-    tools: list[ToolSpec] | None = None
-    tool_choice: ToolChoice | None = None
+    tools: list[AnthropicTool] | None = None
+    tool_choice: AnthropicToolChoice | None = None
     thinking: Thinking | None = None
 
 
@@ -124,13 +124,13 @@ class MessagesBody(CountBody, frozen=True, kw_only=True):
     top_k: int | None = None
 
 
-class Counted(Struct, frozen=True, kw_only=True):
+class MessageTokensCount(Struct, frozen=True, kw_only=True):
     """How long a prompt is."""
 
     input_tokens: int
 
 
-class Usage(Struct, frozen=True, kw_only=True):
+class AnthropicUsage(Struct, frozen=True, kw_only=True):
     """Tokens read anew, found in the cache, and written."""
 
     input_tokens: int
@@ -163,20 +163,20 @@ class ToolUseBlock(Struct, frozen=True, kw_only=True, tag_field="type", tag="too
 Block = TextBlock | ThinkingBlock | ToolUseBlock
 
 
-class Answer(Struct, frozen=True, kw_only=True):
+class AnthropicMessage(Struct, frozen=True, kw_only=True):
     """A whole answer, or what is known of it when it begins."""
 
     id: str
     model: str
     content: list[Block]
-    usage: Usage
+    usage: AnthropicUsage
     type: Literal["message"] = "message"
     role: Literal["assistant"] = "assistant"
     stop_reason: StopReason | None = None
     stop_sequence: str | None = None
 
 
-class TextDelta(Struct, frozen=True, kw_only=True, tag_field="type", tag="text_delta"):
+class AnthropicTextDelta(Struct, frozen=True, kw_only=True, tag_field="type", tag="text_delta"):
     """More text."""
 
     text: str
@@ -197,7 +197,7 @@ class InputDelta(Struct, frozen=True, kw_only=True, tag_field="type", tag="input
 class MessageStart(Struct, frozen=True, kw_only=True, tag_field="type", tag="message_start"):
     """The first event."""
 
-    message: Answer
+    message: AnthropicMessage
 
 
 class BlockStart(Struct, frozen=True, kw_only=True, tag_field="type", tag="content_block_start"):
@@ -211,7 +211,7 @@ class BlockDelta(Struct, frozen=True, kw_only=True, tag_field="type", tag="conte
     """More of a block."""
 
     index: int
-    delta: TextDelta | ThinkingDelta | InputDelta
+    delta: AnthropicTextDelta | ThinkingDelta | InputDelta
 
 
 class BlockStop(Struct, frozen=True, kw_only=True, tag_field="type", tag="content_block_stop"):
@@ -231,7 +231,7 @@ class MessageDelta(Struct, frozen=True, kw_only=True, tag_field="type", tag="mes
     """How an answer ended, and what it took."""
 
     delta: Ended
-    usage: Usage
+    usage: AnthropicUsage
 
 
 class MessageStop(Struct, frozen=True, kw_only=True, tag_field="type", tag="message_stop"):
@@ -242,17 +242,17 @@ class Ping(Struct, frozen=True, kw_only=True, tag_field="type", tag="ping"):
     """Nothing."""
 
 
-class Failure(Struct, frozen=True, kw_only=True):
+class AnthropicErrorObject(Struct, frozen=True, kw_only=True):
     """Why not."""
 
     type: str
     message: str
 
 
-class Failed(Struct, frozen=True, kw_only=True, tag_field="type", tag="error"):
+class AnthropicErrorResponse(Struct, frozen=True, kw_only=True, tag_field="type", tag="error"):
     """The body of a failure; also the event that a stream ends with."""
 
-    error: Failure
+    error: AnthropicErrorObject
 
 
-Event = MessageStart | BlockStart | BlockDelta | BlockStop | MessageDelta | MessageStop | Ping | Failed
+Event = MessageStart | BlockStart | BlockDelta | BlockStop | MessageDelta | MessageStop | Ping | AnthropicErrorResponse

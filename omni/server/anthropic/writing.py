@@ -14,7 +14,9 @@ from omni.core.events import EngineEvent, ReasoningDelta, ToolCallDelta, TurnEnd
 from omni.core.events import TextDelta as MoreText
 from omni.server.anthropic.stops import Stops
 from omni.server.anthropic.types import (
-    Answer,
+    AnthropicMessage,
+    AnthropicTextDelta,
+    AnthropicUsage,
     Block,
     BlockDelta,
     BlockStart,
@@ -28,11 +30,9 @@ from omni.server.anthropic.types import (
     Ping,
     StopReason,
     TextBlock,
-    TextDelta,
     ThinkingBlock,
     ThinkingDelta,
     ToolUseBlock,
-    Usage,
 )
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _REASONS: dict[str, StopReason] = {"length": "max_tokens", "tool_calls": "tool_use"}
 
 
-class Writing:
+class MessageStream:
     """One answer on its way. `model` is what the client called the brain; `thinks`: it wants the reasoning."""
 
     def __init__(
@@ -60,8 +60,8 @@ class Writing:
         """All events; closes the answer in all cases. Raises EngineError."""
         generation = self._generation
         async with generation:
-            start = Usage(input_tokens=generation.counted.tokens, output_tokens=0)
-            answer = Answer(id=f"msg_{secrets.token_hex(12)}", model=self._model, content=[], usage=start)
+            start = AnthropicUsage(input_tokens=generation.counted.tokens, output_tokens=0)
+            answer = AnthropicMessage(id=f"msg_{secrets.token_hex(12)}", model=self._model, content=[], usage=start)
             yield MessageStart(message=answer)
             yield Ping()
             end: TurnEnded | None = None
@@ -80,9 +80,9 @@ class Writing:
         yield await self._ended(end)
         yield MessageStop()
 
-    async def whole(self) -> Answer:
+    async def whole(self) -> AnthropicMessage:
         """The answer without a stream. Raises EngineError."""
-        answer: Answer | None = None
+        answer: AnthropicMessage | None = None
         blocks: list[Block] = []
         texts: list[list[str]] = []
         async with aclosing(self.events()) as stream:
@@ -93,7 +93,7 @@ class Writing:
                     case BlockStart(content_block=block):
                         blocks.append(block)
                         texts.append([])
-                    case BlockDelta(delta=TextDelta(text=text) | ThinkingDelta(thinking=text)):
+                    case BlockDelta(delta=AnthropicTextDelta(text=text) | ThinkingDelta(thinking=text)):
                         texts[-1].append(text)
                     case BlockDelta(delta=InputDelta(partial_json=text)):
                         texts[-1].append(text)
@@ -131,7 +131,7 @@ class Writing:
     def _text(self, text: str) -> Iterator[Event]:
         if text:
             yield from self._opened(TextBlock(text=""))
-            yield BlockDelta(index=self._index, delta=TextDelta(text=text))
+            yield BlockDelta(index=self._index, delta=AnthropicTextDelta(text=text))
 
     def _opened(self, block: Block) -> Iterator[Event]:
         """Begin a block, unless one of its kind is open."""
@@ -154,14 +154,14 @@ class Writing:
             reason = _REASONS.get(end.reason, "end_turn")
         if end is None:  # the engine was not asked for the rest, so nobody told what the answer took
             engine = await self._server.services.open(self._generation.brain)
-            taken = events.Usage(prompt_tokens=counted, answer_tokens=len(await engine.tokenize(self._said)))
+            taken = events.Usage(prompt_tokens=counted, completion_tokens=len(await engine.tokenize(self._said)))
             end = TurnEnded(reason="stop", usage=taken)
             self._server.metrics.ended(self._generation.brain.name, end)
         cached = end.usage.cached_tokens
-        usage = Usage(
+        usage = AnthropicUsage(
             input_tokens=max(0, (end.usage.prompt_tokens or counted) - cached),
             cache_read_input_tokens=cached,
-            output_tokens=end.usage.answer_tokens,
+            output_tokens=end.usage.completion_tokens,
         )
         return MessageDelta(delta=Ended(stop_reason=reason, stop_sequence=self._stops.sequence), usage=usage)
 

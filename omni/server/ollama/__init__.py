@@ -21,9 +21,9 @@ def routes() -> list[Route]:
         for_chat("GET", "/api/tags", models.tags, "The brains that are here", response=types.Tags),
         for_programs("GET", "/api/ps", models.processes, "The brains that are loaded", response=types.Processes),
         for_programs("POST", "/api/show", models.show, "What there is to know about a brain",
-                     request=types.Named, response=types.Shown),
+                     request=types.NamedModel, response=types.ShownModel),
         for_chat("POST", "/api/chat", answering.chat, "Answer a conversation",
-                 request=types.ChatBody, response=types.ChatLine, stream=types.ChatLine),
+                 request=types.OllamaChatBody, response=types.ChatLine, stream=types.ChatLine),
         for_chat("POST", "/api/generate", answering.generate, "Answer a prompt, go on with a text, or fill in",
                  request=types.GenerateBody, response=types.GenerateLine, stream=types.GenerateLine),
         for_chat("POST", "/api/embed", embedding.embed, "Texts as vectors",
@@ -32,7 +32,7 @@ def routes() -> list[Route]:
                  request=types.OldEmbedBody, response=types.OldEmbedded),
         for_admin("POST", "/api/pull", library.pull, "Fetch a brain",
                   request=types.PullBody, response=types.Pulling, stream=types.Pulling),
-        for_admin("DELETE", "/api/delete", library.delete, "Remove a brain", request=types.Named),
+        for_admin("DELETE", "/api/delete", library.delete, "Remove a brain", request=types.NamedModel),
         *(
             for_admin(methods, f"/api/{path}", library.not_here, "Not done by Omni", status=501)
             for methods, path in (("POST", "copy"), ("POST", "create"), ("POST", "push"), ("POST HEAD", "blobs/{digest}"))

@@ -21,7 +21,15 @@ from omni.server.ollama.keeping import keeping_of, wished
 from omni.server.ollama.problems import error_of
 from omni.server.ollama.requests import chat_wish, generate_wish
 from omni.server.ollama.times import rfc3339
-from omni.server.ollama.types import Asked, ChatBody, ChatLine, GenerateBody, GenerateLine, Line, Said
+from omni.server.ollama.types import (
+    AnswerLine,
+    ChatLine,
+    GenerateBody,
+    GenerateLine,
+    OllamaChatBody,
+    OllamaCompletionBody,
+    Said,
+)
 from omni.server.routes import body_of, json_response
 from omni.server.streams import NDJSON, Streamed, while_there
 
@@ -29,12 +37,12 @@ if TYPE_CHECKING:
     from omni.cartridges import Brain
     from omni.server.app import Server
 
-Write = Callable[[str, Piece, dict[str, Any]], Line]  # name, what is new, the figures of the end
+Write = Callable[[str, Piece, dict[str, Any]], AnswerLine]  # name, what is new, the figures of the end
 
 
 async def chat(request: Request) -> Response:
     """Answer a conversation; without messages, load or unload the brain."""
-    body = await body_of(request, ChatBody)
+    body = await body_of(request, OllamaChatBody)
     brain = await _brain(request, body)
     if not body.messages:
         return await _only_loaded(request, body, brain, _chat_line)
@@ -55,21 +63,23 @@ async def generate(request: Request) -> Response:
     return await _answered(request, body, brain, wish, _generate_line)
 
 
-async def _brain(request: Request, body: Asked) -> "Brain":
+async def _brain(request: Request, body: OllamaCompletionBody) -> "Brain":
     server: Server = request.app.state.server
     if not body.wanted:
         raise BadParameter("`model` is missing.", hint="GET /api/tags lists the models.", param="model")
-    return await server.names.find(body.wanted, chats=isinstance(body, ChatBody) and bool(body.messages))
+    return await server.names.find(body.wanted, chats=isinstance(body, OllamaChatBody) and bool(body.messages))
 
 
-async def _answered(request: Request, body: Asked, brain: "Brain", wish: GenerationRequest, write: Write) -> Response:
+async def _answered(
+    request: Request, body: OllamaCompletionBody, brain: "Brain", wish: GenerationRequest, write: Write
+) -> Response:
     """Admit the answer; what is wrong with the request is said before a byte is sent."""
     server: Server = request.app.state.server
     began, keep = time.monotonic(), wished(request, body.keep_alive)
     keeping = keeping_of(server)
     if body.stream is False:
 
-        async def whole() -> Line:
+        async def whole() -> AnswerLine:
             generation = await begin(server, lane_of(request), wish)
             piece = await together(generation)
             await keeping.used(brain, keep)
@@ -93,7 +103,7 @@ async def _answered(request: Request, body: Asked, brain: "Brain", wish: Generat
     return Streamed(lines(), media_type=NDJSON, beat=nothing, failed=_failed, close=generation.close)
 
 
-async def _only_loaded(request: Request, body: Asked, brain: "Brain", write: Write) -> Response:
+async def _only_loaded(request: Request, body: OllamaCompletionBody, brain: "Brain", write: Write) -> Response:
     """No question: the brain shall be loaded, or with `keep_alive` 0 go."""
     server: Server = request.app.state.server
     keep = wished(request, body.keep_alive)
@@ -106,7 +116,7 @@ async def _only_loaded(request: Request, body: Asked, brain: "Brain", write: Wri
     return Response(line, media_type="application/json" if body.stream is False else NDJSON)
 
 
-def _chat_line(model: str, piece: Piece, end: dict[str, Any]) -> Line:
+def _chat_line(model: str, piece: Piece, end: dict[str, Any]) -> AnswerLine:
     said = Said(
         content=piece.text,
         thinking=piece.thinking or UNSET,
@@ -115,7 +125,7 @@ def _chat_line(model: str, piece: Piece, end: dict[str, Any]) -> Line:
     return ChatLine(message=said, **_common(model, piece, end))
 
 
-def _generate_line(model: str, piece: Piece, end: dict[str, Any]) -> Line:
+def _generate_line(model: str, piece: Piece, end: dict[str, Any]) -> AnswerLine:
     return GenerateLine(response=piece.text, thinking=piece.thinking or UNSET, **_common(model, piece, end))
 
 

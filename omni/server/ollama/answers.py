@@ -73,8 +73,8 @@ def figures(generation: "Generation", end: TurnEnded, began: float) -> dict[str,
         "load_duration": nanoseconds(generation.loading),
         "prompt_eval_count": usage.prompt_tokens or generation.counted.tokens,
         "prompt_eval_duration": nanoseconds(usage.prompt_seconds),
-        "eval_count": usage.answer_tokens,
-        "eval_duration": nanoseconds(usage.answer_seconds),
+        "eval_count": usage.completion_tokens,
+        "eval_duration": nanoseconds(usage.completion_seconds),
     }
 
 

@@ -17,7 +17,7 @@ from omni.server.errors import BadParameter, NotHere
 from omni.server.ollama.keeping import keeping_of
 from omni.server.ollama.models import digest
 from omni.server.ollama.problems import error_of, problem
-from omni.server.ollama.types import Named, PullBody, Pulling
+from omni.server.ollama.types import NamedModel, PullBody, Pulling
 from omni.server.routes import body_of, json_response
 from omni.server.streams import NDJSON, Streamed, while_there
 
@@ -60,7 +60,7 @@ async def pull(request: Request) -> Response:
 async def delete(request: Request) -> Response:
     """Remove a brain's file. One that is loaded and idle is ended first; one that answers is not."""
     server: Server = request.app.state.server
-    body = await body_of(request, Named)
+    body = await body_of(request, NamedModel)
     if not body.wanted:
         raise BadParameter("`model` is missing.", param="model")
     brain = await server.services.library.get(body.wanted.removesuffix(":latest"))

@@ -12,12 +12,21 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from omni.core.errors import OmniError
-from omni.engine import fills_in
+from omni.engine import supports_infill
 from omni.server.brains import untaught
 from omni.server.errors import BadParameter
 from omni.server.ollama.keeping import keeping_of
 from omni.server.ollama.times import FOREVER, rfc3339
-from omni.server.ollama.types import Details, Listed, Named, Processes, Running, Shown, Tags, Version
+from omni.server.ollama.types import (
+    Details,
+    ListedModel,
+    NamedModel,
+    Processes,
+    RunningModel,
+    ShownModel,
+    Tags,
+    Version,
+)
 from omni.server.routes import body_of, json_response
 
 if TYPE_CHECKING:
@@ -68,7 +77,7 @@ async def tags(request: Request) -> Response:
 async def show(request: Request) -> Response:
     """What there is to know about one brain, without loading it."""
     server: Server = request.app.state.server
-    body = await body_of(request, Named)
+    body = await body_of(request, NamedModel)
     if not body.wanted:
         raise BadParameter("`model` is missing.", hint="GET /api/tags lists the models.", param="model")
     brain = await server.names.find(body.wanted, chats=False)
@@ -81,7 +90,7 @@ async def processes(request: Request) -> Response:
     server: Server = request.app.state.server
     keeper = await server.services.keeper()
     names = await server.services.brains_on()
-    running: dict[str, Running] = {}
+    running: dict[str, RunningModel] = {}
     for process in await keeper.processes():
         if process.kind != "worker" or not names.get(process.base):
             continue
@@ -108,7 +117,7 @@ def inserts(brain: "Brain") -> bool:
         return False
     header = base.header
     longest = header.file_bytes - header.weights_bytes
-    return fills_in(base.path, longest if 0 < longest < _LONGEST_HEADER else _LONGEST_HEADER)
+    return supports_infill(base.path, longest if 0 < longest < _LONGEST_HEADER else _LONGEST_HEADER)
 
 
 async def allocated(server: "Server", brain: "Brain") -> int:
@@ -130,7 +139,7 @@ def digest(brain: "Brain") -> str:
         "name": brain.name,
         "base": (base.sha256 or base.id) if base else "",
         "template": base.template if base else None,
-        "eyes": base.eyes.path if base and base.eyes else None,
+        "eyes": base.projector.path if base and base.projector else None,
         "adapter": (adapter.sha256 or adapter.path, adapter.scale) if adapter else None,
         "prompt": brain.prompt,
         "sampling": (base.parameters if base else {}) | brain.sampling,
@@ -139,8 +148,8 @@ def digest(brain: "Brain") -> str:
     return hashlib.sha256(msgspec.json.encode(known, order="sorted")).hexdigest()
 
 
-def _listed(server: "Server", brain: "Brain") -> Listed:
-    return Listed(
+def _listed(server: "Server", brain: "Brain") -> ListedModel:
+    return ListedModel(
         name=brain.name,
         model=brain.name,
         modified_at=rfc3339(_modified(server, brain)),
@@ -151,14 +160,14 @@ def _listed(server: "Server", brain: "Brain") -> Listed:
     )
 
 
-def _shown(server: "Server", brain: "Brain", room: int) -> Shown:
+def _shown(server: "Server", brain: "Brain", room: int) -> ShownModel:
     can = _capabilities(brain)
     template = template_of(brain)
     if "insert" in can:  # Continue looks for this field, in Ollama's language of templates
         template = "{{- /* fills in between .Prompt and .Suffix */ -}}\n" + template
     if "tools" in can and "tools" not in template:  # LiteLLM looks for the word, in any case
         template = "{{- /* calls .Tools */ -}}\n" + template
-    return Shown(
+    return ShownModel(
         license=brain.licence,
         modelfile=f"# Omni needs no modelfile.\nFROM {brain.name}\n",
         parameters=_parameters(brain, room),
@@ -171,11 +180,11 @@ def _shown(server: "Server", brain: "Brain", room: int) -> Shown:
     )
 
 
-async def _running(server: "Server", brain: "Brain") -> Running:
+async def _running(server: "Server", brain: "Brain") -> RunningModel:
     base = brain.base
     spec = (await server.services.engines()).spec(brain)
     left = keeping_of(server).left(base.id if base else "")
-    return Running(
+    return RunningModel(
         name=brain.name,
         model=brain.name,
         size=spec.need_bytes,
@@ -194,7 +203,7 @@ def _capabilities(brain: "Brain") -> list[str]:
     capabilities = ["completion"] if untaught(brain) else ["completion", "tools"]
     if inserts(brain):
         capabilities.append("insert")
-    if brain.sees:
+    if brain.vision:
         capabilities.append("vision")
     if thinks(brain):
         capabilities.append("thinking")
@@ -208,7 +217,7 @@ def _details(brain: "Brain") -> Details:
         parent_model="",
         format="gguf",
         family=family,
-        families=[family, "clip"] if brain.sees else [family],  # by which older clients know who sees
+        families=[family, "clip"] if brain.vision else [family],  # by which older clients know who sees
         parameter_size=human(header.parameters if header else 0),
         quantization_level=(header.quantisation if header else "") or brain.quantisation or "unknown",
     )

@@ -4,7 +4,7 @@ from starlette.responses import Response
 
 from omni.core.errors import OmniError
 from omni.server.errors import headers_of, said, status_of
-from omni.server.ollama.types import Failed
+from omni.server.ollama.types import OllamaErrorResponse
 from omni.server.routes import json_response
 
 
@@ -13,6 +13,6 @@ def problem(error: OmniError) -> Response:
     return json_response(error_of(error), status_of(error), headers_of(error))
 
 
-def error_of(error: OmniError) -> Failed:
+def error_of(error: OmniError) -> OllamaErrorResponse:
     """The body of a failure; also the line that a stream ends with."""
-    return Failed(error=said(error))
+    return OllamaErrorResponse(error=said(error))

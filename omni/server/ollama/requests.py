@@ -3,13 +3,23 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from omni.engine import Message, Tool, ToolCall, arguments_of
+from omni.core.messages import Message, ToolCallPart
+from omni.engine import Tool, arguments_of
 from omni.server.brains import untaught
 from omni.server.errors import BadParameter
 from omni.server.generation import GenerationRequest
 from omni.server.ollama.models import inserts, thinks
-from omni.server.ollama.types import Asked, Called, ChatBody, ChatMessage, GenerateBody, Number, Options, ToolSpec
-from omni.server.parts import Parts, new_from
+from omni.server.ollama.types import (
+    Called,
+    GenerateBody,
+    Number,
+    OllamaChatBody,
+    OllamaCompletionBody,
+    OllamaMessage,
+    OllamaTool,
+    Options,
+)
+from omni.server.parts import MessageParts, new_from
 from omni.server.schemas import bearable
 from omni.server.tools import ANY_OBJECT, none_to_call, tool_of
 
@@ -21,7 +31,7 @@ _PLAIN = ("repeat_penalty", "presence_penalty", "frequency_penalty")
 _MOST = {"temperature": 100.0, "top_p": 1.0, "min_p": 1.0}  # what is outside is the nearest that is not, as with Ollama
 
 
-def chat_wish(body: ChatBody, brain: "Brain") -> GenerationRequest:
+def chat_wish(body: OllamaChatBody, brain: "Brain") -> GenerationRequest:
     """What /api/chat asks. Raises BadParameter."""
     tools, choice = _offered(body)
     return GenerationRequest(
@@ -73,7 +83,7 @@ def generate_wish(body: GenerateBody, brain: "Brain") -> GenerationRequest:
             schema=schema,
             logprobs=_top(body),
         )
-    system = (Message(role="system", content=body.system),) if body.system else ()
+    system = (Message.of("system", body.system),) if body.system else ()
     return GenerationRequest(
         brain=brain,
         messages=(*system, parts.message("user", "images")),
@@ -84,7 +94,7 @@ def generate_wish(body: GenerateBody, brain: "Brain") -> GenerationRequest:
     )
 
 
-def messages_of(messages: Sequence[ChatMessage], brain: "Brain") -> Iterator[Message]:
+def messages_of(messages: Sequence[OllamaMessage], brain: "Brain") -> Iterator[Message]:
     """The messages as engines know them. Ollama's calls have no ids: the engine finds their results by name or order."""
     new = new_from([message.speaks(last=message is messages[-1]) for message in messages])
     for at, message in enumerate(messages):
@@ -95,11 +105,9 @@ def messages_of(messages: Sequence[ChatMessage], brain: "Brain") -> Iterator[Mes
         parts = _parts(content, message.images, brain, where, happened=happened)
         match message.role:
             case "tool":
-                call_id, name = message.tool_call_id or "", message.tool_name or ""
-                yield Message(role="tool", content=parts.content, images=parts.images, call_id=call_id, name=name)
+                yield parts.result(message.tool_call_id or "", message.tool_name or "")
             case "assistant":
-                calls = tuple(map(_call, message.tool_calls or ()))
-                yield Message(role="assistant", content=parts.only_text(where), calls=calls)
+                yield Message.of("assistant", parts.only_text(where), *map(_call, message.tool_calls or ()))
             case "developer":
                 yield parts.message("system", where)
             case role:
@@ -152,7 +160,7 @@ def _whole(value: Number | None, name: str) -> int | None:
     return int(value)
 
 
-def _offered(body: ChatBody) -> tuple[tuple[Tool, ...], str]:
+def _offered(body: OllamaChatBody) -> tuple[tuple[Tool, ...], str]:
     """The tools, and which must be called. Ollama knows no choice, but clients of it send OpenAI's words for one, and
     fail when it was not kept."""
     tools = tuple(_tool(tool, at) for at, tool in enumerate(body.tools or ()))
@@ -167,18 +175,22 @@ def _offered(body: ChatBody) -> tuple[tuple[Tool, ...], str]:
     return tools, name
 
 
-def _tool(tool: ToolSpec, at: int) -> Tool:
+def _tool(tool: OllamaTool, at: int) -> Tool:
     function = tool.function
     return tool_of(function.name, function.description, function.parameters, f"tools[{at}].function.parameters")
 
 
-def _call(call: Called) -> ToolCall:
-    return ToolCall(id=call.id or "", name=call.function.name or "", arguments=arguments_of(call.function.arguments))
+def _call(call: Called) -> ToolCallPart:
+    return ToolCallPart(
+        id=call.id or "", name=call.function.name or "", arguments=arguments_of(call.function.arguments)
+    )
 
 
-def _parts(content: str, images: Sequence[str] | None, brain: "Brain", where: str, *, happened: bool = False) -> Parts:
+def _parts(
+    content: str, images: Sequence[str] | None, brain: "Brain", where: str, *, happened: bool = False
+) -> MessageParts:
     """A message and its images, which stand before the text; in base64, as `data:` addresses as well."""
-    parts = Parts(brain, happened=happened)
+    parts = MessageParts(brain, happened=happened)
     for at, image in enumerate(images or ()):
         place = f"{where}[{at}]"
         if image.startswith(("data:", "http://", "https://")):
@@ -189,14 +201,14 @@ def _parts(content: str, images: Sequence[str] | None, brain: "Brain", where: st
     return parts
 
 
-def _top(body: Asked) -> int | None:
+def _top(body: OllamaCompletionBody) -> int | None:
     most = body.top_logprobs or 0
     if not 0 <= most <= 20:
         raise BadParameter(f"`top_logprobs` must be from 0 to 20; {most} was sent.", param="top_logprobs")
     return most if body.logprobs else None
 
 
-def _thinking(body: Asked, brain: "Brain") -> bool | None:
+def _thinking(body: OllamaCompletionBody, brain: "Brain") -> bool | None:
     wanted = body.think
     if wanted is None or wanted == "":
         return None

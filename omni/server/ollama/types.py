@@ -25,7 +25,7 @@ class Options(Struct, frozen=True, kw_only=True):
     frequency_penalty: Number | None = None
 
 
-class CalledFunction(Struct, frozen=True, kw_only=True):
+class OllamaCalledFunction(Struct, frozen=True, kw_only=True):
     """`arguments` is an object; some clients send it as text. Whatever else they are is kept as it is."""
 
     name: str | None = None
@@ -35,11 +35,11 @@ class CalledFunction(Struct, frozen=True, kw_only=True):
 class Called(Struct, frozen=True, kw_only=True):
     """A call in a message that is sent back."""
 
-    function: CalledFunction = CalledFunction()
+    function: OllamaCalledFunction = OllamaCalledFunction()
     id: str | None = None
 
 
-class ChatMessage(Struct, frozen=True, kw_only=True):
+class OllamaMessage(Struct, frozen=True, kw_only=True):
     """One message of a chat."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
@@ -68,26 +68,26 @@ class ToolFunction(Struct, frozen=True, kw_only=True):
     parameters: dict[str, Any] | None = None
 
 
-class ToolSpec(Struct, frozen=True, kw_only=True):
+class OllamaTool(Struct, frozen=True, kw_only=True):
     """One tool."""
 
     function: ToolFunction
     type: str | None = "function"
 
 
-class NamedTool(Struct, frozen=True, kw_only=True):
+class OllamaNamedTool(Struct, frozen=True, kw_only=True):
     """A tool's name."""
 
     name: str | None = None
 
 
-class ToolChoice(NamedTool, frozen=True, kw_only=True):
+class OllamaToolChoice(OllamaNamedTool, frozen=True, kw_only=True):
     """The tool that must be called."""
 
-    function: NamedTool | None = None
+    function: OllamaNamedTool | None = None
 
 
-class Named(Struct, frozen=True, kw_only=True):
+class NamedModel(Struct, frozen=True, kw_only=True):
     """Names a model, by `model` or by its older name."""
 
     model: str | None = None
@@ -99,7 +99,7 @@ class Named(Struct, frozen=True, kw_only=True):
         return self.model or self.name or ""
 
 
-class Asked(Named, frozen=True, kw_only=True):
+class OllamaCompletionBody(NamedModel, frozen=True, kw_only=True):
     """What chat and generate have in common. Without `stream` the answer comes as a stream."""
 
     stream: bool | None = None
@@ -111,15 +111,15 @@ class Asked(Named, frozen=True, kw_only=True):
     top_logprobs: int | None = None
 
 
-class ChatBody(Asked, frozen=True, kw_only=True):
+class OllamaChatBody(OllamaCompletionBody, frozen=True, kw_only=True):
     """POST /api/chat."""
 
-    messages: list[ChatMessage] | None = None
-    tools: list[ToolSpec] | None = None
-    tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = None
+    messages: list[OllamaMessage] | None = None
+    tools: list[OllamaTool] | None = None
+    tool_choice: Literal["none", "auto", "required"] | OllamaToolChoice | None = None
 
 
-class GenerateBody(Asked, frozen=True, kw_only=True):
+class GenerateBody(OllamaCompletionBody, frozen=True, kw_only=True):
     """POST /api/generate."""
 
     prompt: str | None = None
@@ -131,7 +131,7 @@ class GenerateBody(Asked, frozen=True, kw_only=True):
     images: list[str] | None = None
 
 
-class EmbedBody(Named, frozen=True, kw_only=True):
+class EmbedBody(NamedModel, frozen=True, kw_only=True):
     """POST /api/embed."""
 
     input: str | list[str] | None = None
@@ -141,7 +141,7 @@ class EmbedBody(Named, frozen=True, kw_only=True):
     keep_alive: Number | str | None = None
 
 
-class OldEmbedBody(Named, frozen=True, kw_only=True):
+class OldEmbedBody(NamedModel, frozen=True, kw_only=True):
     """POST /api/embeddings."""
 
     prompt: str | None = None
@@ -149,7 +149,7 @@ class OldEmbedBody(Named, frozen=True, kw_only=True):
     keep_alive: Number | str | None = None
 
 
-class PullBody(Named, frozen=True, kw_only=True):
+class PullBody(NamedModel, frozen=True, kw_only=True):
     """POST /api/pull."""
 
     stream: bool | None = None
@@ -167,7 +167,7 @@ class Details(Struct, frozen=True, kw_only=True):
     quantization_level: str
 
 
-class Listed(Struct, frozen=True, kw_only=True):
+class ListedModel(Struct, frozen=True, kw_only=True):
     """One model of /api/tags."""
 
     name: str
@@ -182,10 +182,10 @@ class Listed(Struct, frozen=True, kw_only=True):
 class Tags(Struct, frozen=True, kw_only=True):
     """GET /api/tags."""
 
-    models: list[Listed]
+    models: list[ListedModel]
 
 
-class Running(Struct, frozen=True, kw_only=True):
+class RunningModel(Struct, frozen=True, kw_only=True):
     """One model of /api/ps."""
 
     name: str
@@ -201,10 +201,10 @@ class Running(Struct, frozen=True, kw_only=True):
 class Processes(Struct, frozen=True, kw_only=True):
     """GET /api/ps."""
 
-    models: list[Running]
+    models: list[RunningModel]
 
 
-class Shown(Struct, frozen=True, kw_only=True):
+class ShownModel(Struct, frozen=True, kw_only=True):
     """POST /api/show."""
 
     license: str
@@ -262,7 +262,7 @@ class Logprob(TopLogprob, frozen=True, kw_only=True):
     top_logprobs: list[TopLogprob] | UnsetType = UNSET
 
 
-class Line(Struct, frozen=True, kw_only=True):
+class AnswerLine(Struct, frozen=True, kw_only=True):
     """What each line of an answer has; the last one has the rest, too."""
 
     model: str
@@ -278,13 +278,13 @@ class Line(Struct, frozen=True, kw_only=True):
     logprobs: list[Logprob] | UnsetType = UNSET
 
 
-class ChatLine(Line, frozen=True, kw_only=True):
+class ChatLine(AnswerLine, frozen=True, kw_only=True):
     """One line of /api/chat."""
 
     message: Said
 
 
-class GenerateLine(Line, frozen=True, kw_only=True):
+class GenerateLine(AnswerLine, frozen=True, kw_only=True):
     """One line of /api/generate."""
 
     response: str
@@ -316,7 +316,7 @@ class Pulling(Struct, frozen=True, kw_only=True):
     completed: int | UnsetType = UNSET
 
 
-class Failed(Struct, frozen=True, kw_only=True):
+class OllamaErrorResponse(Struct, frozen=True, kw_only=True):
     """Why not."""
 
     error: str

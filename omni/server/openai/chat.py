@@ -69,7 +69,7 @@ async def _begin(server: Server, lane: str, body: ChatBody) -> Choices:
 
 
 async def _whole(answers: Choices, body: ChatBody) -> ChatAnswer:
-    messages = [_Message(body) for _ in range(body.n or 1)]
+    messages = [_MessageWriter(body) for _ in range(body.n or 1)]
     async with aclosing(answers.events()) as events:
         async for at, event in events:
             messages[at].read(event)
@@ -83,7 +83,7 @@ async def _whole(answers: Choices, body: ChatBody) -> ChatAnswer:
     )
 
 
-class _Message:
+class _MessageWriter:
     """One message while it is being written."""
 
     def __init__(self, body: ChatBody) -> None:

@@ -118,7 +118,7 @@ class Choices:
         each = max(1, len(ends) // self._prompts)
         prompt = sum(usage.prompt_tokens for usage in ends[::each])
         cached = sum(usage.cached_tokens for usage in ends[::each])
-        answers = sum(usage.answer_tokens for usage in ends)
+        answers = sum(usage.completion_tokens for usage in ends)
         return Used(
             prompt_tokens=prompt,
             completion_tokens=answers,
@@ -145,7 +145,7 @@ class Choices:
             return 0
 
 
-class Writer(Protocol):
+class ChunkWriter(Protocol):
     """Writes the events of a streamed answer in the form of one endpoint."""
 
     def begin(self) -> Iterator[msgspec.Struct]:
@@ -161,7 +161,7 @@ class Writer(Protocol):
         ...
 
 
-async def chunks(answers: Choices, writer: Writer, *, usage: bool) -> AsyncGenerator[bytes]:
+async def chunks(answers: Choices, writer: ChunkWriter, *, usage: bool) -> AsyncGenerator[bytes]:
     """A stream of server-sent events."""
     encode = msgspec.json.encode
     for chunk in writer.begin():

@@ -12,7 +12,7 @@ _TYPES = {403: "permission_error", 429: "rate_limit_error"} | dict.fromkeys(
 )
 
 
-class Failure(Struct, kw_only=True):
+class OpenAIErrorObject(Struct, kw_only=True):
     """What went wrong. `param` is the field that is wrong, `code` a word for programs, where there is one."""
 
     message: str
@@ -21,18 +21,20 @@ class Failure(Struct, kw_only=True):
     code: str | None
 
 
-class Failed(Struct):
+class OpenAIErrorResponse(Struct):
     """The body of a failure."""
 
-    error: Failure
+    error: OpenAIErrorObject
 
 
-def error_of(error: OmniError) -> Failed:
+def error_of(error: OmniError) -> OpenAIErrorResponse:
     """The body of a failure; also what a stream ends with."""
     status = status_of(error)
     param = getattr(error, "param", "") or None
     kind = _TYPES.get(status, "server_error")
-    return Failed(Failure(message=said(error), type=kind, param=param, code=_code(error, status)))
+    return OpenAIErrorResponse(
+        OpenAIErrorObject(message=said(error), type=kind, param=param, code=_code(error, status))
+    )
 
 
 def _code(error: OmniError, status: int) -> str | None:

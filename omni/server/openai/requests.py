@@ -9,13 +9,14 @@ import msgspec
 from msgspec import to_builtins
 
 from omni.core.errors import nearest
-from omni.engine import Message, Tool, ToolCall, arguments_of
+from omni.core.messages import Message, ToolCallPart
+from omni.engine import Tool, arguments_of
 from omni.server.errors import BadParameter
 from omni.server.generation import UNLIMITED, GenerationRequest
 from omni.server.openai.types import (
     CalledFunction,
     ChatBody,
-    ChatMessage,
+    CompletionMessage,
     FileIn,
     ImageUrl,
     NamedFunction,
@@ -24,7 +25,7 @@ from omni.server.openai.types import (
     Sampled,
     ToolChoice,
 )
-from omni.server.parts import NOT_HEARD, TEXTS, Parts, new_from
+from omni.server.parts import NOT_HEARD, TEXTS, MessageParts, new_from
 from omni.server.schemas import bearable
 from omni.server.tools import ANY_OBJECT, none_to_call, tool_of
 
@@ -83,7 +84,7 @@ def seeded(wish: GenerationRequest, at: int) -> GenerationRequest:
     return msgspec.structs.replace(wish, sampling={**wish.sampling, "seed": (seed + at) & 0x7FFFFFFF})
 
 
-def messages_of(messages: Sequence[ChatMessage], brain: "Brain") -> Iterator[Message]:
+def messages_of(messages: Sequence[CompletionMessage], brain: "Brain") -> Iterator[Message]:
     """The messages as engines know them."""
     new = new_from([message.speaks(last=message is messages[-1]) for message in messages])
     for at, message in enumerate(messages):
@@ -94,7 +95,7 @@ def messages_of(messages: Sequence[ChatMessage], brain: "Brain") -> Iterator[Mes
             if not happened:
                 raise BadParameter(f"`{where}.content` must be a text or a list of parts.", param=f"{where}.content")
             content = json.dumps(content, ensure_ascii=False)
-        parts, place = _parts(content, Parts(brain, happened=happened), f"{where}.content"), f"{where}.content"
+        parts, place = _parts(content, MessageParts(brain, happened=happened), f"{where}.content"), f"{where}.content"
         match message.role:
             case "system" if happened and content is None:
                 pass
@@ -105,10 +106,10 @@ def messages_of(messages: Sequence[ChatMessage], brain: "Brain") -> Iterator[Mes
             case "tool" | "function":
                 name = message.name or ""
                 call_id = name if message.role == "function" else message.tool_call_id or ""
-                yield Message(role="tool", content=parts.content, images=parts.images, call_id=call_id, name=name)
+                yield parts.result(call_id, name)
             case "assistant":
                 text = parts.only_text(place) or message.refusal or (NOT_HEARD if message.audio else "")
-                yield Message(role="assistant", content=text, calls=_calls(message))
+                yield Message.of("assistant", text, *_calls(message))
 
 
 def schema_of(body: Sampled) -> dict[str, Any] | None:
@@ -150,7 +151,7 @@ def strict_of(wanted: ResponseFormat | None) -> bool:
     return wanted.strict is not False and (wanted.json_schema is None or wanted.json_schema.strict is not False)
 
 
-def _parts(content: str | Sequence[Part | str | None] | None, parts: Parts, where: str) -> Parts:
+def _parts(content: str | Sequence[Part | str | None] | None, parts: MessageParts, where: str) -> MessageParts:
     if content is None or isinstance(content, str):
         parts.text(content or "")
         return parts
@@ -179,7 +180,7 @@ def _parts(content: str | Sequence[Part | str | None] | None, parts: Parts, wher
     return parts
 
 
-def _calls(message: ChatMessage) -> tuple[ToolCall, ...]:
+def _calls(message: CompletionMessage) -> tuple[ToolCallPart, ...]:
     calls = []
     for call in filter(None, message.tool_calls or ()):
         if call.custom is not None:
@@ -190,10 +191,10 @@ def _calls(message: ChatMessage) -> tuple[ToolCall, ...]:
         else:
             called = call.function or CalledFunction()
             name, arguments = called.name, arguments_of(called.arguments)
-        calls.append(ToolCall(id=call.id or "", name=name or "", arguments=arguments))
+        calls.append(ToolCallPart(id=call.id or "", name=name or "", arguments=arguments))
     if message.function_call is not None and not calls:
         name, arguments = message.function_call.name or "", arguments_of(message.function_call.arguments)
-        calls.append(ToolCall(id=name, name=name, arguments=arguments))
+        calls.append(ToolCallPart(id=name, name=name, arguments=arguments))
     return tuple(calls)
 
 

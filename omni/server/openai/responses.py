@@ -21,10 +21,10 @@ from omni.server.openai import responses_types as shown
 from omni.server.openai.choices import Choices
 from omni.server.openai.problems import problem
 from omni.server.openai.responses_answer import answer_of
-from omni.server.openai.responses_items import IMAGES, MOST, USUAL, Page
+from omni.server.openai.responses_items import IMAGES, MOST, USUAL, ItemQuery
 from omni.server.openai.responses_requests import items_of, spaces_of, top_of, wish_of
-from omni.server.openai.responses_store import ResponseStore, Turn
-from omni.server.openai.responses_types import Answer, Event, ItemIn, ResponseBody
+from omni.server.openai.responses_store import ResponseStore, StoredTurn
+from omni.server.openai.responses_types import Event, ItemIn, ResponseBody, ResponseObject
 from omni.server.openai.responses_writer import ResponseWriter
 from omni.server.routes import Route, body_of, json_response, route
 from omni.server.streams import Streamed, sse, while_there
@@ -46,14 +46,14 @@ def routes() -> list[Route]:
     }
     return [
         for_chat("POST", "/v1/responses", respond, "An answer as a list of items; kept, and gone on from by its id.",
-                 request=ResponseBody, response=Answer, stream=Event),
+                 request=ResponseBody, response=ResponseObject, stream=Event),
         for_chat("GET", "/v1/responses", no_socket,
                  "A connection for many answers: not there, which is what it answers.", status=501),
         for_chat("POST", "/v1/responses/input_tokens", count, "How many tokens a prompt has.",
-                 request=ResponseBody, response=shown.Counted),
+                 request=ResponseBody, response=shown.InputTokens),
         for_chat("POST", "/v1/responses/compact", no_compaction,
                  "A conversation made shorter: not there, which is what it answers.", status=501),
-        for_admin("GET", one, fetch, "An answer that was kept.", response=Answer, query=unstreamed),
+        for_admin("GET", one, fetch, "An answer that was kept.", response=ResponseObject, query=unstreamed),
         for_admin("DELETE", one, forget, "Forget an answer.", response=shown.Deleted),
         for_admin("POST", f"{one}/cancel", cancel, "End an answer that is being written without a connection: there is none."),
         for_admin("GET", f"{one}/input_items", input_items, "What an answer that was kept was made from.",
@@ -69,7 +69,7 @@ def routes() -> list[Route]:
 async def respond(request: Request) -> Response:
     """An answer, as a whole or as a stream of events."""
     body = await body_of(request, ResponseBody)
-    asked = _Asked(request, body)
+    asked = _ResponseRequest(request, body)
     answers = await while_there(request, asked.begin())
     if body.stream:
         return Streamed(asked.events(answers), close=answers.close, headers=answers.headers)
@@ -93,14 +93,14 @@ async def forget(request: Request) -> Response:
 
 async def count(request: Request) -> Response:
     """How long a prompt is, by the brain's own template and tokenizer. Loads the brain."""
-    asked = _Asked(request, await body_of(request, ResponseBody))
+    asked = _ResponseRequest(request, await body_of(request, ResponseBody))
     return json_response(await while_there(request, asked.counted()))
 
 
 async def input_items(request: Request) -> Response:
     """What an answer that was kept was made from: all that came before it, and what it was asked."""
     query = request.query_params
-    page = Page(query, [*query.getlist("include"), *query.getlist("include[]")])
+    page = ItemQuery(query, [*query.getlist("include"), *query.getlist("include[]")])
     turns = await store_of(request).led_to(request.path_params["response_id"], owner_of(request))
     return json_response(await asyncio.to_thread(page.of, turns))
 
@@ -140,7 +140,7 @@ def store_of(request: Request) -> ResponseStore:
     return server.kept("responses", lambda: ResponseStore(server.services.home.responses))
 
 
-class _Asked:
+class _ResponseRequest:
     """One request for an answer."""
 
     def __init__(self, request: Request, body: ResponseBody) -> None:
@@ -155,9 +155,9 @@ class _Asked:
             self._body.input = []  # else it is kept with the answer
         return await Choices.begin(self._server, self._lane, [wish])
 
-    async def counted(self) -> shown.Counted:
+    async def counted(self) -> shown.InputTokens:
         """How long its prompt is; nothing is answered, and nothing kept."""
-        return shown.Counted(input_tokens=await tokens_of(self._server, await self._wish()))
+        return shown.InputTokens(input_tokens=await tokens_of(self._server, await self._wish()))
 
     async def _wish(self) -> GenerationRequest:
         history: list[ItemIn] = []
@@ -172,7 +172,7 @@ class _Asked:
             brain, lambda: wish_of(self._body, history, brain), bound=bool(self._body.text or self._body.tools)
         )
 
-    async def whole(self, answers: Choices) -> Answer:
+    async def whole(self, answers: Choices) -> ResponseObject:
         """The answer, when it is there."""
         writer = self._writer(answers)
         async with aclosing(answers.events()) as events:
@@ -205,7 +205,7 @@ class _Asked:
     async def _finish(self, answers: Choices, writer: ResponseWriter) -> None:
         """Say what it took, and keep it, before the client hears that it is whole and goes on from it."""
         answer, used = writer.answer, await answers.used()
-        answer.usage = shown.Usage(
+        answer.usage = shown.ResponseUsage(
             input_tokens=used.prompt_tokens,
             input_tokens_details=shown.InputDetails(used.prompt_tokens_details.cached_tokens),
             output_tokens=used.completion_tokens,
@@ -213,13 +213,13 @@ class _Asked:
             total_tokens=used.total_tokens,
         )
         if writer.cut:
-            answer.status, answer.incomplete_details = "incomplete", shown.Incomplete()
+            answer.status, answer.incomplete_details = "incomplete", shown.IncompleteDetails()
         else:
             answer.status, answer.completed_at = "completed", int(time.time())
         if not answer.store or self._owner is None:
             return
         encode = msgspec.json.encode
-        turn = Turn(encode(items_of(self._body.input)), encode(answer.output))
+        turn = StoredTurn(encode(items_of(self._body.input)), encode(answer.output))
         try:
             await self._store.put(
                 answer.id, self._owner, turn, encode(answer), previous=self._body.previous_response_id or None
@@ -233,8 +233,8 @@ def _line(event: Event) -> bytes:
     return sse(msgspec.json.encode(event), event.__struct_config__.tag)  # type: ignore[arg-type] # all tags are texts
 
 
-def failure_of(error: OmniError) -> shown.Failure:
+def failure_of(error: OmniError) -> shown.ResponseError:
     """Why a response failed, in the codes that OpenAI's clients know."""
     if isinstance(error, ContextOverflow):
-        return shown.Failure("context_length_exceeded", said(error))
-    return shown.Failure(_CODES.get(status_of(error), "server_error"), said(error))
+        return shown.ResponseError("context_length_exceeded", said(error))
+    return shown.ResponseError(_CODES.get(status_of(error), "server_error"), said(error))

@@ -6,13 +6,13 @@ import time
 from omni.engine import Sampling
 from omni.server.generation import UNLIMITED
 from omni.server.openai import responses_types as shown
-from omni.server.openai.responses_types import Answer, ResponseBody, ToolIn
+from omni.server.openai.responses_types import ResponseBody, ResponseObject, ResponseTool
 
 
-def answer_of(body: ResponseBody, brain: str, sampling: Sampling, *, store: bool) -> Answer:
+def answer_of(body: ResponseBody, brain: str, sampling: Sampling, *, store: bool) -> ResponseObject:
     """The answer of `brain`, whose tokens are chosen by `sampling`, when it has just begun."""
     limit = sampling.max_tokens if sampling.max_tokens < UNLIMITED else None
-    return Answer(
+    return ResponseObject(
         id=f"resp_{secrets.token_hex(24)}",
         created_at=int(time.time()),
         status="in_progress",
@@ -40,14 +40,14 @@ def answer_of(body: ResponseBody, brain: str, sampling: Sampling, *, store: bool
     )
 
 
-def _tool(tool: ToolIn) -> shown.FunctionTool | shown.NamespaceTool:
+def _tool(tool: ResponseTool) -> shown.FunctionTool | shown.NamespaceTool:
     if tool.type == "function":
         return _function(tool)
     functions = [_function(each) for each in tool.tools or () if each.type == "function"]
     return shown.NamespaceTool(name=tool.name or "", description=tool.description, tools=functions)
 
 
-def _function(tool: ToolIn) -> shown.FunctionTool:
+def _function(tool: ResponseTool) -> shown.FunctionTool:
     """A function as it was sent; one that says nothing of `strict` is, as with OpenAI."""
     return shown.FunctionTool(
         name=tool.name or "",

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import ValidationError, convert, to_builtins
 
-from omni.engine import Message, ToolCall, arguments_of
+from omni.core.messages import Message, Role, ToolCallPart, ToolResultPart
+from omni.engine import arguments_of
 from omni.server.errors import BadParameter
 from omni.server.openai.responses_types import ItemIn, PartIn, is_reference
-from omni.server.parts import TEXTS, Parts, new_from, words_of
+from omni.server.parts import TEXTS, MessageParts, new_from, words_of
 
 if TYPE_CHECKING:
     from omni.cartridges import Brain
 
-_ROLES = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
+_ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
 _LEFT_OUT = ("reasoning", "mcp_list_tools", "additional_tools", "configuration_update", "compaction_trigger")
 _COMPACTED = "[What was said before was summed up by another program, in a form that only that can read.]"
 _NOT_KEPT = "[Something was said here that is not kept.]"
@@ -44,7 +45,7 @@ def _messages(item: ItemIn, brain: "Brain", where: str, *, happened: bool) -> It
     if kind == "message" and happened and item.role == "system" and item.content is None:
         return
     if kind == "message":
-        parts = Parts(brain, happened=happened or item.role == "assistant")
+        parts = MessageParts(brain, happened=happened or item.role == "assistant")
         if item.role is None:
             parts.instead(words_of(to_builtins(item)), BadParameter("A message needs a `role`.", param=f"{where}.role"))
             yield parts.message("user", where)
@@ -54,7 +55,7 @@ def _messages(item: ItemIn, brain: "Brain", where: str, *, happened: bool) -> It
         if (item.id or "").startswith("rs_"):
             return  # what was thought
         if happened:
-            yield Message(role="user", content=_NOT_KEPT)
+            yield Message.of("user", _NOT_KEPT)
             return
         raise BadParameter(
             f"No item with the id {(item.id or '')[:100]!r} is kept here.",
@@ -64,13 +65,13 @@ def _messages(item: ItemIn, brain: "Brain", where: str, *, happened: bool) -> It
     elif kind == "compaction_trigger" and not happened:
         raise BadParameter("Nothing is summed up here.", hint="Leave it out.", param=f"{where}.type")
     elif kind == "compaction":
-        yield Message(role="user", content=_COMPACTED)
+        yield Message.of("user", _COMPACTED)
     elif item.is_call:
         yield from _called(item, kind, brain, where)
     elif item.is_result:
         yield _result(item, item.call_id or item.approval_request_id or item.id or "", brain, where)
     elif kind not in _LEFT_OUT:
-        parts = Parts(brain, happened=happened)
+        parts = MessageParts(brain, happened=happened)
         parts.other(kind, to_builtins(item), where)
         yield parts.message("user", where)
 
@@ -78,12 +79,12 @@ def _messages(item: ItemIn, brain: "Brain", where: str, *, happened: bool) -> It
 def _called(item: ItemIn, kind: str, brain: "Brain", where: str) -> Iterator[Message]:
     """A call, and its result where that comes along."""
     name = flat(item.namespace, item.name) or kind.removesuffix("_call")
-    call = ToolCall(id=item.call_id or item.id or "", name=name, arguments=_arguments(item, kind))
-    yield Message(role="assistant", content="", calls=(call,))
+    call = ToolCallPart(id=item.call_id or item.id or "", name=name, arguments=_arguments(item, kind))
+    yield Message.of("assistant", call)
     if any(getattr(item, field) is not None for field in _ANSWERED):
         yield _result(item, call.id, brain, where)
     elif item.call_id is None and kind not in ("function_call", "custom_tool_call", "mcp_approval_request"):
-        yield Message(role="tool", content=f"[{item.status or 'completed'}]", call_id=call.id, name=name)
+        yield Message.of("tool", ToolResultPart.of(f"[{item.status or 'completed'}]", call_id=call.id, name=name))
 
 
 def _arguments(item: ItemIn, kind: str) -> str:
@@ -98,7 +99,7 @@ def _arguments(item: ItemIn, kind: str) -> str:
 
 
 def _result(item: ItemIn, call_id: str, brain: "Brain", where: str) -> Message:
-    parts = Parts(brain, happened=True)
+    parts = MessageParts(brain, happened=True)
     if item.approve is not None:
         parts.text("Approved." if item.approve else f"Denied. {item.reason or ''}".strip())
     if item.status == "failed":
@@ -108,12 +109,10 @@ def _result(item: ItemIn, call_id: str, brain: "Brain", where: str) -> Message:
             _add(parts, value, f"{where}.{field}", image=item.kind == "image_generation_call" and field == "result")
     if item.kind == "tool_search_output":
         parts.text(words_of([tool.get("name", "") for tool in item.tools or () if isinstance(tool, dict)]))
-    return Message(
-        role="tool", content=parts.content, images=parts.images, call_id=call_id, name=flat(item.namespace, item.name)
-    )
+    return parts.result(call_id, flat(item.namespace, item.name))
 
 
-def _add(parts: Parts, value: Any, where: str, *, image: bool = False) -> None:
+def _add(parts: MessageParts, value: Any, where: str, *, image: bool = False) -> None:
     """Some of a result: texts, images and files as what they are, anything else as words."""
     if isinstance(value, str):
         if image:
@@ -135,7 +134,7 @@ def _add(parts: Parts, value: Any, where: str, *, image: bool = False) -> None:
             parts.text(words_of(each))
 
 
-def _read(parts: Parts, content: str | Sequence[PartIn | str] | None, where: str) -> Parts:
+def _read(parts: MessageParts, content: str | Sequence[PartIn | str] | None, where: str) -> MessageParts:
     if content is None or isinstance(content, str):
         parts.text(content or "")
         return parts

@@ -8,7 +8,7 @@ import msgspec
 
 from omni.core.errors import nearest
 from omni.server.errors import BadParameter
-from omni.server.openai.responses_store import Turn
+from omni.server.openai.responses_store import StoredTurn
 from omni.server.openai.responses_types import ItemList
 
 MOST = 100  # items of one page
@@ -19,7 +19,7 @@ _TEXTS = ("input_text", "output_text", "text", "summary_text", "reasoning_text")
 _ASKED = ("user", "system", "developer")
 
 
-class Page:
+class ItemQuery:
     """Which items are wanted, as the query of a request says it. Raises BadParameter for what it cannot be."""
 
     def __init__(self, query: Mapping[str, str], include: Sequence[str]) -> None:
@@ -32,7 +32,7 @@ class Page:
             raise BadParameter(f"`limit` is from 1 to {MOST}; {limit[:100]!r} was sent.", param="limit")
         self.limit, self.after, self.images = int(limit), query.get("after", ""), IMAGES in include
 
-    def of(self, turns: Iterable[tuple[str, Turn]]) -> ItemList:
+    def of(self, turns: Iterable[tuple[str, StoredTurn]]) -> ItemList:
         """The page of the items that the last of `turns` was made from, each with the id of its answer. Blocking where there
         are many. Raises BadParameter for an `after` that is none of them."""
         items = list(_items(list(turns), images=self.images))
@@ -52,7 +52,7 @@ class Page:
         )
 
 
-def _items(turns: Sequence[tuple[str, Turn]], *, images: bool) -> Iterator[dict[str, Any]]:
+def _items(turns: Sequence[tuple[str, StoredTurn]], *, images: bool) -> Iterator[dict[str, Any]]:
     """All that was asked and answered before, and what the last one asks."""
     for number, (ident, turn) in enumerate(turns):
         for at, item in enumerate(msgspec.json.decode(turn.input, type=list[dict[str, Any]])):

@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from omni.engine import Message, Tool
+from omni.core.messages import Message
+from omni.engine import Tool
 from omni.server.errors import BadParameter
 from omni.server.generation import GenerationRequest
 from omni.server.openai.requests import limit_of, only_of
 from omni.server.openai.responses_history import flat, messages_of
-from omni.server.openai.responses_types import ChoiceIn, FormatIn, ItemIn, ResponseBody, ToolIn
+from omni.server.openai.responses_types import ChoiceIn, FormatIn, ItemIn, ResponseBody, ResponseTool
 from omni.server.schemas import bearable
 from omni.server.tools import ANY_OBJECT, none_to_call, tool_of
 
@@ -40,7 +41,7 @@ def wish_of(body: ResponseBody, history: Sequence[ItemIn], brain: "Brain") -> Ge
         *messages_of(asked, brain, "input"),
     ]
     if body.instructions:
-        messages.insert(0, Message(role="system", content=body.instructions))
+        messages.insert(0, Message.of("system", body.instructions))
     tools, choice = _choice(body, tools_of(body.tools or ()))
     sampling = {"temperature": body.temperature, "top_p": body.top_p, "max_tokens": limit_of(body.max_output_tokens)}
     effort = body.reasoning.effort if body.reasoning else None
@@ -65,12 +66,12 @@ def top_of(body: ResponseBody) -> int | None:
     return 0 if LOGPROBS in (body.include or ()) else None
 
 
-def tools_of(asked: Iterable[ToolIn]) -> tuple[Tool, ...]:
+def tools_of(asked: Iterable[ResponseTool]) -> tuple[Tool, ...]:
     """The functions among the tools of a request; programs offer what only a cloud has, too, and can do without."""
     return tuple(_functions(asked, "tools"))
 
 
-def spaces_of(asked: Iterable[ToolIn]) -> dict[str, tuple[str, str]]:
+def spaces_of(asked: Iterable[ResponseTool]) -> dict[str, tuple[str, str]]:
     """Namespace and name of those tools that have a namespace, by the name that a brain calls them by."""
     return {
         flat(space.name, tool.name): (space.name or "", tool.name or "")
@@ -81,7 +82,7 @@ def spaces_of(asked: Iterable[ToolIn]) -> dict[str, tuple[str, str]]:
     }
 
 
-def _functions(asked: Iterable[ToolIn], where: str, namespace: str | None = None) -> Iterator[Tool]:
+def _functions(asked: Iterable[ResponseTool], where: str, namespace: str | None = None) -> Iterator[Tool]:
     for at, tool in enumerate(asked):
         place = f"{where}[{at}]"
         if tool.type == "namespace" and namespace is None:

@@ -71,7 +71,7 @@ class NothingBefore(UsageError):
     param, code = "previous_response_id", "previous_response_not_found"
 
 
-class Turn(Struct, frozen=True):
+class StoredTurn(Struct, frozen=True):
     """What was new in a request, and the items of its answer; both JSON lists."""
 
     input: bytes
@@ -104,7 +104,7 @@ class ResponseStore:
         self._database = Database(path, _MIGRATIONS)
         self._most, self._most_bytes, self._seconds, self._now = most, most_bytes, days * 86_400, now
 
-    async def put(self, ident: str, owner: str, turn: Turn, response: bytes, *, previous: str | None) -> None:
+    async def put(self, ident: str, owner: str, turn: StoredTurn, response: bytes, *, previous: str | None) -> None:
         """Keep an answer; it survives a power cut. Raises StorageError."""
         now, size = self._now(), len(turn.input) + len(turn.output) + len(response)
 
@@ -137,7 +137,7 @@ class ResponseStore:
             raise NotKept(_lost(ident), hint=_WHY)
         return response
 
-    async def led_to(self, ident: str, owner: str | None) -> list[tuple[str, Turn]]:
+    async def led_to(self, ident: str, owner: str | None) -> list[tuple[str, StoredTurn]]:
         """The turns that led to an answer, its own the last, each with the id of its answer; what is no longer kept is not
         there. Raises NotKept when the answer itself is not."""
 
@@ -148,9 +148,9 @@ class ResponseStore:
         rows = await self._database.read(work)
         if not rows:
             raise NotKept(_lost(ident), hint=_WHY)
-        return [(name, Turn(asked, answered)) for name, asked, answered in rows]
+        return [(name, StoredTurn(asked, answered)) for name, asked, answered in rows]
 
-    async def turns(self, ident: str, owner: str | None) -> list[Turn]:
+    async def turns(self, ident: str, owner: str | None) -> list[StoredTurn]:
         """What led to an answer, and the answer, the oldest turn first. Raises NothingBefore when any of it is missing."""
 
         def work(database: "Connection") -> list[tuple[str, str | None, bytes, bytes]]:
@@ -168,7 +168,7 @@ class ResponseStore:
                 f"The answer {ident!r} goes on from {missing!r}, which is no longer kept.",
                 hint="Send the whole conversation as `input`.",
             )
-        return [Turn(bytes(row[2]), bytes(row[3])) for row in rows]
+        return [StoredTurn(bytes(row[2]), bytes(row[3])) for row in rows]
 
     async def resolved(self, items: Sequence[ItemIn], owner: str | None) -> list[ItemIn]:
         """The items, with what is kept here instead of references to it; what is not stays a reference."""

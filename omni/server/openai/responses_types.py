@@ -99,7 +99,7 @@ def is_reference(item: ItemIn) -> bool:
     return item.type == "item_reference" or (item.type is None and item.role is None and item.id is not None)
 
 
-class ToolIn(Struct, kw_only=True):
+class ResponseTool(Struct, kw_only=True):
     """A tool. Only those of type "function" can be called, and those in the `tools` of a "namespace"; others are left out,
     and the answer's `tools` shows it."""
 
@@ -108,7 +108,7 @@ class ToolIn(Struct, kw_only=True):
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
-    tools: "list[ToolIn] | None" = None
+    tools: "list[ResponseTool] | None" = None
 
 
 class NamedTool(Struct, kw_only=True, omit_defaults=True):
@@ -160,7 +160,7 @@ class ResponseBody(Struct, kw_only=True):
     previous_response_id: str | None = None
     store: bool | None = None
     stream: bool | None = None
-    tools: list[ToolIn] | None = None
+    tools: list[ResponseTool] | None = None
     tool_choice: Literal["none", "auto", "required"] | ChoiceIn | None = None
     parallel_tool_calls: bool | None = None
     text: TextIn | None = None
@@ -243,7 +243,7 @@ class OutputDetails(Struct):
     reasoning_tokens: int = 0
 
 
-class Usage(Struct, kw_only=True):
+class ResponseUsage(Struct, kw_only=True):
     """What an answer took, in tokens."""
 
     input_tokens: int
@@ -253,14 +253,14 @@ class Usage(Struct, kw_only=True):
     total_tokens: int
 
 
-class Failure(Struct):
+class ResponseError(Struct):
     """Why there is no answer."""
 
     code: str
     message: str
 
 
-class Incomplete(Struct):
+class IncompleteDetails(Struct):
     """Why an answer is not whole: its limit, or the end of the context."""
 
     reason: Literal["max_output_tokens"] = "max_output_tokens"
@@ -283,7 +283,7 @@ class NamespaceTool(Struct, kw_only=True, tag_field="type", tag="namespace"):
     tools: list[FunctionTool]
 
 
-class Answer(Struct, kw_only=True):
+class ResponseObject(Struct, kw_only=True):
     """An answer, whole or at one moment. What the request said comes back with it; where it said nothing, how tokens are
     chosen is what the brain does of its own, and `max_output_tokens` is null where an answer may take all that is left.
     """
@@ -293,11 +293,11 @@ class Answer(Struct, kw_only=True):
     created_at: int
     completed_at: int | None = None
     status: Status
-    error: Failure | None = None
-    incomplete_details: Incomplete | None = None
+    error: ResponseError | None = None
+    incomplete_details: IncompleteDetails | None = None
     model: str
     output: list[Item]
-    usage: Usage | None = None
+    usage: ResponseUsage | None = None
     instructions: str | None = None
     previous_response_id: str | None = None
     store: bool
@@ -342,7 +342,7 @@ class ItemList(Struct, kw_only=True):
     has_more: bool
 
 
-class Counted(Struct, kw_only=True):
+class InputTokens(Struct, kw_only=True):
     """How long a prompt is."""
 
     object: Literal["response.input_tokens"] = "response.input_tokens"
@@ -352,64 +352,64 @@ class Counted(Struct, kw_only=True):
 # -- the events of a stream, numbered from 0
 
 
-class Numbered(Struct, kw_only=True, tag_field="type"):
+class ResponseEvent(Struct, kw_only=True, tag_field="type"):
     """What all events have."""
 
     sequence_number: int
 
 
-class Created(Numbered, tag="response.created"):
+class Created(ResponseEvent, tag="response.created"):
     """The request was admitted."""
 
-    response: Answer
+    response: ResponseObject
 
 
-class InProgress(Numbered, tag="response.in_progress"):
+class InProgress(ResponseEvent, tag="response.in_progress"):
     """The answer is being written, or waits for its turn."""
 
-    response: Answer
+    response: ResponseObject
 
 
-class Completed(Numbered, tag="response.completed"):
+class Completed(ResponseEvent, tag="response.completed"):
     """The last event: the answer is whole."""
 
-    response: Answer
+    response: ResponseObject
 
 
-class NotCompleted(Numbered, tag="response.incomplete"):
+class NotCompleted(ResponseEvent, tag="response.incomplete"):
     """The last event: the answer was cut by its limit."""
 
-    response: Answer
+    response: ResponseObject
 
 
-class Failed(Numbered, tag="response.failed"):
+class ResponseFailed(ResponseEvent, tag="response.failed"):
     """The last event: the brain failed."""
 
-    response: Answer
+    response: ResponseObject
 
 
-class ItemAdded(Numbered, tag="response.output_item.added"):
+class ItemAdded(ResponseEvent, tag="response.output_item.added"):
     """An item begins."""
 
     output_index: int
     item: Item
 
 
-class ItemDone(Numbered, tag="response.output_item.done"):
+class ItemDone(ResponseEvent, tag="response.output_item.done"):
     """An item is whole."""
 
     output_index: int
     item: Item
 
 
-class OfItem(Numbered):
+class OfItem(ResponseEvent):
     """What happens to an item."""
 
     item_id: str
     output_index: int
 
 
-class Place(TypedDict):
+class ItemFields(TypedDict):
     """The fields of OfItem."""
 
     sequence_number: int
@@ -505,5 +505,5 @@ Event = (
     | ItemDone
     | Completed
     | NotCompleted
-    | Failed
+    | ResponseFailed
 )

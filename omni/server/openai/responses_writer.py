@@ -8,7 +8,15 @@ from omni.core.events import EngineEvent, ReasoningDelta, TextDelta, TokenLogpro
 from omni.server.openai import responses_types as shown
 from omni.server.openai.chat import chosen, new_call
 from omni.server.openai.responses_store import item_id
-from omni.server.openai.responses_types import Answer, CallItem, Event, Failure, MessageItem, ReasoningItem, Status
+from omni.server.openai.responses_types import (
+    CallItem,
+    Event,
+    MessageItem,
+    ReasoningItem,
+    ResponseError,
+    ResponseObject,
+    Status,
+)
 from omni.server.openai.types import ChosenToken
 
 
@@ -16,7 +24,9 @@ class ResponseWriter:
     """Writes the items of `answer`. Each event must be encoded before the next is asked for: items grow. `spaces`: see
     `spaces_of`."""
 
-    def __init__(self, answer: Answer, *, top: int | None, spaces: Mapping[str, tuple[str, str]] | None = None) -> None:
+    def __init__(
+        self, answer: ResponseObject, *, top: int | None, spaces: Mapping[str, tuple[str, str]] | None = None
+    ) -> None:
         self.answer = answer
         self._spaces = spaces or {}
         self._top = top  # likely tokens at each place; None: not even the chosen one's likelihood
@@ -83,10 +93,10 @@ class ResponseWriter:
             return shown.NotCompleted(sequence_number=self._next(), response=self.answer)
         return shown.Completed(sequence_number=self._next(), response=self.answer)
 
-    def fail(self, failure: Failure) -> Event:
+    def fail(self, failure: ResponseError) -> Event:
         """The last event when there is no answer."""
         self.answer.status, self.answer.error = "failed", failure
-        return shown.Failed(sequence_number=self._next(), response=self.answer)
+        return shown.ResponseFailed(sequence_number=self._next(), response=self.answer)
 
     @property
     def _item(self) -> shown.Item | None:
@@ -134,7 +144,7 @@ class ResponseWriter:
     def _more(self, text: str, tokens: list[ChosenToken]) -> Event:
         return shown.TextMore(**self._place(), content_index=0, delta=text, logprobs=tokens)
 
-    def _place(self) -> shown.Place:
+    def _place(self) -> shown.ItemFields:
         return {"sequence_number": self._next(), "item_id": self.answer.output[-1].id, "output_index": self._at}
 
     @property

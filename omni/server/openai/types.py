@@ -117,7 +117,7 @@ class SpokenIn(Struct):
     id: str | None = None
 
 
-class ChatMessage(Struct, kw_only=True):
+class CompletionMessage(Struct, kw_only=True):
     """One message. `reasoning_content` (or `reasoning`) of an assistant is accepted and not read again; nor are names of
     users. An object as `content` is the result of a tool."""
 
@@ -209,7 +209,7 @@ class TemplateOptions(Struct):
 class ChatBody(Sampled, kw_only=True):
     """A request for the next message of a chat."""
 
-    messages: Annotated[list[ChatMessage], Meta(min_length=1)]
+    messages: Annotated[list[CompletionMessage], Meta(min_length=1)]
     max_completion_tokens: Limit | None = None
     tools: list[ToolIn] | None = None
     tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = None

@@ -58,7 +58,7 @@ class Offers(Struct, frozen=True, kw_only=True):
     default: str
 
 
-class Named(Struct, frozen=True, kw_only=True):
+class NamedBrain(Struct, frozen=True, kw_only=True):
     """A brain by its name."""
 
     name: str
@@ -76,17 +76,27 @@ def routes() -> list[Route]:
         route("GET", "/brains", listed, "List brains.", response=Offers),
         route("POST", "/brains/scan", scan, "Look for models of other programs.", response=Offers),
         route(
-            "POST", "/brains/choose", choose, "Make it the one that new conversations use.", request=Named, status=204
+            "POST",
+            "/brains/choose",
+            choose,
+            "Make it the one that new conversations use.",
+            request=NamedBrain,
+            status=204,
         ),
         route(
-            "POST", "/brains/verify", verify, "Read it whole and compare its hash.", request=Named, stream=VerifyEvent
+            "POST",
+            "/brains/verify",
+            verify,
+            "Read it whole and compare its hash.",
+            request=NamedBrain,
+            stream=VerifyEvent,
         ),
-        route("POST", "/brains/remove", remove, "Remove it.", request=Named, response=Freed),
-        route("POST", "/brains/unload", unload, "Give its memory back.", request=Named, status=204),
+        route("POST", "/brains/remove", remove, "Remove it.", request=NamedBrain, response=Freed),
+        route("POST", "/brains/unload", unload, "Give its memory back.", request=NamedBrain, status=204),
         route("GET", "/pulls", pulls, "List downloads.", response=list[Pull]),
-        route("POST", "/pulls", pull, "Fetch a brain.", request=Named, response=Pull, status=202),
-        route("POST", "/pulls/cancel", cancel, "End a download.", request=Named, status=204),
-        route("POST", "/pulls/forget", forget, "Show a download that is over no more.", request=Named, status=204),
+        route("POST", "/pulls", pull, "Fetch a brain.", request=NamedBrain, response=Pull, status=202),
+        route("POST", "/pulls/cancel", cancel, "End a download.", request=NamedBrain, status=204),
+        route("POST", "/pulls/forget", forget, "Show a download that is over no more.", request=NamedBrain, status=204),
     ]
 
 
@@ -104,7 +114,7 @@ async def scan(request: Request) -> Response:
 
 async def choose(request: Request) -> Response:
     """Also for the shell."""
-    services, wish = request.app.state.server.services, await body_of(request, Named)
+    services, wish = request.app.state.server.services, await body_of(request, NamedBrain)
     brain = await services.library.get(wish.name)
     await services.change_setting("chat.brain", brain.name)
     await services.changed("settings", {"key": "chat.brain"})
@@ -113,7 +123,7 @@ async def choose(request: Request) -> Response:
 
 async def verify(request: Request) -> Response:
     """A stream: how far it is, then the verdict."""
-    services, wish = request.app.state.server.services, await body_of(request, Named)
+    services, wish = request.app.state.server.services, await body_of(request, NamedBrain)
 
     async def events() -> AsyncGenerator[Any]:
         async for event in services.library.verify(wish.name):
@@ -125,13 +135,13 @@ async def verify(request: Request) -> Response:
 
 async def remove(request: Request) -> Response:
     """Refused while a worker holds it."""
-    services, wish = request.app.state.server.services, await body_of(request, Named)
+    services, wish = request.app.state.server.services, await body_of(request, NamedBrain)
     return json_response(Freed(bytes=await services.remove(wish.name)))
 
 
 async def unload(request: Request) -> Response:
     """All workers that have loaded its base."""
-    services, wish = request.app.state.server.services, await body_of(request, Named)
+    services, wish = request.app.state.server.services, await body_of(request, NamedBrain)
     for worker in await services.workers_of(wish.name):
         await (await services.keeper()).stop(worker)
     return Response(status_code=204)
@@ -144,20 +154,20 @@ async def pulls(request: Request) -> Response:
 
 async def pull(request: Request) -> Response:
     """Its progress comes with the changes."""
-    wish = await body_of(request, Named)
+    wish = await body_of(request, NamedBrain)
     return json_response(hub_of(request).pulls.start(pullable(wish.name)), 202)
 
 
 async def cancel(request: Request) -> Response:
     """What is here stays."""
-    wish = await body_of(request, Named)
+    wish = await body_of(request, NamedBrain)
     await hub_of(request).pulls.cancel(wish.name)
     return Response(status_code=204)
 
 
 async def forget(request: Request) -> Response:
     """From the list only."""
-    wish = await body_of(request, Named)
+    wish = await body_of(request, NamedBrain)
     hub_of(request).pulls.forget(wish.name)
     return Response(status_code=204)
 

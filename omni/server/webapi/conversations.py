@@ -15,14 +15,14 @@ MOST = 200  # conversations in one answer
 LONGEST_TITLE = 200  # characters
 
 
-class Listed(Struct, frozen=True, kw_only=True):
+class ConversationPage(Struct, frozen=True, kw_only=True):
     """Conversations, the most recent first; `more` when there are others."""
 
     conversations: list[Conversation]
     more: bool
 
 
-class Shown(Struct, frozen=True, kw_only=True):
+class ConversationBranch(Struct, frozen=True, kw_only=True):
     """A conversation with its active branch, or the end of it."""
 
     conversation: Conversation
@@ -84,7 +84,7 @@ def routes() -> list[Route]:
     one = "/conversations/{id}"
     paged = {"query": "What titles hold.", "limit": "How many.", "offset": "How many are left out."}
     return [
-        route("GET", "/conversations", listed, "List conversations.", response=Listed, query=paged),
+        route("GET", "/conversations", listed, "List conversations.", response=ConversationPage, query=paged),
         route(
             "POST", "/conversations", create, "Begin a conversation.", request=New, response=Conversation, status=201
         ),
@@ -105,7 +105,14 @@ def routes() -> list[Route]:
             response=SearchResults,
             query={"text": "What is looked for."},
         ),
-        route("GET", one, shown, "Read a conversation.", response=Shown, query={"last": "Read so many messages."}),
+        route(
+            "GET",
+            one,
+            shown,
+            "Read a conversation.",
+            response=ConversationBranch,
+            query={"last": "Read so many messages."},
+        ),
         route("PATCH", one, change, "Change title, brain or instructions.", request=Edit, response=Conversation),
         route("DELETE", one, delete, "Remove a conversation.", status=204),
         route(
@@ -117,7 +124,7 @@ def routes() -> list[Route]:
             media="text/markdown",
             query={"form": '"json" for JSON.'},
         ),
-        route("POST", one + "/switch", switch, "Show another branch.", request=Choice, response=Shown),
+        route("POST", one + "/switch", switch, "Show another branch.", request=Choice, response=ConversationBranch),
         route("POST", one + "/undo", undo, "Take the last question back.", response=Taken),
         route(
             "GET",
@@ -135,7 +142,7 @@ async def listed(request: Request) -> Response:
     limit, offset = min(_number(request, "limit", 100), MOST), _number(request, "offset", 0)
     query = request.query_params.get("query", "")
     conversations = await chat_of(request).conversations(query=query, limit=limit + 1, offset=offset)
-    return json_response(Listed(conversations=conversations[:limit], more=len(conversations) > limit))
+    return json_response(ConversationPage(conversations=conversations[:limit], more=len(conversations) > limit))
 
 
 async def create(request: Request) -> Response:
@@ -218,7 +225,7 @@ async def reread(request: Request) -> Response:
     conversation = await chat_of(request).conversation(request.path_params["id"])
     messages = await chat_of(request).messages(conversation.id, last=4)
     usage = next((message.usage for message in reversed(messages) if message.usage is not None), None)
-    tokens = usage.prompt_tokens + usage.answer_tokens if usage is not None else 0
+    tokens = usage.prompt_tokens + usage.completion_tokens if usage is not None else 0
     base = brain.base.id if brain.base else ""
     speed = (await services.budget()).notes.speeds.get(base)
     return json_response(
@@ -232,10 +239,10 @@ async def reread(request: Request) -> Response:
     )
 
 
-async def _shown(request: Request, last: int | None = None) -> Shown:
+async def _shown(request: Request, last: int | None = None) -> ConversationBranch:
     chat, name = chat_of(request), request.path_params["id"]
     messages = await chat.messages(name, last=last)
-    return Shown(conversation=await chat.conversation(name), messages=messages)
+    return ConversationBranch(conversation=await chat.conversation(name), messages=messages)
 
 
 def _number(request: Request, name: str, default: int) -> int:

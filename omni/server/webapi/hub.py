@@ -15,7 +15,6 @@ from omni.core.errors import OmniError
 from omni.server.webapi.pace import Pace
 from omni.server.webapi.pulls import Pulls
 from omni.server.webapi.readings import Readings
-from omni.server.webapi.running import Turns
 
 if TYPE_CHECKING:
     from omni.app import Services
@@ -33,7 +32,7 @@ class Change(Struct, frozen=True, kw_only=True):
     value: Any = None
 
 
-class Page:
+class PageQueue:
     """What one page has not read yet."""
 
     def __init__(self) -> None:
@@ -74,13 +73,12 @@ class Hub:
 
     def __init__(self, services: "Services", *, every: float = EVERY) -> None:
         self._services, self._every = services, every
-        self._pages: set[Page] = set()
+        self._pages: set[PageQueue] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._over = False
         self.pace = Pace()
         self.readings = Readings(services, self.pace)
         self.pulls = Pulls(services, lambda pull: self.tell("pull", pull))
-        self.turns = Turns()
         self._deaf = services.listen(self.tell)
 
     def tell(self, topic: str, value: Any = None) -> None:
@@ -91,7 +89,7 @@ class Hub:
 
     async def changes(self) -> AsyncGenerator[Change]:
         """Everything from now on; the state of pulls and machine first."""
-        page = Page()
+        page = PageQueue()
         self._pages.add(page)
         try:
             if not self._tasks:
@@ -127,7 +125,7 @@ class Hub:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.pulls.close()
-        await self.turns.close()
+        await self._services.jobs.close()
 
     async def _follow(self) -> None:
         while True:

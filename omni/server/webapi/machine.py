@@ -19,7 +19,7 @@ from omni.server.webapi.problems import route
 from omni.server.webapi.readings import Reading, memory_of
 
 
-class Running(Struct, frozen=True, kw_only=True):
+class RunningProcess(Struct, frozen=True, kw_only=True):
     """A process; `memory` in bytes, `brains` are the names of those on its base."""
 
     process: ProcessInfo
@@ -33,7 +33,7 @@ class System(Struct, frozen=True, kw_only=True):
     version: str
     home: str
     reading: Reading
-    processes: list[Running]
+    processes: list[RunningProcess]
     machine: HardwareProfile
 
 
@@ -85,7 +85,7 @@ async def system(request: Request) -> Response:
             home=str(services.home.root),
             reading=reading,
             processes=[
-                Running(process=process, memory=memory.get(process.pid, 0), brains=names.get(process.base, []))
+                RunningProcess(process=process, memory=memory.get(process.pid, 0), brains=names.get(process.base, []))
                 for process in processes
             ],
             machine=await services.hardware(),

@@ -22,13 +22,13 @@ class Problem(Struct, frozen=True, kw_only=True):
     hint: str = ""
 
 
-class Answer(Struct, frozen=True):
+class ProblemBody(Struct, frozen=True):
     """The body of a failure."""
 
     error: Problem
 
 
-class Failed(Struct, frozen=True, kw_only=True, tag="error", tag_field="type"):
+class ProblemEvent(Struct, frozen=True, kw_only=True, tag="error", tag_field="type"):
     """The last event of a stream that failed."""
 
     error: Problem
@@ -42,7 +42,7 @@ def problem_of(error: OmniError) -> Problem:
 
 def problem(error: OmniError) -> Response:
     """The answer to a request that failed."""
-    return json_response(Answer(problem_of(error)), status_of(error), headers_of(error))
+    return json_response(ProblemBody(problem_of(error)), status_of(error), headers_of(error))
 
 
 def route(methods: str, path: str, endpoint: Endpoint, summary: str, **more: Any) -> Route:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from omni.core.errors import OmniError
 from omni.server.streams import Streamed, sse, while_there
 from omni.server.webapi.hub import encoded
-from omni.server.webapi.problems import Failed, problem_of
+from omni.server.webapi.problems import ProblemEvent, problem_of
 
 
 async def streamed(
@@ -39,4 +39,4 @@ async def streamed(
 
 
 def _failed(error: OmniError) -> bytes:
-    return sse(encoded(Failed(error=problem_of(error))))
+    return sse(encoded(ProblemEvent(error=problem_of(error))))

@@ -9,19 +9,21 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from omni.chat import Attachment
+from omni.chat import begin_turn, turn_elsewhere
 from omni.core.errors import UsageError
 from omni.core.events import ChatEvent, ReasoningDelta, TextDelta
+from omni.core.messages import FilePart
+from omni.jobs import Jobs
 from omni.server.routes import Route, body_of
 from omni.server.webapi.conversations import chat_of
 from omni.server.webapi.hub import hub_of
 from omni.server.webapi.pace import Pace
 from omni.server.webapi.problems import route
-from omni.server.webapi.running import Before, Running
 from omni.server.webapi.streams import streamed
 
 LONGEST = 1 << 20  # bytes of one attached file
 SORRY = "This file is no text"
+TURN = "turn"
 
 
 class File(Struct, frozen=True, kw_only=True):
@@ -82,7 +84,7 @@ def routes() -> list[Route]:
             route("POST", one + path, endpoint, summary, request=kind, stream=ChatEvent)
             for path, endpoint, summary, kind in asked
         ),
-        route("GET", answer, follow, "Follow an answer that is being written.", stream=Before | ChatEvent),
+        route("GET", answer, follow, "Follow an answer that is being written.", stream=ChatEvent),
         route("POST", answer + "/stop", stop, "Stop an answer that is being written.", status=204),
     ]
 
@@ -113,11 +115,7 @@ async def edit(request: Request) -> Response:
 async def resume(request: Request) -> Response:
     """The deltas are what is added."""
     wish = await body_of(request, GoOn)
-    chat = chat_of(request)
-    answer = next((one for one in await chat.messages(_id(request)) if one.id == wish.answer), None)
-    # What was thought before the first word is thought anew.
-    before = Before(text=answer.text, reasoning=answer.reasoning) if answer and answer.text else Before()
-    return await _told(request, chat.resume(_id(request), wish.answer), before)
+    return await _told(request, chat_of(request).resume(_id(request), wish.answer))
 
 
 async def compact(request: Request) -> Response:
@@ -127,39 +125,36 @@ async def compact(request: Request) -> Response:
 
 
 async def follow(request: Request) -> Response:
-    """All its events, also those that came already; what stood there before comes first."""
-    turn = _turn(request)
-
-    async def events() -> AsyncGenerator[Before | ChatEvent]:
-        yield turn.before
-        async with aclosing(turn.follow()) as following:
-            async for event in following:
-                yield event
-
-    return await streamed(request, events())
+    """All its events, also those that came already, whoever began it."""
+    jobs, answer = _jobs(request), str(request.path_params["answer"])
+    if (job := jobs.find(TURN, answer=answer)) is not None:
+        return await streamed(request, job.events())
+    return await streamed(request, (await turn_elsewhere(jobs, answer=answer)).events(ChatEvent))
 
 
 async def stop(request: Request) -> Response:
     """What came is kept."""
-    await _turn(request).stop()
+    jobs, answer = _jobs(request), str(request.path_params["answer"])
+    job = jobs.find(TURN, answer=answer)
+    await (job or await turn_elsewhere(jobs, answer=answer)).stop()
     return Response(status_code=204)
 
 
-def _turn(request: Request) -> Running:
-    return hub_of(request).turns.of(str(request.path_params["answer"]))
+def _jobs(request: Request) -> Jobs:
+    jobs: Jobs = request.app.state.server.services.jobs
+    return jobs
 
 
-async def _told(request: Request, events: AsyncGenerator[ChatEvent], before: Before | None = None) -> Response:
+async def _told(request: Request, events: AsyncGenerator[ChatEvent]) -> Response:
     """A turn that begins now. A page that leaves before there is an answer has not asked."""
     await request.app.state.server.services.read_settings_again()
-    hub = hub_of(request)
-    turn = hub.turns.begin(_seen(events, hub.pace), before)
+    job = begin_turn(_jobs(request), _id(request), _seen(events, hub_of(request).pace))
 
     async def left() -> None:
-        if not turn.answer:
-            await turn.stop()
+        if "answer" not in job.facts:
+            await job.stop()
 
-    return await streamed(request, turn.follow(), close=left)
+    return await streamed(request, job.events(), close=left)
 
 
 async def _seen(events: AsyncGenerator[ChatEvent], pace: Pace) -> AsyncGenerator[ChatEvent]:
@@ -174,7 +169,7 @@ def _id(request: Request) -> str:
     return str(request.path_params["id"])
 
 
-def _attachments(files: tuple[File, ...]) -> list[Attachment]:
+def _attachments(files: tuple[File, ...]) -> list[FilePart]:
     attachments = []
     for file in files:
         size = len(file.text.encode())
@@ -183,5 +178,5 @@ def _attachments(files: tuple[File, ...]) -> list[Attachment]:
         if "\0" in file.text:
             raise UsageError(f"{SORRY}: {file.path}.")
         path = "".join(c if c.isprintable() else "?" for c in file.path)
-        attachments.append(Attachment(path=path, bytes=size, lines=len(file.text.splitlines()), text=file.text))
+        attachments.append(FilePart(path=path, bytes=size, lines=len(file.text.splitlines()), text=file.text))
     return attachments

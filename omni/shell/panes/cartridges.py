@@ -10,10 +10,10 @@ from textual.content import Content
 from textual.widgets import Input
 
 from omni.core.errors import OmniError
-from omni.shell.brains import Offer, base_words, known_brains, matches, size_cell, state_words
+from omni.shell.brains import BrainFit, base_words, known_brains, matches, size_cell, state_words
 from omni.shell.listing import Column, Group, Listing, Row
 from omni.shell.pane import Pane
-from omni.shell.pulls import Pulling, pulling_lines
+from omni.shell.pulls import PullStatus, pulling_lines
 from omni.shell.rail import WIDE
 from omni.shell.widgets import (
     Folded,
@@ -31,7 +31,7 @@ from omni.shell.widgets import (
 )
 
 if TYPE_CHECKING:
-    from omni.keeper import Change
+    from omni.keeper import KeeperChange
 
 FOUND = "found here"
 FACT = 12  # cells that the name of a detail has
@@ -90,7 +90,7 @@ class CartridgesPane(Pane):
 
     def on_mount(self) -> None:
         """Read what is known, then look around."""
-        self._offers: list[Offer] = []
+        self._offers: list[BrainFit] = []
         self._text = ""
         self._looking = True
         self._loaded: dict[str, str] = {}
@@ -152,7 +152,7 @@ class CartridgesPane(Pane):
         self._draw_detail()
         self._draw_keys()
 
-    def _row(self, offer: Offer) -> Row:
+    def _row(self, offer: BrainFit) -> Row:
         brain = offer.brain
         return Row(
             key=brain.name,
@@ -167,7 +167,7 @@ class CartridgesPane(Pane):
             ),
         )
 
-    def _state(self, offer: Offer) -> Part:
+    def _state(self, offer: BrainFit) -> Part:
         brain = offer.brain
         pulling = self.omni.pulls.all.get(brain.name)
         if pulling is not None and pulling.running:
@@ -194,7 +194,7 @@ class CartridgesPane(Pane):
             (ink(("Cartridges", "bold text")), ink((words, "second")), ink(("/", "second"), (" filter", "third")))
         )
 
-    def _offer(self, name: str) -> Offer | None:
+    def _offer(self, name: str) -> BrainFit | None:
         return next((offer for offer in self._offers if offer.brain.name == name), None)
 
     def _draw_detail(self) -> None:
@@ -202,7 +202,7 @@ class CartridgesPane(Pane):
         lines = list(self._detail(offer)) if offer else []
         self.query_one("#brains-detail", Lines).show(*lines)
 
-    def _detail(self, offer: Offer) -> Iterable[Line]:
+    def _detail(self, offer: BrainFit) -> Iterable[Line]:
         brain, fit = offer.brain, offer.fit
         manifest = brain.manifest
         head = "   ".join(part for part in (manifest.version if manifest else "", brain.summary or brain.title) if part)
@@ -264,7 +264,7 @@ class CartridgesPane(Pane):
             keys.insert(0, ("esc", "show all", "escape"))
         self.query_one(Keys).show(*keys)
 
-    def _pull_moved(self, pulling: Pulling) -> None:
+    def _pull_moved(self, pulling: PullStatus) -> None:
         if not self.is_attached:
             return
         if pulling.end:
@@ -339,7 +339,7 @@ class CartridgesPane(Pane):
         """The table."""
         self.query_one(Listing).focus()
 
-    def heard(self, change: "Change") -> None:
+    def heard(self, change: "KeeperChange") -> None:
         """Another front end pulled, removed or loaded something."""
         if change.topic in ("library", "processes"):
             self.run_worker(job(self._read), name="brains", exclusive=True, group="look", description="list the brains")

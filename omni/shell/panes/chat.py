@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.worker import Worker
 
 from omni.core.errors import OmniError, UsageError
-from omni.shell.completion import Choice
+from omni.shell.completion import CompletionItem
 from omni.shell.composer import Composer
 from omni.shell.glyphs import glyphs
 from omni.shell.pane import Pane
@@ -21,10 +21,10 @@ from omni.shell.panes.chat_entries import Entries
 from omni.shell.panes.chat_gauge import Gauge
 from omni.shell.panes.chat_look import queue_lines, reading_keys, teaching, title_line, writing_keys
 from omni.shell.panes.chat_questions import Questions
-from omni.shell.panes.chat_turn import Running
-from omni.shell.panes.chat_turns import Turns
+from omni.shell.panes.chat_turn import RunningAnswer
+from omni.shell.panes.chat_turns import RunningAnswers
 from omni.shell.panes.message_actions import MessageActions
-from omni.shell.panes.slash_commands import Command, parse_command, with_plugins
+from omni.shell.panes.slash_commands import ChatCommand, parse_command, with_plugins
 from omni.shell.transcript import Transcript
 from omni.shell.widgets import Keys, Lines, ink, job
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from omni.app import Services
     from omni.cartridges import Brain
     from omni.chat import ChatMessage, Conversation
-    from omni.keeper import Change
+    from omni.keeper import KeeperChange
 
 FIRST_SHOWN = 40  # messages that a long conversation opens with
 
@@ -71,7 +71,7 @@ class ChatPane(Pane):
         self._partly = False
         self.brain = self.system = ""
         self.gauge = Gauge()
-        self.turns = Turns(self)
+        self.turns = RunningAnswers(self)
         self.acts = MessageActions(self, self.turns)
         self.questions = Questions(self, self.turns)
         self._entries = Entries(self.turns.failures)
@@ -79,7 +79,7 @@ class ChatPane(Pane):
         self._glyphs = glyphs(services.settings.ui.glyphs)
         self.transcript = Transcript(glyphs=self._glyphs)
         self.composer = Composer(
-            commands=lambda: [Choice(f"/{one.name}", one.about, bool(one.takes)) for one in self._commands],
+            commands=lambda: [CompletionItem(f"/{one.name}", one.about, bool(one.takes)) for one in self._commands],
             complete=self._complete,
         )
         self.composer.reader, self.transcript.writer = self.transcript, self.composer.field
@@ -96,7 +96,7 @@ class ChatPane(Pane):
         return Path(getattr(self.app, "project", None) or Path.cwd())
 
     @property
-    def _commands(self) -> tuple[Command, ...]:
+    def _commands(self) -> tuple[ChatCommand, ...]:
         """What can be typed after `/`: the frame learns those of plug-ins behind the first frame."""
         return with_plugins(getattr(self.app, "slash_offers", ()))
 
@@ -137,7 +137,7 @@ class ChatPane(Pane):
         """Writing is what one comes for."""
         self.composer.field.focus()
 
-    def heard(self, change: "Change") -> None:
+    def heard(self, change: "KeeperChange") -> None:
         """Another front end changed something."""
         if change.topic == "conversation":
             value = change.value
@@ -152,9 +152,17 @@ class ChatPane(Pane):
             self._work(self.reload, "read the conversation again")
 
     def stop_answer(self) -> bool:
-        """Stop the answer of the conversation on the screen; False when nothing is being written."""
+        """Stop the answer of the conversation on the screen, whoever writes it; False when nothing is being written."""
         running = self.turns.shown
+        if running is None and self.messages and self.messages[-1].state == "writing":
+            self._work(partial(self._stop_elsewhere, self.messages[-1].id), "stop an answer of another window")
+            return True
         return running is not None and running.stop()
+
+    async def _stop_elsewhere(self, answer: str) -> None:
+        from omni.chat import turn_elsewhere
+
+        await (await turn_elsewhere(self.services.jobs, answer=answer)).stop()
 
     async def use_brain(self, brain: str) -> None:
         """The next answers come from this brain."""
@@ -340,7 +348,7 @@ class ChatPane(Pane):
         """Turns are workers of this pane."""
         self.turns.worker_changed(event)
 
-    async def turn_over(self, running: Running, failure: OmniError | None, go_on: bool) -> None:
+    async def turn_over(self, running: RunningAnswer, failure: OmniError | None, go_on: bool) -> None:
         """Show what was stored of a turn that is over; then what waited for it is asked."""
         shown = self.shown_id == running.conversation
         try:

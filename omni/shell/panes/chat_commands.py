@@ -10,18 +10,18 @@ from omni.core.files import write_atomic
 from omni.shell.widgets import own_path
 
 if TYPE_CHECKING:
-    from omni.core.plugins import Offer
-    from omni.shell.panes.chat_turns import Turns
+    from omni.core.plugins import PluginOffer
+    from omni.shell.panes.chat_turns import RunningAnswers
     from omni.shell.panes.chat_view import ChatView
     from omni.shell.panes.message_actions import MessageActions
-    from omni.shell.panes.slash_commands import Command
+    from omni.shell.panes.slash_commands import ChatCommand
 
 LONGEST_NAME = 60
 LONGEST_TEXT = 100_000  # letters that a command of a plug-in may return
 
 
 async def run_command(
-    command: "Command", rest: str, *, pane: "ChatView", turns: "Turns", acts: "MessageActions"
+    command: "ChatCommand", rest: str, *, pane: "ChatView", turns: "RunningAnswers", acts: "MessageActions"
 ) -> None:
     """Do what was typed after `/`."""
     if command.offer is not None:
@@ -86,11 +86,11 @@ async def _set_longest(pane: "ChatView", text: str) -> None:
     if not text.replace(",", "").isdecimal():
         raise UsageError(f"{text!r} is no number of tokens.", hint="/longest 4096, for example.")
     count = int(text.replace(",", ""))
-    await pane.services.change_setting("chat.answer_tokens", count)
+    await pane.services.change_setting("chat.max_completion_tokens", count)
     pane.say(f"Answers may be {count:,} tokens long.")
 
 
-def _compact(pane: "ChatView", turns: "Turns") -> None:
+def _compact(pane: "ChatView", turns: "RunningAnswers") -> None:
     one = pane.stored()
     turns.must_be_idle()
     running = turns.begin(one.id, None)
@@ -108,7 +108,7 @@ async def _export(pane: "ChatView", name: str) -> None:
     pane.say(f"Wrote {path}.")
 
 
-async def _run_offered(offer: "Offer", words: str, pane: "ChatView") -> None:
+async def _run_offered(offer: "PluginOffer", words: str, pane: "ChatView") -> None:
     """Have a plug-in do it, off the loop and in no more than its time."""
     from omni.core.hooks import SlashCall
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from omni.core.errors import ContextOverflow, OmniError, StorageError
 from omni.core.events import BrainLoading, BrainReplaced, ContextCompacted, PromptProgress, TurnQueued, Usage
-from omni.shell.panes.chat_turn import Running
+from omni.core.messages import ImagePart
+from omni.shell.panes.chat_turn import RunningAnswer
 from omni.shell.transcript import Entry, Transcript
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ def seconds_words(seconds: float) -> str:
 def usage_facts(seconds: float, usage: Usage | None) -> list[str]:
     """What an answer took."""
     facts = [seconds_words(seconds)] if seconds >= SHORTEST else []
-    if usage is not None and usage.answer_tokens:
-        facts.append(f"{usage.answer_tokens:,} token{'s' * (usage.answer_tokens != 1)}")
+    if usage is not None and usage.completion_tokens:
+        facts.append(f"{usage.completion_tokens:,} token{'s' * (usage.completion_tokens != 1)}")
         if usage.speed:
             facts.append(f"{usage.speed:.1f} tok/s")
     return facts
@@ -65,17 +66,19 @@ def foot_of(message: "ChatMessage", failure: OmniError | None = None) -> list[Fo
             reason = failure.message if failure else message.reason or "The brain or its worker failed."
             first = TAKE_BACK if isinstance(failure, ContextOverflow) else RETRY
             return [(reason, "red"), *hint, (f"{first}   {GO_ON}" if message.text else first, "second")]
-        case "whole" if message.reason == "length":
-            size = f" after {message.usage.answer_tokens:,} tokens" if message.usage else ""
+        case "complete" if message.reason == "length":
+            size = f" after {message.usage.completion_tokens:,} tokens" if message.usage else ""
             return [(f"cut{size}, the longest answer   {GO_ON}", "amber"), (LONGER, "second")]
-        case "whole" if not message.text and message.role == "assistant":
+        case "complete" if not message.text and message.role == "assistant":
             return [(f"the brain said nothing   {RETRY}", "second")]
         case _:
             return []
 
 
 def attachment_words(one: "Attachment") -> str:
-    """A file that goes along: `src/a.py 118 lines`."""
+    """What goes along: `src/a.py 118 lines`, `plan.png 640 × 480`."""
+    if isinstance(one, ImagePart):
+        return f"{one.path or one.kind} {one.width} × {one.height}"
     return f"{one.path} {one.lines:,} line{'s' * (one.lines != 1)}"
 
 
@@ -168,7 +171,7 @@ class Entries:
         """Another conversation."""
         self._known = {}
 
-    def of(self, messages: "Sequence[ChatMessage]", running: Running | None, shown: Transcript) -> list[Entry]:
+    def of(self, messages: "Sequence[ChatMessage]", running: RunningAnswer | None, shown: Transcript) -> list[Entry]:
         """The entries of all messages; the answer that is being written here shows what came, not what was stored."""
         entries: list[Entry] = []
         for message in messages:
@@ -194,7 +197,7 @@ class Entries:
         return entries
 
     @staticmethod
-    def _live(running: Running, message: "ChatMessage", shown: Transcript) -> Entry:
+    def _live(running: RunningAnswer, message: "ChatMessage", shown: Transcript) -> Entry:
         old = shown.entry(running.answer)
         if old is not None and old.writing:
             return old

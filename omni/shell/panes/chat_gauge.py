@@ -7,7 +7,7 @@ from textual.message import Message
 from omni.core.events import TurnEnded, Usage
 
 if TYPE_CHECKING:
-    from omni.shell.panes.chat_turn import Running
+    from omni.shell.panes.chat_turn import RunningAnswer
 
 
 class Status(Message, namespace="chat_pane"):
@@ -46,7 +46,7 @@ class Gauge:
     def learn(self, usage: Usage | None) -> None:
         """What the last answer took, whoever asked for it."""
         if usage is not None:
-            self._used = usage.prompt_tokens + usage.answer_tokens
+            self._used = usage.prompt_tokens + usage.completion_tokens
             self._speed = usage.speed or self._speed
 
     def ended(self, event: TurnEnded) -> None:
@@ -54,7 +54,7 @@ class Gauge:
         self._used, self._allocated = event.context_used, event.context_allocated
         self._speed = event.usage.speed or self._speed
 
-    def status(self, brain: str, running: "Running | None", *, busy: bool) -> Status:
+    def status(self, brain: str, running: "RunningAnswer | None", *, busy: bool) -> Status:
         """The figures as they are now."""
         used, allocated, speed = self._used, self._allocated, self._speed
         if running is not None:

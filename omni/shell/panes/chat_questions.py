@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 
 from omni.core.errors import OmniError
 from omni.shell.panes.chat_entries import asked_facts, clock_time
-from omni.shell.panes.chat_turn import Running
+from omni.shell.panes.chat_turn import RunningAnswer
 from omni.shell.transcript import Entry
 
 if TYPE_CHECKING:
-    from omni.shell.panes.chat_turns import Turns
+    from omni.shell.panes.chat_turns import RunningAnswers
     from omni.shell.panes.chat_view import ChatView
 
 
 class Questions:
     """What was sent and waits, by conversation."""
 
-    def __init__(self, pane: "ChatView", turns: "Turns") -> None:
+    def __init__(self, pane: "ChatView", turns: "RunningAnswers") -> None:
         self._pane, self._turns = pane, turns
         self._queues: dict[str, list[str]] = {}
         self._refusals = 0
@@ -87,7 +87,7 @@ class Questions:
             if draft and self._pane.composer.text != draft:
                 self._pane.composer.put(draft)
 
-    def refused(self, running: Running, failure: OmniError) -> None:
+    def refused(self, running: RunningAnswer, failure: OmniError) -> None:
         """Nothing was stored: say why where the answer would stand, and give the text back."""
         pane = self._pane
         self._refusals += 1

@@ -8,6 +8,8 @@ from omni.core.events import ChatEvent
 if TYPE_CHECKING:
     from textual.worker import Worker
 
+    from omni.jobs import Job
+
 Ask = Callable[[], AsyncGenerator[ChatEvent]]
 
 STEADY = 16  # tokens before a speed is told
@@ -15,7 +17,7 @@ STEADY_SECONDS = 0.5
 LOOK_AGAIN = 1.0
 
 
-class Pace:
+class AnswerSpeed:
     """How fast an answer comes: tokens since the first one, told at most once a second so that it can be read."""
 
     def __init__(self) -> None:
@@ -35,8 +37,8 @@ class Pace:
         return True
 
 
-class Running:
-    """What came so far of an answer, and the worker that receives it.
+class RunningAnswer:
+    """What came so far of an answer: the job that writes it, and the worker of the pane that watches that.
 
     `entry` is the id under which the transcript shows the answer: a made-up one until the turn is stored.
     """
@@ -53,10 +55,11 @@ class Running:
         self.began_thinking: float | None = None
         self.thinking_seconds = 0.0
         self.worker: Worker[None] | None = None
+        self.job: Job[ChatEvent] | None = None
         self.stopped = False
         self.unsent = ""
         self.prompt_tokens = self.allocated = 0
-        self.pace = Pace()
+        self.pace = AnswerSpeed()
 
     @property
     def entry(self) -> str:
@@ -78,5 +81,8 @@ class Running:
         if self.worker is None or self.stopped:
             return False
         self.stopped = True
-        self.worker.cancel()
+        if self.job is None:  # nothing was asked yet
+            self.worker.cancel()
+        else:
+            self.job.cancel()
         return True

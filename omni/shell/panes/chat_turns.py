@@ -23,7 +23,7 @@ from omni.core.events import (
     TurnStarted,
 )
 from omni.shell.panes.chat_entries import clock_time, compacted_words, replaced_words, waiting_words
-from omni.shell.panes.chat_turn import Ask, Running
+from omni.shell.panes.chat_turn import Ask, RunningAnswer
 from omni.shell.transcript import Entry
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 READABLE = 10.0  # seconds that a sentence about a brain stays, which goes from the answer when it is whole
 
 
-class Turns:
+class RunningAnswers:
     """What is being answered, at most one turn in each conversation of this shell."""
 
     def __init__(self, pane: "ChatView") -> None:
         self._pane = pane
-        self._running: dict[str, Running] = {}
+        self._running: dict[str, RunningAnswer] = {}
         self.failures: dict[str, OmniError] = {}
         self._count = 0
 
@@ -47,12 +47,12 @@ class Turns:
     def __contains__(self, conversation: object) -> bool:
         return conversation in self._running
 
-    def get(self, conversation: str) -> Running | None:
+    def get(self, conversation: str) -> RunningAnswer | None:
         """The turn of a conversation."""
         return self._running.get(conversation)
 
     @property
-    def shown(self) -> Running | None:
+    def shown(self) -> RunningAnswer | None:
         """The turn of the conversation on the screen."""
         return self._running.get(self._pane.shown_id)
 
@@ -71,23 +71,23 @@ class Turns:
         if self.shown is not None:
             raise UsageError("An answer is being written here.", hint="esc stops it.")
 
-    def _is_shown(self, running: Running) -> bool:
+    def _is_shown(self, running: RunningAnswer) -> bool:
         return self._pane.shown_id == running.conversation
 
     # ---- beginning
 
     def begin(
         self, conversation: str, question: str | None, *, facts: tuple[str, ...] = (), brain: str = ""
-    ) -> Running:
+    ) -> RunningAnswer:
         """A turn, shown before anything of it was stored; `question` is None when it only has an answer."""
         self._count += 1
-        running = Running(conversation, brain or self._pane.brain)
+        running = RunningAnswer(conversation, brain or self._pane.brain)
         running.question = f"asked {self._count}"
         if self._is_shown(running):
             self._show(running, question, facts)
         return running
 
-    def _show(self, running: Running, question: str | None, facts: tuple[str, ...]) -> None:
+    def _show(self, running: RunningAnswer, question: str | None, facts: tuple[str, ...]) -> None:
         pane = self._pane
         transcript = pane.transcript
         if question is not None:
@@ -101,7 +101,7 @@ class Turns:
         pane.show_title()
         pane.show_empty()
 
-    def start(self, running: Running, ask: Ask, *, unsent: str = "") -> None:
+    def start(self, running: RunningAnswer, ask: Ask, *, unsent: str = "") -> None:
         """Hand a turn to a worker of its own; `unsent` is given back when nothing of it is stored."""
         self._running[running.conversation] = running
         self.failures.pop(running.answer, None)  # what is gone on with is not what it was
@@ -114,13 +114,16 @@ class Turns:
 
     # ---- receiving
 
-    async def _receive_all(self, running: Running, ask: Ask) -> None:
-        """Receive one turn to its end, whatever the end is; then the next in the queue."""
+    async def _receive_all(self, running: RunningAnswer, ask: Ask) -> None:
+        """Watch one turn to its end, whatever the end is; then the next in the queue. Who leaves ends no turn."""
+        from omni.chat import begin_turn
+
         failure: OmniError | None = None
         whole = False
         try:
             await self._arrival(running)
-            async with aclosing(ask()) as events:
+            running.job = begin_turn(self._pane.services.jobs, running.conversation, ask())
+            async with aclosing(running.job.events()) as events:
                 async for event in events:
                     self._receive(running, event)
                     whole = whole or isinstance(event, TurnEnded)
@@ -131,7 +134,7 @@ class Turns:
         finally:
             self._over(running, failure, go_on=whole and not running.stopped)
 
-    async def _arrival(self, running: Running) -> None:
+    async def _arrival(self, running: RunningAnswer) -> None:
         """A brain that is on its way is waited for; when it does not come, asking says why."""
         pulls = getattr(self._pane.app, "pulls", None) if getattr(self._pane.app, "pulls_running", ()) else None
         if pulls is not None and pulls.runs(running.brain):
@@ -144,7 +147,7 @@ class Turns:
             for running in [one for one in self._running.values() if one.worker is event.worker]:
                 self._over(running, None, go_on=False)
 
-    def _over(self, running: Running, failure: OmniError | None, *, go_on: bool) -> None:
+    def _over(self, running: RunningAnswer, failure: OmniError | None, *, go_on: bool) -> None:
         if self._running.get(running.conversation) is running:
             del self._running[running.conversation]
         if self._pane.is_attached:
@@ -152,7 +155,7 @@ class Turns:
                 self._pane.transcript.finish(running.entry)
             self._pane.call_later(self._pane.turn_over, running, failure, go_on)
 
-    def _receive(self, running: Running, event: ChatEvent) -> None:
+    def _receive(self, running: RunningAnswer, event: ChatEvent) -> None:
         """One event of a turn; what is not on the screen is only remembered."""
         shown = self._is_shown(running)
         transcript, clock = self._pane.transcript, self._pane.services.clock
@@ -222,7 +225,7 @@ class Turns:
         for answer in [key for key, failure in self.failures.items() if isinstance(failure, StorageError)]:
             del self.failures[answer]
 
-    def _came(self, running: Running, state: str, now: float) -> None:
+    def _came(self, running: RunningAnswer, state: str, now: float) -> None:
         """A token came: say what is going on when that is new, and how fast when that can be told."""
         anew = running.pace.saw(now)
         if running.state != state:
@@ -230,7 +233,7 @@ class Turns:
         elif anew and self._is_shown(running):
             self._pane.post_status()
 
-    def _say(self, running: Running, state: str) -> None:
+    def _say(self, running: RunningAnswer, state: str) -> None:
         if running.state == state:
             return
         running.state = state

@@ -14,7 +14,7 @@ from omni.core.errors import OmniError
 from omni.shell.composer import Composer
 from omni.shell.frame import Frame
 from omni.shell.panes.chat_gauge import Gauge
-from omni.shell.panes.chat_turn import Running
+from omni.shell.panes.chat_turn import RunningAnswer
 from omni.shell.transcript import Transcript
 
 
@@ -62,7 +62,7 @@ class ChatView(Protocol):
     def action_conversations(self) -> None:
         """Other conversations."""
 
-    async def turn_over(self, running: Running, failure: OmniError | None, go_on: bool) -> None:
+    async def turn_over(self, running: RunningAnswer, failure: OmniError | None, go_on: bool) -> None:
         """Show what was stored of a turn that is over; then what waited for it is asked."""
 
     def learn_title(self) -> None:

@@ -10,7 +10,7 @@ from textual.binding import Binding
 from omni.core.errors import OmniError
 from omni.shell.listing import Column, Group, Listing, Row
 from omni.shell.machine import MachineFacts
-from omni.shell.meters import Reading
+from omni.shell.meters import MachineSample
 from omni.shell.pane import Pane
 from omni.shell.panes.wizard import Wizard
 from omni.shell.widgets import Keys, Line, Lines, Part, home_path, ink, job, size_words
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from omni.cartridges import Brain
     from omni.chat import Conversation
     from omni.hardware import HardwareProfile
-    from omni.keeper import Change
-    from omni.shell.brains import Offer
+    from omni.keeper import KeeperChange
+    from omni.shell.brains import BrainFit
 
 RECENT = 12
 
@@ -44,7 +44,7 @@ class HomePane(Pane):
     def __init__(self, services: "Services") -> None:
         super().__init__(services)
         self._profile: HardwareProfile | None = None
-        self._offer: Offer | None = None
+        self._offer: BrainFit | None = None
         self._recent: list[Conversation] = []
         self._looked = self._chosen = False
 
@@ -101,7 +101,7 @@ class HomePane(Pane):
         )
         self.run_worker(job(self._look), name="home", exclusive=True, group="home", description="read what Home shows")
 
-    def _measured(self, reading: Reading) -> None:
+    def _measured(self, reading: MachineSample) -> None:
         if self.is_attached and self.display:
             for machine in self.query("#home-machine").results(MachineFacts):
                 machine.measured(reading)
@@ -251,7 +251,7 @@ class HomePane(Pane):
                 job(self._look), name="home", exclusive=True, group="home", description="read what Home shows"
             )
 
-    def heard(self, change: "Change") -> None:
+    def heard(self, change: "KeeperChange") -> None:
         """Conversations and brains come and go in other front ends too."""
         if change.topic == "doors":
             self._draw()

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 from omni.core.errors import UsageError
 from omni.shell.panes.chat_entries import asked_facts, clock_time
-from omni.shell.panes.chat_turn import Running
+from omni.shell.panes.chat_turn import RunningAnswer
 from omni.shell.transcript import Entry
 
 if TYPE_CHECKING:
     from omni.chat import ChatMessage
-    from omni.shell.panes.chat_turns import Turns
+    from omni.shell.panes.chat_turns import RunningAnswers
     from omni.shell.panes.chat_view import ChatView
 
 
 class MessageActions:
     """The acts of one pane. `edited` is the question that stands in the composer to be asked differently."""
 
-    def __init__(self, pane: "ChatView", turns: "Turns") -> None:
+    def __init__(self, pane: "ChatView", turns: "RunningAnswers") -> None:
         self._pane, self._turns = pane, turns
         self.edited: str | None = None
 
@@ -122,10 +122,10 @@ class MessageActions:
         """Go on with an answer that is not whole."""
         pane = self._pane
         self._turns.must_be_idle()
-        if message.role == "user" or (message.state == "whole" and message.reason != "length"):
+        if message.role == "user" or (message.state == "complete" and message.reason != "length"):
             raise UsageError("This answer is whole.", hint="ctrl+r has it written again.")
         conversation = pane.stored().id
-        running = Running(conversation, message.brain, base_text=message.text, base_reasoning=message.reasoning)
+        running = RunningAnswer(conversation, message.brain, base_text=message.text, base_reasoning=message.reasoning)
         running.question, running.answer = message.parent or "", message.id
         entries = list(pane.transcript.entries)
         at = next(at for at, entry in enumerate(entries) if entry.id == message.id)

@@ -6,44 +6,44 @@ from typing import TYPE_CHECKING, NamedTuple
 from omni.core.errors import UsageError, nearest
 
 if TYPE_CHECKING:
-    from omni.core.plugins import Offer
+    from omni.core.plugins import PluginOffer
 
 
-class Command(NamedTuple):
+class ChatCommand(NamedTuple):
     """A command: `takes` names what follows it, and is bracketed when it may be left out. One of a plug-in has its
     `offer`."""
 
     name: str
     about: str
     takes: str = ""
-    offer: "Offer | None" = None
+    offer: "PluginOffer | None" = None
 
 
 COMMANDS = (
-    Command("new", "begin a conversation"),
-    Command("brain", "choose the brain to talk to", "[NAME]"),
-    Command("system", "what the brain reads before every question, or nothing", "[TEXT]"),
-    Command("retry", "have the last answer written again"),
-    Command("continue", "go on with an answer that was cut or stopped"),
-    Command("undo", "take the last question back"),
-    Command("copy", "copy the last answer"),
-    Command("search", "find text in this conversation", "TEXT"),
-    Command("list", "other conversations"),
-    Command("rename", "give the conversation another title", "TITLE"),
-    Command("export", "write the conversation to a file: .md, or .json", "[FILE]"),
-    Command("compact", "sum up what was said, so that later prompts are short"),
-    Command("longest", "how long an answer may be, from the next one on", "TOKENS"),
-    Command("delete", "delete this conversation"),
-    Command("help", "all keys"),
+    ChatCommand("new", "begin a conversation"),
+    ChatCommand("brain", "choose the brain to talk to", "[NAME]"),
+    ChatCommand("system", "what the brain reads before every question, or nothing", "[TEXT]"),
+    ChatCommand("retry", "have the last answer written again"),
+    ChatCommand("continue", "go on with an answer that was cut or stopped"),
+    ChatCommand("undo", "take the last question back"),
+    ChatCommand("copy", "copy the last answer"),
+    ChatCommand("search", "find text in this conversation", "TEXT"),
+    ChatCommand("list", "other conversations"),
+    ChatCommand("rename", "give the conversation another title", "TITLE"),
+    ChatCommand("export", "write the conversation to a file: .md, or .json", "[FILE]"),
+    ChatCommand("compact", "sum up what was said, so that later prompts are short"),
+    ChatCommand("longest", "how long an answer may be, from the next one on", "TOKENS"),
+    ChatCommand("delete", "delete this conversation"),
+    ChatCommand("help", "all keys"),
 )
 
 
-def with_plugins(offers: "Sequence[Offer]") -> tuple[Command, ...]:
+def with_plugins(offers: "Sequence[PluginOffer]") -> tuple[ChatCommand, ...]:
     """Omni's own commands, then those of plug-ins."""
-    return (*COMMANDS, *(Command(one.item.name, one.item.about, one.item.takes, one) for one in offers))
+    return (*COMMANDS, *(ChatCommand(one.item.name, one.item.about, one.item.takes, one) for one in offers))
 
 
-def parse_command(text: str, commands: Sequence[Command] = COMMANDS) -> tuple[Command, str] | None:
+def parse_command(text: str, commands: Sequence[ChatCommand] = COMMANDS) -> tuple[ChatCommand, str] | None:
     """The command and what follows it; None for a text that is no command. Raises UsageError for an unknown name.
 
     Only a first line of the form `/name` or `/name words` is one: a path like `/etc/hosts` is a question.

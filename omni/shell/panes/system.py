@@ -17,7 +17,7 @@ from omni.core.errors import OmniError
 from omni.shell.graph import graph
 from omni.shell.listing import Column, Group, Listing, Row
 from omni.shell.machine import MachineFacts
-from omni.shell.meters import Reading
+from omni.shell.meters import MachineSample
 from omni.shell.pane import Pane
 from omni.shell.widgets import Folded, Keys, Line, Lines, LineWidget, Part, home_path, ink, job, parted, size_words
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from omni.core.paths import Home
     from omni.environment.diagnostics import Diagnostic
     from omni.hardware import HardwareProfile
-    from omni.keeper import Change, ProcessInfo
+    from omni.keeper import KeeperChange, ProcessInfo
 
 PROCESS_SECONDS = 3.0
 
@@ -156,7 +156,7 @@ class SystemPane(Pane):
         self.query_one(MachineFacts).give_up()
         self._draw_environment()
 
-    def _measured(self, reading: Reading) -> None:
+    def _measured(self, reading: MachineSample) -> None:
         if not self.is_attached:
             return
         self._speeds.append(self._speed_now())
@@ -281,7 +281,7 @@ class SystemPane(Pane):
         """The processes."""
         self.query_one(Listing).focus()
 
-    def heard(self, change: "Change") -> None:
+    def heard(self, change: "KeeperChange") -> None:
         """A process came or went."""
         if change.topic == "processes" and self.display:
             self.run_worker(job(self._read_processes), exclusive=True, group="heard", description="list the processes")

@@ -23,13 +23,13 @@ from omni.shell.panes.wizard_words import (
     steps_line,
     too_big,
 )
-from omni.shell.pulls import Pulling, pulling_lines
+from omni.shell.pulls import PullStatus, pulling_lines
 from omni.shell.widgets import Folded, Keys, Line, Lines, home_path, ink, job, own_path
 
 if TYPE_CHECKING:
     from omni.app import Services
     from omni.hardware import HardwareProfile
-    from omni.shell.brains import Offer
+    from omni.shell.brains import BrainFit
     from omni.shell.frame import Frame
     from omni.shell.theme import ThemeFile
 
@@ -71,7 +71,7 @@ class Wizard(Vertical, can_focus=True):
         self._services = services
         self._step: Step = "Machine"
         self._profile: HardwareProfile | None = None
-        self._offers: list[Offer] = []
+        self._offers: list[BrainFit] = []
         self._best = ""
         self._brain = ""
         self._refused = ""
@@ -154,10 +154,10 @@ class Wizard(Vertical, can_focus=True):
         self._failure = error
         self._draw()
 
-    def _offer(self, name: str) -> "Offer | None":
+    def _offer(self, name: str) -> "BrainFit | None":
         return next((offer for offer in self._offers if offer.brain.name == name), None)
 
-    def _pulling(self) -> Pulling | None:
+    def _pulling(self) -> PullStatus | None:
         return self.omni.pulls.all.get(self._brain) if self._brain and self.omni.warmed.is_set() else None
 
     def _arrival(self) -> Arrival:
@@ -366,7 +366,7 @@ class Wizard(Vertical, can_focus=True):
         if self._arrival() == "failed":
             self.omni.pulls.start(self._brain)
 
-    def _pull_moved(self, pulling: Pulling) -> None:
+    def _pull_moved(self, pulling: PullStatus) -> None:
         if self.is_attached and pulling.name == self._brain:
             self._draw()
 

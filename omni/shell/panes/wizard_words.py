@@ -10,7 +10,7 @@ from omni.shell.listing import Group, Row
 from omni.shell.widgets import Folded, Line, ink, size_words, time_words
 
 if TYPE_CHECKING:
-    from omni.shell.brains import Offer
+    from omni.shell.brains import BrainFit
 
 Step = Literal["Machine", "Brain", "Look", "Ready"]
 STEPS: tuple[Step, ...] = ("Machine", "Brain", "Look", "Ready")
@@ -36,17 +36,17 @@ def steps_line(now: Step, *, narrow: bool) -> Content:
     return ink((f"{gap}–{gap}", "third")).join(parts)
 
 
-def too_big(offer: "Offer") -> bool:
+def too_big(offer: "BrainFit") -> bool:
     """Whether this machine has no room for it."""
     return offer.fit is not None and not offer.fit.fits
 
 
-def can_be_first(offer: "Offer") -> bool:
+def can_be_first(offer: "BrainFit") -> bool:
     """Whether it can be the first brain: it is here or can be fetched, and it fits."""
     return (offer.brain.usable or offer.brain.state == "available") and not too_big(offer)
 
 
-def brain_groups(offers: Sequence["Offer"], best: str) -> list[Group]:
+def brain_groups(offers: Sequence["BrainFit"], best: str) -> list[Group]:
     """What is here, then what can be downloaded; a dot marks the one that is recommended."""
     fastest = max((offer.fit.speed or 0 for offer in offers if offer.fit), default=1.0) or 1.0
     here: list[Row] = []
@@ -66,7 +66,7 @@ def brain_groups(offers: Sequence["Offer"], best: str) -> list[Group]:
     return [Group(titles=TITLES_HERE, rows=tuple(here)), Group(titles=TITLES_AWAY, rows=tuple(away))]
 
 
-def brain_lines(offer: "Offer", *, best: bool, rate: float) -> list[Line]:
+def brain_lines(offer: "BrainFit", *, best: bool, rate: float) -> list[Line]:
     """Why this one or why not, and what it costs; `rate` is how fast the last download came, 0 when nobody knows."""
     brain = offer.brain
     if brain.reason:
@@ -91,7 +91,7 @@ def _sentence(text: str, style: str) -> Folded:
     return Folded(head=Content(), text=text, style=style)
 
 
-def _because(offer: "Offer") -> str:
+def _because(offer: "BrainFit") -> str:
     speed = offer.fit.speed if offer.fit else None
     fast = "answers faster than you read" if (speed or 0) >= READING_SPEED else "fits into this memory"
     if offer.brain.usable:
@@ -99,7 +99,7 @@ def _because(offer: "Offer") -> str:
     return f"the most capable that {fast}" if not offer.brain.starter else "a small one to begin with"
 
 
-def ready_lines(offer: "Offer | None", arrival: Arrival) -> list[Line]:
+def ready_lines(offer: "BrainFit | None", arrival: Arrival) -> list[Line]:
     """Ready is only said when the brain is there."""
     if offer is None or arrival == "none":
         return [(ink(("No brain yet.", "bold text")), ink(("Enter goes back to choose one.", "second")))]

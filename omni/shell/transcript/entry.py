@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from omni.shell.transcript.clean import Cleaner, clean
-from omni.shell.transcript.fences import Setting, code_rows
+from omni.shell.transcript.fences import LayoutContext, code_rows
 from omni.shell.transcript.lines import Line, Run, chop, width_of, wrap
 from omni.shell.transcript.markdown import lay_section
-from omni.shell.transcript.split import Section, Splitter
+from omni.shell.transcript.split import MarkdownSection, Splitter
 
 Kind = Literal["person", "brain", "note"]
 _BLANK: tuple[Run, ...] = ()
@@ -84,9 +84,9 @@ class Entry:
         self._thought: list[str] = [reasoning] if reasoning else []
         self._splitter: Splitter | None = None
         self._cleaner: Cleaner | None = None
-        self._head: Section | None = None
-        self._think: Section | None = None
-        self._foot: Section | None = None
+        self._head: MarkdownSection | None = None
+        self._think: MarkdownSection | None = None
+        self._foot: MarkdownSection | None = None
 
     def __repr__(self) -> str:
         return f"Entry({self.id!r}, {self.kind!r})"
@@ -166,25 +166,25 @@ class Entry:
             if section is not None:
                 section.stamp += 1
 
-    def parts(self) -> list[Section]:
+    def parts(self) -> list[MarkdownSection]:
         """All that is drawn, from the top."""
         if self._head is None:
-            self._head = Section("head")
+            self._head = MarkdownSection("head")
         parts = [self._head]
         if self.folded:
             return parts
         if self._thought:
             if self._think is None:
-                self._think = Section("think")
+                self._think = MarkdownSection("think")
             parts.append(self._think)
         parts += self._split().sections
         if self.foot:
             if self._foot is None:
-                self._foot = Section("foot")
+                self._foot = MarkdownSection("foot")
             parts.append(self._foot)
         return parts
 
-    def sections(self) -> list[Section]:
+    def sections(self) -> list[MarkdownSection]:
         """The sections of its text."""
         return self._split().sections
 
@@ -199,7 +199,7 @@ class Entry:
         size = len(self._text[0]) if self._text else 0
         return 2 + bool(self._thought) + bool(self.foot) + size // max(width, 8) + self.lines_hint + bool(size)
 
-    def part_height(self, part: Section, width: int) -> int:
+    def part_height(self, part: MarkdownSection, width: int) -> int:
         """Rows of one part with the empty row above it; guessed where it is not laid out."""
         layout = part.layout
         if isinstance(layout, Layout) and layout.width == width and layout.stamp == part.stamp:
@@ -209,7 +209,7 @@ class Entry:
         size = part.size or sum(map(len, part.lines))
         return self.lead(part) + (part.kind == "fence") + max(size // max(width, 8), len(part.lines)) + 1
 
-    def lead(self, part: Section) -> int:
+    def lead(self, part: MarkdownSection) -> int:
         """Empty rows above a part: sections are one row apart, and the first follows the header."""
         if part.joined or part.kind in ("head", "think"):
             return 0
@@ -217,7 +217,7 @@ class Entry:
             return 0
         return 0 if part is self._split().sections[0] and not (self._thought and self.unfolded_thought) else 1
 
-    def lay(self, part: Section, setting: Setting, misses: "list[int]") -> Layout:
+    def lay(self, part: MarkdownSection, setting: LayoutContext, misses: "list[int]") -> Layout:
         """The lines of one part, kept until its text or the width changes."""
         layout = part.layout
         final = not (self.writing and part.kind not in ("head", "think", "foot") and part is self.sections()[-1])
@@ -240,7 +240,7 @@ class Entry:
         part.layout = fresh
         return fresh
 
-    def _lines(self, part: Section, setting: Setting) -> list[Line]:
+    def _lines(self, part: MarkdownSection, setting: LayoutContext) -> list[Line]:
         if part.kind == "head":
             return [Line(_header(self, setting))]
         if part.kind == "think":
@@ -252,7 +252,7 @@ class Entry:
             return _plain(part, setting)
         return lay_section(part, setting)
 
-    def _thoughts(self, setting: Setting) -> list[Line]:
+    def _thoughts(self, setting: LayoutContext) -> list[Line]:
         glyphs = setting.glyphs
         took = f"{self.thinking_seconds:.1f} s" if self.thinking_seconds else ""
         name = "thinking" if self.writing and not took else "thought"
@@ -285,7 +285,7 @@ def _packed(text: str, width: int) -> list[str]:
     return rows
 
 
-def _header(entry: Entry, setting: Setting) -> list[Run]:
+def _header(entry: Entry, setting: LayoutContext) -> list[Run]:
     """Name and facts; what does not fit goes from the end."""
     colour = {"person": "person.b", "brain": "accent.b", "note": "second.b"}[entry.kind]
     room = setting.width
@@ -308,7 +308,7 @@ def _header(entry: Entry, setting: Setting) -> list[Run]:
     return runs
 
 
-def _plain(part: Section, setting: Setting) -> list[Line]:
+def _plain(part: MarkdownSection, setting: LayoutContext) -> list[Line]:
     """What a person typed: fences are code, all else stands as it was typed, line by line."""
     if part.kind == "fence":
         return lay_section(part, setting)
@@ -320,7 +320,7 @@ def _plain(part: Section, setting: Setting) -> list[Line]:
     return lines
 
 
-def _grow(layout: Layout | None, part: Section, setting: Setting) -> Layout:
+def _grow(layout: Layout | None, part: MarkdownSection, setting: LayoutContext) -> Layout:
     """Lay out what an open fence got since the last time."""
     if layout is None or layout.width != setting.width or not layout.base:
         label = lay_section(_label_of(part), setting)[:1]
@@ -336,8 +336,8 @@ def _grow(layout: Layout | None, part: Section, setting: Setting) -> Layout:
     return layout
 
 
-def _label_of(part: Section) -> Section:
-    empty = Section("fence")
+def _label_of(part: MarkdownSection) -> MarkdownSection:
+    empty = MarkdownSection("fence")
     empty.info = part.info
     return empty
 

@@ -14,7 +14,7 @@ _PAD = "  "
 DEEPEST_HANG = 24  # columns by which the rest of a long line is indented at most
 
 
-class Setting(NamedTuple):
+class LayoutContext(NamedTuple):
     """What a layout depends on besides the text."""
 
     width: int
@@ -23,7 +23,7 @@ class Setting(NamedTuple):
     final: bool = True
 
 
-def lay_code(info: str, text: str, setting: Setting, *, open_: bool = False) -> list[Line]:
+def lay_code(info: str, text: str, setting: LayoutContext, *, open_: bool = False) -> list[Line]:
     """A code block: a row with its language and its copy key, then its lines."""
     width = max(setting.width, 8)
     words = info.split()
@@ -54,12 +54,12 @@ def _label(language: str, rest: str, width: int, text: str) -> Line:
     return Line(runs, code=text, body=(len(_PAD), len(_PAD) + len(shown)))
 
 
-def code_rows(row: str, setting: Setting) -> list[Line]:
+def code_rows(row: str, setting: LayoutContext) -> list[Line]:
     """One line of code without colours, in as many rows as it needs."""
     return _rows([(row.expandtabs(4), "code", "")], setting)
 
 
-def _rows(runs: Sequence[Run], setting: Setting) -> list[Line]:
+def _rows(runs: Sequence[Run], setting: LayoutContext) -> list[Line]:
     """One line of code. What does not fit hangs below it, behind a mark that no copy takes along."""
     width = max(setting.width, 8) - 2 * len(_PAD)
     text = "".join([run[0] for run in runs])

@@ -6,9 +6,9 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from omni.shell.transcript.entry import Entry, Layout
-from omni.shell.transcript.fences import Setting
+from omni.shell.transcript.fences import LayoutContext
 from omni.shell.transcript.lines import Line
-from omni.shell.transcript.split import Section
+from omni.shell.transcript.split import MarkdownSection
 
 PART_BITS, ENTRY_BITS = 20, 40  # a place is entry, part and line in one number, so that it survives growth
 EMPTY = Line(())
@@ -17,7 +17,7 @@ Anchor = tuple[int, int, int]
 """An entry, a part of it and a row of that part: a place that growth above does not move."""
 
 
-class Row(NamedTuple):
+class FlowRow(NamedTuple):
     """One row of the view: which entry, part and line it shows; part -1 is the empty row below an entry."""
 
     entry: int
@@ -42,7 +42,7 @@ class Flow:
     replaced when the width changes. `misses[0]` counts code blocks that were laid out before their colours were known.
     """
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: LayoutContext) -> None:
         self.entries: list[Entry] = []
         self.index: dict[str, int] = {}
         self.setting = setting
@@ -55,7 +55,7 @@ class Flow:
         """The width of the text."""
         return self.setting.width
 
-    def resize(self, setting: Setting) -> None:
+    def resize(self, setting: LayoutContext) -> None:
         """Another width: all heights are guesses again."""
         self.setting = setting
         self._tops_good = 0
@@ -90,7 +90,7 @@ class Flow:
         """Rows of everything; partly guessed."""
         return self.tops()[-1]
 
-    def parts(self, at: int) -> list[Section]:
+    def parts(self, at: int) -> list[MarkdownSection]:
         """The parts of an entry; its height is guessed anew when its text is looked at for the first time."""
         entry = self.entries[at]
         if entry.height_stamp != self.measure or not entry.opened:
@@ -102,7 +102,7 @@ class Flow:
             return parts
         return entry.parts()
 
-    def lay(self, at: int, part: Section) -> Layout:
+    def lay(self, at: int, part: MarkdownSection) -> Layout:
         """The exact lines of one part; corrects the height of its entry."""
         entry = self.entries[at]
         before = entry.part_height(part, self.measure)
@@ -126,9 +126,9 @@ class Flow:
             offset = min(offset, len(layout.lines) + entry.lead(parts[number]) - 1)
         return top + max(offset, 0)
 
-    def collect(self, start: int, count: int) -> tuple[int, list[Row]]:
+    def collect(self, start: int, count: int) -> tuple[int, list[FlowRow]]:
         """The rows from `start` on, laid out exactly, and the row that `start` turned out to be."""
-        rows: list[Row] = []
+        rows: list[FlowRow] = []
         tops = self.tops()
         at = max(min(bisect_right(tops, start) - 1, len(self.entries) - 1), 0)
         skip = start - tops[at]
@@ -144,16 +144,18 @@ class Flow:
                     start -= skip - (len(lines) + lead - 1)
                     skip = len(lines) + lead - 1
                 if lead and skip == 0:
-                    rows.append(Row(at, number, 0, EMPTY))
+                    rows.append(FlowRow(at, number, 0, EMPTY))
                 first = max(skip - lead, 0)
-                rows += [Row(at, number, lead + first + i, line) for i, line in enumerate(lines[first : first + count])]
+                rows += [
+                    FlowRow(at, number, lead + first + i, line) for i, line in enumerate(lines[first : first + count])
+                ]
                 skip = 0
                 if len(rows) >= count:
                     break
             else:
                 if skip:
                     skip = 0
-                rows.append(Row(at, -1, 0, EMPTY))
+                rows.append(FlowRow(at, -1, 0, EMPTY))
             at += 1
         return max(start, 0), rows[:count]
 
@@ -201,7 +203,7 @@ class Flow:
                 break
         return max(self.total - height, 0)
 
-    def lay_below(self, row: Row, count: int, end: float) -> bool:
+    def lay_below(self, row: FlowRow, count: int, end: float) -> bool:
         """Lay out `count` rows below `row`; True when time `end` came first."""
         number = row.part if row.part >= 0 else 1 << PART_BITS
         for at in range(row.entry, len(self.entries)):
@@ -214,7 +216,7 @@ class Flow:
             number = 0
         return False
 
-    def lay_above(self, row: Row, count: int, end: float) -> bool:
+    def lay_above(self, row: FlowRow, count: int, end: float) -> bool:
         """Lay out `count` rows above `row`; True when time `end` came first."""
         for at in range(row.entry, -1, -1):
             parts = self.parts(at)
@@ -228,6 +230,6 @@ class Flow:
                     return False
         return False
 
-    def anchor_of(self, row: Row) -> Anchor:
+    def anchor_of(self, row: FlowRow) -> Anchor:
         """The anchor of a row."""
         return row.entry, row.part if row.part >= 0 else len(self.entries[row.entry].parts()), row.line

@@ -1,6 +1,6 @@
 """Lines of styled text and how paragraphs are broken into them.
 
-A run is `(text, key, link)`: `key` names a style that a `Palette` resolves, so that a theme change needs no new layout.
+A run is `(text, key, link)`: `key` names a style that a `TranscriptPalette` resolves, so that a theme change needs no new layout.
 """
 
 import re

@@ -6,9 +6,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omni.shell.transcript.clean import clean
-from omni.shell.transcript.fences import Setting, lay_code
+from omni.shell.transcript.fences import LayoutContext, lay_code
 from omni.shell.transcript.lines import Line, Run, width_of, wrap
-from omni.shell.transcript.split import Section, Splitter
+from omni.shell.transcript.split import MarkdownSection, Splitter
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -23,12 +23,12 @@ _URL = re.compile(r"https?://[^\s<>\"'`]+[^\s<>\"'`.,;:!?)\]}]")
 _OPENABLE = re.compile(r"(?:https?://|mailto:)[\x21-\x7e]+\Z", re.IGNORECASE)
 
 
-class Node(NamedTuple):
+class MarkdownNode(NamedTuple):
     """One block of Markdown. `runs` holds its text, `nodes` its children, `info` what its kind needs besides."""
 
     kind: str
     runs: Sequence[Run] = ()
-    nodes: "Sequence[Node]" = ()
+    nodes: "Sequence[MarkdownNode]" = ()
     info: Any = None
 
 
@@ -40,10 +40,10 @@ def _parser() -> "MarkdownIt":
     return MarkdownIt("commonmark", {"html": False, "maxNesting": 24}).enable(["table", "strikethrough"])
 
 
-def parse(text: str, number: int | None = None) -> list[Node]:
+def parse(text: str, number: int | None = None) -> list[MarkdownNode]:
     """The blocks of clean text; `number` overrides the first number of a list that begins it."""
     if _TOO_DEEP.search(text):
-        return [Node("paragraph", [run for row in text.split("\n") for run in _literal(row)][:-1], info=0)]
+        return [MarkdownNode("paragraph", [run for row in text.split("\n") for run in _literal(row)][:-1], info=0)]
     tokens = _parser().parse(text)
     if number is not None and tokens and tokens[0].type == "ordered_list_open":
         tokens[0].attrSet("start", number)
@@ -59,8 +59,8 @@ def _flat(text: str) -> str:
     return clean(text).replace("\n", " ").replace("\t", " ")
 
 
-def _nodes(tokens: "Iterable[Token]", until: str | None) -> list[Node]:
-    nodes: list[Node] = []
+def _nodes(tokens: "Iterable[Token]", until: str | None) -> list[MarkdownNode]:
+    nodes: list[MarkdownNode] = []
     stream = iter(tokens)
     for token in stream:
         kind = token.type
@@ -71,28 +71,28 @@ def _nodes(tokens: "Iterable[Token]", until: str | None) -> list[Node]:
             next(stream)
             level = int(token.tag[1]) if kind == "heading_open" else 0
             base = "text" if not level else "text.b" if level < 3 else "second.b"
-            nodes.append(Node("paragraph", _runs(inline.children or (), base), info=level))
+            nodes.append(MarkdownNode("paragraph", _runs(inline.children or (), base), info=level))
         elif kind in ("bullet_list_open", "ordered_list_open"):
             start = int(token.attrGet("start") or (0 if "start" in token.attrs else 1)) if kind[0] == "o" else None
-            nodes.append(Node("list", nodes=_nodes(stream, kind.replace("open", "close")), info=start))
+            nodes.append(MarkdownNode("list", nodes=_nodes(stream, kind.replace("open", "close")), info=start))
         elif kind == "list_item_open":
-            nodes.append(Node("item", nodes=_nodes(stream, "list_item_close")))
+            nodes.append(MarkdownNode("item", nodes=_nodes(stream, "list_item_close")))
         elif kind == "blockquote_open":
-            nodes.append(Node("quote", nodes=_nodes(stream, "blockquote_close")))
+            nodes.append(MarkdownNode("quote", nodes=_nodes(stream, "blockquote_close")))
         elif kind in ("fence", "code_block"):
-            nodes.append(Node("code", info=(token.info.strip(), clean(token.content.rstrip("\n")))))
+            nodes.append(MarkdownNode("code", info=(token.info.strip(), clean(token.content.rstrip("\n")))))
         elif kind == "hr":
-            nodes.append(Node("rule"))
+            nodes.append(MarkdownNode("rule"))
         elif kind == "table_open":
             nodes.append(_table(stream))
         elif kind == "inline":  # what markdown-it leaves where the nesting is too deep
-            nodes.append(Node("paragraph", _runs(token.children or (), "text"), info=0))
+            nodes.append(MarkdownNode("paragraph", _runs(token.children or (), "text"), info=0))
         elif token.content:
-            nodes.append(Node("paragraph", [(_flat(token.content), "text", "")], info=0))
+            nodes.append(MarkdownNode("paragraph", [(_flat(token.content), "text", "")], info=0))
     return nodes
 
 
-def _table(stream: "Iterable[Token]") -> Node:
+def _table(stream: "Iterable[Token]") -> MarkdownNode:
     rows: list[list[list[Run]]] = []
     aligns: list[str] = []
     head = True
@@ -108,7 +108,7 @@ def _table(stream: "Iterable[Token]") -> Node:
                 aligns.append(str(token.attrGet("style") or "").rpartition(":")[2])
         elif token.type == "inline":
             rows[-1].append(_runs(token.children or (), "second.b" if head else "text"))
-    return Node("table", info=(aligns, rows))
+    return MarkdownNode("table", info=(aligns, rows))
 
 
 def _runs(tokens: "Iterable[Token]", base: str) -> list[Run]:
@@ -171,14 +171,14 @@ def _bare_links(text: str, key: str) -> list[Run]:
     return runs
 
 
-def lay_section(section: Section, setting: Setting) -> list[Line]:
+def lay_section(section: MarkdownSection, setting: LayoutContext) -> list[Line]:
     """The lines of one section."""
     if section.kind == "fence":
         return lay_code(section.info, section.source, setting, open_=not section.closed)
     return lay(parse(section.source, section.number), setting)
 
 
-def lay_text(text: str, setting: Setting) -> list[Line]:
+def lay_text(text: str, setting: LayoutContext) -> list[Line]:
     """The lines of a whole text, as they stand in the transcript."""
     splitter = Splitter(text)
     splitter.finish()
@@ -190,7 +190,7 @@ def lay_text(text: str, setting: Setting) -> list[Line]:
     return lines
 
 
-def lay(nodes: Sequence[Node], setting: Setting, depth: int = 0) -> list[Line]:
+def lay(nodes: Sequence[MarkdownNode], setting: LayoutContext, depth: int = 0) -> list[Line]:
     """The lines of blocks, one under the other."""
     lines: list[Line] = []
     before = ""
@@ -239,7 +239,7 @@ def _prefixed(line: Line, prefix: Sequence[Run], *, soften: bool = False) -> Lin
     return Line([*prefix, *runs], join=line.join, code=line.code, body=body)
 
 
-def _list(node: Node, setting: Setting, depth: int) -> list[Line]:
+def _list(node: MarkdownNode, setting: LayoutContext, depth: int) -> list[Line]:
     lines: list[Line] = []
     glyphs = setting.glyphs
     wide = 0 if node.info is None else len(str(node.info + len(node.nodes) - 1)) + 2
@@ -264,7 +264,7 @@ def _list(node: Node, setting: Setting, depth: int) -> list[Line]:
     return lines
 
 
-def _task(nodes: Sequence[Node]) -> tuple[bool, Sequence[Node]] | None:
+def _task(nodes: Sequence[MarkdownNode]) -> tuple[bool, Sequence[MarkdownNode]] | None:
     """Whether an item begins with a box that is ticked, and the item without it."""
     if not nodes or nodes[0].kind != "paragraph" or not nodes[0].runs:
         return None
@@ -274,7 +274,7 @@ def _task(nodes: Sequence[Node]) -> tuple[bool, Sequence[Node]] | None:
     return text[1] != " ", [nodes[0]._replace(runs=[(text[4:], key, link), *nodes[0].runs[1:]]), *nodes[1:]]
 
 
-def _lay_table(aligns: list[str], rows: list[list[list[Run]]], setting: Setting) -> list[Line]:
+def _lay_table(aligns: list[str], rows: list[list[list[Run]]], setting: LayoutContext) -> list[Line]:
     """A table that fits: columns shrink to their longest word, and a table that still does not fit becomes records."""
     gap = 3
     columns = len(aligns)
@@ -317,7 +317,7 @@ def _shares(natural: list[int], least: list[int], room: int) -> list[int]:
     return widths
 
 
-def _records(rows: list[list[list[Run]]], setting: Setting) -> list[Line]:
+def _records(rows: list[list[list[Run]]], setting: LayoutContext) -> list[Line]:
     lines: list[Line] = []
     for row in rows[1:] or rows:
         if lines:

@@ -22,7 +22,7 @@ NAMES = (
 _FLAGS = {"b": "bold", "i": "italic", "s": "strike", "u": "underline"}
 
 
-class Palette:
+class TranscriptPalette:
     """Resolves keys of the form `colour`, `colour.flags`, `code`, `code colour`, `inline`, `link` and `token TYPE`.
 
     `stamp` differs between any two palettes in use, so that a drawn line knows whether it is still right.

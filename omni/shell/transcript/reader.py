@@ -13,7 +13,7 @@ from textual.widget import Widget
 from omni.shell.glyphs import UNICODE, Glyphs
 from omni.shell.promptly import done_at_once
 from omni.shell.transcript.entry import Entry
-from omni.shell.transcript.flow import EMPTY, ENTRY_BITS, Anchor, Row
+from omni.shell.transcript.flow import EMPTY, ENTRY_BITS, Anchor, FlowRow
 from omni.shell.transcript.keys import KEYS
 from omni.shell.transcript.lines import width_of
 from omni.shell.transcript.view import GUTTER, View
@@ -127,7 +127,7 @@ class Transcript(View, can_focus=True):
         text = "".join(pieces).rstrip()
         return (text, "\n") if text else None
 
-    def _walk(self, first: int, last: int | None) -> Iterator[Row]:
+    def _walk(self, first: int, last: int | None) -> Iterator[FlowRow]:
         """All rows from place `first` to place `last`."""
         for at in range(first >> ENTRY_BITS, len(self._flow.entries)):
             entry = self._flow.entries[at]
@@ -135,14 +135,14 @@ class Transcript(View, can_focus=True):
                 lines = self._flow.lay(at, part).lines
                 lead = entry.lead(part)
                 for offset, line in enumerate([EMPTY] * lead + lines):
-                    row = Row(at, number, offset, line)
+                    row = FlowRow(at, number, offset, line)
                     if last is not None and row.place > last:
                         return
                     if row.place >= first:
                         yield row
-            if last is not None and Row(at, -1, 0, EMPTY).place > last:
+            if last is not None and FlowRow(at, -1, 0, EMPTY).place > last:
                 return
-            yield Row(at, -1, 0, EMPTY)
+            yield FlowRow(at, -1, 0, EMPTY)
 
     def selection_updated(self, selection: Selection | None) -> None:  # noqa: ARG002
         """Draw the selection."""
@@ -180,7 +180,7 @@ class Transcript(View, can_focus=True):
         else:
             self.post_message(self.Open(link))
 
-    def _select_word(self, row: Row, x: int) -> None:
+    def _select_word(self, row: FlowRow, x: int) -> None:
         text, at = row.what.text, 0
         while at < len(text) and width_of(text[: at + 1]) <= x:
             at += 1

@@ -15,7 +15,7 @@ _MAYBE_MARKER = re.compile(r"(?:\d{1,9}[.)]?|[-+*])\Z")
 _TABLE = re.compile(r" {0,3}[|:\-][|:\- ]*\|?[|:\- ]*\Z")
 
 
-class Section:
+class MarkdownSection:
     """A run of lines with one meaning: a fence at the top level, or Markdown of any other kind.
 
     `joined` says that no empty row stands above it, `number` continues the numbering of a list that was cut. `stamp`
@@ -74,7 +74,7 @@ class Splitter:
     __slots__ = ("_guess", "_partial", "sections")
 
     def __init__(self, text: str = "") -> None:
-        self.sections: list[Section] = []
+        self.sections: list[MarkdownSection] = []
         self._partial = ""
         self._guess = False
         if text:
@@ -114,7 +114,7 @@ class Splitter:
             at = LIMIT if at < 0 else at + 1
             self._line(line[:at])
             if self.sections and not self._in_fence():
-                self.sections.append(Section(joined=True))
+                self.sections.append(MarkdownSection(joined=True))
             line = line[at:]
         return line
 
@@ -150,7 +150,7 @@ class Splitter:
         elif line[0] == "#":
             current.list_indent = -1
 
-    def _fence_line(self, section: Section, line: str) -> None:
+    def _fence_line(self, section: MarkdownSection, line: str) -> None:
         bare = line.strip()
         if (
             len(bare) >= len(section.mark)
@@ -164,7 +164,7 @@ class Splitter:
         section.tail = ""
         section.stamp += 1
 
-    def _section_for(self, line: str, *, partial: bool) -> Section:
+    def _section_for(self, line: str, *, partial: bool) -> MarkdownSection:
         """The section that a line which is not empty belongs to; a new one where the line begins one."""
         current = self.sections[-1] if self.sections else None
         indent = len(line) - len(line.lstrip(" "))
@@ -174,7 +174,7 @@ class Splitter:
             joined = current is not None and current.kind == "text" and current.joined and not current.lines
             if joined:
                 self.sections.pop()
-            section = Section("fence", joined=joined)
+            section = MarkdownSection("fence", joined=joined)
             section.indent, section.mark, section.info = len(fence[1]), fence[2], fence[3].strip()
             self.sections.append(section)
             return section
@@ -201,8 +201,8 @@ class Splitter:
             return self._new(joined=True)
         return current
 
-    def _new(self, *, joined: bool = False, number: int | None = None) -> Section:
-        section = Section(joined=joined, number=number)
+    def _new(self, *, joined: bool = False, number: int | None = None) -> MarkdownSection:
+        section = MarkdownSection(joined=joined, number=number)
         self.sections.append(section)
         return section
 
@@ -225,7 +225,7 @@ class Splitter:
         self._guess = len(self.sections) > count
         if section.kind == "fence":
             if not self._guess:  # it replaced an empty section, which comes back
-                self.sections[-1] = Section(joined=True)
+                self.sections[-1] = MarkdownSection(joined=True)
                 self.sections[-1].tail = partial
             return
         section.tail = partial if not section.blank or section.list_indent >= 0 else "\n" + partial

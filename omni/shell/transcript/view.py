@@ -17,11 +17,11 @@ from textual.worker import WorkType
 from omni.shell.glyphs import UNICODE, Glyphs
 from omni.shell.transcript.code import Highlights, highlight_all, load_style
 from omni.shell.transcript.entry import Entry, Layout
-from omni.shell.transcript.fences import Setting
-from omni.shell.transcript.flow import EMPTY, Anchor, Flow, Row
+from omni.shell.transcript.fences import LayoutContext
+from omni.shell.transcript.flow import EMPTY, Anchor, Flow, FlowRow
 from omni.shell.transcript.lines import Run, width_of
 from omni.shell.transcript.marks import marked, selected
-from omni.shell.transcript.palette import Palette
+from omni.shell.transcript.palette import TranscriptPalette
 
 MEASURE = 100
 GUTTER = 3
@@ -36,8 +36,8 @@ class View(ScrollView):
         super().__init__(id=id, classes=classes)
         self._glyphs = glyphs
         self._width = 0
-        self._rows: list[Row] | None = None
-        self._palette = Palette({})
+        self._rows: list[FlowRow] | None = None
+        self._palette = TranscriptPalette({})
         self._highlights = Highlights(self._want_highlights)
         self._flow = Flow(self._setting())
         self._writes: dict[str, list[str]] = {}
@@ -142,14 +142,14 @@ class View(ScrollView):
         self._settle(anchor)
 
     @property
-    def visible_rows(self) -> Sequence[Row]:
+    def visible_rows(self) -> Sequence[FlowRow]:
         """What is drawn, from the top."""
         return tuple(self._rows or ())
 
     # ---- heights
 
-    def _setting(self) -> Setting:
-        return Setting(max(min(MEASURE, self._width - GUTTER), 8), self._glyphs, self._highlight, True)
+    def _setting(self) -> LayoutContext:
+        return LayoutContext(max(min(MEASURE, self._width - GUTTER), 8), self._glyphs, self._highlight, True)
 
     def _highlight(self, language: str, text: str) -> list[list[Run]] | None:
         lines = self._highlights(language, text)
@@ -243,7 +243,7 @@ class View(ScrollView):
     def _redraw(self) -> None:
         self.refresh(Region(0, 0, self.size.width, self.size.height))
 
-    def _redraw_changes(self, before: list[Row] | None) -> None:
+    def _redraw_changes(self, before: list[FlowRow] | None) -> None:
         """Draw again the rows that differ from what stands on the screen."""
         rows = self._rows or []
         if before is None or len(before) != len(rows):
@@ -370,7 +370,7 @@ class View(ScrollView):
         if self._palette.stamp and self._palette.same_as(variables):
             return
         old = self._palette
-        self._palette = Palette(variables, old.stamp + 1)
+        self._palette = TranscriptPalette(variables, old.stamp + 1)
         self._drawn = (self._palette.stamp, self._query)
         if self._palette.code_style == old.code_style:
             self._palette.tokens = old.tokens
@@ -379,10 +379,10 @@ class View(ScrollView):
             self.run_worker(work, name="code style", group="transcript-style", exclusive=True)
         self._redraw()
 
-    async def _load_style(self, palette: Palette) -> None:
+    async def _load_style(self, palette: TranscriptPalette) -> None:
         palette.tokens = await asyncio.to_thread(load_style, palette.code_style)
         if palette is self._palette:
-            self._palette = Palette(self.app.theme_variables, palette.stamp + 1)
+            self._palette = TranscriptPalette(self.app.theme_variables, palette.stamp + 1)
             self._palette.tokens = palette.tokens
             self._drawn = (self._palette.stamp, self._query)
             self._redraw()
@@ -421,7 +421,7 @@ class View(ScrollView):
     def _blank(self) -> Strip:
         return Strip.blank(self._width, self._palette.style("text"))
 
-    def _strip(self, row: Row, y: int) -> Strip:
+    def _strip(self, row: FlowRow, y: int) -> Strip:
         line, palette = row.what, self._palette
         if row.part < 0:
             strip = self._blank()
@@ -456,7 +456,7 @@ class View(ScrollView):
             strip = self._with_hint(strip)
         return strip
 
-    def _is_end(self, row: Row) -> bool:
+    def _is_end(self, row: FlowRow) -> bool:
         """Whether this is the last row of the text of an entry that is being written."""
         entry = self._flow.entries[row.entry]
         sections = entry.sections()

@@ -78,8 +78,8 @@ function measure(id: string, messages: Message[]): void {
   const had = state.get().meters[id];
   const usage = had ? messages.at(-1)?.usage : [...messages].reverse().find((message) => message.usage)?.usage;
   if (!usage) return;
-  const speed = usage.answer_seconds > 0 ? usage.answer_tokens / usage.answer_seconds : 0;
-  setMeter(id, { used: usage.prompt_tokens + usage.answer_tokens, allocated: had?.allocated ?? 0, speed });
+  const speed = usage.completion_seconds > 0 ? usage.completion_tokens / usage.completion_seconds : 0;
+  setMeter(id, { used: usage.prompt_tokens + usage.completion_tokens, allocated: had?.allocated ?? 0, speed });
 }
 
 export function setMeter(id: string, meter: { used: number; allocated: number; speed: number }): void {

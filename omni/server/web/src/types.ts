@@ -3,29 +3,56 @@
 export interface Usage {
   prompt_tokens: number;
   cached_tokens: number;
-  answer_tokens: number;
+  completion_tokens: number;
   prompt_seconds: number;
-  answer_seconds: number;
+  completion_seconds: number;
   first_token_seconds: number;
 }
 
-export type MessageState = "whole" | "writing" | "interrupted" | "cancelled" | "failed";
+export type MessageState = "complete" | "writing" | "interrupted" | "cancelled" | "failed";
+
+export interface TextPart {
+  type: "text";
+  text: string;
+}
+
+export interface ReasoningPart {
+  type: "reasoning";
+  text: string;
+  seconds: number;
+}
+
+export interface FilePart {
+  type: "file";
+  path: string;
+  bytes: number;
+  lines: number;
+  text: string;
+}
+
+export interface ImagePart {
+  type: "image";
+  data: string;
+  kind: "png" | "jpeg" | "gif" | "bmp";
+  width: number;
+  height: number;
+  path: string;
+}
+
+export type Part = TextPart | ReasoningPart | FilePart | ImagePart;
 
 export interface Message {
   id: string;
   parent: string | null;
   role: "user" | "assistant" | "summary";
-  text: string;
   time: number;
-  reasoning: string;
+  parts: Part[];
   brain: string;
   state: MessageState;
   reason: string;
   usage: Usage | null;
   seconds: number;
-  reasoning_seconds: number;
   siblings: string[];
-  attachments: { path: string; bytes: number; lines: number }[];
   left_out: number;
 }
 
@@ -39,6 +66,7 @@ export interface Conversation {
   system: string;
   head: string | null;
   turns: number;
+  revision: number;
 }
 
 export interface Shown {
@@ -61,16 +89,15 @@ export interface Problem {
 }
 
 export type TurnEvent =
-  | { type: "turn_before"; text: string; reasoning: string }
-  | { type: "turn_started"; conversation: string; question: string; answer: string; brain: string }
+  | { type: "turn_started"; conversation: string; question: string; answer: string; brain: string; prior_text: string; prior_reasoning: string }
   | { type: "turn_queued"; place: number; reason: "memory" | "slot" | "turn"; detail: string }
   | { type: "brain_loading"; brain: string; seconds: number; fraction: number | null }
   | { type: "context_compacted"; left_out_turns: number; left_out_tokens: number; kept_tokens: number; allocated: number; reading_seconds: number | null }
-  | { type: "prompt_counted"; tokens: number; room: number; allocated: number }
+  | { type: "prompt_counted"; tokens: number; max_completion_tokens: number; allocated: number }
   | { type: "prompt_progress"; done: number; total: number; cached: number }
   | { type: "reasoning_delta"; text: string }
   | { type: "text_delta"; text: string }
-  | { type: "token_chosen" }
+  | { type: "token_logprob" }
   | { type: "tool_call_delta" }
   | { type: "turn_ended"; reason: string; usage: Usage; context_used: number; context_allocated: number }
   | { type: "error"; error: Problem };

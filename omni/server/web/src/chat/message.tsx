@@ -10,6 +10,7 @@ import { render } from "../markdown/render";
 import type { Message } from "../types";
 import { fit } from "./fit";
 import type { Near } from "./near";
+import { attachmentsOf, reasoningOf, textOf, thinkingOf } from "./parts";
 import { turns, type Turn } from "./turns";
 
 interface Props {
@@ -60,11 +61,11 @@ export const MessageView = memo(function MessageView({ message, near, turn, last
 
 function Facts({ message }: { message: Message }) {
   const usage = message.usage;
-  const rate = usage && usage.answer_seconds > 0 ? usage.answer_tokens / usage.answer_seconds : 0;
+  const rate = usage && usage.completion_seconds > 0 ? usage.completion_tokens / usage.completion_seconds : 0;
   return (
     <>
       {message.seconds > 0 && <span>{seconds(message.seconds)}</span>}
-      {usage && usage.answer_tokens > 0 && <span className="hide-narrow">{many(usage.answer_tokens, "token")}</span>}
+      {usage && usage.completion_tokens > 0 && <span className="hide-narrow">{many(usage.completion_tokens, "token")}</span>}
       {rate > 0 && <span className="hide-narrow">{speed(rate)}</span>}
       {message.state === "writing" && <span className="accent">writing</span>}
     </>
@@ -84,16 +85,16 @@ function Step({ turn }: { turn: Turn }) {
 function Body({ message, whole }: { message: Message; whole: boolean }) {
   return (
     <>
-      {message.attachments.map((file) => (
+      {attachmentsOf(message).map((file) => (
         <span className="chip" key={file.path}>
-          {file.path} <span className="third">{size(file.bytes)}</span>
+          {file.path} <span className="third">{file.type === "file" ? size(file.bytes) : `${file.width} × ${file.height}`}</span>
         </span>
       ))}
-      {message.reasoning && <Reasoning text={message.reasoning} time={message.reasoning_seconds} />}
+      {reasoningOf(message) && <Reasoning text={reasoningOf(message)} time={thinkingOf(message)} />}
       {message.role === "user" || !whole ? (
-        <div className="plain">{message.text}</div>
+        <div className="plain">{textOf(message)}</div>
       ) : (
-        <Markdown text={message.text} />
+        <Markdown text={textOf(message)} />
       )}
       <End message={message} />
     </>
@@ -201,8 +202,8 @@ function Actions({ message, conversation, edit }: { message: Message; conversati
           </button>
         </span>
       )}
-      {message.text && (
-        <button type="button" className="quiet" onClick={() => void copy(message.text)}>
+      {textOf(message) && (
+        <button type="button" className="quiet" onClick={() => void copy(textOf(message))}>
           copy
         </button>
       )}
@@ -216,7 +217,7 @@ function Actions({ message, conversation, edit }: { message: Message; conversati
           retry
         </button>
       )}
-      {message.role === "assistant" && unfinished && (message.text || message.reasoning) && (
+      {message.role === "assistant" && unfinished && (message.parts.length > 0) && (
         <button type="button" className="quiet accent" onClick={goOn}>
           go on
         </button>
@@ -226,13 +227,13 @@ function Actions({ message, conversation, edit }: { message: Message; conversati
 }
 
 function Editor({ message, conversation, close }: { message: Message; conversation: string; close: () => void }) {
-  const [text, setText] = useState(message.text);
+  const [text, setText] = useState(textOf(message));
   const field = useRef<HTMLTextAreaElement>(null);
   useLayoutEffect(() => fit(field.current!, 0.5), [text]);
   const send = () => {
     if (!text.trim()) return;
     close();
-    const question = { text, replaces: message.id, files: message.attachments };
+    const question = { text, replaces: message.id, files: attachmentsOf(message) };
     void turns.begin(conversation, { path: "edit", body: { message: message.id, text }, question }).catch(() => undefined);
   };
   return (

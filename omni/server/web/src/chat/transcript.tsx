@@ -4,6 +4,7 @@ import { state } from "../state";
 import type { Message } from "../types";
 import { MessageView } from "./message";
 import { Near } from "./near";
+import { textOf } from "./parts";
 import { turns, type Turn } from "./turns";
 
 // Whether the browser itself keeps what is read in its place when what stands above gets another height. Safari does not.
@@ -50,8 +51,10 @@ const Chunk = memo(
 
 /** About how high they will be: exact where they were shown before, because browsers remember that. */
 function height(messages: Message[]): number {
-  return messages.reduce((sum, { text }) => sum + 70 + (Math.ceil(text.length / 90) + text.split("\n").length) * 21, 0);
+  return messages.reduce((sum, message) => sum + 70 + lines(textOf(message)) * 21, 0);
 }
+
+const lines = (text: string): number => Math.ceil(text.length / 90) + text.split("\n").length;
 
 /** The first message in view, and how far below the beginning it is. */
 interface Held {

@@ -7,13 +7,14 @@ import { ApiError, problemOf, send, stream } from "../api";
 import { announce, state, toast } from "../state";
 import { newConversation, readConversations, reread, setMessages, setMeter } from "../actions";
 import { many, seconds, tokens } from "../format";
-import type { Message, Problem, TurnEvent } from "../types";
+import type { FilePart, ImagePart, Message, Problem, TurnEvent } from "../types";
+import { partsOf, reasoningOf, textOf } from "./parts";
 
 /** How a turn begins: the path to ask at, what to send, and which messages stay on the page. */
 export interface Wish {
   path: string;
   body: Record<string, unknown>;
-  question?: { text: string; replaces?: string; files?: { path: string; bytes: number; lines: number }[] };
+  question?: { text: string; replaces?: string; files?: (FilePart | ImagePart)[] };
   answer?: { replaces?: string; resumes?: string };
 }
 
@@ -116,7 +117,9 @@ class Turns {
   async ask(text: string, files: { path: string; text: string }[]): Promise<void> {
     const id = state.get().open?.id ?? (await newConversation()).id;
     const attached = files.map((file) => ({
+      type: "file" as const,
       path: file.path,
+      text: "",
       bytes: new Blob([file.text]).size,
       lines: file.text.split("\n").length,
     }));
@@ -148,10 +151,11 @@ class Turns {
     this.looked.add(message.id);
     const turn = new Turn(id);
     const events = stream<TurnEvent>("GET", answerPath(id, message.id), undefined, turn.abort.signal);
+    const wish = { path: "", body: {} };
     try {
       const first = await events.next();
-      if (first.done || first.value.type !== "turn_before" || this.running.has(id)) return turn.abort.abort();
-      Object.assign(turn, { text: first.value.text, reasoning: first.value.reasoning });
+      if (first.done || first.value.type === "error" || this.running.has(id)) return turn.abort.abort();
+      this.hear(turn, wish, first.value);
     } catch (error) {
       // Not there, or not yet: what another window writes is looked for again now and then.
       setTimeout(() => this.looked.delete(message.id), error instanceof ApiError ? 2000 : 0);
@@ -160,7 +164,7 @@ class Turns {
     Object.assign(turn, { answer: message.id, brain: message.brain, since: performance.now() + 200 });
     this.running.set(id, turn);
     this.tell();
-    const problem = await this.read(turn, { path: "", body: {} }, events);
+    const problem = await this.read(turn, wish, events);
     this.looked.delete(message.id); // it may be gone on with
     await this.ended(turn, problem);
   }
@@ -214,6 +218,8 @@ class Turns {
       case "turn_started":
         turn.answer = event.answer;
         turn.brain = event.brain;
+        turn.text = event.prior_text;
+        turn.reasoning = event.prior_reasoning;
         turn.step = "reading";
         named(turn, wish, event);
         announce(`${event.brain} is answering.`);
@@ -258,7 +264,7 @@ class Turns {
       case "turn_ended":
         turn.prompt = event.context_used - turn.written;
         turn.allocated = event.context_allocated || turn.allocated;
-        if (event.usage.answer_seconds > 0) turn.speed = event.usage.answer_tokens / event.usage.answer_seconds;
+        if (event.usage.completion_seconds > 0) turn.speed = event.usage.completion_tokens / event.usage.completion_seconds;
         setMeter(turn.conversation, { used: event.context_used, allocated: turn.allocated, speed: turn.speed });
         break;
     }
@@ -288,17 +294,14 @@ const BLANK: Message = {
   id: "",
   parent: null,
   role: "assistant",
-  text: "",
   time: 0,
-  reasoning: "",
+  parts: [],
   brain: "",
   state: "writing",
   reason: "",
   usage: null,
   seconds: 0,
-  reasoning_seconds: 0,
   siblings: [],
-  attachments: [],
   left_out: 0,
 };
 
@@ -317,7 +320,7 @@ function prepare(id: string, wish: Wish): void {
     const role = wish.path === "compact" ? ("summary" as const) : ("assistant" as const);
     const parent = kept.at(-1)?.id ?? null;
     const question: Message[] = wish.question
-      ? [{ ...BLANK, id: ASKED, role: "user", state: "whole", text: wish.question.text, parent, time, attachments: wish.question.files ?? [] }]
+      ? [{ ...BLANK, id: ASKED, role: "user", state: "complete", parts: partsOf(wish.question.text, wish.question.files), parent, time }]
       : [];
     return [...kept, ...question, { ...BLANK, id: COMING, role, time, parent: question.length ? ASKED : parent }];
   });
@@ -335,7 +338,7 @@ function named(turn: Turn, wish: Wish, event: { question: string; answer: string
   );
   if (resumed) {
     const old = state.get().open?.messages.find((one) => one.id === resumed);
-    turn.text = old?.text ?? "";
-    turn.reasoning = (turn.text && old?.reasoning) || "";
+    turn.text = old ? textOf(old) : "";
+    turn.reasoning = turn.text && old ? reasoningOf(old) : "";
   }
 }

@@ -1,0 +1,27 @@
+"""Turns as jobs: they go on when who asked has left, and any front end may read on, and stop them."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from omni.core.events import BrainLoading, ChatEvent, PromptProgress, TurnQueued, TurnStarted
+from omni.jobs import Job, Jobs, RemoteJob
+
+KIND = "turn"
+
+
+def begin_turn(jobs: Jobs, conversation: str, events: AsyncGenerator[ChatEvent]) -> Job[ChatEvent]:
+    """Let a turn run. Its facts name the `answer` and the `brain` as soon as there is one."""
+
+    async def run(job: Job[ChatEvent]) -> AsyncGenerator[ChatEvent]:
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, TurnStarted):
+                    job.facts |= {"answer": event.answer, "brain": event.brain}
+                yield event
+
+    return jobs.begin(KIND, conversation, run, latest=(PromptProgress, BrainLoading, TurnQueued))
+
+
+async def turn_elsewhere(jobs: Jobs, **facts: str) -> RemoteJob:
+    """The turn of another front end with this `answer`, or `about` this conversation. Raises NotFound."""
+    return await jobs.find_other(KIND, **facts)
