@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
+from docs import typescript
 from omni.cartridges import manifest_schema
 from omni.cli import reference
 from omni.core import at_rest
@@ -28,6 +29,7 @@ def files(root: Path = ROOT) -> dict[Path, str]:
         root / "docs" / "settings.md": settings_page(),
         root / "docs" / "privacy.md": privacy_page((root / "docs" / "privacy.md").read_text("utf-8")),
         schemas / "cartridge.schema.json": schema("A cartridge of Omni (cartridge.toml)", manifest_schema()),
+        root / "omni" / "server" / "web" / "src" / "wire.ts": typescript.wire(),
         schemas / "theme.schema.json": schema("A theme of Omni (NAME.toml)", msgspec.json.schema(ThemeFile)),
     }
 

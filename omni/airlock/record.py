@@ -108,14 +108,14 @@ def verify(home: Home) -> Verification:
     earlier = [path for path in sizes if path.name in _EARLIER]
     unchained = sum(1 for path in earlier for line in path.read_bytes().splitlines() if line.strip())
     files = [path for path in sizes if path not in earlier]
-    look = _Look(head)
+    look = _ChainReader(head)
     for path in files:
         look.read(path, sizes[path])
     look.end()
     return Verification(look.lines, len(files), unchained, look.torn, look.faults)
 
 
-class _Look:
+class _ChainReader:
     """The chain as it is read, file by file."""
 
     def __init__(self, head: Place | None) -> None:

@@ -53,6 +53,15 @@ class ChatService:
             pause=pause,
         )
 
+    @property
+    def upgrading(self) -> str:
+        """What is done to the conversations of an earlier Omni just now, in words; "" when nothing is."""
+        return self._store.upgrading
+
+    async def opened(self) -> None:
+        """Open the conversations, and bring them to this version if an earlier one made them."""
+        await self._store.opened()
+
     # --- conversations
 
     async def conversations(

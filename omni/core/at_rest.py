@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 
-class Kind(NamedTuple):
+class FileKind(NamedTuple):
     """A row. `path` is below the home: `*` stands for a part of one name, a last `**` for all that lies below."""
 
     path: str
@@ -20,46 +20,46 @@ class Kind(NamedTuple):
 
 
 KINDS = (
-    Kind("config.toml", "core", "settings", written=True),
-    Kind("plugins.json", "core", "list of the plug-ins"),
-    Kind("plugins", "environment", "link to the plug-ins in use", mode=None),
-    Kind("plugin-sets/**", "environment", "plug-ins with their lock and wheels", mode=None),
-    Kind("plugin-sets.lock", "environment", "held by who adds or removes one"),
-    Kind("plugins/**", "core", "plug-ins that somebody put there by hand", mode=None),
-    Kind("themes/*", "core", "a person's own themes", mode=None),
-    Kind("logs/*.jsonl*", "core", "log of a front end: what it did, no texts"),
-    Kind("logs/*.log", "keeper", "log of a process: what it did, no texts"),
-    Kind("keeper.lock", "keeper", "held by the keeper that lives"),
-    Kind("keeper.json", "keeper", "how to reach the keeper"),
-    Kind("air-gap", "keeper", "is there while all doors are shut"),
-    Kind("run/*.json", "keeper", "state of a running brain, with its key"),
-    Kind("run/*.lock", "keeper", "held by airlock or installer"),
-    Kind("audit/airlock-*.jsonl", "airlock", "record of connections"),
-    Kind("audit/airlock.head", "airlock", "where the record ends"),
-    Kind("audit/airlock*.jsonl", "airlock", "record of connections by earlier builds"),
-    Kind("audit/airlock.lock", "airlock", "the same builds' lock"),
-    Kind("hardware.json", "hardware", "measurements of this machine"),
-    Kind("hardware.lock", "hardware", "held by who measures"),
-    Kind("venv", "environment", "link to the environment in use", mode=None),
-    Kind("venvs/**", "environment", "Python environments", mode=None),
-    Kind("bin/omni", "environment", "the command omni", mode=0o755),
-    Kind("setup.lock", "environment", "held by a set-up that runs"),
-    Kind("setup.json", "environment", "how far it is"),
-    Kind("cartridges/index.db*", "cartridges", "index of the brains"),
-    Kind("cartridges/blobs/**", "cartridges", "brains"),
-    Kind("cartridges/own/**", "cartridges", "a person's own manifests", written=True, mode=None),
-    Kind("cartridges/pulls/**", "cartridges", "downloads that are not whole yet"),
-    Kind("cartridges/locks/*.lock", "cartridges", "held by who uses or fetches a brain"),
-    Kind("chat/omni.db*", "chat", "conversations", written=True),
-    Kind("chat/writers/*", "chat", "held by who writes an answer"),
-    Kind("server/keys.json", "server", "names and hashes of keys"),
-    Kind("server/keys.lock", "server", "held by who changes them"),
-    Kind("server/certificate.pem", "server", "the certificate of `omni serve --tls`"),
-    Kind("server/certificate.key", "server", "its key"),
-    Kind("server/responses.db*", "server", "answers that programs go on from", written=True),
-    Kind("draft-*.md", "shell", "what was not sent when the shell ended", written=True),
-    Kind("question-*.md", "shell", "what is open in an editor", written=True),
-    Kind("copied.txt", "shell", "what was copied where the terminal takes no copies", written=True),
+    FileKind("config.toml", "core", "settings", written=True),
+    FileKind("plugins.json", "core", "list of the plug-ins"),
+    FileKind("plugins", "environment", "link to the plug-ins in use", mode=None),
+    FileKind("plugin-sets/**", "environment", "plug-ins with their lock and wheels", mode=None),
+    FileKind("plugin-sets.lock", "environment", "held by who adds or removes one"),
+    FileKind("plugins/**", "core", "plug-ins that somebody put there by hand", mode=None),
+    FileKind("themes/*", "core", "a person's own themes", mode=None),
+    FileKind("logs/*.jsonl*", "core", "log of a front end: what it did, no texts"),
+    FileKind("logs/*.log", "keeper", "log of a process: what it did, no texts"),
+    FileKind("keeper.lock", "keeper", "held by the keeper that lives"),
+    FileKind("keeper.json", "keeper", "how to reach the keeper"),
+    FileKind("air-gap", "keeper", "is there while all doors are shut"),
+    FileKind("run/*.json", "keeper", "state of a running brain, with its key"),
+    FileKind("run/*.lock", "keeper", "held by airlock or installer"),
+    FileKind("audit/airlock-*.jsonl", "airlock", "record of connections"),
+    FileKind("audit/airlock.head", "airlock", "where the record ends"),
+    FileKind("audit/airlock*.jsonl", "airlock", "record of connections by earlier builds"),
+    FileKind("audit/airlock.lock", "airlock", "the same builds' lock"),
+    FileKind("hardware.json", "hardware", "measurements of this machine"),
+    FileKind("hardware.lock", "hardware", "held by who measures"),
+    FileKind("venv", "environment", "link to the environment in use", mode=None),
+    FileKind("venvs/**", "environment", "Python environments", mode=None),
+    FileKind("bin/omni", "environment", "the command omni", mode=0o755),
+    FileKind("setup.lock", "environment", "held by a set-up that runs"),
+    FileKind("setup.json", "environment", "how far it is"),
+    FileKind("cartridges/index.db*", "cartridges", "index of the brains"),
+    FileKind("cartridges/blobs/**", "cartridges", "brains"),
+    FileKind("cartridges/own/**", "cartridges", "a person's own manifests", written=True, mode=None),
+    FileKind("cartridges/pulls/**", "cartridges", "downloads that are not whole yet"),
+    FileKind("cartridges/locks/*.lock", "cartridges", "held by who uses or fetches a brain"),
+    FileKind("chat/omni.db*", "chat", "conversations", written=True),
+    FileKind("chat/writers/*", "chat", "held by who writes an answer"),
+    FileKind("server/keys.json", "server", "names and hashes of keys"),
+    FileKind("server/keys.lock", "server", "held by who changes them"),
+    FileKind("server/certificate.pem", "server", "the certificate of `omni serve --tls`"),
+    FileKind("server/certificate.key", "server", "its key"),
+    FileKind("server/responses.db*", "server", "answers that programs go on from", written=True),
+    FileKind("draft-*.md", "shell", "what was not sent when the shell ended", written=True),
+    FileKind("question-*.md", "shell", "what is open in an editor", written=True),
+    FileKind("copied.txt", "shell", "what was copied where the terminal takes no copies", written=True),
 )
 
 # What lies in a folder of the home, in a few words.
@@ -86,7 +86,7 @@ def what(name: str) -> str:
     return _FOLDERS.get(name) or (kind.what if kind else "state")
 
 
-def kind_of(path: str) -> Kind | None:
+def kind_of(path: str) -> FileKind | None:
     """What a file of the home is, by its path below it; None for one that nobody knows. What a killed writer left beside a
     file is of that file's kind."""
     parts = path.split("/")

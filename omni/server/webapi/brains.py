@@ -1,7 +1,7 @@
 """The library as a page shows it: every brain with what to expect of it here, and all that one does to them."""
 
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 from starlette.requests import Request
@@ -28,7 +28,7 @@ class Offer(Struct, frozen=True, kw_only=True):
 
     name: str
     state: str
-    place: str
+    place: Literal["here", "found", "offered"]
     title: str
     summary: str
     good_for: str

@@ -16,14 +16,15 @@ from omni.server.routes import Route, body_of, json_response
 from omni.server.webapi.problems import route
 
 HIDDEN = ("ui.glyphs", "ui.mouse", "ui.keys", "ui.ready")  # a terminal's
-KINDS = {bool: "bool", int: "int", str: "text"}
+SettingKind = Literal["bool", "int", "text", "choice", "other"]
+KINDS: dict[Any, SettingKind] = {bool: "bool", int: "int", str: "text"}
 
 
 class Setting(Struct, frozen=True, kw_only=True):
     """One setting. `kind` is "bool", "int", "text", "choice" or "other", which a page shows and does not change."""
 
     key: str
-    kind: str
+    kind: SettingKind
     value: Any
     default: Any
     description: str
