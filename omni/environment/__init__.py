@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from omni.environment.environment import Environment
     from omni.environment.export import export_wheels
     from omni.environment.kept import DiskUsage, footprint, remove_all
+    from omni.environment.plugin_changes import PluginPlan, add_plugin, remove_plugin
+    from omni.environment.plugin_sets import PluginRecord, PluginSet, set_in_use
+    from omni.environment.plugin_trials import PluginTrial, try_plugins
     from omni.environment.progress import Step
 
 __getattr__, __dir__ = lazy(
@@ -18,5 +21,8 @@ __getattr__, __dir__ = lazy(
     environment="Environment",
     export="export_wheels",
     kept="DiskUsage footprint remove_all",
+    plugin_changes="PluginPlan add_plugin remove_plugin",
+    plugin_sets="PluginRecord PluginSet set_in_use",
+    plugin_trials="PluginTrial try_plugins",
     progress="Step",
 )

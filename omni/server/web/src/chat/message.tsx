@@ -57,7 +57,8 @@ export const MessageView = memo(function MessageView({ message, near, turn, last
 });
 
 /** About how many pixels high it will be: exact where it was shown before, because browsers remember that. */
-export function height({ text }: Message): number {
+export function height(message: Message): number {
+  const text = textOf(message);
   return 70 + (Math.ceil(text.length / 90) + text.split("\n").length) * 21;
 }
 

@@ -1,6 +1,0 @@
-<<<<<<<< HEAD:omni/server/static/assets/infoDiagram-KBXO4MBG-B3TTNcIa.js
-import{a as e}from"./mermaid.core-Dl3xkT_l.js";import{c as t}from"./chunk-BG4553SI-CuwvNIKP.js";import{n}from"./d3-selection-fkpCH8CH.js";import{n as r}from"./chunk-Y2CYZVJY-DsF7k-Jl.js";import{n as i}from"./mermaid-parser.core-CicQBBK9.js";var a={parse:r(async e=>{let t=await i(`info`,e);n.debug(t)},`parse`)},o={version:`12.3.0`},s={parser:a,db:{getVersion:r(()=>o.version,`getVersion`)},renderer:{draw:r((r,i,a)=>{n.debug(`rendering info diagram
-========
-import{a as e}from"./mermaid.core-Nmv-7SDQ.js";import{c as t}from"./chunk-BG4553SI-B_-6bEzO.js";import{n}from"./d3-selection-C33ElolT.js";import{n as r}from"./chunk-Y2CYZVJY-DsF7k-Jl.js";import{n as i}from"./mermaid-parser.core-C7IvGSqw.js";var a={parse:r(async e=>{let t=await i(`info`,e);n.debug(t)},`parse`)},o={version:`12.3.0`},s={parser:a,db:{getVersion:r(()=>o.version,`getVersion`)},renderer:{draw:r((r,i,a)=>{n.debug(`rendering info diagram
->>>>>>>> webframes:omni/server/static/assets/infoDiagram-KBXO4MBG-BaOmZz9p.js
-`+r);let o=e(i);t(o,100,400,!0),o.append(`g`).append(`text`).attr(`x`,100).attr(`y`,40).attr(`class`,`version`).attr(`font-size`,32).style(`text-anchor`,`middle`).text(`v${a}`)},`draw`)}};export{s as diagram};
