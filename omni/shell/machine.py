@@ -7,11 +7,10 @@ from msgspec.structs import replace
 from textual.content import Content
 
 from omni.core.words import size_words
-from omni.hardware import MachineSample
 from omni.shell.widgets import LineWidget, fitted, ink
 
 if TYPE_CHECKING:
-    from omni.hardware import HardwareProfile
+    from omni.hardware import HardwareProfile, MachineSample
 
 _SHOWN = ("AVX-512", "AVX512", "VNNI", "AVX2", "NEON", "AMX")
 
@@ -73,7 +72,7 @@ class MachineFacts(LineWidget):
         self._looking = False
         self.refresh()
 
-    def measured(self, reading: MachineSample) -> None:
+    def measured(self, reading: "MachineSample") -> None:
         """Say how much memory is free now."""
         if self._profile is not None and reading.memory_free:
             memory = replace(self._profile.memory, available=reading.memory_free)

@@ -9,7 +9,6 @@ from textual.binding import Binding
 
 from omni.core.errors import OmniError
 from omni.core.words import clock_words, size_words
-from omni.hardware import MachineSample
 from omni.shell.listing import Column, Group, Listing, Row
 from omni.shell.machine import MachineFacts
 from omni.shell.pane import Pane
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from omni.app import Services
     from omni.cartridges import Brain
     from omni.chat import Conversation
-    from omni.hardware import HardwareProfile
+    from omni.hardware import HardwareProfile, MachineSample
     from omni.keeper import KeeperChange
     from omni.shell.brains import BrainFit
 
@@ -102,7 +101,7 @@ class HomePane(Pane):
         )
         self.run_worker(job(self._look), name="home", exclusive=True, group="home", description="read what Home shows")
 
-    def _measured(self, reading: MachineSample) -> None:
+    def _measured(self, reading: "MachineSample") -> None:
         if self.is_attached and self.display:
             for machine in self.query("#home-machine").results(MachineFacts):
                 machine.measured(reading)

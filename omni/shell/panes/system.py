@@ -13,7 +13,6 @@ from textual.content import Content
 
 from omni.core.errors import OmniError
 from omni.core.words import clock_words, size_words
-from omni.hardware import MachineSample, process_memory
 from omni.shell.graph import graph
 from omni.shell.listing import Column, Group, Listing, Row
 from omni.shell.machine import MachineFacts
@@ -23,7 +22,7 @@ from omni.shell.widgets import Folded, Keys, Line, Lines, LineWidget, Part, home
 if TYPE_CHECKING:
     from omni.core.paths import Home
     from omni.environment.diagnostics import Diagnostic
-    from omni.hardware import HardwareProfile
+    from omni.hardware import HardwareProfile, MachineSample
     from omni.keeper import KeeperChange, ProcessInfo
 
 PROCESS_SECONDS = 3.0
@@ -139,6 +138,8 @@ class SystemPane(Pane):
         processes += await asyncio.to_thread(_installer, self.services.home, processes)
         if any(process.base not in self._brains for process in processes if process.base):
             self._brains = await self.services.brains_on()
+        from omni.hardware import process_memory
+
         self._memory = await asyncio.to_thread(process_memory, [process.pid for process in processes])
         order = ("client", "keeper", "starter", "airlock", "installer", "worker")
         self._processes = sorted(processes, key=lambda one: (order.index(one.kind), one.pid != os.getpid(), one.since))
@@ -155,7 +156,7 @@ class SystemPane(Pane):
         self.query_one(MachineFacts).give_up()
         self._draw_environment()
 
-    def _measured(self, reading: MachineSample) -> None:
+    def _measured(self, reading: "MachineSample") -> None:
         if not self.is_attached:
             return
         self._speeds.append(self._speed_now())
