@@ -52,7 +52,7 @@ def gone(person: Person) -> None:
 
 
 def test_an_answer_goes_on_without_its_window_and_the_shell_ends_with_it(owner: Person) -> None:
-    shell = begun(owner, 400)
+    shell = begun(owner, 1500)
     assert shell["jobs"], "the answer was over before the window was closed"
     assert answer(owner).state == "writing"
     gone(owner)
@@ -76,6 +76,7 @@ def test_a_shell_without_work_ends_with_its_window_and_keeps_the_draft(owner: Pe
     terminal.type("a draft of mine")
     terminal.until("a draft of mine")
     terminal.vanish()
-    gone(owner)
+    gone(owner)  # from the keeper: the draft is written last
+    asyncio.run(until(lambda: list(owner.home.root.glob("draft-*.md")), 60))
     (draft,) = owner.home.root.glob("draft-*.md")
     assert draft.read_text() == "a draft of mine"
