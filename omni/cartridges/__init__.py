@@ -4,6 +4,7 @@
     loadable  whether the engine can load it       finders    what other programs already have
     library   the index of what is here            ranking    which of several is the best one here
     sources   where `omni pull` takes brains from  exports    brains as plain files in a folder
+    pull_jobs pulls, checks and exports as jobs    pull_status  what their events came to
 
 Importing this package is cheap: names are loaded when they are first used.
 """
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
         Base,
         Brain,
         BrainAdapter,
+        Exported,
+        ExportEvent,
         PullDone,
         PullEvent,
         PullProgress,
@@ -30,9 +33,12 @@ if TYPE_CHECKING:
     from omni.cartridges.gguf import GgufHeader, read_header
     from omni.cartridges.holds import hold
     from omni.cartridges.library import Library
+    from omni.cartridges.library_jobs import LibraryJobs
     from omni.cartridges.manifest import Manifest, load_manifests, manifest_schema, parse_manifest
     from omni.cartridges.naming import EMBEDDER_HINT
     from omni.cartridges.projectors import Projector
+    from omni.cartridges.pull_jobs import begin_export, begin_pull, begin_verify
+    from omni.cartridges.pull_status import PullStatus, after
     from omni.cartridges.sources import Access, RemoteFile, Resolved, Source
 
 _WHERE = {
@@ -43,14 +49,18 @@ _WHERE = {
     "EMBEDDER_HINT": "naming",
     "Brain": "brains",
     "Projector": "projectors",
+    "ExportEvent": "brains",
+    "Exported": "brains",
     "Fetcher": "access",
     "GgufHeader": "gguf",
     "Library": "library",
+    "LibraryJobs": "library_jobs",
     "Manifest": "manifest",
     "PullDone": "brains",
     "PullEvent": "brains",
     "PullProgress": "brains",
     "PullStarted": "brains",
+    "PullStatus": "pull_status",
     "PullVerifying": "brains",
     "RemoteFile": "sources",
     "Resolved": "sources",
@@ -58,7 +68,11 @@ _WHERE = {
     "Unfinished": "brains",
     "Verified": "brains",
     "VerifyEvent": "brains",
+    "after": "pull_status",
     "base_facts": "facts",
+    "begin_export": "pull_jobs",
+    "begin_pull": "pull_jobs",
+    "begin_verify": "pull_jobs",
     "facts_of": "facts",
     "hold": "holds",
     "load_manifests": "manifest",
@@ -74,15 +88,19 @@ __all__ = [
     "Base",
     "Brain",
     "BrainAdapter",
+    "ExportEvent",
+    "Exported",
     "Fetcher",
     "GgufHeader",
     "Library",
+    "LibraryJobs",
     "Manifest",
     "Projector",
     "PullDone",
     "PullEvent",
     "PullProgress",
     "PullStarted",
+    "PullStatus",
     "PullVerifying",
     "RemoteFile",
     "Resolved",
@@ -90,7 +108,11 @@ __all__ = [
     "Unfinished",
     "Verified",
     "VerifyEvent",
+    "after",
     "base_facts",
+    "begin_export",
+    "begin_pull",
+    "begin_verify",
     "facts_of",
     "hold",
     "load_manifests",

@@ -221,6 +221,7 @@ class SlowServer:
 
     def __init__(self, data: bytes) -> None:
         self.go_on, self.half_sent = threading.Event(), threading.Event()
+        self.starts: list[int] = []  # where each answer began
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -232,6 +233,7 @@ class SlowServer:
                 self.answer(data[start:], start)
 
             def answer(self, body: bytes, start: int = 0) -> None:
+                outer.starts.append(start)
                 self.send_response(206 if start else 200)
                 self.send_header("Content-Length", str(len(data) - start))
                 self.send_header("Accept-Ranges", "bytes")
@@ -303,6 +305,23 @@ def test_an_interrupted_download_is_told_and_goes_on(cli: Cli, home: Home, slow:
     assert hashlib.sha256(Path(brain["path"]).read_bytes()).hexdigest() == brain["sha256"]
     assert cli.run("show", brain["name"], "--verify").code == 0
     assert cli.run("audit").out.count("127.0.0.1") >= 2
+
+
+def test_a_download_of_another_process_is_listed_and_stopped_and_goes_on(cli: Cli, home: Home, slow: SlowServer) -> None:
+    running = cli.start("pull", slow.url)
+    assert slow.half_sent.wait(30)
+    until(lambda: any(path.stat().st_size > 1_000_000 for path in home.cartridges.rglob("*") if path.is_file()))
+    (owner,) = until(lambda: [one for one in cli.processes("client") if one["jobs"]])
+    (work,) = owner["jobs"]
+    assert (owner["pid"], work["kind"], work["about"], work["state"]) == (running.pid, "pull", slow.url, "running")
+    assert f"a download of {slow.url}" in cli.run("ps").out
+    assert "what came of it is kept" in cli.run("stop", work["id"]).out
+    stopped = cli.finish(running, 30)
+    assert (stopped.code, "Another window stopped this" in stopped.err) == (1, True), stopped
+    slow.go_on.set()
+    again = cli.run("pull", slow.url)
+    assert again.code == 0, again
+    assert max(slow.starts) > 1_000_000
 
 
 def test_a_brain_is_shown_an_image(starter: Cli, starter_gguf: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any, cast
 from textual.pilot import Pilot
 
 from omni.app import Services
+from omni.cartridges import Brain, PullDone
 from omni.core.clock import SystemClock
 from omni.core.paths import Home
 from omni.core.settings import Settings, UiSettings
@@ -79,6 +80,7 @@ class FakeLibrary:
         self.orders: list[str] = []
         self.pull_events: list[Any] = []
         self.verify_events: list[Any] = []
+        self.export_events: list[Any] = []
 
     async def brains(self) -> list[Any]:
         return list(self.list)
@@ -109,6 +111,7 @@ class FakeLibrary:
                 await event()
             else:
                 yield event
+        yield PullDone(brain=Brain(name=name, state="installed"))
 
     async def verify(self, name: str) -> AsyncIterator[Any]:
         self.orders.append(f"verify {name}")
@@ -123,8 +126,10 @@ class FakeLibrary:
         self.list = [brain for brain in self.list if brain.name != name]
         return 0
 
-    async def export(self, names: Any, folder: Any) -> None:
+    async def export(self, names: Any, folder: Any) -> AsyncIterator[Any]:
         self.orders.append(f"export {list(names)} {folder}")
+        for event in self.export_events:
+            yield event
 
 
 class FakePlugins:
@@ -188,6 +193,10 @@ class FakeServices:
 
     async def pull(self, name: str) -> AsyncIterator[Any]:
         async for event in self.library.pull(name):
+            yield event
+
+    async def verify(self, name: str) -> AsyncIterator[Any]:
+        async for event in self.library.verify(name):
             yield event
 
     async def remove(self, name: str) -> int:

@@ -129,7 +129,8 @@ async def test_a_verification_that_fails_says_so(tmp_path: Path) -> None:
         await pilot.press("v")
         await settled(pilot)
         await settled(pilot)
-        assert "Sha256 is ab…" in screen_text(app)
+        assert "@omni/coder is not what it was: sha256 is ab…" in " ".join(screen_text(app).split())
+        assert "Fetch it again (omni pull @omni/coder)" in " ".join(screen_text(app).split())
 
 
 async def test_removing_says_what_it_frees_and_asks(tmp_path: Path) -> None:
