@@ -307,7 +307,9 @@ def test_an_interrupted_download_is_told_and_goes_on(cli: Cli, home: Home, slow:
     assert cli.run("audit").out.count("127.0.0.1") >= 2
 
 
-def test_a_download_of_another_process_is_listed_and_stopped_and_goes_on(cli: Cli, home: Home, slow: SlowServer) -> None:
+def test_a_download_of_another_process_is_listed_and_stopped_and_goes_on(
+    cli: Cli, home: Home, slow: SlowServer
+) -> None:
     running = cli.start("pull", slow.url)
     assert slow.half_sent.wait(30)
     until(lambda: any(path.stat().st_size > 1_000_000 for path in home.cartridges.rglob("*") if path.is_file()))

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -59,6 +59,12 @@ class FakeKeeper:
 
     async def processes(self) -> list[ProcessInfo]:
         return list(self.listed)
+
+    async def offer(self, socket: str) -> None:
+        self.listed.append(
+            ProcessInfo(name="shell-2", kind="client", pid=2, confined="seccomp", since=0.0, jobs=socket)
+        )
+        self.told.put_nowait(KeeperChange(topic="processes"))
 
     async def stop(self, name: str) -> None:
         self.orders.append(f"stop {name}")
@@ -191,11 +197,11 @@ class FakeServices:
     async def fit(self, brain: Any) -> Any:
         return self.fits.get(brain.name)
 
-    async def pull(self, name: str) -> AsyncIterator[Any]:
+    async def pull(self, name: str) -> AsyncGenerator[Any]:
         async for event in self.library.pull(name):
             yield event
 
-    async def verify(self, name: str) -> AsyncIterator[Any]:
+    async def verify(self, name: str) -> AsyncGenerator[Any]:
         async for event in self.library.verify(name):
             yield event
 
