@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from omni.cartridges.naming import EMBEDDER_HINT
     from omni.cartridges.projectors import Projector
     from omni.cartridges.pull_jobs import begin_export, begin_pull, begin_verify
-    from omni.cartridges.pull_status import PullStatus, after
+    from omni.cartridges.pull_status import PullState, PullStatus, after
     from omni.cartridges.sources import Access, RemoteFile, Resolved, Source
 
 _WHERE = {
@@ -60,6 +60,7 @@ _WHERE = {
     "PullEvent": "brains",
     "PullProgress": "brains",
     "PullStarted": "brains",
+    "PullState": "pull_status",
     "PullStatus": "pull_status",
     "PullVerifying": "brains",
     "RemoteFile": "sources",
@@ -100,6 +101,7 @@ __all__ = [
     "PullEvent",
     "PullProgress",
     "PullStarted",
+    "PullState",
     "PullStatus",
     "PullVerifying",
     "RemoteFile",

@@ -1,13 +1,9 @@
 """A download as pages are told of it."""
 
-from typing import Literal
-
 from msgspec import Struct
 
-from omni.cartridges import PullStatus
+from omni.cartridges import PullState, PullStatus
 from omni.server.webapi.problems import Problem, problem_of
-
-State = Literal["starting", "fetching", "verifying", "done", "cancelled", "failed"]
 
 
 class Pull(Struct, frozen=True, kw_only=True):
@@ -15,7 +11,7 @@ class Pull(Struct, frozen=True, kw_only=True):
     that a page can tell which of two came first."""
 
     name: str
-    state: State = "starting"
+    state: PullState = "starting"
     done: int = 0
     total: int | None = None
     rate: float = 0.0
