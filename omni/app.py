@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from omni.cartridges import Brain, Library, PullEvent, VerifyEvent
     from omni.chat import ChatService
     from omni.core.events import Usage
-    from omni.core.hooks import Plugins
+    from omni.core.plugins import Plugins
     from omni.engine import Engine, Engines
     from omni.environment import Environment
     from omni.hardware import Budget, Fit, HardwareProfile
@@ -159,7 +159,7 @@ class Services:
     @cached_property
     def plugins(self) -> "Plugins":
         """The plug-ins; none are loaded before somebody asks for what they add."""
-        from omni.core.hooks import Plugins
+        from omni.core.plugins import Plugins
 
         return Plugins(None if self._with_plugins else (), home=self.home)
 
@@ -201,7 +201,9 @@ class Services:
         from omni.chat import ChatService, ChatStore
 
         store = ChatStore(self.home.chat, clock=self.clock)
-        return ChatService(store, self, self.library, keeper=self, settings=self.settings, clock=self.clock)
+        return ChatService(
+            store, self, self.library, keeper=self, plugins=self.plugins, settings=self.settings, clock=self.clock
+        )
 
     @cached_property
     def jobs(self) -> "Jobs":

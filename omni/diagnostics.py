@@ -1,10 +1,14 @@
 """Everything that could be wrong, looked at in the order in which it builds on each other; each with what mends it."""
 
+import asyncio
 import locale
 import os
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from omni.core.errors import OmniError
+from omni.core.hooks import DoctorCheck
+from omni.core.plugins import MOST
 
 if TYPE_CHECKING:
     from omni.app import Services
@@ -14,12 +18,29 @@ if TYPE_CHECKING:
 async def findings(services: "Services") -> "list[Diagnostic]":
     """Everything that is looked at, in the order in which it builds on each other."""
     diagnostics = await services.environment.check()
-    for check in (_settings, _confinement, _terminal, _machine, _keeper, _brains, _plugins):
+    for check in CHECKS:
         try:
-            diagnostics += await check(services)
+            diagnostics += await check.run(services)
         except OmniError as error:
-            diagnostics.append(_finding(check.__name__.strip("_"), ok=False, detail=error.message, command=error.hint))
-    return diagnostics
+            diagnostics.append(_finding(check.name, ok=False, detail=error.message, command=error.hint))
+    for offer in await asyncio.to_thread(services.plugins.offers, "omni_doctor_checks"):
+        try:
+            diagnostics += await asyncio.to_thread(
+                services.plugins.call, offer.plugin, "doctor", _results, offer.item, services
+            )
+        except OmniError as error:
+            diagnostics.append(_finding(offer.item.name, ok=False, detail=error.message, command=error.hint))
+    return diagnostics + await _plugins(services)
+
+
+def _results(check: DoctorCheck, services: "Services") -> "list[Diagnostic]":
+    """What the check of a plug-in saw. Raises TypeError for anything but diagnostics, and for too many of them."""
+    from omni.environment import Diagnostic
+
+    results = list(islice(check.run(services), MOST + 1))
+    if len(results) > MOST or not all(isinstance(each, Diagnostic) for each in results):
+        raise TypeError(f"the check {check.name!r} returned something else than up to {MOST} Diagnostics")
+    return results
 
 
 def _finding(name: str, *, ok: bool, detail: str, command: str = "") -> "Diagnostic":
@@ -80,8 +101,6 @@ async def _terminal(services: "Services") -> "list[Diagnostic]":  # noqa: ARG001
 
 
 async def _machine(services: "Services") -> "list[Diagnostic]":
-    import asyncio
-
     from omni.hardware import available_memory, gigabytes
 
     profile = await services.hardware()
@@ -152,10 +171,18 @@ def _counted(usable: int, unloadable: int) -> str:
 
 
 async def _plugins(services: "Services") -> "list[Diagnostic]":
-    import asyncio
-
     failures = await asyncio.to_thread(services.plugins.examine)
     return [
-        _finding(name, ok=name not in failures, detail=failures.get(name, "plug-in"), command="update or uninstall it")
+        _finding(name, ok=name not in failures, detail=failures.get(name, "plug-in"), command=f"omni plugin rm {name}")
         for name in services.plugins.names()
     ]
+
+
+CHECKS = (
+    DoctorCheck(name="settings", run=_settings),
+    DoctorCheck(name="confinement", run=_confinement),
+    DoctorCheck(name="terminal", run=_terminal),
+    DoctorCheck(name="machine", run=_machine),
+    DoctorCheck(name="keeper", run=_keeper),
+    DoctorCheck(name="brains", run=_brains),
+)

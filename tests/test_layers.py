@@ -175,6 +175,7 @@ WRITERS = {
     "omni/cartridges/pulling.py": "joins parts in place, and moves what is verified to its name",
     "omni/cartridges/exports.py": "moves folders that are verified to their names",
     "omni/environment/users.py": "moves environments aside",
+    "omni/environment/plugin_sets.py": "moves a set of plug-ins and the link to it to their names",
     "omni/environment/export.py": "moves a folder that is copied to its name",
     "omni/environment/installer.py": "the log of pip's output",
     "omni/environment/command.py": "moves a link to its name",
@@ -223,6 +224,7 @@ def test_only_one_module_opens_databases() -> None:
 # Who makes a service without the composition root, each for a reason.
 MAKERS = {
     "omni/cli/plugins.py": {"Plugins"},  # whose commands are found before any service is
+    "omni/core/plugin_check.py": {"Plugins"},  # a process of its own, in which nothing else is
     "omni/cli/names.py": {"Library"},  # a Tab key waits for it, and needs nothing else
 }
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from omni.core.hooks import Plugins
 from omni.core.installed import InstalledPlugins, PluginCommand
 from omni.core.paths import Home
+from omni.core.plugins import Plugins
 from tests.plugin_tools import ROOT, install, omni
 
 COMMANDS = """
@@ -128,7 +128,7 @@ def test_a_command_stands_in_the_help_and_runs_behind_the_wall(home: Home, packa
     install(packages, "hello", COMMANDS)
     first = omni(home, "--help")
     assert "\n\nPlug-ins:\n  greet  Say hello to WHOM.\n" in first.stdout
-    assert first.stderr == ""
+    assert "'hello' offers the command 'pull', which Omni has already" in first.stderr
     module = packages / "omni_test_hello.py"
     source = module.read_text()
     module.write_text("raise RuntimeError('the help imports nothing')")

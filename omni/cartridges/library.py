@@ -29,7 +29,7 @@ from omni.core.paths import Home
 from omni.core.settings import Settings
 
 if TYPE_CHECKING:
-    from omni.core.hooks import Plugins
+    from omni.core.plugins import Plugins
     from omni.hardware import Budget
 
 

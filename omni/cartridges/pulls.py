@@ -25,9 +25,10 @@ from omni.cartridges.sources import Access, Resolved, Source, UrlSource, resolve
 from omni.core.errors import BadFile, UsageError
 
 if TYPE_CHECKING:
-    from omni.core.hooks import Plugins
+    from omni.core.plugins import Plugins
     from omni.hardware import Budget
 
+SOURCES: tuple[Source, ...] = (HubSource(), UrlSource())  # Omni's own; those of plug-ins are asked before
 _WAIT = 0.2  # seconds between two looks at a pull of another process
 
 
@@ -109,7 +110,7 @@ class Puller:
                 case _:
                     raise UsageError(f"{manifest.name} has no base of its own.")
         for source in await asyncio.to_thread(self._sources):  # asking for them may import plug-ins
-            if source.matches(name):
+            if await asyncio.to_thread(source.matches, name):
                 return await source.resolve(name, access)
         _, entries = await self._catalog.index.load()
         for entry in entries:
@@ -123,8 +124,9 @@ class Puller:
         )
 
     def _sources(self) -> list[Source]:
-        extra = self._plugins.gather("omni_cartridge_sources") if self._plugins is not None else []
-        return [*extra, HubSource(), UrlSource()]
+        if self._plugins is None:
+            return [*SOURCES]
+        return self._plugins.gather("omni_cartridge_sources", own=True)
 
     async def _fetch(
         self, resolved: Resolved, manifest: Manifest | None, access: Access

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from omni.chat.attachments import agents_md, attachment_of, expand, read_image
+    from omni.chat.attachments import agents_md, attachment_of, expand, printable, read_image
     from omni.chat.completion import complete_path
     from omni.chat.service import ChatService
     from omni.chat.store import ChatStore
@@ -31,6 +31,7 @@ _PLACES = {
     "begin_turn": "turn_jobs",
     "complete_path": "completion",
     "expand": "attachments",
+    "printable": "attachments",
     "read_image": "attachments",
     "title_of": "titles",
     "turn_elsewhere": "turn_jobs",
@@ -48,6 +49,7 @@ __all__ = [
     "begin_turn",
     "complete_path",
     "expand",
+    "printable",
     "read_image",
     "title_of",
     "turn_elsewhere",

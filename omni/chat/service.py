@@ -1,5 +1,6 @@
 """The chat as front ends see it. The order of a turn's events stands in `omni.chat.runner`."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,14 +16,15 @@ from omni.core.events import ChatEvent
 from omni.core.settings import Settings
 
 if TYPE_CHECKING:
-    from omni.chat.store import ChatStore
+    from omni.chat.store import ChatStore, Started
+    from omni.core.plugins import Plugins
 
 
 class ChatService:
     """Conversations, and the turns in them.
 
     `settings` may be replaced while it runs; the next turn follows the new ones. `keeper` (None: nobody else is there)
-    is told of every change. Every method raises StorageError when the database cannot be used, and NotFound for an id
+    is told of every change; `plugins` are asked for context with each question. Every method raises StorageError when the database cannot be used, and NotFound for an id
     that nothing has.
     """
 
@@ -33,12 +35,13 @@ class ChatService:
         library: BrainSource,
         *,
         keeper: Teller | None = None,
+        plugins: "Plugins | None" = None,
         settings: Settings | None = None,
         clock: Clock | None = None,
         pause: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.settings = settings or Settings()
-        self._store = store
+        self._store, self._plugins = store, plugins
         self._notifier = Notifier(keeper)
         self._runner = TurnRunner(
             store,
@@ -49,6 +52,15 @@ class ChatService:
             settings=lambda: self.settings,
             pause=pause,
         )
+
+    @property
+    def upgrading(self) -> str:
+        """What is done to the conversations of an earlier Omni just now, in words; "" when nothing is."""
+        return self._store.upgrading
+
+    async def opened(self) -> None:
+        """Open the conversations, and bring them to this version if an earlier one made them."""
+        await self._store.opened()
 
     # --- conversations
 
@@ -141,13 +153,16 @@ class ChatService:
         system: str | None = None,
     ) -> AsyncGenerator[ChatEvent]:
         """Ask below the end of the active branch. `brain` and `system`, where given, hold for later turns too."""
-        return self._runner.run(
-            Turn(
-                conversation_id,
-                lambda: self._store.ask(conversation_id, text, attachments=attachments, brain=brain, system=system),
-                brain,
-            )
-        )
+        context: Sequence[Attachment] | None = None
+
+        async def begin() -> "Started":
+            nonlocal context
+            if context is None:  # begun again while another process writes here
+                context = await self._provided(conversation_id, text)
+            files = (*attachments, *context)
+            return await self._store.ask(conversation_id, text, attachments=files, brain=brain, system=system)
+
+        return self._runner.run(Turn(conversation_id, begin, brain))
 
     def regenerate(self, conversation_id: str, answer_id: str, *, brain: str = "") -> AsyncGenerator[ChatEvent]:
         """Another answer beside this one (or one to this question), perhaps by another brain."""
@@ -187,6 +202,15 @@ class ChatService:
         """Tell what is still to be told and close the database. Close the iterators of turns before."""
         await self._notifier.close()
         await self._store.close()
+
+    async def _provided(self, conversation_id: str, text: str) -> Sequence[Attachment]:
+        if self._plugins is None or not await asyncio.to_thread(self._plugins.names):
+            return ()
+        from omni.chat.provided import provided
+
+        conversation = await self._store.conversation(conversation_id)
+        # No tokenizer makes more tokens than there are bytes.
+        return await provided(self._plugins, text, conversation.project, self.settings.engine.context // 4)
 
     async def _changed(self, conversation_id: str, **values: str) -> Conversation:
         conversation = await self._store.change(conversation_id, **values)

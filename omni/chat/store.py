@@ -83,6 +83,15 @@ class ChatStore:
         await self._database.close()
         await asyncio.to_thread(self._writing.close)
 
+    @property
+    def upgrading(self) -> str:
+        """What is done to the conversations of an earlier Omni just now, in words; "" when nothing is."""
+        return self._database.upgrading
+
+    async def opened(self) -> None:
+        """Open the database, and bring it to this version if an earlier one made it."""
+        await self._database.read(lambda _: None)
+
     async def sync(self) -> None:
         """Make what was stored survive a power cut."""
         await self._database.sync()

@@ -29,6 +29,7 @@ COMMANDS = {
     "audit": "Show what went through the airlock.",
     "export": "Write what a machine without a network needs to a folder.",
     "doctor": "Find what is wrong, and print the command that mends it.",
+    "plugin": "Add, list, check and remove plug-ins.",
     "environment": "Check, repair or remove the managed environment.",
     "config": "Show, check and change settings.",
     "completion": "Print the completion script for your shell.",
@@ -36,6 +37,7 @@ COMMANDS = {
 }
 ALIASES = {"list": "ls"}  # Ollama's name; its others are ours, too
 RENAMED = {"sandbox": "environment"}  # what confines tools is called a sandbox
+TAKEN = (*COMMANDS, *ALIASES, *RENAMED)  # what no command of a plug-in can be called
 INTERRUPTED = 130
 
 
@@ -46,7 +48,7 @@ class LazyGroup(click.Group):
         """In the order of the table: what is used most stands first; then those of plug-ins."""
         from omni.cli import plugins
 
-        return [*COMMANDS, *plugins.commands(ctx, COMMANDS)]
+        return [*COMMANDS, *plugins.commands(ctx, TAKEN)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the module of one command, or the plug-in that brings it."""
@@ -56,7 +58,7 @@ class LazyGroup(click.Group):
             return command
         from omni.cli import plugins
 
-        return plugins.find(ctx, name, COMMANDS)
+        return plugins.find(ctx, name, TAKEN)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -73,7 +75,7 @@ class LazyGroup(click.Group):
 
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
-        if of_plugins := plugins.commands(ctx, COMMANDS):
+        if of_plugins := plugins.commands(ctx, TAKEN):
             with formatter.section("Plug-ins"):
                 formatter.write_dl([(each.name, each.summary) for each in of_plugins.values()])
 

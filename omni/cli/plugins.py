@@ -10,7 +10,9 @@ from omni.core.installed import InstalledPlugins, PluginCommand
 from omni.core.paths import Home
 
 if TYPE_CHECKING:
-    from omni.core.hooks import Plugins
+    from msgspec import Struct
+
+    from omni.core.plugins import Plugins
 
 
 def commands(context: click.Context, taken: Collection[str]) -> dict[str, PluginCommand]:
@@ -57,11 +59,9 @@ def _load(context: click.Context, home: Home, known: PluginCommand) -> click.Com
 def _learn(context: click.Context, home: Home) -> list[PluginCommand]:
     """Import all plug-ins, once after each change, to know what their commands are called."""
     plugins = _behind_the_wall(context, home)
-    plugins.load_all()
     entries = [
-        PluginCommand(command.name, name, command.get_short_help_str(80))
-        for name in plugins.names()
-        for command in plugins.gather_from(name, "omni_commands")
+        PluginCommand(offer.item.name, offer.plugin, offer.item.get_short_help_str(80))
+        for offer in plugins.offers("omni_commands")
     ]
     report(plugins.failures)
     return entries
@@ -70,7 +70,7 @@ def _learn(context: click.Context, home: Home) -> list[PluginCommand]:
 def _behind_the_wall(context: click.Context, home: Home) -> "Plugins":
     """The plug-ins, for a process that was confined before their code is imported; a starter for its command comes first."""
     from omni.core import confinement
-    from omni.core.hooks import Plugins
+    from omni.core.plugins import Plugins
     from omni.keeper import start
 
     root = context.find_root()
@@ -79,6 +79,17 @@ def _behind_the_wall(context: click.Context, home: Home) -> "Plugins":
         root.call_on_close(root.obj.goodbye)
         confinement.confine()
     return Plugins(home=home)
+
+
+def settings_sections() -> "dict[str, type[Struct]]":
+    """What the plug-ins take in `config.toml`, by their names; imports them behind the wall where there are any."""
+    context, home = click.get_current_context(), Home.from_environment()
+    if is_safe(context) or not InstalledPlugins(home).plugins():
+        return {}
+    plugins = _behind_the_wall(context, home)
+    sections = {offer.plugin: offer.item for offer in plugins.offers("omni_settings") if isinstance(offer.item, type)}
+    report(plugins.failures)
+    return sections
 
 
 def is_safe(context: click.Context | None = None) -> bool:

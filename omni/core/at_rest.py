@@ -22,7 +22,10 @@ class FileKind(NamedTuple):
 KINDS = (
     FileKind("config.toml", "core", "settings", written=True),
     FileKind("plugins.json", "core", "list of the plug-ins"),
-    FileKind("plugins/**", "core", "plug-ins", mode=None),
+    FileKind("plugins", "environment", "link to the plug-ins in use", mode=None),
+    FileKind("plugin-sets/**", "environment", "plug-ins with their lock and wheels", mode=None),
+    FileKind("plugin-sets.lock", "environment", "held by who adds or removes one"),
+    FileKind("plugins/**", "core", "plug-ins that somebody put there by hand", mode=None),
     FileKind("themes/*", "core", "a person's own themes", mode=None),
     FileKind("logs/*.jsonl*", "core", "log of a front end: what it did, no texts"),
     FileKind("logs/*.log", "keeper", "log of a process: what it did, no texts"),
@@ -68,7 +71,8 @@ _FOLDERS = {
     "chat": "conversations",
     "audit": "record of connections",
     "run": "state of running brains",
-    "plugins": "plug-ins",
+    "plugins": "link to the plug-ins",
+    "plugin-sets": "plug-ins",
     "server": "keys, certificate and kept answers of the server",
 }
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # sqlcipher3 mirrors the standard library's module and ships 
 T = TypeVar("T")
 
 BUSY_SECONDS = 10.0
+COPIED = 4096  # pages at a time, after which it is told how far the copy of an earlier version is
 KEY_BYTES = 32
 OUR_BUGS = frozenset({sqlite.SQLITE_ERROR, sqlite.SQLITE_MISUSE, sqlite.SQLITE_RANGE, sqlite.SQLITE_MISMATCH})
 
@@ -58,6 +59,7 @@ class Database:
         self._writer: Any = None
         self._reader: Any = None
         self._folder_synced = self._closed = False
+        self.upgrading = ""  # what is done to the file of an earlier Omni just now, in words; "" when nothing is
 
     async def write(self, work: "Callable[[Connection], T]") -> T:
         """Run `work` in one transaction on the writer thread; rolled back when it raises."""
@@ -104,6 +106,8 @@ class Database:
                 except BaseException:
                     connection.close()
                     raise
+                finally:
+                    self.upgrading = ""
             self._writer = connection
         return self._writer
 
@@ -142,6 +146,7 @@ class Database:
             return
         if len(missing) < len(self._migrations):
             self._put_aside(missing[0].name)
+            self.upgrading = f"bringing {self.path.stat().st_size >> 20:,} MiB to this version"
         # A step may replace a table that others refer to; dropping it would take along what refers to its rows.
         connection.execute("PRAGMA foreign_keys = OFF")
         connection.execute("BEGIN IMMEDIATE")
@@ -157,6 +162,10 @@ class Database:
                 connection.execute("ROLLBACK")
             raise
 
+    def _copied(self, _status: int, left: int, total: int) -> None:
+        done = 100 * (total - left) // max(total, 1)
+        self.upgrading = f"keeping a copy of the earlier version, {done} %"
+
     def _put_aside(self, migration: str) -> None:
         """Copy the database as it is, whole or not at all.
 
@@ -170,7 +179,7 @@ class Database:
             source, target = self._connect(), None
             try:
                 target = self._connect_to(unfinished)
-                source.backup(target)
+                source.backup(target, pages=COPIED, progress=self._copied)
             finally:
                 source.close()
                 if target is not None:

@@ -1,209 +1,189 @@
-"""The whole surface for plug-ins, on one page.
+"""The whole surface for plug-ins, on one page. It imports no front end, so that asking for it costs nothing.
 
 A plug-in is a module or an object named by an entry point of the group `omni`; it implements any of the methods of
-`Hooks` under `@hookimpl`. Three prices: `names()` reads a list that is kept in the home, `load(name)` imports one
-plug-in, `gather(hook)` imports all of them. Whatever one of them does wrong stands in `failures` under its name, and
-never stops Omni or the others.
+`Hooks` under `@hookimpl`. `docs/plugins.md` shows one that implements most of them.
+
+What is called while a person waits (`run`, `provide`) is a plain function, never a coroutine: Omni calls it in a thread
+of its own and stops waiting after the time in `LIMITS`, so that it can hold up neither the shell nor the server.
 """
 
-import contextlib
-import inspect
-import logging
-import sys
-import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from importlib.metadata import EntryPoint
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol
 
 import pluggy
+from msgspec import Struct
 
-from omni.core.errors import EngineError, NotFound, OmniError, nearest
-from omni.core.installed import GROUP, InstalledPlugins
-from omni.core.paths import Home
+from omni.core.installed import GROUP
 
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
-log = logging.getLogger(__name__)
+
+# Seconds after which Omni goes on without an answer.
+LIMITS = {
+    "load": 15.0,
+    "hook": 5.0,
+    "matches": 2.0,
+    "runs": 2.0,
+    "open": 60.0,
+    "slash": 20.0,
+    "context": 3.0,
+    "doctor": 10.0,
+    "web": 10.0,
+}
+
+
+class SlashCall(Struct, frozen=True, kw_only=True):
+    """What was typed: the `words` behind the command, the folder of the project, and the last question and answer of the
+    conversation on the screen ("" where there is none yet)."""
+
+    words: str
+    project: str
+    question: str = ""
+    answer: str = ""
+
+
+class SlashCommand(Struct, frozen=True, kw_only=True):
+    """What `/NAME` in the chat does. `takes` names what follows it, in brackets when it may be left out.
+
+    `run` returns a text, and `then` says what becomes of it: shown to the person, asked as if the person had typed it, or
+    written into the composer. Nothing is done with an empty one. An OmniError is shown as the person's mistake.
+    """
+
+    name: str
+    about: str
+    run: Callable[[SlashCall], str]
+    takes: str = ""
+    then: Literal["say", "ask", "write"] = "say"
+
+
+class ContextCall(Struct, frozen=True, kw_only=True):
+    """A question that is about to be asked, and the folder of its project ("" where it has none)."""
+
+    question: str
+    project: str
+
+
+class ContextProvider(Struct, frozen=True, kw_only=True):
+    """What a brain is told besides a question: `provide` returns a text, or "" when it has nothing to say of this one.
+
+    The text is stored with the question as a file named `name`, so that the prompt stays the same in later turns. It is
+    cut where all providers together would take more than a quarter of the context.
+    """
+
+    name: str
+    about: str
+    provide: Callable[[ContextCall], str]
+
+
+class DoctorCheck(Struct, frozen=True, kw_only=True):
+    """What `omni doctor` looks at: `run` takes `omni.app.Services` and returns `omni.environment.Diagnostic`s."""
+
+    name: str
+    run: Callable[[Any], Any]
+
+
+class WebRequest(Struct, frozen=True, kw_only=True):
+    """What a browser or a program asked for: `query` has the last value of each name, `body` at most a megabyte."""
+
+    method: str
+    query: dict[str, str]
+    body: bytes = b""
+
+
+class WebAnswer(Struct, frozen=True, kw_only=True):
+    """What it gets. A page may load scripts, styles and pictures from Omni's own address only."""
+
+    body: str | bytes
+    media: str = "text/html"
+    status: int = 200
+
+
+class WebRoute(Struct, frozen=True, kw_only=True):
+    """An address of `omni serve` and `omni web`: `/plugins/PLUGIN/PATH`, for this user and for keys of the scope admin.
+
+    One with a `title` is a page, which `/plugins/` lists. The empty `path` is `/plugins/PLUGIN/` itself.
+    """
+
+    path: str
+    run: Callable[[WebRequest], WebAnswer]
+    title: str = ""
+    methods: tuple[str, ...] = ("GET",)
+
+
+class OfferedCommand(Protocol):
+    """The part of `click.Command` that Omni asks before it runs one."""
+
+    name: str | None
+
+    def get_short_help_str(self, limit: int = ...) -> str:
+        """One line for the help."""
+        ...
+
+
+class OfferedPane(Protocol):
+    """The part of `omni.shell.panes.PaneSpec` that is known outside of the shell."""
+
+    name: str
+    title: str
+    target: str
+    letter: str
+
+
+class OfferedSource(Protocol):
+    """The part of `omni.cartridges.Source` that is known outside of cartridges."""
+
+    name: str
+
+    def matches(self, reference: str) -> bool:
+        """Whether it is meant."""
+        ...
+
+
+class OfferedEngine(Protocol):
+    """The part of `omni.engine.EngineFactory` that is known outside of engine."""
+
+    name: str
+
+    def runs(self, brain: Any) -> bool:
+        """Whether it wants this brain."""
+        ...
 
 
 class Hooks:
-    """What a plug-in may add."""
+    """What a plug-in may add. Each hook is called by whom its docstring names."""
 
     @hookspec
-    def omni_commands(self) -> Sequence[Any]:  # type: ignore[empty-body]
-        """`click.Command`s for the command line."""
+    def omni_commands(self) -> Sequence[OfferedCommand]:  # type: ignore[empty-body]
+        """`click.Command`s for the command line (`omni/cli/plugins.py`)."""
 
     @hookspec
-    def omni_panes(self) -> Sequence[Any]:  # type: ignore[empty-body]
-        """`omni.shell.panes.PaneSpec`s: a name, a letter for `g` + letter, and the widget's import path."""
+    def omni_panes(self) -> Sequence[OfferedPane]:  # type: ignore[empty-body]
+        """`omni.shell.panes.PaneSpec`s: a name, a letter for `g` + letter, the widget's import path (the shell's rail)."""
 
     @hookspec
-    def omni_cartridge_sources(self) -> Sequence[Any]:  # type: ignore[empty-body]
-        """`omni.cartridges.Source`s: where `omni pull` can take brains from."""
+    def omni_slash_commands(self) -> Sequence[SlashCommand]:  # type: ignore[empty-body]
+        """What can be typed after `/` in the chat (`omni/shell/panes/slash_commands.py`)."""
 
     @hookspec
-    def omni_engines(self) -> Sequence[Any]:  # type: ignore[empty-body]
-        """`omni.engine.EngineFactory`s: how a base can be run."""
+    def omni_context_providers(self) -> Sequence[ContextProvider]:  # type: ignore[empty-body]
+        """What goes with a question into the prompt (`omni/chat/provided.py`)."""
 
+    @hookspec
+    def omni_settings(self) -> Sequence[type[Struct]]:  # type: ignore[empty-body]
+        """One `omni.core.settings.Section`: the table `[plugins.PLUGIN]` of config.toml (`omni config`)."""
 
-# What a thing must have to be what its hook promises. Types would have to be imported from the front ends.
-_NEEDED = {
-    "omni_commands": ("name", "callback", "get_short_help_str"),
-    "omni_panes": ("name", "title", "target", "letter"),
-    "omni_cartridge_sources": ("name", "matches", "resolve"),
-    "omni_engines": ("name", "runs", "open"),
-}
-_GUARDED = {"omni_cartridge_sources": OmniError, "omni_engines": EngineError}
-_QUESTIONS = ("matches", "runs")  # whoever cannot answer these is not meant
+    @hookspec
+    def omni_doctor_checks(self) -> Sequence[DoctorCheck]:  # type: ignore[empty-body]
+        """What `omni doctor` looks at besides (`omni/diagnostics.py`)."""
 
+    @hookspec
+    def omni_web_routes(self) -> Sequence[WebRoute]:  # type: ignore[empty-body]
+        """Addresses and pages of the server (`omni/server/plugins.py`)."""
 
-class Plugins:
-    """The installed plug-ins: of the home's list, or `found` instead of it. Pass `()` for none (`--safe`)."""
+    @hookspec
+    def omni_cartridge_sources(self) -> Sequence[OfferedSource]:  # type: ignore[empty-body]
+        """`omni.cartridges.Source`s: where `omni pull` can take brains from (`omni/cartridges/pulls.py`)."""
 
-    def __init__(self, entry_points: Sequence[EntryPoint] | None = None, *, home: Home | None = None) -> None:
-        self._found, self._home = entry_points, home or Home.from_environment()
-        self._manager = pluggy.PluginManager(GROUP)
-        self._manager.add_hookspecs(Hooks)
-        self._lock = threading.RLock()  # a pane's thread and a pull's may both be the first to ask
-        self._tried: set[str] = set()
-        self.failures: dict[str, str] = {}
-
-    def _points(self) -> dict[str, EntryPoint]:
-        entry_points = self._found
-        if entry_points is None:
-            entry_points = [EntryPoint(each.name, each.value, GROUP) for each in InstalledPlugins(self._home).plugins()]
-        points: dict[str, EntryPoint] = {}
-        for point in entry_points:
-            if points.setdefault(point.name, point).value != point.value:
-                self.failures[point.name] = (
-                    f"Two plug-ins are named {point.name!r}; the one that is {point.value} is left out."
-                )
-        return points
-
-    def names(self) -> list[str]:
-        """The names of the installed plug-ins; imports none of them."""
-        return sorted(self._points())
-
-    def load(self, name: str) -> Any:
-        """Import and register one plug-in. Raises NotFound for an unknown name, OmniError when it fails to load."""
-        points = self._points()
-        if name not in points:
-            raise NotFound(
-                f"No plug-in is named {name!r}.",
-                hint=nearest(name, points) or f"Installed: {', '.join(points) or 'none'}.",
-            )
-        with self._lock:
-            if (known := self._manager.get_plugin(name)) is not None:
-                return known
-            if self._found is None and (folder := str(self._home.plugins)) not in sys.path:
-                sys.path.append(folder)  # last: nothing in it can stand in for a module of ours
-            try:
-                plugin = points[name].load()
-                self._manager.register(plugin, name)
-            except (Exception, SystemExit) as error:  # foreign code may raise anything; the cause is kept
-                raise self.blame(name, "failed to load", error) from error
-            return plugin
-
-    def load_all(self) -> None:
-        """Load every plug-in; what is wrong with those that fail is in `failures`."""
-        for name in self.names():
-            if name not in self._tried:
-                self._tried.add(name)
-                with contextlib.suppress(OmniError):  # it stands in `failures`
-                    self.load(name)
-
-    def gather(self, hook: Callable[..., Sequence[Any]] | str) -> list[Any]:
-        """All that the plug-ins return for one hook, as one flat list; loads them first."""
-        self.load_all()
-        return [item for name in self.names() for item in self.gather_from(name, hook)]
-
-    def gather_from(self, plugin: str, hook: Callable[..., Sequence[Any]] | str) -> list[Any]:
-        """The same from one plug-in; nothing where it fails."""
-        what = hook if isinstance(hook, str) else hook.__name__
-        gathered: list[Any] = []
-        with self._lock:
-            for call in getattr(self._manager.hook, what).get_hookimpls():
-                if call.plugin_name != plugin:
-                    continue
-                try:
-                    items = list(call.function() or ())
-                except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code may raise anything
-                    self.blame(plugin, f"failed in {what}", error)
-                    continue
-                gathered += [item for item in items if self._fits(plugin, what, item)]
-        kind = _GUARDED.get(what)
-        return [PluginProxy(self, plugin, item, kind) for item in gathered] if kind else gathered
-
-    def examine(self) -> dict[str, str]:
-        """Load all, ask every hook, and return what is wrong by the plug-in's name."""
-        for hook in _NEEDED:
-            self.gather(hook)
-        return dict(self.failures)
-
-    def blame(self, plugin: str, doing: str, error: BaseException, kind: type[OmniError] = OmniError) -> OmniError:
-        """Write down what a plug-in did, and return it as an error to show."""
-        reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        message = f"The plug-in {plugin!r} {doing}: {reason}"
-        if self.failures.get(plugin) != message:
-            self.failures[plugin] = message
-            log.info(message, exc_info=error)  # front ends show `failures`; the log has the lines of code as well
-        return kind(message, hint="Update or uninstall it; `omni run --safe` opens the shell without plug-ins.")
-
-    def _fits(self, plugin: str, hook: str, item: Any) -> bool:
-        missing = [each for each in _NEEDED[hook] if not hasattr(item, each)]
-        if missing:
-            wrong = TypeError(f"{type(item).__name__} has no {', '.join(missing)}")
-            self.blame(plugin, f"failed in {hook}", wrong)
-        return not missing
-
-
-class PluginProxy:
-    """Something that a plug-in made: what it raises becomes an error of ours that names the plug-in."""
-
-    def __init__(self, plugins: Plugins, plugin: str, item: Any, kind: type[OmniError]) -> None:
-        self._plugins, self._plugin, self._item, self._kind = plugins, plugin, item, kind
-
-    def __getattr__(self, name: str) -> Any:
-        value = getattr(self._item, name)
-        return self._guarded(name, value) if inspect.isroutine(value) else value
-
-    def _guarded(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **named: Any) -> Any:
-            try:
-                result = function(*arguments, **named)
-            except OmniError:
-                raise
-            except Exception as error:
-                blamed = self._blame(name, error)
-                if name in _QUESTIONS:
-                    return False
-                raise blamed from error
-            if inspect.isasyncgen(result):
-                return self._stream(name, result)
-            if inspect.isawaitable(result):
-                return self._wait(name, result)
-            return PluginProxy(self._plugins, self._plugin, result, self._kind) if name == "open" else result
-
-        return call
-
-    async def _wait(self, name: str, result: Awaitable[Any]) -> Any:
-        try:
-            return await result
-        except OmniError:
-            raise
-        except Exception as error:
-            raise self._blame(name, error) from error
-
-    async def _stream(self, name: str, result: Any) -> AsyncGenerator[Any]:
-        try:
-            async for item in result:
-                yield item
-        except OmniError:
-            raise
-        except Exception as error:
-            raise self._blame(name, error) from error
-        finally:
-            await result.aclose()
-
-    def _blame(self, name: str, error: Exception) -> OmniError:
-        return self._plugins.blame(self._plugin, f"failed in {name}", error, self._kind)
+    @hookspec
+    def omni_engines(self) -> Sequence[OfferedEngine]:  # type: ignore[empty-body]
+        """`omni.engine.EngineFactory`s: how a base can be run (`omni/engine/engines.py`)."""

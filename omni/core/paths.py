@@ -118,8 +118,18 @@ class Home:
 
     @property
     def plugins(self) -> Path:
-        """Plug-ins that the person put there; it outlives every environment."""
+        """The packages of plug-ins; a link to those in use. It outlives every environment."""
         return self.root / "plugins"
+
+    @property
+    def plugin_sets(self) -> Path:
+        """Plug-ins with their wheels and their lock, one folder for each time that one was added or removed."""
+        return self.root / "plugin-sets"
+
+    @property
+    def plugin_lock(self) -> Path:
+        """Held while a plug-in is added or removed."""
+        return self.root / "plugin-sets.lock"
 
     @property
     def plugin_list(self) -> Path:

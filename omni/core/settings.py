@@ -2,14 +2,19 @@
 
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
 
 from omni.core.errors import UsageError, nearest
 from omni.core.files import write_atomic
+from omni.core.paths import Home
+
+S = TypeVar("S", bound=Struct)
 
 RENAMED = {"chat.answer_tokens": "chat.max_completion_tokens"}  # settings by their earlier names
 
@@ -89,6 +94,7 @@ class Settings(Section, frozen=True):
     engine: EngineSettings = EngineSettings()
     brains: BrainsSettings = BrainsSettings()
     serve: ServeSettings = ServeSettings()
+    plugins: dict[str, dict[str, Any]] = {}  # what each takes it says itself: see `of`
 
     @classmethod
     def load(cls, path: Path) -> "Settings":
@@ -100,6 +106,23 @@ class Settings(Section, frozen=True):
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"{path} cannot be read: {error}.", hint="Run `omni config path`.") from error
         return parse(text, str(path))
+
+    def of(self, plugin: str, section: type[S]) -> S:
+        """The table `[plugins.PLUGIN]` as the plug-in describes it. Raises UsageError that names what does not fit."""
+        try:
+            return msgspec.convert(self.plugins.get(plugin, {}), section)
+        except msgspec.ValidationError as error:
+            what, _, where = str(error).partition(" - at ")
+            field = where.strip("`").removeprefix("$")
+            raise UsageError(
+                f"[plugins.{plugin}] of the settings: {what}{f' for plugins.{plugin}{field}' if field else ''}.",
+                hint=f"Known here: {', '.join(section.__struct_fields__)}.",
+            ) from error
+
+
+def plugin_settings(plugin: str, section: type[S]) -> S:
+    """What config.toml of this home says to a plug-in. Raises UsageError. Reads the file: call it off the event loop."""
+    return Settings.load(Home.from_environment().config).of(plugin, section)
 
 
 def parse(text: str, name: str = "config.toml") -> Settings:
@@ -125,11 +148,12 @@ def _renamed(tables: dict[str, Any]) -> dict[str, Any]:
     return tables
 
 
-def described() -> dict[str, tuple[Any, Any, str]]:
-    """Every setting as `section.key` -> (type, default, description), for the manual, the screen and completion."""
+def described(sections: Mapping[str, type[Struct]] = MappingProxyType({})) -> dict[str, tuple[Any, Any, str]]:
+    """Every setting as `section.key` -> (type, default, description), for the manual, the screen and completion; after
+    Omni's own those of the `sections` of plug-ins, as `plugins.PLUGIN.key`."""
+    own = {section: group for section, group in get_type_hints(Settings).items() if section != "plugins"}
     settings = {}
-    for section in Settings.__struct_fields__:
-        group = get_type_hints(Settings)[section]
+    for section, group in (own | {f"plugins.{plugin}": group for plugin, group in sections.items()}).items():
         hints = get_type_hints(group, include_extras=True)
         for field in msgspec.structs.fields(group):
             kind, meta = (
@@ -140,7 +164,14 @@ def described() -> dict[str, tuple[Any, Any, str]]:
     return settings
 
 
-def change(path: Path, key: str, value: Any) -> Settings:
+def value_of(settings: Settings, key: str, sections: Mapping[str, type[Struct]] = MappingProxyType({})) -> Any:
+    """The value of a described key."""
+    section, _, field = key.rpartition(".")
+    plugin = section.removeprefix("plugins.")
+    return getattr(getattr(settings, section) if plugin == section else settings.of(plugin, sections[plugin]), field)
+
+
+def change(path: Path, key: str, value: Any, sections: Mapping[str, type[Struct]] = MappingProxyType({})) -> Settings:
     """Set `section.key` in the file, keeping its comments and order, and return what now holds.
 
     `value` may be text as typed on a command line. Raises UsageError when the key is unknown or the value does not fit;
@@ -148,21 +179,24 @@ def change(path: Path, key: str, value: Any) -> Settings:
     """
     import tomlkit  # needed only here, and slow to import
 
-    known, key = described(), RENAMED.get(key, key)
+    known, key = described(sections), RENAMED.get(key, key)
     if key not in known:
         raise UsageError(f"There is no setting {key!r}.", hint=nearest(key, known) or "Run `omni config show`.")
     Settings.load(path)  # a file that is already wrong is not made longer
     if isinstance(value, str) and known[key][0] is not str:
         value = _typed(value, known[key][0], key)
-    section, _, field = key.partition(".")
+    *tables, field = key.split(".")
     document = tomlkit.parse(path.read_text("utf-8") if path.exists() else "")
-    table = document.setdefault(section, tomlkit.table())
+    table: Any = document
+    for name in tables:
+        table = table.setdefault(name, tomlkit.table(is_super_table=name == "plugins"))
     table[field] = value
     for old, new in RENAMED.items():
         if new == key:
             table.pop(old.partition(".")[2], None)
     text = tomlkit.dumps(document)
     settings = parse(text, str(path))
+    value_of(settings, key, sections)  # which says what a plug-in does not take
     write_atomic(path, text)
     return settings
 

@@ -1,5 +1,6 @@
 """Which engine runs a brain: the spec of its worker, and one engine object for all brains that share it."""
 
+import asyncio
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -27,6 +28,7 @@ LONGEST_TEXT = 2048  # tokens of a text whose vector is wanted, which are read i
 SHORTEST_TEXT = 256  # what is left of it where memory is short
 WHOLE_IMAGE = 512  # tokens of a batch where those of an image look at each other: they must come together
 BATCH_BYTES = 256 << 10  # a token of such a batch
+BUILT_IN = ("xllamacpp",)  # the name of Omni's own engine, which runs what no plug-in's wants
 
 
 class EngineFactory(Protocol):
@@ -128,10 +130,12 @@ class Engines:
         """The engine for `brain`: always the same object for brains that share a worker. `embeddings`: for vectors, in
         a worker of its own."""
         for factory in self._factories:
-            if factory.runs(brain):
-                key = f"{factory.name}:{brain.name}"
+            key = f"{factory.name}:{brain.name}"
+            if key in self._open or await asyncio.to_thread(factory.runs, brain):
                 if key not in self._open:
-                    self._open[key] = factory.open(brain)
+                    opened = await asyncio.to_thread(factory.open, brain)
+                    if self._open.setdefault(key, opened) is not opened:  # another question was faster
+                        await opened.close()
                 return self._open[key]
         from omni.engine.worker_engine import WorkerEngine
 

@@ -7,6 +7,9 @@ if TYPE_CHECKING:
     from omni.environment.environment import Environment
     from omni.environment.export import export_wheels
     from omni.environment.kept import DiskUsage, footprint, remove_all
+    from omni.environment.plugin_changes import PluginPlan, add_plugin, remove_plugin
+    from omni.environment.plugin_sets import PluginRecord, PluginSet, set_in_use
+    from omni.environment.plugin_trials import PluginTrial, try_plugins
     from omni.environment.progress import Step
 
 __all__ = [
@@ -14,11 +17,19 @@ __all__ = [
     "DiskUsage",
     "Environment",
     "Linked",
+    "PluginPlan",
+    "PluginRecord",
+    "PluginSet",
+    "PluginTrial",
     "Step",
+    "add_plugin",
     "export_wheels",
     "footprint",
     "link_command",
     "remove_all",
+    "remove_plugin",
+    "set_in_use",
+    "try_plugins",
 ]
 
 _HOMES = {
@@ -26,11 +37,19 @@ _HOMES = {
     "Diagnostic": "diagnostics",
     "DiskUsage": "kept",
     "Linked": "command",
+    "PluginPlan": "plugin_changes",
+    "PluginRecord": "plugin_sets",
+    "PluginSet": "plugin_sets",
+    "PluginTrial": "plugin_trials",
     "Step": "progress",
+    "add_plugin": "plugin_changes",
     "export_wheels": "export",
     "footprint": "kept",
     "link_command": "command",
     "remove_all": "kept",
+    "remove_plugin": "plugin_changes",
+    "set_in_use": "plugin_sets",
+    "try_plugins": "plugin_trials",
 }
 
 

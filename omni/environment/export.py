@@ -1,7 +1,7 @@
 """Carrying Omni to a machine without a network: the locked wheels, the source, and a list of their hashes.
 
 FOLDER/manifest.json   format, version, python, lock hash, and sha256 and size of each file
-FOLDER/wheels/         the locked packages for this Python and this platform, and pip
+FOLDER/wheels/         the locked packages for this Python and this platform, pip, and the plug-ins that were added
 FOLDER/source/         the clone: `cd FOLDER/source && python3 -m omni run --from ..`
 """
 
@@ -18,6 +18,7 @@ from omni.core.errors import BadFile, NotFound, SetupError, StorageError, UsageE
 from omni.core.files import storage_error, write_atomic
 from omni.core.paths import Home, resources, source_root
 from omni.environment import place
+from omni.environment.plugin_sets import set_in_use
 from omni.environment.progress import Display
 from omni.environment.requirements import read_lock
 from omni.environment.running import run_installer
@@ -56,9 +57,20 @@ def export_wheels(home: Home, folder: Path, display: Display, *, clone: Path | N
     finally:
         display.close()
     _copy_source(clone, requirements, source)
+    _copy_plugins(home, wheels)
     files = [*_files(wheels), *_files(source)]
     write_atomic(folder / MANIFEST, json.dumps(_manifest(folder, lock, files), indent=1), mode=0o644)
     return [*files, folder / MANIFEST]
+
+
+def _copy_plugins(home: Home, wheels: Path) -> None:
+    """The wheels of the plug-ins that were added here: `omni plugin add PACKAGE --from FOLDER` takes them there."""
+    current = set_in_use(home)
+    for wheel in current.wheels.glob("*.whl") if current is not None else ():
+        try:
+            shutil.copyfile(wheel, wheels / wheel.name)
+        except OSError as error:
+            raise storage_error(wheels, error) from error
 
 
 def _check_target(folder: Path) -> None:

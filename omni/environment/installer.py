@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -42,13 +42,22 @@ _OURS = (
 )
 
 
+Tell = Callable[[Step], None]
+Tasks = Mapping[str, Callable[[dict[str, Any], Tell], Any]]
+
+
 def main() -> None:
-    """Do what the first line of standard input says."""
+    """Make an environment, or fetch what one is made of."""
+    serve({"install": install, "download": download})
+
+
+def serve(tasks: Tasks) -> None:
+    """Do what the first line of standard input says, one of these tasks."""
     with open(0, "rb", buffering=0, closefd=False) as given:  # unbuffered: the rest is the thread's
         order = json.loads(given.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        answer = {"install": install, "download": download}[order["task"]](order, _tell)
+        answer = tasks[order["task"]](order, _tell)
     except OmniError as error:
         _fail(error)
     except OSError as error:
@@ -74,7 +83,7 @@ def install(order: dict[str, Any], tell: Callable[[Step], None]) -> dict[str, st
             f"pip reported success, but {missing[0]} is not in {packages}.",
             hint="Is `target`, `prefix` or `root` set in pip's configuration? See `pip config list`.",
         )
-    _sync(environment)
+    sync_all(environment)
     return versions
 
 
@@ -128,6 +137,13 @@ def run_pip(
         [f"--no-binary={','.join(order['built'])}", f"--build-constraint={order['build']}"] if order["built"] else []
     )
     command = [*command, *common, *source, *built, "--progress-bar", "raw", "-r", order["lock"]]
+    follow_pip(command, order, tell, count)
+
+
+def follow_pip(
+    command: list[str], order: dict[str, Any], tell: Callable[[Step], None], count: Callable[[], int]
+) -> None:
+    """Run a command line of pip and tell what it does, until it ends. Raises what its output says when it fails."""
     output = PipOutput(order["total"])
     own(Path(order["log"]))
     with (
@@ -144,7 +160,7 @@ def run_pip(
         assert process.stdout is not None
         _read(process.stdout, log, output, tell, count)
     if process.returncode:
-        raise output.failure(process.returncode, order["log"])
+        raise output.failure(process.returncode, order["log"], online=order.get("wheels") is None)
 
 
 def _read(pipe: Any, log: BinaryIO, output: PipOutput, tell: Callable[[Step], None], count: Callable[[], int]) -> None:
@@ -183,7 +199,7 @@ def installed(packages: Path) -> dict[str, str]:
     return {normalised(each.metadata["Name"]): each.version for each in distributions(path=[str(packages)])}
 
 
-def _sync(folder: Path) -> None:
+def sync_all(folder: Path) -> None:
     """Wait until the files are on the disk: the stamp that follows must not survive a power cut that they did not."""
     import ctypes
 

@@ -71,7 +71,7 @@ class PipOutput:
             match = re.match(r"\s+(\S+?==\S+)(?: from |\s*\()", line)
             self._mismatch = match[1] if match else ""
 
-    def failure(self, code: int, log: str) -> OmniError:
+    def failure(self, code: int, log: str, *, online: bool = True) -> OmniError:
         """What to tell a person about a run that ended with `code`; the whole output lies in `log`."""
         text = "\n".join(self._errors)
         hint = f"The installer's own words are in {log}."
@@ -93,6 +93,11 @@ class PipOutput:
             )
         if "No matching distribution" in text:
             wanted = text.rpartition("No matching distribution found for ")[2].split()[0]
+            if not online:
+                return SetupError(
+                    f"{wanted} is needed, and is not here.",
+                    hint="It can be fetched from the package index, or come --from FOLDER.",
+                )
             return SetupError(
                 f"The package index has no {wanted} for this Python and this machine.",
                 hint="Check PIP_INDEX_URL, or run with another Python (3.11 to 3.13).",

@@ -18,7 +18,13 @@ from omni.keeper import begin_installing, name_installer
 
 
 def run_installer(
-    home: Home, order: dict[str, Any], display: Display, *, keep: int | None = None, state: Path | None = None
+    home: Home,
+    order: dict[str, Any],
+    display: Display,
+    *,
+    keep: int | None = None,
+    state: Path | None = None,
+    module: str = "omni.environment.installer",
 ) -> Any:
     """Run one order in an installer process and show its steps; returns its answer or raises its error.
 
@@ -27,15 +33,18 @@ def run_installer(
     """
     door = begin_installing(home) if order.get("wheels") is None else None
     try:
-        return _run(home, order | {"door": door}, display, [each for each in (keep, door) if each is not None], state)
+        inherited = [each for each in (keep, door) if each is not None]
+        return _run(home, order | {"door": door}, display, inherited=inherited, state=state, module=module)
     finally:
         if door is not None:
             os.close(door)
 
 
-def _run(home: Home, order: dict[str, Any], display: Display, inherited: list[int], state: Path | None) -> Any:
+def _run(
+    home: Home, order: dict[str, Any], display: Display, *, inherited: list[int], state: Path | None, module: str
+) -> Any:
     process = subprocess.Popen(
-        python_command("omni.environment.installer"),
+        python_command(module),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,  # Ctrl+C belongs to the front end, which ends the installer

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from omni.app import Services
     from omni.cartridges import Brain
 
-PROTOCOLS = ("plain", "openai", "anthropic", "ollama")
+PROTOCOLS = ("plain", "openai", "anthropic", "ollama", "plugins")
 
 
 class Closable(Protocol):

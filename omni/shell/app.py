@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+LOOK_SECONDS = 0.3
 METER_SECONDS = 2.0
 THEME_SECONDS = 1.0
 QUIT_SECONDS = 3.0
@@ -127,10 +128,24 @@ class OmniApp(PaneHost, inherit_bindings=False):
         finally:
             self.warmed.set()
         self.run_worker(self._load_plugins(), name="plugins", group="frame", description="load the panes of plug-ins")
+        if self.services.home.chat.exists():
+            self.run_worker(self._upgrade(), name="conversations", group="frame", description="open the conversations")
         with self.going_on():
             await self._look_for_themes()  # what is there now is not new
         self.set_interval(THEME_SECONDS, self._look_for_themes)
         await self._doors.attend()
+
+    async def _upgrade(self) -> None:
+        """Open the conversations; where they are an earlier Omni's, which takes its time, the status line says so."""
+        opening = asyncio.ensure_future(self.services.chat.opened())
+        told = False
+        while not (await asyncio.wait({opening}, timeout=LOOK_SECONDS))[0]:
+            if words := self.services.chat.upgrading:
+                self.status.show(waiting=f"Your conversations: {words}")
+                told = True
+        if told:
+            self.status.show(waiting="")
+        await opening
 
     def _warm(self) -> None:
         from importlib import import_module

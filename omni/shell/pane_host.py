@@ -17,6 +17,7 @@ from omni.shell.themed_app import ThemedApp
 
 if TYPE_CHECKING:
     from omni.app import Services
+    from omni.core.plugins import PluginOffer
     from omni.keeper import KeeperChange
 
 
@@ -37,19 +38,18 @@ class PaneHost(ThemedApp, inherit_bindings=False):
         self.status = StatusLine()
         self._focus: dict[str, Widget] = {}
         self._failed_panes: dict[str, Widget] = {}
+        self.slash_offers: list[PluginOffer] = []
 
     def pane_turned(self) -> None:
         """Called when another pane is about to be shown."""
 
     async def _load_plugins(self) -> None:
-        """Panes of plug-ins stand below ours; one that fails is named and never stops the shell."""
+        """Panes of plug-ins stand below ours, and their commands can be typed; one that fails is named and never stops the
+        shell."""
         plugins = self.services.plugins
 
-        def load() -> list[PaneSpec]:
-            plugins.load_all()
-            return plugins.gather("omni_panes")
-
-        offered = await asyncio.to_thread(load)
+        offered = await asyncio.to_thread(plugins.gather, "omni_panes")
+        self.slash_offers = await asyncio.to_thread(plugins.offers, "omni_slash_commands")
         if not offered and not plugins.failures:
             return
         from omni.shell.foreign import admitted

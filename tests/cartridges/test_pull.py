@@ -279,8 +279,8 @@ async def test_plug_ins_bring_sources(open_library: Open, shop: Shop, gguf: Make
             return Resolved(name="@mine/m", reference=reference, files=(file,))
 
     class Plugins:
-        def gather(self, hook: str) -> list[Any]:
-            assert hook == "omni_cartridge_sources"
+        def gather(self, hook: str, *, own: bool) -> list[Any]:
+            assert (hook, own) == ("omni_cartridge_sources", True)
             return [Mine()]
 
     shop.web.files["/m.gguf"] = gguf()

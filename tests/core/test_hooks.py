@@ -1,21 +1,26 @@
 """Plug-ins: listing imports nothing, one that fails has a name, and never stops the others."""
 
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from omni.core import hooks
 from omni.core.errors import EngineError, NotFound, OmniError
-from omni.core.hooks import Hooks, Plugins, hookimpl
+from omni.core.hooks import DoctorCheck, SlashCommand, hookimpl
 from omni.core.installed import GROUP
+from omni.core.plugins import HOOKS, Plugins, own_of
 
 
 def pane(name: str) -> SimpleNamespace:
-    return SimpleNamespace(name=name, title=name, target="m:C", letter="x")
+    return SimpleNamespace(name=name, title=name, target="m:C", letter=name[0])
 
 
+FOREVER = threading.Event()  # never set
 PANE, A, B = pane("pane"), pane("a"), pane("b")
 
 
@@ -77,13 +82,69 @@ class Crooked:
         return [Factory()]
 
 
+class Slow:
+    @hookimpl
+    def omni_panes(self) -> list[SimpleNamespace]:
+        FOREVER.wait()
+        return []
+
+
+class Floods:
+    @hookimpl
+    def omni_panes(self) -> Iterator[SimpleNamespace]:
+        while True:
+            yield pane("flood")
+
+
+class Waits:
+    @hookimpl
+    def omni_doctor_checks(self) -> list[DoctorCheck]:
+        async def run(services: object) -> list[object]:
+            return []
+
+        return [DoctorCheck(name="waits", run=run), DoctorCheck(name="keeper", run=lambda _: [])]
+
+
+class Named:
+    """Has the names of others."""
+
+    @hookimpl
+    def omni_commands(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(name="ls", callback=None, get_short_help_str=str)]
+
+    @hookimpl
+    def omni_panes(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(name="other", title="Other", target="m:C", letter="P")]
+
+    @hookimpl
+    def omni_slash_commands(self) -> list[SlashCommand]:
+        return [SlashCommand(name="new", about="", run=lambda _: "")]
+
+    @hookimpl
+    def omni_cartridge_sources(self) -> list[Any]:
+        return [SimpleNamespace(name="url", matches=bool, resolve=None)]
+
+    @hookimpl
+    def omni_engines(self) -> list[Any]:
+        return [SimpleNamespace(name="xllamacpp", runs=bool, open=None)]
+
+
 def point(name: str, value: str = "") -> EntryPoint:
     return EntryPoint(name=name, value=value or f"omni_test_plugins:{name}", group=GROUP)
 
 
 @pytest.fixture(autouse=True)
 def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = SimpleNamespace(good=Good(), better=Better(), raises=Raises(), crooked=Crooked())
+    module = SimpleNamespace(
+        good=Good(),
+        better=Better(),
+        raises=Raises(),
+        crooked=Crooked(),
+        slow=Slow(),
+        floods=Floods(),
+        waits=Waits(),
+        named=Named(),
+    )
     monkeypatch.setitem(__import__("sys").modules, "omni_test_plugins", module)
 
 
@@ -99,7 +160,7 @@ def test_all_answers_are_one_list() -> None:
     plugins = Plugins([point("good"), point("better")])
     plugins.load_all()
     assert plugins.gather("omni_panes") == [A, B, PANE]
-    assert plugins.gather(Hooks.omni_commands) == []
+    assert plugins.gather("omni_commands") == []
 
 
 def test_loading_twice_registers_once() -> None:
@@ -166,3 +227,70 @@ def test_every_hook_is_described() -> None:
     specs = [value for name, value in vars(hooks.Hooks).items() if name.startswith("omni_")]
     assert specs
     assert all(spec.__doc__ for spec in specs)
+
+
+def test_every_hook_is_known_with_what_it_takes() -> None:
+    assert set(HOOKS) == {name for name in vars(hooks.Hooks) if name.startswith("omni_")}
+    assert all(own_of(hook) for hook, facts in HOOKS.items() if facts.own)
+
+
+@pytest.mark.parametrize(
+    ("hook", "said"),
+    [
+        ("omni_commands", "the command 'ls', which Omni has already"),
+        ("omni_panes", "the letter of a pane 'p', which the plug-in 'good' has already"),
+        ("omni_slash_commands", "the slash command 'new', which Omni has already"),
+        ("omni_cartridge_sources", "the source 'url', which Omni has already"),
+        ("omni_engines", "the engine 'xllamacpp', which Omni has already"),
+    ],
+)
+def test_a_name_that_is_taken_is_said_in_words_that_name_both(hook: str, said: str) -> None:
+    plugins = Plugins([point("good"), point("named")])
+    assert [offer.plugin for offer in plugins.offers(hook)] == (["good"] if hook == "omni_panes" else [])
+    assert f"The plug-in 'named' offers {said}" in plugins.failures["named"]
+    assert "good" not in plugins.failures
+
+
+def test_one_that_hangs_costs_only_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(hooks.LIMITS, "hook", 0.05)
+    plugins = Plugins([point("slow"), point("good")])
+    assert plugins.gather("omni_panes") == [PANE]
+    assert plugins.failures == {
+        "slow": "The plug-in 'slow' failed in omni_panes: TimeoutError: no answer within 0.05 s"
+    }
+
+
+def test_one_that_hangs_while_it_is_imported_costs_only_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "omni_test_hangs.py").write_text("import threading\nthreading.Event().wait()\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(hooks.LIMITS, "load", 0.2)
+    plugins = Plugins([point("hangs", "omni_test_hangs"), point("good")])
+    assert plugins.gather("omni_panes") == [PANE]
+    assert "'hangs' failed to load: TimeoutError" in plugins.failures["hangs"]
+
+
+def test_one_that_floods_costs_only_itself() -> None:
+    plugins = Plugins([point("floods"), point("good")])
+    assert plugins.gather("omni_panes") == [PANE]
+    assert "more than 100 things" in plugins.failures["floods"]
+
+
+def test_what_would_run_on_the_loop_is_refused_and_what_has_omnis_name_is_left_out() -> None:
+    plugins = Plugins([point("waits")])
+    assert plugins.offers("omni_doctor_checks") == []
+    assert "'keeper', which Omni has already" in plugins.failures["waits"]
+    plugins.gather_from("waits", "omni_doctor_checks")
+    assert "run is a coroutine function" in plugins.failures["waits"]
+
+
+def test_a_call_that_takes_too_long_names_the_plug_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(hooks.LIMITS, "slash", 0.05)
+    plugins = Plugins([point("good")])
+    with pytest.raises(OmniError, match="The plug-in 'good' failed in wait: TimeoutError"):
+        plugins.call("good", "slash", FOREVER.wait)
+    with pytest.raises(NotFound, match="mine"):
+        plugins.call("good", "slash", _not_found)
+
+
+def _not_found() -> None:
+    raise NotFound("It is not mine.")

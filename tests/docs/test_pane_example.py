@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from omni.core.hooks import Plugins
 from omni.core.paths import Home
+from omni.core.plugins import Plugins
 from tests.shell.fakes import sample_services, screen_text, settled, shell
 
 

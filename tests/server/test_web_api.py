@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from base64 import b64encode
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from omni.jobs import Jobs
 from omni.server import web_assets
 from omni.server.webapi.hub import BEHIND, Change, PageQueue
 from omni.server.webapi.pace import Pace
+from tests.image_tools import png
 from tests.server.web_tools import Web, web
 
 
@@ -213,6 +215,34 @@ async def test_a_summary_is_a_message_of_its_own(folder: Path) -> None:
         await browser.turn(f"/conversations/{name}/compact", {})
         shown = await browser.ask("GET", f"/conversations/{name}")
         assert [(one["role"], said(one)) for one in shown["messages"]][-1] == ("summary", "In short.")
+
+
+async def test_an_image_goes_along_and_is_read_again_by_its_number(folder: Path) -> None:
+    engine = ScriptedEngine(["A square."], vision=True)
+    async with entered(folder, engine) as browser:
+        name = await browser.talk()
+        files = [
+            {"path": "notes.txt", "text": "<script>alert(1)</script>"},
+            {"path": "p.png", "data": b64encode(png(8, 6)).decode()},
+        ]
+        await browser.turn(f"/conversations/{name}/ask", {"text": "What is it?", "files": files})
+        (image,) = engine.requests[0].messages[-1].images
+        assert image.data == png(8, 6)
+        question = (await browser.ask("GET", f"/conversations/{name}"))["messages"][0]
+        assert question["parts"][1] == {
+            "type": "image", "data": "", "kind": "png", "width": 8, "height": 6, "path": "p.png",
+        }  # fmt: skip
+        path = f"/omni/v1/conversations/{name}/messages/{question['id']}/contents"
+        for number, (kind, data) in enumerate(
+            [("text/plain; charset=utf-8", b"<script>alert(1)</script>"), ("image/png", png(8, 6))]
+        ):
+            read = await browser.client.get(f"{path}/{number}")
+            assert (read.status_code, read.headers["content-type"], read.content) == (200, kind, data)
+            assert read.headers["x-content-type-options"] == "nosniff"
+        for wrong, status in (("2", 404), ("x", 400), ("-1", 400)):
+            assert (await browser.client.get(f"{path}/{wrong}")).status_code == status
+        broken = {"text": "?", "files": [{"path": "p.png", "data": b64encode(png()[:20]).decode()}]}
+        await browser.ask("POST", f"/conversations/{name}/ask", broken, status=400)
 
 
 async def test_a_file_stands_in_the_question(folder: Path) -> None:

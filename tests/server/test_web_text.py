@@ -65,6 +65,7 @@ async def test_nothing_that_a_brain_writes_runs_or_reaches_out(desk: Desk, batch
 
 async def test_links_show_where_they_lead_and_pictures_stay_away(desk: Desk) -> None:
     text = "[the bank](https://evil.example/login) https://plain.example/x ![cat](https://cats.example/cat.png)"
+    text += "\n\n[![logo](https://logos.example/a.png)](https://behind.example/)"
     visit = await desk.open(ScriptedEngine([text]))
     await visit.ask("Links?")
     await visit.answered()
@@ -73,6 +74,8 @@ async def test_links_show_where_they_lead_and_pictures_stay_away(desk: Desk) -> 
     assert "https://plain.example/x" in shown
     assert "(https://plain.example/x)" not in shown
     assert "picture, not loaded: cat (https://cats.example/cat.png)" in shown
+    assert "logo (https://logos.example/a.png) (https://behind.example/)" in shown
+    assert await visit.page.locator("a a").count() == 0
 
 
 async def test_code_is_coloured_and_copied_formulas_and_diagrams_are_drawn(desk: Desk) -> None:
@@ -108,3 +111,15 @@ async def test_a_long_conversation_keeps_only_what_is_near_and_finds_the_rest(de
     await page.click("text=to the end")
     await visit.ask("More?")
     await page.wait_for_selector(".message.assistant .markdown >> text=End.")
+
+
+async def test_a_short_conversation_is_whole_when_it_is_opened_and_when_it_is_opened_again(desk: Desk) -> None:
+    served = await desk.serve()
+    first, second = [await served.chat.load(long_chat(messages)) for messages in (12, 30)]
+    visit = await desk.visit(served, f"#/chat/{first.id}")
+    for made, answers in ((first, 6), (second, 15), (first, 6)):
+        await visit.page.evaluate("path => { location.hash = path }", f"#/chat/{made.id}")
+        await visit.page.wait_for_selector(f".markdown >> text=Answer number {answers - 1}.")
+        await visit.page.wait_for_function(
+            "n => document.querySelectorAll('.message.assistant .markdown').length == n", arg=answers
+        )

@@ -145,11 +145,11 @@ class FakePlugins:
         self.panes: list[Any] = []
         self.failures: dict[str, str] = {}
 
-    def load_all(self) -> None:
-        pass
-
     def gather(self, hook: str) -> list[Any]:
-        return list(self.panes)
+        return list(self.panes) if hook == "omni_panes" else []
+
+    def offers(self, hook: str) -> list[Any]:
+        return []
 
 
 class FakeServices:

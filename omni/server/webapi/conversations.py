@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from omni.chat import ChatMessage, ChatService, Conversation, SearchHit
 from omni.core.errors import BadFile, UsageError
+from omni.engine import image_kind
 from omni.server.routes import Route, body_of, json_response
 from omni.server.webapi.problems import route
 
@@ -125,6 +126,14 @@ def routes() -> list[Route]:
             query={"form": '"json" for JSON.'},
         ),
         route("POST", one + "/switch", switch, "Show another branch.", request=Choice, response=ConversationBranch),
+        route(
+            "GET",
+            one + "/messages/{message}/contents/{number}",
+            content,
+            "Read what a file or an image of a message holds.",
+            response=bytes,
+            media="application/octet-stream",
+        ),
         route("POST", one + "/undo", undo, "Take the last question back.", response=Taken),
         route(
             "GET",
@@ -211,6 +220,18 @@ async def switch(request: Request) -> Response:
     choice = await body_of(request, Choice)
     await chat_of(request).switch(request.path_params["id"], choice.message)
     return json_response(await _shown(request))
+
+
+async def content(request: Request) -> Response:
+    """Counted from 0. Never as anything that a browser would run: an image by its own kind, a file as plain text."""
+    number = request.path_params["number"]
+    if not number.isascii() or not number.isdigit() or len(number) > 4:
+        raise UsageError(f"The number of a content is a number; {number!r} was sent.")
+    data = await chat_of(request).content(request.path_params["id"], request.path_params["message"], int(number))
+    kind = image_kind(data) if b"\0" in data or not data.isascii() else ""
+    media = f"image/{kind}" if kind in ("png", "jpeg", "gif", "bmp") else "text/plain; charset=utf-8"
+    headers = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
+    return Response(data, media_type=media, headers=headers)
 
 
 async def undo(request: Request) -> Response:

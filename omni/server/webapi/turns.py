@@ -9,10 +9,9 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from omni.chat import begin_turn, turn_elsewhere
-from omni.core.errors import UsageError
+from omni.chat import Attachment, attachment_of, begin_turn, printable, turn_elsewhere
+from omni.core.errors import BadFile, UsageError
 from omni.core.events import ChatEvent, ReasoningDelta, TextDelta
-from omni.core.messages import FilePart
 from omni.jobs import Jobs
 from omni.server.routes import Route, body_of
 from omni.server.webapi.conversations import chat_of
@@ -21,16 +20,15 @@ from omni.server.webapi.pace import Pace
 from omni.server.webapi.problems import route
 from omni.server.webapi.streams import streamed
 
-LONGEST = 1 << 20  # bytes of one attached file
-SORRY = "This file is no text"
 TURN = "turn"
 
 
 class File(Struct, frozen=True, kw_only=True):
-    """A text file that stands in a question."""
+    """A file that goes along with a question: a `text`, or the bytes of an image as `data`, in base64."""
 
     path: str
-    text: str
+    text: str = ""
+    data: bytes = b""
 
 
 class Ask(Struct, frozen=True, kw_only=True):
@@ -169,14 +167,8 @@ def _id(request: Request) -> str:
     return str(request.path_params["id"])
 
 
-def _attachments(files: tuple[File, ...]) -> list[FilePart]:
-    attachments = []
-    for file in files:
-        size = len(file.text.encode())
-        if size > LONGEST:
-            raise UsageError(f"{file.path} has {size} bytes; an attached file may have {LONGEST}.")
-        if "\0" in file.text:
-            raise UsageError(f"{SORRY}: {file.path}.")
-        path = "".join(c if c.isprintable() else "?" for c in file.path)
-        attachments.append(FilePart(path=path, bytes=size, lines=len(file.text.splitlines()), text=file.text))
-    return attachments
+def _attachments(files: tuple[File, ...]) -> list[Attachment]:
+    try:
+        return [attachment_of(file.data or file.text.encode(), printable(file.path)) for file in files]
+    except BadFile as error:  # what a page sends is no file of ours that broke
+        raise UsageError(error.message, hint=error.hint) from error

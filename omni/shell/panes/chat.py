@@ -16,7 +16,7 @@ from omni.shell.completion import CompletionItem
 from omni.shell.composer import Composer
 from omni.shell.glyphs import glyphs
 from omni.shell.pane import Pane
-from omni.shell.panes.chat_commands import COMMANDS, parse_command, run_command
+from omni.shell.panes.chat_commands import run_command
 from omni.shell.panes.chat_entries import Entries
 from omni.shell.panes.chat_gauge import Gauge
 from omni.shell.panes.chat_look import queue_lines, reading_keys, teaching, title_line, writing_keys
@@ -24,6 +24,7 @@ from omni.shell.panes.chat_questions import Questions
 from omni.shell.panes.chat_turn import RunningAnswer
 from omni.shell.panes.chat_turns import RunningAnswers
 from omni.shell.panes.message_actions import MessageActions
+from omni.shell.panes.slash_commands import ChatCommand, parse_command, with_plugins
 from omni.shell.transcript import Transcript
 from omni.shell.widgets import Keys, Lines, ink, job
 
@@ -78,7 +79,7 @@ class ChatPane(Pane):
         self._glyphs = glyphs(services.settings.ui.glyphs)
         self.transcript = Transcript(glyphs=self._glyphs)
         self.composer = Composer(
-            commands=lambda: [CompletionItem(f"/{one.name}", one.about, bool(one.takes)) for one in COMMANDS],
+            commands=lambda: [CompletionItem(f"/{one.name}", one.about, bool(one.takes)) for one in self._commands],
             complete=self._complete,
         )
         self.composer.reader, self.transcript.writer = self.transcript, self.composer.field
@@ -93,6 +94,11 @@ class ChatPane(Pane):
     def project(self) -> Path:
         """The folder that Omni was started in."""
         return Path(getattr(self.app, "project", None) or Path.cwd())
+
+    @property
+    def _commands(self) -> tuple[ChatCommand, ...]:
+        """What can be typed after `/`: the frame learns those of plug-ins behind the first frame."""
+        return with_plugins(getattr(self.app, "slash_offers", ()))
 
     @property
     def shown_id(self) -> str:
@@ -215,6 +221,10 @@ class ChatPane(Pane):
     def _work(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
         self.run_worker(job(work), name=name, group="chat")
 
+    def do_beside(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+        """Do what may take long, while the pane goes on."""
+        self._work(work, name)
+
     def say(self, text: str) -> None:
         """A word that goes away by itself."""
         self.notify(text, markup=False, timeout=3)
@@ -314,7 +324,7 @@ class ChatPane(Pane):
         event.stop()
         text = event.text
         try:
-            if (command := parse_command(text)) is not None:
+            if (command := parse_command(text, self._commands)) is not None:
                 self.composer.accept(text)
                 await run_command(*command, pane=self, turns=self.turns, acts=self.acts)
             elif self.acts.edited is not None:
@@ -324,6 +334,10 @@ class ChatPane(Pane):
         except Exception:
             self.give_back(text)
             raise
+
+    async def ask(self, text: str) -> None:
+        """Ask what somebody else wrote for the person, or queue it while an answer is written. Raises OmniError."""
+        await self.questions.ask(text)
 
     def give_back(self, text: str) -> None:
         """What could not be sent is written again, unless something else is being written by now."""

@@ -1,74 +1,33 @@
-"""What can be typed after `/` in the composer: one table, from which the popup, the help and the parser come."""
+"""Doing what was typed after `/` in the composer: Omni's own commands (`slash_commands.py`) and those of plug-ins."""
 
 import asyncio
 import os
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from omni.core.errors import UsageError, nearest
+from omni.core.errors import UsageError
 from omni.core.files import write_atomic
 from omni.shell.widgets import own_path
 
 if TYPE_CHECKING:
+    from omni.core.plugins import PluginOffer
     from omni.shell.panes.chat_turns import RunningAnswers
     from omni.shell.panes.chat_view import ChatView
     from omni.shell.panes.message_actions import MessageActions
+    from omni.shell.panes.slash_commands import ChatCommand
 
 LONGEST_NAME = 60
-
-
-class SlashCommand(NamedTuple):
-    """A command: `takes` names what follows it, and is bracketed when it may be left out."""
-
-    name: str
-    about: str
-    takes: str = ""
-
-
-COMMANDS = (
-    SlashCommand("new", "begin a conversation"),
-    SlashCommand("brain", "choose the brain to talk to", "[NAME]"),
-    SlashCommand("system", "what the brain reads before every question, or nothing", "[TEXT]"),
-    SlashCommand("retry", "have the last answer written again"),
-    SlashCommand("continue", "go on with an answer that was cut or stopped"),
-    SlashCommand("undo", "take the last question back"),
-    SlashCommand("copy", "copy the last answer"),
-    SlashCommand("search", "find text in this conversation", "TEXT"),
-    SlashCommand("list", "other conversations"),
-    SlashCommand("rename", "give the conversation another title", "TITLE"),
-    SlashCommand("export", "write the conversation to a file: .md, or .json", "[FILE]"),
-    SlashCommand("compact", "sum up what was said, so that later prompts are short"),
-    SlashCommand("longest", "how long an answer may be, from the next one on", "TOKENS"),
-    SlashCommand("delete", "delete this conversation"),
-    SlashCommand("help", "all keys"),
-)
-
-
-def parse_command(text: str) -> tuple[SlashCommand, str] | None:
-    """The command and what follows it; None for a text that is no command. Raises UsageError for an unknown name.
-
-    Only a first line of the form `/name` or `/name words` is one: a path like `/etc/hosts` is a question.
-    """
-    if not text.startswith("/") or "\n" in text.split(" ", 1)[0]:
-        return None
-    name, _, rest = text[1:].partition(" ")
-    if not name or "/" in name or "." in name:
-        return None
-    for command in COMMANDS:
-        if command.name == name.lower():
-            if command.takes and not command.takes.startswith("[") and not rest.strip():
-                raise UsageError(f"/{command.name} needs {command.takes}.", hint=f"/{command.name}: {command.about}.")
-            return command, rest.strip()
-    near = nearest(name.lower(), [command.name for command in COMMANDS])
-    raise UsageError(
-        f"There is no command /{name}.", hint=near.replace("'", "/", 1).replace("'", "") or "Type / to see all."
-    )
+LONGEST_TEXT = 100_000  # letters that a command of a plug-in may return
 
 
 async def run_command(
-    command: SlashCommand, rest: str, *, pane: "ChatView", turns: "RunningAnswers", acts: "MessageActions"
+    command: "ChatCommand", rest: str, *, pane: "ChatView", turns: "RunningAnswers", acts: "MessageActions"
 ) -> None:
     """Do what was typed after `/`."""
+    if command.offer is not None:
+        work = partial(_run_offered, command.offer, rest, pane)  # not here: the pane's other messages would wait
+        pane.do_beside(work, f"/{command.name}")
+        return
     match command.name:
         case "new":
             await pane.new_conversation()
@@ -147,3 +106,27 @@ async def _export(pane: "ChatView", name: str) -> None:
     text = await pane.services.chat.export(one.id, "json" if path.suffix == ".json" else "markdown")
     await asyncio.to_thread(write_atomic, path, text)
     pane.say(f"Wrote {path}.")
+
+
+async def _run_offered(offer: "PluginOffer", words: str, pane: "ChatView") -> None:
+    """Have a plug-in do it, off the loop and in no more than its time."""
+    from omni.core.hooks import SlashCall
+
+    last = {one.role: one.text for one in pane.messages}
+    call = SlashCall(
+        words=words, project=str(pane.project), question=last.get("user", ""), answer=last.get("assistant", "")
+    )
+    plugins, slash = pane.services.plugins, offer.item
+    text = await asyncio.to_thread(plugins.call, offer.plugin, "slash", slash.run, call)
+    if not isinstance(text, str) or len(text) > LONGEST_TEXT:
+        wrong = TypeError(f"/{slash.name} returned something else than a text of up to {LONGEST_TEXT:,} letters")
+        raise plugins.blame(offer.plugin, "failed in run", wrong)
+    if not text:
+        return
+    match slash.then:
+        case "ask":
+            await pane.ask(text)
+        case "write":
+            pane.give_back(text)  # unless the person writes something by now
+        case _:
+            pane.say(text)

@@ -1,8 +1,8 @@
 """What the parts of the chat pane may ask of it. It is for type checkers only: nothing imports it when the shell runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from textual.app import App
 from textual.notifications import SeverityLevel
@@ -43,6 +43,12 @@ class ChatView(Protocol):
 
     async def reload(self) -> None:
         """Read the conversation and show it."""
+
+    def do_beside(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+        """Do what may take long, while the pane goes on."""
+
+    async def ask(self, text: str) -> None:
+        """Ask what somebody else wrote for the person. Raises OmniError."""
 
     async def warm(self) -> None:
         """Wait until what stands behind the services is imported."""

@@ -3,7 +3,7 @@
 import { state } from "./state";
 import type { Problem } from "./types";
 
-const PREFIX = "/omni/v1";
+export const PREFIX = "/omni/v1";
 
 export class ApiError extends Error {
   constructor(

@@ -34,7 +34,7 @@ export function speed(value: number): string {
 }
 
 export function clock(time: number): string {
-  return new Date(time * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+  return new Date(time * 1000).toTimeString().slice(0, 5); // a hundred times quicker than what knows the habits of all countries
 }
 
 /** The day of a conversation in the list. */

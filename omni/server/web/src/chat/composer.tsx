@@ -6,12 +6,26 @@ import { state, toast } from "../state";
 import { fit } from "./fit";
 import { turns } from "./turns";
 
-const LONGEST = 1 << 20;
+const LONGEST = 256 << 10;
+const LARGEST_IMAGE = 20 << 20;
+const IMAGES = ["image/png", "image/jpeg", "image/gif", "image/bmp"];
 const drafts = new Map<string, string>();
 
 interface File_ {
   path: string;
   text: string;
+  /** Of an image, in base64. */
+  data?: string;
+}
+
+/** The bytes of a file in base64. */
+function base64(file: Blob): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve((reader.result as string).split(",")[1] ?? "");
+    reader.onerror = () => reject(reader.error);
+    reader.readAsDataURL(file);
+  });
 }
 
 export function Composer({ id }: { id: string }) {
@@ -54,13 +68,20 @@ export function Composer({ id }: { id: string }) {
 
   const add = async (chosen: Iterable<File>) => {
     for (const file of chosen) {
-      if (file.size > LONGEST) {
-        toast(`${file.name} has ${size(file.size)}; a file in a question may have ${size(LONGEST)}.`, "", "bad");
+      const image = IMAGES.includes(file.type);
+      const most = image ? LARGEST_IMAGE : LONGEST;
+      if (file.size > most) {
+        toast(`${file.name} has ${size(file.size)}; ${image ? "an image" : "a file"} in a question may have ${size(most)}.`, "", "bad");
+        continue;
+      }
+      if (image) {
+        const data = await base64(file);
+        setFiles((had) => [...had.filter((one) => one.path !== file.name), { path: file.name, text: "", data }]);
         continue;
       }
       const content = await file.text();
       if (content.includes("\0") || content.includes("\uFFFD")) {
-        toast(`${file.name} is no text.`, "Brains here read text files.", "bad");
+        toast(`${file.name} is neither text nor an image.`, "PNG, JPEG, GIF and BMP can be shown to brains that see.", "bad");
         continue;
       }
       setFiles((had) => [...had.filter((one) => one.path !== file.name), { path: file.name, text: content }]);
@@ -97,7 +118,7 @@ export function Composer({ id }: { id: string }) {
         <ul className="waiting" aria-label="files">
           {files.map((file) => (
             <li key={file.path} className="chip">
-              {file.path} <span className="third">{size(file.text.length)}</span>
+              {file.path} <span className="third">{size(file.data ? (file.data.length * 3) / 4 : file.text.length)}</span>
               <button type="button" className="quiet" aria-label={`leave ${file.path} out`} onClick={() => setFiles((had) => had.filter((one) => one !== file))}>
                 ×
               </button>
@@ -142,7 +163,7 @@ export function Composer({ id }: { id: string }) {
             event.target.value = "";
           }}
         />
-        <button type="button" className="quiet" title="Put a text file into the question" onClick={() => picker.current?.click()}>
+        <button type="button" className="quiet" title="Put a text file or an image into the question" onClick={() => picker.current?.click()}>
           file
         </button>
         {running && (

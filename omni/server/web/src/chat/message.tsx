@@ -1,17 +1,17 @@
 import { memo, useEffect, useLayoutEffect, useRef, useState } from "react";
-import { flushSync } from "react-dom";
 import { switchBranch } from "../actions";
+import { PREFIX } from "../api";
 import { clock, count, many, seconds, size, speed } from "../format";
 import { composing } from "../keys";
 import { toast } from "../state";
 import { enhance } from "../markdown/enhance";
 import { LiveMarkdown } from "../markdown/live";
 import { render } from "../markdown/render";
-import type { Message } from "../types";
+import type { FilePart, ImagePart, Message } from "../types";
 import { fit } from "./fit";
-import type { Near } from "./near";
+import type { Near, Part } from "./near";
 import { attachmentsOf, reasoningOf, textOf, thinkingOf } from "./parts";
-import { turns, type Turn } from "./turns";
+import { ASKED, turns, type Turn } from "./turns";
 
 interface Props {
   message: Message;
@@ -22,18 +22,15 @@ interface Props {
 }
 
 export const MessageView = memo(function MessageView({ message, near, turn, last, conversation }: Props) {
-  const element = useRef<HTMLElement>(null);
-  const [whole, setWhole] = useState(last);
   const [editing, setEditing] = useState(false);
-  useEffect(() => near.follow(element.current!, (value) => flushSync(() => setWhole(value))), [near]);
   const person = message.role === "user";
   const who = person ? "you" : message.role === "summary" ? "summary" : message.brain || "…";
   return (
       <article
-        ref={element}
         id={`m-${message.id}`}
         className={`message ${message.role}`}
         tabIndex={-1}
+        style={{ containIntrinsicSize: `auto ${height(message)}px` }}
         aria-label={`${who}, ${clock(message.time)}`}
       >
         {message.left_out > 0 && (
@@ -52,12 +49,18 @@ export const MessageView = memo(function MessageView({ message, near, turn, last
         ) : turn ? (
           <Live turn={turn} />
         ) : (
-          <Body message={message} whole={whole} />
+          <Body message={message} near={near} last={last} conversation={conversation} />
         )}
         {!turn && !person && <Actions message={message} conversation={conversation} edit={() => setEditing(true)} />}
       </article>
   );
 });
+
+/** About how many pixels high it will be: exact where it was shown before, because browsers remember that. */
+export function height(message: Message): number {
+  const text = textOf(message);
+  return 70 + (Math.ceil(text.length / 90) + text.split("\n").length) * 21;
+}
 
 function Facts({ message }: { message: Message }) {
   const usage = message.usage;
@@ -82,19 +85,30 @@ function Step({ turn }: { turn: Turn }) {
   );
 }
 
-function Body({ message, whole }: { message: Message; whole: boolean }) {
+/** A file as a chip, an image as itself once the server has it. */
+function Attachment({ file, source, stored }: { file: FilePart | ImagePart; source: string; stored: boolean }) {
+  if (file.type === "image" && stored) {
+    // Its place is kept before it is there, so that nothing below it moves.
+    return <img className="shown" loading="lazy" src={source} alt={file.path || "an image"} width={file.width} height={file.height} />;
+  }
+  return (
+    <span className="chip">
+      {file.path} <span className="third">{file.type === "file" ? size(file.bytes) : `${file.width} × ${file.height}`}</span>
+    </span>
+  );
+}
+
+function Body({ message, near, last, conversation }: { message: Message; near: Near; last: boolean; conversation: string }) {
   return (
     <>
-      {attachmentsOf(message).map((file) => (
-        <span className="chip" key={file.path}>
-          {file.path} <span className="third">{file.type === "file" ? size(file.bytes) : `${file.width} × ${file.height}`}</span>
-        </span>
+      {attachmentsOf(message).map((file, number) => (
+        <Attachment key={file.path} file={file} source={`${PREFIX}/conversations/${conversation}/messages/${message.id}/contents/${number}`} stored={message.id !== ASKED} />
       ))}
       {reasoningOf(message) && <Reasoning text={reasoningOf(message)} time={thinkingOf(message)} />}
-      {message.role === "user" || !whole ? (
+      {message.role === "user" ? (
         <div className="plain">{textOf(message)}</div>
       ) : (
-        <Markdown text={textOf(message)} />
+        <Markdown text={textOf(message)} near={near} last={last} />
       )}
       <End message={message} />
     </>
@@ -112,15 +126,23 @@ function End({ message }: { message: Message }) {
   return text ? <p className={`end ${message.state === "failed" ? "red" : "amber"}`}>{text}</p> : null;
 }
 
-const Markdown = memo(function Markdown({ text }: { text: string }) {
+/** Plain text until it comes near the view. It is exchanged without React, because many are in a frame of scrolling. */
+function Markdown({ text, near, last }: { text: string; near: Near; last: boolean }) {
   const root = useRef<HTMLDivElement>(null);
+  const part = useRef<Part>({ whole: last, show: () => undefined });
   useLayoutEffect(() => {
     const element = root.current!;
-    element.replaceChildren(render(text));
-    enhance(element);
-  }, [text]);
-  return <div className="markdown" ref={root} />;
-});
+    const { current } = part;
+    current.show = () => {
+      element.className = current.whole ? "markdown" : "plain";
+      element.replaceChildren(current.whole ? render(text) : text);
+      if (current.whole) enhance(element);
+    };
+    current.show();
+    return near.follow(element.closest(".chunk")!, current);
+  }, [text, near]);
+  return <div ref={root} />;
+}
 
 /** The words that come now: nothing but the last block is made again. */
 function Live({ turn }: { turn: Turn }) {

@@ -1,99 +1,100 @@
 /**
- * Which messages are near the view: whole chunks of them are watched, because watching has its price in every frame. They
- * become whole one after another, a few milliseconds a frame, and plain again when nothing else is to be done.
+ * Which messages are near the view. They become whole one after another, a little in every frame, before the browser lays
+ * out the chunk that they stand in; what is far from it becomes plain again when nothing else is to be done.
  */
 
 import { later } from "../markdown/later";
 
-const MARGIN = "1000px 0px";
-const SHARE = 2; // milliseconds of a frame
+const SCREENS = 3; // further than the 1.5 screens in which browsers lay out what has `content-visibility`
+const SHARE = 0.5; // milliseconds of a frame
 
-type Listener = (near: boolean) => void;
+/** A text that is whole or plain. */
+export interface Part {
+  whole: boolean;
+  show: () => void;
+}
 
 export class Near {
-  /** Whether the person moves towards the end: then what comes first is wanted first. */
-  down = false;
-  private observer: IntersectionObserver | null = null;
-  private readonly chunks = new Map<Element, Map<Element, Listener>>();
-  private readonly shown = new Set<Element>();
-  private readonly waiting = new Map<Element, Listener>();
-  private readonly far = new Set<Element>();
+  private readonly chunks = new WeakMap<Element, Set<Part>>();
+  private near = new Set<Element>();
+  private waiting = new Set<Part>();
+  private down = false;
+  private edges: (Element | undefined)[] = [];
   private frame = 0;
 
-  watch(root: Element): void {
-    this.observer = new IntersectionObserver((entries) => this.seen(entries), { root, rootMargin: MARGIN });
-    for (const chunk of this.chunks.keys()) this.observer.observe(chunk);
-  }
-
-  /** Let `listener` know when `element`, a part of a chunk, is near and when it is not any more. */
-  follow(element: Element, listener: Listener): () => void {
-    const chunk = element.parentElement!;
-    let members = this.chunks.get(chunk);
-    if (!members) {
-      members = new Map();
-      this.chunks.set(chunk, members);
-      this.observer?.observe(chunk);
-    }
-    members.set(element, listener);
-    if (this.shown.has(chunk)) this.come(element, listener);
-    this.plan();
+  /** Keep `part` whole while `chunk` is near, and plain while it is not. */
+  follow(chunk: Element, part: Part): () => void {
+    const parts = this.chunks.get(chunk) ?? new Set();
+    this.chunks.set(chunk, parts.add(part));
+    if (this.near.has(chunk)) this.want([part]);
     return () => {
-      members.delete(element);
-      this.waiting.delete(element);
-      this.far.delete(element);
-      if (members.size) return;
-      this.chunks.delete(chunk);
-      this.shown.delete(chunk);
-      this.observer?.unobserve(chunk);
+      parts.delete(part);
+      this.waiting.delete(part);
     };
   }
 
+  /** See what is near now, while the layout is known. What is in view is wanted first, then where the person moves to. */
+  look(scroller: HTMLElement, transcript: HTMLElement, down: boolean): void {
+    const chunks = transcript.children as HTMLCollectionOf<HTMLElement>;
+    const [top, high] = [scroller.scrollTop, scroller.clientHeight];
+    const edges = [-SCREENS * high, 0, high, (SCREENS + 1) * high].map((y) => indexAt(chunks, top + y));
+    if (down === this.down && edges.every((index, at) => chunks[index] === this.edges[at])) return;
+    this.down = down;
+    this.edges = edges.map((index) => chunks[index]);
+    const [start, first, last, end] = edges as [number, number, number, number];
+    const between = (from: number, to: number) => Array.from({ length: to - from }, (_, at) => chunks[from + at]!);
+    const ahead = between(last + 1, end + 1);
+    const behind = between(start, first).reverse();
+    const order = [between(first, last + 1), ...(down ? [ahead, behind] : [behind, ahead])].flat();
+    const before = this.near;
+    this.near = new Set(order);
+    for (const chunk of before) if (!this.near.has(chunk)) this.leave(chunk);
+    this.waiting = new Set();
+    this.want(order.flatMap((chunk) => [...(this.chunks.get(chunk) ?? [])]));
+  }
+
   end(): void {
-    this.observer?.disconnect();
-    this.observer = null;
     cancelAnimationFrame(this.frame);
     this.frame = 0;
   }
 
-  private seen(entries: IntersectionObserverEntry[]): void {
-    for (const entry of entries) {
-      const members = [...(this.chunks.get(entry.target) ?? [])];
-      if (entry.isIntersecting) {
-        this.shown.add(entry.target);
-        for (const [element, listener] of this.down ? members : members.reverse()) this.come(element, listener);
-      } else {
-        this.shown.delete(entry.target);
-        for (const [element, listener] of members) this.go(element, listener);
-      }
+  private leave(chunk: Element): void {
+    for (const part of this.chunks.get(chunk) ?? []) {
+      later(
+        () => part.whole && !this.near.has(chunk),
+        () => change(part, false),
+      );
     }
-    this.plan();
   }
 
-  private come(element: Element, listener: Listener): void {
-    this.far.delete(element);
-    this.waiting.set(element, listener);
-  }
-
-  private go(element: Element, listener: Listener): void {
-    this.waiting.delete(element);
-    this.far.add(element);
-    later(
-      () => this.far.delete(element),
-      () => listener(false),
-    );
-  }
-
-  private plan(): void {
+  private want(parts: Part[]): void {
+    for (const part of parts) if (!part.whole) this.waiting.add(part);
     if (this.frame || !this.waiting.size) return;
     this.frame = requestAnimationFrame(() => {
       this.frame = 0;
       const end = performance.now() + SHARE;
-      for (const [element, listener] of this.waiting) {
-        this.waiting.delete(element);
-        listener(true);
+      for (const part of this.waiting) {
+        this.waiting.delete(part);
+        change(part, true);
         if (performance.now() > end) break;
       }
-      this.plan();
+      this.want([]);
     });
   }
+}
+
+function change(part: Part, whole: boolean): void {
+  part.whole = whole;
+  part.show();
+}
+
+/** The chunk at this height, or the nearest: they stand one below the other. */
+function indexAt(chunks: HTMLCollectionOf<HTMLElement>, y: number): number {
+  let [low, high] = [0, chunks.length - 1];
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (chunks[middle]!.offsetTop <= y) low = middle;
+    else high = middle - 1;
+  }
+  return low;
 }

@@ -1,15 +1,14 @@
-import { memo, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
+import { memo, useCallback, useEffect, useRef, useState } from "react";
 import { switchBranch } from "../actions";
 import { state } from "../state";
 import type { Message } from "../types";
-import { MessageView } from "./message";
+import { height, MessageView } from "./message";
 import { Near } from "./near";
-import { textOf } from "./parts";
 import { turns, type Turn } from "./turns";
 
 // Whether the browser itself keeps what is read in its place when what stands above gets another height. Safari does not.
 const HOLDS = CSS.supports("overflow-anchor", "auto");
-const LENGTH = 10; // at 20, one laid out anew made a frame longer than 8 ms
+const LENGTH = 20; // of fewer, there are so many that watching them costs more in every frame
 
 function chunks(messages: Message[]): Message[][] {
   return Array.from({ length: Math.ceil(messages.length / LENGTH) }, (_, at) => messages.slice(at * LENGTH, (at + 1) * LENGTH));
@@ -28,7 +27,7 @@ const Chunk = memo(
   function Chunk({ messages, near, turn, last, conversation }: Part) {
     const end = messages.length - 1;
     return (
-      <div className="chunk" style={last ? undefined : { contentVisibility: "auto", containIntrinsicSize: `auto ${height(messages)}px` }}>
+      <div className="chunk" style={last ? undefined : { containIntrinsicSize: `auto ${messages.reduce((sum, message) => sum + height(message), 0)}px` }}>
         {messages.map((message, index) => (
           <MessageView
             key={message.id === "asked" || message.id === "coming" ? `new ${index}` : message.id}
@@ -48,13 +47,6 @@ const Chunk = memo(
     had.messages.length === now.messages.length &&
     had.messages.every((message, index) => message === now.messages[index]),
 );
-
-/** About how high they will be: exact where they were shown before, because browsers remember that. */
-function height(messages: Message[]): number {
-  return messages.reduce((sum, message) => sum + 70 + lines(textOf(message)) * 21, 0);
-}
-
-const lines = (text: string): number => Math.ceil(text.length / 90) + text.split("\n").length;
 
 /** The first message in view, and how far below the beginning it is. */
 interface Held {
@@ -83,15 +75,13 @@ export function Transcript({ id, messages, loading }: { id: string; messages: Me
   const [away, setAway] = useState(false);
   const [near] = useState(() => new Near());
 
-  useLayoutEffect(() => {
-    near.watch(scroller.current!);
-    return () => near.end();
-  }, [near]);
+  useEffect(() => () => near.end(), [near]);
 
   // The end stays in view while it grows, unless the person has scrolled away from it.
   useEffect(() => {
     const frame = scroller.current!;
     const pin = () => {
+      near.look(frame, inner.current!, true);
       if (follow.current) frame.scrollTop = frame.scrollHeight;
       else if (held.current?.element.isConnected) {
         const moved = placeOf(held.current.element, frame) - held.current.place;
@@ -110,7 +100,7 @@ export function Transcript({ id, messages, loading }: { id: string; messages: Me
   const scrolled = useCallback(() => {
     const frame = scroller.current!;
     const up = frame.scrollTop < before.current;
-    near.down = frame.scrollTop > before.current;
+    near.look(frame, inner.current!, !up);
     before.current = frame.scrollTop;
     const left = frame.scrollHeight - frame.scrollTop - frame.clientHeight;
     // Only going up leaves the end. It may be far away just because a diagram was drawn since the last frame.

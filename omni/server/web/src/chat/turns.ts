@@ -114,7 +114,7 @@ class Turns {
   }
 
   /** Ask in the open conversation, or in a new one; during an answer it waits for its end. */
-  async ask(text: string, files: { path: string; text: string }[]): Promise<void> {
+  async ask(text: string, files: { path: string; text: string; data?: string }[]): Promise<void> {
     const id = state.get().open?.id ?? (await newConversation()).id;
     const attached = files.map((file) => ({
       type: "file" as const,
@@ -305,7 +305,8 @@ const BLANK: Message = {
   left_out: 0,
 };
 
-const ASKED = "asked";
+/** The id of a question until the server has given it one. */
+export const ASKED = "asked";
 const COMING = "coming";
 
 /** What the page shows from the key press on, before the server has said anything. */

@@ -1,6 +1,6 @@
 /** Colours for code: the common languages, in one chunk that is loaded with the first block of code. */
 
-import { cleanCode } from "./clean";
+import { nodesOf } from "./nodes";
 
 const LONGEST = 30_000;
 
@@ -10,5 +10,5 @@ export async function highlight(code: HTMLElement, lang: string): Promise<void> 
   const { default: hljs } = await import("highlight.js/lib/common");
   const known = hljs.getLanguage(lang) ? lang : "";
   if (!known || code.textContent !== text) return;
-  code.replaceChildren(cleanCode(hljs.highlight(text, { language: known, ignoreIllegals: true }).value));
+  code.replaceChildren(nodesOf(hljs.highlight(text, { language: known, ignoreIllegals: true }).value));
 }

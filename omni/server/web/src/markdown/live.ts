@@ -1,7 +1,7 @@
 /** A text that is still being written: each block is made once; only the last one is made again as it grows. */
 
 import { blocks, codeHtml } from "./render";
-import { cleanHtml } from "./clean";
+import { nodesOf } from "./nodes";
 import { enhance } from "./enhance";
 
 export class LiveMarkdown {
@@ -51,7 +51,7 @@ export class LiveMarkdown {
       this.open.content = fence.content;
       return;
     }
-    this.tail.replaceChildren(cleanHtml(codeHtml("", fence.lang)));
+    this.tail.replaceChildren(nodesOf(codeHtml("", fence.lang)));
     const text = document.createTextNode(fence.content);
     this.tail.querySelector("code")!.append(text);
     this.open = { text, content: fence.content, lang: fence.lang };

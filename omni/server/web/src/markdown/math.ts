@@ -1,12 +1,10 @@
 /** Formulas, drawn by KaTeX, which is loaded with the first one. */
 
-import { cleanMath } from "./clean";
-
-let loading: Promise<typeof import("katex").default> | undefined;
+const load = () => Promise.all([import("katex"), import("./clean"), import("katex/dist/katex.min.css")]);
+let loading: ReturnType<typeof load> | undefined;
 
 export async function drawMath(place: HTMLElement): Promise<void> {
-  loading ??= Promise.all([import("katex"), import("katex/dist/katex.min.css")]).then(([found]) => found.default);
-  const katex = await loading;
+  const [{ default: katex }, { cleanMath }] = await (loading ??= load());
   const tex = place.dataset["tex"] ?? "";
   try {
     const html = katex.renderToString(tex, {

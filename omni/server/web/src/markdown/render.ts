@@ -2,7 +2,7 @@
 
 import MarkdownIt from "markdown-it";
 import { mathPlugin } from "./math-syntax";
-import { cleanHtml } from "./clean";
+import { nodesOf } from "./nodes";
 
 type Token = ReturnType<InstanceType<typeof MarkdownIt>["parse"]>[number];
 
@@ -66,7 +66,7 @@ export function codeHtml(text: string, lang: string): string {
 
 /** A whole text, as nodes that can be put into the page. */
 export function render(text: string): DocumentFragment {
-  return cleanHtml(md.render(text));
+  return nodesOf(md.render(text));
 }
 
 /** One block of a text that still grows: where it ends, and what it is. */
@@ -99,7 +99,7 @@ export function blocks(text: string): Block[] {
       start,
       end,
       openFence: open ? { content: first.content, lang: language(first.info) } : null,
-      nodes: () => cleanHtml(md.renderer.render(group.tokens, md.options, env)),
+      nodes: () => nodesOf(md.renderer.render(group.tokens, md.options, env)),
     };
   });
 }

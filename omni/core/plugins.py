@@ -1,0 +1,254 @@
+"""The installed plug-ins: listed, loaded, asked for what they add, and named where they fail.
+
+Three prices: `names()` reads a list that is kept in the home, `load(name)` imports one plug-in, `gather(hook)` imports
+all of them. Whatever one of them does wrong stands in `failures` under its name, and never stops Omni or the others.
+"""
+
+import contextlib
+import inspect
+import logging
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import import_module
+from importlib.metadata import EntryPoint
+from itertools import islice
+from typing import Any, NamedTuple
+
+import pluggy
+
+from omni.core.errors import EngineError, NotFound, OmniError, nearest
+from omni.core.hooks import LIMITS, Hooks
+from omni.core.installed import GROUP, InstalledPlugins
+from omni.core.limits import within
+from omni.core.paths import Home
+from omni.core.plugin_proxy import PluginProxy
+
+log = logging.getLogger(__name__)
+
+MOST = 100  # things that one plug-in may add by one hook
+OMNI = "Omni"  # the owner of what is not a plug-in's
+
+
+class Hook(NamedTuple):
+    """What is known of a hook besides its specification.
+
+    A thing must have what is `needed` (types would have to be imported from the front ends); of two with the same value
+    of one of the `keys` the first has it. `own` is where Omni's own things are, as an entry point would name them. What
+    `calls` names must be a plain function. `first`: plug-ins are asked before Omni, which takes what nobody wants.
+    """
+
+    what: str
+    needed: tuple[str, ...]
+    keys: tuple[str, ...] = ("name",)
+    own: str = ""
+    guard: type[OmniError] | None = None
+    calls: str = ""
+    first: bool = False
+
+
+HOOKS = {
+    "omni_commands": Hook("command", ("name", "callback", "get_short_help_str"), own="omni.cli.main:TAKEN"),
+    "omni_panes": Hook(
+        "pane", ("name", "title", "target", "letter"), ("name", "letter"), own="omni.shell.panes:BUILT_IN"
+    ),
+    "omni_slash_commands": Hook(
+        "slash command", ("name", "about", "run"), own="omni.shell.panes.slash_commands:COMMANDS", calls="run"
+    ),
+    "omni_context_providers": Hook("context provider", ("name", "about", "provide"), calls="provide"),
+    "omni_settings": Hook("settings section", ("__struct_fields__",), ()),
+    "omni_doctor_checks": Hook("check", ("name", "run"), own="omni.diagnostics:CHECKS", calls="run"),
+    "omni_web_routes": Hook("web route", ("path", "run", "title", "methods"), (), calls="run"),
+    "omni_cartridge_sources": Hook(
+        "source", ("name", "matches", "resolve"), own="omni.cartridges.pulls:SOURCES", guard=OmniError, first=True
+    ),
+    "omni_engines": Hook(
+        "engine", ("name", "runs", "open"), own="omni.engine.engines:BUILT_IN", guard=EngineError, first=True
+    ),
+}
+
+
+class PluginOffer(NamedTuple):
+    """One thing that a plug-in adds."""
+
+    plugin: str
+    item: Any
+
+
+class Plugins:
+    """The installed plug-ins: those of the home's list, or `entry_points` instead of it. Pass `()` for none (`--safe`)."""
+
+    def __init__(self, entry_points: Sequence[EntryPoint] | None = None, *, home: Home | None = None) -> None:
+        self._given, self._home = entry_points, home or Home.from_environment()
+        self._manager = pluggy.PluginManager(GROUP)
+        self._manager.add_hookspecs(Hooks)
+        self._lock = threading.RLock()  # a pane's thread and a pull's may both be the first to ask
+        self._tried: set[str] = set()
+        self.failures: dict[str, str] = {}
+
+    def _points(self) -> dict[str, EntryPoint]:
+        listed = [(point, "") for point in self._given or ()]
+        if self._given is None:
+            listed = [
+                (EntryPoint(each.name, each.value, GROUP), f"of {each.package} ")
+                for each in InstalledPlugins(self._home).plugins()
+            ]
+        points: dict[str, EntryPoint] = {}
+        owners: dict[str, str] = {}
+        for point, package in listed:
+            owner = f"{package}that is {point.value}"
+            if points.setdefault(point.name, point).value != point.value:
+                self.failures[point.name] = (
+                    f"Two plug-ins are named {point.name!r}, and the one {owners[point.name]} has the name; "
+                    f"the one {owner} is left out."
+                )
+            owners.setdefault(point.name, owner)
+        return points
+
+    def names(self) -> list[str]:
+        """The names of the installed plug-ins; imports none of them."""
+        return sorted(self._points())
+
+    def load(self, name: str) -> Any:
+        """Import and register one plug-in. Raises NotFound for an unknown name, OmniError when it fails to load or
+        takes longer than it may."""
+        points = self._points()
+        if name not in points:
+            raise NotFound(
+                f"No plug-in is named {name!r}.",
+                hint=nearest(name, points) or f"InstalledPlugins: {', '.join(points) or 'none'}.",
+            )
+        with self._lock:
+            if (known := self._manager.get_plugin(name)) is not None:
+                return known
+            if self._given is None and (folder := str(self._home.plugins)) not in sys.path:
+                sys.path.append(folder)  # last: nothing in it can stand in for a module of ours
+            try:
+                plugin = within(LIMITS["load"], points[name].load)
+                self._manager.register(plugin, name)
+            except (Exception, SystemExit) as error:  # foreign code may raise anything; the cause is kept
+                raise self.blame(name, "failed to load", error) from error
+            return plugin
+
+    def load_all(self) -> None:
+        """Load every plug-in; what is wrong with those that fail is in `failures`."""
+        for name in self.names():
+            if name not in self._tried:
+                self._tried.add(name)
+                with contextlib.suppress(OmniError):  # it stands in `failures`
+                    self.load(name)
+
+    def gather(self, hook: str, *, own: bool = False) -> list[Any]:
+        """All that the plug-ins add by one hook, as one flat list; loads them first. `own`: with Omni's own things, in
+        the order in which they are meant to be asked. Blocks: call it off the event loop."""
+        items = [offer.item for offer in self.offers(hook)]
+        if not own:
+            return items
+        return [*items, *own_of(hook)] if HOOKS[hook].first else [*own_of(hook), *items]
+
+    def offers(self, hook: str) -> list[PluginOffer]:
+        """The same with the names of the plug-ins, without what has a name that is taken: that is said in `failures`."""
+        self.load_all()
+        names = self.names()
+        taken = {key: dict.fromkeys(_values(hook, key, own_of(hook)), OMNI) for key in HOOKS[hook].keys if names}
+        return [
+            PluginOffer(name, item)
+            for name in names
+            for item in self.gather_from(name, hook)
+            if self._is_free(hook, name, item, taken)
+        ]
+
+    def gather_from(self, plugin: str, hook: str) -> list[Any]:
+        """What one plug-in adds, whatever the others have; nothing where it fails."""
+        gathered: list[Any] = []
+        with self._lock:
+            for call in getattr(self._manager.hook, hook).get_hookimpls():
+                if call.plugin_name != plugin:
+                    continue
+                try:
+                    items = within(LIMITS["hook"], lambda: list(islice(call.function() or (), MOST + 1)))  # noqa: B023
+                    if len(items) > MOST:
+                        raise ValueError(f"more than {MOST} things")
+                except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code may raise anything
+                    self.blame(plugin, f"failed in {hook}", error)
+                    continue
+                gathered += [item for item in items if self._fits(plugin, hook, item)]
+        kind = HOOKS[hook].guard
+        return [PluginProxy(item, partial(self.blame, plugin, kind=kind)) for item in gathered] if kind else gathered
+
+    def filled(self, plugin: str) -> list[str]:
+        """The hooks that a loaded plug-in implements."""
+        return [
+            hook
+            for hook in HOOKS
+            if any(call.plugin_name == plugin for call in getattr(self._manager.hook, hook).get_hookimpls())
+        ]
+
+    def call(self, plugin: str, limit: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a function of a plug-in in no more time than `LIMITS[limit]`. Blocks: call it off the event loop.
+
+        Raises OmniError: the plug-in's own, or one that names it.
+        """
+        try:
+            return within(LIMITS[limit], function, *arguments)
+        except OmniError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise self.blame(plugin, f"failed in {getattr(function, '__name__', limit)}", error) from error
+
+    def examine(self) -> dict[str, str]:
+        """Load all, ask every hook, and return what is wrong by the plug-in's name."""
+        for hook in HOOKS:
+            self.offers(hook)
+        return dict(self.failures)
+
+    def blame(self, plugin: str, doing: str, error: BaseException, *, kind: type[OmniError] | None = None) -> OmniError:
+        """Write down what a plug-in did, and return it as an error to show."""
+        reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        message = f"The plug-in {plugin!r} {doing}: {reason}"
+        if self.failures.get(plugin) != message:
+            self.failures[plugin] = message
+            log.info(message, exc_info=error)  # front ends show `failures`; the log has the lines of code as well
+        return (kind or OmniError)(
+            message, hint=f"`omni plugin rm {plugin}` removes it; `omni run --safe` opens the shell without plug-ins."
+        )
+
+    def _fits(self, plugin: str, hook: str, item: Any) -> bool:
+        facts = HOOKS[hook]
+        missing = [each for each in facts.needed if not hasattr(item, each)]
+        wrong = ""
+        if missing:
+            wrong = f"{type(item).__name__} has no {', '.join(missing)}"
+        elif facts.calls and inspect.iscoroutinefunction(getattr(item, facts.calls)):
+            wrong = f"{facts.calls} is a coroutine function, and a plain one is expected"
+        if wrong:
+            self.blame(plugin, f"failed in {hook}", TypeError(wrong))
+        return not wrong
+
+    def _is_free(self, hook: str, plugin: str, item: Any, taken: dict[str, dict[str, str]]) -> bool:
+        """Whether nobody before has its names, which are its own from then on."""
+        names = {key: value for key in taken for value in _values(hook, key, [item])}
+        for key, value in names.items():
+            if (owner := taken[key].get(value)) is not None:
+                has = owner if owner == OMNI else f"the plug-in {owner!r}"
+                what = HOOKS[hook].what if key == "name" else f"{key} of a {HOOKS[hook].what}"
+                self.failures[plugin] = (
+                    f"The plug-in {plugin!r} offers the {what} {value!r}, which {has} has already; it is left out."
+                )
+                return False
+        for key, value in names.items():
+            taken[key][value] = plugin
+        return True
+
+
+def own_of(hook: str) -> list[Any]:
+    """Omni's own things of a hook; imports what it takes."""
+    module, _, name = HOOKS[hook].own.partition(":")
+    return list(getattr(import_module(module), name)) if module else []
+
+
+def _values(hook: str, key: str, items: Sequence[Any]) -> list[str]:
+    """The names of some things; a plain text (the command line's table) is its own name, and an empty one is none."""
+    values = [item if isinstance(item, str) else str(getattr(item, key) or "") for item in items]
+    return [value.lower() if hook == "omni_panes" and key == "letter" else value for value in values if value]

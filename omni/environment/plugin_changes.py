@@ -1,0 +1,309 @@
+"""Adding and removing plug-ins: whole or not at all, whatever fails or is killed meanwhile."""
+
+import os
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import distributions
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from omni.core.errors import BadFile, NetworkBlocked, NotFound, OmniError, SetupError, UsageError, nearest
+from omni.core.files import write_atomic
+from omni.core.installed import InstalledPlugins, scan
+from omni.core.paths import Home, resources, source_root
+from omni.environment.installer import WHEEL
+from omni.environment.kept import tree_size
+from omni.environment.plugin_pip import LEFT, lock_text
+from omni.environment.plugin_sets import (
+    PluginRecord,
+    PluginSet,
+    changing,
+    new_set,
+    put_in_use,
+    take_out_of_use,
+)
+from omni.environment.plugin_trials import PluginTrial, try_plugins
+from omni.environment.plugin_wheels import WheelFacts, make_wheel, read_wheel
+from omni.environment.progress import Display
+from omni.environment.requirements import normalised
+from omni.environment.running import run_installer
+
+_CONSTRAINTS = "constraints.txt"
+_REQUIREMENT = re.compile(r"[A-Za-z0-9][\w.-]*(\[[\w,. -]+\])?( *(===?|~=|!=|[<>]=?) *[\w.*+!-]+,?)*", re.ASCII)
+Package = dict[str, Any]  # as the installer process describes one: name, version, file, sha256, asked
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PluginPlan:
+    """What an addition would do. `brings` and `changes` are packages with their versions; `size` is in bytes, unpacked.
+    `replaces` is the version that is here now, or ""."""
+
+    names: tuple[str, ...]
+    package: str
+    version: str
+    source: str
+    size: int
+    brings: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
+    replaces: str = ""
+
+
+def add_plugin(
+    home: Home,
+    what: str,
+    display: Display,
+    *,
+    agree: Callable[[PluginPlan], None],
+    wheels: Path | None = None,
+    clone: Path | None = None,
+) -> list[PluginTrial]:
+    """Add a package by its name, a folder or a wheel; returns what each of its plug-ins adds.
+
+    Starts a process that may use the network, so never call it behind the wall. A folder or a wheel needs none when what
+    it depends on is here, or in `wheels`, a folder that `omni export` wrote. `agree` is called before anything of the
+    plug-in is unpacked or run, and raises where the person does not want it.
+
+    Raises UsageError, NotFound, BadFile, SetupError, NetworkBlocked, StorageError: all is as it was then.
+    """
+    with changing(home) as (lock, current), new_set(home, current) as new:
+        pip = _Pip(home, new, display, lock=lock, wheels=wheels, clone=clone)
+        root = _root(what, new.wheels)
+        kept = [each for each in (current.records() if current else []) if each.package != _package_of(root)]
+        packages, asked = _resolved(pip, root, kept, current)
+        facts = read_wheel(new.wheels / asked["file"])
+        _check_plugins(home, facts, kept)
+        source = os.path.abspath(what) if root.endswith(".whl") else what
+        agree(_plan(source, new, packages, asked, current))
+        _fill(pip, packages)
+        trials = try_plugins(new.packages, sorted(facts.plugins))
+        for trial in trials:
+            if trial.problem:
+                raise SetupError(trial.problem, hint="Nothing was added. Mend the plug-in and add it again.")
+        added = [
+            PluginRecord(
+                name=trial.name,
+                package=facts.package,
+                version=facts.version,
+                target=facts.plugins[trial.name],
+                source=source,
+                wheel=asked["file"],
+                hooks=trial.adds,
+            )
+            for trial in trials
+        ]
+        put_in_use(home, new, [*kept, *added])
+        return trials
+
+
+def remove_plugin(home: Home, name: str, display: Display, *, clone: Path | None = None) -> tuple[list[str], int]:
+    """Remove the package of a plug-in and what no other plug-in needs; returns the packages that went and the bytes that
+    this freed. Uses no network. Raises NotFound, UsageError, SetupError, StorageError: all is as it was then."""
+    with changing(home) as (lock, current):
+        here = current.records() if current is not None else []
+        package = next((each.package for each in here if name in (each.name, each.package)), "")
+        if current is None or not package:
+            raise _unknown(home, name, here)
+        before = tree_size(current.folder)
+        kept = [each for each in here if each.package != package]
+        pins = current.pins()
+        needed = _needed(current.wheels, {each.package for each in kept})
+        gone = sorted(f"{pin.name} {pin.version}" for pin in pins if pin.name not in needed)
+        if not kept:
+            take_out_of_use(home, current)
+            return gone, before
+        with new_set(home, current) as new:
+            pip = _Pip(home, new, display, lock=lock, wheels=None, clone=clone)
+            stay = [pin for pin in pins if pin.name in needed]
+            _fill(pip, [{"name": pin.name, "version": pin.version, "sha256": min(pin.hashes)} for pin in stay])
+            final = put_in_use(home, new, kept)
+        return gone, max(0, before - tree_size(final.folder))
+
+
+class _Pip:
+    """The installer process for one new set."""
+
+    def __init__(
+        self, home: Home, new: PluginSet, display: Display, *, lock: int, wheels: Path | None, clone: Path | None
+    ) -> None:
+        self.new, self.is_offline = new, wheels is not None
+        self._home, self._display, self._lock = home, display, lock
+        folder = (wheels / "wheels" if (wheels / "wheels").is_dir() else wheels) if wheels is not None else None
+        clone = source_root() if clone is None else clone
+        requirements = resources("requirements") if clone is None else clone / "requirements"
+        kept = Path(sys.prefix) / WHEEL  # what made the environment that runs
+        self._links = [str(new.wheels), *([str(folder)] if folder is not None else [])]
+        self._order = {
+            "target": str(new.folder),
+            "links": self._links,
+            "pip": str(kept) if kept.is_file() else "",
+            "pip_from": None if folder is None else str(folder),
+            "installer": str(requirements / "installer.txt"),
+            "total": 0,
+            "log": str(home.logs / "plugins.log"),
+        }
+
+    def run(self, task: str, *, online: bool, **more: Any) -> Any:
+        """One order; a process that is `online` ends with the air gap."""
+        order = {**self._order, **more, "task": task, "online": online}
+        order |= {} if online else {"wheels": self._links[0]}  # nothing is to be fetched
+        module = "omni.environment.plugin_pip"
+        try:
+            return run_installer(self._home, order, self._display, keep=self._lock, module=module)
+        finally:
+            self._display.close()
+
+
+def _root(what: str, wheels: Path) -> str:
+    """What pip is asked for: the path of a wheel in `wheels`, or a requirement."""
+    path = Path(os.path.expanduser(what))
+    if path.is_dir():
+        return str(make_wheel(Path(os.path.abspath(path)), wheels))
+    if what.endswith(".whl"):
+        read_wheel(path)
+        write_atomic(wheels / path.name, path.read_bytes())  # a new file: the old name may be of one that is in use
+        return str(wheels / path.name)
+    if "/" in what or what.startswith((".", "~")):
+        hint = "Give a package's name, a folder, or a file that ends in .whl."
+        raise NotFound(f"There is no folder {what}.", hint=hint)
+    if not _REQUIREMENT.fullmatch(what):
+        hint = 'As in: omni plugin add omni-share, or "omni-share>=1.2".'
+        raise UsageError(f"{what!r} is no name of a package.", hint=hint)
+    return what
+
+
+def _package_of(root: str) -> str:
+    """The normalised name of the package that pip is asked for."""
+    name = Path(root).name.partition("-")[0] if root.endswith(".whl") else re.split(r"[^\w.-]", root)[0]
+    return normalised(name)
+
+
+def _resolved(
+    pip: _Pip, root: str, kept: list[PluginRecord], current: PluginSet | None
+) -> tuple[list[Package], Package]:
+    """All packages of the new set, and the one that was asked for. What is here stays as it is where that can be; of a
+    file everything may be here already, so that the network is asked last."""
+    new = pip.new
+    requirements = [root, *(str(new.wheels / record.wheel) for record in kept)]
+    held = _constraints(new, current, _package_of(root))
+    online = [False] if pip.is_offline else [False, True] if root.endswith(".whl") else [True]
+    failure: OmniError | None = None
+    for fetches, constraints in product(online, [held, ""] if held else [""]):
+        try:
+            packages = pip.run("resolve", online=fetches, requirements=requirements, constraints=constraints)
+        except NetworkBlocked as error:
+            missing = f"{failure.message} " if failure is not None else ""
+            raise NetworkBlocked(f"{missing}{error.message}", hint=error.hint) from error
+        except SetupError as error:
+            failure = error
+        else:
+            return packages, _check_packages(packages, root, {record.wheel for record in kept})
+    assert failure is not None
+    raise failure
+
+
+def _check_packages(packages: list[Package], root: str, kept: set[str]) -> Package:
+    """The package that was asked for. Raises SetupError where Omni's own environment has another version of one."""
+    own = {normalised(each.metadata["Name"]): each.version for each in distributions()}
+    for package in packages:
+        if package["name"] in own:
+            raise SetupError(
+                f"{package['name']} {package['version']} would be needed, and Omni itself has {own[package['name']]}.",
+                hint="A plug-in works with the packages that Omni has.",
+            )
+    for package in packages:
+        if package["asked"] and package["file"] not in kept:
+            return package
+    raise UsageError(f"{root} is in Omni's own environment already.")
+
+
+def _check_plugins(home: Home, facts: WheelFacts, kept: list[PluginRecord]) -> None:
+    """Raises BadFile for a wheel without a plug-in, UsageError where another one has its name."""
+    if not facts.plugins:
+        raise BadFile(
+            f"{facts.package} {facts.version} is no plug-in: it has no entry point in the group omni.",
+            hint="docs/plugins.md shows how one says what it is.",
+        )
+    elsewhere = [folder for folder in InstalledPlugins(home).folders() if folder != str(home.plugins)]
+    owners = {each.name: each.package for each in scan(elsewhere)}
+    owners |= {record.name: f"{record.package} {record.version}" for record in kept}
+    for name in facts.plugins:
+        if name in owners:
+            raise UsageError(
+                f"{facts.package} {facts.version} brings the plug-in {name!r}, and {owners[name]} has one of that name.",
+                hint=f"`omni plugin rm {name}` removes the one that is here.",
+            )
+
+
+def _plan(
+    source: str, new: PluginSet, packages: list[Package], asked: Package, current: PluginSet | None
+) -> PluginPlan:
+    old = {pin.name: pin.version for pin in current.pins()} if current is not None else {}
+    facts = read_wheel(new.wheels / asked["file"])
+    fresh = [each for each in packages if old.get(each["name"]) != each["version"] and each is not asked]
+    return PluginPlan(
+        names=tuple(sorted(facts.plugins)),
+        package=facts.package,
+        version=facts.version,
+        source=source,
+        size=sum(read_wheel(new.wheels / each["file"]).size for each in [asked, *fresh]),
+        brings=tuple(f"{each['name']} {each['version']}" for each in fresh if each["name"] not in old),
+        changes=tuple(
+            f"{each['name']} {old[each['name']]} to {each['version']}" for each in fresh if each["name"] in old
+        ),
+        replaces=old.get(facts.package, ""),
+    )
+
+
+def _fill(pip: _Pip, packages: list[Package]) -> None:
+    """Write the lock and unpack what it names; wheels that it does not name go, and so does what only resolving needed."""
+    new, wanted = pip.new, {(each["name"], each["version"]) for each in packages}
+    write_atomic(new.lock, lock_text(packages))
+    for path in new.wheels.glob("*.whl"):
+        facts = read_wheel(path)
+        if (facts.package, facts.version) not in wanted:
+            path.unlink()
+    versions = pip.run("unpack", online=False, lock=str(new.lock), packages=str(new.packages), total=len(packages))
+    missing = sorted({name for name, _ in wanted} - set(versions))
+    if missing:
+        raise SetupError(f"pip reported success, but {missing[0]} is not in {new.packages}.")
+    for name in (*LEFT, _CONSTRAINTS):
+        (new.folder / name).unlink(missing_ok=True)
+
+
+def _constraints(new: PluginSet, current: PluginSet | None, without: str) -> str:
+    """The versions that are in use, as a file for pip; "" where there are none."""
+    pins = current.pins() if current is not None else []
+    lines = [f"{pin.name}=={pin.version}\n" for pin in pins if pin.name != without]
+    if not lines:
+        return ""
+    path = new.folder / _CONSTRAINTS
+    write_atomic(path, "".join(lines))
+    return str(path)
+
+
+def _needed(wheels: Path, packages: set[str]) -> set[str]:
+    """These packages and all that they need, as far as it is here. What stands under a condition counts as needed."""
+    needs = {facts.package: facts.needs for facts in map(read_wheel, wheels.glob("*.whl"))}
+    needed: set[str] = set()
+    waiting = list(packages)
+    while waiting:
+        package = waiting.pop()
+        if package in needs and package not in needed:
+            needed.add(package)
+            waiting += needs[package]
+    return needed
+
+
+def _unknown(home: Home, name: str, here: list[PluginRecord]) -> OmniError:
+    """Why a plug-in cannot be removed."""
+    for each in InstalledPlugins(home).plugins():
+        if each.name == name:
+            return UsageError(
+                f"The plug-in {name!r} of {each.package} was not added by `omni plugin add`.",
+                hint="Remove its package with the tool that installed it.",
+            )
+    names = [record.name for record in here]
+    return NotFound(f"No plug-in is named {name!r}.", hint=nearest(name, names) or "`omni plugin ls` lists them.")
