@@ -128,7 +128,7 @@ class OmniApp(PaneHost, inherit_bindings=False):
         finally:
             self.warmed.set()
         self.run_worker(self._load_plugins(), name="plugins", group="frame", description="load the panes of plug-ins")
-        if self.services.home.chat.exists():
+        if await asyncio.to_thread(self.services.home.chat.exists):
             self.run_worker(self._upgrade(), name="conversations", group="frame", description="open the conversations")
         with self.going_on():
             await self._look_for_themes()  # what is there now is not new
