@@ -76,7 +76,7 @@ async def watch(job: "Job[E]", status: "PullStatus", progress: Progress, *, as_j
                 status = after(status, last)  # type: ignore[arg-type] # one of what the library tells
                 if as_json:
                     click.echo(msgspec.json.encode(last, enc_hook=str).decode())
-                elif status.total is not None or status.done:
+                elif status.done:
                     progress.show(status)
     finally:
         progress.end()
