@@ -128,8 +128,7 @@ class OmniApp(PaneHost, inherit_bindings=False):
         finally:
             self.warmed.set()
         self.run_worker(self._load_plugins(), name="plugins", group="frame", description="load the panes of plug-ins")
-        if await asyncio.to_thread(self.services.home.chat.exists):
-            self.run_worker(self._upgrade(), name="conversations", group="frame", description="open the conversations")
+        self.run_worker(self._upgrade(), name="conversations", group="frame", description="open the conversations")
         with self.going_on():
             await self._look_for_themes()  # what is there now is not new
         self.set_interval(THEME_SECONDS, self._look_for_themes)
@@ -137,15 +136,18 @@ class OmniApp(PaneHost, inherit_bindings=False):
 
     async def _upgrade(self) -> None:
         """Open the conversations; where they are an earlier Omni's, which takes its time, the status line says so."""
-        opening = asyncio.ensure_future(self.services.chat.opened())
-        told = False
-        while not (await asyncio.wait({opening}, timeout=LOOK_SECONDS))[0]:
-            if words := self.services.chat.upgrading:
-                self.status.show(waiting=f"Your conversations: {words}")
-                told = True
-        if told:
+        if not await asyncio.to_thread(self.services.home.chat.exists):
+            return
+        telling = self.set_interval(LOOK_SECONDS, self._tell_upgrade)
+        try:
+            await self.services.chat.opened()
+        finally:
+            telling.stop()
             self.status.show(waiting="")
-        await opening
+
+    def _tell_upgrade(self) -> None:
+        if words := self.services.chat.upgrading:
+            self.status.show(waiting=f"Your conversations: {words}")
 
     def _warm(self) -> None:
         from importlib import import_module
