@@ -12,7 +12,7 @@ from omni.core.errors import NotFound, OmniError
 from omni.jobs import Job, Jobs, RemoteJob
 
 
-class Services(Protocol):
+class LibraryServices(Protocol):
     """What is asked of the composition root."""
 
     @property
@@ -35,7 +35,7 @@ class LibraryJobs:
 
     def __init__(
         self,
-        services: Services,
+        services: LibraryServices,
         moved: Callable[[PullStatus], None],
         known: Callable[[Exception], OmniError],
         kinds: Collection[PullKind] = ("pull", "verify"),
