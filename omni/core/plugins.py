@@ -57,7 +57,10 @@ HOOKS = {
         "pane", ("name", "title", "target", "letter"), ("name", "letter"), own="omni.shell.panes:BUILT_IN"
     ),
     "omni_slash_commands": Hook(
-        "slash command", ("name", "about", "takes", "run", "then"), own="omni.shell.panes.slash_commands:COMMANDS", calls="run"
+        "slash command",
+        ("name", "about", "takes", "run", "then"),
+        own="omni.shell.panes.slash_commands:COMMANDS",
+        calls="run",
     ),
     "omni_context_providers": Hook("context provider", ("name", "about", "provide"), calls="provide"),
     "omni_settings": Hook("settings section", ("__name__", "__struct_fields__"), ()),
@@ -174,8 +177,8 @@ class Plugins:
                 except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code may raise anything
                     self.blame(plugin, f"failed in {hook}", error)
                     continue
-                for error in wrong:
-                    self.blame(plugin, f"failed in {hook}", error)
+                for problem in wrong:
+                    self.blame(plugin, f"failed in {hook}", TypeError(problem))
                 gathered += items
         kind = HOOKS[hook].guard
         return [PluginProxy(item, partial(self.blame, plugin, kind=kind)) for item in gathered] if kind else gathered
@@ -233,7 +236,7 @@ class Plugins:
         return True
 
 
-def _looked_at(hook: str, function: Callable[[], Any]) -> tuple[list[Any], list[TypeError]]:
+def _looked_at(hook: str, function: Callable[[], Any]) -> tuple[list[Any], list[str]]:
     """What a plug-in adds by a hook and is what it takes, and what is wrong with the rest. To look at a foreign thing runs
     foreign code. Raises whatever that raises, and ValueError for too much."""
     items = list(islice(function() or (), MOST + 1))
@@ -242,14 +245,14 @@ def _looked_at(hook: str, function: Callable[[], Any]) -> tuple[list[Any], list[
     problems = [_problem(HOOKS[hook], item) for item in items]
     return (
         [item for item, problem in zip(items, problems, strict=True) if not problem],
-        [TypeError(problem) for problem in problems if problem],
+        [problem for problem in problems if problem],
     )
 
 
 def _problem(facts: Hook, item: Any) -> str:
     """Why a thing is not what its hook takes, or ""."""
     kind, nothing = type(item).__name__, object()
-    values = {each: getattr(item, each, nothing) for each in facts.needed}
+    values: dict[str, Any] = {each: getattr(item, each, nothing) for each in facts.needed}
     if missing := [each for each, value in values.items() if value is nothing]:
         return f"{kind} has no {', '.join(missing)}"
     for each, value in values.items():

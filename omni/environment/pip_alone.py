@@ -12,7 +12,16 @@ import runpy
 import sys
 
 REFUSED = "this pip starts no program"
-_STARTS = {"os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "pty.spawn", "subprocess.Popen"}
+_STARTS = {
+    "os.exec",
+    "os.fork",
+    "os.forkpty",
+    "os.posix_spawn",
+    "os.spawn",
+    "os.system",
+    "pty.spawn",
+    "subprocess.Popen",
+}
 
 
 def refuse(event: str, arguments: tuple[object, ...]) -> None:

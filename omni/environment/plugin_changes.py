@@ -77,7 +77,7 @@ def add_plugin(
         packages, asked = _resolved(pip, root, kept, current)
         brought = _brought(home, new, packages, asked, kept)
         source = os.path.abspath(what) if root.endswith(".whl") else what
-        agree(_plan(source, new, packages, asked, current, sorted(brought)))
+        agree(_plan(source, new, packages, asked, current, names=sorted(brought)))
         _fill(pip, packages)
         trials = try_plugins(new.packages, sorted(brought))
         for trial in trials:
@@ -264,7 +264,7 @@ def _brought(
 
 
 def _plan(
-    source: str, new: PluginSet, packages: list[Package], asked: Package, current: PluginSet | None, names: list[str]
+    source: str, new: PluginSet, packages: list[Package], asked: Package, current: PluginSet | None, *, names: list[str]
 ) -> PluginPlan:
     old = {pin.name: pin.version for pin in current.pins()} if current is not None else {}
     facts = read_wheel(new.wheels / asked["file"])
