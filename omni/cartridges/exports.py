@@ -4,7 +4,8 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from omni.cartridges.inspection import inspect, model_stem
 from omni.cartridges.naming import slug
 from omni.cartridges.projectors import look
 from omni.cartridges.pulling import combined
-from omni.core.errors import BadFile, NotFound, StorageError, UsageError
-from omni.core.files import FILE, make_folder, replacing, storage_error, write_atomic
+from omni.core.errors import BadFile, NotFound, UsageError
+from omni.core.files import FILE, make_folder, replacing, require_space, storage_error, storing, write_atomic
 from omni.core.paths import Home
 
 LIST = "brains.json"
@@ -99,17 +100,14 @@ def write_export(
                 ),
             )
         need += brain.base.size + (brain.base.projector.size if brain.base.projector else 0)
-    try:
+    with storing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        if need > shutil.disk_usage(folder).free:
-            raise StorageError(f"{folder} has no room for {need / 1e9:.1f} GB.", hint="Choose a larger disk.")
+        require_space(folder, need)
         for brain in brains:
             assert brain.base is not None
             items[brain.name] = _write_one(
                 brain, brain.base, entries.get(brain.name), manifests.get(brain.name, ""), folder
             )
-    except OSError as error:
-        raise storage_error(folder, error) from error
     export = Export(version=1, brains=tuple(items.values()))
     write_atomic(folder / LIST, msgspec.json.format(msgspec.json.encode(export), indent=2), mode=0o644)
     return folder
@@ -208,51 +206,49 @@ def hashes(item: ExportedBrain) -> list[str]:
     return [*dict.fromkeys((model, *([item.projector.sha256] if item.projector else [])))]
 
 
-def _copied_eyes(home: Home, folder: Path, file: ExportedFile) -> Path:
-    target = home.blobs / f"sha256-{file.sha256}"
-    temporary = home.cartridges / "pulls" / file.sha256
+@contextmanager
+def _bringing(home: Home, sha256: str) -> Iterator[Path]:
+    """A folder for files of an export until they are whole and take their places; then it is gone."""
+    temporary = home.cartridges / "pulls" / sha256
     try:
         make_folder(temporary)
-        size, actual = _copy(folder / file.name, temporary / file.name)
-        if (size, actual) != (file.size, file.sha256):
-            raise BadFile(f"{folder / file.name} is damaged: its sha256 is wrong.", hint="Copy the export again.")
-        (temporary / file.name).replace(target)
+        make_folder(home.blobs)
+        yield temporary
     except FileNotFoundError as error:
         raise NotFound(f"{error.filename} is missing in this export.") from error
     except OSError as error:
         raise storage_error(home.blobs, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _copied_eyes(home: Home, folder: Path, file: ExportedFile) -> Path:
+    target = home.blobs / f"sha256-{file.sha256}"
+    with _bringing(home, file.sha256) as temporary:
+        _copy_whole(folder, file, temporary).replace(target)
     return target
 
 
 def _copied_in(home: Home, folder: Path, item: ExportedBrain, sha256: str) -> Base:
     target = home.blobs / f"sha256-{sha256}"
-    temporary = home.cartridges / "pulls" / sha256
-    try:
-        make_folder(temporary)
-        make_folder(home.blobs)
-        for file in item.files:
-            size, actual = _copy(folder / file.name, temporary / file.name)
-            if (size, actual) != (file.size, file.sha256):
-                raise BadFile(f"{folder / file.name} is damaged: its sha256 is wrong.", hint="Copy the export again.")
-        inspect(temporary / item.files[0].name)
-        if len(item.files) == 1:
-            (temporary / item.files[0].name).replace(target)
+    with _bringing(home, sha256) as temporary:
+        first, *more = [_copy_whole(folder, file, temporary) for file in item.files]
+        inspect(first)
+        if not more:
+            first.replace(target)
         else:
             if target.exists():
                 shutil.rmtree(target)
             temporary.replace(target)
-    except FileNotFoundError as error:
-        raise NotFound(f"{error.filename} is missing in this export.") from error
-    except OSError as error:
-        raise storage_error(home.blobs, error) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    base = blob_base(
-        sha256, target if len(item.files) == 1 else target / item.files[0].name, template=item.template or ""
-    )
+    base = blob_base(sha256, target / first.name if more else target, template=item.template or "")
     return msgspec.structs.replace(base, parameters=item.parameters)
+
+
+def _copy_whole(folder: Path, file: ExportedFile, temporary: Path) -> Path:
+    target = temporary / file.name
+    if _copy(folder / file.name, target) != (file.size, file.sha256):
+        raise BadFile(f"{folder / file.name} is damaged: its sha256 is wrong.", hint="Copy the export again.")
+    return target
 
 
 def _copy(source: Path, target: Path, *, mode: int = FILE) -> tuple[int, str]:

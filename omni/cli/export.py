@@ -9,7 +9,7 @@ from omni.cli.names import BRAIN
 from omni.cli.session import offline_services
 from omni.core.errors import NetworkBlocked, UsageError
 from omni.core.paths import Home
-from omni.hardware import gigabytes
+from omni.core.words import size_words
 
 if TYPE_CHECKING:
     from omni.app import Services
@@ -46,7 +46,7 @@ def command(folder: Path, brains: tuple[str, ...], only_brains: bool) -> None:
             chosen = [await services.library.get(name) for name in brains]
             await services.library.export([brain.name for brain in chosen], folder)
             for brain in chosen:
-                click.echo(f"{brain.name}  {gigabytes(brain.size)}")
+                click.echo(f"{brain.name}  {size_words(brain.size)}")
             click.echo(f"On the other machine: omni pull {folder}")
 
         offline_services(work)

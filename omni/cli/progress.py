@@ -5,7 +5,7 @@ import sys
 import time
 
 from omni.cli.say import one_line
-from omni.hardware import gigabytes
+from omni.core.words import size_words, time_words
 
 LINE_EVERY = 5.0  # seconds between lines where nothing can be rewritten
 REDRAW_EVERY = 0.1
@@ -25,13 +25,13 @@ class Progress:
         if now - self._shown < (REDRAW_EVERY if self._rewrite else LINE_EVERY):
             return
         self._shown = now
-        line = f"{what}  {gigabytes(done)}"
+        line = f"{what}  {size_words(done)}"
         if total:
-            line += f" of {gigabytes(total)}  {done * 100 // total} %"
+            line += f" of {size_words(total)}  {done * 100 // total} %"
         if rate:
-            line += f"  {gigabytes(int(rate))}/s"
+            line += f"  {size_words(rate)}/s"
         if left is not None:
-            line += f"  {duration(left)} left"
+            line += f"  {time_words(left)} left"
         self._put(line, "\r" if self._rewrite else "\n")
 
     def end(self, line: str = "") -> None:
@@ -47,11 +47,3 @@ class Progress:
         sys.stderr.write(f"{line}{padding}{end}")
         sys.stderr.flush()
         self._width = len(line) if end == "\r" else 0
-
-
-def duration(seconds: float) -> str:
-    """ "12 s", "3 min", "1 h 20 min": as exact as a person wants to know."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -17,13 +17,14 @@ from textual.screen import Screen
 from omni.core.errors import OmniError
 from omni.shell.bindings import FRAME, let_alt_numbers_be_keys, pane_bindings
 from omni.shell.doors import DoorWatch
-from omni.shell.meters import MachineSample, Meters
+from omni.shell.meters import Meters
 from omni.shell.pane_host import PaneHost
 from omni.shell.panes import BUILT_IN, PaneSpec
 from omni.shell.rail import FOLD_BELOW
 
 if TYPE_CHECKING:
     from omni.app import Services
+    from omni.hardware import MachineSample
     from omni.keeper import Doors
     from omni.shell.frame import Conversations, FirstSteps
     from omni.shell.pulls import PullStatus, ShellPulls
@@ -169,7 +170,7 @@ class OmniApp(PaneHost, inherit_bindings=False):
         for watcher in (self.rail.measure, *self._meter_watchers):
             self.attempt(watcher, reading)
 
-    def watch_meters(self, watcher: Callable[[MachineSample], None]) -> None:
+    def watch_meters(self, watcher: "Callable[[MachineSample], None]") -> None:
         """Call `watcher` with every sample of processor and memory."""
         self._meter_watchers.append(watcher)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from omni.cli.progress import Progress, duration
+from omni.cli.progress import Progress
 from omni.core.paths import Home
 from tests.cli.tools import ROOT, Cli, Terminal, until
 
@@ -265,17 +265,6 @@ def test_progress_is_a_line_now_and_then_elsewhere(
         progress.show("@a/b", 10**6, None)
     progress.end()
     assert capsys.readouterr().err == "@a/b  1 MB\n@a/b  1 MB\n"
-
-
-def test_durations_are_as_exact_as_one_wants_to_know() -> None:
-    assert [duration(seconds) for seconds in (0.4, 89, 90, 5399, 5400, 9000)] == [
-        "0 s",
-        "89 s",
-        "2 min",
-        "1 h 30 min",
-        "1 h 30 min",
-        "2 h 30 min",
-    ]
 
 
 def test_until_is_bounded() -> None:

@@ -10,6 +10,7 @@ from textual.content import Content
 from textual.widgets import Input
 
 from omni.core.errors import OmniError
+from omni.core.words import size_words
 from omni.shell.brains import BrainFit, base_words, known_brains, matches, size_cell, state_words
 from omni.shell.listing import Column, Group, Listing, Row
 from omni.shell.pane import Pane
@@ -25,7 +26,6 @@ from omni.shell.widgets import (
     ink,
     job,
     own_path,
-    size_words,
     speed_words,
     token_words,
 )
