@@ -4,6 +4,7 @@
     loadable  whether the engine can load it       finders    what other programs already have
     library   the index of what is here            ranking    which of several is the best one here
     sources   where `omni pull` takes brains from  exports    brains as plain files in a folder
+    pull_jobs pulls, checks and exports as jobs    pull_status  what their events came to
 
 Importing this package is cheap: names are loaded when they are first used.
 """
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
         Base,
         Brain,
         BrainAdapter,
+        Exported,
+        ExportEvent,
         PullDone,
         PullEvent,
         PullProgress,
@@ -30,22 +33,28 @@ if TYPE_CHECKING:
     from omni.cartridges.gguf import GgufHeader, read_header
     from omni.cartridges.holds import hold
     from omni.cartridges.library import Library
+    from omni.cartridges.library_jobs import LibraryJobs
     from omni.cartridges.manifest import Manifest, load_manifests, manifest_schema, parse_manifest
     from omni.cartridges.naming import EMBEDDER_HINT
     from omni.cartridges.projectors import Projector
+    from omni.cartridges.pull_jobs import begin_export, begin_pull, begin_verify
+    from omni.cartridges.pull_status import PullState, PullStatus, after
     from omni.cartridges.sources import Access, RemoteFile, Resolved, Source
 
 __getattr__, __dir__ = lazy(
     __name__,
     access="AirlockAccess Fetcher",
-    brains="Base Brain BrainAdapter PullDone PullEvent PullProgress PullStarted PullVerifying Unfinished "
-    "Verified VerifyEvent",
+    brains="Base Brain BrainAdapter ExportEvent Exported PullDone PullEvent PullProgress PullStarted PullVerifying "
+    "Unfinished Verified VerifyEvent",
     facts="base_facts facts_of",
     gguf="GgufHeader read_header",
     holds="hold",
     library="Library",
+    library_jobs="LibraryJobs",
     manifest="Manifest load_manifests manifest_schema parse_manifest",
     naming="EMBEDDER_HINT",
     projectors="Projector",
+    pull_jobs="begin_export begin_pull begin_verify",
+    pull_status="PullState PullStatus after",
     sources="Access RemoteFile Resolved Source",
 )

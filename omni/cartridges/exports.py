@@ -4,14 +4,14 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import msgspec
 
-from omni.cartridges.brains import Base, Brain
+from omni.cartridges.brains import Base, Brain, Exported, ExportEvent, PullProgress
 from omni.cartridges.catalog import blob_base
 from omni.cartridges.index import IndexEntry
 from omni.cartridges.inspection import inspect, model_stem
@@ -25,6 +25,8 @@ from omni.core.paths import Home
 LIST = "brains.json"
 FOLDER = "brains"
 _BLOCK = 8 << 20
+
+T = TypeVar("T")
 
 
 class ExportedFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,8 +69,8 @@ class ExportFolder(msgspec.Struct, frozen=True, kw_only=True):
 
 def write_export(
     brains: Sequence[Brain], entries: Mapping[str, IndexEntry], manifests: Mapping[str, str], target: Path
-) -> Path:
-    """Copy the files of `brains` to TARGET/brains and add them to the list there; returns that folder.
+) -> Generator[ExportEvent]:
+    """Copy the files of `brains` to TARGET/brains and add them to the list there, block by block.
 
     `manifests` are the texts of cartridges that the other machine does not have. Raises UsageError for a brain that is
     not here or has an adapter, StorageError when the disk is full; the list is written last.
@@ -99,26 +101,44 @@ def write_export(
                     else f"omni show --verify {brain.name}"
                 ),
             )
-        need += brain.base.size + (brain.base.projector.size if brain.base.projector else 0)
+        need += _size(brain.base)
     with storing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         require_space(folder, need)
+        done = 0
         for brain in brains:
             assert brain.base is not None
-            items[brain.name] = _write_one(
-                brain, brain.base, entries.get(brain.name), manifests.get(brain.name, ""), folder
-            )
+            writing = _write_one(brain, brain.base, entries.get(brain.name), manifests.get(brain.name, ""), folder)
+            items[brain.name] = yield from _progress(writing, done, need, brain.name)
+            done += _size(brain.base)
     export = Export(version=1, brains=tuple(items.values()))
     write_atomic(folder / LIST, msgspec.json.format(msgspec.json.encode(export), indent=2), mode=0o644)
-    return folder
+    yield Exported(folder=str(folder))
 
 
-def _write_one(brain: Brain, base: Base, entry: IndexEntry | None, manifest: str, folder: Path) -> ExportedBrain:
+def _size(base: Base) -> int:
+    return base.size + (base.projector.size if base.projector else 0)
+
+
+def _progress(copying: Generator[int, None, T], done: int, total: int, what: str) -> Generator[PullProgress, None, T]:
+    """The bytes that `copying` yields as events; returns what it returns."""
+    with closing(copying):
+        while True:
+            try:
+                done += next(copying)
+            except StopIteration as end:
+                return cast("T", end.value)
+            yield PullProgress(done=done, total=total, what=what)
+
+
+def _write_one(
+    brain: Brain, base: Base, entry: IndexEntry | None, manifest: str, folder: Path
+) -> Generator[int, None, ExportedBrain]:
     parts = base.parts
     names = [_file_name(base, Path(part), brain.shares or brain.name) for part in parts]
     files = []
     for part, name in zip(parts, names, strict=True):
-        size, sha256 = _copy(Path(part), folder / name, mode=0o644)
+        size, sha256 = yield from _blocks(Path(part), folder / name, mode=0o644)
         files.append(ExportedFile(name=name, size=size, sha256=sha256))
     actual = combined([file.sha256 for file in files])
     if base.sha256 is not None and actual != base.sha256:
@@ -126,7 +146,7 @@ def _write_one(brain: Brain, base: Base, entry: IndexEntry | None, manifest: str
     return ExportedBrain(
         name=brain.name,
         files=tuple(files),
-        projector=_write_projector(base, folder, Path(names[0]).stem) if base.projector else None,
+        projector=(yield from _write_projector(base, folder, Path(names[0]).stem)) if base.projector else None,
         title=brain.title,
         licence=brain.licence,
         prompt="" if brain.manifest else brain.prompt,
@@ -137,11 +157,11 @@ def _write_one(brain: Brain, base: Base, entry: IndexEntry | None, manifest: str
     )
 
 
-def _write_projector(base: Base, folder: Path, model: str) -> ExportedFile:
+def _write_projector(base: Base, folder: Path, model: str) -> Generator[int, None, ExportedFile]:
     """The projector, named after its model, so that other programs find it, too."""
     assert base.projector is not None
     name = f"mmproj-{model}.gguf"
-    size, sha256 = _copy(Path(base.projector.path), folder / name, mode=0o644)
+    size, sha256 = yield from _blocks(Path(base.projector.path), folder / name, mode=0o644)
     if base.projector.sha256 not in (None, sha256):
         raise BadFile(
             f"{base.projector.path} is damaged: its sha256 is wrong.", hint="omni show --verify tells what to do."
@@ -251,12 +271,24 @@ def _copy_whole(folder: Path, file: ExportedFile, temporary: Path) -> Path:
     return target
 
 
-def _copy(source: Path, target: Path, *, mode: int = FILE) -> tuple[int, str]:
+def _copy(source: Path, target: Path) -> tuple[int, str]:
     """Copy by temporary file and rename; returns size and sha256 of what was read."""
+    blocks = _blocks(source, target, mode=FILE)
+    while True:
+        try:
+            next(blocks)
+        except StopIteration as end:
+            size, sha256 = end.value
+            return size, sha256
+
+
+def _blocks(source: Path, target: Path, *, mode: int) -> Generator[int, None, tuple[int, str]]:
+    """The same block by block; yields the bytes of each."""
     digest, size = hashlib.sha256(), 0
     with source.open("rb") as read, replacing(target, mode=mode) as write:
         while block := read.read(_BLOCK):
             digest.update(block)
             write.write(block)
             size += len(block)
+            yield len(block)
     return size, digest.hexdigest()

@@ -94,18 +94,11 @@ def speed(tokens: float, *, measured: bool) -> str:
 
 async def check(services: "Services", name: str) -> None:
     """Read the file of a brain whole; raises BadFile when it is not what it was."""
-    from omni.cartridges import PullVerifying, Verified
-    from omni.cli.progress import Progress
-    from omni.core.errors import BadFile
+    from omni.cartridges import PullStatus, Verified, begin_verify
+    from omni.cli.progress import Progress, watch
 
     progress = Progress()
-    async for event in services.library.verify(name):
-        match event:
-            case PullVerifying(done=done, total=total):
-                progress.show(f"{name}  checking", done, total)
-            case Verified(ok=True, detail=detail):
-                progress.end(f"{name}: {detail}")
-            case Verified(detail=detail):
-                progress.end()
-                hint = "" if "omni pull" in detail else f"Fetch it again: omni pull {name}"
-                raise BadFile(f"{name} is not what it was: {detail}", hint=hint)
+    job = begin_verify(services.jobs, services.verify, name)
+    match await watch(job, PullStatus(name=name, kind="verify"), progress):
+        case Verified(detail=detail):
+            progress.end(f"{name}: {detail}")
