@@ -223,6 +223,21 @@ async def test_a_page_that_fails_is_an_answer_that_names_the_plug_in(
     assert "The plug-in 'almanac' failed in" in body
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"body": 5}, {"body": ["x"]}, {"media": 5}, {"media": "text/html\r\nX-Other: 1"}, {"status": "x"}]
+)
+async def test_a_page_of_wrong_types_is_an_answer_that_names_the_plug_in(
+    front: Any, plugins: Plugins, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, Any]
+) -> None:
+    plugins.load("almanac")
+    module = sys.modules["omni_almanac"]
+    made = module.WebAnswer
+    monkeypatch.setattr(module, "WebAnswer", lambda **given: made(**{**given, **wrong}))
+    status, body, _ = await ask(front, "/plugins/almanac/", uid=os.getuid())
+    assert status == 500
+    assert "The plug-in 'almanac' failed in" in body
+
+
 def test_check_says_what_is_wrong_by_hook_and_with_its_exit_code(almanac: Home) -> None:
     assert omni(almanac, "plugin", "check", "almanac").returncode == 0
     (pane,) = almanac.plugins.glob("omni_almanac_pane.py")

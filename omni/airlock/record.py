@@ -55,7 +55,10 @@ def add(home: Home, fields: Mapping[str, Any], *, limit: int = LIMIT) -> str:
     make_folder(home.audit)
     with _locked(home.audit) as lock:
         assert lock is not None
-        end, torn = _end(home.audit, _head(lock))
+        head = _head(lock)
+        end, torn = _end(home.audit, head)
+        if head is None and _holds_more_than_one_line(home.audit):
+            fields = {**fields, "head": "missing"}  # else a cut end would be made good here
         number = end.file + 1 if end.size >= limit and not torn else end.file
         body = json.dumps({**fields, **({"torn": torn} if torn else {})}).encode()[:-1]
         line_hash = chained(end.hash, body)
@@ -153,6 +156,8 @@ class _ChainReader:
         line_hash = parts[2].decode()
         if chained(self._hash, parts[1]) != line_hash:
             self.faults.append(f"{where}: it was changed, or what stood before it was changed or taken away")
+        if fields.get("head") == "missing":
+            self.faults.append(f"{where}: airlock.head was missing by then, so what stood before may have been cut")
         self._hash = line_hash
         self._reached_head = self._reached_head or Place(self._number, end, line_hash) == self._head
 
@@ -213,6 +218,12 @@ def _end(folder: Path, head: Place | None) -> tuple[Place, int]:
     if head is None or (newest, size) > (head.file, head.size):
         return Place(newest, size, last), torn
     return (head._replace(size=size), torn) if newest == head.file else (head._replace(size=0), 0)
+
+
+def _holds_more_than_one_line(folder: Path) -> bool:
+    """Whether there must be a head: the writer of the very first line may have died before it wrote that."""
+    files = [path for path in _files(folder) if path.name not in _EARLIER]
+    return len(files) > 1 or any(len(_lines(_tail(path))) > 1 for path in files)
 
 
 def _size(folder: Path, number: int) -> int | None:

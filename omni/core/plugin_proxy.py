@@ -34,7 +34,7 @@ class PluginProxy:
                 )
             except OmniError:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 blamed = self._blame(f"failed in {name}", error)
                 if name in _QUESTIONS:
                     return False
@@ -52,7 +52,7 @@ class PluginProxy:
             return await result
         except OmniError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._blame(f"failed in {name}", error) from error
 
     async def _stream(self, name: str, result: Any) -> AsyncGenerator[Any]:
@@ -61,7 +61,7 @@ class PluginProxy:
                 yield item
         except OmniError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._blame(f"failed in {name}", error) from error
         finally:
             await result.aclose()

@@ -28,13 +28,16 @@ from omni.core.plugin_proxy import PluginProxy
 log = logging.getLogger(__name__)
 
 MOST = 100  # things that one plug-in may add by one hook
+_TEXTS = {"name", "title", "target", "letter", "about", "path", "takes", "__name__"}
+_CALLED = {"run", "provide", "matches", "resolve", "runs", "open", "get_short_help_str"}
 OMNI = "Omni"  # the owner of what is not a plug-in's
 
 
 class Hook(NamedTuple):
     """What is known of a hook besides its specification.
 
-    A thing must have what is `needed` (types would have to be imported from the front ends); of two with the same value
+    A thing must have what is `needed`, texts and functions where `_TEXTS` and `_CALLED` say so (its class would have to be
+    imported from a front end, and those that a plug-in makes check nothing themselves); of two with the same value
     of one of the `keys` the first has it. `own` is where Omni's own things are, as an entry point would name them. What
     `calls` names must be a plain function. `first`: plug-ins are asked before Omni, which takes what nobody wants.
     """
@@ -54,10 +57,13 @@ HOOKS = {
         "pane", ("name", "title", "target", "letter"), ("name", "letter"), own="omni.shell.panes:BUILT_IN"
     ),
     "omni_slash_commands": Hook(
-        "slash command", ("name", "about", "run"), own="omni.shell.panes.slash_commands:COMMANDS", calls="run"
+        "slash command",
+        ("name", "about", "takes", "run", "then"),
+        own="omni.shell.panes.slash_commands:COMMANDS",
+        calls="run",
     ),
     "omni_context_providers": Hook("context provider", ("name", "about", "provide"), calls="provide"),
-    "omni_settings": Hook("settings section", ("__struct_fields__",), ()),
+    "omni_settings": Hook("settings section", ("__name__", "__struct_fields__"), ()),
     "omni_doctor_checks": Hook("check", ("name", "run"), own="omni.diagnostics:CHECKS", calls="run"),
     "omni_web_routes": Hook("web route", ("path", "run", "title", "methods"), (), calls="run"),
     "omni_cartridge_sources": Hook(
@@ -167,13 +173,13 @@ class Plugins:
                 if call.plugin_name != plugin:
                     continue
                 try:
-                    items = within(LIMITS["hook"], lambda: list(islice(call.function() or (), MOST + 1)))  # noqa: B023
-                    if len(items) > MOST:
-                        raise ValueError(f"more than {MOST} things")
+                    items, wrong = within(LIMITS["hook"], _looked_at, hook, call.function)
                 except (Exception, SystemExit) as error:  # noqa: BLE001 - foreign code may raise anything
                     self.blame(plugin, f"failed in {hook}", error)
                     continue
-                gathered += [item for item in items if self._fits(plugin, hook, item)]
+                for problem in wrong:
+                    self.blame(plugin, f"failed in {hook}", TypeError(problem))
+                gathered += items
         kind = HOOKS[hook].guard
         return [PluginProxy(item, partial(self.blame, plugin, kind=kind)) for item in gathered] if kind else gathered
 
@@ -214,18 +220,6 @@ class Plugins:
             message, hint=f"`omni plugin rm {plugin}` removes it; `omni run --safe` opens the shell without plug-ins."
         )
 
-    def _fits(self, plugin: str, hook: str, item: Any) -> bool:
-        facts = HOOKS[hook]
-        missing = [each for each in facts.needed if not hasattr(item, each)]
-        wrong = ""
-        if missing:
-            wrong = f"{type(item).__name__} has no {', '.join(missing)}"
-        elif facts.calls and inspect.iscoroutinefunction(getattr(item, facts.calls)):
-            wrong = f"{facts.calls} is a coroutine function, and a plain one is expected"
-        if wrong:
-            self.blame(plugin, f"failed in {hook}", TypeError(wrong))
-        return not wrong
-
     def _is_free(self, hook: str, plugin: str, item: Any, taken: dict[str, dict[str, str]]) -> bool:
         """Whether nobody before has its names, which are its own from then on."""
         names = {key: value for key in taken for value in _values(hook, key, [item])}
@@ -240,6 +234,37 @@ class Plugins:
         for key, value in names.items():
             taken[key][value] = plugin
         return True
+
+
+def _looked_at(hook: str, function: Callable[[], Any]) -> tuple[list[Any], list[str]]:
+    """What a plug-in adds by a hook and is what it takes, and what is wrong with the rest. To look at a foreign thing runs
+    foreign code. Raises whatever that raises, and ValueError for too much."""
+    items = list(islice(function() or (), MOST + 1))
+    if len(items) > MOST:
+        raise ValueError(f"more than {MOST} things")
+    problems = [_problem(HOOKS[hook], item) for item in items]
+    return (
+        [item for item, problem in zip(items, problems, strict=True) if not problem],
+        [problem for problem in problems if problem],
+    )
+
+
+def _problem(facts: Hook, item: Any) -> str:
+    """Why a thing is not what its hook takes, or ""."""
+    kind, nothing = type(item).__name__, object()
+    values: dict[str, Any] = {each: getattr(item, each, nothing) for each in facts.needed}
+    if missing := [each for each, value in values.items() if value is nothing]:
+        return f"{kind} has no {', '.join(missing)}"
+    for each, value in values.items():
+        if each in _TEXTS and not isinstance(value, str):
+            return f"{each} of a {kind} is {type(value).__name__}, and a text is expected"
+        if each == "name" and not (value.isprintable() and value and " " not in value and "/" not in value):
+            return f"the name {value!r} of a {kind} is not one word of letters that print"
+        if each in _CALLED and not callable(value):
+            return f"{each} of a {kind} is {type(value).__name__}, and a function is expected"
+    if facts.calls and inspect.iscoroutinefunction(values[facts.calls]):
+        return f"{facts.calls} is a coroutine function, and a plain one is expected"
+    return ""
 
 
 def own_of(hook: str) -> list[Any]:

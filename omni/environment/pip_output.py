@@ -3,6 +3,7 @@
 import re
 
 from omni.core.errors import BadFile, NetworkBlocked, OmniError, SetupError, StorageError
+from omni.environment.pip_alone import REFUSED
 from omni.environment.progress import Phase, Step
 
 _BEGUN = re.compile(r"^(?:Collecting|Requirement already satisfied:|Processing) (\S+)")
@@ -21,6 +22,7 @@ class PipOutput:
         self._begun, self._name = 0, ""
         self._size, self._current, self._part = 0, 0, 0.0
         self._network, self._errors, self._mismatch, self._last = "", list[str](), "", ""
+        self._refused = ""  # what pip would have started a program for
 
     def feed(self, line: str) -> Step | None:
         """Take one line; returns the new state when the line changed it."""
@@ -65,6 +67,8 @@ class PipOutput:
         self._last = line or self._last
         if any(sign in line for sign in _NETWORK):
             self._network = line
+        if REFUSED in line:
+            self._refused = self._name
         if line.startswith("ERROR: "):
             self._errors.append(line[7:])
         elif self._errors and "DO NOT MATCH THE HASHES" in self._errors[-1] and not self._mismatch:
@@ -79,6 +83,11 @@ class PipOutput:
             return BadFile(
                 f"{self._mismatch or 'A package'} from the index is not the file that the lock names (wrong sha256); nothing was kept.",
                 hint="Try again; if it stays so, the index or a proxy on the way changes files.",
+            )
+        if self._refused:
+            return SetupError(
+                f"{self._refused} is no wheel, and would have to be built, which runs its code before anybody agreed to that.",
+                hint="Build its wheel, and put that into a folder for --from.",
             )
         if "No space left on device" in text or "Disk quota exceeded" in text:
             return StorageError(

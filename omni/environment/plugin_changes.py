@@ -33,6 +33,7 @@ from omni.environment.running import run_installer
 
 _CONSTRAINTS = "constraints.txt"
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][\w.-]*(\[[\w,. -]+\])?( *(===?|~=|!=|[<>]=?) *[\w.*+!-]+,?)*", re.ASCII)
+_NAME = re.compile(r"[A-Za-z][\w.-]*", re.ASCII)
 Package = dict[str, Any]  # as the installer process describes one: name, version, file, sha256, asked
 
 
@@ -71,14 +72,14 @@ def add_plugin(
     with changing(home) as (lock, current), new_set(home, current) as new:
         pip = _Pip(home, new, display, lock=lock, wheels=wheels, clone=clone)
         root = _root(what, new.wheels)
-        kept = [each for each in (current.records() if current else []) if each.package != _package_of(root)]
+        here = current.records() if current else []
+        kept = [each for each in here if each.asked and each.package != _package_of(root)]
         packages, asked = _resolved(pip, root, kept, current)
-        facts = read_wheel(new.wheels / asked["file"])
-        _check_plugins(home, facts, kept)
+        brought = _brought(home, new, packages, asked, kept)
         source = os.path.abspath(what) if root.endswith(".whl") else what
-        agree(_plan(source, new, packages, asked, current))
+        agree(_plan(source, new, packages, asked, current, names=sorted(brought)))
         _fill(pip, packages)
-        trials = try_plugins(new.packages, sorted(facts.plugins))
+        trials = try_plugins(new.packages, sorted(brought))
         for trial in trials:
             if trial.problem:
                 raise SetupError(trial.problem, hint="Nothing was added. Mend the plug-in and add it again.")
@@ -89,10 +90,12 @@ def add_plugin(
                 version=facts.version,
                 target=facts.plugins[trial.name],
                 source=source,
-                wheel=asked["file"],
+                wheel=wheel,
+                asked=wheel == asked["file"],
                 hooks=trial.adds,
             )
             for trial in trials
+            for wheel, facts in [brought[trial.name]]
         ]
         put_in_use(home, new, [*kept, *added])
         return trials
@@ -107,9 +110,13 @@ def remove_plugin(home: Home, name: str, display: Display, *, clone: Path | None
         if current is None or not package:
             raise _unknown(home, name, here)
         before = tree_size(current.folder)
-        kept = [each for each in here if each.package != package]
         pins = current.pins()
-        needed = _needed(current.wheels, {each.package for each in kept})
+        others = {each.package for each in here if each.asked and each.package != package}
+        needed = _needed(current.wheels, others)
+        if package in needed:
+            needing = sorted(each for each in others if package in _needed(current.wheels, {each}))
+            raise UsageError(f"{package} is needed by {', '.join(needing)}.", hint="Remove what needs it first.")
+        kept = [each for each in here if each.package in needed]
         gone = sorted(f"{pin.name} {pin.version}" for pin in pins if pin.name not in needed)
         if not kept:
             take_out_of_use(home, current)
@@ -219,8 +226,18 @@ def _check_packages(packages: list[Package], root: str, kept: set[str]) -> Packa
     raise UsageError(f"{root} is in Omni's own environment already.")
 
 
-def _check_plugins(home: Home, facts: WheelFacts, kept: list[PluginRecord]) -> None:
-    """Raises BadFile for a wheel without a plug-in, UsageError where another one has its name."""
+def _brought(
+    home: Home, new: PluginSet, packages: list[Package], asked: Package, kept: list[PluginRecord]
+) -> dict[str, tuple[str, WheelFacts]]:
+    """All plug-ins beside those that are `kept`, by their names, with the wheels that they come in: of the package that
+    was asked for, and of those that it needs.
+
+    Raises BadFile for a wheel without a plug-in and for what cannot be a name, UsageError where another one has the name.
+    """
+    here = {record.package for record in kept}
+    wheels = [asked, *(each for each in packages if each is not asked and each["name"] not in here)]
+    listed = [(each["file"], read_wheel(new.wheels / each["file"])) for each in wheels]
+    facts = listed[0][1]
     if not facts.plugins:
         raise BadFile(
             f"{facts.package} {facts.version} is no plug-in: it has no entry point in the group omni.",
@@ -229,22 +246,31 @@ def _check_plugins(home: Home, facts: WheelFacts, kept: list[PluginRecord]) -> N
     elsewhere = [folder for folder in InstalledPlugins(home).folders() if folder != str(home.plugins)]
     owners = {each.name: each.package for each in scan(elsewhere)}
     owners |= {record.name: f"{record.package} {record.version}" for record in kept}
-    for name in facts.plugins:
-        if name in owners:
-            raise UsageError(
-                f"{facts.package} {facts.version} brings the plug-in {name!r}, and {owners[name]} has one of that name.",
-                hint=f"`omni plugin rm {name}` removes the one that is here.",
-            )
+    brought: dict[str, tuple[str, WheelFacts]] = {}
+    for wheel, facts in listed:
+        for name in facts.plugins:
+            if not _NAME.fullmatch(name):
+                raise BadFile(
+                    f"{facts.package} {facts.version} brings a plug-in of the name {name!r}.",
+                    hint="The name of a plug-in has letters, digits, dots, - and _, and begins with a letter.",
+                )
+            if name in owners:
+                raise UsageError(
+                    f"{facts.package} {facts.version} brings the plug-in {name!r}, and {owners[name]} has one of that name.",
+                    hint=f"`omni plugin rm {name}` removes the one that is here.",
+                )
+            owners[name], brought[name] = f"{facts.package} {facts.version}", (wheel, facts)
+    return brought
 
 
 def _plan(
-    source: str, new: PluginSet, packages: list[Package], asked: Package, current: PluginSet | None
+    source: str, new: PluginSet, packages: list[Package], asked: Package, current: PluginSet | None, *, names: list[str]
 ) -> PluginPlan:
     old = {pin.name: pin.version for pin in current.pins()} if current is not None else {}
     facts = read_wheel(new.wheels / asked["file"])
     fresh = [each for each in packages if old.get(each["name"]) != each["version"] and each is not asked]
     return PluginPlan(
-        names=tuple(sorted(facts.plugins)),
+        names=tuple(names),
         package=facts.package,
         version=facts.version,
         source=source,

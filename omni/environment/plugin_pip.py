@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from omni.core.errors import BadFile
 from omni.core.files import write_atomic
+from omni.environment import pip_alone
 from omni.environment.installer import WHEEL, Tell, fetch_installer, follow_pip, installed, serve
 from omni.environment.requirements import normalised
 
@@ -75,11 +76,12 @@ def lock_text(packages: list[dict[str, Any]]) -> str:
 
 
 def _pip(order: dict[str, Any], tell: Tell) -> list[str]:
-    """How the pinned pip is started: the one that set-up kept, or the same from an export or the index."""
+    """How the pinned pip is started, which starts nothing itself: the one that set-up kept, or the same from an export or
+    the index."""
     path = Path(order["pip"]) if order["pip"] else Path(order["target"]) / WHEEL
     if not path.is_file():
         fetch_installer(path, Path(order["installer"]), order["pip_from"] and Path(order["pip_from"]), tell)
-    return [sys.executable, "-I", "-u", "-X", "utf8", str(path / "pip")]
+    return [sys.executable, "-I", "-u", "-X", "utf8", pip_alone.__file__, str(path)]
 
 
 def _sources(order: dict[str, Any]) -> list[str]:

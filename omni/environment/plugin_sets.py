@@ -31,7 +31,7 @@ RECORD, LOCK = "plugins.json", "lock.txt"
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PluginRecord:
     """One plug-in of the set in use: `target` is its entry point, `source` what `omni plugin add` was given, `wheel` the
-    file that it came as, `hooks` what each hook got from it when it was added."""
+    file that it came as, `hooks` what each hook got from it when it was added. One that is not `asked` came with another."""
 
     name: str
     package: str
@@ -39,6 +39,7 @@ class PluginRecord:
     target: str
     source: str
     wheel: str
+    asked: bool = True
     hooks: dict[str, list[str]] = field(default_factory=dict)
 
 

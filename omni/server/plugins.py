@@ -87,6 +87,8 @@ def _asked(item: Any, asked: WebRequest) -> WebAnswer:
     result = item.run(asked)
     if not isinstance(result, WebAnswer) or len(result.body) > LARGEST_ANSWER or not 200 <= result.status < 600:
         raise TypeError(f"/{item.path} returned something else than a WebAnswer of up to {LARGEST_ANSWER >> 20} MiB")
+    if not isinstance(result.body, (str, bytes)) or not isinstance(result.media, str) or not result.media.isprintable():
+        raise TypeError(f"/{item.path} returned a WebAnswer with a body or a media type that is none")
     return result
 
 

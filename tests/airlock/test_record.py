@@ -134,6 +134,25 @@ def test_a_cut_end_is_not_made_good_by_going_on(home: Home, left: int) -> None:
     assert faults(home)
 
 
+@pytest.mark.parametrize("head", [None, b"", b"damaged\n"])
+def test_a_cut_end_without_a_head_is_not_made_good_by_going_on(home: Home, head: bytes | None) -> None:
+    files = written(home, 10)
+    cut_last_line(files[-1])
+    (home.audit / "airlock.head").unlink()
+    if head is not None:
+        (home.audit / "airlock.head").write_bytes(head)
+    written(home, 3)
+    assert any("airlock.head was missing by then" in fault for fault in faults(home))
+
+
+def test_a_first_writer_that_died_before_it_wrote_a_head_left_no_fault(home: Home) -> None:
+    [path] = written(home, 1, 1 << 20)
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
+    (home.audit / "airlock.head").write_bytes(b"")
+    written(home, 1, 1 << 20)
+    assert faults(home) == []
+
+
 def test_a_removed_last_file_is_not_made_good_by_going_on(home: Home) -> None:
     files = written(home, 10)
     files[-1].unlink()

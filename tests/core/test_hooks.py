@@ -1,7 +1,8 @@
 """Plug-ins: listing imports nothing, one that fails has a name, and never stops the others."""
 
+import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import SimpleNamespace
@@ -122,11 +123,11 @@ class Named:
 
     @hookimpl
     def omni_cartridge_sources(self) -> list[Any]:
-        return [SimpleNamespace(name="url", matches=bool, resolve=None)]
+        return [SimpleNamespace(name="url", matches=bool, resolve=print)]
 
     @hookimpl
     def omni_engines(self) -> list[Any]:
-        return [SimpleNamespace(name="xllamacpp", runs=bool, open=None)]
+        return [SimpleNamespace(name="xllamacpp", runs=bool, open=print)]
 
 
 def point(name: str, value: str = "") -> EntryPoint:
@@ -145,7 +146,7 @@ def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
         waits=Waits(),
         named=Named(),
     )
-    monkeypatch.setitem(__import__("sys").modules, "omni_test_plugins", module)
+    monkeypatch.setitem(sys.modules, "omni_test_plugins", module)
 
 
 def test_names_import_nothing() -> None:
@@ -196,6 +197,100 @@ def test_one_that_gives_something_else_is_named() -> None:
     assert plugins.gather("omni_engines") == []
     assert "str has no name, runs, open" in plugins.failures["raises"]
     assert "good" not in plugins.examine()
+
+
+class Named5:
+    """What the classes of `hooks` let pass, as they check no types."""
+
+    name, about, takes, run, then = 5, "x", "", print, "say"
+
+
+class Uncallable(Named5):
+    name, run = "uncallable", "run"  # type: ignore[assignment]
+
+
+class TwoWords(Named5):
+    name = "two words"  # type: ignore[assignment]
+
+
+class Property(Named5):
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        raise self.about  # type: ignore[misc]
+
+
+class AngryProperty(Property):
+    about = ValueError("angry")  # type: ignore[assignment]
+
+
+class LeavingProperty(Property):
+    about = SystemExit(3)  # type: ignore[assignment]
+
+
+class InterruptingProperty(Property):
+    about = KeyboardInterrupt()  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    ("thing", "said"),
+    [
+        (Named5, "name of a Named5 is int, and a text is expected"),
+        (Uncallable, "run of a Uncallable is str, and a function is expected"),
+        (TwoWords, "the name 'two words' of a TwoWords is not one word"),
+        (AngryProperty, "ValueError: angry"),
+        (LeavingProperty, "SystemExit: 3"),
+        (InterruptingProperty, "RuntimeError: it raised KeyboardInterrupt"),
+    ],
+)
+def test_a_thing_of_wrong_types_is_named_and_left_out(
+    monkeypatch: pytest.MonkeyPatch, thing: Callable[[], Any], said: str
+) -> None:
+    class Wrong:
+        @hookimpl
+        def omni_slash_commands(self) -> list[Any]:
+            return [thing()]
+
+    monkeypatch.setattr(sys.modules["omni_test_plugins"], "wrong", Wrong(), raising=False)
+    plugins = Plugins([point("wrong"), point("good")])
+    assert plugins.offers("omni_slash_commands") == []
+    assert said in plugins.failures["wrong"]
+    assert "good" not in plugins.failures
+
+
+def test_a_section_that_is_no_class_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Wrong:
+        @hookimpl
+        def omni_settings(self) -> list[Any]:
+            return [SlashCommand(name="x", about="x", run=str)]
+
+    monkeypatch.setattr(sys.modules["omni_test_plugins"], "wrong", Wrong(), raising=False)
+    plugins = Plugins([point("wrong")])
+    assert plugins.offers("omni_settings") == []
+    assert "SlashCommand has no __name__" in plugins.failures["wrong"]
+
+
+class Leaves:
+    name = "leaves"
+
+    def matches(self, reference: str) -> bool:
+        raise SystemExit(4)
+
+    async def resolve(self, reference: str, access: object) -> str:
+        raise SystemExit(4)
+
+    @hookimpl
+    def omni_cartridge_sources(self) -> list[Any]:
+        return [self]
+
+
+async def test_a_source_that_would_end_the_process_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["omni_test_plugins"], "wrong", Leaves(), raising=False)
+    plugins = Plugins([point("wrong")])
+    (source,) = plugins.gather("omni_cartridge_sources")
+    assert not source.matches("x")
+    assert "'wrong' failed in matches: SystemExit: 4" in plugins.failures["wrong"]
+    with pytest.raises(OmniError, match="'wrong' failed in resolve: SystemExit: 4"):
+        await source.resolve("x", None)
 
 
 async def test_what_a_plug_in_made_fails_as_an_error_of_ours() -> None:

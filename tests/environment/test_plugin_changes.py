@@ -16,6 +16,7 @@ from omni.core.installed import InstalledPlugins
 from omni.core.paths import Home
 from omni.environment import PluginPlan, add_plugin, remove_plugin, set_in_use
 from omni.environment.plugin_sets import changing
+from omni.environment.plugin_wheels import make_wheel as make_plugin_wheel
 from omni.keeper import set_air_gap
 from tests.environment.conftest import REPOSITORY, TinyClone, make_wheel
 
@@ -65,7 +66,7 @@ class Desk:
 
     def here(self) -> list[str]:
         """The plug-ins that would be loaded."""
-        return [each.name for each in InstalledPlugins(self.home).plugins()]
+        return sorted(each.name for each in InstalledPlugins(self.home).plugins())
 
     def packages(self) -> set[str]:
         """What lies in the folder of plug-ins."""
@@ -208,6 +209,60 @@ def test_who_does_not_agree_gets_nothing(empty: Desk) -> None:
         add_plugin(empty.home, folder, Silent(), agree=refuse, clone=empty.clone.root)
     assert not marker.exists()
     assert empty.here() == []
+
+
+@pytest.mark.parametrize("address", ["{}", "git+{}"])
+def test_no_code_of_what_would_have_to_be_built_runs(desk: Desk, address: str) -> None:
+    source, marker = desk.folder / "source", desk.folder / "ran"
+    source.mkdir()
+    (source / "pyproject.toml").write_text(
+        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+        '[project]\nname = "source"\nversion = "1"\n'
+    )
+    (source / "backend.py").write_text(f"open({str(marker)!r}, 'w')\n")
+    with pytest.raises(SetupError, match="source is no wheel, and would have to be built"):
+        desk.add(desk.plugin("two", f"source @ {address.format(source.as_uri())}"))
+    assert not marker.exists()
+    assert desk.here() == ["one"]
+    assert desk.plans == []
+
+
+def test_a_plug_in_that_another_one_brings_is_asked_for_tried_and_goes_with_it(desk: Desk) -> None:
+    make_plugin_wheel(Path(desk.plugin("below")), desk.clone.wheels)
+    desk.clone.publish()
+    assert desk.add(desk.plugin("above", "omni-below")) == ["above", "below", "one"]
+    assert desk.plans[-1].names == ("above", "below")
+    with pytest.raises(UsageError, match=r"omni-below is needed by omni-above\."):
+        desk.remove("below")
+    assert desk.add(desk.plugin("two")) == ["above", "below", "one", "two"]
+    assert desk.remove("above") == ["omni-above 1.0", "omni-below 1.0"]
+    assert desk.here() == ["one", "two"]
+
+
+def test_a_plug_in_that_another_one_brings_stays_when_it_is_asked_for(desk: Desk) -> None:
+    below = desk.plugin("below")
+    make_plugin_wheel(Path(below), desk.clone.wheels)
+    desk.clone.publish()
+    desk.add(desk.plugin("above", "omni-below"))
+    desk.add(below)
+    assert desk.remove("above") == ["omni-above 1.0"]
+    assert desk.here() == ["below", "one"]
+
+
+def test_a_plug_in_that_another_one_brings_and_that_fails_changes_nothing(desk: Desk) -> None:
+    make_plugin_wheel(Path(desk.plugin("below", source="1 / 0\n")), desk.clone.wheels)
+    desk.clone.publish()
+    with pytest.raises(SetupError, match="'below' failed to load: ZeroDivisionError"):
+        desk.add(desk.plugin("above", "omni-below"))
+    assert desk.here() == ["one"]
+
+
+def test_what_cannot_be_the_name_of_a_plug_in_is_said(empty: Desk) -> None:
+    folder = Path(empty.plugin("odd"))
+    text = (folder / "pyproject.toml").read_text()
+    (folder / "pyproject.toml").write_text(text.replace("odd = ", '"../odd" = '))
+    with pytest.raises(BadFile, match=r"brings a plug-in of the name '\.\./odd'"):
+        empty.add(str(folder))
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,27 @@ async def test_links_show_where_they_lead_and_pictures_stay_away(desk: Desk) -> 
     assert await visit.page.locator("a a").count() == 0
 
 
+async def test_an_address_reads_as_it_is_whatever_turns_the_writing_around(desk: Desk) -> None:
+    text = "\u202e[the bank\u202e](https://evil.example/%E2%80%AEmoc.knab) [a](https://plain.example/%C3%BC)"
+    visit = await desk.open(ScriptedEngine([text]))
+    await visit.ask("Links?")
+    await visit.answered()
+    addresses = visit.page.locator(".message.assistant .address")
+    assert await addresses.all_inner_texts() == [
+        " (https://evil.example/%E2%80%AEmoc.knab)",
+        " (https://plain.example/\u00fc)",
+    ]
+    around = "es => es.map(e => getComputedStyle(e).unicodeBidi)"
+    assert await visit.page.locator(".message.assistant :is(a, .address)").evaluate_all(around) == ["isolate"] * 4
+
+
+@pytest.mark.parametrize("opens", ["\\(", "$$ x\n", "\\[ x\n"])
+async def test_formulas_that_never_end_hold_nothing_up(desk: Desk, opens: str) -> None:
+    visit = await desk.open(ScriptedEngine([opens * (240_000 // len(opens))]))
+    await visit.ask("Much?")
+    await visit.answered()
+
+
 async def test_code_is_coloured_and_copied_formulas_and_diagrams_are_drawn(desk: Desk) -> None:
     text = "```python\ndef one():\n    return 1\n```\n\n$x^2$ and\n\n$$\\frac{1}{2}$$\n\n```mermaid\nflowchart LR\n  A --> B\n```\n"
     visit = await desk.open(ScriptedEngine([Reply(text=text, reasoning="First I think.")]))

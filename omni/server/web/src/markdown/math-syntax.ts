@@ -15,27 +15,52 @@ const LONGEST = 10_000;
 
 type Markdown = InstanceType<typeof MarkdownIt>;
 
+/** The place of `close` at or after `from`, Infinity where there is none: looked for anew only when the last one is passed. */
+function ends<State extends object>(look: (state: State, close: string, from: number) => number) {
+  const known = new WeakMap<State, Map<string, { from: number; at: number }>>();
+  return (state: State, close: string, from: number): number => {
+    const places = known.get(state) ?? new Map<string, { from: number; at: number }>();
+    known.set(state, places);
+    const place = places.get(close);
+    if (place && place.from <= from && from <= place.at) return place.at;
+    const at = look(state, close, from);
+    places.set(close, { from, at: at < 0 ? Infinity : at });
+    return places.get(close)!.at;
+  };
+}
+
 export function mathPlugin(md: Markdown): void {
   const place = (tex: string, display: boolean) => {
     const text = md.utils.escapeHtml(tex);
     return `<span class="math" data-tex="${text}"${display ? ' data-display="1"' : ""}>${text}</span>`;
   };
 
+  // Where each closing mark comes next, so that many that open and never close are looked for once, and not each to the end.
+  const nextEnd = ends<{ src: string }>((state, close, from) => state.src.indexOf(close, from));
+  const nextLine = ends<{ src: string; eMarks: number[]; bMarks: number[] }>((state, close, from) => {
+    for (let line = from; line < state.eMarks.length; line++) {
+      if (state.src.slice(state.bMarks[line], state.eMarks[line]).trimEnd().endsWith(close)) return line;
+    }
+    return -1;
+  });
+
   md.inline.ruler.before("escape", "math", (state, silent) => {
-    const rest = state.src.slice(state.pos, state.posMax);
+    const { src, pos } = state;
     for (const [open, close] of INLINE) {
-      if (!rest.startsWith(open)) continue;
-      const end = rest.indexOf(close, open.length);
-      const tex = rest.slice(open.length, end);
-      if (end < 0 || !tex.trim() || tex.length > LONGEST) continue;
+      if (!src.startsWith(open, pos)) continue;
+      const begin = pos + open.length;
+      const end = nextEnd(state, close, begin);
+      if (end + close.length > state.posMax || end - begin > LONGEST) continue;
+      const tex = src.slice(begin, end);
+      if (!tex.trim()) continue;
       // "$5 and $6" are prices: a formula touches its dollars, and no digit follows it.
-      if (open === "$" && (/^\s|\s$/.test(tex) || /^\d/.test(rest.slice(end + 1)) || tex.includes("\n\n"))) continue;
+      if (open === "$" && (/^\s|\s$/.test(tex) || /\d/.test(src.slice(end + 1, Math.min(end + 2, state.posMax))) || tex.includes("\n\n"))) continue;
       if (!silent) {
         const token = state.push("math", "span", 0);
         token.content = tex.trim();
         token.meta = { display: open === "$$" };
       }
-      state.pos += end + close.length;
+      state.pos = end + close.length;
       return true;
     }
     return false;
@@ -50,22 +75,22 @@ export function mathPlugin(md: Markdown): void {
       const first = state.src.slice(begin, state.eMarks[startLine]);
       for (const [open, close] of BLOCK) {
         if (!first.startsWith(open)) continue;
-        const found: string[] = [];
-        for (let line = startLine; line < endLine; line++) {
-          const from = line === startLine ? begin + open.length : state.bMarks[line]!;
-          const text = state.src.slice(from, state.eMarks[line]);
-          const end = text.trimEnd().endsWith(close) ? text.trimEnd().length - close.length : -1;
-          found.push(end >= 0 ? text.slice(0, end) : text);
-          if (end < 0) continue;
-          if (!found.join("").trim() || found.join("\n").length > LONGEST) return false;
-          if (silent) return true;
-          const token = state.push("math_block", "p", 0);
-          token.content = found.join("\n").trim();
-          token.map = [startLine, line + 1];
-          token.block = true;
-          state.line = line + 1;
-          return true;
+        const one = first.slice(open.length).trimEnd().endsWith(close);
+        const last = one ? startLine : nextLine(state, close, startLine + 1);
+        if (last >= endLine || state.eMarks[last]! - begin > 2 * LONGEST) return false;
+        const lines: string[] = [];
+        for (let line = startLine; line <= last; line++) {
+          lines.push(state.src.slice(line === startLine ? begin + open.length : state.bMarks[line], state.eMarks[line]));
         }
+        const tex = lines.join("\n").trimEnd().slice(0, -close.length).trim();
+        if (!tex || tex.length > LONGEST) return false;
+        if (silent) return true;
+        const token = state.push("math_block", "p", 0);
+        token.content = tex;
+        token.map = [startLine, last + 1];
+        token.block = true;
+        state.line = last + 1;
+        return true;
       }
       return false;
     },

@@ -30,7 +30,8 @@ md.renderer.rules["link_close"] = (tokens, at) => {
   if (!visible(words, href)) return "</a>";
   let shown = href;
   try {
-    shown = decodeURI(href);
+    const decoded = decodeURI(href);
+    if (!/[\p{C}\p{Z}]/u.test(decoded)) shown = decoded; // what is not seen, or turns the rest around, stays written out
   } catch {
     // it is shown as it is written
   }

@@ -1,1 +1,0 @@
-export{M as createArchitectureServices}from"./mermaid-parser.core-C_-6iVnN.js";import"./chunk-NGNAAXSQ-DI_UYJZ4.js";
