@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,7 @@ from omni.core.settings import Settings, change
 
 if TYPE_CHECKING:
     from omni.airlock import AirlockClient
-    from omni.cartridges import Brain, Library, PullEvent
+    from omni.cartridges import Brain, Library, PullEvent, VerifyEvent
     from omni.chat import ChatService
     from omni.core.events import Usage
     from omni.core.plugins import Plugins
@@ -292,11 +292,24 @@ class Services:
         return brain
 
     async def pull(self, name: str) -> "AsyncGenerator[PullEvent]":
-        """Fetch a brain through the airlock and tell the other front ends when it is here."""
-        async with aclosing(self.library.pull(name, await self.airlock())) as events:
+        """Fetch a brain through the airlock; the other front ends hear of it."""
+        async with aclosing(self._heard_of(name, self.library.pull(name, await self.airlock()))) as events:
             async for event in events:
                 yield event
-        await self.changed("library", {"brain": name})
+
+    def verify(self, name: str) -> "AsyncGenerator[VerifyEvent]":
+        """Read a brain whole and compare its hash; the other front ends hear of it."""
+        return self._heard_of(name, self.library.verify(name))
+
+    async def _heard_of(self, name: str, events: AsyncGenerator[T]) -> AsyncGenerator[T]:
+        """Work at a brain. Others are told when it begins, so that they may watch it, and when it came to its end."""
+        with suppress(OmniError):  # where no keeper is, nobody listens
+            await self.changed("library", {"brain": name})
+        async with aclosing(events) as coming:
+            async for event in coming:
+                yield event
+        with suppress(OmniError):
+            await self.changed("library", {"brain": name})
 
     async def fit(self, brain: "Brain", budget: "Budget | None" = None) -> "Fit | None":
         """How `brain` fits into this machine, before a pull by its manifest; None while nobody knows its size."""

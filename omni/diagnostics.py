@@ -101,7 +101,8 @@ async def _terminal(services: "Services") -> "list[Diagnostic]":  # noqa: ARG001
 
 
 async def _machine(services: "Services") -> "list[Diagnostic]":
-    from omni.hardware import available_memory, gigabytes
+    from omni.core.words import size_words
+    from omni.hardware import available_memory
 
     profile = await services.hardware()
     budget = await services.budget()
@@ -115,8 +116,8 @@ async def _machine(services: "Services") -> "list[Diagnostic]":
         _finding(
             "memory",
             ok=True,
-            detail=f"{gigabytes(profile.memory.total)}, {gigabytes(await asyncio.to_thread(available_memory))} free now, "
-            f"{gigabytes(budget.memory)} for brains",
+            detail=f"{size_words(profile.memory.total)}, {size_words(await asyncio.to_thread(available_memory))} free now, "
+            f"{size_words(budget.memory)} for brains",
         ),
     ]
     diagnostics += [_finding("graphics", ok=True, detail=f"{gpu.name}: {gpu.note}") for gpu in profile.gpus]

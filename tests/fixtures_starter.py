@@ -14,7 +14,7 @@ import pytest
 from omni.airlock import Fetched, FetchProgress, IndexFile, NetSettings, Page, download, find, net_settings, page
 from omni.cartridges import Library, PullDone
 from omni.core.errors import OmniError
-from omni.core.files import locked
+from omni.core.locks import locked
 from omni.core.paths import Home
 from omni.core.settings import Settings
 

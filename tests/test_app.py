@@ -307,9 +307,9 @@ async def test_a_pull_is_told_and_can_be_left(services: Services, monkeypatch: p
     async with aclosing(services.pull("a")) as events:
         async for _ in events:
             break
-    assert (left, told) == (["a"], [])
+    assert (left, told) == (["a"], [("library", {"brain": "a"})])
     assert [type(event) async for event in services.pull("b")] == [PullStarted, PullDone]
-    assert told == [("library", {"brain": "b"})]
+    assert told[1:] == [("library", {"brain": "b"})] * 2
 
 
 async def _tell(told: list[Any], topic: str, value: Any) -> None:

@@ -3,9 +3,9 @@
 Importing this package imports nothing; each name is imported when it is first used.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from omni.core.lazy import lazy
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from omni.airlock.client import AirlockClient, FetchProgress, Listening
     from omni.airlock.defaults import default_index
@@ -16,54 +16,14 @@ if TYPE_CHECKING:
     from omni.airlock.net import NetSettings, net_settings
     from omni.airlock.record import read_record, verify
 
-_WHERE = {
-    "AirlockClient": "client",
-    "FetchProgress": "client",
-    "Listening": "client",
-    "PortTaken": "listen",
-    "default_index": "defaults",
-    "Fetched": "fetch",
-    "Page": "fetch",
-    "download": "fetch",
-    "page": "fetch",
-    "IndexFile": "index",
-    "files": "index",
-    "find": "index",
-    "is_local": "local",
-    "normalise": "index",
-    "pages": "index",
-    "search": "index",
-    "NetSettings": "net",
-    "net_settings": "net",
-    "read_record": "record",
-    "verify": "record",
-}
-
-__all__ = [
-    "AirlockClient",
-    "FetchProgress",
-    "Fetched",
-    "IndexFile",
-    "Listening",
-    "NetSettings",
-    "Page",
-    "PortTaken",
-    "default_index",
-    "download",
-    "files",
-    "find",
-    "is_local",
-    "net_settings",
-    "normalise",
-    "page",
-    "pages",
-    "read_record",
-    "search",
-    "verify",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+__getattr__, __dir__ = lazy(
+    __name__,
+    client="AirlockClient FetchProgress Listening",
+    defaults="default_index",
+    fetch="Fetched Page download page",
+    index="IndexFile files find normalise pages search",
+    listen="PortTaken",
+    local="is_local",
+    net="NetSettings net_settings",
+    record="read_record verify",
+)

@@ -5,8 +5,6 @@ and one that was killed leaves nothing else behind. Synchronous and standard lib
 threads, set-up runs it as it is.
 """
 
-import errno
-import fcntl
 import hashlib
 import os
 import re
@@ -20,8 +18,9 @@ from typing import NamedTuple
 from omni.airlock.local import local_path
 from omni.airlock.net import NetSettings, public
 from omni.airlock.wire import Cancelled, Interrupted, RemoteResponse, Watch, Wire
-from omni.core.errors import BadFile, NetworkBlocked, NotFound, OmniError, SetupError, StorageError
-from omni.core.files import make_folder, sync
+from omni.core.errors import BadFile, NetworkBlocked, NotFound, OmniError, StorageError
+from omni.core.files import make_folder, require_space, storing, sync
+from omni.core.locks import take_lock
 
 Progress = Callable[[int, int | None], None]
 
@@ -85,10 +84,8 @@ def download(
         watch=watch,
         pause=pause,
     )
-    try:
+    with storing(target):
         return work.run()
-    except OSError as error:
-        raise storage_error(target, error) from error
 
 
 def already(
@@ -132,17 +129,6 @@ def page(
         finally:
             if answer is not None:
                 answer.close("cut")
-
-
-def storage_error(path: Path, error: OSError) -> OmniError:
-    """What to tell a person about a failed write to `path`."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return _full(path)
-    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ELOOP):
-        return SetupError(
-            f"{path} cannot be written: {error.strerror}.", hint="Set OMNI_HOME to a folder that you may write to."
-        )
-    return StorageError(f"{path} cannot be written: {error.strerror or error}.")
 
 
 class _Patience:
@@ -294,11 +280,8 @@ class _Download:
             self._part.unlink(missing_ok=True)
             raise BadFile(f"{public(self._url)} has {total} bytes; {self._size} were expected.")
         need = (total or 0) - self._done
-        room = os.fstatvfs(self._file)
-        if need > 0 and need + _MARGIN > room.f_bavail * room.f_frsize:
-            raise _full(
-                self._target, f"{need >> 20} MiB more are needed and {room.f_bavail * room.f_frsize >> 20} are free."
-            )
+        if need > 0:
+            require_space(self._target.parent, need + _MARGIN)
 
     def _stream(self, answer: RemoteResponse, total: int | None) -> None:
         most = self._size if self._size is not None else _MAX_SIZE
@@ -352,18 +335,17 @@ class _Download:
         waited = False
         while True:
             self._patience.look()
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-            self._file = os.open(self._part, flags, 0o600)
+            held = take_lock(self._part)
+            if held is None:
+                waited = True
+                with suppress(FileNotFoundError):
+                    self._progress(self._part.stat().st_size, self._size)
+                self._patience.rest(0.1)
+                continue
+            self._file = held
             try:
                 if not stat.S_ISREG(os.fstat(self._file).st_mode):
                     raise StorageError(f"{self._part} is in the way: it is no file.", hint="Remove it and try again.")
-                try:
-                    fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    waited = True
-                    self._progress(os.fstat(self._file).st_size, self._size)
-                    self._patience.rest(0.1)
-                    continue
                 if not self._is_ours():  # it was renamed or removed before we got the lock
                     continue
                 yield waited
@@ -429,8 +411,3 @@ def _check_plain(answer: RemoteResponse) -> None:
     if answer.headers.get("Content-Encoding", "identity").lower() not in ("", "identity"):
         answer.close("cut: encoded")
         raise BadFile(f"{public(answer.url)} comes compressed, though it was asked for as it is.")
-
-
-def _full(path: Path, detail: str = "") -> StorageError:
-    text = f"The disk that holds {path} is full" + (f": {detail}" if detail else ".")
-    return StorageError(text, hint="Free some space and try again; it goes on from there.")

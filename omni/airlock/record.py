@@ -11,7 +11,6 @@ Standard library only.
 """
 
 import errno
-import fcntl
 import json
 import os
 import re
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from omni.core.files import make_folder
+from omni.core.locks import take_lock
 from omni.core.paths import Home
 
 LIMIT = 1 << 20  # bytes; then a new file begins
@@ -53,7 +53,8 @@ class Verification(NamedTuple):
 def add(home: Home, fields: Mapping[str, Any], *, limit: int = LIMIT) -> str:
     """Add a line, and return its hash. Raises OSError, and has added nothing then."""
     make_folder(home.audit)
-    with _locked(home.audit, fcntl.LOCK_EX) as lock:
+    with _locked(home.audit) as lock:
+        assert lock is not None
         end, torn = _end(home.audit, _head(lock))
         number = end.file + 1 if end.size >= limit and not torn else end.file
         body = json.dumps({**fields, **({"torn": torn} if torn else {})}).encode()[:-1]
@@ -102,8 +103,8 @@ def verify(home: Home) -> Verification:
     """Read every line, and say whether each follows the one before it and the end is there. Raises OSError."""
     if not home.audit.is_dir():
         return Verification(0, 0, 0, [], [])
-    with _reading(home.audit) as lock:
-        head = _head(lock) if lock is not None else None
+    with _locked(home.audit, to_read=True) as lock:
+        head = _head(lock)
         sizes = {path: path.stat().st_size for path in _files(home.audit)}
     earlier = [path for path in sizes if path.name in _EARLIER]
     unchained = sum(1 for path in earlier for line in path.read_bytes().splitlines() if line.strip())
@@ -173,32 +174,20 @@ class _ChainReader:
 
 
 @contextmanager
-def _locked(folder: Path, how: int) -> Iterator[int]:
-    lock = os.open(folder / "airlock.head", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+def _locked(folder: Path, *, to_read: bool = False) -> Iterator[int | None]:
+    """The head, locked; None where it is only to be read and is not there."""
+    lock = None
+    with suppress(FileNotFoundError):
+        lock = take_lock(folder / "airlock.head", wait=True, shared=to_read, make=not to_read)
     try:
-        fcntl.flock(lock, how)
         yield lock
     finally:
-        os.close(lock)
+        if lock is not None:
+            os.close(lock)
 
 
-@contextmanager
-def _reading(folder: Path) -> Iterator[int | None]:
-    """The lock for one who only reads, and makes nothing."""
-    try:
-        lock = os.open(folder / "airlock.head", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        yield None
-        return
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        yield lock
-    finally:
-        os.close(lock)
-
-
-def _head(lock: int) -> Place | None:
-    parts = _HEAD.fullmatch(os.pread(lock, 256, 0))
+def _head(lock: int | None) -> Place | None:
+    parts = _HEAD.fullmatch(os.pread(lock, 256, 0)) if lock is not None else None
     return Place(int(parts[1]), int(parts[2]), parts[3].decode()) if parts else None
 
 

@@ -4,19 +4,22 @@
     loadable  whether the engine can load it       finders    what other programs already have
     library   the index of what is here            ranking    which of several is the best one here
     sources   where `omni pull` takes brains from  exports    brains as plain files in a folder
+    pull_jobs pulls, checks and exports as jobs    pull_status  what their events came to
 
 Importing this package is cheap: names are loaded when they are first used.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from omni.core.lazy import lazy
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from omni.cartridges.access import AirlockAccess, Fetcher
     from omni.cartridges.brains import (
         Base,
         Brain,
         BrainAdapter,
+        Exported,
+        ExportEvent,
         PullDone,
         PullEvent,
         PullProgress,
@@ -30,79 +33,28 @@ if TYPE_CHECKING:
     from omni.cartridges.gguf import GgufHeader, read_header
     from omni.cartridges.holds import hold
     from omni.cartridges.library import Library
+    from omni.cartridges.library_jobs import LibraryJobs
     from omni.cartridges.manifest import Manifest, load_manifests, manifest_schema, parse_manifest
     from omni.cartridges.naming import EMBEDDER_HINT
     from omni.cartridges.projectors import Projector
+    from omni.cartridges.pull_jobs import begin_export, begin_pull, begin_verify
+    from omni.cartridges.pull_status import PullState, PullStatus, after
     from omni.cartridges.sources import Access, RemoteFile, Resolved, Source
 
-_WHERE = {
-    "Access": "sources",
-    "BrainAdapter": "brains",
-    "AirlockAccess": "access",
-    "Base": "brains",
-    "EMBEDDER_HINT": "naming",
-    "Brain": "brains",
-    "Projector": "projectors",
-    "Fetcher": "access",
-    "GgufHeader": "gguf",
-    "Library": "library",
-    "Manifest": "manifest",
-    "PullDone": "brains",
-    "PullEvent": "brains",
-    "PullProgress": "brains",
-    "PullStarted": "brains",
-    "PullVerifying": "brains",
-    "RemoteFile": "sources",
-    "Resolved": "sources",
-    "Source": "sources",
-    "Unfinished": "brains",
-    "Verified": "brains",
-    "VerifyEvent": "brains",
-    "base_facts": "facts",
-    "facts_of": "facts",
-    "hold": "holds",
-    "load_manifests": "manifest",
-    "manifest_schema": "manifest",
-    "parse_manifest": "manifest",
-    "read_header": "gguf",
-}
-
-__all__ = [
-    "EMBEDDER_HINT",
-    "Access",
-    "AirlockAccess",
-    "Base",
-    "Brain",
-    "BrainAdapter",
-    "Fetcher",
-    "GgufHeader",
-    "Library",
-    "Manifest",
-    "Projector",
-    "PullDone",
-    "PullEvent",
-    "PullProgress",
-    "PullStarted",
-    "PullVerifying",
-    "RemoteFile",
-    "Resolved",
-    "Source",
-    "Unfinished",
-    "Verified",
-    "VerifyEvent",
-    "base_facts",
-    "facts_of",
-    "hold",
-    "load_manifests",
-    "manifest_schema",
-    "parse_manifest",
-    "read_header",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    attribute = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
-    globals()[name] = attribute
-    return attribute
+__getattr__, __dir__ = lazy(
+    __name__,
+    access="AirlockAccess Fetcher",
+    brains="Base Brain BrainAdapter ExportEvent Exported PullDone PullEvent PullProgress PullStarted PullVerifying "
+    "Unfinished Verified VerifyEvent",
+    facts="base_facts facts_of",
+    gguf="GgufHeader read_header",
+    holds="hold",
+    library="Library",
+    library_jobs="LibraryJobs",
+    manifest="Manifest load_manifests manifest_schema parse_manifest",
+    naming="EMBEDDER_HINT",
+    projectors="Projector",
+    pull_jobs="begin_export begin_pull begin_verify",
+    pull_status="PullState PullStatus after",
+    sources="Access RemoteFile Resolved Source",
+)

@@ -139,8 +139,15 @@ class Verified(Event, frozen=True, kw_only=True):
     detail: str
 
 
+class Exported(Event, frozen=True, kw_only=True):
+    """The end of an export: the brains and their list lie in `folder`."""
+
+    folder: str
+
+
 PullEvent = PullStarted | PullProgress | PullVerifying | PullDone
 VerifyEvent = PullVerifying | Verified
+ExportEvent = PullProgress | Exported
 
 
 class Unfinished(msgspec.Struct, frozen=True, kw_only=True):

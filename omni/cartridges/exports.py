@@ -4,26 +4,29 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import msgspec
 
-from omni.cartridges.brains import Base, Brain
+from omni.cartridges.brains import Base, Brain, Exported, ExportEvent, PullProgress
 from omni.cartridges.catalog import blob_base
 from omni.cartridges.index import IndexEntry
 from omni.cartridges.inspection import inspect, model_stem
 from omni.cartridges.naming import slug
 from omni.cartridges.projectors import look
 from omni.cartridges.pulling import combined
-from omni.core.errors import BadFile, NotFound, StorageError, UsageError
-from omni.core.files import FILE, make_folder, replacing, storage_error, write_atomic
+from omni.core.errors import BadFile, NotFound, UsageError
+from omni.core.files import FILE, make_folder, replacing, require_space, storage_error, storing, write_atomic
 from omni.core.paths import Home
 
 LIST = "brains.json"
 FOLDER = "brains"
 _BLOCK = 8 << 20
+
+T = TypeVar("T")
 
 
 class ExportedFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,8 +69,8 @@ class ExportFolder(msgspec.Struct, frozen=True, kw_only=True):
 
 def write_export(
     brains: Sequence[Brain], entries: Mapping[str, IndexEntry], manifests: Mapping[str, str], target: Path
-) -> Path:
-    """Copy the files of `brains` to TARGET/brains and add them to the list there; returns that folder.
+) -> Generator[ExportEvent]:
+    """Copy the files of `brains` to TARGET/brains and add them to the list there, block by block.
 
     `manifests` are the texts of cartridges that the other machine does not have. Raises UsageError for a brain that is
     not here or has an adapter, StorageError when the disk is full; the list is written last.
@@ -98,29 +101,44 @@ def write_export(
                     else f"omni show --verify {brain.name}"
                 ),
             )
-        need += brain.base.size + (brain.base.projector.size if brain.base.projector else 0)
-    try:
+        need += _size(brain.base)
+    with storing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        if need > shutil.disk_usage(folder).free:
-            raise StorageError(f"{folder} has no room for {need / 1e9:.1f} GB.", hint="Choose a larger disk.")
+        require_space(folder, need)
+        done = 0
         for brain in brains:
             assert brain.base is not None
-            items[brain.name] = _write_one(
-                brain, brain.base, entries.get(brain.name), manifests.get(brain.name, ""), folder
-            )
-    except OSError as error:
-        raise storage_error(folder, error) from error
+            writing = _write_one(brain, brain.base, entries.get(brain.name), manifests.get(brain.name, ""), folder)
+            items[brain.name] = yield from _progress(writing, done, need, brain.name)
+            done += _size(brain.base)
     export = Export(version=1, brains=tuple(items.values()))
     write_atomic(folder / LIST, msgspec.json.format(msgspec.json.encode(export), indent=2), mode=0o644)
-    return folder
+    yield Exported(folder=str(folder))
 
 
-def _write_one(brain: Brain, base: Base, entry: IndexEntry | None, manifest: str, folder: Path) -> ExportedBrain:
+def _size(base: Base) -> int:
+    return base.size + (base.projector.size if base.projector else 0)
+
+
+def _progress(copying: Generator[int, None, T], done: int, total: int, what: str) -> Generator[PullProgress, None, T]:
+    """The bytes that `copying` yields as events; returns what it returns."""
+    with closing(copying):
+        while True:
+            try:
+                done += next(copying)
+            except StopIteration as end:
+                return cast("T", end.value)
+            yield PullProgress(done=done, total=total, what=what)
+
+
+def _write_one(
+    brain: Brain, base: Base, entry: IndexEntry | None, manifest: str, folder: Path
+) -> Generator[int, None, ExportedBrain]:
     parts = base.parts
     names = [_file_name(base, Path(part), brain.shares or brain.name) for part in parts]
     files = []
     for part, name in zip(parts, names, strict=True):
-        size, sha256 = _copy(Path(part), folder / name, mode=0o644)
+        size, sha256 = yield from _blocks(Path(part), folder / name, mode=0o644)
         files.append(ExportedFile(name=name, size=size, sha256=sha256))
     actual = combined([file.sha256 for file in files])
     if base.sha256 is not None and actual != base.sha256:
@@ -128,7 +146,7 @@ def _write_one(brain: Brain, base: Base, entry: IndexEntry | None, manifest: str
     return ExportedBrain(
         name=brain.name,
         files=tuple(files),
-        projector=_write_projector(base, folder, Path(names[0]).stem) if base.projector else None,
+        projector=(yield from _write_projector(base, folder, Path(names[0]).stem)) if base.projector else None,
         title=brain.title,
         licence=brain.licence,
         prompt="" if brain.manifest else brain.prompt,
@@ -139,11 +157,11 @@ def _write_one(brain: Brain, base: Base, entry: IndexEntry | None, manifest: str
     )
 
 
-def _write_projector(base: Base, folder: Path, model: str) -> ExportedFile:
+def _write_projector(base: Base, folder: Path, model: str) -> Generator[int, None, ExportedFile]:
     """The projector, named after its model, so that other programs find it, too."""
     assert base.projector is not None
     name = f"mmproj-{model}.gguf"
-    size, sha256 = _copy(Path(base.projector.path), folder / name, mode=0o644)
+    size, sha256 = yield from _blocks(Path(base.projector.path), folder / name, mode=0o644)
     if base.projector.sha256 not in (None, sha256):
         raise BadFile(
             f"{base.projector.path} is damaged: its sha256 is wrong.", hint="omni show --verify tells what to do."
@@ -208,59 +226,69 @@ def hashes(item: ExportedBrain) -> list[str]:
     return [*dict.fromkeys((model, *([item.projector.sha256] if item.projector else [])))]
 
 
-def _copied_eyes(home: Home, folder: Path, file: ExportedFile) -> Path:
-    target = home.blobs / f"sha256-{file.sha256}"
-    temporary = home.cartridges / "pulls" / file.sha256
+@contextmanager
+def _bringing(home: Home, sha256: str) -> Iterator[Path]:
+    """A folder for files of an export until they are whole and take their places; then it is gone."""
+    temporary = home.cartridges / "pulls" / sha256
     try:
         make_folder(temporary)
-        size, actual = _copy(folder / file.name, temporary / file.name)
-        if (size, actual) != (file.size, file.sha256):
-            raise BadFile(f"{folder / file.name} is damaged: its sha256 is wrong.", hint="Copy the export again.")
-        (temporary / file.name).replace(target)
+        make_folder(home.blobs)
+        yield temporary
     except FileNotFoundError as error:
         raise NotFound(f"{error.filename} is missing in this export.") from error
     except OSError as error:
         raise storage_error(home.blobs, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _copied_eyes(home: Home, folder: Path, file: ExportedFile) -> Path:
+    target = home.blobs / f"sha256-{file.sha256}"
+    with _bringing(home, file.sha256) as temporary:
+        _copy_whole(folder, file, temporary).replace(target)
     return target
 
 
 def _copied_in(home: Home, folder: Path, item: ExportedBrain, sha256: str) -> Base:
     target = home.blobs / f"sha256-{sha256}"
-    temporary = home.cartridges / "pulls" / sha256
-    try:
-        make_folder(temporary)
-        make_folder(home.blobs)
-        for file in item.files:
-            size, actual = _copy(folder / file.name, temporary / file.name)
-            if (size, actual) != (file.size, file.sha256):
-                raise BadFile(f"{folder / file.name} is damaged: its sha256 is wrong.", hint="Copy the export again.")
-        inspect(temporary / item.files[0].name)
-        if len(item.files) == 1:
-            (temporary / item.files[0].name).replace(target)
+    with _bringing(home, sha256) as temporary:
+        first, *more = [_copy_whole(folder, file, temporary) for file in item.files]
+        inspect(first)
+        if not more:
+            first.replace(target)
         else:
             if target.exists():
                 shutil.rmtree(target)
             temporary.replace(target)
-    except FileNotFoundError as error:
-        raise NotFound(f"{error.filename} is missing in this export.") from error
-    except OSError as error:
-        raise storage_error(home.blobs, error) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    base = blob_base(
-        sha256, target if len(item.files) == 1 else target / item.files[0].name, template=item.template or ""
-    )
+    base = blob_base(sha256, target / first.name if more else target, template=item.template or "")
     return msgspec.structs.replace(base, parameters=item.parameters)
 
 
-def _copy(source: Path, target: Path, *, mode: int = FILE) -> tuple[int, str]:
+def _copy_whole(folder: Path, file: ExportedFile, temporary: Path) -> Path:
+    target = temporary / file.name
+    if _copy(folder / file.name, target) != (file.size, file.sha256):
+        raise BadFile(f"{folder / file.name} is damaged: its sha256 is wrong.", hint="Copy the export again.")
+    return target
+
+
+def _copy(source: Path, target: Path) -> tuple[int, str]:
     """Copy by temporary file and rename; returns size and sha256 of what was read."""
+    blocks = _blocks(source, target, mode=FILE)
+    while True:
+        try:
+            next(blocks)
+        except StopIteration as end:
+            size, sha256 = end.value
+            return size, sha256
+
+
+def _blocks(source: Path, target: Path, *, mode: int) -> Generator[int, None, tuple[int, str]]:
+    """The same block by block; yields the bytes of each."""
     digest, size = hashlib.sha256(), 0
     with source.open("rb") as read, replacing(target, mode=mode) as write:
         while block := read.read(_BLOCK):
             digest.update(block)
             write.write(block)
             size += len(block)
+            yield len(block)
     return size, digest.hexdigest()

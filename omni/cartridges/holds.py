@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, contextmanag
 from pathlib import Path
 from typing import TypeVar
 
-from omni.core.files import locked
+from omni.core.locks import locked
 from omni.core.paths import Home
 
 T = TypeVar("T")

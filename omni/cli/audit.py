@@ -9,7 +9,7 @@ from omni.airlock import read_record, verify
 from omni.cli.table import print_table
 from omni.core.errors import BadFile
 from omni.core.paths import Home
-from omni.hardware import gigabytes
+from omni.core.words import size_words
 
 
 @click.command("audit")
@@ -79,7 +79,7 @@ def _parsed(line: str) -> dict[str, object] | None:
 def _cell(entry: dict[str, object], column: str) -> str:
     value = entry.get(column, "")
     if column == "bytes" and isinstance(value, int):
-        return gigabytes(value)
+        return size_words(value)
     if column == "time":
         try:
             return datetime.fromisoformat(str(value)).astimezone().strftime("%Y-%m-%d %H:%M:%S")

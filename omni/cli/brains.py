@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from omni.cli.asking import agrees
 from omni.cli.say import tell
 from omni.core.errors import NotFound
-from omni.hardware import gigabytes
+from omni.core.words import size_words
 
 if TYPE_CHECKING:
     from omni.app import Services
@@ -37,7 +37,7 @@ async def brain_to_ask(services: "Services", name: str) -> "Brain":
     if not brain.usable:
         absent = brain.state == "available"
         why = brain.reason or ("it is not here yet" if absent else f"it is {brain.state}")
-        helps = f"`omni pull {brain.name}` fetches it ({gigabytes(brain.size)})." if absent else ""
+        helps = f"`omni pull {brain.name}` fetches it ({size_words(brain.size)})." if absent else ""
         if brain.embeds:
             helps = "Programs get vectors of it from `omni serve`, at /v1/embeddings and /api/embed."
         raise NotFound(f"{brain.name} cannot be asked: {why.rstrip('.')}.", hint=brain.command or helps)
@@ -59,7 +59,7 @@ def is_file(name: str) -> bool:
 async def _fetched(services: "Services", brain: "Brain", sentence: str) -> bool:
     from omni.cli.pull import fetch
 
-    size = f" ({gigabytes(brain.size)})" if brain.size else ""
+    size = f" ({size_words(brain.size)})" if brain.size else ""
     if not await agrees(f"{sentence} Download {brain.title or brain.name}{size} now?"):
         return False
     await fetch(services, brain.name)

@@ -65,9 +65,9 @@ def remove(yes: bool) -> None:
     async def work(services: "Services") -> int:
         return await services.environment.remove()
 
-    from omni.hardware import gigabytes
+    from omni.core.words import size_words
 
-    click.echo(f"{gigabytes(offline_services(work))} are free again.")
+    click.echo(f"{size_words(offline_services(work))} are free again.")
 
 
 def print_findings(findings: "list[Diagnostic]") -> None:

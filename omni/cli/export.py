@@ -9,7 +9,7 @@ from omni.cli.names import BRAIN
 from omni.cli.session import offline_services
 from omni.core.errors import NetworkBlocked, UsageError
 from omni.core.paths import Home
-from omni.hardware import gigabytes
+from omni.core.words import size_words
 
 if TYPE_CHECKING:
     from omni.app import Services
@@ -41,12 +41,16 @@ def command(folder: Path, brains: tuple[str, ...], only_brains: bool) -> None:
         files = export_wheels(home, folder, Terminal())
         click.echo(f"{len(files)} files of the program are in {folder}.")
     if brains:
+        from omni.cartridges import PullStatus, begin_export
+        from omni.cli.progress import Progress, watch
 
         async def work(services: "Services") -> None:
             chosen = [await services.library.get(name) for name in brains]
-            await services.library.export([brain.name for brain in chosen], folder)
+            names = [brain.name for brain in chosen]
+            job = begin_export(services.jobs, services.library.export, names, folder)
+            await watch(job, PullStatus(name=job.about, kind="export"), Progress())
             for brain in chosen:
-                click.echo(f"{brain.name}  {gigabytes(brain.size)}")
+                click.echo(f"{brain.name}  {size_words(brain.size)}")
             click.echo(f"On the other machine: omni pull {folder}")
 
         offline_services(work)

@@ -7,7 +7,7 @@ import click
 from omni.cli.session import offline_services
 from omni.cli.table import Row, print_explained, print_groups, print_json
 from omni.core.errors import NotFound
-from omni.hardware import gigabytes
+from omni.core.words import size_words
 
 if TYPE_CHECKING:
     from omni.app import Services
@@ -96,7 +96,7 @@ def row(brain: "Brain", fit: "Fit | None", *, default: bool) -> Row:
         about += ", sees images" if brain.vision and about else "sees images" if brain.vision else ""
     return (
         brain.name,
-        "" if brain.shares else gigabytes(brain.size) if brain.size else "",
+        "" if brain.shares else size_words(brain.size) if brain.size else "",
         context(brain.context_max),
         "" if brain.embeds and fit is not None and fit.fits else speed(fit),
         brain.licence,

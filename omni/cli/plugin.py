@@ -119,13 +119,14 @@ def check(names: tuple[str, ...], as_json: bool) -> int:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def rm(name: str, yes: bool) -> None:
     """Remove a plug-in and what only it brought."""
+    from omni.core.words import size_words
     from omni.environment import remove_plugin
-    from omni.environment.progress import Terminal, size_text
+    from omni.environment.progress import Terminal
 
     if not yes:
         require_consent(f"Remove the plug-in {name}?")
     gone, freed = remove_plugin(Home.from_environment(), name, Terminal())
-    click.echo(f"Removed: {one_line(', '.join(gone))}; {size_text(freed)} are free again.")
+    click.echo(f"Removed: {one_line(', '.join(gone))}; {size_words(freed)} are free again.")
 
 
 def _tried(home: Home, name: str, try_plugins: Any) -> "list[PluginTrial]":
@@ -140,14 +141,14 @@ def _tried(home: Home, name: str, try_plugins: Any) -> "list[PluginTrial]":
 
 def _show(plan: "PluginPlan") -> None:
     """What would be added, on stderr: the question follows it."""
-    from omni.environment.progress import size_text
+    from omni.core.words import size_words
 
     what = "plug-in" if len(plan.names) == 1 else "plug-ins"
     lines = [f"The {what} {', '.join(plan.names)}: {plan.package} {plan.version}, from {plan.source}"]
     lines += [f"  in the place of {plan.replaces}"] if plan.replaces else []
     lines += [f"  with {', '.join(plan.brings)}"] if plan.brings else []
     lines += [f"  which changes {', '.join(plan.changes)}"] if plan.changes else []
-    lines += [f"  {size_text(plan.size)} on the disk"]
+    lines += [f"  {size_words(plan.size)} on the disk"]
     for line in (*lines, *MAY):
         tell(one_line(line))
 

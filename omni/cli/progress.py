@@ -1,11 +1,22 @@
-"""Progress of a download: one line that is rewritten in a terminal, a line now and then elsewhere."""
+"""Progress of a job of the library: one line that is rewritten in a terminal, a line now and then elsewhere."""
 
 import shutil
 import sys
 import time
+from contextlib import aclosing
+from typing import TYPE_CHECKING, TypeVar
+
+import click
 
 from omni.cli.say import one_line
-from omni.hardware import gigabytes
+from omni.core.errors import OmniError
+from omni.core.words import size_words, time_words
+
+if TYPE_CHECKING:
+    from omni.cartridges import PullStatus
+    from omni.jobs import Job
+
+E = TypeVar("E")
 
 LINE_EVERY = 5.0  # seconds between lines where nothing can be rewritten
 REDRAW_EVERY = 0.1
@@ -19,19 +30,19 @@ class Progress:
         self._shown = 0.0
         self._width = 0
 
-    def show(self, what: str, done: int, total: int | None, rate: float = 0.0, left: float | None = None) -> None:
-        """`done` and `total` in bytes, `rate` in bytes a second, `left` in seconds."""
+    def show(self, status: "PullStatus") -> None:
+        """How far it is."""
         now = time.monotonic()
         if now - self._shown < (REDRAW_EVERY if self._rewrite else LINE_EVERY):
             return
         self._shown = now
-        line = f"{what}  {gigabytes(done)}"
-        if total:
-            line += f" of {gigabytes(total)}  {done * 100 // total} %"
-        if rate:
-            line += f"  {gigabytes(int(rate))}/s"
-        if left is not None:
-            line += f"  {duration(left)} left"
+        line = f"{status.name}{'  checking' if status.checking else ''}  {size_words(status.done)}"
+        if status.total:
+            line += f" of {size_words(status.total)}  {status.done * 100 // status.total} %"
+        if status.rate:
+            line += f"  {size_words(status.rate)}/s"
+        if status.seconds_left is not None:
+            line += f"  {time_words(status.seconds_left)} left"
         self._put(line, "\r" if self._rewrite else "\n")
 
     def end(self, line: str = "") -> None:
@@ -47,6 +58,33 @@ class Progress:
         sys.stderr.write(f"{line}{padding}{end}")
         sys.stderr.flush()
         self._width = len(line) if end == "\r" else 0
+
+
+async def watch(job: "Job[E]", status: "PullStatus", progress: Progress, *, as_json: bool = False) -> E:
+    """Show a job until it ends, or print its events; returns the last one.
+
+    Raises what the job raised, why its `status` came to be failed, and OmniError when another window stopped it.
+    """
+    import msgspec
+
+    from omni.cartridges import after
+
+    last: E | None = None
+    try:
+        async with aclosing(job.events()) as events:
+            async for last in events:
+                status = after(status, last)  # type: ignore[arg-type] # one of what the library tells
+                if as_json:
+                    click.echo(msgspec.json.encode(last, enc_hook=str).decode())
+                elif status.done:
+                    progress.show(status)
+    finally:
+        progress.end()
+    if status.error is not None:
+        raise status.error
+    if last is None or status.running:
+        raise OmniError("Another window stopped this.", hint="The same command goes on from what came.")
+    return last
 
 
 def duration(seconds: float) -> str:

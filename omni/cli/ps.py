@@ -11,7 +11,7 @@ from omni.cli.session import with_services
 from omni.cli.table import print_json, print_table
 from omni.core.errors import OmniError
 from omni.core.paths import Home
-from omni.hardware import gigabytes
+from omni.core.words import clock_words, size_words
 
 if TYPE_CHECKING:
     from omni.app import Services
@@ -27,8 +27,8 @@ ORDER = ("client", "keeper", "starter", "airlock", "installer", "worker")
 def command(as_json: bool) -> None:
     """List every process of Omni and what confines it.
 
-    Below stands the work that is going on, whoever began it. The network column is read from the kernel for each process, not from what Omni believes. Memory is what is in RAM
-    now, mapped files included.
+    Below stands the work that is going on, whoever began it. The network column is read from the kernel for each process,
+    not from what Omni believes. Memory is what is in RAM now, a process's share of what several map.
     """
     from omni.keeper import anything_runs, installing
 
@@ -62,17 +62,18 @@ def show(
     as_json: bool,
 ) -> None:
     """Print them, those that people open first; `brains` are the names on each base, `work` what is going on."""
-    from datetime import datetime
-
     import msgspec
 
+    from omni.hardware import process_memory
+
     processes = sorted(processes, key=lambda one: (ORDER.index(one.kind), one.since))
+    memory = process_memory(one.pid for one in processes)
     if as_json:
         print_json(
             [
                 msgspec.to_builtins(one)
                 | {
-                    "memory": resident(one.pid),
+                    "memory": memory.get(one.pid, 0),
                     "brains": brains.get(one.base, []),
                     "jobs": [msgspec.to_builtins(job.info) for job in work if job.socket == one.jobs],
                 }
@@ -86,9 +87,9 @@ def show(
             (
                 one.name,
                 str(one.pid),
-                gigabytes(size) if (size := resident(one.pid)) else "",
+                size_words(size) if (size := memory.get(one.pid)) else "",
                 confinement(one),
-                datetime.fromtimestamp(one.since).astimezone().strftime("%H:%M"),
+                clock_words(one.since),
                 what(one, brains.get(one.base, [])),
             )
             for one in processes
@@ -99,8 +100,6 @@ def show(
 
 async def show_work(services: "Services", work: "Sequence[RemoteJob]") -> None:
     """What is going on, whoever began it: an answer by the title of its conversation."""
-    from datetime import datetime
-
     titles = {conversation.id: conversation.title for conversation in await services.chat.conversations(limit=1000)}
     click.echo()
     print_table(
@@ -108,7 +107,7 @@ async def show_work(services: "Services", work: "Sequence[RemoteJob]") -> None:
         [
             (
                 job.info.id,
-                datetime.fromtimestamp(job.info.began).astimezone().strftime("%H:%M"),
+                clock_words(job.info.began),
                 f"{WORK.get(job.info.kind, job.info.kind)} {titles.get(job.info.about) or job.info.about}",
                 f"asks: {job.info.question.text}" if job.info.question is not None else "",
             )
@@ -154,13 +153,3 @@ def what(process: "ProcessInfo", brains: list[str]) -> str:
 def several(brains: list[str]) -> str:
     """ "@omni/coder", or "@omni/coder and 3 on it"."""
     return brains[0] + (f" and {len(brains) - 1} on it" if len(brains) > 1 else "") if brains else ""
-
-
-def resident(pid: int) -> int:
-    """Bytes of a process that are in memory; 0 when it has just ended."""
-    import psutil  # type: ignore[import-untyped]
-
-    try:
-        return int(psutil.Process(pid).memory_info().rss)
-    except psutil.Error:
-        return 0

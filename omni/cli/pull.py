@@ -1,6 +1,5 @@
 """`omni pull`: fetch a brain."""
 
-from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import click
@@ -47,31 +46,14 @@ def command(brains: tuple[str, ...], as_json: bool) -> int:
 
 async def fetch(services: "Services", name: str, *, as_json: bool = False) -> None:
     """Pull one brain and show it."""
-    import msgspec
-
-    from omni.cartridges import PullDone, PullProgress, PullStarted, PullVerifying
-    from omni.cli.progress import Progress
+    from omni.cartridges import PullDone, PullStatus, begin_pull
+    from omni.cli.progress import Progress, watch
 
     progress = Progress()
-    try:
-        async with aclosing(services.pull(name)) as events:
-            async for event in events:
-                if as_json:
-                    click.echo(msgspec.json.encode(event, enc_hook=str).decode())
-                    continue
-                match event:
-                    case PullProgress(done=done, total=total, rate=rate, seconds_left=left):
-                        progress.show(name, done, total, rate, left)
-                    case PullVerifying(done=done, total=total):
-                        progress.show(f"{name}  checking", done, total)
-                    case PullStarted():
-                        pass
-                    case PullDone(brain=brain, fresh=fresh):
-                        here = "is here" if fresh else "was here already"
-                        progress.end(f"{brain.name} {here} ({brain.verified or 'not verified by us'}).")
-                        if brain.reason and not brain.usable and not brain.embeds:
-                            tell(
-                                f"it cannot be asked: {brain.reason}" + (f"; {brain.command}" if brain.command else "")
-                            )
-    finally:
-        progress.end()
+    job = begin_pull(services.jobs, services.pull, name)
+    match await watch(job, PullStatus(name=name), progress, as_json=as_json):
+        case PullDone(brain=brain, fresh=fresh) if not as_json:
+            here = "is here" if fresh else "was here already"
+            progress.end(f"{brain.name} {here} ({brain.verified or 'not verified by us'}).")
+            if brain.reason and not brain.usable and not brain.embeds:
+                tell(f"it cannot be asked: {brain.reason}" + (f"; {brain.command}" if brain.command else ""))

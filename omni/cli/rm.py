@@ -7,7 +7,7 @@ import click
 from omni.cli.names import BRAIN
 from omni.cli.session import with_services
 from omni.core.errors import UsageError
-from omni.hardware import gigabytes
+from omni.core.words import size_words
 
 if TYPE_CHECKING:
     from omni.app import Services
@@ -28,10 +28,10 @@ def command(brains: tuple[str, ...], unused: bool) -> None:
         for name in brains:
             freed = await services.remove(name)
             click.echo(
-                f"{name} is removed; {gigabytes(freed)} are free again." if freed else f"{name} is taken off the list."
+                f"{name} is removed; {size_words(freed)} are free again." if freed else f"{name} is taken off the list."
             )
         if unused:
             freed = await services.collect()
-            click.echo(f"{gigabytes(freed)} were not used and are free again." if freed else "Nothing was unused.")
+            click.echo(f"{size_words(freed)} were not used and are free again." if freed else "Nothing was unused.")
 
     with_services(work)

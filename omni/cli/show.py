@@ -7,7 +7,7 @@ import click
 from omni.cli.names import BRAIN
 from omni.cli.session import offline_services
 from omni.cli.table import print_facts, print_json
-from omni.hardware import gigabytes
+from omni.core.words import size_words
 
 if TYPE_CHECKING:
     from omni.app import Services
@@ -43,7 +43,7 @@ def command(brain: str, as_json: bool, verify: bool) -> None:
                 ("shares", f"the file of {shown.shares}" if shown.shares else ""),
                 ("base", f"{header.name or header.architecture} ({header.architecture})" if header else ""),
                 ("quantisation", shown.quantisation),
-                ("size", f"{'about ' if shown.size_is_estimate else ''}{gigabytes(shown.size)}" if shown.size else ""),
+                ("size", f"{'about ' if shown.size_is_estimate else ''}{size_words(shown.size)}" if shown.size else ""),
                 ("licence", shown.licence or "unknown"),
                 ("context", f"{shown.context_max:,} tokens at most" if shown.context_max else ""),
                 ("template", template(shown)),
@@ -76,7 +76,7 @@ def sight(brain: "Brain") -> str:
     if brain.base is None:
         return ""
     if brain.base.projector is not None:
-        return f"images, with {brain.base.projector.path} ({gigabytes(brain.base.projector.size)})"
+        return f"images, with {brain.base.projector.path} ({size_words(brain.base.projector.size)})"
     return f"nothing: {brain.base.blind}" if brain.base.blind else ""
 
 
@@ -84,7 +84,7 @@ def memory(fit: "Fit") -> str:
     """How much a brain takes here, and why."""
     if not fit.fits:
         return f"too large for this machine: {fit.why}"
-    return f"{gigabytes(fit.memory)} with {fit.context:,} tokens of context: {fit.why}"
+    return f"{size_words(fit.memory)} with {fit.context:,} tokens of context: {fit.why}"
 
 
 def speed(tokens: float, *, measured: bool) -> str:
@@ -94,18 +94,11 @@ def speed(tokens: float, *, measured: bool) -> str:
 
 async def check(services: "Services", name: str) -> None:
     """Read the file of a brain whole; raises BadFile when it is not what it was."""
-    from omni.cartridges import PullVerifying, Verified
-    from omni.cli.progress import Progress
-    from omni.core.errors import BadFile
+    from omni.cartridges import PullStatus, Verified, begin_verify
+    from omni.cli.progress import Progress, watch
 
     progress = Progress()
-    async for event in services.library.verify(name):
-        match event:
-            case PullVerifying(done=done, total=total):
-                progress.show(f"{name}  checking", done, total)
-            case Verified(ok=True, detail=detail):
-                progress.end(f"{name}: {detail}")
-            case Verified(detail=detail):
-                progress.end()
-                hint = "" if "omni pull" in detail else f"Fetch it again: omni pull {name}"
-                raise BadFile(f"{name} is not what it was: {detail}", hint=hint)
+    job = begin_verify(services.jobs, services.verify, name)
+    match await watch(job, PullStatus(name=name, kind="verify"), progress):
+        case Verified(detail=detail):
+            progress.end(f"{name}: {detail}")

@@ -6,7 +6,7 @@ from omni.cli.asking import require_consent
 from omni.cli.table import print_table
 from omni.core import confinement
 from omni.core.paths import Home
-from omni.hardware import gigabytes
+from omni.core.words import size_words
 
 
 @click.command("uninstall")
@@ -26,10 +26,10 @@ def command(yes: bool, dry_run: bool) -> None:
     if not holdings:
         click.echo(f"There is nothing of Omni in {home.root}.")
         return
-    rows = [(kept.what, gigabytes(kept.size), str(kept.path)) for kept in holdings]
+    rows = [(kept.what, size_words(kept.size), str(kept.path)) for kept in holdings]
     print_table(("what", "size", "where"), rows, right=("size",))
     click.echo(
-        f"{gigabytes(sum(kept.size for kept in holdings))} in all. `omni export` can keep brains elsewhere first."
+        f"{size_words(sum(kept.size for kept in holdings))} in all. `omni export` can keep brains elsewhere first."
     )
     if dry_run:
         return
@@ -37,6 +37,6 @@ def command(yes: bool, dry_run: bool) -> None:
         require_consent("Remove all of it?")
     stop_everything(home)
     removed = remove_all(home)
-    click.echo(f"Removed; {gigabytes(sum(kept.size for kept in removed))} are free again.")
+    click.echo(f"Removed; {size_words(sum(kept.size for kept in removed))} are free again.")
     if home.root.exists():
         click.echo(f"{home.root} stays: it holds files that are not Omni's.")

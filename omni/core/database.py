@@ -18,7 +18,8 @@ import msgspec
 import sqlcipher3.dbapi2 as sqlite
 
 from omni.core.errors import OmniError, StorageError
-from omni.core.files import locked, make_folder, own, sync
+from omni.core.files import make_folder, own, sync
+from omni.core.locks import locked
 
 if TYPE_CHECKING:  # sqlcipher3 mirrors the standard library's module and ships no types
     from sqlite3 import Connection

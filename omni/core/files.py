@@ -1,11 +1,10 @@
-"""The one store for files: whole or not there, for this user alone, and locks that end with their holder.
+"""The one store for files: whole or not there, for this user alone.
 
 Standard library only, and little of it: the keeper uses it, too. What raises OSError says so; the rest says in words of ours
 what went wrong (`storage_error`).
 """
 
 import errno
-import fcntl
 import os
 import stat
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from omni.core.errors import OmniError, SetupError, StorageError
+from omni.core.words import size_words
 
 FOLDER, FILE = 0o700, 0o600  # what is this user's alone
 
@@ -24,11 +24,30 @@ def storage_error(path: Path, error: OSError) -> OmniError:
         return StorageError(
             f"The disk that holds {path} is full.", hint="Free some space and try again; nothing was lost."
         )
-    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ELOOP):
         return SetupError(
             f"{path} cannot be written: {error.strerror}.", hint="Set OMNI_HOME to a folder that you may write to."
         )
-    return StorageError(f"{path} cannot be written: {error.strerror}.")
+    return StorageError(f"{path} cannot be written: {error.strerror or error}.")
+
+
+@contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """What goes wrong with the disk inside is said of `path`, by `storage_error`."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(path, error) from error
+
+
+def require_space(folder: Path, need: int) -> None:
+    """Raise StorageError where the disk of a folder has no room for `need` bytes more. Raises OSError."""
+    disk = os.statvfs(folder)
+    if need > (free := disk.f_bavail * disk.f_frsize):
+        raise StorageError(
+            f"The disk that holds {folder} is too full: {size_words(need)} more are needed, and {size_words(free)} are free.",
+            hint="Free some space, or choose a folder on a larger disk (OMNI_HOME for all that Omni keeps).",
+        )
 
 
 def write_atomic(path: Path, data: bytes | str, *, mode: int = FILE) -> None:
@@ -39,11 +58,8 @@ def write_atomic(path: Path, data: bytes | str, *, mode: int = FILE) -> None:
     """
     if os.path.islink(path):  # noqa: PTH114 - its method raises in a folder closed to us, which is said below
         path = Path(os.path.realpath(path))
-    try:
-        with replacing(path, mode=mode) as file:
-            file.write(data.encode() if isinstance(data, str) else data)
-    except OSError as error:
-        raise storage_error(path, error) from error
+    with storing(path), replacing(path, mode=mode) as file:
+        file.write(data.encode() if isinstance(data, str) else data)
 
 
 @contextmanager
@@ -71,13 +87,10 @@ def replacing(path: Path, *, mode: int = FILE, durable: bool = True) -> Iterator
 def write_new(folder: Path, name: str, suffix: str, text: str) -> Path:
     """Write a text to a new file whose name begins and ends as told; returns its path. Raises StorageError or SetupError."""
     path = folder / f"{name}-{os.urandom(4).hex()}{suffix}"
-    try:
-        with os.fdopen(_new(path), "wb") as file:
-            file.write(text.encode("utf-8", "replace"))
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise storage_error(path, error) from error
+    with storing(path), os.fdopen(_new(path), "wb") as file:
+        file.write(text.encode("utf-8", "replace"))
+        file.flush()
+        os.fsync(file.fileno())
     return path
 
 
@@ -110,72 +123,6 @@ def own(path: Path) -> None:
                 path.chmod(FILE)
 
 
-@contextmanager
-def locked(path: Path, *, wait: bool = True, shared: bool = False) -> Iterator[bool]:
-    """Hold a `flock` on `path`, exclusive or shared; yields False instead of waiting when `wait` is false and another holds
-    it. The file stays: removing it would let two hold "the same" lock. Raises OSError."""
-    descriptor = _lock_file(path)
-    try:
-        try:
-            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(descriptor)
-
-
-def take_lock(path: Path) -> int | None:
-    """Take the exclusive lock of a file as a descriptor, which a child may inherit; None when another holds it.
-
-    Raises OSError.
-    """
-    descriptor = _lock_file(path)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor
-
-
-def born_locked(path: Path, data: bytes = b"") -> int:
-    """Make a file that appears with its lock held, so that nobody takes it for a dead one's; returns the lock's descriptor.
-
-    Raises OSError.
-    """
-    make_folder(path.parent)
-    unheld = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(unheld, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        os.write(descriptor, data)
-        unheld.rename(path)
-    except BaseException:
-        os.close(descriptor)
-        with suppress(FileNotFoundError):
-            unheld.unlink()
-        raise
-    return descriptor
-
-
-def is_held(path: Path) -> bool:
-    """Whether a process holds the lock of a file."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    else:
-        return False
-    finally:
-        os.close(descriptor)
-
-
 def put_aside(log: Path, most: int) -> Path:
     """Begin a log anew that is longer than `most` bytes; the one before is kept as `NAME.1.log`. Returns the log."""
     make_folder(log.parent)
@@ -187,8 +134,3 @@ def put_aside(log: Path, most: int) -> Path:
 
 def _new(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE)
-
-
-def _lock_file(path: Path) -> int:
-    make_folder(path.parent)
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE)

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from omni.core.errors import OmniError
-from omni.core.files import locked
+from omni.core.locks import locked
 from omni.core.paths import Home
+from omni.core.words import size_words
 from omni.environment import place
 from omni.environment.command import linked_here
 from omni.environment.prepare import environment_path
-from omni.environment.progress import size_text
 from omni.environment.requirements import normalised
 from omni.environment.users import leftovers, outdated, read_stamp
 
@@ -167,7 +167,7 @@ def _old(home: Home, environment: Path) -> Diagnostic:
 
     environments = outdated(home.venvs, environment, place.CORE)
     detail = (
-        f"{len(environments)} older environments, {size_text(sum(map(tree_size, environments)))}"
+        f"{len(environments)} older environments, {size_words(sum(map(tree_size, environments)))}"
         if environments
         else "none"
     )
@@ -177,4 +177,4 @@ def _old(home: Home, environment: Path) -> Diagnostic:
 def _disk(home: Home) -> Diagnostic:
     free = shutil.disk_usage(home.root if home.root.exists() else home.root.anchor).free
     command = "" if free >= LOW_DISK else "omni uninstall --dry-run"
-    return Diagnostic(name="disk", ok=free >= LOW_DISK, detail=f"{size_text(free)} free", command=command)
+    return Diagnostic(name="disk", ok=free >= LOW_DISK, detail=f"{size_words(free)} free", command=command)

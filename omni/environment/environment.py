@@ -9,8 +9,6 @@ from omni.environment import place
 from omni.environment.diagnostics import Diagnostic, check_managed, check_own
 from omni.environment.progress import Show, Step
 
-FEATURES = {place.CORE: "what the shell, chat and the brains need"}
-
 
 class _CallbackDisplay:
     """Lets a callback stand where a display is expected."""

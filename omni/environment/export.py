@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from omni.core.errors import BadFile, NotFound, SetupError, StorageError, UsageError
-from omni.core.files import storage_error, write_atomic
+from omni.core.files import storage_error, storing, write_atomic
 from omni.core.paths import Home, resources, source_root
 from omni.environment import place
 from omni.environment.plugin_sets import set_in_use
@@ -38,11 +38,9 @@ def export_wheels(home: Home, folder: Path, display: Display, *, clone: Path | N
     lock = requirements / "core.txt"
     wheels, source = folder / "wheels", folder / "source"
     _check_target(folder)
-    try:
+    with storing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         home.ensure().logs.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise storage_error(folder, error) from error
     order = {
         "task": "download",
         "target": str(wheels),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from omni.core.at_rest import what
 from omni.core.errors import SetupError, StorageError
-from omni.core.files import locked
+from omni.core.locks import locked
 from omni.core.paths import Home
 from omni.environment.command import link_path, linked_here
 from omni.environment.users import take_away, users

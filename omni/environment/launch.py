@@ -8,8 +8,9 @@ from pathlib import Path
 
 from omni.core.errors import OmniError, UsageError
 from omni.core.paths import Home
+from omni.core.words import size_words
 from omni.environment import place, reference
-from omni.environment.progress import Terminal, size_text
+from omni.environment.progress import Terminal
 
 INTERRUPTED = 130
 
@@ -42,7 +43,7 @@ def _make(home: Home, clone: Path, feature: str, *, again: bool = False) -> Path
     display.say(f"Omni {'mends' if again else 'prepares'} its own Python environment in {home.venvs}.")
     wheels = os.environ.get("OMNI_FROM")
     environment = prepare(home, clone, feature, display, wheels=Path(wheels) if wheels else None, again=again)
-    display.say(f"Ready: {size_text(tree_size(environment))} in {environment.name}.")
+    display.say(f"Ready: {size_words(tree_size(environment))} in {environment.name}.")
     return environment
 
 
@@ -73,11 +74,7 @@ def _develop(clone: Path, arguments: list[str]) -> int:
     code = _guarded(lambda: environments.append(made()))
     if code is not None:
         return code
-    import fcntl
-
-    descriptor = os.open(environments[0] / place.STAMP, os.O_RDONLY)
-    fcntl.flock(descriptor, fcntl.LOCK_SH)
-    os.set_inheritable(descriptor, True)
+    place.hold(str(environments[0]))
     os.chdir(clone)
     python, script = place.python(str(environments[0])), environments[0] / "bin" / arguments[0]
     run = [str(script)] if "-" in arguments[0] and script.is_file() else ["-m", arguments[0]]

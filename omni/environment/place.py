@@ -52,6 +52,16 @@ def python(environment: str) -> str:
     return f"{environment}/bin/python"
 
 
+def hold(environment: str) -> int:
+    """As long as this descriptor or a child's copy of it is open, nobody removes the environment. Raises OSError."""
+    import fcntl
+
+    descriptor = os.open(f"{environment}/{STAMP}", os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    os.set_inheritable(descriptor, True)
+    return descriptor
+
+
 def _sha256(data: bytes) -> str:
     """`hashlib` loads OpenSSL, which costs more than the rest of a start; the interpreter has its own."""
     try:

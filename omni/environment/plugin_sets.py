@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from omni.core.errors import BadFile, SetupError
-from omni.core.files import storage_error, sync, take_lock, write_atomic
+from omni.core.files import storage_error, storing, sync, write_atomic
 from omni.core.installed import InstalledPlugins
+from omni.core.locks import take_lock
 from omni.core.paths import Home
 from omni.environment import place
 from omni.environment.installer import sync_all
@@ -103,12 +104,10 @@ def changing(home: Home) -> Iterator[tuple[int, PluginSet | None]]:
     Raises SetupError while another process changes the plug-ins, and for a folder of plug-ins that somebody filled by hand.
     """
     home.ensure()
-    try:
+    with storing(home.plugin_sets):
         home.plugin_sets.mkdir(mode=0o700, exist_ok=True)
         home.logs.mkdir(mode=0o700, exist_ok=True)
         descriptor = take_lock(home.plugin_lock)
-    except OSError as error:
-        raise storage_error(home.plugin_sets, error) from error
     if descriptor is None:
         raise SetupError("Another `omni plugin` adds or removes a plug-in right now.", hint="Wait for it, or end it.")
     try:

@@ -6,15 +6,15 @@ and ends with the front end. It inherits the lock, so that a start after a kill 
 
 import json
 import os
-import shutil
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from omni.core.errors import BadFile, NetworkBlocked, StorageError
-from omni.core.files import make_folder, storage_error, take_lock, write_atomic
+from omni.core.errors import BadFile, NetworkBlocked
+from omni.core.files import make_folder, require_space, storing, write_atomic
+from omni.core.locks import take_lock
 from omni.core.paths import Home
 from omni.environment import place
 from omni.environment.command import switch_link, write_command
@@ -116,12 +116,7 @@ def _check(home: Home, wheels: Path | None, needed: int) -> None:
         )
     if wheels is not None:
         check_export(wheels)
-    free = shutil.disk_usage(home.root).free
-    if free < needed:
-        raise StorageError(
-            f"The set-up needs {needed // 1_000_000} MB on the disk of {home.root}; {free // 1_000_000} MB are free.",
-            hint="Free some space, or set OMNI_HOME to a folder on another disk.",
-        )
+    require_space(home.root, needed)
 
 
 def _install(
@@ -129,12 +124,10 @@ def _install(
 ) -> None:
     """Fill the folder `environment` and stamp it, or leave nothing. `lock` is the descriptor of the set-up lock."""
     lock_file = Path(place.lock_file(str(clone), feature))
-    try:
+    with storing(environment):
         make_folder(home.venvs)
         environment.mkdir(mode=0o700)
         make_folder(home.logs)
-    except OSError as error:
-        raise storage_error(environment, error) from error
     pins = read_lock(lock_file)
     order = {
         "task": "install",

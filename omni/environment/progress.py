@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol, Self, TextIO
 
+from omni.core.words import size_words
+
 Phase = Literal["environment", "installer", "download", "install"]
 TITLES: dict[Phase, str] = {
     "environment": "Making the environment",
@@ -59,19 +61,10 @@ class Display(Protocol):
         """Leave the terminal as it was."""
 
 
-def size_text(size: float) -> str:
-    """Bytes as a person reads them: `41.2 MB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
-            return f"{size:.0f} {unit}" if unit in ("B", "kB") else f"{size:.1f} {unit}"
-        size /= 1000
-    raise AssertionError  # the loop ends at GB
-
-
 def render(step: Step, width: int, *, unicode: bool = True, seconds: float = 0.0) -> str:
     """One line of at most `width` columns."""
     parts = [f"{step.done} of {step.total}"] if step.total else []
-    parts += [size_text(step.size)] if step.size else []
+    parts += [size_words(step.size)] if step.size else []
     parts += [f"{seconds:.0f} s"] if seconds >= 1 else []
     dot = " · " if unicode else ", "
     title = "Another start: " + TITLES[step.phase].lower() if step.waiting else TITLES[step.phase]

@@ -45,15 +45,11 @@ def start(arguments: list[str]) -> tuple[int | None, list[str]]:
 
 def _enter(environment: str, root: str, arguments: list[str]) -> bool:
     """Continue as the environment's Python. Returns True when this is it, False when it is not there or not whole."""
-    import fcntl
-
     try:
-        descriptor = os.open(f"{environment}/{place.STAMP}", os.O_RDONLY)
+        descriptor = place.hold(environment)
     except OSError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)  # as long as anybody holds it, nobody removes this environment
-        os.set_inheritable(descriptor, True)
         _keep_link(environment, root)
         if sys.prefix == environment and sys.flags.isolated:
             return True

@@ -4,7 +4,6 @@ Every start holds a shared `flock` on the stamp of its environment and hands it 
 lost the descriptor on their way are found in `/proc`.
 """
 
-import fcntl
 import json
 import os
 import shutil
@@ -12,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from omni.core.locks import locked
 from omni.environment import place
 
 GONE = ".gone-"  # a folder that is being deleted; what a killed deletion left goes with the next set-up
@@ -72,18 +72,12 @@ def take_away(folder: Path) -> None:
 def remove_unless_used(environment: Path) -> bool:
     """Delete a whole environment, unless a process runs from it. True when it is gone."""
     try:
-        descriptor = os.open(environment / place.STAMP, os.O_RDONLY | os.O_CLOEXEC)
+        with locked(environment / place.STAMP, wait=False, make=False) as unused:
+            if not unused or users(environment):
+                return False
+            take_away(environment)  # with the lock held: whoever waits for it finds the folder gone
     except FileNotFoundError:
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if users(environment):
-            return False
-        take_away(environment)  # with the lock held: whoever waits for it finds the folder gone
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(descriptor)
     return True
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from omni.core.settings import Settings
+from omni.core.words import size_words
 from omni.hardware.machine import HardwareProfile
 from omni.hardware.notes import Notes
 
@@ -125,17 +126,17 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
         return speed is not None and speed >= PLEASANT
 
     def _why(self, base: BaseFacts, *, fits: bool, memory: int, context: int, most: int) -> str:
-        need = f"{gigabytes(base.weights_bytes)} of weights"
+        need = f"{size_words(base.weights_bytes)} of weights"
         if base.projector_bytes:
-            need += f", {gigabytes(base.projector_bytes)} to see with"
+            need += f", {size_words(base.projector_bytes)} to see with"
         if kv_bytes(base, 1):
-            need += f" and {gigabytes(kv_bytes(base, context))} for {context:,} tokens of context"
+            need += f" and {size_words(kv_bytes(base, context))} for {context:,} tokens of context"
         if not fits:
-            return f"needs {gigabytes(memory)} ({need}); brains may use {gigabytes(self.memory)} here"
+            return f"needs {size_words(memory)} ({need}); brains may use {size_words(self.memory)} here"
         if memory > self.free:
-            return f"{need}; only {gigabytes(self.free)} are free now"
+            return f"{need}; only {size_words(self.free)} are free now"
         if context < most:
-            return f"{need}; more context does not fit into {gigabytes(self.memory)}"
+            return f"{need}; more context does not fit into {size_words(self.memory)}"
         return need
 
 
@@ -152,10 +153,3 @@ def memory_needed(base: BaseFacts, context: int) -> int:
 def memory_class(usable: int) -> int:
     """The class of a machine in GB: the largest of 4, 8, 16, 32, 64 that it reaches (firmware takes some of what is sold)."""
     return max((size for size in CLASSES if usable >= size * 10**9 * 0.92), default=CLASSES[0])
-
-
-def gigabytes(size: int) -> str:
-    """ "12 kB", "98 MB" or "4.7 GB": how sizes are shown everywhere."""
-    if 0 < size < 10**6:
-        return f"{size / 10**3:.0f} kB"
-    return f"{size / 10**9:.1f} GB" if size >= 10**9 else f"{size / 10**6:.0f} MB"

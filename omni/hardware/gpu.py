@@ -30,7 +30,7 @@ def gpus(probes: Probes, memory_total: int) -> tuple[Gpu, ...]:
         Gpu(
             name=card.name,
             kind="nvidia",
-            memory=card.memory,
+            memory=card.total,
             note="present and not used yet: brains run on the processor",
         )
         for card in cards or ()

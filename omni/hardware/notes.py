@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from omni.core.files import locked, write_atomic
+from omni.core.files import write_atomic
+from omni.core.locks import locked
 from omni.core.paths import Home
 
 ALIKE = 0.1  # of a speed: what answers of one base differ by on a quiet machine

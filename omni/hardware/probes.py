@@ -5,17 +5,19 @@ import platform
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 
-class NvidiaCard(msgspec.Struct, frozen=True):
-    """One card as the NVIDIA driver names it; memory in bytes."""
+class Vram(msgspec.Struct, frozen=True, kw_only=True):
+    """Memory of one graphics processor, as NVIDIA's driver tells it, in bytes."""
 
     name: str
-    memory: int
+    used: int
+    total: int
 
 
 class Probes:
@@ -57,7 +59,7 @@ class Probes:
             path = path.parent
         return shutil.disk_usage(path).free
 
-    def nvidia(self) -> list[NvidiaCard] | None:
+    def nvidia(self) -> list[Vram] | None:
         """The cards that NVIDIA's driver lists (NVML); None when there is no driver."""
         import pynvml
 
@@ -67,14 +69,13 @@ class Probes:
             return None
         try:
             handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
-            return [
-                NvidiaCard(_text(pynvml.nvmlDeviceGetName(handle)), int(pynvml.nvmlDeviceGetMemoryInfo(handle).total))
-                for handle in handles
-            ]
+            sizes = [(pynvml.nvmlDeviceGetName(one), pynvml.nvmlDeviceGetMemoryInfo(one)) for one in handles]
+            return [Vram(name=_text(name), used=int(size.used), total=int(size.total)) for name, size in sizes]
         except pynvml.NVMLError:
             return None
         finally:
-            pynvml.nvmlShutdown()
+            with suppress(pynvml.NVMLError):
+                pynvml.nvmlShutdown()
 
 
 class RecordedProbes(Probes):
@@ -88,7 +89,7 @@ class RecordedProbes(Probes):
         commands: Mapping[str, str] | None = None,
         affinity: int | None = None,
         free: int = 100 << 30,
-        nvidia: Sequence[NvidiaCard] | None = None,
+        nvidia: Sequence[Vram] | None = None,
     ) -> None:
         self._system, self._files, self._commands = system, dict(files or {}), dict(commands or {})
         self._affinity, self._free, self._nvidia = affinity, free, nvidia
@@ -118,7 +119,7 @@ class RecordedProbes(Probes):
         """As recorded."""
         return self._free
 
-    def nvidia(self) -> list[NvidiaCard] | None:
+    def nvidia(self) -> list[Vram] | None:
         """As recorded."""
         return None if self._nvidia is None else list(self._nvidia)
 

@@ -60,7 +60,7 @@ class Offering:
             task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)
         with suppress(OSError):
-            os.unlink(self.path)
+            await asyncio.to_thread(os.unlink, self.path)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._serve(reader, writer), name="offered job")

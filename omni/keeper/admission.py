@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Hashable, Mapping
 from typing import Any, NamedTuple
 
+from omni.core.words import size_words
 from omni.keeper.wire import MAX_NUMBER, spec_key
 
 PRIORITIES = ("interactive", "agent", "background")
@@ -305,7 +306,7 @@ class _AdmissionPass:
             self.actions.append(
                 Refuse(
                     request.ticket,
-                    f"This brain needs {_gigabytes(need)} of memory; {_gigabytes(table.budget)} can be used.",
+                    f"This brain needs {size_words(need)} of memory; {size_words(table.budget)} can be used.",
                     "Choose a smaller brain or less context, close other programs, or raise `engine.memory`.",
                 )
             )
@@ -332,7 +333,7 @@ class _AdmissionPass:
         self._wait(
             request,
             "memory",
-            f"needs {_gigabytes(need)}, {_gigabytes(max(0, free))} of {_gigabytes(table.budget)} are free",
+            f"needs {size_words(need)}, {size_words(max(0, free))} of {size_words(table.budget)} are free",
         )
         return None
 
@@ -362,7 +363,3 @@ def _number(spec: Spec, name: str, default: int) -> int:
         return max(-MAX_NUMBER, min(int(spec["settings"].get(name, default)), MAX_NUMBER))
     except (TypeError, ValueError):
         return default
-
-
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 5e8 else f"{size / 1e6:.0f} MB"

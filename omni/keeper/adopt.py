@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from omni.core.files import born_locked
+from omni.core.locks import born_locked
 from omni.keeper.places import listen
 from omni.keeper.wire import Garbage, LineDecoder, encode
 

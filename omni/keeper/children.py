@@ -8,7 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from omni.core.files import is_held, put_aside
+from omni.core.files import put_aside
+from omni.core.locks import is_held
 from omni.core.paths import python_command
 
 LOG_BYTES = 1 << 20  # a longer log is put aside when its process starts again

@@ -16,7 +16,7 @@ from typing import Any, Self
 import msgspec
 
 from omni.core.errors import EngineError, NotFound, OmniError, SetupError, StorageError, error_from_wire
-from omni.core.files import is_held
+from omni.core.locks import is_held
 from omni.core.paths import Home
 from omni.keeper.doors import end_airlock
 from omni.keeper.installer import end_installer, installer_lock

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from omni.core.errors import NetworkBlocked, NotFound, OmniError
-from omni.core.files import is_held, take_lock
+from omni.core.locks import is_held, take_lock
 from omni.core.paths import Home
 from omni.keeper.children import Kind, end_group, end_holder, exit_code, how_it_ended, spawn, wait
 from omni.keeper.installer import end_installer, installer_lock

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from omni.core.errors import SetupError
-from omni.core.files import is_held
+from omni.core.locks import is_held
 from omni.core.paths import Home
 from omni.keeper.children import end_holder
 from omni.keeper.doors import end_airlock

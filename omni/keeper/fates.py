@@ -4,7 +4,7 @@ import os
 from collections import OrderedDict
 from typing import Any
 
-from omni.core.files import is_held
+from omni.core.locks import is_held
 from omni.keeper import places
 from omni.keeper.children import how_it_ended, is_exiting
 from omni.keeper.peers import Order, Peer

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from omni.core.errors import NetworkBlocked, SetupError
-from omni.core.files import is_held, take_lock
+from omni.core.locks import is_held, take_lock
 from omni.core.paths import Home
 from omni.keeper.places import air_gap
 

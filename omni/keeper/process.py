@@ -17,7 +17,8 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from omni.core.errors import EngineError, NotFound, OmniError, UsageError, error_to_wire, nearest
-from omni.core.files import is_held, replacing, take_lock
+from omni.core.files import replacing
+from omni.core.locks import is_held, take_lock
 from omni.core.paths import Home
 from omni.keeper import memory, places
 from omni.keeper.admission import PRIORITIES, Admission, Grant, Load, Refuse, StartWorker, StopWorker, Ticket, Wait

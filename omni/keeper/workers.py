@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from omni.core.errors import UsageError
-from omni.core.files import is_held, put_aside
+from omni.core.files import put_aside
+from omni.core.locks import is_held
 from omni.core.paths import Home
 from omni.keeper.children import GRACE, Kind, end_group, end_holder, exit_code, spawn
 from omni.keeper.memory import resident

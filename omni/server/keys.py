@@ -15,7 +15,8 @@ import msgspec
 from msgspec import Struct
 
 from omni.core.errors import BadFile, NotFound, OmniError, UsageError, nearest
-from omni.core.files import locked, make_folder, storage_error, write_atomic
+from omni.core.files import make_folder, storage_error, storing, write_atomic
+from omni.core.locks import locked
 
 Scope = Literal["chat", "admin"]
 
@@ -111,10 +112,8 @@ class ApiKeys:
     @contextmanager
     def _changing(self) -> Iterator[list[Key]]:
         """The keys to be changed, while no other process changes them."""
-        try:
+        with storing(self._path):
             make_folder(self._path.parent)
-        except OSError as error:
-            raise storage_error(self._path, error) from error
         with locked(self._path.with_suffix(".lock")):
             self._read = None
             keys = list(self.all())

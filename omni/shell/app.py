@@ -17,16 +17,18 @@ from textual.screen import Screen
 from omni.core.errors import OmniError
 from omni.shell.bindings import FRAME, let_alt_numbers_be_keys, pane_bindings
 from omni.shell.doors import DoorWatch
-from omni.shell.meters import MachineSample, Meters
+from omni.shell.meters import Meters
 from omni.shell.pane_host import PaneHost
 from omni.shell.panes import BUILT_IN, PaneSpec
 from omni.shell.rail import FOLD_BELOW
 
 if TYPE_CHECKING:
     from omni.app import Services
+    from omni.cartridges import PullStatus
+    from omni.hardware import MachineSample
     from omni.keeper import Doors
     from omni.shell.frame import Conversations, FirstSteps
-    from omni.shell.pulls import PullStatus, ShellPulls
+    from omni.shell.pulls import ShellPulls
 
 log = logging.getLogger(__name__)
 
@@ -169,7 +171,7 @@ class OmniApp(PaneHost, inherit_bindings=False):
         for watcher in (self.rail.measure, *self._meter_watchers):
             self.attempt(watcher, reading)
 
-    def watch_meters(self, watcher: Callable[[MachineSample], None]) -> None:
+    def watch_meters(self, watcher: "Callable[[MachineSample], None]") -> None:
         """Call `watcher` with every sample of processor and memory."""
         self._meter_watchers.append(watcher)
 
@@ -314,7 +316,7 @@ class OmniApp(PaneHost, inherit_bindings=False):
 
     @property
     def pulls_running(self) -> "list[PullStatus]":
-        """What is being fetched or checked by this shell."""
+        """What is being fetched or checked, as far as this shell knows."""
         return self._pulls.running if self._pulls is not None else []
 
     def pull_moved(self, pulling: "PullStatus") -> None:
@@ -322,11 +324,11 @@ class OmniApp(PaneHost, inherit_bindings=False):
         from omni.keeper import KeeperChange
 
         if not self.screen_stack:
-            return  # the shell is ending, and the download with it
+            return  # the shell is ending
         self.rail.busy("cartridges", bool(self.pulls.running))
         self._draw_pulls()
         self._doors.draw()
-        if pulling.end == "here":
+        if pulling.kind == "pull" and pulling.state == "done":
             self.tell_panes(KeeperChange(topic="library", value={"brain": pulling.name}))
             if not getattr(self.pane(self.rail.active), "shows_pulls", False):
                 self.notify(f"{pulling.name} is here.", markup=False, timeout=4)
@@ -380,6 +382,8 @@ class OmniApp(PaneHost, inherit_bindings=False):
     async def on_unmount(self) -> None:
         """Give the terminal its title back, and end what the services began."""
         self._write("\x1b[23;0t")
+        if self._pulls is not None:
+            await self._pulls.close()
         if self.window_lost:
             from omni.shell.drafts import keep_draft
 

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from omni.core.words import size_words
 from omni.shell.listing import Group, Row
-from omni.shell.widgets import Part, bar, ink, size_words, speed_words, token_words
+from omni.shell.widgets import Part, bar, ink, speed_words, token_words
 
 if TYPE_CHECKING:
     from textual.content import Content

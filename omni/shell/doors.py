@@ -111,7 +111,7 @@ class DoorWatch:
             raise
         if not on and (pulls := self._pulls()) is not None:
             # What the shut doors refused would go on saying so, and its F12 would shut them again.
-            for name in [name for name, pulling in pulls.all.items() if isinstance(pulling.failure, NetworkBlocked)]:
+            for name in [name for name, pulling in pulls.all.items() if isinstance(pulling.error, NetworkBlocked)]:
                 pulls.forget(name)
         if on:
             app.notify("Every door is shut, also after a restart. F12 opens them again.", markup=False, timeout=4)

@@ -14,8 +14,9 @@ from textual.widget import Widget
 from omni.app import Services
 from omni.core.errors import OmniError
 from omni.core.themes import ThemeFile
+from omni.hardware import MachineSample
 from omni.keeper import Doors
-from omni.shell.meters import MachineSample, Meters
+from omni.shell.meters import Meters
 from omni.shell.panes import PaneSpec
 from omni.shell.pulls import ShellPulls
 from omni.shell.rail import Rail

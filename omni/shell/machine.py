@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 from textual.content import Content
 
-from omni.shell.meters import MachineSample
-from omni.shell.widgets import LineWidget, fitted, ink, size_words
+from omni.core.words import size_words
+from omni.shell.widgets import LineWidget, fitted, ink
 
 if TYPE_CHECKING:
-    from omni.hardware import HardwareProfile
+    from omni.hardware import HardwareProfile, MachineSample
 
 _SHOWN = ("AVX-512", "AVX512", "VNNI", "AVX2", "NEON", "AMX")
 
@@ -72,7 +72,7 @@ class MachineFacts(LineWidget):
         self._looking = False
         self.refresh()
 
-    def measured(self, reading: MachineSample) -> None:
+    def measured(self, reading: "MachineSample") -> None:
         """Say how much memory is free now."""
         if self._profile is not None and reading.memory_free:
             memory = replace(self._profile.memory, available=reading.memory_free)

@@ -1,16 +1,18 @@
 """The left edge: the panes and their keys, and at its foot what the machine is doing."""
 
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.content import Content
 from textual.events import Click, MouseMove
 from textual.geometry import Region
 from textual.message import Message
 
-from omni.shell.meters import MachineSample
 from omni.shell.panes import PaneSpec
 from omni.shell.widgets import LineWidget, bar, ink
+
+if TYPE_CHECKING:
+    from omni.hardware import MachineSample
 
 WIDE, FOLDED = 18, 4
 FOLD_BELOW = 100
@@ -59,7 +61,7 @@ class Rail(LineWidget):
         self._panes += tuple(panes)
         self.refresh()
 
-    def measure(self, reading: MachineSample) -> None:
+    def measure(self, reading: "MachineSample") -> None:
         """Show what the machine does now."""
         if reading != self._reading:
             self._reading = reading

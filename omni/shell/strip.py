@@ -1,12 +1,15 @@
 """Downloads as they are seen from panes that have no place of their own for them: a line or two above the status."""
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.events import Click
 
 from omni.shell.pane import frame_of
-from omni.shell.pulls import PullStatus, pulling_line
+from omni.shell.pull_lines import pulling_line
 from omni.shell.widgets import Lines
+
+if TYPE_CHECKING:
+    from omni.cartridges import PullStatus
 
 MOST = 2
 
@@ -22,13 +25,13 @@ class PullStrip(Lines):
 
     def __init__(self) -> None:
         super().__init__(id="pulls")
-        self._seen: set[int] = set()
+        self._seen: set[PullStatus] = set()
 
-    def draw(self, pulls: list[PullStatus], *, hidden: bool) -> None:
+    def draw(self, pulls: "list[PullStatus]", *, hidden: bool) -> None:
         """Show these, or nothing where the pane has its own place for them."""
         if hidden:
-            self._seen |= {id(pulling) for pulling in pulls if pulling.failure is not None}
-        shown = [each for each in pulls if each.running or (each.failure is not None and id(each) not in self._seen)]
+            self._seen = {pulling for pulling in pulls if pulling.error is not None}
+        shown = [each for each in pulls if each.running or (each.error is not None and each not in self._seen)]
         self.display = bool(shown) and not hidden
         if self.display:
             room = max(30, self.size.width or self.app.size.width - 24)

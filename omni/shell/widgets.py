@@ -11,6 +11,9 @@ from textual.content import Content
 from textual.events import Click
 from textual.widget import Widget
 
+from omni.core.words import size_words as size_words  # noqa: PLC0414 - for `pulls`
+from omni.core.words import time_words as time_words  # noqa: PLC0414 - for `pulls`
+
 if TYPE_CHECKING:
     from textual.worker import WorkType
 
@@ -237,17 +240,6 @@ def home_words(text: str) -> str:
     return text.replace(f"{home}/", "~/") if home != "/" else text
 
 
-def size_words(count: float | None) -> str:
-    """Bytes as a person says them, of a disk and of memory alike, so that they can be compared: `98 MB`, `4.7 GB`."""
-    if count is None:
-        return ""
-    if count < 1e6:
-        return f"{count / 1e3:.0f} kB" if count >= 1e3 else f"{count:.0f} B"
-    if count < 0.9995e9:
-        return f"{count / 1e6:.0f} MB"
-    return f"{count / 1e9:.1f} GB"
-
-
 def token_words(count: int | None) -> str:
     """Numbers of tokens: `980`, `3.9k`, `16k`, `128k`."""
     if not count:
@@ -257,17 +249,6 @@ def token_words(count: int | None) -> str:
     if count % 1024 == 0:
         return f"{count // 1024}k"
     return f"{count / 1000:.1f}k" if count < 10_000 else f"{count / 1000:.0f}k"
-
-
-def time_words(seconds: float | None) -> str:
-    """A time to wait: `10 s`, `2 min`, `1.5 h`."""
-    if seconds is None:
-        return ""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    if seconds < 5400:
-        return f"{round(seconds / 60)} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 def speed_words(tokens: float | None, *, measured: bool = True) -> str:

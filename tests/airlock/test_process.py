@@ -402,16 +402,6 @@ def test_waiting_it_has_imported_neither_ssl_nor_http() -> None:
     assert process.stdout.strip() == "[]", process.stderr
 
 
-def test_the_package_exports_what_it_names() -> None:
-    import omni.airlock
-
-    for name in omni.airlock.__all__:
-        assert getattr(omni.airlock, name) is not None
-    assert set(omni.airlock.__all__) == set(omni.airlock._WHERE)
-    with pytest.raises(AttributeError):
-        _ = omni.airlock.nothing
-
-
 @pytest.mark.real
 async def test_a_real_package_comes_through_the_users_own_settings(
     keeper: Any, home: Home, monkeypatch: pytest.MonkeyPatch

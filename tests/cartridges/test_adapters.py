@@ -13,6 +13,7 @@ from omni.core.paths import Home
 
 Write = Callable[..., Path]
 Make = Callable[..., bytes]
+Drain = Callable[[Any], Any]
 
 PIRATE = """
 name = "@me/pirate"
@@ -92,10 +93,10 @@ async def test_an_adapter_that_is_wrong_costs_only_its_own_brain(
 
 
 async def test_an_adapter_is_not_exported_without_a_word(
-    library: Library, pirate: Callable[..., Path], write_gguf: Write, tmp_path: Path
+    library: Library, pirate: Callable[..., Path], write_gguf: Write, tmp_path: Path, drain: Drain
 ) -> None:
     pirate()
     await library.add(write_gguf(tmp_path / "base.gguf"))
     with pytest.raises(UsageError, match="has an adapter") as caught:
-        await library.export(["@me/pirate"], tmp_path / "usb")
+        await drain(library.export(["@me/pirate"], tmp_path / "usb"))
     assert "copy the folder" in caught.value.hint

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from omni.cartridges import Brain, Library, PullDone, Verified, facts_of, hold, maintenance
+from omni.cartridges import Brain, Exported, Library, PullDone, PullProgress, Verified, facts_of, hold, maintenance
 from omni.cartridges.holds import claim, in_thread, pulling
 from omni.core.errors import BadFile, NotFound, UsageError
 from omni.core.paths import Home
@@ -332,7 +332,12 @@ async def test_verifying_what_is_not_here_says_so(library: Library, drain: Drain
 
 async def exported(library: Library, write_gguf: Write, folder: Path) -> Brain:
     await library.add(write_gguf(folder / "src/x.gguf"))
-    await library.export(["@me/x"], folder / "usb")
+    steps = [event async for event in library.export(["@me/x"], folder / "usb")]
+    size = (folder / "src/x.gguf").stat().st_size
+    assert steps == [
+        PullProgress(done=size, total=size, what="@me/x"),
+        Exported(folder=str(folder / "usb" / "brains")),
+    ]
     return await library.get("@me/x")
 
 
@@ -372,14 +377,14 @@ async def test_a_damaged_export_is_refused(library: Library, write_gguf: Write, 
         await library.add(tmp_path / "usb")
 
 
-async def test_only_what_is_here_is_exported(library: Library, tmp_path: Path) -> None:
+async def test_only_what_is_here_is_exported(library: Library, tmp_path: Path, drain: Drain) -> None:
     with pytest.raises(UsageError) as caught:
-        await library.export(["@omni/coder"], tmp_path / "usb")
+        await drain(library.export(["@omni/coder"], tmp_path / "usb"))
     assert "omni pull @omni/coder" in caught.value.hint
 
 
 async def test_a_brain_of_ones_own_is_exported_with_its_manifest(
-    library: Library, home: Home, write_gguf: Write, tmp_path: Path
+    library: Library, home: Home, write_gguf: Write, tmp_path: Path, drain: Drain
 ) -> None:
     own = home.cartridges / "own" / "poet"
     own.mkdir(parents=True)
@@ -388,7 +393,7 @@ async def test_a_brain_of_ones_own_is_exported_with_its_manifest(
         'prompt = "You rhyme."\n[base]\nsource = "cartridge"\n[sampling]\ntemperature = 1.5\n'
     )
     await library.add(write_gguf(tmp_path / "src/x.gguf"))
-    await library.export(["@me/poet"], tmp_path / "usb")
+    await drain(library.export(["@me/poet"], tmp_path / "usb"))
     elsewhere = Library(Home(tmp_path / "elsewhere"), Settings(), environment={}, user=tmp_path / "nobody")
     try:
         poet = await elsewhere.add(tmp_path / "usb")

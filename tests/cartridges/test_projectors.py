@@ -337,12 +337,12 @@ async def test_widths_that_an_earlier_omni_did_not_read_are_read(
 
 
 async def test_an_export_carries_the_projector(
-    open_library: Open, tmp_path: Path, gguf: Make, eyes: bytes, home: Home
+    open_library: Open, tmp_path: Path, gguf: Make, eyes: bytes, home: Home, drain: Drain
 ) -> None:
     library = open_library()
     put(tmp_path / "m/mmproj-f16.gguf", eyes)
     brain = await library.add(put(tmp_path / "m/x.gguf", gguf()))
-    await library.export([brain.name], tmp_path / "usb")
+    await drain(library.export([brain.name], tmp_path / "usb"))
     assert {path.name for path in (tmp_path / "usb/brains").iterdir()} == {"brains.json", "x.gguf", "mmproj-x.gguf"}
     await library.remove(brain.name)
     back = await library.add(tmp_path / "usb")
@@ -365,9 +365,11 @@ async def test_an_export_carries_the_projector(
     assert (await library.add(tmp_path / "usb")).vision
 
 
-async def test_a_list_that_names_no_hashes_is_no_export(library: Library, tmp_path: Path, gguf: Make) -> None:
+async def test_a_list_that_names_no_hashes_is_no_export(
+    library: Library, tmp_path: Path, gguf: Make, drain: Drain
+) -> None:
     brain = await library.add(put(tmp_path / "m/x.gguf", gguf()))
-    await library.export([brain.name], tmp_path / "usb")
+    await drain(library.export([brain.name], tmp_path / "usb"))
     listed = tmp_path / "usb/brains/brains.json"
     listed.write_text(listed.read_text().replace(sha(gguf()), "../../../" + "0" * 55))
     with pytest.raises(BadFile, match="names no sha256"):
@@ -375,18 +377,18 @@ async def test_a_list_that_names_no_hashes_is_no_export(library: Library, tmp_pa
 
 
 async def test_without_its_projector_a_brain_is_exported_when_it_is_known_to_be_blind(
-    open_library: Open, tmp_path: Path, gguf: Make, eyes: bytes
+    open_library: Open, tmp_path: Path, gguf: Make, eyes: bytes, drain: Drain
 ) -> None:
     library = open_library()
     projector = put(tmp_path / "m/mmproj-f16.gguf", eyes)
     brain = await library.add(put(tmp_path / "m/x.gguf", gguf()))
     projector.unlink()
     with pytest.raises(NotFound, match=r"mmproj-f16.gguf is not there") as missing:
-        await library.export([brain.name], tmp_path / "usb")
+        await drain(library.export([brain.name], tmp_path / "usb"))
     assert not (tmp_path / "usb").exists()
     assert str(tmp_path / "m/x.gguf") in missing.value.hint
     assert not (await library.add(tmp_path / "m/x.gguf")).vision
-    await library.export([brain.name], tmp_path / "usb")
+    await drain(library.export([brain.name], tmp_path / "usb"))
     assert {path.name for path in (tmp_path / "usb/brains").iterdir()} == {"brains.json", "x.gguf"}
 
 

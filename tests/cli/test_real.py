@@ -2,13 +2,11 @@
 
 import ctypes
 import hashlib
-import http.server
 import json
 import os
 import shutil
 import signal
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from omni.core.paths import Home
 from tests.cartridges.conftest import gguf_bytes
 from tests.cli.tools import REAL, Cli, until
 from tests.image_tools import IMAGE_TOKENS, png, write_projector
+from tests.slow_server import SlowServer
 
 pytestmark = pytest.mark.real
 
@@ -216,54 +215,6 @@ def test_a_read_only_disk_is_one_sentence(disk: Path) -> None:
 # -- downloads
 
 
-class SlowServer:
-    """Serves one GGUF; holds its second half back until told."""
-
-    def __init__(self, data: bytes) -> None:
-        self.go_on, self.half_sent = threading.Event(), threading.Event()
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_HEAD(self) -> None:
-                self.answer(b"")
-
-            def do_GET(self) -> None:
-                start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").rstrip("-").split("-")[0])
-                self.answer(data[start:], start)
-
-            def answer(self, body: bytes, start: int = 0) -> None:
-                self.send_response(206 if start else 200)
-                self.send_header("Content-Length", str(len(data) - start))
-                self.send_header("Accept-Ranges", "bytes")
-                self.send_header("ETag", '"one"')
-                if start:
-                    self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
-                self.end_headers()
-                half = len(body) // 2
-                try:
-                    self.wfile.write(body[:half])
-                    self.wfile.flush()
-                    if body:
-                        outer.half_sent.set()
-                        outer.go_on.wait(60)
-                    self.wfile.write(body[half:])
-                except OSError:
-                    pass
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}/tiny-model.gguf"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self.go_on.set()
-        self._server.shutdown()
-        self._server.server_close()
-
-
 @pytest.fixture
 def slow() -> Iterator[SlowServer]:
     server = SlowServer(gguf_bytes(tensors=[("token_embd.weight", (256, 40_000), 12)]))
@@ -303,6 +254,25 @@ def test_an_interrupted_download_is_told_and_goes_on(cli: Cli, home: Home, slow:
     assert hashlib.sha256(Path(brain["path"]).read_bytes()).hexdigest() == brain["sha256"]
     assert cli.run("show", brain["name"], "--verify").code == 0
     assert cli.run("audit").out.count("127.0.0.1") >= 2
+
+
+def test_a_download_of_another_process_is_listed_and_stopped_and_goes_on(
+    cli: Cli, home: Home, slow: SlowServer
+) -> None:
+    running = cli.start("pull", slow.url)
+    assert slow.half_sent.wait(30)
+    until(lambda: any(path.stat().st_size > 1_000_000 for path in home.cartridges.rglob("*") if path.is_file()))
+    (owner,) = until(lambda: [one for one in cli.processes("client") if one["jobs"]])
+    (work,) = owner["jobs"]
+    assert (owner["pid"], work["kind"], work["about"], work["state"]) == (running.pid, "pull", slow.url, "running")
+    assert f"a download of {slow.url}" in cli.run("ps").out
+    assert "what came of it is kept" in cli.run("stop", work["id"]).out
+    stopped = cli.finish(running, 30)
+    assert (stopped.code, "Another window stopped this" in stopped.err) == (1, True), stopped
+    slow.go_on.set()
+    again = cli.run("pull", slow.url)
+    assert again.code == 0, again
+    assert max(slow.starts) > 1_000_000
 
 
 def test_a_brain_is_shown_an_image(starter: Cli, starter_gguf: Path) -> None:

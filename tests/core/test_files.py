@@ -1,24 +1,20 @@
-"""Files are whole or not there; locks end with their holder."""
+"""Files are whole or not there."""
 
 import errno
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from omni.core.errors import SetupError, StorageError
 from omni.core.files import (
-    born_locked,
-    is_held,
-    locked,
     make_folder,
     own,
     put_aside,
     replacing,
+    require_space,
     storage_error,
-    take_lock,
+    storing,
     write_atomic,
     write_new,
 )
@@ -74,40 +70,6 @@ def test_what_went_wrong_decides_the_error(number: int, kind: type[Exception]) -
     assert type(storage_error(Path("x"), OSError(number, "why"))) is kind
 
 
-def test_a_lock_is_exclusive_and_ends(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
-    with locked(path) as mine:
-        assert mine
-        with locked(path, wait=False) as other:
-            assert not other
-    with locked(path, wait=False) as again:
-        assert again
-
-
-def test_a_lock_ends_with_a_killed_process(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
-    code = (
-        "import sys; from pathlib import Path; from omni.core.files import locked\n"
-        "with locked(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
-    )
-    holder = subprocess.Popen(
-        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=_root()
-    )
-    with holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == b"held\n"
-        with locked(path, wait=False) as mine:
-            assert not mine
-        holder.kill()
-        holder.wait()
-        with locked(path, wait=False) as mine:
-            assert mine
-
-
-def _root() -> Path:
-    return Path(__file__).resolve().parents[2]
-
-
 def test_a_file_of_ones_own_is_for_nobody_else(tmp_path: Path) -> None:
     path = tmp_path / "a"
     own(path)
@@ -160,34 +122,6 @@ def test_texts_kept_aside_never_meet(tmp_path: Path) -> None:
         write_new(tmp_path / "absent", "draft", ".md", "x")
 
 
-def test_a_lock_as_a_descriptor_holds_until_it_is_closed(tmp_path: Path) -> None:
-    path = tmp_path / "run" / "lock"
-    assert not is_held(path)
-    held = take_lock(path)
-    assert held is not None
-    assert is_held(path)
-    assert take_lock(path) is None
-    os.close(held)
-    assert not is_held(path)
-
-
-def test_readers_share_a_lock_and_keep_a_writer_out(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
-    with locked(path, shared=True), locked(path, shared=True, wait=False) as other:
-        assert other
-        with locked(path, wait=False) as writer:
-            assert not writer
-
-
-def test_a_file_is_never_seen_without_the_lock_it_is_born_with(tmp_path: Path) -> None:
-    path = tmp_path / "state.json"
-    held = born_locked(path, b"{}")
-    assert is_held(path)
-    assert (os.listdir(tmp_path), path.read_bytes()) == (["state.json"], b"{}")
-    os.close(held)
-    assert not is_held(path)
-
-
 def test_a_long_log_is_begun_anew_and_the_last_one_kept(tmp_path: Path) -> None:
     log = tmp_path / "logs" / "keeper.log"
     assert put_aside(log, 3) == log
@@ -196,3 +130,17 @@ def test_a_long_log_is_begun_anew_and_the_last_one_kept(tmp_path: Path) -> None:
     log.write_text("abcd")
     assert not put_aside(log, 3).exists()
     assert (tmp_path / "logs" / "keeper.1.log").read_text() == "abcd"
+
+
+def test_a_failed_write_inside_is_said_of_the_file_and_other_errors_pass(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="The disk that holds x is full"), storing(Path("x")):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(ValueError, match="mine"), storing(Path("x")):
+        raise ValueError("mine")
+
+
+def test_what_does_not_fit_on_a_disk_is_refused_with_both_sizes(tmp_path: Path) -> None:
+    require_space(tmp_path, 0)
+    with pytest.raises(StorageError, match=r"too full: 1000000000\.0 GB more are needed, and .* are free") as caught:
+        require_space(tmp_path, 10**18)
+    assert "OMNI_HOME" in caught.value.hint

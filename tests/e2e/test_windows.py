@@ -3,12 +3,15 @@
 import asyncio
 import json
 import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from omni.chat import ChatMessage, ChatStore
+from tests.cartridges.conftest import gguf_bytes
 from tests.e2e.conftest import Person
+from tests.slow_server import SlowServer
 from tests.waiting import until
 
 pytestmark = [
@@ -52,7 +55,7 @@ def gone(person: Person) -> None:
 
 
 def test_an_answer_goes_on_without_its_window_and_the_shell_ends_with_it(owner: Person) -> None:
-    shell = begun(owner, 400)
+    shell = begun(owner, 1500)
     assert shell["jobs"], "the answer was over before the window was closed"
     assert answer(owner).state == "writing"
     gone(owner)
@@ -71,11 +74,42 @@ def test_it_is_stopped_from_another_window(owner: Person) -> None:
     assert (stopped.state, bool(stopped.text)) == ("cancelled", True)
 
 
+def test_a_download_goes_on_without_its_window_and_is_whole(person: Person) -> None:
+    server = SlowServer(gguf_bytes(tensors=[("token_embd.weight", (256, 40_000), 12)]))
+    try:
+        server.go_on.set()
+        person.omni("pull", server.url)
+        (brain,) = here(person)
+        Path(brain["path"]).unlink()  # so that the shell offers to pull it again
+        server.go_on.clear()
+        server.half_sent.clear()
+        terminal = person.shell()
+        terminal.key("F5")
+        terminal.wait(lambda screen: "gone" in screen and "p pull" in screen, "what is gone, under the bar")
+        terminal.type("p")
+        assert server.half_sent.wait(60), terminal.screen
+        terminal.vanish()
+        (shell,) = [row for row in json.loads(person.omni("ps", "--json")) if row["name"].startswith("shell-")]
+        assert [(work["kind"], work["about"]) for work in shell["jobs"]] == [("pull", brain["name"])]
+        assert f"a download of {brain['name']}" in person.omni("ps")
+        server.go_on.set()
+        gone(person)
+        assert [one["state"] for one in here(person)] == [brain["state"]]
+    finally:
+        server.close()
+
+
+def here(person: Person) -> list[dict[str, Any]]:
+    """The brains with a file of their own."""
+    return [one for one in json.loads(person.omni("ls", "--here", "--json")) if not one["shares"]]
+
+
 def test_a_shell_without_work_ends_with_its_window_and_keeps_the_draft(owner: Person) -> None:
     terminal = owner.shell()
     terminal.type("a draft of mine")
     terminal.until("a draft of mine")
     terminal.vanish()
-    gone(owner)
+    gone(owner)  # from the keeper: the draft is written last
+    asyncio.run(until(lambda: list(owner.home.root.glob("draft-*.md")), 60))
     (draft,) = owner.home.root.glob("draft-*.md")
     assert draft.read_text() == "a draft of mine"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from omni.hardware import RecordedProbes
-from omni.hardware.probes import NvidiaCard
+from omni.hardware.probes import Vram
 
 MEMINFO = "MemTotal:       {total} kB\nMemFree:         1000000 kB\nMemAvailable:   {available} kB\n"
 
@@ -17,10 +17,10 @@ def processors(count: int, *, name: str, flags: str, per_core: int = 2) -> str:
     )
 
 
-CARD = NvidiaCard("NVIDIA GeForce RTX 3060 Laptop GPU", 6 << 30)
+CARD = Vram(name="NVIDIA GeForce RTX 3060 Laptop GPU", used=0, total=6 << 30)
 
 
-def laptop(*, files: Mapping[str, str] | None = None, nvidia: Sequence[NvidiaCard] | None = (CARD,)) -> RecordedProbes:
+def laptop(*, files: Mapping[str, str] | None = None, nvidia: Sequence[Vram] | None = (CARD,)) -> RecordedProbes:
     """A 16 GB laptop: 8 cores, 16 threads, AVX2, one RTX card with its driver."""
     usual = {
         "/proc/cpuinfo": processors(

@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from omni.core.errors import OmniError
-from omni.core.files import is_held
+from omni.core.locks import is_held
 from omni.core.paths import Home
 from omni.keeper import KeeperClient
 from omni.keeper.places import read_object

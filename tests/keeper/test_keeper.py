@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from omni.core.errors import EngineError, NotFound, SetupError
-from omni.core.files import is_held
+from omni.core.locks import is_held
 from omni.core.paths import Home, python_command
 from omni.keeper import KeeperChange, KeeperClient, Loading, Ready, Waiting
 from omni.keeper.places import read_object

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from omni.core.errors import SetupError, UsageError
-from omni.core.files import is_held
+from omni.core.locks import is_held
 from omni.core.paths import Home
 from omni.keeper import KeeperClient, start
 from omni.keeper.places import read_object

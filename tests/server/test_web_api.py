@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from omni.cartridges import begin_pull
 from omni.chat import begin_turn
 from omni.core.clock import SystemClock
 from omni.core.errors import EngineError, NetworkBlocked
@@ -449,7 +450,7 @@ async def test_brains_are_listed_with_what_to_expect_of_them(folder: Path) -> No
         assert not browser.served.keeper.running[2:]
         await browser.ask("POST", "/brains/choose", {"name": "nobody"}, 404)
         events = await browser.turn("/brains/verify", {"name": "@omni/coder"})
-        assert [event["type"] for event in events] == ["pull_verifying", "pull_verifying", "verified"]
+        assert [event["type"] for event in events] == ["pull_verifying", "verified"]  # of progress the last
 
 
 async def test_another_brain_says_what_it_must_read_first(folder: Path) -> None:
@@ -476,6 +477,31 @@ async def test_a_pull_goes_on_without_its_page_and_can_be_cancelled(folder: Path
         assert await browser.ask("GET", "/pulls") == []
         freed = await browser.ask("POST", "/brains/remove", {"name": "@omni/qwen"})
         assert freed["bytes"] == 4_700_000_000
+
+
+async def test_a_pull_of_another_window_is_seen_and_cancelled(folder: Path) -> None:
+    async with entered(folder) as browser, browser.client.stream("GET", "/omni/v1/changes") as stream:
+        served, lines = browser.served, stream.aiter_lines()
+
+        async def hear(state: str) -> dict[str, Any]:
+            async with asyncio.timeout(10):
+                async for line in lines:
+                    if line.startswith("data: ") and (change := json.loads(line[6:]))["topic"] == "pull":
+                        assert change["value"]["name"] == "@omni/qwen"
+                        if change["value"]["state"] == state:
+                            return dict(change["value"])
+            raise AssertionError(state)
+
+        await anext(lines)
+        shell = Jobs(served.services.home, served.services.keeper, SystemClock())
+        job = begin_pull(shell, served.services.pull, "@omni/qwen")
+        await served.keeper.offered.wait()
+        served.keeper.say("processes")
+        assert (await hear("fetching"))["total"] == 4_700_000_000
+        await browser.ask("POST", "/pulls/cancel", {"name": "@omni/qwen"}, 204)
+        await hear("cancelled")
+        assert job.state == "stopped"
+        await shell.close()
 
 
 async def test_a_pull_that_fails_says_why(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,6 +10,7 @@ from typing import Any, cast
 from textual.pilot import Pilot
 
 from omni.app import Services
+from omni.cartridges import Brain, PullDone
 from omni.core.clock import SystemClock
 from omni.core.paths import Home
 from omni.core.settings import Settings, UiSettings
@@ -59,6 +60,12 @@ class FakeKeeper:
     async def processes(self) -> list[ProcessInfo]:
         return list(self.listed)
 
+    async def offer(self, socket: str) -> None:
+        self.listed.append(
+            ProcessInfo(name="shell-2", kind="client", pid=2, confined="seccomp", since=0.0, jobs=socket)
+        )
+        self.told.put_nowait(KeeperChange(topic="processes"))
+
     async def stop(self, name: str) -> None:
         self.orders.append(f"stop {name}")
         self.listed = [one for one in self.listed if one.name != name]
@@ -79,6 +86,7 @@ class FakeLibrary:
         self.orders: list[str] = []
         self.pull_events: list[Any] = []
         self.verify_events: list[Any] = []
+        self.export_events: list[Any] = []
 
     async def brains(self) -> list[Any]:
         return list(self.list)
@@ -109,6 +117,7 @@ class FakeLibrary:
                 await event()
             else:
                 yield event
+        yield PullDone(brain=Brain(name=name, state="installed"))
 
     async def verify(self, name: str) -> AsyncIterator[Any]:
         self.orders.append(f"verify {name}")
@@ -123,8 +132,10 @@ class FakeLibrary:
         self.list = [brain for brain in self.list if brain.name != name]
         return 0
 
-    async def export(self, names: Any, folder: Any) -> None:
+    async def export(self, names: Any, folder: Any) -> AsyncIterator[Any]:
         self.orders.append(f"export {list(names)} {folder}")
+        for event in self.export_events:
+            yield event
 
 
 class FakePlugins:
@@ -186,8 +197,12 @@ class FakeServices:
     async def fit(self, brain: Any) -> Any:
         return self.fits.get(brain.name)
 
-    async def pull(self, name: str) -> AsyncIterator[Any]:
+    async def pull(self, name: str) -> AsyncGenerator[Any]:
         async for event in self.library.pull(name):
+            yield event
+
+    async def verify(self, name: str) -> AsyncGenerator[Any]:
+        async for event in self.library.verify(name):
             yield event
 
     async def remove(self, name: str) -> int:

@@ -1,16 +1,20 @@
 """Cartridges: the table, its filter, and what one does to a brain."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 from textual.pilot import Pilot
 
-from omni.cartridges.brains import PullProgress, PullStarted, PullVerifying, Verified
+from omni.cartridges import PullProgress, PullStarted, PullVerifying, Verified, begin_pull
+from omni.core.clock import SystemClock
 from omni.core.errors import BadFile, OmniError
+from omni.jobs import Jobs
 from omni.keeper import ProcessInfo
 from omni.shell.listing import Listing
 from omni.shell.modals import Consent
 from omni.shell.panes.cartridges import CartridgesPane
+from tests.shell.failing import until
 from tests.shell.fakes import Gate, fakes_of, said, screen_text, settled, shell
 
 QWEN = "@omni/qwen3-4b"
@@ -108,6 +112,45 @@ async def test_several_pulls_run_at_once_survive_another_pane_and_can_be_cancell
         assert app.pulls.running == []
 
 
+async def test_a_pull_of_another_window_is_seen_where_ours_are_and_cancelled(tmp_path: Path) -> None:
+    app = shell(tmp_path)
+    services: Any = fakes_of(app)
+    services.jobs = Jobs(services.home, services.keeper, SystemClock())
+    other = Jobs(services.home, services.keeper, SystemClock())
+    services.library.pull_events = [PullProgress(done=1_900_000_000, total=2_500_000_000, rate=22e6), Gate()]
+    async with app.run_test(size=(120, 36)) as pilot:
+        await opened(pilot, QWEN)
+        work = begin_pull(other, services.pull, QWEN)
+        await until(pilot, lambda: "1.9 GB of 2.5 GB" in screen_text(app), "the download")
+        await pilot.press("x")
+        await until(pilot, lambda: "The download was cancelled" in screen_text(app), "its end")
+        assert work.state == "stopped"
+        services.library.pull_events = []
+        await pilot.press("r")
+        await until(pilot, lambda: app.pulls.all[QWEN].state == "done", "the same download, here")
+    await other.close()
+
+
+async def test_leaving_the_shell_watches_no_more_and_a_lost_window_waits_for_its_download(tmp_path: Path) -> None:
+    app = shell(tmp_path)
+    gate = Gate()
+    services = fakes_of(app)
+    services.library.pull_events = [PullStarted(brain=QWEN, size=9), gate]
+    async with app.run_test(size=(120, 36)) as pilot:
+        await opened(pilot, QWEN)
+        await pilot.press("p")
+        await until(pilot, lambda: app.pulls.all[QWEN].state == "fetching", "the download")
+        (job,) = services.jobs.running
+        app.window_lost = True
+        leaving = asyncio.create_task(app.on_unmount())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not leaving.done()
+        gate.open()
+        await leaving
+    assert job.state == "done"
+
+
 async def test_what_does_not_fit_is_asked_about_before_it_is_pulled(tmp_path: Path) -> None:
     app = shell(tmp_path)
     async with app.run_test(size=(120, 36)) as pilot:
@@ -129,7 +172,8 @@ async def test_a_verification_that_fails_says_so(tmp_path: Path) -> None:
         await pilot.press("v")
         await settled(pilot)
         await settled(pilot)
-        assert "Sha256 is ab…" in screen_text(app)
+        assert "@omni/coder is not what it was: sha256 is ab…" in " ".join(screen_text(app).split())
+        assert "Fetch it again (omni pull @omni/coder)" in " ".join(screen_text(app).split())
 
 
 async def test_removing_says_what_it_frees_and_asks(tmp_path: Path) -> None:

@@ -181,18 +181,19 @@ async def test_a_download_goes_on_whoever_cannot_draw_it_and_one_that_fails_is_n
         drawn = thrown(1, explained=False)
         app.pulls.listen(drawn.throw)
         library.pull_events = [PullStarted(brain="x", size=5)]
-        pulling = app.pulls.start("@omni/qwen3-4b")
-        await until(pilot, lambda: bool(pulling.end), "the end")
-        assert pulling.end == "here"
+        app.pulls.start("@omni/qwen3-4b")
+        await until(pilot, lambda: not app.pulls.running, "the end")
+        assert app.pulls.all["@omni/qwen3-4b"].state == "done"
         assert noted(log, drawn)
         app.pulls._listeners.clear()
         broken = thrown(2, explained=False)
         library.pull_events = [PullStarted(brain="x", size=5), broken.later]
-        pulling = app.pulls.start("@omni/qwen3-30b")
-        await until(pilot, lambda: bool(pulling.end), "the end")
-        assert pulling.end == "failed"
-        assert pulling.failure is not None
-        assert broken.mark in pulling.failure.message
+        app.pulls.start("@omni/qwen3-30b")
+        await until(pilot, lambda: not app.pulls.running, "the end")
+        pulling = app.pulls.all["@omni/qwen3-30b"]
+        assert pulling.state == "failed"
+        assert pulling.error is not None
+        assert broken.mark in pulling.error.message
         assert noted(log, broken)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from textual.geometry import Offset
 
-from omni.shell.meters import MachineSample
+from omni.hardware import MachineSample
 from omni.shell.panes import BUILT_IN, PaneSpec
 from omni.shell.rail import Rail, short_memory
 from tests.shell.fakes import screen_text, settled, shell
@@ -39,7 +39,7 @@ def test_keys_do_not_move_when_a_pane_is_absent() -> None:
 
 def test_folded_it_is_four_columns_and_fits_twelve_rows() -> None:
     rail = Rail(BUILT_IN, "home")
-    rail._reading = MachineSample(cpu=100, memory_used=2.1 * (1 << 30), memory_total=8 << 30, cores=2)
+    rail._reading = MachineSample(cpu=100, memory_used=int(2.1 * (1 << 30)), memory_total=8 << 30, cores=2)
     text = rows(rail, 4, 11)
     assert len(text) == 11
     assert all(len(row) <= 4 for row in text)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from omni.hardware import MachineSample
 from omni.shell.app import OmniApp
-from omni.shell.meters import MachineSample
 from tests.shell.fakes import settled, shell
 
 SIZE = (100, 30)
@@ -27,7 +27,7 @@ def report(monkeypatch: pytest.MonkeyPatch) -> None:
 def still(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OmniApp:
     """A shell whose figures do not move: the clock of the fakes, one reading of the meters."""
     app = shell(tmp_path)
-    reading = MachineSample(cpu=12, memory_used=2.1 * (1 << 30), memory_total=25_276_051_456, cores=2)
+    reading = MachineSample(cpu=12, memory_used=int(2.1 * (1 << 30)), memory_total=25_276_051_456, cores=2)
     monkeypatch.setattr(app.meters, "sample", lambda: reading)
     return app
 

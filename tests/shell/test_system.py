@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from omni.hardware import MachineSample
 from omni.keeper import ProcessInfo
 from omni.shell.graph import graph
 from omni.shell.listing import Listing
-from omni.shell.meters import MachineSample
 from omni.shell.panes.system import SystemPane, detail_words
 from tests.shell.fakes import fakes_of, screen_text, settled, shell
 
@@ -162,7 +162,7 @@ async def test_what_is_free_follows_the_meters_and_is_what_the_doctor_says(tmp_p
     async with app.run_test(size=(140, 40)) as pilot:
         await opened(pilot)
         assert "25.3 GB, " in screen_text(app)
-        reading = MachineSample(cpu=1, memory_used=1.0, memory_total=2.0, cores=2, memory_free=7_700_000_000)
+        reading = MachineSample(cpu=1, memory_used=1, memory_total=2, cores=2, memory_free=7_700_000_000)
         app.meters.sample = lambda: reading  # type: ignore[method-assign]  # the next real one may come at any moment
         for watcher in app._meter_watchers:
             watcher(reading)

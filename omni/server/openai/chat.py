@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import aclosing
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, UnsetType
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -182,14 +182,7 @@ class ChatWriter:
 
     def used(self, used: Used) -> Struct:
         """The chunk after the last one."""
-        return ChatChunk(
-            id=self._id,
-            created=self._created,
-            model=self._model,
-            choices=[],
-            usage=used,
-            system_fingerprint=FINGERPRINT,
-        )
+        return self._event([], used)
 
     def _call(self, at: int, event: ToolCallDelta) -> Delta:
         first = event.index not in self._called[at]
@@ -205,12 +198,16 @@ class ChatWriter:
     def _chunk(
         self, at: int, delta: Delta, logprobs: Logprobs | None = None, finish_reason: Finish | None = None
     ) -> ChatChunk:
+        choice = ChunkChoice(index=at, delta=delta, logprobs=logprobs, finish_reason=finish_reason)
+        return self._event([choice], None if self._usage else UNSET)
+
+    def _event(self, choices: list[ChunkChoice], usage: Used | UnsetType | None) -> ChatChunk:
         return ChatChunk(
             id=self._id,
             created=self._created,
             model=self._model,
-            choices=[ChunkChoice(index=at, delta=delta, logprobs=logprobs, finish_reason=finish_reason)],
-            usage=None if self._usage else UNSET,
+            choices=choices,
+            usage=usage,
             system_fingerprint=FINGERPRINT,
         )
 

@@ -180,14 +180,7 @@ class CompletionWriter:
 
     def used(self, used: Used) -> CompletionAnswer:
         """The chunk after the last one."""
-        return CompletionAnswer(
-            id=self._id,
-            created=self._created,
-            model=self._model,
-            choices=[],
-            usage=used,
-            system_fingerprint=FINGERPRINT,
-        )
+        return self._event([], used)
 
     def _likely(self, at: int, event: TokenLogprob) -> OldLogprobs:
         token, offset = event.chosen, self._offset[at]
@@ -200,11 +193,14 @@ class CompletionWriter:
         )
 
     def _chunk(self, choice: CompletionChoice) -> CompletionAnswer:
+        return self._event([choice], None if self._usage else UNSET)
+
+    def _event(self, choices: list[CompletionChoice], usage: Used | UnsetType | None) -> CompletionAnswer:
         return CompletionAnswer(
             id=self._id,
             created=self._created,
             model=self._model,
-            choices=[choice],
-            usage=None if self._usage else UNSET,
+            choices=choices,
+            usage=usage,
             system_fingerprint=FINGERPRINT,
         )

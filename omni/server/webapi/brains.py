@@ -1,13 +1,12 @@
 """The library as a page shows it: every brain with what to expect of it here, and all that one does to them."""
 
-from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from omni.cartridges import VerifyEvent
+from omni.cartridges import VerifyEvent, begin_verify
 from omni.core.errors import OmniError
 from omni.hardware import Fit
 from omni.server.brains import pullable
@@ -124,13 +123,7 @@ async def choose(request: Request) -> Response:
 async def verify(request: Request) -> Response:
     """A stream: how far it is, then the verdict."""
     services, wish = request.app.state.server.services, await body_of(request, NamedBrain)
-
-    async def events() -> AsyncGenerator[Any]:
-        async for event in services.library.verify(wish.name):
-            yield event
-        await services.changed("library", {"brain": wish.name})
-
-    return await streamed(request, events())
+    return await streamed(request, begin_verify(services.jobs, services.verify, wish.name).events())
 
 
 async def remove(request: Request) -> Response:
@@ -149,13 +142,15 @@ async def unload(request: Request) -> Response:
 
 async def pulls(request: Request) -> Response:
     """Those that run and those that ended."""
-    return json_response(hub_of(request).pulls.all())
+    hub = hub_of(request)
+    return json_response([hub.pull(status) for status in hub.pulls.all.values()])
 
 
 async def pull(request: Request) -> Response:
     """Its progress comes with the changes."""
     wish = await body_of(request, NamedBrain)
-    return json_response(hub_of(request).pulls.start(pullable(wish.name)), 202)
+    hub = hub_of(request)
+    return json_response(hub.pull(hub.pulls.start(pullable(wish.name))), 202)
 
 
 async def cancel(request: Request) -> Response:

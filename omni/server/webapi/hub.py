@@ -1,6 +1,7 @@
 """One feed for all open pages: what other windows change, what these pages change, and the machine's figures."""
 
 import asyncio
+import itertools
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator
@@ -11,9 +12,11 @@ import msgspec
 from msgspec import Struct
 from starlette.requests import Request
 
+from omni.cartridges import LibraryJobs, PullStatus
 from omni.core.errors import OmniError
+from omni.server.errors import explained
 from omni.server.webapi.pace import Pace
-from omni.server.webapi.pulls import Pulls
+from omni.server.webapi.pulls import Pull, pull_of
 from omni.server.webapi.readings import Readings
 
 if TYPE_CHECKING:
@@ -78,7 +81,8 @@ class Hub:
         self._over = False
         self.pace = Pace()
         self.readings = Readings(services, self.pace)
-        self.pulls = Pulls(services, lambda pull: self.tell("pull", pull))
+        self._told = itertools.count(1)
+        self.pulls = LibraryJobs(services, self._pull_moved, _known, kinds=frozenset({"pull"}))
         self._deaf = services.listen(self.tell)
 
     def tell(self, topic: str, value: Any = None) -> None:
@@ -86,6 +90,14 @@ class Hub:
         change = Change(topic=topic, value=value)
         for page in self._pages:
             page.put(change)
+
+    def pull(self, status: PullStatus) -> Pull:
+        """A download as it is told now."""
+        return pull_of(status, next(self._told))
+
+    def _pull_moved(self, status: PullStatus) -> None:
+        if status.name in self.pulls.all:  # else a page has forgotten it
+            self.tell("pull", self.pull(status))
 
     async def changes(self) -> AsyncGenerator[Change]:
         """Everything from now on; the state of pulls and machine first."""
@@ -97,8 +109,8 @@ class Hub:
                     asyncio.create_task(self._follow(), name="web changes"),
                     asyncio.create_task(self._look(), name="web machine"),
                 ]
-            for pull in self.pulls.all():
-                page.put(Change(topic="pull", value=pull))
+            for status in self.pulls.all.values():
+                page.put(Change(topic="pull", value=self.pull(status)))
             if self.readings.last is not None:
                 page.put(Change(topic="machine", value=self.readings.last))
             if self._over:
@@ -132,8 +144,11 @@ class Hub:
             with suppress(OmniError):
                 changes = (await self._services.keeper()).changes()
                 try:
+                    await self.pulls.look()
                     async for change in changes:
                         self.tell(change.topic, change.value)
+                        if change.topic in ("processes", "library"):
+                            await self.pulls.look()
                 finally:
                     await changes.aclose()
             await asyncio.sleep(AGAIN)
@@ -145,6 +160,10 @@ class Hub:
             except OmniError as error:
                 logging.getLogger(__name__).warning("The machine could not be read: %s", error.message)
             await asyncio.sleep(self._every)
+
+
+def _known(error: Exception) -> OmniError:
+    return explained(error, "A pull")
 
 
 def hub_of(request: Request) -> Hub:

@@ -10,13 +10,13 @@ from starlette.responses import Response
 
 from omni import __version__
 from omni.core.errors import NotFound, UsageError
-from omni.hardware import HardwareProfile
+from omni.hardware import HardwareProfile, process_memory
 from omni.keeper import Doors, ProcessInfo
 from omni.server.routes import Route, body_of, json_response
 from omni.server.streams import Streamed, sse
 from omni.server.webapi.hub import Change, encoded, hub_of
 from omni.server.webapi.problems import route
-from omni.server.webapi.readings import Reading, memory_of
+from omni.server.webapi.readings import Reading
 
 
 class RunningProcess(Struct, frozen=True, kw_only=True):
@@ -77,7 +77,7 @@ async def system(request: Request) -> Response:
     services = request.app.state.server.services
     reading = await hub_of(request).readings.take()
     processes = await (await services.keeper()).processes()
-    memory = await asyncio.to_thread(memory_of, [process.pid for process in processes])
+    memory = await asyncio.to_thread(process_memory, [process.pid for process in processes])
     names = await services.brains_on() if any(process.base for process in processes) else {}
     return json_response(
         System(

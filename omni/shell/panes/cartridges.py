@@ -1,6 +1,8 @@
 """Cartridges: every brain that is here, was found, or can be pulled, and all that one does to them."""
 
 from collections.abc import Iterable
+from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -10,10 +12,11 @@ from textual.content import Content
 from textual.widgets import Input
 
 from omni.core.errors import OmniError
+from omni.core.words import size_words
 from omni.shell.brains import BrainFit, base_words, known_brains, matches, size_cell, state_words
 from omni.shell.listing import Column, Group, Listing, Row
 from omni.shell.pane import Pane
-from omni.shell.pulls import PullStatus, pulling_lines
+from omni.shell.pull_lines import pulling_lines
 from omni.shell.rail import WIDE
 from omni.shell.widgets import (
     Folded,
@@ -25,12 +28,12 @@ from omni.shell.widgets import (
     ink,
     job,
     own_path,
-    size_words,
     speed_words,
     token_words,
 )
 
 if TYPE_CHECKING:
+    from omni.cartridges import PullStatus
     from omni.keeper import KeeperChange
 
 FOUND = "found here"
@@ -115,6 +118,7 @@ class CartridgesPane(Pane):
             keeper = await self.services.keeper()
             workers = [one for one in await keeper.processes() if one.kind == "worker"]
             self._loaded = {worker.base: worker.name for worker in workers}
+            await self.omni.pulls.look()
         except OmniError:
             self._loaded = {}  # the status line says what is wrong with the keeper
         self._fill()
@@ -264,14 +268,12 @@ class CartridgesPane(Pane):
             keys.insert(0, ("esc", "show all", "escape"))
         self.query_one(Keys).show(*keys)
 
-    def _pull_moved(self, pulling: PullStatus) -> None:
+    def _pull_moved(self, pulling: "PullStatus") -> None:
         if not self.is_attached:
             return
-        if pulling.end:
+        if not pulling.running:
             self.run_worker(job(self._read), name="brains", exclusive=True, group="look", description="list the brains")
-        shown = [
-            one for one in self.omni.pulls.all.values() if one.running or one.failure is not None or one is pulling
-        ]
+        shown = [one for one in self.omni.pulls.all.values() if one.running or one.error is not None or one is pulling]
         width = max(30, self.content_size.width or self.app.size.width - WIDE - 6)
         lines = []
         for one in shown[-3:]:
@@ -287,7 +289,7 @@ class CartridgesPane(Pane):
     def _ended_early(self) -> str:
         """The download to go on with: that of this row, else the last that failed or was cancelled."""
         pulls = self.omni.pulls.all
-        ended = [one.name for one in pulls.values() if one.kind == "pull" and one.end in ("failed", "cancelled")]
+        ended = [one.name for one in pulls.values() if one.kind == "pull" and one.state in ("failed", "cancelled")]
         name = self.query_one(Listing).key
         return name if name in ended else ended[-1] if ended else ""
 
@@ -296,7 +298,7 @@ class CartridgesPane(Pane):
     def on_listing_highlighted(self, message: Listing.Highlighted) -> None:
         """Say what is known of the row."""
         message.stop()
-        if all(one.end and one.failure is None for one in self.omni.pulls.all.values()):
+        if all(not one.running and one.error is None for one in self.omni.pulls.all.values()):
             self._show_pulls([])  # what came well was seen
         self._draw_detail()
         self._draw_keys()
@@ -372,7 +374,8 @@ class CartridgesPane(Pane):
         name = self.query_one(Listing).key
         if name not in running and running:
             name = self.omni.pulls.running[-1].name
-        self.omni.pulls.cancel(name)
+        cancel = partial(self.omni.pulls.cancel, name)
+        self.run_worker(job(cancel), name="cancel", description="end a download")
 
     def action_verify(self) -> None:
         """Compare the hash."""
@@ -416,13 +419,19 @@ class CartridgesPane(Pane):
         offer = self._offer(self.query_one(Listing).key)
         if offer is None or not offer.brain.usable:
             return
+        from omni.cartridges import begin_export
         from omni.shell.modals import AskPath
 
         name = offer.brain.name
 
         async def save(path: str) -> None:
             folder = own_path(path)
-            await self.services.library.export([name], folder)
+            export = begin_export(self.services.jobs, self.services.library.export, [name], folder)
+            async with aclosing(export.events()) as events:
+                async for _ in events:
+                    pass
+            if export.state == "stopped":
+                raise OmniError("Another window stopped this.", hint="Saving it again begins anew.")
             self.notify(f"{name} lies in {folder}.", markup=False)
 
         text = "A folder, for example on a USB stick. On the other machine: o adds it, or `omni pull FOLDER`."

@@ -8,18 +8,18 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 
 from omni.core.errors import OmniError
+from omni.core.words import clock_words, size_words
 from omni.shell.listing import Column, Group, Listing, Row
 from omni.shell.machine import MachineFacts
-from omni.shell.meters import MachineSample
 from omni.shell.pane import Pane
 from omni.shell.panes.wizard import Wizard
-from omni.shell.widgets import Keys, Line, Lines, Part, home_path, ink, job, size_words
+from omni.shell.widgets import Keys, Line, Lines, Part, home_path, ink, job
 
 if TYPE_CHECKING:
     from omni.app import Services
     from omni.cartridges import Brain
     from omni.chat import Conversation
-    from omni.hardware import HardwareProfile
+    from omni.hardware import HardwareProfile, MachineSample
     from omni.keeper import KeeperChange
     from omni.shell.brains import BrainFit
 
@@ -101,7 +101,7 @@ class HomePane(Pane):
         )
         self.run_worker(job(self._look), name="home", exclusive=True, group="home", description="read what Home shows")
 
-    def _measured(self, reading: MachineSample) -> None:
+    def _measured(self, reading: "MachineSample") -> None:
         if self.is_attached and self.display:
             for machine in self.query("#home-machine").results(MachineFacts):
                 machine.measured(reading)
@@ -267,9 +267,9 @@ def ago_words(seconds: float, moment: float) -> str:
         return "just now"
     if seconds < 3600:
         return f"{seconds // 60:.0f} min ago"
-    when = time.localtime(moment)
     if seconds < 86_400:
-        return time.strftime("%H:%M", when)
+        return clock_words(moment)
+    when = time.localtime(moment)
     return "yesterday" if seconds < 172_800 else f"{when.tm_mday} {time.strftime('%b', when)}"
 
 

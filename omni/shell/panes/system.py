@@ -2,10 +2,8 @@
 
 import asyncio
 import os
-import time
 from collections import deque
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -14,17 +12,17 @@ from textual.containers import Horizontal
 from textual.content import Content
 
 from omni.core.errors import OmniError
+from omni.core.words import clock_words, size_words
 from omni.shell.graph import graph
 from omni.shell.listing import Column, Group, Listing, Row
 from omni.shell.machine import MachineFacts
-from omni.shell.meters import MachineSample
 from omni.shell.pane import Pane
-from omni.shell.widgets import Folded, Keys, Line, Lines, LineWidget, Part, home_path, ink, job, parted, size_words
+from omni.shell.widgets import Folded, Keys, Line, Lines, LineWidget, Part, home_path, ink, job, parted
 
 if TYPE_CHECKING:
     from omni.core.paths import Home
     from omni.environment.diagnostics import Diagnostic
-    from omni.hardware import HardwareProfile
+    from omni.hardware import HardwareProfile, MachineSample
     from omni.keeper import KeeperChange, ProcessInfo
 
 PROCESS_SECONDS = 3.0
@@ -140,7 +138,9 @@ class SystemPane(Pane):
         processes += await asyncio.to_thread(_installer, self.services.home, processes)
         if any(process.base not in self._brains for process in processes if process.base):
             self._brains = await self.services.brains_on()
-        self._memory = await asyncio.to_thread(_memory_of, [process.pid for process in processes])
+        from omni.hardware import process_memory
+
+        self._memory = await asyncio.to_thread(process_memory, [process.pid for process in processes])
         order = ("client", "keeper", "starter", "airlock", "installer", "worker")
         self._processes = sorted(processes, key=lambda one: (order.index(one.kind), one.pid != os.getpid(), one.since))
         self._draw_processes()
@@ -156,7 +156,7 @@ class SystemPane(Pane):
         self.query_one(MachineFacts).give_up()
         self._draw_environment()
 
-    def _measured(self, reading: MachineSample) -> None:
+    def _measured(self, reading: "MachineSample") -> None:
         if not self.is_attached:
             return
         self._speeds.append(self._speed_now())
@@ -200,7 +200,7 @@ class SystemPane(Pane):
                         ink(("● ", "accent"), (called, "text")),
                         (size_words(self._memory.get(process.pid)), "second"),
                         confined_words(process),
-                        (time.strftime("%H:%M", time.localtime(process.since)), "second"),
+                        (clock_words(process.since), "second"),
                         (detail_words(process), "third"),
                     ),
                 )
@@ -374,19 +374,3 @@ def _installer(home: "Home", processes: "Sequence[ProcessInfo]") -> "list[Proces
     keeper = next((one.pid for one in processes if one.kind == "keeper"), None)
     installer = installing(home, beside=keeper) if keeper is not None else None
     return [installer] if installer is not None else []
-
-
-def _memory_of(pids: list[int]) -> dict[int, int]:
-    """Proportional memory of each process in bytes; those that are gone or closed to us are left out."""
-    memory = {}
-    for pid in pids:
-        try:
-            text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-            memory[pid] = next(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Pss:"))
-        except (OSError, StopIteration, ValueError):
-            try:  # not dumpable: the resident size is all that the kernel tells
-                pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-                memory[pid] = pages * 4096
-            except (OSError, ValueError, IndexError):
-                continue
-    return memory

@@ -1,6 +1,7 @@
 """The first run: what this machine is, which brain comes first, how it shall look; then straight into a conversation."""
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -23,11 +24,12 @@ from omni.shell.panes.wizard_words import (
     steps_line,
     too_big,
 )
-from omni.shell.pulls import PullStatus, pulling_lines
+from omni.shell.pull_lines import pulling_lines
 from omni.shell.widgets import Folded, Keys, Line, Lines, home_path, ink, job, own_path
 
 if TYPE_CHECKING:
     from omni.app import Services
+    from omni.cartridges import PullStatus
     from omni.hardware import HardwareProfile
     from omni.shell.brains import BrainFit
     from omni.shell.frame import Frame
@@ -157,7 +159,7 @@ class Wizard(Vertical, can_focus=True):
     def _offer(self, name: str) -> "BrainFit | None":
         return next((offer for offer in self._offers if offer.brain.name == name), None)
 
-    def _pulling(self) -> PullStatus | None:
+    def _pulling(self) -> "PullStatus | None":
         return self.omni.pulls.all.get(self._brain) if self._brain and self.omni.warmed.is_set() else None
 
     def _arrival(self) -> Arrival:
@@ -167,7 +169,7 @@ class Wizard(Vertical, can_focus=True):
             return "none"
         if pulling is not None and pulling.running:
             return "coming"
-        if offer.brain.usable or (pulling is not None and pulling.end == "here"):
+        if offer.brain.usable or (pulling is not None and pulling.state == "done"):
             return "here"
         return "failed"
 
@@ -359,14 +361,15 @@ class Wizard(Vertical, can_focus=True):
 
     def action_cancel(self) -> None:
         """End the download."""
-        self.omni.pulls.cancel(self._brain)
+        cancel = partial(self.omni.pulls.cancel, self._brain)
+        self.run_worker(job(cancel), name="cancel", description="end a download")
 
     def action_again(self) -> None:
         """Go on with the download."""
         if self._arrival() == "failed":
             self.omni.pulls.start(self._brain)
 
-    def _pull_moved(self, pulling: PullStatus) -> None:
+    def _pull_moved(self, pulling: "PullStatus") -> None:
         if self.is_attached and pulling.name == self._brain:
             self._draw()
 

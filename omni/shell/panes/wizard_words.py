@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Literal
 
 from textual.content import Content
 
+from omni.core.words import size_words, time_words
 from omni.shell.brains import expected_cells, origin_words, size_cell, state_words, why_words
 from omni.shell.listing import Group, Row
-from omni.shell.widgets import Folded, Line, ink, size_words, time_words
+from omni.shell.widgets import Folded, Line, ink
 
 if TYPE_CHECKING:
     from omni.shell.brains import BrainFit

@@ -1,10 +1,13 @@
-"""How busy the processor is, whichever thread asks."""
+"""What the machine does now: how busy the processor is, whichever thread asks, and what processes hold."""
 
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
 
-from omni.server.webapi.readings import Processor
+from omni.hardware import Sampler, process_memory
 
 
 def test_the_processor_is_as_busy_as_since_the_last_sample(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,8 +26,24 @@ def test_the_processor_is_as_busy_as_since_the_last_sample(monkeypatch: pytest.M
         ]
     )
     monkeypatch.setattr(psutil, "cpu_times", lambda: next(samples))
-    processor = Processor()
+    processor = Sampler()
     assert processor.percent() == 25  # since the machine was started
     assert processor.percent() == 25  # a second of four, and waiting for a disk is no work
     assert processor.percent() == 25  # too soon for another figure
     assert processor.percent() == 100
+
+
+def test_a_sample_is_of_this_machine() -> None:
+    sample = Sampler().sample(graphics=True)
+    assert 0 <= sample.cpu <= 100
+    assert sample.cores > 0
+    assert 0 < sample.memory_used < sample.memory_total
+    assert 0 < sample.memory_free <= sample.memory_total
+
+
+def test_the_memory_of_processes_is_told_and_one_that_has_ended_is_left_out() -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    memory = process_memory([os.getpid(), ended.pid])
+    assert list(memory) == [os.getpid()]
+    assert memory[os.getpid()] > 1_000_000
