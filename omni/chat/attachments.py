@@ -10,8 +10,10 @@ no file stays a word.
 import os
 import re
 import stat
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote
@@ -26,6 +28,8 @@ from omni.core.paths import source_root
 LARGEST = 256 << 10  # bytes of a text file
 LARGEST_IMAGE = 20 << 20
 LARGEST_TOGETHER = 1 << 20
+IMAGES_TOGETHER = 64 << 20
+LONGEST_PATH = 4096  # what the kernel takes
 AGENTS_LARGEST = 32 << 10
 _MENTION = re.compile(r"""(?<![\w@`/.])@(?:"(?P<double>[^"\n]+)"|'(?P<single>[^'\n]+)'|(?P<bare>[^\s"'`]+))""")
 _DROPPED = re.compile(
@@ -48,8 +52,7 @@ def expand(text: str, root: Path) -> tuple[str, list[Attachment]]:
     def take(path: Path) -> str:
         file = read_file(path, root)
         file = files.setdefault(file.path, file)
-        if sum(known.bytes for known in files.values() if isinstance(known, FilePart)) > LARGEST_TOGETHER:
-            raise UsageError(f"The attached files are more than {LARGEST_TOGETHER >> 10:,} KiB.", hint="Attach fewer.")
+        check_together(files.values())
         return file.path
 
     def dropped(match: re.Match[str]) -> str:
@@ -67,9 +70,12 @@ def expand(text: str, root: Path) -> tuple[str, list[Attachment]]:
 
 def _outside_code(pattern: re.Pattern[str], replace: Callable[[re.Match[str]], str], text: str) -> str:
     code = [match.span() for match in _CODE.finditer(text)]
-    return pattern.sub(
-        lambda match: match[0] if any(start <= match.start() < end for start, end in code) else replace(match), text
-    )
+
+    def replaced(match: re.Match[str]) -> str:
+        before = bisect_right(code, match.start(), key=itemgetter(0))
+        return match[0] if before and match.start() < code[before - 1][1] else replace(match)
+
+    return pattern.sub(replaced, text)
 
 
 def read_image(path: Path) -> ImagePart:
@@ -78,6 +84,20 @@ def read_image(path: Path) -> ImagePart:
     if not isinstance(file, ImagePart):
         raise BadFile(f"{printable(str(path))} is no image.", hint="PNG, JPEG, GIF and BMP are read.")
     return msgspec.structs.replace(file, path=printable(path.name))
+
+
+def check_together(files: Iterable[Attachment]) -> None:
+    """Raises UsageError for what is too much to go along with one question."""
+    texts = images = 0
+    for file in files:
+        if isinstance(file, FilePart):
+            texts += file.bytes
+        elif isinstance(file, ImagePart):
+            images += len(file.data)
+    if texts > LARGEST_TOGETHER:
+        raise UsageError(f"The attached files are more than {LARGEST_TOGETHER >> 10:,} KiB.", hint="Attach fewer.")
+    if images > IMAGES_TOGETHER:
+        raise UsageError(f"The attached images are more than {IMAGES_TOGETHER >> 20} MiB.", hint="Attach fewer.")
 
 
 def attachment_of(data: bytes, name: str) -> Attachment:
@@ -185,23 +205,21 @@ def _agents(path: Path) -> FilePart | None:
 
 
 def _named(name: str, root: Path, *, meant: bool) -> tuple[Path, str] | None:
-    """The file that a mention names and what follows it, or None when it is only a word."""
+    """The file that a mention names, as it names it, and what follows it, or None when it is only a word."""
     expanded = os.path.expanduser(name) if name.startswith("~/") else name
-    if "\0" in expanded:
+    if "\0" in expanded or len(expanded) > LONGEST_PATH:
         return None
-    path = root / expanded
     if meant:
-        return path, ""
+        return Path(expanded), ""
     while True:
-        if _exists(path):
-            return path, name[len(expanded) :]
+        if _exists(root / expanded):
+            return Path(expanded), name[len(expanded) :]
         if not expanded or expanded[-1] not in _AFTER:  # `see @notes.md, please`
             break
         expanded = expanded[:-1]
-        path = root / expanded
     first = name.split("/", maxsplit=1)[0]
     if "/" in name and (first in ("", ".", "..", "~") or _exists(root / first)):
-        return root / (os.path.expanduser(name) if first == "~" else name).rstrip(_AFTER), ""
+        return Path((os.path.expanduser(name) if first == "~" else name).rstrip(_AFTER)), ""
     return None
 
 

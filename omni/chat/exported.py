@@ -9,9 +9,9 @@ from typing import Any, Literal
 import msgspec
 
 from omni.chat.types import ChatMessage, Conversation
-from omni.core.errors import BadFile
+from omni.core.errors import BadFile, UsageError
 from omni.core.events import Usage
-from omni.core.messages import FilePart, Message, ReasoningPart
+from omni.core.messages import FilePart, ImagePart, Message, ReasoningPart
 
 _AGAIN = "`omni` exports them with /export json."
 
@@ -98,7 +98,22 @@ def parsed(text: str) -> tuple[Conversation, tuple[ChatMessage, ...]]:
         known.add(message.id)
     if conversation.head is not None and conversation.head not in known:
         raise BadFile("The exported conversation ends in a message that it does not have.")
-    return conversation, messages
+    return conversation, tuple(_measured_anew(message) for message in messages)
+
+
+def _measured_anew(message: ChatMessage) -> ChatMessage:
+    """The message with images as their own bytes tell of them: what the file says of a size bounds nothing. Raises BadFile."""
+    if not any(isinstance(part, ImagePart) for part in message.parts):
+        return message
+    from omni.engine import image_of
+
+    try:
+        parts = tuple(
+            image_of(part.data, path=part.path) if isinstance(part, ImagePart) else part for part in message.parts
+        )
+    except UsageError as error:
+        raise BadFile(f"An image of the exported conversation cannot be taken: {error.message}") from error
+    return msgspec.structs.replace(message, parts=parts)
 
 
 def _read(text: str) -> tuple[Conversation, tuple[ChatMessage, ...]]:

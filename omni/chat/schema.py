@@ -97,6 +97,8 @@ END;
 """
 
 # Messages become parts: `text` keeps the words, which are searched, `layout` says what stands where (see `stored_parts`).
+# The one text of a message stands last and takes all that is left. Its length is given in bytes, which are no fewer than
+# its characters: SQLite counts those up to the first zero byte only.
 _PARTS = """
 ALTER TABLE conversation RENAME COLUMN at TO revision;
 ALTER TABLE found_title RENAME TO conversation_fts;
@@ -138,12 +140,12 @@ SELECT number, id, conversation, parent, role, text,
             SELECT json_group_array(json(part)) FROM (
                 SELECT json_object('type', 'file', 'path', value ->> '$.path', 'bytes', value ->> '$.bytes',
                     'lines', value ->> '$.lines') AS part FROM json_each(attachments)
-                UNION ALL SELECT json_object('type', 'text', 'length', length(text)) WHERE text <> ''
+                UNION ALL SELECT json_object('type', 'text', 'length', length(CAST(text AS BLOB))) WHERE text <> ''
             )
         )
         WHEN reasoning <> '' AND text <> '' THEN json_array(
             json_object('type', 'reasoning', 'text', reasoning, 'seconds', reasoning_seconds),
-            json_object('type', 'text', 'length', length(text))
+            json_object('type', 'text', 'length', length(CAST(text AS BLOB)))
         )
         WHEN reasoning <> '' THEN
             json_array(json_object('type', 'reasoning', 'text', reasoning, 'seconds', reasoning_seconds))

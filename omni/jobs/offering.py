@@ -2,7 +2,6 @@
 
     {"do": "list"}                                        → {"jobs": [JobInfo…]}
     {"do": "watch", "job": ID, "after": N}                → {"number": N, "event": {…}}… {"info": JobInfo} or {"error": {…}}
-    {"do": "follow", "job": ID}                           → {"info": JobInfo}… whenever it tells, asks or ends
     {"do": "stop", "job": ID}                             → {"ok": null}
     {"do": "answer", "job": ID, "question": ID, "value": TEXT} → {"ok": null}
 
@@ -20,6 +19,7 @@ import msgspec
 
 from omni.core.errors import NotFound, OmniError, UsageError, error_to_wire
 from omni.core.paths import Home
+from omni.core.sockets import remove_dead
 from omni.jobs.job import Job
 
 LONGEST = 1 << 20  # bytes of a request
@@ -47,6 +47,7 @@ class Offering:
     async def open(cls, home: Home, jobs: Mapping[str, Job[Any]]) -> "Offering":
         """Listen. Raises StorageError when the folder of sockets cannot be made."""
         folder = await asyncio.to_thread(home.ensure_sockets)
+        await asyncio.to_thread(remove_dead, folder, "jobs-*")
         offering = cls(str(folder / f"jobs-{os.getpid()}-{secrets.token_hex(4)}"), jobs)
         offering._server = await asyncio.start_unix_server(offering._accept, offering.path, limit=LONGEST)
         return offering
@@ -72,13 +73,19 @@ class Offering:
             await writer.drain()
 
         try:
-            request = msgspec.json.decode(await reader.readline(), type=JobOrder)
-            await self._obey(request, say)
-        except OmniError as error:
-            with suppress(OSError):
-                await say(error=error_to_wire(error))
-        except (OSError, ValueError):  # it left, or sent what is no request
-            pass
+            try:
+                request = msgspec.json.decode(await reader.readline(), type=JobOrder)
+            except (OSError, ValueError):  # it left, or sent what is no request
+                return
+            try:
+                await self._obey(request, say)
+            except Exception as error:  # noqa: BLE001 - whatever the work raised is said to who watches it
+                known = error if isinstance(error, OmniError) else OmniError(f"The work failed: {error!r}.")
+                with suppress(OSError):
+                    await say(error=error_to_wire(known))
+        except asyncio.CancelledError:  # what waits for one who does not read is dropped with the connection
+            writer.transport.abort()
+            raise
         finally:
             writer.close()
 
@@ -94,8 +101,6 @@ class Offering:
                 async for number, event in job.numbered(request.after):
                     await say(number=number, event=event)
                 await say(info=job.snapshot())
-            case "follow":
-                await self._follow(job, say)
             case "stop":
                 await job.stop()
                 await say(ok=None)
@@ -104,9 +109,3 @@ class Offering:
                 await say(ok=None)
             case other:
                 raise UsageError(f"Jobs know no order {other!r}.")
-
-    async def _follow(self, job: Job[Any], say: Any) -> None:
-        while not job.over:
-            await say(info=job.snapshot())
-            await job.changed()
-        await say(info=job.snapshot())

@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 
-from omni.core.errors import NotFound, OmniError, error_from_wire
+from omni.core.errors import EngineError, NotFound, OmniError, error_from_wire
 from omni.jobs.job import JobInfo
 
 PATIENCE = 2.0  # seconds in which another process must have listed its jobs
+STOPPING = 10.0  # seconds in which it must have ended one, and stored what came of it
 LONGEST = 1 << 24  # bytes of an event
 _GONE = "The process that did this work has ended."
 
@@ -37,12 +38,14 @@ class RemoteJob:
             writer.close()
 
     async def stop(self) -> None:
-        """End it, and return when what came of it is stored. Raises NotFound when it is over."""
-        await _once(self.socket, do="stop", job=self.info.id)
+        """End it, and return when what came of it is stored. Raises NotFound when it is over, and EngineError when its
+        process does not answer."""
+        await _promptly(self.socket, do="stop", job=self.info.id)
 
     async def answer(self, question: str, value: str) -> None:
-        """Answer its question. Raises NotFound when nobody asks it any more, UsageError when the value is no answer."""
-        await _once(self.socket, do="answer", job=self.info.id, question=question, value=value)
+        """Answer its question. Raises NotFound when nobody asks it any more, UsageError when the value is no answer, EngineError
+        when its process does not answer."""
+        await _promptly(self.socket, do="answer", job=self.info.id, question=question, value=value)
 
 
 async def listed(socket: str) -> list[RemoteJob]:
@@ -53,6 +56,17 @@ async def listed(socket: str) -> list[RemoteJob]:
         return [RemoteJob(socket, msgspec.convert(one, JobInfo)) for one in said.get("jobs", ())]
     except (OmniError, TimeoutError, msgspec.ValidationError):
         return []
+
+
+async def _promptly(socket: str, **request: Any) -> None:
+    try:
+        async with asyncio.timeout(STOPPING):
+            await _once(socket, **request)
+    except TimeoutError as error:
+        raise EngineError(
+            f"The process that does this work has not answered for {STOPPING:g} seconds.",
+            hint="It may be suspended; `omni ps` shows its number.",
+        ) from error
 
 
 async def _once(socket: str, **request: Any) -> dict[str, Any]:

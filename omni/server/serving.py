@@ -21,6 +21,7 @@ from uvicorn import Server as Uvicorn
 from omni.airlock import Listening, PortTaken
 from omni.core.errors import NetworkBlocked, OmniError, SetupError
 from omni.core.memory import give_back
+from omni.core.sockets import remove_dead
 from omni.server.protocol import Protocol
 
 if TYPE_CHECKING:
@@ -149,16 +150,7 @@ class Serving:
     def _sweep(self) -> None:
         """Remove the sockets of servers that were killed; at one that lives somebody listens."""
         self._socket.unlink(missing_ok=True)  # of a process that had this number before
-        for path in self._services.home.sockets.glob("server-*.sock"):
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
-                line.setblocking(False)
-                try:
-                    line.connect(os.fspath(path))
-                except ConnectionRefusedError:
-                    if not _lives(path.stem.rpartition("-")[2]):  # else it is between binding and listening
-                        path.unlink(missing_ok=True)
-                except OSError:
-                    continue
+        remove_dead(self._services.home.sockets, "server-*.sock")
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
@@ -257,16 +249,6 @@ class Serving:
                     break
             else:
                 raise NetworkBlocked("The keeper has gone.")
-
-
-def _lives(number: str) -> bool:
-    try:
-        os.kill(int(number), 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, ValueError, OverflowError):
-        return True
-    return True
 
 
 class _Uvicorn(Uvicorn):

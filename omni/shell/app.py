@@ -385,6 +385,10 @@ class OmniApp(PaneHost, inherit_bindings=False):
         if self._pulls is not None:
             await self._pulls.close()
         if self.window_lost:
+            from omni.shell.drafts import keep_draft
+
+            draft, self.draft = self.draft, ""  # kept now: what ends a machine after its windows waits for no job
+            await asyncio.to_thread(keep_draft, self.services.home, draft)
             await self.services.jobs.idle()
         await self.services.close()
 
@@ -400,11 +404,16 @@ class OmniApp(PaneHost, inherit_bindings=False):
         if self.window_lost:
             return
         self.window_lost = True
+        if not self.is_headless:
+            self._let_go_of_terminal()
+        self._told_to_end()
+
+    @staticmethod
+    def _let_go_of_terminal() -> None:
         nothing = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(nothing, descriptor)
         os.close(nothing)
-        self._told_to_end()
 
     def _told_to_end(self) -> None:
         """Not by the person, who may be writing: that is kept."""

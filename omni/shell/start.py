@@ -63,6 +63,8 @@ def _shell(home: Home, starter: object, brain: str, project: Path, *, plugins: b
     try:
         app.run(mouse=services.settings.ui.mouse)
     finally:
+        from omni.shell.drafts import keep_draft
+
         keep_draft(home, app.draft)
     if isinstance(app.crash, OmniError):
         raise app.crash
@@ -71,18 +73,6 @@ def _shell(home: Home, starter: object, brain: str, project: Path, *, plugins: b
         logging.shutdown()
         return 1
     return app.return_code or 0
-
-
-def keep_draft(home: Home, text: str) -> None:
-    """Say where the text is that a shell ended with unsent; where no file can be written, the terminal has to do."""
-    if not text.strip():
-        return
-    from omni.shell.drafts import keep
-
-    try:
-        sys.stderr.write(f"What you were writing is in {keep(home, text)}\n")
-    except OmniError as error:
-        sys.stderr.write(f"What you were writing cannot be kept ({error.message}) Here it is:\n\n{text}\n\n")
 
 
 def collect_again() -> None:

@@ -1,6 +1,7 @@
 """`@path`: files of the project and nothing else, text and nothing else, whatever they are called."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,16 @@ def test_nothing_outside_the_project_is_read(project: Path, name: str, monkeypat
     assert str(project) in caught.value.hint
 
 
+@pytest.mark.parametrize("name", ["../secret.png", "link.png", '"link.png"', "./link.png", "src/up/secret.png"])
+def test_an_image_outside_the_project_is_read_by_its_whole_path_only(project: Path, name: str) -> None:
+    (project.parent / "secret.png").write_bytes(png())
+    (project / "link.png").symlink_to("../secret.png")
+    (project / "src" / "up").symlink_to("../..")
+    with pytest.raises(UsageError, match="outside the project"):
+        expand(f"See @{name}", project)
+    assert len(expand(f"See @{project.parent / 'secret.png'}", project)[1]) == 1
+
+
 def test_links_within_the_project_are_followed(project: Path) -> None:
     (project / "link").symlink_to("notes.md")
     file = only(expand("@link", project))
@@ -226,6 +237,22 @@ def test_many_files_are_too_much_together(project: Path) -> None:
         (project / f"f{number}").write_bytes(b"x" * LARGEST)
     with pytest.raises(UsageError, match="more than"):
         expand(" ".join(f"@f{number}" for number in range(5)), project)
+
+
+def test_many_images_are_too_much_together(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("omni.chat.attachments.IMAGES_TOGETHER", 3 * len(png(1, 1)))
+    for number in range(4):
+        (project / f"{number}.png").write_bytes(png(1, 1))
+    assert len(expand("@0.png @1.png @2.png @0.png", project)[1]) == 3
+    with pytest.raises(UsageError, match="images are more than"):
+        expand("@0.png @1.png @2.png @3.png", project)
+
+
+@pytest.mark.parametrize("text", ["`a` @b " * 20_000, "@a/" + "." * 50_000, "@" + "a" * 50_000 + ")" * 50_000])
+def test_a_long_question_is_looked_through_in_the_time_of_its_length(project: Path, text: str) -> None:
+    began = time.process_time()
+    assert expand(text, project) == (text, [])
+    assert time.process_time() - began < 5.0
 
 
 def test_a_hostile_name_is_shown_escaped(project: Path) -> None:

@@ -84,6 +84,22 @@ async def test_search_and_compaction_go_on(old_home: Path) -> None:
     await store.close()
 
 
+async def test_texts_with_zero_bytes_are_kept_whole(old_home: Path) -> None:
+    text = "before\0after, \u529b\0"
+    earlier = Database(old_home, MIGRATIONS[:1])
+    await earlier.write(lambda db: db.execute("UPDATE message SET text = ? WHERE role <> 'summary'", (text,)))
+    layouts = await earlier.read(
+        lambda db: db.execute("SELECT count(*) FROM message WHERE attachments <> '[]' OR reasoning <> ''").fetchone()[0]
+    )
+    await earlier.close()
+    assert layouts, "some of them have more parts than their text"
+    store = ChatStore(old_home)
+    for message in await store.all_messages(FIRST):
+        if message.role != "summary":
+            assert message.text == text
+    await store.close()
+
+
 async def test_the_build_that_made_it_refuses_it_in_words_and_finds_its_copy(old_home: Path) -> None:
     store = ChatStore(old_home)
     await store.conversations()

@@ -1,5 +1,6 @@
 """What was said is found again, and leaves as Markdown or JSON."""
 
+import struct
 from typing import Any
 
 import msgspec
@@ -12,8 +13,9 @@ from omni.chat.exported import parsed, to_json
 from omni.chat.search import words_of
 from omni.core.errors import BadFile, EngineError
 from omni.core.events import Usage
-from omni.core.messages import FilePart, TextPart
+from omni.core.messages import FilePart, ImagePart, TextPart
 from omni.engine import Reply, ScriptedEngine
+from tests.image_tools import png
 
 
 async def test_words_and_their_beginnings_are_found(bench: Any) -> None:
@@ -162,3 +164,23 @@ async def test_an_export_that_is_no_tree_is_refused(bench: Any) -> None:
     for broken in (text.replace('"parent": null', '"parent": "nobody"'), text.replace(first, "x" * 16, 1)):
         with pytest.raises(BadFile):
             await service.load(broken)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (-5, 7), (10**9, 10**9)])
+def test_an_exported_image_is_as_large_as_its_bytes_say(width: int, height: int) -> None:
+    claims = struct.pack(">II", 60_000, 60_000)
+    taken, bomb = (_shown(data, width, height) for data in (png(8, 6), png(8, 6)[:16] + claims + png(8, 6)[24:]))
+    (image,) = parsed(taken)[1][0].parts
+    assert isinstance(image, ImagePart)
+    assert (image.width, image.height, image.data) == (8, 6, png(8, 6))
+    for refused in (bomb, _shown(b"no image", width, height)):
+        with pytest.raises(BadFile, match="An image of the exported conversation cannot be taken"):
+            parsed(refused)
+
+
+def _shown(data: bytes, width: int, height: int) -> str:
+    conversation = Conversation(
+        id="c", title="", project=None, brain="", system="", created=0.0, updated=0.0, head="m", turns=1, revision=0
+    )
+    image = ImagePart(data=data, kind="png", width=width, height=height)
+    return to_json(conversation, [ChatMessage(id="m", parent=None, role="user", time=0.0, parts=(image,))])

@@ -1,6 +1,8 @@
 """Jobs: heard whole by whoever watches, however late; ended by nobody who leaves; reached from another process."""
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, suppress
 from pathlib import Path
@@ -9,10 +11,11 @@ from typing import Any
 import pytest
 
 from omni.core.clock import SystemClock
-from omni.core.errors import EngineError, NotFound, UsageError
+from omni.core.errors import EngineError, NotFound, OmniError, UsageError
 from omni.core.events import PromptProgress, ReasoningDelta, TextDelta
 from omni.core.paths import Home
 from omni.jobs import Job, Jobs, Question, RemoteJob
+from omni.jobs.remote import listed
 from omni.keeper.values import ProcessInfo
 
 Event = PromptProgress | TextDelta | ReasoningDelta
@@ -202,6 +205,77 @@ async def test_a_failure_is_the_same_one_on_the_other_side(jobs: Jobs, others: J
         with pytest.raises(EngineError, match="It died") as ended:
             await anext(events)
     assert ended.value.hint == "Again."
+
+
+async def test_any_failure_is_said_on_the_other_side(
+    jobs: Jobs, others: Jobs, keeper: ListingKeeper, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for failure in (OSError(28, "No space left"), ValueError("a bug"), RuntimeError("another")):
+        work = Work()
+        jobs.begin("turn", "c1", work.run)
+        await keeper.told.wait()
+        (remote,) = await others.others()
+        async with aclosing(remote.events(Event)) as events:
+            work.go.put_nowait(TextDelta(text="a"))
+            assert await anext(events) == TextDelta(text="a")
+            work.go.put_nowait(failure)
+            with pytest.raises(OmniError, match=str(failure.args[-1])):
+                await anext(events)
+    assert "never retrieved" not in capfd.readouterr().err
+
+
+async def test_an_owner_that_is_suspended_is_not_waited_for(
+    jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its kernel still takes connections, and it never reads them."""
+    monkeypatch.setattr("omni.jobs.remote.STOPPING", 0.01)
+    monkeypatch.setattr("omni.jobs.remote.PATIENCE", 0.01)
+    path = str(Home(tmp_path).ensure_sockets() / "suspended")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path)
+        listening.listen()
+        assert await listed(path) == []
+        for order in ("stop", "answer"):
+            with pytest.raises(EngineError, match="has not answered"):
+                await _told(path, order)
+
+
+async def test_sockets_of_processes_that_were_killed_are_removed(
+    jobs: Jobs, tmp_path: Path, keeper: ListingKeeper
+) -> None:
+    folder = Home(tmp_path).ensure_sockets()
+    gone = await asyncio.create_subprocess_exec("true")
+    await gone.wait()
+    left, young = folder / f"jobs-{gone.pid}-00", folder / f"jobs-{os.getpid()}-00"
+    for path in (left, young):  # bound, and nobody listens
+        with socket.socket(socket.AF_UNIX) as bound:
+            bound.bind(str(path))
+    work = Work()
+    jobs.begin("turn", "c1", work.run)
+    await keeper.told.wait()
+    assert sorted(folder.glob("jobs-*")) == sorted([Path(keeper.socket), young])
+
+
+async def test_who_never_reads_keeps_nobody_waiting(jobs: Jobs, others: Jobs, keeper: ListingKeeper) -> None:
+    work = Work()
+    job = jobs.begin("turn", "c1", work.run)
+    await keeper.told.wait()
+    deaf = [socket.socket(socket.AF_UNIX) for _ in range(80)]
+    for line in deaf:
+        line.connect(keeper.socket)
+        line.sendall(b'{"do": "watch", "job": "%s"}\n' % job.id.encode())
+    (remote,) = await others.others()
+    async with aclosing(remote.events(Event)) as events:
+        work.go.put_nowait(TextDelta(text="first"))
+        assert await anext(events) == TextDelta(text="first")
+        for _ in range(500):
+            work.go.put_nowait(TextDelta(text="x" * 1000))
+        work.go.put_nowait(None)
+        await job.wait()
+        assert len(await heard(events)) == 500
+    await jobs.close()
+    for line in deaf:
+        line.close()
 
 
 async def test_an_owner_that_ends_is_said(jobs: Jobs, others: Jobs, keeper: ListingKeeper) -> None:

@@ -3,7 +3,7 @@ written is printed."""
 
 import asyncio
 import io
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Never
@@ -15,8 +15,9 @@ from textual.app import App
 
 from omni.core.errors import SetupError
 from omni.core.paths import Home
+from omni.jobs import Job
 from omni.shell.app import OmniApp
-from omni.shell.start import keep_draft
+from omni.shell.drafts import keep_draft
 from tests.shell.fakes import settled, shell
 
 pytestmark = pytest.mark.usefixtures("fails_on_purpose")
@@ -136,3 +137,39 @@ def test_the_end_of_a_shell_says_where_draft_and_log_are(
         said = capsys.readouterr().err
         assert f"What you were writing is in {tmp_path}/draft-" in said
         assert ("shell.jsonl" in said) == isinstance(crash, ValueError)
+
+
+async def test_a_lost_window_keeps_what_was_written_before_it_waits_for_what_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = shell(tmp_path)
+    going_on = asyncio.Event()
+
+    async def work(_job: Job[str]) -> AsyncGenerator[str]:
+        await going_on.wait()
+        yield "done"
+
+    def drafts() -> list[str]:
+        return [path.read_text("utf-8") for path in app.services.home.root.glob("draft*") if path.stat().st_size]
+
+    async def kept() -> list[str]:
+        try:
+            async with asyncio.timeout(10):
+                while not (texts := await asyncio.to_thread(drafts)):
+                    pass
+            assert not job.over
+            return texts
+        finally:
+            going_on.set()
+
+    async with app.run_test(size=(120, 36)) as pilot:
+        await settled(pilot)
+        chat: Any = app.pane("chat")
+        chat.composer.put(SECRET)
+        await pilot.pause()
+        job = app.services.jobs.begin("turn", "c1", work)
+        monkeypatch.setattr(app, "exit", lambda: None)  # the end of this block is its end
+        app.lose_window()
+        watching = asyncio.create_task(kept())
+    assert await watching == [SECRET]
+    assert app.draft == "", "it is kept once"
