@@ -15,6 +15,7 @@ from textual import _callback
 from textual.app import App
 from textual.dom import DOMNode
 from textual.drivers import linux_driver
+from textual.drivers._writer_thread import WriterThread
 from textual.message_pump import MessagePump
 from textual.screen import Screen
 from textual.widget import Widget
@@ -27,7 +28,13 @@ from uvicorn.server import ServerState
 ROOT = Path(__file__).resolve().parents[1]
 SHELL = ROOT / "omni" / "shell"
 SERVER = ROOT / "omni" / "server"
-MODULES = {"textual._ansi_sequences", "textual._callback", "textual._context", "textual._xterm_parser"}
+MODULES = {
+    "textual._ansi_sequences",
+    "textual._callback",
+    "textual._context",
+    "textual._xterm_parser",
+    "textual.drivers._writer_thread",
+}
 # Ours, by what of another's they take the place of.
 OVERRIDDEN = {
     "Field": {"_on_key", "_on_paste"},
@@ -57,6 +64,7 @@ REACHED: dict[type, set[str]] = {
     TextArea: {"_replace_via_keyboard"},
     Widget: {"_forward_event"},
     Worker: {"_task"},
+    WriterThread: {"_file", "_queue"},
 }
 MADE_BY_TEXTUAL = re.compile(
     r"_(abc_impl|computes|css_\w+|decorated_handlers|inherit_\w+|merged_bindings|reactives|\w*bindings)$"
