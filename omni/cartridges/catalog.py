@@ -42,6 +42,7 @@ class Catalog:
         self._adapters: dict[str, AdapterFile] = {}
         self._look: tuple[object, ...] | None = None
         self._brains: list[Brain] = []
+        self._wrong: list[Brain] = []
 
     async def brains(self) -> list[Brain]:
         """All brains, in the order in which they are shown. Cheap while neither the index nor a file has changed."""
@@ -51,7 +52,7 @@ class Catalog:
         glance = await asyncio.to_thread(self._glance, bases, manifests)
         look = None if glance is None else (version, self.surroundings.others, *glance)
         if look is None or look != self._look:
-            brains = (await self.repository()).brains()
+            brains = [*(await self.repository()).brains(), *self._wrong]
             self._look, self._brains = look, brains
         return list(self._brains)
 
@@ -85,9 +86,15 @@ class Catalog:
         own = {name: path for name, path in own.items() if path.is_relative_to(self.home.cartridges / "own")}
         return await asyncio.to_thread(lambda: {name: path.read_text("utf-8") for name, path in own.items()})
 
+    def _note_wrong(self, path: Path, error: OmniError) -> None:
+        """A cartridge of the person's that is wrong is listed with what is wrong, and hides no other brain."""
+        name = "own/" + path.parent.name.encode("unicode_escape").decode()
+        reason = f"{error.message} {error.hint}".strip()
+        self._wrong.append(Brain(name=name, state="unreadable", origin="file", reason=reason))
+
     def _load_manifests(self) -> dict[str, Manifest]:
         manifests = manifest_files(self._shipped or resources("cartridges"))
-        manifests |= manifest_files(self.home.cartridges / "own")
+        manifests |= manifest_files(self.home.cartridges / "own", self._note_wrong)
         self._files = {name: path for name, (path, _) in manifests.items()}
         self._adapters = {
             name: look_at(path.parent, manifest.adapter)

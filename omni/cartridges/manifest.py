@@ -2,13 +2,14 @@
 
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
-from omni.core.errors import BadFile, UsageError, nearest
+from omni.core.errors import BadFile, OmniError, UsageError, nearest
 
 Name = Annotated[
     str, Meta(pattern=r"^@[a-z0-9][a-z0-9_-]*/[a-z0-9][a-z0-9._-]*$", max_length=80, description="`@owner/name`.")
@@ -160,17 +161,27 @@ def load_manifests(folder: Path) -> dict[str, Manifest]:
     return {name: manifest for name, (_, manifest) in manifest_files(folder).items()}
 
 
-def manifest_files(folder: Path) -> dict[str, tuple[Path, Manifest]]:
+def manifest_files(
+    folder: Path, wrong: Callable[[Path, OmniError], None] | None = None
+) -> dict[str, tuple[Path, Manifest]]:
     """Every `FOLDER/NAME/cartridge.toml` and what it says, by the name that stands in it; none without the folder.
 
-    Raises UsageError for a wrong file or when two cartridges have one name.
+    `wrong` hears of a wrong file, and of a second one with the name of another; without it they raise UsageError.
     """
     manifests: dict[str, tuple[Path, Manifest]] = {}
     for path in sorted(folder.glob("*/cartridge.toml")):
-        manifest = load_manifest(path)
-        if manifest.name in manifests:
-            raise UsageError(f"{path}: another cartridge is named {manifest.name!r} too.", hint="Rename one of them.")
-        manifests[manifest.name] = path, manifest
+        try:
+            manifest = load_manifest(path)
+            if manifest.name in manifests:
+                raise UsageError(
+                    f"{path}: another cartridge is named {manifest.name!r} too.", hint="Rename one of them."
+                )
+        except OmniError as error:
+            if wrong is None:
+                raise
+            wrong(path, error)
+        else:
+            manifests[manifest.name] = path, manifest
     return manifests
 
 

@@ -563,3 +563,23 @@ async def test_a_file_that_may_not_be_read_is_unreadable(library: Library, write
     path.chmod(0)
     brain = await library.get("@me/x")
     assert (brain.state, brain.command) == ("unreadable", f"chmod u+rX {path}")
+
+
+async def test_a_wrong_cartridge_of_ones_own_says_so_and_hides_no_other_brain(open_library: Open, home: Home) -> None:
+    before = {brain.name: brain.state for brain in await open_library().brains()}
+    good = (
+        'name = "@me/poet"\nversion = "1.0.0"\ntitle = "Poet"\nsummary = "Rhymes."\nlicence = "MIT"\n'
+        'prompt = "You rhyme."\n[base]\nsource = "cartridge"\n'
+    )
+    for folder, text in {"poet": good, "twin": good, "wrong": "name = 3\n", "torn": 'name = "@me/'}.items():
+        path = home.cartridges / "own" / folder / "cartridge.toml"
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    brains = {brain.name: brain for brain in await open_library().brains()}
+    assert {name: brains[name].state for name in before} == before
+    wrong = {name: brains[name].reason for name in brains.keys() - before.keys() if name.startswith("own/")}
+    assert {brains[name].state for name in wrong} == {"unreadable"}
+    assert "line 1: Expected `str`, got `int` for name" in wrong["own/wrong"]
+    assert "another cartridge is named '@me/poet' too" in wrong["own/twin"]
+    assert wrong.keys() == {"own/torn", "own/twin", "own/wrong"}
+    assert brains["@me/poet"].title == "Poet"
