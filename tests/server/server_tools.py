@@ -18,6 +18,7 @@ from omni.app import Services
 from omni.cartridges import Base, Brain, GgufHeader
 from omni.core.errors import NotFound
 from omni.core.paths import Home
+from omni.core.plugins import Plugins
 from omni.core.settings import Settings
 from omni.engine import Engine
 from omni.keeper import ProcessInfo, WorkerSpec
@@ -128,6 +129,7 @@ class FakeServices:
         self.library = FakeLibrary(brains)
         self.settings = settings or Settings()
         self.home = home
+        self.plugins = Plugins(())
         self.fake_keeper = FakeKeeper()
         self.pulling: Callable[[str], AsyncGenerator[Any]] | None = None
         self.removed: list[str] = []
