@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 from omni.engine import Reply, ScriptedEngine
+from tests.image_tools import png
 from tests.server.browser_tools import IN_A_BROWSER, Desk
 
 pytestmark = IN_A_BROWSER
@@ -227,3 +228,22 @@ async def test_a_long_question_is_edited_in_a_field_as_high_as_it(desk: Desk) ->
     await page.click(".message.user >> text=edit")
     field = page.locator("[aria-label='edit the question']")
     assert await field.evaluate("e => e.scrollHeight <= e.clientHeight")
+
+
+async def test_an_image_goes_along_is_shown_and_stays_when_the_page_is_loaded_anew(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "plan.png").write_bytes(png(320, 180))
+    engine = ScriptedEngine(["A square."], vision=True)
+    visit = await desk.open(engine)
+    page = visit.page
+    await page.set_input_files("input[type=file]", str(tmp_path / "plan.png"))
+    await page.wait_for_selector(".composer .chip >> text=plan.png")
+    await visit.ask("What is this?")
+    await visit.answered()
+    assert [image.data for image in engine.requests[0].messages[-1].images] == [png(320, 180)]
+    size = (
+        "() => { const shown = document.querySelector('img.shown'); return shown && [shown.naturalWidth, shown.alt]; }"
+    )
+    await page.wait_for_function(f"({size})()?.[0] === 320")
+    await page.reload()
+    await page.wait_for_function(f"({size})()?.[0] === 320")
+    assert await page.evaluate(size) == [320, "plan.png"]
