@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from omni.core.events import Usage
-from omni.core.messages import FilePart, ImagePart, Part, ReasoningPart, reasoning_of, text_of
+from omni.core.messages import FilePart, ImagePart, Part, ReasoningPart, TextPart, reasoning_of, text_of
 
 Role = Literal["user", "assistant", "summary"]
 State = Literal["complete", "writing", "interrupted", "cancelled", "failed"]
@@ -50,24 +50,38 @@ class ChatMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):  # a lon
     left_out: int = 0
 
     @property
+    def _only_text(self) -> TextPart | None:
+        """The one part of most messages: a long conversation asks thousands of times."""
+        parts = self.parts
+        return parts[0] if len(parts) == 1 and isinstance(parts[0], TextPart) else None
+
+    @property
     def text(self) -> str:
         """Its words."""
-        return text_of(self.parts)
+        return only.text if (only := self._only_text) is not None else text_of(self.parts)
 
     @property
     def reasoning(self) -> str:
         """What was thought for it."""
-        return reasoning_of(self.parts)
+        return "" if self._only_text is not None else reasoning_of(self.parts)
 
     @property
     def reasoning_seconds(self) -> float:
         """How long that took."""
-        return sum(part.seconds for part in self.parts if isinstance(part, ReasoningPart))
+        return (
+            0.0
+            if self._only_text is not None
+            else sum(part.seconds for part in self.parts if isinstance(part, ReasoningPart))
+        )
 
     @property
     def attachments(self) -> tuple[Attachment, ...]:
         """The files and images that went along with a question."""
-        return tuple(part for part in self.parts if isinstance(part, FilePart | ImagePart))
+        return (
+            ()
+            if self._only_text is not None
+            else tuple(part for part in self.parts if isinstance(part, FilePart | ImagePart))
+        )
 
 
 class SearchHit(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,13 +15,14 @@ Role = Literal["system", "user", "assistant", "tool"]
 P = TypeVar("P")
 
 
-class TextPart(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="text"):
+# Of texts and thoughts a long conversation has thousands, and none can be part of a circle: the collector skips them.
+class TextPart(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="text", gc=False):
     """Words that are said."""
 
     text: str
 
 
-class ReasoningPart(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="reasoning"):
+class ReasoningPart(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="reasoning", gc=False):
     """What a brain thought before it went on. It is shown and kept, and no brain reads it again."""
 
     text: str
