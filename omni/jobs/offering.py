@@ -65,7 +65,15 @@ class Offering:
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._serve(reader, writer), name="offered job")
         self._serving.add(task)
-        task.add_done_callback(self._serving.discard)
+
+        def over(_: asyncio.Task[None]) -> None:
+            self._serving.discard(task)
+            if task.cancelled():  # perhaps before it began; what waits for one who does not read is dropped
+                writer.transport.abort()
+            else:
+                writer.close()
+
+        task.add_done_callback(over)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async def say(**value: Any) -> None:
@@ -73,21 +81,15 @@ class Offering:
             await writer.drain()
 
         try:
-            try:
-                request = msgspec.json.decode(await reader.readline(), type=JobOrder)
-            except (OSError, ValueError):  # it left, or sent what is no request
-                return
-            try:
-                await self._obey(request, say)
-            except Exception as error:  # noqa: BLE001 - whatever the work raised is said to who watches it
-                known = error if isinstance(error, OmniError) else OmniError(f"The work failed: {error!r}.")
-                with suppress(OSError):
-                    await say(error=error_to_wire(known))
-        except asyncio.CancelledError:  # what waits for one who does not read is dropped with the connection
-            writer.transport.abort()
-            raise
-        finally:
-            writer.close()
+            request = msgspec.json.decode(await reader.readline(), type=JobOrder)
+        except (OSError, ValueError):  # it left, or sent what is no request
+            return
+        try:
+            await self._obey(request, say)
+        except Exception as error:  # noqa: BLE001 - whatever the work raised is said to who watches it
+            known = error if isinstance(error, OmniError) else OmniError(f"The work failed: {error!r}.")
+            with suppress(OSError):
+                await say(error=error_to_wire(known))
 
     async def _obey(self, request: JobOrder, say: Any) -> None:
         if request.do == "list":
