@@ -42,6 +42,7 @@ class Offering:
         self.path, self._jobs = path, jobs
         self._server: asyncio.Server | None = None
         self._serving: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     @classmethod
     async def open(cls, home: Home, jobs: Mapping[str, Job[Any]]) -> "Offering":
@@ -54,6 +55,7 @@ class Offering:
 
     async def close(self) -> None:
         """Listen no more; who still reads hears the end."""
+        self._closed = True
         if self._server is not None:
             self._server.close()
         for task in tuple(self._serving):
@@ -63,6 +65,9 @@ class Offering:
             await asyncio.to_thread(os.unlink, self.path)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._closed:  # it dialled just before
+            writer.transport.abort()
+            return
         task = asyncio.create_task(self._serve(reader, writer), name="offered job")
         self._serving.add(task)
 
