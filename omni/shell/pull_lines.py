@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from omni.shell.widgets import bar, ink, size_words, time_words
+from omni.core.words import size_words, time_words
+from omni.shell.widgets import bar, ink
 
 if TYPE_CHECKING:
     from omni.cartridges import PullStatus

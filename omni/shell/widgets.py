@@ -11,9 +11,6 @@ from textual.content import Content
 from textual.events import Click
 from textual.widget import Widget
 
-from omni.core.words import size_words as size_words  # noqa: PLC0414 - for `pulls`
-from omni.core.words import time_words as time_words  # noqa: PLC0414 - for `pulls`
-
 if TYPE_CHECKING:
     from textual.worker import WorkType
 
