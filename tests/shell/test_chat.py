@@ -13,6 +13,7 @@ from omni.core.events import BrainLoading, TurnQueued
 from omni.engine.scripted import Reply
 from omni.shell.composer import Composer
 from omni.shell.transcript import Transcript
+from tests.image_tools import png
 from tests.shell.chat_tools import stage
 from tests.shell.fakes import FakeClock
 
@@ -243,6 +244,21 @@ async def test_a_question_that_is_too_long_says_so_in_place_and_the_next_one_wor
         await one.say("a short one")
         await one.quiet()
         assert "short again" in one.screen
+
+
+async def test_an_image_for_a_brain_that_cannot_see_is_taken_back_and_the_next_question_works(tmp_path: Path) -> None:
+    async with stage(tmp_path, "a whole answer") as one:
+        picture = tmp_path / "out side.png"
+        await asyncio.to_thread(picture.write_bytes, png(64, 48))
+        await one.say(str(picture).replace(" ", "\\ "))
+        await one.quiet()
+        assert "out side.png 64 × 48" in one.screen
+        assert "cannot see" in one.screen
+        assert "shift+tab u take the question back" in one.screen  # asking again is in vain
+        assert "retry" not in one.screen
+        await one.say("and without it?")
+        await one.quiet()
+        assert "a whole answer" in one.screen
 
 
 async def test_the_speed_and_that_something_is_written_are_told_while_it_streams(

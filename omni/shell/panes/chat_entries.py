@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from omni.core.errors import ContextOverflow, OmniError, StorageError
+from omni.core.errors import ContextOverflow, OmniError, StorageError, UsageError
 from omni.core.events import BrainLoading, BrainReplaced, ContextCompacted, PromptProgress, TurnQueued, Usage
 from omni.core.messages import ImagePart
 from omni.shell.panes.chat_turn import RunningAnswer
@@ -64,7 +64,7 @@ def foot_of(message: "ChatMessage", failure: OmniError | None = None) -> list[Fo
             return [(f"stopped   {RETRY}   {GO_ON}", "amber")]
         case "failed":
             reason = failure.message if failure else message.reason or "The brain or its worker failed."
-            first = TAKE_BACK if isinstance(failure, ContextOverflow) else RETRY
+            first = TAKE_BACK if isinstance(failure, ContextOverflow | UsageError) else RETRY  # again is in vain
             return [(reason, "red"), *hint, (f"{first}   {GO_ON}" if message.text else first, "second")]
         case "complete" if message.reason == "length":
             size = f" after {message.usage.completion_tokens:,} tokens" if message.usage else ""
