@@ -1,5 +1,6 @@
 """`omni stop`: give memory back."""
 
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -9,6 +10,8 @@ from omni.cli.session import with_services
 from omni.core import confinement
 from omni.core.errors import NotFound, UsageError
 from omni.core.paths import Home
+
+WORK_ID = re.compile("[0-9a-f]{16}")
 
 if TYPE_CHECKING:
     from omni.app import Services
@@ -52,6 +55,8 @@ def command(brains: tuple[str, ...], everything: bool) -> None:
                 await work[brain].stop()
                 click.echo(f"{brain} is stopped; what came of it is kept.")
                 continue
+            if WORK_ID.fullmatch(brain):
+                raise NotFound(f"No work {brain} is going on.", hint="It may just have ended; `omni ps` lists what is.")
             mine = [brain] if brain in workers else await services.workers_of(brain)
             if not mine:
                 raise NotFound(f"{brain} is not loaded.", hint="`omni ps` lists what is.")

@@ -202,7 +202,8 @@ def test_an_answer_is_seen_and_stopped_from_another_terminal(scripted: Cli) -> N
     assert stopped == (0, f"{work['id']} is stopped; what came of it is kept.\n", "")
     ended = scripted.finish(asked)
     assert (ended.code, ended.err.splitlines()[0]) == (1, "omni: Another window stopped this answer.")
-    assert scripted.run("stop", work["id"]).code == 3
+    again = scripted.run("stop", work["id"])
+    assert (again.code, again.err.splitlines()[0]) == (3, f"omni: No work {work['id']} is going on.")
 
 
 def test_ps_names_everything_and_what_confines_it(scripted: Cli) -> None:
