@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from omni.chat.service import ChatService
     from omni.chat.store import ChatStore
     from omni.chat.titles import title_of
-    from omni.chat.turn_jobs import begin_turn, turn_elsewhere
+    from omni.chat.turn_jobs import begin_turn, turn_elsewhere, turn_here
     from omni.chat.types import Attachment, ChatMessage, Conversation, SearchHit
 
 __getattr__, __dir__ = lazy(
@@ -26,6 +26,6 @@ __getattr__, __dir__ = lazy(
     service="ChatService",
     store="ChatStore",
     titles="title_of",
-    turn_jobs="begin_turn turn_elsewhere",
+    turn_jobs="begin_turn turn_elsewhere turn_here",
     types="Attachment ChatMessage Conversation SearchHit",
 )

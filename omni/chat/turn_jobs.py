@@ -22,6 +22,11 @@ def begin_turn(jobs: Jobs, conversation: str, events: AsyncGenerator[ChatEvent])
     return jobs.begin(KIND, conversation, run, latest=(PromptProgress, BrainLoading, TurnQueued))
 
 
+def turn_here(jobs: Jobs, **facts: str) -> Job[object] | None:
+    """The turn of this process with this `answer`, or `about` this conversation."""
+    return jobs.find(KIND, **facts)
+
+
 async def turn_elsewhere(jobs: Jobs, **facts: str) -> RemoteJob:
     """The turn of another front end with this `answer`, or `about` this conversation. Raises NotFound."""
     return await jobs.find_other(KIND, **facts)

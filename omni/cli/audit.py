@@ -53,7 +53,8 @@ def _verify(home: Home, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(seen._asdict()))
     else:
-        click.echo(f"{seen.lines} lines in {seen.files} files, each with a hash over itself and the line before.")
+        files = f"{seen.files} file{'s' * (seen.files != 1)}"
+        click.echo(f"{seen.lines} lines in {files}, each with a hash over itself and the line before.")
         if seen.unchained:
             click.echo(f"{seen.unchained} lines of earlier builds, which wrote no hashes: nobody can say more of them.")
         for where in seen.torn:

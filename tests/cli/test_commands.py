@@ -218,7 +218,7 @@ def test_a_record_that_was_changed_is_found_out(call: Call, home: Home) -> None:
     audit.note("cli-1", "pull", "b.example:443", "refused: 404")
     (home.audit / "airlock.jsonl").write_text('{"host": "older"}\n')
     whole = call("audit", "--verify")
-    assert whole.out.splitlines()[0].startswith("3 lines in 1 files")
+    assert whole.out.splitlines()[0].startswith("3 lines in 1 file, each")
     assert whole.out.splitlines()[1].startswith("1 lines of earlier builds")
     assert whole.code == 0
     path = home.audit / "airlock-000001.jsonl"

@@ -9,7 +9,7 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from omni.chat import Attachment, attachment_of, begin_turn, printable, turn_elsewhere
+from omni.chat import Attachment, attachment_of, begin_turn, printable, turn_elsewhere, turn_here
 from omni.core.errors import BadFile, UsageError
 from omni.core.events import ChatEvent, ReasoningDelta, TextDelta
 from omni.jobs import Jobs
@@ -19,8 +19,6 @@ from omni.server.webapi.hub import hub_of
 from omni.server.webapi.pace import Pace
 from omni.server.webapi.problems import route
 from omni.server.webapi.streams import streamed
-
-TURN = "turn"
 
 
 class File(Struct, frozen=True, kw_only=True):
@@ -125,7 +123,7 @@ async def compact(request: Request) -> Response:
 async def follow(request: Request) -> Response:
     """All its events, also those that came already, whoever began it."""
     jobs, answer = _jobs(request), str(request.path_params["answer"])
-    if (job := jobs.find(TURN, answer=answer)) is not None:
+    if (job := turn_here(jobs, answer=answer)) is not None:
         return await streamed(request, job.events())
     return await streamed(request, (await turn_elsewhere(jobs, answer=answer)).events(ChatEvent))
 
@@ -133,7 +131,7 @@ async def follow(request: Request) -> Response:
 async def stop(request: Request) -> Response:
     """What came is kept."""
     jobs, answer = _jobs(request), str(request.path_params["answer"])
-    job = jobs.find(TURN, answer=answer)
+    job = turn_here(jobs, answer=answer)
     await (job or await turn_elsewhere(jobs, answer=answer)).stop()
     return Response(status_code=204)
 
