@@ -240,10 +240,12 @@ async def test_an_image_goes_along_is_shown_and_stays_when_the_page_is_loaded_an
     await visit.ask("What is this?")
     await visit.answered()
     assert [image.data for image in engine.requests[0].messages[-1].images] == [png(320, 180)]
+    # A function, as the page's policy lets none evaluate a text once it has to wait.
+    drawn = "() => document.querySelector('img.shown')?.naturalWidth === 320"
     size = (
         "() => { const shown = document.querySelector('img.shown'); return shown && [shown.naturalWidth, shown.alt]; }"
     )
-    await page.wait_for_function(f"({size})()?.[0] === 320")
+    await page.wait_for_function(drawn)
     await page.reload()
-    await page.wait_for_function(f"({size})()?.[0] === 320")
+    await page.wait_for_function(drawn)
     assert await page.evaluate(size) == [320, "plan.png"]
