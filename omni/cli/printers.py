@@ -4,7 +4,8 @@ import sys
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Protocol
 
-from omni.cli.say import printable, tell
+from omni.cli.say import tell
+from omni.core.clean import Cleaner
 from omni.core.errors import OmniError
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ class TextPrinter:
     def __init__(self, *, reasoning: bool) -> None:
         self._reasoning = reasoning
         self._person = sys.stderr.isatty()
+        # A file keeps what the brain wrote; a terminal gets nothing from it that could steer it.
+        self._cleaner = Cleaner() if sys.stdout.isatty() else None
         self._last = ""  # what was written to stdout last
         self._said = ""
 
@@ -116,12 +119,15 @@ class TextPrinter:
                 pass  # what else happens is no news to a person who reads the answer
 
     def _write(self, text: str) -> None:
-        # A file keeps what the brain wrote; a terminal gets no control characters from it.
-        sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
+        if self._cleaner is not None:
+            text = self._cleaner.feed(text)
+        sys.stdout.write(text)
         sys.stdout.flush()
         self._last = text or self._last
 
     def _end_line(self) -> None:
+        if self._cleaner is not None:
+            sys.stdout.write(self._cleaner.finish())
         if self._last and not self._last.endswith("\n"):
             self._write("\n")
 

@@ -13,21 +13,22 @@ def tell(text: str) -> None:
     """One line on stderr. What was printed so far stands before it."""
     if sys.stdout is not None:
         sys.stdout.flush()
-    click.echo(f"{_SIGN}{printable(text)}", err=True)
+    click.echo(f"{_SIGN}{_clean(text)}", err=True)
 
 
 def print_error(error: OmniError) -> None:
     """The message and what to do, on stderr."""
     tell(error.message)
     for line in error.hint.splitlines():
-        click.echo(f"{' ' * len(_SIGN)}{printable(line)}", err=True)
-
-
-def printable(text: str) -> str:
-    """Without the control characters that could move the cursor or write to the clipboard of a terminal."""
-    return "".join(ch for ch in text if ch in "\n\t" or (ch >= " " and not "\x7f" <= ch <= "\x9f"))
+        click.echo(f"{' ' * len(_SIGN)}{_clean(line)}", err=True)
 
 
 def one_line(text: str) -> str:
-    """The same for a cell of a listing: names inside foreign files may hold anything."""
-    return printable("".join(" " if sign.isspace() else sign for sign in text))
+    """Without line breaks, and without what could steer a terminal: names inside foreign files may hold anything."""
+    return _clean("".join(" " if sign.isspace() else sign for sign in text))
+
+
+def _clean(text: str) -> str:
+    from omni.core.clean import clean  # its patterns are not worth their time where nothing is said
+
+    return clean(text)

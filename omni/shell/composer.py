@@ -16,10 +16,10 @@ from textual.widgets import TextArea
 from textual.widgets.text_area import Selection
 from textual.worker import WorkType
 
+from omni.core.clean import clean
 from omni.shell.bindings import let_alt_enter_be_a_key
 from omni.shell.completion import CompletionItem, Popup, fuzzy
 from omni.shell.promptly import done_at_once
-from omni.shell.transcript.clean import clean
 
 PASTE_LINES, PASTE_SIZE = 10, 2000
 FAR = 1_000_000  # pages

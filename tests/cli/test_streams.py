@@ -2,13 +2,15 @@
 
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from omni.cli import streams
-from omni.cli.say import one_line, printable
+from omni.cli.printers import TextPrinter
+from omni.cli.say import one_line
 from omni.core.errors import BadFile, UsageError
+from omni.core.events import ChatEvent, TextDelta
 
 
 @pytest.fixture
@@ -64,5 +66,21 @@ def test_output_that_is_closed_is_replaced(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_no_text_can_steer_a_terminal() -> None:
-    assert printable("a\x1b]52;c;eA==\x07\n\tb\x9b2J\x7f") == "a]52;c;eA==\n\tb2J"
+    assert one_line("a\x1b]52;c;eA==\x07b\x9b2J\x7f\u202ecod.exe\u2066") == "ab2Jcod.exe"
     assert one_line("a\nb\tc\r\u2028d") == "a b c  d"
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+async def test_no_answer_can_steer_a_terminal_in_whatever_pieces_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def pieces() -> AsyncIterator[ChatEvent]:
+        for text in ("a\x1b[3", "1mred", "\u202e and", " on\x1b"):
+            yield TextDelta(text=text)
+
+    stdout = _Terminal()
+    monkeypatch.setattr(sys, "stdout", stdout)
+    await TextPrinter(reasoning=False).turn(pieces())
+    assert stdout.getvalue() == "ared and on\n"

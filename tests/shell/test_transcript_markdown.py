@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from omni.core.clean import Cleaner, clean
 from omni.shell.glyphs import ASCII, UNICODE, glyphs
-from omni.shell.transcript.clean import Cleaner, clean
 from omni.shell.transcript.code import highlight, load_style
 from omni.shell.transcript.entry import Entry
 from omni.shell.transcript.fences import LayoutContext, code_rows

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from omni.shell.transcript.clean import Cleaner, clean
+from omni.core.clean import Cleaner, clean
 from omni.shell.transcript.fences import LayoutContext, code_rows
 from omni.shell.transcript.lines import Line, Run, chop, width_of, wrap
 from omni.shell.transcript.markdown import lay_section

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from omni.core.clean import clean
 from omni.shell.glyphs import UNICODE, Glyphs
-from omni.shell.transcript.clean import clean
 from omni.shell.transcript.lines import Line, Run, chop, slice_runs, width_of
 
 Highlight = Callable[[str, str], "list[list[Run]] | None"]

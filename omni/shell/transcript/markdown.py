@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from omni.shell.transcript.clean import clean
+from omni.core.clean import clean
 from omni.shell.transcript.fences import LayoutContext, lay_code
 from omni.shell.transcript.lines import Line, Run, width_of, wrap
 from omni.shell.transcript.split import MarkdownSection, Splitter

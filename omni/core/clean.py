@@ -1,4 +1,4 @@
-"""Text from anywhere, made safe to draw: no escape sequence, control character or direction override survives."""
+"""Text from anywhere, made safe to show: no escape sequence, control character or direction override survives."""
 
 import re
 
