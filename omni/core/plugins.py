@@ -59,7 +59,7 @@ HOOKS = {
     "omni_slash_commands": Hook(
         "slash command",
         ("name", "about", "takes", "run", "then"),
-        own="omni.shell.panes.slash_commands:COMMANDS",
+        own="omni.shell.conversation.slash_commands:COMMANDS",
         calls="run",
     ),
     "omni_context_providers": Hook("context provider", ("name", "about", "provide"), calls="provide"),

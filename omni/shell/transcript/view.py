@@ -55,6 +55,7 @@ class View(ScrollView):
         self._focused = -1  # the entry that is drawn as focused
         self._query = ""  # what is drawn as found, in lower case
         self._drawn: tuple[int, str] = (0, "")
+        self._caret = False  # whether one was drawn since all entries were shown
         self._more_above = self._asked = self._to_top = False
         self.following = True
         self.unseen = False
@@ -83,6 +84,8 @@ class View(ScrollView):
         self._writes = {key: value for key, value in self._writes.items() if key in self._flow.index}
         self._thoughts = {key: value for key, value in self._thoughts.items() if key in self._flow.index}
         self._more_above, self._asked = more_above, False
+        if self._caret:  # it may be gone
+            self._caret, self._rows = False, None
         if not keep:
             self._to_top = False
             self.following = True
@@ -462,6 +465,7 @@ class View(ScrollView):
         else:
             runs = line.runs
             if caret:
+                self._caret = True
                 runs = [*runs, (self._glyphs.caret, "accent", "")]
             if self._query:
                 runs = marked(runs, self._query)
