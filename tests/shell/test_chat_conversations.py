@@ -192,7 +192,7 @@ async def test_an_answer_of_another_omni_grows_in_place(tmp_path: Path) -> None:
         assert not growing.writing
 
 
-COUNT = 3 * FIRST_SHOWN
+COUNT = 4 * FIRST_SHOWN
 
 
 async def open_long(one: PaneHost) -> None:

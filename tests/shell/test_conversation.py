@@ -480,7 +480,7 @@ async def test_of_a_long_conversation_only_the_end_is_read_until_more_is_wanted(
         assert (len(one.model.messages), one.model.partly, one.model.turn_count) == (FIRST_SHOWN, True, turns)
         await one.ask("one more")
         assert (len(one.model.messages), one.model.partly) == (FIRST_SHOWN + 2, True)
-        await one.model.read_whole()
+        await one.model.read_more(whole=True)
         assert (one.told[0], one.model.partly, one.model.turn_count) == ("question 0", False, turns + 1)
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 FIRST_SHOWN = 40  # messages that a long conversation opens with
 IN_A_TURN = 2  # messages that come with a turn
+MORE = 3  # times as much is read, when somebody goes up in it
+MOST_FROM_END = 500  # messages; where it is to be more, all is read, which takes less for each
 
 
 class ConversationModel:
@@ -144,18 +146,19 @@ class ConversationModel:
         self.messages, self.partly, self.edited, self.refusal = [], False, "", None
         self._figures = Figures()
 
-    async def reload(self, *, opened: bool = False, whole: bool = False) -> None:
-        """Read it anew: of a long one only what was read before, and what came since."""
+    async def reload(self, *, opened: bool = False, times: int = 1, whole: bool = False) -> None:
+        """Read it anew: of a long one only what was read before, or so many times as much of it, and what came since."""
         async with self._reading:
             one, chat, known = self.conversation, self._services.chat, self.messages
             if one is None:
                 return
             latest = await chat.conversation(one.id)
-            last = None if whole or (known and not self.partly) else max(len(known) + IN_A_TURN, FIRST_SHOWN)
+            end = max(len(known) * times + IN_A_TURN, FIRST_SHOWN)
+            last = None if whole or (known and not self.partly) or end > MOST_FROM_END else end
             messages = await chat.messages(one.id, last=last)
             if self.shown_id != one.id:
                 return  # the person went on while this was read
-            if last is not None and known:
+            if last is not None and known and times == 1:
                 messages = messages[next((at for at, each in enumerate(messages) if each.id == known[0].id), 0) :]
             self.conversation, self.messages = latest, messages
             self.partly = last is not None and bool(messages) and messages[0].parent is not None
@@ -163,10 +166,10 @@ class ConversationModel:
             self._figures = self._figures.learned(usage) if usage is not None else self._figures
             self._view.changed("opened" if opened else "messages")
 
-    async def read_whole(self) -> None:
-        """Read what stands above the messages that a long conversation opened with, where something does."""
+    async def read_more(self, *, whole: bool = False) -> None:
+        """Read what stands above the messages that are there, where something does: so much that one can go on, or all."""
         if self.partly:
-            await self.reload(whole=True)
+            await self.reload(times=MORE, whole=whole)
 
     async def delete(self, conversation: str) -> None:
         """Delete a conversation; its answer is stopped before."""

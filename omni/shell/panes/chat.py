@@ -280,16 +280,20 @@ class ChatPane(Pane):
 
     # ---- reading
 
-    async def _read_whole(self) -> None:
-        await self.model.read_whole()
+    async def _read_more(self, *, whole: bool) -> None:
+        await self.model.read_more(whole=whole)
         self.composer.remember(self.model.questions, keep=True)
 
     @on(Transcript.Earlier)
+    def _earlier(self, event: Transcript.Earlier) -> None:
+        event.stop()
+        self._work(partial(self._read_more, whole=event.all), "read more of the conversation")
+
     @on(Composer.Recalling)
-    def _more_is_wanted(self, event: Transcript.Earlier | Composer.Recalling) -> None:
+    def _recalling(self, event: Composer.Recalling) -> None:
         event.stop()
         if self.model.partly:
-            self._work(self._read_whole, "read all of the conversation")
+            self._work(partial(self._read_more, whole=True), "read all of the conversation")
 
     @on(Transcript.Act)
     async def _act(self, event: Transcript.Act) -> None:
@@ -385,7 +389,7 @@ class ChatPane(Pane):
                     raise UsageError("There is no answer yet.")
                 await self._copy(answer.text)
             case "search":
-                await self.model.read_whole()
+                await self._read_more(whole=True)
                 if count := self.transcript.search(words):
                     self.transcript.focus()
                     self.say(f"{count} block{'s' * (count != 1)} with {words!r}; n and N go on, esc ends.")

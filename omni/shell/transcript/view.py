@@ -35,7 +35,12 @@ class View(ScrollView):
     """Draws the lines of a conversation and takes what arrives. It knows nothing of keys and mouse."""
 
     class Earlier(Message):
-        """The view came near the first entry, and more stands above it: it is to be shown with that, and keep its place."""
+        """The view came near the first entry, and more stands above it: it is to be shown with that, and keep its place.
+        `all` of it is wanted when the view goes to the beginning."""
+
+        def __init__(self, *, all: bool) -> None:  # noqa: A002  what else
+            super().__init__()
+            self.all = all
 
     def __init__(self, *, glyphs: Glyphs = UNICODE, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
@@ -217,7 +222,7 @@ class View(ScrollView):
     def _ask_for_more(self) -> None:
         if not self._asked:
             self._asked = True
-            self.post_message(self.Earlier())
+            self.post_message(self.Earlier(all=self._to_top))
 
     def _put(self, where: int) -> None:
         """Set size and scroll position without a layout of the screen: only the scroll bar needs to know."""
