@@ -196,7 +196,7 @@ class ChatPane(Pane):
 
     def grew(self, text: str, reasoning: str) -> None:
         """The answer on the screen has so much more text, or thoughts."""
-        if (entry := self._entries.live) is None:
+        if (entry := self._entries.answer) is None:
             return
         if reasoning:
             self.transcript.think(entry.id, reasoning)
@@ -219,7 +219,8 @@ class ChatPane(Pane):
                 if self.transcript.has_focus:
                     self.transcript.focus_entry(len(self.transcript.entries) - 1)
             case "answer":
-                if (entry := self._entries.live) is not None:
+                if (entry := self._entries.answer) is not None:
+                    self._entries.update()
                     self.transcript.touch(entry.id)
             case "queue":
                 self._show_queue()

@@ -123,18 +123,18 @@ class Entries:
         self._known: dict[str, tuple[tuple[ChatMessage, OmniError | None], list[Entry]]] = {}
         self._running: RunningAnswer | None = None
         self._asked: Entry | None = None
-        self._answer: Entry | None = None
+        self.answer: Entry | None = None  # the one that is being written
 
     def forget(self) -> None:
         """Another conversation."""
         self._known = {}
-        self._running = self._asked = self._answer = None
+        self._running = self._asked = self.answer = None
 
     def of(self, model: ConversationModel, shown: Transcript) -> list[Entry]:
         """The entries of all messages; an answer that is being written here shows what came, not what was stored."""
         running, unstored, failures = model.answering, model.unstored, model.turns.failures
         if running is not self._running:
-            self._running, self._asked, self._answer = running, None, None
+            self._running, self._asked, self.answer = running, None, None
         entries: list[Entry] = []
         messages = model.branch
         for message in messages:
@@ -152,16 +152,14 @@ class Entries:
         self._known = {key: value for key, value in self._known.items() if key in ids}
         return entries
 
-    @property
-    def live(self) -> Entry | None:
-        """The entry of the answer that is being written, as it was shown last, and with what it does by now."""
-        running, entry = self._running, self._answer
+    def update(self) -> None:
+        """Have the entry of the answer that is being written say what it does by now."""
+        running, entry = self._running, self.answer
         if running is not None and entry is not None:
             if entry.kind == "brain":
                 entry.name = running.brain or entry.name
             entry.facts, entry.foot = (clock_time(running.began), running.state), tuple(notices_of(running))
             entry.thinking_seconds = running.thinking_seconds or entry.thinking_seconds
-        return entry
 
     def _kept(self, message: "ChatMessage", failure: OmniError | None, shown: Transcript) -> list[Entry]:
         known = self._known.get(message.id)
@@ -183,10 +181,10 @@ class Entries:
         return entry
 
     def _live(self, running: RunningAnswer, message: "ChatMessage | None" = None) -> Entry:
-        entry = self._answer
+        entry = self.answer
         if entry is None:
             same = entries_of(message)[-1] if message is not None else Entry("", "brain", running.brain or "brain")
-            entry = self._answer = Entry(
+            entry = self.answer = Entry(
                 "",
                 same.kind,
                 same.name,
@@ -197,7 +195,8 @@ class Entries:
                 writing=True,
             )
         entry.id = running.answer or f"answer {running.key}"
-        return self.live or entry
+        self.update()
+        return entry
 
 
 def _refused(failure: OmniError, when: float) -> Entry:
