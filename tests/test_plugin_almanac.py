@@ -113,7 +113,6 @@ async def test_its_slash_command_runs_in_the_chat(plugins: Plugins, tmp_path: Pa
 async def test_the_brain_is_told_what_it_provides(plugins: Plugins, tmp_path: Path) -> None:
     from omni.cartridges import Brain
     from omni.chat import ChatService, ChatStore
-    from omni.core.messages import FilePart
     from omni.engine import ScriptedEngine
 
     seen: list[str] = []
@@ -138,8 +137,14 @@ async def test_the_brain_is_told_what_it_provides(plugins: Plugins, tmp_path: Pa
             pass
     assert "dates (plug-in almanac)\n```\n24 December: Ada comes\n```\n\nWhen does she come?" in seen[0]
     assert seen[1] == "Who?"
-    kept = (await chat.messages(made.id))[0].attachments
-    assert [each.path for each in kept if isinstance(each, FilePart)] == ["dates (plug-in almanac)"]
+    first = (await chat.messages(made.id))[0]
+    assert [(each.source, each.lines, each.text) for each in first.context] == [("dates (plug-in almanac)", 1, "")]
+    assert not first.attachments
+    async for _ in chat.edit(made.id, first.id, "When does Ada come?"):  # it is looked up anew, and stands there once
+        pass
+    assert seen[2].count("24 December") == 1
+    exported = await chat.export(made.id, "markdown")
+    assert "dates (plug-in almanac)\n```\n24 December: Ada comes\n```" in exported
     await chat.close()
 
 

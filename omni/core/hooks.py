@@ -66,8 +66,8 @@ class ContextCall(Struct, frozen=True, kw_only=True):
 class ContextProvider(Struct, frozen=True, kw_only=True):
     """What a brain is told besides a question: `provide` returns a text, or "" when it has nothing to say of this one.
 
-    The text is stored with the question as a file named `name`, so that the prompt stays the same in later turns. It is
-    cut where all providers together would take more than a quarter of the context.
+    The text is stored with the question under `name`, so that the prompt stays the same in later turns; a question that
+    is asked anew in other words gets its own. It is cut where all providers together would take more than a quarter of the context.
     """
 
     name: str

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from omni.core.errors import ContextOverflow, OmniError, StorageError, UsageError
 from omni.core.events import BrainLoading, BrainReplaced, ContextCompacted, PromptProgress, TurnQueued, Usage
-from omni.core.messages import ImagePart
+from omni.core.messages import ContextPart, ImagePart
 from omni.shell.panes.chat_turn import RunningAnswer
 from omni.shell.transcript import Entry, Transcript
 
@@ -75,11 +75,12 @@ def foot_of(message: "ChatMessage", failure: OmniError | None = None) -> list[Fo
             return []
 
 
-def attachment_words(one: "Attachment") -> str:
+def attachment_words(one: "Attachment | ContextPart") -> str:
     """What goes along: `src/a.py 118 lines`, `plan.png 640 × 480`."""
     if isinstance(one, ImagePart):
         return f"{one.path or one.kind} {one.width} × {one.height}"
-    return f"{one.path} {one.lines:,} line{'s' * (one.lines != 1)}"
+    name = one.source if isinstance(one, ContextPart) else one.path
+    return f"{name} {one.lines:,} line{'s' * (one.lines != 1)}"
 
 
 def asked_facts(now: float, attachments: "Iterable[Attachment]") -> tuple[str, ...]:
@@ -125,7 +126,7 @@ def facts_of(message: "ChatMessage") -> list[str]:
     """What stands behind the name over a message: when, what went along, what it took."""
     when = clock_time(message.time)
     if message.role == "user":
-        return [when, *map(attachment_words, message.attachments)]
+        return [when, *map(attachment_words, (*message.attachments, *message.context))]
     if message.state == "writing":
         return [when, "writing"]
     return [when, *usage_facts(message.seconds, message.usage)]
