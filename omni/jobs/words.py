@@ -8,5 +8,6 @@ _WORK = {"turn": "an answer in", "pull": "a download of", "verify": "a check of"
 
 
 def work_words(job: JobInfo, titles: Mapping[str, str] = {}) -> str:
-    """`a download of @omni/coder`; `titles` are those of conversations, by their ids."""
-    return f"{_WORK.get(job.kind, job.kind)} {titles.get(job.about) or job.about}"
+    """`a download of @omni/coder`, `an answer in "Greetings"`; `titles` are those of conversations, by their ids."""
+    about = f'"{titles[job.about]}"' if titles.get(job.about) else job.about
+    return f"{_WORK.get(job.kind, job.kind)} {about}"
