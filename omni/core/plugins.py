@@ -39,7 +39,8 @@ class Hook(NamedTuple):
     A thing must have what is `needed`, texts and functions where `_TEXTS` and `_CALLED` say so (its class would have to be
     imported from a front end, and those that a plug-in makes check nothing themselves); of two with the same value
     of one of the `keys` the first has it. `own` is where Omni's own things are, as an entry point would name them. What
-    `calls` names must be a plain function. `first`: plug-ins are asked before Omni, which takes what nobody wants.
+    `calls` names must be a plain function. `check` is where a function is that says what else is wrong with a thing, or
+    "". `first`: plug-ins are asked before Omni, which takes what nobody wants.
     """
 
     what: str
@@ -48,6 +49,7 @@ class Hook(NamedTuple):
     own: str = ""
     guard: type[OmniError] | None = None
     calls: str = ""
+    check: str = ""
     first: bool = False
 
 
@@ -66,6 +68,12 @@ HOOKS = {
     "omni_settings": Hook("settings section", ("__name__", "__struct_fields__"), ()),
     "omni_doctor_checks": Hook("check", ("name", "run"), own="omni.diagnostics:CHECKS", calls="run"),
     "omni_web_routes": Hook("web route", ("path", "run", "title", "methods"), (), calls="run"),
+    "omni_tools": Hook(
+        "tool",
+        ("name", "about", "parameters", "run", "touches"),
+        calls="run",
+        check="omni.schemas.tools:problem",
+    ),
     "omni_cartridge_sources": Hook(
         "source", ("name", "matches", "resolve"), own="omni.cartridges.pulls:SOURCES", guard=OmniError, first=True
     ),
@@ -264,13 +272,18 @@ def _problem(facts: Hook, item: Any) -> str:
             return f"{each} of a {kind} is {type(value).__name__}, and a function is expected"
     if facts.calls and inspect.iscoroutinefunction(values[facts.calls]):
         return f"{facts.calls} is a coroutine function, and a plain one is expected"
-    return ""
+    return str(_named(facts.check)(item)) if facts.check else ""
 
 
 def own_of(hook: str) -> list[Any]:
     """Omni's own things of a hook; imports what it takes."""
-    module, _, name = HOOKS[hook].own.partition(":")
-    return list(getattr(import_module(module), name)) if module else []
+    return list(_named(HOOKS[hook].own)) if HOOKS[hook].own else []
+
+
+def _named(target: str) -> Any:
+    """What an import path (`module:name`) names."""
+    module, _, name = target.partition(":")
+    return getattr(import_module(module), name)
 
 
 def _values(hook: str, key: str, items: Sequence[Any]) -> list[str]:
