@@ -13,7 +13,7 @@ from textual.worker import Worker
 
 from omni.core.errors import OmniError, UsageError
 from omni.shell.completion import CompletionItem
-from omni.shell.composer import Composer
+from omni.shell.composer import FAR, Composer
 from omni.shell.glyphs import glyphs
 from omni.shell.pane import Pane
 from omni.shell.panes.chat_commands import run_command
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from omni.keeper import KeeperChange
 
 FIRST_SHOWN = 40  # messages that a long conversation opens with
+IN_A_TURN = 2  # messages that come with a turn
 
 
 class ChatPane(Pane):
@@ -68,7 +69,7 @@ class ChatPane(Pane):
         super().__init__(services)
         self.conversation: Conversation | None = None
         self.messages: list[ChatMessage] = []
-        self._partly = False
+        self.partly = False  # whether messages above these are not read yet
         self.brain = self.system = ""
         self.gauge = Gauge()
         self.turns = RunningAnswers(self)
@@ -179,7 +180,6 @@ class ChatPane(Pane):
         self.brain = brain or self.brain
         self.system = ""
         self._leave()
-        self.messages = []
         self.composer.put("")
         self.transcript.show([])
         self.show_title()
@@ -194,25 +194,33 @@ class ChatPane(Pane):
         self.conversation = await self.services.chat.conversation(conversation)
         self.brain = self.conversation.brain or self.brain
         self._leave()
-        await self.reload(keep=False, last=FIRST_SHOWN)
-        if len(self.messages) == FIRST_SHOWN:  # the rest, once its end is on the screen
-            self.call_after_refresh(self._work, self._read_rest, "read all of the conversation")
-        self._remember_questions()
+        await self.reload(keep=False)
+        self.composer.remember(self._questions)
         self.show_queue()
         await self._know_brain()
         self.take_focus()
 
-    async def _read_rest(self) -> None:
-        await self.reload()
-        self._remember_questions()
+    async def read_whole(self) -> None:
+        """Read what stands above the messages that a long conversation opened with, where something does."""
+        if self.partly:
+            await self.reload(whole=True)
+            self.composer.remember(self._questions, keep=True)
 
-    def _remember_questions(self) -> None:
-        self.composer.remember([one.text for one in self.messages if one.role == "user"])
+    @property
+    def _questions(self) -> list[str]:
+        return [one.text for one in self.messages if one.role == "user"]
+
+    @on(Transcript.Earlier)
+    @on(Composer.Recalling)
+    def _more_is_wanted(self, event: Transcript.Earlier | Composer.Recalling) -> None:
+        event.stop()
+        if self.partly:
+            self._work(self.read_whole, "read all of the conversation")
 
     def _leave(self) -> None:
         """Nothing of the conversation that was on the screen is meant any more."""
         self._entries.forget()
-        self._partly = False
+        self.messages, self.partly = [], False
         self.acts.edited = None
         self.gauge.clear()
 
@@ -255,9 +263,10 @@ class ChatPane(Pane):
         """Title, project, turns."""
         one = self.conversation
         place = self.project.name if one is None else Path(one.project).name if one.project else ""
-        turns = sum(entry.kind == "person" for entry in self.transcript.entries)
         title = one.title if one is not None else ""
-        count = None if one is None or self._partly else turns
+        count = one.turns if one is not None and self.partly else None
+        if one is not None and not self.partly:
+            count = sum(entry.kind == "person" for entry in self.transcript.entries)
         self._title.show(title_line(title, place, count, self._title.size.width))
 
     def learn_title(self) -> None:
@@ -298,19 +307,27 @@ class ChatPane(Pane):
             answering, editing = self.turns.shown is not None, self.acts.edited is not None
             self._keys.show(*writing_keys(answering=answering, editing=editing))
 
-    async def reload(self, *, keep: bool = True, last: int | None = None) -> None:
-        """Read the conversation (or its `last` messages) and show it; entries that did not change stay the same."""
+    async def reload(self, *, keep: bool = True, whole: bool = False) -> None:
+        """Read the conversation and show it, of a long one only what was shown before and what came since; entries that
+        did not change stay the same."""
         async with self._reading:
             one = self.conversation
             if one is None:
                 return
             latest = await self.services.chat.conversation(one.id)
+            known = self.messages
+            last = None if whole or (known and not self.partly) else max(len(known) + IN_A_TURN, FIRST_SHOWN)
             messages = await self.services.chat.messages(one.id, last=last)
             if self.shown_id != one.id:
                 return  # the person went on while this was read
-            self.conversation, self.messages, self._partly = latest, messages, len(messages) == last
+            if last is not None and known:
+                above = next((at for at, message in enumerate(messages) if message.id == known[0].id), 0)
+                messages = messages[above:]
+            self.conversation, self.messages = latest, messages
+            self.partly = last is not None and bool(messages) and messages[0].parent is not None
             running = self.turns.get(one.id)
-            self.transcript.show(self._entries.of(messages, running, self.transcript), keep=keep)
+            entries = self._entries.of(messages, running, self.transcript)
+            self.transcript.show(entries, keep=keep, more_above=self.partly)
             self.gauge.learn(next((one.usage for one in reversed(messages) if one.usage is not None), None))
             self.post_status()
             self.show_title()
@@ -403,7 +420,10 @@ class ChatPane(Pane):
     @on(Composer.Scroll)
     def _scroll(self, event: Composer.Scroll) -> None:
         event.stop()
-        self.transcript.action_page(event.pages)
+        if event.pages == -FAR:
+            self.transcript.action_top()
+        else:
+            self.transcript.action_page(event.pages)
 
     @on(Composer.Escaped)
     def _escaped(self, event: Composer.Escaped) -> None:

@@ -50,6 +50,7 @@ async def run_command(
                 raise UsageError("There is no answer yet.")
             await pane.copy_text(answer.text)
         case "search":
+            await pane.read_whole()
             count = pane.transcript.search(rest)
             if count:
                 pane.transcript.focus()

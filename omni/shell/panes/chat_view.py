@@ -41,8 +41,11 @@ class ChatView(Protocol):
     def stored(self) -> Conversation:
         """The conversation, which must have been stored. Raises UsageError."""
 
-    async def reload(self) -> None:
+    async def reload(self, *, whole: bool = False) -> None:
         """Read the conversation and show it."""
+
+    async def read_whole(self) -> None:
+        """Read what stands above the messages that a long conversation opened with."""
 
     def do_beside(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
         """Do what may take long, while the pane goes on."""

@@ -49,7 +49,7 @@ class MessageActions:
         at = message.siblings.index(message.id) + step
         if 0 <= at < len(message.siblings):
             await pane.services.chat.switch(pane.stored().id, message.siblings[at])
-            await pane.reload()
+            await pane.reload(whole=True)  # the other branch may be longer than what was read of this one
             ids = [entry.id for entry in pane.transcript.entries]
             if message.siblings[at] in ids and pane.transcript.has_focus:
                 pane.transcript.focus_entry(ids.index(message.siblings[at]))
