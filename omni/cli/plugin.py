@@ -20,12 +20,9 @@ MAY = (
 )
 
 
-@click.group("plugin")
+@click.group("plugin", commands=[call])
 def command() -> None:
     """Add, list, check and remove plug-ins."""
-
-
-command.add_command(call)
 
 
 @command.command("add")
