@@ -2,7 +2,7 @@
 # Playwright's `wait_for_function` on a page whose policy forbids `eval` works with an expression that is true at once, works
 # with a function always, and fails with an expression that has to be waited for: a test that is green on a fast machine.
 #
-# Versions: playwright (Python) 1.62.0, Debian's Chromium 156, Python 3.11, Linux x86-64.
+# Versions: playwright (Python) 1.65.2, Debian's Chromium 156, Python 3.11, Linux x86-64.
 # Guessed: an expression and a function are two spellings of one wait, and a page's Content-Security-Policy binds the page's own
 #   scripts, not what the driver evaluates.
 # Seen: the first look goes past the policy. Each later look happens inside the page, where an expression is evaluated by `eval`
@@ -13,7 +13,7 @@ browser=$(command -v chromium || command -v chromium-browser) || { echo "this ne
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install --quiet --disable-pip-version-check playwright==1.62.0 2>"$folder/pip.log" ||
+"$folder/venv/bin/pip" install --quiet --disable-pip-version-check playwright==1.65.2 2>"$folder/pip.log" ||
     { cat "$folder/pip.log" >&2; exit 1; }
 
 "$folder/venv/bin/python" - "$browser" <<'PYTHON'
