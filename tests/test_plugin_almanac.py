@@ -26,6 +26,7 @@ HOOKS = {
     "omni_settings": ["Almanac"],
     "omni_doctor_checks": ["almanac"],
     "omni_web_routes": ["/"],
+    "omni_tools": ["almanac_dates"],
 }
 
 
@@ -82,6 +83,34 @@ def test_its_command_and_its_settings_are_on_the_command_line(almanac: Home, tmp
     assert "[plugins.gone] is of no plug-in" in checked.stderr
 
 
+def test_its_tool_is_called_by_hand_and_its_arguments_are_proved_first(almanac: Home, tmp_path: Path) -> None:
+    called = omni(almanac, "plugin", "call", "almanac_dates", '{"word": "Ada"}')
+    assert called.stdout == "24 December: Ada comes\n"
+    assert "almanac_dates may touch: read" in called.stderr
+    assert omni(almanac, "plugin", "call", "almanac_dates").stdout == "24 December: Ada comes\n"
+    wrong = omni(almanac, "plugin", "call", "almanac_dates", '{"word": 5}')
+    assert wrong.returncode == 2
+    assert "These are no arguments of almanac_dates at #/word" in wrong.stderr
+    assert "It takes [word: string]." in wrong.stderr
+    assert omni(almanac, "plugin", "call", "almanac_dates", "{").returncode == 2
+    near = omni(almanac, "plugin", "call", "almanac_date")
+    assert near.returncode == 3
+    assert "almanac_dates" in near.stderr
+
+
+def test_a_tool_that_fails_or_returns_no_text_is_named(almanac: Home) -> None:
+    module = almanac.plugins / "omni_almanac.py"
+    for body, said in {
+        "return 5": "it returned int, and a text is expected",
+        "raise KeyError(5)": "KeyError: 5",
+    }.items():
+        module.write_text(f"{module.read_text()}\n\ndef tell(_wanted):\n    {body}\n")
+        done = omni(almanac, "plugin", "call", "almanac_dates")
+        assert done.returncode == 1
+        assert "The plug-in 'almanac' failed in" in done.stderr
+        assert said in done.stderr
+
+
 async def test_its_pane_stands_in_the_rail(plugins: Plugins, almanac: Home) -> None:
     from tests.shell.fakes import sample_services, screen_text, settled, shell
 
@@ -113,7 +142,6 @@ async def test_its_slash_command_runs_in_the_chat(plugins: Plugins, tmp_path: Pa
 async def test_the_brain_is_told_what_it_provides(plugins: Plugins, tmp_path: Path) -> None:
     from omni.cartridges import Brain
     from omni.chat import ChatService, ChatStore
-    from omni.core.messages import FilePart
     from omni.engine import ScriptedEngine
 
     seen: list[str] = []
@@ -138,8 +166,14 @@ async def test_the_brain_is_told_what_it_provides(plugins: Plugins, tmp_path: Pa
             pass
     assert "dates (plug-in almanac)\n```\n24 December: Ada comes\n```\n\nWhen does she come?" in seen[0]
     assert seen[1] == "Who?"
-    kept = (await chat.messages(made.id))[0].attachments
-    assert [each.path for each in kept if isinstance(each, FilePart)] == ["dates (plug-in almanac)"]
+    first = (await chat.messages(made.id))[0]
+    assert [(each.source, each.lines, each.text) for each in first.context] == [("dates (plug-in almanac)", 1, "")]
+    assert not first.attachments
+    async for _ in chat.edit(made.id, first.id, "When does Ada come?"):  # it is looked up anew, and stands there once
+        pass
+    assert seen[2].count("24 December") == 1
+    exported = await chat.export(made.id, "markdown")
+    assert "dates (plug-in almanac)\n```\n24 December: Ada comes\n```" in exported
     await chat.close()
 
 

@@ -1,4 +1,4 @@
-"""`omni plugin`: add, list, check and remove plug-ins."""
+"""`omni plugin`: add, list, check and remove plug-ins, and run what they bring by hand."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from omni.cli.asking import require_consent
+from omni.cli.plugin_call import call
 from omni.cli.say import one_line, tell
 from omni.cli.table import print_json, print_table
 from omni.core.paths import Home
@@ -19,7 +20,7 @@ MAY = (
 )
 
 
-@click.group("plugin")
+@click.group("plugin", commands=[call])
 def command() -> None:
     """Add, list, check and remove plug-ins."""
 

@@ -2,6 +2,7 @@
 
     job       work that runs, and what it has told        offering  the socket on which a process offers its jobs
     registry  the jobs of this process                    remote    the jobs of the others
+    words     what a job does, for people
 
 Importing this package imports none of its modules; a name is loaded when it is first used.
 """
@@ -13,10 +14,18 @@ if TYPE_CHECKING:
     from omni.jobs.job import Job, JobInfo, Question
     from omni.jobs.registry import Jobs
     from omni.jobs.remote import RemoteJob
+    from omni.jobs.words import work_words
 
-_PLACES = {"Job": "job", "JobInfo": "job", "Jobs": "registry", "Question": "job", "RemoteJob": "remote"}
+_PLACES = {
+    "Job": "job",
+    "JobInfo": "job",
+    "Jobs": "registry",
+    "Question": "job",
+    "RemoteJob": "remote",
+    "work_words": "words",
+}
 
-__all__ = ["Job", "JobInfo", "Jobs", "Question", "RemoteJob"]
+__all__ = ["Job", "JobInfo", "Jobs", "Question", "RemoteJob", "work_words"]
 
 
 def __getattr__(name: str) -> Any:

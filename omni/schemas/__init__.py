@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from omni.schemas.proofs import Fault as Fault
     from omni.schemas.sieves import Sieve as Sieve
     from omni.schemas.threads import apart as apart
+    from omni.schemas.tools import expected as expected
+    from omni.schemas.tools import parameters_of as parameters_of
+    from omni.schemas.tools import proved_arguments as proved_arguments
 
 _NAMES = {
     "LruCache": "keeping",
@@ -29,6 +32,9 @@ _NAMES = {
     "Sieve": "sieves",
     "apart": "threads",
     "compile_schema": "compiled",
+    "expected": "tools",
+    "parameters_of": "tools",
+    "proved_arguments": "tools",
 }
 
 __all__ = [
@@ -42,6 +48,9 @@ __all__ = [
     "Sieve",
     "apart",
     "compile_schema",
+    "expected",
+    "parameters_of",
+    "proved_arguments",
 ]
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from omni.core.errors import ContextOverflow, OmniError, StorageError, UsageError
 from omni.core.events import BrainReplaced, Usage
-from omni.core.messages import ImagePart
+from omni.core.messages import ContextPart, ImagePart
 from omni.shell.conversation.answer import Asked, RunningAnswer
 from omni.shell.conversation.model import ConversationModel
 from omni.shell.conversation.words import clock_time, compacted_words, replaced_words, seconds_words
@@ -58,11 +58,12 @@ def foot_of(message: "ChatMessage", failure: OmniError | None = None) -> list[Fo
             return []
 
 
-def attachment_words(one: "Attachment") -> str:
+def attachment_words(one: "Attachment | ContextPart") -> str:
     """What goes along: `src/a.py 118 lines`, `plan.png 640 × 480`."""
     if isinstance(one, ImagePart):
         return f"{one.path or one.kind} {one.width} × {one.height}"
-    return f"{one.path} {one.lines:,} line{'s' * (one.lines != 1)}"
+    name = one.source if isinstance(one, ContextPart) else one.path
+    return f"{name} {one.lines:,} line{'s' * (one.lines != 1)}"
 
 
 def entries_of(message: "ChatMessage", failure: OmniError | None = None) -> list[Entry]:
@@ -103,7 +104,7 @@ def facts_of(message: "ChatMessage") -> list[str]:
     """What stands behind the name over a message: when, what went along, what it took."""
     when = clock_time(message.time)
     if message.role == "user":
-        return [when, *map(attachment_words, message.attachments)]
+        return [when, *map(attachment_words, (*message.attachments, *message.context))]
     if message.state == "writing":
         return [when, "writing"]
     return [when, *usage_facts(message.seconds, message.usage)]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import click
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from omni.core.errors import UsageError
 from omni.core.hooks import (
@@ -14,6 +14,7 @@ from omni.core.hooks import (
     DoctorCheck,
     SlashCall,
     SlashCommand,
+    Tool,
     WebAnswer,
     WebRequest,
     WebRoute,
@@ -73,6 +74,17 @@ def page(request: WebRequest) -> WebAnswer:
     return WebAnswer(body=f"<!doctype html><title>Almanac</title><pre>{escape(chr(10).join(lines))}</pre>")
 
 
+class Wanted(Struct, frozen=True, kw_only=True):
+    """What a brain may ask the tool for."""
+
+    word: Annotated[str, Meta(description="A word that a line has; empty: all lines.", max_length=100)] = ""
+
+
+def tell(wanted: Wanted) -> str:
+    """What the brain reads."""
+    return "\n".join(line for line in dates() if wanted.word in line) or "no such date"
+
+
 @hookimpl
 def omni_commands() -> list[click.Command]:
     return [dates_command]
@@ -108,3 +120,8 @@ def omni_doctor_checks() -> list[DoctorCheck]:
 @hookimpl
 def omni_web_routes() -> list[WebRoute]:
     return [WebRoute(path="", title="Almanac", run=page)]
+
+
+@hookimpl
+def omni_tools() -> list[Tool]:
+    return [Tool(name="almanac_dates", about="the almanac's dates", parameters=Wanted, touches=("read",), run=tell)]

@@ -45,8 +45,10 @@ export interface ContextCompacted {
 
 export interface ContextPart {
   type: "context";
-  text: string;
   source: string;
+  bytes: number;
+  lines: number;
+  text: string;
 }
 
 export interface Conversation {
