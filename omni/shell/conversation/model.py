@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Coroutine, Sequence
 from functools import partial
-from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from omni.core.errors import OmniError, UsageError
@@ -84,28 +83,16 @@ class ConversationModel:
         return [one.text for one in self.messages if one.role == "user"]
 
     @property
-    def unstored(self) -> RunningAnswer | None:
-        """The turn on the screen as long as its messages are not among `messages`."""
-        running = self.answering
-        return None if running is None or self.message(running.answer) is not None else running
-
-    @property
     def branch(self) -> "Sequence[ChatMessage]":
-        """The messages that are shown: those that a turn writes anew are not, from when it begins."""
-        running = self.unstored
-        if running is None or not running.instead_of:
-            return self.messages
-        return list(takewhile(lambda one: one.id != running.instead_of, self.messages))
+        """The messages with what is being written: that stands there before it is stored, and what it replaces does not."""
+        return self.messages if self.answering is None else self.answering.on(self.messages)
 
     @property
     def turn_count(self) -> int | None:
         """How often was asked on this branch, and where only its end was read, on all; None before anything was."""
         if self.conversation is None:
             return None
-        if self.partly:
-            return self.conversation.turns
-        running = self.unstored
-        return sum(one.role == "user" for one in self.branch) + (running is not None and running.asked is not None)
+        return self.conversation.turns if self.partly else sum(one.role == "user" for one in self.branch)
 
     def message(self, message: str) -> "ChatMessage | None":
         """A message of the branch, looked for from its end."""
