@@ -215,6 +215,11 @@ async def test_a_turn_that_is_stopped_before_it_begins_leaves_nothing_running(tm
         await one.model.settled()
         assert not one.model.turns
         assert not one.engine.requests
+        await one.type("again")
+        assert one.model.turns
+        assert one.model.stop()
+        await one.model.settled()
+        assert not one.model.turns
 
 
 async def test_an_edited_question_goes_out_on_a_branch_of_its_own(tmp_path: Path) -> None:
