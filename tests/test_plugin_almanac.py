@@ -1,4 +1,5 @@
-"""A plug-in with a pane, a command, a slash command, context, settings, a check and a page, added as a person adds it."""
+"""A plug-in with a pane, a command, a slash command, context, settings, a check, a page, a tool and a process of its own,
+added as a person adds it."""
 
 import json
 import os

@@ -111,7 +111,9 @@ def read_kinds(folder: Path) -> dict[str, GrantedKind]:
     try:
         data = _own_bytes(path)
         rows = json.loads(data)["kinds"]
-        kinds = [_row(row) for row in rows[: _MOST_KINDS + 1]]
+        if not isinstance(rows, list) or len(rows) > _MOST_KINDS:
+            raise ValueError(f"its kinds are no list of at most {_MOST_KINDS}")
+        kinds = [_row(row) for row in rows]
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

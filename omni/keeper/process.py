@@ -1,4 +1,4 @@
-"""The keeper process: one per home, small and dull. Standard library, `core.paths`, `core.errors`, `core.files` and `core.confinement` only.
+"""The keeper process: one per home, small and dull. Standard library and what of `core` needs no more, only.
 
 It holds the lock of the home while it lives, listens on `keeper.sock` in the folder of sockets, and says where by
 `keeper.json`, which appears when it is ready. One loop, no threads: whatever a client does is an event that takes

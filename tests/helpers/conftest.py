@@ -40,7 +40,7 @@ class FrontEnd:
     def __init__(self, office: Office, name: str) -> None:
         self._office, self.name, self.fetched = office, name, list[str]()
         self._client: Any = None
-        self.jobs = Jobs(office.home, None, SystemClock())
+        self.jobs = Jobs(office.home, self.keeper, SystemClock())
         self.helpers = Helpers(office.home, self.jobs, self.keeper, fetch=self._fetch)
 
     async def keeper(self) -> Any:

@@ -10,7 +10,8 @@ import pytest
 
 from omni.core.errors import BadFile, EngineError, NotFound, UsageError
 from omni.core.process_kinds import FILE
-from omni.helpers import HelperAnswer, HelperProgress, HelperValue, HelperWaiting
+from omni.helpers import HelperAnswer, HelperEvent, HelperProgress, HelperValue, HelperWaiting
+from omni.jobs import work_words
 from omni.keeper import Loading, Waiting
 from tests.helpers.conftest import KIND, FrontEnd, error_of, first, grant
 from tests.keeper.keeper_office import Office, alive, granted, named
@@ -94,6 +95,44 @@ async def test_a_cancelled_one_stops_and_its_process_takes_the_next(front_end: M
     await job.stop()
     assert job.state == "stopped"
     assert await asker.answer("pid") == number
+
+
+async def test_one_that_waits_for_its_turn_can_be_cancelled(front_end: Make) -> None:
+    one, two = front_end("shell"), front_end("cli")
+    busy = one.ask("waits")
+    await first(busy, progresses)
+    waiting = two.ask("echo")
+    await first(waiting, lambda event: isinstance(event, HelperWaiting))
+    await waiting.stop()
+    assert waiting.state == "stopped"
+    await busy.stop()
+    assert await two.answer("echo") == {"do": "echo"}
+
+
+async def test_another_front_end_sees_the_request_watches_and_stops_it(front_end: Make) -> None:
+    one, two = front_end("shell"), front_end("cli")
+    job = one.ask("waits")
+    await first(job, progresses)
+    await two.keeper()
+    await until(two.jobs.others)  # it was offered
+    (seen,) = await two.jobs.others()
+    assert (seen.info.kind, seen.info.about, work_words(seen.info)) == ("helper", "test.it", "a run of test.it")
+    async for event in seen.events(HelperEvent):
+        if progresses(event):
+            break
+    await seen.stop()
+    assert job.state == "stopped"
+
+
+async def test_one_that_does_not_take_the_request_is_ended(front_end: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("omni.helpers.client.TAKING", 0.2)
+    asker = front_end()
+    number = await asker.answer("pid")
+    os.kill(number, signal.SIGSTOP)
+    error = await error_of(asker.answer("echo"))
+    assert error.message == "test.it did not take the request within 0.2 s, so that its process was ended."
+    assert not alive(number)
+    assert await asker.answer("echo") == {"do": "echo"}
 
 
 async def test_one_that_hangs_when_it_is_cancelled_is_ended(front_end: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,7 +277,18 @@ async def test_a_client_cannot_say_what_is_to_run(front_end: Make, office: Offic
 
 @pytest.mark.parametrize(
     "content",
-    ["", "[]", "{", '{"kinds": 5}', '{"kinds": [5]}', '{"kinds": [{"name": "test.it"}]}', "[" * 100_000, "x" * 300_000],
+    [
+        '{"kinds": {}}',
+        f'{{"kinds": [{", ".join("5" * 1001)}]}}',
+        "",
+        "[]",
+        "{",
+        '{"kinds": 5}',
+        '{"kinds": [5]}',
+        '{"kinds": [{"name": "test.it"}]}',
+        "[" * 100_000,
+        "x" * 300_000,
+    ],
 )
 async def test_a_hostile_file_is_refused_in_words_and_the_keeper_lives(
     front_end: Make, office: Office, content: str
