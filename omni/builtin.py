@@ -34,7 +34,7 @@ class BuiltIn:
     @hookimpl
     def omni_slash_commands(self) -> Sequence[Any]:
         """What the chat knows after `/`."""
-        from omni.shell.panes.slash_commands import COMMANDS
+        from omni.shell.conversation.slash_commands import COMMANDS
 
         return COMMANDS
 

@@ -200,7 +200,7 @@ def writes(node: ast.AST) -> bool:
     name, arguments = ast.unparse(node.func), [ast.unparse(each) for each in node.args]
     last = name.rpartition(".")[2]
     if last in ("write_text", "write_bytes", "mkstemp", "NamedTemporaryFile", "rename", "copyfile", "copy2", "link_to"):
-        return "." in name and name not in ("self._chat.rename", "chat.rename", "pane.services.chat.rename")
+        return "." in name and name not in ("self._chat.rename", "chat.rename")
     if last == "replace":  # of a path: a text's has two arguments, a struct's names its fields
         return len(node.args) == 1 and not node.keywords and not isinstance(node.func, ast.Name)
     if name == "os.open":
@@ -368,6 +368,11 @@ def test_only_the_database_module_loads_sqlite() -> None:
 )
 def test_what_a_first_frame_imports_is_light(module: str) -> None:
     assert not HEAVY & tops(loaded_by(module))
+
+
+def test_a_conversation_needs_nothing_that_draws() -> None:
+    loaded = tops(loaded_by(*modules_of("shell/conversation")))
+    assert not loaded & ((FRONT_END_LIBRARIES | HEAVY) - {"msgspec"})
 
 
 def test_the_command_line_imports_no_domain_for_its_help() -> None:

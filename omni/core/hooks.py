@@ -200,7 +200,7 @@ class Hooks:
 
     @hookspec
     def omni_slash_commands(self) -> Sequence[SlashCommand]:  # type: ignore[empty-body]
-        """What can be typed after `/` in the chat (`omni/shell/panes/slash_commands.py`)."""
+        """What can be typed after `/` in the chat (`omni/shell/conversation/slash_commands.py`)."""
 
     @hookspec
     def omni_context_providers(self) -> Sequence[ContextProvider]:  # type: ignore[empty-body]

@@ -12,7 +12,7 @@ from omni.chat.exported import to_json
 from omni.core.messages import Message
 from omni.engine.scripted import Reply
 from omni.keeper import KeeperChange
-from omni.shell.panes.chat import FIRST_SHOWN
+from omni.shell.conversation.model import FIRST_SHOWN
 from omni.shell.panes.chat_list import ConversationList
 from omni.shell.widgets import Lines
 from tests.shell.chat_tools import PaneHost, stage
@@ -62,7 +62,7 @@ async def test_an_answer_goes_on_while_another_conversation_is_shown(tmp_path: P
         await one.until(lambda: len(one.engine.requests) == 1)
         first = one.conversation.id
         await one.pilot.press("ctrl+n")
-        await one.until(lambda: one.pane.conversation is None)
+        await one.until(lambda: one.pane.model.conversation is None)
         await one.say("second")
         await one.until(lambda: "quick" in one.screen)
         gate.set()
@@ -131,7 +131,7 @@ async def test_the_list_finds_renames_deletes_and_opens(tmp_path: Path) -> None:
         await one.pilot.press("delete")
         await one.until(lambda: [listed.title for listed in sheet._listed] == ["Fruit"])
         await one.pilot.press("enter")
-        await one.until(lambda: one.pane.conversation is not None)
+        await one.until(lambda: one.pane.model.conversation is not None)
         await one.quiet()
         assert "apples are red" in one.screen
 
@@ -147,7 +147,7 @@ async def test_what_is_queued_is_asked_though_another_conversation_is_shown(tmp_
         one.composer.put("a draft")
         gate.set()
         await one.until(lambda: len(one.engine.requests) == 2)
-        await one.until(lambda: not one.pane.turns)
+        await one.until(lambda: not one.pane.model.turns)
         assert one.composer.text == "a draft"
         assert not one.transcript.entries
         await one.pane.open_conversation(first)
@@ -158,7 +158,9 @@ async def test_the_title_stands_while_the_first_answer_is_written(tmp_path: Path
     gate = asyncio.Event()
     async with stage(tmp_path, Reply(text="some words", gates={1: gate})) as one:
         await one.say("Why is it slow?")
-        await one.until(lambda: one.pane.conversation is not None and one.pane.conversation.title == "Why is it slow?")
+        await one.until(
+            lambda: one.pane.model.conversation is not None and one.pane.model.conversation.title == "Why is it slow?"
+        )
         gate.set()
         await one.quiet()
 
@@ -190,7 +192,7 @@ async def test_an_answer_of_another_omni_grows_in_place(tmp_path: Path) -> None:
         assert not growing.writing
 
 
-COUNT = 3 * FIRST_SHOWN
+COUNT = 4 * FIRST_SHOWN
 
 
 async def open_long(one: PaneHost) -> None:

@@ -203,8 +203,8 @@ class SystemPane(Pane):
 
     def _speed_now(self) -> float:
         """Tokens a second of all answers that this shell receives."""
-        turns = getattr(self.omni.pane("chat"), "turns", None)
-        return float(getattr(turns, "speed", 0.0))
+        chat = self.omni.pane("chat")
+        return chat.answer_speed if isinstance(chat, Pane) else 0.0
 
     # -- drawing
 

@@ -35,7 +35,12 @@ class View(ScrollView):
     """Draws the lines of a conversation and takes what arrives. It knows nothing of keys and mouse."""
 
     class Earlier(Message):
-        """The view came near the first entry, and more stands above it: it is to be shown with that, and keep its place."""
+        """The view came near the first entry, and more stands above it: it is to be shown with that, and keep its place.
+        `all` of it is wanted when the view goes to the beginning."""
+
+        def __init__(self, *, all: bool) -> None:  # noqa: A002  what else
+            super().__init__()
+            self.all = all
 
     def __init__(self, *, glyphs: Glyphs = UNICODE, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
@@ -55,6 +60,7 @@ class View(ScrollView):
         self._focused = -1  # the entry that is drawn as focused
         self._query = ""  # what is drawn as found, in lower case
         self._drawn: tuple[int, str] = (0, "")
+        self._caret = False  # whether one was drawn since all entries were shown
         self._more_above = self._asked = self._to_top = False
         self.following = True
         self.unseen = False
@@ -83,6 +89,8 @@ class View(ScrollView):
         self._writes = {key: value for key, value in self._writes.items() if key in self._flow.index}
         self._thoughts = {key: value for key, value in self._thoughts.items() if key in self._flow.index}
         self._more_above, self._asked = more_above, False
+        if self._caret:  # it may be gone
+            self._caret, self._rows = False, None
         if not keep:
             self._to_top = False
             self.following = True
@@ -214,7 +222,7 @@ class View(ScrollView):
     def _ask_for_more(self) -> None:
         if not self._asked:
             self._asked = True
-            self.post_message(self.Earlier())
+            self.post_message(self.Earlier(all=self._to_top))
 
     def _put(self, where: int) -> None:
         """Set size and scroll position without a layout of the screen: only the scroll bar needs to know."""
@@ -462,6 +470,7 @@ class View(ScrollView):
         else:
             runs = line.runs
             if caret:
+                self._caret = True
                 runs = [*runs, (self._glyphs.caret, "accent", "")]
             if self._query:
                 runs = marked(runs, self._query)
