@@ -153,11 +153,6 @@ def load_manifest(path: Path) -> Manifest:
     return parse_manifest(data, str(path))
 
 
-def load_manifests(folder: Path) -> dict[str, Manifest]:
-    """Every `FOLDER/NAME/cartridge.toml`, by the name that stands in it. Raises as `manifest_files` does."""
-    return {name: manifest for name, (_, manifest) in manifest_files(folder).items()}
-
-
 def manifest_files(
     folder: Path, wrong: Callable[[Path, OmniError], None] | None = None
 ) -> dict[str, tuple[Path, Manifest]]:
