@@ -102,7 +102,7 @@ async def test_its_slash_command_runs_in_the_chat(plugins: Plugins, tmp_path: Pa
     (tmp_path / "chat").mkdir()
     async with stage(tmp_path / "chat") as one:
         one.services.plugins = plugins
-        one.host.slash_offers = plugins.offers("omni_slash_commands")  # type: ignore[attr-defined]
+        one.host.slash_offers = plugins.offers("omni_slash_commands")  # type: ignore[attr-defined]  # a stand-in
         await one.say("/remember 6 January: all leave")
         await one.until(lambda: "Remembered: 6 January" in one.notes)
         await one.say("/remember nothing")

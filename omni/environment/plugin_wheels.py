@@ -60,7 +60,7 @@ def read_wheel(path: Path) -> WheelFacts:
     except (OSError, ValueError, zipfile.BadZipFile, RuntimeError) as error:
         raise BadFile(f"{path} is no wheel: {error}.", hint="A wheel is made by `python3 -m build`.") from error
     parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=False)
-    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # as its manual has it
     try:
         parser.read_string(entries)
     except configparser.Error as error:
