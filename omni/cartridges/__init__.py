@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from omni.cartridges.holds import hold
     from omni.cartridges.library import Library
     from omni.cartridges.library_jobs import LibraryJobs
-    from omni.cartridges.manifest import Manifest, load_manifests, manifest_schema, parse_manifest
+    from omni.cartridges.manifest import Manifest, manifest_files, manifest_schema, parse_manifest
     from omni.cartridges.naming import EMBEDDER_HINT
     from omni.cartridges.projectors import Projector
     from omni.cartridges.pull_jobs import begin_export, begin_pull, begin_verify
@@ -51,7 +51,7 @@ __getattr__, __dir__ = lazy(
     holds="hold",
     library="Library",
     library_jobs="LibraryJobs",
-    manifest="Manifest load_manifests manifest_schema parse_manifest",
+    manifest="Manifest manifest_files manifest_schema parse_manifest",
     naming="EMBEDDER_HINT",
     projectors="Projector",
     pull_jobs="begin_export begin_pull begin_verify",

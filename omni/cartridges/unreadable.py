@@ -4,8 +4,10 @@ import grp
 import os
 import pwd
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 import msgspec
 
@@ -66,9 +68,9 @@ def _is_member(gid: int) -> bool:
         return False
 
 
-def _name(lookup: object, number: int) -> str:
+def _name(lookup: Callable[[int], tuple[Any, ...]], number: int) -> str:
     try:
-        return str(lookup(number)[0])  # type: ignore[operator]
+        return str(lookup(number)[0])
     except KeyError:
         return str(number)
 

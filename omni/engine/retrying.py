@@ -28,6 +28,7 @@ from omni.keeper import Fate
 
 TRIES = 3  # a worker may end, for another base or by a kill, between being promised and being asked
 DEATHS = 2  # of workers that had been asked, and nobody knows by whom: the request may be what ends them
+PAUSE_SECONDS = 0.1  # until the keeper has seen that one ended
 MOST = 6  # workers of one request, whoever ends them
 ENDED_BY_EYES = "The brain's process ended whenever it looked at the images."
 _FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP, 0)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from omni.hardware.machine import Cpu, Disk, Gpu, HardwareProfile, Memory, probe, profile
     from omni.hardware.memory import available_memory
     from omni.hardware.notes import Notes, remember_speed
-    from omni.hardware.probes import Probes, RecordedProbes, Vram
+    from omni.hardware.probes import Probes, Vram
     from omni.hardware.sampling import MachineSample, Sampler, process_memory
 
 __getattr__, __dir__ = lazy(
@@ -19,6 +19,6 @@ __getattr__, __dir__ = lazy(
     machine="Cpu Disk Gpu HardwareProfile Memory probe profile",
     memory="available_memory",
     notes="Notes remember_speed",
-    probes="Probes RecordedProbes Vram",
+    probes="Probes Vram",
     sampling="MachineSample Sampler process_memory",
 )
