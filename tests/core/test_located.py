@@ -12,9 +12,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 import pytest
 import tomlkit
-from hypothesis import assume, given, settings
+from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from omni.core.errors import BadFile, UsageError
 from omni.core.located.conversion import convert
@@ -134,8 +135,12 @@ def test_yaml_is_what_its_own_loader_reads_and_every_place_begins_its_value(
     stream = io.StringIO()
     writer.dump(value, stream)
     text = stream.getvalue()
+    try:
+        read = YAML(typ="safe", pure=True).load(text)
+    except YAMLError:  # not all that it writes can be read again, a key of signs in braces for one
+        reject()
     located = read_yaml(text, SOURCE)
-    assert located.value == YAML(typ="safe", pure=True).load(text)
+    assert located.value == read
     for path, leaf in leaves(located.value):
         begins = offset(located, text, path)
         if isinstance(leaf, str):
