@@ -8,13 +8,13 @@ from omni.core.lazy import lazy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from omni.helpers.channel import HelperChannel, HelperRequest
+    from omni.helpers.channel import HelperChannel, HelperPage, HelperRequest
     from omni.helpers.client import Helpers
     from omni.helpers.values import HelperAnswer, HelperEvent, HelperProgress, HelperValue, HelperWaiting
 
 __getattr__, __dir__ = lazy(
     __name__,
-    channel="HelperChannel HelperRequest",
+    channel="HelperChannel HelperPage HelperRequest",
     client="Helpers",
     values="HelperAnswer HelperEvent HelperProgress HelperValue HelperWaiting",
 )

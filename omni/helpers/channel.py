@@ -14,6 +14,7 @@ JSON objects, one a line: {"key", "value"} comes first, {"cancel": true} and {"p
 """
 
 import base64
+import io
 import json
 import os
 import socket
@@ -246,8 +247,10 @@ class HelperChannel:
         return HelperRequest(connection, lines, first[0]["value"])
 
 
-class BoundedLog:
+class BoundedLog(io.TextIOBase):
     """What a plug-in prints: into the log of its process, up to a limit, so that no disk is filled."""
+
+    encoding = "utf-8"
 
     def __init__(self, limit: int) -> None:
         self._left = limit
@@ -260,15 +263,11 @@ class BoundedLog:
             os.write(2, data)
         return len(text)
 
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-    def isatty(self) -> bool:
-        """It is a file."""
-        return False
+    def writable(self) -> bool:
+        """It is."""
+        return True
 
 
 def bound_prints(limit: int = 1 << 20) -> None:
     """Have all that is printed from now on be bounded, in bytes."""
-    log: Any = BoundedLog(limit)
-    sys.stdout = sys.stderr = log
+    sys.stdout = sys.stderr = BoundedLog(limit)
