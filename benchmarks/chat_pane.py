@@ -49,6 +49,11 @@ class PaneApp(App[None]):
         super().__init__()
         self.register_theme(theme)
         self.theme = theme.name
+        # what the pane asks of its frame
+        self.project, self.wanted_brain = Path.cwd(), ""
+        self.slash_offers = self.pulls_running = ()
+        self.warmed = asyncio.Event()
+        self.warmed.set()
         self.pane = ChatPane(services)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:

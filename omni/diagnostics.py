@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 async def findings(services: "Services") -> "list[Diagnostic]":
     """Everything that is looked at, in the order in which it builds on each other."""
     diagnostics = await services.environment.check()
-    for check in CHECKS:
+    for check in services.plugins.own("omni_doctor_checks"):
         try:
             diagnostics += await check.run(services)
         except OmniError as error:

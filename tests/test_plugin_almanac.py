@@ -1,4 +1,5 @@
-"""A plug-in with a pane, a command, a slash command, context, settings, a check and a page, added as a person adds it."""
+"""A plug-in with a pane, a command, a slash command, context, settings, a check, a page, a tool and a process of its own,
+added as a person adds it."""
 
 import json
 import os
@@ -26,6 +27,8 @@ HOOKS = {
     "omni_settings": ["Almanac"],
     "omni_doctor_checks": ["almanac"],
     "omni_web_routes": ["/"],
+    "omni_tools": ["almanac_dates"],
+    "omni_process_kinds": ["reader"],
 }
 
 
@@ -37,6 +40,8 @@ def added(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr
     assert "The plug-in almanac: omni-almanac 1.0.0" in done.stderr
     assert "It has no network of its own" in done.stderr
+    asked = "almanac.reader runs omni_almanac_reader:run, up to 100 MB, stays 60 s unused; gets nothing of the network"
+    assert asked in done.stderr
     return home.root
 
 
@@ -82,6 +87,59 @@ def test_its_command_and_its_settings_are_on_the_command_line(almanac: Home, tmp
     assert "[plugins.gone] is of no plug-in" in checked.stderr
 
 
+def test_its_tool_is_called_by_hand_and_its_arguments_are_proved_first(almanac: Home, tmp_path: Path) -> None:
+    called = omni(almanac, "plugin", "call", "almanac_dates", '{"word": "Ada"}')
+    assert called.stdout == "24 December: Ada comes\n"
+    assert "almanac_dates may touch: read" in called.stderr
+    assert omni(almanac, "plugin", "call", "almanac_dates").stdout == "24 December: Ada comes\n"
+    wrong = omni(almanac, "plugin", "call", "almanac_dates", '{"word": 5}')
+    assert wrong.returncode == 2
+    assert "These are no arguments of almanac_dates at #/word" in wrong.stderr
+    assert "It takes [word: string]." in wrong.stderr
+    assert omni(almanac, "plugin", "call", "almanac_dates", "{").returncode == 2
+    near = omni(almanac, "plugin", "call", "almanac_date")
+    assert near.returncode == 3
+    assert "almanac_dates" in near.stderr
+
+
+def test_its_process_is_asked_by_hand_and_by_its_command(almanac: Home, tmp_path: Path) -> None:
+    text = tmp_path / "letter.txt"
+    text.write_text("Dear all,\nwe meet on 6 May at noon\nand on 24 December: Ada comes\n")
+    try:
+        asked = omni(almanac, "plugin", "run", "almanac.reader", json.dumps(text.read_text()))
+        assert asked.stdout == '"6 May at noon"\n"24 December: Ada comes"\n2\n', asked.stderr
+        assert "omni: 3 of 3 lines" in asked.stderr
+        read = omni(almanac, "dates", "--in", str(text))
+        assert read.stdout == "6 May at noon\n24 December: Ada comes\n", read.stderr
+        assert "almanac.reader, idle" in omni(almanac, "ps").stdout
+        wrong = omni(almanac, "plugin", "run", "almanac.reader", "5")
+        assert wrong.returncode == 5
+        assert "almanac.reader: The almanac reads a text." in wrong.stderr
+        none = omni(almanac, "plugin", "run", "almanac.raeder")
+        assert none.returncode == 3
+        assert "almanac.reader" in none.stderr
+        assert omni(almanac, "stop", "helper-1").stdout == "helper-1 has ended.\n"
+        assert omni(almanac, "plugin", "rm", "almanac", "--yes").returncode == 0
+        gone = omni(almanac, "plugin", "run", "almanac.reader", '"x"')
+        assert gone.returncode == 3
+        assert "No plug-in here was granted a process 'almanac.reader'." in gone.stderr
+    finally:
+        omni(almanac, "stop", "--all")
+
+
+def test_a_tool_that_fails_or_returns_no_text_is_named(almanac: Home) -> None:
+    module = almanac.plugins / "omni_almanac.py"
+    for body, said in {
+        "return 5": "it returned int, and a text is expected",
+        "raise KeyError(5)": "KeyError: 5",
+    }.items():
+        module.write_text(f"{module.read_text()}\n\ndef tell(_wanted):\n    {body}\n")
+        done = omni(almanac, "plugin", "call", "almanac_dates")
+        assert done.returncode == 1
+        assert "The plug-in 'almanac' failed in" in done.stderr
+        assert said in done.stderr
+
+
 async def test_its_pane_stands_in_the_rail(plugins: Plugins, almanac: Home) -> None:
     from tests.shell.fakes import sample_services, screen_text, settled, shell
 
@@ -102,7 +160,7 @@ async def test_its_slash_command_runs_in_the_chat(plugins: Plugins, tmp_path: Pa
     (tmp_path / "chat").mkdir()
     async with stage(tmp_path / "chat") as one:
         one.services.plugins = plugins
-        one.host.slash_offers = plugins.offers("omni_slash_commands")  # type: ignore[attr-defined]  # a stand-in
+        one.host.slash_offers = plugins.offers("omni_slash_commands")
         await one.say("/remember 6 January: all leave")
         await one.until(lambda: "Remembered: 6 January" in one.notes)
         await one.say("/remember nothing")
@@ -113,7 +171,6 @@ async def test_its_slash_command_runs_in_the_chat(plugins: Plugins, tmp_path: Pa
 async def test_the_brain_is_told_what_it_provides(plugins: Plugins, tmp_path: Path) -> None:
     from omni.cartridges import Brain
     from omni.chat import ChatService, ChatStore
-    from omni.core.messages import FilePart
     from omni.engine import ScriptedEngine
 
     seen: list[str] = []
@@ -138,8 +195,14 @@ async def test_the_brain_is_told_what_it_provides(plugins: Plugins, tmp_path: Pa
             pass
     assert "dates (plug-in almanac)\n```\n24 December: Ada comes\n```\n\nWhen does she come?" in seen[0]
     assert seen[1] == "Who?"
-    kept = (await chat.messages(made.id))[0].attachments
-    assert [each.path for each in kept if isinstance(each, FilePart)] == ["dates (plug-in almanac)"]
+    first = (await chat.messages(made.id))[0]
+    assert [(each.source, each.lines, each.text) for each in first.context] == [("dates (plug-in almanac)", 1, "")]
+    assert not first.attachments
+    async for _ in chat.edit(made.id, first.id, "When does Ada come?"):  # it is looked up anew, and stands there once
+        pass
+    assert seen[2].count("24 December") == 1
+    exported = await chat.export(made.id, "markdown")
+    assert "dates (plug-in almanac)\n```\n24 December: Ada comes\n```" in exported
     await chat.close()
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import aclosing, suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from omni.cartridges._pull_jobs import begin_pull, begin_verify
 from omni.cartridges._pull_status import LibraryEvent, PullKind, PullStatus, followed
@@ -69,7 +69,11 @@ class LibraryJobs:
         return self.all[name]
 
     async def look(self) -> None:
-        """Watch what other processes have begun. Raises OmniError when nobody can tell."""
+        """Watch what others have begun, here and in other processes. Raises OmniError when nobody can tell."""
+        for job in self._services.jobs.running:
+            for wanted in self._kinds:
+                if job.kind == wanted and not self.runs(job.about):
+                    self._watch(PullStatus(name=job.about, kind=wanted), job, cast("Job[LibraryEvent]", job).events())
         for remote in await self._services.jobs.others():
             kind, name = remote.info.kind, remote.info.about
             for wanted in self._kinds:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from omni.chat.prompt import files_of, rendered
+from omni.chat.prompt import rendered, texts_along
 from omni.chat.tree import MessageNode, Tree
 from omni.chat.types import ChatMessage, Conversation
 from omni.core.messages import ImagePart
@@ -26,7 +26,7 @@ def to_markdown(conversation: Conversation, messages: Sequence[ChatMessage]) -> 
 
 def _section(message: ChatMessage) -> list[str]:
     if message.role == "user":
-        return ["## You", *map(rendered, files_of(message)), *_images(message), message.text]
+        return ["## You", *map(rendered, texts_along(message)), *_images(message), message.text]
     title = f"## Summary by {message.brain}" if message.role == "summary" else f"## {message.brain or 'Answer'}"
     parts = [title]
     if message.reasoning:

@@ -191,7 +191,7 @@ def with_contents(db: "Connection", messages: Sequence[ChatMessage]) -> list[Cha
     """The same messages with the contents of what was attached to them."""
     filled = []
     for message in messages:
-        if message.attachments:
+        if message.attachments or message.context:
             rows = db.execute("SELECT data FROM content WHERE message = ? ORDER BY number", (message.id,))
             parts = stored_parts.with_contents(message.parts, [row["data"] for row in rows])
             message = msgspec.structs.replace(message, parts=parts)

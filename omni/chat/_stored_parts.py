@@ -1,7 +1,7 @@
 """Parts as rows hold them: apart from the words, which stand once in the column that is searched, and from large contents.
 
 `text` is all words of a message joined. `layout` says what stands where: "" for a message that is one text, else a JSON
-array of the parts, in which a text has only its length. What files and images hold is in rows of its own.
+array of the parts, in which a text has only its length. What files, images and looked up texts hold is in rows of its own.
 """
 
 from collections.abc import Iterable, Sequence
@@ -54,22 +54,22 @@ def restored(text: str, layout: str) -> tuple[Part, ...]:
 
 
 def contents(parts: Iterable[Part]) -> list[bytes]:
-    """What the files and images among the parts hold, in their order."""
+    """What the parts hold that have a row of their own, in their order."""
     return [
         part.data if isinstance(part, ImagePart) else part.text.encode()
         for part in parts
-        if isinstance(part, FilePart | ImagePart)
+        if isinstance(part, FilePart | ContextPart | ImagePart)
     ]
 
 
 def with_contents(parts: Iterable[Part], held: Iterable[bytes]) -> tuple[Part, ...]:
-    """The parts with what their files and images hold."""
+    """The parts with what those rows hold."""
     each = iter(held)
     return tuple(
         msgspec.structs.replace(part, data=next(each))
         if isinstance(part, ImagePart)
         else msgspec.structs.replace(part, text=next(each).decode())
-        if isinstance(part, FilePart)
+        if isinstance(part, FilePart | ContextPart)
         else part
         for part in parts
     )
@@ -78,6 +78,6 @@ def with_contents(parts: Iterable[Part], held: Iterable[bytes]) -> tuple[Part, .
 def _bare(part: Part) -> Any:
     if isinstance(part, TextPart):
         return _TextPlace(length=len(part.text))
-    if isinstance(part, FilePart):
+    if isinstance(part, FilePart | ContextPart):
         return msgspec.structs.replace(part, text="")
     return msgspec.structs.replace(part, data=b"") if isinstance(part, ImagePart) else part

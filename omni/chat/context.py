@@ -131,7 +131,8 @@ async def _bisect(prompt: Prompt, count: Count, start: int, before: int, target:
 
 
 def _overflow(prompt: Prompt, tokens: int, needed: int, allocated: int, context_max: int) -> ContextOverflow:
-    files = len(prompt.turns[-1].messages[0].attachments) if prompt.turns else 0
+    asked = prompt.turns[-1].messages[0] if prompt.turns else None
+    files = len(asked.attachments) + len(asked.context) if asked is not None else 0
     what = "The question alone" if not files else "The question with its file" + ("s" if files > 1 else "")
     more = (
         f"allocate more (`omni config set engine.context {_rounded(needed)}`)"

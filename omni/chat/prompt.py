@@ -115,6 +115,11 @@ def files_of(message: ChatMessage) -> tuple[FilePart, ...]:
     return tuple(part for part in message.parts if isinstance(part, FilePart))
 
 
+def texts_along(message: ChatMessage) -> tuple[FilePart | ContextPart, ...]:
+    """The text files that went along with a message, and what was looked up for it."""
+    return tuple(part for part in message.parts if isinstance(part, FilePart | ContextPart))
+
+
 def rendered(part: FilePart | ContextPart) -> str:
     """A file, or what was looked up, as it stands in a question, in a fence that nothing in it can close."""
     longest = max((len(run) for run in re.findall(r"`{3,}", part.text)), default=2)
@@ -126,7 +131,7 @@ def rendered(part: FilePart | ContextPart) -> str:
 def _read(message: ChatMessage, *, seen: bool) -> list[str | ImagePart]:
     """What a brain reads of a message: files and what was looked up in words, images (where they are `seen`), and what is
     said; never what was thought."""
-    files = [rendered(part) for part in message.parts if isinstance(part, FilePart | ContextPart)]
+    files = [rendered(part) for part in texts_along(message)]
     images = [part if seen else NOT_SEEN for part in message.parts if isinstance(part, ImagePart)]
     return [part for part in (*files, *images, message.text) if part]
 

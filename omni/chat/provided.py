@@ -1,4 +1,4 @@
-"""What plug-ins tell a brain besides a question: texts that are stored with it as files, bounded in time and in size."""
+"""What plug-ins tell a brain besides a question: texts that are stored with it, bounded in time and in size."""
 
 import asyncio
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from omni.chat.attachments import printable
 from omni.core.errors import OmniError
 from omni.core.hooks import ContextCall
-from omni.core.messages import FilePart
+from omni.core.messages import ContextPart
 
 if TYPE_CHECKING:
     from omni.core.plugins import PluginOffer, Plugins
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 CUT = "\n[cut: there is no room for more]"
 
 
-async def provided(plugins: "Plugins", question: str, project: str | Path | None, room: int) -> list[FilePart]:
+async def provided(plugins: "Plugins", question: str, project: str | Path | None, room: int) -> list[ContextPart]:
     """What the context providers of all plug-ins say of a question, in no more than `room` bytes together.
 
     All are asked at once. One that fails or takes too long is left out; `plugins.failures` has its name.
@@ -23,7 +23,7 @@ async def provided(plugins: "Plugins", question: str, project: str | Path | None
     offers = await asyncio.to_thread(plugins.offers, "omni_context_providers")
     call = ContextCall(question=question, project=str(project or ""))
     texts = await asyncio.gather(*(_text(plugins, offer, call) for offer in offers))
-    attachments = []
+    context = []
     for offer, text in zip(offers, texts, strict=True):
         if text.strip():
             data = text.encode("utf-8", "replace")
@@ -31,10 +31,10 @@ async def provided(plugins: "Plugins", question: str, project: str | Path | None
                 text = data[: max(0, room - len(CUT))].decode("utf-8", "ignore") + CUT if room > len(CUT) else ""
                 data = text.encode()
             room -= len(data)
-            name = printable(f"{offer.item.name} (plug-in {offer.plugin})")
+            source = printable(f"{offer.item.name} (plug-in {offer.plugin})")
             if text:
-                attachments.append(FilePart(path=name, bytes=len(data), lines=text.count("\n") + 1, text=text))
-    return attachments
+                context.append(ContextPart(source=source, bytes=len(data), lines=text.count("\n") + 1, text=text))
+    return context
 
 
 async def _text(plugins: "Plugins", offer: "PluginOffer", call: ContextCall) -> str:

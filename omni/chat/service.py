@@ -13,6 +13,7 @@ from omni.chat.exported import parsed, to_json
 from omni.chat.types import Attachment, ChatMessage, Conversation, SearchHit
 from omni.core.clock import Clock, SystemClock
 from omni.core.events import ChatEvent
+from omni.core.messages import ContextPart
 from omni.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -153,16 +154,13 @@ class ChatService:
         system: str | None = None,
     ) -> AsyncGenerator[ChatEvent]:
         """Ask below the end of the active branch. `brain` and `system`, where given, hold for later turns too."""
-        context: Sequence[Attachment] | None = None
 
-        async def begin() -> "Started":
-            nonlocal context
-            if context is None:  # begun again while another process writes here
-                context = await self._provided(conversation_id, text)
-            files = (*attachments, *context)
-            return await self._store.ask(conversation_id, text, attachments=files, brain=brain, system=system)
+        async def begin(context: Sequence[ContextPart]) -> "Started":
+            return await self._store.ask(
+                conversation_id, text, attachments=attachments, context=context, brain=brain, system=system
+            )
 
-        return self._runner.run(Turn(conversation_id, begin, brain))
+        return self._runner.run(Turn(conversation_id, self._with_context(conversation_id, text, begin), brain))
 
     def regenerate(self, conversation_id: str, answer_id: str, *, brain: str = "") -> AsyncGenerator[ChatEvent]:
         """Another answer beside this one (or one to this question), perhaps by another brain."""
@@ -180,13 +178,13 @@ class ChatService:
         attachments: Sequence[Attachment] | None = None,
     ) -> AsyncGenerator[ChatEvent]:
         """Ask anew in the place of a question: a new branch. None keeps what was attached."""
-        return self._runner.run(
-            Turn(
-                conversation_id,
-                lambda: self._store.edit(conversation_id, message_id, text, attachments=attachments, brain=brain),
-                brain,
+
+        async def begin(context: Sequence[ContextPart]) -> "Started":
+            return await self._store.edit(
+                conversation_id, message_id, text, attachments=attachments, context=context, brain=brain
             )
-        )
+
+        return self._runner.run(Turn(conversation_id, self._with_context(conversation_id, text, begin), brain))
 
     def resume(self, conversation_id: str, answer_id: str) -> AsyncGenerator[ChatEvent]:
         """Go on with an answer that was interrupted, cancelled, cut or failed; the deltas are what is added to it."""
@@ -203,7 +201,21 @@ class ChatService:
         await self._notifier.close()
         await self._store.close()
 
-    async def _provided(self, conversation_id: str, text: str) -> Sequence[Attachment]:
+    def _with_context(
+        self, conversation_id: str, text: str, begin: "Callable[[Sequence[ContextPart]], Awaitable[Started]]"
+    ) -> "Callable[[], Awaitable[Started]]":
+        """`begin` with what is provided for a question: once, also when it is begun again while another process writes."""
+        context: Sequence[ContextPart] | None = None
+
+        async def with_context() -> "Started":
+            nonlocal context
+            if context is None:
+                context = await self._provided(conversation_id, text)
+            return await begin(context)
+
+        return with_context
+
+    async def _provided(self, conversation_id: str, text: str) -> Sequence[ContextPart]:
         if self._plugins is None or not await asyncio.to_thread(self._plugins.names):
             return ()
         from omni.chat.provided import provided

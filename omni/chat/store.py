@@ -38,7 +38,7 @@ from omni.chat.writing import Outcome, Writing
 from omni.core.clock import Clock, SystemClock
 from omni.core.errors import NotFound, StorageError, UsageError
 from omni.core.events import EngineEvent
-from omni.core.messages import Message, Part
+from omni.core.messages import ContextPart, Message, Part
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -293,6 +293,7 @@ class ChatStore:
         text: str,
         *,
         attachments: Sequence[Attachment] = (),
+        context: Sequence[ContextPart] = (),
         brain: str = "",
         system: str | None = None,
     ) -> Started:
@@ -302,7 +303,7 @@ class ChatStore:
             chat = one_conversation(db, conversation)
             if system is not None:
                 touch(db, conversation, system=clean(system))
-            return self._ask(db, chat, chat.head, text=text, attachments=attachments, brain=brain)
+            return self._ask(db, chat, chat.head, text=text, along=(*attachments, *context), brain=brain)
 
         return await self._begin(conversation, work)
 
@@ -313,9 +314,10 @@ class ChatStore:
         text: str,
         *,
         attachments: Sequence[Attachment] | None = None,
+        context: Sequence[ContextPart] = (),
         brain: str = "",
     ) -> Started:
-        """Ask anew in the place of `question`; `attachments` None keeps what is attached to it."""
+        """Ask anew in the place of `question`; `attachments` None keeps what is attached to it, never its context."""
 
         def work(db: "Connection") -> Started:
             row = one_message(db, conversation, question)
@@ -326,7 +328,7 @@ class ChatStore:
                 old = next(message for message, _ in branch(db, conversation, question) if message.id == question)
                 files = with_contents(db, [old])[0].attachments
             here = one_conversation(db, conversation)
-            return self._ask(db, here, row["parent"], text=text, attachments=files, brain=brain)
+            return self._ask(db, here, row["parent"], text=text, along=(*files, *context), brain=brain)
 
         return await self._begin(conversation, work)
 
@@ -445,17 +447,17 @@ class ChatStore:
         parent: str | None,
         *,
         text: str,
-        attachments: Sequence[Attachment],
+        along: Sequence[Attachment | ContextPart],
         brain: str,
     ) -> Started:
-        if not text.strip() and not attachments:
+        if not text.strip() and not along:
             raise UsageError("The question is empty.")
         question = ChatMessage(
             id=self._new_id(),
             parent=parent,
             role="user",
             time=self._clock.now(),
-            parts=Message.of("user", *attachments, text).parts,
+            parts=Message.of("user", *along, text).parts,
         )
         insert_message(db, question, conversation.id)
         if not conversation.title:

@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from omni.core.events import Usage
-from omni.core.messages import FilePart, ImagePart, Part, ReasoningPart, TextPart, reasoning_of, text_of
+from omni.core.messages import ContextPart, FilePart, ImagePart, Part, ReasoningPart, TextPart, reasoning_of, text_of
 
 Role = Literal["user", "assistant", "summary"]
 State = Literal["complete", "writing", "interrupted", "cancelled", "failed"]
@@ -82,6 +82,11 @@ class ChatMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):  # a lon
             if self._only_text is not None
             else tuple(part for part in self.parts if isinstance(part, FilePart | ImagePart))
         )
+
+    @property
+    def context(self) -> tuple[ContextPart, ...]:
+        """What was looked up for a question."""
+        return () if self._only_text is not None else tuple(p for p in self.parts if isinstance(p, ContextPart))
 
 
 class SearchHit(msgspec.Struct, frozen=True, kw_only=True):

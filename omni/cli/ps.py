@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from omni.jobs import RemoteJob
     from omni.keeper import ProcessInfo
 
-WORK = {"turn": "an answer in", "pull": "a download of", "verify": "a check of", "export": "an export of"}
-ORDER = ("client", "keeper", "starter", "airlock", "installer", "worker")
+ORDER = ("client", "keeper", "starter", "airlock", "installer", "worker", "helper")
 
 
 @click.command("ps")
@@ -100,6 +99,8 @@ def show(
 
 async def show_work(services: "Services", work: "Sequence[RemoteJob]") -> None:
     """What is going on, whoever began it: an answer by the title of its conversation."""
+    from omni.jobs import work_words
+
     titles = {conversation.id: conversation.title for conversation in await services.chat.conversations(limit=1000)}
     click.echo()
     print_table(
@@ -108,7 +109,7 @@ async def show_work(services: "Services", work: "Sequence[RemoteJob]") -> None:
             (
                 job.info.id,
                 clock_words(job.info.began),
-                f"{WORK.get(job.info.kind, job.info.kind)} {titles.get(job.info.about) or job.info.about}",
+                work_words(job.info, titles),
                 f"asks: {job.info.question.text}" if job.info.question is not None else "",
             )
             for job in work

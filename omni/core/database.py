@@ -60,6 +60,7 @@ class Database:
         self._writer: Any = None
         self._reader: Any = None
         self._folder_synced = self._closed = False
+        self._checked = -1  # the version of the tables that were found to be those of this Omni
         self.upgrading = ""  # what is done to the file of an earlier Omni just now, in words; "" when nothing is
 
     async def write(self, work: "Callable[[Connection], T]") -> T:
@@ -156,6 +157,7 @@ class Database:
                 for statement in _statements(step.script):
                     connection.execute(statement)
                 connection.execute("INSERT INTO migrations VALUES (?)", (step.name,))
+            connection.execute(f"PRAGMA user_version = {len(self._migrations)}")  # who has it open sees that it changed
             connection.execute("COMMIT")
             connection.execute("PRAGMA foreign_keys = ON")
         except BaseException:
@@ -201,22 +203,24 @@ class Database:
             )
         return [step for step in self._migrations if step.name not in done]
 
-    def _is_ours(self, connection: Any, error: BaseException) -> None:
-        """Raise StorageError where a newer Omni has changed the tables under this one, which then fails at SQL."""
-        if getattr(error, "sqlite_errorcode", None) in OUR_BUGS:
+    def _check_version(self, connection: Any) -> None:
+        """Raise StorageError where a newer Omni has changed the tables under this one. Ask inside a transaction."""
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version != self._checked:
             self._missing(connection)
+            self._checked = version
 
     def _write(self, work: "Callable[[Connection], T]") -> T:
         with _explained(self.path):
             connection = self._open_writer()
             connection.execute("BEGIN IMMEDIATE")
             try:
+                self._check_version(connection)
                 result = work(connection)
                 connection.execute("COMMIT")
-            except BaseException as error:
+            except BaseException:
                 with suppress(sqlite.Error):  # a full disk has already rolled back
                     connection.execute("ROLLBACK")
-                self._is_ours(connection, error)
                 raise
             return result
 
@@ -227,10 +231,8 @@ class Database:
                 self._reader = self._connect()
             self._reader.execute("BEGIN")
             try:
+                self._check_version(self._reader)
                 return work(self._reader)
-            except sqlite.Error as error:
-                self._is_ours(self._reader, error)
-                raise
             finally:
                 with suppress(sqlite.Error):
                     self._reader.execute("COMMIT")

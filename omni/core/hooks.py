@@ -18,6 +18,8 @@ from omni.core.installed import GROUP
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
 
+Touch = Literal["read", "write", "shell", "network", "input"]
+
 # Seconds after which Omni goes on without an answer.
 LIMITS = {
     "load": 15.0,
@@ -29,6 +31,7 @@ LIMITS = {
     "context": 3.0,
     "doctor": 10.0,
     "web": 10.0,
+    "tool": 60.0,
 }
 
 
@@ -66,8 +69,8 @@ class ContextCall(Struct, frozen=True, kw_only=True):
 class ContextProvider(Struct, frozen=True, kw_only=True):
     """What a brain is told besides a question: `provide` returns a text, or "" when it has nothing to say of this one.
 
-    The text is stored with the question as a file named `name`, so that the prompt stays the same in later turns. It is
-    cut where all providers together would take more than a quarter of the context.
+    The text is stored with the question under `name`, so that the prompt stays the same in later turns; a question that
+    is asked anew in other words gets its own. It is cut where all providers together would take more than a quarter of the context.
     """
 
     name: str
@@ -108,6 +111,41 @@ class WebRoute(Struct, frozen=True, kw_only=True):
     run: Callable[[WebRequest], WebAnswer]
     title: str = ""
     methods: tuple[str, ...] = ("GET",)
+
+
+class Tool(Struct, frozen=True, kw_only=True):
+    """What a brain may call, once there are agents; until then `omni plugin call` lets a person do it.
+
+    `parameters` is a JSON Schema of an object, or a msgspec Struct that has one. `run` gets the arguments, proved against
+    it: a dict, or a value of that Struct. What it returns is what the brain reads. `touches` says what it reaches besides
+    its arguments: files that it reads or writes, a shell, the network, the keyboard and the pointer; nothing at all is ().
+    """
+
+    name: str
+    about: str
+    parameters: dict[str, Any] | type[Struct]
+    run: Callable[[Any], str]
+    touches: tuple[Touch, ...]
+
+
+class ProcessKind(Struct, frozen=True, kw_only=True):
+    """A process of a plug-in's own, for what takes long, much memory, or a library that may crash: `PLUGIN.NAME`.
+
+    `target` is `module:function`; the function gets an `omni.helpers.HelperChannel` and answers what comes from it. The
+    process begins behind the wall, before that module is imported: no network, no connection to anything. `memory` is in
+    bytes, which the kernel holds it to and the keeper counts like that of a brain; `keep_alive` in seconds that it stays
+    without being asked. `doors` is what it wants of the network: () or ("pull",), pages that are fetched for it.
+
+    A person grants it at `omni plugin add`; what is changed afterwards counts when the plug-in is added again.
+    """
+
+    name: str
+    about: str
+    target: str
+    memory: int
+    doors: tuple[str, ...] = ()
+    priority: Literal["interactive", "agent", "background"] = "background"
+    keep_alive: int = 60
 
 
 class OfferedCommand(Protocol):
@@ -162,7 +200,7 @@ class Hooks:
 
     @hookspec
     def omni_slash_commands(self) -> Sequence[SlashCommand]:  # type: ignore[empty-body]
-        """What can be typed after `/` in the chat (`omni/shell/panes/slash_commands.py`)."""
+        """What can be typed after `/` in the chat (`omni/shell/conversation/slash_commands.py`)."""
 
     @hookspec
     def omni_context_providers(self) -> Sequence[ContextProvider]:  # type: ignore[empty-body]
@@ -179,6 +217,14 @@ class Hooks:
     @hookspec
     def omni_web_routes(self) -> Sequence[WebRoute]:  # type: ignore[empty-body]
         """Addresses and pages of the server (`omni/server/plugins.py`)."""
+
+    @hookspec
+    def omni_tools(self) -> Sequence[Tool]:  # type: ignore[empty-body]
+        """What a brain may call (`omni/schemas/tools.py`, `omni plugin call`)."""
+
+    @hookspec
+    def omni_process_kinds(self) -> Sequence[ProcessKind]:  # type: ignore[empty-body]
+        """Processes of its own (`omni plugin add` asks for them, `omni/helpers` runs them)."""
 
     @hookspec
     def omni_cartridge_sources(self) -> Sequence[OfferedSource]:  # type: ignore[empty-body]

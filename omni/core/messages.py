@@ -54,10 +54,12 @@ class FilePart(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=
 
 
 class ContextPart(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="context"):
-    """Something that was looked up for the question, and where it stands."""
+    """What was looked up for a question, and by whom or where. `text` is left empty where that of a file is."""
 
-    text: str
     source: str
+    bytes: int
+    lines: int
+    text: str = ""
 
 
 class ToolCallPart(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="tool_call"):

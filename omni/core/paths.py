@@ -217,6 +217,11 @@ def resources(kind: str) -> Path:
     return inside if inside.is_dir() else root / kind
 
 
+def own_path(text: str) -> Path:
+    """A path as a person types it: `~` is the home folder."""
+    return Path(os.path.expanduser(text))
+
+
 def python_command(module: str, *, packages: bool = True) -> list[str]:
     """A command line that runs `module` of this very code, whatever folder and environment it is started in.
 

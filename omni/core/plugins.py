@@ -31,6 +31,7 @@ MOST = 100  # things that one plug-in may add by one hook
 _TEXTS = {"name", "title", "target", "letter", "about", "path", "takes", "__name__"}
 _CALLED = {"run", "provide", "matches", "resolve", "runs", "open", "get_short_help_str"}
 OMNI = "Omni"  # the owner of what is not a plug-in's
+BUILT_IN = "omni.builtin:BuiltIn"  # it knows the front ends, so that it is no import of this room
 
 
 class Hook(NamedTuple):
@@ -38,40 +39,41 @@ class Hook(NamedTuple):
 
     A thing must have what is `needed`, texts and functions where `_TEXTS` and `_CALLED` say so (its class would have to be
     imported from a front end, and those that a plug-in makes check nothing themselves); of two with the same value
-    of one of the `keys` the first has it. `own` is where Omni's own things are, as an entry point would name them. What
-    `calls` names must be a plain function. `first`: plug-ins are asked before Omni, which takes what nobody wants.
+    of one of the `keys` the first has it. What `calls` names must be a plain function. `check` is where a function is that says what else is wrong with a thing, or
+    "". `first`: plug-ins are asked before Omni, which takes what nobody wants.
     """
 
     what: str
     needed: tuple[str, ...]
     keys: tuple[str, ...] = ("name",)
-    own: str = ""
     guard: type[OmniError] | None = None
     calls: str = ""
+    check: str = ""
     first: bool = False
 
 
 HOOKS = {
-    "omni_commands": Hook("command", ("name", "callback", "get_short_help_str"), own="omni.cli.main:TAKEN"),
-    "omni_panes": Hook(
-        "pane", ("name", "title", "target", "letter"), ("name", "letter"), own="omni.shell.panes:BUILT_IN"
-    ),
-    "omni_slash_commands": Hook(
-        "slash command",
-        ("name", "about", "takes", "run", "then"),
-        own="omni.shell.panes.slash_commands:COMMANDS",
-        calls="run",
-    ),
+    "omni_commands": Hook("command", ("name", "callback", "get_short_help_str")),
+    "omni_panes": Hook("pane", ("name", "title", "target", "letter"), ("name", "letter")),
+    "omni_slash_commands": Hook("slash command", ("name", "about", "takes", "run", "then"), calls="run"),
     "omni_context_providers": Hook("context provider", ("name", "about", "provide"), calls="provide"),
     "omni_settings": Hook("settings section", ("__name__", "__struct_fields__"), ()),
-    "omni_doctor_checks": Hook("check", ("name", "run"), own="omni.diagnostics:CHECKS", calls="run"),
+    "omni_doctor_checks": Hook("check", ("name", "run"), calls="run"),
     "omni_web_routes": Hook("web route", ("path", "run", "title", "methods"), (), calls="run"),
-    "omni_cartridge_sources": Hook(
-        "source", ("name", "matches", "resolve"), own="omni.cartridges.pulls:SOURCES", guard=OmniError, first=True
+    "omni_tools": Hook(
+        "tool",
+        ("name", "about", "parameters", "run", "touches"),
+        calls="run",
+        check="omni.schemas.tools:problem",
     ),
-    "omni_engines": Hook(
-        "engine", ("name", "runs", "open"), own="omni.engine.engines:BUILT_IN", guard=EngineError, first=True
+    "omni_process_kinds": Hook(
+        "process kind",
+        ("name", "about", "target", "memory", "doors", "priority", "keep_alive"),
+        (),  # its name has that of the plug-in before it
+        check="omni.core.process_kinds:problem",
     ),
+    "omni_cartridge_sources": Hook("source", ("name", "matches", "resolve"), guard=OmniError, first=True),
+    "omni_engines": Hook("engine", ("name", "runs", "open"), guard=EngineError, first=True),
 }
 
 
@@ -151,13 +153,21 @@ class Plugins:
         items = [offer.item for offer in self.offers(hook)]
         if not own:
             return items
-        return [*items, *own_of(hook)] if HOOKS[hook].first else [*own_of(hook), *items]
+        return [*items, *self.own(hook)] if HOOKS[hook].first else [*self.own(hook), *items]
+
+    def own(self, hook: str) -> list[Any]:
+        """Omni's own things of one hook; imports what that takes, and no plug-in."""
+        with self._lock:
+            if not self._manager.has_plugin(OMNI):
+                self._manager.register(_named(BUILT_IN)(), OMNI)
+            calls = getattr(self._manager.hook, hook).get_hookimpls()
+        return [item for call in calls if call.plugin_name == OMNI for item in call.function()]
 
     def offers(self, hook: str) -> list[PluginOffer]:
         """The same with the names of the plug-ins, without what has a name that is taken: that is said in `failures`."""
         self.load_all()
         names = self.names()
-        taken = {key: dict.fromkeys(_values(hook, key, own_of(hook)), OMNI) for key in HOOKS[hook].keys if names}
+        taken = {key: dict.fromkeys(_values(hook, key, self.own(hook)), OMNI) for key in HOOKS[hook].keys if names}
         return [
             PluginOffer(name, item)
             for name in names
@@ -264,13 +274,13 @@ def _problem(facts: Hook, item: Any) -> str:
             return f"{each} of a {kind} is {type(value).__name__}, and a function is expected"
     if facts.calls and inspect.iscoroutinefunction(values[facts.calls]):
         return f"{facts.calls} is a coroutine function, and a plain one is expected"
-    return ""
+    return str(_named(facts.check)(item)) if facts.check else ""
 
 
-def own_of(hook: str) -> list[Any]:
-    """Omni's own things of a hook; imports what it takes."""
-    module, _, name = HOOKS[hook].own.partition(":")
-    return list(getattr(import_module(module), name)) if module else []
+def _named(target: str) -> Any:
+    """What an import path (`module:name`) names."""
+    module, _, name = target.partition(":")
+    return getattr(import_module(module), name)
 
 
 def _values(hook: str, key: str, items: Sequence[Any]) -> list[str]:

@@ -75,6 +75,13 @@ class Jobs:
         lists = await asyncio.gather(*(listed(socket) for socket in sorted(sockets - {"", own})))
         return [job for jobs in lists for job in jobs]
 
+    async def all(self) -> "list[Job[object] | RemoteJob]":
+        """All that goes on in this home, oldest first; those of this process alone where the keeper cannot be asked."""
+        jobs: list[Job[object] | RemoteJob] = [*self.running]
+        with suppress(OmniError):
+            jobs += await self.others()
+        return sorted(jobs, key=lambda job: job.snapshot().began)
+
     async def find_other(self, kind: str, **facts: str) -> "RemoteJob":
         """The same among the others. Raises NotFound."""
         for job in await self.others():

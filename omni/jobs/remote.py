@@ -22,6 +22,10 @@ class RemoteJob:
     def __init__(self, socket: str, info: JobInfo) -> None:
         self.socket, self.info = socket, info
 
+    def snapshot(self) -> JobInfo:
+        """What it was and how it stood when it was listed."""
+        return self.info
+
     async def events(self, kind: Any, after: int = 0) -> AsyncGenerator[Any]:
         """What it told after its event number `after`, and all that it tells from now on, as values of `kind`.
 

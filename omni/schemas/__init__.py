@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from omni.schemas.lark import Grammar
     from omni.schemas.proofs import TOO_LARGE, Fault
     from omni.schemas.threads import apart
+    from omni.schemas.tools import expected, parameters_of, proved_arguments
 
 __getattr__, __dir__ = lazy(
     __name__,
@@ -23,4 +24,5 @@ __getattr__, __dir__ = lazy(
     lark="Grammar",
     proofs="Fault TOO_LARGE",
     threads="apart",
+    tools="expected parameters_of proved_arguments",
 )

@@ -18,6 +18,7 @@ from omni.core.errors import OmniError
 from omni.shell.bindings import FRAME, let_alt_numbers_be_keys, pane_bindings
 from omni.shell.doors import DoorWatch
 from omni.shell.meters import Meters
+from omni.shell.pane import Pane
 from omni.shell.pane_host import PaneHost
 from omni.shell.panes import BUILT_IN, PaneSpec
 from omni.shell.rail import FOLD_BELOW
@@ -177,7 +178,8 @@ class OmniApp(PaneHost, inherit_bindings=False):
 
     def unsent(self) -> str:
         """What is written in the conversation, or waits there for an answer to end."""
-        return str(getattr(self.pane("chat"), "unsent", ""))
+        chat = self.pane("chat")
+        return chat.unsent if isinstance(chat, Pane) else ""
 
     # -- doors
 
@@ -226,8 +228,7 @@ class OmniApp(PaneHost, inherit_bindings=False):
             self.run_worker(self._copy(text), name="copy", group="frame", description="copy the selection")
             return
         chat = self.pane("chat")
-        stop = getattr(chat, "stop_answer", None)
-        if stop is not None and stop():
+        if isinstance(chat, Pane) and chat.stop_answer():
             return
         if len(self.screen_stack) > 1 and not self.screen.is_modal:
             self.pop_screen()
@@ -370,9 +371,9 @@ class OmniApp(PaneHost, inherit_bindings=False):
         self.status.show(
             brain=message.brain,
             base=message.base,
-            used=message.used or 0,
-            allocated=message.allocated or 0,
-            speed=message.speed or 0.0,
+            used=message.used,
+            allocated=message.allocated,
+            speed=message.speed,
             answering=bool(message.state),
         )
         self.rail.busy("chat", message.busy)

@@ -135,6 +135,9 @@ class Composer(Vertical):
             super().__init__()
             self.pages = pages
 
+    class Recalling(Message):
+        """Up begins to fetch back what was asked before."""
+
     class TakeBack(Message):
         """Up on an empty line: take back what is queued, if anything is."""
 
@@ -188,11 +191,13 @@ class Composer(Vertical):
         self.field.move_cursor(self.field.document.end)
         self.popup.show(())
 
-    def remember(self, texts: Sequence[str]) -> None:
-        """Up recalls these first: the questions of the conversation that was opened."""
+    def remember(self, texts: Sequence[str], *, keep: bool = False) -> None:
+        """Up recalls these first: the questions of the conversation that was opened. With `keep` there are only more of
+        them above, and what is recalled just now stays."""
         known = set(texts)
         self.history = [text for text in self.history if text not in known] + list(texts)
-        self._back = 0
+        if not keep:
+            self._back = 0
 
     def accept(self, text: str) -> None:
         """What was submitted is on its way: remember and clear it. What was typed since then stays."""
@@ -293,6 +298,7 @@ class Composer(Vertical):
             return False
         if self._back == 0:
             self._draft = self.text
+            self.post_message(self.Recalling())
         self._back = at
         self.put(self._draft if at == 0 else self.history[-at])
         if step > 0:  # on the first row, so that Up goes on

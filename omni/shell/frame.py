@@ -1,7 +1,7 @@
 """What frame and panes may ask of each other. It is for type checkers only: nothing imports it when the shell runs."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +12,9 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from omni.app import Services
+from omni.cartridges import PullStatus
 from omni.core.errors import OmniError
+from omni.core.plugins import PluginOffer
 from omni.core.themes import ThemeFile
 from omni.hardware import MachineSample
 from omni.keeper import Doors
@@ -34,6 +36,8 @@ class Frame(Protocol):
     warmed: asyncio.Event
     project: Path
     new_here: bool
+    wanted_brain: str
+    slash_offers: list[PluginOffer]
 
     @property
     def screen_stack(self) -> list[Screen[object]]:
@@ -50,6 +54,10 @@ class Frame(Protocol):
     @property
     def pulls(self) -> ShellPulls:
         """The downloads that run."""
+
+    @property
+    def pulls_running(self) -> Sequence[PullStatus]:
+        """What is being fetched or checked, as far as this shell knows."""
 
     def pane(self, name: str) -> Widget | None:
         """The pane of this name, when it was shown before."""
@@ -86,6 +94,9 @@ class Frame(Protocol):
 
     def known(self, error: Exception) -> OmniError:
         """The failure as what Omni can explain; its stack is in the log from now on."""
+
+    def explain(self, error: Exception, at: MessagePump | None = None) -> None:
+        """Say what failed in the place that `at` has for that, else in a toast."""
 
     def complain(self, error: OmniError) -> None:
         """Say it in a toast."""

@@ -41,6 +41,20 @@ class Pane(Vertical):
         """Whether downloads are seen here without the frame's help."""
         return False
 
+    @property
+    def unsent(self) -> str:
+        """What somebody wrote here and did not send; kept when the shell ends."""
+        return ""
+
+    @property
+    def answer_speed(self) -> float:
+        """Tokens a second of what is being answered here."""
+        return 0.0
+
+    def stop_answer(self) -> bool:
+        """Stop what is being answered here; False when nothing is."""
+        return False
+
     def take_focus(self) -> None:
         """The pane is shown: focus what is used first."""
 

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -218,11 +217,6 @@ def bar(width: int, fraction: float, *, full: str = "━", empty: str = "━", s
 def job(work: Callable[[], Coroutine[Any, Any, None]]) -> "WorkType[None]":
     """What a worker is made of. A coroutine that was made already would be lost when its worker ends before it begins."""
     return work
-
-
-def own_path(text: str) -> Path:
-    """A path as a person types it: `~` is the home folder."""
-    return Path(os.path.expanduser(text))
 
 
 def home_path(path: str) -> str:

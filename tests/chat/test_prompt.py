@@ -40,7 +40,7 @@ def test_files_and_what_was_looked_up_are_words_before_the_images_and_thoughts_a
     parts: tuple[Part, ...] = (
         image_of(png(3)),
         FilePart(path="f", bytes=1, lines=1, text="x"),
-        ContextPart(text="y", source="a page"),
+        ContextPart(text="y", source="a page", bytes=1, lines=1),
     )
     thought = Message.of("assistant", ReasoningPart(text="Hm."), "A").parts
     branch = [

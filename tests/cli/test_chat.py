@@ -197,7 +197,7 @@ def test_an_answer_is_seen_and_stopped_from_another_terminal(scripted: Cli) -> N
     assert (work["kind"], work["state"], work["facts"]["brain"]) == ("turn", "running", "@me/tiny")
     listed = scripted.run("ps").out.split("\n\n")[1]
     assert listed.splitlines()[1].split(maxsplit=2)[0] == work["id"]
-    assert "an answer in go on and on" in listed
+    assert 'an answer in "go on and on"' in listed
     stopped = scripted.run("stop", work["id"])
     assert stopped == (0, f"{work['id']} is stopped; what came of it is kept.\n", "")
     ended = scripted.finish(asked)

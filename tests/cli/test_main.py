@@ -141,7 +141,7 @@ def test_what_is_not_understood_is_said_in_a_sentence_and_a_hint(call: Call, wor
         (errors.EngineError("It failed."), 5, "omni: It failed.\n"),
         (errors.ContextOverflow("It failed.", needed=2, allocated=1), 6, "omni: It failed.\n"),
         (errors.NetworkBlocked("It failed."), 7, "omni: It failed.\n"),
-        (errors.BadFile("It \x1b[31mfailed\x07."), 8, "omni: It [31mfailed.\n"),
+        (errors.BadFile("It \x1b[31mfailed\x07."), 8, "omni: It failed.\n"),
         (errors.StorageError("It failed."), 9, "omni: It failed.\n"),
         (OSError(errno.ENOSPC, "No space left on device"), 9, "omni: The disk that holds the output is full.\n"),
         (

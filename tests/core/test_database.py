@@ -256,6 +256,19 @@ async def test_a_database_that_a_newer_omni_changes_meanwhile_is_explained(tmp_p
     await newer.close()
 
 
+async def test_a_newer_omni_whose_tables_only_mean_something_else_is_noticed_too(
+    tmp_path: Path, database: Database
+) -> None:
+    await database.write(add("before"))
+    newer = Database(database.path, [FIRST, Migration("other words", "UPDATE thing SET text = upper(text);")])
+    await newer.read(lambda db: None)
+    for use in (database.write(add("after")), database.read(texts)):
+        with pytest.raises(StorageError, match=r"written by a newer Omni \(it has other words\)"):
+            await use
+    assert await newer.read(texts) == ["BEFORE"]
+    await newer.close()
+
+
 async def test_a_step_may_replace_a_table_that_others_refer_to(tmp_path: Path) -> None:
     made = Migration(
         "made",

@@ -14,7 +14,7 @@ from omni.core import hooks
 from omni.core.errors import EngineError, NotFound, OmniError
 from omni.core.hooks import DoctorCheck, SlashCommand, hookimpl
 from omni.core.installed import GROUP
-from omni.core.plugins import HOOKS, Plugins, own_of
+from omni.core.plugins import HOOKS, Plugins
 
 
 def pane(name: str) -> SimpleNamespace:
@@ -326,7 +326,22 @@ def test_every_hook_is_described() -> None:
 
 def test_every_hook_is_known_with_what_it_takes() -> None:
     assert set(HOOKS) == {name for name in vars(hooks.Hooks) if name.startswith("omni_")}
-    assert all(own_of(hook) for hook, facts in HOOKS.items() if facts.own)
+
+
+def test_what_omni_itself_adds_is_registered_by_the_same_hooks() -> None:
+    from omni.cli.main import COMMANDS
+    from omni.shell.panes import BUILT_IN
+
+    plugins = Plugins(())
+    own = {hook: plugins.own(hook) for hook in HOOKS}
+    assert set(COMMANDS) < set(own["omni_commands"])
+    assert tuple(own["omni_panes"]) == BUILT_IN
+    assert [each.name for each in own["omni_cartridge_sources"]] == ["hugging face", "url"]
+    assert own["omni_engines"] == ["xllamacpp"]
+    assert {"keeper", "brains"} < {check.name for check in own["omni_doctor_checks"]}
+    assert {"new", "retry"} < {command.name for command in own["omni_slash_commands"]}
+    assert plugins.names() == []
+    assert plugins.gather("omni_cartridge_sources", own=True) == own["omni_cartridge_sources"]
 
 
 @pytest.mark.parametrize(

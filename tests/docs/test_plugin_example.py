@@ -26,7 +26,7 @@ def test_every_hook_and_every_limit_stands_there() -> None:
     assert set(re.findall(r"^\| `(omni_\w+)` \|", PAGE, re.MULTILINE)) == set(HOOKS)
     told = dict(re.findall(r"^\| (.+?) \|.* (\d+) \|$", PAGE, re.MULTILINE))
     names = {"`SlashCommand.run`": "slash", "`ContextProvider.provide`": "context", "`DoctorCheck.run`": "doctor"}
-    names |= {"`WebRoute.run`": "web", "importing it": "load", "a hook": "hook"}
+    names |= {"`WebRoute.run`": "web", "`Tool.run`": "tool", "importing it": "load", "a hook": "hook"}
     assert {names[name]: float(seconds) for name, seconds in told.items()} == {
         name: hooks.LIMITS[name] for name in names.values()
     }
@@ -55,7 +55,7 @@ def test_the_example_works_as_shown(home: Home, tmp_path: Path) -> None:
     share = tmp_path / "share"
     share.mkdir()
     (share / "parrot.gguf").write_bytes(gguf_bytes())
-    first, *transcript = [line.removeprefix("$ ") for line in LINES[1]]
+    first, *transcript = [line.removeprefix("$ ") for line in LINES[2]]
     done = omni(home, *[word.replace("./", f"{tmp_path}/") for word in shlex.split(first)[1:]])
     assert done.returncode == 0, done.stderr
     shown = omni(home, "--help")

@@ -16,11 +16,13 @@ from uvicorn.server import ServerState
 
 from omni.app import Services
 from omni.cartridges import Base, Brain, GgufHeader
+from omni.core.clock import SystemClock
 from omni.core.errors import NotFound
 from omni.core.paths import Home
 from omni.core.plugins import Plugins
 from omni.core.settings import Settings
 from omni.engine import Engine
+from omni.jobs import Jobs
 from omni.keeper import ProcessInfo, WorkerSpec
 from omni.server.app import Server
 from omni.server.protocol import HttpLimits, Protocol
@@ -130,6 +132,7 @@ class FakeServices:
         self.settings = settings or Settings()
         self.home = home
         self.plugins = Plugins(())
+        self.jobs = Jobs(home or Home(Path("/nowhere")), None, SystemClock())
         self.fake_keeper = FakeKeeper()
         self.pulling: Callable[[str], AsyncGenerator[Any]] | None = None
         self.removed: list[str] = []

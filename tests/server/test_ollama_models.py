@@ -11,7 +11,7 @@ import httpx
 import msgspec
 import pytest
 
-from omni.cartridges import BrainAdapter, Projector, PullDone, PullProgress, PullStarted, PullVerifying
+from omni.cartridges import BrainAdapter, Projector, PullDone, PullProgress, PullStarted, PullVerifying, begin_pull
 from omni.cli.main import COMMANDS
 from omni.core.errors import NetworkBlocked
 from omni.engine import ScriptedEngine
@@ -19,6 +19,7 @@ from omni.server.errors import BadParameter
 from omni.server.guard import Caller
 from omni.server.ollama.keeping import keeping_of
 from omni.server.ollama.models import digest, human
+from omni.server.ollama.pulls import pulls_of
 from omni.server.ollama.times import FOREVER, duration
 from tests.server.server_tools import base, brain
 
@@ -391,3 +392,51 @@ async def test_what_omni_does_otherwise(serving: Any, path: str) -> None:
 async def test_a_look_for_a_blob_is_no_wrong_method(serving: Any) -> None:
     async with serving() as bench:
         assert (await bench.client.head("/api/blobs/sha256:ab")).status_code == 501
+
+
+async def test_a_pull_is_a_job_which_ends_with_its_last_client(serving: Any) -> None:
+    go_on = asyncio.Event()
+    begun: list[str] = []
+
+    async def pulling(name: str) -> Any:
+        begun.append(name)
+        yield PullStarted(brain=name, size=100)
+        await go_on.wait()
+        yield PullDone(brain=known())
+
+    async with serving() as bench:
+        bench.services.pulling = pulling
+        pulls, jobs = pulls_of(bench.server), bench.services.jobs
+        first, second = pulls.events("@omni/test"), pulls.events("@omni/test")
+        assert isinstance(await anext(first), PullStarted)
+        assert isinstance(await anext(second), PullStarted)
+        assert (begun, [job.about for job in jobs.running]) == (["@omni/test"], ["@omni/test"])
+        await first.aclose()
+        assert not jobs.running[0].over
+        (job,) = jobs.running
+        await second.aclose()
+        await job.wait()
+        assert job.state == "stopped"
+
+        page = begin_pull(jobs, bench.services.pull, "@omni/test")
+        third = pulls.events("@omni/test")
+        await anext(third)
+        await third.aclose()
+        go_on.set()
+        await page.wait()
+        assert page.state == "done"
+
+
+async def test_a_pull_that_somebody_stopped_is_no_success(serving: Any) -> None:
+    stop: list[Any] = []
+
+    async def pulling(name: str) -> Any:
+        yield PullStarted(brain=name, size=100)
+        stop.append(asyncio.get_running_loop().call_soon(bench.services.jobs.running[0].cancel))
+        await asyncio.Event().wait()
+
+    async with serving() as bench:
+        bench.services.pulling = pulling
+        answer = await bench.client.post("/api/pull", json={"model": "@omni/test"})
+        last = msgspec.json.decode(answer.content.splitlines()[-1])
+        assert last == {"error": "The pull of @omni/test was stopped. Asking again goes on from there."}

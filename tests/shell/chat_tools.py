@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +10,6 @@ from typing import Any
 from textual.app import ComposeResult
 from textual.pilot import Pilot
 from textual.theme import Theme
-from textual.worker import WorkerCancelled
 
 from omni.cartridges.brains import Base, Brain
 from omni.cartridges.gguf import GgufHeader
@@ -22,8 +21,7 @@ from omni.core.settings import Settings
 from omni.engine.scripted import Reply, ScriptedEngine
 from omni.jobs import Jobs
 from omni.shell.failsafe import FailSafe
-from omni.shell.panes.chat import ChatPane
-from omni.shell.panes.chat_gauge import Status
+from omni.shell.panes.chat import ChatPane, Status
 
 COLOURS = [
     "background",
@@ -66,7 +64,11 @@ class Host(FailSafe):
 
     def __init__(self, services: Any, project: Path) -> None:
         super().__init__(services.home.logs / "shell.jsonl")
-        self.project = project
+        self.project, self.wanted_brain = project, ""
+        self.slash_offers: list[Any] = []
+        self.pulls_running: list[Any] = []
+        self.warmed = asyncio.Event()
+        self.warmed.set()
         self.pane = ChatPane(services)
         self.statuses: list[Status] = []
         own = {f"omni-{name}": "#808080" for name in COLOURS}
@@ -96,8 +98,7 @@ class PaneHost:
     @property
     def conversation(self) -> Conversation:
         """The one on the screen."""
-        assert self.pane.conversation is not None
-        return self.pane.conversation
+        return self.pane.model.stored()
 
     @property
     def screen(self) -> str:
@@ -116,8 +117,8 @@ class PaneHost:
     async def quiet(self) -> None:
         """Until no turn runs and all that follows from it is shown."""
         for _ in range(3):
-            with suppress(WorkerCancelled):  # a stopped turn is one
-                await self.host.workers.wait_for_complete()
+            await self.host.workers.wait_for_complete()
+            await self.pane.model.settled()
             await self.pilot.pause()
 
     async def until(self, holds: Callable[[], bool]) -> None:

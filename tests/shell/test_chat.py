@@ -38,26 +38,16 @@ async def test_an_answer_is_streamed_and_kept(tmp_path: Path) -> None:
         assert [entry.id for entry in one.transcript.entries] == [message.id for message in stored]
 
 
-async def test_waiting_and_loading_are_said_in_the_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_waiting_and_loading_are_said(tmp_path: Path) -> None:
     gate = asyncio.Event()
     before = (TurnQueued(place=2, reason="memory"), BrainLoading(brain="b", seconds=1.2, fraction=0.4))
     async with stage(tmp_path, Reply(text="x y", before=before, gates={0: gate})) as one:
-        seen: list[str] = []
-        say = one.pane.turns._say
-
-        def remember(running: Any, words: str) -> None:
-            seen.append(words)
-            say(running, words)
-
-        monkeypatch.setattr(one.pane.turns, "_say", remember)
         await one.say("hi")
-        await one.until(lambda: "writing" in seen)
+        await one.until(lambda: one.host.statuses[-1].state == "writing")
         gate.set()
         await one.quiet()
-        assert [words for words in seen if words != "asking"][:2] == [
-            "waits for memory, place 2",
-            "loading 40 %   1.2 s",
-        ]
+        told = [status.state for status in one.host.statuses if status.state not in ("", "asking")]
+        assert told[:2] == ["waits for memory, place 2", "loading 40 %   1.2 s"]
 
 
 async def test_what_is_sent_during_an_answer_is_queued_and_can_be_taken_back(tmp_path: Path) -> None:
@@ -162,7 +152,7 @@ async def test_commands(tmp_path: Path) -> None:
         assert "Be brief." in str(one.engine.requests[-1].messages[0])
         await one.say("/new")
         await one.quiet()
-        assert one.pane.conversation is None
+        assert one.pane.model.conversation is None
 
 
 async def test_copying_says_where_it_went(tmp_path: Path) -> None:
@@ -203,14 +193,14 @@ async def test_the_editor_takes_the_text_and_gives_it_back(tmp_path: Path) -> No
 async def test_stopping_at_once_leaves_nothing_running(tmp_path: Path) -> None:
     async with stage(tmp_path, Reply(text="never", gates={0: asyncio.Event()})) as one:
         await one.say("go")
-        assert one.pane.stop_answer() or not one.pane.turns
+        assert one.pane.stop_answer() or not one.pane.model.turns
         await one.quiet()
-        assert not one.pane.turns
-        await one.pane.questions.ask("again")
-        assert one.pane.turns
+        assert not one.pane.model.turns
+        await one.pane.model.ask("again")
+        assert one.pane.model.turns
         one.pane.stop_answer()
         await one.quiet()
-        assert not one.pane.turns
+        assert not one.pane.model.turns
 
 
 async def test_an_answer_that_never_stops_is_cut_and_says_how_to_change_that(tmp_path: Path) -> None:
@@ -261,19 +251,17 @@ async def test_an_image_for_a_brain_that_cannot_see_is_taken_back_and_the_next_q
         assert "a whole answer" in one.screen
 
 
-async def test_the_speed_and_that_something_is_written_are_told_while_it_streams(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class TickingClock(FakeClock):
+    """Each event of a turn comes a tenth of a second after the one before."""
+
+    def monotonic(self) -> float:
+        self.advance(0.1)
+        return self.time
+
+
+async def test_the_speed_and_that_something_is_written_are_told_while_it_streams(tmp_path: Path) -> None:
     gate = asyncio.Event()
-    clock = FakeClock()
-    async with stage(tmp_path, Reply(text="word " * 60, gates={40: gate}), clock=clock) as one:
-        receive = one.pane.turns._receive
-
-        def later(running: Any, event: Any) -> None:
-            clock.advance(0.1)  # 2 words a chunk, a chunk each tenth of a second
-            receive(running, event)
-
-        monkeypatch.setattr(one.pane.turns, "_receive", later)
+    async with stage(tmp_path, Reply(text="word " * 60, gates={40: gate}), clock=TickingClock()) as one:
         await one.say("go")
         await one.until(lambda: bool(one.host.statuses and one.host.statuses[-1].speed))
         assert one.host.statuses[-1].speed == pytest.approx(10.0)

@@ -12,9 +12,10 @@ from omni.chat.exported import to_json
 from omni.core.messages import Message
 from omni.engine.scripted import Reply
 from omni.keeper import KeeperChange
-from omni.shell.panes.chat import FIRST_SHOWN
+from omni.shell.conversation.model import FIRST_SHOWN
 from omni.shell.panes.chat_list import ConversationList
-from tests.shell.chat_tools import stage
+from omni.shell.widgets import Lines
+from tests.shell.chat_tools import PaneHost, stage
 
 pytestmark = pytest.mark.usefixtures("all_of_omni_watched")
 
@@ -61,7 +62,7 @@ async def test_an_answer_goes_on_while_another_conversation_is_shown(tmp_path: P
         await one.until(lambda: len(one.engine.requests) == 1)
         first = one.conversation.id
         await one.pilot.press("ctrl+n")
-        await one.until(lambda: one.pane.conversation is None)
+        await one.until(lambda: one.pane.model.conversation is None)
         await one.say("second")
         await one.until(lambda: "quick" in one.screen)
         gate.set()
@@ -130,7 +131,7 @@ async def test_the_list_finds_renames_deletes_and_opens(tmp_path: Path) -> None:
         await one.pilot.press("delete")
         await one.until(lambda: [listed.title for listed in sheet._listed] == ["Fruit"])
         await one.pilot.press("enter")
-        await one.until(lambda: one.pane.conversation is not None)
+        await one.until(lambda: one.pane.model.conversation is not None)
         await one.quiet()
         assert "apples are red" in one.screen
 
@@ -146,7 +147,7 @@ async def test_what_is_queued_is_asked_though_another_conversation_is_shown(tmp_
         one.composer.put("a draft")
         gate.set()
         await one.until(lambda: len(one.engine.requests) == 2)
-        await one.until(lambda: not one.pane.turns)
+        await one.until(lambda: not one.pane.model.turns)
         assert one.composer.text == "a draft"
         assert not one.transcript.entries
         await one.pane.open_conversation(first)
@@ -157,7 +158,9 @@ async def test_the_title_stands_while_the_first_answer_is_written(tmp_path: Path
     gate = asyncio.Event()
     async with stage(tmp_path, Reply(text="some words", gates={1: gate})) as one:
         await one.say("Why is it slow?")
-        await one.until(lambda: one.pane.conversation is not None and one.pane.conversation.title == "Why is it slow?")
+        await one.until(
+            lambda: one.pane.model.conversation is not None and one.pane.model.conversation.title == "Why is it slow?"
+        )
         gate.set()
         await one.quiet()
 
@@ -189,26 +192,77 @@ async def test_an_answer_of_another_omni_grows_in_place(tmp_path: Path) -> None:
         assert not growing.writing
 
 
-async def test_a_long_conversation_opens_at_its_end_and_is_there_as_a_whole(tmp_path: Path) -> None:
+COUNT = 4 * FIRST_SHOWN
+
+
+async def open_long(one: PaneHost) -> None:
+    """Open a conversation of COUNT messages."""
+    messages = tuple(
+        ChatMessage(id=str(at), parent=str(at - 1) if at else None, role="assistant" if at % 2 else "user",
+                    parts=Message.of("user", f"message {at}\n\nand more of it").parts, time=0.0)
+        for at in range(COUNT)
+    )  # fmt: skip
+    made = await one.services.chat.create()
+    head = structs.replace(made, title="Long", head=str(COUNT - 1))
+    long = await one.services.chat.load(to_json(head, messages))
+    await one.pane.open_conversation(long.id)
+    await one.quiet()
+
+
+def title_of(one: PaneHost) -> str:
+    lines = one.pane.query_one("#chat-title", Lines)
+    return "".join(strip.text for strip in lines.render_lines(lines.size.region))
+
+
+async def test_of_a_long_conversation_only_the_end_is_read_and_what_is_asked_there_is_added(tmp_path: Path) -> None:
     async with stage(tmp_path) as one:
-        count = 3 * FIRST_SHOWN
-        messages = tuple(
-            ChatMessage(id=str(at), parent=str(at - 1) if at else None, role="assistant" if at % 2 else "user",
-                        parts=Message.of("user", f"message {at}").parts, time=0.0)
-            for at in range(count)
-        )  # fmt: skip
-        made = await one.services.chat.create()
-        head = structs.replace(made, title="Long", head=str(count - 1))
-        long = await one.services.chat.load(to_json(head, messages))
-        await one.pane.open_conversation(long.id)
-        await one.until(lambda: len(one.transcript.entries) == count)
-        await one.quiet()
-        assert f"message {count - 1}" in one.screen
+        await open_long(one)
+        assert f"message {COUNT - 1}" in one.screen
         assert one.transcript.following
-        assert one.composer.history[0] == "message 0"
-        one.transcript.action_top()
-        await one.pilot.pause()
-        assert "message 0" in one.screen
+        assert len(one.transcript.entries) == FIRST_SHOWN
+        assert f"{COUNT // 2} turns" in title_of(one)
+        await one.say("more?")
+        await one.quiet()
+        assert "A whole answer." in one.screen
+        assert len(one.transcript.entries) == FIRST_SHOWN + 2
+        assert f"{COUNT // 2 + 1} turns" in title_of(one)
+
+
+async def test_scrolling_up_a_long_conversation_comes_to_its_beginning_and_never_jumps(tmp_path: Path) -> None:
+    async with stage(tmp_path) as one:
+        await open_long(one)
+        rows = one.screen.split("\n")
+        while "message 0" not in one.screen:
+            one.transcript.action_lines(-17)
+            await one.quiet()
+            above = one.screen.split("\n")
+            assert above[17:] == rows[: len(rows) - 17] or one.transcript.scroll_y == 0
+            rows = above
+        assert len(one.transcript.entries) == COUNT
+
+
+@pytest.mark.parametrize("keys", [("home",), ("shift+tab", "home")])
+async def test_home_goes_to_the_very_beginning_of_a_long_conversation(tmp_path: Path, keys: tuple[str, ...]) -> None:
+    async with stage(tmp_path) as one:
+        await open_long(one)
+        await one.pilot.press(*keys)
+        await one.until(lambda: "message 0" in one.screen)
+
+
+async def test_all_of_a_long_conversation_is_searched(tmp_path: Path) -> None:
+    async with stage(tmp_path) as one:
+        await open_long(one)
+        await one.say("/search message 3")
+        await one.until(lambda: "11 blocks" in one.notes)
+
+
+async def test_up_recalls_every_question_of_a_long_conversation(tmp_path: Path) -> None:
+    async with stage(tmp_path) as one:
+        await open_long(one)
+        await one.pilot.press("up")
+        await one.until(lambda: one.composer.history[0].startswith("message 0"))
+        await one.pilot.press("up")
+        assert one.composer.text.startswith(f"message {COUNT - 4}")
 
 
 async def test_up_recalls_the_questions_of_the_conversation_that_was_opened(tmp_path: Path) -> None:

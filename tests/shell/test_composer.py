@@ -14,7 +14,7 @@ from omni.core.errors import UsageError
 from omni.shell.bindings import let_alt_enter_be_a_key
 from omni.shell.completion import CompletionItem, fuzzy
 from omni.shell.composer import FAR, Composer
-from omni.shell.panes.slash_commands import COMMANDS, parse_command
+from omni.shell.conversation.slash_commands import COMMANDS, parse_command
 
 COLOURS = [
     "background",

@@ -25,7 +25,13 @@ pytestmark = pytest.mark.usefixtures("fails_on_purpose")
 
 
 @pytest.mark.parametrize(
-    "place", ["RunningAnswers.begin", "RunningAnswers._show", "RunningAnswers.start", "Questions._send"]
+    "place",
+    [
+        "conversation.model.ConversationModel._turn",
+        "conversation.model.ConversationModel._send",
+        "conversation.turns.Turns.start",
+        "panes.chat_entries.Entries.of",
+    ],
 )
 async def test_a_question_that_cannot_be_asked_is_written_again(
     tmp_path: Path, log: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, place: str
@@ -33,8 +39,7 @@ async def test_a_question_that_cannot_be_asked_is_written_again(
     app, error = sample_shell(tmp_path), thrown(1, explained=False)
     async with app.run_test(size=(100, 30), notifications=True) as pilot:
         await settled(pilot)
-        module = {"RunningAnswers": "chat_turns", "Questions": "chat_questions"}[place.partition(".")[0]]
-        monkeypatch.setattr(f"omni.shell.panes.{module}.{place}", error.throw)
+        monkeypatch.setattr(f"omni.shell.{place}", error.throw)
         chat_of(app).composer.put(DRAFT)
         await pilot.press("enter")
         await seen(app, pilot, error, log, place)
@@ -69,7 +74,7 @@ async def test_a_turn_that_fails_says_so_where_its_answer_stands(
         assert one.composer.text == ("" if begun else "a question")
         assert ("not asked" in one.screen) != begun
         assert "in ask" in log.text
-        assert not one.pane.turns
+        assert not one.pane.model.turns
 
 
 async def test_what_an_editor_wrote_is_kept_where_it_cannot_be_read_back(tmp_path: Path) -> None:

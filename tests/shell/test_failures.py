@@ -132,7 +132,7 @@ async def test_what_a_widget_raises_while_it_is_drawn(
         from omni.shell.transcript import Entry
 
         chat.transcript.add(Entry("1", "person", "you", "a question"))
-        chat.show_empty()
+        chat.changed("status")
         await settled(pilot)
         await draw(app, pilot)
         for sheet in sheets(app):
@@ -261,7 +261,7 @@ async def test_a_key_whose_action_fails(
                 ("omni.shell.composer.Composer", "key", "enter"),
                 ("omni.shell.composer.Composer", "_submit", "enter"),
                 ("omni.shell.app.OmniApp", "action_air_gap", "ctrl+x", "k"),
-                ("omni.shell.panes.chat_questions.Questions", "ask", "enter"),
+                ("omni.shell.conversation.model.ConversationModel", "submit", "enter"),
             ]
         ):
             error = thrown(number, explained=False)

@@ -1,5 +1,7 @@
 """System: what runs, what confines it, what it costs."""
 
+import asyncio
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,6 +10,7 @@ import pytest
 from textual.pilot import Pilot
 
 from omni.hardware import MachineSample
+from omni.jobs import Job
 from omni.keeper import ProcessInfo
 from omni.shell.graph import graph
 from omni.shell.listing import Listing
@@ -70,6 +73,33 @@ async def test_only_a_worker_can_be_ended_and_only_after_a_question(tmp_path: Pa
         await pilot.press("e")
         await settled(pilot)
         assert keeper.orders == ["stop w1"]
+
+
+async def test_work_stands_below_the_processes_and_can_be_stopped(tmp_path: Path) -> None:
+    async def export(_: Job[str]) -> AsyncGenerator[str]:
+        yield "begun"
+        await asyncio.Event().wait()
+
+    app = shell(tmp_path)
+    clock: Any = app.services.clock
+    async with app.run_test(size=(140, 40)) as pilot:
+        work = app.services.jobs.begin("export", "@omni/coder", export)
+        listing = await opened(pilot)
+        while work.id not in [row.key for row in listing._rows]:
+            await pilot.pause()
+        await settled(pilot)
+        assert "an export of @omni/coder" in screen_text(app)
+        listing.put(work.id)
+        await settled(pilot)
+        assert "k stop this work" in screen_text(app)
+        await pilot.press("k")
+        await settled(pilot)
+        clock.advance(1)
+        await pilot.press("s")
+        await settled(pilot)
+        assert work.state == "stopped"
+        while "an export of" in screen_text(app):
+            await pilot.pause()
 
 
 async def test_the_doctor_says_in_place_what_it_found_and_what_mends_it(tmp_path: Path, monkeypatch: Any) -> None:

@@ -27,7 +27,11 @@ from omni.core.errors import OmniError
 DRAWS = ("render", "render_line", "render_lines", "lines", "get_content_height", "get_content_width")
 STARTS = {"run_worker": 0, "set_timer": 1, "set_interval": 1, "call_later": 0, "call_after_refresh": 0, "call_next": 0}
 OTHER_WAYS = {"create_task", "ensure_future", "Thread", "run_in_executor", "call_soon", "call_from_thread", "TaskGroup"}
-MACHINERY = ("omni.shell.failsafe", "omni.shell.failures")  # what catches is thrown through, not into
+MACHINERY = (
+    "omni.shell.failsafe",
+    "omni.shell.failures",
+    "omni.shell.conversation.tasks",
+)  # what catches is thrown through, not into
 
 
 class Thrown(NamedTuple):

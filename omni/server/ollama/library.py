@@ -17,6 +17,7 @@ from omni.server.errors import BadParameter, NotHere
 from omni.server.ollama.keeping import keeping_of
 from omni.server.ollama.models import digest
 from omni.server.ollama.problems import error_of, problem
+from omni.server.ollama.pulls import pulls_of
 from omni.server.ollama.types import NamedModel, PullBody, Pulling
 from omni.server.routes import body_of, json_response
 from omni.server.streams import NDJSON, Streamed, while_there
@@ -26,12 +27,12 @@ if TYPE_CHECKING:
 
 
 async def pull(request: Request) -> Response:
-    """Fetch a brain through the airlock. A client that leaves ends it; asking again goes on from there."""
+    """Fetch a brain through the airlock. The last client that leaves ends it; asking again goes on from there."""
     server: Server = request.app.state.server
     body = await body_of(request, PullBody)
     if not body.wanted:
         raise BadParameter("`model` is missing.", param="model")
-    events = server.services.pull(pullable(body.wanted))
+    events = pulls_of(server).events(pullable(body.wanted))
     if body.stream is False:
 
         async def whole() -> None:

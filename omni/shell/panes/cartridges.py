@@ -12,6 +12,7 @@ from textual.content import Content
 from textual.widgets import Input
 
 from omni.core.errors import OmniError
+from omni.core.paths import own_path
 from omni.core.words import size_words
 from omni.shell.brains import BrainFit, base_words, known_brains, matches, size_cell, state_words
 from omni.shell.listing import Column, Group, Listing, Row
@@ -27,7 +28,6 @@ from omni.shell.widgets import (
     home_path,
     ink,
     job,
-    own_path,
     speed_words,
     token_words,
 )

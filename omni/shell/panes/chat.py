@@ -1,6 +1,5 @@
 """Chat: one conversation on the screen, as many as one likes answering behind it."""
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
@@ -9,36 +8,42 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.worker import Worker
+from textual.message import Message
 
 from omni.core.errors import OmniError, UsageError
 from omni.shell.completion import CompletionItem
-from omni.shell.composer import Composer
+from omni.shell.composer import FAR, Composer
+from omni.shell.conversation.commands import Commands
+from omni.shell.conversation.figures import Figures
+from omni.shell.conversation.model import ConversationModel
+from omni.shell.conversation.slash_commands import ChatCommand, parse_command, with_plugins
+from omni.shell.conversation.view import Arrivals, Change
 from omni.shell.glyphs import glyphs
 from omni.shell.pane import Pane
-from omni.shell.panes.chat_commands import run_command
 from omni.shell.panes.chat_entries import Entries
-from omni.shell.panes.chat_gauge import Gauge
 from omni.shell.panes.chat_look import queue_lines, reading_keys, teaching, title_line, writing_keys
-from omni.shell.panes.chat_questions import Questions
-from omni.shell.panes.chat_turn import RunningAnswer
-from omni.shell.panes.chat_turns import RunningAnswers
-from omni.shell.panes.message_actions import MessageActions
-from omni.shell.panes.slash_commands import ChatCommand, parse_command, with_plugins
 from omni.shell.transcript import Transcript
 from omni.shell.widgets import Keys, Lines, ink, job
 
 if TYPE_CHECKING:
     from omni.app import Services
-    from omni.cartridges import Brain
-    from omni.chat import ChatMessage, Conversation
     from omni.keeper import KeeperChange
 
-FIRST_SHOWN = 40  # messages that a long conversation opens with
+WORD_SECONDS = 3.0
+WARNING_SECONDS = 10.0  # what is said of a brain goes from the answer when that is whole
+
+
+class Status(Message, namespace="chat_pane"):
+    """What the status line tells: the brain, what it stands on, figures, what an answer does, whether anything is answered."""
+
+    def __init__(self, *, brain: str, base: str, figures: Figures, state: str, busy: bool) -> None:
+        super().__init__()
+        self.brain, self.base, self.state, self.busy = brain, base, state, busy
+        self.used, self.allocated, self.speed = figures
 
 
 class ChatPane(Pane):
-    """Title, transcript, what is queued, composer, keys."""
+    """Title, transcript, what is queued, composer, keys: the view of one `ConversationModel`."""
 
     DEFAULT_CSS = """
     ChatPane { padding: 1 1 0 2; }
@@ -66,20 +71,13 @@ class ChatPane(Pane):
 
     def __init__(self, services: "Services") -> None:
         super().__init__(services)
-        self.conversation: Conversation | None = None
-        self.messages: list[ChatMessage] = []
-        self._partly = False
-        self.brain = self.system = ""
-        self.gauge = Gauge()
-        self.turns = RunningAnswers(self)
-        self.acts = MessageActions(self, self.turns)
-        self.questions = Questions(self, self.turns)
-        self._entries = Entries(self.turns.failures)
-        self._reading = asyncio.Lock()
+        self.model = ConversationModel(services, self)
+        self._commands = Commands(services, self.model, self)
+        self._entries = Entries()
         self._glyphs = glyphs(services.settings.ui.glyphs)
         self.transcript = Transcript(glyphs=self._glyphs)
         self.composer = Composer(
-            commands=lambda: [CompletionItem(f"/{one.name}", one.about, bool(one.takes)) for one in self._commands],
+            commands=lambda: [CompletionItem(f"/{one.name}", one.about, bool(one.takes)) for one in self._offered],
             complete=self._complete,
         )
         self.composer.reader, self.transcript.writer = self.transcript, self.composer.field
@@ -87,29 +85,6 @@ class ChatPane(Pane):
         self._teach = Lines(id="chat-teach")
         self._queue = Lines(id="chat-queue")
         self._keys = Keys(id="chat-keys")
-
-    # ---- what the frame asks for
-
-    @property
-    def project(self) -> Path:
-        """The folder that Omni was started in."""
-        return Path(getattr(self.app, "project", None) or Path.cwd())
-
-    @property
-    def _commands(self) -> tuple[ChatCommand, ...]:
-        """What can be typed after `/`: the frame learns those of plug-ins behind the first frame."""
-        return with_plugins(getattr(self.app, "slash_offers", ()))
-
-    @property
-    def shown_id(self) -> str:
-        """The id of the conversation on the screen, "" before it is stored."""
-        return self.conversation.id if self.conversation is not None else ""
-
-    @property
-    def unsent(self) -> str:
-        """What was asked and is not stored, what waits for an answer to end, and what is being written."""
-        texts = (*self.turns.unsent, *self.questions.all_waiting(), *self.composer.drafts)
-        return "\n\n".join(text for text in texts if text.strip())
 
     def compose(self) -> ComposeResult:
         """Top to bottom."""
@@ -122,16 +97,30 @@ class ChatPane(Pane):
 
     def on_mount(self) -> None:
         """An empty conversation; its brain is looked up behind the first frame."""
-        self.brain = getattr(self.app, "wanted_brain", "") or self.services.settings.chat.brain
-        self.show_empty()
-        self.show_keys()
-        self._work(self._know_brain, "brain of the conversation")
+        self.model.brain = self.omni.wanted_brain or self.services.settings.chat.brain
+        self._show_empty()
+        self._show_keys()
+        self._work(self.model.know_brain, "brain of the conversation")
 
-    async def warm(self) -> None:
-        """Wait until what stands behind the services is imported: that happens in a thread, behind the first frame."""
-        warmed: asyncio.Event | None = getattr(self.app, "warmed", None)
-        if warmed is not None:
-            await warmed.wait()
+    async def on_unmount(self) -> None:
+        """Turns go on without being watched here."""
+        await self.model.close()
+
+    def on_resize(self) -> None:
+        """The title takes the room that there is."""
+        self._show_title()
+
+    # ---- what the frame asks for
+
+    @property
+    def unsent(self) -> str:
+        """What was asked and is not stored, what waits for an answer to end, and what is being written."""
+        return "\n\n".join(text for text in (*self.model.unsent, *self.composer.drafts) if text.strip())
+
+    @property
+    def answer_speed(self) -> float:
+        """Tokens a second of all that is being written."""
+        return self.model.turns.speed
 
     def take_focus(self) -> None:
         """Writing is what one comes for."""
@@ -139,246 +128,205 @@ class ChatPane(Pane):
 
     def heard(self, change: "KeeperChange") -> None:
         """Another front end changed something."""
-        if change.topic == "conversation":
-            value = change.value
-            conversation = value.get("conversation", "") if isinstance(value, dict) else str(value)
-            self.refresh_conversation(conversation)
-        elif change.topic in ("library", "processes"):
-            self._work(self._know_brain, "brain of the conversation")
-
-    def refresh_conversation(self, conversation: str) -> None:
-        """Read a conversation again if it is on the screen; the view stays where it is."""
-        if self.conversation is not None and self.shown_id == conversation and conversation not in self.turns:
-            self._work(self.reload, "read the conversation again")
+        self.model.heard(change)
 
     def stop_answer(self) -> bool:
         """Stop the answer of the conversation on the screen, whoever writes it; False when nothing is being written."""
-        running = self.turns.shown
-        if running is None and self.messages and self.messages[-1].state == "writing":
-            self._work(partial(self._stop_elsewhere, self.messages[-1].id), "stop an answer of another window")
-            return True
-        return running is not None and running.stop()
-
-    async def _stop_elsewhere(self, answer: str) -> None:
-        from omni.chat import turn_elsewhere
-
-        await (await turn_elsewhere(self.services.jobs, answer=answer)).stop()
+        return self.model.stop()
 
     async def use_brain(self, brain: str) -> None:
         """The next answers come from this brain."""
-        self.brain = brain
-        if self.conversation is not None:
-            self.conversation = await self.services.chat.choose(self.conversation.id, brain=brain)
-        self.gauge.clear()
-        await self._know_brain()
+        await self.model.use_brain(brain)
         self.take_focus()
 
     async def new_conversation(self, brain: str = "") -> None:
         """An empty conversation; it is stored with its first question."""
-        self.conversation = None
-        self.brain = brain or self.brain
-        self.system = ""
-        self._leave()
-        self.messages = []
         self.composer.put("")
-        self.transcript.show([])
-        self.show_title()
-        self.show_empty()
-        self.show_queue()
-        self.show_keys()
-        await self._know_brain()
+        await self.model.new(brain)
         self.take_focus()
 
     async def open_conversation(self, conversation: str) -> None:
         """Show a stored conversation at its end."""
-        self.conversation = await self.services.chat.conversation(conversation)
-        self.brain = self.conversation.brain or self.brain
-        self._leave()
-        await self.reload(keep=False, last=FIRST_SHOWN)
-        if len(self.messages) == FIRST_SHOWN:  # the rest, once its end is on the screen
-            self.call_after_refresh(self._work, self._read_rest, "read all of the conversation")
-        self._remember_questions()
-        self.show_queue()
-        await self._know_brain()
+        await self.model.open(conversation)
         self.take_focus()
 
-    async def _read_rest(self) -> None:
-        await self.reload()
-        self._remember_questions()
+    # ---- what the conversation asks for
 
-    def _remember_questions(self) -> None:
-        self.composer.remember([one.text for one in self.messages if one.role == "user"])
+    @property
+    def project(self) -> Path:
+        """The folder that Omni was started in."""
+        return self.omni.project
 
-    def _leave(self) -> None:
-        """Nothing of the conversation that was on the screen is meant any more."""
-        self._entries.forget()
-        self._partly = False
-        self.acts.edited = None
-        self.gauge.clear()
+    @property
+    def arrivals(self) -> Arrivals | None:
+        """The downloads that run."""
+        return self.omni.pulls if self.omni.pulls_running else None
 
-    # ---- what is shown
+    async def warm(self) -> None:
+        """Wait until what stands behind the services is imported: that happens in a thread, behind the first frame."""
+        await self.omni.warmed.wait()
 
-    def _work(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
-        self.run_worker(job(work), name=name, group="chat")
+    def known(self, error: Exception) -> OmniError:
+        """A failure as what can be explained."""
+        return self.omni.known(error)
 
-    def do_beside(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
-        """Do what may take long, while the pane goes on."""
-        self._work(work, name)
+    def failed(self, error: Exception) -> None:
+        """Say what failed where nobody waits for it."""
+        self.omni.explain(error, self)
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, *, warning: bool = False) -> None:
         """A word that goes away by itself."""
-        self.notify(text, markup=False, timeout=3)
+        if warning:
+            self.notify(text, markup=False, severity="warning", timeout=WARNING_SECONDS)
+        else:
+            self.notify(text, markup=False, timeout=WORD_SECONDS)
 
-    async def _know_brain(self) -> None:
-        """Find out what the brain stands on, and which one it is when nobody chose."""
-        await self.warm()
-        brain: Brain | None = None
-        library = self.services.library
-        try:
-            brain = await library.get(self.brain) if self.brain else await library.best()
-        except OmniError:
-            brain = None  # said when a question is asked
-        self.gauge.base = ""
-        if brain is not None:
-            from omni.shell.brains import base_words
+    def accepted(self, text: str) -> None:
+        """What was written is on its way."""
+        self.composer.accept(text)
 
-            self.brain = brain.name
-            self.gauge.base = base_words(brain)
-        self.show_empty()
-        self.post_status()
+    def write(self, text: str) -> None:
+        """Put this where one writes."""
+        self.composer.put(text)
 
-    def post_status(self) -> None:
-        """Tell the status line."""
-        self.post_message(self.gauge.status(self.brain, self.turns.shown, busy=bool(self.turns)))
+    def give_back(self, text: str) -> None:
+        """The same, unless something else is being written by now."""
+        if not self.composer.text:
+            self.composer.put(text)
 
-    def show_title(self) -> None:
-        """Title, project, turns."""
-        one = self.conversation
+    def grew(self, text: str, reasoning: str) -> None:
+        """The answer on the screen has so much more text, or thoughts."""
+        if (entry := self._entries.answer) is None:
+            return
+        if reasoning:
+            self.transcript.think(entry.id, reasoning)
+        if text:
+            self.transcript.write(entry.id, text)
+
+    def changed(self, what: Change) -> None:
+        """Show this as it is now."""
+        match what:
+            case "opened":
+                self._entries.forget()
+                self._show_messages(keep=False)
+                self.composer.remember(self.model.questions)
+                self._show_queue()
+            case "messages":
+                self._show_messages()
+            case "began":
+                self._show_messages()
+                self.transcript.action_tail()
+                if self.transcript.has_focus:
+                    self.transcript.focus_entry(len(self.transcript.entries) - 1)
+            case "answer":
+                if (entry := self._entries.answer) is not None:
+                    self._entries.update()
+                    self.transcript.touch(entry.id)
+            case "queue":
+                self._show_queue()
+            case "title":
+                self._show_title()
+            case "status":
+                self._show_empty()
+                self._post_status()
+            case "keys":
+                self._show_keys()
+
+    def _show_messages(self, *, keep: bool = True) -> None:
+        self.transcript.flush()
+        entries = self._entries.of(self.model, self.transcript)
+        self.transcript.show(entries, keep=keep, more_above=self.model.partly)
+        self._show_title()
+        self._show_empty()
+        self._show_keys()
+        self._post_status()
+
+    def _show_title(self) -> None:
+        one = self.model.conversation
         place = self.project.name if one is None else Path(one.project).name if one.project else ""
-        turns = sum(entry.kind == "person" for entry in self.transcript.entries)
         title = one.title if one is not None else ""
-        count = None if one is None or self._partly else turns
-        self._title.show(title_line(title, place, count, self._title.size.width))
+        self._title.show(title_line(title, place, self.model.turn_count, self._title.size.width))
 
-    def learn_title(self) -> None:
-        """The first question gave the conversation its title."""
-        if self.conversation is not None and self.conversation.turns == 0:
-            self._work(partial(self._learn_title, self.conversation.id), "title of the conversation")
-
-    async def _learn_title(self, conversation: str) -> None:
-        latest = await self.services.chat.conversation(conversation)
-        if self.shown_id == conversation:
-            self.conversation = latest
-            self.show_title()
-
-    def on_resize(self) -> None:
-        """The title takes the room that there is."""
-        self.show_title()
-
-    def show_empty(self) -> None:
+    def _show_empty(self) -> None:
         """Where nothing was said yet it stands what can be done."""
         empty = not self.transcript.entries
         self._teach.display = empty
         self.transcript.display = not empty
         if empty:
-            self._teach.show(*teaching(self.brain))
+            self._teach.show(*teaching(self.model.brain))
 
-    def show_queue(self) -> None:
-        """What was sent during an answer."""
-        waiting = self.questions.waiting
+    def _show_queue(self) -> None:
+        waiting = self.model.waiting
         self.composer.queued = len(waiting)
         self._queue.display = bool(waiting)
         self._queue.show(*queue_lines(waiting, self._glyphs))
 
-    def show_keys(self) -> None:
+    def _show_keys(self) -> None:
         """The keys of where the keyboard is."""
         if self.transcript.has_focus:
             self._keys.show(*reading_keys(self.transcript.focused_entry))
         else:
-            answering, editing = self.turns.shown is not None, self.acts.edited is not None
-            self._keys.show(*writing_keys(answering=answering, editing=editing))
+            self._keys.show(*writing_keys(answering=self.model.answering is not None, editing=bool(self.model.edited)))
 
-    async def reload(self, *, keep: bool = True, last: int | None = None) -> None:
-        """Read the conversation (or its `last` messages) and show it; entries that did not change stay the same."""
-        async with self._reading:
-            one = self.conversation
-            if one is None:
-                return
-            latest = await self.services.chat.conversation(one.id)
-            messages = await self.services.chat.messages(one.id, last=last)
-            if self.shown_id != one.id:
-                return  # the person went on while this was read
-            self.conversation, self.messages, self._partly = latest, messages, len(messages) == last
-            running = self.turns.get(one.id)
-            self.transcript.show(self._entries.of(messages, running, self.transcript), keep=keep)
-            self.gauge.learn(next((one.usage for one in reversed(messages) if one.usage is not None), None))
-            self.post_status()
-            self.show_title()
-            self.show_empty()
-            self.show_keys()
+    def _post_status(self) -> None:
+        model, base = self.model, ""
+        if model.known_brain is not None:
+            from omni.shell.brains import base_words
 
-    # ---- asking
+            base = base_words(model.known_brain)
+        state = model.answering.state if model.answering is not None else ""
+        self.post_message(
+            Status(brain=model.brain, base=base, figures=model.figures, state=state, busy=bool(model.turns))
+        )
 
-    @on(Composer.Submitted)
-    async def _submitted(self, event: Composer.Submitted) -> None:
+    # ---- reading
+
+    async def _read_more(self, *, whole: bool) -> None:
+        await self.model.read_more(whole=whole)
+        self.composer.remember(self.model.questions, keep=True)
+
+    @on(Transcript.Earlier)
+    def _earlier(self, event: Transcript.Earlier) -> None:
         event.stop()
-        text = event.text
-        try:
-            if (command := parse_command(text, self._commands)) is not None:
-                self.composer.accept(text)
-                await run_command(*command, pane=self, turns=self.turns, acts=self.acts)
-            elif self.acts.edited is not None:
-                await self.acts.ask_anew(text)
-            else:
-                await self.questions.ask(text)
-        except Exception:
-            self.give_back(text)
-            raise
+        self._work(partial(self._read_more, whole=event.all), "read more of the conversation")
 
-    async def ask(self, text: str) -> None:
-        """Ask what somebody else wrote for the person, or queue it while an answer is written. Raises OmniError."""
-        await self.questions.ask(text)
-
-    def give_back(self, text: str) -> None:
-        """What could not be sent is written again, unless something else is being written by now."""
-        if not self.composer.text:
-            self.composer.put(text)
-
-    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """Turns are workers of this pane."""
-        self.turns.worker_changed(event)
-
-    async def turn_over(self, running: RunningAnswer, failure: OmniError | None, go_on: bool) -> None:
-        """Show what was stored of a turn that is over; then what waited for it is asked."""
-        shown = self.shown_id == running.conversation
-        try:
-            if shown:
-                await self.reload()
-        finally:
-            if shown and failure is not None and not running.answer:
-                self.questions.refused(running, failure)
-        if not shown and failure is not None:
-            self.omni.complain(failure)
-        self.post_status()
-        self.show_keys()
-        if go_on:
-            await self.questions.next(running.conversation)
-
-    # ---- acts on blocks
+    @on(Composer.Recalling)
+    def _recalling(self, event: Composer.Recalling) -> None:
+        event.stop()
+        if self.model.partly:
+            self._work(partial(self._read_more, whole=True), "read all of the conversation")
 
     @on(Transcript.Act)
     async def _act(self, event: Transcript.Act) -> None:
+        """What a letter means on a block."""
         event.stop()
-        await self.acts.do(event.act, event.entry)
-
-    # ---- copying, opening, reading
+        model, entry = self.model, self.transcript.entry(event.entry)
+        match event.act:
+            case "copy" if entry is not None:
+                await self._copy(entry.text)
+            case "undo":
+                await model.undo()
+                self.take_focus()
+            case "edit":
+                model.edit(event.entry)
+                if model.edited:
+                    self.take_focus()
+            case "retry":
+                model.retry(event.entry)
+            case "resume":
+                model.resume(event.entry)
+            case "older" | "newer":
+                there = await model.switch(event.entry, -1 if event.act == "older" else 1)
+                ids = [one.id for one in self.transcript.entries]
+                if there in ids and self.transcript.has_focus:
+                    self.transcript.focus_entry(ids.index(there))
 
     @on(Transcript.Copy)
     async def _copy_code(self, event: Transcript.Copy) -> None:
         event.stop()
-        await self.copy_text(event.text)
+        await self._copy(event.text)
 
-    async def copy_text(self, text: str) -> None:
+    async def _copy(self, text: str) -> None:
         """Copy, and say where to."""
         from omni.shell.clipboard import copy
 
@@ -391,34 +339,86 @@ class ChatPane(Pane):
         starter = self.services.starter
         if starter is None or not address.lower().startswith(("http://", "https://")):
             self.say(address)
-            return
-        if not await starter.open(address):
-            await self.copy_text(address)
+        elif not await starter.open(address):
+            await self._copy(address)
 
     @on(Transcript.Focused)
     def _focused(self, event: Transcript.Focused) -> None:
         event.stop()
-        self.show_keys()
+        self._show_keys()
+
+    # ---- writing
+
+    @on(Composer.Submitted)
+    async def _submitted(self, event: Composer.Submitted) -> None:
+        event.stop()
+        text = event.text
+        try:
+            if (command := parse_command(text, self._offered)) is not None:
+                self.composer.accept(text)
+                await self._run_command(*command)
+            else:
+                await self.model.submit(text)
+        except Exception:
+            self.give_back(text)
+            raise
+
+    @property
+    def _offered(self) -> tuple[ChatCommand, ...]:
+        """What can be typed after `/`: the frame learns those of plug-ins behind the first frame."""
+        return with_plugins(self.omni.slash_offers)
+
+    async def _run_command(self, command: ChatCommand, words: str) -> None:
+        if await self._commands.run(command, words):
+            return
+        match command.name:
+            case "new":
+                await self.new_conversation()
+            case "brain":
+                await self.app.run_action("brains")
+            case "help":
+                await self.app.run_action("help")
+            case "list":
+                self.action_conversations()
+            case "delete":
+                self.model.stored()
+                self.action_conversations()
+                self.say("del deletes the conversation that is marked.")
+            case "copy":
+                answer = next((one for one in reversed(self.model.messages) if one.role == "assistant"), None)
+                if answer is None:
+                    raise UsageError("There is no answer yet.")
+                await self._copy(answer.text)
+            case "search":
+                await self._read_more(whole=True)
+                if count := self.transcript.search(words):
+                    self.transcript.focus()
+                    self.say(f"{count} block{'s' * (count != 1)} with {words!r}; n and N go on, esc ends.")
+                else:
+                    self.say(f"{words!r} stands nowhere here; ctrl+t finds in all conversations.")
 
     @on(Composer.Scroll)
     def _scroll(self, event: Composer.Scroll) -> None:
         event.stop()
-        self.transcript.action_page(event.pages)
+        if event.pages == -FAR:
+            self.transcript.action_top()
+        else:
+            self.transcript.action_page(event.pages)
 
     @on(Composer.Escaped)
     def _escaped(self, event: Composer.Escaped) -> None:
         event.stop()
-        if self.acts.leave_edit():
+        if self.model.leave_edit():
             return
         if self.transcript.searching:
             self.transcript.search("")
         else:
-            self.stop_answer()
+            self.model.stop()
 
     @on(Composer.TakeBack)
     def _take_back(self, event: Composer.TakeBack) -> None:
         event.stop()
-        self.questions.take_back()
+        self.model.take_back()
 
     @on(Composer.Editor)
     def _editor(self, event: Composer.Editor) -> None:
@@ -436,7 +436,10 @@ class ChatPane(Pane):
 
         return complete_path(prefix, self.project)
 
-    # ---- keys and commands
+    # ---- keys
+
+    def _work(self, work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+        self.run_worker(job(work), name=name, group="chat")
 
     def action_new(self) -> None:
         """Begin a conversation."""
@@ -444,7 +447,7 @@ class ChatPane(Pane):
 
     def action_retry(self) -> None:
         """Have the last answer written again."""
-        self.acts.retry_last()
+        self.model.retry()
 
     def action_conversations(self) -> None:
         """Other conversations."""
@@ -453,33 +456,21 @@ class ChatPane(Pane):
         def chosen(choice: str | None) -> None:
             if choice == NEW:
                 self.action_new()
-            elif choice and (self.conversation is None or choice != self.conversation.id):
+            elif choice and choice != self.model.shown_id:
                 self._work(partial(self.open_conversation, choice), "open a conversation")
             else:
-                self._work(self.reload, "read the conversation again")
+                self._work(self.model.reload, "read the conversation again")
 
+        model = self.model
         self.app.push_screen(
             ConversationList(
-                self.services.chat,
-                busy=self.turns.__contains__,
-                delete=self._delete,
-                current=self.shown_id,
+                self.services.chat, busy=model.turns.__contains__, delete=self._delete, current=model.shown_id
             ),
             chosen,
         )
 
     async def _delete(self, conversation: str) -> None:
-        running = self.turns.get(conversation)
-        if running is not None and running.worker is not None:
-            running.stop()
-            await asyncio.wait([running.worker._task] if running.worker._task else [])
-        await self.services.chat.delete(conversation)
-        self.questions.forget(conversation)
-        if self.shown_id == conversation:
-            await self.new_conversation()
-
-    def stored(self) -> "Conversation":
-        """The conversation, which must have been stored. Raises UsageError."""
-        if self.conversation is None:
-            raise UsageError("Nothing was asked here yet.")
-        return self.conversation
+        shown = conversation == self.model.shown_id
+        await self.model.delete(conversation)
+        if shown:
+            self.composer.put("")

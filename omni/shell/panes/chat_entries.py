@@ -1,14 +1,14 @@
 """Messages of a conversation as entries of the transcript, in the words of a person."""
 
-import time
-from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from omni.core.errors import ContextOverflow, OmniError, StorageError, UsageError
-from omni.core.events import BrainLoading, BrainReplaced, ContextCompacted, PromptProgress, TurnQueued, Usage
-from omni.core.messages import ImagePart
-from omni.shell.panes.chat_turn import RunningAnswer
+from omni.core.events import BrainReplaced, Usage
+from omni.core.messages import ContextPart, ImagePart
+from omni.shell.conversation.answer import Asked, RunningAnswer
+from omni.shell.conversation.model import ConversationModel
+from omni.shell.conversation.words import clock_time, compacted_words, replaced_words, seconds_words
 from omni.shell.transcript import Entry, Transcript
 
 if TYPE_CHECKING:
@@ -21,23 +21,6 @@ SHORTEST = 0.05  # seconds that are worth a word
 RETRY, GO_ON, TAKE_BACK = "ctrl+r retry", "shift+tab o go on", "shift+tab u take the question back"
 UNSAVED = "The answer is kept in memory until the next question, and stored with it."
 LONGER = "/longest TOKENS allows longer ones"
-
-
-def clock_time(seconds: float) -> str:
-    """A point in time as it is read in a conversation: the hour, with the day when it was not today."""
-    then, now = time.localtime(seconds), time.localtime()
-    if then[:3] == now[:3]:
-        return time.strftime("%H:%M", then)
-    return time.strftime("%d %b %H:%M" if then[0] == now[0] else "%d %b %Y %H:%M", then)
-
-
-def seconds_words(seconds: float) -> str:
-    """A duration: `0.8 s`, `38 s`, `2 min 5 s`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
 
 
 def usage_facts(seconds: float, usage: Usage | None) -> list[str]:
@@ -75,16 +58,12 @@ def foot_of(message: "ChatMessage", failure: OmniError | None = None) -> list[Fo
             return []
 
 
-def attachment_words(one: "Attachment") -> str:
+def attachment_words(one: "Attachment | ContextPart") -> str:
     """What goes along: `src/a.py 118 lines`, `plan.png 640 × 480`."""
     if isinstance(one, ImagePart):
         return f"{one.path or one.kind} {one.width} × {one.height}"
-    return f"{one.path} {one.lines:,} line{'s' * (one.lines != 1)}"
-
-
-def asked_facts(now: float, attachments: "Iterable[Attachment]") -> tuple[str, ...]:
-    """What stands behind the name over a question that is just being asked."""
-    return (clock_time(now), *map(attachment_words, attachments))
+    name = one.source if isinstance(one, ContextPart) else one.path
+    return f"{name} {one.lines:,} line{'s' * (one.lines != 1)}"
 
 
 def entries_of(message: "ChatMessage", failure: OmniError | None = None) -> list[Entry]:
@@ -125,94 +104,106 @@ def facts_of(message: "ChatMessage") -> list[str]:
     """What stands behind the name over a message: when, what went along, what it took."""
     when = clock_time(message.time)
     if message.role == "user":
-        return [when, *map(attachment_words, message.attachments)]
+        return [when, *map(attachment_words, (*message.attachments, *message.context))]
     if message.state == "writing":
         return [when, "writing"]
     return [when, *usage_facts(message.seconds, message.usage)]
 
 
-def waiting_words(event: TurnQueued | BrainLoading | PromptProgress) -> str:
-    """What a turn does before its first word."""
-    match event:
-        case TurnQueued(place=place, reason=reason):
-            why = {"memory": "memory", "slot": "a place in the worker", "turn": "the turn before"}[reason]
-            return f"waits for {why}" + (f", place {place}" if place > 1 else "")
-        case BrainLoading(seconds=seconds, fraction=fraction):
-            part = f" {fraction * 100:.0f} %" if fraction is not None else ""
-            return f"loading{part}   {seconds:.1f} s"
-        case PromptProgress(done=done, total=total, cached=cached):
-            known = f", {cached:,} known" if cached else ""
-            return f"reading {done:,} of {total:,} tokens{known}" if done < total else "writing"
-
-
-def replaced_words(event: BrainReplaced) -> Foot:
-    """Which brain could not be loaded, and why."""
-    return f"{event.failed} cannot be loaded, so that {event.brain} answers: {event.reason}", "amber"
-
-
-def compacted_words(event: ContextCompacted) -> Foot:
-    """What was left out of a prompt."""
-    turns = f"{event.left_out_turns} oldest turn{'s' * (event.left_out_turns != 1)}"
-    text = f"{turns} left out ({event.left_out_tokens:,} tokens); {event.kept_tokens:,} of {event.allocated:,} are sent"
-    if event.reading_seconds is not None:
-        text += f", reading takes about {seconds_words(event.reading_seconds)}"
-    return text, "amber"
+def notices_of(running: RunningAnswer) -> list[Foot]:
+    """What is to be said below an answer while it is written."""
+    words = [replaced_words(one) if isinstance(one, BrainReplaced) else compacted_words(one) for one in running.notices]
+    return [(text, "amber") for text in words]
 
 
 class Entries:
     """The entries of the conversation on the screen. One whose message did not change stays the same object, so that
     what was laid out and drawn of it, and what the person folded, is kept."""
 
-    def __init__(self, failures: Mapping[str, OmniError]) -> None:
-        self._failures = failures
+    def __init__(self) -> None:
         self._known: dict[str, tuple[tuple[ChatMessage, OmniError | None], list[Entry]]] = {}
+        self._running: RunningAnswer | None = None
+        self._asked: Entry | None = None
+        self.answer: Entry | None = None  # the one that is being written
 
     def forget(self) -> None:
         """Another conversation."""
         self._known = {}
+        self._running = self._asked = self.answer = None
 
-    def of(self, messages: "Sequence[ChatMessage]", running: RunningAnswer | None, shown: Transcript) -> list[Entry]:
-        """The entries of all messages; the answer that is being written here shows what came, not what was stored."""
+    def of(self, model: ConversationModel, shown: Transcript) -> list[Entry]:
+        """The entries of all messages; an answer that is being written here shows what came, not what was stored."""
+        running, unstored, failures = model.answering, model.unstored, model.turns.failures
+        if running is not self._running:
+            self._running, self._asked, self.answer = running, None, None
         entries: list[Entry] = []
+        messages = model.branch
         for message in messages:
-            if running is not None and message.id == running.answer:
-                entries.append(self._live(running, message, shown))
+            if running is not None and running is not unstored and message.id == running.answer:
+                entries.append(self._live(running, message))
             else:
-                entries += self._kept(message, shown)
-        if running is not None and not running.answer:  # nothing of it is stored yet
-            entries += [one for one in shown.entries if one.id in (running.question, running.entry)]
+                entries += self._kept(message, failures.get(message.id), shown)
+        if unstored is not None:
+            if unstored.asked is not None:
+                entries.append(self._question(unstored, unstored.asked))
+            entries.append(self._live(unstored))
+        if model.refusal is not None:
+            entries.append(_refused(*model.refusal))
         ids = {message.id for message in messages}
         self._known = {key: value for key, value in self._known.items() if key in ids}
         return entries
 
-    def _kept(self, message: "ChatMessage", shown: Transcript) -> list[Entry]:
-        known, failure = self._known.get(message.id), self._failures.get(message.id)
+    def update(self) -> None:
+        """Have the entry of the answer that is being written say what it does by now."""
+        running, entry = self._running, self.answer
+        if running is not None and entry is not None:
+            if entry.kind == "brain":
+                entry.name = running.brain or entry.name
+            entry.facts, entry.foot = (clock_time(running.began), running.state), tuple(notices_of(running))
+            entry.thinking_seconds = running.thinking_seconds or entry.thinking_seconds
+
+    def _kept(self, message: "ChatMessage", failure: OmniError | None, shown: Transcript) -> list[Entry]:
+        known = self._known.get(message.id)
         if known is not None and known[0] == (message, failure):
             return known[1]
         entries = entries_of(message, failure)
-        old = known[1][-1] if known else shown.entry(message.id)
+        old = shown.entry(message.id)
         if old is not None and _takes_over(old, entries[-1]):
             entries[-1] = old
         self._known[message.id] = ((message, failure), entries)
         return entries
 
-    @staticmethod
-    def _live(running: RunningAnswer, message: "ChatMessage", shown: Transcript) -> Entry:
-        old = shown.entry(running.answer)
-        if old is not None and old.writing:
-            return old
-        entry = entries_of(message)[-1]
-        return Entry(
-            running.answer,
-            entry.kind,
-            entry.name,
-            running.text,
-            facts=(clock_time(message.time), running.state),
-            reasoning=running.reasoning,
-            foot=running.foot,
-            branch=entry.branch,
-            writing=True,
-        )
+    def _question(self, running: RunningAnswer, asked: Asked) -> Entry:
+        entry = self._asked
+        if entry is None:
+            facts = (clock_time(running.began), *map(attachment_words, asked.attachments))
+            entry = self._asked = Entry("", "person", "you", asked.text, facts=facts)
+        entry.id = running.question or running.key
+        return entry
+
+    def _live(self, running: RunningAnswer, message: "ChatMessage | None" = None) -> Entry:
+        entry = self.answer
+        if entry is None:
+            same = entries_of(message)[-1] if message is not None else Entry("", "brain", running.brain or "brain")
+            entry = self.answer = Entry(
+                "",
+                same.kind,
+                same.name,
+                running.text,
+                reasoning=running.reasoning,
+                thinking_seconds=same.thinking_seconds,
+                branch=same.branch,
+                writing=True,
+            )
+        entry.id = running.answer or f"answer {running.key}"
+        self.update()
+        return entry
+
+
+def _refused(failure: OmniError, when: float) -> Entry:
+    """Stands where the answer would, when nothing of it could be stored."""
+    foot = [(failure.message, "red")] + ([(failure.hint, "second")] if failure.hint else [])
+    return Entry(f"refused {when}", "note", "not asked", facts=(clock_time(when),), foot=foot)
 
 
 def _takes_over(old: Entry, new: Entry) -> bool:

@@ -14,7 +14,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from omni.core.errors import OmniError
-from omni.shell.panes.chat_entries import clock_time
+from omni.shell.conversation.words import clock_time
 
 if TYPE_CHECKING:
     from omni.chat import ChatService, Conversation

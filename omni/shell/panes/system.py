@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -11,7 +12,7 @@ from textual.binding import Binding
 from textual.containers import Horizontal
 from textual.content import Content
 
-from omni.core.errors import OmniError
+from omni.core.errors import NotFound, OmniError
 from omni.core.words import clock_words, size_words
 from omni.shell.graph import graph
 from omni.shell.listing import Column, Group, Listing, Row
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
     from omni.core.paths import Home
     from omni.environment.diagnostics import Diagnostic
     from omni.hardware import HardwareProfile, MachineSample
+    from omni.jobs import Job, RemoteJob
     from omni.keeper import KeeperChange, ProcessInfo
 
 PROCESS_SECONDS = 3.0
+ENDED = ("worker", "helper")  # kinds of process that a person may end
 
 
 class Graph(LineWidget):
@@ -81,7 +84,11 @@ class SystemPane(Pane):
         Binding("d", "doctor", "Doctor", id="system.doctor", tooltip="Look at everything that could be wrong"),
         Binding("l", "log", "Log", id="system.log", tooltip="Read the log of the process with the bar as it grows"),
         Binding(
-            "k", "end", "End a worker", id="system.end", tooltip="End the worker with the bar; its memory comes back"
+            "k",
+            "end",
+            "End it",
+            id="system.end",
+            tooltip="End the worker or the work with the bar; what it made is kept",
         ),
     ]
 
@@ -111,6 +118,8 @@ class SystemPane(Pane):
     def on_mount(self) -> None:
         """Begin to look."""
         self._processes: list[ProcessInfo] = []
+        self._work: dict[str, Job[object] | RemoteJob] = {}
+        self._titles: dict[str, str] = {}
         self._memory: dict[int, int] = {}
         self._speeds: deque[float] = deque(maxlen=240)
         self._profile: HardwareProfile | None = None
@@ -141,9 +150,19 @@ class SystemPane(Pane):
         from omni.hardware import process_memory
 
         self._memory = await asyncio.to_thread(process_memory, [process.pid for process in processes])
-        order = ("client", "keeper", "starter", "airlock", "installer", "worker")
+        order = ("client", "keeper", "starter", "airlock", "installer", "worker", "helper")
         self._processes = sorted(processes, key=lambda one: (order.index(one.kind), one.pid != os.getpid(), one.since))
         self._draw_processes()
+        await self._read_work()
+
+    async def _read_work(self) -> None:
+        """What goes on, whoever began it. A process that is suspended keeps nobody waiting but this."""
+        work = {one.snapshot().id: one for one in await self.services.jobs.all()}
+        if {one.snapshot().about for one in work.values() if one.snapshot().kind == "turn"} - self._titles.keys():
+            self._titles = {one.id: one.title for one in await self.services.chat.conversations(limit=1000)}
+        if work or self._work:
+            self._work = work
+            self._draw_processes()
 
     async def _once(self) -> None:
         with self.omni.going_on(self):
@@ -184,8 +203,8 @@ class SystemPane(Pane):
 
     def _speed_now(self) -> float:
         """Tokens a second of all answers that this shell receives."""
-        turns = getattr(self.omni.pane("chat"), "turns", None)
-        return float(getattr(turns, "speed", 0.0))
+        chat = self.omni.pane("chat")
+        return chat.answer_speed if isinstance(chat, Pane) else 0.0
 
     # -- drawing
 
@@ -206,15 +225,37 @@ class SystemPane(Pane):
                 )
             )
         count = f"{len(rows)} process{'es' * (len(rows) != 1)}"
-        self.query_one(Listing).fill([Group(titles=(count, "memory", "network", "since", ""), rows=tuple(rows))])
+        groups = [Group(titles=(count, "memory", "network", "since", ""), rows=tuple(rows))]
+        if self._work:
+            groups.append(Group(titles=("work", "", "", "since", ""), rows=tuple(self._work_rows())))
+        self.query_one(Listing).fill(groups)
         self._arrange()
         self._draw_keys()
+
+    def _work_rows(self) -> Iterable[Row]:
+        from omni.jobs import work_words
+
+        for key, work in self._work.items():
+            info = work.snapshot()
+            words = work_words(info, self._titles)
+            state = (f"asks: {info.question.text}", "amber") if info.question is not None else ("", "third")
+            yield Row(
+                key=key,
+                cells=(
+                    ink(("● ", "accent"), (words, "text")),
+                    ("", "second"),
+                    ("", "second"),
+                    (clock_words(info.began), "second"),
+                    state,
+                ),
+            )
 
     def _arrange(self) -> None:
         """The processes come first: what else there is stands below them where all of it has room."""
         environment, machine = self.query_one("#system-environment"), self.query_one("#system-machine")
         graphs, keys = self.query_one("#graphs"), 1
         room = self.content_size.height - 2 - graphs.outer_size.height - 1 - keys - (len(self._processes) + 2)
+        room -= len(self._work) + 2 if self._work else 0
         width = self.content_size.width
         for block in (environment, machine):
             rows = block.get_content_height(self.content_size, self.app.size, width) + 1
@@ -234,6 +275,8 @@ class SystemPane(Pane):
             names = self._brains.get(process.base, [])
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             return f"worker  {names[0]}{more}" if names else f"worker  {process.name}"
+        if process.kind == "helper":
+            return f"helper  {process.detail.partition(', ')[0]}"
         own = process.name.removeprefix(f"{process.kind}-")
         if own in (process.kind, process.name.rpartition("-")[2]):
             return process.kind
@@ -264,8 +307,10 @@ class SystemPane(Pane):
     def _draw_keys(self) -> None:
         process = self._process()
         keys = [("↑↓", "choose", ""), ("d", "doctor", "d"), ("l", "its log", "l")]
-        if process is not None and process.kind == "worker":
-            keys.append(("k", "end this worker", "k"))
+        if process is not None and process.kind in ENDED:
+            keys.append(("k", f"end this {process.kind}", "k"))
+        elif self.query_one(Listing).key in self._work:
+            keys.append(("k", "stop this work", "k"))
         self.query_one(Keys).show(*keys)
 
     def _process(self) -> "ProcessInfo | None":
@@ -300,8 +345,8 @@ class SystemPane(Pane):
 
         process = self._process()
         names = [f"{process.kind}.log", f"{process.kind}.jsonl"] if process else []
-        if process is not None and process.kind == "worker":
-            names = [f"worker-{process.name}.log"]
+        if process is not None and process.kind in ENDED:
+            names = [f"{process.name}.log"]
         elif process is not None and process.kind == "client":
             names = [f"{process.name.partition('-')[0]}.jsonl"]
         logs = self.services.home.logs
@@ -309,9 +354,12 @@ class SystemPane(Pane):
         self.app.push_screen(LogReading(title, [logs / name for name in names or ["shell.jsonl"]]))
 
     def action_end(self) -> None:
-        """End a worker, after a question."""
+        """End a worker or some work, after a question."""
+        if (chosen := self._work.get(self.query_one(Listing).key or "")) is not None:
+            self._stop(chosen)
+            return
         process = self._process()
-        if process is None or process.kind != "worker":
+        if process is None or process.kind not in ENDED:
             return
         from omni.shell.modals import Consent
 
@@ -326,13 +374,36 @@ class SystemPane(Pane):
                 self.run_worker(job(work), description="end a worker")
 
         memory = size_words(self._memory.get(process.pid))
-        text = f"An answer in progress ends with an error. {memory + ' come back at once.' if memory else ''}"
+        text = f"{'An answer' if process.kind == 'worker' else 'Work'} in progress ends with an error. {memory + ' come back at once.' if memory else ''}"
         self.app.push_screen(
             Consent(
                 f"End the {self._called(process).replace('  ', ' ')}?",
                 text,
                 yes="end",
                 harm=True,
+                clock=self.services.clock,
+            ),
+            answered,
+        )
+
+    def _stop(self, stopped: "Job[object] | RemoteJob") -> None:
+        from omni.jobs import work_words
+        from omni.shell.modals import Consent
+
+        async def work() -> None:
+            with suppress(NotFound):  # it has just ended
+                await stopped.stop()
+            await self._read_processes()
+
+        def answered(sure: bool | None) -> None:
+            if sure:
+                self.run_worker(job(work), description="stop some work")
+
+        self.app.push_screen(
+            Consent(
+                f"Stop {work_words(stopped.snapshot(), self._titles)}?",
+                "What came of it is kept, and it can be gone on with.",
+                yes="stop",
                 clock=self.services.clock,
             ),
             answered,
@@ -364,6 +435,8 @@ def detail_words(process: "ProcessInfo") -> str:
             if not of:
                 return state
             return "idle" if answers == "0" else f"writes {answers} answer{'s' * (answers != '1')}"
+        case "helper":
+            return process.detail.rpartition(", ")[2]
     return process.detail
 
 

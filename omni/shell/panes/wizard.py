@@ -11,6 +11,7 @@ from textual.content import Content
 from textual.message import Message
 
 from omni.core.errors import OmniError
+from omni.core.paths import own_path
 from omni.shell.listing import Column, Group, Listing, Row
 from omni.shell.machine import MachineFacts
 from omni.shell.pane import frame_of
@@ -25,7 +26,7 @@ from omni.shell.panes.wizard_words import (
     too_big,
 )
 from omni.shell.pull_lines import pulling_lines
-from omni.shell.widgets import Folded, Keys, Line, Lines, home_path, ink, job, own_path
+from omni.shell.widgets import Folded, Keys, Line, Lines, home_path, ink, job
 
 if TYPE_CHECKING:
     from omni.app import Services

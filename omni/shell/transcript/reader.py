@@ -218,10 +218,11 @@ class Transcript(View, can_focus=True):
 
     def action_top(self) -> None:
         """Go to the beginning."""
-        self.go_to(0)
+        self.go_to_top()
 
     def action_tail(self) -> None:
         """Go to the end and follow it."""
+        self._to_top = False
         self.following = True
         self.unseen = False
         self._rows = None

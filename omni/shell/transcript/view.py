@@ -9,6 +9,7 @@ from typing import cast
 from rich.segment import Segment
 from rich.style import Style
 from textual.geometry import Region, Size
+from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
@@ -27,10 +28,19 @@ MEASURE = 100
 GUTTER = 3
 UPDATE_SECONDS = 1 / 30
 _SLICE_SECONDS = 0.002
+NEAR = 2  # screens below the first entry from which on what stands above it is asked for
 
 
 class View(ScrollView):
-    """Draws the lines of a conversation and takes what arrives. It knows nothing of keys, mouse and messages."""
+    """Draws the lines of a conversation and takes what arrives. It knows nothing of keys and mouse."""
+
+    class Earlier(Message):
+        """The view came near the first entry, and more stands above it: it is to be shown with that, and keep its place.
+        `all` of it is wanted when the view goes to the beginning."""
+
+        def __init__(self, *, all: bool) -> None:  # noqa: A002  what else
+            super().__init__()
+            self.all = all
 
     def __init__(self, *, glyphs: Glyphs = UNICODE, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
@@ -50,6 +60,8 @@ class View(ScrollView):
         self._focused = -1  # the entry that is drawn as focused
         self._query = ""  # what is drawn as found, in lower case
         self._drawn: tuple[int, str] = (0, "")
+        self._caret = False  # whether one was drawn since all entries were shown
+        self._more_above = self._asked = self._to_top = False
         self.following = True
         self.unseen = False
 
@@ -65,8 +77,9 @@ class View(ScrollView):
         at = self._flow.index.get(id)
         return None if at is None else self._flow.entries[at]
 
-    def show(self, entries: Iterable[Entry], *, keep: bool = False) -> None:
-        """Show these entries instead; with `keep` the row at the top of the view stays where it is."""
+    def show(self, entries: Iterable[Entry], *, keep: bool = False, more_above: bool = False) -> None:
+        """Show these entries instead; with `keep` the row at the top of the view stays where it is. `more_above` says that
+        they are only the end of what there is: `Earlier` asks for the rest when the view comes near it."""
         anchor = self._anchor() if keep and not self.following else None
         old = self._flow.entries[self._focused].id if 0 <= self._focused < len(self._flow.entries) else ""
         name = self._flow.entries[anchor[0]].id if anchor else ""
@@ -75,11 +88,18 @@ class View(ScrollView):
         self._focused = self._flow.index.get(old, -1)
         self._writes = {key: value for key, value in self._writes.items() if key in self._flow.index}
         self._thoughts = {key: value for key, value in self._thoughts.items() if key in self._flow.index}
+        self._more_above, self._asked = more_above, False
+        if self._caret:  # it may be gone
+            self._caret, self._rows = False, None
         if not keep:
+            self._to_top = False
             self.following = True
             self.unseen = False
             self.screen.clear_selection()
-        if anchor is not None and name in self._flow.index:
+        if self._to_top and not more_above:
+            self._to_top = False
+            self.go_to(0)
+        elif anchor is not None and name in self._flow.index:
             self._settle((self._flow.index[name], anchor[1], anchor[2]))
         else:
             self._settle()
@@ -195,7 +215,14 @@ class View(ScrollView):
             self.unseen = False
         if redraw:
             self._redraw_changes(before)
+        if self._more_above and where < NEAR * height:
+            self._ask_for_more()
         self._idle_soon()
+
+    def _ask_for_more(self) -> None:
+        if not self._asked:
+            self._asked = True
+            self.post_message(self.Earlier(all=self._to_top))
 
     def _put(self, where: int) -> None:
         """Set size and scroll position without a layout of the screen: only the scroll bar needs to know."""
@@ -226,6 +253,7 @@ class View(ScrollView):
         """Put row `where` at the top of the view; what lies between is laid out first, so that nothing jumps."""
         height = self.scrollable_content_region.height
         old = round(self.scroll_y) if old is None else old
+        self._to_top = self._to_top and where <= 0
         if 0 < old - where <= 3 * height:
             where += self._flow.expose(old, old - where)
         where = max(where, 0)
@@ -239,6 +267,11 @@ class View(ScrollView):
         if not self.following and round(self.scroll_y) + height >= self._flow.total:
             self.following = True
         self._redraw()
+
+    def go_to_top(self) -> None:
+        """Go to the very first entry, once it is there."""
+        self._to_top = self._more_above
+        self.go_to(0)
 
     def _redraw(self) -> None:
         self.refresh(Region(0, 0, self.size.width, self.size.height))
@@ -437,6 +470,7 @@ class View(ScrollView):
         else:
             runs = line.runs
             if caret:
+                self._caret = True
                 runs = [*runs, (self._glyphs.caret, "accent", "")]
             if self._query:
                 runs = marked(runs, self._query)

@@ -1,19 +1,23 @@
 """A plug-in that fills most hooks: dates that somebody wants to remember, one a line of a file."""
 
+from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Annotated
+from typing import IO, TYPE_CHECKING, Annotated
 
 import click
-from msgspec import Meta
+from msgspec import Meta, Struct
 
+from omni.cli.session import with_services
 from omni.core.errors import UsageError
 from omni.core.hooks import (
     ContextCall,
     ContextProvider,
     DoctorCheck,
+    ProcessKind,
     SlashCall,
     SlashCommand,
+    Tool,
     WebAnswer,
     WebRequest,
     WebRoute,
@@ -21,7 +25,11 @@ from omni.core.hooks import (
 )
 from omni.core.settings import Section, plugin_settings
 from omni.environment import Diagnostic
+from omni.helpers import HelperProgress, HelperValue
 from omni.shell.panes import PaneSpec
+
+if TYPE_CHECKING:
+    from omni.app import Services
 
 
 class Almanac(Section, frozen=True):
@@ -41,10 +49,24 @@ def dates() -> list[str]:
 
 
 @click.command("dates")
-def dates_command() -> None:
+@click.option("--in", "text", type=click.File(), help="Print those in a text instead.")
+def dates_command(text: IO[str] | None) -> None:
     """Print the dates of the almanac."""
+    if text is not None:
+        with_services(partial(read, text.read()))
+        return
     for line in dates():
         click.echo(line)
+
+
+async def read(text: str, services: "Services") -> None:
+    """Have the almanac's own process read a text."""
+    async for event in services.helpers.run("almanac.reader", text).events():
+        match event:
+            case HelperProgress(done=done, total=total):
+                click.echo(f"{done:.0f} of {total:.0f} lines", err=True)
+            case HelperValue(value=date):
+                click.echo(date)
 
 
 def remember(call: SlashCall) -> str:
@@ -71,6 +93,17 @@ def page(request: WebRequest) -> WebAnswer:
     """All dates, or those with a word."""
     lines = [line for line in dates() if request.query.get("with", "") in line]
     return WebAnswer(body=f"<!doctype html><title>Almanac</title><pre>{escape(chr(10).join(lines))}</pre>")
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """What a brain may ask the tool for."""
+
+    word: Annotated[str, Meta(description="A word that a line has; empty: all lines.", max_length=100)] = ""
+
+
+def tell(wanted: Wanted) -> str:
+    """What the brain reads."""
+    return "\n".join(line for line in dates() if wanted.word in line) or "no such date"
 
 
 @hookimpl
@@ -108,3 +141,21 @@ def omni_doctor_checks() -> list[DoctorCheck]:
 @hookimpl
 def omni_web_routes() -> list[WebRoute]:
     return [WebRoute(path="", title="Almanac", run=page)]
+
+
+@hookimpl
+def omni_tools() -> list[Tool]:
+    return [Tool(name="almanac_dates", about="the almanac's dates", parameters=Wanted, touches=("read",), run=tell)]
+
+
+@hookimpl
+def omni_process_kinds() -> list[ProcessKind]:
+    return [
+        ProcessKind(
+            name="reader",
+            about="finds dates in a text",
+            target="omni_almanac_reader:run",
+            memory=100_000_000,
+            priority="interactive",
+        )
+    ]

@@ -3,6 +3,7 @@
 export type {
   Change,
   ChatMessage as Message,
+  ContextPart,
   Conversation,
   ConversationBranch as Shown,
   Doors,

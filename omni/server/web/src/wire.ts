@@ -45,8 +45,10 @@ export interface ContextCompacted {
 
 export interface ContextPart {
   type: "context";
-  text: string;
   source: string;
+  bytes: number;
+  lines: number;
+  text: string;
 }
 
 export interface Conversation {
@@ -213,7 +215,7 @@ export interface ProblemEvent {
 
 export interface ProcessInfo {
   name: string;
-  kind: "airlock" | "client" | "installer" | "keeper" | "starter" | "worker";
+  kind: "airlock" | "client" | "helper" | "installer" | "keeper" | "starter" | "worker";
   pid: number;
   confined: string;
   since: number;

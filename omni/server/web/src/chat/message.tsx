@@ -7,7 +7,7 @@ import { toast } from "../state";
 import { enhance } from "../markdown/enhance";
 import { LiveMarkdown } from "../markdown/live";
 import { render } from "../markdown/render";
-import type { FilePart, ImagePart, Message } from "../types";
+import type { ContextPart, FilePart, ImagePart, Message } from "../types";
 import { fit } from "./fit";
 import type { Near, Part } from "./near";
 import { attachmentsOf, reasoningOf, textOf, thinkingOf } from "./parts";
@@ -86,14 +86,15 @@ function Step({ turn }: { turn: Turn }) {
 }
 
 /** A file as a chip, an image as itself once the server has it. */
-function Attachment({ file, source, stored }: { file: FilePart | ImagePart; source: string; stored: boolean }) {
+function Attachment({ file, source, stored }: { file: FilePart | ImagePart | ContextPart; source: string; stored: boolean }) {
   if (file.type === "image" && stored) {
     // Its place is kept before it is there, so that nothing below it moves.
     return <img className="shown" loading="lazy" src={source} alt={file.path || "an image"} width={file.width} height={file.height} />;
   }
   return (
     <span className="chip">
-      {file.path} <span className="third">{file.type === "file" ? size(file.bytes) : `${file.width} × ${file.height}`}</span>
+      {file.type === "context" ? file.source : file.path}{" "}
+      <span className="third">{file.type === "image" ? `${file.width} × ${file.height}` : size(file.bytes)}</span>
     </span>
   );
 }
@@ -102,7 +103,7 @@ function Body({ message, near, last, conversation }: { message: Message; near: N
   return (
     <>
       {attachmentsOf(message).map((file, number) => (
-        <Attachment key={file.path} file={file} source={`${PREFIX}/conversations/${conversation}/messages/${message.id}/contents/${number}`} stored={message.id !== ASKED} />
+        <Attachment key={number} file={file} source={`${PREFIX}/conversations/${conversation}/messages/${message.id}/contents/${number}`} stored={message.id !== ASKED} />
       ))}
       {reasoningOf(message) && <Reasoning text={reasoningOf(message)} time={thinkingOf(message)} />}
       {message.role === "user" ? (
@@ -255,7 +256,7 @@ function Editor({ message, conversation, close }: { message: Message; conversati
   const send = () => {
     if (!text.trim()) return;
     close();
-    const question = { text, replaces: message.id, files: attachmentsOf(message) };
+    const question = { text, replaces: message.id, files: attachmentsOf(message).filter((file) => file.type !== "context") };
     void turns.begin(conversation, { path: "edit", body: { message: message.id, text }, question }).catch(() => undefined);
   };
   return (

@@ -7,14 +7,14 @@ import { ApiError, problemOf, send, stream } from "../api";
 import { announce, state, toast } from "../state";
 import { newConversation, readConversations, reread, setMessages, setMeter } from "../actions";
 import { many, seconds, tokens } from "../format";
-import type { FilePart, ImagePart, Message, Problem, TurnEvent } from "../types";
+import type { Message, Part, Problem, TurnEvent } from "../types";
 import { partsOf, reasoningOf, textOf } from "./parts";
 
 /** How a turn begins: the path to ask at, what to send, and which messages stay on the page. */
 export interface Wish {
   path: string;
   body: Record<string, unknown>;
-  question?: { text: string; replaces?: string; files?: (FilePart | ImagePart)[] };
+  question?: { text: string; replaces?: string; files?: Part[] };
   answer?: { replaces?: string; resumes?: string };
 }
 

@@ -1,0 +1,50 @@
+"""Pulls that programs ask for: jobs like all others, which end when the last program that asked has left."""
+
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from omni.cartridges import PullEvent, begin_pull
+from omni.core.errors import EngineError
+
+if TYPE_CHECKING:
+    from omni.server.app import Server
+
+
+class ClientPulls:
+    """Counts who waits for which pull. One that a page or the shell began is joined, and goes on without its clients."""
+
+    def __init__(self, server: "Server") -> None:
+        self._services = server.services
+        self._clients: Counter[str] = Counter()  # by the id of the job, of those that programs began
+
+    async def events(self, name: str) -> AsyncGenerator[PullEvent]:
+        """What happens until the brain is here. Raises what the pull raises, and EngineError when somebody stopped it."""
+        jobs = self._services.jobs
+        running = jobs.find("pull", about=name)
+        job = begin_pull(jobs, self._services.pull, name)
+        ours = running is None or job.id in self._clients
+        if ours:
+            self._clients[job.id] += 1
+        try:
+            async with aclosing(job.events()) as events:
+                async for event in events:
+                    yield event
+            if job.state == "stopped":
+                raise EngineError(f"The pull of {name} was stopped.", hint="Asking again goes on from there.")
+        finally:
+            if ours:
+                self._clients[job.id] -= 1
+                if not self._clients[job.id]:
+                    del self._clients[job.id]
+                    job.cancel()
+
+
+def pulls_of(server: "Server") -> ClientPulls:
+    """The one of this server, made when it is first asked for."""
+    pulls: ClientPulls | None = getattr(server, "ollama_pulls", None)
+    if pulls is None:
+        pulls = ClientPulls(server)
+        server.ollama_pulls = pulls  # type: ignore[attr-defined]
+    return pulls

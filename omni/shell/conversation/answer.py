@@ -1,0 +1,166 @@
+"""A turn that runs, whether or not its conversation is on the screen, and what came so far of its answer."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from typing import TYPE_CHECKING, NamedTuple, assert_never
+
+from omni.core.errors import OmniError
+from omni.core.events import (
+    BrainLoading,
+    BrainReplaced,
+    ChatEvent,
+    ContextCompacted,
+    PromptCounted,
+    PromptProgress,
+    ReasoningDelta,
+    TextDelta,
+    TokenLogprob,
+    ToolCallDelta,
+    TurnEnded,
+    TurnQueued,
+    TurnStarted,
+)
+from omni.shell.conversation.view import Change
+from omni.shell.conversation.words import waiting_words
+
+if TYPE_CHECKING:
+    from omni.chat import Attachment
+    from omni.jobs import Job
+
+Ask = Callable[[], AsyncGenerator[ChatEvent]]
+
+STEADY = 16  # tokens before a speed is told
+STEADY_SECONDS = 0.5
+LOOK_AGAIN = 1.0
+
+
+class AnswerSpeed:
+    """How fast an answer comes: tokens since the first one, told at most once a second so that it can be read."""
+
+    def __init__(self) -> None:
+        self.speed = 0.0
+        self.tokens = 0
+        self._first = self._told = 0.0
+
+    def saw(self, now: float) -> bool:
+        """One more token came; True when the speed is to be shown anew."""
+        if not self.tokens:
+            self._first = now
+        self.tokens += 1
+        took = now - self._first
+        if self.tokens < STEADY or took < STEADY_SECONDS or now - self._told < LOOK_AGAIN:
+            return False
+        self._told, self.speed = now, (self.tokens - 1) / took
+        return True
+
+
+class Asked(NamedTuple):
+    """A question on its way: its words, what goes along, and the text that is given back when it is not stored."""
+
+    text: str
+    attachments: "tuple[Attachment, ...]"
+    typed: str
+
+
+class RunningAnswer:
+    """What came so far of an answer, and the job that writes it.
+
+    `question` and `answer` are the ids under which they are stored, from when they are; `key` is under which the answer
+    is known until then. `asked` is None for an answer without a question of its own. `instead_of` is the message from which
+    on the branch is no longer the one on the screen.
+    """
+
+    def __init__(self, conversation: str, brain: str, *, key: str, began: float, asked: Asked | None = None) -> None:
+        self.conversation, self.brain = conversation, brain
+        self.key, self.began, self.asked = key, began, asked
+        self.question = self.answer = self.instead_of = ""
+        self.texts: list[str] = []
+        self.thoughts: list[str] = []
+        self.state = "asking"
+        self.notices: list[BrainReplaced | ContextCompacted] = []
+        self.thinking_seconds = 0.0
+        self.prompt_tokens = self.allocated = 0
+        self.pace = AnswerSpeed()
+        self.job: Job[ChatEvent] | None = None
+        self.receiving: asyncio.Task[None] | None = None
+        self.stopped = False
+        self.failure: OmniError | None = None
+        self._began_thinking: float | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether it came to its end, and nobody stopped it."""
+        return self.state == "ended" and self.failure is None and not self.stopped
+
+    @property
+    def text(self) -> str:
+        """All text so far."""
+        return "".join(self.texts)
+
+    @property
+    def reasoning(self) -> str:
+        """All thoughts so far."""
+        return "".join(self.thoughts)
+
+    def stop(self) -> bool:
+        """End it; False when there is nothing to end."""
+        if self.receiving is None or self.stopped:
+            return False
+        self.stopped = True
+        if self.job is None:  # nothing was asked yet
+            self.receiving.cancel()
+        else:
+            self.job.cancel()
+        return True
+
+    def receive(self, event: ChatEvent, now: float) -> tuple[Change, ...]:
+        """One event, at time `now` of a clock that never jumps; returns what is to be shown anew, growing text apart."""
+        match event:
+            case TurnStarted(question=question, answer=answer, brain=brain):
+                self.brain = brain or self.brain
+                self.question, self.answer = question or "", answer
+                self.state = "asking"
+                return ("messages",)
+            case PromptProgress(total=total):
+                self.prompt_tokens = total
+                return self.does(waiting_words(event))
+            case TurnQueued() | BrainLoading():
+                return self.does(waiting_words(event))
+            case BrainReplaced(brain=brain):
+                self.brain = brain
+                self.notices.append(event)
+                return ("answer",)
+            case ContextCompacted():
+                self.notices = [*(one for one in self.notices if isinstance(one, BrainReplaced)), event]
+                return ("answer",)
+            case ReasoningDelta(text=text):
+                self.thoughts.append(text)
+                self._began_thinking = now if self._began_thinking is None else self._began_thinking
+                return self._came("thinking", now)
+            case TextDelta(text=text):
+                self.texts.append(text)
+                if self._began_thinking is not None and not self.thinking_seconds:
+                    self.thinking_seconds = now - self._began_thinking
+                return self._came("writing", now)
+            case PromptCounted(tokens=tokens, allocated=allocated):
+                self.prompt_tokens, self.allocated = tokens, allocated
+                return ("status",)
+            case TokenLogprob() | ToolCallDelta():
+                return ()
+            case TurnEnded():
+                self.state = "ended"
+                return ()
+            case _:
+                assert_never(event)
+
+    def does(self, state: str) -> tuple[Change, ...]:
+        """What it does now, in words; returns what is to be shown anew."""
+        if self.state == state:
+            return ()
+        self.state = state
+        return "answer", "status"
+
+    def _came(self, state: str, now: float) -> tuple[Change, ...]:
+        """A token came: say what is going on when that is new, and how fast when that can be told."""
+        anew = self.pace.saw(now)
+        return self.does(state) or (("status",) if anew else ())
