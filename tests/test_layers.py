@@ -3,6 +3,7 @@
 import ast
 import importlib
 import importlib.util
+import re
 import subprocess
 import sys
 import tomllib
@@ -23,6 +24,7 @@ HEAVY = {
     "numpy",
     "sqlcipher3",
     "tomlkit",
+    "ruamel",
     "psutil",
     "pynvml",
     "h11",
@@ -42,6 +44,9 @@ STANDARD_LIBRARY_ONLY = [
     "omni.core.words",
     "omni.core.clock",
     "omni.core.confinement",
+    "omni.core.located.json_reader",
+    "omni.core.located.toml_reader",
+    "omni.core.located.yaml_reader",
     "omni.keeper.process",
     "omni.keeper.adopt",
     "omni.helpers.process",
@@ -143,6 +148,34 @@ def _public(room: str) -> set[str]:
                 for alias in line.names
             }
     return set()
+
+
+def test_what_begins_with_an_underscore_is_imported_by_its_own_room_only() -> None:
+    """By another room as little as by a test: those talk to a room through its names."""
+    folders = [path for root in ("omni", "tests", "benchmarks") for path in (ROOT / root).rglob("*.py")]
+    strangers = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {module}"
+        for path in folders
+        if "node_modules" not in path.parts
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for module in _imported(node)
+        if (inside := re.match(r"omni\.(.+?)\._[a-z]", module)) is not None
+        and not path.is_relative_to(OMNI / inside[1].replace(".", "/"))
+    ]
+    assert strangers == []
+    assert any(path.name.startswith("_") and path.name != "__init__.py" for path in OMNI.rglob("*.py"))
+
+
+def _imported(node: ast.Import | ast.ImportFrom) -> list[str]:
+    """Modules that a line may import: of `from a import b` also `a.b`, which may be one."""
+    if isinstance(node, ast.Import):
+        return [each.name for each in node.names]
+    module = node.module or ""
+    return [
+        module,
+        *(f"{module}.{each.name}" for each in node.names if (OMNI.parent / module.replace(".", "/")).is_dir()),
+    ]
 
 
 @cache

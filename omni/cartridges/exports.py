@@ -11,11 +11,11 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from omni.cartridges._catalog import blob_base
+from omni.cartridges._naming import slug
 from omni.cartridges.brains import Base, Brain, Exported, ExportEvent, PullProgress
-from omni.cartridges.catalog import blob_base
 from omni.cartridges.index import IndexEntry
 from omni.cartridges.inspection import inspect, model_stem
-from omni.cartridges.naming import slug
 from omni.cartridges.projectors import look
 from omni.cartridges.pulling import combined
 from omni.core.errors import BadFile, NotFound, UsageError

@@ -17,7 +17,7 @@ from omni.core.events import (
     Usage,
 )
 from omni.core.messages import ImagePart, Message, TextPart
-from omni.engine.chunks import LlamaChunk, LlamaFunction, LlamaTimings, LlamaToken, LlamaToolCall
+from omni.engine._chunks import LlamaChunk, LlamaFunction, LlamaTimings, LlamaToken, LlamaToolCall
 from omni.engine.framing import RAW
 from omni.engine.offered import offered
 from omni.engine.types import ChatRequest, CompletionRequest

@@ -38,7 +38,7 @@ def main() -> None:
     place.ready()
     try:
         run(channel)
-    except BaseException as error:  # noqa: BLE001
+    except BaseException as error:  # noqa: BLE001 - as above
         os.write(2, traceback.format_exc(limit=-5).encode())
         channel.broke(error)
         place.failed("It ended by what it raised.")

@@ -3,8 +3,6 @@
 import io
 import json
 import string
-import subprocess
-import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
@@ -357,12 +355,3 @@ def test_a_text_that_does_not_fit_is_not_said_since_it_may_be_secret() -> None:
     with pytest.raises(UsageError) as caught:
         convert(read_json('{"name": "a", "base": {}, "count": "hunter2"}', SOURCE), Thing)
     assert "hunter2" not in caught.value.message
-
-
-def test_reading_toml_and_json_needs_the_standard_library_only() -> None:
-    probe = (
-        "import sys, omni.core.located.toml_reader, omni.core.located.json_reader, omni.core.located.yaml_reader;"
-        "print(*{name.partition('.')[0] for name in sys.modules} - sys.stdlib_module_names)"
-    )
-    done = subprocess.run([sys.executable, "-S", "-c", probe], capture_output=True, text=True, check=True)
-    assert set(done.stdout.split()) <= {"omni", "__main__"}

@@ -4,8 +4,8 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from os import PathLike, fspath
 from typing import TypeVar, cast
 
+from omni.cartridges._pull_status import PullKind
 from omni.cartridges.brains import ExportEvent, PullEvent, PullProgress, PullVerifying, VerifyEvent
-from omni.cartridges.pull_status import PullKind
 from omni.jobs import Job, Jobs
 
 E = TypeVar("E")

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from omni.chat import stored_parts
-from omni.chat.stored_parts import restored
+from omni.chat import _stored_parts as stored_parts
+from omni.chat._stored_parts import restored
 from omni.chat.tree import MessageNode, Tree
 from omni.chat.types import ChatMessage, Conversation
 from omni.core.errors import NotFound

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from omni.cartridges._facts import facts_of
 from omni.cartridges.brains import Brain
-from omni.cartridges.facts import facts_of
 from omni.cartridges.manifest import Facts
 
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from omni.schemas.cases import Cases
-from omni.schemas.errors import Impossible
+from omni.schemas._cases import Cases
+from omni.schemas._errors import Impossible
 from omni.schemas.facts import Constraints, KeywordPlace, Loose
 from omni.schemas.formats import is_formed, is_known, pattern_of, widest_of
 from omni.schemas.languages import Language, Languages, TooLong

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Literal
 
-from omni.schemas import characters
-from omni.schemas.characters import Characters
+from omni.schemas import _characters as characters
+from omni.schemas._characters import Characters
 from omni.schemas.languages import Language
 
 _SHORT = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 from omni.core.errors import OmniError
 from omni.core.events import EngineEvent, PromptCounted
+from omni.engine._chunks import LlamaChunk
+from omni.engine._knowledge import Knowledge
+from omni.engine._prompts import Prompts, encoded
+from omni.engine._suspects import Work
+from omni.engine._vocabulary import check_bias
+from omni.engine._worker_access import WorkerAccess
+from omni.engine._worker_requests import Framed, WorkerRequest, WorkerRequests
 from omni.engine.answers import ChunkDecoder
 from omni.engine.binding import Binding
-from omni.engine.chunks import LlamaChunk
 from omni.engine.context import completion_limit
 from omni.engine.framing import UNFRAMED
 from omni.engine.http import WorkerClient
-from omni.engine.knowledge import Knowledge
 from omni.engine.lengths import check_length
-from omni.engine.prompts import Prompts, encoded
-from omni.engine.suspects import Work
 from omni.engine.types import ChatRequest, CompletionRequest
 from omni.engine.unframing import Unframer
-from omni.engine.vocabulary import check_bias
-from omni.engine.worker_access import WorkerAccess
-from omni.engine.worker_requests import Framed, WorkerRequest, WorkerRequests
 
 if TYPE_CHECKING:
     from omni.keeper import WorkerTurn

@@ -1,5 +1,5 @@
 """Leaves out of an answer, while it comes, the items that a list may hold once only and that are there already, and the
-properties whose names are (`duplicates.py`).
+properties whose names are (`_duplicates.py`).
 
 No grammar keeps `uniqueItems`. A list that it is said of is held back until it is whole; all else passes at once.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from omni.schemas.duplicates import DuplicateNames
+from omni.schemas._duplicates import DuplicateNames
 from omni.schemas.facts import Conjunction, keyed
 from omni.schemas.forms import Forms
 from omni.schemas.shapes import Sequence

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from omni.core.errors import EngineError, UsageError
 from omni.engine import tool_calls
+from omni.engine._infill import tokens_of
 from omni.engine.binding import FORBIDDEN, Bound
 from omni.engine.framing import Framing, framing_of
-from omni.engine.infill import tokens_of
 from omni.engine.template import ChatTemplate
 
 if TYPE_CHECKING:

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Sequence
 
 from omni.core.errors import ContextOverflow, EngineError
+from omni.engine._retrying import DEATHS, PAUSE_SECONDS, TRIES, Cause, culprit
+from omni.engine._suspects import Work
+from omni.engine._worker_access import WorkerAccess
 from omni.engine.embeddings import pieces, readable, too_long, vectors_of
 from omni.engine.http import WorkerClient, WorkerGone
-from omni.engine.retrying import DEATHS, PAUSE_SECONDS, TRIES, Cause, culprit
-from omni.engine.suspects import Work
 from omni.engine.types import Embeddings
-from omni.engine.worker_access import WorkerAccess
 
 
 class Embedder:

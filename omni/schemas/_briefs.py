@@ -4,10 +4,10 @@ cannot both hold, which saves looking at all that would follow if they did."""
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from omni.schemas._parts import SchemaParts
 from omni.schemas.costs import Costs
 from omni.schemas.documents import KINDS, NOT, SAYING, Schema
 from omni.schemas.facts import EVERY_KIND, Conjunction, Constraints, Literal, Values, kind_of, kinds_of
-from omni.schemas.parts import SchemaParts
 
 _DEEPEST = 4  # references and parts that are followed
 

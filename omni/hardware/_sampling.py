@@ -8,7 +8,7 @@ from threading import Lock
 
 from msgspec import Struct
 
-from omni.hardware.memory import available_memory
+from omni.hardware._memory import available_memory
 from omni.hardware.probes import Probes, Vram
 
 LEAST = 0.2

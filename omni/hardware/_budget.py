@@ -6,8 +6,8 @@ import msgspec
 
 from omni.core.settings import Settings
 from omni.core.words import size_words
+from omni.hardware._notes import Notes
 from omni.hardware.machine import HardwareProfile
-from omni.hardware.notes import Notes
 
 SHARE = 0.8  # of memory for brains: the rest is for the person's other programs and the page cache
 OVERHEAD = 160 << 20  # compute buffers at a batch of 128, the engine's code, and the worker's Python

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from omni.core.errors import EngineError, OmniError
 from omni.core.events import BrainLoading, EngineEvent, TurnQueued
+from omni.engine._retrying import BLAMED, Cause, WorkerEnd, cause_of, is_end
+from omni.engine._suspects import Suspects, Work
 from omni.engine.http import WorkerClient
 from omni.engine.llama import ended_while_loading, refusal
-from omni.engine.retrying import BLAMED, Cause, WorkerEnd, cause_of, is_end
-from omni.engine.suspects import Suspects, Work
 
 if TYPE_CHECKING:
     from omni.keeper import KeeperClient, Lease, Loading, Ready, Waiting, WorkerSpec

@@ -4,7 +4,7 @@ A suspect is who carries what may take memory or time without bound: a grammar t
 base yet, images, a very long text. Plain texts are none, nor is a grammar that has shown that it can be borne. When a
 worker ends by itself and one of those it worked on was a suspect, that one did it: it is not asked again. When there
 were several, nobody knows: each is asked once more while no other suspect is, so that the next end tells. The others
-are asked again, or go on (`retrying.py`), and hear nothing of it.
+are asked again, or go on (`_retrying.py`), and hear nothing of it.
 """
 
 import asyncio

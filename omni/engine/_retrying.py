@@ -3,7 +3,7 @@
 Who had nothing said is asked again. Who was in the middle of a plain answer goes on: what was said so far becomes the
 beginning that the next worker writes on. Where the answer must follow a grammar, calls tools, tells likelihoods or had
 a thought, that cannot be: the next worker says it again (`replaying.py`), and only where that comes out otherwise it fails.
-The one that ended the worker fails (`suspects.py`).
+The one that ended the worker fails (`_suspects.py`).
 """
 
 import secrets
@@ -17,12 +17,12 @@ import msgspec
 from omni.core.errors import EngineError, OmniError
 from omni.core.events import EngineEvent, PromptCounted, PromptProgress, TurnEnded, Usage
 from omni.core.messages import Message
+from omni.engine._suspects import Carried
 from omni.engine.http import ENDED, WorkerGone
 from omni.engine.images import Blinding
 from omni.engine.llama import ran_out
 from omni.engine.refusals import Misasked, OutOfMemory
 from omni.engine.replaying import Diverged, Replay
-from omni.engine.suspects import Carried
 from omni.engine.types import ChatRequest, CompletionRequest
 from omni.keeper import Fate
 

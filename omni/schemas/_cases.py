@@ -9,10 +9,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from omni.schemas.briefs import ANYTHING, Briefs
+from omni.schemas._briefs import ANYTHING, Briefs
+from omni.schemas._errors import FALSE, Impossible, TooMuch, Wrong
+from omni.schemas._negations import denied, implies, is_whole
+from omni.schemas._parts import SchemaParts
 from omni.schemas.costs import Costs
 from omni.schemas.documents import EXCEPT, KINDS, NOT, Document, Schema, says_nothing
-from omni.schemas.errors import FALSE, Impossible, TooMuch, Wrong
 from omni.schemas.expressions import BadPattern, Unkept
 from omni.schemas.facts import (
     EVERY_KIND,
@@ -30,9 +32,7 @@ from omni.schemas.facts import (
     told_kinds,
 )
 from omni.schemas.languages import Language, Languages
-from omni.schemas.negations import denied, implies, is_whole
 from omni.schemas.numbers import Bounds
-from omni.schemas.parts import SchemaParts
 from omni.schemas.patterns import matching
 
 NO_LIMIT = 1_000_000  # more than any answer has of characters, items or properties: the proof keeps it

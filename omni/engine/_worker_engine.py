@@ -21,22 +21,22 @@ from omni.core.events import (
 )
 from omni.core.messages import Message
 from omni.engine import tool_calls
+from omni.engine._embedder import Embedder
+from omni.engine._infill import tokens_of
+from omni.engine._knowledge import Knowledge
+from omni.engine._prompts import Prompts
+from omni.engine._retrying import PAUSE_SECONDS, Otherwise, Retries
+from omni.engine._suspects import Work, carried
+from omni.engine._worker_access import WorkerAccess
+from omni.engine._worker_turns import WorkerTurns
 from omni.engine.answers import scales
 from omni.engine.binding import Binding, binding_of
 from omni.engine.earlier import shown_again
-from omni.engine.embedder import Embedder
-from omni.engine.infill import tokens_of
 from omni.engine.interpreting import Attempt, Interpreter, attempts
-from omni.engine.knowledge import Knowledge
 from omni.engine.lengths import check_text, far_too_long
-from omni.engine.prompts import Prompts
 from omni.engine.proving import Unproved, unfollowed
 from omni.engine.refusals import Unreadable
-from omni.engine.retrying import PAUSE_SECONDS, Otherwise, Retries
-from omni.engine.suspects import Work, carried
 from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Embeddings, Tool
-from omni.engine.worker_access import WorkerAccess
-from omni.engine.worker_turns import WorkerTurns
 from omni.schemas import TOO_LARGE, apart
 
 if TYPE_CHECKING:

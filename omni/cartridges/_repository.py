@@ -6,14 +6,14 @@ from typing import Any
 
 import msgspec
 
-from omni.cartridges.adapters import AdapterFile
+from omni.cartridges._adapters import AdapterFile
+from omni.cartridges._instead import instead
+from omni.cartridges._ranking import quality
 from omni.cartridges.brains import USABLE, Base, Brain, BrainAdapter, licence_name
 from omni.cartridges.gguf import GgufHeader
 from omni.cartridges.index import BaseRecord, IndexEntry
-from omni.cartridges.instead import instead
 from omni.cartridges.judging import Verdict, judge
 from omni.cartridges.manifest import CartridgeBase, Facts, Manifest, PackageBase, parse_manifest
-from omni.cartridges.ranking import quality
 from omni.core.errors import OmniError
 
 

@@ -4,13 +4,13 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+from omni.engine._infill import prompt_tokens
+from omni.engine._knowledge import Knowledge, Props, told
+from omni.engine._prompts import Prompts
 from omni.engine.answers import body_of, completion_body, prompt_of, scales
 from omni.engine.binding import Binding
 from omni.engine.framing import UNFRAMED
 from omni.engine.http import WorkerClient
-from omni.engine.infill import prompt_tokens
-from omni.engine.knowledge import Knowledge, Props, told
-from omni.engine.prompts import Prompts
 from omni.engine.types import ChatRequest, CompletionRequest
 from omni.engine.unframing import Unframer
 from omni.schemas import apart

@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from omni.cartridges import naming
+from omni.cartridges import _naming as naming
+from omni.cartridges._catalog import Catalog
 from omni.cartridges.brains import Base, Brain
-from omni.cartridges.catalog import Catalog
 from omni.cartridges.exports import ExportedBrain, ExportFolder, copy_in, hashes, read_export
 from omni.cartridges.finders import find_folders
 from omni.cartridges.holds import in_thread, pulling

@@ -5,14 +5,14 @@ import os
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from omni.cartridges import naming
-from omni.cartridges.adapters import AdapterFile, look_at
+from omni.cartridges import _naming as naming
+from omni.cartridges._adapters import AdapterFile, look_at
+from omni.cartridges._repository import Repository
 from omni.cartridges.brains import Base, Brain, Origin
 from omni.cartridges.index import BaseRecord, Index
 from omni.cartridges.inspection import inspect
 from omni.cartridges.manifest import Facts, Manifest, manifest_files
 from omni.cartridges.ollama import find_ollama
-from omni.cartridges.repository import Repository
 from omni.cartridges.scanning import Scan
 from omni.cartridges.stores import ForeignModel, Surroundings
 from omni.cartridges.templates import spare_template

@@ -10,11 +10,11 @@ import msgspec
 
 from omni.core.errors import UsageError
 from omni.core.messages import ImagePart, Message
+from omni.engine._knowledge import Knowledge, Props, told
 from omni.engine.answers import prompt_of
 from omni.engine.decodable import check_decodable
 from omni.engine.earlier import answered, digest, shown_again
 from omni.engine.images import check_images
-from omni.engine.knowledge import Knowledge, Props, told
 from omni.engine.types import ChatRequest
 
 if TYPE_CHECKING:

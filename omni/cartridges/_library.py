@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from omni.cartridges import naming
-from omni.cartridges.access import Fetcher
+from omni.cartridges import _naming as naming
+from omni.cartridges._access import Fetcher
+from omni.cartridges._catalog import Catalog
+from omni.cartridges._importer import Importer
+from omni.cartridges._ranking import best_here, first_to_pull, fits_modestly
 from omni.cartridges.brains import Brain, ExportEvent, PullDone, PullEvent, Unfinished, VerifyEvent
-from omni.cartridges.catalog import Catalog
 from omni.cartridges.exports import write_export
 from omni.cartridges.finders import find_all
-from omni.cartridges.importer import Importer
 from omni.cartridges.maintenance import Maintenance
 from omni.cartridges.manifest import Manifest
 from omni.cartridges.projectors import Projector, unfit
 from omni.cartridges.pulls import Puller
-from omni.cartridges.ranking import best_here, first_to_pull, fits_modestly
 from omni.cartridges.stores import Surroundings
 from omni.core.clock import Clock, SystemClock
 from omni.core.errors import OmniError

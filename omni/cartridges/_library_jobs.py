@@ -5,9 +5,9 @@ from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import aclosing, suppress
 from typing import Any, Protocol, cast
 
+from omni.cartridges._pull_jobs import begin_pull, begin_verify
+from omni.cartridges._pull_status import LibraryEvent, PullKind, PullStatus, followed
 from omni.cartridges.brains import PullEvent, VerifyEvent
-from omni.cartridges.pull_jobs import begin_pull, begin_verify
-from omni.cartridges.pull_status import LibraryEvent, PullKind, PullStatus, followed
 from omni.core.errors import NotFound, OmniError
 from omni.jobs import Job, Jobs, RemoteJob
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
+from omni.schemas._parts import SchemaParts
 from omni.schemas.documents import EXCEPT, KINDS, NOT, SAYING, Schema
 from omni.schemas.facts import EVERY_KIND, kinds_of
 from omni.schemas.formats import FORMATS
-from omni.schemas.parts import SchemaParts
 
 Option = list[tuple[Schema, bool]]
 _MOST_PAIRS = 20

@@ -26,9 +26,9 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
+from omni.chat._notify import Notifier
+from omni.chat._request import Prepared, prepare
 from omni.chat.answer_buffer import AnswerBuffer
-from omni.chat.notify import Notifier
-from omni.chat.request import Prepared, prepare
 from omni.chat.store import ChatStore, Started
 from omni.chat.types import State
 from omni.chat.writing import ConversationBusy, Outcome
