@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import string
 import tomllib
 from collections.abc import Callable, Iterator
@@ -137,6 +138,7 @@ def test_yaml_is_what_its_own_loader_reads_and_every_place_begins_its_value(
         read = YAML(typ="safe", pure=True).load(text)
     except YAMLError:  # not all that it writes can be read again, a key of signs in braces for one
         reject()
+    assume(not re.search(r"[\[{,:] ?\?[^ ]", text))  # it reads such a text otherwise than it was, and ours refuses it
     located = read_yaml(text, SOURCE)
     assert located.value == read
     for path, leaf in leaves(located.value):
@@ -245,6 +247,8 @@ def test_integers_are_kept_however_large() -> None:
         (read_yaml, "a: [1,", "line 1, column 7: "),
         (read_yaml, "a: \x00", "line 1, column 4: unacceptable character"),
         (read_yaml, "? [a]\n: 1", "line 1, column 3: expected a text as the key"),
+        (read_yaml, "a: [b, ?c]", "line 1, column 8: expected quotes around a text that begins with '?'"),
+        (read_yaml, "a: {?c: 1}", "line 1, column 5: expected quotes"),
         (read_yaml, "a: *b", "line 1, column 4: the alias 'b' repeats nothing"),
         (read_yaml, "&a [*a]", "line 1, column 5: the alias 'a' repeats nothing"),
         (read_yaml, '"\\ud800"', "line 1, column 1: expected text, found half of a surrogate pair"),

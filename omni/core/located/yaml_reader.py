@@ -5,7 +5,8 @@ ruamel.yaml parts the text into events, one after the other and without recursio
 that comes twice, `<<`, tags, YAML 1.1, keys that are lists, infinite numbers) and an alias in what it repeats. An alias
 counts as all that it repeats, since whoever walks through the value walks through that again.
 
-One thing is ruamel's own: U+0085, U+2028 and U+2029 end a line for it, as in YAML 1.1, so that a quoted text with one that
+Between brackets ruamel takes a "?" for the sign of a key also where no space follows it; a text that begins so is refused
+there, without quotes. Another thing is ruamel's own: U+0085, U+2028 and U+2029 end a line for it, as in YAML 1.1, so that a quoted text with one that
 is not escaped has a space or a line end there.
 """
 
@@ -36,7 +37,7 @@ def _read(text: str, tree: Tree) -> None:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-    reader = _Reader(tree)
+    reader = _Reader(text, tree)
     try:
         for event in YAML(typ="safe", pure=True).parse(text):
             reader.take(event)
@@ -53,8 +54,8 @@ def _read(text: str, tree: Tree) -> None:
 class _Reader:
     """Makes values of the events of ruamel.yaml."""
 
-    def __init__(self, tree: Tree) -> None:
-        self._tree = tree
+    def __init__(self, text: str, tree: Tree) -> None:
+        self._text, self._tree = text, tree
         self._tables: list[bool | None] = []  # of what is open: None for a list, else whether a key comes next
         self._anchored: dict[str, tuple[Any, Node]] = {}
         self._open: list[tuple[str | None, Any, Node]] = []
@@ -62,6 +63,8 @@ class _Reader:
     def take(self, event: Any) -> None:
         """One event. Raises Wrong."""
         at = event.start_mark.index
+        if at and self._text[at - 1] == "?" and not type(event).__name__.endswith("EndEvent"):
+            raise Wrong("expected quotes around a text that begins with '?'", at - 1)
         match type(event).__name__:
             case "DocumentStartEvent":
                 if self._tree.root is not None:
