@@ -22,7 +22,7 @@ from omni.core.errors import BadFile, NotFound, UsageError
 from omni.core.files import FILE, make_folder, replacing, require_space, storage_error, storing, write_atomic
 from omni.core.located.conversion import convert
 from omni.core.located.json_reader import read_json
-from omni.core.located.tree import Source
+from omni.core.located.tree import FileSource
 from omni.core.paths import Home
 
 LIST = "brains.json"
@@ -190,7 +190,7 @@ def read_export(place: Path) -> ExportFolder | None:
             data = path.read_bytes()
         except OSError as error:
             raise BadFile(f"{path} cannot be read: {error}.", hint="Export again.") from error
-        export = convert(read_json(data, Source(str(path), wrong=BadFile, hint="Export again.")), Export)
+        export = convert(read_json(data, FileSource(str(path), wrong=BadFile, hint="Export again.")), Export)
         if export.version != 1:
             raise BadFile(f"{path} was written by a newer Omni.", hint="Update this Omni.")
         return ExportFolder(folder=folder, brains=export.brains)

@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from omni.core.errors import BadFile, OmniError, UsageError
 from omni.core.located.conversion import convert
 from omni.core.located.toml_reader import read_toml
-from omni.core.located.tree import Source
+from omni.core.located.tree import FileSource
 
 Name = Annotated[
     str, Meta(pattern=r"^@[a-z0-9][a-z0-9_-]*/[a-z0-9][a-z0-9._-]*$", max_length=80, description="`@owner/name`.")
@@ -140,7 +140,7 @@ def manifest_schema() -> dict[str, Any]:
 def parse_manifest(data: str | bytes, name: str = "cartridge.toml") -> Manifest:
     """A manifest from TOML; `name` stands in the messages. Raises UsageError with line, column and the nearest name."""
     return convert(
-        read_toml(data, Source(name, hint="The file is TOML; docs/cartridges.md says what it may hold.")), Manifest
+        read_toml(data, FileSource(name, hint="The file is TOML; docs/cartridges.md says what it may hold.")), Manifest
     )
 
 

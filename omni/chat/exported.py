@@ -13,7 +13,7 @@ from omni.core.errors import BadFile, UsageError
 from omni.core.events import Usage
 from omni.core.located.conversion import convert
 from omni.core.located.json_reader import read_json
-from omni.core.located.tree import Limits, Source
+from omni.core.located.tree import FileSource, Limits
 from omni.core.messages import FilePart, ImagePart, Message, ReasoningPart
 
 T = TypeVar("T")
@@ -138,5 +138,5 @@ def _decoded(text: str, kind: type[T]) -> T:
         return msgspec.json.decode(text, type=kind)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         if len(text) <= _EXPLAINED.size:
-            convert(read_json(text, Source(_NAME, wrong=BadFile, hint=_AGAIN, limits=_EXPLAINED)), kind)
+            convert(read_json(text, FileSource(_NAME, wrong=BadFile, hint=_AGAIN, limits=_EXPLAINED)), kind)
         raise BadFile(f"{_NAME} cannot be read: {error}.", hint=_AGAIN) from error

@@ -13,7 +13,7 @@ from omni.core.errors import UsageError, nearest
 from omni.core.files import write_atomic
 from omni.core.located.conversion import convert
 from omni.core.located.toml_reader import read_toml
-from omni.core.located.tree import Located, Source
+from omni.core.located.tree import FileSource, Located
 from omni.core.paths import Home
 
 S = TypeVar("S", bound=Struct)
@@ -111,7 +111,9 @@ class Settings(Section, frozen=True):
 
     def of(self, plugin: str, section: type[S]) -> S:
         """The table `[plugins.PLUGIN]` as the plug-in describes it. Raises UsageError that names what does not fit."""
-        return convert(Located(Source(f"[plugins.{plugin}] of the settings"), self.plugins.get(plugin, {})), section)
+        return convert(
+            Located(FileSource(f"[plugins.{plugin}] of the settings"), self.plugins.get(plugin, {})), section
+        )
 
 
 def plugin_settings(plugin: str, section: type[S]) -> S:
@@ -122,7 +124,8 @@ def plugin_settings(plugin: str, section: type[S]) -> S:
 def parse(data: str | bytes, name: str = "config.toml") -> Settings:
     """Settings from TOML; `name` stands in the messages. Raises UsageError with line, column and the nearest name."""
     located = read_toml(
-        data, Source(name, hint="The file is TOML, `key = value` below `[section]`; `omni config show` says what fits.")
+        data,
+        FileSource(name, hint="The file is TOML, `key = value` below `[section]`; `omni config show` says what fits."),
     )
     for old, new in RENAMED.items():  # a setting keeps what an earlier Omni wrote under another name
         located.rename_key(old.split("."), new.rpartition(".")[2])

@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 from omni.core.errors import NotFound, UsageError, nearest
 from omni.core.located.conversion import convert
 from omni.core.located.toml_reader import read_toml
-from omni.core.located.tree import Source
+from omni.core.located.tree import FileSource
 
 Depth = Literal["truecolor", "256", "16", "none"]
 Hex = Annotated[str, Meta(pattern=r"^#[0-9a-fA-F]{6}$")]
@@ -137,7 +137,7 @@ def read_theme(path: Path) -> ThemeFile:
         data = path.read_bytes()
     except OSError as error:
         raise UsageError(f"The theme {path} cannot be read: {error}.") from error
-    source = Source(f"The theme {path}", hint="The file is TOML: compare it with themes/omni-dark.toml.")
+    source = FileSource(f"The theme {path}", hint="The file is TOML: compare it with themes/omni-dark.toml.")
     return convert(read_toml(data, source), ThemeFile)
 
 

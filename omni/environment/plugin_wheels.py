@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from omni.core.errors import BadFile, NotFound
 from omni.core.files import write_atomic
 from omni.core.located.toml_reader import read_toml
-from omni.core.located.tree import Located, Source
+from omni.core.located.tree import FileSource, Located
 from omni.environment.requirements import normalised
 
 T = TypeVar("T")
@@ -119,7 +119,7 @@ def _project(folder: Path) -> dict[str, Any]:
     """What `[project]` says, with the modules of the folder or of its `src`."""
     path = folder / "pyproject.toml"
     try:
-        located = read_toml(path.read_bytes(), Source(str(path), wrong=BadFile))
+        located = read_toml(path.read_bytes(), FileSource(str(path), wrong=BadFile))
     except OSError as error:
         raise BadFile(f"{path} cannot be read: {error}.") from error
     name = _said(located, str, "project", "name")

@@ -20,17 +20,17 @@ from omni.core.errors import BadFile, UsageError
 from omni.core.located.conversion import convert
 from omni.core.located.json_reader import read_json
 from omni.core.located.toml_reader import read_toml
-from omni.core.located.tree import Limits, Located, Source
+from omni.core.located.tree import FileSource, Limits, Located
 from omni.core.located.yaml_reader import read_yaml
 
-Read = Callable[[str | bytes, Source], Located]
-SOURCE = Source("a.file")
+Read = Callable[[str | bytes, FileSource], Located]
+SOURCE = FileSource("a.file")
 ALL = pytest.mark.parametrize("read", [read_json, read_toml, read_yaml])
 
 
 def refused(read: Read, data: str | bytes, limits: Limits = SOURCE.limits) -> str:
     with pytest.raises(UsageError) as caught:
-        read(data, Source("a.file", limits=limits))
+        read(data, FileSource("a.file", limits=limits))
     return caught.value.message.removeprefix("a.file, ")
 
 
@@ -302,7 +302,7 @@ def test_what_is_nested_too_deeply_is_refused(read: Read, text: str) -> None:
 def test_size_and_number_of_values_are_bounded(read: Read, text: str) -> None:
     assert "expected at most 3 values" in refused(read, text, Limits(values=3))
     assert "expected at most 5 bytes, found 1" in refused(read, text, Limits(size=5))
-    read(text, Source("a.file", limits=Limits(size=len(text), depth=2, values=5)))
+    read(text, FileSource("a.file", limits=Limits(size=len(text), depth=2, values=5)))
 
 
 @ALL
@@ -350,7 +350,7 @@ def test_what_does_not_fit_is_said_with_its_place_what_was_expected_and_what_fou
     text: str, says: str, hint: str
 ) -> None:
     with pytest.raises(BadFile) as caught:
-        convert(read_yaml(text, Source("a.yaml", wrong=BadFile)), Thing)
+        convert(read_yaml(text, FileSource("a.yaml", wrong=BadFile)), Thing)
     assert caught.value.message == f"a.yaml, {says}"
     assert caught.value.hint == hint
 

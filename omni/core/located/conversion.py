@@ -55,8 +55,8 @@ def _explained(located: Located, kind: Any, message: str) -> OmniError:
 def _fits_not(kind: Any, whole: Any, path: Path, what: str) -> str:
     value = _value(whole, path)
     if what.startswith("Invalid ") and (choices := _choices(kind, whole, path)):
-        found = repr(value[:40]) if isinstance(value, str) else _words(value)
-        return f"expected one of {', '.join(map(repr, choices))}, found {found}"
+        actual = repr(value[:40]) if isinstance(value, str) else _words(value)
+        return f"expected one of {', '.join(map(repr, choices))}, found {actual}"
     if expected := _EXPECTED.fullmatch(what):
         kinds = " or ".join(_KINDS.get(each, each) for each in expected[1].split(" | "))
         return f"expected {kinds}{expected[2]}, found {_words(value)}"

@@ -4,7 +4,7 @@ import re
 from json import JSONDecodeError, JSONDecoder
 from typing import Any
 
-from omni.core.located.tree import Located, Source, Tree, Wrong, finite, located, whole
+from omni.core.located.tree import BadText, FileSource, Located, ValueTree, finite, located, whole
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _NUMBER = re.compile(r"(-?(?:0|[1-9][0-9]*))((?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)(?![\w.+-])", re.ASCII)
@@ -13,15 +13,15 @@ _CONSTANTS = {"true": True, "false": False, "null": None}
 _CLOSING = {"{": "}", "[": "]"}
 
 
-def read_json(data: str | bytes, source: Source) -> Located:
+def read_json(data: str | bytes, source: FileSource) -> Located:
     """What a JSON text says. Raises the source's error with the place of what is no JSON, comes twice or is too much."""
-    return located(data, source, lambda text, tree: _Reader(text, tree).read())
+    return located(data, source, lambda text, tree: _JsonReader(text, tree).read())
 
 
-class _Reader:
+class _JsonReader:
     """Goes through a text once, without recursion."""
 
-    def __init__(self, text: str, tree: Tree) -> None:
+    def __init__(self, text: str, tree: ValueTree) -> None:
         self._text, self._tree = text, tree
         self._at, self._decoder = 0, JSONDecoder()  # which is asked for texts only: they hold nothing
 
@@ -60,9 +60,9 @@ class _Reader:
             raise self._unlike(words)
         self._at += 1
 
-    def _unlike(self, expected: str) -> Wrong:
+    def _unlike(self, expected: str) -> BadText:
         word = _WORD.match(self._text, self._at)
-        return Wrong(f"expected {expected}, found {repr(word[0][:40]) if word else 'the end of the text'}", self._at)
+        return BadText(f"expected {expected}, found {repr(word[0][:40]) if word else 'the end of the text'}", self._at)
 
     def _key(self, closing: list[str]) -> None:
         if closing[-1] == "]":
@@ -77,7 +77,7 @@ class _Reader:
         try:
             string, self._at = self._decoder.raw_decode(self._text, self._at)
         except JSONDecodeError as error:
-            raise Wrong(
+            raise BadText(
                 f"expected a text, found one that is wrong: {error.msg.removesuffix(' at')}", error.pos
             ) from error
         return str(string)

@@ -4,7 +4,7 @@ import re
 import tomllib
 from contextlib import suppress
 
-from omni.core.located.tree import Bounds, Located, Node, Source, Tree, Wrong, finite, located, whole
+from omni.core.located.tree import BadText, FileSource, Located, Node, Tally, ValueTree, finite, located, whole
 
 _SPACE = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*+")
 _LINE = re.compile(r"[^\n]*")
@@ -19,12 +19,12 @@ _INTEGER = re.compile(r"[-+]?[0-9]+")
 _REFUSED = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
 
 
-def read_toml(data: str | bytes, source: Source) -> Located:
+def read_toml(data: str | bytes, source: FileSource) -> Located:
     """What a TOML text says. Raises the source's error with the place of what is no TOML or too much."""
     return located(data, source, _read)
 
 
-def _read(text: str, tree: Tree) -> None:
+def _read(text: str, tree: ValueTree) -> None:
     places = _Places(text, tree.bounds)
     with suppress(_NoToml):  # the standard library knows better why
         places.scan()
@@ -34,7 +34,7 @@ def _read(text: str, tree: Tree) -> None:
         refused = _REFUSED.fullmatch(str(error))
         message, line, column = refused.groups() if refused else (str(error), "1", "1")
         at = sum(len(each) + 1 for each in text.split("\n")[: int(line) - 1]) + int(column) - 1 if line else len(text)
-        raise Wrong(message[:1].lower() + message[1:], at) from error
+        raise BadText(message[:1].lower() + message[1:], at) from error
     tree.root = places.root
 
 
@@ -45,13 +45,13 @@ class _NoToml(Exception):
 class _Places:
     """The places in a text that is TOML; in any other it stops somewhere."""
 
-    def __init__(self, text: str, bounds: Bounds) -> None:
+    def __init__(self, text: str, bounds: Tally) -> None:
         self.root = Node(0, 0)
         self._text, self._bounds = text, bounds
         self._repeated: set[Node] = set()  # lists whose items are tables with headers of their own
 
     def scan(self) -> None:
-        """Goes through all of it. Raises Wrong for too much, and _NoToml."""
+        """Goes through all of it. Raises BadText for too much, and _NoToml."""
         table, depth = self.root, 0
         at = self._space(0)
         while at < len(self._text):

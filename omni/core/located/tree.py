@@ -19,7 +19,7 @@ class Limits(NamedTuple):
     values: int = 20_000
 
 
-class Source(NamedTuple):
+class FileSource(NamedTuple):
     """What messages call a file, which error they are, what they advise, and how much it may be."""
 
     name: str
@@ -28,7 +28,7 @@ class Source(NamedTuple):
     limits: Limits = Limits()
 
 
-class Wrong(Exception):
+class BadText(Exception):
     """What a text has wrong, and the offset of the character where."""
 
     def __init__(self, message: str, at: int) -> None:
@@ -50,7 +50,7 @@ class Located:
     """What a file says, and where it says it. `value` is made of dicts, lists, texts, numbers, booleans and None (and the
     dates of TOML). Without a `root` the places are unknown."""
 
-    def __init__(self, source: Source, value: Any, text: str = "", root: Node | None = None) -> None:
+    def __init__(self, source: FileSource, value: Any, text: str = "", root: Node | None = None) -> None:
         self.source, self.value = source, value
         self._text, self._root = text, root
 
@@ -80,13 +80,13 @@ class Located:
                 node.children.setdefault(new, node.children.pop(old))
 
 
-def located(data: str | bytes, source: Source, read: "Callable[[str, Tree], None]") -> Located:
+def located(data: str | bytes, source: FileSource, read: "Callable[[str, ValueTree], None]") -> Located:
     """What `read` makes of a file. Raises the source's error, with the place of what is wrong or too much."""
-    text, tree = _text(data), Tree(source.limits)
+    text, tree = _text(data), ValueTree(source.limits)
     try:
         _check(data, source.limits)
         read(text, tree)
-    except Wrong as error:
+    except BadText as error:
         raise source.wrong(f"{_placed(source.name, text, error.at)}: {error.message}.", hint=source.hint) from error
     return Located(source, tree.value, text, tree.root)
 
@@ -100,20 +100,20 @@ def _text(data: str | bytes) -> str:
 
 
 def _check(data: str | bytes, limits: Limits) -> None:
-    """Raises Wrong for a file that is too long or no UTF-8."""
+    """Raises BadText for a file that is too long or no UTF-8."""
     if len(data) > limits.size:
-        raise Wrong(f"expected at most {limits.size:,} bytes, found {len(data):,}", 0)
+        raise BadText(f"expected at most {limits.size:,} bytes, found {len(data):,}", 0)
     try:
         data.decode() if isinstance(data, bytes) else data.encode()
     except UnicodeDecodeError as error:
         at = len(_text(error.object[: error.start]))
-        raise Wrong(f"expected text in UTF-8, found the byte 0x{error.object[error.start]:02x}", at) from error
+        raise BadText(f"expected text in UTF-8, found the byte 0x{error.object[error.start]:02x}", at) from error
     except UnicodeEncodeError as error:
-        raise Wrong("expected text, found half of a surrogate pair", error.start) from error
+        raise BadText("expected text, found half of a surrogate pair", error.start) from error
 
 
-class Bounds:
-    """Counts what a reader makes. Raises Wrong when it becomes too much."""
+class Tally:
+    """Counts what a reader makes. Raises BadText when it becomes too much."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits, self._count = limits, 0
@@ -122,20 +122,20 @@ class Bounds:
         """So many values more."""
         self._count += count
         if self._count > self._limits.values:
-            raise Wrong(f"expected at most {self._limits.values:,} values, found more", at)
+            raise BadText(f"expected at most {self._limits.values:,} values, found more", at)
 
     def depth(self, depth: int, at: int) -> None:
         """So many lists and tables in each other."""
         if depth > self._limits.depth:
-            raise Wrong(f"expected at most {self._limits.depth} lists and tables in each other, found more", at)
+            raise BadText(f"expected at most {self._limits.depth} lists and tables in each other, found more", at)
 
 
-class Tree:
-    """Puts values and places together while a reader goes through a text once. Raises Wrong when a key comes twice, or
+class ValueTree:
+    """Puts values and places together while a reader goes through a text once. Raises BadText when a key comes twice, or
     when it becomes too much."""
 
     def __init__(self, limits: Limits) -> None:
-        self.bounds = Bounds(limits)
+        self.bounds = Tally(limits)
         self._open: list[tuple[dict[str, Any] | list[Any], Node]] = []
         self._key, self._key_at = "", 0
         self.value: Any = None
@@ -145,7 +145,7 @@ class Tree:
         """The next value's key."""
         key = _joined(key, at)
         if key in self._open[-1][0]:
-            raise Wrong(f"the key {key!r} is here a second time", at)
+            raise BadText(f"the key {key!r} is here a second time", at)
         self._key, self._key_at = key, at
 
     def add(self, value: Any, at: int | None) -> Node:
@@ -195,26 +195,26 @@ class Tree:
 
 
 def _joined(text: str, at: int) -> str:
-    """The text, with escaped halves of surrogate pairs as the characters that they are of. Raises Wrong for one half only,
+    """The text, with escaped halves of surrogate pairs as the characters that they are of. Raises BadText for one half only,
     which no file can hold."""
     if text.isascii():
         return text
     try:
         return text.encode("utf-16", "surrogatepass").decode("utf-16")
     except UnicodeDecodeError as error:
-        raise Wrong("expected text, found half of a surrogate pair", at) from error
+        raise BadText("expected text, found half of a surrogate pair", at) from error
 
 
 def finite(number: float, at: int) -> float:
-    """The number. Raises Wrong for an infinite one or none: JSON has neither, and no bound holds them."""
+    """The number. Raises BadText for an infinite one or none: JSON has neither, and no bound holds them."""
     if number - number != 0:
-        raise Wrong(f"expected a finite number, found {number}", at)
+        raise BadText(f"expected a finite number, found {number}", at)
     return number
 
 
 def whole(digits: str, at: int, base: int = 10) -> int:
-    """The integer, however large it is. Raises Wrong beyond the thousands of digits that Python reads."""
+    """The integer, however large it is. Raises BadText beyond the thousands of digits that Python reads."""
     try:
         return int(digits, base)
     except ValueError as error:
-        raise Wrong(f"expected a number of fewer digits, found {len(digits):,}", at) from error
+        raise BadText(f"expected a number of fewer digits, found {len(digits):,}", at) from error

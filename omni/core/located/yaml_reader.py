@@ -6,14 +6,14 @@ that comes twice, `<<`, tags, YAML 1.1, keys that are lists, infinite numbers) a
 counts as all that it repeats, since whoever walks through the value walks through that again.
 
 Between brackets ruamel takes a "?" for the sign of a key also where no space follows it; a text that begins so is refused
-there, without quotes. Another thing is ruamel's own: U+0085, U+2028 and U+2029 end a line for it, as in YAML 1.1, so that a quoted text with one that
-is not escaped has a space or a line end there.
+there, without quotes. Another thing is ruamel's own: U+0085, U+2028 and U+2029 end a line for it, as in YAML 1.1, so that a
+quoted text with one that is not escaped has a space or a line end there.
 """
 
 import re
 from typing import Any
 
-from omni.core.located.tree import Located, Node, Source, Tree, Wrong, finite, located, whole
+from omni.core.located.tree import BadText, FileSource, Located, Node, ValueTree, finite, located, whole
 
 _CONSTANTS: dict[str, Any] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
@@ -25,7 +25,7 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 
-def read_yaml(data: str | bytes, source: Source) -> Located:
+def read_yaml(data: str | bytes, source: FileSource) -> Located:
     """What a YAML document says. Raises the source's error with the place of what is no YAML, is refused or too much.
 
     The place of a value with an anchor is that of the anchor, and the place of an empty one that of its key.
@@ -33,44 +33,44 @@ def read_yaml(data: str | bytes, source: Source) -> Located:
     return located(data, source, _read)
 
 
-def _read(text: str, tree: Tree) -> None:
+def _read(text: str, tree: ValueTree) -> None:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-    reader = _Reader(text, tree)
+    reader = _YamlReader(text, tree)
     try:
         for event in YAML(typ="safe", pure=True).parse(text):
             reader.take(event)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         context = f" {error.context}" if error.context else ""
-        raise Wrong(f"{error.problem}{context}", mark.index if mark else 0) from error
+        raise BadText(f"{error.problem}{context}", mark.index if mark else 0) from error
     except YAMLError as error:  # a character that no YAML has
-        raise Wrong(str(error).partition("\n")[0], getattr(error, "position", 0)) from error
+        raise BadText(str(error).partition("\n")[0], getattr(error, "position", 0)) from error
     if tree.root is None:
         tree.add(None, 0)
 
 
-class _Reader:
+class _YamlReader:
     """Makes values of the events of ruamel.yaml."""
 
-    def __init__(self, text: str, tree: Tree) -> None:
+    def __init__(self, text: str, tree: ValueTree) -> None:
         self._text, self._tree = text, tree
         self._tables: list[bool | None] = []  # of what is open: None for a list, else whether a key comes next
         self._anchored: dict[str, tuple[Any, Node]] = {}
         self._open: list[tuple[str | None, Any, Node]] = []
 
     def take(self, event: Any) -> None:
-        """One event. Raises Wrong."""
+        """One event. Raises BadText."""
         at = event.start_mark.index
         if at and self._text[at - 1] == "?" and not type(event).__name__.endswith("EndEvent"):
-            raise Wrong("expected quotes around a text that begins with '?'", at - 1)
+            raise BadText("expected quotes around a text that begins with '?'", at - 1)
         match type(event).__name__:
             case "DocumentStartEvent":
                 if self._tree.root is not None:
-                    raise Wrong("expected one document, found a second one", at)
+                    raise BadText("expected one document, found a second one", at)
                 if event.version not in (None, (1, 2)):
-                    raise Wrong("expected YAML 1.2, found another version", at)
+                    raise BadText("expected YAML 1.2, found another version", at)
             case "MappingStartEvent" | "SequenceStartEvent" as kind:
                 self._begin(event, at, table=kind == "MappingStartEvent")
             case "MappingEndEvent" | "SequenceEndEvent":
@@ -93,7 +93,7 @@ class _Reader:
 
     def _begin(self, event: Any, at: int, *, table: bool) -> None:
         if self._key_next():
-            raise Wrong("expected a text as the key, found a list or table", at)
+            raise BadText("expected a text as the key, found a list or table", at)
         _refuse_tag(event, at)
         value: Any = {} if table else []
         node = self._tree.begin(value, at)
@@ -107,9 +107,9 @@ class _Reader:
         plain = event.style is None
         if self._key_next():
             if plain and event.value == "<<":
-                raise Wrong("expected a key, found '<<': YAML 1.2 merges no tables", at)
+                raise BadText("expected a key, found '<<': YAML 1.2 merges no tables", at)
             if event.anchor:
-                raise Wrong("expected a key, found an anchor", at)
+                raise BadText("expected a key, found an anchor", at)
             self._tree.key(event.value, at)
             return
         value = _plain(event.value, at) if plain else event.value
@@ -120,15 +120,15 @@ class _Reader:
 
     def _alias(self, anchor: str, at: int) -> None:
         if self._key_next():
-            raise Wrong("expected a text as the key, found an alias", at)
+            raise BadText("expected a text as the key, found an alias", at)
         if anchor not in self._anchored:
-            raise Wrong(f"the alias {anchor!r} repeats nothing that ended before it", at)
+            raise BadText(f"the alias {anchor!r} repeats nothing that ended before it", at)
         self._tree.repeat(*self._anchored[anchor], at)
 
 
 def _refuse_tag(event: Any, at: int) -> None:
     if event.tag is not None:
-        raise Wrong(f"expected a value without a tag, found {event.tag!r}", at)
+        raise BadText(f"expected a value without a tag, found {event.tag!r}", at)
 
 
 def _plain(text: str, at: int) -> Any:
