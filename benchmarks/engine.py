@@ -142,7 +142,7 @@ async def cancel(engine: WorkerEngine) -> None:
             started = time.perf_counter()
             await events.aclose()
             closing.append(time.perf_counter() - started)
-            await asyncio.gather(*engine._giving_back)
+            await engine._turns.given_back()
             free.append(time.perf_counter() - started)
         show(f"cancelled {what}: stream ended", f"{max(closing) * 1000:.1f} ms worst", "<= 100 ms")
         show(f"cancelled {what}: place free", f"{statistics.median(free):.2f} s median, {max(free):.2f} s worst")

@@ -34,7 +34,7 @@ def occupy_standard_descriptors():
 
 def open_command_line(arguments):
     """Hand over to the command line, in the environment that holds what it needs."""
-    sys.argv = ["omni"] + arguments  # noqa: RUF005
+    sys.argv = ["omni"] + arguments  # noqa: RUF005 - Python 2.7 reads it
     try:
         from omni.cli.main import main as run
     except ImportError as error:

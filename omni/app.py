@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from omni.engine import Engine, Engines
     from omni.environment import Environment
     from omni.hardware import Budget, Fit, HardwareProfile
+    from omni.helpers import Helpers
     from omni.jobs import Jobs
     from omni.keeper import KeeperClient, Starter
 
@@ -211,6 +212,17 @@ class Services:
         from omni.jobs import Jobs
 
         return Jobs(self.home, self.keeper, self.clock)
+
+    @cached_property
+    def helpers(self) -> "Helpers":
+        """The processes of plug-ins."""
+        from omni.helpers import Helpers
+
+        async def fetch(url: str, most: int) -> tuple[bytes, str, str]:
+            page = await (await self.airlock()).page(url, purpose="pull", limit=most)
+            return page.data, page.content_type, page.url
+
+        return Helpers(self.home, self.jobs, self.keeper, fetch=fetch)
 
     async def open(self, brain: "Brain", *, embeddings: bool = False) -> "Engine":
         """The engine for `brain`, as chat asks for it; what it measures and what it cannot load is remembered."""

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import importlib.util
+import re
 import subprocess
 import sys
 import tomllib
@@ -23,6 +24,7 @@ HEAVY = {
     "numpy",
     "sqlcipher3",
     "tomlkit",
+    "ruamel",
     "psutil",
     "pynvml",
     "h11",
@@ -42,8 +44,14 @@ STANDARD_LIBRARY_ONLY = [
     "omni.core.words",
     "omni.core.clock",
     "omni.core.confinement",
+    "omni.core.located.json_reader",
+    "omni.core.located.toml_reader",
+    "omni.core.located.yaml_reader",
     "omni.keeper.process",
     "omni.keeper.adopt",
+    "omni.helpers.process",
+    "omni.helpers.channel",
+    "omni.core.process_kinds",
     "omni.keeper.starter",
     "omni.airlock.process",
     "omni.airlock.fetch",
@@ -124,6 +132,8 @@ def test_a_domain_is_entered_by_its_front_door(room: str) -> None:
 # Room -> modules of other rooms that it imports as modules, each for a reason.
 SIDE_DOORS = {
     "engine": {"omni.keeper"},  # `omni.keeper.adopt` is the worker's side of the keeper, standard library only
+    # The same for the process of a plug-in, whose line is written as the keeper's.
+    "helpers": {"omni.keeper", "omni.keeper.places", "omni.keeper.wire"},
 }
 
 
@@ -138,6 +148,34 @@ def _public(room: str) -> set[str]:
                 for alias in line.names
             }
     return set()
+
+
+def test_what_begins_with_an_underscore_is_imported_by_its_own_room_only() -> None:
+    """By another room as little as by a test: those talk to a room through its names."""
+    folders = [path for root in ("omni", "tests", "benchmarks") for path in (ROOT / root).rglob("*.py")]
+    strangers = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {module}"
+        for path in folders
+        if "node_modules" not in path.parts
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for module in _imported(node)
+        if (inside := re.match(r"omni\.(.+?)\._[a-z]", module)) is not None
+        and not path.is_relative_to(OMNI / inside[1].replace(".", "/"))
+    ]
+    assert strangers == []
+    assert any(path.name.startswith("_") and path.name != "__init__.py" for path in OMNI.rglob("*.py"))
+
+
+def _imported(node: ast.Import | ast.ImportFrom) -> list[str]:
+    """Modules that a line may import: of `from a import b` also `a.b`, which may be one."""
+    if isinstance(node, ast.Import):
+        return [each.name for each in node.names]
+    module = node.module or ""
+    return [
+        module,
+        *(f"{module}.{each.name}" for each in node.names if (OMNI.parent / module.replace(".", "/")).is_dir()),
+    ]
 
 
 @cache

@@ -1,4 +1,5 @@
-"""A plug-in with a pane, a command, a slash command, context, settings, a check and a page, added as a person adds it."""
+"""A plug-in with a pane, a command, a slash command, context, settings, a check, a page, a tool and a process of its own,
+added as a person adds it."""
 
 import json
 import os
@@ -27,6 +28,7 @@ HOOKS = {
     "omni_doctor_checks": ["almanac"],
     "omni_web_routes": ["/"],
     "omni_tools": ["almanac_dates"],
+    "omni_process_kinds": ["reader"],
 }
 
 
@@ -38,6 +40,8 @@ def added(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stderr
     assert "The plug-in almanac: omni-almanac 1.0.0" in done.stderr
     assert "It has no network of its own" in done.stderr
+    asked = "almanac.reader runs omni_almanac_reader:run, up to 100 MB, stays 60 s unused; gets nothing of the network"
+    assert asked in done.stderr
     return home.root
 
 
@@ -96,6 +100,31 @@ def test_its_tool_is_called_by_hand_and_its_arguments_are_proved_first(almanac: 
     near = omni(almanac, "plugin", "call", "almanac_date")
     assert near.returncode == 3
     assert "almanac_dates" in near.stderr
+
+
+def test_its_process_is_asked_by_hand_and_by_its_command(almanac: Home, tmp_path: Path) -> None:
+    text = tmp_path / "letter.txt"
+    text.write_text("Dear all,\nwe meet on 6 May at noon\nand on 24 December: Ada comes\n")
+    try:
+        asked = omni(almanac, "plugin", "run", "almanac.reader", json.dumps(text.read_text()))
+        assert asked.stdout == '"6 May at noon"\n"24 December: Ada comes"\n2\n', asked.stderr
+        assert "omni: 3 of 3 lines" in asked.stderr
+        read = omni(almanac, "dates", "--in", str(text))
+        assert read.stdout == "6 May at noon\n24 December: Ada comes\n", read.stderr
+        assert "almanac.reader, idle" in omni(almanac, "ps").stdout
+        wrong = omni(almanac, "plugin", "run", "almanac.reader", "5")
+        assert wrong.returncode == 5
+        assert "almanac.reader: The almanac reads a text." in wrong.stderr
+        none = omni(almanac, "plugin", "run", "almanac.raeder")
+        assert none.returncode == 3
+        assert "almanac.reader" in none.stderr
+        assert omni(almanac, "stop", "helper-1").stdout == "helper-1 has ended.\n"
+        assert omni(almanac, "plugin", "rm", "almanac", "--yes").returncode == 0
+        gone = omni(almanac, "plugin", "run", "almanac.reader", '"x"')
+        assert gone.returncode == 3
+        assert "No plug-in here was granted a process 'almanac.reader'." in gone.stderr
+    finally:
+        omni(almanac, "stop", "--all")
 
 
 def test_a_tool_that_fails_or_returns_no_text_is_named(almanac: Home) -> None:

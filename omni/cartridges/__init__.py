@@ -13,7 +13,13 @@ from omni.core.lazy import lazy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from omni.cartridges.access import AirlockAccess, Fetcher
+    from omni.cartridges._access import AirlockAccess, Fetcher
+    from omni.cartridges._facts import base_facts, facts_of
+    from omni.cartridges._library import Library
+    from omni.cartridges._library_jobs import LibraryJobs
+    from omni.cartridges._naming import EMBEDDER_HINT
+    from omni.cartridges._pull_jobs import begin_export, begin_pull, begin_verify
+    from omni.cartridges._pull_status import PullState, PullStatus, after
     from omni.cartridges.brains import (
         Base,
         Brain,
@@ -29,32 +35,26 @@ if TYPE_CHECKING:
         Verified,
         VerifyEvent,
     )
-    from omni.cartridges.facts import base_facts, facts_of
     from omni.cartridges.gguf import GgufHeader, read_header
     from omni.cartridges.holds import hold
-    from omni.cartridges.library import Library
-    from omni.cartridges.library_jobs import LibraryJobs
-    from omni.cartridges.manifest import Manifest, load_manifests, manifest_schema, parse_manifest
-    from omni.cartridges.naming import EMBEDDER_HINT
+    from omni.cartridges.manifest import Manifest, manifest_files, manifest_schema, parse_manifest
     from omni.cartridges.projectors import Projector
-    from omni.cartridges.pull_jobs import begin_export, begin_pull, begin_verify
-    from omni.cartridges.pull_status import PullState, PullStatus, after
     from omni.cartridges.sources import Access, RemoteFile, Resolved, Source
 
 __getattr__, __dir__ = lazy(
     __name__,
-    access="AirlockAccess Fetcher",
+    _access="AirlockAccess Fetcher",
     brains="Base Brain BrainAdapter ExportEvent Exported PullDone PullEvent PullProgress PullStarted PullVerifying "
     "Unfinished Verified VerifyEvent",
-    facts="base_facts facts_of",
+    _facts="base_facts facts_of",
     gguf="GgufHeader read_header",
     holds="hold",
-    library="Library",
-    library_jobs="LibraryJobs",
-    manifest="Manifest load_manifests manifest_schema parse_manifest",
-    naming="EMBEDDER_HINT",
+    _library="Library",
+    _library_jobs="LibraryJobs",
+    manifest="Manifest manifest_files manifest_schema parse_manifest",
+    _naming="EMBEDDER_HINT",
     projectors="Projector",
-    pull_jobs="begin_export begin_pull begin_verify",
-    pull_status="PullState PullStatus after",
+    _pull_jobs="begin_export begin_pull begin_verify",
+    _pull_status="PullState PullStatus after",
     sources="Access RemoteFile Resolved Source",
 )

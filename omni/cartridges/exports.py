@@ -11,15 +11,18 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from omni.cartridges._catalog import blob_base
+from omni.cartridges._naming import slug
 from omni.cartridges.brains import Base, Brain, Exported, ExportEvent, PullProgress
-from omni.cartridges.catalog import blob_base
 from omni.cartridges.index import IndexEntry
 from omni.cartridges.inspection import inspect, model_stem
-from omni.cartridges.naming import slug
 from omni.cartridges.projectors import look
 from omni.cartridges.pulling import combined
 from omni.core.errors import BadFile, NotFound, UsageError
 from omni.core.files import FILE, make_folder, replacing, require_space, storage_error, storing, write_atomic
+from omni.core.located.conversion import convert
+from omni.core.located.json_reader import read_json
+from omni.core.located.tree import FileSource
 from omni.core.paths import Home
 
 LIST = "brains.json"
@@ -184,9 +187,10 @@ def read_export(place: Path) -> ExportFolder | None:
         if not path.is_file():
             continue
         try:
-            export = msgspec.json.decode(path.read_bytes(), type=Export)
-        except (OSError, msgspec.DecodeError) as error:
-            raise BadFile(f"{path} is no list of brains: {error}.", hint="Export again.") from error
+            data = path.read_bytes()
+        except OSError as error:
+            raise BadFile(f"{path} cannot be read: {error}.", hint="Export again.") from error
+        export = convert(read_json(data, FileSource(str(path), wrong=BadFile, hint="Export again.")), Export)
         if export.version != 1:
             raise BadFile(f"{path} was written by a newer Omni.", hint="Update this Omni.")
         return ExportFolder(folder=folder, brains=export.brains)

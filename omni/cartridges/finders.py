@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from omni.cartridges.hub import quant_of
+from omni.cartridges._hub import quant_of
 from omni.cartridges.inspection import model_stem
 from omni.cartridges.ollama import find_ollama
 from omni.cartridges.projectors import is_projector

@@ -14,9 +14,9 @@ from typing import IO, Any, Literal, NoReturn
 
 import msgspec
 
+from omni.cartridges._weights import Weights, plain
 from omni.cartridges.ggml import EMBEDDING_ARCHITECTURES, OTHER_ARCHITECTURES, POOLINGS
 from omni.cartridges.jinja import fault_of
-from omni.cartridges.weights import Weights, plain
 from omni.core.errors import BadFile, NotFound
 
 MAX_HEADER = 256 << 20  # the largest vocabularies in use take 20 MB

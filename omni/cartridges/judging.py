@@ -5,11 +5,11 @@ from pathlib import Path
 
 import msgspec
 
+from omni.cartridges._unreadable import why_unreadable
 from omni.cartridges.brains import Base, State
 from omni.cartridges.gguf import GgufHeader
 from omni.cartridges.index import BaseRecord
 from omni.cartridges.loadable import obstacle
-from omni.cartridges.unreadable import why_unreadable
 
 _KINDS = {
     "embedding": "an embedding model: it turns text into numbers and cannot answer",

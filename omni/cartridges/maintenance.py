@@ -9,8 +9,8 @@ from pathlib import Path
 
 import msgspec
 
+from omni.cartridges._catalog import Catalog
 from omni.cartridges.brains import Base, Brain, PullVerifying, Unfinished, Verified, VerifyEvent
-from omni.cartridges.catalog import Catalog
 from omni.cartridges.holds import claim, in_thread, pulling
 from omni.cartridges.index import BaseRecord
 from omni.cartridges.manifest import Facts

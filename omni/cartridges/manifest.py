@@ -1,7 +1,5 @@
 """`cartridge.toml`: what a brain is made of. Unknown keys are refused with the line and the nearest name."""
 
-import re
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,7 +7,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from omni.core.errors import BadFile, OmniError, UsageError, nearest
+from omni.core.errors import BadFile, OmniError, UsageError
+from omni.core.located.conversion import convert
+from omni.core.located.toml_reader import read_toml
+from omni.core.located.tree import FileSource
 
 Name = Annotated[
     str, Meta(pattern=r"^@[a-z0-9][a-z0-9_-]*/[a-z0-9][a-z0-9._-]*$", max_length=80, description="`@owner/name`.")
@@ -136,29 +137,20 @@ def manifest_schema() -> dict[str, Any]:
     return msgspec.json.schema(Manifest)
 
 
-def parse_manifest(text: str, name: str = "cartridge.toml") -> Manifest:
-    """A manifest from TOML text; `name` stands in the messages. Raises UsageError with line and nearest name."""
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{name}: {error}.", hint="The file is TOML: `key = value` below `[section]`.") from error
-    try:
-        return msgspec.convert(data, Manifest)
-    except msgspec.ValidationError as error:
-        raise _explain(str(error), data, text, name) from error
+def parse_manifest(data: str | bytes, name: str = "cartridge.toml") -> Manifest:
+    """A manifest from TOML; `name` stands in the messages. Raises UsageError with line, column and the nearest name."""
+    return convert(
+        read_toml(data, FileSource(name, hint="The file is TOML; docs/cartridges.md says what it may hold.")), Manifest
+    )
 
 
 def load_manifest(path: Path) -> Manifest:
     """One `cartridge.toml`. Raises BadFile when it cannot be read and UsageError when it is wrong."""
     try:
-        return parse_manifest(path.read_text("utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
+        data = path.read_bytes()
+    except OSError as error:
         raise BadFile(f"{path} cannot be read: {error}.") from error
-
-
-def load_manifests(folder: Path) -> dict[str, Manifest]:
-    """Every `FOLDER/NAME/cartridge.toml`, by the name that stands in it. Raises as `manifest_files` does."""
-    return {name: manifest for name, (_, manifest) in manifest_files(folder).items()}
+    return parse_manifest(data, str(path))
 
 
 def manifest_files(
@@ -183,55 +175,3 @@ def manifest_files(
         else:
             manifests[manifest.name] = path, manifest
     return manifests
-
-
-_TABLES: dict[str, tuple[type[Struct], ...]] = {
-    "": (Manifest,),
-    "base": (PackageBase, UrlBase, HubBase, CartridgeBase),
-    "sampling": (SamplingTable,),
-    "adapter": (AdapterTable,),
-}
-
-
-def _explain(message: str, data: dict[str, Any], text: str, name: str) -> UsageError:
-    unknown = re.search(r"unknown field `(.+?)`", message)
-    missing = re.search(r"missing required field `(.+?)`", message)
-    where = re.search(r"at `\$\.?(.*?)`", message)
-    section, _, field = (where[1] if where else "").partition(".")
-    if section not in _TABLES:
-        section, field = "", section
-    if unknown:
-        field = unknown[1]
-        names = {each for table in _fitting(section, data) for each in table.__struct_fields__}
-        title = f"{section}.{field}" if section else field
-        hint = nearest(field, names) or f"Known here: {', '.join(sorted(names))}."
-        return UsageError(f"{_place(text, name, section, field)}: there is no key {title!r}.", hint=hint)
-    if missing:
-        return UsageError(
-            f"{_place(text, name, '', section)}: {'[' + section + '] ' if section else ''}needs {missing[1]!r}."
-        )
-    path = f"{section}.{field}".strip(".")
-    return UsageError(
-        f"{_place(text, name, section, field)}: {message.partition(' - at')[0]} for {path or 'the file'}."
-    )
-
-
-def _fitting(section: str, data: dict[str, Any]) -> tuple[type[Struct], ...]:
-    """The tables that `section` may be; for a base only the one that its `source` names."""
-    if section == "base" and isinstance(base := data.get("base"), dict):
-        named = [table for table in _TABLES["base"] if table.__struct_config__.tag == base.get("source")]
-        return tuple(named) or _TABLES["base"]
-    return _TABLES[section]
-
-
-def _place(text: str, name: str, section: str, field: str) -> str:
-    current = ""
-    key = re.escape(re.split(r"[\[.]", field)[0]) if field else "$never"
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := re.match(r"\s*\[\[?\s*([^\]\s]+)\s*\]", line):
-            current = header[1]
-            if not section and current == field:
-                return f"{name}, line {number}"
-        elif current == section and re.match(rf"\s*[\"']?{key}[\"']?\s*=", line):
-            return f"{name}, line {number}"
-    return name

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from omni.cartridges.instead import ANY
+from omni.cartridges._instead import ANY
 from omni.cartridges.stores import ForeignModel, Surroundings, denied, json_of, text_of, walk
 
 

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import msgspec
 
+from omni.cartridges._wheels import append_member, member_size
 from omni.cartridges.brains import PullProgress, PullVerifying, Unfinished
 from omni.cartridges.holds import pulling
 from omni.cartridges.inspection import Inspected, inspect
 from omni.cartridges.sources import Access, RemoteFile, Resolved
-from omni.cartridges.wheels import append_member, member_size
 from omni.core.clock import Clock
 from omni.core.errors import BadFile
 from omni.core.files import make_folder, require_space, storing, sync, write_atomic

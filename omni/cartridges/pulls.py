@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from omni.cartridges import naming
-from omni.cartridges.access import AirlockAccess, Fetcher
+from omni.cartridges import _naming as naming
+from omni.cartridges._access import AirlockAccess, Fetcher
+from omni.cartridges._catalog import Catalog, blob_base
+from omni.cartridges._hub import HubSource, resolve_hub_base
+from omni.cartridges._package_index import resolve_package
 from omni.cartridges.brains import Base, Brain, PullDone, PullEvent, PullProgress, PullStarted
-from omni.cartridges.catalog import Catalog, blob_base
 from omni.cartridges.holds import in_thread, pulling
-from omni.cartridges.hub import HubSource, resolve_hub_base
 from omni.cartridges.index import IndexEntry
 from omni.cartridges.inspection import inspect
 from omni.cartridges.judging import judge
 from omni.cartridges.manifest import CartridgeBase, HubBase, Manifest, PackageBase, UrlBase
-from omni.cartridges.package_index import resolve_package
 from omni.cartridges.projectors import look
 from omni.cartridges.pulling import FetchedModel, Fetching, bytes_here
 from omni.cartridges.sources import Access, Resolved, Source, UrlSource, resolve_url

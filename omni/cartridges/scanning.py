@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from omni.cartridges._unreadable import why_unreadable
 from omni.cartridges.brains import Base, licence_name
 from omni.cartridges.gguf import GgufHeader, read_header
 from omni.cartridges.index import IndexEntry
@@ -13,7 +14,6 @@ from omni.cartridges.inspection import Incomplete, Inspected, in_utf8, inspect, 
 from omni.cartridges.projectors import look
 from omni.cartridges.stores import ForeignModel
 from omni.cartridges.templates import known_template, spare_template
-from omni.cartridges.unreadable import why_unreadable
 from omni.core.errors import BadFile, OmniError
 
 HeaderCache = dict[str, tuple[str, GgufHeader | str]]

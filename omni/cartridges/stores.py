@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
+from omni.cartridges._unreadable import why_unreadable
 from omni.cartridges.brains import Origin
 from omni.cartridges.inspection import is_later_part
 from omni.cartridges.projectors import beside
-from omni.cartridges.unreadable import why_unreadable
 
 MAX_DEPTH = 6
 MAX_FILES = 5_000  # in one store

@@ -11,12 +11,12 @@ from omni.core.lazy import lazy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from omni.chat._titles import title_of
+    from omni.chat._turn_jobs import begin_turn, turn_elsewhere, turn_here
     from omni.chat.attachments import agents_md, attachment_of, expand, printable, read_image
     from omni.chat.completion import complete_path
     from omni.chat.service import ChatService
     from omni.chat.store import ChatStore
-    from omni.chat.titles import title_of
-    from omni.chat.turn_jobs import begin_turn, turn_elsewhere, turn_here
     from omni.chat.types import Attachment, ChatMessage, Conversation, SearchHit
 
 __getattr__, __dir__ = lazy(
@@ -25,7 +25,7 @@ __getattr__, __dir__ = lazy(
     completion="complete_path",
     service="ChatService",
     store="ChatStore",
-    titles="title_of",
-    turn_jobs="begin_turn turn_elsewhere turn_here",
+    _titles="title_of",
+    _turn_jobs="begin_turn turn_elsewhere turn_here",
     types="Attachment ChatMessage Conversation SearchHit",
 )

@@ -4,15 +4,22 @@ Version 2 is written. Version 1, in which a message was one text with attachment
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from omni.chat.types import ChatMessage, Conversation
 from omni.core.errors import BadFile, UsageError
 from omni.core.events import Usage
+from omni.core.located.conversion import convert
+from omni.core.located.json_reader import read_json
+from omni.core.located.tree import FileSource, Limits
 from omni.core.messages import FilePart, ImagePart, Message, ReasoningPart
 
+T = TypeVar("T")
+
+_NAME = "The exported conversation"
+_EXPLAINED = Limits(size=64 << 20, values=500_000)  # some seconds
 _AGAIN = "`omni` exports them with /export json."
 
 
@@ -87,10 +94,7 @@ def to_json(conversation: Conversation, messages: Sequence[ChatMessage]) -> str:
 
 def parsed(text: str) -> tuple[Conversation, tuple[ChatMessage, ...]]:
     """What `to_json` wrote, now or in an earlier Omni. Raises BadFile when it is something else, or no tree."""
-    try:
-        conversation, messages = _read(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise BadFile(f"This is no exported conversation: {error}.", hint=_AGAIN) from error
+    conversation, messages = _read(text)
     known: set[str] = set()
     for message in messages:
         if message.id in known or (message.parent is not None and message.parent not in known):
@@ -117,9 +121,22 @@ def _measured_anew(message: ChatMessage) -> ChatMessage:
 
 
 def _read(text: str) -> tuple[Conversation, tuple[ChatMessage, ...]]:
-    if msgspec.json.decode(text, type=_ExportVersion).version != 1:
-        file = msgspec.json.decode(text, type=ExportedConversation)
+    if _decoded(text, _ExportVersion).version != 1:
+        file = _decoded(text, ExportedConversation)
         return file.conversation, file.messages
-    first = msgspec.json.decode(text, type=_FirstExport)
+    first = _decoded(text, _FirstExport)
     about = {"revision" if name == "at" else name: value for name, value in first.conversation.items()}
-    return msgspec.convert(about, Conversation), tuple(message.now() for message in first.messages)
+    try:
+        return msgspec.convert(about, Conversation), tuple(message.now() for message in first.messages)
+    except msgspec.ValidationError as error:
+        raise BadFile(f"{_NAME} cannot be read: {error}.", hint=_AGAIN) from error
+
+
+def _decoded(text: str, kind: type[T]) -> T:
+    """Such a file may be large, so that only a wrong one is read with places. Raises BadFile that says where."""
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        if len(text) <= _EXPLAINED.size:
+            convert(read_json(text, FileSource(_NAME, wrong=BadFile, hint=_AGAIN, limits=_EXPLAINED)), kind)
+        raise BadFile(f"{_NAME} cannot be read: {error}.", hint=_AGAIN) from error

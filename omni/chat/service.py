@@ -1,15 +1,15 @@
-"""The chat as front ends see it. The order of a turn's events stands in `omni.chat.runner`."""
+"""The chat as front ends see it. The order of a turn's events stands in `omni.chat._runner`."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from omni.chat._markdown import to_markdown
+from omni.chat._notify import Notifier, Teller
+from omni.chat._rows import clean
+from omni.chat._runner import BrainSource, EngineSource, Turn, TurnRunner
 from omni.chat.exported import parsed, to_json
-from omni.chat.markdown import to_markdown
-from omni.chat.notify import Notifier, Teller
-from omni.chat.rows import clean
-from omni.chat.runner import BrainSource, EngineSource, Turn, TurnRunner
 from omni.chat.types import Attachment, ChatMessage, Conversation, SearchHit
 from omni.core.clock import Clock, SystemClock
 from omni.core.events import ChatEvent

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from omni.chat.rows import (
+from omni.chat._rows import (
     CONVERSATION,
     MESSAGES,
     branch,
@@ -30,9 +30,9 @@ from omni.chat.rows import (
     tree_of,
     with_contents,
 )
+from omni.chat._stored_parts import restored, stored
+from omni.chat._titles import title_of
 from omni.chat.search import find, matching
-from omni.chat.stored_parts import restored, stored
-from omni.chat.titles import title_of
 from omni.chat.types import Attachment, ChatMessage, Conversation, Role, SearchHit
 from omni.chat.writing import Outcome, Writing
 from omni.core.clock import Clock, SystemClock

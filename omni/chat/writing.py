@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from omni.chat.rows import clean, cleaned, one_conversation, parts_of, touch
-from omni.chat.stored_parts import stored
+from omni.chat._rows import clean, cleaned, one_conversation, parts_of, touch
+from omni.chat._stored_parts import stored
+from omni.chat._writers import WriterLock
 from omni.chat.types import ChatMessage, State
-from omni.chat.writers import WriterLock
 from omni.core.clock import Clock
 from omni.core.errors import UsageError
 from omni.core.events import Usage

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from omni.cli.asking import require_consent
-from omni.cli.plugin_call import call
+from omni.cli.plugin_call import call, run
 from omni.cli.say import one_line, tell
 from omni.cli.table import print_json, print_table
 from omni.core.paths import Home
 
 if TYPE_CHECKING:
+    from omni.core.process_kinds import GrantedKind
     from omni.environment import PluginPlan, PluginTrial
 
 MAY = (
@@ -20,7 +21,7 @@ MAY = (
 )
 
 
-@click.group("plugin", commands=[call])
+@click.group("plugin", commands=[call, run])
 def command() -> None:
     """Add, list, check and remove plug-ins."""
 
@@ -39,7 +40,7 @@ def add(what: str, yes: bool, folder: Path | None) -> None:
     """Add a plug-in with all that it needs, or bring it up to date.
 
     A folder has a pyproject.toml with a [project] table, or one module. Nothing of the plug-in runs before you agree;
-    when anything fails, all is as it was.
+    one that wants a process of its own is asked about once more. When anything fails, all is as it was.
     """
     from omni.environment import add_plugin
     from omni.environment.progress import Terminal
@@ -49,8 +50,13 @@ def add(what: str, yes: bool, folder: Path | None) -> None:
         if not yes:
             require_consent("Add it?")
 
+    def grant(kinds: "list[GrantedKind]") -> None:
+        _show_kinds(kinds)
+        if not yes:
+            require_consent("Let it?")
+
     # The installer is a process of its own and is started from here, before this one would give up the network.
-    trials = add_plugin(Home.from_environment(), what, Terminal(), agree=agree, wheels=folder)
+    trials = add_plugin(Home.from_environment(), what, Terminal(), agree=agree, grant=grant, wheels=folder)
     for trial in trials:
         click.echo(f"{trial.name} is here. It adds:")
         _show_additions(trial)
@@ -152,6 +158,17 @@ def _show(plan: "PluginPlan") -> None:
     lines += [f"  {size_words(plan.size)} on the disk"]
     for line in (*lines, *MAY):
         tell(one_line(line))
+
+
+def _show_kinds(kinds: "list[GrantedKind]") -> None:
+    """The processes that it asks for, on stderr: the question follows them."""
+    from omni.core.words import size_words
+
+    tell("It asks for what runs in a process of its own, behind the wall:")
+    for kind in kinds:
+        door = "pages of the network, through Omni's doors" if kind.doors else "nothing of the network"
+        stays = f"stays {kind.keep_alive} s unused" if kind.keep_alive else "ends when unused"
+        tell(one_line(f"  {kind.name} runs {kind.target}, up to {size_words(kind.memory)}, {stays}; gets {door}"))
 
 
 def _show_additions(trial: "PluginTrial") -> None:

@@ -1,16 +1,17 @@
-"""`omni plugin call`: a tool of a plug-in, run by hand."""
+"""`omni plugin call` and `omni plugin run`: a tool of a plug-in, and a process of its own, asked by hand."""
 
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from omni.cli.say import tell
-from omni.cli.session import offline_services
+from omni.cli.say import one_line, tell
+from omni.cli.session import offline_services, with_services
 from omni.core.errors import NotFound, UsageError, nearest
 
 if TYPE_CHECKING:
     from omni.app import Services
     from omni.core.plugins import PluginOffer
+    from omni.helpers import HelperEvent
 
 
 @click.command("call")
@@ -29,6 +30,38 @@ def call(tool: str, arguments: str) -> None:
         click.echo(await asyncio.to_thread(_called, services, tool, value))
 
     offline_services(work)
+
+
+@click.command("run")
+@click.argument("kind")
+@click.argument("value", metavar="[JSON]", default="null")
+def run(kind: str, value: str) -> None:
+    """Give the process of a plug-in one request, and print what comes of it as JSON, one a line.
+
+    KIND is PLUGIN.NAME, as `omni plugin check` lists it. Ctrl+C cancels the request.
+    """
+    given = json_value(value)
+
+    async def work(services: "Services") -> None:
+        async for event in services.helpers.run(kind, given).events():
+            _print(event)
+
+    with_services(work)
+
+
+def _print(event: "HelperEvent") -> None:
+    """Values and the answer on stdout, the rest on stderr."""
+    import json
+
+    from omni.helpers import HelperAnswer, HelperProgress, HelperValue, HelperWaiting
+
+    match event:
+        case HelperWaiting(text=text):
+            tell(one_line(text))
+        case HelperProgress(done=done, total=total, text=text):
+            tell(one_line(f"{done:g}{f' of {total:g}' if total else ''} {text}".rstrip()))
+        case HelperValue(value=value) | HelperAnswer(value=value):
+            click.echo(json.dumps(value))  # no character of it can steer a terminal
 
 
 def json_value(text: str) -> Any:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from omni.jobs import RemoteJob
     from omni.keeper import ProcessInfo
 
-ORDER = ("client", "keeper", "starter", "airlock", "installer", "worker")
+ORDER = ("client", "keeper", "starter", "airlock", "installer", "worker", "helper")
 
 
 @click.command("ps")

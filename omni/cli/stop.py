@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def command(brains: tuple[str, ...], everything: bool) -> None:
     """Unload brains: end their workers.
 
-    Without BRAIN all of them; a worker's name from `omni ps` is good, too. Answers that are being written end as
+    Without BRAIN all of them; the name of a worker, or of a plug-in's helper, from `omni ps` is good, too. Answers that are being written end as
     interrupted and can be gone on with. The id of some work, as `omni ps` lists it, ends that alone: an answer then
     counts as stopped.
     """
@@ -48,7 +48,9 @@ def command(brains: tuple[str, ...], everything: bool) -> None:
 
         keeper = await services.keeper()
         names = await brains_on(services)
-        workers = {one.name: one for one in await keeper.processes() if one.kind == "worker"}
+        processes = await keeper.processes()
+        workers = {one.name: one for one in processes if one.kind == "worker"}
+        helpers = {one.name for one in processes if one.kind == "helper"}
         work = {job.info.id: job for job in await services.jobs.others()} if brains else {}
         for brain in brains:
             if brain in work:
@@ -57,6 +59,10 @@ def command(brains: tuple[str, ...], everything: bool) -> None:
                 continue
             if WORK_ID.fullmatch(brain):
                 raise NotFound(f"No work {brain} is going on.", hint="It may just have ended; `omni ps` lists what is.")
+            if brain in helpers:
+                await keeper.stop(brain)
+                click.echo(f"{brain} has ended.")
+                continue
             mine = [brain] if brain in workers else await services.workers_of(brain)
             if not mine:
                 raise NotFound(f"{brain} is not loaded.", hint="`omni ps` lists what is.")

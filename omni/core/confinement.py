@@ -25,6 +25,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -253,10 +254,10 @@ def attempts() -> list[EscapeAttempt]:
     names: tuple[What, ...] = ("AF_INET", "AF_INET6", "AF_NETLINK", "io_uring")
     for what in names:
         trials.append(EscapeAttempt(what, "itself", *_try(what)))
-        trials.append(EscapeAttempt(what, "a child", *_in_child(lambda name=what: _try(name))))  # type: ignore[misc]
+        trials.append(EscapeAttempt(what, "a child", *_in_child(partial(_try, what))))
     if (machine := _machine()) is not None and machine.x32:
         for name, way in (("x32", _x32_socket), ("i386", _i386_socket)):
-            mine, its = _in_child(way), _in_child(lambda call=way: _in_child(call))  # type: ignore[misc]
+            mine, its = _in_child(way), _in_child(partial(_in_child, way))
             trials.append(EscapeAttempt("foreign ABI", "itself", *_called(name, mine)))
             trials.append(EscapeAttempt("foreign ABI", "a child", *_called(name, its)))
     return trials

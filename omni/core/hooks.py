@@ -113,7 +113,7 @@ class WebRoute(Struct, frozen=True, kw_only=True):
     methods: tuple[str, ...] = ("GET",)
 
 
-class Tool(Struct, frozen=True, kw_only=True):
+class PluginTool(Struct, frozen=True, kw_only=True):
     """What a brain may call, once there are agents; until then `omni plugin call` lets a person do it.
 
     `parameters` is a JSON Schema of an object, or a msgspec Struct that has one. `run` gets the arguments, proved against
@@ -126,6 +126,26 @@ class Tool(Struct, frozen=True, kw_only=True):
     parameters: dict[str, Any] | type[Struct]
     run: Callable[[Any], str]
     touches: tuple[Touch, ...]
+
+
+class ProcessKind(Struct, frozen=True, kw_only=True):
+    """A process of a plug-in's own, for what takes long, much memory, or a library that may crash: `PLUGIN.NAME`.
+
+    `target` is `module:function`; the function gets an `omni.helpers.HelperChannel` and answers what comes from it. The
+    process begins behind the wall, before that module is imported: no network, no connection to anything. `memory` is in
+    bytes, which the kernel holds it to and the keeper counts like that of a brain; `keep_alive` in seconds that it stays
+    without being asked. `doors` is what it wants of the network: () or ("pull",), pages that are fetched for it.
+
+    A person grants it at `omni plugin add`; what is changed afterwards counts when the plug-in is added again.
+    """
+
+    name: str
+    about: str
+    target: str
+    memory: int
+    doors: tuple[str, ...] = ()
+    priority: Literal["interactive", "agent", "background"] = "background"
+    keep_alive: int = 60
 
 
 class OfferedCommand(Protocol):
@@ -199,8 +219,12 @@ class Hooks:
         """Addresses and pages of the server (`omni/server/plugins.py`)."""
 
     @hookspec
-    def omni_tools(self) -> Sequence[Tool]:  # type: ignore[empty-body]
+    def omni_tools(self) -> Sequence[PluginTool]:  # type: ignore[empty-body]
         """What a brain may call (`omni/schemas/tools.py`, `omni plugin call`)."""
+
+    @hookspec
+    def omni_process_kinds(self) -> Sequence[ProcessKind]:  # type: ignore[empty-body]
+        """Processes of its own (`omni plugin add` asks for them, `omni/helpers` runs them)."""
 
     @hookspec
     def omni_cartridge_sources(self) -> Sequence[OfferedSource]:  # type: ignore[empty-body]

@@ -14,6 +14,7 @@ from omni.core import confinement
 from omni.core.errors import OmniError
 from omni.core.installed import GROUP, scan
 from omni.core.plugins import HOOKS, Plugins
+from omni.core.process_kinds import load_target, plain
 
 
 def main() -> None:
@@ -35,18 +36,20 @@ def main() -> None:
 
 def tried(plugins: Plugins, name: str) -> dict[str, Any]:
     """Load one plug-in and ask all of its hooks: `name`, `problem` (why it does not load, or ""), and for each hook that it
-    fills `{"adds": [what], "problem": …}`."""
+    fills `{"adds": [what], "problem": …}`; `kinds` are the processes that it asks for, as plain values."""
     try:
         plugins.load(name)
     except OmniError as error:
-        return {"name": name, "problem": error.message, "hooks": {}}
+        return {"name": name, "problem": error.message, "hooks": {}, "kinds": []}
     # That two are named alike was said by loading.
-    result: dict[str, Any] = {"name": name, "problem": plugins.failures.pop(name, ""), "hooks": {}}
+    result: dict[str, Any] = {"name": name, "problem": plugins.failures.pop(name, ""), "hooks": {}, "kinds": []}
     for hook in plugins.filled(name):
         plugins.failures.pop(name, None)
         items = [offer.item for offer in plugins.offers(hook) if offer.plugin == name]
         for item in items:
             _look_closer(plugins, name, hook, item)
+        if hook == "omni_process_kinds":
+            result["kinds"] = [plain(item) for item in items]
         adds = [str(_called(item)) for item in items]
         result["hooks"][hook] = {"adds": adds, "problem": plugins.failures.pop(name, "")}
     if not result["hooks"] and not result["problem"]:
@@ -55,10 +58,12 @@ def tried(plugins: Plugins, name: str) -> dict[str, Any]:
 
 
 def _look_closer(plugins: Plugins, name: str, hook: str, item: Any) -> None:
-    """What only shows when it is used: a pane is imported, a section has a default for everything."""
+    """What only shows when it is used: a pane and a process are imported, a section has a default for everything."""
     try:
         if hook == "omni_panes":
             plugins.call(name, "load", item.load)
+        elif hook == "omni_process_kinds":
+            plugins.call(name, "load", load_target, item.target)
         elif hook == "omni_settings":
             plugins.call(name, "hook", item)
     except OmniError as error:

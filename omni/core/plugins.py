@@ -66,6 +66,12 @@ HOOKS = {
         calls="run",
         check="omni.schemas.tools:problem",
     ),
+    "omni_process_kinds": Hook(
+        "process kind",
+        ("name", "about", "target", "memory", "doors", "priority", "keep_alive"),
+        (),  # its name has that of the plug-in before it
+        check="omni.core.process_kinds:problem",
+    ),
     "omni_cartridge_sources": Hook("source", ("name", "matches", "resolve"), guard=OmniError, first=True),
     "omni_engines": Hook("engine", ("name", "runs", "open"), guard=EngineError, first=True),
 }

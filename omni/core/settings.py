@@ -1,6 +1,5 @@
 """What the user decided, from `config.toml`: typed, described, unknown keys refused with the nearest name."""
 
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,9 @@ from msgspec import Meta, Struct
 
 from omni.core.errors import UsageError, nearest
 from omni.core.files import write_atomic
+from omni.core.located.conversion import convert
+from omni.core.located.toml_reader import read_toml
+from omni.core.located.tree import FileSource, Located
 from omni.core.paths import Home
 
 S = TypeVar("S", bound=Struct)
@@ -100,24 +102,17 @@ class Settings(Section, frozen=True):
     def load(cls, path: Path) -> "Settings":
         """Read the file; a missing one means the defaults. Raises UsageError with file, line and the nearest name."""
         try:
-            text = path.read_text("utf-8")
+            data = path.read_bytes()
         except FileNotFoundError:
             return cls()
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             raise UsageError(f"{path} cannot be read: {error}.", hint="Run `omni config path`.") from error
-        return parse(text, str(path))
+        return parse(data, str(path))
 
     def of(self, plugin: str, section: type[S]) -> S:
         """The table `[plugins.PLUGIN]` as the plug-in describes it. Raises UsageError that names what does not fit."""
-        try:
-            return msgspec.convert(self.plugins.get(plugin, {}), section)
-        except msgspec.ValidationError as error:
-            what, _, where = str(error).partition(" - at ")
-            field = where.strip("`").removeprefix("$")
-            raise UsageError(
-                f"[plugins.{plugin}] of the settings: {what}{f' for plugins.{plugin}{field}' if field else ''}.",
-                hint=f"Known here: {', '.join(section.__struct_fields__)}.",
-            ) from error
+        located = Located(FileSource("the settings"), self.plugins.get(plugin, {}))
+        return convert(located, section, within=("plugins", plugin))
 
 
 def plugin_settings(plugin: str, section: type[S]) -> S:
@@ -125,27 +120,15 @@ def plugin_settings(plugin: str, section: type[S]) -> S:
     return Settings.load(Home.from_environment().config).of(plugin, section)
 
 
-def parse(text: str, name: str = "config.toml") -> Settings:
-    """Settings from TOML text; `name` stands in the messages."""
-    try:
-        return msgspec.convert(_renamed(tomllib.loads(text)), Settings)
-    except msgspec.ValidationError as error:
-        raise _explain(str(error), text, name) from error
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # tomllib's own error is one; so are a number or a nesting without end
-        raise UsageError(f"{name}: {error}.", hint="The file is TOML: `key = value` below `[section]`.") from error
-
-
-def _renamed(tables: dict[str, Any]) -> dict[str, Any]:
-    """The tables with today's names: a setting keeps what an earlier Omni wrote under another."""
-    for old, new in RENAMED.items():
-        (section, _, before), after = old.partition("."), new.partition(".")[2]
-        table = tables.get(section)
-        if isinstance(table, dict) and before in table:
-            table.setdefault(after, table.pop(before))
-    return tables
+def parse(data: str | bytes, name: str = "config.toml") -> Settings:
+    """Settings from TOML; `name` stands in the messages. Raises UsageError with line, column and the nearest name."""
+    located = read_toml(
+        data,
+        FileSource(name, hint="The file is TOML, `key = value` below `[section]`; `omni config show` says what fits."),
+    )
+    for old, new in RENAMED.items():  # a setting keeps what an earlier Omni wrote under another name
+        located.rename_key(old.split("."), new.rpartition(".")[2])
+    return convert(located, Settings)
 
 
 def described(sections: Mapping[str, type[Struct]] = MappingProxyType({})) -> dict[str, tuple[Any, Any, str]]:
@@ -213,38 +196,3 @@ def _typed(value: str, kind: Any, key: str) -> Any:
         return table["x"]
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{key} does not take {value!r}.", hint="Lists and numbers are written as in TOML.") from error
-
-
-def _explain(message: str, text: str, name: str) -> UsageError:
-    """Adds to msgspec's message where in the file it is and what was meant."""
-    unknown = re.search(r"unknown field `(.+?)`", message)
-    where = re.search(r"at `\$\.?(.*?)`", message)
-    path = where[1] if where else ""
-    section = path.split(".")[0].split("[")[0]
-    field = unknown[1] if unknown else path.rpartition(".")[2]
-    line = _line_of(text, section if unknown and path else (section if field != section else ""), field)
-    place = f"{name}, line {line}" if line else name
-    if unknown:
-        groups = get_type_hints(Settings)
-        names = groups[section].__struct_fields__ if section in groups else Settings.__struct_fields__
-        known = ", ".join(names)
-        title = f"{section}.{field}" if section else field
-        return UsageError(
-            f"{place}: there is no setting {title!r}.", hint=nearest(field, names) or f"Known here: {known}."
-        )
-    return UsageError(
-        f"{place}: {message.partition(' - at')[0]} for {path}.", hint="Run `omni config show` to see what fits."
-    )
-
-
-def _line_of(text: str, section: str, field: str) -> int:
-    """The line that sets `field` below `[section]`, counted from 1; 0 when it is spelled in some other way."""
-    current = ""
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := re.match(r"\s*\[\[?\s*([^\]\s]+)\s*\]", line):
-            current = header[1]
-            if not section and current == field:
-                return number
-        elif re.match(rf"\s*[\"']?{re.escape(field)}[\"']?\s*=", line) and current == section:
-            return number
-    return 0

@@ -4,7 +4,6 @@ A terminal that knows 256 colours turns all shades of a dark theme into one blac
 times: truecolor, the 256-colour palette, and the sixteen that every terminal has.
 """
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,6 +12,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from omni.core.errors import NotFound, UsageError, nearest
+from omni.core.located.conversion import convert
+from omni.core.located.toml_reader import read_toml
+from omni.core.located.tree import FileSource
 
 Depth = Literal["truecolor", "256", "16", "none"]
 Hex = Annotated[str, Meta(pattern=r"^#[0-9a-fA-F]{6}$")]
@@ -130,21 +132,13 @@ def _sent(number: int) -> str:
 
 
 def read_theme(path: Path) -> ThemeFile:
-    """Read and check one file. Raises UsageError that names the file and the key."""
+    """Read and check one file. Raises UsageError with line and column."""
     try:
-        return msgspec.convert(tomllib.loads(path.read_text("utf-8")), ThemeFile)
-    except (OSError, UnicodeDecodeError) as error:
+        data = path.read_bytes()
+    except OSError as error:
         raise UsageError(f"The theme {path} cannot be read: {error}.") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(
-            f"The theme {path} is no TOML: {error}.", hint="Compare it with themes/omni-dark.toml."
-        ) from error
-    except msgspec.ValidationError as error:
-        what, _, where = str(error).partition(" - at `$")
-        key = where.strip("`.") or "the top of the file"
-        raise UsageError(
-            f"The theme {path}: {what}, at {key}.", hint="Compare it with themes/omni-dark.toml."
-        ) from error
+    source = FileSource(f"The theme {path}", hint="The file is TOML: compare it with themes/omni-dark.toml.")
+    return convert(read_toml(data, source), ThemeFile)
 
 
 class Themes:

@@ -17,7 +17,7 @@ from omni.core.events import (
     Usage,
 )
 from omni.core.messages import ImagePart, Message, TextPart
-from omni.engine.chunks import LlamaChunk, LlamaFunction, LlamaTimings, LlamaToken, LlamaToolCall
+from omni.engine._chunks import LlamaChunk, LlamaFunction, LlamaTimings, LlamaToken, LlamaToolCall
 from omni.engine.framing import RAW
 from omni.engine.offered import offered
 from omni.engine.types import ChatRequest, CompletionRequest
@@ -202,7 +202,7 @@ class ChunkDecoder:
             completion_seconds=times.predicted_ms / 1000,
         )
         return TurnEnded(
-            reason=self.reason if self.reason in ("length", "tool_calls") else "stop",  # type: ignore[arg-type]
+            reason=self.reason if self.reason in ("length", "tool_calls") else "stop",  # type: ignore[arg-type]  # not narrowed by `in`
             usage=usage,
             context_used=usage.prompt_tokens + usage.completion_tokens,
             context_allocated=allocated,

@@ -137,7 +137,7 @@ class Engines:
                     if self._open.setdefault(key, opened) is not opened:  # another question was faster
                         await opened.close()
                 return self._open[key]
-        from omni.engine.worker_engine import WorkerEngine
+        from omni.engine._worker_engine import WorkerEngine
 
         spec = self.spec(brain, embeddings=embeddings)
         if spec.key not in self._open:

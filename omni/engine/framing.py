@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omni.core.errors import OmniError
-from omni.engine.infill import tokens_of
+from omni.engine._infill import tokens_of
 from omni.schemas import Grammar
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ the rest can be told from these.
 from collections.abc import Iterator
 
 from omni.core.errors import ContextOverflow, UsageError
+from omni.engine._infill import tokens_of
 from omni.engine.http import WorkerClient
-from omni.engine.infill import tokens_of
 from omni.engine.types import ChatRequest, CompletionRequest
 
 LONGEST = 1 << 20  # characters of a text of which tokens are wanted

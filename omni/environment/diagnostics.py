@@ -130,7 +130,7 @@ def _changed(packages: Path, distribution: Distribution) -> Iterator[str]:
     for name, _, size in csv.reader((distribution.read_text("RECORD") or "").splitlines()):
         if size:
             try:
-                now = os.stat(os.path.join(packages, name)).st_size  # noqa: PTH116
+                now = os.stat(os.path.join(packages, name)).st_size  # noqa: PTH116 - thousands of paths, and pathlib is slow
             except OSError:
                 yield f"{name} is gone"
             else:

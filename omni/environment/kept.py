@@ -36,7 +36,7 @@ def tree_size(path: Path) -> int:
             if (status.st_dev, status.st_ino) not in seen:
                 seen.add((status.st_dev, status.st_ino))
                 total += status.st_blocks * 512
-                if os.path.isdir(current) and not os.path.islink(current):  # noqa: PTH112, PTH114
+                if os.path.isdir(current) and not os.path.islink(current):  # noqa: PTH112, PTH114 - many thousands
                     stack += [entry.path for entry in os.scandir(current)]
         except FileNotFoundError:  # deleted meanwhile
             if stack:

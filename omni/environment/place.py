@@ -68,7 +68,7 @@ def _sha256(data: bytes) -> str:
         if sys.version_info >= (3, 12):
             from _sha2 import sha256
         else:
-            from _sha256 import sha256  # type: ignore[import-not-found]
+            from _sha256 import sha256  # type: ignore[import-not-found]  # not listed for the interpreter that checks
     except ImportError:  # an interpreter that was built without it
         from hashlib import sha256
     return str(sha256(data).hexdigest())

@@ -14,6 +14,7 @@ from omni.core.errors import BadFile, NetworkBlocked, NotFound, OmniError, Setup
 from omni.core.files import write_atomic
 from omni.core.installed import InstalledPlugins, scan
 from omni.core.paths import Home, resources, source_root
+from omni.core.process_kinds import GrantedKind
 from omni.environment.installer import WHEEL
 from omni.environment.kept import tree_size
 from omni.environment.plugin_pip import LEFT, lock_text
@@ -58,6 +59,7 @@ def add_plugin(
     display: Display,
     *,
     agree: Callable[[PluginPlan], None],
+    grant: Callable[[list[GrantedKind]], None],
     wheels: Path | None = None,
     clone: Path | None = None,
 ) -> list[PluginTrial]:
@@ -65,7 +67,8 @@ def add_plugin(
 
     Starts a process that may use the network, so never call it behind the wall. A folder or a wheel needs none when what
     it depends on is here, or in `wheels`, a folder that `omni export` wrote. `agree` is called before anything of the
-    plug-in is unpacked or run, and raises where the person does not want it.
+    plug-in is unpacked or run, and raises where the person does not want it. So does `grant`, which is called with the
+    processes of their own that they ask for, where there are any: what they are is known when they were loaded.
 
     Raises UsageError, NotFound, BadFile, SetupError, NetworkBlocked, StorageError: all is as it was then.
     """
@@ -83,6 +86,9 @@ def add_plugin(
         for trial in trials:
             if trial.problem:
                 raise SetupError(trial.problem, hint="Nothing was added. Mend the plug-in and add it again.")
+        kinds = [kind for trial in trials for kind in trial.kinds]
+        if kinds:
+            grant(kinds)
         added = [
             PluginRecord(
                 name=trial.name,
@@ -97,7 +103,9 @@ def add_plugin(
             for trial in trials
             for wheel, facts in [brought[trial.name]]
         ]
-        put_in_use(home, new, [*kept, *added])
+        staying = {record.name for record in kept}
+        granted = [kind for kind in (current.kinds() if current else []) if kind.name.rpartition(".")[0] in staying]
+        put_in_use(home, new, [*kept, *added], [*granted, *kinds])
         return trials
 
 
@@ -125,7 +133,7 @@ def remove_plugin(home: Home, name: str, display: Display, *, clone: Path | None
             pip = _Pip(home, new, display, lock=lock, wheels=None, clone=clone)
             stay = [pin for pin in pins if pin.name in needed]
             _fill(pip, [{"name": pin.name, "version": pin.version, "sha256": min(pin.hashes)} for pin in stay])
-            final = put_in_use(home, new, kept)
+            final = put_in_use(home, new, kept, current.kinds())
         return gone, max(0, before - tree_size(final.folder))
 
 

@@ -1,7 +1,8 @@
 """The plug-ins of a home on the disk: which set is in use, and how the next one takes its place.
 
 HOME/plugins              a link to `packages` of the set in use; whoever changes it does so by one rename
-HOME/plugin-sets/N/       packages/, the wheels/ that they came from, lock.txt with their hashes, plugins.json
+HOME/plugin-sets/N/       packages/, the wheels/ that they came from, lock.txt with their hashes, plugins.json, and
+                          kinds.json: which processes of their own they were granted
 
 A set is made beside the one in use and holds `plugins.json` once it is whole. All plug-ins of a set were resolved
 together, because a process can load one version of a package only.
@@ -9,7 +10,7 @@ together, because a process can load one version of a package only.
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,6 +21,8 @@ from omni.core.files import storage_error, storing, sync, write_atomic
 from omni.core.installed import InstalledPlugins
 from omni.core.locks import take_lock
 from omni.core.paths import Home
+from omni.core.process_kinds import FILE as KINDS
+from omni.core.process_kinds import GrantedKind, read_kinds, to_bytes
 from omni.environment import place
 from omni.environment.installer import sync_all
 from omni.environment.requirements import Pin, parse_lock
@@ -71,6 +74,10 @@ class PluginSet:
     def records(self) -> list[PluginRecord]:
         """Its plug-ins. Raises BadFile where that is not written there."""
         return [PluginRecord(**each) for each in self._record()["plugins"]]
+
+    def kinds(self) -> list[GrantedKind]:
+        """The processes that its plug-ins were granted. Raises BadFile where that is not written there."""
+        return list(read_kinds(self.folder).values())
 
     def fits_this_python(self) -> bool:
         """Whether it was made for the Python that runs: compiled packages go with one version only."""
@@ -153,8 +160,13 @@ def new_set(home: Home, current: PluginSet | None) -> Iterator[PluginSet]:
         raise
 
 
-def put_in_use(home: Home, new: PluginSet, plugins: Sequence[PluginRecord]) -> PluginSet:
-    """The set is whole: write down what is in it, and let the link name it. The one before it goes."""
+def put_in_use(
+    home: Home, new: PluginSet, plugins: Sequence[PluginRecord], kinds: Iterable[GrantedKind] = ()
+) -> PluginSet:
+    """The set is whole: write down what is in it and which processes it may have, and let the link name it. The one before
+    it goes. `kinds` of plug-ins that are not in it are left out."""
+    names = {each.name for each in plugins}
+    write_atomic(new.folder / KINDS, to_bytes(kind for kind in kinds if kind.name.rpartition(".")[0] in names))
     record = {"python": place.python_tag(), "plugins": [asdict(each) for each in plugins]}
     write_atomic(new.folder / RECORD, json.dumps(record, indent=1))
     old = set_in_use(home)

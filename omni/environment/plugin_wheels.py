@@ -10,17 +10,20 @@ import hashlib
 import os
 import re
 import stat
-import tomllib
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.parser import Parser
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from omni.core.errors import BadFile, NotFound
 from omni.core.files import write_atomic
+from omni.core.located.toml_reader import read_toml
+from omni.core.located.tree import FileSource, Located
 from omni.environment.requirements import normalised
+
+T = TypeVar("T")
 
 GROUP = "omni"  # of the entry points
 LARGEST = 100 << 20  # bytes of a folder's modules
@@ -57,7 +60,7 @@ def read_wheel(path: Path) -> WheelFacts:
     except (OSError, ValueError, zipfile.BadZipFile, RuntimeError) as error:
         raise BadFile(f"{path} is no wheel: {error}.", hint="A wheel is made by `python3 -m build`.") from error
     parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=False)
-    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # as its manual has it
     try:
         parser.read_string(entries)
     except configparser.Error as error:
@@ -116,18 +119,20 @@ def _project(folder: Path) -> dict[str, Any]:
     """What `[project]` says, with the modules of the folder or of its `src`."""
     path = folder / "pyproject.toml"
     try:
-        table = tomllib.loads(path.read_text("utf-8")).get("project", {})
-        name, version = str(table["name"]), str(table["version"])
-        needs = [str(each) for each in table.get("dependencies", [])]
-        points = {
-            str(group): {str(key): str(value) for key, value in entries.items()}
-            for group, entries in table.get("entry-points", {}).items()
-        }
-        python = str(table.get("requires-python", ""))
-    except KeyError as error:
-        raise BadFile(f"{path} says no {error.args[0]} under [project].", hint=_BUILD) from error
-    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
+        located = read_toml(path.read_bytes(), FileSource(str(path), wrong=BadFile))
+    except OSError as error:
         raise BadFile(f"{path} cannot be read: {error}.") from error
+    name = _said(located, str, "project", "name")
+    version = _said(located, str, "project", "version")
+    python = _said(located, str, "project", "requires-python", otherwise="")
+    needs = [str(each) for each in _said(located, list, "project", "dependencies", otherwise=[])]
+    points = {
+        str(group): {
+            str(key): _said(located, str, "project", "entry-points", group, key)
+            for key in _said(located, dict, "project", "entry-points", group)
+        }
+        for group in _said(located, dict, "project", "entry-points", otherwise={})
+    }
     _check(
         path,
         name,
@@ -148,6 +153,24 @@ def _project(folder: Path) -> dict[str, Any]:
         "python": python,
         "modules": _modules(base),
     }
+
+
+def _said(located: Located, kind: type[T], *path: str, otherwise: T | None = None) -> T:
+    """What stands at the path, or `otherwise`. Raises BadFile for none, and for another kind of value."""
+    value, title = located.value, ".".join(path)
+    for depth, step in enumerate(path):
+        if not isinstance(value, dict):
+            raise BadFile(f"{located.place(path[:depth])}: expected a table for {'.'.join(path[:depth])}.")
+        value = value.get(step)
+        if value is None:
+            break
+    value = otherwise if value is None else value
+    if value is None:
+        raise BadFile(f"{located.place(path)}: needs the key {title!r}.", hint=_BUILD)
+    if not isinstance(value, kind):
+        words = {"str": "a text", "list": "a list", "dict": "a table"}[kind.__name__]
+        raise BadFile(f"{located.place(path)}: expected {words} for {title}.")
+    return value
 
 
 def _plain(folder: Path) -> dict[str, Any]:

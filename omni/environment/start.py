@@ -56,7 +56,7 @@ def _enter(environment: str, root: str, arguments: list[str]) -> bool:
         os.environ[_STARTED] = f"{os.getpid()}:{descriptor}"
         python = place.python(environment)
         # -I: neither the working folder nor PYTHONPATH nor the user's own packages are asked for modules.
-        os.execv(python, [python, "-I", f"{root}/omni/__main__.py", *arguments])  # noqa: S606
+        os.execv(python, [python, "-I", f"{root}/omni/__main__.py", *arguments])  # noqa: S606 - our own Python, without a shell
     except OSError:
         os.environ.pop(_STARTED, None)
         os.close(descriptor)

@@ -4,21 +4,21 @@ from omni.core.lazy import lazy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from omni.hardware.bandwidth import measure_bandwidth
-    from omni.hardware.budget import PLEASANT, BaseFacts, Budget, Fit, kv_bytes, memory_class, memory_needed
+    from omni.hardware._bandwidth import measure_bandwidth
+    from omni.hardware._budget import PLEASANT, BaseFacts, Budget, Fit, kv_bytes, memory_class, memory_needed
+    from omni.hardware._memory import available_memory
+    from omni.hardware._notes import Notes, remember_speed
+    from omni.hardware._sampling import MachineSample, Sampler, process_memory
     from omni.hardware.machine import Cpu, Disk, Gpu, HardwareProfile, Memory, probe, profile
-    from omni.hardware.memory import available_memory
-    from omni.hardware.notes import Notes, remember_speed
-    from omni.hardware.probes import Probes, RecordedProbes, Vram
-    from omni.hardware.sampling import MachineSample, Sampler, process_memory
+    from omni.hardware.probes import Probes, Vram
 
 __getattr__, __dir__ = lazy(
     __name__,
-    bandwidth="measure_bandwidth",
-    budget="BaseFacts Budget Fit PLEASANT kv_bytes memory_class memory_needed",
+    _bandwidth="measure_bandwidth",
+    _budget="BaseFacts Budget Fit PLEASANT kv_bytes memory_class memory_needed",
     machine="Cpu Disk Gpu HardwareProfile Memory probe profile",
-    memory="available_memory",
-    notes="Notes remember_speed",
-    probes="Probes RecordedProbes Vram",
-    sampling="MachineSample Sampler process_memory",
+    _memory="available_memory",
+    _notes="Notes remember_speed",
+    probes="Probes Vram",
+    _sampling="MachineSample Sampler process_memory",
 )

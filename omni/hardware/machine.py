@@ -6,11 +6,11 @@ import re
 import msgspec
 
 from omni.core.paths import Home
-from omni.hardware.bandwidth import measure_bandwidth
-from omni.hardware.cpu import Cpu, cpu
-from omni.hardware.gpu import Gpu, gpus
-from omni.hardware.memory import cgroup_limits, meminfo
-from omni.hardware.notes import Notes, remember_bandwidth
+from omni.hardware._bandwidth import measure_bandwidth
+from omni.hardware._cpu import Cpu, cpu
+from omni.hardware._gpu import Gpu, gpus
+from omni.hardware._memory import cgroup_limits, meminfo
+from omni.hardware._notes import Notes, remember_bandwidth
 from omni.hardware.probes import Probes
 
 __all__ = ["Cpu", "Disk", "Gpu", "HardwareProfile", "Memory", "probe", "profile"]

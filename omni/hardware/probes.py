@@ -4,7 +4,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -76,52 +76,6 @@ class Probes:
         finally:
             with suppress(pynvml.NVMLError):
                 pynvml.nvmlShutdown()
-
-
-class RecordedProbes(Probes):
-    """Another machine, from what its files and commands said; used by tests and for reports of strangers' machines."""
-
-    def __init__(
-        self,
-        *,
-        system: tuple[str, str],
-        files: Mapping[str, str] | None = None,
-        commands: Mapping[str, str] | None = None,
-        affinity: int | None = None,
-        free: int = 100 << 30,
-        nvidia: Sequence[Vram] | None = None,
-    ) -> None:
-        self._system, self._files, self._commands = system, dict(files or {}), dict(commands or {})
-        self._affinity, self._free, self._nvidia = affinity, free, nvidia
-
-    def system(self) -> tuple[str, str]:
-        """As recorded."""
-        return self._system
-
-    def read(self, path: str) -> str | None:
-        """As recorded."""
-        return self._files.get(path)
-
-    def names(self, folder: str) -> list[str]:
-        """The next path component of every recorded file below `folder`."""
-        prefix = folder.rstrip("/") + "/"
-        return sorted({path[len(prefix) :].split("/")[0] for path in self._files if path.startswith(prefix)})
-
-    def run(self, command: Sequence[str]) -> str | None:
-        """As recorded under the command's words joined by spaces."""
-        return self._commands.get(" ".join(command))
-
-    def affinity(self) -> int | None:
-        """As recorded."""
-        return self._affinity
-
-    def disk(self, path: Path) -> int:  # noqa: ARG002 - a recording has one disk
-        """As recorded."""
-        return self._free
-
-    def nvidia(self) -> list[Vram] | None:
-        """As recorded."""
-        return None if self._nvidia is None else list(self._nvidia)
 
 
 def _text(value: Any) -> str:

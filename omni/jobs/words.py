@@ -4,7 +4,13 @@ from collections.abc import Mapping
 
 from omni.jobs.job import JobInfo
 
-_WORK = {"turn": "an answer in", "pull": "a download of", "verify": "a check of", "export": "an export of"}
+_WORK = {
+    "turn": "an answer in",
+    "pull": "a download of",
+    "verify": "a check of",
+    "export": "an export of",
+    "helper": "a run of",
+}
 
 
 def work_words(job: JobInfo, titles: Mapping[str, str] = {}) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Hashable, Mapping
 from typing import Any, NamedTuple
 
 from omni.core.words import size_words
-from omni.keeper.wire import MAX_NUMBER, spec_key
+from omni.keeper.wire import MAX_NUMBER, kind_of, spec_key
 
 PRIORITIES = ("interactive", "agent", "background")
 KEEP_ALIVE = 300  # seconds
@@ -228,12 +228,12 @@ class Admission:
             running[client] += 1
         return [one[-1] for one in sorted(ranked, key=lambda one: one[:-1])]
 
-    def free_name(self) -> str:
-        """`worker-N` with the lowest free number."""
+    def free_name(self, kind: str = "worker") -> str:
+        """`worker-N` or `helper-N` with the lowest free number."""
         number = 1
-        while f"worker-{number}" in self.workers:
+        while f"{kind}-{number}" in self.workers:
             number += 1
-        return f"worker-{number}"
+        return f"{kind}-{number}"
 
     def _idle(self, worker: WorkerRecord, now: float) -> bool:
         """Whether nobody has a turn in a worker, leases it or waits for it."""
@@ -303,10 +303,11 @@ class _AdmissionPass:
         if need > table.budget and not any(self._busy(worker) for worker in table.workers.values()):
             table.requests.remove(request)
             table.leases.pop(request.ticket, None)
+            what = "This brain" if kind_of(request.spec) == "worker" else f"The process {request.spec['base']}"
             self.actions.append(
                 Refuse(
                     request.ticket,
-                    f"This brain needs {size_words(need)} of memory; {size_words(table.budget)} can be used.",
+                    f"{what} needs {size_words(need)} of memory; {size_words(table.budget)} can be used.",
                     "Choose a smaller brain or less context, close other programs, or raise `engine.memory`.",
                 )
             )
@@ -325,7 +326,7 @@ class _AdmissionPass:
                     self._stop(worker, "its memory is needed")
             self.draining |= {worker.name for worker in chosen}
             if not chosen and need <= free:
-                name = table.free_name()
+                name = table.free_name(kind_of(request.spec))
                 worker = table.workers[name] = WorkerRecord(name, request.spec, "loading", self.now)
                 self.actions.append(StartWorker(name, request.spec))
                 return worker

@@ -30,6 +30,8 @@ def kinds() -> dict[str, Kind]:
         "airlock": Kind(python_command("omni.airlock.process", packages=False)),
         # A worker that spins while it waits for its own threads is 30 to 60 times slower beside one busy neighbour.
         "worker": Kind(python_command("omni.engine.worker"), {"GOMP_SPINCOUNT": "1000"}, nice=10),
+        # What plug-ins were granted: it sets its wall before it imports any of them.
+        "helper": Kind(python_command("omni.helpers.process"), nice=10),
     }
 
 

@@ -154,9 +154,17 @@ class KeeperClient:
         """
         return WorkerTurn(partial(self._ask_for, spec, priority, tokens, lease=False), self._give_back)
 
+    def helper(self, kind: str) -> WorkerTurn:
+        """The process of a plug-in of this kind (PLUGIN.KIND), for one request, to be used with `async with`.
+
+        The keeper knows what it runs and how much it may take. `waiting()` raises NotFound where it was not granted, and
+        BadFile where nobody can tell.
+        """
+        return WorkerTurn(partial(self._ask_for, kind, "background", 0, lease=False), self._give_back)
+
     async def processes(self) -> list[ProcessInfo]:
         """All processes of Omni in this home, and what confines each."""
-        return msgspec.convert(await self._ask("processes"), list[ProcessInfo])
+        return msgspec.convert(await self._ask("processes", helpers=True), list[ProcessInfo])
 
     async def fate(self, socket: str | os.PathLike[str]) -> Fate | None:
         """How the worker that listened on `socket` has ended; None while it lives, and when nobody knows.
@@ -238,7 +246,7 @@ class KeeperClient:
 
     # -- tickets ----------------------------------------------------------------------------------------------------
 
-    async def _ask_for(self, spec: WorkerSpec, priority: Priority, tokens: int, *, lease: bool) -> Ticket:
+    async def _ask_for(self, spec: WorkerSpec | str, priority: Priority, tokens: int, *, lease: bool) -> Ticket:
         await self._connected()
         self._number += 1
         ticket = self._tickets[self._number] = Ticket(self._number, spec, priority, tokens, lease=lease)
@@ -246,11 +254,12 @@ class KeeperClient:
         return ticket
 
     def _send_ticket(self, ticket: Ticket, *, again: bool = False) -> None:
+        what = {"kind": ticket.spec} if isinstance(ticket.spec, str) else {"spec": msgspec.to_builtins(ticket.spec)}
         self._send(
             {
                 "do": "lease" if ticket.lease else "turn",
                 "ticket": ticket.number,
-                "spec": msgspec.to_builtins(ticket.spec),
+                **what,
                 "priority": ticket.priority,
                 "tokens": ticket.tokens,
                 "held": again and ticket.granted,

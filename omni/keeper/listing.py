@@ -9,14 +9,22 @@ from omni.core.paths import Home
 from omni.keeper.admission import Admission, WorkerRecord
 from omni.keeper.doors import AirlockSupervisor
 from omni.keeper.peers import Peer
+from omni.keeper.wire import kind_of
 from omni.keeper.workers import Worker, Workers
 
 
 def listing(
-    peers: Iterable[Peer], doors: AirlockSupervisor, workers: Workers, admission: Admission, *, home: Home, since: float
+    peers: Iterable[Peer],
+    doors: AirlockSupervisor,
+    workers: Workers,
+    admission: Admission,
+    *,
+    home: Home,
+    since: float,
+    helpers: bool,
 ) -> list[dict[str, Any]]:
     """The keeper, which lives `since` then, its clients and their starters, the airlock and the workers: the fields of
-    `values.ProcessInfo`."""
+    `values.ProcessInfo`. Those of plug-ins, too, where who asks knows `helpers`."""
     rows = [_row("keeper", "keeper", os.getpid(), since, str(home.root))]
     for one in sorted(peers, key=lambda one: one.number):
         if one.name:
@@ -28,8 +36,12 @@ def listing(
         rows.append(_row("airlock", "airlock", doors.pid, doors.since, doors.detail))
     for worker in workers.table.values():
         known = admission.workers.get(worker.name)
-        row = _row(worker.name, "worker", worker.pid, worker.since, _detail(worker, known))
-        rows.append(row | {"base": worker.spec["base"], "turns": len(known.turns) if known is not None else 0})
+        kind, turns = kind_of(worker.spec), len(known.turns) if known is not None else 0
+        row = _row(worker.name, kind, worker.pid, worker.since, _detail(worker, known)) | {"turns": turns}
+        if kind == "worker":
+            rows.append(row | {"base": worker.spec["base"]})
+        elif helpers:
+            rows.append(row)
     return rows
 
 
@@ -53,5 +65,8 @@ def _row(name: str, kind: str, pid: int, since: float, detail: str = "") -> dict
 def _detail(worker: Worker, known: WorkerRecord | None) -> str:
     if known is None or known.state == "ending":
         return "ending"
+    if kind_of(worker.spec) == "helper":
+        doing = "loading" if known.state != "ready" else "at work" if known.turns else "idle"
+        return f"{worker.spec['base']}, {doing}"
     used = f"{len(known.turns)} of {known.slots} places" if known.state == "ready" else "loading"
     return f"{Path(worker.spec['path']).name}, {used}"

@@ -1,4 +1,4 @@
-"""The keeper process: one per home, small and dull. Standard library, `core.paths`, `core.errors`, `core.files` and `core.confinement` only.
+"""The keeper process: one per home, small and dull. Standard library and what of `core` needs no more, only.
 
 It holds the lock of the home while it lives, listens on `keeper.sock` in the folder of sockets, and says where by
 `keeper.json`, which appears when it is ready. One loop, no threads: whatever a client does is an event that takes
@@ -30,7 +30,7 @@ from omni.keeper.listing import listing
 from omni.keeper.peers import Order, Peer
 from omni.keeper.succession import check_protocol, environment, is_heir, updated
 from omni.keeper.trials import Trials
-from omni.keeper.wire import PROTOCOL, checked_spec, integer, spec_key
+from omni.keeper.wire import HELPER, PROTOCOL, checked_spec, integer, kind_of, spec_key
 from omni.keeper.workers import Worker, Workers
 
 MAX_PEERS = 200
@@ -58,7 +58,7 @@ class Keeper:
         self._epoch, self._since = os.urandom(8).hex(), time.time()
         self._selector = selectors.DefaultSelector()
         self._admission = Admission(0)
-        self._workers = Workers(home, table["worker"], self._selector, said=self._said, ended=self._ended)
+        self._workers = Workers(home, table, self._selector, said=self._said, ended=self._ended)
         self._doors = AirlockSupervisor(
             home,
             table["airlock"],
@@ -329,7 +329,7 @@ class Keeper:
         log(f"{worker.name} ({worker.pid}): {how_it_ended(code)}{f', {worker.stopped}' if worker.stopped else ''}")
         if worker.state != "ready" and known is not None and worker.stopped not in ("its memory is needed", "not used"):
             why = worker.stopped or how_it_ended(code)
-            error = EngineError(f"The brain could not be loaded: {why}.", hint=places.tail(worker.log))
+            error = EngineError(f"The {_called(worker.spec)} could not be loaded: {why}.", hint=places.tail(worker.log))
             for ticket in self._admission.fail(known.key):
                 self._fail(ticket, error)
         for name, peer, order in self._stops:
@@ -398,18 +398,46 @@ class Keeper:
         self._ask(peer, order, lease=True)
 
     def _ask(self, peer: Peer, order: Order, *, lease: bool) -> None:
-        spec, priority = checked_spec(order.get("spec")), order.get("priority", "interactive")
-        if priority not in PRIORITIES:
-            raise UsageError(f"There is no priority {priority!r}.", hint=nearest(str(priority), PRIORITIES))
         ticket, tokens = integer(order.get("ticket"), "ticket"), _tokens(order)
         if len(peer.told) >= MAX_TICKETS or ticket in peer.told:
             raise EngineError("Too many turns at once, or a ticket used twice.", hint="Ask again in a moment.")
         peer.told[ticket] = ("asked",)
+        try:
+            spec, priority = self._wanted(order)
+        except OmniError as error:  # a front end waits for no answer to this order, only for what becomes of the ticket
+            self._fail((peer.number, ticket), error)
+            raise
         if lease and order.get("held"):  # of a client that comes back; it shall not load what was evicted meanwhile
             self._admission.keep((peer.number, ticket), spec)
         else:
             self._admission.ask((peer.number, ticket), spec, priority, lease=lease, tokens=tokens)
         self._dirty = True
+
+    def _wanted(self, order: Order) -> tuple[dict[str, Any], str]:
+        """What an order for a ticket asks for, and with which priority."""
+        if "kind" in order:  # of a plug-in: what it runs stands in the file that a person agreed to, and nowhere else
+            return self._granted(str(order["kind"]))
+        spec, priority = checked_spec(order.get("spec")), order.get("priority", "interactive")
+        if kind_of(spec) != "worker":
+            raise UsageError("A process of a plug-in is asked for by the name of its kind.")
+        if priority not in PRIORITIES:
+            raise UsageError(f"There is no priority {priority!r}.", hint=nearest(str(priority), PRIORITIES))
+        return spec, priority
+
+    def _granted(self, name: str) -> tuple[dict[str, Any], str]:
+        """What is started for a kind of process of a plug-in, and its priority. Raises NotFound, BadFile."""
+        from omni.core.process_kinds import granted_kinds
+
+        packages, kinds = granted_kinds(self._home)
+        if (kind := kinds.get(name)) is None:
+            raise NotFound(
+                f"No plug-in here was granted a process {name!r}.",
+                hint=nearest(name, kinds) or "`omni plugin add` asks for what a plug-in wants to run.",
+            )
+        settings = {"target": kind.target, "slots": 1, "keep_alive": kind.keep_alive}
+        # With the folder: after an update of the plug-in nobody gets a process that runs the code from before.
+        spec = {"engine": HELPER, "base": name, "path": packages, "need_bytes": kind.memory, "settings": settings}
+        return checked_spec(spec), kind.priority
 
     def _do_done(self, peer: Peer, order: Order) -> None:
         ticket = integer(order.get("ticket"), "ticket")
@@ -419,7 +447,13 @@ class Keeper:
 
     def _do_processes(self, peer: Peer, order: Order) -> None:
         processes = listing(
-            self._peers.values(), self._doors, self._workers, self._admission, home=self._home, since=self._since
+            self._peers.values(),
+            self._doors,
+            self._workers,
+            self._admission,
+            home=self._home,
+            since=self._since,
+            helpers=order.get("helpers") is True,
         )
         peer.answer(order, processes)
 
@@ -432,7 +466,7 @@ class Keeper:
             known = self._admission.workers[name]
             if known.state == "loading":  # who waits for it shall not have it started again
                 for ticket in self._admission.fail(known.key):
-                    self._fail(ticket, EngineError("The loading of the brain was stopped."))
+                    self._fail(ticket, EngineError(f"The loading of the {_called(known.spec)} was stopped."))
             self._admission.ending(name)
             self._stops.append((name, peer, order))
             self._workers.stop(name, "it was stopped")
@@ -483,6 +517,11 @@ class Keeper:
         for peer in list(self._peers.values()):
             if peer.name and peer is not but:
                 peer.send(event)
+
+
+def _called(spec: Mapping[str, Any]) -> str:
+    """What a worker has loaded, in words."""
+    return "brain" if kind_of(spec) == "worker" else f"process {spec['base']}"
 
 
 def _peer_number(ticket: Ticket) -> int:

@@ -14,9 +14,10 @@ GiveBack = Callable[["Ticket"], None]
 
 
 class Ticket:
-    """What a turn and a lease have in common: a number, and what the keeper said about it last."""
+    """What a turn and a lease have in common: a number, and what the keeper said about it last. `spec` is the name of a kind
+    where a process of a plug-in is asked for."""
 
-    def __init__(self, number: int, spec: WorkerSpec, priority: Priority, tokens: int, *, lease: bool) -> None:
+    def __init__(self, number: int, spec: WorkerSpec | str, priority: Priority, tokens: int, *, lease: bool) -> None:
         self.number, self.spec, self.priority, self.tokens, self.lease = number, spec, priority, tokens, lease
         self.said: dict[str, Any] | None = None
         self.error: OmniError | None = None

@@ -52,11 +52,12 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
 
 class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One process of Omni. `since` is seconds since the epoch; `confined` says what keeps it from the network; `base` is
-    what a worker has loaded, `turns` are the answers that it writes now; `jobs` is the socket on which a client offers its. No keeper tells of an "installer": it is looked
-    for by `installing`, so that an older window understands all that a keeper says."""
+    what a worker has loaded, `turns` are the answers that it writes now; `jobs` is the socket on which a client offers its.
+    No keeper tells of an "installer": it is looked for by `installing`, so that an older window understands all that a
+    keeper says. Of a "helper", a process of a plug-in, it tells who says that he knows them."""
 
     name: str
-    kind: Literal["keeper", "starter", "client", "airlock", "installer", "worker"]
+    kind: Literal["keeper", "starter", "client", "airlock", "installer", "worker", "helper"]
     pid: int
     confined: str
     since: float

@@ -13,6 +13,7 @@ from omni.core.errors import UsageError
 PROTOCOL = 1
 MAX_LINE = 1 << 18  # bytes; the longest real line is a list of processes
 MAX_SPEC = 32768  # bytes; it goes through a pipe, which holds twice as much
+HELPER = "helper"  # the engine in the spec of a plug-in's process, which the keeper makes itself
 MAX_NUMBER = 1 << 53  # beyond it a number is no float any more, and adding it to a time fails
 
 
@@ -70,6 +71,11 @@ def checked_spec(value: Any) -> dict[str, Any]:
     if integer(value.get("need_bytes"), "need_bytes") < 0 or len(json.dumps(value)) > MAX_SPEC:
         raise UsageError("A worker's spec is too long, or needs less than nothing.")
     return value
+
+
+def kind_of(spec: Mapping[str, Any]) -> str:
+    """Which row of the table runs it: the "helper" of a plug-in, or a "worker"."""
+    return "helper" if spec["engine"] == HELPER else "worker"
 
 
 def spec_key(spec: Mapping[str, Any]) -> str:

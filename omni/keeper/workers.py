@@ -1,4 +1,4 @@
-"""Workers as processes: started, dialed, adopted, ended. What is decided about them is decided in `admission`."""
+"""Workers, and helpers of plug-ins like them, as processes: started, dialed, adopted, ended. What is decided about them is decided in `admission`."""
 
 import os
 import selectors
@@ -17,7 +17,7 @@ from omni.core.paths import Home
 from omni.keeper.children import GRACE, Kind, end_group, end_holder, exit_code, spawn
 from omni.keeper.memory import resident
 from omni.keeper.places import read_object
-from omni.keeper.wire import Garbage, LineDecoder, checked_spec, encode, integer
+from omni.keeper.wire import Garbage, LineDecoder, checked_spec, encode, integer, kind_of
 
 DIAL = 0.02  # seconds between tries
 SILENT = 60.0  # seconds until a worker that does not even listen is given up
@@ -55,14 +55,14 @@ class Workers:
     def __init__(
         self,
         home: Home,
-        kind: Kind,
+        kinds: Mapping[str, Kind],
         selector: selectors.BaseSelector,
         *,
         said: Callable[[Worker], None],
         ended: Callable[[Worker, int | None], None],
     ) -> None:
         self.table: dict[str, Worker] = {}
-        self._home, self._kind, self._selector, self._said, self._ended = home, kind, selector, said, ended
+        self._home, self._kinds, self._selector, self._said, self._ended = home, kinds, selector, said, ended
 
     def start(self, name: str, spec: Mapping[str, Any]) -> Worker:
         """Start a worker; its spec and a fresh key go through a pipe."""
@@ -85,7 +85,7 @@ class Workers:
             os.write(writer, encode(order))  # a pipe holds 64 KiB; the size of a spec is checked before
             os.close(writer)
             writer = -1
-            pid = spawn(self._kind, home=self._home.root, log=log, stdin=reader)
+            pid = spawn(self._kinds[kind_of(spec)], home=self._home.root, log=log, stdin=reader)
         finally:
             os.close(reader)
             if writer >= 0:

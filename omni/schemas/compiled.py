@@ -6,17 +6,17 @@ from typing import Any
 
 import msgspec
 
+from omni.schemas._duplicates import DuplicateNames
+from omni.schemas._errors import SchemaRefused
+from omni.schemas._sieves import Items, Sieve
 from omni.schemas.costs import Costs
 from omni.schemas.documents import Document
-from omni.schemas.duplicates import DuplicateNames
-from omni.schemas.errors import SchemaRefused
 from omni.schemas.facts import KeywordPlace, Loose
 from omni.schemas.forms import Forms
 from omni.schemas.keeping import LruCache
 from omni.schemas.lark import Grammar, TooLarge
 from omni.schemas.proofs import NO_JSON, TOO_LARGE, Fault, Proof
 from omni.schemas.shapes import Sequence
-from omni.schemas.sieves import Items, Sieve
 from omni.schemas.weights import Visits, check_weight
 from omni.schemas.writer import GrammarLimits, GrammarWriter
 

@@ -1,7 +1,7 @@
 """What compiling a schema may cost. Some schemas of a few kilobytes would keep a processor busy for hours, one small step
 after the other: all steps of one compilation are counted here, so that the same schema ends the same on every machine."""
 
-from omni.schemas.errors import TooMuch
+from omni.schemas._errors import TooMuch
 
 MOST_STEPS = 4_000_000  # values and parts that are looked at, compared or made
 

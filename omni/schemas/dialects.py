@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from omni.schemas.errors import SchemaRefused
+from omni.schemas._errors import SchemaRefused
 
 if TYPE_CHECKING:
     from jsonschema_rs import ValidationError

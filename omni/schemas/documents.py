@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import quote, unquote, urldefrag, urljoin
 
 from omni.core.errors import nearest
+from omni.schemas._errors import SchemaRefused
 from omni.schemas.dialects import MAPS, dialect_of, is_known, shown
-from omni.schemas.errors import SchemaRefused
 
 Schema = dict[str, Any] | bool
 

@@ -6,8 +6,8 @@ Source: ECMA-262 section 22.2.1, and its Annex B for what old scripts may write.
 import re
 from typing import NamedTuple, NoReturn
 
-from omni.schemas import characters
-from omni.schemas.characters import Characters
+from omni.schemas import _characters as characters
+from omni.schemas._characters import Characters
 
 LONGEST = 4000  # characters
 DEEPEST = 60  # groups in groups

@@ -10,10 +10,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from omni.schemas.cases import Cases, Disjunction
+from omni.schemas._cases import Cases, Disjunction
+from omni.schemas._errors import FALSE, Endless, Impossible, SchemaRefused, TooMuch
 from omni.schemas.costs import Costs
 from omni.schemas.documents import Document
-from omni.schemas.errors import FALSE, Endless, Impossible, SchemaRefused, TooMuch
 from omni.schemas.facts import Conjunction, KeywordPlace, Literal
 from omni.schemas.languages import Languages, TooLong
 from omni.schemas.loads import Loads

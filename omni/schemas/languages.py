@@ -10,8 +10,8 @@ from heapq import heappop, heappush
 from threading import Lock
 from typing import Literal
 
-from omni.schemas import characters
-from omni.schemas.characters import Characters
+from omni.schemas import _characters as characters
+from omni.schemas._characters import Characters
 from omni.schemas.costs import Costs
 
 Kind = Literal["nothing", "empty", "one", "then", "either", "every", "other", "times"]

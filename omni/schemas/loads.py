@@ -8,7 +8,7 @@ So the places near some of those that it comes to are counted here, and those on
 
 from collections.abc import Iterator
 
-from omni.schemas import characters
+from omni.schemas import _characters as characters
 from omni.schemas.languages import Language, Languages
 
 MOST = 6000  # what is looked at, as `_weight` counts it: the engine takes 200,000 of its own steps for a token

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import NamedTuple
 
-from omni.schemas import characters
+from omni.schemas import _characters as characters
 from omni.schemas.languages import Language, Languages
 
 DIGITS = 15  # of a whole number without bounds: what every reader keeps exactly

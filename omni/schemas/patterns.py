@@ -6,7 +6,7 @@ So an end (`$`) is that nothing follows, and what is looked at ahead (`(?=…)`)
 
 from typing import Literal
 
-from omni.schemas import characters
+from omni.schemas import _characters as characters
 from omni.schemas.expressions import (
     Edge,
     Either,

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from omni.schemas._errors import SchemaRefused
 from omni.schemas.dialects import no_schema, pointer, shorten
 from omni.schemas.documents import DATA, Document
-from omni.schemas.errors import SchemaRefused
 from omni.schemas.expressions import BadPattern, Unkept
 from omni.schemas.languages import Languages
 from omni.schemas.patterns import matching

@@ -6,9 +6,10 @@ from decimal import Decimal
 from itertools import combinations
 from typing import Any, NamedTuple
 
-from omni.schemas.cases import Cases
+from omni.schemas._cases import Cases
+from omni.schemas._errors import Impossible, TooMuch
+from omni.schemas._texts import Texts
 from omni.schemas.documents import Schema
-from omni.schemas.errors import Impossible, TooMuch
 from omni.schemas.facts import (
     Conjunction,
     Constraints,
@@ -25,7 +26,6 @@ from omni.schemas.facts import (
 from omni.schemas.languages import Language, Languages
 from omni.schemas.loads import Loads
 from omni.schemas.numbers import UNBOUNDED, Bounds, Numbers, plain
-from omni.schemas.texts import Texts
 
 MOST_UNIQUE = 64  # values of a list that has none twice
 MOST_PLACES = 8  # where an item is put that a list must contain

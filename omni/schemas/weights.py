@@ -4,8 +4,8 @@ a few lines can keep it busy for ever. Counted here, where each is looked at onc
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from omni.schemas._errors import SchemaRefused
 from omni.schemas.documents import Document, Schema
-from omni.schemas.errors import SchemaRefused
 
 MOST_LOOKS = 20_000  # at one value, by one part and all that it leads to
 MOST_VISITS = 3_000_000  # in one proof

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from omni.schemas.errors import TooMuch
+from omni.schemas._errors import TooMuch
+from omni.schemas._regexes import Expressions
 from omni.schemas.facts import Conjunction
 from omni.schemas.forms import Forms
 from omni.schemas.languages import Language, TooLong
 from omni.schemas.lark import Grammar
 from omni.schemas.numbers import Bounds
-from omni.schemas.regexes import Expressions
 from omni.schemas.shapes import Member, Number, Sequence, Shape, Tail, Text, Words
 
 MOST_OPTIONAL = 600  # members that may be left out: at each place the engine looks at all that may come next

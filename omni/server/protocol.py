@@ -225,13 +225,13 @@ class Protocol(H11Protocol):
         if data and not cycle.disconnected and not cycle.response_complete:
             self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn has this kind only
         """See asyncio."""
         super().connection_made(transport)
         transport.set_write_buffer_limits(self.bounds.unread)
         self._timer = self.loop.call_later(self.bounds.seconds, self._look)
 
-    def eof_received(self) -> bool:  # type: ignore[override]
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn returns nothing
         """See asyncio. Whoever asked and then closed its sending side, as `nc -N` does, still reads what can be answered
         without waiting. Nobody can tell it from one who left, though, before something is written to it; so an
         application that waits for either is told that the client left, and no place is held for nobody."""

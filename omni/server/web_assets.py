@@ -5,12 +5,16 @@ import mimetypes
 from functools import cache
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from omni.core.errors import NotFound, OmniError
-from omni.server.routes import Route
+from omni.server.routes import Endpoint, Route
+
+if TYPE_CHECKING:
+    from omni.app import Services
 
 FOLDER = Path(__file__).parent / "static"
 THEME = b"<!-- theme -->"
@@ -52,13 +56,13 @@ def routes() -> list[Route]:
     return page_routes + [_route(f"/{name}", plain, "A part of the web interface.") for name in _beside()]
 
 
-def _route(path: str, endpoint: object, summary: str) -> Route:
+def _route(path: str, endpoint: Endpoint, summary: str) -> Route:
     from omni.server.webapi.problems import problem
 
     return Route(
         path=path,
         methods=("GET", "HEAD"),
-        endpoint=endpoint,  # type: ignore[arg-type]
+        endpoint=endpoint,
         reach="anyone",
         problem=problem,
         summary=summary,
@@ -105,14 +109,14 @@ async def _file(name: str, age: str) -> Response:
     return Response(body, media_type=kind, headers={**HEADERS, "Cache-Control": age})
 
 
-def _index(services: object) -> bytes:
+def _index(services: "Services") -> bytes:
     """The page with the theme of the settings in it. Blocking."""
     from omni.server.webapi.settings import palettes, themes_of
 
     path = _files().get("index.html")
     if path is None:
         raise NotFound("The web interface was not built.", hint="Run `make web` in the clone.")
-    wanted = services.settings.ui.theme  # type: ignore[attr-defined]
+    wanted = services.settings.ui.theme
     try:
         by_name = {palette.name: palette for palette in palettes(themes_of(services))}
     except OmniError:

@@ -14,6 +14,7 @@ from omni.core.paths import Home
 
 if TYPE_CHECKING:
     from omni.app import Services
+    from omni.keeper.starter import Starter
 
 
 def check_terminal() -> None:
@@ -49,7 +50,7 @@ async def _named(services: "Services", brain: str) -> str:
         return (await (services.library.add(brain) if file else services.library.get(brain))).name
 
 
-def _shell(home: Home, starter: object, brain: str, project: Path, *, plugins: bool) -> int:
+def _shell(home: Home, starter: "Starter | None", brain: str, project: Path, *, plugins: bool) -> int:
     from omni.app import Services
     from omni.core.logs import log_to_file
     from omni.shell.app import OmniApp
@@ -57,7 +58,7 @@ def _shell(home: Home, starter: object, brain: str, project: Path, *, plugins: b
     log_to_file(home, "shell")
     if brain:  # a name that nothing has is one sentence on the command line, not a shell that cannot answer
         brain = asyncio.run(_named(Services(home, starter=None, client="shell", plugins=plugins), brain))
-    services = Services(home, starter=starter, client="shell", plugins=plugins)  # type: ignore[arg-type]
+    services = Services(home, starter=starter, client="shell", plugins=plugins)
     app = OmniApp(services, brain=brain, project=project)
     app.when_it_stands = collect_again
     try:

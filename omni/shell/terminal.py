@@ -12,7 +12,7 @@ from textual.events import Key
 class Parser(XTermParser):
     """Textual's, for which a sequence that only looks like a key is none."""
 
-    def _parse_extended_key(self, sequence: str) -> list[Key] | None:  # type: ignore[override]
+    def _parse_extended_key(self, sequence: str) -> list[Key] | None:  # type: ignore[override]  # Textual keeps the answers of its own
         try:
             return super()._parse_extended_key(sequence)
         except (ValueError, OverflowError):  # a number of no character, or no number

@@ -193,7 +193,7 @@ def test_settings_are_shown_changed_and_checked(call: Call, home: Home) -> None:
     home.config.write_text("[chat]\nbrian = 1\n")
     checked = call("config", "check")
     assert checked.code == 2
-    assert "line 2: there is no setting 'chat.brian'" in checked.err
+    assert "line 2, column 1: there is no key 'chat.brian'" in checked.err
     assert "Did you mean 'brain'?" in checked.err
     assert call("ls").code == 2
 

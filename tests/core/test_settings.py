@@ -22,14 +22,28 @@ def test_no_file_means_the_defaults(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says", "hint"),
     [
-        ("[chat]\n\nbrian = 'x'", "line 3: there is no setting 'chat.brian'", "'brain'"),
-        ("[caht]\nbrain = 'x'", "line 1: there is no setting 'caht'", "'chat'"),
-        ("[engine]\nslots = 'four'", "line 2", "omni config show"),
-        ("[engine]\nslots = 0", "line 2", "omni config show"),
-        ("[ui]\nglyphs = 'emoji'", "line 2", "omni config show"),
+        ("[chat]\n\nbrian = 'x'", "line 3, column 1: there is no key 'chat.brian'", "'brain'"),
+        ("[caht]\nbrain = 'x'", "line 1, column 2: there is no key 'caht'", "'chat'"),
+        (
+            "[engine]\nslots = 'four'",
+            "line 2, column 9: engine.slots: expected a whole number, found a text of 4 characters",
+            "omni config show",
+        ),
+        (
+            "[engine]\nslots = 0",
+            "line 2, column 9: engine.slots: expected a whole number >= 1, found 0",
+            "omni config show",
+        ),
+        (
+            "[ui]\nglyphs = 'emoji'",
+            "line 2, column 10: ui.glyphs: expected one of 'ascii', 'auto', 'unicode', found 'emoji'",
+            "omni config show",
+        ),
+        ("[ui.keys]\na = 'b'\nc = 3\nd = 'e'", "line 3, column 5: ui.keys.c: expected a text, found 3", "TOML"),
+        ("[chat]\nanswer_tokens = 3", "line 2, column 17: chat.max_completion_tokens", "TOML"),
         ("[chat]\nbrain = \n", "line 2", "TOML"),
         ("[chat\n", "line 1", "TOML"),
-        ("brain = ", "at end of document", "TOML"),
+        ("brain = ", "line 1, column 9: invalid value", "TOML"),
         ("chat = 3", "line 1", "omni config show"),
         ("[engine]\nzzzzzz = 1", "engine.zzzzzz", "Known here: context"),
         ("x = " + "1" * 5000, "config.toml", "TOML"),
@@ -46,7 +60,7 @@ def test_a_wrong_file_is_explained(text: str, says: str, hint: str) -> None:
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"[ui]\ntheme = '\xe9'"])
 def test_a_file_that_is_no_text_is_explained(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "config.toml").write_bytes(content)
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match=r"column \d+: expected text in UTF-8"):
         Settings.load(tmp_path / "config.toml")
 
 

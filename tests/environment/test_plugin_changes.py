@@ -14,6 +14,7 @@ import pytest
 from omni.core.errors import BadFile, NetworkBlocked, NotFound, OmniError, SetupError, UsageError
 from omni.core.installed import InstalledPlugins
 from omni.core.paths import Home
+from omni.core.process_kinds import GrantedKind, granted_kinds
 from omni.environment import PluginPlan, add_plugin, remove_plugin, set_in_use
 from omni.environment.plugin_sets import changing
 from omni.environment.plugin_wheels import make_wheel as make_plugin_wheel
@@ -41,6 +42,7 @@ class Desk:
     def __init__(self, home: Home, clone: TinyClone, folder: Path) -> None:
         self.home, self.clone, self.folder = home, clone, folder
         self.plans: list[PluginPlan] = []
+        self.grants: list[GrantedKind] = []
 
     def plugin(self, name: str, *needs: str, version: str = "1.0", source: str = HOOK) -> str:
         """A folder with a plug-in; returns its path."""
@@ -56,7 +58,9 @@ class Desk:
 
     def add(self, what: str, **given: Any) -> list[str]:
         """Add it, and return what is installed then."""
-        trials = add_plugin(self.home, what, Silent(), agree=self.plans.append, clone=self.clone.root, **given)
+        trials = add_plugin(
+            self.home, what, Silent(), agree=self.plans.append, grant=self.grants.extend, clone=self.clone.root, **given
+        )
         assert all(trial.ok for trial in trials)
         return self.here()
 
@@ -200,15 +204,53 @@ def test_a_name_that_is_taken_names_both(desk: Desk, tmp_path: Path) -> None:
 
 
 def test_who_does_not_agree_gets_nothing(empty: Desk) -> None:
-    def refuse(plan: PluginPlan) -> None:
+    def refuse(_: object) -> None:
         raise OmniError("no")
 
     marker = empty.folder / "ran"
     folder = empty.plugin("one", source=f"open({str(marker)!r}, 'w')\n{HOOK}")
     with pytest.raises(OmniError, match=r"^no$"):
-        add_plugin(empty.home, folder, Silent(), agree=refuse, clone=empty.clone.root)
+        add_plugin(empty.home, folder, Silent(), agree=refuse, grant=refuse, clone=empty.clone.root)
     assert not marker.exists()
     assert empty.here() == []
+
+
+WITH_PROCESS = """
+from omni.core.hooks import ProcessKind, hookimpl
+@hookimpl
+def omni_process_kinds():
+    return [ProcessKind(name="it", about="works", target="{module}:run", memory=100_000_000, doors={doors!r})]
+def run(channel): ...
+"""
+
+
+def with_process(name: str, doors: tuple[str, ...] = ()) -> str:
+    """The source of a plug-in that asks for a process."""
+    return WITH_PROCESS.format(module=f"omni_test_{name}", doors=doors)
+
+
+def test_its_process_is_granted_with_it_kept_with_others_and_goes_with_it(desk: Desk) -> None:
+    desk.add(desk.plugin("two", source=with_process("two", ("pull",))))
+    (granted,) = desk.grants
+    assert (granted.name, granted.target, granted.doors) == ("two.it", "omni_test_two:run", ("pull",))
+    desk.add(desk.plugin("three", source=with_process("three")))
+    assert set(granted_kinds(desk.home)[1]) == {"two.it", "three.it"}
+    desk.remove("three")
+    assert granted_kinds(desk.home)[1] == {"two.it": granted}
+    desk.add(desk.plugin("two", version="2.0"))  # a newer one that asks for none
+    assert granted_kinds(desk.home)[1] == {}
+
+
+def test_who_does_not_grant_a_process_gets_nothing(desk: Desk) -> None:
+    def refuse(kinds: list[GrantedKind]) -> None:
+        raise OmniError(f"no {kinds[0].name}")
+
+    folder = desk.plugin("two", source=with_process("two"))
+    with pytest.raises(OmniError, match=r"^no two\.it$"):
+        add_plugin(desk.home, folder, Silent(), agree=desk.plans.append, grant=refuse, clone=desk.clone.root)
+    assert desk.here() == ["one"]
+    assert desk.sets() == 1
+    assert granted_kinds(desk.home)[1] == {}
 
 
 @pytest.mark.parametrize("address", ["{}", "git+{}"])
@@ -325,7 +367,7 @@ def deadly(module, name, at):
 
 home, folder, clone, module, name, at = sys.argv[1:]
 deadly({"changes": plugin_changes, "sets": plugin_sets}[module], name, int(at))
-add_plugin(Home(home), folder, Silent(), agree=lambda plan: None, clone=Path(clone))
+add_plugin(Home(home), folder, Silent(), agree=lambda plan: None, grant=lambda kinds: None, clone=Path(clone))
 """
 
 

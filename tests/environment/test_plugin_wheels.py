@@ -64,13 +64,14 @@ def test_a_package_brings_its_data_and_no_link_out_of_it(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('[project]\nname = "a"\ndynamic = ["version"]', "says no version"),
+        ('[project]\nname = "a"\ndynamic = ["version"]', "line 1, column 1: needs the key 'project.version'"),
         ('[project]\nname = "a"\nversion = "1"', "names no plug-in"),
         (PROJECT.replace("omni_share:plugin", "elsewhere"), "no module 'elsewhere'"),
         (PROJECT.replace('"1.2"', '"../../1"'), "not the name and the version"),
         (PROJECT.replace('"click"', '"click\\nName: other"'), "more than one line"),
-        ("[project", "cannot be read"),
-        ("project = 3", "cannot be read"),
+        ("[project", "line 1, column 9: expected ']'"),
+        ("project = 3", "line 1, column 11: expected a table for project"),
+        (PROJECT.replace('"1.2"', "1.2"), r"line \d+, column \d+: expected a text for project.version"),
     ],
 )
 def test_what_is_missing_is_said(tmp_path: Path, text: str, said: str) -> None:

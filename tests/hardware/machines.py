@@ -1,8 +1,9 @@
 """Machines that are not here, as what their files and commands said."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from omni.hardware import RecordedProbes
+from omni.hardware import Probes
 from omni.hardware.probes import Vram
 
 MEMINFO = "MemTotal:       {total} kB\nMemFree:         1000000 kB\nMemAvailable:   {available} kB\n"
@@ -18,6 +19,45 @@ def processors(count: int, *, name: str, flags: str, per_core: int = 2) -> str:
 
 
 CARD = Vram(name="NVIDIA GeForce RTX 3060 Laptop GPU", used=0, total=6 << 30)
+
+
+class RecordedProbes(Probes):
+    """Another machine, from what its files and commands said; nothing of this one is read."""
+
+    def __init__(
+        self,
+        *,
+        system: tuple[str, str],
+        files: Mapping[str, str] | None = None,
+        commands: Mapping[str, str] | None = None,
+        affinity: int | None = None,
+        free: int = 100 << 30,
+        nvidia: Sequence[Vram] | None = None,
+    ) -> None:
+        self._system, self._files, self._commands = system, dict(files or {}), dict(commands or {})
+        self._affinity, self._free, self._nvidia = affinity, free, nvidia
+
+    def system(self) -> tuple[str, str]:
+        return self._system
+
+    def read(self, path: str) -> str | None:
+        return self._files.get(path)
+
+    def names(self, folder: str) -> list[str]:
+        prefix = folder.rstrip("/") + "/"
+        return sorted({path[len(prefix) :].split("/")[0] for path in self._files if path.startswith(prefix)})
+
+    def run(self, command: Sequence[str]) -> str | None:
+        return self._commands.get(" ".join(command))
+
+    def affinity(self) -> int | None:
+        return self._affinity
+
+    def disk(self, path: Path) -> int:
+        return self._free
+
+    def nvidia(self) -> list[Vram] | None:
+        return None if self._nvidia is None else list(self._nvidia)
 
 
 def laptop(*, files: Mapping[str, str] | None = None, nvidia: Sequence[Vram] | None = (CARD,)) -> RecordedProbes:

@@ -3,7 +3,7 @@
 import pytest
 
 from omni.core.paths import Home
-from omni.hardware import Probes, RecordedProbes, available_memory, probe
+from omni.hardware import Probes, available_memory, probe
 from tests.hardware import machines
 
 
@@ -80,7 +80,7 @@ def test_an_arm_board_is_named_by_its_device_tree(home: Home) -> None:
 
 def test_affinity_counts(home: Home) -> None:
     files = {"/proc/cpuinfo": machines.processors(8, name="x", flags="")}
-    profile = probe(home, RecordedProbes(system=("Linux", "x86_64"), files=files, affinity=3))
+    profile = probe(home, machines.RecordedProbes(system=("Linux", "x86_64"), files=files, affinity=3))
     assert (profile.cpu.threads, profile.cpu.usable) == (8, 3)
 
 
@@ -89,7 +89,7 @@ def test_files_that_make_no_sense_are_survived(home: Home, text: str) -> None:
     files = dict.fromkeys(
         ["/proc/cpuinfo", "/proc/self/cgroup", "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/cpu.max"], text
     )
-    assert probe(home, RecordedProbes(system=("Linux", "x86_64"), files=files)).cpu.usable >= 1
+    assert probe(home, machines.RecordedProbes(system=("Linux", "x86_64"), files=files)).cpu.usable >= 1
 
 
 def test_this_machine(home: Home) -> None:

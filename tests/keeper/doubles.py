@@ -20,12 +20,13 @@ def command(kind: str, *arguments: str) -> list[str]:
 
 
 def keeper() -> None:
-    from omni.keeper.children import Kind
+    from omni.keeper.children import Kind, kinds
     from omni.keeper.process import Timings, main
 
     table = {
         "worker": Kind(command("worker"), {"GOMP_SPINCOUNT": "1000"}, nice=10),
         "airlock": Kind(command("airlock")),
+        "helper": kinds()["helper"],
     }
     main(table, Timings(**json.loads(sys.argv[2] if len(sys.argv) > 2 else "{}")))
 

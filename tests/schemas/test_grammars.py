@@ -329,7 +329,7 @@ def test_an_engine_follows_every_multiple_that_it_is_asked_for(step: float, boun
         try:
             compiled = compile_schema({"type": name, "multipleOf": step, **bounds})
         except SchemaRefused as error:
-            assert error.keyword == "multipleOf"  # noqa: PT017  it may be raised, and need not
+            assert error.keyword == "multipleOf"  # noqa: PT017 - it may be raised, and need not
             continue
         grammar, chance = grammar_of(compiled), random.Random(f"{step} {bounds}")
         assert not compiled.loose

@@ -94,7 +94,7 @@ async def test_what_an_editor_wrote_is_kept_where_it_cannot_be_read_back(tmp_pat
         for text, words in (("unreadable", "cannot be read"), ("gone", "The editor is gone.")):
             one.composer.put(text)
             await one.pilot.press("ctrl+g")
-            await one.until(lambda: words in one.notes)  # noqa: B023  waited for in the same round
+            await one.until(lambda: words in one.notes)  # noqa: B023 - waited for in the same round
             assert one.composer.text == text
         assert str(kept[0]) in one.notes.replace("\n", "")
         assert await asyncio.to_thread(kept[1].read_text) == "from the editor"

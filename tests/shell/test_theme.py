@@ -143,7 +143,7 @@ def test_a_wrong_file_is_named_with_its_key(tmp_path: Path) -> None:
     for wrong, words in (
         (text.replace("amber =", "ambre =", 1), "ambre"),
         (text.replace("dark = true", 'dark = "yes"', 1), "dark"),
-        (text.replace("[colours16]", "[colours16"), "no TOML"),
+        (text.replace("[colours16]", "[colours16"), "line 35, column 11: expected ']'"),
     ):
         path.write_text(wrong, "utf-8")
         with pytest.raises(UsageError) as caught:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from omni.keeper import KeeperChange, ProcessInfo
 
 PROCESS_SECONDS = 3.0
+ENDED = ("worker", "helper")  # kinds of process that a person may end
 
 
 class Graph(LineWidget):
@@ -149,7 +150,7 @@ class SystemPane(Pane):
         from omni.hardware import process_memory
 
         self._memory = await asyncio.to_thread(process_memory, [process.pid for process in processes])
-        order = ("client", "keeper", "starter", "airlock", "installer", "worker")
+        order = ("client", "keeper", "starter", "airlock", "installer", "worker", "helper")
         self._processes = sorted(processes, key=lambda one: (order.index(one.kind), one.pid != os.getpid(), one.since))
         self._draw_processes()
         await self._read_work()
@@ -274,6 +275,8 @@ class SystemPane(Pane):
             names = self._brains.get(process.base, [])
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             return f"worker  {names[0]}{more}" if names else f"worker  {process.name}"
+        if process.kind == "helper":
+            return f"helper  {process.detail.partition(', ')[0]}"
         own = process.name.removeprefix(f"{process.kind}-")
         if own in (process.kind, process.name.rpartition("-")[2]):
             return process.kind
@@ -304,8 +307,8 @@ class SystemPane(Pane):
     def _draw_keys(self) -> None:
         process = self._process()
         keys = [("↑↓", "choose", ""), ("d", "doctor", "d"), ("l", "its log", "l")]
-        if process is not None and process.kind == "worker":
-            keys.append(("k", "end this worker", "k"))
+        if process is not None and process.kind in ENDED:
+            keys.append(("k", f"end this {process.kind}", "k"))
         elif self.query_one(Listing).key in self._work:
             keys.append(("k", "stop this work", "k"))
         self.query_one(Keys).show(*keys)
@@ -342,8 +345,8 @@ class SystemPane(Pane):
 
         process = self._process()
         names = [f"{process.kind}.log", f"{process.kind}.jsonl"] if process else []
-        if process is not None and process.kind == "worker":
-            names = [f"worker-{process.name}.log"]
+        if process is not None and process.kind in ENDED:
+            names = [f"{process.name}.log"]
         elif process is not None and process.kind == "client":
             names = [f"{process.name.partition('-')[0]}.jsonl"]
         logs = self.services.home.logs
@@ -356,7 +359,7 @@ class SystemPane(Pane):
             self._stop(chosen)
             return
         process = self._process()
-        if process is None or process.kind != "worker":
+        if process is None or process.kind not in ENDED:
             return
         from omni.shell.modals import Consent
 
@@ -371,7 +374,7 @@ class SystemPane(Pane):
                 self.run_worker(job(work), description="end a worker")
 
         memory = size_words(self._memory.get(process.pid))
-        text = f"An answer in progress ends with an error. {memory + ' come back at once.' if memory else ''}"
+        text = f"{'An answer' if process.kind == 'worker' else 'Work'} in progress ends with an error. {memory + ' come back at once.' if memory else ''}"
         self.app.push_screen(
             Consent(
                 f"End the {self._called(process).replace('  ', ' ')}?",
@@ -432,6 +435,8 @@ def detail_words(process: "ProcessInfo") -> str:
             if not of:
                 return state
             return "idle" if answers == "0" else f"writes {answers} answer{'s' * (answers != '1')}"
+        case "helper":
+            return process.detail.rpartition(", ")[2]
     return process.detail
 
 

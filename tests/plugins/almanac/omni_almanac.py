@@ -1,20 +1,23 @@
 """A plug-in that fills most hooks: dates that somebody wants to remember, one a line of a file."""
 
+from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Annotated
+from typing import IO, TYPE_CHECKING, Annotated
 
 import click
 from msgspec import Meta, Struct
 
+from omni.cli.session import with_services
 from omni.core.errors import UsageError
 from omni.core.hooks import (
     ContextCall,
     ContextProvider,
     DoctorCheck,
+    PluginTool,
+    ProcessKind,
     SlashCall,
     SlashCommand,
-    Tool,
     WebAnswer,
     WebRequest,
     WebRoute,
@@ -22,7 +25,11 @@ from omni.core.hooks import (
 )
 from omni.core.settings import Section, plugin_settings
 from omni.environment import Diagnostic
+from omni.helpers import HelperProgress, HelperValue
 from omni.shell.panes import PaneSpec
+
+if TYPE_CHECKING:
+    from omni.app import Services
 
 
 class Almanac(Section, frozen=True):
@@ -42,10 +49,24 @@ def dates() -> list[str]:
 
 
 @click.command("dates")
-def dates_command() -> None:
+@click.option("--in", "text", type=click.File(), help="Print those in a text instead.")
+def dates_command(text: IO[str] | None) -> None:
     """Print the dates of the almanac."""
+    if text is not None:
+        with_services(partial(read, text.read()))
+        return
     for line in dates():
         click.echo(line)
+
+
+async def read(text: str, services: "Services") -> None:
+    """Have the almanac's own process read a text."""
+    async for event in services.helpers.run("almanac.reader", text).events():
+        match event:
+            case HelperProgress(done=done, total=total):
+                click.echo(f"{done:.0f} of {total:.0f} lines", err=True)
+            case HelperValue(value=date):
+                click.echo(date)
 
 
 def remember(call: SlashCall) -> str:
@@ -123,5 +144,20 @@ def omni_web_routes() -> list[WebRoute]:
 
 
 @hookimpl
-def omni_tools() -> list[Tool]:
-    return [Tool(name="almanac_dates", about="the almanac's dates", parameters=Wanted, touches=("read",), run=tell)]
+def omni_tools() -> list[PluginTool]:
+    return [
+        PluginTool(name="almanac_dates", about="the almanac's dates", parameters=Wanted, touches=("read",), run=tell)
+    ]
+
+
+@hookimpl
+def omni_process_kinds() -> list[ProcessKind]:
+    return [
+        ProcessKind(
+            name="reader",
+            about="finds dates in a text",
+            target="omni_almanac_reader:run",
+            memory=100_000_000,
+            priority="interactive",
+        )
+    ]

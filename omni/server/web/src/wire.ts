@@ -215,7 +215,7 @@ export interface ProblemEvent {
 
 export interface ProcessInfo {
   name: string;
-  kind: "airlock" | "client" | "installer" | "keeper" | "starter" | "worker";
+  kind: "airlock" | "client" | "helper" | "installer" | "keeper" | "starter" | "worker";
   pid: number;
   confined: string;
   since: number;

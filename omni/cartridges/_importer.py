@@ -1,0 +1,125 @@
+"""What the person brings: files and folders that are used where they lie, and exports, which are copied in."""
+
+import asyncio
+import os
+from collections.abc import Collection, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from omni.cartridges import _naming as naming
+from omni.cartridges._catalog import Catalog
+from omni.cartridges.brains import Base, Brain
+from omni.cartridges.exports import ExportedBrain, ExportFolder, copy_in, hashes, read_export
+from omni.cartridges.finders import find_folders
+from omni.cartridges.holds import in_thread, pulling
+from omni.cartridges.index import IndexEntry
+from omni.cartridges.inspection import inspect
+from omni.cartridges.judging import judge_header
+from omni.cartridges.projectors import beside
+from omni.cartridges.scanning import base_of
+from omni.cartridges.stores import ForeignModel, Surroundings
+from omni.core.errors import BadFile, NotFound, OmniError, UsageError
+
+
+class Importer:
+    """Adds to a catalog."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    async def add(self, path: str | os.PathLike[str]) -> list[Brain]:
+        """See `Library.add_all`."""
+        place = Path(path)
+        there, export, paths, problem = await asyncio.to_thread(_look, place)
+        if not there:
+            raise NotFound(f"There is no file or folder {place}.")
+        if export is not None:
+            return await self._import(export)
+        brains: list[Brain] = []
+        failure: OmniError | None = None
+        for each in paths:
+            try:
+                brains.append(await self._add_file(each))
+            except OmniError as error:
+                failure = error
+        if not brains:
+            raise failure or problem or NotFound(f"{place} holds no GGUF file.")
+        return brains
+
+    async def _add_file(self, path: Path) -> Brain:
+        inspected = await asyncio.to_thread(inspect, path)
+        if inspected.header.kind not in ("model", "embedding"):
+            verdict = judge_header(inspected.header, None)
+            raise BadFile(f"{path.name} cannot be a brain: it is {verdict.reason if verdict else 'something else'}.")
+        projector = await asyncio.to_thread(_projector, path)
+        find = ForeignModel(name=path.name, origin="file", path=str(path), projector=projector)
+        base = await asyncio.to_thread(base_of, find, inspected)
+        _, entries = await self._catalog.index.load()
+        for entry in entries:
+            if entry.kind == "added" and entry.path == str(path):
+                name = entry.name
+                break
+        else:
+            name = _free_name("@me/" + naming.slug(path.name), base.id, entries, await self._catalog.manifests())
+        await self._catalog.index.put(
+            base, IndexEntry(name=name, kind="added", base=base.id, path=str(path), size=base.size)
+        )
+        return await self._catalog.get(name)
+
+    async def _import(self, export: ExportFolder) -> list[Brain]:
+        names = []
+        for item in export.brains:
+            async with AsyncExitStack() as held:  # until the index knows of them: nobody throws them away meanwhile
+                for sha256 in hashes(item):
+                    if not await held.enter_async_context(in_thread(pulling(self._catalog.home, sha256))):
+                        raise UsageError(f"{item.name} is being fetched by another Omni now.", hint="Wait for its end.")
+                await self._put(item, await asyncio.to_thread(copy_in, self._catalog.home, export.folder, item))
+            names.append(item.name)
+        return [await self._catalog.get(name) for name in names]
+
+    async def _put(self, item: ExportedBrain, base: Base) -> None:
+        entry = IndexEntry(
+            name=item.name,
+            kind="pulled",
+            base=base.id,
+            title=item.title,
+            origin="blob",
+            path=base.path,
+            size=base.size,
+            prompt=item.prompt,
+            licence=item.licence,
+            reference=item.reference,
+            manifest=item.manifest,
+        )
+        await self._catalog.index.put(base, entry, verified=self._catalog.clock.now())
+
+
+def _free_name(name: str, base_id: str, entries: Sequence[IndexEntry], manifests: Collection[str]) -> str:
+    taken = {entry.name for entry in entries if entry.base != base_id} | set(manifests)
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name}-{number}"
+    return free
+
+
+def _projector(path: Path) -> str:
+    """The projector beside a file."""
+    try:
+        return beside(str(path), [str(other) for other in path.parent.iterdir()])
+    except OSError:
+        return ""
+
+
+def _look(place: Path) -> tuple[bool, ExportFolder | None, list[Path], BadFile | None]:
+    """Whether something is at `place`, the export that it is, else the models that it holds and what keeps one away."""
+    place = Path(os.path.abspath(os.path.expanduser(place)))
+    if not place.is_dir():
+        return place.exists(), None, [place], None  # what is there and no model is refused when it is opened
+    if (export := read_export(place)) is not None:
+        return True, export, [], None
+    finds = list(find_folders(Surroundings(environment={}, user=place, folders=(place,))))
+    problems = [
+        BadFile(f"{each.name} cannot be added: {each.reason}.", hint=each.command) for each in finds if each.problem
+    ]
+    return True, None, [Path(each.path) for each in finds if not each.problem], next(iter(problems), None)
