@@ -331,7 +331,7 @@ class OmniApp(PaneHost, inherit_bindings=False):
         self._doors.draw()
         if pulling.kind == "pull" and pulling.state == "done":
             self.tell_panes(KeeperChange(topic="library", value={"brain": pulling.name}))
-            if not getattr(self.pane(self.rail.active), "shows_pulls", False):
+            if not self._shows_pulls:
                 self.notify(f"{pulling.name} is here.", markup=False, timeout=4)
 
     def pane_turned(self) -> None:
@@ -346,8 +346,13 @@ class OmniApp(PaneHost, inherit_bindings=False):
         if strip is None:
             strip = PullStrip()
             self.screen_stack[0].query_one("#panes").mount(strip)
-        hidden = bool(getattr(self.pane(self.rail.active), "shows_pulls", False))
-        strip.draw(list(self.pulls.all.values()), hidden=hidden)
+        strip.draw(list(self.pulls.all.values()), hidden=self._shows_pulls)
+
+    @property
+    def _shows_pulls(self) -> bool:
+        """Whether the pane that is shown tells of downloads itself."""
+        pane = self.pane(self.rail.active)
+        return isinstance(pane, Pane) and pane.shows_pulls
 
     async def first_steps(self) -> None:
         """Go through the first steps again."""

@@ -10,6 +10,7 @@ from textual.widget import Widget
 
 from omni.core.errors import OmniError
 from omni.shell.failures import reason_of
+from omni.shell.pane import Pane
 from omni.shell.panes import PaneSpec
 from omni.shell.rail import Rail
 from omni.shell.status import StatusLine
@@ -125,9 +126,8 @@ class PaneHost(ThemedApp, inherit_bindings=False):
     def tell_panes(self, change: "KeeperChange") -> None:
         """Something changed, here or in another process."""
         for name in self.panes:
-            heard = getattr(self.pane(name), "heard", None)
-            if heard is not None:
-                self.attempt(heard, change)
+            if isinstance(pane := self.pane(name), Pane):
+                self.attempt(pane.heard, change)
 
     async def show(self, name: str) -> Widget:
         """Show a pane; the first time it is imported in a thread and made."""
@@ -166,9 +166,8 @@ class PaneHost(ThemedApp, inherit_bindings=False):
         if target is not None and target.is_attached:
             target.focus()
         elif (pane := self.pane(name)) is not None:
-            take = getattr(pane, "take_focus", None)
-            if take is not None:
-                take()
+            if isinstance(pane, Pane):
+                pane.take_focus()
             elif first := next((node for node in pane.query("*") if isinstance(node, Widget) and node.focusable), None):
                 first.focus()
 
