@@ -113,7 +113,7 @@ class WebRoute(Struct, frozen=True, kw_only=True):
     methods: tuple[str, ...] = ("GET",)
 
 
-class Tool(Struct, frozen=True, kw_only=True):
+class PluginTool(Struct, frozen=True, kw_only=True):
     """What a brain may call, once there are agents; until then `omni plugin call` lets a person do it.
 
     `parameters` is a JSON Schema of an object, or a msgspec Struct that has one. `run` gets the arguments, proved against
@@ -219,7 +219,7 @@ class Hooks:
         """Addresses and pages of the server (`omni/server/plugins.py`)."""
 
     @hookspec
-    def omni_tools(self) -> Sequence[Tool]:  # type: ignore[empty-body]
+    def omni_tools(self) -> Sequence[PluginTool]:  # type: ignore[empty-body]
         """What a brain may call (`omni/schemas/tools.py`, `omni plugin call`)."""
 
     @hookspec

@@ -111,9 +111,8 @@ class Settings(Section, frozen=True):
 
     def of(self, plugin: str, section: type[S]) -> S:
         """The table `[plugins.PLUGIN]` as the plug-in describes it. Raises UsageError that names what does not fit."""
-        return convert(
-            Located(FileSource(f"[plugins.{plugin}] of the settings"), self.plugins.get(plugin, {})), section
-        )
+        located = Located(FileSource("the settings"), self.plugins.get(plugin, {}))
+        return convert(located, section, within=("plugins", plugin))
 
 
 def plugin_settings(plugin: str, section: type[S]) -> S:

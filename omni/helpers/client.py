@@ -51,7 +51,7 @@ class _Failure(msgspec.Struct):
     hint: str = ""
 
 
-class _Message(msgspec.Struct, kw_only=True):
+class _HelperMessage(msgspec.Struct, kw_only=True):
     """Whatever the process sends; one of them is set."""
 
     began: bool = False
@@ -177,7 +177,7 @@ class _Run:
             return None
         raise _OutOfHand("sent what is no message")
 
-    async def _message(self, reader: asyncio.StreamReader) -> tuple[_Message, int]:
+    async def _message(self, reader: asyncio.StreamReader) -> tuple[_HelperMessage, int]:
         """What it sends next, and how long that is. Raises EngineError at the end of the line, and _OutOfHand."""
         try:
             line = await reader.readline()
@@ -188,7 +188,7 @@ class _Run:
         if not line.endswith(b"\n"):
             raise await self._ended()
         try:
-            return msgspec.json.decode(line, type=_Message), len(line)
+            return msgspec.json.decode(line, type=_HelperMessage), len(line)
         except (msgspec.DecodeError, RecursionError):
             raise _OutOfHand("sent what is no message") from None
 

@@ -6,7 +6,7 @@ from typing import Any, get_args
 import msgspec
 
 from omni.core.errors import OmniError, UsageError
-from omni.core.hooks import Tool, Touch
+from omni.core.hooks import PluginTool, Touch
 from omni.schemas.compiled import compile_schema
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)  # what the protocols of brains take
@@ -29,7 +29,7 @@ def problem(tool: Any) -> str:
     return ""
 
 
-def parameters_of(tool: Tool) -> dict[str, Any]:
+def parameters_of(tool: PluginTool) -> dict[str, Any]:
     """The JSON Schema of its arguments. Raises UsageError where they are no object."""
     given: Any = tool.parameters
     if isinstance(given, type) and issubclass(given, msgspec.Struct):
@@ -45,7 +45,7 @@ def parameters_of(tool: Tool) -> dict[str, Any]:
     return given
 
 
-def proved_arguments(tool: Tool, value: Any) -> Any:
+def proved_arguments(tool: PluginTool, value: Any) -> Any:
     """What `tool.run` takes: the arguments as they are, or as a value of its Struct. Raises UsageError, which says where
     they are not what its schema asks for. Blocking."""
     fault = compile_schema(parameters_of(tool)).fault(value)
@@ -64,7 +64,7 @@ def proved_arguments(tool: Tool, value: Any) -> Any:
     return value
 
 
-def expected(tool: Tool) -> str:
+def expected(tool: PluginTool) -> str:
     """What it takes, in a few words: the names of its parameters with their types, in brackets what may be left out."""
     schema = parameters_of(tool)
     properties, required = schema.get("properties"), schema.get("required", ())

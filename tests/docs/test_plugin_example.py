@@ -26,7 +26,7 @@ def test_every_hook_and_every_limit_stands_there() -> None:
     assert set(re.findall(r"^\| `(omni_\w+)` \|", PAGE, re.MULTILINE)) == set(HOOKS)
     told = dict(re.findall(r"^\| (.+?) \|.* (\d+) \|$", PAGE, re.MULTILINE))
     names = {"`SlashCommand.run`": "slash", "`ContextProvider.provide`": "context", "`DoctorCheck.run`": "doctor"}
-    names |= {"`WebRoute.run`": "web", "`Tool.run`": "tool", "importing it": "load", "a hook": "hook"}
+    names |= {"`WebRoute.run`": "web", "`PluginTool.run`": "tool", "importing it": "load", "a hook": "hook"}
     assert {names[name]: float(seconds) for name, seconds in told.items()} == {
         name: hooks.LIMITS[name] for name in names.values()
     }

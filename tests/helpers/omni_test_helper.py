@@ -117,8 +117,8 @@ def wall(request: HelperRequest) -> None:
 
 def page(request: HelperRequest) -> None:
     try:
-        found = request.page(request.value["url"])
+        fetched = request.page(request.value["url"])
     except Exception as error:
         request.reply(f"{type(error).__name__}: {error}")
     else:
-        request.reply(found.data.decode())
+        request.reply(fetched.data.decode())

@@ -9,7 +9,7 @@ import pytest
 from msgspec import Struct
 
 from omni.core.errors import UsageError
-from omni.core.hooks import Tool, hookimpl
+from omni.core.hooks import PluginTool, hookimpl
 from omni.core.installed import GROUP
 from omni.core.plugins import Plugins
 from omni.schemas import expected, parameters_of, proved_arguments
@@ -27,8 +27,8 @@ class Wanted(Struct, frozen=True, kw_only=True):
 OBJECT: dict[str, Any] = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 1}}, "required": ["n"]}
 
 
-def tool(**given: Any) -> Tool:
-    return Tool(**{"name": "t", "about": "a", "parameters": OBJECT, "run": str, "touches": (), **given})
+def tool(**given: Any) -> PluginTool:
+    return PluginTool(**{"name": "t", "about": "a", "parameters": OBJECT, "run": str, "touches": (), **given})
 
 
 class Offers:

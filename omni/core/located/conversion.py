@@ -27,27 +27,29 @@ _KINDS = {
 }
 
 
-def convert(located: Located, kind: type[T]) -> T:
-    """The file as a `kind`. Raises the source's error with line and column of the first value that does not fit, and for
-    a key that is not known the nearest one."""
+def convert(located: Located, kind: type[T], *, within: Path = ()) -> T:
+    """The file, which itself stands `within` another one, as a `kind`. Raises the source's error with line and column of
+    the first value that does not fit, and for a key that is not known the nearest one."""
     try:
         return msgspec.convert(located.value, kind, str_keys=True)
     except msgspec.ValidationError as error:
-        raise _explained(located, kind, str(error)) from error
+        raise _explained(located, kind, str(error), within) from error
 
 
-def _explained(located: Located, kind: Any, message: str) -> OmniError:
+def _explained(located: Located, kind: Any, message: str, within: Path) -> OmniError:
     path = _path(located.value, kind, message)
     what = _WHERE.sub("", message)
     if unknown := re.fullmatch(r"Object contains unknown field `(.+)`", what):
         path = (*path, unknown[1])
         names = _keys(kind, located.value, path[:-1])
         hint = nearest(unknown[1], names) or f"Known here: {', '.join(names)}."
-        return located.source.wrong(f"{located.place(path, key=True)}: there is no key {_title(path)!r}.", hint=hint)
+        return located.source.wrong(
+            f"{located.place(path, key=True)}: there is no key {_title((*within, *path))!r}.", hint=hint
+        )
     if missing := re.fullmatch(r"Object missing required field `(.+)`", what):
-        words = f"needs the key {_title((*path, missing[1]))!r}"
+        words = f"needs the key {_title((*within, *path, missing[1]))!r}"
     else:
-        title = f"{_title(path)}: " if path else ""
+        title = f"{_title((*within, *path))}: " if within or path else ""
         words = title + _fits_not(kind, located.value, path, what)
     return located.source.wrong(f"{located.place(path)}: {words}.", hint=located.source.hint)
 

@@ -14,10 +14,10 @@ from omni.core.hooks import (
     ContextCall,
     ContextProvider,
     DoctorCheck,
+    PluginTool,
     ProcessKind,
     SlashCall,
     SlashCommand,
-    Tool,
     WebAnswer,
     WebRequest,
     WebRoute,
@@ -144,8 +144,10 @@ def omni_web_routes() -> list[WebRoute]:
 
 
 @hookimpl
-def omni_tools() -> list[Tool]:
-    return [Tool(name="almanac_dates", about="the almanac's dates", parameters=Wanted, touches=("read",), run=tell)]
+def omni_tools() -> list[PluginTool]:
+    return [
+        PluginTool(name="almanac_dates", about="the almanac's dates", parameters=Wanted, touches=("read",), run=tell)
+    ]
 
 
 @hookimpl
