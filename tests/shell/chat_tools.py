@@ -118,7 +118,7 @@ class PaneHost:
         """Until no turn runs and all that follows from it is shown."""
         for _ in range(3):
             await self.host.workers.wait_for_complete()
-            await self.pane.model.settled()
+            await self.pane.model.tasks.settled()
             await self.pilot.pause()
 
     async def until(self, holds: Callable[[], bool]) -> None:

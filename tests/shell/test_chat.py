@@ -190,19 +190,6 @@ async def test_the_editor_takes_the_text_and_gives_it_back(tmp_path: Path) -> No
         assert not list(one.services.home.root.glob("question-*"))
 
 
-async def test_stopping_at_once_leaves_nothing_running(tmp_path: Path) -> None:
-    async with stage(tmp_path, Reply(text="never", gates={0: asyncio.Event()})) as one:
-        await one.say("go")
-        assert one.pane.stop_answer() or not one.pane.model.turns
-        await one.quiet()
-        assert not one.pane.model.turns
-        await one.pane.model.ask("again")
-        assert one.pane.model.turns
-        one.pane.stop_answer()
-        await one.quiet()
-        assert not one.pane.model.turns
-
-
 async def test_an_answer_that_never_stops_is_cut_and_says_how_to_change_that(tmp_path: Path) -> None:
     async with stage(tmp_path, Reply(text="on and ", endless=True)) as one:
         changed: dict[str, Any] = {}

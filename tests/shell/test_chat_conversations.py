@@ -136,24 +136,6 @@ async def test_the_list_finds_renames_deletes_and_opens(tmp_path: Path) -> None:
         assert "apples are red" in one.screen
 
 
-async def test_what_is_queued_is_asked_though_another_conversation_is_shown(tmp_path: Path) -> None:
-    gate = asyncio.Event()
-    async with stage(tmp_path, Reply(text="first answer", gates={1: gate}), "second answer") as one:
-        await one.say("one")
-        await one.until(lambda: len(one.engine.requests) == 1)
-        await one.say("two")
-        first = one.conversation.id
-        await one.pane.new_conversation()
-        one.composer.put("a draft")
-        gate.set()
-        await one.until(lambda: len(one.engine.requests) == 2)
-        await one.until(lambda: not one.pane.model.turns)
-        assert one.composer.text == "a draft"
-        assert not one.transcript.entries
-        await one.pane.open_conversation(first)
-        assert [entry.text for entry in one.transcript.entries] == ["one", "first answer", "two", "second answer"]
-
-
 async def test_the_title_stands_while_the_first_answer_is_written(tmp_path: Path) -> None:
     gate = asyncio.Event()
     async with stage(tmp_path, Reply(text="some words", gates={1: gate})) as one:

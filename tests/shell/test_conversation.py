@@ -99,7 +99,7 @@ class Stage:
 
     async def ask(self, text: str) -> None:
         await self.type(text)
-        await self.model.settled()
+        await self.model.tasks.settled()
 
     async def until(self, holds: Callable[[], object]) -> None:
         async with asyncio.timeout(10):
@@ -149,7 +149,7 @@ async def stage(tmp_path: Path, *replies: str | Reply) -> AsyncIterator[Stage]:
     model = view.model = ConversationModel(services, view)
     await model.know_brain()
     yield Stage(model, view, engine, services)
-    await model.close()
+    await model.tasks.close()
     await services.jobs.close()
     await chat.close()
 
@@ -163,12 +163,9 @@ async def test_a_question_is_asked_answered_and_stored(tmp_path: Path) -> None:
         assert one.model.brain == "@t/one"
         await one.type("Why is it slow?")
         assert one.view.written == "", "it is on its way"
-        running = one.model.answering
-        assert running is not None
-        assert running is one.model.unstored
-        assert running.asked is not None
-        assert running.asked.text == "Why is it slow?"
-        await one.model.settled()
+        assert one.told == ["Why is it slow?", ""], "it is shown before it is stored"
+        assert one.model.turn_count == 1
+        await one.model.tasks.settled()
         assert one.told == ["Why is it slow?", "An answer."]
         assert one.view.text == "An answer."
         assert one.model.stored().title == "Why is it slow?"
@@ -189,7 +186,7 @@ async def test_what_is_sent_during_an_answer_waits_and_can_be_taken_back(tmp_pat
         one.model.take_back()
         assert one.view.written == "three"
         gate.set()
-        await one.model.settled()
+        await one.model.tasks.settled()
         assert one.told == ["one", "half of it", "two", "second"]
         assert one.view.written == "three", "what is being written meanwhile stays"
         assert not one.model.unsent
@@ -202,12 +199,12 @@ async def test_stopping_ends_what_waits_too_and_an_answer_can_go_on(tmp_path: Pa
         await one.until(lambda: one.view.text)
         assert one.model.stop()
         assert not one.model.stop(), "once is enough"
-        await one.model.settled()
+        await one.model.tasks.settled()
         assert one.model.messages[-1].state == "cancelled"
         assert list(one.model.waiting) == ["two"], "who stops wants to say something else"
         assert not one.model.stop()
         one.model.resume()
-        await one.model.settled()
+        await one.model.tasks.settled()
         assert one.told[:2] == ["one", "half and the rest"]
 
 
@@ -215,9 +212,14 @@ async def test_a_turn_that_is_stopped_before_it_begins_leaves_nothing_running(tm
     async with stage(tmp_path, half(asyncio.Event())) as one:
         await one.type("one")
         assert one.model.stop()
-        await one.model.settled()
+        await one.model.tasks.settled()
         assert not one.model.turns
         assert not one.engine.requests
+        await one.type("again")
+        assert one.model.turns
+        assert one.model.stop()
+        await one.model.tasks.settled()
+        assert not one.model.turns
 
 
 async def test_an_edited_question_goes_out_on_a_branch_of_its_own(tmp_path: Path) -> None:
@@ -226,8 +228,8 @@ async def test_an_edited_question_goes_out_on_a_branch_of_its_own(tmp_path: Path
         one.model.edit(one.model.messages[1].id)  # from its answer
         assert one.view.written == "old words"
         await one.type("new words")
-        assert one.told == [], "what is asked anew is not shown any more"
-        await one.model.settled()
+        assert one.told == ["new words", ""], "what is asked anew is not shown any more"
+        await one.model.tasks.settled()
         assert one.told == ["new words", "second"]
         assert not one.model.edited
         question = one.model.messages[0].id
@@ -256,8 +258,8 @@ async def test_a_failed_answer_is_written_again_beside_the_first(tmp_path: Path)
         assert failed.state == "failed"
         assert one.model.turns.failures[failed.id].message == "The worker died."
         one.model.retry(failed.id)
-        assert one.told == ["go"]
-        await one.model.settled()
+        assert one.told == ["go", ""]
+        await one.model.tasks.settled()
         assert one.told == ["go", "now it works"]
         assert len(one.model.messages[-1].siblings) == 2
 
@@ -306,7 +308,7 @@ async def test_what_changes_elsewhere_is_read_and_an_own_answer_is_not_disturbed
         await one.ask("go")
         await one.services.chat.rename(one.model.shown_id, "Another title")
         one.model.heard(KeeperChange(topic="conversation", value={"conversation": one.model.shown_id}))
-        await one.model.settled()
+        await one.model.tasks.settled()
         assert one.model.stored().title == "Another title"
         await one.type("more")
         read = one.view.changes.count("messages")
@@ -364,7 +366,7 @@ async def test_a_question_that_waited_and_cannot_be_asked_waits_on(tmp_path: Pat
         await one.type("look at @./a.txt")
         (tmp_path / "a.txt").unlink()
         gate.set()
-        await one.model.settled()
+        await one.model.tasks.settled()
         assert list(one.model.waiting) == ["look at @./a.txt"]
         assert "a.txt" in str(one.view.failures[0])
 
@@ -380,7 +382,7 @@ async def test_an_answer_goes_on_behind_the_screen_and_what_waits_there_is_asked
         assert (one.model.answering, one.told, list(one.model.waiting)) == (None, [], [])
         assert first in one.model.turns
         gate.set()
-        await one.model.settled()
+        await one.model.tasks.settled()
         assert one.view.text == "half", "what comes behind the screen is not shown"
         await one.model.open(first)
         assert one.told == ["one", "half of it", "two", "second"]
@@ -394,9 +396,7 @@ async def test_coming_back_to_a_running_answer_shows_all_that_came(tmp_path: Pat
         first = one.model.shown_id
         await one.model.new()
         await one.model.open(first)
-        assert one.model.answering is not None
-        assert one.model.answering.text == "half"
-        assert one.model.unstored is None, "it stands among the messages"
+        assert one.told == ["one", "half"]
         gate.set()
 
 
@@ -408,7 +408,7 @@ async def test_a_failure_behind_the_screen_is_said(tmp_path: Path) -> None:
         await one.until(lambda: one.view.text)
         await one.model.new()
         gate.set()
-        await one.model.settled()
+        await one.model.tasks.settled()
         assert [str(error) for error in one.view.failures] == ["The worker died."]
 
 
@@ -419,7 +419,7 @@ async def test_a_conversation_is_deleted_with_its_answer_and_what_waits(tmp_path
         await one.until(lambda: one.view.text)
         first = one.model.shown_id
         await one.model.delete(first)
-        await one.model.settled()
+        await one.model.tasks.settled()
         assert (one.model.conversation, one.model.messages, one.model.unsent) == (None, [], [])
         assert not one.model.turns
         with pytest.raises(NotFound):
@@ -433,7 +433,7 @@ async def test_a_brain_that_is_on_its_way_is_waited_for(tmp_path: Path) -> None:
         await one.until(lambda: "waiting for the download" in one.view.states)
         assert not one.engine.requests
         downloads.here.set()
-        await one.model.settled()
+        await one.model.tasks.settled()
         assert one.told == ["go", "An answer."]
 
 
@@ -453,7 +453,7 @@ async def test_what_fails_while_nobody_waits_is_said(tmp_path: Path) -> None:
 
         one.services.chat.conversation = conversation
         one.model.heard(KeeperChange(topic="conversation", value={"conversation": one.model.shown_id}))
-        await one.model.settled()
+        await one.model.tasks.settled()
         assert [str(error) for error in one.view.failures] == ["The disk is gone."]
 
 
@@ -463,7 +463,7 @@ async def test_closing_leaves_the_turns_running(tmp_path: Path) -> None:
         await one.type("one")
         await one.until(lambda: one.view.text)
         conversation = one.model.shown_id
-        await one.model.close()
+        await one.model.tasks.close()
         gate.set()
         await one.services.jobs.idle()
         assert [each.text for each in await one.services.chat.messages(conversation)] == ["one", "half of it"]
@@ -507,7 +507,7 @@ async def test_commands_do_what_they_say(tmp_path: Path) -> None:
         assert "Be brief." in str(one.engine.requests[-1].messages[0])
         assert one.model.messages[-1].brain == "@t/two"
         assert await run("/compact")
-        await one.model.settled()
+        await one.model.tasks.settled()
         assert one.model.messages[-1].role == "summary"
         for name in ("new", "brain", "copy", "search x", "list", "delete", "help"):
             assert not await run(f"/{name}"), "that is for who shows the conversation"

@@ -1,8 +1,10 @@
 """A turn that runs, whether or not its conversation is on the screen, and what came so far of its answer."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, assert_never
+
+from msgspec.structs import replace
 
 from omni.core.errors import OmniError
 from omni.core.events import (
@@ -20,11 +22,12 @@ from omni.core.events import (
     TurnQueued,
     TurnStarted,
 )
+from omni.core.messages import Message, ReasoningPart
 from omni.shell.conversation.view import Change
 from omni.shell.conversation.words import waiting_words
 
 if TYPE_CHECKING:
-    from omni.chat import Attachment
+    from omni.chat import Attachment, ChatMessage
     from omni.jobs import Job
 
 Ask = Callable[[], AsyncGenerator[ChatEvent]]
@@ -65,9 +68,9 @@ class Asked(NamedTuple):
 class RunningAnswer:
     """What came so far of an answer, and the job that writes it.
 
-    `question` and `answer` are the ids under which they are stored, from when they are; `key` is under which the answer
-    is known until then. `asked` is None for an answer without a question of its own. `instead_of` is the message from which
-    on the branch is no longer the one on the screen.
+    `question` and `answer` are the ids of its messages, from when they are stored; `key` stands for them until then.
+    `asked` is None for an answer without a question of its own. `instead_of` is the message from which on the branch is
+    written anew.
     """
 
     def __init__(self, conversation: str, brain: str, *, key: str, began: float, asked: Asked | None = None) -> None:
@@ -93,14 +96,29 @@ class RunningAnswer:
         return self.state == "ended" and self.failure is None and not self.stopped
 
     @property
-    def text(self) -> str:
-        """All text so far."""
-        return "".join(self.texts)
+    def ids(self) -> tuple[str, str]:
+        """Those of its question and its answer as they are now."""
+        return self.question or f"{self.key} question", self.answer or self.key
 
-    @property
-    def reasoning(self) -> str:
-        """All thoughts so far."""
-        return "".join(self.thoughts)
+    def on(self, branch: "Sequence[ChatMessage]") -> "list[ChatMessage]":
+        """The branch that it is written on with what came by now, whatever was stored of that when `branch` was read."""
+        from omni.chat import ChatMessage  # not needed for the first frame
+
+        question, answer = self.ids
+        thought = (ReasoningPart(text="".join(self.thoughts), seconds=self.thinking_seconds),) if self.thoughts else ()
+        parts = Message.of("assistant", *thought, "".join(self.texts)).parts
+        messages = list[ChatMessage]()
+        for message in branch:
+            if message.id == self.answer:
+                return [*messages, replace(message, parts=parts, state="writing")]
+            if message.id == self.instead_of:
+                break
+            messages.append(message)
+        if self.asked is not None:
+            asked = Message.of("user", *self.asked.attachments, self.asked.text).parts
+            messages.append(ChatMessage(id=question, parent=None, role="user", time=self.began, parts=asked))
+        now = ChatMessage(id=answer, parent=None, role="assistant", time=self.began, parts=parts, state="writing")
+        return [*messages, now]
 
     def stop(self) -> bool:
         """End it; False when there is nothing to end."""

@@ -29,7 +29,7 @@ class Commands:
         """Do it; False for what only who shows the conversation can do. Raises OmniError."""
         model = self._model
         if command.offer is not None:
-            model.beside(
+            model.tasks.start(
                 self._run_offered(command.offer, words), f"/{command.name}"
             )  # not here: what is typed meanwhile would wait
             return True

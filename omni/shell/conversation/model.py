@@ -1,10 +1,9 @@
 """One conversation as one has it: what was said, what is being answered, what waits, and what can be done to it."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from functools import partial
-from itertools import takewhile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from omni.core.errors import OmniError, UsageError
 from omni.core.events import BrainReplaced, ChatEvent, ReasoningDelta, TextDelta, TurnEnded, TurnStarted
@@ -31,13 +30,14 @@ class ConversationModel:
     """The conversation on the screen, while as many as one likes are answered behind it.
 
     `messages` are those of its branch, with `partly` only its end. `edited` is the question that is being asked
-    differently, `refusal` why the last one could not be asked, and when. What is done raises OmniError.
+    differently, `refusal` why the last one could not be asked, and when. What is done raises OmniError. `tasks` is what
+    is done while nobody waits: turns are watched there, and go on when these end.
     """
 
     def __init__(self, services: "Services", view: ConversationView) -> None:
         self._services, self._view = services, view
-        self._tasks = Tasks(view.failed)
-        self.turns = Turns(services, view, self._tasks, heard=self._heard, over=self._over)
+        self.tasks = Tasks(view.failed)
+        self.turns = Turns(services, view, self.tasks, heard=self._heard, over=self._over)
         self.conversation: Conversation | None = None
         self.messages: list[ChatMessage] = []
         self.partly = False
@@ -84,28 +84,16 @@ class ConversationModel:
         return [one.text for one in self.messages if one.role == "user"]
 
     @property
-    def unstored(self) -> RunningAnswer | None:
-        """The turn on the screen as long as its messages are not among `messages`."""
-        running = self.answering
-        return None if running is None or self.message(running.answer) is not None else running
-
-    @property
     def branch(self) -> "Sequence[ChatMessage]":
-        """The messages that are shown: those that a turn writes anew are not, from when it begins."""
-        running = self.unstored
-        if running is None or not running.instead_of:
-            return self.messages
-        return list(takewhile(lambda one: one.id != running.instead_of, self.messages))
+        """The messages with what is being written: that stands there before it is stored, and what it replaces does not."""
+        return self.messages if self.answering is None else self.answering.on(self.messages)
 
     @property
     def turn_count(self) -> int | None:
         """How often was asked on this branch, and where only its end was read, on all; None before anything was."""
         if self.conversation is None:
             return None
-        if self.partly:
-            return self.conversation.turns
-        running = self.unstored
-        return sum(one.role == "user" for one in self.branch) + (running is not None and running.asked is not None)
+        return self.conversation.turns if self.partly else sum(one.role == "user" for one in self.branch)
 
     def message(self, message: str) -> "ChatMessage | None":
         """A message of the branch, looked for from its end."""
@@ -166,10 +154,12 @@ class ConversationModel:
             self._figures = self._figures.learned(usage) if usage is not None else self._figures
             self._view.changed("opened" if opened else "messages")
 
-    async def read_more(self, *, whole: bool = False) -> None:
-        """Read what stands above the messages that are there, where something does: so much that one can go on, or all."""
-        if self.partly:
-            await self.reload(times=MORE, whole=whole)
+    async def read_more(self, *, whole: bool = False) -> bool:
+        """Read what stands above the messages that are there, so much that one can go on, or all; False where nothing does."""
+        if not self.partly:
+            return False
+        await self.reload(times=MORE, whole=whole)
+        return True
 
     async def delete(self, conversation: str) -> None:
         """Delete a conversation; its answer is stopped before."""
@@ -185,9 +175,9 @@ class ConversationModel:
             value = change.value
             conversation = value.get("conversation", "") if isinstance(value, dict) else str(value)
             if conversation == self.shown_id and self.conversation is not None and conversation not in self.turns:
-                self.beside(self.reload(), "read the conversation again")
+                self.tasks.start(self.reload(), "read the conversation again")
         elif change.topic in ("library", "processes"):
-            self.beside(self.know_brain(), "brain of the conversation")
+            self.tasks.start(self.know_brain(), "brain of the conversation")
 
     # ---- its brain, its title
 
@@ -382,7 +372,7 @@ class ConversationModel:
         """Stop the answer on the screen, whoever writes it; False when nothing is being written."""
         running = self.answering
         if running is None and self.messages and self.messages[-1].state == "writing":
-            self.beside(self._stop_elsewhere(self.messages[-1].id), "stop an answer of another window")
+            self.tasks.start(self._stop_elsewhere(self.messages[-1].id), "stop an answer of another window")
             return True
         return running is not None and running.stop()
 
@@ -418,7 +408,7 @@ class ConversationModel:
         self._tell(*changes)
         match event:
             case TurnStarted() if self.conversation is not None and not self.conversation.turns:
-                self.beside(self._learn_title(running.conversation), "title of the conversation")
+                self.tasks.start(self._learn_title(running.conversation), "title of the conversation")
             case TextDelta(text=text):
                 self._view.grew(text, "")
             case ReasoningDelta(text=text):
@@ -438,23 +428,11 @@ class ConversationModel:
                 self._view.changed("messages")
                 if running.asked is not None:
                     self._view.give_back(running.asked.typed)
+            self._tell("status", "keys")
         if not shown and failure is not None:
             self._view.failed(failure)
-        self._tell("status", "keys")
         if running.whole:
             await self._next(running.conversation)
-
-    async def settled(self) -> None:
-        """Return when no turn runs, and nothing else is being done."""
-        await self._tasks.settled()
-
-    async def close(self) -> None:
-        """Do nothing more. Turns that were begun go on."""
-        await self._tasks.close()
-
-    def beside(self, work: Coroutine[Any, Any, object], name: str) -> None:
-        """Do what nobody waits for; what fails in it is said."""
-        self._tasks.start(work, name)
 
     def _tell(self, *changes: Change) -> None:
         for change in changes:

@@ -104,7 +104,7 @@ class ChatPane(Pane):
 
     async def on_unmount(self) -> None:
         """Turns go on without being watched here."""
-        await self.model.close()
+        await self.model.tasks.close()
 
     def on_resize(self) -> None:
         """The title takes the room that there is."""
@@ -282,8 +282,8 @@ class ChatPane(Pane):
     # ---- reading
 
     async def _read_more(self, *, whole: bool) -> None:
-        await self.model.read_more(whole=whole)
-        self.composer.remember(self.model.questions, keep=True)
+        if await self.model.read_more(whole=whole):
+            self.composer.remember(self.model.questions, keep=True)
 
     @on(Transcript.Earlier)
     def _earlier(self, event: Transcript.Earlier) -> None:
@@ -293,8 +293,7 @@ class ChatPane(Pane):
     @on(Composer.Recalling)
     def _recalling(self, event: Composer.Recalling) -> None:
         event.stop()
-        if self.model.partly:
-            self._work(partial(self._read_more, whole=True), "read all of the conversation")
+        self._work(partial(self._read_more, whole=True), "read all of the conversation")
 
     @on(Transcript.Act)
     async def _act(self, event: Transcript.Act) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from omni.core.errors import ContextOverflow, OmniError, StorageError, UsageError
 from omni.core.events import BrainReplaced, Usage
 from omni.core.messages import ContextPart, ImagePart
-from omni.shell.conversation.answer import Asked, RunningAnswer
+from omni.shell.conversation.answer import RunningAnswer
 from omni.shell.conversation.model import ConversationModel
 from omni.shell.conversation.words import clock_time, compacted_words, replaced_words, seconds_words
 from omni.shell.transcript import Entry, Transcript
@@ -123,30 +123,27 @@ class Entries:
     def __init__(self) -> None:
         self._known: dict[str, tuple[tuple[ChatMessage, OmniError | None], list[Entry]]] = {}
         self._running: RunningAnswer | None = None
-        self._asked: Entry | None = None
+        self._ids: tuple[str, str] = ("", "")  # of its messages, as they were shown last
         self.answer: Entry | None = None  # the one that is being written
 
     def forget(self) -> None:
         """Another conversation."""
         self._known = {}
-        self._running = self._asked = self.answer = None
 
     def of(self, model: ConversationModel, shown: Transcript) -> list[Entry]:
-        """The entries of all messages; an answer that is being written here shows what came, not what was stored."""
-        running, unstored, failures = model.answering, model.unstored, model.turns.failures
-        if running is not self._running:
-            self._running, self._asked, self.answer = running, None, None
+        """The entries of all messages, and why the last question could not be asked."""
+        running, failures, messages = model.answering, model.turns.failures, model.branch
+        if running is not None and running is self._running:
+            for old, new in zip(self._ids, running.ids, strict=True):
+                shown.rename_entry(old, new)
         entries: list[Entry] = []
-        messages = model.branch
         for message in messages:
-            if running is not None and running is not unstored and message.id == running.answer:
-                entries.append(self._live(running, message))
-            else:
-                entries += self._kept(message, failures.get(message.id), shown)
-        if unstored is not None:
-            if unstored.asked is not None:
-                entries.append(self._question(unstored, unstored.asked))
-            entries.append(self._live(unstored))
+            entries += self._kept(message, failures.get(message.id), shown)
+        self._running, self.answer = running, None
+        if running is not None:
+            self._ids = running.ids
+            self.answer = next((entry for entry in reversed(entries) if entry.id == running.ids[1]), None)
+            self.update()
         if model.refusal is not None:
             entries.append(_refused(*model.refusal))
         ids = {message.id for message in messages}
@@ -157,8 +154,7 @@ class Entries:
         """Have the entry of the answer that is being written say what it does by now."""
         running, entry = self._running, self.answer
         if running is not None and entry is not None:
-            if entry.kind == "brain":
-                entry.name = running.brain or entry.name
+            entry.name = running.brain or entry.name
             entry.facts, entry.foot = (clock_time(running.began), running.state), tuple(notices_of(running))
             entry.thinking_seconds = running.thinking_seconds or entry.thinking_seconds
 
@@ -173,32 +169,6 @@ class Entries:
         self._known[message.id] = ((message, failure), entries)
         return entries
 
-    def _question(self, running: RunningAnswer, asked: Asked) -> Entry:
-        entry = self._asked
-        if entry is None:
-            facts = (clock_time(running.began), *map(attachment_words, asked.attachments))
-            entry = self._asked = Entry("", "person", "you", asked.text, facts=facts)
-        entry.id = running.question or running.key
-        return entry
-
-    def _live(self, running: RunningAnswer, message: "ChatMessage | None" = None) -> Entry:
-        entry = self.answer
-        if entry is None:
-            same = entries_of(message)[-1] if message is not None else Entry("", "brain", running.brain or "brain")
-            entry = self.answer = Entry(
-                "",
-                same.kind,
-                same.name,
-                running.text,
-                reasoning=running.reasoning,
-                thinking_seconds=same.thinking_seconds,
-                branch=same.branch,
-                writing=True,
-            )
-        entry.id = running.answer or f"answer {running.key}"
-        self.update()
-        return entry
-
 
 def _refused(failure: OmniError, when: float) -> Entry:
     """Stands where the answer would, when nothing of it could be stored."""
@@ -208,7 +178,7 @@ def _refused(failure: OmniError, when: float) -> Entry:
 
 def _takes_over(old: Entry, new: Entry) -> bool:
     """Make `old` say what `new` says, where that is the same text, or more of it while another Omni writes it."""
-    if old.kind != new.kind:
+    if old.kind != new.kind or (new.writing and not old.writing):
         return False
     if old.text != new.text or old.reasoning != new.reasoning:
         if not old.writing or not new.text.startswith(old.text) or not new.reasoning.startswith(old.reasoning):
