@@ -45,7 +45,7 @@ def settings_page() -> str:
         "# Settings\n\nWritten by `make docs` from the settings themselves.\n\n"
         "They stand in `config.toml` of Omni's home (`omni config path`), which is made when the first one is changed:\n"
         "in the shell, by `omni config set KEY VALUE`, or in an editor. A key that Omni does not know is refused with its\n"
-        "line and the nearest known one; `omni config check` reads the file and says so too.\n"
+        "line, its column and the nearest known one; `omni config check` reads the file and says so too.\n"
     )
     section = ""
     for key, (kind, default, meaning) in described().items():

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from omni.core.errors import ContextOverflow, EngineError
 from omni.engine._retrying import DEATHS, PAUSE_SECONDS, TRIES, Cause, culprit
-from omni.engine._suspects import Work
+from omni.engine._suspects import SuspectWork
 from omni.engine._worker_access import WorkerAccess
 from omni.engine.embeddings import pieces, readable, too_long, vectors_of
 from omni.engine.http import WorkerClient, WorkerGone
@@ -36,7 +36,7 @@ class Embedder:
         tokens = int(self._settings.get("context", 0))  # one text at a time, however long
         key, alone, deaths = f"texts {id(texts)}", False, 0
         for last in (False,) * (TRIES - 1) + (True,):
-            work = Work(self._access.suspects, key, alone=alone)
+            work = SuspectWork(self._access.suspects, key, alone=alone)
             async with work.trial:
                 try:
                     async with self._access.keeper.turn(

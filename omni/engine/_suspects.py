@@ -127,7 +127,7 @@ class Suspects:
         return (key for key in keys if self.suspicious(key))
 
 
-class Work:
+class SuspectWork:
     """What workers do for one request that carries `key`. `worker` is the last one that did something, "" before;
     `late`: it had ended before. `lingers`: it may go on with it although nobody waits any more, and who waits for its end
     says that it is over."""

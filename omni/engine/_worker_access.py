@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from omni.core.errors import EngineError, OmniError
 from omni.core.events import BrainLoading, EngineEvent, TurnQueued
 from omni.engine._retrying import BLAMED, Cause, WorkerEnd, cause_of, is_end
-from omni.engine._suspects import Suspects, Work
+from omni.engine._suspects import Suspects, SuspectWork
 from omni.engine.http import WorkerClient
 from omni.engine.llama import ended_while_loading, refusal
 
@@ -53,7 +53,7 @@ class WorkerAccess:
                 raise failed from error
             raise
 
-    async def why(self, error: OmniError, work: Work) -> WorkerEnd:
+    async def why(self, error: OmniError, work: SuspectWork) -> WorkerEnd:
         """Why the worker ended that a request has failed with, and who may have done it."""
         if not is_end(error):
             return WorkerEnd()

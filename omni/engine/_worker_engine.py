@@ -26,7 +26,7 @@ from omni.engine._infill import tokens_of
 from omni.engine._knowledge import Knowledge
 from omni.engine._prompts import Prompts
 from omni.engine._retrying import PAUSE_SECONDS, Otherwise, Retries
-from omni.engine._suspects import Work, carried
+from omni.engine._suspects import SuspectWork, carried
 from omni.engine._worker_access import WorkerAccess
 from omni.engine._worker_turns import WorkerTurns
 from omni.engine.answers import scales
@@ -142,7 +142,7 @@ class WorkerEngine:
         suspicion, suspects = carried(request), self._access.suspects
         retries = Retries(request, suspicion, shows=shows, name=self._name)
         while True:
-            work = Work(suspects, suspicion.key, alone=retries.alone)
+            work = SuspectWork(suspects, suspicion.key, alone=retries.alone)
             async with work.trial:  # until it is known how the worker ended
                 try:
                     if retries.said and (end := retries.go_on(len(await self.tokenize(retries.said)))):

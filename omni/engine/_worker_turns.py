@@ -12,7 +12,7 @@ from omni.core.events import EngineEvent, PromptCounted
 from omni.engine._chunks import LlamaChunk
 from omni.engine._knowledge import Knowledge
 from omni.engine._prompts import Prompts, encoded
-from omni.engine._suspects import Work
+from omni.engine._suspects import SuspectWork
 from omni.engine._vocabulary import check_bias
 from omni.engine._worker_access import WorkerAccess
 from omni.engine._worker_requests import Framed, WorkerRequest, WorkerRequests
@@ -58,7 +58,7 @@ class WorkerTurns:
         await asyncio.gather(*self._giving_back, return_exceptions=True)
 
     async def run(
-        self, request: ChatRequest | CompletionRequest, binding: Binding | None, density: int | None, work: Work
+        self, request: ChatRequest | CompletionRequest, binding: Binding | None, density: int | None, work: SuspectWork
     ) -> AsyncGenerator[EngineEvent]:
         """Load, count, wait, answer; what runs there is told to `work`."""
         async with await self._access.lease() as lease:
@@ -88,7 +88,7 @@ class WorkerTurns:
                 yield event
 
     async def _answer(
-        self, asked: WorkerRequest, turn: "WorkerTurn", *, max_completion_tokens: int, allocated: int, work: Work
+        self, asked: WorkerRequest, turn: "WorkerTurn", *, max_completion_tokens: int, allocated: int, work: SuspectWork
     ) -> AsyncGenerator[EngineEvent]:
         """Wait for the place, ask the worker, and give the place back: at once, or when a cancelled slot is idle."""
         seed = asked.seed if asked.seed is not None else secrets.randbits(31)
@@ -144,7 +144,7 @@ class WorkerTurns:
         turn: "WorkerTurn",
         client: WorkerClient,
         seed: int,
-        work: Work,
+        work: SuspectWork,
         begun: asyncio.Task[_Begun] | None = None,
     ) -> None:
         """Wait until the slot of a cancelled turn is idle, but not for ever; then give its place back.

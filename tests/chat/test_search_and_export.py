@@ -156,6 +156,20 @@ def test_what_is_no_export_is_refused(text: str) -> None:
         parsed(text)
 
 
+async def test_an_export_with_a_wrong_value_is_refused_with_its_place(bench: Any) -> None:
+    service = bench.open()
+    text = await service.export(await bench.talk(service, "a"), "json")
+    for right, wrong, says in (
+        ('"role": "user"', '"role": "nobody"', r"messages\[0\]\.role: expected one of .*'user'.*, found 'nobody'"),
+        ('"format": "omni-conversation"', '"format": "omni-conversation', "expected a text"),
+        ('"turns": 1', '"turns": "one"', r"conversation\.turns: expected a whole number, found a text of 3 characters"),
+    ):
+        assert right in text
+        place = rf"^The exported conversation, line \d+, column \d+: {says}"
+        with pytest.raises(BadFile, match=place):
+            await service.load(text.replace(right, wrong, 1))
+
+
 async def test_an_export_that_is_no_tree_is_refused(bench: Any) -> None:
     service = bench.open()
     made = await bench.talk(service, "a")

@@ -21,7 +21,7 @@ def test_groups_share_their_columns(capsys: pytest.CaptureFixture[str]) -> None:
 def test_foreign_text_stays_in_its_cell(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(("name",), [("a\x1b[2J\nb",)])
     print_facts([("title", "a\x1b[2J\nb"), ("empty", "")])
-    assert capsys.readouterr().out == "name\na[2J b\ntitle  a[2J b\n"
+    assert capsys.readouterr().out == "name\na b\ntitle  a b\n"
 
 
 def test_a_line_ends_where_the_terminal_does(

@@ -355,6 +355,27 @@ def test_what_does_not_fit_is_said_with_its_place_what_was_expected_and_what_fou
     assert caught.value.hint == hint
 
 
+numbers = st.lists(
+    st.dictionaries(keys, st.lists(st.integers(), min_size=1, max_size=3), min_size=1, max_size=4), min_size=1
+)
+
+
+@given(numbers, st.data(), st.sampled_from([None, 2]))
+def test_the_one_value_that_does_not_fit_is_the_one_that_is_named(
+    value: list[dict[str, list[Any]]], data: st.DataObject, indent: int | None
+) -> None:
+    row = data.draw(st.sampled_from(range(len(value))))
+    key = data.draw(st.sampled_from(sorted(value[row])))
+    at = data.draw(st.sampled_from(range(len(value[row][key]))))
+    value[row][key][at] = True
+    located = read_json(json.dumps(value, indent=indent), SOURCE)
+    with pytest.raises(UsageError) as caught:
+        convert(located, list[dict[str, list[int]]])
+    assert caught.value.message.startswith(
+        f"{located.place([row, key, at])}: [{row}].{key}[{at}]: expected a whole number"
+    )
+
+
 def test_a_text_that_does_not_fit_is_not_said_since_it_may_be_secret() -> None:
     with pytest.raises(UsageError) as caught:
         convert(read_json('{"name": "a", "base": {}, "count": "hunter2"}', SOURCE), Thing)

@@ -28,6 +28,10 @@ def test_what_is_no_locked_pin_is_refused(line: str) -> None:
         parse_lock(line)
 
 
+def test_the_base_set_up_stays_small() -> None:
+    assert len({pin.name for pin in parse_lock((REQUIREMENTS / "core.txt").read_text("utf-8"))}) <= 30
+
+
 @given(st.text())
 def test_any_text_is_pins_or_a_bad_file(text: str) -> None:
     try:

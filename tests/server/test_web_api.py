@@ -18,7 +18,7 @@ from omni.core.errors import EngineError, NetworkBlocked
 from omni.core.events import ChatEvent, TurnStarted
 from omni.core.paths import Home
 from omni.engine import Reply, ScriptedEngine
-from omni.jobs import Jobs
+from omni.jobs import Job, Jobs
 from omni.server import web_assets
 from omni.server.webapi.hub import BEHIND, Change, PageQueue
 from omni.server.webapi.pace import Pace
@@ -555,6 +555,21 @@ async def test_the_system_says_what_runs(folder: Path) -> None:
         for name, status in (("keeper", 400), ("nobody", 404), ("worker-1", 204)):
             await browser.ask("POST", "/system/stop", {"name": name}, status)
         assert len((await browser.ask("GET", "/system"))["processes"]) == 2
+
+
+async def test_the_system_lists_work_whoever_began_it_and_stops_it(folder: Path) -> None:
+    async def export(_: Job[str]) -> AsyncGenerator[str]:
+        yield "begun"
+        await asyncio.Event().wait()
+
+    async with entered(folder) as browser:
+        assert (await browser.ask("GET", "/system"))["work"] == []
+        job = browser.served.services.jobs.begin("export", "@omni/coder", export)
+        (work,) = (await browser.ask("GET", "/system"))["work"]
+        assert (work["id"], work["words"], work["asks"]) == (job.id, "an export of @omni/coder", "")
+        await browser.ask("POST", "/system/stop", {"name": job.id}, 204)
+        assert job.state == "stopped"
+        await browser.ask("POST", "/system/stop", {"name": job.id}, 404)
 
 
 async def test_settings_are_read_and_changed(folder: Path) -> None:

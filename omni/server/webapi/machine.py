@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from starlette.requests import Request
@@ -11,12 +12,16 @@ from starlette.responses import Response
 from omni import __version__
 from omni.core.errors import NotFound, UsageError
 from omni.hardware import HardwareProfile, process_memory
+from omni.jobs import work_words
 from omni.keeper import Doors, ProcessInfo
 from omni.server.routes import Route, body_of, json_response
 from omni.server.streams import Streamed, sse
 from omni.server.webapi.hub import Change, encoded, hub_of
 from omni.server.webapi.problems import route
 from omni.server.webapi.readings import Reading
+
+if TYPE_CHECKING:
+    from omni.app import Services
 
 
 class RunningProcess(Struct, frozen=True, kw_only=True):
@@ -27,6 +32,15 @@ class RunningProcess(Struct, frozen=True, kw_only=True):
     brains: list[str]
 
 
+class Work(Struct, frozen=True, kw_only=True):
+    """What goes on, whoever began it: what it does in words, since when, and what it asks ("" for nothing)."""
+
+    id: str
+    words: str
+    began: float
+    asks: str = ""
+
+
 class System(Struct, frozen=True, kw_only=True):
     """Everything that runs, on what."""
 
@@ -34,6 +48,7 @@ class System(Struct, frozen=True, kw_only=True):
     home: str
     reading: Reading
     processes: list[RunningProcess]
+    work: list[Work]
     machine: HardwareProfile
 
 
@@ -44,7 +59,7 @@ class AirGap(Struct, frozen=True, kw_only=True):
 
 
 class Stop(Struct, frozen=True, kw_only=True):
-    """A worker by its name."""
+    """A worker or a helper by its name, or some work by its id."""
 
     name: str
 
@@ -54,7 +69,7 @@ def routes() -> list[Route]:
     return [
         route("GET", "/changes", changes, "Follow everything that changes.", stream=Change),
         route("GET", "/system", system, "Read processes and machine.", response=System),
-        route("POST", "/system/stop", stop, "End a worker.", request=Stop, status=204),
+        route("POST", "/system/stop", stop, "End a worker, a helper or some work.", request=Stop, status=204),
         route("GET", "/doors", doors, "Read the state of the doors.", response=Doors),
         route("POST", "/doors", air_gap, "Shut all doors, or allow them again.", request=AirGap, response=Doors),
     ]
@@ -88,21 +103,38 @@ async def system(request: Request) -> Response:
                 RunningProcess(process=process, memory=memory.get(process.pid, 0), brains=names.get(process.base, []))
                 for process in processes
             ],
+            work=await _work(services),
             machine=await services.hardware(),
         )
     )
 
 
+async def _work(services: "Services") -> list[Work]:
+    jobs = [job.snapshot() for job in await services.jobs.all()]
+    titles = {}
+    if any(job.kind == "turn" for job in jobs):
+        titles = {one.id: one.title for one in await services.chat.conversations(limit=1000)}
+    return [
+        Work(id=job.id, words=work_words(job, titles), began=job.began, asks=job.question.text if job.question else "")
+        for job in jobs
+    ]
+
+
 async def stop(request: Request) -> Response:
-    """Its memory comes back."""
+    """The memory of a process comes back; what came of some work is kept."""
     wish = await body_of(request, Stop)
-    keeper = await request.app.state.server.services.keeper()
+    services: Services = request.app.state.server.services
+    if job := next((job for job in await services.jobs.all() if job.snapshot().id == wish.name), None):
+        await job.stop()
+        return Response(status_code=204)
+    keeper = await services.keeper()
     kinds = {process.name: process.kind for process in await keeper.processes()}
     if wish.name not in kinds:
-        raise NotFound(f"No process is called {wish.name[:100]!r}.")
-    if kinds[wish.name] != "worker":  # such as the airlock, which carries the answer
+        raise NotFound(f"No process and no work is called {wish.name[:100]!r}.", hint="It may just have ended.")
+    if kinds[wish.name] not in ("worker", "helper"):  # such as the airlock, which carries the answer
         raise UsageError(
-            f"{wish.name} is no worker.", hint="GET /omni/v1/system says which are; only these are ended here."
+            f"{wish.name} is no worker and no helper.",
+            hint="GET /omni/v1/system says which are; only these are ended here.",
         )
     await keeper.stop(wish.name)
     return Response(status_code=204)

@@ -26,4 +26,5 @@ export type {
   TextPart,
   TurnEvent,
   Usage,
+  Work,
 } from "./wire";

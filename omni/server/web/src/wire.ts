@@ -327,6 +327,7 @@ export interface System {
   home: string;
   reading: Reading;
   processes: RunningProcess[];
+  work: Work[];
   machine: HardwareProfile;
 }
 
@@ -425,4 +426,11 @@ export interface Vram {
   name: string;
   used: number;
   total: number;
+}
+
+export interface Work {
+  id: string;
+  words: string;
+  began: number;
+  asks: string;
 }

@@ -5,7 +5,7 @@ import { clock, size, speed } from "../format";
 import { history, state } from "../state";
 import { doorWords } from "../parts/doors";
 import { PageHead } from "./head";
-import type { Running, System } from "../types";
+import type { Running, System, Work } from "../types";
 
 const LENGTH = 90;
 
@@ -56,6 +56,7 @@ export function SystemPage() {
       {reading?.doubt && <p className="amber">{reading.doubt}</p>}
       <h2>Processes</h2>
       {system ? <Processes of={system.processes} /> : <p className="third">Asking the keeper …</p>}
+      {system && system.work.length > 0 && <WorkList of={system.work} />}
       {system && <Machine system={system} />}
     </section>
   );
@@ -80,7 +81,7 @@ function Graph({ title, figure, of, values, top, person }: { title: string; figu
 }
 
 function Processes({ of }: { of: Running[] }) {
-  const order = ["client", "keeper", "starter", "airlock", "worker"];
+  const order = ["client", "keeper", "starter", "airlock", "installer", "worker", "helper"];
   const rows = [...of].sort((a, b) => order.indexOf(a.process.kind) - order.indexOf(b.process.kind) || a.process.since - b.process.since);
   return (
     <div className="wide" tabIndex={0} role="group" aria-label="processes">
@@ -108,7 +109,7 @@ function Processes({ of }: { of: Running[] }) {
               <Network process={process} />
               <td className="second">{clock(process.since)}</td>
               <td>
-                {process.kind === "worker" && (
+                {(process.kind === "worker" || process.kind === "helper") && (
                   <button type="button" className="quiet" onClick={() => void attempt(send("POST", "/system/stop", { name: process.name }))}>
                     end
                   </button>
@@ -119,6 +120,25 @@ function Processes({ of }: { of: Running[] }) {
         </tbody>
       </table>
     </div>
+  );
+}
+
+/** What goes on, whoever began it: it can be stopped, and what came of it is kept. */
+function WorkList({ of }: { of: Work[] }) {
+  return (
+    <>
+      <h2>Work</h2>
+      <ul className="plain-list">
+        {of.map((work) => (
+          <li key={work.id}>
+            {work.words} <span className="third">since {clock(work.began)}</span> <span className="amber">{work.asks && `asks: ${work.asks}`}</span>{" "}
+            <button type="button" className="quiet" onClick={() => void attempt(send("POST", "/system/stop", { name: work.id }))}>
+              stop
+            </button>
+          </li>
+        ))}
+      </ul>
+    </>
   );
 }
 
