@@ -1,1 +1,0 @@
-export{w as createInfoServices}from"./mermaid-parser.core-Dcx3c0Ct.js";import"./chunk-NGNAAXSQ-DI_UYJZ4.js";

@@ -1,1 +1,0 @@
-export{m as createRailroadAbnfServices}from"./mermaid-parser.core-Dcx3c0Ct.js";import"./chunk-NGNAAXSQ-DI_UYJZ4.js";
