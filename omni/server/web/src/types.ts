@@ -11,6 +11,8 @@ export type {
   ImagePart,
   Offer as Brain,
   Palette,
+  PluginPage,
+  PluginParts,
   Part,
   Problem,
   Pull,
