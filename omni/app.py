@@ -3,12 +3,14 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
 from contextlib import aclosing, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from msgspec import Struct
 
 from omni.core.clock import Clock, SystemClock
 from omni.core.errors import BadFile, NotFound, OmniError
@@ -74,9 +76,11 @@ class Services:
             self._settings = Settings.load(self.home.config)
         return self._settings
 
-    async def change_setting(self, key: str, value: Any) -> Settings:
-        """Set `section.key` in the file and here."""
-        self._follow(await asyncio.to_thread(change, self.home.config, key, value))
+    async def change_setting(
+        self, key: str, value: Any, sections: Mapping[str, type[Struct]] = MappingProxyType({})
+    ) -> Settings:
+        """Set `section.key` in the file and here; `sections`: what plug-ins take, for a key of theirs."""
+        self._follow(await asyncio.to_thread(change, self.home.config, key, value, sections))
         return self.settings
 
     async def read_settings_again(self) -> Settings:

@@ -87,7 +87,7 @@ def settings_sections() -> "dict[str, type[Struct]]":
     if is_safe(context) or not InstalledPlugins(home).plugins():
         return {}
     plugins = _behind_the_wall(context, home)
-    sections = {offer.plugin: offer.item for offer in plugins.offers("omni_settings") if isinstance(offer.item, type)}
+    sections = plugins.settings_sections()
     report(plugins.failures)
     return sections
 

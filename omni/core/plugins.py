@@ -17,6 +17,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 import pluggy
+from msgspec import Struct
 
 from omni.core.errors import EngineError, NotFound, OmniError, nearest
 from omni.core.hooks import LIMITS, Hooks
@@ -174,6 +175,10 @@ class Plugins:
             for item in self.gather_from(name, hook)
             if self._is_free(hook, name, item, taken)
         ]
+
+    def settings_sections(self) -> dict[str, type[Struct]]:
+        """What each plug-in takes below `[plugins.PLUGIN]`, by their names. Blocks: call it off the event loop."""
+        return {offer.plugin: offer.item for offer in self.offers("omni_settings") if isinstance(offer.item, type)}
 
     def gather_from(self, plugin: str, hook: str) -> list[Any]:
         """What one plug-in adds, whatever the others have; nothing where it fails."""

@@ -168,10 +168,11 @@ def change(path: Path, key: str, value: Any, sections: Mapping[str, type[Struct]
     Settings.load(path)  # a file that is already wrong is not made longer
     if isinstance(value, str) and known[key][0] is not str:
         value = _typed(value, known[key][0], key)
-    *tables, field = key.split(".")
+    section, _, field = key.rpartition(".")
+    plugin = section.removeprefix("plugins.")
     document = tomlkit.parse(path.read_text("utf-8") if path.exists() else "")
     table: Any = document
-    for name in tables:
+    for name in (section,) if plugin == section else ("plugins", plugin):
         table = table.setdefault(name, tomlkit.table(is_super_table=name == "plugins"))
     table[field] = value
     for old, new in RENAMED.items():

@@ -9,9 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omni.core.errors import UsageError
-from omni.core.settings import Settings, change, described, parse
+from omni.core.settings import Section, Settings, change, described, parse
 
 KEYS = sorted(described())
+
+
+class Almanac(Section, frozen=True):
+    """What a plug-in takes."""
+
+    most: int = 5
+
+
+def test_a_plug_in_with_dots_in_its_name_has_one_table(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    settings = change(path, "plugins.my.almanac.most", "9", {"my.almanac": Almanac})
+    assert settings.of("my.almanac", Almanac).most == 9
+    assert Settings.load(path).plugins == {"my.almanac": {"most": 9}}
 
 
 def test_no_file_means_the_defaults(tmp_path: Path) -> None:

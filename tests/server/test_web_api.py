@@ -14,9 +14,10 @@ import pytest
 from omni.cartridges import begin_pull
 from omni.chat import begin_turn
 from omni.core.clock import SystemClock
-from omni.core.errors import EngineError, NetworkBlocked
+from omni.core.errors import EngineError, NetworkBlocked, UsageError
 from omni.core.events import ChatEvent, TurnStarted
 from omni.core.paths import Home
+from omni.core.settings import change
 from omni.engine import Reply, ScriptedEngine
 from omni.jobs import Job, Jobs
 from omni.server import web_assets
@@ -85,7 +86,7 @@ async def test_without_a_session_there_is_the_page_and_nothing_else(folder: Path
         page = await client.get("/", headers={"Accept": "text/html"})
         assert page.status_code == 200
         assert "/assets/" in page.text
-        for path in ("conversations", "brains", "settings", "system", "changes", "doors"):
+        for path in ("conversations", "brains", "settings", "plugins", "system", "changes", "doors"):
             assert (await client.get(f"/omni/v1/{path}")).status_code in (401, 403)
         refused = await client.post("/omni/session", json={"token": "wrong"})
         assert refused.status_code == 401
@@ -597,6 +598,40 @@ async def test_settings_are_read_and_changed(folder: Path) -> None:
             ("chat.brain", 7, 404),
         ):
             await browser.ask("PATCH", "/settings", {"key": key, "value": value}, status)
+
+
+async def test_settings_of_plug_ins_are_read_and_changed_with_the_words_of_the_command_line(folder: Path) -> None:
+    async with entered(folder) as browser:
+        parts = await browser.ask("GET", "/plugins")
+        kinds = {one["key"]: (one["kind"], one["value"]) for one in parts["settings"]}
+        assert kinds == {"plugins.almanac.most": ("int", 5), "plugins.almanac.folders": ("toml", [])}
+        assert parts["pages"] == [{"plugin": "almanac", "title": "Dates to come", "address": "/plugins/almanac/dates"}]
+        config, sections = browser.served.services.home.config, browser.served.services.plugins.settings_sections()
+        for key, value in (("plugins.almanac.most", 9), ("plugins.almanac.folders", '["/srv"]')):
+            await browser.ask("PATCH", "/settings", {"key": key, "value": value})
+        parts = await browser.ask("GET", "/plugins")
+        assert [one["value"] for one in parts["settings"]] == [9, ["/srv"]]
+        kept = config.read_text()
+        for key, value in (
+            ("plugins.almanac.most", "0"),
+            ("plugins.almanac.least", "1"),
+            ("plugins.almanac.folders", "/srv"),
+            ("plugins.nobody.most", "1"),
+        ):
+            with pytest.raises(UsageError) as refused:
+                change(config, key, value, sections)
+            problem = (await browser.ask("PATCH", "/settings", {"key": key, "value": value}, 400))["error"]
+            assert (problem["message"], problem["hint"]) == (refused.value.message, refused.value.hint)
+        assert config.read_text() == kept
+
+
+async def test_a_plug_in_setting_that_does_not_fit_is_shown_as_it_stands_in_the_file(folder: Path) -> None:
+    async with entered(folder) as browser:
+        browser.served.services.home.config.write_text('[plugins.almanac]\nmost = "many"\n')
+        parts = await browser.ask("GET", "/plugins")
+        assert [one["value"] for one in parts["settings"]] == ["many", []]
+        await browser.ask("PATCH", "/settings", {"key": "plugins.almanac.most", "value": 7})
+        assert "most = 7" in browser.served.services.home.config.read_text()
 
 
 async def test_pages_hear_of_everything_that_changes(folder: Path) -> None:

@@ -78,6 +78,38 @@ async def test_settings_hold_at_once_and_in_the_file(desk: Desk) -> None:
     assert await page.evaluate("getComputedStyle(document.body).backgroundColor") != dark
 
 
+async def test_settings_of_a_plug_in_stand_beside_the_others(desk: Desk) -> None:
+    visit = await desk.open()
+    page = visit.page
+    await page.click(".pages >> text=Settings")
+    most, folders = [page.locator(f"h2:has-text('plug-in almanac') ~ .setting >> nth={at} >> input") for at in (0, 1)]
+    await most.fill("9")
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector(".toast >> text=plugins.almanac.most is changed")
+    await folders.fill('["/srv"]')
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector(".toast >> text=plugins.almanac.folders is changed")
+    await folders.fill("/srv")
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector(".toast.bad >> text=plugins.almanac.folders does not take '/srv'")
+    text = visit.served.services.home.config.read_text()
+    assert '[plugins.almanac]\nmost = 9\nfolders = ["/srv"]' in text
+
+
+async def test_a_page_of_a_plug_in_is_reached_from_the_menu(desk: Desk) -> None:
+    visit = await desk.open()
+    page = visit.page
+    await page.click(".pages >> text=Dates to come")
+    await page.wait_for_selector("h1 >> text=No date is near.")
+    await page.go_back()
+    await page.wait_for_selector(".pages >> text=Dates to come")
+    await page.keyboard.press("Control+k")
+    await page.keyboard.type("dates to")
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector("h1 >> text=No date is near.")
+    assert page.url == f"{visit.served.url}/plugins/almanac/dates"
+
+
 async def test_the_air_gap_is_one_press_away_and_two_from_being_undone(desk: Desk) -> None:
     visit = await desk.open()
     page = visit.page

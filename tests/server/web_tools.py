@@ -8,16 +8,22 @@ import subprocess
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import cached_property
+from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import pytest
+from msgspec import Meta
 
 from omni.app import Services
 from omni.cartridges import Brain, PullDone, PullProgress, PullStarted, PullVerifying, Verified
 from omni.core.errors import NetworkBlocked, NotFound, OmniError
+from omni.core.hooks import WebAnswer, WebRoute, hookimpl
+from omni.core.installed import GROUP
 from omni.core.paths import Home
+from omni.core.plugins import Plugins
+from omni.core.settings import Section
 from omni.engine import Engine
 from omni.keeper import Doors, KeeperChange, ProcessInfo
 from omni.server.sessions import Sessions
@@ -213,6 +219,7 @@ class WebServices(Services):
 
     def __init__(self, home: Home, engine: Engine, brains: Sequence[Brain] | None = None) -> None:
         super().__init__(home, starter=None, client="test", plugins=False)
+        self.plugins = some_plugins()
         self.engine = engine
         self.fake_keeper = WebKeeper()
         self.fake_library = WebLibrary(some_brains() if brains is None else brains)
@@ -259,6 +266,44 @@ def long_chat(messages: int, paragraphs: int = 1) -> str:
     about: dict[str, Any] = {"id": "long", "title": "A long story", "project": None, "created": 1e9, "updated": 2e9}
     about |= {"brain": "", "system": "", "head": entries[-1]["id"], "turns": messages // 2, "at": 1}
     return json.dumps({"format": "omni-conversation", "version": 1, "conversation": about, "messages": entries})
+
+
+class AlmanacSettings(Section, frozen=True):
+    """What the plug-in below takes."""
+
+    most: Annotated[int, Meta(ge=1, description="How many dates are shown.")] = 5
+    folders: Annotated[tuple[str, ...], Meta(description="Where dates are looked for.")] = ()
+
+
+class Almanac:
+    """A plug-in with settings and a page."""
+
+    @hookimpl
+    def omni_settings(self) -> list[Any]:
+        return [AlmanacSettings]
+
+    @hookimpl
+    def omni_web_routes(self) -> list[WebRoute]:
+        return [
+            WebRoute(path="dates", title="Dates to come", run=lambda _: WebAnswer(body="<h1>No date is near.</h1>")),
+            WebRoute(path="data", run=lambda _: WebAnswer(body="[]", media="application/json")),
+        ]
+
+
+class Broken:
+    """A plug-in whose settings cannot be looked at."""
+
+    @hookimpl
+    def omni_settings(self) -> list[Any]:
+        return [type("NoStruct", (), {})]
+
+
+def some_plugins() -> Plugins:
+    """Both, as if they were installed."""
+    return Plugins([EntryPoint(name, f"{__name__}:{name}", GROUP) for name in ("almanac", "broken")])
+
+
+almanac, broken = Almanac(), Broken()
 
 
 @asynccontextmanager

@@ -10,18 +10,19 @@ from starlette.responses import Response
 
 from omni.core.errors import OmniError, UsageError
 from omni.core.paths import resources
-from omni.core.settings import described
+from omni.core.settings import described, value_of
 from omni.core.themes import Themes
 from omni.server.routes import Route, body_of, json_response
 from omni.server.webapi.problems import route
 
 HIDDEN = ("ui.glyphs", "ui.mouse", "ui.keys", "ui.ready")  # a terminal's
-SettingKind = Literal["bool", "int", "text", "choice", "other"]
+SettingKind = Literal["bool", "int", "text", "choice", "toml", "other"]
 KINDS: dict[Any, SettingKind] = {bool: "bool", int: "int", str: "text"}
 
 
 class Setting(Struct, frozen=True, kw_only=True):
-    """One setting. `kind` is "bool", "int", "text", "choice" or "other", which a page shows and does not change."""
+    """One setting. `kind` is "bool", "int", "text", "choice", "toml" (it is changed by a text that is written as in the
+    file) or "other", which a page shows and does not change."""
 
     key: str
     kind: SettingKind
@@ -76,12 +77,29 @@ async def change(request: Request) -> Response:
         raise UsageError(f"{wish.key} is not changed here.", hint=f"Use `omni config set {wish.key} …`.")
     if wish.key == "ui.theme":
         await asyncio.to_thread(themes_of(services).read, str(wish.value))
-    value = wish.value
+    value, sections = wish.value, dict[str, type[Struct]]()
+    if wish.key.startswith("plugins."):
+        sections = await asyncio.to_thread(services.plugins.settings_sections)
     if wish.key == "chat.brain" and value:
         value = (await services.library.get(str(value))).name
-    await services.change_setting(wish.key, value)
+    await services.change_setting(wish.key, value, sections)
     await services.changed("settings", {"key": wish.key})
     return json_response(await _settled(request))
+
+
+def setting(key: str, kind: Any, value: Any, default: Any, description: str) -> Setting:
+    """One that was described, as a page has it."""
+    choices = [str(each) for each in get_args(kind)] if get_origin(kind) is Literal else []
+    table = kind is dict or get_origin(kind) is dict
+    shown = "other" if table or key.startswith("serve.") else KINDS.get(kind, "toml")
+    return Setting(
+        key=key,
+        kind="choice" if choices else shown,
+        value=value,
+        default=default,
+        description=description,
+        choices=choices,
+    )
 
 
 def themes_of(services: Any) -> Themes:
@@ -111,17 +129,6 @@ async def _settled(request: Request) -> Settled:
     for key, (kind, default, description) in described().items():
         if key in HIDDEN:
             continue
-        section, _, field = key.partition(".")
-        choices = [str(each) for each in get_args(kind)] if get_origin(kind) is Literal else []
-        settings.append(
-            Setting(
-                key=key,
-                kind="choice" if choices else "other" if section == "serve" else KINDS.get(kind, "other"),
-                value=getattr(getattr(values, section), field),
-                default=default,
-                description=description,
-                choices=choices,
-            )
-        )
+        settings.append(setting(key, kind, value_of(values, key), default, description))
     themes = await asyncio.to_thread(palettes, themes_of(services))
     return Settled(settings=settings, themes=themes, path=str(services.home.config))

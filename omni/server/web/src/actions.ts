@@ -4,7 +4,7 @@ import { get, problemOf, send } from "./api";
 import { chosen, state, toast, type Open, type Page } from "./state";
 import { turns } from "./chat/turns";
 import { applyTheme } from "./theme";
-import type { Brain, Conversation, Doors, Message, Pull, Settled, Shown } from "./types";
+import type { Brain, Conversation, Doors, Message, PluginParts, Pull, Settled, Shown } from "./types";
 
 /** Do it, and say what went wrong where everybody sees it. */
 export async function attempt<T>(work: Promise<T>): Promise<T | undefined> {
@@ -230,8 +230,13 @@ export async function readSettings(): Promise<void> {
   take(await get<Settled>("/settings"));
 }
 
+export async function readPlugins(): Promise<void> {
+  state.set({ plugins: await get<PluginParts>("/plugins") });
+}
+
 export async function changeSetting(key: string, value: unknown): Promise<boolean> {
   const settled = await attempt(send<Settled>("PATCH", "/settings", { key, value }));
   if (settled) take(settled);
+  if (settled && key.startsWith("plugins.")) await attempt(readPlugins());
   return settled !== undefined;
 }

@@ -1,6 +1,6 @@
 /** Coming in: the one-time token of the address is exchanged for a cookie, and never seen again. */
 
-import { attempt, readBrains, readConversations, readSettings, route } from "./actions";
+import { attempt, readBrains, readConversations, readPlugins, readSettings, route } from "./actions";
 import { ApiError, problemOf, request } from "./api";
 import { follow } from "./feed";
 import { state } from "./state";
@@ -35,5 +35,5 @@ export async function enter(): Promise<void> {
   window.addEventListener("hashchange", route);
   route();
   follow();
-  await Promise.all([attempt(readConversations()), attempt(readBrains())]);
+  await Promise.all([attempt(readConversations()), attempt(readBrains()), attempt(readPlugins())]);
 }

@@ -1,6 +1,6 @@
 /** The one feed of changes, from other windows and other pages. */
 
-import { attempt, hearPull, readBrains, readConversations, readSettings, reread, go } from "./actions";
+import { attempt, hearPull, readBrains, readConversations, readPlugins, readSettings, reread, go } from "./actions";
 import { get } from "./api";
 import { turns } from "./chat/turns";
 import { remember, state } from "./state";
@@ -60,6 +60,7 @@ function everything(): void {
   brains();
   doors();
   void attempt(readSettings());
+  void attempt(readPlugins());
   const open = state.get().open;
   if (open && !turns.of(open.id)) void reread(open.id, true).catch(() => undefined);
 }
@@ -88,6 +89,7 @@ function hear(change: Change): void {
       break;
     case "settings":
       void readSettings().catch(() => undefined);
+      void readPlugins().catch(() => undefined);
       brains();
       break;
     case "machine": {

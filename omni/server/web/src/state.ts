@@ -1,7 +1,7 @@
 /** What all parts of the page share. */
 
 import { createStore } from "./store";
-import type { Brain, Conversation, Doors, Message, Palette, Problem, Pull, Reading, Setting } from "./types";
+import type { Brain, Conversation, Doors, Message, Palette, PluginParts, Problem, Pull, Reading, Setting } from "./types";
 
 export type Page = "chat" | "cartridges" | "system" | "settings";
 
@@ -40,6 +40,7 @@ export interface State {
   settings: Setting[];
   themes: Palette[];
   configPath: string;
+  plugins: PluginParts;
   reading: Reading | null;
   doors: Doors | null;
   pulls: Pull[];
@@ -66,6 +67,7 @@ export const state = createStore<State>({
   settings: [],
   themes: [],
   configPath: "",
+  plugins: { settings: [], pages: [] },
   reading: null,
   doors: null,
   pulls: [],

@@ -12,6 +12,8 @@ export type {
   ImagePart,
   Offer as Brain,
   Palette,
+  PluginPage,
+  PluginParts,
   Part,
   Problem,
   Pull,

@@ -198,6 +198,17 @@ export interface Palette {
 
 export type Part = TextPart | ReasoningPart | ImagePart | FilePart | ContextPart | ToolCallPart | ToolResultPart;
 
+export interface PluginPage {
+  plugin: string;
+  title: string;
+  address: string;
+}
+
+export interface PluginParts {
+  settings: Setting[];
+  pages: PluginPage[];
+}
+
 export interface Problem {
   kind: string;
   message: string;
@@ -309,7 +320,7 @@ export interface SearchResults {
 
 export interface Setting {
   key: string;
-  kind: "bool" | "choice" | "int" | "other" | "text";
+  kind: "bool" | "choice" | "int" | "other" | "text" | "toml";
   value: unknown;
   default: unknown;
   description: string;

@@ -5,7 +5,7 @@
 
 import { later } from "../markdown/later";
 
-const SCREENS = 3; // further than the 1.5 screens in which browsers lay out what has `content-visibility`
+const SCREENS = 6; // further than the 1.5 screens in which browsers lay out what has `content-visibility`
 const SHARE = 0.5; // milliseconds of a frame
 
 /** A text that is whole or plain. */
@@ -19,6 +19,7 @@ export class Near {
   private near = new Set<Element>();
   private waiting = new Set<Part>();
   private down = false;
+  private first = 0;
   private edges: (Element | undefined)[] = [];
   private frame = 0;
 
@@ -36,12 +37,17 @@ export class Near {
   /** See what is near now, while the layout is known. What is in view is wanted first, then where the person moves to. */
   look(scroller: HTMLElement, transcript: HTMLElement, down: boolean): void {
     const chunks = transcript.children as HTMLCollectionOf<HTMLElement>;
+    if (!chunks.length) return;
     const [top, high] = [scroller.scrollTop, scroller.clientHeight];
-    const edges = [-SCREENS * high, 0, high, (SCREENS + 1) * high].map((y) => indexAt(chunks, top + y));
+    const first = indexAt(chunks, top, this.first);
+    const last = indexAt(chunks, top + high, first);
+    const start = indexAt(chunks, top - SCREENS * high, first);
+    const end = indexAt(chunks, top + (SCREENS + 1) * high, last);
+    const edges = [start, first, last, end];
+    this.first = first;
     if (down === this.down && edges.every((index, at) => chunks[index] === this.edges[at])) return;
     this.down = down;
     this.edges = edges.map((index) => chunks[index]);
-    const [start, first, last, end] = edges as [number, number, number, number];
     const between = (from: number, to: number) => Array.from({ length: to - from }, (_, at) => chunks[from + at]!);
     const ahead = between(last + 1, end + 1);
     const behind = between(start, first).reverse();
@@ -88,13 +94,10 @@ function change(part: Part, whole: boolean): void {
   part.show();
 }
 
-/** The chunk at this height, or the nearest: they stand one below the other. */
-function indexAt(chunks: HTMLCollectionOf<HTMLElement>, y: number): number {
-  let [low, high] = [0, chunks.length - 1];
-  while (low < high) {
-    const middle = (low + high + 1) >> 1;
-    if (chunks[middle]!.offsetTop <= y) low = middle;
-    else high = middle - 1;
-  }
-  return low;
+/** The chunk at this height, or the nearest, looked for from where it was before: they stand one below the other. */
+function indexAt(chunks: HTMLCollectionOf<HTMLElement>, y: number, from: number): number {
+  let at = Math.min(from, chunks.length - 1);
+  while (at > 0 && chunks[at]!.offsetTop > y) at--;
+  while (at + 1 < chunks.length && chunks[at + 1]!.offsetTop <= y) at++;
+  return at;
 }

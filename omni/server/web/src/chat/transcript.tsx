@@ -8,7 +8,7 @@ import { turns, type Turn } from "./turns";
 
 // Whether the browser itself keeps what is read in its place when what stands above gets another height. Safari does not.
 const HOLDS = CSS.supports("overflow-anchor", "auto");
-const LENGTH = 20; // of fewer, there are so many that watching them costs more in every frame
+const LENGTH = 10; // more are laid out and painted far from view, of fewer there are too many to watch in every frame
 
 function chunks(messages: Message[]): Message[][] {
   return Array.from({ length: Math.ceil(messages.length / LENGTH) }, (_, at) => messages.slice(at * LENGTH, (at + 1) * LENGTH));
@@ -99,10 +99,11 @@ export function Transcript({ id, messages, loading }: { id: string; messages: Me
 
   const scrolled = useCallback(() => {
     const frame = scroller.current!;
-    const up = frame.scrollTop < before.current;
+    const top = frame.scrollTop;
+    const up = top < before.current;
     near.look(frame, inner.current!, !up);
-    before.current = frame.scrollTop;
-    const left = frame.scrollHeight - frame.scrollTop - frame.clientHeight;
+    before.current = top;
+    const left = frame.scrollHeight - top - frame.clientHeight;
     // Only going up leaves the end. It may be far away just because a diagram was drawn since the last frame.
     if (left < 60) follow.current = true;
     else if (up) follow.current = false;

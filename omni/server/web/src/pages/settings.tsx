@@ -11,6 +11,7 @@ export function SettingsPage() {
   const settings = state.use((now) => now.settings);
   const themes = state.use((now) => now.themes);
   const path = state.use((now) => now.configPath);
+  const plugins = state.use((now) => now.plugins.settings);
   const theme = settings.find((setting) => setting.key === "ui.theme");
   return (
     <section className="page" aria-label="settings">
@@ -20,16 +21,28 @@ export function SettingsPage() {
       <Local name="font" title="Answers are set in" choices={[["mono", "the font of the terminal"], ["sans", "a reading font"]]} />
       <Local name="letters" title="Single letters are keys" choices={[["on", "on"], ["off", "off"]]} />
       {Object.entries(SECTIONS).map(([section, title]) => (
-        <div key={section}>
-          <h2>{title}</h2>
-          {settings
-            .filter((setting) => setting.key.startsWith(`${section}.`))
-            .map((setting) => (
-              <Row key={`${setting.key} ${JSON.stringify(setting.value)}`} setting={setting} />
-            ))}
-        </div>
+        <Rows key={section} title={title} settings={settings.filter((setting) => sectionOf(setting) === section)} />
+      ))}
+      {[...new Set(plugins.map(sectionOf))].map((section) => (
+        <Rows key={section} title={section.replace(/^plugins\./, "plug-in ")} settings={plugins.filter((setting) => sectionOf(setting) === section)} />
       ))}
     </section>
+  );
+}
+
+/** The table of the file that it stands in; the name of a plug-in may have dots. */
+function sectionOf(setting: Setting): string {
+  return setting.key.slice(0, setting.key.lastIndexOf("."));
+}
+
+function Rows({ title, settings }: { title: string; settings: Setting[] }) {
+  return (
+    <div>
+      <h2>{title}</h2>
+      {settings.map((setting) => (
+        <Row key={`${setting.key} ${JSON.stringify(setting.value)}`} setting={setting} />
+      ))}
+    </div>
   );
 }
 
@@ -80,14 +93,15 @@ function Local({ name, title, choices }: { name: string; title: string; choices:
 function Row({ setting }: { setting: Setting }) {
   const id = useId();
   const brains = state.use((now) => now.brains);
-  const [text, setText] = useState(String(setting.value ?? ""));
-  const name = setting.key.split(".")[1]!.replaceAll("_", " ");
+  const written = setting.kind === "toml" ? JSON.stringify(setting.value) : String(setting.value ?? ""); // JSON's lists are TOML's
+  const [text, setText] = useState(written);
+  const name = setting.key.slice(setting.key.lastIndexOf(".") + 1).replaceAll("_", " ");
   const set = async (value: unknown) => {
     if (value === setting.value) return;
     if (await changeSetting(setting.key, value)) toast(`${setting.key} is changed.`);
-    else setText(String(setting.value ?? ""));
+    else setText(written);
   };
-  const typed = () => void set(setting.kind === "int" ? (text.trim() === "" ? Number(setting.default) : Number(text)) : text);
+  const typed = () => void (text !== written && set(setting.kind === "int" ? (text.trim() === "" ? Number(setting.default) : Number(text)) : text));
   return (
     <div className="setting">
       <label htmlFor={id}>
@@ -113,6 +127,8 @@ function Row({ setting }: { setting: Setting }) {
         </select>
       ) : setting.kind === "int" ? (
         <input id={id} type="number" value={text} onChange={(event) => setText(event.target.value)} onBlur={typed} onKeyDown={(event) => event.key === "Enter" && typed()} />
+      ) : setting.kind === "toml" ? (
+        <input id={id} value={text} onChange={(event) => setText(event.target.value)} onBlur={typed} onKeyDown={(event) => event.key === "Enter" && typed()} />
       ) : setting.kind === "text" ? (
         <textarea id={id} rows={text.length > 60 ? 3 : 1} value={text} onChange={(event) => setText(event.target.value)} onBlur={typed} />
       ) : (

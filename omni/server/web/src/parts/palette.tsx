@@ -65,6 +65,7 @@ function Everything() {
     choice("go", "Cartridges", "2", () => go("cartridges")),
     choice("go", "System", "3", () => go("system")),
     choice("go", "Settings", "4", () => go("settings")),
+    ...now.plugins.pages.map((one) => choice("go", one.title, "", () => location.assign(one.address), one.plugin)),
     choice("go", "keys", "?", () => setTimeout(() => state.set({ dialog: "help" }))),
     ...now.brains.filter((brain) => brain.usable).map((brain) => choice("brain", brain.name, "", () => void chooseBrain(brain.name), brain.base_title)),
     ...now.themes.map((theme) => choice("theme", theme.title, "", () => void changeSetting("ui.theme", theme.name))),

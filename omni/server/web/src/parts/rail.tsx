@@ -19,6 +19,7 @@ const PAGES: { page: Page; title: string; key: string }[] = [
 export function Rail() {
   const page = state.use((now) => now.page);
   const open = state.use((now) => now.open?.id ?? "");
+  const plugins = state.use((now) => now.plugins.pages);
   return (
     <nav className="rail" aria-label="Omni">
       <div className="brand">
@@ -36,6 +37,13 @@ export function Rail() {
               onClick={() => state.set({ drawer: false })}
             >
               {one.title} <kbd aria-hidden="true">{one.key}</kbd>
+            </a>
+          </li>
+        ))}
+        {plugins.map((one) => (
+          <li key={one.address}>
+            <a href={one.address} title={`a page of the plug-in ${one.plugin}`}>
+              {one.title}
             </a>
           </li>
         ))}

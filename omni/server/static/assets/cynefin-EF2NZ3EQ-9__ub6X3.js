@@ -1,0 +1,1 @@
+export{A as createCynefinServices}from"./mermaid-parser.core-Ba1Zhfzz.js";import"./chunk-NGNAAXSQ-DI_UYJZ4.js";

@@ -1,1 +1,0 @@
-export{f as createRailroadEbnfServices}from"./mermaid-parser.core-DguRmzbZ.js";import"./chunk-NGNAAXSQ-DI_UYJZ4.js";
