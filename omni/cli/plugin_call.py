@@ -6,7 +6,7 @@ import click
 
 from omni.cli.say import one_line, tell
 from omni.cli.session import offline_services, with_services
-from omni.core.errors import NotFound, UsageError, nearest
+from omni.core.errors import NotFound, OmniError, UsageError, nearest
 
 if TYPE_CHECKING:
     from omni.app import Services
@@ -38,13 +38,16 @@ def call(tool: str, arguments: str) -> None:
 def run(kind: str, value: str) -> None:
     """Give the process of a plug-in one request, and print what comes of it as JSON, one a line.
 
-    KIND is PLUGIN.NAME, as `omni plugin check` lists it. Ctrl+C cancels the request.
+    KIND is PLUGIN.NAME; `omni plugin check` lists the names. Ctrl+C cancels the request.
     """
     given = json_value(value)
 
     async def work(services: "Services") -> None:
-        async for event in services.helpers.run(kind, given).events():
+        job = services.helpers.run(kind, given)
+        async for event in job.events():
             _print(event)
+        if job.state == "stopped":
+            raise OmniError(f"This work of {kind} was stopped before its answer.", hint="What came of it stands above.")
 
     with_services(work)
 

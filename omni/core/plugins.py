@@ -58,7 +58,9 @@ HOOKS = {
     "omni_panes": Hook("pane", ("name", "title", "target", "letter"), ("name", "letter")),
     "omni_slash_commands": Hook("slash command", ("name", "about", "takes", "run", "then"), calls="run"),
     "omni_context_providers": Hook("context provider", ("name", "about", "provide"), calls="provide"),
-    "omni_settings": Hook("settings section", ("__name__", "__struct_fields__"), ()),
+    "omni_settings": Hook(
+        "settings section", ("__name__", "__struct_fields__"), (), check="omni.core.settings:section_problem"
+    ),
     "omni_doctor_checks": Hook("check", ("name", "run"), calls="run"),
     "omni_web_routes": Hook("web route", ("path", "run", "title", "methods"), (), calls="run"),
     "omni_tools": Hook(
@@ -126,7 +128,7 @@ class Plugins:
         if name not in points:
             raise NotFound(
                 f"No plug-in is named {name!r}.",
-                hint=nearest(name, points) or f"InstalledPlugins: {', '.join(points) or 'none'}.",
+                hint=nearest(name, points) or f"Installed: {', '.join(points) or 'none'}.",
             )
         with self._lock:
             if (known := self._manager.get_plugin(name)) is not None:
@@ -136,6 +138,7 @@ class Plugins:
             try:
                 plugin = within(LIMITS["load"], points[name].load)
                 self._manager.register(plugin, name)
+                self._look_for_strays(plugin, name)
             except (Exception, SystemExit) as error:  # foreign code may raise anything; the cause is kept
                 raise self.blame(name, "failed to load", error) from error
             return plugin
@@ -234,6 +237,13 @@ class Plugins:
         return (kind or OmniError)(
             message, hint=f"`omni plugin rm {plugin}` removes it; `omni run --safe` opens the shell without plug-ins."
         )
+
+    def _look_for_strays(self, plugin: Any, name: str) -> None:
+        """Say of what is marked as a hook and is none that nobody will ever ask for it."""
+        for each in dir(plugin):
+            if each not in HOOKS and self._manager.parse_hookimpl_opts(plugin, each) is not None:
+                hint = nearest(each, HOOKS) or f"There are: {', '.join(HOOKS)}."
+                self.failures[name] = f"The plug-in {name!r} has {each!r}, which is no hook. {hint}"
 
     def _is_free(self, hook: str, plugin: str, item: Any, taken: dict[str, dict[str, str]]) -> bool:
         """Whether nobody before has its names, which are its own from then on."""

@@ -147,6 +147,20 @@ def described(sections: Mapping[str, type[Struct]] = MappingProxyType({})) -> di
     return settings
 
 
+def section_problem(section: Any) -> str:
+    """Why what a plug-in offers for its settings is none, or ""."""
+    if not (isinstance(section, type) and issubclass(section, Section)):
+        return "the settings of a plug-in are a subclass of omni.core.settings.Section"
+    for field in msgspec.structs.fields(section):
+        if field.default is msgspec.NODEFAULT and field.default_factory is msgspec.NODEFAULT:
+            return f"{section.__name__}.{field.name} has no default, which every setting needs"
+    try:
+        msgspec.convert(msgspec.to_builtins(section()), section)
+    except (TypeError, ValueError, msgspec.ValidationError) as error:
+        return f"the defaults of {section.__name__} do not fit: {error}"
+    return ""
+
+
 def value_of(settings: Settings, key: str, sections: Mapping[str, type[Struct]] = MappingProxyType({})) -> Any:
     """The value of a described key."""
     section, _, field = key.rpartition(".")

@@ -38,6 +38,14 @@ METER_SECONDS = 2.0
 THEME_SECONDS = 1.0
 QUIT_SECONDS = 3.0
 CHORD_SECONDS = 2.0
+# What the services stand on: imported in a thread behind the first frame, not on the loop when it is first asked for.
+WARMED = (
+    ("keeper", "KeeperClient"),
+    ("hardware", "HardwareProfile"),
+    ("cartridges", "Library"),
+    ("chat", "ChatService"),
+    ("engine", "Engines"),
+)
 
 
 class OmniApp(PaneHost, inherit_bindings=False):
@@ -154,11 +162,11 @@ class OmniApp(PaneHost, inherit_bindings=False):
     def _warm(self) -> None:
         from importlib import import_module
 
-        for module in ("keeper.client", "hardware.machine", "cartridges.library", "chat.service", "engine.engines"):
-            try:  # what the services stand on: imported here, not on the loop
-                import_module(f"omni.{module}")
+        for room, name in WARMED:
+            try:
+                getattr(import_module(f"omni.{room}"), name)
             except ImportError:
-                log.warning("omni.%s does not load", module, exc_info=True)
+                log.warning("%s of omni.%s does not load", name, room, exc_info=True)
         for module in ("brains", "pulls", "strip", "modals", "palette", "help"):
             import_module(f"omni.shell.{module}")
         for pane in self.panes.values():

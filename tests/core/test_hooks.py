@@ -6,15 +6,17 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+from msgspec import Meta
 
 from omni.core import hooks
 from omni.core.errors import EngineError, NotFound, OmniError
 from omni.core.hooks import DoctorCheck, SlashCommand, hookimpl
 from omni.core.installed import GROUP
 from omni.core.plugins import HOOKS, Plugins
+from omni.core.settings import Section
 
 
 def pane(name: str) -> SimpleNamespace:
@@ -130,6 +132,36 @@ class Named:
         return [SimpleNamespace(name="xllamacpp", runs=bool, open=print)]
 
 
+class Needy(Section, frozen=True):
+    """Settings that nobody could leave out."""
+
+    folder: str
+
+
+class Broken(Section, frozen=True):
+    """Settings whose default is none of its own."""
+
+    most: Annotated[int, Meta(le=50)] = 500
+
+
+class OffersNeedy:
+    @hookimpl
+    def omni_settings(self) -> list[Any]:
+        return [Needy]
+
+
+class OffersBroken:
+    @hookimpl
+    def omni_settings(self) -> list[Any]:
+        return [Broken]
+
+
+class Misspelt:
+    @hookimpl
+    def omni_toolz(self) -> list[Any]:
+        return []
+
+
 def point(name: str, value: str = "") -> EntryPoint:
     return EntryPoint(name=name, value=value or f"omni_test_plugins:{name}", group=GROUP)
 
@@ -145,6 +177,9 @@ def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
         floods=Floods(),
         waits=Waits(),
         named=Named(),
+        needy=OffersNeedy(),
+        broken=OffersBroken(),
+        misspelt=Misspelt(),
     )
     monkeypatch.setitem(sys.modules, "omni_test_plugins", module)
 
@@ -404,3 +439,17 @@ def test_a_call_that_takes_too_long_names_the_plug_in(monkeypatch: pytest.Monkey
 
 def _not_found() -> None:
     raise NotFound("It is not mine.")
+
+
+def test_settings_without_defaults_that_fit_are_left_out_by_name() -> None:
+    plugins = Plugins([point("needy"), point("broken"), point("good")])
+    assert plugins.settings_sections() == {}
+    assert "Needy.folder has no default" in plugins.failures["needy"]
+    assert "the defaults of Broken do not fit" in plugins.failures["broken"]
+
+
+def test_what_is_marked_as_a_hook_and_is_none_is_said_with_the_nearest_one() -> None:
+    plugins = Plugins([point("misspelt")])
+    plugins.load_all()
+    assert "has 'omni_toolz', which is no hook" in plugins.failures["misspelt"]
+    assert "omni_tools" in plugins.failures["misspelt"]
