@@ -27,7 +27,7 @@ from omni.environment.plugin_sets import (
     take_out_of_use,
 )
 from omni.environment.plugin_trials import PluginTrial, try_plugins
-from omni.environment.plugin_wheels import WheelFacts, make_wheel, read_wheel
+from omni.environment.plugin_wheels import WheelFacts, check_apart, make_wheel, read_wheel
 from omni.environment.progress import Display
 from omni.environment.requirements import normalised
 from omni.environment.running import run_installer
@@ -79,6 +79,7 @@ def add_plugin(
         kept = [each for each in here if each.asked and each.package != _package_of(root)]
         packages, asked = _resolved(pip, root, kept, current)
         brought = _brought(home, new, packages, asked, kept)
+        check_apart(new.wheels / each["file"] for each in packages)
         source = os.path.abspath(what) if root.endswith(".whl") else what
         agree(_plan(source, new, packages, asked, current, names=sorted(brought)))
         _fill(pip, packages)

@@ -11,13 +11,13 @@ import os
 import re
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from email.parser import Parser
 from pathlib import Path
 from typing import Any, TypeVar
 
-from omni.core.errors import BadFile, NotFound
+from omni.core.errors import BadFile, NotFound, UsageError
 from omni.core.files import write_atomic
 from omni.core.located.toml_reader import read_toml
 from omni.core.located.tree import FileSource, Located
@@ -30,6 +30,7 @@ LARGEST = 100 << 20  # bytes of a folder's modules
 _METADATA = 1 << 20  # bytes of a text inside a wheel
 _VERSION = re.compile(r"\d[\w.!+]*", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+_INSTALLED = re.compile(r"[^/]+\.data/(purelib|platlib)/")  # what lies there goes where all modules do
 _NO_MODULES = {"setup", "conftest", "noxfile", "tests", "test", "docs", "doc", "build", "dist", "examples"}
 _BUILD = "Build a wheel of it, and add that: omni plugin add dist/NAME.whl"
 
@@ -74,6 +75,23 @@ def read_wheel(path: Path) -> WheelFacts:
         plugins=dict(parser[GROUP]) if parser.has_section(GROUP) else {},
         size=size,
     )
+
+
+def check_apart(wheels: Iterable[Path]) -> None:
+    """Raise UsageError where two wheels bring the same file, each another one: the one that is unpacked last would replace
+    what the other is made of."""
+    owners: dict[str, tuple[int, str]] = {}
+    for path in wheels:
+        facts = read_wheel(path)
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                name = _INSTALLED.sub("", member.filename).casefold()  # as a disk that knows no case would have it
+                crc, owner = owners.setdefault(name, (member.CRC, f"{facts.package} {facts.version}"))
+                if crc != member.CRC:
+                    raise UsageError(
+                        f"{owner} and {facts.package} {facts.version} both bring {member.filename}, each another one.",
+                        hint="Only one of them can be here; `omni plugin ls` lists what is.",
+                    )
 
 
 def _text(archive: zipfile.ZipFile, name: str) -> str:

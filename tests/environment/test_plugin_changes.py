@@ -154,6 +154,19 @@ def test_a_wheel_needs_no_network_where_all_is_here(desk: Desk) -> None:
     assert desk.sets() == 1
 
 
+def test_no_plug_in_takes_the_place_of_a_module_of_another_one(desk: Desk) -> None:
+    folder = Path(desk.plugin("aone"))
+    (folder / "omni_test_one.py").write_text(f"{HOOK}\nMINE = True\n")
+    with pytest.raises(UsageError, match=r"omni-one 1\.0 and .*|.* and omni-one 1\.0") as caught:
+        desk.add(str(folder))
+    assert "omni_test_one.py" in caught.value.message
+    assert "omni-aone 1.0" in caught.value.message
+    assert desk.here() == ["one"]
+    assert "MINE" not in (desk.home.plugins / "omni_test_one.py").read_text()
+    (folder / "omni_test_one.py").write_text(HOOK)  # the very same file does no harm
+    assert desk.add(str(folder)) == ["aone", "one"]
+
+
 def test_an_exported_folder_has_all_that_is_needed(empty: Desk, tmp_path: Path) -> None:
     from omni.environment.export import export_wheels
 
