@@ -8,14 +8,14 @@ The one that ended the worker fails (`_suspects.py`).
 
 import secrets
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum, auto
 from typing import NamedTuple
 
 import msgspec
 
 from omni.core.errors import EngineError, OmniError
-from omni.core.events import EngineEvent, PromptCounted, PromptProgress, TurnEnded, Usage
+from omni.core.events import EngineEvent, PromptCounted, PromptProgress, TextDelta, TurnEnded, Usage
 from omni.core.messages import Message
 from omni.engine._suspects import Carried
 from omni.engine.http import ENDED, WorkerGone
@@ -101,9 +101,16 @@ class Retries:
         """The answer so far, which the next worker goes on with; "" when there is none, or it is said again."""
         return "" if self._repeats else self._replay.text
 
-    def heard(self, event: EngineEvent) -> Iterator[EngineEvent]:
+    def heard(self, event: EngineEvent) -> Iterable[EngineEvent]:
         """What an event of one worker is to who asked: of one answer, to a prompt that is counted and read once. Raises
         Otherwise."""
+        if isinstance(event, TextDelta) and event.text and self._lost is None:  # a token, as nearly all of them are
+            self._replay.say(event.text)
+            self._heard = True
+            return (event,)
+        return self._new(event)
+
+    def _new(self, event: EngineEvent) -> Iterator[EngineEvent]:
         match event:
             case PromptCounted(tokens=tokens) if self._lost is not None:
                 self._spent = 0 if self._repeats else max(1, tokens - self._counted.tokens)

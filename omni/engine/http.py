@@ -6,7 +6,7 @@ What the other side sends is bounded, and every failure is one of Omni's errors.
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -87,7 +87,7 @@ class WorkerClient:
         Raises EngineError when the stream ends before it, which is how the death of a worker shows, and what an error in it
         stands for.
         """
-        lines, asking = ServerSentEvents(), self._exchange(path, body)
+        lines, asking, read = ServerSentEvents(), self._exchange(path, body), msgspec.json.Decoder(kind).decode
         del body  # it may be large, and the answer long
         async with aclosing(asking) as chunks:
             async for chunk in chunks:
@@ -96,7 +96,7 @@ class WorkerClient:
                         return
                     if payload.startswith(b'{"error":'):
                         raise _error(_decoded(payload))
-                    yield (event := _decoded(payload, kind))
+                    yield (event := _decoded(payload, read))
                     if getattr(event, "stop", False):
                         return
         raise EngineError(ENDED, hint=AGAIN)
@@ -241,9 +241,9 @@ class _ResponseProtocol(asyncio.Protocol):
             self._waiting.set_result(None)
 
 
-def _decoded(payload: bytes, kind: Any = Any) -> Any:
+def _decoded(payload: bytes, read: Callable[[bytes], Any] = msgspec.json.decode) -> Any:
     try:
-        return msgspec.json.decode(payload, type=kind)
+        return read(payload)
     except msgspec.ValidationError as error:
         raise EngineError(f"The brain's process sent an event of an unknown form: {error}.", hint=AGAIN) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

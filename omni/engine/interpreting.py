@@ -1,6 +1,6 @@
 """What the events of an answer mean, by what was asked for: calls, text that follows a schema, or text."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import NamedTuple
 
@@ -94,8 +94,12 @@ class Interpreter:
                 proves=proved,
             )
 
-    def read(self, event: EngineEvent) -> Iterator[EngineEvent]:
+    def read(self, event: EngineEvent) -> Iterable[EngineEvent]:
         """What `event` means."""
+        plain = self._calls is None and self._prover is None and not self._forced
+        return (event,) if plain else self._meant(event)
+
+    def _meant(self, event: EngineEvent) -> Iterator[EngineEvent]:
         for one in self._calls.read(event) if self._calls is not None else (event,):
             if self._forced:
                 yield from self._called(one)

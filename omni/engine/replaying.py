@@ -44,6 +44,10 @@ class Replay:
         self._left = {kind: _Left("".join(texts)) for kind, texts in self._heard.items()}
         self._left_calls, self._left_tokens = dict(self._calls), len(self._tokens)
 
+    def say(self, text: str) -> None:
+        """More of the text was heard, and nothing is to be repeated."""
+        self._heard.setdefault("text", []).append(text)
+
     def new(self, event: EngineEvent) -> Iterator[EngineEvent]:
         """What of an event was not there before. Raises Diverged."""
         match event:

@@ -1,7 +1,7 @@
 """Takes off what stands before an answer where the engine leaves it in the text: thoughts are told as thoughts, marks are
 nobody's business."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from omni.core.events import EngineEvent, ReasoningDelta, TextDelta, TokenLogprob, TurnEnded
 from omni.engine.framing import Framing
@@ -22,11 +22,12 @@ class Unframer:
         self._done = not self._until
         self._text = ""
 
-    def read(self, event: EngineEvent) -> Iterator[EngineEvent]:
+    def read(self, event: EngineEvent) -> Iterable[EngineEvent]:
         """What `event` is: a thought, or what is said."""
+        return (event,) if self._done else self._unframed(event)
+
+    def _unframed(self, event: EngineEvent) -> Iterator[EngineEvent]:
         match event:
-            case _ if self._done:
-                yield event
             case TextDelta(text=text):
                 self._text += text
                 yield from self._look()

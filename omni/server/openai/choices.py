@@ -163,7 +163,7 @@ class ChunkWriter(Protocol):
 
 async def chunks(answers: Choices, writer: ChunkWriter, *, usage: bool) -> AsyncGenerator[bytes]:
     """A stream of server-sent events."""
-    encode = msgspec.json.encode
+    encode = msgspec.json.Encoder().encode
     for chunk in writer.begin():
         yield sse(encode(chunk))
     async with aclosing(answers.events()) as events:
