@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from omni.cartridges._library import Library
     from omni.cartridges._library_jobs import LibraryJobs
     from omni.cartridges._naming import EMBEDDER_HINT
-    from omni.cartridges._pull_jobs import begin_export, begin_pull, begin_verify
+    from omni.cartridges._pull_jobs import KEPT, begin_export, begin_pull, begin_verify
     from omni.cartridges._pull_status import PullState, PullStatus, after
     from omni.cartridges.brains import (
         Base,
@@ -54,7 +54,7 @@ __getattr__, __dir__ = lazy(
     manifest="Manifest manifest_files manifest_schema parse_manifest",
     _naming="EMBEDDER_HINT",
     projectors="Projector",
-    _pull_jobs="begin_export begin_pull begin_verify",
+    _pull_jobs="KEPT begin_export begin_pull begin_verify",
     _pull_status="PullState PullStatus after",
     sources="Access RemoteFile Resolved Source",
 )

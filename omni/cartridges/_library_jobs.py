@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Collection
 from contextlib import aclosing, suppress
 from typing import Any, Protocol, cast
 
-from omni.cartridges._pull_jobs import begin_pull, begin_verify
+from omni.cartridges._pull_jobs import KEPT, begin_pull, begin_verify
 from omni.cartridges._pull_status import LibraryEvent, PullKind, PullStatus, followed
 from omni.cartridges.brains import PullEvent, VerifyEvent
 from omni.core.errors import NotFound, OmniError
@@ -59,6 +59,8 @@ class LibraryJobs:
         if not self.runs(name):
             job = begin_pull(self._services.jobs, self._services.pull, name)
             self._watch(PullStatus(name=name), job, job.events())
+        elif isinstance(running := self._jobs.get(name), Job):
+            running.facts[KEPT] = "yes"
         return self.all[name]
 
     def verify(self, name: str) -> PullStatus:

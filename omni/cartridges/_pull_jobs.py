@@ -11,9 +11,17 @@ from omni.jobs import Job, Jobs
 E = TypeVar("E")
 
 
-def begin_pull(jobs: Jobs, pull: Callable[[str], AsyncGenerator[PullEvent]], name: str) -> Job[PullEvent]:
-    """Let `pull` fetch this brain, or join the job of this process that does."""
-    return _begin(jobs, "pull", name, lambda: pull(name))
+KEPT = "kept"  # the fact of a job that a person asked for: it goes on when no program waits for it
+
+
+def begin_pull(
+    jobs: Jobs, pull: Callable[[str], AsyncGenerator[PullEvent]], name: str, *, kept: bool = True
+) -> Job[PullEvent]:
+    """Let `pull` fetch this brain, or join the job of this process that does; `kept`: it shall go on when who asked leaves."""
+    job = _begin(jobs, "pull", name, lambda: pull(name))
+    if kept:
+        job.facts[KEPT] = "yes"
+    return job
 
 
 def begin_verify(jobs: Jobs, verify: Callable[[str], AsyncGenerator[VerifyEvent]], name: str) -> Job[VerifyEvent]:
@@ -33,7 +41,7 @@ def begin_export(
 
 
 def _begin(jobs: Jobs, kind: PullKind, about: str, events: Callable[[], AsyncGenerator[E]], **facts: str) -> Job[E]:
-    if (running := jobs.find(kind, about=about, **facts)) is not None:
+    if (running := jobs.find(kind, about=about, **facts)) is not None and not running.stopping:
         return cast("Job[E]", running)
     job = jobs.begin(kind, about, lambda _: events(), latest=(PullProgress, PullVerifying))
     job.facts |= facts

@@ -73,6 +73,11 @@ class Job(Generic[E]):
         return self._task.done()
 
     @property
+    def stopping(self) -> bool:
+        """Whether it was told to end, and may still be at it."""
+        return self._stopping
+
+    @property
     def state(self) -> JobState:
         """How it stands."""
         if not self.over:

@@ -58,11 +58,14 @@ class Jobs:
         return self._jobs.get(job_id)
 
     def find(self, kind: str, **facts: str) -> "Job[object] | None":
-        """The job of this process of this kind that has all these facts; `about` counts as one."""
-        for job in self._jobs.values():
-            if job.kind == kind and all((job.facts | {"about": job.about}).get(key) == facts[key] for key in facts):
-                return job
-        return None
+        """The job of this process of this kind that has all these facts; `about` counts as one. One that is told to end is
+        the last that is taken."""
+        matching = [
+            job
+            for job in self._jobs.values()
+            if job.kind == kind and all((job.facts | {"about": job.about}).get(key) == facts[key] for key in facts)
+        ]
+        return min(matching, key=lambda job: job.stopping, default=None)
 
     async def others(self) -> "list[RemoteJob]":
         """The jobs that other processes of this home offer."""

@@ -418,9 +418,10 @@ async def test_a_pull_is_a_job_which_ends_with_its_last_client(serving: Any) -> 
         await job.wait()
         assert job.state == "stopped"
 
-        page = begin_pull(jobs, bench.services.pull, "@omni/test")
         third = pulls.events("@omni/test")
         await anext(third)
+        page = begin_pull(jobs, bench.services.pull, "@omni/test")
+        assert page is not job
         await third.aclose()
         go_on.set()
         await page.wait()
@@ -440,3 +441,27 @@ async def test_a_pull_that_somebody_stopped_is_no_success(serving: Any) -> None:
         answer = await bench.client.post("/api/pull", json={"model": "@omni/test"})
         last = msgspec.json.decode(answer.content.splitlines()[-1])
         assert last == {"error": "The pull of @omni/test was stopped. Asking again goes on from there."}
+
+
+async def test_a_pull_that_is_just_being_stopped_is_joined_by_nobody(serving: Any) -> None:
+    stopping, over = asyncio.Event(), asyncio.Event()
+
+    async def pulling(name: str) -> Any:
+        yield PullStarted(brain=name, size=100)
+        if not stopping.is_set():
+            try:
+                await asyncio.Event().wait()
+            finally:
+                stopping.set()
+                await over.wait()  # what came is stored
+        yield PullDone(brain=known())
+
+    async with serving() as bench:
+        bench.services.pulling = pulling
+        pulls = pulls_of(bench.server)
+        first = pulls.events("@omni/test")
+        await anext(first)
+        await first.aclose()
+        await stopping.wait()
+        assert [type(event) async for event in pulls.events("@omni/test")] == [PullStarted, PullDone]
+        over.set()

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from omni.cartridges import PullEvent, begin_pull
+from omni.cartridges import KEPT, PullEvent, begin_pull
 from omni.core.errors import EngineError
 
 if TYPE_CHECKING:
@@ -13,20 +13,17 @@ if TYPE_CHECKING:
 
 
 class ClientPulls:
-    """Counts who waits for which pull. One that a page or the shell began is joined, and goes on without its clients."""
+    """Counts who waits for which pull. One that a person asked for, too, goes on without them."""
 
     def __init__(self, server: "Server") -> None:
         self._services = server.services
-        self._clients: Counter[str] = Counter()  # by the id of the job, of those that programs began
+        self._clients: Counter[str] = Counter()  # by the id of the job
 
     async def events(self, name: str) -> AsyncGenerator[PullEvent]:
         """What happens until the brain is here. Raises what the pull raises, and EngineError when somebody stopped it."""
         jobs = self._services.jobs
-        running = jobs.find("pull", about=name)
-        job = begin_pull(jobs, self._services.pull, name)
-        ours = running is None or job.id in self._clients
-        if ours:
-            self._clients[job.id] += 1
+        job = begin_pull(jobs, self._services.pull, name, kept=False)
+        self._clients[job.id] += 1
         try:
             async with aclosing(job.events()) as events:
                 async for event in events:
@@ -34,10 +31,10 @@ class ClientPulls:
             if job.state == "stopped":
                 raise EngineError(f"The pull of {name} was stopped.", hint="Asking again goes on from there.")
         finally:
-            if ours:
-                self._clients[job.id] -= 1
-                if not self._clients[job.id]:
-                    del self._clients[job.id]
+            self._clients[job.id] -= 1
+            if not self._clients[job.id]:
+                del self._clients[job.id]
+                if KEPT not in job.facts:
                     job.cancel()
 
 
