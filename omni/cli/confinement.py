@@ -1,7 +1,6 @@
 """`omni doctor --confinement`: the kernel's wall put to the test in the processes of Omni."""
 
 import os
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,7 +8,7 @@ import msgspec
 
 from omni.cli.say import tell
 from omni.cli.table import print_json, print_table
-from omni.core.errors import OmniError
+from omni.core.errors import EngineError, OmniError
 
 if TYPE_CHECKING:
     from omni.app import Services
@@ -95,7 +94,15 @@ async def _ask(services: "Services", keeper: "KeeperClient", process: "ProcessIn
     return await keeper.wall(process.name)
 
 
-def _trials(process: "ProcessInfo", tried: Iterable[dict[str, Any]]) -> list[Trial]:
+def _trials(process: "ProcessInfo", told: object) -> list[Trial]:
+    """What a process told, which may be a plug-in's. Raises EngineError where it is no list of attempts."""
+    try:
+        tried = msgspec.convert(told, list[dict[str, Any]])
+        kinds = {"what": str, "where": str, "refused": bool, "how": str}
+        if not all(isinstance(each.get(name), kind) for each in tried for name, kind in kinds.items()):
+            raise msgspec.ValidationError("an attempt lacks something")
+    except msgspec.ValidationError as error:
+        raise EngineError(f"what it answered is no list of attempts: {error}.") from error
     return [
         Trial(
             process="this command" if process.pid == os.getpid() else process.name,

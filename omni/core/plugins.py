@@ -108,6 +108,11 @@ class Plugins:
         points: dict[str, EntryPoint] = {}
         owners: dict[str, str] = {}
         for point, package in listed:
+            if point.name == OMNI:
+                self.failures[OMNI] = (
+                    f"A plug-in {package}is named {OMNI!r}, which only Omni itself is; it is left out."
+                )
+                continue
             owner = f"{package}that is {point.value}"
             if points.setdefault(point.name, point).value != point.value:
                 self.failures[point.name] = (

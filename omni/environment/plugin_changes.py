@@ -258,10 +258,10 @@ def _brought(
     brought: dict[str, tuple[str, WheelFacts]] = {}
     for wheel, facts in listed:
         for name in facts.plugins:
-            if not _NAME.fullmatch(name):
+            if not _NAME.fullmatch(name) or name.casefold() == "omni":
                 raise BadFile(
                     f"{facts.package} {facts.version} brings a plug-in of the name {name!r}.",
-                    hint="The name of a plug-in has letters, digits, dots, - and _, and begins with a letter.",
+                    hint="The name of a plug-in has letters, digits, dots, - and _, begins with a letter, and is not Omni's.",
                 )
             if name in owners:
                 raise UsageError(

@@ -17,7 +17,7 @@ def problem(tool: Any) -> str:
     """Why something is no tool, or "". Blocking: a large schema takes a second."""
     if not _NAME.fullmatch(tool.name):
         return f"the name {tool.name!r} of a tool is not one of 1 to 64 letters, digits, _ and -"
-    if not isinstance(tool.touches, tuple) or not set(tool.touches) <= set(_TOUCHES):
+    if not isinstance(tool.touches, tuple) or any(each not in _TOUCHES for each in tool.touches):
         return (
             f"touches of the tool {tool.name!r} is {tool.touches!r}, and a tuple of {', '.join(_TOUCHES)} is expected"
         )
@@ -38,7 +38,11 @@ def parameters_of(tool: PluginTool) -> dict[str, Any]:
         except TypeError as error:
             raise UsageError(f"{given.__name__} has no JSON Schema: {error}.") from error
         named = outer.pop("$defs", {})
-        schema: dict[str, Any] = named.pop(given.__name__, outer)  # the object itself, not a reference to it
+        schema: dict[str, Any] = named.get(given.__name__, outer)  # the object itself, not a reference to it
+        if schema.get("type") != "object":
+            raise UsageError(f"The arguments of a tool are an object, and {given.__name__} is none in JSON.")
+        if f"'#/$defs/{given.__name__}'" not in str(named):  # unless it holds itself
+            named.pop(given.__name__, None)
         return schema | ({"$defs": named} if named else {})
     if not isinstance(given, dict) or given.get("type") != "object":
         raise UsageError('A JSON Schema with "type": "object", or a msgspec Struct, is expected.')

@@ -453,3 +453,10 @@ def test_what_is_marked_as_a_hook_and_is_none_is_said_with_the_nearest_one() -> 
     plugins.load_all()
     assert "has 'omni_toolz', which is no hook" in plugins.failures["misspelt"]
     assert "omni_tools" in plugins.failures["misspelt"]
+
+
+def test_no_plug_in_is_omni_itself() -> None:
+    plugins = Plugins([point("Omni", "omni_test_plugins:better"), point("good")])
+    assert plugins.names() == ["good"]
+    assert [each.name for each in plugins.gather("omni_cartridge_sources", own=True)] == ["hugging face", "url"]
+    assert "which only Omni itself is" in plugins.failures["Omni"]

@@ -91,3 +91,28 @@ def test_arguments_are_proved_against_a_schema() -> None:
             proved_arguments(tool(), wrong)
     assert expected(tool()) == "n: integer"
     assert expected(tool(parameters={"type": "object"})) == "an object"
+
+
+class Branch(Struct, frozen=True, kw_only=True):
+    name: str
+    below: tuple["Branch", ...] = ()
+
+
+class Row(Struct, frozen=True, array_like=True):
+    name: str
+
+
+def test_a_struct_may_hold_itself_and_must_be_an_object(offered: Any) -> None:
+    names, said = offered(tool(name="tree", parameters=Branch), tool(name="row", parameters=Row))
+    assert names == ["tree"]
+    assert "Row is none in JSON" in said
+    leaf = {"name": "a", "below": [{"name": "b"}]}
+    assert proved_arguments(tool(parameters=Branch), leaf) == Branch(name="a", below=(Branch(name="b"),))
+    with pytest.raises(UsageError, match="no arguments of t"):
+        proved_arguments(tool(parameters=Branch), {"name": "a", "below": [{"name": 1}]})
+
+
+def test_one_tool_of_wrong_touches_costs_only_itself(offered: Any) -> None:
+    names, said = offered(tool(name="good"), tool(name="bad", touches=([],)))
+    assert names == ["good"]
+    assert "touches of the tool 'bad'" in said
