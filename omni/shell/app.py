@@ -396,6 +396,8 @@ class OmniApp(PaneHost, inherit_bindings=False):
     async def on_unmount(self) -> None:
         """Give the terminal its title back, and end what the services began."""
         self._write("\x1b[23;0t")
+        if self.watchdog is not None:
+            self.watchdog.close()
         if self._pulls is not None:
             await self._pulls.close()
         if self.window_lost:

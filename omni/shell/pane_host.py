@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from omni.app import Services
     from omni.core.plugins import PluginOffer
     from omni.keeper import KeeperChange
+    from omni.shell.watchdog import Watchdog
 
 
 class PaneHost(ThemedApp, inherit_bindings=False):
@@ -40,6 +41,7 @@ class PaneHost(ThemedApp, inherit_bindings=False):
         self._focus: dict[str, Widget] = {}
         self._failed_panes: dict[str, Widget] = {}
         self.slash_offers: list[PluginOffer] = []
+        self.watchdog: Watchdog | None = None  # of the panes of plug-ins
 
     def pane_turned(self) -> None:
         """Called when another pane is about to be shown."""
@@ -60,7 +62,10 @@ class PaneHost(ThemedApp, inherit_bindings=False):
             self.notify(complaint, severity="warning", markup=False)
         self.panes |= {pane.name: pane for pane in panes}
         if panes:
+            from omni.shell.watchdog import Watchdog
+
             self.rail.add(panes)
+            self.watchdog = Watchdog(panes)
 
     def _make(self, spec: PaneSpec) -> Widget:
         try:

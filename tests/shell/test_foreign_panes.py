@@ -45,6 +45,12 @@ class InMount(Works):
         raise ValueError("boom")
 
 
+class InLoop(Works):
+    def on_mount(self) -> None:
+        while True:
+            pass
+
+
 class InWorker(Works):
     def on_mount(self) -> None:
         self.run_worker(self.fail())
