@@ -28,7 +28,7 @@ def test_a_line_ends_where_the_terminal_does(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((20, 24)))
+    monkeypatch.setattr("shutil.get_terminal_size", lambda **_: os.terminal_size((20, 24)))
     print_table(("name", "what"), [("a" * 10, "b" * 30), ("c", "d")])
     assert capsys.readouterr().out.splitlines()[1] == "aaaaaaaaaa  bbbbb..."
 
