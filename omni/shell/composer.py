@@ -194,10 +194,13 @@ class Composer(Vertical):
     def remember(self, texts: Sequence[str], *, keep: bool = False) -> None:
         """Up recalls these first: the questions of the conversation that was opened. With `keep` there are only more of
         them above, and what is recalled just now stays."""
+        if keep:
+            known = set(self.history)
+            self.history = [text for text in texts if text not in known] + self.history
+            return
         known = set(texts)
         self.history = [text for text in self.history if text not in known] + list(texts)
-        if not keep:
-            self._back = 0
+        self._back = 0
 
     def accept(self, text: str) -> None:
         """What was submitted is on its way: remember and clear it. What was typed since then stays."""

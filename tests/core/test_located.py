@@ -234,7 +234,6 @@ def test_integers_are_kept_however_large() -> None:
         (read_json, b'{\n"\xc3\xa9": "\xff"}', "line 2, column 7: expected text in UTF-8, found the byte 0xff"),
         (read_json, "[" + "9" * 5000 + "]", "line 1, column 2: expected a number of fewer digits"),
         (read_toml, "a = 1\na = 2", "line 2, column 6: cannot overwrite a value"),
-        (read_toml, "a = [1,\n nan]", "line 2, column 2: expected a finite number"),
         (read_toml, "a = " + "9" * 5000, "line 1, column 5: expected a number of fewer digits"),
         (read_toml, "a = ", "line 1, column 5: invalid value"),
         (read_yaml, "a: 1\na: 2", "line 2, column 1: the key 'a' is here a second time"),

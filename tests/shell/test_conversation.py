@@ -82,8 +82,10 @@ class View:
     def write(self, text: str) -> None:
         self.written = text
 
-    def give_back(self, text: str) -> None:
+    def give_back(self, text: str) -> bool:
+        free = not self.written
         self.written = self.written or text
+        return free
 
 
 class Stage:
@@ -220,6 +222,90 @@ async def test_a_turn_that_is_stopped_before_it_begins_leaves_nothing_running(tm
         assert one.model.stop()
         await one.model.tasks.settled()
         assert not one.model.turns
+
+
+async def test_what_is_asked_while_what_waited_is_being_asked_comes_after_it(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+    async with stage(tmp_path, half(gate), "second", "third") as one:
+        await one.type("one")
+        await one.type("two")
+        reads = one.services.chat.messages
+
+        async def read(*args: Any, **named: Any) -> Any:
+            if one.model.answering is None:  # the answer is over, and "two" not yet on its way
+                one.services.chat.messages = reads
+                await one.type("three")
+            return await reads(*args, **named)
+
+        one.services.chat.messages = read
+        gate.set()
+        await one.model.tasks.settled()
+        assert one.told == ["one", "half of it", "two", "second", "three", "third"]
+        assert not one.model.unsent
+
+
+async def test_a_question_that_is_stopped_before_it_is_stored_is_given_back_or_waits(tmp_path: Path) -> None:
+    async with stage(tmp_path, half(asyncio.Event())) as one:
+        await one.type("one")
+        assert one.model.stop()
+        await one.model.tasks.settled()
+        assert one.view.written == "one"
+        await one.type("again")
+        one.view.written = "a draft"
+        assert one.model.stop()
+        await one.model.tasks.settled()
+        assert one.view.written == "a draft"
+        assert list(one.model.waiting) == ["again"]
+        assert one.model.unsent == ["again"]
+
+
+async def test_what_a_plug_in_asks_leaves_what_is_being_written(tmp_path: Path) -> None:
+    async with stage(tmp_path) as one:
+        one.view.written = "a draft"
+        await one.model.ask("of a plug-in", conversation="")
+        await one.model.tasks.settled()
+        assert one.view.written == "a draft"
+        assert one.told == ["of a plug-in", "An answer."]
+
+
+async def test_an_edited_question_that_is_gone_by_then_is_asked_as_a_new_one(tmp_path: Path) -> None:
+    async with stage(tmp_path) as one:
+        await one.ask("first")
+        await one.ask("second")
+        one.model.edit(one.model.messages[2].id)
+        await one.services.chat.undo(one.model.shown_id)  # in another window
+        await one.model.reload()
+        await one.ask("in other words")
+        assert one.told == ["first", "An answer.", "in other words", "An answer."]
+        assert not one.model.edited
+
+
+async def test_a_brain_that_is_looked_up_late_does_not_replace_one_that_was_chosen(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+    async with stage(tmp_path) as one:
+        whole = one.services.library.get
+
+        async def get(name: str) -> Any:
+            if name == "@t/one":
+                await gate.wait()
+            return await whole(name)
+
+        one.services.library.get = get
+        one.model.heard(KeeperChange(topic="processes", value={}))
+        await one.model.use_brain("@t/two")
+        gate.set()
+        await one.model.tasks.settled()
+        assert one.model.brain == "@t/two"
+
+
+async def test_deleting_what_is_being_answered_fails_nowhere(tmp_path: Path) -> None:
+    async with stage(tmp_path, half(asyncio.Event())) as one:
+        await one.type("one")
+        await one.until(lambda: one.view.text)
+        await one.model.delete(one.model.shown_id)
+        await one.model.tasks.settled()
+        assert (one.model.shown_id, one.told, one.view.failures) == ("", [], [])
+        assert await one.services.chat.conversations() == []
 
 
 async def test_an_edited_question_goes_out_on_a_branch_of_its_own(tmp_path: Path) -> None:
@@ -477,7 +563,7 @@ async def test_of_a_long_conversation_only_the_end_is_read_until_more_is_wanted(
         conversation = one.model.shown_id
         await one.model.new()
         await one.model.open(conversation)
-        assert (len(one.model.messages), one.model.partly, one.model.turn_count) == (FIRST_SHOWN, True, turns)
+        assert (len(one.model.messages), one.model.partly, one.model.turn_count) == (FIRST_SHOWN, True, None)
         await one.ask("one more")
         assert (len(one.model.messages), one.model.partly) == (FIRST_SHOWN + 2, True)
         await one.model.read_more(whole=True)

@@ -4,7 +4,7 @@ import re
 import tomllib
 from contextlib import suppress
 
-from omni.core.located.tree import BadText, FileSource, Located, Node, Tally, ValueTree, finite, located, whole
+from omni.core.located.tree import BadText, FileSource, Located, Node, Tally, ValueTree, located, whole
 
 _SPACE = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*+")
 _LINE = re.compile(r"[^\n]*")
@@ -130,9 +130,6 @@ class _Places:
             number = match[0].strip().replace("_", "")
             if _INTEGER.fullmatch(number):
                 whole(number, at)
-            else:
-                with suppress(ValueError):
-                    finite(float(number), at)
         if match is None:
             raise _NoToml
         return match.end()

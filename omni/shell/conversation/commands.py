@@ -78,6 +78,7 @@ class Commands:
         """Have a plug-in do it, off the loop and in no more than its time."""
         from omni.core.hooks import SlashCall
 
+        conversation = self._model.shown_id
         last = {one.role: one.text for one in self._model.messages}
         call = SlashCall(
             words=words,
@@ -94,7 +95,7 @@ class Commands:
             return
         match slash.then:
             case "ask":
-                await self._model.ask(text)
+                await self._model.ask(text, conversation=conversation)
             case "write":
                 self._view.give_back(text)  # unless the person writes something by now
             case _:

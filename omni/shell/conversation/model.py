@@ -47,7 +47,9 @@ class ConversationModel:
         self.refusal: tuple[OmniError, float] | None = None
         self._figures = Figures()
         self._queues: dict[str, list[str]] = {}
-        self._reading = asyncio.Lock()
+        self._reading, self._asking = asyncio.Lock(), asyncio.Lock()
+        self._ending: set[str] = set()  # conversations of which a turn is over, and what waited is about to be asked
+        self._on_the_way: list[str] = []  # what waited and is just being asked
         self._count = 0
 
     # ---- how it stands
@@ -76,7 +78,7 @@ class ConversationModel:
     @property
     def unsent(self) -> list[str]:
         """What was asked and is not stored, and what waits, in all conversations."""
-        return [*self.turns.unsent, *(text for queue in self._queues.values() for text in queue)]
+        return [*self.turns.unsent, *self._on_the_way, *(text for queue in self._queues.values() for text in queue)]
 
     @property
     def questions(self) -> list[str]:
@@ -90,10 +92,10 @@ class ConversationModel:
 
     @property
     def turn_count(self) -> int | None:
-        """How often was asked on this branch, and where only its end was read, on all; None before anything was."""
-        if self.conversation is None:
+        """How often was asked on this branch; None before anything was, and where only its end was read."""
+        if self.conversation is None or self.partly:
             return None
-        return self.conversation.turns if self.partly else sum(one.role == "user" for one in self.branch)
+        return sum(one.role == "user" for one in self.branch)
 
     def message(self, message: str) -> "ChatMessage | None":
         """A message of the branch, looked for from its end."""
@@ -163,11 +165,11 @@ class ConversationModel:
 
     async def delete(self, conversation: str) -> None:
         """Delete a conversation; its answer is stopped before."""
+        if self.shown_id == conversation:
+            await self.new()  # before anything of it is read again
         await self.turns.stopped(conversation)
         await self._services.chat.delete(conversation)
         self._queues.pop(conversation, None)
-        if self.shown_id == conversation:
-            await self.new()
 
     def heard(self, change: "KeeperChange") -> None:
         """Another front end changed something."""
@@ -184,11 +186,15 @@ class ConversationModel:
     async def know_brain(self) -> None:
         """Find out what the brain stands on, and which one it is when nobody chose."""
         await self._view.warm()
-        library = self._services.library
+        library, wanted = self._services.library, self.brain
+        known: Brain | None = None
         try:
-            self.known_brain = await library.get(self.brain) if self.brain else await library.best()
+            known = await library.get(wanted) if wanted else await library.best()
         except OmniError:
-            self.known_brain = None  # said when a question is asked
+            pass  # said when a question is asked
+        if self.brain != wanted:
+            return  # another one was chosen while this one was looked up
+        self.known_brain = known
         if self.known_brain is not None:
             self.brain = self.known_brain.name
         self._view.changed("status")
@@ -225,15 +231,20 @@ class ConversationModel:
         """What was written is asked, in the place of the question that is being edited where one is."""
         await (self._ask_anew(text) if self.edited else self.ask(text))
 
-    async def ask(self, text: str) -> None:
-        """Ask, or queue it while an answer is written."""
+    async def ask(self, text: str, *, conversation: str | None = None) -> None:
+        """Ask what was written, or queue it while an answer is written, or what waited for one is asked. With the id of a
+        `conversation` ("": a new one) it was written by nobody."""
         await self._view.warm()
-        if self.answering is not None:
-            self._queues.setdefault(self.shown_id, []).append(text)
+        async with self._asking:  # who asks next sees that this was asked
+            written = conversation is None
+            where = self.shown_id if conversation is None else conversation
+            if where not in self.turns and where not in self._ending:
+                await self._send(where, text, written=written)
+                return
+        self._queues.setdefault(where, []).append(text)
+        if written:
             self._view.accepted(text)
-            self._view.changed("queue")
-            return
-        await self._send(self.shown_id, text, written=True)
+        self._view.changed("queue")
 
     async def _send(self, conversation: str, text: str, *, written: bool) -> None:
         from omni.chat import expand  # not needed for the first frame
@@ -259,17 +270,25 @@ class ConversationModel:
 
     async def _next(self, conversation: str) -> None:
         """Ask what waited for the turn that is over."""
-        queue = self._queues.get(conversation)
-        if not queue or conversation in self.turns:
-            return
-        text = queue.pop(0)
-        self._view.changed("queue")
-        try:
-            await self._send(conversation, text, written=False)
-        except Exception:
-            self._queues.setdefault(conversation, []).insert(0, text)
+        async with self._asking:
+            queue = self._queues.get(conversation)
+            if not queue or conversation in self.turns:
+                return
+            text = queue.pop(0)
+            self._on_the_way.append(text)
             self._view.changed("queue")
-            raise
+            try:
+                await self._send(conversation, text, written=False)
+            except Exception:
+                self._wait_again(conversation, text)
+                raise
+            finally:
+                self._on_the_way.remove(text)
+
+    def _wait_again(self, conversation: str, text: str) -> None:
+        """What could not be asked waits, first of all, until an answer has ended or it is taken back."""
+        self._queues.setdefault(conversation, []).insert(0, text)
+        self._view.changed("queue")
 
     # ---- doing something to a message
 
@@ -298,7 +317,10 @@ class ConversationModel:
         from omni.chat import expand
 
         edited, conversation, chat = self.edited, self.stored().id, self._services.chat
-        before = next(one for one in self.messages if one.id == edited)
+        if (before := self.message(edited)) is None:  # another window took it back
+            self.edited = ""
+            await self.ask(text)
+            return
         sent, attachments = await asyncio.to_thread(expand, text, self._view.project)
         given = {one.path: one for one in (*before.attachments, *attachments)}
         kept = tuple(given.values()) if attachments else None
@@ -345,8 +367,10 @@ class ConversationModel:
             raise UsageError("Nothing was asked here yet.")
         text = await self._services.chat.undo(self.conversation.id)
         await self.reload()
-        self._view.give_back(text)
-        self._view.say("The question is back in the composer; its branch is kept.")
+        if self._view.give_back(text):
+            self._view.say("The question is back in the composer; its branch is kept.")
+        else:
+            self._view.say("The question is taken back; its branch is kept, and so is what you are writing.")
 
     async def switch(self, message: str, step: int) -> str:
         """Go to the branch before or after the one through this message; returns the message in its place, "" for none."""
@@ -418,6 +442,16 @@ class ConversationModel:
 
     async def _over(self, running: RunningAnswer) -> None:
         """Show what was stored of a turn that is over; then what waited for it is asked."""
+        if running.whole:
+            self._ending.add(running.conversation)
+        try:
+            await self._show_end(running)
+            if running.whole:
+                await self._next(running.conversation)
+        finally:
+            self._ending.discard(running.conversation)
+
+    async def _show_end(self, running: RunningAnswer) -> None:
         shown, failure = self.shown_id == running.conversation, running.failure
         try:
             if shown:
@@ -426,13 +460,14 @@ class ConversationModel:
             if shown and failure is not None and not running.answer:
                 self.refusal = failure, self._services.clock.now()
                 self._view.changed("messages")
-                if running.asked is not None:
-                    self._view.give_back(running.asked.typed)
+            unstored = failure is not None or (shown and running.stopped)
+            if unstored and not running.answer and running.asked is not None:
+                typed = running.asked.typed
+                if self.shown_id != running.conversation or not self._view.give_back(typed):
+                    self._wait_again(running.conversation, typed)
             self._tell("status", "keys")
         if not shown and failure is not None:
             self._view.failed(failure)
-        if running.whole:
-            await self._next(running.conversation)
 
     def _tell(self, *changes: Change) -> None:
         for change in changes:

@@ -58,5 +58,5 @@ class ConversationView(Protocol):
     def write(self, text: str) -> None:
         """Put this where one writes."""
 
-    def give_back(self, text: str) -> None:
-        """The same, unless something else is being written by now."""
+    def give_back(self, text: str) -> bool:
+        """The same, unless something else is being written by now; whether it stands there."""

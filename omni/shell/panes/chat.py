@@ -189,10 +189,12 @@ class ChatPane(Pane):
         """Put this where one writes."""
         self.composer.put(text)
 
-    def give_back(self, text: str) -> None:
-        """The same, unless something else is being written by now."""
-        if not self.composer.text:
+    def give_back(self, text: str) -> bool:
+        """The same, unless something else is being written by now; whether it stands there."""
+        free = not self.composer.text
+        if free:
             self.composer.put(text)
+        return free
 
     def grew(self, text: str, reasoning: str) -> None:
         """The answer on the screen has so much more text, or thoughts."""

@@ -96,7 +96,9 @@ class View(ScrollView):
             self.following = True
             self.unseen = False
             self.screen.clear_selection()
-        if self._to_top and not more_above:
+        if self._to_top and more_above:  # what was just shown was asked for before
+            self._ask_for_more()
+        elif self._to_top:
             self._to_top = False
             self.go_to(0)
         elif anchor is not None and name in self._flow.index:
