@@ -1,4 +1,4 @@
-"""The process of a plug-in: takes its order from the keeper, builds its wall, and only then imports what it is to run.
+"""The process of a plug-in: builds its wall, takes its order from the keeper, and only then imports what it is to run.
 
 The keeper starts it by this module, whatever the plug-in; what to call stands in the order, from the file that `omni plugin add`
 wrote. It cannot open a connection of any kind: whoever wants something of it connects to it.
@@ -20,10 +20,11 @@ def main() -> None:
     from omni.keeper import adopt
 
     memory.share_heap()
-    place = adopt.take()
     confinement.undumpable()
+    # Before the first thread: Landlock holds who sets it and what that one starts, and foreign code reaches every thread.
+    confinement.confine(connect=False)
+    place = adopt.take()
     memory.hold(int(place.spec["need_bytes"]))
-    confinement.confine(connect=False)  # before the first line of foreign code
     bound_prints()
     sys.path.append(place.spec["path"])  # last: nothing in it can stand in for a module of ours
     late = threading.Timer(LOADING, place.failed, (f"It was not imported within {LOADING:g} s.",))

@@ -122,3 +122,24 @@ def page(request: HelperRequest) -> None:
         request.reply(f"{type(error).__name__}: {error}")
     else:
         request.reply(fetched.data.decode())
+
+
+def opens_a_memory(request: HelperRequest) -> None:
+    """Tries to from its own thread, and from the one that answers the keeper."""
+    from omni.keeper import adopt
+
+    def attempt() -> str:
+        try:
+            with open(f"/proc/{request.value['pid']}/mem", "r+b", 0):
+                return "opened"
+        except OSError as error:
+            return errno.errorcode[error.errno or 0]
+
+    def encode(value: Any) -> bytes:
+        adopt.encode = real
+        request.reply([here, attempt()])
+        return real(value)
+
+    here, real, adopt.encode = attempt(), adopt.encode, encode
+    request.progress(1, 2, "asked by nobody yet")
+    time.sleep(4)

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +21,13 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.real
 Make = Callable[..., FrontEnd]
+
+
+def landlock() -> bool:
+    """Whether this kernel keeps processes from each other's memory."""
+    code = "from omni.core.confinement import _leave_neighbours_alone, _libc; print(_leave_neighbours_alone(_libc()))"
+    confined = "import ctypes; ctypes.CDLL(None).prctl(38, 1, 0, 0, 0); " + code
+    return subprocess.run([sys.executable, "-c", confined], capture_output=True, check=True).stdout == b"True\n"
 
 
 def progresses(event: object) -> bool:
@@ -79,6 +88,19 @@ async def test_it_begins_behind_the_wall_and_can_connect_to_nothing(front_end: M
         "AF_INET6": "ENETDOWN",
         "connect": "EPERM",
     }
+
+
+async def test_none_of_its_threads_writes_into_the_memory_of_another_process(front_end: Make) -> None:
+    if not landlock():
+        pytest.skip("this kernel has no Landlock")
+    asker = front_end()
+    with subprocess.Popen(["sleep", "60"]) as neighbour:
+        job = asker.ask("opens_a_memory", pid=neighbour.pid)
+        await first(job, progresses)
+        await (await asker.keeper()).wall("helper-1")
+        tried = await first(job, lambda event: isinstance(event, HelperAnswer))
+        neighbour.kill()
+    assert tried.value == ["EACCES", "EACCES"]
 
 
 async def test_the_kernel_holds_it_to_the_memory_that_it_was_granted(front_end: Make) -> None:
