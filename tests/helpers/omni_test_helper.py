@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import time
+from importlib import import_module
 from typing import Any
 
 from omni.helpers import HelperChannel, HelperRequest
@@ -126,7 +127,7 @@ def page(request: HelperRequest) -> None:
 
 def opens_a_memory(request: HelperRequest) -> None:
     """Tries to from its own thread, and from the one that answers the keeper."""
-    from omni.keeper import adopt
+    adopt: Any = import_module("omni.keeper.adopt")
 
     def attempt() -> str:
         try:

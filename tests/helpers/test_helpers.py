@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -90,16 +90,22 @@ async def test_it_begins_behind_the_wall_and_can_connect_to_nothing(front_end: M
     }
 
 
-async def test_none_of_its_threads_writes_into_the_memory_of_another_process(front_end: Make) -> None:
+@pytest.fixture
+def neighbour() -> Iterator[int]:
+    """The pid of a process that has nothing to do with Omni."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        yield process.pid
+        process.kill()
+
+
+async def test_none_of_its_threads_writes_into_the_memory_of_another_process(front_end: Make, neighbour: int) -> None:
     if not landlock():
         pytest.skip("this kernel has no Landlock")
     asker = front_end()
-    with subprocess.Popen(["sleep", "60"]) as neighbour:
-        job = asker.ask("opens_a_memory", pid=neighbour.pid)
-        await first(job, progresses)
-        await (await asker.keeper()).wall("helper-1")
-        tried = await first(job, lambda event: isinstance(event, HelperAnswer))
-        neighbour.kill()
+    job = asker.ask("opens_a_memory", pid=neighbour)
+    await first(job, progresses)
+    await (await asker.keeper()).wall("helper-1")
+    tried = await first(job, lambda event: isinstance(event, HelperAnswer))
     assert tried.value == ["EACCES", "EACCES"]
 
 
