@@ -218,7 +218,7 @@ class _Run:
 
     async def _end(self) -> None:
         with suppress(OmniError):  # it may have ended meanwhile
-            await self._keeper.stop(self._turn.worker)
+            await self._keeper.stop(self._turn.worker, socket=self._turn.socket)
 
     def _send(self, message: dict[str, Any]) -> None:
         if not self._writer.is_closing():

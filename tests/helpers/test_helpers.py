@@ -292,6 +292,40 @@ async def test_after_an_update_of_the_plug_in_nobody_gets_the_old_code(front_end
     assert await asker.answer("pid") != number
 
 
+async def test_one_whose_plug_in_was_removed_is_ended_when_it_has_done_what_it_was_asked(
+    front_end: Make, office: Office
+) -> None:
+    asker = front_end()
+    job = asker.ask("waits")
+    await first(job, progresses)
+    number = (await named(await asker.keeper(), "helper"))[0].pid
+    grant(office.home, number=2)
+    looks = office.home.keeper_file
+    looks.unlink()
+    await until(looks.exists)  # the keeper has looked
+    assert alive(number)
+    await job.stop()
+    assert job.state == "stopped"
+    await until(lambda: not alive(number))
+
+
+async def test_one_whose_plug_in_was_updated_is_ended_and_the_new_one_stays(front_end: Make, office: Office) -> None:
+    asker = front_end()
+    old = await asker.answer("pid")
+    grant(office.home, KIND, number=2)
+    new = await asker.answer("pid")
+    await until(lambda: not alive(old))
+    assert await asker.answer("pid") == new
+
+
+async def test_who_wants_one_ended_does_not_end_another_that_has_its_name_now(front_end: Make) -> None:
+    asker = front_end()
+    number = await asker.answer("pid")
+    keeper = await asker.keeper()
+    assert isinstance(await error_of(keeper.stop("helper-1", socket="/its/own.sock")), NotFound)
+    assert await asker.answer("pid") == number
+
+
 async def test_a_client_cannot_say_what_is_to_run(front_end: Make, office: Office) -> None:
     from omni.keeper import WorkerSpec
 
