@@ -36,9 +36,13 @@ def main() -> None:
         place.failed(traceback.format_exc(limit=-3))
     late.cancel()
     channel = HelperChannel(place.socket, place.key)
+    # A child that the plug-in forks may live on, and must not keep open what tells that this process has gone.
+    os.register_at_fork(after_in_child=place.let_go)
+    os.register_at_fork(after_in_child=channel.let_go)
     place.ready()
     try:
         run(channel)
+        channel.finish()
     except BaseException as error:  # noqa: BLE001 - as above
         os.write(2, traceback.format_exc(limit=-5).encode())
         channel.broke(error)

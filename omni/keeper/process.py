@@ -21,7 +21,18 @@ from omni.core.files import replacing
 from omni.core.locks import is_held, take_lock
 from omni.core.paths import Home
 from omni.keeper import memory, places
-from omni.keeper.admission import PRIORITIES, Admission, Grant, Load, Refuse, StartWorker, StopWorker, Ticket, Wait, WorkerRecord
+from omni.keeper.admission import (
+    PRIORITIES,
+    Admission,
+    Grant,
+    Load,
+    Refuse,
+    StartWorker,
+    StopWorker,
+    Ticket,
+    Wait,
+    WorkerRecord,
+)
 from omni.keeper.background import detach, log, trace
 from omni.keeper.children import Kind, how_it_ended, is_exiting, kinds
 from omni.keeper.doors import IDLE, AirlockSupervisor

@@ -1,5 +1,6 @@
 """Runs in a process of its own: what a plug-in may do there, and what it had better not."""
 
+import ctypes
 import errno
 import os
 import signal
@@ -144,3 +145,22 @@ def opens_a_memory(request: HelperRequest) -> None:
     here, real, adopt.encode = attempt(), adopt.encode, encode
     request.progress(1, 2, "asked by nobody yet")
     time.sleep(4)
+
+
+def takes_nothing(channel: HelperChannel) -> None:
+    signal.pause()
+
+
+def leaves_loops(channel: HelperChannel) -> None:
+    while True:
+        for _ in channel.requests():
+            break
+
+
+def forks(request: HelperRequest) -> None:
+    """With Python's own fork, or one that Python knows nothing of; the child stays."""
+    child = os.fork() if request.value["by"] == "python" else ctypes.CDLL(None).fork()
+    if child == 0:
+        signal.pause()
+    request.progress(1, 2, f"{os.getpid()} {child}")
+    signal.pause()

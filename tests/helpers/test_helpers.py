@@ -152,15 +152,76 @@ async def test_another_front_end_sees_the_request_watches_and_stops_it(front_end
     assert job.state == "stopped"
 
 
-async def test_one_that_does_not_take_the_request_is_ended(front_end: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("omni.helpers.client.TAKING", 0.2)
+async def test_one_that_does_not_take_the_request_is_ended_and_another_takes_it(
+    front_end: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asker = front_end()
     number = await asker.answer("pid")
     os.kill(number, signal.SIGSTOP)
-    error = await error_of(asker.answer("echo"))
-    assert error.message == "test.it did not take the request within 0.2 s, so that its process was ended."
+    monkeypatch.setattr("omni.helpers.client.TAKING", 1.0)
+    assert await asker.answer("pid") != number
     assert not alive(number)
-    assert await asker.answer("echo") == {"do": "echo"}
+
+
+async def test_none_that_takes_a_request_is_said(
+    front_end: Make, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("omni.helpers.client.TAKING", 0.2)
+    grant(office.home, KIND._replace(target="omni_test_helper:takes_nothing"), number=2)
+    error = await error_of(front_end().answer("echo"))
+    assert error.message == "test.it did not take the request within 0.2 s, so that its process was ended."
+
+
+async def test_one_that_is_stopped_while_it_is_being_taken_costs_no_process(front_end: Make) -> None:
+    asker = front_end()
+    number = await asker.answer("pid")
+    os.kill(number, signal.SIGSTOP)
+    job = asker.ask("waits", much="x" * 100_000)
+    keeper = await asker.keeper()
+
+    async def is_at_work() -> bool:
+        return (await named(keeper, "helper"))[0].detail == "test.it, at work"
+
+    await until(is_at_work)
+    stopping = asyncio.create_task(job.stop())
+    await named(keeper, "helper")
+    os.kill(number, signal.SIGCONT)
+    await stopping
+    assert job.state == "stopped"
+    assert await asker.answer("pid") == number
+
+
+async def test_what_comes_together_with_a_request_is_heard(front_end: Make, office: Office) -> None:
+    client = await office.client()
+    async with client.helper("test.it") as turn:
+        await granted(turn)
+        reader, writer = await asyncio.open_unix_connection(turn.socket)
+        writer.write(b'{"key": "%s", "value": {"do": "waits"}}\n{"cancel": true}\n' % turn.key.encode())
+        said = await reader.read()
+        writer.close()
+    assert said.endswith(b'{"answer":null}\n')
+
+
+@pytest.mark.parametrize("by", ["python", "the library of C"])
+async def test_a_child_that_outlives_it_keeps_nobody_waiting(
+    front_end: Make, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("omni.helpers.client.LOOKS", 0.05 if by != "python" else 60.0)
+    job = front_end().ask("forks", by=by)
+    number, child = map(int, (await first(job, progresses)).text.split())
+    try:
+        os.kill(number, signal.SIGKILL)
+        error = await error_of(first(job, lambda _: False))
+        assert error.message == "The process test.it has gone before its answer: it was ended by SIGKILL."
+        assert alive(child)
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+async def test_who_asked_is_answered_where_the_loop_is_left(front_end: Make, office: Office) -> None:
+    grant(office.home, KIND._replace(target="omni_test_helper:leaves_loops"), number=2)
+    asker = front_end()
+    assert [await asker.answer("echo") for _ in range(3)] == [None, None, None]
 
 
 async def test_one_that_hangs_when_it_is_cancelled_is_ended(front_end: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +234,9 @@ async def test_one_that_hangs_when_it_is_cancelled_is_ended(front_end: Make, mon
     assert await asker.answer("echo") == {"do": "echo"}
 
 
-async def test_one_that_hangs_when_its_asker_was_killed_ends_itself(front_end: Make, office: Office) -> None:
+async def test_one_that_hangs_when_its_asker_was_killed_ends_itself_and_costs_the_next_nothing(
+    front_end: Make, office: Office
+) -> None:
     client = await office.client("killed")
     async with client.helper("test.it") as turn:
         await granted(turn)
@@ -182,8 +245,8 @@ async def test_one_that_hangs_when_its_asker_was_killed_ends_itself(front_end: M
         assert b"began" in await reader.readline()
         (row,) = await named(client, "helper")
         writer.transport.abort()
-        await until(lambda: not alive(row.pid))
     assert await front_end().answer("echo") == {"do": "echo"}
+    assert not alive(row.pid)
 
 
 async def test_who_has_not_its_key_is_not_heard(front_end: Make, office: Office) -> None:
@@ -272,6 +335,43 @@ async def test_a_page_is_fetched_for_it_where_it_was_granted_the_door(front_end:
     grant(office.home, KIND._replace(doors=("pull",)), number=2)
     assert await asker.answer("page", url="https://example.org/") == f'["https://example.org/", {4 << 20}]'
     assert await asker.answer("page", url="https://shut.example.org/") == "NetworkBlocked: All doors are shut."
+
+
+async def test_no_page_of_this_machine_or_its_network_is_fetched_for_it(front_end: Make, office: Office) -> None:
+    grant(office.home, KIND._replace(doors=("pull",)), number=2)
+    asker = front_end()
+    hosts = (
+        "127.0.0.1:8080 127.1 0x7f000001 2130706433 localhost LOCALHOST. a.localhost [::1] [::ffff:127.0.0.1] 0.0.0.0"
+    )
+    for host in (
+        *hosts.split(),
+        "10.0.0.1",
+        "192.168.1.1",
+        "169.254.169.254",
+        "[fe80::1%25eth0]",
+        "[fd00::1]",
+        "224.0.0.1",
+    ):
+        assert "is this machine or in its own network" in await asker.answer("page", url=f"http://u:p@{host}/")
+    for url in ("file:///etc/passwd", "ftp://example.org/", "https:///", "http://[", "//example.org", ""):
+        assert "has an address of http or https" in await asker.answer("page", url=url)
+    assert "8,192 characters at most" in await asker.answer("page", url="https://example.org/" + "x" * 8192)
+    assert asker.fetched == []
+    for host in ("1.1.1.1", "[2606:4700::1111]", "localhost.example.org"):
+        assert "Error" not in await asker.answer("page", url=f"https://{host}/")
+    assert len(asker.fetched) == 3
+
+
+async def test_one_that_wants_pages_without_end_is_ended(
+    front_end: Make, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("omni.helpers.client.MOST_PAGES", 3)
+    grant(office.home, KIND._replace(doors=("pull",)), number=2)
+    asker = front_end()
+    wish = '{"page": {"id": 1, "url": "https://example.org/"}}\n'
+    error = await error_of(asker.answer("garbage", bytes=wish, times=10))
+    assert error.message == "test.it wanted more than 3 pages, so that its process was ended."
+    assert len(asker.fetched) == 3
 
 
 async def test_what_was_not_granted_or_not_any_more_is_refused_in_words(front_end: Make, office: Office) -> None:
