@@ -140,7 +140,8 @@ def opens_a_memory(request: HelperRequest) -> None:
     def encode(value: Any) -> bytes:
         adopt.encode = real
         request.reply([here, attempt()])
-        return real(value)
+        line: bytes = real(value)
+        return line
 
     here, real, adopt.encode = attempt(), adopt.encode, encode
     request.progress(1, 2, "asked by nobody yet")
