@@ -98,8 +98,8 @@ class HelperRequest:
     def page(self, url: str) -> HelperPage:
         """Have a page of at most 4 MB fetched through Omni's doors, which its record shows; waits for it.
 
-        Raises NetworkBlocked where this process was not granted the door "pull" or all doors are shut, and what fetching
-        raises.
+        Raises NetworkBlocked where this process was not granted the door "pull" or all doors are shut, and for an address
+        of this machine or its own network; and what fetching raises.
         """
         with self._lock:
             self._number += 1
