@@ -28,6 +28,7 @@ KINDS = (
     FileKind("plugins/**", "core", "plug-ins that somebody put there by hand", mode=None),
     FileKind("themes/*", "core", "a person's own themes", mode=None),
     FileKind("logs/*.jsonl*", "core", "log of a front end: what it did, no texts"),
+    FileKind("logs/helper-*.log", "keeper", "what a plug-in's process prints and raises", written=True),
     FileKind("logs/*.log", "keeper", "log of a process: what it did, no texts"),
     FileKind("keeper.lock", "keeper", "held by the keeper that lives"),
     FileKind("keeper.json", "keeper", "how to reach the keeper"),

@@ -1,4 +1,4 @@
-"""A worker's process: takes its order, builds its wall, loads one base, and serves it until it is told to end.
+"""A worker's process: builds its wall, takes its order, loads one base, and serves it until it is told to end.
 
 Nothing heavy may be imported before `prepare`: libgomp reads its environment once, when it is loaded.
 """
@@ -21,11 +21,13 @@ def main() -> None:
     from omni.keeper import adopt
 
     prepare()
-    place = adopt.take(orders={"wall": try_wall})
     confinement.undumpable()
+    # Before the first byte of a file that a stranger may have made, and before the first thread: Landlock holds who sets
+    # it and what that one starts.
+    confinement.confine(connect=False, execute=False)
+    place = adopt.take(orders={"wall": try_wall})
     memory.hold(int(place.spec["settings"].get("ceiling", 0)))
     held = hold_base(str(place.spec["base"]))
-    confinement.confine(connect=False, execute=False)  # before the first byte of a file that a stranger may have made
     log = log_path()
     offset = log.stat().st_size if log.is_file() else 0
     from omni.core.errors import OmniError

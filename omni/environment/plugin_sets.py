@@ -1,11 +1,12 @@
 """The plug-ins of a home on the disk: which set is in use, and how the next one takes its place.
 
 HOME/plugins              a link to `packages` of the set in use; whoever changes it does so by one rename
-HOME/plugin-sets/N/       packages/, the wheels/ that they came from, lock.txt with their hashes, plugins.json, and
+HOME/plugin-sets/ID/      packages/, the wheels/ that they came from, lock.txt with their hashes, plugins.json, and
                           kinds.json: which processes of their own they were granted
 
-A set is made beside the one in use and holds `plugins.json` once it is whole. All plug-ins of a set were resolved
-together, because a process can load one version of a package only.
+No ID is used twice: it tells a process that still runs the code of a set that went from those of the set in use. A set
+is made beside the one in use and holds `plugins.json` once it is whole. All plug-ins of a set were resolved together,
+because a process can load one version of a package only.
 """
 
 import json
@@ -170,8 +171,7 @@ def put_in_use(
     record = {"python": place.python_tag(), "plugins": [asdict(each) for each in plugins]}
     write_atomic(new.folder / RECORD, json.dumps(record, indent=1))
     old = set_in_use(home)
-    numbers = [int(each.name) for each in home.plugin_sets.iterdir() if each.name.isdecimal()]
-    final = PluginSet(folder=home.plugin_sets / str(max(numbers, default=0) + 1))
+    final = PluginSet(folder=home.plugin_sets / os.urandom(8).hex())
     try:
         sync_all(new.folder)
         new.folder.rename(final.folder)

@@ -1,6 +1,6 @@
 """Processes of plug-ins: what runs in one, and how a front end gives it work, as a job. Importing this costs nothing.
 
-process   the entry: order, wall, then the plug-in        channel   a plug-in's side of the line
+process   the entry: wall, order, then the plug-in        channel   a plug-in's side of the line
 client    a front end's side: begins, bounds, cancels     values    what a run tells
 """
 

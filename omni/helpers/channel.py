@@ -22,7 +22,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,7 +51,10 @@ class HelperRequest:
     """One piece of work that somebody asked for: `value` is what came with it, any JSON. Its methods may be called from
     any thread, and do nothing once it was cancelled or answered."""
 
-    def __init__(self, connection: socket.socket, lines: LineDecoder, value: Any) -> None:
+    def __init__(
+        self, connection: socket.socket, lines: LineDecoder, value: Any, heard: Sequence[dict[str, Any]] = ()
+    ) -> None:
+        """`heard` are the messages that came together with it."""
         self.value = value
         self._connection, self._lines = connection, lines
         self._cancelled, self._over = threading.Event(), False
@@ -61,7 +64,7 @@ class HelperRequest:
         self._arrived = threading.Condition()
         self._number = 0
         self._write({"began": True})
-        threading.Thread(target=self._listen, name="requests", daemon=True).start()
+        threading.Thread(target=self._listen, args=(heard,), name="requests", daemon=True).start()
 
     @property
     def cancelled(self) -> bool:
@@ -95,8 +98,8 @@ class HelperRequest:
     def page(self, url: str) -> HelperPage:
         """Have a page of at most 4 MB fetched through Omni's doors, which its record shows; waits for it.
 
-        Raises NetworkBlocked where this process was not granted the door "pull" or all doors are shut, and what fetching
-        raises.
+        Raises NetworkBlocked where this process was not granted the door "pull" or all doors are shut, and for an address
+        of this machine or its own network; and what fetching raises.
         """
         with self._lock:
             self._number += 1
@@ -117,6 +120,10 @@ class HelperRequest:
             self.reply()
         with suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)  # wakes the thread that listens
+        self._connection.close()
+
+    def let_go(self) -> None:
+        """For a child that was forked: its end of the line would keep it open."""
         self._connection.close()
 
     def _say(self, message: dict[str, Any], *, last: bool = False) -> None:
@@ -151,20 +158,26 @@ class HelperRequest:
         except OSError:  # who asked has gone
             self._cancel()
 
-    def _listen(self) -> None:
+    def _listen(self, heard: Sequence[dict[str, Any]]) -> None:
         """Hear what comes while the plug-in works; the end of the line is the end of the wish."""
         try:
-            while data := self._connection.recv(65536):
-                for message in self._lines.feed(data):
-                    if "page" in message:
-                        with self._arrived:
-                            self._pages[message["page"]["id"]] = message["page"]
-                            self._arrived.notify_all()
-                    elif message.get("cancel"):
-                        self._cancel()
+            while True:
+                for message in heard:
+                    self._hear(message)
+                if not (data := self._connection.recv(65536)):
+                    break
+                heard = self._lines.feed(data)
         except (OSError, Garbage, KeyError, TypeError):
             pass
         self._cancel()
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        if "page" in message:
+            with self._arrived:
+                self._pages[message["page"]["id"]] = message["page"]
+                self._arrived.notify_all()
+        elif message.get("cancel"):
+            self._cancel()
 
     def _cancel(self) -> None:
         if self._over or self.cancelled:
@@ -208,11 +221,25 @@ class HelperChannel:
         """The requests, one at a time; the next comes when this one was dealt with. Ends never: the process is ended when
         it is not needed."""
         while True:
+            self.finish()  # also the one that a loop before this one was left with
             self._request = self._next()
             if self._request is not None:
                 yield self._request
-                self._request.close()
-                self._request = None
+
+    def finish(self) -> None:
+        """The plug-in has done what it wants with the request that it has: who waits for it is answered.
+
+        Not when the iterator ends: that it also does when the plug-in raises, which `broke` is to tell.
+        """
+        request, self._request = self._request, None
+        if request is not None:
+            request.close()
+
+    def let_go(self) -> None:
+        """For a child that was forked: nobody is to wait for it."""
+        self._listener.close()
+        if self._request is not None:
+            self._request.let_go()
 
     def broke(self, error: BaseException) -> None:
         """The plug-in raised: tell who waits for it, when nobody can be sent here any more."""
@@ -244,7 +271,7 @@ class HelperChannel:
         except (OSError, Garbage):
             connection.close()
             return None
-        return HelperRequest(connection, lines, first[0]["value"])
+        return HelperRequest(connection, lines, first[0]["value"], first[1:])
 
 
 class BoundedLog(io.TextIOBase):

@@ -7,10 +7,13 @@ reads why.
 
 import asyncio
 import base64
+import ipaddress
+import socket
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -27,12 +30,14 @@ if TYPE_CHECKING:
     from omni.keeper import KeeperClient, WorkerTurn
 
 TAKING = 10.0  # seconds for the process to take a request, once it is this one's turn
+LOOKS = 1.0  # seconds between looks whether the process lives, whose line a child may hold open
 STOPPING = 3.0  # seconds for it to come to an end when it was told to
 NOTICED = 20  # looks, twenty a second, until the keeper has seen the end of a process
 MOST_VALUES = 10_000
 MOST_BYTES = 64 << 20  # of all values of one request
 OFTEN, BURST = 100.0, 1000  # reports of progress in a second, and how many more once
-MOST_PAGE = 4 << 20  # bytes
+MOST_PAGE, MOST_PAGES = 4 << 20, 1000  # bytes of one, and how many for one request
+LONGEST_URL = 8192  # characters
 
 Fetch = Callable[[str, int], Awaitable[tuple[bytes, str, str]]]
 
@@ -89,13 +94,20 @@ class Helpers:
     async def _events(self, kind: str, value: Any) -> AsyncGenerator[HelperEvent]:
         value = _encoded(value)
         keeper = await self._keeper()
-        async with keeper.helper(kind) as turn:
-            async for state in turn.waiting():
-                yield HelperWaiting(text="it is being started" if isinstance(state, Loading) else state.detail)
-            run = _Run(kind, turn, keeper, self._page)
-            async with aclosing(run.events(value)) as events:
-                async for event in events:
-                    yield event
+        for again in (False, True):
+            async with keeper.helper(kind) as turn:
+                async for state in turn.waiting():
+                    yield HelperWaiting(text="it is being started" if isinstance(state, Loading) else state.detail)
+                run = _Run(kind, turn, keeper, self._page)
+                try:
+                    async with aclosing(run.events(value)) as events:
+                        async for event in events:
+                            yield event
+                    return
+                except EngineError:
+                    # A process that still hangs over the request of another one, and ends for it, is not this one's fault.
+                    if run.began or again:
+                        raise
 
     async def _page(self, kind: str, url: str) -> dict[str, Any]:
         """What is sent back for the wish for a page."""
@@ -103,7 +115,7 @@ class Helpers:
             _, kinds = await asyncio.to_thread(granted_kinds, self._home)
             if kind not in kinds or "pull" not in kinds[kind].doors:
                 raise NetworkBlocked(f"{kind} was not granted the door pull.", hint="Its plug-in can ask for it.")
-            data, media, final = await self._fetch(url, MOST_PAGE)
+            data, media, final = await self._fetch(_outside(url), MOST_PAGE)
         except OmniError as error:
             return {"error": error_to_wire(error)}
         return {"data": base64.b64encode(data).decode(), "media": media, "url": final}
@@ -120,7 +132,9 @@ class _Run:
         page: Callable[[str, str], Awaitable[dict[str, Any]]],
     ) -> None:
         self._kind, self._turn, self._keeper, self._page = kind, turn, keeper, page
-        self._values = self._bytes = self._reports = 0
+        self._values = self._bytes = self._reports = self._pages = 0
+        self.began = False  # whether the process has taken the request
+        self._since = time.monotonic()
 
     async def events(self, value: msgspec.Raw) -> AsyncGenerator[HelperEvent]:
         """Ask, and tell what comes back; told to stop, it has stopped when this ends."""
@@ -128,10 +142,10 @@ class _Run:
             reader, self._writer = await asyncio.open_unix_connection(self._turn.socket, limit=MAX_MESSAGE + 1)
         except OSError as error:
             raise await self._ended() from error
+        watch = asyncio.create_task(self._watch(), name="helper")
         try:
             self._send({"key": self._turn.key, "value": value})
-            await self._began(reader)
-            self._since = time.monotonic()
+            await self._taken(reader)
             while True:
                 event = await self._event(reader)
                 if event is not None:
@@ -145,18 +159,34 @@ class _Run:
             await self._stop(reader)
             raise
         finally:
+            watch.cancel()
             self._writer.close()
 
-    async def _began(self, reader: asyncio.StreamReader) -> None:
+    async def _watch(self) -> None:
+        """Hang up when the process has ended: a child that it left may hold its end of the line."""
+        ended = False
+        while not ended:
+            await asyncio.sleep(LOOKS)
+            ended = await self._keeper.fate(self._turn.socket) is not None
+        await asyncio.sleep(LOOKS)  # for what it said at last
+        self._writer.transport.abort()
+
+    async def _taken(self, reader: asyncio.StreamReader) -> None:
+        """Wait until it has begun."""
         try:
             async with asyncio.timeout(TAKING):
-                await self._message(reader)
+                await self._event(reader)
         except TimeoutError:
             raise _OutOfHand(f"did not take the request within {TAKING:g} s") from None
 
     async def _event(self, reader: asyncio.StreamReader) -> HelperEvent | None:
         """The next thing that it tells; None for what is no event. Raises what it says went wrong."""
         message, size = await self._message(reader)
+        if not self.began:
+            if not message.began:
+                raise _OutOfHand("sent what is no message")
+            self.began, self._since = True, time.monotonic()
+            return None
         if message.failed is not None:
             raise EngineError(f"{self._kind}: {_words(message.failed.message)}", hint=_words(message.failed.hint))
         if message.answer is not msgspec.UNSET:
@@ -173,7 +203,12 @@ class _Run:
             done, total, text = message.progress
             return HelperProgress(done=done, total=total, text=_words(text))
         if message.page is not None:
+            self._pages += 1
+            if self._pages > MOST_PAGES:
+                raise _OutOfHand(f"wanted more than {MOST_PAGES:,} pages")
             self._send({"page": {"id": message.page.id, **await self._page(self._kind, message.page.url)}})
+            with suppress(OSError):  # reading tells what has become of it
+                await self._writer.drain()  # one that reads none of its pages gets no more of them
             return None
         raise _OutOfHand("sent what is no message")
 
@@ -218,7 +253,7 @@ class _Run:
 
     async def _end(self) -> None:
         with suppress(OmniError):  # it may have ended meanwhile
-            await self._keeper.stop(self._turn.worker)
+            await self._keeper.stop(self._turn.worker, socket=self._turn.socket)
 
     def _send(self, message: dict[str, Any]) -> None:
         if not self._writer.is_closing():
@@ -236,6 +271,43 @@ def _encoded(value: Any) -> msgspec.Raw:
             f"A request to a process has {MAX_MESSAGE >> 20} MB at most, and this one {len(data):,} bytes."
         )
     return msgspec.Raw(data)
+
+
+def _outside(url: str) -> str:
+    """The address of a page that a process of a plug-in may have: not of this machine or of its own network.
+
+    What a name means is looked up by the airlock alone, so that only names of this machine and addresses are judged here.
+    Raises NetworkBlocked.
+    """
+    if len(url) > LONGEST_URL:
+        raise NetworkBlocked(
+            f"The address of a page has {LONGEST_URL:,} characters at most, and this one {len(url):,}."
+        )
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").rstrip(".")
+    except ValueError:
+        parts, host = urlsplit(""), ""
+    if parts.scheme not in ("http", "https") or not host:
+        raise NetworkBlocked("A page for a process of a plug-in has an address of http or https.")
+    if host == "localhost" or host.endswith(".localhost") or not _is_public(host):
+        raise NetworkBlocked(
+            f"{_words(host)} is this machine or in its own network, of which a process of a plug-in gets no page."
+        )
+    return url
+
+
+def _is_public(host: str) -> bool:
+    """Whether it is a name, or an address that anybody can reach; also as inet_aton takes one: 127.1, 0x7f000001."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        try:
+            address = ipaddress.ip_address(socket.inet_aton(host))
+        except OSError:
+            return True
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_global and not address.is_multicast
 
 
 def _words(text: str) -> str:

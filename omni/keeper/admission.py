@@ -211,7 +211,7 @@ class Admission:
     def deadline(self, now: float) -> float | None:
         """When `step` must be called again although nothing happens: the next end of a pin or of a keep_alive."""
         times = [until for worker in self.workers.values() if (until := worker.held_until()) > now]
-        times += [worker.used + worker.keep_alive for worker in self.workers.values() if self._idle(worker, now)]
+        times += [worker.used + worker.keep_alive for worker in self.workers.values() if self.idle(worker, now)]
         return min(times, default=None)
 
     def step(self, now: float) -> list[Action]:
@@ -235,7 +235,7 @@ class Admission:
             number += 1
         return f"{kind}-{number}"
 
-    def _idle(self, worker: WorkerRecord, now: float) -> bool:
+    def idle(self, worker: WorkerRecord, now: float) -> bool:
         """Whether nobody has a turn in a worker, leases it or waits for it."""
         return (
             worker.state == "ready"
@@ -261,7 +261,7 @@ class _AdmissionPass:
         for request in table.ordered():
             self._decide(request)
         for worker in table.workers.values():
-            if table._idle(worker, now) and now >= worker.used + worker.keep_alive:
+            if table.idle(worker, now) and now >= worker.used + worker.keep_alive:
                 self._stop(worker, "not used")
 
     def _decide(self, request: Request) -> None:

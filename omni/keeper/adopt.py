@@ -48,6 +48,7 @@ class KeeperLink:
         if os.getppid() != order.get("keeper", os.getppid()):
             self.failed("The keeper that started this worker is gone, and the next one may not have seen it.")
         self._listener = listen(Path(self.control))
+        self._keeper: socket.socket | None = None
         threading.Thread(target=self._listen, name="control", daemon=True).start()
 
     def _hold(self, order: dict[str, Any]) -> None:
@@ -64,6 +65,15 @@ class KeeperLink:
         sys.stderr.flush()
         self._end(1)
 
+    def let_go(self) -> None:
+        """For a child that was forked: what says that this process lives, and its lines, are not the child's."""
+        lock, self._lock = self._lock, -1
+        if lock >= 0:  # else it is a child of such a child
+            os.close(lock)
+        self._listener.close()
+        if self._keeper is not None:
+            self._keeper.close()
+
     def _say(self, state: dict[str, Any]) -> None:
         self._state = state
         with suppress(BlockingIOError):
@@ -77,35 +87,34 @@ class KeeperLink:
 
     def _listen(self) -> None:
         """One keeper at a time; the latest that dials is the one that lives."""
-        keeper: socket.socket | None = None
         lines = LineDecoder()
         while True:
-            waiting: list[Any] = [self._listener, self._changed, *([keeper] if keeper else [])]
-            readable = select.select(waiting, [], [], None if keeper else self._lonely)[0]
-            if not readable and keeper is None:
+            waiting: list[Any] = [self._listener, self._changed, *([self._keeper] if self._keeper else [])]
+            readable = select.select(waiting, [], [], None if self._keeper else self._lonely)[0]
+            if not readable and self._keeper is None:
                 sys.stderr.write(f"no keeper for {self._lonely:g} s: this worker ends\n")
                 self._end(0)
             try:
                 if self._listener in readable:
-                    if keeper:
-                        keeper.close()
-                    keeper, lines = self._listener.accept()[0], LineDecoder()
-                    keeper.settimeout(5)
-                    keeper.sendall(encode(self._state))
+                    if self._keeper:
+                        self._keeper.close()
+                    self._keeper, lines = self._listener.accept()[0], LineDecoder()
+                    self._keeper.settimeout(5)
+                    self._keeper.sendall(encode(self._state))
                 if self._changed in readable:
                     os.read(self._changed, 64)
-                    if keeper:
-                        keeper.sendall(encode(self._state))
-                if keeper and keeper in readable:
-                    data = keeper.recv(65536)
+                    if self._keeper:
+                        self._keeper.sendall(encode(self._state))
+                if self._keeper and self._keeper in readable:
+                    data = self._keeper.recv(65536)
                     if not data:
                         raise ConnectionError
                     for order in lines.feed(data):
-                        keeper.sendall(encode(self._obey(order)))
+                        self._keeper.sendall(encode(self._obey(order)))
             except (OSError, Garbage):
-                if keeper:
-                    keeper.close()
-                keeper = None
+                if self._keeper:
+                    self._keeper.close()
+                self._keeper = None
 
     def _obey(self, order: dict[str, Any]) -> dict[str, Any]:
         name = str(order.get("order"))

@@ -181,9 +181,10 @@ class KeeperClient:
         self._offered = socket
         await self._ask("offer", socket=socket)
 
-    async def stop(self, name: str) -> None:
-        """End a worker or the airlock, and wait for it. Raises NotFound."""
-        await self._ask("stop", name=name)
+    async def stop(self, name: str, *, socket: str | os.PathLike[str] | None = None) -> None:
+        """End a worker or the airlock, and wait for it; with `socket` only the worker of this name that has it, since a name
+        is given again. Raises NotFound."""
+        await self._ask("stop", name=name, socket=os.fspath(socket) if socket is not None else None)
 
     async def shutdown(self) -> None:
         """End the keeper and all that it started, and wait for it."""

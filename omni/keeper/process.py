@@ -21,7 +21,18 @@ from omni.core.files import replacing
 from omni.core.locks import is_held, take_lock
 from omni.core.paths import Home
 from omni.keeper import memory, places
-from omni.keeper.admission import PRIORITIES, Admission, Grant, Load, Refuse, StartWorker, StopWorker, Ticket, Wait
+from omni.keeper.admission import (
+    PRIORITIES,
+    Admission,
+    Grant,
+    Load,
+    Refuse,
+    StartWorker,
+    StopWorker,
+    Ticket,
+    Wait,
+    WorkerRecord,
+)
 from omni.keeper.background import detach, log, trace
 from omni.keeper.children import Kind, how_it_ended, is_exiting, kinds
 from omni.keeper.doors import IDLE, AirlockSupervisor
@@ -174,6 +185,20 @@ class Keeper:
         for peer in list(self._peers.values()):
             if not peer.name and now > peer.connected + self._timings.hello:
                 peer.close()
+        self._end_outdated(now)
+
+    def _end_outdated(self, now: float) -> None:
+        """End what runs for a plug-in that was removed, updated, or granted it no more, as soon as nobody uses it."""
+        for known in list(self._admission.workers.values()):
+            if kind_of(known.spec) == HELPER and self._admission.idle(known, now) and not self._is_granted(known):
+                self._admission.ending(known.name)
+                self._workers.stop(known.name, "its plug-in has changed")
+
+    def _is_granted(self, known: WorkerRecord) -> bool:
+        try:
+            return spec_key(self._granted(known.spec["base"])[0]) == known.key
+        except OmniError:
+            return False
 
     def _listen(self) -> None:
         path = self._home.ensure_sockets() / "keeper.sock"
@@ -462,7 +487,7 @@ class Keeper:
         if name == "airlock" and self._doors.pid:
             self._doors.end()
             peer.answer(order)
-        elif name in self._workers.table:
+        elif name in self._workers.table and self._is_meant(name, order):
             known = self._admission.workers[name]
             if known.state == "loading":  # who waits for it shall not have it started again
                 for ticket in self._admission.fail(known.key):
@@ -476,6 +501,10 @@ class Keeper:
                 f"These can be ended: {', '.join(names)}." if names else "None can be ended."
             )
             raise NotFound(f"There is no worker named {name!r}.", hint=hint)
+
+    def _is_meant(self, name: str, order: Order) -> bool:
+        """Whether a worker is the one that an order speaks of: names come again, sockets do not."""
+        return order.get("socket") in (None, os.fspath(self._workers.table[name].socket))
 
     def _do_shutdown(self, peer: Peer, order: Order) -> None:
         self._shutdown = (peer, order)

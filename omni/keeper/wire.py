@@ -30,8 +30,12 @@ class LineDecoder:
 
     def feed(self, data: bytes) -> list[dict[str, Any]]:
         """The objects that are complete now."""
-        self._rest += data
-        *lines, self._rest = self._rest.split(b"\n")
+        first, *others = data.split(b"\n")  # only what is new is searched, so that a long line costs its length once
+        self._rest += first
+        lines: list[bytes | bytearray] = []
+        if others:
+            lines = [self._rest, *others[:-1]]
+            self._rest = bytearray(others[-1])
         if len(self._rest) > self._limit or any(len(line) > self._limit for line in lines):
             raise Garbage(f"a line of more than {self._limit} bytes")
         return [decode(line) for line in lines if line.strip()]

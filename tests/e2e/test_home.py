@@ -182,6 +182,7 @@ UNMET = {
     "cartridges/pulls/**",
     "copied.txt",
     "draft-*.md",
+    "logs/helper-*.log",  # of a process of a plug-in
     "plugin-sets/**",
     "plugin-sets.lock",
     "plugins",

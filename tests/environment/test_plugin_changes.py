@@ -216,6 +216,14 @@ def test_a_name_that_is_taken_names_both(desk: Desk, tmp_path: Path) -> None:
     assert [each.package for each in InstalledPlugins(desk.home).plugins()] == ["omni-one 1.0"]
 
 
+def test_the_folder_of_a_set_is_never_used_again(desk: Desk) -> None:
+    before = desk.home.plugins.resolve()
+    desk.remove("one")
+    desk.add(desk.plugin("one"))
+    assert desk.home.plugins.resolve() != before
+    assert not before.exists()
+
+
 def test_who_does_not_agree_gets_nothing(empty: Desk) -> None:
     def refuse(_: object) -> None:
         raise OmniError("no")

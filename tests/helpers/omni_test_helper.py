@@ -1,10 +1,12 @@
 """Runs in a process of its own: what a plug-in may do there, and what it had better not."""
 
+import ctypes
 import errno
 import os
 import signal
 import socket
 import time
+from importlib import import_module
 from typing import Any
 
 from omni.helpers import HelperChannel, HelperRequest
@@ -122,3 +124,44 @@ def page(request: HelperRequest) -> None:
         request.reply(f"{type(error).__name__}: {error}")
     else:
         request.reply(fetched.data.decode())
+
+
+def opens_a_memory(request: HelperRequest) -> None:
+    """Tries to from its own thread, and from the one that answers the keeper."""
+    adopt: Any = import_module("omni.keeper.adopt")
+
+    def attempt() -> str:
+        try:
+            with open(f"/proc/{request.value['pid']}/mem", "r+b", 0):
+                return "opened"
+        except OSError as error:
+            return errno.errorcode[error.errno or 0]
+
+    def encode(value: Any) -> bytes:
+        adopt.encode = real
+        request.reply([here, attempt()])
+        line: bytes = real(value)
+        return line
+
+    here, real, adopt.encode = attempt(), adopt.encode, encode
+    request.progress(1, 2, "asked by nobody yet")
+    time.sleep(4)
+
+
+def takes_nothing(channel: HelperChannel) -> None:
+    signal.pause()
+
+
+def leaves_loops(channel: HelperChannel) -> None:
+    while True:
+        for _ in channel.requests():
+            break
+
+
+def forks(request: HelperRequest) -> None:
+    """With Python's own fork, or one that Python knows nothing of; the child stays."""
+    child = os.fork() if request.value["by"] == "python" else ctypes.CDLL(None).fork()
+    if child == 0:
+        signal.pause()
+    request.progress(1, 2, f"{os.getpid()} {child}")
+    signal.pause()

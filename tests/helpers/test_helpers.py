@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -19,6 +21,13 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.real
 Make = Callable[..., FrontEnd]
+
+
+def landlock() -> bool:
+    """Whether this kernel keeps processes from each other's memory."""
+    code = "from omni.core.confinement import _leave_neighbours_alone, _libc; print(_leave_neighbours_alone(_libc()))"
+    confined = "import ctypes; ctypes.CDLL(None).prctl(38, 1, 0, 0, 0); " + code
+    return subprocess.run([sys.executable, "-c", confined], capture_output=True, check=True).stdout == b"True\n"
 
 
 def progresses(event: object) -> bool:
@@ -81,6 +90,25 @@ async def test_it_begins_behind_the_wall_and_can_connect_to_nothing(front_end: M
     }
 
 
+@pytest.fixture
+def neighbour() -> Iterator[int]:
+    """The pid of a process that has nothing to do with Omni."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        yield process.pid
+        process.kill()
+
+
+async def test_none_of_its_threads_writes_into_the_memory_of_another_process(front_end: Make, neighbour: int) -> None:
+    if not landlock():
+        pytest.skip("this kernel has no Landlock")
+    asker = front_end()
+    job = asker.ask("opens_a_memory", pid=neighbour)
+    await first(job, progresses)
+    await (await asker.keeper()).wall("helper-1")
+    tried = await first(job, lambda event: isinstance(event, HelperAnswer))
+    assert tried.value == ["EACCES", "EACCES"]
+
+
 async def test_the_kernel_holds_it_to_the_memory_that_it_was_granted(front_end: Make) -> None:
     asker = front_end()
     assert await asker.answer("memory", bytes=20_000_000) == "was given"
@@ -124,15 +152,76 @@ async def test_another_front_end_sees_the_request_watches_and_stops_it(front_end
     assert job.state == "stopped"
 
 
-async def test_one_that_does_not_take_the_request_is_ended(front_end: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("omni.helpers.client.TAKING", 0.2)
+async def test_one_that_does_not_take_the_request_is_ended_and_another_takes_it(
+    front_end: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asker = front_end()
     number = await asker.answer("pid")
     os.kill(number, signal.SIGSTOP)
-    error = await error_of(asker.answer("echo"))
-    assert error.message == "test.it did not take the request within 0.2 s, so that its process was ended."
+    monkeypatch.setattr("omni.helpers.client.TAKING", 1.0)
+    assert await asker.answer("pid") != number
     assert not alive(number)
-    assert await asker.answer("echo") == {"do": "echo"}
+
+
+async def test_none_that_takes_a_request_is_said(
+    front_end: Make, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("omni.helpers.client.TAKING", 0.2)
+    grant(office.home, KIND._replace(target="omni_test_helper:takes_nothing"), number=2)
+    error = await error_of(front_end().answer("echo"))
+    assert error.message == "test.it did not take the request within 0.2 s, so that its process was ended."
+
+
+async def test_one_that_is_stopped_while_it_is_being_taken_costs_no_process(front_end: Make) -> None:
+    asker = front_end()
+    number = await asker.answer("pid")
+    os.kill(number, signal.SIGSTOP)
+    job = asker.ask("waits", much="x" * 100_000)
+    keeper = await asker.keeper()
+
+    async def is_at_work() -> bool:
+        return (await named(keeper, "helper"))[0].detail == "test.it, at work"
+
+    await until(is_at_work)
+    stopping = asyncio.create_task(job.stop())
+    await named(keeper, "helper")
+    os.kill(number, signal.SIGCONT)
+    await stopping
+    assert job.state == "stopped"
+    assert await asker.answer("pid") == number
+
+
+async def test_what_comes_together_with_a_request_is_heard(front_end: Make, office: Office) -> None:
+    client = await office.client()
+    async with client.helper("test.it") as turn:
+        await granted(turn)
+        reader, writer = await asyncio.open_unix_connection(turn.socket)
+        writer.write(b'{"key": "%s", "value": {"do": "waits"}}\n{"cancel": true}\n' % turn.key.encode())
+        said = await reader.read()
+        writer.close()
+    assert said.endswith(b'{"answer":null}\n')
+
+
+@pytest.mark.parametrize("by", ["python", "the library of C"])
+async def test_a_child_that_outlives_it_keeps_nobody_waiting(
+    front_end: Make, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("omni.helpers.client.LOOKS", 0.05 if by != "python" else 60.0)
+    job = front_end().ask("forks", by=by)
+    number, child = map(int, (await first(job, progresses)).text.split())
+    try:
+        os.kill(number, signal.SIGKILL)
+        error = await error_of(first(job, lambda _: False))
+        assert error.message == "The process test.it has gone before its answer: it was ended by SIGKILL."
+        assert alive(child)
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+async def test_who_asked_is_answered_where_the_loop_is_left(front_end: Make, office: Office) -> None:
+    grant(office.home, KIND._replace(target="omni_test_helper:leaves_loops"), number=2)
+    asker = front_end()
+    assert [await asker.answer("echo") for _ in range(3)] == [None, None, None]
 
 
 async def test_one_that_hangs_when_it_is_cancelled_is_ended(front_end: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +234,9 @@ async def test_one_that_hangs_when_it_is_cancelled_is_ended(front_end: Make, mon
     assert await asker.answer("echo") == {"do": "echo"}
 
 
-async def test_one_that_hangs_when_its_asker_was_killed_ends_itself(front_end: Make, office: Office) -> None:
+async def test_one_that_hangs_when_its_asker_was_killed_ends_itself_and_costs_the_next_nothing(
+    front_end: Make, office: Office
+) -> None:
     client = await office.client("killed")
     async with client.helper("test.it") as turn:
         await granted(turn)
@@ -154,8 +245,8 @@ async def test_one_that_hangs_when_its_asker_was_killed_ends_itself(front_end: M
         assert b"began" in await reader.readline()
         (row,) = await named(client, "helper")
         writer.transport.abort()
-        await until(lambda: not alive(row.pid))
     assert await front_end().answer("echo") == {"do": "echo"}
+    assert not alive(row.pid)
 
 
 async def test_who_has_not_its_key_is_not_heard(front_end: Make, office: Office) -> None:
@@ -246,6 +337,43 @@ async def test_a_page_is_fetched_for_it_where_it_was_granted_the_door(front_end:
     assert await asker.answer("page", url="https://shut.example.org/") == "NetworkBlocked: All doors are shut."
 
 
+async def test_no_page_of_this_machine_or_its_network_is_fetched_for_it(front_end: Make, office: Office) -> None:
+    grant(office.home, KIND._replace(doors=("pull",)), number=2)
+    asker = front_end()
+    hosts = (
+        "127.0.0.1:8080 127.1 0x7f000001 2130706433 localhost LOCALHOST. a.localhost [::1] [::ffff:127.0.0.1] 0.0.0.0"
+    )
+    for host in (
+        *hosts.split(),
+        "10.0.0.1",
+        "192.168.1.1",
+        "169.254.169.254",
+        "[fe80::1%25eth0]",
+        "[fd00::1]",
+        "224.0.0.1",
+    ):
+        assert "is this machine or in its own network" in await asker.answer("page", url=f"http://u:p@{host}/")
+    for url in ("file:///etc/passwd", "ftp://example.org/", "https:///", "http://[", "//example.org", ""):
+        assert "has an address of http or https" in await asker.answer("page", url=url)
+    assert "8,192 characters at most" in await asker.answer("page", url="https://example.org/" + "x" * 8192)
+    assert asker.fetched == []
+    for host in ("1.1.1.1", "[2606:4700::1111]", "localhost.example.org"):
+        assert "Error" not in await asker.answer("page", url=f"https://{host}/")
+    assert len(asker.fetched) == 3
+
+
+async def test_one_that_wants_pages_without_end_is_ended(
+    front_end: Make, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("omni.helpers.client.MOST_PAGES", 3)
+    grant(office.home, KIND._replace(doors=("pull",)), number=2)
+    asker = front_end()
+    wish = '{"page": {"id": 1, "url": "https://example.org/"}}\n'
+    error = await error_of(asker.answer("garbage", bytes=wish, times=10))
+    assert error.message == "test.it wanted more than 3 pages, so that its process was ended."
+    assert len(asker.fetched) == 3
+
+
 async def test_what_was_not_granted_or_not_any_more_is_refused_in_words(front_end: Make, office: Office) -> None:
     asker = front_end()
     error = await error_of(asker.answer("echo", kind="test.its"))
@@ -262,6 +390,40 @@ async def test_after_an_update_of_the_plug_in_nobody_gets_the_old_code(front_end
     number = await asker.answer("pid")
     grant(office.home, KIND, number=2)
     assert await asker.answer("pid") != number
+
+
+async def test_one_whose_plug_in_was_removed_is_ended_when_it_has_done_what_it_was_asked(
+    front_end: Make, office: Office
+) -> None:
+    asker = front_end()
+    job = asker.ask("waits")
+    await first(job, progresses)
+    number = (await named(await asker.keeper(), "helper"))[0].pid
+    grant(office.home, number=2)
+    looks = office.home.keeper_file
+    looks.unlink()
+    await until(looks.exists)  # the keeper has looked
+    assert alive(number)
+    await job.stop()
+    assert job.state == "stopped"
+    await until(lambda: not alive(number))
+
+
+async def test_one_whose_plug_in_was_updated_is_ended_and_the_new_one_stays(front_end: Make, office: Office) -> None:
+    asker = front_end()
+    old = await asker.answer("pid")
+    grant(office.home, KIND, number=2)
+    new = await asker.answer("pid")
+    await until(lambda: not alive(old))
+    assert await asker.answer("pid") == new
+
+
+async def test_who_wants_one_ended_does_not_end_another_that_has_its_name_now(front_end: Make) -> None:
+    asker = front_end()
+    number = await asker.answer("pid")
+    keeper = await asker.keeper()
+    assert isinstance(await error_of(keeper.stop("helper-1", socket="/its/own.sock")), NotFound)
+    assert await asker.answer("pid") == number
 
 
 async def test_a_client_cannot_say_what_is_to_run(front_end: Make, office: Office) -> None:
@@ -353,8 +515,12 @@ async def test_it_outlives_its_keeper_and_the_next_one_knows_it(front_end: Make,
     killed = office.kill_keeper()
     await until(lambda: not alive(killed))
     await until(lambda: office.home.keeper_file.exists() and office.pid != killed)
-    (row,) = await named(await asker.keeper(), "helper")
-    assert (row.pid, row.detail) == (number, "test.it, at work")
+    keeper = await asker.keeper()
+
+    async def is_known() -> bool:
+        return [(row.pid, row.detail) for row in await named(keeper, "helper")] == [(number, "test.it, at work")]
+
+    await until(is_known)  # it has called the process
     await job.stop()
     assert await asker.answer("pid") == number
 
