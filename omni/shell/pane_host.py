@@ -19,8 +19,8 @@ from omni.shell.themed_app import ThemedApp
 if TYPE_CHECKING:
     from omni.app import Services
     from omni.core.plugins import PluginOffer
+    from omni.core.watchdog import Watchdog
     from omni.keeper import KeeperChange
-    from omni.shell.watchdog import Watchdog
 
 
 class PaneHost(ThemedApp, inherit_bindings=False):
@@ -62,10 +62,10 @@ class PaneHost(ThemedApp, inherit_bindings=False):
             self.notify(complaint, severity="warning", markup=False)
         self.panes |= {pane.name: pane for pane in panes}
         if panes:
-            from omni.shell.watchdog import Watchdog
+            from omni.core.watchdog import Watchdog
 
             self.rail.add(panes)
-            self.watchdog = Watchdog(panes)
+            self.watchdog = Watchdog(pane.target.partition(":")[0].partition(".")[0] for pane in panes)
 
     def _make(self, spec: PaneSpec) -> Widget:
         try:

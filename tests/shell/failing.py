@@ -23,7 +23,6 @@ from omni.shell.panes import BUILT_IN
 from omni.shell.panes.chat_list import ConversationList
 from omni.shell.panes.wizard import Wizard
 from omni.shell.reading import DoctorReading, LogReading
-from omni.shell.watchdog import Watchdog
 from tests.shell.fakes import fakes_of, screen_text, settled, shell
 from tests.shell.throwing import (
     Thrown,
@@ -84,7 +83,6 @@ async def stand(app: OmniApp, pilot: Pilot[None]) -> None:
     await settled(pilot)
     chat_of(app).composer.put(DRAFT)
     app._draw_pulls()
-    app.watchdog = Watchdog([])
     home = app.pane("home")
     assert home is not None
     failed = FailedPane(app.services, BUILT_IN[0], "It did.", "Nothing helps.")

@@ -1,4 +1,4 @@
-"""A plug-in's pane that does not come back holds up the whole shell: it is seen from a thread, and broken off."""
+"""Foreign code that does not come back holds up the whole event loop: it is seen from a thread, and broken off."""
 
 import asyncio
 import ctypes
@@ -9,27 +9,25 @@ import time
 from collections.abc import Iterable
 from types import FrameType
 
-from omni.shell.panes import PaneSpec
-
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
-LONGEST = 5.0  # seconds that a pane may keep the loop for itself
+LONGEST = 5.0  # seconds that it may keep the loop for itself
 
 
-class PaneHangs(Exception):
-    """Raised inside the code of a pane, wherever it is just then."""
+class HeldUp(Exception):
+    """Raised inside that code, wherever it is just then."""
 
     def __init__(self) -> None:
-        super().__init__(f"it kept the shell waiting for {LONGEST:g} seconds, and was broken off")
+        super().__init__(f"it kept Omni waiting for {LONGEST:g} seconds, and was broken off")
 
 
 class Watchdog:
     """Watches the loop of the thread that makes it, for as long as it runs. What keeps it is broken off only where it is
-    code of one of these `panes`; what waits inside the system (`time.sleep`) ends when that does."""
+    code of one of these `packages`; what waits inside the system (`time.sleep`) ends when that does."""
 
-    def __init__(self, panes: Iterable[PaneSpec], *, longest: float = LONGEST, look: float = LOOK_SECONDS) -> None:
-        self._packages = {pane.target.partition(":")[0].partition(".")[0] for pane in panes}
+    def __init__(self, packages: Iterable[str], *, longest: float = LONGEST, look: float = LOOK_SECONDS) -> None:
+        self._packages = set(packages)
         self._longest, self._look = longest, look
         self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self._over = threading.Event()
@@ -55,8 +53,8 @@ class Watchdog:
                 late = last
             else:
                 late = 0.0
-                log.error("a pane of a plug-in has kept the shell waiting for %g seconds", time.monotonic() - last)
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread), ctypes.py_object(PaneHangs))
+                log.error("code of a plug-in has kept the loop waiting for %g seconds", time.monotonic() - last)
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread), ctypes.py_object(HeldUp))
 
     def _at_work(self, frame: FrameType | None) -> bool:
         while frame is not None:

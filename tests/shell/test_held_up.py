@@ -7,12 +7,9 @@ from types import ModuleType
 
 import pytest
 
-from omni.shell.panes import PaneSpec
-from omni.shell.watchdog import PaneHangs, Watchdog
+from omni.core.watchdog import HeldUp, Watchdog
 from tests.shell.fakes import screen_text, settled
 from tests.shell.test_foreign_panes import opened, spec
-
-PANE = PaneSpec(name="x", title="X", target="omni_test_hangs.pane:X", letter="x")
 
 
 @pytest.fixture
@@ -23,14 +20,14 @@ def foreign() -> ModuleType:
 
 
 async def test_what_keeps_the_loop_is_broken_off_where_it_is_a_panes(foreign: ModuleType) -> None:
-    watchdog = Watchdog([PANE], longest=0.1, look=0.02)
-    with pytest.raises(PaneHangs, match="kept the shell waiting"):
+    watchdog = Watchdog(["omni_test_hangs"], longest=0.1, look=0.02)
+    with pytest.raises(HeldUp, match="kept Omni waiting"):
         foreign.hang()
     watchdog.close()
 
 
 async def test_what_is_slow_and_no_panes_is_left_alone() -> None:
-    watchdog = Watchdog([PANE], longest=0.1, look=0.02)
+    watchdog = Watchdog(["omni_test_hangs"], longest=0.1, look=0.02)
     end = time.monotonic() + 0.4
     while time.monotonic() < end:
         pass
@@ -41,7 +38,7 @@ async def test_what_is_slow_and_no_panes_is_left_alone() -> None:
 async def test_the_shell_goes_on_and_says_in_its_place_that_it_hangs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("omni.shell.watchdog.Watchdog", partial(Watchdog, longest=0.3, look=0.05))
+    monkeypatch.setattr("omni.core.watchdog.Watchdog", partial(Watchdog, longest=0.3, look=0.05))
     app = opened(tmp_path, spec("InLoop"))
     async with app.run_test(size=(120, 36)) as pilot:
         await settled(pilot)
@@ -50,7 +47,7 @@ async def test_the_shell_goes_on_and_says_in_its_place_that_it_hangs(
             await pilot.pause()
             if "InLoop failed" in screen_text(app):
                 break
-        assert "kept the shell waiting" in screen_text(app)
+        assert "kept Omni waiting" in screen_text(app)
         await pilot.press("f10")
         await settled(pilot)
         assert app.rail.active == "system"
