@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from omni.jobs.job import Job, JobInfo, Question
     from omni.jobs.registry import Jobs
     from omni.jobs.remote import RemoteJob
-    from omni.jobs.words import work_words
+    from omni.jobs.words import work_kind, work_words
 
 __getattr__, __dir__ = lazy(
-    __name__, job="Job JobInfo Question", registry="Jobs", remote="RemoteJob", words="work_words"
+    __name__, job="Job JobInfo Question", registry="Jobs", remote="RemoteJob", words="work_kind work_words"
 )

@@ -4,16 +4,21 @@ from collections.abc import Mapping
 
 from omni.jobs.job import JobInfo
 
-_WORK = {
-    "turn": "an answer in",
-    "pull": "a download of",
-    "verify": "a check of",
-    "export": "an export of",
-    "helper": "a run of",
+_WORK = {  # kind -> in a word, and before what it is about
+    "turn": ("answer", "an answer in"),
+    "pull": ("download", "a download of"),
+    "verify": ("check", "a check of"),
+    "export": ("export", "an export of"),
+    "helper": ("run", "a run of"),
 }
 
 
 def work_words(job: JobInfo, titles: Mapping[str, str] = {}) -> str:
     """`a download of @omni/coder`, `an answer in "Greetings"`; `titles` are those of conversations, by their ids."""
     about = f'"{titles[job.about]}"' if titles.get(job.about) else job.about
-    return f"{_WORK.get(job.kind, job.kind)} {about}"
+    return f"{_WORK.get(job.kind, ('', job.kind))[1]} {about}"
+
+
+def work_kind(job: JobInfo) -> str:
+    """What it is in a word: `download`."""
+    return _WORK.get(job.kind, (job.kind, ""))[0]

@@ -1,4 +1,4 @@
-"""The keeper process: one per home, small and dull. Standard library and what of `core` needs no more, only.
+"""The keeper process: one per home, small and dull. It needs the standard library, and what of `core` needs no more.
 
 It holds the lock of the home while it lives, listens on `keeper.sock` in the folder of sockets, and says where by
 `keeper.json`, which appears when it is ready. One loop, no threads: whatever a client does is an event that takes
@@ -37,6 +37,7 @@ from omni.keeper.background import detach, log, trace
 from omni.keeper.children import Kind, how_it_ended, is_exiting, kinds
 from omni.keeper.doors import IDLE, AirlockSupervisor
 from omni.keeper.fates import Fates
+from omni.keeper.granted import granted_spec
 from omni.keeper.listing import listing
 from omni.keeper.peers import Order, Peer
 from omni.keeper.succession import check_protocol, environment, is_heir, updated
@@ -196,7 +197,7 @@ class Keeper:
 
     def _is_granted(self, known: WorkerRecord) -> bool:
         try:
-            return spec_key(self._granted(known.spec["base"])[0]) == known.key
+            return spec_key(granted_spec(self._home, known.spec["base"])[0]) == known.key
         except OmniError:
             return False
 
@@ -441,28 +442,13 @@ class Keeper:
     def _wanted(self, order: Order) -> tuple[dict[str, Any], str]:
         """What an order for a ticket asks for, and with which priority."""
         if "kind" in order:  # of a plug-in: what it runs stands in the file that a person agreed to, and nowhere else
-            return self._granted(str(order["kind"]))
+            return granted_spec(self._home, str(order["kind"]))
         spec, priority = checked_spec(order.get("spec")), order.get("priority", "interactive")
         if kind_of(spec) != "worker":
             raise UsageError("A process of a plug-in is asked for by the name of its kind.")
         if priority not in PRIORITIES:
             raise UsageError(f"There is no priority {priority!r}.", hint=nearest(str(priority), PRIORITIES))
         return spec, priority
-
-    def _granted(self, name: str) -> tuple[dict[str, Any], str]:
-        """What is started for a kind of process of a plug-in, and its priority. Raises NotFound, BadFile."""
-        from omni.core.process_kinds import granted_kinds
-
-        packages, kinds = granted_kinds(self._home)
-        if (kind := kinds.get(name)) is None:
-            raise NotFound(
-                f"No plug-in here was granted a process {name!r}.",
-                hint=nearest(name, kinds) or "`omni plugin add` asks for what a plug-in wants to run.",
-            )
-        settings = {"target": kind.target, "slots": 1, "keep_alive": kind.keep_alive}
-        # With the folder: after an update of the plug-in nobody gets a process that runs the code from before.
-        spec = {"engine": HELPER, "base": name, "path": packages, "need_bytes": kind.memory, "settings": settings}
-        return checked_spec(spec), kind.priority
 
     def _do_done(self, peer: Peer, order: Order) -> None:
         ticket = integer(order.get("ticket"), "ticket")

@@ -56,6 +56,16 @@ class Keeping:
         except OmniError as error:  # the answer is whole; how long the brain stays is no reason to spoil it
             logging.getLogger(__name__).warning("keep_alive: %s", error.message)
 
+    async def close(self) -> None:
+        """Nothing is ended any more by what a request wished; what was kept for one is given back."""
+        for timer in self._timers.values():
+            timer.cancel()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for base in tuple(self._leases):
+            self._give_back(base)
+
     async def unload(self, brain: "Brain") -> bool:
         """End the workers of `brain` that nobody uses; False when one is in use."""
         self._give_back(brain.base.id if brain.base else "")
@@ -115,9 +125,5 @@ def wished(request: "Request", value: float | str | None) -> float | None:
 
 
 def keeping_of(server: "Server") -> Keeping:
-    """The one of this server, made when it is first asked for."""
-    keeping: Keeping | None = getattr(server, "ollama_keeping", None)
-    if keeping is None:
-        keeping = Keeping(server)
-        server.ollama_keeping = keeping  # type: ignore[attr-defined]
-    return keeping
+    """The one of this server."""
+    return server.kept("ollama keeping", lambda: Keeping(server))

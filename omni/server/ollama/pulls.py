@@ -19,6 +19,10 @@ class ClientPulls:
         self._services = server.services
         self._clients: Counter[str] = Counter()  # by the id of the job
 
+    async def close(self) -> None:
+        """The jobs end with their process."""
+        self._clients.clear()
+
     async def events(self, name: str) -> AsyncGenerator[PullEvent]:
         """What happens until the brain is here. Raises what the pull raises, and EngineError when somebody stopped it."""
         jobs = self._services.jobs
@@ -32,16 +36,12 @@ class ClientPulls:
                 raise EngineError(f"The pull of {name} was stopped.", hint="Asking again goes on from there.")
         finally:
             self._clients[job.id] -= 1
-            if not self._clients[job.id]:
+            if self._clients[job.id] <= 0:  # below it where the server has closed
                 del self._clients[job.id]
                 if KEPT not in job.facts:
                     job.cancel()
 
 
 def pulls_of(server: "Server") -> ClientPulls:
-    """The one of this server, made when it is first asked for."""
-    pulls: ClientPulls | None = getattr(server, "ollama_pulls", None)
-    if pulls is None:
-        pulls = ClientPulls(server)
-        server.ollama_pulls = pulls  # type: ignore[attr-defined]
-    return pulls
+    """The one of this server."""
+    return server.kept("ollama pulls", lambda: ClientPulls(server))

@@ -290,7 +290,7 @@ class ChatPane(Pane):
     @on(Transcript.Earlier)
     def _earlier(self, event: Transcript.Earlier) -> None:
         event.stop()
-        self._work(partial(self._read_more, whole=event.all), "read more of the conversation")
+        self._work(partial(self._read_more, whole=event.whole), "read more of the conversation")
 
     @on(Composer.Recalling)
     def _recalling(self, event: Composer.Recalling) -> None:

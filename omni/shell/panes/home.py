@@ -129,7 +129,7 @@ class HomePane(Pane):
             self.run_worker(self._begin("new"), name="open", description="open a conversation")
 
     async def _look(self) -> None:
-        from omni.shell.brains import offer_of
+        from omni.shell.brains import base_words, offer_of
 
         await self.omni.warmed.wait()
         with self.omni.going_on(self):
@@ -139,6 +139,8 @@ class HomePane(Pane):
                 self.services.hardware(),
             )
             self._offer = await offer_of(self.services, brain) if brain else None
+        if self.omni.pane("chat") is None:  # which tells it by itself, once there is one
+            self.omni.status.show(brain=brain.name if brain else "", base=base_words(brain) if brain else "")
         self._looked = True
         self._draw()
         if self._profile is not None and self._profile.bandwidth is None:
@@ -149,7 +151,8 @@ class HomePane(Pane):
         """The brain that was chosen in the conversation or in the settings, else the best; and whether it was chosen."""
         library = self.services.library
         best = await library.best()
-        name = self.omni.status.state.brain or self.services.settings.chat.brain
+        in_chat = self.omni.status.state.brain if self.omni.pane("chat") is not None else ""
+        name = in_chat or self.services.settings.chat.brain
         if name and (best is None or name != best.name):
             try:
                 brain = await library.get(name)

@@ -233,18 +233,18 @@ class SystemPane(Pane):
         self._draw_keys()
 
     def _work_rows(self) -> Iterable[Row]:
-        from omni.jobs import work_words
+        """What each is about comes first: where it is narrow, no more than that is seen."""
+        from omni.jobs import work_kind
 
         for key, work in self._work.items():
             info = work.snapshot()
-            words = work_words(info, self._titles)
             state = (f"asks: {info.question.text}", "amber") if info.question is not None else ("", "third")
             yield Row(
                 key=key,
                 cells=(
-                    ink(("● ", "accent"), (words, "text")),
+                    ink(("● ", "accent"), (self._titles.get(info.about) or info.about, "text")),
                     ("", "second"),
-                    ("", "second"),
+                    (work_kind(info), "second"),
                     (clock_words(info.began), "second"),
                     state,
                 ),

@@ -36,11 +36,11 @@ class View(ScrollView):
 
     class Earlier(Message):
         """The view came near the first entry, and more stands above it: it is to be shown with that, and keep its place.
-        `all` of it is wanted when the view goes to the beginning."""
+        The `whole` is wanted when the view goes to the beginning."""
 
-        def __init__(self, *, all: bool) -> None:  # noqa: A002  what else
+        def __init__(self, *, whole: bool) -> None:
             super().__init__()
-            self.all = all
+            self.whole = whole
 
     def __init__(self, *, glyphs: Glyphs = UNICODE, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id, classes=classes)
@@ -224,7 +224,7 @@ class View(ScrollView):
     def _ask_for_more(self) -> None:
         if not self._asked:
             self._asked = True
-            self.post_message(self.Earlier(all=self._to_top))
+            self.post_message(self.Earlier(whole=self._to_top))
 
     def _put(self, where: int) -> None:
         """Set size and scroll position without a layout of the screen: only the scroll bar needs to know."""
