@@ -24,7 +24,6 @@ REASONS = {
     ("omni/shell/transcript/", "import-untyped"): "Pygments ships no types",
     ("omni/core/hooks.py", "empty-body"): "a specification has no body: those of plug-ins run",
     ("omni/keeper/process.py", "BLE001"): "the keeper outlives any error, which it logs",
-    ("omni/server/ollama/", "attr-defined"): "the server knows no protocol, and carries what belongs to one",
     ("tests/core/test_process_kinds.py", "arg-type"): "what is given varies with the test",
     ("tests/helpers/test_helpers.py", "arg-type"): "what is given varies with the test",
     ("tests/core/test_hooks.py", "assignment"): "what a plug-in has wrong is what is tried",
