@@ -256,6 +256,14 @@ async def test_sockets_of_processes_that_were_killed_are_removed(
     assert sorted(folder.glob("jobs-*")) == sorted([Path(keeper.socket), young])
 
 
+def has_news(line: socket.socket) -> bool:
+    """Whether something can be read; nothing is."""
+    try:
+        return bool(line.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+    except BlockingIOError:
+        return False
+
+
 async def test_who_never_reads_keeps_nobody_waiting(jobs: Jobs, others: Jobs, keeper: ListingKeeper) -> None:
     work = Work()
     job = jobs.begin("turn", "c1", work.run)
@@ -268,6 +276,8 @@ async def test_who_never_reads_keeps_nobody_waiting(jobs: Jobs, others: Jobs, ke
     async with aclosing(remote.events(Event)) as events:
         work.go.put_nowait(TextDelta(text="first"))
         assert await anext(events) == TextDelta(text="first")
+        while not all(map(has_news, deaf)):  # each is being told by now, and none is just being accepted
+            await asyncio.sleep(0)
         for _ in range(500):
             work.go.put_nowait(TextDelta(text="x" * 1000))
         work.go.put_nowait(None)
