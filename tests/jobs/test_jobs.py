@@ -17,6 +17,7 @@ from omni.core.paths import Home
 from omni.jobs import Job, Jobs, Question, RemoteJob
 from omni.jobs.remote import listed
 from omni.keeper.values import ProcessInfo
+from tests.waiting import until
 
 Event = PromptProgress | TextDelta | ReasoningDelta
 
@@ -276,8 +277,7 @@ async def test_who_never_reads_keeps_nobody_waiting(jobs: Jobs, others: Jobs, ke
     async with aclosing(remote.events(Event)) as events:
         work.go.put_nowait(TextDelta(text="first"))
         assert await anext(events) == TextDelta(text="first")
-        while not all(map(has_news, deaf)):  # each is being told by now, and none is just being accepted
-            await asyncio.sleep(0)
+        await until(lambda: all(map(has_news, deaf)))  # each is being told by now, and none is just being accepted
         for _ in range(500):
             work.go.put_nowait(TextDelta(text="x" * 1000))
         work.go.put_nowait(None)
