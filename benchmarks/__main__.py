@@ -16,6 +16,7 @@ BENCHMARKS = {
     "cli": "`omni --help` (<= 80 ms)",
     "transcript": "CPU time per loop turn while four answers stream (p99 <= 8 ms); 1,000 messages against 20 (<= 1.5 x)",
     "engine": "first token with nothing loaded (<= 1.5 s), beside busy neighbours, 8 chats against one (>= 1.6 x)",
+    "engines": "the worker: prompts, edits, restarts, memory, busy neighbours; --against an earlier checkout compares",
     "histories": "a turn with a system text in the middle of its history against one without (<= 1.1 x)",
     "schemas": "answers under real and risky schemas: silently wrong (0), refused (<= 3 %), right (>= 90 % of the whole)",
     "schema_turns": "first token under a schema against a free one (<= 1.2 x); tools beside a schema (>= 5 of 6 calls)",
@@ -25,7 +26,7 @@ BENCHMARKS = {
     "web": "a conversation of 1,000 messages in a browser: script and layout a frame (<= 8 ms), memory",
     "air_gap": "F12 until every door is closed and verified (<= 50 ms)",
 }
-NEEDS_BRAIN = {"engine", "histories", "hostile", "schemas", "schema_turns", "server", "serve_soak"}
+NEEDS_BRAIN = {"engine", "engines", "histories", "hostile", "schemas", "schema_turns", "server", "serve_soak"}
 
 
 def main() -> int:

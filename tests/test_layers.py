@@ -216,6 +216,7 @@ WRITERS = {
     "omni/airlock/fetch.py": "goes on with a part of a download, which is its lock, too",
     "omni/cartridges/pulling.py": "joins parts in place, and moves what is verified to its name",
     "omni/cartridges/exports.py": "moves folders that are verified to their names",
+    "omni/engine/_prefixes.py": "gives what an engine has written its name",
     "omni/environment/users.py": "moves environments aside",
     "omni/environment/plugin_sets.py": "moves a set of plug-ins and the link to it to their names",
     "omni/environment/export.py": "moves a folder that is copied to its name",

@@ -75,6 +75,7 @@ async def prepare(
         messages=fitted.messages,
         sampling=msgspec.structs.replace(sampling, max_tokens=fitted.max_completion_tokens),
         adapter=adapter_of(brain),
+        fixed=brain.prompt.strip(),
     )
     return Prepared(engine, request, fitted.compacted)
 

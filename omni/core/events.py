@@ -27,6 +27,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     prompt_seconds: float = 0.0
     completion_seconds: float = 0.0
     first_token_seconds: float = 0.0
+    drafted_tokens: int = 0  # guessed from what was said before, and
+    accepted_tokens: int = 0  # what of it the brain said, too
 
     @property
     def speed(self) -> float:

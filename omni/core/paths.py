@@ -72,6 +72,11 @@ class Home:
         return self.root / "cartridges" / "index.db"
 
     @property
+    def prefixes(self) -> Path:
+        """What brains' own prompts become inside an engine."""
+        return self.root / "prefixes"
+
+    @property
     def chat(self) -> Path:
         """Conversations."""
         return self.root / "chat" / "omni.db"

@@ -55,6 +55,16 @@ class EngineSettings(Section, frozen=True):
     slots: Annotated[int, Meta(ge=1, le=64, description="How many answers one worker writes at a time.")] = 4
     threads: Annotated[int, Meta(ge=0, description="Threads of a worker; 0: as many as cores.")] = 0
     keep_alive: Annotated[int, Meta(ge=0, description="Seconds a worker stays loaded when nobody uses it.")] = 300
+    speculation: Annotated[
+        bool, Meta(description="Whether what was said before is used to guess what comes next; answers stay the same.")
+    ] = True
+    cache: Annotated[
+        Literal["f16", "q8_0"],
+        Meta(description="How exactly a conversation is kept in memory; q8_0 takes half of it and reads more slowly."),
+    ] = "f16"
+    prefixes: Annotated[
+        bool, Meta(description="Whether what a brain's own prompt becomes is kept on disk, to be read once only.")
+    ] = True
     memory: Annotated[int, Meta(ge=0, description="Memory for brains in MB; 0: what the machine can spare.")] = 0
     ceiling: Annotated[
         int,

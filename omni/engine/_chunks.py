@@ -19,6 +19,8 @@ class LlamaTimings(Struct):
     prompt_ms: float = 0.0
     predicted_n: int = 0
     predicted_ms: float = 0.0
+    draft_n: int = 0
+    draft_n_accepted: int = 0
 
 
 class LlamaFunction(Struct):

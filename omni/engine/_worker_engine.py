@@ -24,6 +24,7 @@ from omni.engine import tool_calls
 from omni.engine._embedder import Embedder
 from omni.engine._infill import tokens_of
 from omni.engine._knowledge import Knowledge
+from omni.engine._prefixes import prefixes_of
 from omni.engine._prompts import Prompts
 from omni.engine._retrying import PAUSE_SECONDS, Otherwise, Retries
 from omni.engine._suspects import SuspectWork, carried
@@ -71,7 +72,13 @@ class WorkerEngine:
         self._prompts = Prompts(self._knowledge, vision=self._vision, name=name)
         self._access = WorkerAccess(spec, keeper, name)
         self._turns = WorkerTurns(
-            self._access, self._knowledge, self._prompts, self._adapters, clock=clock, patience=patience
+            self._access,
+            self._knowledge,
+            self._prompts,
+            self._adapters,
+            prefixes=prefixes_of(spec, self._adapters),
+            clock=clock,
+            patience=patience,
         )
         self._embedder = Embedder(self._access)
 

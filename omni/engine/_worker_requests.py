@@ -20,7 +20,8 @@ LONG_PROMPT = 128  # tokens, one batch: to tell of less costs the worker's threa
 
 class WorkerRequest(NamedTuple):
     """A request as it goes to the worker. `shows`: it has images; `tools`: the template tells of some. `prompt` is what
-    it becomes there, and `lora` are the scales of its adapters. `bind` makes the answer keep to what it is bound to."""
+    it becomes there, `fixed` what of it is the brain's own, and `lora` are the scales of its adapters. `goes_on`: something was
+    answered before. `bind` makes the answer keep to what it is bound to."""
 
     path: str
     tokens: int
@@ -31,6 +32,8 @@ class WorkerRequest(NamedTuple):
     lora: list[dict[str, Any]]
     shows: bool = False
     tools: bool = False
+    fixed: str = ""
+    goes_on: bool = False
     bind: "Callable[[WorkerClient], Awaitable[Framed]] | None" = None
 
 
@@ -74,6 +77,8 @@ class WorkerRequests:
             lora=scales(request, self._adapters),
             shows=shows,
             tools=bool(said.tools),
+            fixed="" if shows else said.fixed,
+            goes_on=any(message.role == "assistant" for message in said.messages),
         )
 
     async def bound(

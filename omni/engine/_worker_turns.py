@@ -11,6 +11,7 @@ from omni.core.errors import OmniError
 from omni.core.events import EngineEvent, PromptCounted
 from omni.engine._chunks import LlamaChunk
 from omni.engine._knowledge import Knowledge
+from omni.engine._prefixes import Laid, Prefixes
 from omni.engine._prompts import Prompts, encoded
 from omni.engine._suspects import SuspectWork
 from omni.engine._vocabulary import check_bias
@@ -45,10 +46,12 @@ class WorkerTurns:
         prompts: Prompts,
         adapters: tuple[str, ...],
         *,
+        prefixes: Prefixes | None = None,
         clock: Callable[[], float],
         patience: float,
     ) -> None:
         self._access, self._knowledge, self._prompts = access, knowledge, prompts
+        self._prefixes = prefixes
         self._requests = WorkerRequests(knowledge, prompts, adapters)
         self._clock, self._patience = clock, patience
         self._giving_back: set[asyncio.Task[None]] = set()
@@ -102,6 +105,14 @@ class WorkerTurns:
             await work.alone()
             work.at(turn.socket)
             computing = WorkerClient(turn.socket, turn.key)
+            laid: Laid | None = None
+            if self._prefixes is not None:
+                async with aclosing(self._prefixes.laid(computing, asked, seed)) as reading:
+                    async for told in reading:
+                        if isinstance(told, Laid):
+                            laid = told
+                        else:
+                            yield told
             framed = Framed(asked.body, Unframer(UNFRAMED)) if asked.bind is None else await asked.bind(computing)
             body = partial(framed.body, max_completion_tokens=max_completion_tokens, seed=seed)
             first: LlamaChunk | None = None
@@ -109,7 +120,8 @@ class WorkerTurns:
                 begun = await self._prompts.alone(partial(self._begin, computing, asked.path, body))
                 stream, first = await asyncio.shield(begun)
             else:
-                stream = computing.stream(asked.path, body(), LlamaChunk)
+                slot = {"id_slot": laid.slot} if laid else {}
+                stream = computing.stream(asked.path, body() | slot, LlamaChunk)
             async with aclosing(stream) as chunks:
                 for event in answer.events(first) if first else ():
                     for said in framed.unframer.read(event):
@@ -119,6 +131,8 @@ class WorkerTurns:
                         for said in framed.unframer.read(event):
                             yield said
             computing = None
+            if laid is not None:
+                answer.add_read(laid.tokens, laid.seconds)
         except OmniError:
             computing = None  # the worker has ended the turn, or its life
             raise

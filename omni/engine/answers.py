@@ -4,6 +4,8 @@ from base64 import b64encode
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from omni.core.errors import EngineError
 from omni.core.events import (
     EngineEvent,
@@ -189,6 +191,15 @@ class ChunkDecoder:
         self.timings = chunk.timings or self.timings
         return events
 
+    def add_read(self, tokens: int, seconds: float) -> None:
+        """Count what was read of the prompt in a request before this one, which found it cached."""
+        self.timings = msgspec.structs.replace(
+            self.timings,
+            prompt_n=self.timings.prompt_n + tokens,
+            cache_n=max(0, self.timings.cache_n - tokens),
+            prompt_ms=self.timings.prompt_ms + seconds * 1000,
+        )
+
     def ended(self, *, allocated: int) -> TurnEnded:
         """The last event. Raises EngineError when the stream was closed without saying how the answer ended."""
         if not self.whole:
@@ -200,6 +211,8 @@ class ChunkDecoder:
             completion_tokens=times.predicted_n,
             prompt_seconds=times.prompt_ms / 1000,
             completion_seconds=times.predicted_ms / 1000,
+            drafted_tokens=times.draft_n,
+            accepted_tokens=times.draft_n_accepted,
         )
         return TurnEnded(
             reason=self.reason if self.reason in ("length", "tool_calls") else "stop",  # type: ignore[arg-type]  # not narrowed by `in`

@@ -13,7 +13,7 @@ from omni.cartridges import base_facts
 from omni.core.errors import NotFound
 from omni.core.paths import Home
 from omni.core.settings import Settings
-from omni.engine.ceilings import ceiling, likelihoods
+from omni.engine.ceilings import RECURRENT, ceiling, likelihoods
 from omni.engine.llama import BATCH
 from omni.engine.types import Engine
 from omni.hardware import BaseFacts, Budget, HardwareProfile, Notes, memory_needed
@@ -94,6 +94,13 @@ class Engines:
             "threads": settings.threads or self._threads(),
             "keep_alive": settings.keep_alive,
         }
+        if settings.cache != "f16":
+            options["cache"] = settings.cache
+        if not embeddings:
+            if settings.speculation and guesses(base.header):
+                options["speculation"] = 1
+            if settings.prefixes:
+                options["prefixes"] = str(self.home.prefixes)
         buffers = 0
         if base.projector is not None and not embeddings:
             options["projector"] = base.projector.path
@@ -172,6 +179,12 @@ def _size(path: str) -> int:
     with suppress(OSError):
         return Path(path).stat().st_size
     return 0
+
+
+def guesses(header: "GgufHeader") -> bool:
+    """Whether what comes next may be guessed for a brain: what was guessed wrongly must be taken back, which a state that
+    each token changes cannot be."""
+    return not header.sliding_window and not any(key.startswith(RECURRENT) for key in header.keys)
 
 
 def _for_vectors(header: "GgufHeader", context: int, *, room: int) -> tuple[dict[str, int | str], int]:

@@ -15,6 +15,9 @@ from omni.engine.refusals import NO_MEMORY
 CANNOT_LOAD = "This engine cannot load"  # how a refused file is known in the log, which is all that a keeper passes on
 BATCH = 128
 CHECKPOINTS = 4  # of a chat whose past cannot be taken back; llama.cpp would keep 32, of up to 100 MB, in each slot
+# Tokens that must have come before in this order, and the fewest and the most that are guessed after them. Of seven
+# choices the one that measured best where an answer repeats most of a file: 616 of 672 guesses right, of 682 tokens.
+SPECULATION = (12, 8, 32)
 _NO_PARSER = "Unable to generate parser for this template. Automatic parser generation failed:"
 _TEMPLATE = re.compile(
     r"^\S+ E [^\n]*(?:common_chat_templates_init: error|chat template parsing error): (.*?)(?=^\d\S+ [A-Z] |\Z)",
@@ -90,6 +93,14 @@ def parameters(path: str, socket: str, key: str, settings: dict[str, Any]) -> An
     wanted.cpuparams.n_threads = wanted.cpuparams_batch.n_threads = threads = int(settings.get("threads", 0)) or -1
     if threads > 0:
         wanted.cpuparams.poll = 0
+    if cache := str(settings.get("cache", "")):
+        wanted.cache_type_k = wanted.cache_type_v = getattr(xllamacpp.ggml_type, f"GGML_TYPE_{cache.upper()}")
+    if settings.get("speculation"):
+        wanted.speculative.types = [xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_NGRAM_MOD]
+        draft = wanted.speculative.ngram_mod
+        draft.n_match, draft.n_min, draft.n_max = SPECULATION
+    if folder := str(settings.get("prefixes", "")):
+        wanted.slot_save_path = f"{folder}/"  # llama.cpp puts the name right behind it
     if template := str(settings.get("chat_template", "")):
         wanted.chat_template = template
         wanted.use_jinja = "{" in template  # else it is the name of one that llama.cpp knows

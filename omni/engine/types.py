@@ -57,6 +57,7 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     that `tool_choice` names. More than one may come unless `parallel_calls` is false; where Omni's grammar admits them, only
     if it is true, because small brains find no end. A call that is forced is always valid, whatever the brain's template
     knows of tools. `logprobs` asks for so many of the likeliest tokens at each place. `thinking` switches reasoning on or off where the brain's template knows how.
+    `fixed` is what the first message begins with whoever asks, the brain's own prompt: what becomes of it may be kept.
     """
 
     messages: tuple[Message, ...]
@@ -70,6 +71,7 @@ class ChatRequest(Struct, frozen=True, kw_only=True):
     parallel_calls: bool | None = None
     logprobs: int | None = None
     thinking: bool | None = None
+    fixed: str = ""
 
 
 class CompletionRequest(Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ SPIN_COUNT = "1000"  # libgomp's spinning barrier costs a factor of 30 as soon a
 def main() -> None:
     """Run a worker with the order on fd 0; never returns."""
     started = time.monotonic()
-    from omni.core import confinement, memory
+    from omni.core import confinement, memory, pages
     from omni.keeper import adopt
 
     prepare()
@@ -38,6 +38,8 @@ def main() -> None:
         place.failed(f"{error.message}\n{error.hint}")
     except Exception as error:  # noqa: BLE001 - whatever it is, the front end that waits shall read it
         place.failed(f"The worker failed: {type(error).__name__}: {error}")
+    pages.give_back_file(str(place.spec["path"]))
+    pages.give_back_zeros()  # nobody asks before `ready`
     confined = confinement.state()
     settings = place.spec["settings"]
     place.ready(

@@ -239,6 +239,7 @@ def request_of(wish: GenerationRequest) -> ChatRequest | CompletionRequest:
         parallel_calls=wish.parallel_calls,
         logprobs=wish.logprobs,
         thinking=wish.thinking,
+        fixed=brain.prompt.strip(),
     )
 
 

@@ -424,6 +424,8 @@ export interface Usage {
   prompt_seconds: number;
   completion_seconds: number;
   first_token_seconds: number;
+  drafted_tokens: number;
+  accepted_tokens: number;
 }
 
 export interface Verified {

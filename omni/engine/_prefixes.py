@@ -1,0 +1,176 @@
+"""What a brain's own prompt becomes inside the engine, kept on disk: a new worker reads it back instead of computing it.
+
+Only the cartridge's own text is kept, never a person's: the slot of a worker that nobody used yet reads that text alone,
+is saved, and then gets the rest of the question. llama.cpp believes whatever lies in such a file, and a damaged one ends
+its process; so the name of a file has the sum of its content, and is looked at before it is handed over.
+"""
+
+import asyncio
+import hashlib
+import logging
+import os
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from omni.core.errors import OmniError
+from omni.core.events import PromptProgress
+from omni.core.files import make_folder
+from omni.engine._chunks import LlamaChunk, LlamaTimings
+from omni.engine._infill import tokens_of
+
+if TYPE_CHECKING:
+    from omni.engine._worker_requests import WorkerRequest
+    from omni.engine.http import WorkerClient
+    from omni.keeper import WorkerSpec
+
+LEAST_TEXT = 1000  # characters: less is read in a moment
+LEAST = 256  # tokens
+BORDER = 4  # tokens before the end of the text, which may be other ones when something follows
+MOST_KEPT = 200 << 20  # bytes of all that is kept
+LEFT_BEHIND = 3600  # seconds after which nobody writes a file any more
+_SUM = 32  # digits
+
+
+class Laid(NamedTuple):
+    """Where a fixed text is now: the number of a slot. `tokens` were read for it just now, in `seconds`."""
+
+    slot: int
+    tokens: int = 0
+    seconds: float = 0.0
+
+
+class Prefixes:
+    """Those of the workers of one engine, in `folder`. `facts` tell all that makes the same tokens become something else:
+    the base, how it is loaded, and its adapters."""
+
+    def __init__(self, folder: Path, facts: Sequence[str]) -> None:
+        self._folder, self._facts = folder, tuple(facts)
+        self._used_up: set[str] = set()  # sockets of workers that have no fresh slot left
+        self._tokens: dict[str, list[int]] = {}
+
+    async def laid(
+        self, client: "WorkerClient", asked: "WorkerRequest", seed: int
+    ) -> AsyncGenerator[PromptProgress | Laid]:
+        """Have a fresh slot know the fixed text of a request, from the disk or by computing it, which is told; the last is
+        where it lies. Where no slot is fresh, or the text is short, nothing happens."""
+        if len(asked.fixed) < LEAST_TEXT or client.socket in self._used_up:
+            return
+        slots = await client.json("/slots")
+        fresh = [slot["id"] for slot in slots if not slot.get("is_processing") and "id_task" not in slot]
+        if not fresh:
+            self._used_up.add(client.socket)
+            return
+        if asked.goes_on and len(fresh) < len(slots):
+            return  # its conversation may be in another slot
+        tokens = await self._head(client, asked)
+        if len(tokens) < LEAST:
+            return
+        key = self._key(tokens, asked.lora, await client.json("/props"))
+        slot = fresh[0]
+        if (kept := await asyncio.to_thread(self._whole, key)) is not None:
+            try:
+                await client.json(f"/slots/{slot}?action=restore", {"filename": kept})
+            except OmniError as error:
+                logging.getLogger(__name__).warning("A brain's prompt is read anew: %s", error.message)
+                with suppress(OSError):
+                    (self._folder / kept).unlink()
+            else:
+                yield Laid(slot)
+                return
+        body = {
+            "prompt": tokens,
+            "n_predict": 0,
+            "id_slot": slot,
+            "cache_prompt": True,
+            "stream": True,
+            "return_progress": True,
+            "seed": seed,
+            "lora": asked.lora,
+        }
+        times = LlamaTimings()
+        async with aclosing(client.stream("/completion", body, LlamaChunk)) as chunks:
+            async for chunk in chunks:
+                if (read := chunk.prompt_progress) is not None:
+                    yield PromptProgress(done=read.processed, total=asked.tokens, cached=0)
+                times = chunk.timings or times
+        await self._save(client, slot, key)
+        yield Laid(slot, times.prompt_n, times.prompt_ms / 1000)
+
+    async def _head(self, client: "WorkerClient", asked: "WorkerRequest") -> list[int]:
+        """The tokens of a prompt to the end of its fixed text; none where the template does not write it as it is."""
+        prompt = await asked.prompt(client)
+        if not isinstance(prompt, str) or (at := prompt.find(asked.fixed)) < 0:
+            return []
+        head = prompt[: at + len(asked.fixed)]
+        name = _sum(head.encode())
+        if name not in self._tokens:
+            self._tokens = {name: (await tokens_of(client, head, special=True, beginning=True))[:-BORDER]}
+        return self._tokens[name]
+
+    def _key(self, tokens: Sequence[int], lora: Sequence[Mapping[str, Any]], props: Mapping[str, Any]) -> str:
+        return _sum(msgspec.json.encode((self._facts, str(props.get("build_info", "")), lora, tokens)))
+
+    def _whole(self, key: str) -> str | None:
+        """The name of the file for a key whose content is what its name says. Blocking."""
+        for path in self._folder.glob(f"{key}-*.bin"):
+            with suppress(OSError):
+                with path.open("rb") as file:
+                    total = hashlib.file_digest(file, "sha256").hexdigest()[:_SUM]
+                if path.stem == f"{key}-{total}":
+                    os.utime(path)  # so that what is used stays longest
+                    return path.name
+                logging.getLogger(__name__).warning("%s is damaged: a brain's prompt is read anew.", path.name)
+                path.unlink()
+        return None
+
+    async def _save(self, client: "WorkerClient", slot: int, key: str) -> None:
+        """Keep what a slot knows. A failure costs time at the next start, and nothing now."""
+        part = f"{key}-{os.urandom(4).hex()}.part"
+        try:
+            await asyncio.to_thread(make_folder, self._folder)
+            await client.json(f"/slots/{slot}?action=save", {"filename": part})
+            await asyncio.to_thread(self._keep, self._folder / part, key)
+        except (OmniError, OSError) as error:
+            logging.getLogger(__name__).warning("A brain's prompt could not be kept: %s", error)
+            with suppress(OSError):
+                (self._folder / part).unlink()
+
+    def _keep(self, part: Path, key: str) -> None:
+        """Give a file its name, and let go of those that were not used for longest. Blocking."""
+        part.chmod(0o600)
+        with part.open("rb") as file:
+            total = hashlib.file_digest(file, "sha256").hexdigest()[:_SUM]
+            os.fsync(file.fileno())
+        part.replace(part.with_name(f"{key}-{total}.bin"))
+        room, now = MOST_KEPT, time.time()
+        for path in sorted(self._folder.iterdir(), key=lambda one: one.stat().st_mtime, reverse=True):
+            room -= path.stat().st_size
+            if room < 0 or (path.suffix == ".part" and now - path.stat().st_mtime > LEFT_BEHIND):
+                path.unlink(missing_ok=True)
+
+
+def prefixes_of(spec: "WorkerSpec", adapters: Sequence[str]) -> Prefixes | None:
+    """Those of the workers with a spec; None where nothing is to be kept. An engine that sees saves no slots."""
+    folder = str(spec.settings.get("prefixes", ""))
+    if not folder or "projector" in spec.settings:
+        return None
+    loaded = (spec.engine, spec.base, str(spec.settings.get("cache", "")))
+    return Prefixes(Path(folder), (*loaded, *map(_file, (spec.path, *adapters))))
+
+
+def _file(path: str) -> str:
+    """What tells a file from what it was, and from others."""
+    try:
+        told = Path(path).stat()
+    except OSError:
+        return path
+    return f"{path} {told.st_size} {told.st_mtime_ns}"
+
+
+def _sum(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:_SUM]

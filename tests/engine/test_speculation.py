@@ -1,0 +1,51 @@
+"""What comes next is guessed from what was said: more of it is right the more an answer repeats, and no answer changes."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omni.engine import ChatRequest
+from tests.engine.engine_tools import DirectKeeper, asked, end_of, events_of, real_spec, text_of
+
+LINES = "\n".join(f"def step_{number}(value):\n    return value + {number}" for number in range(8))
+QUESTIONS = (
+    f"Write this file again, word for word:\n```python\n{LINES}\n```",
+    "Count from 1 to 60, one number a line.",
+    "Tell me about the sea.",
+)
+
+
+@pytest.mark.real
+async def test_answers_are_those_without_guesses(keeper: DirectKeeper, worker_engine: Any, starter_gguf: Path) -> None:
+    answers: dict[int, list[str]] = {}
+    drafted = {}
+    for speculation in (0, 1):
+        async with worker_engine(real_spec(starter_gguf, speculation=speculation, slots=1)) as engine:
+            turns = [await events_of(engine, asked(question, max_tokens=240)) for question in QUESTIONS]
+        answers[speculation] = [text_of(events) for events in turns]
+        drafted[speculation] = [end_of(events).usage for events in turns]
+    assert answers[1] == answers[0]
+    assert all(usage.drafted_tokens == 0 for usage in drafted[0])
+    repeated = drafted[1][0]
+    assert repeated.accepted_tokens > repeated.completion_tokens // 2
+    assert all(usage.accepted_tokens <= usage.drafted_tokens for usage in drafted[1])
+
+
+@pytest.mark.real
+async def test_likelihoods_and_schemas_come_with_guesses_too(
+    keeper: DirectKeeper, worker_engine: Any, starter_gguf: Path
+) -> None:
+    schema = {"type": "array", "items": {"enum": ["one", "two"]}, "minItems": 12, "maxItems": 12}
+    requests: tuple[ChatRequest, ...] = (
+        asked("Say one and two in turn.", max_tokens=120, schema=schema),
+        asked("Count from 1 to 30.", max_tokens=90, logprobs=2),
+    )
+    told = []
+    for speculation in (0, 1):
+        async with worker_engine(real_spec(starter_gguf, speculation=speculation, slots=1)) as engine:
+            told.append([await events_of(engine, request) for request in requests])
+    for plain, guessed in zip(*told, strict=True):
+        assert text_of(plain) == text_of(guessed)
+        kinds = [[type(event).__name__ for event in events] for events in (plain, guessed)]
+        assert kinds[0].count("TokenLogprob") == kinds[1].count("TokenLogprob")
