@@ -35,6 +35,11 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
         """Tokens of the answer per second; 0 when nothing was measured."""
         return self.completion_tokens / self.completion_seconds if self.completion_seconds > 0 else 0.0
 
+    @property
+    def guessed(self) -> float:
+        """The share of the answer that was guessed before the brain said it, which made it faster."""
+        return self.accepted_tokens / self.completion_tokens if self.completion_tokens else 0.0
+
 
 class TurnStarted(Event, frozen=True):
     """The question is stored and an answer is being made. `conversation`, `question` and `answer` are ids; what stood in
