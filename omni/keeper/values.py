@@ -10,14 +10,15 @@ Priority = Literal["interactive", "agent", "background"]
 
 
 class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One base model as it shall be loaded. Equal specs share one worker.
+    """One base model as it shall be loaded. Equal specs share one worker. `engine` is the name of a runtime, by which the
+    worker finds it ("xllamacpp": the one that comes with Omni), or "scripted".
 
     `need_bytes` is the memory it takes when loaded. Of `settings` the keeper itself reads `slots` (turns at a time,
     default 1), `cells` (tokens that the turns of all slots share; none: no limit) and `keep_alive` (seconds that it
     stays without being used, default 300); the worker reads the rest.
     """
 
-    engine: Literal["xllamacpp", "scripted"]
+    engine: str
     base: str
     path: str
     need_bytes: int
