@@ -280,12 +280,12 @@ class Services:
         machine = machine_of(cpu.name, cpu.features)
         return await asyncio.to_thread(rows, self.runtimes, self.settings.engine.use, machine)
 
-    async def brains_to_try(self) -> "list[tuple[Brain, tuple[str, ...]]]":
-        """The smallest brain of each set of quantisation types that is here, with those."""
-        from omni.engine import to_try, types_of
+    async def brains_to_try(self) -> "list[Brain]":
+        """The smallest brain of each set of quantisation types that is here."""
+        from omni.engine import to_try
 
         await self.library.scan()
-        return [(brain, types_of(brain)) for brain in to_try(await self.library.brains())]
+        return to_try(await self.library.brains())
 
     async def try_runtime(self, runtime: "Runtime", brain: "Brain") -> "RuntimeTrial":
         """Try a build with the types of a brain; what came of it is remembered. Raises OmniError where nobody can try."""

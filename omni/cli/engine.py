@@ -61,8 +61,8 @@ def add(what: str, name: str, untried: bool) -> None:
     async def work(services: "Services") -> None:
         import asyncio
 
+        from omni.runtimes import BUILT_IN, offered
         from omni.runtimes import add as added
-        from omni.runtimes import offered
 
         airlock = await services.airlock()
         offer = await offered(services.home, what, lambda: airlock, name=name, told=_fetching())
@@ -70,8 +70,7 @@ def add(what: str, name: str, untried: bool) -> None:
         runtime = await asyncio.to_thread(added, services.home, offer)
         click.echo(f"{runtime.name} is here{f', version {runtime.version}' if runtime.version else ''}.")
         if not untried:
-            await _try(services, [runtime], again=True)
-            await _try(services, [services.runtimes.get("xllamacpp")], again=False)
+            await _try(services, [runtime, services.runtimes.get(BUILT_IN)])
             show(await services.runtime_rows(), services.settings.engine.use)
 
     with_services(work)
@@ -88,7 +87,7 @@ def try_(names: tuple[str, ...]) -> None:
 
     async def work(services: "Services") -> None:
         runtimes = [services.runtimes.get(name) for name in names] or services.runtimes.usable()
-        await _try(services, runtimes, again=True)
+        await _try(services, runtimes)
         show(await services.runtime_rows(), services.settings.engine.use)
 
     with_services(work)
@@ -169,16 +168,13 @@ def show(listed: "Sequence[RuntimeRow]", use: str) -> None:
     click.echo(f"\nThe setting engine.use is {use}; `omni engine use` changes it.")
 
 
-async def _try(services: "Services", runtimes: "Sequence[Runtime]", *, again: bool) -> None:
-    """Try each with each quantisation; without `again` only what is not known yet."""
+async def _try(services: "Services", runtimes: "Sequence[Runtime]") -> None:
+    """Try each with each quantisation; one after the other with each brain, so that what else this machine does slows all."""
     brains = await services.brains_to_try()
     if not brains:
         tell("no brain is here to try it with; `omni engine try` does when there is one")
-    for runtime in runtimes:
-        known = {trial.types for trial in services.runtimes.tried(runtime)}
-        for brain, types in brains:
-            if types in known and not again:
-                continue
+    for brain in brains:
+        for runtime in runtimes:
             tell(f"trying {runtime.name} with {brain.name}")
             await services.try_runtime(runtime, brain)
 

@@ -53,7 +53,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
 
 class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One process of Omni. `since` is seconds since the epoch; `confined` says what keeps it from the network; `base` is
-    what a worker has loaded, `turns` are the answers that it writes now; `jobs` is the socket on which a client offers its.
+    what a worker has loaded, `engine` what runs it there, `turns` are the answers that it writes now; `jobs` is the socket on which
+    a client offers its.
     No keeper tells of an "installer": it is looked for by `installing`, so that an older window understands all that a
     keeper says. Of a "helper", a process of a plug-in, it tells who says that he knows them."""
 
@@ -64,6 +65,7 @@ class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True):
     since: float
     detail: str = ""
     base: str = ""
+    engine: str = ""
     turns: int = 0
     jobs: str = ""
 

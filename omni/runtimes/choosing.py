@@ -46,6 +46,8 @@ def choose(
 
 
 def _named(name: str, trials: list[RuntimeTrial], wanted: frozenset[str]) -> EngineChoice:
+    if not wanted:
+        return EngineChoice(words=f"nobody knows a quantisation that {name} could be tried with")
     same = _same(trials, wanted)
     if same is not None and not same.passed:
         return EngineChoice(words=f"{name} {same.words}")
