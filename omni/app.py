@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from omni.helpers import Helpers
     from omni.jobs import Jobs
     from omni.keeper import KeeperClient, Starter
+    from omni.runtimes import Runtime, RuntimeRow, Runtimes, RuntimeTrial
 
 T = TypeVar("T")
 
@@ -196,6 +197,7 @@ class Services:
                 await self.hardware(),
                 adapters=lambda base: self._adapters.get(base, ()),
                 factories=factories,
+                said=lambda words: self._said("engine", words),
             )
 
         return await self._once("engines", make)
@@ -263,10 +265,44 @@ class Services:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
+    @cached_property
+    def runtimes(self) -> "Runtimes":
+        """The builds of engines that are here."""
+        from omni.runtimes import Runtimes
+
+        return Runtimes(self.home)
+
+    async def runtime_rows(self) -> "list[RuntimeRow]":
+        """What is known of each, on this machine."""
+        from omni.runtimes import machine_of, rows
+
+        cpu = (await self.hardware()).cpu
+        machine = machine_of(cpu.name, cpu.features)
+        return await asyncio.to_thread(rows, self.runtimes, self.settings.engine.use, machine)
+
+    async def brains_to_try(self) -> "list[Brain]":
+        """The smallest brain of each set of quantisation types that is here."""
+        from omni.engine import to_try
+
+        await self.library.scan()
+        return to_try(await self.library.brains())
+
+    async def try_runtime(self, runtime: "Runtime", brain: "Brain") -> "RuntimeTrial":
+        """Try a build with the types of a brain; what came of it is remembered. Raises OmniError where nobody can try."""
+        trial = await (await self.engines()).try_runtime(runtime, brain)
+        with suppress(OmniError):
+            await self.changed("engines", runtime.name)
+        return trial
+
     async def changed(self, topic: str, value: Any) -> None:
         """Tell the other front ends, as chat asks for it, and those of this one that listen."""
         self._told(topic, value)
         await (await self.keeper()).changed(topic, value)
+
+    def _said(self, topic: str, words: str) -> None:
+        """Tell those who listen something that a person should know, and keep it in the log."""
+        logging.getLogger(__name__).warning("%s", words)
+        self._told(topic, words)
 
     def _told(self, topic: str, value: Any) -> None:
         for listener in tuple(self._listeners):
@@ -301,9 +337,9 @@ class Services:
                 following = await self.library.best(without=tried)
                 if following is None:
                     raise
-                said = f"{brain.name} cannot be loaded, so that {following.name} answers: {error.message}"
-                logging.getLogger(__name__).warning("%s", said)
-                self._told("default", said)
+                self._said(
+                    "default", f"{brain.name} cannot be loaded, so that {following.name} answers: {error.message}"
+                )
                 brain = following
         return brain
 

@@ -55,6 +55,6 @@ class BuiltIn:
     @hookimpl
     def omni_engines(self) -> Sequence[Any]:
         """The name of the engine that runs what no other one wants; it is opened with a budget, which no plug-in has."""
-        from omni.engine.engines import BUILT_IN
+        from omni.runtimes import BUILT_IN
 
-        return BUILT_IN
+        return (BUILT_IN,)

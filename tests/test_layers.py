@@ -53,6 +53,7 @@ STANDARD_LIBRARY_ONLY = [
     "omni.helpers.channel",
     "omni.core.process_kinds",
     "omni.keeper.starter",
+    "omni.runtimes.child",
     "omni.airlock.process",
     "omni.airlock.fetch",
     "omni.environment",
@@ -222,6 +223,8 @@ WRITERS = {
     "omni/environment/export.py": "moves a folder that is copied to its name",
     "omni/environment/installer.py": "the log of pip's output",
     "omni/environment/command.py": "moves a link to its name",
+    "omni/runtimes/registry.py": "moves folders of engines to their names",
+    "omni/runtimes/wheels.py": "unpacks what it has checked",
     "omni/keeper/background.py": "a process's own log",
     "omni/cli/reference.py": "writes this project's papers, not a home",
 }

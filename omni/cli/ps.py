@@ -142,7 +142,10 @@ def confinement(process: "ProcessInfo") -> str:
 def what(process: "ProcessInfo", brains: list[str]) -> str:
     """What a process is there for."""
     if process.kind == "worker":
-        return f"{several(brains) or process.base}, {process.detail.rpartition(', ')[2]}"
+        from omni.runtimes import BUILT_IN
+
+        by = "" if process.engine in ("", BUILT_IN) else f", by {process.engine}"
+        return f"{several(brains) or process.base}, {process.detail.rpartition(', ')[2]}{by}"
     if process.kind == "client":
         if process.pid == os.getpid():
             return "this command"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from omni.cli.plugins import is_safe, report
+from omni.cli.say import tell
 from omni.core import confinement
 from omni.core.paths import Home
 
@@ -40,6 +41,7 @@ async def _run(home: Home, starter: "Starter | None", work: "Callable[[Services]
     from omni.app import Services
 
     async with Services(home, starter=starter, client="cli", plugins=not is_safe()) as services:
+        services.listen(lambda topic, value: tell(str(value)) if topic == "engine" else None)
         try:
             return await work(services)
         finally:

@@ -107,6 +107,16 @@ class Home:
         return self.root / "server" / "responses.db"
 
     @property
+    def engines(self) -> Path:
+        """Engines that were added, one folder each, and what trials found out about them."""
+        return self.root / "engines"
+
+    @property
+    def engines_lock(self) -> Path:
+        """Held while an engine is added, removed or tried."""
+        return self.root / "engines.lock"
+
+    @property
     def hardware(self) -> Path:
         """What was measured on this machine."""
         return self.root / "hardware.json"

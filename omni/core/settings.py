@@ -49,6 +49,9 @@ class ChatSettings(Section, frozen=True):
 class EngineSettings(Section, frozen=True):
     """How brains are run."""
 
+    use: Annotated[
+        str, Meta(description="Engine that runs brains: auto, or one that `omni engine ls` lists; auto measures.")
+    ] = "auto"
     context: Annotated[
         int, Meta(ge=256, description="Context to allocate, in tokens, where brain and memory allow it.")
     ] = 16384

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from omni.engine.llama import LoadFailed
     from omni.engine.refusals import NotReady
     from omni.engine.scripted import Reply, ScriptedEngine
+    from omni.engine.trials import to_try
     from omni.engine.types import (
         Adapter,
         Capabilities,
@@ -44,6 +45,7 @@ __getattr__, __dir__ = lazy(
     refusals="NotReady",
     _requests="adapter_of instructed sampling_of",
     scripted="Reply ScriptedEngine",
+    trials="to_try",
     types="Adapter Capabilities ChatRequest CompletionRequest Embeddings Engine Priority Sampling Tool",
     _worker_engine="WorkerEngine",
 )

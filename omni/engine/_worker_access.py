@@ -1,6 +1,7 @@
 """Reaching the worker of one brain: it is started, waited for, and, when it ended, asked after."""
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,24 @@ from omni.engine._retrying import BLAMED, Cause, WorkerEnd, cause_of, is_end
 from omni.engine._suspects import Suspects, SuspectWork
 from omni.engine.http import WorkerClient
 from omni.engine.llama import ended_while_loading, refusal
+from omni.runtimes import BUILT_IN
 
 if TYPE_CHECKING:
-    from omni.keeper import KeeperClient, Lease, Loading, Ready, Waiting, WorkerSpec
+    from omni.keeper import Fate, KeeperClient, Lease, Loading, Ready, Waiting, WorkerSpec
+
+
+AT_ONCE = (BUILT_IN, "scripted")  # engines that end with their worker: no program lies between
+_LOOKS, _LOOK_SECONDS = 40, 0.05
+
+
+async def fate_of(keeper: "KeeperClient", socket: "str | os.PathLike[str]", *, program: bool) -> "Fate | None":
+    """How the worker at `socket` has ended; None when it lives, or nobody knows it. `program`: what answered was a program of
+    its own, whose worker ends a moment later."""
+    for _ in range(_LOOKS if program else 1):
+        if (fate := await keeper.fate(socket)) is not None or not program:
+            return fate
+        await asyncio.sleep(_LOOK_SECONDS)
+    return None
 
 
 class WorkerAccess:
@@ -60,7 +76,7 @@ class WorkerAccess:
         if work.late or not work.worker:
             return WorkerEnd(late=True)
         suspects = self.suspects.died(work.worker)  # before anything is waited for: those who fail with it leave it
-        cause = cause_of(await self.keeper.fate(work.worker))
+        cause = cause_of(await fate_of(self.keeper, work.worker, program=self.spec.engine not in AT_ONCE))
         if cause is Cause.UNKNOWN:
             self.suspects.lives(work.worker)
         return WorkerEnd(cause, suspects if cause in BLAMED else frozenset())

@@ -29,6 +29,7 @@ from omni.engine._prompts import Prompts
 from omni.engine._retrying import PAUSE_SECONDS, Otherwise, Retries
 from omni.engine._suspects import SuspectWork, carried
 from omni.engine._worker_access import WorkerAccess
+from omni.engine._worker_requests import WorkerRequests
 from omni.engine._worker_turns import WorkerTurns
 from omni.engine.answers import scales
 from omni.engine.binding import Binding, binding_of
@@ -68,14 +69,15 @@ class WorkerEngine:
         self._name, self._clock, self._context_max = name, clock, context_max
         self._adapters: tuple[str, ...] = tuple(json.loads(str(spec.settings.get("adapters", "[]"))))
         self._vision = "projector" in spec.settings
+        self._keeps_grammars = bool(spec.settings.get("llguidance", 1))
         self._knowledge = Knowledge(name)
         self._prompts = Prompts(self._knowledge, vision=self._vision, name=name)
         self._access = WorkerAccess(spec, keeper, name)
         self._turns = WorkerTurns(
             self._access,
+            WorkerRequests(self._knowledge, self._prompts, self._adapters, keeps_grammars=self._keeps_grammars),
             self._knowledge,
             self._prompts,
-            self._adapters,
             prefixes=prefixes_of(spec, self._adapters),
             clock=clock,
             patience=patience,
@@ -88,7 +90,7 @@ class WorkerEngine:
         request = msgspec.structs.replace(request, messages=shown_again(request.messages, vision=self._vision))
         self._prompts.look(request.messages)
         binding = await apart(binding_of, request)
-        for attempt in attempts(request, binding):
+        for attempt in attempts(request, binding, kept=self._keeps_grammars):
             said = False
             try:
                 async with aclosing(self._attempted(request, binding, attempt)) as events:
@@ -123,7 +125,7 @@ class WorkerEngine:
         nobody has got anything of it."""
         told = False
         for last in (False, True):
-            interpreter, said = Interpreter(request, binding), False
+            interpreter, said = Interpreter(request, binding, kept=self._keeps_grammars), False
             try:
                 async with aclosing(self._tried(attempt.of(request), binding, attempt.density)) as events:
                     async for event in events:

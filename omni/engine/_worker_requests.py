@@ -45,10 +45,13 @@ class Framed(NamedTuple):
 
 
 class WorkerRequests:
-    """Writes the requests of one engine for its worker."""
+    """Writes the requests of one engine for its worker. `keeps_grammars`: it has LLGuidance, which reads Omni's grammars."""
 
-    def __init__(self, knowledge: Knowledge, prompts: Prompts, adapters: tuple[str, ...]) -> None:
+    def __init__(
+        self, knowledge: Knowledge, prompts: Prompts, adapters: tuple[str, ...], *, keeps_grammars: bool = True
+    ) -> None:
         self._knowledge, self._prompts, self._adapters = knowledge, prompts, adapters
+        self._keeps_grammars = keeps_grammars
 
     async def written(
         self, client: WorkerClient, request: ChatRequest | CompletionRequest, props: Props
@@ -89,7 +92,10 @@ class WorkerRequests:
         density: int | None,
         client: WorkerClient,
     ) -> Framed:
-        """What the worker is asked, with the grammar that its answer must follow, and that it is known to keep."""
+        """What the worker is asked, with the grammar that its answer must follow, and that it is known to keep; of one that
+        keeps none of ours with a schema, which only the proof of the answer holds it to."""
+        if not self._keeps_grammars:
+            return Framed(partial(asked.body, schema=binding.converted), Unframer(UNFRAMED))
         framing = UNFRAMED
         if isinstance(request, ChatRequest) and not (request.messages and request.messages[-1].role == "assistant"):
             framing = await self._knowledge.framing(client, thinking=request.thinking, tools=asked.tools)

@@ -42,17 +42,16 @@ class WorkerTurns:
     def __init__(
         self,
         access: WorkerAccess,
+        requests: WorkerRequests,
         knowledge: Knowledge,
         prompts: Prompts,
-        adapters: tuple[str, ...],
         *,
         prefixes: Prefixes | None = None,
         clock: Callable[[], float],
         patience: float,
     ) -> None:
-        self._access, self._knowledge, self._prompts = access, knowledge, prompts
+        self._access, self._requests, self._knowledge, self._prompts = access, requests, knowledge, prompts
         self._prefixes = prefixes
-        self._requests = WorkerRequests(knowledge, prompts, adapters)
         self._clock, self._patience = clock, patience
         self._giving_back: set[asyncio.Task[None]] = set()
 

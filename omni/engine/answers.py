@@ -33,9 +33,11 @@ def body_of(
     adapters: Sequence[str],
     progress: bool = True,
     grammar: str = "",
+    schema: dict[str, Any] | None = None,
     raw: bool = False,
 ) -> dict[str, Any]:
-    """What is posted to `/v1/chat/completions`; the answer is as `grammar` says, and `raw`: with its thoughts in the text.
+    """What is posted to `/v1/chat/completions`; the answer is as `grammar` says, or `schema` by llama.cpp's own converter, and
+    `raw`: with its thoughts in the text.
 
     The list of adapters is always whole: a request without it is not compared with what a slot has cached, and would
     go on from the keys and values of another adapter.
@@ -47,6 +49,8 @@ def body_of(
         body["return_progress"] = True
     if grammar:
         body["grammar"] = grammar
+    if schema is not None:
+        body["json_schema"] = schema
     if raw:
         body |= RAW
     if request.logprobs is not None:
@@ -62,6 +66,7 @@ def completion_body(
     seed: int,
     adapters: Sequence[str],
     grammar: str = "",
+    schema: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What is posted to `/completion` for a prompt that was made into tokens already: `/v1/completions` takes none of
     them from a brain that sees."""
@@ -69,8 +74,8 @@ def completion_body(
         "prompt": list(prompt),
         **_common(request, max_completion_tokens=max_completion_tokens, seed=seed, adapters=adapters),
     }
-    if grammar:
-        body["grammar"] = grammar
+    if grammar or schema is not None:
+        body |= {"grammar": grammar} if schema is None else {"json_schema": schema}
         body.pop("stop", None)  # a text that would end the answer cuts no JSON
     if request.logprobs is not None:
         body["n_probs"] = max(1, request.logprobs)

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from threading import Lock
 from typing import Any, NamedTuple
 
 import msgspec
 
+from omni.engine.converted import converted
 from omni.engine.framing import UNFRAMED, Framing, framed
 from omni.engine.types import ChatRequest, CompletionRequest
 from omni.schemas import Compiled, Grammar, LruCache, compile_schema
@@ -46,8 +47,14 @@ class Binding:
         self.schema = None if schema is None else compile_schema(schema)
         self.tools: dict[str, Compiled] = {name: compile_schema(parameters) for name, parameters in tools.items()}
         self._several = several
+        self._plain = schema, tools
         self._bounds: dict[tuple[Framing, int | None], Bound] = {}
         self._writing = Lock()  # requests with the same schema share this object, each in a thread of its own
+
+    @cached_property
+    def converted(self) -> dict[str, Any]:
+        """The same for an engine that reads no grammar of ours."""
+        return converted(*self._plain)
 
     def bound(self, framing: Framing, characters: int | None = None) -> Bound:
         """The grammar of an answer that is framed so; with `characters`, of one that has about so many at most. Blocking:

@@ -19,7 +19,7 @@ from typing import Any
 
 from omni.cartridges import GgufHeader
 from omni.core.memory import STACK
-from omni.engine.llama import BATCH, CHECKPOINTS
+from omni.engine.llama import BATCH, CHECKPOINTS, SPEAKERS
 from omni.hardware import BaseFacts, kv_bytes
 
 REQUESTS = 512 << 20  # beyond what a brain takes: long prompts, grammars, many requests at once
@@ -29,7 +29,6 @@ PARAMETERS = 32  # for each byte of such a state; 40 is the least of those that 
 PROCESS = 96 << 20  # Python, native code's own data, and compute buffers at a batch of 128
 TOKEN = 600  # bytes of a tokenizer's tables for each token
 THREADS = 8  # beside those that compute and those that speak HTTP
-SPEAKERS = 8  # threads that speak HTTP beside one a slot
 LOOKING = 1 << 30  # to look at an image: an eye whose attention is written out needs that for 4,096 patches
 LIKELIHOOD = 4  # bytes of a token's likelihood
 MOST_TOKENS = 1 << 19  # of a vocabulary, in which no header that says more is believed

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,10 +15,12 @@ from omni.core.errors import NotFound
 from omni.core.paths import Home
 from omni.core.settings import Settings
 from omni.engine.ceilings import RECURRENT, ceiling, likelihoods
-from omni.engine.llama import BATCH
+from omni.engine.llama import BATCH, LoadFailed
+from omni.engine.trials import try_runtime, types_of
 from omni.engine.types import Engine
 from omni.hardware import BaseFacts, Budget, HardwareProfile, Notes, memory_needed
 from omni.keeper import WorkerSpec
+from omni.runtimes import BUILT_IN, EngineChoice, Runtime, Runtimes, RuntimeTrial, choose, machine_of
 
 if TYPE_CHECKING:
     from omni.cartridges import Base, Brain, GgufHeader
@@ -28,7 +31,6 @@ LONGEST_TEXT = 2048  # tokens of a text whose vector is wanted, which are read i
 SHORTEST_TEXT = 256  # what is left of it where memory is short
 WHOLE_IMAGE = 512  # tokens of a batch where those of an image look at each other: they must come together
 BATCH_BYTES = 256 << 10  # a token of such a batch
-BUILT_IN = ("xllamacpp",)  # the name of Omni's own engine, which runs what no plug-in's wants
 
 
 class EngineFactory(Protocol):
@@ -49,7 +51,8 @@ class Engines:
     """The engines of one front end. Nothing is loaded before an engine is asked.
 
     `adapters` names the LoRA files of all brains on a base, by the base's id: a worker loads them together, so that
-    changing the brain changes a number in the request and not the process. `factories` are the plug-ins' engines.
+    changing the brain changes a number in the request and not the process. `factories` are the plug-ins' engines. `said` hears
+    when another engine answers than the one that the settings name, and why.
     """
 
     def __init__(
@@ -62,12 +65,15 @@ class Engines:
         notes: Notes | None = None,
         adapters: Callable[[str], Sequence[str]] = lambda _base: (),
         factories: Sequence[EngineFactory] = (),
+        said: Callable[[str], None] = lambda _words: None,
     ) -> None:
-        self.home, self._keeper = home, keeper
+        self.home, self._keeper, self._runtimes = home, keeper, Runtimes(home)
+        self.machine = machine_of(profile.cpu.name, profile.cpu.features)
         self._profile, self._notes = profile, notes
         self.follow(settings)
-        self._adapters, self._factories = adapters, tuple(factories)
+        self._adapters, self._factories, self._said = adapters, tuple(factories), said
         self._open: dict[str, Engine] = {}
+        self._told: set[str] = set()
 
     def follow(self, settings: Settings) -> None:
         """Make specs by these settings from now on; what is open stays as it is."""
@@ -116,11 +122,31 @@ class Engines:
         if embeddings:
             made, buffers = _for_vectors(base.header, context, room=budget.memory - need)
             options |= made
+        choice = self.choice(brain)
+        if not choice.llguidance:
+            options["llguidance"] = 0
         machine = self._profile.machine
         options["ceiling"] = settings.ceiling * 10**6 or ceiling(
             base.header, facts, options, machine=machine, buffers=buffers, adapters=sum(map(_size, paths))
         )
-        return WorkerSpec(engine="xllamacpp", base=base.id, path=base.path, need_bytes=need + buffers, settings=options)
+        return WorkerSpec(
+            engine=choice.runtime, base=base.id, path=base.path, need_bytes=need + buffers, settings=options
+        )
+
+    def choice(self, brain: "Brain") -> EngineChoice:
+        """Which build of an engine runs `brain`, by the settings and by what trials found out here."""
+        runtimes = self._runtimes.usable()
+        if len(runtimes) == 1 and self._settings.use in ("auto", BUILT_IN):
+            return EngineChoice()
+        tried = [(runtime, self._runtimes.tried(runtime)) for runtime in runtimes]
+        return choose(self._settings.use, types_of(brain), tried, self.machine)
+
+    async def try_runtime(self, runtime: Runtime, brain: "Brain") -> RuntimeTrial:
+        """Try a build with the types of `brain`, and remember what came of it. Raises OmniError where nobody can try."""
+        spec, types = self.spec(brain), types_of(brain)
+        trial = await try_runtime(self._keeper, spec, runtime, types=types, brain=brain.name, machine=self.machine)
+        await asyncio.to_thread(self._runtimes.note, runtime, trial)
+        return trial
 
     def cells(self, facts: BaseFacts, context: int) -> int:
         """The size of the cache that the slots share: what the settings say, where memory and the slots can use it.
@@ -144,13 +170,38 @@ class Engines:
                     if self._open.setdefault(key, opened) is not opened:  # another question was faster
                         await opened.close()
                 return self._open[key]
+        from omni.engine._falling_back import FallingBackEngine
         from omni.engine._worker_engine import WorkerEngine
 
+        choice = await asyncio.to_thread(self.choice, brain)
+        if choice.untried:
+            await self.try_runtime(self._runtimes.get(self._settings.use), brain)
+            choice = await asyncio.to_thread(self.choice, brain)
+        self._say(choice.words)
         spec = self.spec(brain, embeddings=embeddings)
         if spec.key not in self._open:
             most = self._base(brain).header.context_length
-            self._open[spec.key] = WorkerEngine(spec, self._keeper, name=brain.name, context_max=most)
+            engine: Engine = WorkerEngine(spec, self._keeper, name=brain.name, context_max=most)
+            if spec.engine != BUILT_IN:
+                engine = FallingBackEngine(engine, partial(self._instead, brain, spec.engine, embeddings=embeddings))
+            self._open[spec.key] = engine
         return self._open[spec.key]
+
+    async def _instead(self, brain: "Brain", failed: str, error: LoadFailed, *, embeddings: bool) -> Engine:
+        """The engine for a brain that an added one, `failed`, could not load: from now on, until that is tried again."""
+        runtime, types = self._runtimes.get(failed), types_of(brain)
+        told = [line for line in error.hint.splitlines() if line.startswith("The engine ")]
+        words = f"could not load {brain.name}: {told[-1] if told else error.message}"
+        trial = RuntimeTrial(runtime=runtime.key, machine=self.machine, types=types, brain=brain.name, words=words)
+        await asyncio.to_thread(self._runtimes.note, runtime, trial)
+        self._say(f"{failed} {words}")
+        return await self.open(brain, embeddings=embeddings)
+
+    def _say(self, words: str) -> None:
+        """Say once why the engine that comes with Omni answers."""
+        if words and words not in self._told:
+            self._told.add(words)
+            self._said(f"{words}, so that {BUILT_IN} answers")
 
     async def loaded(self) -> "list[ProcessInfo]":
         """The workers that live now, whoever asked for them."""

@@ -41,12 +41,12 @@ class Attempt(NamedTuple):
         )
 
 
-def attempts(request: ChatRequest, binding: Binding | None) -> Iterator[Attempt]:
-    """The tries that an answer is worth."""
-    if binding is not None and binding.schema is None:
+def attempts(request: ChatRequest, binding: Binding | None, *, kept: bool = True) -> Iterator[Attempt]:
+    """The tries that an answer is worth. `kept`: the engine keeps our grammars."""
+    if binding is not None and binding.schema is None and kept:
         for number, density in enumerate(DENSITIES):
             yield Attempt(number, density, last=density == DENSITIES[-1])
-    elif binding is not None and (holds(request, binding) or binding.tools):
+    elif binding is not None and (holds(request, binding, kept=kept) or binding.tools):
         for number in range(TRIES):
             yield Attempt(number, last=number == TRIES - 1)
     elif binding is None and request.tools:
@@ -56,13 +56,13 @@ def attempts(request: ChatRequest, binding: Binding | None) -> Iterator[Attempt]
         yield Attempt()
 
 
-def holds(request: ChatRequest | CompletionRequest, binding: Binding) -> bool:
+def holds(request: ChatRequest | CompletionRequest, binding: Binding, *, kept: bool = True) -> bool:
     """Whether nothing is given away before the whole answer is proved: the grammar does not keep all of its schema."""
     schema = binding.schema
     if schema is None or not request.strict:
         return False
     called = any(parameters.loose for parameters in binding.tools.values())
-    return called or bool(schema.loose) or (request.logprobs is not None and schema.sifts_items)
+    return not kept or called or bool(schema.loose) or (request.logprobs is not None and schema.sifts_items)
 
 
 def _follows(schema: Compiled, text: str) -> bool:
@@ -73,7 +73,7 @@ class Interpreter:
     """Reads the events of one try. Raises Cut for a call that must come and did not, Unproved for an answer or a call that
     does not follow its schema."""
 
-    def __init__(self, request: ChatRequest | CompletionRequest, binding: Binding | None) -> None:
+    def __init__(self, request: ChatRequest | CompletionRequest, binding: Binding | None, *, kept: bool = True) -> None:
         tools = request.tools if isinstance(request, ChatRequest) else ()
         self._forced = binding is not None and binding.schema is None
         self._binding = binding
@@ -89,7 +89,7 @@ class Interpreter:
             proved = request.strict or not binding.schema.loose
             self._prover = Prover(
                 binding.schema,
-                holds=holds(request, binding),
+                holds=holds(request, binding, kept=kept),
                 sifts=request.logprobs is None,
                 proves=proved,
             )

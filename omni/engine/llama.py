@@ -14,6 +14,7 @@ from omni.engine.refusals import NO_MEMORY
 
 CANNOT_LOAD = "This engine cannot load"  # how a refused file is known in the log, which is all that a keeper passes on
 BATCH = 128
+SPEAKERS = 8  # threads that speak HTTP beside one a slot: some count, and look at the slots
 CHECKPOINTS = 4  # of a chat whose past cannot be taken back; llama.cpp would keep 32, of up to 100 MB, in each slot
 # Tokens that must have come before in this order, and the fewest and the most that are guessed after them. Of seven
 # choices the one that measured best where an answer repeats most of a file: 616 of 672 guesses right, of 682 tokens.
@@ -46,19 +47,22 @@ def start(path: str, socket: str, key: str, settings: dict[str, Any], *, log: Pa
             sys.stderr.write(f"Without eyes: {Path(str(projector)).name} could not be loaded with this brain.\n")
             sys.stderr.flush()
             return server
-        told = _tail(log, offset)
-        if ran_out(f"{error}\n{told}"):
-            raise no_room() from error
-        if template := template_fault(told):
-            raise BadFile(
-                f"{CANNOT_LOAD} {Path(path).name}: its chat template cannot be used: {template}.",
-                hint="The template is wrong, not the request: look for a newer file of this brain, or one by somebody else.",
-            ) from error
-        reason = reason_of(told)
-        raise BadFile(
-            f"{CANNOT_LOAD} {Path(path).name}: {reason or str(error)}.",
-            hint="Verify the file, or try another quantisation of this brain.",
-        ) from error
+        raise fault(path, told_of(log, offset), str(error)) from error
+
+
+def fault(path: str, told: str, otherwise: str) -> OmniError:
+    """What the log of a worker, `told`, says of a file that could not be loaded; `otherwise`: what to say where it is silent."""
+    if ran_out(f"{otherwise}\n{told}"):
+        return no_room()
+    if template := template_fault(told):
+        return BadFile(
+            f"{CANNOT_LOAD} {Path(path).name}: its chat template cannot be used: {template}.",
+            hint="The template is wrong, not the request: look for a newer file of this brain, or one by somebody else.",
+        )
+    return BadFile(
+        f"{CANNOT_LOAD} {Path(path).name}: {reason_of(told) or otherwise}.",
+        hint="Verify the file, or try another quantisation of this brain.",
+    )
 
 
 def parameters(path: str, socket: str, key: str, settings: dict[str, Any]) -> Any:
@@ -75,7 +79,7 @@ def parameters(path: str, socket: str, key: str, settings: dict[str, Any]) -> An
     wanted.hostnames = [socket]
     wanted.api_keys = [key]
     wanted.n_parallel = slots = int(settings.get("slots", 1))
-    wanted.n_threads_http = slots + 8  # one thread a stream, and some for counting and for looking at the slots
+    wanted.n_threads_http = slots + SPEAKERS  # one thread a stream
     wanted.kv_unified = True
     wanted.n_ctx = int(settings.get("cells") or settings.get("context") or 4096)
     wanted.n_batch = wanted.n_ubatch = int(settings.get("batch", BATCH))
@@ -173,7 +177,8 @@ def _length(log: Path) -> int:
     return log.stat().st_size if log.is_file() else 0
 
 
-def _tail(log: Path, offset: int) -> str:
+def told_of(log: Path, offset: int) -> str:
+    """What was written to a log after `offset`. Raises EngineError where it cannot be read."""
     try:
         with log.open("rb") as file:
             file.seek(offset)

@@ -28,6 +28,11 @@ def offered(tool: Tool) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
+def easy(schema: Any) -> dict[str, Any]:
+    """A schema without what llama.cpp's converter cannot bear."""
+    return _Offered(schema if isinstance(schema, dict) else {}).part(schema)
+
+
 def bearable(tools: Sequence[Tool]) -> bool:
     """Whether llama.cpp can make a grammar of tools without keeping everybody waiting."""
     parts = [part for tool in tools for part in _parts(tool.parameters)]

@@ -22,11 +22,14 @@ def main() -> None:
 
     prepare()
     confinement.undumpable()
-    # Before the first byte of a file that a stranger may have made, and before the first thread: Landlock holds who sets
-    # it and what that one starts.
-    confinement.confine(connect=False, execute=False)
+    # Before the first thread: Landlock holds who sets it and what that one starts.
+    confinement.confine()
     place = adopt.take(orders={"wall": try_wall})
     memory.hold(int(place.spec["settings"].get("ceiling", 0)))
+    program = starts_program(str(place.spec["engine"]))
+    if not program:
+        # Before the first byte of a file that a stranger may have made.
+        confinement.confine(connect=False, execute=False)
     held = hold_base(str(place.spec["base"]))
     log = log_path()
     offset = log.stat().st_size if log.is_file() else 0
@@ -40,7 +43,7 @@ def main() -> None:
         place.failed(f"The worker failed: {type(error).__name__}: {error}")
     pages.give_back_file(str(place.spec["path"]))
     pages.give_back_zeros()  # nobody asks before `ready`
-    confined = confinement.state()
+    confined = confinement.confine(connect=False, execute=False) if program else confinement.state()
     settings = place.spec["settings"]
     place.ready(
         seconds=round(time.monotonic() - started, 3),
@@ -72,6 +75,20 @@ def try_wall(_order: dict[str, Any]) -> dict[str, Any]:
     if ceiling := memory.held():
         attempts.append(confinement.EscapeAttempt("memory", "itself", *memory.beyond(ceiling)))
     return {"attempts": [attempt._asdict() for attempt in attempts]}
+
+
+def starts_program(engine: str) -> bool:
+    """Whether an engine is a program of its own, which the worker starts and asks whether it has loaded; of what cannot be
+    read nothing is started."""
+    from omni.core.errors import OmniError
+    from omni.core.paths import Home
+    from omni.runtimes import BUILT_IN, Runtimes
+
+    with suppress(OmniError):
+        return engine not in (BUILT_IN, "scripted") and (
+            Runtimes(Home.from_environment()).get(engine).kind == "llama_server"
+        )
+    return False
 
 
 def hold_base(base: str) -> ExitStack:
@@ -112,8 +129,31 @@ def _serve(place: Any, log: Path, offset: int) -> Any:
 
         return serve(place.socket, place.key, settings)
     from omni.engine.llama import start
+    from omni.runtimes import BUILT_IN
 
+    if (name := str(place.spec["engine"])) != BUILT_IN:
+        return _serve_added(name, place, log, offset)
     return start(place.spec["path"], place.socket, place.key, settings, log=log, offset=offset)
+
+
+def _serve_added(name: str, place: Any, log: Path, offset: int) -> Any:
+    """The same by an engine that was added. Raises EngineError, which names it: another one may load the file."""
+    from omni.core.errors import EngineError, OmniError
+    from omni.core.paths import Home
+    from omni.engine import llama, server
+    from omni.runtimes import Runtimes
+
+    runtimes = Runtimes(Home.from_environment())
+    path, settings = place.spec["path"], place.spec["settings"]
+    try:
+        runtime = runtimes.get(name)
+        runtimes.check(runtime)
+        if runtime.kind == "llama_server":
+            return server.start(runtime, path, place.socket, place.key, settings, log=log, offset=offset)
+        sys.path.insert(0, os.fspath(runtime.packages))
+        return llama.start(path, place.socket, place.key, settings, log=log, offset=offset)
+    except OmniError as error:
+        raise EngineError(f"The engine {name!r} failed: {error.message}", hint=error.hint) from error
 
 
 def _sleep(*kept: object) -> None:

@@ -68,18 +68,34 @@ class Sampler:
 
 
 def process_memory(pids: Iterable[int]) -> dict[int, int]:
-    """What each process holds in memory, in bytes: its share of what several map, else all that it maps. Blocking.
+    """What each process holds in memory, in bytes: its share of what several map, else all that it maps. What it has started
+    for itself is counted as its own. Blocking.
 
     Those that have ended are left out.
     """
+    asked = set(pids)
     memory = {}
-    for pid in pids:
-        try:
-            text = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii")
-            memory[pid] = next(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Pss:"))
-        except (OSError, StopIteration, ValueError):  # another system, or a process that is closed to us
-            import psutil
-
-            with suppress(psutil.Error):
-                memory[pid] = int(psutil.Process(pid).memory_info().rss)
+    for pid in asked:
+        if (own := _held(pid)) is not None:
+            memory[pid] = own + sum(_held(child) or 0 for child in _children(pid) if child not in asked)
     return memory
+
+
+def _held(pid: int) -> int | None:
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii")
+        return next(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Pss:"))
+    except (OSError, StopIteration, ValueError):  # another system, or a process that is closed to us
+        import psutil
+
+        with suppress(psutil.Error):
+            return int(psutil.Process(pid).memory_info().rss)
+    return None
+
+
+def _children(pid: int) -> list[int]:
+    """Those that the first thread of a process has started: some engines are programs of their own."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()]
+    except OSError:
+        return []

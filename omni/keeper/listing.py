@@ -39,7 +39,7 @@ def listing(
         kind, turns = kind_of(worker.spec), len(known.turns) if known is not None else 0
         row = _row(worker.name, kind, worker.pid, worker.since, _detail(worker, known)) | {"turns": turns}
         if kind == "worker":
-            rows.append(row | {"base": worker.spec["base"]})
+            rows.append(row | {"base": worker.spec["base"], "engine": worker.spec["engine"]})
         elif helpers:
             rows.append(row)
     return rows
@@ -58,6 +58,7 @@ def _row(name: str, kind: str, pid: int, since: float, detail: str = "") -> dict
         "since": since,
         "detail": detail,
         "base": "",
+        "engine": "",
         "turns": 0,
     }
 

@@ -45,13 +45,23 @@ def available(root: Path = Path("/")) -> int | None:
 
 
 def taken(pid: int, root: Path = Path("/")) -> int:
-    """Bytes that a process has taken from what was available; file pages can be had back and do not count."""
-    return _field(root / f"proc/{pid}/status", "RssAnon:") or 0
+    """Bytes that a process and what it started have taken from what was available; file pages can be had back and do not
+    count."""
+    return sum(_field(root / f"proc/{one}/status", "RssAnon:") or 0 for one in _family(pid, root))
 
 
 def resident(pid: int, root: Path = Path("/")) -> int:
-    """Bytes of a process that are in memory, mapped files included."""
-    return _field(root / f"proc/{pid}/status", "VmRSS:") or 0
+    """Bytes of a process, and of what it started, that are in memory, mapped files included."""
+    return sum(_field(root / f"proc/{one}/status", "VmRSS:") or 0 for one in _family(pid, root))
+
+
+def _family(pid: int, root: Path) -> list[int]:
+    """A process and the children of its first thread: some engines are programs that a worker starts."""
+    try:
+        children = (root / f"proc/{pid}/task/{pid}/children").read_text("ascii")
+    except OSError:  # it has ended, or the kernel does not tell
+        return [pid]
+    return [pid, *map(int, children.split())]
 
 
 def _cgroups(root: Path) -> Iterable[int]:

@@ -10,14 +10,15 @@ Priority = Literal["interactive", "agent", "background"]
 
 
 class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One base model as it shall be loaded. Equal specs share one worker.
+    """One base model as it shall be loaded. Equal specs share one worker. `engine` is the name of a runtime, by which the
+    worker finds it ("xllamacpp": the one that comes with Omni), or "scripted".
 
     `need_bytes` is the memory it takes when loaded. Of `settings` the keeper itself reads `slots` (turns at a time,
     default 1), `cells` (tokens that the turns of all slots share; none: no limit) and `keep_alive` (seconds that it
     stays without being used, default 300); the worker reads the rest.
     """
 
-    engine: Literal["xllamacpp", "scripted"]
+    engine: str
     base: str
     path: str
     need_bytes: int
@@ -52,7 +53,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
 
 class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One process of Omni. `since` is seconds since the epoch; `confined` says what keeps it from the network; `base` is
-    what a worker has loaded, `turns` are the answers that it writes now; `jobs` is the socket on which a client offers its.
+    what a worker has loaded, `engine` what runs it there, `turns` are the answers that it writes now; `jobs` is the socket on which
+    a client offers its.
     No keeper tells of an "installer": it is looked for by `installing`, so that an older window understands all that a
     keeper says. Of a "helper", a process of a plug-in, it tells who says that he knows them."""
 
@@ -63,6 +65,7 @@ class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True):
     since: float
     detail: str = ""
     base: str = ""
+    engine: str = ""
     turns: int = 0
     jobs: str = ""
 

@@ -139,10 +139,16 @@ class OmniApp(PaneHost, inherit_bindings=False):
             self.warmed.set()
         self.run_worker(self._load_plugins(), name="plugins", group="frame", description="load the panes of plug-ins")
         self.run_worker(self._upgrade(), name="conversations", group="frame", description="open the conversations")
+        self.services.listen(self._heard_engine)
         with self.going_on():
             await self._look_for_themes()  # what is there now is not new
         self.set_interval(THEME_SECONDS, self._look_for_themes)
         await self._doors.attend()
+
+    def _heard_engine(self, topic: str, value: object) -> None:
+        """Another engine answers than was asked for: said once, beside the answer."""
+        if topic == "engine":
+            self.notify(str(value), severity="warning", markup=False)
 
     async def _upgrade(self) -> None:
         """Open the conversations; where they are an earlier Omni's, which takes its time, the status line says so."""

@@ -171,12 +171,21 @@ class FakeServices:
         self.fake_budget: Any = None
         self.fits: dict[str, Any] = {}
         self.closed = False
+        self.runtimes: list[Any] = []
+        self.listeners: list[Any] = []
         self.jobs = Jobs(self.home, None, SystemClock())
         for name, value in given.items():
             setattr(self, name, value)
 
     async def keeper(self) -> FakeKeeper:
         return self.fake_keeper
+
+    async def runtime_rows(self) -> list[Any]:
+        return self.runtimes
+
+    def listen(self, listener: Any) -> Any:
+        self.listeners.append(listener)
+        return lambda: None
 
     async def hardware(self) -> Any:
         return self.profile

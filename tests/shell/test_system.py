@@ -6,16 +6,18 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from textual.pilot import Pilot
 
 from omni.hardware import MachineSample
 from omni.jobs import Job
 from omni.keeper import ProcessInfo
+from omni.runtimes import RuntimeRow, RuntimeTrial, Speeds, TriedRow
 from omni.shell.graph import graph
 from omni.shell.listing import Listing
 from omni.shell.panes.system import SystemPane, detail_words
-from tests.shell.fakes import fakes_of, screen_text, settled, shell
+from tests.shell.fakes import fakes_of, said, screen_text, settled, shell
 
 
 async def opened(pilot: Pilot[Any]) -> Listing:
@@ -239,3 +241,56 @@ def test_nobody_has_to_know_what_a_starter_or_a_place_is() -> None:
     assert words("worker", "a.gguf, 2 of 4 places") == "writes 2 answers"
     assert words("worker", "a.gguf, loading") == "loading"
     assert words("airlock", "no door is open") == "no door is open"
+
+
+def engine_rows() -> list[RuntimeRow]:
+    """Omni's own engine, and one that is faster with one quantisation and ends with the other."""
+
+    def tried(runtime: str, types: tuple[str, ...], prompt: float, used: bool, words: str = "") -> TriedRow:
+        speeds = Speeds(prompt=prompt, answer=18.5, memory=1 << 30) if prompt else None
+        trial = RuntimeTrial(runtime=runtime, machine="here", types=types, speeds=speeds, words=words)
+        return TriedRow(trial=trial, used=used)
+
+    quick, small = ("F32", "Q4_K", "Q6_K"), ("F32", "Q4_1")
+    fault = "ends with an illegal instruction with Q4_1: its code is for processors with AMX"
+    return [
+        RuntimeRow(
+            name="xllamacpp", version="2026.10", features=("LLGuidance",), tried=(tried("x", quick, 70, False),)
+        ),
+        RuntimeRow(
+            name="vulkan",
+            version="1.0",
+            features=("Vulkan",),
+            tried=(tried("v", quick, 89, True), tried("v", small, 0, False, fault)),
+        ),
+        RuntimeRow(name="lost", reason="The engine 'lost' cannot be used: it holds no engine.json."),
+    ]
+
+
+async def test_engines_stand_with_what_was_measured_and_which_is_used(tmp_path: Path) -> None:
+    app = shell(tmp_path, runtimes=engine_rows())
+    async with app.run_test(size=(140, 50)) as pilot:
+        await opened(pilot)
+        text = screen_text(app)
+        for words in ("Engines", "xllamacpp  2026.10 LLGuidance", "vulkan  1.0 Vulkan", "reads 89 tok/s, writes 18.5 tok/s  used",
+                      "vulkan ends with an illegal instruction with Q4_1", "it holds no engine.json"):  # fmt: skip
+            assert words in text, words
+        assert text.count("  used") == 1
+
+
+async def test_another_engine_that_answers_is_told(tmp_path: Path) -> None:
+    app = shell(tmp_path)
+    async with app.run_test(size=(140, 40)) as pilot:
+        await settled(pilot)
+        for listener in fakes_of(app).listeners:
+            listener("engine", "vulkan could not load @omni/a, so that xllamacpp answers")
+        await pilot.pause()
+        assert "so that xllamacpp answers" in said(app)
+
+
+def test_a_worker_of_another_engine_says_which() -> None:
+    worker = ProcessInfo(
+        name="w", kind="worker", pid=1, confined="seccomp", since=0, detail="a.gguf, 0 of 4 places", engine="vulkan"
+    )
+    assert detail_words(worker) == "idle, by vulkan"
+    assert detail_words(msgspec.structs.replace(worker, engine="xllamacpp")) == "idle"

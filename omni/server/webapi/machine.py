@@ -14,6 +14,7 @@ from omni.core.errors import NotFound, UsageError
 from omni.hardware import HardwareProfile, process_memory
 from omni.jobs import work_words
 from omni.keeper import Doors, ProcessInfo
+from omni.runtimes import RuntimeRow
 from omni.server.routes import Route, body_of, json_response
 from omni.server.streams import Streamed, sse
 from omni.server.webapi.hub import Change, encoded, hub_of
@@ -50,6 +51,7 @@ class System(Struct, frozen=True, kw_only=True):
     processes: list[RunningProcess]
     work: list[Work]
     machine: HardwareProfile
+    engines: list[RuntimeRow]
 
 
 class AirGap(Struct, frozen=True, kw_only=True):
@@ -105,6 +107,7 @@ async def system(request: Request) -> Response:
             ],
             work=await _work(services),
             machine=await services.hardware(),
+            engines=await services.runtime_rows(),
         )
     )
 

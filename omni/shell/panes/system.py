@@ -14,6 +14,7 @@ from textual.content import Content
 
 from omni.core.errors import NotFound, OmniError
 from omni.core.words import clock_words, size_words
+from omni.runtimes import BUILT_IN
 from omni.shell.graph import graph
 from omni.shell.listing import Column, Group, Listing, Row
 from omni.shell.machine import MachineFacts
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from omni.hardware import HardwareProfile, MachineSample
     from omni.jobs import Job, RemoteJob
     from omni.keeper import KeeperChange, ProcessInfo
+    from omni.runtimes import RuntimeRow
 
 PROCESS_SECONDS = 3.0
 ENDED = ("worker", "helper")  # kinds of process that a person may end
@@ -111,6 +113,7 @@ class SystemPane(Pane):
             empty="Asking the keeper …",
             id="system-processes",
         )
+        yield Lines(id="system-engines")
         yield Lines(id="system-environment")
         yield MachineFacts(ink(("Machine", "bold text")), id="system-machine")
         yield Keys()
@@ -168,12 +171,23 @@ class SystemPane(Pane):
         with self.omni.going_on(self):
             self._profile = await self.services.hardware()
             self._draw_machine()
+            await self._read_engines()
             self._profile = await self.services.measured_hardware()
             self._draw_machine()
             self._findings = await self.services.environment.check()
             self._packages = len(await self.services.environment.packages())
         self.query_one(MachineFacts).give_up()
         self._draw_environment()
+
+    async def _read_engines(self) -> None:
+        """The builds of engines, where there is more to say than that the one that comes with Omni is used."""
+        rows = await self.services.runtime_rows()
+        told = len(rows) > 1 or any(row.tried for row in rows)
+        lines: list[Line] = [ink(("Engines", "bold text"))] if told else []
+        for row in rows if told else ():
+            lines += engine_lines(row)
+        self.query_one("#system-engines", Lines).show(*lines)
+        self._arrange()
 
     def _measured(self, reading: "MachineSample") -> None:
         if not self.is_attached:
@@ -252,12 +266,12 @@ class SystemPane(Pane):
 
     def _arrange(self) -> None:
         """The processes come first: what else there is stands below them where all of it has room."""
-        environment, machine = self.query_one("#system-environment"), self.query_one("#system-machine")
+        blocks = [self.query_one(f"#system-{name}") for name in ("engines", "environment", "machine")]
         graphs, keys = self.query_one("#graphs"), 1
         room = self.content_size.height - 2 - graphs.outer_size.height - 1 - keys - (len(self._processes) + 2)
         room -= len(self._work) + 2 if self._work else 0
         width = self.content_size.width
-        for block in (environment, machine):
+        for block in blocks:
             rows = block.get_content_height(self.content_size, self.app.size, width) + 1
             block.display = rows <= room
             room -= rows if block.display else 0
@@ -328,6 +342,8 @@ class SystemPane(Pane):
 
     def heard(self, change: "KeeperChange") -> None:
         """A process came or went."""
+        if change.topic == "engines":
+            self.run_worker(job(self._read_engines), exclusive=True, group="engines", description="list the engines")
         if change.topic == "processes" and self.display:
             self.run_worker(job(self._read_processes), exclusive=True, group="heard", description="list the processes")
 
@@ -434,10 +450,27 @@ def detail_words(process: "ProcessInfo") -> str:
             answers, of, _ = state.partition(" of ")
             if not of:
                 return state
-            return "idle" if answers == "0" else f"writes {answers} answer{'s' * (answers != '1')}"
+            doing = "idle" if answers == "0" else f"writes {answers} answer{'s' * (answers != '1')}"
+            return doing if process.engine in ("", BUILT_IN) else f"{doing}, by {process.engine}"
         case "helper":
             return process.detail.rpartition(", ")[2]
     return process.detail
+
+
+def engine_lines(row: "RuntimeRow") -> "list[Line]":
+    """An engine and what trials of it came to, a line each."""
+    from omni.runtimes import types_words
+
+    head = ink((row.name, "text"), "  ", (" ".join([row.version, *row.features]), "second"))
+    lines: list[Line] = [(head, ink((row.reason or ("" if row.tried else "not tried"), "second")))]
+    for tried in row.tried:
+        speeds, types = tried.trial.speeds, types_words(tried.trial.types)
+        if speeds is None:
+            lines.append(Folded(head=ink(("! ", "amber")), text=f"{row.name} {tried.trial.words}", style="second"))
+            continue
+        figures = f"reads {speeds.prompt:.0f} tok/s, writes {speeds.answer:.1f} tok/s"
+        lines.append((ink("  ", (types, "second")), ink((figures, "text"), ("  used" if tried.used else "", "accent"))))
+    return lines
 
 
 def _installer(home: "Home", processes: "Sequence[ProcessInfo]") -> "list[ProcessInfo]":

@@ -3,7 +3,7 @@
 import { attempt, hearPull, readBrains, readConversations, readPlugins, readSettings, reread, go } from "./actions";
 import { get } from "./api";
 import { turns } from "./chat/turns";
-import { remember, state } from "./state";
+import { remember, state, toast } from "./state";
 import type { Change, Doors, Pull, Reading } from "./types";
 
 /** Do `work` soon, once for many calls, never twice at a time. */
@@ -104,6 +104,9 @@ function hear(change: Change): void {
       if (pull.state === "done") brains();
       break;
     }
+    case "engine": // another one answers than was asked for
+      toast(String(change.value));
+      break;
     case "everything":
       everything();
       break;

@@ -232,6 +232,7 @@ export interface ProcessInfo {
   since: number;
   detail: string;
   base: string;
+  engine: string;
   turns: number;
   jobs: string;
 }
@@ -306,6 +307,28 @@ export interface RunningProcess {
   brains: string[];
 }
 
+export interface RuntimeRow {
+  name: string;
+  kind: string;
+  version: string;
+  source: string;
+  sha256: string;
+  reason: string;
+  chosen: boolean;
+  features: string[];
+  tried: TriedRow[];
+}
+
+export interface RuntimeTrial {
+  runtime: string;
+  machine: string;
+  types: string[];
+  brain: string;
+  speeds: Speeds | null;
+  words: string;
+  llguidance: boolean;
+}
+
 export interface SearchHit {
   conversation: string;
   title: string;
@@ -333,6 +356,12 @@ export interface Settled {
   path: string;
 }
 
+export interface Speeds {
+  prompt: number;
+  answer: number;
+  memory: number;
+}
+
 export interface System {
   version: string;
   home: string;
@@ -340,6 +369,7 @@ export interface System {
   processes: RunningProcess[];
   work: Work[];
   machine: HardwareProfile;
+  engines: RuntimeRow[];
 }
 
 export interface Taken {
@@ -388,6 +418,11 @@ export interface ToolResultPart {
   parts: (TextPart | ImagePart)[];
   call_id: string;
   name: string;
+}
+
+export interface TriedRow {
+  trial: RuntimeTrial;
+  used: boolean;
 }
 
 export interface TurnEnded {

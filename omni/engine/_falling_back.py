@@ -1,0 +1,79 @@
+"""An engine that was added: where it cannot load a brain, the one that comes with Omni answers from then on, and that is said."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+from omni.core.events import EngineEvent
+from omni.core.messages import Message
+from omni.engine.llama import LoadFailed, no_room
+from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Embeddings, Engine, Tool
+
+T = TypeVar("T")
+
+
+class FallingBackEngine:
+    """Does what `engine` does, until that fails to load; `instead` then makes the one that goes on, from the failure."""
+
+    def __init__(self, engine: Engine, instead: Callable[[LoadFailed], Awaitable[Engine]]) -> None:
+        self._engine, self._instead = engine, instead
+        self._fallen = False
+
+    def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
+        """See `Engine`."""
+        return self._events(lambda engine: engine.chat(request))
+
+    def complete(self, request: CompletionRequest) -> AsyncGenerator[EngineEvent]:
+        """See `Engine`."""
+        return self._events(lambda engine: engine.complete(request))
+
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        """See `Engine`."""
+        return await self._done(lambda engine: engine.embed(texts))
+
+    async def count_tokens(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool] = (),
+        *,
+        thinking: bool | None = None,
+        schema: dict[str, Any] | None = None,
+    ) -> int:
+        """See `Engine`."""
+        return await self._done(lambda engine: engine.count_tokens(messages, tools, thinking=thinking, schema=schema))
+
+    async def tokenize(self, text: str) -> list[int]:
+        """See `Engine`."""
+        return await self._done(lambda engine: engine.tokenize(text))
+
+    async def capabilities(self) -> Capabilities:
+        """See `Engine`."""
+        return await self._done(lambda engine: engine.capabilities())
+
+    async def close(self) -> None:
+        """See `Engine`."""
+        await self._engine.close()
+
+    async def _events(self, ask: Callable[[Engine], AsyncGenerator[EngineEvent]]) -> AsyncGenerator[EngineEvent]:
+        try:
+            async with aclosing(ask(self._engine)) as events:
+                async for event in events:
+                    yield event
+            return
+        except LoadFailed as error:  # while it was loaded: nothing of an answer has come
+            await self._fall_back(error)
+        async with aclosing(ask(self._engine)) as events:
+            async for event in events:
+                yield event
+
+    async def _done(self, ask: Callable[[Engine], Awaitable[T]]) -> T:
+        try:
+            return await ask(self._engine)
+        except LoadFailed as error:
+            await self._fall_back(error)
+        return await ask(self._engine)
+
+    async def _fall_back(self, error: LoadFailed) -> None:
+        if self._fallen or error.message == no_room().message:  # which another engine does not cure
+            raise error
+        self._engine, self._fallen = await self._instead(error), True

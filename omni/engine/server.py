@@ -1,0 +1,109 @@
+"""llama.cpp's own server as the child of a worker: started behind the wall, waited for, ended with it.
+
+The program is a stranger's. It gets no network and no line to anybody, the worker's memory ceiling and patience with the
+processor, and a key through a pipe, which stands in no argument, environment or file. When it ends, the worker ends in the
+same way, so that whoever waits learns how; when the worker ends, however, the kernel ends it (on Linux).
+"""
+
+import os
+import signal
+import socket as sockets
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from omni.core.errors import EngineError
+from omni.engine._server_arguments import ServerHelp, arguments
+from omni.engine.llama import fault, told_of
+from omni.runtimes import Runtime, child_command, child_environment
+
+LOOK_SECONDS = 0.02
+HELP_SECONDS = 30.0
+
+
+def start(
+    runtime: Runtime, path: str, socket: str, key: str, settings: dict[str, Any], *, log: Path, offset: int
+) -> Any:
+    """Start the server of `runtime` with the GGUF at `path`, on `socket`; returns it when it answers.
+
+    Must be called by a thread that lives as long as the process: the kernel ends the server with it. Raises as
+    `llama.start` does, and SetupError for a build that lacks what is needed. A server that a signal has ended ends this
+    process by the same.
+    """
+    Path(socket).unlink(missing_ok=True)
+    known = ServerHelp(_help(runtime))
+    reader, writer = os.pipe()
+    try:
+        os.set_inheritable(reader, True)
+        words = arguments(path, socket, f"/dev/fd/{reader}", settings, known)
+        server = subprocess.Popen(
+            child_command(runtime.program, words),
+            env=child_environment(runtime.library_folders),
+            stdin=subprocess.DEVNULL,
+            pass_fds=[reader],
+        )
+        os.write(writer, f"{key}\n".encode())
+    finally:
+        os.close(reader)
+        os.close(writer)
+    while not _answers(socket, key):
+        if (code := server.poll()) is not None:
+            _die_alike(code)
+            raise fault(path, told_of(log, offset), f"it ended with code {code}")
+        time.sleep(LOOK_SECONDS)
+    threading.Thread(target=_end_with, args=(server,), name="server", daemon=True).start()
+    return server
+
+
+def _help(runtime: Runtime) -> str:
+    """What the program says of its options. Raises EngineError where it says nothing."""
+    try:
+        done = subprocess.run(
+            child_command(runtime.program, ["--help"]),
+            env=child_environment(runtime.library_folders),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=HELP_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EngineError(f"The engine {runtime.name!r} does not tell its options: {error}.") from error
+    if done.returncode < 0:
+        _die_alike(done.returncode)
+    return done.stdout.decode("utf-8", "replace")
+
+
+def _answers(socket: str, key: str) -> bool:
+    """Whether the server has loaded its brain, by its own word."""
+    with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as line, suppress(OSError):
+        line.settimeout(5)
+        line.connect(socket)
+        line.sendall(f"GET /health HTTP/1.0\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n\r\n".encode())
+        return line.recv(64).partition(b" ")[2].startswith(b"200")
+    return False
+
+
+def _end_with(server: "subprocess.Popen[bytes]") -> None:
+    """Wait for the server's end, which is this process's as well."""
+    code = server.wait()
+    _die_alike(code)
+    sys.stderr.write(f"The engine's server ended with code {code}.\n")
+    sys.stderr.flush()
+    os._exit(code or 1)
+
+
+def _die_alike(code: int) -> None:
+    """End this process by the signal that has ended another one; returns where none has."""
+    if code < 0:
+        sys.stderr.flush()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [-code])
+        with suppress(OSError, ValueError):  # SIGKILL has no handler to take away
+            signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+        threading.Event().wait(5)
+        os._exit(128 - code)

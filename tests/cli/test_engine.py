@@ -1,0 +1,76 @@
+"""`omni engine`, as a person types it."""
+
+from pathlib import Path
+
+import pytest
+
+from omni.core.paths import Home
+from omni.core.settings import Settings
+from tests.cli.conftest import Call
+from tests.cli.tools import Cli
+from tests.runtime_tools import fake_server
+
+
+def test_an_engine_is_added_shown_with_its_hash_chosen_and_removed(home: Home, tmp_path: Path, call: Call) -> None:
+    program = fake_server(tmp_path / "llama-server")
+    added = call("engine", "add", str(program), "--no-try")
+    assert (added.code, added.out) == (0, "llama-server is here, version 4242 0badcafe.\n")
+    assert f"llama-server: the program {program}" in added.err
+    assert "sha256 " in added.err
+    assert "It is a stranger's program" in added.err
+    assert [row["name"] for row in call("engine", "ls", "--json").json] == ["xllamacpp", "llama-server"]
+    assert call("engine", "use", "llama-server").code == 0
+    assert Settings.load(home.config).engine.use == "llama-server"
+    listed = call("engine", "ls").out
+    assert "not tried" in listed
+    assert "The setting engine.use is llama-server" in listed
+    removed = call("engine", "rm", "llama-server")
+    assert removed.out.startswith("llama-server is removed; ")
+    assert "the best one is used now" in removed.err
+    assert Settings.load(home.config).engine.use == "auto"
+    assert not list(home.engines.glob("llama*"))
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (("use", "lost"), 3, "No engine is named 'lost'."),
+        (("rm", "xllamacpp"), 2, "The engine that comes with Omni cannot be removed."),
+        (("rm", "lost"), 3, "No engine is named 'lost'."),
+        (("add", "/nowhere/llama-server"), 3, "/nowhere/llama-server is not there."),
+        (("add", "what is this?"), 2, "is neither a wheel"),
+    ],
+)
+def test_what_is_not_there_is_said(call: Call, words: tuple[str, ...], code: int, told: str) -> None:
+    result = call("engine", *words)
+    assert result.code == code
+    assert told in result.err
+
+
+def test_a_broken_engine_is_listed_with_its_reason(home: Home, call: Call) -> None:
+    (home.engines / "lost").mkdir(parents=True)
+    result = call("engine", "ls")
+    assert result.code == 0
+    assert "The engine 'lost' cannot be used: it holds no engine.json." in result.out
+    assert call("engine", "rm", "lost").code == 0
+    assert "lost" not in call("engine", "ls").out
+
+
+@pytest.mark.real
+def test_an_engine_that_crashes_is_told_when_it_is_added_and_listed(starter: Cli, tmp_path: Path) -> None:
+    program = fake_server(tmp_path / "llama-server", before="os.kill(os.getpid(), signal.SIGILL)")
+    added = starter.run("engine", "add", str(program))
+    words = "ends with an illegal instruction with Q4_1 and Q8_0: its code is for processors of another kind"
+    assert added.code == 0, added.err
+    assert words in added.out
+    rows = {row["name"]: row for row in starter.run("engine", "ls", "--json").json}
+    assert [tried["trial"]["words"] for tried in rows["llama-server"]["tried"]] == [words]
+    [own] = rows["xllamacpp"]["tried"]
+    assert own["used"]
+    assert own["trial"]["llguidance"]
+    assert own["trial"]["speeds"]["prompt"] > own["trial"]["speeds"]["answer"] > 0
+    assert starter.run("engine", "use", "llama-server").code == 0
+    answered = starter.run("chat", "Say hello.")
+    assert answered.code == 0
+    assert answered.out.strip()
+    assert f"llama-server {words}, so that xllamacpp answers" in answered.err

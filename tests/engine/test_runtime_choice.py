@@ -1,0 +1,135 @@
+"""Which engine runs a brain in the end: what was chosen, when it answered; else the one that comes with Omni, and that is said."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from omni.cartridges import Base, Brain, GgufHeader
+from omni.core.paths import Home
+from omni.core.settings import parse
+from omni.engine import Engines, to_try
+from omni.keeper import KeeperClient, start
+from omni.runtimes import BUILT_IN, Runtime, Runtimes, RuntimeTrial, Speeds, add, offered
+from tests.engine.engine_tools import asked, events_of, text_of
+from tests.engine.test_engines import machine
+from tests.runtime_tools import fake_server
+
+TYPES = {"F32": 10, "Q4_K": 90}
+
+
+def brain(name: str = "@omni/a", size: int = 100, types: dict[str, int] = TYPES, **more: Any) -> Brain:
+    header = GgufHeader(version=3, architecture="llama", kind="model", context_length=2048, kv_elements=64, weights_bytes=size, type_bytes=types)  # fmt: skip
+    base = Base(id=f"sha256-{size}", path="/nowhere/a.gguf", parts=(), size=size, header=header, origin="blob")
+    return Brain(name=name, state="ready", base=base, size=size, **more)
+
+
+@pytest.fixture
+async def keeper(home: Home) -> AsyncIterator[KeeperClient]:
+    starter = start(home, full_screen=False)
+    client = await KeeperClient.connect(home, starter, client="tests")
+    yield client
+    await client.shutdown()
+    await client.close()
+    starter.goodbye()
+
+
+class Heard(list[str]):
+    """What was said aloud."""
+
+
+def engines(home: Home, keeper: Any, heard: list[str], use: str) -> Engines:
+    return Engines(home, keeper, parse(f'[engine]\nuse = "{use}"\ncontext = 512\n'), machine(16), said=heard.append)
+
+
+async def added(home: Home, program: Path) -> Runtime:
+    return add(home, await offered(home, str(program), lambda: pytest.fail("needs no network")))
+
+
+def passed(runtime: Runtime, engines: Engines, prompt: float = 100.0) -> RuntimeTrial:
+    return RuntimeTrial(
+        runtime=runtime.key,
+        machine=engines.machine,
+        types=tuple(sorted(TYPES)),
+        speeds=Speeds(prompt=prompt, answer=20.0),
+    )
+
+
+async def test_a_chosen_engine_is_tried_before_its_first_use_and_then_answers(
+    home: Home, tmp_path: Path, keeper: KeeperClient
+) -> None:
+    heard: list[str] = []
+    runtime = await added(home, fake_server(tmp_path / "own-server", reply="by a program"))
+    made = engines(home, keeper, heard, "own-server")
+    assert made.choice(brain()).untried
+    assert made.spec(brain()).engine == BUILT_IN
+    engine = await made.open(brain())
+    [trial] = Runtimes(home).tried(runtime)
+    assert trial.passed
+    assert trial.types == ("F32", "Q4_K")
+    assert made.spec(brain()).engine == "own-server"
+    assert made.spec(brain()).settings["llguidance"] == 0
+    assert text_of(await events_of(engine, asked("Hi"))) == "by a program"
+    assert heard == []
+    [worker] = [one for one in await keeper.processes() if one.kind == "worker"]
+    assert worker.engine == "own-server"
+    await made.close()
+
+
+async def test_one_that_crashes_in_its_trial_is_not_used_and_that_is_said_once(
+    home: Home, tmp_path: Path, keeper: KeeperClient
+) -> None:
+    heard: list[str] = []
+    await added(home, fake_server(tmp_path / "own-server", before="os.kill(os.getpid(), signal.SIGILL)"))
+    made = engines(home, keeper, heard, "own-server")
+    await made.open(brain())
+    await made.open(brain())
+    assert made.spec(brain()).engine == BUILT_IN
+    assert heard == [
+        "own-server ends with an illegal instruction with Q4_K: its code is for processors of another kind, so that "
+        "xllamacpp answers"
+    ]
+    await made.close()
+
+
+async def test_one_that_answered_and_now_cannot_load_a_brain_gives_way_to_omnis_own(
+    home: Home, tmp_path: Path, keeper: KeeperClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+    runtime = await added(home, fake_server(tmp_path / "own-server", before="sys.exit('no device')"))
+    made = engines(home, keeper, heard, "own-server")
+    Runtimes(home).note(runtime, passed(runtime, made))
+    spec = type(made).spec
+    # What Omni's own engine would say to a file that is not there is no part of this: it is a scripted one.
+    monkeypatch.setattr(
+        Engines, "spec", lambda *a, **k: msgspec.structs.replace(one, engine="scripted") if (one := spec(*a, **k)).engine == BUILT_IN else one
+    )  # fmt: skip
+    engine = await made.open(brain())
+    assert text_of(await events_of(engine, asked("Hi")))
+    assert len(heard) == 1
+    assert heard[0].startswith("own-server could not load @omni/a: The engine 'own-server' failed: ")
+    assert heard[0].endswith("so that xllamacpp answers")
+    assert made.choice(brain()).runtime == BUILT_IN
+    await made.close()
+
+
+async def test_auto_changes_the_worker_where_another_engine_measured_better(home: Home, tmp_path: Path) -> None:
+    registry = Runtimes(home)
+    runtime = await added(home, fake_server(tmp_path / "own-server"))
+    made = engines(home, None, [], "auto")
+    assert made.spec(brain()).engine == BUILT_IN
+    registry.note(runtime, passed(runtime, made, 150.0))
+    registry.note(registry.get(BUILT_IN), passed(registry.get(BUILT_IN), made, 100.0))
+    assert made.spec(brain()).engine == "own-server"
+    assert made.spec(brain(types={"Q8_0": 1})).engine == BUILT_IN
+    registry.remove("own-server")
+    assert made.spec(brain()).engine == BUILT_IN
+
+
+def test_the_smallest_brain_of_each_set_of_types_is_tried() -> None:
+    large, small = brain("large", 300), brain("small", 200)
+    other = brain("other", 900, {"Q8_0": 1})
+    gone = Brain(name="gone", state="gone")
+    assert [one.name for one in to_try([large, other, gone, small])] == ["small", "other"]

@@ -1,0 +1,229 @@
+"""A server's program as a worker's child: behind the wall, with a hidden key, ending with the worker and the worker with it."""
+
+import asyncio
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from omni.core import memory
+from omni.core.errors import EngineError
+from omni.core.paths import Home
+from omni.engine import Tool
+from omni.engine.trials import try_runtime
+from omni.keeper import KeeperClient, WorkerSpec, start
+from omni.runtimes import Runtime, Runtimes, add, offered
+from tests.engine.engine_tools import DirectKeeper, asked, end_of, events_of, scripted_spec, text_of
+from tests.engine.test_contract import calls_of
+from tests.runtime_tools import HELP, fake_server, told_by
+
+pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads /proc")
+ADD = Tool(name="add", parameters={"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]})
+PLACE = {"type": "object", "properties": {"city": {"enum": ["Oslo"]}}, "required": ["city"]}
+
+
+async def added(home: Home, program: Path) -> Runtime:
+    return add(home, await offered(home, str(program), lambda: pytest.fail("needs no network")))
+
+
+def by(runtime: str, **settings: int | str) -> WorkerSpec:
+    """A worker with that engine, which keeps no grammars of ours."""
+    spec = scripted_spec(llguidance=0, ceiling=2 << 30, **settings)
+    return msgspec.structs.replace(spec, engine=runtime, path="/nowhere/model.gguf")
+
+
+async def test_a_program_answers_as_an_engine_behind_the_wall(
+    home: Home, tmp_path: Path, worker_engine: Any, keeper: DirectKeeper
+) -> None:
+    program = fake_server(tmp_path / "llama-server", reply="from a child")
+    runtime = await added(home, program)
+    async with worker_engine(by(runtime.name)) as engine:
+        events = await events_of(engine, asked("Hi"))
+        assert text_of(events) == "from a child"
+        assert end_of(events).usage.prompt_tokens == await engine.count_tokens(asked("Hi").messages)
+        [worker] = keeper.started
+        assert worker.facts["confined"] == "seccomp"
+        told = json.loads(told_by(program).read_text())
+        status = dict(line.split(":\t", 1) for line in told["status"].splitlines() if ":\t" in line)
+        assert (status["Seccomp"], status["NoNewPrivs"]) == ("2", "1")
+        assert told["key hidden"]
+        assert worker.key not in " ".join(told["words"])
+        assert os.getpriority(os.PRIO_PROCESS, told["pid"]) == 10
+        assert memory.held(told["pid"]) == 2 << 30
+        attempts = (await worker.order("wall"))["attempts"]
+        assert all(one["refused"] for one in attempts)
+
+
+async def test_the_program_ends_with_its_worker_and_the_worker_with_it(
+    home: Home, tmp_path: Path, worker_engine: Any, keeper: DirectKeeper
+) -> None:
+    program = fake_server(tmp_path / "llama-server", reply="here")
+    runtime = await added(home, program)
+    async with worker_engine(by(runtime.name)) as engine:
+        await engine.capabilities()
+        child = os.pidfd_open(json.loads(told_by(program).read_text())["pid"])
+        keeper.started[0].kill()
+        async with asyncio.timeout(10):
+            await _gone(child)
+        await engine.capabilities()
+        worker = keeper.started[1]
+        os.kill(json.loads(told_by(program).read_text())["pid"], signal.SIGSEGV)
+        assert await asyncio.to_thread(worker.process.wait, 10) == -signal.SIGSEGV
+        assert text_of(await events_of(engine, asked("Hi"))) == "here"
+
+
+async def _gone(descriptor: int) -> None:
+    """Wait for the end of a process that is no child of ours."""
+    gone, loop = asyncio.Event(), asyncio.get_running_loop()
+    loop.add_reader(descriptor, gone.set)
+    try:
+        await gone.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+
+
+async def test_a_program_that_cannot_load_says_why(home: Home, tmp_path: Path, worker_engine: Any) -> None:
+    line = "0.00.1 E llama_model_load: error loading model: unknown model architecture: 'new'"
+    program = fake_server(tmp_path / "llama-server", before=f"print({line!r}, file=sys.stderr); sys.exit(1)")
+    runtime = await added(home, program)
+    async with worker_engine(by(runtime.name)) as engine:
+        with pytest.raises(EngineError) as refused:
+            await engine.capabilities()
+    assert "The engine 'llama-server' failed: " in refused.value.hint
+    assert "unknown model architecture: 'new'" in refused.value.hint
+
+
+async def test_a_build_that_lacks_what_is_needed_is_refused_in_words(
+    home: Home, tmp_path: Path, worker_engine: Any
+) -> None:
+    older = "\n".join(line for line in HELP.splitlines() if "kv-unified" not in line)
+    runtime = await added(home, fake_server(tmp_path / "llama-server", help_text=older))
+    async with worker_engine(by(runtime.name)) as engine:
+        with pytest.raises(EngineError) as refused:
+            await engine.capabilities()
+    assert "does not know --kv-unified, which a worker needs" in refused.value.hint
+
+
+async def test_a_setting_that_a_build_cannot_keep_is_refused_in_words(
+    home: Home, tmp_path: Path, worker_engine: Any
+) -> None:
+    runtime = await added(home, fake_server(tmp_path / "llama-server"))
+    async with worker_engine(by(runtime.name, projector="/eyes.gguf")) as engine:
+        with pytest.raises(EngineError) as refused:
+            await engine.capabilities()
+    assert "does not know --mmproj" in refused.value.hint
+
+
+async def test_what_a_build_does_not_name_and_a_worker_can_do_without_is_left_out(
+    home: Home, tmp_path: Path, worker_engine: Any
+) -> None:
+    program = fake_server(tmp_path / "llama-server", help_text=HELP.replace("- 2: warning", ""))
+    runtime = await added(home, program)
+    async with worker_engine(
+        by(runtime.name, adapters='["/a.gguf", "/b.gguf"]', chat_template="chatml", embeddings=1)
+    ) as engine:
+        await engine.capabilities()
+    words = json.loads(told_by(program).read_text())["words"]
+    assert not {"--metrics", "--poll", "--verbosity", "--no-warmup"} & set(words)
+    assert words[words.index("--lora") + 1] == "/a.gguf,/b.gguf"
+    assert words[words.index("--cache-ram") + 1] == "0"
+    assert {"--lora-init-without-apply", "--embeddings", "--kv-unified", "--no-jinja"} <= set(words)
+    assert words[words.index("--chat-template") + 1] == "chatml"
+
+
+async def test_settings_of_servers_in_the_environment_of_a_person_change_nothing(
+    home: Home, tmp_path: Path, worker_engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = fake_server(
+        tmp_path / "llama-server",
+        before="told['all'] = sorted(os.environ)\nopen(__file__ + '.told', 'w').write(json.dumps(told))",
+    )
+    runtime = await added(home, program)
+    monkeypatch.setenv("PATH", os.environ["PATH"])
+    async with worker_engine(by(runtime.name)) as engine:
+        await engine.capabilities()
+    assert not [
+        name for name in json.loads(told_by(program).read_text())["all"] if name.startswith(("LLAMA_", "OMNI_"))
+    ]
+
+
+async def test_a_program_that_was_changed_is_not_started(home: Home, tmp_path: Path, worker_engine: Any) -> None:
+    program = fake_server(tmp_path / "llama-server")
+    runtime = await added(home, program)
+    program.write_text(program.read_text().replace("4242", "4243"))
+    async with worker_engine(by(runtime.name)) as engine:
+        with pytest.raises(EngineError) as refused:
+            await engine.capabilities()
+    assert "it is not the file that was added" in refused.value.hint
+    assert not told_by(program).exists()
+
+
+async def test_without_grammars_of_ours_an_answer_is_held_until_it_is_proved(
+    home: Home, tmp_path: Path, worker_engine: Any
+) -> None:
+    runtime = await added(home, fake_server(tmp_path / "good", reply='{"city": "Oslo"}'))
+    async with worker_engine(by(runtime.name)) as engine:
+        assert json.loads(text_of(await events_of(engine, asked("Where?", schema=PLACE)))) == {"city": "Oslo"}
+    runtime = await added(home, fake_server(tmp_path / "bad", reply='{"city": "Rome"}'))
+    async with worker_engine(by(runtime.name)) as engine:
+        with pytest.raises(Exception, match="does not follow the schema"):
+            await events_of(engine, asked("Where?", schema=PLACE))
+
+
+async def test_without_grammars_of_ours_a_call_is_forced_by_a_schema(
+    home: Home, tmp_path: Path, worker_engine: Any
+) -> None:
+    runtime = await added(home, fake_server(tmp_path / "caller", reply='{"name": "add", "arguments": {"a": 1}}'))
+    async with worker_engine(by(runtime.name)) as engine:
+        events = await events_of(engine, asked("Add.", tools=(ADD,), tool_choice="required", max_tokens=99))
+        assert calls_of(events) == [("add", {"a": 1})]
+
+
+@pytest.mark.parametrize(
+    ("before", "settings", "words"),
+    [
+        (
+            "print('AMX is not ready to be used!', file=sys.stderr, flush=True); os.kill(os.getpid(), signal.SIGILL)",
+            {},
+            "ends with an illegal instruction with Q4_K and Q6_K: its code is for processors with AMX",
+        ),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", {}, "ends by SIGSEGV with Q4_K and Q6_K"),
+        ("", {"die_after": 1}, "ends by SIGKILL with Q4_K and Q6_K"),
+        ("sys.exit('no such device')", {}, "fails with Q4_K and Q6_K: The engine 'llama-server' failed: "),
+    ],
+)
+async def test_a_crash_is_a_finding_in_words(
+    home: Home, tmp_path: Path, before: str, settings: dict[str, Any], words: str
+) -> None:
+    runtime = await added(home, fake_server(tmp_path / "llama-server", before=before, reply="a b c d", **settings))
+    trial = await _tried(home, runtime)
+    assert not trial.passed
+    assert trial.words.startswith(words)
+
+
+async def test_a_trial_measures_and_finds_out_about_grammars(home: Home, tmp_path: Path) -> None:
+    runtime = await added(home, fake_server(tmp_path / "llama-server", reply="The sea is wide", token_ms=1))
+    trial = await _tried(home, runtime)
+    assert trial.speeds is not None
+    assert trial.speeds.answer > 0
+    assert trial.speeds.memory > 1 << 20
+    assert not trial.llguidance
+    Runtimes(home).note(runtime, trial)
+    assert Runtimes(home).tried(runtime) == (trial,)
+
+
+async def _tried(home: Home, runtime: Runtime) -> Any:
+    starter = start(home, full_screen=False)
+    keeper = await KeeperClient.connect(home, starter, client="tests")
+    try:
+        types = ("F32", "Q4_K", "Q6_K")
+        return await try_runtime(keeper, by(runtime.name), runtime, types=types, brain="@omni/test", machine="here")
+    finally:
+        await keeper.shutdown()
+        await keeper.close()
+        starter.goodbye()

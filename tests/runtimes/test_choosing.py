@@ -1,0 +1,71 @@
+"""Which engine runs a brain: only one that answered, and by itself only a faster one."""
+
+from typing import Any
+
+import pytest
+
+from omni.runtimes import BUILT_IN, Runtime, RuntimeTrial, Speeds, choose
+
+OWN = Runtime(name=BUILT_IN, kind="xllamacpp", version="1")
+FAST = Runtime(name="fast", kind="llama_server", sha256="f" * 64, binary="bin/llama-server")
+TYPES = ("F32", "Q4_K")
+
+
+def trial(runtime: Runtime, prompt: float = 0.0, answer: float = 0.0, **more: Any) -> RuntimeTrial:
+    speeds = Speeds(prompt=prompt, answer=answer) if prompt else None
+    facts = {"machine": "here", "types": TYPES, "speeds": speeds, **more}
+    return RuntimeTrial(runtime=runtime.key, **facts)
+
+
+def chosen(use: str, *trials: RuntimeTrial, types: tuple[str, ...] = TYPES) -> Any:
+    by_key = [(one, [each for each in trials if each.runtime == one.key]) for one in (OWN, FAST)]
+    return choose(use, types, by_key, "here")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answer", "expected"),
+    [
+        (111.0, 20.0, "fast"),
+        (109.0, 20.0, BUILT_IN),
+        (200.0, 19.0, "fast"),
+        (200.0, 18.9, BUILT_IN),
+    ],
+)
+def test_auto_takes_what_measured_a_tenth_faster_and_answers_no_slower(
+    prompt: float, answer: float, expected: str
+) -> None:
+    assert chosen("auto", trial(OWN, 100.0, 20.0), trial(FAST, prompt, answer)).runtime == expected
+
+
+def test_auto_takes_nothing_that_was_not_measured_against_its_own() -> None:
+    assert chosen("auto", trial(FAST, 900.0, 90.0)).runtime == BUILT_IN
+    assert chosen("auto", trial(OWN, 100.0, 20.0)).runtime == BUILT_IN
+    other = trial(FAST, 900.0, 90.0, machine="another processor")
+    assert chosen("auto", trial(OWN, 100.0, 20.0), other).runtime == BUILT_IN
+    elsewhere = trial(FAST, 900.0, 90.0, types=("F32", "Q8_0"))
+    assert chosen("auto", trial(OWN, 100.0, 20.0), elsewhere).runtime == BUILT_IN
+
+
+def test_a_named_engine_runs_what_it_answered_with_and_says_whether_it_keeps_grammars() -> None:
+    choice = chosen("fast", trial(FAST, 10.0, 1.0))
+    assert (choice.runtime, choice.llguidance, choice.words) == ("fast", False, "")
+    assert chosen("fast", trial(FAST, 10.0, 1.0, llguidance=True)).llguidance
+    assert chosen("fast", trial(FAST, 10.0, 1.0), types=("Q4_K",)).runtime == "fast"
+
+
+def test_a_named_engine_that_failed_is_not_used_and_the_reason_is_told() -> None:
+    choice = chosen("fast", trial(FAST, words="ends with an illegal instruction with Q4_K"))
+    assert (choice.runtime, choice.llguidance) == (BUILT_IN, True)
+    assert choice.words == "fast ends with an illegal instruction with Q4_K"
+    assert not choice.untried
+
+
+def test_a_named_engine_that_nobody_tried_with_a_type_asks_to_be_tried() -> None:
+    choice = chosen("fast", trial(FAST, 10.0, 1.0), types=("F32", "Q6_K"))
+    assert (choice.runtime, choice.untried) == (BUILT_IN, True)
+    assert "was not tried with F32, Q6_K" in choice.words
+
+
+def test_a_name_that_is_gone_is_told() -> None:
+    assert "no usable engine is named 'lost'" in chosen("lost").words
+    assert chosen(BUILT_IN, trial(FAST, 900.0, 90.0)).runtime == BUILT_IN

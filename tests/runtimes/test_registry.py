@@ -1,0 +1,158 @@
+"""The engines of a home: they appear whole, are what was added, and go."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from omni.core.errors import BadFile, NotFound, UsageError
+from omni.core.paths import Home
+from omni.runtimes import BUILT_IN, BrokenRuntime, Runtime, Runtimes, RuntimeTrial, Speeds, add, offered
+from tests.runtime_tools import ROOT, fake_server
+
+
+async def added(home: Home, program: Path) -> Runtime:
+    return add(home, await offered(home, str(program), _no_airlock))
+
+
+def _no_airlock() -> NoReturn:
+    raise AssertionError("nothing of this needs the network")
+
+
+async def test_a_program_is_added_with_its_version_and_its_hash(home: Home, tmp_path: Path) -> None:
+    runtime = await added(home, fake_server(tmp_path / "llama-server"))
+    assert (runtime.name, runtime.kind, runtime.version) == ("llama-server", "llama_server", "4242 0badcafe")
+    assert len(runtime.sha256) == 64
+    registry = Runtimes(home)
+    assert [each.name for each in registry.installed()] == ["llama-server"]
+    assert [each.name for each in registry.usable()] == [BUILT_IN, "llama-server"]
+    registry.check(runtime)
+
+
+async def test_a_program_that_was_changed_is_refused_in_words(home: Home, tmp_path: Path) -> None:
+    program = fake_server(tmp_path / "llama-server")
+    runtime = await added(home, program)
+    program.write_text(program.read_text() + "# another one\n")
+    with pytest.raises(BadFile, match=r"'llama-server' is not started: .*it is not the file that was added") as refused:
+        Runtimes(home).check(runtime)
+    assert "omni engine rm llama-server" in refused.value.hint
+    program.unlink()
+    with pytest.raises(BadFile, match="No such file"):
+        Runtimes(home).check(runtime)
+
+
+async def test_a_program_that_was_only_touched_is_read_again_and_is_the_same(home: Home, tmp_path: Path) -> None:
+    program = fake_server(tmp_path / "llama-server")
+    runtime = await added(home, program)
+    os.utime(program, (1, 1))
+    Runtimes(home).check(runtime)
+    text = program.read_text()
+    program.write_text(text.replace("signal", "sIgnal"))  # as long as before, at another time
+    with pytest.raises(BadFile):
+        Runtimes(home).check(runtime)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "cannot be read"),
+        ("{", "cannot be read"),
+        ("[" * 100_000, "cannot be read"),
+        ('{"name": "other", "kind": "xllamacpp"}', "calls itself 'other'"),
+        ('{"name": "broken", "kind": "xllamacpp", "format": 2}', "format 2"),
+        ('{"name": "broken", "kind": "magic"}', "cannot be read"),
+        ('{"name": "broken", "kind": "llama_server"}', "names no binary"),
+        ('{"name": "broken", "kind": "llama_server", "binary": "../../bin/sh"}', "outside of its folder"),
+        (None, "holds no engine.json"),
+    ],
+)
+def test_a_broken_folder_is_a_reason_and_no_crash(home: Home, text: str | None, reason: str) -> None:
+    folder = home.engines / "broken"
+    folder.mkdir(parents=True)
+    if text is not None:
+        (folder / "engine.json").write_text(text)
+        (folder / "engine.json").chmod(0o600)
+    [row] = Runtimes(home).installed()
+    assert isinstance(row, BrokenRuntime)
+    assert reason in row.reason
+    assert [each.name for each in Runtimes(home).usable()] == [BUILT_IN]
+
+
+async def test_a_file_that_others_may_write_to_is_not_believed(home: Home, tmp_path: Path) -> None:
+    await added(home, fake_server(tmp_path / "llama-server"))
+    (home.engines / "llama-server" / "engine.json").chmod(0o666)
+    [row] = Runtimes(home).installed()
+    assert isinstance(row, BrokenRuntime)
+    assert "others may write to it" in row.reason
+
+
+async def test_a_name_that_is_taken_or_means_something_else_is_refused(home: Home, tmp_path: Path) -> None:
+    program = fake_server(tmp_path / "llama-server")
+    await added(home, program)
+    with pytest.raises(UsageError, match="is here"):
+        await added(home, program)
+    for name in ("auto", BUILT_IN, "scripted", "helper", "../x", "Ü", "a" * 65):
+        with pytest.raises(UsageError, match="cannot be the name"):
+            await offered(home, str(program), _no_airlock, name=name)
+
+
+async def test_removing_frees_it_and_leaves_a_program_that_lies_elsewhere(home: Home, tmp_path: Path) -> None:
+    program = fake_server(tmp_path / "llama-server")
+    await added(home, program)
+    assert Runtimes(home).remove("llama-server") > 0
+    assert Runtimes(home).installed() == []
+    assert program.exists()
+    with pytest.raises(NotFound, match="No engine is named 'llama-server'"):
+        Runtimes(home).remove("llama-server")
+    with pytest.raises(UsageError, match="cannot be removed"):
+        Runtimes(home).remove(BUILT_IN)
+
+
+def test_what_a_killed_one_left_is_swept_and_nothing_of_it_is_seen(home: Home) -> None:
+    code = (
+        f"import sys, os, signal; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from omni.core.paths import Home\nfrom omni.runtimes import Runtimes\n"
+        f"with Runtimes(Home({str(home.root)!r})).adding('half') as folder:\n"
+        "    (folder / 'large').write_bytes(b'x')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code])
+    assert done.returncode == -signal.SIGKILL
+    assert Runtimes(home).installed() == []
+    with Runtimes(home).adding("half") as folder:
+        assert list(folder.iterdir()) == []
+    assert sorted(path.name for path in home.engines.iterdir()) == ["half"]
+
+
+def test_what_fails_leaves_nothing(home: Home) -> None:
+    def fill() -> None:
+        with Runtimes(home).adding("half") as folder:
+            (folder / "large").write_bytes(b"x")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fill()
+    assert list(home.engines.iterdir()) == []
+
+
+def test_trials_are_remembered_of_the_very_build_and_an_unreadable_file_is_as_good_as_none(home: Home) -> None:
+    registry = Runtimes(home)
+    runtime = registry.get(BUILT_IN)
+    trial = RuntimeTrial(
+        runtime=runtime.key, machine="here", types=("F32", "Q4_1"), speeds=Speeds(prompt=100.0, answer=20.0)
+    )
+    registry.note(runtime, trial)
+    again = RuntimeTrial(runtime=runtime.key, machine="here", types=("F32", "Q4_1"), words="ends by SIGSEGV")
+    registry.note(runtime, again)
+    assert registry.tried(runtime) == (again,)
+    assert registry.tried(Runtime(name=BUILT_IN, kind="xllamacpp", version="another")) == ()
+    assert registry.installed() == []  # what is known of the one that comes with Omni is no engine
+    tried = home.engines / BUILT_IN / "tried.json"
+    assert json.loads(tried.read_bytes())["format"] == 1
+    tried.write_text("[")
+    assert registry.tried(runtime) == ()
