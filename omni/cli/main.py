@@ -17,6 +17,7 @@ from omni.core.errors import OmniError, SetupError, UsageError, nearest
 COMMANDS = {
     "run": "Open the shell (also what plain `omni` does).",
     "chat": "Ask a brain; stream its answer to stdout.",
+    "embed": "Print vectors of texts.",
     "pull": "Download a brain, verified and resumable.",
     "ls": "List the brains that are here and those that can be had.",
     "show": "Show what is known about a brain.",

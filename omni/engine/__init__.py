@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from omni.engine._worker_engine import WorkerEngine
     from omni.engine.context import completion_limit
     from omni.engine.earlier import NOT_SEEN, NOT_SHOWN
+    from omni.engine.embeddings import unit_vector
     from omni.engine.engines import EngineFactory, Engines
     from omni.engine.images import image_kind, image_of
     from omni.engine.llama import LoadFailed
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         Embeddings,
         Engine,
         Priority,
+        Relevances,
         Sampling,
         Tool,
     )
@@ -36,6 +38,7 @@ __getattr__, __dir__ = lazy(
     _arguments="arguments_of",
     context="completion_limit",
     earlier="NOT_SEEN NOT_SHOWN",
+    embeddings="unit_vector",
     engines="EngineFactory Engines",
     images="image_kind image_of",
     _infill="supports_infill",
@@ -44,6 +47,6 @@ __getattr__, __dir__ = lazy(
     refusals="NotReady",
     _requests="adapter_of instructed sampling_of",
     scripted="Reply ScriptedEngine",
-    types="Adapter Capabilities ChatRequest CompletionRequest Embeddings Engine Priority Sampling Tool",
+    types="Adapter Capabilities ChatRequest CompletionRequest Embeddings Engine Priority Relevances Sampling Tool",
     _worker_engine="WorkerEngine",
 )
