@@ -222,6 +222,7 @@ WRITERS = {
     "omni/environment/installer.py": "the log of pip's output",
     "omni/environment/command.py": "moves a link to its name",
     "omni/keeper/background.py": "a process's own log",
+    "omni/bench/llama_server.py": "the log of another's program, for as long as it runs",
     "omni/cli/reference.py": "writes this project's papers, not a home",
 }
 

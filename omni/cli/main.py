@@ -29,6 +29,7 @@ COMMANDS = {
     "airgap": "Shut every door to the network, or open them again.",
     "audit": "Show what went through the airlock.",
     "export": "Write what a machine without a network needs to a folder.",
+    "bench": "Measure Omni beside Ollama and llama-server, here.",
     "doctor": "Find what is wrong, and print the command that mends it.",
     "plugin": "Add, list, check and remove plug-ins.",
     "environment": "Check, repair or remove the managed environment.",

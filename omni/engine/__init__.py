@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from omni.engine.earlier import NOT_SEEN, NOT_SHOWN
     from omni.engine.embeddings import unit_vector
     from omni.engine.engines import EngineFactory, Engines
+    from omni.engine.http import WorkerClient
     from omni.engine.images import image_kind, image_of
     from omni.engine.llama import LoadFailed
     from omni.engine.refusals import NotReady
@@ -40,6 +41,7 @@ __getattr__, __dir__ = lazy(
     earlier="NOT_SEEN NOT_SHOWN",
     embeddings="unit_vector",
     engines="EngineFactory Engines",
+    http="WorkerClient",
     images="image_kind image_of",
     _infill="supports_infill",
     llama="LoadFailed",

@@ -85,8 +85,8 @@ async def test_ranks_are_what_the_models_numbers_say(worker_engine: Make, home: 
 
 
 def test_a_score_is_a_chance_whatever_the_model_gave() -> None:
-    told = {"results": [{"index": 1, "relevance_score": 0.0}, {"index": 0, "relevance_score": 900}]}
-    told["usage"] = {"prompt_tokens": 9}  # type: ignore[assignment]
+    told: dict[str, Any] = {"results": [{"index": 1, "relevance_score": 0.0}, {"index": 0, "relevance_score": 900}]}
+    told["usage"] = {"prompt_tokens": 9}
     assert relevances_of(told, logits=True) == [1.0, 0.5]
     assert relevances_of(told, logits=False) == [900, 0.0]
     assert chance(-900) == 0.0
