@@ -5,6 +5,7 @@ import math
 import random
 import struct
 from array import array
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,12 @@ Matrix = list[list[float]]
 Weights = dict[str, Matrix]
 
 
+RANK = 4
+
+
 class Bert:
-    """One layer of BERT with random weights. `pooling` as llama.cpp numbers it; None: the file does not say."""
+    """One layer of BERT with random weights. `pooling` as llama.cpp numbers it; None: the file does not say. With RANK it has
+    the head of a cross-encoder, which makes one number of a question and a text."""
 
     def __init__(self, *, pooling: int | None = 1) -> None:
         self.pooling = pooling
@@ -37,10 +42,28 @@ class Bert:
         for name in ("token_embd_norm", "blk.0.attn_output_norm", "blk.0.layer_output_norm"):
             self.weights[f"{name}.weight"] = [[dice.gauss(1, 0.2) for _ in range(WIDTH)]]
             self.weights[f"{name}.bias"] = [[dice.gauss(0, 0.2) for _ in range(WIDTH)]]
+        if pooling == RANK:
+            self.weights["cls.weight"] = [[dice.gauss(0, 0.4) for _ in range(WIDTH)] for _ in range(WIDTH)]
+            self.weights["cls.bias"] = [[dice.gauss(0, 0.2) for _ in range(WIDTH)]]
+            self.weights["cls.output.weight"] = [[dice.gauss(0, 0.8) for _ in range(WIDTH)]]
+            self.weights["cls.output.bias"] = [[-4.0]]
 
     def vector(self, *words: str) -> list[float]:
         """The vector of a text that is made of these entries of the vocabulary."""
-        numbers = [VOCABULARY.index(word) for word in ("[CLS]", *words, "[SEP]")]
+        rows = self._read("[CLS]", *words, "[SEP]")
+        pooled = rows[0] if self.pooling == 2 else [sum(column) / len(rows) for column in zip(*rows, strict=True)]
+        length = math.sqrt(sum(value * value for value in pooled))
+        return [value / length for value in pooled]
+
+    def relevance(self, query: Sequence[str], text: Sequence[str]) -> float:
+        """What the head makes of a question and a text, as sentence-transformers and transformers compute it; 0 to 1."""
+        rows = self._read("[CLS]", *query, "[SEP]", *text, "[SEP]")
+        pooled = [math.tanh(value) for value in self._linear("cls", rows[0])]
+        return 1 / (1 + math.exp(-self._linear("cls.output", pooled)[0]))
+
+    def _read(self, *entries: str) -> Matrix:
+        """What becomes of every token of a text."""
+        numbers = [VOCABULARY.index(word) for word in entries]
         weights = self.weights
         rows = [
             [
@@ -56,10 +79,7 @@ class Bert:
         ]
         rows = [self._norm("token_embd_norm", row) for row in rows]
         rows = [self._norm("blk.0.attn_output_norm", _sum(*both)) for both in zip(rows, self._seen(rows), strict=True)]
-        rows = [self._norm("blk.0.layer_output_norm", _sum(row, self._thought(row))) for row in rows]
-        pooled = rows[0] if self.pooling == 2 else [sum(column) / len(rows) for column in zip(*rows, strict=True)]
-        length = math.sqrt(sum(value * value for value in pooled))
-        return [value / length for value in pooled]
+        return [self._norm("blk.0.layer_output_norm", _sum(row, self._thought(row))) for row in rows]
 
     def write(self, path: Path) -> Path:
         """As a GGUF file, with the names of llama.cpp's own conversion."""
@@ -86,12 +106,16 @@ class Bert:
             "tokenizer.ggml.seperator_token_id": 3,
             "tokenizer.ggml.mask_token_id": 4,
         }
+        if self.pooling == RANK:  # so that a pair is [CLS] question [SEP] text [SEP], as BERT has it
+            meta |= {"tokenizer.ggml.eos_token_id": 3, "tokenizer.ggml.add_eos_token": True}
+            meta["tokenizer.ggml.add_sep_token"] = False
         if self.pooling is not None:
             meta["bert.pooling_type"] = self.pooling
         facts = b"".join(_text(key) + _value(value) for key, value in meta.items())
         infos, data = b"", b""
         for name, rows in self.weights.items():
-            shape = (len(rows[0]),) if len(rows) == 1 else (len(rows[0]), len(rows))
+            flat = len(rows) == 1 and name != "cls.output.weight"
+            shape = (len(rows[0]),) if flat else (len(rows[0]), len(rows))
             infos += _text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, 0, len(data))
             data += array("f", (value for row in rows for value in row)).tobytes()
             data += bytes(-len(data) % 32)

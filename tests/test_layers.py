@@ -226,6 +226,7 @@ WRITERS = {
     "omni/runtimes/registry.py": "moves folders of engines to their names",
     "omni/runtimes/wheels.py": "unpacks what it has checked",
     "omni/keeper/background.py": "a process's own log",
+    "omni/bench/llama_server.py": "the log of another's program, for as long as it runs",
     "omni/cli/reference.py": "writes this project's papers, not a home",
 }
 

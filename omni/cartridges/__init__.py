@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from omni.cartridges._facts import base_facts, facts_of
     from omni.cartridges._library import Library
     from omni.cartridges._library_jobs import LibraryJobs
-    from omni.cartridges._naming import EMBEDDER_HINT
+    from omni.cartridges._naming import EMBEDDER_HINT, RERANKER_HINT
     from omni.cartridges._pull_jobs import KEPT, begin_export, begin_pull, begin_verify
     from omni.cartridges._pull_status import PullState, PullStatus, after
     from omni.cartridges.brains import (
@@ -52,7 +52,7 @@ __getattr__, __dir__ = lazy(
     _library="Library",
     _library_jobs="LibraryJobs",
     manifest="Manifest manifest_files manifest_schema parse_manifest",
-    _naming="EMBEDDER_HINT",
+    _naming="EMBEDDER_HINT RERANKER_HINT",
     projectors="Projector",
     _pull_jobs="KEPT begin_export begin_pull begin_verify",
     _pull_status="PullState PullStatus after",

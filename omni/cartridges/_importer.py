@@ -48,7 +48,7 @@ class Importer:
 
     async def _add_file(self, path: Path) -> Brain:
         inspected = await asyncio.to_thread(inspect, path)
-        if inspected.header.kind not in ("model", "embedding"):
+        if inspected.header.kind not in ("model", "embedding", "reranker"):
             verdict = judge_header(inspected.header, None)
             raise BadFile(f"{path.name} cannot be a brain: it is {verdict.reason if verdict else 'something else'}.")
         projector = await asyncio.to_thread(_projector, path)

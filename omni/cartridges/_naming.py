@@ -11,9 +11,14 @@ from omni.core.errors import NotFound, nearest
 
 _OLLAMA = re.compile(r"[a-z0-9][\w.-]*(?:/[\w.-]+)*(?::[\w.-]+)?", re.IGNORECASE)
 _EMBEDDERS = ("embed", "minilm", "bge-")  # in the names of models for vectors
+_RERANKER = "rerank"  # in the names of those that rank texts
 EMBEDDER_HINT = (
     "`omni pull hf.co/nomic-ai/nomic-embed-text-v1.5-GGUF:Q8_0` fetches an embedding model (146 MB). Any other GGUF of one "
     "will do: `omni pull FILE`."
+)
+RERANKER_HINT = (
+    "`omni pull hf.co/ggml-org/Qwen3-Reranker-0.6B-Q8_0-GGUF` fetches a reranker (640 MB). Any other GGUF of one will do: "
+    "`omni pull FILE`."
 )
 
 
@@ -57,6 +62,8 @@ def not_found(name: str, brains: Iterable[Brain]) -> NotFound:
         return NotFound(f"There is no brain named {name!r}.", hint=near)
     if name.startswith(("hf.co/", "huggingface.co/", "https://", "http://")):
         return NotFound(f"{name} is not on this machine.", hint=f"Fetch it: omni pull {name}")
+    if _RERANKER in name.lower():
+        return NotFound(f"There is no brain named {name!r}.", hint=RERANKER_HINT)
     if any(word in name.lower() for word in _EMBEDDERS):
         return NotFound(f"There is no brain named {name!r}.", hint=EMBEDDER_HINT)
     if ollama_form(name):

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from omni.cartridges.gguf import GgufHeader
+from omni.cartridges.gguf import GgufHeader, Kind
 from omni.cartridges.manifest import Manifest
 from omni.cartridges.projectors import Projector
 from omni.core.events import Event
@@ -91,7 +91,20 @@ class Brain(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def embeds(self) -> bool:
         """Whether it was made for vectors of texts: it can be asked for them, and for nothing else."""
-        return self.state == "not chat" and self.base is not None and self.base.header.kind == "embedding"
+        return self._made_for("embedding")
+
+    @property
+    def reranks(self) -> bool:
+        """Whether it was made to say how well texts answer a question: it can be asked for that, and for nothing else."""
+        return self._made_for("reranker")
+
+    @property
+    def askable(self) -> bool:
+        """Whether it can be asked for anything now: answers, vectors, or ranks."""
+        return self.usable or self.embeds or self.reranks
+
+    def _made_for(self, kind: Kind) -> bool:
+        return self.state == "not chat" and self.base is not None and self.base.header.kind == kind
 
     @property
     def vision(self) -> bool:

@@ -13,7 +13,7 @@ from omni.cartridges.loadable import obstacle
 
 _KINDS = {
     "embedding": "an embedding model: it turns text into numbers and cannot answer",
-    "reranker": "a reranker: it says how well a text answers a question, and nothing else",
+    "reranker": "a reranker: it says how well texts answer a question, and cannot answer itself",
     "adapter": "an adapter: it needs the model that it was trained on",
     "mmproj": "the eyes of another model, not a model by itself",
     "other": "no language model",

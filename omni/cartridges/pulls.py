@@ -67,11 +67,7 @@ class Puller:
         """The brain of this name when it can be used as it is, wherever it lies."""
         brains = {brain.name: brain for brain in await self._catalog.brains()}
         full_name = naming.find(name, brains)
-        return (
-            brains[full_name]
-            if full_name is not None and (brains[full_name].usable or brains[full_name].embeds)
-            else None
-        )
+        return brains[full_name] if full_name is not None and brains[full_name].askable else None
 
     async def _manifest_for(self, name: str) -> Manifest | None:
         manifests = await self._catalog.manifests()

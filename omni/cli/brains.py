@@ -39,15 +39,43 @@ async def brain_to_ask(services: "Services", name: str) -> "Brain":
         why = brain.reason or ("it is not here yet" if absent else f"it is {brain.state}")
         helps = f"`omni pull {brain.name}` fetches it ({size_words(brain.size)})." if absent else ""
         if brain.embeds:
-            helps = "Programs get vectors of it from `omni serve`, at /v1/embeddings and /api/embed."
+            helps = "`omni embed` prints its vectors; programs get them from `omni serve`, at /v1/embeddings and /api/embed."
+        elif brain.reranks:
+            helps = "Programs have it rank texts by `omni serve`, at /v1/rerank."
         raise NotFound(f"{brain.name} cannot be asked: {why.rstrip('.')}.", hint=brain.command or helps)
+    return brain
+
+
+async def brain_for_vectors(services: "Services", name: str) -> "Brain":
+    """A brain that makes vectors; "" means the first that was made for them.
+
+    One that is not here is fetched when there is a person who agrees. Raises NotFound, or BadFile for a bad file.
+    """
+    from omni.cartridges import EMBEDDER_HINT
+
+    library = services.library
+    if not name:
+        if not (made := [brain for brain in await library.brains() if brain.embeds]):
+            await library.looked()
+            made = [brain for brain in await library.brains() if brain.embeds]
+        if not made:
+            raise NotFound("No brain is here yet that makes vectors.", hint=EMBEDDER_HINT)
+        return made[0]
+    brain = await (library.add(name) if is_file(name) else library.get(name))
+    if brain.state == "available" and await _fetched(services, brain, f"{brain.name} is not here yet."):
+        brain = await library.get(brain.name)
+    if not (brain.usable or brain.embeds):
+        absent = brain.state == "available"
+        why = brain.reason or ("it is not here yet" if absent else f"it is {brain.state}")
+        helps = f"`omni pull {brain.name}` fetches it ({size_words(brain.size)})." if absent else EMBEDDER_HINT
+        raise NotFound(f"{brain.name} makes no vectors: {why.rstrip('.')}.", hint=brain.command or helps)
     return brain
 
 
 async def tell_of_no_brain(services: "Services") -> None:
     """Say how to get a brain where none is here: who serves does not want to learn it from the first client."""
     await services.library.looked(begin=False)
-    if not any(brain.usable or brain.embeds for brain in await services.library.brains()):
+    if not any(brain.askable for brain in await services.library.brains()):
         tell(f"no brain is here yet: `omni pull {STARTER}` fetches a small one")
 
 

@@ -64,7 +64,7 @@ async def default_name(services: "Services") -> str:
 
 def no_use(brain: "Brain") -> bool:
     """Whether it is here and can be asked for nothing."""
-    return brain.state != "available" and not brain.usable and not brain.embeds
+    return brain.state != "available" and not brain.askable
 
 
 def why(brain: "Brain") -> tuple[str, str]:
@@ -89,8 +89,8 @@ def _order(brain: "Brain") -> tuple[int, str]:
 def row(brain: "Brain", fit: "Fit | None", *, default: bool) -> Row:
     """One brain as the cells of a listing."""
     about = brain.good_for or brain.title
-    if brain.embeds:
-        about = f"vectors of texts{f' ({about})' if about else ''}"
+    if made := "vectors of texts" if brain.embeds else "ranks texts" if brain.reranks else "":
+        about = f"{made}{f' ({about})' if about else ''}"
     else:
         about += f" (on {brain.shares})" if brain.shares else ""
         about += ", sees images" if brain.vision and about else "sees images" if brain.vision else ""
@@ -98,7 +98,7 @@ def row(brain: "Brain", fit: "Fit | None", *, default: bool) -> Row:
         brain.name,
         "" if brain.shares else size_words(brain.size) if brain.size else "",
         context(brain.context_max),
-        "" if brain.embeds and fit is not None and fit.fits else speed(fit),
+        "" if made and fit is not None and fit.fits else speed(fit),
         brain.licence,
         f"{about}  <- `omni chat`" if default else about,
     )
@@ -134,6 +134,7 @@ def facts(brain: "Brain", fit: "Fit | None" = None) -> dict[str, object]:
         "context": brain.context_max,
         "vision": brain.vision,
         "embeds": brain.embeds,
+        "reranks": brain.reranks,
         "licence": brain.licence,
         "fits": fit.fits if fit else None,
         "memory": fit.memory if fit else None,

@@ -17,6 +17,7 @@ from omni.core.errors import OmniError, SetupError, UsageError, nearest
 COMMANDS = {
     "run": "Open the shell (also what plain `omni` does).",
     "chat": "Ask a brain; stream its answer to stdout.",
+    "embed": "Print vectors of texts.",
     "pull": "Download a brain, verified and resumable.",
     "ls": "List the brains that are here and those that can be had.",
     "show": "Show what is known about a brain.",
@@ -29,6 +30,7 @@ COMMANDS = {
     "airgap": "Shut every door to the network, or open them again.",
     "audit": "Show what went through the airlock.",
     "export": "Write what a machine without a network needs to a folder.",
+    "bench": "Measure Omni beside Ollama and llama-server, here.",
     "doctor": "Find what is wrong, and print the command that mends it.",
     "plugin": "Add, list, check and remove plug-ins.",
     "environment": "Check, repair or remove the managed environment.",

@@ -55,5 +55,5 @@ async def fetch(services: "Services", name: str, *, as_json: bool = False) -> No
         case PullDone(brain=brain, fresh=fresh) if not as_json:
             here = "is here" if fresh else "was here already"
             progress.end(f"{brain.name} {here} ({brain.verified or 'not verified by us'}).")
-            if brain.reason and not brain.usable and not brain.embeds:
+            if brain.reason and not brain.askable:
                 tell(f"it cannot be asked: {brain.reason}" + (f"; {brain.command}" if brain.command else ""))

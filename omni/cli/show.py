@@ -28,7 +28,7 @@ def command(brain: str, as_json: bool, verify: bool) -> None:
         if verify:
             await check(services, brain)
         shown = await services.library.get(brain)
-        expected = shown.usable or shown.embeds or shown.state == "available"
+        expected = shown.askable or shown.state == "available"
         fit = await services.fit(shown) if expected else None
         if as_json:
             print_json(facts(shown, fit))
@@ -48,11 +48,13 @@ def command(brain: str, as_json: bool, verify: bool) -> None:
                 ("context", f"{shown.context_max:,} tokens at most" if shown.context_max else ""),
                 ("template", template(shown)),
                 ("vision", sight(shown)),
-                ("makes", f"vectors of {header.width} numbers, at /v1/embeddings" if header and shown.embeds else ""),
+                ("makes", makes(shown)),
                 ("memory", memory(fit) if fit else ""),
                 (
                     "speed",
-                    speed(fit.speed, measured=fit.measured) if fit and fit.speed and not shown.embeds else "",
+                    speed(fit.speed, measured=fit.measured)
+                    if fit and fit.speed and (shown.usable or not shown.askable)
+                    else "",
                 ),
                 ("file", str(shown.base.path) if shown.base else ""),
                 ("sha256", (shown.base.sha256 or "not computed") if shown.base else ""),
@@ -69,6 +71,14 @@ def template(brain: "Brain") -> str:
     if brain.base is None or not brain.base.template or not brain.base.header.template_fault:
         return ""
     return f"that of its family; the file's own cannot be read ({brain.base.header.template_fault})"
+
+
+def makes(brain: "Brain") -> str:
+    """What it is for, where it answers nobody."""
+    if brain.reranks:
+        return "ranks of texts, at /v1/rerank"
+    width = brain.base.header.width if brain.base else 0
+    return f"vectors of {width} numbers, at /v1/embeddings and by `omni embed`" if brain.embeds else ""
 
 
 def sight(brain: "Brain") -> str:

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from omni.engine._worker_engine import WorkerEngine
     from omni.engine.context import completion_limit
     from omni.engine.earlier import NOT_SEEN, NOT_SHOWN
+    from omni.engine.embeddings import unit_vector
     from omni.engine.engines import EngineFactory, Engines
+    from omni.engine.http import WorkerClient
     from omni.engine.images import image_kind, image_of
     from omni.engine.llama import LoadFailed
     from omni.engine.refusals import NotReady
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
         Embeddings,
         Engine,
         Priority,
+        Relevances,
         Sampling,
         Tool,
     )
@@ -37,7 +40,9 @@ __getattr__, __dir__ = lazy(
     _arguments="arguments_of",
     context="completion_limit",
     earlier="NOT_SEEN NOT_SHOWN",
+    embeddings="unit_vector",
     engines="EngineFactory Engines",
+    http="WorkerClient",
     images="image_kind image_of",
     _infill="supports_infill",
     llama="LoadFailed",
@@ -46,6 +51,6 @@ __getattr__, __dir__ = lazy(
     _requests="adapter_of instructed sampling_of",
     scripted="Reply ScriptedEngine",
     trials="to_try",
-    types="Adapter Capabilities ChatRequest CompletionRequest Embeddings Engine Priority Sampling Tool",
+    types="Adapter Capabilities ChatRequest CompletionRequest Embeddings Engine Priority Relevances Sampling Tool",
     _worker_engine="WorkerEngine",
 )

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from omni.core.events import EngineEvent
 from omni.core.messages import Message
 from omni.engine.llama import LoadFailed, no_room
-from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Embeddings, Engine, Tool
+from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Embeddings, Engine, Relevances, Tool
 
 T = TypeVar("T")
 
@@ -30,6 +30,10 @@ class FallingBackEngine:
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """See `Engine`."""
         return await self._done(lambda engine: engine.embed(texts))
+
+    async def rerank(self, query: str, texts: Sequence[str]) -> Relevances:
+        """See `Engine`."""
+        return await self._done(lambda engine: engine.rerank(query, texts))
 
     async def count_tokens(
         self,

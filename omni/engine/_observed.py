@@ -10,7 +10,7 @@ from omni.core.errors import BadFile
 from omni.core.events import EngineEvent, TurnEnded, Usage
 from omni.core.messages import Message
 from omni.engine.images import Blinding
-from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Embeddings, Engine, Tool
+from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Embeddings, Engine, Relevances, Tool
 
 
 class ObservedEngine:
@@ -56,6 +56,14 @@ class ObservedEngine:
         """See `Engine`."""
         try:
             return await self._engine.embed(texts)
+        except BadFile as error:
+            await self._refused(error.message)
+            raise
+
+    async def rerank(self, query: str, texts: Sequence[str]) -> Relevances:
+        """See `Engine`."""
+        try:
+            return await self._engine.rerank(query, texts)
         except BadFile as error:
             await self._refused(error.message)
             raise

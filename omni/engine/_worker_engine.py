@@ -34,11 +34,12 @@ from omni.engine._worker_turns import WorkerTurns
 from omni.engine.answers import scales
 from omni.engine.binding import Binding, binding_of
 from omni.engine.earlier import shown_again
+from omni.engine.embeddings import ranks
 from omni.engine.interpreting import Attempt, Interpreter, attempts
 from omni.engine.lengths import check_text, far_too_long
 from omni.engine.proving import Unproved, unfollowed
 from omni.engine.refusals import Unreadable
-from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Embeddings, Tool
+from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Embeddings, Relevances, Tool
 from omni.schemas import TOO_LARGE, apart
 
 if TYPE_CHECKING:
@@ -179,6 +180,10 @@ class WorkerEngine:
         """One vector a text. Raises EngineError when the spec was made without embeddings."""
         return await self._embedder.embed(texts)
 
+    async def rerank(self, query: str, texts: Sequence[str]) -> Relevances:
+        """How well each text answers `query`. Raises EngineError when the spec was not made for a reranker."""
+        return await self._embedder.rerank(query, texts)
+
     async def count_tokens(
         self,
         messages: Sequence[Message],
@@ -218,7 +223,8 @@ class WorkerEngine:
             context=props.context,
             context_max=self._context_max or props.context,
             slots=int(self.spec.settings.get("slots", 1)),
-            embeds=bool(self.spec.settings.get("embeddings")),
+            embeds=bool(self.spec.settings.get("embeddings")) and not ranks(self.spec.settings),
+            reranks=ranks(self.spec.settings),
             schema=True,
             reasoning=True,
             vision=props.vision,

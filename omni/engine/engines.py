@@ -31,6 +31,7 @@ LONGEST_TEXT = 2048  # tokens of a text whose vector is wanted, which are read i
 SHORTEST_TEXT = 256  # what is left of it where memory is short
 WHOLE_IMAGE = 512  # tokens of a batch where those of an image look at each other: they must come together
 BATCH_BYTES = 256 << 10  # a token of such a batch
+CHANCES = ("qwen3", "qwen3vl")  # of their rerankers llama.cpp makes a chance itself: that of a yes beside a no
 
 
 class EngineFactory(Protocol):
@@ -86,7 +87,7 @@ class Engines:
         Raises NotFound when the brain has no file here that could be loaded.
         """
         base = self._base(brain)
-        embeddings = embeddings or base.header.kind == "embedding"  # which can be loaded for nothing else
+        embeddings = embeddings or base.header.kind in ("embedding", "reranker")  # which can be loaded for nothing else
         settings, facts = self._settings, base_facts(base, projector=not embeddings)
         budget = self._budget
         if brain.context:
@@ -239,9 +240,12 @@ def guesses(header: "GgufHeader") -> bool:
 
 
 def _for_vectors(header: "GgufHeader", context: int, *, room: int) -> tuple[dict[str, int | str], int]:
-    """What a worker needs for vectors besides, and the memory that its batches take, of the `room` that there is."""
+    """What a worker needs besides for vectors, or to rank texts, and the memory that its batches take, of the `room` that there is."""
     options: dict[str, int | str] = {"embeddings": 1, "tokenizer": header.tokenizer}
-    if header.kind != "embedding" or header.pooling == "none":  # the others say themselves how; else all count alike
+    if header.kind == "reranker":
+        options["pooling"] = "rank"  # as the header says, too; llama.cpp opens its way to ask only when told
+        options["scores"] = "chance" if header.architecture in CHANCES else "logit"
+    elif header.kind != "embedding" or header.pooling == "none":  # the others say themselves how; else all count alike
         options["pooling"] = "mean"
     if header.pooling == "last" and not header.encodes and "pooling" not in options:
         return options, 0  # only its last token is asked for: the text may come in many batches

@@ -174,7 +174,11 @@ _MEANINGS: tuple[tuple[str, Callable[[re.Match[str]], OmniError]], ...] = (
     (r"[Ii]nput content cannot be empty", _usage("A text has no tokens for this brain.", "Send words.", "input")),
     (
         "does not support logits computation",
-        _usage("This brain was made for vectors, and answers nothing.", "Ask it at /v1/embeddings.", "model"),
+        _usage(
+            "This brain was made for vectors or ranks, and answers nothing.",
+            "Ask it at /v1/embeddings or /v1/rerank.",
+            "model",
+        ),
     ),
     (
         "custom template is not supported|failed to apply chat template",

@@ -21,7 +21,7 @@ from omni.engine.histories import Traits, fitted
 from omni.engine.images import check_images
 from omni.engine.interpreting import Interpreter
 from omni.engine.proving import Unproved, unfollowed
-from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Embeddings, Tool
+from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Embeddings, Relevances, Tool
 
 IMAGE_TOKENS = 16
 TRAITS = Traits(later=True, users=True, first=True, empty=True)  # of the scripted worker's prompts, too
@@ -86,6 +86,7 @@ class ScriptedEngine:
             context_max=context_max or context,
             slots=slots,
             embeds=True,
+            reranks=True,
             schema=schema,
             reasoning=True,
             vision=vision,
@@ -161,6 +162,12 @@ class ScriptedEngine:
         """Eight numbers between 0 and 1 a text; equal texts get equal ones."""
         vectors = [[byte / 255 for byte in sha256(text.encode()).digest()[:8]] for text in texts]
         return Embeddings(vectors, tokens=sum(len(words(text)) for text in texts))
+
+    async def rerank(self, query: str, texts: Sequence[str]) -> Relevances:
+        """The share of the query's words that a text has."""
+        wanted = {word.strip() for word in words(query)}
+        scores = [len(wanted & {word.strip() for word in words(text)}) / max(1, len(wanted)) for text in texts]
+        return Relevances(scores, tokens=sum(len(words(query)) + len(words(text)) for text in texts))
 
     async def count_tokens(
         self,

@@ -97,6 +97,7 @@ class _RequestHandler(BaseHTTPRequestHandler):
         "/completion": "_complete",
         "/v1/chat/completions/input_tokens": "_input_tokens",
         "/v1/embeddings": "_embeddings",
+        "/v1/rerank": "_rerank",
     }
 
     def address_string(self) -> str:
@@ -171,6 +172,17 @@ class _RequestHandler(BaseHTTPRequestHandler):
         data = [{"index": at, "embedding": vector} for at, vector in enumerate(vectors)]
         tokens = sum(len(_words(text)) for text in texts)
         self._answer({"object": "list", "data": data, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}})
+
+    def _rerank(self, body: dict[str, Any]) -> None:
+        if self.server.settings.get("pooling") != "rank":
+            self._refuse(501, "This server does not support reranking.", "not_supported_error")
+            return
+        wanted, results, tokens = set(_words(body["query"])), [], 0
+        for at, text in enumerate(body["documents"]):
+            results.append({"index": at, "relevance_score": float(len(wanted & set(_words(text))))})
+            tokens += len(wanted) + len(_words(text))
+        results.sort(key=lambda one: -one["relevance_score"])
+        self._answer({"object": "list", "results": results, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}})
 
     def _complete(self, body: dict[str, Any]) -> None:
         if not body.get("stream"):  # a try of one token: the likeliest one, unless a grammar forbids it

@@ -95,6 +95,14 @@ class Embeddings(list[list[float]]):
         self.tokens = tokens
 
 
+class Relevances(list[float]):
+    """How well each text answers a question, between 0 and 1 in their order, and how many tokens were read for them in all."""
+
+    def __init__(self, scores: Iterable[float], *, tokens: int) -> None:
+        super().__init__(scores)
+        self.tokens = tokens
+
+
 class Capabilities(Struct, frozen=True, kw_only=True):
     """What an engine offers. `context` is what one chat may use here, `context_max` what the brain could; in tokens."""
 
@@ -102,6 +110,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
     context_max: int
     slots: int = 1
     embeds: bool = False
+    reranks: bool = False
     schema: bool = False
     reasoning: bool = False
     vision: bool = False  # whether messages may hold images
@@ -130,6 +139,11 @@ class Engine(Protocol):
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """One vector a text. Raises EngineError where `capabilities().embeds` is false, ContextOverflow for a text that
         is too long."""
+        ...
+
+    async def rerank(self, query: str, texts: Sequence[str]) -> Relevances:
+        """How well each of `texts` answers `query`, in their order. Raises EngineError where `capabilities().reranks` is
+        false, ContextOverflow for a text that is too long together with the query."""
         ...
 
     async def count_tokens(

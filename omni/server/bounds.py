@@ -9,15 +9,15 @@ from omni.server.errors import BadParameter
 
 MOST_STOPS = 64
 LONGEST_STOP = 1000  # characters
-MOST_TEXTS = 2048  # whose vectors are wanted
+MOST_TEXTS = 2048  # whose vectors or ranks are wanted
 
 StopText = Annotated[str, Meta(max_length=LONGEST_STOP)]
 StopTexts = Annotated[list[StopText], Meta(max_length=MOST_STOPS)]
 
 
-def check_texts(texts: Sequence[str]) -> None:
-    """Whether vectors can be made of all of `texts`, the field `input` of a request. Raises BadParameter."""
+def check_texts(texts: Sequence[str], param: str = "input") -> None:
+    """Whether vectors or ranks can be made of all of `texts`, the field `param` of a request. Raises BadParameter."""
     if not all(texts):
-        raise BadParameter("A text is empty.", hint="Send at least one character.", param="input")
+        raise BadParameter("A text is empty.", hint="Send at least one character.", param=param)
     if len(texts) > MOST_TEXTS:
-        raise BadParameter(f"One request may hold {MOST_TEXTS} texts.", hint="Send several requests.", param="input")
+        raise BadParameter(f"One request may hold {MOST_TEXTS} texts.", hint="Send several requests.", param=param)

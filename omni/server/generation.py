@@ -172,7 +172,7 @@ async def begin(server: "Server", lane: str, wish: GenerationRequest, *, again: 
 
     Raises Busy (the queue is full, or too many images wait), ContextOverflow, UsageError, EngineError.
     """
-    if wish.brain.embeds or (untaught(wish.brain) and wish.prompt is None):
+    if wish.brain.embeds or wish.brain.reranks or (untaught(wish.brain) and wish.prompt is None):
         raise cannot_answer(wish.brain)
     ticket = server.places_of(wish.brain).enter(lane)
     async with AsyncExitStack() as undo:

@@ -12,7 +12,18 @@ from typing import Any
 
 import pytest
 
-from omni.cartridges import Brain, Exported, Library, PullDone, PullProgress, Verified, facts_of, hold, maintenance
+from omni.cartridges import (
+    RERANKER_HINT,
+    Brain,
+    Exported,
+    Library,
+    PullDone,
+    PullProgress,
+    Verified,
+    facts_of,
+    hold,
+    maintenance,
+)
 from omni.cartridges.holds import claim, in_thread, pulling
 from omni.core.errors import BadFile, NotFound, UsageError
 from omni.core.paths import Home
@@ -102,8 +113,21 @@ async def test_a_file_that_makes_vectors_is_added_and_is_no_brain_to_chat_with(
     brain = await library.get("some")
     assert (brain.state, brain.reason, brain.embeds) == ("unloadable", "it has no layers", False)
     assert await library.remove("some") == 0
-    with pytest.raises(BadFile, match="a reranker"):
-        await library.add(write_gguf(tmp_path / "rank.gguf", general__architecture="bert", bert__pooling_type=4))
+
+
+async def test_a_file_that_ranks_texts_is_added_and_makes_no_vectors(
+    library: Library, write_gguf: Write, tmp_path: Path
+) -> None:
+    brain = await library.add(write_gguf(tmp_path / "rank.gguf", general__architecture="bert", bert__pooling_type=4))
+    assert (brain.state, brain.reranks, brain.embeds, brain.usable, brain.askable) == (
+        "not chat", True, False, False, True
+    )  # fmt: skip
+    assert await library.best() is None
+    with pytest.raises(BadFile, match="the eyes of another model"):
+        await library.add(write_gguf(tmp_path / "eyes.gguf", general__architecture="clip"))
+    with pytest.raises(NotFound) as missing:
+        await library.get("some-reranker")
+    assert missing.value.hint == RERANKER_HINT
 
 
 async def test_ready_and_unloadable_are_remembered(open_library: Open, write_gguf: Write, tmp_path: Path) -> None:

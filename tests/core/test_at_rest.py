@@ -7,7 +7,19 @@ import pytest
 from omni.core.at_rest import KINDS, kind_of, what
 from omni.core.paths import Home
 
-FOLDERS = ("venvs", "bin", "logs", "engines", "cartridges", "blobs", "audit", "plugin_sets", "prefixes", "run", "sockets")
+FOLDERS = (
+    "venvs",
+    "bin",
+    "logs",
+    "engines",
+    "cartridges",
+    "blobs",
+    "audit",
+    "plugin_sets",
+    "prefixes",
+    "run",
+    "sockets",
+)
 
 
 def test_every_path_that_a_home_names_is_known(tmp_path: Path) -> None:

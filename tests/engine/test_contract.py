@@ -260,6 +260,15 @@ async def test_embeddings_are_offered_or_refused(engine: Engine) -> None:
             await engine.embed(["sea"])
 
 
+async def test_ranks_are_offered_or_refused(engine: Engine) -> None:
+    if (await engine.capabilities()).reranks:
+        ranks = await engine.rerank("the sea", ["a hill", "the sea", "the hill"])
+        assert ranks[1] > ranks[2] > ranks[0]
+    else:
+        with pytest.raises(EngineError):
+            await engine.rerank("the sea", ["the sea"])
+
+
 async def test_a_closed_engine_says_so(engine: Engine) -> None:
     await engine.close()
     with pytest.raises(EngineError):

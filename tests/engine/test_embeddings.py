@@ -1,4 +1,4 @@
-"""Vectors of texts: of an embedding model as its numbers say, in order, and without keeping others waiting."""
+"""Vectors and ranks of texts: of an embedding model as its numbers say, in order, and without keeping others waiting."""
 
 import asyncio
 from pathlib import Path
@@ -14,9 +14,9 @@ from omni.core.errors import ContextOverflow, EngineError
 from omni.core.paths import Home
 from omni.core.settings import Settings
 from omni.engine import Engines
-from omni.engine.embeddings import PIECE_LETTERS, PIECE_TEXTS, pieces, readable, too_long
+from omni.engine.embeddings import PIECE_LETTERS, PIECE_TEXTS, chance, pieces, readable, relevances_of, too_long
 from omni.keeper import WorkerSpec
-from tests.embedding_tools import Bert, near
+from tests.embedding_tools import RANK, Bert, near
 from tests.engine.conftest import Make
 from tests.engine.engine_tools import scripted_spec
 from tests.engine.test_engines import machine
@@ -60,6 +60,40 @@ async def test_vectors_are_what_the_models_numbers_say(
         assert (refused.value.needed, refused.value.allocated) == (65, 64)
 
 
+@pytest.mark.real
+async def test_ranks_are_what_the_models_numbers_say(worker_engine: Make, home: Home, tmp_path: Path) -> None:
+    """One number of a question and a text, read together as BERT reads pairs, between 0 and 1."""
+    bert = Bert(pooling=RANK)
+    spec = spec_of(bert.write(tmp_path / "rank.gguf"), home)
+    assert (spec.settings["pooling"], spec.settings["scores"]) == ("rank", "logit")
+    texts = {"a hill": ("▁a", "▁hill"), "The sea!": ("▁the", "▁sea", "▁!"), "한": ("▁ᄒ", "ᅡ", "ᆫ"), "🚀": ("[UNK]",)}
+    texts |= {"word " * count: ("▁word",) * count for count in range(1, 2 * PIECE_TEXTS)}
+    async with worker_engine(spec) as engine:
+        assert ((await engine.capabilities()).embeds, (await engine.capabilities()).reranks) == (False, True)
+        ranks = await engine.rerank("the sea", list(texts))
+        assert ranks.tokens == sum(len(words) + 5 for words in texts.values())
+        expected = [bert.relevance(("▁the", "▁sea"), words) for words in texts.values()]
+        assert max(expected) - min(expected) > 0.3
+        assert ranks == pytest.approx(expected, abs=0.005)
+        with pytest.raises(
+            ContextOverflow, match="A text and the question have 65 tokens; 64 can be read at once"
+        ) as long:
+            await engine.rerank("the sea", ["the sea", "word " * 60])
+        assert (long.value.needed, long.value.allocated) == (65, 64)
+        with pytest.raises(EngineError, match="not loaded for embeddings"):
+            await engine.embed(["the sea"])
+
+
+def test_a_score_is_a_chance_whatever_the_model_gave() -> None:
+    told: dict[str, Any] = {"results": [{"index": 1, "relevance_score": 0.0}, {"index": 0, "relevance_score": 900}]}
+    told["usage"] = {"prompt_tokens": 9}
+    assert relevances_of(told, logits=True) == [1.0, 0.5]
+    assert relevances_of(told, logits=False) == [900, 0.0]
+    assert chance(-900) == 0.0
+    with pytest.raises(EngineError, match="unknown form"):
+        relevances_of({"results": [{}]}, logits=True)
+
+
 @given(st.lists(st.text(max_size=20) | st.integers(1, 3 * PIECE_LETTERS).map("x".__mul__), max_size=60))
 def test_pieces_hold_every_text_once_and_are_small(texts: list[str]) -> None:
     batches = list(pieces(texts))
@@ -99,6 +133,12 @@ async def test_a_thousand_texts_let_others_in(worker_engine: Make) -> None:
             group.create_task(ask("many", many))
             group.create_task(ask("one", ["sea"]))
     assert order == ["one", "many"]
+
+
+async def test_texts_are_ranked_in_their_order_however_many(worker_engine: Make) -> None:
+    async with worker_engine(scripted_spec(embeddings=1, pooling="rank", scores="chance")) as engine:
+        texts = [("sea " * (number % 3)) + "hill" for number in range(5 * PIECE_TEXTS)]
+        assert await engine.rerank("sea", texts) == [float(number % 3 > 0) for number in range(5 * PIECE_TEXTS)]
 
 
 async def test_a_worker_that_was_not_loaded_for_vectors_makes_none(worker_engine: Make) -> None:

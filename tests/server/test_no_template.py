@@ -74,18 +74,18 @@ def test_who_was_never_taught() -> None:
         assert not untaught(other)
 
 
-def reranker(kind: str) -> Brain:
+def odd(kind: str) -> Brain:
     return msgspec.structs.replace(brain("@me/odd", base=base(kind=kind)), state="not chat", reason=f"It is a {kind}.")
 
 
 @pytest.mark.parametrize(
     "path", ["/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/api/embed", "/tokenize"]
 )
-@pytest.mark.parametrize("kind", ["reranker", "adapter", "mmproj", "other"])
+@pytest.mark.parametrize("kind", ["adapter", "mmproj", "other"])
 async def test_what_is_no_language_model_is_asked_nothing(serving: Any, path: str, kind: str) -> None:
     body = {"model": "@me/odd", "messages": USER, "prompt": "x", "input": "x", "content": "x"}
     async with serving() as bench:
-        bench.services.library.known = [reranker(kind)]
+        bench.services.library.known = [odd(kind)]
         response = await bench.client.post(path, json=body)
         assert (response.status_code, f"It is a {kind}. `omni show @me/odd`" in response.text) == (404, True)
 

@@ -67,7 +67,8 @@ async def _brain(request: Request, body: OllamaCompletionBody) -> "Brain":
     server: Server = request.app.state.server
     if not body.wanted:
         raise BadParameter("`model` is missing.", hint="GET /api/tags lists the models.", param="model")
-    return await server.names.find(body.wanted, chats=isinstance(body, OllamaChatBody) and bool(body.messages))
+    chats = isinstance(body, OllamaChatBody) and bool(body.messages)
+    return await server.names.find(body.wanted, "answers" if chats else "texts")
 
 
 async def _answered(
@@ -108,7 +109,7 @@ async def _only_loaded(request: Request, body: OllamaCompletionBody, brain: "Bra
     server: Server = request.app.state.server
     keep = wished(request, body.keep_alive)
     if keep != 0:
-        engine = await server.services.open(brain, embeddings=brain.embeds)
+        engine = await server.services.open(brain, embeddings=not brain.usable and brain.askable)
         await while_there(request, engine.capabilities())
     await keeping_of(server).used(brain, keep)
     end = {"done_reason": "unload" if keep == 0 else "load"}

@@ -51,7 +51,7 @@ async def _embedded(
     if not body.wanted:
         raise BadParameter("`model` is missing.", hint="GET /api/tags lists the models.", param="model")
     began, keep = time.monotonic(), wished(request, body.keep_alive)
-    brain = await server.names.find(body.wanted, chats=False, vectors=True)
+    brain = await server.names.find(body.wanted, "vectors")
     await (await server.services.open(brain, embeddings=True)).capabilities()
     loaded = time.monotonic()
     tokens, vectors = 0, list[list[float]]()

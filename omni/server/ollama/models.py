@@ -60,13 +60,12 @@ async def version(_request: Request) -> Response:
 
 
 async def tags(request: Request) -> Response:
-    """All brains that can be asked, those that only make vectors, and the names that the user gave them."""
+    """All brains that can be asked, those that make vectors or rank texts, and the names that the user gave them."""
     server: Server = request.app.state.server
     await server.services.read_settings_again()
     brains = {brain.name: brain for brain in await server.names.usable()}
-    for brain in await server.services.library.brains():
-        if brain.embeds:
-            brains.setdefault(brain.name, brain)
+    for brain in await server.names.computing():
+        brains.setdefault(brain.name, brain)
     listed = {name: await asyncio.to_thread(_listed, server, brain) for name, brain in brains.items()}
     for alias, name in server.names.aliases().items():
         if name in brains and alias not in listed:
@@ -80,7 +79,7 @@ async def show(request: Request) -> Response:
     body = await body_of(request, NamedModel)
     if not body.wanted:
         raise BadParameter("`model` is missing.", hint="GET /api/tags lists the models.", param="model")
-    brain = await server.names.find(body.wanted, chats=False)
+    brain = await server.names.find(body.wanted, "texts")
     room = await allocated(server, brain)
     return json_response(await asyncio.to_thread(_shown, server, brain, room))
 
@@ -113,7 +112,7 @@ def thinks(brain: "Brain") -> bool:
 def inserts(brain: "Brain") -> bool:
     """Whether it was made to fill in between two texts. Blocking: reads the file's vocabulary."""
     base = brain.base
-    if base is None or brain.embeds:
+    if base is None or brain.embeds or brain.reranks:
         return False
     header = base.header
     longest = header.file_bytes - header.weights_bytes
@@ -200,6 +199,8 @@ def _capabilities(brain: "Brain") -> list[str]:
     """`tools` wherever it chats: a brain whose template knows none calls them by a grammar."""
     if brain.embeds:
         return ["embedding"]
+    if brain.reranks:
+        return ["rerank"]
     capabilities = ["completion"] if untaught(brain) else ["completion", "tools"]
     if inserts(brain):
         capabilities.append("insert")

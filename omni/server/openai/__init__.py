@@ -4,10 +4,12 @@ from functools import partial
 
 from omni.server.routes import Route, route
 
+RERANK = ("/v1/rerank", "/v1/reranking", "/v2/rerank", "/rerank", "/reranking")  # as Jina, Cohere and llama.cpp call it
+
 
 def routes() -> list[Route]:
     """What this protocol answers to."""
-    from omni.server.openai import audio, chat, completions, embeddings, models, responses, types
+    from omni.server.openai import audio, chat, completions, embeddings, models, rerank, responses, types
     from omni.server.openai.problems import problem
 
     for_chat = partial(route, reach="chat", problem=problem)
@@ -23,6 +25,8 @@ def routes() -> list[Route]:
                  stream=completions.CompletionAnswer),
         for_chat("POST", "/v1/embeddings", embeddings.embeddings, "Texts as vectors.",
                  request=embeddings.EmbeddingBody, response=embeddings.EmbeddingAnswer),
+        *(for_chat("POST", path, rerank.rerank, "Texts by how well they answer a question.",
+                   request=rerank.RerankBody, response=rerank.RerankAnswer) for path in RERANK),
         for_chat("POST", "/v1/audio/transcriptions", audio.transcriptions,
                  "Speech as text: not there yet, which is what it answers.", status=501),
         for_chat("POST", "/v1/audio/speech", audio.speech,

@@ -111,7 +111,7 @@ def _prompts(body: CompletionBody) -> list[str]:
 
 
 async def _begin(server: Server, lane: str, body: CompletionBody, prompts: list[str]) -> Choices:
-    brain = await server.names.find(body.model or "", chats=False)
+    brain = await server.names.find(body.model or "", "texts")
     wish = GenerationRequest(
         brain=brain,
         suffix=body.suffix or None,

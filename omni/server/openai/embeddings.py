@@ -1,7 +1,6 @@
 """`/v1/embeddings`: texts as vectors."""
 
 import base64
-import math
 from array import array
 from collections.abc import Sequence
 from sys import byteorder
@@ -12,6 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from omni.cartridges import EMBEDDER_HINT
+from omni.core.errors import UsageError
+from omni.engine import unit_vector
 from omni.server.app import Server
 from omni.server.bounds import check_texts
 from omni.server.callers import lane_of
@@ -21,8 +22,6 @@ from omni.server.streams import while_there
 
 if TYPE_CHECKING:
     from omni.cartridges import Brain
-
-ROUNDING = 1e-6  # of a length in numbers of 32 bits
 
 
 class EmbeddingBody(Struct, kw_only=True):
@@ -78,7 +77,7 @@ async def embeddings(request: Request) -> Response:
 
 async def embed(server: Server, lane: str, model: str, texts: Sequence[str]) -> tuple[str, list[list[float]], int]:
     """The brain's name, the vectors of `texts`, and how many tokens they have. Raises NotHere for a brain that makes none."""
-    brain = await server.names.find(model, chats=False, vectors=True)
+    brain = await server.names.find(model, "vectors")
     with server.places_of(brain).enter(lane) as place:
         await place.granted()
         engine = await server.services.open(brain, embeddings=True)
@@ -106,16 +105,11 @@ def _texts(body: EmbeddingBody) -> list[str]:
 
 
 def shaped(vector: list[float], dimensions: int | None) -> list[float]:
-    """The first `dimensions` of a vector, of length 1 whatever the engine gave. Raises BadParameter when it has fewer."""
-    if dimensions is not None and dimensions > len(vector):
-        raise BadParameter(
-            f"The vectors of this brain have {len(vector)} dimensions; {dimensions} were asked for.", param="dimensions"
-        )
-    truncated = vector[:dimensions]
-    length = math.hypot(*truncated)
-    if not length or abs(length - 1) < ROUNDING:  # all zeros have no direction
-        return truncated
-    return [value / length for value in truncated]
+    """The first `dimensions` of a vector, of length 1. Raises BadParameter when it has fewer."""
+    try:
+        return unit_vector(vector, dimensions)
+    except UsageError as error:
+        raise BadParameter(error.message, hint=error.hint, param="dimensions") from error
 
 
 def _encoded(vector: list[float], encoding: str | None) -> list[float] | str:

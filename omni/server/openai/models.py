@@ -33,14 +33,13 @@ class ModelList(Struct, kw_only=True):
 
 
 async def models(request: Request) -> Response:
-    """What can be asked: brains that chat, those that only make vectors, and aliases."""
+    """What can be asked: brains that chat, those that make vectors or rank texts, and aliases."""
     server: Server = request.app.state.server
     await server.services.read_settings_again()
     brains = await server.names.usable()
     known = {brain.name: brain for brain in brains}
-    for brain in await server.services.library.brains():
-        if brain.name not in known and brain.embeds:
-            known[brain.name] = brain
+    for brain in await server.names.computing():
+        known.setdefault(brain.name, brain)
     entries = [await _model(server, brain) for brain in known.values()]
     by_name = {one.id: one for one in entries}
     for alias, name in server.names.aliases().items():
@@ -55,7 +54,7 @@ async def model(request: Request) -> Response:
     name: str = request.path_params["id"]
     if not name:
         return await models(request)
-    entry = await _model(server, await server.names.find(name, chats=False))
+    entry = await _model(server, await server.names.find(name, "texts"))
     return json_response(entry if entry.id == name else _alias(name, entry))
 
 

@@ -59,6 +59,6 @@ async def tokenize(request: Request) -> Response:
 
 
 async def _tokens(server: Server, body: TokenizeBody) -> list[int]:
-    brain = await server.names.find(body.model or "", chats=False)
+    brain = await server.names.find(body.model or "", "texts")
     engine = await server.services.open(brain)
     return await engine.tokenize(body.content)

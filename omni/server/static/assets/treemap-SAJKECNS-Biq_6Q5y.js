@@ -1,1 +1,0 @@
-export{o as createTreemapServices}from"./mermaid-parser.core-CT2twpxf.js";import"./chunk-NGNAAXSQ-DI_UYJZ4.js";

@@ -1,1 +1,0 @@
-export{i as createWardleyServices}from"./mermaid-parser.core-CT2twpxf.js";import"./chunk-NGNAAXSQ-DI_UYJZ4.js";
