@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from omni.core.errors import SetupError
-from omni.engine.llama import BATCH, CHECKPOINTS, QUIET, SPEAKERS
+from omni.engine.llama import BATCH, CHECKPOINTS, QUIET, SPEAKERS, SPECULATION
 
 _FLAGS = re.compile(r"^\s{0,8}(-{1,2}[a-zA-Z][\w-]*(?:,\s+-{1,2}[a-zA-Z][\w-]*)*)", re.MULTILINE)
 _LEVELS = re.compile(r"\b2: warning\b")  # builds that have none of this count verbosity the other way around
@@ -58,6 +58,15 @@ def arguments(path: str, socket: str, key_file: str, settings: Mapping[str, Any]
     line.takes("--gpu-layers", str(int(settings.get("gpu_layers", 0)))) or line.takes("--n-gpu-layers", "0")
     if threads > 0:
         line.takes("--poll", "0")
+    if cache := str(settings.get("cache", "")):
+        line.needs("--cache-type-k", cache)
+        line.needs("--cache-type-v", cache)
+    if settings.get("speculation") and line.takes("--spec-ngram-mod-n-match", str(SPECULATION[0])):
+        line.takes("--spec-type", "ngram-mod")
+        for most, tokens in zip(("min", "max"), SPECULATION[1:], strict=True):
+            line.takes(f"--spec-ngram-mod-n-{most}", str(tokens))
+    if folder := str(settings.get("prefixes", "")):
+        line.takes("--slot-save-path", f"{folder}/")
     if known.has_levels:
         line.takes("--verbosity", str(QUIET))
     line.takes("--log-prefix")

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from omni.core.errors import EngineError
+from omni.core.files import make_folder
 from omni.engine._server_arguments import ServerHelp, arguments
 from omni.engine.llama import fault, told_of
 from omni.runtimes import Runtime, child_command, child_environment
@@ -36,6 +37,8 @@ def start(
     """
     Path(socket).unlink(missing_ok=True)
     known = ServerHelp(_help(runtime))
+    if folder := str(settings.get("prefixes", "")):
+        make_folder(Path(folder))  # a server does not start where it is missing
     reader, writer = os.pipe()
     try:
         os.set_inheritable(reader, True)

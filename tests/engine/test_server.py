@@ -1,6 +1,7 @@
 """A server's program as a worker's child: behind the wall, with a hidden key, ending with the worker and the worker with it."""
 
 import asyncio
+import itertools
 import json
 import os
 import signal
@@ -134,6 +135,25 @@ async def test_what_a_build_does_not_name_and_a_worker_can_do_without_is_left_ou
     assert words[words.index("--cache-ram") + 1] == "0"
     assert {"--lora-init-without-apply", "--embeddings", "--kv-unified", "--no-jinja"} <= set(words)
     assert words[words.index("--chat-template") + 1] == "chatml"
+
+
+async def test_a_build_is_told_how_to_guess_and_where_to_keep_what_it_knows(
+    home: Home, tmp_path: Path, worker_engine: Any
+) -> None:
+    flags = ("--spec-type", "--spec-ngram-mod-n-match", "--spec-ngram-mod-n-min", "--spec-ngram-mod-n-max")
+    more = "".join(f"{flag} X      what\n" for flag in (*flags, "--cache-type-k", "--cache-type-v", "--slot-save-path"))
+    for help_text, guesses in ((HELP + more, True), (HELP + more.replace("-mod-n-match", "-size-n"), False)):
+        program = fake_server(tmp_path / f"llama-server-{guesses}", help_text=help_text)
+        runtime = await added(home, program)
+        async with worker_engine(by(runtime.name, cache="q8_0", speculation=1, prefixes=str(home.prefixes))) as engine:
+            await engine.capabilities()
+        words = json.loads(told_by(program).read_text())["words"]
+        given = dict(itertools.pairwise(words))
+        assert given["--cache-type-k"] == given["--cache-type-v"] == "q8_0"
+        assert given["--slot-save-path"] == f"{home.prefixes}/"
+        assert home.prefixes.is_dir()
+        assert (given.get("--spec-type") == "ngram-mod") is guesses
+        assert all((flag in given) is guesses for flag in flags)
 
 
 async def test_settings_of_servers_in_the_environment_of_a_person_change_nothing(
