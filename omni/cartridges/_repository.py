@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from omni.cartridges._adapters import AdapterFile
+from omni.cartridges._adapters import AdapterFile, misfit
 from omni.cartridges._instead import instead
 from omni.cartridges._ranking import quality
 from omni.cartridges.brains import USABLE, Base, Brain, BrainAdapter, licence_name
@@ -62,6 +63,8 @@ class Repository:
         for entry in self._entries.values():
             if entry.template and entry.base in self._bases:
                 self._judge(self._own_record(entry))
+        if self._adapters:
+            self.brains()  # looks at what their bases have
 
     def _judge(self, record: BaseRecord) -> Verdict:
         key = record.base.id, record.base.template
@@ -194,6 +197,8 @@ class Repository:
         problem = file.problem
         if not problem and file.architecture != architecture:
             problem = f"its adapter is made for {file.architecture!r}, and its base is {architecture!r}"
+        if not problem and brain.base is not None:
+            problem = misfit(file.shapes, Path(brain.base.path))
         if problem:
             return msgspec.structs.replace(brain, state="unloadable", reason=problem)
         return msgspec.structs.replace(brain, adapter=file.adapter)

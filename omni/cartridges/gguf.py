@@ -8,7 +8,8 @@ header and the time are bounded. Source: docs/gguf.md of ggml; versions 2 and 3,
 import os
 import stat
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal, NoReturn
 
@@ -110,6 +111,19 @@ def read_header(path: str | os.PathLike[str]) -> GgufHeader:
     Raises NotFound when it is not there and BadFile, with what was expected and what was found, when it cannot be read,
     is no GGUF, is cut off (its tensors reach beyond the end) or contradicts itself.
     """
+    with _opened(path) as header:
+        return header.read()
+
+
+def read_shapes(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
+    """The tensors of one file and their lengths in each dimension, the innermost first. Raises as `read_header` does."""
+    with _opened(path) as header:
+        header.read()
+        return header.shapes
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator["_Header"]:
     name = Path(path)
     try:
         # O_NONBLOCK: a named pipe would wait for its writer.
@@ -117,7 +131,7 @@ def read_header(path: str | os.PathLike[str]) -> GgufHeader:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise BadFile(f"{name} is no regular file, so it cannot be a model.", hint="Name the GGUF file itself.")
-            return _Header(_Cursor(file, status.st_size, name)).read()
+            yield _Header(_Cursor(file, status.st_size, name))
     except FileNotFoundError as error:
         raise NotFound(f"There is no file {name}.") from error
     except OSError as error:
@@ -216,6 +230,7 @@ class _Header:
         self._values: dict[str, Any] = {}
         self._lengths: dict[str, int] = {}  # of lists, which are hardly ever kept
         self._strings = 0
+        self.shapes: dict[str, tuple[int, ...]] = {}
 
     def read(self) -> GgufHeader:
         cursor = self._cursor
@@ -233,6 +248,7 @@ class _Header:
             cursor.wrong(f"it claims {tensors:,} tensors and {entries:,} entries")
         self._read_values(entries)
         weights = self._read_tensors(tensors)
+        self.shapes = weights.shapes
         return self._describe(version, tensors, weights)
 
     def _read_values(self, entries: int) -> None:

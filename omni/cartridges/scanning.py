@@ -6,9 +6,10 @@ from pathlib import Path
 
 import msgspec
 
+from omni.cartridges._adapters import misfit
 from omni.cartridges._unreadable import why_unreadable
 from omni.cartridges.brains import Base, licence_name
-from omni.cartridges.gguf import GgufHeader, read_header
+from omni.cartridges.gguf import GgufHeader, read_header, read_shapes
 from omni.cartridges.index import IndexEntry
 from omni.cartridges.inspection import Incomplete, Inspected, in_utf8, inspect, stamp
 from omni.cartridges.projectors import look
@@ -66,7 +67,7 @@ class Scan:
         except OmniError as error:
             return None, _problem(find, name, "gone", error.message)
         header = base.header
-        if find.adapter and (problem := self._wrong_adapter(Path(find.adapter), header)):
+        if find.adapter and (problem := self._wrong_adapter(Path(find.adapter), header, Path(base.path))):
             return None, _problem(find, name, "unloadable", problem)
         entry = IndexEntry(
             name=name,
@@ -84,7 +85,7 @@ class Scan:
         )
         return base, entry
 
-    def _wrong_adapter(self, path: Path, base: GgufHeader) -> str:
+    def _wrong_adapter(self, path: Path, base: GgufHeader, model: Path) -> str:
         """What keeps an adapter of another program from being loaded with its base; "" when nothing does."""
         try:
             header = self.read(path)
@@ -92,7 +93,7 @@ class Scan:
             return "its adapter is not in a form that this engine reads"
         if (header.kind, header.architecture) != ("adapter", base.architecture):
             return "its adapter was not made for this base"
-        return ""
+        return misfit(read_shapes(path), model)
 
     def _is_double(self, find: ForeignModel) -> bool:
         """Whether another program's list, or ours, already has this very file. Ollama's users know all its names."""

@@ -92,6 +92,46 @@ async def test_an_adapter_that_is_wrong_costs_only_its_own_brain(
     assert (await library.get("@me/base")).usable
 
 
+def halves(name: str, *, width: int, rank: int, rows: int, other: int = 0) -> list[tuple[str, list[int], int]]:
+    """The two tensors of a change to `name`; `other`: the rank of the second."""
+    return [(f"{name}.lora_a", [width, rank], 0), (f"{name}.lora_b", [other or rank, rows], 0)]
+
+
+@pytest.mark.parametrize(
+    ("tensors", "reason"),
+    [
+        (halves("blk.0.ffn_up.weight", width=256, rank=4, rows=48), ""),
+        (halves("token_embd.weight", width=3, rank=4, rows=256), ""),
+        (
+            halves("blk.0.ffn_up.weight", width=576, rank=4, rows=48),
+            "256 × 48 numbers, and the adapter is for 576 × 48",
+        ),
+        (halves("blk.0.ffn_up.weight", width=256, rank=4, rows=8), "256 × 48 numbers, and the adapter is for 256 × 8"),
+        (halves("blk.0.ffn_up.weight", width=256, rank=4, rows=48, other=8), "have the ranks 4 and 8"),
+        (
+            halves("blk.7.ffn_up.weight", width=256, rank=4, rows=48),
+            "changes blk.7.ffn_up.weight, which its base does not",
+        ),
+        (halves("blk.0.ffn_up.weight", width=256, rank=4, rows=48)[:1], "no second half of blk.0.ffn_up.weight"),
+    ],
+)
+async def test_an_adapter_of_another_shape_costs_only_its_own_brain(
+    library: Library,
+    pirate: Callable[..., Path],
+    gguf: Make,
+    write_gguf: Write,
+    tmp_path: Path,
+    tensors: list[tuple[str, list[int], int]],
+    reason: str,
+) -> None:
+    pirate(adapter=gguf(tensors=tensors, general__type="adapter", adapter__type="lora"))
+    await library.add(write_gguf(tmp_path / "base.gguf", ffn=48))
+    brain = await library.get("@me/pirate")
+    assert brain.usable is not bool(reason)
+    assert reason in brain.reason
+    assert (await library.get("@me/base")).usable
+
+
 async def test_an_adapter_is_not_exported_without_a_word(
     library: Library, pirate: Callable[..., Path], write_gguf: Write, tmp_path: Path, drain: Drain
 ) -> None:
