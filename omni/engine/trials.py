@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from omni.keeper import KeeperClient, Lease, WorkerSpec
 
 CELLS = 1024
+NOT_TRIED = ("projector", "adapters", "batch", "speculation", "prefixes", "cache")  # of a worker's settings
 PATIENCE = 600.0  # seconds for one trial, loading included
 TOKENS = 32  # of an answer
 TIMES = 3  # that it is measured; the better counts, for others work here too
@@ -143,6 +144,6 @@ def _question(prompt: str | list[int], **more: Any) -> dict[str, Any]:
 
 def _small(spec: "WorkerSpec", runtime: Runtime) -> "WorkerSpec":
     """A worker for one short question, which nobody else uses."""
-    settings = {name: value for name, value in spec.settings.items() if name not in ("projector", "adapters", "batch")}
+    settings = {name: value for name, value in spec.settings.items() if name not in NOT_TRIED}
     settings |= {"context": CELLS, "cells": CELLS, "slots": 1, "keep_alive": 0, "trial": 1}
     return msgspec.structs.replace(spec, engine=runtime.name, settings=settings)
