@@ -11,7 +11,7 @@ import pytest
 
 from omni.core.paths import Home
 
-pytest_plugins = ["tests.fixtures_starter"]
+pytest_plugins = ["tests.fixtures_starter", "tests.fixtures_server"]
 
 
 def pytest_collection_finish() -> None:

@@ -3,6 +3,10 @@
 import sys
 import zipfile
 from pathlib import Path
+from typing import NoReturn
+
+from omni.core.paths import Home
+from omni.runtimes import Runtime, add, offered
 
 ROOT = Path(__file__).resolve().parents[1]
 HELP = """
@@ -67,6 +71,15 @@ def fake_server(path: Path, *, before: str = "", help_text: str = HELP, **settin
     path.write_text(text)
     path.chmod(0o755)
     return path
+
+
+async def added(home: Home, program: Path) -> Runtime:
+    """Add a program to a home, as a person does."""
+    return add(home, await offered(home, str(program), _no_airlock))
+
+
+def _no_airlock() -> NoReturn:
+    raise AssertionError("a file needs no network")
 
 
 def told_by(path: Path) -> Path:

@@ -95,7 +95,8 @@ class WorkerRequests:
         """What the worker is asked, with the grammar that its answer must follow, and that it is known to keep; of one that
         keeps none of ours with a schema, which only the proof of the answer holds it to."""
         if not self._keeps_grammars:
-            return Framed(partial(asked.body, schema=binding.converted), Unframer(UNFRAMED))
+            characters = None if density is None else asked.max_completion_tokens * density
+            return Framed(partial(asked.body, schema=binding.converted(characters)), Unframer(UNFRAMED))
         framing = UNFRAMED
         if isinstance(request, ChatRequest) and not (request.messages and request.messages[-1].role == "assistant"):
             framing = await self._knowledge.framing(client, thinking=request.thinking, tools=asked.tools)

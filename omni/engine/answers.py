@@ -85,6 +85,8 @@ def completion_body(
 def prompt_of(request: ChatRequest) -> dict[str, Any]:
     """The part of a body that becomes the prompt, which is all that counting needs."""
     body: dict[str, Any] = {"messages": sent(request.messages)}
+    if request.messages and request.messages[-1].role == "assistant":  # servers that find it out say it once more
+        body |= {"continue_final_message": True, "add_generation_prompt": False}
     if request.tools:
         body["tools"] = [offered(tool) for tool in request.tools]
         parallel = request.parallel_calls is not False and request.tool_choice == "auto"

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from hashlib import sha256
 from threading import Lock
 from typing import Any, NamedTuple
@@ -51,10 +51,9 @@ class Binding:
         self._bounds: dict[tuple[Framing, int | None], Bound] = {}
         self._writing = Lock()  # requests with the same schema share this object, each in a thread of its own
 
-    @cached_property
-    def converted(self) -> dict[str, Any]:
+    def converted(self, characters: int | None = None) -> dict[str, Any]:
         """The same for an engine that reads no grammar of ours."""
-        return converted(*self._plain)
+        return converted(*self._plain, characters)
 
     def bound(self, framing: Framing, characters: int | None = None) -> Bound:
         """The grammar of an answer that is framed so; with `characters`, of one that has about so many at most. Blocking:

@@ -43,7 +43,7 @@ class Attempt(NamedTuple):
 
 def attempts(request: ChatRequest, binding: Binding | None, *, kept: bool = True) -> Iterator[Attempt]:
     """The tries that an answer is worth. `kept`: the engine keeps our grammars."""
-    if binding is not None and binding.schema is None and kept:
+    if binding is not None and binding.schema is None:
         for number, density in enumerate(DENSITIES):
             yield Attempt(number, density, last=density == DENSITIES[-1])
     elif binding is not None and (holds(request, binding, kept=kept) or binding.tools):

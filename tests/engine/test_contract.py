@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
 
+import msgspec
 import pytest
 
 from omni.core.errors import ContextOverflow, EngineError, UsageError
@@ -21,6 +22,7 @@ from omni.engine import (
 )
 from tests.engine.engine_tools import asked, end_of, events_of, real_spec, scripted_spec, text_of
 from tests.image_tools import png
+from tests.runtime_tools import added
 
 
 async def _scripted(_request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
@@ -38,10 +40,20 @@ async def _xllamacpp(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
         yield engine
 
 
+async def _llama_server(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
+    """A program of strangers, without LLGuidance, started by the worker."""
+    program, gguf = request.getfixturevalue("server_program"), request.getfixturevalue("small_gguf")
+    runtime = await added(request.getfixturevalue("home"), program)
+    spec = msgspec.structs.replace(real_spec(gguf, context=512, cells=512, llguidance=0), engine=runtime.name)
+    async with request.getfixturevalue("kept_engine")(spec) as engine:
+        yield engine
+
+
 ENGINES = [
     pytest.param(_scripted, id="scripted"),
     pytest.param(_scripted_worker, id="scripted worker"),
     pytest.param(_xllamacpp, id="xllamacpp", marks=pytest.mark.real),
+    pytest.param(_llama_server, id="llama-server", marks=pytest.mark.real),
 ]
 
 

@@ -12,10 +12,10 @@ from omni.core.paths import Home
 from omni.core.settings import parse
 from omni.engine import Engines, to_try
 from omni.keeper import KeeperClient, start
-from omni.runtimes import BUILT_IN, Runtime, Runtimes, RuntimeTrial, Speeds, add, offered
+from omni.runtimes import BUILT_IN, Runtime, Runtimes, RuntimeTrial, Speeds
 from tests.engine.engine_tools import asked, events_of, text_of
 from tests.engine.test_engines import machine
-from tests.runtime_tools import fake_server
+from tests.runtime_tools import added, fake_server
 
 TYPES = {"F32": 10, "Q4_K": 90}
 
@@ -42,10 +42,6 @@ class Heard(list[str]):
 
 def engines(home: Home, keeper: Any, heard: list[str], use: str) -> Engines:
     return Engines(home, keeper, parse(f'[engine]\nuse = "{use}"\ncontext = 512\n'), machine(16), said=heard.append)
-
-
-async def added(home: Home, program: Path) -> Runtime:
-    return add(home, await offered(home, str(program), lambda: pytest.fail("needs no network")))
 
 
 def passed(runtime: Runtime, engines: Engines, prompt: float = 100.0) -> RuntimeTrial:

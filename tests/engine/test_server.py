@@ -17,18 +17,14 @@ from omni.core.paths import Home
 from omni.engine import Tool
 from omni.engine.trials import try_runtime
 from omni.keeper import KeeperClient, WorkerSpec, start
-from omni.runtimes import Runtime, Runtimes, add, offered
+from omni.runtimes import Runtime, Runtimes
 from tests.engine.engine_tools import DirectKeeper, asked, end_of, events_of, scripted_spec, text_of
 from tests.engine.test_contract import calls_of
-from tests.runtime_tools import HELP, fake_server, told_by
+from tests.runtime_tools import HELP, added, fake_server, told_by
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads /proc")
 ADD = Tool(name="add", parameters={"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]})
 PLACE = {"type": "object", "properties": {"city": {"enum": ["Oslo"]}}, "required": ["city"]}
-
-
-async def added(home: Home, program: Path) -> Runtime:
-    return add(home, await offered(home, str(program), lambda: pytest.fail("needs no network")))
 
 
 def by(runtime: str, **settings: int | str) -> WorkerSpec:

@@ -6,22 +6,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
 from omni.core.errors import BadFile, NotFound, UsageError
 from omni.core.paths import Home
-from omni.runtimes import BUILT_IN, BrokenRuntime, Runtime, Runtimes, RuntimeTrial, Speeds, add, offered
-from tests.runtime_tools import ROOT, fake_server
-
-
-async def added(home: Home, program: Path) -> Runtime:
-    return add(home, await offered(home, str(program), _no_airlock))
-
-
-def _no_airlock() -> NoReturn:
-    raise AssertionError("nothing of this needs the network")
+from omni.runtimes import BUILT_IN, BrokenRuntime, Runtime, Runtimes, RuntimeTrial, Speeds, offered
+from tests.runtime_tools import ROOT, added, fake_server
 
 
 async def test_a_program_is_added_with_its_version_and_its_hash(home: Home, tmp_path: Path) -> None:
@@ -98,7 +89,7 @@ async def test_a_name_that_is_taken_or_means_something_else_is_refused(home: Hom
         await added(home, program)
     for name in ("auto", BUILT_IN, "scripted", "helper", "../x", "Ü", "a" * 65):
         with pytest.raises(UsageError, match="cannot be the name"):
-            await offered(home, str(program), _no_airlock, name=name)
+            await offered(home, str(program), pytest.fail, name=name)
 
 
 async def test_removing_frees_it_and_leaves_a_program_that_lies_elsewhere(home: Home, tmp_path: Path) -> None:

@@ -1,0 +1,87 @@
+"""A real llama-server as an engine: what it is asked for beside the contract."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from omni.core.events import TextDelta
+from omni.core.paths import Home
+from omni.engine.trials import try_runtime
+from omni.keeper import KeeperClient, WorkerSpec, start
+from tests.engine.engine_tools import DirectKeeper, asked, end_of, events_of, real_spec, text_of
+from tests.runtime_tools import added
+
+pytestmark = pytest.mark.real
+
+
+async def spec_of(home: Home, program: Path, gguf: Path, **settings: int | str) -> WorkerSpec:
+    runtime = await added(home, program)
+    facts: dict[str, int | str] = {"context": 1024, "cells": 4096, "llguidance": 0, **settings}
+    return msgspec.structs.replace(real_spec(gguf, **facts), engine=runtime.name)
+
+
+def _child(worker: Any) -> int:
+    pid = worker.process.pid
+    return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+
+async def test_a_server_that_is_killed_in_mid_answer_costs_the_answer_nothing(
+    home: Home, server_program: Path, small_gguf: Path, worker_engine: Any, keeper: DirectKeeper
+) -> None:
+    async with worker_engine(await spec_of(home, server_program, small_gguf)) as engine:
+        whole = text_of(await events_of(engine, asked("Tell me of the sea.", max_tokens=200)))
+        said: list[str] = []
+        async for event in engine.chat(asked("Tell me of the sea.", max_tokens=200)):
+            if isinstance(event, TextDelta):
+                if len(said) == 5:
+                    os.kill(await asyncio.to_thread(_child, keeper.started[0]), signal.SIGKILL)
+                said.append(event.text)
+        assert len(keeper.started) == 2
+        assert "".join(said) == whole
+
+
+async def test_eight_chats_are_answered_at_the_same_time(
+    home: Home, server_program: Path, small_gguf: Path, worker_engine: Any
+) -> None:
+    async with worker_engine(await spec_of(home, server_program, small_gguf, slots=8)) as engine:
+        answers = await asyncio.gather(*(events_of(engine, asked(f"Say {n}.", max_tokens=24)) for n in range(8)))
+        assert all(end_of(events).usage.completion_tokens > 0 for events in answers)
+
+
+async def test_texts_become_vectors(home: Home, server_program: Path, small_gguf: Path, worker_engine: Any) -> None:
+    spec = await spec_of(home, server_program, small_gguf, embeddings=1, pooling="mean", batch=256)
+    async with worker_engine(spec) as engine:
+        assert (await engine.capabilities()).embeds
+        vectors = await engine.embed(["sea", "mountain", "sea"])
+        assert vectors[0] == vectors[2] != vectors[1]
+        assert len(vectors[0]) == 64
+
+
+async def test_each_quantisation_is_tried_and_what_ends_the_program_is_told(
+    home: Home, server_program: Path, small_gguf: Path, starter_gguf: Path
+) -> None:
+    """Whatever this processor makes of it: plain floats answer, and the starter's types do or are a finding in words."""
+    runtime = await added(home, server_program)
+    starter = start(home, full_screen=False)
+    keeper = await KeeperClient.connect(home, starter, client="tests")
+    try:
+        plain = await try_runtime(
+            keeper, real_spec(small_gguf), runtime, types=("F32",), brain="@omni/small", machine="here"
+        )
+        packed = await try_runtime(
+            keeper, real_spec(starter_gguf), runtime, types=("F32", "Q4_1", "Q8_0"), brain="@omni/starter", machine="here"
+        )  # fmt: skip
+    finally:
+        await keeper.shutdown()
+        await keeper.close()
+        starter.goodbye()
+    assert plain.speeds is not None
+    assert plain.speeds.prompt > 0 < plain.speeds.answer
+    assert packed.passed or packed.words.startswith(
+        "ends with an illegal instruction with Q4_1 and Q8_0: its code is for"
+    )
