@@ -1,9 +1,10 @@
 """A program that behaves as llama.cpp's server does, without a model; and wheels that carry one."""
 
+import json
 import sys
 import zipfile
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from omni.core.paths import Home
 from omni.runtimes import Runtime, add, offered
@@ -49,8 +50,8 @@ with open(after("--api-key-file")) as file:
     key = file.read().strip()
 told = {{"words": words, "pid": os.getpid(), "key hidden": key not in " ".join([*words, *os.environ.values()])}}
 told["status"] = open("/proc/self/status").read()
-with open({told!r}, "w") as file:
-    json.dump(told, file)
+told["environment"] = sorted(os.environ)
+print("TOLD", json.dumps(told), file=sys.stderr, flush=True)
 {before}
 from omni.engine.scripted_worker import serve
 kept = serve(after("--host"), key, {{"slots": int(after("--parallel")), "context": int(after("--ctx-size")), **{settings!r}}})
@@ -59,14 +60,13 @@ threading.Event().wait()
 
 
 def fake_server(path: Path, *, before: str = "", help_text: str = HELP, **settings: int | str) -> Path:
-    """Write a server to `path`, which tells what it saw in `PATH.told`; `before` runs before it serves."""
+    """Write a server to `path`, which tells in its log what it saw; `before` runs before it serves."""
     text = _SERVER.format(
         python=sys.executable,
         root=str(ROOT),
         help=help_text,
         before=before,
         settings=settings,
-        told=str(told_by(path)),
     )
     path.write_text(text)
     path.chmod(0o755)
@@ -82,9 +82,11 @@ def _no_airlock() -> NoReturn:
     raise AssertionError("a file needs no network")
 
 
-def told_by(path: Path) -> Path:
-    """Where such a server writes what it saw."""
-    return path.with_name(f"{path.name}.told")
+def told_by(home: Home) -> dict[str, Any]:
+    """What such a server saw, the last that was started in a home; nothing where none was."""
+    logs = sorted(home.logs.glob("*.log"), key=lambda log: log.stat().st_mtime_ns)
+    lines = [line for log in logs for line in log.read_text().splitlines() if line.startswith("TOLD ")]
+    return dict(json.loads(lines[-1].removeprefix("TOLD "))) if lines else {}
 
 
 def wheel(folder: Path, name: str, files: dict[str, bytes]) -> Path:

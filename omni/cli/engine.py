@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from omni.runtimes import EngineOffer, Runtime, RuntimeRow
 
 RUNS = (
-    "It is a stranger's program, and runs as you do: it may read and write your files. It gets no network and no line to "
-    "other programs, and no more memory than its brain needs."
+    "It is a stranger's program, and reads what you may read. It gets no network, no line to other programs, no file to write "
+    "but its own (where the kernel has Landlock), and no more memory than its brain needs."
 )
 
 

@@ -71,15 +71,6 @@ def arguments(path: str, socket: str, key_file: str, settings: Mapping[str, Any]
         line.takes("--verbosity", str(QUIET))
     line.takes("--log-prefix")
     line.takes("--log-timestamps")
-    if cache := str(settings.get("cache", "")):
-        line.needs("--cache-type-k", cache)
-        line.needs("--cache-type-v", cache)
-    if settings.get("speculation") and "--spec-ngram-mod-n-match" in known.flags:
-        line.takes("--spec-type", "ngram-mod")
-        for name, number in zip(("n-match", "n-min", "n-max"), SPECULATION, strict=True):
-            line.takes(f"--spec-ngram-mod-{name}", str(number))
-    if folder := str(settings.get("prefixes", "")):
-        line.takes("--slot-save-path", f"{folder}/")
     template = str(settings.get("chat_template", ""))
     line.takes("--no-jinja" if template and "{" not in template else "--jinja")
     if template:

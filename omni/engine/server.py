@@ -1,11 +1,13 @@
 """llama.cpp's own server as the child of a worker: started behind the wall, waited for, ended with it.
 
-The program is a stranger's. It gets no network and no line to anybody, the worker's memory ceiling and patience with the
-processor, and a key through a pipe, which stands in no argument, environment or file. When it ends, the worker ends in the
+The program is a stranger's. It gets no network and no line to anybody, writes nowhere but where it makes its socket and keeps
+prefixes, has the worker's memory ceiling and patience with the processor, and a key through a pipe, which stands in no
+argument, environment or file. When it ends, the worker ends in the
 same way, so that whoever waits learns how; when the worker ends, however, the kernel ends it (on Linux).
 """
 
 import os
+import shutil
 import signal
 import socket as sockets
 import subprocess
@@ -37,14 +39,18 @@ def start(
     """
     Path(socket).unlink(missing_ok=True)
     known = ServerHelp(_help(runtime))
+    write = [Path(f"{socket}.d")]  # of its own: beside the socket are those of others
+    make_folder(write[0])
     if folder := str(settings.get("prefixes", "")):
         make_folder(Path(folder))  # a server does not start where it is missing
+        write.append(Path(folder))
+    born = write[0] / "s.sock"
     reader, writer = os.pipe()
     try:
         os.set_inheritable(reader, True)
-        words = arguments(path, socket, f"/dev/fd/{reader}", settings, known)
+        words = arguments(path, str(born), f"/dev/fd/{reader}", settings, known)
         server = subprocess.Popen(
-            child_command(runtime.program, words),
+            child_command(runtime.program, words, write=write),
             env=child_environment(runtime.library_folders),
             stdin=subprocess.DEVNULL,
             pass_fds=[reader],
@@ -53,11 +59,14 @@ def start(
     finally:
         os.close(reader)
         os.close(writer)
-    while not _answers(socket, key):
+    while not _answers(born, key):
         if (code := server.poll()) is not None:
+            shutil.rmtree(write[0], ignore_errors=True)
             _die_alike(code)
             raise fault(path, told_of(log, offset), f"it ended with code {code}")
         time.sleep(LOOK_SECONDS)
+    born.rename(socket)
+    write[0].rmdir()
     threading.Thread(target=_end_with, args=(server,), name="server", daemon=True).start()
     return server
 
@@ -81,11 +90,11 @@ def _help(runtime: Runtime) -> str:
     return done.stdout.decode("utf-8", "replace")
 
 
-def _answers(socket: str, key: str) -> bool:
+def _answers(socket: Path, key: str) -> bool:
     """Whether the server has loaded its brain, by its own word."""
     with sockets.socket(sockets.AF_UNIX, sockets.SOCK_STREAM) as line, suppress(OSError):
         line.settimeout(5)
-        line.connect(socket)
+        line.connect(os.fspath(socket))
         line.sendall(f"GET /health HTTP/1.0\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n\r\n".encode())
         return line.recv(64).partition(b" ")[2].startswith(b"200")
     return False

@@ -1,12 +1,12 @@
-"""The first words of a foreign program: it ends with who started it, gives up the network and all lines to others, and
-only then becomes that program.
+"""The first words of a foreign program: it ends with who started it, gives up the network, all lines to others and all
+writing but where it was told to, and only then becomes that program.
 
-    python -c … PARENT PROGRAM ARGUMENT…
-
-The program may start others: the filter cannot tell its own first start from those. They are behind the same wall. On
-systems without `prctl` nothing ends it with its parent but that one's own care. Standard library only.
+Its one argument is JSON: the `parent`, the folders to `write` below, and the `command`. The program may start others, since a
+filter cannot tell its own first start from those; they are behind the same walls. On systems without `prctl` nothing ends it
+with its parent but that one's own care. Standard library only.
 """
 
+import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,18 +16,20 @@ from omni.core.paths import python_command
 
 _PR_SET_PDEATHSIG = 1
 _SIGKILL = 9
+_DEVICES = Path("/dev")  # a card's drivers open theirs to write
 # Words of a person's own environment that would change what a server does, or are secrets that it need not know.
 _LEFT_OUT = ("LLAMA_", "HF_", "HUGGING", "OMNI_", "AWS_")
 
 
-def child_command(program: Path, arguments: Sequence[str]) -> list[str]:
-    """The command line that starts `program` behind the wall, as a child of this very process."""
-    return [
-        *python_command("omni.runtimes.child", packages=False),
-        str(os.getpid()),
-        os.fspath(program),
-        *arguments,
-    ]
+def child_command(program: Path, arguments: Sequence[str], *, write: Iterable[Path] = ()) -> list[str]:
+    """The command line that starts `program` behind the walls, as a child of this very process. It may change files below
+    `write` only (and use devices)."""
+    order = {
+        "parent": os.getpid(),
+        "write": [os.fspath(folder) for folder in write],
+        "command": [os.fspath(program), *arguments],
+    }
+    return [*python_command("omni.runtimes.child", packages=False), json.dumps(order)]
 
 
 def child_environment(libraries: Iterable[Path], environment: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -43,14 +45,19 @@ def child_environment(libraries: Iterable[Path], environment: Mapping[str, str] 
 def main() -> None:
     """Become the program; never returns."""
     from omni.core import confinement
+    from omni.core.landlock import write_only_below
 
-    parent, program, *arguments = sys.argv[1:]
+    order = json.loads(sys.argv[-1])
     _end_with_parent()
-    if os.getppid() != int(parent):  # it has ended meanwhile, and nothing would tell
+    if os.getppid() != order["parent"]:  # it has ended meanwhile, and nothing would tell
         os._exit(1)
     confinement.confine(connect=False)
+    program = order["command"][0]
     try:
-        os.execv(program, [program, *arguments])  # noqa: S606 - it is what this process is for
+        if not write_only_below([_DEVICES, *map(Path, order["write"])]):
+            sys.stderr.write(f"{program} may write where you may: this kernel has no Landlock.\n")
+            sys.stderr.flush()
+        os.execv(program, order["command"])  # noqa: S606 - it is what this process is for
     except OSError as error:
         sys.stderr.write(f"{program} cannot be started: {error.strerror}\n")
         sys.stderr.flush()

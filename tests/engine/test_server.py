@@ -44,7 +44,7 @@ async def test_a_program_answers_as_an_engine_behind_the_wall(
         assert end_of(events).usage.prompt_tokens == await engine.count_tokens(asked("Hi").messages)
         [worker] = keeper.started
         assert worker.facts["confined"] == "seccomp"
-        told = json.loads(told_by(program).read_text())
+        told = told_by(home)
         status = dict(line.split(":\t", 1) for line in told["status"].splitlines() if ":\t" in line)
         assert (status["Seccomp"], status["NoNewPrivs"]) == ("2", "1")
         assert told["key hidden"]
@@ -55,6 +55,31 @@ async def test_a_program_answers_as_an_engine_behind_the_wall(
         assert all(one["refused"] for one in attempts)
 
 
+async def test_a_program_can_write_nowhere_but_where_its_socket_was_made(
+    home: Home, tmp_path: Path, worker_engine: Any
+) -> None:
+    kept = tmp_path / "a person's file"
+    kept.write_text("kept")
+    attempt = f"""
+try:
+    open({str(kept)!r}, "w")
+except OSError as error:
+    print("REFUSED", error.strerror, file=sys.stderr, flush=True)
+try:
+    os.unlink({str(kept)!r})
+except OSError as error:
+    print("REFUSED", error.strerror, file=sys.stderr, flush=True)
+open("/dev/null", "w")
+"""
+    runtime = await added(home, fake_server(tmp_path / "llama-server", before=attempt))
+    async with worker_engine(by(runtime.name)) as engine:
+        await engine.capabilities()
+    assert kept.read_text() == "kept"
+    [log] = home.logs.glob("worker-*.log")
+    assert log.read_text().count("REFUSED Permission denied") == 2
+    assert not list(home.sockets.glob("*.d"))
+
+
 async def test_the_program_ends_with_its_worker_and_the_worker_with_it(
     home: Home, tmp_path: Path, worker_engine: Any, keeper: DirectKeeper
 ) -> None:
@@ -62,13 +87,13 @@ async def test_the_program_ends_with_its_worker_and_the_worker_with_it(
     runtime = await added(home, program)
     async with worker_engine(by(runtime.name)) as engine:
         await engine.capabilities()
-        child = os.pidfd_open(json.loads(told_by(program).read_text())["pid"])
+        child = os.pidfd_open(told_by(home)["pid"])
         keeper.started[0].kill()
         async with asyncio.timeout(10):
             await _gone(child)
         await engine.capabilities()
         worker = keeper.started[1]
-        os.kill(json.loads(told_by(program).read_text())["pid"], signal.SIGSEGV)
+        os.kill(told_by(home)["pid"], signal.SIGSEGV)
         assert await asyncio.to_thread(worker.process.wait, 10) == -signal.SIGSEGV
         assert text_of(await events_of(engine, asked("Hi"))) == "here"
 
@@ -125,7 +150,7 @@ async def test_what_a_build_does_not_name_and_a_worker_can_do_without_is_left_ou
         by(runtime.name, adapters='["/a.gguf", "/b.gguf"]', chat_template="chatml", embeddings=1)
     ) as engine:
         await engine.capabilities()
-    words = json.loads(told_by(program).read_text())["words"]
+    words = told_by(home)["words"]
     assert not {"--metrics", "--poll", "--verbosity", "--no-warmup"} & set(words)
     assert words[words.index("--lora") + 1] == "/a.gguf,/b.gguf"
     assert words[words.index("--cache-ram") + 1] == "0"
@@ -143,7 +168,7 @@ async def test_a_build_is_told_how_to_guess_and_where_to_keep_what_it_knows(
         runtime = await added(home, program)
         async with worker_engine(by(runtime.name, cache="q8_0", speculation=1, prefixes=str(home.prefixes))) as engine:
             await engine.capabilities()
-        words = json.loads(told_by(program).read_text())["words"]
+        words = told_by(home)["words"]
         given = dict(itertools.pairwise(words))
         assert given["--cache-type-k"] == given["--cache-type-v"] == "q8_0"
         assert given["--slot-save-path"] == f"{home.prefixes}/"
@@ -152,20 +177,13 @@ async def test_a_build_is_told_how_to_guess_and_where_to_keep_what_it_knows(
         assert all((flag in given) is guesses for flag in flags)
 
 
-async def test_settings_of_servers_in_the_environment_of_a_person_change_nothing(
-    home: Home, tmp_path: Path, worker_engine: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    program = fake_server(
-        tmp_path / "llama-server",
-        before="told['all'] = sorted(os.environ)\nopen(__file__ + '.told', 'w').write(json.dumps(told))",
-    )
-    runtime = await added(home, program)
-    monkeypatch.setenv("PATH", os.environ["PATH"])
+async def test_the_program_knows_nothing_of_omni(home: Home, tmp_path: Path, worker_engine: Any) -> None:
+    runtime = await added(home, fake_server(tmp_path / "llama-server"))
     async with worker_engine(by(runtime.name)) as engine:
         await engine.capabilities()
-    assert not [
-        name for name in json.loads(told_by(program).read_text())["all"] if name.startswith(("LLAMA_", "OMNI_"))
-    ]
+    environment = told_by(home)["environment"]
+    assert "PATH" in environment
+    assert not [name for name in environment if name.startswith("OMNI_")]
 
 
 async def test_a_program_that_was_changed_is_not_started(home: Home, tmp_path: Path, worker_engine: Any) -> None:
@@ -176,7 +194,7 @@ async def test_a_program_that_was_changed_is_not_started(home: Home, tmp_path: P
         with pytest.raises(EngineError) as refused:
             await engine.capabilities()
     assert "it is not the file that was added" in refused.value.hint
-    assert not told_by(program).exists()
+    assert told_by(home) == {}
 
 
 async def test_without_grammars_of_ours_an_answer_is_held_until_it_is_proved(

@@ -11,7 +11,7 @@ import pytest
 
 from omni.core.errors import BadFile, NotFound, UsageError
 from omni.core.paths import Home
-from omni.runtimes import BUILT_IN, BrokenRuntime, Runtime, Runtimes, RuntimeTrial, Speeds, offered
+from omni.runtimes import BUILT_IN, BrokenRuntime, Runtime, Runtimes, RuntimeTrial, Speeds, child_environment, offered
 from tests.runtime_tools import ROOT, added, fake_server
 
 
@@ -147,3 +147,9 @@ def test_trials_are_remembered_of_the_very_build_and_an_unreadable_file_is_as_go
     assert json.loads(tried.read_bytes())["format"] == 1
     tried.write_text("[")
     assert registry.tried(runtime) == ()
+
+
+def test_a_program_gets_a_persons_environment_without_settings_of_servers_and_secrets() -> None:
+    own = {"PATH": "/bin", "LLAMA_ARG_PORT": "1", "HF_TOKEN": "secret", "OMNI_HOME": "/home", "LD_LIBRARY_PATH": "/lib"}
+    assert child_environment([], own) == {"PATH": "/bin", "LD_LIBRARY_PATH": "/lib"}
+    assert child_environment([Path("/a"), Path("/b")], own)["LD_LIBRARY_PATH"] == "/a:/b:/lib"
