@@ -300,8 +300,9 @@ class Services:
         await (await self.keeper()).changed(topic, value)
 
     def _said(self, topic: str, words: str) -> None:
-        """Tell those who listen something that a person should know, and keep it in the log."""
-        logging.getLogger(__name__).warning("%s", words)
+        """Tell those who listen something that a person should know; it stands in the log, too."""
+        level = logging.INFO if self._listeners else logging.WARNING  # which a command without a log prints
+        logging.getLogger(__name__).log(level, "%s", words)
         self._told(topic, words)
 
     def _told(self, topic: str, value: Any) -> None:

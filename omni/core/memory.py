@@ -76,6 +76,15 @@ def taken(pid: int | str = "self") -> int:
     return int(fields[1]) * 1024 if len(fields) > 1 else 0
 
 
+def started_by(pid: int, root: Path = Path("/")) -> list[int]:
+    """The processes that the first thread of a process has started: some engines are programs of their own, whose memory is
+    their worker's. None where nobody tells."""
+    try:
+        return [int(child) for child in (root / f"proc/{pid}/task/{pid}/children").read_text("ascii").split()]
+    except OSError:  # it has ended, or the kernel keeps no such list
+        return []
+
+
 def beyond(size: int) -> tuple[bool, str]:
     """Try to take `size` bytes, without touching one. Whether that was refused, and the kernel's words."""
     import mmap

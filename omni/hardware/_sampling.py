@@ -8,6 +8,7 @@ from threading import Lock
 
 from msgspec import Struct
 
+from omni.core.memory import started_by
 from omni.hardware._memory import available_memory
 from omni.hardware.probes import Probes, Vram
 
@@ -77,7 +78,7 @@ def process_memory(pids: Iterable[int]) -> dict[int, int]:
     memory = {}
     for pid in asked:
         if (own := _held(pid)) is not None:
-            memory[pid] = own + sum(_held(child) or 0 for child in _children(pid) if child not in asked)
+            memory[pid] = own + sum(_held(child) or 0 for child in started_by(pid) if child not in asked)
     return memory
 
 
@@ -91,11 +92,3 @@ def _held(pid: int) -> int | None:
         with suppress(psutil.Error):
             return int(psutil.Process(pid).memory_info().rss)
     return None
-
-
-def _children(pid: int) -> list[int]:
-    """Those that the first thread of a process has started: some engines are programs of their own."""
-    try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()]
-    except OSError:
-        return []

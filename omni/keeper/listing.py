@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from omni.core.memory import started_by
 from omni.core.paths import Home
 from omni.keeper.admission import Admission, WorkerRecord
 from omni.keeper.doors import AirlockSupervisor
@@ -48,8 +49,9 @@ def listing(
 def _row(name: str, kind: str, pid: int, since: float, detail: str = "") -> dict[str, Any]:
     from omni.core.confinement import state_of
 
-    wall = state_of(pid, beside=os.getpid())
-    confined = wall.kind if wall.enforced else "none"
+    looked_at = [pid, *(started_by(pid) if kind == "worker" else ())]  # an engine's own program must be behind it, too
+    walls = [state_of(one, beside=os.getpid()) for one in looked_at]
+    confined = walls[0].kind if all(wall.enforced for wall in walls) else "none"
     return {
         "name": name,
         "kind": kind,

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from omni.core.memory import started_by
 from omni.core.paths import Home
 
 SHARE = 0.8
@@ -47,21 +48,12 @@ def available(root: Path = Path("/")) -> int | None:
 def taken(pid: int, root: Path = Path("/")) -> int:
     """Bytes that a process and what it started have taken from what was available; file pages can be had back and do not
     count."""
-    return sum(_field(root / f"proc/{one}/status", "RssAnon:") or 0 for one in _family(pid, root))
+    return sum(_field(root / f"proc/{one}/status", "RssAnon:") or 0 for one in (pid, *started_by(pid, root)))
 
 
 def resident(pid: int, root: Path = Path("/")) -> int:
     """Bytes of a process, and of what it started, that are in memory, mapped files included."""
-    return sum(_field(root / f"proc/{one}/status", "VmRSS:") or 0 for one in _family(pid, root))
-
-
-def _family(pid: int, root: Path) -> list[int]:
-    """A process and the children of its first thread: some engines are programs that a worker starts."""
-    try:
-        children = (root / f"proc/{pid}/task/{pid}/children").read_text("ascii")
-    except OSError:  # it has ended, or the kernel does not tell
-        return [pid]
-    return [pid, *map(int, children.split())]
+    return sum(_field(root / f"proc/{one}/status", "VmRSS:") or 0 for one in (pid, *started_by(pid, root)))
 
 
 def _cgroups(root: Path) -> Iterable[int]:
