@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from omni.cartridges._pull_jobs import KEPT, begin_export, begin_pull, begin_verify
     from omni.cartridges._pull_status import PullState, PullStatus, after
     from omni.cartridges.brains import (
+        MADE,
         Base,
         Brain,
         BrainAdapter,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 __getattr__, __dir__ = lazy(
     __name__,
     _access="AirlockAccess Fetcher",
-    brains="Base Brain BrainAdapter ExportEvent Exported PullDone PullEvent PullProgress PullStarted PullVerifying "
+    brains="Base MADE Brain BrainAdapter ExportEvent Exported PullDone PullEvent PullProgress PullStarted PullVerifying "
     "Unfinished Verified VerifyEvent",
     _facts="base_facts facts_of",
     gguf="GgufHeader read_header",

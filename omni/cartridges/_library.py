@@ -14,7 +14,7 @@ from omni.cartridges import _naming as naming
 from omni.cartridges._access import Fetcher
 from omni.cartridges._catalog import Catalog
 from omni.cartridges._importer import Importer
-from omni.cartridges._ranking import best_here, first_to_pull, fits_modestly
+from omni.cartridges._ranking import best_here, first_to_pull, fits_modestly, may_be_proposed
 from omni.cartridges.brains import Brain, ExportEvent, PullDone, PullEvent, Unfinished, VerifyEvent
 from omni.cartridges.exports import write_export
 from omni.cartridges.finders import find_all
@@ -120,11 +120,7 @@ class Library:
         """What to pull first on this machine: it answers faster than people read, is here in minutes, and was checked
         by us where that costs little. None when nothing that takes at most 70 % of the memory is offered."""
         budget = await self._budget()
-        offered = [
-            brain
-            for brain in await self.brains()
-            if brain.state == "available" and not brain.shares and fits_modestly(budget, brain)
-        ]
+        offered = [brain for brain in await self.brains() if may_be_proposed(brain) and fits_modestly(budget, brain)]
         return max(offered, key=first_to_pull(budget), default=None)
 
     async def adapters(self) -> dict[str, tuple[str, ...]]:

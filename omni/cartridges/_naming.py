@@ -78,7 +78,11 @@ def not_found(name: str, brains: Iterable[Brain]) -> NotFound:
 
 def nearest_offer(name: str, brains: Iterable[Brain]) -> Brain | None:
     """The catalogue entry that comes closest to a name of Ollama's: by family, else by the number of weights."""
-    offers = [brain for brain in brains if brain.manifest is not None and not brain.shares and not brain.starter]
+    offers = [
+        brain
+        for brain in brains
+        if brain.manifest is not None and brain.makes == "answers" and not brain.shares and not brain.starter
+    ]
     if not offers:
         return None
     wanted = name.rpartition("/")[2].lower().removesuffix(":latest").replace(":", "-")

@@ -1,5 +1,6 @@
 """Which of several brains is the best one for this machine: of those that are here, and of those that could be had."""
 
+import math
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ _FEWEST = 400_000_000  # weights; the smallest brains that answer sensibly have 
 _SHORTEST = 2048  # tokens of context for which it was trained
 _RAW = re.compile(r"\b(base|pt|pretrained)\b", re.IGNORECASE)  # in the names of models that only go on with texts
 _MADE = re.compile(r"\b(instruct|chat|it|assistant)\b", re.IGNORECASE)
+_OPEN = ("Apache-2.0", "MIT")
 _CHECKED = 4.0  # a file whose hash somebody here compared counts as much as one of so many times its weights
 
 
@@ -75,7 +77,7 @@ def first_to_pull(budget: "Budget") -> Callable[[Brain], tuple[float, ...]]:
         fit = modest.fit(facts)
         roomy = fit.context >= min(_ROOM, facts.context_max or _ROOM)
         quick = _as_fast_as(PLEASANT, fit.speed, facts)
-        worth = _parameters(brain) * (_CHECKED if _checked(brain) else 1.0)
+        worth = _worth(brain) * (_CHECKED if _checked(brain) else 1.0)
         return (
             fit.fits and roomy,
             _as_fast_as(READING, fit.speed, facts),
@@ -102,6 +104,19 @@ def _checked(brain: Brain) -> bool:
     return (
         brain.manifest is not None and isinstance(brain.manifest.base, Facts) and brain.manifest.base.sha256 is not None
     )
+
+
+def may_be_proposed(brain: Brain) -> bool:
+    """Whether somebody who does not know it yet may be led to it: it can be had, answers, and its licence has no terms that one
+    would have to read first."""
+    return brain.state == "available" and brain.makes == "answers" and not brain.shares and brain.licence in _OPEN
+
+
+def _worth(brain: Brain) -> float:
+    """Weights; of a mixture of experts as many as a model without them would need for its answers, by the usual rule of thumb."""
+    facts = brain.manifest.base if brain.manifest is not None else None
+    active = facts.active_parameters if isinstance(facts, Facts) else 0
+    return math.sqrt(_parameters(brain) * (active or _parameters(brain)))
 
 
 def _parameters(brain: Brain) -> int:

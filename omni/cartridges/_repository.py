@@ -10,12 +10,14 @@ import msgspec
 from omni.cartridges._adapters import AdapterFile, misfit
 from omni.cartridges._instead import instead
 from omni.cartridges._ranking import quality
-from omni.cartridges.brains import USABLE, Base, Brain, BrainAdapter, licence_name
-from omni.cartridges.gguf import GgufHeader
+from omni.cartridges.brains import FEATURES, USABLE, Base, Brain, BrainAdapter, licence_name
+from omni.cartridges.gguf import GgufHeader, Kind
 from omni.cartridges.index import BaseRecord, IndexEntry
 from omni.cartridges.judging import Verdict, judge
-from omni.cartridges.manifest import CartridgeBase, Facts, Manifest, PackageBase, parse_manifest
+from omni.cartridges.manifest import CartridgeBase, Facts, Feature, Makes, Manifest, PackageBase, parse_manifest
 from omni.core.errors import OmniError
+
+_MAKES: dict[Kind, Makes] = {"embedding": "vectors", "reranker": "ranks"}
 
 
 class Repository:
@@ -125,6 +127,7 @@ class Repository:
             context_max=record.base.header.context_length or facts.context,
             quantisation=record.base.header.quantisation or facts.quantisation,
             verified=verified_words(record),
+            features=_features(manifest.features, record.base),
         )
 
     def _from_entry(self, entry: IndexEntry) -> Brain:
@@ -159,6 +162,8 @@ class Repository:
             sampling=_sampling(record.base.parameters),
             quantisation=header.quantisation,
             verified=verified_words(record),
+            features=_features((), record.base),
+            makes=_MAKES.get(header.kind, "answers"),
         )
 
     def _role(self, manifest: Manifest, plain: Mapping[str, Brain]) -> Brain:
@@ -188,6 +193,8 @@ class Repository:
             memory_class=brain.memory_class or host.memory_class,
             shares=host.name,
             verified=host.verified,
+            features=host.features,
+            tried=host.tried,
         )
 
     def _adapted(self, brain: Brain) -> Brain:
@@ -229,7 +236,18 @@ def _shipped(manifest: Manifest) -> Brain:
         sampling=manifest.sampling.chosen(),
         licence=manifest.licence,
         memory_class=manifest.memory_class,
+        features=tuple(each for each in FEATURES if each in manifest.features),
+        makes=manifest.makes,
+        tried=manifest.tried,
     )
+
+
+def _features(said: Collection[Feature], base: Base) -> tuple[Feature, ...]:
+    """What a brain can whose file is here: the file says whether it sees and drafts ahead, its manifest the rest."""
+    here = {each for each in said if each not in ("vision", "mtp")}
+    here |= {"vision"} if base.projector is not None else set()
+    here |= {"mtp"} if base.header.draft_layers else set()
+    return tuple(each for each in FEATURES if each in here)
 
 
 def _of_another_engine(verdict: Verdict, entry: IndexEntry, header: GgufHeader) -> Verdict:
@@ -280,8 +298,9 @@ def _about(parameters: int) -> str:
 
 
 def _order(brain: Brain) -> tuple[int, int, bool, str]:
-    """What is here by the name; what can be pulled the small ones first, since somebody new begins with one of them."""
+    """What is here by the name; what can be pulled the small ones first, since somebody new begins with one of them, and those
+    that answer nobody last."""
     if brain.state == "available":
-        return 3, brain.size, bool(brain.shares), brain.name
+        return 3 if brain.makes == "answers" else 4, brain.size, bool(brain.shares), brain.name
     rank = 2 if brain.state not in USABLE else 0 if brain.manifest or brain.origin in ("blob", "file") else 1
     return rank, 0, False, brain.name

@@ -5,12 +5,20 @@ from typing import Any, Literal
 import msgspec
 
 from omni.cartridges.gguf import GgufHeader, Kind
-from omni.cartridges.manifest import Manifest
+from omni.cartridges.manifest import Feature, Makes, Manifest
 from omni.cartridges.projectors import Projector
 from omni.core.events import Event
 
 Origin = Literal["blob", "file", "ollama", "lm studio", "hugging face", "llama.cpp", "gpt4all", "jan", "folder"]
 State = Literal["ready", "installed", "available", "gone", "unreadable", "unloadable", "not chat", "corrupt"]
+FEATURES: dict[Feature, str] = {
+    "tools": "calls tools",
+    "thinking": "thinks",
+    "vision": "sees images",
+    "mtp": "drafts ahead (MTP)",
+}
+_BRIEFLY: dict[Feature, str] = {"tools": "tools", "thinking": "thinks", "vision": "sees images", "mtp": "MTP"}
+MADE: dict[Makes, str] = {"answers": "", "vectors": "vectors of texts", "ranks": "ranks texts"}
 USABLE: tuple[State, ...] = ("ready", "installed")
 
 
@@ -56,6 +64,9 @@ class Brain(msgspec.Struct, frozen=True, kw_only=True):
     shares  the name of the brain whose base this one borrows, or ""
     base_title  what people call its base; a file's own name for it where no manifest says better
     verified  in words, for people: whether and by whom the hash was checked
+    features  what it can, in the order of FEATURES: by its file, where that tells, else by its manifest
+    makes     what it is for
+    tried     whether Omni's makers have loaded and asked it, for a shipped cartridge; None for what others made
     """
 
     name: str
@@ -82,6 +93,25 @@ class Brain(msgspec.Struct, frozen=True, kw_only=True):
     starter: bool = False
     shares: str = ""
     verified: str = ""
+    features: tuple[Feature, ...] = ()
+    makes: Makes = "answers"
+    tried: bool | None = None
+
+    @property
+    def about(self) -> str:
+        """What it is good for, in a few words for a list, with what it can."""
+        good = self.good_for or self.title
+        if self.makes != "answers":
+            return f"{MADE[self.makes]}{f' ({good})' if good else ''}"
+        more = [_BRIEFLY[each] for each in self.features if _BRIEFLY[each] not in good]
+        return ", ".join(filter(None, (good, *more)))
+
+    @property
+    def can(self) -> str:
+        """What it can, and whether that was tried, as a sentence or two; "" where nobody says."""
+        words = ", ".join(FEATURES[each] for each in self.features) or MADE[self.makes]
+        said = f"{words[:1].upper()}{words[1:]}." if words else ""
+        return f"{said} Not tried by us.".lstrip() if self.tried is False else said
 
     @property
     def usable(self) -> bool:

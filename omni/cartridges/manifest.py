@@ -18,6 +18,8 @@ Name = Annotated[
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="The hash of the whole file, 64 hex digits.")]
 Https = Annotated[str, Meta(pattern="^https://", description="Where it lies.")]
 Count = Annotated[int, Meta(ge=0)]
+Feature = Literal["tools", "thinking", "vision", "mtp"]
+Makes = Literal["answers", "vectors", "ranks"]
 
 
 class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -118,6 +120,16 @@ class Manifest(Table, frozen=True, kw_only=True):
     licence: Annotated[str, Meta(description="SPDX identifier of the weights' licence.")]
     base: BaseSource
     good_for: Annotated[str, Meta(max_length=40, description="A few words for the list.")] = ""
+    features: Annotated[
+        list[Feature],
+        Meta(
+            description="What its makers say it can: call tools, think first, see images, draft ahead by itself (mtp)."
+        ),
+    ] = []
+    makes: Annotated[
+        Makes, Meta(description="What it is for: to answer, to make vectors of texts, or to rank texts for a question.")
+    ] = "answers"
+    tried: Annotated[bool, Meta(description="Whether its publisher has loaded and asked it with this engine.")] = False
     starter: Annotated[bool, Meta(description="Whether it only proves that all works.")] = False
     memory_class: Literal[0, 4, 8, 16, 32, 64] = 0
     context: Annotated[

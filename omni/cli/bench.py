@@ -98,17 +98,21 @@ def why_no_ollama(home: Home) -> str:
 
 async def ours(services: "Services", brain: "Brain") -> "Contestant":
     """Omni's own engine for it."""
-    from importlib.metadata import version
+    import asyncio
 
     from omni import __version__
     from omni.bench import Ours
+    from omni.runtimes import Runtimes
+
+    engines = await services.engines()
+    runtime = await asyncio.to_thread(Runtimes(services.home).get, engines.choice(brain).runtime)
 
     async def workers() -> list[int]:
         base = brain.base.id if brain.base else ""
-        return [one.pid for one in await (await services.engines()).loaded() if one.base == base]
+        return [one.pid for one in await engines.loaded() if one.base == base]
 
     return Ours(
-        await services.open(brain), version=f"{__version__} (xllamacpp {version('xllamacpp')})", workers=workers
+        await services.open(brain), version=f"{__version__} ({runtime.name} {runtime.version})", workers=workers
     )
 
 

@@ -20,6 +20,8 @@ async def brain_to_ask(services: "Services", name: str) -> "Brain":
 
     One that is not here is fetched when there is a person who agrees. Raises NotFound, or BadFile for a bad file.
     """
+    from omni.cartridges import MADE
+
     if is_file(name):
         brain = await services.library.add(name)
     else:
@@ -32,15 +34,17 @@ async def brain_to_ask(services: "Services", name: str) -> "Brain":
             if not await _fetched(services, brain, "No brain is here yet."):
                 raise
             brain = await services.library.get(STARTER)
-    if brain.state == "available" and await _fetched(services, brain, f"{brain.name} is not here yet."):
+    answers = brain.makes == "answers"
+    if answers and brain.state == "available" and await _fetched(services, brain, f"{brain.name} is not here yet."):
         brain = await services.library.get(brain.name)
     if not brain.usable:
         absent = brain.state == "available"
         why = brain.reason or ("it is not here yet" if absent else f"it is {brain.state}")
+        why = why if answers or not absent else f"it is not here yet, and for {MADE[brain.makes]} only"
         helps = f"`omni pull {brain.name}` fetches it ({size_words(brain.size)})." if absent else ""
-        if brain.embeds:
+        if brain.makes == "vectors" and not absent:
             helps = "`omni embed` prints its vectors; programs get them from `omni serve`, at /v1/embeddings and /api/embed."
-        elif brain.reranks:
+        elif brain.makes == "ranks" and not absent:
             helps = "Programs have it rank texts by `omni serve`, at /v1/rerank."
         raise NotFound(f"{brain.name} cannot be asked: {why.rstrip('.')}.", hint=brain.command or helps)
     return brain

@@ -77,7 +77,7 @@ def why(brain: "Brain") -> tuple[str, str]:
 def group(brain: "Brain") -> str:
     """The title that a brain stands under."""
     if brain.state == "available":
-        return "Can be pulled:"
+        return "Can be pulled:" if brain.makes == "answers" else "Can be pulled, to search with:"
     return "On this machine:" if brain.origin in OURS else f"Found in {STORES.get(brain.origin, brain.origin)}:"
 
 
@@ -88,17 +88,12 @@ def _order(brain: "Brain") -> tuple[int, str]:
 
 def row(brain: "Brain", fit: "Fit | None", *, default: bool) -> Row:
     """One brain as the cells of a listing."""
-    about = brain.good_for or brain.title
-    if made := "vectors of texts" if brain.embeds else "ranks texts" if brain.reranks else "":
-        about = f"{made}{f' ({about})' if about else ''}"
-    else:
-        about += f" (on {brain.shares})" if brain.shares else ""
-        about += ", sees images" if brain.vision and about else "sees images" if brain.vision else ""
+    about = brain.about + (f" (on {brain.shares})" if brain.shares else "")
     return (
         brain.name,
         "" if brain.shares else size_words(brain.size) if brain.size else "",
         context(brain.context_max),
-        "" if made and fit is not None and fit.fits else speed(fit),
+        "" if brain.makes != "answers" and fit is not None and fit.fits else speed(fit),
         brain.licence,
         f"{about}  <- `omni chat`" if default else about,
     )
@@ -135,6 +130,9 @@ def facts(brain: "Brain", fit: "Fit | None" = None) -> dict[str, object]:
         "vision": brain.vision,
         "embeds": brain.embeds,
         "reranks": brain.reranks,
+        "makes": brain.makes,
+        "features": list(brain.features),
+        "tried": brain.tried,
         "licence": brain.licence,
         "fits": fit.fits if fit else None,
         "memory": fit.memory if fit else None,

@@ -47,7 +47,9 @@ def command(brain: str, as_json: bool, verify: bool) -> None:
                 ("licence", shown.licence or "unknown"),
                 ("context", f"{shown.context_max:,} tokens at most" if shown.context_max else ""),
                 ("template", template(shown)),
+                ("can", shown.can),
                 ("vision", sight(shown)),
+                ("drafts", drafts(shown)),
                 ("makes", makes(shown)),
                 ("memory", memory(fit) if fit else ""),
                 (
@@ -71,6 +73,12 @@ def template(brain: "Brain") -> str:
     if brain.base is None or not brain.base.template or not brain.base.header.template_fault:
         return ""
     return f"that of its family; the file's own cannot be read ({brain.base.header.template_fault})"
+
+
+def drafts(brain: "Brain") -> str:
+    """The layers that predict what comes after the next token, by its header."""
+    layers = brain.base.header.draft_layers if brain.base else 0
+    return f"{layers} {'layer' if layers == 1 else 'layers'} of its own for tokens ahead (MTP)" if layers else ""
 
 
 def makes(brain: "Brain") -> str:

@@ -60,7 +60,7 @@ async def offer_of(services: "Services", brain: "Brain") -> BrainFit:
 
 def matches(brain: "Brain", text: str) -> bool:
     """Whether every word of the filter stands somewhere in what is known of the brain."""
-    known = f"{brain.name} {brain.title} {brain.summary} {brain.good_for} {brain.licence} {brain.state} {brain.origin}"
+    known = f"{brain.name} {brain.title} {brain.summary} {brain.about} {brain.licence} {brain.state} {brain.origin}"
     return all(word in known.lower() for word in text.lower().split())
 
 
@@ -73,7 +73,7 @@ def chooser_groups(offers: Sequence[BrainFit], text: str) -> Iterable[Group]:
                 (offer.brain.name, "text"),
                 (base_words(offer.brain), "second"),
                 (offer.speed, "second"),
-                (offer.brain.good_for, "third"),
+                (offer.brain.about, "third"),
             ),
         )
         for offer in offers

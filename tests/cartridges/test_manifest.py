@@ -39,7 +39,29 @@ def test_there_is_a_brain_for_every_memory_class(shipped: dict[str, Manifest]) -
 
 
 def test_all_licences_allow_it(shipped: dict[str, Manifest]) -> None:
-    assert {each.licence for each in shipped.values()} <= {"Apache-2.0", "MIT"}
+    terms = {each.name: each.licence for each in shipped.values() if each.licence not in ("Apache-2.0", "MIT")}
+    assert terms == {"@omni/lfm2.5-1.2b": "LFM Open License v1.0"}  # listed with its licence, proposed to nobody
+
+
+def test_what_it_is_for_and_whether_it_was_tried_is_said(shipped: dict[str, Manifest]) -> None:
+    assert {name for name, each in shipped.items() if each.tried} == {"@omni/smollm2", "@omni/coder"}
+    assert {name: each.makes for name, each in shipped.items() if each.makes != "answers"} == {
+        "@omni/nomic-embed": "vectors",
+        "@omni/qwen3-embedding-0.6b": "vectors",
+        "@omni/qwen3-reranker-0.6b": "ranks",
+    }
+    for each in shipped.values():
+        if isinstance(each.base, HubBase):
+            assert ("vision" in each.features) is bool(each.base.projector), each.name
+            assert each.good_for
+            assert each.memory_class
+
+
+def test_where_its_facts_are_from_stands_in_each_new_one() -> None:
+    texts = {path.parent.name: path.read_text("utf-8") for path in resources("cartridges").glob("*/cartridge.toml")}
+    known = {"coder", "devstral-24b", "gpt-oss-20b", "granite-8b", "smollm2"}
+    without = {name for name, text in texts.items() if "# Sources: " not in text}
+    assert {name for name in without if not name.startswith(("roe-", "qwen3-"))} == known
 
 
 def test_only_what_was_checked_has_a_hash(shipped: dict[str, Manifest]) -> None:

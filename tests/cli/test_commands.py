@@ -68,12 +68,34 @@ def test_what_a_brain_sees_with_is_told(call: Call, tiny: Path) -> None:
     eyes = write_projector(tiny.with_name("mmproj-tiny.gguf"), width=128)
     call("pull", str(tiny))
     assert "made for another model" in call("show", "tiny").out
-    assert "sees images" not in call("ls").out
+    assert "sees images" not in call("ls", "--here").out
     write_projector(eyes, width=256)
     call("pull", str(tiny))
     assert f"images, with {eyes}" in call("show", "tiny").out
-    assert "sees images" in call("ls").out
+    assert "sees images" in call("ls", "--here").out
     assert all(one["vision"] for one in call("ls", "--here", "--json").json)
+
+
+def test_layers_that_draft_are_told_by_the_header(call: Call, tiny: Path) -> None:
+    tiny.write_bytes(gguf_bytes(qwen35__nextn_predict_layers=1, general__architecture="qwen35", qwen35__block_count=2))
+    call("pull", str(tiny))
+    shown = call("show", "tiny").out
+    assert "1 layer of its own for tokens ahead (MTP)" in shown
+    assert call("show", "tiny", "--json").json["features"] == ["mtp"]
+    offered = call("show", "@omni/qwen3.5-9b")
+    assert "Calls tools, thinks, sees images. Not tried by us." in offered.out
+    assert call("show", "@omni/coder", "--json").json["tried"] is True
+    assert "Not tried" not in call("show", "@omni/coder").out
+
+
+def test_what_is_for_searching_stands_apart_and_is_not_chatted_with(call: Call) -> None:
+    lines = call("ls").out.splitlines()
+    apart = lines.index("Can be pulled, to search with:")
+    assert all(line.startswith("@") for line in lines[apart + 1 :])
+    assert {line.split()[0] for line in lines[apart + 1 :]} >= {"@omni/nomic-embed", "@omni/qwen3-reranker-0.6b"}
+    refused = call("chat", "--brain", "@omni/nomic-embed", "Hi")
+    assert refused.code == 3
+    assert "@omni/nomic-embed cannot be asked: it is not here yet, and for vectors of texts only." in refused.err
 
 
 def test_what_makes_vectors_is_told(call: Call, tiny: Path) -> None:
@@ -121,7 +143,7 @@ def test_an_unknown_brain_is_named_with_what_comes_near(call: Call, words: list[
     assert "Did you mean '@omni/smollm2'?" in refused.err
     ollama = call(*words, "llama3.2:3b")
     assert ollama.code == 3
-    assert "Nearest in the catalogue: @omni/qwen3-4b" in ollama.err
+    assert "Nearest in the catalogue: @omni/smollm3-3b" in ollama.err
     assert "hf.co/OWNER/REPOSITORY:QUANT" in ollama.err
     assert len(ollama.err.splitlines()) == 2
 

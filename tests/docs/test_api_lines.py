@@ -163,7 +163,7 @@ LINES: list[tuple[str, tuple[str, ...]]] = [
     ('`scored_by` says which', ('server/rerank a_reranker_comes_before_an_embedding_model',)),
     ('A brain that chats is refused', ('server/rerank who_was_not_made_for_it_is_not_asked',)),
     ('At most 2,048 texts come', ('server/rerank what_cannot_be_ranked_is_told_with_its_place', 'server/rerank a_reranker_and_an_embedding_model_score_by_their_numbers')),
-    ('A model of one layer', ('engine/embeddings ranks_are_what_the_models_numbers_say',)),
+    ('Models of one layer', ('engine/embeddings ranks_are_what_the_models_numbers_say', 'engine/embeddings a_ranker_that_says_yes_or_no_is_asked_by_its_own_words')),
     ("Of models with BERT's own", REPORT),
     ('No reranker of the hub', REPORT),
     ('A prompt must fit into', ('engine/contract a_prompt_that_does_not_fit_is_refused_with_figures', 'docs/api_lines the_room_of_an_answer_is_as_it_is_said')),

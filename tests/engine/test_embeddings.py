@@ -16,7 +16,7 @@ from omni.core.settings import Settings
 from omni.engine import Engines
 from omni.engine.embeddings import PIECE_LETTERS, PIECE_TEXTS, chance, pieces, readable, relevances_of, too_long
 from omni.keeper import WorkerSpec
-from tests.embedding_tools import RANK, Bert, near
+from tests.embedding_tools import RANK, Bert, Ranker, near
 from tests.engine.conftest import Make
 from tests.engine.engine_tools import scripted_spec
 from tests.engine.test_engines import machine
@@ -82,6 +82,22 @@ async def test_ranks_are_what_the_models_numbers_say(worker_engine: Make, home: 
         assert (long.value.needed, long.value.allocated) == (65, 64)
         with pytest.raises(EngineError, match="not loaded for embeddings"):
             await engine.embed(["the sea"])
+
+
+@pytest.mark.real
+async def test_a_ranker_that_says_yes_or_no_is_asked_by_its_own_words(
+    worker_engine: Make, home: Home, tmp_path: Path
+) -> None:
+    """Qwen's: the chance of a yes, after the template that its file has for it."""
+    ranker = Ranker()
+    spec = spec_of(ranker.write(tmp_path / "ranker.gguf"), home)
+    assert (spec.settings["pooling"], spec.settings["scores"]) == ("rank", "chance")
+    texts = ["a hill", "waves!", "the sea: deep", "sand"]
+    async with worker_engine(spec) as engine:
+        ranks = await engine.rerank("the sea", texts)
+    expected = [ranker.relevance("the sea", text) for text in texts]
+    assert max(expected) - min(expected) > 0.05
+    assert ranks == pytest.approx(expected, abs=0.005)
 
 
 def test_a_score_is_a_chance_whatever_the_model_gave() -> None:

@@ -191,7 +191,7 @@ def _offer(brain: "Brain", fit: "Fit | None", kept: int, loaded: set[str]) -> Of
         state=brain.state,
         place="offered" if offered else "found" if brain.origin not in ("", "blob") else "here",
         title=brain.title,
-        summary=brain.summary,
+        summary=" ".join(filter(None, (brain.summary, brain.can))),
         good_for=brain.good_for,
         base=base.id if base else "",
         base_title=brain.base_title or (header.name or header.architecture if header else brain.title),

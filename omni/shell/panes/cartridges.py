@@ -228,6 +228,8 @@ class CartridgesPane(Pane):
             where = next((words for field, words in kind.items() if getattr(manifest.base, field, "")), "")
             if where:
                 yield fact("From", f"{where}, {source}{', ' + brain.verified if brain.verified else ''}")
+        if brain.can:
+            yield fact("Can", brain.can)
         if brain.adapter is not None:
             yield fact("Adapter", f"{Path(brain.adapter.path).name}, scale {brain.adapter.scale:g}")
         if fit is not None and fit.memory:
