@@ -228,6 +228,7 @@ WRITERS = {
     "omni/runtimes/wheels.py": "unpacks what it has checked",
     "omni/keeper/background.py": "a process's own log",
     "omni/bench/llama_server.py": "the log of another's program, for as long as it runs",
+    "omni/runtimes/confined.py": "a tool's own log",
     "omni/cli/reference.py": "writes this project's papers, not a home",
 }
 

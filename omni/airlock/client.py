@@ -24,7 +24,7 @@ from omni.core.errors import NetworkBlocked, OmniError, error_from_wire
 if TYPE_CHECKING:
     from omni.keeper import KeeperClient
 
-Purpose = Literal["install", "pull", "serve"]
+Purpose = Literal["install", "pull", "engine", "serve"]
 
 _BEAT = 0.1  # seconds between two events of a copy
 _MEMORY = 5.0  # seconds that the rate looks back

@@ -16,7 +16,11 @@ from omni.core.errors import NetworkBlocked, OmniError, UsageError, error_to_wir
 from omni.core.paths import Home
 
 # Where in the home each purpose may write.
-FOLDERS: dict[str, Callable[[Home], Path]] = {"install": lambda home: home.venvs, "pull": lambda home: home.cartridges}
+FOLDERS: dict[str, Callable[[Home], Path]] = {
+    "install": lambda home: home.venvs,
+    "pull": lambda home: home.cartridges,
+    "engine": lambda home: home.engine_builds,
+}
 PURPOSES = (*FOLDERS, listen.PURPOSE)
 MAX_LINE = 1 << 18  # bytes of one order
 PATIENCE = 30.0  # seconds for a client that does not read what it asked for

@@ -4,9 +4,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from omni.cli.printers import print_failure
 from omni.cli.say import tell
 from omni.cli.session import offline_services, with_services
 from omni.cli.table import print_explained, print_json, print_table
+from omni.core.errors import OmniError, UsageError
 from omni.core.words import size_words
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from omni.app import Services
     from omni.runtimes import EngineOffer, Runtime, RuntimeRow
 
+INTERRUPTED = 130
 RUNS = (
     "It is a stranger's program, and reads what you may read. It gets no network, no line to other programs, no file to write "
     "but its own (where the kernel has Landlock), and no more memory than its brain needs."
@@ -24,7 +27,7 @@ RUNS = (
 
 @click.group("engine")
 def command() -> None:
-    """Add, list, try, choose and remove engines."""
+    """Add, build, list, try, choose and remove engines."""
 
 
 @command.command("ls")
@@ -74,6 +77,44 @@ def add(what: str, name: str, untried: bool) -> None:
             show(await services.runtime_rows(), services.settings.engine.use)
 
     with_services(work)
+
+
+@command.command("build")
+@click.option("--cuda", is_flag=True, help="For NVIDIA's cards; needs the CUDA toolkit.")
+@click.option("--vulkan", is_flag=True, help="For any card with Vulkan; needs glslc and Vulkan's headers.")
+@click.option("--name", default="", help="What to call it.  [default: built, built-cuda, built-vulkan]")
+@click.option("--no-try", "untried", is_flag=True, help="Do not try it when it is here.")
+@click.option("--json", "as_json", is_flag=True, help="Print the events of the build, one JSON object a line.")
+def build(cuda: bool, vulkan: bool, name: str, untried: bool, as_json: bool) -> int:
+    """Compile llama.cpp's server for this very machine, and try it with what is installed.
+
+    The source archive comes from your package index and is pinned by its sha256. It is compiled without a network, and may
+    write below Omni's own folder only. Interrupted, the same command goes on where it stopped. The tools that
+    `omni quantise` needs are made, too.
+    """
+    if cuda and vulkan:
+        raise UsageError("--cuda and --vulkan make two engines.", hint="Build one after the other.")
+
+    async def work(services: "Services") -> None:
+        from omni.cli.engine_build import run_build
+        from omni.runtimes import BUILT_IN
+
+        runtime = await run_build(services, "cuda" if cuda else "vulkan" if vulkan else "cpu", name, as_json=as_json)
+        if not untried:
+            await _try(services, [runtime, services.runtimes.get(BUILT_IN)])
+            if not as_json:
+                show(await services.runtime_rows(), services.settings.engine.use)
+
+    try:
+        with_services(work)
+    except OmniError as error:
+        if as_json:
+            print_failure(error)
+        raise
+    except KeyboardInterrupt:
+        tell("interrupted; the same command goes on where it stopped")
+        return INTERRUPTED
+    return 0
 
 
 @command.command("try")

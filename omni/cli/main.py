@@ -22,7 +22,7 @@ COMMANDS = {
     "ls": "List the brains that are here and those that can be had.",
     "show": "Show what is known about a brain.",
     "rm": "Remove brains and free their disk space.",
-    "engine": "Add, list, try, choose and remove engines.",
+    "engine": "Add, build, list, try, choose and remove engines.",
     "serve": "Serve the brains to other programs: OpenAI's, Ollama's and Anthropic's API.",
     "web": "Open the web interface in a browser.",
     "ps": "List every process of Omni and what confines it.",

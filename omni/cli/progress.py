@@ -32,10 +32,6 @@ class Progress:
 
     def show(self, status: "PullStatus") -> None:
         """How far it is."""
-        now = time.monotonic()
-        if now - self._shown < (REDRAW_EVERY if self._rewrite else LINE_EVERY):
-            return
-        self._shown = now
         line = f"{status.name}{'  checking' if status.checking else ''}  {size_words(status.done)}"
         if status.total:
             line += f" of {size_words(status.total)}  {status.done * 100 // status.total} %"
@@ -43,7 +39,14 @@ class Progress:
             line += f"  {size_words(status.rate)}/s"
         if status.seconds_left is not None:
             line += f"  {time_words(status.seconds_left)} left"
-        self._put(line, "\r" if self._rewrite else "\n")
+        self.line(line)
+
+    def line(self, text: str) -> None:
+        """How far it is, in words; not shown when the last one is too fresh."""
+        now = time.monotonic()
+        if now - self._shown >= (REDRAW_EVERY if self._rewrite else LINE_EVERY):
+            self._shown = now
+            self._put(text, "\r" if self._rewrite else "\n")
 
     def end(self, line: str = "") -> None:
         """Replace the progress by a last line."""

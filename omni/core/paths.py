@@ -152,6 +152,11 @@ class Home:
         return self.root / "plugins.json"
 
     @property
+    def engine_builds(self) -> Path:
+        """What a build of an engine has fetched and compiled so far."""
+        return self.root / "engine-builds"
+
+    @property
     def keeper_lock(self) -> Path:
         """Held by the keeper that lives."""
         return self.root / "keeper.lock"

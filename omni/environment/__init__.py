@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from omni.environment.plugin_sets import PluginRecord, PluginSet, set_in_use
     from omni.environment.plugin_trials import PluginTrial, try_plugins
     from omni.environment.progress import Step
+    from omni.environment.requirements import Pin, read_lock
 
 __getattr__, __dir__ = lazy(
     __name__,
@@ -25,4 +26,5 @@ __getattr__, __dir__ = lazy(
     plugin_sets="PluginRecord PluginSet set_in_use",
     plugin_trials="PluginTrial try_plugins",
     progress="Step",
+    requirements="Pin read_lock",
 )

@@ -10,6 +10,8 @@ _WORK = {  # kind -> in a word, and before what it is about
     "verify": ("check", "a check of"),
     "export": ("export", "an export of"),
     "helper": ("run", "a run of"),
+    "build": ("build", "a build of the engine"),
+    "quantise": ("quantisation", "a quantisation of"),
 }
 
 

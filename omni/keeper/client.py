@@ -227,7 +227,7 @@ class KeeperClient:
             return shut if shut is not None else await asyncio.to_thread(air_gap_alone, self.home, on)
 
     async def door(self, purpose: str) -> DoorTicket:
-        """Ask for a door: "install", "pull" or "serve". Raises NetworkBlocked while the air gap is on."""
+        """Ask for a door: "install", "pull", "engine" or "serve". Raises NetworkBlocked while the air gap is on."""
         return msgspec.convert(await self._ask("door", purpose=purpose), DoorTicket)
 
     async def close(self) -> None:

@@ -26,7 +26,7 @@ from omni.keeper.installer import end_installer, installer_lock
 from omni.keeper.places import air_gap, airlock_lock, set_air_gap, tail
 from omni.keeper.wire import Garbage, LineDecoder, encode
 
-PURPOSES = ("install", "pull", "serve")
+PURPOSES = ("install", "pull", "engine", "serve")
 PATIENCE = 10.0  # seconds for an airlock to listen
 LOOK = 0.01  # seconds between looks whether it does
 USE = 2.0  # seconds in which a token is used

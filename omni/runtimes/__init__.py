@@ -3,7 +3,8 @@
     runtime   what one build is                 registry  those that are here, and what was found out about them
     adding    where they come from              wheels    what a wheel is for, and how it is unpacked
     choosing  which one a brain is run by       child     the first words of a foreign program: its wall
-    listing   what lists and panes show
+    listing   what lists and panes show         building  compiling one for this very machine
+    confined  tools in a child that has a wall
 
 Importing this package imports none of its modules; a name is loaded when it is first used.
 """
@@ -13,18 +14,24 @@ from omni.core.lazy import lazy
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from omni.runtimes.adding import EngineOffer, add, offered
+    from omni.runtimes.building import Build, BuildDone, BuildEvent, BuildProgress, BuildStarted, begin_build
     from omni.runtimes.child import child_command, child_environment
     from omni.runtimes.choosing import EngineChoice, choose
+    from omni.runtimes.confined import ToolFailed, run_confined
     from omni.runtimes.listing import RuntimeRow, TriedRow, rows, types_words
     from omni.runtimes.registry import Runtimes
     from omni.runtimes.runtime import BUILT_IN, AnyRuntime, BrokenRuntime, Runtime, RuntimeTrial, Speeds, machine_of
+    from omni.runtimes.toolchain import Backend
 
 __getattr__, __dir__ = lazy(
     __name__,
     adding="EngineOffer add offered",
+    building="Build BuildDone BuildEvent BuildProgress BuildStarted begin_build",
     child="child_command child_environment",
     choosing="EngineChoice choose",
+    confined="ToolFailed run_confined",
     listing="RuntimeRow TriedRow rows types_words",
     registry="Runtimes",
     runtime="AnyRuntime BUILT_IN BrokenRuntime Runtime RuntimeTrial Speeds machine_of",
+    toolchain="Backend",
 )

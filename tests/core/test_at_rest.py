@@ -12,6 +12,7 @@ FOLDERS = (
     "bin",
     "logs",
     "engines",
+    "engine_builds",
     "cartridges",
     "blobs",
     "audit",
