@@ -3,7 +3,7 @@
 PYTHON ?= python3
 DEVELOP = $(PYTHON) -m omni develop
 
-.PHONY: run test test-fast test-clients lint types bench docs web lock lock-clients
+.PHONY: run test test-fast test-long test-clients lint types bench docs web lock lock-clients
 
 run:
 	$(PYTHON) -m omni run
@@ -16,7 +16,11 @@ test: test-fast
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) * 3 // 2)')
 test-fast: export PYTHONDONTWRITEBYTECODE =
 test-fast:
-	$(DEVELOP) pytest -m "not real" -n $(WORKERS) --dist worksteal
+	$(DEVELOP) pytest -m "not real and not long" -n $(WORKERS) --dist worksteal
+
+# What takes minutes: an engine built from its archive, a brain of 1.5 billion weights made smaller.
+test-long:
+	$(DEVELOP) pytest -m long -v
 
 lint:
 	$(DEVELOP) ruff check .

@@ -69,7 +69,8 @@ class DirectAirlock:
         try:
             while (step := await steps.get()) is not None:
                 yield step
-            await work
+            fetched = await work
+            yield FetchProgress(done=fetched.size, total=fetched.size, fetched=fetched)
         finally:
             over.set()
             await asyncio.wait({work})

@@ -224,6 +224,7 @@ WRITERS = {
     "omni/environment/installer.py": "the log of pip's output",
     "omni/environment/command.py": "moves a link to its name",
     "omni/engine/server.py": "moves a socket out of the folder that a stranger's program may write to",
+    "omni/runtimes/quantising.py": "moves what a tool wrote whole to its name",
     "omni/runtimes/registry.py": "moves folders of engines to their names",
     "omni/runtimes/wheels.py": "unpacks what it has checked",
     "omni/keeper/background.py": "a process's own log",

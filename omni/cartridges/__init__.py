@@ -36,8 +36,9 @@ if TYPE_CHECKING:
         Verified,
         VerifyEvent,
     )
-    from omni.cartridges.gguf import GgufHeader, read_header
-    from omni.cartridges.holds import hold
+    from omni.cartridges.gguf import GgufHeader, Tensor, read_header, read_tensors
+    from omni.cartridges.grids import was_quantised
+    from omni.cartridges.holds import hold, making
     from omni.cartridges.manifest import Manifest, manifest_files, manifest_schema, parse_manifest
     from omni.cartridges.projectors import Projector
     from omni.cartridges.sources import Access, RemoteFile, Resolved, Source
@@ -48,8 +49,9 @@ __getattr__, __dir__ = lazy(
     brains="Base MADE Brain BrainAdapter ExportEvent Exported PullDone PullEvent PullProgress PullStarted PullVerifying "
     "Unfinished Verified VerifyEvent",
     _facts="base_facts facts_of",
-    gguf="GgufHeader read_header",
-    holds="hold",
+    gguf="GgufHeader Tensor read_header read_tensors",
+    grids="was_quantised",
+    holds="hold making",
     _library="Library",
     _library_jobs="LibraryJobs",
     manifest="Manifest manifest_files manifest_schema parse_manifest",

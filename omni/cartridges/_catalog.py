@@ -86,6 +86,16 @@ class Catalog:
         own = {name: path for name, path in own.items() if path.is_relative_to(self.home.cartridges / "own")}
         return await asyncio.to_thread(lambda: {name: path.read_text("utf-8") for name, path in own.items()})
 
+    async def texts(self, name: str) -> tuple[Path | None, Path | None]:
+        """See `Library.texts`."""
+        manifest = (await self.manifests()).get(name)
+        if manifest is None:
+            return None, None
+        folder = self._files[name].parent
+        paths = [folder / file if file else None for file in (manifest.texts.examples, manifest.texts.held)]
+        examples, held = await asyncio.to_thread(lambda: [path if path and path.is_file() else None for path in paths])
+        return examples, held
+
     def _note_wrong(self, path: Path, error: OmniError) -> None:
         """A cartridge of the person's that is wrong is listed with what is wrong, and hides no other brain."""
         name = "own/" + path.parent.name.encode("unicode_escape").decode()

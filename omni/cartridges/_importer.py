@@ -6,8 +6,10 @@ from collections.abc import Collection, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import msgspec
+
 from omni.cartridges import _naming as naming
-from omni.cartridges._catalog import Catalog
+from omni.cartridges._catalog import Catalog, blob_base
 from omni.cartridges.brains import Base, Brain
 from omni.cartridges.exports import ExportedBrain, ExportFolder, copy_in, hashes, read_export
 from omni.cartridges.finders import find_folders
@@ -16,9 +18,11 @@ from omni.cartridges.index import IndexEntry
 from omni.cartridges.inspection import inspect
 from omni.cartridges.judging import judge_header
 from omni.cartridges.projectors import beside
+from omni.cartridges.pulling import hash_files
 from omni.cartridges.scanning import base_of
 from omni.cartridges.stores import ForeignModel, Surroundings
 from omni.core.errors import BadFile, NotFound, OmniError, UsageError
+from omni.core.files import make_folder, storing, sync
 
 
 class Importer:
@@ -45,6 +49,32 @@ class Importer:
         if not brains:
             raise failure or problem or NotFound(f"{place} holds no GGUF file.")
         return brains
+
+    async def adopt(self, path: Path, name: str, like: Brain) -> Brain:
+        """See `Library.adopt`."""
+        sha256 = await asyncio.to_thread(_sha256, path)
+        blob = self._catalog.home.blobs / f"sha256-{sha256}"
+        async with in_thread(pulling(self._catalog.home, sha256)) as ours:
+            if not ours:
+                raise UsageError(f"{name} is being fetched by another Omni now.", hint="Wait for its end.")
+            await asyncio.to_thread(_give_name, path, blob)
+            base = await asyncio.to_thread(blob_base, sha256, blob, template=(like.base and like.base.template) or "")
+            if like.base is not None:
+                base = msgspec.structs.replace(base, projector=like.base.projector, parameters=like.base.parameters)
+            entry = IndexEntry(
+                name=name,
+                kind="pulled",
+                base=base.id,
+                title=f"{like.title or like.name}, {base.header.quantisation}",
+                origin="blob",
+                path=base.path,
+                size=base.size,
+                prompt=like.prompt,
+                licence=like.licence,
+                parameters=like.sampling,
+            )
+            await self._catalog.index.put(base, entry, verified=self._catalog.clock.now())
+        return await self._catalog.get(name)
 
     async def _add_file(self, path: Path) -> Brain:
         inspected = await asyncio.to_thread(inspect, path)
@@ -92,6 +122,21 @@ class Importer:
             manifest=item.manifest,
         )
         await self._catalog.index.put(base, entry, verified=self._catalog.clock.now())
+
+
+def _sha256(path: Path) -> str:
+    *_, (_, sha256) = hash_files([str(path)])
+    return sha256
+
+
+def _give_name(path: Path, blob: Path) -> None:
+    """Let a whole file be the blob of its hash, too: whoever made it takes the other name away when the index knows of it."""
+    with storing(blob):
+        make_folder(blob.parent)
+        if not blob.exists():
+            sync(path)
+            blob.hardlink_to(path)
+            sync(blob.parent)
 
 
 def _free_name(name: str, base_id: str, entries: Sequence[IndexEntry], manifests: Collection[str]) -> str:

@@ -170,6 +170,15 @@ class Library:
         """
         return await Importer(self._catalog).add(path)
 
+    async def adopt(self, path: Path, name: str, like: Brain) -> Brain:
+        """Take a file of the home that Omni made as a blob, as the brain `name`: with the prompt, sampling, template and
+        licence of the brain that it was made of. `path` stays, too, for whoever made it to remove. Raises BadFile, StorageError."""
+        return await Importer(self._catalog).adopt(path, name, like)
+
+    async def texts(self, name: str) -> "tuple[Path | None, Path | None]":
+        """The examples and the held text that the cartridge of a brain names, where it has one and they are there."""
+        return await self._catalog.texts(name)
+
     async def pull(self, name: str, airlock: Fetcher) -> AsyncGenerator[PullEvent, None]:
         """Fetch a brain: a cartridge, `hf.co/OWNER/REPOSITORY:QUANT`, an address, or a path on this machine.
 

@@ -21,16 +21,16 @@ class Weights:
         self.kinds: Counter[str] = Counter()
         self.blocks = 0  # one more than the highest number of a layer
         self._alignment = alignment
-        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.tensors: dict[str, tuple[int, tuple[int, ...], int]] = {}  # type, shape, place
         self._next: int | None = 0  # where the next tensor begins; None once the length of one is not known
         self.type_bytes: Counter[str] = Counter()
         self._types: Counter[str] = Counter()
 
     def add(self, name: str, kind: int, shape: list[int], *, elements: int, offset: int) -> str:
         """Take one in; what is wrong with it, or "". ggml reads them only one after the other, without holes."""
-        if name in self.shapes:
+        if name in self.tensors:
             return "stands in it twice"
-        self.shapes[name] = tuple(shape)
+        self.tensors[name] = kind, tuple(shape), offset
         if offset % self._alignment:
             return f"begins at {offset:,}, which is not a multiple of {self._alignment}"
         if self._next is not None and offset != self._next:

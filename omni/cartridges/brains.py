@@ -19,6 +19,7 @@ FEATURES: dict[Feature, str] = {
 }
 _BRIEFLY: dict[Feature, str] = {"tools": "tools", "thinking": "thinks", "vision": "sees images", "mtp": "MTP"}
 MADE: dict[Makes, str] = {"answers": "", "vectors": "vectors of texts", "ranks": "ranks texts"}
+UNQUANTISED = ("F32", "F16", "BF16")
 USABLE: tuple[State, ...] = ("ready", "installed")
 
 
@@ -135,6 +136,11 @@ class Brain(msgspec.Struct, frozen=True, kw_only=True):
 
     def _made_for(self, kind: Kind) -> bool:
         return self.state == "not chat" and self.base is not None and self.base.header.kind == kind
+
+    @property
+    def unquantised(self) -> bool:
+        """Whether its weights have 16 bits or more, so that it can be made smaller without losing twice."""
+        return self.quantisation in UNQUANTISED
 
     @property
     def vision(self) -> bool:

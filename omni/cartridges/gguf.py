@@ -16,7 +16,7 @@ from typing import IO, Any, Literal, NoReturn
 import msgspec
 
 from omni.cartridges._weights import Weights, plain
-from omni.cartridges.ggml import EMBEDDING_ARCHITECTURES, OTHER_ARCHITECTURES, POOLINGS
+from omni.cartridges.ggml import EMBEDDING_ARCHITECTURES, OTHER_ARCHITECTURES, POOLINGS, TENSOR_TYPES
 from omni.cartridges.jinja import fault_of
 from omni.core.errors import BadFile, NotFound
 
@@ -105,6 +105,16 @@ class GgufHeader(msgspec.Struct, frozen=True, kw_only=True):
         return self.architecture in EMBEDDING_ARCHITECTURES
 
 
+class Tensor(msgspec.Struct, frozen=True, kw_only=True):
+    """One tensor of a file: its type as ggml names it ("?" where this Omni does not know it), the length of its rows first in
+    its `shape`, and the byte of the file that it begins at."""
+
+    name: str
+    type: str
+    shape: tuple[int, ...]
+    offset: int
+
+
 def read_header(path: str | os.PathLike[str]) -> GgufHeader:
     """Read the header of one file.
 
@@ -117,9 +127,17 @@ def read_header(path: str | os.PathLike[str]) -> GgufHeader:
 
 def read_shapes(path: str | os.PathLike[str]) -> dict[str, tuple[int, ...]]:
     """The tensors of one file and their lengths in each dimension, the innermost first. Raises as `read_header` does."""
+    return {tensor.name: tensor.shape for tensor in read_tensors(path)}
+
+
+def read_tensors(path: str | os.PathLike[str]) -> list[Tensor]:
+    """The tensors of one file, in their order. Raises as `read_header` does."""
     with _opened(path) as header:
         header.read()
-        return header.shapes
+        return [
+            Tensor(name=name, type=TENSOR_TYPES.get(kind, ("?",))[0], shape=shape, offset=header.begin + offset)
+            for name, (kind, shape, offset) in header.tensors.items()
+        ]
 
 
 @contextmanager
@@ -227,10 +245,11 @@ class _Header:
 
     def __init__(self, cursor: _Cursor) -> None:
         self._cursor = cursor
+        self.begin = 0  # of the tensors
         self._values: dict[str, Any] = {}
         self._lengths: dict[str, int] = {}  # of lists, which are hardly ever kept
         self._strings = 0
-        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.tensors: dict[str, tuple[int, tuple[int, ...], int]] = {}
 
     def read(self) -> GgufHeader:
         cursor = self._cursor
@@ -248,7 +267,7 @@ class _Header:
             cursor.wrong(f"it claims {tensors:,} tensors and {entries:,} entries")
         self._read_values(entries)
         weights = self._read_tensors(tensors)
-        self.shapes = weights.shapes
+        self.tensors = weights.tensors
         return self._describe(version, tensors, weights)
 
     def _read_values(self, entries: int) -> None:
@@ -318,9 +337,9 @@ class _Header:
                 cursor.wrong(f"the tensor {plain(name)!r} has an impossible shape or place")
             if fault := weights.add(plain(name), kind, shape or [1], elements=elements, offset=offset):
                 cursor.wrong(f"the tensor {plain(name)!r} {fault}")
-        begin = -(-cursor.position // alignment) * alignment
-        if weights.end and begin + weights.end > cursor.size:
-            cursor.truncated(begin + weights.end)
+        self.begin = -(-cursor.position // alignment) * alignment
+        if weights.end and self.begin + weights.end > cursor.size:
+            cursor.truncated(self.begin + weights.end)
         return weights
 
     def _describe(self, version: int, tensors: int, weights: Weights) -> GgufHeader:

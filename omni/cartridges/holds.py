@@ -36,6 +36,12 @@ def pulling(home: Home, key: str) -> Iterator[bool]:
         yield held
 
 
+def making(home: Home, folder: Path) -> AbstractContextManager[bool]:
+    """The right to work in a folder below `cartridges/pulls`; False when another has it. Without it, what lies there may be
+    thrown away as what an interrupted pull left."""
+    return pulling(home, folder.name)
+
+
 @asynccontextmanager
 async def in_thread(lock: AbstractContextManager[T]) -> AsyncIterator[T]:
     """Enter and leave a lock without touching the disk on the event loop."""

@@ -88,6 +88,18 @@ class AdapterTable(Table, frozen=True, kw_only=True):
     scale: Annotated[float, Meta(ge=-4, le=4, description="How strongly it applies.")] = 1.0
 
 
+class TextsTable(Table, frozen=True, kw_only=True):
+    """Texts beside the manifest that a quantisation of it is made and measured with."""
+
+    examples: Annotated[
+        str, Meta(pattern=r"^([\w-][\w.-]*)?$", description="What it is used for: its weights are weighed by this.")
+    ] = ""
+    held: Annotated[
+        str,
+        Meta(pattern=r"^([\w-][\w.-]*)?$", description="What it is measured by; nothing that stands in the examples."),
+    ] = ""
+
+
 class SamplingTable(Table, frozen=True, kw_only=True):
     """How words are chosen; what is left out stays as the engine has it."""
 
@@ -142,6 +154,7 @@ class Manifest(Table, frozen=True, kw_only=True):
     prompt: Annotated[str, Meta(max_length=8000, description="System text.")] = ""
     sampling: SamplingTable = SamplingTable()
     adapter: AdapterTable | None = None
+    texts: TextsTable = TextsTable()
 
 
 def manifest_schema() -> dict[str, Any]:

@@ -23,6 +23,7 @@ COMMANDS = {
     "show": "Show what is known about a brain.",
     "rm": "Remove brains and free their disk space.",
     "engine": "Add, build, list, try, choose and remove engines.",
+    "quantise": "Make a brain smaller, and measure what that cost.",
     "serve": "Serve the brains to other programs: OpenAI's, Ollama's and Anthropic's API.",
     "web": "Open the web interface in a browser.",
     "ps": "List every process of Omni and what confines it.",

@@ -12,6 +12,7 @@ from omni.core.errors import OmniError
 
 if TYPE_CHECKING:
     from omni.app import Services
+    from omni.cartridges import Brain
 
 INTERRUPTED = 130
 
@@ -57,3 +58,17 @@ async def fetch(services: "Services", name: str, *, as_json: bool = False) -> No
             progress.end(f"{brain.name} {here} ({brain.verified or 'not verified by us'}).")
             if brain.reason and not brain.askable:
                 tell(f"it cannot be asked: {brain.reason}" + (f"; {brain.command}" if brain.command else ""))
+            if brain.usable and brain.unquantised:
+                await _offer_smaller(services, brain)
+
+
+async def _offer_smaller(services: "Services", brain: "Brain") -> None:
+    """Name the command that makes a brain smaller, where it is too large or too slow as it is."""
+    from omni.hardware import PLEASANT
+
+    fit = await services.fit(brain)
+    if fit is not None and (not fit.fits or (fit.speed is not None and fit.speed < PLEASANT)):
+        why = "does not fit here" if not fit.fits else f"answers with about {fit.speed:.0f} tokens a second here"
+        tell(
+            f"in {brain.quantisation} it {why}; `omni quantise {brain.name}` makes it smaller and says what that costs"
+        )

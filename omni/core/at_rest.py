@@ -55,6 +55,9 @@ KINDS = (
     FileKind("cartridges/blobs/**", "cartridges", "brains"),
     FileKind("cartridges/own/**", "cartridges", "a person's own manifests", written=True, mode=None),
     FileKind("cartridges/pulls/**", "cartridges", "downloads that are not whole yet"),
+    FileKind(
+        "cartridges/quantised/*", "runtimes", "reports of quantisations, with the text that measured them", written=True
+    ),
     FileKind("cartridges/locks/*.lock", "cartridges", "held by who uses or fetches a brain"),
     FileKind("prefixes/*", "engine", "what brains' own prompts become inside an engine"),
     FileKind("chat/omni.db*", "chat", "conversations", written=True),

@@ -82,6 +82,11 @@ class Home:
         return self.root / "chat" / "omni.db"
 
     @property
+    def quantised(self) -> Path:
+        """Reports of quantisations, and the texts that they were measured with."""
+        return self.root / "cartridges" / "quantised"
+
+    @property
     def audit(self) -> Path:
         """What went through the airlock."""
         return self.root / "audit"

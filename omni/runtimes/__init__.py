@@ -4,7 +4,7 @@
     adding    where they come from              wheels    what a wheel is for, and how it is unpacked
     choosing  which one a brain is run by       child     the first words of a foreign program: its wall
     listing   what lists and panes show         building  compiling one for this very machine
-    confined  tools in a child that has a wall
+    confined  tools in a child that has a wall  quantising  making a brain smaller, quality what that cost
 
 Importing this package imports none of its modules; a name is loaded when it is first used.
 """
@@ -14,11 +14,21 @@ from omni.core.lazy import lazy
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from omni.runtimes.adding import EngineOffer, add, offered
-    from omni.runtimes.building import Build, BuildDone, BuildEvent, BuildProgress, BuildStarted, begin_build
+    from omni.runtimes.building import Build, BuildDone, BuildEvent, BuildProgress, BuildStarted, at_once, begin_build
     from omni.runtimes.child import child_command, child_environment
     from omni.runtimes.choosing import EngineChoice, choose
     from omni.runtimes.confined import ToolFailed, run_confined
     from omni.runtimes.listing import RuntimeRow, TriedRow, rows, types_words
+    from omni.runtimes.quality import Divergence, Perplexity, TensorGroup
+    from omni.runtimes.quantisation import (
+        QuantisationReport,
+        QuantiseDone,
+        QuantiseEvent,
+        QuantiseProgress,
+        QuantiseStarted,
+        Target,
+    )
+    from omni.runtimes.quantising import Quantising, begin_quantise, engine_with_tools
     from omni.runtimes.registry import Runtimes
     from omni.runtimes.runtime import BUILT_IN, AnyRuntime, BrokenRuntime, Runtime, RuntimeTrial, Speeds, machine_of
     from omni.runtimes.toolchain import Backend
@@ -26,11 +36,14 @@ if TYPE_CHECKING:
 __getattr__, __dir__ = lazy(
     __name__,
     adding="EngineOffer add offered",
-    building="Build BuildDone BuildEvent BuildProgress BuildStarted begin_build",
+    building="Build BuildDone BuildEvent BuildProgress BuildStarted at_once begin_build",
     child="child_command child_environment",
     choosing="EngineChoice choose",
     confined="ToolFailed run_confined",
     listing="RuntimeRow TriedRow rows types_words",
+    quality="Divergence Perplexity TensorGroup",
+    quantisation="QuantisationReport QuantiseDone QuantiseEvent QuantiseProgress QuantiseStarted Target",
+    quantising="Quantising begin_quantise engine_with_tools",
     registry="Runtimes",
     runtime="AnyRuntime BUILT_IN BrokenRuntime Runtime RuntimeTrial Speeds machine_of",
     toolchain="Backend",

@@ -14,7 +14,7 @@ from omni.cli.ps import confinement, several, what
 from omni.core.paths import Home
 from omni.hardware import Fit
 from omni.keeper import ProcessInfo, anything_runs
-from tests.cartridges.conftest import gguf_bytes
+from tests.cartridges.conftest import gguf_bytes, tensors_of
 from tests.cli.conftest import Call
 from tests.embedding_tools import Bert
 from tests.image_tools import write_projector
@@ -371,3 +371,22 @@ def test_brains_stand_where_they_lie(tmp_path: Path) -> None:
     assert why(gone) == ("gone: its file went away (Ollama).", "omni rm a")
     assert not no_use(brain(tmp_path))
     assert not no_use(brain(tmp_path, state="available"))
+
+
+def test_a_brain_that_is_too_large_as_it_is_names_what_makes_it_smaller(call: Call, tmp_path: Path) -> None:
+    tensors = [(name, shape, 1 if kind == 12 else kind) for name, shape, kind in tensors_of("llama")]
+    (tmp_path / "whole.gguf").write_bytes(gguf_bytes({"general.file_type": 1}, tensors))
+    assert "quantise" not in call("pull", str(tmp_path / "whole.gguf")).err
+    assert call("config", "set", "engine.memory", "100").code == 0
+    (tmp_path / "other.gguf").write_bytes(gguf_bytes({"general.file_type": 1}, tensors, salt="other"))
+    said = call("pull", str(tmp_path / "other.gguf")).err
+    assert "in F16 it does not fit here; `omni quantise @me/other` makes it smaller and says what that costs" in said
+
+
+def test_without_an_engine_that_can_the_way_to_one_is_named(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "tiny.gguf").write_bytes(gguf_bytes())
+    call("pull", str(tmp_path / "tiny.gguf"))
+    failed = call("quantise", "tiny", "--json")
+    assert failed.code == 3
+    assert "omni engine build" in failed.err
+    assert "No engine here has the tools" in json.loads(failed.out.splitlines()[-1])["message"]

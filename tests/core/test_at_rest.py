@@ -13,6 +13,7 @@ FOLDERS = (
     "logs",
     "engines",
     "engine_builds",
+    "quantised",
     "cartridges",
     "blobs",
     "audit",

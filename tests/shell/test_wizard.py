@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from textual.pilot import Pilot
 
@@ -68,6 +69,22 @@ async def test_one_that_is_too_big_says_so_and_wants_another_choice(tmp_path: Pa
         await pilot.press("up")
         await settled(pilot)
         assert "Which brain shall be the first?" in screen_text(app)
+
+
+async def test_one_that_is_here_and_too_big_in_16_bits_names_what_makes_it_smaller(tmp_path: Path) -> None:
+    app = shell(tmp_path, ready=False)
+    fakes, name = fakes_of(app), "qwen2.5-coder:7b"
+    fakes.library.list = [
+        msgspec.structs.replace(brain, quantisation="F16") if brain.name == name else brain
+        for brain in fakes.library.list
+    ]
+    fakes.fits[name] = msgspec.structs.replace(fakes.fits[name], fits=False)
+    async with app.run_test(size=(120, 36)) as pilot:
+        (await at_brains(pilot)).put(name)
+        await settled(pilot)
+        await pilot.press("enter")
+        await settled(pilot)
+        assert f"`omni quantise {name}` makes it smaller." in screen_text(app)
 
 
 async def test_from_a_brain_that_is_here_into_the_conversation(tmp_path: Path) -> None:

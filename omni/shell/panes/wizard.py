@@ -224,7 +224,9 @@ class Wizard(Vertical, can_focus=True):
             offer = self._offer(self._refused)
             name = (offer.brain.title if offer else "") or self._refused
             why = "is too big here" if offer is not None and too_big(offer) else "cannot be used"
-            return ink((f"{name} {why}.", "bold amber")), ink(("Choose another one.", "second"))
+            smaller = offer is not None and offer.brain.usable and offer.brain.unquantised and too_big(offer)
+            way = f"`omni quantise {self._refused}` makes it smaller." if smaller else "Choose another one."
+            return ink((f"{name} {why}.", "bold amber")), ink((way, "second"))
         looking = "still looking for those that are here already"
         note = looking if self._searching else "you can add others at any time"
         return ink(("Which brain shall be the first?", "bold text")), ink((note, "second"))
