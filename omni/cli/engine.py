@@ -64,8 +64,8 @@ def add(what: str, name: str, untried: bool) -> None:
     async def work(services: "Services") -> None:
         import asyncio
 
-        from omni.runtimes import BUILT_IN, offered
         from omni.runtimes import add as added
+        from omni.runtimes import offered
 
         airlock = await services.airlock()
         offer = await offered(services.home, what, lambda: airlock, name=name, told=_fetching())
@@ -73,7 +73,7 @@ def add(what: str, name: str, untried: bool) -> None:
         runtime = await asyncio.to_thread(added, services.home, offer)
         click.echo(f"{runtime.name} is here{f', version {runtime.version}' if runtime.version else ''}.")
         if not untried:
-            await _try(services, [runtime, services.runtimes.get(BUILT_IN)])
+            await _try(services, [runtime])
             show(await services.runtime_rows(), services.settings.engine.use)
 
     with_services(work)
@@ -127,8 +127,8 @@ def try_(names: tuple[str, ...]) -> None:
     """
 
     async def work(services: "Services") -> None:
-        runtimes = [services.runtimes.get(name) for name in names] or services.runtimes.usable()
-        await _try(services, runtimes)
+        own, *added = services.runtimes.usable()
+        await _try(services, [services.runtimes.get(name) for name in names] or added or [own])
         show(await services.runtime_rows(), services.settings.engine.use)
 
     with_services(work)
@@ -210,7 +210,7 @@ def show(listed: "Sequence[RuntimeRow]", use: str) -> None:
 
 
 async def _try(services: "Services", runtimes: "Sequence[Runtime]") -> None:
-    """Try each with each quantisation; one after the other with each brain, so that what else this machine does slows all."""
+    """Try each with each quantisation, and the one that comes with Omni just before each."""
     brains = await services.brains_to_try()
     if not brains:
         tell("no brain is here to try it with; `omni engine try` does when there is one")

@@ -142,10 +142,15 @@ class Engines:
         tried = [(runtime, self._runtimes.tried(runtime)) for runtime in runtimes]
         return choose(self._settings.use, types_of(brain), tried, self.machine)
 
-    async def try_runtime(self, runtime: Runtime, brain: "Brain") -> RuntimeTrial:
-        """Try a build with the types of `brain`, and remember what came of it. Raises OmniError where nobody can try."""
+    async def try_runtime(self, runtime: Runtime, brain: "Brain", *, compare: bool = True) -> RuntimeTrial:
+        """Try a build with the types of `brain`, and remember what came of it. With `compare` the engine that comes with Omni is
+        measured just before. Raises OmniError where nobody can try."""
+        own = None
+        if compare and runtime.name != BUILT_IN:
+            own = (await self.try_runtime(self._runtimes.get(BUILT_IN), brain)).speeds
         spec, types = self.spec(brain), types_of(brain)
         trial = await try_runtime(self._keeper, spec, runtime, types=types, brain=brain.name, machine=self.machine)
+        trial = msgspec.structs.replace(trial, own=own)
         await asyncio.to_thread(self._runtimes.note, runtime, trial)
         return trial
 
@@ -176,7 +181,7 @@ class Engines:
 
         choice = await asyncio.to_thread(self.choice, brain)
         if choice.untried:
-            await self.try_runtime(self._runtimes.get(self._settings.use), brain)
+            await self.try_runtime(self._runtimes.get(self._settings.use), brain, compare=False)
             choice = await asyncio.to_thread(self.choice, brain)
         self._say(choice.words)
         spec = self.spec(brain, embeddings=embeddings)

@@ -23,7 +23,7 @@ def choose(
     use: str, types: Iterable[str], runtimes: Iterable[tuple[Runtime, Iterable[RuntimeTrial]]], machine: str
 ) -> EngineChoice:
     """The runtime for a brain with these quantisation types. `use` is the setting `engine.use`: a name, or "auto": the one
-    that comes with Omni, unless another one that answered with all of them measured better here."""
+    that comes with Omni, unless another one that answered with all of them measured better here, in the same hour."""
     wanted = frozenset(types)
     here = {runtime.name: [one for one in trials if one.machine == machine] for runtime, trials in runtimes}
     if use == BUILT_IN:
@@ -32,16 +32,15 @@ def choose(
         return (
             _named(use, here[use], wanted) if use in here else EngineChoice(words=f"no usable engine is named {use!r}")
         )
-    best = EngineChoice()
-    own = _same(here.pop(BUILT_IN, ()), wanted)
-    if own is not None and own.speeds is not None:
-        most = own.speeds.prompt * FASTER
-        for name, trials in here.items():
-            trial = _same(trials, wanted)
-            if trial is None or trial.speeds is None:
-                continue
-            if trial.speeds.prompt >= most and trial.speeds.answer >= own.speeds.answer * SLOWER:
-                best, most = EngineChoice(name, trial.llguidance), trial.speeds.prompt
+    best, most = EngineChoice(), FASTER
+    here.pop(BUILT_IN, None)
+    for name, trials in here.items():
+        trial = _same(trials, wanted)
+        if trial is None or trial.speeds is None or trial.own is None:
+            continue
+        faster = trial.speeds.prompt / max(trial.own.prompt, 0.1)
+        if faster >= most and trial.speeds.answer >= trial.own.answer * SLOWER:
+            best, most = EngineChoice(name, trial.llguidance), faster
     return best
 
 

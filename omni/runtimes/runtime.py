@@ -80,13 +80,15 @@ class Speeds(msgspec.Struct, frozen=True, kw_only=True):
 
 class RuntimeTrial(msgspec.Struct, frozen=True, kw_only=True):
     """What came of one runtime with the quantisation `types` of one brain, on one machine. `speeds` is None where it failed,
-    and `words` then says how. `llguidance`: whether it keeps Omni's own grammars."""
+    and `words` then says how; `own` is what the engine that comes with Omni did just before, since what else a machine does
+    changes from hour to hour. `llguidance`: whether it keeps Omni's own grammars."""
 
     runtime: str  # its key
     machine: str
     types: tuple[str, ...]
     brain: str = ""
     speeds: Speeds | None = None
+    own: Speeds | None = None
     words: str = ""
     llguidance: bool = False
 

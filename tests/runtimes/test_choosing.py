@@ -11,9 +11,12 @@ FAST = Runtime(name="fast", kind="llama_server", sha256="f" * 64, binary="bin/ll
 TYPES = ("F32", "Q4_K")
 
 
+MEASURED = Speeds(prompt=100.0, answer=20.0)  # of Omni's own, just before
+
+
 def trial(runtime: Runtime, prompt: float = 0.0, answer: float = 0.0, **more: Any) -> RuntimeTrial:
     speeds = Speeds(prompt=prompt, answer=answer) if prompt else None
-    facts = {"machine": "here", "types": TYPES, "speeds": speeds, **more}
+    facts = {"machine": "here", "types": TYPES, "speeds": speeds, "own": MEASURED, **more}
     return RuntimeTrial(runtime=runtime.key, **facts)
 
 
@@ -34,16 +37,16 @@ def chosen(use: str, *trials: RuntimeTrial, types: tuple[str, ...] = TYPES) -> A
 def test_auto_takes_what_measured_a_tenth_faster_and_answers_no_slower(
     prompt: float, answer: float, expected: str
 ) -> None:
-    assert chosen("auto", trial(OWN, 100.0, 20.0), trial(FAST, prompt, answer)).runtime == expected
+    assert chosen("auto", trial(FAST, prompt, answer)).runtime == expected
 
 
-def test_auto_takes_nothing_that_was_not_measured_against_its_own() -> None:
-    assert chosen("auto", trial(FAST, 900.0, 90.0)).runtime == BUILT_IN
+def test_auto_takes_nothing_that_was_not_measured_beside_omnis_own_here_and_with_these_types() -> None:
+    assert chosen("auto", trial(FAST, 900.0, 90.0)).runtime == "fast"
+    for more in ({"own": None}, {"machine": "another processor"}, {"types": ("F32", "Q8_0")}):
+        assert chosen("auto", trial(FAST, 900.0, 90.0, **more)).runtime == BUILT_IN
+    at_another_hour = trial(OWN, 1.0, 1.0)
+    assert chosen("auto", at_another_hour, trial(FAST, 105.0, 20.0)).runtime == BUILT_IN
     assert chosen("auto", trial(OWN, 100.0, 20.0)).runtime == BUILT_IN
-    other = trial(FAST, 900.0, 90.0, machine="another processor")
-    assert chosen("auto", trial(OWN, 100.0, 20.0), other).runtime == BUILT_IN
-    elsewhere = trial(FAST, 900.0, 90.0, types=("F32", "Q8_0"))
-    assert chosen("auto", trial(OWN, 100.0, 20.0), elsewhere).runtime == BUILT_IN
 
 
 def test_a_named_engine_runs_what_it_answered_with_and_says_whether_it_keeps_grammars() -> None:

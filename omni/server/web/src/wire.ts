@@ -325,6 +325,7 @@ export interface RuntimeTrial {
   types: string[];
   brain: string;
   speeds: Speeds | null;
+  own: Speeds | null;
   words: string;
   llguidance: boolean;
 }

@@ -1,0 +1,121 @@
+"""Where engines come from: a package index, a program by its name; and what may happen meanwhile."""
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omni.airlock import NetSettings
+from omni.core.errors import BadFile, NotFound, SetupError, StorageError
+from omni.core.paths import Home
+from omni.runtimes import Runtimes, add, offered
+from tests.runtime_tools import ROOT, added, fake_server, wheel
+
+SERVER = {"own/bin/llama-server": b"\x7fELF"}
+
+
+@pytest.fixture
+def index(tmp_path: Path, direct_airlock: Callable[..., Any]) -> Any:
+    """An airlock whose only index is a folder with wheels."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    for version in ("1.9", "1.10", "2.0rc1"):
+        wheel(folder, f"own_server-{version}-py3-none-any.whl", SERVER)
+    wheel(folder, "elsewhere-1.0-py3-none-win_amd64.whl", SERVER)
+    return direct_airlock(NetSettings(find_links=(folder.as_uri(),), no_index=True))
+
+
+async def test_the_newest_release_of_a_package_is_taken_and_its_download_does_not_stay(home: Home, index: Any) -> None:
+    offer = await offered(home, "own-server", lambda: index)
+    assert (offer.name, offer.version, offer.fetched) == ("own-server", "1.10", True)
+    assert offer.source == "own-server 1.10, from your package index"
+    runtime = add(home, offer)
+    assert (runtime.version, runtime.sha256) == ("1.10", offer.sha256)
+    assert not list((home.cartridges / "pulls").iterdir())
+
+
+async def test_a_version_can_be_named(home: Home, index: Any) -> None:
+    assert (await offered(home, "own-server==2.0rc1", lambda: index)).version == "2.0rc1"
+    with pytest.raises(NotFound):
+        await offered(home, "own-server==3.0", lambda: index)
+
+
+async def test_a_package_for_other_machines_only_says_so(home: Home, index: Any) -> None:
+    with pytest.raises(SetupError, match=r"No wheel of elsewhere can be used here: .*it is for win_amd64"):
+        await offered(home, "elsewhere", lambda: index)
+
+
+async def test_a_program_on_the_path_is_meant_by_its_name(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = fake_server(tmp_path / "llama-server")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    offer = await offered(home, "llama-server", lambda: pytest.fail("needs no network"))
+    assert offer.path == str(program)
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "told"),
+    [
+        ("#!/bin/sh\necho hello\n", 0o755, "is no llama-server that runs here: hello"),
+        ("#!/bin/sh\nexit 3\n", 0o755, "is no llama-server that runs here: it says nothing"),
+        ("#!/bin/sh\necho version: 1\n", 0o644, "is no program that may be run"),
+        ("no program", 0o755, "is no llama-server that runs here"),
+    ],
+)
+async def test_what_is_no_server_is_refused_and_leaves_nothing(
+    home: Home, tmp_path: Path, text: str, mode: int, told: str
+) -> None:
+    path = tmp_path / "program"
+    path.write_text(text)
+    path.chmod(mode)
+    with pytest.raises(BadFile, match=told):
+        await added(home, path)
+    assert Runtimes(home).installed() == []
+    assert not home.engines.is_dir() or not list(home.engines.iterdir())
+
+
+def test_of_two_who_add_the_same_at_once_one_does_and_the_other_is_told(home: Home, tmp_path: Path) -> None:
+    path = wheel(tmp_path, "own-1.0-py3-none-any.whl", {**SERVER, "own/large": bytes(1 << 22)})
+    code = (
+        f"import asyncio, sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from omni.core.errors import UsageError\nfrom omni.core.paths import Home\nfrom omni.runtimes import add, offered\n"
+        f"home = Home({str(home.root)!r})\n"
+        f"offer = asyncio.run(offered(home, {str(path)!r}, None))\n"
+        "print('ready', flush=True); sys.stdin.readline()\n"
+        "try:\n    add(home, offer)\n    print('added')\nexcept UsageError as error:\n    print(error.message)\n"
+    )
+    both = [
+        subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    for one in both:
+        assert one.stdout is not None
+        assert one.stdout.readline() == "ready\n"
+    for one in both:
+        assert one.stdin is not None
+        one.stdin.write("\n")
+        one.stdin.flush()
+    told = sorted(one.communicate(timeout=60)[0].strip() for one in both)
+    assert told == ["An engine named 'own' is here.", "added"]
+    Runtimes(home).check(Runtimes(home).get("own"))
+
+
+async def test_a_full_disk_is_told_and_nothing_stays(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer = await offered(home, str(wheel(tmp_path, "own-1.0-py3-none-any.whl", SERVER)), lambda: pytest.fail("no"))
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match="is full"):
+        add(home, offer)
+    monkeypatch.undo()
+    assert list(home.engines.iterdir()) == []
