@@ -4,11 +4,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from omni.cli.printers import print_failure
 from omni.cli.say import tell
-from omni.cli.session import offline_services, with_services
+from omni.cli.session import offline_services, resumable, with_services
 from omni.cli.table import print_explained, print_json, print_table
-from omni.core.errors import OmniError, UsageError
+from omni.core.errors import UsageError
 from omni.core.words import size_words
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from omni.app import Services
     from omni.runtimes import EngineOffer, Runtime, RuntimeRow
 
-INTERRUPTED = 130
 RUNS = (
     "It is a stranger's program, and reads what you may read. It gets no network, no line to other programs, no file to write "
     "but its own (where the kernel has Landlock), and no more memory than its brain needs."
@@ -105,16 +103,7 @@ def build(cuda: bool, vulkan: bool, name: str, untried: bool, as_json: bool) -> 
             if not as_json:
                 show(await services.runtime_rows(), services.settings.engine.use)
 
-    try:
-        with_services(work)
-    except OmniError as error:
-        if as_json:
-            print_failure(error)
-        raise
-    except KeyboardInterrupt:
-        tell("interrupted; the same command goes on where it stopped")
-        return INTERRUPTED
-    return 0
+    return resumable(work, as_json=as_json)
 
 
 @command.command("try")

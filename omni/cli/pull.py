@@ -5,16 +5,12 @@ from typing import TYPE_CHECKING
 import click
 
 from omni.cli.names import BRAIN
-from omni.cli.printers import print_failure
 from omni.cli.say import tell
-from omni.cli.session import with_services
-from omni.core.errors import OmniError
+from omni.cli.session import resumable
 
 if TYPE_CHECKING:
     from omni.app import Services
     from omni.cartridges import Brain
-
-INTERRUPTED = 130
 
 
 @click.command("pull")
@@ -33,16 +29,7 @@ def command(brains: tuple[str, ...], as_json: bool) -> int:
         for name in brains:
             await fetch(services, name, as_json=as_json)
 
-    try:
-        with_services(work)
-    except OmniError as error:
-        if as_json:
-            print_failure(error)
-        raise
-    except KeyboardInterrupt:
-        tell("interrupted; the same command goes on where it stopped")
-        return INTERRUPTED
-    return 0
+    return resumable(work, as_json=as_json)
 
 
 async def fetch(services: "Services", name: str, *, as_json: bool = False) -> None:

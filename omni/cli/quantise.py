@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from omni.cli.names import BRAIN
-from omni.cli.printers import print_failure
 from omni.cli.say import tell
-from omni.cli.session import with_services
+from omni.cli.session import resumable
 from omni.cli.table import print_table
 from omni.core.errors import OmniError
 from omni.core.words import size_words
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from omni.cli.progress import Progress
     from omni.runtimes import QuantisationReport, QuantiseEvent, Target
 
-INTERRUPTED = 130
 _STEPS = {
     "predict": "looking how large it gets",
     "weigh": "weighing by the examples",
@@ -79,16 +77,7 @@ def command(brain: str, target: "Target", name: str, allow_requantize: bool, as_
         if job.state != "done":
             raise OmniError("Another window stopped this.", hint="The same command goes on from what came.")
 
-    try:
-        with_services(work)
-    except OmniError as error:
-        if as_json:
-            print_failure(error)
-        raise
-    except KeyboardInterrupt:
-        tell("interrupted; the same command goes on with the next step")
-        return INTERRUPTED
-    return 0
+    return resumable(work, as_json=as_json, stopped="with the next step")
 
 
 def _show(event: "QuantiseEvent", progress: "Progress", *, as_json: bool) -> None:

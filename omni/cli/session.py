@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from omni.cli.plugins import is_safe, report
+from omni.cli.printers import print_failure
 from omni.cli.say import tell
 from omni.core import confinement
+from omni.core.errors import OmniError
 from omni.core.paths import Home
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from omni.keeper import Starter
 
 T = TypeVar("T")
+INTERRUPTED = 130
 
 
 def with_services(work: "Callable[[Services], Coroutine[Any, Any, T]]") -> T:
@@ -47,6 +50,23 @@ async def _run(home: Home, starter: "Starter | None", work: "Callable[[Services]
         finally:
             if "plugins" in vars(services):
                 report(services.plugins.failures)
+
+
+def resumable(
+    work: "Callable[[Services], Coroutine[Any, Any, object]]", *, as_json: bool, stopped: str = "where it stopped"
+) -> int:
+    """The same for work that goes on where it was interrupted; the exit status. With `as_json` what goes wrong is the last
+    line on stdout, too. `stopped`: where the same command goes on."""
+    try:
+        with_services(work)
+    except OmniError as error:
+        if as_json:
+            print_failure(error)
+        raise
+    except KeyboardInterrupt:
+        tell(f"interrupted; the same command goes on {stopped}")
+        return INTERRUPTED
+    return 0
 
 
 def offline_services(work: "Callable[[Services], Coroutine[Any, Any, T]]") -> T:
