@@ -200,7 +200,7 @@ def test_tab_completes_commands_options_and_brains(cli: Cli, tiny: Path) -> None
     assert completed(cli, "omni chat --js") == ["--json"]
     assert completed(cli, "omni config ") == ["check", "get", "path", "set", "show"]
     assert completed(cli, "omni airgap o") == ["on", "off"]
-    assert completed(cli, "omni show @omni/smo") == ["omni/smollm2"]  # bash takes the @ for a word of its own
+    assert completed(cli, "omni show @omni/cod") == ["omni/coder"]  # bash takes the @ for a word of its own
     assert completed(cli, "omni chat -b @me/") == []
     assert completed(cli, "omni nothing ") == []
 
