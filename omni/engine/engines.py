@@ -188,7 +188,7 @@ class Engines:
         if spec.key not in self._open:
             most = self._base(brain).header.context_length
             engine: Engine = WorkerEngine(spec, self._keeper, name=brain.name, context_max=most)
-            if spec.engine != BUILT_IN:
+            if BUILT_IN != spec.engine == choice.runtime:
                 engine = FallingBackEngine(engine, partial(self._instead, brain, spec.engine, embeddings=embeddings))
             self._open[spec.key] = engine
         return self._open[spec.key]

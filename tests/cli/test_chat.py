@@ -217,7 +217,7 @@ def test_ps_names_everything_and_what_confines_it(scripted: Cli) -> None:
     assert "unused, not confined" in rows["keeper"]
     assert "unused, not confined" in rows["starter"]
     assert "none, by seccomp" in rows["worker"]
-    assert rows["worker"].endswith("@me/tiny and 3 on it, 0 of 4 places")
+    assert rows["worker"].endswith("@me/tiny and 3 on it, 0 of 4 places, by scripted")
     assert "sha256" not in "".join(lines)
 
 
