@@ -231,6 +231,7 @@ async def two_brains(services: Services, tmp_path: Path) -> None:
 async def test_a_default_that_cannot_be_loaded_gives_way_and_that_is_told(
     services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OmniError, caplog: Any
 ) -> None:
+    caplog.set_level(logging.INFO)
     await two_brains(services, tmp_path)
     opened = with_engines(services, monkeypatch, large=error)
     told: list[Any] = []
