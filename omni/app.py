@@ -197,7 +197,9 @@ class Services:
                 await self.hardware(),
                 adapters=lambda base: self._adapters.get(base, ()),
                 factories=factories,
-                said=lambda words: self._said("engine", words),
+                said=lambda words: self._said(
+                    "engine", words, level=logging.INFO
+                ),  # a command without a log prints more
             )
 
         return await self._once("engines", make)
@@ -299,9 +301,8 @@ class Services:
         self._told(topic, value)
         await (await self.keeper()).changed(topic, value)
 
-    def _said(self, topic: str, words: str) -> None:
+    def _said(self, topic: str, words: str, *, level: int = logging.WARNING) -> None:
         """Tell those who listen something that a person should know; it stands in the log, too."""
-        level = logging.INFO if self._listeners else logging.WARNING  # which a command without a log prints
         logging.getLogger(__name__).log(level, "%s", words)
         self._told(topic, words)
 

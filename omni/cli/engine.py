@@ -95,11 +95,10 @@ def build(cuda: bool, vulkan: bool, name: str, untried: bool, as_json: bool) -> 
 
     async def work(services: "Services") -> None:
         from omni.cli.engine_build import run_build
-        from omni.runtimes import BUILT_IN
 
         runtime = await run_build(services, "cuda" if cuda else "vulkan" if vulkan else "cpu", name, as_json=as_json)
         if not untried:
-            await _try(services, [runtime, services.runtimes.get(BUILT_IN)])
+            await _try(services, [runtime])
             if not as_json:
                 show(await services.runtime_rows(), services.settings.engine.use)
 

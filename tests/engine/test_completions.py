@@ -10,7 +10,7 @@ import pytest
 
 from omni.core.errors import ContextOverflow, UsageError
 from omni.core.events import EngineEvent, PromptCounted, TextDelta, TokenLogprob
-from omni.engine import CompletionRequest, Engine, Sampling, ScriptedEngine
+from omni.engine import CompletionRequest, Engine, Sampling, ScriptedEngine, WorkerEngine
 from omni.engine.answers import completion_body
 from tests.engine import test_contract, test_seeing
 from tests.engine.engine_tools import end_of, text_of
@@ -70,6 +70,8 @@ async def test_texts_at_the_same_time_and_one_that_is_left(engine: Engine) -> No
 async def test_what_only_the_worker_of_a_real_brain_tells_of_a_text(engine: Engine) -> None:
     if isinstance(engine, ScriptedEngine) or "scripted" in repr(getattr(engine, "spec", "")):
         pytest.skip("it is no brain")
+    if isinstance(engine, WorkerEngine) and engine.spec.base == "small":
+        pytest.skip("it is made of random numbers, and cannot count")
     text = text_of(await completed(engine, wanted("One, two, three,", max_tokens=20, stop=("six",))))
     assert text.startswith(" four, five")
     assert "six" not in text

@@ -44,7 +44,8 @@ async def _llama_server(request: pytest.FixtureRequest) -> AsyncIterator[Engine]
     """A program of strangers, without LLGuidance, started by the worker."""
     program, gguf = request.getfixturevalue("server_program"), request.getfixturevalue("small_gguf")
     runtime = await added(request.getfixturevalue("home"), program)
-    spec = msgspec.structs.replace(real_spec(gguf, context=512, cells=512, llguidance=0), engine=runtime.name)
+    spec = real_spec(gguf, context=512, cells=512, llguidance=0)
+    spec = msgspec.structs.replace(spec, engine=runtime.name, base="small")
     async with request.getfixturevalue("kept_engine")(spec) as engine:
         yield engine
 
