@@ -32,7 +32,7 @@ TOO_MUCH = re.compile(
 )
 # What gives up the network in its own code or by what it hands its work to.
 WALLS = re.compile(
-    r"\b(?:with_services|offline_services)\(|confinement\.confine\(|from omni\.(?:shell|server)\.start import"
+    r"\b(?:with_services|resumable|offline_services)\(|confinement\.confine\(|from omni\.(?:shell|server)\.start import"
 )
 
 
