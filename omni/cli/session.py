@@ -44,7 +44,7 @@ async def _run(home: Home, starter: "Starter | None", work: "Callable[[Services]
     from omni.app import Services
 
     async with Services(home, starter=starter, client="cli", plugins=not is_safe()) as services:
-        services.listen(lambda topic, value: tell(str(value)) if topic in ("engine", "default") else None)
+        services.listen(lambda topic, value: tell(str(value)) if topic == "engine" else None)
         try:
             return await work(services)
         finally:
