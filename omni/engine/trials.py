@@ -118,7 +118,9 @@ async def _measured(keeper: "KeeperClient", lease: "Lease", trial: RuntimeTrial,
 async def _times(client: WorkerClient, prompt: list[int], tokens: int) -> LlamaTimings:
     """How long one answer took. Raises EngineError where nothing came, or nobody says."""
     times: LlamaTimings | None = None
-    async with aclosing(client.stream("/completion", _question(prompt, stream=True, n_predict=tokens), LlamaChunk)) as chunks:
+    async with aclosing(
+        client.stream("/completion", _question(prompt, stream=True, n_predict=tokens), LlamaChunk)
+    ) as chunks:
         async for chunk in chunks:
             times = chunk.timings or times
     if times is None or not (times.prompt_n and times.predicted_n):
