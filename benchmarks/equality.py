@@ -13,6 +13,7 @@ reference's tokens is told, too.
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,6 +35,7 @@ WAYS = (
     'Say in JSON what {} is: {{"name": …, "kind": …}}.',
     "Repeat ten times: I like {}.",
 )
+QUESTIONS = tuple(way.format(thing) for thing in THINGS for way in WAYS)
 
 
 class Step(NamedTuple):
@@ -67,7 +69,7 @@ async def compare(reference: WorkerClient, other: WorkerClient) -> int:
         ]
         body = {"content": text, "add_special": True, "parse_special": True}
         prompt: list[int] = (await reference.json("/tokenize", body))["tokens"]
-        wanted = await answer(reference, prompt, TOKENS)
+        wanted = await answer(reference, prompt, tokens)
         at = 0
         while at < len(wanted):
             said = await answer(other, prompt + [step.token for step in wanted[:at]], len(wanted) - at)

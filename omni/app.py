@@ -280,7 +280,8 @@ class Services:
 
         cpu = (await self.hardware()).cpu
         machine = machine_of(cpu.name, cpu.features)
-        return await asyncio.to_thread(rows, self.runtimes, self.settings.engine.use, machine)
+        settings = self.settings.engine
+        return await asyncio.to_thread(rows, self.runtimes, settings.use, machine, settings.gpu)
 
     async def brains_to_try(self) -> "list[Brain]":
         """The smallest brain of each set of quantisation types that is here."""

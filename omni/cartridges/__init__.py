@@ -14,7 +14,7 @@ from omni.core.lazy import lazy
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from omni.cartridges._access import AirlockAccess, Fetcher
-    from omni.cartridges._facts import base_facts, facts_of
+    from omni.cartridges._facts import base_facts, facts_of, offload_facts
     from omni.cartridges._library import Library
     from omni.cartridges._library_jobs import LibraryJobs
     from omni.cartridges._naming import EMBEDDER_HINT, RERANKER_HINT
@@ -48,7 +48,7 @@ __getattr__, __dir__ = lazy(
     _access="AirlockAccess Fetcher",
     brains="Base MADE Brain BrainAdapter ExportEvent Exported PullDone PullEvent PullProgress PullStarted PullVerifying "
     "Unfinished Verified VerifyEvent",
-    _facts="base_facts facts_of",
+    _facts="base_facts facts_of offload_facts",
     gguf="GgufHeader Tensor read_header read_tensors",
     grids="was_quantised",
     holds="hold making",

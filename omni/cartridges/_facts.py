@@ -6,7 +6,7 @@ from omni.cartridges.brains import Base, Brain
 from omni.cartridges.manifest import Facts
 
 if TYPE_CHECKING:
-    from omni.hardware import BaseFacts
+    from omni.hardware import BaseFacts, OffloadFacts
 
 _DENSE_SHARE = 0.1  # of a mixture of experts, what every token reads beside its experts
 
@@ -29,6 +29,23 @@ def base_facts(base: Base, *, projector: bool = True) -> "BaseFacts":
         head_dim=header.head_dim,
         kv_values=header.kv_elements,
         context_max=header.context_length,
+    )
+
+
+def offload_facts(base: Base, *, kv_bytes: int, buffer_bytes: int = 0) -> "OffloadFacts":
+    """The bytes of a base by layer; an even share where its header was read before they were counted."""
+    from omni.hardware import OffloadFacts
+
+    header = base.header
+    layers = header.layer_bytes
+    if not layers and (count := header.blocks or header.layers):
+        layers = (header.weights_bytes // (count + 1),) * count
+    return OffloadFacts(
+        layer_bytes=layers,
+        expert_bytes=header.expert_bytes,
+        output_bytes=header.output_bytes or max(0, header.weights_bytes - sum(layers)),
+        kv_bytes=kv_bytes,
+        buffer_bytes=buffer_bytes,
     )
 
 

@@ -5,10 +5,12 @@ from collections import Counter
 
 from omni.cartridges.ggml import FILE_TYPES, TENSOR_TYPES
 
+MAX_LAYERS = 4096  # whose bytes are told apart
 MAX_KINDS = 1024  # kinds of tensors that are told apart; the richest models have about 60
 
 _LAYER = re.compile(r"^((?:enc\.|dec\.)?(?:blk|posnet|convnext))\.(\d{1,6})\.")
 _TABLES = ("token_embd.weight", "per_layer_token_embd.weight")  # have a row for each text of the vocabulary
+_EXPERT = re.compile(r"_(?:ch)?exps\.")
 
 
 class Weights:
@@ -25,6 +27,9 @@ class Weights:
         self._next: int | None = 0  # where the next tensor begins; None once the length of one is not known
         self.type_bytes: Counter[str] = Counter()
         self._types: Counter[str] = Counter()
+        self._layers: Counter[int] = Counter()
+        self._experts: Counter[int] = Counter()
+        self._tables: Counter[str] = Counter()
 
     def add(self, name: str, kind: int, shape: list[int], *, elements: int, offset: int) -> str:
         """Take one in; what is wrong with it, or "". ggml reads them only one after the other, without holes."""
@@ -50,10 +55,27 @@ class Weights:
         self._types[title] += elements
         self.type_bytes[title] += length
         self.bytes += length
+        self._place(name, length)
         self.end = max(self.end, offset + length)
         if self._next is not None:
             self._next = -(-(offset + length) // self._alignment) * self._alignment
         return ""
+
+    @property
+    def layer_bytes(self) -> tuple[int, ...]:
+        """Bytes of each layer."""
+        return tuple(self._layers[at] for at in range(min(self.blocks, MAX_LAYERS)))
+
+    @property
+    def expert_bytes(self) -> tuple[int, ...]:
+        """Bytes of each layer's experts; empty where there are none."""
+        return tuple(self._experts[at] for at in range(min(self.blocks, MAX_LAYERS))) if self._experts else ()
+
+    @property
+    def output_bytes(self) -> int:
+        """Bytes of what comes after the layers: where that has no table of its own, it is the one of the texts again."""
+        rest = self.bytes - sum(self._layers.values()) - sum(self._tables.values())
+        return rest if "output.weight" in self.kinds else rest + self._tables[_TABLES[0]]
 
     def quantisation(self, claimed: object) -> str:
         """The file's word where a tensor agrees with it, else the type of most weights."""
@@ -62,6 +84,15 @@ class Weights:
             if any(self._types[each] for each in types):
                 return name
         return self._types.most_common(1)[0][0] if self._types else ""
+
+    def _place(self, name: str, length: int) -> None:
+        """Count the bytes of a tensor where an engine puts them."""
+        if name in _TABLES:
+            self._tables[name] += length
+        elif (match := _LAYER.match(name)) and match[1] == "blk" and int(match[2]) < MAX_LAYERS:
+            self._layers[int(match[2])] += length
+            if _EXPERT.search(name):
+                self._experts[int(match[2])] += length
 
     def _tell_apart(self, name: str) -> None:
         short = name

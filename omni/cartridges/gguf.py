@@ -52,7 +52,8 @@ class GgufHeader(msgspec.Struct, frozen=True, kw_only=True):
     `tokens` the texts of its vocabulary, `rows` and `layer_rows` those that its tables of them have; `pretokenizer` what
     llama.cpp calls its way to cut texts, and `merges` whether it says how to join the pieces; `scaling` its way to longer contexts.
     `draft_layers` of its layers only draft. `all_tensors` is how many a model in several files says that it has.
-    `template_fault` is why its chat template cannot be read. `type_bytes` is how many bytes there are of each tensor type.
+    `template_fault` is why its chat template cannot be read. `type_bytes` is how many bytes there are of each tensor type,
+    `layer_bytes` and `expert_bytes` how many of each layer and of its experts, `output_bytes` of what comes after the layers.
     Empty `kinds`: nobody looked.
     """
 
@@ -98,6 +99,9 @@ class GgufHeader(msgspec.Struct, frozen=True, kw_only=True):
     all_tensors: int = 0
     template_fault: str = ""
     type_bytes: dict[str, int] = {}
+    layer_bytes: tuple[int, ...] = ()
+    expert_bytes: tuple[int, ...] = ()
+    output_bytes: int = 0
 
     @property
     def encodes(self) -> bool:
@@ -396,6 +400,9 @@ class _Header:
             all_tensors=_count(values.get("split.tensors.count", 0)),
             template_fault=fault_of(template) if isinstance(template, str) else "",
             type_bytes=dict(sorted(weights.type_bytes.items())),
+            layer_bytes=weights.layer_bytes,
+            expert_bytes=weights.expert_bytes,
+            output_bytes=weights.output_bytes,
         )
 
     def _given(self) -> int:

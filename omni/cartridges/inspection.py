@@ -4,7 +4,8 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 import msgspec
@@ -148,7 +149,15 @@ def _joined(headers: Sequence[GgufHeader]) -> GgufHeader:
         rows=max(header.rows for header in headers),
         layer_rows=max(header.layer_rows for header in headers),
         type_bytes=dict(sorted(types.items())),
+        layer_bytes=_added(header.layer_bytes for header in headers),
+        expert_bytes=_added(header.expert_bytes for header in headers),
+        output_bytes=sum(header.output_bytes for header in headers),
     )
+
+
+def _added(parts: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
+    """The sums of what stands at the same places."""
+    return tuple(map(sum, zip_longest(*parts, fillvalue=0)))
 
 
 def stamp(path: Path) -> str:

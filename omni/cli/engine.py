@@ -164,7 +164,7 @@ def rm(name: str) -> None:
 
 def show(listed: "Sequence[RuntimeRow]", use: str) -> None:
     """Print them: a line for each quantisation that one was tried with."""
-    from omni.runtimes import types_words
+    from omni.runtimes import types_words, where_words
 
     lines = []
     for row in listed:
@@ -174,7 +174,7 @@ def show(listed: "Sequence[RuntimeRow]", use: str) -> None:
                 (
                     "" if at else row.name,
                     "" if at else row.version,
-                    types_words(tried.trial.types)
+                    where_words(tried.trial, types_words(tried.trial.types))
                     if tried is not None
                     else "not tried"
                     if not row.reason

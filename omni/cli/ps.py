@@ -142,9 +142,12 @@ def confinement(process: "ProcessInfo") -> str:
 def what(process: "ProcessInfo", brains: list[str]) -> str:
     """What a process is there for."""
     if process.kind == "worker":
+        from omni.hardware import device_files
         from omni.runtimes import BUILT_IN
 
         by = "" if process.engine in ("", BUILT_IN) else f", by {process.engine}"
+        if process.placed:
+            by += f", {process.placed} ({' '.join(device_files(process.pid)) or 'no device file is open'})"
         return f"{several(brains) or process.base}, {process.detail.rpartition(', ')[2]}{by}"
     if process.kind == "client":
         if process.pid == os.getpid():

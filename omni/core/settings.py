@@ -52,6 +52,13 @@ class EngineSettings(Section, frozen=True):
     use: Annotated[
         str, Meta(description="Engine that runs brains: auto, or one that `omni engine ls` lists; auto measures.")
     ] = "auto"
+    gpu: Annotated[
+        Literal["auto", "on", "off"],
+        Meta(
+            description="Whether an added engine computes on graphics processors: auto where it measured better, on even on "
+            "one that is only software."
+        ),
+    ] = "auto"
     context: Annotated[
         int, Meta(ge=256, description="Context to allocate, in tokens, where brain and memory allow it.")
     ] = 16384

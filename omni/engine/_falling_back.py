@@ -1,22 +1,28 @@
-"""An engine that was added: where it cannot load a brain, the one that comes with Omni answers from then on, and that is said."""
+"""An engine that was added: where it cannot load a brain, another way to run it answers from then on, and that is said."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
 
-from omni.core.events import EngineEvent
+from omni.core.errors import OmniError
+from omni.core.events import EngineEvent, ReasoningDelta, TextDelta, ToolCallDelta
 from omni.core.messages import Message
+from omni.engine._offloading import ended_it
 from omni.engine.llama import LoadFailed, no_room
 from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Embeddings, Engine, Relevances, Tool
 
 T = TypeVar("T")
+SAID = TextDelta | ReasoningDelta | ToolCallDelta
 
 
 class FallingBackEngine:
-    """Does what `engine` does, until that fails to load; `instead` then makes the one that goes on, from the failure."""
+    """Does what `engine` does, until that fails to load; `instead` then makes the one that goes on, from the failure. With
+    `on_device` it makes the one for the next answer, too, when the worker ends in the middle of one: its device may be gone."""
 
-    def __init__(self, engine: Engine, instead: Callable[[LoadFailed], Awaitable[Engine]]) -> None:
-        self._engine, self._instead = engine, instead
+    def __init__(
+        self, engine: Engine, instead: Callable[[OmniError], Awaitable[Engine]], *, on_device: bool = False
+    ) -> None:
+        self._engine, self._instead, self._on_device = engine, instead, on_device
         self._fallen = False
 
     def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
@@ -59,13 +65,20 @@ class FallingBackEngine:
         await self._engine.close()
 
     async def _events(self, ask: Callable[[Engine], AsyncGenerator[EngineEvent]]) -> AsyncGenerator[EngineEvent]:
+        said = False
         try:
             async with aclosing(ask(self._engine)) as events:
                 async for event in events:
+                    said |= isinstance(event, SAID)
                     yield event
             return
-        except LoadFailed as error:  # while it was loaded: nothing of an answer has come
+        except LoadFailed as error:
             await self._fall_back(error)
+            if said:  # it ended in the middle of an answer, and cannot be loaded again
+                raise
+        except OmniError as error:
+            await self._leave_device(error)
+            raise
         async with aclosing(ask(self._engine)) as events:
             async for event in events:
                 yield event
@@ -75,7 +88,15 @@ class FallingBackEngine:
             return await ask(self._engine)
         except LoadFailed as error:
             await self._fall_back(error)
+        except OmniError as error:
+            await self._leave_device(error)
+            raise
         return await ask(self._engine)
+
+    async def _leave_device(self, error: OmniError) -> None:
+        """Let the next answer come from elsewhere, where this one failed because its worker ended."""
+        if self._on_device and not self._fallen and ended_it(error):
+            self._engine, self._fallen = await self._instead(error), True
 
     async def _fall_back(self, error: LoadFailed) -> None:
         if self._fallen or error.message == no_room().message:  # which another engine does not cure

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from omni.core.errors import SetupError
-from omni.engine.llama import BATCH, CHECKPOINTS, QUIET, SPEAKERS, SPECULATION
+from omni.engine.llama import BATCH, CHECKPOINTS, QUIET, SPEAKERS, SPECULATION, used_devices
 
 _FLAGS = re.compile(r"^\s{0,8}(-{1,2}[a-zA-Z][\w-]*(?:,\s+-{1,2}[a-zA-Z][\w-]*)*)", re.MULTILINE)
 _LEVELS = re.compile(r"\b2: warning\b")  # builds that have none of this count verbosity the other way around
@@ -55,7 +55,7 @@ def arguments(path: str, socket: str, key_file: str, settings: Mapping[str, Any]
     line.takes("--no-warmup")
     line.takes("--no-ui") or line.takes("--no-webui")
     line.takes("--offline")
-    line.takes("--gpu-layers", str(int(settings.get("gpu_layers", 0)))) or line.takes("--n-gpu-layers", "0")
+    _place(line, settings)
     if threads > 0:
         line.takes("--poll", "0")
     if cache := str(settings.get("cache", "")):
@@ -88,6 +88,23 @@ def arguments(path: str, socket: str, key_file: str, settings: Mapping[str, Any]
         for files in [",".join(adapters)] if known.joins_adapters else adapters:
             line.needs("--lora", files)
     return line.words
+
+
+def _place(line: "_CommandLine", settings: Mapping[str, Any]) -> None:
+    """What lies where. Without devices a build that has some leaves them alone."""
+    used = used_devices(settings)
+    if not used:
+        line.takes("--device", "none")
+        line.takes("--gpu-layers", "0") or line.takes("--n-gpu-layers", "0")
+        return
+    layers = str(int(settings["gpu_layers"]))
+    if not line.takes("--gpu-layers", layers):
+        line.needs("--n-gpu-layers", layers)
+    line.needs("--device", ",".join(name for name, _ in used))
+    if len(used) > 1:
+        line.needs("--tensor-split", ",".join(str(count) for _, count in used))
+    if experts := int(settings.get("cpu_experts", 0)):
+        line.needs("--n-cpu-moe", str(experts))
 
 
 class _CommandLine:

@@ -10,17 +10,29 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from omni.cartridges import base_facts
-from omni.core.errors import NotFound
+from omni.cartridges import base_facts, offload_facts
+from omni.core.errors import NotFound, OmniError
 from omni.core.paths import Home
 from omni.core.settings import Settings
-from omni.engine.ceilings import RECURRENT, ceiling, likelihoods
-from omni.engine.llama import BATCH, LoadFailed
+from omni.engine._offloading import DRIVER, device_settings
+from omni.engine.ceilings import LIKELIHOOD, RECURRENT, ceiling, likelihoods, vocabulary
+from omni.engine.llama import BATCH, LoadFailed, no_device_room
+from omni.engine.trials import CELLS as CONTEXT
 from omni.engine.trials import try_runtime, types_of
 from omni.engine.types import Engine
-from omni.hardware import BaseFacts, Budget, HardwareProfile, Notes, memory_needed
+from omni.hardware import (
+    BaseFacts,
+    Budget,
+    HardwareProfile,
+    Notes,
+    OffloadPlan,
+    kv_bytes,
+    memory_needed,
+    offload,
+    usable_devices,
+)
 from omni.keeper import WorkerSpec
-from omni.runtimes import BUILT_IN, EngineChoice, Runtime, Runtimes, RuntimeTrial, choose, machine_of
+from omni.runtimes import BUILT_IN, EngineChoice, Runtime, Runtimes, RuntimeTrial, choose, find_devices, machine_of
 
 if TYPE_CHECKING:
     from omni.cartridges import Base, Brain, GgufHeader
@@ -126,31 +138,96 @@ class Engines:
         choice = self.choice(brain)
         if not choice.llguidance:
             options["llguidance"] = 0
+        plan = self._plan(base, facts, choice, cells=cells, buffers=buffers, brain=brain)
+        options |= device_settings(plan, choice.devices)
+        own = not any(device.shares_memory for device in choice.devices)  # of the devices: then the machine's is spared
+        spared = plan.weights_bytes + plan.kv_bytes if own else 0
+        if plan.layers:
+            buffers += DRIVER + (0 if own else sum(plan.taken))
         machine = self._profile.machine
         options["ceiling"] = settings.ceiling * 10**6 or ceiling(
             base.header, facts, options, machine=machine, buffers=buffers, adapters=sum(map(_size, paths))
         )
         return WorkerSpec(
-            engine=choice.runtime, base=base.id, path=base.path, need_bytes=need + buffers, settings=options
+            engine=choice.runtime, base=base.id, path=base.path, need_bytes=need + buffers - spared, settings=options
         )
+
+    def _plan(
+        self,
+        base: "Base",
+        facts: BaseFacts,
+        choice: EngineChoice,
+        *,
+        cells: int,
+        brain: "Brain",
+        buffers: int = 0,
+    ) -> OffloadPlan:
+        """What of a base goes to the devices of a choice."""
+        if not choice.devices:
+            return OffloadPlan()
+        rows = BATCH * LIKELIHOOD * vocabulary(base.header)
+        told = offload_facts(base, kv_bytes=kv_bytes(facts, cells), buffer_bytes=rows + buffers)
+        plan = offload(told, choice.devices, limit=choice.fits.get(base.id))
+        if plan.layers < plan.most or plan.cpu_experts:
+            self._say(f"{brain.name}: {plan.why}", instead="")
+        return plan
 
     def choice(self, brain: "Brain") -> EngineChoice:
         """Which build of an engine runs `brain`, by the settings and by what trials found out here."""
         runtimes = self._runtimes.usable()
-        if len(runtimes) == 1 and self._settings.use in ("auto", BUILT_IN):
+        settings = self._settings
+        if len(runtimes) == 1 and settings.use in ("auto", BUILT_IN) and settings.gpu != "on":
             return EngineChoice()
         tried = [(runtime, self._runtimes.tried(runtime)) for runtime in runtimes]
-        return choose(self._settings.use, types_of(brain), tried, self.machine)
+        return choose(settings.use, types_of(brain), tried, self.machine, settings.gpu)
 
     async def try_runtime(self, runtime: Runtime, brain: "Brain", *, compare: bool = True) -> RuntimeTrial:
-        """Try a build with the types of `brain`, and remember what came of it. With `compare` the engine that comes with Omni is
-        measured just before. Raises OmniError where nobody can try."""
+        """Try a build with the types of `brain`, on the processor and then, where there are any, on its devices; remember what
+        came of it, and return the last. With `compare` the engine that comes with Omni is measured just before. Raises OmniError
+        where nobody can try."""
         own = None
         if compare and runtime.name != BUILT_IN:
             own = (await self.try_runtime(self._runtimes.get(BUILT_IN), brain)).speeds
-        spec, types = self.spec(brain), types_of(brain)
-        trial = await try_runtime(self._keeper, spec, runtime, types=types, brain=brain.name, machine=self.machine)
-        trial = msgspec.structs.replace(trial, own=own)
+        gpu, types = self._settings.gpu, types_of(brain)
+        devices = await asyncio.to_thread(find_devices, runtime, gpu)
+        looked = RuntimeTrial(
+            runtime=runtime.key,
+            machine=self.machine,
+            types=types,
+            brain=brain.name,
+            own=own,
+            devices=devices,
+            looked=gpu,
+        )
+        trial = await self._tried(runtime, brain, looked, {})
+        usable = usable_devices(devices, gpu)
+        base, limit = self._base(brain), None
+        while usable:
+            choice = EngineChoice(runtime.name, devices=usable, fits={base.id: limit} if limit is not None else {})
+            plan = self._plan(base, base_facts(base), choice, cells=CONTEXT, brain=brain)
+            if not plan.layers:
+                break
+            here = msgspec.structs.replace(looked, layers=plan.layers, fits=dict(choice.fits))
+            trial = await self._tried(runtime, brain, here, device_settings(plan, usable))
+            if no_device_room().message not in trial.words:
+                break
+            limit = plan.layers // 2
+        return trial
+
+    async def _tried(
+        self, runtime: Runtime, brain: "Brain", known: RuntimeTrial, placed: dict[str, int | str]
+    ) -> RuntimeTrial:
+        """One trial, remembered with what is `known` of it."""
+        trial = await try_runtime(
+            self._keeper,
+            self.spec(brain),
+            runtime,
+            types=known.types,
+            brain=brain.name,
+            machine=self.machine,
+            placed=placed,
+        )
+        trial = msgspec.structs.replace(known, speeds=trial.speeds, words=trial.words, llguidance=trial.llguidance)
         await asyncio.to_thread(self._runtimes.note, runtime, trial)
         return trial
 
@@ -181,7 +258,10 @@ class Engines:
 
         choice = await asyncio.to_thread(self.choice, brain)
         if choice.untried:
-            await self.try_runtime(self._runtimes.get(self._settings.use), brain, compare=False)
+            use = self._settings.use
+            added = [one for one in self._runtimes.usable() if one.name != BUILT_IN]
+            for runtime in added if use == "auto" else [self._runtimes.get(use)]:
+                await self.try_runtime(runtime, brain, compare=False)
             choice = await asyncio.to_thread(self.choice, brain)
         self._say(choice.words)
         spec = self.spec(brain, embeddings=embeddings)
@@ -189,25 +269,41 @@ class Engines:
             most = self._base(brain).header.context_length
             engine: Engine = WorkerEngine(spec, self._keeper, name=brain.name, context_max=most)
             if BUILT_IN != spec.engine == choice.runtime:
-                engine = FallingBackEngine(engine, partial(self._instead, brain, spec.engine, embeddings=embeddings))
+                instead = partial(self._instead, brain, spec, embeddings=embeddings)
+                engine = FallingBackEngine(engine, instead, on_device="gpu_layers" in spec.settings)
             self._open[spec.key] = engine
         return self._open[spec.key]
 
-    async def _instead(self, brain: "Brain", failed: str, error: LoadFailed, *, embeddings: bool) -> Engine:
-        """The engine for a brain that an added one, `failed`, could not load: from now on, until that is tried again."""
-        runtime, types = self._runtimes.get(failed), types_of(brain)
-        told = [line for line in error.hint.splitlines() if line.startswith("The engine ")]
-        words = f"could not load {brain.name}: {told[-1] if told else error.message}"
-        trial = RuntimeTrial(runtime=runtime.key, machine=self.machine, types=types, brain=brain.name, words=words)
+    async def _instead(self, brain: "Brain", spec: WorkerSpec, error: OmniError, *, embeddings: bool) -> Engine:
+        """The engine for a brain that an added one could not load, or whose device it lost: from now on, until that one is tried
+        again. Where a device had too little memory, half of the layers go there."""
+        runtime, types, failed = self._runtimes.get(spec.engine), types_of(brain), spec.engine
+        layers, placed = int(spec.settings.get("gpu_layers", 0)), str(spec.settings.get("placed", ""))
+        known = next(
+            (one for one in self._runtimes.tried(runtime) if one.types == types and (one.layers > 0) == (layers > 0)),
+            RuntimeTrial(runtime=runtime.key, machine=self.machine, types=types, layers=layers),
+        )
+        if layers and error.message == no_device_room().message:
+            fits = {**known.fits, spec.base: layers // 2}
+            await asyncio.to_thread(self._runtimes.note, runtime, msgspec.structs.replace(known, fits=fits))
+            self._say(f"{brain.name}: {placed} need more memory than is free there; fewer are tried", instead="")
+            return await self.open(brain, embeddings=embeddings)
+        if isinstance(error, LoadFailed):
+            told = [line for line in error.hint.splitlines() if line.startswith("The engine ")]
+            words = f"could not load {brain.name}: {told[-1] if told else error.message}"
+        else:
+            words = f"ended while {brain.name} answered with {placed}"
+        trial = msgspec.structs.replace(known, brain=brain.name, words=words, speeds=None)
         await asyncio.to_thread(self._runtimes.note, runtime, trial)
-        self._say(f"{failed} {words}")
+        after = f"{self.spec(brain, embeddings=embeddings).engine} on the processor" if layers else BUILT_IN
+        self._say(f"{failed} {words}", instead=after)
         return await self.open(brain, embeddings=embeddings)
 
-    def _say(self, words: str) -> None:
-        """Say once why the engine that comes with Omni answers."""
+    def _say(self, words: str, *, instead: str = BUILT_IN) -> None:
+        """Say once why another engine answers than the one that was asked for, or what else a person should know."""
         if words and words not in self._told:
             self._told.add(words)
-            self._said(f"{words}, so that {BUILT_IN} answers")
+            self._said(f"{words}, so that {instead} answers" if instead else words)
 
     async def loaded(self) -> "list[ProcessInfo]":
         """The workers that live now, whoever asked for them."""

@@ -6,6 +6,7 @@ Only the worker's process uses this module: importing xllamacpp maps 100 MB of n
 import json
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,12 @@ _TEMPLATE = re.compile(
     r"^\S+ E [^\n]*(?:common_chat_templates_init: error|chat template parsing error): (.*?)(?=^\d\S+ [A-Z] |\Z)",
     re.MULTILINE | re.DOTALL,
 )
+_NO_DEVICE_MEMORY = re.compile(
+    r"OutOfDeviceMemory|Device memory allocation of size|cudaMalloc failed: out of memory"
+    r"|(?:failed|unable) to allocate (?:Vulkan|CUDA|ROCm|HIP|SYCL|MTL|Metal)\w* buffer"
+)
+_EXPERTS = r"blk\.{}\.ffn_(up|down|gate|gate_up)_(ch|)exps=CPU"
+_MOST_DEVICES = 128  # that llama.cpp's list has room for
 _ENDED = re.compile(r"could not be loaded: it (?:was ended by SIG(?!TERM)|ended)")
 QUIET = 2  # warnings and errors: the log neither grows with every request nor tells who asked what
 
@@ -52,6 +59,8 @@ def start(path: str, socket: str, key: str, settings: dict[str, Any], *, log: Pa
 
 def fault(path: str, told: str, otherwise: str) -> OmniError:
     """What the log of a worker, `told`, says of a file that could not be loaded; `otherwise`: what to say where it is silent."""
+    if device_ran_out(told):
+        return no_device_room()
     if ran_out(f"{otherwise}\n{told}"):
         return no_room()
     if template := template_fault(told):
@@ -115,10 +124,25 @@ def parameters(path: str, socket: str, key: str, settings: dict[str, Any]) -> An
     if projector := str(settings.get("projector", "")):
         wanted.mmproj.path = projector
         wanted.mmproj_use_gpu = False
+    if "gpu_layers" in settings:
+        wanted.n_gpu_layers = int(settings["gpu_layers"])
+        counts = [float(count) for count in str(settings.get("tensor_split", "")).split(",") if count]
+        wanted.tensor_split = [*counts, *([0.0] * (_MOST_DEVICES - len(counts)))]
+        if experts := int(settings.get("cpu_experts", 0)):
+            wanted.tensor_buft_overrides = ",".join(_EXPERTS.format(layer) for layer in range(experts))
     adapters: list[str] = json.loads(str(settings.get("adapters", "[]")))
     if adapters:
         wanted.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(adapter, 0.0) for adapter in adapters]
     return wanted
+
+
+def used_devices(settings: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """The devices of a worker and how many layers each has; those with none are left out."""
+    if not settings.get("gpu_layers"):
+        return []
+    names = str(settings.get("devices", "")).split(",")
+    counts = [int(count) for count in str(settings.get("tensor_split", "")).split(",") if count]
+    return [(name, count) for name, count in zip(names, counts, strict=False) if count]
 
 
 def reason_of(log: str) -> str:
@@ -163,6 +187,19 @@ def no_room() -> LoadFailed:
     )
 
 
+def device_ran_out(told: str) -> bool:
+    """Whether these last words of a worker are those of one whose device had no more memory."""
+    return _NO_DEVICE_MEMORY.search(told) is not None
+
+
+def no_device_room() -> LoadFailed:
+    """The failure of a worker whose layers did not fit into the memory of its devices: fewer may."""
+    return LoadFailed(
+        "The device has too little memory for this brain's layers.",
+        hint="Close what else uses it, or let the processor do it (engine.gpu off).",
+    )
+
+
 def refusal(told: str) -> OmniError | None:
     """The BadFile, or LoadFailed, that ended a worker while it loaded, from the end of its log as a keeper tells it; None
     when it ended otherwise."""
@@ -170,6 +207,8 @@ def refusal(told: str) -> OmniError | None:
     for at, line in enumerate(lines):
         if line.startswith(CANNOT_LOAD):
             return BadFile(line, hint="\n".join(lines[at + 1 :]))
+    if device_ran_out(told) or no_device_room().message in told:
+        return no_device_room()
     return no_room() if ran_out(told) or no_room().message in told else None
 
 

@@ -22,7 +22,7 @@ from omni.core.errors import EngineError
 from omni.core.files import make_folder
 from omni.engine._server_arguments import ServerHelp, arguments
 from omni.engine.llama import fault, told_of
-from omni.runtimes import Runtime, child_command, child_environment
+from omni.runtimes import SHOWS_SOFTWARE, Runtime, child_command, child_environment
 
 LOOK_SECONDS = 0.02
 HELP_SECONDS = 30.0
@@ -51,7 +51,7 @@ def start(
         words = arguments(path, str(born), f"/dev/fd/{reader}", settings, known)
         server = subprocess.Popen(
             child_command(runtime.program, words, write=write),
-            env=child_environment(runtime.library_folders),
+            env=child_environment(runtime.library_folders) | (SHOWS_SOFTWARE if settings.get("software") else {}),
             stdin=subprocess.DEVNULL,
             pass_fds=[reader],
         )

@@ -4,8 +4,9 @@ answering is measured. A crash is a finding, told in words."""
 import asyncio
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import aclosing, suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,6 +14,7 @@ import msgspec
 from omni.core.errors import EngineError, OmniError
 from omni.engine._chunks import LlamaChunk, LlamaTimings
 from omni.engine._infill import tokens_of
+from omni.engine._offloading import SETTINGS
 from omni.engine._worker_access import fate_of
 from omni.engine.http import WorkerClient
 from omni.engine.llama import CANNOT_LOAD
@@ -29,7 +31,8 @@ PATIENCE = 600.0  # seconds for one trial, loading included
 TOKENS = 32  # of an answer
 TIMES = 3  # that it is measured; the best counts, for others work here too
 ENOUGH = 10.0  # seconds of measuring, after which it is not begun again
-_TEXT = "The harbour lay quiet under a pale morning sky, and the boats rocked gently against the old stone wall. " * 8
+_SENTENCE = "The harbour lay quiet under a pale morning sky, and the boats rocked gently against the old stone wall. "
+_TEXT = _SENTENCE * 8
 _KEPT = "zq"  # no brain says that by itself
 _GRAMMAR = f'%llguidance {{}}\nstart: "{_KEPT}"\n'
 _LOADING = re.compile(r"could not be loaded: (.+?)\.?$")
@@ -54,15 +57,23 @@ def types_of(brain: "Brain") -> tuple[str, ...]:
 
 
 async def try_runtime(
-    keeper: "KeeperClient", spec: "WorkerSpec", runtime: Runtime, *, types: tuple[str, ...], brain: str, machine: str
+    keeper: "KeeperClient",
+    spec: "WorkerSpec",
+    runtime: Runtime,
+    *,
+    types: tuple[str, ...],
+    brain: str,
+    machine: str,
+    placed: Mapping[str, int | str] = MappingProxyType({}),
 ) -> RuntimeTrial:
-    """Try `runtime` with the base that `spec` loads, which has these `types`. `machine`: what the finding holds for.
+    """Try `runtime` with the base that `spec` loads, which has these `types`. `machine`: what the finding holds for; `placed`:
+    the settings that put layers on devices.
 
     Raises OmniError where nobody can try, such as for want of memory; that it fails is what it returns.
     """
     trial = RuntimeTrial(runtime=runtime.key, machine=machine, types=types, brain=brain)
     try:
-        async with asyncio.timeout(PATIENCE), await keeper.worker(_small(spec, runtime)) as lease:
+        async with asyncio.timeout(PATIENCE), await keeper.worker(_small(spec, runtime, placed)) as lease:
             try:
                 async for _ in lease.states():
                     pass
@@ -71,7 +82,7 @@ async def try_runtime(
                     raise
                 return msgspec.structs.replace(trial, words=_words(loading[1], error.hint, types))
             try:
-                return await _measured(keeper, lease, trial)
+                return await _measured(keeper, lease, trial, slow="software" in placed)
             except OmniError as error:
                 fate = await fate_of(keeper, lease.socket, program=runtime.kind == "llama_server")
                 how, log = (fate.how, fate.log) if fate is not None else (error.message, "")
@@ -83,15 +94,16 @@ async def try_runtime(
         return msgspec.structs.replace(trial, words=f"takes more than {PATIENCE:.0f} s with {types_words(types)}")
 
 
-async def _measured(keeper: "KeeperClient", lease: "Lease", trial: RuntimeTrial) -> RuntimeTrial:
+async def _measured(keeper: "KeeperClient", lease: "Lease", trial: RuntimeTrial, *, slow: bool) -> RuntimeTrial:
+    """`slow`: on a device that is software a few tokens take as long as all of them elsewhere."""
     client = WorkerClient(lease.socket, lease.key)
-    prompt = await tokens_of(client, _TEXT)
+    prompt = await tokens_of(client, _SENTENCE if slow else _TEXT)
     speeds = Speeds(prompt=0.0, answer=0.0)
     begun = time.monotonic()
     for number in range(TIMES):
         if number and time.monotonic() - begun > ENOUGH:
             break
-        times = await _times(client, prompt)
+        times = await _times(client, prompt, 4 if slow else TOKENS)
         speeds = Speeds(
             prompt=max(speeds.prompt, _rate(times.prompt_n, times.prompt_ms)),
             answer=max(speeds.answer, _rate(times.predicted_n, times.predicted_ms)),
@@ -103,10 +115,12 @@ async def _measured(keeper: "KeeperClient", lease: "Lease", trial: RuntimeTrial)
     return msgspec.structs.replace(trial, speeds=speeds, llguidance=await _keeps_grammars(client))
 
 
-async def _times(client: WorkerClient, prompt: list[int]) -> LlamaTimings:
+async def _times(client: WorkerClient, prompt: list[int], tokens: int) -> LlamaTimings:
     """How long one answer took. Raises EngineError where nothing came, or nobody says."""
     times: LlamaTimings | None = None
-    async with aclosing(client.stream("/completion", _question(prompt, stream=True), LlamaChunk)) as chunks:
+    async with aclosing(
+        client.stream("/completion", _question(prompt, stream=True, n_predict=tokens), LlamaChunk)
+    ) as chunks:
         async for chunk in chunks:
             times = chunk.timings or times
     if times is None or not (times.prompt_n and times.predicted_n):
@@ -121,7 +135,7 @@ def _rate(tokens: int, milliseconds: float) -> float:
 async def _keeps_grammars(client: WorkerClient) -> bool:
     """Whether a grammar of ours decides what comes. A build without LLGuidance may end of it: nothing follows in its worker."""
     try:
-        answer = await client.json("/completion", _question("The sea is", grammar=_GRAMMAR))
+        answer = await client.json("/completion", _question("The sea is", grammar=_GRAMMAR, n_predict=4))
         return str(answer["content"]).startswith(_KEPT[0])
     except (OmniError, LookupError, TypeError):
         return False
@@ -147,8 +161,9 @@ def _question(prompt: str | list[int], **more: Any) -> dict[str, Any]:
     return {"prompt": prompt, "n_predict": TOKENS, "temperature": 0, "cache_prompt": False, "ignore_eos": True, **more}
 
 
-def _small(spec: "WorkerSpec", runtime: Runtime) -> "WorkerSpec":
+def _small(spec: "WorkerSpec", runtime: Runtime, placed: Mapping[str, int | str]) -> "WorkerSpec":
     """A worker for one short question, which nobody else uses."""
-    settings = {name: value for name, value in spec.settings.items() if name not in NOT_TRIED}
-    settings |= {"context": CELLS, "cells": CELLS, "slots": 1, "keep_alive": 0, "trial": 1}
+    left_out = (*NOT_TRIED, *SETTINGS)
+    settings = {name: value for name, value in spec.settings.items() if name not in left_out}
+    settings |= {**placed, "context": CELLS, "cells": CELLS, "slots": 1, "keep_alive": 0, "trial": 1}
     return msgspec.structs.replace(spec, engine=runtime.name, settings=settings)

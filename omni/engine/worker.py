@@ -141,7 +141,7 @@ def _serve_added(name: str, place: Any, log: Path, offset: int) -> Any:
     from omni.core.errors import EngineError, OmniError
     from omni.core.paths import Home
     from omni.engine import llama, server
-    from omni.runtimes import Runtimes
+    from omni.runtimes import SHOWS_SOFTWARE, Runtimes
 
     runtimes = Runtimes(Home.from_environment())
     path, settings = place.spec["path"], place.spec["settings"]
@@ -151,6 +151,9 @@ def _serve_added(name: str, place: Any, log: Path, offset: int) -> Any:
         if runtime.kind == "llama_server":
             return server.start(runtime, path, place.socket, place.key, settings, log=log, offset=offset)
         sys.path.insert(0, os.fspath(runtime.packages))
+        if settings.get("software"):
+            os.environ.update(SHOWS_SOFTWARE)
+        settings = {"gpu_layers": 0, **settings}  # a build for a graphics processor would take it by itself
         return llama.start(path, place.socket, place.key, settings, log=log, offset=offset)
     except OmniError as error:
         raise EngineError(f"The engine {name!r} failed: {error.message}", hint=error.hint) from error

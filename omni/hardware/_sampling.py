@@ -9,11 +9,14 @@ from threading import Lock
 from msgspec import Struct
 
 from omni.core.memory import started_by
+from omni.hardware._gpu import vram
 from omni.hardware._memory import available_memory
 from omni.hardware.probes import Probes, Vram
 
 LEAST = 0.2
 """Seconds of processor time, of all cores together, below which a percentage would be noise."""
+
+_DEVICE_FILES = ("/dev/nvidia", "/dev/dri/", "/dev/kfd", "/dev/dxg")
 
 
 class MachineSample(Struct, frozen=True, kw_only=True):
@@ -49,7 +52,7 @@ class Sampler:
             memory_used=int(memory.total - memory.available),
             memory_total=int(memory.total),
             memory_free=available_memory(),
-            vram=tuple(Probes().nvidia() or ()) if graphics else (),
+            vram=vram(Probes()) if graphics else (),
         )
 
     def percent(self) -> int:
@@ -92,3 +95,14 @@ def _held(pid: int) -> int | None:
         with suppress(psutil.Error):
             return int(psutil.Process(pid).memory_info().rss)
     return None
+
+
+def device_files(pid: int) -> list[str]:
+    """The files of graphics processors that a process, or what it has started, holds open; empty where nobody tells."""
+    names = set()
+    for each in (pid, *started_by(pid)):
+        with suppress(OSError):
+            for entry in Path(f"/proc/{each}/fd").iterdir():
+                with suppress(OSError):
+                    names.add(str(entry.readlink()))
+    return sorted(name for name in names if name.startswith(_DEVICE_FILES))

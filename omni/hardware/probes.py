@@ -13,7 +13,7 @@ import msgspec
 
 
 class Vram(msgspec.Struct, frozen=True, kw_only=True):
-    """Memory of one graphics processor, as NVIDIA's driver tells it, in bytes."""
+    """Memory of one graphics processor, as its driver tells it, in bytes."""
 
     name: str
     used: int

@@ -40,7 +40,8 @@ def listing(
         kind, turns = kind_of(worker.spec), len(known.turns) if known is not None else 0
         row = _row(worker.name, kind, worker.pid, worker.since, _detail(worker, known)) | {"turns": turns}
         if kind == "worker":
-            rows.append(row | {"base": worker.spec["base"], "engine": worker.spec["engine"]})
+            placed = str(worker.spec["settings"].get("placed", ""))
+            rows.append(row | {"base": worker.spec["base"], "engine": worker.spec["engine"], "placed": placed})
         elif helpers:
             rows.append(row)
     return rows
@@ -61,6 +62,7 @@ def _row(name: str, kind: str, pid: int, since: float, detail: str = "") -> dict
         "detail": detail,
         "base": "",
         "engine": "",
+        "placed": "",
         "turns": 0,
     }
 

@@ -53,7 +53,7 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True):
 
 class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True):
     """One process of Omni. `since` is seconds since the epoch; `confined` says what keeps it from the network; `base` is
-    what a worker has loaded, `engine` what runs it there, `turns` are the answers that it writes now; `jobs` is the socket on which
+    what a worker has loaded, `engine` what runs it there, `placed` what of it lies on devices, `turns` are the answers that it writes now; `jobs` is the socket on which
     a client offers its.
     No keeper tells of an "installer": it is looked for by `installing`, so that an older window understands all that a
     keeper says. Of a "helper", a process of a plug-in, it tells who says that he knows them."""
@@ -66,6 +66,7 @@ class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
     base: str = ""
     engine: str = ""
+    placed: str = ""
     turns: int = 0
     jobs: str = ""
 

@@ -1,8 +1,10 @@
-"""Which runtime a brain is run by: the setting, what trials found out, and nothing else."""
+"""Which runtime a brain is run by, and on what: the settings, what trials found out, and nothing else."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
+from omni.hardware import ComputeDevice, GpuUse, usable_devices
 from omni.runtimes.runtime import BUILT_IN, Runtime, RuntimeTrial
 
 FASTER = 1.10  # at prompts, of what the engine that comes with Omni reads: less is the noise of a measurement
@@ -10,51 +12,102 @@ SLOWER = 0.95  # at answers, of what that one writes
 
 
 class EngineChoice(NamedTuple):
-    """`runtime` runs the brain. `llguidance`: whether it keeps Omni's own grammars. `untried`: it was asked for by its name
-    and nobody knows yet; until then the one that comes with Omni is used. `words`: why it is not what was asked for."""
+    """`runtime` runs the brain. `llguidance`: whether it keeps Omni's own grammars. `untried`: it was asked for, and nobody
+    knows yet; until then the one that comes with Omni is used. `words`: why it is not what was asked for. `devices`: what
+    layers go to (empty: the processor does it all), and `fits`: how many of a base did, by its id."""
 
     runtime: str = BUILT_IN
     llguidance: bool = True
     untried: bool = False
     words: str = ""
+    devices: tuple[ComputeDevice, ...] = ()
+    fits: Mapping[str, int] = MappingProxyType({})
 
 
 def choose(
-    use: str, types: Iterable[str], runtimes: Iterable[tuple[Runtime, Iterable[RuntimeTrial]]], machine: str
+    use: str,
+    types: Iterable[str],
+    runtimes: Iterable[tuple[Runtime, Iterable[RuntimeTrial]]],
+    machine: str,
+    gpu: GpuUse = "auto",
 ) -> EngineChoice:
     """The runtime for a brain with these quantisation types. `use` is the setting `engine.use`: a name, or "auto": the one
-    that comes with Omni, unless another one that answered with all of them measured better here, in the same hour."""
+    that comes with Omni, unless another one that answered with all of them measured better here, in the same hour. `gpu` is the
+    setting `engine.gpu`: "on" takes one that answers on a graphics processor, however slowly; "auto" where it measured better."""
     wanted = frozenset(types)
-    here = {runtime.name: [one for one in trials if one.machine == machine] for runtime, trials in runtimes}
+    here = {
+        runtime.name: [one for one in trials if one.machine == machine and _allowed(one, gpu)]
+        for runtime, trials in runtimes
+    }
+    if use not in ("auto", BUILT_IN) and use not in here:
+        return EngineChoice(words=f"no usable engine is named {use!r}")
+    if gpu == "on":
+        choice = _on_device(use, here, wanted)
+        return choice if not choice.words else _plainly(use, here, wanted)._replace(words=choice.words)
+    return _plainly(use, here, wanted)
+
+
+def _allowed(trial: RuntimeTrial, gpu: GpuUse) -> bool:
+    """Whether what was tried may be used: on the processor always, on devices by the setting."""
+    return not trial.layers or bool(usable_devices(trial.devices, gpu))
+
+
+def _on_device(use: str, here: Mapping[str, list[RuntimeTrial]], wanted: frozenset[str]) -> EngineChoice:
+    """The fastest of those that answer on a device."""
+    if use == BUILT_IN:
+        return EngineChoice(words=f"{BUILT_IN}, which comes with Omni, computes on no graphics processor here")
+    trials = {name: here[name] for name in here if name != BUILT_IN and use in ("auto", name)}
+    answered = [
+        (one.speeds.answer, name, one)
+        for name, tried in trials.items()
+        for one in tried
+        if one.layers and one.speeds is not None and frozenset(one.types) == wanted
+    ]
+    if answered:
+        _, name, trial = max(answered, key=lambda one: one[0])
+        return _as_tried(name, trial, "on")
+    if any(
+        not any(one.looked == "on" and frozenset(one.types) == wanted for one in tried) for tried in trials.values()
+    ):
+        return EngineChoice(untried=True)
+    listed = ", ".join(sorted(wanted))
+    return EngineChoice(words=f"no engine here answers on a graphics processor with {listed}")
+
+
+def _plainly(use: str, here: dict[str, list[RuntimeTrial]], wanted: frozenset[str]) -> EngineChoice:
+    """The choice where devices are only used if they measured better."""
     if use == BUILT_IN:
         return EngineChoice()
     if use != "auto":
-        return (
-            _named(use, here[use], wanted) if use in here else EngineChoice(words=f"no usable engine is named {use!r}")
-        )
+        return _named(use, here[use], wanted)
     best, most = EngineChoice(), FASTER
-    here.pop(BUILT_IN, None)
-    for name, trials in here.items():
-        trial = _same(trials, wanted)
-        if trial is None or trial.speeds is None or trial.own is None:
+    for name, trial in ((name, one) for name, tried in here.items() for one in tried if name != BUILT_IN):
+        if frozenset(trial.types) != wanted or trial.speeds is None or trial.own is None:
             continue
         faster = trial.speeds.prompt / max(trial.own.prompt, 0.1)
         if faster >= most and trial.speeds.answer >= trial.own.answer * SLOWER:
-            best, most = EngineChoice(name, trial.llguidance), faster
+            best, most = _as_tried(name, trial, "auto"), faster
     return best
 
 
-def _named(name: str, trials: list[RuntimeTrial], wanted: frozenset[str]) -> EngineChoice:
+def _named(use: str, trials: list[RuntimeTrial], wanted: frozenset[str]) -> EngineChoice:
     if not wanted:
-        return EngineChoice(words=f"nobody knows a quantisation that {name} could be tried with")
+        return EngineChoice(words=f"nobody knows a quantisation that {use} could be tried with")
     same = _same(trials, wanted)
-    if same is not None and not same.passed:
-        return EngineChoice(words=f"{name} {same.words}")
-    passed = [one for one in trials if one.passed]
+    if same is not None and (same.layers or not same.passed):
+        return _as_tried(use, same, "auto") if same.passed else EngineChoice(words=f"{use} {same.words}")
+    passed = [one for one in trials if one.passed and not one.layers]
     if not wanted <= {each for one in passed for each in one.types}:
-        return EngineChoice(untried=True, words=f"{name} was not tried with {', '.join(sorted(wanted))}")
-    return EngineChoice(name, any(one.llguidance for one in passed))
+        return EngineChoice(untried=True, words=f"{use} was not tried with {', '.join(sorted(wanted))}")
+    return EngineChoice(use, any(one.llguidance for one in passed))
 
 
 def _same(trials: Iterable[RuntimeTrial], wanted: frozenset[str]) -> RuntimeTrial | None:
-    return next((one for one in trials if frozenset(one.types) == wanted), None)
+    """The trial with these types; of two, on the processor and on devices, the one that answered faster."""
+    same = [one for one in trials if frozenset(one.types) == wanted]
+    return max(same, key=lambda one: one.speeds.answer if one.speeds is not None else -1.0, default=None)
+
+
+def _as_tried(name: str, trial: RuntimeTrial, gpu: GpuUse) -> EngineChoice:
+    devices = usable_devices(trial.devices, gpu) if trial.layers else ()
+    return EngineChoice(name, trial.llguidance, devices=devices, fits=trial.fits)

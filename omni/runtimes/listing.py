@@ -4,7 +4,8 @@ import re
 
 import msgspec
 
-from omni.runtimes.choosing import choose
+from omni.hardware import ComputeDevice, GpuUse
+from omni.runtimes.choosing import EngineChoice, choose
 from omni.runtimes.registry import Runtimes
 from omni.runtimes.runtime import BUILT_IN, BrokenRuntime, Runtime, RuntimeTrial
 
@@ -20,7 +21,8 @@ class TriedRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RuntimeRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One runtime. `reason` is why it cannot be used, or ""; `chosen`: the setting names it."""
+    """One runtime. `reason` is why it cannot be used, or ""; `chosen`: the setting names it; `devices`: what its last trial
+    here found beside the processor."""
 
     name: str
     kind: str = ""
@@ -30,11 +32,12 @@ class RuntimeRow(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     chosen: bool = False
     features: tuple[str, ...] = ()
+    devices: tuple[ComputeDevice, ...] = ()
     tried: tuple[TriedRow, ...] = ()
 
 
-def rows(registry: Runtimes, use: str, machine: str) -> list[RuntimeRow]:
-    """All runtimes, the one that comes with Omni first; `use` is the setting. Blocking for some milliseconds."""
+def rows(registry: Runtimes, use: str, machine: str, gpu: GpuUse = "auto") -> list[RuntimeRow]:
+    """All runtimes, the one that comes with Omni first; `use` and `gpu` are the settings. Blocking for some milliseconds."""
     usable = registry.usable()
     trials = [(runtime, registry.tried(runtime)) for runtime in usable]
     listed = []
@@ -49,8 +52,9 @@ def rows(registry: Runtimes, use: str, machine: str) -> list[RuntimeRow]:
                 sha256=runtime.sha256,
                 chosen=use == runtime.name,
                 features=features(runtime, here),
+                devices=_devices(here),
                 tried=tuple(
-                    TriedRow(trial=trial, used=choose(use, trial.types, trials, machine).runtime == runtime.name)
+                    TriedRow(trial=trial, used=_used(choose(use, trial.types, trials, machine, gpu), runtime, trial))
                     for trial in here
                 ),
             )
@@ -59,12 +63,31 @@ def rows(registry: Runtimes, use: str, machine: str) -> list[RuntimeRow]:
     return [*listed, *(RuntimeRow(name=one.name, reason=one.reason) for one in broken)]
 
 
+def _used(choice: EngineChoice, runtime: Runtime, trial: RuntimeTrial) -> bool:
+    """Whether brains are run as in that trial: by this runtime, and on devices or not."""
+    return choice.runtime == runtime.name and bool(choice.devices) == (trial.layers > 0)
+
+
 def features(runtime: Runtime, trials: list[RuntimeTrial]) -> tuple[str, ...]:
-    """What it has beside the processor, by the names of its libraries, and whether it keeps Omni's grammars, by trial."""
+    """What it has beside the processor, by the names of its libraries, and whether it keeps Omni's grammars and which devices it has,
+    by trial."""
     names = " ".join(pin.path.rpartition("/")[2] for pin in runtime.files)
     backends = [title for word, title in _BACKENDS.items() if re.search(rf"ggml-{word}\b", names)]
     keeps = runtime.name == BUILT_IN or any(trial.llguidance for trial in trials)
-    return (*backends, *(["LLGuidance"] if keeps else []))
+    return (*backends, *(["LLGuidance"] if keeps else []), *(device.words for device in _devices(trials)))
+
+
+def _devices(trials: list[RuntimeTrial]) -> tuple[ComputeDevice, ...]:
+    """What the last trial that looked has found."""
+    return next((trial.devices for trial in reversed(trials) if trial.looked), ())
+
+
+def where_words(trial: RuntimeTrial, words: str) -> str:
+    """What was tried, and on what: "Q4_K on Vulkan0"."""
+    if not trial.layers:
+        return words
+    names = {device.name for device in trial.devices}
+    return f"{words} on {next(iter(names)) if len(names) == 1 else f'{len(names)} devices'}"
 
 
 def types_words(types: tuple[str, ...]) -> str:

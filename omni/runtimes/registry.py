@@ -148,12 +148,12 @@ class Runtimes:
         return tuple(trial for trial in tried.trials if trial.runtime == runtime.key)
 
     def note(self, runtime: Runtime, trial: RuntimeTrial) -> None:
-        """Remember a trial, in the place of an earlier one of the same types on the same machine."""
+        """Remember a trial, in the place of an earlier one of the same types on the same machine and devices."""
         folder = self._home.engines / runtime.name
         with storing(folder), locked(self._home.engines_lock):
             if runtime.name != BUILT_IN and not folder.is_dir():
                 return  # it was removed meanwhile
-            others = [one for one in self.tried(runtime) if (one.machine, one.types) != (trial.machine, trial.types)]
+            others = [one for one in self.tried(runtime) if _place(one) != _place(trial)]
             kept = _Tried(trials=tuple([*others, trial][-MOST_TRIALS:]))
             write_atomic(folder / TRIED, msgspec.json.format(msgspec.json.encode(kept), indent=1))
 
@@ -209,6 +209,11 @@ def sha256_of(path: Path) -> str:
     """The hash of a file. Raises OSError."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _place(trial: RuntimeTrial) -> tuple[str, tuple[str, ...], bool]:
+    """What there is one trial for."""
+    return trial.machine, trial.types, trial.layers > 0
 
 
 def _problem(runtime: Runtime, name: str) -> str:

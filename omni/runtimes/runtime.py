@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from omni.hardware import ComputeDevice, GpuUse
+
 BUILT_IN = "xllamacpp"  # the engine that comes with Omni; it has no engine.json
 RESERVED = (BUILT_IN, "auto", "scripted", "helper")  # mean something else where an engine is named
 NAME = re.compile(r"[a-z0-9][a-z0-9._+-]{0,63}", re.ASCII)
@@ -81,7 +83,12 @@ class Speeds(msgspec.Struct, frozen=True, kw_only=True):
 class RuntimeTrial(msgspec.Struct, frozen=True, kw_only=True):
     """What came of one runtime with the quantisation `types` of one brain, on one machine. `speeds` is None where it failed,
     and `words` then says how; `own` is what the engine that comes with Omni did just before, since what else a machine does
-    changes from hour to hour. `llguidance`: whether it keeps Omni's own grammars."""
+    changes from hour to hour. `llguidance`: whether it keeps Omni's own grammars.
+
+    `devices` are what it has beside the processor, as `looked` for by the setting `engine.gpu` ("": nobody looked). With
+    `layers` of the brain on them it is another trial than that on the processor alone; `fits` then remembers how many of a base
+    loaded, by its id, where that were fewer than had been calculated.
+    """
 
     runtime: str  # its key
     machine: str
@@ -91,6 +98,10 @@ class RuntimeTrial(msgspec.Struct, frozen=True, kw_only=True):
     own: Speeds | None = None
     words: str = ""
     llguidance: bool = False
+    devices: tuple[ComputeDevice, ...] = ()
+    looked: GpuUse | Literal[""] = ""
+    layers: int = 0
+    fits: dict[str, int] = {}
 
     @property
     def passed(self) -> bool:

@@ -18,7 +18,7 @@ def test_a_laptop_with_a_card_that_is_not_used(home: Home) -> None:
     assert profile.cpu.features == ("AVX2", "AVX-512", "VNNI")
     assert profile.memory.limit is None
     assert [(gpu.kind, gpu.memory, gpu.used) for gpu in profile.gpus] == [("nvidia", 6 << 30, False)]
-    assert "not used yet" in profile.gpus[0].note
+    assert "not tried on a card by us" in profile.gpus[0].note
 
 
 def test_a_card_whose_driver_is_silent_is_still_said(home: Home) -> None:

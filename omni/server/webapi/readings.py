@@ -55,7 +55,7 @@ class Readings:
         if self._graphics is None:
             self._graphics = False
             with suppress(OmniError):
-                self._graphics = any(gpu.kind == "nvidia" for gpu in (await self._services.hardware()).gpus)
+                self._graphics = any(gpu.kind in ("nvidia", "amd") for gpu in (await self._services.hardware()).gpus)
         now = await asyncio.to_thread(self._sampler.sample, graphics=self._graphics)
         memory = await asyncio.to_thread(process_memory, [each.pid for each in workers])
         self.last = Reading(

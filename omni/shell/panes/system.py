@@ -451,7 +451,8 @@ def detail_words(process: "ProcessInfo") -> str:
             if not of:
                 return state
             doing = "idle" if answers == "0" else f"writes {answers} answer{'s' * (answers != '1')}"
-            return doing if process.engine in ("", BUILT_IN) else f"{doing}, by {process.engine}"
+            by = [] if process.engine in ("", BUILT_IN) else [f"by {process.engine}"]
+            return ", ".join(filter(None, [doing, *by, process.placed]))
         case "helper":
             return process.detail.rpartition(", ")[2]
     return process.detail
@@ -459,12 +460,12 @@ def detail_words(process: "ProcessInfo") -> str:
 
 def engine_lines(row: "RuntimeRow") -> "list[Line]":
     """An engine and what trials of it came to, a line each."""
-    from omni.runtimes import types_words
+    from omni.runtimes import types_words, where_words
 
     head = ink((row.name, "text"), "  ", (" ".join([row.version, *row.features]), "second"))
     lines: list[Line] = [(head, ink((row.reason or ("" if row.tried else "not tried"), "second")))]
     for tried in row.tried:
-        speeds, types = tried.trial.speeds, types_words(tried.trial.types)
+        speeds, types = tried.trial.speeds, where_words(tried.trial, types_words(tried.trial.types))
         if speeds is None:
             lines.append(Folded(head=ink(("! ", "amber")), text=f"{row.name} {tried.trial.words}", style="second"))
             continue
