@@ -272,7 +272,7 @@ async def test_engines_stand_with_what_was_measured_and_which_is_used(tmp_path: 
     async with app.run_test(size=(140, 50)) as pilot:
         await opened(pilot)
         text = screen_text(app)
-        for words in ("Engines", "xllamacpp  2026.10 LLGuidance", "vulkan  1.0 Vulkan", "reads 89 tok/s, writes 18.5 tok/s  used",
+        for words in ("Engines", "xllamacpp  2026.10   LLGuidance", "vulkan  1.0   Vulkan", "reads 89 tok/s, writes 18.5 tok/s  used",
                       "vulkan ends with an illegal instruction with Q4_1", "it holds no engine.json"):  # fmt: skip
             assert words in text, words
         assert text.count("  used") == 1

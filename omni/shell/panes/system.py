@@ -77,7 +77,7 @@ class SystemPane(Pane):
     SystemPane > #graphs { height: auto; margin-bottom: 1; }
     SystemPane > Listing, Screen.-low SystemPane > Listing, Screen.-middle SystemPane > Listing {
         background: $omni-background; padding: 0; margin-bottom: 1; }
-    SystemPane > #system-environment, SystemPane > #system-machine { margin-bottom: 1; }
+    SystemPane > #system-engines, SystemPane > #system-environment, SystemPane > #system-machine { margin-bottom: 1; }
     Screen.-low SystemPane > #system-title, Screen.-low SystemPane > #graphs,
     Screen.-low SystemPane > Listing { margin-bottom: 0; }
     """
@@ -186,7 +186,9 @@ class SystemPane(Pane):
         lines: list[Line] = [ink(("Engines", "bold text"))] if told else []
         for row in rows if told else ():
             lines += engine_lines(row)
-        self.query_one("#system-engines", Lines).show(*lines)
+        shown = self.query_one("#system-engines", Lines)
+        shown.show(*lines)
+        shown.display = told
         self._arrange()
 
     def _measured(self, reading: "MachineSample") -> None:
@@ -462,7 +464,7 @@ def engine_lines(row: "RuntimeRow") -> "list[Line]":
     """An engine and what trials of it came to, a line each."""
     from omni.runtimes import types_words, where_words
 
-    head = ink((row.name, "text"), "  ", (" ".join([row.version, *row.features]), "second"))
+    head = ink((row.name, "text"), "  ", ("   ".join(filter(None, [row.version, ", ".join(row.features)])), "second"))
     lines: list[Line] = [(head, ink((row.reason or ("" if row.tried else "not tried"), "second")))]
     for tried in row.tried:
         speeds, types = tried.trial.speeds, where_words(tried.trial, types_words(tried.trial.types))
