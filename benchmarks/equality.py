@@ -13,8 +13,8 @@ reference's tokens is told, too.
 
 import asyncio
 import sys
-from collections.abc import Sequence
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,11 +59,13 @@ async def answer(client: WorkerClient, prompt: list[int], tokens: int, *, fresh:
     return steps
 
 
-async def compare(reference: WorkerClient, other: WorkerClient) -> int:
+async def compare(
+    reference: WorkerClient, other: WorkerClient, questions: Sequence[str] = QUESTIONS, tokens: int = TOKENS
+) -> int:
     """Print what differs; how many differences fail the gate."""
     verdicts: Counter[str] = Counter()
     compared, drift = 0, 0.0
-    for question in (way.format(thing) for thing in THINGS for way in WAYS):
+    for question in questions:
         text = (await reference.json("/apply-template", {"messages": [{"role": "user", "content": question}]}))[
             "prompt"
         ]

@@ -17,7 +17,10 @@ def card(room: int, name: str = "CUDA0") -> ComputeDevice:
 
 def facts(count: int = 4, **more: object) -> OffloadFacts:
     return OffloadFacts(
-        layer_bytes=(10 * MB,) * count, output_bytes=30 * MB, kv_bytes=4 * count * MB, **more  # type: ignore[arg-type]
+        layer_bytes=(10 * MB,) * count,
+        output_bytes=30 * MB,
+        kv_bytes=4 * count * MB,
+        **more,  # type: ignore[arg-type]
     )
 
 

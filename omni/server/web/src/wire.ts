@@ -34,6 +34,14 @@ export interface ChatMessage {
   left_out: number;
 }
 
+export interface ComputeDevice {
+  name: string;
+  description: string;
+  kind: "gpu" | "integrated" | "software";
+  total: number;
+  free: number;
+}
+
 export interface ContextCompacted {
   type: "context_compacted";
   left_out_turns: number;
@@ -233,6 +241,7 @@ export interface ProcessInfo {
   detail: string;
   base: string;
   engine: string;
+  placed: string;
   turns: number;
   jobs: string;
 }
@@ -316,6 +325,7 @@ export interface RuntimeRow {
   reason: string;
   chosen: boolean;
   features: string[];
+  devices: ComputeDevice[];
   tried: TriedRow[];
 }
 
@@ -328,6 +338,10 @@ export interface RuntimeTrial {
   own: Speeds | null;
   words: string;
   llguidance: boolean;
+  devices: ComputeDevice[];
+  looked: "auto" | "off" | "on" | "";
+  layers: number;
+  fits: Record<string, number>;
 }
 
 export interface SearchHit {
