@@ -140,13 +140,13 @@ class Engines:
             options["llguidance"] = 0
         plan = self._plan(base, facts, choice, cells=cells, buffers=buffers, brain=brain)
         options |= device_settings(plan, choice.devices)
-        own = not any(device.shares_memory for device in choice.devices)  # of the devices: then the machine's is spared
-        spared = plan.weights_bytes + plan.kv_bytes if own else 0
-        if plan.layers:
-            buffers += DRIVER + (0 if own else sum(plan.taken))
+        spared = plan.weights_bytes + plan.kv_bytes
+        for device, taken in zip(choice.devices, plan.taken, strict=False):
+            spared -= taken if device.shares_memory else 0  # it lies in the machine's own memory all the same
+        driver = DRIVER - min(0, spared) if plan.layers else 0
         machine = self._profile.machine
         options["ceiling"] = settings.ceiling * 10**6 or ceiling(
-            base.header, facts, options, machine=machine, buffers=buffers, adapters=sum(map(_size, paths))
+            base.header, facts, options, machine=machine, buffers=buffers + driver, adapters=sum(map(_size, paths))
         )
         return WorkerSpec(
             engine=choice.runtime, base=base.id, path=base.path, need_bytes=need + buffers - spared, settings=options

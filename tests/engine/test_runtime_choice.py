@@ -11,11 +11,12 @@ from omni.cartridges import Base, Brain, GgufHeader
 from omni.core.paths import Home
 from omni.core.settings import parse
 from omni.engine import Engines, to_try
+from omni.hardware import ComputeDevice
 from omni.keeper import KeeperClient, start
 from omni.runtimes import BUILT_IN, Runtime, Runtimes, RuntimeTrial, Speeds
 from tests.engine.engine_tools import asked, events_of, text_of
 from tests.engine.test_engines import machine
-from tests.runtime_tools import added, fake_server
+from tests.runtime_tools import HELP, added, fake_server
 
 TYPES = {"F32": 10, "Q4_K": 90}
 
@@ -129,3 +130,38 @@ def test_the_smallest_brain_of_each_set_of_types_is_tried() -> None:
     other = brain("other", 900, {"Q8_0": 1})
     gone = Brain(name="gone", state="gone")
     assert [one.name for one in to_try([large, other, gone, small])] == ["small", "other"]
+
+
+async def test_fewer_layers_are_tried_where_a_device_has_too_little_memory_and_what_loads_is_remembered(
+    home: Home, tmp_path: Path, keeper: KeeperClient
+) -> None:
+    heard: list[str] = []
+    help_text = f"{HELP}\n-ngl, --gpu-layers N    layers\n-dev, --device NAMES    devices\n"
+    short = (
+        'if int(after("--gpu-layers")) > 4:\n'
+        '    sys.stderr.write("ggml_vulkan: Device memory allocation of size 9 failed.\\n")\n'
+        "    sys.exit(1)"
+    )
+    runtime = await added(home, fake_server(tmp_path / "own-server", before=short, help_text=help_text, reply="here"))
+    made = engines(home, keeper, heard, "own-server")
+    card = ComputeDevice(name="CUDA0", description="NVIDIA T400", total=8 << 30, free=8 << 30)
+    on_device = msgspec.structs.replace(passed(runtime, made), devices=(card,), looked="auto", layers=17)
+    Runtimes(home).note(runtime, on_device)
+    wide = brain()
+    base = wide.base
+    assert base is not None
+    header = msgspec.structs.replace(base.header, layer_bytes=(5,) * 16, output_bytes=20)
+    wide = msgspec.structs.replace(wide, base=msgspec.structs.replace(base, header=header))
+    assert made.spec(wide).settings["gpu_layers"] == 17
+    engine = await made.open(wide)
+    assert text_of(await events_of(engine, asked("Hi"))) == "here"
+    assert made.spec(wide).settings["placed"] == "4 layers on CUDA0"
+    [trial] = Runtimes(home).tried(runtime)
+    assert trial.fits == {"sha256-100": 4}
+    assert trial.passed
+    assert "@omni/a: 17 layers on CUDA0 need more memory than is free there; fewer are tried" in heard
+    assert "@omni/a: 4 of 17 layers on CUDA0: more did not load" in heard
+    assert not any("so that" in words for words in heard)
+    [worker] = [one for one in await keeper.processes() if one.kind == "worker"]
+    assert (worker.engine, worker.placed) == ("own-server", "4 layers on CUDA0")
+    await made.close()

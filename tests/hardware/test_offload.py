@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omni.hardware import ComputeDevice, OffloadFacts, device_kind, offload, usable_devices
-from omni.hardware._offload import BUFFERS, MARGIN
+
+MARGIN, BUFFERS = 256 << 20, 128 << 20  # of a device's memory: what is left to others, and what computing takes
 
 MB = 1 << 20
 FIXED = MARGIN + BUFFERS
