@@ -58,7 +58,7 @@ def test_no_file_means_the_defaults(tmp_path: Path) -> None:
         ("[chat\n", "line 1", "TOML"),
         ("brain = ", "line 1, column 9: invalid value", "TOML"),
         ("chat = 3", "line 1", "omni config show"),
-        ("[engine]\nzzzzzz = 1", "engine.zzzzzz", "Known here: use, context"),
+        ("[engine]\nzzzzzz = 1", "engine.zzzzzz", "Known here: use, gpu, context"),
         ("x = " + "1" * 5000, "config.toml", "TOML"),
         ("x = " + "[" * 100_000, "config.toml", "TOML"),
     ],

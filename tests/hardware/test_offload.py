@@ -1,5 +1,7 @@
 """What of a brain goes to which device: as much as fits, from the last layer on, experts last, and always with the reason."""
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,12 +18,12 @@ def card(room: int, name: str = "CUDA0") -> ComputeDevice:
     return ComputeDevice(name=name, description="NVIDIA", total=100 << 30, free=room + FIXED)
 
 
-def facts(count: int = 4, **more: object) -> OffloadFacts:
+def facts(count: int = 4, **more: Any) -> OffloadFacts:
     return OffloadFacts(
         layer_bytes=(10 * MB,) * count,
         output_bytes=30 * MB,
         kv_bytes=4 * count * MB,
-        **more,  # type: ignore[arg-type]
+        **more,
     )
 
 
