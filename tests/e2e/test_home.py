@@ -180,13 +180,20 @@ UNMET = {
     "audit/airlock.lock",
     "bin/omni",
     "cartridges/pulls/**",
+    "cartridges/quantised/*",  # of a brain that was made smaller
     "copied.txt",
     "draft-*.md",
+    "engine-builds/**",
+    "engines.lock",  # of engines that are added
+    "engines/*/engine.json",
+    "engines/*/tried.json",
+    "engines/**",
     "logs/helper-*.log",  # of a process of a plug-in
     "plugin-sets/**",
     "plugin-sets.lock",
     "plugins",
     "plugins/**",
+    "prefixes/*",  # of a cartridge with a long prompt
     "setup.json",
     "setup.lock",
     "themes/*",

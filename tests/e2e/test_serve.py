@@ -309,7 +309,7 @@ def test_a_full_queue_says_when_to_come_back_and_who_leaves_it_is_gone(service: 
     service.person.omni("config", "set", "serve.queue", "2")
     try:
         for _ in range(4):
-            service.begun(max_tokens=50)
+            service.begun(max_tokens=200)  # which some brains say in a second
         lines = [service.asked("/v1/chat/completions", SHORT) for _ in range(2)]
         until(lambda: service.load() == (4, 2), "a full queue")
         refused = service.post(SHORT)

@@ -9,7 +9,7 @@ import pytest
 from omni.core.events import PromptProgress
 from omni.core.messages import Message
 from omni.core.paths import Home
-from omni.engine import Adapter, ChatRequest, Sampling
+from omni.engine import Adapter, ChatRequest, Sampling, Tool
 from omni.keeper import WorkerSpec
 from tests.engine.engine_tools import DirectKeeper, end_of, events_of, real_spec, text_of, write_adapter
 
@@ -115,6 +115,14 @@ async def test_each_adapter_and_each_scale_has_its_own(
         assert usage.cached_tokens == 0
         assert len(kept(home)) == at
         keeper.process(spec).kill()
+
+
+async def test_tools_of_a_request_are_not_kept(
+    keeper: DirectKeeper, worker_engine: Any, starter_gguf: Path, home: Home
+) -> None:
+    async with worker_engine(lighthouse(starter_gguf, home)) as engine:
+        await events_of(engine, question(tools=(Tool(name="call_ishmael", description=SECRET),), tool_choice="none"))
+    assert kept(home) == []
 
 
 async def test_a_short_prompt_is_not_worth_keeping(
