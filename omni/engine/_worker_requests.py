@@ -80,7 +80,7 @@ class WorkerRequests:
             lora=scales(request, self._adapters),
             shows=shows,
             tools=bool(said.tools),
-            fixed="" if shows or said.tools else said.fixed,  # templates may tell of tools before it
+            fixed="" if shows or said.tools or request.tools else said.fixed,  # templates may tell of tools before it
             goes_on=any(message.role == "assistant" for message in said.messages),
         )
 

@@ -121,7 +121,7 @@ async def test_tools_of_a_request_are_not_kept(
     keeper: DirectKeeper, worker_engine: Any, starter_gguf: Path, home: Home
 ) -> None:
     async with worker_engine(lighthouse(starter_gguf, home)) as engine:
-        await events_of(engine, question(tools=(Tool(name="call_ishmael", description=SECRET),), tool_choice="none"))
+        await events_of(engine, question(tools=(Tool(name="call_ishmael", description=SECRET),)))
     assert kept(home) == []
 
 
