@@ -96,9 +96,16 @@ class FallingBackEngine:
     async def _leave_device(self, error: OmniError) -> None:
         """Let the next answer come from elsewhere, where this one failed because its worker ended."""
         if self._on_device and not self._fallen and ended_it(error):
-            self._engine, self._fallen = await self._instead(error), True
+            await self._become(error)
 
     async def _fall_back(self, error: LoadFailed) -> None:
         if self._fallen or error.message == no_room().message:  # which another engine does not cure
             raise error
-        self._engine, self._fallen = await self._instead(error), True
+        await self._become(error)
+
+    async def _become(self, error: OmniError) -> None:
+        """Go on with another engine. Raises the error where there is none but this."""
+        following = await self._instead(error)
+        if following is self:
+            raise error
+        self._engine, self._fallen = following, True

@@ -22,6 +22,7 @@ from omni.core.events import PromptProgress
 from omni.core.files import make_folder
 from omni.engine._chunks import LlamaChunk, LlamaTimings
 from omni.engine._infill import tokens_of
+from omni.runtimes import BUILT_IN
 
 if TYPE_CHECKING:
     from omni.engine._worker_requests import WorkerRequest
@@ -98,7 +99,7 @@ class Prefixes:
                 if (read := chunk.prompt_progress) is not None:
                     yield PromptProgress(done=read.processed, total=asked.tokens, cached=0)
                 times = chunk.timings or times
-        await self._save(client, slot, key)
+        await self._save(client, slot, key, len(tokens))
         yield Laid(slot, times.prompt_n, times.prompt_ms / 1000)
 
     async def _head(self, client: "WorkerClient", asked: "WorkerRequest") -> list[int]:
@@ -128,12 +129,15 @@ class Prefixes:
                 path.unlink()
         return None
 
-    async def _save(self, client: "WorkerClient", slot: int, key: str) -> None:
-        """Keep what a slot knows. A failure costs time at the next start, and nothing now."""
+    async def _save(self, client: "WorkerClient", slot: int, key: str, tokens: int) -> None:
+        """Keep what a slot knows, if that is so many tokens. A failure costs time at the next start, and nothing now."""
         part = f"{key}-{os.urandom(4).hex()}.part"
         try:
             await asyncio.to_thread(make_folder, self._folder)
-            await client.json(f"/slots/{slot}?action=save", {"filename": part})
+            saved = await client.json(f"/slots/{slot}?action=save", {"filename": part})
+            if saved.get("n_saved") != tokens:  # somebody else's turn was in that slot meanwhile
+                await asyncio.to_thread((self._folder / part).unlink)
+                return
             await asyncio.to_thread(self._keep, self._folder / part, key)
         except (OmniError, OSError) as error:
             logging.getLogger(__name__).warning("A brain's prompt could not be kept: %s", error)
@@ -157,7 +161,8 @@ class Prefixes:
 def prefixes_of(spec: "WorkerSpec", adapters: Sequence[str]) -> Prefixes | None:
     """Those of the workers with a spec; None where nothing is to be kept. An engine that sees saves no slots."""
     folder = str(spec.settings.get("prefixes", ""))
-    if not folder or "projector" in spec.settings:
+    # Builds that were added may call themselves alike, though they compute otherwise.
+    if not folder or "projector" in spec.settings or spec.engine != BUILT_IN:
         return None
     loaded = (spec.engine, spec.base, str(spec.settings.get("cache", "")))
     return Prefixes(Path(folder), (*loaded, *map(_file, (spec.path, *adapters))))

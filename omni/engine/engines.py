@@ -189,6 +189,7 @@ class Engines:
         if compare and runtime.name != BUILT_IN:
             own = (await self.try_runtime(self._runtimes.get(BUILT_IN), brain)).speeds
         gpu, types = self._settings.gpu, types_of(brain)
+        await asyncio.to_thread(self._runtimes.check, runtime)
         devices = await asyncio.to_thread(find_devices, runtime, gpu)
         looked = RuntimeTrial(
             runtime=runtime.key,
@@ -260,15 +261,18 @@ class Engines:
         if choice.untried:
             use = self._settings.use
             added = [one for one in self._runtimes.usable() if one.name != BUILT_IN]
-            for runtime in added if use == "auto" else [self._runtimes.get(use)]:
-                await self.try_runtime(runtime, brain, compare=False)
+            try:
+                for runtime in added if use == "auto" else [self._runtimes.get(use)]:
+                    await self.try_runtime(runtime, brain, compare=False)
+            except OmniError as error:  # nobody can try now, and the one that comes with Omni may answer all the same
+                self._say(f"another engine could not be tried: {error.message}")
             choice = await asyncio.to_thread(self.choice, brain)
         self._say(choice.words)
         spec = self.spec(brain, embeddings=embeddings)
         if spec.key not in self._open:
             most = self._base(brain).header.context_length
             engine: Engine = WorkerEngine(spec, self._keeper, name=brain.name, context_max=most)
-            if BUILT_IN != spec.engine == choice.runtime:
+            if spec.engine not in (BUILT_IN, "scripted"):
                 instead = partial(self._instead, brain, spec, embeddings=embeddings)
                 engine = FallingBackEngine(engine, instead, on_device="gpu_layers" in spec.settings)
             self._open[spec.key] = engine
@@ -280,7 +284,11 @@ class Engines:
         runtime, types, failed = self._runtimes.get(spec.engine), types_of(brain), spec.engine
         layers, placed = int(spec.settings.get("gpu_layers", 0)), str(spec.settings.get("placed", ""))
         known = next(
-            (one for one in self._runtimes.tried(runtime) if one.types == types and (one.layers > 0) == (layers > 0)),
+            (
+                one
+                for one in self._runtimes.tried(runtime)
+                if (one.types, one.machine) == (types, self.machine) and (one.layers > 0) == (layers > 0)
+            ),
             RuntimeTrial(runtime=runtime.key, machine=self.machine, types=types, layers=layers),
         )
         if layers and error.message == no_device_room().message:

@@ -41,8 +41,9 @@ def main() -> None:
         place.failed(f"{error.message}\n{error.hint}")
     except Exception as error:  # noqa: BLE001 - whatever it is, the front end that waits shall read it
         place.failed(f"The worker failed: {type(error).__name__}: {error}")
-    pages.give_back_file(str(place.spec["path"]))
-    pages.give_back_zeros()  # nobody asks before `ready`
+    if place.spec["engine"] == "xllamacpp":  # others may have threads of a driver, which write when they like
+        pages.give_back_file(str(place.spec["path"]))
+        pages.give_back_zeros()  # nobody asks before `ready`
     confined = confinement.confine(connect=False, execute=False) if program else confinement.state()
     settings = place.spec["settings"]
     place.ready(
