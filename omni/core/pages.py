@@ -52,10 +52,11 @@ def give_back_zeros() -> int:
     for mapping in list(mappings()):
         if mapping.name or mapping.rights != "rw-p" or mapping.end - mapping.start < LEAST:
             continue
-        for start, end in _zeros(mapping.start, mapping.end):
-            _advise(start, end, _HUGEPAGE_NEVER)
-            _advise(start, end, _DONTNEED)
-            given += end - start
+        _advise(mapping.start, mapping.end, _HUGEPAGE_NEVER)
+        for at in range(mapping.start, mapping.end - CHUNK + 1, CHUNK):
+            if _is_there(at) and _is_zero(at):
+                _advise(at, at + CHUNK, _DONTNEED)
+                given += CHUNK
     return given
 
 
@@ -69,19 +70,6 @@ def mappings() -> Iterator[Mapping]:
         fields = line.split(maxsplit=5)
         start, end = (int(address, 16) for address in fields[0].split("-"))
         yield Mapping(start, end, fields[1], fields[5] if len(fields) > 5 else "")
-
-
-def _zeros(start: int, end: int) -> Iterator[tuple[int, int]]:
-    """The runs of whole chunks that are in memory and hold zeros."""
-    begun = 0
-    for at in range(start, end - CHUNK + 1, CHUNK):
-        if _is_there(at) and _is_zero(at):
-            begun = begun or at
-        elif begun:
-            yield begun, at
-            begun = 0
-    if begun:
-        yield begun, begun + (end - begun) // CHUNK * CHUNK
 
 
 def _is_there(start: int) -> bool:

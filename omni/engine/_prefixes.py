@@ -10,7 +10,7 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,7 +22,7 @@ from omni.core.events import PromptProgress
 from omni.core.files import make_folder
 from omni.engine._chunks import LlamaChunk, LlamaTimings
 from omni.engine._infill import tokens_of
-from omni.runtimes import BUILT_IN
+from omni.runtimes import BUILT_IN, built_in
 
 if TYPE_CHECKING:
     from omni.engine._worker_requests import WorkerRequest
@@ -46,12 +46,13 @@ class Laid(NamedTuple):
 
 
 class Prefixes:
-    """Those of the workers of one engine, in `folder`. `facts` tell all that makes the same tokens become something else:
-    the base, how it is loaded, and its adapters."""
+    """Those of the workers of one engine, in `folder`. `loaded` and what the `files` are at the moment tell all that makes the
+    same tokens become something else: the base, how it is loaded, and its adapters."""
 
-    def __init__(self, folder: Path, facts: Sequence[str]) -> None:
-        self._folder, self._facts = folder, tuple(facts)
+    def __init__(self, folder: Path, loaded: Sequence[str], files: Sequence[str]) -> None:
+        self._folder, self._loaded, self._files = folder, tuple(loaded), tuple(files)
         self._used_up: set[str] = set()  # sockets of workers that have no fresh slot left
+        self._given: set[tuple[str, int]] = set()  # slots of workers that a turn has got, by socket and number
         self._tokens: dict[str, list[int]] = {}
 
     async def laid(
@@ -62,7 +63,13 @@ class Prefixes:
         if len(asked.fixed) < LEAST_TEXT or client.socket in self._used_up:
             return
         slots = await client.json("/slots")
-        fresh = [slot["id"] for slot in slots if not slot.get("is_processing") and "id_task" not in slot]
+        fresh = [
+            int(slot["id"])
+            for slot in slots
+            if not slot.get("is_processing")
+            and "id_task" not in slot
+            and (client.socket, int(slot["id"])) not in self._given
+        ]
         if not fresh:
             self._used_up.add(client.socket)
             return
@@ -71,8 +78,12 @@ class Prefixes:
         tokens = await self._head(client, asked)
         if len(tokens) < LEAST:
             return
-        key = self._key(tokens, asked.lora, await client.json("/props"))
-        slot = fresh[0]
+        slot = next((each for each in fresh if (client.socket, each) not in self._given), None)
+        if slot is None:  # other turns have got them meanwhile
+            return
+        self._given.add((client.socket, slot))
+        build = str((await client.json("/props")).get("build_info", ""))
+        key = await asyncio.to_thread(self._key, tokens, asked.lora, build)
         if (kept := await asyncio.to_thread(self._whole, key)) is not None:
             try:
                 await client.json(f"/slots/{slot}?action=restore", {"filename": kept})
@@ -113,8 +124,9 @@ class Prefixes:
             self._tokens = {name: (await tokens_of(client, head, special=True, beginning=True))[:-BORDER]}
         return self._tokens[name]
 
-    def _key(self, tokens: Sequence[int], lora: Sequence[Mapping[str, Any]], props: Mapping[str, Any]) -> str:
-        return _sum(msgspec.json.encode((self._facts, str(props.get("build_info", "")), lora, tokens)))
+    def _key(self, tokens: Sequence[int], lora: Sequence[Mapping[str, Any]], build: str) -> str:
+        """Blocking."""
+        return _sum(msgspec.json.encode((self._loaded, [_file(path) for path in self._files], build, lora, tokens)))
 
     def _whole(self, key: str) -> str | None:
         """The name of the file for a key whose content is what its name says. Blocking."""
@@ -131,18 +143,17 @@ class Prefixes:
 
     async def _save(self, client: "WorkerClient", slot: int, key: str, tokens: int) -> None:
         """Keep what a slot knows, if that is so many tokens. A failure costs time at the next start, and nothing now."""
-        part = f"{key}-{os.urandom(4).hex()}.part"
+        part = self._folder / f"{key}-{os.urandom(4).hex()}.part"
         try:
             await asyncio.to_thread(make_folder, self._folder)
-            saved = await client.json(f"/slots/{slot}?action=save", {"filename": part})
-            if saved.get("n_saved") != tokens:  # somebody else's turn was in that slot meanwhile
-                await asyncio.to_thread((self._folder / part).unlink)
-                return
-            await asyncio.to_thread(self._keep, self._folder / part, key)
+            saved = await client.json(f"/slots/{slot}?action=save", {"filename": part.name})
+            if saved.get("n_saved") == tokens:  # else the turn of another window was in that slot meanwhile
+                await asyncio.to_thread(self._keep, part, key)
         except (OmniError, OSError) as error:
             logging.getLogger(__name__).warning("A brain's prompt could not be kept: %s", error)
+        finally:  # kept it has another name
             with suppress(OSError):
-                (self._folder / part).unlink()
+                part.unlink()
 
     def _keep(self, part: Path, key: str) -> None:
         """Give a file its name, and let go of those that were not used for longest. Blocking."""
@@ -152,9 +163,13 @@ class Prefixes:
             os.fsync(file.fileno())
         part.replace(part.with_name(f"{key}-{total}.bin"))
         room, now = MOST_KEPT, time.time()
-        for path in sorted(self._folder.iterdir(), key=lambda one: one.stat().st_mtime, reverse=True):
-            room -= path.stat().st_size
-            if room < 0 or (path.suffix == ".part" and now - path.stat().st_mtime > LEFT_BEHIND):
+        for changed, size, path in sorted(_listed(self._folder), reverse=True):
+            if path.suffix == ".part":  # somebody may be writing it
+                if now - changed > LEFT_BEHIND:
+                    path.unlink(missing_ok=True)
+                continue
+            room -= size
+            if room < 0:
                 path.unlink(missing_ok=True)
 
 
@@ -164,8 +179,16 @@ def prefixes_of(spec: "WorkerSpec", adapters: Sequence[str]) -> Prefixes | None:
     # Builds that were added may call themselves alike, though they compute otherwise.
     if not folder or "projector" in spec.settings or spec.engine != BUILT_IN:
         return None
-    loaded = (spec.engine, spec.base, str(spec.settings.get("cache", "")))
-    return Prefixes(Path(folder), (*loaded, *map(_file, (spec.path, *adapters))))
+    loaded = (spec.engine, built_in().version, spec.base, str(spec.settings.get("cache", "")))
+    return Prefixes(Path(folder), loaded, (spec.path, *adapters))
+
+
+def _listed(folder: Path) -> Iterator[tuple[float, int, Path]]:
+    """When each file of a folder was last used, and its size; others may take one away meanwhile."""
+    for path in folder.iterdir():
+        with suppress(OSError):
+            told = path.stat()
+            yield told.st_mtime, told.st_size, path
 
 
 def _file(path: str) -> str:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         Target,
     )
     from omni.runtimes.quantising import Quantising, begin_quantise, engine_with_tools
-    from omni.runtimes.registry import Runtimes
+    from omni.runtimes.registry import Runtimes, built_in
     from omni.runtimes.runtime import BUILT_IN, AnyRuntime, BrokenRuntime, Runtime, RuntimeTrial, Speeds, machine_of
     from omni.runtimes.toolchain import Backend
 
@@ -47,7 +47,7 @@ __getattr__, __dir__ = lazy(
     quality="Divergence Perplexity TensorGroup",
     quantisation="QuantisationReport QuantiseDone QuantiseEvent QuantiseProgress QuantiseStarted Target",
     quantising="Quantising begin_quantise engine_with_tools",
-    registry="Runtimes",
+    registry="Runtimes built_in",
     runtime="AnyRuntime BUILT_IN BrokenRuntime Runtime RuntimeTrial Speeds machine_of",
     toolchain="Backend",
 )

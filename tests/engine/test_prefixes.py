@@ -1,5 +1,6 @@
 """A brain's own prompt is read once: a later worker has what became of it from the disk, and nothing of a person's is there."""
 
+import asyncio
 import struct
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,34 @@ async def test_chats_that_begin_alike_read_that_once(
         second = end_of(await events_of(engine, question("Who writes?"))).usage
     assert second.cached_tokens > 256
     assert len(kept(home)) == 1
+
+
+async def test_chats_that_begin_at_the_same_time_keep_nothing_of_each_other(
+    keeper: DirectKeeper, worker_engine: Any, starter_gguf: Path, home: Home
+) -> None:
+    async with worker_engine(lighthouse(starter_gguf, home)) as engine:
+        fixed = await engine.count_tokens([Message.of("system", PROMPT)])
+        asked = [question(f"{SECRET} I am number {number}.") for number in range(4)]
+        answers = await asyncio.gather(*(events_of(engine, each) for each in asked))
+    assert all(text_of(events) for events in answers)
+    assert kept(home)
+    assert all(kept_tokens(file) < fixed for file in kept(home))
+
+
+async def test_an_adapter_that_was_made_anew_under_its_name_has_another(
+    keeper: DirectKeeper, worker_engine: Any, starter_gguf: Path, home: Home, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.gguf"
+    write_adapter(path, seed=1)
+    spec = lighthouse(starter_gguf, home, adapters=f'["{path}"]')
+    async with worker_engine(spec) as engine:
+        for seed in (2, 3):
+            await events_of(engine, question(adapter=Adapter(path=str(path))))
+            keeper.process(spec).kill()
+            write_adapter(path, seed=seed)
+        usage = end_of(await events_of(engine, question(adapter=Adapter(path=str(path))))).usage
+    assert usage.cached_tokens == 0
+    assert len(kept(home)) == 3
 
 
 async def test_a_damaged_file_is_computed_anew(
