@@ -86,15 +86,17 @@ async def test_chats_that_begin_alike_read_that_once(
     assert len(kept(home)) == 1
 
 
+@pytest.mark.parametrize("chats", [2, 4])
 async def test_chats_that_begin_at_the_same_time_keep_nothing_of_each_other(
-    keeper: DirectKeeper, worker_engine: Any, starter_gguf: Path, home: Home
+    keeper: DirectKeeper, worker_engine: Any, starter_gguf: Path, home: Home, chats: int
 ) -> None:
+    """There are two slots: of four chats two take the slot of another one, and then it may be that nothing is kept."""
     async with worker_engine(lighthouse(starter_gguf, home)) as engine:
         fixed = await engine.count_tokens([Message.of("system", PROMPT)])
-        asked = [question(f"{SECRET} I am number {number}.") for number in range(4)]
+        asked = [question(f"{SECRET} I am number {number}.") for number in range(chats)]
         answers = await asyncio.gather(*(events_of(engine, each) for each in asked))
     assert all(text_of(events) for events in answers)
-    assert kept(home)
+    assert kept(home) or chats > 2
     assert all(kept_tokens(file) < fixed for file in kept(home))
 
 
