@@ -1,5 +1,6 @@
 """An engine that was added: where it cannot load a brain, another way to run it answers from then on, and that is said."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ class FallingBackEngine:
     ) -> None:
         self._engine, self._instead, self._on_device = engine, instead, on_device
         self._fallen = False
+        self._changing = asyncio.Lock()
 
     def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
         """See `Engine`."""
@@ -65,47 +67,49 @@ class FallingBackEngine:
         await self._engine.close()
 
     async def _events(self, ask: Callable[[Engine], AsyncGenerator[EngineEvent]]) -> AsyncGenerator[EngineEvent]:
-        said = False
+        said, engine = False, self._engine
         try:
-            async with aclosing(ask(self._engine)) as events:
+            async with aclosing(ask(engine)) as events:
                 async for event in events:
                     said |= isinstance(event, SAID)
                     yield event
             return
         except LoadFailed as error:
-            await self._fall_back(error)
+            await self._fall_back(engine, error)
             if said:  # it ended in the middle of an answer, and cannot be loaded again
                 raise
         except OmniError as error:
-            await self._leave_device(error)
+            await self._leave_device(engine, error)
             raise
         async with aclosing(ask(self._engine)) as events:
             async for event in events:
                 yield event
 
     async def _done(self, ask: Callable[[Engine], Awaitable[T]]) -> T:
+        engine = self._engine
         try:
-            return await ask(self._engine)
+            return await ask(engine)
         except LoadFailed as error:
-            await self._fall_back(error)
+            await self._fall_back(engine, error)
         except OmniError as error:
-            await self._leave_device(error)
+            await self._leave_device(engine, error)
             raise
         return await ask(self._engine)
 
-    async def _leave_device(self, error: OmniError) -> None:
+    async def _leave_device(self, failed: Engine, error: OmniError) -> None:
         """Let the next answer come from elsewhere, where this one failed because its worker ended."""
-        if self._on_device and not self._fallen and ended_it(error):
-            await self._become(error)
+        if self._on_device and ended_it(error):
+            async with self._changing:
+                if self._engine is failed and not self._fallen:
+                    self._engine, self._fallen = await self._instead(error), True
 
-    async def _fall_back(self, error: LoadFailed) -> None:
-        if self._fallen or error.message == no_room().message:  # which another engine does not cure
+    async def _fall_back(self, failed: Engine, error: LoadFailed) -> None:
+        """Go on with another engine; with the one that another question has found meanwhile, where that is so."""
+        if error.message == no_room().message:  # which another engine does not cure
             raise error
-        await self._become(error)
-
-    async def _become(self, error: OmniError) -> None:
-        """Go on with another engine. Raises the error where there is none but this."""
-        following = await self._instead(error)
-        if following is self:
-            raise error
-        self._engine, self._fallen = following, True
+        async with self._changing:
+            if self._engine is not failed:
+                return
+            if self._fallen:
+                raise error
+            self._engine, self._fallen = await self._instead(error), True

@@ -30,5 +30,5 @@ def device_settings(plan: OffloadPlan, devices: Sequence[ComputeDevice]) -> dict
 
 
 def ended_it(error: OmniError) -> bool:
-    """Whether an answer failed because its worker ended."""
-    return is_end(error) or error.message in {culprit(cause, "").message for cause in (Cause.CRASH, Cause.MEMORY)}
+    """Whether an answer failed because its worker ended, other than at its own ceiling."""
+    return is_end(error) or error.message == culprit(Cause.CRASH, "").message

@@ -126,7 +126,8 @@ def parameters(path: str, socket: str, key: str, settings: dict[str, Any]) -> An
         wanted.mmproj.path = projector
         wanted.mmproj_use_gpu = False
     if "gpu_layers" in settings:
-        wanted.n_gpu_layers = int(settings["gpu_layers"])
+        wanted.n_gpu_layers = layers = int(settings["gpu_layers"])
+        wanted.no_op_offload = wanted.no_kv_offload = not layers  # else it computes large batches there all the same
         counts = [float(count) for count in str(settings.get("tensor_split", "")).split(",") if count]
         wanted.tensor_split = [*counts, *([0.0] * (_MOST_DEVICES - len(counts)))]
         if experts := int(settings.get("cpu_experts", 0)):

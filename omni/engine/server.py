@@ -66,7 +66,7 @@ def start(
             raise fault(path, told_of(log, offset), f"it ended with code {code}")
         time.sleep(LOOK_SECONDS)
     born.rename(socket)
-    write[0].rmdir()
+    shutil.rmtree(write[0], ignore_errors=True)
     threading.Thread(target=_end_with, args=(server,), name="server", daemon=True).start()
     return server
 

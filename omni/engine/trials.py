@@ -43,12 +43,19 @@ def to_try(brains: "Iterable[Brain]") -> "list[Brain]":
     """The smallest brain of each set of quantisation types, the smallest first."""
     smallest: dict[tuple[str, ...], Brain] = {}
     usable = [
-        (brain.base.size, bool(brain.shares), brain) for brain in brains if brain.usable and brain.base is not None
+        (brain.base.size, bool(brain.shares), brain)
+        for brain in brains
+        if brain.usable and brain.base is not None and is_tried_with(brain)
     ]
     for *_, brain in sorted(usable, key=lambda one: one[:2]):
         if types := types_of(brain):
             smallest.setdefault(types, brain)
     return list(smallest.values())
+
+
+def is_tried_with(brain: "Brain") -> bool:
+    """Whether a brain can answer the question of a trial: those for vectors and for ranking cannot."""
+    return brain.base is not None and brain.base.header.kind == "model"
 
 
 def types_of(brain: "Brain") -> tuple[str, ...]:

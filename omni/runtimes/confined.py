@@ -1,6 +1,7 @@
 """Runs a tool (a compiler, a quantiser) in a child without a network that writes only where it was told to."""
 
 import asyncio
+import codecs
 import json
 import os
 import re
@@ -57,11 +58,11 @@ async def run_confined(
     )
     try:
         assert process.stdout is not None
-        pending = ""
+        pending, letters = "", codecs.getincrementaldecoder("utf-8")("replace")
         while data := await process.stdout.read(_BLOCK):
             with storing(log), log.open("ab") as file:
                 file.write(data)
-            *pieces, pending = _PIECE.split(pending + data.decode("utf-8", "replace"))
+            *pieces, pending = _PIECE.split(pending + letters.decode(data))
             pending = pending[-_LONGEST:]
             for piece in pieces:
                 if text := piece.strip():

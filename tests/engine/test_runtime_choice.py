@@ -1,5 +1,6 @@
 """Which engine runs a brain in the end: what was chosen, when it answered; else the one that comes with Omni, and that is said."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,12 @@ import msgspec
 import pytest
 
 from omni.cartridges import Base, Brain, GgufHeader
+from omni.core.errors import BadFile
 from omni.core.paths import Home
 from omni.core.settings import parse
 from omni.engine import Engines, to_try
 from omni.hardware import ComputeDevice
-from omni.keeper import KeeperClient, start
+from omni.keeper import KeeperClient, WorkerSpec, start
 from omni.runtimes import BUILT_IN, Runtime, Runtimes, RuntimeTrial, Speeds
 from tests.engine.engine_tools import asked, events_of, text_of
 from tests.engine.test_engines import machine
@@ -53,6 +55,17 @@ def passed(runtime: Runtime, engines: Engines, prompt: float = 100.0) -> Runtime
         speeds=Speeds(prompt=prompt, answer=20.0),
         own=Speeds(prompt=100.0, answer=20.0),
     )
+
+
+def own_is_scripted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Omni's own engine would say to a file that is not there is no part of these tests."""
+    spec = Engines.spec
+
+    def scripted(*given: Any, **more: Any) -> WorkerSpec:
+        made = spec(*given, **more)
+        return msgspec.structs.replace(made, engine="scripted") if made.engine == BUILT_IN else made
+
+    monkeypatch.setattr(Engines, "spec", scripted)
 
 
 async def test_a_chosen_engine_is_tried_before_its_first_use_and_then_answers(
@@ -99,17 +112,107 @@ async def test_one_that_answered_and_now_cannot_load_a_brain_gives_way_to_omnis_
     runtime = await added(home, fake_server(tmp_path / "own-server", before="sys.exit('no device')"))
     made = engines(home, keeper, heard, "own-server")
     Runtimes(home).note(runtime, passed(runtime, made))
-    spec = type(made).spec
-    # What Omni's own engine would say to a file that is not there is no part of this: it is a scripted one.
-    monkeypatch.setattr(
-        Engines, "spec", lambda *a, **k: msgspec.structs.replace(one, engine="scripted") if (one := spec(*a, **k)).engine == BUILT_IN else one
-    )  # fmt: skip
+    own_is_scripted(monkeypatch)
     engine = await made.open(brain())
     assert text_of(await events_of(engine, asked("Hi")))
     assert len(heard) == 1
     assert heard[0].startswith("own-server could not load @omni/a: The engine 'own-server' failed: ")
     assert heard[0].endswith("so that xllamacpp answers")
     assert made.choice(brain()).runtime == BUILT_IN
+    await made.close()
+
+
+async def test_what_was_found_out_on_another_machine_makes_nobody_give_way_for_ever(
+    home: Home, tmp_path: Path, keeper: KeeperClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+    runtime = await added(home, fake_server(tmp_path / "own-server", before="sys.exit('no device')"))
+    made = engines(home, keeper, heard, "own-server")
+    trial = passed(runtime, made)
+    Runtimes(home).note(runtime, msgspec.structs.replace(trial, machine="another one"))
+    Runtimes(home).note(runtime, trial)
+    own_is_scripted(monkeypatch)
+    engine = await made.open(brain())
+    assert text_of(await events_of(engine, asked("Hi")))
+    assert text_of(await events_of(engine, asked("Hi again")))
+    assert len(heard) == 1
+    assert made.choice(brain()).runtime == BUILT_IN
+    await made.close()
+
+
+async def test_two_questions_at_once_give_way_together(
+    home: Home, tmp_path: Path, keeper: KeeperClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+    runtime = await added(home, fake_server(tmp_path / "own-server", before="sys.exit('no device')"))
+    made = engines(home, keeper, heard, "own-server")
+    Runtimes(home).note(runtime, passed(runtime, made))
+    own_is_scripted(monkeypatch)
+    engine = await made.open(brain())
+    answers = await asyncio.gather(*(events_of(engine, asked(f"Hi {number}")) for number in range(3)))
+    assert all(text_of(events) for events in answers)
+    assert len(heard) == 1
+    await made.close()
+
+
+async def test_one_that_is_tried_again_and_answers_is_used_again(
+    home: Home, tmp_path: Path, keeper: KeeperClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = tmp_path / "stop"
+    stop.touch()
+    program = fake_server(
+        tmp_path / "own-server", before=f"os.path.exists({str(stop)!r}) and sys.exit('busy')", reply="here"
+    )
+    runtime = await added(home, program)
+    made = engines(home, keeper, [], "own-server")
+    Runtimes(home).note(runtime, passed(runtime, made))
+    own_is_scripted(monkeypatch)
+    assert text_of(await events_of(await made.open(brain()), asked("Hi"))) != "here"
+    stop.unlink()
+    assert (await made.try_runtime(runtime, brain(), compare=False)).passed
+    assert text_of(await events_of(await made.open(brain()), asked("Hi"))) == "here"
+    await made.close()
+
+
+async def test_one_that_is_removed_while_it_loads_gives_way(
+    home: Home, tmp_path: Path, keeper: KeeperClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+    runtime = await added(home, fake_server(tmp_path / "own-server"))
+    made = engines(home, keeper, heard, "own-server")
+    Runtimes(home).note(runtime, passed(runtime, made))
+    own_is_scripted(monkeypatch)
+    engine = await made.open(brain())
+    Runtimes(home).remove("own-server")
+    assert text_of(await events_of(engine, asked("Hi")))
+    assert heard == ["No engine is named 'own-server', so that xllamacpp answers"]
+    await made.close()
+
+
+async def test_a_program_that_was_changed_is_not_asked_for_its_devices(
+    home: Home, tmp_path: Path, keeper: KeeperClient
+) -> None:
+    program = fake_server(tmp_path / "own-server")
+    runtime = await added(home, program)
+    left = tmp_path / "left"
+    program.write_text(f"#!/bin/sh\ntouch {left}\n")
+    made = engines(home, keeper, [], "own-server")
+    with pytest.raises(BadFile, match="is not the file that was added"):
+        await made.try_runtime(runtime, brain(), compare=False)
+    assert not left.exists()
+    await made.close()
+
+
+async def test_a_model_for_vectors_is_asked_no_question_of_a_trial(home: Home, tmp_path: Path) -> None:
+    await added(home, fake_server(tmp_path / "own-server"))
+    vectors = brain()
+    assert vectors.base is not None
+    header = msgspec.structs.replace(vectors.base.header, kind="embedding")
+    vectors = msgspec.structs.replace(vectors, base=msgspec.structs.replace(vectors.base, header=header))
+    made = engines(home, None, [], "own-server")  # nobody is there who could try
+    await made.open(vectors)
+    assert made.spec(vectors).engine == BUILT_IN
+    assert to_try([vectors]) == []
     await made.close()
 
 

@@ -94,7 +94,7 @@ class Keeping:
         if seconds != FOREVER:
             self._timers[base] = asyncio.get_running_loop().call_later(seconds, self._over, brain)
         if base not in self._leases and await services.workers_of(brain.name):
-            spec = (await services.engines()).spec(brain)
+            spec = await (await services.engines()).worker_spec(brain)
             lease = await (await services.keeper()).worker(spec)
             if base in self._leases:  # another answer was quicker
                 lease.close()

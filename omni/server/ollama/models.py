@@ -124,7 +124,7 @@ async def allocated(server: "Server", brain: "Brain") -> int:
     if brain.base is None:
         return brain.context_max
     try:
-        return int((await server.services.engines()).spec(brain).settings["context"])
+        return int((await (await server.services.engines()).worker_spec(brain)).settings["context"])
     except OmniError:  # no keeper can be reached: what the file says is still worth telling
         return brain.context_max
 
@@ -181,7 +181,7 @@ def _shown(server: "Server", brain: "Brain", room: int) -> ShownModel:
 
 async def _running(server: "Server", brain: "Brain") -> RunningModel:
     base = brain.base
-    spec = (await server.services.engines()).spec(brain)
+    spec = await (await server.services.engines()).worker_spec(brain)
     left = keeping_of(server).left(base.id if base else "")
     return RunningModel(
         name=brain.name,

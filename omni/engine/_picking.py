@@ -1,0 +1,153 @@
+"""Which build of an engine runs a brain: what the settings and trials say, trials that are due, and what is remembered of one
+that failed."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from omni.cartridges import base_facts
+from omni.core.errors import OmniError
+from omni.core.paths import Home
+from omni.core.settings import Settings
+from omni.engine._offloading import device_settings
+from omni.engine._specs import WorkerSpecs, base_of
+from omni.engine.llama import LoadFailed, no_device_room
+from omni.engine.trials import CELLS as CONTEXT
+from omni.engine.trials import is_tried_with, try_runtime, types_of
+from omni.hardware import memory_needed, usable_devices
+from omni.keeper import WorkerSpec
+from omni.runtimes import BUILT_IN, EngineChoice, Runtime, Runtimes, RuntimeTrial, choose, find_devices
+
+if TYPE_CHECKING:
+    from omni.cartridges import Brain
+    from omni.keeper import KeeperClient
+
+
+class EnginePicks:
+    """The choices of one front end on `machine`, whose trials run in workers of `keeper`. `said` hears why what was asked for
+    is not used."""
+
+    def __init__(
+        self, home: Home, keeper: "KeeperClient", machine: str, specs: WorkerSpecs, *, said: Callable[[str], None]
+    ) -> None:
+        self.machine = machine
+        self._keeper, self._runtimes, self._specs, self._said = keeper, Runtimes(home), specs, said
+        self._trying = asyncio.Lock()
+
+    def follow(self, settings: Settings) -> None:
+        """Choose by these settings from now on."""
+        self._settings = settings.engine
+
+    def choice(self, brain: "Brain") -> EngineChoice:
+        """Which build of an engine runs `brain`, by the settings and by what trials found out here."""
+        runtimes = self._runtimes.usable()
+        settings = self._settings
+        if len(runtimes) == 1 and settings.use in ("auto", BUILT_IN) and settings.gpu != "on":
+            return EngineChoice()
+        tried = [(runtime, self._runtimes.tried(runtime)) for runtime in runtimes]
+        return choose(settings.use, types_of(brain), tried, self.machine, settings.gpu)
+
+    async def chosen(self, brain: "Brain") -> EngineChoice:
+        """The same, off the event loop; what was asked for and not tried yet is tried first. Where nobody can try, the engine
+        that comes with Omni is the choice."""
+        choice = await asyncio.to_thread(self.choice, brain)
+        if choice.untried and is_tried_with(brain):
+            try:
+                for runtime in await asyncio.to_thread(self._wanted):
+                    await self.try_runtime(runtime, brain, compare=False)
+            except OmniError as error:
+                self._said(f"another engine could not be tried: {error.message}")
+            choice = await asyncio.to_thread(self.choice, brain)
+        self._said(choice.words)
+        return choice
+
+    def _wanted(self) -> list[Runtime]:
+        use = self._settings.use
+        return [one for one in self._runtimes.usable() if one.name != BUILT_IN and use in ("auto", one.name)]
+
+    async def try_runtime(self, runtime: Runtime, brain: "Brain", *, compare: bool = True) -> RuntimeTrial:
+        """Try a build with the types of `brain`, on the processor and then, where there are any, on its devices; remember what
+        came of it, and return the last. With `compare` the engine that comes with Omni is measured just before. Raises OmniError
+        where nobody can try."""
+        own = None
+        if compare and runtime.name != BUILT_IN:
+            own = (await self.try_runtime(self._runtimes.get(BUILT_IN), brain)).speeds
+        gpu, types = self._settings.gpu, types_of(brain)
+        await asyncio.to_thread(self._runtimes.check, runtime)
+        devices = await asyncio.to_thread(find_devices, runtime, gpu)
+        looked = RuntimeTrial(
+            runtime=runtime.key,
+            machine=self.machine,
+            types=types,
+            brain=brain.name,
+            own=own,
+            devices=devices,
+            looked=gpu,
+        )
+        trial = await self._tried(runtime, brain, looked, {})
+        usable = usable_devices(devices, gpu)
+        base, limit = base_of(brain), None
+        while usable:
+            choice = EngineChoice(runtime.name, devices=usable, fits={base.id: limit} if limit is not None else {})
+            plan = self._specs.plan(brain, choice, cells=CONTEXT)
+            if not plan.layers:
+                break
+            here = msgspec.structs.replace(looked, layers=plan.layers, fits=dict(choice.fits))
+            trial = await self._tried(runtime, brain, here, device_settings(plan, usable))
+            if no_device_room().message not in trial.words:
+                break
+            limit = plan.layers // 2
+        return trial
+
+    async def _tried(
+        self, runtime: Runtime, brain: "Brain", known: RuntimeTrial, placed: dict[str, int | str]
+    ) -> RuntimeTrial:
+        """One trial, remembered with what is `known` of it."""
+        need = memory_needed(base_facts(base_of(brain)), CONTEXT)
+        async with self._trying:  # two at a time would measure each other
+            trial = await try_runtime(
+                self._keeper,
+                msgspec.structs.replace(self._specs.spec(brain, EngineChoice()), need_bytes=need),
+                runtime,
+                types=known.types,
+                brain=brain.name,
+                machine=self.machine,
+                placed=placed,
+            )
+        trial = msgspec.structs.replace(known, speeds=trial.speeds, words=trial.words, llguidance=trial.llguidance)
+        await asyncio.to_thread(self._runtimes.note, runtime, trial)
+        return trial
+
+    async def note_failure(self, brain: "Brain", spec: WorkerSpec, error: OmniError) -> str:
+        """Remember that a worker with this spec could not load a brain, or lost its device, until its engine is tried again; in
+        words, "" where a device had too little memory and half of the layers go there from now on."""
+        return await asyncio.to_thread(self._note_failure, brain, spec, error)
+
+    def _note_failure(self, brain: "Brain", spec: WorkerSpec, error: OmniError) -> str:
+        layers, placed = int(spec.settings.get("gpu_layers", 0)), str(spec.settings.get("placed", ""))
+        try:
+            runtime = self._runtimes.get(spec.engine)
+        except OmniError as gone:
+            return f"{gone.message.rstrip('.')}"
+        types = types_of(brain)
+        known = next(
+            (
+                one
+                for one in self._runtimes.tried(runtime)
+                if (one.types, one.machine) == (types, self.machine) and (one.layers > 0) == (layers > 0)
+            ),
+            RuntimeTrial(runtime=runtime.key, machine=self.machine, types=types, layers=layers),
+        )
+        if layers and error.message == no_device_room().message:
+            fits = {**known.fits, spec.base: layers // 2}
+            self._runtimes.note(runtime, msgspec.structs.replace(known, fits=fits))
+            return ""
+        if isinstance(error, LoadFailed):
+            told = [line for line in error.hint.splitlines() if line.startswith("The engine ")]
+            words = f"could not load {brain.name}: {told[-1] if told else error.message}"
+        else:
+            words = f"ended while {brain.name} answered with {placed}"
+        self._runtimes.note(runtime, msgspec.structs.replace(known, brain=brain.name, words=words, speeds=None))
+        return f"{spec.engine} {words}"
