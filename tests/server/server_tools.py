@@ -114,6 +114,9 @@ class FakeLease:
 class FakeEngines:
     """Gives every brain the same context."""
 
+    async def worker_spec(self, brain: Brain) -> WorkerSpec:
+        return self.spec(brain)
+
     def spec(self, brain: Brain, *, embeddings: bool = False) -> WorkerSpec:
         assert brain.base is not None
         return WorkerSpec(
