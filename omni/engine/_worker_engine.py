@@ -84,6 +84,8 @@ class WorkerEngine:
             patience=patience,
         )
         self._embedder = Embedder(self._access)
+        self._keeper, self._patience = keeper, patience
+        self._unguessing: WorkerEngine | None = None
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[EngineEvent]:
         """Queue, load, count, read, answer; see `Engine`. A forced call that finds no end is asked for again, bounded."""
@@ -124,6 +126,11 @@ class WorkerEngine:
     ) -> AsyncGenerator[EngineEvent]:
         """One try at an answer. It is begun anew once when a worker ends in the middle, the next says something else, and
         nobody has got anything of it."""
+        if request.logprobs is not None and self.spec.settings.get("speculation"):
+            async with aclosing(self._without_guesses()._attempted(request, binding, attempt)) as events:
+                async for event in events:
+                    yield event
+            return
         told = False
         for last in (False, True):
             interpreter, said = Interpreter(request, binding, kept=self._keeps_grammars), False
@@ -142,6 +149,21 @@ class WorkerEngine:
             except Otherwise as error:
                 if said or last:
                     raise error.error from error
+
+    def _without_guesses(self) -> "WorkerEngine":
+        """The same in a worker that guesses nothing: of a token that was guessed llama.cpp tells no likelihood, or that it was
+        certain, and no request can have it guess nothing."""
+        if self._unguessing is None:
+            settings = {name: value for name, value in self.spec.settings.items() if name != "speculation"}
+            self._unguessing = WorkerEngine(
+                msgspec.structs.replace(self.spec, settings=settings),
+                self._keeper,
+                name=self._name,
+                context_max=self._context_max,
+                clock=self._clock,
+                patience=self._patience,
+            )
+        return self._unguessing
 
     async def _tried(
         self, request: ChatRequest | CompletionRequest, binding: Binding | None, density: int | None = None
@@ -236,6 +258,8 @@ class WorkerEngine:
         """Give back all tickets; workers stay for who asks next."""
         self._access.closed.set()
         await asyncio.gather(self._turns.given_back(), *self._prompts.cancelled(), return_exceptions=True)
+        if self._unguessing is not None:
+            await self._unguessing.close()
 
 
 def _timed(event: TurnEnded, first: float) -> TurnEnded:

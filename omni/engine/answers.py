@@ -24,8 +24,6 @@ from omni.engine.framing import RAW
 from omni.engine.offered import offered
 from omni.engine.types import ChatRequest, CompletionRequest
 
-UNGUESSED = {"speculative.types": "none"}  # of tokens that were guessed not all likelihoods are told
-
 
 def body_of(
     request: ChatRequest,
@@ -57,7 +55,6 @@ def body_of(
         body |= RAW
     if request.logprobs is not None:
         body |= {"logprobs": True, "top_logprobs": max(1, request.logprobs)}  # with none, nothing at all is told
-        body |= UNGUESSED
     return body
 
 
@@ -82,7 +79,6 @@ def completion_body(
         body.pop("stop", None)  # a text that would end the answer cuts no JSON
     if request.logprobs is not None:
         body["n_probs"] = max(1, request.logprobs)
-        body |= UNGUESSED
     return body
 
 

@@ -1,11 +1,13 @@
 """What comes next is guessed from what was said: more of it is right the more an answer repeats, and no answer changes."""
 
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from omni.engine import ChatRequest
+from omni.core.events import TokenLogprob
+from omni.engine import ChatRequest, CompletionRequest, Sampling
 from tests.engine.engine_tools import DirectKeeper, asked, end_of, events_of, real_spec, text_of
 
 LINES = "\n".join(f"def step_{number}(value):\n    return value + {number}" for number in range(8))
@@ -30,6 +32,28 @@ async def test_answers_are_those_without_guesses(keeper: DirectKeeper, worker_en
     repeated = drafted[1][0]
     assert repeated.accepted_tokens > repeated.completion_tokens // 2
     assert all(usage.accepted_tokens <= usage.drafted_tokens for usage in drafted[1])
+
+
+@pytest.mark.real
+async def test_likelihoods_are_told_of_guessed_tokens_too(
+    keeper: DirectKeeper, worker_engine: Any, starter_gguf: Path
+) -> None:
+    """The second time all of an answer was said before: nothing is guessed where likelihoods are wanted."""
+    for kind in ("chat", "text"):
+        async with worker_engine(real_spec(starter_gguf, speculation=1, slots=1)) as engine:
+            for _ in range(2):
+                if kind == "chat":
+                    events = await events_of(engine, asked(QUESTIONS[0], max_tokens=80, logprobs=2))
+                else:
+                    request = CompletionRequest(
+                        prompt=LINES, logprobs=2, sampling=Sampling(temperature=0, max_tokens=80)
+                    )
+                    async with aclosing(engine.complete(request)) as stream:
+                        events = [event async for event in stream]
+                told = [event for event in events if isinstance(event, TokenLogprob)]
+                assert "".join(one.chosen.token for one in told) == text_of(events)
+                assert all(len(one.top) == 2 and one.chosen.logprob < 0 for one in told)
+                assert end_of(events).usage.drafted_tokens == 0
 
 
 @pytest.mark.real
