@@ -54,6 +54,7 @@ def command(brain: str, target: "Target", name: str, allow_requantize: bool, as_
         from omni.cli.progress import Progress
         from omni.runtimes import Quantising, at_once, begin_quantise, engine_with_tools
 
+        source = await services.library.get(brain)
         if target == "auto":
             await services.measured_hardware()  # what is worth its size depends on how quick it will be
         quantising = Quantising(
@@ -61,7 +62,7 @@ def command(brain: str, target: "Target", name: str, allow_requantize: bool, as_
             services.library,
             engine_with_tools(services.runtimes),
             await services.budget(),
-            brain=await services.library.get(brain),
+            brain=source,
             target=target,
             name=name,
             requantize=allow_requantize,

@@ -36,8 +36,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
         return self.completion_tokens / self.completion_seconds if self.completion_seconds > 0 else 0.0
 
     @property
-    def guessed(self) -> float:
-        """The share of the answer that was guessed before the brain said it, which made it faster."""
+    def drafted(self) -> float:
+        """The share of the answer that was drafted from what was said before, and taken: it made the answer faster."""
         return self.accepted_tokens / self.completion_tokens if self.completion_tokens else 0.0
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Foot = tuple[str, str]
 SHORTEST = 0.05  # seconds that are worth a word
-LEAST_GUESSED = 0.05  # of an answer
+LEAST_DRAFTED = 0.05  # of an answer
 
 # Keys as they are pressed while one writes, which is where the keyboard mostly is.
 RETRY, GO_ON, TAKE_BACK = "ctrl+r retry", "shift+tab o go on", "shift+tab u take the question back"
@@ -31,8 +31,8 @@ def usage_facts(seconds: float, usage: Usage | None) -> list[str]:
         facts.append(f"{usage.completion_tokens:,} token{'s' * (usage.completion_tokens != 1)}")
         if usage.speed:
             facts.append(f"{usage.speed:.1f} tok/s")
-        if usage.guessed >= LEAST_GUESSED:
-            facts.append(f"{usage.guessed:.0%} guessed")
+        if usage.drafted >= LEAST_DRAFTED:
+            facts.append(f"{usage.drafted:.0%} drafted")
     return facts
 
 

@@ -62,19 +62,19 @@ export function height(message: Message): number {
   return 70 + (Math.ceil(text.length / 90) + text.split("\n").length) * 21;
 }
 
-/** The share of an answer, guessed before the brain said it, that is worth a word. */
-const LEAST_GUESSED = 0.05;
+/** The share of an answer, drafted ahead, that is worth a word. */
+const LEAST_DRAFTED = 0.05;
 
 function Facts({ message }: { message: Message }) {
   const usage = message.usage;
   const rate = usage && usage.completion_seconds > 0 ? usage.completion_tokens / usage.completion_seconds : 0;
-  const guessed = usage && usage.completion_tokens > 0 ? usage.accepted_tokens / usage.completion_tokens : 0;
+  const drafted = usage && usage.completion_tokens > 0 ? usage.accepted_tokens / usage.completion_tokens : 0;
   return (
     <>
       {message.seconds > 0 && <span>{seconds(message.seconds)}</span>}
       {usage && usage.completion_tokens > 0 && <span className="hide-narrow">{many(usage.completion_tokens, "token")}</span>}
       {rate > 0 && <span className="hide-narrow">{speed(rate)}</span>}
-      {guessed >= LEAST_GUESSED && <span className="hide-narrow">{Math.round(guessed * 100)} % guessed</span>}
+      {drafted >= LEAST_DRAFTED && <span className="hide-narrow">{Math.round(drafted * 100)} % drafted</span>}
       {message.state === "writing" && <span className="accent">writing</span>}
     </>
   );

@@ -1,0 +1,1 @@
+export{u as createRailroadPegServices}from"./mermaid-parser.core-B1UGBjb1.js";import"./chunk-NGNAAXSQ-DI_UYJZ4.js";
