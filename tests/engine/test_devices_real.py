@@ -117,6 +117,7 @@ async def test_some_and_all_layers_on_a_device_say_what_the_processor_says(
     assert await gate(keeper, runtime, small_gguf, placed, tokens=16) == 0
 
 
+@pytest.mark.long  # the software computes one token a second
 async def test_a_real_brain_on_a_device_says_what_the_processor_says(
     keeper: KeeperClient, runtime: Runtime, device: ComputeDevice, starter_gguf: Path
 ) -> None:
