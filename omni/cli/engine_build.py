@@ -1,12 +1,11 @@
 """A build of an engine as the command line shows it."""
 
-from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from omni.cli.say import tell
-from omni.core.errors import OmniError
 from omni.core.words import size_words
 
 if TYPE_CHECKING:
@@ -25,20 +24,13 @@ _WORDS = {
 
 async def run_build(services: "Services", backend: "Backend", name: str, *, as_json: bool = False) -> "Runtime":
     """Build an engine as a job and show it, or print its events; returns what came of it."""
-    from omni.cli.progress import Progress
+    from omni.cli.progress import Progress, follow
     from omni.runtimes import Build, begin_build
 
     build = Build(services.home, await services.airlock(), backend=backend, name=name)
     job = begin_build(services.jobs, build)
     progress = Progress()
-    try:
-        async with aclosing(job.events()) as events:
-            async for event in events:
-                _show(event, progress, as_json=as_json)
-    finally:
-        progress.end()
-    if job.state != "done":
-        raise OmniError("Another window stopped this.", hint="The same command goes on from what came.")
+    await follow(job, partial(_show, progress=progress, as_json=as_json), progress)
     return services.runtimes.get(build.name)
 
 

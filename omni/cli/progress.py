@@ -3,6 +3,7 @@
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 E = TypeVar("E")
 
+STOPPED = "Another window stopped this."
 LINE_EVERY = 5.0  # seconds between lines where nothing can be rewritten
 REDRAW_EVERY = 0.1
 
@@ -86,8 +88,20 @@ async def watch(job: "Job[E]", status: "PullStatus", progress: Progress, *, as_j
     if status.error is not None:
         raise status.error
     if last is None or status.running:
-        raise OmniError("Another window stopped this.", hint="The same command goes on from what came.")
+        raise OmniError(STOPPED, hint="The same command goes on from what came.")
     return last
+
+
+async def follow(job: "Job[E]", show: Callable[[E], None], progress: Progress) -> None:
+    """Hand each event of a job to `show`. Raises what the job raised, and OmniError when another window stopped it."""
+    try:
+        async with aclosing(job.events()) as events:
+            async for event in events:
+                show(event)
+    finally:
+        progress.end()
+    if job.state != "done":
+        raise OmniError(STOPPED, hint="The same command goes on from what came.")
 
 
 def duration(seconds: float) -> str:

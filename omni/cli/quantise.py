@@ -1,6 +1,6 @@
 """`omni quantise`: make a brain smaller, and say what that cost."""
 
-from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -9,7 +9,6 @@ from omni.cli.names import BRAIN
 from omni.cli.say import tell
 from omni.cli.session import resumable
 from omni.cli.table import print_table
-from omni.core.errors import OmniError
 from omni.core.words import size_words
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def command(brain: str, target: "Target", name: str, allow_requantize: bool, as_
     """
 
     async def work(services: "Services") -> None:
-        from omni.cli.progress import Progress
+        from omni.cli.progress import Progress, follow
         from omni.runtimes import Quantising, at_once, begin_quantise, engine_with_tools
 
         source = await services.library.get(brain)
@@ -69,14 +68,7 @@ def command(brain: str, target: "Target", name: str, allow_requantize: bool, as_
             cores=at_once(),
         )
         job, progress = begin_quantise(services.jobs, quantising), Progress()
-        try:
-            async with aclosing(job.events()) as events:
-                async for event in events:
-                    _show(event, progress, as_json=as_json)
-        finally:
-            progress.end()
-        if job.state != "done":
-            raise OmniError("Another window stopped this.", hint="The same command goes on from what came.")
+        await follow(job, partial(_show, progress=progress, as_json=as_json), progress)
 
     return resumable(work, as_json=as_json, stopped="with the next step")
 

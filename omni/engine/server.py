@@ -18,11 +18,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from omni.core.errors import EngineError
 from omni.core.files import make_folder
 from omni.engine._server_arguments import ServerHelp, arguments
 from omni.engine.llama import fault, told_of
-from omni.runtimes import SHOWS_SOFTWARE, Runtime, child_command, child_environment
+from omni.runtimes import SHOWS_SOFTWARE, Runtime, ask_child, child_command, child_environment
 
 LOOK_SECONDS = 0.02
 HELP_SECONDS = 30.0
@@ -73,21 +72,10 @@ def start(
 
 def _help(runtime: Runtime) -> str:
     """What the program says of its options. Raises EngineError where it says nothing."""
-    try:
-        done = subprocess.run(
-            child_command(runtime.program, ["--help"]),
-            env=child_environment(runtime.library_folders),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=HELP_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise EngineError(f"The engine {runtime.name!r} does not tell its options: {error}.") from error
-    if done.returncode < 0:
-        _die_alike(done.returncode)
-    return done.stdout.decode("utf-8", "replace")
+    said = ask_child(runtime.program, ["--help"], runtime.library_folders, patience=HELP_SECONDS)
+    if said.code < 0:
+        _die_alike(said.code)
+    return said.text
 
 
 def _answers(socket: Path, key: str) -> bool:

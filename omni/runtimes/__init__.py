@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from omni.runtimes.adding import EngineOffer, add, offered
     from omni.runtimes.building import Build, BuildDone, BuildEvent, BuildProgress, BuildStarted, at_once, begin_build
-    from omni.runtimes.child import child_command, child_environment
+    from omni.runtimes.child import ask_child, child_command, child_environment
     from omni.runtimes.choosing import EngineChoice, choose
     from omni.runtimes.confined import ToolFailed, run_confined
     from omni.runtimes.devices import SHOWS_SOFTWARE, find_devices
@@ -39,7 +39,7 @@ __getattr__, __dir__ = lazy(
     __name__,
     adding="EngineOffer add offered",
     building="Build BuildDone BuildEvent BuildProgress BuildStarted at_once begin_build",
-    child="child_command child_environment",
+    child="ask_child child_command child_environment",
     choosing="EngineChoice choose",
     confined="ToolFailed run_confined",
     devices="SHOWS_SOFTWARE find_devices",

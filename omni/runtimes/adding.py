@@ -6,17 +6,16 @@ First it is known what would be added (`offered`: nothing is kept and nothing of
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from omni.core.errors import BadFile, NotFound, SetupError, UsageError
+from omni.core.errors import BadFile, EngineError, NotFound, SetupError, UsageError
 from omni.core.paths import Home, own_path
 from omni.runtimes import wheels
-from omni.runtimes.child import child_command, child_environment
+from omni.runtimes.child import ask_child
 from omni.runtimes.registry import Runtimes, check_name, pinned, sha256_of, write
 from omni.runtimes.runtime import Runtime
 
@@ -189,20 +188,11 @@ def _in_place(folder: Path, offer: EngineOffer) -> Runtime:
 def _version(program: Path, libraries: list[Path]) -> str:
     """What a server says of itself. Raises BadFile where it is none that runs here."""
     try:
-        done = subprocess.run(
-            child_command(program, ["--version"]),
-            env=child_environment(libraries),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=_PATIENCE,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise BadFile(f"{program} does not tell its version: {error}.") from error
-    text = done.stdout[: 1 << 16].decode("utf-8", "replace")
+        code, text = ask_child(program, ["--version"], libraries, patience=_PATIENCE, errors=True)
+    except EngineError as error:
+        raise BadFile(error.message) from error
     match = _VERSION.search(text)
-    if done.returncode != 0 or match is None:
+    if code != 0 or match is None:
         lines = text.strip().splitlines()
         raise BadFile(
             f"{program} is no {wheels.SERVER} that runs here: {lines[-1] if lines else 'it says nothing'}.",

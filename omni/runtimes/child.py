@@ -11,9 +11,12 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 from omni.core.paths import python_command
 
+MOST_SAID = 1 << 20  # bytes of what a program says of itself that are read
 _PR_SET_PDEATHSIG = 1
 _SIGKILL = 9
 _DEVICES = Path("/dev")  # a card's drivers open theirs to write
@@ -40,6 +43,43 @@ def child_environment(libraries: Iterable[Path], environment: Mapping[str, str] 
         name = "DYLD_LIBRARY_PATH" if sys.platform == "darwin" else "LD_LIBRARY_PATH"
         known[name] = os.pathsep.join([*folders, *filter(None, [known.get(name)])])
     return known
+
+
+class ChildAnswer(NamedTuple):
+    """How a program ended, and what it said."""
+
+    code: int
+    text: str
+
+
+def ask_child(
+    program: Path,
+    arguments: Sequence[str],
+    libraries: Iterable[Path],
+    *,
+    patience: float,
+    errors: bool = False,
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> ChildAnswer:
+    """What `program` says to `arguments`, with what it complains of where `errors` are wanted, and with `more` in its
+    environment. Raises EngineError where it cannot be started, or takes more than `patience` seconds. Blocking."""
+    import subprocess
+
+    from omni.core.errors import EngineError
+
+    try:
+        done = subprocess.run(
+            child_command(program, arguments),
+            env=child_environment(libraries) | dict(more),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if errors else subprocess.DEVNULL,
+            timeout=patience,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EngineError(f"{program} does not answer {' '.join(arguments)}: {error}.") from error
+    return ChildAnswer(done.returncode, done.stdout[:MOST_SAID].decode("utf-8", "replace"))
 
 
 def main() -> None:

@@ -6,13 +6,13 @@ that a graphics processor shall be used, and there is no real one.
 
 import json
 import re
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from omni.core.errors import EngineError
 from omni.hardware import ComputeDevice, DeviceKind, GpuUse, device_kind, usable_devices
-from omni.runtimes.child import child_command, child_environment
+from omni.runtimes.child import ask_child
 from omni.runtimes.runtime import BUILT_IN, Runtime
 
 SHOWS_SOFTWARE = {"GGML_VK_VISIBLE_DEVICES": "0"}
@@ -43,19 +43,10 @@ def _asked(runtime: Runtime, more: Mapping[str, str]) -> tuple[ComputeDevice, ..
     program = runtime.program if server else Path(sys.executable)
     words = ["--list-devices"] if server else ["-I", "-c", _ASK, str(runtime.packages)]
     try:
-        done = subprocess.run(
-            child_command(program, words),
-            env={**child_environment(runtime.library_folders), **more},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=_PATIENCE,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        said = ask_child(program, words, runtime.library_folders, patience=_PATIENCE, more=more)
+    except EngineError:
         return ()
-    text = done.stdout[: 1 << 16].decode("utf-8", "replace")
-    return (listed(text) if server else reported(text)) if done.returncode == 0 else ()
+    return (listed(said.text) if server else reported(said.text)) if said.code == 0 else ()
 
 
 def listed(text: str) -> tuple[ComputeDevice, ...]:

@@ -8,7 +8,8 @@ import pytest
 
 from omni.cartridges import Library
 from omni.core.paths import Home
-from omni.keeper import KeeperClient, WorkerSpec, start
+from omni.keeper import KeeperClient, WorkerSpec
+from tests.keeper_tools import kept
 from tests.waiting import until
 
 pytestmark = pytest.mark.real  # with a real keeper and a real worker
@@ -16,12 +17,8 @@ pytestmark = pytest.mark.real  # with a real keeper and a real worker
 
 @pytest.fixture
 async def keeper(home: Home) -> AsyncIterator[KeeperClient]:
-    starter = start(home, full_screen=False)
-    client = await KeeperClient.connect(home, starter, client="tests")
-    yield client
-    await client.shutdown()
-    await client.close()
-    starter.goodbye()
+    async with kept(home) as client:
+        yield client
 
 
 @pytest.mark.parametrize("keeper_dies", [False, True])

@@ -10,8 +10,9 @@ import uvloop
 
 from omni.core.paths import Home
 from omni.engine import WorkerEngine
-from omni.keeper import KeeperClient, WorkerSpec, start
+from omni.keeper import WorkerSpec
 from tests.engine.engine_tools import DirectKeeper
+from tests.keeper_tools import kept
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -52,14 +53,7 @@ def kept_engine(home: Home) -> Make:
 
     @asynccontextmanager
     async def make(spec: WorkerSpec) -> AsyncIterator[WorkerEngine]:
-        starter = start(home, full_screen=False)
-        keeper = await KeeperClient.connect(home, starter, client="tests")
-        try:
-            async with _engine(spec, keeper) as engine:
-                yield engine
-        finally:
-            await keeper.shutdown()
-            await keeper.close()
-            starter.goodbye()
+        async with kept(home) as keeper, _engine(spec, keeper) as engine:
+            yield engine
 
     return make

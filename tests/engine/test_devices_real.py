@@ -19,10 +19,11 @@ from omni.core.settings import parse
 from omni.engine import Engine, Engines
 from omni.engine.http import WorkerClient
 from omni.hardware import ComputeDevice, device_files, process_memory
-from omni.keeper import KeeperClient, WorkerSpec, start
+from omni.keeper import KeeperClient, WorkerSpec
 from omni.runtimes import Runtime, Runtimes, find_devices, rows
 from tests.engine.engine_tools import asked, events_of, real_spec, text_of
 from tests.engine.test_engines import machine
+from tests.keeper_tools import kept
 from tests.runtime_tools import added
 
 pytestmark = [pytest.mark.real, pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="reads /proc")]
@@ -30,12 +31,8 @@ pytestmark = [pytest.mark.real, pytest.mark.skipif(not os.path.exists("/proc/sel
 
 @pytest.fixture
 async def keeper(home: Home) -> AsyncIterator[KeeperClient]:
-    starter = start(home, full_screen=False)
-    client = await KeeperClient.connect(home, starter, client="tests")
-    yield client
-    await client.shutdown()
-    await client.close()
-    starter.goodbye()
+    async with kept(home) as client:
+        yield client
 
 
 @pytest.fixture

@@ -14,10 +14,11 @@ from omni.core.paths import Home
 from omni.core.settings import parse
 from omni.engine import Engines, to_try
 from omni.hardware import ComputeDevice
-from omni.keeper import KeeperClient, WorkerSpec, start
+from omni.keeper import KeeperClient, WorkerSpec
 from omni.runtimes import BUILT_IN, Runtime, Runtimes, RuntimeTrial, Speeds
 from tests.engine.engine_tools import asked, events_of, text_of
 from tests.engine.test_engines import machine
+from tests.keeper_tools import kept
 from tests.runtime_tools import HELP, added, fake_server
 
 TYPES = {"F32": 10, "Q4_K": 90}
@@ -31,12 +32,8 @@ def brain(name: str = "@omni/a", size: int = 100, types: dict[str, int] = TYPES,
 
 @pytest.fixture
 async def keeper(home: Home) -> AsyncIterator[KeeperClient]:
-    starter = start(home, full_screen=False)
-    client = await KeeperClient.connect(home, starter, client="tests")
-    yield client
-    await client.shutdown()
-    await client.close()
-    starter.goodbye()
+    async with kept(home) as client:
+        yield client
 
 
 class Heard(list[str]):
@@ -66,6 +63,18 @@ def own_is_scripted(monkeypatch: pytest.MonkeyPatch) -> None:
         return msgspec.structs.replace(made, engine="scripted") if made.engine == BUILT_IN else made
 
     monkeypatch.setattr(Engines, "spec", scripted)
+
+
+async def failing(
+    home: Home, keeper: KeeperClient, heard: list[str], folder: Path, *, elsewhere: bool = False
+) -> Engines:
+    """Engines with one that answered in its trial, here and perhaps `elsewhere`, and loads nothing now."""
+    runtime = await added(home, fake_server(folder / "own-server", before="sys.exit('no device')"))
+    made = engines(home, keeper, heard, "own-server")
+    trial = passed(runtime, made)
+    for machine in ("another one", made.machine) if elsewhere else (made.machine,):
+        Runtimes(home).note(runtime, msgspec.structs.replace(trial, machine=machine))
+    return made
 
 
 async def test_a_chosen_engine_is_tried_before_its_first_use_and_then_answers(
@@ -109,9 +118,7 @@ async def test_one_that_answered_and_now_cannot_load_a_brain_gives_way_to_omnis_
     home: Home, tmp_path: Path, keeper: KeeperClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[str] = []
-    runtime = await added(home, fake_server(tmp_path / "own-server", before="sys.exit('no device')"))
-    made = engines(home, keeper, heard, "own-server")
-    Runtimes(home).note(runtime, passed(runtime, made))
+    made = await failing(home, keeper, heard, tmp_path)
     own_is_scripted(monkeypatch)
     engine = await made.open(brain())
     assert text_of(await events_of(engine, asked("Hi")))
@@ -126,11 +133,7 @@ async def test_what_was_found_out_on_another_machine_makes_nobody_give_way_for_e
     home: Home, tmp_path: Path, keeper: KeeperClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[str] = []
-    runtime = await added(home, fake_server(tmp_path / "own-server", before="sys.exit('no device')"))
-    made = engines(home, keeper, heard, "own-server")
-    trial = passed(runtime, made)
-    Runtimes(home).note(runtime, msgspec.structs.replace(trial, machine="another one"))
-    Runtimes(home).note(runtime, trial)
+    made = await failing(home, keeper, heard, tmp_path, elsewhere=True)
     own_is_scripted(monkeypatch)
     engine = await made.open(brain())
     assert text_of(await events_of(engine, asked("Hi")))
@@ -144,9 +147,7 @@ async def test_two_questions_at_once_give_way_together(
     home: Home, tmp_path: Path, keeper: KeeperClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[str] = []
-    runtime = await added(home, fake_server(tmp_path / "own-server", before="sys.exit('no device')"))
-    made = engines(home, keeper, heard, "own-server")
-    Runtimes(home).note(runtime, passed(runtime, made))
+    made = await failing(home, keeper, heard, tmp_path)
     own_is_scripted(monkeypatch)
     engine = await made.open(brain())
     answers = await asyncio.gather(*(events_of(engine, asked(f"Hi {number}")) for number in range(3)))
