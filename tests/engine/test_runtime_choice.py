@@ -72,8 +72,8 @@ async def failing(
     runtime = await added(home, fake_server(folder / "own-server", before="sys.exit('no device')"))
     made = engines(home, keeper, heard, "own-server")
     trial = passed(runtime, made)
-    for machine in ("another one", made.machine) if elsewhere else (made.machine,):
-        Runtimes(home).note(runtime, msgspec.structs.replace(trial, machine=machine))
+    for place in ("another one", made.machine) if elsewhere else (made.machine,):
+        Runtimes(home).note(runtime, msgspec.structs.replace(trial, machine=place))
     return made
 
 
