@@ -189,7 +189,8 @@ def chat(text: str, tokens: int) -> ChatRequest:
 
 
 async def ask(engine: Engine, request: ChatRequest) -> tuple[float, Usage]:
-    """Seconds to the first word, and what the engine says."""
+    """Seconds to the first word, and what the engine says. This file imports none of its neighbours: it also runs with the
+    code of an earlier checkout, whose neighbours are others."""
     started, first = time.perf_counter(), 0.0
     async with aclosing(engine.chat(request)) as events:
         async for event in events:
