@@ -154,6 +154,7 @@ async def test_auto_leaves_software_alone_on_takes_it_and_its_loss_in_mid_answer
     with pytest.raises(OmniError, match="ended"):
         await answer_that_loses_its_device(engine, keeper)
     assert text_of(await events_of(engine, asked("Hi", max_tokens=4)))
+    await made.open(brain)  # which is where the settings' own wish is weighed again
     assert len(heard) == 2
     assert heard[0].startswith(
         f"{runtime.name} ended while @omni/small answered with 3 layers on {device.name}, so that "
