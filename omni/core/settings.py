@@ -66,7 +66,10 @@ class EngineSettings(Section, frozen=True):
     threads: Annotated[int, Meta(ge=0, description="Threads of a worker; 0: as many as cores.")] = 0
     keep_alive: Annotated[int, Meta(ge=0, description="Seconds a worker stays loaded when nobody uses it.")] = 300
     speculation: Annotated[
-        bool, Meta(description="Whether what was said before is used to guess what comes next; answers stay the same.")
+        bool,
+        Meta(
+            description="Whether what was said before is used to guess what comes next; answers differ by rounding only."
+        ),
     ] = True
     cache: Annotated[
         Literal["f16", "q8_0"],
@@ -74,6 +77,10 @@ class EngineSettings(Section, frozen=True):
     ] = "f16"
     prefixes: Annotated[
         bool, Meta(description="Whether what a brain's own prompt becomes is kept on disk, to be read once only.")
+    ] = True
+    trim: Annotated[
+        bool,
+        Meta(description="Whether workers give memory back that they do not need, and take it again when they do."),
     ] = True
     memory: Annotated[int, Meta(ge=0, description="Memory for brains in MB; 0: what the machine can spare.")] = 0
     ceiling: Annotated[

@@ -109,7 +109,7 @@ class EnginePicks:
         async with self._trying:  # two at a time would measure each other
             trial = await try_runtime(
                 self._keeper,
-                msgspec.structs.replace(self._specs.spec(brain, EngineChoice()), need_bytes=need),
+                msgspec.structs.replace(self._specs.spec(brain, EngineChoice(runtime.name)), need_bytes=need),
                 runtime,
                 types=known.types,
                 brain=brain.name,

@@ -50,7 +50,10 @@ def arguments(path: str, socket: str, key_file: str, settings: Mapping[str, Any]
     line.takes("--no-cache-idle-slots")
     line.takes("--ctx-checkpoints", str(CHECKPOINTS))
     line.takes("--slot-prompt-similarity", "0.5")
-    line.takes("--load-mode", "mmap")
+    if settings.get("mapped", 1):
+        line.takes("--load-mode", "mmap")
+    else:
+        line.takes("--load-mode", "none") or line.takes("--no-mmap")
     line.takes("--fit", "off")
     line.takes("--no-warmup")
     line.takes("--no-ui") or line.takes("--no-webui")

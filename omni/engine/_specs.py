@@ -13,11 +13,11 @@ from omni.core.errors import NotFound
 from omni.core.paths import Home
 from omni.core.settings import Settings
 from omni.engine._offloading import DRIVER, device_settings
-from omni.engine.ceilings import LIKELIHOOD, RECURRENT, ceiling, likelihoods, vocabulary
+from omni.engine.ceilings import LIKELIHOOD, RECURRENT, ceiling, likelihoods, repacked, vocabulary
 from omni.engine.llama import BATCH
 from omni.hardware import BaseFacts, Budget, HardwareProfile, Notes, OffloadPlan, kv_bytes, memory_needed, offload
 from omni.keeper import WorkerSpec
-from omni.runtimes import EngineChoice
+from omni.runtimes import BUILT_IN, EngineChoice
 
 if TYPE_CHECKING:
     from omni.cartridges import Base, Brain, GgufHeader
@@ -95,6 +95,10 @@ class WorkerSpecs:
             options |= made
         if not choice.llguidance:
             options["llguidance"] = 0
+        if not settings.trim:
+            options["trim"] = 0
+        elif choice.runtime != BUILT_IN and repacked(base.header, facts, self._profile.machine):
+            options["mapped"] = 0  # nobody could let go of the pages of the file in a program that is not Omni's
         plan = self.plan(brain, choice, cells=cells, buffers=buffers)
         options |= device_settings(plan, choice.devices)
         spared = plan.weights_bytes + plan.kv_bytes

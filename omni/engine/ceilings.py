@@ -55,7 +55,7 @@ def ceiling(
     `buffers` are those that large batches need, `adapters` the bytes of those that are loaded with the base."""
     threads = int(settings["threads"]) + int(settings["slots"]) + SPEAKERS + THREADS
     return (
-        repacked(header, facts, machine)
+        (repacked(header, facts, machine) if settings.get("mapped", 1) else facts.weights_bytes)
         + kv_bytes(facts, int(settings["cells"]))
         + facts.weights_bytes // SHARE
         + adapters

@@ -97,7 +97,11 @@ def parameters(path: str, socket: str, key: str, settings: dict[str, Any]) -> An
     wanted.cache_idle_slots = False
     wanted.n_ctx_checkpoints = CHECKPOINTS
     wanted.slot_prompt_similarity = 0.5  # else a new chat that shares a system text takes the place of an old one
-    wanted.load_mode = xllamacpp.llama_load_mode.LLAMA_LOAD_MODE_MMAP  # the page cache survives the worker
+    modes = xllamacpp.llama_load_mode
+    if settings.get("mapped", 1):
+        wanted.load_mode = modes.LLAMA_LOAD_MODE_MMAP  # the page cache survives the worker
+    else:
+        wanted.load_mode = modes.LLAMA_LOAD_MODE_NONE
     wanted.fit_params = False  # the budget has decided already; asking again loads twice
     wanted.warmup = False  # an empty run costs more than it saves on the first prompt
     wanted.ui = False

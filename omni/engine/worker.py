@@ -41,11 +41,12 @@ def main() -> None:
         place.failed(f"{error.message}\n{error.hint}")
     except Exception as error:  # noqa: BLE001 - whatever it is, the front end that waits shall read it
         place.failed(f"The worker failed: {type(error).__name__}: {error}")
-    if place.spec["engine"] == "xllamacpp":  # others may have threads of a driver, which write when they like
+    settings = place.spec["settings"]
+    # Others may have threads of a driver, which write when they like.
+    if place.spec["engine"] == "xllamacpp" and settings.get("trim", 1):
         pages.give_back_file(str(place.spec["path"]))
         pages.give_back_zeros()  # nobody asks before `ready`
     confined = confinement.confine(connect=False, execute=False) if program else confinement.state()
-    settings = place.spec["settings"]
     place.ready(
         seconds=round(time.monotonic() - started, 3),
         context=int(settings.get("context", 0)),

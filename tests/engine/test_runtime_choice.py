@@ -224,6 +224,7 @@ async def test_auto_changes_the_worker_where_another_engine_measured_better(home
     assert made.spec(brain()).engine == BUILT_IN
     registry.note(runtime, passed(runtime, made, 150.0))
     assert made.spec(brain()).engine == "own-server"
+    assert made.spec(brain()).settings["mapped"] == 0  # of Q4_K a processor has a copy of its own
     assert made.spec(brain(types={"Q8_0": 1})).engine == BUILT_IN
     registry.remove("own-server")
     assert made.spec(brain()).engine == BUILT_IN

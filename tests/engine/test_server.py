@@ -177,6 +177,23 @@ async def test_a_build_is_told_how_to_guess_and_where_to_keep_what_it_knows(
         assert all((flag in given) is guesses for flag in flags)
 
 
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [(("--load-mode",), ["--load-mode", "none"]), (("--no-mmap",), ["--no-mmap"]), ((), [])],
+)
+async def test_a_build_is_told_to_keep_weights_once_in_the_words_that_it_knows(
+    home: Home, tmp_path: Path, worker_engine: Any, flags: tuple[str, ...], words: list[str]
+) -> None:
+    more = "".join(f"{flag}   what\n" for flag in flags)
+    runtime = await added(home, fake_server(tmp_path / "llama-server", help_text=HELP + more))
+    async with worker_engine(by(runtime.name, mapped=0)) as engine:
+        await engine.capabilities()
+    told = told_by(home)["words"]
+    at = told.index(words[0]) if words else 0
+    assert told[at : at + len(words)] == words
+    assert words or not {"--load-mode", "--no-mmap"} & set(told)
+
+
 async def test_the_program_knows_nothing_of_omni(home: Home, tmp_path: Path, worker_engine: Any) -> None:
     runtime = await added(home, fake_server(tmp_path / "llama-server"))
     async with worker_engine(by(runtime.name)) as engine:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from omni.core.events import TextDelta, TurnEnded
 from omni.core.paths import Home
 from omni.engine.trials import try_runtime
 from omni.keeper import KeeperClient, WorkerSpec, start
-from tests.engine.engine_tools import DirectKeeper, asked, end_of, events_of, real_spec
+from tests.engine.engine_tools import DirectKeeper, asked, end_of, events_of, real_spec, text_of
 from tests.runtime_tools import added
 
 pytestmark = pytest.mark.real
@@ -28,6 +29,10 @@ async def spec_of(home: Home, program: Path, gguf: Path, **settings: int | str) 
 def _child(worker: Any) -> int:
     pid = worker.process.pid
     return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+
+
+def _maps(worker: Any, file: Path) -> bool:
+    return str(file.resolve()) in Path(f"/proc/{_child(worker)}/maps").read_text()
 
 
 async def test_a_server_that_is_killed_in_mid_answer_costs_the_answer_nothing(
@@ -48,6 +53,16 @@ async def test_a_server_that_is_killed_in_mid_answer_costs_the_answer_nothing(
         assert end.reason == "length"
         begun = "".join(said[:5])
         assert not "".join(said[5:]).lstrip().startswith(begun.lstrip())  # what was begun is gone on with
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel lists it on Linux only")
+@pytest.mark.parametrize("mapped", [0, 1])
+async def test_a_file_stays_in_memory_beside_what_was_read_of_it_only_where_it_is_mapped(
+    home: Home, server_program: Path, small_gguf: Path, worker_engine: Any, keeper: DirectKeeper, mapped: int
+) -> None:
+    async with worker_engine(await spec_of(home, server_program, small_gguf, mapped=mapped)) as engine:
+        assert text_of(await events_of(engine, asked("Hi", max_tokens=4)))
+        assert await asyncio.to_thread(_maps, keeper.started[0], small_gguf) is bool(mapped)
 
 
 async def test_eight_chats_are_answered_at_the_same_time(

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 from contextlib import aclosing
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ from omni.engine.http import WorkerClient
 from omni.engine.llama import reason_of
 from omni.engine.refusals import Misasked
 from omni.engine.scripted_worker import VOCABULARY
+from omni.hardware import process_memory
 from omni.keeper import WorkerSpec
 from tests.engine.engine_tools import DirectKeeper, asked, end_of, events_of, real_spec, scripted_spec, text_of
 
@@ -276,3 +278,18 @@ async def test_the_double_speaks_of_itself_as_the_real_server_does(keeper: Direc
     assert (await client.json("/v1/models"))["data"][0]["meta"]["n_vocab"] == VOCABULARY
     with pytest.raises(Misasked, match="File Not Found"):
         await client.json("/nowhere")
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is given back on Linux only")
+async def test_a_worker_that_may_not_give_memory_back_holds_its_whole_cache(
+    keeper: DirectKeeper, worker_engine: Make, starter_gguf: Path
+) -> None:
+    taken = []
+    for trim in (1, 0):
+        async with worker_engine(real_spec(starter_gguf, cells=8192, trim=trim)) as engine:
+            assert text_of(await events_of(engine, asked("Hello.", max_tokens=2)))
+            pid = keeper.started[-1].process.pid
+            taken.append((await asyncio.to_thread(process_memory, [pid]))[pid])
+    cache = 8192 * 2 * 30 * 192 * 2  # bytes: keys and values of 30 layers with 3 heads of 64 numbers, each of two bytes
+    assert taken[1] - taken[0] > cache // 2
