@@ -9,7 +9,7 @@ run:
 	$(PYTHON) -m omni run
 
 test: test-fast
-	$(DEVELOP) pytest -m "real and not long"
+	$(DEVELOP) pytest -m "real and not long" --durations=30
 
 # The tests wait a third of their time for a screen or a process: three workers keep two processors busy. What pytest
 # makes of the test files is kept between runs, whatever the shell says of bytecode, or each worker makes it anew.
