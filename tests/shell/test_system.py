@@ -249,7 +249,7 @@ def engine_rows() -> list[RuntimeRow]:
     def tried(runtime: str, types: tuple[str, ...], prompt: float, used: bool, words: str = "") -> TriedRow:
         speeds = Speeds(prompt=prompt, answer=18.5, memory=1 << 30) if prompt else None
         trial = RuntimeTrial(runtime=runtime, machine="here", types=types, speeds=speeds, words=words)
-        return TriedRow(trial=trial, used=used)
+        return TriedRow(trial=trial, what=" and ".join(trial.types), used=used, words=trial.words)
 
     quick, small = ("F32", "Q4_K", "Q6_K"), ("F32", "Q4_1")
     fault = "ends with an illegal instruction with Q4_1: its code is for processors with AMX"

@@ -462,17 +462,17 @@ def detail_words(process: "ProcessInfo") -> str:
 
 def engine_lines(row: "RuntimeRow") -> "list[Line]":
     """An engine and what trials of it came to, a line each."""
-    from omni.runtimes import types_words, where_words
-
     head = ink((row.name, "text"), "  ", ("   ".join(filter(None, [row.version, ", ".join(row.features)])), "second"))
     lines: list[Line] = [(head, ink((row.reason or ("" if row.tried else "not tried"), "second")))]
     for tried in row.tried:
-        speeds, types = tried.trial.speeds, where_words(tried.trial, types_words(tried.trial.types))
-        if speeds is None:
-            lines.append(Folded(head=ink(("! ", "amber")), text=f"{row.name} {tried.trial.words}", style="second"))
+        speeds = tried.trial.speeds
+        if speeds is None or tried.rests:
+            lines.append(Folded(head=ink(("! ", "amber")), text=f"{row.name} {tried.words}", style="second"))
             continue
         figures = f"reads {speeds.prompt:.0f} tok/s, writes {speeds.answer:.1f} tok/s"
-        lines.append((ink("  ", (types, "second")), ink((figures, "text"), ("  used" if tried.used else "", "accent"))))
+        lines.append(
+            (ink("  ", (tried.what, "second")), ink((figures, "text"), ("  used" if tried.used else "", "accent")))
+        )
     return lines
 
 

@@ -91,6 +91,13 @@ export interface Cpu {
   limited_by: string;
 }
 
+export interface DeviceLoss {
+  at: number;
+  boot: string;
+  times: number;
+  words: string;
+}
+
 export interface Disk {
   free: number;
   path: string;
@@ -342,6 +349,7 @@ export interface RuntimeTrial {
   looked: "auto" | "off" | "on" | "";
   layers: number;
   fits: Record<string, number>;
+  lost: DeviceLoss | null;
 }
 
 export interface SearchHit {
@@ -437,7 +445,10 @@ export interface ToolResultPart {
 
 export interface TriedRow {
   trial: RuntimeTrial;
+  what: string;
   used: boolean;
+  words: string;
+  rests: boolean;
 }
 
 export interface TurnEnded {
