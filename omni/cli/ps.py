@@ -146,8 +146,9 @@ def what(process: "ProcessInfo", brains: list[str]) -> str:
         from omni.runtimes import BUILT_IN
 
         by = "" if process.engine in ("", BUILT_IN) else f", by {process.engine}"
-        if process.placed:
-            by += f", {process.placed} ({' '.join(device_files(process.pid)) or 'no device file is open'})"
+        files = device_files(process.pid) if by else []  # a build for a card may open it whatever lies there
+        if process.placed or files:
+            by += f", {process.placed or 'nothing on a device'} ({' '.join(files) or 'no device file is open'})"
         return f"{several(brains) or process.base}, {process.detail.rpartition(', ')[2]}{by}"
     if process.kind == "client":
         if process.pid == os.getpid():

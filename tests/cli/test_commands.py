@@ -339,6 +339,13 @@ def test_what_confines_a_process_is_said_in_words() -> None:
     assert confinement(process("client")) == "NOT CONFINED"
 
 
+def test_a_worker_on_a_device_says_where_its_layers_lie_and_which_device_files_it_holds() -> None:
+    here = {"base": "sha256-0", "detail": "sha256-0, 1 of 4 places", "pid": os.getpid()}
+    placed = process("worker", engine="vulkan", placed="3 layers on Vulkan0", **here)
+    assert what(placed, ["@me/a"]) == "@me/a, 1 of 4 places, by vulkan, 3 layers on Vulkan0 (no device file is open)"
+    assert what(process("worker", engine="vulkan", **here), ["@me/a"]) == "@me/a, 1 of 4 places, by vulkan"
+
+
 def test_a_worker_is_called_by_its_brains() -> None:
     worker = process("worker", base="sha256-0", detail="sha256-0, 1 of 4 places")
     assert what(worker, ["@omni/coder", "@roe/a", "@roe/b"]) == "@omni/coder and 2 on it, 1 of 4 places"
