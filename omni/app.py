@@ -15,7 +15,7 @@ from msgspec import Struct
 from omni.core.clock import Clock, SystemClock
 from omni.core.errors import BadFile, NotFound, OmniError
 from omni.core.paths import Home
-from omni.core.settings import Settings, change
+from omni.core.settings import Settings, change, overridden
 
 if TYPE_CHECKING:
     from omni.airlock import AirlockClient
@@ -40,17 +40,25 @@ MEASURABLE = 16  # tokens; the speed at which fewer are written or read says lit
 class Services:
     """Everything that a front end uses. Making it costs nothing: each part comes to be when it is first asked for.
 
-    `client` names the front end to the keeper; `starter` is None in commands that start no process. Use it as an async
-    context manager: leaving it ends turns in flight and gives back what the keeper lent.
+    `client` names the front end to the keeper; `starter` is None in commands that start no process; `overrides` are settings by
+    their names that hold here whatever the file says. Use it as an async context manager: leaving it ends turns in flight and gives back what the keeper lent.
     """
 
     def __init__(
-        self, home: Home, *, starter: "Starter | None", client: str, clock: Clock | None = None, plugins: bool = True
+        self,
+        home: Home,
+        *,
+        starter: "Starter | None",
+        client: str,
+        clock: Clock | None = None,
+        plugins: bool = True,
+        overrides: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self.home, self.starter, self.client = home, starter, client
         self.clock = clock or SystemClock()
         self._with_plugins = plugins
         self._settings: Settings | None = None
+        self._overrides = dict(overrides)
         self._stamp: tuple[int, int, int] | None = None
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._adapters: dict[str, tuple[str, ...]] = {}
@@ -74,14 +82,16 @@ class Services:
     def settings(self) -> Settings:
         """What `config.toml` says, read once; `change_setting` keeps it true."""
         if self._settings is None:
-            self._settings = Settings.load(self.home.config)
+            self._settings = overridden(Settings.load(self.home.config), self._overrides)
         return self._settings
 
     async def change_setting(
         self, key: str, value: Any, sections: Mapping[str, type[Struct]] = MappingProxyType({})
     ) -> Settings:
         """Set `section.key` in the file and here; `sections`: what plug-ins take, for a key of theirs."""
-        self._follow(await asyncio.to_thread(change, self.home.config, key, value, sections))
+        settings = await asyncio.to_thread(change, self.home.config, key, value, sections)
+        self._overrides.pop(key, None)  # the last wish holds
+        self._follow(overridden(settings, self._overrides))
         return self.settings
 
     async def read_settings_again(self) -> Settings:
@@ -93,7 +103,7 @@ class Services:
         if stamp is not None and stamp == self._stamp:
             return self.settings
         try:
-            settings = await asyncio.to_thread(Settings.load, self.home.config)
+            settings = overridden(await asyncio.to_thread(Settings.load, self.home.config), self._overrides)
         except OmniError as error:
             logging.getLogger(__name__).warning("Settings not taken: %s", error.message)
             return self.settings

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from omni.cli.overriding import with_gpu
 from omni.cli.say import tell
 from omni.cli.session import offline_services, resumable, with_services
 from omni.cli.table import print_explained, print_json, print_table
@@ -107,6 +108,7 @@ def build(cuda: bool, vulkan: bool, name: str, untried: bool, as_json: bool) -> 
 
 @command.command("try")
 @click.argument("names", nargs=-1)
+@with_gpu
 def try_(names: tuple[str, ...]) -> None:
     """Try engines with every quantisation that is installed, and measure them.
 
