@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from omni.core.plugins import Plugins
     from omni.engine import Engine, Engines
     from omni.environment import Environment
-    from omni.hardware import Budget, Fit, HardwareProfile
+    from omni.hardware import Budget, Fit, GraphicsMemory, HardwareProfile
     from omni.helpers import Helpers
     from omni.jobs import Jobs
-    from omni.keeper import KeeperClient, Starter
+    from omni.keeper import KeeperClient, ProcessInfo, Starter
     from omni.runtimes import Runtime, RuntimeRow, Runtimes, RuntimeTrial
 
 T = TypeVar("T")
@@ -292,6 +292,35 @@ class Services:
         machine = machine_of(cpu.name, cpu.features)
         settings = self.settings.engine
         return await asyncio.to_thread(rows, self.runtimes, settings.use, machine, settings.gpu)
+
+    async def on_devices(self) -> "list[ProcessInfo]":
+        """The workers with layers of a brain on devices; nobody is asked where no engine was added that could have any."""
+        if not await asyncio.to_thread(self.runtimes.installed):
+            return []
+        return [one for one in await (await self.keeper()).processes() if one.placed]
+
+    async def graphics(self, processes: "Sequence[ProcessInfo]") -> "GraphicsMemory":
+        """Memory of the devices that workers among these use. Nothing is asked while none does."""
+        from omni.hardware import GraphicsMemory, Probes, graphics_memory
+
+        placed = [one for one in processes if one.placed]
+        if not placed:
+            return GraphicsMemory()
+
+        def look() -> GraphicsMemory:
+            from omni.core.memory import started_by
+            from omni.engine import placed_on
+            from omni.runtimes import known_devices
+
+            names: dict[str, set[str]] = {}
+            for one in placed:
+                names.setdefault(one.engine, set()).update(placed_on(one.placed))
+            devices = [
+                device for engine, used in names.items() for device in known_devices(self.runtimes, engine, used)
+            ]
+            return graphics_memory(Probes(), devices, {one.pid: [one.pid, *started_by(one.pid)] for one in placed})
+
+        return await asyncio.to_thread(look)
 
     async def brains_to_try(self) -> "list[Brain]":
         """The smallest brain of each set of quantisation types that is here."""

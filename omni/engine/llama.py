@@ -12,7 +12,6 @@ from typing import Any
 
 from omni.core.errors import BadFile, EngineError, OmniError
 from omni.engine.refusals import NO_MEMORY
-from omni.runtimes import own_order
 
 CANNOT_LOAD = "This engine cannot load"  # how a refused file is known in the log, which is all that a keeper passes on
 BATCH = 128
@@ -153,6 +152,8 @@ def own_split(settings: Mapping[str, Any], devices: Iterable[Mapping[str, Any]])
 
     Raises LoadFailed where one is gone that layers were planned for.
     """
+    from omni.runtimes import own_order  # whoever asks for the types of failures needs no more than these
+
     counts = dict(used_devices(settings))
     own = own_order([(str(one["name"]), one["type"].name, str(one.get("device_id") or "")) for one in devices])
     if gone := sorted(counts.keys() - set(own)):

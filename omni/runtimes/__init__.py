@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from omni.runtimes.child import ask_child, child_command, child_environment
     from omni.runtimes.choosing import EngineChoice, choose
     from omni.runtimes.confined import ToolFailed, run_confined
-    from omni.runtimes.devices import SHOWS_SOFTWARE, find_devices, own_order
+    from omni.runtimes.devices import SHOWS_SOFTWARE, find_devices, known_devices, own_order
     from omni.runtimes.listing import RuntimeRow, TriedRow, rows, types_words
     from omni.runtimes.losses import DeviceLoss, Moment, lost
     from omni.runtimes.quality import Divergence, Perplexity, TensorGroup
@@ -43,7 +43,7 @@ __getattr__, __dir__ = lazy(
     child="ask_child child_command child_environment",
     choosing="EngineChoice choose",
     confined="ToolFailed run_confined",
-    devices="SHOWS_SOFTWARE find_devices own_order",
+    devices="SHOWS_SOFTWARE find_devices known_devices own_order",
     listing="RuntimeRow TriedRow rows types_words",
     losses="DeviceLoss Moment lost",
     quality="Divergence Perplexity TensorGroup",

@@ -7,12 +7,13 @@ that a graphics processor shall be used, and there is no real one.
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from omni.core.errors import EngineError
+from omni.core.errors import EngineError, OmniError
 from omni.hardware import ComputeDevice, DeviceKind, GpuUse, device_kind, usable_devices
 from omni.runtimes.child import ask_child
+from omni.runtimes.registry import Runtimes
 from omni.runtimes.runtime import BUILT_IN, Runtime
 
 SHOWS_SOFTWARE = {"GGML_VK_VISIBLE_DEVICES": "0"}
@@ -49,6 +50,16 @@ def _asked(runtime: Runtime, more: Mapping[str, str]) -> tuple[ComputeDevice, ..
     except EngineError:
         return ()
     return (listed(said.text) if server else reported(said.text)) if said.code == 0 else ()
+
+
+def known_devices(registry: Runtimes, engine: str, names: Collection[str]) -> tuple[ComputeDevice, ...]:
+    """Those of an engine's devices with these names, as its last trial found them; none where nothing is known of it. Blocking."""
+    try:
+        trials = registry.tried(registry.get(engine))
+    except OmniError:
+        return ()
+    devices = next((trial.devices for trial in reversed(trials) if trial.looked), ())
+    return tuple(device for device in devices if device.name in names)
 
 
 def listed(text: str) -> tuple[ComputeDevice, ...]:

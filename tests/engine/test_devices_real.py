@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from benchmarks.equality import compare
+from omni.app import Services
 from omni.cartridges import Base, Brain, read_header
 from omni.core.errors import OmniError
 from omni.core.events import TextDelta
@@ -18,7 +19,7 @@ from omni.core.paths import Home
 from omni.core.settings import parse
 from omni.engine import Engine, Engines
 from omni.engine.http import WorkerClient
-from omni.hardware import ComputeDevice, device_files, process_memory
+from omni.hardware import ComputeDevice, GraphicsMemory, Vram, device_files, process_memory
 from omni.keeper import KeeperClient, WorkerSpec
 from omni.runtimes import Runtime, Runtimes, find_devices, rows
 from tests.engine.engine_tools import asked, events_of, real_spec, text_of
@@ -150,6 +151,9 @@ async def test_auto_leaves_software_alone_on_takes_it_and_its_loss_in_mid_answer
     [worker] = [one for one in await keeper.processes() if one.kind == "worker"]
     assert 0 < process_memory([worker.pid])[worker.pid] < spec.need_bytes
     assert device_files(worker.pid) == []  # software needs none
+    memory = await Services(home, starter=None, client="tests").graphics([worker])
+    assert memory == GraphicsMemory(cards=(Vram(name=device.description, shared=True),))
+    assert memory.words == "VRAM is RAM"
 
     with pytest.raises(OmniError, match="ended"):
         await answer_that_loses_its_device(engine, keeper)

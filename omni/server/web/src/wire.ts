@@ -320,6 +320,7 @@ export interface Reread {
 export interface RunningProcess {
   process: ProcessInfo;
   memory: number;
+  vram: number | null;
   brains: string[];
 }
 
@@ -498,8 +499,9 @@ export interface Verified {
 
 export interface Vram {
   name: string;
-  used: number;
-  total: number;
+  used: number | null;
+  total: number | null;
+  shared: boolean;
 }
 
 export interface Work {
