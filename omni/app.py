@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from msgspec import Struct
 from omni.core.clock import Clock, SystemClock
 from omni.core.errors import BadFile, NotFound, OmniError
 from omni.core.paths import Home
-from omni.core.settings import Settings, change
+from omni.core.settings import Settings, change, overridden
 
 if TYPE_CHECKING:
     from omni.airlock import AirlockClient
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from omni.core.plugins import Plugins
     from omni.engine import Engine, Engines
     from omni.environment import Environment
-    from omni.hardware import Budget, Fit, HardwareProfile
+    from omni.hardware import Budget, Fit, GraphicsMemory, HardwareProfile
     from omni.helpers import Helpers
     from omni.jobs import Jobs
-    from omni.keeper import KeeperClient, Starter
+    from omni.keeper import KeeperClient, ProcessInfo, Starter
     from omni.runtimes import Runtime, RuntimeRow, Runtimes, RuntimeTrial
 
 T = TypeVar("T")
@@ -40,17 +40,25 @@ MEASURABLE = 16  # tokens; the speed at which fewer are written or read says lit
 class Services:
     """Everything that a front end uses. Making it costs nothing: each part comes to be when it is first asked for.
 
-    `client` names the front end to the keeper; `starter` is None in commands that start no process. Use it as an async
-    context manager: leaving it ends turns in flight and gives back what the keeper lent.
+    `client` names the front end to the keeper; `starter` is None in commands that start no process; `overrides` are settings by
+    their names that hold here whatever the file says. Use it as an async context manager: leaving it ends turns in flight and gives back what the keeper lent.
     """
 
     def __init__(
-        self, home: Home, *, starter: "Starter | None", client: str, clock: Clock | None = None, plugins: bool = True
+        self,
+        home: Home,
+        *,
+        starter: "Starter | None",
+        client: str,
+        clock: Clock | None = None,
+        plugins: bool = True,
+        overrides: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self.home, self.starter, self.client = home, starter, client
         self.clock = clock or SystemClock()
         self._with_plugins = plugins
         self._settings: Settings | None = None
+        self._overrides = dict(overrides)
         self._stamp: tuple[int, int, int] | None = None
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._adapters: dict[str, tuple[str, ...]] = {}
@@ -74,14 +82,16 @@ class Services:
     def settings(self) -> Settings:
         """What `config.toml` says, read once; `change_setting` keeps it true."""
         if self._settings is None:
-            self._settings = Settings.load(self.home.config)
+            self._settings = overridden(Settings.load(self.home.config), self._overrides)
         return self._settings
 
     async def change_setting(
         self, key: str, value: Any, sections: Mapping[str, type[Struct]] = MappingProxyType({})
     ) -> Settings:
         """Set `section.key` in the file and here; `sections`: what plug-ins take, for a key of theirs."""
-        self._follow(await asyncio.to_thread(change, self.home.config, key, value, sections))
+        settings = await asyncio.to_thread(change, self.home.config, key, value, sections)
+        self._overrides.pop(key, None)  # the last wish holds
+        self._follow(overridden(settings, self._overrides))
         return self.settings
 
     async def read_settings_again(self) -> Settings:
@@ -93,7 +103,7 @@ class Services:
         if stamp is not None and stamp == self._stamp:
             return self.settings
         try:
-            settings = await asyncio.to_thread(Settings.load, self.home.config)
+            settings = overridden(await asyncio.to_thread(Settings.load, self.home.config), self._overrides)
         except OmniError as error:
             logging.getLogger(__name__).warning("Settings not taken: %s", error.message)
             return self.settings
@@ -282,6 +292,35 @@ class Services:
         machine = machine_of(cpu.name, cpu.features)
         settings = self.settings.engine
         return await asyncio.to_thread(rows, self.runtimes, settings.use, machine, settings.gpu)
+
+    async def on_devices(self) -> "list[ProcessInfo]":
+        """The workers with layers of a brain on devices; nobody is asked where no engine was added that could have any."""
+        if not await asyncio.to_thread(self.runtimes.installed):
+            return []
+        return [one for one in await (await self.keeper()).processes() if one.placed]
+
+    async def graphics(self, processes: "Sequence[ProcessInfo]") -> "GraphicsMemory":
+        """Memory of the devices that workers among these use. Nothing is asked while none does."""
+        from omni.hardware import GraphicsMemory, Probes, graphics_memory
+
+        placed = [one for one in processes if one.placed]
+        if not placed:
+            return GraphicsMemory()
+
+        def look() -> GraphicsMemory:
+            from omni.core.memory import started_by
+            from omni.engine import placed_on
+            from omni.runtimes import known_devices
+
+            names: dict[str, set[str]] = {}
+            for one in placed:
+                names.setdefault(one.engine, set()).update(placed_on(one.placed))
+            devices = [
+                device for engine, used in names.items() for device in known_devices(self.runtimes, engine, used)
+            ]
+            return graphics_memory(Probes(), devices, {one.pid: [one.pid, *started_by(one.pid)] for one in placed})
+
+        return await asyncio.to_thread(look)
 
     async def brains_to_try(self) -> "list[Brain]":
         """The smallest brain of each set of quantisation types that is here."""

@@ -171,6 +171,19 @@ async def test_settings_are_read_again_when_the_file_has_changed(
     assert (await services.read_settings_again()).chat.max_completion_tokens == 2048
 
 
+async def test_a_setting_for_once_outlives_the_file_until_it_is_changed_here(home: Home) -> None:
+    home.config.write_text('[engine]\ngpu = "off"\n')
+    async with Services(home, starter=None, client="tests", overrides={"engine.gpu": "on"}) as services:
+        assert services.settings.engine.gpu == "on"
+        home.config.write_text('[engine]\ngpu = "off"\nslots = 2\n')
+        again = await services.read_settings_again()
+        assert (again.engine.gpu, again.engine.slots) == ("on", 2)
+        assert (await services.change_setting("engine.slots", 3)).engine.gpu == "on"
+        assert 'gpu = "off"' in home.config.read_text()
+        assert (await services.change_setting("engine.gpu", "auto")).engine.gpu == "auto"
+        assert (await services.read_settings_again()).engine.gpu == "auto"
+
+
 async def test_settings_are_read_once_and_changed_in_both_places(services: Services, home: Home) -> None:
     assert services.settings.chat.max_completion_tokens == 2048
     assert services.chat.settings.chat.max_completion_tokens == 2048

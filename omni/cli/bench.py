@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from omni.cli.names import BRAIN
+from omni.cli.overriding import with_gpu
 from omni.cli.say import tell
 from omni.cli.session import with_services
 from omni.cli.table import print_json, print_table
@@ -42,6 +43,7 @@ CONTEXT = 4096
     is_flag=True,
     help="Let Ollama copy the file into its own store, as it must, and have it taken out again.",
 )
+@with_gpu
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with every round.")
 def command(  # noqa: PLR0917 - click hands over what the options are
     brain: str, rounds: int, tokens: int, server: str | None, imports: bool, as_json: bool

@@ -11,6 +11,7 @@ import click
 
 from omni.cli import streams
 from omni.cli.names import BRAIN
+from omni.cli.overriding import with_gpu
 from omni.cli.say import print_error, tell
 from omni.cli.session import with_services
 from omni.core.errors import NotFound, OmniError, UsageError
@@ -45,6 +46,7 @@ COMMAND = re.compile(r"/[a-z?]+")
     metavar="FILE",
     help="An image to look at, for a brain that sees; more than once for several.",
 )
+@with_gpu
 @click.option("--json", "as_json", is_flag=True, help="Print the events of the turn, one JSON object a line.")
 @click.option("--reasoning", is_flag=True, help="Print what the brain thinks before it answers, too.")
 def command(  # noqa: PLR0917 - click hands over what the options are

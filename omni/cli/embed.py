@@ -10,6 +10,7 @@ import click
 
 from omni.cli import streams
 from omni.cli.names import BRAIN
+from omni.cli.overriding import with_gpu
 from omni.cli.session import with_services
 from omni.core.errors import UsageError
 
@@ -45,6 +46,7 @@ DIGITS = 9  # as many as a number of 32 bits has
     metavar="N",
     help="Only the first N numbers, of length 1 again: for brains that were trained for it.",
 )
+@with_gpu
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object a line: the text, or its file, and its vector."
 )

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from omni.cli.overriding import with_gpu
 from omni.cli.say import tell
 from omni.cli.session import offline_services, resumable, with_services
 from omni.cli.table import print_explained, print_json, print_table
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from omni.airlock import FetchProgress
     from omni.app import Services
-    from omni.runtimes import EngineOffer, Runtime, RuntimeRow
+    from omni.runtimes import EngineOffer, Runtime, RuntimeRow, TriedRow
 
 RUNS = (
     "It is a stranger's program, and reads what you may read. It gets no network, no line to other programs, no file to write "
@@ -107,6 +108,7 @@ def build(cuda: bool, vulkan: bool, name: str, untried: bool, as_json: bool) -> 
 
 @command.command("try")
 @click.argument("names", nargs=-1)
+@with_gpu
 def try_(names: tuple[str, ...]) -> None:
     """Try engines with every quantisation that is installed, and measure them.
 
@@ -164,8 +166,6 @@ def rm(name: str) -> None:
 
 def show(listed: "Sequence[RuntimeRow]", use: str) -> None:
     """Print them: a line for each quantisation that one was tried with."""
-    from omni.runtimes import types_words, where_words
-
     lines = []
     for row in listed:
         for at, tried in enumerate(row.tried or (None,)):
@@ -174,27 +174,27 @@ def show(listed: "Sequence[RuntimeRow]", use: str) -> None:
                 (
                     "" if at else row.name,
                     "" if at else row.version,
-                    where_words(tried.trial, types_words(tried.trial.types))
-                    if tried is not None
-                    else "not tried"
-                    if not row.reason
-                    else "broken",
+                    tried.what if tried is not None else "not tried" if not row.reason else "broken",
                     f"{speeds.prompt:.0f}" if speeds else "",
                     f"{speeds.answer:.1f}" if speeds else "",
                     size_words(speeds.memory) if speeds else "",
-                    ("*" if tried.used and speeds else "" if speeds else "fails") if tried is not None else "",
+                    _use(tried) if tried is not None else "",
                     "" if at else ", ".join(row.features),
                 )
             )
     head = ("engine", "version", "quantisation", "prompt", "answer", "memory", "used", "features")
     print_table(head, lines, right=("prompt", "answer", "memory"))
     failures = [
-        (row.name, [row.reason, *(tried.trial.words for tried in row.tried if not tried.trial.passed)])
+        (row.name, [row.reason, *(tried.words for tried in row.tried if tried.words)])
         for row in listed
-        if row.reason or any(not tried.trial.passed for tried in row.tried)
+        if row.reason or any(tried.words for tried in row.tried)
     ]
     print_explained("What does not work", failures)
     click.echo(f"\nThe setting engine.use is {use}; `omni engine use` changes it.")
+
+
+def _use(tried: "TriedRow") -> str:
+    return "*" if tried.used else "rests" if tried.rests else "" if tried.trial.passed else "fails"
 
 
 async def _try(services: "Services", runtimes: "Sequence[Runtime]") -> None:

@@ -10,6 +10,7 @@ import click
 
 from omni import __version__
 from omni.cli import streams
+from omni.cli.overriding import gpu_in_full
 from omni.cli.say import print_error, tell
 from omni.core.errors import OmniError, SetupError, UsageError, nearest
 
@@ -155,12 +156,14 @@ def in_full(words: list[str]) -> list[str]:
     if first in RENAMED:
         tell(f"`omni {first}` is `omni {RENAMED[first]}` now")
         return [RENAMED[first], *rest]
-    if first.startswith("-") or first in COMMANDS or first in ALIASES:
+    if first in COMMANDS:
+        return gpu_in_full(words)
+    if first.startswith("-") or first in ALIASES:
         return words
     if any(sign.isspace() for sign in first):
-        return ["chat", *words]
+        return gpu_in_full(["chat", *words])
     if first.startswith("@") or ":" in first or "/" in first:
-        return ["chat", "--brain", first, *rest] if rest else ["run", first]
+        return gpu_in_full(["chat", "--brain", first, *rest]) if rest else ["run", first]
     return words
 
 

@@ -15,6 +15,7 @@ from omni.core.words import clock_words, size_words
 
 if TYPE_CHECKING:
     from omni.app import Services
+    from omni.hardware import GraphicsMemory
     from omni.jobs import RemoteJob
     from omni.keeper import ProcessInfo
 
@@ -46,7 +47,8 @@ def command(as_json: bool) -> None:
         installer = installing(home, beside=keeper)
         work = await services.jobs.others()
         everything = [*processes, *([installer] if installer is not None else [])]
-        show(everything, await brains_on(services), work, as_json=as_json)
+        graphics = await services.graphics(processes)
+        show(everything, await brains_on(services), work, graphics, as_json=as_json)
         if work and not as_json:
             await show_work(services, work)
 
@@ -57,13 +59,17 @@ def show(
     processes: "Iterable[ProcessInfo]",
     brains: dict[str, list[str]],
     work: "Sequence[RemoteJob]" = (),
+    graphics: "GraphicsMemory | None" = None,
     *,
     as_json: bool,
 ) -> None:
-    """Print them, those that people open first; `brains` are the names on each base, `work` what is going on."""
+    """Print them, those that people open first; `brains` are the names on each base, `work` what is going on, `graphics` what lies
+    on devices."""
     import msgspec
 
-    from omni.hardware import process_memory
+    from omni.hardware import GraphicsMemory, process_memory
+
+    graphics = graphics or GraphicsMemory()
 
     processes = sorted(processes, key=lambda one: (ORDER.index(one.kind), one.since))
     memory = process_memory(one.pid for one in processes)
@@ -73,6 +79,7 @@ def show(
                 msgspec.to_builtins(one)
                 | {
                     "memory": memory.get(one.pid, 0),
+                    "vram": graphics.taken.get(one.pid),
                     "brains": brains.get(one.base, []),
                     "jobs": [msgspec.to_builtins(job.info) for job in work if job.socket == one.jobs],
                 }
@@ -89,12 +96,15 @@ def show(
                 size_words(size) if (size := memory.get(one.pid)) else "",
                 confinement(one),
                 clock_words(one.since),
-                what(one, brains.get(one.base, [])),
+                what(one, brains.get(one.base, []), graphics.taken.get(one.pid)),
             )
             for one in processes
         ],
         right=("pid", "memory"),
     )
+    if graphics.cards:
+        click.echo()
+        print_table(("graphics", "memory"), [(card.name, card.words) for card in graphics.cards])
 
 
 async def show_work(services: "Services", work: "Sequence[RemoteJob]") -> None:
@@ -139,15 +149,18 @@ def confinement(process: "ProcessInfo") -> str:
     }.get(process.kind, "NOT CONFINED")
 
 
-def what(process: "ProcessInfo", brains: list[str]) -> str:
-    """What a process is there for."""
+def what(process: "ProcessInfo", brains: list[str], vram: int | None = None) -> str:
+    """What a process is there for; `vram`: bytes of cards that it holds."""
     if process.kind == "worker":
         from omni.hardware import device_files
         from omni.runtimes import BUILT_IN
 
         by = "" if process.engine in ("", BUILT_IN) else f", by {process.engine}"
-        if process.placed:
-            by += f", {process.placed} ({' '.join(device_files(process.pid)) or 'no device file is open'})"
+        files = device_files(process.pid) if by else []  # a build for a card may open it whatever lies there
+        if process.placed or files:
+            by += f", {process.placed or 'nothing on a device'} ({' '.join(files) or 'no device file is open'})"
+        if vram is not None:
+            by += f", {size_words(vram)} of VRAM"
         return f"{several(brains) or process.base}, {process.detail.rpartition(', ')[2]}{by}"
     if process.kind == "client":
         if process.pid == os.getpid():

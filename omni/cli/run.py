@@ -5,6 +5,7 @@ import sys
 import click
 
 from omni.cli.names import BRAIN
+from omni.cli.overriding import overrides, with_gpu
 from omni.cli.plugins import is_safe
 from omni.core.paths import Home
 
@@ -13,6 +14,7 @@ from omni.core.paths import Home
 @click.argument("brain", type=BRAIN, default="")
 @click.argument("prompt", nargs=-1)
 @click.option("--safe", is_flag=True, help="Load no plug-ins; for finding out whether one of them is at fault.")
+@with_gpu
 @click.option(
     "--from", "folder", metavar="FOLDER", help="Set up from a folder that `omni export` wrote, without a network."
 )
@@ -28,4 +30,4 @@ def command(brain: str, prompt: tuple[str, ...], safe: bool, folder: str | None)
         return ask(prompt, brain=brain)
     from omni.shell.start import run
 
-    return run(Home.from_environment().ensure(), brain=brain, plugins=not (safe or is_safe()))
+    return run(Home.from_environment().ensure(), brain=brain, plugins=not (safe or is_safe()), overrides=overrides())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from omni.cli.overriding import overrides, with_gpu
 from omni.cli.plugins import is_safe
 from omni.cli.say import tell
 from omni.cli.table import print_json, print_table
@@ -44,6 +45,7 @@ def listening(command: F) -> F:
     "--grace", type=click.FloatRange(0, 3600), default=10, show_default=True, metavar="SECONDS",
     help="How long running answers may take to finish at the end.",
 )  # fmt: skip
+@with_gpu
 @click.pass_context
 def command(
     context: click.Context,
@@ -77,7 +79,7 @@ def command(
         beside.begin(tell_of_no_brain(services))
 
     wish = Wish(host=host or "", port=port, tls=tls, cert=cert or "", key_file=key_file or "", grace=grace)
-    run(Home.from_environment().ensure(), wish, listening, plugins=not is_safe())
+    run(Home.from_environment().ensure(), wish, listening, plugins=not is_safe(), overrides=overrides())
 
 
 class Beside:

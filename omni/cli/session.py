@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from omni.cli.overriding import overrides
 from omni.cli.plugins import is_safe, report
 from omni.cli.printers import print_failure
 from omni.cli.say import tell
@@ -43,7 +44,7 @@ def with_services(work: "Callable[[Services], Coroutine[Any, Any, T]]") -> T:
 async def _run(home: Home, starter: "Starter | None", work: "Callable[[Services], Coroutine[Any, Any, T]]") -> T:
     from omni.app import Services
 
-    async with Services(home, starter=starter, client="cli", plugins=not is_safe()) as services:
+    async with Services(home, starter=starter, client="cli", plugins=not is_safe(), overrides=overrides()) as services:
         services.listen(lambda topic, value: tell(str(value)) if topic == "engine" else None)
         try:
             return await work(services)

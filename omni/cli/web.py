@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from omni.cli.overriding import overrides, with_gpu
 from omni.cli.plugins import is_safe
 from omni.cli.say import tell
 from omni.cli.serve import Beside, listening, new_address
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 @click.command("web")
 @listening
+@with_gpu
 @click.option("--no-open", is_flag=True, help="Print the address and open no browser.")
 def command(
     *, host: str | None, port: int | None, tls: bool, cert: str | None, key_file: str | None, no_open: bool
@@ -41,7 +43,7 @@ def command(
             beside.begin(_open(services, url))
 
     wish = Wish(host=host or "", port=port, tls=tls, cert=cert or "", key_file=key_file or "", web=True)
-    run(Home.from_environment().ensure(), wish, listening, plugins=not is_safe())
+    run(Home.from_environment().ensure(), wish, listening, plugins=not is_safe(), overrides=overrides())
 
 
 async def _open(services: "Services", url: str) -> None:

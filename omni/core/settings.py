@@ -226,6 +226,26 @@ def change(path: Path, key: str, value: Any, sections: Mapping[str, type[Struct]
     return settings
 
 
+def overridden(settings: Settings, values: Mapping[str, Any]) -> Settings:
+    """The same with some of them by `section.key`, which no file says. Raises UsageError for one that is unknown or does not fit."""
+    tables: dict[str, dict[str, Any]] = {}
+    for key, value in values.items():
+        if key not in described():
+            raise UsageError(
+                f"There is no setting {key!r}.", hint=nearest(key, described()) or "Run `omni config show`."
+            )
+        section, _, name = key.partition(".")
+        tables.setdefault(section, {})[name] = value
+    changed = {
+        section: convert(
+            Located(FileSource("the settings"), msgspec.to_builtins(getattr(settings, section)) | table),
+            type(getattr(settings, section)),
+        )
+        for section, table in tables.items()
+    }
+    return msgspec.structs.replace(settings, **changed)
+
+
 def _typed(value: str, kind: Any, key: str) -> Any:
     if get_origin(kind) is Literal:
         return value

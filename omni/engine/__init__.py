@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from omni.engine._arguments import arguments_of
     from omni.engine._infill import supports_infill
     from omni.engine._observed import ObservedEngine
+    from omni.engine._offloading import placed_on
     from omni.engine._requests import adapter_of, instructed, sampling_of
     from omni.engine._worker_engine import WorkerEngine
     from omni.engine.context import completion_limit
@@ -47,6 +48,7 @@ __getattr__, __dir__ = lazy(
     _infill="supports_infill",
     llama="LoadFailed",
     _observed="ObservedEngine",
+    _offloading="placed_on",
     refusals="NotReady",
     _requests="adapter_of instructed sampling_of",
     scripted="Reply ScriptedEngine",

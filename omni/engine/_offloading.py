@@ -29,6 +29,11 @@ def device_settings(plan: OffloadPlan, devices: Sequence[ComputeDevice]) -> dict
     return settings
 
 
+def placed_on(placed: str) -> list[str]:
+    """The devices that these words of a worker's settings name."""
+    return [part.rpartition(" on ")[2] for part in placed.split(", ") if part]
+
+
 def ended_it(error: OmniError) -> bool:
     """Whether an answer failed because its worker ended, other than at its own ceiling."""
     return is_end(error) or error.message == culprit(Cause.CRASH, "").message

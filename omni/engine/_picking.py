@@ -18,7 +18,7 @@ from omni.engine.trials import CELLS as CONTEXT
 from omni.engine.trials import is_tried_with, try_runtime, types_of
 from omni.hardware import memory_needed, usable_devices
 from omni.keeper import WorkerSpec
-from omni.runtimes import BUILT_IN, EngineChoice, Runtime, Runtimes, RuntimeTrial, choose, find_devices
+from omni.runtimes import BUILT_IN, EngineChoice, Moment, Runtime, Runtimes, RuntimeTrial, choose, find_devices, lost
 
 if TYPE_CHECKING:
     from omni.cartridges import Brain
@@ -121,8 +121,8 @@ class EnginePicks:
         return trial
 
     async def note_failure(self, brain: "Brain", spec: WorkerSpec, error: OmniError) -> str:
-        """Remember that a worker with this spec could not load a brain, or lost its device, until its engine is tried again; in
-        words, "" where a device had too little memory and half of the layers go there from now on."""
+        """Remember that a worker with this spec could not load a brain, until its engine is tried again, or lost its device, which
+        then rests; in words, "" where a device had too little memory and half of the layers go there from now on."""
         return await asyncio.to_thread(self._note_failure, brain, spec, error)
 
     def _note_failure(self, brain: "Brain", spec: WorkerSpec, error: OmniError) -> str:
@@ -149,5 +149,9 @@ class EnginePicks:
             words = f"could not load {brain.name}: {told[-1] if told else error.message}"
         else:
             words = f"ended while {brain.name} answered with {placed}"
+        if layers and known.passed:
+            loss = lost(words, Moment.here(), known.lost)
+            self._runtimes.note(runtime, msgspec.structs.replace(known, lost=loss))
+            return f"{spec.engine} {loss.rest_words}"
         self._runtimes.note(runtime, msgspec.structs.replace(known, brain=brain.name, words=words, speeds=None))
         return f"{spec.engine} {words}"

@@ -1,8 +1,8 @@
-"""Graphics processors: what is there, how much of their memory is taken, and plainly what is done with them."""
+"""Graphics processors: what is there, and plainly what is done with them."""
 
 import msgspec
 
-from omni.hardware.probes import Probes, Vram
+from omni.hardware.probes import Probes
 
 UNUSED = "the engine that comes with Omni does not use it; one that can be added may (`omni engine`), not tried on a card by us"
 _MAKERS = {"0x10de": "NVIDIA", "0x1002": "AMD", "0x8086": "Intel"}
@@ -57,14 +57,3 @@ def gpus(probes: Probes, memory_total: int) -> tuple[Gpu, ...]:
                 )
             )
     return tuple(processors)
-
-
-def vram(probes: Probes) -> tuple[Vram, ...]:
-    """Memory of the cards whose drivers tell: NVIDIA's by NVML, AMD's in sysfs. Of the others nobody knows. Blocking."""
-    cards = list(probes.nvidia() or ())
-    for device in probes.names("/sys/bus/pci/devices"):
-        folder = f"/sys/bus/pci/devices/{device}"
-        used, total = ((probes.read(f"{folder}/mem_info_vram_{what}") or "").strip() for what in ("used", "total"))
-        if used.isdigit() and total.isdigit():
-            cards.append(Vram(name="AMD graphics", used=int(used), total=int(total)))
-    return tuple(cards)

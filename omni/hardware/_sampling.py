@@ -9,9 +9,7 @@ from threading import Lock
 from msgspec import Struct
 
 from omni.core.memory import started_by
-from omni.hardware._gpu import vram
 from omni.hardware._memory import available_memory
-from omni.hardware.probes import Probes, Vram
 
 LEAST = 0.2
 """Seconds of processor time, of all cores together, below which a percentage would be noise."""
@@ -27,7 +25,6 @@ class MachineSample(Struct, frozen=True, kw_only=True):
     memory_used: int
     memory_total: int
     memory_free: int = 0
-    vram: tuple[Vram, ...] = ()
 
 
 class Sampler:
@@ -41,8 +38,8 @@ class Sampler:
         self._before = (0.0, 0.0)
         self._percent = 0
 
-    def sample(self, *, graphics: bool = False) -> MachineSample:
-        """The machine now, with its graphics memory where that is asked for. Blocking."""
+    def sample(self) -> MachineSample:
+        """The machine now. Blocking."""
         import psutil  # type: ignore[import-untyped] # 10 ms that a first frame does not need
 
         memory = psutil.virtual_memory()
@@ -52,7 +49,6 @@ class Sampler:
             memory_used=int(memory.total - memory.available),
             memory_total=int(memory.total),
             memory_free=available_memory(),
-            vram=vram(Probes()) if graphics else (),
         )
 
     def percent(self) -> int:

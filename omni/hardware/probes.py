@@ -4,20 +4,37 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from omni.core.words import size_words
+
 
 class Vram(msgspec.Struct, frozen=True, kw_only=True):
-    """Memory of one graphics processor, as its driver tells it, in bytes."""
+    """Memory of one graphics processor in bytes, None where nobody tells. `shared`: it has none of its own, and takes the
+    machine's."""
 
     name: str
-    used: int
-    total: int
+    used: int | None = None
+    total: int | None = None
+    shared: bool = False
+
+    @property
+    def words(self) -> str:
+        """How much of it is taken: "5.2 of 25.8 GB"."""
+        if self.shared:
+            return "the machine's own memory"
+        if self.total is None:
+            return "nobody tells how much" if self.used is None else f"{size_words(self.used)} taken"
+        total = size_words(self.total)
+        if self.used is None:
+            return f"{total} in all"
+        used, unit = size_words(self.used).rsplit(" ", 1)
+        return f"{used} of {total}" if total.endswith(f" {unit}") else f"{used} {unit} of {total}"
 
 
 class Probes:
@@ -61,21 +78,60 @@ class Probes:
 
     def nvidia(self) -> list[Vram] | None:
         """The cards that NVIDIA's driver lists (NVML); None when there is no driver."""
+        with _nvml() as cards:
+            return [_nvidia(card) for card in cards] if cards is not None else None
+
+    def nvidia_processes(self) -> dict[int, int]:
+        """Bytes that each process holds on NVIDIA's cards, by its pid; those of which the driver does not tell are left out."""
         import pynvml
 
+        held: dict[int, int] = {}
+        with _nvml() as cards:
+            for card in cards or ():
+                on_this: dict[int, int] = {}  # Vulkan's are listed as graphics, CUDA's as computing, and some as both
+                for listed in (
+                    pynvml.nvmlDeviceGetComputeRunningProcesses,
+                    pynvml.nvmlDeviceGetGraphicsRunningProcesses,
+                ):
+                    with suppress(pynvml.NVMLError):
+                        on_this |= {
+                            one.pid: int(one.usedGpuMemory) for one in listed(card) if one.usedGpuMemory is not None
+                        }
+                for pid, size in on_this.items():
+                    held[pid] = held.get(pid, 0) + size
+        return held
+
+
+@contextmanager
+def _nvml() -> Iterator[list[Any] | None]:
+    """NVIDIA's cards, as long as the block; None where its driver does not answer."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        yield None
+        return
+    try:
         try:
-            pynvml.nvmlInit()
+            cards = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
         except pynvml.NVMLError:
-            return None
-        try:
-            handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
-            sizes = [(pynvml.nvmlDeviceGetName(one), pynvml.nvmlDeviceGetMemoryInfo(one)) for one in handles]
-            return [Vram(name=_text(name), used=int(size.used), total=int(size.total)) for name, size in sizes]
-        except pynvml.NVMLError:
-            return None
-        finally:
-            with suppress(pynvml.NVMLError):
-                pynvml.nvmlShutdown()
+            cards = None
+        yield cards
+    finally:
+        with suppress(pynvml.NVMLError):
+            pynvml.nvmlShutdown()
+
+
+def _nvidia(card: Any) -> Vram:
+    """One card. Those that share the machine's memory do not tell how much there is."""
+    import pynvml
+
+    name, size = "NVIDIA graphics", None
+    with suppress(pynvml.NVMLError):
+        name = _text(pynvml.nvmlDeviceGetName(card))
+        size = pynvml.nvmlDeviceGetMemoryInfo(card)
+    return Vram(name=name, used=int(size.used), total=int(size.total)) if size is not None else Vram(name=name)
 
 
 def _text(value: Any) -> str:

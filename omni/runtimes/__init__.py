@@ -5,7 +5,7 @@
     choosing  which one a brain is run by       child     the first words of a foreign program: its wall
     listing   what lists and panes show         building  compiling one for this very machine
     confined  tools in a child that has a wall  quantising  making a brain smaller, quality what that cost
-    devices   what it computes on beside the processor
+    devices   what it computes on beside the processor   losses  one that was lost, and when it may be used again
 
 Importing this package imports none of its modules; a name is loaded when it is first used.
 """
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from omni.runtimes.child import ask_child, child_command, child_environment
     from omni.runtimes.choosing import EngineChoice, choose
     from omni.runtimes.confined import ToolFailed, run_confined
-    from omni.runtimes.devices import SHOWS_SOFTWARE, find_devices
-    from omni.runtimes.listing import RuntimeRow, TriedRow, rows, types_words, where_words
+    from omni.runtimes.devices import SHOWS_SOFTWARE, find_devices, known_devices, own_order
+    from omni.runtimes.listing import RuntimeRow, TriedRow, rows, types_words
+    from omni.runtimes.losses import DeviceLoss, Moment, lost
     from omni.runtimes.quality import Divergence, Perplexity, TensorGroup
     from omni.runtimes.quantisation import (
         QuantisationReport,
@@ -42,8 +43,9 @@ __getattr__, __dir__ = lazy(
     child="ask_child child_command child_environment",
     choosing="EngineChoice choose",
     confined="ToolFailed run_confined",
-    devices="SHOWS_SOFTWARE find_devices",
-    listing="RuntimeRow TriedRow rows types_words where_words",
+    devices="SHOWS_SOFTWARE find_devices known_devices own_order",
+    listing="RuntimeRow TriedRow rows types_words",
+    losses="DeviceLoss Moment lost",
     quality="Divergence Perplexity TensorGroup",
     quantisation="QuantisationReport QuantiseDone QuantiseEvent QuantiseProgress QuantiseStarted Target",
     quantising="Quantising begin_quantise engine_with_tools",

@@ -255,6 +255,7 @@ class Build:
             *("-S", source, "-B", self._tree, "-G", "Ninja"),
             *("-DCMAKE_BUILD_TYPE=Release", f"-DCMAKE_MAKE_PROGRAM={ninja}"),
             *(f"-D{name}={value}" for name, value in options.items()),
+            *("-U", "Vulkan_*"),  # other headers are found again, where an earlier attempt was stopped for its own
         ]
         yield BuildProgress(phase="configure")
         async with aclosing(self._run(configure, environment)) as pieces:

@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from omni.hardware import ComputeDevice, GpuUse, usable_devices
+from omni.runtimes.losses import Moment
 from omni.runtimes.runtime import BUILT_IN, Runtime, RuntimeTrial
 
 FASTER = 1.10  # at prompts, of what the engine that comes with Omni reads: less is the noise of a measurement
@@ -30,19 +31,23 @@ def choose(
     runtimes: Iterable[tuple[Runtime, Iterable[RuntimeTrial]]],
     machine: str,
     gpu: GpuUse = "auto",
+    *,
+    moment: Moment | None = None,
 ) -> EngineChoice:
     """The runtime for a brain with these quantisation types. `use` is the setting `engine.use`: a name, or "auto": the one
     that comes with Omni, unless another one that answered with all of them measured better here, in the same hour. `gpu` is the
-    setting `engine.gpu`: "on" takes one that answers on a graphics processor, however slowly; "auto" where it measured better."""
-    wanted = frozenset(types)
-    here = {
+    setting `engine.gpu`: "on" takes one that answers on a graphics processor, however slowly; "auto" where it measured better.
+    Devices that were lost, and rest at this `moment` (None: now), are left alone."""
+    wanted, moment = frozenset(types), moment or Moment.here()
+    tried = {
         runtime.name: [one for one in trials if one.machine == machine and _allowed(one, gpu)]
         for runtime, trials in runtimes
     }
-    if use not in ("auto", BUILT_IN) and use not in here:
+    if use not in ("auto", BUILT_IN) and use not in tried:
         return EngineChoice(words=f"no usable engine is named {use!r}")
+    here = {name: [one for one in trials if not one.rests(moment)] for name, trials in tried.items()}
     if gpu == "on":
-        choice = _on_device(use, here, wanted)
+        choice = _on_device(use, tried, wanted, moment)
         return choice if not choice.words else _plainly(use, here, wanted)._replace(words=choice.words)
     return _plainly(use, here, wanted)
 
@@ -52,7 +57,9 @@ def _allowed(trial: RuntimeTrial, gpu: GpuUse) -> bool:
     return not trial.layers or bool(usable_devices(trial.devices, gpu))
 
 
-def _on_device(use: str, here: Mapping[str, list[RuntimeTrial]], wanted: frozenset[str]) -> EngineChoice:
+def _on_device(
+    use: str, here: Mapping[str, list[RuntimeTrial]], wanted: frozenset[str], moment: Moment
+) -> EngineChoice:
     """The fastest of those that answer on a device."""
     if use == BUILT_IN:
         return EngineChoice(words=f"{BUILT_IN}, which comes with Omni, computes on no graphics processor here")
@@ -63,13 +70,16 @@ def _on_device(use: str, here: Mapping[str, list[RuntimeTrial]], wanted: frozens
         for one in tried
         if one.layers and one.speeds is not None and frozenset(one.types) == wanted
     ]
-    if answered:
-        _, name, trial = max(answered, key=lambda one: one[0])
+    if awake := [one for one in answered if not one[2].rests(moment)]:
+        _, name, trial = max(awake, key=lambda one: one[0])
         return _as_tried(name, trial, "on")
     if any(
         not any(one.looked == "on" and frozenset(one.types) == wanted for one in tried) for tried in trials.values()
     ):
         return EngineChoice(untried=True)
+    for _, name, trial in answered:
+        if trial.lost is not None:
+            return EngineChoice(words=f"{name} {trial.lost.rest_words}")
     listed = ", ".join(sorted(wanted))
     return EngineChoice(words=f"no engine here answers on a graphics processor with {listed}")
 

@@ -7,12 +7,13 @@ that a graphics processor shall be used, and there is no real one.
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from omni.core.errors import EngineError
+from omni.core.errors import EngineError, OmniError
 from omni.hardware import ComputeDevice, DeviceKind, GpuUse, device_kind, usable_devices
 from omni.runtimes.child import ask_child
+from omni.runtimes.registry import Runtimes
 from omni.runtimes.runtime import BUILT_IN, Runtime
 
 SHOWS_SOFTWARE = {"GGML_VK_VISIBLE_DEVICES": "0"}
@@ -20,9 +21,11 @@ _PATIENCE = 60.0  # seconds: a driver may compile something first
 _MOST = 64  # devices that are believed
 _LISTED = re.compile(r"^\s+(\S+): (.*) \((\d+) MiB, (\d+) MiB free\)\s*$", re.MULTILINE)
 _MIB = 1 << 20
+_CARD, _INTEGRATED = "_DEVICE_TYPE_GPU", "_DEVICE_TYPE_IGPU"  # how ggml's types of devices end
+_REMOTE = "RPC"
 _ASK = (
     "import json, sys; sys.path.insert(0, sys.argv[1]); import xllamacpp; "
-    "print(json.dumps([[d['name'], d['description'], d['memory_total'], d['memory_free'], d['type'].name] "
+    "print(json.dumps([[d['name'], d['description'], d['memory_total'], d['memory_free'], d['type'].name, d.get('device_id') or ''] "
     "for d in xllamacpp.get_device_info()]))"
 )
 
@@ -49,6 +52,16 @@ def _asked(runtime: Runtime, more: Mapping[str, str]) -> tuple[ComputeDevice, ..
     return (listed(said.text) if server else reported(said.text)) if said.code == 0 else ()
 
 
+def known_devices(registry: Runtimes, engine: str, names: Collection[str]) -> tuple[ComputeDevice, ...]:
+    """Those of an engine's devices with these names, as its last trial found them; none where nothing is known of it. Blocking."""
+    try:
+        trials = registry.tried(registry.get(engine))
+    except OmniError:
+        return ()
+    devices = next((trial.devices for trial in reversed(trials) if trial.looked), ())
+    return tuple(device for device in devices if device.name in names)
+
+
 def listed(text: str) -> tuple[ComputeDevice, ...]:
     """The devices that `llama-server --list-devices` prints."""
     return tuple(
@@ -58,17 +71,36 @@ def listed(text: str) -> tuple[ComputeDevice, ...]:
 
 
 def reported(text: str) -> tuple[ComputeDevice, ...]:
-    """The same of what xllamacpp's `get_device_info` says; the processor itself is none."""
+    """The same of what xllamacpp's `get_device_info` says; the processor itself is none, and a card that two backends know is one."""
     try:
         told = json.loads(text.strip().rpartition("\n")[2])
-        rows = [(str(name), str(words), int(total), int(free), str(kind)) for name, words, total, free, kind in told]
+        rows = [
+            (str(name), str(words), int(total), int(free), str(kind), str(card))
+            for name, words, total, free, kind, card in told
+        ]
     except (ValueError, TypeError):
         return ()
+    own = own_order([(name, kind, card) for name, _, _, _, kind, card in rows])
+    by_name = {row[0]: row for row in rows}
+    integrated = [name for name, *_, kind, _ in rows if kind.endswith(_INTEGRATED)]
     return tuple(
-        _device(name, words, total, free, integrated=kind.endswith("_IGPU"))
-        for name, words, total, free, kind in rows[:_MOST]
-        if kind.endswith("GPU")
+        _device(*by_name[name][:4], integrated=name in integrated)
+        for name in [*own, *(name for name in integrated if name not in own)][:_MOST]
     )
+
+
+def own_order(rows: Sequence[tuple[str, str, str]]) -> list[str]:
+    """The devices that llama.cpp deals layers out to where nobody names any, in its order, of (name, type, card) in the order of
+    its list: other machines first, then cards, each once; what is built into the processor where there is no card.
+
+    As `llama_prepare_model_devices` in llama.cpp's `src/llama.cpp` has it.
+    """
+    cards: dict[str, str] = {}
+    for name, kind, card in rows:
+        if kind.endswith(_CARD) and not name.startswith(_REMOTE):
+            cards.setdefault(card or name, name)
+    remote = [name for name, kind, _ in rows if kind.endswith(_CARD) and name.startswith(_REMOTE)]
+    return [*remote, *(cards.values() or (name for name, kind, _ in rows if kind.endswith(_INTEGRATED)))]
 
 
 def _device(name: str, words: str, total: int, free: int, *, integrated: bool = False) -> ComputeDevice:

@@ -6,6 +6,7 @@ import msgspec
 
 from omni.hardware import ComputeDevice, GpuUse
 from omni.runtimes.choosing import EngineChoice, choose
+from omni.runtimes.losses import Moment
 from omni.runtimes.registry import Runtimes
 from omni.runtimes.runtime import BUILT_IN, BrokenRuntime, Runtime, RuntimeTrial
 
@@ -14,10 +15,14 @@ _PLAIN = ("F32", "F16", "BF16")
 
 
 class TriedRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A trial on this machine. `used`: brains with these types are run by this runtime."""
+    """A trial on this machine, with `what` it was tried, in words. `used`: brains with these types are run by this runtime, and
+    `words` why none is, "" where none could be. `rests`: it answered, and its device was lost since."""
 
     trial: RuntimeTrial
+    what: str
     used: bool
+    words: str = ""
+    rests: bool = False
 
 
 class RuntimeRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +43,7 @@ class RuntimeRow(msgspec.Struct, frozen=True, kw_only=True):
 
 def rows(registry: Runtimes, use: str, machine: str, gpu: GpuUse = "auto") -> list[RuntimeRow]:
     """All runtimes, the one that comes with Omni first; `use` and `gpu` are the settings. Blocking for some milliseconds."""
-    usable = registry.usable()
+    usable, moment = registry.usable(), Moment.here()
     trials = [(runtime, registry.tried(runtime)) for runtime in usable]
     listed = []
     for runtime, tried in trials:
@@ -54,13 +59,24 @@ def rows(registry: Runtimes, use: str, machine: str, gpu: GpuUse = "auto") -> li
                 features=features(runtime, here),
                 devices=_devices(here),
                 tried=tuple(
-                    TriedRow(trial=trial, used=_used(choose(use, trial.types, trials, machine, gpu), runtime, trial))
+                    _tried_row(trial, runtime, choose(use, trial.types, trials, machine, gpu, moment=moment), moment)
                     for trial in here
                 ),
             )
         )
     broken = [one for one in registry.installed() if isinstance(one, BrokenRuntime)]
     return [*listed, *(RuntimeRow(name=one.name, reason=one.reason) for one in broken)]
+
+
+def _tried_row(trial: RuntimeTrial, runtime: Runtime, choice: EngineChoice, moment: Moment) -> TriedRow:
+    rests = trial.rests(moment)
+    return TriedRow(
+        trial=trial,
+        what=_where_words(trial, types_words(trial.types)),
+        used=trial.passed and not rests and _used(choice, runtime, trial),
+        words=trial.lost.rest_words if trial.lost is not None and rests else "" if trial.passed else trial.words,
+        rests=rests,
+    )
 
 
 def _used(choice: EngineChoice, runtime: Runtime, trial: RuntimeTrial) -> bool:
@@ -82,7 +98,7 @@ def _devices(trials: list[RuntimeTrial]) -> tuple[ComputeDevice, ...]:
     return next((trial.devices for trial in reversed(trials) if trial.looked), ())
 
 
-def where_words(trial: RuntimeTrial, words: str) -> str:
+def _where_words(trial: RuntimeTrial, words: str) -> str:
     """What was tried, and on what: "Q4_K on Vulkan0"."""
     if not trial.layers:
         return words

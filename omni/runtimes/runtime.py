@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from omni.hardware import ComputeDevice, GpuUse
+from omni.runtimes.losses import DeviceLoss, Moment
 
 BUILT_IN = "xllamacpp"  # the engine that comes with Omni; it has no engine.json
 RESERVED = (BUILT_IN, "auto", "scripted", "helper")  # mean something else where an engine is named
@@ -87,7 +88,7 @@ class RuntimeTrial(msgspec.Struct, frozen=True, kw_only=True):
 
     `devices` are what it has beside the processor, as `looked` for by the setting `engine.gpu` ("": nobody looked). With
     `layers` of the brain on them it is another trial than that on the processor alone; `fits` then remembers how many of a base
-    loaded, by its id, where that were fewer than had been calculated.
+    loaded, by its id, where that were fewer than had been calculated, and `lost` that its devices were lost while it answered.
     """
 
     runtime: str  # its key
@@ -102,11 +103,16 @@ class RuntimeTrial(msgspec.Struct, frozen=True, kw_only=True):
     looked: GpuUse | Literal[""] = ""
     layers: int = 0
     fits: dict[str, int] = {}
+    lost: DeviceLoss | None = None
 
     @property
     def passed(self) -> bool:
         """Whether it answered."""
         return self.speeds is not None
+
+    def rests(self, moment: Moment) -> bool:
+        """Whether the devices that it was tried on are left alone at that moment."""
+        return self.lost is not None and self.lost.holds(moment)
 
 
 def machine_of(processor: str, features: Sequence[str]) -> str:

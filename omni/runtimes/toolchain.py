@@ -11,6 +11,9 @@ from typing import Literal
 from omni.core.errors import SetupError
 
 Backend = Literal["cpu", "cuda", "vulkan"]
+VULKAN_HAS = (
+    "VK_EXT_layer_settings"  # what llama.cpp names of Vulkan's headers that came last: those of 2023 have no such
+)
 CMAKE_FROM = (3, 18)  # what llama.cpp's CUDA part asks for; all else is content with 3.14
 
 _DEBIAN, _FEDORA, _ARCH, _SUSE, _MAC = (
@@ -79,18 +82,29 @@ class Toolchain:
         if backend == "vulkan":
             if not self.program("glslc"):
                 raise self._missing("glslc", "the shader compiler (glslc) for --vulkan")
-            if not self._header("vulkan/vulkan.h"):
-                raise self._missing("vulkan", "Vulkan's headers (vulkan/vulkan.h) for --vulkan")
+            headers = self._header("vulkan/vulkan_core.h")
+            if headers is None:
+                raise self._missing("vulkan", "Vulkan's headers (vulkan/vulkan_core.h) for --vulkan")
+            if VULKAN_HAS not in (text := headers.read_text("utf-8", "replace")):
+                version = re.search(r"#define VK_HEADER_VERSION (\d+)", text)
+                raise SetupError(
+                    f"Vulkan's headers in {headers.parent} are too old to build an engine: they lack {VULKAN_HAS}"
+                    f"{f' (VK_HEADER_VERSION is {version[1]})' if version else ''}.",
+                    hint="Debian 13 and Ubuntu 24.04 have newer ones. Elsewhere: Vulkan-Headers or LunarG's SDK in a folder of its "
+                    "own, whose path VULKAN_SDK names.",
+                )
             if not self._header("spirv/unified1/spirv.hpp"):
                 raise self._missing("spirv", "SPIR-V's headers (spirv/unified1/spirv.hpp) for --vulkan")
 
     def _nvcc(self) -> bool:
         return bool(self.program("nvcc")) or (self._cuda / "bin/nvcc").is_file()
 
-    def _header(self, name: str) -> bool:
+    def _header(self, name: str) -> Path | None:
+        """Where a header is, as compilers find it."""
         kit = self._environment.get("VULKAN_SDK")
         folders = (*([f"{kit}/include"] if kit else []), *self._includes)
-        return any((Path(folder) / name).is_file() for folder in folders)
+        paths = (Path(folder) / name for folder in folders)
+        return next((path for path in paths if path.is_file()), None)
 
     def _missing(self, what: str, words: str) -> SetupError:
         packages = _PACKAGES[what]

@@ -1,9 +1,10 @@
 """The order in which a server comes to be: starter, wall, services, application, guard, door."""
 
 import ipaddress
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 from msgspec import Struct
@@ -52,9 +53,15 @@ Link = Callable[[], str]
 
 
 def run(
-    home: Home, wish: Wish, tell: Callable[["Services", Link, StartupNotice], None], *, plugins: bool = True
+    home: Home,
+    wish: Wish,
+    tell: Callable[["Services", Link, StartupNotice], None],
+    *,
+    plugins: bool = True,
+    overrides: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    """Serve until a signal comes. `tell` gets a function that makes a one-time token for a page.
+    """Serve until a signal comes. `tell` gets a function that makes a one-time token for a page; `overrides` are settings that
+    hold whatever the file says.
 
     Raises SetupError before anything is started where the address is not this machine's own, and key or TLS is missing.
     """
@@ -70,7 +77,9 @@ def run(
         async def serve() -> None:
             from omni.app import Services
 
-            async with Services(home, starter=starter, client="server", plugins=plugins) as services:
+            async with Services(
+                home, starter=starter, client="server", plugins=plugins, overrides=overrides
+            ) as services:
                 services.library.look_around()
                 sessions = Sessions()
 

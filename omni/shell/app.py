@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from omni.app import Services
     from omni.cartridges import PullStatus
     from omni.hardware import MachineSample
-    from omni.keeper import Doors
+    from omni.keeper import Doors, KeeperChange, ProcessInfo
     from omni.shell.frame import Conversations, FirstSteps
     from omni.shell.pulls import ShellPulls
 
@@ -95,6 +95,7 @@ class OmniApp(PaneHost, inherit_bindings=False):
         self._meter_watchers: list[Callable[[MachineSample], None]] = []
         self._doors = DoorWatch(self, lambda: self._pulls)
         self.warmed = asyncio.Event()
+        self._on_devices: Sequence[ProcessInfo] = ()
         self._chord = ""
         self._chord_at = self._quit_at = float("-inf")
         self._pulls: ShellPulls | None = None
@@ -185,6 +186,22 @@ class OmniApp(PaneHost, inherit_bindings=False):
         reading = await asyncio.to_thread(self.meters.sample)
         for watcher in (self.rail.measure, *self._meter_watchers):
             self.attempt(watcher, reading)
+        if self._on_devices:
+            self.status.show(vram=(await self.services.graphics(self._on_devices)).words)
+
+    def tell_panes(self, change: "KeeperChange") -> None:
+        """Something changed, here or in another process."""
+        super().tell_panes(change)
+        if change.topic == "processes":
+            self.run_worker(
+                self._look_for_devices(), exclusive=True, group="devices", description="look for devices in use"
+            )
+
+    async def _look_for_devices(self) -> None:
+        """Which workers have layers on devices. As long as none has, no memory of theirs is asked for."""
+        self._on_devices = await self.services.on_devices()
+        words = (await self.services.graphics(self._on_devices)).words if self._on_devices else ""
+        self.status.show(vram=words)
 
     def watch_meters(self, watcher: "Callable[[MachineSample], None]") -> None:
         """Call `watcher` with every sample of processor and memory."""

@@ -5,8 +5,10 @@ import gc
 import logging
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from omni.core import confinement
 from omni.core.errors import OmniError, SetupError
@@ -26,8 +28,16 @@ def check_terminal() -> None:
         raise SetupError("This terminal (TERM=dumb) cannot show the full-screen shell.", hint=hint)
 
 
-def run(home: Home, *, brain: str = "", project: Path | None = None, plugins: bool = True) -> int:
-    """Open the shell and stay in it; the exit code is that of the whole program.
+def run(
+    home: Home,
+    *,
+    brain: str = "",
+    project: Path | None = None,
+    plugins: bool = True,
+    overrides: Mapping[str, Any] = MappingProxyType({}),
+) -> int:
+    """Open the shell and stay in it; the exit code is that of the whole program. `overrides` are settings that hold whatever the
+    file says.
 
     The starter is a child from before the wall and before anything heavy is imported.
     """
@@ -38,7 +48,7 @@ def run(home: Home, *, brain: str = "", project: Path | None = None, plugins: bo
     starter = start(home)
     try:
         confinement.confine()
-        return _shell(home, starter, brain, project or Path.cwd(), plugins=plugins)
+        return _shell(home, starter, brain, project or Path.cwd(), plugins=plugins, overrides=overrides)
     finally:
         starter.goodbye()
 
@@ -50,7 +60,15 @@ async def _named(services: "Services", brain: str) -> str:
         return (await (services.library.add(brain) if file else services.library.get(brain))).name
 
 
-def _shell(home: Home, starter: "Starter | None", brain: str, project: Path, *, plugins: bool) -> int:
+def _shell(
+    home: Home,
+    starter: "Starter | None",
+    brain: str,
+    project: Path,
+    *,
+    plugins: bool,
+    overrides: Mapping[str, Any] = MappingProxyType({}),
+) -> int:
     from omni.app import Services
     from omni.core.logs import log_to_file
     from omni.shell.app import OmniApp
@@ -58,7 +76,7 @@ def _shell(home: Home, starter: "Starter | None", brain: str, project: Path, *, 
     log_to_file(home, "shell")
     if brain:  # a name that nothing has is one sentence on the command line, not a shell that cannot answer
         brain = asyncio.run(_named(Services(home, starter=None, client="shell", plugins=plugins), brain))
-    services = Services(home, starter=starter, client="shell", plugins=plugins)
+    services = Services(home, starter=starter, client="shell", plugins=plugins, overrides=overrides)
     app = OmniApp(services, brain=brain, project=project)
     app.when_it_stands = collect_again
     try:

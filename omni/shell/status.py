@@ -1,4 +1,5 @@
-"""The line at the bottom, which is always true: the doors, the brain, the context used of what there is, the speed."""
+"""The line at the bottom, which is always true: the doors, the brain, the context used of what there is, the speed, the
+memory of graphics processors where brains use any."""
 
 from collections.abc import Iterable
 from typing import ClassVar, Literal
@@ -24,12 +25,14 @@ class State(Struct, frozen=True, kw_only=True):
     used: int = 0
     allocated: int = 0
     speed: float = 0.0
+    vram: str = ""
     waiting: str = ""
     answering: bool = False
 
 
 class StatusLine(LineWidget):
-    """One row. Where it is narrow the speed goes first, then the base's name, then the meter; never doors or brain."""
+    """One row. Where it is narrow the graphics memory goes first, then the speed, the base's name, the meter; never doors or
+    brain."""
 
     DEFAULT_CSS = "StatusLine { dock: bottom; height: 1; background: $omni-raised; }"
     ALLOW_SELECT: ClassVar[bool] = False
@@ -103,6 +106,8 @@ class StatusLine(LineWidget):
             speed = ink((state.waiting, "amber"))
         gap = ink(("F12", "second"), (" reopen" if state.doors == "air gap" else " air gap", "third"))
         short, none = ink(("F12", "second")), Content("")
+        vram = ink((state.vram, "second")) if state.vram else None
+        yield [full, meter, speed, vram], gap
         yield [full, meter, speed], gap
         yield [full, meter], gap
         yield [brain, meter], gap

@@ -319,3 +319,23 @@ def test_a_read_only_home_is_one_sentence(cli: Cli, home: Home) -> None:
         home.root.chmod(0o700)
     assert refused.code == 4
     assert refused.err.startswith(f"omni: The home folder {home.root} is read-only.\n")
+
+
+@pytest.mark.parametrize(
+    ("setting", "words", "asked"),
+    [
+        ("auto", ("--gpu",), True),
+        ("off", ("--gpu", "on"), True),
+        ("on", (), True),
+        ("on", ("--gpu", "off"), False),
+        ("auto", (), False),
+    ],
+)
+def test_a_graphics_processor_is_asked_for_once_or_by_the_setting(
+    home: Home, scripted: Cli, setting: str, words: tuple[str, ...], asked: bool
+) -> None:
+    assert scripted.run("config", "set", "engine.gpu", setting).code == 0
+    answer = scripted.run("chat", *words, "Hi")
+    assert answer.code == 0, answer.err
+    assert ("no engine here answers on a graphics processor" in answer.err) == asked
+    assert f'gpu = "{setting}"' in home.config.read_text()

@@ -10,9 +10,9 @@ import pytest
 from omni.airlock.audit import Audit
 from omni.cartridges import Base, Brain, read_header
 from omni.cli.ls import group, no_use, row, why
-from omni.cli.ps import confinement, several, what
+from omni.cli.ps import confinement, several, show, what
 from omni.core.paths import Home
-from omni.hardware import Fit
+from omni.hardware import Fit, GraphicsMemory, Vram
 from omni.keeper import ProcessInfo, anything_runs
 from tests.cartridges.conftest import gguf_bytes, tensors_of
 from tests.cli.conftest import Call
@@ -337,6 +337,37 @@ def test_what_confines_a_process_is_said_in_words() -> None:
     assert confinement(process("starter")) == "unused, not confined"
     assert confinement(process("worker")) == "NOT CONFINED"
     assert confinement(process("client")) == "NOT CONFINED"
+
+
+def test_a_worker_on_a_device_says_where_its_layers_lie_and_which_device_files_it_holds() -> None:
+    here = {"base": "sha256-0", "detail": "sha256-0, 1 of 4 places", "pid": os.getpid()}
+    placed = process("worker", engine="vulkan", placed="3 layers on Vulkan0", **here)
+    assert what(placed, ["@me/a"]) == "@me/a, 1 of 4 places, by vulkan, 3 layers on Vulkan0 (no device file is open)"
+    assert what(process("worker", engine="vulkan", **here), ["@me/a"]) == "@me/a, 1 of 4 places, by vulkan"
+
+
+def test_memory_of_devices_is_listed_below_the_processes_and_only_where_one_is_used(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    worker = process(
+        "worker",
+        base="sha256-0",
+        detail="x, 1 of 4 places",
+        pid=os.getpid(),
+        engine="cuda",
+        placed="29 layers on CUDA0",
+    )
+    card = Vram(name="NVIDIA T400", used=3_200_000_000, total=4_294_967_296)
+    graphics = GraphicsMemory(cards=(card,), taken={os.getpid(): 2_900_000_000})
+    show([worker], {"sha256-0": ["@me/a"]}, (), graphics, as_json=False)
+    printed = capsys.readouterr().out
+    assert "29 layers on CUDA0 (no device file is open), 2.9 GB of VRAM" in printed
+    assert printed.splitlines()[-1].split() == ["NVIDIA", "T400", "3.2", "of", "4.3", "GB"]
+    show([worker], {}, (), graphics, as_json=True)
+    [listed] = json.loads(capsys.readouterr().out)
+    assert listed["vram"] == 2_900_000_000
+    show([worker], {}, as_json=False)
+    assert "VRAM" not in capsys.readouterr().out
 
 
 def test_a_worker_is_called_by_its_brains() -> None:

@@ -89,6 +89,22 @@ def test_short_forms(words: list[str], meant: list[str]) -> None:
     assert in_full(words) == meant
 
 
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["chat", "--gpu", "Why?"], ["chat", "--gpu=on", "Why?"]),
+        (["chat", "--gpu"], ["chat", "--gpu=on"]),
+        (["chat", "--gpu", "off", "Why?"], ["chat", "--gpu", "off", "Why?"]),
+        (["chat", "--gpu=auto", "--", "--gpu"], ["chat", "--gpu=auto", "--", "--gpu"]),
+        (["What is it?", "--gpu"], ["chat", "What is it?", "--gpu=on"]),
+        (["@roe/a", "--gpu", "Why?"], ["chat", "--brain", "@roe/a", "--gpu=on", "Why?"]),
+        (["a-plug-ins", "--gpu", "x"], ["a-plug-ins", "--gpu", "x"]),
+    ],
+)
+def test_gpu_alone_means_on_whatever_comes_after_it(words: list[str], meant: list[str]) -> None:
+    assert in_full(words) == meant
+
+
 def test_an_old_spelling_says_the_new_one_and_works(call: Call) -> None:
     old_help = call("sandbox", "--help")
     assert old_help.out == call("environment", "--help").out

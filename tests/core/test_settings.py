@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omni.core.errors import UsageError
-from omni.core.settings import Section, Settings, change, described, parse
+from omni.core.settings import Section, Settings, change, described, overridden, parse
 
 KEYS = sorted(described())
 
@@ -200,6 +200,17 @@ def test_any_typed_text_is_taken_or_refused(key: str, text: str) -> None:
             assert not path.exists()
         else:
             assert Settings.load(path) == settings
+
+
+def test_what_holds_for_once_stands_in_no_file_and_must_fit() -> None:
+    settings = parse("[engine]\nslots = 2\n")
+    changed = overridden(settings, {"engine.gpu": "on", "chat.max_completion_tokens": 64})
+    assert (changed.engine.gpu, changed.engine.slots, changed.chat.max_completion_tokens) == ("on", 2, 64)
+    assert overridden(settings, {}) == settings
+    with pytest.raises(UsageError, match="gpu"):
+        overridden(settings, {"engine.gpu": "sometimes"})
+    with pytest.raises(UsageError, match=r"There is no setting 'engine\.gpus'"):
+        overridden(settings, {"engine.gpus": "on"})
 
 
 def test_a_setting_is_known_by_its_earlier_name(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from benchmarks.equality import compare
+from omni.app import Services
 from omni.cartridges import Base, Brain, read_header
 from omni.core.errors import OmniError
 from omni.core.events import TextDelta
@@ -18,7 +19,7 @@ from omni.core.paths import Home
 from omni.core.settings import parse
 from omni.engine import Engine, Engines
 from omni.engine.http import WorkerClient
-from omni.hardware import ComputeDevice, device_files, process_memory
+from omni.hardware import ComputeDevice, GraphicsMemory, Vram, device_files, process_memory
 from omni.keeper import KeeperClient, WorkerSpec
 from omni.runtimes import Runtime, Runtimes, find_devices, rows
 from tests.engine.engine_tools import asked, events_of, real_spec, text_of
@@ -124,7 +125,7 @@ async def test_a_real_brain_on_a_device_says_what_the_processor_says(
     assert await gate(keeper, runtime, starter_gguf, placed, tokens=4) == 0
 
 
-async def test_auto_leaves_software_alone_on_takes_it_and_its_loss_in_mid_answer_ends_with_the_processor(
+async def test_auto_leaves_software_alone_on_takes_it_and_its_loss_in_mid_answer_ends_with_the_processor_for_a_while(
     home: Home, keeper: KeeperClient, runtime: Runtime, device: ComputeDevice, small_gguf: Path
 ) -> None:
     """The loss is simulated: the program is ended by the signal by which drivers end one."""
@@ -150,16 +151,34 @@ async def test_auto_leaves_software_alone_on_takes_it_and_its_loss_in_mid_answer
     [worker] = [one for one in await keeper.processes() if one.kind == "worker"]
     assert 0 < process_memory([worker.pid])[worker.pid] < spec.need_bytes
     assert device_files(worker.pid) == []  # software needs none
+    memory = await Services(home, starter=None, client="tests").graphics([worker])
+    assert memory == GraphicsMemory(cards=(Vram(name=device.description, shared=True),))
+    assert memory.words == "VRAM is RAM"
 
     with pytest.raises(OmniError, match="ended"):
         await answer_that_loses_its_device(engine, keeper)
     assert text_of(await events_of(engine, asked("Hi", max_tokens=4)))
     await made.open(brain)  # which is where the settings' own wish is weighed again
-    assert len(heard) == 2
-    assert heard[0].startswith(
-        f"{runtime.name} ended while @omni/small answered with 3 layers on {device.name}, so that "
-    )
+    lost = f"{runtime.name} ended while @omni/small answered with 3 layers on {device.name}; its device rests until "
+    assert len(heard) == 1  # the settings' wish has the same reason, which is told once
+    assert heard[0].startswith(lost)
     assert heard[0].endswith(" on the processor answers")
-    assert heard[1].startswith("no engine here answers on a graphics processor")
+    assert "gpu_layers" not in made.spec(brain).settings
+    [row] = [one for one in rows(Runtimes(home), "auto", made.machine, "on")[1].tried if one.trial.layers]
+    assert (row.rests, row.used) == (True, False)
+    assert row.words in heard[0]
+
+    [trial] = [one for one in Runtimes(home).tried(runtime) if one.layers]
+    assert trial.lost is not None
+    another_start = msgspec.structs.replace(trial.lost, boot="another start of the machine")
+    Runtimes(home).note(runtime, msgspec.structs.replace(trial, lost=another_start))
+    engine = await made.open(brain)  # the next answer comes from there again
+    assert made.spec(brain) == spec
+    assert text_of(await events_of(engine, asked("Hi", max_tokens=4)))
+    with pytest.raises(OmniError, match="ended"):
+        await answer_that_loses_its_device(engine, keeper)
+    [trial] = [one for one in Runtimes(home).tried(runtime) if one.layers]
+    assert trial.lost is not None
+    assert trial.lost.times == 2
     assert "gpu_layers" not in made.spec(brain).settings
     await made.close()

@@ -33,9 +33,11 @@ class RecordedProbes(Probes):
         affinity: int | None = None,
         free: int = 100 << 30,
         nvidia: Sequence[Vram] | None = None,
+        nvidia_processes: Mapping[int, int] | None = None,
     ) -> None:
         self._system, self._files, self._commands = system, dict(files or {}), dict(commands or {})
         self._affinity, self._free, self._nvidia = affinity, free, nvidia
+        self._nvidia_processes = dict(nvidia_processes or {})
 
     def system(self) -> tuple[str, str]:
         return self._system
@@ -58,6 +60,9 @@ class RecordedProbes(Probes):
 
     def nvidia(self) -> list[Vram] | None:
         return None if self._nvidia is None else list(self._nvidia)
+
+    def nvidia_processes(self) -> dict[int, int]:
+        return self._nvidia_processes
 
 
 def laptop(*, files: Mapping[str, str] | None = None, nvidia: Sequence[Vram] | None = (CARD,)) -> RecordedProbes:

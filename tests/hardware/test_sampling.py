@@ -34,7 +34,7 @@ def test_the_processor_is_as_busy_as_since_the_last_sample(monkeypatch: pytest.M
 
 
 def test_a_sample_is_of_this_machine() -> None:
-    sample = Sampler().sample(graphics=True)
+    sample = Sampler().sample()
     assert 0 <= sample.cpu <= 100
     assert sample.cores > 0
     assert 0 < sample.memory_used < sample.memory_total

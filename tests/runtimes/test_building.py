@@ -249,6 +249,28 @@ def test_what_a_card_needs_is_named(backend: str, there: list[str], hint: str, t
     assert raised.value.hint == hint
 
 
+def test_vulkans_headers_that_are_too_old_are_named_before_anything_is_compiled(tmp_path: Path) -> None:
+    for name in ("c++", "glslc"):
+        (tmp_path / name).write_text("")
+        (tmp_path / name).chmod(0o700)
+
+    def kit(name: str, text: str) -> str:
+        for header, words in (("vulkan/vulkan_core.h", text), ("spirv/unified1/spirv.hpp", "")):
+            path = tmp_path / name / "include" / header
+            path.parent.mkdir(parents=True)
+            path.write_text(words)
+        return str(tmp_path / name)
+
+    old = kit("old", "#define VK_HEADER_VERSION 239\n")
+    new = kit("new", "#define VK_HEADER_VERSION 309\n#define VK_EXT_layer_settings 1\n")
+    with pytest.raises(
+        SetupError, match=r"too old .*they lack VK_EXT_layer_settings \(VK_HEADER_VERSION is 239\)"
+    ) as raised:
+        Toolchain({"PATH": str(tmp_path)}, includes=(f"{old}/include",)).require("vulkan")
+    assert "VULKAN_SDK" in raised.value.hint
+    Toolchain({"PATH": str(tmp_path), "VULKAN_SDK": new}, includes=(f"{old}/include",)).require("vulkan")
+
+
 async def test_a_full_disk_is_seen_before_anything_is_fetched(
     build: Make, index: TinyIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:

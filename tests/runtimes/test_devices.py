@@ -2,13 +2,15 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from omni.engine.llama import LoadFailed, own_split
 from omni.hardware import ComputeDevice
 from omni.runtimes import BUILT_IN, Runtime, RuntimeTrial, Speeds, choose, find_devices
-from omni.runtimes.devices import listed, reported
+from omni.runtimes.devices import listed, own_order, reported
 
 SERVER = f"""#!{sys.executable}
 import os, sys
@@ -66,14 +68,37 @@ def test_a_program_that_fails_or_prints_nonsense_has_no_devices(tmp_path: Path) 
 
 def test_what_xllamacpp_reports_is_understood_and_the_processor_is_no_device() -> None:
     told = """noise
-[["CPU", "AMD EPYC", 9, 9, "GGML_BACKEND_DEVICE_TYPE_CPU"],
- ["CUDA0", "NVIDIA T400", 4294967296, 3221225472, "GGML_BACKEND_DEVICE_TYPE_GPU"],
- ["Vulkan1", "Strange", 8, 4, "GGML_BACKEND_DEVICE_TYPE_IGPU"]]""".replace("\n ", " ").replace("noise\n", "noise\n")
+[["CPU", "AMD EPYC", 9, 9, "GGML_BACKEND_DEVICE_TYPE_CPU", ""],
+ ["CUDA0", "NVIDIA T400", 4294967296, 3221225472, "GGML_BACKEND_DEVICE_TYPE_GPU", "0000:01:00.0"],
+ ["Vulkan0", "NVIDIA T400", 4294967296, 3221225472, "GGML_BACKEND_DEVICE_TYPE_GPU", "0000:01:00.0"],
+ ["Vulkan1", "Strange", 8, 4, "GGML_BACKEND_DEVICE_TYPE_IGPU", ""]]""".replace("\n ", " ").replace("noise\n", "noise\n")
     assert reported(told.replace("]]", "]]\n")) == (
         CARD,
         ComputeDevice(name="Vulkan1", description="Strange", kind="integrated", total=8, free=4),
     )
     assert reported("[[1]]") == reported("") == reported('{"a": 1}') == ()
+
+
+GPU, IGPU, CPU = (f"GGML_BACKEND_DEVICE_TYPE_{kind}" for kind in ("GPU", "IGPU", "CPU"))
+
+
+def test_a_wheel_counts_cards_once_and_what_is_built_in_only_where_there_is_none() -> None:
+    rows = [("Vulkan0", IGPU, "a"), ("CUDA0", GPU, "b"), ("Vulkan1", GPU, "b"), ("CUDA1", GPU, ""), ("CPU", CPU, "")]
+    assert own_order(rows) == ["CUDA0", "CUDA1"]
+    assert own_order([*rows, ("RPC0[other:1]", GPU, "")]) == ["RPC0[other:1]", "CUDA0", "CUDA1"]
+    assert own_order([rows[0], rows[-1]]) == ["Vulkan0"]
+    assert own_order([("CPU", CPU, "")]) == []
+
+
+def test_layers_go_to_the_planned_devices_however_the_wheel_orders_its_own() -> None:
+    def own(*names: str) -> list[dict[str, Any]]:
+        return [{"name": name, "type": SimpleNamespace(name=GPU), "device_id": name} for name in names]
+
+    planned = {"gpu_layers": 7, "devices": "Vulkan1,Vulkan2", "tensor_split": "3,4"}
+    assert own_split(planned, own("Vulkan0", "Vulkan1", "Vulkan2")) == [0.0, 3.0, 4.0]
+    assert own_split(planned, own("Vulkan2", "Vulkan1")) == [4.0, 3.0]
+    with pytest.raises(LoadFailed, match="The device Vulkan2 is not there any more"):
+        own_split(planned, own("Vulkan0", "Vulkan1"))
 
 
 def trial(runtime: Runtime, prompt: float, answer: float, **more: Any) -> RuntimeTrial:

@@ -14,6 +14,7 @@ from omni.cartridges import Brain, PullDone
 from omni.core.clock import SystemClock
 from omni.core.paths import Home
 from omni.core.settings import Settings, UiSettings
+from omni.hardware import GraphicsMemory
 from omni.jobs import Jobs
 from omni.keeper import Door, Doors, KeeperChange, ProcessInfo
 from omni.shell.app import OmniApp
@@ -169,6 +170,7 @@ class FakeServices:
         self.plugins = FakePlugins()
         self.profile: Any = None
         self.fake_budget: Any = None
+        self.fake_graphics = GraphicsMemory()
         self.fits: dict[str, Any] = {}
         self.closed = False
         self.runtimes: list[Any] = []
@@ -179,6 +181,12 @@ class FakeServices:
 
     async def keeper(self) -> FakeKeeper:
         return self.fake_keeper
+
+    async def on_devices(self) -> list[ProcessInfo]:
+        return [one for one in self.fake_keeper.listed if one.placed]
+
+    async def graphics(self, processes: Sequence[ProcessInfo]) -> GraphicsMemory:
+        return self.fake_graphics if any(one.placed for one in processes) else GraphicsMemory()
 
     async def runtime_rows(self) -> list[Any]:
         return self.runtimes

@@ -49,6 +49,17 @@ def test_all_of_it_stands_where_there_is_room() -> None:
     assert len(text) == 120
 
 
+def test_graphics_memory_stands_where_there_is_room_for_it_beside_the_speed() -> None:
+    line = full()
+    line.show(vram="VRAM 6.4 of 25.8 GB")
+    assert "34.8 tok/s   VRAM 6.4 of 25.8 GB" in row(line, 140)
+    narrow = row(line, 110)
+    assert "34.8 tok/s" in narrow
+    assert "VRAM" not in narrow
+    line.show(vram="")
+    assert row(line, 140) == row(full(), 140)
+
+
 @pytest.mark.parametrize("width", range(36, 121))
 def test_doors_and_brain_never_leave_and_speed_leaves_first(width: int) -> None:
     text = row(full(), width)

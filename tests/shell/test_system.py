@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from textual.pilot import Pilot
 
-from omni.hardware import MachineSample
+from omni.hardware import GraphicsMemory, MachineSample, Vram
 from omni.jobs import Job
-from omni.keeper import ProcessInfo
+from omni.keeper import KeeperChange, ProcessInfo
 from omni.runtimes import RuntimeRow, RuntimeTrial, Speeds, TriedRow
 from omni.shell.graph import graph
 from omni.shell.listing import Listing
@@ -39,6 +40,42 @@ async def test_every_process_stands_with_what_confines_it(tmp_path: Path) -> Non
                       "NVIDIA T400", "present, not used", "23 packages", "1 to look at", "omni environment repair"):  # fmt: skip
             assert words in text, words
         assert [row.key for row in listing._rows] == ["shell", "keeper", "airlock", "w1"]
+
+
+async def test_memory_of_devices_stands_in_the_line_and_the_pane_while_a_brain_lies_there_and_is_asked_for_only_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = shell(tmp_path)
+    services = fakes_of(app)
+    card = Vram(name="NVIDIA T400", used=3_200_000_000, total=4_294_967_296)
+    asked: list[int] = []
+
+    async def graphics(processes: Any) -> GraphicsMemory:
+        placed = [one.pid for one in processes if one.placed]
+        asked.extend(placed)
+        return GraphicsMemory(cards=(card,), taken=dict.fromkeys(placed, 2_900_000_000)) if placed else GraphicsMemory()
+
+    monkeypatch.setattr(services, "graphics", graphics)
+    async with app.run_test(size=(160, 40)) as pilot:
+        await opened(pilot)
+        assert "VRAM" not in screen_text(app)
+        assert "Graphics memory" not in screen_text(app)
+        keeper = services.fake_keeper
+        workers = [one for one in keeper.listed if one.kind == "worker"]
+        others = [one for one in keeper.listed if one.kind != "worker"]
+        keeper.listed = [*others, *(replace(one, placed="29 layers on CUDA0", engine="cuda") for one in workers)]
+        assert asked == []
+        keeper.told.put_nowait(KeeperChange(topic="processes"))
+        while app.status.state.vram != "VRAM 3.2 of 4.3 GB" or "3.2 GB   of 4.3" not in screen_text(app):
+            await pilot.pause()
+        text = screen_text(app)
+        assert "Graphics memory" in text
+        assert "writes 1 answer, 2.9 GB of VRAM" in text
+        assert "VRAM 3.2 of 4.3 GB" in text
+        keeper.listed = [*others, *workers]
+        keeper.told.put_nowait(KeeperChange(topic="processes"))
+        while app.status.state.vram or "Graphics memory" in screen_text(app):
+            await pilot.pause()
 
 
 async def test_an_installer_is_listed_though_the_keeper_does_not_know_of_it(
@@ -249,7 +286,7 @@ def engine_rows() -> list[RuntimeRow]:
     def tried(runtime: str, types: tuple[str, ...], prompt: float, used: bool, words: str = "") -> TriedRow:
         speeds = Speeds(prompt=prompt, answer=18.5, memory=1 << 30) if prompt else None
         trial = RuntimeTrial(runtime=runtime, machine="here", types=types, speeds=speeds, words=words)
-        return TriedRow(trial=trial, used=used)
+        return TriedRow(trial=trial, what=" and ".join(trial.types), used=used, words=trial.words)
 
     quick, small = ("F32", "Q4_K", "Q6_K"), ("F32", "Q4_1")
     fault = "ends with an illegal instruction with Q4_1: its code is for processors with AMX"

@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 
 
 class RunningProcess(Struct, frozen=True, kw_only=True):
-    """A process; `memory` in bytes, `brains` are the names of those on its base."""
+    """A process; `memory` in bytes, `vram` those of cards (None where nobody tells), `brains` are the names of those on its base."""
 
     process: ProcessInfo
     memory: int
+    vram: int | None
     brains: list[str]
 
 
@@ -95,6 +96,7 @@ async def system(request: Request) -> Response:
     reading = await hub_of(request).readings.take()
     processes = await (await services.keeper()).processes()
     memory = await asyncio.to_thread(process_memory, [process.pid for process in processes])
+    graphics = await services.graphics(processes)
     names = await services.brains_on() if any(process.base for process in processes) else {}
     return json_response(
         System(
@@ -102,7 +104,12 @@ async def system(request: Request) -> Response:
             home=str(services.home.root),
             reading=reading,
             processes=[
-                RunningProcess(process=process, memory=memory.get(process.pid, 0), brains=names.get(process.base, []))
+                RunningProcess(
+                    process=process,
+                    memory=memory.get(process.pid, 0),
+                    vram=graphics.taken.get(process.pid),
+                    brains=names.get(process.base, []),
+                )
                 for process in processes
             ],
             work=await _work(services),

@@ -1,7 +1,6 @@
 """What the machine does now, for the figures that a page always shows."""
 
 import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -19,7 +18,7 @@ class Reading(Struct, frozen=True, kw_only=True):
     """One sample: processor in percent of all cores, memory in bytes, answers in tokens a second.
 
     `brains` is what workers hold, `loaded` the ids of the bases that they have loaded. `doors` is None while nobody can
-    say, and `doubt` says why.
+    say, and `doubt` says why. `vram` are the devices that brains use now.
     """
 
     cpu: int
@@ -39,7 +38,6 @@ class Readings:
 
     def __init__(self, services: "Services", pace: Pace) -> None:
         self._services, self._pace = services, pace
-        self._graphics: bool | None = None
         self._sampler = Sampler()
         self.last: Reading | None = None
 
@@ -52,11 +50,8 @@ class Readings:
             workers = [each for each in await keeper.processes() if each.kind == "worker"]
         except OmniError as error:
             doubt = f"{error.message} {error.hint}".strip()
-        if self._graphics is None:
-            self._graphics = False
-            with suppress(OmniError):
-                self._graphics = any(gpu.kind in ("nvidia", "amd") for gpu in (await self._services.hardware()).gpus)
-        now = await asyncio.to_thread(self._sampler.sample, graphics=self._graphics)
+        now = await asyncio.to_thread(self._sampler.sample)
+        graphics = await self._services.graphics(workers)
         memory = await asyncio.to_thread(process_memory, [each.pid for each in workers])
         self.last = Reading(
             cpu=now.cpu,
@@ -65,7 +60,7 @@ class Readings:
             memory_total=now.memory_total,
             brains=sum(memory.values()),
             loaded=tuple(sorted({each.base for each in workers if each.base})),
-            vram=now.vram,
+            vram=graphics.cards,
             speed=round(self._pace.speed, 1),
             doors=doors,
             doubt=doubt,

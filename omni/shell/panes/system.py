@@ -24,7 +24,7 @@ from omni.shell.widgets import Folded, Keys, Line, Lines, LineWidget, Part, home
 if TYPE_CHECKING:
     from omni.core.paths import Home
     from omni.environment.diagnostics import Diagnostic
-    from omni.hardware import HardwareProfile, MachineSample
+    from omni.hardware import GraphicsMemory, HardwareProfile, MachineSample
     from omni.jobs import Job, RemoteJob
     from omni.keeper import KeeperChange, ProcessInfo
     from omni.runtimes import RuntimeRow
@@ -42,8 +42,8 @@ class Graph(LineWidget):
     """
     SCOPED_CSS: ClassVar[bool] = False
 
-    def __init__(self, title: str, style: str) -> None:
-        super().__init__()
+    def __init__(self, title: str, style: str, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
         self._title, self._style = title, style
         self._values: Iterable[float] = ()
         self._top = 1.0
@@ -104,6 +104,7 @@ class SystemPane(Pane):
             yield Graph("Processor", "accent")
             yield Graph("Memory", "person")
             yield Graph("Answering", "accent")
+            yield Graph("Graphics memory", "person", id="system-vram")
         yield Listing(
             Column(most=44, least=20),
             Column(leaves=2, align="right"),
@@ -125,10 +126,13 @@ class SystemPane(Pane):
         self._titles: dict[str, str] = {}
         self._memory: dict[int, int] = {}
         self._speeds: deque[float] = deque(maxlen=240)
+        self._vram: deque[int] = deque(maxlen=160)
+        self._taken: dict[int, int] = {}
         self._profile: HardwareProfile | None = None
         self._findings: list[Diagnostic] | None = None
         self._packages = 0
         self._brains: dict[str, list[str]] = {}
+        self.query_one("#system-vram").display = False
         self.omni.watch_meters(self._measured)
         self._draw_keys()
         self.run_worker(job(self._follow), name="processes", group="system", description="list the processes")
@@ -153,6 +157,7 @@ class SystemPane(Pane):
         from omni.hardware import process_memory
 
         self._memory = await asyncio.to_thread(process_memory, [process.pid for process in processes])
+        self._draw_graphics(await self.services.graphics(processes))
         order = ("client", "keeper", "starter", "airlock", "installer", "worker", "helper")
         self._processes = sorted(processes, key=lambda one: (order.index(one.kind), one.pid != os.getpid(), one.since))
         self._draw_processes()
@@ -198,7 +203,7 @@ class SystemPane(Pane):
         if not self.display:
             return
         self.query_one(MachineFacts).measured(reading)
-        cpu, memory, answering = self.query(Graph)
+        cpu, memory, answering, _ = self.query(Graph)
         history = self.omni.meters.history
         cores = f"of {reading.cores} {'core' if reading.cores == 1 else 'cores'}"
         cpu.show(f"{reading.cpu:.0f} %", cores, [each.cpu for each in history], 100)
@@ -224,6 +229,22 @@ class SystemPane(Pane):
 
     # -- drawing
 
+    def _draw_graphics(self, graphics: "GraphicsMemory") -> None:
+        """Memory of the devices that brains use; nothing while none is used."""
+        self._taken = graphics.taken
+        shown = self.query_one("#system-vram", Graph)
+        one = graphics.together
+        shown.display = one is not None
+        if one is None:
+            self._vram.clear()
+            return
+        used = one.used if one.used is not None else sum(graphics.taken.values()) if graphics.taken else None
+        if used is not None:
+            self._vram.append(used)
+        figure = "in RAM" if one.shared else size_words(used) if used is not None else "not told"
+        of = "it has none of its own" if one.shared else f"of {size_words(one.total)}" if one.total else ""
+        shown.show(figure, of, self._vram, float(one.total or max([*self._vram, 1])))
+
     def _draw_processes(self) -> None:
         rows = []
         for process in self._processes:
@@ -236,7 +257,7 @@ class SystemPane(Pane):
                         (size_words(self._memory.get(process.pid)), "second"),
                         confined_words(process),
                         (clock_words(process.since), "second"),
-                        (detail_words(process), "third"),
+                        (detail_words(process, self._taken.get(process.pid)), "third"),
                     ),
                 )
             )
@@ -440,8 +461,8 @@ def confined_words(process: "ProcessInfo") -> Part:
     return f"none, by {by}", "accent"
 
 
-def detail_words(process: "ProcessInfo") -> str:
-    """What a process is there for, or what it does now."""
+def detail_words(process: "ProcessInfo", vram: int | None = None) -> str:
+    """What a process is there for, or what it does now; `vram`: bytes of cards that it holds."""
     match process.kind:
         case "keeper":
             return "starts the others"
@@ -453,8 +474,9 @@ def detail_words(process: "ProcessInfo") -> str:
             if not of:
                 return state
             doing = "idle" if answers == "0" else f"writes {answers} answer{'s' * (answers != '1')}"
+            vram_words = f"{size_words(vram)} of VRAM" if vram is not None else ""
             by = [] if process.engine in ("", BUILT_IN) else [f"by {process.engine}"]
-            return ", ".join(filter(None, [doing, *by, process.placed]))
+            return ", ".join(filter(None, [doing, vram_words, *by, process.placed]))
         case "helper":
             return process.detail.rpartition(", ")[2]
     return process.detail
@@ -462,17 +484,17 @@ def detail_words(process: "ProcessInfo") -> str:
 
 def engine_lines(row: "RuntimeRow") -> "list[Line]":
     """An engine and what trials of it came to, a line each."""
-    from omni.runtimes import types_words, where_words
-
     head = ink((row.name, "text"), "  ", ("   ".join(filter(None, [row.version, ", ".join(row.features)])), "second"))
     lines: list[Line] = [(head, ink((row.reason or ("" if row.tried else "not tried"), "second")))]
     for tried in row.tried:
-        speeds, types = tried.trial.speeds, where_words(tried.trial, types_words(tried.trial.types))
-        if speeds is None:
-            lines.append(Folded(head=ink(("! ", "amber")), text=f"{row.name} {tried.trial.words}", style="second"))
+        speeds = tried.trial.speeds
+        if speeds is None or tried.rests:
+            lines.append(Folded(head=ink(("! ", "amber")), text=f"{row.name} {tried.words}", style="second"))
             continue
         figures = f"reads {speeds.prompt:.0f} tok/s, writes {speeds.answer:.1f} tok/s"
-        lines.append((ink("  ", (types, "second")), ink((figures, "text"), ("  used" if tried.used else "", "accent"))))
+        lines.append(
+            (ink("  ", (tried.what, "second")), ink((figures, "text"), ("  used" if tried.used else "", "accent")))
+        )
     return lines
 
 

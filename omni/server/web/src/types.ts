@@ -28,5 +28,6 @@ export type {
   TextPart,
   TurnEvent,
   Usage,
+  Vram,
   Work,
 } from "./wire";

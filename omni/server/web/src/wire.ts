@@ -91,6 +91,13 @@ export interface Cpu {
   limited_by: string;
 }
 
+export interface DeviceLoss {
+  at: number;
+  boot: string;
+  times: number;
+  words: string;
+}
+
 export interface Disk {
   free: number;
   path: string;
@@ -313,6 +320,7 @@ export interface Reread {
 export interface RunningProcess {
   process: ProcessInfo;
   memory: number;
+  vram: number | null;
   brains: string[];
 }
 
@@ -342,6 +350,7 @@ export interface RuntimeTrial {
   looked: "auto" | "off" | "on" | "";
   layers: number;
   fits: Record<string, number>;
+  lost: DeviceLoss | null;
 }
 
 export interface SearchHit {
@@ -437,7 +446,10 @@ export interface ToolResultPart {
 
 export interface TriedRow {
   trial: RuntimeTrial;
+  what: string;
   used: boolean;
+  words: string;
+  rests: boolean;
 }
 
 export interface TurnEnded {
@@ -487,8 +499,9 @@ export interface Verified {
 
 export interface Vram {
   name: string;
-  used: number;
-  total: number;
+  used: number | null;
+  total: number | null;
+  shared: boolean;
 }
 
 export interface Work {

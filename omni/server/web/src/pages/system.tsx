@@ -5,7 +5,7 @@ import { clock, size, speed } from "../format";
 import { history, state } from "../state";
 import { doorWords } from "../parts/doors";
 import { PageHead } from "./head";
-import type { Running, System, Work } from "../types";
+import type { Running, System, Vram, Work } from "../types";
 
 const LENGTH = 90;
 
@@ -35,7 +35,7 @@ export function SystemPage() {
           <Graph title="Processor" figure={`${reading.cpu} %`} of={`of ${reading.cores} cores`} values={history.cpu} top={100} />
           <Graph title="Memory" figure={size(reading.memory_used)} of={`of ${size(reading.memory_total)}`} values={history.memory} top={reading.memory_total} person />
           {reading.vram.map((card, index) => (
-            <Graph key={index} title={card.name} figure={size(card.used)} of={`of ${size(card.total)}`} values={[card.used]} top={card.total} person />
+            <Graph key={index} title={card.name} figure={cardFigure(card)} of={cardOf(card)} values={card.used === null ? [] : [card.used]} top={card.total || 1} person />
           ))}
           <Graph title="Answering" figure={reading.speed ? speed(reading.speed) : "idle"} of={reading.speed ? "in this server's pages" : "nobody is answering"} values={history.speed} top={Math.max(1, ...history.speed)} />
         </div>
@@ -61,6 +61,15 @@ export function SystemPage() {
       {system && <Machine system={system} />}
     </section>
   );
+}
+
+/** What of a graphics processor's memory is taken, where anybody tells. */
+function cardFigure(card: Vram) {
+  return card.shared ? "in RAM" : card.used === null ? "not told" : size(card.used);
+}
+
+function cardOf(card: Vram) {
+  return card.shared ? "it has none of its own" : card.total ? `of ${size(card.total)}` : "";
 }
 
 function Graph({ title, figure, of, values, top, person }: { title: string; figure: string; of: string; values: number[]; top: number; person?: boolean }) {
@@ -101,10 +110,11 @@ function Processes({ of }: { of: Running[] }) {
           </tr>
         </thead>
         <tbody>
-          {rows.map(({ process, memory, brains }) => (
+          {rows.map(({ process, memory, vram, brains }) => (
             <tr key={`${process.name} ${process.pid}`}>
               <td>
-                {process.kind === "client" ? process.name : process.kind} <span className="second">{brains.slice(0, 2).join(", ") || process.detail}</span>
+                {process.kind === "client" ? process.name : process.kind} <span className="second">{brains.slice(0, 2).join(", ") || process.detail}</span>{" "}
+                <span className="third">{[process.placed, vram === null ? "" : `${size(vram)} of VRAM`].filter(Boolean).join(", ")}</span>
               </td>
               <td className="right">{memory ? size(memory) : ""}</td>
               <Network process={process} />
@@ -134,11 +144,11 @@ function Engines({ of }: { of: System["engines"] }) {
           <li key={engine.name}>
             {engine.name} <span className="second">{[engine.version, ...engine.features].join(" ")}</span>{" "}
             <span className="amber">{engine.reason}</span>
-            {engine.tried.map(({ trial, used }) => (
-              <div key={trial.types.join()}>
-                <span className="second">{trial.types.join(", ")}</span>{" "}
-                {trial.speeds ? `reads ${speed(trial.speeds.prompt)}, writes ${speed(trial.speeds.answer)}` : <span className="amber">{trial.words}</span>}{" "}
-                {used && trial.speeds && <span className="accent">used</span>}
+            {engine.tried.map(({ trial, what, used, words, rests }) => (
+              <div key={what}>
+                <span className="second">{what}</span>{" "}
+                {trial.speeds && !rests ? `reads ${speed(trial.speeds.prompt)}, writes ${speed(trial.speeds.answer)}` : <span className="amber">{words}</span>}{" "}
+                {used && <span className="accent">used</span>}
               </div>
             ))}
           </li>

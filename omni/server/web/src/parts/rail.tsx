@@ -247,13 +247,15 @@ function Meters() {
         <Bar share={reading.memory_used / reading.memory_total} label="memory" />
         <span>{size(reading.memory_used)}</span>
       </div>
-      {reading.vram.map((card, index) => (
-        <div key={index} title={card.name}>
-          <span>VRAM</span>
-          <Bar share={card.used / card.total} label={`memory of ${card.name}`} />
-          <span>{size(card.used)}</span>
-        </div>
-      ))}
+      {reading.vram.map((card, index) =>
+        card.used !== null && card.total ? (
+          <div key={index} title={card.name}>
+            <span>VRAM</span>
+            <Bar share={card.used / card.total} label={`memory of ${card.name}`} />
+            <span>{size(card.used)}</span>
+          </div>
+        ) : null,
+      )}
     </div>
   );
 }

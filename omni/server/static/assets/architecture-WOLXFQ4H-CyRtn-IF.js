@@ -1,0 +1,1 @@
+export{M as createArchitectureServices}from"./mermaid-parser.core-wgo1FrKy.js";import"./chunk-NGNAAXSQ-DI_UYJZ4.js";

@@ -1,1 +1,0 @@
-export{b as createPieServices}from"./mermaid-parser.core-B1UGBjb1.js";import"./chunk-NGNAAXSQ-DI_UYJZ4.js";
