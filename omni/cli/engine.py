@@ -164,6 +164,7 @@ def rm(name: str) -> None:
 
 def show(listed: "Sequence[RuntimeRow]", use: str) -> None:
     """Print them: a line for each quantisation that one was tried with."""
+    from omni.core.landlock import missing
     from omni.runtimes import types_words, where_words
 
     lines = []
@@ -194,6 +195,8 @@ def show(listed: "Sequence[RuntimeRow]", use: str) -> None:
         if row.reason or any(not tried.trial.passed for tried in row.tried)
     ]
     print_explained("What does not work", failures)
+    if why := missing():
+        click.echo(f"\nPrograms that are added or compile may change every file that you may: {why}.")
     click.echo(f"\nThe setting engine.use is {use}; `omni engine use` changes it.")
 
 
