@@ -5,7 +5,7 @@
     choosing  which one a brain is run by       child     the first words of a foreign program: its wall
     listing   what lists and panes show         building  compiling one for this very machine
     confined  tools in a child that has a wall  quantising  making a brain smaller, quality what that cost
-    devices   what it computes on beside the processor
+    devices   what it computes on beside the processor  libraries  which files a program could load
 
 Importing this package imports none of its modules; a name is loaded when it is first used.
 """
