@@ -92,7 +92,9 @@ def write_export(
         if brain.adapter is not None:
             raise UsageError(
                 f"{brain.name} has an adapter, and an export carries none yet.",
-                hint=f"Export its base, and copy the folder of {Path(brain.adapter.path).parent} yourself.",
+                hint=f"Export its base, and copy the folder {Path(brain.adapter.path).parent} yourself."
+                if brain.manifest is not None
+                else f"Export its base, and copy {brain.adapter.path} yourself; there: omni pull FILE --base BRAIN",
             )
         if (projector := brain.base.projector) is not None and not projector.there:
             raise NotFound(
