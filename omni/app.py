@@ -385,9 +385,9 @@ class Services:
                 brain = following
         return brain
 
-    async def pull(self, name: str) -> "AsyncGenerator[PullEvent]":
-        """Fetch a brain through the airlock; the other front ends hear of it."""
-        async with aclosing(self._heard_of(name, self.library.pull(name, await self.airlock()))) as events:
+    async def pull(self, name: str, *, base: str = "") -> "AsyncGenerator[PullEvent]":
+        """Fetch a brain through the airlock; the other front ends hear of it. `base` is what an adapter goes on."""
+        async with aclosing(self._heard_of(name, self.library.pull(name, await self.airlock(), base=base))) as events:
             async for event in events:
                 yield event
 

@@ -54,7 +54,7 @@ async def _settings(services: "Services") -> "list[Diagnostic]":
     return [_finding("settings", ok=True, detail=str(services.home.config))]
 
 
-async def _confinement(services: "Services") -> "list[Diagnostic]":  # noqa: ARG001 - all checks look alike
+async def _confinement(services: "Services") -> "list[Diagnostic]":
     from omni.core import confinement
 
     state = confinement.state()
@@ -65,8 +65,24 @@ async def _confinement(services: "Services") -> "list[Diagnostic]":  # noqa: ARG
             ok=state.enforced,
             detail=detail,
             command="" if state.enforced else "a Linux kernel with seccomp",
-        )
+        ),
+        await asyncio.to_thread(_held_to_folders, services),
     ]
+
+
+def _held_to_folders(services: "Services") -> "Diagnostic":
+    """Whether programs that are not Omni's are kept from the person's files; where none is here, nothing is wrong."""
+    from omni.core.landlock import missing
+
+    why = missing()
+    return _finding(
+        "landlock",
+        ok=not why or not services.runtimes.installed(),
+        detail=f"added engines and tools may change every file that you may: {why}"
+        if why
+        else "added engines and tools change files in folders of their own only (Landlock)",
+        command="a Linux kernel with Landlock (5.13)" if why else "",
+    )
 
 
 async def _terminal(services: "Services") -> "list[Diagnostic]":  # noqa: ARG001 - all checks look alike

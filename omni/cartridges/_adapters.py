@@ -1,4 +1,4 @@
-"""The adapters that cartridges bring: files beside a manifest, looked at before an engine loads them with a base.
+"""The adapters of brains: files that are looked at before an engine loads them with a base.
 
 A worker loads all adapters of a base together, so one that cannot be right would cost every brain on it.
 """
@@ -12,38 +12,55 @@ import msgspec
 from omni.cartridges._weights import plain
 from omni.cartridges.brains import BrainAdapter
 from omni.cartridges.gguf import read_header, read_shapes
-from omni.cartridges.manifest import AdapterTable
+from omni.cartridges.inspection import stamp
 from omni.cartridges.pulling import hash_files
 from omni.core.errors import OmniError
 
 
 class AdapterFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What lies beside a manifest: an adapter for bases of one architecture, or what is wrong with it."""
+    """An adapter for bases of one architecture, or what is wrong with it; `remote`: it is not here, and can be fetched."""
 
     adapter: BrainAdapter | None = None
     architecture: str = ""
     shapes: dict[str, tuple[int, ...]] = {}
     problem: str = ""
+    remote: bool = False
 
 
-def look_at(folder: Path, table: AdapterTable) -> AdapterFile:
-    """The adapter of the cartridge in `folder`; reads all of it once to compare its hash."""
-    path = (folder / table.file).absolute()
+class Adapters:
+    """Those of one catalog. A file that is the same as before is not read again."""
+
+    def __init__(self) -> None:
+        self._looked: dict[BrainAdapter, tuple[str, AdapterFile]] = {}
+
+    def look_at(self, adapter: BrainAdapter, *, known: bool = False) -> AdapterFile:
+        """What `adapter` is. Its hash, where it has one, is compared unless it is `known` to be right."""
+        try:
+            now = stamp(Path(adapter.path))
+        except OSError:
+            now = ""
+        before = self._looked.get(adapter)
+        if before is None or before[0] != now:
+            before = self._looked[adapter] = now, _look_at(adapter, known=known)
+        return before[1]
+
+
+def _look_at(adapter: BrainAdapter, *, known: bool) -> AdapterFile:
+    path = Path(adapter.path)
     try:
         header = read_header(path)
         if header.kind != "adapter":
             return AdapterFile(problem=f"{path} is no adapter")
-        *_, (_, sha256) = hash_files([str(path)])
+        if adapter.sha256 and not known:
+            *_, (_, sha256) = hash_files([str(path)])
+            if sha256 != adapter.sha256:
+                wrong = f"has the sha256 {sha256[:12]}… instead of {adapter.sha256[:12]}…"
+                return AdapterFile(problem=f"its adapter {path} {wrong}")
+        return AdapterFile(adapter=adapter, architecture=header.architecture, shapes=read_shapes(path))
     except OmniError as error:
         return AdapterFile(problem=f"its adapter: {error.message.rstrip('.')}")
     except OSError as error:
         return AdapterFile(problem=f"its adapter {path} cannot be read: {error.strerror}")
-    if sha256 != table.sha256:
-        return AdapterFile(
-            problem=f"its adapter {path} has the sha256 {sha256[:12]}… instead of {table.sha256[:12]}…",
-        )
-    adapter = BrainAdapter(path=str(path), scale=table.scale, sha256=sha256)
-    return AdapterFile(adapter=adapter, architecture=header.architecture, shapes=read_shapes(path))
 
 
 def misfit(adapter: Mapping[str, Sequence[int]], base: Path) -> str:

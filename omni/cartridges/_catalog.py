@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from omni.cartridges import _naming as naming
-from omni.cartridges._adapters import AdapterFile, look_at
+from omni.cartridges._adapters import AdapterFile, Adapters
 from omni.cartridges._repository import Repository
-from omni.cartridges.brains import Base, Brain, Origin
-from omni.cartridges.index import BaseRecord, Index
-from omni.cartridges.inspection import inspect
-from omni.cartridges.manifest import Facts, Manifest, manifest_files
+from omni.cartridges.brains import Base, Brain, BrainAdapter, Origin
+from omni.cartridges.index import BaseRecord, Index, IndexEntry
+from omni.cartridges.inspection import inspect, stamp
+from omni.cartridges.manifest import AdapterTable, Facts, Manifest, manifest_files
 from omni.cartridges.ollama import find_ollama
 from omni.cartridges.scanning import Scan
 from omni.cartridges.stores import ForeignModel, Surroundings
@@ -39,17 +39,17 @@ class Catalog:
         self._shipped = shipped
         self._manifests: dict[str, Manifest] | None = None
         self._files: dict[str, Path] = {}
-        self._adapters: dict[str, AdapterFile] = {}
+        self._adapters = Adapters()
         self._look: tuple[object, ...] | None = None
         self._brains: list[Brain] = []
         self._wrong: list[Brain] = []
 
     async def brains(self) -> list[Brain]:
         """All brains, in the order in which they are shown. Cheap while neither the index nor a file has changed."""
-        bases, _ = await self.index.load()
+        bases, entries = await self.index.load()
         manifests = await self.manifests()
         version = self.index.version
-        glance = await asyncio.to_thread(self._glance, bases, manifests)
+        glance = await asyncio.to_thread(self._glance, bases, manifests, entries)
         look = None if glance is None else (version, self.surroundings.others, *glance)
         if look is None or look != self._look:
             brains = [*(await self.repository()).brains(), *self._wrong]
@@ -106,11 +106,6 @@ class Catalog:
         manifests = manifest_files(self._shipped or resources("cartridges"))
         manifests |= manifest_files(self.home.cartridges / "own", self._note_wrong)
         self._files = {name: path for name, (path, _) in manifests.items()}
-        self._adapters = {
-            name: look_at(path.parent, manifest.adapter)
-            for name, (path, manifest) in manifests.items()
-            if manifest.adapter is not None
-        }
         return {name: manifest for name, (_, manifest) in manifests.items()}
 
     async def take_in(self, finds: Iterable[ForeignModel]) -> None:
@@ -135,12 +130,38 @@ class Catalog:
         if not self.surroundings.others:  # what was found when the person wanted it is still in the index
             entries = [entry for entry in entries if entry.kind != "found" or entry.origin in _OWN]
             bases = {base_id: record for base_id, record in bases.items() if record.base.origin in _OWN}
-        repository = Repository(manifests, bases, entries, adapters=self._adapters)
+        adapters = await asyncio.to_thread(self._adapter_files, manifests, entries)
+        repository = Repository(manifests, bases, entries, adapters=adapters)
         await asyncio.to_thread(repository.judge_all)
         return repository
 
+    def adapter_place(self, name: str, table: AdapterTable) -> Path:
+        """Where the adapter of a cartridge lies, or will when it is fetched."""
+        beside = (self._files[name].parent / table.file).absolute()
+        return self.home.blobs / f"sha256-{table.sha256}" if table.remote and not beside.is_file() else beside
+
+    def _adapter_files(
+        self, manifests: Mapping[str, Manifest], entries: Iterable[IndexEntry]
+    ) -> dict[str, AdapterFile]:
+        """The adapters of all brains that have one, by their names. Blocking."""
+        files = {}
+        for entry in entries:
+            if entry.adapter:
+                path = Path(entry.adapter)
+                sha256 = path.name.removeprefix("sha256-") if path.parent == self.home.blobs else None
+                files[entry.name] = self._adapters.look_at(BrainAdapter(path=entry.adapter, sha256=sha256), known=True)
+        for name, manifest in manifests.items():
+            if (table := manifest.adapter) is not None:
+                path = self.adapter_place(name, table)
+                if table.remote and not path.is_file():
+                    files[name] = AdapterFile(problem="its adapter is not here yet", remote=True)
+                else:
+                    adapter = BrainAdapter(path=str(path), scale=table.scale, sha256=table.sha256)
+                    files[name] = self._adapters.look_at(adapter, known=path.parent == self.home.blobs)
+        return files
+
     def _glance(
-        self, bases: Mapping[str, BaseRecord], manifests: Mapping[str, Manifest]
+        self, bases: Mapping[str, BaseRecord], manifests: Mapping[str, Manifest], entries: Iterable[IndexEntry]
     ) -> tuple[tuple[object, ...], ...] | None:
         """What there is of the files, to be compared with a look before; None where one has to look closer."""
         states: list[tuple[object, ...]] = []
@@ -151,6 +172,13 @@ class Catalog:
                     states.append((part, seen.st_size, seen.st_mode, seen.st_uid, os.access(part, os.R_OK)))
         except OSError:
             return None
+        tables = [(name, manifest.adapter) for name, manifest in manifests.items() if manifest.adapter is not None]
+        paths = [self.adapter_place(name, table) for name, table in tables]
+        for path in (*paths, *(Path(entry.adapter) for entry in entries if entry.adapter)):
+            try:
+                states.append((stamp(path),))
+            except OSError:
+                states.append((str(path),))
         known = {record.base.sha256 for record in bases.values()}
         for manifest in manifests.values():
             sha256 = manifest.base.sha256 if isinstance(manifest.base, Facts) else None

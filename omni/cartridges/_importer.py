@@ -9,10 +9,12 @@ from pathlib import Path
 import msgspec
 
 from omni.cartridges import _naming as naming
+from omni.cartridges._adapter_bases import base_for
 from omni.cartridges._catalog import Catalog, blob_base
-from omni.cartridges.brains import Base, Brain
+from omni.cartridges.brains import Base, Brain, licence_name
 from omni.cartridges.exports import ExportedBrain, ExportFolder, copy_in, hashes, read_export
 from omni.cartridges.finders import find_folders
+from omni.cartridges.gguf import read_header
 from omni.cartridges.holds import in_thread, pulling
 from omni.cartridges.index import IndexEntry
 from omni.cartridges.inspection import inspect
@@ -31,7 +33,15 @@ class Importer:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
 
-    async def add(self, path: str | os.PathLike[str]) -> list[Brain]:
+    async def _name_of(self, path: Path, base_id: str) -> str:
+        """What a file of the person's is called: as before, else by its own name."""
+        _, entries = await self._catalog.index.load()
+        for entry in entries:
+            if entry.kind == "added" and entry.path == str(path):
+                return entry.name
+        return _free_name("@me/" + naming.slug(path.name), base_id, entries, await self._catalog.manifests())
+
+    async def add(self, path: str | os.PathLike[str], base: str = "") -> list[Brain]:
         """See `Library.add_all`."""
         place = Path(path)
         there, export, paths, problem = await asyncio.to_thread(_look, place)
@@ -43,7 +53,7 @@ class Importer:
         failure: OmniError | None = None
         for each in paths:
             try:
-                brains.append(await self._add_file(each))
+                brains.append(await self._add_file(each, base))
             except OmniError as error:
                 failure = error
         if not brains:
@@ -76,21 +86,49 @@ class Importer:
             await self._catalog.index.put(base, entry, verified=self._catalog.clock.now())
         return await self._catalog.get(name)
 
-    async def _add_file(self, path: Path) -> Brain:
+    async def put_adapter(
+        self, path: Path, name: str, base: str, *, title: str = "", licence: str = "", reference: str = ""
+    ) -> Brain:
+        """Make the brain `name` of the adapter at `path` and the brain `base`, or the one that its header names.
+
+        A blob is ours from now on, another file is used where it lies. Raises as `base_for` does, NotFound for an unknown
+        `base`, and UsageError for a name that another brain has.
+        """
+        wanted = await self._catalog.get(base) if base else None
+        brains = await self._catalog.brains()
+        header = await asyncio.to_thread(read_header, path)
+        host = await asyncio.to_thread(base_for, reference or str(path), path, header, brains, wanted)
+        assert host.base is not None
+        ours = path.parent == self._catalog.home.blobs
+        entry = IndexEntry(
+            name=name,
+            kind="pulled" if ours else "added",
+            base=host.base.id,
+            title=title or header.name or path.stem,
+            origin="blob" if ours else "file",
+            path=str(path),
+            size=header.file_bytes,
+            licence=licence or licence_name(header.licence) or host.licence,
+            adapter=str(path),
+            reference=reference,
+        )
+        await self._catalog.index.put(None, entry)
+        return await self._catalog.get(name)
+
+    async def _add_file(self, path: Path, host: str) -> Brain:
         inspected = await asyncio.to_thread(inspect, path)
+        if inspected.header.kind == "adapter":
+            name = await self._name_of(path, "")
+            return await self.put_adapter(path, name, host)
+        if host:
+            raise UsageError(f"{path.name} is no adapter, and goes on no other brain.", hint=f"omni pull {path}")
         if inspected.header.kind not in ("model", "embedding", "reranker"):
             verdict = judge_header(inspected.header, None)
             raise BadFile(f"{path.name} cannot be a brain: it is {verdict.reason if verdict else 'something else'}.")
         projector = await asyncio.to_thread(_projector, path)
         find = ForeignModel(name=path.name, origin="file", path=str(path), projector=projector)
         base = await asyncio.to_thread(base_of, find, inspected)
-        _, entries = await self._catalog.index.load()
-        for entry in entries:
-            if entry.kind == "added" and entry.path == str(path):
-                name = entry.name
-                break
-        else:
-            name = _free_name("@me/" + naming.slug(path.name), base.id, entries, await self._catalog.manifests())
+        name = await self._name_of(path, base.id)
         await self._catalog.index.put(
             base, IndexEntry(name=name, kind="added", base=base.id, path=str(path), size=base.size)
         )

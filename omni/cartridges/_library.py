@@ -163,12 +163,13 @@ class Library:
         """Add a file, a folder of GGUF files or an exported folder; returns the (first) brain that came of it."""
         return (await self.add_all(path))[0]
 
-    async def add_all(self, path: str | os.PathLike[str]) -> list[Brain]:
-        """As `add`, all of them. Files are used where they lie; what was exported is copied into the library.
+    async def add_all(self, path: str | os.PathLike[str], *, base: str = "") -> list[Brain]:
+        """As `add`, all of them. Files are used where they lie; what was exported is copied into the library. An adapter
+        becomes a brain on `base`, or on the brain that its header names.
 
         Raises NotFound when nothing is there, BadFile when the file is wrong or is neither a model that answers nor one for vectors.
         """
-        return await Importer(self._catalog).add(path)
+        return await Importer(self._catalog).add(path, base)
 
     async def adopt(self, path: Path, name: str, like: Brain) -> Brain:
         """Take a file of the home that Omni made as a blob, as the brain `name`: with the prompt, sampling, template and
@@ -179,16 +180,17 @@ class Library:
         """The examples and the held text that the cartridge of a brain names, where it has one and they are there."""
         return await self._catalog.texts(name)
 
-    async def pull(self, name: str, airlock: Fetcher) -> AsyncGenerator[PullEvent, None]:
-        """Fetch a brain: a cartridge, `hf.co/OWNER/REPOSITORY:QUANT`, an address, or a path on this machine.
+    async def pull(self, name: str, airlock: Fetcher, *, base: str = "") -> AsyncGenerator[PullEvent, None]:
+        """Fetch a brain: a cartridge, `hf.co/OWNER/REPOSITORY:QUANT`, an address, or a path on this machine. What is an adapter
+        only goes on the brain `base`, else on the one that its header names, which must be here.
 
         Interrupted, it goes on from there the next time; closing the iterator cancels. Two processes that pull the same
         do it once. Raises NotFound, NetworkBlocked, BadFile (a wrong byte: nothing is kept) or StorageError (no room).
         """
         if await asyncio.to_thread(naming.is_path, name):
-            yield PullDone(brain=await self.add(name))
+            yield PullDone(brain=(await self.add_all(name, base=base))[0])
             return
-        async with aclosing(self._pulls.pull(name, airlock)) as events:
+        async with aclosing(self._pulls.pull(name, airlock, base=base)) as events:
             async for event in events:
                 yield event
 

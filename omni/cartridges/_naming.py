@@ -12,14 +12,8 @@ from omni.core.errors import NotFound, nearest
 _OLLAMA = re.compile(r"[a-z0-9][\w.-]*(?:/[\w.-]+)*(?::[\w.-]+)?", re.IGNORECASE)
 _EMBEDDERS = ("embed", "minilm", "bge-")  # in the names of models for vectors
 _RERANKER = "rerank"  # in the names of those that rank texts
-EMBEDDER_HINT = (
-    "`omni pull hf.co/nomic-ai/nomic-embed-text-v1.5-GGUF:Q8_0` fetches an embedding model (146 MB). Any other GGUF of one "
-    "will do: `omni pull FILE`."
-)
-RERANKER_HINT = (
-    "`omni pull hf.co/ggml-org/Qwen3-Reranker-0.6B-Q8_0-GGUF` fetches a reranker (640 MB). Any other GGUF of one will do: "
-    "`omni pull FILE`."
-)
+EMBEDDER_HINT = "`omni pull @omni/nomic-embed` fetches an embedding model (146 MB). Any other GGUF of one will do: `omni pull FILE`."
+RERANKER_HINT = "`omni pull @omni/qwen3-reranker-0.6b` fetches a reranker (640 MB). Any other GGUF of one will do: `omni pull FILE`."
 
 
 def find(name: str, names: Collection[str]) -> str | None:

@@ -10,7 +10,7 @@ import msgspec
 from omni.cartridges._adapters import AdapterFile, misfit
 from omni.cartridges._instead import instead
 from omni.cartridges._ranking import quality
-from omni.cartridges.brains import FEATURES, USABLE, Base, Brain, BrainAdapter, licence_name
+from omni.cartridges.brains import FEATURES, USABLE, Base, Brain, licence_name
 from omni.cartridges.gguf import GgufHeader, Kind
 from omni.cartridges.index import BaseRecord, IndexEntry
 from omni.cartridges.judging import Verdict, judge
@@ -50,12 +50,15 @@ class Repository:
         for name, entry in self._entries.items():
             if name not in self._manifests:
                 plain[name] = self._from_entry(entry)
+        for name, entry in self._entries.items():
+            if entry.adapter and name not in self._manifests:
+                plain[name] = self._on_base_of(plain[name], plain)
         brains = dict(plain)
         for name in roles:
             brains[name] = self._role(self._manifests[name], plain)
-        for name, manifest in self._manifests.items():
-            if manifest.adapter is not None and brains[name].state in USABLE:
-                brains[name] = self._adapted(brains[name])
+        for name, brain in brains.items():
+            if self._with_adapter(name) and brain.state in USABLE:
+                brains[name] = self._adapted(brain)
         return sorted(brains.values(), key=_order)
 
     def judge_all(self) -> None:
@@ -157,7 +160,6 @@ class Repository:
             size=record.base.size,
             licence=licence_name(entry.licence or header.licence),
             context_max=header.context_length,
-            adapter=BrainAdapter(path=entry.adapter) if entry.adapter else None,
             prompt=entry.prompt,
             sampling=_sampling(record.base.parameters),
             quantisation=header.quantisation,
@@ -206,21 +208,38 @@ class Repository:
             problem = f"its adapter is made for {file.architecture!r}, and its base is {architecture!r}"
         if not problem and brain.base is not None:
             problem = misfit(file.shapes, Path(brain.base.path))
+        if file.remote:
+            return msgspec.structs.replace(brain, state="available", reason=problem, command=f"omni pull {brain.name}")
         if problem:
             return msgspec.structs.replace(brain, state="unloadable", reason=problem)
         return msgspec.structs.replace(brain, adapter=file.adapter)
+
+    def _on_base_of(self, brain: Brain, plain: Mapping[str, Brain]) -> Brain:
+        """A brain that is an adapter on the base of another one. One of Ollama's has its base with it."""
+        if brain.base is None or brain.origin == "ollama":
+            return brain
+        hosts = [name for name, other in plain.items() if _same_base(other, brain) and not self._with_adapter(name)]
+        return msgspec.structs.replace(brain, shares=min(hosts, default=""))
+
+    def _with_adapter(self, name: str) -> bool:
+        entry, manifest = self._entries.get(name), self._manifests.get(name)
+        return manifest.adapter is not None if manifest is not None else entry is not None and bool(entry.adapter)
 
     def _host(self, wanted: CartridgeBase, plain: Mapping[str, Brain]) -> Brain | None:
         if wanted.name != "any":
             return plain.get(wanted.name)
         preferred = [plain[name] for name in wanted.prefer if name in plain]
-        usable = [brain for brain in plain.values() if brain.state in USABLE]
+        usable = [brain for name, brain in plain.items() if brain.state in USABLE and not self._with_adapter(name)]
         for brain in preferred:
             if brain.state in USABLE:
                 return brain
         if usable:
             return max(usable, key=quality)
         return preferred[0] if preferred else None
+
+
+def _same_base(one: Brain, other: Brain) -> bool:
+    return one.base is not None and other.base is not None and one.base.id == other.base.id
 
 
 def _shipped(manifest: Manifest) -> Brain:

@@ -19,7 +19,7 @@ from omni.cartridges.inspection import inspect, model_stem
 from omni.cartridges.projectors import look
 from omni.cartridges.pulling import combined
 from omni.core.errors import BadFile, NotFound, UsageError
-from omni.core.files import FILE, make_folder, replacing, require_space, storage_error, storing, write_atomic
+from omni.core.files import FILE, make_folder, replacing, require_space, storage_error, storing, sync, write_atomic
 from omni.core.located.conversion import convert
 from omni.core.located.json_reader import read_json
 from omni.core.located.tree import FileSource
@@ -92,7 +92,9 @@ def write_export(
         if brain.adapter is not None:
             raise UsageError(
                 f"{brain.name} has an adapter, and an export carries none yet.",
-                hint=f"Export its base, and copy the folder of {Path(brain.adapter.path).parent} yourself.",
+                hint=f"Export its base, and copy the folder {Path(brain.adapter.path).parent} yourself."
+                if brain.manifest is not None
+                else f"Export its base, and copy {brain.adapter.path} yourself; there: omni pull FILE --base BRAIN",
             )
         if (projector := brain.base.projector) is not None and not projector.there:
             raise NotFound(
@@ -263,6 +265,7 @@ def _copied_in(home: Home, folder: Path, item: ExportedBrain, sha256: str) -> Ba
         else:
             if target.exists():
                 shutil.rmtree(target)
+            sync(temporary)  # else the name could outlive the names in it
             temporary.replace(target)
     base = blob_base(sha256, target / first.name if more else target, template=item.template or "")
     return msgspec.structs.replace(base, parameters=item.parameters)

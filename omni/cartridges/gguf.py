@@ -54,7 +54,7 @@ class GgufHeader(msgspec.Struct, frozen=True, kw_only=True):
     `draft_layers` of its layers only draft. `all_tensors` is how many a model in several files says that it has.
     `template_fault` is why its chat template cannot be read. `type_bytes` is how many bytes there are of each tensor type,
     `layer_bytes` and `expert_bytes` how many of each layer and of its experts, `output_bytes` of what comes after the layers.
-    Empty `kinds`: nobody looked.
+    Empty `kinds`: nobody looked. `base_name` is the model that it was trained from, and `base_repository` its place on the hub.
     """
 
     version: int
@@ -102,6 +102,8 @@ class GgufHeader(msgspec.Struct, frozen=True, kw_only=True):
     layer_bytes: tuple[int, ...] = ()
     expert_bytes: tuple[int, ...] = ()
     output_bytes: int = 0
+    base_name: str = ""
+    base_repository: str = ""
 
     @property
     def encodes(self) -> bool:
@@ -403,6 +405,8 @@ class _Header:
             layer_bytes=weights.layer_bytes,
             expert_bytes=weights.expert_bytes,
             output_bytes=weights.output_bytes,
+            base_name=self._text("general.base_model.0.name"),
+            base_repository=self._text("general.base_model.0.repo_url").partition("huggingface.co/")[2].strip("/"),
         )
 
     def _given(self) -> int:

@@ -12,7 +12,7 @@ import msgspec
 from omni.cartridges._catalog import Catalog
 from omni.cartridges.brains import Base, Brain, PullVerifying, Unfinished, Verified, VerifyEvent
 from omni.cartridges.holds import claim, in_thread, pulling
-from omni.cartridges.index import BaseRecord
+from omni.cartridges.index import BaseRecord, IndexEntry
 from omni.cartridges.manifest import Facts
 from omni.cartridges.projectors import Projector
 from omni.cartridges.pulling import collect_unfinished, combined, hash_files, unfinished
@@ -57,7 +57,13 @@ class Maintenance:
             model = await self._conclude(brain, msgspec.structs.replace(record, base=blind), combined(hashes))
             yield Verified(brain=brain.name, ok=False, detail=reason if model.ok else f"{model.detail}; {reason}")
             return
-        yield await self._conclude(brain, record, combined(hashes))
+        verified = await self._conclude(brain, record, combined(hashes))
+        if verified.ok and brain.adapter is not None and brain.adapter.sha256:
+            actual = await asyncio.to_thread(_hash, brain.adapter.path)
+            if actual != brain.adapter.sha256:
+                reason = f"its adapter {brain.adapter.path} is not what it was; `omni rm` and `omni pull` bring it anew"
+                verified = Verified(brain=brain.name, ok=False, detail=reason)
+        yield verified
 
     async def _drop_projector(self, projector: Projector, reason: str) -> None:
         """Take a projector from all bases that see with it, and its file away where it is ours."""
@@ -88,6 +94,11 @@ class Maintenance:
         brain = await self._catalog.get(name)
         bases, entries = await self._catalog.index.load()
         entry = next((entry for entry in entries if entry.name == brain.name), None)
+        if (adapter := await self._own_adapter(brain, entry)) is not None:
+            if entry is not None:
+                await self._catalog.index.forget(entries=[brain.name])
+                return await self._collect(adapter, in_use) if adapter else 0
+            return await asyncio.to_thread(_delete_path, self._catalog.home.blobs / adapter)
         if brain.shares:
             raise UsageError(
                 f"{brain.name} has no file of its own; it shares that of {brain.shares}.",
@@ -116,6 +127,17 @@ class Maintenance:
             freed += await self._collect(f"sha256-{blob.projector.sha256}", in_use)
         return freed
 
+    async def _own_adapter(self, brain: Brain, entry: IndexEntry | None) -> str | None:
+        """The name of the blob that a brain has of its own on the base of another one: an adapter that was fetched for it, or
+        that a person added ("": the file is the person's). None where it has none."""
+        if entry is not None and entry.kind != "found" and entry.adapter:
+            return Path(entry.adapter).name if entry.kind == "pulled" else ""
+        manifest = (await self._catalog.manifests()).get(brain.name)
+        if manifest is None or manifest.adapter is None or not brain.shares:
+            return None
+        place = self._catalog.adapter_place(manifest.name, manifest.adapter)
+        return place.name if place.parent == self._catalog.home.blobs and place.is_file() else None
+
     async def collect(self, in_use: Collection[str]) -> int:
         """See `Library.collect`."""
         home = self._catalog.home
@@ -143,8 +165,13 @@ class Maintenance:
         manifests = await self._catalog.manifests()
         facts = [manifest.base for manifest in manifests.values() if isinstance(manifest.base, Facts)]
         needed = {entry.base for entry in entries} | {f"sha256-{each.sha256}" for each in facts if each.sha256}
+        tables = [manifest.adapter for manifest in manifests.values() if manifest.adapter is not None]
+        adapters = {f"sha256-{each.sha256}" for each in tables} | {
+            Path(entry.adapter).name for entry in entries if entry.adapter
+        }
         projectors = [bases[base].base.projector for base in needed if base in bases]
-        return needed | {f"sha256-{each.sha256}" for each in projectors if each is not None and each.sha256}
+        eyes = {f"sha256-{each.sha256}" for each in projectors if each is not None and each.sha256}
+        return needed | eyes | adapters
 
     async def unfinished(self) -> list[Unfinished]:
         """What interrupted pulls left."""

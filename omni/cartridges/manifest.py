@@ -81,11 +81,23 @@ BaseSource = PackageBase | UrlBase | HubBase | CartridgeBase
 
 
 class AdapterTable(Table, frozen=True, kw_only=True):
-    """A LoRA in GGUF form beside the manifest."""
+    """A LoRA in GGUF form: beside the manifest, or fetched with the brain from where it lies."""
 
-    file: Annotated[str, Meta(pattern=r"^[\w-][\w.-]*$", description="Its name in the cartridge's folder.")]
+    file: Annotated[
+        str, Meta(pattern=r"^[\w-][\w.-]*$", description="Its name in the cartridge's folder, or repository.")
+    ]
     sha256: Sha256
+    repository: Annotated[
+        str, Meta(pattern="^([A-Za-z0-9][\\w.-]*/[\\w.-]+)?$", description="The Hugging Face repository that has it.")
+    ] = ""
+    revision: str = "main"
+    url: Annotated[str, Meta(pattern="^(https://.*)?$", description="Where it lies, if in none.")] = ""
     scale: Annotated[float, Meta(ge=-4, le=4, description="How strongly it applies.")] = 1.0
+
+    @property
+    def remote(self) -> bool:
+        """Whether it can be fetched."""
+        return bool(self.repository or self.url)
 
 
 class TextsTable(Table, frozen=True, kw_only=True):

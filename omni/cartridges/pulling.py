@@ -229,6 +229,7 @@ class Fetching:
                 path.replace(ready / path.name)
             if target.exists():
                 shutil.rmtree(target)
+            _sync(ready)  # else the name could outlive the names in it
             ready.replace(target)
         _sync(self._home.blobs)
         self.discard()

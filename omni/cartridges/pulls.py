@@ -10,19 +10,22 @@ import msgspec
 
 from omni.cartridges import _naming as naming
 from omni.cartridges._access import AirlockAccess, Fetcher
+from omni.cartridges._adapter_bases import check_here
 from omni.cartridges._catalog import Catalog, blob_base
-from omni.cartridges._hub import HubSource, resolve_hub_base
+from omni.cartridges._hub import HubSource, resolve_hub, resolve_hub_base
+from omni.cartridges._importer import Importer
 from omni.cartridges._package_index import resolve_package
 from omni.cartridges.brains import Base, Brain, PullDone, PullEvent, PullProgress, PullStarted
+from omni.cartridges.gguf import read_header
 from omni.cartridges.holds import in_thread, pulling
 from omni.cartridges.index import IndexEntry
 from omni.cartridges.inspection import inspect
 from omni.cartridges.judging import judge
-from omni.cartridges.manifest import CartridgeBase, HubBase, Manifest, PackageBase, UrlBase
+from omni.cartridges.manifest import AdapterTable, CartridgeBase, HubBase, Manifest, PackageBase, UrlBase
 from omni.cartridges.projectors import look
 from omni.cartridges.pulling import FetchedModel, Fetching, bytes_here
 from omni.cartridges.sources import Access, Resolved, Source, UrlSource, resolve_url
-from omni.core.errors import BadFile, UsageError
+from omni.core.errors import BadFile, OmniError, UsageError
 
 if TYPE_CHECKING:
     from omni.core.plugins import Plugins
@@ -45,29 +48,94 @@ class Puller:
     ) -> None:
         self._catalog, self._plugins, self._environment, self._budget = catalog, plugins, environment, budget
 
-    async def pull(self, name: str, airlock: Fetcher) -> AsyncGenerator[PullEvent, None]:
+    async def pull(self, name: str, airlock: Fetcher, *, base: str = "") -> AsyncGenerator[PullEvent, None]:
         """See `Library.pull`; paths are not meant here."""
         manifest = await self._manifest_for(name)
+        if manifest is not None and base:
+            raise UsageError(f"{manifest.name} says itself what its base is.", hint=f"omni pull {manifest.name}")
+        if base:
+            check_here(name, await self._catalog.get(base))
+        table = manifest.adapter if manifest is not None else None
+        async with aclosing(self._pull(name, manifest, airlock, base)) as events:
+            async for event in events:
+                if manifest is None or table is None or not table.remote or not isinstance(event, PullDone):
+                    yield event
+                    continue
+                fresh = event.fresh
+                access = AirlockAccess(airlock, environment=self._environment)
+                async with aclosing(self._fetch_adapter(manifest, table, access)) as steps:
+                    async for step in steps:
+                        fresh = True
+                        yield step
+                yield PullDone(brain=await self._catalog.get(manifest.name), fresh=fresh)
+
+    async def _pull(
+        self, name: str, manifest: Manifest | None, airlock: Fetcher, base: str
+    ) -> AsyncGenerator[PullEvent, None]:
+        """A brain without the adapter of its cartridge."""
         if manifest is not None and isinstance(manifest.base, CartridgeBase):
             async with aclosing(self._pull_role(manifest, manifest.base, airlock)) as events:
                 async for event in events:
                     yield event
             return
-        if (brain := await self._here(manifest.name if manifest is not None else name)) is not None:
+        if (brain := await self._here(manifest.name if manifest is not None else name, base)) is not None:
             yield PullDone(brain=brain, fresh=False)
             return
         budget = await self._budget() if manifest is None else None
         access = AirlockAccess(airlock, budget=budget, environment=self._environment)
-        resolved = await self._resolve(name, manifest, access)
+        resolved = msgspec.structs.replace(await self._resolve(name, manifest, access), base=base)
         async with aclosing(self._fetch(resolved, manifest, access)) as steps:
             async for event in steps:
                 yield event
 
-    async def _here(self, name: str) -> Brain | None:
-        """The brain of this name when it can be used as it is, wherever it lies."""
+    async def _here(self, name: str, base: str) -> Brain | None:
+        """The brain of this name when it can be used as it is, wherever it lies, and goes on the `base` that is wanted."""
         brains = {brain.name: brain for brain in await self._catalog.brains()}
         full_name = naming.find(name, brains)
-        return brains[full_name] if full_name is not None and brains[full_name].askable else None
+        brain = brains[full_name] if full_name is not None else None
+        if base and brain is not None:
+            wanted = await self._catalog.get(base)
+            if brain.base is None or wanted.base is None or brain.base.id != wanted.base.id:
+                return None
+        return brain if brain is not None and (brain.askable or _lacks_adapter(brain)) else None
+
+    async def _fetch_adapter(
+        self, manifest: Manifest, table: AdapterTable, access: Access
+    ) -> AsyncGenerator[PullEvent, None]:
+        """The adapter of a cartridge that is not beside it; nothing where it is here. Raises BadFile for another one."""
+        place = self._catalog.adapter_place(manifest.name, table)
+        if await asyncio.to_thread(place.is_file):
+            return
+        name = f"the adapter of {manifest.name}"
+        if table.url:
+            resolved = resolve_url(table.url, sha256=table.sha256)
+        else:
+            resolved = await resolve_hub(
+                table.repository, access, file=table.file, revision=table.revision, projector=""
+            )
+            if resolved.sha256 not in (None, table.sha256):
+                raise BadFile(
+                    f"{table.repository} holds another {table.file} than the one that {manifest.name} was made with.",
+                    hint="Whoever made the cartridge has to name its new sha256, or the revision that had the old one.",
+                )
+        resolved = msgspec.structs.replace(resolved, name=name, sha256=table.sha256)
+        fetching = Fetching(self._catalog.home, resolved, access, self._catalog.clock)
+        yield PullStarted(brain=manifest.name, size=fetching.total)
+        while True:
+            async with in_thread(pulling(self._catalog.home, fetching.key)) as ours:
+                if ours and not await asyncio.to_thread(place.is_file):
+                    async with aclosing(fetching.run()) as steps:
+                        async for step in steps:
+                            if not isinstance(step, FetchedModel):
+                                yield (
+                                    msgspec.structs.replace(step, what="the adapter")
+                                    if isinstance(step, PullProgress)
+                                    else step
+                                )
+                if ours:
+                    return
+            yield PullProgress(done=0, total=fetching.total, what="another Omni is fetching the adapter")
+            await asyncio.sleep(_WAIT)
 
     async def _manifest_for(self, name: str) -> Manifest | None:
         manifests = await self._catalog.manifests()
@@ -80,7 +148,7 @@ class Puller:
         """A brain that borrows its base needs nothing when there is one, else the one that it prefers."""
         brain = await self._catalog.get(manifest.name)
         wanted = base.name if base.name != "any" else next(iter(base.prefer), "")
-        if brain.usable or not wanted:
+        if brain.usable or _lacks_adapter(brain) or not wanted:
             yield PullDone(brain=brain, fresh=False)
             return
         async with aclosing(self.pull(wanted, airlock)) as events:
@@ -215,22 +283,49 @@ class Puller:
         manifest: Manifest | None,
         seeing: Callable[[Base], Base] = lambda base: base,
     ) -> AsyncGenerator[PullEvent, None]:
+        if (blob := await asyncio.to_thread(self._adapter_blob, resolved.sha256)) is not None:
+            yield await self._put_adapter(resolved, blob, fresh=False)
+            return
         if (base := await self._whole(resolved.sha256)) is not None:
+            _check_no_base(resolved)
             base = await asyncio.to_thread(seeing, base)
             await self._catalog.index.put(base, _entry(resolved, base, manifest))
             yield PullDone(brain=await self._catalog.get(resolved.name), fresh=False)
             return
         async with aclosing(fetching.run()) as steps:
             async for step in steps:
-                if isinstance(step, FetchedModel):
+                if isinstance(step, FetchedModel) and step.inspected.header.kind == "adapter" and manifest is None:
+                    yield await self._put_adapter(resolved, step.path, fresh=True)
+                elif isinstance(step, FetchedModel):
                     base = await asyncio.to_thread(blob_base, step.sha256, step.path, template=resolved.template)
                     base = await asyncio.to_thread(seeing, base)
                     entry = _entry(resolved, base, manifest)
                     await self._catalog.index.put(base, entry, verified=self._catalog.clock.now())
                     await self._catalog.index.mark(base.id, verdict=resolved.verdict, unloadable="")
+                    _check_no_base(resolved)
                     yield PullDone(brain=await self._catalog.get(entry.name))
                 else:
                     yield step
+
+    def _adapter_blob(self, sha256: str | None) -> Path | None:
+        """The blob with this hash, when it is here and an adapter. Blocking."""
+        path = self._catalog.home.blobs / f"sha256-{sha256}"
+        try:
+            return path if sha256 and read_header(path).kind == "adapter" else None
+        except OmniError:
+            return None
+
+    async def _put_adapter(self, resolved: Resolved, path: Path, *, fresh: bool) -> PullDone:
+        """Make a brain of an adapter that is here and the base that it was made for; where that is not here the file stays."""
+        brain = await Importer(self._catalog).put_adapter(
+            path,
+            resolved.name,
+            resolved.base,
+            title=resolved.title,
+            licence=resolved.licence,
+            reference=resolved.reference,
+        )
+        return PullDone(brain=brain, fresh=fresh)
 
     async def _whole(self, sha256: str | None) -> Base | None:
         """The blob with this hash, when it is here and as far as anybody knows whole."""
@@ -240,6 +335,19 @@ class Puller:
             return None
         state = (await asyncio.to_thread(judge, record)).state
         return None if state in ("gone", "unreadable", "corrupt") else record.base
+
+
+def _lacks_adapter(brain: Brain) -> bool:
+    """Whether the base of a brain is here, and the adapter of its cartridge is still to be fetched."""
+    return brain.state == "available" and brain.base is not None
+
+
+def _check_no_base(resolved: Resolved) -> None:
+    """Raise UsageError where a base was named for what is no adapter."""
+    if resolved.base:
+        raise UsageError(
+            f"{resolved.name} is no adapter, and goes on no other brain.", hint=f"omni pull {resolved.name}"
+        )
 
 
 def _entry(resolved: Resolved, base: Base, manifest: Manifest | None) -> IndexEntry:

@@ -31,7 +31,7 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
     """What a reference stands for. `join` makes one model file of all; else they stay side by side, as llama.cpp wants.
 
     `size` and `sha256` are of the joined file, None where the source does not tell before the download. `projector` is the
-    projector that the model sees with.
+    projector that the model sees with. `base` is the brain that an adapter goes on, where a person named one.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
     licence: str = ""
     template: str = ""
     verdict: str = "sha256 checked"
+    base: str = ""
 
 
 class Access(Protocol):

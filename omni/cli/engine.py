@@ -166,6 +166,8 @@ def rm(name: str) -> None:
 
 def show(listed: "Sequence[RuntimeRow]", use: str) -> None:
     """Print them: a line for each quantisation that one was tried with."""
+    from omni.core.landlock import missing
+
     lines = []
     for row in listed:
         for at, tried in enumerate(row.tried or (None,)):
@@ -190,6 +192,8 @@ def show(listed: "Sequence[RuntimeRow]", use: str) -> None:
         if row.reason or any(tried.words for tried in row.tried)
     ]
     print_explained("What does not work", failures)
+    if why := missing():
+        click.echo(f"\nPrograms that are added or compile may change every file that you may: {why}.")
     click.echo(f"\nThe setting engine.use is {use}; `omni engine use` changes it.")
 
 

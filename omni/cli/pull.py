@@ -15,30 +15,34 @@ if TYPE_CHECKING:
 
 @click.command("pull")
 @click.argument("brains", type=BRAIN, nargs=-1, required=True, metavar="BRAIN...")
+@click.option("--base", type=BRAIN, default="", metavar="BRAIN", help="The brain that an adapter (a LoRA) goes on.")
 @click.option("--json", "as_json", is_flag=True, help="Print the events, one JSON object a line.")
-def command(brains: tuple[str, ...], as_json: bool) -> int:
+def command(brains: tuple[str, ...], base: str, as_json: bool) -> int:
     """Download a brain, verified and resumable.
 
     BRAIN is a name from `omni ls`, `hf.co/OWNER/REPO[:QUANT]`, a URL, a GGUF file, a folder of them, or a folder that
-    `omni export` wrote. An interrupted download goes on where it stopped.
+    `omni export` wrote. An interrupted download goes on where it stopped. A file that is an adapter only goes on the
+    brain that it was made for, which must be here: the one that it names, or that --base does.
 
     With --json what goes wrong is the last line on stdout, too, as with `omni chat --json`.
     """
 
     async def work(services: "Services") -> None:
         for name in brains:
-            await fetch(services, name, as_json=as_json)
+            await fetch(services, name, base=base, as_json=as_json)
 
     return resumable(work, as_json=as_json)
 
 
-async def fetch(services: "Services", name: str, *, as_json: bool = False) -> None:
+async def fetch(services: "Services", name: str, *, base: str = "", as_json: bool = False) -> None:
     """Pull one brain and show it."""
+    from functools import partial
+
     from omni.cartridges import PullDone, PullStatus, begin_pull
     from omni.cli.progress import Progress, watch
 
     progress = Progress()
-    job = begin_pull(services.jobs, services.pull, name)
+    job = begin_pull(services.jobs, partial(services.pull, base=base), name)
     match await watch(job, PullStatus(name=name), progress, as_json=as_json):
         case PullDone(brain=brain, fresh=fresh) if not as_json:
             here = "is here" if fresh else "was here already"

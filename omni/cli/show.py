@@ -41,6 +41,7 @@ def command(brain: str, as_json: bool, verify: bool) -> None:
                 ("state", shown.state + (f": {shown.reason}" if shown.reason else "")),
                 ("mend it", shown.command),
                 ("shares", f"the file of {shown.shares}" if shown.shares else ""),
+                ("adapter", f"{shown.adapter.path}, scale {shown.adapter.scale:g}" if shown.adapter else ""),
                 ("base", f"{header.name or header.architecture} ({header.architecture})" if header else ""),
                 ("quantisation", shown.quantisation),
                 ("size", f"{'about ' if shown.size_is_estimate else ''}{size_words(shown.size)}" if shown.size else ""),

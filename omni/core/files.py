@@ -111,6 +111,22 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def sync_all(folder: Path) -> None:
+    """Make a folder with all that lies below it survive a power cut: before what says that it is whole, be it a stamp or a
+    name. Raises OSError."""
+    import ctypes
+
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.syncfs(descriptor):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(folder))
+    except AttributeError:  # a system without syncfs
+        os.sync()
+    finally:
+        os.close(descriptor)
+
+
 def own(path: Path) -> None:
     """See that `path` is there and this user's alone, however generous its folder or the umask is. Of a file that is there
     already only the mode is changed: to open and close it would drop the locks that this process holds on it."""

@@ -19,18 +19,22 @@ _REFER = 1 << 13  # moving between folders, from ABI 2 on; without it the kernel
 _PR_SET_NO_NEW_PRIVS = 38
 
 
+NONE = "this kernel has no Landlock"
+
+
+def missing() -> str:
+    """Why nobody can be held to folders here; "" where the kernel can do it."""
+    return "" if _version() >= 1 else NONE
+
+
 def write_only_below(folders: Iterable[Path]) -> bool:
     """Let this process, and what it starts from now on, change files only below these folders (and write to /dev/null).
 
     Returns False where the kernel has no Landlock: then nothing has changed. Raises OSError for a folder that is not there.
     """
-    if os.uname().sysname != "Linux":
+    if (abi := _version()) < 1:
         return False
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.syscall.restype = ctypes.c_long
-    abi = libc.syscall(ctypes.c_long(_CREATE), None, ctypes.c_long(0), ctypes.c_long(_VERSION))
-    if abi < 1:
-        return False
+    libc = _libc()
     rights = _CHANGE | (_REFER if abi >= 2 else 0) | (_TRUNCATE if abi >= 3 else 0)
     attributes = ctypes.create_string_buffer(struct.pack("=Q", rights), 8)
     ruleset = libc.syscall(ctypes.c_long(_CREATE), attributes, ctypes.c_long(8), ctypes.c_long(0))
@@ -44,6 +48,19 @@ def write_only_below(folders: Iterable[Path]) -> bool:
         return bool(libc.syscall(ctypes.c_long(_RESTRICT), ctypes.c_long(ruleset), ctypes.c_long(0)) == 0)
     finally:
         os.close(ruleset)
+
+
+def _libc() -> ctypes.CDLL:
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.syscall.restype = ctypes.c_long
+    return libc
+
+
+def _version() -> int:
+    """Of the kernel's Landlock; less than 1 where it has none."""
+    if os.uname().sysname != "Linux":
+        return 0
+    return int(_libc().syscall(ctypes.c_long(_CREATE), None, ctypes.c_long(0), ctypes.c_long(_VERSION)))
 
 
 def _allow(libc: ctypes.CDLL, ruleset: int, path: Path, rights: int) -> None:

@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import logging
 import os
+import sys
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
@@ -22,6 +23,7 @@ from omni.core.events import PromptProgress
 from omni.core.files import make_folder
 from omni.engine._chunks import LlamaChunk, LlamaTimings
 from omni.engine._infill import tokens_of
+from omni.hardware import BaseFacts, kv_bytes
 from omni.runtimes import BUILT_IN, built_in
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ LEAST_TEXT = 1000  # characters: less is read in a moment
 LEAST = 256  # tokens
 BORDER = 4  # tokens before the end of the text, which may be other ones when something follows
 MOST_KEPT = 200 << 20  # bytes of all that is kept
+EIGHT_BITS = 34 / 64  # of what 32 numbers take at 16 bits
 LEFT_BEHIND = 3600  # seconds after which nobody writes a file any more
 _SUM = 32  # digits
 
@@ -47,10 +50,10 @@ class Laid(NamedTuple):
 
 class Prefixes:
     """Those of the workers of one engine, in `folder`. `loaded` and what the `files` are at the moment tell all that makes the
-    same tokens become something else: the base, how it is loaded, and its adapters."""
+    same tokens become something else: the base, how it is loaded, and its adapters. Of more than `most` tokens none is kept."""
 
-    def __init__(self, folder: Path, loaded: Sequence[str], files: Sequence[str]) -> None:
-        self._folder, self._loaded, self._files = folder, tuple(loaded), tuple(files)
+    def __init__(self, folder: Path, loaded: Sequence[str], files: Sequence[str], most: int) -> None:
+        self._folder, self._loaded, self._files, self._most = folder, tuple(loaded), tuple(files), most
         self._used_up: set[str] = set()  # sockets of workers that have no fresh slot left
         self._given: set[tuple[str, int]] = set()  # slots of workers that a turn has got, by socket and number
         self._tokens: dict[str, list[int]] = {}
@@ -76,7 +79,7 @@ class Prefixes:
         if asked.goes_on and len(fresh) < len(slots):
             return  # its conversation may be in another slot
         tokens = await self._head(client, asked)
-        if len(tokens) < LEAST:
+        if not LEAST <= len(tokens) <= self._most:
             return
         slot = next((each for each in fresh if (client.socket, each) not in self._given), None)
         if slot is None:  # other turns have got them meanwhile
@@ -157,6 +160,8 @@ class Prefixes:
 
     def _keep(self, part: Path, key: str) -> None:
         """Give a file its name, and let go of those that were not used for longest. Blocking."""
+        if part.stat().st_size > MOST_KEPT:  # it would only push out the others
+            return
         part.chmod(0o600)
         with part.open("rb") as file:
             total = hashlib.file_digest(file, "sha256").hexdigest()[:_SUM]
@@ -180,7 +185,14 @@ def prefixes_of(spec: "WorkerSpec", adapters: Sequence[str]) -> Prefixes | None:
     if not folder or "projector" in spec.settings or spec.engine != BUILT_IN:
         return None
     loaded = (spec.engine, built_in().version, spec.base, str(spec.settings.get("cache", "")))
-    return Prefixes(Path(folder), loaded, (spec.path, *adapters))
+    most = int(spec.settings.get("prefix_tokens", 0)) or sys.maxsize
+    return Prefixes(Path(folder), loaded, (spec.path, *adapters), most)
+
+
+def most_tokens(facts: BaseFacts, cache: str) -> int:
+    """The longest text of a base whose state may be kept; 0 where nobody knows how large that is. `cache` as the setting."""
+    each = kv_bytes(facts, 1) * (EIGHT_BITS if cache == "q8_0" else 1.0)
+    return int(MOST_KEPT / each) if each else 0
 
 
 def _listed(folder: Path) -> Iterator[tuple[float, int, Path]]:

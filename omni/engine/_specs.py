@@ -13,6 +13,7 @@ from omni.core.errors import NotFound
 from omni.core.paths import Home
 from omni.core.settings import Settings
 from omni.engine._offloading import DRIVER, device_settings
+from omni.engine._prefixes import most_tokens
 from omni.engine.ceilings import LIKELIHOOD, RECURRENT, ceiling, likelihoods, repacked, vocabulary
 from omni.engine.llama import BATCH
 from omni.hardware import BaseFacts, Budget, HardwareProfile, Notes, OffloadPlan, kv_bytes, memory_needed, offload
@@ -78,6 +79,8 @@ class WorkerSpecs:
                 options["speculation"] = 1
             if settings.prefixes:
                 options["prefixes"] = str(self._home.prefixes)
+                if 0 < (most := most_tokens(facts, settings.cache)) < context:
+                    options["prefix_tokens"] = most
         buffers = 0
         if base.projector is not None and not embeddings:
             options["projector"] = base.projector.path

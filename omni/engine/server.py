@@ -18,23 +18,34 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from omni.core.errors import EngineError
 from omni.core.files import make_folder
 from omni.engine._server_arguments import ServerHelp, arguments
 from omni.engine.llama import fault, told_of
 from omni.runtimes import SHOWS_SOFTWARE, Runtime, ask_child, child_command, child_environment
 
 LOOK_SECONDS = 0.02
+LOAD_SECONDS = 600.0  # for a server to answer, beside the time that its file takes
+SLOWEST = 10_000_000  # bytes a second that a disk reads
 HELP_SECONDS = 30.0
 
 
 def start(
-    runtime: Runtime, path: str, socket: str, key: str, settings: dict[str, Any], *, log: Path, offset: int
+    runtime: Runtime,
+    path: str,
+    socket: str,
+    key: str,
+    settings: dict[str, Any],
+    *,
+    log: Path,
+    offset: int,
+    patience: float = LOAD_SECONDS,
 ) -> Any:
     """Start the server of `runtime` with the GGUF at `path`, on `socket`; returns it when it answers.
 
     Must be called by a thread that lives as long as the process: the kernel ends the server with it. Raises as
-    `llama.start` does, and SetupError for a build that lacks what is needed. A server that a signal has ended ends this
-    process by the same.
+    `llama.start` does, SetupError for a build that lacks what is needed, and EngineError for a server that does not answer
+    within `patience` seconds and those that a slow disk needs. One that a signal has ended ends this process by the same.
     """
     Path(socket).unlink(missing_ok=True)
     known = ServerHelp(_help(runtime))
@@ -58,7 +69,14 @@ def start(
     finally:
         os.close(reader)
         os.close(writer)
+    patience += _size(path) / SLOWEST
+    deadline = time.monotonic() + patience
     while not _answers(born, key):
+        if time.monotonic() > deadline:
+            server.kill()
+            server.wait()
+            shutil.rmtree(write[0], ignore_errors=True)
+            raise EngineError(f"{runtime.program} did not answer within {patience:.0f} s, and was ended.")
         if (code := server.poll()) is not None:
             shutil.rmtree(write[0], ignore_errors=True)
             _die_alike(code)
@@ -76,6 +94,14 @@ def _help(runtime: Runtime) -> str:
     if said.code < 0:
         _die_alike(said.code)
     return said.text
+
+
+def _size(path: str) -> int:
+    """Bytes of a file, of a model in several those of the first; 0 where none can be read, which the server says."""
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return 0
 
 
 def _answers(socket: Path, key: str) -> bool:

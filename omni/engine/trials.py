@@ -26,7 +26,15 @@ if TYPE_CHECKING:
     from omni.keeper import KeeperClient, Lease, WorkerSpec
 
 CELLS = 1024
-NOT_TRIED = ("projector", "adapters", "batch", "speculation", "prefixes", "cache")  # of a worker's settings
+NOT_TRIED = (
+    "projector",
+    "adapters",
+    "batch",
+    "speculation",
+    "prefixes",
+    "prefix_tokens",
+    "cache",
+)  # of a worker's settings
 PATIENCE = 600.0  # seconds for one trial, loading included
 TOKENS = 32  # of an answer
 TIMES = 3  # that it is measured; the best counts, for others work here too

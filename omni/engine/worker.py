@@ -152,6 +152,7 @@ def _serve_added(name: str, place: Any, log: Path, offset: int) -> Any:
         runtimes.check(runtime)
         if runtime.kind == "llama_server":
             return server.start(runtime, path, place.socket, place.key, settings, log=log, offset=offset)
+        sys.dont_write_bytecode, sys.pycache_prefix = True, os.devnull  # what is compiled already is not pinned
         sys.path.insert(0, os.fspath(runtime.packages))
         if settings.get("software"):
             os.environ.update(SHOWS_SOFTWARE)

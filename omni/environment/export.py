@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from omni.core.errors import BadFile, NotFound, SetupError, StorageError, UsageError
-from omni.core.files import storage_error, storing, write_atomic
+from omni.core.files import storage_error, storing, sync_all, write_atomic
 from omni.core.paths import Home, resources, source_root
 from omni.environment import place
 from omni.environment.plugin_sets import set_in_use
@@ -157,6 +157,7 @@ def _copy_source(clone: Path | None, requirements: Path, target: Path) -> None:
             write_atomic(new / "pyproject.toml", project, mode=0o644)
         if target.exists():
             shutil.rmtree(target)
+        sync_all(new)
         new.rename(target)
     except shutil.Error as error:
         raise StorageError(f"The source cannot be copied: {error}.") from error

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from omni.core.errors import OmniError, SetupError
-from omni.core.files import own, storage_error, write_atomic
+from omni.core.files import own, storage_error, sync_all, write_atomic
 from omni.environment import place
 from omni.environment.pip_output import PipOutput
 from omni.environment.progress import Step
@@ -197,19 +197,6 @@ def installed(packages: Path) -> dict[str, str]:
     from importlib.metadata import distributions
 
     return {normalised(each.metadata["Name"]): each.version for each in distributions(path=[str(packages)])}
-
-
-def sync_all(folder: Path) -> None:
-    """Wait until the files are on the disk: the stamp that follows must not survive a power cut that they did not."""
-    import ctypes
-
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        ctypes.CDLL(None).syncfs(descriptor)
-    except AttributeError:  # a system without syncfs
-        os.sync()
-    finally:
-        os.close(descriptor)
 
 
 def _end_with_parent() -> None:

@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from omni.core.errors import BadFile, SetupError
-from omni.core.files import storage_error, storing, sync, write_atomic
+from omni.core.files import storage_error, storing, sync, sync_all, write_atomic
 from omni.core.installed import InstalledPlugins
 from omni.core.locks import take_lock
 from omni.core.paths import Home
 from omni.core.process_kinds import FILE as KINDS
 from omni.core.process_kinds import GrantedKind, read_kinds, to_bytes
 from omni.environment import place
-from omni.environment.installer import sync_all
 from omni.environment.requirements import Pin, parse_lock
 from omni.environment.users import NEW, take_away
 

@@ -6,6 +6,7 @@
     listing   what lists and panes show         building  compiling one for this very machine
     confined  tools in a child that has a wall  quantising  making a brain smaller, quality what that cost
     devices   what it computes on beside the processor   losses  one that was lost, and when it may be used again
+    libraries which files a program could load
 
 Importing this package imports none of its modules; a name is loaded when it is first used.
 """

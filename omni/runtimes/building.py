@@ -18,14 +18,14 @@ import msgspec
 
 from omni.core.errors import NotFound, OmniError, UsageError
 from omni.core.events import Event
-from omni.core.files import make_folder, replacing, require_space, storing
+from omni.core.files import make_folder, replacing, require_space, storing, sync_all
 from omni.core.locks import take_lock
 from omni.core.paths import Home, resources
 from omni.runtimes import wheels
 from omni.runtimes.archives import unpack_source
 from omni.runtimes.confined import ToolFailed, run_confined
 from omni.runtimes.pinned import EngineDoor, fetch_pinned
-from omni.runtimes.registry import Runtimes, check_name, pinned, taken, write
+from omni.runtimes.registry import Runtimes, pinned, write
 from omni.runtimes.runtime import Runtime
 from omni.runtimes.toolchain import Backend, Toolchain
 
@@ -187,9 +187,7 @@ class Build:
         return BuildStarted(name=self.name, download=download, disk=disk, seconds=seconds, resumed=resumed)
 
     def _check(self) -> None:
-        check_name(self.name)
-        if (self._home.engines / self.name).exists():
-            raise taken(self.name)
+        Runtimes(self._home).require_free(self.name)
         self._toolchain.require(self._backend)
 
     async def _build(self) -> AsyncGenerator[BuildProgress, None]:
@@ -235,6 +233,7 @@ class Build:
         with storing(target):
             await asyncio.to_thread(shutil.rmtree, new, ignore_errors=True)
             await asyncio.to_thread(unpack, archive, new)
+            await asyncio.to_thread(sync_all, new)  # the name says that it is whole, after a power cut as well
             await asyncio.to_thread(new.replace, target)
 
     async def _compiled(self, source: Path, cmake: Path, ninja: Path) -> AsyncGenerator[BuildProgress, None]:

@@ -85,7 +85,7 @@ def ask_child(
 def main() -> None:
     """Become the program; never returns."""
     from omni.core import confinement
-    from omni.core.landlock import write_only_below
+    from omni.core.landlock import NONE, write_only_below
 
     order = json.loads(sys.argv[-1])
     _end_with_parent()
@@ -95,7 +95,7 @@ def main() -> None:
     program = order["command"][0]
     try:
         if not write_only_below([_DEVICES, *map(Path, order["write"])]):
-            sys.stderr.write(f"{program} may write where you may: this kernel has no Landlock.\n")
+            sys.stderr.write(f"{program} may write where you may: {NONE}.\n")
             sys.stderr.flush()
         os.execv(program, order["command"])  # noqa: S606 - it is what this process is for
     except OSError as error:

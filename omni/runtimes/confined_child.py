@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from omni.core import confinement
-from omni.core.landlock import write_only_below
+from omni.core.landlock import NONE, write_only_below
 
 NICE = 10  # answers are waited for, tools are not
 NOT_STARTED = 127
@@ -26,7 +26,9 @@ def main() -> None:
     order = json.loads(sys.argv[-1])
     os.nice(NICE)
     confinement.confine(connect=False)
-    write_only_below([Path(folder) for folder in order["write"]])
+    if not write_only_below([Path(folder) for folder in order["write"]]):
+        sys.stderr.write(f"{order['command'][0]} may write where you may: {NONE}.\n")
+        sys.stderr.flush()
     try:
         tool = subprocess.Popen(order["command"], stdin=subprocess.DEVNULL)
     except OSError as error:

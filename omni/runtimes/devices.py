@@ -5,6 +5,7 @@ that a graphics processor shall be used, and there is no real one.
 """
 
 import json
+import os
 import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -44,7 +45,11 @@ def find_devices(runtime: Runtime, gpu: GpuUse) -> tuple[ComputeDevice, ...]:
 def _asked(runtime: Runtime, more: Mapping[str, str]) -> tuple[ComputeDevice, ...]:
     server = runtime.kind == "llama_server"
     program = runtime.program if server else Path(sys.executable)
-    words = ["--list-devices"] if server else ["-I", "-c", _ASK, str(runtime.packages)]
+    words = (
+        ["--list-devices"]
+        if server
+        else ["-I", "-B", "-X", f"pycache_prefix={os.devnull}", "-c", _ASK, str(runtime.packages)]
+    )
     try:
         said = ask_child(program, words, runtime.library_folders, patience=_PATIENCE, more=more)
     except EngineError:

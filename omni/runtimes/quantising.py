@@ -9,7 +9,7 @@ import hashlib
 import re
 import shutil
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import msgspec
 
 from omni.cartridges import making, read_header, read_tensors, was_quantised
-from omni.core.errors import BadFile, EngineError, NotFound, UsageError
+from omni.core.errors import BadFile, EngineError, NotFound, OmniError, UsageError
 from omni.core.files import make_folder, require_space, storing, sync, write_atomic
 from omni.core.paths import Home, resources
 from omni.core.words import size_words
@@ -48,6 +48,7 @@ TOOLS = ("quantize", "imatrix", "perplexity")
 CONTEXT = 512  # tokens that a text is read by
 CHUNKS = 8  # of them at most: a file of likelihoods takes 25 to 80 MB for each
 
+_WEIGHTS, _WEIGHED = "imatrix.gguf", "-weighed"  # the file, and what the name of one says that was made with it
 _TILES = re.compile(r"^\[\s*(\d+)/\s*(\d+)\]")
 _CHUNK = re.compile(r"^\[(\d+)\]")
 _CHUNKS = re.compile(r"over (\d+) chunks")
@@ -110,6 +111,7 @@ class Quantising:
         BadFile, ToolFailed with the last lines of a tool.
         """
         source = await asyncio.to_thread(self._source)
+        await self._tidy()
         examples, held = await self._library.texts(self._brain.shares or self._brain.name)
         text = held or resources("cartridges") / "held.txt"
         work = await asyncio.to_thread(self._folder, examples, text)
@@ -119,8 +121,12 @@ class Quantising:
         try:
             await asyncio.to_thread(self._prepare, work, text)
             yield QuantiseProgress(step="predict")
-            chosen = await self._choose(source, work)
-            name = await self._free_name(chosen.target)
+            try:
+                chosen = await self._choose(source, work)
+                name = await self._free_name(chosen.target)
+            except OmniError:
+                await asyncio.to_thread(_remove_unbegun, work)
+                raise
             yield QuantiseStarted(
                 name=name,
                 source=source,
@@ -135,11 +141,16 @@ class Quantising:
                     yield step
             yield QuantiseProgress(step="keep")
             done = await asyncio.to_thread(self._report, source, chosen, name, work, examples, own=held is not None)
-            await self._library.adopt(work / f"{chosen.target}.gguf", name, self._brain)
+            await self._library.adopt(_model(work, chosen.target), name, self._brain)
             await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
             yield done
         finally:
             await asyncio.to_thread(lock.__exit__, None, None, None)
+
+    async def _tidy(self) -> None:
+        """Remove the work of those that were killed when their brain was in the library already."""
+        here = {brain.base.path for brain in await self._library.brains() if brain.base is not None}
+        await asyncio.to_thread(_remove_finished, self._home, here)
 
     def _source(self) -> QuantisedSource:
         brain = self._brain
@@ -237,15 +248,15 @@ class Quantising:
         self, source: QuantisedSource, chosen: _ChosenTarget, work: Path, examples: Path | None
     ) -> AsyncGenerator[QuantiseEvent, None]:
         """The steps, each of which leaves a file. A source that does not fit into memory is quantised, and not read."""
-        model = work / f"{chosen.target}.gguf"
         fits = await asyncio.to_thread(available_memory) > source.size
-        steps: list[AsyncGenerator[QuantiseEvent, None]] = []
         if fits and examples is not None:
-            steps.append(self._weigh(source, examples, work))
+            async with aclosing(self._weigh(source, examples, work)) as events:
+                async for event in events:
+                    yield event
+        model = _model(work, chosen.target)
+        steps: list[AsyncGenerator[QuantiseEvent, None]] = [self._quantise(source, chosen.target, work, model)]
         if fits:
-            steps.append(self._measure("measure before", source.path, work, work / "before.json"))
-        steps.append(self._quantise(source, chosen.target, work, model))
-        if fits:
+            steps.insert(0, self._measure("measure before", source.path, work, work / "before.json"))
             steps.append(self._measure("measure after", str(model), work, model.with_suffix(".json")))
         for step in steps:
             async with aclosing(step) as events:
@@ -256,7 +267,7 @@ class Quantising:
         self, source: QuantisedSource, chosen: _ChosenTarget, name: str, work: Path, examples: Path | None, *, own: bool
     ) -> QuantiseDone:
         """Write what came of it, before the brain appears: a brain without its report would be made again by nobody."""
-        model = work / f"{chosen.target}.gguf"
+        model = _model(work, chosen.target)
         header, figures = read_header(model), model.with_suffix(".json")
         kept = self._home.quantised / f"{name.removeprefix('@').replace('/', '-')}.txt"
         write_atomic(kept, (work / "held.txt").read_bytes())
@@ -276,7 +287,7 @@ class Quantising:
             size=header.file_bytes,
             memory=fit.memory,
             context=fit.context,
-            weighed_by=str(examples) if (work / "imatrix.gguf").exists() else "",
+            weighed_by=str(examples) if model.stem.endswith(_WEIGHED) else "",
             text=HeldText(path=str(kept), sha256=_sha256(kept), own=own),
             before=before,
             after=after,
@@ -293,16 +304,15 @@ class Quantising:
 
     async def _weigh(self, source: QuantisedSource, examples: Path, work: Path) -> AsyncGenerator[QuantiseEvent, None]:
         arguments = ["-m", source.path, "-f", str(examples), "-c", str(CONTEXT // 2), "--no-ppl", *self._threads()]
-        async with aclosing(self._step("weigh", "imatrix", work, "imatrix.gguf", before=[*arguments, "-o"])) as events:
+        async with aclosing(self._step("weigh", "imatrix", work, _WEIGHTS, before=[*arguments, "-o"])) as events:
             async for event in events:
                 yield event
 
     async def _quantise(
         self, source: QuantisedSource, target: str, work: Path, model: Path
     ) -> AsyncGenerator[QuantiseEvent, None]:
-        weights = work / "imatrix.gguf"
         more = ["--allow-requantize"] if self._requantize else []
-        more += ["--imatrix", str(weights)] if await asyncio.to_thread(weights.exists) else []
+        more += ["--imatrix", str(work / _WEIGHTS)] if model.stem.endswith(_WEIGHED) else []
         making = self._step(
             "quantise", "quantize", work, model.name, before=[*more, source.path], after=[target, str(self._cores)]
         )
@@ -396,6 +406,35 @@ class Quantising:
 def begin_quantise(jobs: "Jobs", quantising: Quantising) -> "Job[QuantiseEvent]":
     """Let it run as a job of this process, which any window lists and stops."""
     return jobs.begin("quantise", quantising.about, lambda _: quantising.run(), latest=(QuantiseProgress,))
+
+
+def _model(work: Path, target: str) -> Path:
+    """The file of a quantisation, whose name says whether the weights are weighed as they are now: what was made before they
+    were is another one."""
+    return work / f"{target}{_WEIGHED if (work / _WEIGHTS).exists() else ''}.gguf"
+
+
+def _remove_finished(home: Home, here: Iterable[str]) -> None:
+    """Remove each folder of a quantisation whose file is one of those that are `here` as brains, unless somebody is at it."""
+    brains = {inode for path in here if (inode := _inode(Path(path)))}
+    for work in (home.cartridges / "pulls").glob("quantise-*"):
+        with making(home, work) as ours:
+            if ours and not brains.isdisjoint(map(_inode, work.glob("*.gguf"))):
+                shutil.rmtree(work, ignore_errors=True)
+
+
+def _remove_unbegun(work: Path) -> None:
+    """Remove a folder in which no step has left its file."""
+    if not any(path.suffix in (".gguf", ".kld") for path in work.iterdir()):
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _finish(part: Path, whole: Path) -> None:

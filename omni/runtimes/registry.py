@@ -15,9 +15,10 @@ from pathlib import Path
 import msgspec
 
 from omni.core.errors import BadFile, NotFound, OmniError, UsageError, nearest
-from omni.core.files import make_folder, storing, sync, write_atomic
+from omni.core.files import make_folder, storing, sync, sync_all, write_atomic
 from omni.core.locks import locked
 from omni.core.paths import Home
+from omni.runtimes.libraries import unpinned
 from omni.runtimes.runtime import BUILT_IN, NAME, RESERVED, AnyRuntime, BrokenRuntime, PinnedFile, Runtime, RuntimeTrial
 
 FILE, TRIED = "engine.json", "tried.json"
@@ -81,7 +82,8 @@ class Runtimes:
         return msgspec.structs.replace(runtime, folder=str(folder))
 
     def check(self, runtime: Runtime) -> None:
-        """Raise BadFile when a file is not the one that was added. What has kept its size and time is not read again."""
+        """Raise BadFile when a file is not the one that was added, or one came to those that a program could load. What has kept
+        its size and time is not read again."""
         for pin in runtime.files:
             path = Path(runtime.folder) / pin.path
             try:
@@ -97,6 +99,23 @@ class Runtimes:
                     f"The engine {runtime.name!r} is not started: {path}: {why}.",
                     hint=f"If you changed or updated it: `omni engine rm {runtime.name}`, and add it again.",
                 )
+        try:
+            other = unpinned(runtime)
+        except OSError as error:
+            raise BadFile(f"The engine {runtime.name!r} is not started: {error.filename}: {error.strerror}.") from error
+        if other is not None:
+            raise BadFile(
+                f"The engine {runtime.name!r} is not started: {other} came after it was added, and it could load that.",
+                hint=f"Remove that file. If it is yours: `omni engine rm {runtime.name}`, and add it again.",
+            )
+
+    def require_free(self, name: str) -> None:
+        """Raise UsageError where a name is taken or can be none, before anything is done for it."""
+        check_name(name)
+        if (self._home.engines / name).exists():
+            raise UsageError(
+                f"An engine named {name!r} is here.", hint=f"`omni engine rm {name}` first, or choose a --name."
+            )
 
     @contextmanager
     def adding(self, name: str) -> Iterator[Path]:
@@ -111,13 +130,12 @@ class Runtimes:
             make_folder(self._home.engines)
             with locked(self._home.engines_lock):
                 self._sweep()
-                if folder.exists():
-                    raise taken(name)
+                self.require_free(name)
                 making = self._home.engines / f"{_MAKING}{name}"
                 making.mkdir(mode=0o700)
                 try:
                     yield making
-                    sync(making)
+                    sync_all(making)
                     making.rename(folder)
                     sync(self._home.engines)
                 except BaseException:
@@ -182,11 +200,6 @@ def check_name(name: str) -> None:
             hint="Choose one with --name: small letters, digits and . _ + -, at most 64; "
             f"{', '.join(RESERVED)} mean something else.",
         )
-
-
-def taken(name: str) -> UsageError:
-    """What to say where a name is in use."""
-    return UsageError(f"An engine named {name!r} is here.", hint=f"`omni engine rm {name}` first, or choose a --name.")
 
 
 def write(folder: Path, runtime: Runtime) -> None:

@@ -22,7 +22,7 @@ _CHUNK = 1 << 20
 _NAME = re.compile(r"([A-Za-z0-9][\w.]*)-(\w[\w.!+]*)(?:-\d[\w.]*)?-([\w.]+)-([\w.]+)-([\w.]+)\.whl", re.ASCII)
 _LEGACY = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
 _DATA = re.compile(r"[^/]+\.data/(purelib|platlib)/")
-_PROGRAM = (b"\x7fELF", b"#!", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
+PROGRAM = (b"\x7fELF", b"#!", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 
 
 class WheelName(NamedTuple):
@@ -150,7 +150,7 @@ def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, cance
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with archive.open(member) as source, os.fdopen(descriptor, "wb") as file:
         while chunk := source.read(_CHUNK):
-            if not written and chunk.startswith(_PROGRAM):
+            if not written and chunk.startswith(PROGRAM):
                 os.fchmod(file.fileno(), 0o700)
             written += len(chunk)
             if cancelled():

@@ -17,7 +17,7 @@ from msgspec import Struct
 from omni.core.errors import BadFile, EngineError, OmniError, UsageError
 from omni.core.events import BrainLoading, EngineEvent, PromptCounted, PromptProgress, TurnEnded, TurnQueued, Usage
 from omni.core.messages import Message
-from omni.engine import ChatRequest, CompletionRequest, Sampling, Tool, adapter_of, instructed, sampling_of
+from omni.engine import Adapter, ChatRequest, CompletionRequest, Sampling, Tool, adapter_of, instructed, sampling_of
 from omni.server.brains import cannot_answer, untaught
 from omni.server.errors import BadParameter
 from omni.server.fair_queue import QueueTicket
@@ -44,7 +44,8 @@ class GenerationRequest(Struct, frozen=True, kw_only=True):
 
     `messages`, or a `prompt` (with a `suffix`) that is gone on with as it is. `sampling` holds those of Sampling's fields
     that the client names; the others are the brain's. Without `max_tokens` an answer may take all that is left; with 0
-    nothing is computed, or with `warms` the prompt is read and nothing said.
+    nothing is computed, or with `warms` the prompt is read and nothing said. `adapter_scale`: as the brain says, where it is
+    None.
     """
 
     brain: "Brain"
@@ -59,6 +60,7 @@ class GenerationRequest(Struct, frozen=True, kw_only=True):
     parallel_calls: bool | None = None
     logprobs: int | None = None
     thinking: bool | None = None
+    adapter_scale: float | None = None
     warms: bool = False
 
     @property
@@ -217,12 +219,13 @@ def bytes_of(wish: GenerationRequest) -> int:
 def request_of(wish: GenerationRequest) -> ChatRequest | CompletionRequest:
     """What the engine is asked. Raises UsageError for values that no brain takes."""
     brain, sampling = wish.brain, _sampling(wish)
+    adapter = _adapter(wish)
     if wish.prompt is not None:
         return CompletionRequest(
             prompt=wish.prompt,
             suffix=wish.suffix,
             sampling=sampling,
-            adapter=adapter_of(brain),
+            adapter=adapter,
             schema=wish.schema,
             strict=wish.strict,
             logprobs=wish.logprobs,
@@ -231,7 +234,7 @@ def request_of(wish: GenerationRequest) -> ChatRequest | CompletionRequest:
     return ChatRequest(
         messages=instructed(wish.messages, brain.prompt),
         sampling=sampling,
-        adapter=adapter_of(brain),
+        adapter=adapter,
         schema=None if only_read else wish.schema,
         strict=wish.strict,
         tools=wish.tools,
@@ -241,6 +244,16 @@ def request_of(wish: GenerationRequest) -> ChatRequest | CompletionRequest:
         thinking=wish.thinking,
         fixed=brain.prompt.strip(),
     )
+
+
+def _adapter(wish: GenerationRequest) -> Adapter | None:
+    """The adapter of the brain, as strong as the request says. Raises BadParameter where it has none."""
+    adapter = adapter_of(wish.brain)
+    if wish.adapter_scale is None:
+        return adapter
+    if adapter is None:
+        raise BadParameter(f"{wish.brain.name} has no adapter that could apply more or less.", param="adapter_scale")
+    return msgspec.structs.replace(adapter, scale=wish.adapter_scale)
 
 
 def _sampling(wish: GenerationRequest) -> Sampling:

@@ -101,7 +101,7 @@ async def test_what_is_wrong_is_not_added(library: Library, write_gguf: Write, g
     with pytest.raises(BadFile, match="truncated") as caught:
         await library.add(tmp_path / "cut.gguf")
     assert caught.value.exit_code == 8
-    with pytest.raises(BadFile, match="an adapter"):
+    with pytest.raises(UsageError, match="an adapter"):
         await library.add(write_gguf(tmp_path / "lora.gguf", general__type="adapter"))
     with pytest.raises(NotFound):
         await library.add(tmp_path / "none.gguf")

@@ -110,7 +110,7 @@ def test_what_makes_vectors_is_told(call: Call, tiny: Path) -> None:
     assert (refused.code, refused.out) == (3, "")
     assert "cannot be asked: an embedding model" in refused.err
     assert "/v1/embeddings" in refused.err
-    assert "`omni pull hf.co/" in call("show", "all-minilm").err
+    assert "`omni pull @omni/nomic-embed`" in call("show", "all-minilm").err
 
 
 def test_a_file_that_changed_is_a_bad_file(call: Call, tiny: Path) -> None:
@@ -263,6 +263,24 @@ def test_an_export_holds_the_brain_and_can_be_pulled(call: Call, tiny: Path, tmp
     assert call("pull", str(folder)).code == 0
     here = [one for one in call("ls", "--here", "--json").json if not one["shares"]]
     assert [one["name"] for one in here] == ["@me/tiny"]
+
+
+def test_an_adapter_is_pulled_onto_a_brain_that_is_here(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "base.gguf").write_bytes(gguf_bytes(ffn=48))
+    shape: list[tuple[str, tuple[int, ...], int]] = [
+        ("blk.0.ffn_up.weight.lora_a", (256, 4), 0),
+        ("blk.0.ffn_up.weight.lora_b", (4, 48), 0),
+    ]
+    (tmp_path / "pirate.gguf").write_bytes(
+        gguf_bytes(tensors=shape, general__type="adapter", general__base_model__0__name="Giant 7B")
+    )
+    assert call("pull", str(tmp_path / "base.gguf")).code == 0
+    refused = call("pull", str(tmp_path / "pirate.gguf"))
+    assert (refused.code, "is an adapter for Giant 7B, which is not here" in refused.err) == (3, True)
+    assert call("pull", str(tmp_path / "pirate.gguf"), "--base", "base").err == "@me/pirate is here (never checked).\n"
+    shown = call("show", "pirate").out
+    assert f"{tmp_path / 'pirate.gguf'}, scale 1" in shown
+    assert "the file of @me/base" in shown
 
 
 def test_doctor_prints_every_finding_with_what_mends_it(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

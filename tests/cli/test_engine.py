@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from omni.core.landlock import NONE
 from omni.core.paths import Home
 from omni.core.settings import Settings
 from tests.cli.conftest import Call
@@ -45,6 +46,24 @@ def test_what_is_not_there_is_said(call: Call, words: tuple[str, ...], code: int
     result = call("engine", *words)
     assert result.code == code
     assert told in result.err
+
+
+def test_where_the_kernel_holds_no_program_to_folders_it_is_said(
+    home: Home, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def doctor() -> dict[str, object]:
+        (told,) = [one for one in call("doctor", "--json").json if one["name"] == "landlock"]
+        return dict(told)
+
+    monkeypatch.setattr("omni.core.landlock.missing", lambda: "")
+    assert "that you may" not in call("engine", "ls").out
+    assert doctor()["ok"]
+    monkeypatch.setattr("omni.core.landlock.missing", lambda: NONE)
+    assert f"may change every file that you may: {NONE}." in call("engine", "ls").out
+    assert NONE in str(doctor()["detail"])
+    assert doctor()["ok"]  # nothing of a stranger's is here
+    (home.engines / "lost").mkdir(parents=True)
+    assert not doctor()["ok"]
 
 
 def test_a_broken_engine_is_listed_with_its_reason(home: Home, call: Call) -> None:

@@ -232,8 +232,8 @@ class DirectKeeper:
             worker.close()
 
 
-def write_adapter(path: Path, *, seed: int, layers: int = 30, width: int = 576, rank: int = 4) -> None:
-    """A LoRA of random numbers on the queries of SmolLM2-135M, as a GGUF of llama.cpp's form."""
+def write_adapter(path: Path, *, seed: int, of: str = "", layers: int = 30, width: int = 576, rank: int = 4) -> None:
+    """A LoRA of random numbers on the queries of SmolLM2-135M, as a GGUF of llama.cpp's form; `of` is the base that it names."""
     dice = random.Random(seed)
 
     def text(value: str) -> bytes:
@@ -245,6 +245,7 @@ def write_adapter(path: Path, *, seed: int, layers: int = 30, width: int = 576, 
             "general.architecture": "llama",
             "general.type": "adapter",
             "adapter.type": "lora",
+            **({"general.base_model.0.name": of} if of else {}),
         }.items()
     ]
     facts.append(text("adapter.lora.alpha") + struct.pack("<If", 6, float(rank)))

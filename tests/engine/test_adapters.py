@@ -35,7 +35,7 @@ def distance(one: dict[str, float], other: dict[str, float]) -> float:
 async def test_a_cached_prefix_is_never_used_across_adapters(
     keeper: DirectKeeper, worker_engine: Any, starter_gguf: Path, tmp_path: Path
 ) -> None:
-    """Bare, A, B, A, bare, B in one slot: each answer is the one that is computed without any cache."""
+    """Bare, A, B, A, more of A, A, bare, B in one slot: each answer is the one that is computed without any cache."""
     paths = (str(tmp_path / "a.gguf"), str(tmp_path / "b.gguf"))
     for seed, path in enumerate(paths):
         write_adapter(Path(path), seed=seed)
@@ -44,16 +44,17 @@ async def test_a_cached_prefix_is_never_used_across_adapters(
         assert (await engine.capabilities()).adapters == paths
         worker = keeper.process(spec)
         client = WorkerClient(worker.socket, worker.key)
-        bare, a, b = (
-            asked(QUESTION, max_tokens=4, adapter=adapter)
-            for adapter in (None, *(Adapter(path=path) for path in paths))
-        )
+        adapters = {"bare": None, "a": Adapter(path=paths[0]), "b": Adapter(path=paths[1])}
+        adapters["more"] = Adapter(path=paths[0], scale=2.0)
+        requests = {name: asked(QUESTION, max_tokens=4, adapter=adapter) for name, adapter in adapters.items()}
         wanted = {}
-        for name, request in (("bare", bare), ("a", a), ("b", b)):
+        for name, request in requests.items():
             wanted[name] = await first_word(client, request, paths, cached=False)
         assert distance(wanted["bare"], wanted["a"]) > 0.05
         assert distance(wanted["a"], wanted["b"]) > 0.05
-        for name, request in (("bare", bare), ("a", a), ("b", b), ("a", a), ("bare", bare), ("b", b)):
+        assert min(distance(wanted["more"], wanted[name]) for name in ("bare", "a")) > 0.05
+        for name in ("bare", "a", "b", "a", "more", "a", "bare", "b"):
+            request = requests[name]
             first = end_of(await events_of(engine, request)).usage  # fills the cache as a chat does
             assert first.cached_tokens == 0
             again = end_of(await events_of(engine, request)).usage

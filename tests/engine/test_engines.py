@@ -54,6 +54,15 @@ def engines(home: Home, *, gigabytes: float = 16, settings: str = "", **more: An
     return Engines(home, keeper, parse(settings) if settings else Settings(), machine(gigabytes), **more)
 
 
+@pytest.mark.parametrize(("cache", "most"), [("f16", 9102), ("q8_0", 17133)])
+def test_a_worker_is_told_how_long_a_prompt_may_be_whose_state_is_kept(home: Home, cache: str, most: int) -> None:
+    """200 MB of 11,520 values a token; where all of its context would fit nothing needs to be said."""
+    wanted = f'[engine]\ncache = "{cache}"\ncontext = 32768\n'
+    long = brain(base=base(context=32768))
+    assert engines(home, settings=wanted).spec(long).settings["prefix_tokens"] == most
+    assert "prefix_tokens" not in engines(home).spec(brain()).settings
+
+
 @pytest.mark.parametrize(
     ("changes", "batch", "pooling"),
     [

@@ -65,6 +65,14 @@ async def test_a_new_worker_reads_only_what_is_not_the_brains_own(
     assert len(keeper.started) == 2
 
 
+async def test_what_would_not_stay_is_not_written(
+    keeper: DirectKeeper, worker_engine: Any, starter_gguf: Path, home: Home
+) -> None:
+    async with worker_engine(lighthouse(starter_gguf, home, prefix_tokens=300)) as engine:
+        assert text_of(await events_of(engine, question()))
+    assert kept(home) == []
+
+
 async def test_what_a_person_wrote_is_not_kept(
     keeper: DirectKeeper, worker_engine: Any, starter_gguf: Path, home: Home
 ) -> None:

@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from omni.keeper import KeeperClient, WorkerSpec, start
 from omni.runtimes import Runtime, Runtimes
 from tests.engine.engine_tools import DirectKeeper, asked, end_of, events_of, scripted_spec, text_of
 from tests.engine.test_contract import calls_of
-from tests.runtime_tools import HELP, added, fake_server, told_by
+from tests.runtime_tools import HELP, ROOT, added, fake_server, told_by
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads /proc")
 ADD = Tool(name="add", parameters={"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]})
@@ -118,6 +119,28 @@ async def test_a_program_that_cannot_load_says_why(home: Home, tmp_path: Path, w
             await engine.capabilities()
     assert "The engine 'llama-server' failed: " in refused.value.hint
     assert "unknown model architecture: 'new'" in refused.value.hint
+
+
+async def test_a_server_that_never_answers_is_ended_and_said(home: Home, tmp_path: Path) -> None:
+    runtime = await added(home, fake_server(tmp_path / "llama-server", before="threading.Event().wait()"))
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from pathlib import Path\nfrom omni.core.errors import EngineError\nfrom omni.core.paths import Home\n"
+        "from omni.engine.server import start\nfrom omni.runtimes import Runtimes\n"
+        f"runtime = Runtimes(Home({str(home.root)!r})).get({runtime.name!r})\n"
+        "settings = {'slots': 1, 'context': 512, 'cells': 512, 'threads': 1}\n"
+        f"try:\n    start(runtime, '/nowhere.gguf', {str(tmp_path / 'x.sock')!r}, 'k', settings, "
+        "log=Path('/dev/null'), offset=0, patience=3.0)\n"
+        "except EngineError as error:\n    print(error.message, error.hint)\n"
+    )
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=pipe, stderr=pipe)
+    said, log = await asyncio.wait_for(process.communicate(), 60)
+    assert said.decode().strip() == f"{runtime.program} did not answer within 3 s, and was ended."
+    assert not (tmp_path / "x.sock.d").exists()
+    pid = json.loads(log.decode().split("TOLD ")[1].splitlines()[0])["pid"]
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
 
 
 async def test_a_build_that_lacks_what_is_needed_is_refused_in_words(

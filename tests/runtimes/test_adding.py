@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from omni.airlock import NetSettings
-from omni.core.errors import BadFile, NotFound, SetupError, StorageError
+from omni.core.errors import BadFile, NotFound, SetupError, StorageError, UsageError
 from omni.core.paths import Home
 from omni.runtimes import Runtimes, add, offered
 from tests.runtime_tools import ROOT, added, fake_server, wheel
@@ -43,6 +44,16 @@ async def test_a_version_can_be_named(home: Home, index: Any) -> None:
     assert (await offered(home, "own-server==2.0rc1", lambda: index)).version == "2.0rc1"
     with pytest.raises(NotFound):
         await offered(home, "own-server==3.0", lambda: index)
+
+
+async def test_a_name_that_is_taken_is_told_before_anything_is_fetched(home: Home, index: Any) -> None:
+    add(home, await offered(home, "own-server", lambda: index))
+    with pytest.raises(UsageError, match="An engine named 'own-server' is here"):
+        await offered(home, "own-server==1.9", lambda: index)
+    with pytest.raises(UsageError, match="An engine named 'own-server' is here"):
+        await offered(home, "elsewhere", lambda: pytest.fail("needs no index"), name="own-server")
+    assert not list((home.cartridges / "pulls").iterdir())
+    assert (await offered(home, "own-server==1.9", lambda: index, name="older")).name == "older"
 
 
 async def test_a_package_for_other_machines_only_says_so(home: Home, index: Any) -> None:
@@ -78,6 +89,17 @@ async def test_what_is_no_server_is_refused_and_leaves_nothing(
         await added(home, path)
     assert Runtimes(home).installed() == []
     assert not home.engines.is_dir() or not list(home.engines.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("head", "hint"), [(b"\x7fELF", "chmod \\+x"), (b"#!/bin/sh", "chmod \\+x"), (b"GGUF", "Give the path")]
+)
+async def test_only_what_may_be_a_program_is_to_be_made_one(home: Home, tmp_path: Path, head: bytes, hint: str) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(head)
+    with pytest.raises(BadFile) as refused:
+        await added(home, path)
+    assert re.match(f"`?{hint}", refused.value.hint)
 
 
 def test_of_two_who_add_the_same_at_once_one_does_and_the_other_is_told(home: Home, tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ import pytest
 
 from omni.core.clock import SystemClock
 from omni.core.errors import BadFile, NotFound, SetupError, StorageError, UsageError
-from omni.core.files import require_space
+from omni.core.files import require_space, sync_all
 from omni.core.paths import Home
 from omni.jobs import Jobs
-from omni.runtimes import Build, BuildDone, BuildEvent, BuildProgress, BuildStarted, ToolFailed, begin_build
+from omni.runtimes import Build, BuildDone, BuildEvent, BuildProgress, BuildStarted, ToolFailed, begin_build, building
 from omni.runtimes.toolchain import Toolchain
 from tests.runtimes.build_tools import RECIPE, SOURCES, TinyIndex, archive, lock_file, wheel
 
@@ -142,6 +142,20 @@ def _until_nobody_reads(descriptor: int) -> None:
             os.write(descriptor, b"\n" * 4096)
     except BrokenPipeError:
         return
+
+
+async def test_what_is_unpacked_is_on_the_disk_before_it_has_its_name(
+    home: Home, build: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[str, bool]] = []
+
+    def watched(folder: Path) -> None:
+        synced.append((folder.name, (folder / "a.cpp").is_file() and not (home.engine_builds / "source-1.0").exists()))
+        sync_all(folder)
+
+    monkeypatch.setattr(building, "sync_all", watched)
+    await everything(build())
+    assert (".source-1.0", True) in synced
 
 
 async def test_two_builds_at_once_are_refused(build: Make) -> None:

@@ -289,6 +289,37 @@ async def test_a_cartridge_s_own_texts_weigh_and_measure(
     assert content(done.report.text.path).startswith(b"what nobody showed it")
 
 
+async def test_the_report_says_weighed_of_what_was_weighed_only(
+    home: Home, library: Library, tools: ToolDoubles, budget: Budget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where memory was short the first time, the weights are weighed the second time, and the brain is made anew with that."""
+    await own(home, library, "what nobody showed it\n" * 100)
+    brain = await library.get("@me/own")
+    quantising = Quantising(home, library, engine_with_tools(Runtimes(home)), budget, brain=brain, target="Q4_K_M")
+    monkeypatch.setattr("omni.runtimes.quantising.available_memory", lambda: 0)
+    await until(quantising, "keep")
+    assert kinds(tools.calls()) == ["quantize"]
+    monkeypatch.undo()
+    await until(quantising, "keep")
+    assert kinds(tools.calls()) == ["quantize", "imatrix", "perplexity", "quantize", "perplexity"]
+    assert "--imatrix" in [call for call in tools.calls() if call.startswith("quantize")][-1]
+    done = (await everything(quantising))[-1]
+    assert isinstance(done, QuantiseDone)
+    assert done.report.weighed_by.endswith("examples.txt")
+
+
+async def test_what_was_made_before_the_weights_were_weighed_is_not_called_weighed(
+    home: Home, library: Library, tools: ToolDoubles, budget: Budget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await own(home, library, "what nobody showed it\n" * 100)
+    brain = await library.get("@me/own")
+    monkeypatch.setattr("omni.runtimes.quantising.available_memory", lambda: 0)
+    quantising = Quantising(home, library, engine_with_tools(Runtimes(home)), budget, brain=brain, target="Q4_K_M")
+    done = (await everything(quantising))[-1]
+    assert isinstance(done, QuantiseDone)
+    assert done.report.weighed_by == ""
+
+
 async def test_a_held_text_that_is_too_short_is_said_in_words(
     home: Home, library: Library, tools: ToolDoubles, budget: Budget
 ) -> None:
@@ -345,6 +376,30 @@ async def test_auto_that_chooses_another_type_when_it_goes_on_makes_that(quantis
     done = (await everything(quantise("auto", budget=little)))[-1]
     assert isinstance(done, QuantiseDone)
     assert (done.report.target, done.report.name) == ("Q4_K_M", "@me/large-q4_k_m")
+
+
+async def test_what_one_left_who_was_killed_with_the_brain_in_the_library_goes_with_the_next(
+    home: Home, library: Library, quantise: Quantise, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adopt = library.adopt
+
+    async def killed(path: Path, name: str, like: Brain) -> Brain:
+        await adopt(path, name, like)
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(library, "adopt", killed)
+    with pytest.raises(asyncio.CancelledError):
+        await everything(quantise())
+    monkeypatch.undo()
+    assert (await library.get("@me/large-q4_k_m")).usable
+    assert len(await library.unfinished()) == 1
+    with pytest.raises(UsageError, match="is here"):
+        await everything(quantise())
+    assert await library.unfinished() == []
+    await until(quantise("Q8_0"), "measure after")
+    with pytest.raises(UsageError, match="is here"):  # which is no reason to throw away what another one has made
+        await everything(quantise())
+    assert len(await library.unfinished()) == 1
 
 
 async def test_the_report_is_there_before_the_brain(

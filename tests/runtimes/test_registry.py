@@ -12,7 +12,7 @@ import pytest
 from omni.core.errors import BadFile, NotFound, UsageError
 from omni.core.paths import Home
 from omni.runtimes import BUILT_IN, BrokenRuntime, Runtime, Runtimes, RuntimeTrial, Speeds, child_environment, offered
-from tests.runtime_tools import ROOT, added, fake_server
+from tests.runtime_tools import ROOT, added, fake_server, wheel
 
 
 async def test_a_program_is_added_with_its_version_and_its_hash(home: Home, tmp_path: Path) -> None:
@@ -46,6 +46,49 @@ async def test_a_program_that_was_only_touched_is_read_again_and_is_the_same(hom
     program.write_text(text.replace("signal", "sIgnal"))  # as long as before, at another time
     with pytest.raises(BadFile):
         Runtimes(home).check(runtime)
+
+
+@pytest.mark.parametrize(
+    "later", ["libmine.so", "libggml-new.so.1", "libx.dylib", "glibc-hwcaps/x86-64-v3/libc.so.6", "haswell/libm.so"]
+)
+async def test_a_library_that_comes_beside_a_program_later_is_refused(home: Home, tmp_path: Path, later: str) -> None:
+    program = fake_server(tmp_path / "llama-server")
+    (tmp_path / "libggml.so").write_bytes(b"\x7fELF")
+    runtime = await added(home, program)
+    registry = Runtimes(home)
+    (tmp_path / "notes.txt").write_text("which no program loads")
+    registry.check(runtime)
+    path = tmp_path / later
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"\x7fELF")
+    with pytest.raises(BadFile, match=f"{later} came after it was added"):
+        registry.check(runtime)
+    path.unlink()
+    registry.check(runtime)
+
+
+async def test_where_no_library_was_beside_a_program_none_may_come(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "llama-server").symlink_to(fake_server(tmp_path / "real" / "llama-server"))
+    runtime = await added(home, tmp_path / "llama-server")
+    (tmp_path / "real" / "libggml-cpu.so").symlink_to("/nowhere")
+    with pytest.raises(BadFile, match=r"libggml-cpu\.so came after"):
+        Runtimes(home).check(runtime)
+
+
+@pytest.mark.parametrize("later", ["json.py", "own/deep/new.so", "own/link"])
+async def test_in_a_folder_that_omni_filled_no_other_file_may_come(home: Home, tmp_path: Path, later: str) -> None:
+    path = wheel(
+        tmp_path, "own-1.0-py3-none-any.whl", {"own/bin/llama-server": b"\x7fELF", "own/deep/a.so": b"\x7fELF"}
+    )
+    runtime = await added(home, path)
+    registry = Runtimes(home)
+    (runtime.packages / "own" / "__pycache__").mkdir()
+    (runtime.packages / "own" / "__pycache__" / "a.pyc").write_bytes(b"")  # whoever imports an engine reads none
+    registry.check(runtime)
+    (runtime.packages / later).symlink_to(tmp_path)
+    with pytest.raises(BadFile, match=f"{later} came after it was added"):
+        registry.check(runtime)
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,7 @@ async def _begin(server: Server, lane: str, body: CompletionBody, prompts: list[
         schema=await apart(schema_of, body),
         strict=strict_of(body.response_format),
         logprobs=body.logprobs,
+        adapter_scale=body.adapter_scale,
     )
     wishes = [msgspec.structs.replace(wish, prompt=prompt) for prompt in prompts]
     count = body.n or 1

@@ -53,6 +53,7 @@ def wish_of(body: ChatBody, brain: "Brain") -> GenerationRequest:
         parallel_calls=False if body.functions is not None and not body.tools else body.parallel_tool_calls,
         logprobs=_top(body),
         thinking=_thinking(body),
+        adapter_scale=body.adapter_scale,
     )
 
 

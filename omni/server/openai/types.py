@@ -16,6 +16,10 @@ Penalty = Annotated[float, Meta(ge=-2, le=2)]
 Bias = Annotated[float, Meta(ge=-100, le=100)]
 Limit = Annotated[int, Meta(ge=-1, description="Tokens of the answer; without it, or with -1, all that is left.")]
 TopK = Annotated[int, Meta(ge=0)]
+AdapterScale = Annotated[
+    float,
+    Meta(ge=-4, le=4, description="How strongly the adapter of a brain applies to this answer; Omni's own field."),
+]
 RepeatPenalty = Annotated[float, Meta(ge=0.1, le=10)]
 ChoiceCount = Annotated[int, Meta(ge=1, le=MOST_CHOICES)]
 Stop = StopText | StopTexts
@@ -37,6 +41,7 @@ class Sampled(Struct, kw_only=True):
     frequency_penalty: Penalty | None = None
     logit_bias: dict[str, Bias] | None = None
     seed: int | None = None
+    adapter_scale: AdapterScale | None = None
     stop: Stop | None = None
     n: ChoiceCount | None = None
     stream: bool | None = None
