@@ -141,6 +141,7 @@ class OmniApp(PaneHost, inherit_bindings=False):
         self.run_worker(self._load_plugins(), name="plugins", group="frame", description="load the panes of plug-ins")
         self.run_worker(self._upgrade(), name="conversations", group="frame", description="open the conversations")
         self.services.listen(self._heard_engine)
+        self._look_for_devices_soon()
         with self.going_on():
             await self._look_for_themes()  # what is there now is not new
         self.set_interval(THEME_SECONDS, self._look_for_themes)
@@ -193,13 +194,18 @@ class OmniApp(PaneHost, inherit_bindings=False):
         """Something changed, here or in another process."""
         super().tell_panes(change)
         if change.topic == "processes":
-            self.run_worker(
-                self._look_for_devices(), exclusive=True, group="devices", description="look for devices in use"
-            )
+            self._look_for_devices_soon()
+
+    def _look_for_devices_soon(self) -> None:
+        work = self._look_for_devices()
+        self.run_worker(work, exclusive=True, group="devices", description="look for devices in use")
 
     async def _look_for_devices(self) -> None:
         """Which workers have layers on devices. As long as none has, no memory of theirs is asked for."""
-        self._on_devices = await self.services.on_devices()
+        try:
+            self._on_devices = await self.services.on_devices()
+        except OmniError:  # there is no keeper, which the doors say
+            self._on_devices = ()
         words = (await self.services.graphics(self._on_devices)).words if self._on_devices else ""
         self.status.show(vram=words)
 

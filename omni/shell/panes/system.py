@@ -104,7 +104,7 @@ class SystemPane(Pane):
             yield Graph("Processor", "accent")
             yield Graph("Memory", "person")
             yield Graph("Answering", "accent")
-            yield Graph("Graphics memory", "person", id="system-vram")
+            yield Graph("VRAM", "person", id="system-vram")
         yield Listing(
             Column(most=44, least=20),
             Column(leaves=2, align="right"),
