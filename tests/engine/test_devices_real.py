@@ -167,18 +167,4 @@ async def test_auto_leaves_software_alone_on_takes_it_and_its_loss_in_mid_answer
     [row] = [one for one in rows(Runtimes(home), "auto", made.machine, "on")[1].tried if one.trial.layers]
     assert (row.rests, row.used) == (True, False)
     assert row.words in heard[0]
-
-    [trial] = [one for one in Runtimes(home).tried(runtime) if one.layers]
-    assert trial.lost is not None
-    another_start = msgspec.structs.replace(trial.lost, boot="another start of the machine")
-    Runtimes(home).note(runtime, msgspec.structs.replace(trial, lost=another_start))
-    engine = await made.open(brain)  # the next answer comes from there again
-    assert made.spec(brain) == spec
-    assert text_of(await events_of(engine, asked("Hi", max_tokens=4)))
-    with pytest.raises(OmniError, match="ended"):
-        await answer_that_loses_its_device(engine, keeper)
-    [trial] = [one for one in Runtimes(home).tried(runtime) if one.layers]
-    assert trial.lost is not None
-    assert trial.lost.times == 2
-    assert "gpu_layers" not in made.spec(brain).settings
     await made.close()

@@ -9,13 +9,13 @@ import msgspec
 import pytest
 
 from omni.cartridges import Base, Brain, GgufHeader
-from omni.core.errors import BadFile
+from omni.core.errors import BadFile, OmniError
 from omni.core.paths import Home
 from omni.core.settings import parse
 from omni.engine import Engines, to_try
 from omni.hardware import ComputeDevice
 from omni.keeper import KeeperClient, WorkerSpec
-from omni.runtimes import BUILT_IN, Runtime, Runtimes, RuntimeTrial, Speeds
+from omni.runtimes import BUILT_IN, DeviceLoss, Runtime, Runtimes, RuntimeTrial, Speeds
 from tests.engine.engine_tools import asked, events_of, text_of
 from tests.engine.test_engines import machine
 from tests.keeper_tools import kept
@@ -237,26 +237,75 @@ def test_the_smallest_brain_of_each_set_of_types_is_tried() -> None:
     assert [one.name for one in to_try([large, other, gone, small])] == ["small", "other"]
 
 
+def wide_brain() -> Brain:
+    """One of 17 layers, the last one included."""
+    narrow = brain()
+    assert narrow.base is not None
+    header = msgspec.structs.replace(narrow.base.header, layer_bytes=(5,) * 16, output_bytes=20)
+    return msgspec.structs.replace(narrow, base=msgspec.structs.replace(narrow.base, header=header))
+
+
+CARD = ComputeDevice(name="CUDA0", description="NVIDIA T400", total=8 << 30, free=8 << 30)
+FOR_CARDS = f"{HELP}\n-ngl, --gpu-layers N    layers\n-dev, --device NAMES    devices\n"
+
+
+async def test_a_device_that_is_lost_in_mid_answer_rests_comes_back_by_itself_and_rests_longer_the_next_time(
+    home: Home, tmp_path: Path, keeper: KeeperClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_is_scripted(monkeypatch)
+    heard: list[str] = []
+    program = fake_server(tmp_path / "own-server", help_text=FOR_CARDS, reply="here it is", die_after=1, die_at="lose")
+    runtime = await added(home, program)
+    made, wide = engines(home, keeper, heard, "auto"), wide_brain()
+    better = msgspec.structs.replace(passed(runtime, made, prompt=900.0), devices=(CARD,), looked="auto", layers=17)
+    Runtimes(home).note(runtime, better)
+
+    async def answer(question: str) -> str:
+        return text_of(await events_of(await made.open(wide), asked(question)))
+
+    def loss() -> DeviceLoss:
+        [trial] = Runtimes(home).tried(runtime)
+        assert trial.speeds == better.speeds  # what was measured stays
+        assert trial.lost is not None
+        return trial.lost
+
+    assert await answer("Hi") == "here it is"
+    with pytest.raises(OmniError, match="ended"):
+        await answer("lose it")
+    assert await answer("Hi") == "You said: Hi"
+    assert heard == [f"own-server {loss().rest_words}, so that scripted on the processor answers"]
+    assert (loss().times, loss().words) == (1, "ended while @omni/a answered with 17 layers on CUDA0")
+
+    another_start = msgspec.structs.replace(loss(), boot="another start of the machine")
+    Runtimes(home).note(runtime, msgspec.structs.replace(better, lost=another_start))
+    assert await answer("Hi") == "here it is"
+    with pytest.raises(OmniError, match="ended"):
+        await answer("lose it")
+    assert await answer("Hi") == "You said: Hi"
+    assert loss().times == 2
+    again = msgspec.structs.replace(loss(), boot="another start of the machine")
+    Runtimes(home).note(runtime, msgspec.structs.replace(better, lost=again))
+    assert await answer("Hi") == "You said: Hi"  # a new start ends the first rest only
+    over = msgspec.structs.replace(again, at=again.at - 25 * 3600)
+    Runtimes(home).note(runtime, msgspec.structs.replace(better, lost=over))
+    assert await answer("Hi") == "here it is"
+    await made.close()
+
+
 async def test_fewer_layers_are_tried_where_a_device_has_too_little_memory_and_what_loads_is_remembered(
     home: Home, tmp_path: Path, keeper: KeeperClient
 ) -> None:
     heard: list[str] = []
-    help_text = f"{HELP}\n-ngl, --gpu-layers N    layers\n-dev, --device NAMES    devices\n"
     short = (
         'if int(after("--gpu-layers")) > 4:\n'
         '    sys.stderr.write("ggml_vulkan: Device memory allocation of size 9 failed.\\n")\n'
         "    sys.exit(1)"
     )
-    runtime = await added(home, fake_server(tmp_path / "own-server", before=short, help_text=help_text, reply="here"))
+    runtime = await added(home, fake_server(tmp_path / "own-server", before=short, help_text=FOR_CARDS, reply="here"))
     made = engines(home, keeper, heard, "own-server")
-    card = ComputeDevice(name="CUDA0", description="NVIDIA T400", total=8 << 30, free=8 << 30)
-    on_device = msgspec.structs.replace(passed(runtime, made), devices=(card,), looked="auto", layers=17)
+    on_device = msgspec.structs.replace(passed(runtime, made), devices=(CARD,), looked="auto", layers=17)
     Runtimes(home).note(runtime, on_device)
-    wide = brain()
-    base = wide.base
-    assert base is not None
-    header = msgspec.structs.replace(base.header, layer_bytes=(5,) * 16, output_bytes=20)
-    wide = msgspec.structs.replace(wide, base=msgspec.structs.replace(base, header=header))
+    wide = wide_brain()
     assert made.spec(wide).settings["gpu_layers"] == 17
     engine = await made.open(wide)
     assert text_of(await events_of(engine, asked("Hi"))) == "here"
