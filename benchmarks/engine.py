@@ -27,7 +27,7 @@ from pathlib import Path
 from omni.core.events import PromptProgress, TextDelta, TurnEnded, Usage
 from omni.core.messages import Message
 from omni.core.paths import Home
-from omni.engine import Adapter, ChatRequest, Sampling, WorkerEngine
+from omni.engine import Adapter, ChatRequest, CompletionRequest, Sampling, WorkerEngine
 from omni.keeper import KeeperClient, WorkerSpec, start
 
 TOPICS = ("the sea", "a hill", "old ships", "a forest", "the rain", "a town", "bread", "the moon")
@@ -44,10 +44,11 @@ def question(text: str, tokens: int, adapter: Adapter | None = None) -> ChatRequ
     return ChatRequest(messages=(Message.of("user", text),), sampling=sampling, adapter=adapter)
 
 
-async def ask(engine: WorkerEngine, request: ChatRequest) -> tuple[float, Usage]:
+async def ask(engine: WorkerEngine, request: ChatRequest | CompletionRequest) -> tuple[float, Usage]:
     """Seconds to the first word, and what the engine says."""
     started, first = time.perf_counter(), 0.0
-    async with aclosing(engine.chat(request)) as events:
+    answer = engine.chat(request) if isinstance(request, ChatRequest) else engine.complete(request)
+    async with aclosing(answer) as events:
         async for event in events:
             if isinstance(event, TextDelta):
                 first = first or time.perf_counter() - started
@@ -149,7 +150,8 @@ async def cancel(engine: WorkerEngine) -> None:
 
 
 async def switch(keeper: KeeperClient, gguf: Path) -> None:
-    """From one adapter to another, against staying with one; every prompt begins with words that no slot has read."""
+    """From one adapter to another, against staying with one; every prompt begins with a token that no slot has read, which
+    those of a template do not."""
     folder = Path(tempfile.mkdtemp())
     paths = [str(folder / name) for name in ("a.gguf", "b.gguf")]
     for path in paths:
@@ -157,16 +159,19 @@ async def switch(keeper: KeeperClient, gguf: Path) -> None:
     engine = WorkerEngine(spec(gguf, slots=1, adapters=json.dumps(paths)), keeper, name="brain")
     times: dict[bool, list[float]] = {True: [], False: []}
     current, dice = 0, random.Random(2)
-    for _ in range(20):
+    for _ in range(40):
         for switching in (False, True):
             current = 1 - current if switching else current
-            request = question("Hello, who are you, and what can you do for me?", 2, Adapter(path=paths[current]))
-            system = Message.of("system", f"{dice.randrange(10**8, 10**9)} is the number of the day.")
-            request = ChatRequest(
-                messages=(system, *request.messages), sampling=request.sampling, adapter=request.adapter
+            word = "".join(dice.choice("bcdfghklmnprstvw") + dice.choice("aeiou") for _ in range(3))
+            request = CompletionRequest(
+                prompt=f"{word}, said the keeper of the light, and wrote down which of the lamps had burned that night, for "
+                "how long, and who had been on watch:",
+                sampling=Sampling(temperature=0.8, seed=1, max_tokens=2),
+                adapter=Adapter(path=paths[current]),
             )
-            first, _ = await ask(engine, request)
-            times[switching].append(first)
+            first, usage = await ask(engine, request)
+            if not usage.cached_tokens:
+                times[switching].append(first)
     for how, middle in (("median", statistics.median), ("fastest", min)):
         stay, moved = middle(times[False][1:]), middle(times[True][1:])
         extra = f"{(moved - stay) * 1000:+.1f} ms beyond an equally cold prefix ({stay:.2f} s)"

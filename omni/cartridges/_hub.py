@@ -4,6 +4,7 @@ The listing is asked for one fixed revision, which is then the one that is downl
 """
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
@@ -30,6 +31,8 @@ _QUANT = re.compile(
     re.IGNORECASE,
 )
 MAX_FILES = 20_000
+WHOLE = ("BF16", "F16", "FP16", "F32")  # what can be made smaller without losing twice
+QUARTER = 4.9 / 16  # of 16 bits, which Q4_K_M takes of most models
 _ANY = 1 << 62  # bytes: what a person asked for by its name is not measured
 
 
@@ -211,9 +214,23 @@ def _choose(
     if suits is None:
         raise NotFound(
             f"Nothing in {repository} fits into this machine; the smallest has {size_words(min(m.size for m in models))}.",
-            hint="Name a quantisation to take it nevertheless: hf.co/OWNER/REPOSITORY:QUANT",
+            hint=_smaller(repository, sizes, budget)
+            or "Name a quantisation to take it nevertheless: hf.co/OWNER/REPOSITORY:QUANT",
         )
     return next(model for model in models if (model.quant, model.size) == (suits, sizes[suits]))
+
+
+def _smaller(repository: str, sizes: Mapping[str, int], budget: "Budget") -> str:
+    """How something that fits can be made of what a repository has; "" where it cannot."""
+    for quant in WHOLE:
+        about = int(sizes.get(quant, 0) * QUARTER * (0.5 if quant == "F32" else 1))
+        if 0 < about <= budget.weights:
+            name = f"hf.co/{repository}:{quant}"
+            return (
+                f"Made smaller it would: about {size_words(about)} in Q4_K_M. `omni pull {name}`, then `omni quantise {name}`, "
+                "which says what that costs."
+            )
+    return ""
 
 
 def _headers(access: Access) -> Headers:

@@ -15,9 +15,9 @@ _SAME: dict[str, dict[int, str]] = {  # name without its tag -> layers -> what b
         62: "hf.co/ggml-org/gemma-3-27b-it-GGUF",
     },
     "gemma4": {
-        30: "hf.co/ggml-org/gemma-4-26B-A4B-it-GGUF",
+        30: "@omni/gemma4-26b-a4b",
         35: "hf.co/ggml-org/gemma-4-E2B-it-GGUF",
-        42: "hf.co/ggml-org/gemma-4-E4B-it-GGUF",
+        42: "@omni/gemma4-e4b",
         60: "hf.co/ggml-org/gemma-4-31B-it-GGUF",
     },
     "gpt-oss": {24: "@omni/gpt-oss-20b"},

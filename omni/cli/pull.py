@@ -49,17 +49,36 @@ async def fetch(services: "Services", name: str, *, base: str = "", as_json: boo
             progress.end(f"{brain.name} {here} ({brain.verified or 'not verified by us'}).")
             if brain.reason and not brain.askable:
                 tell(f"it cannot be asked: {brain.reason}" + (f"; {brain.command}" if brain.command else ""))
-            if brain.usable and brain.unquantised:
+            if brain.usable and brain.adapter is None:
                 await _offer_smaller(services, brain)
 
 
 async def _offer_smaller(services: "Services", brain: "Brain") -> None:
-    """Name the command that makes a brain smaller, where it is too large or too slow as it is."""
+    """Name what brings a smaller one, where a brain is too large or too slow as it is; at a terminal make it, on consent."""
+    from omni.cli.asking import agrees
+    from omni.cli.quantise import run_quantise
     from omni.hardware import PLEASANT
 
     fit = await services.fit(brain)
-    if fit is not None and (not fit.fits or (fit.speed is not None and fit.speed < PLEASANT)):
-        why = "does not fit here" if not fit.fits else f"answers with about {fit.speed:.0f} tokens a second here"
-        tell(
-            f"in {brain.quantisation} it {why}; `omni quantise {brain.name}` makes it smaller and says what that costs"
-        )
+    if fit is None or (fit.fits and (not brain.unquantised or fit.speed is None or fit.speed >= PLEASANT)):
+        return
+    why = "does not fit here" if not fit.fits else f"answers with about {fit.speed:.0f} tokens a second here"
+    if not brain.unquantised:
+        other = brain.name.rpartition(":")[0] if brain.name.startswith("hf.co/") else ""
+        way = f"`omni pull {other}` takes one that fits" if other else "`omni ls` shows which ones do"
+        tell(f"in {brain.quantisation} it {why}; {way}")
+        return
+    tell(f"in {brain.quantisation} it {why}; `omni quantise {brain.name}` makes it smaller and says what that costs")
+    if _can_quantise(services) and await agrees("Make it smaller now?"):
+        await run_quantise(services, brain)
+
+
+def _can_quantise(services: "Services") -> bool:
+    from omni.core.errors import OmniError
+    from omni.runtimes import engine_with_tools
+
+    try:
+        engine_with_tools(services.runtimes)
+    except OmniError:
+        return False
+    return True

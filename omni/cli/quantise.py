@@ -13,6 +13,7 @@ from omni.core.words import size_words
 
 if TYPE_CHECKING:
     from omni.app import Services
+    from omni.cartridges import Brain
     from omni.cli.progress import Progress
     from omni.runtimes import QuantisationReport, QuantiseEvent, Target
 
@@ -50,27 +51,40 @@ def command(brain: str, target: "Target", name: str, allow_requantize: bool, as_
     """
 
     async def work(services: "Services") -> None:
-        from omni.cli.progress import Progress, follow
-        from omni.runtimes import Quantising, at_once, begin_quantise, engine_with_tools
-
         source = await services.library.get(brain)
-        if target == "auto":
-            await services.measured_hardware()  # what is worth its size depends on how quick it will be
-        quantising = Quantising(
-            services.home,
-            services.library,
-            engine_with_tools(services.runtimes),
-            await services.budget(),
-            brain=source,
-            target=target,
-            name=name,
-            requantize=allow_requantize,
-            cores=at_once(),
-        )
-        job, progress = begin_quantise(services.jobs, quantising), Progress()
-        await follow(job, partial(_show, progress=progress, as_json=as_json), progress)
+        await run_quantise(services, source, target, name=name, requantize=allow_requantize, as_json=as_json)
 
     return resumable(work, as_json=as_json, stopped="with the next step")
+
+
+async def run_quantise(
+    services: "Services",
+    source: "Brain",
+    target: "Target" = "auto",
+    *,
+    name: str = "",
+    requantize: bool = False,
+    as_json: bool = False,
+) -> None:
+    """Make a brain smaller and print what came of it. Raises as `Quantising.run`, and NotFound without an engine's tools."""
+    from omni.cli.progress import Progress, follow
+    from omni.runtimes import Quantising, at_once, begin_quantise, engine_with_tools
+
+    if target == "auto":
+        await services.measured_hardware()  # what is worth its size depends on how quick it will be
+    quantising = Quantising(
+        services.home,
+        services.library,
+        engine_with_tools(services.runtimes),
+        await services.budget(),
+        brain=source,
+        target=target,
+        name=name,
+        requantize=requantize,
+        cores=at_once(),
+    )
+    job, progress = begin_quantise(services.jobs, quantising), Progress()
+    await follow(job, partial(_show, progress=progress, as_json=as_json), progress)
 
 
 def _show(event: "QuantiseEvent", progress: "Progress", *, as_json: bool) -> None:

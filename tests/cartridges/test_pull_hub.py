@@ -69,6 +69,23 @@ async def test_without_a_quantisation_the_machine_decides(
         await drain(open_library(environment=environment, memory=500).pull("hf.co/Qwen/Tiny-GGUF", shop.airlock))
 
 
+async def test_where_only_whole_weights_are_offered_that_do_not_fit_what_makes_them_smaller_is_named(
+    shop: Shop, hub: Hub, open_library: Open, gguf: Make, drain: Drain
+) -> None:
+    hub.file("tiny-F16.gguf", gguf(), size=12 * 10**9)
+    library = open_library(environment={"HF_ENDPOINT": shop.web.url}, memory=8 * 10**9)
+    with pytest.raises(NotFound, match="fits into this machine") as large:
+        await drain(library.pull("hf.co/Qwen/Tiny-GGUF", shop.airlock))
+    assert "about 3.7 GB in Q4_K_M" in large.value.hint
+    assert "`omni pull hf.co/Qwen/Tiny-GGUF:F16`, then `omni quantise hf.co/Qwen/Tiny-GGUF:F16`" in large.value.hint
+    hub.file("tiny-BF16.gguf", gguf(), size=80 * 10**9)
+    hub.items = [item for item in hub.items if item["path"] != "tiny-F16.gguf"]
+    hub.file("README.md", b"hello", lfs=False)
+    with pytest.raises(NotFound) as larger:
+        await drain(library.pull("hf.co/Qwen/Tiny-GGUF", shop.airlock))
+    assert "quantise" not in larger.value.hint
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -12,12 +12,13 @@ from omni.cartridges import Base, Brain, read_header
 from omni.cli.ls import group, no_use, row, why
 from omni.cli.ps import confinement, several, show, what
 from omni.core.paths import Home
-from omni.hardware import Fit, GraphicsMemory, Vram
+from omni.hardware import BaseFacts, Fit, GraphicsMemory, Vram, memory_needed
 from omni.keeper import ProcessInfo, anything_runs
 from tests.cartridges.conftest import gguf_bytes, tensors_of
 from tests.cli.conftest import Call
 from tests.embedding_tools import Bert
 from tests.image_tools import write_projector
+from tests.runtimes.tool_doubles import ToolDoubles
 
 pytestmark = pytest.mark.real  # every test here starts processes
 
@@ -430,6 +431,36 @@ def test_a_brain_that_is_too_large_as_it_is_names_what_makes_it_smaller(call: Ca
     (tmp_path / "other.gguf").write_bytes(gguf_bytes({"general.file_type": 1}, tensors, salt="other"))
     said = call("pull", str(tmp_path / "other.gguf")).err
     assert "in F16 it does not fit here; `omni quantise @me/other` makes it smaller and says what that costs" in said
+
+
+def test_a_quantised_brain_that_is_too_large_names_how_one_that_fits_is_had(call: Call, tmp_path: Path) -> None:
+    assert call("config", "set", "engine.memory", "100").code == 0
+    (tmp_path / "large.gguf").write_bytes(gguf_bytes())
+    said = call("pull", str(tmp_path / "large.gguf")).err
+    assert "in Q4_K_M it does not fit here; `omni ls` shows which ones do" in said
+
+
+@pytest.mark.parametrize("agreed", [False, True])
+def test_on_consent_a_brain_that_is_too_large_is_made_smaller_at_once(
+    call: Call, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, agreed: bool
+) -> None:
+    asked: list[str] = []
+
+    async def agrees(question: str) -> bool:
+        asked.append(question)
+        return agreed
+
+    monkeypatch.setattr("omni.cli.asking.agrees", agrees)
+    ToolDoubles(home, gguf_bytes())
+    whole = [(name, shape, 1 if kind == 12 else kind) for name, shape, kind in tensors_of("llama", ffn=40_000)]
+    (tmp_path / "large-F16.gguf").write_bytes(gguf_bytes({"general.file_type": 1}, whole))
+    room = str(memory_needed(BaseFacts(weights_bytes=10_000_000), 0) // 10**6)  # half of what it has
+    assert call("config", "set", "engine.memory", room).code == 0
+    pulled = call("pull", str(tmp_path / "large-F16.gguf"))
+    assert "in F16 it does not fit here; `omni quantise @me/large-f16`" in pulled.err
+    assert asked == ["Make it smaller now?"]
+    names = {one["name"] for one in call("ls", "--here", "--json").json if not one["shares"]}
+    assert names == {"@me/large-f16"} | ({"@me/large-q8_0"} if agreed else set())
 
 
 def test_without_an_engine_that_can_the_way_to_one_is_named(call: Call, tmp_path: Path) -> None:

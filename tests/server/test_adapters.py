@@ -14,6 +14,7 @@ HI: Any = [{"role": "user", "content": "Tell me about the sea."}]
 
 
 @pytest.mark.real
+@pytest.mark.long  # nine answers, each read anew; engine/test_adapters.py has a quick one
 async def test_an_adapter_answers_beside_its_base_as_strongly_as_each_request_says(
     starter_gguf: Path, tmp_path: Path
 ) -> None:

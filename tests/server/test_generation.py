@@ -4,15 +4,17 @@ import asyncio
 from contextlib import aclosing
 from typing import Any
 
+import msgspec
 import pytest
 
+from omni.cartridges.brains import BrainAdapter
 from omni.core.errors import ContextOverflow, EngineError, NotFound, UsageError
 from omni.core.events import TextDelta, TurnEnded
 from omni.core.messages import Message
-from omni.engine import Reply, ScriptedEngine
-from omni.server.errors import Busy, Stopping
+from omni.engine import Adapter, Reply, ScriptedEngine
+from omni.server.errors import BadParameter, Busy, Stopping
 from omni.server.fair_queue import FairQueue
-from omni.server.generation import GenerationRequest, begin, whole
+from omni.server.generation import GenerationRequest, begin, request_of, whole
 from tests.server.server_tools import brain
 
 
@@ -24,6 +26,17 @@ async def settled() -> None:
     """Everything has come to where it waits for somebody else."""
     for _ in range(10):
         await asyncio.sleep(0)
+
+
+def test_a_request_says_how_strongly_the_adapter_of_a_brain_applies() -> None:
+    asked = wish(adapter_scale=0.5)
+    with pytest.raises(BadParameter, match="@omni/test has no adapter"):
+        request_of(asked)
+    pirate = brain("@me/pirate", adapter=BrainAdapter(path="/a.gguf", scale=2.0))
+    for said, scale in ((None, 2.0), (0.5, 0.5), (0.0, 0.0)):
+        for prompt in (None, "Once"):
+            request = request_of(msgspec.structs.replace(asked, brain=pirate, adapter_scale=said, prompt=prompt))
+            assert request.adapter == Adapter(path="/a.gguf", scale=scale)
 
 
 def test_places_go_to_the_lane_with_the_fewest() -> None:
