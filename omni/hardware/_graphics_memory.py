@@ -1,7 +1,7 @@
 """Memory of graphics processors: how much there is, how much is taken, and what a process took, each by who knows it.
 
 NVIDIA's driver tells by NVML, AMD's in sysfs; what a process holds NVML says, and Linux in `/proc/PID/fdinfo` (AMD, Intel and
-others: https://docs.kernel.org/gpu/drm-usage-stats.html). What nobody tells stays None: it is not calculated, and not guessed.
+others: Documentation/gpu/drm-usage-stats.rst of its sources). What nobody tells stays None: it is not calculated, and not guessed.
 """
 
 import re

@@ -19,6 +19,7 @@ from tests.cli.tools import ROOT, Cli
 HELP = {
     "omni.cli",
     "omni.cli.main",
+    "omni.cli.overriding",
     "omni.cli.plugins",
     "omni.cli.say",
     "omni.cli.streams",
