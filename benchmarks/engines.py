@@ -1,12 +1,13 @@
 """How this Omni runs a brain, beside another checkout of it and a bare llama.cpp server, in one run.
 
     python -m benchmarks.engines BRAIN.gguf [--against CHECKOUT] [--llama-server BINARY] [--rounds N] [--only CASE]
+        [--set NAME=VALUE]...
 
 Every case of every side runs in a process and a home of its own, sides take turns, and the best of the rounds counts.
 The cases: a prompt of 1,500 tokens; a file of 120 lines that is changed in one name, so that most of the answer repeats
 it; the first token after a restart for a brain whose own prompt has 1,500 tokens; what the worker has in memory after a
 conversation of 2,000 tokens, and with 16,000 in use; tokens a second beside a busy process. `omni serve` against the
-bare engine is measured by `benchmarks.server`.
+bare engine is measured by `benchmarks.server`. `--set` adds a side, this checkout with settings of `[engine]`: `--set batch=256`.
 """
 
 import argparse
@@ -30,6 +31,7 @@ from omni.engine import ChatRequest, Engine, Sampling
 from omni.keeper import start
 
 ROOT = Path(__file__).resolve().parents[1]
+SET = "set"  # the side with other settings
 CASES = ("prompt", "edit", "restart", "memory", "full", "busy")
 RULES = "\n".join(
     f"{at}. Whoever writes part {at} of the log says which lamp burned, how long, and who was on watch that night."
@@ -49,20 +51,22 @@ def main() -> int:
     parser.add_argument("brain", type=Path)
     parser.add_argument("--against", type=Path)
     parser.add_argument("--llama-server", type=Path)
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", choices=CASES, action="append")
     parser.add_argument("--side", choices=CASES, help=argparse.SUPPRESS)
     wanted = parser.parse_args()
     if wanted.side:
-        print(json.dumps(one(wanted.side, wanted.brain.resolve())))
+        print(json.dumps(one(wanted.side, wanted.brain.resolve(), wanted.set)))
         return 0
     sides = {"now": ROOT} | ({"before": wanted.against.resolve()} if wanted.against else {})
+    sides |= {SET: ROOT} if wanted.set else {}
     print(f"load of this machine before: {os.getloadavg()[0]:.1f}")
     for case in wanted.only or CASES:
         told: dict[str, list[dict[str, float]]] = {side: [] for side in sides}
         for at in range(wanted.rounds):
             for side in sides if at % 2 else reversed(sides):
-                told[side].append(run(sides[side], case, wanted.brain))
+                told[side].append(run(sides[side], case, wanted.brain, wanted.set if side == SET else []))
                 print(f"{case} {side} {told[side][-1]}", file=sys.stderr, flush=True)
         report(case, told)
     if wanted.llama_server:
@@ -82,24 +86,29 @@ def report(case: str, told: dict[str, list[dict[str, float]]]) -> None:
     """The best of each side, and the ratio."""
     best = {side: max(measured, key=by(case)) for side, measured in told.items()}
     line = "  ".join(f"{side} {measured}" for side, measured in best.items())
-    ratio = f"{best['now']['value'] / best['before']['value']:.2f} x" if "before" in best else ""
-    print(f"{case:10} {line}  {ratio}", flush=True)
+    ratios = [
+        f"{best[one]['value'] / best[other]['value']:.2f} x {other}"
+        for one, other in (("now", "before"), (SET, "now"))
+        if {one, other} <= best.keys()
+    ]
+    print(f"{case:10} {line}  {', '.join(ratios)}", flush=True)
 
 
-def run(checkout: Path, case: str, brain: Path) -> dict[str, float]:
-    """One case by the code of one checkout."""
+def run(checkout: Path, case: str, brain: Path, settings: list[str]) -> dict[str, float]:
+    """One case by the code of one checkout, with other settings."""
     environment = {**os.environ, "PYTHONPATH": str(checkout), "OMNI_ENVIRONMENT": "own"}
-    command = [sys.executable, __file__, str(brain), "--side", case]
+    command = [sys.executable, __file__, str(brain), "--side", case, *(f"--set={each}" for each in settings)]
     answer = subprocess.run(command, env=environment, cwd=checkout, stdout=subprocess.PIPE, check=True, text=True)
     measured: dict[str, float] = json.loads(answer.stdout.splitlines()[-1])
     return measured
 
 
-def one(case: str, gguf: Path) -> dict[str, float]:
+def one(case: str, gguf: Path, settings: list[str]) -> dict[str, float]:
     """A case by the code of this process, in a home of its own; `value` is what is compared."""
     with tempfile.TemporaryDirectory(prefix="omni-engines-") as folder:
         os.environ["OMNI_HOME"] = folder
         home = Home(folder).ensure()
+        home.config.write_text("\n".join(["[engine]", *settings]), "utf-8")
         subprocess.run([sys.executable, "-m", "omni", "pull", str(gguf)], check=True, capture_output=True)
         subprocess.run([sys.executable, "-m", "omni", "stop", "--all"], check=True, capture_output=True)
         return asyncio.run(measure(case, home))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from omni.helpers import Helpers
     from omni.jobs import Jobs
     from omni.keeper import KeeperClient, ProcessInfo, Starter
-    from omni.runtimes import Runtime, RuntimeRow, Runtimes, RuntimeTrial
+    from omni.runtimes import Runtime, RuntimeRow, Runtimes, RuntimeTrial, Tuning
 
 T = TypeVar("T")
 
@@ -62,6 +62,7 @@ class Services:
         self._stamp: tuple[int, int, int] | None = None
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._adapters: dict[str, tuple[str, ...]] = {}
+        self._brains: tuple[Brain, ...] = ()
         self._listeners: list[Callable[[str, Any], None]] = []
 
     async def __aenter__(self) -> Self:
@@ -206,6 +207,7 @@ class Services:
                 self.settings,
                 await self.hardware(),
                 adapters=lambda base: self._adapters.get(base, ()),
+                brains=lambda: self._brains,
                 factories=factories,
                 said=lambda words: self._said(
                     "engine", words, level=logging.INFO
@@ -248,7 +250,7 @@ class Services:
         from omni.hardware import remember_speed
 
         await self.read_settings_again()
-        self._adapters = await self.library.adapters()
+        await self._look_at_brains()
         engine = await (await self.engines()).open(brain, embeddings=embeddings)
         base = brain.base.id if brain.base else ""
 
@@ -271,6 +273,10 @@ class Services:
                     await self.library.drop_projector(base, brain.base.projector)
 
         return ObservedEngine(engine, measured=measured, refused=refused, blinded=blinded)
+
+    async def _look_at_brains(self) -> None:
+        """Know what workers are loaded with beside a base."""
+        self._adapters, self._brains = await self.library.adapters(), tuple(await self.library.brains())
 
     def listen(self, listener: Callable[[str, Any], None]) -> Callable[[], None]:
         """Have `listener` hear what changes in this process: the keeper tells it to the others only. Returns the end."""
@@ -329,12 +335,31 @@ class Services:
         await self.library.scan()
         return to_try(await self.library.brains())
 
+    async def brains_to_tune(self) -> "list[Brain]":
+        """One brain of each base that chats and is here, the smallest first."""
+        from omni.engine import is_tried_with
+
+        by_base: dict[str, Brain] = {}
+        for brain in sorted(await self.library.brains(), key=lambda one: (one.size, bool(one.shares))):
+            if brain.usable and brain.base is not None and is_tried_with(brain):
+                by_base.setdefault(brain.base.id, brain)
+        return list(by_base.values())
+
     async def try_runtime(self, runtime: "Runtime", brain: "Brain") -> "RuntimeTrial":
         """Try a build with the types of a brain; what came of it is remembered. Raises OmniError where nobody can try."""
         trial = await (await self.engines()).try_runtime(runtime, brain)
         with suppress(OmniError):
             await self.changed("engines", runtime.name)
         return trial
+
+    async def tune(self, brain: "Brain") -> "Tuning":
+        """Measure what makes the base of a brain faster here, and remember it. Raises OmniError where it cannot be loaded."""
+        await self.read_settings_again()
+        await self._look_at_brains()
+        tuning = await (await self.engines()).tune(brain)
+        with suppress(OmniError):
+            await self.changed("engines", brain.name)
+        return tuning
 
     async def changed(self, topic: str, value: Any) -> None:
         """Tell the other front ends, as chat asks for it, and those of this one that listen."""

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         Verified,
         VerifyEvent,
     )
-    from omni.cartridges.gguf import GgufHeader, Tensor, read_header, read_tensors
+    from omni.cartridges.gguf import GgufHeader, Tensor, read_header, read_tensors, read_vocabulary
     from omni.cartridges.grids import was_quantised
     from omni.cartridges.holds import hold, making
     from omni.cartridges.manifest import Manifest, manifest_files, manifest_schema, parse_manifest
@@ -49,7 +49,7 @@ __getattr__, __dir__ = lazy(
     brains="Base MADE Brain BrainAdapter ExportEvent Exported PullDone PullEvent PullProgress PullStarted PullVerifying "
     "Unfinished Verified VerifyEvent",
     _facts="base_facts facts_of offload_facts",
-    gguf="GgufHeader Tensor read_header read_tensors",
+    gguf="GgufHeader Tensor read_header read_tensors read_vocabulary",
     grids="was_quantised",
     holds="hold making",
     _library="Library",

@@ -87,6 +87,13 @@ gemma-embedding2 llama-embed t5encoder
 """
 EMBEDDING_ARCHITECTURES = frozenset(_EMBEDDING.split())
 
+_DRAFTING = """
+bailingmoe3 cohere2moe deepseek2 deepseek32 deepseek4 glm-dsa glm4moe glm5-next hy_v3 mimo2 nemotron_h_moe qwen35 qwen35moe
+qwen3next step35
+"""
+DRAFTING_ARCHITECTURES = frozenset(_DRAFTING.split())
+"""Whose layers that draft the engine computes with, by its sources (`DECODER_MTP` in llama.cpp of llama-cpp-python 0.3.36)."""
+
 _OTHER = """
 wavtokenizer-dec qwen3tts pockettts gemma4-assistant clef dflash eagle3
 """

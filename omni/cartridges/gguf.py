@@ -5,6 +5,7 @@ few numbers, names and the chat template), token lists are stepped over, and the
 header and the time are bounded. Source: docs/gguf.md of ggml; versions 2 and 3, little endian.
 """
 
+import hashlib
 import os
 import stat
 import struct
@@ -16,7 +17,13 @@ from typing import IO, Any, Literal, NoReturn
 import msgspec
 
 from omni.cartridges._weights import Weights, plain
-from omni.cartridges.ggml import EMBEDDING_ARCHITECTURES, OTHER_ARCHITECTURES, POOLINGS, TENSOR_TYPES
+from omni.cartridges.ggml import (
+    DRAFTING_ARCHITECTURES,
+    EMBEDDING_ARCHITECTURES,
+    OTHER_ARCHITECTURES,
+    POOLINGS,
+    TENSOR_TYPES,
+)
 from omni.cartridges.jinja import fault_of
 from omni.core.errors import BadFile, NotFound
 
@@ -32,6 +39,7 @@ _WINDOW = 1 << 18
 
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
+_ENDS = ("bos_token_id", "eos_token_id", "add_bos_token", "add_eos_token")
 _U32, _U64 = struct.Struct("<I"), struct.Struct("<Q")
 
 Kind = Literal["model", "embedding", "reranker", "adapter", "mmproj", "other"]
@@ -106,6 +114,13 @@ class GgufHeader(msgspec.Struct, frozen=True, kw_only=True):
     base_repository: str = ""
 
     @property
+    def drafts_ahead(self) -> bool:
+        """Whether it has a layer that drafts what follows (multi-token prediction) and that the engine has the code for. More than
+        one such layer ends its process in most families."""
+        known = self.architecture in DRAFTING_ARCHITECTURES
+        return known and self.draft_layers == 1 and self.kinds.get("blk.nextn.eh_proj.weight", 0) == 1
+
+    @property
     def encodes(self) -> bool:
         """Whether every token looks at all others of its text, which must therefore be read at once; nothing follows it."""
         return self.architecture in EMBEDDING_ARCHITECTURES
@@ -144,6 +159,14 @@ def read_tensors(path: str | os.PathLike[str]) -> list[Tensor]:
             Tensor(name=name, type=TENSOR_TYPES.get(kind, ("?",))[0], shape=shape, offset=header.begin + offset)
             for name, (kind, shape, offset) in header.tensors.items()
         ]
+
+
+def read_vocabulary(path: str | os.PathLike[str]) -> str:
+    """What tells vocabularies of files apart, "" for a file without one: equal for those whose tokens have equal texts in equal
+    order, and begin and end a text alike. Raises as `read_header` does."""
+    with _opened(path) as header:
+        header.read()
+        return header.vocabulary()
 
 
 @contextmanager
@@ -207,6 +230,15 @@ class _Cursor:
         else:
             self._window, self._start, self._at = b"", target, 0
 
+    def sum(self, begin: int, end: int) -> str:
+        """The SHA-256 of what stands between two places of the file."""
+        digest = hashlib.sha256()
+        self._file.seek(begin)
+        while begin < end and (part := self._file.read(min(_WINDOW, end - begin))):
+            digest.update(part)
+            begin += len(part)
+        return digest.hexdigest()
+
     def bytes(self, count: int) -> bytes:
         """At most MAX_TEXT bytes; the callers see to that."""
         self._need(count)
@@ -255,6 +287,7 @@ class _Header:
         self._values: dict[str, Any] = {}
         self._lengths: dict[str, int] = {}  # of lists, which are hardly ever kept
         self._strings = 0
+        self._tokens = (0, 0)  # where their texts stand
         self.tensors: dict[str, tuple[int, tuple[int, ...], int]] = {}
 
     def read(self) -> GgufHeader:
@@ -275,6 +308,12 @@ class _Header:
         weights = self._read_tensors(tensors)
         self.tensors = weights.tensors
         return self._describe(version, tensors, weights)
+
+    def vocabulary(self) -> str:
+        """See `read_vocabulary`; of a header that was read."""
+        begin, end = self._tokens
+        told = [self._values.get(f"tokenizer.ggml.{key}") for key in ("model", *_ENDS)]
+        return f"{self._cursor.sum(begin, end)} {told}" if end > begin else ""
 
     def _read_values(self, entries: int) -> None:
         cursor, seen = self._cursor, set[str]()
@@ -314,7 +353,10 @@ class _Header:
             self._strings += count
             if self._strings > MAX_STRINGS:
                 cursor.wrong(f"its lists hold more than {MAX_STRINGS:,} texts")
+            begin = cursor.position
             cursor.skip_strings(count)
+            if key == "tokenizer.ggml.tokens":
+                self._tokens = (begin, cursor.position)
             return None
         if kind not in _SCALARS:
             cursor.wrong(f"the list {plain(key)!r} has the unknown type {kind}")
@@ -441,7 +483,7 @@ class _Header:
 
 def _wanted(key: str) -> bool:
     if key.startswith("tokenizer."):
-        return key in ("tokenizer.chat_template", "tokenizer.ggml.model", "tokenizer.ggml.pre")
+        return key in ("tokenizer.chat_template", *(f"tokenizer.ggml.{each}" for each in ("model", "pre", *_ENDS)))
     return True
 
 

@@ -12,11 +12,11 @@ from omni.core.errors import UsageError
 from omni.core.words import size_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from omni.airlock import FetchProgress
     from omni.app import Services
-    from omni.runtimes import EngineOffer, Runtime, RuntimeRow, TriedRow
+    from omni.runtimes import EngineOffer, Runtime, RuntimeRow, TriedRow, Tuning
 
 RUNS = (
     "It is a stranger's program, and reads what you may read. It gets no network, no line to other programs, no file to write "
@@ -26,7 +26,7 @@ RUNS = (
 
 @click.group("engine")
 def command() -> None:
-    """Add, build, list, try, choose and remove engines."""
+    """Add, build, list, try, tune, choose and remove engines."""
 
 
 @command.command("ls")
@@ -124,13 +124,36 @@ def try_(names: tuple[str, ...]) -> None:
     with_services(work)
 
 
+@command.command("tune")
+@click.argument("brains", nargs=-1)
+def tune(brains: tuple[str, ...]) -> None:
+    """Measure what makes brains faster on this machine, and remember it.
+
+    Without BRAINS all that are installed are measured, each with the engine that runs it: with which size of a batch it reads a
+    prompt fastest, and whether a smaller brain with the same tokens makes its answers faster by drafting them. Ways take turns, and another one than usual is used from then on only where it was ahead in every
+    round. Leave the machine alone meanwhile.
+    """
+
+    async def work(services: "Services") -> None:
+        await services.library.scan()
+        names = {brain.base.id: brain.name for brain in await services.library.brains() if brain.base is not None}
+        known = [await services.library.get(name) for name in brains] or await services.brains_to_tune()
+        if not known:
+            tell("no brain is here that could be measured")
+        for brain in known:
+            tell(f"measuring {brain.name}")
+            show_tuning(brain.name, await services.tune(brain), names)
+
+    with_services(work)
+
+
 @command.command("use")
 @click.argument("name", metavar="auto|NAME")
 def use(name: str) -> None:
     """Choose the engine that runs brains.
 
-    "auto" takes the one that comes with Omni, unless another one measured better here: 10 % faster at prompts, and at most
-    5 % slower at answers. For a brain that an engine cannot run the one that comes with Omni answers, which is said.
+    "auto" takes the one that comes with Omni, unless another one measured better here: 10 % faster at prompts (25 % where it keeps
+    fewer grammars), and at most 5 % slower at answers. For a brain that an engine cannot run the one that comes with Omni answers, which is said.
     """
 
     async def work(services: "Services") -> None:
@@ -199,6 +222,30 @@ def show(listed: "Sequence[RuntimeRow]", use: str) -> None:
 
 def _use(tried: "TriedRow") -> str:
     return "*" if tried.used else "rests" if tried.rests else "" if tried.trial.passed else "fails"
+
+
+def show_tuning(brain: str, tuning: "Tuning", names: "Mapping[str, str]") -> None:
+    """Print the figures of one brain: those of the rounds in which a way took part. `names`: what bases are called."""
+    from omni.engine import BATCH
+    from omni.runtimes import best_batch, best_draft
+
+    used = best_batch(tuning.batches, BATCH) or BATCH
+    lines = [
+        (brain, str(size), " ".join(f"{speed:.0f}" for speed in speeds), "*" if size == used else "")
+        for size, speeds in sorted(tuning.batches.items())
+    ]
+    print_table(("brain", "batch", "prompt, tokens a second by round", "used"), lines, right=("batch",))
+    if tuning.drafts:
+        best = best_draft(tuning.drafts)
+        drafts = [
+            (
+                names.get(base, base) or "nobody",
+                " ".join(f"{speed:.1f}" for speed in speeds),
+                "*" if base == best else "",
+            )
+            for base, speeds in tuning.drafts.items()
+        ]
+        print_table(("drafted by", "answers, tokens a second by round", "used"), drafts)
 
 
 async def _try(services: "Services", runtimes: "Sequence[Runtime]") -> None:

@@ -71,6 +71,21 @@ class EngineSettings(Section, frozen=True):
             description="Whether what was said before is used to guess what comes next; answers differ by rounding only."
         ),
     ] = True
+    draft: Annotated[
+        str,
+        Meta(
+            description="What drafts for brains: auto (what `omni engine tune` measured to be faster), the name of a smaller one with "
+            "the same tokens, mtp (layers of their own), or off."
+        ),
+    ] = "auto"
+    batch: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=2048,
+            description="Tokens of a prompt that are computed together; 0: what `omni engine tune` found fastest.",
+        ),
+    ] = 0
     cache: Annotated[
         Literal["f16", "q8_0"],
         Meta(description="How exactly a conversation is kept in memory; q8_0 takes half of it and reads more slowly."),

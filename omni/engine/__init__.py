@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from omni.engine.engines import EngineFactory, Engines
     from omni.engine.http import WorkerClient
     from omni.engine.images import image_kind, image_of
-    from omni.engine.llama import LoadFailed
+    from omni.engine.llama import BATCH, LoadFailed
     from omni.engine.refusals import NotReady
     from omni.engine.scripted import Reply, ScriptedEngine
-    from omni.engine.trials import to_try
+    from omni.engine.trials import is_tried_with, to_try
     from omni.engine.types import (
         Adapter,
         Capabilities,
@@ -46,13 +46,13 @@ __getattr__, __dir__ = lazy(
     http="WorkerClient",
     images="image_kind image_of",
     _infill="supports_infill",
-    llama="LoadFailed",
+    llama="BATCH LoadFailed",
     _observed="ObservedEngine",
     _offloading="placed_on",
     refusals="NotReady",
     _requests="adapter_of instructed sampling_of",
     scripted="Reply ScriptedEngine",
-    trials="to_try",
+    trials="is_tried_with to_try",
     types="Adapter Capabilities ChatRequest CompletionRequest Embeddings Engine Priority Relevances Sampling Tool",
     _worker_engine="WorkerEngine",
 )

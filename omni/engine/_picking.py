@@ -2,7 +2,7 @@
 that failed."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,14 +11,28 @@ from omni.cartridges import base_facts
 from omni.core.errors import OmniError
 from omni.core.paths import Home
 from omni.core.settings import Settings
+from omni.engine._drafts import OWN, drafts_for, has_heads, with_draft
 from omni.engine._offloading import device_settings
 from omni.engine._specs import WorkerSpecs, base_of
-from omni.engine.llama import LoadFailed, no_device_room
+from omni.engine.llama import BATCH, LoadFailed, no_device_room
 from omni.engine.trials import CELLS as CONTEXT
 from omni.engine.trials import is_tried_with, try_runtime, types_of
+from omni.engine.tuning import measure_batches, measure_drafts
 from omni.hardware import memory_needed, usable_devices
 from omni.keeper import WorkerSpec
-from omni.runtimes import BUILT_IN, EngineChoice, Moment, Runtime, Runtimes, RuntimeTrial, choose, find_devices, lost
+from omni.runtimes import (
+    BUILT_IN,
+    EngineChoice,
+    Moment,
+    Runtime,
+    Runtimes,
+    RuntimeTrial,
+    Tuning,
+    best_batch,
+    choose,
+    find_devices,
+    lost,
+)
 
 if TYPE_CHECKING:
     from omni.cartridges import Brain
@@ -26,13 +40,22 @@ if TYPE_CHECKING:
 
 
 class EnginePicks:
-    """The choices of one front end on `machine`, whose trials run in workers of `keeper`. `said` hears why what was asked for
-    is not used."""
+    """The choices of one front end on `machine`, whose trials run in workers of `keeper`. `brains` are those that are here; `said`
+    hears why what was asked for is not used, `told` what else a person should know."""
 
     def __init__(
-        self, home: Home, keeper: "KeeperClient", machine: str, specs: WorkerSpecs, *, said: Callable[[str], None]
+        self,
+        home: Home,
+        keeper: "KeeperClient",
+        machine: str,
+        specs: WorkerSpecs,
+        *,
+        brains: "Callable[[], Sequence[Brain]]",
+        said: Callable[[str], None],
+        told: Callable[[str], None],
     ) -> None:
         self.machine = machine
+        self._brains, self._told = brains, told
         self._keeper, self._runtimes, self._specs, self._said = keeper, Runtimes(home), specs, said
         self._trying = asyncio.Lock()
 
@@ -41,13 +64,43 @@ class EnginePicks:
         self._settings = settings.engine
 
     def choice(self, brain: "Brain") -> EngineChoice:
-        """Which build of an engine runs `brain`, by the settings and by what trials found out here."""
+        """Which build of an engine runs `brain` and how, by the settings and by what was found out here."""
         runtimes = self._runtimes.usable()
         settings = self._settings
         if len(runtimes) == 1 and settings.use in ("auto", BUILT_IN) and settings.gpu != "on":
-            return EngineChoice()
+            return self._tuned(brain, EngineChoice(), runtimes)
         tried = [(runtime, self._runtimes.tried(runtime)) for runtime in runtimes]
-        return choose(settings.use, types_of(brain), tried, self.machine, settings.gpu)
+        return self._tuned(brain, choose(settings.use, types_of(brain), tried, self.machine, settings.gpu), runtimes)
+
+    def _tuned(self, brain: "Brain", choice: EngineChoice, runtimes: list[Runtime]) -> EngineChoice:
+        """A choice with what was measured of this very base."""
+        if brain.base is None:
+            return choice
+        runtime = next(one for one in runtimes if one.name == choice.runtime)
+        tuning = self._runtimes.tuned(runtime, brain.base.id, self.machine)
+        if tuning is not None:
+            choice = choice._replace(batch=best_batch(tuning.batches, BATCH))
+        return with_draft(choice, brain.base, self._brains(), self._settings.draft, tuning)
+
+    async def tune(self, brain: "Brain") -> Tuning:
+        """Measure what makes the base of `brain` faster with the engine that runs it, and remember it. Raises OmniError where it
+        cannot be loaded, or does not answer."""
+        choice = await self.chosen(brain)
+        runtime = await asyncio.to_thread(self._runtimes.get, choice.runtime)
+        async with self._trying:
+            plain = self._specs.spec(brain, choice._replace(draft=None, heads=False, batch=0))
+            tuning = Tuning(runtime=runtime.key, machine=self.machine, base=plain.base)
+            tuning = msgspec.structs.replace(tuning, batches=await measure_batches(self._keeper, plain))
+            if not choice.devices:
+                bases = await asyncio.to_thread(drafts_for, base_of(brain), self._brains())
+                ways = {one.id: choice._replace(draft=one, heads=False, batch=0) for one in bases}
+                if has_heads(base_of(brain)):
+                    ways[OWN] = choice._replace(draft=None, heads=True, batch=0)
+                specs = {way: self._specs.spec(brain, made) for way, made in ways.items()}
+                drafting = {way: spec for way, spec in specs.items() if spec.key != plain.key}
+                tuning = msgspec.structs.replace(tuning, drafts=await measure_drafts(self._keeper, plain, drafting))
+            await asyncio.to_thread(self._runtimes.note_tuning, runtime, tuning)
+        return tuning
 
     async def chosen(self, brain: "Brain") -> EngineChoice:
         """The same, off the event loop; what was asked for and not tried yet is tried first. Where nobody can try, the engine
@@ -61,6 +114,7 @@ class EnginePicks:
                 self._said(f"another engine could not be tried: {error.message}")
             choice = await asyncio.to_thread(self.choice, brain)
         self._said(choice.words)
+        self._told(choice.undrafted)
         return choice
 
     def _wanted(self) -> list[Runtime]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from omni.core.errors import SetupError
-from omni.engine.llama import BATCH, CHECKPOINTS, QUIET, SPEAKERS, SPECULATION, used_devices
+from omni.engine.llama import CHECKPOINTS, DRAFTED, QUIET, SPEAKERS, SPECULATION, batches, used_devices
 
 _FLAGS = re.compile(r"^\s{0,8}(-{1,2}[a-zA-Z][\w-]*(?:,\s+-{1,2}[a-zA-Z][\w-]*)*)", re.MULTILINE)
 _LEVELS = re.compile(r"\b2: warning\b")  # builds that have none of this count verbosity the other way around
@@ -22,6 +22,7 @@ class ServerHelp:
     def __init__(self, text: str) -> None:
         self.flags = frozenset(flag for match in _FLAGS.findall(text) for flag in re.split(r",\s+", match))
         self.has_levels = _LEVELS.search(text) is not None
+        self.has_heads = "draft-mtp" in text
         self.joins_adapters = "comma-separated values to load multiple" in " ".join(text.split())
 
 
@@ -31,7 +32,7 @@ def arguments(path: str, socket: str, key_file: str, settings: Mapping[str, Any]
     Raises SetupError for a build that lacks what a worker needs.
     """
     slots, threads = int(settings.get("slots", 1)), int(settings.get("threads", 0)) or -1
-    batch = str(int(settings.get("batch", BATCH)))
+    together, computed = batches(settings)
     line = _CommandLine(known)
     line.needs("--model", path)
     line.needs("--host", socket)
@@ -39,8 +40,8 @@ def arguments(path: str, socket: str, key_file: str, settings: Mapping[str, Any]
     line.needs("--parallel", str(slots))
     line.needs("--kv-unified")
     line.needs("--ctx-size", str(int(settings.get("cells") or settings.get("context") or 4096)))
-    line.needs("--batch-size", batch)
-    line.needs("--ubatch-size", batch)
+    line.needs("--batch-size", str(together))
+    line.needs("--ubatch-size", str(computed))
     line.needs("--threads", str(threads))
     line.needs("--threads-batch", str(threads))
     line.needs("--slots")
@@ -64,10 +65,22 @@ def arguments(path: str, socket: str, key_file: str, settings: Mapping[str, Any]
     if cache := str(settings.get("cache", "")):
         line.needs("--cache-type-k", cache)
         line.needs("--cache-type-v", cache)
+    guessing = []
     if settings.get("speculation") and line.takes("--spec-ngram-mod-n-match", str(SPECULATION[0])):
-        line.takes("--spec-type", "ngram-mod")
+        guessing.append("ngram-mod")
         for most, tokens in zip(("min", "max"), SPECULATION[1:], strict=True):
             line.takes(f"--spec-ngram-mod-n-{most}", str(tokens))
+    draft = str(settings.get("draft", ""))
+    if settings.get("mtp") and known.has_heads:
+        guessing.append("draft-mtp")
+    elif draft and line.takes("--spec-draft-model", draft):
+        guessing.append("draft-simple")
+    if guessing and guessing[-1].startswith("draft-"):
+        line.takes("--spec-draft-n-max", str(DRAFTED[0]))
+        line.takes("--spec-draft-p-min", str(DRAFTED[1]))
+        line.takes("--spec-draft-ngl", "0")
+    if guessing:
+        line.takes("--spec-type", ",".join(guessing))
     if folder := str(settings.get("prefixes", "")):
         line.takes("--slot-save-path", f"{folder}/")
     if known.has_levels:

@@ -14,8 +14,8 @@ from omni.core.paths import Home
 from omni.core.settings import Settings
 from omni.engine._offloading import DRIVER, device_settings
 from omni.engine._prefixes import most_tokens
-from omni.engine.ceilings import LIKELIHOOD, RECURRENT, ceiling, likelihoods, repacked, vocabulary
-from omni.engine.llama import BATCH
+from omni.engine.ceilings import LIKELIHOOD, PROCESS, ceiling, likelihoods, loaded, recurs, repacked, state, vocabulary
+from omni.engine.llama import BATCH, DRAFTED, batches
 from omni.hardware import BaseFacts, Budget, HardwareProfile, Notes, OffloadPlan, kv_bytes, memory_needed, offload
 from omni.keeper import WorkerSpec
 from omni.runtimes import BUILT_IN, EngineChoice
@@ -74,6 +74,7 @@ class WorkerSpecs:
         }
         if settings.cache != "f16":
             options["cache"] = settings.cache
+        batch = settings.batch or choice.batch or BATCH
         if not embeddings:
             if settings.speculation and guesses(base.header):
                 options["speculation"] = 1
@@ -81,18 +82,22 @@ class WorkerSpecs:
                 options["prefixes"] = str(self._home.prefixes)
                 if 0 < (most := most_tokens(facts, settings.cache)) < context:
                     options["prefix_tokens"] = most
-        buffers = 0
-        if base.projector is not None and not embeddings:
-            options["projector"] = base.projector.path
-            if base.projector.looks_at_once:
-                options["batch"] = WHOLE_IMAGE
-                buffers = (WHOLE_IMAGE - BATCH) * BATCH_BYTES
+            if base.projector is not None:
+                options["projector"] = base.projector.path
+                if base.projector.looks_at_once:
+                    batch = max(batch, WHOLE_IMAGE)
+            if batch != BATCH:
+                options["batch"] = batch
+        need, drafting = memory_needed(facts, cells), 0
+        if (choice.heads or choice.draft is not None) and not embeddings:
+            drafting = self._drafting(base, choice, facts, options, room=budget.memory - need)
+            need += drafting
+        buffers = max(0, batches(options)[0] - BATCH) * BATCH_BYTES
         paths = sorted({*self._adapters(base.id), *([brain.adapter.path] if brain.adapter else [])})
         if paths:
             options["adapters"] = json.dumps(paths)
         if base.template is not None:
             options["chat_template"] = base.template
-        need = memory_needed(facts, cells)
         if embeddings:
             made, buffers = _for_vectors(base.header, context, room=budget.memory - need)
             options |= made
@@ -109,12 +114,41 @@ class WorkerSpecs:
             spared -= taken if device.shares_memory else 0  # it lies in the machine's own memory all the same
         driver = DRIVER - min(0, spared) if plan.layers else 0
         machine = self._profile.machine
+        beside = sum(map(_size, paths))
+        if drafting and choice.draft is not None:
+            beside += PROCESS + loaded(choice.draft.header, base_facts(choice.draft), options, machine)
+        elif drafting:
+            beside += drafting
         options["ceiling"] = settings.ceiling * 10**6 or ceiling(
-            base.header, facts, options, machine=machine, buffers=buffers + driver, adapters=sum(map(_size, paths))
+            base.header, facts, options, machine=machine, buffers=buffers + driver, beside=beside
         )
         return WorkerSpec(
             engine=choice.runtime, base=base.id, path=base.path, need_bytes=need + buffers - spared, settings=options
         )
+
+    def _drafting(
+        self, base: "Base", choice: EngineChoice, facts: BaseFacts, options: dict[str, int | str], *, room: int
+    ) -> int:
+        """Have a worker load what drafts, where there is `room`; returns the memory that it needs, 0 where it is left out."""
+        draft = choice.draft
+        settings: dict[str, int | str]
+        if draft is not None:
+            name, settings = draft.header.name or draft.id, {"draft": draft.path, "draft_base": draft.id}
+            need = memory_needed(base_facts(draft, projector=False), int(options["cells"]))
+        else:  # its weights and its part of the cache count already; a state is kept for each token that may be taken back
+            name, settings = f"the layer of {base.header.name or base.id} that could", {"mtp": 1}
+            kept = state(base.header, facts, options) if recurs(base.header) else 0
+            need = PROCESS + int(options["slots"]) * DRAFTED[0] * kept
+        if need > room:
+            self._said(f"{name} does not draft: there is too little memory for it")
+            return 0
+        options |= settings
+        for name in (
+            "prefixes",
+            "prefix_tokens",
+        ):  # llama.cpp brings back what the brain knew, and not what its draft did
+            options.pop(name, None)
+        return need
 
     def plan(self, brain: "Brain", choice: EngineChoice, *, cells: int, buffers: int = 0) -> OffloadPlan:
         """What of a brain's base goes to the devices of a choice."""
@@ -163,7 +197,7 @@ def _size(path: str) -> int:
 def guesses(header: "GgufHeader") -> bool:
     """Whether what comes next may be guessed for a brain: what was guessed wrongly must be taken back, which a state that
     each token changes cannot be."""
-    return not header.sliding_window and not any(key.startswith(RECURRENT) for key in header.keys)
+    return not header.sliding_window and not recurs(header)
 
 
 def _for_vectors(header: "GgufHeader", context: int, *, room: int) -> tuple[dict[str, int | str], int]:

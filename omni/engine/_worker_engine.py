@@ -37,6 +37,7 @@ from omni.engine.earlier import shown_again
 from omni.engine.embeddings import ranks
 from omni.engine.interpreting import Attempt, Interpreter, attempts
 from omni.engine.lengths import check_text, far_too_long
+from omni.engine.llama import GUESSES
 from omni.engine.proving import Unproved, unfollowed
 from omni.engine.refusals import Unreadable
 from omni.engine.types import Capabilities, ChatRequest, CompletionRequest, Embeddings, Relevances, Tool
@@ -126,7 +127,7 @@ class WorkerEngine:
     ) -> AsyncGenerator[EngineEvent]:
         """One try at an answer. It is begun anew once when a worker ends in the middle, the next says something else, and
         nobody has got anything of it."""
-        if request.logprobs is not None and self.spec.settings.get("speculation"):
+        if request.logprobs is not None and any(self.spec.settings.get(name) for name in GUESSES):
             async with aclosing(self._without_guesses()._attempted(request, binding, attempt)) as events:
                 async for event in events:
                     yield event
@@ -154,7 +155,7 @@ class WorkerEngine:
         """The same in a worker that guesses nothing: of a token that was guessed llama.cpp tells no likelihood, or that it was
         certain, and no request can have it guess nothing."""
         if self._unguessing is None:
-            settings = {name: value for name, value in self.spec.settings.items() if name != "speculation"}
+            settings = {name: value for name, value in self.spec.settings.items() if name not in GUESSES}
             self._unguessing = WorkerEngine(
                 msgspec.structs.replace(self.spec, settings=settings),
                 self._keeper,

@@ -49,32 +49,45 @@ def ceiling(
     *,
     machine: str,
     buffers: int = 0,
-    adapters: int = 0,
+    beside: int = 0,
 ) -> int:
     """The most bytes that the worker with these `settings` may have for itself. `machine` as `HardwareProfile` names it;
-    `buffers` are those that large batches need, `adapters` the bytes of those that are loaded with the base."""
+    `buffers` are those that large batches need, `beside` the bytes of what is loaded with the base: adapters, and what drafts."""
     threads = int(settings["threads"]) + int(settings["slots"]) + SPEAKERS + THREADS
     return (
-        (repacked(header, facts, machine) if settings.get("mapped", 1) else facts.weights_bytes)
-        + kv_bytes(facts, int(settings["cells"]))
-        + facts.weights_bytes // SHARE
-        + adapters
-        + int(settings["slots"]) * (1 + CHECKPOINTS) * state(header, facts, int(settings["cells"]))
+        loaded(header, facts, settings, machine)
+        + beside
         + (facts.projector_bytes + LOOKING if facts.projector_bytes else 0)
         + buffers
-        + vocabulary(header) * TOKEN
         + threads * STACK
         + PROCESS
         + REQUESTS
     )
 
 
-def state(header: GgufHeader, facts: BaseFacts, cells: int) -> int:
+def loaded(header: GgufHeader, facts: BaseFacts, settings: Mapping[str, Any], machine: str) -> int:
+    """Bytes that one base takes where it is loaded, whatever is asked, at most."""
+    return (
+        (repacked(header, facts, machine) if settings.get("mapped", 1) else facts.weights_bytes)
+        + kv_bytes(facts, int(settings["cells"]))
+        + facts.weights_bytes // SHARE
+        + int(settings["slots"]) * (1 + CHECKPOINTS) * state(header, facts, settings)
+        + vocabulary(header) * TOKEN
+    )
+
+
+def state(header: GgufHeader, facts: BaseFacts, settings: Mapping[str, Any]) -> int:
     """Bytes of what of a chat cannot be taken back, at most: of it llama.cpp keeps copies, to go on from an earlier message.
     That is the cache of a sliding window, or the state of a recurrent brain; 0 for the others."""
-    if any(key.startswith(RECURRENT) for key in header.keys):
+    if recurs(header):
         return (header.parameters or facts.weights_bytes) // PARAMETERS
-    return kv_bytes(facts, min(header.sliding_window + BATCH, cells)) if header.sliding_window else 0
+    window = header.sliding_window + int(settings.get("batch", BATCH))
+    return kv_bytes(facts, min(window, int(settings["cells"]))) if header.sliding_window else 0
+
+
+def recurs(header: GgufHeader) -> bool:
+    """Whether a brain keeps a state that each token changes."""
+    return any(key.startswith(RECURRENT) for key in header.keys)
 
 
 def repacked(header: GgufHeader, facts: BaseFacts, machine: str) -> int:

@@ -13,7 +13,7 @@ from omni.engine._specs import WorkerSpecs, base_of
 from omni.engine.types import Engine
 from omni.hardware import BaseFacts, HardwareProfile, Notes
 from omni.keeper import WorkerSpec
-from omni.runtimes import BUILT_IN, EngineChoice, Runtime, RuntimeTrial, machine_of
+from omni.runtimes import BUILT_IN, EngineChoice, Runtime, RuntimeTrial, Tuning, machine_of
 
 if TYPE_CHECKING:
     from omni.cartridges import Brain
@@ -40,7 +40,8 @@ class Engines:
     """The engines of one front end. Nothing is loaded before an engine is asked.
 
     `adapters` names the LoRA files of all brains on a base, by the base's id: a worker loads them together, so that
-    changing the brain changes a number in the request and not the process. `factories` are the plug-ins' engines. `said` hears
+    changing the brain changes a number in the request and not the process. `brains` are those that are here: one may draft for
+    another one. `factories` are the plug-ins' engines. `said` hears
     when another engine answers than the one that the settings name, and why.
     """
 
@@ -53,14 +54,16 @@ class Engines:
         *,
         notes: Notes | None = None,
         adapters: Callable[[str], Sequence[str]] = lambda _base: (),
+        brains: "Callable[[], Sequence[Brain]]" = tuple,
         factories: Sequence[EngineFactory] = (),
         said: Callable[[str], None] = lambda _words: None,
     ) -> None:
         self.home, self._keeper = home, keeper
         self._factories, self._said = tuple(factories), said
-        self._specs = WorkerSpecs(home, profile, notes, adapters=adapters, said=partial(self._say, instead=""))
+        told = partial(self._say, instead="")
+        self._specs = WorkerSpecs(home, profile, notes, adapters=adapters, said=told)
         machine = machine_of(profile.cpu.name, profile.cpu.features)
-        self._picks = EnginePicks(home, keeper, machine, self._specs, said=self._say)
+        self._picks = EnginePicks(home, keeper, machine, self._specs, brains=brains, said=self._say, told=told)
         self.follow(settings)
         self._open: dict[str, Engine] = {}
         self._left: list[Engine] = []  # that have given way, and may still answer somebody
@@ -96,6 +99,10 @@ class Engines:
     async def try_runtime(self, runtime: Runtime, brain: "Brain", *, compare: bool = True) -> RuntimeTrial:
         """Try a build with the types of `brain`; see `EnginePicks`."""
         return await self._picks.try_runtime(runtime, brain, compare=compare)
+
+    async def tune(self, brain: "Brain") -> Tuning:
+        """Measure what makes the base of `brain` faster here; see `EnginePicks`."""
+        return await self._picks.tune(brain)
 
     def cells(self, facts: BaseFacts, context: int) -> int:
         """The size of the cache that the slots of a worker share; see `WorkerSpecs`."""

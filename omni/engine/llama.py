@@ -21,6 +21,11 @@ CHECKPOINTS = 4  # of a chat whose past cannot be taken back; llama.cpp would ke
 # more where an answer repeats most of a file, and cost half the speed where its lines are all alike and yet not the same: these
 # were the only ones of eight choices that lost in neither (1.5 and 1.04 times the speed of the coder's plain answer).
 SPECULATION = (16, 4, 16)
+DRAFTED = (
+    5,
+    0.6,
+)  # the most tokens that another brain, or a layer of its own, drafts at a time, and how sure it must be of each
+GUESSES = ("speculation", "draft", "draft_base", "mtp")  # settings of a worker that guesses
 _NO_PARSER = "Unable to generate parser for this template. Automatic parser generation failed:"
 _TEMPLATE = re.compile(
     r"^\S+ E [^\n]*(?:common_chat_templates_init: error|chat template parsing error): (.*?)(?=^\d\S+ [A-Z] |\Z)",
@@ -40,8 +45,8 @@ def start(path: str, socket: str, key: str, settings: dict[str, Any], *, log: Pa
     """Load the GGUF at `path` and serve it on `socket`; returns the server, which lives as long as it is referenced.
 
     Holds the GIL until the base is loaded. Raises BadFile with llama.cpp's own reason from `log` (what was written to
-    it after `offset`), LoadFailed when it reached the worker's ceiling. A projector that cannot be loaded is left out, so
-    that the brain answers to texts at least.
+    it after `offset`), LoadFailed when it reached the worker's ceiling. A brain that should draft, and a projector, are left out
+    where they cannot be loaded, so that the brain answers to texts at least.
     """
     from xllamacpp import Server
 
@@ -49,6 +54,12 @@ def start(path: str, socket: str, key: str, settings: dict[str, Any], *, log: Pa
     try:
         return Server(parameters(path, socket, key, settings))
     except RuntimeError as error:
+        if drafter := settings.get("draft") or (settings.get("mtp") and path):
+            alone = {name: value for name, value in settings.items() if name not in ("draft", "mtp")}
+            server = start(path, socket, key, alone, log=log, offset=_length(log))
+            sys.stderr.write(f"Without drafts: what drafts in {Path(str(drafter)).name} could not be loaded.\n")
+            sys.stderr.flush()
+            return server
         if projector := settings.get("projector"):
             blind = {name: value for name, value in settings.items() if name != "projector"}
             server = start(path, socket, key, blind, log=log, offset=_length(log))
@@ -92,7 +103,7 @@ def parameters(path: str, socket: str, key: str, settings: dict[str, Any]) -> An
     wanted.n_threads_http = slots + SPEAKERS  # one thread a stream
     wanted.kv_unified = True
     wanted.n_ctx = int(settings.get("cells") or settings.get("context") or 4096)
-    wanted.n_batch = wanted.n_ubatch = int(settings.get("batch", BATCH))
+    wanted.n_batch, wanted.n_ubatch = batches(settings)
     wanted.cache_ram_mib = 0
     wanted.cache_idle_slots = False
     wanted.n_ctx_checkpoints = CHECKPOINTS
@@ -113,10 +124,26 @@ def parameters(path: str, socket: str, key: str, settings: dict[str, Any]) -> An
         wanted.cpuparams.poll = 0
     if cache := str(settings.get("cache", "")):
         wanted.cache_type_k = wanted.cache_type_v = getattr(xllamacpp.ggml_type, f"GGML_TYPE_{cache.upper()}")
+    guessing = []
     if settings.get("speculation"):
-        wanted.speculative.types = [xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_NGRAM_MOD]
-        draft = wanted.speculative.ngram_mod
-        draft.n_match, draft.n_min, draft.n_max = SPECULATION
+        guessing.append(xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_NGRAM_MOD)
+        ngrams = wanted.speculative.ngram_mod
+        ngrams.n_match, ngrams.n_min, ngrams.n_max = SPECULATION
+    draft = str(settings.get("draft", ""))
+    if settings.get("mtp"):
+        guessing.append(xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_DRAFT_MTP)
+    elif draft:
+        guessing.append(xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE)
+    if settings.get("mtp") or draft:
+        drafting = wanted.speculative.draft
+        drafting.mparams.path = draft
+        drafting.n_max, drafting.p_min = DRAFTED
+        drafting.n_gpu_layers = 0
+        drafting.cpuparams.n_threads = drafting.cpuparams_batch.n_threads = threads
+        if threads > 0:
+            drafting.cpuparams.poll = 0
+    if guessing:
+        wanted.speculative.types = guessing
     if folder := str(settings.get("prefixes", "")):
         wanted.slot_save_path = f"{folder}/"  # llama.cpp puts the name right behind it
     if template := str(settings.get("chat_template", "")):
@@ -140,6 +167,17 @@ def parameters(path: str, socket: str, key: str, settings: dict[str, Any]) -> An
     if adapters:
         wanted.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(adapter, 0.0) for adapter in adapters]
     return wanted
+
+
+def batches(settings: Mapping[str, Any]) -> tuple[int, int]:
+    """How many tokens come together at most, and how many of them are computed at a time. Where the guesses of all slots do not
+    fit into one batch llama.cpp ends its process."""
+    computed, guessed = int(settings.get("batch", BATCH)), 0
+    if settings.get("speculation"):
+        guessed = SPECULATION[-1]
+    if settings.get("draft") or settings.get("mtp"):
+        guessed = max(guessed, DRAFTED[0])
+    return max(computed, int(settings.get("slots", 1)) * (1 + guessed)), computed
 
 
 def used_devices(settings: Mapping[str, Any]) -> list[tuple[str, int]]:

@@ -17,7 +17,7 @@ from omni.engine._infill import tokens_of
 from omni.engine._offloading import SETTINGS
 from omni.engine._worker_access import fate_of
 from omni.engine.http import WorkerClient
-from omni.engine.llama import CANNOT_LOAD
+from omni.engine.llama import CANNOT_LOAD, GUESSES
 from omni.hardware import process_memory
 from omni.runtimes import Runtime, RuntimeTrial, Speeds, types_words
 
@@ -26,21 +26,13 @@ if TYPE_CHECKING:
     from omni.keeper import KeeperClient, Lease, WorkerSpec
 
 CELLS = 1024
-NOT_TRIED = (
-    "projector",
-    "adapters",
-    "batch",
-    "speculation",
-    "prefixes",
-    "prefix_tokens",
-    "cache",
-)  # of a worker's settings
+NOT_TRIED = ("projector", "adapters", "batch", "prefixes", "prefix_tokens", "cache", *GUESSES)  # of a worker's settings
 PATIENCE = 600.0  # seconds for one trial, loading included
 TOKENS = 32  # of an answer
 TIMES = 3  # that it is measured; the best counts, for others work here too
 ENOUGH = 10.0  # seconds of measuring, after which it is not begun again
-_SENTENCE = "The harbour lay quiet under a pale morning sky, and the boats rocked gently against the old stone wall. "
-_TEXT = _SENTENCE * 8
+SENTENCE = "The harbour lay quiet under a pale morning sky, and the boats rocked gently against the old stone wall. "
+_TEXT = SENTENCE * 8
 _KEPT = "zq"  # no brain says that by itself
 _GRAMMAR = f'%llguidance {{}}\nstart: "{_KEPT}"\n'
 _LOADING = re.compile(r"could not be loaded: (.+?)\.?$")
@@ -88,7 +80,7 @@ async def try_runtime(
     """
     trial = RuntimeTrial(runtime=runtime.key, machine=machine, types=types, brain=brain)
     try:
-        async with asyncio.timeout(PATIENCE), await keeper.worker(_small(spec, runtime, placed)) as lease:
+        async with asyncio.timeout(PATIENCE), await keeper.worker(small(spec, runtime.name, placed)) as lease:
             try:
                 async for _ in lease.states():
                     pass
@@ -112,16 +104,16 @@ async def try_runtime(
 async def _measured(keeper: "KeeperClient", lease: "Lease", trial: RuntimeTrial, *, slow: bool) -> RuntimeTrial:
     """`slow`: on a device that is software a few tokens take as long as all of them elsewhere."""
     client = WorkerClient(lease.socket, lease.key)
-    prompt = await tokens_of(client, _SENTENCE if slow else _TEXT)
+    prompt = await tokens_of(client, SENTENCE if slow else _TEXT)
     speeds = Speeds(prompt=0.0, answer=0.0)
     begun = time.monotonic()
     for number in range(TIMES):
         if number and time.monotonic() - begun > ENOUGH:
             break
-        times = await _times(client, prompt, 4 if slow else TOKENS)
+        times = await times_of(client, prompt, 4 if slow else TOKENS)
         speeds = Speeds(
-            prompt=max(speeds.prompt, _rate(times.prompt_n, times.prompt_ms)),
-            answer=max(speeds.answer, _rate(times.predicted_n, times.predicted_ms)),
+            prompt=max(speeds.prompt, rate(times.prompt_n, times.prompt_ms)),
+            answer=max(speeds.answer, rate(times.predicted_n, times.predicted_ms)),
         )
     worker = next((one for one in await keeper.processes() if one.name == lease.worker), None)
     if worker is not None:
@@ -130,7 +122,7 @@ async def _measured(keeper: "KeeperClient", lease: "Lease", trial: RuntimeTrial,
     return msgspec.structs.replace(trial, speeds=speeds, llguidance=await _keeps_grammars(client))
 
 
-async def _times(client: WorkerClient, prompt: list[int], tokens: int) -> LlamaTimings:
+async def times_of(client: WorkerClient, prompt: list[int], tokens: int) -> LlamaTimings:
     """How long one answer took. Raises EngineError where nothing came, or nobody says."""
     times: LlamaTimings | None = None
     async with aclosing(
@@ -143,7 +135,8 @@ async def _times(client: WorkerClient, prompt: list[int], tokens: int) -> LlamaT
     return times
 
 
-def _rate(tokens: int, milliseconds: float) -> float:
+def rate(tokens: int, milliseconds: float) -> float:
+    """Tokens a second."""
     return round(1000 * tokens / max(milliseconds, 0.001), 1)
 
 
@@ -176,9 +169,9 @@ def _question(prompt: str | list[int], **more: Any) -> dict[str, Any]:
     return {"prompt": prompt, "n_predict": TOKENS, "temperature": 0, "cache_prompt": False, "ignore_eos": True, **more}
 
 
-def _small(spec: "WorkerSpec", runtime: Runtime, placed: Mapping[str, int | str]) -> "WorkerSpec":
+def small(spec: "WorkerSpec", engine: str, placed: Mapping[str, int | str]) -> "WorkerSpec":
     """A worker for one short question, which nobody else uses."""
     left_out = (*NOT_TRIED, *SETTINGS)
     settings = {name: value for name, value in spec.settings.items() if name not in left_out}
     settings |= {**placed, "context": CELLS, "cells": CELLS, "slots": 1, "keep_alive": 0, "trial": 1}
-    return msgspec.structs.replace(spec, engine=runtime.name, settings=settings)
+    return msgspec.structs.replace(spec, engine=engine, settings=settings)

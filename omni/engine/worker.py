@@ -30,7 +30,7 @@ def main() -> None:
     if not program:
         # Before the first byte of a file that a stranger may have made.
         confinement.confine(connect=False, execute=False)
-    held = hold_base(str(place.spec["base"]))
+    held = [hold_base(base) for base in bases_of(place.spec)]
     log = log_path()
     offset = log.stat().st_size if log.is_file() else 0
     from omni.core.errors import OmniError
@@ -44,7 +44,8 @@ def main() -> None:
     settings = place.spec["settings"]
     # Others may have threads of a driver, which write when they like.
     if place.spec["engine"] == "xllamacpp" and settings.get("trim", 1):
-        pages.give_back_file(str(place.spec["path"]))
+        for path in filter(None, (place.spec["path"], settings.get("draft"))):
+            pages.give_back_file(str(path))
         pages.give_back_zeros()  # nobody asks before `ready`
     confined = confinement.confine(connect=False, execute=False) if program else confinement.state()
     place.ready(
@@ -91,6 +92,11 @@ def starts_program(engine: str) -> bool:
             Runtimes(Home.from_environment()).get(engine).kind == "llama_server"
         )
     return False
+
+
+def bases_of(spec: dict[str, Any]) -> list[str]:
+    """The ids of the bases that a worker loads: its own, and that of a brain that drafts for it."""
+    return [str(base) for base in (spec["base"], spec["settings"].get("draft_base")) if base]
 
 
 def hold_base(base: str) -> ExitStack:

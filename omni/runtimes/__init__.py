@@ -6,7 +6,7 @@
     listing   what lists and panes show         building  compiling one for this very machine
     confined  tools in a child that has a wall  quantising  making a brain smaller, quality what that cost
     devices   what it computes on beside the processor   losses  one that was lost, and when it may be used again
-    libraries which files a program could load
+    libraries which files a program could load           tuning  what was measured of one base
 
 Importing this package imports none of its modules; a name is loaded when it is first used.
 """
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from omni.runtimes.registry import Runtimes, built_in
     from omni.runtimes.runtime import BUILT_IN, AnyRuntime, BrokenRuntime, Runtime, RuntimeTrial, Speeds, machine_of
     from omni.runtimes.toolchain import Backend
+    from omni.runtimes.tuning import ROUNDS, Tuning, best_batch, best_draft, is_ahead, may_be_batch
 
 __getattr__, __dir__ = lazy(
     __name__,
@@ -53,4 +54,5 @@ __getattr__, __dir__ = lazy(
     registry="Runtimes built_in",
     runtime="AnyRuntime BUILT_IN BrokenRuntime Runtime RuntimeTrial Speeds machine_of",
     toolchain="Backend",
+    tuning="ROUNDS Tuning best_batch best_draft is_ahead may_be_batch",
 )

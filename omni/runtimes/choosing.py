@@ -2,20 +2,26 @@
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from omni.hardware import ComputeDevice, GpuUse, usable_devices
 from omni.runtimes.losses import Moment
 from omni.runtimes.runtime import BUILT_IN, Runtime, RuntimeTrial
 
+if TYPE_CHECKING:
+    from omni.cartridges import Base
+
 FASTER = 1.10  # at prompts, of what the engine that comes with Omni reads: less is the noise of a measurement
+MUCH_FASTER = 1.25  # where it does not keep Omni's grammars: a smaller gain is not worth what answers by a schema lose
 SLOWER = 0.95  # at answers, of what that one writes
 
 
 class EngineChoice(NamedTuple):
     """`runtime` runs the brain. `llguidance`: whether it keeps Omni's own grammars. `untried`: it was asked for, and nobody
     knows yet; until then the one that comes with Omni is used. `words`: why it is not what was asked for. `devices`: what
-    layers go to (empty: the processor does it all), and `fits`: how many of a base did, by its id."""
+    layers go to (empty: the processor does it all), and `fits`: how many of a base did, by its id. `batch`: how many tokens of a
+    prompt it computes together, where another number than usual measured better, `draft` what drafts for it,
+    `heads` whether a layer of its own does, and `undrafted` why what should does not."""
 
     runtime: str = BUILT_IN
     llguidance: bool = True
@@ -23,6 +29,10 @@ class EngineChoice(NamedTuple):
     words: str = ""
     devices: tuple[ComputeDevice, ...] = ()
     fits: Mapping[str, int] = MappingProxyType({})
+    batch: int = 0
+    draft: "Base | None" = None
+    heads: bool = False
+    undrafted: str = ""
 
 
 def choose(
@@ -90,12 +100,13 @@ def _plainly(use: str, here: dict[str, list[RuntimeTrial]], wanted: frozenset[st
         return EngineChoice()
     if use != "auto":
         return _named(use, here[use], wanted)
-    best, most = EngineChoice(), FASTER
+    best, most = EngineChoice(), 0.0
     for name, trial in ((name, one) for name, tried in here.items() for one in tried if name != BUILT_IN):
         if frozenset(trial.types) != wanted or trial.speeds is None or trial.own is None:
             continue
         faster = trial.speeds.prompt / max(trial.own.prompt, 0.1)
-        if faster >= most and trial.speeds.answer >= trial.own.answer * SLOWER:
+        needed = FASTER if trial.llguidance else MUCH_FASTER
+        if faster >= max(needed, most) and trial.speeds.answer >= trial.own.answer * SLOWER:
             best, most = _as_tried(name, trial, "auto"), faster
     return best
 

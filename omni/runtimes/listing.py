@@ -85,12 +85,13 @@ def _used(choice: EngineChoice, runtime: Runtime, trial: RuntimeTrial) -> bool:
 
 
 def features(runtime: Runtime, trials: list[RuntimeTrial]) -> tuple[str, ...]:
-    """What it has beside the processor, by the names of its libraries, and whether it keeps Omni's grammars and which devices it has,
-    by trial."""
+    """What it has beside the processor, by the names of its libraries, and which grammars it keeps and which devices it has, by
+    trial."""
     names = " ".join(pin.path.rpartition("/")[2] for pin in runtime.files)
     backends = [title for word, title in _BACKENDS.items() if re.search(rf"ggml-{word}\b", names)]
     keeps = runtime.name == BUILT_IN or any(trial.llguidance for trial in trials)
-    return (*backends, *(["LLGuidance"] if keeps else []), *(device.words for device in _devices(trials)))
+    grammars = "LLGuidance" if keeps else "llama.cpp's grammars" if any(trial.passed for trial in trials) else ""
+    return (*backends, *filter(None, [grammars]), *(device.words for device in _devices(trials)))
 
 
 def _devices(trials: list[RuntimeTrial]) -> tuple[ComputeDevice, ...]:

@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from omni.core.locks import locked
 from omni.core.paths import Home
 from omni.runtimes.libraries import unpinned
 from omni.runtimes.runtime import BUILT_IN, NAME, RESERVED, AnyRuntime, BrokenRuntime, PinnedFile, Runtime, RuntimeTrial
+from omni.runtimes.tuning import Tuning
 
 FILE, TRIED = "engine.json", "tried.json"
 MOST_TRIALS = 200  # that are remembered of one runtime
@@ -31,6 +32,7 @@ class _Tried(msgspec.Struct, frozen=True, kw_only=True):
     """`tried.json`."""
 
     trials: tuple[RuntimeTrial, ...] = ()
+    tunings: tuple[Tuning, ...] = ()
     format: int = 1
 
 
@@ -159,20 +161,48 @@ class Runtimes:
 
     def tried(self, runtime: Runtime) -> tuple[RuntimeTrial, ...]:
         """What trials of this very build came to, on any machine. A file that cannot be read is as good as none."""
+        return self._tried(runtime).trials
+
+    def tuned(self, runtime: Runtime, base: str, machine: str) -> Tuning | None:
+        """What was measured of a base with this very build on a machine."""
+        of = (base, machine)
+        return next((one for one in self._tried(runtime).tunings if (one.base, one.machine) == of), None)
+
+    def _tried(self, runtime: Runtime) -> _Tried:
         try:
             tried = msgspec.json.decode(_own_bytes(self._home.engines / runtime.name / TRIED), type=_Tried)
         except (OSError, ValueError, msgspec.DecodeError, RecursionError):
-            return ()
-        return tuple(trial for trial in tried.trials if trial.runtime == runtime.key)
+            return _Tried()
+        return _Tried(
+            trials=tuple(trial for trial in tried.trials if trial.runtime == runtime.key),
+            tunings=tuple(one for one in tried.tunings if one.runtime == runtime.key),
+        )
 
     def note(self, runtime: Runtime, trial: RuntimeTrial) -> None:
         """Remember a trial, in the place of an earlier one of the same types on the same machine and devices."""
+
+        def with_it(known: _Tried) -> _Tried:
+            others = [one for one in known.trials if _place(one) != _place(trial)]
+            return msgspec.structs.replace(known, trials=tuple([*others, trial][-MOST_TRIALS:]))
+
+        self._change(runtime, with_it)
+
+    def note_tuning(self, runtime: Runtime, tuning: Tuning) -> None:
+        """Remember what was measured of a base, in the place of what was known of it on the same machine."""
+
+        def with_it(known: _Tried) -> _Tried:
+            of = (tuning.base, tuning.machine)
+            others = [one for one in known.tunings if (one.base, one.machine) != of]
+            return msgspec.structs.replace(known, tunings=tuple([*others, tuning][-MOST_TRIALS:]))
+
+        self._change(runtime, with_it)
+
+    def _change(self, runtime: Runtime, change: Callable[[_Tried], _Tried]) -> None:
         folder = self._home.engines / runtime.name
         with storing(folder), locked(self._home.engines_lock):
             if runtime.name != BUILT_IN and not folder.is_dir():
                 return  # it was removed meanwhile
-            others = [one for one in self.tried(runtime) if _place(one) != _place(trial)]
-            kept = _Tried(trials=tuple([*others, trial][-MOST_TRIALS:]))
+            kept = change(self._tried(runtime))
             write_atomic(folder / TRIED, msgspec.json.format(msgspec.json.encode(kept), indent=1))
 
     def _sweep(self) -> None:

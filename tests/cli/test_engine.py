@@ -39,6 +39,7 @@ def test_an_engine_is_added_shown_with_its_hash_chosen_and_removed(home: Home, t
         (("rm", "xllamacpp"), 2, "The engine that comes with Omni cannot be removed."),
         (("rm", "lost"), 3, "No engine is named 'lost'."),
         (("add", "/nowhere/llama-server"), 3, "/nowhere/llama-server is not there."),
+        (("tune", "@me/lost"), 3, "@me/lost"),
         (("add", "what is this?"), 2, "is neither a wheel"),
     ],
 )
@@ -73,6 +74,16 @@ def test_a_broken_engine_is_listed_with_its_reason(home: Home, call: Call) -> No
     assert "The engine 'lost' cannot be used: it holds no engine.json." in result.out
     assert call("engine", "rm", "lost").code == 0
     assert "lost" not in call("engine", "ls").out
+
+
+@pytest.mark.real
+@pytest.mark.long
+def test_a_brain_is_measured_and_what_was_ahead_is_shown(starter: Cli) -> None:
+    result = starter.run("engine", "tune")
+    assert result.code == 0
+    lines = [line.split() for line in result.out.splitlines()]
+    assert {line[1] for line in lines[1:]} == {"64", "128", "256", "512"}
+    assert sum(line[-1] == "*" for line in lines) == 1
 
 
 @pytest.mark.real

@@ -55,7 +55,7 @@ def test_weights_of_unknown_types_count_as_if_they_were_packed_anew() -> None:
         ({"settings": {**SETTINGS, "slots": 12}}, 8 * memory.STACK),
         ({"facts": facts(projector_bytes=500 * MB)}, 1000 * MB),
         ({"buffers": 700 * MB}, 700 * MB),
-        ({"adapters": 200 * MB}, 200 * MB),
+        ({"beside": 200 * MB}, 200 * MB),
         ({"header": header(sliding_window=1024)}, 4 * 4 * 1024 * 14_336 * 2),
         ({"header": header(keys=("ssm.state_size",), parameters=3_200_000_000)}, 4 * 4 * (77 << 20)),
         ({"header": header(rows=300_000)}, 150_000 * 400),

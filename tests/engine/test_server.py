@@ -217,6 +217,18 @@ async def test_a_build_is_told_to_keep_weights_once_in_the_words_that_it_knows(
     assert words or not {"--load-mode", "--no-mmap"} & set(told)
 
 
+async def test_a_build_is_told_what_drafts_where_it_knows_how(home: Home, tmp_path: Path, worker_engine: Any) -> None:
+    flags = ("--spec-type", "--spec-draft-model", "--spec-draft-n-max", "--spec-draft-p-min", "--spec-draft-ngl")
+    for knows in (True, False):
+        help_text = HELP + "".join(f"{flag} X      what\n" for flag in flags) if knows else HELP
+        runtime = await added(home, fake_server(tmp_path / f"llama-server-{knows}", help_text=help_text))
+        async with worker_engine(by(runtime.name, draft="/small.gguf")) as engine:
+            await engine.capabilities()
+        given = dict(itertools.pairwise(told_by(home)["words"]))
+        assert given.get("--spec-draft-model") == ("/small.gguf" if knows else None)
+        assert given.get("--spec-type") == ("draft-simple" if knows else None)
+
+
 async def test_the_program_knows_nothing_of_omni(home: Home, tmp_path: Path, worker_engine: Any) -> None:
     runtime = await added(home, fake_server(tmp_path / "llama-server"))
     async with worker_engine(by(runtime.name)) as engine:

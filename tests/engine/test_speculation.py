@@ -1,5 +1,6 @@
 """What comes next is guessed from what was said: more of it is right the more an answer repeats, and no answer changes."""
 
+import asyncio
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from omni.core.events import TokenLogprob
 from omni.engine import ChatRequest, CompletionRequest, Sampling
 from tests.engine.engine_tools import DirectKeeper, asked, end_of, events_of, real_spec, text_of
+from tests.small_brain import write_small_brain
 
 LINES = "\n".join(f"def step_{number}(value):\n    return value + {number}" for number in range(8))
 QUESTIONS = (
@@ -73,3 +75,17 @@ async def test_likelihoods_and_schemas_come_with_guesses_too(
         assert text_of(plain) == text_of(guessed)
         kinds = [[type(event).__name__ for event in events] for events in (plain, guessed)]
         assert kinds[0].count("TokenLogprob") == kinds[1].count("TokenLogprob")
+
+
+@pytest.mark.real
+async def test_guesses_of_all_slots_fit_into_one_batch(
+    keeper: DirectKeeper, worker_engine: Any, starter_gguf: Path, tmp_path: Path
+) -> None:
+    """Else llama.cpp ends its process as soon as enough of them are guessed at once. A brain of random numbers says the same
+    things again and again."""
+    small = write_small_brain(starter_gguf, tmp_path / "small.gguf")
+    async with worker_engine(real_spec(small, speculation=1, slots=4, batch=32)) as engine:
+        asking = (events_of(engine, asked(f"Hello {number}", max_tokens=160)) for number in range(4))
+        turns = await asyncio.gather(*asking)
+    assert min(end_of(events).usage.drafted_tokens for events in turns) > 32
+    assert len(keeper.started) == 1

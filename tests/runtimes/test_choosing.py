@@ -26,18 +26,20 @@ def chosen(use: str, *trials: RuntimeTrial, types: tuple[str, ...] = TYPES) -> A
 
 
 @pytest.mark.parametrize(
-    ("prompt", "answer", "expected"),
+    ("prompt", "answer", "llguidance", "expected"),
     [
-        (111.0, 20.0, "fast"),
-        (109.0, 20.0, BUILT_IN),
-        (200.0, 19.0, "fast"),
-        (200.0, 18.9, BUILT_IN),
+        (111.0, 20.0, True, "fast"),
+        (109.0, 20.0, True, BUILT_IN),
+        (126.0, 20.0, False, "fast"),
+        (124.0, 20.0, False, BUILT_IN),
+        (200.0, 19.0, False, "fast"),
+        (200.0, 18.9, True, BUILT_IN),
     ],
 )
-def test_auto_takes_what_measured_a_tenth_faster_and_answers_no_slower(
-    prompt: float, answer: float, expected: str
+def test_auto_takes_what_measured_faster_and_answers_no_slower_the_more_so_where_it_keeps_fewer_grammars(
+    prompt: float, answer: float, llguidance: bool, expected: str
 ) -> None:
-    assert chosen("auto", trial(FAST, prompt, answer)).runtime == expected
+    assert chosen("auto", trial(FAST, prompt, answer, llguidance=llguidance)).runtime == expected
 
 
 def test_auto_takes_nothing_that_was_not_measured_beside_omnis_own_here_and_with_these_types() -> None:
