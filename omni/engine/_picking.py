@@ -47,7 +47,7 @@ class EnginePicks:
         if len(runtimes) == 1 and settings.use in ("auto", BUILT_IN) and settings.gpu != "on":
             return EngineChoice()
         tried = [(runtime, self._runtimes.tried(runtime)) for runtime in runtimes]
-        return choose(settings.use, types_of(brain), tried, self.machine, settings.gpu)
+        return choose(settings.use, types_of(brain), tried, self.machine, settings.gpu, needs=self._specs.needs(brain))
 
     async def chosen(self, brain: "Brain") -> EngineChoice:
         """The same, off the event loop; what was asked for and not tried yet is tried first. Where nobody can try, the engine
@@ -105,11 +105,12 @@ class EnginePicks:
         self, runtime: Runtime, brain: "Brain", known: RuntimeTrial, placed: dict[str, int | str]
     ) -> RuntimeTrial:
         """One trial, remembered with what is `known` of it."""
-        need = memory_needed(base_facts(base_of(brain)), CONTEXT)
+        choice = EngineChoice(runtime.name, kind=runtime.kind)
+        need = memory_needed(base_facts(base_of(brain)), CONTEXT) + self._specs.unpacked(brain, choice)
         async with self._trying:  # two at a time would measure each other
             trial = await try_runtime(
                 self._keeper,
-                msgspec.structs.replace(self._specs.spec(brain, EngineChoice(runtime.name)), need_bytes=need),
+                msgspec.structs.replace(self._specs.spec(brain, choice), need_bytes=need),
                 runtime,
                 types=known.types,
                 brain=brain.name,

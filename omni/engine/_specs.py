@@ -18,7 +18,7 @@ from omni.engine.ceilings import LIKELIHOOD, RECURRENT, ceiling, likelihoods, re
 from omni.engine.llama import BATCH
 from omni.hardware import BaseFacts, Budget, HardwareProfile, Notes, OffloadPlan, kv_bytes, memory_needed, offload
 from omni.keeper import WorkerSpec
-from omni.runtimes import BUILT_IN, EngineChoice
+from omni.runtimes import ABILITIES, BUILT_IN, Ability, EngineChoice
 
 if TYPE_CHECKING:
     from omni.cartridges import Base, Brain, GgufHeader
@@ -28,6 +28,7 @@ LONGEST_TEXT = 2048  # tokens of a text whose vector is wanted, which are read i
 SHORTEST_TEXT = 256  # what is left of it where memory is short
 WHOLE_IMAGE = 512  # tokens of a batch where those of an image look at each other: they must come together
 BATCH_BYTES = 256 << 10  # a token of such a batch
+FLOAT = 4  # bytes of a plain number
 CHANCES = ("qwen3", "qwen3vl")  # of their rerankers llama.cpp makes a chance itself: that of a yes beside a no
 
 
@@ -59,6 +60,8 @@ class WorkerSpecs:
         """
         base = base_of(brain)
         embeddings = embeddings or base.header.kind in ("embedding", "reranker")  # which can be loaded for nothing else
+        if embeddings and "vectors" not in ABILITIES[choice.kind]:
+            choice = EngineChoice()
         settings, facts = self._settings, base_facts(base, projector=not embeddings)
         budget = self._budget
         if brain.context:
@@ -75,9 +78,9 @@ class WorkerSpecs:
         if settings.cache != "f16":
             options["cache"] = settings.cache
         if not embeddings:
-            if settings.speculation and guesses(base.header):
+            if settings.speculation and guesses(base.header) and "speculation" in ABILITIES[choice.kind]:
                 options["speculation"] = 1
-            if settings.prefixes:
+            if settings.prefixes and "prefixes" in ABILITIES[choice.kind]:
                 options["prefixes"] = str(self._home.prefixes)
                 if 0 < (most := most_tokens(facts, settings.cache)) < context:
                     options["prefix_tokens"] = most
@@ -96,6 +99,7 @@ class WorkerSpecs:
         if embeddings:
             made, buffers = _for_vectors(base.header, context, room=budget.memory - need)
             options |= made
+        buffers += self.unpacked(brain, choice)
         if not choice.llguidance:
             options["llguidance"] = 0
         if not settings.trim:
@@ -115,6 +119,24 @@ class WorkerSpecs:
         return WorkerSpec(
             engine=choice.runtime, base=base.id, path=base.path, need_bytes=need + buffers - spared, settings=options
         )
+
+    def unpacked(self, brain: "Brain", choice: EngineChoice) -> int:
+        """Bytes of weights that an engine of this kind makes plain numbers of, to compute with them on a processor."""
+        header = base_of(brain).header
+        return FLOAT * (header.parameters or header.weights_bytes) if choice.kind == "mlx" else 0
+
+    def needs(self, brain: "Brain") -> frozenset[Ability]:
+        """What the worker of a brain must be able to do beside answering."""
+        if brain.base is None:
+            return frozenset()
+        kind, needed = brain.base.header.kind, set[Ability]()
+        if kind in ("embedding", "reranker"):
+            needed.add("vectors" if kind == "embedding" else "ranks")
+        elif brain.base.projector is not None:
+            needed.add("images")
+        if brain.adapter is not None or self._adapters(brain.base.id):
+            needed.add("adapters")
+        return frozenset(needed)
 
     def plan(self, brain: "Brain", choice: EngineChoice, *, cells: int, buffers: int = 0) -> OffloadPlan:
         """What of a brain's base goes to the devices of a choice."""

@@ -15,7 +15,7 @@ from omni.core.errors import EngineError, OmniError
 from omni.hardware import ComputeDevice, DeviceKind, GpuUse, device_kind, usable_devices
 from omni.runtimes.child import ask_child
 from omni.runtimes.registry import Runtimes
-from omni.runtimes.runtime import BUILT_IN, Runtime
+from omni.runtimes.runtime import ABILITIES, BUILT_IN, Runtime
 
 SHOWS_SOFTWARE = {"GGML_VK_VISIBLE_DEVICES": "0"}
 _PATIENCE = 60.0  # seconds: a driver may compile something first
@@ -34,7 +34,7 @@ _ASK = (
 def find_devices(runtime: Runtime, gpu: GpuUse) -> tuple[ComputeDevice, ...]:
     """The devices of a build, software ones only where `gpu` is "on" and there is no other. None where it cannot be asked.
     Blocking for a second or more."""
-    if runtime.name == BUILT_IN or gpu == "off":
+    if runtime.name == BUILT_IN or gpu == "off" or "devices" not in ABILITIES[runtime.kind]:
         return ()
     devices = _asked(runtime, {})
     if gpu == "on" and not usable_devices(devices, "auto"):

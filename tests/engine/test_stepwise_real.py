@@ -1,0 +1,157 @@
+"""llama-cpp-python and mlx as engines: what they say beside the engine that comes with Omni, and what they refuse."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from benchmarks.equality import compare
+from omni.core.errors import EngineError
+from omni.core.paths import Home
+from omni.engine import Engine
+from omni.engine.http import WorkerClient
+from omni.engine.trials import try_runtime
+from omni.keeper import KeeperClient, WorkerSpec
+from omni.runtimes import Runtime
+from tests.engine.engine_tools import asked, end_of, events_of, real_spec, text_of
+from tests.fixtures_engines import lent
+from tests.keeper_tools import kept
+
+pytestmark = pytest.mark.real
+
+TEXTS = [
+    "Hello, world! It's 12,345.67 o'clock.\n\n\tdef f(x):\n    return x  # tab\r\n",
+    "Überlege: naïve façade, Straße, ÇA VA? ÉÈÊ",
+    "日本語のテキスト、한국어 문장, и русский текст; عربي",
+    "🙂👩\u200d👩\u200d👧 \u0301e\u0301 \u00a0\u2003x \u202e",
+    "<|im_start|>user<|im_end|> <|endoftext|> <|im_start",
+    "I'll we've THEY'RE don't 'S 'll  spaces   at  the end   ",
+    "\x00\x01\x7f \ufffd",
+    "a" * 300 + "1" * 50 + "=" * 40 + "\n" * 9,
+]
+
+
+@pytest.fixture(params=["llama_cpp_engine", "mlx_engine"])
+def runtime(request: pytest.FixtureRequest, home: Home) -> Runtime:
+    return lent(home, request.getfixturevalue(request.param))
+
+
+@pytest.fixture
+async def keeper(home: Home) -> AsyncIterator[KeeperClient]:
+    async with kept(home) as client:
+        yield client
+
+
+@pytest.fixture
+def other_gguf(small_gguf: Path, tmp_path: Path) -> Path:
+    """The same brain, which calls its architecture otherwise."""
+    path = tmp_path / "other.gguf"
+    path.write_bytes(small_gguf.read_bytes().replace(b"llama", b"gemma"))
+    return path
+
+
+def spec_of(runtime: Runtime, gguf: Path, **settings: int | str) -> WorkerSpec:
+    return msgspec.structs.replace(real_spec(gguf, **settings), engine=runtime.name, base=gguf.name)
+
+
+def noise() -> list[str]:
+    """Texts of letters that stand together by chance."""
+    dice = random.Random(3)
+    letters = [*map(chr, range(32, 127)), *"\n\n\t  äß€漢字🙂\u0301", "<|im_end|>", "the", " 12", "'re"]
+    return ["".join(dice.choices(letters, k=60)) for _ in range(40)]
+
+
+async def test_texts_have_the_tokens_that_llama_cpp_makes_of_them(
+    small_gguf: Path, runtime: Runtime, worker_engine: Any
+) -> None:
+    async with (
+        worker_engine(real_spec(small_gguf)) as own,
+        worker_engine(spec_of(runtime, small_gguf)) as engine,
+    ):
+        for text in (*TEXTS, *noise()):
+            assert await engine.tokenize(text) == await own.tokenize(text), text
+
+
+async def gate(keeper: KeeperClient, runtime: Runtime, gguf: Path, questions: list[str], tokens: int) -> int:
+    """How many tokens fail the gate of equality."""
+    plain: dict[str, int | str] = {"slots": 1, "context": 1024, "cells": 1024}
+    clients, leases = [], []
+    for spec in (real_spec(gguf, **plain), spec_of(runtime, gguf, **plain)):
+        lease = await keeper.worker(spec)
+        async for _ in lease.states():
+            pass
+        leases.append(lease)
+        clients.append(WorkerClient(lease.socket, lease.key))
+    reference, other = clients
+    return await compare(reference, other, questions, tokens)
+
+
+async def test_a_small_brain_says_what_it_says_by_the_engine_that_comes_with_omni(
+    keeper: KeeperClient, runtime: Runtime, small_gguf: Path
+) -> None:
+    assert await gate(keeper, runtime, small_gguf, ["What is the sea?", "List five facts."], 16) == 0
+
+
+@pytest.mark.long  # mlx reads a prompt on a processor at a few tokens a second
+async def test_a_real_brain_says_what_it_says_by_the_engine_that_comes_with_omni(
+    keeper: KeeperClient, runtime: Runtime, starter_gguf: Path
+) -> None:
+    assert await gate(keeper, runtime, starter_gguf, ["What is the sea?", "List five facts."], 24) == 0
+
+
+async def test_eight_chats_take_their_turns(small_gguf: Path, runtime: Runtime, worker_engine: Any) -> None:
+    async with worker_engine(spec_of(runtime, small_gguf, slots=8)) as engine:
+        answers = await asyncio.gather(*(events_of(engine, asked(f"Say {n}.", max_tokens=12)) for n in range(8)))
+        alone = [await events_of(engine, asked(f"Say {n}.", max_tokens=12)) for n in range(8)]
+    assert all(end_of(events).usage.completion_tokens > 0 for events in answers)
+    assert list(map(text_of, answers)) == list(map(text_of, alone))
+
+
+async def test_likelihoods_are_told(small_gguf: Path, runtime: Runtime, worker_engine: Any) -> None:
+    from omni.core.events import TokenLogprob
+
+    async with worker_engine(spec_of(runtime, small_gguf)) as engine:
+        events = await events_of(engine, asked("Say it.", max_tokens=4, logprobs=3))
+    told = [event for event in events if isinstance(event, TokenLogprob)]
+    assert len(told) == end_of(events).usage.completion_tokens
+    for event in told:
+        assert event.chosen == event.top[0]  # greedily
+        assert [one.logprob for one in event.top] == sorted((one.logprob for one in event.top), reverse=True)
+
+
+async def test_trials_measure_it_and_find_that_it_keeps_grammars(
+    keeper: KeeperClient, runtime: Runtime, small_gguf: Path
+) -> None:
+    trial = await try_runtime(
+        keeper, real_spec(small_gguf), runtime, types=("F32",), brain="@omni/small", machine="here"
+    )
+    assert trial.words == ""
+    assert trial.speeds is not None
+    assert trial.speeds.prompt > 0 < trial.speeds.answer
+    assert trial.llguidance
+
+
+@pytest.mark.parametrize("lacking", ["adapters", "projector"])
+async def test_what_it_cannot_do_is_refused_and_not_left_out(
+    home: Home, small_gguf: Path, runtime: Runtime, worker_engine: Any, lacking: str
+) -> None:
+    value = '["/some/where.gguf"]' if lacking == "adapters" else "/some/where.gguf"
+    async with worker_engine(spec_of(runtime, small_gguf, **{lacking: value})) as engine:
+        await _refused(engine, "it cannot be given")
+
+
+async def test_mlx_refuses_an_architecture_that_it_does_not_have(
+    home: Home, other_gguf: Path, mlx_engine: Path, worker_engine: Any
+) -> None:
+    async with worker_engine(spec_of(lent(home, mlx_engine), other_gguf)) as engine:
+        await _refused(engine, "cannot load other.gguf: the engine mlx has llama and qwen2, and no gemma")
+
+
+async def _refused(engine: Engine, words: str) -> None:
+    with pytest.raises(EngineError) as refused:
+        await events_of(engine, asked("Hello."))
+    assert words in f"{refused.value.message} {refused.value.hint}"
