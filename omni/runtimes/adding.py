@@ -104,7 +104,8 @@ def add(home: Home, offer: EngineOffer) -> Runtime:
 
 
 def _downloads(home: Home, package: str) -> Path:
-    return home.cartridges / "pulls" / f"engine-{package}"
+    """Where what Omni pins of an engine is fetched to."""
+    return home.engine_builds / f"{package}-parts"
 
 
 async def _whole(
@@ -113,7 +114,7 @@ async def _whole(
     """With what a wheel needs beside itself."""
     if not offer.wheel or wheels.wheel_name(Path(offer.path).name).package != LLAMA_CPP:
         return offer
-    folder = _downloads(home, f"{LLAMA_CPP}-parts")
+    folder = _downloads(home, LLAMA_CPP)
     parts = await fetch_companions("llama_cpp", folder, cast("EngineDoor", airlock()), told=told)
     return msgspec.structs.replace(offer, parts=parts)
 

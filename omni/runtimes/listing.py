@@ -88,7 +88,7 @@ def features(runtime: Runtime, trials: list[RuntimeTrial]) -> tuple[str, ...]:
     """What it has beside the processor, by the names of its libraries, and whether it keeps Omni's grammars and which devices it has,
     by trial."""
     names = " ".join(pin.path.rpartition("/")[2] for pin in runtime.files)
-    backends = [title for word, title in _BACKENDS.items() if re.search(rf"ggml-{word}\b", names)]
+    backends = [title for word, title in _BACKENDS.items() if re.search(rf"ggml-{word}\b\S*\.(so|dylib)", names)]
     keeps = runtime.name == BUILT_IN or any(trial.llguidance for trial in trials)
     return (*backends, *(["LLGuidance"] if keeps else []), *(device.words for device in _devices(trials)))
 

@@ -24,7 +24,7 @@ ABILITIES: Mapping[RuntimeKind, frozenset[Ability]] = MappingProxyType(
     {
         "xllamacpp": frozenset(get_args(Ability)),
         "llama_server": frozenset(get_args(Ability)) - {"prefixes"},
-        "llama_cpp": frozenset({"vectors"}),
+        "llama_cpp": frozenset({"vectors", "devices"}),
         "mlx": frozenset(),
     }
 )

@@ -10,19 +10,26 @@ import msgspec
 import pytest
 
 from benchmarks.equality import compare
-from omni.core.errors import EngineError
+from omni.core.errors import ContextOverflow, EngineError
 from omni.core.paths import Home
 from omni.engine import Engine
 from omni.engine.http import WorkerClient
 from omni.engine.trials import try_runtime
 from omni.keeper import KeeperClient, WorkerSpec
-from omni.runtimes import Runtime
+from omni.runtimes import ABILITIES, Ability, Runtime, find_devices
 from tests.engine.engine_tools import asked, end_of, events_of, real_spec, text_of
 from tests.fixtures_engines import lent
 from tests.keeper_tools import kept
 
 pytestmark = pytest.mark.real
 
+ASKED: dict[Ability, dict[str, int | str]] = {
+    "images": {"projector": "/some/where.gguf"},
+    "adapters": {"adapters": '["/some/where.gguf"]'},
+    "vectors": {"embeddings": 1},
+    "ranks": {"embeddings": 1, "pooling": "rank"},
+    "devices": {"gpu_layers": 2},
+}
 TEXTS = [
     "Hello, world! It's 12,345.67 o'clock.\n\n\tdef f(x):\n    return x  # tab\r\n",
     "Überlege: naïve façade, Straße, ÇA VA? ÉÈÊ",
@@ -135,13 +142,38 @@ async def test_trials_measure_it_and_find_that_it_keeps_grammars(
     assert trial.llguidance
 
 
-@pytest.mark.parametrize("lacking", ["adapters", "projector"])
+@pytest.mark.parametrize("asked_for", list(ASKED))
 async def test_what_it_cannot_do_is_refused_and_not_left_out(
-    home: Home, small_gguf: Path, runtime: Runtime, worker_engine: Any, lacking: str
+    small_gguf: Path, runtime: Runtime, worker_engine: Any, asked_for: Ability
 ) -> None:
-    value = '["/some/where.gguf"]' if lacking == "adapters" else "/some/where.gguf"
-    async with worker_engine(spec_of(runtime, small_gguf, **{lacking: value})) as engine:
-        await _refused(engine, "it cannot be given")
+    if asked_for in ABILITIES[runtime.kind]:
+        pytest.skip("it can")
+    async with worker_engine(spec_of(runtime, small_gguf, **ASKED[asked_for])) as engine:
+        await _refused(engine, f"it cannot do {asked_for}")
+
+
+async def test_llama_cpp_python_makes_the_vectors_that_the_engine_of_omni_makes(
+    home: Home, small_gguf: Path, llama_cpp_engine: Path, worker_engine: Any
+) -> None:
+    settings: dict[str, int | str] = {"embeddings": 1, "pooling": "mean", "batch": 256}
+    texts = ["sea", "The mountain, and the sea.", "sea"]
+    async with (
+        worker_engine(real_spec(small_gguf, **settings)) as own,
+        worker_engine(spec_of(lent(home, llama_cpp_engine), small_gguf, **settings)) as engine,
+    ):
+        assert (await engine.capabilities()).embeds
+        wanted, vectors = await own.embed(texts), await engine.embed(texts)
+        assert vectors.tokens == wanted.tokens
+        for mine, other in zip(vectors, wanted, strict=True):
+            assert mine == pytest.approx(other, abs=1e-3)
+        with pytest.raises(ContextOverflow, match="can be read for one vector"):
+            await engine.embed(["word " * 300])
+
+
+async def test_llama_cpp_python_lists_no_processor_among_its_devices(home: Home, llama_cpp_engine: Path) -> None:
+    runtime = lent(home, llama_cpp_engine)
+    devices = await asyncio.to_thread(find_devices, runtime, "auto")
+    assert all(device.kind != "software" and device.name != "CPU" for device in devices)
 
 
 async def test_mlx_refuses_an_architecture_that_it_does_not_have(

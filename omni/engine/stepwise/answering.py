@@ -89,14 +89,14 @@ class Answering:
                 reason = "length"
                 break
             token = self._chosen(logits)
-            if token in model.endings:
-                break
             count += 1
-            text = self._speech.add(model.piece(token))
+            text = self._speech.add(b"" if token in model.endings else model.piece(token))
             if self._probable:
                 yield Said(text, token, likelihood(logits, token), likeliest(logits, self._probable))
             else:
                 yield Said(text, token)
+            if token in model.endings:  # a token of the answer like the others, to llama.cpp as well
+                break
             if self._speech.stopped or (self._matcher is not None and self._matcher.over):
                 break
             if count < self._limit and len(slot.known) < model.context:

@@ -1,7 +1,7 @@
 """Which model an engine's kind loads, and the worker that serves it."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,25 +9,28 @@ from omni.core.errors import BadFile, EngineError, SetupError
 from omni.engine.llama import BATCH, CANNOT_LOAD
 from omni.engine.stepwise.prompts import PromptRefused
 from omni.engine.stepwise.server import StepServer
+from omni.runtimes import ABILITIES, Ability
 
 if TYPE_CHECKING:
     from omni.engine.stepwise.model import StepModel
     from omni.runtimes import Runtime
 
-NOT_TAKEN = {
-    "adapters": "adapters",
-    "projector": "images",
+# What a worker's settings ask for beside answers; what only makes answers come faster may be missing, and is not among it.
+_ASKED: Mapping[Ability, Callable[[Mapping[str, Any]], bool]] = {
+    "images": lambda settings: bool(settings.get("projector")),
+    "adapters": lambda settings: settings.get("adapters", "[]") != "[]",
+    "vectors": lambda settings: bool(settings.get("embeddings")) and settings.get("pooling") != "rank",
+    "ranks": lambda settings: settings.get("pooling") == "rank",
+    "devices": lambda settings: bool(settings.get("gpu_layers")),
 }
 
 
 def start(runtime: "Runtime", path: str, socket: str, key: str, settings: dict[str, Any]) -> StepServer:
     """Load the GGUF at `path` by the packages of `runtime` and serve it on `socket`; returns the server, which lives as long as
     it is referenced. Raises BadFile, LoadFailed, and SetupError for what this kind of engine cannot do."""
-    for name, what in NOT_TAKEN.items():
-        if settings.get(name) not in (None, "", "[]"):
-            raise SetupError(f"it cannot be given {what}", hint="Choose another engine: `omni engine use auto`.")
-    if settings.get("pooling") == "rank":
-        raise SetupError("it cannot rank texts", hint="Choose another engine: `omni engine use auto`.")
+    for ability in _ASKED.keys() - ABILITIES[runtime.kind]:
+        if _ASKED[ability](settings):
+            raise SetupError(f"it cannot do {ability}", hint="Choose another engine: `omni engine use auto`.")
     sys.path.insert(0, str(runtime.packages))
     try:
         server = StepServer(socket, key, settings, _loader(runtime, path, settings), batch=BATCH)
