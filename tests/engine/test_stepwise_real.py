@@ -11,13 +11,14 @@ import pytest
 
 from benchmarks.equality import compare
 from omni.core.errors import ContextOverflow, EngineError
+from omni.core.events import TextDelta, TokenLogprob, TurnEnded
 from omni.core.paths import Home
 from omni.engine import Engine
 from omni.engine.http import WorkerClient
 from omni.engine.trials import try_runtime
 from omni.keeper import KeeperClient, WorkerSpec
 from omni.runtimes import ABILITIES, Ability, Runtime, find_devices
-from tests.engine.engine_tools import asked, end_of, events_of, real_spec, text_of
+from tests.engine.engine_tools import DirectKeeper, asked, end_of, events_of, real_spec, text_of
 from tests.fixtures_engines import lent
 from tests.keeper_tools import kept
 
@@ -48,7 +49,7 @@ def runtime(request: pytest.FixtureRequest, home: Home) -> Runtime:
 
 
 @pytest.fixture
-async def keeper(home: Home) -> AsyncIterator[KeeperClient]:
+async def real_keeper(home: Home) -> AsyncIterator[KeeperClient]:
     async with kept(home) as client:
         yield client
 
@@ -98,16 +99,16 @@ async def gate(keeper: KeeperClient, runtime: Runtime, gguf: Path, questions: li
 
 
 async def test_a_small_brain_says_what_it_says_by_the_engine_that_comes_with_omni(
-    keeper: KeeperClient, runtime: Runtime, small_gguf: Path
+    real_keeper: KeeperClient, runtime: Runtime, small_gguf: Path
 ) -> None:
-    assert await gate(keeper, runtime, small_gguf, ["What is the sea?", "List five facts."], 16) == 0
+    assert await gate(real_keeper, runtime, small_gguf, ["What is the sea?", "List five facts."], 16) == 0
 
 
 @pytest.mark.long  # mlx reads a prompt on a processor at a few tokens a second
 async def test_a_real_brain_says_what_it_says_by_the_engine_that_comes_with_omni(
-    keeper: KeeperClient, runtime: Runtime, starter_gguf: Path
+    real_keeper: KeeperClient, runtime: Runtime, starter_gguf: Path
 ) -> None:
-    assert await gate(keeper, runtime, starter_gguf, ["What is the sea?", "List five facts."], 24) == 0
+    assert await gate(real_keeper, runtime, starter_gguf, ["What is the sea?", "List five facts."], 24) == 0
 
 
 async def test_eight_chats_take_their_turns(small_gguf: Path, runtime: Runtime, worker_engine: Any) -> None:
@@ -118,9 +119,23 @@ async def test_eight_chats_take_their_turns(small_gguf: Path, runtime: Runtime, 
     assert list(map(text_of, answers)) == list(map(text_of, alone))
 
 
-async def test_likelihoods_are_told(small_gguf: Path, runtime: Runtime, worker_engine: Any) -> None:
-    from omni.core.events import TokenLogprob
+async def test_an_answer_goes_on_after_the_worker_was_killed(
+    small_gguf: Path, runtime: Runtime, worker_engine: Any, keeper: DirectKeeper
+) -> None:
+    said: list[str] = []
+    async with worker_engine(spec_of(runtime, small_gguf)) as engine:
+        async for event in engine.chat(asked("Tell me of the sea.", max_tokens=40)):
+            if isinstance(event, TextDelta):
+                said.append(event.text)
+                if len(said) == 5:
+                    await asyncio.to_thread(keeper.started[0].kill)
+            elif isinstance(event, TurnEnded):
+                assert event.reason == "length"
+        assert len(keeper.started) == 2
+    assert len(said) > 5
 
+
+async def test_likelihoods_are_told(small_gguf: Path, runtime: Runtime, worker_engine: Any) -> None:
     async with worker_engine(spec_of(runtime, small_gguf)) as engine:
         events = await events_of(engine, asked("Say it.", max_tokens=4, logprobs=3))
     told = [event for event in events if isinstance(event, TokenLogprob)]
@@ -131,10 +146,10 @@ async def test_likelihoods_are_told(small_gguf: Path, runtime: Runtime, worker_e
 
 
 async def test_trials_measure_it_and_find_that_it_keeps_grammars(
-    keeper: KeeperClient, runtime: Runtime, small_gguf: Path
+    real_keeper: KeeperClient, runtime: Runtime, small_gguf: Path
 ) -> None:
     trial = await try_runtime(
-        keeper, real_spec(small_gguf), runtime, types=("F32",), brain="@omni/small", machine="here"
+        real_keeper, real_spec(small_gguf), runtime, types=("F32",), brain="@omni/small", machine="here"
     )
     assert trial.words == ""
     assert trial.speeds is not None

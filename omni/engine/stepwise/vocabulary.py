@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
 
-_CONTROL, _USER_DEFINED = 3, 4  # types of tokens
+_NORMAL, _CONTROL, _USER_DEFINED = 1, 3, 4  # types of tokens
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)"
 _MODERN = (
     r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*"
@@ -20,7 +20,13 @@ CUTS: Mapping[str, tuple[str, ...]] = {
     "llama-bpe": (_MODERN % "{1,3}",),
 }
 _WHOLE = ("llama-bpe",)  # a piece that is a token is not put together from smaller ones
-_ENDS = ("<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>", "<|eom_id|>", "</s>", "<|end|>")
+# Texts that end an answer wherever they are a token, and are marks then whatever the file says; as in llama.cpp.
+_ENDS = frozenset(
+    (
+        *("<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>", "<|eom_id|>", "</s>", "<|end|>", "<EOT>"),
+        *("<|fim_pad|>", "<|repo_name|>", "<|file_sep|>", "<reponame>"),
+    )
+)
 
 
 class VocabularyFacts(NamedTuple):
@@ -42,6 +48,9 @@ class Vocabulary:
         tokenizers: Any = import_module("tokenizers")
         models, cutters = tokenizers.models, tokenizers.pre_tokenizers
         self._facts = facts
+        self._kinds = kinds = [
+            _CONTROL if text in _ENDS else kind for text, kind in zip(facts.texts, facts.kinds, strict=True)
+        ]
         model = models.BPE(
             {text: at for at, text in enumerate(facts.texts)},
             [_pair(merge) for merge in facts.merges],
@@ -53,13 +62,12 @@ class Vocabulary:
             [*cuts, cutters.ByteLevel(add_prefix_space=False, use_regex=False)]
         )
         self._numbers = {text: at for at, text in enumerate(facts.texts)}
-        marks = [text for text, kind in zip(facts.texts, facts.kinds, strict=True) if kind in (_CONTROL, _USER_DEFINED)]
-        always = [text for text in marks if facts.kinds[self._numbers[text]] == _USER_DEFINED]
+        marks = [text for text, kind in zip(facts.texts, kinds, strict=True) if kind in (_CONTROL, _USER_DEFINED)]
+        always = [text for text in marks if kinds[self._numbers[text]] == _USER_DEFINED]
         self._splits = {True: _split(marks), False: _split(always)}
         self._bytes = {letter: byte for byte, letter in enumerate(_letters())}
-        self.endings = frozenset(
-            [*(self._numbers[end] for end in _ENDS if end in marks), *([facts.eos] if facts.eos >= 0 else [])]
-        )
+        ends = {self._numbers[text] for text in _ENDS & self._numbers.keys()}
+        self.endings = frozenset(ends | ({facts.eos} if facts.eos >= 0 else set()))
 
     def tokens(self, text: str, *, special: bool, beginning: bool) -> list[int]:
         """See `StepModel`."""
@@ -76,20 +84,20 @@ class Vocabulary:
 
     def piece(self, token: int) -> bytes:
         """See `StepModel`."""
-        return b"" if self._facts.kinds[token] == _CONTROL else self.word(token)
-
-    def word(self, token: int) -> bytes:
-        """What a token is; of a mark, its name."""
-        text = self._facts.texts[token]
-        if self._facts.kinds[token] in (_CONTROL, _USER_DEFINED):
-            return text.encode()
-        return bytes(self._bytes[letter] for letter in text if letter in self._bytes)
+        return b"" if self._kinds[token] == _CONTROL else self._word(token)
 
     def words(self) -> list[bytes]:
         """See `StepModel`."""
-        return [
-            (b"\xff" if kind == _CONTROL else b"") + self.word(token) for token, kind in enumerate(self._facts.kinds)
-        ]
+        return [(b"\xff" if kind == _CONTROL else b"") + self._word(token) for token, kind in enumerate(self._kinds)]
+
+    def _word(self, token: int) -> bytes:
+        """What a token is; of a mark, its name; nothing of those that only fill a table."""
+        text = self._facts.texts[token]
+        if self._kinds[token] in (_CONTROL, _USER_DEFINED):
+            return text.encode()
+        if self._kinds[token] != _NORMAL:
+            return b""
+        return bytes(self._bytes[letter] for letter in text if letter in self._bytes)
 
 
 def _pair(merge: str) -> tuple[str, str]:
