@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from omni.runtimes import ABILITIES, Ability, Runtime, find_devices
 from tests.engine.engine_tools import DirectKeeper, asked, end_of, events_of, real_spec, text_of
 from tests.fixtures_engines import lent
 from tests.keeper_tools import kept
+from tests.runtime_tools import ROOT
 
 pytestmark = pytest.mark.real
 
@@ -202,3 +205,30 @@ async def _refused(engine: Engine, words: str) -> None:
     with pytest.raises(EngineError) as refused:
         await events_of(engine, asked("Hello."))
     assert words in f"{refused.value.message} {refused.value.hint}"
+
+
+_PACKED = """
+import sys
+from pathlib import Path
+from omni.engine.stepwise.mlx import MlxModel
+packages, path = sys.argv[1:]
+sys.path.insert(0, packages)
+for packed in (True, False):
+    model = MlxModel(Path(packages), path, {"context": 64}, packed=packed)
+    tokens = model.tokens("The sea is", special=True, beginning=True)
+    for _ in range(6):
+        model.keep(0, 0)
+        logits = model.read(0, 0, tokens)
+        tokens.append(logits.index(max(logits)))
+    print(tokens)
+"""
+
+
+@pytest.mark.long
+async def test_packed_weights_as_on_a_graphics_processor_say_what_plain_ones_say(
+    mlx_engine: Path, starter_gguf: Path
+) -> None:
+    words = [sys.executable, "-c", _PACKED, str(mlx_engine / "packages"), str(starter_gguf)]
+    done = await asyncio.to_thread(subprocess.run, words, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    packed, plain = done.stdout.splitlines()
+    assert packed == plain

@@ -9,6 +9,7 @@ from typing import Any
 from omni.engine.stepwise.model import StepModel
 
 MARK = "%llguidance"  # begins the grammars that are read
+_PLAIN = {"x-guidance": {"whitespace_flexible": False}}  # else an answer may be spaces without an end
 
 
 class GrammarRefused(Exception):
@@ -26,8 +27,8 @@ class Grammars:
     def of(self, body: dict[str, Any]) -> "Matcher | None":
         """What an answer to a request must follow; None where it is free. Raises GrammarRefused."""
         text = str(body.get("grammar") or "")
-        if not text and (schema := body.get("json_schema")) is not None:
-            text = f"{MARK} {{}}\nstart: %json {json.dumps(schema)}\n"
+        if not text and isinstance(schema := body.get("json_schema"), dict):
+            text = f"{MARK} {{}}\nstart: %json {json.dumps(schema | _PLAIN)}\n"
         if not text:
             return None
         if not text.startswith(MARK):
