@@ -74,7 +74,8 @@ async def offered(
             hint="Give FILE.whl, PATH, NAME or NAME==VERSION.",
         )
     if match[1].lower() == MLX and not match[2]:
-        return await _mlx(registry, name or MLX, home, airlock, told)
+        registry.require_free(name or MLX)
+        return await _mlx(home, name or MLX, airlock, told)
     file = await _newest(airlock(), match[1], match[2] or "")
     registry.require_free(name or _named(wheels.wheel_name(file.name)))
     folder = home.cartridges / "pulls" / f"engine-{wheels.wheel_name(file.name).package}"
@@ -126,7 +127,7 @@ async def _mlx(
     folder = _downloads(home, MLX)
     parts = await fetch_companions("mlx", folder, cast("EngineDoor", airlock()), told=told)
     main = next(part for part in parts if Path(part.path).name.startswith("mlx_lm-"))
-    offer = _of_file(Path(main.path), name)
+    offer = _of_file(Path(main.path), name, Runtimes(home))
     return msgspec.structs.replace(
         offer,
         source=f"{offer.source.partition(',')[0]}, from your package index",

@@ -1,7 +1,9 @@
 """llama-cpp-python and mlx as engines: what they say beside the engine that comes with Omni, and what they refuse."""
 
 import asyncio
+import json
 import random
+import struct
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -12,11 +14,13 @@ import msgspec
 import pytest
 
 from benchmarks.equality import compare
+from omni.cartridges import Tensor
 from omni.core.errors import ContextOverflow, EngineError
 from omni.core.events import TextDelta, TokenLogprob, TurnEnded
 from omni.core.paths import Home
 from omni.engine import Engine
 from omni.engine.http import WorkerClient
+from omni.engine.stepwise.gguf_weights import unread
 from omni.engine.trials import try_runtime
 from omni.keeper import KeeperClient, WorkerSpec
 from omni.runtimes import ABILITIES, Ability, Runtime, find_devices
@@ -232,3 +236,45 @@ async def test_packed_weights_as_on_a_graphics_processor_say_what_plain_ones_say
     done = await asyncio.to_thread(subprocess.run, words, cwd=ROOT, capture_output=True, text=True, timeout=240)
     packed, plain = done.stdout.splitlines()
     assert packed == plain
+
+
+_Q4_K = """
+import json, sys
+packages, data = sys.argv[1:]
+sys.path.insert(0, packages)
+import mlx.core as mx
+from omni.engine.stepwise.gguf_weights import q4_k
+whole = q4_k(mx, bytes.fromhex(data), 2)
+print(json.dumps(mx.dequantize(*whole, group_size=32, bits=4).reshape(-1).tolist()))
+"""
+
+
+def _q4_k_by_hand(block: bytes) -> list[float]:
+    """One block, number by number, as ggml-quants.c has it."""
+    scale, least = struct.unpack_from("<ee", block)
+    small, numbers = block[4:16], block[16:]
+    values: list[float] = []
+    for part in range(8):
+        if part < 4:
+            factor, minimum = small[part] & 63, small[part + 4] & 63
+        else:
+            factor = (small[part + 4] & 15) | (small[part - 4] >> 6) << 4
+            minimum = (small[part + 4] >> 4) | (small[part] >> 6) << 4
+        pairs = numbers[part // 2 * 32 :][:32]
+        values += [scale * factor * (each >> 4 if part % 2 else each & 15) - least * minimum for each in pairs]
+    return values
+
+
+async def test_mlx_is_given_blocks_of_q4_k_as_llama_cpp_reads_them(mlx_engine: Path) -> None:
+    dice = random.Random(5)
+    blocks = [struct.pack("<ee", dice.random(), dice.random()) + dice.randbytes(140) for _ in range(4)]
+    words = [sys.executable, "-c", _Q4_K, str(mlx_engine / "packages"), b"".join(blocks).hex()]
+    done = await asyncio.to_thread(subprocess.run, words, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    wanted = [value for block in blocks for value in _q4_k_by_hand(block)]
+    assert json.loads(done.stdout) == pytest.approx(wanted, rel=1e-5, abs=1e-4)
+
+
+@pytest.mark.parametrize(("kind", "words"), [("Q4_K", ""), ("Q5_K", "Q5_K"), ("IQ2_XXS", "IQ2_XXS"), ("F16", "")])
+def test_types_that_nobody_reads_are_named(kind: str, words: str) -> None:
+    plain = Tensor(name="a", type="F32", shape=(1,), offset=0)
+    assert unread([plain, msgspec.structs.replace(plain, type=kind)]) == words

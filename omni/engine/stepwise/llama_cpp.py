@@ -152,6 +152,8 @@ class LlamaCppModel:
     def _model_wishes(self, settings: dict[str, Any]) -> Any:
         wishes = self._api.llama_model_default_params()
         wishes.n_gpu_layers = int(settings.get("gpu_layers", 0))
+        if not settings.get("mapped", 1):
+            wishes.load_mode = self._api.LLAMA_LOAD_MODE_NONE
         counts = [float(count) for count in str(settings.get("tensor_split", "")).split(",") if count]
         if counts:
             most = int(self._api.llama_max_devices())

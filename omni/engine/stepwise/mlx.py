@@ -1,6 +1,6 @@
 """A `StepModel` over mlx-lm's models, with weights and vocabulary of a GGUF file.
 
-On a graphics processor what MLX has a form for (Q4_0, Q4_1, Q8_0) stays as it is, and other quantised weights are quantised anew to eight
+On a graphics processor what MLX has a form for (Q4_0, Q4_1, Q4_K, Q8_0) stays as it is, and other quantised weights are quantised anew to eight
 bits. On a processor all of them become plain numbers: with packed ones MLX reads a prompt there at one or two tokens a second. mlx-lm's own way to load is not used: it brings another program's library, and asks for a model in other files.
 On Apple silicon nobody has tried it here.
 """
@@ -16,8 +16,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from omni.cartridges import read_header, read_tensors
 from omni.core.errors import BadFile
 from omni.engine.llama import CANNOT_LOAD
+from omni.engine.stepwise.gguf_weights import put_right, unread
 from omni.engine.stepwise.vocabulary import CUTS, Vocabulary, VocabularyFacts
 
 ARCHITECTURES = ("llama", "qwen2")
@@ -45,12 +47,19 @@ class MlxModel:
     def __init__(self, packages: Path, path: str, settings: Mapping[str, Any], *, packed: bool | None = None) -> None:
         os.environ["MLX_DISABLE_COMPILE"] = "1"  # on a processor it would start a compiler
         self._mx = mx = import_module("mlx.core")
+        header, tensors = read_header(path), read_tensors(path)
+        if header.architecture not in ARCHITECTURES:
+            known = " and ".join(ARCHITECTURES)
+            raise _refused(path, f"the engine mlx has {known}, and no {header.architecture or 'unnamed architecture'}")
+        if kind := unread(tensors):
+            raise _refused(path, f"the engine mlx reads no weights of the type {kind}")
         try:
             weights, told = mx.load(path, format="gguf", return_metadata=True)
         except (RuntimeError, ValueError) as error:
             raise _refused(path, str(error)) from error
         facts = _Header(path, told)
         facts.check(weights)
+        put_right(mx, Path(path), tensors, weights)
         self._on_gpu = mx.default_device() == mx.Device(mx.gpu)
         self._packed = self._on_gpu if packed is None else packed
         self._vocabulary = vocabulary = Vocabulary(facts.vocabulary())
@@ -171,11 +180,6 @@ class _Header:
 
     def check(self, weights: Mapping[str, Any]) -> None:
         """Raise BadFile for what would be computed wrongly, or not at all."""
-        if self.architecture not in ARCHITECTURES:
-            known = " and ".join(ARCHITECTURES)
-            raise _refused(
-                self.path, f"the engine mlx has {known}, and no {self.architecture or 'unnamed architecture'}"
-            )
         unknown = next((name for name in weights if not _KNOWN.fullmatch(name)), None)
         if unknown is not None:
             raise _refused(self.path, f"the engine mlx does not know what its tensor {unknown[:80]} is for")
