@@ -15,7 +15,6 @@ import pytest
 
 from omni.core.errors import ContextOverflow, EngineError, UsageError
 from omni.core.paths import Home
-from omni.engine._chunks import LlamaChunk
 from omni.engine.http import WorkerClient
 from omni.engine.stepwise.server import StepServer
 from omni.engine.stepwise.vocabulary import Vocabulary, VocabularyFacts
@@ -183,7 +182,7 @@ async def test_without_any_room_the_answer_ends_with_an_error(serve: Serve) -> N
 async def test_who_leaves_ends_the_answer(serve: Serve) -> None:
     client, model = serve(context=1 << 20)
     body = {"prompt": "a", "temperature": 0, "stream": True, "ignore_eos": True, "seed": 4}
-    async with aclosing(client.stream("/completion", body, LlamaChunk)) as chunks:
+    async with aclosing(client.stream("/completion", body, dict)) as chunks:
         async for _ in chunks:
             break
     async with asyncio.timeout(10):
