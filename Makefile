@@ -43,10 +43,14 @@ web:
 # Writes the lock files anew from pyproject.toml; needs uv on the PATH. They name hashes, never an index.
 LOCK = uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	--python-version 3.11 pyproject.toml
+LOCK_ALONE = $(subst pyproject.toml,-,$(LOCK)) --no-deps # those that an engine's worker imports, and no more
 lock:
 	$(LOCK) -o requirements/core.txt
 	$(LOCK) --extra dev -o requirements/dev.txt
 	echo "setuptools>=80,<81" | $(subst pyproject.toml,-,$(LOCK)) -o requirements/build.txt
+	printf "jinja2\nmarkupsafe\nllguidance==1.0.1\n" | $(LOCK_ALONE) -o requirements/engine-llama-cpp.txt
+	printf "mlx\nmlx-cpu; sys_platform == 'linux'\nmlx-metal; sys_platform == 'darwin'\nmlx-lm\ntokenizers\njinja2\n\
+	markupsafe\nllguidance==1.0.1\n" | $(LOCK_ALONE) -o requirements/engine-mlx.txt
 
 # Every example of docs/clients.md with the client that it is for, without a network: minutes, and two gigabytes of packages
 # in the home. CLIENT=langchain tries one; BRAIN=NAME asks another brain than your own default.

@@ -29,6 +29,7 @@ from omni.core.messages import Message
 from omni.core.paths import Home
 from omni.engine import Adapter, ChatRequest, CompletionRequest, Sampling, WorkerEngine
 from omni.keeper import KeeperClient, WorkerSpec, start
+from omni.runtimes import BUILT_IN
 
 TOPICS = ("the sea", "a hill", "old ships", "a forest", "the rain", "a town", "bread", "the moon")
 
@@ -58,8 +59,11 @@ async def ask(engine: WorkerEngine, request: ChatRequest | CompletionRequest) ->
 
 
 @asynccontextmanager
-async def kept() -> AsyncIterator[KeeperClient]:
+async def kept(engine: str = BUILT_IN) -> AsyncIterator[KeeperClient]:
+    """A keeper of a home of its own, which has the `engine` that was added to yours."""
     home = Home(tempfile.mkdtemp(prefix="omni-bench-")).ensure()
+    if engine != BUILT_IN:
+        shutil.copytree(Home.from_environment().engines / engine, home.engines / engine)
     starter = start(home, full_screen=False)
     keeper = await KeeperClient.connect(home, starter, client="benchmark")
     try:

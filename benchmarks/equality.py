@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from benchmarks.engine import kept, spec
 from omni.engine.http import WorkerClient
 from omni.keeper import KeeperClient, WorkerSpec
+from omni.runtimes import BUILT_IN
 
 MARGIN = 0.05
 TOKENS = 48
@@ -105,8 +106,8 @@ async def client_of(keeper: KeeperClient, wanted: WorkerSpec) -> tuple[Any, Work
 
 
 async def main(gguf: Path, settings: dict[str, int | str]) -> int:
-    async with kept() as keeper:
-        engine = str(settings.pop("engine", "xllamacpp"))
+    engine = str(settings.pop("engine", BUILT_IN))
+    async with kept(engine) as keeper:
         one, reference = await client_of(keeper, spec(gguf, slots=1, cells=4096, context=4096))
         changed = spec(gguf, **{"slots": 1, "cells": 4096, "context": 4096, **settings})
         import msgspec

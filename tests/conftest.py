@@ -11,7 +11,7 @@ import pytest
 
 from omni.core.paths import Home
 
-pytest_plugins = ["tests.fixtures_starter", "tests.fixtures_server"]
+pytest_plugins = ["tests.fixtures_starter", "tests.fixtures_server", "tests.fixtures_engines"]
 
 
 def pytest_collection_finish() -> None:

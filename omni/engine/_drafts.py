@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from omni.cartridges import read_vocabulary
 from omni.core.errors import OmniError
 from omni.engine._specs import guesses
-from omni.runtimes import EngineChoice, Tuning, best_draft
+from omni.runtimes import ABILITIES, EngineChoice, Tuning, best_draft
 
 if TYPE_CHECKING:
     from omni.cartridges import Base, Brain
@@ -46,8 +46,8 @@ def with_draft(
     choice: EngineChoice, base: "Base", brains: "Sequence[Brain]", wanted: str, tuning: Tuning | None
 ) -> EngineChoice:
     """A choice with what drafts for `base`, by the setting `engine.draft`, which is `wanted`: a name, "mtp": a layer of its own where
-    it has one, "off", or "auto": what measured better. Layers on devices answer alone. Blocking."""
-    if wanted == "off" or choice.devices:
+    it has one, "off", or "auto": what measured better. Layers on devices, and engines that check no guesses, answer alone. Blocking."""
+    if wanted == "off" or choice.devices or "speculation" not in ABILITIES[choice.kind]:
         return choice
     if wanted == OWN:
         return choice._replace(heads=has_heads(base))

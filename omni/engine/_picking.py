@@ -21,6 +21,7 @@ from omni.engine.tuning import measure_batches, measure_drafts
 from omni.hardware import memory_needed, usable_devices
 from omni.keeper import WorkerSpec
 from omni.runtimes import (
+    ABILITIES,
     BUILT_IN,
     EngineChoice,
     Moment,
@@ -70,7 +71,9 @@ class EnginePicks:
         if len(runtimes) == 1 and settings.use in ("auto", BUILT_IN) and settings.gpu != "on":
             return self._tuned(brain, EngineChoice(), runtimes)
         tried = [(runtime, self._runtimes.tried(runtime)) for runtime in runtimes]
-        return self._tuned(brain, choose(settings.use, types_of(brain), tried, self.machine, settings.gpu), runtimes)
+        needs = self._specs.needs(brain)
+        choice = choose(settings.use, types_of(brain), tried, self.machine, settings.gpu, needs=needs)
+        return self._tuned(brain, choice, runtimes)
 
     def _tuned(self, brain: "Brain", choice: EngineChoice, runtimes: list[Runtime]) -> EngineChoice:
         """A choice with what was measured of this very base."""
@@ -91,7 +94,7 @@ class EnginePicks:
             plain = self._specs.spec(brain, choice._replace(draft=None, heads=False, batch=0))
             tuning = Tuning(runtime=runtime.key, machine=self.machine, base=plain.base)
             tuning = msgspec.structs.replace(tuning, batches=await measure_batches(self._keeper, plain))
-            if not choice.devices:
+            if not choice.devices and "speculation" in ABILITIES[choice.kind]:
                 bases = await asyncio.to_thread(drafts_for, base_of(brain), self._brains())
                 ways = {one.id: choice._replace(draft=one, heads=False, batch=0) for one in bases}
                 if has_heads(base_of(brain)):
@@ -159,11 +162,12 @@ class EnginePicks:
         self, runtime: Runtime, brain: "Brain", known: RuntimeTrial, placed: dict[str, int | str]
     ) -> RuntimeTrial:
         """One trial, remembered with what is `known` of it."""
-        need = memory_needed(base_facts(base_of(brain)), CONTEXT)
+        choice = EngineChoice(runtime.name, kind=runtime.kind)
+        need = memory_needed(base_facts(base_of(brain)), CONTEXT) + self._specs.unpacked(brain, choice)
         async with self._trying:  # two at a time would measure each other
             trial = await try_runtime(
                 self._keeper,
-                msgspec.structs.replace(self._specs.spec(brain, EngineChoice(runtime.name)), need_bytes=need),
+                msgspec.structs.replace(self._specs.spec(brain, choice), need_bytes=need),
                 runtime,
                 types=known.types,
                 brain=brain.name,

@@ -18,7 +18,7 @@ from omni.engine.ceilings import LIKELIHOOD, PROCESS, ceiling, likelihoods, load
 from omni.engine.llama import BATCH, DRAFTED, batches
 from omni.hardware import BaseFacts, Budget, HardwareProfile, Notes, OffloadPlan, kv_bytes, memory_needed, offload
 from omni.keeper import WorkerSpec
-from omni.runtimes import BUILT_IN, EngineChoice
+from omni.runtimes import ABILITIES, BUILT_IN, Ability, EngineChoice
 
 if TYPE_CHECKING:
     from omni.cartridges import Base, Brain, GgufHeader
@@ -28,6 +28,7 @@ LONGEST_TEXT = 2048  # tokens of a text whose vector is wanted, which are read i
 SHORTEST_TEXT = 256  # what is left of it where memory is short
 WHOLE_IMAGE = 512  # tokens of a batch where those of an image look at each other: they must come together
 BATCH_BYTES = 256 << 10  # a token of such a batch
+FLOAT = 4  # bytes of a plain number
 CHANCES = ("qwen3", "qwen3vl")  # of their rerankers llama.cpp makes a chance itself: that of a yes beside a no
 
 
@@ -59,6 +60,8 @@ class WorkerSpecs:
         """
         base = base_of(brain)
         embeddings = embeddings or base.header.kind in ("embedding", "reranker")  # which can be loaded for nothing else
+        if embeddings and "vectors" not in ABILITIES[choice.kind]:
+            choice = EngineChoice()
         settings, facts = self._settings, base_facts(base, projector=not embeddings)
         budget = self._budget
         if brain.context:
@@ -76,9 +79,9 @@ class WorkerSpecs:
             options["cache"] = settings.cache
         batch = settings.batch or choice.batch or BATCH
         if not embeddings:
-            if settings.speculation and guesses(base.header):
+            if settings.speculation and guesses(base.header) and "speculation" in ABILITIES[choice.kind]:
                 options["speculation"] = 1
-            if settings.prefixes:
+            if settings.prefixes and "prefixes" in ABILITIES[choice.kind]:
                 options["prefixes"] = str(self._home.prefixes)
                 if 0 < (most := most_tokens(facts, settings.cache)) < context:
                     options["prefix_tokens"] = most
@@ -101,6 +104,7 @@ class WorkerSpecs:
         if embeddings:
             made, buffers = _for_vectors(base.header, context, room=budget.memory - need)
             options |= made
+        buffers += self.unpacked(brain, choice)
         if not choice.llguidance:
             options["llguidance"] = 0
         if not settings.trim:
@@ -143,12 +147,30 @@ class WorkerSpecs:
             self._said(f"{name} does not draft: there is too little memory for it")
             return 0
         options |= settings
-        for name in (
+        for left_out in (
             "prefixes",
             "prefix_tokens",
         ):  # llama.cpp brings back what the brain knew, and not what its draft did
-            options.pop(name, None)
+            options.pop(left_out, None)
         return need
+
+    def unpacked(self, brain: "Brain", choice: EngineChoice) -> int:
+        """Bytes of weights that an engine of this kind makes plain numbers of, to compute with them on a processor."""
+        header = base_of(brain).header
+        return FLOAT * (header.parameters or header.weights_bytes) if choice.kind == "mlx" else 0
+
+    def needs(self, brain: "Brain") -> frozenset[Ability]:
+        """What the worker of a brain must be able to do beside answering."""
+        if brain.base is None:
+            return frozenset()
+        kind, needed = brain.base.header.kind, set[Ability]()
+        if kind in ("embedding", "reranker"):
+            needed.add("vectors" if kind == "embedding" else "ranks")
+        elif brain.base.projector is not None:
+            needed.add("images")
+        if brain.adapter is not None or self._adapters(brain.base.id):
+            needed.add("adapters")
+        return frozenset(needed)
 
     def plan(self, brain: "Brain", choice: EngineChoice, *, cells: int, buffers: int = 0) -> OffloadPlan:
         """What of a brain's base goes to the devices of a choice."""

@@ -22,7 +22,7 @@ RAW = {"reasoning_format": "none"}
 LONGEST_MARK = 120  # characters
 
 # How brains begin to think, and how they end it, with what must come before they speak.
-_THOUGHTS = (
+THOUGHTS = (
     ("<think>", "</think>"),
     ("[THINK]", "[/THINK]"),
     ("<|START_THINKING|>", "<|END_THINKING|>"),
@@ -107,7 +107,7 @@ async def _guessed(client: "WorkerClient", template: str, asked: Mapping[str, An
     history = await _written(client, [_user(), {"role": "assistant", "content": _SAID}, _user()], asked)
     tail = prompt.rpartition(_ASKED)[2]
     known = template + history  # some templates put their marks together
-    thoughts = next(((begin, end) for begin, end in _THOUGHTS if begin in known and _known(end, known)), None)
+    thoughts = next(((begin, end) for begin, end in THOUGHTS if begin in known and _known(end, known)), None)
     opened = False
     if thoughts is not None:
         header, begun, after = tail.rpartition(thoughts[0])

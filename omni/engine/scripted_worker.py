@@ -14,35 +14,28 @@ Tokens are words, and there are `VOCABULARY` of them.
 import json
 import os
 import re
-import select
 import signal
-import socketserver
 import sys
 import threading
 import time
-import traceback
-from http.server import BaseHTTPRequestHandler
 from itertools import repeat
 from pathlib import Path
 from typing import Any, ClassVar
 from zlib import crc32
 
 from omni.core.errors import BadFile
+from omni.engine.protocol_server import ProtocolHandler, ProtocolServer, choice, common
 
 Settings = dict[str, Any]
 VOCABULARY = 1000
 MOMENT = 0.005  # seconds between two looks at `hold`
 
 
-class ScriptedServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+class ScriptedServer(ProtocolServer):
     """Serves at once; `slots` requests are answered at a time, the others wait."""
 
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 64
-
     def __init__(self, socket: str, key: str, settings: Settings) -> None:
-        self.key, self.settings = key, settings
+        self.settings = settings
         self.slots = [Slot(number) for number in range(int(settings.get("slots", 1)))]
         self.free = threading.Semaphore(len(self.slots))
         self.lock = threading.Lock()
@@ -56,16 +49,7 @@ class ScriptedServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer)
             time.sleep(int(settings["load_ms"]) / 1000)
         if "load_error" in settings:
             raise BadFile(str(settings["load_error"]))
-        super().__init__(socket, _RequestHandler)
-
-    def start(self) -> None:
-        """Serve in a thread."""
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the parent's signature
-        """A client that went away is no error; anything else goes to the log."""
-        if not isinstance(sys.exc_info()[1], OSError):
-            traceback.print_exc()
+        super().__init__(socket, key, _RequestHandler)
 
 
 class Slot:
@@ -87,9 +71,8 @@ class Slot:
         }
 
 
-class _RequestHandler(BaseHTTPRequestHandler):
+class _RequestHandler(ProtocolHandler):
     server: ScriptedServer
-    protocol_version = "HTTP/1.1"
     posts: ClassVar[dict[str, str]] = {
         "/apply-template": "_apply_template",
         "/tokenize": "_tokenize",
@@ -100,15 +83,7 @@ class _RequestHandler(BaseHTTPRequestHandler):
         "/v1/rerank": "_rerank",
     }
 
-    def address_string(self) -> str:
-        return "unix"
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the parent's name
-        pass
-
-    def do_GET(self) -> None:
-        if not self._admitted() or self._scripted():
-            return
+    def told(self) -> Any:
         server = self.server
         with server.lock:
             answers: dict[str, Any] = {
@@ -124,69 +99,50 @@ class _RequestHandler(BaseHTTPRequestHandler):
                 "/slots": [slot.view(server.context) for slot in server.slots],
                 "/lora-adapters": [{"id": at, "path": path} for at, path in enumerate(server.adapters)],
             }
-        answer = answers.get(self.path)
-        self._answer(answer) if answer is not None else self._refuse(404, "File Not Found", "not_found_error")
+        return answers.get(self.path)
 
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if not self._admitted() or self._scripted():
-            return
-        if (method := self.posts.get(self.path)) is None:
-            self._refuse(404, "File Not Found", "not_found_error")
-            return
-        try:
-            getattr(self, method)(json.loads(body))
-        except (ValueError, KeyError, TypeError) as error:
-            self._refuse(400, f"bad request: {error!r}", "invalid_request_error")
-
-    def _admitted(self) -> bool:
-        if self.path == "/health" or self.headers.get("Authorization") == f"Bearer {self.server.key}":
-            return True
-        self._refuse(401, "Invalid API Key", "authentication_error")
-        return False
-
-    def _scripted(self) -> bool:
+    def barred(self) -> bool:
         """Whether the script says that this path is refused, and how."""
         if (error := self.server.refused.get(self.path)) is None:
             return False
-        self._answer({"error": error}, int(error["code"]))
+        self.answer({"error": error}, int(error["code"]))
         return True
 
     def _apply_template(self, body: dict[str, Any]) -> None:
-        self._answer({"prompt": _prompt(body["messages"])})
+        self.answer({"prompt": _prompt(body["messages"])})
 
     def _tokenize(self, body: dict[str, Any]) -> None:
-        self._answer({"tokens": list(range(len(_words(body["content"]))))})
+        self.answer({"tokens": list(range(len(_words(body["content"]))))})
 
     def _input_tokens(self, body: dict[str, Any]) -> None:
-        self._answer({"input_tokens": len(_words(_prompt(body["messages"])))})
+        self.answer({"input_tokens": len(_words(_prompt(body["messages"])))})
 
     def _embeddings(self, body: dict[str, Any]) -> None:
         from hashlib import sha256
 
         if not self.server.settings.get("embeddings"):
-            self._refuse(501, "This server does not support embeddings.", "not_supported_error")
+            self.refuse(501, "This server does not support embeddings.", "not_supported_error")
             return
         texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
         vectors = [[byte / 255 for byte in sha256(text.encode()).digest()[:8]] for text in texts]
         data = [{"index": at, "embedding": vector} for at, vector in enumerate(vectors)]
         tokens = sum(len(_words(text)) for text in texts)
-        self._answer({"object": "list", "data": data, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}})
+        self.answer({"object": "list", "data": data, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}})
 
     def _rerank(self, body: dict[str, Any]) -> None:
         if self.server.settings.get("pooling") != "rank":
-            self._refuse(501, "This server does not support reranking.", "not_supported_error")
+            self.refuse(501, "This server does not support reranking.", "not_supported_error")
             return
         wanted, results, tokens = set(_words(body["query"])), [], 0
         for at, text in enumerate(body["documents"]):
             results.append({"index": at, "relevance_score": float(len(wanted & set(_words(text))))})
             tokens += len(wanted) + len(_words(text))
         results.sort(key=lambda one: -one["relevance_score"])
-        self._answer({"object": "list", "results": results, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}})
+        self.answer({"object": "list", "results": results, "usage": {"prompt_tokens": tokens, "total_tokens": tokens}})
 
     def _complete(self, body: dict[str, Any]) -> None:
         if not body.get("stream"):  # a try of one token: the likeliest one, unless a grammar forbids it
-            self._answer({"content": self.server.bound[0][0] if self.server.bound and body.get("grammar") else ")"})
+            self.answer({"content": self.server.bound[0][0] if self.server.bound and body.get("grammar") else ")"})
             return
         self._write_answer(body, [str(token) for token in body["prompt"]])
 
@@ -196,7 +152,7 @@ class _RequestHandler(BaseHTTPRequestHandler):
     def _write_answer(self, body: dict[str, Any], prompt: list[str]) -> None:
         if len(prompt) >= self.server.context:
             extra = {"n_prompt_tokens": len(prompt), "n_ctx": self.server.context}
-            self._refuse(400, "the request exceeds the context", "exceed_context_size_error", extra)
+            self.refuse(400, "the request exceeds the context", "exceed_context_size_error", extra)
             return
         with self.server.free:
             slot, cached = self._take(prompt, body)
@@ -209,41 +165,36 @@ class _RequestHandler(BaseHTTPRequestHandler):
     def _take(self, prompt: list[str], body: dict[str, Any]) -> tuple[Slot, int]:
         lora = [float(item["scale"]) for item in body.get("lora", [])]
         with self.server.lock:
-            slot = max(
-                (slot for slot in self.server.slots if not slot.busy), key=lambda one: _common(one.known, prompt)
-            )
-            cached = _common(slot.known, prompt[:-1]) if slot.lora == lora and body.get("cache_prompt", True) else 0
+            slot = max((slot for slot in self.server.slots if not slot.busy), key=lambda one: common(one.known, prompt))
+            cached = common(slot.known, prompt[:-1]) if slot.lora == lora and body.get("cache_prompt", True) else 0
             slot.busy, slot.seed, slot.known, slot.lora = True, int(body.get("seed", -1)), prompt, lora
         return slot, cached
 
     def _write(self, body: dict[str, Any], prompt: list[str], cached: int, slot: Slot) -> None:
         settings, started = self.server.settings, time.perf_counter()
-        self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
-        self.send_header("Transfer-Encoding", "chunked")
-        self.end_headers()
+        self.begin_stream()
         if body.get("return_progress"):
             progress = {"total": len(prompt), "cache": cached, "processed": len(prompt), "time_ms": 1}
-            self._send({"choices": [_choice({"role": "assistant", "content": None})], "prompt_progress": progress})
+            self.send({"choices": [choice({"role": "assistant", "content": None})], "prompt_progress": progress})
         limit, count, reason = int(body.get("max_tokens") or 1 << 30), 0, "stop"
         for field, token in self._tokens(body):
             if count >= limit:
                 reason = "length"
                 break
-            if not self._pause(int(settings.get("token_ms", 0)) / 1000):
+            if self.left(int(settings.get("token_ms", 0)) / 1000):
                 return
             deadly = str(settings.get("die_at", "")) in " ".join(prompt) and not self._died()
             if count == int(settings.get("die_after", -1)) and deadly:
                 self._die()
             while count == int(settings.get("hold_after", 0)) and self._held():
-                if not self._pause(MOMENT):
+                if self.left(MOMENT):
                     return
             if "fail" in settings and count == int(settings.get("fail_after", 0)) and next(self.server.failures, False):
-                self._send({"error": json.loads(settings["fail"])})
-                self.wfile.write(b"0\r\n\r\n")
+                self.send({"error": json.loads(settings["fail"])})
+                self.end_stream()
                 return
-            chat = {"choices": [_choice({field: token})]}
-            self._send(chat if "messages" in body else {"index": 0, "content": token, "stop": False})
+            chat = {"choices": [choice({field: token})]}
+            self.send(chat if "messages" in body else {"index": 0, "content": token, "stop": False})
             count += 1
         spent = (time.perf_counter() - started) * 1000
         timings = {
@@ -254,13 +205,12 @@ class _RequestHandler(BaseHTTPRequestHandler):
             "predicted_ms": spent,
         }
         if "messages" in body:
-            self._send({"choices": [_choice({}, reason)]})
-            self._send({"choices": [], "timings": timings})
-            self._chunk(b"data: [DONE]\n\n")
+            self.send({"choices": [choice({}, reason)]})
+            self.send({"choices": [], "timings": timings})
         else:
             why = {"length": "limit", "stop": "eos"}[reason]
-            self._send({"index": 0, "content": "", "stop": True, "stop_type": why, "timings": timings})
-        self.wfile.write(b"0\r\n\r\n")
+            self.send({"index": 0, "content": "", "stop": True, "stop_type": why, "timings": timings})
+        self.end_stream(done="messages" in body)
         with self.server.lock:
             slot.known = prompt
 
@@ -306,28 +256,6 @@ class _RequestHandler(BaseHTTPRequestHandler):
             os.abort()
         os.kill(os.getpid(), signal.SIGKILL)
 
-    def _pause(self, seconds: float) -> bool:
-        """Wait, unless the client hangs up; False then."""
-        readable, _, _ = select.select([self.connection], [], [], seconds)
-        return not readable
-
-    def _send(self, event: dict[str, Any]) -> None:
-        self._chunk(b"data: " + json.dumps(event).encode() + b"\n\n")
-
-    def _chunk(self, data: bytes) -> None:
-        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
-
-    def _answer(self, value: Any, status: int = 200) -> None:
-        data = json.dumps(value).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def _refuse(self, status: int, message: str, kind: str, extra: dict[str, Any] | None = None) -> None:
-        self._answer({"error": {"code": status, "message": message, "type": kind} | (extra or {})}, status)
-
 
 def _words(text: str) -> list[str]:
     return re.findall(r"\s*\S+|\s+\Z", text)
@@ -352,17 +280,8 @@ def _looked(address: str) -> str:
     return " ".join([f"<image-{crc32(address.encode())}>"] * 16)
 
 
-def _choice(delta: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
-    return {"index": 0, "delta": delta, "finish_reason": reason}
-
-
-def _common(old: list[str], new: list[str]) -> int:
-    return next((at for at, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
-
-
 def serve(socket: str, key: str, settings: Settings) -> ScriptedServer:
     """Listen on `socket` and answer in threads. Raises BadFile when the settings say so."""
-    Path(socket).unlink(missing_ok=True)
     server = ScriptedServer(socket, key, settings)
     server.start()
     return server

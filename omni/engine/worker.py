@@ -149,7 +149,8 @@ def _serve_added(name: str, place: Any, log: Path, offset: int) -> Any:
     from omni.core.errors import EngineError, OmniError
     from omni.core.paths import Home
     from omni.engine import llama, server
-    from omni.runtimes import SHOWS_SOFTWARE, Runtimes
+    from omni.engine.stepwise import loading
+    from omni.runtimes import SHOWS_SOFTWARE, STEPWISE, Runtimes
 
     runtimes = Runtimes(Home.from_environment())
     path, settings = place.spec["path"], place.spec["settings"]
@@ -159,6 +160,8 @@ def _serve_added(name: str, place: Any, log: Path, offset: int) -> Any:
         if runtime.kind == "llama_server":
             return server.start(runtime, path, place.socket, place.key, settings, log=log, offset=offset)
         sys.dont_write_bytecode, sys.pycache_prefix = True, os.devnull  # what is compiled already is not pinned
+        if runtime.kind in STEPWISE:
+            return loading.start(runtime, path, place.socket, place.key, settings)
         sys.path.insert(0, os.fspath(runtime.packages))
         if settings.get("software"):
             os.environ.update(SHOWS_SOFTWARE)

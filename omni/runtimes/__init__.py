@@ -7,6 +7,7 @@
     confined  tools in a child that has a wall  quantising  making a brain smaller, quality what that cost
     devices   what it computes on beside the processor   losses  one that was lost, and when it may be used again
     libraries which files a program could load           tuning  what was measured of one base
+    companions what a package needs beside itself
 
 Importing this package imports none of its modules; a name is loaded when it is first used.
 """
@@ -34,7 +35,19 @@ if TYPE_CHECKING:
     )
     from omni.runtimes.quantising import Quantising, begin_quantise, engine_with_tools
     from omni.runtimes.registry import Runtimes, built_in
-    from omni.runtimes.runtime import BUILT_IN, AnyRuntime, BrokenRuntime, Runtime, RuntimeTrial, Speeds, machine_of
+    from omni.runtimes.runtime import (
+        ABILITIES,
+        BUILT_IN,
+        STEPWISE,
+        Ability,
+        AnyRuntime,
+        BrokenRuntime,
+        Runtime,
+        RuntimeKind,
+        RuntimeTrial,
+        Speeds,
+        machine_of,
+    )
     from omni.runtimes.toolchain import Backend
     from omni.runtimes.tuning import ROUNDS, Tuning, best_batch, best_draft, is_ahead, may_be_batch
 
@@ -52,7 +65,7 @@ __getattr__, __dir__ = lazy(
     quantisation="QuantisationReport QuantiseDone QuantiseEvent QuantiseProgress QuantiseStarted Target",
     quantising="Quantising begin_quantise engine_with_tools",
     registry="Runtimes built_in",
-    runtime="AnyRuntime BUILT_IN BrokenRuntime Runtime RuntimeTrial Speeds machine_of",
+    runtime="ABILITIES Ability AnyRuntime BUILT_IN BrokenRuntime Runtime RuntimeKind RuntimeTrial STEPWISE Speeds machine_of",
     toolchain="Backend",
     tuning="ROUNDS Tuning best_batch best_draft is_ahead may_be_batch",
 )

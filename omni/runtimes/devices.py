@@ -15,7 +15,7 @@ from omni.core.errors import EngineError, OmniError
 from omni.hardware import ComputeDevice, DeviceKind, GpuUse, device_kind, usable_devices
 from omni.runtimes.child import ask_child
 from omni.runtimes.registry import Runtimes
-from omni.runtimes.runtime import BUILT_IN, Runtime
+from omni.runtimes.runtime import ABILITIES, BUILT_IN, Runtime
 
 SHOWS_SOFTWARE = {"GGML_VK_VISIBLE_DEVICES": "0"}
 _PATIENCE = 60.0  # seconds: a driver may compile something first
@@ -29,12 +29,32 @@ _ASK = (
     "print(json.dumps([[d['name'], d['description'], d['memory_total'], d['memory_free'], d['type'].name, d.get('device_id') or ''] "
     "for d in xllamacpp.get_device_info()]))"
 )
+# The same by ggml's own functions, which llama-cpp-python declares none of.
+_ASK_GGML = """
+import ctypes, glob, json, sys
+ggml = ctypes.CDLL(sorted(glob.glob(sys.argv[1] + "/llama_cpp/lib/libggml.*"))[0])
+ggml.ggml_backend_dev_count.restype = ctypes.c_size_t
+ggml.ggml_backend_dev_get.restype, ggml.ggml_backend_dev_get.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+for name in ("name", "description"):
+    ask = getattr(ggml, "ggml_backend_dev_" + name)
+    ask.restype, ask.argtypes = ctypes.c_char_p, [ctypes.c_void_p]
+ggml.ggml_backend_dev_type.argtypes = [ctypes.c_void_p]
+ggml.ggml_backend_dev_memory.argtypes = [ctypes.c_void_p, ctypes.POINTER(ctypes.c_size_t), ctypes.POINTER(ctypes.c_size_t)]
+rows = []
+for at in range(ggml.ggml_backend_dev_count()):
+    device, free, total = ggml.ggml_backend_dev_get(at), ctypes.c_size_t(), ctypes.c_size_t()
+    ggml.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
+    words = [getattr(ggml, "ggml_backend_dev_" + name)(device).decode("utf-8", "replace") for name in ("name", "description")]
+    kind = {1: "_DEVICE_TYPE_GPU", 2: "_DEVICE_TYPE_IGPU"}.get(ggml.ggml_backend_dev_type(device), "CPU")
+    rows.append([*words, total.value, free.value, kind, ""])
+print(json.dumps(rows))
+"""
 
 
 def find_devices(runtime: Runtime, gpu: GpuUse) -> tuple[ComputeDevice, ...]:
     """The devices of a build, software ones only where `gpu` is "on" and there is no other. None where it cannot be asked.
     Blocking for a second or more."""
-    if runtime.name == BUILT_IN or gpu == "off":
+    if runtime.name == BUILT_IN or gpu == "off" or "devices" not in ABILITIES[runtime.kind]:
         return ()
     devices = _asked(runtime, {})
     if gpu == "on" and not usable_devices(devices, "auto"):
@@ -45,10 +65,11 @@ def find_devices(runtime: Runtime, gpu: GpuUse) -> tuple[ComputeDevice, ...]:
 def _asked(runtime: Runtime, more: Mapping[str, str]) -> tuple[ComputeDevice, ...]:
     server = runtime.kind == "llama_server"
     program = runtime.program if server else Path(sys.executable)
+    ask = _ASK_GGML if runtime.kind == "llama_cpp" else _ASK
     words = (
         ["--list-devices"]
         if server
-        else ["-I", "-B", "-X", f"pycache_prefix={os.devnull}", "-c", _ASK, str(runtime.packages)]
+        else ["-I", "-B", "-X", f"pycache_prefix={os.devnull}", "-c", ask, str(runtime.packages)]
     )
     try:
         said = ask_child(program, words, runtime.library_folders, patience=_PATIENCE, more=more)
@@ -76,7 +97,8 @@ def listed(text: str) -> tuple[ComputeDevice, ...]:
 
 
 def reported(text: str) -> tuple[ComputeDevice, ...]:
-    """The same of what xllamacpp's `get_device_info` says; the processor itself is none, and a card that two backends know is one."""
+    """The same of what xllamacpp's `get_device_info` says, or ggml itself; the processor is none, and a card that two backends
+    know is one."""
     try:
         told = json.loads(text.strip().rpartition("\n")[2])
         rows = [

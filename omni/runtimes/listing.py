@@ -88,7 +88,7 @@ def features(runtime: Runtime, trials: list[RuntimeTrial]) -> tuple[str, ...]:
     """What it has beside the processor, by the names of its libraries, and which grammars it keeps and which devices it has, by
     trial."""
     names = " ".join(pin.path.rpartition("/")[2] for pin in runtime.files)
-    backends = [title for word, title in _BACKENDS.items() if re.search(rf"ggml-{word}\b", names)]
+    backends = [title for word, title in _BACKENDS.items() if re.search(rf"ggml-{word}\b\S*\.(so|dylib)", names)]
     keeps = runtime.name == BUILT_IN or any(trial.llguidance for trial in trials)
     grammars = "LLGuidance" if keeps else "llama.cpp's grammars" if any(trial.passed for trial in trials) else ""
     return (*backends, *filter(None, [grammars]), *(device.words for device in _devices(trials)))

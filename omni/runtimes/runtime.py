@@ -1,9 +1,10 @@
 """What one build of an inference engine is, and what was found out by trying it: the values of `engine.json` and `tried.json`."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, get_args
 
 import msgspec
 
@@ -14,7 +15,20 @@ BUILT_IN = "xllamacpp"  # the engine that comes with Omni; it has no engine.json
 RESERVED = (BUILT_IN, "auto", "scripted", "helper")  # mean something else where an engine is named
 NAME = re.compile(r"[a-z0-9][a-z0-9._+-]{0,63}", re.ASCII)
 
-RuntimeKind = Literal["xllamacpp", "llama_server"]
+RuntimeKind = Literal["xllamacpp", "llama_server", "llama_cpp", "mlx"]
+Ability = Literal["images", "adapters", "speculation", "prefixes", "vectors", "ranks", "batches", "devices"]
+
+# What each kind can do beside answering. "prefixes": keep those of cartridges on disk; "batches": compute several chats together,
+# where others take their steps in turns; "devices": be told which layers go where.
+ABILITIES: Mapping[RuntimeKind, frozenset[Ability]] = MappingProxyType(
+    {
+        "xllamacpp": frozenset(get_args(Ability)),
+        "llama_server": frozenset(get_args(Ability)) - {"prefixes"},
+        "llama_cpp": frozenset({"vectors", "devices"}),
+        "mlx": frozenset(),
+    }
+)
+STEPWISE: tuple[RuntimeKind, ...] = ("llama_cpp", "mlx")  # kinds whose worker is Omni's own
 
 
 class PinnedFile(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

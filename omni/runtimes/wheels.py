@@ -13,16 +13,25 @@ from typing import NamedTuple
 
 from omni.core.errors import BadFile, NotFound, SetupError
 from omni.core.files import make_folder, require_space
+from omni.runtimes.runtime import RuntimeKind
 
 MOST_FILES = 20_000
 MOST_BYTES = 16 << 30  # unpacked: the largest that are known, with CUDA's libraries, have four
 SERVER = "llama-server"
 PACKAGE = "xllamacpp"
+_PACKAGES: dict[RuntimeKind, str] = {"xllamacpp": PACKAGE, "llama_cpp": "llama_cpp", "mlx": "mlx_lm"}
 _CHUNK = 1 << 20
 _NAME = re.compile(r"([A-Za-z0-9][\w.]*)-(\w[\w.!+]*)(?:-\d[\w.]*)?-([\w.]+)-([\w.]+)-([\w.]+)\.whl", re.ASCII)
 _LEGACY = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
 _DATA = re.compile(r"[^/]+\.data/(purelib|platlib)/")
 PROGRAM = (b"\x7fELF", b"#!", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
+
+
+class Carried(NamedTuple):
+    """The kind of engine that files are, and the program to start, where there is one."""
+
+    kind: RuntimeKind
+    program: Path | None = None
 
 
 class WheelName(NamedTuple):
@@ -94,33 +103,48 @@ def unpack(wheel: Path, target: Path, *, cancelled: Callable[[], bool] = lambda:
     Nothing leaves the folder, no link is made, and no more is written than the wheel's directory promised and a wheel may
     have. Raises NotFound, BadFile, StorageError and OSError; what was unpacked so far stays for who called to remove.
     """
+    return _unpacked(wheel, target, cancelled, new=True)
+
+
+def unpack_into(wheel: Path, target: Path) -> list[Path]:
+    """The same into a folder that holds other wheels. Raises BadFile for one that has a file of theirs, too."""
+    return _unpacked(wheel, target, lambda: False, new=False)
+
+
+def _unpacked(wheel: Path, target: Path, cancelled: Callable[[], bool], *, new: bool) -> list[Path]:
     try:
         with zipfile.ZipFile(wheel) as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
             places = _places(members)
             require_space(target.parent, sum(member.file_size for member in members))
-            target.mkdir(mode=0o700)
+            target.mkdir(mode=0o700, exist_ok=not new)
             for member, place in zip(members, places, strict=True):
                 if place is not None:
                     _unpack(archive, member, target / place, cancelled)
             return [target / place for place in places if place is not None]
     except FileNotFoundError as error:
         raise NotFound(f"{wheel} is not there.") from error
+    except FileExistsError as error:
+        if new:
+            raise
+        raise BadFile(f"{wheel.name} holds {error.filename}, which another wheel of this engine has.") from error
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise BadFile(f"{wheel.name} is damaged: {error}.", hint="Download it again.") from error
 
 
-def carried(files: list[Path], folder: Path) -> Path | None:
-    """The server's program among unpacked files, or None where they are xllamacpp's. Raises BadFile where they are neither."""
+def carried(files: list[Path], folder: Path) -> "Carried":
+    """What is in unpacked files. Raises BadFile where that is no engine."""
+    names = {path.relative_to(folder).parts[0] for path in files}
+    for kind, package in _PACKAGES.items():
+        if package in names:
+            return Carried(kind)
     programs = sorted((path for path in files if path.name == SERVER), key=lambda path: len(path.parts))
-    if any(path.relative_to(folder).parts[0] == PACKAGE for path in files):
-        return None
     if not programs:
         raise BadFile(
-            f"The wheel holds neither the package {PACKAGE!r} nor a program named {SERVER!r}.",
+            f"The wheel holds none of the packages {', '.join(_PACKAGES.values())} and no program named {SERVER!r}.",
             hint="Other engines cannot be added.",
         )
-    return programs[0]
+    return Carried("llama_server", programs[0])
 
 
 def _places(members: list[zipfile.ZipInfo]) -> list[str | None]:

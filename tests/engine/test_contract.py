@@ -21,6 +21,7 @@ from omni.engine import (
     image_of,
 )
 from tests.engine.engine_tools import asked, end_of, events_of, real_spec, scripted_spec, text_of
+from tests.fixtures_engines import lent
 from tests.image_tools import png
 from tests.runtime_tools import added
 
@@ -50,11 +51,34 @@ async def _llama_server(request: pytest.FixtureRequest) -> AsyncIterator[Engine]
         yield engine
 
 
+async def _llama_cpp(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
+    """llama-cpp-python, one token at a time in a worker of ours."""
+    async for engine in _stepwise(request, "llama_cpp_engine"):
+        yield engine
+
+
+async def _mlx(request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
+    """mlx-lm in such a worker."""
+    async for engine in _stepwise(request, "mlx_engine"):
+        yield engine
+
+
+async def _stepwise(request: pytest.FixtureRequest, fixture: str) -> AsyncIterator[Engine]:
+    runtime = lent(request.getfixturevalue("home"), request.getfixturevalue(fixture))
+    spec = real_spec(request.getfixturevalue("small_gguf"), context=512, cells=512)
+    spec = msgspec.structs.replace(spec, engine=runtime.name, base="small")
+    async with request.getfixturevalue("kept_engine")(spec) as engine:
+        yield engine
+
+
 ENGINES = [
     pytest.param(_scripted, id="scripted"),
     pytest.param(_scripted_worker, id="scripted worker"),
     pytest.param(_xllamacpp, id="xllamacpp", marks=pytest.mark.real),
     pytest.param(_llama_server, id="llama-server", marks=pytest.mark.real),
+    # What these two have in common with the others `test_stepwise_real.py` tries in the quick suite.
+    pytest.param(_llama_cpp, id="llama-cpp-python", marks=[pytest.mark.real, pytest.mark.long]),
+    pytest.param(_mlx, id="mlx", marks=[pytest.mark.real, pytest.mark.long]),
 ]
 
 

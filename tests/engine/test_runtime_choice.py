@@ -15,7 +15,8 @@ from omni.core.settings import parse
 from omni.engine import Engines, to_try
 from omni.hardware import ComputeDevice
 from omni.keeper import KeeperClient, WorkerSpec
-from omni.runtimes import BUILT_IN, DeviceLoss, Runtime, Runtimes, RuntimeTrial, Speeds
+from omni.runtimes import BUILT_IN, DeviceLoss, Runtime, RuntimeKind, Runtimes, RuntimeTrial, Speeds
+from omni.runtimes.registry import write
 from tests.engine.engine_tools import asked, events_of, text_of
 from tests.engine.test_engines import machine
 from tests.keeper_tools import kept
@@ -96,6 +97,32 @@ async def test_a_chosen_engine_is_tried_before_its_first_use_and_then_answers(
     [worker] = [one for one in await keeper.processes() if one.kind == "worker"]
     assert worker.engine == "own-server"
     await made.close()
+
+
+@pytest.mark.parametrize("kind", ["llama_cpp", "mlx"])
+def test_a_kind_that_can_do_little_is_given_nothing_else_to_do(home: Home, kind: RuntimeKind) -> None:
+    runtime = Runtime(name="small", kind=kind, sha256="5" * 64)
+    with Runtimes(home).adding("small") as folder:
+        write(folder, runtime)
+    made = engines(home, None, [], "small")
+    own = made.spec(brain())
+    assert own.engine == BUILT_IN
+    Runtimes(home).note(runtime, passed(runtime, made))
+    spec = made.spec(brain())
+    assert spec.engine == "small"
+    assert {"speculation", "prefixes"} <= own.settings.keys()
+    assert not {"speculation", "prefixes"} & spec.settings.keys()
+    plain_numbers = 4 * 100 if kind == "mlx" else 0
+    assert spec.need_bytes - own.need_bytes == plain_numbers
+    unmapped = 100 - TYPES["Q4_K"]  # of the weights what is not packed anew is not mapped, either
+    assert int(spec.settings["ceiling"]) - int(own.settings["ceiling"]) == plain_numbers + unmapped
+    assert made.spec(brain(), embeddings=True).engine == ("small" if kind == "llama_cpp" else BUILT_IN)
+    nobody: Any = None
+    adapted = Engines(
+        home, nobody, parse('[engine]\nuse = "small"\n'), machine(16), adapters=lambda _: ["/nowhere/b.gguf"]
+    )
+    assert adapted.choice(brain()).words == "small cannot do adapters, which this brain needs"
+    assert adapted.spec(brain()).engine == BUILT_IN
 
 
 async def test_one_that_crashes_in_its_trial_is_not_used_and_that_is_said_once(

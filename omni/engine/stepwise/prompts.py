@@ -1,0 +1,73 @@
+"""What a chat becomes before a model reads it: its template is executed in a sandbox, since a stranger wrote it."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+CHATML = (
+    "{% for message in messages %}{{ '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)  # what llama.cpp takes where a file has none
+
+
+class PromptRefused(Exception):
+    """The template does not write this conversation, or there is something in it that is no text."""
+
+
+class Prompts:
+    """Writes prompts by a template in Jinja. `marks` are texts that it may know. Raises PromptRefused for one that cannot be
+    read."""
+
+    def __init__(self, template: str, marks: Mapping[str, str]) -> None:
+        from jinja2 import TemplateError
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+        made = ImmutableSandboxedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"], autoescape=False
+        )
+        made.filters["tojson"] = _to_json
+        made.globals |= {"raise_exception": _raise, "strftime_now": _now}
+        self.text, self._marks = template or CHATML, dict(marks)
+        try:
+            self._template = made.from_string(self.text)
+        except (TemplateError, RecursionError) as error:
+            raise PromptRefused(f"its chat template cannot be used: {error}") from error
+
+    def written(self, body: Mapping[str, Any]) -> str:
+        """The prompt of a request. An answer that was begun stands at its end. Raises PromptRefused."""
+        messages = [_plain(message) for message in body["messages"]]
+        begun = ""
+        if messages and messages[-1]["role"] == "assistant":
+            begun = str(messages.pop()["content"])
+        known = dict(body.get("chat_template_kwargs") or {})
+        try:
+            prompt = self._template.render(
+                **{**self._marks, **known}, messages=messages, tools=None, add_generation_prompt=True
+            )
+        except PromptRefused:
+            raise
+        except Exception as error:  # whatever a stranger's template does
+            raise PromptRefused(f"Jinja Exception: {error}") from error
+        return prompt + begun
+
+
+def _plain(message: Mapping[str, Any]) -> dict[str, Any]:
+    content = message.get("content") or ""
+    if isinstance(content, list):
+        if any(part["type"] != "text" for part in content):
+            raise PromptRefused("image input is not supported by this engine")
+        content = "".join(part["text"] for part in content)
+    return {**message, "content": content}
+
+
+def _to_json(value: Any, indent: int | None = None, **_more: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=indent)
+
+
+def _raise(words: str) -> None:
+    raise PromptRefused(f"Jinja Exception: {words}")
+
+
+def _now(form: str) -> str:
+    return datetime.now().astimezone().strftime(form)

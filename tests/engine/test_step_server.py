@@ -1,0 +1,205 @@
+"""What Omni's own worker makes of a model that only says what is likely next: here one of bytes, which says the alphabet."""
+
+import asyncio
+import json
+import secrets
+import socket
+import sys
+import threading
+from array import array
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from omni.core.errors import ContextOverflow, EngineError, UsageError
+from omni.core.paths import Home
+from omni.engine.http import WorkerClient
+from omni.engine.stepwise.server import StepServer
+from omni.engine.stepwise.vocabulary import Vocabulary, VocabularyFacts
+
+pytest.importorskip("jinja2")  # it comes with the engines, and with tools for tests
+
+END = 256
+TEMPLATE = (
+    "{% for m in messages %}{{ m.role[0] }}:{{ m.content }};{% endfor %}{% if add_generation_prompt %}a:{% endif %}"
+)
+
+
+class Alphabet:
+    """Says the letter after the last one, and ends after z. `steps` are what it was asked to read."""
+
+    name, vocabulary, template, begins, end = "alphabet", END + 1, TEMPLATE, False, END
+    endings, marks = frozenset([END]), {"bos_token": "", "eos_token": ""}
+
+    def __init__(self, context: int = 64) -> None:
+        self.context = context
+        self.steps: list[tuple[int, int, int]] = []
+        self.forgot: list[tuple[int, int]] = []
+
+    def tokens(self, text: str, *, special: bool, beginning: bool) -> list[int]:
+        return list(text.encode())
+
+    def piece(self, token: int) -> bytes:
+        return bytes([token]) if token < END else b""
+
+    def words(self) -> list[bytes]:
+        return [*(bytes([byte]) for byte in range(256)), b"\xff<end>"]
+
+    def keep(self, slot: int, count: int) -> bool:
+        self.forgot.append((slot, count))
+        return True
+
+    def read(self, slot: int, at: int, tokens: Sequence[int]) -> "array[float]":
+        self.steps.append((slot, at, len(tokens)))
+        logits = array("f", [0.0]) * self.vocabulary
+        following = tokens[-1] + 1
+        logits[following if ord("a") < following <= ord("z") else END if tokens[-1] == ord("z") else ord("a")] = 9.0
+        return logits
+
+    def vector(self, tokens: Sequence[int]) -> list[float]:
+        return [1.0, 0.0]
+
+
+Serve = Callable[..., tuple[WorkerClient, Alphabet]]
+
+
+@pytest.fixture
+def serve(home: Home) -> Any:
+    """Serves such a model with settings; ends with the test."""
+    servers: list[StepServer] = []
+
+    def begin(context: int = 64, **settings: Any) -> tuple[WorkerClient, Alphabet]:
+        model, key = Alphabet(context), secrets.token_hex(8)
+        path = str(home.ensure_sockets() / f"{len(servers)}.sock")
+        servers.append(StepServer(path, key, settings, lambda: model, batch=4))
+        servers[-1].start()
+        return WorkerClient(path, key), model
+
+    yield begin
+    for server in servers:
+        ending = threading.Thread(target=server.shutdown)
+        ending.start()
+        with socket.socket(socket.AF_UNIX) as line:  # else it looks up half a second later
+            line.connect(str(server.server_address))
+        ending.join()
+        server.server_close()
+
+
+async def said(client: WorkerClient, prompt: str, **more: Any) -> dict[str, Any]:
+    return dict(await client.json("/completion", {"prompt": prompt, "temperature": 0, "max_tokens": 5, **more}))
+
+
+async def test_it_goes_on_with_a_text_and_reads_it_in_small_batches(serve: Serve) -> None:
+    client, model = serve()
+    assert (await said(client, "abcdefghi"))["content"] == "jklmn"
+    assert model.steps[:3] == [(0, 0, 4), (0, 4, 4), (0, 8, 1)]
+    assert (await said(client, "abcdefghi"))["timings"]["cache_n"] == 8
+
+
+async def test_it_ends_by_itself_and_before_a_stop(serve: Serve) -> None:
+    client, _ = serve()
+    answer = await said(client, "x", max_tokens=9)
+    assert (answer["content"], answer["stop_type"]) == ("yz", "eos")
+    assert (await said(client, "a", max_tokens=9, stop=["ef"]))["content"] == "bcd"
+
+
+async def test_a_chat_is_written_by_its_template_and_an_answer_that_was_begun_goes_on(serve: Serve) -> None:
+    client, _ = serve()
+    messages = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ab"}]
+    assert (await client.json("/apply-template", {"messages": messages}))["prompt"] == "u:hi;a:ab"
+    body = {"messages": messages, "temperature": 0, "max_tokens": 3}
+    assert (await client.json("/v1/chat/completions", body))["choices"][0]["message"]["content"] == "cde"
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [("{{ raise_exception('no system text') }}", "no system text"), ("{{ messages[9].role }}", "has no element 9")],
+)
+async def test_what_a_template_refuses_is_said_in_its_words(serve: Serve, template: str, words: str) -> None:
+    client, _ = serve(chat_template=template)
+    with pytest.raises(UsageError, match=words):
+        await client.json("/apply-template", {"messages": [{"role": "user", "content": "hi"}]})
+
+
+async def test_a_template_reaches_nothing_of_the_process_that_executes_it(serve: Serve) -> None:
+    client, _ = serve(chat_template="{{ ''.__class__.__mro__[1].__subclasses__() }}")
+    with pytest.raises(UsageError, match="unsafe"):
+        await client.json("/apply-template", {"messages": []})
+
+
+async def test_images_are_refused(serve: Serve) -> None:
+    client, _ = serve()
+    content = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}]
+    with pytest.raises(UsageError, match="cannot see"):
+        await client.json("/v1/chat/completions", {"messages": [{"role": "user", "content": content}]})
+
+
+async def test_an_answer_follows_a_schema_or_a_grammar_of_omni(serve: Serve) -> None:
+    client, _ = serve()
+    schema = {
+        "type": "object",
+        "properties": {"b": {"enum": ["bcd"]}},
+        "required": ["b"],
+        "additionalProperties": False,
+    }
+    assert json.loads((await said(client, "a", max_tokens=30, json_schema=schema))["content"]) == {"b": "bcd"}
+    grammar = '%llguidance {}\nstart: "x" /[b-d]{2}/ "!"\n'
+    assert (await said(client, "a", max_tokens=30, grammar=grammar))["content"] == "xbc!"
+
+
+@pytest.mark.parametrize("grammar", ['root ::= "x"', "%llguidance {}\nstart: what"])
+async def test_a_grammar_that_cannot_be_read_is_an_error_and_no_free_answer(serve: Serve, grammar: str) -> None:
+    client, _ = serve()
+    with pytest.raises(UsageError, match="cannot be followed"):
+        await said(client, "a", grammar=grammar)
+
+
+async def test_a_prompt_that_does_not_fit_is_refused_with_figures(serve: Serve) -> None:
+    client, _ = serve(context=16)
+    with pytest.raises(ContextOverflow) as refused:
+        await said(client, "a" * 16)
+    assert (refused.value.needed, refused.value.allocated) == (16, 16)
+    assert (await said(client, "a" * 12, max_tokens=99))["stop_type"] == "limit"
+
+
+async def test_what_nobody_waits_for_makes_room_for_another_chat(serve: Serve) -> None:
+    client, model = serve(slots=2, cells=24)
+    await said(client, "a" * 14)
+    await said(client, "b" * 14)
+    assert (0, 0) in model.forgot[-3:]
+    slots = await client.json("/slots")
+    assert sum(slot["n_prompt_tokens"] for slot in slots) <= 24
+
+
+async def test_without_any_room_the_answer_ends_with_an_error(serve: Serve) -> None:
+    client, _ = serve(cells=8)
+    with pytest.raises(EngineError, match="ran out of room"):
+        await said(client, "a" * 14)
+
+
+async def test_who_leaves_ends_the_answer(serve: Serve) -> None:
+    client, model = serve(context=1 << 20)
+    body = {"prompt": "a", "temperature": 0, "stream": True, "ignore_eos": True, "seed": 4}
+    async with aclosing(client.stream("/completion", body, dict)) as chunks:
+        async for _ in chunks:
+            break
+    async with asyncio.timeout(10):
+        while (await client.json("/slots"))[0]["is_processing"]:
+            pass
+    steps = len(model.steps)
+    assert (await said(client, "a"))["content"] == "bcdef"
+    assert len(model.steps) <= steps + 6
+
+
+async def test_nobody_is_answered_without_the_key(serve: Serve) -> None:
+    client, _ = serve()
+    with pytest.raises(EngineError):
+        await WorkerClient(client.socket, "another").json("/props")
+
+
+def test_a_vocabulary_without_its_package_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    with pytest.raises(ImportError):
+        Vocabulary(VocabularyFacts([], [], [], "gpt-2"))
