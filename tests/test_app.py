@@ -305,7 +305,7 @@ async def test_a_pull_is_told_and_can_be_left(services: Services, monkeypatch: p
     left = []
 
     class Library:
-        async def pull(self, name: str, airlock: object) -> AsyncIterator[Any]:
+        async def pull(self, name: str, airlock: object, *, base: str = "") -> AsyncIterator[Any]:
             try:
                 yield PullStarted(brain=name, size=1)
                 yield PullDone(brain=cast(Brain, SimpleNamespace(name=name)))

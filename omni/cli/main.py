@@ -23,7 +23,7 @@ COMMANDS = {
     "ls": "List the brains that are here and those that can be had.",
     "show": "Show what is known about a brain.",
     "rm": "Remove brains and free their disk space.",
-    "engine": "Add, build, list, try, choose and remove engines.",
+    "engine": "Add, build, list, try, tune, choose and remove engines.",
     "quantise": "Make a brain smaller, and measure what that cost.",
     "serve": "Serve the brains to other programs: OpenAI's, Ollama's and Anthropic's API.",
     "web": "Open the web interface in a browser.",

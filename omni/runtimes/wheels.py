@@ -27,7 +27,7 @@ _DATA = re.compile(r"[^/]+\.data/(purelib|platlib)/")
 PROGRAM = (b"\x7fELF", b"#!", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 
 
-class Carried(NamedTuple):
+class WheelKind(NamedTuple):
     """The kind of engine that files are, and the program to start, where there is one."""
 
     kind: RuntimeKind
@@ -132,19 +132,19 @@ def _unpacked(wheel: Path, target: Path, cancelled: Callable[[], bool], *, new: 
         raise BadFile(f"{wheel.name} is damaged: {error}.", hint="Download it again.") from error
 
 
-def carried(files: list[Path], folder: Path) -> "Carried":
+def carried(files: list[Path], folder: Path) -> "WheelKind":
     """What is in unpacked files. Raises BadFile where that is no engine."""
     names = {path.relative_to(folder).parts[0] for path in files}
     for kind, package in _PACKAGES.items():
         if package in names:
-            return Carried(kind)
+            return WheelKind(kind)
     programs = sorted((path for path in files if path.name == SERVER), key=lambda path: len(path.parts))
     if not programs:
         raise BadFile(
             f"The wheel holds none of the packages {', '.join(_PACKAGES.values())} and no program named {SERVER!r}.",
             hint="Other engines cannot be added.",
         )
-    return Carried("llama_server", programs[0])
+    return WheelKind("llama_server", programs[0])
 
 
 def _places(members: list[zipfile.ZipInfo]) -> list[str | None]:

@@ -6,28 +6,28 @@ from collections import Counter
 
 import pytest
 
-from omni.engine.stepwise.sampling import Sampler, likeliest, likelihood
+from omni.engine.stepwise.sampling import TokenSampler, likeliest, likelihood
 
 LOGITS = array("f", [0.0, 3.0, 2.5, -4.0, 1.0])
 GREEDY = {"temperature": 0}
 
 
 def drawn(body: dict[str, object], *, prompt: tuple[int, ...] = (), times: int = 400) -> Counter[int]:
-    sampler = Sampler({"seed": 5, "min_p": 0, "top_p": 1, "top_k": 0, "temperature": 1, **body}, prompt)
+    sampler = TokenSampler({"seed": 5, "min_p": 0, "top_p": 1, "top_k": 0, "temperature": 1, **body}, prompt)
     return Counter(sampler.choose(LOGITS) for _ in range(times))
 
 
 def test_without_temperature_the_likeliest_token_comes() -> None:
-    assert Sampler(GREEDY, ()).choose(LOGITS) == 1
+    assert TokenSampler(GREEDY, ()).choose(LOGITS) == 1
 
 
 def test_of_allowed_tokens_the_likeliest_comes() -> None:
-    assert Sampler(GREEDY, ()).choose(LOGITS, [0, 3, 4]) == 4
+    assert TokenSampler(GREEDY, ()).choose(LOGITS, [0, 3, 4]) == 4
 
 
 def test_the_same_seed_draws_the_same_tokens_and_another_one_others() -> None:
     def row(seed: int) -> tuple[int, ...]:
-        sampler = Sampler({"seed": seed, "temperature": 2}, ())
+        sampler = TokenSampler({"seed": seed, "temperature": 2}, ())
         return tuple(sampler.choose(LOGITS) for _ in range(30))
 
     assert row(1) == row(1)
@@ -56,19 +56,19 @@ def test_unlikely_tokens_are_left_out(body: dict[str, object], tokens: set[int])
 
 
 def test_penalties_look_back_at_the_prompt_and_the_answer() -> None:
-    assert Sampler({**GREEDY, "presence_penalty": 1.0}, [1]).choose(LOGITS) == 2
-    assert Sampler({**GREEDY, "repeat_penalty": 1.5}, [1]).choose(LOGITS) == 2
-    sampler = Sampler({**GREEDY, "frequency_penalty": 0.4}, [])
+    assert TokenSampler({**GREEDY, "presence_penalty": 1.0}, [1]).choose(LOGITS) == 2
+    assert TokenSampler({**GREEDY, "repeat_penalty": 1.5}, [1]).choose(LOGITS) == 2
+    sampler = TokenSampler({**GREEDY, "frequency_penalty": 0.4}, [])
     sampler.took(1)
     assert sampler.choose(LOGITS) == 1
     sampler.took(1)
     assert sampler.choose(LOGITS) == 2
-    assert Sampler({**GREEDY, "presence_penalty": 1.0}, [1, *[0] * 64]).choose(LOGITS) == 1  # too long ago
+    assert TokenSampler({**GREEDY, "presence_penalty": 1.0}, [1, *[0] * 64]).choose(LOGITS) == 1  # too long ago
 
 
 def test_a_bias_makes_a_token_likelier_and_what_may_never_come_does_not() -> None:
-    assert Sampler({**GREEDY, "logit_bias": [[3, 100.0]]}, ()).choose(LOGITS) == 3
-    assert Sampler(GREEDY, (), never=[1, 2]).choose(LOGITS) == 4
+    assert TokenSampler({**GREEDY, "logit_bias": [[3, 100.0]]}, ()).choose(LOGITS) == 3
+    assert TokenSampler(GREEDY, (), never=[1, 2]).choose(LOGITS) == 4
 
 
 def test_likelihoods_are_those_before_anything_is_left_out() -> None:

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from omni.hardware import ComputeDevice
+from omni.hardware import ComputeDevice, GpuUse
 from omni.runtimes import BUILT_IN, DeviceLoss, EngineChoice, Moment, Runtime, RuntimeTrial, Speeds, choose, lost
 
 HOUR, DAY = 3600.0, 86400.0
@@ -69,20 +69,20 @@ def test_this_machine_tells_its_time() -> None:
     assert moment.boot == Moment.here().boot
 
 
-def choice(moment: Moment, gpu: str, use: str = "auto") -> EngineChoice:
+def choice(moment: Moment, gpu: GpuUse, use: str = "auto") -> EngineChoice:
     """Who runs a brain whose device was lost a minute before `NOW`."""
     own = Speeds(prompt=10.0, answer=2.0)
     plain = RuntimeTrial(runtime=FAST.key, machine="here", types=("Q4_K",), own=own, devices=(CARD,), looked="on",
                          speeds=Speeds(prompt=10.0, answer=2.0))  # fmt: skip
     placed = RuntimeTrial(runtime=FAST.key, machine="here", types=("Q4_K",), own=own, devices=(CARD,), looked="on", layers=9,
                           speeds=Speeds(prompt=90.0, answer=30.0), lost=lost("ended", later(-60)))  # fmt: skip
-    return choose(use, ("Q4_K",), [(FAST, [plain, placed])], "here", gpu, moment=moment)  # type: ignore[arg-type]
+    return choose(use, ("Q4_K",), [(FAST, [plain, placed])], "here", gpu, moment=moment)
 
 
 @pytest.mark.parametrize(("gpu", "use", "meanwhile"), [
     ("auto", "auto", BUILT_IN), ("on", "auto", BUILT_IN), ("auto", "fast", "fast"), ("on", "fast", "fast"),
 ])  # fmt: skip
-def test_a_device_that_rests_is_left_alone_and_used_again_after_it(gpu: str, use: str, meanwhile: str) -> None:
+def test_a_device_that_rests_is_left_alone_and_used_again_after_it(gpu: GpuUse, use: str, meanwhile: str) -> None:
     resting = choice(NOW, gpu, use)
     assert (resting.runtime, resting.devices, resting.untried) == (meanwhile, (), False)
     again = choice(later(6 * HOUR), gpu, use)

@@ -172,7 +172,7 @@ class WebLibrary:
         yield PullVerifying(done=one.size, total=one.size)
         yield Verified(brain=name, ok=True, detail="the hash is that of the catalogue")
 
-    async def pull(self, name: str, _airlock: Any) -> AsyncGenerator[Any]:
+    async def pull(self, name: str, _airlock: Any, **_more: str) -> AsyncGenerator[Any]:
         one = await self.get(name)
         yield PullStarted(brain=name, size=one.size)
         yield PullProgress(done=one.size // 3, total=one.size, rate=22e6, seconds_left=12.0)

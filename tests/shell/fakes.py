@@ -111,7 +111,7 @@ class FakeLibrary:
         self.orders.append(f"add {path}")
         return self.list[0]
 
-    async def pull(self, name: str, airlock: Any = None) -> AsyncIterator[Any]:
+    async def pull(self, name: str, airlock: Any = None, *, base: str = "") -> AsyncIterator[Any]:
         self.orders.append(f"pull {name}")
         for event in self.pull_events:
             if callable(event):

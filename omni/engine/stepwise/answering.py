@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 from omni.engine.protocol_server import common
 from omni.engine.stepwise.grammars import GrammarRefused, Matcher
 from omni.engine.stepwise.model import StepModel
-from omni.engine.stepwise.sampling import Likelihood, Sampler, likeliest, likelihood
+from omni.engine.stepwise.sampling import Likelihood, TokenSampler, likeliest, likelihood
 from omni.engine.stepwise.spoken import Speech
 
 
-class Slot:
+class StepSlot:
     """One place for an answer: what lies in its cache, and who has it. `used`: when it was given back."""
 
     def __init__(self, number: int) -> None:
@@ -20,14 +20,14 @@ class Slot:
         self.known: list[int] = []
 
 
-class Read(NamedTuple):
+class PromptRead(NamedTuple):
     """So much of the prompt is read; `cached` of it was known."""
 
     done: int
     cached: int
 
 
-class Said(NamedTuple):
+class StepText(NamedTuple):
     """A token came: its text, where that can be told, and how likely it and others were, where that was asked for."""
 
     text: str
@@ -36,7 +36,7 @@ class Said(NamedTuple):
     top: Sequence[Likelihood] = ()
 
 
-class Ended(NamedTuple):
+class StepEnd(NamedTuple):
     """The answer is whole. `reason` as OpenAI names it; `text` is what was held back."""
 
     reason: str
@@ -65,14 +65,14 @@ class Answering:
     ) -> None:
         self._model, self._prompt, self._matcher = model, prompt, matcher
         self._batch, self._take, self._room = batch, take, room
-        self._sampler = Sampler(body, prompt, model.endings if body.get("ignore_eos") else ())
+        self._sampler = TokenSampler(body, prompt, model.endings if body.get("ignore_eos") else ())
         self._speech = Speech(body.get("stop") or ())
         limit = body.get("max_tokens", body.get("n_predict"))
         self._limit = int(limit) if limit is not None and int(limit) >= 0 else 1 << 30
         self._cached = bool(body.get("cache_prompt", True))
         self._probable = int(body.get("top_logprobs" if body.get("logprobs") else "n_probs") or 0)
 
-    def run(self, slot: Slot) -> Iterator[Read | Said | Ended]:
+    def run(self, slot: StepSlot) -> Iterator[PromptRead | StepText | StepEnd]:
         """The answer, in a slot. Raises NoRoom, GrammarRefused."""
         model, prompt, started = self._model, self._prompt, time.perf_counter()
         cached = common(slot.known, prompt[:-1]) if self._cached else 0
@@ -82,7 +82,7 @@ class Answering:
         logits: array[float] = array("f")
         for at in range(cached, len(prompt), self._batch):
             logits = self._read(slot, prompt[at : at + self._batch])
-            yield Read(len(slot.known), cached)
+            yield PromptRead(len(slot.known), cached)
         began, count, reason = time.perf_counter(), 0, "stop"
         while True:
             if count >= self._limit or len(slot.known) >= model.context:
@@ -92,9 +92,9 @@ class Answering:
             count += 1
             text = self._speech.add(b"" if token in model.endings else model.piece(token))
             if self._probable:
-                yield Said(text, token, likelihood(logits, token), likeliest(logits, self._probable))
+                yield StepText(text, token, likelihood(logits, token), likeliest(logits, self._probable))
             else:
-                yield Said(text, token)
+                yield StepText(text, token)
             if token in model.endings:  # a token of the answer like the others, to llama.cpp as well
                 break
             if self._speech.stopped or (self._matcher is not None and self._matcher.over):
@@ -102,7 +102,7 @@ class Answering:
             if count < self._limit and len(slot.known) < model.context:
                 logits = self._read(slot, [token])
         spent = time.perf_counter() - began
-        yield Ended(
+        yield StepEnd(
             reason,
             self._speech.add(b"", last=True),
             {
@@ -114,7 +114,7 @@ class Answering:
             },
         )
 
-    def _read(self, slot: Slot, tokens: list[int]) -> "array[float]":
+    def _read(self, slot: StepSlot, tokens: list[int]) -> "array[float]":
         at = len(slot.known)
         self._room(len(tokens))
         logits: array[float] = self._take(lambda: self._model.read(slot.number, at, tokens))

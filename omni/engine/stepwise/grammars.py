@@ -79,7 +79,7 @@ class Matcher:
             raise GrammarRefused(f"Failed to parse grammar: {self._matcher.get_error()}")
 
 
-class _Vocabulary:
+class _GrammarVocabulary:
     """A model's words in the form that LLGuidance asks for."""
 
     bos_token_id = None
@@ -98,4 +98,4 @@ class _Vocabulary:
 def _tokenizer(model: StepModel) -> Any:
     from llguidance import LLTokenizer
 
-    return LLTokenizer(_Vocabulary(model), n_vocab=model.vocabulary, eos_token=model.end)  # type: ignore[arg-type]  # by its form
+    return LLTokenizer(_GrammarVocabulary(model), n_vocab=model.vocabulary, eos_token=model.end)  # type: ignore[arg-type]  # by its form

@@ -57,7 +57,7 @@ class MlxModel:
             weights, told = mx.load(path, format="gguf", return_metadata=True)
         except (RuntimeError, ValueError) as error:
             raise _refused(path, str(error)) from error
-        facts = _Header(path, told)
+        facts = _MlxHeader(path, told)
         facts.check(weights)
         put_right(mx, Path(path), tensors, weights)
         self._on_gpu = mx.default_device() == mx.Device(mx.gpu)
@@ -170,7 +170,7 @@ class MlxModel:
         named[f"{part}.weight"] = whole
 
 
-class _Header:
+class _MlxHeader:
     """What the file says of itself, as MLX reads it."""
 
     def __init__(self, path: str, told: Mapping[str, Any]) -> None:

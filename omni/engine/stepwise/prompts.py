@@ -15,7 +15,7 @@ class PromptRefused(Exception):
     """The template does not write this conversation, or there is something in it that is no text."""
 
 
-class Prompts:
+class TemplatePrompts:
     """Writes prompts by a template in Jinja. `marks` are texts that it may know. Raises PromptRefused for one that cannot be
     read."""
 

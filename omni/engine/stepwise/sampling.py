@@ -26,7 +26,7 @@ class Likelihood(NamedTuple):
     logprob: float
 
 
-class Sampler:
+class TokenSampler:
     """The choices of one answer to a request with this `body`. `prompt` counts for penalties, `never` may not come."""
 
     def __init__(self, body: Mapping[str, Any], prompt: Sequence[int], never: Iterable[int] = ()) -> None:

@@ -11,17 +11,17 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from omni.engine.protocol_server import ProtocolHandler, ProtocolServer, choice, common
-from omni.engine.stepwise.answering import Answering, Ended, Read, Said, Slot
+from omni.engine.stepwise.answering import Answering, PromptRead, StepEnd, StepSlot, StepText
 from omni.engine.stepwise.grammars import GrammarRefused, Grammars
 from omni.engine.stepwise.model import NoRoom, StepModel
-from omni.engine.stepwise.prompts import PromptRefused, Prompts
+from omni.engine.stepwise.prompts import PromptRefused, TemplatePrompts
 from omni.engine.stepwise.sampling import Likelihood
 from omni.engine.stepwise.spoken import Thoughts
 
 Settings = dict[str, Any]
 
 
-class Refused(Exception):
+class StepRefused(Exception):
     """A request that is answered with an error of llama.cpp's form."""
 
     def __init__(self, status: int, message: str, kind: str, **extra: int) -> None:
@@ -37,9 +37,9 @@ class StepServer(ProtocolServer):
         self._thread = ThreadPoolExecutor(1, "model")
         self.settings, self.batch = settings, int(settings.get("batch", batch))
         self.model = self.take(load)
-        self.prompts = Prompts(str(settings.get("chat_template", "")) or self.model.template, self.model.marks)
+        self.prompts = TemplatePrompts(str(settings.get("chat_template", "")) or self.model.template, self.model.marks)
         self.grammars = Grammars(self.model)
-        self.slots = [Slot(number) for number in range(int(settings.get("slots", 1)))]
+        self.slots = [StepSlot(number) for number in range(int(settings.get("slots", 1)))]
         self._cells = int(settings.get("cells") or settings.get("context") or self.model.context)
         self._free = threading.Semaphore(len(self.slots))
         self._lock = threading.Lock()
@@ -50,7 +50,7 @@ class StepServer(ProtocolServer):
         return self._thread.submit(step).result()
 
     @contextmanager
-    def slot(self, prompt: list[int], seed: int) -> Iterator[Slot]:
+    def slot(self, prompt: list[int], seed: int) -> Iterator[StepSlot]:
         """A free slot, that which knows most of a prompt; waits for one."""
         with self._free:
             with self._lock:
@@ -126,7 +126,7 @@ class _StepHandler(ProtocolHandler):
         """As the parent; what a request may not have is told in llama.cpp's words, which Omni knows."""
         try:
             super().do_POST()
-        except Refused as error:
+        except StepRefused as error:
             self.refuse(error.status, error.message, error.kind, error.extra)
         except PromptRefused as error:
             self.refuse(500, str(error), "server_error")
@@ -150,18 +150,18 @@ class _StepHandler(ProtocolHandler):
     def _embed(self, body: dict[str, Any]) -> None:
         server = self.server
         if not server.settings.get("embeddings"):
-            raise Refused(501, "This server does not support embeddings.", "not_supported_error")
+            raise StepRefused(501, "This server does not support embeddings.", "not_supported_error")
         texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
         read = [server.model.tokens(text, special=True, beginning=True) for text in texts]
         most = min(server.batch, server.model.context)
         for tokens in read:
             if not tokens:
-                raise Refused(400, "input content cannot be empty", "invalid_request_error")
+                raise StepRefused(400, "input content cannot be empty", "invalid_request_error")
             if len(tokens) > most:
                 words = (
                     f"input ({len(tokens)} tokens) is too large to process. increase the physical batch size: {most}"
                 )
-                raise Refused(500, words, "server_error")
+                raise StepRefused(500, words, "server_error")
         data = [
             {"index": at, "embedding": server.take(lambda one=tokens: server.model.vector(one))}  # type: ignore[misc]  # a default binds it
             for at, tokens in enumerate(read)
@@ -178,7 +178,7 @@ class _StepHandler(ProtocolHandler):
         prompt = body["prompt"]
         tokens = self._tokens(prompt) if isinstance(prompt, str) else [int(token) for token in prompt]
         if any(not 0 <= token < self.server.model.vocabulary for token in tokens):
-            raise Refused(400, "Prompt contains invalid tokens", "invalid_request_error")
+            raise StepRefused(400, "Prompt contains invalid tokens", "invalid_request_error")
         self._answer(body, tokens, _TextForm())
 
     def _tokens(self, prompt: str) -> list[int]:
@@ -194,11 +194,11 @@ class _StepHandler(ProtocolHandler):
         if len(prompt) >= server.model.context:
             extra = {"n_prompt_tokens": len(prompt), "n_ctx": server.model.context}
             words = "the request exceeds the available context size"
-            raise Refused(400, words, "exceed_context_size_error", **extra)
+            raise StepRefused(400, words, "exceed_context_size_error", **extra)
         if not prompt:
             prompt = [server.model.end]  # as an empty text is begun by nothing
         if server.settings.get("embeddings"):
-            raise Refused(501, "This server does not support logits computation.", "not_supported_error")
+            raise StepRefused(501, "This server does not support logits computation.", "not_supported_error")
         answering = Answering(
             server.model,
             body,
@@ -216,7 +216,7 @@ class _StepHandler(ProtocolHandler):
                 for step in answering.run(slot):
                     if self.left():
                         return
-                    if isinstance(step, Read):
+                    if isinstance(step, PromptRead):
                         if streams and body.get("return_progress"):
                             read = {"total": len(prompt), "cache": step.cached, "processed": step.done, "time_ms": 1}
                             self.send(form.progress(read))
@@ -237,7 +237,7 @@ class _StepHandler(ProtocolHandler):
     def _fail(self, streams: bool, status: int, words: str, cause: Exception) -> None:
         """An answer that ends with an error, in the middle of its stream or in its place."""
         if not streams:
-            raise Refused(status, words, "server_error") from cause
+            raise StepRefused(status, words, "server_error") from cause
         self.send({"error": {"code": status, "message": words, "type": "server_error"}})
         self.end_stream()
 
@@ -251,13 +251,13 @@ class _ChatForm:
     def progress(self, read: dict[str, int]) -> dict[str, Any]:
         return {"choices": [choice({"role": "assistant", "content": None})], "prompt_progress": read}
 
-    def events(self, step: Said | Ended, model: StepModel) -> Iterator[dict[str, Any]]:
-        parts = [choice({name: text}) for name, text in self._thoughts.add(step.text, last=isinstance(step, Ended))]
-        if isinstance(step, Said) and step.likelihood is not None:
+    def events(self, step: StepText | StepEnd, model: StepModel) -> Iterator[dict[str, Any]]:
+        parts = [choice({name: text}) for name, text in self._thoughts.add(step.text, last=isinstance(step, StepEnd))]
+        if isinstance(step, StepText) and step.likelihood is not None:
             parts = parts or [choice({})]
             parts[0]["logprobs"] = {"content": [_probable(step, model)]}
         yield from ({"choices": [part]} for part in parts)
-        if isinstance(step, Ended):
+        if isinstance(step, StepEnd):
             yield {"choices": [choice({}, step.reason)]}
             yield {"choices": [], "timings": step.timings}
 
@@ -280,9 +280,9 @@ class _TextForm:
     def progress(self, read: dict[str, int]) -> dict[str, Any]:
         return {"index": 0, "content": "", "stop": False, "prompt_progress": read}
 
-    def events(self, step: Said | Ended, model: StepModel) -> Iterator[dict[str, Any]]:
-        event: dict[str, Any] = {"index": 0, "content": step.text, "stop": isinstance(step, Ended)}
-        if isinstance(step, Ended):
+    def events(self, step: StepText | StepEnd, model: StepModel) -> Iterator[dict[str, Any]]:
+        event: dict[str, Any] = {"index": 0, "content": step.text, "stop": isinstance(step, StepEnd)}
+        if isinstance(step, StepEnd):
             why = "limit" if step.reason == "length" else "eos"
             yield event | {"stop_type": why, "timings": step.timings}
         elif step.likelihood is not None:
@@ -296,7 +296,7 @@ class _TextForm:
         return events[-1] | probabilities | {"content": "".join(event["content"] for event in events)}
 
 
-def _probable(step: Said, model: StepModel) -> dict[str, Any]:
+def _probable(step: StepText, model: StepModel) -> dict[str, Any]:
     assert step.likelihood is not None
     return _told(step.likelihood, model) | {"top_logprobs": [_told(one, model) for one in step.top]}
 
