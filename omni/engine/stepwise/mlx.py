@@ -116,7 +116,7 @@ class MlxModel:
         """Not offered."""
         raise NotImplementedError
 
-    def _built(self, packages: Path, facts: "_Header", weights: dict[str, Any]) -> Any:
+    def _built(self, packages: Path, facts: "_MlxHeader", weights: dict[str, Any]) -> Any:
         """mlx-lm's model with these weights."""
         mx = self._mx
         module = _module(packages, facts.architecture)
