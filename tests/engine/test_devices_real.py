@@ -98,7 +98,9 @@ async def gate(keeper: KeeperClient, runtime: Runtime, gguf: Path, placed: dict[
     return failed
 
 
-@pytest.mark.parametrize("layers", [0, 1, 2, 3])
+@pytest.mark.parametrize(
+    "layers", [0, pytest.param(1, marks=pytest.mark.long), pytest.param(2, marks=pytest.mark.long), 3]
+)
 async def test_some_and_all_layers_on_a_device_say_what_the_processor_says(
     keeper: KeeperClient, runtime: Runtime, device: ComputeDevice, small_gguf: Path, layers: int
 ) -> None:
@@ -125,6 +127,7 @@ async def test_a_real_brain_on_a_device_says_what_the_processor_says(
     assert await gate(keeper, runtime, starter_gguf, placed, tokens=4) == 0
 
 
+@pytest.mark.long  # a trial on software takes most of a minute; doubles of devices are quicker (`test_losses.py`)
 async def test_auto_leaves_software_alone_on_takes_it_and_its_loss_in_mid_answer_ends_with_the_processor_for_a_while(
     home: Home, keeper: KeeperClient, runtime: Runtime, device: ComputeDevice, small_gguf: Path
 ) -> None:
