@@ -77,7 +77,7 @@ class WorkerSpecs:
         }
         if settings.cache != "f16":
             options["cache"] = settings.cache
-        batch = settings.batch or choice.batch or BATCH
+        batch = max(settings.batch or choice.batch or BATCH, settings.slots)  # each has a token of its own in it
         if not embeddings:
             if settings.speculation and guesses(base.header) and "speculation" in ABILITIES[choice.kind]:
                 options["speculation"] = 1

@@ -87,8 +87,14 @@ def end_holder(pid: int, held: Path, number: int) -> None:
 
 
 def exit_code(pid: int) -> int | None:
-    """The exit code of a child (negative: the signal that ended it) once it has ended, else None."""
+    """The exit code of a child (negative: the signal that ended it) once it has ended, else None. What it leaves in its group,
+    such as what a script has started that stands for a server, ends with it."""
     try:
+        if hasattr(os, "waitid"):  # not on macOS; nobody else has the group's number while the child waits to be asked
+            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                return None
+            with suppress(OSError):
+                os.killpg(pid, signal.SIGKILL)
         ended, status = os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:
         return 0

@@ -6,6 +6,7 @@ First it is known what would be added (`offered`: nothing is kept and nothing of
 import os
 import re
 import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -177,6 +178,8 @@ def _named(wheel: wheels.WheelName) -> str:
 def _of_file(path: Path, name: str, registry: Runtimes) -> EngineOffer:
     path = Path(os.path.abspath(path))
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise BadFile(f"{path} is no file.", hint=f"Give a wheel, or the path of a {wheels.SERVER}.")
         with path.open("rb") as file:
             called, source, version = _told(path, file.read(4))
             registry.require_free(name or called)

@@ -8,17 +8,25 @@ with its parent but that one's own care. Standard library only.
 
 import json
 import os
+import select
+import signal
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from omni.core.paths import python_command
 
+if TYPE_CHECKING:
+    import subprocess
+
 MOST_SAID = 1 << 20  # bytes of what a program says of itself that are read
+_LOOK = 0.05  # seconds between two looks whether a program has ended
+_PART = 1 << 16  # bytes that are read together
 _PR_SET_PDEATHSIG = 1
-_SIGKILL = 9
 _DEVICES = Path("/dev")  # a card's drivers open theirs to write
 # Words of a person's own environment that would change what a server does, or are secrets that it need not know.
 _LEFT_OUT = ("LLAMA_", "HF_", "HUGGING", "OMNI_", "AWS_")
@@ -62,24 +70,60 @@ def ask_child(
     more: Mapping[str, str] = MappingProxyType({}),
 ) -> ChildAnswer:
     """What `program` says to `arguments`, with what it complains of where `errors` are wanted, and with `more` in its
-    environment. Raises EngineError where it cannot be started, or takes more than `patience` seconds. Blocking."""
+    environment. What it has started ends with it. Raises EngineError where it cannot be started, takes more than `patience`
+    seconds, or says more than MOST_SAID bytes. Blocking."""
     import subprocess
 
+    from omni.core.clean import clean
     from omni.core.errors import EngineError
 
+    asked = f"{program} was asked for {' '.join(arguments)}"
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             child_command(program, arguments),
             env=child_environment(libraries) | dict(more),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT if errors else subprocess.DEVNULL,
-            timeout=patience,
-            check=False,
+            start_new_session=True,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise EngineError(f"{program} does not answer {' '.join(arguments)}: {error}.") from error
-    return ChildAnswer(done.returncode, done.stdout[:MOST_SAID].decode("utf-8", "replace"))
+    except OSError as error:
+        raise EngineError(f"{program} cannot be started: {error.strerror}.") from error
+    try:
+        said = _said(process, time.monotonic() + patience)
+    finally:
+        with suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    if said is None:
+        raise EngineError(
+            f"{asked} and did not answer within {patience:.0f} s.",
+            hint="Start it by hand with the same words, and see.",
+        )
+    if len(said) > MOST_SAID:
+        raise EngineError(f"{asked} and said more than {MOST_SAID >> 20} MiB.", hint="It is no llama.cpp server.")
+    return ChildAnswer(process.returncode, clean(said.decode("utf-8", "replace")))
+
+
+def _said(process: "subprocess.Popen[bytes]", deadline: float) -> bytes | None:
+    """What a program says until it ends, which is waited for here, or more than MOST_SAID bytes of it; None where it does not end
+    in time. What it has started may hold the line for longer."""
+    assert process.stdout is not None
+    descriptor, said = process.stdout.fileno(), b""
+    line = select.poll()
+    line.register(descriptor, select.POLLIN)
+    while len(said) <= MOST_SAID:
+        ended = process.poll() is not None
+        readable = line.poll(0 if ended else 1000 * _LOOK)
+        part = os.read(descriptor, _PART) if readable else b""
+        said += part
+        if ended and not part:
+            return said
+        if time.monotonic() > deadline:
+            return None
+        if readable and not part:  # it has closed its line, and need not have ended
+            time.sleep(_LOOK)
+    return said
 
 
 def main() -> None:
@@ -110,4 +154,4 @@ def _end_with_parent() -> None:
 
     libc = ctypes.CDLL(None)
     if hasattr(libc, "prctl"):
-        libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(_SIGKILL), 0, 0, 0)
+        libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), 0, 0, 0)

@@ -1,5 +1,6 @@
 """Wheels that carry an engine: whether one is for this machine, what it holds, and unpacking it without trusting it."""
 
+import errno
 import os
 import platform
 import re
@@ -8,6 +9,7 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -125,11 +127,26 @@ def _unpacked(wheel: Path, target: Path, cancelled: Callable[[], bool], *, new: 
     except FileNotFoundError as error:
         raise NotFound(f"{wheel} is not there.") from error
     except FileExistsError as error:
-        if new:
+        if new and error.filename == os.fspath(target):
             raise
-        raise BadFile(f"{wheel.name} holds {error.filename}, which another wheel of this engine has.") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        owner = "another file of it has" if new else "another wheel of this engine has"
+        raise BadFile(f"{wheel.name} holds {error.filename}, which {owner}.") from error
+    except _damage() as error:
         raise BadFile(f"{wheel.name} is damaged: {error}.", hint="Download it again.") from error
+    except OSError as error:
+        if error.errno not in (None, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR):  # None: bzip2's own words
+            raise
+        raise BadFile(f"{wheel.name} is damaged: {error.strerror or error}.", hint="Download it again.") from error
+
+
+def _damage() -> tuple[type[Exception], ...]:
+    """What reading a damaged archive raises. Not every Python can read LZMA."""
+    known = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
+    with suppress(ImportError):
+        from lzma import LZMAError
+
+        return *known, LZMAError
+    return known
 
 
 def carried(files: list[Path], folder: Path) -> "WheelKind":

@@ -21,6 +21,7 @@ from omni.keeper import KeeperClient, WorkerSpec, start
 from omni.runtimes import Runtime, Runtimes
 from tests.engine.engine_tools import DirectKeeper, asked, end_of, events_of, scripted_spec, text_of
 from tests.engine.test_contract import calls_of
+from tests.keeper_tools import kept
 from tests.runtime_tools import HELP, ROOT, added, fake_server, told_by
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads /proc")
@@ -97,6 +98,23 @@ async def test_the_program_ends_with_its_worker_and_the_worker_with_it(
         os.kill(told_by(home)["pid"], signal.SIGSEGV)
         assert await asyncio.to_thread(worker.process.wait, 10) == -signal.SIGSEGV
         assert text_of(await events_of(engine, asked("Hi"))) == "here"
+
+
+async def test_a_server_behind_a_script_ends_with_its_worker_too(home: Home, tmp_path: Path) -> None:
+    server = fake_server(tmp_path / "real-server", reply="here")
+    script = tmp_path / "llama-server"
+    script.write_text(f'#!/bin/sh\n{server} "$@"\n')  # it does not become the server, but waits for it
+    script.chmod(0o755)
+    runtime = await added(home, script)
+    async with kept(home) as keeper:
+        lease = await keeper.worker(by(runtime.name))
+        async for _ in lease.states():
+            pass
+        child = os.pidfd_open(told_by(home)["pid"])
+        [worker] = [one for one in await keeper.processes() if one.kind == "worker"]
+        os.kill(worker.pid, signal.SIGKILL)
+        async with asyncio.timeout(10):
+            await _gone(child)
 
 
 async def _gone(descriptor: int) -> None:

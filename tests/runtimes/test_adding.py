@@ -5,7 +5,9 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,12 @@ from tests.fixtures_engines import lent
 from tests.runtime_tools import ROOT, added, fake_server, wheel
 
 SERVER = {"own/bin/llama-server": b"\x7fELF"}
+
+
+@pytest.fixture
+def no_network() -> Callable[[], Any]:
+    """What files need."""
+    return lambda: pytest.fail("needs no network")
 
 
 @pytest.fixture
@@ -189,3 +197,58 @@ async def test_mlx_is_added_with_all_that_it_needs_and_every_file_is_pinned(home
     changed.write_text("import os")
     with pytest.raises(BadFile, match="it is not the file that was added"):
         Runtimes(home).check(runtime)
+
+
+@pytest.mark.parametrize("way", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+async def test_a_wheel_whose_bytes_are_damaged_is_told_as_that(
+    home: Home, tmp_path: Path, no_network: Callable[[], Any], way: int
+) -> None:
+    path = tmp_path / "own_server-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w", way) as archive:
+        archive.writestr("own/bin/llama-server", b"\x7fELF" + os.urandom(4000))
+    data = bytearray(path.read_bytes())
+    data[100:3000] = bytes(2900)
+    path.write_bytes(data)
+    with pytest.raises(BadFile, match="is damaged"):
+        add(home, await offered(home, str(path), no_network))
+    assert [one.name for one in Runtimes(home).usable()] == ["xllamacpp"]
+
+
+async def test_what_is_no_file_is_not_waited_for(home: Home, tmp_path: Path, no_network: Callable[[], Any]) -> None:
+    os.mkfifo(tmp_path / "llama-server")
+    with pytest.raises(BadFile, match="is no file"):
+        await offered(home, str(tmp_path / "llama-server"), no_network)
+
+
+async def test_a_version_cannot_steer_the_terminal(home: Home, tmp_path: Path, no_network: Callable[[], Any]) -> None:
+    program = tmp_path / "llama-server"
+    program.write_text("#!/bin/sh\nprintf 'version: 7\\033]0;owned\\007 (\\033[8mhidden)\\n'\n")
+    program.chmod(0o755)
+    assert add(home, await offered(home, str(program), no_network)).version == "7 hidden"
+
+
+async def test_what_a_program_leaves_behind_when_it_is_asked_ends_with_it(
+    home: Home, tmp_path: Path, no_network: Callable[[], Any]
+) -> None:
+    program, seconds = tmp_path / "llama-server", f"600.{os.getpid()}"
+    program.write_text(f"#!/bin/sh\nsleep {seconds} &\necho version: 7\n")
+    program.chmod(0o755)
+    runtime = add(home, await offered(home, str(program), no_network))  # though that holds the line for ten minutes
+    assert runtime.version == "7"
+    assert not any(seconds.encode() in line for line in command_lines())
+
+
+def command_lines() -> Iterator[bytes]:
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            yield path.read_bytes()
+
+
+async def test_a_program_that_never_stops_to_talk_is_ended(
+    home: Home, tmp_path: Path, no_network: Callable[[], Any]
+) -> None:
+    program = tmp_path / "llama-server"
+    program.write_text("#!/bin/sh\nexec yes\n")
+    program.chmod(0o755)
+    with pytest.raises(BadFile, match=r"was asked for --version and said more than 1 MiB"):
+        add(home, await offered(home, str(program), no_network))
