@@ -110,6 +110,7 @@ def test_an_ollama_that_is_not_asked_is_a_line(
     assert "run" not in [one["arguments"][0] for one in noted(tmp_path / "log")] or fault == "mute"
 
 
+@pytest.mark.long  # three starts and ends of everything
 def test_what_it_started_ends_with_it_however_it_ends(scripted: Cli, tmp_path: Path) -> None:
     programs, log = tmp_path / "bin", tmp_path / "log"
     llama_server(programs, tmp_path / "server.log")

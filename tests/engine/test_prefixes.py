@@ -94,7 +94,7 @@ async def test_chats_that_begin_alike_read_that_once(
     assert len(kept(home)) == 1
 
 
-@pytest.mark.parametrize("chats", [2, 4])
+@pytest.mark.parametrize("chats", [2, pytest.param(4, marks=pytest.mark.long)])
 async def test_chats_that_begin_at_the_same_time_keep_nothing_of_each_other(
     keeper: DirectKeeper, worker_engine: Any, starter_gguf: Path, home: Home, chats: int
 ) -> None:

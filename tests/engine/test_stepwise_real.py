@@ -131,7 +131,7 @@ async def test_an_answer_goes_on_after_the_worker_was_killed(
 ) -> None:
     said: list[str] = []
     async with worker_engine(spec_of(runtime, small_gguf)) as engine:
-        async for event in engine.chat(asked("Tell me of the sea.", max_tokens=40)):
+        async for event in engine.chat(asked("Tell me of the sea.", max_tokens=200)):
             if isinstance(event, TextDelta):
                 said.append(event.text)
                 if len(said) == 5:
