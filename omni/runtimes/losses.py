@@ -62,7 +62,10 @@ class DeviceLoss(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def lost(words: str, moment: Moment, before: DeviceLoss | None = None) -> DeviceLoss:
-    """A loss now, after the one `before` where there was one."""
+    """A loss now, after the one `before` where there was one; that one itself where it still rests: several front ends tell of one
+    crash."""
+    if before is not None and before.holds(moment):
+        return before
     again = before is not None and before.at <= moment.now < before.until + FORGOTTEN
     times = before.times + 1 if before is not None and again else 1
     return DeviceLoss(at=moment.now, boot=moment.boot, times=times, words=words)

@@ -46,6 +46,13 @@ def test_a_loss_long_after_the_last_one_is_a_first_one() -> None:
     assert lost("ended", later(6 * HOUR + 7 * DAY), first).times == 1
 
 
+def test_one_crash_that_several_noted_is_one_loss() -> None:
+    first = lost("ended", NOW)
+    assert lost("ended", later(1), first) == first
+    assert lost("ended", later(6 * HOUR - 1), first).until == first.until
+    assert lost("ended", later(1, boot="two"), first).times == 2  # it was used again, and lost again
+
+
 def test_a_clock_that_was_set_back_keeps_no_device_away() -> None:
     loss = lost("ended", NOW)
     assert not loss.holds(later(-DAY))
@@ -58,7 +65,7 @@ def test_a_rest_says_until_when_and_what_ends_it() -> None:
     assert first.rest_words == (
         f"ended while @omni/a answered; its device rests until {until} or the next start of the machine, or `omni engine try`"
     )
-    second = lost("ended while @omni/a answered", later(HOUR), first)
+    second = lost("ended while @omni/a answered", later(7 * HOUR), first)
     assert second.rest_words.startswith("ended while @omni/a answered, 2 times in a row; its device rests until ")
     assert "the machine" not in second.rest_words
 
