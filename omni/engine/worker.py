@@ -159,6 +159,7 @@ def _serve_added(name: str, place: Any, log: Path, offset: int) -> Any:
         runtimes.check(runtime)
         if runtime.kind == "llama_server":
             return server.start(runtime, path, place.socket, place.key, settings, log=log, offset=offset)
+        _hold_to_folders(name, place.socket, settings)
         sys.dont_write_bytecode, sys.pycache_prefix = True, os.devnull  # what is compiled already is not pinned
         if runtime.kind in STEPWISE:
             return loading.start(runtime, path, place.socket, place.key, settings)
@@ -169,6 +170,20 @@ def _serve_added(name: str, place: Any, log: Path, offset: int) -> Any:
         return llama.start(path, place.socket, place.key, settings, log=log, offset=offset)
     except OmniError as error:
         raise EngineError(f"The engine {name!r} failed: {error.message}", hint=error.hint) from error
+
+
+def _hold_to_folders(name: str, socket: str, settings: dict[str, Any]) -> None:
+    """Let this thread, and all that it starts, change files only where a worker must: a package of strangers comes next."""
+    from omni.core.files import make_folder
+    from omni.core.landlock import NONE, write_only_below
+
+    folders = [Path("/dev"), Path(socket).parent]  # a card's drivers open theirs to write
+    if prefixes := settings.get("prefixes"):
+        make_folder(Path(str(prefixes)))
+        folders.append(Path(str(prefixes)))
+    if not write_only_below(folders):
+        sys.stderr.write(f"{name} may write where you may: {NONE}.\n")
+        sys.stderr.flush()
 
 
 def _sleep(*kept: object) -> None:

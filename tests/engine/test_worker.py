@@ -15,6 +15,7 @@ import pytest
 from omni.core.confinement import state_of
 from omni.core.errors import BadFile, EngineError
 from omni.core.events import BrainLoading, PromptProgress, ReasoningDelta, TextDelta
+from omni.core.landlock import missing
 from omni.core.paths import Home
 from omni.engine import WorkerEngine
 from omni.engine.http import WorkerClient
@@ -23,7 +24,9 @@ from omni.engine.refusals import Misasked
 from omni.engine.scripted_worker import VOCABULARY
 from omni.hardware import process_memory
 from omni.keeper import WorkerSpec
-from tests.engine.engine_tools import DirectKeeper, asked, end_of, events_of, real_spec, scripted_spec, text_of
+from omni.runtimes import add, offered
+from tests.engine.engine_tools import DirectKeeper, Worker, asked, end_of, events_of, real_spec, scripted_spec, text_of
+from tests.runtime_tools import wheel
 
 Make = Any
 
@@ -293,3 +296,21 @@ async def test_a_worker_that_may_not_give_memory_back_holds_its_whole_cache(
             taken.append((await asyncio.to_thread(process_memory, [pid]))[pid])
     cache = 8192 * 2 * 30 * 192 * 2  # bytes: keys and values of 30 layers with 3 heads of 64 numbers, each of two bytes
     assert taken[1] - taken[0] > cache // 2
+
+
+@pytest.mark.parametrize("kept", [False, True])
+async def test_an_added_wheel_writes_only_where_a_worker_must(home: Home, tmp_path: Path, kept: bool) -> None:
+    if missing():
+        pytest.skip(missing())
+    prefixes = home.prefixes
+    target = (prefixes if kept else tmp_path) / "written"
+    code = f"open({str(target)!r}, 'w').write('x')\nraise RuntimeError('it wrote')\n"
+    path = wheel(tmp_path, "xllamacpp-2026.9-py3-none-any.whl", {"xllamacpp/__init__.py": code.encode()})
+    runtime = add(home, await offered(home, str(path), lambda: pytest.fail("a file needs no network")))
+    spec = WorkerSpec(
+        engine=runtime.name, base="", path="/nowhere/a.gguf", need_bytes=0, settings={"prefixes": str(prefixes)}
+    )
+    worker = Worker(home, "w", spec)
+    assert await asyncio.to_thread(worker.process.wait, 30) == 1
+    assert ("it wrote" if kept else "PermissionError") in worker.log.read_text()
+    assert target.exists() == kept
