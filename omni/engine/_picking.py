@@ -23,6 +23,7 @@ from omni.keeper import WorkerSpec
 from omni.runtimes import (
     ABILITIES,
     BUILT_IN,
+    DeviceLoss,
     EngineChoice,
     Moment,
     Runtime,
@@ -122,7 +123,18 @@ class EnginePicks:
 
     def _wanted(self) -> list[Runtime]:
         use = self._settings.use
-        return [one for one in self._runtimes.usable() if one.name != BUILT_IN and use in ("auto", one.name)]
+        wanted = [one for one in self._runtimes.usable() if one.name != BUILT_IN and use in ("auto", one.name)]
+        return [one for one in wanted if not self._rests(one)]
+
+    def _rests(self, runtime: Runtime) -> bool:
+        """Whether devices of a runtime rest here: only a person who asks for a trial ends that."""
+        moment = Moment.here()
+        return any(one.machine == self.machine and one.rests(moment) for one in self._runtimes.tried(runtime))
+
+    def _loss(self, runtime: Runtime, types: tuple[str, ...]) -> DeviceLoss | None:
+        """The loss that is remembered of a runtime's devices with these types."""
+        tried = self._runtimes.tried(runtime)
+        return next((one.lost for one in tried if one.lost and (one.machine, one.types) == (self.machine, types)), None)
 
     async def try_runtime(self, runtime: Runtime, brain: "Brain", *, compare: bool = True) -> RuntimeTrial:
         """Try a build with the types of `brain`, on the processor and then, where there are any, on its devices; remember what
@@ -145,13 +157,16 @@ class EnginePicks:
         )
         trial = await self._tried(runtime, brain, looked, {})
         usable = usable_devices(devices, gpu)
+        loss = (
+            None if compare else await asyncio.to_thread(self._loss, runtime, types)
+        )  # who compares was asked by a person
         base, limit = base_of(brain), None
         while usable:
             choice = EngineChoice(runtime.name, devices=usable, fits={base.id: limit} if limit is not None else {})
             plan = self._specs.plan(brain, choice, cells=CONTEXT)
             if not plan.layers:
                 break
-            here = msgspec.structs.replace(looked, layers=plan.layers, fits=dict(choice.fits))
+            here = msgspec.structs.replace(looked, layers=plan.layers, fits=dict(choice.fits), lost=loss)
             trial = await self._tried(runtime, brain, here, device_settings(plan, usable))
             if no_device_room().message not in trial.words:
                 break

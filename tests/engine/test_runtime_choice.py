@@ -15,7 +15,7 @@ from omni.core.settings import parse
 from omni.engine import Engines, to_try
 from omni.hardware import ComputeDevice
 from omni.keeper import KeeperClient, WorkerSpec
-from omni.runtimes import BUILT_IN, DeviceLoss, Runtime, RuntimeKind, Runtimes, RuntimeTrial, Speeds
+from omni.runtimes import BUILT_IN, DeviceLoss, Moment, Runtime, RuntimeKind, Runtimes, RuntimeTrial, Speeds, lost
 from omni.runtimes.registry import write
 from tests.engine.engine_tools import asked, events_of, text_of
 from tests.engine.test_engines import machine
@@ -345,4 +345,44 @@ async def test_fewer_layers_are_tried_where_a_device_has_too_little_memory_and_w
     assert not any("so that" in words for words in heard)
     [worker] = [one for one in await keeper.processes() if one.kind == "worker"]
     assert (worker.engine, worker.placed) == ("own-server", "4 layers on CUDA0")
+    await made.close()
+
+
+async def test_a_brain_that_asks_for_a_trial_ends_no_rest_and_forgets_no_loss(
+    home: Home, tmp_path: Path, keeper: KeeperClient
+) -> None:
+    program = fake_server(tmp_path / "own-server", help_text=FOR_CARDS, reply="here")
+    runtime = await added(home, program)
+    other = Engines(
+        home, keeper, parse('[engine]\nuse = "own-server"\ncontext = 512\n'), machine(16), said=lambda _: None
+    )
+    resting = msgspec.structs.replace(
+        passed(runtime, other),
+        types=("Q8_0",),
+        devices=(CARD,),
+        looked="auto",
+        layers=17,
+        lost=lost("ended", Moment.here()),
+    )
+    Runtimes(home).note(runtime, resting)
+    engine = await other.open(wide_brain())
+    del engine
+    assert list(Runtimes(home).tried(runtime)) == [resting]
+    await other.close()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("asked_by_a_person", [False, True])
+async def test_a_loss_is_forgotten_only_where_a_person_asks_for_a_trial(
+    home: Home, tmp_path: Path, keeper: KeeperClient, monkeypatch: pytest.MonkeyPatch, asked_by_a_person: bool
+) -> None:
+    own_is_scripted(monkeypatch)
+    monkeypatch.setattr("omni.engine._picking.find_devices", lambda *_: (CARD,))
+    runtime = await added(home, fake_server(tmp_path / "own-server", help_text=FOR_CARDS, reply="here"))
+    made = engines(home, keeper, [], "own-server")
+    over = DeviceLoss(at=Moment.here().now - 7 * 3600, words="ended")
+    before = msgspec.structs.replace(passed(runtime, made), devices=(CARD,), looked="auto", layers=17, lost=over)
+    Runtimes(home).note(runtime, before)
+    trial = await made.try_runtime(runtime, wide_brain(), compare=asked_by_a_person)
+    assert (trial.layers, trial.lost) == (17, None if asked_by_a_person else over)
     await made.close()
