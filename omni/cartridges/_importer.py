@@ -99,6 +99,12 @@ class Importer:
         header = await asyncio.to_thread(read_header, path)
         host = await asyncio.to_thread(base_for, reference or str(path), path, header, brains, wanted)
         assert host.base is not None
+        other = next((one for one in brains if one.name == name and one.base is not None), None)
+        if other is not None and other.base is not None and other.base.id != host.base.id:
+            raise UsageError(
+                f"{name} is here already, on the base of {other.shares or other.name}, and would go on that of {host.name} now.",
+                hint=f"Take it off first: `omni rm {name}`.",
+            )
         ours = path.parent == self._catalog.home.blobs
         entry = IndexEntry(
             name=name,

@@ -98,7 +98,7 @@ class Maintenance:
             if entry is not None:
                 await self._catalog.index.forget(entries=[brain.name])
                 return await self._collect(adapter, in_use) if adapter else 0
-            return await asyncio.to_thread(_delete_path, self._catalog.home.blobs / adapter)
+            return await self._collect(adapter, in_use, but=brain.name)  # another brain may stand on it, too
         if brain.shares:
             raise UsageError(
                 f"{brain.name} has no file of its own; it shares that of {brain.shares}.",
@@ -110,7 +110,15 @@ class Maintenance:
         if brain.state == "available" or (entry is None and brain.base is None):
             raise NotFound(f"{brain.name} is not on this machine.")
         base_id = brain.base.id if brain.base is not None else (entry.base if entry else "")
-        alone = not any(other.base == base_id and other.name != brain.name for other in entries)
+        others = [other for other in entries if other.base == base_id and other.name != brain.name]
+        if others and all(
+            other.adapter for other in others
+        ):  # nobody else would be left who could be asked for the weights
+            raise UsageError(
+                f"{brain.name} cannot be removed: {others[0].name} is an adapter that goes on it.",
+                hint=f"omni rm {others[0].name}",
+            )
+        alone = not others
         blob = brain.base if brain.base is not None and brain.base.origin == "blob" and alone else None
         async with AsyncExitStack() as stack:
             if blob is not None:
@@ -149,23 +157,24 @@ class Maintenance:
         await self._catalog.index.forget(bases=lost - await self._needed())
         return freed
 
-    async def _collect(self, name: str, in_use: Collection[str]) -> int:
-        """Remove one blob that nobody needs; returns the bytes that were freed."""
+    async def _collect(self, name: str, in_use: Collection[str], *, but: str = "") -> int:
+        """Remove one blob that nobody needs, `but` for the adapter that this cartridge names; returns the bytes that were freed."""
         home = self._catalog.home
         # A pull holds its lock until the index knows of its blob: what is needed is asked with the lock in hand.
         sha256 = name.removeprefix("sha256-")
         async with in_thread(pulling(home, sha256)) as idle, in_thread(claim(home, name)) as free:
-            if idle and free and name not in await self._needed() | set(in_use):
+            if idle and free and name not in await self._needed(but) | set(in_use):
                 return await asyncio.to_thread(_delete_path, home.blobs / name)
         return 0
 
-    async def _needed(self) -> set[str]:
-        """The ids of the bases that a brain stands on, and those of their projectors."""
+    async def _needed(self, but: str = "") -> set[str]:
+        """The ids of the bases that a brain stands on, and those of their projectors and adapters, but for that of one cartridge."""
         bases, entries = await self._catalog.index.load()
         manifests = await self._catalog.manifests()
         facts = [manifest.base for manifest in manifests.values() if isinstance(manifest.base, Facts)]
         needed = {entry.base for entry in entries} | {f"sha256-{each.sha256}" for each in facts if each.sha256}
-        tables = [manifest.adapter for manifest in manifests.values() if manifest.adapter is not None]
+        named = {name: manifest.adapter for name, manifest in manifests.items()}
+        tables = [adapter for name, adapter in named.items() if adapter is not None and name != but]
         adapters = {f"sha256-{each.sha256}" for each in tables} | {
             Path(entry.adapter).name for entry in entries if entry.adapter
         }

@@ -86,7 +86,9 @@ def _on_device(
 ) -> EngineChoice:
     """The fastest of those that answer on a device."""
     if use == BUILT_IN:
-        return EngineChoice(words=f"{BUILT_IN}, which comes with Omni, computes on no graphics processor here")
+        return EngineChoice(
+            words="no graphics processor is used by the engine that comes with Omni, which engine.use names"
+        )
     trials = {name: here[name] for name in here if name != BUILT_IN and use in ("auto", name)}
     answered = [
         (one.speeds.answer, name, one)
@@ -104,6 +106,10 @@ def _on_device(
     for _, name, trial in answered:
         if trial.lost is not None:
             return EngineChoice(words=f"{name} {trial.lost.rest_words}")
+    if not trials:
+        return EngineChoice(
+            words="no engine is here that could use a graphics processor (`omni engine add` brings one)"
+        )
     listed = ", ".join(sorted(wanted))
     return EngineChoice(words=f"no engine here answers on a graphics processor with {listed}")
 

@@ -257,3 +257,42 @@ async def test_a_base_is_named_for_adapters_only(
             await drain(library.pull(name, shop.airlock, base="mine"))
     with pytest.raises(NotFound):
         await drain(library.pull("hf.co/me/pirate", shop.airlock, base="nobody"))
+
+
+async def test_an_adapter_that_another_brain_stands_on_stays_when_its_cartridge_goes(
+    shop: Shop, hub: Hub, home: Home, library: Library, gguf: Make, lora: Make, drain: Drain
+) -> None:
+    shop.one(gguf(ffn=48))
+    hub.file("pirate-f16.gguf", data := lora())
+    cartridge(home, sha(data), CARTRIDGE.replace('file = "pirate.gguf"', 'file = "pirate-f16.gguf"'))
+    await drain(library.pull("@me/pirate", shop.airlock))
+    await drain(library.pull("hf.co/me/pirate", shop.airlock, base="@omni/one"))
+    assert await library.remove("@me/pirate") == 0
+    assert (await library.get("hf.co/me/pirate:F16")).usable
+
+
+async def test_an_adapter_does_not_change_its_base_without_a_word(
+    shop: Shop, library: Library, lora: Make, drain: Drain, write_gguf: Write, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        await library.add(write_gguf(tmp_path / f"{name}.gguf", ffn=48, salt=name))
+    path = tmp_path / "pirate.gguf"
+    path.write_bytes(lora(of=""))
+    await drain(library.pull(str(path), shop.airlock, base="@me/a"))
+    with pytest.raises(UsageError, match="is here already, on the base of @me/a") as refused:
+        await drain(library.pull(str(path), shop.airlock, base="@me/b"))
+    assert "omni rm @me/pirate" in str(refused.value.hint)
+    assert (await library.get("@me/pirate")).shares == "@me/a"
+
+
+async def test_a_brain_that_an_adapter_goes_on_is_not_removed_from_below_it(
+    shop: Shop, library: Library, lora: Make, drain: Drain, write_gguf: Write, tmp_path: Path
+) -> None:
+    await library.add(write_gguf(tmp_path / "a.gguf", ffn=48))
+    path = tmp_path / "pirate.gguf"
+    path.write_bytes(lora(of=""))
+    await drain(library.pull(str(path), shop.airlock, base="@me/a"))
+    with pytest.raises(UsageError, match="@me/pirate is an adapter that goes on it"):
+        await library.remove("@me/a")
+    await library.remove("@me/pirate")
+    assert await library.remove("@me/a") == 0

@@ -337,5 +337,5 @@ def test_a_graphics_processor_is_asked_for_once_or_by_the_setting(
     assert scripted.run("config", "set", "engine.gpu", setting).code == 0
     answer = scripted.run("chat", *words, "Hi")
     assert answer.code == 0, answer.err
-    assert ("no engine here answers on a graphics processor" in answer.err) == asked
+    assert ("no engine is here that could use a graphics processor" in answer.err) == asked
     assert f'gpu = "{setting}"' in home.config.read_text()

@@ -137,7 +137,7 @@ def test_on_asks_for_a_trial_first_and_says_where_no_device_answers() -> None:
     choice = chosen("auto", "on", *looked)
     assert (choice.runtime, choice.untried) == (BUILT_IN, False)
     assert choice.words == "no engine here answers on a graphics processor with F16"
-    assert "computes on no graphics processor" in chosen(BUILT_IN, "on", *looked).words
+    assert "no graphics processor is used" in chosen(BUILT_IN, "on", *looked).words
 
 
 def test_a_named_engine_whose_processor_code_fails_answers_on_its_card() -> None:
