@@ -1,6 +1,7 @@
 """How a worker is loaded: with how much context, which adapters and ceiling, and what of it on which device."""
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -157,7 +158,8 @@ class WorkerSpecs:
     def unpacked(self, brain: "Brain", choice: EngineChoice) -> int:
         """Bytes of weights that an engine of this kind makes plain numbers of, to compute with them on a processor."""
         header = base_of(brain).header
-        return FLOAT * (header.parameters or header.weights_bytes) if choice.kind == "mlx" else 0
+        plain = choice.kind == "mlx" and sys.platform != "darwin"  # on whose graphics processors they stay packed
+        return FLOAT * (header.parameters or header.weights_bytes) if plain else 0
 
     def needs(self, brain: "Brain") -> frozenset[Ability]:
         """What the worker of a brain must be able to do beside answering."""

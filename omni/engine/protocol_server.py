@@ -72,7 +72,7 @@ class ProtocolHandler(BaseHTTPRequestHandler):
             return
         try:
             getattr(self, method)(json.loads(body))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             self.refuse(400, f"bad request: {error!r}", "invalid_request_error")
 
     def _admitted(self) -> bool:

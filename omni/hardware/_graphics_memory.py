@@ -23,7 +23,7 @@ _CLIENT = re.compile(r"^drm-(?:pdev|client-id):\s+(\S+)", re.MULTILINE)
 
 
 class GraphicsMemory(msgspec.Struct, frozen=True, kw_only=True):
-    """Memory of the devices that brains use now: `cards` are these, `taken` what each worker holds there, in bytes by its pid;
+    """Memory of the devices that brains use now: `cards` are these (where a driver tells: all of its maker), `taken` what each worker holds there, in bytes by its pid;
     one of which nobody tells is left out."""
 
     cards: tuple[Vram, ...] = ()

@@ -87,6 +87,12 @@ def serve(home: Home) -> Any:
         server.server_close()
 
 
+async def drained(client: WorkerClient, body: dict[str, Any]) -> None:
+    async with aclosing(client.stream("/completion", body, dict)) as chunks:
+        async for _ in chunks:
+            pass
+
+
 async def said(client: WorkerClient, prompt: str, **more: Any) -> dict[str, Any]:
     return dict(await client.json("/completion", {"prompt": prompt, "temperature": 0, "max_tokens": 5, **more}))
 
@@ -177,6 +183,27 @@ async def test_without_any_room_the_answer_ends_with_an_error(serve: Serve) -> N
     client, _ = serve(cells=8)
     with pytest.raises(EngineError, match="ran out of room"):
         await said(client, "a" * 14)
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("fault", ["raises", "no number"])
+async def test_what_cannot_be_computed_ends_the_answer_and_not_the_line(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, fault: str, temperature: float, streams: bool
+) -> None:
+    client, model = serve()
+
+    def read(_slot: int, _at: int, _tokens: Sequence[int]) -> "array[float]":
+        if fault == "raises":
+            raise RuntimeError("llama_decode said -3")
+        return array("f", [float("nan")]) * model.vocabulary
+
+    with monkeypatch.context() as broken:
+        broken.setattr(model, "read", read)
+        body = {"prompt": "a", "temperature": temperature, "stream": streams}
+        with pytest.raises(EngineError, match=r"could not compute it: (llama_decode said -3|its likelihoods are no n)"):
+            await (drained(client, body) if streams else client.json("/completion", body))
+    assert (await said(client, "a"))["content"] == "bcdef"
 
 
 async def test_who_leaves_ends_the_answer(serve: Serve) -> None:

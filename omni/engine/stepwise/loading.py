@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omni.core.errors import BadFile, EngineError, SetupError
+from omni.core.errors import BadFile, EngineError, OmniError, SetupError
 from omni.engine.llama import BATCH, CANNOT_LOAD
 from omni.engine.stepwise.prompts import PromptRefused
 from omni.engine.stepwise.server import StepServer
@@ -42,6 +42,13 @@ def start(runtime: "Runtime", path: str, socket: str, key: str, settings: dict[s
     except (ImportError, OSError) as error:
         raise EngineError(
             f"its packages cannot be used: {error}", hint=f"`omni engine rm {runtime.name}`, and add it again."
+        ) from error
+    except OmniError:
+        raise
+    except Exception as error:  # what a stranger's file may bring about in a package has no end
+        raise BadFile(
+            f"{CANNOT_LOAD} {Path(path).name}: {type(error).__name__}: {error}.",
+            hint="Verify the file, or try another quantisation of this brain.",
         ) from error
     server.start()
     return server

@@ -45,7 +45,9 @@ class TokenSampler:
         self._recent = list(prompt[-REMEMBERED:])
 
     def choose(self, logits: "array[float]", allowed: Sequence[int] | None = None) -> int:
-        """The next token; of `allowed` ones only, where there is such a list."""
+        """The next token; of `allowed` ones only, where there is such a list. Raises ValueError where nothing was computed."""
+        if not sum(logits) < math.inf:  # one that is no number makes all of it none
+            raise ValueError("its likelihoods are no numbers, as of a damaged file")
         logits = self._weighed(logits)
         if allowed is not None:
             best = max(allowed, key=logits.__getitem__)

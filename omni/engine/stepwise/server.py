@@ -229,6 +229,11 @@ class _StepHandler(ProtocolHandler):
             except GrammarRefused as error:
                 self._fail(streams, 400, str(error), error)
                 return
+            except OSError:  # of the line: who asked has left
+                raise
+            except Exception as error:  # noqa: BLE001 - else a line that breaks off would say that this process has ended
+                self._fail(streams, 500, f"The engine could not compute it: {error}", error)
+                return
         if streams:
             self.end_stream(done=isinstance(form, _ChatForm))
         else:
