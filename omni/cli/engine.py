@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 RUNS = (
     "It is a stranger's program, and reads what you may read. It gets no network, no line to other programs, no file to write "
-    "but its own (where the kernel has Landlock), and no more memory than its brain needs."
+    "but its own (where the kernel has Landlock; mlx excepted), and no more memory than its brain needs."
 )
 
 

@@ -159,7 +159,8 @@ def _serve_added(name: str, place: Any, log: Path, offset: int) -> Any:
         runtimes.check(runtime)
         if runtime.kind == "llama_server":
             return server.start(runtime, path, place.socket, place.key, settings, log=log, offset=offset)
-        _hold_to_folders(name, place.socket, settings)
+        if runtime.kind != "mlx":  # whose reader of GGUFs opens a brain's file for writing, or not at all
+            _hold_to_folders(name, place.socket, settings)
         sys.dont_write_bytecode, sys.pycache_prefix = True, os.devnull  # what is compiled already is not pinned
         if runtime.kind in STEPWISE:
             return loading.start(runtime, path, place.socket, place.key, settings)

@@ -159,9 +159,13 @@ def leaves_loops(channel: HelperChannel) -> None:
 
 
 def forks(request: HelperRequest) -> None:
-    """With Python's own fork, or one that Python knows nothing of; the child stays."""
+    """With Python's own fork, or one that Python knows nothing of; the child stays, in a group of its own: what is in the helper's
+    ends with it."""
     child = os.fork() if request.value["by"] == "python" else ctypes.CDLL(None).fork()
     if child == 0:
+        os.setsid()
         signal.pause()
+    while os.getsid(child) != child:
+        pass
     request.progress(1, 2, f"{os.getpid()} {child}")
     signal.pause()
