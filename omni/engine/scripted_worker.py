@@ -157,10 +157,12 @@ class _RequestHandler(ProtocolHandler):
         with self.server.free:
             slot, cached = self._take(prompt, body)
             try:
-                self._write(body, prompt, cached, slot)
+                whole = self._write(body, prompt, cached)
             finally:
                 with self.server.lock:
                     slot.busy = False
+        if whole:  # only now: who reads the end may ask again at once, and finds this slot free
+            self.end_stream(done="messages" in body)
 
     def _take(self, prompt: list[str], body: dict[str, Any]) -> tuple[Slot, int]:
         lora = [float(item["scale"]) for item in body.get("lora", [])]
@@ -170,7 +172,8 @@ class _RequestHandler(ProtocolHandler):
             slot.busy, slot.seed, slot.known, slot.lora = True, int(body.get("seed", -1)), prompt, lora
         return slot, cached
 
-    def _write(self, body: dict[str, Any], prompt: list[str], cached: int, slot: Slot) -> None:
+    def _write(self, body: dict[str, Any], prompt: list[str], cached: int) -> bool:
+        """Send all of an answer but the end of its stream; False where it needs none."""
         settings, started = self.server.settings, time.perf_counter()
         self.begin_stream()
         if body.get("return_progress"):
@@ -182,17 +185,17 @@ class _RequestHandler(ProtocolHandler):
                 reason = "length"
                 break
             if self.left(int(settings.get("token_ms", 0)) / 1000):
-                return
+                return False
             deadly = str(settings.get("die_at", "")) in " ".join(prompt) and not self._died()
             if count == int(settings.get("die_after", -1)) and deadly:
                 self._die()
             while count == int(settings.get("hold_after", 0)) and self._held():
                 if self.left(MOMENT):
-                    return
+                    return False
             if "fail" in settings and count == int(settings.get("fail_after", 0)) and next(self.server.failures, False):
                 self.send({"error": json.loads(settings["fail"])})
                 self.end_stream()
-                return
+                return False
             chat = {"choices": [choice({field: token})]}
             self.send(chat if "messages" in body else {"index": 0, "content": token, "stop": False})
             count += 1
@@ -210,9 +213,7 @@ class _RequestHandler(ProtocolHandler):
         else:
             why = {"length": "limit", "stop": "eos"}[reason]
             self.send({"index": 0, "content": "", "stop": True, "stop_type": why, "timings": timings})
-        self.end_stream(done="messages" in body)
-        with self.server.lock:
-            slot.known = prompt
+        return True
 
     def _tokens(self, body: dict[str, Any]) -> Any:
         settings = self.server.settings
