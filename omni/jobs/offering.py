@@ -50,7 +50,15 @@ class Offering:
         folder = await asyncio.to_thread(home.ensure_sockets)
         await asyncio.to_thread(remove_dead, folder, "jobs-*")
         offering = cls(str(folder / f"jobs-{os.getpid()}-{secrets.token_hex(4)}"), jobs)
-        offering._server = await asyncio.start_unix_server(offering._accept, offering.path, limit=LONGEST)
+        # Nothing is waited for between the socket's making and its owner's: who is cancelled leaves none behind.
+        offering._server = await asyncio.start_unix_server(
+            offering._accept, offering.path, limit=LONGEST, start_serving=False
+        )
+        try:
+            await offering._server.start_serving()
+        except asyncio.CancelledError:
+            await offering.close()
+            raise
         return offering
 
     async def close(self) -> None:

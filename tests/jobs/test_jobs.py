@@ -1,6 +1,7 @@
 """Jobs: heard whole by whoever watches, however late; ended by nobody who leaves; reached from another process."""
 
 import asyncio
+import gc
 import os
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -338,3 +339,16 @@ async def test_without_a_keeper_jobs_run_all_the_same(tmp_path: Path) -> None:
     await alone.idle()
     assert job.state == "done"
     await alone.close()
+
+
+async def test_who_closes_while_the_socket_is_made_leaves_none_behind(jobs: Jobs, tmp_path: Path) -> None:
+    sockets = Home(tmp_path).sockets
+    work = Work()
+    job = jobs.begin("turn", "c1", work.run)
+    await job.stop()
+    async with asyncio.timeout(10):
+        while not list(sockets.glob("jobs-*")):  # noqa: ASYNC110 - a longer pause would miss the moment before its owner knows
+            await asyncio.sleep(0)
+    await jobs.close()
+    gc.collect()  # a socket that nobody closed is a warning, and that is an error here
+    assert not list(sockets.glob("jobs-*"))
