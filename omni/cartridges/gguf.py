@@ -6,6 +6,7 @@ header and the time are bounded. Source: docs/gguf.md of ggml; versions 2 and 3,
 """
 
 import hashlib
+import math
 import os
 import stat
 import struct
@@ -287,6 +288,7 @@ class _Header:
         self._values: dict[str, Any] = {}
         self._lengths: dict[str, int] = {}  # of lists, which are hardly ever kept
         self._strings = 0
+        self._no_numbers: dict[str, float] = {}
         self._tokens = (0, 0)  # where their texts stand
         self.tensors: dict[str, tuple[int, tuple[int, ...], int]] = {}
 
@@ -328,6 +330,9 @@ class _Header:
             if value is not None:
                 self._values[key] = value
         prefix = self._text("general.architecture") + "."
+        for key, value in self._no_numbers.items():
+            if key.startswith(prefix):  # an engine would compute with it, and answer nonsense
+                cursor.wrong(f"its entry {plain(key)!r} is {value}, and a number is expected")
         self._keys = tuple(sorted(key.removeprefix(prefix) for key in seen if key.startswith(prefix))[:MAX_KEYS])
 
     def _value(self, key: str, kind: int) -> Any:
@@ -335,6 +340,8 @@ class _Header:
         cursor, wanted = self._cursor, _wanted(key)
         if kind in _SCALARS:
             value = cursor.unpack(struct.Struct("<" + _SCALARS[kind]))
+            if isinstance(value, float) and not math.isfinite(value):
+                self._no_numbers[key] = value
             return value if wanted else None
         if kind == _STRING:
             if wanted:

@@ -62,6 +62,9 @@ class WorkerSpecs:
         base = base_of(brain)
         embeddings = embeddings or base.header.kind in ("embedding", "reranker")  # which can be loaded for nothing else
         if embeddings and "vectors" not in ABILITIES[choice.kind]:
+            self._said(
+                f"{choice.runtime} makes no vectors: those of {brain.name} come from the engine that comes with Omni"
+            )
             choice = EngineChoice()
         settings, facts = self._settings, base_facts(base, projector=not embeddings)
         budget = self._budget

@@ -6,7 +6,7 @@ Only the worker's process uses this module: importing xllamacpp maps 100 MB of n
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +159,10 @@ def parameters(path: str, socket: str, key: str, settings: dict[str, Any]) -> An
     if "gpu_layers" in settings:
         wanted.n_gpu_layers = layers = int(settings["gpu_layers"])
         wanted.no_op_offload = wanted.no_kv_offload = not layers  # else it computes large batches there all the same
-        counts = own_split(settings, xllamacpp.get_device_info()) if layers else []
+        devices = xllamacpp.get_device_info() if layers else []
+        counts = own_split(
+            settings, [(str(one["name"]), one["type"].name, str(one.get("device_id") or "")) for one in devices]
+        )
         wanted.tensor_split = [*counts, *([0.0] * (_MOST_DEVICES - len(counts)))]
         if experts := int(settings.get("cpu_experts", 0)):
             wanted.tensor_buft_overrides = ",".join(_EXPERTS.format(layer) for layer in range(experts))
@@ -189,15 +192,16 @@ def used_devices(settings: Mapping[str, Any]) -> list[tuple[str, int]]:
     return [(name, count) for name, count in zip(names, counts, strict=False) if count]
 
 
-def own_split(settings: Mapping[str, Any], devices: Iterable[Mapping[str, Any]]) -> list[float]:
-    """How many layers go to each device in the order in which this build counts them, by `get_device_info`: it takes no names.
+def own_split(settings: Mapping[str, Any], devices: Sequence[tuple[str, str, str]]) -> list[float]:
+    """How many layers go to each device in the order in which this build counts them: it takes no names. `devices` are (name, type,
+    card) in the order of ggml's list.
 
     Raises LoadFailed where one is gone that layers were planned for.
     """
     from omni.runtimes import own_order  # whoever asks for the types of failures needs no more than these
 
     counts = dict(used_devices(settings))
-    own = own_order([(str(one["name"]), one["type"].name, str(one.get("device_id") or "")) for one in devices])
+    own = own_order(devices)
     if gone := sorted(counts.keys() - set(own)):
         raise LoadFailed(
             f"The device {' and '.join(gone)} is not there any more.", hint="`omni engine try` looks again."

@@ -10,6 +10,10 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, ClassVar
 
+LARGEST_BODY = 256 << 20  # bytes: what all requests of a server may hold of images at a time
+PATIENCE = 30.0  # seconds until a body goes on
+_DIGITS = 12  # of a length that is worth reading
+
 
 class ProtocolServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     """Listens on `socket` for who knows `key`; each request has a thread of its own."""
@@ -63,9 +67,11 @@ class ProtocolHandler(BaseHTTPRequestHandler):
         self.answer(answer) if answer is not None else self._unknown()
 
     def do_POST(self) -> None:
-        """Call the method of `posts`; what a body lacks is the client's fault."""
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if not self._admitted() or self.barred():
+        """Call the method of `posts`; what a body lacks is the client's fault. Nothing is read for who does not know the key."""
+        if not self._admitted():
+            self.close_connection = True  # else its body would be taken for the next request
+            return
+        if (body := self._body()) is None or self.barred():
             return
         if (method := self.posts.get(self.path)) is None:
             self._unknown()
@@ -80,6 +86,28 @@ class ProtocolHandler(BaseHTTPRequestHandler):
             return True
         self.refuse(401, "Invalid API Key", "authentication_error")
         return False
+
+    def _body(self) -> bytes | None:
+        """What was sent; None where that is refused, or its client left or fell silent."""
+        length = self.headers.get("Content-Length", "")
+        known = length.isascii() and length.isdecimal() and len(length) < _DIGITS
+        if not known or int(length) > LARGEST_BODY:
+            self.close_connection = True
+            self.refuse(
+                413, f"a body of at most {LARGEST_BODY} bytes is expected, not {length[:40]!r}", "invalid_request_error"
+            )
+            return None
+        self.connection.settimeout(PATIENCE)
+        try:
+            body = self.rfile.read(int(length))
+        except TimeoutError:
+            body = b""
+        finally:
+            self.connection.settimeout(None)  # answers take their time
+        if len(body) < int(length):
+            self.close_connection = True
+            return None
+        return body
 
     def _unknown(self) -> None:
         self.refuse(404, "File Not Found", "not_found_error")

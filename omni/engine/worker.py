@@ -162,11 +162,11 @@ def _serve_added(name: str, place: Any, log: Path, offset: int) -> Any:
         if runtime.kind != "mlx":  # whose reader of GGUFs opens a brain's file for writing, or not at all
             _hold_to_folders(name, place.socket, settings)
         sys.dont_write_bytecode, sys.pycache_prefix = True, os.devnull  # what is compiled already is not pinned
+        if settings.get("software"):
+            os.environ.update(SHOWS_SOFTWARE)
         if runtime.kind in STEPWISE:
             return loading.start(runtime, path, place.socket, place.key, settings)
         sys.path.insert(0, os.fspath(runtime.packages))
-        if settings.get("software"):
-            os.environ.update(SHOWS_SOFTWARE)
         settings = {"gpu_layers": 0, **settings}  # a build for a graphics processor would take it by itself
         return llama.start(path, place.socket, place.key, settings, log=log, offset=offset)
     except OmniError as error:

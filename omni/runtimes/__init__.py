@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from omni.runtimes.choosing import EngineChoice, choose
     from omni.runtimes.confined import ToolFailed, run_confined
     from omni.runtimes.devices import SHOWS_SOFTWARE, find_devices, known_devices, own_order
+    from omni.runtimes.ggml_devices import device_rows
     from omni.runtimes.listing import RuntimeRow, TriedRow, rows, types_words
     from omni.runtimes.losses import DeviceLoss, Moment, lost
     from omni.runtimes.quality import Divergence, Perplexity, TensorGroup
@@ -59,6 +60,7 @@ __getattr__, __dir__ = lazy(
     choosing="EngineChoice choose",
     confined="ToolFailed run_confined",
     devices="SHOWS_SOFTWARE find_devices known_devices own_order",
+    ggml_devices="device_rows",
     listing="RuntimeRow TriedRow rows types_words",
     losses="DeviceLoss Moment lost",
     quality="Divergence Perplexity TensorGroup",

@@ -29,26 +29,6 @@ _ASK = (
     "print(json.dumps([[d['name'], d['description'], d['memory_total'], d['memory_free'], d['type'].name, d.get('device_id') or ''] "
     "for d in xllamacpp.get_device_info()]))"
 )
-# The same by ggml's own functions, which llama-cpp-python declares none of.
-_ASK_GGML = """
-import ctypes, glob, json, sys
-ggml = ctypes.CDLL(sorted(glob.glob(sys.argv[1] + "/llama_cpp/lib/libggml.*"))[0])
-ggml.ggml_backend_dev_count.restype = ctypes.c_size_t
-ggml.ggml_backend_dev_get.restype, ggml.ggml_backend_dev_get.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
-for name in ("name", "description"):
-    ask = getattr(ggml, "ggml_backend_dev_" + name)
-    ask.restype, ask.argtypes = ctypes.c_char_p, [ctypes.c_void_p]
-ggml.ggml_backend_dev_type.argtypes = [ctypes.c_void_p]
-ggml.ggml_backend_dev_memory.argtypes = [ctypes.c_void_p, ctypes.POINTER(ctypes.c_size_t), ctypes.POINTER(ctypes.c_size_t)]
-rows = []
-for at in range(ggml.ggml_backend_dev_count()):
-    device, free, total = ggml.ggml_backend_dev_get(at), ctypes.c_size_t(), ctypes.c_size_t()
-    ggml.ggml_backend_dev_memory(device, ctypes.byref(free), ctypes.byref(total))
-    words = [getattr(ggml, "ggml_backend_dev_" + name)(device).decode("utf-8", "replace") for name in ("name", "description")]
-    kind = {1: "_DEVICE_TYPE_GPU", 2: "_DEVICE_TYPE_IGPU"}.get(ggml.ggml_backend_dev_type(device), "CPU")
-    rows.append([*words, total.value, free.value, kind, ""])
-print(json.dumps(rows))
-"""
 
 
 def find_devices(runtime: Runtime, gpu: GpuUse) -> tuple[ComputeDevice, ...]:
@@ -65,11 +45,11 @@ def find_devices(runtime: Runtime, gpu: GpuUse) -> tuple[ComputeDevice, ...]:
 def _asked(runtime: Runtime, more: Mapping[str, str]) -> tuple[ComputeDevice, ...]:
     server = runtime.kind == "llama_server"
     program = runtime.program if server else Path(sys.executable)
-    ask = _ASK_GGML if runtime.kind == "llama_cpp" else _ASK
+    ask = [str(Path(__file__).with_name("ggml_devices.py"))] if runtime.kind == "llama_cpp" else ["-c", _ASK]
     words = (
         ["--list-devices"]
         if server
-        else ["-I", "-B", "-X", f"pycache_prefix={os.devnull}", "-c", ask, str(runtime.packages)]
+        else ["-I", "-B", "-X", f"pycache_prefix={os.devnull}", *ask, str(runtime.packages)]
     )
     try:
         said = ask_child(program, words, runtime.library_folders, patience=_PATIENCE, more=more)

@@ -100,6 +100,15 @@ def test_how_vectors_are_made_is_told(tmp_path: Path, gguf: Make, number: int | 
     assert (header.pooling, header.tokenizer) == (pooling, "bert")
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_a_number_that_is_none_is_refused_where_an_engine_computes_with_it(
+    tmp_path: Path, gguf: Make, number: float
+) -> None:
+    with pytest.raises(BadFile, match=r"its entry 'llama\.rope\.freq_base' is -?(nan|inf), and a number is expected"):
+        parse(tmp_path, gguf(llama__rope__freq_base=number))
+    assert parse(tmp_path, gguf(training__loss=number)).architecture == "llama"
+
+
 def test_names_cannot_move_the_cursor(tmp_path: Path, gguf: Make) -> None:
     assert parse(tmp_path, gguf(general__name="a\x1b[2Jb\u202ec")).name == "a [2Jb c"
 

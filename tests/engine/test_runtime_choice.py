@@ -104,7 +104,8 @@ def test_a_kind_that_can_do_little_is_given_nothing_else_to_do(home: Home, kind:
     runtime = Runtime(name="small", kind=kind, sha256="5" * 64)
     with Runtimes(home).adding("small") as folder:
         write(folder, runtime)
-    made = engines(home, None, [], "small")
+    heard: list[str] = []
+    made = engines(home, None, heard, "small")
     own = made.spec(brain())
     assert own.engine == BUILT_IN
     Runtimes(home).note(runtime, passed(runtime, made))
@@ -117,6 +118,8 @@ def test_a_kind_that_can_do_little_is_given_nothing_else_to_do(home: Home, kind:
     unmapped = 100 - TYPES["Q4_K"]  # of the weights what is not packed anew is not mapped, either
     assert int(spec.settings["ceiling"]) - int(own.settings["ceiling"]) == plain_numbers + unmapped
     assert made.spec(brain(), embeddings=True).engine == ("small" if kind == "llama_cpp" else BUILT_IN)
+    elsewhere = "small makes no vectors: those of @omni/a come from the engine that comes with Omni"
+    assert heard == ([elsewhere] if kind == "mlx" else [])
     nobody: Any = None
     adapted = Engines(
         home, nobody, parse('[engine]\nuse = "small"\n'), machine(16), adapters=lambda _: ["/nowhere/b.gguf"]

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import secrets
 import socket
 import sys
 import threading
@@ -16,12 +15,14 @@ import pytest
 from omni.core.errors import ContextOverflow, EngineError, UsageError
 from omni.core.paths import Home
 from omni.engine.http import WorkerClient
+from omni.engine.stepwise.model import NoRoom
 from omni.engine.stepwise.server import StepServer
 from omni.engine.stepwise.vocabulary import Vocabulary, VocabularyFacts
 
 pytest.importorskip("jinja2")  # it comes with the engines, and with tools for tests
 
 END = 256
+KEY = "what only its front ends know"
 TEMPLATE = (
     "{% for m in messages %}{{ m.role[0] }}:{{ m.content }};{% endfor %}{% if add_generation_prompt %}a:{% endif %}"
 )
@@ -71,11 +72,11 @@ def serve(home: Home) -> Any:
     servers: list[StepServer] = []
 
     def begin(context: int = 64, **settings: Any) -> tuple[WorkerClient, Alphabet]:
-        model, key = Alphabet(context), secrets.token_hex(8)
+        model = Alphabet(context)
         path = str(home.ensure_sockets() / f"{len(servers)}.sock")
-        servers.append(StepServer(path, key, settings, lambda: model, batch=4))
+        servers.append(StepServer(path, KEY, settings, lambda: model, batch=4))
         servers[-1].start()
-        return WorkerClient(path, key), model
+        return WorkerClient(path, KEY), model
 
     yield begin
     for server in servers:
@@ -135,6 +136,40 @@ async def test_a_template_reaches_nothing_of_the_process_that_executes_it(serve:
         await client.json("/apply-template", {"messages": []})
 
 
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        (
+            "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
+            "takes more than 0.2 seconds",
+        ),
+        ("{% for a in range(99) %}{{ 'sea' * 999999 }}{% endfor %}", "multiplies to more"),
+        ("{{ 9 ** 9 ** 9 ** 9 }}", "raises numbers to powers"),
+        ("{{ '%0999999999d' % 1 }}", "formats texts with %"),
+        ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "recursion"),
+    ],
+)
+async def test_a_template_that_would_never_end_is_refused_and_its_worker_answers_on(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, template: str, words: str
+) -> None:
+    monkeypatch.setattr("omni.engine.stepwise.bounded_template.SECONDS", 0.2)
+    client, _ = serve(chat_template=template)
+    with pytest.raises(UsageError, match=words):
+        await client.json("/apply-template", {"messages": []})
+    assert (await said(client, "a"))["content"] == "bcdef"
+
+
+def test_a_template_that_writes_more_than_any_request_holds_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from omni.engine.stepwise import bounded_template
+
+    monkeypatch.setattr(bounded_template, "LONGEST", 1 << 20)
+    template = bounded_template.BoundedEnvironment().from_string(
+        "{% for a in range(9999) %}{{ 'sea' * 999 }}{% endfor %}"
+    )
+    with pytest.raises(bounded_template.TemplateUnbounded, match="writes more than 1 million"):
+        bounded_template.rendered(template, {})
+
+
 async def test_images_are_refused(serve: Serve) -> None:
     client, _ = serve()
     content = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,"}}]
@@ -177,6 +212,23 @@ async def test_what_nobody_waits_for_makes_room_for_another_chat(serve: Serve) -
     assert (0, 0) in model.forgot[-3:]
     slots = await client.json("/slots")
     assert sum(slot["n_prompt_tokens"] for slot in slots) <= 24
+
+
+def test_room_that_one_chat_is_about_to_fill_is_no_other_chats(home: Home) -> None:
+    path = str(home.ensure_sockets() / "room.sock")
+    server = StepServer(path, KEY, {"slots": 2, "cells": 24}, Alphabet, batch=4)
+    try:
+        with server.slot([1], 0) as one, server.slot([2], 0) as other:
+            server.claim(one, 20)
+            with pytest.raises(NoRoom):
+                server.claim(other, 5)
+            server.claim(other, 4)
+            server.claim(one, 12)
+            server.claim(other, 12)
+        with server.slot([1], 0) as one:  # what they claimed and did not read is free again
+            server.claim(one, 24)
+    finally:
+        server.server_close()
 
 
 async def test_without_any_room_the_answer_ends_with_an_error(serve: Serve) -> None:
@@ -224,6 +276,38 @@ async def test_nobody_is_answered_without_the_key(serve: Serve) -> None:
     client, _ = serve()
     with pytest.raises(EngineError):
         await WorkerClient(client.socket, "another").json("/props")
+
+
+async def raw(client: WorkerClient, *lines: str) -> bytes:
+    """What comes back for a head, of which no body follows."""
+    reader, writer = await asyncio.open_unix_connection(client.socket)
+    writer.write("\r\n".join([*lines, "", ""]).encode())
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+    writer.close()
+    return answer
+
+
+async def test_of_who_does_not_know_the_key_no_body_is_read(serve: Serve) -> None:
+    client, _ = serve()
+    assert b" 401 " in await raw(client, "POST /completion HTTP/1.1", "Content-Length: 99999999")
+
+
+@pytest.mark.parametrize("length", ["999999999999", "-1", "many", ""])
+async def test_a_body_that_is_too_long_or_of_no_known_length_is_refused(serve: Serve, length: str) -> None:
+    client, _ = serve()
+    head = ["POST /completion HTTP/1.1", f"Authorization: Bearer {KEY}", f"Content-Length: {length}"]
+    answer = await raw(client, *head)
+    assert b" 413 " in answer
+    assert b"a body of at most" in answer
+
+
+async def test_who_falls_silent_in_the_middle_of_a_body_is_left(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("omni.engine.protocol_server.PATIENCE", 0.1)
+    client, _ = serve()
+    head = ["POST /completion HTTP/1.1", f"Authorization: Bearer {KEY}", "Content-Length: 9"]
+    assert await raw(client, *head) == b""
+    assert (await said(client, "a"))["content"] == "bcdef"
 
 
 def test_a_vocabulary_without_its_package_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

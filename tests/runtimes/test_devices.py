@@ -2,7 +2,6 @@
 
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -91,8 +90,8 @@ def test_a_wheel_counts_cards_once_and_what_is_built_in_only_where_there_is_none
 
 
 def test_layers_go_to_the_planned_devices_however_the_wheel_orders_its_own() -> None:
-    def own(*names: str) -> list[dict[str, Any]]:
-        return [{"name": name, "type": SimpleNamespace(name=GPU), "device_id": name} for name in names]
+    def own(*names: str) -> list[tuple[str, str, str]]:
+        return [(name, GPU, name) for name in names]
 
     planned = {"gpu_layers": 7, "devices": "Vulkan1,Vulkan2", "tensor_split": "3,4"}
     assert own_split(planned, own("Vulkan0", "Vulkan1", "Vulkan2")) == [0.0, 3.0, 4.0]

@@ -22,6 +22,7 @@ from omni.core.paths import Home
 from omni.core.plugins import Plugins
 from omni.core.settings import Settings
 from omni.engine import Engine
+from omni.hardware import GraphicsMemory
 from omni.jobs import Jobs
 from omni.keeper import ProcessInfo, WorkerSpec
 from omni.server.app import Server
@@ -139,6 +140,10 @@ class FakeServices:
         self.fake_keeper = FakeKeeper()
         self.pulling: Callable[[str], AsyncGenerator[Any]] | None = None
         self.removed: list[str] = []
+        self.vram: dict[int, int] = {}
+
+    async def graphics(self, _processes: object) -> GraphicsMemory:
+        return GraphicsMemory(taken=self.vram)
 
     async def keeper(self) -> FakeKeeper:
         return self.fake_keeper

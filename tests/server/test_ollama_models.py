@@ -190,6 +190,8 @@ async def test_what_is_loaded(serving: Any) -> None:
         (one,) = (await bench.client.get("/api/ps")).json()["models"]
         assert (one["name"], one["model"], one["size"], one["size_vram"]) == ("@omni/test", "@omni/test", 1 << 28, 0)
         assert one["context_length"] == 4096
+        bench.services.vram = {1: 1 << 20}
+        assert (await bench.client.get("/api/ps")).json()["models"][0]["size_vram"] == 1 << 20
         left = datetime.fromisoformat(one["expires_at"]).timestamp() - time.time()
         assert 290 < left <= 301
         await bench.client.post("/api/chat", json={"model": "", "messages": []})

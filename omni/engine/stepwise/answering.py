@@ -13,10 +13,11 @@ from omni.engine.stepwise.spoken import Speech
 
 
 class StepSlot:
-    """One place for an answer: what lies in its cache, and who has it. `used`: when it was given back."""
+    """One place for an answer: what lies in its cache, and who has it. `used`: when it was given back; `claimed`: how many tokens its
+    cache is about to have."""
 
     def __init__(self, number: int) -> None:
-        self.number, self.busy, self.seed, self.used = number, False, -1, 0.0
+        self.number, self.busy, self.seed, self.used, self.claimed = number, False, -1, 0.0, 0
         self.known: list[int] = []
 
 
@@ -49,8 +50,8 @@ Take = Callable[[Callable[[], Any]], Any]
 
 
 class Answering:
-    """An answer to a request with this `body`. `model` is asked by `take` only, `room` makes some for so many more
-    tokens."""
+    """An answer to a request with this `body`. `model` is asked by `take` only, `claim` makes room for so many tokens
+    in all."""
 
     def __init__(
         self,
@@ -61,10 +62,10 @@ class Answering:
         matcher: Matcher | None,
         batch: int,
         take: Take,
-        room: Callable[[int], None],
+        claim: Callable[[StepSlot, int], None],
     ) -> None:
         self._model, self._prompt, self._matcher = model, prompt, matcher
-        self._batch, self._take, self._room = batch, take, room
+        self._batch, self._take, self._claim = batch, take, claim
         self._sampler = TokenSampler(body, prompt, model.endings if body.get("ignore_eos") else ())
         self._speech = Speech(body.get("stop") or ())
         limit = body.get("max_tokens", body.get("n_predict"))
@@ -116,7 +117,7 @@ class Answering:
 
     def _read(self, slot: StepSlot, tokens: list[int]) -> "array[float]":
         at = len(slot.known)
-        self._room(len(tokens))
+        self._claim(slot, at + len(tokens))
         logits: array[float] = self._take(lambda: self._model.read(slot.number, at, tokens))
         slot.known += tokens
         return logits

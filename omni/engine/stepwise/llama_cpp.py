@@ -15,8 +15,9 @@ from types import ModuleType
 from typing import Any
 
 from omni.core.errors import BadFile, SetupError
-from omni.engine.llama import BATCH, CANNOT_LOAD, no_room, ran_out
+from omni.engine.llama import BATCH, CANNOT_LOAD, no_room, own_split, ran_out
 from omni.engine.stepwise.model import NoRoom
+from omni.runtimes import device_rows
 
 PACKAGE = "llama_cpp"
 _WARNING, _CONTINUED = 3, 5  # levels of llama.cpp's log
@@ -43,7 +44,8 @@ class LlamaCppModel:
     memory, SetupError."""
 
     def __init__(self, packages: Path, path: str, settings: dict[str, Any]) -> None:
-        self._api = api = functions(packages)
+        self._api, self._packages = functions(packages), packages
+        api = self._api
         self._log = _Log(api)
         try:
             self.name = f"llama-cpp-python {version('llama-cpp-python')}"
@@ -154,8 +156,9 @@ class LlamaCppModel:
         wishes.n_gpu_layers = int(settings.get("gpu_layers", 0))
         if not settings.get("mapped", 1):
             wishes.load_mode = self._api.LLAMA_LOAD_MODE_NONE
-        counts = [float(count) for count in str(settings.get("tensor_split", "")).split(",") if count]
-        if counts:
+        if wishes.n_gpu_layers:
+            rows = device_rows(self._packages)
+            counts = own_split(settings, [(name, kind, card) for name, _, _, _, kind, card in rows])
             most = int(self._api.llama_max_devices())
             self._split = (ctypes.c_float * most)(*counts[:most])  # kept: llama.cpp reads it later
             wishes.tensor_split = self._split

@@ -10,6 +10,8 @@ CHATML = (
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )  # what llama.cpp takes where a file has none
 
+_WIDEST = 16  # spaces that JSON is indented by
+
 
 class PromptRefused(Exception):
     """The template does not write this conversation, or there is something in it that is no text."""
@@ -20,19 +22,16 @@ class TemplatePrompts:
     read."""
 
     def __init__(self, template: str, marks: Mapping[str, str]) -> None:
-        from jinja2 import TemplateError
-        from jinja2.sandbox import ImmutableSandboxedEnvironment
+        from omni.engine.stepwise.bounded_template import BoundedEnvironment, rendered
 
-        made = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"], autoescape=False
-        )
+        made = BoundedEnvironment()
         made.filters["tojson"] = _to_json
         made.globals |= {"raise_exception": _raise, "strftime_now": _now}
-        self.text, self._marks = template or CHATML, dict(marks)
+        self.text, self._marks, self._rendered = template or CHATML, dict(marks), rendered
         try:
             self._template = made.from_string(self.text)
-        except (TemplateError, RecursionError) as error:
-            raise PromptRefused(f"its chat template cannot be used: {error}") from error
+        except Exception as error:  # whatever a stranger wrote there
+            raise PromptRefused(f"its chat template cannot be used: {str(error) or type(error).__name__}") from error
 
     def written(self, body: Mapping[str, Any]) -> str:
         """The prompt of a request. An answer that was begun stands at its end. Raises PromptRefused."""
@@ -42,13 +41,14 @@ class TemplatePrompts:
             begun = str(messages.pop()["content"])
         known = dict(body.get("chat_template_kwargs") or {})
         try:
-            prompt = self._template.render(
-                **{**self._marks, **known}, messages=messages, tools=None, add_generation_prompt=True
+            prompt = self._rendered(
+                self._template,
+                {**self._marks, **known, "messages": messages, "tools": None, "add_generation_prompt": True},
             )
         except PromptRefused:
             raise
         except Exception as error:  # whatever a stranger's template does
-            raise PromptRefused(f"Jinja Exception: {error}") from error
+            raise PromptRefused(f"Jinja Exception: {str(error) or type(error).__name__}") from error
         return prompt + begun
 
 
@@ -62,7 +62,7 @@ def _plain(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _to_json(value: Any, indent: int | None = None, **_more: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=indent)
+    return json.dumps(value, ensure_ascii=False, indent=indent if indent is None else min(indent, _WIDEST))
 
 
 def _raise(words: str) -> None:

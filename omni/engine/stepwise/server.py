@@ -61,19 +61,21 @@ class StepServer(ProtocolServer):
                 yield slot
             finally:
                 with self._lock:
-                    slot.busy, slot.used = False, time.monotonic()
+                    slot.busy, slot.used, slot.claimed = False, time.monotonic(), 0
 
-    def room(self, count: int) -> None:
-        """Make room for so many more tokens: those that nobody waits for go, the longest unused first. Raises
-        NoRoom."""
+    def claim(self, slot: StepSlot, count: int) -> None:
+        """Claim room for so many tokens in all of a slot: what nobody waits for goes, the longest unused first. Until they are read the
+        room is no other's. Raises NoRoom."""
         with self._lock:
-            while sum(len(one.known) for one in self.slots) + count > self._cells:
+            slot.claimed = 0
+            while sum(max(len(one.known), one.claimed) for one in self.slots if one is not slot) + count > self._cells:
                 idle = [one for one in self.slots if one.known and not one.busy]
                 if not idle:
                     raise NoRoom
                 oldest = min(idle, key=lambda one: one.used)
                 oldest.known = []
                 self.take(lambda number=oldest.number: self.model.keep(number, 0))  # type: ignore[misc]  # a default binds it
+            slot.claimed = count
 
     def view(self) -> list[dict[str, Any]]:
         """The slots as `/slots` shows them."""
@@ -206,7 +208,7 @@ class _StepHandler(ProtocolHandler):
             matcher=server.grammars.of(body),
             batch=server.batch,
             take=server.take,
-            room=server.room,
+            claim=server.claim,
         )
         streams, events = bool(body.get("stream")), list[dict[str, Any]]()
         if streams:

@@ -90,11 +90,13 @@ async def processes(request: Request) -> Response:
     keeper = await server.services.keeper()
     names = await server.services.brains_on()
     running: dict[str, RunningModel] = {}
-    for process in await keeper.processes():
+    loaded = await keeper.processes()
+    graphics = await server.services.graphics(loaded)
+    for process in loaded:
         if process.kind != "worker" or not names.get(process.base):
             continue
         brain = await server.services.library.get(names[process.base][0])
-        running.setdefault(brain.name, await _running(server, brain))
+        running.setdefault(brain.name, await _running(server, brain, vram=graphics.taken.get(process.pid) or 0))
     return json_response(Processes(models=list(running.values())))
 
 
@@ -179,7 +181,7 @@ def _shown(server: "Server", brain: "Brain", room: int) -> ShownModel:
     )
 
 
-async def _running(server: "Server", brain: "Brain") -> RunningModel:
+async def _running(server: "Server", brain: "Brain", *, vram: int) -> RunningModel:
     base = brain.base
     spec = await (await server.services.engines()).worker_spec(brain)
     left = keeping_of(server).left(base.id if base else "")
@@ -190,7 +192,7 @@ async def _running(server: "Server", brain: "Brain") -> RunningModel:
         digest=digest(brain),
         details=_details(brain),
         expires_at=rfc3339(time.time() + (_FOR_EVER if left == FOREVER else left)),
-        size_vram=0,
+        size_vram=vram,
         context_length=int(spec.settings["context"]),
     )
 
