@@ -4,14 +4,16 @@
         [--set NAME=VALUE]...
 
 Every case of every side runs in a process and a home of its own, sides take turns, and the best of the rounds counts.
-The cases: a prompt of 1,500 tokens; a file of 120 lines that is changed in one name, so that most of the answer repeats
-it; the first token after a restart for a brain whose own prompt has 1,500 tokens; what the worker has in memory after a
+The cases: a prompt of 1,500 tokens; `bisect.py` of Python's library (110 lines) with one name changed, so that most
+of the answer repeats it, and one whose lines are all alike but for their numbers, so that most of what could be guessed is wrong; the
+first token after a restart for a brain whose own prompt has 1,500 tokens; what the worker has in memory after a
 conversation of 2,000 tokens, and with 16,000 in use; tokens a second beside a busy process. `omni serve` against the
 bare engine is measured by `benchmarks.server`. `--set` adds a side, this checkout with settings of `[engine]`: `--set batch=256`.
 """
 
 import argparse
 import asyncio
+import bisect
 import json
 import os
 import subprocess
@@ -32,7 +34,7 @@ from omni.keeper import start
 
 ROOT = Path(__file__).resolve().parents[1]
 SET = "set"  # the side with other settings
-CASES = ("prompt", "edit", "restart", "memory", "full", "busy")
+CASES = ("prompt", "edit", "alike", "restart", "memory", "full", "busy")
 RULES = "\n".join(
     f"{at}. Whoever writes part {at} of the log says which lamp burned, how long, and who was on watch that night."
     for at in range(1, 53)
@@ -42,7 +44,11 @@ FILE = "\n".join(
     f'    log.append(f"lamp {at} was lit on watch {{watch}}")\n    return watch + {at}\n\n'
     for at in range(1, 25)
 )
-EDIT = f"Rename `watch` to `shift` in this file and write the whole file again, nothing else.\n\n```python\n{FILE}```"
+AGAIN = "Rename `{}` to `{}` in this file and write the whole file again, nothing else.\n\n```python\n{}```"
+EDITS = {
+    "edit": AGAIN.format("bisect_right", "place_after", Path(bisect.__file__).read_text("utf-8")),
+    "alike": AGAIN.format("watch", "shift", FILE),
+}
 
 
 def main() -> int:
@@ -70,7 +76,7 @@ def main() -> int:
                 print(f"{case} {side} {told[side][-1]}", file=sys.stderr, flush=True)
         report(case, told)
     if wanted.llama_server:
-        for case in ("prompt", "edit"):
+        for case in ("prompt", *EDITS):
             best = max((bare(wanted.llama_server, wanted.brain, case) for _ in range(wanted.rounds)), key=by(case))
             print(f"{case:10} bare llama.cpp server  {best}", flush=True)
     print(f"load of this machine after: {os.getloadavg()[0]:.1f}")
@@ -79,7 +85,7 @@ def main() -> int:
 
 def by(case: str) -> Any:
     """What tells of a measurement whether it is the best of its case."""
-    return lambda told: told["value"] if case in ("prompt", "edit", "busy") else -told["value"]
+    return lambda told: told["value"] if case in ("prompt", "busy", *EDITS) else -told["value"]
 
 
 def report(case: str, told: dict[str, list[dict[str, float]]]) -> None:
@@ -123,8 +129,8 @@ async def measure(case: str, home: Home) -> dict[str, float]:
             usage = (await ask(engine, chat(f"{time.time_ns()}\n{RULES}\nWhich rule is the last?", 4)))[1]
             read = usage.prompt_tokens - usage.cached_tokens
             return {"value": round(read / usage.prompt_seconds, 1), "tokens": read}
-        if case == "edit":
-            usage = (await ask(engine, chat(EDIT, 2600)))[1]
+        if case in EDITS:
+            usage = (await ask(engine, chat(EDITS[case], 2600)))[1]
             told = {"value": round(usage.speed, 1), "tokens": usage.completion_tokens}
             return told | {"accepted": getattr(usage, "accepted_tokens", 0)}
         if case == "busy":
@@ -243,16 +249,16 @@ def bare(binary: Path, brain: Path, case: str) -> dict[str, float]:
                         raise
                     time.sleep(0.05)
                     continue
-                text = EDIT if case == "edit" else f"{time.time_ns()}\n{RULES}\nWhich rule is the last?"
+                text = EDITS[case] if case in EDITS else f"{time.time_ns()}\n{RULES}\nWhich rule is the last?"
                 body = {"messages": [{"role": "user", "content": text}], "temperature": 0}
-                body["max_tokens"] = 2600 if case == "edit" else 4
+                body["max_tokens"] = 2600 if case in EDITS else 4
                 connection.request(
                     "POST", "/v1/chat/completions", json.dumps(body), {"Content-Type": "application/json"}
                 )
                 answer = json.loads(connection.getresponse().read())
                 if "timings" in answer:
                     times = answer["timings"]
-                    name = "predicted" if case == "edit" else "prompt"
+                    name = "predicted" if case in EDITS else "prompt"
                     return {"value": round(times[f"{name}_per_second"], 1), "tokens": times[f"{name}_n"]}
                 time.sleep(0.1)  # it is loading
         finally:

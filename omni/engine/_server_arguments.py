@@ -66,10 +66,9 @@ def arguments(path: str, socket: str, key_file: str, settings: Mapping[str, Any]
         line.needs("--cache-type-k", cache)
         line.needs("--cache-type-v", cache)
     guessing = []
-    if settings.get("speculation") and line.takes("--spec-ngram-mod-n-match", str(SPECULATION[0])):
-        guessing.append("ngram-mod")
-        for most, tokens in zip(("min", "max"), SPECULATION[1:], strict=True):
-            line.takes(f"--spec-ngram-mod-n-{most}", str(tokens))
+    if settings.get("speculation") and line.takes("--spec-ngram-map-k4v-size-n", str(SPECULATION[0])):
+        guessing.append("ngram-map-k4v")
+        line.takes("--spec-ngram-map-k4v-size-m", str(SPECULATION[1]))
     draft = str(settings.get("draft", ""))
     if settings.get("mtp") and known.has_heads:
         guessing.append("draft-mtp")

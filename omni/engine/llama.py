@@ -17,10 +17,10 @@ CANNOT_LOAD = "This engine cannot load"  # how a refused file is known in the lo
 BATCH = 128
 SPEAKERS = 8  # threads that speak HTTP beside one a slot: some count, and look at the slots
 CHECKPOINTS = 4  # of a chat whose past cannot be taken back; llama.cpp would keep 32, of up to 100 MB, in each slot
-# Tokens that must have come before in this order, and the fewest and the most that are guessed after them. Longer guesses win
-# more where an answer repeats most of a file, and cost half the speed where its lines are all alike and yet not the same: these
-# were the only ones of eight choices that lost in neither (1.5 and 1.04 times the speed of the coder's plain answer).
-SPECULATION = (16, 4, 16)
+# How many of the last tokens must stand earlier in a conversation, and how many of those that followed there are guessed at most: all
+# at once, since a batch has a price of its own. Where they stand with several ends nothing is guessed, unless one end prevails; after
+# a guess that was partly wrong the next one at this place is as long as what was right (llama.cpp's `ngram-map-k4v`).
+SPECULATION = (6, 64)
 DRAFTED = (
     5,
     0.6,
@@ -126,9 +126,9 @@ def parameters(path: str, socket: str, key: str, settings: dict[str, Any]) -> An
         wanted.cache_type_k = wanted.cache_type_v = getattr(xllamacpp.ggml_type, f"GGML_TYPE_{cache.upper()}")
     guessing = []
     if settings.get("speculation"):
-        guessing.append(xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_NGRAM_MOD)
-        ngrams = wanted.speculative.ngram_mod
-        ngrams.n_match, ngrams.n_min, ngrams.n_max = SPECULATION
+        guessing.append(xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_NGRAM_MAP_K4V)
+        ngrams = wanted.speculative.ngram_map_k4v
+        ngrams.size_n, ngrams.size_m = SPECULATION
     draft = str(settings.get("draft", ""))
     if settings.get("mtp"):
         guessing.append(xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_DRAFT_MTP)

@@ -202,9 +202,9 @@ async def test_what_a_build_does_not_name_and_a_worker_can_do_without_is_left_ou
 async def test_a_build_is_told_how_to_guess_and_where_to_keep_what_it_knows(
     home: Home, tmp_path: Path, worker_engine: Any
 ) -> None:
-    flags = ("--spec-type", "--spec-ngram-mod-n-match", "--spec-ngram-mod-n-min", "--spec-ngram-mod-n-max")
+    flags = ("--spec-type", "--spec-ngram-map-k4v-size-n", "--spec-ngram-map-k4v-size-m")
     more = "".join(f"{flag} X      what\n" for flag in (*flags, "--cache-type-k", "--cache-type-v", "--slot-save-path"))
-    for help_text, guesses in ((HELP + more, True), (HELP + more.replace("-mod-n-match", "-size-n"), False)):
+    for help_text, guesses in ((HELP + more, True), (HELP + more.replace("-k4v-size-n", "-size-n"), False)):
         program = fake_server(tmp_path / f"llama-server-{guesses}", help_text=help_text)
         runtime = await added(home, program)
         async with worker_engine(by(runtime.name, cache="q8_0", speculation=1, prefixes=str(home.prefixes))) as engine:
@@ -214,7 +214,7 @@ async def test_a_build_is_told_how_to_guess_and_where_to_keep_what_it_knows(
         assert given["--cache-type-k"] == given["--cache-type-v"] == "q8_0"
         assert given["--slot-save-path"] == f"{home.prefixes}/"
         assert home.prefixes.is_dir()
-        assert (given.get("--spec-type") == "ngram-mod") is guesses
+        assert (given.get("--spec-type") == "ngram-map-k4v") is guesses
         assert all((flag in given) is guesses for flag in flags)
 
 

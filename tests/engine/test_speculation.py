@@ -17,6 +17,7 @@ QUESTIONS = (
     f"Write this file again, word for word:\n```python\n{LINES}\n```",
     "Count from 1 to 60, one number a line.",
     "Tell me about the sea.",
+    f"And this one:\n```python\n{LINES}\n```",  # in the slot that knew the first, and shorter ones since
 )
 
 
@@ -85,7 +86,7 @@ async def test_guesses_of_all_slots_fit_into_one_batch(
     things again and again."""
     small = write_small_brain(starter_gguf, tmp_path / "small.gguf")
     async with worker_engine(real_spec(small, speculation=1, slots=4, batch=32)) as engine:
-        asking = (events_of(engine, asked(f"Hello {number}", max_tokens=160)) for number in range(4))
+        asking = (events_of(engine, asked(f"Hello {number}", max_tokens=420)) for number in range(4))
         turns = await asyncio.gather(*asking)
     assert min(end_of(events).usage.drafted_tokens for events in turns) > 32
     assert len(keeper.started) == 1
