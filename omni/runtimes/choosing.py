@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omni.hardware import ComputeDevice, GpuUse, usable_devices
 from omni.runtimes.losses import Moment
-from omni.runtimes.runtime import ABILITIES, BUILT_IN, Ability, Runtime, RuntimeKind, RuntimeTrial
+from omni.runtimes.runtime import ABILITIES, BUILT_IN, Ability, Runtime, RuntimeKind, RuntimeTrial, types_words
 
 if TYPE_CHECKING:
     from omni.cartridges import Base
@@ -110,8 +110,7 @@ def _on_device(
         return EngineChoice(
             words="no engine is here that could use a graphics processor (`omni engine add` brings one)"
         )
-    listed = ", ".join(sorted(wanted))
-    return EngineChoice(words=f"no engine here answers on a graphics processor with {listed}")
+    return EngineChoice(words=f"no engine here answers on a graphics processor with {types_words(sorted(wanted))}")
 
 
 def _plainly(use: str, here: dict[str, list[RuntimeTrial]], wanted: frozenset[str]) -> EngineChoice:
@@ -139,7 +138,7 @@ def _named(use: str, trials: list[RuntimeTrial], wanted: frozenset[str]) -> Engi
         return _as_tried(use, same, "auto") if same.passed else EngineChoice(words=f"{use} {same.words}")
     passed = [one for one in trials if one.passed and not one.layers]
     if not wanted <= {each for one in passed for each in one.types}:
-        return EngineChoice(untried=True, words=f"{use} was not tried with {', '.join(sorted(wanted))}")
+        return EngineChoice(untried=True, words=f"{use} was not tried with {types_words(sorted(wanted))}")
     return EngineChoice(use, any(one.llguidance for one in passed))
 
 

@@ -8,10 +8,9 @@ from omni.hardware import ComputeDevice, GpuUse
 from omni.runtimes.choosing import EngineChoice, choose
 from omni.runtimes.losses import Moment
 from omni.runtimes.registry import Runtimes
-from omni.runtimes.runtime import BUILT_IN, BrokenRuntime, Runtime, RuntimeTrial
+from omni.runtimes.runtime import BUILT_IN, BrokenRuntime, Runtime, RuntimeTrial, types_words
 
 _BACKENDS = {"vulkan": "Vulkan", "cuda": "CUDA", "hip": "ROCm", "metal": "Metal", "sycl": "SYCL", "rpc": "RPC"}
-_PLAIN = ("F32", "F16", "BF16")
 
 
 class TriedRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,9 +104,3 @@ def _where_words(trial: RuntimeTrial, words: str) -> str:
         return words
     names = {device.name for device in trial.devices}
     return f"{words} on {next(iter(names)) if len(names) == 1 else f'{len(names)} devices'}"
-
-
-def types_words(types: tuple[str, ...]) -> str:
-    """Types as a person says them: those of what is quantised, where anything is."""
-    named = [one for one in types if one not in _PLAIN] or list(types)
-    return " and ".join(filter(None, [", ".join(named[:-1]), named[-1]])) if named else ""

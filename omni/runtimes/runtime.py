@@ -28,6 +28,7 @@ ABILITIES: Mapping[RuntimeKind, frozenset[Ability]] = MappingProxyType(
         "mlx": frozenset(),
     }
 )
+_PLAIN = ("F32", "F16", "BF16")
 STEPWISE: tuple[RuntimeKind, ...] = ("llama_cpp", "mlx")  # kinds whose worker is Omni's own
 
 
@@ -132,3 +133,9 @@ class RuntimeTrial(msgspec.Struct, frozen=True, kw_only=True):
 def machine_of(processor: str, features: Sequence[str]) -> str:
     """What tells processors apart that run the same program differently."""
     return f"{processor} ({', '.join(features)})" if features else processor
+
+
+def types_words(types: Sequence[str]) -> str:
+    """Types as a person says them: those of what is quantised, where anything is."""
+    named = [one for one in types if one not in _PLAIN] or list(types)
+    return " and ".join(filter(None, [", ".join(named[:-1]), named[-1]])) if named else ""

@@ -1,5 +1,6 @@
 """Adapters that are pulled: with the cartridge that names them, or alone, for a brain that is here."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -296,3 +297,19 @@ async def test_a_brain_that_an_adapter_goes_on_is_not_removed_from_below_it(
         await library.remove("@me/a")
     await library.remove("@me/pirate")
     assert await library.remove("@me/a") == 0
+
+
+async def test_of_two_who_put_one_adapter_on_two_bases_at_once_the_second_is_told(
+    shop: Shop, library: Library, lora: Make, drain: Drain, write_gguf: Write, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        await library.add(write_gguf(tmp_path / f"{name}.gguf", ffn=48, salt=name))
+    path = tmp_path / "pirate.gguf"
+    path.write_bytes(lora(of=""))
+    pulls = [drain(library.pull(str(path), shop.airlock, base=f"@me/{name}")) for name in ("a", "b")]
+    ends = await asyncio.gather(*pulls, return_exceptions=True)
+    [refused] = [end for end in ends if isinstance(end, BaseException)]
+    assert isinstance(refused, UsageError)
+    [[*_, done]] = [end for end in ends if not isinstance(end, BaseException)]
+    assert f"is here already, on the base of {done.brain.shares}, and would go on" in refused.message
+    assert (await library.get(done.brain.name)).shares == done.brain.shares
