@@ -13,7 +13,9 @@ from typing import Any
 from omni.core.errors import BadFile, EngineError, OmniError
 from omni.engine.refusals import NO_MEMORY
 
-CANNOT_LOAD = "This engine cannot load"  # how a refused file is known in the log, which is all that a keeper passes on
+# How a file that is refused is known in the log, which is all that a keeper passes on; and an engine that did not load one and
+# does not say that it is the file's fault.
+CANNOT_LOAD, DID_NOT_LOAD = "This engine cannot load", "This engine did not load"
 BATCH = 128
 SPEAKERS = 8  # threads that speak HTTP beside one a slot: some count, and look at the slots
 CHECKPOINTS = 4  # of a chat whose past cannot be taken back; llama.cpp would keep 32, of up to 100 MB, in each slot
@@ -35,6 +37,8 @@ _NO_DEVICE_MEMORY = re.compile(
     r"OutOfDeviceMemory|Device memory allocation of size|cudaMalloc failed: out of memory"
     r"|(?:failed|unable) to allocate (?:Vulkan|CUDA|ROCm|HIP|SYCL|MTL|Metal)\w* buffer"
 )
+_OF_THE_FILE = re.compile(r"error loading model: |failed to (?:apply|load) lora adapter")
+_OF_A_DEVICE = re.compile(r"\b(?:vk::|cuda|rocm|hip|sycl|metal|vulkan|opencl|backend|buffer|device|driver)", re.IGNORECASE)
 _EXPERTS = r"blk\.{}\.ffn_(up|down|gate|gate_up)_(ch|)exps=CPU"
 _MOST_DEVICES = 128  # that llama.cpp's list has room for
 _ENDED = re.compile(r"could not be loaded: it (?:was ended by SIG(?!TERM)|ended)")
@@ -80,8 +84,10 @@ def fault(path: str, told: str, otherwise: str) -> OmniError:
             f"{CANNOT_LOAD} {Path(path).name}: its chat template cannot be used: {template}.",
             hint="The template is wrong, not the request: look for a newer file of this brain, or one by somebody else.",
         )
+    reason = reason_of(told)
+    blamed = _OF_THE_FILE.search(told) and not _OF_A_DEVICE.search(reason)
     return BadFile(
-        f"{CANNOT_LOAD} {Path(path).name}: {reason_of(told) or otherwise}.",
+        f"{CANNOT_LOAD if blamed else DID_NOT_LOAD} {Path(path).name}: {reason or otherwise}.",
         hint="Verify the file, or try another quantisation of this brain.",
     )
 
@@ -229,12 +235,25 @@ def template_fault(log: str) -> str:
 
 
 class LoadFailed(EngineError):
-    """A worker ended while it loaded a brain: of a file that llama.cpp does not check well, or for want of memory."""
+    """A worker ended while it loaded a brain: of a file that llama.cpp does not check well, or for want of memory. `refused`:
+    what its engine says of the brain's own file, "" where it blames none; the engine may load any other."""
+
+    def __init__(self, message: str, *, hint: str = "", refused: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.refused = refused
 
 
 def ended_while_loading(error: EngineError) -> LoadFailed | None:
     """The LoadFailed that a keeper's error is, where a worker was neither told to end nor said why it did."""
-    return LoadFailed(error.message, hint=error.hint) if _ENDED.search(error.message) else None
+    if not _ENDED.search(error.message):
+        return None
+    return LoadFailed(error.message, hint=error.hint, refused=refused_of(error.hint))
+
+
+def refused_of(told: str) -> str:
+    """What an engine says of a file that it refused, by the end of its worker's log; "" where it refused none."""
+    match = re.search(rf"{CANNOT_LOAD} [^\n]*?: ([^\n]+?)\.?$", told, re.MULTILINE)
+    return match[1] if match is not None else ""
 
 
 def ran_out(told: str) -> bool:
@@ -269,7 +288,7 @@ def refusal(told: str) -> OmniError | None:
     when it ended otherwise."""
     lines = told.splitlines()
     for at, line in enumerate(lines):
-        if line.startswith(CANNOT_LOAD):
+        if line.startswith((CANNOT_LOAD, DID_NOT_LOAD)):
             return BadFile(line, hint="\n".join(lines[at + 1 :]))
     if device_ran_out(told) or no_device_room().message in told:
         return no_device_room()

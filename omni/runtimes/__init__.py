@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         Ability,
         AnyRuntime,
         BrokenRuntime,
+        Refusal,
         Runtime,
         RuntimeKind,
         RuntimeTrial,
@@ -68,7 +69,7 @@ __getattr__, __dir__ = lazy(
     quantisation="QuantisationReport QuantiseDone QuantiseEvent QuantiseProgress QuantiseStarted Target",
     quantising="Quantising begin_quantise engine_with_tools",
     registry="Runtimes built_in",
-    runtime="ABILITIES Ability AnyRuntime BUILT_IN BrokenRuntime Runtime RuntimeKind RuntimeTrial STEPWISE Speeds machine_of "
+    runtime="ABILITIES Ability AnyRuntime BUILT_IN BrokenRuntime Refusal Runtime RuntimeKind RuntimeTrial STEPWISE Speeds machine_of "
     "types_words",
     toolchain="Backend",
     tuning="ROUNDS Tuning best_batch best_draft is_ahead may_be_batch",

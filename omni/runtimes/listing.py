@@ -4,6 +4,7 @@ import re
 
 import msgspec
 
+from omni.core.errors import OmniError
 from omni.hardware import ComputeDevice, GpuUse
 from omni.runtimes.choosing import EngineChoice, choose
 from omni.runtimes.losses import Moment
@@ -26,7 +27,7 @@ class TriedRow(msgspec.Struct, frozen=True, kw_only=True):
 
 class RuntimeRow(msgspec.Struct, frozen=True, kw_only=True):
     """One runtime. `reason` is why it cannot be used, or ""; `chosen`: the setting names it; `devices`: what its last trial
-    here found beside the processor."""
+    here found beside the processor. `unread`: why nobody can tell here what trials came to, or ""."""
 
     name: str
     kind: str = ""
@@ -34,6 +35,7 @@ class RuntimeRow(msgspec.Struct, frozen=True, kw_only=True):
     source: str = ""
     sha256: str = ""
     reason: str = ""
+    unread: str = ""
     chosen: bool = False
     features: tuple[str, ...] = ()
     devices: tuple[ComputeDevice, ...] = ()
@@ -54,6 +56,7 @@ def rows(registry: Runtimes, use: str, machine: str, gpu: GpuUse = "auto") -> li
                 version=runtime.version,
                 source=runtime.source,
                 sha256=runtime.sha256,
+                unread=_unread(registry, runtime),
                 chosen=use == runtime.name,
                 features=features(runtime, here),
                 devices=_devices(here),
@@ -65,6 +68,14 @@ def rows(registry: Runtimes, use: str, machine: str, gpu: GpuUse = "auto") -> li
         )
     broken = [one for one in registry.installed() if isinstance(one, BrokenRuntime)]
     return [*listed, *(RuntimeRow(name=one.name, reason=one.reason) for one in broken)]
+
+
+def _unread(registry: Runtimes, runtime: Runtime) -> str:
+    try:
+        registry.require_known(runtime)
+    except OmniError as error:
+        return f"{error.message} {error.hint}"
+    return ""
 
 
 def _tried_row(trial: RuntimeTrial, runtime: Runtime, choice: EngineChoice, moment: Moment) -> TriedRow:

@@ -54,7 +54,7 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     libraries: tuple[str, ...] = ()
     tools: dict[str, str] = {}
     files: tuple[PinnedFile, ...] = ()
-    format: int = 1
+    format: int = 1  # a later one is refused: `registry.FORMAT`
     folder: str = ""  # where it lies, by whoever reads the file
 
     @property
@@ -128,6 +128,17 @@ class RuntimeTrial(msgspec.Struct, frozen=True, kw_only=True):
     def rests(self, moment: Moment) -> bool:
         """Whether the devices that it was tried on are left alone at that moment."""
         return self.lost is not None and self.lost.holds(moment)
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """That one runtime could not load one base, for what its own reason says of the base's files; `words` end a sentence that
+    begins with the runtime's name. It holds as long as these `files`, by their sizes and times, are the same."""
+
+    runtime: str  # its key
+    machine: str
+    base: str
+    files: str
+    words: str
 
 
 def machine_of(processor: str, features: Sequence[str]) -> str:
