@@ -134,7 +134,7 @@ class EnginePicks:
                     with suppress(LoadFailed):  # it refused this very brain, which the next choice tells
                         await self.try_runtime(runtime, brain, compare=False)
             except OmniError as error:
-                self._said(f"another engine could not be tried: {error.message}")
+                self._said(f"another engine could not be tried: {error.message.rstrip('.')}")
             choice = await asyncio.to_thread(self.choice, brain)
         self._said(choice.words)
         self._told(choice.undrafted)

@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from omni.core.errors import BadFile, EngineError, OmniError
 from omni.engine.refusals import NO_MEMORY
@@ -58,19 +58,31 @@ def start(path: str, socket: str, key: str, settings: dict[str, Any], *, log: Pa
     try:
         return Server(parameters(path, socket, key, settings))
     except RuntimeError as error:
-        if drafter := settings.get("draft") or (settings.get("mtp") and path):
-            alone = {name: value for name, value in settings.items() if name not in ("draft", "mtp")}
-            server = start(path, socket, key, alone, log=log, offset=_length(log))
-            sys.stderr.write(f"Without drafts: what drafts in {Path(str(drafter)).name} could not be loaded.\n")
-            sys.stderr.flush()
-            return server
-        if projector := settings.get("projector"):
-            blind = {name: value for name, value in settings.items() if name != "projector"}
-            server = start(path, socket, key, blind, log=log, offset=_length(log))
-            sys.stderr.write(f"Without eyes: {Path(str(projector)).name} could not be loaded with this brain.\n")
-            sys.stderr.flush()
-            return server
-        raise fault(path, told_of(log, offset), str(error)) from error
+        if (less := without(path, settings)) is None:
+            raise fault(path, told_of(log, offset), str(error)) from error
+        server = start(path, socket, key, less.settings, log=log, offset=length(log))
+        sys.stderr.write(f"{less.words}\n")
+        sys.stderr.flush()
+        return server
+
+
+class Less(NamedTuple):
+    """The settings of a worker that does without something, and what to say of that."""
+
+    settings: dict[str, Any]
+    words: str
+
+
+def without(path: str, settings: Mapping[str, Any]) -> Less | None:
+    """What to try where a worker could not load all that its settings name: first without what drafts for its brain, then without
+    the projector that it sees with. None where only the brain is left."""
+    if drafter := settings.get("draft") or (settings.get("mtp") and path):
+        alone = {name: value for name, value in settings.items() if name not in ("draft", "mtp")}
+        return Less(alone, f"Without drafts: what drafts in {Path(str(drafter)).name} could not be loaded.")
+    if projector := settings.get("projector"):
+        blind = {name: value for name, value in settings.items() if name != "projector"}
+        return Less(blind, f"Without eyes: {Path(str(projector)).name} could not be loaded with this brain.")
+    return None
 
 
 def fault(path: str, told: str, otherwise: str) -> OmniError:
@@ -295,7 +307,8 @@ def refusal(told: str) -> OmniError | None:
     return no_room() if ran_out(told) or no_room().message in told else None
 
 
-def _length(log: Path) -> int:
+def length(log: Path) -> int:
+    """Bytes of a log so far."""
     return log.stat().st_size if log.is_file() else 0
 
 

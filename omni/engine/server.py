@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from typing import Any
 from omni.core.errors import EngineError
 from omni.core.files import make_folder
 from omni.engine._server_arguments import ServerHelp, arguments
-from omni.engine.llama import fault, told_of
+from omni.engine.llama import fault, length, told_of, without
 from omni.runtimes import SHOWS_SOFTWARE, Runtime, ask_child, child_command, child_environment
 
 LOOK_SECONDS = 0.02
@@ -45,10 +46,35 @@ def start(
 
     Must be called by a thread that lives as long as the process: the kernel ends the server with it. Raises as
     `llama.start` does, SetupError for a build that lacks what is needed, and EngineError for a server that does not answer
-    within `patience` seconds and those that a slow disk needs. One that a signal has ended ends this process by the same.
+    within `patience` seconds and those that a slow disk needs. One that a signal has ended ends this process by the same. What
+    drafts, and a projector, are left out where it ends with them.
     """
     Path(socket).unlink(missing_ok=True)
-    known = ServerHelp(_help(runtime))
+    known, left_out = ServerHelp(_help(runtime)), list[str]()
+    patience += _size(path) / SLOWEST
+    while isinstance(server := _started(runtime, path, socket, key, settings, known, patience), int):
+        if (less := without(path, settings)) is None:
+            _die_alike(server)
+            raise fault(path, told_of(log, offset), f"it ended with code {server}")
+        settings, offset = less.settings, length(log)
+        left_out.append(less.words)
+    for words in left_out:
+        sys.stderr.write(f"{words}\n")
+    sys.stderr.flush()
+    threading.Thread(target=_end_with, args=(server,), name="server", daemon=True).start()
+    return server
+
+
+def _started(
+    runtime: Runtime,
+    path: str,
+    socket: str,
+    key: str,
+    settings: Mapping[str, Any],
+    known: ServerHelp,
+    patience: float,
+) -> "subprocess.Popen[bytes] | int":
+    """The server that answers on `socket`, or with which code it ended before. Raises as `start` does."""
     write = [Path(f"{socket}.d")]  # of its own: beside the socket are those of others
     make_folder(write[0])
     if folder := str(settings.get("prefixes", "")):
@@ -69,7 +95,6 @@ def start(
     finally:
         os.close(reader)
         os.close(writer)
-    patience += _size(path) / SLOWEST
     deadline = time.monotonic() + patience
     while not _answers(born, key):
         if time.monotonic() > deadline:
@@ -79,12 +104,10 @@ def start(
             raise EngineError(f"{runtime.program} did not answer within {patience:.0f} s, and was ended.")
         if (code := server.poll()) is not None:
             shutil.rmtree(write[0], ignore_errors=True)
-            _die_alike(code)
-            raise fault(path, told_of(log, offset), f"it ended with code {code}")
+            return code
         time.sleep(LOOK_SECONDS)
     born.rename(socket)
     shutil.rmtree(write[0], ignore_errors=True)
-    threading.Thread(target=_end_with, args=(server,), name="server", daemon=True).start()
     return server
 
 

@@ -343,7 +343,7 @@ async def test_an_engine_answers_though_what_a_newer_omni_found_out_cannot_be_ad
     made = engines(home, keeper, heard, "own-server")
     await made.open(brain())
     assert made.spec(brain()).engine == BUILT_IN
-    assert heard[0] == f"another engine could not be tried: {tried} was written by a newer Omni., so that xllamacpp answers"
+    assert heard[0] == f"another engine could not be tried: {tried} was written by a newer Omni, so that xllamacpp answers"
     assert tried.read_text() == '{"format": 9}'
     await made.close()
 
