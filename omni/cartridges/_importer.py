@@ -12,7 +12,7 @@ from omni.cartridges import _naming as naming
 from omni.cartridges._adapter_bases import base_for
 from omni.cartridges._catalog import Catalog, blob_base
 from omni.cartridges.brains import Base, Brain, licence_name
-from omni.cartridges.exports import ExportedBrain, ExportFolder, copy_in, hashes, read_export
+from omni.cartridges.exports import ExportedBrain, ExportFolder, adapter_place, copy_in, hashes, read_export
 from omni.cartridges.finders import find_folders
 from omni.cartridges.gguf import read_header
 from omni.cartridges.holds import in_thread, pulling
@@ -163,6 +163,8 @@ class Importer:
             licence=item.licence,
             reference=item.reference,
             manifest=item.manifest,
+            adapter=adapter_place(self._catalog.home, item),
+            scale=item.scale,
         )
         await self._catalog.index.put(base, entry, verified=self._catalog.clock.now())
 

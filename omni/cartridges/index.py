@@ -61,6 +61,7 @@ class IndexEntry(msgspec.Struct, frozen=True, kw_only=True):
     prompt: str = ""
     licence: str = ""
     adapter: str = ""
+    scale: float = 1.0  # of the adapter
     template: str = ""
     parameters: dict[str, Any] = {}
     reference: str = ""
