@@ -458,8 +458,11 @@ class Services:
         return freed
 
     async def collect(self) -> int:
-        """Remove what no brain needs; returns the bytes that are free again."""
-        return await self.library.collect(await self.in_use())
+        """Remove what no brain needs, and what was to become an engine; returns the bytes that are free again."""
+        from omni.runtimes import remove_leftovers
+
+        freed = await asyncio.to_thread(remove_leftovers, self.home)
+        return freed + await self.library.collect(await self.in_use())
 
     async def workers_of(self, name: str) -> list[str]:
         """The names of the workers that have loaded the base of this brain."""

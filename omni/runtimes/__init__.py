@@ -7,7 +7,7 @@
     confined  tools in a child that has a wall  quantising  making a brain smaller, quality what that cost
     devices   what it computes on beside the processor   losses  one that was lost, and when it may be used again
     libraries which files a program could load           tuning  what was measured of one base
-    companions what a package needs beside itself
+    companions what a package needs beside itself         leftovers  what killed commands left
 
 Importing this package imports none of its modules; a name is loaded when it is first used.
 """
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from omni.runtimes.confined import ToolFailed, run_confined
     from omni.runtimes.devices import SHOWS_SOFTWARE, find_devices, known_devices, own_order
     from omni.runtimes.ggml_devices import device_rows
+    from omni.runtimes.leftovers import Leftover, find_leftovers, remove_leftovers
     from omni.runtimes.listing import RuntimeRow, TriedRow, rows
     from omni.runtimes.losses import DeviceLoss, Moment, lost
     from omni.runtimes.quality import Divergence, Perplexity, TensorGroup
@@ -63,6 +64,7 @@ __getattr__, __dir__ = lazy(
     confined="ToolFailed run_confined",
     devices="SHOWS_SOFTWARE find_devices known_devices own_order",
     ggml_devices="device_rows",
+    leftovers="Leftover find_leftovers remove_leftovers",
     listing="RuntimeRow TriedRow rows",
     losses="DeviceLoss Moment lost",
     quality="Divergence Perplexity TensorGroup",

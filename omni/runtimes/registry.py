@@ -26,7 +26,7 @@ FILE, TRIED = "engine.json", "tried.json"
 FORMAT = 1  # of both
 MOST_TRIALS = 200  # that are remembered of one runtime
 _LARGEST = 1 << 20  # bytes of either file
-_MAKING, _GOING = ".adding-", ".removing-"
+ADDING, REMOVING = ".adding-", ".removing-"  # how folders begin that are no engine yet, or none any more
 
 
 class _Format(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,7 +144,7 @@ class Runtimes:
             with locked(self._home.engines_lock):
                 self._sweep()
                 self.require_free(name)
-                making = self._home.engines / f"{_MAKING}{name}"
+                making = self._home.engines / f"{ADDING}{name}"
                 making.mkdir(mode=0o700)
                 try:
                     yield making
@@ -164,7 +164,7 @@ class Runtimes:
             self.get(name)  # says so
         with storing(folder), locked(self._home.engines_lock):
             self._sweep()
-            going = self._home.engines / f"{_GOING}{name}"
+            going = self._home.engines / f"{REMOVING}{name}"
             size = sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
             folder.rename(going)
             shutil.rmtree(going)
@@ -249,10 +249,17 @@ class Runtimes:
             kept = change(self._tried(runtime))
             write_atomic(folder / TRIED, msgspec.json.format(msgspec.json.encode(kept), indent=1))
 
+    def sweep(self) -> None:
+        """Remove what those who were killed left, unless somebody is at it."""
+        if self._home.engines.is_dir():
+            with storing(self._home.engines), locked(self._home.engines_lock, wait=False) as free:
+                if free:
+                    self._sweep()
+
     def _sweep(self) -> None:
         """Remove what those who were killed left. Nobody else is at it: the lock is held."""
         for path in self._home.engines.glob(".*"):
-            if path.name.startswith((_MAKING, _GOING)):
+            if path.name.startswith((ADDING, REMOVING)):
                 shutil.rmtree(path, ignore_errors=True)
 
 
