@@ -201,7 +201,13 @@ def show(listed: "Sequence[RuntimeRow]", use: str) -> None:
                 (
                     "" if at else row.name,
                     "" if at else row.version,
-                    tried.what if tried is not None else "broken" if row.reason else "not known" if row.unread else "not tried",
+                    tried.what
+                    if tried is not None
+                    else "broken"
+                    if row.reason
+                    else "not known"
+                    if row.unread
+                    else "not tried",
                     f"{speeds.prompt:.0f}" if speeds else "",
                     f"{speeds.answer:.1f}" if speeds else "",
                     size_words(speeds.memory) if speeds else "",

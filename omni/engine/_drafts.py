@@ -74,7 +74,9 @@ def _with_named(choice: EngineChoice, base: "Base", brains: "Sequence[Brain]", n
     named = next((one for one in brains if one.name == name), None)
     if named is None:
         hint = nearest(name, [one.name for one in brains if one.usable])
-        return choice._replace(undrafted=f"engine.draft names {name!r}, and no brain here is called that. {hint}".rstrip())
+        return choice._replace(
+            undrafted=f"engine.draft names {name!r}, and no brain here is called that. {hint}".rstrip()
+        )
     if named.base is None or not named.usable:
         why = named.reason or "it is not on this machine"
         return choice._replace(undrafted=f"{name}, which engine.draft names, cannot be used: {why}")

@@ -38,7 +38,9 @@ _NO_DEVICE_MEMORY = re.compile(
     r"|(?:failed|unable) to allocate (?:Vulkan|CUDA|ROCm|HIP|SYCL|MTL|Metal)\w* buffer"
 )
 _OF_THE_FILE = re.compile(r"error loading model: |failed to (?:apply|load) lora adapter")
-_OF_A_DEVICE = re.compile(r"\b(?:vk::|cuda|rocm|hip|sycl|metal|vulkan|opencl|backend|buffer|device|driver)", re.IGNORECASE)
+_OF_A_DEVICE = re.compile(
+    r"\b(?:vk::|cuda|rocm|hip|sycl|metal|vulkan|opencl|backend|buffer|device|driver)", re.IGNORECASE
+)
 _EXPERTS = r"blk\.{}\.ffn_(up|down|gate|gate_up)_(ch|)exps=CPU"
 _MOST_DEVICES = 128  # that llama.cpp's list has room for
 _ENDED = re.compile(r"could not be loaded: it (?:was ended by SIG(?!TERM)|ended)")

@@ -17,7 +17,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from omni.core.errors import EngineError
 from omni.core.files import make_folder
@@ -52,7 +52,7 @@ def start(
     Path(socket).unlink(missing_ok=True)
     known, left_out = ServerHelp(_help(runtime)), list[str]()
     patience += _size(path) / SLOWEST
-    while isinstance(server := _started(runtime, path, socket, key, settings, known, patience), int):
+    while isinstance(server := _started(runtime, _Order(path, key, settings, known), socket, patience), int):
         if (less := without(path, settings)) is None:
             _die_alike(server)
             raise fault(path, told_of(log, offset), f"it ended with code {server}")
@@ -65,38 +65,39 @@ def start(
     return server
 
 
-def _started(
-    runtime: Runtime,
-    path: str,
-    socket: str,
-    key: str,
-    settings: Mapping[str, Any],
-    known: ServerHelp,
-    patience: float,
-) -> "subprocess.Popen[bytes] | int":
+class _Order(NamedTuple):
+    """What a server is started for, and what it knows."""
+
+    path: str
+    key: str
+    settings: Mapping[str, Any]
+    known: ServerHelp
+
+
+def _started(runtime: Runtime, order: _Order, socket: str, patience: float) -> "subprocess.Popen[bytes] | int":
     """The server that answers on `socket`, or with which code it ended before. Raises as `start` does."""
     write = [Path(f"{socket}.d")]  # of its own: beside the socket are those of others
     make_folder(write[0])
-    if folder := str(settings.get("prefixes", "")):
+    if folder := str(order.settings.get("prefixes", "")):
         make_folder(Path(folder))  # a server does not start where it is missing
         write.append(Path(folder))
     born = write[0] / "s.sock"
     reader, writer = os.pipe()
     try:
         os.set_inheritable(reader, True)
-        words = arguments(path, str(born), f"/dev/fd/{reader}", settings, known)
+        words = arguments(order.path, str(born), f"/dev/fd/{reader}", order.settings, order.known)
         server = subprocess.Popen(
             child_command(runtime.program, words, write=write),
-            env=child_environment(runtime.library_folders) | (SHOWS_SOFTWARE if settings.get("software") else {}),
+            env=child_environment(runtime.library_folders) | (SHOWS_SOFTWARE if order.settings.get("software") else {}),
             stdin=subprocess.DEVNULL,
             pass_fds=[reader],
         )
-        os.write(writer, f"{key}\n".encode())
+        os.write(writer, f"{order.key}\n".encode())
     finally:
         os.close(reader)
         os.close(writer)
     deadline = time.monotonic() + patience
-    while not _answers(born, key):
+    while not _answers(born, order.key):
         if time.monotonic() > deadline:
             server.kill()
             server.wait()

@@ -115,4 +115,6 @@ def _device(name: str, words: str, total: int, free: int, *, integrated: bool = 
     kind: DeviceKind = device_kind(words)
     if integrated and kind == "gpu":
         kind = "integrated"
-    return ComputeDevice(name=name[:40], description=words, kind=kind, total=total, free=min(free, total), card=card[:40])
+    return ComputeDevice(
+        name=name[:40], description=words, kind=kind, total=total, free=min(free, total), card=card[:40]
+    )

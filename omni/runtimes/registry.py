@@ -19,7 +19,17 @@ from omni.core.files import make_folder, storing, sync, sync_all, write_atomic
 from omni.core.locks import locked
 from omni.core.paths import Home
 from omni.runtimes.libraries import unpinned
-from omni.runtimes.runtime import BUILT_IN, NAME, RESERVED, AnyRuntime, BrokenRuntime, PinnedFile, Refusal, Runtime, RuntimeTrial
+from omni.runtimes.runtime import (
+    BUILT_IN,
+    NAME,
+    RESERVED,
+    AnyRuntime,
+    BrokenRuntime,
+    PinnedFile,
+    Refusal,
+    Runtime,
+    RuntimeTrial,
+)
 from omni.runtimes.tuning import Tuning
 
 FILE, TRIED = "engine.json", "tried.json"

@@ -268,7 +268,15 @@ async def test_a_base_is_named_for_adapters_only(
 
 @pytest.mark.parametrize("told_by", ["parts", "projector", "size"])
 async def test_what_cannot_be_an_adapter_is_not_fetched_for_a_base(
-    shop: Shop, hub: Hub, home: Home, library: Library, gguf: Make, drain: Drain, write_gguf: Write, tmp_path: Path, told_by: str
+    shop: Shop,
+    hub: Hub,
+    home: Home,
+    library: Library,
+    gguf: Make,
+    drain: Drain,
+    write_gguf: Write,
+    tmp_path: Path,
+    told_by: str,
 ) -> None:
     await library.add(write_gguf(tmp_path / "mine.gguf"))
     host = (await library.get("mine")).base

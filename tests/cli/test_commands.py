@@ -316,10 +316,10 @@ def test_a_build_that_was_interrupted_is_told_and_goes_when_that_is_asked_for(ca
     assert told == {
         "name": "engines",
         "ok": False,
-        "detail": "a build of an engine was interrupted and takes 5.0 kB; `omni engine build` goes on with it",
+        "detail": "a build of an engine was interrupted and takes 5 kB; `omni engine build` goes on with it",
         "command": "omni rm --unused",
     }
-    assert call("rm", "--unused").out == "5.0 kB were not used and are free again.\n"
+    assert call("rm", "--unused").out == "5 kB were not used and are free again.\n"
     assert "engines" not in {one["name"] for one in call("doctor", "--json").json}
 
 

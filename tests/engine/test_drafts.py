@@ -109,7 +109,10 @@ def test_a_person_names_what_drafts_and_hears_why_it_does_not(
     assert read_vocabulary(tmp_path / "other.gguf") != read_vocabulary(small.base.path)
     recurrent = brain_of(Path(small.base.path), "@me/ssm", keys=("ssm.state_size",))
     for name, reason in (
-        ("@me/other", "@me/other, which engine.draft names, drafts for nobody: no larger brain with its tokens is here"),
+        (
+            "@me/other",
+            "@me/other, which engine.draft names, drafts for nobody: no larger brain with its tokens is here",
+        ),
         ("@me/othr", "engine.draft names '@me/othr', and no brain here is called that. Did you mean '@me/other'?"),
         ("@me/ssm", "@me/ssm does not draft for Smollm2 135M 8k Lc100K Mix1 Ep2: one of the two keeps a state"),
     ):
@@ -150,7 +153,9 @@ def test_what_measured_faster_does_not_draft_any_more_where_it_changed_since(
         changed = msgspec.structs.replace(small, state="corrupt")
     else:
         (tmp_path / "x.gguf").write_bytes(Path(small.base.path).read_bytes().replace(b"hello", b"jello", 1))
-        changed = msgspec.structs.replace(small, base=msgspec.structs.replace(small.base, path=str(tmp_path / "x.gguf")))
+        changed = msgspec.structs.replace(
+            small, base=msgspec.structs.replace(small.base, path=str(tmp_path / "x.gguf"))
+        )
     assert engines(home, big, changed).choice(big).draft is None
 
 

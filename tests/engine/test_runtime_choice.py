@@ -308,8 +308,7 @@ async def test_a_file_that_an_engine_refuses_is_remembered_and_the_engine_runs_a
     assert made.spec(broken).engine == "scripted"
     assert made.spec(brain()).engine == "own-server"
     assert text_of(await events_of(await made.open(brain()), asked("Hi"))) == "by a program"
-    assert broken.base is not None
-    Path(broken.base.path).write_bytes(b"GGUF and the rest of it")
+    (tmp_path / "broken.gguf").write_bytes(b"GGUF and the rest of it")
     assert made.spec(broken).engine == "own-server"
     await made.close()
 
@@ -343,7 +342,9 @@ async def test_an_engine_answers_though_what_a_newer_omni_found_out_cannot_be_ad
     made = engines(home, keeper, heard, "own-server")
     await made.open(brain())
     assert made.spec(brain()).engine == BUILT_IN
-    assert heard[0] == f"another engine could not be tried: {tried} was written by a newer Omni, so that xllamacpp answers"
+    assert (
+        heard[0] == f"another engine could not be tried: {tried} was written by a newer Omni, so that xllamacpp answers"
+    )
     assert tried.read_text() == '{"format": 9}'
     await made.close()
 

@@ -133,7 +133,9 @@ def test_of_two_alike_that_nobody_can_tell_apart_no_figure_is_made_up() -> None:
     assert card.used is None
     three = [*twins, msgspec.structs.replace(BIG, address="0000:07:00.0")]
     assert [card.used for card in graphics_memory(machine(three), [one, other], {}).cards] == [None, None]
-    assert graphics_memory(machine(twins), [one, other], {}).cards == tuple(twins)  # where both are used nothing is unclear
+    assert graphics_memory(machine(twins), [one, other], {}).cards == tuple(
+        twins
+    )  # where both are used nothing is unclear
 
 
 class NvmlDouble(SimpleNamespace):

@@ -35,7 +35,9 @@ HALF = (
 )
 
 
-async def test_half_of_an_engine_is_told_and_gone_with_the_next_start_of_the_command(home: Home, tmp_path: Path) -> None:
+async def test_half_of_an_engine_is_told_and_gone_with_the_next_start_of_the_command(
+    home: Home, tmp_path: Path
+) -> None:
     killed(home, HALF)
     [left] = find_leftovers(home)
     assert (left.what, left.size) == ("half of an engine that was being added or removed", 1000)

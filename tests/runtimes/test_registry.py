@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,19 @@ import pytest
 
 from omni.core.errors import BadFile, NotFound, UsageError
 from omni.core.paths import Home
-from omni.runtimes import BUILT_IN, BrokenRuntime, Refusal, Runtime, Runtimes, RuntimeTrial, Speeds, Tuning, child_environment, offered, rows
+from omni.runtimes import (
+    BUILT_IN,
+    BrokenRuntime,
+    Refusal,
+    Runtime,
+    Runtimes,
+    RuntimeTrial,
+    Speeds,
+    Tuning,
+    child_environment,
+    offered,
+    rows,
+)
 from tests.runtime_tools import ROOT, added, fake_server, wheel
 
 
@@ -203,13 +216,14 @@ def test_what_a_newer_omni_found_out_is_left_as_it_is_and_that_is_said(home: Hom
     tried.chmod(0o600)
     trial = RuntimeTrial(runtime=runtime.key, machine="here", types=("F32",), words="ends by SIGSEGV")
     assert registry.tried(runtime) == ()
-    for remember in (
+    ways: tuple[Callable[[], None], ...] = (
         lambda: registry.note(runtime, trial),
         lambda: registry.note_tuning(runtime, Tuning(runtime=runtime.key, machine="here", base="sha256-1")),
         lambda: registry.note_refusal(
             runtime, Refusal(runtime=runtime.key, machine="here", base="sha256-1", files="1", words="no")
         ),
-    ):
+    )
+    for remember in ways:
         with pytest.raises(BadFile, match=r"tried\.json was written by a newer Omni") as caught:
             remember()
         assert "Update this Omni" in caught.value.hint
