@@ -52,7 +52,7 @@ def start(
     Path(socket).unlink(missing_ok=True)
     known, left_out = ServerHelp(_help(runtime)), list[str]()
     patience += _size(path) / SLOWEST
-    while isinstance(server := _started(runtime, _Order(path, key, settings, known), socket, patience), int):
+    while isinstance(server := _started(runtime, _ServerStart(path, key, settings, known), socket, patience), int):
         if (less := without(path, settings)) is None:
             _die_alike(server)
             raise fault(path, told_of(log, offset), f"it ended with code {server}")
@@ -65,7 +65,7 @@ def start(
     return server
 
 
-class _Order(NamedTuple):
+class _ServerStart(NamedTuple):
     """What a server is started for, and what it knows."""
 
     path: str
@@ -74,7 +74,7 @@ class _Order(NamedTuple):
     known: ServerHelp
 
 
-def _started(runtime: Runtime, order: _Order, socket: str, patience: float) -> "subprocess.Popen[bytes] | int":
+def _started(runtime: Runtime, order: _ServerStart, socket: str, patience: float) -> "subprocess.Popen[bytes] | int":
     """The server that answers on `socket`, or with which code it ended before. Raises as `start` does."""
     write = [Path(f"{socket}.d")]  # of its own: beside the socket are those of others
     make_folder(write[0])
