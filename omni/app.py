@@ -328,8 +328,8 @@ class Services:
 
         return await asyncio.to_thread(look)
 
-    async def brains_to_try(self) -> "list[Brain]":
-        """The smallest brain of each set of quantisation types that is here."""
+    async def brains_to_try(self) -> "list[list[Brain]]":
+        """The brains of each set of quantisation types that is here, the smallest first; see `to_try`."""
         from omni.engine import to_try
 
         await self.library.scan()
@@ -346,7 +346,8 @@ class Services:
         return list(by_base.values())
 
     async def try_runtime(self, runtime: "Runtime", brain: "Brain") -> "RuntimeTrial":
-        """Try a build with the types of a brain; what came of it is remembered. Raises OmniError where nobody can try."""
+        """Try a build with the types of a brain; what came of it is remembered. Raises OmniError where nobody can try, of
+        these LoadFailed where the file of that very brain is broken."""
         trial = await (await self.engines()).try_runtime(runtime, brain)
         with suppress(OmniError):
             await self.changed("engines", runtime.name)
@@ -457,8 +458,11 @@ class Services:
         return freed
 
     async def collect(self) -> int:
-        """Remove what no brain needs; returns the bytes that are free again."""
-        return await self.library.collect(await self.in_use())
+        """Remove what no brain needs, and what was to become an engine; returns the bytes that are free again."""
+        from omni.runtimes import remove_leftovers
+
+        freed = await asyncio.to_thread(remove_leftovers, self.home)
+        return freed + await self.library.collect(await self.in_use())
 
     async def workers_of(self, name: str) -> list[str]:
         """The names of the workers that have loaded the base of this brain."""

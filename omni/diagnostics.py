@@ -181,6 +181,22 @@ async def _brains(services: "Services") -> "list[Diagnostic]":
     return diagnostics
 
 
+async def _engines(services: "Services") -> "list[Diagnostic]":
+    from omni.core.words import size_words
+    from omni.runtimes import find_leftovers
+
+    return [
+        _finding(
+            "engines",
+            ok=False,
+            detail=f"{one.what} was interrupted and takes {size_words(one.size)}"
+            + (f"; `{one.command}` goes on with it" if one.command else ""),
+            command="omni rm --unused",
+        )
+        for one in await asyncio.to_thread(find_leftovers, services.home)
+    ]
+
+
 def _counted(usable: int, unloadable: int) -> str:
     """What is here, in words. That another program has something in a form of its own is nothing to mend."""
     words = f"{usable} can be asked" if usable else "none is here yet" if not unloadable else "none can be asked"
@@ -202,4 +218,5 @@ CHECKS = (
     DoctorCheck(name="machine", run=_machine),
     DoctorCheck(name="keeper", run=_keeper),
     DoctorCheck(name="brains", run=_brains),
+    DoctorCheck(name="engines", run=_engines),
 )

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from omni.cartridges.gguf import GgufHeader, Tensor, read_header, read_tensors, read_vocabulary
     from omni.cartridges.grids import was_quantised
     from omni.cartridges.holds import hold, making
+    from omni.cartridges.inspection import stamp
     from omni.cartridges.manifest import Manifest, manifest_files, manifest_schema, parse_manifest
     from omni.cartridges.projectors import Projector
     from omni.cartridges.sources import Access, RemoteFile, Resolved, Source
@@ -52,6 +53,7 @@ __getattr__, __dir__ = lazy(
     gguf="GgufHeader Tensor read_header read_tensors read_vocabulary",
     grids="was_quantised",
     holds="hold making",
+    inspection="stamp",
     _library="Library",
     _library_jobs="LibraryJobs",
     manifest="Manifest manifest_files manifest_schema parse_manifest",

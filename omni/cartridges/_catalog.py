@@ -149,7 +149,9 @@ class Catalog:
             if entry.adapter:
                 path = Path(entry.adapter)
                 sha256 = path.name.removeprefix("sha256-") if path.parent == self.home.blobs else None
-                files[entry.name] = self._adapters.look_at(BrainAdapter(path=entry.adapter, sha256=sha256), known=True)
+                files[entry.name] = self._adapters.look_at(
+                    BrainAdapter(path=entry.adapter, scale=entry.scale, sha256=sha256), known=True
+                )
         for name, manifest in manifests.items():
             if (table := manifest.adapter) is not None:
                 path = self.adapter_place(name, table)

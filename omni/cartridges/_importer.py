@@ -12,7 +12,7 @@ from omni.cartridges import _naming as naming
 from omni.cartridges._adapter_bases import base_for
 from omni.cartridges._catalog import Catalog, blob_base
 from omni.cartridges.brains import Base, Brain, licence_name
-from omni.cartridges.exports import ExportedBrain, ExportFolder, copy_in, hashes, read_export
+from omni.cartridges.exports import ExportedBrain, ExportFolder, adapter_place, copy_in, hashes, read_export
 from omni.cartridges.finders import find_folders
 from omni.cartridges.gguf import read_header
 from omni.cartridges.holds import in_thread, pulling
@@ -101,10 +101,7 @@ class Importer:
         assert host.base is not None
         other = next((one for one in brains if one.name == name and one.base is not None), None)
         if other is not None and other.base is not None and other.base.id != host.base.id:
-            raise UsageError(
-                f"{name} is here already, on the base of {other.shares or other.name}, and would go on that of {host.name} now.",
-                hint=f"Take it off first: `omni rm {name}`.",
-            )
+            raise _elsewhere(name, other.shares or other.name, host)
         ours = path.parent == self._catalog.home.blobs
         entry = IndexEntry(
             name=name,
@@ -118,7 +115,9 @@ class Importer:
             adapter=str(path),
             reference=reference,
         )
-        await self._catalog.index.put(None, entry)
+        if (first := await self._catalog.index.put_unless_elsewhere(entry)) is not None:  # somebody was faster
+            on = next((one.name for one in brains if one.base is not None and one.base.id == first.base), first.base)
+            raise _elsewhere(name, on, host)
         return await self._catalog.get(name)
 
     async def _add_file(self, path: Path, host: str) -> Brain:
@@ -164,8 +163,18 @@ class Importer:
             licence=item.licence,
             reference=item.reference,
             manifest=item.manifest,
+            adapter=adapter_place(self._catalog.home, item),
+            scale=item.scale,
         )
         await self._catalog.index.put(base, entry, verified=self._catalog.clock.now())
+
+
+def _elsewhere(name: str, on: str, host: Brain) -> UsageError:
+    """The error for an adapter whose name another brain has, which stands on the base of the brain `on`."""
+    return UsageError(
+        f"{name} is here already, on the base of {on}, and would go on that of {host.name} now.",
+        hint=f"Take it off first: `omni rm {name}`.",
+    )
 
 
 def _sha256(path: Path) -> str:

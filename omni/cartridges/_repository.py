@@ -174,7 +174,8 @@ class Repository:
         assert isinstance(wanted, CartridgeBase)
         host = self._host(wanted, plain)
         entry = self._entries.get(manifest.name)
-        if entry is not None and entry.base in self._bases and (host is None or host.state not in USABLE):
+        alone = host is None or host.state not in USABLE
+        if entry is not None and entry.base in self._bases and (alone or entry.adapter):
             host = msgspec.structs.replace(self._from_entry(entry), name="")  # an export brought it with its own base
         brain = _shipped(manifest)
         if host is None:

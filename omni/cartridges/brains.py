@@ -174,10 +174,12 @@ class PullVerifying(Event, frozen=True, kw_only=True):
 
 
 class PullDone(Event, frozen=True, kw_only=True):
-    """The brain is installed; `fresh` is false when it was there already."""
+    """The brain is installed; `fresh` is false when it was there already. `remark`: what of the request came to nothing, and was
+    only known by what came."""
 
     brain: Brain
     fresh: bool = True
+    remark: str = ""
 
 
 class Verified(Event, frozen=True, kw_only=True):

@@ -7,13 +7,15 @@ import shutil
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
 import msgspec
+from msgspec import Meta
 
 from omni.cartridges._catalog import blob_base
 from omni.cartridges._naming import slug
-from omni.cartridges.brains import Base, Brain, Exported, ExportEvent, PullProgress
+from omni.cartridges.brains import Base, Brain, BrainAdapter, Exported, ExportEvent, PullProgress
+from omni.cartridges.gguf import read_header
 from omni.cartridges.index import IndexEntry
 from omni.cartridges.inspection import inspect, model_stem
 from omni.cartridges.projectors import look
@@ -27,6 +29,7 @@ from omni.core.paths import Home
 
 LIST = "brains.json"
 FOLDER = "brains"
+VERSION = 2  # of the list, the newest that is known here
 _BLOCK = 8 << 20
 
 T = TypeVar("T")
@@ -41,12 +44,14 @@ class ExportedFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExportedBrain(msgspec.Struct, frozen=True, kw_only=True):
-    """One brain of an export; `files` in order, `projector` is what it sees with. `manifest` is left empty for shipped
-    cartridges."""
+    """One brain of an export; `files` in order, `projector` is what it sees with, `adapter` the LoRA that it puts on its base with
+    that `scale`. `manifest` is left empty for shipped cartridges."""
 
     name: str
     files: tuple[ExportedFile, ...]
     projector: ExportedFile | None = None
+    adapter: ExportedFile | None = None
+    scale: Annotated[float, Meta(ge=-4, le=4)] = 1.0
     title: str = ""
     licence: str = ""
     prompt: str = ""
@@ -57,7 +62,7 @@ class ExportedBrain(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Export(msgspec.Struct, frozen=True, kw_only=True):
-    """The list `brains.json`."""
+    """The list `brains.json`, of version 2 where a brain has an adapter: without it the brain would be another one."""
 
     version: int
     brains: tuple[ExportedBrain, ...]
@@ -76,7 +81,7 @@ def write_export(
     """Copy the files of `brains` to TARGET/brains and add them to the list there, block by block.
 
     `manifests` are the texts of cartridges that the other machine does not have. Raises UsageError for a brain that is
-    not here or has an adapter, StorageError when the disk is full; the list is written last.
+    not here, StorageError when the disk is full; the list is written last.
     """
     folder = target / FOLDER
     items: dict[str, ExportedBrain] = {}
@@ -89,13 +94,6 @@ def write_export(
                 f"{brain.name} cannot be exported: {brain.reason or 'it is not on this machine'}.",
                 hint=brain.command or f"omni pull {brain.name}",
             )
-        if brain.adapter is not None:
-            raise UsageError(
-                f"{brain.name} has an adapter, and an export carries none yet.",
-                hint=f"Export its base, and copy the folder {Path(brain.adapter.path).parent} yourself."
-                if brain.manifest is not None
-                else f"Export its base, and copy {brain.adapter.path} yourself; there: omni pull FILE --base BRAIN",
-            )
         if (projector := brain.base.projector) is not None and not projector.there:
             raise NotFound(
                 f"{brain.name} cannot be exported: its projector {projector.path} is not there any more, or is another.",
@@ -106,7 +104,7 @@ def write_export(
                     else f"omni show --verify {brain.name}"
                 ),
             )
-        need += _size(brain.base)
+        need += _size(brain, brain.base)
     with storing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         require_space(folder, need)
@@ -115,14 +113,16 @@ def write_export(
             assert brain.base is not None
             writing = _write_one(brain, brain.base, entries.get(brain.name), manifests.get(brain.name, ""), folder)
             items[brain.name] = yield from _progress(writing, done, need, brain.name)
-            done += _size(brain.base)
-    export = Export(version=1, brains=tuple(items.values()))
+            done += _size(brain, brain.base)
+    version = 2 if any(item.adapter for item in items.values()) else 1
+    export = Export(version=version, brains=tuple(items.values()))
     write_atomic(folder / LIST, msgspec.json.format(msgspec.json.encode(export), indent=2), mode=0o644)
     yield Exported(folder=str(folder))
 
 
-def _size(base: Base) -> int:
-    return base.size + (base.projector.size if base.projector else 0)
+def _size(brain: Brain, base: Base) -> int:
+    adapter = Path(brain.adapter.path).stat().st_size if brain.adapter is not None else 0
+    return base.size + (base.projector.size if base.projector else 0) + adapter
 
 
 def _progress(copying: Generator[int, None, T], done: int, total: int, what: str) -> Generator[PullProgress, None, T]:
@@ -152,6 +152,8 @@ def _write_one(
         name=brain.name,
         files=tuple(files),
         projector=(yield from _write_projector(base, folder, Path(names[0]).stem)) if base.projector else None,
+        adapter=(yield from _write_adapter(brain.name, brain.adapter, folder)) if brain.adapter else None,
+        scale=brain.adapter.scale if brain.adapter else 1.0,
         title=brain.title,
         licence=brain.licence,
         prompt="" if brain.manifest else brain.prompt,
@@ -174,6 +176,15 @@ def _write_projector(base: Base, folder: Path, model: str) -> Generator[int, Non
     return ExportedFile(name=name, size=size, sha256=sha256)
 
 
+def _write_adapter(brain: str, adapter: BrainAdapter, folder: Path) -> Generator[int, None, ExportedFile]:
+    """The adapter, named after its brain; names that only differ in marks have files of their own."""
+    name = f"adapter-{slug(brain)}-{hashlib.sha256(brain.encode()).hexdigest()[:8]}.gguf"
+    size, sha256 = yield from _blocks(Path(adapter.path), folder / name, mode=0o644)
+    if adapter.sha256 not in (None, sha256):
+        raise BadFile(f"{adapter.path} is damaged: its sha256 is wrong.", hint=f"omni show --verify {brain}")
+    return ExportedFile(name=name, size=size, sha256=sha256)
+
+
 def _file_name(base: Base, part: Path, brain: str) -> str:
     """Blobs get a name that people can read; files in several parts keep theirs, which llama.cpp reads."""
     if len(base.parts) > 1 or part.suffix.lower() == ".gguf":
@@ -192,9 +203,11 @@ def read_export(place: Path) -> ExportFolder | None:
             data = path.read_bytes()
         except OSError as error:
             raise BadFile(f"{path} cannot be read: {error}.", hint="Export again.") from error
-        export = convert(read_json(data, FileSource(str(path), wrong=BadFile, hint="Export again.")), Export)
-        if export.version != 1:
+        located = read_json(data, FileSource(str(path), wrong=BadFile, hint="Export again."))
+        version = located.value.get("version") if isinstance(located.value, dict) else None
+        if isinstance(version, int) and version > VERSION:  # whatever else stands in it
             raise BadFile(f"{path} was written by a newer Omni.", hint="Update this Omni.")
+        export = convert(located, Export)
         return ExportFolder(folder=folder, brains=export.brains)
     return None
 
@@ -206,10 +219,12 @@ def copy_in(home: Home, folder: Path, item: ExportedBrain) -> Base:
     target = home.blobs / f"sha256-{sha256}"
     new = not target.exists()
     base = _copied_in(home, folder, item, sha256)
-    if item.projector is None:
-        return base
     try:
-        path = _copied_eyes(home, folder, item.projector)
+        if item.adapter is not None and read_header(_copied_beside(home, folder, item.adapter)).kind != "adapter":
+            raise BadFile(f"{folder / item.adapter.name} is no adapter.", hint="Export again.")
+        if item.projector is None:
+            return base
+        path = _copied_beside(home, folder, item.projector)
     except BaseException:
         if new:
             shutil.rmtree(target) if target.is_dir() else target.unlink(missing_ok=True)
@@ -218,18 +233,23 @@ def copy_in(home: Home, folder: Path, item: ExportedBrain) -> Base:
     return msgspec.structs.replace(base, projector=projector, blind=blind)
 
 
+def adapter_place(home: Home, item: ExportedBrain) -> str:
+    """Where the adapter of an exported brain lies when it was copied in; "" where it has none."""
+    return str(home.blobs / f"sha256-{item.adapter.sha256}") if item.adapter is not None else ""
+
+
 def hashes(item: ExportedBrain) -> list[str]:
     """The hashes that its files will be known by, each once. Raises BadFile where the list is none of Omni's."""
     if not item.files:
         raise BadFile(f"{item.name} has no files in this export.")
-    files = (*item.files, *([item.projector] if item.projector else []))
-    for file in files:
+    beside = [each for each in (item.projector, item.adapter) if each is not None]
+    for file in (*item.files, *beside):
         if not re.fullmatch("[0-9a-f]{64}", file.sha256):
             raise BadFile(f"{item.name} names no sha256 of {file.name}.", hint="This is no export of Omni's.")
         if file.name != os.path.basename(file.name) or file.name in ("", ".", ".."):  # noqa: PTH119 - a text, not a path
             raise BadFile(f"{item.name} names a file outside of its folder.", hint="This is no export of Omni's.")
     model = combined([file.sha256 for file in item.files])
-    return [*dict.fromkeys((model, *([item.projector.sha256] if item.projector else [])))]
+    return [*dict.fromkeys((model, *(each.sha256 for each in beside)))]
 
 
 @contextmanager
@@ -248,7 +268,7 @@ def _bringing(home: Home, sha256: str) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _copied_eyes(home: Home, folder: Path, file: ExportedFile) -> Path:
+def _copied_beside(home: Home, folder: Path, file: ExportedFile) -> Path:
     target = home.blobs / f"sha256-{file.sha256}"
     with _bringing(home, file.sha256) as temporary:
         _copy_whole(folder, file, temporary).replace(target)

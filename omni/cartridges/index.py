@@ -61,6 +61,7 @@ class IndexEntry(msgspec.Struct, frozen=True, kw_only=True):
     prompt: str = ""
     licence: str = ""
     adapter: str = ""
+    scale: float = 1.0  # of the adapter
     template: str = ""
     parameters: dict[str, Any] = {}
     reference: str = ""
@@ -136,6 +137,21 @@ class Index:
                 _put_entry(connection, entry)
 
         await self._db.write(work)
+
+    async def put_unless_elsewhere(self, entry: IndexEntry) -> IndexEntry | None:
+        """Remember an entry, unless one of its name stands on another base: that one is returned, and stays. Of two who put
+        the same name at once the second sees the first."""
+
+        def work(connection: "Connection") -> IndexEntry | None:
+            there = "SELECT data FROM entries WHERE name = ? AND base IN (SELECT id FROM bases)"
+            row = connection.execute(there, (entry.name,)).fetchone()
+            known = msgspec.json.decode(row["data"], type=IndexEntry) if row is not None else None
+            if known is not None and known.base != entry.base:
+                return known
+            _put_entry(connection, entry)
+            return None
+
+        return await self._db.write(work)
 
     async def replace_found(self, pairs: Iterable[tuple[Base | None, IndexEntry]]) -> None:
         """What a look around found. What was found before and is missing now stays, so that it can be shown as gone;

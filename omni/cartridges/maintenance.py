@@ -97,7 +97,8 @@ class Maintenance:
         if (adapter := await self._own_adapter(brain, entry)) is not None:
             if entry is not None:
                 await self._catalog.index.forget(entries=[brain.name])
-                return await self._collect(adapter, in_use) if adapter else 0
+                freed = await self._collect(adapter, in_use) if adapter else 0
+                return freed + await self._collect_base(brain, in_use)
             return await self._collect(adapter, in_use, but=brain.name)  # another brain may stand on it, too
         if brain.shares:
             raise UsageError(
@@ -133,6 +134,18 @@ class Maintenance:
             )
         if blob is not None and blob.projector is not None and blob.projector.sha256:
             freed += await self._collect(f"sha256-{blob.projector.sha256}", in_use)
+        return freed
+
+    async def _collect_base(self, brain: Brain, in_use: Collection[str]) -> int:
+        """Remove the base of an adapter that is gone, where it came with it in an export and no other brain stands on it."""
+        base = brain.base
+        if base is None or base.origin != "blob" or base.id in await self._needed():
+            return 0
+        freed = await self._collect(base.id, in_use)
+        if base.projector is not None and base.projector.sha256:
+            freed += await self._collect(f"sha256-{base.projector.sha256}", in_use)
+        if freed:
+            await self._catalog.index.forget(bases=[base.id])
         return freed
 
     async def _own_adapter(self, brain: Brain, entry: IndexEntry | None) -> str | None:

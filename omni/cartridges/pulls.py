@@ -84,6 +84,8 @@ class Puller:
         budget = await self._budget() if manifest is None else None
         access = AirlockAccess(airlock, budget=budget, environment=self._environment)
         resolved = msgspec.structs.replace(await self._resolve(name, manifest, access), base=base)
+        if base:
+            _check_may_be_adapter(resolved, await self._catalog.get(base))
         async with aclosing(self._fetch(resolved, manifest, access)) as steps:
             async for event in steps:
                 yield event
@@ -287,7 +289,8 @@ class Puller:
             yield await self._put_adapter(resolved, blob, fresh=False)
             return
         if (base := await self._whole(resolved.sha256)) is not None:
-            _check_no_base(resolved)
+            if resolved.base:
+                raise _no_adapter(resolved)
             base = await asyncio.to_thread(seeing, base)
             await self._catalog.index.put(base, _entry(resolved, base, manifest))
             yield PullDone(brain=await self._catalog.get(resolved.name), fresh=False)
@@ -302,8 +305,10 @@ class Puller:
                     entry = _entry(resolved, base, manifest)
                     await self._catalog.index.put(base, entry, verified=self._catalog.clock.now())
                     await self._catalog.index.mark(base.id, verdict=resolved.verdict, unloadable="")
-                    _check_no_base(resolved)
-                    yield PullDone(brain=await self._catalog.get(entry.name))
+                    remark = _no_adapter(resolved) if resolved.base else None
+                    yield PullDone(
+                        brain=await self._catalog.get(entry.name), remark=remark.message if remark is not None else ""
+                    )
                 else:
                     yield step
 
@@ -342,12 +347,20 @@ def _lacks_adapter(brain: Brain) -> bool:
     return brain.state == "available" and brain.base is not None
 
 
-def _check_no_base(resolved: Resolved) -> None:
-    """Raise UsageError where a base was named for what is no adapter."""
-    if resolved.base:
-        raise UsageError(
-            f"{resolved.name} is no adapter, and goes on no other brain.", hint=f"omni pull {resolved.name}"
-        )
+def _check_may_be_adapter(resolved: Resolved, host: Brain) -> None:
+    """Raise UsageError where it is known before the download that what is to go on `host` is no adapter: those come in one file
+    that sees nothing, and are smaller than the numbers that they change."""
+    numbers = 4 * host.base.header.parameters if host.base is not None else 0
+    larger = bool(numbers and resolved.size and resolved.size > numbers)
+    if resolved.base and (not resolved.join or resolved.projector is not None or larger):
+        raise _no_adapter(resolved)
+
+
+def _no_adapter(resolved: Resolved) -> UsageError:
+    """The error for what is a whole model where a base was named for it."""
+    return UsageError(
+        f"{resolved.name} is no adapter, and goes on no other brain.", hint=f"omni pull {resolved.reference}"
+    )
 
 
 def _entry(resolved: Resolved, base: Base, manifest: Manifest | None) -> IndexEntry:

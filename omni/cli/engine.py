@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from omni.airlock import FetchProgress
     from omni.app import Services
+    from omni.cartridges import Brain
     from omni.runtimes import EngineOffer, Runtime, RuntimeRow, TriedRow, Tuning
 
 RUNS = (
@@ -200,7 +201,13 @@ def show(listed: "Sequence[RuntimeRow]", use: str) -> None:
                 (
                     "" if at else row.name,
                     "" if at else row.version,
-                    tried.what if tried is not None else "not tried" if not row.reason else "broken",
+                    tried.what
+                    if tried is not None
+                    else "broken"
+                    if row.reason
+                    else "not known"
+                    if row.unread
+                    else "not tried",
                     f"{speeds.prompt:.0f}" if speeds else "",
                     f"{speeds.answer:.1f}" if speeds else "",
                     size_words(speeds.memory) if speeds else "",
@@ -211,9 +218,9 @@ def show(listed: "Sequence[RuntimeRow]", use: str) -> None:
     head = ("engine", "version", "quantisation", "prompt", "answer", "memory", "used", "features")
     print_table(head, lines, right=("prompt", "answer", "memory"))
     failures = [
-        (row.name, [row.reason, *(tried.words for tried in row.tried if tried.words)])
+        (row.name, [*filter(None, (row.reason, row.unread)), *(tried.words for tried in row.tried if tried.words)])
         for row in listed
-        if row.reason or any(tried.words for tried in row.tried)
+        if row.reason or row.unread or any(tried.words for tried in row.tried)
     ]
     print_explained("What does not work", failures)
     if why := missing():
@@ -251,13 +258,31 @@ def show_tuning(brain: str, tuning: "Tuning", names: "Mapping[str, str]") -> Non
 
 async def _try(services: "Services", runtimes: "Sequence[Runtime]") -> None:
     """Try each with each quantisation, and the one that comes with Omni just before each."""
-    brains = await services.brains_to_try()
-    if not brains:
+    import asyncio
+
+    sets = await services.brains_to_try()
+    if not sets:
         tell("no brain is here to try it with; `omni engine try` does when there is one")
-    for brain in brains:
+    for runtime in runtimes:
+        await asyncio.to_thread(services.runtimes.forget_refusals, runtime)
+    for brains in sets:
         for runtime in runtimes:
-            tell(f"trying {runtime.name} with {brain.name}")
+            await _try_with_one(services, runtime, brains)
+
+
+async def _try_with_one(services: "Services", runtime: "Runtime", brains: "Sequence[Brain]") -> None:
+    """Try it with the first of these brains, which all have one quantisation, whose file is not broken."""
+    from omni.engine import LoadFailed
+
+    for brain in brains:
+        tell(f"trying {runtime.name} with {brain.name}")
+        try:
             await services.try_runtime(runtime, brain)
+        except LoadFailed as error:
+            tell(error.message)
+        else:
+            return
+    tell(f"{runtime.name} was not tried with that quantisation: no other brain has it")
 
 
 def _show_offer(offer: "EngineOffer") -> None:

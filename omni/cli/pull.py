@@ -44,9 +44,11 @@ async def fetch(services: "Services", name: str, *, base: str = "", as_json: boo
     progress = Progress()
     job = begin_pull(services.jobs, partial(services.pull, base=base), name)
     match await watch(job, PullStatus(name=name), progress, as_json=as_json):
-        case PullDone(brain=brain, fresh=fresh) if not as_json:
+        case PullDone(brain=brain, fresh=fresh, remark=remark) if not as_json:
             here = "is here" if fresh else "was here already"
             progress.end(f"{brain.name} {here} ({brain.verified or 'not verified by us'}).")
+            if remark:
+                tell(remark)
             if brain.reason and not brain.askable:
                 tell(f"it cannot be asked: {brain.reason}" + (f"; {brain.command}" if brain.command else ""))
             if brain.usable and brain.adapter is None:

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 @click.command("rm")
 @click.argument("brains", type=BRAIN, nargs=-1, metavar="[BRAIN...]")
-@click.option("--unused", is_flag=True, help="Also remove what no brain needs any more, unfinished downloads included.")
+@click.option(
+    "--unused", is_flag=True, help="Also remove what no brain needs any more, unfinished downloads and builds included."
+)
 def command(brains: tuple[str, ...], unused: bool) -> None:
     """Remove brains and free their disk space.
 

@@ -74,8 +74,9 @@ class EngineSettings(Section, frozen=True):
     draft: Annotated[
         str,
         Meta(
+            min_length=1,
             description="What drafts for brains: auto (what `omni engine tune` measured to be faster), the name of a smaller one with "
-            "the same tokens, mtp (layers of their own), or off."
+            "the same tokens, mtp (layers of their own), or off.",
         ),
     ] = "auto"
     batch: Annotated[

@@ -2,10 +2,11 @@
 anything that cannot be taken back."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from omni.cartridges import read_vocabulary
-from omni.core.errors import OmniError
+from omni.core.errors import OmniError, nearest
 from omni.engine._specs import guesses
 from omni.runtimes import ABILITIES, EngineChoice, Tuning, best_draft
 
@@ -26,15 +27,22 @@ def drafts_for(base: "Base", brains: "Iterable[Brain]") -> "list[Base]":
 
 def why_not(draft: "Base", base: "Base") -> str:
     """Why a base cannot draft for another one; "" where it can. Blocking: the heads of their files are read."""
+    if not _same_tokens(draft, base):
+        return "it has other tokens"
     if base.projector is not None:
-        return "sees, and what it sees cannot be drafted from"
+        return "what that one sees cannot be drafted from"
     if not guesses(base.header) or not guesses(draft.header):
-        return "keeps a state from which nothing can be taken back"
-    try:
-        alike = draft.header.tokens == base.header.tokens and read_vocabulary(draft.path) == read_vocabulary(base.path)
-    except OmniError as error:
-        return error.message.rstrip(".")
-    return "" if alike and draft.header.kind == "model" else "has other tokens"
+        return "one of the two keeps a state from which nothing can be taken back"
+    return ""
+
+
+def _same_tokens(draft: "Base", base: "Base") -> bool:
+    """Whether two models that write have the very same tokens, as far as their files tell."""
+    if {draft.header.kind, base.header.kind} != {"model"} or draft.header.tokens != base.header.tokens:
+        return False
+    with suppress(OmniError):
+        return read_vocabulary(draft.path) == read_vocabulary(base.path)
+    return False
 
 
 def has_heads(base: "Base") -> bool:
@@ -47,20 +55,38 @@ def with_draft(
 ) -> EngineChoice:
     """A choice with what drafts for `base`, by the setting `engine.draft`, which is `wanted`: a name, "mtp": a layer of its own where
     it has one, "off", or "auto": what measured better. Layers on devices, and engines that check no guesses, answer alone. Blocking."""
-    if wanted == "off" or choice.devices or "speculation" not in ABILITIES[choice.kind]:
+    if wanted == "off" or choice.devices or "speculation" not in ABILITIES[choice.kind] or base.header.kind != "model":
         return choice
     if wanted == OWN:
         return choice._replace(heads=has_heads(base))
-    if wanted == "auto":
-        ident = best_draft(tuning.drafts) if tuning is not None else ""
-        if ident == OWN:
-            return choice._replace(heads=has_heads(base))
-        return choice._replace(draft=next((one.base for one in brains if one.base and one.base.id == ident), None))
-    named = next((one.base for one in brains if one.name == wanted and one.usable), None)
+    if wanted != "auto":
+        return _with_named(choice, base, brains, wanted)
+    ident = best_draft(tuning.drafts) if tuning is not None else ""
+    if ident == OWN:
+        return choice._replace(heads=has_heads(base))
+    measured = next((one.base for one in brains if one.usable and one.base and one.base.id == ident), None)
+    return choice._replace(draft=measured) if measured is not None and not why_not(measured, base) else choice
+
+
+def _with_named(choice: EngineChoice, base: "Base", brains: "Sequence[Brain]", name: str) -> EngineChoice:
+    """A choice with the brain that a person named, or why that does not draft where it is meant to: for larger brains with the same
+    tokens. Of others nothing is said, unless there is none that it is meant for."""
+    named = next((one for one in brains if one.name == name), None)
     if named is None:
-        return choice._replace(undrafted=f"no brain is here that is named {wanted!r}, as engine.draft says")
-    if named.id == base.id or named.size > base.size:
-        return choice  # it answers by itself
-    if reason := why_not(named, base):
-        return choice._replace(undrafted=f"{wanted} does not draft for {base.header.name or base.id}, which {reason}")
-    return choice._replace(draft=named)
+        hint = nearest(name, [one.name for one in brains if one.usable])
+        return choice._replace(
+            undrafted=f"engine.draft names {name!r}, and no brain here is called that. {hint}".rstrip()
+        )
+    if named.base is None or not named.usable:
+        why = named.reason or "it is not on this machine"
+        return choice._replace(undrafted=f"{name}, which engine.draft names, cannot be used: {why}")
+    draft = named.base
+    larger = [one.base for one in brains if one.usable and one.base is not None and one.base.size > draft.size]
+    if not any(_same_tokens(draft, one) for one in larger):
+        words = f"{name}, which engine.draft names, drafts for nobody: no larger brain with its tokens is here"
+        return choice._replace(undrafted=words)
+    if base.id == draft.id or base.size < draft.size or not _same_tokens(draft, base):
+        return choice
+    if reason := why_not(draft, base):
+        return choice._replace(undrafted=f"{name} does not draft for {base.header.name or base.id}: {reason}")
+    return choice._replace(draft=draft)

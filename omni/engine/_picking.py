@@ -3,6 +3,7 @@ that failed."""
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -26,6 +27,7 @@ from omni.runtimes import (
     DeviceLoss,
     EngineChoice,
     Moment,
+    Refusal,
     Runtime,
     Runtimes,
     RuntimeTrial,
@@ -72,9 +74,24 @@ class EnginePicks:
         if len(runtimes) == 1 and settings.use in ("auto", BUILT_IN) and settings.gpu != "on":
             return self._tuned(brain, EngineChoice(), runtimes)
         tried = [(runtime, self._runtimes.tried(runtime)) for runtime in runtimes]
-        needs = self._specs.needs(brain)
-        choice = choose(settings.use, types_of(brain), tried, self.machine, settings.gpu, needs=needs)
+        choice = choose(
+            settings.use,
+            types_of(brain),
+            tried,
+            self.machine,
+            settings.gpu,
+            needs=self._specs.needs(brain),
+            refused=self._refused(brain, runtimes),
+        )
         return self._tuned(brain, choice, runtimes)
+
+    def _refused(self, brain: "Brain", runtimes: list[Runtime]) -> dict[str, str]:
+        """The engines that cannot load this very brain, with the reasons."""
+        if brain.base is None:
+            return {}
+        files = self._specs.files(brain)
+        refused = {one.name: self._runtimes.refused(one, brain.base.id, self.machine, files) for one in runtimes}
+        return {name: words for name, words in refused.items() if words}
 
     def _tuned(self, brain: "Brain", choice: EngineChoice, runtimes: list[Runtime]) -> EngineChoice:
         """A choice with what was measured of this very base."""
@@ -91,6 +108,7 @@ class EnginePicks:
         cannot be loaded, or does not answer."""
         choice = await self.chosen(brain)
         runtime = await asyncio.to_thread(self._runtimes.get, choice.runtime)
+        await asyncio.to_thread(self._runtimes.require_known, runtime)
         async with self._trying:
             plain = self._specs.spec(brain, choice._replace(draft=None, heads=False, batch=0))
             tuning = Tuning(runtime=runtime.key, machine=self.machine, base=plain.base)
@@ -113,9 +131,10 @@ class EnginePicks:
         if choice.untried and is_tried_with(brain):
             try:
                 for runtime in await asyncio.to_thread(self._wanted):
-                    await self.try_runtime(runtime, brain, compare=False)
+                    with suppress(LoadFailed):  # it refused this very brain, which the next choice tells
+                        await self.try_runtime(runtime, brain, compare=False)
             except OmniError as error:
-                self._said(f"another engine could not be tried: {error.message}")
+                self._said(f"another engine could not be tried: {error.message.rstrip('.')}")
             choice = await asyncio.to_thread(self.choice, brain)
         self._said(choice.words)
         self._told(choice.undrafted)
@@ -139,7 +158,8 @@ class EnginePicks:
     async def try_runtime(self, runtime: Runtime, brain: "Brain", *, compare: bool = True) -> RuntimeTrial:
         """Try a build with the types of `brain`, on the processor and then, where there are any, on its devices; remember what
         came of it, and return the last. With `compare` the engine that comes with Omni is measured just before. Raises OmniError
-        where nobody can try."""
+        where nobody can try; of these LoadFailed where one of both refused the file of `brain`: another brain may do."""
+        await asyncio.to_thread(self._runtimes.require_known, runtime)
         own = None
         if compare and runtime.name != BUILT_IN:
             own = (await self.try_runtime(self._runtimes.get(BUILT_IN), brain)).speeds
@@ -180,15 +200,20 @@ class EnginePicks:
         choice = EngineChoice(runtime.name, kind=runtime.kind)
         need = memory_needed(base_facts(base_of(brain)), CONTEXT) + self._specs.unpacked(brain, choice)
         async with self._trying:  # two at a time would measure each other
-            trial = await try_runtime(
-                self._keeper,
-                msgspec.structs.replace(self._specs.spec(brain, choice), need_bytes=need),
-                runtime,
-                types=known.types,
-                brain=brain.name,
-                machine=self.machine,
-                placed=placed,
-            )
+            try:
+                trial = await try_runtime(
+                    self._keeper,
+                    msgspec.structs.replace(self._specs.spec(brain, choice), need_bytes=need),
+                    runtime,
+                    types=known.types,
+                    brain=brain.name,
+                    machine=self.machine,
+                    placed=placed,
+                )
+            except LoadFailed as error:
+                if error.refused:
+                    await asyncio.to_thread(self._note_refusal, runtime, brain, error.refused)
+                raise
         trial = msgspec.structs.replace(known, speeds=trial.speeds, words=trial.words, llguidance=trial.llguidance)
         await asyncio.to_thread(self._runtimes.note, runtime, trial)
         return trial
@@ -215,8 +240,10 @@ class EnginePicks:
         )
         if layers and error.message == no_device_room().message:
             fits = {**known.fits, spec.base: layers // 2}
-            self._runtimes.note(runtime, msgspec.structs.replace(known, fits=fits))
+            self._remember(runtime, msgspec.structs.replace(known, fits=fits))
             return ""
+        if isinstance(error, LoadFailed) and error.refused:
+            return f"{spec.engine} {self._note_refusal(runtime, brain, error.refused)}"
         if isinstance(error, LoadFailed):
             told = [line for line in error.hint.splitlines() if line.startswith("The engine ")]
             words = f"could not load {brain.name}: {told[-1] if told else error.message}"
@@ -224,7 +251,29 @@ class EnginePicks:
             words = f"ended while {brain.name} answered with {placed}"
         if layers and known.passed:
             loss = lost(words, Moment.here(), known.lost)
-            self._runtimes.note(runtime, msgspec.structs.replace(known, lost=loss))
+            self._remember(runtime, msgspec.structs.replace(known, lost=loss))
             return f"{spec.engine} {loss.rest_words}"
-        self._runtimes.note(runtime, msgspec.structs.replace(known, brain=brain.name, words=words, speeds=None))
+        self._remember(runtime, msgspec.structs.replace(known, brain=brain.name, words=words, speeds=None))
         return f"{spec.engine} {words}"
+
+    def _note_refusal(self, runtime: Runtime, brain: "Brain", why: str) -> str:
+        """Remember that a build cannot load the file of this brain, as long as that is the same; in words. It may load any other
+        one of its quantisation."""
+        words = f"cannot load {brain.name}: {why}"
+        refusal = Refusal(
+            runtime=runtime.key,
+            machine=self.machine,
+            base=base_of(brain).id,
+            files=self._specs.files(brain),
+            words=words,
+        )
+        self._remember(runtime, refusal)
+        return words
+
+    def _remember(self, runtime: Runtime, what: RuntimeTrial | Refusal) -> None:
+        """Remember it where that can be: another way to answer is found all the same, for now."""
+        with suppress(OmniError):
+            if isinstance(what, Refusal):
+                self._runtimes.note_refusal(runtime, what)
+            else:
+                self._runtimes.note(runtime, what)

@@ -1,5 +1,6 @@
 """How a worker is loaded: with how much context, which adapters and ceiling, and what of it on which device."""
 
+import hashlib
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from omni.cartridges import base_facts, offload_facts
+from omni.cartridges import base_facts, offload_facts, stamp
 from omni.core.errors import NotFound
 from omni.core.paths import Home
 from omni.core.settings import Settings
@@ -100,7 +101,7 @@ class WorkerSpecs:
             drafting = self._drafting(base, choice, facts, options, room=budget.memory - need)
             need += drafting
         buffers = max(0, batches(options)[0] - BATCH) * BATCH_BYTES
-        paths = sorted({*self._adapters(base.id), *([brain.adapter.path] if brain.adapter else [])})
+        paths = self._adapter_paths(brain)
         if paths:
             options["adapters"] = json.dumps(paths)
         if base.template is not None:
@@ -133,6 +134,19 @@ class WorkerSpecs:
         return WorkerSpec(
             engine=choice.runtime, base=base.id, path=base.path, need_bytes=need + buffers - spared, settings=options
         )
+
+    def files(self, brain: "Brain") -> str:
+        """What an engine loads for `brain`, short: it changes when one of the files does, or another adapter comes to the base.
+        Blocking."""
+        digest = hashlib.sha256()
+        for path in (*base_of(brain).parts, *self._adapter_paths(brain)):
+            with suppress(OSError):  # it is gone, which is a change as well
+                digest.update(f"{stamp(Path(path))}\n".encode())
+        return digest.hexdigest()[:16]
+
+    def _adapter_paths(self, brain: "Brain") -> list[str]:
+        """The LoRA files of all brains on the base of `brain`, its own included."""
+        return sorted({*self._adapters(base_of(brain).id), *([brain.adapter.path] if brain.adapter else [])})
 
     def _drafting(
         self, base: "Base", choice: EngineChoice, facts: BaseFacts, options: dict[str, int | str], *, room: int

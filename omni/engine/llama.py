@@ -8,12 +8,14 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from omni.core.errors import BadFile, EngineError, OmniError
 from omni.engine.refusals import NO_MEMORY
 
-CANNOT_LOAD = "This engine cannot load"  # how a refused file is known in the log, which is all that a keeper passes on
+# How a file that is refused is known in the log, which is all that a keeper passes on; and an engine that did not load one and
+# does not say that it is the file's fault.
+CANNOT_LOAD, DID_NOT_LOAD = "This engine cannot load", "This engine did not load"
 BATCH = 128
 SPEAKERS = 8  # threads that speak HTTP beside one a slot: some count, and look at the slots
 CHECKPOINTS = 4  # of a chat whose past cannot be taken back; llama.cpp would keep 32, of up to 100 MB, in each slot
@@ -35,6 +37,10 @@ _NO_DEVICE_MEMORY = re.compile(
     r"OutOfDeviceMemory|Device memory allocation of size|cudaMalloc failed: out of memory"
     r"|(?:failed|unable) to allocate (?:Vulkan|CUDA|ROCm|HIP|SYCL|MTL|Metal)\w* buffer"
 )
+_OF_THE_FILE = re.compile(r"error loading model: |failed to (?:apply|load) lora adapter")
+_OF_A_DEVICE = re.compile(
+    r"\b(?:vk::|cuda|rocm|hip|sycl|metal|vulkan|opencl|backend|buffer|device|driver)", re.IGNORECASE
+)
 _EXPERTS = r"blk\.{}\.ffn_(up|down|gate|gate_up)_(ch|)exps=CPU"
 _MOST_DEVICES = 128  # that llama.cpp's list has room for
 _ENDED = re.compile(r"could not be loaded: it (?:was ended by SIG(?!TERM)|ended)")
@@ -54,19 +60,31 @@ def start(path: str, socket: str, key: str, settings: dict[str, Any], *, log: Pa
     try:
         return Server(parameters(path, socket, key, settings))
     except RuntimeError as error:
-        if drafter := settings.get("draft") or (settings.get("mtp") and path):
-            alone = {name: value for name, value in settings.items() if name not in ("draft", "mtp")}
-            server = start(path, socket, key, alone, log=log, offset=_length(log))
-            sys.stderr.write(f"Without drafts: what drafts in {Path(str(drafter)).name} could not be loaded.\n")
-            sys.stderr.flush()
-            return server
-        if projector := settings.get("projector"):
-            blind = {name: value for name, value in settings.items() if name != "projector"}
-            server = start(path, socket, key, blind, log=log, offset=_length(log))
-            sys.stderr.write(f"Without eyes: {Path(str(projector)).name} could not be loaded with this brain.\n")
-            sys.stderr.flush()
-            return server
-        raise fault(path, told_of(log, offset), str(error)) from error
+        if (less := without(path, settings)) is None:
+            raise fault(path, told_of(log, offset), str(error)) from error
+        server = start(path, socket, key, less.settings, log=log, offset=length(log))
+        sys.stderr.write(f"{less.words}\n")
+        sys.stderr.flush()
+        return server
+
+
+class Less(NamedTuple):
+    """The settings of a worker that does without something, and what to say of that."""
+
+    settings: dict[str, Any]
+    words: str
+
+
+def without(path: str, settings: Mapping[str, Any]) -> Less | None:
+    """What to try where a worker could not load all that its settings name: first without what drafts for its brain, then without
+    the projector that it sees with. None where only the brain is left."""
+    if drafter := settings.get("draft") or (settings.get("mtp") and path):
+        alone = {name: value for name, value in settings.items() if name not in ("draft", "mtp")}
+        return Less(alone, f"Without drafts: what drafts in {Path(str(drafter)).name} could not be loaded.")
+    if projector := settings.get("projector"):
+        blind = {name: value for name, value in settings.items() if name != "projector"}
+        return Less(blind, f"Without eyes: {Path(str(projector)).name} could not be loaded with this brain.")
+    return None
 
 
 def fault(path: str, told: str, otherwise: str) -> OmniError:
@@ -80,8 +98,10 @@ def fault(path: str, told: str, otherwise: str) -> OmniError:
             f"{CANNOT_LOAD} {Path(path).name}: its chat template cannot be used: {template}.",
             hint="The template is wrong, not the request: look for a newer file of this brain, or one by somebody else.",
         )
+    reason = reason_of(told)
+    blamed = _OF_THE_FILE.search(told) and not _OF_A_DEVICE.search(reason)
     return BadFile(
-        f"{CANNOT_LOAD} {Path(path).name}: {reason_of(told) or otherwise}.",
+        f"{CANNOT_LOAD if blamed else DID_NOT_LOAD} {Path(path).name}: {reason or otherwise}.",
         hint="Verify the file, or try another quantisation of this brain.",
     )
 
@@ -229,12 +249,25 @@ def template_fault(log: str) -> str:
 
 
 class LoadFailed(EngineError):
-    """A worker ended while it loaded a brain: of a file that llama.cpp does not check well, or for want of memory."""
+    """A worker ended while it loaded a brain: of a file that llama.cpp does not check well, or for want of memory. `refused`:
+    what its engine says of the brain's own file, "" where it blames none; the engine may load any other."""
+
+    def __init__(self, message: str, *, hint: str = "", refused: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.refused = refused
 
 
 def ended_while_loading(error: EngineError) -> LoadFailed | None:
     """The LoadFailed that a keeper's error is, where a worker was neither told to end nor said why it did."""
-    return LoadFailed(error.message, hint=error.hint) if _ENDED.search(error.message) else None
+    if not _ENDED.search(error.message):
+        return None
+    return LoadFailed(error.message, hint=error.hint, refused=refused_of(error.hint))
+
+
+def refused_of(told: str) -> str:
+    """What an engine says of a file that it refused, by the end of its worker's log; "" where it refused none."""
+    match = re.search(rf"{CANNOT_LOAD} [^\n]*?: ([^\n]+?)\.?$", told, re.MULTILINE)
+    return match[1] if match is not None else ""
 
 
 def ran_out(told: str) -> bool:
@@ -269,14 +302,15 @@ def refusal(told: str) -> OmniError | None:
     when it ended otherwise."""
     lines = told.splitlines()
     for at, line in enumerate(lines):
-        if line.startswith(CANNOT_LOAD):
+        if line.startswith((CANNOT_LOAD, DID_NOT_LOAD)):
             return BadFile(line, hint="\n".join(lines[at + 1 :]))
     if device_ran_out(told) or no_device_room().message in told:
         return no_device_room()
     return no_room() if ran_out(told) or no_room().message in told else None
 
 
-def _length(log: Path) -> int:
+def length(log: Path) -> int:
+    """Bytes of a log so far."""
     return log.stat().st_size if log.is_file() else 0
 
 

@@ -14,14 +14,15 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from omni.core.errors import EngineError
 from omni.core.files import make_folder
 from omni.engine._server_arguments import ServerHelp, arguments
-from omni.engine.llama import fault, told_of
+from omni.engine.llama import fault, length, told_of, without
 from omni.runtimes import SHOWS_SOFTWARE, Runtime, ask_child, child_command, child_environment
 
 LOOK_SECONDS = 0.02
@@ -45,33 +46,58 @@ def start(
 
     Must be called by a thread that lives as long as the process: the kernel ends the server with it. Raises as
     `llama.start` does, SetupError for a build that lacks what is needed, and EngineError for a server that does not answer
-    within `patience` seconds and those that a slow disk needs. One that a signal has ended ends this process by the same.
+    within `patience` seconds and those that a slow disk needs. One that a signal has ended ends this process by the same. What
+    drafts, and a projector, are left out where it ends with them.
     """
     Path(socket).unlink(missing_ok=True)
-    known = ServerHelp(_help(runtime))
+    known, left_out = ServerHelp(_help(runtime)), list[str]()
+    patience += _size(path) / SLOWEST
+    while isinstance(server := _started(runtime, _ServerStart(path, key, settings, known), socket, patience), int):
+        if (less := without(path, settings)) is None:
+            _die_alike(server)
+            raise fault(path, told_of(log, offset), f"it ended with code {server}")
+        settings, offset = less.settings, length(log)
+        left_out.append(less.words)
+    for words in left_out:
+        sys.stderr.write(f"{words}\n")
+    sys.stderr.flush()
+    threading.Thread(target=_end_with, args=(server,), name="server", daemon=True).start()
+    return server
+
+
+class _ServerStart(NamedTuple):
+    """What a server is started for, and what it knows."""
+
+    path: str
+    key: str
+    settings: Mapping[str, Any]
+    known: ServerHelp
+
+
+def _started(runtime: Runtime, order: _ServerStart, socket: str, patience: float) -> "subprocess.Popen[bytes] | int":
+    """The server that answers on `socket`, or with which code it ended before. Raises as `start` does."""
     write = [Path(f"{socket}.d")]  # of its own: beside the socket are those of others
     make_folder(write[0])
-    if folder := str(settings.get("prefixes", "")):
+    if folder := str(order.settings.get("prefixes", "")):
         make_folder(Path(folder))  # a server does not start where it is missing
         write.append(Path(folder))
     born = write[0] / "s.sock"
     reader, writer = os.pipe()
     try:
         os.set_inheritable(reader, True)
-        words = arguments(path, str(born), f"/dev/fd/{reader}", settings, known)
+        words = arguments(order.path, str(born), f"/dev/fd/{reader}", order.settings, order.known)
         server = subprocess.Popen(
             child_command(runtime.program, words, write=write),
-            env=child_environment(runtime.library_folders) | (SHOWS_SOFTWARE if settings.get("software") else {}),
+            env=child_environment(runtime.library_folders) | (SHOWS_SOFTWARE if order.settings.get("software") else {}),
             stdin=subprocess.DEVNULL,
             pass_fds=[reader],
         )
-        os.write(writer, f"{key}\n".encode())
+        os.write(writer, f"{order.key}\n".encode())
     finally:
         os.close(reader)
         os.close(writer)
-    patience += _size(path) / SLOWEST
     deadline = time.monotonic() + patience
-    while not _answers(born, key):
+    while not _answers(born, order.key):
         if time.monotonic() > deadline:
             server.kill()
             server.wait()
@@ -79,12 +105,10 @@ def start(
             raise EngineError(f"{runtime.program} did not answer within {patience:.0f} s, and was ended.")
         if (code := server.poll()) is not None:
             shutil.rmtree(write[0], ignore_errors=True)
-            _die_alike(code)
-            raise fault(path, told_of(log, offset), f"it ended with code {code}")
+            return code
         time.sleep(LOOK_SECONDS)
     born.rename(socket)
     shutil.rmtree(write[0], ignore_errors=True)
-    threading.Thread(target=_end_with, args=(server,), name="server", daemon=True).start()
     return server
 
 

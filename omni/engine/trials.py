@@ -17,7 +17,7 @@ from omni.engine._infill import tokens_of
 from omni.engine._offloading import SETTINGS
 from omni.engine._worker_access import fate_of
 from omni.engine.http import WorkerClient
-from omni.engine.llama import CANNOT_LOAD, GUESSES
+from omni.engine.llama import DID_NOT_LOAD, GUESSES, LoadFailed, refused_of
 from omni.hardware import process_memory
 from omni.runtimes import Runtime, RuntimeTrial, Speeds, types_words
 
@@ -39,18 +39,19 @@ _LOADING = re.compile(r"could not be loaded: (.+?)\.?$")
 _INSTRUCTIONS = re.compile(r"\b(AMX|AVX-?512\w*|AVX2|SVE)\b")
 
 
-def to_try(brains: "Iterable[Brain]") -> "list[Brain]":
-    """The smallest brain of each set of quantisation types, the smallest first."""
-    smallest: dict[tuple[str, ...], Brain] = {}
+def to_try(brains: "Iterable[Brain]") -> "list[list[Brain]]":
+    """For each set of quantisation types the brains that a trial may load, one of each base, the smallest first: where the file of
+    one is broken the next one will do. Sets come in the order of their smallest."""
+    sets: dict[tuple[str, ...], dict[str, Brain]] = {}
     usable = [
         (brain.base.size, bool(brain.shares), brain)
         for brain in brains
         if brain.usable and brain.base is not None and is_tried_with(brain)
     ]
     for *_, brain in sorted(usable, key=lambda one: one[:2]):
-        if types := types_of(brain):
-            smallest.setdefault(types, brain)
-    return list(smallest.values())
+        if brain.base is not None and (types := types_of(brain)):
+            sets.setdefault(types, {}).setdefault(brain.base.id, brain)
+    return [list(by_base.values()) for by_base in sets.values()]
 
 
 def is_tried_with(brain: "Brain") -> bool:
@@ -76,7 +77,8 @@ async def try_runtime(
     """Try `runtime` with the base that `spec` loads, which has these `types`. `machine`: what the finding holds for; `placed`:
     the settings that put layers on devices.
 
-    Raises OmniError where nobody can try, such as for want of memory; that it fails is what it returns.
+    Raises OmniError where nobody can try, such as for want of memory, and LoadFailed where the runtime refused the very file; that
+    it fails is what it returns.
     """
     trial = RuntimeTrial(runtime=runtime.key, machine=machine, types=types, brain=brain)
     try:
@@ -87,6 +89,10 @@ async def try_runtime(
             except EngineError as error:
                 if (loading := _LOADING.search(error.message)) is None:
                     raise
+                if refused := refused_of(error.hint):
+                    raise LoadFailed(
+                        f"{runtime.name} cannot load {brain}: {refused}.", hint=error.hint, refused=refused
+                    ) from error
                 return msgspec.structs.replace(trial, words=_words(loading[1], error.hint, types))
             try:
                 return await _measured(keeper, lease, trial, slow="software" in placed)
@@ -160,7 +166,7 @@ def _words(how: str, log: str, types: tuple[str, ...]) -> str:
         return f"ends by {signal[0]} with {listed}"
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     reason = next(
-        (line for line in lines if CANNOT_LOAD in line or line.startswith("The engine ")), lines[-1:] or [how]
+        (line for line in lines if DID_NOT_LOAD in line or line.startswith("The engine ")), lines[-1:] or [how]
     )
     return f"fails with {listed}: {reason if isinstance(reason, str) else reason[0]}"
 

@@ -15,6 +15,7 @@ _INTEGRATED = re.compile(
     r"\b(Apple|UHD|Iris|HD Graphics|Intel\(R\) Graphics|Orin|Tegra|Thor|GB10|Adreno|Mali)\b|Radeon(\(TM\))? (\d{3}M|Graphics|Vega \d+)",
     re.IGNORECASE,
 )
+_PLACE = re.compile(r"([0-9a-f]{1,8}):([0-9a-f]{2}:[0-9a-f]{2}\.[0-7])")
 _WORDS: dict[DeviceKind, str] = {
     "gpu": "a card",
     "integrated": "shares the machine's memory",
@@ -24,13 +25,14 @@ _WORDS: dict[DeviceKind, str] = {
 
 class ComputeDevice(msgspec.Struct, frozen=True, kw_only=True):
     """A device. `name` is the engine's (`Vulkan0`); `total` and `free` in bytes as they were when it was looked at, `total` 0
-    where nobody tells. A "software" device computes on the processor, and more slowly than an engine does there itself."""
+    where nobody tells, and `card` its place on the PCI bus, "" where the engine does not say. A "software" device computes on the processor, and more slowly than an engine does there itself."""
 
     name: str
     description: str = ""
     kind: DeviceKind = "gpu"
     total: int = 0
     free: int = 0
+    card: str = ""
 
     @property
     def shares_memory(self) -> bool:
@@ -48,6 +50,12 @@ def device_kind(description: str) -> DeviceKind:
     if _SOFTWARE.search(description):
         return "software"
     return "integrated" if _INTEGRATED.search(description) else "gpu"
+
+
+def pci_address(told: str) -> str:
+    """Where a card is in the machine, as Linux writes it: NVIDIA's driver writes more zeros; "" for what is no such place."""
+    match = _PLACE.fullmatch(told.strip().lower())
+    return f"{int(match[1], 16):04x}:{match[2]}" if match is not None else ""
 
 
 def usable_devices(devices: Iterable[ComputeDevice], gpu: GpuUse) -> tuple[ComputeDevice, ...]:

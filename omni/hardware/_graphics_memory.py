@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import msgspec
 
 from omni.core.words import size_words
-from omni.hardware._devices import ComputeDevice
+from omni.hardware._devices import ComputeDevice, pci_address
 from omni.hardware.probes import Probes, Vram
 
 _MAKERS = {
@@ -23,7 +23,7 @@ _CLIENT = re.compile(r"^drm-(?:pdev|client-id):\s+(\S+)", re.MULTILINE)
 
 
 class GraphicsMemory(msgspec.Struct, frozen=True, kw_only=True):
-    """Memory of the devices that brains use now: `cards` are these (where a driver tells: all of its maker), `taken` what each worker holds there, in bytes by its pid;
+    """Memory of the devices that brains use now, which are the `cards`; `taken` is what each worker holds there, in bytes by its pid;
     one of which nobody tells is left out."""
 
     cards: tuple[Vram, ...] = ()
@@ -55,16 +55,12 @@ def graphics_memory(
     """Memory of `devices`, which are in use, and what `processes` hold of it: by their pids, each with those of what it has
     started. Blocking for some milliseconds."""
     devices = list(devices)
-    wanted = {
-        maker for device in devices if not device.shares_memory for maker in (_maker(device.description),) if maker
-    }
-    told = [card for card in vram(probes) if _maker(card.name) in wanted]
-    known = {_maker(card.name) for card in told}
-    rest = [device for device in devices if device.shares_memory or _maker(device.description) not in known]
-    cards = [*told, *(_as_the_engine_says(device) for device in rest)]
+    told = _cards_of([device for device in devices if not device.shares_memory], vram(probes))
+    shared = [_as_the_engine_says(device) for device in devices if device.shares_memory]
+    cards = [*dict.fromkeys([*told, *shared])]
     if all(card.shared for card in cards):
         return GraphicsMemory(cards=tuple(cards))  # what lies there is counted as memory of the process
-    by_driver = probes.nvidia_processes() if "NVIDIA" in wanted else {}
+    by_driver = probes.nvidia_processes() if any(_maker(device.description) == "NVIDIA" for device in devices) else {}
     taken = {pid: _taken(probes, family, by_driver) for pid, family in processes.items()}
     return GraphicsMemory(cards=tuple(cards), taken={pid: size for pid, size in taken.items() if size is not None})
 
@@ -76,8 +72,41 @@ def vram(probes: Probes) -> tuple[Vram, ...]:
         folder = f"/sys/bus/pci/devices/{device}"
         used, total = ((probes.read(f"{folder}/mem_info_vram_{what}") or "").strip() for what in ("used", "total"))
         if used.isdigit() and total.isdigit():
-            cards.append(Vram(name="AMD graphics", used=int(used), total=int(total)))
+            cards.append(Vram(name="AMD graphics", used=int(used), total=int(total), address=pci_address(device)))
     return tuple(cards)
+
+
+def _cards_of(devices: Sequence[ComputeDevice], cards: Sequence[Vram]) -> list[Vram]:
+    """The cards that devices are, as their drivers tell of them, else as the engine does. Names that one interface gives are as many
+    cards; two interfaces may each have a name of their own for one. Of fewer devices than cards that are all alike nobody knows
+    which they are, so that how much of them is taken stays open."""
+    names: dict[tuple[str, tuple[int, ...]], set[str]] = {}
+    others = []
+    for device in devices:
+        if alike := _alike(device, cards):
+            names.setdefault((device.name.rstrip("0123456789"), alike), set()).add(device.name)
+        else:
+            others.append(_as_the_engine_says(device))
+    told: dict[int, Vram] = {}
+    for (_, alike), used in names.items():
+        sure = len(used) >= len(alike)
+        for at in alike[: len(used)]:
+            told[at] = cards[at] if sure else told.get(at, msgspec.structs.replace(cards[at], used=None))
+    return [*(told[at] for at in sorted(told)), *others]
+
+
+def _alike(device: ComputeDevice, cards: Sequence[Vram]) -> tuple[int, ...]:
+    """Which of the cards a device may be: by its place in the machine where both tell it, else by maker, name and size."""
+    here, maker = pci_address(device.card), _maker(device.description)
+    if here and any(card.address == here for card in cards):
+        return tuple(at for at, card in enumerate(cards) if card.address == here)
+    alike = [at for at, card in enumerate(cards) if maker and _maker(card.name) == maker]
+    alike = [at for at in alike if not (here and cards[at].address)]  # that is another place
+    alike = [at for at in alike if cards[at].name.casefold() == device.description.casefold()] or alike
+    if device.total and alike:
+        off = {at: abs((cards[at].total or 0) - device.total) for at in alike}
+        alike = [at for at in alike if off[at] == min(off.values())]
+    return tuple(alike)
 
 
 def _as_the_engine_says(device: ComputeDevice) -> Vram:

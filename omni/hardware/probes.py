@@ -12,16 +12,18 @@ from typing import Any
 import msgspec
 
 from omni.core.words import size_words
+from omni.hardware._devices import pci_address
 
 
 class Vram(msgspec.Struct, frozen=True, kw_only=True):
     """Memory of one graphics processor in bytes, None where nobody tells. `shared`: it has none of its own, and takes the
-    machine's."""
+    machine's. `address`: its place on the PCI bus, where the driver tells."""
 
     name: str
     used: int | None = None
     total: int | None = None
     shared: bool = False
+    address: str = ""
 
     @property
     def words(self) -> str:
@@ -127,11 +129,13 @@ def _nvidia(card: Any) -> Vram:
     """One card. Those that share the machine's memory do not tell how much there is."""
     import pynvml
 
-    name, size = "NVIDIA graphics", None
+    name, address, size = "NVIDIA graphics", "", None
     with suppress(pynvml.NVMLError):
         name = _text(pynvml.nvmlDeviceGetName(card))
+        address = pci_address(_text(pynvml.nvmlDeviceGetPciInfo(card).busId))
         size = pynvml.nvmlDeviceGetMemoryInfo(card)
-    return Vram(name=name, used=int(size.used), total=int(size.total)) if size is not None else Vram(name=name)
+    known = Vram(name=name, address=address)
+    return msgspec.structs.replace(known, used=int(size.used), total=int(size.total)) if size is not None else known
 
 
 def _text(value: Any) -> str:

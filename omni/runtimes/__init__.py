@@ -7,7 +7,7 @@
     confined  tools in a child that has a wall  quantising  making a brain smaller, quality what that cost
     devices   what it computes on beside the processor   losses  one that was lost, and when it may be used again
     libraries which files a program could load           tuning  what was measured of one base
-    companions what a package needs beside itself
+    companions what a package needs beside itself         leftovers  what killed commands left
 
 Importing this package imports none of its modules; a name is loaded when it is first used.
 """
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from omni.runtimes.confined import ToolFailed, run_confined
     from omni.runtimes.devices import SHOWS_SOFTWARE, find_devices, known_devices, own_order
     from omni.runtimes.ggml_devices import device_rows
-    from omni.runtimes.listing import RuntimeRow, TriedRow, rows, types_words
+    from omni.runtimes.leftovers import Leftover, find_leftovers, remove_leftovers
+    from omni.runtimes.listing import RuntimeRow, TriedRow, rows
     from omni.runtimes.losses import DeviceLoss, Moment, lost
     from omni.runtimes.quality import Divergence, Perplexity, TensorGroup
     from omni.runtimes.quantisation import (
@@ -43,11 +44,13 @@ if TYPE_CHECKING:
         Ability,
         AnyRuntime,
         BrokenRuntime,
+        Refusal,
         Runtime,
         RuntimeKind,
         RuntimeTrial,
         Speeds,
         machine_of,
+        types_words,
     )
     from omni.runtimes.toolchain import Backend
     from omni.runtimes.tuning import ROUNDS, Tuning, best_batch, best_draft, is_ahead, may_be_batch
@@ -61,13 +64,15 @@ __getattr__, __dir__ = lazy(
     confined="ToolFailed run_confined",
     devices="SHOWS_SOFTWARE find_devices known_devices own_order",
     ggml_devices="device_rows",
-    listing="RuntimeRow TriedRow rows types_words",
+    leftovers="Leftover find_leftovers remove_leftovers",
+    listing="RuntimeRow TriedRow rows",
     losses="DeviceLoss Moment lost",
     quality="Divergence Perplexity TensorGroup",
     quantisation="QuantisationReport QuantiseDone QuantiseEvent QuantiseProgress QuantiseStarted Target",
     quantising="Quantising begin_quantise engine_with_tools",
     registry="Runtimes built_in",
-    runtime="ABILITIES Ability AnyRuntime BUILT_IN BrokenRuntime Runtime RuntimeKind RuntimeTrial STEPWISE Speeds machine_of",
+    runtime="ABILITIES Ability AnyRuntime BUILT_IN BrokenRuntime Refusal Runtime RuntimeKind RuntimeTrial STEPWISE Speeds machine_of "
+    "types_words",
     toolchain="Backend",
     tuning="ROUNDS Tuning best_batch best_draft is_ahead may_be_batch",
 )

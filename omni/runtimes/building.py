@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -24,6 +24,7 @@ from omni.core.paths import Home, resources
 from omni.runtimes import wheels
 from omni.runtimes.archives import unpack_source
 from omni.runtimes.confined import ToolFailed, run_confined
+from omni.runtimes.leftovers import PARTS, size_of
 from omni.runtimes.pinned import EngineDoor, fetch_pinned
 from omni.runtimes.registry import Runtimes, pinned, write
 from omni.runtimes.runtime import Runtime
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 LOCK = "engines.txt"  # among the requirements
 CORE_SECONDS = 1080.0  # that all files take on one core of a laptop of 2023; measured: 9 minutes on two
 MEMORY_EACH = 1 << 30  # bytes that one compiler takes at most
+_PROGRAMS = ("cmake", "ninja")  # that are fetched where they are not here
 _AFTER = 10  # files, before the time that is left is more than a guess
 
 Phase = Literal["fetch", "unpack", "configure", "compile", "install"]
@@ -146,8 +148,18 @@ class Build:
         self._toolchain = toolchain or Toolchain(environment)
         self._cores = cores or at_once()
         self._root = home.engine_builds
-        self._tree = self._root / f"tree-{backend}"
         self.log = home.logs / f"build-{self.name}.log"
+
+    @cached_property
+    def _pins(self) -> "dict[str, Pin]":
+        from omni.environment import read_lock
+
+        return {pin.name: pin for pin in read_lock(self._lock)}
+
+    @cached_property
+    def _tree(self) -> Path:
+        """Where it is compiled: cmake takes no other source into a tree than the one that it was made for."""
+        return self._root / f"tree-{self._backend}-{self._pins[self._recipe.project].version}"
 
     async def run(self) -> AsyncGenerator[BuildEvent, None]:
         """Build it; closing the iterator ends the compilers and keeps what they made.
@@ -159,6 +171,7 @@ class Build:
         await asyncio.to_thread(self._check)
         held = await asyncio.to_thread(self._take)
         try:
+            await asyncio.to_thread(self._sweep)
             expected = await asyncio.to_thread(self._expected)
             yield expected
             async with aclosing(self._build()) as steps:
@@ -177,9 +190,21 @@ class Build:
             raise UsageError("Another build of an engine runs.", hint="`omni ps` lists it, `omni stop WORK` ends it.")
         return held
 
+    def _sweep(self) -> None:
+        """Remove what no build of this Omni goes on with: what was unpacked halfway, and what is of other versions."""
+        versions = [f"-{self._pins[name].version}" for name in (self._recipe.project, *_PROGRAMS) if name in self._pins]
+        for path in self._root.iterdir():
+            if path.name == "lock" or path.name.endswith(PARTS):  # at which another command works
+                continue
+            if not path.is_dir():
+                if not any(version in path.name for version in versions):
+                    path.unlink(missing_ok=True)
+            elif path.name.startswith(".") or not path.name.endswith(tuple(versions)):
+                shutil.rmtree(path, ignore_errors=True)
+
     def _expected(self) -> BuildStarted:
         """What it will take, less what an interrupted build left. Raises StorageError where the disk has no room for it."""
-        disk = max(0, self._recipe.disk - _size(self._root))
+        disk = max(0, self._recipe.disk - size_of(self._root))
         require_space(self._root, disk)
         seconds = self._recipe.core_seconds / self._cores
         resumed = self._tree.is_dir()
@@ -191,7 +216,7 @@ class Build:
         self._toolchain.require(self._backend)
 
     async def _build(self) -> AsyncGenerator[BuildProgress, None]:
-        pins = self._pins()
+        pins = self._pins
         pin = pins[self._recipe.project]
         source = self._root / f"source-{pin.version}"
         source_of = partial(unpack_source, inside=self._recipe.inside, without=self._recipe.without)
@@ -199,7 +224,8 @@ class Build:
             async for step in steps:
                 yield step
         programs: dict[str, Path] = {}
-        for tool, here in (("cmake", self._toolchain.cmake()), ("ninja", self._toolchain.program("ninja"))):
+        here_already = (self._toolchain.cmake(), self._toolchain.program("ninja"))
+        for tool, here in zip(_PROGRAMS, here_already, strict=True):
             folder = self._root / f"{tool}-{pins[tool].version}"
             programs[tool] = here or folder / tool / "data" / "bin" / tool
             if here is None:
@@ -310,16 +336,13 @@ class Build:
         shutil.rmtree(self._tree, ignore_errors=True)
         if not list(self._root.glob("tree-*")):
             for path in self._root.iterdir():
+                if path.name.endswith(PARTS):
+                    continue
                 if path.is_dir():
                     shutil.rmtree(path, ignore_errors=True)
                 elif path.name != "lock":
                     with suppress(OSError):
                         path.unlink()
-
-    def _pins(self) -> "dict[str, Pin]":
-        from omni.environment import read_lock
-
-        return {pin.name: pin for pin in read_lock(self._lock)}
 
 
 class _Meter:
@@ -351,16 +374,6 @@ def at_once() -> int:
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(cores, available_memory() // MEMORY_EACH))
-
-
-def _size(folder: Path) -> int:
-    """Bytes of the files below a folder."""
-    total = 0
-    for root, _, names in os.walk(folder):
-        for name in names:
-            with suppress(OSError):  # it has just gone
-                total += Path(root, name).lstat().st_size
-    return total
 
 
 def begin_build(jobs: "Jobs", build: Build) -> "Job[BuildEvent]":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from omni.hardware import ComputeDevice, GpuUse, usable_devices
 from omni.runtimes.losses import Moment
-from omni.runtimes.runtime import ABILITIES, BUILT_IN, Ability, Runtime, RuntimeKind, RuntimeTrial
+from omni.runtimes.runtime import ABILITIES, BUILT_IN, Ability, Runtime, RuntimeKind, RuntimeTrial, types_words
 
 if TYPE_CHECKING:
     from omni.cartridges import Base
@@ -45,22 +45,27 @@ def choose(
     *,
     moment: Moment | None = None,
     needs: frozenset[Ability] = frozenset(),
+    refused: Mapping[str, str] = MappingProxyType({}),
 ) -> EngineChoice:
     """The runtime for a brain with these quantisation types. `use` is the setting `engine.use`: a name, or "auto": the one
     that comes with Omni, unless another one that answered with all of them measured better here, in the same hour. `gpu` is the
     setting `engine.gpu`: "on" takes one that answers on a graphics processor, however slowly; "auto" where it measured better.
     Devices that were lost, and rest at this `moment` (None: now), are left alone. `needs` is what the brain asks of an engine's
-    kind beside answering."""
+    kind beside answering; `refused` names those that cannot load its file, with their reasons."""
     wanted, moment, listed = frozenset(types), moment or Moment.here(), list(runtimes)
     kinds = {runtime.name: runtime.kind for runtime, _ in listed}
     if use in kinds and (lacking := needs - ABILITIES[kinds[use]]):
         return EngineChoice(words=f"{use} cannot do {' and '.join(sorted(lacking))}, which this brain needs")
+    if use in refused:
+        return EngineChoice(words=f"{use} {refused[use]}")
     tried = {
         runtime.name: [one for one in trials if one.machine == machine and _allowed(one, gpu)]
         for runtime, trials in listed
-        if needs <= ABILITIES[runtime.kind]
+        if needs <= ABILITIES[runtime.kind] and runtime.name not in refused
     }
     choice = _chosen(use, tried, wanted, gpu, moment)
+    if choice.words and not choice.untried:  # what would answer otherwise is told of, where there is such a one
+        choice = choice._replace(words="; ".join(f"{name} {why}" for name, why in refused.items()) or choice.words)
     return choice._replace(kind=kinds.get(choice.runtime, "xllamacpp"))
 
 
@@ -110,8 +115,7 @@ def _on_device(
         return EngineChoice(
             words="no engine is here that could use a graphics processor (`omni engine add` brings one)"
         )
-    listed = ", ".join(sorted(wanted))
-    return EngineChoice(words=f"no engine here answers on a graphics processor with {listed}")
+    return EngineChoice(words=f"no engine here answers on a graphics processor with {types_words(sorted(wanted))}")
 
 
 def _plainly(use: str, here: dict[str, list[RuntimeTrial]], wanted: frozenset[str]) -> EngineChoice:
@@ -139,7 +143,7 @@ def _named(use: str, trials: list[RuntimeTrial], wanted: frozenset[str]) -> Engi
         return _as_tried(use, same, "auto") if same.passed else EngineChoice(words=f"{use} {same.words}")
     passed = [one for one in trials if one.passed and not one.layers]
     if not wanted <= {each for one in passed for each in one.types}:
-        return EngineChoice(untried=True, words=f"{use} was not tried with {', '.join(sorted(wanted))}")
+        return EngineChoice(untried=True, words=f"{use} was not tried with {types_words(sorted(wanted))}")
     return EngineChoice(use, any(one.llguidance for one in passed))
 
 

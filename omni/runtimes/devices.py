@@ -91,7 +91,7 @@ def reported(text: str) -> tuple[ComputeDevice, ...]:
     by_name = {row[0]: row for row in rows}
     integrated = [name for name, *_, kind, _ in rows if kind.endswith(_INTEGRATED)]
     return tuple(
-        _device(*by_name[name][:4], integrated=name in integrated)
+        _device(*by_name[name][:4], integrated=name in integrated, card=by_name[name][5])
         for name in [*own, *(name for name in integrated if name not in own)][:_MOST]
     )
 
@@ -110,9 +110,11 @@ def own_order(rows: Sequence[tuple[str, str, str]]) -> list[str]:
     return [*remote, *(cards.values() or (name for name, kind, _ in rows if kind.endswith(_INTEGRATED)))]
 
 
-def _device(name: str, words: str, total: int, free: int, *, integrated: bool = False) -> ComputeDevice:
+def _device(name: str, words: str, total: int, free: int, *, integrated: bool = False, card: str = "") -> ComputeDevice:
     words = "".join(letter if letter.isprintable() else " " for letter in words).strip()[:120]
     kind: DeviceKind = device_kind(words)
     if integrated and kind == "gpu":
         kind = "integrated"
-    return ComputeDevice(name=name[:40], description=words, kind=kind, total=total, free=min(free, total))
+    return ComputeDevice(
+        name=name[:40], description=words, kind=kind, total=total, free=min(free, total), card=card[:40]
+    )

@@ -4,14 +4,14 @@ import re
 
 import msgspec
 
+from omni.core.errors import OmniError
 from omni.hardware import ComputeDevice, GpuUse
 from omni.runtimes.choosing import EngineChoice, choose
 from omni.runtimes.losses import Moment
 from omni.runtimes.registry import Runtimes
-from omni.runtimes.runtime import BUILT_IN, BrokenRuntime, Runtime, RuntimeTrial
+from omni.runtimes.runtime import BUILT_IN, BrokenRuntime, Runtime, RuntimeTrial, types_words
 
 _BACKENDS = {"vulkan": "Vulkan", "cuda": "CUDA", "hip": "ROCm", "metal": "Metal", "sycl": "SYCL", "rpc": "RPC"}
-_PLAIN = ("F32", "F16", "BF16")
 
 
 class TriedRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,7 +27,7 @@ class TriedRow(msgspec.Struct, frozen=True, kw_only=True):
 
 class RuntimeRow(msgspec.Struct, frozen=True, kw_only=True):
     """One runtime. `reason` is why it cannot be used, or ""; `chosen`: the setting names it; `devices`: what its last trial
-    here found beside the processor."""
+    here found beside the processor. `unread`: why nobody can tell here what trials came to, or ""."""
 
     name: str
     kind: str = ""
@@ -35,6 +35,7 @@ class RuntimeRow(msgspec.Struct, frozen=True, kw_only=True):
     source: str = ""
     sha256: str = ""
     reason: str = ""
+    unread: str = ""
     chosen: bool = False
     features: tuple[str, ...] = ()
     devices: tuple[ComputeDevice, ...] = ()
@@ -55,6 +56,7 @@ def rows(registry: Runtimes, use: str, machine: str, gpu: GpuUse = "auto") -> li
                 version=runtime.version,
                 source=runtime.source,
                 sha256=runtime.sha256,
+                unread=_unread(registry, runtime),
                 chosen=use == runtime.name,
                 features=features(runtime, here),
                 devices=_devices(here),
@@ -66,6 +68,14 @@ def rows(registry: Runtimes, use: str, machine: str, gpu: GpuUse = "auto") -> li
         )
     broken = [one for one in registry.installed() if isinstance(one, BrokenRuntime)]
     return [*listed, *(RuntimeRow(name=one.name, reason=one.reason) for one in broken)]
+
+
+def _unread(registry: Runtimes, runtime: Runtime) -> str:
+    try:
+        registry.require_known(runtime)
+    except OmniError as error:
+        return f"{error.message} {error.hint}"
+    return ""
 
 
 def _tried_row(trial: RuntimeTrial, runtime: Runtime, choice: EngineChoice, moment: Moment) -> TriedRow:
@@ -105,9 +115,3 @@ def _where_words(trial: RuntimeTrial, words: str) -> str:
         return words
     names = {device.name for device in trial.devices}
     return f"{words} on {next(iter(names)) if len(names) == 1 else f'{len(names)} devices'}"
-
-
-def types_words(types: tuple[str, ...]) -> str:
-    """Types as a person says them: those of what is quantised, where anything is."""
-    named = [one for one in types if one not in _PLAIN] or list(types)
-    return " and ".join(filter(None, [", ".join(named[:-1]), named[-1]])) if named else ""

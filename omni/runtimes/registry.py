@@ -19,13 +19,30 @@ from omni.core.files import make_folder, storing, sync, sync_all, write_atomic
 from omni.core.locks import locked
 from omni.core.paths import Home
 from omni.runtimes.libraries import unpinned
-from omni.runtimes.runtime import BUILT_IN, NAME, RESERVED, AnyRuntime, BrokenRuntime, PinnedFile, Runtime, RuntimeTrial
+from omni.runtimes.runtime import (
+    BUILT_IN,
+    NAME,
+    RESERVED,
+    AnyRuntime,
+    BrokenRuntime,
+    PinnedFile,
+    Refusal,
+    Runtime,
+    RuntimeTrial,
+)
 from omni.runtimes.tuning import Tuning
 
 FILE, TRIED = "engine.json", "tried.json"
+FORMAT = 1  # of both
 MOST_TRIALS = 200  # that are remembered of one runtime
 _LARGEST = 1 << 20  # bytes of either file
-_MAKING, _GOING = ".adding-", ".removing-"
+ADDING, REMOVING = ".adding-", ".removing-"  # how folders begin that are no engine yet, or none any more
+
+
+class _Format(msgspec.Struct, frozen=True, kw_only=True):
+    """What every format of both files has."""
+
+    format: int = FORMAT
 
 
 class _Tried(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +50,8 @@ class _Tried(msgspec.Struct, frozen=True, kw_only=True):
 
     trials: tuple[RuntimeTrial, ...] = ()
     tunings: tuple[Tuning, ...] = ()
-    format: int = 1
+    refusals: tuple[Refusal, ...] = ()
+    format: int = FORMAT
 
 
 class Runtimes:
@@ -71,7 +89,10 @@ class Runtimes:
             names = [BUILT_IN, *(each.name for each in self.installed())]
             raise NotFound(f"No engine is named {name!r}.", hint=nearest(name, names) or "`omni engine ls` lists them.")
         try:
-            runtime = msgspec.json.decode(_own_bytes(folder / FILE), type=Runtime)
+            data = _own_bytes(folder / FILE)
+            if _is_later(data):
+                raise _newer(folder / FILE)
+            runtime = msgspec.json.decode(data, type=Runtime)
             wrong = _problem(runtime, name)
         except FileNotFoundError:
             wrong = f"it holds no {FILE}"
@@ -133,7 +154,7 @@ class Runtimes:
             with locked(self._home.engines_lock):
                 self._sweep()
                 self.require_free(name)
-                making = self._home.engines / f"{_MAKING}{name}"
+                making = self._home.engines / f"{ADDING}{name}"
                 making.mkdir(mode=0o700)
                 try:
                     yield making
@@ -153,7 +174,7 @@ class Runtimes:
             self.get(name)  # says so
         with storing(folder), locked(self._home.engines_lock):
             self._sweep()
-            going = self._home.engines / f"{_GOING}{name}"
+            going = self._home.engines / f"{REMOVING}{name}"
             size = sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
             folder.rename(going)
             shutil.rmtree(going)
@@ -163,23 +184,40 @@ class Runtimes:
         """What trials of this very build came to, on any machine. A file that cannot be read is as good as none."""
         return self._tried(runtime).trials
 
+    def refused(self, runtime: Runtime, base: str, machine: str, files: str) -> str:
+        """Why this very build could not load a base on a machine, as the end of a sentence that begins with its name; "" where
+        nobody knows of that, or its `files` are not those of then any more."""
+        of = (base, machine, files)
+        refusals = self._tried(runtime).refusals
+        return next((one.words for one in refusals if (one.base, one.machine, one.files) == of), "")
+
     def tuned(self, runtime: Runtime, base: str, machine: str) -> Tuning | None:
         """What was measured of a base with this very build on a machine."""
         of = (base, machine)
         return next((one for one in self._tried(runtime).tunings if (one.base, one.machine) == of), None)
 
+    def require_known(self, runtime: Runtime) -> None:
+        """Raise BadFile where a newer Omni wrote what trials of a runtime came to: nothing can be added to it here."""
+        path = self._home.engines / runtime.name / TRIED
+        with suppress(OSError, ValueError):
+            if _is_later(_own_bytes(path)):
+                raise _newer(path)
+
     def _tried(self, runtime: Runtime) -> _Tried:
         try:
-            tried = msgspec.json.decode(_own_bytes(self._home.engines / runtime.name / TRIED), type=_Tried)
+            data = _own_bytes(self._home.engines / runtime.name / TRIED)
+            tried = _Tried() if _is_later(data) else msgspec.json.decode(data, type=_Tried)
         except (OSError, ValueError, msgspec.DecodeError, RecursionError):
             return _Tried()
         return _Tried(
             trials=tuple(trial for trial in tried.trials if trial.runtime == runtime.key),
             tunings=tuple(one for one in tried.tunings if one.runtime == runtime.key),
+            refusals=tuple(one for one in tried.refusals if one.runtime == runtime.key),
         )
 
     def note(self, runtime: Runtime, trial: RuntimeTrial) -> None:
-        """Remember a trial, in the place of an earlier one of the same types on the same machine and devices."""
+        """Remember a trial, in the place of an earlier one of the same types on the same machine and devices. Raises StorageError,
+        and BadFile where a newer Omni keeps what is known."""
 
         def with_it(known: _Tried) -> _Tried:
             others = [one for one in known.trials if _place(one) != _place(trial)]
@@ -197,18 +235,41 @@ class Runtimes:
 
         self._change(runtime, with_it)
 
+    def note_refusal(self, runtime: Runtime, refusal: Refusal) -> None:
+        """Remember that a build cannot load a base, in the place of what was known of it on the same machine."""
+
+        def with_it(known: _Tried) -> _Tried:
+            of = (refusal.base, refusal.machine)
+            others = [one for one in known.refusals if (one.base, one.machine) != of]
+            return msgspec.structs.replace(known, refusals=tuple([*others, refusal][-MOST_TRIALS:]))
+
+        self._change(runtime, with_it)
+
+    def forget_refusals(self, runtime: Runtime) -> None:
+        """Let a build load every base again, as a person wants who has it tried anew."""
+        if self._tried(runtime).refusals:
+            self._change(runtime, lambda known: msgspec.structs.replace(known, refusals=()))
+
     def _change(self, runtime: Runtime, change: Callable[[_Tried], _Tried]) -> None:
         folder = self._home.engines / runtime.name
         with storing(folder), locked(self._home.engines_lock):
             if runtime.name != BUILT_IN and not folder.is_dir():
                 return  # it was removed meanwhile
+            self.require_known(runtime)
             kept = change(self._tried(runtime))
             write_atomic(folder / TRIED, msgspec.json.format(msgspec.json.encode(kept), indent=1))
+
+    def sweep(self) -> None:
+        """Remove what those who were killed left, unless somebody is at it."""
+        if self._home.engines.is_dir():
+            with storing(self._home.engines), locked(self._home.engines_lock, wait=False) as free:
+                if free:
+                    self._sweep()
 
     def _sweep(self) -> None:
         """Remove what those who were killed left. Nobody else is at it: the lock is held."""
         for path in self._home.engines.glob(".*"):
-            if path.name.startswith((_MAKING, _GOING)):
+            if path.name.startswith((ADDING, REMOVING)):
                 shutil.rmtree(path, ignore_errors=True)
 
 
@@ -259,10 +320,22 @@ def _place(trial: RuntimeTrial) -> tuple[str, tuple[str, ...], bool]:
     return trial.machine, trial.types, trial.layers > 0
 
 
+def _is_later(data: bytes) -> bool:
+    """Whether a newer Omni wrote this."""
+    try:
+        return msgspec.json.decode(data, type=_Format).format > FORMAT
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return False
+
+
+def _newer(path: Path) -> BadFile:
+    return BadFile(
+        f"{path} was written by a newer Omni.", hint="Update this Omni, or remove that file: then all begins anew."
+    )
+
+
 def _problem(runtime: Runtime, name: str) -> str:
     """Why what a file says is no runtime; or ""."""
-    if runtime.format != 1:
-        return f"it is of format {runtime.format}, which this Omni does not know"
     if runtime.name != name:
         return f"it calls itself {runtime.name[:80]!r}"
     if name in RESERVED:

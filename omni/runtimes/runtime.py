@@ -28,6 +28,7 @@ ABILITIES: Mapping[RuntimeKind, frozenset[Ability]] = MappingProxyType(
         "mlx": frozenset(),
     }
 )
+_PLAIN = ("F32", "F16", "BF16")
 STEPWISE: tuple[RuntimeKind, ...] = ("llama_cpp", "mlx")  # kinds whose worker is Omni's own
 
 
@@ -53,7 +54,7 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     libraries: tuple[str, ...] = ()
     tools: dict[str, str] = {}
     files: tuple[PinnedFile, ...] = ()
-    format: int = 1
+    format: int = 1  # a later one is refused: `registry.FORMAT`
     folder: str = ""  # where it lies, by whoever reads the file
 
     @property
@@ -129,6 +130,23 @@ class RuntimeTrial(msgspec.Struct, frozen=True, kw_only=True):
         return self.lost is not None and self.lost.holds(moment)
 
 
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """That one runtime could not load one base, for what its own reason says of the base's files; `words` end a sentence that
+    begins with the runtime's name. It holds as long as these `files`, by their sizes and times, are the same."""
+
+    runtime: str  # its key
+    machine: str
+    base: str
+    files: str
+    words: str
+
+
 def machine_of(processor: str, features: Sequence[str]) -> str:
     """What tells processors apart that run the same program differently."""
     return f"{processor} ({', '.join(features)})" if features else processor
+
+
+def types_words(types: Sequence[str]) -> str:
+    """Types as a person says them: those of what is quantised, where anything is."""
+    named = [one for one in types if one not in _PLAIN] or list(types)
+    return " and ".join(filter(None, [", ".join(named[:-1]), named[-1]])) if named else ""

@@ -1,15 +1,17 @@
 """A cartridge's adapter: found beside its manifest, checked before anything loads it, named by every brain on its base."""
 
 import hashlib
-from collections.abc import Callable
+import json
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from omni.cartridges import Library
-from omni.core.errors import UsageError
+from omni.core.errors import BadFile
 from omni.core.paths import Home
+from omni.core.settings import Settings
 
 Write = Callable[..., Path]
 Make = Callable[..., bytes]
@@ -132,11 +134,76 @@ async def test_an_adapter_of_another_shape_costs_only_its_own_brain(
     assert (await library.get("@me/base")).usable
 
 
-async def test_an_adapter_is_not_exported_without_a_word(
-    library: Library, pirate: Callable[..., Path], write_gguf: Write, tmp_path: Path, drain: Drain
+def same_bytes(one: str, other: Path) -> bool:
+    return Path(one).read_bytes() == other.read_bytes()
+
+
+@pytest.fixture
+async def elsewhere(tmp_path: Path) -> AsyncIterator[Library]:
+    """The library of another machine."""
+    library = Library(Home(tmp_path / "elsewhere"), Settings(), environment={}, user=tmp_path / "nobody")
+    yield library
+    await library.close()
+
+
+async def test_a_brain_is_exported_with_its_adapter_and_its_scale(
+    library: Library, elsewhere: Library, pirate: Callable[..., Path], write_gguf: Write, tmp_path: Path, drain: Drain
 ) -> None:
-    pirate()
-    await library.add(write_gguf(tmp_path / "base.gguf"))
-    with pytest.raises(UsageError, match="has an adapter") as caught:
-        await drain(library.export(["@me/pirate"], tmp_path / "usb"))
-    assert "copy the folder" in caught.value.hint
+    path = pirate()
+    await library.add(write_gguf(tmp_path / "src/base.gguf"))
+    await drain(library.export(["@me/pirate"], tmp_path / "usb"))
+    listing = json.loads((tmp_path / "usb/brains/brains.json").read_bytes())
+    assert listing["version"] == 2  # an Omni that knows no adapters must not take it for the plain base
+    other = await elsewhere.add(write_gguf(tmp_path / "other/zz.gguf", salt="larger", ffn=96))
+    brain = await elsewhere.add(tmp_path / "usb")
+    assert (brain.name, brain.prompt, brain.usable) == ("@me/pirate", "You are a pirate.", True)
+    assert brain.adapter is not None
+    assert brain.adapter.scale == 0.5
+    assert same_bytes(brain.adapter.path, path)
+    assert brain.base is not None
+    assert other.base is not None
+    assert brain.base.id != other.base.id
+    assert await elsewhere.adapters() == {brain.base.id: (brain.adapter.path,)}
+    assert await elsewhere.collect() == 0
+    both = path.stat().st_size + (tmp_path / "src/base.gguf").stat().st_size
+    assert await elsewhere.remove("@me/pirate") == both  # its base came with it, and nobody else stands on it
+    assert {one.base.id for one in await elsewhere.brains() if one.base is not None} == {other.base.id}
+
+
+async def test_an_adapter_that_was_added_alone_is_exported_beside_its_base(
+    library: Library, elsewhere: Library, gguf: Make, write_gguf: Write, tmp_path: Path, drain: Drain
+) -> None:
+    await library.add(write_gguf(tmp_path / "src/base.gguf", ffn=48))
+    lora = gguf(
+        tensors=halves("blk.0.ffn_up.weight", width=256, rank=4, rows=48), general__type="adapter", adapter__type="lora"
+    )
+    (tmp_path / "src/lora.gguf").write_bytes(lora)
+    [mine] = await library.add_all(tmp_path / "src/lora.gguf", base="@me/base")
+    await drain(library.export(["@me/base", mine.name], tmp_path / "usb"))
+    await elsewhere.add(tmp_path / "usb")
+    there = await elsewhere.get(mine.name)
+    assert (there.usable, there.shares) == (True, "@me/base")
+    assert there.adapter is not None
+    assert same_bytes(there.adapter.path, tmp_path / "src/lora.gguf")
+    assert (await elsewhere.get("@me/base")).adapter is None
+    assert await elsewhere.remove(mine.name) == len(lora)
+    assert (await elsewhere.get("@me/base")).usable
+
+
+async def test_a_damaged_adapter_of_an_export_is_refused_and_nothing_of_it_stays(
+    library: Library, elsewhere: Library, pirate: Callable[..., Path], write_gguf: Write, tmp_path: Path, drain: Drain
+) -> None:
+    path = pirate()
+    await library.add(write_gguf(tmp_path / "src/base.gguf"))
+    await drain(library.export(["@me/pirate"], tmp_path / "usb"))
+    [copy] = (tmp_path / "usb/brains").glob("adapter-*.gguf")
+    copy.write_bytes(path.read_bytes()[:-1] + b"?")
+    with pytest.raises(BadFile, match="sha256 is wrong"):
+        await elsewhere.add(tmp_path / "usb")
+    assert list((tmp_path / "elsewhere").rglob("sha256-*")) == []
+    listing = tmp_path / "usb/brains/brains.json"
+    listing.write_text('{"version": 3, "brains": {"of": "another kind"}}')
+    with pytest.raises(BadFile, match="was written by a newer Omni"):
+        await elsewhere.add(tmp_path / "usb")
+    with pytest.raises(BadFile, match="was written by a newer Omni"):
+        await drain(library.export(["@me/base"], tmp_path / "usb"))

@@ -1,5 +1,6 @@
 """Adapters that are pulled: with the cartridge that names them, or alone, for a brain that is here."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -242,21 +243,58 @@ async def test_a_file_that_is_an_adapter_is_used_where_it_lies(
 
 
 async def test_a_base_is_named_for_adapters_only(
-    shop: Shop, hub: Hub, library: Library, gguf: Make, drain: Drain, write_gguf: Write, tmp_path: Path
+    shop: Shop, hub: Hub, home: Home, library: Library, gguf: Make, drain: Drain, write_gguf: Write, tmp_path: Path
 ) -> None:
     shop.one(gguf(ffn=48))
     path = write_gguf(tmp_path / "mine.gguf")
     await library.add(path)
-    hub.file("tiny-f16.gguf", gguf(salt="other"))
     for name, reason in (
-        ("hf.co/me/pirate", "is no adapter"),
         (str(path), "is no adapter"),
         ("@omni/one", "says itself what its base is"),
     ):
         with pytest.raises(UsageError, match=reason):
             await drain(library.pull(name, shop.airlock, base="mine"))
+    hub.file("tiny-f16.gguf", gguf(salt="other"))
     with pytest.raises(NotFound):
         await drain(library.pull("hf.co/me/pirate", shop.airlock, base="nobody"))
+    done = (await drain(library.pull("hf.co/me/pirate", shop.airlock, base="mine")))[-1]
+    assert done.remark == "hf.co/me/pirate:F16 is no adapter, and goes on no other brain."
+    assert (done.brain.usable, done.brain.adapter, done.fresh) == (True, None, True)
+    assert left(home) == []
+    del shop.web.files["/me/pirate/resolve/c0ffee/tiny-f16.gguf"]
+    with pytest.raises(UsageError, match="is no adapter"):  # which is known now, before anything is asked for again
+        await drain(library.pull("hf.co/me/pirate", shop.airlock, base="mine"))
+
+
+@pytest.mark.parametrize("told_by", ["parts", "projector", "size"])
+async def test_what_cannot_be_an_adapter_is_not_fetched_for_a_base(
+    shop: Shop,
+    hub: Hub,
+    home: Home,
+    library: Library,
+    gguf: Make,
+    drain: Drain,
+    write_gguf: Write,
+    tmp_path: Path,
+    told_by: str,
+) -> None:
+    await library.add(write_gguf(tmp_path / "mine.gguf"))
+    host = (await library.get("mine")).base
+    assert host is not None
+    data = gguf(salt="other")
+    if told_by == "parts":
+        for number in (1, 2):
+            hub.file(f"tiny-f16-0000{number}-of-00002.gguf", data)
+    else:
+        hub.file("tiny-f16.gguf", data, size=4 * host.header.parameters + 1 if told_by == "size" else None)
+    if told_by == "projector":
+        hub.file("mmproj-tiny-f16.gguf", data)
+    for path in list(shop.web.files):
+        if "/resolve/" in path:
+            del shop.web.files[path]
+    with pytest.raises(UsageError, match="is no adapter, and goes on no other brain"):
+        await drain(library.pull("hf.co/me/pirate", shop.airlock, base="mine"))
+    assert blobs(home) == []
 
 
 async def test_an_adapter_that_another_brain_stands_on_stays_when_its_cartridge_goes(
@@ -296,3 +334,19 @@ async def test_a_brain_that_an_adapter_goes_on_is_not_removed_from_below_it(
         await library.remove("@me/a")
     await library.remove("@me/pirate")
     assert await library.remove("@me/a") == 0
+
+
+async def test_of_two_who_put_one_adapter_on_two_bases_at_once_the_second_is_told(
+    shop: Shop, library: Library, lora: Make, drain: Drain, write_gguf: Write, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        await library.add(write_gguf(tmp_path / f"{name}.gguf", ffn=48, salt=name))
+    path = tmp_path / "pirate.gguf"
+    path.write_bytes(lora(of=""))
+    pulls = [drain(library.pull(str(path), shop.airlock, base=f"@me/{name}")) for name in ("a", "b")]
+    ends = await asyncio.gather(*pulls, return_exceptions=True)
+    [refused] = [end for end in ends if isinstance(end, BaseException)]
+    assert isinstance(refused, UsageError)
+    [[*_, done]] = [end for end in ends if not isinstance(end, BaseException)]
+    assert f"is here already, on the base of {done.brain.shares}, and would go on" in refused.message
+    assert (await library.get(done.brain.name)).shares == done.brain.shares

@@ -308,6 +308,21 @@ def test_doctor_prints_every_finding_with_what_mends_it(call: Call, monkeypatch:
     assert {one["name"] for one in call("doctor", "--json").json} == names
 
 
+def test_a_build_that_was_interrupted_is_told_and_goes_when_that_is_asked_for(call: Call, home: Home) -> None:
+    tree = home.engine_builds / "tree-cpu-1.0"
+    tree.mkdir(parents=True)
+    (tree / "half.o").write_bytes(b"x" * 5000)
+    [told] = [one for one in call("doctor", "--json").json if one["name"] == "engines"]
+    assert told == {
+        "name": "engines",
+        "ok": False,
+        "detail": "a build of an engine was interrupted and takes 5 kB; `omni engine build` goes on with it",
+        "command": "omni rm --unused",
+    }
+    assert call("rm", "--unused").out == "5 kB were not used and are free again.\n"
+    assert "engines" not in {one["name"] for one in call("doctor", "--json").json}
+
+
 def test_completion_is_printed_for_each_shell(call: Call) -> None:
     assert "complete -o nosort -F _omni_completion omni" in call("completion", "bash").out
     assert "#compdef omni" in call("completion", "zsh").out

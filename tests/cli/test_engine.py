@@ -104,3 +104,29 @@ def test_an_engine_that_crashes_is_told_when_it_is_added_and_listed(starter: Cli
     assert answered.code == 0
     assert answered.out.strip()
     assert answered.err.count(f"llama-server {words}, so that xllamacpp answers") == 1
+
+
+def with_a_wrong_shape(gguf: bytes) -> bytes:
+    """The file with one matrix lying on its side, which llama.cpp only sees when it loads it."""
+    name = b"blk.3.ffn_down.weight"
+    at = gguf.index(name) + len(name) + 4  # behind the number of dimensions
+    return gguf[:at] + gguf[at + 8 : at + 16] + gguf[at : at + 8] + gguf[at + 16 :]
+
+
+@pytest.mark.real
+@pytest.mark.long
+def test_a_broken_brain_is_not_measured_with_and_the_next_one_of_its_quantisation_is(
+    starter: Cli, starter_gguf: Path, tmp_path: Path
+) -> None:
+    """Both have one size, and the broken one comes first by its name."""
+    broken = tmp_path / "aaa-broken.gguf"
+    broken.write_bytes(with_a_wrong_shape(starter_gguf.read_bytes()))
+    assert starter.run("pull", str(broken)).code == 0
+    tried = starter.run("engine", "try")
+    assert tried.code == 0, tried.err
+    refused = "xllamacpp cannot load @me/aaa-broken: check_tensor_dims: tensor 'blk.3.ffn_down.weight' has wrong shape"
+    assert tried.err.count(refused) == 1
+    [row] = starter.run("engine", "ls", "--json").json
+    [trial] = [one["trial"] for one in row["tried"]]
+    assert trial["speeds"]["prompt"] > 0
+    assert trial["brain"] != "@me/aaa-broken"

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from omni.cartridges import Base, Brain, read_header, read_vocabulary
+from omni.core.errors import OmniError
 from omni.core.events import TokenLogprob
 from omni.core.paths import Home
 from omni.core.settings import parse
@@ -108,13 +109,54 @@ def test_a_person_names_what_drafts_and_hears_why_it_does_not(
     assert read_vocabulary(tmp_path / "other.gguf") != read_vocabulary(small.base.path)
     recurrent = brain_of(Path(small.base.path), "@me/ssm", keys=("ssm.state_size",))
     for name, reason in (
-        ("@me/other", "has other tokens"),
-        ("@me/nobody", "no brain is here that is named"),
-        ("@me/ssm", "nothing can be taken back"),
+        (
+            "@me/other",
+            "@me/other, which engine.draft names, drafts for nobody: no larger brain with its tokens is here",
+        ),
+        ("@me/othr", "engine.draft names '@me/othr', and no brain here is called that. Did you mean '@me/other'?"),
+        ("@me/ssm", "@me/ssm does not draft for Smollm2 135M 8k Lc100K Mix1 Ep2: one of the two keeps a state"),
     ):
         choice = engines(home, big, other, recurrent, draft=name).choice(big)
         assert choice.draft is None
         assert reason in choice.undrafted
+
+
+@pytest.mark.real
+def test_brains_that_a_named_draft_is_not_meant_for_say_nothing_of_it(
+    home: Home, big: Brain, small: Brain, tmp_path: Path
+) -> None:
+    assert small.base is not None
+    (tmp_path / "other.gguf").write_bytes(Path(small.base.path).read_bytes().replace(b"hello", b"jello", 1))
+    other = brain_of(tmp_path / "other.gguf", "@me/other")
+    vectors = brain_of(Path(big.base.path) if big.base else tmp_path, "@me/vectors", kind="embedding")
+    used = engines(home, big, other, small, vectors, draft="@me/small")
+    for one in (other, vectors, small):
+        choice = used.choice(one)
+        assert (choice.draft, choice.undrafted) == (None, "")
+    assert used.choice(big).draft == small.base
+    gone = msgspec.structs.replace(small, state="corrupt", reason="its bytes are not what they were")
+    told = engines(home, big, gone, draft="@me/small").choice(big).undrafted
+    assert told == "@me/small, which engine.draft names, cannot be used: its bytes are not what they were"
+    with pytest.raises(OmniError, match=r"engine\.draft"):
+        parse('[engine]\ndraft = ""\n')
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("change", ["corrupt", "other tokens"])
+def test_what_measured_faster_does_not_draft_any_more_where_it_changed_since(
+    home: Home, big: Brain, small: Brain, tmp_path: Path, change: str
+) -> None:
+    measured(home, big, small, 12.0)
+    assert engines(home, big, small).choice(big).draft is not None
+    assert small.base is not None
+    if change == "corrupt":
+        changed = msgspec.structs.replace(small, state="corrupt")
+    else:
+        (tmp_path / "x.gguf").write_bytes(Path(small.base.path).read_bytes().replace(b"hello", b"jello", 1))
+        changed = msgspec.structs.replace(
+            small, base=msgspec.structs.replace(small.base, path=str(tmp_path / "x.gguf"))
+        )
+    assert engines(home, big, changed).choice(big).draft is None
 
 
 @pytest.mark.real

@@ -12,7 +12,7 @@ from omni.cartridges import Base, Brain, GgufHeader
 from omni.core.errors import BadFile, OmniError
 from omni.core.paths import Home
 from omni.core.settings import parse
-from omni.engine import Engines, to_try
+from omni.engine import Engines, LoadFailed, to_try
 from omni.hardware import ComputeDevice
 from omni.keeper import KeeperClient, WorkerSpec
 from omni.runtimes import BUILT_IN, DeviceLoss, Moment, Runtime, RuntimeKind, Runtimes, RuntimeTrial, Speeds, lost
@@ -260,11 +260,93 @@ async def test_auto_changes_the_worker_where_another_engine_measured_better(home
     assert made.spec(brain()).engine == BUILT_IN
 
 
-def test_the_smallest_brain_of_each_set_of_types_is_tried() -> None:
+def test_brains_of_each_set_of_types_are_tried_the_smallest_first_and_one_of_each_base() -> None:
     large, small = brain("large", 300), brain("small", 200)
+    same = brain("same", 200, shares="small")
     other = brain("other", 900, {"Q8_0": 1})
     gone = Brain(name="gone", state="gone")
-    assert [one.name for one in to_try([large, other, gone, small])] == ["small", "other"]
+    names = [[one.name for one in brains] for brains in to_try([large, other, gone, same, small])]
+    assert names == [["small", "large"], ["other"]]
+
+
+BROKEN = (
+    'if "broken" in after("--model"):\n'
+    '    sys.stderr.write("0.00.001.000 E llama_model_load: error loading model: tensor data is not within the file\\n")\n'
+    "    sys.exit(1)"
+)
+
+
+def broken_brain(folder: Path) -> Brain:
+    """One whose file a fake server that runs BROKEN refuses, as llama.cpp does."""
+    whole = brain("@me/broken", 90)
+    assert whole.base is not None
+    path = folder / "broken.gguf"
+    path.write_bytes(b"GGUF")
+    base = msgspec.structs.replace(whole.base, path=str(path), parts=(str(path),))
+    return msgspec.structs.replace(whole, base=base)
+
+
+@pytest.mark.parametrize("layers", [0, 17])
+async def test_a_file_that_an_engine_refuses_is_remembered_and_the_engine_runs_all_others(
+    home: Home, tmp_path: Path, keeper: KeeperClient, monkeypatch: pytest.MonkeyPatch, layers: int
+) -> None:
+    own_is_scripted(monkeypatch)
+    heard: list[str] = []
+    program = fake_server(tmp_path / "own-server", before=BROKEN, help_text=FOR_CARDS, reply="by a program")
+    runtime = await added(home, program)
+    made, broken = engines(home, keeper, heard, "own-server"), broken_brain(tmp_path)
+    trial = passed(runtime, made)
+    if layers:
+        trial = msgspec.structs.replace(trial, devices=(CARD,), looked="auto", layers=layers)
+    Runtimes(home).note(runtime, trial)
+    assert made.spec(broken).engine == "own-server"
+    assert text_of(await events_of(await made.open(broken), asked("Hi"))) == "You said: Hi"
+    assert [words for words in heard if "so that" in words] == [
+        "own-server cannot load @me/broken: tensor data is not within the file, so that xllamacpp answers"
+    ]
+    assert Runtimes(home).tried(runtime) == (trial,)  # neither a failure of these types nor a rest of its device
+    assert made.spec(broken).engine == "scripted"
+    assert made.spec(brain()).engine == "own-server"
+    assert text_of(await events_of(await made.open(brain()), asked("Hi"))) == "by a program"
+    (tmp_path / "broken.gguf").write_bytes(b"GGUF and the rest of it")
+    assert made.spec(broken).engine == "own-server"
+    await made.close()
+
+
+async def test_a_trial_with_a_broken_file_says_nothing_of_its_types(
+    home: Home, tmp_path: Path, keeper: KeeperClient
+) -> None:
+    heard: list[str] = []
+    runtime = await added(home, fake_server(tmp_path / "own-server", before=BROKEN, reply="by a program"))
+    made, broken = engines(home, keeper, heard, "own-server"), broken_brain(tmp_path)
+    with pytest.raises(LoadFailed, match=r"own-server cannot load @me/broken: tensor data is not within the file\.$"):
+        await made.try_runtime(runtime, broken, compare=False)
+    assert Runtimes(home).tried(runtime) == ()
+    await made.open(broken)
+    assert heard == ["own-server cannot load @me/broken: tensor data is not within the file, so that xllamacpp answers"]
+    assert (await made.try_runtime(runtime, brain(), compare=False)).passed
+    assert made.choice(brain()).runtime == "own-server"
+    Runtimes(home).forget_refusals(runtime)
+    assert made.choice(broken).runtime == "own-server"
+    await made.close()
+
+
+async def test_an_engine_answers_though_what_a_newer_omni_found_out_cannot_be_added_to(
+    home: Home, tmp_path: Path, keeper: KeeperClient
+) -> None:
+    heard: list[str] = []
+    await added(home, fake_server(tmp_path / "own-server", reply="by a program"))
+    tried = home.engines / "own-server" / "tried.json"
+    tried.write_text('{"format": 9}')
+    tried.chmod(0o600)
+    made = engines(home, keeper, heard, "own-server")
+    await made.open(brain())
+    assert made.spec(brain()).engine == BUILT_IN
+    assert (
+        heard[0] == f"another engine could not be tried: {tried} was written by a newer Omni, so that xllamacpp answers"
+    )
+    assert tried.read_text() == '{"format": 9}'
+    await made.close()
 
 
 def wide_brain() -> Brain:

@@ -139,6 +139,21 @@ async def test_a_program_that_cannot_load_says_why(home: Home, tmp_path: Path, w
     assert "unknown model architecture: 'new'" in refused.value.hint
 
 
+@pytest.mark.parametrize("end", ["sys.exit(1)", "os.kill(os.getpid(), signal.SIGABRT)"])
+async def test_a_server_that_ends_with_a_draft_or_a_projector_answers_without(
+    home: Home, tmp_path: Path, worker_engine: Any, end: str
+) -> None:
+    flags = f"{HELP}\n--spec-draft-model FNAME   draft\n--mmproj FNAME   projector\n"
+    before = f'"--spec-draft-model" in words and {end}\n"--mmproj" in words and {end}'
+    runtime = await added(home, fake_server(tmp_path / "own-server", before=before, help_text=flags, reply="alone"))
+    spec = by(runtime.name, draft="/nowhere/small.gguf", projector="/nowhere/mmproj.gguf")
+    async with worker_engine(spec) as engine:
+        assert text_of(await events_of(engine, asked("Hi"))) == "alone"
+    log = "".join(path.read_text("utf-8") for path in home.logs.glob("*.log"))
+    assert "Without drafts: what drafts in small.gguf could not be loaded." in log
+    assert "Without eyes: mmproj.gguf could not be loaded with this brain." in log
+
+
 async def test_a_server_that_never_answers_is_ended_and_said(home: Home, tmp_path: Path) -> None:
     runtime = await added(home, fake_server(tmp_path / "llama-server", before="threading.Event().wait()"))
     code = (

@@ -10,8 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from omni.core.errors import EngineError
 from omni.core.events import TextDelta, TurnEnded
 from omni.core.paths import Home
+from omni.engine.llama import refused_of
 from omni.engine.trials import try_runtime
 from omni.keeper import KeeperClient, WorkerSpec, start
 from tests.engine.engine_tools import DirectKeeper, asked, end_of, events_of, real_spec, text_of
@@ -80,6 +82,34 @@ async def test_texts_become_vectors(home: Home, server_program: Path, small_gguf
         vectors = await engine.embed(["sea", "mountain", "sea"])
         assert vectors[0] == vectors[2] != vectors[1]
         assert len(vectors[0]) == 64
+
+
+def on_its_side(gguf: Path, target: Path) -> Path:
+    """A file with one matrix lying on its side, which llama.cpp only sees when it loads it."""
+    data, name = gguf.read_bytes(), b"blk.0.ffn_down.weight"
+    at = data.index(name) + len(name) + 4  # behind the number of dimensions
+    target.write_bytes(data[:at] + data[at + 8 : at + 16] + data[at : at + 8] + data[at + 16 :])
+    return target
+
+
+async def test_a_draft_that_a_server_cannot_load_is_left_out(
+    home: Home, server_program: Path, small_gguf: Path, worker_engine: Any, keeper: DirectKeeper, tmp_path: Path
+) -> None:
+    broken = on_its_side(small_gguf, tmp_path / "broken.gguf")
+    async with worker_engine(await spec_of(home, server_program, small_gguf, draft=str(broken))) as engine:
+        assert text_of(await events_of(engine, asked("Hi", max_tokens=4)))
+    log = keeper.started[0].log.read_text("utf-8")
+    assert "Without drafts: what drafts in broken.gguf could not be loaded." in log
+
+
+async def test_a_file_that_a_server_refuses_is_blamed_by_its_own_reason(
+    home: Home, server_program: Path, small_gguf: Path, worker_engine: Any, tmp_path: Path
+) -> None:
+    broken = on_its_side(small_gguf, tmp_path / "broken.gguf")
+    async with worker_engine(await spec_of(home, server_program, broken)) as engine:
+        with pytest.raises(EngineError) as failed:
+            await engine.capabilities()
+    assert "tensor 'blk.0.ffn_down.weight' has wrong shape" in refused_of(failed.value.hint)
 
 
 async def test_each_quantisation_is_tried_and_what_ends_the_program_is_told(

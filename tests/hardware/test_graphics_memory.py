@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from omni.hardware import ComputeDevice, GraphicsMemory, Probes, Vram, graphics_memory
@@ -54,7 +55,7 @@ def test_amds_stands_in_sysfs_and_what_a_worker_holds_in_its_open_files_each_lin
         "/proc/12/fdinfo/0": "pos:\t0\n",
     }
     memory = graphics_memory(with_files(files), [RADEON], {10: [10, 11], 12: [12]})
-    assert memory.cards == (Vram(name="AMD graphics", used=5 << 30, total=24 << 30),)
+    assert memory.cards == (Vram(name="AMD graphics", used=5 << 30, total=24 << 30, address="0000:03:00.0"),)
     assert memory.taken == {10: (1 << 30) + (512 << 20)}
 
 
@@ -93,8 +94,48 @@ def test_a_card_that_no_brain_uses_is_left_out() -> None:
 
 def test_several_cards_are_one_where_there_is_room_for_one() -> None:
     cards = [Vram(name=f"NVIDIA T{number}", used=number << 30, total=8 << 30) for number in (1, 2)]
-    memory = graphics_memory(machine(cards), [GEFORCE], {})
+    devices = [ComputeDevice(name=f"CUDA{number}", description=f"NVIDIA T{number + 1}") for number in (0, 1)]
+    memory = graphics_memory(machine(cards), devices, {})
     assert memory.together == Vram(name="2 cards", used=3 << 30, total=16 << 30)
+
+
+BIG = Vram(name="NVIDIA A100", used=30 << 30, total=80 << 30, address="0000:01:00.0")
+SMALL = Vram(name="NVIDIA T400", used=1 << 30, total=4 << 30, address="0000:02:00.0")
+
+
+def test_a_card_of_the_same_maker_that_no_brain_uses_is_left_out() -> None:
+    device = ComputeDevice(name="CUDA1", description="NVIDIA T400", total=4 << 30)
+    assert graphics_memory(machine([BIG, SMALL]), [device], {}).cards == (SMALL,)
+    files = AMD_FILES | {
+        "/sys/bus/pci/devices/0000:05:00.0/mem_info_vram_used": "7\n",
+        "/sys/bus/pci/devices/0000:05:00.0/mem_info_vram_total": f"{512 << 20}\n",  # that of the processor
+    }
+    [card] = graphics_memory(with_files(files), [RADEON], {}).cards
+    assert (card.used, card.total) == (5 << 30, 24 << 30)
+
+
+@pytest.mark.parametrize("told", ["00000000:02:00.0", "0000:02:00.0", "0:02:00.0"])
+def test_of_two_alike_the_one_is_counted_that_the_engine_names_by_its_place(told: str) -> None:
+    twins = [msgspec.structs.replace(BIG, used=number << 30, address=f"0000:0{number}:00.0") for number in (1, 2, 3)]
+    device = ComputeDevice(name="CUDA0", description=BIG.name, total=BIG.total or 0, card=told)
+    assert graphics_memory(machine(twins), [device], {}).cards == (twins[1],)
+    by_another = ComputeDevice(name="Vulkan7", description=BIG.name, total=BIG.total or 0, card=told)
+    assert graphics_memory(machine(twins), [device, by_another], {}).cards == (twins[1],)
+
+
+def test_of_two_alike_that_nobody_can_tell_apart_no_figure_is_made_up() -> None:
+    twins = [msgspec.structs.replace(BIG, used=number << 30, address=f"0000:0{number}:00.0") for number in (1, 2)]
+    one, other = (ComputeDevice(name=f"CUDA{number}", description=BIG.name, total=BIG.total or 0) for number in (0, 1))
+    [card] = graphics_memory(machine(twins), [one], {}).cards
+    assert (card.used, card.total) == (None, BIG.total)
+    again = msgspec.structs.replace(one, free=7)  # as another engine saw it, at another time
+    [card] = graphics_memory(machine(twins), [one, again], {}).cards
+    assert card.used is None
+    three = [*twins, msgspec.structs.replace(BIG, address="0000:07:00.0")]
+    assert [card.used for card in graphics_memory(machine(three), [one, other], {}).cards] == [None, None]
+    assert graphics_memory(machine(twins), [one, other], {}).cards == tuple(
+        twins
+    )  # where both are used nothing is unclear
 
 
 class NvmlDouble(SimpleNamespace):
@@ -120,6 +161,9 @@ class NvmlDouble(SimpleNamespace):
 
     def nvmlDeviceGetName(self, _card: int) -> bytes:
         return b"NVIDIA GB10"
+
+    def nvmlDeviceGetPciInfo(self, _card: int) -> Any:
+        return SimpleNamespace(busId=b"00000009:01:00.0")
 
     def nvmlDeviceGetMemoryInfo(self, _card: int) -> Any:
         if self.size is None:
@@ -154,9 +198,9 @@ def test_a_process_that_computes_and_draws_counts_once_and_one_that_the_driver_h
 
 
 def test_a_card_that_shares_the_machines_memory_is_listed_without_a_figure(nvml: NvmlDouble) -> None:
-    assert Probes().nvidia() == [Vram(name="NVIDIA GB10")]
+    assert Probes().nvidia() == [Vram(name="NVIDIA GB10", address="0009:01:00.0")]
     nvml.size = SimpleNamespace(used=1, total=2)
-    assert Probes().nvidia() == [Vram(name="NVIDIA GB10", used=1, total=2)]
+    assert Probes().nvidia() == [Vram(name="NVIDIA GB10", used=1, total=2, address="0009:01:00.0")]
 
 
 @pytest.mark.skipif(not Path("/proc/self/fdinfo").exists(), reason="reads /proc")

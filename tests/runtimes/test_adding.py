@@ -185,6 +185,23 @@ def test_each_kind_needs_what_is_made_for_its_platform() -> None:
     assert not companions("xllamacpp")
 
 
+@pytest.mark.parametrize("what", ["mlx-lm", "mlx_lm==0.31.0", "mlx==0.32.4", "MLX.LM", "mlx-metal"])
+async def test_a_part_of_mlx_is_not_fetched_and_the_command_for_all_of_it_is_told(home: Home, what: str) -> None:
+    with pytest.raises(UsageError, match="is not added by itself") as caught:
+        await offered(home, what, lambda: pytest.fail("needs no network"))
+    pins = {pin.name: pin.version for pin in companions("mlx")}
+    assert caught.value.hint == f"`omni engine add mlx` brings mlx-lm {pins['mlx-lm']} with mlx {pins['mlx']}."
+
+
+async def test_a_wheel_of_mlx_lm_alone_is_refused_in_the_same_words(
+    home: Home, tmp_path: Path, no_network: Callable[[], Any]
+) -> None:
+    file = wheel(tmp_path, "mlx_lm-0.31.0-py3-none-any.whl", {"mlx_lm/__init__.py": b""})
+    with pytest.raises(UsageError, match="is not added by itself") as caught:
+        await offered(home, str(file), no_network)
+    assert "`omni engine add mlx`" in caught.value.hint
+
+
 @pytest.mark.real
 async def test_mlx_is_added_with_all_that_it_needs_and_every_file_is_pinned(home: Home, mlx_engine: Path) -> None:
     runtime = lent(home, mlx_engine)

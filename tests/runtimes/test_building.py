@@ -158,6 +158,18 @@ async def test_what_is_unpacked_is_on_the_disk_before_it_has_its_name(
     assert (".source-1.0", True) in synced
 
 
+async def test_what_no_build_of_today_goes_on_with_is_gone_when_one_starts(home: Home, build: Make) -> None:
+    root = home.engine_builds
+    kept = ["lock", "mlx-parts", "source-1.0", "tiny-1.0.tar.gz", "tree-vulkan-1.0"]
+    for name in (*kept, ".source-1.0", "source-0.9", "tree-cpu-0.9", "cmake-0.1", "tiny-0.9.tar.gz"):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch() if name == "lock" or name.endswith(".gz") else path.mkdir()
+    async with aclosing(build().run()) as events:
+        assert isinstance(await anext(events), BuildStarted)
+        assert sorted(path.name for path in root.iterdir()) == kept
+
+
 async def test_two_builds_at_once_are_refused(build: Make) -> None:
     async with aclosing(build().run()) as events:
         await anext(events)

@@ -69,7 +69,15 @@ def test_a_named_engine_that_failed_is_not_used_and_the_reason_is_told() -> None
 def test_a_named_engine_that_nobody_tried_with_a_type_asks_to_be_tried() -> None:
     choice = chosen("fast", trial(FAST, 10.0, 1.0), types=("F32", "Q6_K"))
     assert (choice.runtime, choice.untried) == (BUILT_IN, True)
-    assert "was not tried with F32, Q6_K" in choice.words
+    assert "was not tried with Q6_K" in choice.words
+
+
+def test_types_are_told_without_those_that_every_brain_has_beside_them() -> None:
+    types = ("F32", "Q4_1", "Q8_0")
+    tried = [(FAST, [trial(FAST, 10.0, 1.0, types=types, looked="on")])]
+    no_card = choose("auto", types, tried, "here", "on").words
+    assert no_card == "no engine here answers on a graphics processor with Q4_1 and Q8_0"
+    assert chosen("fast", types=types).words == "fast was not tried with Q4_1 and Q8_0"
 
 
 def test_a_name_that_is_gone_is_told() -> None:

@@ -5,13 +5,27 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from omni.core.errors import BadFile, NotFound, UsageError
 from omni.core.paths import Home
-from omni.runtimes import BUILT_IN, BrokenRuntime, Runtime, Runtimes, RuntimeTrial, Speeds, child_environment, offered
+from omni.runtimes import (
+    BUILT_IN,
+    BrokenRuntime,
+    Refusal,
+    Runtime,
+    Runtimes,
+    RuntimeTrial,
+    Speeds,
+    Tuning,
+    child_environment,
+    offered,
+    rows,
+)
 from tests.runtime_tools import ROOT, added, fake_server, wheel
 
 
@@ -98,7 +112,8 @@ async def test_in_a_folder_that_omni_filled_no_other_file_may_come(home: Home, t
         ("{", "cannot be read"),
         ("[" * 100_000, "cannot be read"),
         ('{"name": "other", "kind": "xllamacpp"}', "calls itself 'other'"),
-        ('{"name": "broken", "kind": "xllamacpp", "format": 2}', "format 2"),
+        ('{"name": "broken", "kind": "xllamacpp", "format": 2}', "was written by a newer Omni"),
+        ('{"of": "another", "kind": ["kinds", "of then"], "format": 2}', "was written by a newer Omni"),
         ('{"name": "broken", "kind": "magic"}', "cannot be read"),
         ('{"name": "broken", "kind": "llama_server"}', "names no binary"),
         ('{"name": "broken", "kind": "llama_server", "binary": "../../bin/sh"}', "outside of its folder"),
@@ -190,6 +205,46 @@ def test_trials_are_remembered_of_the_very_build_and_an_unreadable_file_is_as_go
     assert json.loads(tried.read_bytes())["format"] == 1
     tried.write_text("[")
     assert registry.tried(runtime) == ()
+
+
+def test_what_a_newer_omni_found_out_is_left_as_it_is_and_that_is_said(home: Home) -> None:
+    registry = Runtimes(home)
+    runtime = registry.get(BUILT_IN)
+    tried = home.engines / BUILT_IN / "tried.json"
+    tried.parent.mkdir(parents=True)
+    tried.write_text(later := '{"format": 2, "trials": {"by": "something else"}}')
+    tried.chmod(0o600)
+    trial = RuntimeTrial(runtime=runtime.key, machine="here", types=("F32",), words="ends by SIGSEGV")
+    assert registry.tried(runtime) == ()
+    ways: tuple[Callable[[], None], ...] = (
+        lambda: registry.note(runtime, trial),
+        lambda: registry.note_tuning(runtime, Tuning(runtime=runtime.key, machine="here", base="sha256-1")),
+        lambda: registry.note_refusal(
+            runtime, Refusal(runtime=runtime.key, machine="here", base="sha256-1", files="1", words="no")
+        ),
+    )
+    for remember in ways:
+        with pytest.raises(BadFile, match=r"tried\.json was written by a newer Omni") as caught:
+            remember()
+        assert "Update this Omni" in caught.value.hint
+    assert tried.read_text() == later
+    [row] = rows(registry, "auto", "here")
+    assert row.unread.startswith(f"{tried} was written by a newer Omni.")
+
+
+def test_a_base_that_a_build_refused_is_refused_until_its_files_change(home: Home) -> None:
+    registry = Runtimes(home)
+    runtime = registry.get(BUILT_IN)
+    first = Refusal(runtime=runtime.key, machine="here", base="sha256-1", files="1", words="could not load it")
+    registry.note_refusal(runtime, first)
+    assert registry.refused(runtime, "sha256-1", "here", "1") == "could not load it"
+    for base, machine, files in (("sha256-2", "here", "1"), ("sha256-1", "there", "1"), ("sha256-1", "here", "2")):
+        assert registry.refused(runtime, base, machine, files) == ""
+    other_build = Runtime(name=BUILT_IN, kind="xllamacpp", version="another")
+    assert registry.refused(other_build, "sha256-1", "here", "1") == ""
+    registry.note_refusal(runtime, msgspec.structs.replace(first, files="2", words="still not"))
+    assert registry.refused(runtime, "sha256-1", "here", "1") == ""
+    assert registry.refused(runtime, "sha256-1", "here", "2") == "still not"
 
 
 def test_a_program_gets_a_persons_environment_without_settings_of_servers_and_secrets() -> None:

@@ -485,7 +485,7 @@ def detail_words(process: "ProcessInfo", vram: int | None = None) -> str:
 def engine_lines(row: "RuntimeRow") -> "list[Line]":
     """An engine and what trials of it came to, a line each."""
     head = ink((row.name, "text"), "  ", ("   ".join(filter(None, [row.version, ", ".join(row.features)])), "second"))
-    lines: list[Line] = [(head, ink((row.reason or ("" if row.tried else "not tried"), "second")))]
+    lines: list[Line] = [(head, ink((row.reason or row.unread or ("" if row.tried else "not tried"), "second")))]
     for tried in row.tried:
         speeds = tried.trial.speeds
         if speeds is None or tried.rests:

@@ -40,6 +40,7 @@ export interface ComputeDevice {
   kind: "gpu" | "integrated" | "software";
   total: number;
   free: number;
+  card: string;
 }
 
 export interface ContextCompacted {
@@ -331,6 +332,7 @@ export interface RuntimeRow {
   source: string;
   sha256: string;
   reason: string;
+  unread: string;
   chosen: boolean;
   features: string[];
   devices: ComputeDevice[];
@@ -502,6 +504,7 @@ export interface Vram {
   used: number | null;
   total: number | null;
   shared: boolean;
+  address: string;
 }
 
 export interface Work {
