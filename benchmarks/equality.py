@@ -45,7 +45,7 @@ QUESTIONS = tuple(way.format(thing) for thing in THINGS for way in WAYS)
 AGAIN = "Write this file again, with one comment more at its top, and say nothing else.\n\n```python\n{}\n```"
 EDITED, LINES, LONG = (bisect, colorsys, keyword, sched), 70, 500
 EDITS = tuple(
-    AGAIN.format("\n".join(Path(module.__file__).read_text("utf-8").splitlines()[:LINES])) for module in EDITED
+    AGAIN.format("\n".join(Path(str(module.__file__)).read_text("utf-8").splitlines()[:LINES])) for module in EDITED
 )
 
 

@@ -17,7 +17,7 @@ from omni.core.settings import Settings
 from omni.engine._offloading import DRIVER, device_settings
 from omni.engine._prefixes import most_tokens
 from omni.engine.ceilings import LIKELIHOOD, PROCESS, ceiling, likelihoods, loaded, recurs, repacked, state, vocabulary
-from omni.engine.llama import BATCH, DRAFTED, batches
+from omni.engine.llama import BATCH, DRAFTED, guessed
 from omni.hardware import BaseFacts, Budget, HardwareProfile, Notes, OffloadPlan, kv_bytes, memory_needed, offload
 from omni.keeper import WorkerSpec
 from omni.runtimes import ABILITIES, BUILT_IN, Ability, EngineChoice
@@ -100,7 +100,10 @@ class WorkerSpecs:
         if (choice.heads or choice.draft is not None) and not embeddings:
             drafting = self._drafting(base, choice, facts, options, room=budget.memory - need)
             need += drafting
-        buffers = max(0, batches(options)[0] - BATCH) * BATCH_BYTES
+        buffers = max(0, batch - BATCH) * BATCH_BYTES if not embeddings else 0
+        buffers += (
+            guessed(options) * vocabulary(base.header) * LIKELIHOOD
+        )  # of one chat; those of more are among what requests take
         paths = self._adapter_paths(brain)
         if paths:
             options["adapters"] = json.dumps(paths)

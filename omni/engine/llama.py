@@ -195,12 +195,14 @@ def parameters(path: str, socket: str, key: str, settings: dict[str, Any]) -> An
 def batches(settings: Mapping[str, Any]) -> tuple[int, int]:
     """How many tokens come together at most, and how many of them are computed at a time. Where the guesses of all slots do not
     fit into one batch llama.cpp ends its process."""
-    computed, guessed = int(settings.get("batch", BATCH)), 0
-    if settings.get("speculation"):
-        guessed = SPECULATION[-1]
-    if settings.get("draft") or settings.get("mtp"):
-        guessed = max(guessed, DRAFTED[0])
-    return max(computed, int(settings.get("slots", 1)) * (1 + guessed)), computed
+    computed = int(settings.get("batch", BATCH))
+    return max(computed, int(settings.get("slots", 1)) * (1 + guessed(settings))), computed
+
+
+def guessed(settings: Mapping[str, Any]) -> int:
+    """How many tokens of one chat are guessed at a time, at most."""
+    drafted = DRAFTED[0] if settings.get("draft") or settings.get("mtp") else 0
+    return max(drafted, SPECULATION[1] if settings.get("speculation") else 0)
 
 
 def used_devices(settings: Mapping[str, Any]) -> list[tuple[str, int]]:
