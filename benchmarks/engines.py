@@ -4,9 +4,9 @@
         [--set NAME=VALUE]...
 
 Every case of every side runs in a process and a home of its own, sides take turns, and the best of the rounds counts.
-The cases: a prompt of 1,500 tokens; `bisect.py` of Python's library (110 lines) with one name changed, so that most
-of the answer repeats it, and one whose lines are all alike but for their numbers, so that most of what could be guessed is wrong; the
-first token after a restart for a brain whose own prompt has 1,500 tokens; what the worker has in memory after a
+The cases: a prompt of 1,500 tokens; 120 lines of `sched.py` of Python's library with one name changed, so that most of the answer
+repeats them; `bisect.py`, whose functions are twins; and a file whose lines are all alike but for their numbers, so that most of what
+could be guessed is wrong; the first token after a restart for a brain whose own prompt has 1,500 tokens; what the worker has in memory after a
 conversation of 2,000 tokens, and with 16,000 in use; tokens a second beside a busy process. `omni serve` against the
 bare engine is measured by `benchmarks.server`. `--set` adds a side, this checkout with settings of `[engine]`: `--set batch=256`.
 """
@@ -16,6 +16,7 @@ import asyncio
 import bisect
 import json
 import os
+import sched
 import subprocess
 import sys
 import tempfile
@@ -34,7 +35,7 @@ from omni.keeper import start
 
 ROOT = Path(__file__).resolve().parents[1]
 SET = "set"  # the side with other settings
-CASES = ("prompt", "edit", "alike", "restart", "memory", "full", "busy")
+CASES = ("prompt", "edit", "twins", "alike", "restart", "memory", "full", "busy")
 RULES = "\n".join(
     f"{at}. Whoever writes part {at} of the log says which lamp burned, how long, and who was on watch that night."
     for at in range(1, 53)
@@ -46,7 +47,10 @@ FILE = "\n".join(
 )
 AGAIN = "Rename `{}` to `{}` in this file and write the whole file again, nothing else.\n\n```python\n{}```"
 EDITS = {
-    "edit": AGAIN.format("bisect_right", "place_after", Path(bisect.__file__).read_text("utf-8")),
+    "edit": AGAIN.format(
+        "enterabs", "enter_at", "".join(Path(sched.__file__).read_text("utf-8").splitlines(True)[:120])
+    ),
+    "twins": AGAIN.format("bisect_right", "place_after", Path(bisect.__file__).read_text("utf-8")),
     "alike": AGAIN.format("watch", "shift", FILE),
 }
 
