@@ -85,6 +85,25 @@ def _held_to_folders(services: "Services") -> "Diagnostic":
     )
 
 
+async def _sandbox(services: "Services") -> "list[Diagnostic]":
+    """Whether commands of brains are held by all walls, tried with one that does nothing."""
+    from omni.hands import ToolSandbox, walls_here
+
+    try:
+        missing = (await walls_here(ToolSandbox(await services.keeper()), omni=services.home.root)).missing
+    except OmniError as error:
+        return [_finding("sandbox", ok=False, detail=error.message, command=error.hint)]
+    told = "; ".join(f"{layer} ({why})" for layer, why in sorted(missing.items()))
+    return [
+        _finding(
+            "sandbox",
+            ok=not missing,
+            detail=f"not held here: {told}" if missing else "all walls around commands hold, tried",
+            command="omni sandbox try" if missing else "",
+        )
+    ]
+
+
 async def _terminal(services: "Services") -> "list[Diagnostic]":  # noqa: ARG001 - all checks look alike
     term, colours = os.environ.get("TERM", ""), os.environ.get("COLORTERM", "")
     encoding = locale.getencoding()  # not what Python makes of it: in the C locale it writes UTF-8 all the same
@@ -217,6 +236,7 @@ CHECKS = (
     DoctorCheck(name="terminal", run=_terminal),
     DoctorCheck(name="machine", run=_machine),
     DoctorCheck(name="keeper", run=_keeper),
+    DoctorCheck(name="sandbox", run=_sandbox),
     DoctorCheck(name="brains", run=_brains),
     DoctorCheck(name="engines", run=_engines),
 )

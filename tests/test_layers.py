@@ -135,6 +135,7 @@ SIDE_DOORS = {
     "engine": {"omni.keeper"},  # `omni.keeper.adopt` is the worker's side of the keeper, standard library only
     # The same for the process of a plug-in, whose line is written as the keeper's.
     "helpers": {"omni.keeper", "omni.keeper.places", "omni.keeper.wire"},
+    "hands": {"omni.keeper", "omni.keeper.places"},  # and for the process that starts sandboxed commands
 }
 
 
@@ -230,6 +231,9 @@ WRITERS = {
     "omni/keeper/background.py": "a process's own log",
     "omni/bench/llama_server.py": "the log of another's program, for as long as it runs",
     "omni/runtimes/confined.py": "a tool's own log",
+    "omni/hands/inside.py": "tells the kernel who it is, by /proc",
+    "omni/hands/walls.py": "tells the kernel how many processes there may be, by /proc",
+    "omni/hands/tries.py": "tries to make a file where none may be made",
     "omni/cli/reference.py": "writes this project's papers, not a home",
 }
 

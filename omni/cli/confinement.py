@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from omni.keeper import KeeperClient, ProcessInfo
 
 # What is not confined, and what is said of it when it is not refused. Everything else must be refused everything.
-UNCONFINED = {"airlock": "allowed: the door", "keeper": "could, and does not", "starter": "could, and does not"}
+UNCONFINED = {
+    "airlock": "allowed: the door",
+    "keeper": "could, and does not",
+    "starter": "could, and does not",
+    "sandbox": "could, and does not",
+}
 OF_STARTER = {"itself": "a child", "a child": "a grandchild"}  # a shell cannot make a socket: a child of it tries
 
 

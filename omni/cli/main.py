@@ -33,6 +33,7 @@ COMMANDS = {
     "audit": "Show what went through the airlock.",
     "export": "Write what a machine without a network needs to a folder.",
     "bench": "Measure Omni beside Ollama and llama-server, here.",
+    "sandbox": "Run a command behind the walls that hold what brains run.",
     "doctor": "Find what is wrong, and print the command that mends it.",
     "plugin": "Add, list, check and remove plug-ins.",
     "environment": "Check, repair or remove the managed environment.",
@@ -41,8 +42,7 @@ COMMANDS = {
     "uninstall": "Remove Omni from this machine, saying what that frees.",
 }
 ALIASES = {"list": "ls"}  # Ollama's name; its others are ours, too
-RENAMED = {"sandbox": "environment"}  # what confines tools is called a sandbox
-TAKEN = (*COMMANDS, *ALIASES, *RENAMED)  # what no command of a plug-in can be called
+TAKEN = (*COMMANDS, *ALIASES)  # what no command of a plug-in can be called
 INTERRUPTED = 130
 
 
@@ -153,9 +153,6 @@ def in_full(words: list[str]) -> list[str]:
     if not words:
         return ["run"]
     first, rest = words[0], words[1:]
-    if first in RENAMED:
-        tell(f"`omni {first}` is `omni {RENAMED[first]}` now")
-        return [RENAMED[first], *rest]
     if first in COMMANDS:
         return gpu_in_full(words)
     if first.startswith("-") or first in ALIASES:

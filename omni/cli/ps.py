@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from omni.jobs import RemoteJob
     from omni.keeper import ProcessInfo
 
-ORDER = ("client", "keeper", "starter", "airlock", "installer", "worker", "helper")
+ORDER = ("client", "keeper", "starter", "airlock", "installer", "worker", "helper", "sandbox")
 
 
 @click.command("ps")
@@ -146,6 +146,7 @@ def confinement(process: "ProcessInfo") -> str:
         "installer": "the package index",
         "keeper": "unused, not confined",
         "starter": "unused, not confined",
+        "sandbox": "unused, not confined",
     }.get(process.kind, "NOT CONFINED")
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def command(brains: tuple[str, ...], everything: bool) -> None:
     """Unload brains: end their workers.
 
-    Without BRAIN all of them; the name of a worker, or of a plug-in's helper, from `omni ps` is good, too. Answers that are being written end as
+    Without BRAIN all of them; the name of a worker, of a plug-in's helper, or of the sandbox, from `omni ps` is good, too. Answers that are being written end as
     interrupted and can be gone on with. The id of some work, as `omni ps` lists it, ends that alone: an answer then
     counts as stopped.
     """
@@ -50,7 +50,7 @@ def command(brains: tuple[str, ...], everything: bool) -> None:
         names = await brains_on(services)
         processes = await keeper.processes()
         workers = {one.name: one for one in processes if one.kind == "worker"}
-        helpers = {one.name for one in processes if one.kind == "helper"}
+        helpers = {one.name for one in processes if one.kind in ("helper", "sandbox")}
         work = {job.info.id: job for job in await services.jobs.others()} if brains else {}
         for brain in brains:
             if brain in work:

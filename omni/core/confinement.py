@@ -24,7 +24,7 @@ import signal
 import struct
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -39,9 +39,9 @@ _ENETDOWN = 100  # on every Linux; the module errno has the number of the system
 _X32 = 0x40000000
 _PR_GET_SECCOMP, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 21, 4, 38
 _SET_MODE_FILTER, _TSYNC, _SPEC_ALLOW = 1, 1, 4
-_KILL, _ERRNO, _ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
-_LOAD, _AND, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x06
-_NUMBER_AT, _ARCH_AT, _FIRST_ARGUMENT_AT, _SECOND_ARGUMENT_AT = (
+KILL, ERRNO, ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
+LOAD, AND, EQUAL, AT_LEAST, RETURN = 0x20, 0x54, 0x15, 0x35, 0x06
+NUMBER_AT, _ARCH_AT, FIRST_ARGUMENT_AT, _SECOND_ARGUMENT_AT = (
     0,
     4,
     16,
@@ -69,7 +69,7 @@ class EscapeAttempt(NamedTuple):
     how: str
 
 
-class _Machine(NamedTuple):
+class Machine(NamedTuple):
     """The numbers of one machine's system calls."""
 
     audit_arch: int
@@ -87,8 +87,8 @@ class _Machine(NamedTuple):
 
 
 _MACHINES = {
-    "x86_64": _Machine(0xC000003E, True, 317, 41, 53, 42, 101, 16, (59, 322), (310, 311)),
-    "aarch64": _Machine(0xC00000B7, False, 277, 198, 199, 203, 117, 29, (221, 281), (270, 271)),
+    "x86_64": Machine(0xC000003E, True, 317, 41, 53, 42, 101, 16, (59, 322), (310, 311)),
+    "aarch64": Machine(0xC00000B7, False, 277, 198, 199, 203, 117, 29, (221, 281), (270, 271)),
 }
 
 
@@ -99,29 +99,36 @@ def confine(*, connect: bool = True, execute: bool = True) -> Confinement:
     be called again to give up more; nothing gives anything back. Where the kernel cannot do it nothing is raised: the
     returned state says so and why.
     """
-    machine = _machine()
+    machine = this_machine()
     if machine is None:
         return state()
+    fault = install(machine, filter_program(machine=machine, connect=connect, execute=execute))
+    if fault:
+        return Confinement(False, "none", fault)
+    _leave_neighbours_alone(_libc())
+    return state()
+
+
+def install(machine: Machine, code: bytes) -> str:
+    """Set a filter on all threads of this process, for good; "" or why the kernel did not take it."""
     import ctypes
 
     class Program(ctypes.Structure):
         _fields_ = [("length", ctypes.c_ushort), ("code", ctypes.c_void_p)]
 
-    code = filter_program(machine=machine, connect=connect, execute=execute)
     buffer = ctypes.create_string_buffer(code, len(code))
     program = Program(len(code) // 8, ctypes.addressof(buffer))
     libc = _libc()
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
-        return Confinement(False, "none", f"no_new_privs: {os.strerror(ctypes.get_errno())}")
+        return f"no_new_privs: {os.strerror(ctypes.get_errno())}"
     # Before Linux 5.16 a filter also switched on a slow guard against speculation, unless it declines.
     for flags in (_TSYNC | _SPEC_ALLOW, _TSYNC):
         result = libc.syscall(machine.seccomp, _SET_MODE_FILTER, flags, ctypes.byref(program))
         if result == 0:
-            _leave_neighbours_alone(libc)
-            return state()
+            return ""
         if result > 0:
-            return Confinement(False, "none", f"thread {result} has a filter of its own")
-    return Confinement(False, "none", f"seccomp: {os.strerror(ctypes.get_errno())}")
+            return f"thread {result} has a filter of its own"
+    return f"seccomp: {os.strerror(ctypes.get_errno())}"
 
 
 def _leave_neighbours_alone(libc: Any) -> bool:
@@ -143,19 +150,22 @@ def _leave_neighbours_alone(libc: Any) -> bool:
         os.close(ruleset)
 
 
-def filter_program(*, machine: _Machine, connect: bool = True, execute: bool = True) -> bytes:
-    """The filter as BPF instructions for one machine."""
+def filter_program(
+    *, machine: Machine, connect: bool = True, execute: bool = True, families: Sequence[int] = (_AF_UNIX,)
+) -> bytes:
+    """The filter as BPF instructions for one machine. `families` are those that sockets may be of: more than AF_UNIX only for who has
+    a network namespace of its own."""
     code = [
-        _bpf(_LOAD, _ARCH_AT),
-        _bpf(_EQUAL, machine.audit_arch, 1, 0),
-        _bpf(_RETURN, _KILL),
-        _bpf(_LOAD, _NUMBER_AT),
+        bpf(LOAD, _ARCH_AT),
+        bpf(EQUAL, machine.audit_arch, 1, 0),
+        bpf(RETURN, KILL),
+        bpf(LOAD, NUMBER_AT),
     ]
     if machine.x32:  # -1 is what a tracer puts there to skip a call
-        code += [_bpf(_EQUAL, 0xFFFFFFFF, 2, 0), _bpf(_AT_LEAST, _X32, 0, 1), _bpf(_RETURN, _KILL)]
+        code += [bpf(EQUAL, 0xFFFFFFFF, 2, 0), bpf(AT_LEAST, _X32, 0, 1), bpf(RETURN, KILL)]
 
     def refuse(number: int, error: int) -> None:
-        code.extend([_bpf(_EQUAL, number, 0, 1), _bpf(_RETURN, _ERRNO | error)])
+        code.extend([bpf(EQUAL, number, 0, 1), bpf(RETURN, ERRNO | error)])
 
     for number in machine.io_uring:
         refuse(number, errno.ENOSYS)
@@ -164,26 +174,27 @@ def filter_program(*, machine: _Machine, connect: bool = True, execute: bool = T
     for number in (*(() if connect else (machine.connect,)), *(() if execute else machine.execs)):
         refuse(number, errno.EPERM)
     code += [
-        _bpf(_EQUAL, machine.ioctl, 0, 5),
-        _bpf(_LOAD, _SECOND_ARGUMENT_AT),
-        _bpf(_EQUAL, _TIOCSTI, 1, 0),
-        _bpf(_EQUAL, _TIOCLINUX, 0, 1),
-        _bpf(_RETURN, _ERRNO | errno.EPERM),
-        _bpf(_RETURN, _ALLOW),
+        bpf(EQUAL, machine.ioctl, 0, 5),
+        bpf(LOAD, _SECOND_ARGUMENT_AT),
+        bpf(EQUAL, _TIOCSTI, 1, 0),
+        bpf(EQUAL, _TIOCLINUX, 0, 1),
+        bpf(RETURN, ERRNO | errno.EPERM),
+        bpf(RETURN, ALLOW),
     ]
-    streams = [_bpf(_LOAD, _SECOND_ARGUMENT_AT), _bpf(_AND, _TYPE_MASK), _bpf(_EQUAL, _SOCK_STREAM, 0, 1)]
+    streams = [bpf(LOAD, _SECOND_ARGUMENT_AT), bpf(AND, _TYPE_MASK), bpf(EQUAL, _SOCK_STREAM, 0, 1)]
     kinds = [] if connect else streams
     for number in (machine.socket, machine.socketpair):
         code += [
-            _bpf(_EQUAL, number, 0, 4 + len(kinds)),
+            bpf(EQUAL, number, 0, 3 + len(families) + len(kinds)),
             # The family is an int: the kernel drops the high word of the register, so only the low one is looked at.
-            _bpf(_LOAD, _FIRST_ARGUMENT_AT),
-            _bpf(_EQUAL, _AF_UNIX, 0, 1 + len(kinds)),
+            bpf(LOAD, FIRST_ARGUMENT_AT),
+            *(bpf(EQUAL, family, len(families) - 1 - at, 0) for at, family in enumerate(families[:-1])),
+            bpf(EQUAL, families[-1], 0, 1 + len(kinds)),
             *kinds,
-            _bpf(_RETURN, _ALLOW),
-            _bpf(_RETURN, _ERRNO | _ENETDOWN),
+            bpf(RETURN, ALLOW),
+            bpf(RETURN, ERRNO | _ENETDOWN),
         ]
-    return b"".join([*code, _bpf(_RETURN, _ALLOW)])
+    return b"".join([*code, bpf(RETURN, ALLOW)])
 
 
 def prefix(*, execute: bool = True) -> list[str]:
@@ -201,7 +212,7 @@ def state() -> Confinement:
     """What confines this process now, found by really trying to make sockets; remembered nowhere."""
     if os.uname().sysname == "Darwin":
         return _darwin_state()
-    machine = _machine()
+    machine = this_machine()
     if machine is None:
         return Confinement(False, "none", f"no filter for {os.uname().sysname} on {os.uname().machine}")
     libc = _libc()
@@ -255,7 +266,7 @@ def attempts() -> list[EscapeAttempt]:
     for what in names:
         trials.append(EscapeAttempt(what, "itself", *_try(what)))
         trials.append(EscapeAttempt(what, "a child", *_in_child(partial(_try, what))))
-    if (machine := _machine()) is not None and machine.x32:
+    if (machine := this_machine()) is not None and machine.x32:
         for name, way in (("x32", _x32_socket), ("i386", _i386_socket)):
             mine, its = _in_child(way), _in_child(partial(_in_child, way))
             trials.append(EscapeAttempt("foreign ABI", "itself", *_called(name, mine)))
@@ -293,13 +304,15 @@ def _filters(status: Path) -> _Filters | None:
     )
 
 
-def _machine() -> _Machine | None:
+def this_machine() -> Machine | None:
+    """The numbers of this one; None where no filter is written for it."""
     # A 32-bit Python on a 64-bit kernel speaks the foreign ABI that the filter kills.
     system = os.uname()
     return _MACHINES.get(system.machine) if system.sysname == "Linux" and sys.maxsize > 1 << 32 else None
 
 
-def _bpf(code: int, value: int, yes: int = 0, no: int = 0) -> bytes:
+def bpf(code: int, value: int, yes: int = 0, no: int = 0) -> bytes:
+    """One instruction."""
     return struct.pack("<HBBI", code, yes, no, value)
 
 

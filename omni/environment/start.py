@@ -21,7 +21,7 @@ def start(arguments: list[str]) -> tuple[int | None, list[str]]:
     if root is None or os.environ.get("OMNI_ENVIRONMENT") == "own" or started.startswith(f"{os.getpid()}:"):
         return None, arguments
     arguments = _take_from(arguments)
-    if arguments[:1] == ["develop"] or arguments[:2] in (["environment", "repair"], ["sandbox", "repair"]):
+    if arguments[:1] == ["develop"] or arguments[:2] == ["environment", "repair"]:
         from omni.environment.launch import maintain
 
         return maintain(root, arguments), []

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Waiting,
         WorkerSpec,
     )
+    from omni.keeper.wire import SANDBOX
 
 __getattr__, __dir__ = lazy(
     __name__,
@@ -33,4 +34,5 @@ __getattr__, __dir__ = lazy(
     starter="Starter start",
     tickets="Lease WorkerTurn",
     values="Door DoorTicket Doors Fate KeeperChange Loading Priority ProcessInfo Ready Waiting WorkerSpec",
+    wire="SANDBOX",
 )

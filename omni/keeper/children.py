@@ -32,6 +32,8 @@ def kinds() -> dict[str, Kind]:
         "worker": Kind(python_command("omni.engine.worker"), {"GOMP_SPINCOUNT": "1000"}, nice=10),
         # What plug-ins were granted: it sets its wall before it imports any of them.
         "helper": Kind(python_command("omni.helpers.process"), nice=10),
+        # What brains run: it puts walls up around each command, and is itself behind none, which these would inherit.
+        "sandbox": Kind(python_command("omni.hands.host", packages=False), nice=10),
     }
 
 

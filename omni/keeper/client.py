@@ -155,7 +155,7 @@ class KeeperClient:
         return WorkerTurn(partial(self._ask_for, spec, priority, tokens, lease=False), self._give_back)
 
     def helper(self, kind: str) -> WorkerTurn:
-        """The process of a plug-in of this kind (PLUGIN.KIND), for one request, to be used with `async with`.
+        """The process of a plug-in of this kind (PLUGIN.KIND), or SANDBOX, for one request, to be used with `async with`.
 
         The keeper knows what it runs and how much it may take. `waiting()` raises NotFound where it was not granted, and
         BadFile where nobody can tell.
@@ -164,7 +164,7 @@ class KeeperClient:
 
     async def processes(self) -> list[ProcessInfo]:
         """All processes of Omni in this home, and what confines each."""
-        return msgspec.convert(await self._ask("processes", helpers=True), list[ProcessInfo])
+        return msgspec.convert(await self._ask("processes", helpers=True, sandbox=True), list[ProcessInfo])
 
     async def fate(self, socket: str | os.PathLike[str]) -> Fate | None:
         """How the worker that listened on `socket` has ended; None while it lives, and when nobody knows.

@@ -1,14 +1,22 @@
-"""What is started for a kind of process of a plug-in: what stands in the file that a person agreed to, and nothing else."""
+"""What is started by the name of a kind of process: that of sandboxed commands, which is Omni's own; for a plug-in what stands in
+the file that a person agreed to, and nothing else."""
 
 from typing import Any
 
 from omni.core.errors import NotFound, nearest
 from omni.core.paths import Home
-from omni.keeper.wire import HELPER, checked_spec
+from omni.keeper.wire import HELPER, SANDBOX, checked_spec
+
+COMMANDS, KEPT, HOST_BYTES = 8, 60, 32 << 20  # at a time; seconds without any; of memory, without that of the commands
 
 
 def granted_spec(home: Home, name: str) -> tuple[dict[str, Any], str]:
     """The spec of its process, and its priority. Raises NotFound for what was not granted, BadFile where nobody can tell."""
+    if name == SANDBOX:
+        own = {"slots": COMMANDS, "keep_alive": KEPT}
+        return checked_spec(
+            {"engine": SANDBOX, "base": SANDBOX, "path": "", "need_bytes": HOST_BYTES, "settings": own}
+        ), "agent"
     from omni.core.process_kinds import granted_kinds  # most keepers never start one
 
     packages, kinds = granted_kinds(home)

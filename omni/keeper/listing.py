@@ -1,7 +1,7 @@
 """What processes of a home there are, as `omni ps` and the panes show them."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,10 @@ def listing(
     *,
     home: Home,
     since: float,
-    helpers: bool,
+    known_kinds: Container[str],
 ) -> list[dict[str, Any]]:
     """The keeper, which lives `since` then, its clients and their starters, the airlock and the workers: the fields of
-    `values.ProcessInfo`. Those of plug-ins, too, where who asks knows `helpers`."""
+    `values.ProcessInfo`. Of other kinds those that who asks knows."""
     rows = [_row("keeper", "keeper", os.getpid(), since, str(home.root))]
     for one in sorted(peers, key=lambda one: one.number):
         if one.name:
@@ -42,7 +42,7 @@ def listing(
         if kind == "worker":
             placed = str(worker.spec["settings"].get("placed", ""))
             rows.append(row | {"base": worker.spec["base"], "engine": worker.spec["engine"], "placed": placed})
-        elif helpers:
+        elif kind in known_kinds:
             rows.append(row)
     return rows
 
@@ -70,6 +70,8 @@ def _row(name: str, kind: str, pid: int, since: float, detail: str = "") -> dict
 def _detail(worker: Worker, known: WorkerRecord | None) -> str:
     if known is None or known.state == "ending":
         return "ending"
+    if kind_of(worker.spec) == "sandbox":
+        return f"{len(known.turns)} commands" if known.turns else "idle"
     if kind_of(worker.spec) == "helper":
         doing = "loading" if known.state != "ready" else "at work" if known.turns else "idle"
         return f"{worker.spec['base']}, {doing}"

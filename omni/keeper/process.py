@@ -42,12 +42,16 @@ from omni.keeper.listing import listing
 from omni.keeper.peers import Order, Peer
 from omni.keeper.succession import check_protocol, environment, is_heir, updated
 from omni.keeper.trials import Trials
-from omni.keeper.wire import HELPER, PROTOCOL, checked_spec, integer, kind_of, spec_key
+from omni.keeper.wire import HELPER, PROTOCOL, SANDBOX, checked_spec, integer, kind_of, spec_key
 from omni.keeper.workers import Worker, Workers
 
 MAX_PEERS = 200
 LONGEST_SOCKET = 107  # bytes of a path that the kernel takes
 MAX_TICKETS = 1000  # of one client
+KNOWN_BY = {
+    HELPER: "helpers",
+    SANDBOX: "sandbox",
+}  # kinds that older windows do not know, and how others say that they do
 BREATH = 0.02  # seconds after a fault of ours, which may come back at once
 
 
@@ -464,7 +468,7 @@ class Keeper:
             self._admission,
             home=self._home,
             since=self._since,
-            helpers=order.get("helpers") is True,
+            known_kinds=[kind for kind, asked in KNOWN_BY.items() if order.get(asked) is True],
         )
         peer.answer(order, processes)
 

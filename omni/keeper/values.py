@@ -56,10 +56,11 @@ class ProcessInfo(msgspec.Struct, frozen=True, kw_only=True):
     what a worker has loaded, `engine` what runs it there, `placed` what of it lies on devices, `turns` are the answers that it writes now; `jobs` is the socket on which
     a client offers its.
     No keeper tells of an "installer": it is looked for by `installing`, so that an older window understands all that a
-    keeper says. Of a "helper", a process of a plug-in, it tells who says that he knows them."""
+    keeper says. Of a "helper", a process of a plug-in, and of the "sandbox", which starts commands of brains, it tells who says that he knows
+    them."""
 
     name: str
-    kind: Literal["keeper", "starter", "client", "airlock", "installer", "worker", "helper"]
+    kind: Literal["keeper", "starter", "client", "airlock", "installer", "worker", "helper", "sandbox"]
     pid: int
     confined: str
     since: float

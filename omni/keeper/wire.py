@@ -13,6 +13,7 @@ from omni.core.errors import UsageError
 PROTOCOL = 1
 MAX_LINE = 1 << 18  # bytes; the longest real line is a list of processes
 MAX_SPEC = 32768  # bytes; it goes through a pipe, which holds twice as much
+SANDBOX = "sandbox"  # the engine in the spec of the process that starts sandboxed commands, and the name by which it is asked for
 HELPER = "helper"  # the engine in the spec of a plug-in's process, which the keeper makes itself
 MAX_NUMBER = 1 << 53  # beyond it a number is no float any more, and adding it to a time fails
 
@@ -78,8 +79,8 @@ def checked_spec(value: Any) -> dict[str, Any]:
 
 
 def kind_of(spec: Mapping[str, Any]) -> str:
-    """Which row of the table runs it: the "helper" of a plug-in, or a "worker"."""
-    return "helper" if spec["engine"] == HELPER else "worker"
+    """Which row of the table runs it: the "helper" of a plug-in, the "sandbox", or a "worker"."""
+    return spec["engine"] if spec["engine"] in (HELPER, SANDBOX) else "worker"
 
 
 def spec_key(spec: Mapping[str, Any]) -> str:

@@ -106,12 +106,6 @@ def test_gpu_alone_means_on_whatever_comes_after_it(words: list[str], meant: lis
     assert in_full(words) == meant
 
 
-def test_an_old_spelling_says_the_new_one_and_works(call: Call) -> None:
-    old_help = call("sandbox", "--help")
-    assert old_help.out == call("environment", "--help").out
-    assert old_help.err == "omni: `omni sandbox` is `omni environment` now\n"
-
-
 def test_ollamas_names_work_and_are_not_in_the_help(call: Call) -> None:
     assert call("list", "--json").json == call("ls", "--json").json
     for name in ("run", "pull", "show", "rm", "ps", "stop"):

@@ -25,7 +25,7 @@ MACHINES = confinement._MACHINES
 KILL, ALLOW = 0x80000000, 0x7FFF0000
 ENOSYS, EPERM, ENETDOWN = 0x50000 | 38, 0x50000 | 1, 0x50000 | 100
 
-pytestmark = pytest.mark.skipif(confinement._machine() is None, reason="no filter for this machine")
+pytestmark = pytest.mark.skipif(confinement.this_machine() is None, reason="no filter for this machine")
 
 
 def behind(code: str, *, before: str = "", arguments: str = "") -> Any:
@@ -199,7 +199,7 @@ def test_a_neighbours_descriptor_cannot_be_taken() -> None:
     errnos = behind("""
         import ctypes
         libc = ctypes.CDLL(None, use_errno=True)
-        machine, found = confinement._machine(), []
+        machine, found = confinement.this_machine(), []
         for number in (machine.pidfd_getfd, machine.ptrace, *machine.memory):
             libc.syscall(number, 0, 0, 0, 0, 0, 0); found.append(ctypes.get_errno())
         tell(found)
@@ -332,7 +332,7 @@ def test_an_undumpable_process_has_no_core_and_no_readers() -> None:
 
 
 def test_a_machine_without_a_filter_is_not_called_enforced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(confinement, "_machine", lambda: None)
+    monkeypatch.setattr(confinement, "this_machine", lambda: None)
     confined = confinement.confine()
     assert (confined.enforced, confined.kind) == (False, "none")
     assert "no filter for" in confined.reason

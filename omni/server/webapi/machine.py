@@ -141,9 +141,9 @@ async def stop(request: Request) -> Response:
     kinds = {process.name: process.kind for process in await keeper.processes()}
     if wish.name not in kinds:
         raise NotFound(f"No process and no work is called {wish.name[:100]!r}.", hint="It may just have ended.")
-    if kinds[wish.name] not in ("worker", "helper"):  # such as the airlock, which carries the answer
+    if kinds[wish.name] not in ("worker", "helper", "sandbox"):  # such as the airlock, which carries the answer
         raise UsageError(
-            f"{wish.name} is no worker and no helper.",
+            f"{wish.name} is no worker, no helper and no sandbox.",
             hint="GET /omni/v1/system says which are; only these are ended here.",
         )
     await keeper.stop(wish.name)

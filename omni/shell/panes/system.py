@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from omni.runtimes import RuntimeRow
 
 PROCESS_SECONDS = 3.0
-ENDED = ("worker", "helper")  # kinds of process that a person may end
+ENDED = ("worker", "helper", "sandbox")  # kinds of process that a person may end
 
 
 class Graph(LineWidget):
@@ -158,7 +158,7 @@ class SystemPane(Pane):
 
         self._memory = await asyncio.to_thread(process_memory, [process.pid for process in processes])
         self._draw_graphics(await self.services.graphics(processes))
-        order = ("client", "keeper", "starter", "airlock", "installer", "worker", "helper")
+        order = ("client", "keeper", "starter", "airlock", "installer", "worker", "helper", "sandbox")
         self._processes = sorted(processes, key=lambda one: (order.index(one.kind), one.pid != os.getpid(), one.since))
         self._draw_processes()
         await self._read_work()
@@ -456,7 +456,9 @@ def confined_words(process: "ProcessInfo") -> Part:
         return ("the door" if process.kind == "airlock" else "the package index"), "amber"
     if by in ("none", "", "unknown"):
         return (
-            ("unused, not confined", "second") if process.kind in ("keeper", "starter") else ("not confined", "amber")
+            ("unused, not confined", "second")
+            if process.kind in ("keeper", "starter", "sandbox")
+            else ("not confined", "amber")
         )
     return f"none, by {by}", "accent"
 

@@ -242,7 +242,7 @@ export interface ProblemEvent {
 
 export interface ProcessInfo {
   name: string;
-  kind: "airlock" | "client" | "helper" | "installer" | "keeper" | "starter" | "worker";
+  kind: "airlock" | "client" | "helper" | "installer" | "keeper" | "sandbox" | "starter" | "worker";
   pid: number;
   confined: string;
   since: number;

@@ -1,0 +1,209 @@
+"""What a command in the sandbox may read, write and take. Reading is a list, never the home as a whole; writing is the project."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from omni.core.errors import NotFound, UsageError
+from omni.core.files import replacing
+
+# What programs need of the system. Of /etc what says how things are named here, and no file that has a secret.
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt", "/nix/store", "/home/linuxbrew/.linuxbrew", "/proc", "/sys/devices/system/cpu", "/sys/devices/system/node", "/sys/fs/cgroup", "/System", "/Library")  # fmt: skip
+SYSTEM_SETTINGS = ("alternatives", "ca-certificates", "ca-certificates.conf", "debian_version", "fonts", "gitconfig", "group", "host.conf", "hostname", "hosts", "inputrc", "java-11-openjdk", "java-17-openjdk", "java-21-openjdk", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "localtime", "locale.alias", "locale.conf", "lsb-release", "mime.types", "nsswitch.conf", "os-release", "passwd", "perl", "php", "pki", "profile", "protocols", "python3", "resolv.conf", "services", "shells", "ssl/certs", "ssl/openssl.cnf", "terminfo", "timezone", "xdg")  # fmt: skip
+# Below a person's home: what is a compiler, an interpreter or a library, and nothing that logs in anywhere.
+TOOLCHAINS = (".pyenv", ".nvm/versions", ".fnm", ".volta/tools", ".volta/bin", ".asdf/installs", ".asdf/shims", ".local/share/mise/installs", ".local/share/uv/python", ".local/share/uv/tools", ".local/share/pnpm", ".rustup/toolchains", ".cargo/bin", ".cargo/registry", "go/pkg/mod", "go/bin", ".sdkman/candidates", ".deno/bin", ".bun/bin", ".rbenv/versions", ".rbenv/shims", ".ghcup/bin", "miniconda3", "miniforge3", "anaconda3", ".local/bin", ".local/lib")  # fmt: skip
+TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm")
+COVERED = (*TEMPORARY, "/run", "/root", "/home", "/mnt", "/media", "/srv")
+SECRETS = (".env", ".netrc", ".npmrc", ".pypirc", ".pgpass", ".htpasswd", "credentials.json", "service-account.json", "secrets.toml", "secrets.yaml", "secrets.yml", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519")  # fmt: skip
+SECRET_ENDINGS = (".pem", ".key", ".p12", ".pfx", ".jks", ".keystore", ".kdbx")
+EXAMPLES = (".example", ".sample", ".template", ".dist")  # of such files, with nothing in them
+LOOKED_THROUGH = 20_000  # entries of a project, for secrets
+_SKIPPED = frozenset((".git", "node_modules", ".venv", "venv", "__pycache__", "target", ".tox", ".mypy_cache"))
+_GIT_FIXED = ("hooks", "config", "config.worktree", "info/attributes")  # would run outside, when the person uses git
+
+
+class SandboxPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """What one command gets. All paths are absolute and hold no links.
+
+    `read` may be looked at and executed, `write` changed as well; `fixed` lies below that and stays as it is, `hidden` is not there.
+    `covered` are folders of which only what is listed is seen, `temporary` those of them that are its own to write. `cwd` is where it
+    begins, `scratch` its home. Limits: `seconds` of the clock, `memory` in
+    bytes for each process, `processes` at a time, `output` in bytes of both streams together. `required` names layers without which
+    nothing is run.
+    """
+
+    cwd: str
+    read: tuple[str, ...]
+    write: tuple[str, ...]
+    fixed: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    covered: tuple[str, ...] = ()
+    temporary: tuple[str, ...] = ()
+    scratch: str
+    environment: Mapping[str, str]
+    seconds: float = 600.0
+    memory: int = 4 << 30
+    processes: int = 301
+    output: int = 16 << 20
+    required: tuple[str, ...] = ()
+
+
+def project_of(folder: Path) -> Path:
+    """The project that a folder belongs to: the nearest one above it with a `.git`, or the folder itself. Raises NotFound."""
+    if not folder.is_dir():
+        raise NotFound(f"There is no folder {folder}.")
+    folder = folder.resolve()
+    return next((one for one in (folder, *folder.parents) if (one / ".git").exists()), folder)
+
+
+def policy_for(
+    folder: Path,
+    scratch: Path,
+    *,
+    home: Path,
+    omni: Path,
+    outside: Mapping[str, str],
+    read: Iterable[Path] = (),
+    write: Iterable[Path] = (),
+    seconds: float = 600.0,
+) -> SandboxPolicy:
+    """What a command in `folder` gets: the system, toolchains that are here, the project, and `scratch`, which is its home. `home` is
+    the person's, `omni` Omni's own, `outside` the environment that the person has.
+
+    Raises UsageError where the project would be the person's home as a whole, or all that Omni keeps.
+    """
+    project, scratch, home, omni = project_of(folder), scratch.resolve(), home.resolve(), omni.resolve()
+    more = [path.resolve() for path in write]
+    for path in (project, *more, *(one.resolve() for one in read)):
+        if path in (home, omni, *home.parents, *omni.parents) or omni in path.parents:
+            raise UsageError(
+                f"{path} holds your home, or all that Omni keeps, and a command in the sandbox gets neither.",
+                hint="Go to the folder of a project, or make one with `git init`.",
+            )
+    toolchains = [home / one for one in TOOLCHAINS if (home / one).exists()]
+    readable = [
+        *(Path(one) for one in SYSTEM),
+        *(Path("/etc") / one for one in SYSTEM_SETTINGS),
+        *toolchains,
+        *_interpreters(outside, not_one=(home, *home.parents, omni)),
+        *(one.resolve() for one in read),
+    ]
+    git = _git_folders(project)
+    writable = [project, scratch, *more, *git]
+    shown = _existing([*readable, *writable])
+    return SandboxPolicy(
+        cwd=str(folder.resolve()),
+        read=tuple(map(str, _existing(readable))),
+        write=tuple(map(str, _existing(writable))),
+        fixed=tuple(
+            str(place) for top in (project / ".git", *git) for name in _GIT_FIXED if (place := top / name).exists()
+        ),
+        hidden=tuple(map(str, secrets_of(project))),
+        covered=tuple(str(one) for one in _existing([*(Path(one) for one in COVERED), home, omni])),
+        temporary=tuple(str(one) for one in _existing(map(Path, TEMPORARY))),
+        scratch=str(scratch),
+        environment=environment(outside, scratch, shown),
+        seconds=seconds,
+    )
+
+
+def environment(outside: Mapping[str, str], scratch: Path, shown: Iterable[Path]) -> dict[str, str]:
+    """The environment of a command: made anew, with nothing of the person's but the language and those folders of PATH that are
+    `shown`."""
+    visible = [Path("/usr"), Path("/bin"), Path("/sbin"), *shown]
+    folders = [Path(one) for one in outside.get("PATH", "").split(os.pathsep) if one.startswith("/")]
+    usable = [
+        one
+        for one in folders
+        if (real := one.resolve()).is_dir() and any(top in (real, *real.parents) for top in visible)
+    ]
+    path = dict.fromkeys([*map(str, usable), "/usr/local/bin", "/usr/bin", "/bin"])
+    made = {
+        "PATH": os.pathsep.join(path),
+        "HOME": str(scratch),
+        "TMPDIR": "/tmp",
+        "LANG": outside.get("LC_ALL") or outside.get("LANG") or "C.UTF-8",
+        "TERM": "dumb",
+        "USER": outside.get("USER", "user"),
+        "GIT_TERMINAL_PROMPT": "0",
+        "PIP_NO_INPUT": "1",
+    }
+    virtual = outside.get("VIRTUAL_ENV", "")
+    if virtual and any(top in (Path(virtual).resolve(), *Path(virtual).resolve().parents) for top in visible):
+        made["VIRTUAL_ENV"] = virtual
+    return made
+
+
+def give_identity(scratch: Path, name: str, email: str) -> None:
+    """Write who commits into the home of a command; nothing else of a person's configuration of git is there."""
+    if name or email:
+        lines = [f"\t{key} = {_quoted(value)}\n" for key, value in (("name", name), ("email", email)) if value]
+        with replacing(scratch / ".gitconfig", durable=False) as file:
+            file.write(("[user]\n" + "".join(lines)).encode())
+
+
+def shell_command(command: str) -> list[str]:
+    """The arguments that run a command line: by a shell that reads no file of the person's first. Raises NotFound."""
+    if (shell := shutil.which("bash", path="/usr/local/bin:/usr/bin:/bin")) is None:
+        raise NotFound("There is no bash here, which runs commands in the sandbox.", hint="Install it.")
+    return [shell, "--norc", "--noprofile", "-c", command]
+
+
+def secrets_of(project: Path) -> Iterator[Path]:
+    """Files of a project that log in somewhere, by their names, as far as the first 20,000 entries tell."""
+    seen = 0
+    for folder, folders, files in os.walk(project):
+        folders[:] = sorted(one for one in folders if one not in _SKIPPED)
+        for name in sorted(files):
+            if is_secret(name) and (place := Path(folder, name).resolve()).is_file() and project in place.parents:
+                yield place
+        seen += len(files) + len(folders)
+        if seen > LOOKED_THROUGH:
+            return
+
+
+def is_secret(name: str) -> bool:
+    """Whether a file of this name holds keys or passwords, as files of this name do."""
+    lower = name.lower()
+    if lower.endswith(EXAMPLES) or lower.endswith(".pub"):
+        return False
+    return lower in SECRETS or lower.startswith(".env.") or lower.endswith(SECRET_ENDINGS)
+
+
+def _interpreters(outside: Mapping[str, str], *, not_one: Sequence[Path]) -> list[Path]:
+    """The folders of the Python that runs this, and of the environment that is active, with the Python that this was made with."""
+    folders, virtual = [Path(sys.base_prefix)], Path(outside.get("VIRTUAL_ENV") or "/nowhere")
+    if (virtual / "pyvenv.cfg").is_file():
+        folders += [virtual, (virtual / "bin" / "python").resolve().parent.parent]
+    return [real for one in folders if (real := one.resolve()) not in not_one]
+
+
+def _git_folders(project: Path) -> list[Path]:
+    """Where git keeps what belongs to a project whose `.git` is a file: of a worktree, or of a module."""
+    try:
+        text = (project / ".git").read_text("utf-8") if (project / ".git").is_file() else ""
+        kept = (project / text.removeprefix("gitdir:").strip()).resolve() if text.startswith("gitdir:") else None
+        if kept is None or not kept.is_dir():
+            return []
+        common = kept / "commondir"
+        shared = (kept / common.read_text("utf-8").strip()).resolve() if common.is_file() else kept
+    except (OSError, ValueError):
+        return []
+    # A stranger's project may say anything here: what it names must be a repository that names it.
+    named = kept / "gitdir"
+    own = named.is_file() and Path(named.read_text("utf-8", "replace").strip()).parent.resolve() == project
+    return [shared] if own and (shared / "objects").is_dir() and shared.name.endswith(".git") else []
+
+
+def _existing(paths: Iterable[Path]) -> list[Path]:
+    """Those that are there, each once, without links."""
+    return list(dict.fromkeys(path.resolve() for path in paths if path.exists()))
+
+
+def _quoted(value: str) -> str:
+    plain = "".join(letter if letter.isprintable() else " " for letter in value)
+    return '"' + plain.replace("\\", "\\\\").replace('"', '\\"') + '"'
