@@ -116,9 +116,9 @@ def test_the_readme_counts_the_packages() -> None:
 
 
 def test_no_file_names_a_place_of_one_machine() -> None:
-    """Homes of people who do not exist (ada) and what every machine has are no such place."""
+    """Homes of people who do not exist (ada) and what every machine has (Homebrew's place) are no such place."""
     place = re.compile(
-        r"(?<![\w.~$}/-])/(?:home|Users)/(?!ada\b|you\b)[a-z]\w*|(?<![\w.~$}-])/(?:root|work|workspace)/\w+"
+        r"(?<![\w.~$}/-])/(?:home|Users)/(?!ada\b|you\b|linuxbrew\b)[a-z]\w*|(?<![\w.~$}-])/(?:root|work|workspace)/\w+"
     )
     places = {
         f"{path.relative_to(ROOT)}: {match[0]}"

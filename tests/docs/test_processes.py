@@ -119,7 +119,7 @@ def test_the_kernel_says_the_same_of_every_process_that_runs(home: Home, starter
         pytest.skip("no filter can be set on this machine")
     omni = f"{sys.executable} -I {ROOT}/omni/__main__.py"
     session = f"""
-    {omni} pull '{starter_gguf}' >&2 && {omni} chat hello >&2 && {omni} doctor --confinement >&2 && {omni} ps --json &&
+    {omni} pull '{starter_gguf}' >&2 && {omni} chat hello >&2 && (mkdir project && cd project && {omni} sandbox run true) >&2 && {omni} doctor --confinement >&2 && {omni} ps --json &&
     {omni} audit >&2; code=$?; {omni} stop --all >&2; exit $code"""
     environment = {**os.environ, "OMNI_HOME": str(home.root), "OMNI_ENVIRONMENT": "own"}
     done = subprocess.run(
