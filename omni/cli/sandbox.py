@@ -48,8 +48,17 @@ def command() -> None:
     help="End it after so long.",
 )
 @click.option("--strict", is_flag=True, help="Run nothing where a wall is missing.")
+@click.option("--stdin", "reads", is_flag=True, help="Let it read what comes on standard input, 2 MB at most.")
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
-def run(read: tuple[Path, ...], write: tuple[Path, ...], seconds: float, strict: bool, words: tuple[str, ...]) -> int:
+def run(
+    *,
+    read: tuple[Path, ...],
+    write: tuple[Path, ...],
+    seconds: float,
+    strict: bool,
+    reads: bool,
+    words: tuple[str, ...],
+) -> int:
     """Run COMMAND in this folder; its exit status is the command's.
 
     One word is a command line for bash, several are a program and its arguments.
@@ -63,7 +72,7 @@ def run(read: tuple[Path, ...], write: tuple[Path, ...], seconds: float, strict:
     async def work(services: "Services") -> int:
         with _scratch() as scratch:
             policy = _policy(services, scratch, read=read, write=write, seconds=seconds, strict=strict)
-            return await _passed_on(services, argv, policy)
+            return await _passed_on(services, argv, policy, reads=reads)
 
     return with_services(work)
 
@@ -75,11 +84,12 @@ def try_it(as_json: bool) -> int:
     return with_services(lambda services: _try(services, as_json=as_json))
 
 
-async def _passed_on(services: "Services", argv: list[str], policy: "SandboxPolicy") -> int:
+async def _passed_on(services: "Services", argv: list[str], policy: "SandboxPolicy", *, reads: bool) -> int:
     """What the command writes goes where this one's goes."""
     from omni.hands import OutputChunk, SandboxLayers, ToolEnded, ToolSandbox
+    from omni.hands.sandbox import MOST_STDIN
 
-    stdin = "" if sys.stdin is None or sys.stdin.isatty() else await asyncio.to_thread(sys.stdin.read)
+    stdin = await asyncio.to_thread(sys.stdin.buffer.read, MOST_STDIN + 1) if reads else b""
     streams = {"stdout": sys.stdout.buffer, "stderr": sys.stderr.buffer}
     async with aclosing(ToolSandbox(await services.keeper()).run(argv, policy, stdin=stdin)) as events:
         async for event in events:

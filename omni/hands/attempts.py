@@ -58,7 +58,7 @@ async def try_walls(
                 "pid": os.getpid(),
             }
         )
-        async for one in _tried(sandbox, msgspec.structs.replace(policy, seconds=30.0), "out", told):
+        async for one in _tried(sandbox, msgspec.structs.replace(policy, seconds=30.0), "out", told.encode()):
             yield one
     for what, limits in (
         ("memory", {"memory": MEMORY}),
@@ -66,13 +66,13 @@ async def try_walls(
         ("output", {}),
         ("time", {"seconds": SECONDS}),
     ):
-        async for one in _tried(sandbox, msgspec.structs.replace(policy, **limits), what, ""):
+        async for one in _tried(sandbox, msgspec.structs.replace(policy, **limits), what, b""):
             if isinstance(one, WallAttempt):
                 yield one
 
 
 async def _tried(
-    sandbox: ToolSandbox, policy: SandboxPolicy, what: str, told: str
+    sandbox: ToolSandbox, policy: SandboxPolicy, what: str, told: bytes
 ) -> AsyncIterator[WallAttempt | SandboxLayers]:
     """What one run of the script tells, or what ended it."""
     argv = [*_python(), what, str(policy.processes)]

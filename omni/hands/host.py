@@ -14,6 +14,7 @@ import socket
 import struct
 import threading
 import time
+from base64 import b64decode
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ def _line(connection: socket.socket) -> bytes:
 
 
 class _Command:
-    """One command. What it reads is given to it as a whole in its order (`stdin`)."""
+    """One command. What it reads is given to it as a whole in its order (`stdin`, in base64)."""
 
     def __init__(self, connection: socket.socket, order: dict[str, Any]) -> None:
         self._connection, self._order = connection, order
@@ -71,7 +72,7 @@ class _Command:
 
     def go(self) -> None:
         began, deadline = time.monotonic(), time.monotonic() + float(self._order["seconds"])
-        stdin = self._given(str(self._order.pop("stdin", "")).encode())
+        stdin = self._given(b64decode(str(self._order.pop("stdin", ""))))
         pipes = [os.pipe() for _ in range(3)]  # out, err, report
         orders, writer = os.pipe()
         actions: list[Any] = [(os.POSIX_SPAWN_DUP2, stdin, 0)]
@@ -86,7 +87,7 @@ class _Command:
         why = "went"
         try:
             with os.fdopen(writer, "wb") as order:
-                order.write(json.dumps(self._order).encode())
+                order.write(json.dumps(self._order | {"host": os.getpid()}).encode())
             why = self._relay([pipe[0] for pipe in pipes], deadline)
         finally:
             if why:

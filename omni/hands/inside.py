@@ -40,6 +40,8 @@ def main() -> None:
     os.close(ORDER)
     os.set_inheritable(REPORT, False)
     _end_with_parent()
+    if os.getppid() != order["host"]:  # it ended before the kernel knew whose end is meant
+        os._exit(CANNOT_START)
     told: dict[str, str] = {}  # of each layer that does not hold, why
     shared = _namespaces(order, told)
     if "processes" in told:

@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -23,6 +24,7 @@ SECRET_ENDINGS = (".pem", ".key", ".p12", ".pfx", ".jks", ".keystore", ".kdbx")
 EXAMPLES = (".example", ".sample", ".template", ".dist")  # of such files, with nothing in them
 LOOKED_THROUGH = 20_000  # entries of a project, for secrets
 _SKIPPED = frozenset((".git", "node_modules", ".venv", "venv", "__pycache__", "target", ".tox", ".mypy_cache"))
+_MODULES = 1000  # of a repository, whose hooks are looked for
 _GIT_FIXED = ("hooks", "config", "config.worktree", "info/attributes")  # would run outside, when the person uses git
 
 
@@ -99,9 +101,7 @@ def policy_for(
         cwd=str(folder.resolve()),
         read=tuple(map(str, _existing(readable))),
         write=tuple(map(str, _existing(writable))),
-        fixed=tuple(
-            str(place) for top in (project / ".git", *git) for name in _GIT_FIXED if (place := top / name).exists()
-        ),
+        fixed=tuple(str(place) for top in (project / ".git", *git) for place in _git_fixed(top)),
         hidden=tuple(map(str, secrets_of(project))),
         covered=tuple(str(one) for one in _existing([*(Path(one) for one in COVERED), home, omni])),
         temporary=tuple(str(one) for one in _existing(map(Path, TEMPORARY))),
@@ -183,20 +183,28 @@ def _interpreters(outside: Mapping[str, str], *, not_one: Sequence[Path]) -> lis
 
 
 def _git_folders(project: Path) -> list[Path]:
-    """Where git keeps what belongs to a project whose `.git` is a file: of a worktree, or of a module."""
+    """The repository of a project that is a worktree of it: its `.git` is a file that names a folder in there.
+
+    A stranger's project may say anything in that file. What it names must lie where git keeps its worktrees in a repository, and name
+    the project in return: only who may write to that repository can have made it.
+    """
     try:
         text = (project / ".git").read_text("utf-8") if (project / ".git").is_file() else ""
-        kept = (project / text.removeprefix("gitdir:").strip()).resolve() if text.startswith("gitdir:") else None
-        if kept is None or not kept.is_dir():
+        kept = (project / text.removeprefix("gitdir:").strip()).resolve()
+        if not text.startswith("gitdir:") or kept.parent.name != "worktrees" or project in kept.parents:
             return []
-        common = kept / "commondir"
-        shared = (kept / common.read_text("utf-8").strip()).resolve() if common.is_file() else kept
+        repository = kept.parent.parent
+        back = Path((kept / "gitdir").read_text("utf-8").strip()).parent.resolve()
     except (OSError, ValueError):
         return []
-    # A stranger's project may say anything here: what it names must be a repository that names it.
-    named = kept / "gitdir"
-    own = named.is_file() and Path(named.read_text("utf-8", "replace").strip()).parent.resolve() == project
-    return [shared] if own and (shared / "objects").is_dir() and shared.name.endswith(".git") else []
+    return [repository] if back == project and (repository / "objects").is_dir() else []
+
+
+def _git_fixed(top: Path) -> Iterator[Path]:
+    """What of a repository runs something when the person uses git there, that of its modules included."""
+    modules = sorted(path.parent for path in islice((top / "modules").rglob("HEAD"), _MODULES)) if top.is_dir() else []
+    for folder in (top, *modules):
+        yield from (place for name in _GIT_FIXED if (place := folder / name).exists())
 
 
 def _existing(paths: Iterable[Path]) -> list[Path]:

@@ -27,6 +27,7 @@ LAYERS = (
     "signals",
     "seccomp",
 )
+MOST_STDIN = 2 << 20  # bytes
 Limit = Literal["", "time", "output", "went"]
 
 
@@ -85,12 +86,18 @@ class ToolSandbox:
     def __init__(self, keeper: "KeeperClient") -> None:
         self._keeper = keeper
 
-    async def run(self, argv: Sequence[str], policy: SandboxPolicy, *, stdin: str = "") -> AsyncGenerator[SandboxEvent]:
-        """Run a program by its whole path with arguments. The first event tells which walls hold, the last one how it ended.
+    async def run(
+        self, argv: Sequence[str], policy: SandboxPolicy, *, stdin: bytes = b""
+    ) -> AsyncGenerator[SandboxEvent]:
+        """Run a program by its whole path with arguments; it reads `stdin`, of at most 2 MB. The first event tells which walls hold, the last one how it ended.
 
-        Raises UsageError where a wall that the policy requires does not hold, and EngineError for what could not be started. Whoever
+        Raises UsageError where a wall that the policy requires does not hold, or it would have to read more, and EngineError for what could not be started. Whoever
         closes this ends the command and all that it started.
         """
+        if len(stdin) > MOST_STDIN:
+            raise UsageError(
+                f"A command in the sandbox is given {MOST_STDIN >> 20} MB to read at most, and this is more."
+            )
         order = msgspec.to_builtins(policy) | {"argv": list(argv), "stdin": stdin}
         async with self._keeper.helper(SANDBOX) as turn:
             async for _ in turn.waiting():

@@ -60,7 +60,7 @@ def policy(home: Home, project: Path, scratch: Path) -> SandboxPolicy:
 Done = tuple[str, ToolEnded, SandboxLayers]
 
 
-async def ran(keeper: KeeperClient, policy: SandboxPolicy, command: str, *, stdin: str = "") -> Done:
+async def ran(keeper: KeeperClient, policy: SandboxPolicy, command: str, *, stdin: bytes = b"") -> Done:
     """What a command line wrote, how it ended, and the walls around it."""
     written, ended, layers = b"", None, None
     async with aclosing(ToolSandbox(keeper).run(shell_command(command), policy, stdin=stdin)) as events:
@@ -147,7 +147,7 @@ async def test_programs_that_serve_on_this_machine_and_pools_of_processes_work(
         pytest.skip(layers.missing["network"])
     assert (words.strip(), ended.code) == ("hello", 0)
     pool = "from concurrent.futures import ProcessPoolExecutor as P\nif __name__ == '__main__':\n with P(2) as p: print(sum(p.map(abs, range(9))))"
-    words, ended, _ = await ran(keeper, policy, "cat > pool.py; python3 pool.py", stdin=pool)
+    words, ended, _ = await ran(keeper, policy, "cat > pool.py; python3 pool.py", stdin=pool.encode())
     assert (words.strip(), ended.code) == ("36", 0)
 
 
@@ -306,11 +306,16 @@ def test_a_worktree_may_write_to_its_repository_and_a_stranger_names_none(
     subprocess.run(["git", "init", "-q", str(main)], check=True)
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "one"], check=True)
     subprocess.run([*git, "worktree", "add", "-q", str(tree)], check=True)
-    stranger.mkdir()
-    (stranger / ".git").write_text(f"gitdir: {main / '.git'}\n")
+    kept = stranger / "repository" / "worktrees" / "it"
+    kept.mkdir(parents=True)
+    (kept / "gitdir").write_text(f"{stranger / '.git'}\n")
+    (kept / "commondir").write_text(f"{main / '.git'}\n")
+    (stranger / "repository" / "objects").mkdir()
     wanted: dict[str, Any] = {"home": tmp_path / "person", "omni": home.root, "outside": {}}
     assert str(main / ".git") in policy_for(tree, scratch, **wanted).write
-    assert str(main / ".git") not in policy_for(stranger, scratch, **wanted).write
+    for named in (main / ".git", main / ".git" / "worktrees" / "tree", kept):
+        (stranger / ".git").write_text(f"gitdir: {named}\n")
+        assert policy_for(stranger, scratch, **wanted).write == (str(stranger), str(scratch))
 
 
 def running(argument: str) -> bool:
