@@ -47,7 +47,7 @@ def _serve(connection: socket.socket, key: str) -> None:
     with connection, suppress(OSError, ValueError, KeyError, TypeError):
         connection.settimeout(10)
         order = json.loads(_line(connection))
-        if order.pop("key", None) == key:
+        if isinstance(order, dict) and order.pop("key", None) == key:
             connection.settimeout(None)
             _Command(connection, order).go()
 

@@ -94,6 +94,8 @@ class ToolSandbox:
         Raises UsageError where a wall that the policy requires does not hold, or it would have to read more, and EngineError for what could not be started. Whoever
         closes this ends the command and all that it started.
         """
+        if not argv or not argv[0].startswith("/") or any("\0" in word for word in argv):
+            raise UsageError("A command is a program by its whole path, and arguments without zero bytes.")
         if len(stdin) > MOST_STDIN:
             raise UsageError(
                 f"A command in the sandbox is given {MOST_STDIN >> 20} MB to read at most, and this is more."

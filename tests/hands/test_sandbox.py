@@ -234,6 +234,15 @@ async def test_a_program_that_is_not_there_is_named(keeper: KeeperClient, policy
             pass
 
 
+@pytest.mark.parametrize("argv", [[], [""], ["ls"], ["/bin/echo", "a\0b"]])
+async def test_what_is_no_command_is_refused_in_words(
+    keeper: KeeperClient, policy: SandboxPolicy, argv: list[str]
+) -> None:
+    with pytest.raises(UsageError, match="A command is a program by its whole path"):
+        async for _ in ToolSandbox(keeper).run(argv, policy):
+            pass
+
+
 async def test_nothing_runs_where_a_wall_that_is_required_is_missing(
     keeper: KeeperClient, policy: SandboxPolicy
 ) -> None:
