@@ -24,6 +24,7 @@ from omni.keeper import adopt
 from omni.keeper.places import listen
 
 MOST_ORDER = 4 << 20  # bytes
+SETTING_UP = 30.0  # seconds until the walls are up
 GRACE = 1.0  # seconds between asking a command's keeper to end it and doing so
 _PIECE = 1 << 16
 _STDOUT, _STDERR, _STATUS = b"o", b"e", b"s"
@@ -71,7 +72,8 @@ class _Command:
         self._ended: dict[str, Any] = {}
 
     def go(self) -> None:
-        began, deadline = time.monotonic(), time.monotonic() + float(self._order["seconds"])
+        began = time.monotonic()
+        self._deadline = began + SETTING_UP
         stdin = self._given(b64decode(str(self._order.pop("stdin", ""))))
         pipes = [os.pipe() for _ in range(3)]  # out, err, report
         orders, writer = os.pipe()
@@ -88,7 +90,7 @@ class _Command:
         try:
             with os.fdopen(writer, "wb") as order:
                 order.write(json.dumps(self._order | {"host": os.getpid()}).encode())
-            why = self._relay([pipe[0] for pipe in pipes], deadline)
+            why = self._relay([pipe[0] for pipe in pipes])
         finally:
             if why:
                 self._end(pid)
@@ -111,12 +113,12 @@ class _Command:
         os.lseek(given, 0, os.SEEK_SET)
         return given
 
-    def _relay(self, ends: list[int], deadline: float) -> str:
+    def _relay(self, ends: list[int]) -> str:
         """Pass on what comes until all ends are closed; what ended it before that: "time", "output" or "went", or "" ."""
         out, err, report = ends
         open_ends, line = {out, err, report}, self._connection.fileno()
         while open_ends:
-            left = deadline - time.monotonic()
+            left = self._deadline - time.monotonic()
             if left <= 0:
                 return "time"
             self._connection.settimeout(left)  # who does not read what it writes holds nobody for longer, either
@@ -139,7 +141,8 @@ class _Command:
     def _told(self, data: bytes) -> None:
         for text in data.splitlines():
             told = json.loads(text)
-            if "missing" in told:
+            if "missing" in told:  # the walls are up, and the command begins
+                self._deadline = time.monotonic() + float(self._order["seconds"])
                 self._frame(_STATUS, text)
             else:
                 self._ended |= told
