@@ -125,7 +125,9 @@ class _Command:
             ready = select.select([*open_ends, line], [], [], left)[0]
             if line in ready:  # nothing more is expected from there but its end
                 return "went"
-            for end in ready:
+            for end in sorted(
+                ready, key=lambda one: one != report
+            ):  # the walls are told before anything that is written
                 data = os.read(end, _PIECE)
                 if not data:
                     open_ends.discard(end)
