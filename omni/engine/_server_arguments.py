@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from omni.core.errors import SetupError
-from omni.engine.llama import CHECKPOINTS, DRAFTED, QUIET, SPEAKERS, SPECULATION, batches, used_devices
+from omni.engine.llama import CHECKPOINTS, DRAFTED, KNOWN, QUIET, SPEAKERS, batches, looked_up, used_devices
 
 _FLAGS = re.compile(r"^\s{0,8}(-{1,2}[a-zA-Z][\w-]*(?:,\s+-{1,2}[a-zA-Z][\w-]*)*)", re.MULTILINE)
 _LEVELS = re.compile(r"\b2: warning\b")  # builds that have none of this count verbosity the other way around
@@ -66,9 +66,9 @@ def arguments(path: str, socket: str, key_file: str, settings: Mapping[str, Any]
         line.needs("--cache-type-k", cache)
         line.needs("--cache-type-v", cache)
     guessing = []
-    if settings.get("speculation") and line.takes("--spec-ngram-map-k4v-size-n", str(SPECULATION[0])):
+    if settings.get("speculation") and line.takes("--spec-ngram-map-k4v-size-n", str(KNOWN)):
         guessing.append("ngram-map-k4v")
-        line.takes("--spec-ngram-map-k4v-size-m", str(SPECULATION[1]))
+        line.takes("--spec-ngram-map-k4v-size-m", str(looked_up(settings)))
     draft = str(settings.get("draft", ""))
     if settings.get("mtp") and known.has_heads:
         guessing.append("draft-mtp")

@@ -22,7 +22,8 @@ CHECKPOINTS = 4  # of a chat whose past cannot be taken back; llama.cpp would ke
 # How many of the last tokens must stand earlier in a conversation, and how many of those that followed there are guessed at most: all
 # at once, since a batch has a price of its own. Where they stand with several ends nothing is guessed, unless one end prevails; after
 # a guess that was partly wrong the next one at this place is as long as what was right (llama.cpp's `ngram-map-k4v`).
-SPECULATION = (6, 64)
+KNOWN, GUESSED = 6, 64
+LEAST_GUESSED = 16  # however many slots share a batch
 DRAFTED = (
     5,
     0.6,
@@ -148,7 +149,7 @@ def parameters(path: str, socket: str, key: str, settings: dict[str, Any]) -> An
     if settings.get("speculation"):
         guessing.append(xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_NGRAM_MAP_K4V)
         ngrams = wanted.speculative.ngram_map_k4v
-        ngrams.size_n, ngrams.size_m = SPECULATION
+        ngrams.size_n, ngrams.size_m = KNOWN, looked_up(settings)
     draft = str(settings.get("draft", ""))
     if settings.get("mtp"):
         guessing.append(xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_DRAFT_MTP)
@@ -199,10 +200,17 @@ def batches(settings: Mapping[str, Any]) -> tuple[int, int]:
     return max(computed, int(settings.get("slots", 1)) * (1 + guessed(settings))), computed
 
 
+def looked_up(settings: Mapping[str, Any]) -> int:
+    """How many tokens of one chat are guessed at a time from what was said: as many as leave the batch as it is. In a larger one more
+    of a prompt would be read before anybody else gets a token, or a cancelled answer ends."""
+    share = int(settings.get("batch", BATCH)) // int(settings.get("slots", 1)) - 1
+    return min(GUESSED, max(LEAST_GUESSED, share))
+
+
 def guessed(settings: Mapping[str, Any]) -> int:
     """How many tokens of one chat are guessed at a time, at most."""
     drafted = DRAFTED[0] if settings.get("draft") or settings.get("mtp") else 0
-    return max(drafted, SPECULATION[1] if settings.get("speculation") else 0)
+    return max(drafted, looked_up(settings) if settings.get("speculation") else 0)
 
 
 def used_devices(settings: Mapping[str, Any]) -> list[tuple[str, int]]:
